@@ -1,0 +1,272 @@
+"""The command `pyramid`: one subcommand per stage, each from paths and params to one library call.
+
+Paths are flags (dvc.yaml names them), values are in params.yaml. Heavy imports stay inside the
+functions, so that `pyramid --help` is quick.
+"""
+
+import argparse
+import ctypes
+import logging
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+from pdm import __version__, params
+from pdm.errors import INTERRUPTED, BadInput, PyramidError
+
+
+def scrape(args: argparse.Namespace) -> None:
+    """Fetch the images that the sources name, unchanged, with one row for every URL."""
+    from pdm.curation.scrape import scrape
+
+    scrape(params.load(args.params).scrape, raw=args.raw)
+
+
+def curate(args: argparse.Namespace) -> None:
+    """Judge every image: keep it, or drop it for a reason that is written down."""
+    from pdm.curation.curate import curate
+
+    curate(params.load(args.params).curate, raw=args.raw, decisions=args.decisions)
+
+
+def shard(args: argparse.Namespace) -> None:
+    """Crop the kept images to the exact size and write WebDataset shards and the data report."""
+    from pdm.curation.shard import shard
+
+    shard(
+        params.load(args.params).shard,
+        raw=args.raw,
+        decisions=args.decisions,
+        shards=args.shards,
+        report=args.report,
+    )
+
+
+def autoencoder(args: argparse.Namespace) -> None:
+    """Train the pyramid autoencoder on the shards."""
+    from pdm.tracking import track
+    from pdm.training.autoencoder import run_folder, train_autoencoder
+
+    config = params.load(args.params).autoencoder
+    folder = run_folder(config, shards=args.shards, runs=args.runs)
+    with track("autoencoder", config, events=folder / "events.jsonl", data=args.shards) as tracked:
+        train_autoencoder(
+            config, shards=args.shards, run=folder, model=args.model, curves=args.curves
+        )
+        tracked.model(args.model)
+
+
+def latents(args: argparse.Namespace) -> None:
+    """Encode the shards once with the trained autoencoder."""
+    from pdm.inference.latents import encode_shards
+
+    encode_shards(
+        params.load(args.params).latents,
+        shards=args.shards,
+        autoencoder=args.autoencoder,
+        latents=args.latents,
+    )
+
+
+def diffusion(args: argparse.Namespace) -> None:
+    """Train the pyramid UNet on the latents by rectified flow."""
+    from pdm.tracking import track
+    from pdm.training.diffusion import run_folder, train_diffusion
+
+    config = params.load(args.params).diffusion
+    folder = run_folder(config, latents=args.latents, runs=args.runs)
+    with track("diffusion", config, events=folder / "events.jsonl", data=args.latents) as tracked:
+        train_diffusion(
+            config, latents=args.latents, run=folder, model=args.model, curves=args.curves
+        )
+        tracked.model(args.model)
+
+
+def sample(args: argparse.Namespace) -> None:
+    """Draw pictures from the trained models, each with its seed, and a contact sheet."""
+    from pdm.inference.sample import sample_pictures
+
+    sample_pictures(
+        params.load(args.params).sample,
+        autoencoder=args.autoencoder,
+        diffusion=args.diffusion,
+        shards=args.shards,
+        samples=args.samples,
+    )
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """Score samples and reconstructions against held-out pictures."""
+    from pdm.evaluation.evaluate import evaluate
+    from pdm.tracking import track
+
+    config = params.load(args.params).evaluate
+    with track("evaluate", config, data=args.shards) as tracked:
+        scores = evaluate(
+            config,
+            samples=args.samples,
+            shards=args.shards,
+            autoencoder=args.autoencoder,
+            metrics=args.metrics,
+            plots=args.plots,
+        )
+        tracked.scores(scores)
+        tracked.pictures(args.plots, args.samples / "contact-sheet.png")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Bring every stage up to date, in order, skipping what is fresh."""
+    command = [sys.executable, "-m", "flows", "run", "--params", str(args.params)]
+    os.execv(sys.executable, command)
+
+
+def serve(args: argparse.Namespace) -> None:
+    """Run the pipeline on a schedule, until stopped."""
+    os.execv(sys.executable, [sys.executable, "-m", "flows", "serve", "--cron", args.cron])
+
+
+def check_params(args: argparse.Namespace) -> None:
+    """Check params.yaml and do nothing else."""
+    params.load(args.params)
+    print(f"{args.params}: all values fit")
+
+
+def sync(args: argparse.Namespace) -> None:
+    """Send to MLflow the log lines that were kept while it could not be reached."""
+    from pdm.tracking import sync
+
+    print(sync(args.runs))
+
+
+# name -> (function, its path flags and their defaults, as in dvc.yaml)
+STAGES = {
+    "scrape": (scrape, {"raw": "data/raw"}),
+    "curate": (curate, {"raw": "data/raw", "decisions": "data/decisions"}),
+    "shard": (
+        shard,
+        {
+            "raw": "data/raw",
+            "decisions": "data/decisions",
+            "shards": "data/shards",
+            "report": "reports/data.html",
+        },
+    ),
+    "autoencoder": (
+        autoencoder,
+        {
+            "shards": "data/shards",
+            "runs": "runs/autoencoder",
+            "model": "models/autoencoder",
+            "curves": "plots/autoencoder.csv",
+        },
+    ),
+    "latents": (
+        latents,
+        {
+            "shards": "data/shards",
+            "autoencoder": "models/autoencoder",
+            "latents": "data/latents",
+        },
+    ),
+    "diffusion": (
+        diffusion,
+        {
+            "latents": "data/latents",
+            "runs": "runs/diffusion",
+            "model": "models/diffusion",
+            "curves": "plots/diffusion.csv",
+        },
+    ),
+    "sample": (
+        sample,
+        {
+            "autoencoder": "models/autoencoder",
+            "diffusion": "models/diffusion",
+            "shards": "data/shards",
+            "samples": "samples",
+        },
+    ),
+    "evaluate": (
+        evaluate,
+        {
+            "samples": "samples",
+            "shards": "data/shards",
+            "autoencoder": "models/autoencoder",
+            "metrics": "metrics.json",
+            "plots": "plots/evaluation",
+        },
+    ),
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(
+        prog="pyramid",
+        description="From image URLs to a trained, measured and versioned 2K image generator. "
+        "Edit params.yaml, then `pyramid run`.",
+    )
+    top.add_argument("--version", action="version", version=f"pyramid-diffusion {__version__}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    _command(commands, "run", run)
+    for name, (function, paths) in STAGES.items():
+        command = _command(commands, name, function)
+        for flag, default in paths.items():
+            command.add_argument(
+                f"--{flag}", type=Path, default=Path(default), metavar="PATH", help="%(default)s"
+            )
+    scheduled = _command(commands, "serve", serve)
+    scheduled.add_argument(
+        "--cron", default="0 3 * * *", help="when to run (default: '%(default)s', at 3 every night)"
+    )
+    sub = commands.add_parser("params", help="Look at params.yaml.").add_subparsers(
+        title="commands", metavar="COMMAND", required=True
+    )
+    _command(sub, "check", check_params)
+    kept = _command(commands, "sync", sync)
+    kept.add_argument("--runs", type=Path, default=Path("runs"), metavar="PATH", help="%(default)s")
+    return top
+
+
+def _command(commands, name, function) -> argparse.ArgumentParser:  # type: ignore[no-untyped-def]
+    text = function.__doc__
+    command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    command.add_argument(
+        "--params", type=Path, default=Path("params.yaml"), metavar="FILE", help="%(default)s"
+    )
+    command.set_defaults(function=function)
+    return command
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command. What a user can mend ends in one line on stderr, not in a traceback."""
+    args = parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    if "DVC_STAGE" in os.environ:
+        _die_with_parent()
+    try:
+        args.function(args)
+    except PyramidError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except FileNotFoundError as error:
+        print(f"error: {error.filename or error}: no such file or folder", file=sys.stderr)
+        return BadInput.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except Exception:  # noqa: BLE001 - a fault of ours: show all of it
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _die_with_parent() -> None:
+    """Let a killed `dvc repro` take its stage with it; left alone, the stage would go on writing
+    into outputs that the next repro has begun to clear."""
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)

@@ -1,0 +1,35 @@
+"""Starting or joining Ray. What runs on it is decided elsewhere."""
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+
+
+@contextmanager
+def ray_session(num_cpus: int | None = None) -> Iterator[None]:
+    """Join the cluster that RAY_ADDRESS names, or start a local one, for the length of the block.
+
+    Args:
+        num_cpus: Of a local cluster; all of this machine's by default.
+    """
+    os.environ.setdefault("RAY_AUTH_MODE", "token")  # the jobs API runs code: never without a token
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    local = "RAY_ADDRESS" not in os.environ
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ray.init(
+            address=None if local else os.environ["RAY_ADDRESS"],
+            num_cpus=num_cpus if local else None,
+            include_dashboard=False if local else None,
+            logging_level=logging.WARNING,
+            log_to_driver=True,
+        )
+    try:
+        yield
+    finally:
+        ray.shutdown()

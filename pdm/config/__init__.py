@@ -1,0 +1,60 @@
+"""What every value in `params.yaml` means: types, units, limits. One module a stage, standard library only.
+
+The classes hold no defaults: `params.yaml` is the whole truth. Each checks its own limits when it is
+made, so code below this package never checks them again. `pdm.params` reads the file into them.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pdm.config.autoencoder import AutoencoderConfig
+from pdm.config.common import STRICT, require
+from pdm.config.curate import CurateConfig
+from pdm.config.diffusion import DiffusionConfig
+from pdm.config.evaluate import EvaluateConfig
+from pdm.config.latents import LatentsConfig
+from pdm.config.sample import SampleConfig
+from pdm.config.scrape import ScrapeConfig
+from pdm.config.shard import ShardConfig
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Params:
+    """The whole of `params.yaml`: one section per stage, in the order in which they run."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    scrape: ScrapeConfig
+    curate: CurateConfig
+    shard: ShardConfig
+    autoencoder: AutoencoderConfig
+    latents: LatentsConfig
+    diffusion: DiffusionConfig
+    sample: SampleConfig
+    evaluate: EvaluateConfig
+
+    def __post_init__(self) -> None:
+        """Checks between sections."""
+        levels = self.autoencoder.model.levels
+        require(
+            len(self.diffusion.level_loss_weights) == len(levels),
+            "diffusion.level_loss_weights",
+            self.diffusion.level_loss_weights,
+            f"{len(levels)} weights, one for each of autoencoder.model.levels",
+        )
+        finest, coarsest = levels[-1].downsampling, levels[1].downsampling
+        resolutions = (int(coarsest) // int(finest)).bit_length()
+        require(
+            len(self.diffusion.model.widths) == resolutions,
+            "diffusion.model.widths",
+            self.diffusion.model.widths,
+            f"{resolutions} widths, one for each downsampling from {finest} to {coarsest}",
+        )
+        ratio = self.curate.width_px / self.curate.height_px
+        size = (self.autoencoder.image_width_px, self.autoencoder.image_height_px)
+        require(
+            size[0] / size[1] == ratio,
+            "autoencoder.image_width_px",
+            size[0],
+            f"{ratio:g} x image_height_px ({size[1]}), the shape of the crops of section curate",
+        )

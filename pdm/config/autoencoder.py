@@ -1,0 +1,108 @@
+"""Section `autoencoder`: the pyramid autoencoder and its training."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from pdm.config.common import STRICT, TrainingConfig, require, require_fraction, require_positive
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LevelConfig:
+    """One level of the pyramid of latents."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    downsampling: int | Literal["global"]  # image side / latent side; "global" is one 1x1 latent
+    channels: int
+
+    def __post_init__(self) -> None:
+        require_positive(self, "channels")
+        if self.downsampling != "global":
+            factor = self.downsampling
+            require(
+                factor >= 1 and factor & (factor - 1) == 0,
+                "downsampling",
+                factor,
+                '"global" or a power of two',
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AutoencoderModelConfig:
+    """The network. Widths and dropout rates are listed by downsampling: 1, 2, 4, ... (finest first)."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    levels: tuple[LevelConfig, ...]  # coarse to fine; the first is global
+    encoder_widths: tuple[int, ...]
+    decoder_widths: tuple[int, ...]
+    encoder_blocks: int  # residual blocks per resolution
+    decoder_blocks: int
+    attention_from: int  # spatial-channel attention where downsampling is at least this
+    encoder_dropout: tuple[float, ...]  # grows with downsampling ("decreasing" towards fine detail)
+    decoder_dropout: tuple[float, ...]
+    encoder_spectral_norm: bool
+    decoder_spectral_norm: bool
+
+    def __post_init__(self) -> None:
+        require_positive(self, "encoder_blocks", "decoder_blocks", "attention_from")
+        factors = [level.downsampling for level in self.levels]
+        require(
+            len(factors) >= 2 and factors[0] == "global" and "global" not in factors[1:],
+            "levels",
+            factors,
+            'a "global" level first and at least one more',
+        )
+        fine = [factor for factor in factors if factor != "global"]
+        require(
+            fine == sorted(set(fine), reverse=True),
+            "levels",
+            factors,
+            "levels from coarse to fine (downsampling falling)",
+        )
+        coarsest = 2 ** (len(self.encoder_widths) - 1)
+        require(
+            fine[0] == coarsest,
+            "encoder_widths",
+            self.encoder_widths,
+            f"one width for each downsampling from 1 to that of the coarsest level ({fine[0]})",
+        )
+        for name in ("decoder_widths", "encoder_dropout", "decoder_dropout"):
+            require(
+                len(getattr(self, name)) == len(self.encoder_widths),
+                name,
+                getattr(self, name),
+                f"{len(self.encoder_widths)} values, as many as encoder_widths",
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AutoencoderConfig:
+    """What is trained, on pictures of which size, with which losses."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    image_height_px: int  # the crops are reduced to this size for training
+    image_width_px: int
+    model: AutoencoderModelConfig
+    gradient_loss_weight: float  # multi-scale gradient term, beside L1
+    partial_loss_weight: (
+        float  # of the output from a random prefix of the levels, beside the full one
+    )
+    kl_weight: float  # per level: mean KL to a standard normal; 0 for deterministic latents
+    horizontal_flip: float  # probability
+    training: TrainingConfig
+
+    def __post_init__(self) -> None:
+        require_positive(self, "image_height_px", "image_width_px")
+        require_fraction(self, "horizontal_flip")
+        for name in ("gradient_loss_weight", "partial_loss_weight", "kl_weight"):
+            require(getattr(self, name) >= 0, name, getattr(self, name), "a number of at least 0")
+        factor = 2 ** (len(self.model.encoder_widths) - 1)
+        for name in ("image_height_px", "image_width_px"):
+            require(
+                getattr(self, name) % factor == 0,
+                name,
+                getattr(self, name),
+                f"a multiple of the largest downsampling ({factor})",
+            )

@@ -1,0 +1,28 @@
+"""Section `sample`: how pictures are drawn from the trained models."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from pdm.config.common import STRICT, require, require_positive
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SampleConfig:
+    """Number, seeds and sampler."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    num_images: int
+    seed: int  # picture i has the seed `seed + i`, whatever the batch size
+    sampler: Literal["euler", "heun"]
+    steps: int
+    batch_size: int
+    clamp_latents: (
+        float  # predicted latents stay within this many standard deviations; 0 for no clamp
+    )
+    full_size_picture: bool  # also decode one held-out picture at the size of the crops
+
+    def __post_init__(self) -> None:
+        require_positive(self, "num_images", "steps", "batch_size")
+        require(self.clamp_latents >= 0, "clamp_latents", self.clamp_latents, "0 or more")
+        require(self.seed >= 0, "seed", self.seed, "0 or more")

@@ -1,0 +1,86 @@
+"""Section `scrape`: where the images come from."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from pdm.config.common import STRICT, require, require_fraction, require_positive
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuiltinSource:
+    """Procedural landscapes, and flawed ones of each kind, served over loopback HTTP."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    kind: Literal["builtin"]
+    num_landscapes: int
+    num_flawed_per_kind: int
+    width_px: int
+    height_px: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        require_positive(self, "num_landscapes", "width_px", "height_px")
+        require(
+            self.num_flawed_per_kind >= 0,
+            "num_flawed_per_kind",
+            self.num_flawed_per_kind,
+            "0 or more",
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UrlListSource:
+    """A txt (one URL a line), csv or parquet file of URLs."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    kind: Literal["urls"]
+    path: str
+    url_column: str = "url"
+    caption_column: str | None = None
+    licence_column: str | None = None
+    # Off unless the list's owner trusts it: a URL list is untrusted input, and these addresses
+    # reach the machine's own services.
+    allow_private_addresses: bool = False
+
+    def __post_init__(self) -> None:
+        known = (".txt", ".csv", ".parquet")
+        require(
+            self.path.endswith(known), "path", self.path, f"a file ending in {', '.join(known)}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FolderSource:
+    """Every file below a local folder."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    kind: Literal["folder"]
+    path: str
+    licence: str | None = None  # of all its images
+
+
+Source = BuiltinSource | UrlListSource | FolderSource
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScrapeConfig:
+    """How the sources are fetched. img2dataset moves the bytes; nothing is decoded here."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    sources: tuple[Source, ...]
+    timeout_seconds: float  # for one picture
+    retries: int
+    num_threads: int
+    max_image_mib: float  # larger files are counted as too large
+    num_shards: int  # raw shards; an image's shard follows from a hash of its key
+    max_failed_fraction: float  # above it the stage fails and publishes nothing
+
+    def __post_init__(self) -> None:
+        require(len(self.sources) > 0, "sources", self.sources, "at least one source")
+        require_positive(self, "timeout_seconds", "num_threads", "max_image_mib", "num_shards")
+        require(self.retries >= 0, "retries", self.retries, "0 or more")
+        require_fraction(self, "max_failed_fraction")

@@ -1,0 +1,1 @@
+"""From sources of images to exact, judged and de-duplicated shards."""

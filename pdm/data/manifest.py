@@ -1,0 +1,82 @@
+"""`manifest.json` of a folder of shards: what is there, and how to tell that it is still the same.
+
+The sha256 of the manifest file names a version of the data.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pdm.errors import BadInput, QualityGate
+from pdm.files import sha256_of, write_json
+
+FILE_NAME = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One file of the folder."""
+
+    name: str
+    num_samples: int
+    num_bytes: int
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path, num_samples: int) -> "Shard":
+        """Describe a file that was just written."""
+        return cls(path.name, num_samples, path.stat().st_size, sha256_of(path))
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The shards of each split, and facts about their samples (such as `width_px`)."""
+
+    splits: Mapping[str, Sequence[Shard]]
+    facts: Mapping[str, Any]
+
+    def save(self, folder: Path) -> None:
+        """Write it last: a folder with a manifest is a whole folder."""
+        write_json(folder / FILE_NAME, dataclasses.asdict(self))
+
+    def num_samples(self, split: str) -> int:
+        """Number of samples in a split."""
+        return sum(shard.num_samples for shard in self.splits[split])
+
+
+def load(folder: Path) -> Manifest:
+    """Read a folder's manifest and check that every shard is there with its stated size.
+
+    Raises:
+        BadInput: There is no manifest, or it cannot be read.
+        QualityGate: A shard is missing or has another size than stated.
+    """
+    path = folder / FILE_NAME
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        splits = {
+            split: [Shard(**shard) for shard in shards]
+            for split, shards in record["splits"].items()
+        }
+    except FileNotFoundError:
+        raise BadInput(f"{path} does not exist; run the stage that writes {folder} first") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{path} cannot be read ({error}); write {folder} again") from error
+    for shard in (shard for shards in splits.values() for shard in shards):
+        file = folder / shard.name
+        found = file.stat().st_size if file.exists() else None
+        if found != shard.num_bytes:
+            state = "missing" if found is None else f"{found:,} bytes"
+            raise QualityGate(
+                f"{file} is {state}, the manifest says {shard.num_bytes:,} bytes; "
+                f"write {folder} again"
+            )
+    return Manifest(splits, record["facts"])
+
+
+def digest(folder: Path) -> str:
+    """The version of the data in a folder: the sha256 of its manifest file."""
+    return sha256_of(folder / FILE_NAME)

@@ -1,0 +1,1 @@
+"""Trained models at work: encoding shards into latents, drawing samples."""

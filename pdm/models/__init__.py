@@ -1,0 +1,1 @@
+"""The networks. They import torch and know nothing of data, training or files elsewhere."""

@@ -1,0 +1,52 @@
+"""A model on disk: a folder with `config.json` and `model.safetensors`. No pickle is ever loaded."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from pdm.errors import BadInput
+from pdm.files import whole_folder, write_json
+
+
+def save(
+    folder: Path, kind: str, config: Any, tensors: dict[str, torch.Tensor], **facts: Any
+) -> None:
+    """Write a model folder, whole or not at all.
+
+    Args:
+        folder: Replaced if it exists.
+        kind: The model's class name, so that a folder of another kind is refused on loading.
+        config: Dataclass of all that the constructor needs.
+        tensors: The state dict.
+        facts: Anything else to keep in `config.json`, such as the digest of the training data.
+    """
+    with whole_folder(folder) as temporary:
+        write_json(
+            temporary / "config.json",
+            {"kind": kind, "config": dataclasses.asdict(config), **facts},
+        )
+        save_file(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+            temporary / "model.safetensors",
+        )
+
+
+def load(folder: Path, kind: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Read a model folder: the whole of `config.json`, and the tensors on the CPU.
+
+    Raises:
+        BadInput: The folder or a file is missing or damaged, or holds a model of another kind.
+    """
+    try:
+        record = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        tensors = load_file(folder / "model.safetensors")
+    except (OSError, ValueError, SafetensorError) as error:
+        raise BadInput(f"{folder} is not a model folder that can be read: {error}") from error
+    if record.get("kind") != kind:
+        raise BadInput(f"{folder} holds a {record.get('kind')}, not a {kind}; name another folder")
+    return record, tensors
