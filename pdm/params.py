@@ -1,4 +1,4 @@
-"""Reads `params.yaml` strictly: what does not fit stops the run before any work, in one line a fault."""
+"""Reads `params.yaml` strictly: a value that does not fit stops the run before any work."""
 
 import dataclasses
 import difflib
@@ -111,10 +111,8 @@ def _known_keys(loc: tuple[Any, ...], values: dict[str, Any]) -> list[str]:
     at: Any = values
     for part in loc:
         at = at[part]
-        if isinstance(part, int):
-            here = get_args(here)[0]  # tuple[X, ...]
-        else:
-            here = get_type_hints(here)[part]
+        # A number is a place in a tuple[X, ...], a name is a field.
+        here = get_args(here)[0] if isinstance(part, int) else get_type_hints(here)[part]
         if isinstance(here, types.UnionType):
             members = [member for member in get_args(here) if dataclasses.is_dataclass(member)]
             kind = at.get("kind") if isinstance(at, dict) else None

@@ -1,7 +1,7 @@
-"""What every value in `params.yaml` means: types, units, limits. One module a stage, standard library only.
+"""What every value in `params.yaml` means: types, units, limits. One module a stage, no packages.
 
-The classes hold no defaults: `params.yaml` is the whole truth. Each checks its own limits when it is
-made, so code below this package never checks them again. `pdm.params` reads the file into them.
+The classes hold no defaults: `params.yaml` is the whole truth. Each checks its own limits when it
+is made, so code below this package never checks them again. `pdm.params` reads the file into them.
 """
 
 from dataclasses import dataclass

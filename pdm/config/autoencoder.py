@@ -29,7 +29,7 @@ class LevelConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AutoencoderModelConfig:
-    """The network. Widths and dropout rates are listed by downsampling: 1, 2, 4, ... (finest first)."""
+    """The network. Widths and dropout rates are listed by downsampling: 1, 2, 4, ..."""
 
     __pydantic_config__: ClassVar = STRICT
 
@@ -87,7 +87,7 @@ class AutoencoderConfig:
     model: AutoencoderModelConfig
     gradient_loss_weight: float  # multi-scale gradient term, beside L1
     partial_loss_weight: (
-        float  # of the output from a random prefix of the levels, beside the full one
+        float  # of what a random prefix of the levels decodes to
     )
     kl_weight: float  # per level: mean KL to a standard normal; 0 for deterministic latents
     horizontal_flip: float  # probability

@@ -92,5 +92,5 @@ class TrainingConfig:
                 getattr(self, name) % self.batch_size == 0,
                 name,
                 getattr(self, name),
-                f"a multiple of batch_size ({self.batch_size}), or the last step would overshoot it",
+                f"a multiple of batch_size ({self.batch_size}), so that whole steps fit",
             )

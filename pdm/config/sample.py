@@ -18,7 +18,7 @@ class SampleConfig:
     steps: int
     batch_size: int
     clamp_latents: (
-        float  # predicted latents stay within this many standard deviations; 0 for no clamp
+        float  # of predicted latents, in standard deviations; 0 for none
     )
     full_size_picture: bool  # also decode one held-out picture at the size of the crops
 
