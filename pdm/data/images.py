@@ -1,0 +1,136 @@
+"""The pictures of finished shards: any of them by number, at any smaller size.
+
+    shards = ImageShards(Path("data/shards"), "train")
+    shards.keys[3], shards.load(3, 64, 128)  # key, uint8 (64, 128, 3) RGB
+    shards.reduced(64, 128)  # all of them, uint8 (N, 64, 128, 3), for sizes that fit in memory
+
+Order is that of the manifest's shards and, within each, of the tar: the same on every machine.
+Reduction is antialiased: at first by the JPEG decoder where that is exact enough (to no less than
+twice the wanted size), then by Lanczos.
+"""
+
+import io
+import json
+import os
+import tarfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pdm.data import manifest, tars
+from pdm.errors import BadInput, QualityGate
+from pdm.progress import Progress
+
+Pixels = NDArray[np.uint8]
+
+JSON = "json"  # extension of a sample's record; whatever else it holds is the picture
+
+
+class ImageShards:
+    """Index over one split of a folder of shards.
+
+    Args:
+        folder: Written by the stage `shard`.
+        split: "train" or "val".
+
+    Raises:
+        BadInput: There is no manifest, or it has no such split, or the split is empty.
+        QualityGate: A shard is missing, damaged, or holds another number of pictures than stated.
+    """
+
+    def __init__(self, folder: Path, split: str) -> None:
+        self.manifest = manifest.load(folder)
+        if split not in self.manifest.splits or not self.manifest.num_samples(split):
+            raise BadInput(f"{folder} has no images in the split '{split}'; write it again")
+        self.split = split
+        self._images: list[tuple[Path, tars.Member]] = []
+        self._records: dict[str, tuple[Path, tars.Member]] = {}
+        for shard in self.manifest.splits[split]:
+            self._index(folder / shard.name, shard.num_samples)
+        self.keys = [_key(member) for _, member in self._images]
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def _index(self, path: Path, num_samples: int) -> None:
+        try:
+            found = tars.members(path)
+        except (OSError, ValueError, EOFError, tarfile.TarError) as error:
+            raise _damaged(path, f"cannot be read ({error})") from error
+        images = [member for member in found if not member.name.endswith(f".{JSON}")]
+        if len(images) != num_samples:
+            raise _damaged(
+                path, f"holds {len(images)} images where the manifest says {num_samples}"
+            )
+        self._images += [(path, member) for member in images]
+        self._records |= {
+            _key(member): (path, member) for member in found if member.name.endswith(f".{JSON}")
+        }
+
+    def load(self, index: int, height: int, width: int) -> Pixels:
+        """Picture number `index`, reduced to uint8 (height, width, 3) RGB.
+
+        Raises:
+            QualityGate: Its bytes do not decode; the text names shard and member.
+        """
+        path, member = self._images[index]
+        try:
+            with Image.open(io.BytesIO(tars.read_at(path, member.offset, member.size))) as file:
+                file.draft("RGB", (2 * width, 2 * height))
+                image = file.convert("RGB")
+                if image.size != (width, height):
+                    image = image.resize((width, height), Image.Resampling.LANCZOS)
+                return np.asarray(image)
+        except (OSError, ValueError, SyntaxError) as error:
+            raise _damaged(path, f"its member {member.name} does not decode ({error})") from error
+
+    def record(self, index: int) -> dict[str, Any]:
+        """What is known about picture number `index`: url, licence, crop box, ...
+
+        Raises:
+            QualityGate: It has no record, or one that is no JSON.
+        """
+        path, image = self._images[index]
+        try:
+            path, member = self._records[_key(image)]
+            record: dict[str, Any] = json.loads(tars.read_at(path, member.offset, member.size))
+        except (KeyError, ValueError) as error:
+            raise _damaged(path, f"{_key(image)}.json is absent or no JSON ({error})") from error
+        return record
+
+    def reduced(self, height: int, width: int) -> Pixels:
+        """All pictures at one size, (N, height, width, 3), kept for the next call.
+
+        For sizes at which the split fits in memory: N x height x width x 3 bytes.
+        """
+        return _reduced(self, height, width)
+
+    def num_bytes(self, height: int, width: int) -> int:
+        """What `reduced` would take."""
+        return len(self) * height * width * 3
+
+
+@lru_cache(maxsize=4)
+def _reduced(shards: ImageShards, height: int, width: int) -> Pixels:
+    pictures = np.empty((len(shards), height, width, 3), dtype=np.uint8)
+    progress = Progress(f"reading {shards.split} at {width}x{height}", len(shards))
+    # Pillow decodes and resizes without the interpreter's lock, so threads are enough.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        loaded = pool.map(lambda index: shards.load(index, height, width), range(len(shards)))
+        for index, picture in enumerate(loaded):
+            pictures[index] = picture
+            progress.advance()
+    return pictures
+
+
+def _key(member: tars.Member) -> str:
+    return member.name.split(".")[0]
+
+
+def _damaged(path: Path, fault: str) -> QualityGate:
+    return QualityGate(f"{path} {fault}; write {path.parent} again (stage 'shard')")
