@@ -1,0 +1,74 @@
+"""Rectified flow over pyramids: path, target, loss and times. Knows nothing of any network.
+
+Time runs from noise to data throughout this package: t = 0 is noise, t = 1 is data,
+
+    x_t = t * data + (1 - t) * noise        velocity = d x_t / d t = data - noise
+
+(Liu et al., arXiv:2209.03003). Papers and codebases disagree on the direction: when porting a
+formula, replace t by 1 - t and flip the velocity's sign. All levels share one time per picture.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from pdm.models.pyramid import Pyramid
+
+Velocity = Callable[[Pyramid, Tensor], Pyramid]  # (pyramid, t (B,)) -> same shapes
+
+
+def uniform_times(count: int, generator: torch.Generator) -> Tensor:
+    """(count,) times, uniform in [0, 1), on the generator's device."""
+    return torch.rand(count, generator=generator, device=generator.device)
+
+
+def logit_normal_times(count: int, generator: torch.Generator) -> Tensor:
+    """(count,) times with a standard normal logit, on the generator's device.
+
+    They crowd in the middle of the path, where the prediction is hard (Esser et al.,
+    arXiv:2403.03206, section 3.1).
+    """
+    return torch.randn(count, generator=generator, device=generator.device).sigmoid()
+
+
+def interpolate(data: Pyramid, noise: Pyramid, t: Tensor) -> Pyramid:
+    """Points on the straight paths from noise to data, at times t (B,)."""
+    return tuple(
+        torch.lerp(start, end, t.to(end.dtype).view(-1, 1, 1, 1))
+        for start, end in zip(noise, data, strict=True)
+    )
+
+
+def target(data: Pyramid, noise: Pyramid) -> Pyramid:
+    """Velocity of the straight paths, the same at every time."""
+    return tuple(end - start for start, end in zip(noise, data, strict=True))
+
+
+def flow_loss(
+    velocity: Velocity, data: Pyramid, noise: Pyramid, t: Tensor, level_weights: Sequence[float]
+) -> tuple[Tensor, Tensor]:
+    """Mean squared error of the predicted velocity, averaged within each level, then over levels.
+
+    Averaging within a level first keeps the few coarse values from drowning in the many fine ones.
+
+    Args:
+        velocity: The network under training.
+        data: Latents, standardised.
+        noise: Standard normal, same shapes.
+        t: (B,) in [0, 1].
+        level_weights: One per level, coarse to fine; only their ratios matter.
+
+    Returns:
+        The loss, a scalar: 2 is what predicting zero scores on standardised data. And each level's
+        own mean squared error, (levels,), detached.
+    """
+    predicted, wanted = velocity(interpolate(data, noise, t), t), target(data, noise)
+    errors = torch.stack(
+        [
+            (found.float() - right.float()).square().mean()
+            for found, right in zip(predicted, wanted, strict=True)
+        ]
+    )
+    weights = torch.tensor(level_weights, dtype=errors.dtype, device=errors.device)
+    return (errors * weights).sum() / weights.sum(), errors.detach()

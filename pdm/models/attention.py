@@ -1,0 +1,66 @@
+"""Spatial-channel attention: over pixels and over channels, weighed by their counts.
+
+PDM (arXiv:2403.12915) describes the two attentions and a ratio of importance that follows from the
+numbers of pixels and channels, without an equation that could be found. The reading taken here,
+with N pixels and C channels, is
+
+    w_s = N / (N + C),  w_c = C / (N + C)
+    out = (x + proj(w_s * spatial + w_c * channel)) / sqrt(2),
+
+which leans on the pixels where there are many of them (early layers) and on the channels in the
+deep ones, and adapts by itself to another size of picture.
+"""
+
+import math
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pdm.models.layers import convolution, group_norm, res_skip
+
+HEAD_WIDTH = 64  # channels per head, at most
+
+
+def importance(num_pixels: int, num_channels: int) -> tuple[float, float]:
+    """Weights of spatial and channel attention; they sum to 1."""
+    total = num_pixels + num_channels
+    return num_pixels / total, num_channels / total
+
+
+def spatial_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Each pixel gathers from all pixels. All (B, heads, channels, pixels)."""
+    attended: Tensor = F.scaled_dot_product_attention(query.mT, key.mT, value.mT)
+    return attended.mT
+
+
+def channel_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Each channel gathers from all channels of its head. All (B, heads, channels, pixels)."""
+    logits: Tensor = query @ key.mT / math.sqrt(query.shape[-1])
+    return logits.softmax(dim=-1) @ value
+
+
+class SpatialChannelAttention(nn.Module):
+    """Self-attention over pixels and channels at once, with one query, key and value for both."""
+
+    def __init__(self, width: int, *, spectral_norm: bool) -> None:
+        super().__init__()
+        self.num_heads = _num_heads(width)
+        self.norm = group_norm(width)
+        self.query_key_value = convolution(width, 3 * width, 1, spectral_norm=spectral_norm)
+        self.projection = nn.Conv2d(width, width, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, width, H, W) to the same shape."""
+        batch, width, height, breadth = features.shape
+        stacked = self.query_key_value(self.norm(features))
+        heads = stacked.reshape(batch, 3, self.num_heads, -1, height * breadth)
+        query, key, value = heads.unbind(dim=1)
+        spatial_weight, channel_weight = importance(height * breadth, width)
+        attended = spatial_weight * spatial_attention(query, key, value)
+        attended = attended + channel_weight * channel_attention(query, key, value)
+        return res_skip(features, self.projection(attended.reshape(features.shape)))
+
+
+def _num_heads(width: int) -> int:
+    fewest = -(-width // HEAD_WIDTH)
+    return next(count for count in range(fewest, width + 1) if width % count == 0)

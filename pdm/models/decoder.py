@@ -1,0 +1,130 @@
+"""The decoder: a heavy stream from the global latent up to the picture, with a branch per level.
+
+The stream starts at the coarsest map with what the global latent says, doubles its sides stage by
+stage (nearest neighbour), takes in each level's latent when it reaches that level's resolution, and
+adds its share to a running picture at every stage (output skip, as in StyleGAN2). A level that is
+missing adds nothing, so any prefix of the pyramid decodes.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pdm.config.autoencoder import AutoencoderModelConfig
+from pdm.models.attention import SpatialChannelAttention
+from pdm.models.layers import ResidualBlock, ToPixels, doubled, res_skip
+from pdm.models.pyramid import Pyramid
+
+
+class GlobalStart(nn.Module):
+    """A smooth map from the global latent: a bilinear mix of four patterns, at any size.
+
+    The patterns are the cosines of frequency 0 and 1 along each side, which say where in the
+    picture a pixel lies and do not depend on how many pixels there are.
+    """
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.mix = nn.Linear(channels, 4 * width)
+
+    def forward(self, latent: Tensor, height: int, breadth: int) -> Tensor:
+        """(B, channels, 1, 1) to (B, width, height, breadth)."""
+        mix = self.mix(latent[:, :, 0, 0]).unflatten(1, (4, -1))
+        rows, columns = (_cosines(side, latent) for side in (height, breadth))
+        patterns = torch.einsum("ih,jw->ijhw", rows, columns).flatten(0, 1)
+        features: Tensor = torch.einsum("bkc,khw->bchw", mix, patterns)
+        return features
+
+
+class Branch(nn.Module):
+    """What one level's latent says to the stream."""
+
+    def __init__(self, channels: int, width: int, *, spectral_norm: bool) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, width, 3, padding=1)
+        self.block = ResidualBlock(width, width, dropout=0.0, spectral_norm=spectral_norm)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """(B, channels, h, w) to (B, width, h, w)."""
+        features: Tensor = self.block(self.conv(latent))
+        return features
+
+
+class DecoderStage(nn.Module):
+    """All layers of one resolution."""
+
+    def __init__(self, config: AutoencoderModelConfig, index: int, channels: int | None) -> None:
+        super().__init__()
+        widths, spectral_norm = config.decoder_widths, config.decoder_spectral_norm
+        width, in_width = widths[index], widths[min(index + 1, len(widths) - 1)]
+        self.branch = (
+            None if channels is None else Branch(channels, in_width, spectral_norm=spectral_norm)
+        )
+        self.blocks = nn.Sequential(
+            *(
+                ResidualBlock(
+                    in_width if number == 0 else width,
+                    width,
+                    dropout=config.decoder_dropout[index],
+                    spectral_norm=spectral_norm,
+                )
+                for number in range(config.decoder_blocks)
+            )
+        )
+        attends = 2**index >= config.attention_from
+        self.attention = (
+            SpatialChannelAttention(width, spectral_norm=spectral_norm)
+            if attends
+            else nn.Identity()
+        )
+        self.to_rgb = ToPixels(width, 3)
+
+    def forward(self, features: Tensor, latent: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Features at this resolution, and this level's latent if there is one.
+
+        Returns:
+            Features for the next stage, and this stage's share of the picture.
+        """
+        if self.branch is not None:
+            features = res_skip(features, None if latent is None else self.branch(latent))
+        features = self.attention(self.blocks(features))
+        return features, self.to_rgb(features)
+
+
+class Decoder(nn.Module):
+    """A pyramid, or a prefix of one, to images."""
+
+    def __init__(self, config: AutoencoderModelConfig) -> None:
+        super().__init__()
+        levels = {level.downsampling: level.channels for level in config.levels}
+        self.positions = {level.downsampling: k for k, level in enumerate(config.levels)}
+        self.start = GlobalStart(levels["global"], config.decoder_widths[-1])
+        self.stages = nn.ModuleList(
+            DecoderStage(config, index, levels.get(2**index))
+            for index in reversed(range(len(config.decoder_widths)))
+        )
+
+    def forward(self, pyramid: Pyramid, height: int, breadth: int) -> Tensor:
+        """Decode to images (B, 3, H, W), from a start of the given size of the coarsest map."""
+        features = self.start(pyramid[0], height, breadth)
+        images: Tensor | None = None
+        for number, stage in enumerate(self.stages):
+            features = doubled(features) if number else features
+            position = self.positions.get(2 ** (len(self.stages) - 1 - number), len(pyramid))
+            latent = pyramid[position] if position < len(pyramid) else None
+            features, share = stage(features, latent)
+            images = share if images is None else _smoothly_doubled(images) + share
+        assert images is not None
+        return images
+
+
+def _cosines(side: int, like: Tensor) -> Tensor:
+    """(2, side): one everywhere, and a fall from nearly 1 to nearly -1."""
+    centres = (torch.arange(side, dtype=like.dtype, device=like.device) + 0.5) / side
+    return torch.stack([torch.ones_like(centres), torch.cos(math.pi * centres)])
+
+
+def _smoothly_doubled(images: Tensor) -> Tensor:
+    return F.interpolate(images, scale_factor=2.0, mode="bilinear", align_corners=False)

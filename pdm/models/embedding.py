@@ -1,0 +1,89 @@
+"""What every block of the UNet knows: the time, the global latent and, if any, a condition."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+LONGEST_PERIOD = 10_000.0  # of the sines, in thousandths of the flow's time
+
+
+def sinusoidal(t: Tensor, width: int) -> Tensor:
+    """Sines and cosines of 999 t, as rectified flow feeds its networks.
+
+    Args:
+        t: (B,) in [0, 1].
+        width: Even.
+
+    Returns:
+        (B, width) in [-1, 1].
+    """
+    half = width // 2
+    steps = torch.arange(half, dtype=torch.float32, device=t.device) / half
+    angles = 999 * t.float()[:, None] * torch.exp(-math.log(LONGEST_PERIOD) * steps)
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+class Perceptron(nn.Module):
+    """Two linear layers with SiLU between."""
+
+    def __init__(self, in_width: int, out_width: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(in_width, out_width)
+        self.output = nn.Linear(out_width, out_width)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """(B, in_width) to (B, out_width)."""
+        output: Tensor = self.output(F.silu(self.hidden(vectors)))
+        return output
+
+
+class Embedding(nn.Module):
+    """Time, global latent and condition, added up in one vector."""
+
+    def __init__(self, width: int, global_channels: int, condition_width: int | None) -> None:
+        super().__init__()
+        self.sines = width // 4 * 2
+        self.time = Perceptron(self.sines, width)
+        self.picture = Perceptron(global_channels, width)
+        self.condition = None if condition_width is None else nn.Linear(condition_width, width)
+
+    def forward(self, t: Tensor, latent: Tensor, condition: Tensor | None) -> Tensor:
+        """Times (B,), global latents (B, C), conditions (B, D) to (B, width).
+
+        Raises:
+            ValueError: A condition is missing, or given to a network that takes none.
+        """
+        if (condition is None) != (self.condition is None):
+            wanted = "needs a condition" if self.condition else "was built without a condition"
+            raise ValueError(f"this network {wanted}; see condition_width")
+        vector: Tensor = self.time(sinusoidal(t, self.sines).to(latent.dtype)) + self.picture(
+            latent
+        )
+        return vector if self.condition is None else vector + self.condition(condition)
+
+
+class GlobalTrunk(nn.Module):
+    """Velocity of the global level: a perceptron beside the UNet, zero before training."""
+
+    def __init__(self, channels: int, feature_width: int, embedding_width: int) -> None:
+        super().__init__()
+        width = 2 * feature_width
+        self.join = nn.Linear(channels + feature_width + embedding_width, width)
+        self.layers = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(width), Perceptron(width, width)) for _ in range(2)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.output = nn.Linear(width, channels)
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, latent: Tensor, features: Tensor, embedding: Tensor) -> Tensor:
+        """Global latent (B, C), the trunk's coarsest map (B, width, h, w), embedding (B, E)."""
+        pooled = features.mean(dim=(2, 3))
+        hidden = self.join(torch.cat([latent, pooled, F.silu(embedding)], dim=1))
+        for layer in self.layers:
+            hidden = hidden + layer(hidden)
+        velocity: Tensor = self.output(F.silu(self.norm(hidden)))
+        return velocity

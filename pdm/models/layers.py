@@ -1,0 +1,121 @@
+"""Building blocks of the autoencoder and the UNet. All take and give (B, C, H, W).
+
+Residual sums are divided by the square root of two, so that a sum of two streams of equal variance
+keeps it (as in NCSN++, Song et al., arXiv:2011.13456). Spectral norm fixes a weight's largest
+singular value at 1, which would undo a small or zero initialisation: what must start small is
+scaled by a learned gain after the convolution instead.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils import parametrizations
+
+HALF_ROOT = math.sqrt(0.5)
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    """Group norm with groups of at least four channels and at most 32 groups."""
+    most = max(1, min(channels // 4, 32))
+    groups = max(count for count in range(1, most + 1) if channels % count == 0)
+    return nn.GroupNorm(groups, channels, eps=1e-6)
+
+
+def convolution(in_width: int, out_width: int, side: int, *, spectral_norm: bool) -> nn.Module:
+    """Square convolution that keeps the size; its weight has spectral norm 1 if asked."""
+    layer = nn.Conv2d(in_width, out_width, side, padding=side // 2)
+    return parametrizations.spectral_norm(layer) if spectral_norm else layer
+
+
+def zeroed(layer: nn.Conv2d | nn.Linear) -> nn.Module:
+    """Set a layer's weight and bias to zero: its output starts at zero and learns at full speed."""
+    nn.init.zeros_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def res_skip(features: Tensor, skip: Tensor | None) -> Tensor:
+    """Join a skip stream to the features of a residual stream; None is a skip of zeros."""
+    return (features if skip is None else features + skip) * HALF_ROOT
+
+
+def pooled(features: Tensor) -> Tensor:
+    """Halve both sides by averaging."""
+    return F.avg_pool2d(features, 2)
+
+
+def doubled(features: Tensor) -> Tensor:
+    """Double both sides, repeating each pixel."""
+    return F.interpolate(features, scale_factor=2.0, mode="nearest")
+
+
+class ResidualBlock(nn.Module):
+    """Norm, SiLU, 3x3, norm, SiLU, dropout, 3x3, beside a 1x1 shortcut where the width changes."""
+
+    def __init__(
+        self, in_width: int, out_width: int, *, dropout: float, spectral_norm: bool
+    ) -> None:
+        super().__init__()
+        self.norm_in = group_norm(in_width)
+        self.conv_in = convolution(in_width, out_width, 3, spectral_norm=spectral_norm)
+        self.norm_out = group_norm(out_width)
+        self.dropout = nn.Dropout(dropout)
+        self.conv_out = convolution(out_width, out_width, 3, spectral_norm=spectral_norm)
+        self.gain = nn.Parameter(torch.ones(out_width, 1, 1))
+        same = in_width == out_width
+        self.shortcut = nn.Identity() if same else nn.Conv2d(in_width, out_width, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, in_width, H, W) to (B, out_width, H, W)."""
+        hidden = self.conv_in(F.silu(self.norm_in(features)))
+        hidden = self.conv_out(self.dropout(F.silu(self.norm_out(hidden))))
+        return res_skip(self.shortcut(features), self.gain * hidden)
+
+
+class ModulatedBlock(nn.Module):
+    """A residual block whose second norm is scaled and shifted by an embedding (B, E)."""
+
+    def __init__(
+        self,
+        in_width: int,
+        out_width: int,
+        embedding_width: int,
+        *,
+        dropout: float,
+        spectral_norm: bool,
+    ) -> None:
+        super().__init__()
+        self.norm_in = group_norm(in_width)
+        self.conv_in = convolution(in_width, out_width, 3, spectral_norm=spectral_norm)
+        self.norm_out = group_norm(out_width)
+        self.modulation = nn.Linear(embedding_width, 2 * out_width)
+        self.dropout = nn.Dropout(dropout)
+        self.conv_out = convolution(out_width, out_width, 3, spectral_norm=spectral_norm)
+        self.gain = nn.Parameter(torch.ones(out_width, 1, 1))
+        same = in_width == out_width
+        self.shortcut = nn.Identity() if same else nn.Conv2d(in_width, out_width, 1)
+
+    def forward(self, features: Tensor, embedding: Tensor) -> Tensor:
+        """(B, in_width, H, W) to (B, out_width, H, W)."""
+        scale, shift = self.modulation(F.silu(embedding))[:, :, None, None].chunk(2, dim=1)
+        hidden = self.conv_in(F.silu(self.norm_in(features)))
+        hidden = self.norm_out(hidden) * (1 + scale) + shift
+        hidden = self.conv_out(self.dropout(F.silu(hidden)))
+        return res_skip(self.shortcut(features), self.gain * hidden)
+
+
+class ToPixels(nn.Module):
+    """Features to a picture or a latent (tRGB): norm, SiLU, 3x3."""
+
+    def __init__(self, width: int, channels: int) -> None:
+        super().__init__()
+        self.norm = group_norm(width)
+        self.conv = nn.Conv2d(width, channels, 3, padding=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, width, H, W) to (B, channels, H, W)."""
+        pixels: Tensor = self.conv(F.silu(self.norm(features)))
+        return pixels
