@@ -23,7 +23,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         _flush(temporary)
-        os.replace(temporary, path)
+        temporary.replace(path)
         _flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
@@ -46,8 +46,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
             if file.is_file():
                 _flush(file)
         if path.exists():
-            os.replace(path, old)
-        os.replace(temporary, path)
+            path.replace(old)
+        temporary.replace(path)
         _flush(path.parent)
     finally:
         for leftover in (temporary, old):

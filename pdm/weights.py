@@ -1,4 +1,4 @@
-"""A model on disk: a folder with `config.json` and `model.safetensors`. No pickle is ever loaded."""
+"""A model on disk: a folder of `config.json` and `model.safetensors`. No pickle is ever loaded."""
 
 import dataclasses
 import json
