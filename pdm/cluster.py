@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,13 +14,22 @@ import ray
 def ray_session(num_cpus: int | None = None) -> Iterator[None]:
     """Join the cluster that RAY_ADDRESS names, or start a local one, for the length of the block.
 
+    Inside another session (of a test, or of a stage that calls another) it is that session.
+
     Args:
         num_cpus: Of a local cluster; all of this machine's by default.
     """
-    os.environ.setdefault("RAY_AUTH_MODE", "token")  # the jobs API runs code: never without a token
+    if ray.is_initialized():
+        yield
+        return
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     local = "RAY_ADDRESS" not in os.environ
+    if local:
+        # The jobs API runs code: never without a token. Ray asks for one on a local cluster unless
+        # RAY_AUTH_MODE says otherwise (setting it here, after `import ray`, would come too late).
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         ray.init(

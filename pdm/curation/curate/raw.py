@@ -1,0 +1,39 @@
+"""Reads the metadata that `scrape` wrote: one row per source URL or file, fetched or not."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pdm.data.decisions import RAW, Row
+from pdm.errors import BadInput
+
+
+def load_rows(raw: Path) -> list[Row]:
+    """All rows in key order, each with the name of its `tar` and, if not fetched, its `reason`.
+
+    Raises:
+        BadInput: There is no metadata, a file of it cannot be read, or a tar is missing.
+    """
+    files = sorted(raw.glob("*.parquet"))
+    if not files:
+        raise BadInput(f"{raw} holds no .parquet metadata; run `pyramid scrape` first")
+    rows = [row for file in files for row in _rows_of(file)]
+    return sorted(rows, key=lambda row: str(row["key"]))
+
+
+def _rows_of(file: Path) -> list[Row]:
+    tar = file.with_suffix(".tar")
+    try:
+        rows = pq.read_table(file).to_pylist()
+    except pa.ArrowInvalid as error:
+        raise BadInput(f"{file} cannot be read ({error}); run `pyramid scrape` again") from error
+    missing = sorted(
+        (set(RAW) - {"tar"} | {"reason"}) - set(rows[0] if rows else RAW | {"reason": 0})
+    )
+    if missing:
+        raise BadInput(f"{file} lacks the columns {', '.join(missing)}; run `pyramid scrape` again")
+    if rows and not tar.exists():
+        raise BadInput(f"{tar} is missing beside its .parquet; run `pyramid scrape` again")
+    wanted = {name for name in RAW if name != "tar"} | {"reason"}
+    return [{name: row[name] for name in wanted} | {"tar": tar.name} for row in rows]

@@ -1,0 +1,81 @@
+"""The table of decisions: one row per source URL or file, in key order, kept or not and why.
+
+`curate` writes it, `shard` and its report read it. A row whose image was not fetched passes through
+with the reason that the fetching gave; scores of images that were not measured are null.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pdm.errors import BadInput
+from pdm.files import whole_file
+
+FILE_NAME = "decisions.parquet"
+
+RAW = {
+    "key": pa.string(),
+    "url": pa.string(),
+    "source": pa.string(),
+    "caption": pa.string(),
+    "licence": pa.string(),
+    "status": pa.string(),
+    "error_message": pa.string(),
+    "retrieved_at": pa.string(),
+    "sha256": pa.string(),
+    "num_bytes": pa.int64(),
+    "tar": pa.string(),  # the raw shard that holds the bytes: `size` of them at `offset`
+    "member": pa.string(),
+    "offset": pa.int64(),
+    "size": pa.int64(),
+}
+DECIDED = {
+    "outcome": pa.string(),  # kept | dropped | failed
+    "reason": pa.string(),  # null if kept
+    "detail": pa.string(),  # one sentence: the measured value and the limit
+    "duplicate_of": pa.string(),  # key of the image kept instead
+    "width_px": pa.int64(),  # upright
+    "height_px": pa.int64(),
+    "format": pa.string(),
+    "mode": pa.string(),
+    "sharpness": pa.float64(),
+    "high_frequency": pa.float64(),
+    "detail_share": pa.float64(),
+    "contrast": pa.float64(),
+    "brightness": pa.float64(),
+    "phash": pa.string(),  # 256 bits in hexadecimal
+    "crop_left_px": pa.int64(),  # of the upright source; never smaller than the finished crop
+    "crop_top_px": pa.int64(),
+    "crop_width_px": pa.int64(),
+    "crop_height_px": pa.int64(),
+    "target_width_px": pa.int64(),
+    "target_height_px": pa.int64(),
+}
+SCHEMA = pa.schema(list((RAW | DECIDED).items()))
+
+Row = dict[str, Any]
+
+
+def save(folder: Path, rows: list[Row]) -> None:
+    """Write the table, sorted by key. Columns that a row lacks are null."""
+    ordered = sorted(rows, key=lambda row: str(row["key"]))
+    with whole_file(folder / FILE_NAME) as temporary:
+        pq.write_table(pa.Table.from_pylist(ordered, schema=SCHEMA), temporary)
+
+
+def load(folder: Path) -> list[Row]:
+    """Read the table, in key order.
+
+    Raises:
+        BadInput: The file is missing, is no parquet file, or lacks a column.
+    """
+    path = folder / FILE_NAME
+    try:
+        rows: list[Row] = pq.read_table(path, columns=SCHEMA.names, schema=SCHEMA).to_pylist()
+    except FileNotFoundError:
+        raise BadInput(f"{path} does not exist; run `pyramid curate` first") from None
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise BadInput(f"{path} cannot be read ({error}); run `pyramid curate` again") from error
+    return rows
