@@ -1,0 +1,95 @@
+import pytest
+import torch
+
+from pdm.diffusion.flow import (
+    flow_loss,
+    interpolate,
+    logit_normal_times,
+    target,
+    uniform_times,
+)
+
+SHAPES = [(8, 1, 1), (4, 2, 4), (2, 8, 16)]
+
+
+def random_pyramid(count: int, seed: int) -> tuple[torch.Tensor, ...]:
+    generator = torch.Generator().manual_seed(seed)
+    return tuple(torch.randn(count, *shape, generator=generator) for shape in SHAPES)
+
+
+def zeros(pyramid, t):
+    return tuple(torch.zeros_like(level) for level in pyramid)
+
+
+def test_paths_lead_from_noise_to_data():
+    data, noise = random_pyramid(2, 0), random_pyramid(2, 1)
+    for a, b in zip(interpolate(data, noise, torch.zeros(2)), noise, strict=True):
+        torch.testing.assert_close(a, b)
+    for a, b in zip(interpolate(data, noise, torch.ones(2)), data, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_the_target_is_the_slope_of_the_path():
+    data, noise = random_pyramid(2, 0), random_pyramid(2, 1)
+    early, late = (interpolate(data, noise, torch.full((2,), t)) for t in (0.25, 0.75))
+    for a, b, slope in zip(early, late, target(data, noise), strict=True):
+        torch.testing.assert_close((b - a) / 0.5, slope)
+
+
+def test_each_picture_has_its_own_time():
+    data, noise = random_pyramid(2, 0), random_pyramid(2, 1)
+    found = interpolate(data, noise, torch.tensor([0.0, 1.0]))
+    for level, start, end in zip(found, noise, data, strict=True):
+        torch.testing.assert_close(level[0], start[0])
+        torch.testing.assert_close(level[1], end[1])
+
+
+def test_predicting_zero_costs_two_on_standardised_data():
+    data, noise = random_pyramid(2048, 0), random_pyramid(2048, 1)
+    loss, levels = flow_loss(zeros, data, noise, torch.rand(2048), [1, 1, 1])
+    assert loss.item() == pytest.approx(2, rel=0.02)
+    assert levels.tolist() == pytest.approx([2, 2, 2], rel=0.05)
+
+
+def test_predicting_the_target_costs_nothing():
+    data, noise = random_pyramid(4, 0), random_pyramid(4, 1)
+    loss, _ = flow_loss(lambda x, t: target(data, noise), data, noise, torch.rand(4), [1, 2, 3])
+    assert loss.item() == 0
+
+
+def test_levels_count_by_their_weights_and_not_by_their_sizes():
+    data, noise = random_pyramid(4, 0), tuple(torch.zeros_like(x) for x in random_pyramid(4, 0))
+    data = tuple(
+        torch.full_like(level, value) for level, value in zip(data, (1, 2, 3), strict=True)
+    )
+    loss, levels = flow_loss(zeros, data, noise, torch.rand(4), [2.0, 0.0, 6.0])
+    assert levels.tolist() == [1, 4, 9]
+    assert loss.item() == pytest.approx((2 * 1 + 6 * 9) / 8)
+
+
+def test_the_loss_sends_gradients_to_the_network():
+    weight = torch.ones(1, requires_grad=True)
+    data, noise = random_pyramid(4, 0), random_pyramid(4, 1)
+    loss, levels = flow_loss(
+        lambda x, t: tuple(weight * level for level in x), data, noise, torch.rand(4), [1, 1, 1]
+    )
+    loss.backward()
+    assert weight.grad is not None
+    assert not levels.requires_grad
+
+
+def test_times_follow_their_laws():
+    uniform = uniform_times(50_000, torch.Generator().manual_seed(0))
+    crowded = logit_normal_times(50_000, torch.Generator().manual_seed(0))
+    for times in (uniform, crowded):
+        assert times.min() >= 0
+        assert times.max() <= 1
+        assert times.mean().item() == pytest.approx(0.5, abs=0.005)
+    assert uniform.std().item() == pytest.approx(12**-0.5, abs=0.005)
+    assert torch.logit(crowded).std().item() == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("times", [uniform_times, logit_normal_times])
+def test_the_same_generator_gives_the_same_times(times):
+    first, second = (times(8, torch.Generator().manual_seed(3)) for _ in range(2))
+    assert torch.equal(first, second)

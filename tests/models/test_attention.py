@@ -1,0 +1,81 @@
+import pytest
+import torch
+
+from pdm.models.attention import (
+    SpatialChannelAttention,
+    channel_attention,
+    importance,
+    spatial_attention,
+)
+
+ROWS = [  # side, channels, and the two weights as tabulated for PDM's sizes
+    (256, 64, 0.9990, 0.0010),
+    (128, 128, 0.9922, 0.0078),
+    (64, 256, 0.9412, 0.0588),
+    (32, 256, 0.8000, 0.2000),
+    (16, 512, 0.3333, 0.6667),
+    (8, 512, 0.1111, 0.8889),
+    (4, 512, 0.0303, 0.9697),
+    (1, 512, 0.0019, 0.9981),
+]
+
+
+@pytest.mark.parametrize(("side", "channels", "spatial", "channel"), ROWS)
+def test_importance_follows_the_counts_of_pixels_and_channels(side, channels, spatial, channel):
+    found = importance(side * side, channels)
+    assert found == pytest.approx((spatial, channel), abs=5e-5)
+    assert sum(found) == pytest.approx(1.0)
+
+
+def heads(pixels: int, channels: int = 8) -> tuple[torch.Tensor, ...]:
+    return torch.randn(3, 2, 2, channels, pixels, generator=torch.Generator().manual_seed(0))
+
+
+def test_spatial_attention_is_the_textbook_formula():
+    query, key, value = heads(6)
+    weights = (query.mT @ key / 8**0.5).softmax(-1)  # (pixels, pixels)
+    expected = value @ weights.mT
+    torch.testing.assert_close(spatial_attention(query, key, value), expected)
+
+
+def test_channel_attention_mixes_channels_by_their_correlation_over_pixels():
+    query, key, value = heads(16)
+    weights = (torch.einsum("bhcn,bhdn->bhcd", query, key) / 4).softmax(-1)
+    expected = torch.einsum("bhcd,bhdn->bhcn", weights, value)
+    torch.testing.assert_close(channel_attention(query, key, value), expected)
+
+
+def test_spatial_attention_over_one_pixel_returns_its_value():
+    query, key, value = heads(1)
+    torch.testing.assert_close(spatial_attention(query, key, value), value)
+
+
+def parts(module: SpatialChannelAttention, features: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    batch, _width, height, breadth = features.shape
+    stacked = module.query_key_value(module.norm(features))
+    query, key, value = stacked.reshape(batch, 3, module.num_heads, -1, height * breadth).unbind(1)
+    found = spatial_attention(query, key, value), channel_attention(query, key, value)
+    return tuple(module.projection(part.reshape(features.shape)) for part in found)
+
+
+@torch.no_grad()
+def test_many_pixels_leave_spatial_attention_alone():
+    features = torch.randn(1, 4, 48, 96)
+    module = SpatialChannelAttention(4, spectral_norm=False)
+    spatial, _ = parts(module, features)
+    torch.testing.assert_close(module(features), (features + spatial) / 2**0.5, atol=5e-3, rtol=0)
+
+
+@torch.no_grad()
+def test_many_channels_leave_channel_attention_alone():
+    features = torch.randn(1, 512, 1, 2)
+    module = SpatialChannelAttention(512, spectral_norm=False)
+    _, channel = parts(module, features)
+    torch.testing.assert_close(module(features), (features + channel) / 2**0.5, atol=2e-2, rtol=0)
+
+
+@pytest.mark.parametrize("width", [4, 48, 96, 160, 192, 512])
+def test_heads_divide_every_width_and_hold_at_most_64_channels(width):
+    count = SpatialChannelAttention(width, spectral_norm=False).num_heads
+    assert width % count == 0
+    assert width // count <= 64

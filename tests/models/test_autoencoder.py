@@ -1,0 +1,179 @@
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from pdm.config.autoencoder import AutoencoderModelConfig, LevelConfig
+from pdm.errors import BadInput
+from pdm.models.autoencoder import PyramidAutoencoder
+
+CONFIG = AutoencoderModelConfig(
+    levels=(
+        LevelConfig(downsampling="global", channels=6),
+        LevelConfig(downsampling=16, channels=5),
+        LevelConfig(downsampling=8, channels=4),
+        LevelConfig(downsampling=4, channels=3),
+    ),
+    encoder_widths=(4, 4, 8, 8, 12),
+    decoder_widths=(4, 4, 8, 8, 12),
+    encoder_blocks=1,
+    decoder_blocks=2,
+    attention_from=16,
+    encoder_dropout=(0.0, 0.0, 0.0, 0.1, 0.2),
+    decoder_dropout=(0.0, 0.0, 0.0, 0.0, 0.1),
+    encoder_spectral_norm=True,
+    decoder_spectral_norm=False,
+)
+
+
+def model(**changes) -> PyramidAutoencoder:
+    torch.manual_seed(0)
+    return PyramidAutoencoder(dataclasses.replace(CONFIG, **changes)).eval()
+
+
+def images(height: int = 32, width: int = 64, count: int = 2) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.rand(count, 3, height, width, generator=generator) * 2 - 1
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 128), (256, 256), (32, 16)])
+@torch.no_grad()
+def test_levels_have_the_shapes_that_it_names(height, width):
+    autoencoder = model()
+    pyramid = autoencoder.encode(images(height, width, count=1))
+    shapes = autoencoder.level_shapes(height, width)
+    assert [tuple(level.shape[1:]) for level in pyramid] == list(shapes)
+    assert autoencoder.decode(pyramid).shape == (1, 3, height, width)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1024, 2048), (2048, 2048)])
+def test_2k_pictures_go_through_on_the_meta_device(height, width):
+    autoencoder = model().to("meta")
+    pyramid = autoencoder.encode(torch.empty(1, 3, height, width, device="meta"))
+    assert pyramid[-1].shape == (1, 3, height // 4, width // 4)
+    assert autoencoder.decode(pyramid).shape == (1, 3, height, width)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+@torch.no_grad()
+def test_every_prefix_of_the_levels_decodes(count):
+    autoencoder = model()
+    pyramid = autoencoder.encode(images())
+    found = autoencoder.decode(pyramid[:count], size=(32, 64))
+    assert found.shape == (2, 3, 32, 64)
+    assert found.abs().max() <= 1
+    if count > 1:
+        assert torch.equal(found, autoencoder.decode(pyramid[:count]))
+
+
+@torch.no_grad()
+def test_every_level_changes_the_picture():
+    autoencoder = model()
+    pyramid = autoencoder.encode(images())
+    whole = autoencoder.decode(pyramid)
+    for index, level in enumerate(pyramid):
+        changed = (*pyramid[:index], level + 1, *pyramid[index + 1 :])
+        assert not torch.allclose(autoencoder.decode(changed), whole)
+
+
+def test_the_global_level_alone_needs_a_size():
+    with pytest.raises(ValueError, match="give size"):
+        model().decode((torch.zeros(1, 6, 1, 1),))
+
+
+def test_levels_of_the_wrong_shape_are_refused():
+    with pytest.raises(ValueError, match="do not decode to 32 x 64"):
+        model().decode((torch.zeros(1, 6, 1, 1), torch.zeros(1, 5, 3, 4)), size=(32, 64))
+
+
+def test_sides_must_be_multiples_of_the_largest_downsampling():
+    with pytest.raises(ValueError, match="not a multiple of the downsampling 16"):
+        model().encode(images(32, 40))
+
+
+@torch.no_grad()
+def test_latents_come_out_standardised_by_the_statistics_set():
+    autoencoder, batch = model(), images(count=64)
+    raw, _ = autoencoder.posterior(batch)
+    autoencoder.set_statistics(
+        [level.mean((0, 2, 3)) for level in raw],
+        [level.std((0, 2, 3), correction=0) for level in raw],
+    )
+    for level in autoencoder.encode(batch):
+        torch.testing.assert_close(
+            level.mean((0, 2, 3)), torch.zeros(level.shape[1]), atol=1e-4, rtol=0
+        )
+        ones = torch.ones(level.shape[1])
+        torch.testing.assert_close(level.std((0, 2, 3), correction=0), ones, atol=1e-4, rtol=0)
+
+
+@torch.no_grad()
+def test_decoding_undoes_the_standardisation():
+    autoencoder, batch = model(), images()
+    raw, _ = autoencoder.posterior(batch)
+    expected = autoencoder.decode_raw(raw).clamp(-1, 1)
+    channels = autoencoder.level_channels
+    autoencoder.set_statistics(
+        [torch.linspace(-1, 1, count) for count in channels],
+        [torch.linspace(0.5, 3, count) for count in channels],
+    )
+    found = autoencoder.decode(autoencoder.encode(batch))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_a_saved_model_loads_bit_equal(tmp_path):
+    autoencoder, batch = model(), images()
+    autoencoder.train()
+    autoencoder.posterior(batch)  # moves the power iteration
+    autoencoder.eval()
+    autoencoder.set_statistics(*[[torch.rand(c) + 0.5 for c in autoencoder.level_channels]] * 2)
+    autoencoder.save_pretrained(tmp_path / "model", data="abc")
+    loaded = PyramidAutoencoder.from_pretrained(tmp_path / "model")
+    assert loaded.config == autoencoder.config
+    for found, expected in zip(loaded.encode(batch), autoencoder.encode(batch), strict=True):
+        assert torch.equal(found, expected)
+    pyramid = loaded.encode(batch)
+    assert torch.equal(loaded.decode(pyramid), autoencoder.decode(pyramid))
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path):
+    with pytest.raises(BadInput, match="not a model folder"):
+        PyramidAutoencoder.from_pretrained(tmp_path)
+
+
+def test_every_parameter_gets_a_gradient():
+    autoencoder = model().train()
+    means, log_variances = autoencoder.posterior(images())
+    loss = autoencoder.decode_raw(means).square().mean()
+    (loss + sum(level.mean() for level in log_variances)).backward()
+    silent = [n for n, p in autoencoder.named_parameters() if p.grad is None or not p.grad.any()]
+    assert silent == []
+
+
+@torch.no_grad()
+def test_a_prefix_does_not_look_at_the_levels_that_it_lacks():
+    autoencoder = model()
+    first = autoencoder.encode(images())
+    second = (*first[:2], *(torch.randn_like(level) for level in first[2:]))
+    assert torch.equal(autoencoder.decode(first[:2]), autoencoder.decode(second[:2]))
+
+
+@torch.no_grad()
+def test_the_finest_head_is_equivariant_to_shifts_away_from_the_edges():
+    """Group norm sees the whole picture, so the shift is a roll: statistics stay the same."""
+    autoencoder = model(attention_from=64)
+    batch = images(256, 256, count=1)
+    shift = 16
+    moved = autoencoder.posterior(batch.roll(shift, dims=3))[0][-1].roll(-shift // 4, dims=3)
+    still = autoencoder.posterior(batch)[0][-1]
+    centre = (..., slice(16, 48), slice(16, 40))
+    torch.testing.assert_close(moved[centre], still[centre], atol=2e-2, rtol=0)
+    assert math.isfinite(still.std().item())
+
+
+@torch.no_grad()
+def test_dropout_is_off_in_evaluation():
+    autoencoder, batch = model(), images()
+    assert torch.equal(autoencoder.encode(batch)[0], autoencoder.encode(batch)[0])
