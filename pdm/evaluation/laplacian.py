@@ -1,0 +1,42 @@
+"""Laplacian pyramid: a picture split into bands of detail, each half the size of the last."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+MIN_SIDE_PX = 16  # of the coarsest level, as in Karras et al., arXiv:1710.10196
+
+
+def laplacian_pyramid(images: Tensor, min_side_px: int = MIN_SIDE_PX) -> tuple[Tensor, ...]:
+    """Levels of `images` (B, C, H, W), fine to coarse; the last is the small picture that is left.
+
+    A level is what is lost when the picture is halved, so `from_laplacian` gives the picture back.
+    """
+    levels = []
+    while min(images.shape[-2:]) >= 2 * min_side_px:
+        smaller = halved(images)
+        levels.append(images - enlarged(smaller, images.shape[-2:]))
+        images = smaller
+    return (*levels, images)
+
+
+def from_laplacian(levels: tuple[Tensor, ...]) -> Tensor:
+    """The pictures that the levels were made from."""
+    images = levels[-1]
+    for level in reversed(levels[:-1]):
+        images = level + enlarged(images, level.shape[-2:])
+    return images
+
+
+def halved(images: Tensor) -> Tensor:
+    """Half the size. The filter 1 3 3 1 lies evenly about the new pixel, so nothing shifts."""
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=images.dtype, device=images.device) / 8
+    channels = images.shape[1]
+    kernel = torch.outer(taps, taps).expand(channels, 1, 4, 4)
+    padded = F.pad(images, (1, 1, 1, 1), mode="replicate")
+    return F.conv2d(padded, kernel, stride=2, groups=channels)
+
+
+def enlarged(images: Tensor, size: torch.Size) -> Tensor:
+    """`images` at `size` (H, W), bilinear; a constant picture stays constant."""
+    return F.interpolate(images, size=tuple(size), mode="bilinear", align_corners=False)

@@ -1,0 +1,82 @@
+"""Are the samples copies of training pictures? Nearest neighbours by features and by pixels, held
+against how near real pictures that were never trained on come."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pdm.evaluation.neighbours import (
+    Neighbours,
+    nearest_or_mirrored,
+    share_closer_than_all,
+    share_closer_than_median,
+)
+from pdm.evaluation.summary import Summary
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Memorisation:
+    """Nearest training picture of every sample and of every held-out picture.
+
+    Mirrored training pictures count, since training flips them. Distances by pixels are between
+    thumbnails, root mean square on the scale [-1, 1].
+    """
+
+    samples_by_features: Neighbours
+    samples_by_pixels: Neighbours
+    val_by_features: Neighbours
+    val_by_pixels: Neighbours
+
+    def scores(self) -> dict[str, float]:
+        """Shares of samples nearer to a training picture than held-out pictures are.
+
+        As new as held-out pictures would be `expected_share_closer_than_all_val` and one half.
+        """
+        pairs = {
+            "by_features": (self.samples_by_features, self.val_by_features),
+            "by_pixels": (self.samples_by_pixels, self.val_by_pixels),
+        }
+        found: dict[str, float] = {}
+        for name, (samples, val) in pairs.items():
+            found |= {
+                f"{name}/share_closer_than_all_val": share_closer_than_all(samples, val),
+                f"{name}/expected_share_closer_than_all_val": 1 / (len(val.distances) + 1),
+                f"{name}/share_closer_than_median_val": share_closer_than_median(samples, val),
+                f"{name}/samples_median_distance": float(np.median(samples.distances)),
+                f"{name}/val_median_distance": float(np.median(val.distances)),
+            }
+        return found
+
+    def closest(self, count: int) -> NDArray[np.int64]:
+        """Numbers of the samples that lie nearest to a training picture, nearest first.
+
+        Ranked by the better of their two ranks, so that a copy that only one of the two measures
+        sees is still on the page.
+        """
+        ranks = [
+            neighbours.distances.argsort(kind="stable").argsort(kind="stable")
+            for neighbours in (self.samples_by_features, self.samples_by_pixels)
+        ]
+        return np.lexsort((ranks[0], np.minimum(*ranks)))[:count]
+
+
+def memorisation(samples: Summary, val: Summary, train: Summary) -> Memorisation:
+    """Nearest neighbours of samples and held-out pictures among the training pictures."""
+    return Memorisation(
+        samples_by_features=_by_features(samples, train),
+        samples_by_pixels=_by_pixels(samples, train),
+        val_by_features=_by_features(val, train),
+        val_by_pixels=_by_pixels(val, train),
+    )
+
+
+def _by_features(queries: Summary, train: Summary) -> Neighbours:
+    return nearest_or_mirrored(queries.features, train.features, train.mirrored_features)
+
+
+def _by_pixels(queries: Summary, train: Summary) -> Neighbours:
+    flat = queries.thumbnails.reshape(len(queries.thumbnails), -1)
+    references = train.thumbnails.reshape(len(train.thumbnails), -1)
+    mirrored = train.thumbnails[..., ::-1].reshape(len(train.thumbnails), -1)
+    return nearest_or_mirrored(flat, references, mirrored)

@@ -1,0 +1,113 @@
+"""Pages of pictures to look at: samples beside held-out ones, the closest training pictures of
+samples, held-out pictures decoded from more and more levels."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from pdm.evaluation.charts import save
+from pdm.evaluation.memorisation import Memorisation
+from pdm.evaluation.pictures import Picture, PictureSet, to_picture, to_tensor
+from pdm.evaluation.reconstruction import reconstructions
+from pdm.models.autoencoder import PyramidAutoencoder
+
+CELL_INCHES = 2.2  # width of a picture on a page
+TITLE_INCHES = 0.35
+NUM_SIDE_BY_SIDE = 16
+NUM_RECONSTRUCTED = 4
+
+Cell = tuple[Picture, str]
+
+
+def draw(
+    folder: Path,
+    sets: tuple[PictureSet, PictureSet, PictureSet],
+    copies: Memorisation,
+    model: PyramidAutoencoder,
+    num_neighbours: int,
+) -> None:
+    """Write `nearest-neighbours.png`, `samples-and-held-out.png` and `reconstructions.png`.
+
+    Args:
+        folder: Exists.
+        sets: Samples, held-out and training pictures.
+        copies: Nearest training pictures of the samples.
+        model: Decodes the held-out pictures.
+        num_neighbours: Samples on the page of neighbours, those nearest to training first.
+    """
+    samples, val, train = sets
+    nearest = _neighbours(samples, train, copies, num_neighbours)
+    _page(folder / "nearest-neighbours.png", nearest)
+    _page(folder / "samples-and-held-out.png", _side_by_side(samples, val))
+    _page(folder / "reconstructions.png", _reconstructions(val, model))
+
+
+def _neighbours(
+    samples: PictureSet, train: PictureSet, copies: Memorisation, count: int
+) -> list[list[Cell]]:
+    """One row a sample: itself, its nearest by features, its nearest by pixels."""
+    rows = []
+    for index in copies.closest(count):
+        row = [(samples.load(index), samples.keys[index])]
+        for name, found, held_out in (
+            ("features", copies.samples_by_features, copies.val_by_features),
+            ("pixels", copies.samples_by_pixels, copies.val_by_pixels),
+        ):
+            distance, median = found.distances[index], np.median(held_out.distances)
+            place = found.indices[index]
+            title = f"by {name}: {distance:.3f} (held out: {median:.3f})"
+            row.append((train.load(place), f"{title}\n{train.keys[place]}"))
+        rows.append(row)
+    return rows
+
+
+def _side_by_side(samples: PictureSet, val: PictureSet) -> list[list[Cell]]:
+    """Two columns of samples, two of held-out pictures."""
+    halves = []
+    for pictures, name in ((samples, "sample"), (val, "held out")):
+        count = min(len(pictures), NUM_SIDE_BY_SIDE)
+        cells = [(pictures.load(index), f"{name} {pictures.keys[index]}") for index in range(count)]
+        halves.append([cells[start : start + 2] for start in range(0, count, 2)])
+    num_rows = min(len(half) for half in halves)
+    return [left + right for left, right in zip(*(half[:num_rows] for half in halves), strict=True)]
+
+
+def _reconstructions(val: PictureSet, model: PyramidAutoencoder) -> list[list[Cell]]:
+    """One row a picture: from one level, two, ..., all, and as it is."""
+    rows = []
+    for index in range(min(len(val), NUM_RECONSTRUCTED)):
+        picture = val.load(index)
+        decoded = reconstructions(model, to_tensor(picture[None]))
+        row = [
+            (to_picture(image), f"{count} of {len(decoded)} levels")
+            for count, image in enumerate(decoded, start=1)
+        ]
+        rows.append([*row, (picture, f"held out {val.keys[index]}")])
+    return rows
+
+
+def _page(path: Path, rows: list[list[Cell]]) -> None:
+    height, width = rows[0][0][0].shape[:2]
+    num_columns = max(len(row) for row in rows)
+    cell_height = CELL_INCHES * height / width + TITLE_INCHES
+    figure = Figure(
+        figsize=(num_columns * CELL_INCHES, len(rows) * cell_height),
+        # At least one pixel of the page for each of the picture, up to a page that still opens.
+        dpi=min(200, max(100, math.ceil(width / CELL_INCHES))),
+        layout="constrained",
+    )
+    grid = figure.subplots(len(rows), num_columns, squeeze=False)
+    for axes_row, row in zip(grid, rows, strict=True):
+        for axes in axes_row:
+            axes.set_axis_off()
+        for axes, cell in zip(axes_row, row, strict=False):
+            _show(axes, *cell)
+    save(figure, path)
+
+
+def _show(axes: Axes, picture: Picture, title: str) -> None:
+    axes.imshow(picture, interpolation="nearest")
+    axes.set_title(title, fontsize=5.5, family="monospace")

@@ -1,0 +1,117 @@
+"""One pass over a set of pictures, keeping only what the scores need.
+
+Pictures are read and let go batch by batch. What stays grows by a few kilobytes a picture (features
+and a thumbnail), or not at all (patches, spectrum).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pdm.config.evaluate import EvaluateConfig
+from pdm.errors import QualityGate
+from pdm.evaluation.features import RandomConvFeatures
+from pdm.evaluation.laplacian import laplacian_pyramid
+from pdm.evaluation.moments import Array
+from pdm.evaluation.pictures import PictureSet, to_tensor
+from pdm.evaluation.sliced_wasserstein import MAX_PATCHES, Patches, draw_patches
+from pdm.evaluation.spectrum import power_spectra
+from pdm.progress import Progress
+
+THUMBNAIL_SIDE_PX = 32  # the shorter side; copies are plain at this size
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Summary:
+    """What the scores need of a set of N pictures."""
+
+    name: str
+    features: Array  # (N, num_features)
+    mirrored_features: Array  # of the pictures mirrored left to right
+    thumbnails: NDArray[np.float32]  # (N, 3, h, w) in [-1, 1]
+    compared: NDArray[np.int64]  # numbers of the pictures that the distances below are about
+    patches: dict[str, Patches]  # of the compared ones, by Laplacian level, fine to coarse
+    spectrum: Array  # their mean power in each bin
+
+    @property
+    def compared_features(self) -> Array:
+        """Features of the pictures that the distances are about."""
+        return self.features[self.compared]
+
+
+@torch.no_grad()
+def summarise(
+    pictures: PictureSet,
+    compared: NDArray[np.int64],
+    extractor: RandomConvFeatures,
+    config: EvaluateConfig,
+) -> Summary:
+    """Read the pictures once.
+
+    Args:
+        pictures: All of one size.
+        compared: Numbers of those that distances between sets are about, rising.
+        extractor: Of the features.
+        config: Sizes and seeds.
+
+    Raises:
+        QualityGate: A feature is not finite.
+    """
+    with_patches = compared[: max(1, MAX_PATCHES // config.patches_per_image)]
+    features, mirrored, thumbnails, spectra = [], [], [], []
+    patches: dict[str, list[Patches]] = {}
+    progress = Progress(f"looking at {pictures.name}", len(pictures))
+    for start, batch in zip(
+        range(0, len(pictures), config.batch_size),
+        pictures.batches(config.batch_size),
+        strict=True,
+    ):
+        images = to_tensor(batch)
+        features.append(extractor(images).numpy())
+        mirrored.append(extractor(images.flip(3)).numpy())
+        thumbnails.append(thumbnails_of(images))
+        here = _within(compared, start, len(batch))
+        spectra.append(power_spectra(batch[here]))
+        for place in _within(with_patches, start, len(batch)):
+            levels = laplacian_pyramid(images[place : place + 1])
+            drawn = draw_patches(levels, start + place, config.patches_per_image, config.seed)
+            for level, found in drawn.items():
+                patches.setdefault(level, []).append(found)
+        progress.advance(len(batch))
+    return Summary(
+        name=pictures.name,
+        features=_finite(np.concatenate(features), pictures),
+        mirrored_features=np.concatenate(mirrored),
+        thumbnails=np.concatenate(thumbnails),
+        compared=compared,
+        patches={level: np.concatenate(found) for level, found in patches.items()},
+        spectrum=np.concatenate(spectra).mean(0),
+    )
+
+
+def thumbnails_of(images: Tensor) -> NDArray[np.float32]:
+    """`images` (B, 3, H, W) with the shorter side reduced, antialiased, to `THUMBNAIL_SIDE_PX`."""
+    height, width = images.shape[-2:]
+    scale = min(1.0, THUMBNAIL_SIDE_PX / min(height, width))
+    size = (max(1, round(height * scale)), max(1, round(width * scale)))
+    small = F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
+    return small.numpy()
+
+
+def _within(numbers: NDArray[np.int64], start: int, count: int) -> NDArray[np.int64]:
+    """Places in a batch of those of its pictures that are among `numbers`."""
+    return numbers[(numbers >= start) & (numbers < start + count)] - start
+
+
+def _finite(features: Array, pictures: PictureSet) -> Array:
+    bad = np.flatnonzero(~np.isfinite(features).all(1))
+    if len(bad):
+        raise QualityGate(
+            f"{len(bad)} of {len(pictures)} {pictures.name} give features that are not finite, "
+            f"{pictures.keys[bad[0]]} first; look at these pictures"
+        )
+    return features

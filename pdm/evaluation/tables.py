@@ -1,0 +1,65 @@
+"""The numbers behind the charts as CSV, for `dvc plots` and for anybody's own tools."""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pdm.evaluation.spectrum import frequencies
+from pdm.evaluation.summary import Summary
+
+SAMPLES, FLOOR = "samples_vs_val", "train_vs_val"
+
+
+def write(
+    folder: Path, scores: Mapping[str, float], samples: Summary, val: Summary, train: Summary
+) -> None:
+    """Write `spectrum.csv`, `sliced_wasserstein.csv` and `reconstruction.csv`."""
+    _write(
+        folder / "spectrum.csv",
+        ("set", "cycles_per_pixel", "decibels"),
+        [
+            (each.name, round(float(frequency), 6), round(float(power), 4))
+            for each in (samples, val, train)
+            for frequency, power in zip(frequencies(), decibels(each), strict=True)
+        ],
+    )
+    _write(
+        folder / "sliced_wasserstein.csv",
+        ("comparison", "level", "distance"),
+        [
+            (comparison, level, scores[f"swd/{level}/{comparison}"])
+            for comparison in (SAMPLES, FLOOR)
+            for level in val.patches
+        ],
+    )
+    _write(
+        folder / "reconstruction.csv",
+        ("levels", "psnr_db", "ssim"),
+        [
+            (count, psnr, ssim)
+            for count, (psnr, ssim) in enumerate(
+                zip(by_prefix(scores, "psnr_db"), by_prefix(scores, "ssim"), strict=True), start=1
+            )
+        ],
+    )
+
+
+def decibels(summary: Summary) -> Sequence[float]:
+    """The mean spectrum on a logarithmic scale."""
+    return [float(value) for value in 10 * np.log10(summary.spectrum + 1e-12)]
+
+
+def by_prefix(scores: Mapping[str, float], measure: str) -> list[float]:
+    """A reconstruction measure for one level, two levels, ..."""
+    start = f"reconstruction/{measure}/levels_"
+    found = {int(name.removeprefix(start)): scores[name] for name in scores if start in name}
+    return [found[count] for count in sorted(found)]
+
+
+def _write(path: Path, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(head)
+        writer.writerows(rows)
