@@ -1,0 +1,168 @@
+"""Tells MLflow about training and evaluation. Best effort: no outage slows or ends the work.
+
+What a run logs is first a file in its folder (`events.jsonl`, `tracking.json`) and goes to MLflow
+from there: at MLFLOW_TRACKING_URI, or `sqlite:///mlflow.db`. Each run is the child of a pipeline
+run: that of the flow which started it, or by hand the one with the same params.yaml.
+"""
+
+import logging
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from pdm.config.common import fingerprint
+from pdm.data import manifest
+from pdm.errors import Preempted, Unavailable
+from pdm.tracking import facts
+from pdm.tracking.record import FAILED, FINISHED, KILLED, RUNNING, Record
+from pdm.tracking.sender import Sender, reason
+from pdm.tracking.store import Store
+
+logger = logging.getLogger(__name__)
+
+
+class Tracked:
+    """What a stage can add to its run while `track` is open."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+
+    def model(self, folder: Path) -> None:
+        """Keep a finished model's folder with the run."""
+        self._record.model = str(folder)
+
+    def scores(self, scores: Mapping[str, Any]) -> None:
+        """Keep numbers, nested mappings under dotted names. What is not finite is only named."""
+        numbers = _numbers(scores)
+        lost = sorted(name for name, value in numbers.items() if not math.isfinite(value))
+        if lost:
+            self._record.tags["pyramid.nonfinite"] = ", ".join(lost)
+        self._record.scores = {n: value for n, value in numbers.items() if n not in lost}
+
+    def pictures(self, *paths: Path) -> None:
+        """Keep picture files, or all files of folders, with the run."""
+        self._record.pictures = [str(path) for path in paths]
+
+
+@contextmanager
+def track(
+    stage: str, config: Any, *, events: Path | None = None, data: Path | None = None
+) -> Iterator[Tracked]:
+    """Follow the work of the block. An interrupted run that is taken up again goes on as one run.
+
+    Args:
+        stage: Its name.
+        config: Its section of params, logged flat.
+        events: The log that the work writes (`pdm.events`); its folder is the run's folder.
+            Without one the run has a folder of its own, `runs/<stage>/<fingerprint>/`.
+        data: The folder of data that the work reads, with a manifest.
+    """
+    parent = facts.pipeline_run()
+    digest = _digest(data)
+    folder = events.parent if events else _folder(stage, config, digest, parent)
+    folder.mkdir(parents=True, exist_ok=True)
+    record = _open(folder, stage, config, parent, data, digest)
+    sender = Sender(record, folder)
+    try:
+        yield Tracked(record)
+    except (Preempted, KeyboardInterrupt, SystemExit):
+        record.end(KILLED)
+        raise
+    except BaseException:
+        record.end(FAILED)
+        raise
+    else:
+        record.end(FINISHED)
+    finally:
+        record.save(folder)
+        sender.close()
+
+
+def sync(runs: Path) -> str:
+    """Send what MLflow was not told, of all runs below `runs`; safe to repeat.
+
+    Returns:
+        One sentence on what was sent.
+
+    Raises:
+        Unavailable: MLflow cannot be reached.
+    """
+    waiting = [
+        (folder, record) for folder, record in _records(runs) if not _is_done(folder, record)
+    ]
+    if not waiting:
+        return f"nothing below {runs} waits to be sent to MLflow"
+    num_points = 0
+    store = Store()
+    for folder, record in waiting:
+        if record.status == RUNNING:  # its process was killed before it could say so
+            record.end(KILLED)
+        try:
+            num_points += store.send(record, folder)
+        except Exception as error:
+            raise Unavailable(
+                f"MLflow at {store.uri} cannot be reached ({reason(error)}); the log lines stay "
+                f"in {runs}. Try again when it is there"
+            ) from error
+    return f"sent {num_points:,} points of {len(waiting)} runs to {store.uri}"
+
+
+def _open(
+    folder: Path, stage: str, config: Any, parent: str, data: Path | None, digest: str
+) -> Record:
+    """The folder's record if its run was cut short, else a new one."""
+    record = Record.load(folder)
+    if record is not None and record.status != FINISHED:
+        record.status, record.ended, record.process = RUNNING, 0.0, os.getpid()
+    else:
+        dataset = {"name": data.name, "digest": digest, "source": str(data)} if data else {}
+        tags = facts.tags() | ({"pyramid.data.sha256": digest} if digest else {})
+        record = Record(
+            stage=stage,
+            parent=parent,
+            params=facts.flat(config),
+            tags=tags,
+            data=dataset if digest else {},
+            began=time.time(),
+            process=os.getpid(),
+        )
+    record.save(folder)
+    return record
+
+
+def _folder(stage: str, config: Any, digest: str, parent: str) -> Path:
+    return Path("runs") / stage / fingerprint(config, digest, parent)
+
+
+def _digest(data: Path | None) -> str:
+    try:
+        return manifest.digest(data) if data else ""
+    except OSError:  # the stage itself will say what is wrong with its input
+        return ""
+
+
+def _records(runs: Path) -> list[tuple[Path, Record]]:
+    folders = sorted(path.parent for path in runs.glob("*/*/tracking.json"))
+    return [(folder, record) for folder in folders if (record := Record.load(folder))]
+
+
+def _is_done(folder: Path, record: Record) -> bool:
+    """Whether there is nothing to send, or the run is still at work and sends for itself."""
+    if record.status == RUNNING and psutil.pid_exists(record.process):
+        return True
+    return record.is_complete(folder) and record.status != RUNNING
+
+
+def _numbers(value: Any, name: str = "") -> dict[str, float]:
+    if isinstance(value, Mapping):
+        parts = [
+            _numbers(below, f"{name}.{key}" if name else str(key)) for key, below in value.items()
+        ]
+        return {key: number for part in parts for key, number in part.items()}
+    return {name: value} if isinstance(value, int | float) and not isinstance(value, bool) else {}

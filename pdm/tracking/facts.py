@@ -1,0 +1,74 @@
+"""What a run should be remembered with: settings, code, data and machine."""
+
+import dataclasses
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from pdm.files import sha256_of
+
+PIPELINE_RUN = "PYRAMID_PIPELINE_RUN"  # set by the flow that runs the stages
+
+
+def flat(config: Any, prefix: str = "") -> dict[str, str]:
+    """Settings under dotted names, as text."""
+    if dataclasses.is_dataclass(config) and not isinstance(config, type):
+        config = {item.name: getattr(config, item.name) for item in dataclasses.fields(config)}
+    if isinstance(config, tuple | list) and any(dataclasses.is_dataclass(part) for part in config):
+        config = {str(position): part for position, part in enumerate(config)}
+    if not isinstance(config, Mapping):
+        value = list(config) if isinstance(config, tuple) else config
+        return {prefix: str(value)}
+    found: dict[str, str] = {}
+    for name, value in config.items():
+        found |= flat(value, f"{prefix}.{name}" if prefix else name)
+    return found
+
+
+def pipeline_run() -> str:
+    """What the stages of one pipeline run have in common: its id, or by hand the settings."""
+    named = os.environ.get(PIPELINE_RUN)
+    if named:
+        return named
+    params = Path("params.yaml")
+    content = params.read_bytes() if params.exists() else b""
+    return f"params-{hashlib.sha256(content).hexdigest()[:16]}"
+
+
+def tags() -> dict[str, str]:
+    """Versions of code and data, as far as they can be told."""
+    found = {"pyramid.command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:5000]}
+    commit = _git("rev-parse", "HEAD")
+    if commit:
+        found["mlflow.source.git.commit"] = commit
+        found["pyramid.git.dirty"] = str(bool(_git("status", "--porcelain"))).lower()
+    if Path("dvc.lock").exists():
+        found["pyramid.dvc_lock.sha256"] = sha256_of(Path("dvc.lock"))
+    return found
+
+
+def _git(*arguments: str) -> str:
+    try:
+        answer = subprocess.run(
+            ["git", *arguments], capture_output=True, text=True, timeout=5, check=True
+        )
+    except (OSError, subprocess.SubprocessError):  # no git, no repository, no commit
+        return ""
+    return answer.stdout.strip()
+
+
+def machine() -> dict[str, float]:
+    """How busy this machine is now, under the names by which MLflow's pages know it."""
+    memory = psutil.virtual_memory()
+    return {
+        "system/cpu_utilization_percentage": psutil.cpu_percent(),
+        "system/system_memory_usage_megabytes": memory.used / 1e6,
+        "system/system_memory_usage_percentage": memory.percent,
+        "system/disk_usage_percentage": psutil.disk_usage(".").percent,
+    }

@@ -1,0 +1,108 @@
+"""What one tracked run has to tell, and how much of that MLflow has been told.
+
+A record is the file `tracking.json` in a run's folder, beside `events.jsonl`: the two hold all
+that MLflow should know, so whatever could not be sent can be sent later.
+"""
+
+import dataclasses
+import json
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pdm import events
+from pdm.files import write_json
+
+FILE_NAME = "tracking.json"
+EVENTS, SYSTEM = "events.jsonl", "system.jsonl"
+RUNNING, FINISHED, FAILED, KILLED = "RUNNING", "FINISHED", "FAILED", "KILLED"  # MLflow's words
+
+
+@dataclass(slots=True)
+class Sent:
+    """What has arrived, at which MLflow."""
+
+    uri: str = ""
+    run_id: str = ""
+    parent_id: str = ""
+    facts: bool = False  # params, tags, data set
+    steps: dict[str, int] = field(default_factory=dict)  # metric or picture -> its last step
+    scores: dict[str, float] = field(default_factory=dict)
+    pictures: list[str] = field(default_factory=list)
+    model: str = ""
+    status: str = ""
+
+
+@dataclass(slots=True)
+class Record:
+    """One run of one stage. Paths are as the stage was given them."""
+
+    stage: str
+    parent: str  # names the pipeline run; equal for all its stages
+    params: dict[str, str]
+    tags: dict[str, str]
+    data: dict[str, str]  # name, digest, source of the data set; empty if there is none
+    began: float  # Unix time in seconds; events from before it belong to an earlier run
+    process: int
+    ended: float = 0.0
+    status: str = RUNNING
+    scores: dict[str, float] = field(default_factory=dict)
+    pictures: list[str] = field(default_factory=list)
+    model: str = ""
+    sent: Sent = field(default_factory=Sent)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Record | None":
+        """The record of a run's folder; None if there is none that can be read."""
+        try:
+            values = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
+            return cls(**values | {"sent": Sent(**values["sent"])})
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def save(self, folder: Path) -> None:
+        """Write it, whole."""
+        with _saving:
+            write_json(folder / FILE_NAME, dataclasses.asdict(self))
+
+    def end(self, status: str) -> None:
+        """The work is over. The time first: the sender may look between the two."""
+        self.ended = time.time()
+        self.status = status
+
+    def unsent_events(self, folder: Path) -> list[dict[str, Any]]:
+        """Logged lines of which something has not arrived, without what has.
+
+        A resumed run writes some steps a second time, with the values they had: a step that has
+        arrived stays as it is.
+        """
+        lines = [*events.read(folder / EVENTS), *events.read(folder / SYSTEM)]
+        found = []
+        for event in (line for line in lines if line["seconds"] >= self.began):
+            values = {
+                name: value
+                for name, value in event.get("values", {}).items()
+                if event["images_seen"] > self.sent.steps.get(name, -1)
+            }
+            name = f"picture:{event.get('name')}"
+            is_new = event["images_seen"] > self.sent.steps.get(name, -1)
+            if values or (event["kind"] == "picture" and is_new):
+                found.append(event | {"values": values})
+        return found
+
+    def is_complete(self, folder: Path) -> bool:
+        """Whether MLflow knows all of it."""
+        sent = self.sent
+        return (
+            sent.facts
+            and sent.status == self.status
+            and sent.scores == self.scores
+            and sent.pictures == self.pictures
+            and sent.model == self.model
+            and not self.unsent_events(folder)
+        )
+
+
+_saving = threading.Lock()  # the stage and the sender may both save
