@@ -1,26 +1,14 @@
 """Which part of a picture becomes the crop: the largest box of the right shape, on the content."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pdm.data.pixels import Pixels
+from pdm.data.pixels import Box, Pixels
 
 SMALL_PX = 256  # longer side of the picture on which content is looked for
 NOISE = 4.0  # grey levels between neighbours of the small picture; less is sky, grain or JPEG
 CENTRE_PULL = 0.1  # what the rim costs against the centre, as a share of all content
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """In pixels of the upright picture."""
-
-    left_px: int
-    top_px: int
-    width_px: int
-    height_px: int
 
 
 def largest_size(width_px: int, height_px: int, aspect: tuple[int, int]) -> tuple[int, int]:

@@ -7,14 +7,11 @@ import dataclasses
 import hashlib
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from pdm.config.curate import CurateConfig
 from pdm.curation.curate import rules, scores
-from pdm.curation.curate.crop import Box, choose_crop
+from pdm.curation.curate.crop import choose_crop
 from pdm.data.decisions import Row
-from pdm.data.pixels import Pixels, Unreadable, decode, read_header
+from pdm.data.pixels import Unreadable, cut, decode, read_header
 from pdm.data.tars import read_at
 
 
@@ -42,25 +39,12 @@ def judge(content: bytes, config: CurateConfig) -> Row:
     except Unreadable as error:
         return _dropped(rules.Drop("unreadable", f"The file cannot be decoded: {error}."))
     box = choose_crop(pixels, (config.width_px, config.height_px))
-    measured = scores.measure(finished_crop(pixels, box, config))
+    measured = scores.measure(cut(pixels, box, config.width_px, config.height_px))
     seen |= dataclasses.asdict(measured)
     seen |= {"phash": scores.perceptual_hash(pixels)}
     if drop := rules.reason_from_scores(measured, config):
         return seen | _dropped(drop)
     return seen | {f"crop_{name}": value for name, value in dataclasses.asdict(box).items()} | _KEPT
-
-
-def finished_crop(pixels: Pixels, box: Box, config: CurateConfig) -> Pixels:
-    """The crop at its finished size, as (height_px, width_px, 3)."""
-    corners = (
-        box.left_px,
-        box.top_px,
-        box.left_px + box.width_px,
-        box.top_px + box.height_px,
-    )
-    size = (config.width_px, config.height_px)
-    image = Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS, box=corners)
-    return np.asarray(image)
 
 
 _HEADER_COLUMNS = ("width_px", "height_px", "format", "mode")

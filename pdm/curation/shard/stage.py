@@ -1,0 +1,116 @@
+"""The stage `shard`: exact crops of the kept images as WebDataset shards, and the data report.
+
+One Ray task writes one shard, streaming its images from the raw tars; raw and output folders must
+be seen by all nodes under the same path. Equal input gives equal bytes, however many tasks run.
+"""
+
+import json
+import logging
+from collections import defaultdict
+from pathlib import Path
+
+import ray
+
+from pdm.cluster import ray_session
+from pdm.config.shard import ShardConfig
+from pdm.curation.shard.card import data_card
+from pdm.curation.shard.report import Report, write_report
+from pdm.curation.shard.split import TRAIN, VAL, assign_splits, shard_of
+from pdm.curation.shard.write import EXTENSIONS, Written, write_shard
+from pdm.data.decisions import Row, load
+from pdm.data.manifest import Manifest, Shard
+from pdm.errors import QualityGate
+from pdm.files import whole_folder, write_text
+from pdm.progress import Progress
+
+logger = logging.getLogger(__name__)
+
+Plan = dict[tuple[str, int], list[Row]]
+
+
+def shard(config: ShardConfig, *, raw: Path, decisions: Path, shards: Path, report: Path) -> None:
+    """Write `shards` (tars, `manifest.json`, data card `README.md`) and the HTML `report`.
+
+    Raises:
+        BadInput: `decisions` is missing or cannot be read.
+        QualityGate: No image is left for a split. Nothing is published.
+    """
+    rows = load(decisions)
+    limits = json.loads((decisions / "summary.json").read_text(encoding="utf-8"))["limits"]
+    kept = [row for row in rows if row["outcome"] == "kept"]
+    splits = assign_splits(kept, config.val_fraction)
+    with ray_session():
+        with whole_folder(shards) as folder:
+            written = _write_shards(_plan(kept, splits, config), folder, raw.resolve(), config)
+            failures = {key: why for one in written.values() for key, why in one.failures.items()}
+            inside = [row for row in kept if row["key"] not in failures]
+            manifest = _manifest(written, inside, config)
+            for one in written.values():
+                if not one.shard.num_samples:
+                    (folder / one.shard.name).unlink()
+            write_text(folder / "README.md", data_card(manifest, inside))
+            manifest.save(folder)
+        write_report(report, Report(rows, splits, failures, limits, manifest), raw.resolve())
+    logger.info(
+        "shard: %d crops: %d train, %d val; failed %d; report: %s",
+        len(inside),
+        manifest.num_samples(TRAIN),
+        manifest.num_samples(VAL),
+        len(failures),
+        report,
+    )
+
+
+def _plan(kept: list[Row], splits: dict[str, str], config: ShardConfig) -> Plan:
+    """(split, number of the shard) -> its images, in key order; no entry for an empty shard."""
+    num_shards = {TRAIN: config.num_train_shards, VAL: config.num_val_shards}
+    plan: Plan = defaultdict(list)
+    for row in kept:
+        split = splits[row["key"]]
+        plan[split, shard_of(row["key"], num_shards[split])].append(row)
+    return dict(sorted(plan.items()))
+
+
+def _write_shards(
+    plan: Plan, folder: Path, raw: Path, config: ShardConfig
+) -> dict[tuple[str, int], Written]:
+    progress = Progress("shard", sum(map(len, plan.values())))
+    remote = ray.remote(num_cpus=1)(write_shard)
+    tasks = {
+        remote.remote(folder.resolve() / f"{split}-{number:06}.tar", rows, split, raw, config): (
+            split,
+            number,
+        )
+        for (split, number), rows in plan.items()
+    }
+    written: dict[tuple[str, int], Written] = {}
+    waiting = list(tasks)
+    while waiting:
+        (done,), waiting = ray.wait(waiting, num_returns=1)
+        place = tasks[done]
+        written[place] = ray.get(done)
+        progress.advance(len(plan[place]))
+        for key, why in written[place].failures.items():
+            logger.warning("shard: %s left out: %s", key, why)
+    return dict(sorted(written.items()))
+
+
+def _manifest(
+    written: dict[tuple[str, int], Written], inside: list[Row], config: ShardConfig
+) -> Manifest:
+    splits: dict[str, list[Shard]] = {TRAIN: [], VAL: []}
+    for (split, _), one in written.items():
+        splits[split] += [one.shard] if one.shard.num_samples else []
+    for split, files in splits.items():
+        if not files:
+            raise QualityGate(
+                f"no image is left for the split '{split}' ({len(inside)} crops in all): keep more "
+                "images (section curate, or more sources). Nothing was written."
+            )
+    facts = {
+        "width_px": inside[0]["target_width_px"],
+        "height_px": inside[0]["target_height_px"],
+        "encoding": config.encoding,
+        "extension": EXTENSIONS[config.encoding],
+    }
+    return Manifest(splits, facts)

@@ -1,0 +1,87 @@
+"""Writes one shard: reads its images from the raw tars, cuts, encodes, and describes the result.
+
+This is what runs on the workers. An image that cannot be decoded after all is counted and left out.
+"""
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from pdm.config.shard import ShardConfig
+from pdm.data.decisions import Row
+from pdm.data.manifest import Shard
+from pdm.data.pixels import Box, Pixels, Unreadable, cut, decode
+from pdm.data.tars import read_at, write_tar
+
+EXTENSIONS = {"jpeg": "jpg", "png": "png", "webp": "webp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A finished shard and the images that are missing from it: key -> why."""
+
+    shard: Shard
+    failures: dict[str, str]
+
+
+def write_shard(path: Path, rows: list[Row], split: str, raw: Path, config: ShardConfig) -> Written:
+    """Write the crops of `rows` (kept decisions, in key order) to the tar `path`."""
+    failures: dict[str, str] = {}
+
+    def samples() -> Iterator[tuple[str, dict[str, bytes]]]:
+        for row in rows:
+            try:
+                crop = crop_of(row, raw)
+            except Unreadable as error:
+                failures[row["key"]] = str(error)
+                continue
+            facts = json.dumps(_provenance(row, split), sort_keys=True, ensure_ascii=False)
+            image = encode(crop, config)
+            yield row["key"], {EXTENSIONS[config.encoding]: image, "json": facts.encode()}
+
+    write_tar(path, samples())
+    return Written(Shard.of(path, len(rows) - len(failures)), failures)
+
+
+def crop_of(row: Row, raw: Path) -> Pixels:
+    """The finished crop of a kept image, uint8 (target_height_px, target_width_px, 3).
+
+    Raises:
+        Unreadable: The bytes cannot be decoded, or are no longer those that were judged.
+    """
+    pixels = decode(read_at(raw / row["tar"], row["offset"], row["size"]))
+    if pixels.shape[:2] != (row["height_px"], row["width_px"]):
+        raise Unreadable(f"the picture is no longer {row['width_px']} x {row['height_px']} pixels")
+    box = Box(*(row[f"crop_{name}_px"] for name in ("left", "top", "width", "height")))
+    return cut(pixels, box, row["target_width_px"], row["target_height_px"])
+
+
+def encode(crop: Pixels, config: ShardConfig) -> bytes:
+    """Encode pixels (H, W, 3). JPEG keeps full colour resolution (4:4:4); WebP is lossless."""
+    options: dict[str, Any] = {
+        "jpeg": {"quality": config.jpeg_quality, "subsampling": 0},
+        "png": {"compress_level": 6},
+        "webp": {"lossless": True, "method": 4},
+    }[config.encoding]
+    buffer = io.BytesIO()
+    Image.fromarray(crop).save(buffer, config.encoding, **options)
+    return buffer.getvalue()
+
+
+def _provenance(row: Row, split: str) -> dict[str, object]:
+    copied = ("key", "url", "caption", "licence", "source", "sha256")
+    return {name: row[name] for name in copied} | {
+        "split": split,
+        "width_px": row["target_width_px"],
+        "height_px": row["target_height_px"],
+        "original_width_px": row["width_px"],
+        "original_height_px": row["height_px"],
+        "crop": {
+            name: row[f"crop_{name}"] for name in ("left_px", "top_px", "width_px", "height_px")
+        },
+    }
