@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from pdm.config.autoencoder import AutoencoderModelConfig
 from pdm.models.attention import SpatialChannelAttention
-from pdm.models.layers import ResidualBlock, ToPixels, doubled, res_skip
+from pdm.models.layers import ResidualBlock, ToPixels, doubled, res_skip, to_width
 from pdm.models.pyramid import Pyramid
 
 
@@ -58,19 +58,19 @@ class DecoderStage(nn.Module):
     def __init__(self, config: AutoencoderModelConfig, index: int, channels: int | None) -> None:
         super().__init__()
         widths, spectral_norm = config.decoder_widths, config.decoder_spectral_norm
-        width, in_width = widths[index], widths[min(index + 1, len(widths) - 1)]
+        width = widths[index]
         self.branch = (
-            None if channels is None else Branch(channels, in_width, spectral_norm=spectral_norm)
+            None if channels is None else Branch(channels, width, spectral_norm=spectral_norm)
         )
         self.blocks = nn.Sequential(
             *(
                 ResidualBlock(
-                    in_width if number == 0 else width,
+                    width,
                     width,
                     dropout=config.decoder_dropout[index],
                     spectral_norm=spectral_norm,
                 )
-                for number in range(config.decoder_blocks)
+                for _ in range(config.decoder_blocks)
             )
         )
         attends = 2**index >= config.attention_from
@@ -80,17 +80,18 @@ class DecoderStage(nn.Module):
             else nn.Identity()
         )
         self.to_rgb = ToPixels(width, 3)
+        self.narrow = to_width(width, widths[max(index - 1, 0)])  # before doubling: cheaper there
 
     def forward(self, features: Tensor, latent: Tensor | None) -> tuple[Tensor, Tensor]:
         """Features at this resolution, and this level's latent if there is one.
 
         Returns:
-            Features for the next stage, and this stage's share of the picture.
+            Features for the next stage, at its width, and this stage's share of the picture.
         """
         if self.branch is not None:
             features = res_skip(features, None if latent is None else self.branch(latent))
         features = self.attention(self.blocks(features))
-        return features, self.to_rgb(features)
+        return self.narrow(features), self.to_rgb(features)
 
 
 class Decoder(nn.Module):

@@ -52,6 +52,11 @@ def doubled(features: Tensor) -> Tensor:
     return F.interpolate(features, scale_factor=2.0, mode="nearest")
 
 
+def to_width(in_width: int, out_width: int) -> nn.Module:
+    """1x1 convolution to another width; nothing where the width stays."""
+    return nn.Identity() if in_width == out_width else nn.Conv2d(in_width, out_width, 1)
+
+
 class ResidualBlock(nn.Module):
     """Norm, SiLU, 3x3, norm, SiLU, dropout, 3x3, beside a 1x1 shortcut where the width changes."""
 
@@ -65,8 +70,7 @@ class ResidualBlock(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.conv_out = convolution(out_width, out_width, 3, spectral_norm=spectral_norm)
         self.gain = nn.Parameter(torch.ones(out_width, 1, 1))
-        same = in_width == out_width
-        self.shortcut = nn.Identity() if same else nn.Conv2d(in_width, out_width, 1)
+        self.shortcut = to_width(in_width, out_width)
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, in_width, H, W) to (B, out_width, H, W)."""
@@ -95,8 +99,7 @@ class ModulatedBlock(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.conv_out = convolution(out_width, out_width, 3, spectral_norm=spectral_norm)
         self.gain = nn.Parameter(torch.ones(out_width, 1, 1))
-        same = in_width == out_width
-        self.shortcut = nn.Identity() if same else nn.Conv2d(in_width, out_width, 1)
+        self.shortcut = to_width(in_width, out_width)
 
     def forward(self, features: Tensor, embedding: Tensor) -> Tensor:
         """(B, in_width, H, W) to (B, out_width, H, W)."""

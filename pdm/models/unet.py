@@ -23,6 +23,7 @@ from pdm.models.layers import (
     doubled,
     pooled,
     res_skip,
+    to_width,
     zeroed,
 )
 from pdm.models.pyramid import Downsampling, Pyramid
@@ -91,11 +92,10 @@ class UpStage(nn.Module):
     def __init__(self, index: int, channels: int | None, attends: bool, config: UNetConfig) -> None:
         super().__init__()
         width = config.widths[index]
-        in_width = config.widths[min(index + 1, len(config.widths) - 1)]
         self.layers = nn.ModuleList(
-            Layer((in_width if number == 0 else width) + width, index, attends, config)
-            for number in range(config.blocks)
+            Layer(2 * width, index, attends, config) for _ in range(config.blocks)
         )
+        self.narrow = to_width(width, config.widths[max(index - 1, 0)])
         self.exit = None if channels is None else ToPixels(width, channels)
         if self.exit is not None:
             zeroed(self.exit.conv)
@@ -103,10 +103,11 @@ class UpStage(nn.Module):
     def forward(
         self, features: Tensor, maps: list[Tensor], embedding: Tensor
     ) -> tuple[Tensor, Tensor | None]:
-        """Features for the finer stage, and the velocity of this resolution's level, if any."""
+        """Features for the finer stage, at its width, and this level's velocity, if any."""
         for layer, seen in zip(self.layers, reversed(maps), strict=True):
             features = layer(torch.cat([features, seen], dim=1), embedding)
-        return features, None if self.exit is None else self.exit(features)
+        velocity = None if self.exit is None else self.exit(features)
+        return self.narrow(features), velocity
 
 
 class PyramidUNet(nn.Module):
