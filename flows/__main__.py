@@ -1,0 +1,79 @@
+"""`python -m flows`: the commands behind `pyramid run` and `pyramid serve`."""
+
+import argparse
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from flows import environment, graph, report
+from flows.check import check_params
+from flows.errors import BAD_INPUT, INTERRUPTED, RunError
+
+
+def run(args: argparse.Namespace) -> None:
+    """Bring every stage up to date, in order, and show what came out."""
+    if args.params.resolve() != Path("params.yaml").resolve():
+        raise RunError(
+            f"--params {args.params}: the stages read params.yaml of this folder, for DVC keeps "
+            "watch over it; copy your file to params.yaml",
+            BAD_INPUT,
+        )
+    began = time.monotonic()
+    graph.agree_with_git()
+    check_params()
+    outcomes = []
+    if graph.stale():
+        from flows.pipeline import pipeline  # takes seconds, which a fresh pipeline need not wait
+
+        outcomes = pipeline()
+    report.show(outcomes, time.monotonic() - began)
+    if not any(outcome.state != "fresh" for outcome in outcomes):
+        print(report.UP_TO_DATE)
+
+
+def serve(args: argparse.Namespace) -> None:
+    """Run the pipeline on a schedule until stopped."""
+    from flows.serve import cron_schedule, serve_pipeline
+
+    graph.agree_with_git()
+    serve_pipeline(cron_schedule(args.cron))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line; `pyramid` is the one that people type."""
+    top = argparse.ArgumentParser(prog="python -m flows")
+    commands = top.add_subparsers(required=True)
+    once = commands.add_parser("run", help=run.__doc__)
+    once.add_argument("--params", type=Path, default=Path("params.yaml"))
+    once.set_defaults(function=run)
+    scheduled = commands.add_parser("serve", help=serve.__doc__)
+    scheduled.add_argument("--cron", default="0 3 * * *")
+    scheduled.set_defaults(function=serve)
+    return top
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    args = parser().parse_args(argv)
+    environment.prepare()
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        args.function(args)
+    except RunError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def _end(signum: int, frame: FrameType | None) -> None:
+    """Leave by the same door as ctrl-C, so that the running stage is stopped too."""
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

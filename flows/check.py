@@ -1,0 +1,28 @@
+"""Checks params.yaml before DVC deletes a stage's old outputs."""
+
+import subprocess
+import sys
+
+from flows import graph
+from flows.errors import BAD_INPUT, RunError
+from flows.stage import environment_of_stages
+
+
+def check_params() -> None:
+    """Let `pyramid params check` look at params.yaml, if `pyramid` runs any of the stages.
+
+    Raises:
+        RunError: It does not fit; the text is the command's own.
+    """
+    if not any(stage.command.startswith("pyramid ") for stage in graph.stages()):
+        return
+    checked = subprocess.run(
+        [sys.executable, "-m", "pdm", "params", "check"],
+        capture_output=True,
+        text=True,
+        env=environment_of_stages(),
+        check=False,
+    )
+    if checked.returncode:
+        text = (checked.stderr.strip() or checked.stdout.strip()).removeprefix("error: ")
+        raise RunError(text or "params.yaml cannot be checked", checked.returncode or BAD_INPUT)

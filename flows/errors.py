@@ -1,0 +1,28 @@
+"""What can end a run, each with the exit code of the command line.
+
+The codes are those of `pyramid`: 2 bad input, 3 quality gate, 4 a service or resource is missing,
+75 preempted and resumable, 130 interrupted.
+"""
+
+import signal
+
+BAD_INPUT, UNAVAILABLE, PREEMPTED, INTERRUPTED = 2, 4, 75, 130
+
+
+class RunError(Exception):
+    """The run ends here. The text is one line that says what to do."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class StageFailed(RunError):
+    """A stage ended with `exit_code`; a stage that a signal killed has 128 + its number."""
+
+    @property
+    def worth_retrying(self) -> bool:
+        """Whether the same command may end better: something outside failed, not its input."""
+        return self.exit_code in (UNAVAILABLE, PREEMPTED) or (
+            self.exit_code > 128 and self.exit_code != 128 + signal.SIGINT
+        )

@@ -1,0 +1,92 @@
+"""The graph as DVC reads it from dvc.yaml: which stages there are, in which order, what is stale.
+
+All functions work on the repository of the current folder.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import networkx as nx
+from dvc.config import Config
+from dvc.exceptions import DvcException
+from dvc.lock import LockError
+from dvc.repo import Repo
+from dvc.stage import PipelineStage
+
+from flows.errors import BAD_INPUT, UNAVAILABLE, RunError
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of dvc.yaml. Paths are relative to its folder."""
+
+    name: str
+    command: str
+    outputs: tuple[str, ...]  # metrics and plots included
+    metrics: tuple[str, ...]
+
+
+def stages() -> list[Stage]:
+    """All stages, each after everything it depends on, else in the order of dvc.yaml.
+
+    `Repo.index.graph` is no documented interface of DVC; this is the one place that uses it.
+    """
+    with _repository() as repo:
+        positions = {stage: position for position, stage in enumerate(repo.index.stages)}
+        upstream_first = nx.lexicographical_topological_sort(
+            repo.index.graph.reverse(copy=False), key=positions.__getitem__
+        )
+        return [_describe(stage) for stage in upstream_first if isinstance(stage, PipelineStage)]
+
+
+def stale(*names: str) -> list[str]:
+    """Those of the named stages (of all, if none is named) that `dvc repro` would look at again:
+    code, data, params, command or outputs differ from dvc.lock. A stage whose input is about to
+    change is not stale yet."""
+    with _repository() as repo:
+        changed = repo.status(targets=list(names) or None)
+    return [stage for stage in (names or changed) if stage in changed]
+
+
+def _describe(stage: PipelineStage) -> Stage:
+    folder = Path(stage.wdir)
+    paths = {str(Path(out.fs_path).relative_to(folder)): bool(out.metric) for out in stage.outs}
+    return Stage(
+        stage.addressing,
+        stage.cmd if isinstance(stage.cmd, str) else " && ".join(stage.cmd),
+        tuple(paths),
+        tuple(path for path, is_metric in paths.items() if is_metric),
+    )
+
+
+@contextlib.contextmanager
+def _repository() -> Iterator[Repo]:
+    try:
+        with Repo(config={"core": {"no_scm": True}}) as repo:
+            yield repo
+    except LockError:
+        raise RunError(
+            "another DVC command is at work in this folder; wait for it to end, then run again",
+            UNAVAILABLE,
+        ) from None
+    except DvcException as error:
+        raise RunError(f"DVC cannot read this project: {error}", BAD_INPUT) from error
+
+
+def agree_with_git() -> None:
+    """Let DVC work where there is no git repository, as in an unpacked download.
+
+    Without git DVC wants `core.no_scm` set, and with git it wants it unset.
+    """
+    has_git = any((folder / ".git").exists() for folder in (Path.cwd(), *Path.cwd().parents))
+    config = Config(dvc_dir=".dvc")
+    if config.get("core", {}).get("no_scm", False) != has_git:
+        return
+    with config.edit("local") as local:
+        core = local.setdefault("core", {})
+        if has_git:
+            core.pop("no_scm", None)
+        else:
+            core["no_scm"] = True

@@ -1,0 +1,139 @@
+"""The flows: one task run per stage of dvc.yaml, in DVC's own order, one at a time.
+
+Two `dvc repro` in one folder fight over its lock, so parallel work belongs inside a stage, on Ray.
+Every line of a stage goes to the terminal and to Prefect's log. Only a failure from outside is
+tried again: a service that is missing, a preemption, a signal.
+"""
+
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
+
+from prefect import flow, get_run_logger, runtime, task
+from prefect.artifacts import create_image_artifact, create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import Task
+
+from flows import graph, report, stage
+from flows.check import check_params
+from flows.errors import StageFailed
+from flows.missed import newer_run_is_due
+from flows.stage import Outcome
+
+# Which stages form a flow. A stage of dvc.yaml that is not named here runs directly in `pipeline`.
+STAGES_OF = {
+    "curation": ("scrape", "curate", "shard"),
+    "autoencoder": ("autoencoder", "latents"),
+    "diffusion": ("diffusion", "sample"),
+    "evaluation": ("evaluate",),
+}
+RETRIES = 2
+
+
+async def _worth_retrying(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    failure = await state.aresult(raise_on_failure=False)
+    again = isinstance(failure, StageFailed) and failure.worth_retrying
+    if again:
+        _say(f"{failure}; trying again if tries are left")
+    return again
+
+
+@task(
+    task_run_name="{name}",
+    retries=RETRIES,
+    retry_condition_fn=_worth_retrying,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+def reproduce(name: str) -> Outcome:
+    """Bring one stage up to date; nothing runs if nothing that it reads has changed."""
+    # MLflow's runs of this pipeline run find their parent by it.
+    marked = {"PYRAMID_PIPELINE_RUN": str(runtime.flow_run.root_flow_run_id)}
+    _say(f"\n== {name} ==")
+    outcome = stage.reproduce(name, _say, marked)
+    _say(report.sentence(outcome))
+    report.remember(outcome)
+    return outcome
+
+
+@flow(validate_parameters=False)
+def curation() -> list[Outcome]:
+    """From image sources to shards: scrape, curate, shard."""
+    return _reproduce_all(STAGES_OF["curation"])
+
+
+@flow(validate_parameters=False)
+def autoencoder() -> list[Outcome]:
+    """Train the autoencoder and encode the shards with it."""
+    return _reproduce_all(STAGES_OF["autoencoder"])
+
+
+@flow(validate_parameters=False)
+def diffusion() -> list[Outcome]:
+    """Train the diffusion model and draw pictures with it."""
+    return _reproduce_all(STAGES_OF["diffusion"])
+
+
+@flow(validate_parameters=False)
+def evaluation() -> list[Outcome]:
+    """Score the pictures, and keep scores and contact sheet as artifacts of the run."""
+    outcomes = _reproduce_all(STAGES_OF["evaluation"])
+    publish()
+    return outcomes
+
+
+@flow(name="pipeline", validate_parameters=False)
+def pipeline() -> list[Outcome]:
+    """Bring every stage up to date, stopping at the first that fails."""
+    if newer_run_is_due():
+        _say("a newer run of the schedule is due already; leaving the work to it")
+        return []
+    check_params()
+    if not graph.stale():
+        _say(report.UP_TO_DATE)
+        return []
+    outcomes: list[Outcome] = []
+    for name, stages in _parts():
+        outcomes += FLOWS[name]() if name in FLOWS else _reproduce_all(stages)
+    return outcomes
+
+
+FLOWS = {
+    "curation": curation,
+    "autoencoder": autoencoder,
+    "diffusion": diffusion,
+    "evaluation": evaluation,
+}
+
+
+def publish() -> None:
+    """Keep the scores and the contact sheet as artifacts of the flow run, if there are any."""
+    found = report.results()
+    if found.scores:
+        create_markdown_artifact(report.markdown(found), key="scores", description="Scores")
+    if found.contact_sheet:
+        create_image_artifact(
+            report.image_url(found.contact_sheet),
+            key="contact-sheet",
+            description=str(found.contact_sheet),
+        )
+
+
+def _parts() -> Iterator[tuple[str, list[str]]]:
+    """The graph's stages in order, cut where one flow ends and the next begins."""
+    flow_of = {name: part for part, names in STAGES_OF.items() for name in names}
+    order = [found.name for found in graph.stages()]
+    for part, names in groupby(order, key=lambda name: flow_of.get(name, "")):
+        yield part, list(names)
+
+
+def _reproduce_all(names: tuple[str, ...] | list[str]) -> list[Outcome]:
+    return [reproduce(name) for name in names]
+
+
+def _say(line: str) -> None:
+    """To the terminal, and to Prefect's log."""
+    print(line, flush=True)
+    if line.strip():
+        get_run_logger().info(line.strip("\n"))
