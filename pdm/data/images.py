@@ -13,14 +13,18 @@ import io
 import json
 import os
 import tarfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
+import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from pdm.data import manifest, tars
 from pdm.errors import BadInput, QualityGate
@@ -110,9 +114,38 @@ class ImageShards:
         """
         return _reduced(self, height, width)
 
+    def batch(self, indices: Sequence[int], height: int, width: int) -> Pixels:
+        """Some pictures, (len(indices), height, width, 3).
+
+        Out of memory if the whole split fits in a quarter of what is free, else from disk.
+        """
+        if _fits(self, height, width):
+            chosen: Pixels = self.reduced(height, width)[np.asarray(indices)]
+            return chosen
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return np.stack(list(pool.map(lambda i: self.load(i, height, width), indices)))
+
     def num_bytes(self, height: int, width: int) -> int:
         """What `reduced` would take."""
         return len(self) * height * width * 3
+
+
+def to_images(pixels: Pixels) -> Tensor:
+    """uint8 (B, H, W, 3) to float32 (B, 3, H, W) in [-1, 1]."""
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def to_pixels(images: Tensor) -> Pixels:
+    """Float (B, 3, H, W) in [-1, 1] to uint8 (B, H, W, 3), rounded; what lies beyond is clipped."""
+    scaled = ((images.float() + 1) * 127.5).round().clamp(0, 255)
+    pixels: Pixels = scaled.to(torch.uint8).permute(0, 2, 3, 1).cpu().contiguous().numpy()
+    return pixels
+
+
+@lru_cache(maxsize=4)
+def _fits(shards: ImageShards, height: int, width: int) -> bool:
+    # Asked once and kept: what is free changes as soon as the pictures are read.
+    return shards.num_bytes(height, width) <= int(psutil.virtual_memory().available) // 4
 
 
 @lru_cache(maxsize=4)

@@ -1,0 +1,173 @@
+"""The stage `autoencoder`: trains the pyramid autoencoder on pictures from the shards."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from pdm.config.autoencoder import AutoencoderConfig
+from pdm.config.common import fingerprint
+from pdm.data import manifest
+from pdm.data.images import ImageShards, to_images
+from pdm.data.order import images_at
+from pdm.events import EventLog
+from pdm.files import whole_file
+from pdm.models.autoencoder import PyramidAutoencoder
+from pdm.training.curves import write_curves
+from pdm.training.feed import Batch
+from pdm.training.launcher import launch
+from pdm.training.loop import train
+from pdm.training.losses import AutoencoderLosses
+from pdm.training.reconstruction import latent_statistics, psnr_by_prefix, reconstruction_sheet
+from pdm.training.runs import EVENTS, RunFolder, checkpoints_of, restore
+from pdm.training.seeds import generator_at, normal_pyramid_at, uniform_at
+from pdm.training.state import TrainState
+from pdm.training.workers import Workers
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a worker needs to know; the paths are absolute."""
+
+    config: AutoencoderConfig
+    shards: Path
+    run: Path
+    model: Path
+
+
+def run_folder(config: AutoencoderConfig, *, shards: Path, runs: Path) -> Path:
+    """Where the run of these settings on these shards lies.
+
+    Raises:
+        BadInput: The shards have no manifest.
+    """
+    manifest.load(shards)
+    return runs / fingerprint(config, manifest.digest(shards))
+
+
+def train_autoencoder(
+    config: AutoencoderConfig, *, shards: Path, run: Path, model: Path, curves: Path
+) -> None:
+    """Train, or go on training, and write the model.
+
+    Args:
+        config: The section `autoencoder`.
+        shards: Written by the stage `shard`.
+        run: Of `run_folder`; holds the events, and the checkpoints until the end.
+        model: Folder of the trained model: the average weights, with the latents' statistics.
+        curves: CSV of the losses.
+
+    Raises:
+        BadInput, QualityGate: The shards are missing or damaged.
+        QualityGate: A loss is not finite.
+        Unavailable: There are fewer CPUs or GPUs than workers.
+        Preempted: SIGTERM came; a checkpoint was kept.
+    """
+    ImageShards(shards, "train"), ImageShards(shards, "val")  # rather now than on the cluster
+    settings = Settings(config, shards.absolute(), run.absolute(), model.absolute())
+    launch(_work, settings, num_workers=config.training.num_workers, run=run)
+    write_curves(run / EVENTS, curves)
+    checkpoints_of(run, config.training).remove()
+
+
+class Pictures:
+    """The training pictures by position, some mirrored, with noise for their latents.
+
+    Args:
+        shards: The split to train on.
+        config: Size of the pictures, share of mirrored ones, seed.
+        model: Knows the shapes of the latents.
+    """
+
+    def __init__(
+        self, shards: ImageShards, config: AutoencoderConfig, model: PyramidAutoencoder
+    ) -> None:
+        self.shards, self.config = shards, config
+        self.size = (config.image_height_px, config.image_width_px)
+        self.level_shapes = model.level_shapes(*self.size)
+
+    def load(self, positions: range) -> Batch:
+        """Images, noise, and from how many levels the partial output is decoded."""
+        seed = self.config.training.seed
+        images = to_images(self.shards.batch(self._indices(positions), *self.size))
+        mirrored = uniform_at(seed, positions, "mirror") < self.config.horizontal_flip
+        images[mirrored] = images[mirrored].flip(3)
+        noise = normal_pyramid_at(seed, positions, "latents", self.level_shapes)
+        # One number for the whole step, whoever trains on which part of it.
+        step = positions.start // self.config.training.batch_size
+        draw = torch.randint(
+            1, len(self.level_shapes), (), generator=generator_at(seed, step, "levels")
+        )
+        return images, noise, int(draw)
+
+    def keys(self, positions: range) -> list[str]:
+        """Keys of the pictures."""
+        return [self.shards.keys[index] for index in self._indices(positions)]
+
+    def _indices(self, positions: range) -> list[int]:
+        found: list[int] = images_at(
+            positions, len(self.shards), self.config.training.seed
+        ).tolist()
+        return found
+
+
+def _work(settings: Settings, workers: Workers) -> None:
+    """Runs on every worker."""
+    config, training = settings.config, settings.config.training
+    pictures, held_out = (ImageShards(settings.shards, split) for split in ("train", "val"))
+    size = (config.image_height_px, config.image_width_px)
+    torch.manual_seed(training.seed)
+    model = PyramidAutoencoder(config.model).to(workers.device)
+
+    def draw(state: TrainState, events: EventLog) -> None:
+        name = f"reconstructions-{state.images_seen:09}.png"
+        with whole_file(settings.run / "pictures" / name) as temporary:
+            sheet = reconstruction_sheet(average_of(state), held_out, size)
+            sheet.save(temporary, format="PNG")
+        events.picture("reconstructions", settings.run / "pictures" / name, state.images_seen)
+
+    state = TrainState(model, training)
+    restore(state, checkpoints_of(settings.run, training), workers)
+    run = RunFolder(settings.run, "autoencoder", training, workers, state.images_seen, draw)
+    network = workers.wrap(AutoencoderLosses(model, config))
+    train(state, network, Pictures(pictures, config, model), training, run, workers)
+    if workers.is_first:
+        _finish(settings, average_of(state), pictures, held_out, run)
+
+
+def average_of(state: TrainState) -> PyramidAutoencoder:
+    """The average model."""
+    assert isinstance(state.average, PyramidAutoencoder)
+    return state.average
+
+
+def _finish(
+    settings: Settings,
+    model: PyramidAutoencoder,
+    pictures: ImageShards,
+    held_out: ImageShards,
+    run: RunFolder,
+) -> None:
+    """Measure the model, and write it."""
+    config = settings.config
+    size = (config.image_height_px, config.image_width_px)
+    scores = psnr_by_prefix(model, held_out, size)
+    named = {f"val_psnr_levels_{count}": score for count, score in enumerate(scores, start=1)}
+    run.events.metrics(named, config.training.total_images)
+    logger.info(
+        "autoencoder: PSNR of held-out pictures, from ever more levels: %s dB",
+        ", ".join(f"{score:.1f}" for score in scores),
+    )
+    model.set_statistics(*latent_statistics(model, pictures, size))
+    model.save_pretrained(
+        settings.model,
+        image_height_px=size[0],
+        image_width_px=size[1],
+        shards_sha256=manifest.digest(settings.shards),
+        images_seen=config.training.total_images,
+        parameters=sum(weight.numel() for weight in model.parameters()),
+        val_psnr_by_levels=scores,
+    )

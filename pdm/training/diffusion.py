@@ -1,0 +1,172 @@
+"""The stage `diffusion`: trains the pyramid UNet on latents by rectified flow."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pdm.config.common import fingerprint
+from pdm.config.diffusion import DiffusionConfig
+from pdm.data import manifest
+from pdm.data.latents import LatentShards
+from pdm.data.order import images_at
+from pdm.diffusion.flow import logit_normal_times, uniform_times
+from pdm.events import EventLog
+from pdm.models.unet import PyramidUNet
+from pdm.training.curves import write_curves
+from pdm.training.feed import Batch
+from pdm.training.launcher import launch
+from pdm.training.loop import train
+from pdm.training.losses import FlowLosses
+from pdm.training.runs import EVENTS, RunFolder, checkpoints_of, restore
+from pdm.training.seeds import generator_at, normal_pyramid_at
+from pdm.training.state import TrainState
+from pdm.training.workers import Workers
+
+logger = logging.getLogger(__name__)
+
+TIMES: dict[str, Callable[[int, torch.Generator], Tensor]] = {
+    "uniform": uniform_times,
+    "logit_normal": logit_normal_times,
+}
+HELD_OUT_IMAGES = 256  # at most so many are scored after each checkpoint
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a worker needs to know; the paths are absolute."""
+
+    config: DiffusionConfig
+    latents: Path
+    run: Path
+    model: Path
+
+
+def run_folder(config: DiffusionConfig, *, latents: Path, runs: Path) -> Path:
+    """Where the run of these settings on these latents lies.
+
+    Raises:
+        BadInput: The latents have no manifest.
+    """
+    manifest.load(latents)
+    return runs / fingerprint(config, manifest.digest(latents))
+
+
+def train_diffusion(
+    config: DiffusionConfig, *, latents: Path, run: Path, model: Path, curves: Path
+) -> None:
+    """Train, or go on training, and write the model.
+
+    Args:
+        config: The section `diffusion`.
+        latents: Written by the stage `latents`.
+        run: Of `run_folder`; holds the events, and the checkpoints until the end.
+        model: Folder of the trained model: the average weights.
+        curves: CSV of the losses.
+
+    Raises:
+        BadInput, QualityGate: The latents are missing or damaged.
+        QualityGate: A loss is not finite.
+        Unavailable: There are fewer CPUs or GPUs than workers.
+        Preempted: SIGTERM came; a checkpoint was kept.
+    """
+    LatentShards(latents, "train"), LatentShards(latents, "val")  # rather now than on the cluster
+    settings = Settings(config, latents.absolute(), run.absolute(), model.absolute())
+    launch(_work, settings, num_workers=config.training.num_workers, run=run)
+    write_curves(run / EVENTS, curves)
+    checkpoints_of(run, config.training).remove()
+
+
+class NoisyLatents:
+    """Latents by position, each with noise and a time of its own.
+
+    Args:
+        shards: The split.
+        config: How times are drawn, and the seed.
+    """
+
+    def __init__(self, shards: LatentShards, config: DiffusionConfig) -> None:
+        self.shards, self.seed = shards, config.training.seed
+        self.times = TIMES[config.timesteps]
+
+    def load(self, positions: range) -> Batch:
+        """Data, noise and times (B,)."""
+        data = self.shards.batch(self._indices(positions))
+        noise = normal_pyramid_at(self.seed, positions, "noise", self.shards.level_shapes)
+        times = [self.times(1, generator_at(self.seed, place, "time")) for place in positions]
+        return data, noise, torch.cat(times)
+
+    def keys(self, positions: range) -> list[str]:
+        """Keys of the pictures."""
+        return [self.shards.keys[index] for index in self._indices(positions)]
+
+    def _indices(self, positions: range) -> list[int]:
+        found: list[int] = images_at(positions, len(self.shards), self.seed).tolist()
+        return found
+
+
+def _work(settings: Settings, workers: Workers) -> None:
+    """Runs on every worker."""
+    config, training = settings.config, settings.config.training
+    latents, held_out = (LatentShards(settings.latents, split) for split in ("train", "val"))
+    torch.manual_seed(training.seed)
+    channels = tuple(shape[0] for shape in latents.level_shapes)
+    downsamplings = tuple(latents.manifest.facts["level_downsamplings"])
+    model = PyramidUNet(config.model, channels, downsamplings).to(workers.device)
+
+    def score(state: TrainState, events: EventLog) -> None:
+        losses = _held_out_losses(state, NoisyLatents(held_out, config), config, workers.device)
+        events.metrics(losses, state.images_seen)
+        logger.info(
+            "diffusion: loss on held-out pictures after %s images: %.4f",
+            f"{state.images_seen:,}",
+            losses["val_loss"],
+        )
+
+    state = TrainState(model, training)
+    restore(state, checkpoints_of(settings.run, training), workers)
+    run = RunFolder(settings.run, "diffusion", training, workers, state.images_seen, score)
+    network = workers.wrap(FlowLosses(model, config.level_loss_weights))
+    train(state, network, NoisyLatents(latents, config), training, run, workers)
+    if workers.is_first:
+        _save(settings, state, latents)
+
+
+@torch.no_grad()
+def _held_out_losses(
+    state: TrainState, data: NoisyLatents, config: DiffusionConfig, device: torch.device
+) -> dict[str, float]:
+    """Losses of the average model on latents it was not trained on; always the same draws."""
+    assert isinstance(state.average, PyramidUNet)
+    network = FlowLosses(state.average, config.level_loss_weights)
+    count, size = min(len(data.shards), HELD_OUT_IMAGES), config.training.batch_size
+    sums: dict[str, float] = {}
+    for start in range(0, count, size):
+        positions = range(start, min(start + size, count))
+        latents, noise, times = data.load(positions)
+        batch = [tuple(level.to(device) for level in part) for part in (latents, noise)]
+        losses = network(*batch, times.to(device))
+        by_level = enumerate(losses["loss_level"].tolist())
+        named = {"val_loss": float(losses["loss"])}
+        named |= {f"val_loss_level_{level}": value for level, value in by_level}
+        for name, value in named.items():
+            sums[name] = sums.get(name, 0.0) + value * len(positions) / count
+    return sums
+
+
+def _save(settings: Settings, state: TrainState, latents: LatentShards) -> None:
+    assert isinstance(state.average, PyramidUNet)
+    facts = latents.manifest.facts
+    state.average.save_pretrained(
+        settings.model,
+        level_shapes=latents.level_shapes,
+        image_height_px=facts["image_height_px"],
+        image_width_px=facts["image_width_px"],
+        latents_sha256=manifest.digest(settings.latents),
+        autoencoder_sha256=facts["autoencoder_sha256"],
+        images_seen=state.images_seen,
+        parameters=sum(weight.numel() for weight in state.average.parameters()),
+    )

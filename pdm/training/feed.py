@@ -1,0 +1,38 @@
+"""Brings batches to the device while the one before is being trained on."""
+
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Batch = tuple[Any, ...]  # tensors, tuples of tensors, and plain numbers
+
+
+def fed(
+    load: Callable[[range], Batch], shares: Iterable[range], device: torch.device
+) -> Generator[tuple[range, Batch], None, None]:
+    """Each share's positions and batch, on the device; the next one is loaded meanwhile.
+
+    Raises:
+        Exception: Whatever `load` raises, when its batch is due.
+    """
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        ahead = None
+        for positions in shares:
+            coming = positions, pool.submit(load, positions)
+            if ahead is not None:
+                yield ahead[0], _moved(ahead[1].result(), device)
+            ahead = coming
+        if ahead is not None:
+            yield ahead[0], _moved(ahead[1].result(), device)
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    if isinstance(value, Tensor):
+        pinned = value.pin_memory() if device.type == "cuda" else value
+        return pinned.to(device, non_blocking=True)
+    if isinstance(value, tuple):
+        return tuple(_moved(part, device) for part in value)
+    return value

@@ -1,0 +1,207 @@
+"""Runs the work of a training stage on Ray workers. The one file that imports ray.train.
+
+Ray replaces workers that are lost; the work then goes on from its newest checkpoint. What is wrong
+with the input (`PyramidError`) is not tried again: it comes back as itself. SIGTERM asks the work
+to keep a checkpoint and end (`Preempted`); an interrupt or the death of this process ends the
+workers at once.
+"""
+
+import logging
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO, TypeVar
+
+import ray
+import torch
+from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer, get_device
+from ray.train.v2.api.exceptions import TrainingFailedError
+
+from pdm import errors
+from pdm.cluster import ray_session
+from pdm.errors import PyramidError, Unavailable
+from pdm.training.runs import LOG, STOP
+from pdm.training.workers import Workers
+
+logger = logging.getLogger(__name__)
+
+Settings = TypeVar("Settings")
+Outcome = tuple[str, str] | None  # class and text of an expected failure
+
+MAX_LOST_WORKERS = 2
+SECONDS_BETWEEN_LOOKS = 0.2  # at the workers' log
+
+
+def launch(
+    work: Callable[[Settings, Workers], None], settings: Settings, *, num_workers: int, run: Path
+) -> None:
+    """Call `work(settings, workers)` in each of `num_workers` processes, one device each.
+
+    Uses GPUs if the cluster has any. Returns when all have ended.
+
+    Args:
+        work: A function of a module; it must be able to go on from where it was killed.
+        settings: Plain data, sent to the workers; paths in it are absolute.
+        num_workers: Processes, each with an equal part of the CPUs.
+        run: The run's folder, on storage that all workers share. What worker 0 logs appears here
+            in `training.log`, and in this process's own log.
+
+    Raises:
+        Unavailable: The cluster has fewer CPUs or GPUs than workers, or workers were lost more
+            often than `MAX_LOST_WORKERS` times.
+        PyramidError: `work` raised it.
+    """
+    run = run.absolute()
+    run.mkdir(parents=True, exist_ok=True)
+    (run / STOP).unlink(missing_ok=True)
+    (run / LOG).write_text("", encoding="utf-8")
+    with _stop_on_sigterm(run / STOP), ray_session():
+        trainer = TorchTrainer(
+            _work,  # type: ignore[arg-type]  # it does return a value: worker 0's is given back
+            train_loop_config={"work": work, "settings": settings, "run": str(run)},
+            scaling_config=_scaling(num_workers),
+            run_config=_run_config(run),
+        )
+        try:
+            outcome = _fit(trainer, run / LOG)
+        finally:
+            shutil.rmtree(run / "ray", ignore_errors=True)
+    if outcome:
+        kind, message = outcome
+        raise getattr(errors, kind)(message)
+
+
+def _work(task: dict[str, Any]) -> Outcome:
+    """Runs in a worker: the work, its log, and its expected failure as plain data."""
+    resources = ray.get_runtime_context().get_assigned_resources()  # type: ignore[no-untyped-call]
+    torch.set_num_threads(int(resources["CPU"]))  # left alone, Ray gives a worker one thread
+    workers = Workers(get_device())
+    if workers.is_first:
+        _log_to(Path(task["run"]) / LOG)
+    try:
+        task["work"](task["settings"], workers)
+    except PyramidError as error:
+        return type(error).__name__, str(error)
+    return None
+
+
+def _log_to(path: Path) -> None:
+    """Send the package's log lines to a file, which the launching process reads."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    package = logging.getLogger("pdm")
+    package.handlers, package.propagate = [handler], False
+    package.setLevel(logging.INFO)
+
+
+def _run_config(run: Path) -> RunConfig:
+    # The signatures that a type checker sees are those of Ray Train's first version.
+    failures: Any = FailureConfig(
+        max_failures=MAX_LOST_WORKERS,
+        controller_failure_limit=1,  # type: ignore[call-arg]
+    )
+    return RunConfig(
+        name="ray",
+        storage_path=str(run),
+        failure_config=failures,
+        logging_config=LoggingConfig(log_level="ERROR"),  # type: ignore[call-arg]
+    )
+
+
+def _scaling(num_workers: int) -> ScalingConfig:
+    """Resources of a worker: a GPU if there are any, and an equal part of the CPUs.
+
+    Raises:
+        Unavailable: There are too few. Ray itself would wait for them for ever.
+    """
+    known: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    nodes: list[dict[str, float]] = [node["Resources"] for node in known if node["Alive"]]
+    use_gpu = any(node.get("GPU") for node in nodes)
+    for kind in ("GPU", "CPU") if use_gpu else ("CPU",):
+        found = int(sum(node.get(kind, 0) for node in nodes))
+        if found < num_workers:
+            raise Unavailable(
+                f"training.num_workers is {num_workers}, but the cluster has {found} {kind}s; "
+                f"set it to at most {found}, or name a larger cluster in RAY_ADDRESS"
+            )
+    cpus = max(int(node.get("CPU", 0)) for node in nodes)
+    while cpus > 1 and _places(nodes, cpus, use_gpu) < num_workers:
+        cpus -= 1
+    return ScalingConfig(
+        num_workers=num_workers, use_gpu=use_gpu, resources_per_worker=_resources(cpus, use_gpu)
+    )
+
+
+def _places(nodes: list[dict[str, float]], cpus: int, use_gpu: bool) -> int:
+    """How many workers of so many CPUs fit on the cluster."""
+    places = 0
+    for node in nodes:
+        by_cpu = int(node.get("CPU", 0)) // cpus
+        places += min(by_cpu, int(node.get("GPU", 0))) if use_gpu else by_cpu
+    return places
+
+
+def _resources(cpus: int, use_gpu: bool) -> dict[str, float]:
+    return {"CPU": cpus, "GPU": 1} if use_gpu else {"CPU": cpus}
+
+
+def _fit(trainer: TorchTrainer, log: Path) -> Outcome:
+    """Run the trainer, repeating the workers' log lines as they come."""
+    fitted: Future[Any] = Future()
+
+    def fit() -> None:
+        try:
+            fitted.set_result(trainer.fit())
+        except Exception as error:  # noqa: BLE001 - raised again below, in the main thread
+            fitted.set_exception(error)
+
+    # In a thread of its own, so that Ray leaves ctrl-C to us; a daemon, so that it ends with us.
+    threading.Thread(target=fit, daemon=True).start()
+    with log.open(encoding="utf-8") as lines:
+        while not fitted.done():
+            _repeat(lines)
+            wait([fitted], timeout=SECONDS_BETWEEN_LOOKS)
+        _repeat(lines)
+    try:
+        outcome: Outcome = fitted.result().return_value
+    except TrainingFailedError as error:
+        raise _explained(error) from error
+    return outcome
+
+
+def _repeat(lines: TextIO) -> None:
+    for line in lines:
+        logger.info(line.rstrip("\n"))
+
+
+def _explained(error: TrainingFailedError) -> Exception:
+    """A lost worker is a missing resource; any other error is a fault of ours and stays so."""
+    lost = "died unexpectedly" in str(error) or "ActorDiedError" in str(error)
+    if not lost:
+        return error
+    return Unavailable(
+        f"training workers were lost more than {MAX_LOST_WORKERS} times (out of memory?); the same "
+        "command goes on from the newest checkpoint. The last loss: " + str(error).splitlines()[0]
+    )
+
+
+@contextmanager
+def _stop_on_sigterm(request: Path) -> Iterator[None]:
+    """While the block runs, SIGTERM asks the workers to stop instead of ending this process."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ask(signum: int, frame: object) -> None:
+        request.touch()
+
+    before = signal.signal(signal.SIGTERM, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

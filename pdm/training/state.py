@@ -1,0 +1,116 @@
+"""All that a training run carries from one step to the next, and the folder it is kept in.
+
+    model.safetensors average.safetensors optimizer.safetensors state.json
+    MANIFEST.json     sha256 of each of them; written last
+
+No random state is kept: randomness follows from the position (`pdm.training.seeds`).
+"""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from pdm.config.common import TrainingConfig
+from pdm.files import sha256_of, whole_folder, write_json
+
+MANIFEST = "MANIFEST.json"
+
+
+class TrainState:
+    """Model, its running average, optimizer and progress.
+
+    Args:
+        model: The network under training, on its device.
+        config: Learning rate and weight decay are read here.
+    """
+
+    def __init__(self, model: nn.Module, config: TrainingConfig) -> None:
+        self.model = model
+        self.average = copy.deepcopy(model).requires_grad_(False).eval()
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+        self.images_seen = 0  # over all workers
+
+    @torch.no_grad()
+    def step_average(self, half_life_images: int, batch_size: int) -> None:
+        """Count one more batch, and move the average towards the model by that much.
+
+        After n steps the average is the mean of the n models, each weighing half as much as one
+        `half_life_images` later: normalised from the start, so that the initial weights, which
+        saw no image, have no part in it.
+        """
+        self.images_seen += batch_size
+        keep = 0.5 ** (batch_size / half_life_images)
+        weight = (1 - keep) / (1 - keep ** (self.images_seen / batch_size))
+        for mean, latest in zip(self.average.parameters(), self.model.parameters(), strict=True):
+            mean.lerp_(latest, weight)
+        for kept, buffer in zip(self.average.buffers(), self.model.buffers(), strict=True):
+            kept.copy_(buffer)
+
+    def save(self, folder: Path) -> None:
+        """Write the folder, whole or not at all."""
+        with whole_folder(folder) as temporary:
+            save_file(_plain(self.model.state_dict()), temporary / "model.safetensors")
+            save_file(_plain(self.average.state_dict()), temporary / "average.safetensors")
+            save_file(self._optimizer_tensors(), temporary / "optimizer.safetensors")
+            write_json(temporary / "state.json", {"images_seen": self.images_seen})
+            digests = {file.name: sha256_of(file) for file in sorted(temporary.iterdir())}
+            write_json(temporary / MANIFEST, digests)
+
+    def load(self, folder: Path) -> None:
+        """Go on from what `save` wrote.
+
+        Raises:
+            ValueError: A file is missing or altered, or is of another model.
+        """
+        check(folder)
+        try:
+            self.model.load_state_dict(load_file(folder / "model.safetensors"))
+            self.average.load_state_dict(load_file(folder / "average.safetensors"))
+            self._load_optimizer(load_file(folder / "optimizer.safetensors"))
+        except (RuntimeError, KeyError) as error:
+            raise ValueError(f"{folder} does not fit the model: {error}") from error
+        self.images_seen = json.loads((folder / "state.json").read_text())["images_seen"]
+
+    def _optimizer_tensors(self) -> dict[str, Tensor]:
+        """`index.name` -> tensor; the optimizer's settings come from the params instead."""
+        state = self.optimizer.state_dict()["state"]
+        return _plain(
+            {f"{i}.{name}": value for i, values in state.items() for name, value in values.items()}
+        )
+
+    def _load_optimizer(self, tensors: dict[str, Tensor]) -> None:
+        state: dict[int, dict[str, Any]] = {}
+        for key, value in tensors.items():
+            index, name = key.split(".")
+            state.setdefault(int(index), {})[name] = value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def check(folder: Path) -> None:
+    """Compare every file of a checkpoint with its manifest.
+
+    Raises:
+        ValueError: Names what is missing or altered.
+    """
+    try:
+        digests = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        altered = [name for name, digest in digests.items() if sha256_of(folder / name) != digest]
+    except (OSError, ValueError, AttributeError) as error:
+        raise ValueError(f"{folder} is not a whole checkpoint: {error}") from error
+    if altered:
+        raise ValueError(f"{folder} is damaged: {', '.join(altered)} differs from its sha256")
+
+
+def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

@@ -1,0 +1,60 @@
+"""The processes that train together, as one of them sees them. Knows torch's process groups, not
+who started them: under no group there is one worker, which is a test or a bare machine.
+"""
+
+import torch
+from torch import Tensor, distributed, nn
+
+
+class Workers:
+    """One worker's view of the group it belongs to.
+
+    Args:
+        device: Where this worker computes.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        grouped = distributed.is_initialized()
+        self.device = device
+        self.rank: int = distributed.get_rank() if grouped else 0
+        self.count: int = distributed.get_world_size() if grouped else 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this one writes the files."""
+        return self.rank == 0
+
+    def wrap(self, network: nn.Module) -> nn.Module:
+        """The network with gradients averaged over the workers; it starts out equal on all."""
+        if self.count == 1:
+            return network
+        devices = [self.device] if self.device.type == "cuda" else None
+        # Buffers follow from the weights; broadcasting them at each forward would only wait.
+        return nn.parallel.DistributedDataParallel(
+            network, device_ids=devices, broadcast_buffers=False
+        )
+
+    def highest(self, number: int) -> int:
+        """The greatest of the workers' numbers. Every worker must call this."""
+        if self.count == 1:
+            return number
+        numbers = torch.tensor(number, device=self.device)
+        distributed.all_reduce(numbers, distributed.ReduceOp.MAX)
+        return int(numbers)
+
+    def first(self, number: int) -> int:
+        """Worker 0's number. Every worker must call this."""
+        return self.highest(number if self.is_first else 0)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Mean over the workers. Every worker must call this."""
+        if self.count > 1:
+            distributed.all_reduce(values, distributed.ReduceOp.SUM)
+        return values / self.count
+
+    def gather(self, text: str) -> list[str]:
+        """Every worker's text, by rank. Every worker must call this."""
+        texts = [text] * self.count
+        if self.count > 1:
+            distributed.all_gather_object(texts, text)
+        return texts
