@@ -1,0 +1,14 @@
+"""Fetches the images that the sources name, unchanged, into raw shards with a row for every URL or file."""
+
+from pathlib import Path
+
+from pdm.config.scrape import ScrapeConfig
+
+
+def scrape(config: ScrapeConfig, *, raw: Path) -> dict[str, int]:
+    """Run the stage; see `pdm.curation.scrape.stage.scrape`."""
+    # Imported here: the workers that draw import this package, and need none of the stage's
+    # libraries, which take them seconds to load.
+    from pdm.curation.scrape import stage
+
+    return stage.scrape(config, raw=raw)

@@ -1,0 +1,158 @@
+"""What a landscape shows: land, hour, season, weather. Chosen from the seed, before anything is drawn."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+Colour = tuple[float, float, float]  # linear light
+
+LANDS = ("alps", "lake", "hills", "dunes", "coast", "mesas", "fjord")
+SEASONS = ("spring", "summer", "autumn", "winter")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hour:
+    """The light of a time of day."""
+
+    name: str
+    light_degrees: tuple[float, float]  # range of the sun's (or moon's) height
+    light: Colour
+    zenith: Colour
+    horizon: Colour
+    ambient: Colour
+    glow: float  # strength of the sky's brightening around the light
+
+
+HOURS = (
+    Hour(
+        name="dawn",
+        light_degrees=(4, 8),
+        light=(1.5, 0.85, 0.6),
+        zenith=(0.10, 0.17, 0.38),
+        horizon=(0.85, 0.50, 0.47),
+        ambient=(0.22, 0.24, 0.36),
+        glow=1.0,
+    ),
+    Hour(
+        name="morning",
+        light_degrees=(16, 28),
+        light=(1.9, 1.65, 1.35),
+        zenith=(0.07, 0.19, 0.52),
+        horizon=(0.55, 0.68, 0.85),
+        ambient=(0.24, 0.31, 0.44),
+        glow=0.6,
+    ),
+    Hour(
+        name="noon",
+        light_degrees=(42, 60),
+        light=(2.1, 2.0, 1.85),
+        zenith=(0.04, 0.15, 0.50),
+        horizon=(0.42, 0.60, 0.86),
+        ambient=(0.26, 0.34, 0.48),
+        glow=0.4,
+    ),
+    Hour(
+        name="evening",
+        light_degrees=(7, 13),
+        light=(2.1, 1.25, 0.62),
+        zenith=(0.09, 0.18, 0.42),
+        horizon=(0.95, 0.66, 0.40),
+        ambient=(0.24, 0.25, 0.34),
+        glow=1.0,
+    ),
+    Hour(
+        name="sunset",
+        light_degrees=(2, 5),
+        light=(1.7, 0.62, 0.26),
+        zenith=(0.06, 0.09, 0.26),
+        horizon=(1.00, 0.38, 0.16),
+        ambient=(0.17, 0.15, 0.25),
+        glow=1.4,
+    ),
+    Hour(
+        name="dusk",
+        light_degrees=(3, 6),
+        light=(0.34, 0.22, 0.34),
+        zenith=(0.020, 0.035, 0.13),
+        horizon=(0.42, 0.22, 0.34),
+        ambient=(0.12, 0.12, 0.22),
+        glow=0.5,
+    ),
+    Hour(
+        name="night",
+        light_degrees=(14, 26),
+        light=(0.30, 0.36, 0.50),
+        zenith=(0.010, 0.020, 0.060),
+        horizon=(0.065, 0.095, 0.18),
+        ambient=(0.055, 0.075, 0.13),
+        glow=0.3,
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scene:
+    """One landscape's choices. Angles are radians from straight ahead, positive to the right."""
+
+    land: str
+    season: str
+    hour: Hour
+    light_azimuth: float
+    light_height: float  # radians above the horizon
+    horizon: float  # row of the horizon over the picture's height
+    camera_height_km: float
+    focal: float  # focal length over the picture's width
+    visibility_km: float
+    mist: float  # 0 to 1, in the valleys
+    cloud_cover: float  # 0 to 1
+    cloud_roughness: float
+    rain: float  # 0 to 1
+    snowfall: float
+    warmth: float  # a photographer's white balance, around 1
+
+    @property
+    def caption(self) -> str:
+        """What the picture shows, in words."""
+        weather = "rain" if self.rain else "falling snow" if self.snowfall else ""
+        weather = weather or ("mist" if self.mist > 0.3 else "")
+        place = {"alps": "mountains", "lake": "a mountain lake", "fjord": "a fjord"}
+        words = f"{place.get(self.land, self.land)} at {self.hour.name} in {self.season}"
+        return f"{words}, {weather}" if weather else words
+
+    @property
+    def is_dark(self) -> bool:
+        """Stars are out."""
+        return self.hour.name in ("dusk", "night")
+
+
+def choose(seed: int, index: int) -> Scene:
+    """The scene of landscape `index`. Land and hour go round with the index, so that few landscapes
+    are varied too; the rest is drawn."""
+    random = np.random.default_rng([seed, index, 0])
+    land = LANDS[(index + seed) % len(LANDS)]
+    hour = HOURS[(3 * index + index // len(LANDS) + seed) % len(HOURS)]
+    season = str(random.choice(SEASONS, p=(0.25, 0.3, 0.25, 0.2)))
+    bad_weather = random.random()
+    rain = float(random.uniform(0.4, 1.0)) if bad_weather < 0.08 and land != "dunes" else 0.0
+    snowing = season == "winter" and land not in ("dunes", "mesas") and 0.08 <= bad_weather < 0.4
+    foggy = 0.4 <= bad_weather < 0.52
+    wet = rain > 0 or snowing
+    return Scene(
+        land=land,
+        season=season,
+        hour=hour,
+        light_azimuth=float(random.uniform(-1.15, 1.15)),
+        light_height=float(np.radians(random.uniform(*hour.light_degrees))),
+        horizon=float(random.uniform(0.36, 0.56)),
+        camera_height_km=float(random.uniform(0.07, 0.22)),
+        focal=float(random.uniform(0.75, 1.25)),
+        visibility_km=float(
+            random.uniform(2.5, 5) if wet or foggy else random.choice([9, 14, 22, 40])
+        ),
+        mist=float(random.uniform(0.5, 1.0) if foggy else max(0.0, random.uniform(-0.4, 0.5))),
+        cloud_cover=float(random.uniform(0.7, 0.95) if wet else random.uniform(0.05, 0.75)),
+        cloud_roughness=float(random.uniform(0.5, 0.62)),
+        rain=rain,
+        snowfall=float(random.uniform(0.4, 1.0)) if snowing else 0.0,
+        warmth=float(random.uniform(0.93, 1.07)),
+    )

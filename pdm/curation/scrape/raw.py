@@ -1,0 +1,170 @@
+"""Raw shards: `00000.tar` and `00000.parquet`, and so on, and `summary.json`. Equal outcomes and equal bytes
+give equal files.
+
+An image's shard follows from its key. A tar holds the bytes of the shard's images as they came, a
+parquet one row for each of its entries, both in key order.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pdm.curation.scrape.entries import Entry, Outcome, dropped, failed
+from pdm.curation.scrape.formats import NUM_BYTES, extension_of
+from pdm.data.tars import members, read_at, write_tar
+from pdm.files import write_json
+
+SCHEMA = pa.schema(
+    [
+        ("key", pa.string()),
+        ("url", pa.string()),
+        ("source", pa.string()),
+        ("caption", pa.string()),
+        ("licence", pa.string()),
+        ("status", pa.string()),
+        ("reason", pa.string()),
+        ("error_message", pa.string()),
+        ("retrieved_at", pa.string()),
+        ("sha256", pa.string()),
+        ("num_bytes", pa.int64()),
+        ("member", pa.string()),
+        ("offset", pa.int64()),
+        ("size", pa.int64()),
+    ]
+)
+MIB = 2**20
+
+
+@dataclass(slots=True)
+class Row:
+    """A row of the parquet; its fields are the columns of `SCHEMA`."""
+
+    key: str
+    url: str
+    source: str
+    caption: str | None
+    licence: str | None
+    status: str
+    reason: str | None
+    error_message: str | None
+    retrieved_at: str | None
+    sha256: str | None = None
+    num_bytes: int | None = None
+    member: str | None = None
+    offset: int | None = None
+    size: int | None = None
+
+
+def write_shards(
+    folder: Path,
+    entries: Mapping[str, tuple[Entry, Outcome]],
+    num_shards: int,
+    max_image_mib: float,
+) -> Counter[tuple[str, str | None]]:
+    """Write every shard, one image at a time in memory.
+
+    Returns:
+        Number of rows for each (status, reason).
+    """
+    shards: list[list[str]] = [[] for _ in range(num_shards)]
+    for key in sorted(entries):
+        shards[shard_of(key, num_shards)].append(key)
+    counts: Counter[tuple[str, str | None]] = Counter()
+    sources: Counter[str] = Counter()
+    num_bytes = 0
+    for number, keys in enumerate(shards):
+        rows = _write_shard(folder, number, {key: entries[key] for key in keys}, max_image_mib)
+        counts.update((row.status, row.reason) for row in rows)
+        sources.update(row.source for row in rows)
+        num_bytes += sum(row.num_bytes or 0 for row in rows)
+    write_json(folder / "summary.json", _summary(counts, sources, num_bytes))
+    return counts
+
+
+def shard_of(key: str, num_shards: int) -> int:
+    """Shard by the key, itself a hash: a new image touches one shard only."""
+    return int(key, 16) % num_shards
+
+
+def _write_shard(
+    folder: Path, number: int, entries: Mapping[str, tuple[Entry, Outcome]], max_image_mib: float
+) -> list[Row]:
+    rows = {key: _row(key, *found) for key, found in entries.items()}
+    tar = folder / f"{number:05}.tar"
+
+    def samples() -> Iterator[tuple[str, dict[str, bytes]]]:
+        for key, (_, outcome) in entries.items():
+            content = _content(outcome, rows[key], max_image_mib)
+            if content is not None:
+                yield key, {extension_of(content[:NUM_BYTES]): content}
+
+    write_tar(tar, samples())
+    for member in members(tar):
+        row = rows[member.name.partition(".")[0]]
+        row.member, row.offset, row.size = member.name, member.offset, member.size
+    table = pa.Table.from_pylist([asdict(row) for row in rows.values()], schema=SCHEMA)
+    pq.write_table(table, folder / f"{number:05}.parquet")
+    return list(rows.values())
+
+
+def _row(key: str, entry: Entry, outcome: Outcome) -> Row:
+    return Row(
+        key,
+        entry.url,
+        entry.source,
+        entry.caption,
+        entry.licence,
+        outcome.status,
+        outcome.reason,
+        outcome.error_message,
+        outcome.retrieved_at,
+    )
+
+
+def _content(outcome: Outcome, row: Row, max_image_mib: float) -> bytes | None:
+    """The bytes of an entry that is ok; the row is completed, or settled otherwise."""
+    where = outcome.content
+    if where is None:
+        return None
+    row.num_bytes = where.size
+    if where.size > max_image_mib * MIB:
+        limit = f"{where.size:,} bytes, the limit is {max_image_mib:g} MiB"
+        _settle(row, dropped("too_large", limit))
+        return None
+    try:
+        content = read_at(where.path, where.offset, where.size)
+    except OSError as error:
+        _settle(row, failed("unreadable_file", str(error.strerror)))
+        return None
+    row.num_bytes = len(content)
+    row.sha256 = hashlib.sha256(content).hexdigest()
+    return content
+
+
+def _settle(row: Row, outcome: Outcome) -> None:
+    row.status, row.reason, row.error_message = (
+        outcome.status,
+        outcome.reason,
+        outcome.error_message,
+    )
+
+
+def _summary(
+    counts: Counter[tuple[str, str | None]], sources: Counter[str], num_bytes: int
+) -> dict[str, Any]:
+    statuses: Counter[str] = Counter()
+    for (status, _), count in counts.items():
+        statuses[status] += count
+    return {
+        "num_rows": counts.total(),
+        "num_bytes": num_bytes,
+        "status": {status: statuses[status] for status in ("ok", "failed", "dropped")},
+        "reason": {f"{status}:{reason}": n for (status, reason), n in counts.items() if reason},
+        "source": dict(sources),
+    }

@@ -1,0 +1,133 @@
+"""The stage: list what the sources name, fetch it, write raw shards, and hold the quality gate."""
+
+import logging
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pdm.config.scrape import BuiltinSource, FolderSource, ScrapeConfig, UrlListSource
+from pdm.curation.scrape import builtin, folders, urls
+from pdm.curation.scrape.entries import Entry, Outcome, keyed
+from pdm.curation.scrape.fetch import fetch, find_img2dataset
+from pdm.curation.scrape.raw import write_shards
+from pdm.errors import QualityGate
+from pdm.files import whole_folder
+
+logger = logging.getLogger(__name__)
+
+STATUSES = ("ok", "failed", "dropped")
+
+
+def scrape(config: ScrapeConfig, *, raw: Path) -> dict[str, int]:
+    """Fetch every image of every source into raw shards, with one row for each URL or file.
+
+    The builtin and folder sources give the same bytes every time; rows of a URL list carry the
+    time at which they were fetched.
+
+    Args:
+        raw: Folder of the shards; replaced as a whole, or left as it was if the stage fails.
+
+    Returns:
+        Number of rows by status: "ok", "failed", "dropped".
+
+    Raises:
+        BadInput: A source is missing, empty or cannot be read. Nothing was fetched.
+        QualityGate: Too large a part of what was tried failed, or nothing is left.
+        Unavailable: img2dataset is not installed or does not run.
+    """
+    listed = [entry for source in config.sources for entry in _listed(source)]
+    if any(not isinstance(source, FolderSource) for source in config.sources):
+        find_img2dataset()  # before minutes of drawing, not after
+    work = raw.with_name(f".tmp-fetch-{raw.name}")
+    shutil.rmtree(work, ignore_errors=True)
+    try:
+        with whole_folder(raw) as folder:
+            settled = _fetched(config, listed, work)
+            counts = write_shards(folder, settled, config.num_shards, config.max_image_mib)
+            _hold_gate(counts, config.max_failed_fraction)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    totals: Counter[str] = Counter()
+    for (status, _), count in counts.items():
+        totals[status] += count
+    return {status: totals[status] for status in STATUSES}
+
+
+def _listed(source: BuiltinSource | FolderSource | UrlListSource) -> list[Entry]:
+    """Entries that are known before anything is drawn or fetched."""
+    if isinstance(source, FolderSource):
+        return folders.entries(source)
+    return urls.entries(source) if isinstance(source, UrlListSource) else []
+
+
+def _fetched(
+    config: ScrapeConfig, listed: list[Entry], work: Path
+) -> dict[str, tuple[Entry, Outcome]]:
+    """Every entry with its outcome. The contents lie below `work`, or in the folder sources."""
+    with ExitStack() as stack:
+        drawn: list[Entry] = []
+        for number, source in enumerate(config.sources):
+            if isinstance(source, BuiltinSource):
+                folder = work / f"drawn-{number}"
+                folder.mkdir(parents=True)
+                builtin.draw_all(source, folder)
+                serving = builtin.served(source, folder, config.timeout_seconds)
+                drawn += stack.enter_context(serving)
+        entries = keyed([*listed, *drawn])
+        to_fetch = {key: e.fetch_url for key, e in entries.items() if not e.outcome and e.fetch_url}
+        own = {key: url for key, url in to_fetch.items() if entries[key].source == "builtin"}
+        others = {key: url for key, url in to_fetch.items() if key not in own}
+        # Apart from each other: a proxy that guards the lists must not be asked for our own server.
+        fetched = _from_lists(others, config, work / "lists") | _from_us(own, config, work / "own")
+    return {key: (e, e.outcome or fetched[key]) for key, e in entries.items()}
+
+
+def _from_lists(urls: Mapping[str, str], config: ScrapeConfig, folder: Path) -> dict[str, Outcome]:
+    if not urls:
+        return {}
+    folder.mkdir(parents=True)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    found = fetch(urls, config, folder, environment={})
+    return {key: replace(outcome, retrieved_at=now) for key, outcome in found.items()}
+
+
+def _from_us(urls: Mapping[str, str], config: ScrapeConfig, folder: Path) -> dict[str, Outcome]:
+    if not urls:
+        return {}
+    folder.mkdir(parents=True)
+    found = fetch(urls, config, folder, environment={"no_proxy": "127.0.0.1"})
+    return {
+        key: replace(outcome, error_message=builtin.canonical(outcome.error_message))
+        for key, outcome in found.items()
+    }
+
+
+def _hold_gate(counts: Counter[tuple[str, str | None]], max_failed_fraction: float) -> None:
+    """Log what came of it, and stop if it is not good enough to hand on."""
+    line = _summary_line(counts)
+    logger.info("scrape: %s", line)
+    num_ok = sum(n for (status, _), n in counts.items() if status == "ok")
+    num_failed = sum(n for (status, _), n in counts.items() if status == "failed")
+    if not num_ok:
+        raise QualityGate(f"scrape got no image at all ({line}); mend scrape.sources")
+    fraction = num_failed / (num_ok + num_failed)
+    if fraction > max_failed_fraction:
+        raise QualityGate(
+            f"{fraction:.0%} of the images could not be fetched ({line}); the limit is "
+            f"scrape.max_failed_fraction = {max_failed_fraction:g}"
+        )
+
+
+def _summary_line(counts: Counter[tuple[str, str | None]]) -> str:
+    """Such as "130 URLs and files: 126 ok, 2 failed (http_404 1, timeout 1), 2 dropped (...)"."""
+    pieces = []
+    for status in STATUSES:
+        of_status = {reason: n for (s, reason), n in sorted(counts.items(), key=str) if s == status}
+        text = f"{sum(of_status.values()):,} {status}"
+        reasons = ", ".join(f"{reason} {n:,}" for reason, n in of_status.items() if reason)
+        pieces.append(f"{text} ({reasons})" if reasons else text)
+    return f"{counts.total():,} URLs and files: {', '.join(pieces)}"
