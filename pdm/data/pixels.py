@@ -7,6 +7,7 @@ stops a run. A truncated file is unreadable, never a picture with a grey band.
 
 import io
 import struct
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -113,7 +114,9 @@ def cut(pixels: Pixels, box: Box, width_px: int, height_px: int) -> Pixels:
 
 def _open(content: bytes) -> Image.Image:
     try:
-        return Image.open(io.BytesIO(content), formats=FORMATS)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "Corrupt EXIF data", once for each picture
+            return Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError:
         start = content[:12].decode("latin-1").encode("unicode_escape").decode()
         message = f"not a picture in {', '.join(FORMATS)}: the file begins with '{start}'"
@@ -133,7 +136,9 @@ def _is_animated(image: Image.Image) -> bool:
 
 def _orientation(image: Image.Image) -> int:
     try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except (ValueError, TypeError, SyntaxError, OSError, KeyError, struct.error):
         return 1  # damaged EXIF is common, and no reason to lose the picture
 

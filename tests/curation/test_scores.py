@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+from curation_pictures import enlarged, jpeg, scene
+from PIL import Image, ImageFilter
+
+from pdm.curation.curate import scores
+from pdm.data.pixels import decode
+
+
+def measured(image):
+    return scores.measure(np.asarray(image))
+
+
+def test_a_hard_step_has_sharpness_one():
+    pixels = np.zeros((64, 64, 3), dtype=np.uint8)
+    pixels[:, 16:] = 255
+    assert measured(Image.fromarray(pixels)).sharpness == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("sigma", [2, 4])
+def test_a_blurred_step_has_the_slope_of_its_gaussian(sigma):
+    step = np.zeros((128, 128), dtype=np.float64)
+    step[:, 48:] = 1
+    x = np.arange(-30, 31)
+    kernel = np.exp(-(x**2) / (2 * sigma**2)) / np.exp(-(x**2) / (2 * sigma**2)).sum()
+    blurred = np.array([np.convolve(np.pad(row, 30, "edge"), kernel, "valid") for row in step])
+    slopes, ranges = scores._blocks(blurred.astype(np.float32))
+    assert (slopes[ranges > 0.9].max()) == pytest.approx(0.4 / sigma, rel=0.05)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_blur_lowers_sharpness_step_by_step(seed):
+    values = [
+        measured(scene(seed).filter(ImageFilter.GaussianBlur(radius))).sharpness
+        for radius in (0, 1, 2, 4)
+    ]
+    assert values == sorted(values, reverse=True)
+    assert values[0] > 0.4
+    assert values[-1] < 0.2
+
+
+def test_a_sharp_subject_before_a_soft_background_is_sharp():
+    soft = scene(1, 640, 320).filter(ImageFilter.GaussianBlur(6))
+    soft.paste(scene(2, 160, 120), (240, 100))
+    assert measured(soft).sharpness > 0.4
+
+
+def test_noise_on_a_blurred_picture_does_not_make_it_sharp():
+    soft = np.asarray(scene(1).filter(ImageFilter.GaussianBlur(4))).astype(float)
+    noisy = soft + np.random.default_rng(0).normal(0, 1, soft.shape)
+    assert measured(Image.fromarray(noisy.clip(0, 255).astype(np.uint8))).sharpness < 0.22
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("times", [2, 3])
+def test_enlarging_removes_fine_detail(seed, times):
+    original = measured(scene(seed)).high_frequency
+    copy = scores.measure(decode(jpeg(enlarged(scene(seed), times), quality=95))).high_frequency
+    assert original > 0.03
+    assert copy < 0.25 * original
+    if times == 3:
+        assert copy < 0.007
+
+
+def test_white_noise_has_as_much_power_in_every_band():
+    values = np.random.default_rng(0).integers(0, 256, (256, 512, 1)).repeat(3, axis=2)
+    assert measured(Image.fromarray(values.astype(np.uint8))).high_frequency == pytest.approx(
+        1, abs=0.1
+    )
+
+
+def test_a_plain_picture_scores_nothing():
+    found = measured(Image.new("RGB", (256, 128), (51, 51, 51)))
+    assert (found.sharpness, found.high_frequency, found.detail_share, found.contrast) == (0,) * 4
+    assert found.brightness == pytest.approx(0.2)
+
+
+def test_a_slow_gradient_has_contrast_but_no_detail():
+    ramp = np.linspace(0, 255, 512).astype(np.uint8)[None, :, None].repeat(256, 0).repeat(3, 2)
+    found = measured(Image.fromarray(ramp))
+    assert found.contrast == pytest.approx(0.9, abs=0.02)
+    assert found.detail_share == 0
+
+
+def test_the_perceptual_hash_survives_resizing_and_tells_pictures_apart():
+    hashes = [int(scores.perceptual_hash(np.asarray(scene(seed))), 16) for seed in range(6)]
+    copies = [
+        int(scores.perceptual_hash(decode(jpeg(scene(seed).resize((240, 150)), 75))), 16)
+        for seed in range(6)
+    ]
+    assert max((a ^ b).bit_count() for a, b in zip(hashes, copies, strict=True)) <= 24
+    pairs = [(a ^ b).bit_count() for i, a in enumerate(hashes) for b in hashes[:i]]
+    assert min(pairs) > 60

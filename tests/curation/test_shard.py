@@ -1,0 +1,202 @@
+"""The stage, from decisions to shards that others can open."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import webdataset
+from curation_pictures import CURATE, SHARD, but, jpeg, key_of, scene, write_raw
+from PIL import Image
+
+from pdm.curation.curate import curate
+from pdm.curation.shard import shard
+from pdm.curation.shard.split import assign_splits, shard_of
+from pdm.data import decisions as tables
+from pdm.data import manifest, tars
+from pdm.errors import BadInput, QualityGate
+
+NUM_IMAGES = 10
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory, ray_cluster):
+    """Raw pictures, decisions, shards and report. One picture has exactly the finished size."""
+    folder = tmp_path_factory.mktemp("shard")
+    pictures = {f"scene-{number}": jpeg(scene(number)) for number in range(NUM_IMAGES - 1)}
+    pictures["exact"] = png(scene(50, 256, 128))
+    write_raw(folder / "raw", pictures)
+    curate(CURATE, raw=folder / "raw", decisions=folder / "decisions")
+    run(folder, folder / "out", SHARD)
+    return folder
+
+
+def png(image):
+    buffer = io.BytesIO()
+    image.save(buffer, "png")
+    return buffer.getvalue()
+
+
+def run(work, out, config, decisions=None):
+    shard(
+        config,
+        raw=work / "raw",
+        decisions=decisions or work / "decisions",
+        shards=out / "shards",
+        report=out / "report.html",
+    )
+    return out / "shards"
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def samples(shards):
+    """{key: (pixels, facts, split)} as plain WebDataset reads them."""
+    found = {}
+    for tar in sorted(shards.glob("*.tar")):
+        for sample in webdataset.WebDataset(str(tar), shardshuffle=False).decode("rgb8"):
+            image = next(sample[name] for name in ("jpg", "png", "webp") if name in sample)
+            found[sample["__key__"]] = image, sample["json"], tar.name.split("-")[0]
+    return found
+
+
+def test_plain_webdataset_reads_exact_crops_with_their_provenance(work):
+    found = samples(work / "out" / "shards")
+    assert len(found) == NUM_IMAGES
+    for key, (pixels, facts, split) in found.items():
+        assert pixels.shape == (128, 256, 3)
+        assert facts["key"] == key
+        assert facts["split"] == split
+        assert facts["licence"] == "CC0-1.0"
+        assert facts["url"].startswith("http://pictures.test/")
+        assert facts["original_width_px"] >= facts["crop"]["width_px"] >= 256
+
+
+def test_the_crop_is_the_box_reduced_by_lanczos(work):
+    out = samples(run(work, work / "png", but(SHARD, encoding="png")))
+    pixels, facts, _ = out[key_of("scene-3")]
+    crop = facts["crop"]
+    box = (crop["left_px"], crop["top_px"])
+    box += (box[0] + crop["width_px"], box[1] + crop["height_px"])
+    source = Image.open(io.BytesIO(jpeg(scene(3))))
+    expected = source.resize((256, 128), Image.Resampling.LANCZOS, box=box)
+    assert np.array_equal(pixels, np.asarray(expected))
+
+
+@pytest.mark.parametrize("encoding", ["png", "webp"])
+def test_a_picture_of_the_finished_size_is_copied(work, encoding):
+    out = samples(run(work, work / f"exact-{encoding}", but(SHARD, encoding=encoding)))
+    assert np.array_equal(out[key_of("exact")][0], np.asarray(scene(50, 256, 128)))
+
+
+def test_jpeg_keeps_full_colour_resolution(work):
+    tar = next((work / "out" / "shards").glob("*.tar"))
+    content = next(c for name, c in tars.read_members(tar).items() if name.endswith(".jpg"))
+    image = Image.open(io.BytesIO(content))
+    assert {layer[1:3] for layer in image.layer} == {(1, 1)}  # sampling factors
+
+
+def test_a_second_run_gives_the_same_bytes(work, tmp_path):
+    again = run(work, tmp_path, SHARD)
+    assert contents(again) == contents(work / "out" / "shards")
+    report = (work / "out" / "report.html").read_bytes()
+    assert (tmp_path / "report.html").read_bytes() == report
+
+
+def test_one_core_gives_the_same_bytes_as_two(work, tmp_path):
+    code = f"""
+from pathlib import Path
+from pdm.cluster import ray_session
+from pdm.config.shard import ShardConfig
+from pdm.curation.shard import shard
+work, out = Path({str(work)!r}), Path({str(tmp_path)!r})
+with ray_session(num_cpus=1):
+    shard({SHARD!r}, raw=work / "raw", decisions=work / "decisions",
+          shards=out / "shards", report=out / "report.html")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=200)
+    assert contents(tmp_path / "shards") == contents(work / "out" / "shards")
+
+
+def test_the_manifest_describes_every_shard(work):
+    shards = work / "out" / "shards"
+    found = manifest.load(shards)
+    assert found.facts["width_px"] == 256
+    assert found.facts["height_px"] == 128
+    assert found.facts["encoding"] == "jpeg"
+    assert found.num_samples("train") + found.num_samples("val") == NUM_IMAGES
+    named = {one.name for split in found.splits.values() for one in split}
+    assert named == {path.name for path in shards.glob("*.tar")}
+
+
+def test_the_card_counts_and_shows_how_to_load(work):
+    card = (work / "out" / "shards" / "README.md").read_text()
+    assert card.startswith("---\npretty_name: Pictures of 256 x 128 pixels\n")
+    assert "| CC0-1.0 | 10 |" in card
+    assert 'sample["jpg"]' in card
+
+
+def test_a_new_image_moves_no_other():
+    rows = [{"key": key_of(f"{n}"), "sha256": key_of(f"content {n}")} for n in range(200)]
+    before, after = assign_splits(rows[:199], 0.25), assign_splits(rows, 0.25)
+    assert all(after[key] == split for key, split in before.items())
+    assert 30 <= list(after.values()).count("val") <= 70
+    assert {shard_of(row["key"], 3) for row in rows} == {0, 1, 2}
+
+
+@pytest.mark.parametrize("val_fraction", [0.0001, 0.9999])
+def test_two_images_are_enough_for_both_splits(val_fraction):
+    rows = [{"key": f"{n}", "sha256": f"{n}"} for n in range(2)]
+    found = assign_splits(rows, val_fraction)
+    assert sorted(found.values()) == ["train", "val"]
+    assert assign_splits(rows[::-1], val_fraction) == found
+
+
+def changed_decisions(work, folder, change):
+    rows = tables.load(work / "decisions")
+    change([row for row in rows if row["outcome"] == "kept"])
+    folder.mkdir()
+    tables.save(folder, rows)
+    (folder / "summary.json").write_bytes((work / "decisions" / "summary.json").read_bytes())
+    return folder
+
+
+def test_an_image_that_cannot_be_decoded_any_more_is_counted_not_fatal(work, tmp_path, caplog):
+    def shorten(kept):
+        kept[0]["size"] //= 2
+
+    folder = changed_decisions(work, tmp_path / "decisions", shorten)
+    shards = run(work, tmp_path / "out", SHARD, decisions=folder)
+    assert len(samples(shards)) == NUM_IMAGES - 1
+    assert "left out" in caplog.text
+    report = (tmp_path / "out" / "report.html").read_text()
+    assert "Not written: " in report
+    assert "decoding failed 1" in report
+
+
+def test_a_split_without_images_publishes_nothing(work, tmp_path):
+    def keep_one(kept):
+        for row in kept[1:]:
+            row |= {"outcome": "dropped", "reason": "blurry", "detail": "."}
+
+    folder = changed_decisions(work, tmp_path / "decisions", keep_one)
+    with pytest.raises(QualityGate, match="no image is left for the split"):
+        run(work, tmp_path / "out", SHARD, decisions=folder)
+    assert not (tmp_path / "out").exists() or list((tmp_path / "out").iterdir()) == []
+
+
+def test_missing_decisions_say_what_to_run(tmp_path):
+    with pytest.raises(BadInput, match="run `pyramid curate` first"):
+        run(tmp_path, tmp_path, SHARD)
+
+
+def test_provenance_is_plain_json(work):
+    for tar in (work / "out" / "shards").glob("*.tar"):
+        for name, content in tars.read_members(Path(tar)).items():
+            if name.endswith(".json"):
+                assert json.loads(content)["source"] == "urls:list.csv"
