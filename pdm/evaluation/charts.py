@@ -24,7 +24,7 @@ def draw(
     _reconstruction(folder / "reconstruction.png", scores)
 
 
-def save(figure: Figure, path: Path) -> None:
+def _save(figure: Figure, path: Path) -> None:
     """Write a figure without the version of the drawing library."""
     figure.savefig(path, metadata={"Software": None})
 
@@ -35,7 +35,7 @@ def _spectrum(path: Path, *summaries: Summary) -> None:
         colour, label = COLOURS[each.name], LABELS[each.name]
         axes.plot(frequencies(), decibels(each), color=colour, label=label)
     axes.legend(frameon=False)
-    save(figure, path)
+    _save(figure, path)
 
 
 def _levels(path: Path, scores: Mapping[str, float], levels: list[str]) -> None:
@@ -51,23 +51,21 @@ def _levels(path: Path, scores: Mapping[str, float], levels: list[str]) -> None:
         axes.bar(places + offset, heights, 0.36, color=COLOURS[key], label=label)
     axes.set_xticks(places, [level.removeprefix("level_") for level in levels])
     axes.legend(frameon=False)
-    save(figure, path)
+    _save(figure, path)
 
 
 def _reconstruction(path: Path, scores: Mapping[str, float]) -> None:
-    figure, axes = _figure(
-        "Held-out pictures through the autoencoder", "levels decoded, coarse to fine", "PSNR in dB"
-    )
-    psnr, ssim = by_prefix(scores, "psnr_db"), by_prefix(scores, "ssim")
-    counts = range(1, len(psnr) + 1)
-    axes.plot(counts, psnr, "o-", color=COLOURS["val"], label="PSNR")
-    axes.set_xticks(list(counts))
-    right = axes.twinx()
-    right.plot(counts, ssim, "s--", color=COLOURS["samples"], label="SSIM")
-    right.set_ylabel("SSIM")
-    right.spines["top"].set_visible(False)
-    figure.legend(loc="upper left", bbox_to_anchor=(0.12, 0.88), frameon=False)
-    save(figure, path)
+    figure = Figure(figsize=(7, 4), dpi=100, layout="constrained")
+    figure.suptitle("Held-out pictures through the autoencoder")
+    for axes, measure, label in zip(
+        figure.subplots(1, 2), ("psnr_db", "ssim"), ("PSNR in dB", "SSIM"), strict=True
+    ):
+        values = by_prefix(scores, measure)
+        counts = range(1, len(values) + 1)
+        axes.plot(counts, values, "o-", color=COLOURS["val"])
+        axes.set(xlabel="levels decoded, coarse to fine", ylabel=label, xticks=list(counts))
+        axes.spines[["top", "right"]].set_visible(False)
+    _save(figure, path)
 
 
 def _figure(title: str, x: str, y: str) -> tuple[Figure, Axes]:

@@ -25,7 +25,8 @@ class KernelDistance:
 def kernel_distance(first: Array, second: Array) -> KernelDistance:
     """Distance between features (N, D) and (M, D), at least 2 of each.
 
-    Every pair counts once, without random subsets; the deviation is the two-sample jackknife's.
+    Every pair counts once, without random subsets. The deviation is the two-sample jackknife's,
+    which errs on the large side where the sets hardly differ.
     """
     within_first = _row_sums(first, first) - _own_kernel(first)
     within_second = _row_sums(second, second) - _own_kernel(second)

@@ -1,21 +1,20 @@
 """Pages of pictures to look at: samples beside held-out ones, the closest training pictures of
 samples, held-out pictures decoded from more and more levels."""
 
-import math
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from PIL import Image, ImageDraw, ImageFont
 
-from pdm.evaluation.charts import save
 from pdm.evaluation.memorisation import Memorisation
 from pdm.evaluation.pictures import Picture, PictureSet, to_picture, to_tensor
 from pdm.evaluation.reconstruction import reconstructions
 from pdm.models.autoencoder import PyramidAutoencoder
 
-CELL_INCHES = 2.2  # width of a picture on a page
-TITLE_INCHES = 0.35
+CELL_WIDTH_PX = 256  # of a picture on a page, or a little less
+TITLE_PX = 30
+MARGIN_PX = 6
+FONT_PX = 10
 NUM_SIDE_BY_SIDE = 16
 NUM_RECONSTRUCTED = 4
 
@@ -90,24 +89,25 @@ def _reconstructions(val: PictureSet, model: PyramidAutoencoder) -> list[list[Ce
 
 
 def _page(path: Path, rows: list[list[Cell]]) -> None:
+    """A grid of pictures, each under its title. Small ones are enlarged by whole pixels."""
     height, width = rows[0][0][0].shape[:2]
-    num_columns = max(len(row) for row in rows)
-    cell_height = CELL_INCHES * height / width + TITLE_INCHES
-    figure = Figure(
-        figsize=(num_columns * CELL_INCHES, len(rows) * cell_height),
-        # At least one pixel of the page for each of the picture, up to a page that still opens.
-        dpi=min(200, max(100, math.ceil(width / CELL_INCHES))),
-        layout="constrained",
+    scale = max(1, CELL_WIDTH_PX // width)
+    size = (
+        (width * scale, height * scale)
+        if width <= CELL_WIDTH_PX
+        else (CELL_WIDTH_PX, round(height * CELL_WIDTH_PX / width))
     )
-    grid = figure.subplots(len(rows), num_columns, squeeze=False)
-    for axes_row, row in zip(grid, rows, strict=True):
-        for axes in axes_row:
-            axes.set_axis_off()
-        for axes, cell in zip(axes_row, row, strict=False):
-            _show(axes, *cell)
-    save(figure, path)
-
-
-def _show(axes: Axes, picture: Picture, title: str) -> None:
-    axes.imshow(picture, interpolation="nearest")
-    axes.set_title(title, fontsize=5.5, family="monospace")
+    step = (size[0] + MARGIN_PX, size[1] + TITLE_PX)
+    num_columns = max(len(row) for row in rows)
+    page = Image.new(
+        "RGB", (num_columns * step[0] + MARGIN_PX, len(rows) * step[1] + MARGIN_PX), "white"
+    )
+    draw = ImageDraw.Draw(page)
+    font = ImageFont.load_default(FONT_PX)
+    enlarge = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS
+    for row, cells in enumerate(rows):
+        for column, (picture, title) in enumerate(cells):
+            x, y = column * step[0] + MARGIN_PX, row * step[1]
+            draw.multiline_text((x, y + 2), title, fill="black", font=font, spacing=1)
+            page.paste(Image.fromarray(picture).resize(size, enlarge), (x, y + TITLE_PX))
+    page.save(path, "PNG")

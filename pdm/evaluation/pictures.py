@@ -44,7 +44,7 @@ class PictureSet:
 
 def to_tensor(pictures: Picture) -> Tensor:
     """(B, H, W, 3) uint8 to (B, 3, H, W) float32 in [-1, 1]."""
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.tensor(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def to_picture(images: Tensor) -> Picture:

@@ -74,8 +74,7 @@ def summarise(
         features.append(extractor(images).numpy())
         mirrored.append(extractor(images.flip(3)).numpy())
         thumbnails.append(thumbnails_of(images))
-        here = _within(compared, start, len(batch))
-        spectra.append(power_spectra(batch[here]))
+        spectra += [power_spectra(batch[[place]]) for place in _within(compared, start, len(batch))]
         for place in _within(with_patches, start, len(batch)):
             levels = laplacian_pyramid(images[place : place + 1])
             drawn = draw_patches(levels, start + place, config.patches_per_image, config.seed)

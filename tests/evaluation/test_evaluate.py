@@ -1,0 +1,268 @@
+import csv
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from evaluation_folders import (
+    CONFIG,
+    NUM_SAMPLES,
+    NUM_TRAIN,
+    NUM_VAL,
+    landscape,
+    png,
+    training_picture,
+    write_samples,
+    write_shards,
+)
+from PIL import Image
+
+from pdm.errors import BadInput, QualityGate
+from pdm.evaluation.evaluate import evaluate
+from pdm.evaluation.pictures import read_samples
+from pdm.evaluation.summary import thumbnails_of
+
+
+@pytest.fixture
+def run(samples, shards, autoencoder, tmp_path):
+    """Runs the stage on the small folders, with any argument replaced."""
+
+    def run(settings=CONFIG, **changed):
+        paths = {
+            "samples": samples,
+            "shards": shards,
+            "autoencoder": autoencoder,
+            "metrics": tmp_path / "metrics.json",
+            "plots": tmp_path / "plots",
+        }
+        return evaluate(settings, **(paths | changed))
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def done(shards, autoencoder, tmp_path_factory):
+    """Folder and scores of one plain run."""
+    folder = tmp_path_factory.mktemp("done")
+    drawn = write_samples(folder / "samples", [landscape(index) for index in range(NUM_SAMPLES)])
+    scores = evaluate(
+        CONFIG,
+        samples=drawn,
+        shards=shards,
+        autoencoder=autoencoder,
+        metrics=folder / "metrics.json",
+        plots=folder / "plots",
+    )
+    return folder, scores
+
+
+def leaves(tree, name=""):
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{name}{key}/")
+        else:
+            yield f"{name}{key}", value
+
+
+# what it writes
+
+
+def test_every_distance_stands_beside_its_floor(done):
+    _, scores = done
+    ours = {name.removesuffix("/samples_vs_val") for name in scores if "/samples_vs_val" in name}
+    floor = {name.removesuffix("/train_vs_val") for name in scores if "/train_vs_val" in name}
+    assert ours == floor
+    assert {"frechet_random_conv", "kernel_random_conv", "swd/level_16x32", "spectrum_db"} <= ours
+
+
+def test_metrics_hold_the_returned_scores_and_how_they_were_made(done):
+    folder, scores = done
+    metrics = json.loads((folder / "metrics.json").read_text())
+    conventions = metrics.pop("conventions")
+    assert dict(leaves(metrics)) == scores
+    assert conventions["features"] == "random_conv, 16 values, seed 0"
+    assert conventions["picture_size"] == "64x32"
+    assert not any("fid" in name.lower() for name in scores)
+
+
+def test_counts_are_those_of_the_sets(done):
+    _, scores = done
+    names = ("num_samples", "num_val", "num_train", "num_compared")
+    assert [scores[f"counts/{name}"] for name in names] == [
+        NUM_SAMPLES,
+        NUM_VAL,
+        NUM_TRAIN,
+        NUM_SAMPLES,
+    ]
+
+
+def test_every_prefix_of_the_levels_has_its_reconstruction(done):
+    _, scores = done
+    for measure in ("psnr_db", "ssim"):
+        names = [f"reconstruction/{measure}/levels_{count}" for count in (1, 2, 3)]
+        assert all(math.isfinite(scores[name]) for name in names)
+
+
+def test_a_second_run_writes_the_same_bytes(done, run, tmp_path):
+    folder, _ = done
+    run()
+    for path in sorted((tmp_path / "plots").iterdir()):
+        assert path.read_bytes() == (folder / "plots" / path.name).read_bytes(), path.name
+    assert (tmp_path / "metrics.json").read_bytes() == (folder / "metrics.json").read_bytes()
+
+
+def test_scores_do_not_depend_on_the_batch_size(done, run):
+    _, scores = done
+    again = run(dataclasses.replace(CONFIG, batch_size=1))
+    assert again == pytest.approx(scores, rel=1e-5, abs=1e-6)
+
+
+def test_plots_are_pictures_and_tables_that_open(done):
+    folder, _ = done
+    pictures = sorted((folder / "plots").glob("*.png"))
+    assert [path.stem for path in pictures] == [
+        "nearest-neighbours",
+        "reconstruction",
+        "reconstructions",
+        "samples-and-held-out",
+        "sliced-wasserstein",
+        "spectrum",
+    ]
+    for path in pictures:
+        with Image.open(path) as image:
+            assert min(image.size) > 100
+    for path in (folder / "plots").glob("*.csv"):
+        with path.open(newline="") as file:
+            assert len(list(csv.DictReader(file))) >= 3
+
+
+def test_held_out_pictures_as_samples_have_no_distance(run, tmp_path):
+    copies = write_samples(tmp_path / "val", [landscape(2000 + index) for index in range(NUM_VAL)])
+    scores = run(samples=copies)
+    assert scores["frechet_random_conv/samples_vs_val"] == pytest.approx(0, abs=1e-5)
+    assert scores["swd/mean/samples_vs_val"] == 0
+    assert scores["swd/mean/train_vs_val"] > 0
+
+
+# memorisation
+
+
+def test_planted_copies_of_training_pictures_are_found(run, tmp_path):
+    copies = [training_picture(index) for index in (3, 7)]
+    mirrored = [training_picture(5)[:, ::-1]]
+    new = [landscape(index) for index in range(3)]
+    scores = run(samples=write_samples(tmp_path / "planted", copies + mirrored + new))
+    for measure in ("by_features", "by_pixels"):
+        assert scores[f"memorisation/{measure}/share_closer_than_all_val"] >= 0.5
+
+
+def test_a_set_of_copies_looks_bad(run, tmp_path):
+    copies = write_samples(tmp_path / "copies", [training_picture(index) for index in range(6)])
+    scores = run(samples=copies)
+    for measure in ("by_features", "by_pixels"):
+        assert scores[f"memorisation/{measure}/share_closer_than_all_val"] == 1
+        assert scores[f"memorisation/{measure}/share_closer_than_median_val"] == 1
+        assert scores[f"memorisation/{measure}/samples_median_distance"] == 0
+
+
+def test_thumbnails_keep_the_shape_and_are_never_enlarged():
+    assert thumbnails_of(torch.zeros(2, 3, 128, 256)).shape == (2, 3, 32, 64)
+    assert thumbnails_of(torch.zeros(1, 3, 16, 24)).shape == (1, 3, 16, 24)
+
+
+# what it refuses
+
+
+def test_a_leftover_picture_is_refused(run, samples):
+    (samples / "000099.png").write_bytes(png(landscape(99)))
+    with pytest.raises(BadInput, match=r"000099\.png is not listed"):
+        run()
+
+
+def test_what_the_sample_stage_writes_beside_is_not_a_leftover(samples):
+    (samples / "contact-sheet.png").write_bytes(png(landscape(99)))
+    (samples / "full-size").mkdir()
+    assert len(read_samples(samples)) == NUM_SAMPLES
+
+
+def test_a_missing_sample_is_refused(run, samples):
+    (samples / "000002.png").unlink()
+    with pytest.raises(BadInput, match=r"000002\.png is listed in samples\.json but not there"):
+        run()
+
+
+def test_a_truncated_sample_is_refused(run, samples):
+    path = samples / "000002.png"
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(BadInput, match=r"000002\.png is not a picture that can be read"):
+        run()
+
+
+def test_samples_of_two_sizes_are_refused(run, samples):
+    (samples / "000002.png").write_bytes(png(landscape(0, 16, 32)))
+    with pytest.raises(BadInput, match=r"is 32x16, 000000\.png is 64x32"):
+        run()
+
+
+def test_samples_of_a_size_that_the_autoencoder_cannot_take_are_refused(run, tmp_path):
+    odd = write_samples(tmp_path / "odd", [landscape(index, 30, 60) for index in range(4)])
+    with pytest.raises(BadInput, match="60x30, which this autoencoder cannot reconstruct"):
+        run(samples=odd)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", '{"samples": []}', '{"samples": [{"seed": 1}]}', "{"]
+)
+def test_a_damaged_list_is_refused(run, samples, text):
+    (samples / "samples.json").write_text(text)
+    with pytest.raises(BadInput, match=r"samples\.json .* sample again"):
+        run()
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "/etc/passwd"])
+def test_a_list_cannot_name_files_elsewhere(run, samples, name):
+    (samples / "samples.json").write_text(json.dumps({"samples": [{"file": name, "seed": 0}]}))
+    with pytest.raises(BadInput, match="elsewhere"):
+        run()
+
+
+def test_no_samples_folder_names_the_stage_to_run(run, tmp_path):
+    with pytest.raises(BadInput, match="run the stage 'sample' first"):
+        run(samples=tmp_path / "nowhere")
+
+
+def test_one_sample_is_too_few(run, tmp_path):
+    with pytest.raises(QualityGate, match="1 samples pictures are too few"):
+        run(samples=write_samples(tmp_path / "one", [landscape(0)]))
+
+
+def test_a_picture_that_is_held_out_and_trained_on_is_refused(run, tmp_path):
+    same = {"0" * 20: landscape(0), "1" * 20: landscape(1)}
+    mixed = write_shards(tmp_path / "mixed", {"train": same, "val": same})
+    with pytest.raises(QualityGate, match=r"2 pictures of .* are both held out and trained on"):
+        run(shards=mixed)
+
+
+def test_a_refused_run_leaves_the_old_results_alone(run, samples, tmp_path):
+    (tmp_path / "plots").mkdir()
+    (tmp_path / "plots" / "old.png").touch()
+    (samples / "000099.png").write_bytes(png(landscape(99)))
+    with pytest.raises(BadInput):
+        run()
+    assert (tmp_path / "plots" / "old.png").exists()
+    assert not (tmp_path / "metrics.json").exists()
+
+
+def test_fewer_training_pictures_than_samples_set_the_count_for_both(run, tmp_path):
+    few = write_shards(
+        tmp_path / "few",
+        {
+            "train": {f"{index:020x}": training_picture(index) for index in range(3)},
+            "val": {f"{index + 500:020x}": landscape(2000 + index) for index in range(2)},
+        },
+    )
+    scores = run(shards=few)
+    assert scores["counts/num_compared"] == 3
+    assert np.isfinite(list(scores.values())).all()
