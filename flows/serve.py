@@ -59,7 +59,7 @@ def serve_pipeline(schedule: Schedule) -> None:
     local one for as long as it serves.
     """
     configured = get_current_settings().api.url
-    server = contextlib.nullcontext(str(configured)) if configured else _local_server()
+    server = contextlib.nullcontext(str(configured)) if configured else local_server()
     with server as url:
         print(f"Prefect's page: {url.removesuffix('/api')}", flush=True)
         print("waiting for the schedule; ctrl-C ends", flush=True)
@@ -73,7 +73,7 @@ def serve_pipeline(schedule: Schedule) -> None:
 
 
 @contextlib.contextmanager
-def _local_server() -> Iterator[str]:
+def local_server() -> Iterator[str]:
     """A server that only this machine reaches; it is gone after the block."""
     port = _free_port()
     url = f"http://127.0.0.1:{port}/api"

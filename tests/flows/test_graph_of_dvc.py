@@ -1,0 +1,76 @@
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from flows import graph, stage
+from flows.errors import BAD_INPUT, UNAVAILABLE, RunError
+
+
+def bring_up_to_date():
+    for found in graph.stages():
+        stage.reproduce(found.name, print)
+
+
+def change(old: str, new: str):
+    path = Path("params.yaml")
+    path.write_text(path.read_text().replace(old, new))
+
+
+def test_stages_come_after_what_they_depend_on_with_their_outputs(toy):
+    assert graph.stages() == [
+        graph.Stage("first", "python first.py", ("one.txt",), ()),
+        graph.Stage("second", "python second.py", ("two", "page.html"), ()),
+        graph.Stage("third", "python third.py", ("scores.json",), ("scores.json",)),
+    ]
+
+
+def test_every_stage_is_stale_before_the_first_run_and_none_after_it(toy):
+    assert set(graph.stale()) == {"first", "second", "third"}
+    bring_up_to_date()
+    assert graph.stale() == []
+
+
+def test_a_changed_param_makes_exactly_its_reader_stale(toy):
+    bring_up_to_date()
+    change("second: {value: 2}", "second: {value: 5}")
+    assert graph.stale() == ["second"]
+    assert graph.stale("third") == []
+
+
+def test_a_lost_output_makes_its_stage_stale(toy):
+    bring_up_to_date()
+    Path("one.txt").unlink()
+    assert graph.stale("first") == ["first"]
+
+
+def test_works_without_git_and_again_with_it(toy):
+    shutil.rmtree(".git")
+    graph.agree_with_git()
+    bring_up_to_date()
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    graph.agree_with_git()
+    change("third: {value: 3}", "third: {value: 4}")
+    bring_up_to_date()
+    assert "no_scm" not in Path(".dvc/config.local").read_text()
+
+
+def test_a_folder_at_work_is_named_as_such(toy, script):
+    script("import pathlib, time; pathlib.Path('begun').touch(); time.sleep(30)")
+    with subprocess.Popen([sys.executable, "-m", "dvc", "repro", "-q", "first"]) as other:
+        while not Path("begun").exists():
+            time.sleep(0.1)
+        with pytest.raises(RunError, match="another DVC command") as error:
+            graph.stale()
+        other.terminate()
+    assert error.value.exit_code == UNAVAILABLE
+
+
+def test_a_broken_graph_is_bad_input(toy):
+    Path("dvc.yaml").write_text("stages: {first: {outs: [one.txt]}}")
+    with pytest.raises(RunError, match=r"dvc\.yaml") as error:
+        graph.stages()
+    assert error.value.exit_code == BAD_INPUT

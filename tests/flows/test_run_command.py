@@ -1,0 +1,71 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flows.stage import environment_of_stages
+
+
+@pytest.fixture
+def flows_run(toy, tmp_path_factory):
+    """Runs `python -m flows run` as a user without a Prefect server does."""
+    environment = environment_of_stages() | {"PREFECT_HOME": str(tmp_path_factory.mktemp("home"))}
+    environment.pop("PREFECT_API_URL", None)
+    environment["COLUMNS"] = "120"
+
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "flows", "run", *arguments],
+            capture_output=True,
+            text=True,
+            env=environment,
+            check=False,
+        )
+
+    return run
+
+
+def test_a_run_shows_each_line_once_then_the_table_and_where_to_look(flows_run):
+    first = flows_run()
+    assert first.returncode == 0, first.stdout + first.stderr
+    lines = first.stdout.splitlines()
+    for line in ("== second ==", "second: wrote a page"):
+        assert lines.count(line) == 1
+    assert any(line.split()[:1] == ["second"] and "wrote a page" in line for line in lines)
+    assert any("near.distance" in line and "1.25" in line for line in lines)
+    assert any("contact sheet" in line and "two/contact-sheet.png" in line for line in lines)
+    assert any("data report" in line and "page.html" in line for line in lines)
+    assert any("mlflow ui --backend-store-uri sqlite:///mlflow.db" in line for line in lines)
+    assert "Traceback" not in first.stderr
+    assert "CancelledError" not in first.stderr
+
+    second = flows_run()
+    assert second.stdout.splitlines()[-1] == "everything is up to date"
+    assert any("wrote a page" in line for line in second.stdout.splitlines())
+
+
+def test_a_failing_stage_ends_the_run_with_its_line_and_exit_code(flows_run, script):
+    script("import sys; print('error: a key is missing', flush=True); sys.exit(2)")
+    done = flows_run()
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "error: stage 'first': a key is missing"
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not Path("two").exists()
+
+
+def test_params_of_another_name_are_refused(flows_run):
+    done = flows_run("--params", "other.yaml")
+    assert done.returncode == 2
+    assert "copy your file to params.yaml" in done.stderr
+
+
+def test_impossible_params_of_the_pyramid_stop_before_any_output_goes(flows_run):
+    Path("one.txt").write_text("kept")
+    Path("dvc.yaml").write_text(
+        "stages: {first: {cmd: pyramid scrape --raw one.txt, params: [first], outs: [one.txt]}}"
+    )
+    done = flows_run()
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: params.yaml: ")
+    assert Path("one.txt").read_text() == "kept"

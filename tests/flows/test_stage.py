@@ -1,0 +1,101 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from flows import stage
+from flows.errors import StageFailed
+
+
+def test_its_lines_are_passed_on_without_what_dvc_says(toy):
+    lines = []
+    outcome = stage.reproduce("first", lines.append)
+    assert lines == ["first: wrote a one"]
+    assert (outcome.state, outcome.said) == ("run", "wrote a one")
+
+
+def test_a_fresh_stage_is_not_run(toy):
+    stage.reproduce("first", print)
+    lines = []
+    assert stage.reproduce("first", lines.append).state == "fresh"
+    assert lines == []
+
+
+def test_what_dvc_has_kept_is_restored(toy):
+    params = Path("params.yaml").read_text()
+    stage.reproduce("first", print)
+    Path("params.yaml").write_text(params.replace("first: {value: 1}", "first: {value: 9}"))
+    stage.reproduce("first", print)
+    Path("params.yaml").write_text(params)
+    assert stage.reproduce("first", print).state == "restored"
+
+
+def test_the_environment_reaches_the_stage(toy, script):
+    script("import os; open('one.txt', 'w').write(os.environ['PYRAMID_PIPELINE_RUN'])")
+    stage.reproduce("first", print, {"PYRAMID_PIPELINE_RUN": "tuesday"})
+    assert Path("one.txt").read_text() == "tuesday"
+
+
+@pytest.mark.parametrize(
+    ("end", "exit_code"),
+    [("sys.exit(75)", 75), ("os.kill(os.getpid(), signal.SIGTERM)", 143)],
+)
+def test_a_failure_keeps_the_stages_exit_code_and_words(toy, script, end, exit_code):
+    script(f"import os, signal, sys; print('error: no luck', flush=True); {end}")
+    with pytest.raises(StageFailed, match="stage 'first': no luck") as error:
+        stage.reproduce("first", print)
+    assert error.value.exit_code == exit_code
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "again"),
+    [(1, False), (2, False), (3, False), (4, True), (75, True), (130, False), (137, True)],
+)
+def test_only_what_failed_from_outside_is_worth_a_retry(exit_code, again):
+    assert StageFailed("", exit_code).worth_retrying == again
+
+
+def test_a_failure_of_dvc_itself_is_told_in_its_words(toy):
+    with pytest.raises(StageFailed, match=r"one\.txt"):
+        stage.reproduce("second", print)
+
+
+SAVES_WHEN_STOPPED = """
+import os, pathlib, signal, sys, time
+def save(*_):
+    time.sleep(1)
+    pathlib.Path('saved').touch()
+    sys.exit(75)
+signal.signal(signal.SIGTERM, save)
+print('at work', flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel to pass a parent's death on")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_it_ends_with_who_started_it_but_may_save_first(toy, script, how):
+    script(SAVES_WHEN_STOPPED)
+    # As `pyramid` does: dvc does not pass its own end on.
+    text = Path("dvc.yaml").read_text()
+    Path("dvc.yaml").write_text(
+        text.replace("cmd: python first.py", "cmd: exec python -m flows.child first")
+    )
+    command = "from flows import stage; stage.reproduce('first', lambda l: print(l, flush=True))"
+    environment = stage.environment_of_stages() | {"PYTHONPATH": f"{Path.cwd()}:{ROOT}"}
+    with subprocess.Popen(
+        [sys.executable, "-c", command], stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout.readline() == "at work\n"
+        os.kill(process.pid, how)
+    deadline = time.monotonic() + 10
+    while not Path("saved").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+ROOT = Path(__file__).parents[2]
