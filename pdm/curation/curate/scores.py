@@ -2,7 +2,8 @@
 
 That is what a model will see: a soft picture of 40 megapixels makes a sharp crop, and one that was
 enlarged before it reached us makes a crop without fine detail, whatever its number of pixels.
-Luma runs from 0 to 1. The limits stand in `params.yaml`; how they were found, in `docs/log.md`.
+Luma runs from 0 to 1. The limits stand in `params.yaml`; how they were found, in
+`docs/decisions/curation.md`.
 """
 
 from dataclasses import dataclass

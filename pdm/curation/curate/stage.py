@@ -73,7 +73,8 @@ def _judge_all(rows: list[Row], raw: Path, config: CurateConfig) -> Iterator[Row
         return pa.Table.from_pylist(judged, schema=JUDGED)
 
     with ray_session():
-        logging.getLogger("ray.data").setLevel(logging.ERROR)  # its tables of operators
+        for chatty in ("_internal.execution.streaming_executor", "_internal.progress"):
+            logging.getLogger(f"ray.data.{chatty}").setLevel(logging.ERROR)
         ray.data.DataContext.get_current().enable_progress_bars = False
         starts = range(0, len(rows), IMAGES_PER_TASK)
         blocks = ray.data.from_arrow([table.slice(start, IMAGES_PER_TASK) for start in starts])

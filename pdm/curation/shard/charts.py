@@ -41,7 +41,7 @@ def funnel(rows: list[Row], num_failures: int) -> list[Step]:
     reasons = Counter(str(row["reason"]) for row in rows if row["outcome"] != "kept")
     later = {reason for _, names in STEPS for reason in names}
     fetching = {reason for reason in reasons if reason not in later}
-    steps = [Step("URLs and files in the sources", len(rows), 1.0, [])]
+    steps = [Step("URLs and files", len(rows), 1.0, [])]
     for title, names in (("fetched", fetching), *STEPS):
         steps.append(_next(steps[-1], title, Counter({r: reasons[r] for r in names}), len(rows)))
     lost = Counter({"decoding failed": num_failures})
