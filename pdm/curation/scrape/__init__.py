@@ -1,4 +1,4 @@
-"""Fetches the images that the sources name, unchanged, into raw shards with a row for every URL or file."""
+"""Fetches the images that the sources name, unchanged, with a row for every URL or file."""
 
 from pathlib import Path
 

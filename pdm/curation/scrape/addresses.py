@@ -1,4 +1,4 @@
-"""Which network addresses a URL list may not reach: this machine, its networks, and what maps to them."""
+"""Which addresses a URL list may not reach: this machine, its networks, and what maps to them."""
 
 import ipaddress
 

@@ -1,10 +1,11 @@
 """The built-in source: landscapes and flawed pictures, drawn in all cores, named for what they are.
 
-`landscape-00000.jpg` is a good one, `flawed-blurred-00.jpg` must be caught: `expected_reasons` says how.
-`missing-00.jpg` is a 404 and `slow-00.jpg` is answered after the fetcher has given up.
+`landscape-00000.jpg` is a good one, `flawed-blurred-00.jpg` must be caught: `expected_reasons` says
+how. `missing-00.jpg` is a 404 and `slow-00.jpg` is answered after the fetcher has given up.
 
-Pictures are fetched from a port that differs from run to run, so in the rows, and for their keys, they
-have a URL that does not: http://builtin.invalid/SEED/WIDTHxHEIGHT/NAME (no such host exists, RFC 6761).
+Pictures are fetched from a port that differs from run to run, so in the rows, and for their keys,
+they have a URL that does not: http://builtin.invalid/SEED/WIDTHxHEIGHT/NAME. No such host exists
+(RFC 6761).
 """
 
 import multiprocessing

@@ -1,5 +1,5 @@
-"""What a source names, and what became of it. Every entry ends as ok, dropped (final) or failed (may
-be tried again), the last two with a reason."""
+"""What a source names, and what became of it. Every entry ends as ok, dropped (final) or failed
+(may be tried again), the last two with a reason."""
 
 import hashlib
 from collections import Counter

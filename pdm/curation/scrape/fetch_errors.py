@@ -14,7 +14,10 @@ _FAILED = (
     (r"connection reset|broken pipe|remote end closed|connection aborted", "reset"),
     (r"incompleteread", "short_body"),
 )
-_BAD_URL = r"codec can't encode|unknown url type|no host given|invalidurl|control characters|nonnumeric port"
+_BAD_URL = (
+    r"codec can't encode|unknown url type|no host given|invalidurl|control characters|"
+    r"nonnumeric port"
+)
 _MAX_MESSAGE_CHARACTERS = 500
 
 

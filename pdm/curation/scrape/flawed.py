@@ -1,6 +1,7 @@
 """Pictures that curation must catch, one maker for each kind, and which reasons it may give."""
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from pdm.curation.scrape.drawing.landscapes import draw
 
-Image = NDArray[np.uint8]
+Image = NDArray[Any]  # uint8, (height, width, 3), RGB
 
 JPEG_QUALITY = 90
 # A flawed picture's own landscape has this index or a later one, out of the way of the good ones.

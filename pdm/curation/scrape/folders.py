@@ -1,4 +1,4 @@
-"""Folder sources: every file below a folder. Files stay where they are until the shards are written."""
+"""Folder sources: every file below a folder. Files stay in place until the shards are written."""
 
 import os
 from collections.abc import Iterator

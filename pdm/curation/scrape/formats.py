@@ -1,7 +1,8 @@
 """File formats of images, told by their first bytes. Nothing is decoded."""
 
 NUM_BYTES = 16  # enough to tell every format here
-EXTENSIONS = frozenset("jpg jpeg jpe jfif png webp gif tif tiff bmp avif heic heif jxl jp2".split())
+_NAMES = "jpg jpeg jpe jfif png webp gif tif tiff bmp avif heic heif jxl jp2"
+EXTENSIONS = frozenset(_NAMES.split())
 
 _STARTS = (
     (b"\xff\xd8\xff", "jpg"),

@@ -25,7 +25,7 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
-    def do_GET(self) -> None:  # noqa: N802 - the base class's name
+    def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path)
         if path in self.server.slow:
             self.server.stopping.wait(self.server.slow[path])
@@ -46,7 +46,7 @@ class _Handler(BaseHTTPRequestHandler):
         except ConnectionError:  # a client that gave up waiting
             self.close_connection = True
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: object) -> None:
         """Say nothing: what was fetched stands in the rows."""
 
 

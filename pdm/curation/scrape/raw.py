@@ -1,5 +1,5 @@
-"""Raw shards: `00000.tar` and `00000.parquet`, and so on, and `summary.json`. Equal outcomes and equal bytes
-give equal files.
+"""Raw shards: `00000.tar` and `00000.parquet`, and so on, and `summary.json`. Equal outcomes and
+equal bytes give equal files.
 
 An image's shard follows from its key. A tar holds the bytes of the shard's images as they came, a
 parquet one row for each of its entries, both in key order.

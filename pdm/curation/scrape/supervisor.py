@@ -1,9 +1,9 @@
-"""Runs a command in a process group of its own, and kills the whole group when it or our parent ends.
+"""Runs a command in a group of its own, and kills the whole group when it or our parent ends.
 
     python supervisor.py COMMAND ...
 
-img2dataset starts workers that outlive it when it is killed. This process stands between: the kernel
-tells it when its parent is gone. Standard library only, since it is run as a file.
+img2dataset starts workers that outlive it when it is killed. This process stands between: the
+kernel tells it when its parent is gone. Standard library only, since it is run as a file.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""What a landscape shows: land, hour, season, weather. Chosen from the seed, before anything is drawn."""
+"""What a landscape shows: land, hour, season, weather. All chosen from the seed before drawing."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 
 Colour = tuple[float, float, float]  # linear light
 
-LANDS = ("alps", "lake", "hills", "dunes", "coast", "mesas", "fjord")
+LANDS = ("alps", "lake", "hills", "dunes", "coast", "mesas", "fjord")  # see `lands`
 SEASONS = ("spring", "summer", "autumn", "winter")
 
 
@@ -74,8 +74,8 @@ HOURS = (
         light_degrees=(3, 6),
         light=(0.34, 0.22, 0.34),
         zenith=(0.020, 0.035, 0.13),
-        horizon=(0.42, 0.22, 0.34),
-        ambient=(0.12, 0.12, 0.22),
+        horizon=(0.36, 0.22, 0.27),
+        ambient=(0.11, 0.13, 0.20),
         glow=0.5,
     ),
     Hour(

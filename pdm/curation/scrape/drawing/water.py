@@ -3,9 +3,11 @@
 import cv2
 import numpy as np
 
-from pdm.curation.scrape.drawing.noise import Field, fractal, sample, smoothstep
+from pdm.curation.scrape.drawing.noise import Field, mix, rgb, sample, smoothstep, times
 from pdm.curation.scrape.drawing.scene import Scene
 from pdm.curation.scrape.drawing.sky import Rays
+
+_FARTHEST_WAVE_KM = 2.9  # beyond it waves are finer than a pixel, and OpenCV's limit is near
 
 
 def flood(
@@ -14,46 +16,57 @@ def flood(
     scene: Scene,
     camera_km: float,
     direction: Rays,
-    random: np.random.Generator,
-    size: int,
+    waves: Field,
+    calm: float,
 ) -> None:
-    """Draw water in place.
+    """Draw water in place, on the picture's last rows.
 
     Args:
         picture: (height, width, 3), sky and land, linear light.
-        water: (height, width), 1 where the water's surface shows, with soft shores.
+        water: (rows, width), 1 where the water's surface shows, with soft shores.
+        direction: Rays of the same rows.
+        waves: Noise, a tile.
+        calm: Height of the waves, around 1.
     """
     rows = np.flatnonzero(water.max(axis=1) > 0)
     if not len(rows):
         return
-    top, bottom = int(rows[0]), int(rows[-1]) + 1
-    height_px, width_px = water.shape
-    down = -direction.up[top:bottom]
-    depth = camera_km / np.maximum(down, 1e-3)
-    across = np.broadcast_to(direction.right * depth, (bottom - top, width_px))
-    along = np.broadcast_to(depth, across.shape)
-    waves = fractal(size, 16, 0.72, random)
-    calm = np.float32(random.uniform(0.25, 1.0) + 0.8 * scene.rain)
-    swell = sample(waves, across * 2.0, along * 1.1)
-    ripple = sample(waves, across * 11.0 + 0.3, along * 7.0)
-    near = np.clip(down * 6.0, 0.04, 1.0)
-    slope = (swell + 0.8 * ripple) * calm
-    horizon_px = scene.horizon * height_px
-    own = np.arange(top, bottom, dtype=np.float32)[:, None]
-    mirrored = 2.0 * horizon_px - own + slope * near * np.float32(0.03 * height_px)
-    column = np.arange(width_px, dtype=np.float32) + slope * near * np.float32(0.004 * width_px)
-    seen = cv2.remap(
-        picture,
-        column.astype(np.float32),
-        np.clip(mirrored, 0, horizon_px - 1).astype(np.float32),
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REFLECT,
-    )
-    fresnel = 0.12 + 0.85 * (1.0 - np.clip(down * 2.2 * (1.0 + 0.35 * slope), 0, 1)) ** 3
-    deep = np.float32(scene.hour.ambient) * np.float32((0.10, 0.28, 0.32))
-    deep = deep + np.float32(scene.hour.light) * np.float32((0.006, 0.022, 0.024))
-    surface = deep + fresnel[..., None] * (seen * np.float32(0.92) - deep)
+    skipped = len(picture) - len(water)
+    water = water[rows[0] : rows[-1] + 1]
+    down = -direction.up[rows[0] : rows[-1] + 1]
+    first = skipped + int(rows[0])
+    part = picture[first : first + len(water)]
+    swell, ripple = _waves(waves, direction.right, down, camera_km)
+    slope = (swell + np.float32(0.8) * ripple) * np.float32(calm)
+    seen = _mirrored(picture, slope, np.clip(down * 6.0, 0.04, 1.0), first, scene)
+    steep = np.clip(down * 2.2 * (1.0 + 0.35 * slope), 0, 1)
+    fresnel = 0.11 + 0.79 * np.power(1.0 - steep, 3)
+    deep: Field = np.empty_like(part)
+    deep[:] = rgb(scene.hour.ambient) * rgb((0.10, 0.28, 0.32))
+    deep += rgb(scene.hour.light) * rgb((0.006, 0.022, 0.024))
+    surface = mix(deep, seen, fresnel.astype(np.float32))
     glitter = smoothstep(1.3, 2.6, ripple + 0.6 * swell) * np.float32(0.10)
-    surface += glitter[..., None] * np.float32(scene.hour.horizon)
-    part = picture[top:bottom]
-    part += water[top:bottom, :, None] * (surface - part)
+    surface += times(np.broadcast_to(rgb(scene.hour.horizon), part.shape).copy(), glitter)
+    part[:] = mix(part, surface, water)
+
+
+def _waves(waves: Field, right: Field, down: Field, camera_km: float) -> tuple[Field, Field]:
+    """Long and short waves at each pixel of the water."""
+    depth = np.minimum(camera_km / np.maximum(down, 1e-3), _FARTHEST_WAVE_KM)
+    across = right * depth
+    swell = sample(waves, across * 2.0, depth * 1.1)
+    return swell, sample(waves, across * 11.0 + 0.3, depth * 7.0)
+
+
+def _mirrored(picture: Field, slope: Field, near: Field, first: int, scene: Scene) -> Field:
+    """The picture above the horizon, upside down, shaken by the slope of the waves."""
+    height_px, width_px = picture.shape[:2]
+    horizon_px = scene.horizon * height_px
+    own = np.arange(first, first + len(slope), dtype=np.float32)[:, None]
+    row = 2.0 * horizon_px - own + slope * (near * np.float32(0.03 * height_px))
+    column = np.arange(width_px, dtype=np.float32) + slope * (near * np.float32(0.004 * width_px))
+    # Above the picture's edge it is mirrored once more.
+    row = np.minimum(row, max(horizon_px - 1, 0)).astype(np.float32)
+    column = column.astype(np.float32)
+    seen = cv2.remap(picture, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    return np.asarray(seen)
