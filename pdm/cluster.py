@@ -11,13 +11,14 @@ import ray
 
 
 @contextmanager
-def ray_session(num_cpus: int | None = None) -> Iterator[None]:
+def ray_session(num_cpus: int | None = None, *, worker_output: bool = True) -> Iterator[None]:
     """Join the cluster that RAY_ADDRESS names, or start a local one, for the length of the block.
 
     Inside another session (of a test, or of a stage that calls another) it is that session.
 
     Args:
         num_cpus: Of a local cluster; all of this machine's by default.
+        worker_output: Whether what workers print appears here.
     """
     if ray.is_initialized():
         yield
@@ -37,7 +38,7 @@ def ray_session(num_cpus: int | None = None) -> Iterator[None]:
             num_cpus=num_cpus if local else None,
             include_dashboard=False if local else None,
             logging_level=logging.WARNING,
-            log_to_driver=True,
+            log_to_driver=worker_output,
         )
     try:
         yield

@@ -121,6 +121,7 @@ def _work(settings: Settings, workers: Workers) -> None:
     size = (config.image_height_px, config.image_width_px)
     torch.manual_seed(training.seed)
     model = PyramidAutoencoder(config.model).to(workers.device)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast
 
     def draw(state: TrainState, events: EventLog) -> None:
         name = f"reconstructions-{state.images_seen:09}.png"

@@ -116,6 +116,7 @@ def _work(settings: Settings, workers: Workers) -> None:
     channels = tuple(shape[0] for shape in latents.level_shapes)
     downsamplings = tuple(latents.manifest.facts["level_downsamplings"])
     model = PyramidUNet(config.model, channels, downsamplings).to(workers.device)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast
 
     def score(state: TrainState, events: EventLog) -> None:
         losses = _held_out_losses(state, NoisyLatents(held_out, config), config, workers.device)

@@ -75,7 +75,7 @@ def fail(settings: Settings, workers: Workers) -> None:
 
 
 def test_an_expected_failure_comes_back_as_itself_after_one_try(tmp_path):
-    with pytest.raises(QualityGate, match="^the pictures are upside down$"):
+    with pytest.raises(QualityGate, match=r"^the pictures are upside down$"):
         launch(fail, Settings(tmp_path), num_workers=1, run=tmp_path / "run")
     assert (tmp_path / "tries").read_text() == "x"
 

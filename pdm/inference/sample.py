@@ -1,0 +1,141 @@
+"""The stage `sample`: draws pictures from the trained models, each from a seed of its own."""
+
+import json
+import logging
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from pdm.config.sample import SampleConfig
+from pdm.data.images import ImageShards, Pixels, to_images, to_pixels
+from pdm.data.sheets import contact_sheet, in_rows
+from pdm.diffusion.samplers import euler, heun, noise_from_seeds
+from pdm.errors import BadInput
+from pdm.files import sha256_of, whole_folder, write_json
+from pdm.models.autoencoder import PyramidAutoencoder
+from pdm.models.pyramid import LevelShape, Pyramid
+from pdm.models.unet import PyramidUNet
+from pdm.progress import Progress
+
+logger = logging.getLogger(__name__)
+
+SAMPLERS = {"euler": euler, "heun": heun}
+
+
+def sample_pictures(
+    config: SampleConfig, *, autoencoder: Path, diffusion: Path, shards: Path, samples: Path
+) -> None:
+    """Write the pictures, `samples.json` and `contact-sheet.png`, and if asked `full-size/`.
+
+    Picture i has the seed `config.seed + i` and does not depend on the batch it is drawn in.
+
+    Args:
+        config: The section `sample`.
+        autoencoder: Model folder.
+        diffusion: Model folder, trained on this autoencoder's latents.
+        shards: Of which one held-out picture is encoded and decoded at full size, if asked.
+        samples: Folder to write.
+
+    Raises:
+        BadInput: A model is missing, or they do not belong together.
+    """
+    facts = _facts(diffusion)
+    digest = sha256_of(autoencoder / "model.safetensors")
+    if facts["autoencoder_sha256"] != digest:
+        raise BadInput(
+            f"{diffusion} was trained on latents of another autoencoder than {autoencoder}; "
+            "run the stages 'latents' and 'diffusion' again"
+        )
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    decoder = PyramidAutoencoder.from_pretrained(autoencoder).to(device)
+    network = PyramidUNet.from_pretrained(diffusion).to(device)
+    shapes = [(c, h, w) for c, h, w in facts["level_shapes"]]
+    size = (facts["image_height_px"], facts["image_width_px"])
+    with whole_folder(samples) as folder:
+        pictures = _draw(config, decoder, network, shapes, size, device)
+        listed = []
+        for number, picture in enumerate(pictures):
+            name = f"{number:06}.png"
+            Image.fromarray(picture).save(folder / name)
+            listed.append({"file": name, "seed": config.seed + number})
+        columns = math.ceil(math.sqrt(len(pictures) * size[0] / size[1]))
+        contact_sheet(in_rows(pictures, columns)).save(folder / "contact-sheet.png")
+        record: dict[str, Any] = {
+            "samples": listed,
+            "sampler": config.sampler,
+            "steps": config.steps,
+            "clamp_latents": config.clamp_latents,
+            "autoencoder_sha256": digest,
+            "diffusion_sha256": sha256_of(diffusion / "model.safetensors"),
+        }
+        if config.full_size_picture:
+            record["full_size"] = _full_size(decoder, shards, folder / "full-size", device)
+        write_json(folder / "samples.json", record)
+
+
+@torch.no_grad()
+def draw_latents(
+    network: PyramidUNet, config: SampleConfig, seeds: Sequence[int], shapes: Sequence[LevelShape]
+) -> Pyramid:
+    """Latents of one picture per seed, on the network's device."""
+    device = next(network.parameters()).device
+    noise = tuple(level.to(device) for level in noise_from_seeds(seeds, shapes))
+    return SAMPLERS[config.sampler](network, noise, config.steps, config.clamp_latents)
+
+
+def _draw(
+    config: SampleConfig,
+    decoder: PyramidAutoencoder,
+    network: PyramidUNet,
+    shapes: Sequence[LevelShape],
+    size: tuple[int, int],
+    device: torch.device,
+) -> list[Pixels]:
+    """All pictures, uint8 (H, W, 3), by seed."""
+    progress = Progress("samples", config.num_images)
+    pictures: list[Pixels] = []
+    seeds = range(config.seed, config.seed + config.num_images)
+    for start in range(0, len(seeds), config.batch_size):
+        chosen = seeds[start : start + config.batch_size]
+        latents = draw_latents(network, config, chosen, shapes)
+        with torch.no_grad():
+            pictures += list(to_pixels(decoder.decode(latents, size)))
+        progress.advance(len(chosen))
+    return pictures
+
+
+@torch.no_grad()
+def _full_size(
+    model: PyramidAutoencoder, shards: Path, folder: Path, device: torch.device
+) -> dict[str, Any]:
+    """Encode and decode the first held-out picture at the full size of the shards."""
+    held_out = ImageShards(shards, "val")
+    height, width = (int(held_out.manifest.facts[name]) for name in ("height_px", "width_px"))
+    original = held_out.load(0, height, width)
+    began = time.perf_counter()
+    images = to_images(original[None]).to(device)
+    decoded = to_pixels(model.decode(model.encode(images), (height, width)))[0]
+    seconds = time.perf_counter() - began
+    folder.mkdir()
+    Image.fromarray(original).save(folder / "original.png")
+    Image.fromarray(decoded).save(folder / "decoded.png")
+    error = np.square(original.astype(np.float64) - decoded).mean()
+    psnr = float(10 * np.log10(255**2 / max(error, 1e-9)))
+    logger.info(
+        "samples: encoded and decoded %dx%d in %.1f s, PSNR %.1f dB", width, height, seconds, psnr
+    )
+    return {"key": held_out.keys[0], "psnr": psnr, "width_px": width, "height_px": height}
+
+
+def _facts(diffusion: Path) -> dict[str, Any]:
+    try:
+        facts: dict[str, Any] = json.loads((diffusion / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{diffusion} is not a model folder that can be read: {error}") from error
+    return facts
