@@ -32,7 +32,7 @@ def write_tar(path: Path, samples: Iterable[tuple[str, dict[str, bytes]]]) -> No
     """
     with whole_file(path) as temporary, webdataset.TarWriter(str(temporary), mtime=0) as writer:
         for key, parts in samples:
-            assert "." not in key and "/" not in key, key
+            assert not {".", "/"} & set(key), key
             writer.write({"__key__": key, **parts})
 
 
