@@ -33,7 +33,7 @@ def _spectrum(path: Path, *summaries: Summary) -> None:
     figure, axes = _figure("Power by spatial frequency", "cycles per pixel", "decibels")
     for each in summaries:
         colour, label = COLOURS[each.name], LABELS[each.name]
-        axes.plot(frequencies(), decibels(each), color=colour, label=label)
+        axes.plot(frequencies(len(each.spectrum)), decibels(each), color=colour, label=label)
     axes.legend(frameon=False)
     _save(figure, path)
 

@@ -6,20 +6,25 @@ from numpy.typing import NDArray
 
 from pdm.evaluation.moments import Array
 
-NUM_BINS = 32
+MAX_BINS = 32
 LUMA = np.array([0.2126, 0.7152, 0.0722])  # ITU-R BT.709
 
 
-def frequencies() -> Array:
-    """Middle of each bin, in cycles per pixel; 0.5 is the finest detail that pixels can hold."""
-    return (np.arange(NUM_BINS) + 0.5) * 0.5 / NUM_BINS
+def num_bins(height: int, width: int) -> int:
+    """Bins for pictures of this size: as many as the shorter side resolves, up to `MAX_BINS`."""
+    return max(1, min(MAX_BINS, min(height, width) // 2))
+
+
+def frequencies(count: int) -> Array:
+    """Middle of each of `count` bins, in cycles per pixel; 0.5 is the finest that pixels hold."""
+    return (np.arange(count) + 1) * 0.5 / count
 
 
 def power_spectra(pictures: NDArray[np.uint8]) -> Array:
-    """Mean power of the luma in each bin, (B, NUM_BINS), for pictures (B, H, W, 3).
+    """Mean power of the luma in each bin, (B, `num_bins`), for pictures (B, H, W, 3).
 
     The mean is taken away and the borders are faded out (Hann), or their jump would pass for fine
-    detail. Bins that no frequency of a small picture falls into take their neighbour's power.
+    detail.
     """
     luma = pictures @ LUMA / 255
     height, width = luma.shape[1:]
@@ -27,14 +32,12 @@ def power_spectra(pictures: NDArray[np.uint8]) -> Array:
     faded = (luma - luma.mean((1, 2), keepdims=True)) * window
     power = np.abs(np.fft.rfft2(faded)) ** 2 / (window**2).sum()
     radius = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None, :])
-    bins = np.floor(radius / 0.5 * NUM_BINS).astype(np.int64)
-    inside = (bins < NUM_BINS) & (radius > 0)
-    counts = np.bincount(bins[inside], minlength=NUM_BINS)
-    sums = np.stack([np.bincount(bins[inside], one[inside], NUM_BINS) for one in power])
-    filled = np.flatnonzero(counts)
-    return np.stack(
-        [np.interp(np.arange(NUM_BINS), filled, one[filled] / counts[filled]) for one in sums]
-    )
+    count = num_bins(height, width)
+    bins = np.round(radius / 0.5 * count).astype(np.int64) - 1
+    inside = (bins >= 0) & (bins < count)
+    sizes = np.bincount(bins[inside], minlength=count)
+    sums = [np.bincount(bins[inside], one[inside], count) for one in power]
+    return np.stack(sums) / np.maximum(sizes, 1)
 
 
 def spectrum_difference(first: Array, second: Array) -> float:

@@ -22,7 +22,9 @@ def write(
         [
             (each.name, round(float(frequency), 6), round(float(power), 4))
             for each in (samples, val, train)
-            for frequency, power in zip(frequencies(), decibels(each), strict=True)
+            for frequency, power in zip(
+                frequencies(len(each.spectrum)), decibels(each), strict=True
+            )
         ],
     )
     _write(
