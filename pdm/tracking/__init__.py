@@ -41,8 +41,7 @@ class Tracked:
         """Keep numbers, nested mappings under dotted names. What is not finite is only named."""
         numbers = _numbers(scores)
         lost = sorted(name for name, value in numbers.items() if not math.isfinite(value))
-        if lost:
-            self._record.tags["pyramid.nonfinite"] = ", ".join(lost)
+        self._record.name_nonfinite(lost)
         self._record.scores = {n: value for n, value in numbers.items() if n not in lost}
 
     def pictures(self, *paths: Path) -> None:

@@ -8,6 +8,7 @@ import dataclasses
 import json
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ class Sent:
     facts: bool = False  # params, tags, data set
     steps: dict[str, int] = field(default_factory=dict)  # metric or picture -> its last step
     scores: dict[str, float] = field(default_factory=dict)
+    nonfinite: list[str] = field(default_factory=list)
     pictures: list[str] = field(default_factory=list)
     model: str = ""
     status: str = ""
@@ -49,6 +51,7 @@ class Record:
     ended: float = 0.0
     status: str = RUNNING
     scores: dict[str, float] = field(default_factory=dict)
+    nonfinite: list[str] = field(default_factory=list)  # metrics and scores that were, sorted
     pictures: list[str] = field(default_factory=list)
     model: str = ""
     sent: Sent = field(default_factory=Sent)
@@ -71,6 +74,10 @@ class Record:
         """The work is over. The time first: the sender may look between the two."""
         self.ended = time.time()
         self.status = status
+
+    def name_nonfinite(self, names: Iterable[str]) -> None:
+        """Remember metrics that had a value which is no number to draw or compare."""
+        self.nonfinite = sorted({*self.nonfinite, *names})
 
     def unsent_events(self, folder: Path) -> list[dict[str, Any]]:
         """Logged lines of which something has not arrived, without what has.
@@ -99,6 +106,7 @@ class Record:
             sent.facts
             and sent.status == self.status
             and sent.scores == self.scores
+            and sent.nonfinite == self.nonfinite
             and sent.pictures == self.pictures
             and sent.model == self.model
             and not self.unsent_events(folder)

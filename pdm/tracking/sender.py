@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pdm.tracking.facts import machine
 from pdm.tracking.record import SYSTEM, Record
-from pdm.tracking.store import Store, address
+from pdm.tracking.store import Store, address, is_local
 
 logger = logging.getLogger(__name__)
 
@@ -16,6 +16,7 @@ SECONDS_BETWEEN_LOOKS = 2.0
 SECONDS_BETWEEN_SAMPLES = 10.0  # of the machine
 LONGEST_PAUSE_SECONDS = 60.0  # between tries while MLflow is away
 SECONDS_TO_END = 10.0
+SECONDS_TO_END_LOCALLY = 60.0  # making a new database takes a cold, busy machine so long
 
 
 class Sender:
@@ -30,9 +31,9 @@ class Sender:
         self._thread.start()
 
     def close(self) -> None:
-        """Send what is left, for at most ten seconds, and say so if something stays behind."""
+        """Send what is left, for a bounded time, and say so if something stays behind."""
         self._ending.set()
-        self._thread.join(SECONDS_TO_END)
+        self._thread.join(SECONDS_TO_END_LOCALLY if is_local() else SECONDS_TO_END)
         if self._thread.is_alive() or not self._record.is_complete(self._folder):
             self._warn("no answer in time")
 

@@ -41,6 +41,11 @@ def address() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
 
 
+def is_local() -> bool:
+    """Whether that is a file: never away, at worst slow."""
+    return address().startswith("sqlite:")
+
+
 class Store:
     """A connection to one MLflow. Any method may raise whatever an outage raises."""
 
@@ -96,8 +101,7 @@ class Store:
         experiment = self._client.get_experiment_by_name(name)
         if experiment is not None:
             return str(experiment.experiment_id)
-        local = self.uri.startswith("sqlite:")
-        artifacts = Path("mlartifacts").resolve().as_uri() if local else None
+        artifacts = Path("mlartifacts").resolve().as_uri() if is_local() else None
         return str(self._client.create_experiment(name, artifact_location=artifacts))
 
     def _find_parent(self, record: Record) -> str:
@@ -154,9 +158,12 @@ class Store:
             record.save(folder)
         for event in (event for event in events if event["kind"] == "picture"):
             self._send_picture(record, folder, event)
-        lost = sorted({name for event in events for name in event.get("nonfinite", ())})
-        if lost:
-            self._client.set_tag(record.sent.run_id, "pyramid.nonfinite", ", ".join(lost))
+        record.name_nonfinite(name for event in events for name in event.get("nonfinite", ()))
+        if record.nonfinite != record.sent.nonfinite:
+            names = list(record.nonfinite)
+            self._client.set_tag(record.sent.run_id, "pyramid.nonfinite", ", ".join(names))
+            record.sent.nonfinite = names
+            record.save(folder)
         return len(points)
 
     def _send_picture(self, record: Record, folder: Path, event: dict[str, Any]) -> None:

@@ -1,0 +1,64 @@
+"""A stage's name is its command, its section of params and its stage in dvc.yaml."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from flows.pipeline import STAGES_OF
+from pdm import cli, params
+
+ROOT = Path(__file__).parents[1]
+GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+# Checkpoints survive a retry; see the head of dvc.yaml.
+UNDECLARED_ON_PURPOSE = {"runs/autoencoder", "runs/diffusion"}
+
+
+def declared(stage, *kinds):
+    entries = [entry for kind in kinds for entry in stage.get(kind, [])]
+    return {next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries}
+
+
+def test_one_name_for_stage_command_section_and_task():
+    sections = list(yaml.safe_load((ROOT / "params.yaml").read_text()))
+    in_flows = [name for names in STAGES_OF.values() for name in names]
+    assert list(GRAPH) == list(cli.STAGES) == sections == in_flows
+
+
+def test_the_params_of_the_template_fit():
+    params.load(ROOT / "params.yaml")
+
+
+@pytest.mark.parametrize("name", GRAPH)
+def test_every_path_of_a_command_is_declared(name):
+    stage = GRAPH[name]
+    used = {word for word in stage["cmd"].split() if "/" in word or "." in word}
+    used |= {word for word in stage["cmd"].split()[3::2] if not word.startswith("-")}
+    both = declared(stage, "deps", "outs", "plots", "metrics") | UNDECLARED_ON_PURPOSE
+    assert used <= both
+
+
+@pytest.mark.parametrize("name", GRAPH)
+def test_a_stage_reads_its_own_section_only(name):
+    assert GRAPH[name]["params"] == [name]
+
+
+@pytest.mark.parametrize("name", GRAPH)
+def test_the_commands_defaults_are_the_graphs_paths(name):
+    words = GRAPH[name]["cmd"].split()
+    assert words[:2] == ["pyramid", name]
+    given = {words[at].removeprefix("--"): words[at + 1] for at in range(2, len(words), 2)}
+    assert given == cli.STAGES[name][1]
+
+
+@pytest.mark.parametrize("name", GRAPH)
+def test_code_that_a_stage_depends_on_exists(name):
+    code = {path for path in declared(GRAPH[name], "deps") if path.startswith(("pdm", "sources"))}
+    assert code
+    assert [path for path in code if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("name", GRAPH)
+def test_a_stage_tells_a_newcomer_what_it_does(name):
+    assert GRAPH[name]["desc"].endswith(".")
+    assert cli.STAGES[name][0].__doc__

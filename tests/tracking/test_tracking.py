@@ -1,0 +1,319 @@
+import contextlib
+import json
+import math
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from PIL import Image
+
+from pdm.data.manifest import Manifest
+from pdm.errors import Preempted, Unavailable
+from pdm.events import EventLog
+from pdm.files import sha256_of
+from pdm.tracking import sync, track
+
+
+@dataclass(frozen=True)
+class Level:
+    channels: int
+
+
+@dataclass(frozen=True)
+class Config:
+    rate: float
+    widths: tuple[int, ...]
+    levels: tuple[Level, ...]
+
+
+CONFIG = Config(0.5, (8, 16), (Level(3), Level(4)))
+EVENTS = Path("runs/diffusion/abc/events.jsonl")
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory):
+    """Made once: it takes MLflow seconds."""
+    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch, empty_database):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(empty_database, tmp_path)
+    for name in ("MLFLOW_EXPERIMENT_NAME", "PYRAMID_PIPELINE_RUN"):
+        monkeypatch.delenv(name, raising=False)
+    # Not the default's relative path: MLflow keeps one connection per address and process.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", local())
+    Path("params.yaml").write_text("diffusion: {}\n")
+
+
+def local():
+    return f"sqlite:///{Path.cwd()}/mlflow.db"
+
+
+def client(uri=None):
+    return MlflowClient(tracking_uri=uri or local())
+
+
+def runs(uri=None, name="pyramid-diffusion"):
+    """All runs by name, newest of a name last."""
+    experiment = client(uri).get_experiment_by_name(name)
+    found = client(uri).search_runs([experiment.experiment_id], order_by=["start_time ASC"])
+    return {run.info.run_name: run for run in found}
+
+
+def points(run, name, uri=None):
+    return [(m.step, m.value) for m in client(uri).get_metric_history(run.info.run_id, name)]
+
+
+def work(steps=(10, 20, 30), begin=0):
+    log = EventLog(EVENTS, images_seen=begin)
+    for step in steps:
+        log.metrics({"loss": 1 / step}, step)
+
+
+def test_a_run_has_params_points_model_and_a_parent():
+    data = Path("data")
+    data.mkdir()
+    Manifest({"train": []}, {}).save(data)
+    model = Path("models/diffusion")
+    model.mkdir(parents=True)
+    (model / "config.json").write_text("{}")
+    Path("dvc.lock").write_text("lock")
+    with track("diffusion", CONFIG, events=EVENTS, data=data) as tracked:
+        work()
+        tracked.model(model)
+    found = runs()
+    run = found["diffusion"]
+    parent = next(run for name, run in found.items() if name.startswith("pipeline"))
+    assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert run.info.status == parent.info.status == "FINISHED"
+    assert run.data.params == {
+        "rate": "0.5",
+        "widths": "[8, 16]",
+        "levels.0.channels": "3",
+        "levels.1.channels": "4",
+    }
+    assert parent.data.params["diffusion.rate"] == "0.5"
+    assert points(run, "loss") == [(10, 0.1), (20, 0.05), (30, 1 / 30)]
+    assert run.data.tags["pyramid.data.sha256"] == sha256_of(data / "manifest.json")
+    assert run.data.tags["pyramid.dvc_lock.sha256"] == sha256_of(Path("dvc.lock"))
+    assert run.inputs.dataset_inputs[0].dataset.name == "data"
+    assert [file.path for file in client().list_artifacts(run.info.run_id, "model")] == [
+        "model/config.json"
+    ]
+    assert "system/cpu_utilization_percentage" in run.data.metrics
+
+
+def test_points_arrive_while_the_stage_still_works():
+    with track("diffusion", CONFIG, events=EVENTS):
+        work()
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            time.sleep(0.5)
+            with contextlib.suppress(Exception):
+                if points(runs()["diffusion"], "loss"):
+                    break
+        assert runs()["diffusion"].info.status == "RUNNING"
+        assert points(runs()["diffusion"], "loss")[0] == (10, 0.1)
+
+
+def test_stages_of_one_pipeline_run_share_a_parent_and_others_do_not(monkeypatch):
+    for pipeline, stage in [("one", "diffusion"), ("one", "evaluate"), ("two", "evaluate")]:
+        monkeypatch.setenv("PYRAMID_PIPELINE_RUN", pipeline)
+        with track(stage, CONFIG) as tracked:
+            tracked.scores({"near": {"distance": 1.5}})
+    experiment = client().get_experiment_by_name("pyramid-diffusion")
+    found = client().search_runs([experiment.experiment_id], order_by=["start_time ASC"])
+    parents = [
+        run.data.tags["mlflow.parentRunId"] for run in found if "pyramid.stage" in run.data.tags
+    ]
+    assert parents[0] == parents[1] != parents[2]
+    assert client().get_run(parents[0]).data.metrics == {"near.distance": 1.5}
+
+
+def test_what_is_not_finite_is_named_and_never_a_number():
+    with track("diffusion", CONFIG, events=EVENTS) as tracked:
+        EventLog(EVENTS).metrics({"loss": math.nan, "other": 1.0}, 10)
+        tracked.scores({"distance": math.inf, "near": 2.0})
+    run = runs()["diffusion"]
+    assert not {"loss", "distance"} & set(run.data.metrics)
+    assert run.data.metrics["near"] == 2.0
+    assert run.data.tags["pyramid.nonfinite"] == "distance, loss"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(Preempted("later"), "KILLED"), (KeyboardInterrupt(), "KILLED"), (ValueError("x"), "FAILED")],
+)
+def test_a_run_that_does_not_end_well_is_never_finished(error, status):
+    with contextlib.suppress(type(error)), track("diffusion", CONFIG, events=EVENTS):
+        work()
+        raise error
+    assert runs()["diffusion"].info.status == status
+
+
+def test_an_interrupted_run_goes_on_as_the_same_run_without_doubled_points():
+    with contextlib.suppress(Preempted), track("diffusion", CONFIG, events=EVENTS):
+        work(steps=(10, 20, 30))
+        raise Preempted("checkpoint at 20")
+    before = runs()
+    with track("diffusion", CONFIG, events=EVENTS):
+        work(steps=(30, 40), begin=20)
+    after = runs()
+    assert {run.info.run_id for run in before.values()} == {
+        run.info.run_id for run in after.values()
+    }
+    assert [step for step, _ in points(after["diffusion"], "loss")] == [10, 20, 30, 40]
+    assert after["diffusion"].info.status == "FINISHED"
+
+
+def test_the_same_settings_trained_once_more_are_another_run():
+    for _ in range(2):
+        with track("diffusion", CONFIG, events=EVENTS):
+            work(steps=(10, 20))
+    experiment = client().get_experiment_by_name("pyramid-diffusion")
+    found = client().search_runs([experiment.experiment_id], "attributes.run_name = 'diffusion'")
+    assert [[step for step, _ in points(run, "loss")] for run in found] == [[10, 20], [10, 20]]
+
+
+def test_pictures_are_kept_by_step_and_as_files():
+    picture = EVENTS.parent / "pictures" / "10.png"
+    picture.parent.mkdir(parents=True)
+    Image.new("RGB", (8, 4)).save(picture)
+    with track("diffusion", CONFIG, events=EVENTS) as tracked:
+        EventLog(EVENTS).picture("samples", picture, 10)
+        tracked.pictures(picture)
+    run = runs()["diffusion"]
+    files = [file.path for file in client().list_artifacts(run.info.run_id, "images")]
+    assert any("samples" in path and "10" in path for path in files)
+    assert [f.path for f in client().list_artifacts(run.info.run_id, "pictures")] == [
+        "pictures/10.png"
+    ]
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_a_closed_port_costs_seconds_says_where_the_lines_are_and_sync_sends_them_once(
+    monkeypatch, caplog
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
+    began = time.monotonic()
+    with track("diffusion", CONFIG, events=EVENTS):
+        work()
+    assert time.monotonic() - began < 15
+    warnings = [text for text in caplog.messages if "cannot be reached" in text]
+    assert len(warnings) == 1
+    assert "runs/diffusion/abc" in warnings[0]
+    assert "pyramid sync" in warnings[0]
+    with pytest.raises(Unavailable, match="log lines stay"):
+        sync(Path("runs"))
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", local())
+    assert "1 runs" in sync(Path("runs"))
+    assert "nothing" in sync(Path("runs"))
+    assert [step for step, _ in points(runs()["diffusion"], "loss")] == [10, 20, 30]
+    assert runs()["diffusion"].info.status == "FINISHED"
+
+
+def test_a_server_that_never_answers_does_not_hold_the_work_up(monkeypatch, caplog):
+    with socket.socket() as hole:
+        hole.bind(("127.0.0.1", 0))
+        hole.listen(64)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{hole.getsockname()[1]}")
+        began = time.monotonic()
+        with track("diffusion", CONFIG, events=EVENTS):
+            work()
+            worked = time.monotonic() - began
+        assert worked < 2
+        assert time.monotonic() - began < 14
+        assert any("kept in runs/diffusion/abc" in text for text in caplog.messages)
+
+
+def test_a_point_that_arrived_unnoticed_is_not_doubled():
+    with track("diffusion", CONFIG, events=EVENTS):
+        work()
+    record = EVENTS.parent / "tracking.json"
+    values = json.loads(record.read_text())
+    values["sent"]["steps"], values["sent"]["status"] = {}, "RUNNING"  # lost by a kill
+    record.write_text(json.dumps(values))
+    sync(Path("runs"))
+    assert [step for step, _ in points(runs()["diffusion"], "loss")] == [10, 20, 30]
+
+
+def test_a_run_whose_process_was_killed_is_closed_by_sync():
+    with track("diffusion", CONFIG, events=EVENTS):
+        work()
+    record = EVENTS.parent / "tracking.json"
+    values = json.loads(record.read_text())
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        pass
+    record.write_text(json.dumps(values | {"status": "RUNNING", "process": gone.pid}))
+    sync(Path("runs"))
+    assert runs()["diffusion"].info.status == "KILLED"
+
+
+@contextlib.contextmanager
+def mlflow_server(port):
+    command = ["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--backend-store-uri", "sqlite:///server.db", "--workers", "1"]
+    command += ["--artifacts-destination", "./served"]
+    with subprocess.Popen(
+        [sys.executable, *command],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        try:
+            deadline = time.monotonic() + 120
+            while True:
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                    break
+                assert time.monotonic() < deadline, "MLflow's server did not start"
+                time.sleep(0.5)
+            yield
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_a_server_that_goes_and_comes_back_ends_with_every_point_once(monkeypatch, caplog):
+    port = free_port()
+    uri = f"http://127.0.0.1:{port}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    model = Path("model")
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    with track("diffusion", CONFIG, events=EVENTS) as tracked:
+        with mlflow_server(port):
+            work(steps=(10, 20))
+            deadline = time.monotonic() + 60
+            while time.monotonic() < deadline:
+                with contextlib.suppress(Exception):
+                    if len(points(runs(uri)["diffusion"], "loss", uri)) == 2:
+                        break
+                time.sleep(1)
+        work(steps=(30,), begin=20)
+        tracked.model(model)
+    assert any("cannot be reached" in text for text in caplog.messages)
+    with mlflow_server(port):
+        sync(Path("runs"))
+        run = runs(uri)["diffusion"]
+        assert [step for step, _ in points(run, "loss", uri)] == [10, 20, 30]
+        assert run.info.status == "FINISHED"
+        assert [f.path for f in client(uri).list_artifacts(run.info.run_id, "model")]
