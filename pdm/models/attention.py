@@ -16,7 +16,7 @@ import math
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pdm.models.layers import convolution, group_norm, res_skip
+from pdm.models.layers import convolution, group_norm, res_skip, zeroed
 
 HEAD_WIDTH = 64  # channels per head, at most
 
@@ -40,14 +40,17 @@ def channel_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 class SpatialChannelAttention(nn.Module):
-    """Self-attention over pixels and channels at once, with one query, key and value for both."""
+    """Self-attention over pixels and channels at once, with one query, key and value for both.
+
+    Its projection starts at zero, so that an untrained one only scales its input.
+    """
 
     def __init__(self, width: int, *, spectral_norm: bool) -> None:
         super().__init__()
         self.num_heads = _num_heads(width)
         self.norm = group_norm(width)
         self.query_key_value = convolution(width, 3 * width, 1, spectral_norm=spectral_norm)
-        self.projection = nn.Conv2d(width, width, 1)
+        self.projection = zeroed(nn.Conv2d(width, width, 1))
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, width, H, W) to the same shape."""

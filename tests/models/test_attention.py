@@ -58,10 +58,25 @@ def parts(module: SpatialChannelAttention, features: torch.Tensor) -> tuple[torc
     return tuple(module.projection(part.reshape(features.shape)) for part in found)
 
 
+def attention(width: int) -> SpatialChannelAttention:
+    """As after some training: its projection is not zero any more."""
+    torch.manual_seed(0)
+    module = SpatialChannelAttention(width, spectral_norm=False)
+    torch.nn.init.normal_(module.projection.weight, std=width**-0.5)
+    return module
+
+
+@torch.no_grad()
+def test_before_training_it_only_scales_its_input():
+    features = torch.randn(1, 8, 4, 6)
+    module = SpatialChannelAttention(8, spectral_norm=True)
+    torch.testing.assert_close(module(features), features / 2**0.5)
+
+
 @torch.no_grad()
 def test_many_pixels_leave_spatial_attention_alone():
     features = torch.randn(1, 4, 48, 96)
-    module = SpatialChannelAttention(4, spectral_norm=False)
+    module = attention(4)
     spatial, _ = parts(module, features)
     torch.testing.assert_close(module(features), (features + spatial) / 2**0.5, atol=5e-3, rtol=0)
 
@@ -69,7 +84,7 @@ def test_many_pixels_leave_spatial_attention_alone():
 @torch.no_grad()
 def test_many_channels_leave_channel_attention_alone():
     features = torch.randn(1, 512, 1, 2)
-    module = SpatialChannelAttention(512, spectral_norm=False)
+    module = attention(512)
     _, channel = parts(module, features)
     torch.testing.assert_close(module(features), (features + channel) / 2**0.5, atol=2e-2, rtol=0)
 

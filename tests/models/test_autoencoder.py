@@ -145,6 +145,9 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
 
 def test_every_parameter_gets_a_gradient():
     autoencoder = model().train()
+    with torch.no_grad():  # as after some training: no parameter is zero any more
+        for parameter in autoencoder.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
     means, log_variances = autoencoder.posterior(images())
     loss = autoencoder.decode_raw(means).square().mean()
     (loss + sum(level.mean() for level in log_variances)).backward()
