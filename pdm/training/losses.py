@@ -70,7 +70,9 @@ class AutoencoderLosses(nn.Module):
             for mean, log_variance, draw in zip(means, log_variances, noise, strict=True)
         )
         l1, gradient = self._distance(self.model.decode_raw(latents, size), images)
-        partial = self._distance(self.model.decode_raw(latents[:num_levels], size), images)
+        # Every second picture is enough for it, and saves a quarter of the step.
+        prefix = tuple(level[::2] for level in latents[:num_levels])
+        partial = self._distance(self.model.decode_raw(prefix, size), images[::2])
         kl = torch.stack(
             [
                 kl_to_standard_normal(mean.float(), log_variance.float())

@@ -1,0 +1,131 @@
+import json
+import logging
+
+import pytest
+import torch
+from torch import nn
+
+from pdm.config.common import TrainingConfig
+from pdm.training.checkpoints import Checkpoints
+from pdm.training.state import TrainState
+
+CONFIG = TrainingConfig(
+    num_workers=1,
+    batch_size=4,
+    accumulation=1,
+    total_images=64,
+    learning_rate=0.1,
+    warmup_images=0,
+    weight_decay=0.0,
+    max_grad_norm=1.0,
+    ema_half_life_images=8,
+    precision="float32",
+    log_every_images=4,
+    save_every_images=4,
+    keep_checkpoints=2,
+    seed=0,
+)
+
+
+def state_after(steps: int) -> TrainState:
+    torch.manual_seed(0)
+    state = TrainState(nn.Linear(3, 2), CONFIG)
+    for _ in range(steps):
+        state.model(torch.randn(4, 3)).square().sum().backward()
+        state.optimizer.step()
+        state.optimizer.zero_grad()
+        state.step_average(8, 4)
+    return state
+
+
+def test_a_state_comes_back_whole(tmp_path):
+    state = state_after(3)
+    state.save(tmp_path / "state")
+    other = TrainState(nn.Linear(3, 2), CONFIG)
+    other.load(tmp_path / "state")
+    assert other.images_seen == 12
+    for mine, theirs in ((state.model, other.model), (state.average, other.average)):
+        assert all(
+            torch.equal(a, b) for a, b in zip(mine.parameters(), theirs.parameters(), strict=True)
+        )
+    kept = [
+        {name: value.tolist() for name, value in values.items()}
+        for optimizer in (state.optimizer, other.optimizer)
+        for values in optimizer.state.values()
+    ]
+    assert kept[:2] == kept[2:]
+
+
+def test_equal_states_give_equal_bytes(tmp_path):
+    for name in "ab":
+        state_after(2).save(tmp_path / name)
+    for file in (tmp_path / "a").iterdir():
+        assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes()
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "remove", "no manifest"])
+def test_a_damaged_checkpoint_is_passed_over_and_said_to_be(tmp_path, caplog, damage):
+    checkpoints = Checkpoints(tmp_path, keep=3)
+    for steps in (1, 2):
+        checkpoints.save(state_after(steps))
+    file = tmp_path / "000000008" / "average.safetensors"
+    content = bytearray(file.read_bytes())
+    if damage == "truncate":
+        file.write_bytes(content[:-1])
+    elif damage == "flip":
+        content[-1] ^= 1
+        file.write_bytes(content)
+    elif damage == "remove":
+        file.unlink()
+    else:
+        (tmp_path / "000000008" / "MANIFEST.json").unlink()
+    with caplog.at_level(logging.WARNING):
+        assert checkpoints.newest() == 4
+    assert "000000008" in caplog.text
+    with pytest.raises(ValueError, match="000000008"):
+        state_after(0).load(tmp_path / "000000008")
+
+
+def test_only_the_newest_are_kept(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    for steps in (1, 2, 3, 4):
+        checkpoints.save(state_after(steps))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["000000012", "000000016"]
+    checkpoints.remove()
+    assert checkpoints.newest() is None
+
+
+def test_a_half_written_checkpoint_is_no_checkpoint(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    checkpoints.save(state_after(1))
+    half = tmp_path / ".tmp-000000008"
+    half.mkdir()
+    (half / "state.json").write_text(json.dumps({"images_seen": 8}))
+    assert checkpoints.newest() == 4
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path):
+    state_after(1).save(tmp_path / "state")
+    with pytest.raises(ValueError, match="does not fit the model"):
+        TrainState(nn.Linear(4, 2), CONFIG).load(tmp_path / "state")
+
+
+def test_the_average_weighs_half_as_much_one_half_life_ago():
+    model = nn.Linear(1, 1, bias=False)
+    state = TrainState(model, CONFIG)
+    values = [3.0, -1.0, 2.0, 5.0, 0.5]
+    for value in values:
+        nn.init.constant_(model.weight, value)
+        state.step_average(half_life_images=8, batch_size=4)  # two steps halve
+    weights = [0.5 ** (age / 2) for age in reversed(range(5))]
+    expected = sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights)
+    assert next(state.average.parameters()).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_average_forgets_the_initial_weights_at_once():
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(model.weight, 1000.0)
+    state = TrainState(model, CONFIG)
+    nn.init.constant_(model.weight, 1.0)
+    state.step_average(half_life_images=1_000_000, batch_size=4)
+    assert next(state.average.parameters()).item() == pytest.approx(1.0, rel=1e-4)
