@@ -4,7 +4,7 @@ img2dataset moves bytes and decides nothing: it is given only URLs that were che
 itself it follows redirects anywhere, has no limit on the size of a body, and its time-out is for
 one read, not for one picture. `environment` is the seam for a forward proxy that guards against
 these (`http_proxy`, `https_proxy`); without one, a list from a stranger should not be fetched on a
-machine whose network holds secrets. Its exit code says little, so every URL is looked for in the end.
+machine whose network holds secrets. Its exit code says little: every URL is looked for afterwards.
 """
 
 import logging
