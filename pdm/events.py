@@ -27,7 +27,10 @@ class EventLog:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         kept = [event for event in read(path) if event["images_seen"] <= images_seen]
-        path.write_text("".join(json.dumps(event) + "\n" for event in kept), encoding="utf-8")
+        # Renamed when whole: a kill here must not cost a log that took days to gather.
+        temporary = path.with_name(f".tmp-{path.name}")
+        temporary.write_text("".join(json.dumps(event) + "\n" for event in kept), encoding="utf-8")
+        temporary.replace(path)
 
     def metrics(self, values: Mapping[str, float], images_seen: int) -> None:
         """Record scalars. A value that is not finite is left out and named under `nonfinite`."""
@@ -49,8 +52,19 @@ class EventLog:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """All whole lines of a log, oldest first; an absent file is an empty log."""
+    """All whole events of a log, oldest first; an absent file is an empty log.
+
+    What a crash of the machine left half written or garbled is passed over.
+    """
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
+    return [event for line in lines if (event := _event(line)) is not None]
+
+
+def _event(line: str) -> dict[str, Any] | None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and "images_seen" in event else None

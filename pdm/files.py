@@ -2,7 +2,8 @@
 
 Everything is written beside its destination under a temporary name, flushed to disk and renamed.
 A kill at any instant leaves the old version or the new one, and at worst a `.tmp-*` that the next
-writer of the same name removes.
+writer of the same name removes. (Of a folder that is replaced, a kill between two renames may leave
+the old version as `.old-*`; the next writer puts it back first.)
 """
 
 import hashlib
@@ -37,8 +38,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary, old = path.with_name(f".tmp-{path.name}"), path.with_name(f".old-{path.name}")
-    for leftover in (temporary, old):
-        shutil.rmtree(leftover, ignore_errors=True)
+    _remove(temporary)
+    _settle(path, old)
     temporary.mkdir()
     try:
         yield temporary
@@ -50,8 +51,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         _flush(path.parent)
     finally:
-        for leftover in (temporary, old):
-            shutil.rmtree(leftover, ignore_errors=True)
+        _remove(temporary)
+        _settle(path, old)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -71,6 +72,20 @@ def sha256_of(path: Path) -> str:
     """Hex digest of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _settle(path: Path, old: Path) -> None:
+    """Put the old version back if no new one took its place; else remove it."""
+    if old.exists() and not path.exists():
+        old.replace(path)
+    _remove(old)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _flush(path: Path) -> None:

@@ -25,21 +25,28 @@ def load(path: Path = Path("params.yaml")) -> Params:
     values = _read(path)
     try:
         # As JSON, so that a YAML list may fill a tuple although types are otherwise strict.
-        return TypeAdapter(Params).validate_json(json.dumps(values, default=str))
+        text = json.dumps(values, default=str)
+    except ValueError:
+        raise BadInput(f"{path}: a value holds itself, by an alias (*) of its own anchor") from None
+    try:
+        return TypeAdapter(Params).validate_json(text)
     except ValidationError as error:
         lines = [_explain(fault, values) for fault in _relevant(error.errors(), values)]
         raise BadInput(f"{path}: " + f"\n{path}: ".join(dict.fromkeys(lines))) from None
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """YAML allows a key twice and keeps the last one; here it is a mistake."""
+    """YAML allows a key twice and keeps the last one, and any value as a key; here both are
+    mistakes."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            line = key_node.start_mark.line + 1
+            if not isinstance(key, str):
+                raise BadInput(f"line {line}: the key {key!r} is no word; put it in quotes")
             if key in seen:
-                line = key_node.start_mark.line + 1
                 raise BadInput(f"line {line}: key '{key}' stands twice; remove one of them")
             seen.add(key)
         return super().construct_mapping(node, deep)
@@ -47,18 +54,32 @@ class _UniqueKeys(yaml.SafeLoader):
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+        text = path.read_text(encoding="utf-8")
+        values = yaml.load(text, Loader=_UniqueKeys)
     except FileNotFoundError:
         raise BadInput(
             f"{path} does not exist; run this from the project's folder, or name it with --params"
         ) from None
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read ({error.strerror})") from None
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} is not valid YAML: {error}; save it as UTF-8") from None
+    except yaml.YAMLError as error:
+        reason = _merge_conflict(text) or " ".join(str(error).split())
+        raise BadInput(f"{path} is not valid YAML: {reason}") from None
     if not isinstance(values, dict):
         raise BadInput(f"{path}: expected a mapping of sections, got {type(values).__name__}")
     return values
+
+
+def _merge_conflict(text: str) -> str | None:
+    """Where git left two versions side by side, if it did: YAML's own complaint hides that."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.startswith("<<<<<<<"):
+            return f"line {number} begins a merge conflict; choose one of the two versions"
+    return None
 
 
 def _relevant(faults: list[Any], values: dict[str, Any]) -> list[Any]:
@@ -102,7 +123,18 @@ def _explain(fault: Any, values: dict[str, Any]) -> str:
         section = f"{key}." if loc else ""
         return section + str(fault["msg"]).removeprefix("Value error, ")
     expectation = str(fault["msg"]).removeprefix("Input should be ")
-    return f"{key}: expected {expectation}, got {fault['input']!r}"
+    return f"{key}: expected {expectation}, got {fault['input']!r}{_how_to_write(fault)}"
+
+
+def _how_to_write(fault: Any) -> str:
+    """Advice for text that looks like a number: to YAML, 1e-3 is text and 1.0e-3 is none."""
+    if fault["type"] != "float_type" or not isinstance(fault["input"], str):
+        return ""
+    try:
+        float(fault["input"])
+    except ValueError:
+        return ""
+    return "; write it with a dot and without quotes, such as 1.0e-3 or 1.0e+5"
 
 
 def _known_keys(loc: tuple[Any, ...], values: dict[str, Any]) -> list[str]:

@@ -44,6 +44,8 @@ def load(folder: Path, kind: str) -> tuple[dict[str, Any], dict[str, torch.Tenso
     """
     try:
         record = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if not isinstance(record, dict):
+            raise ValueError("config.json holds no mapping")
         tensors = load_file(folder / "model.safetensors")
     except (OSError, ValueError, SafetensorError) as error:
         raise BadInput(f"{folder} is not a model folder that can be read: {error}") from error

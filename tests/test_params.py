@@ -1,0 +1,297 @@
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pdm import params
+from pdm.errors import BadInput
+
+SHIPPED = Path(__file__).parent.parent / "params.yaml"
+
+
+@pytest.fixture
+def refused(tmp_path):
+    """Writes the shipped values with a change, loads them, and gives the text of the refusal."""
+
+    def refused(change):
+        values = copy.deepcopy(yaml.safe_load(SHIPPED.read_text(encoding="utf-8")))
+        change(values)
+        path = tmp_path / "params.yaml"
+        path.write_text(yaml.safe_dump(values), encoding="utf-8")
+        with pytest.raises(BadInput) as caught:
+            params.load(path)
+        return str(caught.value).replace(f"{path}: ", "")
+
+    return refused
+
+
+@pytest.fixture
+def refused_text(tmp_path):
+    """Loads a file of this content and gives the text of the refusal."""
+
+    def refused_text(content):
+        path = tmp_path / "params.yaml"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        with pytest.raises(BadInput) as caught:
+            params.load(path)
+        assert str(path) in str(caught.value)
+        return str(caught.value)
+
+    return refused_text
+
+
+def put(*path_and_value):
+    *path, last, value = path_and_value
+
+    def change(values):
+        for part in path:
+            values = values[part]
+        values[last] = value
+
+    return change
+
+
+def test_the_shipped_file_fits():
+    loaded = params.load(SHIPPED)
+    assert loaded.curate.width_px == 2 * loaded.curate.height_px
+
+
+def test_a_whole_number_may_stand_for_a_fraction(tmp_path):
+    values = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
+    values["scrape"]["timeout_seconds"] = 10
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    assert params.load(path).scrape.timeout_seconds == 10
+
+
+# keys
+
+
+@pytest.mark.parametrize(
+    ("path", "known"),
+    [
+        (("sample", "step"), "steps"),
+        (("autoencoder", "training", "learning_rates"), "learning_rate"),
+        (("autoencoder", "model", "levels", 1, "chanels"), "channels"),
+        (("scrape", "sources", 0, "num_landscape"), "num_landscapes"),
+        (("difusion",), "diffusion"),
+    ],
+)
+def test_an_unknown_key_is_named_with_the_nearest_known_one(refused, path, known):
+    text = refused(put(*path, 7))
+    dotted = ".".join(map(str, path))
+    assert text == f"{dotted}: unknown key (value 7); did you mean '{known}'?"
+
+
+def test_a_missing_section_is_named(refused):
+    assert refused(lambda values: values.pop("latents")) == "latents: missing; add it to the file"
+
+
+def test_a_missing_key_is_named(refused):
+    text = refused(lambda values: values["sample"].pop("steps"))
+    assert text == "sample.steps: missing; add it to the file"
+
+
+def test_a_misspelt_key_gives_two_lines_each_with_the_file(tmp_path):
+    text = SHIPPED.read_text(encoding="utf-8").replace("clamp_latents:", "clamp_latent:")
+    path = tmp_path / "params.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(BadInput) as caught:
+        params.load(path)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith(f"{path}: sample.clamp_latent") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key"),
+    [
+        ("a: 1\nb: 2\na: 3\n", 3, "a"),
+        ("a:\n  b: 1\n  b: 2\n", 3, "b"),
+        ("a: [{c: 1, c: 1}]", 1, "c"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused(refused_text, text, line, key):
+    assert f"line {line}: key '{key}' stands twice" in refused_text(text)
+
+
+# types
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        (("sample", "steps"), "25", "a valid integer, got '25'"),
+        (("sample", "steps"), 2.5, "a valid integer, got 2.5"),
+        (("sample", "steps"), True, "a valid integer, got True"),
+        (("sample", "steps"), None, "a valid integer, got None"),
+        (("sample", "steps"), [25], "a valid integer, got [25]"),
+        (("sample", "full_size_picture"), 1, "a valid boolean, got 1"),
+        (("sample", "sampler"), "rk45", "'euler' or 'heun', got 'rk45'"),
+        (("scrape", "timeout_seconds"), "ten", "a valid number, got 'ten'"),
+    ],
+)
+def test_a_wrong_type_is_named_with_what_was_expected(refused, path, value, expected):
+    assert refused(put(*path, value)) == f"{'.'.join(path)}: expected {expected}"
+
+
+def test_a_section_that_is_no_mapping_is_named(refused):
+    text = refused(put("sample", 3))
+    assert text.startswith("sample: expected")
+    assert text.endswith("got 3")
+
+
+@pytest.mark.parametrize("value", ["1e-3", "1e5", "-2e-4"])
+def test_a_number_that_yaml_takes_for_text_says_how_to_write_it(refused, value):
+    text = refused(put("autoencoder", "training", "learning_rate", value))
+    assert f"expected a valid number, got '{value}'" in text
+    assert "with a dot and without quotes" in text
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_no_finite_number_is_refused(refused, value):
+    text = refused(put("autoencoder", "training", "learning_rate", value))
+    assert text == f"autoencoder.training.learning_rate: expected a finite number, got {value}"
+
+
+def test_a_date_is_no_number(refused_text):
+    text = SHIPPED.read_text(encoding="utf-8").replace("steps: 25", "steps: 2026-01-01")
+    assert "sample.steps: expected a valid integer" in refused_text(text)
+
+
+# values
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        (("sample", "steps"), 0, "sample.steps: expected a number above 0, got 0"),
+        (("sample", "seed"), -1, "sample.seed: expected 0 or more, got -1"),
+        (("shard", "val_fraction"), 1.0, "shard.val_fraction: expected between 0 and 1, got 1.0"),
+        (("shard", "jpeg_quality"), 101, "shard.jpeg_quality: expected 1 to 100, got 101"),
+        (
+            ("autoencoder", "image_width_px"),
+            130,
+            "autoencoder.image_width_px: expected a multiple of the largest downsampling (32), "
+            "got 130",
+        ),
+        (
+            ("autoencoder", "training", "total_images"),
+            12801,
+            "autoencoder.training.total_images: expected a multiple of batch_size (",
+        ),
+        (
+            ("autoencoder", "model", "levels", 1, "downsampling"),
+            33,
+            'autoencoder.model.levels.1.downsampling: expected "global" or a power of two',
+        ),
+        (("scrape", "sources"), [], "scrape.sources: expected at least one source"),
+    ],
+)
+def test_an_impossible_value_is_named_with_its_limit(refused, path, value, expected):
+    assert expected in refused(put(*path, value))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        (("diffusion", "level_loss_weights"), [1.0], "level_loss_weights: expected 5 weights"),
+        (("diffusion", "model", "widths"), [48] * 3, "dropout: expected 3 rates"),
+        (("curate", "height_px"), 2048, "autoencoder.image_width_px: expected 1 x image_height_px"),
+    ],
+)
+def test_sections_must_fit_each_other(refused, path, value, expected):
+    assert expected in refused(put(*path, value))
+
+
+def test_widths_must_fit_the_levels_of_the_other_section(refused):
+    def change(values):
+        values["diffusion"]["model"] |= {"widths": [48, 96], "dropout": [0.0, 0.0]}
+
+    assert "diffusion.model.widths: expected 4 widths" in refused(change)
+
+
+# sources
+
+
+def test_a_source_is_judged_as_the_kind_that_it_names(refused):
+    text = refused(put("scrape", "sources", [{"kind": "urls", "path": "list.doc"}]))
+    assert "scrape.sources.0.path: expected a file ending in .txt, .csv, .parquet" in text
+    assert "num_landscapes" not in text
+
+
+@pytest.mark.parametrize("kind", ["folders", 3, None])
+def test_an_unknown_kind_of_source_lists_the_known_ones(refused, kind):
+    text = refused(put("scrape", "sources", [{"kind": kind}]))
+    assert text == (f"scrape.sources.0.kind: expected one of builtin, urls, folder, got {kind!r}")
+
+
+@pytest.mark.parametrize("source", ["list.csv", None, []])
+def test_a_source_that_is_no_mapping_is_refused(refused, source):
+    assert refused(put("scrape", "sources", [source])).startswith("scrape.sources.0")
+
+
+# the file
+
+
+def test_a_missing_file_says_what_to_do(tmp_path):
+    with pytest.raises(BadInput, match="does not exist; run this from the project's folder"):
+        params.load(tmp_path / "params.yaml")
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(BadInput, match="cannot be read"):
+        params.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "sample:\n\tsteps: 25\n",
+        "sample: {steps: 25\n",
+        "sample: 'unclosed\n",
+        b"sample: \xff\xfe\n",
+        "sample: \x00\n",
+        "<<<<<<< HEAD\nsample: 1\n=======\nsample: 2\n>>>>>>> branch\n",
+        "sample:\n<<<<<<< HEAD\n  steps: 1\n=======\n  steps: 2\n>>>>>>> branch\n",
+        "sample: !!python/object/apply:os.system ['true']\n",
+        "sample: *missing\n",
+    ],
+)
+def test_what_is_not_yaml_is_refused_in_one_line(refused_text, content):
+    text = refused_text(content)
+    assert "is not valid YAML" in text
+    assert "\n" not in text
+
+
+def test_merge_conflict_markers_are_called_by_their_name(refused_text):
+    text = refused_text("sample:\n<<<<<<< HEAD\n  steps: 1\n=======\n  steps: 2\n>>>>>>> branch\n")
+    assert "line 2" in text
+    assert "merge conflict" in text
+
+
+@pytest.mark.parametrize(("content", "kind"), [("", "NoneType"), ("- a\n", "list"), ("7", "int")])
+def test_what_is_no_mapping_is_refused(refused_text, content, kind):
+    assert f"expected a mapping of sections, got {kind}" in refused_text(content)
+
+
+@pytest.mark.parametrize("content", ["? [a, b]\n: 1\n", "? {a: 1}\n: 1\n", "sample: {[1]: 2}\n"])
+def test_a_key_that_is_no_word_is_refused(refused_text, content):
+    assert "is no word" in refused_text(content)
+
+
+def test_a_value_that_holds_itself_is_refused(refused_text):
+    assert "holds itself" in refused_text("sample: &a {steps: *a}\n")
+
+
+def test_a_byte_order_mark_does_no_harm(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_bytes(b"\xef\xbb\xbf" + SHIPPED.read_bytes())
+    assert params.load(path) == params.load(SHIPPED)
+
+
+def test_windows_line_ends_do_no_harm(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_bytes(SHIPPED.read_bytes().replace(b"\n", b"\r\n"))
+    assert params.load(path) == params.load(SHIPPED)
