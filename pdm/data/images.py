@@ -89,7 +89,7 @@ class ImageShards:
                 image = file.convert("RGB")
                 if image.size != (width, height):
                     image = image.resize((width, height), Image.Resampling.LANCZOS)
-                return np.asarray(image)
+                return np.array(image)  # a copy: torch wants to own it
         except (OSError, ValueError, SyntaxError) as error:
             raise _damaged(path, f"its member {member.name} does not decode ({error})") from error
 

@@ -1,6 +1,5 @@
 """The stage `latents`: encodes the shards once, at the size that the autoencoder was trained on."""
 
-import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from pdm import weights
 from pdm.config.latents import LatentsConfig
 from pdm.data import manifest
 from pdm.data.images import ImageShards, to_images
@@ -38,7 +38,7 @@ def encode_shards(config: LatentsConfig, *, shards: Path, autoencoder: Path, lat
         BadInput, QualityGate: Shards or model are missing or damaged.
         QualityGate: A level's latents are not finite, or far from standardised. Nothing is kept.
     """
-    record = json.loads((autoencoder / "config.json").read_text(encoding="utf-8"))
+    record, _ = weights.load(autoencoder, PyramidAutoencoder.__name__)
     size = (record["image_height_px"], record["image_width_px"])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = PyramidAutoencoder.from_pretrained(autoencoder).to(device)

@@ -1,6 +1,5 @@
 """The stage `sample`: draws pictures from the trained models, each from a seed of its own."""
 
-import json
 import logging
 import math
 import time
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from pdm import weights
 from pdm.config.sample import SampleConfig
 from pdm.data.images import ImageShards, Pixels, to_images, to_pixels
 from pdm.data.sheets import contact_sheet, in_rows
@@ -45,7 +45,8 @@ def sample_pictures(
     Raises:
         BadInput: A model is missing, or they do not belong together.
     """
-    facts = _facts(diffusion)
+    facts, _ = weights.load(diffusion, PyramidUNet.__name__)
+    decoder = PyramidAutoencoder.from_pretrained(autoencoder)
     digest = sha256_of(autoencoder / "model.safetensors")
     if facts["autoencoder_sha256"] != digest:
         raise BadInput(
@@ -53,7 +54,7 @@ def sample_pictures(
             "run the stages 'latents' and 'diffusion' again"
         )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    decoder = PyramidAutoencoder.from_pretrained(autoencoder).to(device)
+    decoder.to(device)
     network = PyramidUNet.from_pretrained(diffusion).to(device)
     shapes = [(c, h, w) for c, h, w in facts["level_shapes"]]
     size = (facts["image_height_px"], facts["image_width_px"])
@@ -131,11 +132,3 @@ def _full_size(
         "samples: encoded and decoded %dx%d in %.1f s, PSNR %.1f dB", width, height, seconds, psnr
     )
     return {"key": held_out.keys[0], "psnr": psnr, "width_px": width, "height_px": height}
-
-
-def _facts(diffusion: Path) -> dict[str, Any]:
-    try:
-        facts: dict[str, Any] = json.loads((diffusion / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{diffusion} is not a model folder that can be read: {error}") from error
-    return facts

@@ -1,0 +1,94 @@
+"""What the two training stages leave behind; the work runs here without Ray."""
+
+import json
+
+import pytest
+import torch
+from tiny_chain import AUTOENCODER, DIFFUSION, train_autoencoder, write_shards
+
+from pdm import events
+from pdm.data import manifest
+from pdm.data.images import ImageShards, to_images
+from pdm.data.latents import LatentShards
+from pdm.data.order import share
+from pdm.files import sha256_of
+from pdm.models.autoencoder import PyramidAutoencoder
+from pdm.models.unet import PyramidUNet
+from pdm.training import autoencoder, diffusion
+from pdm.training.curves import write_curves
+
+
+def test_the_autoencoder_knows_its_size_data_and_scores(chain):
+    record = json.loads((chain.autoencoder / "config.json").read_text())
+    assert (record["image_height_px"], record["image_width_px"]) == (16, 32)
+    assert record["shards_sha256"] == manifest.digest(chain.shards)
+    assert record["images_seen"] == 32
+    assert len(record["val_psnr_by_levels"]) == 3
+
+
+def test_its_latents_are_standardised_over_the_training_pictures(chain):
+    model = PyramidAutoencoder.from_pretrained(chain.autoencoder)
+    images = to_images(ImageShards(chain.shards, "train").reduced(16, 32))
+    with torch.no_grad():
+        for level in model.encode(images):
+            axes = (0, 2, 3)
+            assert level.mean(axes).abs().max() < 1e-3
+            assert (level.std(axes, correction=0) - 1).abs().max() < 1e-3
+
+
+def test_events_hold_losses_scores_and_pictures(chain):
+    found = events.read(chain.autoencoder_run / "events.jsonl")
+    metrics = {name for event in found if event["kind"] == "metrics" for name in event["values"]}
+    assert {"loss", "l1", "kl_level_2", "grad_norm", "val_psnr_levels_3"} <= metrics
+    pictures = [event["path"] for event in found if event["kind"] == "picture"]
+    assert pictures == [f"pictures/reconstructions-{seen:09}.png" for seen in (16, 32)]
+    assert all((chain.autoencoder_run / path).stat().st_size for path in pictures)
+
+
+def test_the_diffusion_model_names_the_latents_and_the_autoencoder(chain):
+    record = json.loads((chain.diffusion / "config.json").read_text())
+    assert record["autoencoder_sha256"] == sha256_of(chain.autoencoder / "model.safetensors")
+    assert record["latents_sha256"] == manifest.digest(chain.latents)
+    assert record["level_shapes"] == [[6, 1, 1], [4, 2, 4], [3, 4, 8]]
+    PyramidUNet.from_pretrained(chain.diffusion)
+    found = events.read(chain.diffusion_run / "events.jsonl")
+    metrics = {name for event in found for name in event.get("values", {})}
+    assert {"loss", "loss_level_0", "val_loss", "val_loss_level_2"} <= metrics
+
+
+def test_the_curves_are_a_table_without_timings(chain, tmp_path):
+    write_curves(chain.diffusion_run / "events.jsonl", tmp_path / "curves.csv")
+    lines = (tmp_path / "curves.csv").read_text().splitlines()
+    assert lines[0].startswith("images_seen,loss,grad_norm,loss_level_0")
+    assert "per_second" not in lines[0]
+    assert [line.split(",")[0] for line in lines[1:]] == ["8", "16", "24", "32"]
+
+
+def test_equal_settings_and_data_give_equal_weights(chain, tmp_path):
+    _, model = train_autoencoder(tmp_path, chain.shards)
+    name = "model.safetensors"
+    assert (model / name).read_bytes() == (chain.autoencoder / name).read_bytes()
+
+
+def test_a_run_is_named_after_its_settings_and_its_data(chain, tmp_path):
+    other = write_shards(tmp_path / "shards", first_seed=100)
+    names = {
+        autoencoder.run_folder(AUTOENCODER, shards=shards, runs=tmp_path).name
+        for shards in (chain.shards, chain.shards, other)
+    }
+    assert len(names) == 2
+
+
+@pytest.mark.parametrize("world_size", [2, 4])
+def test_noise_times_and_mirroring_do_not_depend_on_the_number_of_workers(chain, world_size):
+    batch = range(8, 16)
+    model = PyramidAutoencoder.from_pretrained(chain.autoencoder)
+    pictures = autoencoder.Pictures(ImageShards(chain.shards, "train"), AUTOENCODER, model)
+    noisy = diffusion.NoisyLatents(LatentShards(chain.latents, "train"), DIFFUSION)
+    shares = [share(batch, rank, world_size) for rank in range(world_size)]
+    whole, parts = pictures.load(batch), [pictures.load(positions) for positions in shares]
+    assert torch.equal(whole[0], torch.cat([part[0] for part in parts]))
+    whole, parts = noisy.load(batch), [noisy.load(positions) for positions in shares]
+    assert torch.equal(whole[2], torch.cat([part[2] for part in parts]))
+    for level in range(3):
+        assert torch.equal(whole[1][level], torch.cat([part[1][level] for part in parts]))

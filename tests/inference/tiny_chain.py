@@ -1,0 +1,126 @@
+"""A tiny chain of trained models: shards, autoencoder, latents, diffusion model, without Ray."""
+
+import io
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from pdm.config.autoencoder import AutoencoderConfig, AutoencoderModelConfig, LevelConfig
+from pdm.config.common import TrainingConfig
+from pdm.config.diffusion import DiffusionConfig, UNetConfig
+from pdm.config.latents import LatentsConfig
+from pdm.config.sample import SampleConfig
+from pdm.data import manifest, tars
+from pdm.inference.latents import encode_shards
+from pdm.training import autoencoder, diffusion
+from pdm.training.workers import Workers
+
+TRAINING = TrainingConfig(
+    num_workers=1,
+    batch_size=4,
+    accumulation=1,
+    total_images=32,
+    learning_rate=0.002,
+    warmup_images=8,
+    weight_decay=0.0,
+    max_grad_norm=1.0,
+    ema_half_life_images=8,
+    precision="float32",
+    log_every_images=8,
+    save_every_images=16,
+    keep_checkpoints=1,
+    seed=0,
+)
+AUTOENCODER = AutoencoderConfig(
+    image_height_px=16,
+    image_width_px=32,
+    model=AutoencoderModelConfig(
+        levels=(
+            LevelConfig(downsampling="global", channels=6),
+            LevelConfig(downsampling=8, channels=4),
+            LevelConfig(downsampling=4, channels=3),
+        ),
+        encoder_widths=(4, 8, 8, 8),
+        decoder_widths=(4, 8, 8, 8),
+        encoder_blocks=1,
+        decoder_blocks=1,
+        attention_from=8,
+        encoder_dropout=(0.0, 0.0, 0.1, 0.1),
+        decoder_dropout=(0.0, 0.0, 0.0, 0.1),
+        encoder_spectral_norm=True,
+        decoder_spectral_norm=False,
+    ),
+    gradient_loss_weight=1.0,
+    partial_loss_weight=0.25,
+    kl_weight=1e-6,
+    horizontal_flip=0.5,
+    training=TRAINING,
+)
+DIFFUSION = DiffusionConfig(
+    model=UNetConfig(
+        widths=(8, 8), blocks=1, attention_from=8, dropout=(0.0, 0.1), spectral_norm=True
+    ),
+    timesteps="logit_normal",
+    level_loss_weights=(1.0, 1.0, 1.0),
+    training=TRAINING,
+)
+LATENTS = LatentsConfig(batch_size=3, flipped_copies=True)
+SAMPLE = SampleConfig(
+    num_images=5,
+    seed=7,
+    sampler="heun",
+    steps=3,
+    batch_size=2,
+    clamp_latents=4.0,
+    full_size_picture=True,
+)
+
+
+def sample_of(seed: int) -> tuple[str, dict[str, bytes]]:
+    noise = np.random.default_rng(seed).integers(0, 256, (4, 8, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).resize((128, 64), Image.Resampling.BICUBIC).save(file, "PNG")
+    key = f"{seed:020x}"
+    return key, {"png": file.getvalue(), "json": json.dumps({"key": key}).encode()}
+
+
+def write_shards(folder: Path, first_seed: int = 0) -> Path:
+    folder.mkdir()
+    splits: dict[str, list[manifest.Shard]] = {"train": [], "val": []}
+    for split, number, seeds in (("train", 0, (0, 1, 2)), ("train", 1, (3, 4)), ("val", 0, (5, 6))):
+        path = folder / f"{split}-{number:06}.tar"
+        tars.write_tar(path, (sample_of(first_seed + seed) for seed in seeds))
+        splits[split].append(manifest.Shard.of(path, len(seeds)))
+    manifest.Manifest(splits, {"width_px": 128, "height_px": 64}).save(folder)
+    return folder
+
+
+@dataclass(frozen=True)
+class Chain:
+    shards: Path
+    autoencoder: Path
+    latents: Path
+    diffusion: Path
+    autoencoder_run: Path
+    diffusion_run: Path
+
+
+def train_autoencoder(folder: Path, shards: Path, seed: int = 0) -> tuple[Path, Path]:
+    config = replace(AUTOENCODER, training=replace(TRAINING, seed=seed))
+    settings = autoencoder.Settings(config, shards, folder / "run", folder / "model")
+    autoencoder._work(settings, Workers(torch.device("cpu")))
+    return settings.run, settings.model
+
+
+def train_chain(folder: Path) -> Chain:
+    shards = write_shards(folder / "shards")
+    autoencoder_run, autoencoder_model = train_autoencoder(folder / "autoencoder", shards)
+    latents = folder / "latents"
+    encode_shards(LATENTS, shards=shards, autoencoder=autoencoder_model, latents=latents)
+    settings = diffusion.Settings(DIFFUSION, latents, folder / "run", folder / "diffusion")
+    diffusion._work(settings, Workers(torch.device("cpu")))
+    return Chain(shards, autoencoder_model, latents, settings.model, autoencoder_run, settings.run)
