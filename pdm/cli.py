@@ -6,6 +6,7 @@ functions, so that `pyramid --help` is quick.
 
 import argparse
 import ctypes
+import errno
 import logging
 import os
 import signal
@@ -14,7 +15,9 @@ import traceback
 from pathlib import Path
 
 from pdm import __version__, params
-from pdm.errors import INTERRUPTED, BadInput, PyramidError
+from pdm.errors import INTERRUPTED, BadInput, PyramidError, Unavailable
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def scrape(args: argparse.Namespace) -> None:
@@ -201,10 +204,21 @@ STAGES = {
 }
 
 
+class _Help(argparse.HelpFormatter):
+    """Counts the indent of the commands' names, which argparse forgets: the longest name would push
+    its text to a line of its own."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        self._indent()
+        super().add_argument(action)
+        self._dedent()
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     top = argparse.ArgumentParser(
         prog="pyramid",
+        formatter_class=_Help,
         description="From image URLs to a trained, measured and versioned 2K image generator. "
         "Edit params.yaml, then `pyramid run`.",
     )
@@ -252,12 +266,19 @@ def main(argv: list[str] | None = None) -> int:
     except PyramidError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    except FileNotFoundError as error:
-        print(f"error: {error.filename or error}: no such file or folder", file=sys.stderr)
+    except (FileNotFoundError, PermissionError) as error:
+        reason = (error.strerror or str(error)).lower()
+        print(f"error: {error.filename or 'a file'}: {reason}", file=sys.stderr)
         return BadInput.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            traceback.print_exc()
+            return 1
+        print(f"error: {error.strerror}; free some space and run this again", file=sys.stderr)
+        return Unavailable.exit_code
     except Exception:  # noqa: BLE001 - a fault of ours: show all of it
         traceback.print_exc()
         return 1

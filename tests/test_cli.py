@@ -1,0 +1,147 @@
+import errno
+import subprocess
+import sys
+
+import pytest
+
+from pdm import cli, errors
+
+
+@pytest.fixture
+def ending(monkeypatch):
+    """Exit code of a stage that ends by raising this."""
+
+    def ending(error):
+        def stage(args):
+            if error is not None:
+                raise error
+
+        monkeypatch.setitem(cli.STAGES, "sample", (stage, {}))
+        return cli.main(["sample"])
+
+    return ending
+
+
+# help
+
+
+def test_help_lists_every_stage_with_what_it_does(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["--help"])
+    assert caught.value.code == 0
+    lines = {
+        line.split()[0]: line.split(maxsplit=1)[1]
+        for line in capsys.readouterr().out.splitlines()
+        if line.startswith("    ") and len(line.split()) > 1
+    }
+    for name, (function, _) in cli.STAGES.items():
+        assert lines[name] == function.__doc__
+    assert {"run", "serve", "params", "sync"} <= set(lines)
+
+
+@pytest.mark.parametrize("name", cli.STAGES)
+def test_each_stage_shows_its_paths_with_their_defaults(capsys, name):
+    with pytest.raises(SystemExit) as caught:
+        cli.main([name, "--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    function, paths = cli.STAGES[name]
+    assert function.__doc__.split()[0] in text
+    for flag, default in paths.items():
+        assert f"--{flag} PATH" in text
+        assert default in text
+
+
+def test_help_loads_nothing_heavy():
+    program = (
+        "import sys, pdm.cli; pdm.cli.parser().format_help();"
+        "print([name for name in ('torch', 'ray', 'mlflow', 'numpy') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("arguments", [[], ["paint"], ["sample", "--colour", "red"], ["params"]])
+def test_a_command_that_does_not_exist_ends_with_two(arguments):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == 2
+
+
+# exit codes and messages
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (None, 0),
+        (errors.BadInput("x"), 2),
+        (errors.QualityGate("x"), 3),
+        (errors.Unavailable("x"), 4),
+        (errors.Preempted("x"), 75),
+        (KeyboardInterrupt(), 130),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "x"), 2),
+        (PermissionError(errno.EACCES, "Permission denied", "x"), 2),
+        (OSError(errno.ENOSPC, "No space left on device"), 4),
+        (OSError(errno.EIO, "Input/output error"), 1),
+        (ZeroDivisionError("x"), 1),
+    ],
+)
+def test_the_exit_code_tells_what_happened(ending, error, code):
+    assert ending(error) == code
+
+
+def test_a_fault_of_the_user_is_one_line(ending, capsys):
+    ending(errors.BadInput("samples/a.png is no picture; sample again"))
+    assert capsys.readouterr().err == "error: samples/a.png is no picture; sample again\n"
+
+
+def test_a_missing_file_is_named_in_one_line(ending, capsys):
+    ending(FileNotFoundError(errno.ENOENT, "No such file or directory", "data/shards"))
+    assert capsys.readouterr().err == "error: data/shards: no such file or directory\n"
+
+
+def test_a_fault_of_ours_shows_its_traceback(ending, capsys):
+    ending(ZeroDivisionError("x"))
+    assert "Traceback" in capsys.readouterr().err
+
+
+# on real folders
+
+
+def test_checking_the_shipped_params_says_that_they_fit(capsys):
+    assert cli.main(["params", "check"]) == 0
+    assert capsys.readouterr().out == "params.yaml: all values fit\n"
+
+
+@pytest.mark.parametrize("command", [["params", "check"], ["curate"], ["evaluate"]])
+def test_bad_params_stop_every_command_before_any_work(tmp_path, capsys, command):
+    path = tmp_path / "params.yaml"
+    path.write_text("sample: {steps: 1e-3}\n")
+    assert cli.main([*command, "--params", str(path)]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("error: ")
+    assert all(str(path) in line for line in lines)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["params.yaml"]
+
+
+def test_a_stage_whose_input_is_missing_names_it(tmp_path, capsys):
+    arguments = [
+        word
+        for flag in ("autoencoder", "shards", "latents")
+        for word in (f"--{flag}", str(tmp_path / flag))
+    ]
+    assert cli.main(["latents", *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert str(tmp_path) in line
+
+
+def test_it_runs_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "pdm", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("pyramid-diffusion ")
