@@ -35,7 +35,7 @@ class Outcome:
     stage: str
     state: str  # "run", "restored" from DVC's cache, or "fresh"
     seconds: float
-    said: str  # the stage's last line about itself, without its name; may be empty
+    said: str  # what the stage said of itself last, without its name; may be empty
 
 
 def reproduce(
@@ -64,9 +64,8 @@ def reproduce(
     if process.returncode:
         raise StageFailed(_complaint(stage, lines), _exit_code(lines))
     ran = any(line.startswith("Running stage '") for line in lines)
-    own = [line for line in lines if line.startswith(f"{stage}: ")]
-    said = own[-1].removeprefix(f"{stage}: ") if own else ""
-    return Outcome(stage, "run" if ran else "restored", time.monotonic() - began, said)
+    state = "run" if ran else "restored"
+    return Outcome(stage, state, time.monotonic() - began, _last_word(stage, lines))
 
 
 def environment_of_stages() -> dict[str, str]:
@@ -141,6 +140,13 @@ def _stop(process: subprocess.Popen[str]) -> None:
 def _kill_group(process: subprocess.Popen[str]) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):  # all of it is gone
         os.killpg(process.pid, signal.SIGKILL)
+
+
+def _last_word(stage: str, lines: list[str]) -> str:
+    """What the stage said of itself last; else the last that it said."""
+    lines = [line for line in lines if not _DVC_SAYS.match(line)]
+    own = [line for line in lines if line.startswith(f"{stage}: ")]
+    return (own or lines or [""])[-1].removeprefix(f"{stage}: ")
 
 
 def _exit_code(lines: list[str]) -> int:
