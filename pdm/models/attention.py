@@ -16,7 +16,7 @@ import math
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pdm.models.layers import convolution, group_norm, res_skip, zeroed
+from pdm.models.layers import EDGES_ZERO, convolution, group_norm, res_skip, zeroed
 
 HEAD_WIDTH = 64  # channels per head, at most
 
@@ -49,7 +49,9 @@ class SpatialChannelAttention(nn.Module):
         super().__init__()
         self.num_heads = _num_heads(width)
         self.norm = group_norm(width)
-        self.query_key_value = convolution(width, 3 * width, 1, spectral_norm=spectral_norm)
+        self.query_key_value = convolution(
+            width, 3 * width, 1, EDGES_ZERO, spectral_norm=spectral_norm
+        )
         self.projection = zeroed(nn.Conv2d(width, width, 1))
 
     def forward(self, features: Tensor) -> Tensor:

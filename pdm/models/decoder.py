@@ -14,7 +14,15 @@ from torch.nn import functional as F
 
 from pdm.config.autoencoder import AutoencoderModelConfig
 from pdm.models.attention import SpatialChannelAttention
-from pdm.models.layers import ResidualBlock, ToPixels, doubled, res_skip, to_width
+from pdm.models.layers import (
+    EDGES_REPEATED,
+    ResidualBlock,
+    ToPixels,
+    convolution,
+    doubled,
+    res_skip,
+    to_width,
+)
 from pdm.models.pyramid import Pyramid
 
 
@@ -43,7 +51,7 @@ class Branch(nn.Module):
 
     def __init__(self, channels: int, width: int, *, spectral_norm: bool) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, width, 3, padding=1)
+        self.conv = convolution(channels, width, 3, EDGES_REPEATED, spectral_norm=False)
         self.block = ResidualBlock(width, width, dropout=0.0, spectral_norm=spectral_norm)
 
     def forward(self, latent: Tensor) -> Tensor:

@@ -10,7 +10,14 @@ from torch.nn import functional as F
 
 from pdm.config.autoencoder import AutoencoderModelConfig
 from pdm.models.attention import SpatialChannelAttention
-from pdm.models.layers import ResidualBlock, ToPixels, pooled, res_skip
+from pdm.models.layers import (
+    EDGES_REPEATED,
+    ResidualBlock,
+    ToPixels,
+    convolution,
+    pooled,
+    res_skip,
+)
 
 INITIAL_LOG_VARIANCE = -6.0  # the levels start nearly free of noise, and learn what they can bear
 
@@ -68,7 +75,7 @@ class Encoder(nn.Module):
     def __init__(self, config: AutoencoderModelConfig) -> None:
         super().__init__()
         widths = config.encoder_widths
-        self.stem = nn.Conv2d(3, widths[0], 3, padding=1)
+        self.stem = convolution(3, widths[0], 3, EDGES_REPEATED, spectral_norm=False)
         self.stages = nn.ModuleList(EncoderStage(config, index) for index in range(len(widths)))
         self.global_head = GlobalHead(widths[-1], config.levels[0].channels)
         self.heads = nn.ModuleDict(

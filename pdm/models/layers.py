@@ -4,9 +4,15 @@ Residual sums are divided by the square root of two, so that a sum of two stream
 keeps it (as in NCSN++, Song et al., arXiv:2011.13456). Spectral norm fixes a weight's largest
 singular value at 1, which would undo a small or zero initialisation: what must start small is
 scaled by a learned gain after the convolution instead.
+
+The autoencoder's convolutions repeat the edge pixels around a map (`EDGES_REPEATED`), since it is
+trained on small pictures and used on large ones: with zeros, the coarsest maps of a small picture
+would be all edge, and the middle of a large one would look like nothing seen in training. The UNet
+pads with zeros (`EDGES_ZERO`), which tell it where in the picture it is.
 """
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +20,10 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
 HALF_ROOT = math.sqrt(0.5)
+
+Edges = Literal["replicate", "zeros"]
+EDGES_REPEATED: Edges = "replicate"
+EDGES_ZERO: Edges = "zeros"
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
@@ -23,9 +33,11 @@ def group_norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(groups, channels, eps=1e-6)
 
 
-def convolution(in_width: int, out_width: int, side: int, *, spectral_norm: bool) -> nn.Module:
+def convolution(
+    in_width: int, out_width: int, side: int, edges: Edges, *, spectral_norm: bool
+) -> nn.Module:
     """Square convolution that keeps the size; its weight has spectral norm 1 if asked."""
-    layer = nn.Conv2d(in_width, out_width, side, padding=side // 2)
+    layer = nn.Conv2d(in_width, out_width, side, padding=side // 2, padding_mode=edges)
     return parametrizations.spectral_norm(layer) if spectral_norm else layer
 
 
@@ -65,10 +77,14 @@ class ResidualBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.norm_in = group_norm(in_width)
-        self.conv_in = convolution(in_width, out_width, 3, spectral_norm=spectral_norm)
+        self.conv_in = convolution(
+            in_width, out_width, 3, EDGES_REPEATED, spectral_norm=spectral_norm
+        )
         self.norm_out = group_norm(out_width)
         self.dropout = nn.Dropout(dropout)
-        self.conv_out = convolution(out_width, out_width, 3, spectral_norm=spectral_norm)
+        self.conv_out = convolution(
+            out_width, out_width, 3, EDGES_REPEATED, spectral_norm=spectral_norm
+        )
         self.gain = nn.Parameter(torch.ones(out_width, 1, 1))
         self.shortcut = to_width(in_width, out_width)
 
@@ -93,11 +109,13 @@ class ModulatedBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.norm_in = group_norm(in_width)
-        self.conv_in = convolution(in_width, out_width, 3, spectral_norm=spectral_norm)
+        self.conv_in = convolution(in_width, out_width, 3, EDGES_ZERO, spectral_norm=spectral_norm)
         self.norm_out = group_norm(out_width)
         self.modulation = nn.Linear(embedding_width, 2 * out_width)
         self.dropout = nn.Dropout(dropout)
-        self.conv_out = convolution(out_width, out_width, 3, spectral_norm=spectral_norm)
+        self.conv_out = convolution(
+            out_width, out_width, 3, EDGES_ZERO, spectral_norm=spectral_norm
+        )
         self.gain = nn.Parameter(torch.ones(out_width, 1, 1))
         self.shortcut = to_width(in_width, out_width)
 
@@ -116,7 +134,7 @@ class ToPixels(nn.Module):
     def __init__(self, width: int, channels: int) -> None:
         super().__init__()
         self.norm = group_norm(width)
-        self.conv = nn.Conv2d(width, channels, 3, padding=1)
+        self.conv = nn.Conv2d(width, channels, 3, padding=1, padding_mode=EDGES_REPEATED)
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, width, H, W) to (B, channels, H, W)."""

@@ -17,6 +17,7 @@ from pdm.config.diffusion import UNetConfig
 from pdm.models.attention import SpatialChannelAttention
 from pdm.models.embedding import Embedding, GlobalTrunk
 from pdm.models.layers import (
+    EDGES_ZERO,
     ModulatedBlock,
     ToPixels,
     convolution,
@@ -63,7 +64,7 @@ class DownStage(nn.Module):
         self.entry = (
             None
             if channels is None
-            else convolution(channels, width, 3, spectral_norm=config.spectral_norm)
+            else convolution(channels, width, 3, EDGES_ZERO, spectral_norm=config.spectral_norm)
         )
         self.layers = nn.ModuleList(
             Layer(in_width if number == 0 else width, index, attends, config)

@@ -180,3 +180,15 @@ def test_the_finest_head_is_equivariant_to_shifts_away_from_the_edges():
 def test_dropout_is_off_in_evaluation():
     autoencoder, batch = model(), images()
     assert torch.equal(autoencoder.encode(batch)[0], autoencoder.encode(batch)[0])
+
+
+@torch.no_grad()
+def test_a_picture_of_one_colour_decodes_the_same_at_any_size():
+    """Convolutions that repeat the edges see one colour everywhere, however large the picture."""
+    autoencoder = model(attention_from=64)
+    means = [
+        autoencoder.posterior(torch.full((1, 3, *size), 0.3))[0] for size in [(32, 64), (256, 512)]
+    ]
+    for small, large in zip(*means, strict=True):
+        torch.testing.assert_close(small.mean((2, 3)), large.mean((2, 3)), atol=1e-4, rtol=1e-3)
+        torch.testing.assert_close(large, large.mean((2, 3), keepdim=True).expand_as(large))

@@ -1,7 +1,14 @@
 import pytest
 import torch
 
-from pdm.models.layers import ResidualBlock, convolution, group_norm, pooled, res_skip
+from pdm.models.layers import (
+    EDGES_ZERO,
+    ResidualBlock,
+    convolution,
+    group_norm,
+    pooled,
+    res_skip,
+)
 
 
 @pytest.mark.parametrize("width", [1, 3, 16, 24, 48, 96, 128, 160, 192, 512])
@@ -14,7 +21,7 @@ def test_group_norm_fits_every_width(width):
 @pytest.mark.parametrize(("in_width", "out_width", "side"), [(16, 24, 3), (32, 96, 1), (64, 8, 3)])
 def test_spectral_norm_holds_the_largest_singular_value_at_one(in_width, out_width, side):
     torch.manual_seed(0)
-    layer = convolution(in_width, out_width, side, spectral_norm=True)
+    layer = convolution(in_width, out_width, side, EDGES_ZERO, spectral_norm=True)
     with torch.no_grad():
         layer.parametrizations.weight.original.mul_(7)
     for _ in range(100):
@@ -24,7 +31,7 @@ def test_spectral_norm_holds_the_largest_singular_value_at_one(in_width, out_wid
 
 
 def test_evaluation_leaves_the_power_iteration_alone():
-    layer = convolution(8, 8, 3, spectral_norm=True).eval()
+    layer = convolution(8, 8, 3, EDGES_ZERO, spectral_norm=True).eval()
     before = {name: tensor.clone() for name, tensor in layer.state_dict().items()}
     layer(torch.randn(2, 8, 4, 4))
     for name, tensor in layer.state_dict().items():
@@ -32,7 +39,7 @@ def test_evaluation_leaves_the_power_iteration_alone():
 
 
 def test_spectral_norm_can_be_left_out():
-    layer = convolution(8, 8, 3, spectral_norm=False)
+    layer = convolution(8, 8, 3, EDGES_ZERO, spectral_norm=False)
     assert sorted(layer.state_dict()) == ["bias", "weight"]
 
 
