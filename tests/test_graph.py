@@ -1,7 +1,10 @@
 """A stage's name is its command, its section of params and its stage in dvc.yaml."""
 
+import re
+from inspect import getsource
 from pathlib import Path
 
+import grimp
 import pytest
 import yaml
 
@@ -62,3 +65,35 @@ def test_code_that_a_stage_depends_on_exists(name):
 def test_a_stage_tells_a_newcomer_what_it_does(name):
     assert GRAPH[name]["desc"].endswith(".")
     assert cli.STAGES[name][0].__doc__
+
+
+# Moves values and files about but computes nothing: a change here need not retrain a model.
+SUPPORT = (
+    "pdm.config",
+    "pdm.errors",
+    "pdm.files",
+    "pdm.progress",
+    "pdm.events",
+    "pdm.cluster",
+    "pdm.weights",
+)
+
+
+@pytest.fixture(scope="module")
+def imports():
+    return grimp.build_graph("pdm", cache_dir=None)
+
+
+@pytest.mark.parametrize("name", GRAPH)
+def test_all_code_that_makes_a_stages_outputs_is_among_its_dependencies(name, imports):
+    [module] = re.findall(r"from (pdm\.(?!tracking)[\w.]+) import", getsource(cli.STAGES[name][0]))
+    used = {module} | imports.find_upstream_modules(module)
+    code = [path.removesuffix(".py").replace("/", ".") for path in declared(GRAPH[name], "deps")]
+    covered = (*code, *SUPPORT)
+    missing = {
+        found
+        for found in used
+        if not any(found == path or found.startswith(f"{path}.") for path in covered)
+        and not (ROOT / found.replace(".", "/")).is_dir()  # a package's own docstring
+    }
+    assert missing == set()
