@@ -63,7 +63,8 @@ def launch(
     run.mkdir(parents=True, exist_ok=True)
     (run / STOP).unlink(missing_ok=True)
     (run / LOG).write_text("", encoding="utf-8")
-    with _stop_on_sigterm(run / STOP), ray_session(worker_output=False):
+    # In this order: Ray sets a handler of its own when it starts, which would end us at once.
+    with ray_session(worker_output=False), _stop_on_sigterm(run / STOP):
         trainer = TorchTrainer(
             _work,  # type: ignore[arg-type]  # it does return a value: worker 0's is given back
             train_loop_config={"work": work, "settings": settings, "run": str(run)},

@@ -1,0 +1,108 @@
+"""Training in a process of its own, under Ray, ended from outside."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from tiny_chain import AUTOENCODER, TRAINING, write_shards
+
+from pdm.training import autoencoder
+from pdm.training.workers import Workers
+
+CONFIG = replace(
+    AUTOENCODER,
+    training=replace(
+        TRAINING, total_images=640, save_every_images=80, log_every_images=80, keep_checkpoints=2
+    ),
+)
+SCRIPT = """
+import logging, sys
+from pathlib import Path
+from test_interrupted_training import CONFIG
+from pdm.errors import INTERRUPTED, PyramidError
+from pdm.training.autoencoder import train_autoencoder
+
+logging.basicConfig(level=logging.INFO)
+folder = Path(sys.argv[1])
+try:
+    train_autoencoder(
+        CONFIG,
+        shards=folder / "shards",
+        run=folder / "run",
+        model=folder / "model",
+        curves=folder / "curves.csv",
+    )
+except PyramidError as error:
+    print(error, file=sys.stderr)
+    sys.exit(error.exit_code)
+except KeyboardInterrupt:
+    sys.exit(INTERRUPTED)
+"""
+
+
+def start(folder: Path) -> subprocess.Popen:
+    if not (folder / "shards").exists():
+        write_shards(folder / "shards")
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(folder)],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+        stderr=(folder / "stderr").open("w"),
+    )
+
+
+def wait_for(condition, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def has_checkpoint(folder: Path) -> bool:
+    return any((folder / "run" / "checkpoints").glob("0*"))
+
+
+def test_sigterm_keeps_a_checkpoint_and_the_next_run_ends_like_an_unbroken_one(tmp_path):
+    process = start(tmp_path)
+    wait_for(lambda: has_checkpoint(tmp_path))
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 75
+    said = (tmp_path / "stderr").read_text()
+    assert "stopped as asked, after" in said
+    assert "checkpoints/000" in said
+    assert not (tmp_path / "model").exists()
+    assert has_checkpoint(tmp_path)
+
+    assert start(tmp_path).wait(200) == 0, (tmp_path / "stderr").read_text()
+    assert not has_checkpoint(tmp_path)
+    rows = (tmp_path / "curves.csv").read_text().splitlines()
+    assert [int(row.split(",")[0]) for row in rows[1:]] == list(range(80, 641, 80))
+
+    settings = autoencoder.Settings(
+        CONFIG, tmp_path / "shards", tmp_path / "unbroken", tmp_path / "unbroken-model"
+    )
+    autoencoder._work(settings, Workers(torch.device("cpu")))
+    found, expected = (
+        (tmp_path / name / "model.safetensors").read_bytes() for name in ("model", "unbroken-model")
+    )
+    assert found == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
+def test_nothing_trains_on_once_the_launching_process_is_gone(tmp_path, number, code):
+    process = start(tmp_path)
+    wait_for(lambda: has_checkpoint(tmp_path))
+    family = psutil.Process(process.pid).children(recursive=True)
+    workers = [child for child in family if "RayTrainWorker" in " ".join(child.cmdline())]
+    assert len(workers) == 1
+    process.send_signal(number)
+    assert process.wait(60) == code
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert not alive
