@@ -29,10 +29,10 @@ class Rays:
     right: Field
     up: Field
 
-    def coarse(self) -> "Rays":
-        """Fewer rays over the same angles."""
-        num_columns = max(2, self.right.shape[1] // _SMOOTH)
-        num_rows = max(2, len(self.up) // _SMOOTH)
+    def coarse(self, factor: int = _SMOOTH) -> "Rays":
+        """Fewer rays over the same angles, by `factor` in both directions."""
+        num_columns = max(2, self.right.shape[1] // factor)
+        num_rows = max(2, len(self.up) // factor)
         return Rays(enlarged(self.right, num_columns, 1), enlarged(self.up, 1, num_rows))
 
 
@@ -45,14 +45,24 @@ def rays(scene: Scene, width_px: int, height_px: int, first: int, last: int) -> 
 
 
 def haze(scene: Scene, direction: Rays) -> Field:
-    """Colour of the air at the horizon: brighter and warmer towards the light."""
+    """Colour of the air before the land: brighter and warmer towards the light, darker high up, so
+    that far mountains do not outshine the sky behind them."""
     coarse = direction.coarse()
     colour = _haze(scene, _cosine(scene, coarse))
+    high = 1.0 - np.exp(np.maximum(coarse.up, 0) * -3.0)[..., None]
+    colour += high * (rgb(scene.hour.zenith) - colour)
     return enlarged(colour, direction.right.shape[1], len(direction.up))
 
 
 def draw(scene: Scene, direction: Rays, random: np.random.Generator, size: int) -> Field:
     """The sky along some rays, (rows, columns, 3)."""
+    if scene.is_dark:  # stars are points
+        return _drawn(scene, direction, random, size)
+    half = _drawn(scene, direction.coarse(2), random, size)
+    return enlarged(half, direction.right.shape[1], len(direction.up))
+
+
+def _drawn(scene: Scene, direction: Rays, random: np.random.Generator, size: int) -> Field:
     coarse = direction.coarse()
     cosine = _cosine(scene, coarse)
     amount = np.exp(np.maximum(coarse.up, 0) * -4.2)[..., None]

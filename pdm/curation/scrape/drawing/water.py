@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from pdm.curation.scrape.drawing.noise import Field, mix, rgb, sample, smoothstep, times
+from pdm.curation.scrape.drawing.noise import Field, enlarged, mix, rgb, sample, smoothstep, times
 from pdm.curation.scrape.drawing.scene import Scene
 from pdm.curation.scrape.drawing.sky import Rays
 
@@ -54,8 +54,11 @@ def _waves(waves: Field, right: Field, down: Field, camera_km: float) -> tuple[F
     """Long and short waves at each pixel of the water."""
     depth = np.minimum(camera_km / np.maximum(down, 1e-3), _FARTHEST_WAVE_KM)
     across = right * depth
-    swell = sample(waves, across * 2.0, depth * 1.1)
-    return swell, sample(waves, across * 11.0 + 0.3, depth * 7.0)
+    # Long waves are smooth: every other row and column will do.
+    swell = sample(waves, across[::2, ::2] * 2.0, depth[::2] * 1.1)
+    return enlarged(swell, right.shape[1], len(down)), sample(
+        waves, across * 11.0 + 0.3, depth * 7.0
+    )
 
 
 def _mirrored(picture: Field, slope: Field, near: Field, first: int, scene: Scene) -> Field:
