@@ -61,8 +61,7 @@ class RandomConvFeatures(nn.Module):
         return (self._pooled(images) - self.means) / self.deviations @ self.directions
 
     def _pooled(self, images: Tensor) -> Tensor:
-        # Summed in float64: the order of the sum may follow the batch size, the result may not.
-        pooled = [images.flatten(2).double().mean(2)]
+        pooled = [images.flatten(2).mean(2)]
         h = images
         for scale in range(NUM_SCALES):
             if scale:
@@ -70,9 +69,9 @@ class RandomConvFeatures(nn.Module):
             padded = F.pad(h, (1, 1, 1, 1), mode="replicate")
             h = F.conv2d(padded, self.get_buffer(f"filters_{scale}"))
             h = math.sqrt(2) * F.leaky_relu(h, 0.2)
-            pixels = h.flatten(2).double()
-            pooled += [pixels.mean(2), (pixels.std(2, correction=0) + 0.01).log()]
-        return torch.cat(pooled, dim=1)
+            deviations, means = torch.std_mean(h.flatten(2), dim=2, correction=0)
+            pooled += [means, (deviations + 0.01).log()]
+        return torch.cat(pooled, dim=1).double()
 
 
 def calibration_pictures(generator: torch.Generator) -> Tensor:

@@ -18,21 +18,21 @@ def write(
     """Write `spectrum.csv`, `sliced_wasserstein.csv` and `reconstruction.csv`."""
     _write(
         folder / "spectrum.csv",
-        ("set", "cycles_per_pixel", "decibels"),
+        ("cycles_per_pixel", samples.name, val.name, train.name),
         [
-            (each.name, round(float(frequency), 6), round(float(power), 4))
-            for each in (samples, val, train)
-            for frequency, power in zip(
-                frequencies(len(each.spectrum)), decibels(each), strict=True
+            (round(float(frequency), 6), *(round(power, 4) for power in powers))
+            for frequency, *powers in zip(
+                frequencies(len(val.spectrum)),
+                *(decibels(each) for each in (samples, val, train)),
+                strict=True,
             )
         ],
     )
     _write(
         folder / "sliced_wasserstein.csv",
-        ("comparison", "level", "distance"),
+        ("level", SAMPLES, FLOOR),
         [
-            (comparison, level, scores[f"swd/{level}/{comparison}"])
-            for comparison in (SAMPLES, FLOOR)
+            (level, scores[f"swd/{level}/{SAMPLES}"], scores[f"swd/{level}/{FLOOR}"])
             for level in val.patches
         ],
     )
