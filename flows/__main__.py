@@ -25,8 +25,11 @@ def run(args: argparse.Namespace) -> None:
     check_params()
     outcomes = []
     if graph.stale():
-        from flows.pipeline import pipeline  # takes seconds, which a fresh pipeline need not wait
+        # Prefect takes seconds to import, and more to start: not for a pipeline that is fresh.
+        from flows.pipeline import pipeline
+        from flows.server import configured_server
 
+        configured_server()
         outcomes = pipeline()
     report.show(outcomes, time.monotonic() - began)
     if not any(outcome.state != "fresh" for outcome in outcomes):

@@ -6,6 +6,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from rich.console import Console
 from rich.table import Table
@@ -72,8 +73,7 @@ def show(outcomes: list[Outcome], seconds: float) -> None:
     if found.contact_sheet:
         lines.append(("contact sheet", str(found.contact_sheet)))
     lines += [("data report", f"python3 -m webbrowser -t {page.resolve()}") for page in found.pages]
-    store = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
-    lines.append(("MLflow page", f".venv/bin/mlflow ui --backend-store-uri {store}"))
+    lines.append(("MLflow page", _mlflow_page()))
     for name, text in lines:
         console.print(f"[bold]{name:<14}[/bold] {text}", soft_wrap=True)
 
@@ -91,6 +91,15 @@ def image_url(path: Path) -> str:
     if path.stat().st_size > LARGEST_EMBEDDED_BYTES:
         return path.resolve().as_uri()
     return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def _mlflow_page() -> str:
+    """The command that opens it, or the address of a server, without its password."""
+    store = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    if not store.startswith("http"):
+        return f".venv/bin/mlflow ui --backend-store-uri {store}"
+    parts = urlsplit(store)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _table(outcomes: list[Outcome], seconds: float) -> Table:

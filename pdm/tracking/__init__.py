@@ -22,7 +22,7 @@ from pdm.errors import Preempted, Unavailable
 from pdm.tracking import facts
 from pdm.tracking.record import FAILED, FINISHED, KILLED, RUNNING, Record
 from pdm.tracking.sender import Sender, reason
-from pdm.tracking.store import Store
+from pdm.tracking.store import Store, shown_address
 
 logger = logging.getLogger(__name__)
 
@@ -106,10 +106,10 @@ def sync(runs: Path) -> str:
             num_points += store.send(record, folder)
         except Exception as error:
             raise Unavailable(
-                f"MLflow at {store.uri} cannot be reached ({reason(error)}); the log lines stay "
-                f"in {runs}. Try again when it is there"
+                f"MLflow at {shown_address()} cannot be reached ({reason(error)}); the log lines "
+                f"stay in {runs}. Try again when it is there"
             ) from error
-    return f"sent {num_points:,} points of {len(waiting)} runs to {store.uri}"
+    return f"sent {num_points:,} points of {len(waiting)} runs to {shown_address()}"
 
 
 def _open(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pdm.tracking.facts import machine
 from pdm.tracking.record import SYSTEM, Record
-from pdm.tracking.store import Store, address, is_local
+from pdm.tracking.store import Store, is_local, shown_address
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class Sender:
         logger.warning(
             "MLflow at %s cannot be reached (%s). The work goes on; the log lines are kept in %s, "
             "and `pyramid sync` sends them later.",
-            address(),
+            shown_address(),
             why,
             self._folder,
         )

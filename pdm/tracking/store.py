@@ -10,6 +10,7 @@ import logging
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 # Before the import, which reads them. An outage must cost seconds, not the defaults' many minutes.
 for _name, _value in {
@@ -39,6 +40,16 @@ RUN_KEY = "pyramid.pipeline_run"  # tag of a parent run, by which its later stag
 def address() -> str:
     """Where runs are sent: MLFLOW_TRACKING_URI, or a file of this folder."""
     return os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+
+
+def shown_address() -> str:
+    """The same for people to read: without a password."""
+    parts = urlsplit(address())
+    return (
+        urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+        if parts.netloc
+        else address()
+    )
 
 
 def is_local() -> bool:

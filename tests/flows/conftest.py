@@ -70,7 +70,7 @@ def script(toy: Path) -> Callable[[str], Path]:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a Prefect server of our own, which flows and clients here use."""
-    from flows.serve import local_server
+    from flows.server import local_server
 
     os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
     with local_server() as url:

@@ -14,12 +14,12 @@ def flows_run(toy, tmp_path_factory):
     environment.pop("PREFECT_API_URL", None)
     environment["COLUMNS"] = "120"
 
-    def run(*arguments):
+    def run(*arguments, **more):
         return subprocess.run(
             [sys.executable, "-m", "flows", "run", *arguments],
             capture_output=True,
             text=True,
-            env=environment,
+            env=environment | more,
             check=False,
         )
 
@@ -52,6 +52,12 @@ def test_a_failing_stage_ends_the_run_with_its_line_and_exit_code(flows_run, scr
     assert done.stderr.splitlines()[-1] == "error: stage 'first': a key is missing"
     assert "Traceback" not in done.stdout + done.stderr
     assert not Path("two").exists()
+
+
+def test_a_server_that_is_configured_but_away_is_named(flows_run):
+    done = flows_run(PREFECT_API_URL="http://127.0.0.1:9/api")
+    assert done.returncode == 4
+    assert done.stderr.startswith("error: Prefect's server at http://127.0.0.1:9/api does not")
 
 
 def test_params_of_another_name_are_refused(flows_run):

@@ -1,6 +1,7 @@
 """A copy of the project with settings so small that the whole pipeline runs in a minute."""
 
 import copy
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -80,7 +81,12 @@ class Project:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.output = ""
+        # The copy's code, not that of the checkout: an edit during the test changes nothing.
         self.environment = environment_of_stages() | {
+            "PYTHONPATH": str(folder),
+            "PYRAMID_IMG2DATASET": os.environ.get(
+                "PYRAMID_IMG2DATASET", str(ROOT / ".venv-scrape/bin/img2dataset")
+            ),
             "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
             "PREFECT_HOME": str(folder / "prefect"),
             "COLUMNS": "160",
@@ -126,7 +132,7 @@ def new_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pro
         folder = tmp_path_factory.mktemp(name)
         for file in ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore"):
             shutil.copy(ROOT / file, folder)
-        for code in ("pdm", "sources"):
+        for code in ("pdm", "flows", "sources"):
             shutil.copytree(
                 ROOT / code, folder / code, ignore=shutil.ignore_patterns("__pycache__")
             )
