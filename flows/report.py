@@ -97,7 +97,7 @@ def _mlflow_page() -> str:
     """The command that opens it, or the address of a server, without its password."""
     store = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
     if not store.startswith("http"):
-        return f".venv/bin/mlflow ui --backend-store-uri {store}"
+        return f".venv/bin/mlflow ui --backend-store-uri {store} --workers 1"
     parts = urlsplit(store)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 

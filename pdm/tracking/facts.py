@@ -43,7 +43,8 @@ def pipeline_run() -> str:
 
 def tags() -> dict[str, str]:
     """Versions of code and data, as far as they can be told."""
-    found = {"pyramid.command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:5000]}
+    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    found = {"mlflow.source.name": command[:5000], "mlflow.source.type": "LOCAL"}
     commit = _git("rev-parse", "HEAD")
     if commit:
         found["mlflow.source.git.commit"] = commit
