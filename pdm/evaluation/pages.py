@@ -108,6 +108,7 @@ def _page(path: Path, rows: list[list[Cell]]) -> None:
     for row, cells in enumerate(rows):
         for column, (picture, title) in enumerate(cells):
             x, y = column * step[0] + MARGIN_PX, row * step[1]
-            draw.multiline_text((x, y + 2), title, fill="black", font=font, spacing=1)
+            top = y + TITLE_PX - (title.count("\n") + 1) * (FONT_PX + 3)
+            draw.multiline_text((x, top), title, fill="black", font=font, spacing=2)
             page.paste(Image.fromarray(picture).resize(size, enlarge), (x, y + TITLE_PX))
     page.save(path, "PNG")
