@@ -1,5 +1,6 @@
 """Contact sheets: rows of pictures of one size on one ground, for people to look at."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,6 +29,13 @@ def contact_sheet(rows: Sequence[Sequence[Pixels]]) -> Image.Image:
     return sheet
 
 
-def in_rows(pictures: Sequence[Pixels], columns: int) -> list[Sequence[Pixels]]:
-    """Cut a sequence of pictures into rows; the last may be shorter."""
+def in_rows(pictures: Sequence[Pixels]) -> list[Sequence[Pixels]]:
+    """Cut a sequence of pictures into rows, for a sheet half as wide again as it is high.
+
+    Of the numbers of columns near to that, the one that leaves the fewest places empty is taken.
+    """
+    height, width, _ = pictures[0].shape
+    ideal = math.sqrt(1.5 * len(pictures) * height / width)
+    near = range(max(1, math.ceil(0.75 * ideal)), max(1, math.floor(1.34 * ideal)) + 1)
+    columns = min(near, key=lambda count: (-len(pictures) % count, abs(count - ideal)))
     return [pictures[start : start + columns] for start in range(0, len(pictures), columns)]

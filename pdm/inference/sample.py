@@ -1,7 +1,6 @@
 """The stage `sample`: draws pictures from the trained models, each from a seed of its own."""
 
 import logging
-import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -65,8 +64,7 @@ def sample_pictures(
             name = f"{number:06}.png"
             Image.fromarray(picture).save(folder / name)
             listed.append({"file": name, "seed": config.seed + number})
-        columns = math.ceil(math.sqrt(len(pictures) * size[0] / size[1]))
-        contact_sheet(in_rows(pictures, columns)).save(folder / "contact-sheet.png")
+        contact_sheet(in_rows(pictures)).save(folder / "contact-sheet.png")
         record: dict[str, Any] = {
             "samples": listed,
             "sampler": config.sampler,

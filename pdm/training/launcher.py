@@ -7,6 +7,7 @@ workers at once.
 """
 
 import logging
+import os
 import shutil
 import signal
 import threading
@@ -34,6 +35,8 @@ Settings = TypeVar("Settings")
 Outcome = tuple[str, str] | None  # class and text of an expected failure
 
 MAX_LOST_WORKERS = 2
+SIGNS_OF_LOSS = ("died unexpectedly", "ActorDiedError", "startup timed out")  # in Ray's errors
+SECONDS_TO_START = 300  # of a group of workers; Ray's 60 are short for a busy machine
 # Threads that wait for each other sleep. Spinning, they take the cores from those they wait for as
 # soon as anything else runs on the machine: four times slower on two busy cores.
 PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
@@ -56,13 +59,14 @@ def launch(
 
     Raises:
         Unavailable: The cluster has fewer CPUs or GPUs than workers, or workers were lost more
-            often than `MAX_LOST_WORKERS` times.
+            often than `MAX_LOST_WORKERS` times, or while they started.
         PyramidError: `work` raised it.
     """
     run = run.absolute()
     run.mkdir(parents=True, exist_ok=True)
     (run / STOP).unlink(missing_ok=True)
     (run / LOG).write_text("", encoding="utf-8")
+    os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", str(SECONDS_TO_START))
     # In this order: Ray sets a handler of its own when it starts, which would end us at once.
     with ray_session(worker_output=False), _stop_on_sigterm(run / STOP):
         trainer = TorchTrainer(
@@ -186,12 +190,13 @@ def _repeat(lines: TextIO) -> None:
 
 def _explained(error: TrainingFailedError) -> Exception:
     """A lost worker is a missing resource; any other error is a fault of ours and stays so."""
-    lost = "died unexpectedly" in str(error) or "ActorDiedError" in str(error)
-    if not lost:
+    text = str(error)
+    if not any(sign in text for sign in SIGNS_OF_LOSS):
         return error
+    reason = next(line for line in text.splitlines() if any(sign in line for sign in SIGNS_OF_LOSS))
     return Unavailable(
-        f"training workers were lost more than {MAX_LOST_WORKERS} times (out of memory?); the same "
-        "command goes on from the newest checkpoint. The last loss: " + str(error).splitlines()[0]
+        "training workers were lost (out of memory? killed?) and could not be replaced: "
+        f"{reason.strip()} Run the same command again to go on from the newest checkpoint"
     )
 
 
