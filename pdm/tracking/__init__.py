@@ -38,7 +38,7 @@ class Tracked:
         self._record.model = str(folder)
 
     def scores(self, scores: Mapping[str, Any]) -> None:
-        """Keep numbers, nested mappings under dotted names. What is not finite is only named."""
+        """Keep numbers, nested ones as `outer/inner`. What is not finite is only named."""
         numbers = _numbers(scores)
         lost = sorted(name for name, value in numbers.items() if not math.isfinite(value))
         self._record.name_nonfinite(lost)
@@ -161,7 +161,7 @@ def _is_done(folder: Path, record: Record) -> bool:
 def _numbers(value: Any, name: str = "") -> dict[str, float]:
     if isinstance(value, Mapping):
         parts = [
-            _numbers(below, f"{name}.{key}" if name else str(key)) for key, below in value.items()
+            _numbers(below, f"{name}/{key}" if name else str(key)) for key, below in value.items()
         ]
         return {key: number for part in parts for key, number in part.items()}
     return {name: value} if isinstance(value, int | float) and not isinstance(value, bool) else {}

@@ -93,7 +93,7 @@ def test_mlflow_has_a_parent_with_a_child_per_training_and_evaluation(done):
     assert parent.info.status == "FINISHED"
     assert steps_of(done, found["autoencoder"][0], "loss") == [16, 32, 48, 64]
     assert found["diffusion"][0].data.params["training.total_images"] == "64"
-    assert "frechet_random_conv.samples_vs_val" in found["evaluate"][0].data.metrics
+    assert "frechet_random_conv/samples_vs_val" in found["evaluate"][0].data.metrics
 
 
 @pytest.mark.parametrize(

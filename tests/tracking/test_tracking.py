@@ -139,7 +139,7 @@ def test_stages_of_one_pipeline_run_share_a_parent_and_others_do_not(monkeypatch
         run.data.tags["mlflow.parentRunId"] for run in found if "pyramid.stage" in run.data.tags
     ]
     assert parents[0] == parents[1] != parents[2]
-    assert client().get_run(parents[0]).data.metrics == {"near.distance": 1.5}
+    assert client().get_run(parents[0]).data.metrics == {"near/distance": 1.5}
 
 
 def test_what_is_not_finite_is_named_and_never_a_number():
