@@ -88,11 +88,16 @@ class TrainState:
             {f"{i}.{name}": value for i, values in state.items() for name, value in values.items()}
         )
 
+    @torch.no_grad()
     def _load_optimizer(self, tensors: dict[str, Tensor]) -> None:
         state: dict[int, dict[str, Any]] = {}
+        weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
         for key, value in tensors.items():
             index, name = key.split(".")
-            state.setdefault(int(index), {})[name] = value
+            weight = weights[int(index)]
+            # The fused step walks weight and moments by memory order, so they must share one.
+            fits = torch.empty_like(weight).copy_(value) if value.shape == weight.shape else value
+            state.setdefault(int(index), {})[name] = fits
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
 

@@ -129,3 +129,23 @@ def test_the_average_forgets_the_initial_weights_at_once():
     nn.init.constant_(model.weight, 1.0)
     state.step_average(half_life_images=1_000_000, batch_size=4)
     assert next(state.average.parameters()).item() == pytest.approx(1.0, rel=1e-4)
+
+
+def test_the_next_step_is_the_same_after_a_load_whatever_the_memory_order(tmp_path):
+    def fresh() -> TrainState:
+        torch.manual_seed(0)
+        return TrainState(nn.Conv2d(4, 6, 3).to(memory_format=torch.channels_last), CONFIG)
+
+    def step(state: TrainState, seed: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        state.model(torch.randn(2, 4, 8, 8, generator=generator)).square().sum().backward()
+        state.optimizer.step()
+        state.optimizer.zero_grad()
+
+    unbroken, resumed = fresh(), fresh()
+    step(unbroken, 1)
+    unbroken.save(tmp_path / "state")
+    resumed.load(tmp_path / "state")
+    for state in (unbroken, resumed):
+        step(state, 2)
+    assert torch.equal(unbroken.model.weight, resumed.model.weight)
