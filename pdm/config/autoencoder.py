@@ -86,16 +86,15 @@ class AutoencoderConfig:
     image_width_px: int
     model: AutoencoderModelConfig
     gradient_loss_weight: float  # multi-scale gradient term, beside L1
-    partial_loss_weight: (
-        float  # of what a random prefix of the levels decodes to
-    )
+    partial_loss_weight: float  # of what a random prefix of the levels decodes to
     kl_weight: float  # per level: mean KL to a standard normal; 0 for deterministic latents
     horizontal_flip: float  # probability
+    close_up: float  # probability of a crop of this size from a larger version of the picture
     training: TrainingConfig
 
     def __post_init__(self) -> None:
         require_positive(self, "image_height_px", "image_width_px")
-        require_fraction(self, "horizontal_flip")
+        require_fraction(self, "horizontal_flip", "close_up")
         for name in ("gradient_loss_weight", "partial_loss_weight", "kl_weight"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "a number of at least 0")
         factor = 2 ** (len(self.model.encoder_widths) - 1)

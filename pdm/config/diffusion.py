@@ -14,9 +14,7 @@ class UNetConfig:
 
     widths: tuple[int, ...]
     blocks: int  # residual blocks per resolution, down and up
-    attention_from: (
-        int  # attention where the picture's downsampling is at least this
-    )
+    attention_from: int  # attention where the picture's downsampling is at least this
     dropout: tuple[float, ...]  # by resolution, finest first: "decreasing" towards fine detail
     spectral_norm: bool
 

@@ -17,9 +17,7 @@ class SampleConfig:
     sampler: Literal["euler", "heun"]
     steps: int
     batch_size: int
-    clamp_latents: (
-        float  # of predicted latents, in standard deviations; 0 for none
-    )
+    clamp_latents: float  # of predicted latents, in standard deviations; 0 for none
     full_size_picture: bool  # also decode one held-out picture at the size of the crops
 
     def __post_init__(self) -> None:

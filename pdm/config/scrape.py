@@ -40,6 +40,8 @@ class UrlListSource:
     url_column: str = "url"
     caption_column: str | None = None
     licence_column: str | None = None
+    author_column: str | None = None
+    sha256_column: str | None = None  # what was listed; a picture that differs is dropped
     # Off unless the list's owner trusts it: a URL list is untrusted input, and these addresses
     # reach the machine's own services.
     allow_private_addresses: bool = False
@@ -67,14 +69,20 @@ Source = BuiltinSource | UrlListSource | FolderSource
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScrapeConfig:
-    """How the sources are fetched. img2dataset moves the bytes; nothing is decoded here."""
+    """How the sources are fetched. img2dataset moves the bytes, through our own gateway, which holds
+    the limits; nothing is decoded here."""
 
     __pydantic_config__: ClassVar = STRICT
 
     sources: tuple[Source, ...]
-    timeout_seconds: float  # for one picture
-    retries: int
+    timeout_seconds: float  # for one try at one picture, from its name to its last byte
+    retries: int  # of what may pass: time-outs, broken connections, HTTP 408, 425, 429 and 5xx
     num_threads: int
+    max_per_host: int  # pictures fetched from one host at the same time
+    min_interval_seconds: float  # between the starts of two requests to one host
+    respect_robots: bool  # fetch nothing that a host's robots.txt forbids
+    respect_opt_outs: bool  # drop what forbids its use in X-Robots-Tag or TDM-Reservation
+    max_unreached_in_a_row: int  # so many URLs without a connection end the stage: no network
     max_image_mib: float  # larger files are counted as too large
     num_shards: int  # raw shards; an image's shard follows from a hash of its key
     max_failed_fraction: float  # above it the stage fails and publishes nothing
@@ -82,5 +90,12 @@ class ScrapeConfig:
     def __post_init__(self) -> None:
         require(len(self.sources) > 0, "sources", self.sources, "at least one source")
         require_positive(self, "timeout_seconds", "num_threads", "max_image_mib", "num_shards")
+        require_positive(self, "max_per_host", "max_unreached_in_a_row")
         require(self.retries >= 0, "retries", self.retries, "0 or more")
+        require(
+            self.min_interval_seconds >= 0,
+            "min_interval_seconds",
+            self.min_interval_seconds,
+            "0 or more",
+        )
         require_fraction(self, "max_failed_fraction")

@@ -142,13 +142,13 @@ def to_pixels(images: Tensor) -> Pixels:
     return pixels
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def _fits(shards: ImageShards, height: int, width: int) -> bool:
     # Asked once and kept: what is free changes as soon as the pictures are read.
     return shards.num_bytes(height, width) <= int(psutil.virtual_memory().available) // 4
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def _reduced(shards: ImageShards, height: int, width: int) -> Pixels:
     pictures = np.empty((len(shards), height, width, 3), dtype=np.uint8)
     progress = Progress(f"reading {shards.split} at {width}x{height}", len(shards))

@@ -9,7 +9,7 @@ import torch
 from pdm.config.autoencoder import AutoencoderConfig
 from pdm.config.common import fingerprint
 from pdm.data import manifest
-from pdm.data.images import ImageShards, to_images
+from pdm.data.images import ImageShards, Pixels, to_images
 from pdm.data.order import images_at
 from pdm.events import EventLog
 from pdm.files import whole_file
@@ -76,6 +76,9 @@ def train_autoencoder(
 class Pictures:
     """The training pictures by position, some mirrored, with noise for their latents.
 
+    Some are close-ups: crops of the training size from the picture at 2, 4, ... times that size, up
+    to all of its pixels, so that the network knows detail at every scale that it will decode.
+
     Args:
         shards: The split to train on.
         config: Size of the pictures, share of mirrored ones, seed.
@@ -87,12 +90,14 @@ class Pictures:
     ) -> None:
         self.shards, self.config = shards, config
         self.size = (config.image_height_px, config.image_width_px)
+        whole = int(shards.manifest.facts["height_px"])
+        self.num_doublings = (whole // config.image_height_px).bit_length() - 1
         self.level_shapes = model.level_shapes(*self.size)
 
     def load(self, positions: range) -> Batch:
         """Images, noise, and from how many levels the partial output is decoded."""
         seed = self.config.training.seed
-        images = to_images(self.shards.batch(self._indices(positions), *self.size))
+        images = to_images(self._pixels(positions))
         mirrored = uniform_at(seed, positions, "mirror") < self.config.horizontal_flip
         images[mirrored] = images[mirrored].flip(3)
         noise = normal_pyramid_at(seed, positions, "latents", self.level_shapes)
@@ -102,6 +107,20 @@ class Pictures:
             1, len(self.level_shapes), (), generator=generator_at(seed, step, "levels")
         )
         return images, noise, int(draw)
+
+    def _pixels(self, positions: range) -> Pixels:
+        """uint8 (B, H, W, 3): whole pictures, and close-ups of some."""
+        seed, indices = self.config.training.seed, self._indices(positions)
+        pixels = self.shards.batch(indices, *self.size)
+        draws = [uniform_at(seed, positions, name) for name in ("close", "scale", "row", "column")]
+        for place, (close, scale, row, column) in enumerate(zip(*draws, strict=True)):
+            if close < self.config.close_up and self.num_doublings:
+                factor = 2 ** (1 + int(scale * self.num_doublings))
+                height, width = (side * factor for side in self.size)
+                larger = self.shards.batch([indices[place]], height, width)[0]
+                top, left = int(row * (height - self.size[0])), int(column * (width - self.size[1]))
+                pixels[place] = larger[top : top + self.size[0], left : left + self.size[1]]
+        return pixels
 
     def keys(self, positions: range) -> list[str]:
         """Keys of the pictures."""

@@ -58,6 +58,7 @@ AUTOENCODER = AutoencoderConfig(
     partial_loss_weight=0.25,
     kl_weight=1e-6,
     horizontal_flip=0.5,
+    close_up=0.3,
     training=TRAINING,
 )
 DIFFUSION = DiffusionConfig(
