@@ -258,6 +258,9 @@ def _command(commands, name, function) -> argparse.ArgumentParser:  # type: igno
 def main(argv: list[str] | None = None) -> int:
     """Run one command. What a user can mend ends in one line on stderr, not in a traceback."""
     args = parser().parse_args(argv)
+    # Read by torch when it is imported: threads that wait for each other are to sleep, not to spin,
+    # which costs a stage a multiple of its time as soon as the machine does anything else.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     if "DVC_STAGE" in os.environ:
         _die_with_parent()
