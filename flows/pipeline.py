@@ -50,7 +50,6 @@ def reproduce(name: str) -> Outcome:
     """Bring one stage up to date; nothing runs if nothing that it reads has changed."""
     # MLflow's runs of this pipeline run find their parent by it.
     marked = {"PYRAMID_PIPELINE_RUN": str(runtime.flow_run.root_flow_run_id)}
-    _say(f"\n== {name} ==")
     outcome = stage.reproduce(name, _say, marked)
     _say(report.sentence(outcome))
     report.remember(outcome)

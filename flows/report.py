@@ -69,10 +69,14 @@ def show(outcomes: list[Outcome], seconds: float) -> None:
     found = results()
     if found.scores:
         console.print(_scores(found.scores))
+    console.print()
     lines = []
     if found.contact_sheet:
         lines.append(("contact sheet", str(found.contact_sheet)))
-    lines += [("data report", f"python3 -m webbrowser -t {page.resolve()}") for page in found.pages]
+    lines += [
+        ("data report", f"python3 -m webbrowser -t {page.resolve().as_uri()}")
+        for page in found.pages
+    ]
     lines.append(("MLflow page", _mlflow_page()))
     for name, text in lines:
         console.print(f"[bold]{name:<14}[/bold] {text}", soft_wrap=True)

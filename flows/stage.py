@@ -45,7 +45,8 @@ def reproduce(
 
     Args:
         stage: Its name in dvc.yaml. The stages before it must be up to date.
-        say: Called with each line that the stage writes, as it comes.
+        say: Called with a heading, then with each line that the stage writes, as it comes; not at
+            all if the stage is fresh.
         environment: Added to this process's own.
 
     Raises:
@@ -54,6 +55,7 @@ def reproduce(
     began = time.monotonic()
     if not graph.stale(stage):
         return Outcome(stage, "fresh", time.monotonic() - began, "")
+    say(f"\n== {stage} ==")
     lines: list[str] = []
     with _dvc_repro(stage, environment or {}) as process:
         for line in process.stdout or ():

@@ -187,6 +187,17 @@ def test_the_same_settings_trained_once_more_are_another_run():
     assert [[step for step, _ in points(run, "loss")] for run in found] == [[10, 20], [10, 20]]
 
 
+def test_a_run_names_its_commit_and_whether_files_differed_from_it():
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for arguments in (["init", "--quiet"], ["commit", "--quiet", "--allow-empty", "-m", "empty"]):
+        subprocess.run([*git, *arguments], check=True)
+    with track("diffusion", CONFIG, events=EVENTS):
+        work()
+    tags = runs()["diffusion"].data.tags
+    assert len(tags["mlflow.source.git.commit"]) == 40
+    assert tags["pyramid.git.dirty"] == "true"
+
+
 def test_pictures_are_kept_by_step_and_as_files():
     picture = EVENTS.parent / "pictures" / "10.png"
     picture.parent.mkdir(parents=True)
