@@ -88,6 +88,7 @@ def evaluate(
         charts.draw(folder, scores, ours, held_out, seen)
         pages.draw(folder, (drawn, val, train), copies, model, config.num_neighbours)
     write_json(metrics, {**_nested(scores), "conventions": _conventions(config, drawn)})
+    _say(scores, len(prefixes))
     return scores
 
 
@@ -154,6 +155,16 @@ def _by_prefix(prefixes: list[dict[str, float]]) -> dict[str, float]:
         for count, measures in enumerate(prefixes, start=1)
         for name, value in measures.items()
     }
+
+
+def _say(scores: Mapping[str, float], num_levels: int) -> None:
+    frechet = (scores[f"frechet_random_conv/{pair}_vs_val"] for pair in ("samples", "train"))
+    logger.info(
+        "evaluate: Fréchet distance on random_conv features %.2f (real against real %.2f); "
+        "reconstruction %.1f dB",
+        *frechet,
+        scores[f"reconstruction/psnr_db/levels_{num_levels}"],
+    )
 
 
 def _warn_of_few(num_val: int, config: EvaluateConfig) -> None:

@@ -76,6 +76,14 @@ def sample_pictures(
         if config.full_size_picture:
             record["full_size"] = _full_size(decoder, shards, folder / "full-size", device)
         write_json(folder / "samples.json", record)
+    last = config.seed + config.num_images - 1
+    logger.info(
+        "sample: %d pictures of %dx%d, seeds %d to %d",
+        config.num_images,
+        *size[::-1],
+        config.seed,
+        last,
+    )
 
 
 @torch.no_grad()
@@ -97,7 +105,7 @@ def _draw(
     device: torch.device,
 ) -> list[Pixels]:
     """All pictures, uint8 (H, W, 3), by seed."""
-    progress = Progress("samples", config.num_images)
+    progress = Progress("sample", config.num_images)
     pictures: list[Pixels] = []
     seeds = range(config.seed, config.seed + config.num_images)
     for start in range(0, len(seeds), config.batch_size):
@@ -127,6 +135,6 @@ def _full_size(
     error = np.square(original.astype(np.float64) - decoded).mean()
     psnr = float(10 * np.log10(255**2 / max(error, 1e-9)))
     logger.info(
-        "samples: encoded and decoded %dx%d in %.1f s, PSNR %.1f dB", width, height, seconds, psnr
+        "sample: encoded and decoded %dx%d in %.1f s, PSNR %.1f dB", width, height, seconds, psnr
     )
     return {"key": held_out.keys[0], "psnr": psnr, "width_px": width, "height_px": height}
