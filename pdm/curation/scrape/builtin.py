@@ -21,11 +21,14 @@ from pdm.config.scrape import BuiltinSource
 from pdm.curation.scrape import flawed
 from pdm.curation.scrape.drawing.scene import choose
 from pdm.curation.scrape.entries import Entry
+from pdm.curation.scrape.guard.addresses import only
+from pdm.curation.scrape.guard.web import place_of
 from pdm.curation.scrape.loopback import serve
 from pdm.curation.scrape.processes import available_cores, die_with_parent
 from pdm.progress import Progress
 
 CANONICAL = "http://builtin.invalid"
+NAME = "builtin"
 LICENCE = "CC0-1.0"
 MISSING, SLOW = "missing-00.jpg", "slow-00.jpg"
 _FLAWED = re.compile(r"flawed-(\w+)-(\d+)\.jpg")
@@ -76,22 +79,24 @@ def served(source: BuiltinSource, folder: Path, timeout_seconds: float) -> Itera
     files = {f"{prefix}/{name}": folder / name for name in drawn}
     slow = {f"{prefix}/{SLOW}": 1.5 * timeout_seconds + 1.0}
     with serve(files, slow) as address:
+        ours = only(*place_of(address))  # and nothing else on this machine
         yield [
             Entry(
                 identity=f"{CANONICAL}{prefix}/{name}",
                 url=f"{CANONICAL}{prefix}/{name}",
-                source="builtin",
+                source=NAME,
                 caption=_caption(source, name),
                 licence=LICENCE,
                 fetch_url=f"{address}{prefix}/{name}",
+                rule=ours,
             )
             for name in [SLOW, *drawn, MISSING]  # the slow one first: others need not wait for it
         ]
 
 
-def canonical(message: str | None) -> str | None:
-    """An error message without the port of this run."""
-    return message and re.sub(r"http://127\.0\.0\.1:\d+", CANONICAL, message)
+def canonical(text: str | None) -> str | None:
+    """A URL or a message without the port of this run."""
+    return text and re.sub(r"http://127\.0\.0\.1:\d+", CANONICAL, text)
 
 
 def _caption(source: BuiltinSource, name: str) -> str | None:

@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
+
+from pdm.curation.scrape.guard.addresses import AddressRule, public_only
+from pdm.curation.scrape.guard.web import normal_form
 
 Status = Literal["ok", "failed", "dropped"]
 
 KEY_DIGITS = 20
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ class Outcome:
     error_message: str | None = None
     content: Content | None = None  # of an entry that is ok
     retrieved_at: str | None = None  # UTC, ISO 8601; null where it would make equal inputs differ
+    final_url: str | None = None  # after redirects; of an entry that was fetched
+    sha256: str | None = None  # of the content, as it was when it was fetched
 
 
 def dropped(reason: str, message: str) -> Outcome:
@@ -54,7 +57,10 @@ class Entry:
     source: str
     caption: str | None = None
     licence: str | None = None
+    author: str | None = None
+    sha256: str | None = None  # of the content, if the list tells it
     fetch_url: str | None = None  # where to fetch it from; null if there is nothing to fetch
+    rule: AddressRule = public_only  # which addresses it may be fetched from
     outcome: Outcome | None = None  # null while it is to be fetched
 
 
@@ -80,13 +86,3 @@ def keyed(entries: Iterable[Entry]) -> dict[str, Entry]:
             fetched.add(address)
         found[key] = entry
     return found
-
-
-def normal_form(url: str) -> str:
-    """Equal for URLs that a server cannot tell apart: no fragment, host in lower case, no default
-    port."""
-    parts = urlsplit(url)
-    scheme, host = parts.scheme.lower(), (parts.hostname or "").rstrip(".")
-    port = parts.port if parts.port != _DEFAULT_PORTS.get(scheme) else None
-    place = f"{host}:{port}" if port else host
-    return parts._replace(scheme=scheme, netloc=place, path=parts.path or "/", fragment="").geturl()

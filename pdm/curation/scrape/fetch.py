@@ -1,173 +1,191 @@
 """Fetches URLs with img2dataset, a command in an environment of its own. Bytes arrive unchanged.
 
-img2dataset moves bytes and decides nothing: it is given only URLs that were checked before. By
-itself it follows redirects anywhere, has no limit on the size of a body, and its time-out is for
-one read, not for one picture. `environment` is the seam for a forward proxy that guards against
-these (`http_proxy`, `https_proxy`); without one, a list from a stranger should not be fetched on a
-machine whose network holds secrets. Its exit code says little: every URL is looked for afterwards.
+img2dataset moves bytes and decides nothing. By itself it would read local files, follow redirects
+anywhere, and wait and read without end; so it is given addresses of our own gateway instead of
+URLs (`pdm.curation.scrape.guard`), which fetches under guard and says what became of each URL. Its
+exit code says little: every URL is looked for afterwards.
 """
 
 import logging
-import os
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from itertools import chain, zip_longest
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pdm.config.scrape import ScrapeConfig
-from pdm.curation.scrape import supervisor
 from pdm.curation.scrape.entries import Content, Outcome, failed
-from pdm.curation.scrape.fetch_errors import outcome_of_error
-from pdm.curation.scrape.processes import available_cores
+from pdm.curation.scrape.guard.faults import Fault
+from pdm.curation.scrape.guard.fetcher import Fetched, Fetcher, Target
+from pdm.curation.scrape.guard.gateway import Gateway, Result
+from pdm.curation.scrape.guard.visits import MAX_WAIT_SECONDS
+from pdm.curation.scrape.guard.web import place_of
+from pdm.curation.scrape.img2dataset import KEY_COLUMN, command, environment, supervised
 from pdm.data.tars import Member, members
 from pdm.errors import Unavailable
+from pdm.progress import Progress
 
 logger = logging.getLogger(__name__)
 
-URLS_PER_PART = 1000
-_KEY_COLUMN = "pdm_key"  # img2dataset has a column `key` of its own
+Settled = Callable[[str, Result, Path], None]
+
 _START_SECONDS = 90.0
-_SECONDS_BETWEEN_LINES = 5.0
 
 
 def fetch(
-    urls: Mapping[str, str], config: ScrapeConfig, folder: Path, environment: Mapping[str, str]
+    targets: Mapping[str, Target],
+    config: ScrapeConfig,
+    folder: Path,
+    settled: Settled = lambda key, result, path: None,
 ) -> dict[str, Outcome]:
     """Fetch every URL, whatever becomes of others.
 
     Args:
-        urls: By key. Their order decides how they are grouped, and nothing else.
+        targets: By key.
         folder: Empty; the contents of the outcomes lie in it afterwards.
-        environment: Added to that of the command.
+        settled: Called for every URL as soon as it is known what became of it, by any thread; see
+            `Gateway`.
 
     Returns:
         An outcome for every key.
 
     Raises:
-        Unavailable: img2dataset is not installed, or it ended without fetching anything.
+        Unavailable: img2dataset is not installed, it ended without fetching anything, or so many
+            URLs in a row reached no server that the network seems to be down.
+        OSError: The disk is full.
     """
-    parts = folder / "parts"
-    urls_file = folder / "urls.parquet"
-    pq.write_table(pa.table({"url": list(urls.values()), _KEY_COLUMN: list(urls)}), urls_file)
-    log = folder / "img2dataset.log"
-    seconds = _limit_seconds(len(urls), config)
-    ended = _run(_command(urls_file, parts, config, len(urls)), environment, log, seconds, parts)
-    found: dict[str, Outcome] = {}
-    for part in sorted(parts.glob("*_stats.json")):
-        found |= _outcomes(part.with_name(part.name.replace("_stats.json", ".parquet")))
-    if urls and not found and ended:
-        tail = " / ".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-3:])
-        raise Unavailable(f"img2dataset fetched nothing and ended with: {tail or 'no message'}")
-    lost = failed("not_fetched", f"img2dataset did not come to it within {seconds:.0f} s")
-    return {key: found.get(key, lost) for key in urls}
+    if not targets:
+        return {}
+    parts, bodies = folder / "parts", folder / "bodies"
+    bodies.mkdir(parents=True)
+    progress, lock = Progress("scrape: fetching", len(targets), "URLs"), threading.Lock()
+
+    def counted(key: str, result: Result, path: Path) -> None:
+        settled(key, result, path)
+        with lock:
+            progress.advance()
+
+    fetcher = Fetcher(config)
+    gateway = Gateway(fetcher, targets, bodies, counted)
+    with gateway.running():
+        ended = _run(folder, _in_turns(targets), config, gateway, fetcher)
+    if not gateway.results and ended:
+        log = (folder / "img2dataset.log").read_text(encoding="utf-8", errors="replace")
+        tail = " / ".join(log.splitlines()[-3:]) or "no message"
+        raise Unavailable(f"img2dataset fetched nothing and ended with: {tail}")
+    lying = _lying(parts)
+    return {key: _outcome(gateway.results.get(key), lying.get(key)) for key in targets}
 
 
-def find_img2dataset() -> Path:
-    """The command: what PYRAMID_IMG2DATASET names, or the one in `.venv-scrape` of the project.
-
-    Raises:
-        Unavailable: It is not there.
-    """
-    named = os.environ.get("PYRAMID_IMG2DATASET")
-    project = Path(__file__).resolve().parents[3]
-    places = (
-        [Path(named)]
-        if named
-        else [root / ".venv-scrape" / "bin" / "img2dataset" for root in (project, Path.cwd())]
-    )
-    for place in places:
-        if place.is_file():
-            return place
-    raise Unavailable(
-        f"{places[0]}: img2dataset is not installed; run `make setup`, or name the command in "
-        "PYRAMID_IMG2DATASET"
-    )
-
-
-def _limit_seconds(num_urls: int, config: ScrapeConfig) -> float:
-    """Time in which even a list of slow servers is done: every URL waits three time-outs (name,
-    connection, body) at every try."""
-    rounds = -(-num_urls // config.num_threads)
-    return _START_SECONDS + 3 * rounds * (config.retries + 1) * config.timeout_seconds
-
-
-def _command(urls: Path, parts: Path, config: ScrapeConfig, num_urls: int) -> list[str]:
-    num_processes = min(available_cores(), -(-num_urls // URLS_PER_PART))
-    options = {
-        "url_list": urls,
-        "input_format": "parquet",
-        "save_additional_columns": f'["{_KEY_COLUMN}"]',
-        "output_folder": parts,
-        "output_format": "webdataset",
-        "resize_mode": "no",
-        "disable_all_reencoding": True,
-        "extract_exif": False,
-        "compute_hash": "sha256",
-        "number_sample_per_shard": URLS_PER_PART,
-        "processes_count": max(1, num_processes),
-        "thread_count": config.num_threads,
-        "timeout": config.timeout_seconds,
-        "retries": config.retries,
-        "user_agent_token": "pyramid-diffusion",
-        "enable_wandb": False,
-    }
-    return [str(find_img2dataset())] + [f"--{name}={value}" for name, value in options.items()]
+def _in_turns(targets: Mapping[str, Target]) -> list[str]:
+    """Keys with hosts taking turns, so that a host of many pictures holds up no other."""
+    of_host: dict[str, list[str]] = defaultdict(list)
+    for key, target in targets.items():
+        of_host[place_of(target.url)[0]].append(key)
+    return [key for key in chain.from_iterable(zip_longest(*of_host.values())) if key is not None]
 
 
 def _run(
-    command: list[str], environment: Mapping[str, str], log: Path, seconds: float, parts: Path
+    folder: Path, keys: list[str], config: ScrapeConfig, gateway: Gateway, fetcher: Fetcher
 ) -> bool:
-    """Run the command under the supervisor; True if it ended by itself within the time."""
-    quiet = {"NO_ALBUMENTATIONS_UPDATE": "1", "WANDB_MODE": "disabled", "PYTHONWARNINGS": "ignore"}
-    supervised = [sys.executable, "-I", str(Path(supervisor.__file__)), *command]
-    began = last_line = time.monotonic()
-    with log.open("wb") as output:
+    """Let img2dataset fetch the keys from the gateway; True if it ended by itself."""
+    urls_file = folder / "urls.parquet"
+    urls = [gateway.url_of(key) for key in keys]
+    pq.write_table(pa.table({"url": urls, KEY_COLUMN: keys}), urls_file)
+    words = command(urls_file, folder / "parts", config, len(keys))
+    with (folder / "img2dataset.log").open("wb") as output:
         # A group of its own: ctrl-C reaches us, and we end it.
         process = subprocess.Popen(
-            supervised,
+            [sys.executable, "-I", *supervised(words)],
             stdout=output,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, **quiet, **environment},
+            env=environment(),
             start_new_session=True,
         )
         try:
-            while process.poll() is None and time.monotonic() - began < seconds:
-                time.sleep(0.1)
-                if time.monotonic() - last_line > _SECONDS_BETWEEN_LINES:
-                    last_line = time.monotonic()
-                    _log_progress(parts, last_line - began)
+            _wait(process, gateway, fetcher, _stall_seconds(config))
             return process.poll() is not None
         finally:
             process.terminate()
             process.wait()
 
 
-def _log_progress(parts: Path, seconds: float) -> None:
-    mib = sum(tar.stat().st_size for tar in parts.glob("*.tar")) / 2**20
-    logger.info("scrape: fetching, %.0f MiB so far, %.0f s", mib, seconds)
+def _wait(
+    process: subprocess.Popen[bytes], gateway: Gateway, fetcher: Fetcher, stall_seconds: float
+) -> None:
+    """Wait for the end of img2dataset, or for a reason to end it."""
+    num_settled, changed = 0, time.monotonic()
+    while process.poll() is None:
+        if gateway.own_fault is not None:
+            raise gateway.own_fault
+        if fetcher.network_is_down:
+            raise Unavailable(
+                "many URLs in a row reached no server (scrape.max_unreached_in_a_row): is the "
+                "network down? Nothing was published; run this again, and it goes on from there"
+            )
+        if len(gateway.results) != num_settled:
+            num_settled, changed = len(gateway.results), time.monotonic()
+        if time.monotonic() - changed > stall_seconds:
+            logger.warning("scrape: img2dataset stood still for %.0f s; ended it", stall_seconds)
+            return
+        time.sleep(0.05)
 
 
-def _outcomes(rows: Path) -> dict[str, Outcome]:
-    """What img2dataset says of one part, against what lies in its tar."""
-    tar = rows.with_suffix(".tar")
-    lying = {member.name: member for member in members(tar)}
-    table = pq.read_table(rows, columns=["key", _KEY_COLUMN, "status", "error_message"])
-    return {
-        row[_KEY_COLUMN]: _outcome(
-            row["status"], row["error_message"], tar, lying.get(f"{row['key']}.jpg")
-        )
-        for row in table.to_pylist()
-    }
+def _stall_seconds(config: ScrapeConfig) -> float:
+    """Longest time in which nothing may be settled: the start of img2dataset, and a picture and the
+    robots.txt of its host, each with all its tries and waits."""
+    one_try = config.timeout_seconds + config.min_interval_seconds + 1.5 * MAX_WAIT_SECONDS
+    return _START_SECONDS + 2 * (config.retries + 1) * one_try
 
 
-def _outcome(status: str, error: str | None, tar: Path, member: Member | None) -> Outcome:
-    if status != "success":
-        return outcome_of_error(error or status)
-    if member is None:
-        return failed("not_fetched", "img2dataset counted it, but its bytes are not in the tar")
-    return Outcome(status="ok", content=Content(tar, member.offset, member.size))
+def _lying(parts: Path) -> dict[str, Content]:
+    """Where the picture of each key lies in the tars that img2dataset finished."""
+    found: dict[str, Content] = {}
+    for stats in sorted(parts.glob("*_stats.json")):
+        tar = stats.with_name(stats.name.replace("_stats.json", ".tar"))
+        own: dict[str, Member] = {member.name: member for member in members(tar)}
+        rows = pq.read_table(tar.with_suffix(".parquet"), columns=["key", KEY_COLUMN])
+        for name, key in zip(rows["key"].to_pylist(), rows[KEY_COLUMN].to_pylist(), strict=True):
+            member = own.get(f"{name}.jpg")
+            if member is not None:
+                found[key] = Content(tar, member.offset, member.size)
+    return found
+
+
+def _outcome(result: Result | None, lying: Content | None) -> Outcome:
+    if result is None:
+        return failed("not_fetched", "img2dataset did not ask for it")
+    if isinstance(result, Fault):
+        return fault_outcome(result)
+    if lying is None or lying.size != result.body.size:
+        return failed("not_fetched", "img2dataset fetched it, but its bytes are not in the tar")
+    return picture_outcome(result, lying)
+
+
+def picture_outcome(result: Fetched, content: Content) -> Outcome:
+    """The outcome of a URL that brought a picture."""
+    return Outcome(
+        status="ok",
+        content=content,
+        retrieved_at=result.retrieved_at,
+        final_url=result.final_url,
+        sha256=result.body.sha256,
+    )
+
+
+def fault_outcome(fault: Fault) -> Outcome:
+    """The outcome of a URL that brought none."""
+    asked = fault.reason != "blocked_address"
+    return Outcome(
+        status=fault.status,
+        reason=fault.reason,
+        error_message=fault.message,
+        retrieved_at=fault.at if asked else None,
+    )

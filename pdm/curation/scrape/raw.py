@@ -27,10 +27,12 @@ SCHEMA = pa.schema(
         ("source", pa.string()),
         ("caption", pa.string()),
         ("licence", pa.string()),
+        ("author", pa.string()),
         ("status", pa.string()),
         ("reason", pa.string()),
         ("error_message", pa.string()),
         ("retrieved_at", pa.string()),
+        ("final_url", pa.string()),
         ("sha256", pa.string()),
         ("num_bytes", pa.int64()),
         ("member", pa.string()),
@@ -50,10 +52,12 @@ class Row:
     source: str
     caption: str | None
     licence: str | None
+    author: str | None
     status: str
     reason: str | None
     error_message: str | None
     retrieved_at: str | None
+    final_url: str | None
     sha256: str | None = None
     num_bytes: int | None = None
     member: str | None = None
@@ -120,10 +124,12 @@ def _row(key: str, entry: Entry, outcome: Outcome) -> Row:
         entry.source,
         entry.caption,
         entry.licence,
+        entry.author,
         outcome.status,
         outcome.reason,
         outcome.error_message,
         outcome.retrieved_at,
+        outcome.final_url,
     )
 
 
@@ -144,6 +150,9 @@ def _content(outcome: Outcome, row: Row, max_image_mib: float) -> bytes | None:
         return None
     row.num_bytes = len(content)
     row.sha256 = hashlib.sha256(content).hexdigest()
+    if outcome.sha256 not in (None, row.sha256):
+        _settle(row, failed("damaged", f"its sha256 was {outcome.sha256} when it was fetched"))
+        return None
     return content
 
 

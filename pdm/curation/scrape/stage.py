@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pdm.config.scrape import BuiltinSource, FolderSource, ScrapeConfig, UrlListSource
 from pdm.curation.scrape import builtin, folders, urls
 from pdm.curation.scrape.entries import Entry, Outcome, keyed
-from pdm.curation.scrape.fetch import fetch, find_img2dataset
+from pdm.curation.scrape.fetch import fetch
+from pdm.curation.scrape.guard.fetcher import Target
+from pdm.curation.scrape.img2dataset import find_img2dataset
 from pdm.curation.scrape.raw import write_shards
 from pdm.errors import QualityGate
 from pdm.files import whole_folder
@@ -78,32 +79,28 @@ def _fetched(
                 serving = builtin.served(source, folder, config.timeout_seconds)
                 drawn += stack.enter_context(serving)
         entries = keyed([*listed, *drawn])
-        to_fetch = {key: e.fetch_url for key, e in entries.items() if not e.outcome and e.fetch_url}
-        own = {key: url for key, url in to_fetch.items() if entries[key].source == "builtin"}
-        others = {key: url for key, url in to_fetch.items() if key not in own}
-        # Apart from each other: a proxy that guards the lists must not be asked for our own server.
-        fetched = _from_lists(others, config, work / "lists") | _from_us(own, config, work / "own")
-    return {key: (e, e.outcome or fetched[key]) for key, e in entries.items()}
+        fetched = fetch(_targets(entries), config, work / "fetched")
+    return {key: (e, e.outcome or _told(e, fetched[key])) for key, e in entries.items()}
 
 
-def _from_lists(urls: Mapping[str, str], config: ScrapeConfig, folder: Path) -> dict[str, Outcome]:
-    if not urls:
-        return {}
-    folder.mkdir(parents=True)
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    found = fetch(urls, config, folder, environment={})
-    return {key: replace(outcome, retrieved_at=now) for key, outcome in found.items()}
-
-
-def _from_us(urls: Mapping[str, str], config: ScrapeConfig, folder: Path) -> dict[str, Outcome]:
-    if not urls:
-        return {}
-    folder.mkdir(parents=True)
-    found = fetch(urls, config, folder, environment={"no_proxy": "127.0.0.1"})
+def _targets(entries: Mapping[str, Entry]) -> dict[str, Target]:
     return {
-        key: replace(outcome, error_message=builtin.canonical(outcome.error_message))
-        for key, outcome in found.items()
+        key: Target(url=entry.fetch_url, rule=entry.rule, sha256=entry.sha256)
+        for key, entry in entries.items()
+        if entry.outcome is None and entry.fetch_url is not None
     }
+
+
+def _told(entry: Entry, outcome: Outcome) -> Outcome:
+    """The outcome as it is written down: of the built-in source, equal for equal settings."""
+    if entry.source != builtin.NAME:
+        return outcome
+    return replace(
+        outcome,
+        retrieved_at=None,
+        final_url=builtin.canonical(outcome.final_url),
+        error_message=builtin.canonical(outcome.error_message),
+    )
 
 
 def _hold_gate(counts: Counter[tuple[str, str | None]], max_failed_fraction: float) -> None:

@@ -1,0 +1,82 @@
+"""Being a polite guest: few requests to a host at once, not too fast, none while it rests."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pdm.curation.scrape.guard.faults import Closed
+
+
+@dataclass(slots=True)
+class _Host:
+    active: int = 0
+    ready_at: float = 0.0  # on the monotonic clock
+
+
+class Hosts:
+    """Lets threads through to hosts, each at its turn.
+
+    Args:
+        max_per_host: Requests to one host at the same time.
+        min_interval_seconds: Between the starts of two requests to one host.
+    """
+
+    def __init__(self, max_per_host: int, min_interval_seconds: float) -> None:
+        self._max_per_host, self._interval = max_per_host, min_interval_seconds
+        self._hosts: dict[str, _Host] = {}
+        self._changed = threading.Condition()
+        self._closed = False
+
+    @contextmanager
+    def turn(self, name: str) -> Iterator[None]:
+        """Wait for our turn at a host; it is ours for the length of the block.
+
+        A thread holds one turn at a time, so none waits for another for ever.
+
+        Raises:
+            Closed: `close` was called.
+        """
+        with self._changed:
+            host = self._hosts.setdefault(name, _Host())
+            while True:
+                if self._closed:
+                    raise Closed
+                left = host.ready_at - time.monotonic()
+                if host.active < self._max_per_host and left <= 0:
+                    break
+                self._changed.wait(None if host.active >= self._max_per_host else left)
+            host.active += 1
+            host.ready_at = time.monotonic() + self._interval
+        try:
+            yield
+        finally:
+            with self._changed:
+                host.active -= 1
+                self._changed.notify_all()
+
+    def rest(self, name: str, seconds: float) -> None:
+        """Start no request to a host for so long."""
+        with self._changed:
+            host = self._hosts.setdefault(name, _Host())
+            host.ready_at = max(host.ready_at, time.monotonic() + seconds)
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, but no longer than until `close`.
+
+        Raises:
+            Closed: `close` was called.
+        """
+        until = time.monotonic() + seconds
+        with self._changed:
+            while not self._closed and (left := until - time.monotonic()) > 0:
+                self._changed.wait(left)
+            if self._closed:
+                raise Closed
+
+    def close(self) -> None:
+        """Wake everyone who waits, and let nobody through any more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()

@@ -1,0 +1,79 @@
+"""URLs as they go over the wire: ASCII, percent-encoded, http or https, without surprises."""
+
+import re
+from urllib.parse import SplitResult, quote, urlsplit
+
+MAX_URL_CHARACTERS = 4096
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_UNSAFE = re.compile(r"[\x00-\x20\x7f<>\"\\^`{|}%]")
+
+
+def fetchable(url: str) -> str:
+    """The URL as it is asked for: host in IDNA, path and query encoded, no fragment.
+
+    Raises:
+        ValueError: It must not be fetched; the text says why, and holds no credentials.
+    """
+    if not url:
+        raise ValueError("no URL in this row")
+    if len(url) > MAX_URL_CHARACTERS:
+        raise ValueError(f"longer than {MAX_URL_CHARACTERS:,} characters")
+    if _CONTROL.search(url):
+        raise ValueError("holds a control character")
+    if "\ufffd" in url:
+        raise ValueError("is not UTF-8")
+    parts = _split(url)
+    if parts.scheme.lower() not in _DEFAULT_PORTS:
+        raise ValueError(f"scheme '{parts.scheme[:20]}' is not http or https")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("holds a user name or password")
+    if not parts.hostname:
+        raise ValueError("names no host")
+    if _UNSAFE.search(parts.netloc):
+        raise ValueError("host holds a character that no host may")
+    return _encoded(parts)
+
+
+def without_credentials(url: str) -> str:
+    """What may be written down: secrets in URLs end up in reports otherwise."""
+    plain = re.sub(r"//[^/?#]*@", "//", url)[:MAX_URL_CHARACTERS]
+    return plain.encode("utf-8", "replace").decode("utf-8")
+
+
+def normal_form(url: str) -> str:
+    """Equal for URLs that a server cannot tell apart: no fragment, host in lower case, no default
+    port."""
+    parts = urlsplit(url)
+    scheme, host = parts.scheme.lower(), (parts.hostname or "").rstrip(".")
+    host = f"[{host}]" if ":" in host else host
+    port = parts.port if parts.port != _DEFAULT_PORTS.get(scheme) else None
+    place = f"{host}:{port}" if port else host
+    return parts._replace(scheme=scheme, netloc=place, path=parts.path or "/", fragment="").geturl()
+
+
+def place_of(url: str) -> tuple[str, int]:
+    """Host and port that a fetchable URL leads to."""
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or _DEFAULT_PORTS[parts.scheme]
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - it is looked at only when it is asked for
+    except ValueError as error:
+        # Python's own texts quote the host, and with it what stands before the @.
+        raise ValueError("is no well-formed URL") from error
+    return parts
+
+
+def _encoded(parts: SplitResult) -> str:
+    host = (parts.hostname or "").rstrip(".")
+    # IDNA also refuses empty and overlong labels.
+    host = f"[{host}]" if ":" in host else host.encode("idna").decode("ascii")
+    place = host if parts.port is None else f"{host}:{parts.port}"
+    # `%` stays: what is already encoded must not be encoded twice.
+    path = quote(parts.path, safe="/%:@!$&'()*+,;=~-._")
+    query = quote(parts.query, safe="/%:@!$&'()*+,;=~-._?[]")
+    return parts._replace(netloc=place, path=path, query=query, fragment="").geturl()
