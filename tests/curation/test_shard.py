@@ -158,6 +158,12 @@ def test_two_images_are_enough_for_both_splits(val_fraction):
     assert assign_splits(rows[::-1], val_fraction) == found
 
 
+@pytest.mark.parametrize("val_fraction", [0.0001, 0.9999])
+def test_four_images_leave_two_in_either_split(val_fraction):
+    rows = [{"key": f"{n}", "sha256": f"{n}"} for n in range(4)]
+    assert sorted(assign_splits(rows, val_fraction).values()) == ["train", "train", "val", "val"]
+
+
 def changed_decisions(work, folder, change):
     rows = tables.load(work / "decisions")
     change([row for row in rows if row["outcome"] == "kept"])

@@ -15,14 +15,15 @@ def assign_splits(rows: Iterable[Row], val_fraction: float) -> dict[str, str]:
     """Split of each image, by key.
 
     An image is held out if the hash of its content, read as a number from 0 to 1, lies below
-    `val_fraction`. Small sets need one rule more, or a split could be empty: with two images or
-    more, the one with the smallest number is always held out and the one with the largest never.
+    `val_fraction`. Small sets need one rule more, or a split could be too small to be scored: with
+    two images or more the one with the smallest number is always held out and the one with the
+    largest never; with four or more the same holds for the two at either end.
     """
     ranked = sorted((_number(row["sha256"]), row["key"]) for row in rows)
     splits = {key: VAL if number < val_fraction else TRAIN for number, key in ranked}
-    if len(ranked) >= 2:
-        splits[ranked[0][1]] = VAL
-        splits[ranked[-1][1]] = TRAIN
+    num_sure = min(2, len(ranked) // 2)
+    for (_, first), (_, last) in zip(ranked[:num_sure], ranked[::-1][:num_sure], strict=True):
+        splits[first], splits[last] = VAL, TRAIN
     return splits
 
 
