@@ -19,7 +19,7 @@ from pdm.training.workers import Workers
 CONFIG = replace(
     AUTOENCODER,
     training=replace(
-        TRAINING, total_images=640, save_every_images=80, log_every_images=80, keep_checkpoints=2
+        TRAINING, total_images=320, save_every_images=80, log_every_images=80, keep_checkpoints=2
     ),
 )
 SCRIPT = """
@@ -82,7 +82,7 @@ def test_sigterm_keeps_a_checkpoint_and_the_next_run_ends_like_an_unbroken_one(t
     assert start(tmp_path).wait(200) == 0, (tmp_path / "stderr").read_text()
     assert not has_checkpoint(tmp_path)
     rows = (tmp_path / "curves.csv").read_text().splitlines()
-    assert [int(row.split(",")[0]) for row in rows[1:]] == list(range(80, 641, 80))
+    assert [int(row.split(",")[0]) for row in rows[1:]] == list(range(80, 321, 80))
 
     settings = autoencoder.Settings(
         CONFIG, tmp_path / "shards", tmp_path / "unbroken", tmp_path / "unbroken-model"
