@@ -74,7 +74,7 @@ def fetch(
     fetcher = Fetcher(config)
     gateway = Gateway(fetcher, targets, bodies, counted)
     with gateway.running():
-        ended = _run(folder, _in_turns(targets), config, gateway, fetcher)
+        ended = _run(folder, in_turns(targets), config, gateway, fetcher)
     if not gateway.results and ended:
         log = (folder / "img2dataset.log").read_text(encoding="utf-8", errors="replace")
         tail = " / ".join(log.splitlines()[-3:]) or "no message"
@@ -83,8 +83,8 @@ def fetch(
     return {key: _outcome(gateway.results.get(key), lying.get(key)) for key in targets}
 
 
-def _in_turns(targets: Mapping[str, Target]) -> list[str]:
-    """Keys with hosts taking turns, so that a host of many pictures holds up no other."""
+def in_turns(targets: Mapping[str, Target]) -> list[str]:
+    """Keys, with hosts taking turns, so that a host of many pictures holds up no other."""
     of_host: dict[str, list[str]] = defaultdict(list)
     for key, target in targets.items():
         of_host[place_of(target.url)[0]].append(key)

@@ -1,0 +1,184 @@
+"""The guard as the stage uses it: with the real img2dataset, and the gateway by itself."""
+
+import http.client
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+
+import pyarrow.parquet as pq
+import pytest
+from faultserver import JPEG, serving
+from guard_settings import settings
+
+from pdm.config.scrape import UrlListSource
+from pdm.curation.scrape import scrape
+from pdm.curation.scrape.fetch import in_turns
+from pdm.curation.scrape.guard.addresses import anything, public_only
+from pdm.curation.scrape.guard.fetcher import Fetcher, Target
+from pdm.curation.scrape.guard.gateway import Gateway
+from pdm.errors import Unavailable
+
+LISTED = {
+    "ok": ("ok", None),
+    "ok#again": ("dropped", "duplicate_url"),
+    "status?code=404": ("dropped", "http_404"),
+    "flaky/a?times=1": ("ok", None),
+    "hop?left=2": ("ok", None),
+    "tagged?name=X-Robots-Tag&value=noai": ("dropped", "opted_out"),
+    "tagged?name=TDM-Reservation&value=1": ("dropped", "opted_out"),
+    "slow": ("dropped", "opted_out"),  # by robots.txt
+    "drip": ("failed", "timeout"),
+    "endless": ("dropped", "too_large"),
+    "announced?bytes=100": ("failed", "short_body"),
+    "reset": ("failed", "reset"),
+    "loop": ("dropped", "redirect"),
+    "ok?changed": ("dropped", "hash_mismatch"),
+}
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory):
+    """Rows of a run over a server with every fault, by path, and the server."""
+    base = tmp_path_factory.mktemp("guarded")
+    with serving() as server:
+        server.robots = (200, "User-agent: *\nDisallow: /slow")
+        lines = ["url,author,sha256"]
+        for path in LISTED:
+            lines.append(f"{server.url}/{path},Ada,{'0' * 64 if 'changed' in path else ''}")
+        lines.append(f"{server.url.replace('127.0.0.1', 'LOCALHOST')}/ok?1,,")
+        lines.append(f"{server.url.replace('127.0.0.1', 'localhost')}/ok?1,,")
+        (base / "list.csv").write_text("\n".join(lines))
+        (base / "strange.txt").write_text(f"{server.url}/ok?strange\n{server.url}/to?url=/ok\n")
+        sources = (
+            UrlListSource(
+                kind="urls",
+                path=str(base / "list.csv"),
+                author_column="author",
+                sha256_column="sha256",
+                allow_private_addresses=True,
+            ),
+            UrlListSource(kind="urls", path=str(base / "strange.txt")),
+        )
+        limits = {"respect_robots": True, "retries": 1, "timeout_seconds": 2.0}
+        scrape(settings(*sources, num_shards=1, **limits), raw=base / "raw")
+        rows = pq.read_table(base / "raw" / "00000.parquet").to_pylist()
+        assert [path.name for path in base.glob(".tmp*")] == []
+        return {row["url"].partition("/")[2].partition("/")[2]: row for row in rows}, server
+
+
+@pytest.mark.parametrize("path", LISTED)
+def test_every_fault_has_its_outcome_in_the_rows(guarded, path):
+    row = next(row for url, row in guarded[0].items() if url.partition("/")[2] == path)
+    assert (row["status"], row["reason"]) == LISTED[path]
+    assert (row["member"] is None) == (row["status"] != "ok")
+    assert row["author"] == "Ada"
+
+
+def test_the_end_of_redirects_stands_in_the_row(guarded):
+    rows, server = guarded
+    row = next(row for url, row in rows.items() if "hop" in url)
+    assert row["final_url"] == f"{server.url}/ok"
+
+
+def test_a_clear_no_was_asked_for_once_and_what_robots_txt_forbids_never(guarded):
+    hits = guarded[1].hits
+    assert hits["/status"] == 1
+    assert hits["/slow"] == 0
+    assert hits["/flaky/a"] == 2
+    assert hits["/reset"] == 2
+
+
+def test_a_list_from_a_stranger_did_not_reach_the_server(guarded):
+    rows, server = guarded
+    strange = [row for row in rows.values() if row["source"] == "urls:strange.txt"]
+    assert {row["reason"] for row in strange} == {"blocked_address"}
+    assert all(row["retrieved_at"] is None for row in strange)
+    assert server.hits["/to"] == 0
+
+
+def test_hosts_are_the_same_in_any_case(guarded):
+    rows, _ = guarded
+    again = [row["reason"] for url, row in rows.items() if url.endswith("/ok?1")]
+    assert sorted(again, key=str) == [None, "duplicate_url"]
+
+
+def test_without_a_network_the_stage_stops_and_publishes_nothing(tmp_path):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # bound, but nobody listens
+        port = closed.getsockname()[1]
+        urls = tmp_path / "list.txt"
+        urls.write_text("".join(f"http://127.0.0.1:{port}/{n}.jpg\n" for n in range(40)))
+        source = UrlListSource(kind="urls", path=str(urls), allow_private_addresses=True)
+        with pytest.raises(Unavailable, match="is the network down"):
+            scrape(settings(source, max_unreached_in_a_row=20), raw=tmp_path / "raw")
+    assert [path.name for path in tmp_path.iterdir()] == ["list.txt"]
+
+
+def test_hosts_take_turns():
+    urls = ["http://a.example/1", "http://a.example/2", "http://a.example/3", "http://b.example/1"]
+    targets = {url: Target(url=url, rule=public_only) for url in urls}
+    assert in_turns(targets) == [urls[0], urls[3], urls[1], urls[2]]
+
+
+@pytest.fixture
+def gateway(tmp_path):
+    with serving() as server:
+        targets = {
+            "good": Target(url=f"{server.url}/ok", rule=anything),
+            "bad": Target(url=f"{server.url}/status?code=404", rule=anything),
+            "slow": Target(url=f"{server.url}/slow", rule=anything),
+        }
+        seen = []
+        fetcher = Fetcher(settings(max_per_host=1, timeout_seconds=20.0))
+        found = Gateway(fetcher, targets, tmp_path, lambda *what: seen.append(what[0]))
+        with found.running():
+            yield found, seen, server, fetcher
+
+
+def status_of(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            answer.read()
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_the_gateway_gives_the_picture_whole_and_leaves_nothing_behind(gateway, tmp_path):
+    found, seen, _, _ = gateway
+    with urllib.request.urlopen(found.url_of("good")) as answer:
+        assert answer.read() == JPEG
+    assert status_of(found.url_of("bad")) == 502
+    assert seen == ["good", "bad"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_gateway_fetches_nothing_that_is_not_in_the_list(gateway):
+    found, seen, server, _ = gateway
+    base = f"http://127.0.0.1:{found.server_port}"
+    for path in ("", "good", "/good", "//good", f"{found.url_of('other')[len(base) :]}", "a/b/c"):
+        assert status_of(f"{base}/{path}") == 404
+    connection = http.client.HTTPConnection("127.0.0.1", found.server_port, timeout=5)
+    connection.request("GET", f"{server.url}/ok")  # as to a proxy
+    assert connection.getresponse().status == 404
+    assert not seen
+    assert not server.hits
+
+
+def test_nobody_waits_for_a_gateway_that_ends(gateway):
+    found, _, server, fetcher = gateway
+    codes = []
+
+    def ask() -> None:
+        codes.append(status_of(found.url_of("good")))
+
+    threading.Thread(target=status_of, args=(found.url_of("slow"),), daemon=True).start()
+    while not server.hits["/slow"]:
+        time.sleep(0.01)
+    waiting = threading.Thread(target=ask)
+    waiting.start()
+    fetcher.close()
+    waiting.join(5)
+    assert codes == [503]
