@@ -133,13 +133,13 @@ def test_data_travel_through_a_remote(done):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel to pass a parent's death on")
 def test_training_that_is_killed_goes_on_from_its_checkpoint(done):
-    done.set({"diffusion": {"training": {"total_images": 1600}}})
+    done.set({"diffusion": {"training": {"total_images": 800}}})
     with done.start("dvc", "repro", "--single-item", "diffusion") as killed:
         wait_for(lambda: newest_step(done) >= 32)
         os.kill(killed.pid, signal.SIGKILL)
         said = killed.communicate()[0]
     reached = newest_step(done)
-    assert reached < 1600, said
+    assert reached < 800, said
     wait_for(lambda: [run.info.status for run in runs_of(done)["diffusion"]].count("KILLED") == 1)
     [before] = [run for run in runs_of(done)["diffusion"] if run.info.status == "KILLED"]
 
@@ -148,14 +148,14 @@ def test_training_that_is_killed_goes_on_from_its_checkpoint(done):
     [after] = [run for run in runs_of(done)["diffusion"] if run.info.run_id == before.info.run_id]
     assert after.info.status == "FINISHED"
     assert len(runs_of(done)["diffusion"]) == 2  # the tiny one, and this one once
-    assert steps_of(done, after, "loss") == list(range(16, 1601, 16))
+    assert steps_of(done, after, "loss") == list(range(16, 801, 16))
 
 
 def newest_step(project):
     """Images seen by the newest diffusion run, as its log says."""
     logs = sorted(project.folder.glob("runs/diffusion/*/events.jsonl"), key=os.path.getmtime)
     lines = [json.loads(line) for line in logs[-1].read_text().splitlines() if line.endswith("}")]
-    long = '"1600"' in (logs[-1].parent / "tracking.json").read_text()
+    long = '"800"' in (logs[-1].parent / "tracking.json").read_text()
     return max([line["images_seen"] for line in lines], default=0) if long else 0
 
 
