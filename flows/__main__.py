@@ -4,22 +4,15 @@ import argparse
 import signal
 import sys
 import time
-from pathlib import Path
 from types import FrameType
 
 from flows import environment, graph, report
 from flows.check import check_params
-from flows.errors import BAD_INPUT, INTERRUPTED, RunError
+from flows.errors import INTERRUPTED, RunError
 
 
 def run(args: argparse.Namespace) -> None:
     """Bring every stage up to date, in order, and show what came out."""
-    if args.params.resolve() != Path("params.yaml").resolve():
-        raise RunError(
-            f"--params {args.params}: the stages read params.yaml of this folder, for DVC keeps "
-            "watch over it; copy your file to params.yaml",
-            BAD_INPUT,
-        )
     began = time.monotonic()
     graph.agree_with_git()
     check_params()
@@ -49,7 +42,6 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m flows")
     commands = top.add_subparsers(required=True)
     once = commands.add_parser("run", help=run.__doc__)
-    once.add_argument("--params", type=Path, default=Path("params.yaml"))
     once.set_defaults(function=run)
     scheduled = commands.add_parser("serve", help=serve.__doc__)
     scheduled.add_argument("--cron", default="0 3 * * *")

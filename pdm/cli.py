@@ -121,8 +121,7 @@ def evaluate(args: argparse.Namespace) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Bring every stage up to date, in order, skipping what is fresh."""
-    command = [sys.executable, "-m", "flows", "run", "--params", str(args.params)]
-    os.execv(sys.executable, command)
+    os.execv(sys.executable, [sys.executable, "-m", "flows", "run"])
 
 
 def serve(args: argparse.Namespace) -> None:
@@ -228,6 +227,7 @@ def parser() -> argparse.ArgumentParser:
     _command(commands, "run", run)
     for name, (function, paths) in STAGES.items():
         command = _command(commands, name, function)
+        _takes_params(command)
         for flag, default in paths.items():
             command.add_argument(
                 f"--{flag}", type=Path, default=Path(default), metavar="PATH", help="%(default)s"
@@ -239,7 +239,7 @@ def parser() -> argparse.ArgumentParser:
     sub = commands.add_parser("params", help="Look at params.yaml.").add_subparsers(
         title="commands", metavar="COMMAND", required=True
     )
-    _command(sub, "check", check_params)
+    _takes_params(_command(sub, "check", check_params))
     kept = _command(commands, "sync", sync)
     kept.add_argument("--runs", type=Path, default=Path("runs"), metavar="PATH", help="%(default)s")
     return top
@@ -248,11 +248,14 @@ def parser() -> argparse.ArgumentParser:
 def _command(commands, name, function) -> argparse.ArgumentParser:  # type: ignore[no-untyped-def]
     text = function.__doc__
     command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    command.set_defaults(function=function)
+    return command
+
+
+def _takes_params(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--params", type=Path, default=Path("params.yaml"), metavar="FILE", help="%(default)s"
     )
-    command.set_defaults(function=function)
-    return command
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -60,12 +60,6 @@ def test_a_server_that_is_configured_but_away_is_named(flows_run):
     assert done.stderr.startswith("error: Prefect's server at http://127.0.0.1:9/api does not")
 
 
-def test_params_of_another_name_are_refused(flows_run):
-    done = flows_run("--params", "other.yaml")
-    assert done.returncode == 2
-    assert "copy your file to params.yaml" in done.stderr
-
-
 def test_impossible_params_of_the_pyramid_stop_before_any_output_goes(flows_run):
     Path("one.txt").write_text("kept")
     Path("dvc.yaml").write_text(
