@@ -24,7 +24,12 @@ def scrape(args: argparse.Namespace) -> None:
     """Fetch the images that the sources name, unchanged, with one row for every URL."""
     from pdm.curation.scrape import scrape
 
-    scrape(params.load(args.params).scrape, raw=args.raw)
+    scrape(
+        params.load(args.params).scrape,
+        raw=args.raw,
+        cache=args.cache,
+        retry_failed=args.retry_failed,
+    )
 
 
 def curate(args: argparse.Namespace) -> None:
@@ -135,6 +140,13 @@ def check_params(args: argparse.Namespace) -> None:
     print(f"{args.params}: all values fit")
 
 
+def verify(args: argparse.Namespace) -> None:
+    """Read raw data, shards and latents again, and list all damage."""
+    from pdm.data.verify import verify
+
+    print(verify(args.folders))
+
+
 def sync(args: argparse.Namespace) -> None:
     """Send to MLflow the log lines that were kept while it could not be reached."""
     from pdm.tracking import sync
@@ -144,7 +156,7 @@ def sync(args: argparse.Namespace) -> None:
 
 # name -> (function, its path flags and their defaults, as in dvc.yaml)
 STAGES = {
-    "scrape": (scrape, {"raw": "data/raw"}),
+    "scrape": (scrape, {"raw": "data/raw", "cache": "runs/scrape"}),
     "curate": (curate, {"raw": "data/raw", "decisions": "data/decisions"}),
     "shard": (
         shard,
@@ -232,6 +244,10 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument(
                 f"--{flag}", type=Path, default=Path(default), metavar="PATH", help="%(default)s"
             )
+        if function is scrape:
+            command.add_argument(
+                "--retry-failed", action="store_true", help="fetch what failed before once more"
+            )
     scheduled = _command(commands, "serve", serve)
     scheduled.add_argument(
         "--cron", default="0 3 * * *", help="when to run (default: '%(default)s', at 3 every night)"
@@ -240,6 +256,17 @@ def parser() -> argparse.ArgumentParser:
         title="commands", metavar="COMMAND", required=True
     )
     _takes_params(_command(sub, "check", check_params))
+    sub = commands.add_parser("data", help="Look at the data.").add_subparsers(
+        title="commands", metavar="COMMAND", required=True
+    )
+    verified = _command(sub, "verify", verify)
+    verified.add_argument(
+        "folders",
+        type=Path,
+        nargs="*",
+        metavar="FOLDER",
+        help="default: those of data/raw, data/shards and data/latents that exist",
+    )
     kept = _command(commands, "sync", sync)
     kept.add_argument("--runs", type=Path, default=Path("runs"), metavar="PATH", help="%(default)s")
     return top

@@ -69,8 +69,8 @@ Source = BuiltinSource | UrlListSource | FolderSource
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScrapeConfig:
-    """How the sources are fetched. img2dataset moves the bytes, through our own gateway, which holds
-    the limits; nothing is decoded here."""
+    """How the sources are fetched. img2dataset moves the bytes, through our own gateway, which
+    holds the limits; nothing is decoded here."""
 
     __pydantic_config__: ClassVar = STRICT
 
@@ -83,6 +83,7 @@ class ScrapeConfig:
     respect_robots: bool  # fetch nothing that a host's robots.txt forbids
     respect_opt_outs: bool  # drop what forbids its use in X-Robots-Tag or TDM-Reservation
     max_unreached_in_a_row: int  # so many URLs without a connection end the stage: no network
+    removed: str | None  # a file of URLs, keys and sha256s that must not be used any more
     max_image_mib: float  # larger files are counted as too large
     num_shards: int  # raw shards; an image's shard follows from a hash of its key
     max_failed_fraction: float  # above it the stage fails and publishes nothing

@@ -13,6 +13,7 @@ def settings(*sources, **changes) -> ScrapeConfig:
         "respect_robots": False,
         "respect_opt_outs": True,
         "max_unreached_in_a_row": 50,
+        "removed": None,
         "max_image_mib": 1.0,
         "num_shards": 3,
         "max_failed_fraction": 0.5,

@@ -64,6 +64,11 @@ class Entry:
     outcome: Outcome | None = None  # null while it is to be fetched
 
 
+def key_of(identity: str) -> str:
+    """The first 20 hex digits of the sha256 of an identity."""
+    return hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()[:KEY_DIGITS]
+
+
 def keyed(entries: Iterable[Entry]) -> dict[str, Entry]:
     """Entries by key, in their order, the second and later ones of a URL dropped.
 
@@ -77,7 +82,7 @@ def keyed(entries: Iterable[Entry]) -> dict[str, Entry]:
         count = times[entry.identity]
         times[entry.identity] += 1
         text = f"{entry.identity}\n{count}" if count else entry.identity
-        key = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:KEY_DIGITS]
+        key = key_of(text)
         if entry.outcome is None and entry.fetch_url is not None:
             address = normal_form(entry.fetch_url)
             if address in fetched:

@@ -7,7 +7,7 @@ parquet one row for each of its entries, both in key order.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -70,8 +70,16 @@ def write_shards(
     entries: Mapping[str, tuple[Entry, Outcome]],
     num_shards: int,
     max_image_mib: float,
+    removed: Callable[[str, str | None], bool] = lambda key, sha256: False,
 ) -> Counter[tuple[str, str | None]]:
     """Write every shard, one image at a time in memory.
+
+    Args:
+        folder: Empty.
+        entries: By key.
+        num_shards: Their number.
+        max_image_mib: Larger files are dropped.
+        removed: Whether a picture must not be used, by its key and its sha256.
 
     Returns:
         Number of rows for each (status, reason).
@@ -83,7 +91,9 @@ def write_shards(
     sources: Counter[str] = Counter()
     num_bytes = 0
     for number, keys in enumerate(shards):
-        rows = _write_shard(folder, number, {key: entries[key] for key in keys}, max_image_mib)
+        rows = _write_shard(
+            folder, number, {key: entries[key] for key in keys}, max_image_mib, removed
+        )
         counts.update((row.status, row.reason) for row in rows)
         sources.update(row.source for row in rows)
         num_bytes += sum(row.num_bytes or 0 for row in rows)
@@ -97,7 +107,11 @@ def shard_of(key: str, num_shards: int) -> int:
 
 
 def _write_shard(
-    folder: Path, number: int, entries: Mapping[str, tuple[Entry, Outcome]], max_image_mib: float
+    folder: Path,
+    number: int,
+    entries: Mapping[str, tuple[Entry, Outcome]],
+    max_image_mib: float,
+    removed: Callable[[str, str | None], bool],
 ) -> list[Row]:
     rows = {key: _row(key, *found) for key, found in entries.items()}
     tar = folder / f"{number:05}.tar"
@@ -105,7 +119,9 @@ def _write_shard(
     def samples() -> Iterator[tuple[str, dict[str, bytes]]]:
         for key, (_, outcome) in entries.items():
             content = _content(outcome, rows[key], max_image_mib)
-            if content is not None:
+            if content is not None and removed(key, rows[key].sha256):
+                _settle(rows[key], dropped("removed", "its content stands in the removals"))
+            elif content is not None:
                 yield key, {extension_of(content[:NUM_BYTES]): content}
 
     write_tar(tar, samples())

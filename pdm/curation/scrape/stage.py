@@ -3,17 +3,16 @@
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from pdm.config.scrape import BuiltinSource, FolderSource, ScrapeConfig, UrlListSource
 from pdm.curation.scrape import builtin, folders, urls
+from pdm.curation.scrape import removals as removed
 from pdm.curation.scrape.entries import Entry, Outcome, keyed
-from pdm.curation.scrape.fetch import fetch
-from pdm.curation.scrape.guard.fetcher import Target
 from pdm.curation.scrape.img2dataset import find_img2dataset
+from pdm.curation.scrape.incremental import CachedFetch
 from pdm.curation.scrape.raw import write_shards
 from pdm.errors import QualityGate
 from pdm.files import whole_folder
@@ -23,7 +22,9 @@ logger = logging.getLogger(__name__)
 STATUSES = ("ok", "failed", "dropped")
 
 
-def scrape(config: ScrapeConfig, *, raw: Path) -> dict[str, int]:
+def scrape(
+    config: ScrapeConfig, *, raw: Path, cache: Path | None = None, retry_failed: bool = False
+) -> dict[str, int]:
     """Fetch every image of every source into raw shards, with one row for each URL or file.
 
     The builtin and folder sources give the same bytes every time; rows of a URL list carry the
@@ -31,15 +32,21 @@ def scrape(config: ScrapeConfig, *, raw: Path) -> dict[str, int]:
 
     Args:
         raw: Folder of the shards; replaced as a whole, or left as it was if the stage fails.
+        cache: Folder of what was fetched from lists; URLs in it are not fetched again. None keeps
+            nothing.
+        retry_failed: Fetch what failed before once more.
 
     Returns:
         Number of rows by status: "ok", "failed", "dropped".
 
     Raises:
-        BadInput: A source is missing, empty or cannot be read. Nothing was fetched.
+        BadInput: A source is missing, empty or cannot be read, or the removals are. Nothing was
+            fetched.
         QualityGate: Too large a part of what was tried failed, or nothing is left.
-        Unavailable: img2dataset is not installed or does not run.
+        Unavailable: img2dataset is not installed or does not run, or the network is down. What was
+            fetched is in the cache.
     """
+    removals = removed.read(config.removed)
     listed = [entry for source in config.sources for entry in _listed(source)]
     if any(not isinstance(source, FolderSource) for source in config.sources):
         find_img2dataset()  # before minutes of drawing, not after
@@ -47,9 +54,17 @@ def scrape(config: ScrapeConfig, *, raw: Path) -> dict[str, int]:
     shutil.rmtree(work, ignore_errors=True)
     try:
         with whole_folder(raw) as folder:
-            settled = _fetched(config, listed, work)
-            counts = write_shards(folder, settled, config.num_shards, config.max_image_mib)
+            fetching = CachedFetch(config, cache, removals, retry_failed=retry_failed)
+            settled = _fetched(config, listed, work, fetching)
+            counts = write_shards(
+                folder,
+                settled,
+                config.num_shards,
+                config.max_image_mib,
+                removals.has_picture,
+            )
             _hold_gate(counts, config.max_failed_fraction)
+        fetching.remember_failed()
     finally:
         shutil.rmtree(work, ignore_errors=True)
     totals: Counter[str] = Counter()
@@ -66,7 +81,7 @@ def _listed(source: BuiltinSource | FolderSource | UrlListSource) -> list[Entry]
 
 
 def _fetched(
-    config: ScrapeConfig, listed: list[Entry], work: Path
+    config: ScrapeConfig, listed: list[Entry], work: Path, fetching: CachedFetch
 ) -> dict[str, tuple[Entry, Outcome]]:
     """Every entry with its outcome. The contents lie below `work`, or in the folder sources."""
     with ExitStack() as stack:
@@ -79,16 +94,8 @@ def _fetched(
                 serving = builtin.served(source, folder, config.timeout_seconds)
                 drawn += stack.enter_context(serving)
         entries = keyed([*listed, *drawn])
-        fetched = fetch(_targets(entries), config, work / "fetched")
-    return {key: (e, e.outcome or _told(e, fetched[key])) for key, e in entries.items()}
-
-
-def _targets(entries: Mapping[str, Entry]) -> dict[str, Target]:
-    return {
-        key: Target(url=entry.fetch_url, rule=entry.rule, sha256=entry.sha256)
-        for key, entry in entries.items()
-        if entry.outcome is None and entry.fetch_url is not None
-    }
+        fetched = fetching.fetch(entries, work / "fetched")
+    return {key: (e, _told(e, fetched[key])) for key, e in entries.items()}
 
 
 def _told(entry: Entry, outcome: Outcome) -> Outcome:

@@ -1,0 +1,155 @@
+"""Runs that follow each other, with the real img2dataset: nothing is fetched twice, failures are
+tried again when asked, removals leave everything, and increments equal a run from nothing."""
+
+import hashlib
+import json
+import logging
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from faultserver import JPEG, serving
+from guard_settings import settings
+
+from pdm.config.scrape import UrlListSource
+from pdm.curation.scrape import scrape
+from pdm.curation.scrape.cache import FetchCache
+from pdm.curation.scrape.entries import Outcome, key_of
+from pdm.curation.scrape.guard.addresses import anything, public_only
+from pdm.curation.scrape.guard.fetcher import Target
+from pdm.curation.scrape.removals import read
+from pdm.errors import BadInput, QualityGate
+from pdm.files import sha256_of
+
+SHA256 = hashlib.sha256(JPEG).hexdigest()
+
+
+class Project:
+    """A list, a server, and runs of the stage over them."""
+
+    def __init__(self, folder: Path, server) -> None:
+        self.folder, self.server = folder, server
+        self.raw, self.cache = folder / "raw", folder / "cache"
+
+    def run(self, *paths: str, removed: str | None = None, raw=None, cache=None, **options) -> dict:
+        """Rows by path; the server's hits start anew."""
+        self.server.hits.clear()
+        (self.folder / "list.txt").write_text("".join(f"{self.server.url}{p}\n" for p in paths))
+        source = UrlListSource(
+            kind="urls", path=str(self.folder / "list.txt"), allow_private_addresses=True
+        )
+        config = settings(source, num_shards=1, max_failed_fraction=0.9, removed=removed)
+        raw = raw or self.raw
+        scrape(config, raw=raw, cache=cache or self.cache, **options)
+        rows = pq.read_table(raw / "00000.parquet").to_pylist()
+        return {row["url"].removeprefix(self.server.url): row for row in rows}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    with serving() as server:
+        yield Project(tmp_path_factory.mktemp("incremental"), server)
+
+
+def test_runs_that_follow_each_other(project, caplog):
+    caplog.set_level(logging.INFO)
+    paths = ["/ok?1", "/status?code=404", "/flaky/a?times=1&code=500"]
+    first = project.run(*paths)
+    assert [first[path]["status"] for path in paths] == ["ok", "dropped", "failed"]
+
+    # Ten more would be ten: only what is new is asked for.
+    second = project.run(*paths, "/ok?2")
+    assert dict(project.server.hits) == {"/ok": 1}
+    assert "1 URLs to fetch, 3 fetched before" in caplog.text
+    assert {path: second[path] for path in paths} == {
+        path: row | {"offset": second[path]["offset"]} for path, row in first.items()
+    }
+
+    # The same bytes as in a run from nothing, but for the times.
+    project.server.robots = (404, "")
+    from_nothing = project.folder / "from-nothing"
+    project.run(*paths[:2], "/ok?2", raw=from_nothing, cache=project.folder / "other")
+    project.run(*paths[:2], "/ok?2", cache=project.cache)
+    assert sha256_of(project.raw / "00000.tar") == sha256_of(from_nothing / "00000.tar")
+    one, other = (pq.read_table(raw / "00000.parquet") for raw in (project.raw, from_nothing))
+    assert one.drop_columns("retrieved_at").equals(other.drop_columns("retrieved_at"))
+
+    # What failed, and nothing else, is tried again when asked for.
+    again = project.run(*paths, retry_failed=True)
+    assert [again[path]["status"] for path in paths] == ["ok", "dropped", "failed"]
+    assert dict(project.server.hits) == {"/flaky/a": 1}
+
+
+def test_removals_leave_the_next_version_and_the_cache(project):
+    rows = project.run("/ok?a", "/ok?b", "/chunked", "/slow?seconds=0")
+    keys = {path: row["key"] for path, row in rows.items()}
+    removed = project.folder / "removed.txt"
+    removed.write_text(f"# by url\n{project.server.url}/ok?a#x\n\n{keys['/ok?b']}\n")
+    rows = project.run("/ok?a", "/ok?b", "/chunked", removed=str(removed))
+    assert [rows[path]["reason"] for path in ("/ok?a", "/ok?b", "/chunked")] == [
+        "removed",
+        "removed",
+        None,
+    ]
+    assert not project.server.hits
+    kept = {path.name for path in project.cache.glob("*/*")}
+    assert not kept & {keys["/ok?a"], keys["/ok?b"]}
+    assert keys["/chunked"] in kept
+
+
+def test_a_picture_is_removed_by_its_content_wherever_it_comes_from(project, tmp_path):
+    removed = tmp_path / "removed.txt"
+    removed.write_text(SHA256.upper())
+    with pytest.raises(QualityGate, match="removed 2"):
+        project.run("/ok?new", "/gzip", removed=str(removed))
+    records = [json.loads(path.read_text()) for path in project.cache.glob("*/*.json")]
+    assert SHA256 not in {record["sha256"] for record in records}
+
+
+@pytest.mark.parametrize("line", ["not a url", "file:///etc/passwd", "abc123"])
+def test_a_removal_that_is_not_understood_stops_the_stage(tmp_path, line):
+    (tmp_path / "removed.txt").write_text(f"http://a.example/x\n{line}\n")
+    with pytest.raises(BadInput, match="line 2"):
+        read(str(tmp_path / "removed.txt"))
+    with pytest.raises(BadInput, match=r"scrape\.removed"):
+        read(str(tmp_path / "absent.txt"))
+
+
+KEY = key_of("http://a.example/x")
+TARGET = Target(url="http://a.example/x", rule=public_only)
+
+
+@pytest.fixture
+def cache(tmp_path):
+    found = FetchCache(tmp_path / "cache", settings())
+    (tmp_path / "picture").write_bytes(JPEG)
+    outcome = Outcome(status="ok", retrieved_at="then", final_url="there", sha256=SHA256)
+    found.keep(KEY, TARGET, outcome, tmp_path / "picture")
+    return found
+
+
+def test_what_is_kept_is_known_again(cache):
+    known = cache.known(KEY, TARGET)
+    assert (known.retrieved_at, known.final_url) == ("then", "there")
+    assert known.content.path.read_bytes() == JPEG
+
+
+def test_a_damaged_picture_is_fetched_again(cache):
+    cache.known(KEY, TARGET).content.path.write_bytes(JPEG[:-1] + b"!")
+    assert cache.known(KEY, TARGET) is None
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", "{}"])
+def test_a_damaged_record_is_as_good_as_none(cache, damage):
+    next(cache.folder.glob("*/*.json")).write_text(damage)
+    assert cache.known(KEY, TARGET) is None
+    assert cache.forget(lambda key, url, sha256: key == KEY) == 1
+
+
+def test_other_rules_ask_for_another_fetch(cache):
+    assert cache.known(KEY, Target(url=TARGET.url, rule=anything)) is None
+    assert cache.known(KEY, Target(url=TARGET.url, rule=public_only, sha256="0" * 64)) is None
+    stricter = FetchCache(cache.folder, settings(respect_robots=True))
+    assert stricter.known(KEY, TARGET) is None
+    larger = FetchCache(cache.folder, settings(max_image_mib=2.0))
+    assert larger.known(KEY, TARGET)
