@@ -47,12 +47,11 @@ class Manifest:
         return sum(shard.num_samples for shard in self.splits[split])
 
 
-def load(folder: Path) -> Manifest:
-    """Read a folder's manifest and check that every shard is there with its stated size.
+def read(folder: Path) -> Manifest:
+    """Read a folder's manifest, without looking at the files that it names.
 
     Raises:
-        BadInput: There is no manifest, or it cannot be read.
-        QualityGate: A shard is missing or has another size than stated.
+        BadInput: There is no manifest, it cannot be read, or it names a file outside the folder.
     """
     path = folder / FILE_NAME
     try:
@@ -61,20 +60,47 @@ def load(folder: Path) -> Manifest:
             split: [Shard(**shard) for shard in shards]
             for split, shards in record["splits"].items()
         }
+        facts = dict(record["facts"])
+        for shard in (shard for shards in splits.values() for shard in shards):
+            _check(shard)
     except FileNotFoundError:
         raise BadInput(f"{path} does not exist; run the stage that writes {folder} first") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{path} cannot be read ({error}); write {folder} again") from error
-    for shard in (shard for shards in splits.values() for shard in shards):
-        file = folder / shard.name
-        found = file.stat().st_size if file.exists() else None
-        if found != shard.num_bytes:
-            state = "missing" if found is None else f"{found:,} bytes"
-            raise QualityGate(
-                f"{file} is {state}, the manifest says {shard.num_bytes:,} bytes; "
-                f"write {folder} again"
-            )
-    return Manifest(splits, record["facts"])
+    return Manifest(splits, facts)
+
+
+def load(folder: Path) -> Manifest:
+    """Read a folder's manifest and check that every shard is there with its stated size.
+
+    Raises:
+        BadInput: There is no manifest, or it cannot be read.
+        QualityGate: A shard is missing or has another size than stated.
+    """
+    found = read(folder)
+    for shard in (shard for shards in found.splits.values() for shard in shards):
+        if fault := size_fault(folder / shard.name, shard.num_bytes):
+            raise QualityGate(f"{folder / shard.name} is {fault}; write {folder} again")
+    return found
+
+
+def size_fault(file: Path, num_bytes: int) -> str | None:
+    """How a file's size differs from what the manifest says, or None."""
+    if not file.is_file():
+        return f"missing, the manifest says {num_bytes:,} bytes"
+    found = file.stat().st_size
+    if found != num_bytes:
+        return f"{found:,} bytes, the manifest says {num_bytes:,} bytes"
+    return None
+
+
+def _check(shard: Shard) -> None:
+    """A manifest may come from elsewhere: its names must not lead out of the folder."""
+    for value, kind in zip(dataclasses.astuple(shard), (str, int, int, str), strict=True):
+        if type(value) is not kind:
+            raise ValueError(f"{value!r} stands where a value of type {kind.__name__} belongs")
+    if shard.name != Path(shard.name).name or shard.name in ("", "..") or "\\" in shard.name:
+        raise ValueError(f"{shard.name!r} is no name of a file in the folder")
 
 
 def digest(folder: Path) -> str:
