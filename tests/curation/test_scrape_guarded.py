@@ -1,5 +1,6 @@
 """The guard as the stage uses it: with the real img2dataset, and the gateway by itself."""
 
+import errno
 import http.client
 import socket
 import threading
@@ -165,6 +166,22 @@ def test_the_gateway_fetches_nothing_that_is_not_in_the_list(gateway):
     assert connection.getresponse().status == 404
     assert not seen
     assert not server.hits
+
+
+@pytest.mark.parametrize("key", ["good", "bad"])
+def test_a_full_disk_ends_the_gateway_and_is_told(tmp_path, key):
+    def full(*what) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with serving() as server:
+        paths = {"good": "ok", "bad": "status?code=404"}
+        target = Target(url=f"{server.url}/{paths[key]}", rule=anything)
+        found = Gateway(Fetcher(settings()), {key: target}, tmp_path, full)
+        with found.running():
+            assert status_of(found.url_of(key)) == 503
+            assert status_of(found.url_of(key)) == 503
+    assert found.own_fault.errno == errno.ENOSPC
+    assert server.hits.total() == 1
 
 
 def test_nobody_waits_for_a_gateway_that_ends(gateway):

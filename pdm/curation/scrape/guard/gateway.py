@@ -92,9 +92,7 @@ class Gateway(ThreadingHTTPServer):
             self._settle(key, fault, path)
             raise
         except OwnFault as fault:
-            self.own_fault = fault.error
-            self._fetcher.close()
-            raise Closed from fault
+            raise self._given_up(fault.error) from fault
         finally:
             path.unlink(missing_ok=True)
 
@@ -102,8 +100,13 @@ class Gateway(ThreadingHTTPServer):
         try:
             self._settled(key, result, path)
         except OSError as error:
-            raise OwnFault(error) from error
+            raise self._given_up(error) from error
         self.results[key] = result
+
+    def _given_up(self, error: OSError) -> Closed:
+        self.own_fault = error
+        self._fetcher.close()
+        return Closed()
 
 
 class _Handler(BaseHTTPRequestHandler):
