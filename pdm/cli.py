@@ -147,6 +147,13 @@ def verify(args: argparse.Namespace) -> None:
     print(verify(args.folders))
 
 
+def explain(args: argparse.Namespace) -> None:
+    """Say why one picture was kept or dropped, with every score and its limit."""
+    from pdm.curation.curate.explain import explain
+
+    print(explain(args.name, decisions=args.decisions, shards=args.shards))
+
+
 def sync(args: argparse.Namespace) -> None:
     """Send to MLflow the log lines that were kept while it could not be reached."""
     from pdm.tracking import sync
@@ -256,6 +263,13 @@ def parser() -> argparse.ArgumentParser:
         title="commands", metavar="COMMAND", required=True
     )
     _takes_params(_command(sub, "check", check_params))
+    _add_data_tools(commands)
+    kept = _command(commands, "sync", sync)
+    kept.add_argument("--runs", type=Path, default=Path("runs"), metavar="PATH", help="%(default)s")
+    return top
+
+
+def _add_data_tools(commands) -> None:  # type: ignore[no-untyped-def]
     sub = commands.add_parser("data", help="Look at the data.").add_subparsers(
         title="commands", metavar="COMMAND", required=True
     )
@@ -267,9 +281,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="default: those of data/raw, data/shards and data/latents that exist",
     )
-    kept = _command(commands, "sync", sync)
-    kept.add_argument("--runs", type=Path, default=Path("runs"), metavar="PATH", help="%(default)s")
-    return top
+    explained = _command(commands, "explain", explain)
+    explained.add_argument("name", metavar="KEY|URL|NAME", help="its beginning or end is enough")
+    for flag in ("decisions", "shards"):
+        explained.add_argument(
+            f"--{flag}", type=Path, default=Path("data") / flag, metavar="PATH", help="%(default)s"
+        )
 
 
 def _command(commands, name, function) -> argparse.ArgumentParser:  # type: ignore[no-untyped-def]

@@ -1,0 +1,111 @@
+"""What is said about one picture."""
+
+import pytest
+from curation_pictures import CURATE, jpeg, key_of, row_of, scene, unfetched_row
+
+from pdm import cli
+from pdm.curation.curate.explain import explain
+from pdm.curation.curate.judge import judge
+from pdm.data import decisions as tables
+from pdm.data import manifest
+from pdm.data.tars import Member, write_tar
+from pdm.errors import BadInput
+from pdm.files import write_json
+
+NAMES = {
+    "good.jpg": scene(0),
+    "other.jpg": scene(1),
+    "small.jpg": scene(2, 100, 90),
+    "grey.jpg": scene(3).point(lambda value: value // 12),
+    "copy.jpg": scene(1),
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rows = [unfetched_row() | {"outcome": "failed"}]
+    target = {"target_width_px": 256, "target_height_px": 128, "tar": "00000.tar"}
+    for name, image in NAMES.items():
+        place = Member(f"{key_of(name)}.jpg", 512, 1000)
+        rows.append(row_of(name, jpeg(image), place) | judge(jpeg(image), CURATE) | target)
+    rows[-1] |= {"outcome": "dropped", "reason": "exact_duplicate", "detail": "The same file."}
+    rows[-1] |= {"duplicate_of": key_of("other.jpg")}
+    (tmp_path / "decisions").mkdir()
+    tables.save(tmp_path / "decisions", rows)
+    limits = {name: getattr(CURATE, name) for name in CURATE.__slots__}
+    write_json(tmp_path / "decisions" / "summary.json", {"limits": limits})
+    return tmp_path
+
+
+def told(folder, name):
+    return explain(name, decisions=folder / "decisions", shards=folder / "shards")
+
+
+def test_a_kept_picture_has_its_scores_limits_and_crop(folder):
+    text = told(folder, key_of("good.jpg"))
+    assert text.startswith(f"{key_of('good.jpg')} was kept.\n")
+    assert "320 x 200 pixels, JPEG, RGB" in text
+    assert "min_sharpness 0.22: inside by" in text
+    assert "max_brightness 0.92: inside by" in text
+    assert "OUTSIDE" not in text
+    assert "reduced 1.25 times to 256 x 128" in text
+    assert "run `pyramid shard`" in text
+
+
+def test_its_shard_and_split_are_named(folder):
+    tar = folder / "shards" / "val-000000.tar"
+    write_tar(tar, [(key_of("good.jpg"), {"jpg": b"x", "json": b"{}"})])
+    manifest.Manifest({"train": [], "val": [manifest.Shard.of(tar, 1)]}, {}).save(tar.parent)
+    assert "val-000000.tar, split val" in told(folder, "good.jpg")
+    assert "in none of" in told(folder, "other.jpg")
+
+
+def test_a_dropped_picture_says_which_limit_and_by_how_much(folder):
+    text = told(folder, "grey.jpg")
+    assert "was not kept (dropped: dark). Mean brightness 0.0" in text
+    assert "min_brightness 0.08: OUTSIDE by" in text
+    assert "crop" not in text
+
+
+def test_what_was_not_measured_has_no_scores(folder):
+    text = told(folder, "small.jpg")
+    assert "(dropped: too_small). 100 x 90 pixels" in text
+    assert "min_sharpness" not in text
+
+
+def test_a_duplicate_and_its_keeper_name_each_other(folder):
+    assert f"kept instead: {key_of('other.jpg')}" in told(folder, "copy.jpg")
+    assert "0 of 256 bits differ" in told(folder, "copy.jpg")
+    assert f"kept instead of {key_of('copy.jpg')}" in told(folder, "other.jpg")
+
+
+def test_what_was_never_fetched_says_why(folder):
+    text = told(folder, "missing")
+    assert "(failed: http_404)" in text
+    assert "no: HTTP Error 404: Not Found" in text
+
+
+@pytest.mark.parametrize(
+    "name", [key_of("good.jpg")[:8], "http://pictures.test/good.jpg", "good.jpg"]
+)
+def test_a_beginning_of_the_key_or_an_end_of_the_address_is_enough(folder, name):
+    assert told(folder, name).startswith(key_of("good.jpg"))
+
+
+def test_a_name_that_fits_several_lists_them(folder):
+    with pytest.raises(BadInput, match=r"may mean 5 pictures: .*; give more of it"):
+        told(folder, ".jpg")
+
+
+@pytest.mark.parametrize("name", ["god.jpg", "http://pictures.test/goood.jpg"])
+def test_an_unknown_name_gets_the_nearest(folder, name):
+    with pytest.raises(BadInput, match=f"nearest are .*good.jpg \\({key_of('good.jpg')}\\)"):
+        told(folder, name)
+
+
+def test_the_command_prints_it(folder, capsys):
+    places = ["--decisions", f"{folder}/decisions", "--shards", f"{folder}/shards"]
+    assert cli.main(["explain", "good.jpg", *places]) == 0
+    assert "was kept." in capsys.readouterr().out
+    assert cli.main(["explain", "", *places]) == 2
+    assert capsys.readouterr().err.startswith("error: no picture is called ''")
