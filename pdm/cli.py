@@ -17,7 +17,8 @@ from pathlib import Path
 from pdm import __version__, params
 from pdm.errors import INTERRUPTED, BadInput, PyramidError, Unavailable
 
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+# Full (EFBIG: a limit on the size of files, by `ulimit -f`), failing, or mounted read-only.
+DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
 def scrape(args: argparse.Namespace) -> None:
@@ -324,10 +325,15 @@ def main(argv: list[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     except OSError as error:
-        if error.errno not in DISK_FULL:
+        if error.errno not in DISK_FAULTS:
             traceback.print_exc()
             return 1
-        print(f"error: {error.strerror}; free some space and run this again", file=sys.stderr)
+        place = f"{error.filename}: " if error.filename else ""
+        print(
+            f"error: {place}{(error.strerror or str(error)).lower()}; nothing half-written is left. "
+            "See to the disk, then run this again",
+            file=sys.stderr,
+        )
         return Unavailable.exit_code
     except Exception:  # noqa: BLE001 - a fault of ours: show all of it
         traceback.print_exc()

@@ -3,17 +3,21 @@
 Everything is written beside its destination under a temporary name, flushed to disk and renamed.
 A kill at any instant leaves the old version or the new one, and at worst a `.tmp-*` that the next
 writer of the same name removes. (Of a folder that is replaced, a kill between two renames may leave
-the old version as `.old-*`; the next writer puts it back first.)
+the old version as `.old-*`; the next writer puts it back first.) Of two processes that write one
+folder at once the second is refused.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from pdm.errors import Unavailable
 
 
 @contextmanager
@@ -35,8 +39,16 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """Yield an empty temporary folder; it replaces `path` if the block ends well.
 
     The old folder is moved aside first and removed last, so that its name is never half a folder.
+
+    Raises:
+        Unavailable: Another process is writing the same folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    with _sole_writer(path):
+        yield from _written_folder(path)
+
+
+def _written_folder(path: Path) -> Iterator[Path]:
     temporary, old = path.with_name(f".tmp-{path.name}"), path.with_name(f".old-{path.name}")
     _remove(temporary)
     _settle(path, old)
@@ -72,6 +84,40 @@ def sha256_of(path: Path) -> str:
     """Hex digest of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _sole_writer(path: Path) -> Iterator[None]:
+    """Hold `.lock-<name>` beside `path`. The system frees it with the process, however that ends;
+    the file that a killed one leaves locks nobody out."""
+    lock = path.with_name(f".lock-{path.name}")
+    handle = _locked(lock, path)
+    try:
+        os.ftruncate(handle, 0)
+        os.write(handle, str(os.getpid()).encode())
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _locked(lock: Path, path: Path) -> int:
+    """A handle on the locked file."""
+    while True:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            writer = os.pread(handle, 20, 0).decode() or "unknown"
+            os.close(handle)
+            raise Unavailable(
+                f"{path} is being written by process {writer}; wait for it, or stop it"
+            ) from None
+        # The holder before may have removed the file in between; then the lock is on nothing.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), lock.stat()):
+                return handle
+        os.close(handle)
 
 
 def _settle(path: Path, old: Path) -> None:
