@@ -329,11 +329,8 @@ def main(argv: list[str] | None = None) -> int:
             traceback.print_exc()
             return 1
         place = f"{error.filename}: " if error.filename else ""
-        print(
-            f"error: {place}{(error.strerror or str(error)).lower()}; nothing half-written is left. "
-            "See to the disk, then run this again",
-            file=sys.stderr,
-        )
+        fault = (error.strerror or str(error)).lower()
+        print(f"error: {place}{fault}; see to the disk, then run this again", file=sys.stderr)
         return Unavailable.exit_code
     except Exception:  # noqa: BLE001 - a fault of ours: show all of it
         traceback.print_exc()

@@ -60,6 +60,21 @@ def write_and_die(folder, operation):
     write(folder)
 
 
+def die_at_each_operation(folder, clean, num_operations):
+    """Fork writers that die one operation later each time, until one is done."""
+    for operation in range(200):
+        child = os.fork()
+        if not child:
+            write_and_die(folder, operation)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        assert is_whole_or_absent(folder, clean), operation
+        if status == 0:
+            num_operations.put(operation)
+            return
+        assert os.WTERMSIG(status) == signal.SIGKILL
+
+
 def write_within(folder, max_file_bytes, errors):
     """Write where no file may grow beyond a size; the error's number goes into a queue."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_bytes, max_file_bytes))
@@ -105,14 +120,11 @@ def test_a_kill_before_any_file_operation_leaves_whole_shards_and_the_next_run_h
 ):
     """Every operation in turn, the renames and the manifest's among them."""
     folder = tmp_path / "shards"
-    for operation in range(200):
-        process = started(write_and_die, folder, operation)
-        process.join()
-        assert is_whole_or_absent(folder, clean), operation
-        if process.exitcode == 0:
-            break
-        assert process.exitcode == -signal.SIGKILL
-    assert operation > 20
+    num_operations = forks.Queue()
+    killed = started(die_at_each_operation, folder, clean, num_operations)
+    killed.join()
+    assert killed.exitcode == 0
+    assert num_operations.get(timeout=5) > 20
     assert digests(folder) == clean
     assert [path.name for path in tmp_path.iterdir()] == ["shards"]
 
