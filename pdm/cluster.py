@@ -6,6 +6,7 @@ import secrets
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import ray
 
@@ -44,3 +45,16 @@ def ray_session(num_cpus: int | None = None, *, worker_output: bool = True) -> I
         yield
     finally:
         ray.shutdown()
+
+
+def result_of(task: Any) -> Any:
+    """Wait for a task's result. A disk that fails on a worker raises its own error here.
+
+    Ray raises an `OSError` without its number, which then looks like a fault of ours.
+    """
+    try:
+        return ray.get(task)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, OSError):
+            raise error.cause from None
+        raise

@@ -1,7 +1,10 @@
 """The stage, from decisions to shards that others can open."""
 
+import errno
 import io
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -195,6 +198,25 @@ def test_a_split_without_images_publishes_nothing(work, tmp_path):
     with pytest.raises(QualityGate, match="no image is left for the split"):
         run(work, tmp_path / "out", SHARD, decisions=folder)
     assert not (tmp_path / "out").exists() or list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 64 KiB, less than the shards need."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode:
+        pytest.skip("a disk cannot be mounted here")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def test_a_disk_that_fills_up_on_a_worker_is_reported_as_full_and_left_clean(work, small_disk):
+    with pytest.raises(OSError, match="No space left") as caught:
+        run(work, small_disk, but(SHARD, encoding="png"))
+    assert caught.value.errno == errno.ENOSPC
+    assert [path.name for path in small_disk.iterdir()] == []
 
 
 def test_missing_decisions_say_what_to_run(tmp_path):

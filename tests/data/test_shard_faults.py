@@ -168,7 +168,7 @@ def small_disk(tmp_path):
     if subprocess.run(["mount", *options], check=False, capture_output=True).returncode:
         pytest.skip("mounting is not allowed here")
     yield place
-    subprocess.run(["umount", str(place)], check=True)
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 def test_a_disk_that_fills_up_is_left_empty_and_works_again_when_there_is_room(small_disk, clean):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import ray
 
-from pdm.cluster import ray_session
+from pdm.cluster import ray_session, result_of
 from pdm.config.shard import ShardConfig
 from pdm.curation.shard.card import data_card
 from pdm.curation.shard.report import Report, write_report
@@ -88,7 +88,7 @@ def _write_shards(
     while waiting:
         (done,), waiting = ray.wait(waiting, num_returns=1)
         place = tasks[done]
-        written[place] = ray.get(done)
+        written[place] = result_of(done)
         progress.advance(len(plan[place]))
         for key, why in written[place].failures.items():
             logger.warning("shard: %s left out: %s", key, why)
