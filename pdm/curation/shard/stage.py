@@ -88,7 +88,13 @@ def _write_shards(
     while waiting:
         (done,), waiting = ray.wait(waiting, num_returns=1)
         place = tasks[done]
-        written[place] = result_of(done)
+        try:
+            written[place] = result_of(done)
+        except Exception:
+            # The others write into the folder that is about to be removed: let them end first.
+            if waiting:
+                ray.wait(waiting, num_returns=len(waiting))
+            raise
         progress.advance(len(plan[place]))
         for key, why in written[place].failures.items():
             logger.warning("shard: %s left out: %s", key, why)
