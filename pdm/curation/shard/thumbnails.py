@@ -36,7 +36,7 @@ def _thumbnails(rows: list[Row], raw: Path) -> dict[str, str]:
         try:
             pixels = decode(read_at(raw / row["tar"], row["offset"], row["size"]))
         except Unreadable:
-            continue
+            continue  # shown without a picture; its row in the report says why
         image = Image.fromarray(pixels)
         image.thumbnail((SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
