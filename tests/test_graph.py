@@ -36,7 +36,7 @@ def test_the_params_of_the_template_fit():
 def test_every_path_of_a_command_is_declared(name):
     stage = GRAPH[name]
     used = {word for word in stage["cmd"].split() if "/" in word or "." in word}
-    used |= {word for word in stage["cmd"].split()[3::2] if not word.startswith("-")}
+    used |= {word for word in stage["cmd"].split()[4::2] if not word.startswith("-")}
     both = declared(stage, "deps", "outs", "plots", "metrics") | UNDECLARED_ON_PURPOSE
     assert used <= both
 
@@ -49,8 +49,8 @@ def test_a_stage_reads_its_own_section_only(name):
 @pytest.mark.parametrize("name", GRAPH)
 def test_the_commands_defaults_are_the_graphs_paths(name):
     words = GRAPH[name]["cmd"].split()
-    assert words[:2] == ["pyramid", name]
-    given = {words[at].removeprefix("--"): words[at + 1] for at in range(2, len(words), 2)}
+    assert words[:3] == ["exec", "pyramid", name]
+    given = {words[at].removeprefix("--"): words[at + 1] for at in range(3, len(words), 2)}
     assert given == cli.STAGES[name][1]
 
 

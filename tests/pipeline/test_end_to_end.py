@@ -134,6 +134,7 @@ def test_data_travel_through_a_remote(done):
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel to pass a parent's death on")
 def test_training_that_is_killed_goes_on_from_its_checkpoint(done):
     done.set({"diffusion": {"training": {"total_images": 800}}})
+    done.environment["SHELL"] = "/bin/sh"  # unlike bash, it stays between DVC and a command
     with done.start("dvc", "repro", "--single-item", "diffusion") as killed:
         wait_for(lambda: newest_step(done) >= 32)
         os.kill(killed.pid, signal.SIGKILL)
