@@ -17,7 +17,7 @@ run: setup ## the whole pipeline: scrape to scores
 
 test: setup ## linters, then the test suite
 	@$(MAKE) --no-print-directory check
-	.venv/bin/pytest
+	.venv/bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: setup ## the tests that take minutes
 	.venv/bin/pytest -m slow
