@@ -21,11 +21,13 @@ RAW = {
     "source": pa.string(),
     "caption": pa.string(),
     "licence": pa.string(),
+    "author": pa.string(),
     "status": pa.string(),
     "error_message": pa.string(),
-    "retrieved_at": pa.string(),
+    "retrieved_at": pa.string(),  # ISO 8601, UTC; null for what was drawn or read from a folder
+    "final_url": pa.string(),  # after redirects
     "sha256": pa.string(),
-    "num_bytes": pa.int64(),
+    "num_bytes": pa.int64(),  # of the file as it was fetched
     "tar": pa.string(),  # the raw shard that holds the bytes: `size` of them at `offset`
     "member": pa.string(),
     "offset": pa.int64(),
@@ -46,6 +48,7 @@ DECIDED = {
     "contrast": pa.float64(),
     "brightness": pa.float64(),
     "phash": pa.string(),  # 256 bits in hexadecimal
+    "small": pa.binary(),  # 16 x 16 pixels; see pdm.curation.curate.small
     "crop_left_px": pa.int64(),  # of the upright source; never smaller than the finished crop
     "crop_top_px": pa.int64(),
     "crop_width_px": pa.int64(),

@@ -118,7 +118,10 @@ def row_of(name, content, place):
         "source": "urls:list.csv",
         "caption": f"a picture called {name}",
         "licence": "CC0-1.0",
+        "author": "A. Painter",
         "status": "ok",
+        "final_url": f"http://store.test/{name}",
+        "retrieved_at": "2026-11-21T10:00:00Z",
         "sha256": hashlib.sha256(content).hexdigest(),
         "num_bytes": len(content),
         "member": place.name,
@@ -132,7 +135,7 @@ def unfetched_row():
         "key": key_of("missing"),
         "url": "http://pictures.test/missing",
         "source": "urls:list.csv",
-        "status": "failed",
+        "status": "dropped",
         "reason": "http_404",
         "error_message": "HTTP Error 404: Not Found",
     }
@@ -143,7 +146,8 @@ SCHEMA = pa.schema(
         (name, pa.int64() if name in ("num_bytes", "offset", "size") else pa.string())
         for name in (
             *("key", "url", "source", "caption", "licence", "status", "reason", "error_message"),
-            *("retrieved_at", "sha256", "num_bytes", "member", "offset", "size"),
+            *("author", "final_url", "retrieved_at"),
+            *("sha256", "num_bytes", "member", "offset", "size"),
         )
     ]
 )

@@ -59,7 +59,7 @@ def test_good_pictures_are_kept_with_a_crop_inside_them(decided):
 
 def test_a_row_that_was_not_fetched_passes_through(decided):
     row = by_name(decided)["missing"]
-    assert (row["outcome"], row["reason"]) == ("failed", "http_404")
+    assert (row["outcome"], row["reason"]) == ("dropped", "http_404")
     assert row["detail"] == "HTTP Error 404: Not Found"
 
 
@@ -96,17 +96,17 @@ def test_another_order_of_the_raw_shards_gives_the_same_bytes(decided, tmp_path)
 def test_a_second_run_gives_the_same_bytes_and_logs_the_summary(raw, decided, tmp_path, caplog):
     with caplog.at_level(logging.INFO):
         counts = curate(CURATE, raw=raw, decisions=tmp_path / "again")
-    assert counts == {"kept": 8, "dropped": 11, "failed": 1}
+    assert counts == {"kept": 8, "dropped": 12, "failed": 0}
     for name in ("decisions.parquet", "summary.json"):
         assert (tmp_path / "again" / name).read_bytes() == (decided / name).read_bytes()
-    assert "curate: 20 images: 8 kept; dropped 11 (blurry 1, dark 1, enlarged 1" in caplog.text
-    assert "failed 1 (http_404 1)" in caplog.text
+    assert "curate: 20 images: 8 kept; dropped 12 (blurry 1, dark 1, enlarged 1" in caplog.text
+    assert "http_404 1" in caplog.text
 
 
 def test_too_few_kept_publishes_nothing(raw, decided, tmp_path):
     shutil.copytree(decided, tmp_path / "decisions")
     before = (tmp_path / "decisions" / "decisions.parquet").read_bytes()
-    with pytest.raises(QualityGate, match=r"8 kept; dropped 11 .*blurry 1.*At least 9"):
+    with pytest.raises(QualityGate, match=r"8 kept; dropped 12 .*blurry 1.*At least 9"):
         curate(but(CURATE, min_kept=9), raw=raw, decisions=tmp_path / "decisions")
     assert (tmp_path / "decisions" / "decisions.parquet").read_bytes() == before
 

@@ -23,7 +23,7 @@ NAMES = {
 
 @pytest.fixture
 def folder(tmp_path):
-    rows = [unfetched_row() | {"outcome": "failed"}]
+    rows = [unfetched_row() | {"outcome": "dropped"}]
     target = {"target_width_px": 256, "target_height_px": 128, "tar": "00000.tar"}
     for name, image in NAMES.items():
         place = Member(f"{key_of(name)}.jpg", 512, 1000)
@@ -45,6 +45,9 @@ def test_a_kept_picture_has_its_scores_limits_and_crop(folder):
     text = told(folder, key_of("good.jpg"))
     assert text.startswith(f"{key_of('good.jpg')} was kept.\n")
     assert "320 x 200 pixels, JPEG, RGB" in text
+    assert "licence CC0-1.0, author A. Painter" in text
+    assert "led to    http://store.test/good.jpg" in text
+    assert "fetched   2026-11-21T10:00:00Z, " in text
     assert "min_sharpness 0.22: inside by" in text
     assert "max_brightness 0.92: inside by" in text
     assert "OUTSIDE" not in text
@@ -81,7 +84,7 @@ def test_a_duplicate_and_its_keeper_name_each_other(folder):
 
 def test_what_was_never_fetched_says_why(folder):
     text = told(folder, "missing")
-    assert "(failed: http_404)" in text
+    assert "(dropped: http_404)" in text
     assert "no: HTTP Error 404: Not Found" in text
 
 

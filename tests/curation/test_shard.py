@@ -75,7 +75,12 @@ def test_plain_webdataset_reads_exact_crops_with_their_provenance(work):
         assert facts["key"] == key
         assert facts["split"] == split
         assert facts["licence"] == "CC0-1.0"
+        assert facts["author"] == "A. Painter"
         assert facts["url"].startswith("http://pictures.test/")
+        assert facts["final_url"].startswith("http://store.test/")
+        assert facts["retrieved_at"] == "2026-11-21T10:00:00Z"
+        assert facts["num_bytes"] > 0
+        assert len(facts["sha256"]) == 64
         assert facts["original_width_px"] >= facts["crop"]["width_px"] >= 256
 
 

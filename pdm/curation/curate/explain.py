@@ -88,11 +88,15 @@ def _verdict(row: Row) -> str:
 
 def _origin(row: Row) -> Iterator[str]:
     yield f"  address   {row['url']}"
-    yield f"  source    {row['source']}, licence {row['licence'] or 'not stated'}"
+    if row["final_url"] not in (None, row["url"]):
+        yield f"  led to    {row['final_url']}"
+    stated = [f"{name} {row[name] or 'not stated'}" for name in ("licence", "author")]
+    yield f"  source    {', '.join((row['source'], *stated))}"
     if row["status"] != "ok":
         yield f"  fetched   no: {row['error_message'] or row['reason']}"
         return
-    yield f"  fetched   {row['num_bytes']:,} bytes, sha256 {row['sha256']}, in {row['tar']}"
+    when = f"{row['retrieved_at']}, " if row["retrieved_at"] else ""
+    yield f"  fetched   {when}{row['num_bytes']:,} bytes, sha256 {row['sha256']}, in {row['tar']}"
     if row["width_px"] is not None:
         size = f"{row['width_px']} x {row['height_px']} pixels"
         yield f"  picture   {size}, {row['format']}, {row['mode']}"

@@ -18,6 +18,11 @@ from pdm.data.manifest import Shard
 from pdm.data.pixels import Box, Pixels, Unreadable, cut, decode
 from pdm.data.tars import read_at, write_tar
 
+# The columns of a decision that travel with its image. A file's size is that of the source.
+PROVENANCE = (
+    *("key", "source", "url", "final_url", "retrieved_at", "sha256", "num_bytes"),
+    *("caption", "licence", "author"),
+)
 EXTENSIONS = {"jpeg": "jpg", "png": "png", "webp": "webp"}
 
 
@@ -74,8 +79,7 @@ def encode(crop: Pixels, config: ShardConfig) -> bytes:
 
 
 def _provenance(row: Row, split: str) -> dict[str, object]:
-    copied = ("key", "url", "caption", "licence", "source", "sha256")
-    return {name: row[name] for name in copied} | {
+    return {name: row[name] for name in PROVENANCE} | {
         "split": split,
         "width_px": row["target_width_px"],
         "height_px": row["target_height_px"],
