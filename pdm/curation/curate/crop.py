@@ -19,7 +19,7 @@ def largest_size(width_px: int, height_px: int, aspect: tuple[int, int]) -> tupl
     return width_px, width_px * down // across
 
 
-def choose_crop(pixels: Pixels, aspect: tuple[int, int]) -> Box:
+def choose_crop(pixels: Pixels, size: tuple[int, int], aspect: tuple[int, int]) -> Box:
     """Place the largest box of the shape `aspect` (width, height) where most of the content is.
 
     Only one axis is free. Content is the gradient of a small grey copy, above a noise floor; the
@@ -27,10 +27,11 @@ def choose_crop(pixels: Pixels, aspect: tuple[int, int]) -> Box:
     empty sky, and a picture that is even all over is cropped in its middle.
 
     Args:
-        pixels: (H, W, 3), upright.
+        pixels: (h, w, 3), upright; may be a reduced copy.
+        size: Width and height of the full picture, in whose pixels the box is given.
         aspect: Of the finished crop.
     """
-    height_px, width_px = pixels.shape[:2]
+    width_px, height_px = size
     box_width, box_height = largest_size(width_px, height_px, aspect)
     content = _content(pixels)
     left = _best_start(content.sum(axis=0), box_width / width_px)

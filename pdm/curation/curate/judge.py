@@ -38,7 +38,8 @@ def judge(content: bytes, config: CurateConfig) -> Row:
         pixels = decode(content)
     except Unreadable as error:
         return _dropped(rules.Drop("unreadable", f"The file cannot be decoded: {error}."))
-    box = choose_crop(pixels, (config.width_px, config.height_px))
+    size = (pixels.shape[1], pixels.shape[0])
+    box = choose_crop(pixels, size, (config.width_px, config.height_px))
     measured = scores.measure(cut(pixels, box, config.width_px, config.height_px))
     seen |= dataclasses.asdict(measured)
     seen |= {"phash": scores.perceptual_hash(pixels)}

@@ -1,0 +1,59 @@
+"""What of a picture is used: its borders are trimmed, then the crop is placed on the content.
+
+Everything is decided on a reduced copy of the upright picture and given in its full pixels. The
+crop always has the finished shape and is never smaller than the finished size, so that nothing is
+enlarged.
+"""
+
+from dataclasses import dataclass
+
+from pdm.config.curate import CurateConfig
+from pdm.curation.curate.borders import NO_MARGINS, Margins, find_borders, within
+from pdm.curation.curate.crop import choose_crop
+from pdm.data.pixels import Box, Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """Where the content and the crop lie, in pixels of the full upright picture."""
+
+    content: Box  # the picture without its borders
+    border_share: float  # of the picture's area that the borders take
+    crop: Box | None  # of the finished shape; None if the content is too small for it
+    faces: tuple[Box, ...]  # largest first; none are looked for unless people are wanted
+
+
+def frame(small: Pixels, size: tuple[int, int], config: CurateConfig) -> Framing:
+    """Decide which part of a picture becomes the crop.
+
+    Args:
+        small: (h, w, 3), the whole upright picture reduced to about 512 to 1024 pixels at its
+            longer side, or the picture itself.
+        size: Width and height of the full upright picture.
+        config: Gives the finished width and height.
+    """
+    margins = find_borders(small)
+    content = _content_box(margins, small, size)
+    share = 1 - content.width_px * content.height_px / (size[0] * size[1])
+    crop = None
+    if content.width_px >= config.width_px and content.height_px >= config.height_px:
+        crop = _crop_within(content, within(small, margins), config)
+    return Framing(content, round(share, 5), crop, ())
+
+
+def _content_box(margins: Margins, small: Pixels, size: tuple[int, int]) -> Box:
+    if margins == NO_MARGINS:
+        return Box(0, 0, *size)
+    across, down = size[0] / small.shape[1], size[1] / small.shape[0]
+    left, top = round(margins.left * across), round(margins.top * down)
+    right = round((small.shape[1] - margins.right) * across)
+    bottom = round((small.shape[0] - margins.bottom) * down)
+    return Box(left, top, right - left, bottom - top)
+
+
+def _crop_within(content: Box, pixels: Pixels, config: CurateConfig) -> Box:
+    """Place the crop in the content, of which `pixels` are a reduced copy."""
+    aspect = (config.width_px, config.height_px)
+    box = choose_crop(pixels, (content.width_px, content.height_px), aspect)
+    left_px, top_px = content.left_px + box.left_px, content.top_px + box.top_px
+    return Box(left_px, top_px, box.width_px, box.height_px)
