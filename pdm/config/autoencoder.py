@@ -38,7 +38,9 @@ class AutoencoderModelConfig:
     decoder_widths: tuple[int, ...]
     encoder_blocks: int  # residual blocks per resolution
     decoder_blocks: int
+    norm: Literal["group", "pixel"]  # pixel: over a pixel's channels, alike at any size of picture
     attention_from: int  # spatial-channel attention where downsampling is at least this
+    attention_ratio: Literal["shape", "equal"]  # pixels against channels: by their counts, or 1 : 1
     encoder_dropout: tuple[float, ...]  # grows with downsampling ("decreasing" towards fine detail)
     decoder_dropout: tuple[float, ...]
     encoder_spectral_norm: bool

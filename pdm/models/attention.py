@@ -8,21 +8,27 @@ with N pixels and C channels, is
     out = (x + proj(w_s * spatial + w_c * channel)) / sqrt(2),
 
 which leans on the pixels where there are many of them (early layers) and on the channels in the
-deep ones, and adapts by itself to another size of picture.
+deep ones. It also changes when a trained network is given a larger picture; `equal` weights of one
+half each do not.
 """
 
 import math
+from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pdm.models.layers import EDGES_ZERO, convolution, group_norm, res_skip, zeroed
+from pdm.models.layers import EDGES_ZERO, Norm, convolution, normalisation, res_skip, zeroed
+
+Ratio = Literal["shape", "equal"]
 
 HEAD_WIDTH = 64  # channels per head, at most
 
 
-def importance(num_pixels: int, num_channels: int) -> tuple[float, float]:
+def importance(num_pixels: int, num_channels: int, ratio: Ratio) -> tuple[float, float]:
     """Weights of spatial and channel attention; they sum to 1."""
+    if ratio == "equal":
+        return 0.5, 0.5
     total = num_pixels + num_channels
     return num_pixels / total, num_channels / total
 
@@ -45,10 +51,11 @@ class SpatialChannelAttention(nn.Module):
     Its projection starts at zero, so that an untrained one only scales its input.
     """
 
-    def __init__(self, width: int, *, spectral_norm: bool) -> None:
+    def __init__(self, width: int, *, norm: Norm, ratio: Ratio, spectral_norm: bool) -> None:
         super().__init__()
         self.num_heads = _num_heads(width)
-        self.norm = group_norm(width)
+        self.ratio = ratio
+        self.norm = normalisation(width, norm)
         self.query_key_value = convolution(
             width, 3 * width, 1, EDGES_ZERO, spectral_norm=spectral_norm
         )
@@ -60,7 +67,7 @@ class SpatialChannelAttention(nn.Module):
         stacked = self.query_key_value(self.norm(features))
         heads = stacked.reshape(batch, 3, self.num_heads, -1, height * breadth)
         query, key, value = heads.unbind(dim=1)
-        spatial_weight, channel_weight = importance(height * breadth, width)
+        spatial_weight, channel_weight = importance(height * breadth, width, self.ratio)
         attended = spatial_weight * spatial_attention(query, key, value)
         attended = attended + channel_weight * channel_attention(query, key, value)
         return res_skip(features, self.projection(attended.reshape(features.shape)))

@@ -16,6 +16,7 @@ from pdm.config.autoencoder import AutoencoderModelConfig
 from pdm.models.attention import SpatialChannelAttention
 from pdm.models.layers import (
     EDGES_REPEATED,
+    Norm,
     ResidualBlock,
     ToPixels,
     convolution,
@@ -49,10 +50,12 @@ class GlobalStart(nn.Module):
 class Branch(nn.Module):
     """What one level's latent says to the stream."""
 
-    def __init__(self, channels: int, width: int, *, spectral_norm: bool) -> None:
+    def __init__(self, channels: int, width: int, *, norm: Norm, spectral_norm: bool) -> None:
         super().__init__()
         self.conv = convolution(channels, width, 3, EDGES_REPEATED, spectral_norm=False)
-        self.block = ResidualBlock(width, width, dropout=0.0, spectral_norm=spectral_norm)
+        self.block = ResidualBlock(
+            width, width, norm=norm, dropout=0.0, spectral_norm=spectral_norm
+        )
 
     def forward(self, latent: Tensor) -> Tensor:
         """(B, channels, h, w) to (B, width, h, w)."""
@@ -68,13 +71,16 @@ class DecoderStage(nn.Module):
         widths, spectral_norm = config.decoder_widths, config.decoder_spectral_norm
         width = widths[index]
         self.branch = (
-            None if channels is None else Branch(channels, width, spectral_norm=spectral_norm)
+            None
+            if channels is None
+            else Branch(channels, width, norm=config.norm, spectral_norm=spectral_norm)
         )
         self.blocks = nn.Sequential(
             *(
                 ResidualBlock(
                     width,
                     width,
+                    norm=config.norm,
                     dropout=config.decoder_dropout[index],
                     spectral_norm=spectral_norm,
                 )
@@ -83,11 +89,16 @@ class DecoderStage(nn.Module):
         )
         attends = 2**index >= config.attention_from
         self.attention = (
-            SpatialChannelAttention(width, spectral_norm=spectral_norm)
+            SpatialChannelAttention(
+                width,
+                norm=config.norm,
+                ratio=config.attention_ratio,
+                spectral_norm=spectral_norm,
+            )
             if attends
             else nn.Identity()
         )
-        self.to_rgb = ToPixels(width, 3)
+        self.to_rgb = ToPixels(width, 3, norm=config.norm)
         self.narrow = to_width(width, widths[max(index - 1, 0)])  # before doubling: cheaper there
 
     def forward(self, features: Tensor, latent: Tensor | None) -> tuple[Tensor, Tensor]:

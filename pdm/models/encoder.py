@@ -32,6 +32,7 @@ class EncoderStage(nn.Module):
             ResidualBlock(
                 in_width if number == 0 else width,
                 width,
+                norm=config.norm,
                 dropout=config.encoder_dropout[index],
                 spectral_norm=config.encoder_spectral_norm,
             )
@@ -40,7 +41,12 @@ class EncoderStage(nn.Module):
         self.from_rgb = nn.Conv2d(3, width, 1)
         attends = 2**index >= config.attention_from
         self.attention = (
-            SpatialChannelAttention(width, spectral_norm=config.encoder_spectral_norm)
+            SpatialChannelAttention(
+                width,
+                norm=config.norm,
+                ratio=config.attention_ratio,
+                spectral_norm=config.encoder_spectral_norm,
+            )
             if attends
             else nn.Identity()
         )
@@ -81,7 +87,9 @@ class Encoder(nn.Module):
         self.heads = nn.ModuleDict(
             {
                 str(level.downsampling): ToPixels(
-                    widths[int(level.downsampling).bit_length() - 1], 2 * level.channels
+                    widths[int(level.downsampling).bit_length() - 1],
+                    2 * level.channels,
+                    norm=config.norm,
                 )
                 for level in config.levels[1:]
             }

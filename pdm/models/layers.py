@@ -21,6 +21,7 @@ from torch.nn.utils import parametrizations
 
 HALF_ROOT = math.sqrt(0.5)
 
+Norm = Literal["group", "pixel"]
 Edges = Literal["replicate", "zeros"]
 EDGES_REPEATED: Edges = "replicate"
 EDGES_ZERO: Edges = "zeros"
@@ -31,6 +32,30 @@ def group_norm(channels: int) -> nn.GroupNorm:
     most = max(1, min(channels // 4, 32))
     groups = max(count for count in range(1, most + 1) if channels % count == 0)
     return nn.GroupNorm(groups, channels, eps=1e-6)
+
+
+class PixelNorm(nn.Module):
+    """Layer norm over the channels of each pixel: it knows nothing of the rest of the picture.
+
+    A stack of such norms and convolutions does the same to a part of a picture as to the whole, so
+    it can work tile by tile (DC-AE's decoder, arXiv:2410.10733, norms per pixel too).
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
+        rows = features.permute(0, 2, 3, 1)
+        normed = F.layer_norm(rows, self.weight.shape, self.weight, self.bias, eps=1e-6)
+        return normed.permute(0, 3, 1, 2)
+
+
+def normalisation(channels: int, kind: Norm) -> nn.Module:
+    """The norm that the config names."""
+    return PixelNorm(channels) if kind == "pixel" else group_norm(channels)
 
 
 def convolution(
@@ -73,14 +98,14 @@ class ResidualBlock(nn.Module):
     """Norm, SiLU, 3x3, norm, SiLU, dropout, 3x3, beside a 1x1 shortcut where the width changes."""
 
     def __init__(
-        self, in_width: int, out_width: int, *, dropout: float, spectral_norm: bool
+        self, in_width: int, out_width: int, *, norm: Norm, dropout: float, spectral_norm: bool
     ) -> None:
         super().__init__()
-        self.norm_in = group_norm(in_width)
+        self.norm_in = normalisation(in_width, norm)
         self.conv_in = convolution(
             in_width, out_width, 3, EDGES_REPEATED, spectral_norm=spectral_norm
         )
-        self.norm_out = group_norm(out_width)
+        self.norm_out = normalisation(out_width, norm)
         self.dropout = nn.Dropout(dropout)
         self.conv_out = convolution(
             out_width, out_width, 3, EDGES_REPEATED, spectral_norm=spectral_norm
@@ -131,9 +156,9 @@ class ModulatedBlock(nn.Module):
 class ToPixels(nn.Module):
     """Features to a picture or a latent (tRGB): norm, SiLU, 3x3."""
 
-    def __init__(self, width: int, channels: int) -> None:
+    def __init__(self, width: int, channels: int, *, norm: Norm) -> None:
         super().__init__()
-        self.norm = group_norm(width)
+        self.norm = normalisation(width, norm)
         self.conv = nn.Conv2d(width, channels, 3, padding=1, padding_mode=EDGES_REPEATED)
 
     def forward(self, features: Tensor) -> Tensor:

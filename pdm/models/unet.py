@@ -44,7 +44,9 @@ class Layer(nn.Module):
             spectral_norm=config.spectral_norm,
         )
         self.attention = (
-            SpatialChannelAttention(width, spectral_norm=config.spectral_norm)
+            SpatialChannelAttention(
+                width, norm="group", ratio="shape", spectral_norm=config.spectral_norm
+            )
             if attends
             else nn.Identity()
         )
@@ -97,7 +99,7 @@ class UpStage(nn.Module):
             Layer(2 * width, index, attends, config) for _ in range(config.blocks)
         )
         self.narrow = to_width(width, config.widths[max(index - 1, 0)])
-        self.exit = None if channels is None else ToPixels(width, channels)
+        self.exit = None if channels is None else ToPixels(width, channels, norm="group")
         if self.exit is not None:
             zeroed(self.exit.conv)
 

@@ -22,9 +22,13 @@ ROWS = [  # side, channels, and the two weights as tabulated for PDM's sizes
 
 @pytest.mark.parametrize(("side", "channels", "spatial", "channel"), ROWS)
 def test_importance_follows_the_counts_of_pixels_and_channels(side, channels, spatial, channel):
-    found = importance(side * side, channels)
+    found = importance(side * side, channels, "shape")
     assert found == pytest.approx((spatial, channel), abs=5e-5)
     assert sum(found) == pytest.approx(1.0)
+
+
+def test_equal_weights_do_not_depend_on_the_size():
+    assert importance(1, 512, "equal") == importance(256 * 256, 64, "equal") == (0.5, 0.5)
 
 
 def heads(pixels: int, channels: int = 8) -> tuple[torch.Tensor, ...]:
@@ -50,6 +54,11 @@ def test_spatial_attention_over_one_pixel_returns_its_value():
     torch.testing.assert_close(spatial_attention(query, key, value), value)
 
 
+def built(width: int, *, spectral_norm: bool = False, **choice) -> SpatialChannelAttention:
+    chosen = {"norm": "group", "ratio": "shape"} | choice
+    return SpatialChannelAttention(width, spectral_norm=spectral_norm, **chosen)
+
+
 def parts(module: SpatialChannelAttention, features: torch.Tensor) -> tuple[torch.Tensor, ...]:
     batch, _width, height, breadth = features.shape
     stacked = module.query_key_value(module.norm(features))
@@ -61,7 +70,7 @@ def parts(module: SpatialChannelAttention, features: torch.Tensor) -> tuple[torc
 def attention(width: int) -> SpatialChannelAttention:
     """As after some training: its projection is not zero any more."""
     torch.manual_seed(0)
-    module = SpatialChannelAttention(width, spectral_norm=False)
+    module = built(width)
     torch.nn.init.normal_(module.projection.weight, std=width**-0.5)
     return module
 
@@ -69,7 +78,7 @@ def attention(width: int) -> SpatialChannelAttention:
 @torch.no_grad()
 def test_before_training_it_only_scales_its_input():
     features = torch.randn(1, 8, 4, 6)
-    module = SpatialChannelAttention(8, spectral_norm=True)
+    module = built(8, spectral_norm=True)
     torch.testing.assert_close(module(features), features / 2**0.5)
 
 
@@ -91,6 +100,6 @@ def test_many_channels_leave_channel_attention_alone():
 
 @pytest.mark.parametrize("width", [4, 48, 96, 160, 192, 512])
 def test_heads_divide_every_width_and_hold_at_most_64_channels(width):
-    count = SpatialChannelAttention(width, spectral_norm=False).num_heads
+    count = built(width).num_heads
     assert width % count == 0
     assert width // count <= 64

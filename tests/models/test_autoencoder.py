@@ -19,7 +19,9 @@ CONFIG = AutoencoderModelConfig(
     decoder_widths=(4, 4, 8, 8, 12),
     encoder_blocks=1,
     decoder_blocks=2,
+    norm="group",
     attention_from=16,
+    attention_ratio="shape",
     encoder_dropout=(0.0, 0.0, 0.0, 0.1, 0.2),
     decoder_dropout=(0.0, 0.0, 0.0, 0.0, 0.1),
     encoder_spectral_norm=True,
@@ -65,6 +67,18 @@ def test_every_prefix_of_the_levels_decodes(count):
     assert found.abs().max() <= 1
     if count > 1:
         assert torch.equal(found, autoencoder.decode(pyramid[:count]))
+
+
+@pytest.mark.parametrize("choice", [{"norm": "pixel"}, {"attention_ratio": "equal"}])
+@torch.no_grad()
+def test_every_choice_makes_another_network(choice):
+    found, usual = model(**choice), model()
+    for autoencoder in (found, usual):
+        for parameter in autoencoder.parameters():  # as after some training: none is zero any more
+            parameter.add_(0.05)
+    pictures = [one.decode(one.encode(images())) for one in (found, usual)]
+    assert all(picture.isfinite().all() for picture in pictures)
+    assert not torch.allclose(*pictures)
 
 
 @torch.no_grad()

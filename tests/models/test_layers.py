@@ -6,6 +6,7 @@ from pdm.models.layers import (
     ResidualBlock,
     convolution,
     group_norm,
+    normalisation,
     pooled,
     res_skip,
 )
@@ -43,6 +44,21 @@ def test_spectral_norm_can_be_left_out():
     assert sorted(layer.state_dict()) == ["bias", "weight"]
 
 
+def test_pixel_norm_is_layer_norm_over_the_channels_of_each_pixel():
+    features = torch.randn(2, 8, 4, 6, generator=torch.Generator().manual_seed(0)) * 3 + 1
+    normed = normalisation(8, "pixel")(features)
+    torch.testing.assert_close(normed.mean(1), torch.zeros(2, 4, 6), atol=1e-5, rtol=0)
+    torch.testing.assert_close(normed.var(1, correction=0), torch.ones(2, 4, 6), atol=1e-4, rtol=0)
+
+
+def test_pixel_norm_does_the_same_to_a_part_as_to_the_whole():
+    torch.manual_seed(0)
+    block = ResidualBlock(8, 8, norm="pixel", dropout=0.0, spectral_norm=False).eval()
+    features = torch.randn(1, 8, 16, 16)
+    whole, part = block(features), block(features[:, :, :12])
+    torch.testing.assert_close(part[:, :, :10], whole[:, :, :10])
+
+
 def test_joining_two_streams_of_unit_variance_keeps_it():
     first, second = torch.randn(2, 100_000, generator=torch.Generator().manual_seed(0))
     assert res_skip(first, second).var().item() == pytest.approx(1.0, abs=0.02)
@@ -50,14 +66,14 @@ def test_joining_two_streams_of_unit_variance_keeps_it():
 
 
 def test_a_block_without_gain_is_a_scaled_identity():
-    block = ResidualBlock(8, 8, dropout=0.0, spectral_norm=True)
+    block = ResidualBlock(8, 8, norm="group", dropout=0.0, spectral_norm=True)
     torch.nn.init.zeros_(block.gain)
     features = torch.randn(2, 8, 4, 6)
     torch.testing.assert_close(block(features), features / 2**0.5)
 
 
 def test_dropout_acts_in_training_only():
-    block = ResidualBlock(8, 8, dropout=0.5, spectral_norm=False)
+    block = ResidualBlock(8, 8, norm="group", dropout=0.5, spectral_norm=False)
     features = torch.randn(2, 8, 4, 6)
     assert not torch.equal(block(features), block(features))
     block.eval()
