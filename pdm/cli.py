@@ -18,7 +18,15 @@ from pdm import __version__, params
 from pdm.errors import INTERRUPTED, BadInput, PyramidError, Unavailable
 
 # Full (EFBIG: a limit on the size of files, by `ulimit -f`), failing, or mounted read-only.
-DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+DISK_FAULTS = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EIO,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+)
 
 
 def scrape(args: argparse.Namespace) -> None:
@@ -317,7 +325,7 @@ def main(argv: list[str] | None = None) -> int:
     except PyramidError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    except (FileNotFoundError, PermissionError) as error:
+    except FileNotFoundError as error:
         reason = (error.strerror or str(error)).lower()
         print(f"error: {error.filename or 'a file'}: {reason}", file=sys.stderr)
         return BadInput.exit_code

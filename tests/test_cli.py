@@ -84,7 +84,7 @@ def test_a_command_that_does_not_exist_ends_with_two(arguments):
         (errors.Preempted("x"), 75),
         (KeyboardInterrupt(), 130),
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "x"), 2),
-        (PermissionError(errno.EACCES, "Permission denied", "x"), 2),
+        (PermissionError(errno.EACCES, "Permission denied", "x"), 4),
         (OSError(errno.ENOSPC, "No space left on device"), 4),
         (OSError(errno.EIO, "Input/output error", "x"), 4),
         (OSError(errno.EROFS, "Read-only file system", "x"), 4),

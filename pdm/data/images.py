@@ -10,9 +10,7 @@ twice the wanted size), then by Lanczos.
 """
 
 import io
-import json
 import os
-import tarfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -26,13 +24,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from pdm.data import manifest, tars
-from pdm.errors import BadInput, QualityGate
+from pdm.data import manifest
+from pdm.data.samples import Samples, damaged
+from pdm.errors import BadInput
 from pdm.progress import Progress
 
 Pixels = NDArray[np.uint8]
-
-JSON = "json"  # extension of a sample's record; whatever else it holds is the picture
 
 
 class ImageShards:
@@ -41,57 +38,42 @@ class ImageShards:
     Args:
         folder: Written by the stage `shard`.
         split: "train" or "val".
+        check_every: One in so many pictures is held against its sha256 when it is read.
 
     Raises:
         BadInput: There is no manifest, or it has no such split, or the split is empty.
         QualityGate: A shard is missing, damaged, or holds another number of pictures than stated.
     """
 
-    def __init__(self, folder: Path, split: str) -> None:
+    def __init__(self, folder: Path, split: str, check_every: int = 1) -> None:
         self.manifest = manifest.load(folder)
         if split not in self.manifest.splits or not self.manifest.num_samples(split):
             raise BadInput(f"{folder} has no images in the split '{split}'; write it again")
         self.split = split
-        self._images: list[tuple[Path, tars.Member]] = []
-        self._records: dict[str, tuple[Path, tars.Member]] = {}
-        for shard in self.manifest.splits[split]:
-            self._index(folder / shard.name, shard.num_samples)
-        self.keys = [_key(member) for _, member in self._images]
+        self.samples = Samples(folder, self.manifest.splits[split], check_every)
+        self.keys = self.samples.keys
 
     def __len__(self) -> int:
-        return len(self._images)
-
-    def _index(self, path: Path, num_samples: int) -> None:
-        try:
-            found = tars.members(path)
-        except (OSError, ValueError, EOFError, tarfile.TarError) as error:
-            raise _damaged(path, f"cannot be read ({error})") from error
-        images = [member for member in found if not member.name.endswith(f".{JSON}")]
-        if len(images) != num_samples:
-            raise _damaged(
-                path, f"holds {len(images)} images where the manifest says {num_samples}"
-            )
-        self._images += [(path, member) for member in images]
-        self._records |= {
-            _key(member): (path, member) for member in found if member.name.endswith(f".{JSON}")
-        }
+        return len(self.keys)
 
     def load(self, index: int, height: int, width: int) -> Pixels:
         """Picture number `index`, reduced to uint8 (height, width, 3) RGB.
 
         Raises:
-            QualityGate: Its bytes do not decode; the text names shard and member.
+            QualityGate: Its bytes are not those that were written, or do not decode; the text
+                names shard and key.
         """
-        path, member = self._images[index]
+        content = self.samples.picture(index)
         try:
-            with Image.open(io.BytesIO(tars.read_at(path, member.offset, member.size))) as file:
+            with Image.open(io.BytesIO(content)) as file:
                 file.draft("RGB", (2 * width, 2 * height))
                 image = file.convert("RGB")
                 if image.size != (width, height):
                     image = image.resize((width, height), Image.Resampling.LANCZOS)
                 return np.array(image)  # a copy: torch wants to own it
         except (OSError, ValueError, SyntaxError) as error:
-            raise _damaged(path, f"its member {member.name} does not decode ({error})") from error
+            fault = f"holds {self.keys[index]}, whose picture does not decode ({error})"
+            raise damaged(self.samples.path(index), fault) from error
 
     def record(self, index: int) -> dict[str, Any]:
         """What is known about picture number `index`: url, licence, crop box, ...
@@ -99,13 +81,7 @@ class ImageShards:
         Raises:
             QualityGate: It has no record, or one that is no JSON.
         """
-        path, image = self._images[index]
-        try:
-            path, member = self._records[_key(image)]
-            record: dict[str, Any] = json.loads(tars.read_at(path, member.offset, member.size))
-        except (KeyError, ValueError) as error:
-            raise _damaged(path, f"{_key(image)}.json is absent or no JSON ({error})") from error
-        return record
+        return self.samples.record(index)
 
     def reduced(self, height: int, width: int) -> Pixels:
         """All pictures at one size, (N, height, width, 3), kept for the next call.
@@ -159,11 +135,3 @@ def _reduced(shards: ImageShards, height: int, width: int) -> Pixels:
             pictures[index] = picture
             progress.advance()
     return pictures
-
-
-def _key(member: tars.Member) -> str:
-    return member.name.split(".")[0]
-
-
-def _damaged(path: Path, fault: str) -> QualityGate:
-    return QualityGate(f"{path} {fault}; write {path.parent} again (stage 'shard')")

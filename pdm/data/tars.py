@@ -1,17 +1,27 @@
 """Tars whose bytes follow from their content alone, and random access to their members.
 
-Member names are `key.extension`; keys hold no dot, so that WebDataset never merges two samples.
+Member names are `key.extension`; keys hold no dot, so that WebDataset never merges two samples. The
+bytes are those of webdataset's own writer at a modification time of 0, written without its copies;
+reading needs the standard library alone.
 """
 
-import io
+import errno
+import os
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import webdataset
-
 from pdm.files import whole_file
+
+BLOCK = 512  # bytes; headers and contents begin at multiples of it
+END = bytes(BLOCK)
+RECORD = 20 * BLOCK  # a tar's length is a multiple of it (POSIX pax, "blocking")
+MAX_NAME_BYTES = 100  # of a plain ustar header
+MAX_MEMBER_BYTES = 8**11 - 1  # what eleven octal digits can say
+BUFFER_BYTES = 2**20
+WINDOW_BYTES = 8 * BLOCK  # holds a short member and the header behind it: one read for both
+REGULAR = (b"0", b"\0")  # type flags of a file, of today and of 1979
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,38 +33,126 @@ class Member:
     size: int
 
 
-def write_tar(path: Path, samples: Iterable[tuple[str, dict[str, bytes]]]) -> None:
+def write_tar(path: Path, samples: Iterable[tuple[str, Mapping[str, bytes]]]) -> None:
     """Write a WebDataset tar, whole or not at all. Equal samples give equal bytes.
 
     Args:
         path: Replaced if it exists.
         samples: (key, {extension: content}) in the order in which they are to stand.
+
+    Raises:
+        ValueError: A key stands twice, or holds a dot or a slash, or is too long for a header.
     """
-    with whole_file(path) as temporary, webdataset.TarWriter(str(temporary), mtime=0) as writer:
-        for key, parts in samples:
-            assert not {".", "/"} & set(key), key
-            writer.write({"__key__": key, **parts})
+    with whole_file(path) as temporary, temporary.open("wb", buffering=BUFFER_BYTES) as file:
+        for name, content in _named(samples):
+            file.write(_header(name, len(content)))
+            file.write(content)
+            file.write(bytes(-len(content) % BLOCK))
+        file.write(2 * END)
+        file.write(bytes(-file.tell() % RECORD))
+
+
+def _named(samples: Iterable[tuple[str, Mapping[str, bytes]]]) -> Iterator[tuple[str, bytes]]:
+    seen: set[str] = set()
+    for key, parts in samples:
+        if not key or {".", "/"} & set(key):
+            raise ValueError(f"key {key!r} must have letters, and neither a dot nor a slash")
+        if key in seen:
+            raise ValueError(f"key {key!r} stands twice; a reader would merge the two samples")
+        seen.add(key)
+        for extension in sorted(parts):
+            yield f"{key}.{extension}", parts[extension]
+
+
+def _blank() -> bytes:
+    """The header of an empty file without a name; everything else in it is always the same."""
+    info = tarfile.TarInfo("")
+    info.mode, info.uname, info.gname = 0o444, "bigdata", "bigdata"  # as webdataset writes them
+    return info.tobuf(tarfile.USTAR_FORMAT)
+
+
+_BLANK = _blank()
+_OWNER, _REST = _BLANK[100:124], _BLANK[136:148]
+_TAIL = _BLANK[156:]
+_BLANK_SUM = sum(_OWNER) + sum(_REST) + sum(_TAIL) + 8 * ord(" ")
+
+
+def _header(name: str, size: int) -> bytes:
+    named = name.encode("ascii")
+    if len(named) > MAX_NAME_BYTES or size > MAX_MEMBER_BYTES:
+        raise ValueError(f"{name!r} with {size:,} bytes does not fit into a plain tar header")
+    length = b"%011o\0" % size
+    checksum = b"%06o\0 " % (_BLANK_SUM + sum(named) + sum(length))
+    return named.ljust(MAX_NAME_BYTES, b"\0") + _OWNER + length + _REST + checksum + _TAIL
 
 
 def members(path: Path) -> list[Member]:
-    """All regular files of a tar, in order.
+    """All members of a tar, in order. Reads headers only.
 
     Raises:
-        tarfile.TarError: The tar is damaged. (A damaged header in the middle looks like the end to
-            a tar reader: compare the count with the manifest.)
+        tarfile.TarError: The tar is damaged, or holds anything but files; the text names the byte.
+            (A header of zeros in the middle is the end: compare the count with the manifest.)
     """
-    with tarfile.open(path, "r:") as tar:
-        return [Member(info.name, info.offset_data, info.size) for info in tar if info.isreg()]
+    found: list[Member] = []
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        total = os.fstat(handle).st_size
+        place, window, begin = 0, b"", 0
+        while place < total:
+            if place + BLOCK > begin + len(window):
+                window, begin = _pread(handle, path, WINDOW_BYTES, place), place
+            block = window[place - begin : place - begin + BLOCK]
+            if block == END:
+                return found
+            member = _parsed(block, place, total)
+            found.append(member)
+            place = member.offset + -(-member.size // BLOCK) * BLOCK
+        return found
+    finally:
+        os.close(handle)
+
+
+def _parsed(block: bytes, place: int, total: int) -> Member:
+    """The member that a header announces."""
+    try:
+        stated = int(block[148:156].rstrip(b"\0 "), 8)
+        size = int(block[124:136].rstrip(b"\0 "), 8)
+        name = block[:100].rstrip(b"\0").decode("ascii")
+    except ValueError:
+        raise tarfile.ReadError(f"no header at byte {place:,}") from None
+    if sum(block) - sum(block[148:156]) + 8 * ord(" ") != stated:
+        raise tarfile.ReadError(f"the header at byte {place:,} does not match its checksum")
+    if block[156:157] not in REGULAR or block[345:346] != b"\0" or "/" in name:
+        raise tarfile.ReadError(f"{name!r} at byte {place:,} is no plain file")
+    if size < 0 or place + BLOCK + size > total:
+        raise tarfile.ReadError(f"{name!r} announces {size:,} bytes, more than the tar has")
+    return Member(name, place + BLOCK, size)
 
 
 def read_at(path: Path, offset: int, size: int) -> bytes:
-    """The bytes of one member."""
-    with path.open("rb") as file:
-        file.seek(offset)
-        return file.read(size)
+    """The bytes of one member; fewer if the file ends before."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        return _pread(handle, path, size, offset)
+    finally:
+        os.close(handle)
+
+
+def _pread(handle: int, path: Path, size: int, offset: int) -> bytes:
+    """As `os.pread`, but whole, and with the file's name in the error."""
+    try:
+        content = os.pread(handle, size, offset)
+        while 0 < len(content) < size:  # the system reads at most 2 GiB at once
+            more = os.pread(handle, size - len(content), offset + len(content))
+            if not more:
+                break
+            content += more
+    except OSError as error:
+        raise OSError(error.errno or errno.EIO, error.strerror, str(path)) from None
+    return content
 
 
 def read_members(path: Path) -> dict[str, bytes]:
     """Every member's content by name; for tars that are known to be small."""
-    content = io.BytesIO(path.read_bytes()).getbuffer()
+    content = memoryview(path.read_bytes())
     return {m.name: bytes(content[m.offset : m.offset + m.size]) for m in members(path)}

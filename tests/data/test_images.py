@@ -123,5 +123,5 @@ def test_a_picture_that_does_not_decode_is_named(tmp_path):
     member = next(m for m in tars.members(path) if m.name.endswith("1.png"))
     content[member.offset : member.offset + member.size] = bytes(member.size)
     path.write_bytes(content)
-    with pytest.raises(QualityGate, match=rf"train-000000\.tar.*{member.name}"):
+    with pytest.raises(QualityGate, match=rf"train-000000\.tar.*{member.name[:20]}"):
         ImageShards(folder, "train").load(1, 32, 64)

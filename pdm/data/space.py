@@ -1,0 +1,44 @@
+"""Room on the disk: asked for before a stage begins, and told when it runs out all the same."""
+
+import errno
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pdm.errors import Unavailable
+
+MARGIN = 1.2  # of an estimate; file systems keep some for themselves, and estimates err
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextmanager
+def room_for(path: Path, num_bytes: int) -> Iterator[None]:
+    """Write about `num_bytes` below `path` within the block, which need not exist yet.
+
+    An older version at `path` stays until the new one is whole, so it gives no room.
+
+    Raises:
+        Unavailable: `MARGIN` times as much is not free, and nothing was begun; or the disk filled
+            up within the block. Either way the text says how much is needed, there and where.
+    """
+    place = next(one for one in (path, *path.absolute().parents) if one.exists())
+    if shutil.disk_usage(place).free < MARGIN * num_bytes:
+        raise Unavailable(f"{_shortage(path, place, num_bytes)}; nothing was begun")
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise Unavailable(f"the disk filled up: {_shortage(path, place, num_bytes)}") from error
+
+
+def _shortage(path: Path, place: Path, num_bytes: int) -> str:
+    need, have = _size(MARGIN * num_bytes), _size(shutil.disk_usage(place).free)
+    return f"need {need}, have {have} at {path}. Free some, or write elsewhere"
+
+
+def _size(num_bytes: float) -> str:
+    return (
+        f"{num_bytes / 2**30:,.2f} GiB" if num_bytes >= 2**30 else f"{num_bytes / 2**20:,.2f} MiB"
+    )
