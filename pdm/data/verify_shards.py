@@ -1,5 +1,6 @@
 """Checks what shards of pictures hold: members, keys, records, and pictures of the stated size."""
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -33,13 +34,14 @@ def check_pictures(
         found: Takes what is wrong.
     """
     seen: dict[str, str] = {}
+    sources: dict[str, str] = {}
     progress = Progress(f"look into {folder}", found.num_samples)
     for split, shards in listed.splits.items():
         for shard in shards:
             if (folder / shard.name).is_file():
-                _Shard(folder / shard.name, split, listed.facts, intact[shard.name], found).check(
-                    shard, seen
-                )
+                one = _Shard(folder / shard.name, split, listed.facts, intact[shard.name], found)
+                one.sources = sources
+                one.check(shard, seen)
             progress.advance(shard.num_samples)
 
 
@@ -51,6 +53,7 @@ class _Shard:
     ) -> None:
         self.path, self.split, self.facts = path, split, facts
         self.intact, self.found = intact, found
+        self.sources: dict[str, str] = {}  # sha256 of a source file -> the picture cut from it
 
     def check(self, shard: Shard, seen: dict[str, str]) -> None:
         """Go through the tar once; `seen` are the keys of all shards so far and where they are."""
@@ -93,20 +96,21 @@ class _Shard:
             return 0
         if len(pictures) != 1:
             self._damaged(f"has {len(pictures)} pictures instead of one", key)
-        size = None
+        size, digest = None, None
         for member in pictures:
             wanted = self.facts.get("extension")
             if wanted is not None and member.name != f"{key}.{wanted}":
                 self._damaged(f"the manifest says that pictures are .{wanted}", member.name)
-            size = self._size_of(member)
+            content = read_at(self.path, member.offset, member.size)
+            size = self._size_of(member, content)
+            digest = hashlib.sha256(content).hexdigest()
         if JSON in parts:
-            self._check_record(key, parts[JSON], size)
+            self._check_record(key, parts[JSON], size, digest)
         else:
             self._damaged("has no .json", key)
         return len(pictures)
 
-    def _size_of(self, member: Member) -> tuple[int, int] | None:
-        content = read_at(self.path, member.offset, member.size)
+    def _size_of(self, member: Member, content: bytes) -> tuple[int, int] | None:
         try:
             header = read_header(content)
             if not self.intact:
@@ -120,7 +124,9 @@ class _Shard:
             self._damaged(f"is {_by(size)} pixels, the manifest says {_by(wanted)}", member.name)
         return size
 
-    def _check_record(self, key: str, member: Member, size: tuple[int, int] | None) -> None:
+    def _check_record(
+        self, key: str, member: Member, size: tuple[int, int] | None, digest: str | None
+    ) -> None:
         if member.size > MAX_RECORD_BYTES:
             self._damaged(f"has {member.size:,} bytes; no record has", member.name)
             return
@@ -134,8 +140,19 @@ class _Shard:
             return
         if size is not None and stated != size:
             self._damaged(f"says {_by(stated)} pixels, its picture has {_by(size)}", member.name)
+        if digest is not None and record.get("image_sha256", digest) != digest:
+            self._damaged("its picture is not the one that was written", key)
+        self._check_source(key, record.get("sha256"))
         if named != (key, self.split):
             self._damaged(f"says key {named[0]!r} of the split {named[1]!r}", member.name)
+
+    def _check_source(self, key: str, sha256: Any) -> None:
+        """No file may give two pictures: the held-out split would know a picture of training."""
+        if not isinstance(sha256, str):
+            return
+        if sha256 in self.sources:
+            self._damaged(f"is cut from the same file as {self.sources[sha256]}", key)
+        self.sources.setdefault(sha256, f"{key} of the split '{self.split}'")
 
 
 def _by(size: tuple[Any, Any]) -> str:

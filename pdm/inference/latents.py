@@ -1,6 +1,7 @@
 """The stage `latents`: encodes the shards once, at the size that the autoencoder was trained on."""
 
 import logging
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from pdm.config.latents import LatentsConfig
 from pdm.data import manifest
 from pdm.data.images import ImageShards, to_images
 from pdm.data.latents import write_shard
+from pdm.data.space import room_for
 from pdm.errors import QualityGate
 from pdm.files import sha256_of, whole_folder
 from pdm.models.autoencoder import PyramidAutoencoder
@@ -21,6 +23,7 @@ from pdm.progress import Progress
 logger = logging.getLogger(__name__)
 
 STD_RANGE = (0.5, 2.0)  # of a level's standardised latents; 1 is what the statistics promise
+BYTES_PER_VALUE = 4  # float32 on disk
 MIRRORED = "-mirrored"  # ends the key of a mirrored copy
 
 
@@ -36,6 +39,7 @@ def encode_shards(config: LatentsConfig, *, shards: Path, autoencoder: Path, lat
 
     Raises:
         BadInput, QualityGate: Shards or model are missing or damaged.
+        Unavailable: The disk has no room for the latents, or it filled up.
         QualityGate: A level's latents are not finite, or far from standardised. Nothing is kept.
     """
     record, _ = weights.load(autoencoder, PyramidAutoencoder.__name__)
@@ -46,7 +50,8 @@ def encode_shards(config: LatentsConfig, *, shards: Path, autoencoder: Path, lat
     copies = {"train": 1 + config.flipped_copies, "val": 1}
     total = sum(copies[split] * len(images) for split, images in splits.items())
     progress = Progress("latents", total)
-    with whole_folder(latents) as folder:
+    values = sum(math.prod(shape) for shape in model.level_shapes(*size))
+    with room_for(latents, BYTES_PER_VALUE * values * total), whole_folder(latents) as folder:
         written: dict[str, list[manifest.Shard]] = {}
         spread = Spread(len(model.level_channels))
         for split, images in splits.items():

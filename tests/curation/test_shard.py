@@ -1,6 +1,5 @@
 """The stage, from decisions to shards that others can open."""
 
-import errno
 import io
 import json
 import os
@@ -17,9 +16,10 @@ from PIL import Image
 from pdm.curation.curate import curate
 from pdm.curation.shard import shard
 from pdm.curation.shard.split import assign_splits, shard_of
+from pdm.curation.shard.write import BYTES_PER_PIXEL
 from pdm.data import decisions as tables
 from pdm.data import manifest, tars
-from pdm.errors import BadInput, QualityGate
+from pdm.errors import BadInput, QualityGate, Unavailable
 
 NUM_IMAGES = 10
 
@@ -217,10 +217,20 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
-def test_a_disk_that_fills_up_on_a_worker_is_reported_as_full_and_left_clean(work, small_disk):
-    with pytest.raises(OSError, match="No space left") as caught:
+def test_a_disk_without_room_is_refused_before_anything_is_written(work, small_disk):
+    with pytest.raises(
+        Unavailable, match=rf"need .* have 0\.06 MiB at {small_disk}.*nothing was begun"
+    ):
         run(work, small_disk, but(SHARD, encoding="png"))
-    assert caught.value.errno == errno.ENOSPC
+    assert list(small_disk.iterdir()) == []
+
+
+def test_a_disk_that_fills_up_on_a_worker_is_reported_as_full_and_left_clean(
+    work, small_disk, monkeypatch
+):
+    monkeypatch.setitem(BYTES_PER_PIXEL, "png", 0.0)  # an estimate may be wrong
+    with pytest.raises(Unavailable, match=r"filled up: need .*, have 0\.06 MiB"):
+        run(work, small_disk, but(SHARD, encoding="png"))
     assert [path.name for path in small_disk.iterdir()] == []
 
 

@@ -17,6 +17,7 @@ from pdm import cli
 from pdm.data import latents, manifest, tars
 from pdm.data.verify import verify
 from pdm.errors import BadInput, QualityGate
+from pdm.files import sha256_of
 
 WIDTH, HEIGHT = 32, 16
 SPLITS = {"train-000000": ["a1", "b2", "c3"], "train-000001": ["d4"], "val-000000": ["e5", "f6"]}
@@ -35,7 +36,10 @@ def record(key, split, **changes):
 
 
 def sample(key, split, **changes):
-    return key, {"png": picture(ord(key[0])), "json": record(key, split, **changes)}
+    content = picture(ord(key[0]))
+    digest = hashlib.sha256(content).hexdigest()
+    record_of = record(key, split, **({"image_sha256": digest, "sha256": key * 32} | changes))
+    return key, {"png": content, "json": record_of}
 
 
 def write_manifest(folder, counts=None):
@@ -157,7 +161,26 @@ def test_a_flipped_byte_is_found_wherever_it_is(shards, caplog):
 def test_a_flipped_byte_in_a_picture_names_the_picture(shards, caplog):
     tar = shards / "train-000000.tar"
     flip(tar, member(tar, "b2.png").offset + 700)
-    assert any("b2.png: does not decode" in line for line in damages(shards, caplog))
+    assert any("b2: its picture is not the one" in line for line in damages(shards, caplog))
+
+
+def test_every_flipped_byte_of_a_shard_is_found(shards, caplog):
+    """One in seven bytes of it, headers, records, pictures and padding alike: all of them."""
+    tar = shards / "train-000001.tar"
+    whole = tar.read_bytes()
+    listed = manifest.read(shards).splits["train"][1]
+    for place in range(0, len(whole), 7):
+        flip(tar, place, 1 << place % 8)
+        assert sha256_of(tar) != listed.sha256
+        tar.write_bytes(whole)
+
+
+def test_pictures_cut_from_one_file_in_both_splits_are_damage(shards, caplog):
+    samples = [sample("e5", "val", sha256="a1" * 32), sample("f6", "val")]
+    tars.write_tar(shards / "val-000000.tar", samples)
+    write_manifest(shards)
+    (line,) = damages(shards, caplog)
+    assert "val-000000.tar: e5: is cut from the same file as a1 of the split 'train'" in line
 
 
 def test_a_damaged_header_in_the_middle_is_not_taken_for_the_end(shards, caplog):

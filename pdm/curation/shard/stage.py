@@ -16,9 +16,10 @@ from pdm.config.shard import ShardConfig
 from pdm.curation.shard.card import data_card
 from pdm.curation.shard.report import Report, write_report
 from pdm.curation.shard.split import TRAIN, VAL, assign_splits, shard_of
-from pdm.curation.shard.write import EXTENSIONS, Written, write_shard
+from pdm.curation.shard.write import EXTENSIONS, Written, expected_bytes, write_shard
 from pdm.data.decisions import Row, load
 from pdm.data.manifest import Manifest, Shard
+from pdm.data.space import room_for
 from pdm.errors import QualityGate
 from pdm.files import whole_folder, write_text
 from pdm.progress import Progress
@@ -34,13 +35,14 @@ def shard(config: ShardConfig, *, raw: Path, decisions: Path, shards: Path, repo
     Raises:
         BadInput: `decisions` is missing or cannot be read.
         QualityGate: No image is left for a split. Nothing is published.
+        Unavailable: The disk has no room for the shards, or it filled up.
     """
     rows = load(decisions)
     limits = json.loads((decisions / "summary.json").read_text(encoding="utf-8"))["limits"]
     kept = [row for row in rows if row["outcome"] == "kept"]
     splits = assign_splits(kept, config.val_fraction)
     with ray_session():
-        with whole_folder(shards) as folder:
+        with room_for(shards, expected_bytes(kept, config)), whole_folder(shards) as folder:
             written = _write_shards(_plan(kept, splits, config), folder, raw.resolve(), config)
             failures = {key: why for one in written.values() for key, why in one.failures.items()}
             inside = [row for row in kept if row["key"] not in failures]

@@ -3,6 +3,7 @@
 This is what runs on the workers. An image that cannot be decoded after all is counted and left out.
 """
 
+import hashlib
 import io
 import json
 from collections.abc import Iterator
@@ -24,6 +25,10 @@ PROVENANCE = (
     *("caption", "licence", "author"),
 )
 EXTENSIONS = {"jpeg": "jpg", "png": "png", "webp": "webp"}
+# Over 19 crops of 2048 x 1024 (7 photographs, 12 built-in landscapes) the means were 0.37 at JPEG
+# quality 95, 1.23 and 0.74, the largest 0.75, 2.26 and 0.91. Photographs of foliage take most.
+BYTES_PER_PIXEL = {"jpeg": 0.6, "png": 1.6, "webp": 1.0}
+RECORD_BYTES = 3 * 1024  # of a sample's record, the two headers and the padding
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +50,19 @@ def write_shard(path: Path, rows: list[Row], split: str, raw: Path, config: Shar
             except Unreadable as error:
                 failures[row["key"]] = str(error)
                 continue
-            facts = json.dumps(_provenance(row, split), sort_keys=True, ensure_ascii=False)
             image = encode(crop, config)
-            yield row["key"], {EXTENSIONS[config.encoding]: image, "json": facts.encode()}
+            facts = _provenance(row, split) | {"image_sha256": hashlib.sha256(image).hexdigest()}
+            record = json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()
+            yield row["key"], {EXTENSIONS[config.encoding]: image, "json": record}
 
     write_tar(path, samples())
     return Written(Shard.of(path, len(rows) - len(failures)), failures)
+
+
+def expected_bytes(rows: list[Row], config: ShardConfig) -> int:
+    """About what the crops of `rows` take on disk; rather more than less."""
+    num_pixels: int = sum(row["target_width_px"] * row["target_height_px"] for row in rows)
+    return round(BYTES_PER_PIXEL[config.encoding] * num_pixels) + RECORD_BYTES * len(rows)
 
 
 def crop_of(row: Row, raw: Path) -> Pixels:
