@@ -9,6 +9,7 @@ exit code says little: every URL is looked for afterwards.
 import logging
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 from collections import defaultdict
@@ -27,7 +28,6 @@ from pdm.curation.scrape.guard.gateway import Gateway, Result
 from pdm.curation.scrape.guard.visits import MAX_WAIT_SECONDS
 from pdm.curation.scrape.guard.web import place_of
 from pdm.curation.scrape.img2dataset import KEY_COLUMN, command, environment, supervised
-from pdm.data.tars import Member, members
 from pdm.errors import Unavailable
 from pdm.progress import Progress
 
@@ -150,12 +150,13 @@ def _lying(parts: Path) -> dict[str, Content]:
     found: dict[str, Content] = {}
     for stats in sorted(parts.glob("*_stats.json")):
         tar = stats.with_name(stats.name.replace("_stats.json", ".tar"))
-        own: dict[str, Member] = {member.name: member for member in members(tar)}
+        with tarfile.open(tar) as opened:  # not one of ours: webdataset adds pax headers
+            own = {member.name: member for member in opened}
         rows = pq.read_table(tar.with_suffix(".parquet"), columns=["key", KEY_COLUMN])
         for name, key in zip(rows["key"].to_pylist(), rows[KEY_COLUMN].to_pylist(), strict=True):
             member = own.get(f"{name}.jpg")
             if member is not None:
-                found[key] = Content(tar, member.offset, member.size)
+                found[key] = Content(tar, member.offset_data, member.size)
     return found
 
 
