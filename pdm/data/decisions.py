@@ -38,21 +38,36 @@ DECIDED = {
     "reason": pa.string(),  # null if kept
     "detail": pa.string(),  # one sentence: the measured value and the limit
     "duplicate_of": pa.string(),  # key of the image kept instead
+    "cluster": pa.string(),  # shared with all images it is like, directly or through others
     "width_px": pa.int64(),  # upright
     "height_px": pa.int64(),
     "format": pa.string(),
     "mode": pa.string(),
+    "animated": pa.bool_(),
+    "fault": pa.string(),  # a word for why the file has no pixels for us; null if it has
+    "fault_detail": pa.string(),
+    "content_width_px": pa.int64(),  # without borders
+    "content_height_px": pa.int64(),
+    "border_share": pa.float64(),
+    "num_people": pa.int64(),  # faces large enough to count; null unless people are wanted
+    "transparent_share": pa.float64(),
     "sharpness": pa.float64(),
     "high_frequency": pa.float64(),
     "detail_share": pa.float64(),
     "contrast": pa.float64(),
     "brightness": pa.float64(),
-    "phash": pa.string(),  # 256 bits in hexadecimal
+    "black_share": pa.float64(),
+    "white_share": pa.float64(),
+    "colour": pa.float64(),
+    "drawing": pa.float64(),
+    "blocking": pa.float64(),
+    "repetition": pa.float64(),
     "small": pa.binary(),  # 16 x 16 pixels; see pdm.curation.curate.small
     "crop_left_px": pa.int64(),  # of the upright source; never smaller than the finished crop
     "crop_top_px": pa.int64(),
     "crop_width_px": pa.int64(),
     "crop_height_px": pa.int64(),
+    "background": pa.string(),  # behind transparent parts, as #rrggbb
     "target_width_px": pa.int64(),
     "target_height_px": pa.int64(),
 }

@@ -97,7 +97,7 @@ def _check_listed(folder: Path) -> tuple[Findings, str]:
         found.num_samples += shard.num_samples
         found.num_bytes += shard.num_bytes
         progress.advance(shard.num_samples)
-    known = {manifest.FILE_NAME, "README.md", *intact}
+    known = {manifest.FILE_NAME, "README.md", "croissant.json", *intact}
     for path in sorted(folder.iterdir()):
         if path.name not in known:
             found.warnings.append(

@@ -8,6 +8,7 @@ import pytest
 from curation_pictures import CURATE, but, flawed, jpeg, key_of, scene, write_raw
 
 from pdm.curation.curate import curate
+from pdm.curation.curate.small import NUM_BYTES
 from pdm.data.decisions import load
 from pdm.data.tars import read_members
 from pdm.errors import BadInput, QualityGate
@@ -54,7 +55,7 @@ def test_good_pictures_are_kept_with_a_crop_inside_them(decided):
         assert row["crop_height_px"] >= row["target_height_px"] == 128
         assert row["crop_left_px"] + row["crop_width_px"] <= row["width_px"]
         assert row["crop_top_px"] + row["crop_height_px"] <= row["height_px"]
-        assert len(row["phash"]) == 64
+        assert len(row["small"]) == NUM_BYTES
 
 
 def test_a_row_that_was_not_fetched_passes_through(decided):

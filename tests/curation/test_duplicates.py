@@ -1,44 +1,94 @@
 import random
 
+import numpy as np
 import pytest
+from curation_pictures import scene
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageEnhance, ImageOps
 
-from pdm.curation.curate.duplicates import Candidate, HashIndex, find_duplicates
+from pdm.curation.curate.duplicates import Candidate, find_duplicates
+from pdm.curation.curate.small import differences, hashes_of, small_picture, stacked
 
-
-def candidate(key, phash=0, sha256="", num_pixels=100, sharpness=0.5):
-    return Candidate(key, sha256 or key, phash, num_pixels, sharpness)
-
-
-def flipped(phash, bits, seed=0):
-    for bit in random.Random(seed).sample(range(256), bits):
-        phash ^= 1 << bit
-    return phash
+MAX_BITS, MAX_DIFFERENCE = 8, 0.25
 
 
-@pytest.mark.parametrize(("bits", "found"), [(0, True), (1, True), (24, True), (25, False)])
-def test_the_limit_is_inclusive(bits, found):
-    base = random.Random(1).getrandbits(256)
-    pair = [candidate("a", base), candidate("b", flipped(base, bits))]
-    assert bool(find_duplicates(pair, 24)) == found
+def candidate(key, image, sha256="", num_pixels=100, sharpness=0.5):
+    small = small_picture(np.asarray(image.convert("RGB")))
+    return Candidate(key, sha256 or key, small, num_pixels, sharpness)
 
 
-@pytest.mark.parametrize("limit", [0, 1, 7, 24, 60])
-def test_the_index_finds_what_comparing_all_pairs_finds(limit):
-    randomness = random.Random(limit)
-    bases = [randomness.getrandbits(256) for _ in range(10)]
-    hashes = {
-        f"{number:03}": flipped(bases[number % 10], randomness.randint(0, limit + 4), number)
-        for number in range(150)
-    }
-    index = HashIndex(limit)
-    for key, phash in hashes.items():
-        index.add(key, phash)
-    for seed in range(40):
-        query = flipped(bases[seed % 10], randomness.randint(0, limit + 4), 1000 + seed)
-        distances = [((query ^ phash).bit_count(), key) for key, phash in hashes.items()]
-        distance, key = min(distances)
-        expected = (key, distance) if distance <= limit else None
-        assert index.nearest(query) == expected
+def found(candidates):
+    return find_duplicates(candidates, MAX_BITS, MAX_DIFFERENCE)
+
+
+def keepers(candidates):
+    return {key: keeper for key, (keeper, _) in found(candidates).dropped.items()}
+
+
+def cropped(image, share):
+    across, down = round(share * image.width), round(share * image.height)
+    return image.crop((across, down, image.width - across, image.height - down))
+
+
+def shifted(image, share):
+    """Another view of the scene: what leaves at the right comes in at the left, mirrored."""
+    across = round(share * image.width)
+    wide = Image.new("RGB", (image.width + across, image.height))
+    wide.paste(ImageOps.mirror(image.crop((0, 0, across, image.height))), (0, 0))
+    wide.paste(image, (across, 0))
+    return wide.crop((0, 0, image.width, image.height))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda image: image.resize((160, 100)),
+        lambda image: ImageEnhance.Brightness(image).enhance(1.2),
+        lambda image: ImageEnhance.Contrast(image).enhance(0.7),
+        lambda image: ImageEnhance.Color(image).enhance(1.3),
+        lambda image: cropped(image, 0.01),
+        ImageOps.mirror,
+        lambda image: ImageOps.mirror(image.resize((200, 125))),
+    ],
+)
+def test_an_edited_or_mirrored_copy_is_the_same_picture(change):
+    for seed in range(12):
+        original = candidate("original", scene(seed), num_pixels=200)
+        assert keepers([candidate("copy", change(scene(seed))), original]) == {"copy": "original"}
+
+
+def test_different_pictures_stay():
+    assert not found([candidate(f"{seed}", scene(seed)) for seed in range(60)]).dropped
+
+
+def test_an_upside_down_copy_is_another_picture():
+    assert not keepers([candidate("up", scene(1)), candidate("down", ImageOps.flip(scene(1)))])
+
+
+def sky(red, green, blue, star):
+    """A dark slope of luma, so that the hash sees no more than the slope, and one light part."""
+    slope = np.linspace(0.1, 1, 64)[:, None, None] * np.array((red, green, blue))
+    picture = np.broadcast_to(slope, (64, 64, 3)).astype(np.uint8).copy()
+    picture[star : star + 4, 8:56] = 90
+    return Image.fromarray(picture)
+
+
+def test_different_dark_skies_with_near_hashes_are_not_merged():
+    red, blue = sky(70, 4, 4, 40), sky(4, 16, 90, 40)
+    smalls = stacked([small_picture(np.asarray(one)) for one in (red, blue)])
+    plain, _ = hashes_of(smalls)
+    assert np.bitwise_count(plain[0] ^ plain[1]) <= MAX_BITS
+    assert differences(smalls[0], smalls[1:])[0] > MAX_DIFFERENCE
+    assert not keepers([candidate("red", red), candidate("blue", blue)])
+
+
+def test_a_mirror_image_has_the_mirrored_hash():
+    smalls = stacked([small_picture(np.asarray(scene(seed))) for seed in range(20)])
+    plain, mirrored = hashes_of(smalls)
+    plain_of_mirrors, mirrored_of_mirrors = hashes_of(smalls[:, :, ::-1])
+    assert np.array_equal(plain_of_mirrors, mirrored)
+    assert np.array_equal(mirrored_of_mirrors, plain)
 
 
 @pytest.mark.parametrize(
@@ -50,38 +100,64 @@ def test_the_index_finds_what_comparing_all_pairs_finds(limit):
     ],
 )
 def test_the_best_of_a_group_is_kept(better, worse):
-    kept, dropped = candidate(**{"key": "k1"} | better), candidate(**{"key": "k0"} | worse)
+    kept = candidate(**{"key": "k1", "image": scene(0)} | better)
+    dropped = candidate(**{"key": "k0", "image": scene(0)} | worse)
     for order in ([kept, dropped], [dropped, kept]):
-        found = find_duplicates(order, 24)
-        assert list(found) == [dropped.key]
-        assert found[dropped.key][0] == kept.key
+        assert keepers(order) == {dropped.key: kept.key}
 
 
-def test_the_order_of_arrival_does_not_matter():
-    randomness = random.Random(0)
-    bases = [randomness.getrandbits(256) for _ in range(8)]
-    candidates = [
-        candidate(
-            f"{number:03}",
-            flipped(bases[number % 8], randomness.randint(0, 20), number),
-            num_pixels=randomness.choice([100, 200]),
-        )
-        for number in range(60)
+@given(order=st.randoms(use_true_random=False))
+@settings(max_examples=20, deadline=None)
+def test_the_order_of_arrival_does_not_matter(order):
+    candidates = [*CHAINS]
+    order.shuffle(candidates)
+    assert found(candidates) == found(CHAINS)
+
+
+def chain(seed):
+    """Views of a scene, each like the next one, the first and the last no more alike."""
+    views = [shifted(scene(seed), 0.015 * step) for step in range(5)]
+    return [
+        candidate(f"{seed}-{step}", view, num_pixels=random.Random(step + seed).choice((1, 2)))
+        for step, view in enumerate(views)
     ]
-    expected = find_duplicates(candidates, 24)
-    for _ in range(5):
-        randomness.shuffle(candidates)
-        assert find_duplicates(candidates, 24) == expected
+
+
+CHAINS = [one for seed in range(6) for one in chain(seed)]
 
 
 def test_every_duplicate_is_like_its_keeper_and_the_keeper_is_kept():
-    base = random.Random(3).getrandbits(256)
-    chain = [base, base ^ ((1 << 20) - 1), base ^ ((1 << 40) - 1)]  # each 20 bits from the next
-    candidates = [candidate(f"{n}", phash, num_pixels=9 - n) for n, phash in enumerate(chain)]
-    found = find_duplicates(candidates, 24)
-    assert {key: keeper for key, (keeper, _) in found.items()} == {"1": "0"}
+    by_key = {one.key: one for one in CHAINS}
+    dropped = keepers(CHAINS)
+    assert dropped
+    for key, keeper in dropped.items():
+        assert keeper not in dropped
+        small, other = stacked([by_key[key].small, by_key[keeper].small])
+        assert differences(small, other[None])[0] <= MAX_DIFFERENCE
 
 
-def test_equal_files_are_exact_duplicates():
-    found = find_duplicates([candidate("a", sha256="s"), candidate("b", sha256="s")], 24)
-    assert found["b"][1].reason == "exact_duplicate"
+def test_a_chain_is_one_cluster_even_where_its_ends_are_both_kept():
+    together = found(CHAINS)
+    kept_of_first = [one.key for one in chain(0) if one.key not in together.dropped]
+    assert len(kept_of_first) > 1
+    assert {together.clusters[one.key] for one in chain(0)} == {"0-0"}
+    assert {name.split("-")[0] for name in together.clusters.values()} == set("012345")
+
+
+def test_equal_files_are_exact_duplicates_and_share_their_fate():
+    first = candidate("b", scene(0), sha256="s")
+    same = candidate("a", scene(0), sha256="s", sharpness=0.4)
+    alone = found([first, same])
+    assert alone.dropped["a"][0] == "b"
+    assert alone.dropped["a"][1].reason == "exact_duplicate"
+    better = candidate("c", scene(0), num_pixels=200)
+    together = found([first, same, better])
+    assert {key: drop.reason for key, (_, drop) in together.dropped.items()} == {
+        "a": "near_duplicate",
+        "b": "near_duplicate",
+    }
+    assert {keeper for keeper, _ in together.dropped.values()} == {"c"}
+
+
+def test_no_pictures_have_no_duplicates():
+    assert found([]).dropped == {}

@@ -91,8 +91,8 @@ def test_the_crop_is_the_box_reduced_by_lanczos(work):
     box = (crop["left_px"], crop["top_px"])
     box += (box[0] + crop["width_px"], box[1] + crop["height_px"])
     source = Image.open(io.BytesIO(jpeg(scene(3))))
-    expected = source.resize((256, 128), Image.Resampling.LANCZOS, box=box)
-    assert np.array_equal(pixels, np.asarray(expected))
+    expected = source.crop(box).resize((256, 128), Image.Resampling.LANCZOS)
+    assert np.abs(pixels.astype(int) - np.asarray(expected)).max() <= 2
 
 
 @pytest.mark.parametrize("encoding", ["png", "webp"])

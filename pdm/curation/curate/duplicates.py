@@ -4,15 +4,23 @@ The best picture of a group is kept: the largest, then the sharpest, then the sm
 are taken from best to worst and dropped if they match one that is kept already, so the result does
 not depend on the order of arrival, and every duplicate is like its keeper itself, not through a
 chain of others.
+
+Two pictures match if hashes of their small copies differ in few bits and the small copies
+themselves hardly differ. A mirrored copy is the same picture too: training shows pictures mirrored,
+so that it would add nothing there, and no picture held out is new to a model that saw its mirror
+image.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
+from pdm.curation.curate.hashes import WORD_BITS, Rows, near_pairs
 from pdm.curation.curate.rules import Drop
-
-HASH_BITS = 256
+from pdm.curation.curate.small import Smalls, differences, hashes_of, stacked
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,73 +29,132 @@ class Candidate:
 
     key: str
     sha256: str  # of the file
-    phash: int  # perceptual hash of 256 bits
+    small: bytes  # see `pdm.curation.curate.small`
     num_pixels: int
     sharpness: float
 
 
+@dataclass(frozen=True, slots=True)
+class Duplicates:
+    """What was found.
+
+    Args:
+        dropped: Key -> key of the picture that is kept instead, and why.
+        clusters: Key of every candidate -> a name that it shares with all it is like, directly or
+            through others: the smallest of their keys.
+    """
+
+    dropped: dict[str, tuple[str, Drop]] = field(default_factory=dict)
+    clusters: dict[str, str] = field(default_factory=dict)
+
+
 def find_duplicates(
-    candidates: list[Candidate], near_duplicate_bits: int
-) -> dict[str, tuple[str, Drop]]:
-    """Which pictures to drop: key -> (key of the picture kept instead, reason).
+    candidates: Sequence[Candidate], max_bits: int, max_difference: float
+) -> Duplicates:
+    """Which pictures to drop, and which belong together.
 
     Args:
         candidates: In any order.
-        near_duplicate_bits: Pictures whose hashes differ in at most so many bits are the same.
+        max_bits: Pictures whose hashes differ in at most so many of 64 bits are compared.
+        max_difference: Pictures whose small copies differ by at most so much are the same.
     """
-    ranked = sorted(candidates, key=lambda one: (-one.num_pixels, -one.sharpness, one.key))
-    index = HashIndex(near_duplicate_bits)
-    by_content: dict[str, str] = {}
-    dropped: dict[str, tuple[str, Drop]] = {}
-    for one in ranked:
-        if (kept := by_content.get(one.sha256)) is not None:
-            dropped[one.key] = kept, Drop("exact_duplicate", "The same file, byte for byte.")
-        elif (match := index.nearest(one.phash)) is not None:
-            kept, distance = match
-            sentence = (
-                f"{distance} of {HASH_BITS} bits of the perceptual hash differ; up to "
-                f"{near_duplicate_bits} count as the same picture."
+    files: dict[str, list[Candidate]] = defaultdict(list)
+    for one in sorted(candidates, key=lambda one: (-one.num_pixels, -one.sharpness, one.key)):
+        files[one.sha256].append(one)
+    matches = _Matches(stacked([equal[0].small for equal in files.values()]), max_bits)
+    keepers, roots = matches.settle(max_difference)
+    return _told(list(files.values()), keepers, roots, max_difference)
+
+
+def _told(
+    files: list[list[Candidate]],
+    keepers: dict[int, tuple[int, float]],
+    roots: list[int],
+    max_difference: float,
+) -> Duplicates:
+    """By key what `settle` found by number of the file."""
+    found = Duplicates()
+    names: dict[int, str] = {}
+    for number, equal in enumerate(files):
+        smallest = min(one.key for one in equal)
+        names[roots[number]] = min(names.get(roots[number], smallest), smallest)
+    for number, equal in enumerate(files):
+        found.clusters.update({one.key: names[roots[number]] for one in equal})
+        if number in keepers:
+            keeper, difference = keepers[number]
+            drop = Drop(
+                "near_duplicate",
+                f"Differs by {difference:.3f} from a picture that is kept; up to "
+                f"{max_difference:g} counts as the same picture.",
             )
-            dropped[one.key] = kept, Drop("near_duplicate", sentence)
+            found.dropped.update({one.key: (files[keeper][0].key, drop) for one in equal})
         else:
-            index.add(one.key, one.phash)
-            by_content[one.sha256] = one.key
-    return dropped
+            drop = Drop("exact_duplicate", "The same file, byte for byte.")
+            found.dropped.update({one.key: (equal[0].key, drop) for one in equal[1:]})
+    return found
 
 
-class HashIndex:
-    """Hashes by pieces: a look-up sees only those that share a piece, up to one bit.
+class _Matches:
+    """Which of some files, the best first, have hashes that are near.
 
-    The hash is cut into more than half as many pieces as bits may differ; then one piece at least
-    differs in at most one bit (multi-index hashing: Norouzi et al., arXiv:1307.2982). So nothing
-    within the limit is missed. With 24 bits the pieces are 20 bits wide, and among a million
-    hashes a look-up meets some hundred instead of all.
+    Every file has two entries: number i stands for it, i + number of files for its mirror image.
+    Entries of equal hashes are a group.
     """
 
-    def __init__(self, max_distance: int) -> None:
-        self._max_distance = max_distance
-        self._num_pieces = max_distance // 2 + 1
-        self._entries: dict[tuple[int, int], list[tuple[str, int]]] = defaultdict(list)
+    def __init__(self, smalls: Smalls, max_bits: int) -> None:
+        self._smalls = smalls
+        entries = np.concatenate(hashes_of(smalls))
+        hashes, self._group_of = np.unique(entries, return_inverse=True)
+        self._near: dict[int, list[int]] = defaultdict(list)
+        for one, other in near_pairs(hashes[:, None], min(max_bits, WORD_BITS)).tolist():
+            self._near[one].append(other)
+            self._near[other].append(one)
+        self._shared = np.bincount(self._group_of, minlength=len(hashes)) > 1
 
-    def add(self, key: str, phash: int) -> None:
-        """Make a hash findable."""
-        for place, piece, _ in self._pieces(phash):
-            self._entries[place, piece].append((key, phash))
+    def settle(self, max_difference: float) -> tuple[dict[int, tuple[int, float]], list[int]]:
+        """Keeper and difference from it of each file to be dropped; a root of each cluster."""
+        num_files = len(self._smalls)
+        roots = list(range(num_files))
+        keepers: dict[int, tuple[int, float]] = {}
+        seen: dict[int, list[int]] = defaultdict(list)  # group -> its entries so far
+        for number in self._with_neighbours():
+            entries = self._entries_near(number, seen)
+            apart = differences(self._smalls[number], self._pictures(entries))
+            for place in np.argsort(apart, kind="stable")[: int((apart <= max_difference).sum())]:
+                other = int(entries[place]) % num_files
+                _unite(roots, number, other)
+                if number not in keepers and other not in keepers:
+                    keepers[number] = other, float(apart[place])
+            for entry in (number, number + num_files):
+                seen[int(self._group_of[entry])].append(entry)
+        return keepers, [_root(roots, number) for number in range(num_files)]
 
-    def nearest(self, phash: int) -> tuple[str, int] | None:
-        """Key and distance of the closest hash within the limit; the smaller key of equals."""
-        found = {
-            ((phash ^ other).bit_count(), key)
-            for place, piece, width in self._pieces(phash)
-            for probe in (piece, *(piece ^ (1 << bit) for bit in range(width)))
-            for key, other in self._entries.get((place, probe), ())
-        }
-        distance, key = min(found, default=(self._max_distance + 1, ""))
-        return (key, distance) if distance <= self._max_distance else None
+    def _with_neighbours(self) -> list[int]:
+        """The files that may match another one, the best first."""
+        busy = self._shared.copy()
+        busy[list(self._near)] = True
+        return np.flatnonzero(busy[self._group_of].reshape(2, -1).any(axis=0)).tolist()
 
-    def _pieces(self, phash: int) -> Iterator[tuple[int, int, int]]:
-        """(place, bits of the piece, width) of each piece; together they cover the hash."""
-        for place in range(self._num_pieces):
-            begin = place * HASH_BITS // self._num_pieces
-            end = (place + 1) * HASH_BITS // self._num_pieces
-            yield place, (phash >> begin) & ((1 << (end - begin)) - 1), end - begin
+    def _entries_near(self, number: int, seen: dict[int, list[int]]) -> Rows:
+        group = int(self._group_of[number])
+        groups = (group, *self._near.get(group, ()))
+        return np.array([entry for one in groups for entry in seen.get(one, ())], dtype=np.int64)
+
+    def _pictures(self, entries: Rows) -> NDArray[np.uint8]:
+        """The small copies of entries, mirrored where the entry is."""
+        mirrored = entries >= len(self._smalls)
+        pictures = self._smalls[entries % len(self._smalls)]
+        pictures[mirrored] = pictures[mirrored, :, ::-1]
+        return pictures
+
+
+def _unite(roots: list[int], one: int, other: int) -> None:
+    one, other = _root(roots, one), _root(roots, other)
+    roots[max(one, other)] = min(one, other)
+
+
+def _root(roots: list[int], number: int) -> int:
+    while roots[number] != number:
+        roots[number] = roots[roots[number]]
+        number = roots[number]
+    return number

@@ -122,8 +122,7 @@ def _duplicates(row: Row, rows: list[Row]) -> Iterator[str]:
     by_key = {other["key"]: other for other in rows}
     keeper = by_key.get(row["duplicate_of"])
     if keeper is not None:
-        differing = (int(row["phash"], 16) ^ int(keeper["phash"], 16)).bit_count()
-        yield f"  kept instead: {keeper['key']} ({keeper['url']}), {differing} of 256 bits differ"
+        yield f"  kept instead: {keeper['key']} ({keeper['url']})"
     for other in rows:
         if other["duplicate_of"] == row["key"]:
             yield f"  kept instead of {other['key']} ({other['url']}), a {other['reason']}"

@@ -1,4 +1,4 @@
-"""What of a picture is used: its borders are trimmed, then the crop is placed on the content.
+"""What of a picture is used: its borders are trimmed, then the crop is placed on what it shows.
 
 Everything is decided on a reduced copy of the upright picture and given in its full pixels. The
 crop always has the finished shape and is never smaller than the finished size, so that nothing is
@@ -10,35 +10,41 @@ from dataclasses import dataclass
 from pdm.config.curate import CurateConfig
 from pdm.curation.curate.borders import NO_MARGINS, Margins, find_borders, within
 from pdm.curation.curate.crop import choose_crop
+from pdm.curation.curate.faces import find_faces
+from pdm.curation.curate.people import crop_around, foreground
 from pdm.data.pixels import Box, Pixels
 
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """Where the content and the crop lie, in pixels of the full upright picture."""
+    """Where content, faces and the crop lie, in pixels of the full upright picture."""
 
     content: Box  # the picture without its borders
     border_share: float  # of the picture's area that the borders take
-    crop: Box | None  # of the finished shape; None if the content is too small for it
+    crop: Box | None  # None: the content is too small for it, or a face would be cut
     faces: tuple[Box, ...]  # largest first; none are looked for unless people are wanted
 
 
 def frame(small: Pixels, size: tuple[int, int], config: CurateConfig) -> Framing:
     """Decide which part of a picture becomes the crop.
 
+    Where people are wanted and found, the crop is placed around them, else on the content.
+
     Args:
         small: (h, w, 3), the whole upright picture reduced to about 512 to 1024 pixels at its
             longer side, or the picture itself.
         size: Width and height of the full upright picture.
-        config: Gives the finished width and height.
+        config: The finished width and height and `people` matter.
     """
     margins = find_borders(small)
+    pixels = within(small, margins)
     content = _content_box(margins, small, size)
     share = 1 - content.width_px * content.height_px / (size[0] * size[1])
+    faces = _faces(pixels, content) if config.people else ()
     crop = None
     if content.width_px >= config.width_px and content.height_px >= config.height_px:
-        crop = _crop_within(content, within(small, margins), config)
-    return Framing(content, round(share, 5), crop, ())
+        crop = _crop(pixels, content, faces, config)
+    return Framing(content, round(share, 5), crop, faces)
 
 
 def _content_box(margins: Margins, small: Pixels, size: tuple[int, int]) -> Box:
@@ -51,9 +57,24 @@ def _content_box(margins: Margins, small: Pixels, size: tuple[int, int]) -> Box:
     return Box(left, top, right - left, bottom - top)
 
 
-def _crop_within(content: Box, pixels: Pixels, config: CurateConfig) -> Box:
-    """Place the crop in the content, of which `pixels` are a reduced copy."""
-    aspect = (config.width_px, config.height_px)
-    box = choose_crop(pixels, (content.width_px, content.height_px), aspect)
+def _faces(pixels: Pixels, content: Box) -> tuple[Box, ...]:
+    """Faces in the content, of which `pixels` are a reduced copy."""
+    across, down = content.width_px / pixels.shape[1], content.height_px / pixels.shape[0]
+    return tuple(
+        Box(
+            content.left_px + round(face.left * across),
+            content.top_px + round(face.top * down),
+            round(face.width * across),
+            round(face.height * down),
+        )
+        for face in find_faces(pixels)
+    )
+
+
+def _crop(pixels: Pixels, content: Box, faces: tuple[Box, ...], config: CurateConfig) -> Box | None:
+    finished = (config.width_px, config.height_px)
+    if config.people and (people := foreground(faces, config.height_px, config.people)):
+        return crop_around(people, content, finished, config.people)
+    box = choose_crop(pixels, (content.width_px, content.height_px), finished)
     left_px, top_px = content.left_px + box.left_px, content.top_px + box.top_px
     return Box(left_px, top_px, box.width_px, box.height_px)

@@ -1,6 +1,11 @@
 """Judges one picture by itself: bytes in, what was measured and the first rule that hits out.
 
-This is what runs on the workers. Pixels never leave it.
+    row = measure_file(content, config)  # looks at pixels, knows no limit
+    verdict = decide(row, config)  # looks at the row, knows no pixel
+
+This is what runs on the workers. Pixels never leave it. Every picture that can be decoded is
+measured as far as its size allows, also those that a rule drops, so that limits can be changed
+without decoding anything again.
 """
 
 import dataclasses
@@ -9,10 +14,29 @@ from pathlib import Path
 
 from pdm.config.curate import CurateConfig
 from pdm.curation.curate import rules, scores
-from pdm.curation.curate.crop import choose_crop
-from pdm.data.decisions import Row
-from pdm.data.pixels import Unreadable, cut, decode, read_header
+from pdm.curation.curate.crop import largest_size
+from pdm.curation.curate.framing import Framing, frame
+from pdm.curation.curate.people import foreground
+from pdm.curation.curate.small import small_picture
+from pdm.data.decisions import DECIDED, Row
+from pdm.data.pixels import (
+    REDUCTIONS,
+    Box,
+    Header,
+    Pixels,
+    Unreadable,
+    View,
+    cut,
+    decode_view,
+    read_header,
+)
 from pdm.data.tars import read_at
+
+SMALL_PX = 768  # longer side of the copy on which borders, content and faces are looked for
+MIN_MEASURED_PX = 64  # a crop with a shorter side is not measured: two blocks of the scores
+# The decoder may reduce the crop to so much of the finished size. A third of all pixels, or a
+# whole step of the decoder, is saved where a camera's picture is just short of twice the size.
+MIN_SCALE = 0.9
 
 
 def judge_row(row: Row, raw: Path, config: CurateConfig) -> Row:
@@ -30,27 +54,103 @@ def judge_row(row: Row, raw: Path, config: CurateConfig) -> Row:
 
 def judge(content: bytes, config: CurateConfig) -> Row:
     """Measure and judge the bytes of an image file."""
+    row = measure_file(content, config)
+    return row | decide(row, config)
+
+
+def decide(row: Row, config: CurateConfig) -> Row:
+    """The columns outcome, reason and detail for a measured row."""
+    drop = rules.reason(row, config)
+    if drop is None:
+        return {"outcome": "kept", "reason": None, "detail": None}
+    return {"outcome": "dropped", "reason": drop.reason, "detail": drop.detail}
+
+
+def measure_file(content: bytes, config: CurateConfig) -> Row:
+    """What the header says, where the crop lies, and all scores.
+
+    Depends on the settings `scores.SCORE_SETTINGS` alone. A picture of more than `max_megapixels`
+    and an animation are not decoded. Columns that were not measured are null.
+    """
+    row: Row = dict.fromkeys(DECIDED)
+    row["background"] = "#{:02x}{:02x}{:02x}".format(*config.background)
     try:
         header = read_header(content)
-        seen: Row = {name: getattr(header, name) for name in _HEADER_COLUMNS}
-        if drop := rules.reason_from_header(header, config):
-            return seen | _dropped(drop)
-        pixels = decode(content)
+        row |= dataclasses.asdict(header)
+        too_large = header.width_px * header.height_px > config.max_megapixels * 1e6
+        if not too_large and not header.animated:
+            row |= _measured(content, header, config)
     except Unreadable as error:
-        return _dropped(rules.Drop("unreadable", f"The file cannot be decoded: {error}."))
-    size = (pixels.shape[1], pixels.shape[0])
-    box = choose_crop(pixels, size, (config.width_px, config.height_px))
-    measured = scores.measure(cut(pixels, box, config.width_px, config.height_px))
-    seen |= dataclasses.asdict(measured)
-    seen |= {"phash": scores.perceptual_hash(pixels)}
-    if drop := rules.reason_from_scores(measured, config):
-        return seen | _dropped(drop)
-    return seen | {f"crop_{name}": value for name, value in dataclasses.asdict(box).items()} | _KEPT
+        row |= faulty(error.kind, f"The file cannot be decoded: {error}.")
+    return row
 
 
-_HEADER_COLUMNS = ("width_px", "height_px", "format", "mode")
-_KEPT = {"outcome": "kept", "reason": None, "detail": None}
+def faulty(fault: str, detail: str) -> Row:
+    """The columns of a file that gave no pixels."""
+    return {"fault": fault, "fault_detail": detail}
 
 
-def _dropped(drop: rules.Drop) -> Row:
-    return {"outcome": "dropped", "reason": drop.reason, "detail": drop.detail}
+def _measured(content: bytes, header: Header, config: CurateConfig) -> Row:
+    size = (header.width_px, header.height_px)
+    box_size = largest_size(*size, (config.width_px, config.height_px))
+    view = decode_view(content, _reduction(box_size, config), config.background)
+    small = scores.reduced(view.pixels, SMALL_PX)
+    framing = frame(small, size, config)
+    box = framing.crop or _middle(framing.content, config)
+    reduction = _reduction((box.width_px, box.height_px), config)
+    if reduction < view.reduction:  # borders were trimmed: look again, closer
+        view = decode_view(content, reduction, config.background)
+    row: Row = {
+        "num_people": _num_people(framing, config),
+        "content_width_px": framing.content.width_px,
+        "content_height_px": framing.content.height_px,
+        "border_share": framing.border_share,
+        "transparent_share": round(view.transparent_share, 5),
+        "small": small_picture(small),
+    }
+    if framing.crop:
+        row |= {f"crop_{name}": value for name, value in dataclasses.asdict(framing.crop).items()}
+    if min(box.width_px, box.height_px) >= MIN_MEASURED_PX:
+        row |= _scores(view, box, config)
+    return row
+
+
+def _num_people(framing: Framing, config: CurateConfig) -> int | None:
+    if config.people is None:
+        return None
+    return len(foreground(framing.faces, config.height_px, config.people))
+
+
+def _reduction(box_size: tuple[int, int], config: CurateConfig) -> int:
+    """The largest with which a crop is still measured at about its finished size."""
+    for reduction in reversed(REDUCTIONS):
+        if (
+            box_size[0] / reduction >= MIN_SCALE * config.width_px
+            and box_size[1] / reduction >= MIN_SCALE * config.height_px
+        ):
+            return reduction
+    return 1
+
+
+def _middle(content: Box, config: CurateConfig) -> Box:
+    """The largest box of the crop's shape, in the middle: for pictures too small for the crop."""
+    aspect = (config.width_px, config.height_px)
+    width_px, height_px = largest_size(content.width_px, content.height_px, aspect)
+    left_px = content.left_px + (content.width_px - width_px) // 2
+    top_px = content.top_px + (content.height_px - height_px) // 2
+    return Box(left_px, top_px, width_px, height_px)
+
+
+def _scores(view: View, box: Box, config: CurateConfig) -> Row:
+    decoded = _inside(view, box)
+    height_px, width_px = decoded.shape[:2]
+    crop = decoded
+    if width_px >= config.width_px and height_px >= config.height_px:
+        crop = cut(decoded, Box(0, 0, width_px, height_px), config.width_px, config.height_px)
+    return dataclasses.asdict(scores.measure(crop, decoded, view.reduction))
+
+
+def _inside(view: View, box: Box) -> Pixels:
+    left, top = box.left_px // view.reduction, box.top_px // view.reduction
+    width, height = box.width_px // view.reduction, box.height_px // view.reduction
+    return view.pixels[top : top + height, left : left + width]

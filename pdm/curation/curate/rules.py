@@ -1,16 +1,18 @@
 """The rules: from what was measured to a reason for dropping a picture, or none.
 
-Pure functions; the first rule that hits names the reason. `reason_from_header` needs no pixel and
-spares the decoding, `reason_from_scores` follows. Every limit is inclusive: a value equal to it
-passes.
+Pure functions of a row of the table of decisions and the limits; no pixel is looked at, so rows
+that were stored can be judged again under other limits. The first rule that hits names the reason:
+faults of the file first, then size, shape and people, then exposure, content, origin and
+sharpness. Every limit is inclusive: a value equal to it passes. A score that is null (the picture
+was too small to be measured, or not decoded) breaks no limit.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pdm.config.curate import CurateConfig
 from pdm.curation.curate.crop import largest_size
-from pdm.curation.curate.scores import Scores
-from pdm.data.pixels import Header
+from pdm.data.decisions import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,75 +23,205 @@ class Drop:
     detail: str
 
 
-def reason_from_header(header: Header, config: CurateConfig) -> Drop | None:
-    """Judge size and shape of the upright picture."""
-    width_px, height_px = header.width_px, header.height_px
-    size = f"{width_px} x {height_px} pixels"
-    if header.animated:
-        return Drop("animated", "The file holds several frames; only still pictures are wanted.")
-    if width_px * height_px > config.max_megapixels * 1e6:
-        return Drop(
-            "too_many_pixels",
-            f"{size} are {width_px * height_px / 1e6:,.1f} megapixels; "
-            f"at most {config.max_megapixels:g} are decoded.",
-        )
-    if width_px < config.width_px or height_px < config.height_px:
-        return Drop(
-            "too_small",
-            f"{size}; a crop of {config.width_px} x {config.height_px} would need enlarging.",
-        )
+Rule = Callable[[Row, CurateConfig], Drop | None]
+
+
+def reason(row: Row, config: CurateConfig) -> Drop | None:
+    """The first rule that a measured row breaks, or none: the picture is kept."""
+    for rule in RULES:
+        if drop := rule(row, config):
+            return drop
+    return None
+
+
+def too_many_pixels(row: Row, config: CurateConfig) -> Drop | None:
+    """Larger than is ever decoded. Told by the header."""
+    megapixels = (row["width_px"] or 0) * (row["height_px"] or 0) / 1e6
+    if megapixels <= config.max_megapixels:
+        return None
+    return Drop(
+        "too_many_pixels",
+        f"{_size(row)} are {megapixels:,.1f} megapixels; at most "
+        f"{config.max_megapixels:g} are decoded.",
+    )
+
+
+def animated(row: Row, config: CurateConfig) -> Drop | None:
+    """Several frames."""
+    if not row["animated"]:
+        return None
+    return Drop("animated", "The file holds several frames; only still pictures are wanted.")
+
+
+def fault(row: Row, config: CurateConfig) -> Drop | None:
+    """The file could not be read, or not in time."""
+    return Drop(row["fault"], row["fault_detail"]) if row["fault"] else None
+
+
+def too_small(row: Row, config: CurateConfig) -> Drop | None:
+    """The crop would need enlarging; borders do not count."""
+    width_px, height_px = _content_size(row)
+    if width_px >= config.width_px and height_px >= config.height_px:
+        return None
+    trimmed = f", {width_px} x {height_px} without its borders" if row["border_share"] else ""
+    return Drop(
+        "too_small",
+        f"{_size(row)}{trimmed}; a crop of {config.width_px} x {config.height_px} would need "
+        "enlarging.",
+    )
+
+
+def wrong_shape(row: Row, config: CurateConfig) -> Drop | None:
+    """The crop would lose too much of the picture, its borders not counted."""
+    width_px, height_px = _content_size(row)
     crop_width, crop_height = largest_size(width_px, height_px, (config.width_px, config.height_px))
-    fraction = crop_width * crop_height / (width_px * height_px)
-    if fraction < config.min_crop_fraction:
-        return Drop(
-            "wrong_shape",
-            f"{size}; the largest crop of shape {config.width_px} : {config.height_px} keeps "
-            f"{fraction:.0%} of it, at least {config.min_crop_fraction:.0%} is wanted.",
-        )
+    fraction = crop_width * crop_height / max(width_px * height_px, 1)
+    if fraction >= config.min_crop_fraction:
+        return None
+    return Drop(
+        "wrong_shape",
+        f"{width_px} x {height_px} pixels; the largest crop of shape {config.width_px} : "
+        f"{config.height_px} keeps {fraction:.0%} of it, at least "
+        f"{config.min_crop_fraction:.0%} is wanted.",
+    )
+
+
+def border(row: Row, config: CurateConfig) -> Drop | None:
+    """A small picture in a wide frame. Borders are trimmed; so much of them is made on purpose."""
+    return _above(row, "border_share", config.max_border_share, "border", "Share of borders")
+
+
+def people(row: Row, config: CurateConfig) -> Drop | None:
+    """Too few or too many people, when people are wanted, or a crop that would cut a face."""
+    wanted, found = config.people, row["num_people"]
+    if wanted is None or found is None:
+        return None
+    counted = f"{found} faces of a size that counts"
+    if found < wanted.min_faces:
+        return Drop("no_people", f"{counted}; at least {wanted.min_faces} are wanted.")
+    if found > wanted.max_faces:
+        return Drop("crowd", f"{counted}; at most {wanted.max_faces} are wanted.")
+    if row["crop_width_px"] is None:
+        return Drop("face_cut", "No crop keeps the largest face whole.")
     return None
 
 
-def reason_from_scores(scores: Scores, config: CurateConfig) -> Drop | None:
-    """Judge the finished crop: exposure first, then content, then sharpness."""
-    for reason, hit, text in (
-        (
-            "dark",
-            scores.brightness < config.min_brightness,
-            f"Mean brightness {scores.brightness:.3f}; at least {config.min_brightness:g}",
-        ),
-        (
-            "light",
-            scores.brightness > config.max_brightness,
-            f"Mean brightness {scores.brightness:.3f}; at most {config.max_brightness:g}",
-        ),
-        (
-            "low_information",
-            scores.contrast < config.min_contrast,
-            f"Contrast {scores.contrast:.3f}; at least {config.min_contrast:g}",
-        ),
-        (
-            "low_information",
-            scores.detail_share < config.min_detail_share,
-            f"{scores.detail_share:.1%} of the picture holds any edge; at least "
-            f"{config.min_detail_share:.1%}",
-        ),
-        (
-            "blurry",
-            scores.sharpness < config.min_sharpness,
-            f"Sharpness {scores.sharpness:.3f} (its sharpest edges are about "
-            f"{_edge_width(scores.sharpness)} wide); at least {config.min_sharpness:g}",
-        ),
-        (
-            "enlarged",
-            scores.high_frequency < config.min_high_frequency,
-            f"Fine detail {scores.high_frequency:.4f}, as of a smaller picture that was enlarged; "
-            f"at least {config.min_high_frequency:g}",
-        ),
-    ):
-        if hit:
-            return Drop(reason, f"{text} is wanted.")
-    return None
+def transparent(row: Row, config: CurateConfig) -> Drop | None:
+    """The background would show. The limit is that of a logo's rounded corners, not measured."""
+    limit = config.max_transparent_share
+    return _above(row, "transparent_share", limit, "transparent", "Transparent share")
 
 
-def _edge_width(sharpness: float) -> str:
-    return f"{1 / sharpness:.1f} pixels" if sharpness > 0 else "many pixels"
+def dark(row: Row, config: CurateConfig) -> Drop | None:
+    """Too little light in the mean, or too much of the picture without any."""
+    return _below(row, "brightness", config.min_brightness, "dark", "Mean brightness") or _above(
+        row, "black_share", config.max_black_share, "dark", "Share of black pixels"
+    )
+
+
+def light(row: Row, config: CurateConfig) -> Drop | None:
+    """Too much light in the mean, or too much of the picture burnt out."""
+    return _above(row, "brightness", config.max_brightness, "light", "Mean brightness") or _above(
+        row, "white_share", config.max_white_share, "light", "Share of white pixels"
+    )
+
+
+def low_information(row: Row, config: CurateConfig) -> Drop | None:
+    """One tone, or slow gradients without any edge."""
+    return _below(row, "contrast", config.min_contrast, "low_information", "Contrast") or _below(
+        row,
+        "detail_share",
+        config.min_detail_share,
+        "low_information",
+        "Share of the picture that holds any edge:",
+    )
+
+
+def grey(row: Row, config: CurateConfig) -> Drop | None:
+    """Tones of one hue, when colour is wanted."""
+    if config.allow_grey:
+        return None
+    return _below(row, "colour", config.min_colour, "grey", "Difference in colour")
+
+
+def drawing(row: Row, config: CurateConfig) -> Drop | None:
+    """A screenshot, chart or flat drawing, when photographs are wanted."""
+    if config.allow_drawings:
+        return None
+    return _above(row, "drawing", config.max_drawing, "drawing", "Plain areas in few colours:")
+
+
+def blocky(row: Row, config: CurateConfig) -> Drop | None:
+    """Compressed so much that the blocks of the JPEG show."""
+    return _above(row, "blocking", config.max_blocking, "blocky", "Steps between JPEG blocks:")
+
+
+def blurry(row: Row, config: CurateConfig) -> Drop | None:
+    """Out of focus all over. A sharp subject before a soft background is sharp."""
+    value = row["sharpness"]
+    if value is None or value >= config.min_sharpness:
+        return None
+    width = f"{1 / value:.1f} pixels" if value > 0 else "many pixels"
+    return Drop(
+        "blurry",
+        f"Sharpness {value:.3f} (its sharpest edges are about {width} wide); at least "
+        f"{config.min_sharpness:g} is wanted.",
+    )
+
+
+def enlarged(row: Row, config: CurateConfig) -> Drop | None:
+    """Enlarged before it reached us: rows repeat, or the fine detail of its size is missing."""
+    return _above(
+        row, "repetition", config.max_repetition, "enlarged", "Share of repeated rows and columns"
+    ) or _below(
+        row,
+        "high_frequency",
+        config.min_high_frequency,
+        "enlarged",
+        "As of a smaller picture that was enlarged, fine detail",
+    )
+
+
+RULES: tuple[Rule, ...] = (
+    too_many_pixels,
+    animated,
+    fault,
+    border,
+    too_small,
+    wrong_shape,
+    people,
+    transparent,
+    dark,
+    light,
+    low_information,
+    grey,
+    drawing,
+    blocky,
+    blurry,
+    enlarged,
+)
+
+
+def _below(row: Row, score: str, limit: float, reason: str, text: str) -> Drop | None:
+    value = row[score]
+    if value is None or value >= limit:
+        return None
+    return Drop(reason, f"{text} {value:.4g}; at least {limit:g} is wanted.")
+
+
+def _above(row: Row, score: str, limit: float, reason: str, text: str) -> Drop | None:
+    value = row[score]
+    if value is None or value <= limit:
+        return None
+    return Drop(reason, f"{text} {value:.4g}; at most {limit:g} is wanted.")
+
+
+def _size(row: Row) -> str:
+    return f"{row['width_px']} x {row['height_px']} pixels"
+
+
+def _content_size(row: Row) -> tuple[int, int]:
+    """Without borders, if the picture was looked at."""
+    if row["content_width_px"] is None:
+        return row["width_px"], row["height_px"]
+    return row["content_width_px"], row["content_height_px"]

@@ -1,7 +1,8 @@
 """The stage `curate`: one decision per row of the raw metadata, made on Ray Data.
 
 Only metadata travels: each task reads the bytes of its images by offset from the raw shards (which
-all nodes must see under the same path), and returns scores.
+all nodes must see under the same path), and returns scores. What was measured in an earlier run is
+taken from the cache: a run looks at new pictures alone, and at none if only limits have changed.
 """
 
 import dataclasses
@@ -15,8 +16,10 @@ import ray
 
 from pdm.cluster import ray_session
 from pdm.config.curate import CurateConfig
+from pdm.curation.curate.cache import MEASURED, ScoreCache
 from pdm.curation.curate.duplicates import Candidate, find_duplicates
-from pdm.curation.curate.judge import judge_row
+from pdm.curation.curate.isolated import judge_rows
+from pdm.curation.curate.judge import decide
 from pdm.curation.curate.raw import load_rows
 from pdm.data import decisions as tables
 from pdm.data.decisions import DECIDED, Row
@@ -28,11 +31,20 @@ logger = logging.getLogger(__name__)
 
 SUMMARY_NAME = "summary.json"
 IMAGES_PER_TASK = 8
-JUDGED = pa.schema([("key", pa.string()), *((name, kind) for name, kind in DECIDED.items())])
+IMAGES_PER_PART = 256  # of the cache: what a killed run looks at again, at most
+JUDGED = pa.schema([("key", pa.string()), *DECIDED.items()])
 
 
-def curate(config: CurateConfig, *, raw: Path, decisions: Path) -> dict[str, int]:
+def curate(
+    config: CurateConfig, *, raw: Path, decisions: Path, cache: Path | None = None
+) -> dict[str, int]:
     """Judge every row of `raw` and write `decisions.parquet` and `summary.json` to `decisions`.
+
+    Args:
+        config: The limits.
+        raw: Written by `scrape`.
+        decisions: Replaced as a whole, or left as it was if the stage fails.
+        cache: Folder of what was measured before; grows. None keeps nothing.
 
     Returns:
         How many rows were kept, dropped and failed; they add up to the rows of `raw`.
@@ -42,10 +54,9 @@ def curate(config: CurateConfig, *, raw: Path, decisions: Path) -> dict[str, int
         QualityGate: Fewer than `config.min_kept` were kept. `decisions` is left as it was.
     """
     rows = load_rows(raw)
-    fetched = [row for row in rows if row["status"] == "ok"]
-    judged = {row["key"]: row for row in _judge_all(fetched, raw.resolve(), config)}
-    decided = [_decision(row, judged.get(row["key"]), config) for row in rows]
-    _mark_duplicates(decided, config.near_duplicate_bits)
+    measured = _measured(rows, raw.resolve(), config, cache)
+    decided = [_decision(row, measured.get(row["sha256"]), config) for row in rows]
+    _mark_duplicates(decided, config)
 
     outcomes = Counter(str(row["outcome"]) for row in decided)
     assert outcomes.total() == len(rows)
@@ -60,6 +71,34 @@ def curate(config: CurateConfig, *, raw: Path, decisions: Path) -> dict[str, int
     return {outcome: outcomes[outcome] for outcome in ("kept", "dropped", "failed")}
 
 
+def _measured(
+    rows: list[Row], raw: Path, config: CurateConfig, cache: Path | None
+) -> dict[str, Row]:
+    """What is known of every fetched file, by its sha256; equal files are looked at once."""
+    files = {row["sha256"]: row for row in rows if row["status"] == "ok"}
+    store = ScoreCache(cache, config) if cache else None
+    known = store.load(set(files)) if store else {}
+    new = [row for sha256, row in files.items() if sha256 not in known]
+    waiting: dict[str, Row] = {}
+    sha256_of = {row["key"]: row["sha256"] for row in new}
+    for row in _judge_all(new, raw, config):
+        sha256 = sha256_of[row["key"]]
+        known[sha256] = row
+        if store and row["reason"] != "damaged":
+            waiting[sha256] = row
+            if len(waiting) == IMAGES_PER_PART:
+                store.keep(waiting)
+                waiting = {}
+    if store:
+        store.keep(waiting)
+        logger.info(
+            "curate: judged %s new, %s unchanged from before",
+            f"{len(new):,}",
+            f"{len(files) - len(new):,}",
+        )
+    return known
+
+
 def _judge_all(rows: list[Row], raw: Path, config: CurateConfig) -> Iterator[Row]:
     """The decided columns of each row, in any order."""
     if not rows:
@@ -69,8 +108,7 @@ def _judge_all(rows: list[Row], raw: Path, config: CurateConfig) -> Iterator[Row
     table = pa.Table.from_pylist(rows, schema=columns)
 
     def judge_block(block: pa.Table) -> pa.Table:
-        judged = [judge_row(row, raw, config) for row in block.to_pylist()]
-        return pa.Table.from_pylist(judged, schema=JUDGED)
+        return pa.Table.from_pylist(judge_rows(block.to_pylist(), raw, config), schema=JUDGED)
 
     with ray_session():
         for chatty in ("_internal.execution.streaming_executor", "_internal.progress"):
@@ -85,30 +123,38 @@ def _judge_all(rows: list[Row], raw: Path, config: CurateConfig) -> Iterator[Row
             yield row
 
 
-def _decision(row: Row, judged: Row | None, config: CurateConfig) -> Row:
+def _decision(row: Row, measured: Row | None, config: CurateConfig) -> Row:
+    """A whole row of the table. Limits are held against what was measured, now or before."""
     target = {"target_width_px": config.width_px, "target_height_px": config.height_px}
-    if judged is not None:
-        return row | judged | target
-    detail = row["error_message"] or f"Not fetched: {row['reason']}."
-    return row | target | {"outcome": row["status"], "detail": detail}
+    if row["status"] != "ok":
+        detail = row["error_message"] or f"Not fetched: {row['reason']}."
+        return row | target | {"outcome": row["status"], "detail": detail}
+    assert measured is not None
+    if measured.get("reason") == "damaged":
+        return row | target | {name: measured[name] for name in ("outcome", "reason", "detail")}
+    seen = {name: measured[name] for name in MEASURED}
+    return row | target | seen | decide(seen, config)
 
 
-def _mark_duplicates(decided: list[Row], near_duplicate_bits: int) -> None:
+def _mark_duplicates(decided: list[Row], config: CurateConfig) -> None:
     candidates = [
         Candidate(
             key=row["key"],
             sha256=row["sha256"],
-            phash=int(row["phash"], 16),
+            small=row["small"],
             num_pixels=row["width_px"] * row["height_px"],
             sharpness=row["sharpness"],
         )
         for row in decided
         if row["outcome"] == "kept"
     ]
-    duplicates = find_duplicates(candidates, near_duplicate_bits)
+    bits, difference = config.near_duplicate_bits, config.near_duplicate_difference
+    found = find_duplicates(candidates, bits, difference)
     for row in decided:
-        if found := duplicates.get(row["key"]):
-            keeper, drop = found
+        if cluster := found.clusters.get(row["key"]):
+            row["cluster"] = cluster
+        if drop_for := found.dropped.get(row["key"]):
+            keeper, drop = drop_for
             row |= {"outcome": "dropped", "duplicate_of": keeper}
             row |= {"reason": drop.reason, "detail": drop.detail}
 

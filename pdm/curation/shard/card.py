@@ -9,6 +9,21 @@ import yaml
 from pdm.data.decisions import Row
 from pdm.data.manifest import Manifest
 
+MAX_AUTHORS = 100  # that are listed by name
+
+FIELDS = (  # of a record, as `write` stores them
+    ("key", "name of the sample"),
+    ("split", "train or val"),
+    ("url, final_url", "where the picture was named, and where it was after redirects"),
+    ("retrieved_at", "when it was fetched, UTC"),
+    ("source", "which list or folder named it"),
+    ("caption, licence, author", "as the source gave them; null if it gave none"),
+    ("sha256, num_bytes", "of the source file"),
+    ("original_width_px, original_height_px", "of the source, upright"),
+    ("crop", "the part of the source that was cut out, in its pixels"),
+    ("width_px, height_px, image_sha256", "of the crop as it stands in the tar"),
+)
+
 
 def data_card(manifest: Manifest, rows: list[Row]) -> str:
     """Markdown that says what is in the shards, where it came from and how to read it.
@@ -41,13 +56,16 @@ def data_card(manifest: Manifest, rows: list[Row]) -> str:
 # Pictures of {width} x {height} pixels
 
 Crops of {len(rows):,} pictures, each exactly {width} x {height} pixels, sRGB, upright, never
-enlarged, as WebDataset tars of `key.{extension}` and `key.json` (source URL, licence, caption,
-sha256 of the source file, its size, the crop's place in it).
+enlarged, as WebDataset tars of `key.{extension}` and `key.json`.
 
 {_table(("split", "pictures", "shards", "bytes"), _split_lines(manifest))}
 An image's split and shard follow from hashes of its content and its key. `manifest.json` holds the
-sha256 of every shard; nothing outside it belongs to the data.
+sha256 of every shard; a tar outside it does not belong to the data. `croissant.json` describes the
+same files in MLCommons' Croissant format. `pyramid data verify` finds any damage.
 
+## What is known about each picture
+
+{_table(("field of `key.json`", "meaning"), FIELDS)}
 ## Sources
 
 {_table(("source", "pictures"), _counted(rows, "source"))}
@@ -56,6 +74,26 @@ sha256 of every shard; nothing outside it belongs to the data.
 Each picture keeps the licence of its source; `key.json` names it.
 
 {_table(("licence", "pictures"), _counted(rows, "licence"))}
+## Authors
+
+{_table(("author", "pictures"), _most(rows, "author"))}
+## Known limits
+
+- Licences, authors and captions are those that the sources state; nobody has checked them.
+- What was dropped, and for which reason, stands in the data report. The rules were measured on
+  photographs and drawn landscapes; other pictures may be judged less well.
+- Near duplicates are found by a perceptual hash: two views of one place count as two pictures.
+- Pictures may show people who did not agree to it. Nothing in the data names them.
+- The pictures are what the named sources hold: no fair sample of places, people or times.
+
+## Opting out and taking down
+
+Pictures whose server said no in its headers (X-Robots-Tag noai, tdm-reservation and their like) or
+in robots.txt were not kept. Whoever has rights in a picture, or is seen in one, may have it
+removed: write to whoever hands out this copy, with the picture's URL or key. Its holder lists the
+URL or the sha256 of the source file under `scrape.removed` and runs the pipeline again; the next
+version is without it, in shards, manifest and caches.
+
 ## Reading it
 
 ```python
@@ -64,6 +102,20 @@ import pathlib, webdataset
 shards = sorted(map(str, pathlib.Path("shards").glob("train-*.tar")))
 for sample in webdataset.WebDataset(shards, shardshuffle=False).decode("rgb8"):
     pixels, facts = sample["{extension}"], sample["json"]  # ({height}, {width}, 3) and a dict
+```
+
+```python
+import datasets  # Hugging Face; reads the head of this file
+
+for sample in datasets.load_dataset("shards", split="train"):
+    picture, facts = sample["{extension}"], sample["json"]  # a PIL image and a dict
+```
+
+```python
+import mlcroissant
+
+for sample in mlcroissant.Dataset("shards/croissant.json").records("pictures"):
+    key, picture = sample["pictures/key"], sample["pictures/image"]
 ```
 """
 
@@ -83,6 +135,17 @@ def _split_lines(manifest: Manifest) -> list[tuple[str, str, str, str]]:
 def _counted(rows: list[Row], column: str) -> list[tuple[str, str]]:
     counts = Counter(str(row[column] or "not stated") for row in rows)
     return [(name, f"{count:,}") for name, count in sorted(counts.items())]
+
+
+def _most(rows: list[Row], column: str) -> list[tuple[str, str]]:
+    """The most frequent ones; the others in one line."""
+    counts = Counter(str(row[column] or "not stated") for row in rows)
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    listed = [(name, f"{count:,}") for name, count in ranked[:MAX_AUTHORS]]
+    others = ranked[MAX_AUTHORS:]
+    if others:
+        listed.append((f"{len(others):,} others", f"{sum(count for _, count in others):,}"))
+    return listed
 
 
 def _table(titles: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> str:

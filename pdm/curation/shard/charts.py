@@ -6,12 +6,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from pdm.data.decisions import Row
+from pdm.data.kinds import REASONS as FOREIGN
 
 # What a reason takes away, in the order of the funnel. Every other reason belongs to fetching.
 STEPS = (
-    ("intact, readable files", {"unreadable", "animated", "damaged"}),
-    ("large enough, right shape", {"too_many_pixels", "too_small", "wrong_shape"}),
-    ("well exposed, sharp", {"dark", "light", "low_information", "blurry", "enlarged"}),
+    (
+        "intact, readable files",
+        {"unreadable", "animated", "damaged", "decode_timeout", "decoder_crash", *FOREIGN},
+    ),
+    ("large enough, right shape", {"too_many_pixels", "border", "too_small", "wrong_shape"}),
+    ("people, faces whole", {"no_people", "crowd", "face_cut"}),
+    ("well exposed", {"transparent", "dark", "light", "low_information"}),
+    ("photographs in colour", {"grey", "drawing"}),
+    ("sharp at full size", {"blocky", "blurry", "enlarged"}),
     ("one of each", {"exact_duplicate", "near_duplicate"}),
 )
 NUM_BINS = 40

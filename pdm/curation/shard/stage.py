@@ -13,6 +13,7 @@ import ray
 
 from pdm.cluster import ray_session, result_of
 from pdm.config.shard import ShardConfig
+from pdm.curation.shard import croissant
 from pdm.curation.shard.card import data_card
 from pdm.curation.shard.report import Report, write_report
 from pdm.curation.shard.split import TRAIN, VAL, assign_splits, shard_of
@@ -21,7 +22,7 @@ from pdm.data.decisions import Row, load
 from pdm.data.manifest import Manifest, Shard
 from pdm.data.space import room_for
 from pdm.errors import QualityGate
-from pdm.files import whole_folder, write_text
+from pdm.files import whole_folder, write_json, write_text
 from pdm.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ Plan = dict[tuple[str, int], list[Row]]
 
 
 def shard(config: ShardConfig, *, raw: Path, decisions: Path, shards: Path, report: Path) -> None:
-    """Write `shards` (tars, `manifest.json`, data card `README.md`) and the HTML `report`.
+    """Write `shards` (tars, `manifest.json`, card, Croissant file) and the HTML `report`.
 
     Raises:
         BadInput: `decisions` is missing or cannot be read.
@@ -51,6 +52,7 @@ def shard(config: ShardConfig, *, raw: Path, decisions: Path, shards: Path, repo
                 if not one.shard.num_samples:
                     (folder / one.shard.name).unlink()
             write_text(folder / "README.md", data_card(manifest, inside))
+            write_json(folder / croissant.FILE_NAME, croissant.describe(manifest, inside))
             manifest.save(folder)
         write_report(report, Report(rows, splits, failures, limits, manifest), raw.resolve())
     logger.info(

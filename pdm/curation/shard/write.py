@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageColor
 
 from pdm.config.shard import ShardConfig
 from pdm.data.decisions import Row
@@ -71,7 +71,8 @@ def crop_of(row: Row, raw: Path) -> Pixels:
     Raises:
         Unreadable: The bytes cannot be decoded, or are no longer those that were judged.
     """
-    pixels = decode(read_at(raw / row["tar"], row["offset"], row["size"]))
+    background = ImageColor.getrgb(row["background"])[:3]
+    pixels = decode(read_at(raw / row["tar"], row["offset"], row["size"]), background)
     if pixels.shape[:2] != (row["height_px"], row["width_px"]):
         raise Unreadable(f"the picture is no longer {row['width_px']} x {row['height_px']} pixels")
     box = Box(*(row[f"crop_{name}_px"] for name in ("left", "top", "width", "height")))

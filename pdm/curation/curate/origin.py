@@ -1,0 +1,103 @@
+"""Where a picture comes from: a camera, a drawing program, a strong JPEG, a smaller picture.
+
+Taken on 8-bit pixels as they were decoded, before the crop is reduced to its finished size, or on
+the finished crop; each function says which. How well each parts pictures stands in
+`docs/decisions/curation.md`.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pdm.data.pixels import Pixels
+
+Luma = NDArray[np.uint8]
+Profile = NDArray[np.float32]
+
+JPEG_BLOCK_PX = 8
+STEP_FLOOR = 0.7  # grey levels; steps of less inside a block are as good as none
+REPEATED = 0.4  # of the largest step nearby: less is a row that was written twice
+REPEAT_REACH_ROWS = 7  # nearest-neighbour enlarging by up to 7 has one real step in so many rows
+MIN_STEP = 1.5  # grey levels: in smooth pictures a JPEG makes rows equal too
+TONES = 32  # of luma, for `colour`
+NUM_COLOURS = 8
+
+
+def profiles(luma: Luma) -> tuple[Profile, Profile]:
+    """Mean step from each column to the next, (W - 1,), and from each row to the next, (H - 1,)."""
+    across = cv2.absdiff(luma[:, 1:], luma[:, :-1])
+    down = cv2.absdiff(luma[1:], luma[:-1])
+    columns = cv2.reduce(across, 0, cv2.REDUCE_AVG, dtype=cv2.CV_32F).ravel()
+    rows = cv2.reduce(down, 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F).ravel()
+    return columns.astype(np.float32), rows.astype(np.float32)
+
+
+def blocking(steps: tuple[Profile, Profile], reduction: int) -> float:
+    """How much larger the steps across the borders of JPEG blocks are than those inside.
+
+    (step across - step inside) / (step inside + 0.7 grey levels), for the grid's best offset and
+    the weaker of the two directions. Measured before the crop is reduced, on whole pixels of the
+    decoder. A photograph has 0 to 0.5, at JPEG quality 50 up to 0.8, at 10 from 0.8 on. 0 if the
+    decoder has reduced the picture so far that blocks are smaller than 4 pixels: nobody sees them.
+    """
+    period = JPEG_BLOCK_PX // reduction
+    if period < 4 or min(map(len, steps)) < 4 * period:
+        return 0.0
+    return max(0.0, min(_excess(profile, period) for profile in steps))
+
+
+def _excess(profile: Profile, period: int) -> float:
+    whole = profile[: len(profile) // period * period].reshape(-1, period)
+    means = whole.mean(axis=0, dtype=np.float64)
+    inside = (means.sum() - means.max()) / (period - 1)
+    return float((means.max() - inside) / (inside + STEP_FLOOR))
+
+
+def repetition(steps: tuple[Profile, Profile]) -> float:
+    """Share of rows and columns that repeat their neighbour, the smaller share of both.
+
+    A picture enlarged by nearest neighbour has 1 - 1 / factor; a photograph next to none. Measured
+    before the crop is reduced.
+    """
+    return min(_repeated(profile) for profile in steps)
+
+
+def _repeated(profile: Profile) -> float:
+    if not profile.size:
+        return 0.0
+    nearby = cv2.dilate(profile[:, None], np.ones((REPEAT_REACH_ROWS, 1), np.uint8)).ravel()
+    return float(((profile < REPEATED * nearby) & (nearby > MIN_STEP)).mean())
+
+
+def colour(pixels: Pixels) -> float:
+    """How far colours differ among parts of equal brightness: 0 for grey, and for a tinted grey.
+
+    Root mean square distance, of full scale, of (Cb, Cr) from the mean of all parts with the same
+    luma (in 32 steps), on a copy of 256 by 128. Photographs of one hue have 0.006 and more, colour
+    photographs 0.02 to 0.16, grey and sepia ones below 0.002 after a JPEG.
+    """
+    small = cv2.resize(pixels, (256, 128), interpolation=cv2.INTER_AREA)
+    coded = cv2.cvtColor(small, cv2.COLOR_RGB2YCrCb).reshape(-1, 3).astype(np.float64)
+    tone = (coded[:, 0] * TONES // 256).astype(np.int64)
+    count = np.maximum(np.bincount(tone, minlength=TONES), 1)
+    variance = 0.0
+    for values in coded.T[1:] / 255:
+        mean = np.bincount(tone, values, TONES) / count
+        variance += float(np.square(values - mean[tone]).mean())
+    return float(np.sqrt(variance))
+
+
+def drawing(pixels: Pixels, luma: Luma) -> float:
+    """How much a finished crop looks made, not taken: plain areas in few colours, 0 to 1.
+
+    Share of pixels that equal their right and lower neighbours, times the share that has one of the
+    eight most frequent colours of 32,768. Light in a camera is noisy and graded, so photographs
+    reach 0.2; screenshots, charts and flat drawings have 0.45 and more. Drawings with grain or
+    soft shading pass as photographs.
+    """
+    plain = (luma[:-1, :-1] == luma[:-1, 1:]) & (luma[:-1, :-1] == luma[1:, :-1])
+    coarse = (pixels >> 3).astype(np.uint16)
+    codes = coarse[..., 0] << 10 | coarse[..., 1] << 5 | coarse[..., 2]
+    counts = np.bincount(codes.ravel(), minlength=32768)
+    frequent = np.partition(counts, -NUM_COLOURS)[-NUM_COLOURS:].sum()
+    return float(plain.mean() * frequent / codes.size)

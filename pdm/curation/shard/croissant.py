@@ -1,0 +1,150 @@
+"""`croissant.json`: what the shards hold, in MLCommons' Croissant 1.0, for searches and loaders.
+
+Every tar is a file object with its sha256; the record sets say where picture and facts of a sample
+lie in it. The context is the one that the specification prescribes, word for word.
+"""
+
+from typing import Any
+
+from pdm.data.decisions import Row
+from pdm.data.manifest import Manifest
+
+FILE_NAME = "croissant.json"
+CONFORMS_TO = "http://mlcommons.org/croissant/1.0"
+CONTEXT: dict[str, Any] = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "citeAs": "cr:citeAs",
+    "column": "cr:column",
+    "conformsTo": "dct:conformsTo",
+    "cr": "http://mlcommons.org/croissant/",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataBiases": "cr:dataBiases",
+    "dataCollection": "cr:dataCollection",
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "dct": "http://purl.org/dc/terms/",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "extract": "cr:extract",
+    "field": "cr:field",
+    "fileObject": "cr:fileObject",
+    "fileProperty": "cr:fileProperty",
+    "fileSet": "cr:fileSet",
+    "format": "cr:format",
+    "includes": "cr:includes",
+    "isLiveDataset": "cr:isLiveDataset",
+    "jsonPath": "cr:jsonPath",
+    "key": "cr:key",
+    "md5": "cr:md5",
+    "parentField": "cr:parentField",
+    "path": "cr:path",
+    "personalSensitiveInformation": "cr:personalSensitiveInformation",
+    "recordSet": "cr:recordSet",
+    "references": "cr:references",
+    "regex": "cr:regex",
+    "repeated": "cr:repeated",
+    "replace": "cr:replace",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "sc": "https://schema.org/",
+    "separator": "cr:separator",
+    "source": "cr:source",
+    "subField": "cr:subField",
+    "transform": "cr:transform",
+}
+MEDIA_TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
+# A sample's record as text: mlcroissant 1.1 finds no JSON path in the files of a file set, and
+# cannot join two such sets by key. Both sets hold the key.
+FACTS = (
+    "JSON with key, split, url, final_url (after redirects), retrieved_at (UTC), source, caption, "
+    "licence, author, sha256 and num_bytes of the source file, original_width_px and "
+    "original_height_px of the upright source, the crop's place in it, image_sha256, width_px and "
+    "height_px of the crop."
+)
+
+
+def describe(manifest: Manifest, rows: list[Row]) -> dict[str, Any]:
+    """The metadata of a folder of shards; equal shards give equal metadata.
+
+    Args:
+        manifest: Of the shards.
+        rows: The decisions on the images that are in them.
+    """
+    width, height = manifest.facts["width_px"], manifest.facts["height_px"]
+    tars = [_file(shard) for shards in manifest.splits.values() for shard in shards]
+    return {
+        "@context": CONTEXT,
+        "@type": "sc:Dataset",
+        "conformsTo": CONFORMS_TO,
+        "name": f"pictures-{width}x{height}",
+        "description": f"Crops of {len(rows):,} pictures, each exactly {width} x {height} pixels, "
+        "sRGB, upright, never enlarged, with source, licence and author of each.",
+        "license": sorted({str(row["licence"] or "not stated") for row in rows}),
+        "version": "1.0.0",
+        "distribution": [*tars, *_members(manifest)],
+        "recordSet": [
+            _record_set("pictures", "image", "sc:ImageObject", f"{width} x {height} pixels, sRGB."),
+            _record_set("records", "facts", "sc:Text", FACTS),
+        ],
+    }
+
+
+def _file(shard: Any) -> dict[str, Any]:
+    return {
+        "@type": "cr:FileObject",
+        "@id": shard.name,
+        "name": shard.name,
+        "contentUrl": shard.name,
+        "contentSize": f"{shard.num_bytes} B",
+        "encodingFormat": "application/x-tar",
+        "sha256": shard.sha256,
+    }
+
+
+def _members(manifest: Manifest) -> list[dict[str, Any]]:
+    """The pictures and the records of all tars."""
+    extension = manifest.facts["extension"]
+    held = [{"@id": shard.name} for shards in manifest.splits.values() for shard in shards]
+    return [
+        {
+            "@type": "cr:FileSet",
+            "@id": name,
+            "name": name,
+            "containedIn": held,
+            "encodingFormat": media_type,
+            "includes": f"*.{ending}",
+        }
+        for name, media_type, ending in (
+            ("pictures-files", MEDIA_TYPES[extension], extension),
+            ("records-files", "application/json", "json"),
+        )
+    ]
+
+
+def _record_set(name: str, field: str, kind: str, text: str) -> dict[str, Any]:
+    """The keys of one kind of member, and what stands in each."""
+    files = {"fileSet": {"@id": f"{name}-files"}}
+    named = {"extract": {"fileProperty": "filename"}, "transform": {"regex": r"^([^.]+)\..*$"}}
+    content = {"extract": {"fileProperty": "content"}}
+    return {
+        "@type": "cr:RecordSet",
+        "@id": name,
+        "name": name,
+        "description": "One for each sample.",
+        "key": {"@id": f"{name}/key"},
+        "field": [
+            _field(name, "key", "sc:Text", "Name of the sample.", files | named),
+            _field(name, field, kind, text, files | content),
+        ],
+    }
+
+
+def _field(
+    record_set: str, name: str, kind: str, text: str, source: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "@type": "cr:Field",
+        "@id": f"{record_set}/{name}",
+        "name": name,
+        "description": text,
+        "dataType": kind,
+        "source": source,
+    }
