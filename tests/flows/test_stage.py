@@ -85,7 +85,10 @@ def test_it_ends_with_who_started_it_but_may_save_first(toy, script, how):
     Path("dvc.yaml").write_text(
         text.replace("cmd: python first.py", "cmd: exec python -m flows.child first")
     )
-    command = "from flows import stage; stage.reproduce('first', lambda l: print(l, flush=True))"
+    command = (  # a shell's background jobs ignore ctrl-C, and so would this one
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from flows import stage; stage.reproduce('first', lambda l: print(l, flush=True))"
+    )
     environment = stage.environment_of_stages() | {"PYTHONPATH": f"{Path.cwd()}:{ROOT}"}
     with subprocess.Popen(
         [sys.executable, "-c", command], stdout=subprocess.PIPE, text=True, env=environment
