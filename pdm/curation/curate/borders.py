@@ -3,7 +3,8 @@
 A border is a band of one colour along a side, up to JPEG noise, that ends in one straight sharp
 line. That line is what a night sky, snow, fog or a dark sea does not have: they end at an uneven
 skyline or fade. A band at the top alone is always taken for sky. Works on a reduced picture; what
-is trimmed is exact to one of its pixels, and errs inwards, so that no line of the border stays.
+is trimmed is exact to about one of its pixels, and errs inwards, so that no line of the border
+stays. The limits were chosen on bordered copies of photographs: `docs/decisions/framing.md`.
 """
 
 from dataclasses import dataclass
@@ -14,11 +15,17 @@ from numpy.typing import NDArray
 from pdm.data.pixels import Pixels
 
 TOLERANCE = 10  # grey levels, in any channel: JPEG noise and paper grain once reduced
-MIN_STEP = 16  # grey levels between the border and the picture, just behind the line
-MIN_STRAIGHT = 0.4  # of the side's length at which the border must end on the line itself
-LINE_PX = 2  # an antialiased edge of the reduced picture is no wider
+MIN_INSIDE = 0.97  # of a row of the border within the tolerance; the rest is dust and noise
+SPILL_PX = 8  # JPEG spills colour over the line by a block of 16 pixels of the full picture
+MIN_STEP = 12  # grey levels over two rows, where a column leaves the border
+# The least share of a side on which the border must end at the line itself. Where another side has
+# a border of the same colour, less will do: part of the picture may be of that colour too.
+ALONE, BORNE_OUT = 0.4, 0.15
 PLAIN = 1.0  # standard deviation of a band that counts without a second one on another side
-MAX_FRAMES = 3  # one within the other: a mat in a frame, letterbox bars on paper
+MAX_PASSES = 3  # frames lie within each other: a mat in a frame, letterbox bars on paper
+MIN_SIDE_PX = 8  # a smaller picture is not searched
+
+Colour = NDArray[np.int16]  # (3,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +49,13 @@ class Margins:
 @dataclass(frozen=True, slots=True)
 class _Band:
     depth: int
-    colour: NDArray[np.int16]  # (3,)
+    colour: Colour
     deviation: float
+    straight: float  # share of the side on which it ends at its line
 
 
 NO_MARGINS = Margins(0, 0, 0, 0)
+TOP = 1  # place among the sides: left, top, right, bottom
 
 
 def find_borders(pixels: Pixels) -> Margins:
@@ -54,11 +63,13 @@ def find_borders(pixels: Pixels) -> Margins:
 
     A plain picture, which is all border, has none: its rules are others.
     """
-    found = NO_MARGINS
-    for _ in range(MAX_FRAMES):
+    found, colours = NO_MARGINS, list[Colour]()
+    for _ in range(MAX_PASSES):
         inner = within(pixels, found)
-        margins = _outer_frame(inner)
-        if margins == NO_MARGINS or min(within(inner, margins).shape[:2]) < 2:
+        if min(inner.shape[:2]) < MIN_SIDE_PX:
+            break
+        margins = _outer_frame(inner, colours)
+        if margins == NO_MARGINS:
             break
         found += margins
     return found
@@ -70,48 +81,52 @@ def within(pixels: Pixels, margins: Margins) -> Pixels:
     return pixels[margins.top : height - margins.bottom, margins.left : width - margins.right]
 
 
-def _outer_frame(pixels: Pixels) -> Margins:
+def _outer_frame(pixels: Pixels, colours: list[Colour]) -> Margins:
+    """The margins that one look finds; adds their colours to those found before."""
     left, top = np.swapaxes(pixels, 0, 1), pixels
     bands = [_band(side) for side in (left, top, left[::-1], top[::-1])]
-    depths = [
-        band.depth if band is not None and _counts(place, bands) else 0
+    counting = [
+        band if band and _counts(place, bands, colours) else None
         for place, band in enumerate(bands)
     ]
-    return Margins(*depths)
+    colours += [band.colour for band in counting if band]
+    return Margins(*(band.depth if band else 0 for band in counting))
 
 
-def _counts(place: int, bands: list[_Band | None]) -> bool:
-    """Whether a second side bears the band out, or it is too plain to be anything but a border."""
+def _counts(place: int, bands: list[_Band | None], colours: list[Colour]) -> bool:
+    """Whether another side bears the band out, or it is too plain to be anything but a border."""
     band = bands[place]
     assert band is not None
-    for other_place, other in enumerate(bands):
-        if other_place == place or other is None:
-            continue
-        if np.abs(band.colour - other.colour).max() <= TOLERANCE:
-            return True
-    top = place == 1
-    return not top and band.deviation <= PLAIN
+    others = [other for at, other in enumerate(bands) if at != place and other is not None]
+    # Of two bands that bear each other out, one at least must end clearly.
+    clear = [other.colour for other in others if max(other.straight, band.straight) >= ALONE]
+    if any(np.abs(band.colour - colour).max() <= TOLERANCE for colour in clear + colours):
+        return True
+    return place != TOP and band.deviation <= PLAIN and band.straight >= ALONE
 
 
 def _band(side_up: Pixels) -> _Band | None:
     """The band along the first rows of the picture, if it ends in a straight line."""
-    height = len(side_up)
-    if height < 3 * LINE_PX:
-        return None
-    colour = np.median(side_up[:LINE_PX], axis=(0, 1)).astype(np.int16)
+    half = len(side_up) // 2
+    colour = np.median(side_up[:2], axis=(0, 1)).astype(np.int16)
     distance = np.abs(side_up.astype(np.int16) - colour).max(axis=2)
-    outside = distance > TOLERANCE
-    # How far the colour reaches down each column; columns that it fills are bars of other sides.
-    reach = np.where(outside.any(axis=0), outside.argmax(axis=0), height)
-    reach = reach[reach < height]
-    if reach.size < 2:
+    inside = distance <= TOLERANCE
+    ending = inside.mean(axis=0) < MIN_INSIDE  # other columns are filled by bars of other sides
+    quiet = _leading(inside.mean(axis=1) >= MIN_INSIDE)
+    if quiet == 0 or not ending.any():
         return None
-    line = int(np.quantile(reach, 0.05, method="lower"))
-    if line < 1 or (np.abs(reach - line) <= 1).mean() < MIN_STRAIGHT:
+    first = max(quiet - 2, 0)
+    near = distance[first : quiet + SPILL_PX + 2, ending]
+    if len(near) < 3:
         return None
-    behind = min(line + LINE_PX, height - 1)
-    ends_here = outside[line : behind + 1].any(axis=0)
-    if np.median(distance[behind, ends_here]) < MIN_STEP:
+    crossing = (near[2:] - near[:-2] >= MIN_STEP).mean(axis=1)
+    steepest = int(crossing.argmax())
+    straight, depth = float(crossing[steepest]), first + steepest + 3
+    if straight < BORNE_OUT or depth > half:
         return None
-    deviation = float(side_up[: max(line - 1, 1)].std(axis=(0, 1)).max())
-    return _Band(min(line + 1, height - 1), colour, deviation)
+    return _Band(depth, colour, float(side_up[:quiet].std(axis=(0, 1)).max()), straight)
+
+
+def _leading(flags: NDArray[np.bool_]) -> int:
+    """How many are true before the first that is not."""
+    return len(flags) if flags.all() else int(flags.argmin())
