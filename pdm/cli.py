@@ -260,6 +260,8 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument(
                 f"--{flag}", type=Path, default=Path(default), metavar="PATH", help="%(default)s"
             )
+        if function is curate:
+            _add_explain(command)
         if function is scrape:
             command.add_argument(
                 "--retry-failed", action="store_true", help="fetch what failed before once more"
@@ -290,12 +292,21 @@ def _add_data_tools(commands) -> None:  # type: ignore[no-untyped-def]
         metavar="FOLDER",
         help="default: those of data/raw, data/shards and data/latents that exist",
     )
-    explained = _command(commands, "explain", explain)
+
+
+def _add_explain(curate_command: argparse.ArgumentParser) -> None:
+    """`pyramid curate` alone is the stage; `pyramid curate explain NAME` looks at its result."""
+    explained = _command(
+        curate_command.add_subparsers(title="commands", metavar="COMMAND"), "explain", explain
+    )
     explained.add_argument("name", metavar="KEY|URL|NAME", help="its beginning or end is enough")
-    for flag in ("decisions", "shards"):
-        explained.add_argument(
-            f"--{flag}", type=Path, default=Path("data") / flag, metavar="PATH", help="%(default)s"
-        )
+    # Not given here, it stays what was given to `curate`, or its default.
+    explained.add_argument(
+        "--decisions", type=Path, default=argparse.SUPPRESS, metavar="PATH", help="data/decisions"
+    )
+    explained.add_argument(
+        "--shards", type=Path, default=Path("data/shards"), metavar="PATH", help="%(default)s"
+    )
 
 
 def _command(commands, name, function) -> argparse.ArgumentParser:  # type: ignore[no-untyped-def]

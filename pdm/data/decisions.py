@@ -4,10 +4,12 @@
 with the reason that the fetching gave; scores of images that were not measured are null.
 """
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pdm.errors import BadInput
@@ -89,11 +91,34 @@ def load(folder: Path) -> list[Row]:
     Raises:
         BadInput: The file is missing, is no parquet file, or lacks a column.
     """
+    rows: list[Row] = columns(folder, SCHEMA.names).to_pylist()
+    return rows
+
+
+def columns(folder: Path, names: Sequence[str]) -> pa.Table:
+    """Some columns of all rows, in key order: a tenth of the memory of `load`, and less.
+
+    Raises:
+        BadInput: As `load`.
+    """
+    return _read(folder, names, None)
+
+
+def matching(folder: Path, column: str, values: Iterable[str]) -> list[Row]:
+    """The rows whose `column` has one of the values, whole and in key order.
+
+    Raises:
+        BadInput: As `load`.
+    """
+    rows: list[Row] = _read(folder, SCHEMA.names, pc.field(column).isin(sorted(values))).to_pylist()
+    return rows
+
+
+def _read(folder: Path, names: Sequence[str], where: pc.Expression | None) -> pa.Table:
     path = folder / FILE_NAME
     try:
-        rows: list[Row] = pq.read_table(path, columns=SCHEMA.names, schema=SCHEMA).to_pylist()
+        return pq.read_table(path, columns=list(names), schema=SCHEMA, filters=where)
     except FileNotFoundError:
         raise BadInput(f"{path} does not exist; run `pyramid curate` first") from None
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise BadInput(f"{path} cannot be read ({error}); run `pyramid curate` again") from error
-    return rows

@@ -1,5 +1,7 @@
 """What is said about one picture."""
 
+import time
+
 import pytest
 from curation_pictures import CURATE, jpeg, key_of, row_of, scene, unfetched_row
 
@@ -30,6 +32,7 @@ def folder(tmp_path):
         rows.append(row_of(name, jpeg(image), place) | judge(jpeg(image), CURATE) | target)
     rows[-1] |= {"outcome": "dropped", "reason": "exact_duplicate", "detail": "The same file."}
     rows[-1] |= {"duplicate_of": key_of("other.jpg")}
+    rows[2]["cluster"] = rows[-1]["cluster"] = "group"
     (tmp_path / "decisions").mkdir()
     tables.save(tmp_path / "decisions", rows)
     limits = {name: getattr(CURATE, name) for name in CURATE.__slots__}
@@ -67,18 +70,22 @@ def test_a_dropped_picture_says_which_limit_and_by_how_much(folder):
     text = told(folder, "grey.jpg")
     assert "was not kept (dropped: dark). Mean brightness 0.0" in text
     assert "min_brightness 0.08: OUTSIDE by" in text
-    assert "crop" not in text
+    assert "  judged    320 x 160 pixels" in text
 
 
-def test_what_was_not_measured_has_no_scores(folder):
+def test_the_size_is_held_against_the_finished_size(folder):
     text = told(folder, "small.jpg")
     assert "(dropped: too_small). 100 x 90 pixels" in text
-    assert "min_sharpness" not in text
+    assert "room              0.3906   finished size 1: OUTSIDE by 0.6094" in text
 
 
-def test_a_duplicate_and_its_keeper_name_each_other(folder):
-    assert f"kept instead: {key_of('other.jpg')}" in told(folder, "copy.jpg")
-    assert f"kept instead of {key_of('copy.jpg')}" in told(folder, "other.jpg")
+def test_a_duplicate_and_its_keeper_name_their_group(folder):
+    for name in ("copy.jpg", "other.jpg"):
+        text = told(folder, name)
+        assert "2 pictures are alike" in text
+        assert f"{key_of(name)} (this one)" in text
+        assert f"exact_duplicate of {key_of('other.jpg')}" in text
+    assert "alike" not in told(folder, "good.jpg")
 
 
 def test_what_was_never_fetched_says_why(folder):
@@ -106,8 +113,23 @@ def test_an_unknown_name_gets_the_nearest(folder, name):
 
 
 def test_the_command_prints_it(folder, capsys):
-    places = ["--decisions", f"{folder}/decisions", "--shards", f"{folder}/shards"]
-    assert cli.main(["explain", "good.jpg", *places]) == 0
+    decided, shards = ["--decisions", f"{folder}/decisions"], ["--shards", f"{folder}/shards"]
+    assert cli.main(["curate", "explain", "good.jpg", *decided, *shards]) == 0
     assert "was kept." in capsys.readouterr().out
-    assert cli.main(["explain", "", *places]) == 2
+    assert cli.main(["curate", *decided, "explain", "good.jpg", *shards]) == 0
+    assert "was kept." in capsys.readouterr().out
+    assert cli.main(["curate", "explain", "", *decided, *shards]) == 2
     assert capsys.readouterr().err.startswith("error: no picture is called ''")
+
+
+def test_the_nearest_of_very_many_names_is_found_in_seconds(tmp_path):
+    rows = [
+        {"key": f"{number:020x}", "url": f"http://pictures.test/{number}/meadow-{number % 97}.jpg"}
+        for number in range(100_000)
+    ]
+    tables.save(tmp_path, rows)
+    write_json(tmp_path / "summary.json", {"limits": {}})
+    began = time.monotonic()
+    with pytest.raises(BadInput, match=r"nearest are http://pictures\.test/77777/meadow-80\.jpg"):
+        explain("http://picture.test/77777/meadw-80.jpg", decisions=tmp_path, shards=tmp_path)
+    assert time.monotonic() - began < 10

@@ -1,46 +1,50 @@
-"""Why one picture was kept or dropped, in words: `pyramid explain KEY|URL|NAME`."""
+"""Why one picture was kept or dropped, in words: `pyramid curate explain KEY|URL|NAME`.
+
+Reads the few columns and rows that it needs, so that it answers in seconds for a million pictures.
+"""
 
 import difflib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pdm.data.decisions import Row, load
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pdm.curation.limits import SCORES, Bound
+from pdm.data.decisions import Row, columns, matching
 from pdm.data.manifest import FILE_NAME, read
 from pdm.data.tars import members
 from pdm.errors import BadInput
 
-LIMITS = {  # score -> its limits in section curate: (setting, +1 for a minimum, -1 for a maximum)
-    "brightness": (("min_brightness", 1), ("max_brightness", -1)),
-    "contrast": (("min_contrast", 1),),
-    "detail_share": (("min_detail_share", 1),),
-    "sharpness": (("min_sharpness", 1),),
-    "high_frequency": (("min_high_frequency", 1),),
-}
-MAX_NAMED = 5
+MAX_NAMED = 5  # pictures in an error
+MAX_LISTED = 20  # pictures of a group
+PIECE = 3  # letters; names that share many such pieces are near
+MAX_PIECES = 60
+MAX_NEAR = 50  # names that are compared letter by letter
 
 
 def explain(name: str, *, decisions: Path, shards: Path) -> str:
     """What was decided about one picture, and how close it was.
 
     Args:
-        name: Its key, the beginning of its key, its URL, or the end of its URL (a file's name);
-            enough of it to mean one picture.
+        name: Its key, the beginning of its key, its URL (also the one that it led to), or the end
+            of its URL (a file's name); enough of it to mean one picture.
         decisions: Written by the stage `curate`.
         shards: Written by the stage `shard`; may be absent.
 
     Raises:
         BadInput: No picture is meant, or several; the text names the nearest.
     """
-    rows = load(decisions)
+    [row] = matching(decisions, "key", [_find(name, decisions)])
     summary = json.loads((decisions / "summary.json").read_text(encoding="utf-8"))
-    row = _find(name, rows)
     lines = [
         _verdict(row),
         *_origin(row),
         *_scores(row, summary["limits"]),
-        *_duplicates(row, rows),
+        *_group(row, decisions),
         *_crop(row),
         *_place(row, shards),
     ]
@@ -52,31 +56,47 @@ def _printable(line: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
-def _find(name: str, rows: list[Row]) -> Row:
-    """The one row that is meant; an exact match goes before a part."""
-    tests: tuple[Callable[[Row], bool], ...] = (
-        lambda row: name in (row["key"], row["url"]),
-        lambda row: str(row["key"]).startswith(name),
-        lambda row: str(row["url"]).endswith(name),
-    )
-    for test in tests if name else ():
-        found = [row for row in rows if test(row)]
+def _find(name: str, decisions: Path) -> str:
+    """The key of the one picture that is meant; an exact match goes before a part."""
+    names = columns(decisions, ("key", "url", "final_url"))
+    for found in _matches(name, names) if name else ():
         if len(found) == 1:
-            return found[0]
-        if found:
-            listed = ", ".join(f"{row['key']} ({row['url']})" for row in found[:MAX_NAMED])
+            return str(found["key"][0])
+        if len(found):
+            some = found.slice(0, MAX_NAMED).to_pylist()
+            listed = ", ".join(f"{row['key']} ({row['url']})" for row in some)
             more = ", ..." if len(found) > MAX_NAMED else ""
             raise BadInput(
                 f"'{name}' may mean {len(found)} pictures: {listed}{more}; give more of it"
             )
-    raise BadInput(f"no picture is called '{name}'; the nearest are {_nearest(name, rows)}")
+    raise BadInput(f"no picture is called '{name}'; the nearest are {_nearest(name, names)}")
 
 
-def _nearest(name: str, rows: list[Row]) -> str:
-    names = {word: row for row in rows for word in (row["key"], str(row["url"]).rsplit("/")[-1])}
-    names |= {row["url"]: row for row in rows}
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.0)
-    return ", ".join(f"{word} ({names[word]['key']})" for word in close) or "none: there are none"
+def _matches(name: str, names: pa.Table) -> Iterator[pa.Table]:
+    for column in ("key", "url", "final_url"):
+        yield names.filter(pc.equal(names[column], name))
+    yield names.filter(pc.starts_with(names["key"], name))
+    yield names.filter(pc.ends_with(names["url"], name))
+
+
+def _nearest(name: str, names: pa.Table) -> str:
+    """Three names: those that share most pieces with it, and of these the most alike."""
+    known: dict[str, str] = {}
+    for row in names.take(_sharing(name, names)).to_pylist():
+        words = (row["key"], row["url"], row["url"].rsplit("/")[-1])
+        known |= dict.fromkeys(words, row["key"])
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.0)
+    return ", ".join(f"{word} ({known[word]})" for word in close) or "none: there are none"
+
+
+def _sharing(name: str, names: pa.Table) -> pa.Array:
+    """Places of the pictures whose key or URL shares most pieces of a few letters with a name."""
+    text = pc.binary_join_element_wise(names["key"], names["url"], " ")
+    pieces = sorted({name[at : at + PIECE] for at in range(max(1, len(name) - PIECE + 1))})
+    shared = np.zeros(len(names), dtype=np.int64)
+    for piece in pieces[:MAX_PIECES]:
+        shared += pc.match_substring(text, piece, ignore_case=True).to_numpy()
+    return pa.array(np.argsort(-shared, kind="stable")[:MAX_NEAR])
 
 
 def _verdict(row: Row) -> str:
@@ -104,36 +124,45 @@ def _origin(row: Row) -> Iterator[str]:
 
 def _scores(row: Row, limits: Mapping[str, Any]) -> Iterator[str]:
     """Every measured score beside its limits, and how far it is from them."""
-    for score, bounds in LIMITS.items():
-        value = row[score]
+    for score in SCORES:
+        value = score.of(row)
         if value is not None:
-            stated = "; ".join(_distance(value, limits[name], sign, name) for name, sign in bounds)
-            yield f"  {score:<15} {value:<8.4g} {stated}"
+            stated = "; ".join(_distance(value, bound) for bound in score.bounds(limits))
+            yield f"  {score.name:<17} {value:<8.4g} {stated or 'no limit'}"
 
 
-def _distance(value: float, limit: float, sign: int, name: str) -> str:
-    margin = sign * (value - limit)
+def _distance(value: float, bound: Bound) -> str:
+    margin = bound.margin(value)
     side = "inside by" if margin >= 0 else "OUTSIDE by"
-    share = f" ({abs(margin) / limit:.0%})" if limit else ""
-    return f"{name} {limit:g}: {side} {abs(margin):.4g}{share}"
+    share = f" ({abs(margin) / bound.value:.0%})" if bound.value else ""
+    return f"{bound.name} {bound.value:g}: {side} {abs(margin):.4g}{share}"
 
 
-def _duplicates(row: Row, rows: list[Row]) -> Iterator[str]:
-    by_key = {other["key"]: other for other in rows}
-    keeper = by_key.get(row["duplicate_of"])
-    if keeper is not None:
-        yield f"  kept instead: {keeper['key']} ({keeper['url']})"
-    for other in rows:
-        if other["duplicate_of"] == row["key"]:
-            yield f"  kept instead of {other['key']} ({other['url']}), a {other['reason']}"
+def _group(row: Row, decisions: Path) -> Iterator[str]:
+    """The pictures that it is like, directly or through others."""
+    alike = matching(decisions, "cluster", [row["cluster"]]) if row["cluster"] else []
+    if len(alike) < 2:
+        return
+    yield f"  group     {len(alike):,} pictures are alike, directly or through others:"
+    for one in alike[:MAX_LISTED]:
+        verdict = (
+            "kept" if one["outcome"] == "kept" else f"{one['reason']} of {one['duplicate_of']}"
+        )
+        this = " (this one)" if one["key"] == row["key"] else ""
+        size = f"{one['width_px']} x {one['height_px']}"
+        yield f"            {one['key']}{this} {verdict}, {size}, {one['url']}"
+    if len(alike) > MAX_LISTED:
+        yield f"            and {len(alike) - MAX_LISTED:,} more"
 
 
 def _crop(row: Row) -> Iterator[str]:
-    if row["outcome"] == "kept":
+    """Where it is cut, or would have been."""
+    if row["crop_width_px"] is not None:
         width, height = row["crop_width_px"], row["crop_height_px"]
         times = width / row["target_width_px"]
+        verb = "crop" if row["outcome"] == "kept" else "judged"
         yield (
-            f"  crop      {width} x {height} pixels at left {row['crop_left_px']}, "
+            f"  {verb:<9} {width} x {height} pixels at left {row['crop_left_px']}, "
             f"top {row['crop_top_px']}; reduced {times:.2f} times to "
             f"{row['target_width_px']} x {row['target_height_px']}"
         )
