@@ -42,17 +42,28 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     return image
 
 
+def changes_pixels(profile: bytes | None, mode: str) -> bool:
+    """Whether a profile is to be applied to pixels of a mode: sound, fitting, and not sRGB."""
+    return _fitting_transform(profile, mode) is not None
+
+
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    if profile:
+    transform = _fitting_transform(profile, image.mode)
+    if transform is not None:
         try:
-            transform = _transform(profile, image.mode)
-            if transform is not None:
-                # The transform is typed for what it gives back, which here is always an image.
-                converted: Image.Image = transform.apply(image)
-                return converted
+            # The transform is typed for what it gives back, which here is always an image.
+            converted: Image.Image = transform.apply(image)
+            return converted
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
             pass
     return image.convert("RGB")
+
+
+def _fitting_transform(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
+    try:
+        return _transform(profile, mode) if profile else None
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None
 
 
 @lru_cache(maxsize=32)  # a camera writes the same profile into every picture

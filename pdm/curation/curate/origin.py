@@ -95,9 +95,9 @@ def drawing(pixels: Pixels, luma: Luma) -> float:
     reach 0.2; screenshots, charts and flat drawings have 0.45 and more. Drawings with grain or
     soft shading pass as photographs.
     """
-    plain = (luma[:-1, :-1] == luma[:-1, 1:]) & (luma[:-1, :-1] == luma[1:, :-1])
-    coarse = (pixels >> 3).astype(np.uint16)
-    codes = coarse[..., 0] << 10 | coarse[..., 1] << 5 | coarse[..., 2]
-    counts = np.bincount(codes.ravel(), minlength=32768)
-    frequent = np.partition(counts, -NUM_COLOURS)[-NUM_COLOURS:].sum()
-    return float(plain.mean() * frequent / codes.size)
+    corner = luma[:-1, :-1]
+    differing = (corner ^ luma[:-1, 1:]) | (corner ^ luma[1:, :-1])
+    plain = 1 - np.count_nonzero(differing) / max(differing.size, 1)
+    counts = cv2.calcHist([pixels], [0, 1, 2], None, [32] * 3, [0, 256] * 3).ravel()
+    frequent = float(np.partition(counts, -NUM_COLOURS)[-NUM_COLOURS:].sum())
+    return float(plain * frequent / luma.size)

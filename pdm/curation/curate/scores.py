@@ -61,7 +61,7 @@ def measure(crop: Pixels, decoded: Pixels, reduction: int) -> Scores:
     luma = luma_of(crop)
     steps, ranges = focus.edges(luma)
     profiles = origin.profiles(luma_of(decoded))
-    counts = np.bincount(luma.ravel(), minlength=256) / luma.size
+    counts = cv2.calcHist([luma], [0], None, [256], [0, 256]).ravel().astype(float) / luma.size
     values = (
         focus.sharpness(steps, ranges),
         focus.high_frequency(luma),
