@@ -3,6 +3,7 @@ import pytest
 from curation_pictures import scene
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from pdm.curation.curate.crop import choose_crop, largest_size
 from pdm.data.pixels import Box
@@ -71,6 +72,42 @@ def test_noise_in_the_sky_does_not_count():
     grain = np.random.default_rng(0).integers(-6, 7, (250, 400, 1))
     pixels[:250] = (128 + grain).astype(np.uint8)
     assert crop_of(pixels, (2, 1)).top_px >= 150
+
+
+def landscape(clouds, ground, skyline, size=400, seed=0):
+    """Cloudy sky over calm ground, (size, size, 3); the skyline at a share of the height."""
+    random = np.random.default_rng(seed)
+    down = np.linspace(0, 1, size)[:, None]
+    soft = Image.fromarray(random.normal(0, 1, (12, 12)).astype(np.float32))
+    soft = np.asarray(soft.resize((size, size), Image.Resampling.BICUBIC))
+    sky = np.array((150, 170, 200)) + clouds * soft[:, :, None]
+    picture = np.where((down > skyline)[:, :, None], ground, sky)
+    return (picture + random.normal(0, 2, (size, size, 1))).clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("skyline", [0.55, 0.7, 0.8])
+@pytest.mark.parametrize("ground", [(40, 70, 90), (90, 110, 60), (235, 235, 240)])
+def test_dramatic_clouds_do_not_push_the_ground_out(skyline, ground):
+    for seed in range(3):
+        box = crop_of(landscape(40, ground, skyline, seed=seed), (2, 1))
+        assert box.top_px + box.height_px >= 400 * skyline + 0.19 * box.height_px
+
+
+def test_a_strip_of_ground_at_the_very_bottom_is_in_the_crop():
+    box = crop_of(landscape(40, (40, 60, 50), 0.93), (2, 1))
+    assert box.top_px + box.height_px == 400
+
+
+def test_a_strip_of_sky_at_the_very_top_need_not_be_in_the_crop():
+    pixels = picture_with_content(400, 400, top=200, left=0, bottom=400, right=400)
+    pixels[:20] = (200, 220, 255)
+    assert crop_of(pixels, (2, 1)).top_px >= 150
+
+
+def test_a_gradient_has_no_skyline():
+    pixels = np.linspace(40, 220, 400)[:, None, None].repeat(400, 1).repeat(3, 2).astype(np.uint8)
+    pixels[40:160] = np.asarray(scene(6, 400, 120))
+    assert crop_of(pixels, (2, 1)).top_px <= 60
 
 
 def test_a_mirrored_picture_has_the_mirrored_crop():

@@ -9,6 +9,12 @@ from pdm.data.pixels import Box, Pixels
 SMALL_PX = 256  # longer side of the picture on which content is looked for
 NOISE = 4.0  # grey levels between neighbours of the small picture; less is sky, grain or JPEG
 CENTRE_PULL = 0.1  # what the rim costs against the centre, as a share of all content
+MIN_GROUND = 0.2  # of the crop's height, below the skyline
+GROUND_PULL = 5.0  # what lacking ground costs: a tenth of the crop's height is half of all content
+# A skyline parts the rows into two tones. Of the variance between rows, the best cut through an
+# even gradient explains 3/4, through two plain halves all.
+MIN_PARTED = 0.85
+MIN_TONE_STEP = 12.0  # grey levels between the two tones
 
 
 def largest_size(width_px: int, height_px: int, aspect: tuple[int, int]) -> tuple[int, int]:
@@ -24,7 +30,10 @@ def choose_crop(pixels: Pixels, size: tuple[int, int], aspect: tuple[int, int]) 
 
     Only one axis is free. Content is the gradient of a small grey copy, above a noise floor; the
     box with the largest share of it wins, less a mild pull towards the centre. So a landscape loses
-    empty sky, and a picture that is even all over is cropped in its middle.
+    empty sky, and a picture that is even all over is cropped in its middle. Where a skyline is
+    found, a fifth of the crop's height lies below it, as far as there is so much ground: clouds
+    hold more detail than a calm sea, and a crop through the sky alone is no landscape. Nothing is
+    turned, so a level horizon stays level.
 
     Args:
         pixels: (h, w, 3), upright; may be a reduced copy.
@@ -33,9 +42,11 @@ def choose_crop(pixels: Pixels, size: tuple[int, int], aspect: tuple[int, int]) 
     """
     width_px, height_px = size
     box_width, box_height = largest_size(width_px, height_px, aspect)
-    content = _content(pixels)
-    left = _best_start(content.sum(axis=0), box_width / width_px)
-    top = _best_start(content.sum(axis=1), box_height / height_px)
+    small = Image.fromarray(pixels)
+    small.thumbnail((SMALL_PX, SMALL_PX), Image.Resampling.BOX)
+    content = _content(small)
+    left = _best_start(content.sum(axis=0), box_width / width_px, None)
+    top = _best_start(content.sum(axis=1), box_height / height_px, _skyline(small))
     return Box(
         round(left * (width_px - box_width)),
         round(top * (height_px - box_height)),
@@ -44,21 +55,44 @@ def choose_crop(pixels: Pixels, size: tuple[int, int], aspect: tuple[int, int]) 
     )
 
 
-def _content(pixels: Pixels) -> NDArray[np.float64]:
-    small = Image.fromarray(pixels)
-    small.thumbnail((SMALL_PX, SMALL_PX), Image.Resampling.BOX)
+def _content(small: Image.Image) -> NDArray[np.float64]:
     grey = np.asarray(small.convert("L"), dtype=np.float64)
     down, across = np.gradient(grey) if min(grey.shape) > 1 else (grey * 0, grey * 0)
     return np.maximum(np.hypot(down, across) - NOISE, 0)
 
 
-def _best_start(profile: NDArray[np.float64], share: float) -> float:
-    """Where a window over `share` of the axis starts: 0 at one end, 0.5 centred, 1 at the other."""
+def _skyline(small: Image.Image) -> float | None:
+    """How far down the picture its rows change from one tone to another, if there are two."""
+    rows = np.asarray(small, dtype=np.float64).mean(axis=1)
+    num_rows = len(rows)
+    if num_rows < 2:
+        return None
+    above = np.cumsum(rows, axis=0)[:-1]
+    counts = np.arange(1, num_rows)[:, None]
+    steps = above / counts - (rows.sum(axis=0) - above) / (num_rows - counts)
+    shares = counts[:, 0] * (num_rows - counts[:, 0]) / num_rows**2
+    parted = shares * np.square(steps).sum(axis=1)
+    best = int(parted.argmax())
+    clear = parted[best] >= MIN_PARTED * rows.var(axis=0).sum()
+    if not clear or np.abs(steps[best]).max() < MIN_TONE_STEP:
+        return None
+    return (best + 1) / num_rows
+
+
+def _best_start(profile: NDArray[np.float64], share: float, skyline: float | None) -> float:
+    """Where a window over `share` of the axis starts: 0 at one end, 0.5 centred, 1 at the other.
+
+    With a `skyline`, at a share of the axis, as much of the window as is wanted lies behind it.
+    """
     starts = np.linspace(0, 1, 65)
     ends = np.concatenate([[0.0], np.cumsum(profile)]) / max(float(profile.sum()), 1e-12)
     positions = np.linspace(0, 1, len(ends))
     begin = starts * (1 - share)
     inside = np.interp(begin + share, positions, ends) - np.interp(begin, positions, ends)
-    score = np.round(inside - CENTRE_PULL * (2 * starts - 1) ** 2, 9)
+    cost = CENTRE_PULL * (2 * starts - 1) ** 2
+    if skyline is not None:
+        ground = (begin + share - skyline) / share
+        cost += GROUND_PULL * np.maximum(MIN_GROUND - ground, 0)
+    score = np.round(inside - cost, 9)
     best = np.flatnonzero(score == score.max())
     return float(starts[best[np.argmin(np.abs(starts[best] - 0.5))]])

@@ -20,7 +20,7 @@ from pdm.data.pixels import Pixels
 
 # Raise it whenever a measurement changes, here, in the framing or in the decoding: scores that were
 # stored with another version are not used again.
-SCORES_VERSION = 2
+SCORES_VERSION = 3
 # What else the stored scores depend on. All other settings of section `curate` are limits, which
 # `rules.reason` holds against stored scores without looking at any pixel.
 SCORE_SETTINGS = (
