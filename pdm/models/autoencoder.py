@@ -3,7 +3,9 @@
 Images are (B, 3, H, W) in [-1, 1]; H and W are multiples of the largest downsampling. `encode` and
 `decode` speak standardised latents (mean 0 and standard deviation 1 per level and channel over the
 training images), so nobody outside scales latents; `posterior` and `decode_raw` speak the network's
-own and are for training. All but the global level is convolutional, so any size works.
+own and are for training. All but the global level is convolutional, so any size works. With
+`tile_px`, large pictures are encoded and decoded part by part, in a fraction of the memory and with
+the same result (`pdm.models.tiling`).
 """
 
 from collections.abc import Sequence
@@ -18,6 +20,7 @@ from pdm.config.autoencoder import AutoencoderModelConfig, LevelConfig
 from pdm.models.decoder import Decoder
 from pdm.models.encoder import Encoder
 from pdm.models.pyramid import Downsampling, LevelShape, Pyramid, level_shapes
+from pdm.models.tiling import check_tiles, decode_in_tiles, encode_in_tiles
 
 # Limits of the log-variance, as in LDM (arXiv:2112.10752): beyond them its exponential is useless.
 LOG_VARIANCE_RANGE = (-30.0, 20.0)
@@ -49,33 +52,62 @@ class PyramidAutoencoder(nn.Module):
         """Shape (C, h, w) of every level for images of this size in pixels."""
         return level_shapes(self.level_channels, self.level_downsamplings, height, width)
 
-    def posterior(self, images: Tensor) -> tuple[Pyramid, Pyramid]:
-        """Means and log-variances of the latents, not standardised."""
+    def posterior(self, images: Tensor, tile_px: int | None = None) -> tuple[Pyramid, Pyramid]:
+        """Means and log-variances of the latents, not standardised. For `tile_px` see `encode`."""
         self.level_shapes(*images.shape[2:])
-        halves = [output.chunk(2, dim=1) for output in self.encoder(images)]
+        if tile_px is None:
+            outputs = self.encoder(images)
+        else:
+            check_tiles(self, tile_px)
+            outputs = encode_in_tiles(self.encoder, images, tile_px)
+        halves = [output.chunk(2, dim=1) for output in outputs]
         means = tuple(mean for mean, _ in halves)
         return means, tuple(log_variance.clamp(*LOG_VARIANCE_RANGE) for _, log_variance in halves)
 
-    def encode(self, images: Tensor) -> Pyramid:
-        """Standardised means of the latents."""
-        means, _ = self.posterior(images)
+    def encode(self, images: Tensor, tile_px: int | None = None) -> Pyramid:
+        """Standardised means of the latents.
+
+        Args:
+            images: (B, 3, H, W) in [-1, 1].
+            tile_px: Side of the windows in which the fine stages work, a multiple of 64; None for
+                the whole picture at once.
+
+        Raises:
+            ValueError: A side is no multiple of the largest downsampling; or the network, or
+                `tile_px`, does not suit tiles.
+        """
+        means, _ = self.posterior(images, tile_px)
         return tuple(
             (level - self._mean(index)) / self._std(index) for index, level in enumerate(means)
         )
 
-    def decode(self, pyramid: Pyramid, size: tuple[int, int] | None = None) -> Tensor:
+    def decode(
+        self,
+        pyramid: Pyramid,
+        size: tuple[int, int] | None = None,
+        tile_px: int | None = None,
+    ) -> Tensor:
         """Images in [-1, 1] from standardised latents, of all levels or the coarsest ones.
 
         Args:
             pyramid: Any prefix of the levels.
             size: (H, W) of the image in pixels; needed when only the global level is given.
+            tile_px: As for `encode`.
+
+        Raises:
+            ValueError: As `decode_raw`; or the network, or `tile_px`, does not suit tiles.
         """
         raw = tuple(
             level * self._std(index) + self._mean(index) for index, level in enumerate(pyramid)
         )
-        return self.decode_raw(raw, size).clamp(-1, 1)
+        return self.decode_raw(raw, size, tile_px).clamp(-1, 1)
 
-    def decode_raw(self, pyramid: Pyramid, size: tuple[int, int] | None = None) -> Tensor:
+    def decode_raw(
+        self,
+        pyramid: Pyramid,
+        size: tuple[int, int] | None = None,
+        tile_px: int | None = None,
+    ) -> Tensor:
         """Images from latents that are not standardised. Not clamped, so that gradients flow.
 
         Raises:
@@ -92,8 +124,12 @@ class PyramidAutoencoder(nn.Module):
                 f"levels of shape {found} do not decode to {height} x {width} pixels, "
                 f"which need {expected}"
             )
-        images: Tensor = self.decoder(pyramid, height // factor, width // factor)
-        return images
+        height, width = height // factor, width // factor
+        if tile_px is None:
+            images: Tensor = self.decoder(pyramid, height, width)
+            return images
+        check_tiles(self, tile_px)
+        return decode_in_tiles(self.decoder, pyramid, height, width, tile_px)
 
     def set_statistics(self, means: Sequence[Tensor], stds: Sequence[Tensor]) -> None:
         """Set what `encode` subtracts and divides by: one tensor (C,) for each level."""

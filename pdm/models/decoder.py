@@ -128,23 +128,37 @@ class Decoder(nn.Module):
 
     def forward(self, pyramid: Pyramid, height: int, breadth: int) -> Tensor:
         """Decode to images (B, 3, H, W), from a start of the given size of the coarsest map."""
-        features = self.start(pyramid[0], height, breadth)
-        images: Tensor | None = None
-        for number, stage in enumerate(self.stages):
-            features = doubled(features) if number else features
-            position = self.positions.get(2 ** (len(self.stages) - 1 - number), len(pyramid))
-            latent = pyramid[position] if position < len(pyramid) else None
-            features, share = stage(features, latent)
-            images = share if images is None else _smoothly_doubled(images) + share
-        assert images is not None
+        _, images = self.coarse(pyramid, height, breadth, len(self.stages))
         return images
+
+    def coarse(
+        self, pyramid: Pyramid, height: int, breadth: int, num_stages: int
+    ) -> tuple[Tensor, Tensor]:
+        """Run the coarsest stages, one at least.
+
+        Returns:
+            Features for the stage behind them, at half its sides, and the picture so far.
+        """
+        features = self.start(pyramid[0], height, breadth)
+        features, images = self.stages[0](features, self.latent_of(0, pyramid))
+        for number in range(1, num_stages):
+            latent = self.latent_of(number, pyramid)
+            features, share = self.stages[number](doubled(features), latent)
+            images = smoothly_doubled(images) + share
+        return features, images
+
+    def latent_of(self, number: int, pyramid: Pyramid) -> Tensor | None:
+        """The latent that a stage takes in; None if it has none, or the prefix ends before it."""
+        position = self.positions.get(2 ** (len(self.stages) - 1 - number), len(pyramid))
+        return pyramid[position] if position < len(pyramid) else None
+
+
+def smoothly_doubled(images: Tensor) -> Tensor:
+    """Double both sides, bilinear."""
+    return F.interpolate(images, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 def _cosines(side: int, like: Tensor) -> Tensor:
     """(2, side): one everywhere, and a fall from nearly 1 to nearly -1."""
     centres = (torch.arange(side, dtype=like.dtype, device=like.device) + 0.5) / side
     return torch.stack([torch.ones_like(centres), torch.cos(math.pi * centres)])
-
-
-def _smoothly_doubled(images: Tensor) -> Tensor:
-    return F.interpolate(images, scale_factor=2.0, mode="bilinear", align_corners=False)

@@ -98,15 +98,29 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) to (B, 2 * C, h, w) per level, coarse to fine: means, then log-variances."""
-        features: Tensor = self.stem(images)
+        return self.coarse(self.stem(images), images, 0)
+
+    def coarse(self, features: Tensor, images: Tensor, first: int) -> tuple[Tensor, ...]:
+        """The levels from the stage `first` on, coarse to fine.
+
+        Args:
+            features: What that stage takes, and the picture pooled to the same size.
+        """
         outputs = []
-        for index, stage in enumerate(self.stages):
-            if index:
+        for index in range(first, len(self.stages)):
+            if index > first:
                 features, images = pooled(features), pooled(images)
-            features = stage(features, images)
-            if str(2**index) in self.heads:
-                outputs.append(self.heads[str(2**index)](features))
+            features = self.stages[index](features, images)
+            if head := self.head_of(index):
+                outputs.append(head(features))
         return (self.global_head(features), *reversed(outputs))
+
+    def head_of(self, index: int) -> nn.Module | None:
+        """What reads a level off a stage; None if there is no level."""
+        name = str(2**index)
+        if name not in self.heads:
+            return None
+        return self.heads[name]
 
 
 @torch.no_grad()
