@@ -45,7 +45,12 @@ def curate(args: argparse.Namespace) -> None:
     """Judge every image: keep it, or drop it for a reason that is written down."""
     from pdm.curation.curate import curate
 
-    curate(params.load(args.params).curate, raw=args.raw, decisions=args.decisions)
+    curate(
+        params.load(args.params).curate,
+        raw=args.raw,
+        decisions=args.decisions,
+        cache=args.cache,
+    )
 
 
 def shard(args: argparse.Namespace) -> None:
@@ -173,7 +178,7 @@ def sync(args: argparse.Namespace) -> None:
 # name -> (function, its path flags and their defaults, as in dvc.yaml)
 STAGES = {
     "scrape": (scrape, {"raw": "data/raw", "cache": "runs/scrape"}),
-    "curate": (curate, {"raw": "data/raw", "decisions": "data/decisions"}),
+    "curate": (curate, {"raw": "data/raw", "decisions": "data/decisions", "cache": "runs/curate"}),
     "shard": (
         shard,
         {

@@ -13,8 +13,10 @@ from pdm import cli, params
 
 ROOT = Path(__file__).parents[1]
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-# Checkpoints survive a retry; see the head of dvc.yaml.
-UNDECLARED_ON_PURPOSE = {"runs/scrape", "runs/autoencoder", "runs/diffusion"}
+# Checkpoints and caches survive a retry; see the head of dvc.yaml.
+UNDECLARED_ON_PURPOSE = {
+    f"runs/{name}" for name in ("scrape", "curate", "autoencoder", "diffusion")
+}
 
 
 def declared(stage, *kinds):

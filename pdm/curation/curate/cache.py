@@ -5,8 +5,12 @@ by the sha256 of the picture's file. A part's name is the hash of its content: o
 is noticed, deleted and measured again. It is written while pictures are measured, so that a run
 that is cut off goes on from there. It lies outside DVC, which clears a stage's outputs before it
 runs. To delete it costs only time.
+
+A picture that is no longer among the fetched ones, because it was withdrawn or its URL left the
+list, is forgotten: nothing is known here of a picture that is not there.
 """
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -18,12 +22,30 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pdm.config.curate import CurateConfig
-from pdm.curation.curate.scores import SCORE_SETTINGS, SCORES_VERSION
+from pdm.curation.curate.scores import SCORE_SETTINGS
+from pdm.data.code import code_version
 from pdm.data.decisions import DECIDED, Row
 from pdm.files import sha256_of, whole_file
 
 logger = logging.getLogger(__name__)
 
+# All code that has a part in what is measured; a test holds the list against the imports.
+MEASURING = (
+    "pdm.curation.curate.borders",
+    "pdm.curation.curate.crop",
+    "pdm.curation.curate.faces",
+    "pdm.curation.curate.focus",
+    "pdm.curation.curate.framing",
+    "pdm.curation.curate.judge",
+    "pdm.curation.curate.origin",
+    "pdm.curation.curate.people",
+    "pdm.curation.curate.scores",
+    "pdm.curation.curate.small",
+    "pdm.data.colour",
+    "pdm.data.kinds",
+    "pdm.data.pixels",
+    "pdm.data.turbo",
+)
 DECISION = ("outcome", "reason", "detail", "duplicate_of", "cluster")
 MEASURED = {
     name: kind
@@ -44,8 +66,8 @@ class ScoreCache:
     """
 
     def __init__(self, folder: Path, config: CurateConfig) -> None:
-        settings = {name: getattr(config, name) for name in SCORE_SETTINGS}
-        text = json.dumps([SCORES_VERSION, settings, *map(str, SCHEMA)], sort_keys=True)
+        settings = {name: dataclasses.asdict(config)[name] for name in SCORE_SETTINGS}
+        text = json.dumps([code_version(MEASURING), settings, *map(str, SCHEMA)], sort_keys=True)
         self._folder = folder / hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def load(self, wanted: set[str]) -> dict[str, Row]:

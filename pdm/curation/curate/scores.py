@@ -18,11 +18,8 @@ from numpy.typing import NDArray
 from pdm.curation.curate import focus, origin
 from pdm.data.pixels import Pixels
 
-# Raise it whenever a measurement changes, here, in the framing or in the decoding: scores that were
-# stored with another version are not used again.
-SCORES_VERSION = 3
-# What else the stored scores depend on. All other settings of section `curate` are limits, which
-# `rules.reason` holds against stored scores without looking at any pixel.
+# What stored scores depend on besides the code that measures (`cache.MEASURING`). Other settings
+# of section `curate` are limits, held by `rules.reason` against stored scores without any pixel.
 SCORE_SETTINGS = (
     *("width_px", "height_px", "max_megapixels", "decode_seconds", "background"),
     "people",  # where faces are, the crop is

@@ -16,7 +16,7 @@ import ray
 
 from pdm.cluster import ray_session
 from pdm.config.curate import CurateConfig
-from pdm.curation.curate.cache import MEASURED, ScoreCache
+from pdm.curation.curate.cache import MEASURED, ScoreCache, forget
 from pdm.curation.curate.duplicates import Candidate, find_duplicates
 from pdm.curation.curate.isolated import judge_rows
 from pdm.curation.curate.judge import decide
@@ -44,7 +44,7 @@ def curate(
         config: The limits.
         raw: Written by `scrape`.
         decisions: Replaced as a whole, or left as it was if the stage fails.
-        cache: Folder of what was measured before; grows. None keeps nothing.
+        cache: Folder of what was measured before, for later runs; None keeps nothing.
 
     Returns:
         How many rows were kept, dropped and failed; they add up to the rows of `raw`.
@@ -76,6 +76,8 @@ def _measured(
 ) -> dict[str, Row]:
     """What is known of every fetched file, by its sha256; equal files are looked at once."""
     files = {row["sha256"]: row for row in rows if row["status"] == "ok"}
+    if cache and (num_forgotten := forget(cache, lambda sha256: sha256 not in files)):
+        logger.info("curate: %s that are gone were forgotten", f"{num_forgotten:,}")
     store = ScoreCache(cache, config) if cache else None
     known = store.load(set(files)) if store else {}
     new = [row for sha256, row in files.items() if sha256 not in known]
