@@ -154,6 +154,21 @@ def check_params(args: argparse.Namespace) -> None:
     print(f"{args.params}: all values fit")
 
 
+def preset(args: argparse.Namespace) -> None:
+    """Write a params.yaml for a kind of data set; without a name, list them."""
+    from pdm import presets
+
+    if args.name is None:
+        for name, description in presets.descriptions().items():
+            print(f"{name:<10} {description}")
+        return
+    text = presets.preset_text(args.name, args.base)
+    if args.output is None:
+        print(text, end="")
+    else:
+        presets.write_preset(text, args.output, force=args.force)
+
+
 def verify(args: argparse.Namespace) -> None:
     """Read raw data, shards and latents again, and list all damage."""
     from pdm.data.verify import verify
@@ -279,6 +294,7 @@ def parser() -> argparse.ArgumentParser:
         title="commands", metavar="COMMAND", required=True
     )
     _takes_params(_command(sub, "check", check_params))
+    _add_preset(commands)
     _add_data_tools(commands)
     kept = _command(commands, "sync", sync)
     kept.add_argument("--runs", type=Path, default=Path("runs"), metavar="PATH", help="%(default)s")
@@ -311,6 +327,20 @@ def _add_explain(curate_command: argparse.ArgumentParser) -> None:
     )
     explained.add_argument(
         "--shards", type=Path, default=Path("data/shards"), metavar="PATH", help="%(default)s"
+    )
+
+
+def _add_preset(commands) -> None:  # type: ignore[no-untyped-def]
+    command = _command(commands, "preset", preset)
+    command.add_argument("name", nargs="?", metavar="NAME", help="none: list all")
+    command.add_argument("--output", type=Path, metavar="FILE", help="default: to the terminal")
+    command.add_argument("--force", action="store_true", help="replace FILE if it exists")
+    command.add_argument(
+        "--from",
+        dest="base",
+        type=Path,
+        metavar="FILE",
+        help="a params file whose sources, and all that the preset does not name, are kept",
     )
 
 

@@ -34,6 +34,17 @@ def test_the_params_of_the_template_fit():
     params.load(ROOT / "params.yaml")
 
 
+def test_presets_start_from_a_copy_of_the_params_with_every_key():
+    def keys(values, path=""):
+        if not isinstance(values, dict):
+            return {path}
+        return {key for name in values for key in keys(values[name], f"{path}.{name}")}
+
+    copy = yaml.safe_load((ROOT / "pdm/presets/default.yaml").read_text())
+    shipped = yaml.safe_load((ROOT / "params.yaml").read_text())
+    assert keys(copy) == keys(shipped), "a new setting? cp params.yaml pdm/presets/default.yaml"
+
+
 @pytest.mark.parametrize("name", GRAPH)
 def test_every_path_of_a_command_is_declared(name):
     stage = GRAPH[name]

@@ -1,0 +1,136 @@
+import pytest
+import yaml
+
+from pdm import cli, params, presets
+
+NAMES = ("people2k", "scapes2k")
+
+
+@pytest.fixture
+def output_of(capsys):
+    """Runs the command with these words and gives what it wrote, if it ended well."""
+
+    def output_of(*words):
+        code = cli.main(["preset", *map(str, words)])
+        written = capsys.readouterr()
+        assert code == 0, written.err
+        return written.out
+
+    return output_of
+
+
+def refusal(capsys, *words):
+    assert cli.main(["preset", *map(str, words)]) == 2
+    return capsys.readouterr().err
+
+
+def flat(values, path=""):
+    if isinstance(values, dict):
+        return {k: v for key in values for k, v in flat(values[key], f"{path}{key}.").items()}
+    return {path[:-1]: values}
+
+
+def values_of(text):
+    return flat(yaml.safe_load(text))
+
+
+def changed(text):
+    default = values_of(presets.DEFAULT.read_text())
+    found = values_of(text)
+    missing = object()
+    keys = default.keys() | found.keys()
+    return {key for key in keys if default.get(key, missing) != found.get(key, missing)}
+
+
+def test_without_a_name_all_are_listed_with_a_line_each(output_of):
+    lines = [line.split(maxsplit=1) for line in output_of().splitlines()]
+    assert [name for name, _ in lines] == list(NAMES)
+    assert all("2048" in description for _, description in lines)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_preset_is_a_whole_file_that_fits(name, output_of, tmp_path, capsys):
+    path = tmp_path / "my.yaml"
+    assert output_of(name, "--output", path) == ""
+    assert cli.main(["params", "check", "--params", str(path)]) == 0
+    assert capsys.readouterr().out == f"{path}: all values fit\n"
+    assert path.read_text() == output_of(name)
+
+
+def test_the_crops_are_of_the_size_that_the_name_says(tmp_path, output_of):
+    sizes = {}
+    for name in NAMES:
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(output_of(name))
+        config = params.load(path)
+        sizes[name] = (config.curate.width_px, config.curate.height_px)
+        assert (config.curate.people is not None) == (name == "people2k")
+    assert sizes == {"people2k": (2048, 2048), "scapes2k": (2048, 1024)}
+
+
+def test_only_what_must_differ_differs(output_of):
+    both = {
+        *("scrape.sources", "scrape.num_shards", "curate.min_kept"),
+        *("shard.num_train_shards", "shard.num_val_shards", "shard.val_fraction"),
+    }
+    assert changed(output_of("scapes2k")) == both
+    # A mapping takes the place of null.
+    people = ("people", "people.min_faces", "people.max_faces", "people.min_face_share")
+    limits = ("height_px", "max_black_share", "max_white_share", "max_drawing")
+    assert changed(output_of("people2k")) == both | {
+        "autoencoder.image_width_px",
+        *(f"curate.{name}" for name in people + limits),
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_comments_stay_but_for_those_on_the_sources(name, output_of):
+    def comments(text):
+        return {line.split("#", 1)[1] for line in text.splitlines() if "#" in line}
+
+    default = presets.DEFAULT.read_text()
+    lost = comments(default) - comments(output_of(name))
+    begin, end = default.index("sources:"), default.index("timeout_seconds:")
+    assert lost == comments(default[begin:end])
+
+
+def test_from_a_file_its_sources_and_all_else_are_kept(tmp_path, output_of):
+    mine = tmp_path / "mine.yaml"
+    values = yaml.safe_load(presets.DEFAULT.read_text())
+    values["scrape"]["sources"] = [{"kind": "folder", "path": "here", "licence": "CC0-1.0"}]
+    values["sample"]["seed"] = 7
+    mine.write_text(yaml.safe_dump(values))
+    found = yaml.safe_load(output_of("people2k", "--from", mine))
+    assert found["scrape"]["sources"] == values["scrape"]["sources"]
+    assert found["sample"]["seed"] == 7
+    assert found["curate"]["height_px"] == 2048
+    mine.write_text(output_of("people2k", "--from", mine))
+    params.load(mine)
+
+
+def test_a_preset_back_and_forth_gives_the_same_values(tmp_path, output_of):
+    there, back = tmp_path / "there.yaml", tmp_path / "back.yaml"
+    there.write_text(output_of("scapes2k"))
+    back.write_text(output_of("scapes2k", "--from", there))
+    assert back.read_text() == there.read_text()
+
+
+def test_a_file_that_exists_is_not_replaced_unless_forced(tmp_path, output_of, capsys):
+    path = tmp_path / "params.yaml"
+    path.write_text("mine")
+    assert "--force" in refusal(capsys, "scapes2k", "--output", path)
+    assert path.read_text() == "mine"
+    output_of("scapes2k", "--output", path, "--force")
+    params.load(path)
+
+
+def test_an_unknown_name_is_told_the_nearest(capsys):
+    said = refusal(capsys, "people4k")
+    assert "'people4k'" in said
+    assert "did you mean 'people2k'" in said
+
+
+def test_a_broken_file_to_start_from_is_named(tmp_path, capsys):
+    path = tmp_path / "broken.yaml"
+    path.write_text("curate: {}")
+    assert str(path) in refusal(capsys, "people2k", "--from", path)
