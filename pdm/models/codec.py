@@ -1,0 +1,120 @@
+"""What all the project asks of an autoencoder, of whatever design.
+
+Images are (B, 3, H, W) in [-1, 1]; H and W are multiples of the largest downsampling. Latents are a
+pyramid, of one level where the design knows one only. `encode` and `decode` speak standardised
+latents (mean 0 and standard deviation 1 per level and channel over the training images), so nobody
+outside scales latents; `posterior` and `decode_raw` speak the network's own and are for training.
+"""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from pdm import weights
+from pdm.models.pyramid import Downsampling, LevelShape, Pyramid, level_shapes
+
+# Limits of the log-variance, as in LDM (arXiv:2112.10752): beyond them its exponential is useless.
+LOG_VARIANCE_RANGE = (-30.0, 20.0)
+
+
+class Autoencoder(nn.Module):
+    """Levels, and the statistics that standardise their latents.
+
+    Args:
+        channels: Of each level, coarse to fine.
+        downsamplings: Image side over latent side of each level, or "global".
+    """
+
+    config: Any  # a dataclass of all that the constructor of the design takes
+
+    def __init__(self, channels: Sequence[int], downsamplings: Sequence[Downsampling]) -> None:
+        super().__init__()
+        self.level_channels = tuple(channels)
+        self.level_downsamplings = tuple(downsamplings)
+        for index, count in enumerate(channels):
+            self.register_buffer(f"mean_{index}", torch.zeros(count))
+            self.register_buffer(f"std_{index}", torch.ones(count))
+
+    def level_shapes(self, height: int, width: int) -> tuple[LevelShape, ...]:
+        """Shape (C, h, w) of every level for images of this size in pixels."""
+        return level_shapes(self.level_channels, self.level_downsamplings, height, width)
+
+    @abstractmethod
+    def posterior(self, images: Tensor, tile_px: int | None = None) -> tuple[Pyramid, Pyramid]:
+        """Means and log-variances of the latents, not standardised. For `tile_px` see `encode`."""
+
+    @abstractmethod
+    def decode_raw(
+        self,
+        pyramid: Pyramid,
+        size: tuple[int, int] | None = None,
+        tile_px: int | None = None,
+    ) -> Tensor:
+        """Images from latents that are not standardised. Not clamped, so that gradients flow.
+
+        Raises:
+            ValueError: The levels' shapes do not fit each other or the size.
+        """
+
+    def encode(self, images: Tensor, tile_px: int | None = None) -> Pyramid:
+        """Standardised means of the latents.
+
+        Args:
+            images: (B, 3, H, W) in [-1, 1].
+            tile_px: Side of the windows in which the fine stages work, a multiple of 64; None for
+                the whole picture at once.
+
+        Raises:
+            ValueError: A side is no multiple of the largest downsampling; or the network, or
+                `tile_px`, does not suit tiles.
+        """
+        means, _ = self.posterior(images, tile_px)
+        return tuple(
+            (level - self._mean(index)) / self._std(index) for index, level in enumerate(means)
+        )
+
+    def decode(
+        self,
+        pyramid: Pyramid,
+        size: tuple[int, int] | None = None,
+        tile_px: int | None = None,
+    ) -> Tensor:
+        """Images in [-1, 1] from standardised latents, of all levels or the coarsest ones.
+
+        Args:
+            pyramid: Any prefix of the levels.
+            size: (H, W) of the image in pixels; needed when only the global level is given.
+            tile_px: As for `encode`.
+
+        Raises:
+            ValueError: As `decode_raw`; or the network, or `tile_px`, does not suit tiles.
+        """
+        raw = tuple(
+            level * self._std(index) + self._mean(index) for index, level in enumerate(pyramid)
+        )
+        return self.decode_raw(raw, size, tile_px).clamp(-1, 1)
+
+    def set_statistics(self, means: Sequence[Tensor], stds: Sequence[Tensor]) -> None:
+        """Set what `encode` subtracts and divides by: one tensor (C,) for each level."""
+        for index, (mean, std) in enumerate(zip(means, stds, strict=True)):
+            self.get_buffer(f"mean_{index}").copy_(mean)
+            self.get_buffer(f"std_{index}").copy_(std)
+
+    def save_pretrained(self, folder: Path, **facts: Any) -> None:
+        """Write `config.json`, with the facts, and `model.safetensors`."""
+        weights.save(folder, type(self).__name__, self.config, self.state_dict(), **facts)
+
+    @classmethod
+    @abstractmethod
+    def from_pretrained(cls, folder: Path) -> Self:
+        """Load what `save_pretrained` wrote, on the CPU and in evaluation mode."""
+
+    def _mean(self, index: int) -> Tensor:
+        return self.get_buffer(f"mean_{index}")[:, None, None]
+
+    def _std(self, index: int) -> Tensor:
+        return self.get_buffer(f"std_{index}")[:, None, None]
