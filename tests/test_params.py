@@ -186,6 +186,11 @@ def test_a_date_is_no_number(refused_text):
             33,
             'autoencoder.model.levels.1.downsampling: expected "global" or a power of two',
         ),
+        (
+            ("autoencoder", "model", "levels", 1, "kl_weight"),
+            -1.0e-6,
+            "autoencoder.model.levels.1.kl_weight: expected a number of at least 0, got -1e-06",
+        ),
         (("scrape", "sources"), [], "scrape.sources: expected at least one source"),
     ],
 )

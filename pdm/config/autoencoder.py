@@ -14,9 +14,11 @@ class LevelConfig:
 
     downsampling: int | Literal["global"]  # image side / latent side; "global" is one 1x1 latent
     channels: int
+    kl_weight: float  # of the mean KL per value to a standard normal; 0: deterministic, no noise
 
     def __post_init__(self) -> None:
         require_positive(self, "channels")
+        require(self.kl_weight >= 0, "kl_weight", self.kl_weight, "a number of at least 0")
         if self.downsampling != "global":
             factor = self.downsampling
             require(
@@ -89,7 +91,6 @@ class AutoencoderConfig:
     model: AutoencoderModelConfig
     gradient_loss_weight: float  # multi-scale gradient term, beside L1
     partial_loss_weight: float  # of what a random prefix of the levels decodes to
-    kl_weight: float  # per level: mean KL to a standard normal; 0 for deterministic latents
     horizontal_flip: float  # probability
     close_up: float  # probability of a crop of this size from a larger version of the picture
     training: TrainingConfig
@@ -97,7 +98,7 @@ class AutoencoderConfig:
     def __post_init__(self) -> None:
         require_positive(self, "image_height_px", "image_width_px")
         require_fraction(self, "horizontal_flip", "close_up")
-        for name in ("gradient_loss_weight", "partial_loss_weight", "kl_weight"):
+        for name in ("gradient_loss_weight", "partial_loss_weight"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "a number of at least 0")
         factor = 2 ** (len(self.model.encoder_widths) - 1)
         for name in ("image_height_px", "image_width_px"):

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from pdm import weights
 from pdm.config.autoencoder import AutoencoderModelConfig, LevelConfig
-from pdm.models.codec import LOG_VARIANCE_RANGE, Autoencoder
+from pdm.models.codec import Autoencoder
 from pdm.models.decoder import Decoder
 from pdm.models.encoder import Encoder
+from pdm.models.posterior import LOG_VARIANCE_RANGE, LogVariances, kl_penalty
 from pdm.models.pyramid import Pyramid
 from pdm.models.tiling import check_tiles, decode_in_tiles, encode_in_tiles
 
@@ -31,17 +32,27 @@ class PyramidAutoencoder(Autoencoder):
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
 
-    def posterior(self, images: Tensor, tile_px: int | None = None) -> tuple[Pyramid, Pyramid]:
-        """Means and log-variances of the latents, not standardised. For `tile_px` see `encode`."""
+    def posterior(self, images: Tensor, tile_px: int | None = None) -> tuple[Pyramid, LogVariances]:
+        """As every autoencoder's; a level without KL is deterministic."""
         self.level_shapes(*images.shape[2:])
         if tile_px is None:
             outputs = self.encoder(images)
         else:
             check_tiles(self, tile_px)
             outputs = encode_in_tiles(self.encoder, images, tile_px)
-        halves = [output.chunk(2, dim=1) for output in outputs]
-        means = tuple(mean for mean, _ in halves)
-        return means, tuple(log_variance.clamp(*LOG_VARIANCE_RANGE) for _, log_variance in halves)
+        channels = self.level_channels
+        means = tuple(output[:, :count] for output, count in zip(outputs, channels, strict=True))
+        log_variances = tuple(
+            output[:, count:].clamp(*LOG_VARIANCE_RANGE) if level.kl_weight else None
+            for output, count, level in zip(outputs, channels, self.config.levels, strict=True)
+        )
+        return means, log_variances
+
+    def penalty(
+        self, means: Pyramid, log_variances: LogVariances
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """As every autoencoder's: the KL of each level that has one."""
+        return kl_penalty(means, log_variances, [level.kl_weight for level in self.config.levels])
 
     def decode_raw(
         self,

@@ -15,10 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from pdm import weights
+from pdm.models.posterior import LogVariances
 from pdm.models.pyramid import Downsampling, LevelShape, Pyramid, level_shapes
-
-# Limits of the log-variance, as in LDM (arXiv:2112.10752): beyond them its exponential is useless.
-LOG_VARIANCE_RANGE = (-30.0, 20.0)
 
 
 class Autoencoder(nn.Module):
@@ -44,8 +42,21 @@ class Autoencoder(nn.Module):
         return level_shapes(self.level_channels, self.level_downsamplings, height, width)
 
     @abstractmethod
-    def posterior(self, images: Tensor, tile_px: int | None = None) -> tuple[Pyramid, Pyramid]:
-        """Means and log-variances of the latents, not standardised. For `tile_px` see `encode`."""
+    def posterior(self, images: Tensor, tile_px: int | None = None) -> tuple[Pyramid, LogVariances]:
+        """Means and log-variances of the latents, not standardised. For `tile_px` see `encode`.
+
+        The log-variance of a deterministic level is None: its mean is the latent.
+        """
+
+    @abstractmethod
+    def penalty(
+        self, means: Pyramid, log_variances: LogVariances
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """What training pays for latents as `posterior` gave them: a KL, a codebook loss.
+
+        Returns:
+            What is added to the loss, weighted; and its terms by name, for the log.
+        """
 
     @abstractmethod
     def decode_raw(

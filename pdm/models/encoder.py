@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pdm.config.autoencoder import AutoencoderModelConfig
+from pdm.config.autoencoder import AutoencoderModelConfig, LevelConfig
 from pdm.models.attention import SpatialChannelAttention
 from pdm.models.layers import (
     EDGES_REPEATED,
@@ -18,6 +18,7 @@ from pdm.models.layers import (
     pooled,
     res_skip,
 )
+from pdm.models.pyramid import Downsampling
 
 INITIAL_LOG_VARIANCE = -6.0  # the levels start nearly free of noise, and learn what they can bear
 
@@ -61,43 +62,46 @@ class EncoderStage(nn.Module):
 
 
 class GlobalHead(nn.Module):
-    """Mean and log-variance of the global level, from the average over all pixels."""
+    """Reads the global level off the average over all pixels."""
 
     def __init__(self, width: int, channels: int) -> None:
         super().__init__()
         self.hidden = nn.Linear(width, width)
-        self.output = nn.Linear(width, 2 * channels)
+        self.output = nn.Linear(width, channels)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, width, H, W) to (B, 2 * channels, 1, 1)."""
+        """(B, width, H, W) to (B, channels, 1, 1)."""
         hidden = F.silu(self.hidden(F.silu(features).mean(dim=(2, 3))))
         output: Tensor = self.output(hidden)
         return output[:, :, None, None]
 
 
 class Encoder(nn.Module):
-    """Images to the means and log-variances of every level."""
+    """Images to the mean of every level, and to the log-variance of those that have one."""
 
     def __init__(self, config: AutoencoderModelConfig) -> None:
         super().__init__()
         widths = config.encoder_widths
         self.stem = convolution(3, widths[0], 3, EDGES_REPEATED, spectral_norm=False)
         self.stages = nn.ModuleList(EncoderStage(config, index) for index in range(len(widths)))
-        self.global_head = GlobalHead(widths[-1], config.levels[0].channels)
+        self.global_head = GlobalHead(widths[-1], _outputs(config.levels[0]))
         self.heads = nn.ModuleDict(
             {
                 str(level.downsampling): ToPixels(
                     widths[int(level.downsampling).bit_length() - 1],
-                    2 * level.channels,
+                    _outputs(level),
                     norm=config.norm,
                 )
                 for level in config.levels[1:]
             }
         )
-        _start_with_little_noise(self)
+        _start_with_little_noise(self, config)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """(B, 3, H, W) to (B, 2 * C, h, w) per level, coarse to fine: means, then log-variances."""
+        """(B, 3, H, W) to the levels, coarse to fine.
+
+        Each is (B, 2 * C, h, w), means before log-variances; (B, C, h, w) if it is deterministic.
+        """
         return self.coarse(self.stem(images), images, 0)
 
     def coarse(self, features: Tensor, images: Tensor, first: int) -> tuple[Tensor, ...]:
@@ -123,14 +127,24 @@ class Encoder(nn.Module):
         return self.heads[name]
 
 
+def _outputs(level: LevelConfig) -> int:
+    """Channels of a level's head: the log-variances are left out where no KL holds them."""
+    return 2 * level.channels if level.kl_weight else level.channels
+
+
 @torch.no_grad()
-def _start_with_little_noise(encoder: Encoder) -> None:
-    outputs: list[nn.Linear | nn.Conv2d] = [encoder.global_head.output]
-    for head in encoder.heads.values():
-        assert isinstance(head, ToPixels)
-        outputs.append(head.conv)
-    for layer in outputs:
-        assert layer.bias is not None
-        channels = layer.bias.shape[0] // 2
-        layer.weight[channels:] = 0
-        layer.bias[channels:] = INITIAL_LOG_VARIANCE
+def _start_with_little_noise(encoder: Encoder, config: AutoencoderModelConfig) -> None:
+    for level in config.levels:
+        if level.kl_weight:
+            layer = _last_layer(encoder, level.downsampling)
+            assert layer.bias is not None
+            layer.weight[level.channels :] = 0
+            layer.bias[level.channels :] = INITIAL_LOG_VARIANCE
+
+
+def _last_layer(encoder: Encoder, downsampling: Downsampling) -> nn.Linear | nn.Conv2d:
+    if downsampling == "global":
+        return encoder.global_head.output
+    head = encoder.heads[str(downsampling)]
+    assert isinstance(head, ToPixels)
+    return head.conv

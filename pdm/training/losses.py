@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from pdm.config.autoencoder import AutoencoderConfig
 from pdm.diffusion.flow import flow_loss
-from pdm.models.autoencoder import PyramidAutoencoder
+from pdm.models.codec import Autoencoder
+from pdm.models.posterior import drawn
 from pdm.models.pyramid import Pyramid
 from pdm.models.unet import PyramidUNet
 
@@ -35,20 +36,15 @@ def gradient_loss(found: Tensor, wanted: Tensor) -> Tensor:
     return torch.stack(terms).mean()
 
 
-def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL divergence of N(mean, exp(log_variance)) from N(0, 1), per value, in nats."""
-    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
-
-
 class AutoencoderLosses(nn.Module):
-    """Of the pyramid autoencoder: full and partial reconstruction, and the latents' KL.
+    """Of an autoencoder: full and partial reconstruction, and what its latents cost.
 
     Args:
-        model: The network under training.
+        model: The network under training. Its `penalty` says what it asks of its latents.
         config: Weights of the terms.
     """
 
-    def __init__(self, model: PyramidAutoencoder, config: AutoencoderConfig) -> None:
+    def __init__(self, model: Autoencoder, config: AutoencoderConfig) -> None:
         super().__init__()
         self.model, self.config = model, config
 
@@ -61,28 +57,21 @@ class AutoencoderLosses(nn.Module):
             num_levels: How many of the coarsest levels the partial output is decoded from.
 
         Returns:
-            "loss" is the weighted sum; "l1", "gradient", "partial" and "kl" (by level) its terms.
+            "loss" is the weighted sum; "l1", "gradient", "partial" and those of the model's
+            `penalty` its terms.
         """
         config, size = self.config, (images.shape[2], images.shape[3])
         means, log_variances = self.model.posterior(images)
-        latents = tuple(
-            mean + (0.5 * log_variance).exp() * draw
-            for mean, log_variance, draw in zip(means, log_variances, noise, strict=True)
-        )
+        latents = drawn(means, log_variances, noise)
         l1, gradient = self._distance(self.model.decode_raw(latents, size), images)
         # Every second picture is enough for it, and saves a quarter of the step.
         prefix = tuple(level[::2] for level in latents[:num_levels])
         partial = self._distance(self.model.decode_raw(prefix, size), images[::2])
-        kl = torch.stack(
-            [
-                kl_to_standard_normal(mean.float(), log_variance.float())
-                for mean, log_variance in zip(means, log_variances, strict=True)
-            ]
-        )
+        penalty, terms = self.model.penalty(means, log_variances)
         full = l1 + config.gradient_loss_weight * gradient
         part = partial[0] + config.gradient_loss_weight * partial[1]
-        loss = full + config.partial_loss_weight * part + config.kl_weight * kl.sum()
-        return {"loss": loss, "l1": l1, "gradient": gradient, "partial": part, "kl_level": kl}
+        loss = full + config.partial_loss_weight * part + penalty
+        return {"loss": loss, "l1": l1, "gradient": gradient, "partial": part, **terms}
 
     @staticmethod
     def _distance(found: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:

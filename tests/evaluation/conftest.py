@@ -39,9 +39,9 @@ def autoencoder(tmp_path_factory) -> Path:
     torch.manual_seed(0)
     config = AutoencoderModelConfig(
         levels=(
-            LevelConfig(downsampling="global", channels=4),
-            LevelConfig(downsampling=8, channels=4),
-            LevelConfig(downsampling=4, channels=2),
+            LevelConfig(downsampling="global", channels=4, kl_weight=1e-6),
+            LevelConfig(downsampling=8, channels=4, kl_weight=1e-6),
+            LevelConfig(downsampling=4, channels=2, kl_weight=1e-6),
         ),
         encoder_widths=(8, 8, 8, 8),
         decoder_widths=(8, 8, 8, 8),

@@ -40,9 +40,9 @@ AUTOENCODER = AutoencoderConfig(
     image_width_px=32,
     model=AutoencoderModelConfig(
         levels=(
-            LevelConfig(downsampling="global", channels=6),
-            LevelConfig(downsampling=8, channels=4),
-            LevelConfig(downsampling=4, channels=3),
+            LevelConfig(downsampling="global", channels=6, kl_weight=1e-6),
+            LevelConfig(downsampling=8, channels=4, kl_weight=0.0),
+            LevelConfig(downsampling=4, channels=3, kl_weight=1e-6),
         ),
         encoder_widths=(4, 8, 8, 8),
         decoder_widths=(4, 8, 8, 8),
@@ -58,7 +58,6 @@ AUTOENCODER = AutoencoderConfig(
     ),
     gradient_loss_weight=1.0,
     partial_loss_weight=0.25,
-    kl_weight=1e-6,
     horizontal_flip=0.5,
     close_up=0.3,
     training=TRAINING,

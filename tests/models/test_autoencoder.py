@@ -10,10 +10,10 @@ from pdm.models.autoencoder import PyramidAutoencoder
 
 CONFIG = AutoencoderModelConfig(
     levels=(
-        LevelConfig(downsampling="global", channels=6),
-        LevelConfig(downsampling=16, channels=5),
-        LevelConfig(downsampling=8, channels=4),
-        LevelConfig(downsampling=4, channels=3),
+        LevelConfig(downsampling="global", channels=6, kl_weight=1e-6),
+        LevelConfig(downsampling=16, channels=5, kl_weight=1e-6),
+        LevelConfig(downsampling=8, channels=4, kl_weight=1e-6),
+        LevelConfig(downsampling=4, channels=3, kl_weight=1e-6),
     ),
     encoder_widths=(4, 4, 8, 8, 12),
     decoder_widths=(4, 4, 8, 8, 12),
@@ -138,7 +138,7 @@ def test_decoding_undoes_the_standardisation():
 
 @torch.no_grad()
 def test_a_saved_model_loads_bit_equal(tmp_path):
-    autoencoder, batch = model(), images()
+    autoencoder, batch = deterministic(1), images()
     autoencoder.train()
     autoencoder.posterior(batch)  # moves the power iteration
     autoencoder.eval()
@@ -155,6 +155,43 @@ def test_a_saved_model_loads_bit_equal(tmp_path):
 def test_a_folder_without_a_model_is_refused(tmp_path):
     with pytest.raises(BadInput, match="not a model folder"):
         PyramidAutoencoder.from_pretrained(tmp_path)
+
+
+def deterministic(*chosen: int) -> PyramidAutoencoder:
+    """With no KL on these levels."""
+    return model(
+        levels=tuple(
+            dataclasses.replace(level, kl_weight=0.0) if index in chosen else level
+            for index, level in enumerate(CONFIG.levels)
+        )
+    )
+
+
+@pytest.mark.parametrize("chosen", [(), (0,), (1, 3), (0, 1, 2, 3)])
+def test_a_level_without_kl_has_no_log_variance_and_a_head_of_half_the_channels(chosen):
+    means, log_variances = deterministic(*chosen).posterior(images())
+    assert [index for index, found in enumerate(log_variances) if found is None] == list(chosen)
+    for mean, log_variance in zip(means, log_variances, strict=True):
+        assert log_variance is None or mean.shape == log_variance.shape
+    usual, fewer = model(), deterministic(*chosen)
+    heads = [(12, 6), (12 * 9, 5), (8 * 9, 4), (8 * 9, 3)]
+    saved = sum((fan + 1) * channels for fan, channels in (heads[index] for index in chosen))
+    counts = [sum(weight.numel() for weight in one.parameters()) for one in (usual, fewer)]
+    assert counts[0] - counts[1] == saved
+
+
+def test_only_levels_with_kl_are_penalised():
+    autoencoder = deterministic(0, 2)
+    means, log_variances = autoencoder.posterior(images())
+    penalty, terms = autoencoder.penalty(means, log_variances)
+    assert list(terms) == ["kl_level_1", "kl_level_3"]
+    assert penalty.item() == pytest.approx(1e-6 * sum(term.item() for term in terms.values()))
+
+
+def test_a_level_with_kl_starts_nearly_free_of_noise():
+    _, log_variances = deterministic(1).posterior(images())
+    for found in (level for level in log_variances if level is not None):
+        assert torch.equal(found, torch.full_like(found, -6.0))
 
 
 def test_every_parameter_gets_a_gradient():
