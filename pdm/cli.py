@@ -63,6 +63,7 @@ def shard(args: argparse.Namespace) -> None:
         decisions=args.decisions,
         shards=args.shards,
         report=args.report,
+        cache=args.cache,
     )
 
 
@@ -201,6 +202,7 @@ STAGES = {
             "decisions": "data/decisions",
             "shards": "data/shards",
             "report": "reports/data.html",
+            "cache": "runs/shard",
         },
     ),
     "autoencoder": (

@@ -15,7 +15,6 @@ from PIL import Image
 
 from pdm.curation.curate import curate
 from pdm.curation.shard import shard
-from pdm.curation.shard.split import assign_splits, shard_of
 from pdm.curation.shard.write import BYTES_PER_PIXEL
 from pdm.data import decisions as tables
 from pdm.data import manifest, tars
@@ -148,28 +147,6 @@ def test_the_card_counts_and_shows_how_to_load(work):
     assert card.startswith("---\npretty_name: Pictures of 256 x 128 pixels\n")
     assert "| CC0-1.0 | 10 |" in card
     assert 'sample["jpg"]' in card
-
-
-def test_a_new_image_moves_no_other():
-    rows = [{"key": key_of(f"{n}"), "sha256": key_of(f"content {n}")} for n in range(200)]
-    before, after = assign_splits(rows[:199], 0.25), assign_splits(rows, 0.25)
-    assert all(after[key] == split for key, split in before.items())
-    assert 30 <= list(after.values()).count("val") <= 70
-    assert {shard_of(row["key"], 3) for row in rows} == {0, 1, 2}
-
-
-@pytest.mark.parametrize("val_fraction", [0.0001, 0.9999])
-def test_two_images_are_enough_for_both_splits(val_fraction):
-    rows = [{"key": f"{n}", "sha256": f"{n}"} for n in range(2)]
-    found = assign_splits(rows, val_fraction)
-    assert sorted(found.values()) == ["train", "val"]
-    assert assign_splits(rows[::-1], val_fraction) == found
-
-
-@pytest.mark.parametrize("val_fraction", [0.0001, 0.9999])
-def test_four_images_leave_two_in_either_split(val_fraction):
-    rows = [{"key": f"{n}", "sha256": f"{n}"} for n in range(4)]
-    assert sorted(assign_splits(rows, val_fraction).values()) == ["train", "train", "val", "val"]
 
 
 def changed_decisions(work, folder, change):

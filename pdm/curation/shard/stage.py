@@ -15,6 +15,7 @@ from pdm.cluster import ray_session, result_of
 from pdm.config.shard import ShardConfig
 from pdm.curation.shard import croissant
 from pdm.curation.shard.card import data_card
+from pdm.curation.shard.crops import CropCache
 from pdm.curation.shard.report import Report, write_report
 from pdm.curation.shard.split import TRAIN, VAL, assign_splits, shard_of
 from pdm.curation.shard.write import EXTENSIONS, Written, expected_bytes, write_shard
@@ -30,8 +31,24 @@ logger = logging.getLogger(__name__)
 Plan = dict[tuple[str, int], list[Row]]
 
 
-def shard(config: ShardConfig, *, raw: Path, decisions: Path, shards: Path, report: Path) -> None:
+def shard(
+    config: ShardConfig,
+    *,
+    raw: Path,
+    decisions: Path,
+    shards: Path,
+    report: Path,
+    cache: Path | None = None,
+) -> None:
     """Write `shards` (tars, `manifest.json`, card, Croissant file) and the HTML `report`.
+
+    Args:
+        config: Encoding and split.
+        raw: Written by `scrape`.
+        decisions: Written by `curate`.
+        shards: Replaced as a whole, or left as it was if the stage fails.
+        report: One HTML page.
+        cache: Folder of finished crops, for later runs; None keeps nothing.
 
     Raises:
         BadInput: `decisions` is missing or cannot be read.
@@ -41,10 +58,14 @@ def shard(config: ShardConfig, *, raw: Path, decisions: Path, shards: Path, repo
     rows = load(decisions)
     limits = json.loads((decisions / "summary.json").read_text(encoding="utf-8"))["limits"]
     kept = [row for row in rows if row["outcome"] == "kept"]
-    splits = assign_splits(kept, config.val_fraction)
+    splits = assign_splits(rows, config.val_fraction)
+    crops = CropCache(cache.resolve(), config) if cache else None
+    num_bytes = expected_bytes(kept, config)
+    num_bytes += expected_bytes(crops.prune(kept), config) if crops else 0
     with ray_session():
-        with room_for(shards, expected_bytes(kept, config)), whole_folder(shards) as folder:
-            written = _write_shards(_plan(kept, splits, config), folder, raw.resolve(), config)
+        with room_for(shards, num_bytes), whole_folder(shards) as folder:
+            plan = _plan(kept, splits, config)
+            written = _write_shards(plan, folder, raw.resolve(), config, crops)
             failures = {key: why for one in written.values() for key, why in one.failures.items()}
             inside = [row for row in kept if row["key"] not in failures]
             manifest = _manifest(written, inside, config)
@@ -55,9 +76,12 @@ def shard(config: ShardConfig, *, raw: Path, decisions: Path, shards: Path, repo
             write_json(folder / croissant.FILE_NAME, croissant.describe(manifest, inside))
             manifest.save(folder)
         write_report(report, Report(rows, splits, failures, limits, manifest), raw.resolve())
+    num_cut = sum(one.num_cut for one in written.values())
     logger.info(
-        "shard: %d crops: %d train, %d val; failed %d; report: %s",
+        "shard: %d crops (%d new, %d unchanged): %d train, %d val; failed %d; report: %s",
         len(inside),
+        num_cut,
+        len(inside) - num_cut,
         manifest.num_samples(TRAIN),
         manifest.num_samples(VAL),
         len(failures),
@@ -76,15 +100,14 @@ def _plan(kept: list[Row], splits: dict[str, str], config: ShardConfig) -> Plan:
 
 
 def _write_shards(
-    plan: Plan, folder: Path, raw: Path, config: ShardConfig
+    plan: Plan, folder: Path, raw: Path, config: ShardConfig, crops: CropCache | None
 ) -> dict[tuple[str, int], Written]:
     progress = Progress("shard", sum(map(len, plan.values())))
     remote = ray.remote(num_cpus=1)(write_shard)
     tasks = {
-        remote.remote(folder.resolve() / f"{split}-{number:06}.tar", rows, split, raw, config): (
-            split,
-            number,
-        )
+        remote.remote(
+            folder.resolve() / f"{split}-{number:06}.tar", rows, split, raw, config, crops
+        ): (split, number)
         for (split, number), rows in plan.items()
     }
     written: dict[tuple[str, int], Written] = {}

@@ -14,6 +14,7 @@ from typing import Any
 from PIL import Image, ImageColor
 
 from pdm.config.shard import ShardConfig
+from pdm.curation.shard.crops import CropCache
 from pdm.data.decisions import Row
 from pdm.data.manifest import Shard
 from pdm.data.pixels import Box, Pixels, Unreadable, cut, decode
@@ -33,30 +34,48 @@ RECORD_BYTES = 3 * 1024  # of a sample's record, the two headers and the padding
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A finished shard and the images that are missing from it: key -> why."""
+    """A finished shard, the images that are missing from it (key -> why), and how many were cut
+    for it; the other crops were there."""
 
     shard: Shard
     failures: dict[str, str]
+    num_cut: int
 
 
-def write_shard(path: Path, rows: list[Row], split: str, raw: Path, config: ShardConfig) -> Written:
-    """Write the crops of `rows` (kept decisions, in key order) to the tar `path`."""
+def write_shard(
+    path: Path,
+    rows: list[Row],
+    split: str,
+    raw: Path,
+    config: ShardConfig,
+    cache: CropCache | None,
+) -> Written:
+    """Write the crops of `rows` (kept decisions, in key order) to the tar `path`.
+
+    Crops that are in the cache are not cut again, those that are not are kept there.
+    """
     failures: dict[str, str] = {}
+    num_cut = 0
 
     def samples() -> Iterator[tuple[str, dict[str, bytes]]]:
+        nonlocal num_cut
         for row in rows:
-            try:
-                crop = crop_of(row, raw)
-            except Unreadable as error:
-                failures[row["key"]] = str(error)
-                continue
-            image = encode(crop, config)
+            image = cache.find(row) if cache else None
+            if image is None:
+                try:
+                    image = encode(crop_of(row, raw), config)
+                except Unreadable as error:
+                    failures[row["key"]] = str(error)
+                    continue
+                num_cut += 1
+                if cache:
+                    cache.keep(row, image)
             facts = _provenance(row, split) | {"image_sha256": hashlib.sha256(image).hexdigest()}
             record = json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()
             yield row["key"], {EXTENSIONS[config.encoding]: image, "json": record}
 
     write_tar(path, samples())
-    return Written(Shard.of(path, len(rows) - len(failures)), failures)
+    return Written(Shard.of(path, len(rows) - len(failures)), failures, num_cut)
 
 
 def expected_bytes(rows: list[Row], config: ShardConfig) -> int:
@@ -71,10 +90,10 @@ def crop_of(row: Row, raw: Path) -> Pixels:
     Raises:
         Unreadable: The bytes cannot be decoded, or are no longer those that were judged.
     """
-    background = ImageColor.getrgb(row["background"])[:3]
-    pixels = decode(read_at(raw / row["tar"], row["offset"], row["size"]), background)
-    if pixels.shape[:2] != (row["height_px"], row["width_px"]):
-        raise Unreadable(f"the picture is no longer {row['width_px']} x {row['height_px']} pixels")
+    content = read_at(raw / row["tar"], row["offset"], row["size"])
+    if hashlib.sha256(content).hexdigest() != row["sha256"]:
+        raise Unreadable(f"the bytes in {row['tar']} are not those that were judged")
+    pixels = decode(content, ImageColor.getrgb(row["background"])[:3])
     box = Box(*(row[f"crop_{name}_px"] for name in ("left", "top", "width", "height")))
     return cut(pixels, box, row["target_width_px"], row["target_height_px"])
 
