@@ -103,8 +103,9 @@ def decode_view(content: bytes, reduction: int, background: Colour = WHITE) -> V
         profile = image.info.get("icc_profile")
         if turbo.can_decode(image, content):
             pixels, transparent_share = turbo.decode(content, image.size, reduction), 0.0
-            if changes_pixels(profile, "RGB"):  # if not, Pillow's two copies are saved
-                pixels = np.asarray(in_srgb(Image.fromarray(pixels), profile, background)[0])
+            if changes_pixels(profile, image.mode):  # if not, Pillow's two copies are saved
+                stored = Image.fromarray(pixels if image.mode == "RGB" else pixels[:, :, 0])
+                pixels = np.asarray(in_srgb(stored, profile, background)[0])
         else:
             reduction = 1
             image.load()
