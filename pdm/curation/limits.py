@@ -258,3 +258,21 @@ SCORES = (  # in the order of the rules
         True,
     ),
 )
+
+
+def aspect_ratio(limits: Mapping[str, Any]) -> Score:
+    """Width over height, borders not counted, with the shapes of which a crop keeps enough."""
+    shape, fraction = limits["width_px"] / limits["height_px"], limits["min_crop_fraction"]
+    bounds = [Limit("narrowest", MIN, "wrong_shape", fixed=shape * fraction)]
+    if fraction:
+        bounds.append(Limit("widest", MAX, "wrong_shape", fixed=shape / fraction))
+    return Score(
+        "aspect_ratio",
+        "Aspect ratio",
+        f"width over height; the finished crop has {shape:.4g}",
+        tuple(bounds),
+        (0.125, 8.0),
+        True,
+        _SIZES[:4],
+        lambda *sizes: np.divide(*_content(*sizes)),
+    )

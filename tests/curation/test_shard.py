@@ -168,7 +168,7 @@ def test_an_image_that_cannot_be_decoded_any_more_is_counted_not_fatal(work, tmp
     assert "left out" in caplog.text
     report = (tmp_path / "out" / "report.html").read_text()
     assert "Not written: " in report
-    assert "decoding failed 1" in report
+    assert "− 1 not written" in report
 
 
 def test_a_split_without_images_publishes_nothing(work, tmp_path):

@@ -1,76 +1,41 @@
-"""The numbers behind the report's charts; the template draws them."""
+"""The numbers behind the report's charts; the template draws them. Lengths are in SVG units."""
 
-import math
-from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pdm.data.decisions import Row
-from pdm.data.kinds import REASONS as FOREIGN
+import numpy as np
 
-# What a reason takes away, in the order of the funnel. Every other reason belongs to fetching.
-STEPS = (
-    (
-        "intact, readable files",
-        {"unreadable", "animated", "damaged", "decode_timeout", "decoder_crash", *FOREIGN},
-    ),
-    ("large enough, right shape", {"too_many_pixels", "border", "too_small", "wrong_shape"}),
-    ("people, faces whole", {"no_people", "crowd", "face_cut"}),
-    ("well exposed", {"transparent", "dark", "light", "low_information"}),
-    ("photographs in colour", {"grey", "drawing"}),
-    ("sharp at full size", {"blocky", "blurry", "enlarged"}),
-    ("one of each", {"exact_duplicate", "near_duplicate"}),
-)
-NUM_BINS = 40
-WIDTH, HEIGHT = 400, 120  # of a histogram's drawing area
+from pdm.curation.limits import Bound, Score
+from pdm.curation.shard.table import Decided, Mask, Numbers, Places
 
-SCORES = (  # column, title, limits in section curate, drawn on a logarithmic axis
-    ("sharpness", "Sharpness", ("min_sharpness",), False),
-    ("high_frequency", "Fine detail (logarithmic)", ("min_high_frequency",), True),
-    ("detail_share", "Share of the picture that holds edges", ("min_detail_share",), False),
-    ("contrast", "Contrast", ("min_contrast",), False),
-    ("brightness", "Mean brightness", ("min_brightness", "max_brightness"), False),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """How many images are left after a step, and what the step took away."""
-
-    title: str
-    left: int
-    share: float  # of all rows
-    lost: list[tuple[str, int]]
-
-
-def funnel(rows: list[Row], num_failures: int) -> list[Step]:
-    """From the rows of the sources to the crops in the shards; each row is lost at most once."""
-    reasons = Counter(str(row["reason"]) for row in rows if row["outcome"] != "kept")
-    later = {reason for _, names in STEPS for reason in names}
-    fetching = {reason for reason in reasons if reason not in later}
-    steps = [Step("URLs and files", len(rows), 1.0, [])]
-    for title, names in (("fetched", fetching), *STEPS):
-        steps.append(_next(steps[-1], title, Counter({r: reasons[r] for r in names}), len(rows)))
-    lost = Counter({"decoding failed": num_failures})
-    steps.append(_next(steps[-1], "crops in the shards", lost, len(rows)))
-    return steps
-
-
-def _next(before: Step, title: str, lost: Counter[str], total: int) -> Step:
-    left = before.left - lost.total()
-    listed = sorted((reason, count) for reason, count in lost.items() if count)
-    return Step(title, left, left / max(total, 1), listed)
+NUM_BINS = 46
+WIDTH, HEIGHT = 460, 130  # of a histogram's drawing area
+MIN_BAR = 1.5  # a single picture among a million is still seen
+SIDE = 300  # of the square map of sizes
+CELLS = 24  # along each side of it
+SMALLEST_PX, LARGEST_PX = 64, 16384  # on the map; what lies beyond stands in its outermost cells
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bin: kept images below, the others stacked on them. Lengths are of the drawing area."""
+    """One bin: kept images below, those dropped here on them, the others on top."""
 
     left: float
     width: float
-    kept_height: float
-    other_height: float
+    heights: tuple[float, float, float]
     label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A limit, and how many pictures lie on either side of it."""
+
+    bound: Bound
+    place: float
+    num_inside: int
+    num_outside: int
+    num_dropped: int  # of those outside, for this reason; the others had another one before
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,57 +43,152 @@ class Histogram:
     """Distribution of one score over all measured images."""
 
     title: str
+    meaning: str
     bars: list[Bar]
-    limits: list[tuple[float, str]]  # place on the axis and name
+    lines: list[Line]
     ticks: list[tuple[float, str]]
     num_images: int
     tallest: int
 
 
-def histograms(rows: list[Row], limits: dict[str, Any]) -> list[Histogram]:
-    """One for each score that any image has."""
-    charts = []
-    for column, title, names, logarithmic in SCORES:
-        measured = [row for row in rows if row[column] is not None]
-        if measured:
-            lines = [(name, float(limits[name])) for name in names]
-            charts.append(_histogram(measured, column, title, lines, logarithmic))
-    return charts
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """How many pictures have about one size."""
+
+    left: float
+    top: float
+    opacity: float
+    mostly_kept: bool
+    label: str
 
 
-def _histogram(
-    rows: list[Row], column: str, title: str, limits: list[tuple[str, float]], logarithmic: bool
-) -> Histogram:
-    low, high = (-4.0, 0.0) if logarithmic else (0.0, 1.0)
+@dataclass(frozen=True, slots=True)
+class SizeMap:
+    """Widths to the right, heights upwards, both logarithmic."""
 
-    def place(value: float) -> float:
-        on_axis = math.log10(max(value, 1e-4)) if logarithmic else value
-        return min(max((on_axis - low) / (high - low), 0.0), 1.0)
+    cells: list[Cell]
+    ticks: list[tuple[float, str]]  # the same along both sides
+    target: tuple[float, float]  # the finished width and height
+    num_images: int
 
-    counts = {True: Counter[int](), False: Counter[int]()}
-    for row in rows:
-        position = min(int(place(row[column]) * NUM_BINS), NUM_BINS - 1)
-        counts[row["outcome"] == "kept"][position] += 1
-    kept, other = counts[True], counts[False]
-    tallest = max(kept[bin_] + other[bin_] for bin_ in range(NUM_BINS))
-    width = WIDTH / NUM_BINS
-    bars = [
-        Bar(
-            round(bin_ * width, 1),
-            width - 1,
-            round(HEIGHT * kept[bin_] / tallest, 1),
-            round(HEIGHT * other[bin_] / tallest, 1),
-            f"{kept[bin_]} kept, {other[bin_]} dropped",
-        )
-        for bin_ in range(NUM_BINS)
-        if kept[bin_] + other[bin_]
+
+def histogram(
+    score: Score, values: Numbers, decided: Decided, limits: Mapping[str, Any]
+) -> Histogram | None:
+    """How a score is distributed, and where its limits lie; none if it was measured nowhere."""
+    measured = ~np.isnan(values)
+    if not measured.any():
+        return None
+    bounds = score.bounds(limits)
+    here = _any([decided.dropped_for(bound.reason) & _outside(bound, values) for bound in bounds])
+    bins = np.minimum((_places(values[measured], score) * NUM_BINS).astype(int), NUM_BINS - 1)
+    counts = [
+        np.bincount(bins[part[measured]], minlength=NUM_BINS)
+        for part in (decided.kept, here, ~decided.kept & ~here)
     ]
-    ticks = (1e-4, 1e-3, 1e-2, 1e-1, 1.0) if logarithmic else (0.0, 0.25, 0.5, 0.75, 1.0)
     return Histogram(
-        title,
-        bars,
-        [(round(WIDTH * place(value), 1), f"{name} {value:g}") for name, value in limits],
-        [(round(WIDTH * place(value), 1), f"{value:g}") for value in ticks],
-        len(rows),
-        tallest,
+        score.title,
+        score.meaning,
+        _bars(counts),
+        [_line(bound, values, decided, score) for bound in bounds],
+        [(_x(value, score), f"{value:g}") for value in _ticks(score)],
+        int(measured.sum()),
+        int(np.sum(counts, axis=0).max()),
     )
+
+
+def size_map(widths: Numbers, heights: Numbers, kept: Mask, target: tuple[int, int]) -> SizeMap:
+    """Sizes of all pictures that have one, from the header, borders and all."""
+    known = ~np.isnan(widths)
+    across, down = _cell_of(widths[known]), _cell_of(heights[known])
+    places = down * CELLS + across
+    counts = np.bincount(places, minlength=CELLS * CELLS)
+    num_kept = np.bincount(places[kept[known]], minlength=CELLS * CELLS)
+    strength = np.log1p(counts) / max(np.log1p(counts.max()), 1e-9)
+    step = SIDE / CELLS
+    cells = [
+        Cell(
+            round(place % CELLS * step, 1),
+            round(SIDE - (place // CELLS + 1) * step, 1),
+            round(0.25 + 0.75 * float(strength[place]), 2),
+            bool(2 * num_kept[place] >= counts[place]),
+            f"about {_edges(place % CELLS)} x {_edges(place // CELLS)} pixels: "
+            f"{counts[place]:,}, {num_kept[place]:,} kept",
+        )
+        for place in np.flatnonzero(counts).tolist()
+    ]
+    ticks = [(round(SIDE * _share(value), 1), f"{value:,}") for value in (64, 256, 1024, 4096)]
+    ends = (round(SIDE * _share(target[0]), 1), round(SIDE * _share(target[1]), 1))
+    return SizeMap(cells, ticks, ends, int(known.sum()))
+
+
+def _ticks(score: Score) -> Numbers:
+    low, high = score.axis
+    if not score.logarithmic:
+        return np.linspace(low, high, 5)
+    base = 2.0 if high / low <= 100 else 10.0
+    return base ** np.arange(np.log(low) / np.log(base), np.log(high) / np.log(base) + 0.5)
+
+
+def _bars(counts: list[Places]) -> list[Bar]:
+    tallest, width = int(np.sum(counts, axis=0).max()), WIDTH / NUM_BINS
+    bars = []
+    for place, numbers in enumerate(zip(*(one.tolist() for one in counts), strict=True)):
+        if sum(numbers):
+            heights = [max(HEIGHT * n / tallest, MIN_BAR) if n else 0.0 for n in numbers]
+            label = "{:,} kept, {:,} dropped here, {:,} dropped otherwise".format(*numbers)
+            kept, here, other = (round(one, 1) for one in heights)
+            bars.append(
+                Bar(round(place * width, 1), round(width - 1, 1), (kept, here, other), label)
+            )
+    return bars
+
+
+def _line(bound: Bound, values: Numbers, decided: Decided, score: Score) -> Line:
+    outside = _outside(bound, values)
+    return Line(
+        bound,
+        _x(bound.value, score),
+        int((~np.isnan(values)).sum() - outside.sum()),
+        int(outside.sum()),
+        int((outside & decided.dropped_for(bound.reason)).sum()),
+    )
+
+
+def _outside(bound: Bound, values: Numbers) -> Mask:
+    outside: Mask = bound.sign * (values - bound.value) < 0  # not so for NaN
+    return outside
+
+
+def _any(masks: list[Mask]) -> Mask:
+    found: Mask = np.logical_or.reduce(masks) if masks else np.array(False)
+    return found
+
+
+def _places(values: Numbers, score: Score) -> Numbers:
+    """Along the axis, from 0 to 1."""
+    low, high = score.axis
+    if score.logarithmic:
+        low, high = np.log10(low), np.log10(high)
+        values = np.log10(np.maximum(values, 10.0**low))
+    return np.clip((values - low) / (high - low), 0, 1)
+
+
+def _x(value: float, score: Score) -> float:
+    return round(WIDTH * float(_places(np.array(value), score)), 1)
+
+
+def _share(size_px: float) -> float:
+    return float(np.log2(size_px / SMALLEST_PX) / np.log2(LARGEST_PX / SMALLEST_PX))
+
+
+def _cell_of(sizes: Numbers) -> Places:
+    shares = np.log2(sizes / SMALLEST_PX) / np.log2(LARGEST_PX / SMALLEST_PX)
+    cells: Places = np.clip(np.floor(shares * CELLS), 0, CELLS - 1).astype(np.int64)
+    return cells
+
+
+def _edges(cell: int) -> str:
+    """The middle of a cell, in round figures."""
+    size_px = SMALLEST_PX * (LARGEST_PX / SMALLEST_PX) ** ((cell + 0.5) / CELLS)
+    return f"{round(size_px, -1):,.0f}"

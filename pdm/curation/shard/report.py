@@ -1,41 +1,33 @@
 """The data report: one HTML file, nothing to load from elsewhere, that shows every decision's why.
 
-Captions, URLs and error messages come from outside: the template escapes all of them, and no URL
-becomes a link.
+It stays of one size, however many rows there are: charts have fixed numbers of bars, every section
+shows a few pictures and says of how many. Captions, URLs and error messages come from outside: the
+template escapes all of them, and no URL becomes a link.
 """
 
-from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pdm.curation.shard.charts import HEIGHT, WIDTH, funnel, histograms
+from pdm.curation.limits import SCORES, Score, aspect_ratio
+from pdm.curation.shard import charts, selection
+from pdm.curation.shard.charts import Histogram, histogram, size_map
+from pdm.curation.shard.funnel import funnel
+from pdm.curation.shard.reasons import explanation
+from pdm.curation.shard.selection import CloseCalls, Group, Sample
+from pdm.curation.shard.table import Decided
 from pdm.curation.shard.thumbnails import thumbnails
-from pdm.data.decisions import Row
 from pdm.data.manifest import Manifest
 from pdm.files import write_text
 
-MAX_KEPT = 60
-MAX_PER_REASON = 24
-MAX_FAILED = 200
-
-EXPLANATIONS = {
-    "unreadable": "The bytes are no whole picture: cut short, damaged, or another kind of file.",
-    "animated": "The file holds several frames.",
-    "damaged": "The bytes on disk are not those that were fetched.",
-    "too_many_pixels": "More pixels than the limit. Such files can be attacks; not decoded.",
-    "too_small": "The crop would have to be enlarged.",
-    "wrong_shape": "The crop would lose most of the picture.",
-    "dark": "Nearly black all over.",
-    "light": "Nearly white all over. Transparent parts lie on white.",
-    "low_information": "Flat: hardly any contrast, or hardly any edge.",
-    "blurry": "Nothing in the crop is in focus.",
-    "enlarged": "The fine detail of a smaller picture, although it has enough pixels.",
-    "exact_duplicate": "The same file as another one, which is kept.",
-    "near_duplicate": "The same picture as another one, in another size, crop or encoding.",
-}
+MAX_LISTED = 25  # lines of a table
+# What only shows pixel for pixel: scores and reasons whose pictures come with a detail.
+DETAILED_SCORES = ("blocking", "sharpness", "repetition", "high_frequency")
+DETAILED_REASONS = ("blocky", "blurry", "enlarged")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +35,14 @@ class Report:
     """What the report is about.
 
     Args:
-        rows: All decisions.
+        decisions: Folder of the table of decisions.
         splits: Split of each kept image, by key.
         failures: Kept images that could not be written after all: key -> why.
         limits: Section `curate` of the params that the decisions were made with.
         manifest: Of the shards.
     """
 
-    rows: list[Row]
+    decisions: Path
     splits: dict[str, str]
     failures: dict[str, str]
     limits: dict[str, Any]
@@ -58,36 +50,72 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
-    """The pictures that were dropped for one reason."""
+class ScorePanel:
+    """A score, its distribution, and the pictures nearest to each of its limits."""
 
-    reason: str
-    explanation: str
-    rows: list[Row]  # the first few
-    count: int
+    score: Score
+    chart: Histogram
+    calls: list[CloseCalls]
+
+    @property
+    def detailed(self) -> bool:
+        """Whether its pictures come with a detail."""
+        return self.score.name in DETAILED_SCORES
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """The pictures that the report shows, by section."""
+
+    kept: Sample
+    dropped: dict[str, Sample]
+    groups: list[Group]
+    num_groups: int
+    unfetched: dict[str, Sample]
+    panels: list[ScorePanel]
+
+    def keys(self) -> set[str]:
+        """Of all of them, each once."""
+        samples = [self.kept, *self.dropped.values(), *self.unfetched.values()]
+        samples += [one.duplicates for one in self.groups]
+        samples += [side for call in self._calls() for side in (call.outside, call.inside)]
+        keepers = {one.keeper for one in self.groups}
+        return keepers | {key for sample in samples for key in sample.keys}
+
+    def detailed(self) -> set[str]:
+        """Those that are shown with a detail."""
+        samples = [self.dropped[reason] for reason in DETAILED_REASONS if reason in self.dropped]
+        panels = [panel for panel in self.panels if panel.detailed]
+        for call in (call for panel in panels for call in panel.calls):
+            samples += [call.outside, call.inside]
+        return {key for sample in samples for key in sample.keys}
+
+    def _calls(self) -> Iterator[CloseCalls]:
+        return (call for panel in self.panels for call in panel.calls)
 
 
 def write_report(path: Path, report: Report, raw: Path) -> None:
     """Write the report. Reads the pictures that it shows from `raw` again, on the Ray cluster."""
-    by_key = {row["key"]: row for row in report.rows}
-    kept = [row for row in report.rows if row["outcome"] == "kept"]
-    unfetched = [row for row in report.rows if row["outcome"] != "kept" and not row["sha256"]]
-    sections = _sections(report.rows)
+    decided = Decided(report.decisions)
+    shown = _pictures(decided, report)
+    rows = decided.rows(sorted(shown.keys()))
+    outcomes = decided.outcomes()
+    everything = np.ones(len(decided), dtype=bool)
     text = _template().render(
-        total=len(report.rows),
-        kept=kept[:MAX_KEPT],
-        num_kept=len(kept),
-        sections=sections,
-        unfetched=unfetched[:MAX_FAILED],
-        num_unfetched=len(unfetched),
-        thumbnails=thumbnails(_shown(kept[:MAX_KEPT], sections, by_key), raw),
-        by_key=by_key,
-        counts=_counts(report.rows),
-        funnel=funnel(report.rows, len(report.failures)),
-        histograms=histograms(report.rows, report.limits),
-        chart={"width": WIDTH, "height": HEIGHT},
-        sources=_counted(report.rows, "source"),
-        licences=_counted(kept, "licence"),
+        total=len(decided),
+        outcomes=outcomes,
+        funnel=funnel(outcomes, len(report.failures)),
+        shown=shown,
+        rows=rows,
+        thumbnails=thumbnails(rows.values(), shown.detailed(), raw),
+        explanation=explanation,
+        sizes=_sizes(decided, report),
+        shapes=_shapes(decided, report),
+        charts=charts,
+        formats=_longest(decided.counts(("format", "mode"), decided.fetched)),
+        sources=_longest(decided.counts(("source",), everything)),
+        licences=_longest(decided.counts(("licence",), decided.kept)),
+        authors=_longest(decided.counts(("author",), decided.kept)),
         splits=report.splits,
         failures=report.failures,
         limits=report.limits,
@@ -96,51 +124,57 @@ def write_report(path: Path, report: Report, raw: Path) -> None:
     write_text(path, text)
 
 
-def _sections(rows: list[Row]) -> list[Section]:
-    """Fetched but not kept, by reason, in the order of the rules; unknown reasons last, by name."""
-    dropped: dict[str, list[Row]] = defaultdict(list)
-    for row in rows:
-        if row["outcome"] != "kept" and row["sha256"]:
-            dropped[row["reason"]].append(row)
-    known = list(EXPLANATIONS)
-    order = sorted(dropped, key=lambda one: (known.index(one) if one in known else 99, one))
-    return [
-        Section(
-            reason,
-            EXPLANATIONS.get(reason, ""),
-            dropped[reason][:MAX_PER_REASON],
-            len(dropped[reason]),
-        )
-        for reason in order
-    ]
+def _pictures(decided: Decided, report: Report) -> Pictures:
+    found, num_groups = selection.groups(decided)
+    return Pictures(
+        selection.kept(decided),
+        selection.dropped(decided),
+        found,
+        num_groups,
+        selection.unfetched(decided),
+        list(_panels(decided, report)),
+    )
 
 
-def _shown(kept: list[Row], sections: list[Section], by_key: dict[str, Row]) -> list[Row]:
-    """The rows whose pictures appear, each once, in key order."""
-    dropped = [row for section in sections for row in section.rows]
-    keepers = [by_key[row["duplicate_of"]] for row in dropped if row["duplicate_of"]]
-    shown = {row["key"]: row for row in (*kept, *dropped, *keepers)}
-    return [shown[key] for key in sorted(shown)]
+def _panels(decided: Decided, report: Report) -> Iterator[ScorePanel]:
+    for score in SCORES:
+        values = score.values(*decided.numbers(*score.needs()))
+        chart = histogram(score, values, decided, report.limits)
+        if chart:
+            calls = [
+                selection.close_calls(bound, values, decided)
+                for bound in score.bounds(report.limits)
+            ]
+            yield ScorePanel(score, chart, calls)
+
+
+def _sizes(decided: Decided, report: Report) -> charts.SizeMap:
+    target = (report.limits["width_px"], report.limits["height_px"])
+    widths, heights = decided.numbers("width_px", "height_px")
+    return size_map(widths, heights, decided.kept, target)
+
+
+def _shapes(decided: Decided, report: Report) -> Histogram | None:
+    score = aspect_ratio(report.limits)
+    return histogram(score, score.values(*decided.numbers(*score.needs())), decided, report.limits)
+
+
+def _longest(counts: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    """The most frequent ones, and the sum of all others."""
+    others = counts[MAX_LISTED:]
+    rest = [(f"{len(others):,} others", sum(count for _, count in others))] if others else []
+    return counts[:MAX_LISTED] + rest
 
 
 def _template() -> Any:
-    folder = Path(__file__).parent
     environment = Environment(
-        loader=FileSystemLoader(folder),
+        loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["number"] = lambda value: f"{value:,}"
+    environment.filters["sentence"] = lambda text: f"{text[:1].upper()}{text[1:]}."
+    environment.filters["words"] = lambda reason: reason.replace("_", " ")
     return environment.get_template("report.html")
-
-
-def _counts(rows: list[Row]) -> list[tuple[str, str, int]]:
-    counted = Counter((str(row["outcome"]), str(row["reason"] or "")) for row in rows)
-    order = {"kept": 0, "dropped": 1, "failed": 2}
-    listed = sorted(counted.items(), key=lambda item: (order[item[0][0]], -item[1], item[0][1]))
-    return [(outcome, reason, count) for (outcome, reason), count in listed]
-
-
-def _counted(rows: list[Row], column: str) -> list[tuple[str, int]]:
-    return sorted(Counter(str(row[column] or "not stated") for row in rows).items())

@@ -75,7 +75,7 @@ def shard(
             write_text(folder / "README.md", data_card(manifest, inside))
             write_json(folder / croissant.FILE_NAME, croissant.describe(manifest, inside))
             manifest.save(folder)
-        write_report(report, Report(rows, splits, failures, limits, manifest), raw.resolve())
+        write_report(report, Report(decisions, splits, failures, limits, manifest), raw.resolve())
     num_cut = sum(one.num_cut for one in written.values())
     logger.info(
         "shard: %d crops (%d new, %d unchanged): %d train, %d val; failed %d; report: %s",

@@ -2,44 +2,105 @@
 
 import base64
 import io
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import ray
-from PIL import Image
+from PIL import Image, ImageColor
 
+from pdm.cluster import result_of
 from pdm.data.decisions import Row
-from pdm.data.pixels import Unreadable, decode
+from pdm.data.pixels import REDUCTIONS, Box, Pixels, Unreadable, cut, decode_view
 from pdm.data.tars import read_at
+from pdm.progress import Progress
 
-SIDE_PX = 360  # of the square that a thumbnail fits into
-QUALITY = 78
+SIDE_PX = 320  # of the square that a thumbnail fits into
+QUALITY = 70
+DETAIL_SIZE = (240, 160)  # of a detail, shown pixel for pixel
+DETAIL_QUALITY = 88  # blocks and softness must be the picture's own
 IMAGES_PER_TASK = 8
-NO_PICTURE = ("unreadable", "too_many_pixels", "damaged")  # reasons that leave nothing to show
 
 
-def thumbnails(rows: list[Row], raw: Path) -> dict[str, str]:
-    """A `data:` URL of each row's upright picture, by key; rows without a picture are absent."""
-    shown = [row for row in rows if row["tar"] and row["sha256"] and _has_picture(row)]
-    starts = range(0, len(shown), IMAGES_PER_TASK)
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """`data:` URLs of the upright picture, and of a detail of its crop if one was asked for."""
+
+    picture: str
+    detail: str | None
+
+
+def thumbnails(rows: Iterable[Row], detailed: set[str], raw: Path) -> dict[str, Thumbnail]:
+    """Of each row with a picture, by key; others are absent.
+
+    Only what `curate` has decoded in a process of its own is decoded again, so that no file that
+    brings a decoder down is tried here.
+
+    Args:
+        rows: Decisions.
+        detailed: Keys of which a detail is wanted.
+        raw: Written by `scrape`.
+    """
+    shown = [row for row in rows if row["status"] == "ok" and row["transparent_share"] is not None]
+    progress = Progress("report", len(shown))
     make = ray.remote(num_cpus=1)(_thumbnails)
-    tasks = [make.remote(shown[start : start + IMAGES_PER_TASK], raw) for start in starts]
-    return {key: url for made in ray.get(tasks) for key, url in made.items()}
+    waiting = [
+        make.remote(shown[start : start + IMAGES_PER_TASK], detailed, raw)
+        for start in range(0, len(shown), IMAGES_PER_TASK)
+    ]
+    made: dict[str, Thumbnail] = {}
+    while waiting:
+        (done,), waiting = ray.wait(waiting, num_returns=1)
+        found = result_of(done)
+        made |= found
+        progress.advance(len(found))
+    return made
 
 
-def _has_picture(row: Row) -> bool:
-    return row["offset"] is not None and row["reason"] not in NO_PICTURE
-
-
-def _thumbnails(rows: list[Row], raw: Path) -> dict[str, str]:
+def _thumbnails(rows: list[Row], detailed: set[str], raw: Path) -> dict[str, Thumbnail]:
     made = {}
     for row in rows:
+        detail = row["key"] in detailed
         try:
-            pixels = decode(read_at(raw / row["tar"], row["offset"], row["size"]))
+            pixels = _pixels(row, raw, whole=detail)
         except Unreadable:
             continue  # shown without a picture; its row in the report says why
-        image = Image.fromarray(pixels)
-        image.thumbnail((SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS)
-        buffer = io.BytesIO()
-        image.save(buffer, "jpeg", quality=QUALITY)
-        made[row["key"]] = "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+        small = Image.fromarray(pixels)
+        small.thumbnail((SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS)
+        close = _encoded(Image.fromarray(_detail(row, pixels)), DETAIL_QUALITY) if detail else None
+        made[row["key"]] = Thumbnail(_encoded(small, QUALITY), close)
     return made
+
+
+def _pixels(row: Row, raw: Path, *, whole: bool) -> Pixels:
+    times = max(row["width_px"], row["height_px"]) // (2 * SIDE_PX)
+    reduction = 1 if whole else max(one for one in REDUCTIONS if one <= max(times, 1))
+    content = read_at(raw / row["tar"], row["offset"], row["size"])
+    return decode_view(content, reduction, ImageColor.getrgb(row["background"])[:3]).pixels
+
+
+def _detail(row: Row, pixels: Pixels) -> Pixels:
+    """The liveliest part of the finished crop, or of the picture if there is no crop."""
+    if row["crop_width_px"] is not None:
+        box = Box(*(row[f"crop_{name}_px"] for name in ("left", "top", "width", "height")))
+        pixels = cut(pixels, box, row["target_width_px"], row["target_height_px"])
+    across, down = DETAIL_SIZE
+    step = down // 2
+    starts = [
+        (top, left)
+        for top in range(0, max(pixels.shape[0] - down, 0) + 1, step)
+        for left in range(0, max(pixels.shape[1] - across, 0) + 1, step)
+    ]
+    green = pixels[:, :, 1].astype(np.int16)
+    steps = np.abs(np.diff(green, axis=1))
+    top, left = max(
+        starts, key=lambda at: steps[at[0] : at[0] + down, at[1] : at[1] + across].sum()
+    )
+    return np.ascontiguousarray(pixels[top : top + down, left : left + across])
+
+
+def _encoded(image: Image.Image, quality: int) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, "webp", quality=quality)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,61 @@
+"""The funnel of the report: from the rows of the sources to the crops, every row accounted for."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pdm.curation.shard.reasons import DUPLICATES
+from pdm.data.kinds import REASONS as FOREIGN
+
+# What a reason takes away, in the order of the funnel. Every other reason belongs to fetching.
+STEPS = (
+    (
+        "intact, readable files",
+        {"unreadable", "animated", "damaged", "decode_timeout", "decoder_crash", *FOREIGN},
+    ),
+    ("large enough, right shape", {"too_many_pixels", "border", "too_small", "wrong_shape"}),
+    ("people, faces whole", {"no_people", "crowd", "face_cut"}),
+    ("well exposed", {"transparent", "dark", "light", "low_information"}),
+    ("photographs in colour", {"grey", "drawing"}),
+    ("sharp at full size", {"blocky", "blurry", "enlarged"}),
+    ("one of each", set(DUPLICATES)),
+)
+NOT_WRITTEN = "not_written"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How many images are left after a step, and what the step took away."""
+
+    title: str
+    left: int
+    share: float  # of all rows
+    lost: list[tuple[str, int]]  # the most frequent first
+
+
+def funnel(outcomes: Mapping[tuple[str, str], int], num_failures: int) -> list[Step]:
+    """From the rows of the sources to the crops in the shards; each row is lost at most once.
+
+    Args:
+        outcomes: Number of rows for each outcome and reason.
+        num_failures: Kept images that could not be written after all.
+    """
+    reasons: Counter[str] = Counter()
+    for (outcome, reason), count in outcomes.items():
+        if outcome != "kept":
+            reasons[reason] += count
+    total = sum(outcomes.values())
+    later = {reason for _, names in STEPS for reason in names}
+    steps = [Step("URLs and files", total, 1.0, [])]
+    for title, names in (("fetched", set(reasons) - later), *STEPS):
+        steps.append(_next(steps[-1], title, Counter({r: reasons[r] for r in names}), total))
+    steps.append(
+        _next(steps[-1], "crops in the shards", Counter({NOT_WRITTEN: num_failures}), total)
+    )
+    return steps
+
+
+def _next(before: Step, title: str, lost: Counter[str], total: int) -> Step:
+    left = before.left - lost.total()
+    listed = sorted(((r, n) for r, n in lost.items() if n), key=lambda item: (-item[1], item[0]))
+    return Step(title, left, left / max(total, 1), listed)
