@@ -203,6 +203,11 @@ def test_an_impossible_value_is_named_with_its_limit(refused, path, value, expec
     [
         (("diffusion", "level_loss_weights"), [1.0], "level_loss_weights: expected 5 weights"),
         (("diffusion", "model", "widths"), [48] * 3, "dropout: expected 3 rates"),
+        (
+            ("autoencoder", "equivariance_loss_weight"),
+            -0.1,
+            "autoencoder.equivariance_loss_weight: expected a number of at least 0, got -0.1",
+        ),
         (("curate", "height_px"), 2048, "autoencoder.image_width_px: expected 1 x image_height_px"),
     ],
 )
@@ -300,3 +305,13 @@ def test_windows_line_ends_do_no_harm(tmp_path):
     path = tmp_path / "params.yaml"
     path.write_bytes(SHIPPED.read_bytes().replace(b"\n", b"\r\n"))
     assert params.load(path) == params.load(SHIPPED)
+
+
+def test_scaling_latents_asks_for_pictures_that_halve(refused):
+    def change(values):
+        values["autoencoder"] |= {"image_height_px": 32, "equivariance_loss_weight": 0.5}
+
+    assert (
+        "autoencoder.image_height_px: expected a multiple of the largest downsampling (32), and of "
+        "twice as much for equivariance_loss_weight, got 32"
+    ) in refused(change)

@@ -89,8 +89,10 @@ class AutoencoderConfig:
     image_height_px: int  # the crops are reduced to this size for training
     image_width_px: int
     model: AutoencoderModelConfig
-    gradient_loss_weight: float  # multi-scale gradient term, beside L1
+    pixel_loss: Literal["l1", "charbonnier"]
+    gradient_loss_weight: float  # multi-scale gradient term, beside the pixel loss
     partial_loss_weight: float  # of what a random prefix of the levels decodes to
+    equivariance_loss_weight: float  # EQ-VAE: latents scaled down decode to the scaled picture
     horizontal_flip: float  # probability
     close_up: float  # probability of a crop of this size from a larger version of the picture
     training: TrainingConfig
@@ -98,13 +100,15 @@ class AutoencoderConfig:
     def __post_init__(self) -> None:
         require_positive(self, "image_height_px", "image_width_px")
         require_fraction(self, "horizontal_flip", "close_up")
-        for name in ("gradient_loss_weight", "partial_loss_weight"):
+        for name in ("gradient_loss_weight", "partial_loss_weight", "equivariance_loss_weight"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "a number of at least 0")
         factor = 2 ** (len(self.model.encoder_widths) - 1)
+        halves = 2 if self.equivariance_loss_weight else 1
         for name in ("image_height_px", "image_width_px"):
             require(
-                getattr(self, name) % factor == 0,
+                getattr(self, name) % (halves * factor) == 0,
                 name,
                 getattr(self, name),
-                f"a multiple of the largest downsampling ({factor})",
+                f"a multiple of the largest downsampling ({factor})"
+                + (", and of twice as much for equivariance_loss_weight" if halves == 2 else ""),
             )

@@ -15,10 +15,11 @@ from pdm.events import EventLog
 from pdm.files import whole_file
 from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.training.curves import write_curves
+from pdm.training.equivariance import factors_that_fit
 from pdm.training.feed import Batch
 from pdm.training.launcher import launch
 from pdm.training.loop import train
-from pdm.training.losses import AutoencoderLosses
+from pdm.training.losses import AutoencoderLosses, Plan
 from pdm.training.reconstruction import latent_statistics, psnr_by_prefix, reconstruction_sheet
 from pdm.training.runs import EVENTS, RunFolder, checkpoints_of, restore
 from pdm.training.seeds import generator_at, normal_pyramid_at, uniform_at
@@ -93,20 +94,26 @@ class Pictures:
         whole = int(shards.manifest.facts["height_px"])
         self.num_doublings = (whole // config.image_height_px).bit_length() - 1
         self.level_shapes = model.level_shapes(*self.size)
+        self.factors = factors_that_fit(self.size, model.level_downsamplings) or (1,)
 
     def load(self, positions: range) -> Batch:
-        """Images, noise, and from how many levels the partial output is decoded."""
+        """Images, noise, and the step's plan."""
         seed = self.config.training.seed
         images = to_images(self._pixels(positions))
         mirrored = uniform_at(seed, positions, "mirror") < self.config.horizontal_flip
         images[mirrored] = images[mirrored].flip(3)
         noise = normal_pyramid_at(seed, positions, "latents", self.level_shapes)
-        # One number for the whole step, whoever trains on which part of it.
-        step = positions.start // self.config.training.batch_size
-        draw = torch.randint(
-            1, len(self.level_shapes), (), generator=generator_at(seed, step, "levels")
+        return images, noise, self._plan(positions.start // self.config.training.batch_size)
+
+    def _plan(self, step: int) -> Plan:
+        levels, shrinking = (
+            generator_at(self.config.training.seed, step, purpose)
+            for purpose in ("levels", "shrinking")
         )
-        return images, noise, int(draw)
+        return Plan(
+            num_levels=int(torch.randint(1, len(self.level_shapes), (), generator=levels)),
+            shrinking=self.factors[int(torch.randint(len(self.factors), (), generator=shrinking))],
+        )
 
     def _pixels(self, positions: range) -> Pixels:
         """uint8 (B, H, W, 3): whole pictures, and close-ups of some."""

@@ -4,10 +4,9 @@ Both are modules, so that a data-parallel wrapper sees one forward call per back
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from pdm.config.autoencoder import AutoencoderConfig
 from pdm.diffusion.flow import flow_loss
@@ -15,29 +14,20 @@ from pdm.models.codec import Autoencoder
 from pdm.models.posterior import drawn
 from pdm.models.pyramid import Pyramid
 from pdm.models.unet import PyramidUNet
+from pdm.training.distances import PIXEL_LOSSES, gradient_loss
+from pdm.training.equivariance import shrunk_images, shrunk_latents
 
-GRADIENT_SCALES = 3  # full size, half and quarter: edges, and the shapes that they bound
 
+@dataclass(frozen=True)
+class Plan:
+    """What is drawn once for a step, whoever trains on which part of it."""
 
-def gradient_loss(found: Tensor, wanted: Tensor) -> Tensor:
-    """Mean absolute difference of the pixel-to-pixel changes, both ways, over a few scales.
-
-    L1 alone forgives a blurred edge; its gradients do not.
-
-    Args:
-        found: (B, C, H, W).
-        wanted: The same shape.
-    """
-    difference = found - wanted
-    terms = []
-    for scale in range(GRADIENT_SCALES):
-        difference = F.avg_pool2d(difference, 2) if scale else difference
-        terms.append(difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean())
-    return torch.stack(terms).mean()
+    num_levels: int  # how many of the coarsest levels the partial output is decoded from
+    shrinking: int  # factor of the equivariance loss
 
 
 class AutoencoderLosses(nn.Module):
-    """Of an autoencoder: full and partial reconstruction, and what its latents cost.
+    """Of an autoencoder: reconstruction, whole, partial and scaled, and what its latents cost.
 
     Args:
         model: The network under training. Its `penalty` says what it asks of its latents.
@@ -48,35 +38,50 @@ class AutoencoderLosses(nn.Module):
         super().__init__()
         self.model, self.config = model, config
 
-    def forward(self, images: Tensor, noise: Pyramid, num_levels: int) -> dict[str, Tensor]:
+    def forward(self, images: Tensor, noise: Pyramid, plan: Plan) -> dict[str, Tensor]:
         """Losses of a batch.
 
         Args:
             images: (B, 3, H, W) in [-1, 1].
             noise: Standard normal, shaped like the latents.
-            num_levels: How many of the coarsest levels the partial output is decoded from.
+            plan: Of the step.
 
         Returns:
-            "loss" is the weighted sum; "l1", "gradient", "partial" and those of the model's
-            `penalty` its terms.
+            "loss" is the weighted sum. Its terms: the pixel loss under its own name ("l1",
+            "charbonnier"), "gradient", "partial", "equivariance" where it has a weight, and those
+            of the model's `penalty`.
         """
         config, size = self.config, (images.shape[2], images.shape[3])
         means, log_variances = self.model.posterior(images)
         latents = drawn(means, log_variances, noise)
-        l1, gradient = self._distance(self.model.decode_raw(latents, size), images)
+        found = self.model.decode_raw(latents, size)
+        loss, terms = self._distance(found, images)
         # Every second picture is enough for it, and saves a quarter of the step.
-        prefix = tuple(level[::2] for level in latents[:num_levels])
-        partial = self._distance(self.model.decode_raw(prefix, size), images[::2])
-        penalty, terms = self.model.penalty(means, log_variances)
-        full = l1 + config.gradient_loss_weight * gradient
-        part = partial[0] + config.gradient_loss_weight * partial[1]
-        loss = full + config.partial_loss_weight * part + penalty
-        return {"loss": loss, "l1": l1, "gradient": gradient, "partial": part, **terms}
+        prefix = tuple(level[::2] for level in latents[: plan.num_levels])
+        terms["partial"], _ = self._distance(self.model.decode_raw(prefix, size), images[::2])
+        loss = loss + config.partial_loss_weight * terms["partial"]
+        if config.equivariance_loss_weight:
+            terms["equivariance"] = self._equivariance(latents, images, plan.shrinking)
+            loss = loss + config.equivariance_loss_weight * terms["equivariance"]
+        penalty, costs = self.model.penalty(means, log_variances)
+        return {"loss": loss + penalty, **terms, **costs}
 
-    @staticmethod
-    def _distance(found: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-        found = found.float()
-        return F.l1_loss(found, wanted), gradient_loss(found, wanted)
+    def _distance(self, found: Tensor, wanted: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted sum of pixel and gradient loss, and both."""
+        name, found = self.config.pixel_loss, found.float()
+        terms = {
+            name: PIXEL_LOSSES[name](found, wanted),
+            "gradient": gradient_loss(found, wanted),
+        }
+        return terms[name] + self.config.gradient_loss_weight * terms["gradient"], terms
+
+    def _equivariance(self, latents: Pyramid, images: Tensor, factor: int) -> Tensor:
+        """How far the shrunk latents decode from the shrunk pictures."""
+        shrunk = shrunk_latents(latents, self.model.level_downsamplings, factor)
+        wanted = shrunk_images(images, factor)
+        found = self.model.decode_raw(shrunk, (wanted.shape[2], wanted.shape[3]))
+        distance, _ = self._distance(found, wanted)
+        return distance
 
 
 class FlowLosses(nn.Module):

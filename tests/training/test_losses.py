@@ -1,21 +1,141 @@
+from dataclasses import replace
+
 import pytest
 import torch
+from torch import nn
 
-from pdm.training.losses import gradient_loss
+from pdm.config.autoencoder import AutoencoderConfig, AutoencoderModelConfig, LevelConfig
+from pdm.config.common import TrainingConfig
+from pdm.models.autoencoder import PyramidAutoencoder
+from pdm.models.codec import Autoencoder
+from pdm.training.losses import AutoencoderLosses, Plan
+
+CONFIG = AutoencoderConfig(
+    image_height_px=32,
+    image_width_px=64,
+    model=AutoencoderModelConfig(
+        levels=(
+            LevelConfig(downsampling="global", channels=6, kl_weight=1e-3),
+            LevelConfig(downsampling=8, channels=4, kl_weight=0.0),
+            LevelConfig(downsampling=4, channels=3, kl_weight=1e-2),
+        ),
+        encoder_widths=(4, 8, 8, 8),
+        decoder_widths=(4, 8, 8, 8),
+        encoder_blocks=1,
+        decoder_blocks=1,
+        norm="pixel",
+        attention_from=8,
+        attention_ratio="equal",
+        encoder_dropout=(0.0, 0.0, 0.0, 0.0),
+        decoder_dropout=(0.0, 0.0, 0.0, 0.0),
+        encoder_spectral_norm=True,
+        decoder_spectral_norm=False,
+    ),
+    pixel_loss="l1",
+    gradient_loss_weight=0.7,
+    partial_loss_weight=0.25,
+    equivariance_loss_weight=0.0,
+    horizontal_flip=0.0,
+    close_up=0.0,
+    training=TrainingConfig(
+        num_workers=1,
+        batch_size=2,
+        accumulation=1,
+        total_images=16,
+        learning_rate=0.002,
+        warmup_images=0,
+        weight_decay=0.0,
+        max_grad_norm=1.0,
+        ema_half_life_images=8,
+        precision="float32",
+        log_every_images=8,
+        save_every_images=16,
+        keep_checkpoints=1,
+        seed=0,
+    ),
+)
+PLAN = Plan(num_levels=2, shrinking=2)
 
 
-def test_pictures_that_differ_by_a_constant_have_no_gradient_loss():
-    images = torch.randn(2, 3, 16, 16)
-    assert gradient_loss(images + 0.3, images).item() == pytest.approx(0, abs=1e-6)
+def losses_of(**changes) -> AutoencoderLosses:
+    torch.manual_seed(0)
+    return AutoencoderLosses(PyramidAutoencoder(CONFIG.model), replace(CONFIG, **changes))
 
 
-def test_a_ramp_costs_its_slope_at_every_scale():
-    ramp = torch.arange(16.0).expand(1, 1, 16, 16)
-    # Slope 1 per pixel; pooled twice, a pixel is 2 and then 4 old ones wide.
-    assert gradient_loss(ramp, torch.zeros_like(ramp)).item() == pytest.approx((1 + 2 + 4) / 3)
+def batch(count: int = 2):
+    generator = torch.Generator().manual_seed(1)
+    images = torch.rand(count, 3, 32, 64, generator=generator) * 2 - 1
+    shapes = [(6, 1, 1), (4, 4, 8), (3, 8, 16)]
+    return images, tuple(torch.randn(count, *shape, generator=generator) for shape in shapes)
 
 
-def test_both_directions_count_alike():
-    ramp = torch.arange(16.0).expand(1, 1, 16, 16)
-    zero = torch.zeros_like(ramp)
-    assert gradient_loss(ramp, zero) == gradient_loss(ramp.transpose(2, 3), zero)
+def test_the_loss_is_the_weighted_sum_of_its_terms():
+    found = losses_of(equivariance_loss_weight=0.3)(*batch(), PLAN)
+    terms = {name: value.item() for name, value in found.items()}
+    assert set(terms) == {
+        *("loss", "l1", "gradient", "partial", "equivariance", "kl_level_0", "kl_level_2")
+    }
+    assert terms["loss"] == pytest.approx(
+        terms["l1"]
+        + 0.7 * terms["gradient"]
+        + 0.25 * terms["partial"]
+        + 0.3 * terms["equivariance"]
+        + 1e-3 * terms["kl_level_0"]
+        + 1e-2 * terms["kl_level_2"]
+    )
+
+
+def test_the_pixel_loss_is_logged_under_its_own_name():
+    l1, charbonnier = (
+        losses_of()(*batch(), PLAN),
+        losses_of(pixel_loss="charbonnier")(*batch(), PLAN),
+    )
+    assert "l1" not in charbonnier
+    assert charbonnier["charbonnier"] > l1["l1"]
+    torch.testing.assert_close(charbonnier["charbonnier"], l1["l1"], atol=1e-3, rtol=0)
+
+
+def test_without_its_weight_equivariance_is_not_even_looked_at():
+    assert "equivariance" not in losses_of()(*batch(), PLAN)
+
+
+class Pooling(Autoencoder):
+    """Latents are the picture at half the size, times a weight for each place of four."""
+
+    def __init__(self, slope: float) -> None:
+        super().__init__([3], [2])
+        self.slope = nn.Parameter(torch.tensor(slope))
+
+    def posterior(self, images, tile_px=None):
+        return (nn.functional.avg_pool2d(images, 2) + self.slope * images[..., ::2, ::2],), (None,)
+
+    def penalty(self, means, log_variances):
+        return torch.zeros(()), {}
+
+    def decode_raw(self, pyramid, size=None, tile_px=None):
+        return nn.functional.interpolate(pyramid[0], scale_factor=2.0) / (1 + self.slope)
+
+
+def test_latents_that_scale_with_the_picture_have_no_equivariance_loss():
+    blocks = torch.rand(2, 3, 8, 16).repeat_interleave(4, 2).repeat_interleave(4, 3)
+    config = replace(CONFIG, equivariance_loss_weight=1.0)
+    noise, plan = (torch.zeros(2, 3, 16, 32),), Plan(num_levels=1, shrinking=2)
+    found = AutoencoderLosses(Pooling(0.0), config)(blocks, noise, plan)
+    assert found["equivariance"].item() == pytest.approx(0, abs=1e-6)
+    checks = torch.rand(2, 3, 32, 64)  # detail that only one place in four is asked about
+    uneven = AutoencoderLosses(Pooling(1.0), config)(checks, noise, plan)
+    even = AutoencoderLosses(Pooling(0.0), config)(checks, noise, plan)
+    assert uneven["equivariance"] > 1.2 * even["equivariance"]
+
+
+def test_equivariance_reaches_the_encoder():
+    """Pulled by it alone, the uneven code turns into a mere reduction, which scales."""
+    images, noise = torch.rand(2, 3, 32, 64), (torch.zeros(2, 3, 16, 32),)
+    model = Pooling(1.0)
+    losses = AutoencoderLosses(model, replace(CONFIG, equivariance_loss_weight=1.0))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    for _ in range(20):
+        optimizer.zero_grad()
+        losses(images, noise, Plan(num_levels=1, shrinking=2))["equivariance"].backward()
+        optimizer.step()
+    assert model.slope.item() < 0.7
