@@ -37,6 +37,7 @@ def scrape(args: argparse.Namespace) -> None:
         params.load(args.params).scrape,
         raw=args.raw,
         cache=args.cache,
+        models=args.models,
         retry_failed=args.retry_failed,
     )
 
@@ -177,6 +178,14 @@ def verify(args: argparse.Namespace) -> None:
     print(verify(args.folders))
 
 
+def removed(args: argparse.Namespace) -> None:
+    """Name the data and the models that hold or have seen a picture of the list of removals."""
+    from pdm.curation.scrape.takedown import report_removed
+
+    path = args.removals or params.load(args.params).scrape.removed
+    print(report_removed(path, args.folders, args.raw))
+
+
 def explain(args: argparse.Namespace) -> None:
     """Say why one picture was kept or dropped, with every score and its limit."""
     from pdm.curation.curate.explain import explain
@@ -193,7 +202,7 @@ def sync(args: argparse.Namespace) -> None:
 
 # name -> (function, its path flags and their defaults, as in dvc.yaml)
 STAGES = {
-    "scrape": (scrape, {"raw": "data/raw", "cache": "runs/scrape"}),
+    "scrape": (scrape, {"raw": "data/raw", "cache": "runs/scrape", "models": "models"}),
     "curate": (curate, {"raw": "data/raw", "decisions": "data/decisions", "cache": "runs/curate"}),
     "shard": (
         shard,
@@ -314,6 +323,19 @@ def _add_data_tools(commands) -> None:  # type: ignore[no-untyped-def]
         nargs="*",
         metavar="FOLDER",
         help="default: those of data/raw, data/shards and data/latents that exist",
+    )
+    looked = _command(sub, "removed", removed)
+    _takes_params(looked)
+    looked.add_argument(
+        "folders",
+        type=Path,
+        nargs="*",
+        metavar="FOLDER",
+        help="of shards, latents or a model; default: data/shards, data/latents and models/*",
+    )
+    looked.add_argument("--removals", metavar="FILE", help="default: scrape.removed of the params")
+    looked.add_argument(
+        "--raw", type=Path, default=Path("data/raw"), metavar="PATH", help="%(default)s"
     )
 
 

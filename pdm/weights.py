@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,13 @@ from pdm.files import whole_folder, write_json
 
 
 def save(
-    folder: Path, kind: str, config: Any, tensors: dict[str, torch.Tensor], **facts: Any
+    folder: Path,
+    kind: str,
+    config: Any,
+    tensors: dict[str, torch.Tensor],
+    *,
+    beside: Sequence[Path] = (),
+    **facts: Any,
 ) -> None:
     """Write a model folder, whole or not at all.
 
@@ -23,6 +31,7 @@ def save(
         kind: The model's class name, so that a folder of another kind is refused on loading.
         config: Dataclass of all that the constructor needs.
         tensors: The state dict.
+        beside: Files to put a copy of into the folder, those that there are.
         facts: Anything else to keep in `config.json`, such as the digest of the training data.
     """
     with whole_folder(folder) as temporary:
@@ -34,6 +43,9 @@ def save(
             {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
             temporary / "model.safetensors",
         )
+        for file in beside:
+            if file.is_file():
+                shutil.copyfile(file, temporary / file.name)
 
 
 def load(folder: Path, kind: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:

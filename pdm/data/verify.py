@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from pdm.data import manifest
+from pdm.data import listing, manifest
 from pdm.data.damage import Findings
 from pdm.data.verify_latents import check_latents
 from pdm.data.verify_raw import check_raw
@@ -97,7 +97,8 @@ def _check_listed(folder: Path) -> tuple[Findings, str]:
         found.num_samples += shard.num_samples
         found.num_bytes += shard.num_bytes
         progress.advance(shard.num_samples)
-    known = {manifest.FILE_NAME, "README.md", "croissant.json", *intact}
+    _check_listing(folder, listed, found)
+    known = {manifest.FILE_NAME, listing.FILE_NAME, "README.md", "croissant.json", *intact}
     for path in sorted(folder.iterdir()):
         if path.name not in known:
             found.warnings.append(
@@ -105,3 +106,13 @@ def _check_listed(folder: Path) -> tuple[Findings, str]:
             )
     (check_latents if is_latents else check_pictures)(folder, listed, intact, found)
     return found, "latents" if is_latents else "pictures"
+
+
+def _check_listing(folder: Path, listed: manifest.Manifest, found: Findings) -> None:
+    """Takedowns trust the list of pictures."""
+    stated = listed.facts.get("pictures_sha256")
+    file = folder / listing.FILE_NAME
+    if stated and not file.is_file():
+        found.add(file, "is missing, the manifest speaks of it", "shard")
+    elif stated and sha256_of(file) != stated:
+        found.add(file, "its sha256 is not the manifest's: bytes in it have changed", "shard")

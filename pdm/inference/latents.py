@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pdm import weights
 from pdm.config.latents import LatentsConfig
-from pdm.data import manifest
+from pdm.data import listing, manifest
 from pdm.data.images import ImageShards, to_images
 from pdm.data.latents import write_shard
 from pdm.data.space import room_for
@@ -74,6 +74,7 @@ def encode_shards(config: LatentsConfig, *, shards: Path, autoencoder: Path, lat
             "autoencoder_sha256": sha256_of(autoencoder / "model.safetensors"),
             "shards_sha256": manifest.digest(shards),
         }
+        listing.copy(shards, folder)
         manifest.Manifest(written, facts).save(folder)
     logger.info("latents: std by level, coarse to fine: %s", ", ".join(f"{s:.3f}" for s in stds))
 

@@ -116,7 +116,7 @@ class Autoencoder(nn.Module):
             self.get_buffer(f"std_{index}").copy_(std)
 
     def save_pretrained(self, folder: Path, **facts: Any) -> None:
-        """Write `config.json`, with the facts, and `model.safetensors`."""
+        """Write `config.json`, with the facts, and `model.safetensors`; see `pdm.weights.save`."""
         weights.save(folder, type(self).__name__, self.config, self.state_dict(), **facts)
 
     @classmethod

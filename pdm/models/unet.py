@@ -168,9 +168,10 @@ class PyramidUNet(nn.Module):
         return tuple(velocities)
 
     def save_pretrained(self, folder: Path, **facts: Any) -> None:
-        """Write `config.json`, with the facts, and `model.safetensors`."""
+        """Write `config.json`, with the facts, and `model.safetensors`; see `pdm.weights.save`."""
         name = type(self).__name__
-        weights.save(folder, name, self.config, self.state_dict(), **self.facts, **facts)
+        known: dict[str, Any] = self.facts | facts
+        weights.save(folder, name, self.config, self.state_dict(), **known)
 
     @classmethod
     def from_pretrained(cls, folder: Path) -> Self:

@@ -8,7 +8,7 @@ import torch
 
 from pdm.config.autoencoder import AutoencoderConfig
 from pdm.config.common import fingerprint
-from pdm.data import manifest
+from pdm.data import listing, manifest
 from pdm.data.images import ImageShards, Pixels, to_images
 from pdm.data.order import images_at
 from pdm.events import EventLog
@@ -191,6 +191,7 @@ def _finish(
     model.set_statistics(*latent_statistics(model, pictures, size))
     model.save_pretrained(
         settings.model,
+        beside=[settings.shards / listing.FILE_NAME],
         image_height_px=size[0],
         image_width_px=size[1],
         shards_sha256=manifest.digest(settings.shards),

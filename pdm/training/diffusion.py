@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pdm.config.common import fingerprint
 from pdm.config.diffusion import DiffusionConfig
-from pdm.data import manifest
+from pdm.data import listing, manifest
 from pdm.data.latents import LatentShards
 from pdm.data.order import images_at
 from pdm.diffusion.flow import logit_normal_times, uniform_times
@@ -163,10 +163,12 @@ def _save(settings: Settings, state: TrainState, latents: LatentShards) -> None:
     facts = latents.manifest.facts
     state.average.save_pretrained(
         settings.model,
+        beside=[settings.latents / listing.FILE_NAME],
         level_shapes=latents.level_shapes,
         image_height_px=facts["image_height_px"],
         image_width_px=facts["image_width_px"],
         latents_sha256=manifest.digest(settings.latents),
+        shards_sha256=facts["shards_sha256"],
         autoencoder_sha256=facts["autoencoder_sha256"],
         images_seen=state.images_seen,
         parameters=sum(weight.numel() for weight in state.average.parameters()),

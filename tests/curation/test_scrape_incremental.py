@@ -18,6 +18,7 @@ from pdm.curation.scrape.entries import Outcome, key_of
 from pdm.curation.scrape.guard.addresses import anything, public_only
 from pdm.curation.scrape.guard.fetcher import Target
 from pdm.curation.scrape.removals import read
+from pdm.data import listing
 from pdm.errors import BadInput, QualityGate
 from pdm.files import sha256_of
 
@@ -80,12 +81,19 @@ def test_runs_that_follow_each_other(project, caplog):
     assert dict(project.server.hits) == {"/flaky/a": 1}
 
 
-def test_removals_leave_the_next_version_and_the_cache(project):
+def test_removals_leave_the_next_version_and_the_cache_and_models_are_named(project, caplog):
     rows = project.run("/ok?a", "/ok?b", "/chunked", "/slow?seconds=0")
     keys = {path: row["key"] for path, row in rows.items()}
     removed = project.folder / "removed.txt"
     removed.write_text(f"# by url\n{project.server.url}/ok?a#x\n\n{keys['/ok?b']}\n")
-    rows = project.run("/ok?a", "/ok?b", "/chunked", removed=str(removed))
+    model = project.folder / "models" / "one"
+    model.mkdir(parents=True)
+    (model / "model.safetensors").touch()
+    listing.write(model, [listing.Listed(key, "0" * 64, "train") for key in keys.values()])
+    rows = project.run(
+        "/ok?a", "/ok?b", "/chunked", removed=str(removed), models=project.folder / "models"
+    )
+    assert f"{model}: trained on 2 removed pictures" in caplog.text
     assert [rows[path]["reason"] for path in ("/ok?a", "/ok?b", "/chunked")] == [
         "removed",
         "removed",

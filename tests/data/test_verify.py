@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from pdm import cli
-from pdm.data import latents, manifest, tars
+from pdm.data import latents, listing, manifest, tars
 from pdm.data.verify import verify
 from pdm.errors import BadInput, QualityGate
 from pdm.files import sha256_of
@@ -213,6 +213,19 @@ def test_a_missing_shard_is_damage_and_an_unlisted_one_a_warning(shards, caplog)
     assert "val-000007.tar is not in the manifest" in caplog.text
     (shards / "val-000000.tar").unlink()
     assert damages(shards, caplog)[0].startswith("val-000000.tar: missing")
+
+
+def test_a_changed_or_missing_list_of_pictures_is_damage(shards, caplog):
+    """Takedowns trust it."""
+    listing.write(shards, [listing.Listed("a1", "f" * 64, "train")])
+    digest = sha256_of(shards / listing.FILE_NAME)
+    found = manifest.read(shards)
+    manifest.Manifest(found.splits, found.facts | {"pictures_sha256": digest}).save(shards)
+    assert verify([shards])
+    flip(shards / listing.FILE_NAME, 3)
+    assert damages(shards, caplog)[0].startswith("pictures.txt: its sha256 is not")
+    (shards / listing.FILE_NAME).unlink()
+    assert damages(shards, caplog)[0].startswith("pictures.txt: is missing")
 
 
 def test_without_a_manifest_nothing_is_guessed(shards, tmp_path):

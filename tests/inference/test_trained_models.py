@@ -7,7 +7,7 @@ import torch
 from tiny_chain import AUTOENCODER, DIFFUSION, train_autoencoder, write_shards
 
 from pdm import events
-from pdm.data import manifest
+from pdm.data import listing, manifest
 from pdm.data.images import ImageShards, to_images
 from pdm.data.latents import LatentShards
 from pdm.data.order import share
@@ -54,6 +54,15 @@ def test_the_diffusion_model_names_the_latents_and_the_autoencoder(chain):
     found = events.read(chain.diffusion_run / "events.jsonl")
     metrics = {name for event in found for name in event.get("values", {})}
     assert {"loss", "loss_level_0", "val_loss", "val_loss_level_2"} <= metrics
+
+
+def test_models_and_latents_carry_the_list_of_pictures_and_the_version_of_the_shards(chain):
+    expected = (chain.shards / listing.FILE_NAME).read_bytes()
+    for folder in (chain.latents, chain.autoencoder, chain.diffusion):
+        assert (folder / listing.FILE_NAME).read_bytes() == expected
+    for folder in (chain.autoencoder, chain.diffusion):
+        record = json.loads((folder / "config.json").read_text())
+        assert record["shards_sha256"] == manifest.digest(chain.shards)
 
 
 def test_the_curves_are_a_table_without_timings(chain, tmp_path):

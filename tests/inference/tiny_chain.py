@@ -14,7 +14,8 @@ from pdm.config.common import TrainingConfig
 from pdm.config.diffusion import DiffusionConfig, UNetConfig
 from pdm.config.latents import LatentsConfig
 from pdm.config.sample import SampleConfig
-from pdm.data import manifest, tars
+from pdm.data import listing, manifest, tars
+from pdm.data.listing import Listed
 from pdm.inference.latents import encode_shards
 from pdm.training import autoencoder, diffusion
 from pdm.training.workers import Workers
@@ -99,6 +100,11 @@ def write_shards(folder: Path, first_seed: int = 0) -> Path:
         path = folder / f"{split}-{number:06}.tar"
         tars.write_tar(path, (sample_of(first_seed + seed) for seed in seeds))
         splits[split].append(manifest.Shard.of(path, len(seeds)))
+    pictures = (
+        Listed(f"{first_seed + seed:020x}", f"{seed:064x}", "train" if seed < 5 else "val")
+        for seed in range(7)
+    )
+    listing.write(folder, pictures)
     manifest.Manifest(splits, {"width_px": 128, "height_px": 64}).save(folder)
     return folder
 

@@ -6,11 +6,16 @@ from pdm.config.scrape import ScrapeConfig
 
 
 def scrape(
-    config: ScrapeConfig, *, raw: Path, cache: Path | None = None, retry_failed: bool = False
+    config: ScrapeConfig,
+    *,
+    raw: Path,
+    cache: Path | None = None,
+    models: Path | None = None,
+    retry_failed: bool = False,
 ) -> dict[str, int]:
     """Run the stage; see `pdm.curation.scrape.stage.scrape`."""
     # Imported here: the workers that draw import this package, and need none of the stage's
     # libraries, which take them seconds to load.
     from pdm.curation.scrape import stage
 
-    return stage.scrape(config, raw=raw, cache=cache, retry_failed=retry_failed)
+    return stage.scrape(config, raw=raw, cache=cache, models=models, retry_failed=retry_failed)

@@ -64,7 +64,9 @@ def read(path: str | None) -> Removals:
             continue
         keys.add(key_of(text))
         try:
-            urls.add(normal_form(fetchable(text)))
+            normal = normal_form(fetchable(text))
+            urls.add(normal)
+            keys.add(key_of(normal))
         except ValueError as error:
             raise BadInput(
                 f"{path}, line {number}: not a URL, a key or a sha256 ({error}); mend it, or a "

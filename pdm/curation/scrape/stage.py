@@ -14,6 +14,7 @@ from pdm.curation.scrape.entries import Entry, Outcome, keyed
 from pdm.curation.scrape.img2dataset import find_img2dataset
 from pdm.curation.scrape.incremental import CachedFetch
 from pdm.curation.scrape.raw import write_shards
+from pdm.curation.scrape.takedown import name_models
 from pdm.errors import QualityGate
 from pdm.files import whole_folder
 
@@ -23,7 +24,12 @@ STATUSES = ("ok", "failed", "dropped")
 
 
 def scrape(
-    config: ScrapeConfig, *, raw: Path, cache: Path | None = None, retry_failed: bool = False
+    config: ScrapeConfig,
+    *,
+    raw: Path,
+    cache: Path | None = None,
+    models: Path | None = None,
+    retry_failed: bool = False,
 ) -> dict[str, int]:
     """Fetch every image of every source into raw shards, with one row for each URL or file.
 
@@ -34,6 +40,7 @@ def scrape(
         raw: Folder of the shards; replaced as a whole, or left as it was if the stage fails.
         cache: Folder of what was fetched from lists; URLs in it are not fetched again. None keeps
             nothing.
+        models: Folder of models; those that have seen a removed picture are named in the log.
         retry_failed: Fetch what failed before once more.
 
     Returns:
@@ -65,6 +72,8 @@ def scrape(
             )
             _hold_gate(counts, config.max_failed_fraction)
         fetching.remember_failed()
+        if models and removals.any:
+            name_models(removals, models, raw)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     totals: Counter[str] = Counter()

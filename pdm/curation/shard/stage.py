@@ -19,11 +19,13 @@ from pdm.curation.shard.crops import CropCache
 from pdm.curation.shard.report import Report, write_report
 from pdm.curation.shard.split import TRAIN, VAL, assign_splits, shard_of
 from pdm.curation.shard.write import EXTENSIONS, Written, expected_bytes, write_shard
+from pdm.data import listing
 from pdm.data.decisions import Row, load
+from pdm.data.listing import Listed
 from pdm.data.manifest import Manifest, Shard
 from pdm.data.space import room_for
 from pdm.errors import QualityGate
-from pdm.files import whole_folder, write_json, write_text
+from pdm.files import sha256_of, whole_folder, write_json, write_text
 from pdm.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -68,13 +70,7 @@ def shard(
             written = _write_shards(plan, folder, raw.resolve(), config, crops)
             failures = {key: why for one in written.values() for key, why in one.failures.items()}
             inside = [row for row in kept if row["key"] not in failures]
-            manifest = _manifest(written, inside, config)
-            for one in written.values():
-                if not one.shard.num_samples:
-                    (folder / one.shard.name).unlink()
-            write_text(folder / "README.md", data_card(manifest, inside))
-            write_json(folder / croissant.FILE_NAME, croissant.describe(manifest, inside))
-            manifest.save(folder)
+            manifest = _describe(folder, written, inside, splits, config)
         write_report(report, Report(decisions, splits, failures, limits, manifest), raw.resolve())
     num_cut = sum(one.num_cut for one in written.values())
     logger.info(
@@ -128,8 +124,30 @@ def _write_shards(
     return dict(sorted(written.items()))
 
 
+def _describe(
+    folder: Path,
+    written: dict[tuple[str, int], Written],
+    inside: list[Row],
+    splits: dict[str, str],
+    config: ShardConfig,
+) -> Manifest:
+    """Write all that stands beside the shards, the manifest last."""
+    listing.write(folder, (Listed(row["key"], row["sha256"], splits[row["key"]]) for row in inside))
+    manifest = _manifest(written, inside, config, sha256_of(folder / listing.FILE_NAME))
+    for one in written.values():
+        if not one.shard.num_samples:
+            (folder / one.shard.name).unlink()
+    write_text(folder / "README.md", data_card(manifest, inside))
+    write_json(folder / croissant.FILE_NAME, croissant.describe(manifest, inside))
+    manifest.save(folder)
+    return manifest
+
+
 def _manifest(
-    written: dict[tuple[str, int], Written], inside: list[Row], config: ShardConfig
+    written: dict[tuple[str, int], Written],
+    inside: list[Row],
+    config: ShardConfig,
+    pictures_sha256: str,
 ) -> Manifest:
     splits: dict[str, list[Shard]] = {TRAIN: [], VAL: []}
     for (split, _), one in written.items():
@@ -145,5 +163,6 @@ def _manifest(
         "height_px": inside[0]["target_height_px"],
         "encoding": config.encoding,
         "extension": EXTENSIONS[config.encoding],
+        "pictures_sha256": pictures_sha256,
     }
     return Manifest(splits, facts)

@@ -1,0 +1,107 @@
+"""Where pictures that must not be used any more still are, and which models have seen them.
+
+The stages take care of the data: what stands in the removals leaves raw data, caches, shards and
+latents with the next run. A model cannot be made to forget; here it is named.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from pdm.curation.scrape import removals as removed
+from pdm.curation.scrape.removals import Removals
+from pdm.data import listing
+from pdm.errors import BadInput, QualityGate
+
+logger = logging.getLogger(__name__)
+
+DATA = (Path("data/shards"), Path("data/latents"))
+MODELS = Path("models")
+MAX_KEYS = 10  # that a line names; the files of the folders hold all
+VERBS = {"train": "trained on", "val": "held out"}
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The removed pictures of one folder: keys by split."""
+
+    folder: Path
+    keys: dict[str, list[str]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Such as "models/autoencoder: trained on 2 removed pictures (1f..., 8a...)"."""
+        parts = []
+        for split, keys in sorted(self.keys.items()):
+            count = f"{len(keys):,} removed picture{'s' if len(keys) > 1 else ''}"
+            more = ", ..." if len(keys) > MAX_KEYS else ""
+            named = f"{', '.join(keys[:MAX_KEYS])}{more}"
+            parts.append(f"{VERBS.get(split, split)} {count} ({named})")
+        return f"{self.folder}: {'; '.join(parts)}"
+
+
+def report_removed(path: str | None, folders: Sequence[Path], raw: Path) -> str:
+    """Look for removed pictures in folders of data and models; each find is logged, a line each.
+
+    Args:
+        path: The list of removals.
+        folders: Each with a `pictures.txt`; empty means data and models in their usual places.
+        raw: Its rows know which listed URLs the removals meant, however they are written there.
+
+    Returns:
+        A sentence, if nothing was found.
+
+    Raises:
+        BadInput: There is no list of removals, or nothing to look at.
+        QualityGate: A folder holds a removed picture, or has seen one, or cannot tell.
+    """
+    if path is None:
+        raise BadInput("there is no list of removals; name one: scrape.removed, or --removals FILE")
+    usual = [folder for folder in (*DATA, *models_in(MODELS)) if folder.is_dir()]
+    chosen = list(folders) or usual
+    if not chosen:
+        raise BadInput("there are no shards, latents or models yet; name folders to look at")
+    found = traces(removed.read(path), chosen, raw)
+    for one in found:
+        logger.error("%s", one)
+    silent = [folder for folder in chosen if not (folder / listing.FILE_NAME).is_file()]
+    for folder in silent:
+        logger.error("%s: has no %s; nobody can tell", folder, listing.FILE_NAME)
+    if found or silent:
+        raise QualityGate(
+            f"{len(found)} of {len(chosen)} folders hold or have seen removed pictures, "
+            f"{len(silent)} cannot tell. `pyramid run` makes data and models anew without them; "
+            "then `dvc gc --workspace` clears old versions"
+        )
+    return f"no removed picture in {', '.join(map(str, chosen))}"
+
+
+def name_models(removals: Removals, models: Path, raw: Path) -> None:
+    """Log a warning for each model below `models` that has seen a removed picture."""
+    for trace in traces(removals, models_in(models), raw):
+        logger.warning("scrape: %s", trace)
+
+
+def models_in(models: Path) -> list[Path]:
+    """The model folders below a folder."""
+    return sorted(path.parent for path in models.glob("*/model.safetensors"))
+
+
+def traces(removals: Removals, folders: Sequence[Path], raw: Path) -> list[Trace]:
+    """Those of the folders, as far as they have a list, that hold a removed picture."""
+    meant = frozenset(_removed_keys(raw))
+    found = [Trace(folder) for folder in folders if (folder / listing.FILE_NAME).is_file()]
+    for trace in found:
+        for one in listing.read(trace.folder):
+            if one.key in meant or removals.has_picture(one.key, one.sha256):
+                trace.keys.setdefault(one.split, []).append(one.key)
+    return [trace for trace in found if trace.keys]
+
+
+def _removed_keys(raw: Path) -> Iterator[str]:
+    """Keys of the rows that were left out as removed when the raw data was last written."""
+    for table in sorted(raw.glob("*.parquet")):
+        rows = pq.read_table(table, columns=["key", "reason"]).to_pylist()
+        yield from (row["key"] for row in rows if row["reason"] == "removed")

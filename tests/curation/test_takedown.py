@@ -1,0 +1,143 @@
+"""Pictures that are taken back: what still holds them is named, models that saw them above all."""
+
+import hashlib
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pdm import cli
+from pdm.curation.scrape.entries import key_of
+from pdm.curation.scrape.removals import read
+from pdm.curation.scrape.takedown import name_models, report_removed, traces
+from pdm.data import listing
+from pdm.data.listing import Listed
+from pdm.errors import BadInput, QualityGate
+
+URLS = [f"http://pictures.test/{number}" for number in range(20)]
+PICTURES = [
+    Listed(key_of(url), hashlib.sha256(url.encode()).hexdigest(), "val" if at % 4 else "train")
+    for at, url in enumerate(URLS)
+]
+
+
+def model(folder, pictures):
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").touch()
+    if pictures is not None:
+        listing.write(folder, pictures)
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """Two models, of which one has seen only the later half, and the shards of that half."""
+    monkeypatch.chdir(tmp_path)
+    model(tmp_path / "models/autoencoder", PICTURES)
+    model(tmp_path / "models/diffusion", PICTURES[10:])
+    (tmp_path / "data/shards").mkdir(parents=True)
+    listing.write(tmp_path / "data/shards", PICTURES[10:])
+    return tmp_path
+
+
+def removing(folder, *lines):
+    (folder / "removed.txt").write_text("\n".join(lines))
+    return str(folder / "removed.txt")
+
+
+def found(project, *lines):
+    """{folder: {split: keys}} of all folders with a list."""
+    folders = sorted(path.parent for path in project.glob("**/pictures.txt"))
+    result = traces(read(removing(project, *lines)), folders, project / "data/raw")
+    return {str(one.folder.relative_to(project)): one.keys for one in result}
+
+
+@pytest.mark.parametrize("form", ["url", "key", "sha256", "shouted"])
+def test_a_picture_is_found_by_url_key_or_content(project, form):
+    line = {
+        "url": URLS[0],
+        "key": PICTURES[0].key,
+        "sha256": PICTURES[0].sha256,
+        "shouted": "HTTP://Pictures.test:80/0#top",
+    }[form]
+    assert found(project, line) == {"models/autoencoder": {"train": [PICTURES[0].key]}}
+
+
+def test_held_out_pictures_are_told_from_those_of_training(project):
+    expected = {"train": [PICTURES[12].key], "val": [PICTURES[11].key]}
+    assert found(project, URLS[11], URLS[12]) == {
+        "models/autoencoder": expected,
+        "models/diffusion": expected,
+        "data/shards": expected,
+    }
+
+
+def test_a_url_that_is_listed_in_another_spelling_is_known_from_the_raw_rows(project):
+    (project / "data/raw").mkdir()
+    rows = [{"key": PICTURES[0].key, "reason": "removed"}, {"key": "b" * 20, "reason": None}]
+    pq.write_table(pa.Table.from_pylist(rows), project / "data/raw/00000.parquet")
+    assert set(found(project, "http://elsewhere.test/")) == {"models/autoencoder"}
+
+
+def test_the_command_names_every_folder_in_a_line_and_ends_with_three(project, capsys, caplog):
+    arguments = ["data", "removed", "--removals", removing(project, PICTURES[0].key, URLS[12])]
+    assert cli.main(arguments) == 3
+    one, other = (PICTURES[at].key for at in (0, 12))
+    first, second = sorted((one, other))
+    assert [line.message for line in caplog.records] == [
+        f"data/shards: trained on 1 removed picture ({other})",
+        f"models/autoencoder: trained on 2 removed pictures ({first}, {second})",
+        f"models/diffusion: trained on 1 removed picture ({other})",
+    ]
+    assert "error: 3 of 3 folders hold or have seen removed pictures" in capsys.readouterr().err
+
+
+def test_where_nothing_is_left_the_command_says_so(project, capsys):
+    assert cli.main(["data", "removed", "--removals", removing(project, "0" * 64)]) == 0
+    assert "no removed picture in data/shards, models/autoencoder" in capsys.readouterr().out
+
+
+def test_a_copy_of_a_model_elsewhere_can_be_asked_and_one_without_a_list_cannot_tell(
+    project, tmp_path, caplog
+):
+    removals = removing(project, URLS[0])
+    copy = model(tmp_path / "elsewhere", PICTURES)
+    with pytest.raises(QualityGate, match="1 of 1 folders"):
+        report_removed(removals, [copy], tmp_path)
+    old = model(tmp_path / "old", None)
+    with pytest.raises(QualityGate, match=r"0 of 1 folders .* 1 cannot tell"):
+        report_removed(removals, [old], tmp_path)
+    assert f"{old}: has no pictures.txt" in caplog.text
+
+
+def test_models_are_named_without_an_error(project, caplog):
+    removals = read(removing(project, URLS[0]))
+    name_models(removals, project / "models", project / "data/raw")
+    (line,) = caplog.messages
+    assert "models/autoencoder: trained on 1 removed picture" in line
+
+
+def test_a_long_list_of_finds_is_cut(project, caplog):
+    with pytest.raises(QualityGate):
+        report_removed(removing(project, *URLS), [project / "models/autoencoder"], project)
+    assert caplog.text.count(", ...") == 1  # of 15 held out
+
+
+def test_without_removals_or_folders_there_is_nothing_to_say(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadInput, match=r"scrape\.removed"):
+        report_removed(None, [], tmp_path)
+    with pytest.raises(BadInput, match="no shards, latents or models yet"):
+        report_removed(removing(tmp_path, URLS[0]), [], tmp_path)
+
+
+@pytest.mark.parametrize("content", ["key sha256", "a b c d\n", "a b\n", "é b c\n"])
+def test_a_damaged_list_is_bad_input(tmp_path, content):
+    (tmp_path / listing.FILE_NAME).write_text(content)
+    with pytest.raises(BadInput, match=r"pictures\.txt"):
+        list(listing.read(tmp_path))
+
+
+def test_a_list_is_sorted_and_read_as_it_was_written(tmp_path):
+    listing.write(tmp_path, reversed(PICTURES))
+    assert list(listing.read(tmp_path)) == sorted(PICTURES)
