@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import webdataset
 import yaml
 from PIL import Image
 
 from pdm.curation.shard import croissant
-from pdm.curation.shard.card import MAX_AUTHORS, data_card
+from pdm.curation.shard.card import MAX_LISTED, data_card
 from pdm.data import manifest, tars
 from pdm.files import sha256_of, write_json, write_text
 
@@ -55,6 +56,9 @@ def facts(number, split):
     }
 
 
+EMPTY = manifest.Manifest(
+    {"train": []}, {"width_px": 1, "height_px": 1, "extension": "jpg", "encoding": "jpeg"}
+)
 ALL = {
     facts(number, stem.split("-")[0])["key"]: facts(number, stem.split("-")[0])
     for stem, numbers in SPLITS.items()
@@ -103,8 +107,21 @@ def check(found, split):
     assert read.keys() == expected.keys()
     for key, sample in read.items():
         assert sample["json"] == expected[key]
-        pixels = np.asarray(Image.open(io.BytesIO(picture(int(key, 16)))))
-        assert np.array_equal(np.asarray(sample["png"]), pixels)
+        assert np.array_equal(np.asarray(sample["png"]), pixels_of(key))
+
+
+def pixels_of(key):
+    return np.asarray(Image.open(io.BytesIO(picture(int(key, 16)))))
+
+
+def test_plain_webdataset_reads_pixels_and_records(shards):
+    for stem, numbers in SPLITS.items():
+        plain = webdataset.WebDataset(str(shards / f"{stem}.tar"), shardshuffle=False)
+        found = list(plain.decode("rgb8"))
+        assert [sample["__key__"] for sample in found] == [f"{number:020x}" for number in numbers]
+        for sample in found:
+            assert sample["json"] == ALL[sample["__key__"]]
+            assert np.array_equal(sample["png"], pixels_of(sample["__key__"]))
 
 
 def test_hugging_face_reads_the_folder_by_its_card(hub, shards):
@@ -139,7 +156,8 @@ def test_the_croissant_file_is_valid_and_reads_every_sample(peer, shards):
     assert found.metadata.issues.errors == set()
     pictures = {one["pictures/key"].decode(): one for one in found.records("pictures")}
     assert pictures.keys() == ALL.keys()
-    assert {one["pictures/image"].size for one in pictures.values()} == {(WIDTH, HEIGHT)}
+    for key, one in pictures.items():
+        assert np.array_equal(np.asarray(one["pictures/image"]), pixels_of(key))
     read = {one["records/key"].decode(): one["records/facts"] for one in found.records("records")}
     assert {key: json.loads(text) for key, text in read.items()} == ALL
 
@@ -207,11 +225,26 @@ def test_the_card_states_fields_authors_limits_and_the_way_out(shards):
     assert set(ALL[f"{0:020x}"]) <= set(card.replace(",", " ").split())
 
 
-def test_a_card_of_very_many_authors_stays_short():
-    rows = [{"author": f"Author {n}", "source": "a", "licence": "b"} for n in range(5000)]
-    listed = manifest.Manifest(
-        {"train": []}, {"width_px": 1, "height_px": 1, "extension": "jpg", "encoding": "jpeg"}
-    )
-    card = data_card(listed, rows)
-    assert f"| {5000 - MAX_AUTHORS:,} others | {5000 - MAX_AUTHORS:,} |" in card
+def test_the_card_says_when_and_where_pictures_were_fetched_and_what_they_lack():
+    stated = {"retrieved_at": "2026-11-21T10:00:00Z", "final_url": "https://u:p@cdn.test/x.jpg"}
+    rows = [facts(number, "train") for number in range(4)]
+    rows[0] |= stated
+    rows[1] |= stated | {"retrieved_at": "2026-11-20T10:00:00Z", "url": "pictures/a.jpg"}
+    rows[2] |= {"url": "pictures/a.jpg"}
+    card = data_card(EMPTY, rows)
+    assert "2 of 4 pictures were fetched over a network, between 2026-11-20T10:00:00Z and" in card
+    assert "| cdn.test | 2 |\n| (files) | 1 |\n| example.org | 1 |\n" in card
+    assert "| licence | 2 | 2 |\n| author | 4 | 0 |\n| caption | 0 | 4 |\n" in card
+    assert "No picture was fetched over a network." in data_card(EMPTY, [facts(1, "train")])
+
+
+def test_card_and_croissant_of_very_many_authors_and_licences_stay_short():
+    rows = [
+        facts(1, "train") | {"author": f"Author {n}", "licence": f"licence {n}"}
+        for n in range(5000)
+    ]
+    card = data_card(EMPTY, rows)
+    others = f"{5000 - MAX_LISTED:,}"
+    assert card.count(f"| {others} others | {others} |") == 2
     assert len(card) < 20_000
+    assert len(json.dumps(croissant.describe(EMPTY, rows))) < 20_000

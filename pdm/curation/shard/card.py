@@ -2,14 +2,15 @@
 
 import html
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import yaml
 
 from pdm.data.decisions import Row
 from pdm.data.manifest import Manifest
 
-MAX_AUTHORS = 100  # that are listed by name
+MAX_LISTED = 100  # names in a table; the rest is summed up
+STATED = ("licence", "author", "caption")  # what a source may leave out
 
 FIELDS = (  # of a record, as `write` stores them
     ("key", "name of the sample"),
@@ -68,15 +69,17 @@ same files in MLCommons' Croissant format. `pyramid data verify` finds any damag
 {_table(("field of `key.json`", "meaning"), FIELDS)}
 ## Sources
 
-{_table(("source", "pictures"), _counted(rows, "source"))}
-## Licences
+{_table(("source", "pictures"), _most(row["source"] for row in rows))}
+{_fetched(rows)}
+
+{_table(("host", "pictures"), _most(map(_host, rows)))}
+## Licences and authors
 
 Each picture keeps the licence of its source; `key.json` names it.
 
-{_table(("licence", "pictures"), _counted(rows, "licence"))}
-## Authors
-
-{_table(("author", "pictures"), _most(rows, "author"))}
+{_table(("", "pictures that state it", "that do not"), _stated_lines(rows))}
+{_table(("licence", "pictures"), _most(row["licence"] for row in rows))}
+{_table(("author", "pictures"), _most(row["author"] for row in rows))}
 ## Known limits
 
 - Licences, authors and captions are those that the sources state; nobody has checked them.
@@ -132,17 +135,31 @@ def _split_lines(manifest: Manifest) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def _counted(rows: list[Row], column: str) -> list[tuple[str, str]]:
-    counts = Counter(str(row[column] or "not stated") for row in rows)
-    return [(name, f"{count:,}") for name, count in sorted(counts.items())]
+def _stated_lines(rows: list[Row]) -> list[tuple[str, str, str]]:
+    counts = {name: sum(bool(row[name]) for row in rows) for name in STATED}
+    return [(name, f"{count:,}", f"{len(rows) - count:,}") for name, count in counts.items()]
 
 
-def _most(rows: list[Row], column: str) -> list[tuple[str, str]]:
+def _fetched(rows: list[Row]) -> str:
+    times = sorted(row["retrieved_at"] for row in rows if row["retrieved_at"])
+    if not times:
+        return "No picture was fetched over a network."
+    several = f"between {times[0]} and {times[-1]}" if times[0] != times[-1] else f"at {times[0]}"
+    return f"{len(times):,} of {len(rows):,} pictures were fetched over a network, {several}:"
+
+
+def _host(row: Row) -> str:
+    """Of the address that a picture came from at last; a name of a file has none."""
+    _, slashes, rest = str(row["final_url"] or row["url"]).partition("://")
+    return rest.partition("/")[0].rpartition("@")[2] if slashes else "(files)"
+
+
+def _most(names: Iterable[str | None]) -> list[tuple[str, str]]:
     """The most frequent ones; the others in one line."""
-    counts = Counter(str(row[column] or "not stated") for row in rows)
+    counts = Counter(name or "not stated" for name in names)
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    listed = [(name, f"{count:,}") for name, count in ranked[:MAX_AUTHORS]]
-    others = ranked[MAX_AUTHORS:]
+    listed = [(name, f"{count:,}") for name, count in ranked[:MAX_LISTED]]
+    others = ranked[MAX_LISTED:]
     if others:
         listed.append((f"{len(others):,} others", f"{sum(count for _, count in others):,}"))
     return listed
