@@ -109,7 +109,9 @@ def _band(side_up: Pixels) -> _Band | None:
     """The band along the first rows of the picture, if it ends in a straight line."""
     half = len(side_up) // 2
     colour = np.median(side_up[:2], axis=(0, 1)).astype(np.int16)
-    distance = np.abs(side_up.astype(np.int16) - colour).max(axis=2)
+    if (_distance(side_up[:1], colour) <= TOLERANCE).mean() < MIN_INSIDE:
+        return None  # most pictures: the rest need not be looked at
+    distance = _distance(side_up, colour)
     inside = distance <= TOLERANCE
     ending = inside.mean(axis=0) < MIN_INSIDE  # other columns are filled by bars of other sides
     quiet = _leading(inside.mean(axis=1) >= MIN_INSIDE)
@@ -125,6 +127,13 @@ def _band(side_up: Pixels) -> _Band | None:
     if straight < BORNE_OUT or depth > half:
         return None
     return _Band(depth, colour, float(side_up[:quiet].std(axis=(0, 1)).max()), straight)
+
+
+def _distance(pixels: Pixels, colour: Colour) -> NDArray[np.int16]:
+    """(H, W): how far each pixel is from a colour, in the channel where it is farthest."""
+    red, green, blue = np.moveaxis(np.abs(pixels.astype(np.int16) - colour), 2, 0)
+    farthest: NDArray[np.int16] = np.maximum(np.maximum(red, green), blue)
+    return farthest
 
 
 def _leading(flags: NDArray[np.bool_]) -> int:
