@@ -142,13 +142,24 @@ def cut(pixels: Pixels, box: Box, width_px: int, height_px: int) -> Pixels:
     ]
     if (box.width_px, box.height_px) == (width_px, height_px):
         return inside
+    return _resampled(inside, width_px, height_px, "lanczos")
+
+
+def reduced(pixels: Pixels, width_px: int, height_px: int) -> Pixels:
+    """The whole of (H, W, 3) pixels at a smaller size, for looking at, not for keeping.
+
+    Antialiased by a triangle filter: no pixel is skipped, fine detail is a little softer than by
+    `cut`, in a fifth of the time.
+    """
+    return _resampled(pixels, width_px, height_px, "bilinear")
+
+
+def _resampled(pixels: Pixels, width_px: int, height_px: int, filter_name: str) -> Pixels:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of read-only memory; it is only read
-        tensor = torch.from_numpy(inside).permute(2, 0, 1)[None]
-    size = (height_px, width_px)
-    reduced = interpolate(tensor, size, mode="lanczos", antialias=True)[0].permute(1, 2, 0)
-    result: Pixels = np.ascontiguousarray(reduced.numpy())
-    return result
+        tensor = torch.from_numpy(pixels).permute(2, 0, 1)[None]
+    planes = interpolate(tensor, (height_px, width_px), mode=filter_name, antialias=True)[0]
+    return np.asarray(cv2.merge([plane.numpy() for plane in planes]), dtype=np.uint8)
 
 
 def _upright(pixels: Pixels, orientation: int) -> Pixels:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pdm.curation.curate import focus, origin
 from pdm.data.pixels import Pixels
+from pdm.data.pixels import reduced as smaller
 
 # What stored scores depend on besides the code that measures (`cache.MEASURING`). Other settings
 # of section `curate` are limits, held by `rules.reason` against stored scores without any pixel.
@@ -87,11 +88,9 @@ def contrast(counts: NDArray[np.float64]) -> float:
 
 
 def reduced(pixels: Pixels, longer_side_px: int) -> Pixels:
-    """The whole picture by area means, its longer side at most `longer_side_px`."""
+    """The whole picture, antialiased, its longer side at most `longer_side_px`."""
     height_px, width_px = pixels.shape[:2]
     scale = longer_side_px / max(height_px, width_px)
     if scale >= 1:
         return pixels
-    size = (max(1, round(width_px * scale)), max(1, round(height_px * scale)))
-    smaller = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    return smaller.astype(np.uint8, copy=False)
+    return smaller(pixels, max(1, round(width_px * scale)), max(1, round(height_px * scale)))
