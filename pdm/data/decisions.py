@@ -66,7 +66,7 @@ DECIDED = {
     "drawing": pa.float64(),
     "blocking": pa.float64(),
     "repetition": pa.float64(),
-    "small": pa.binary(),  # 16 x 16 pixels; see pdm.curation.curate.small
+    "small": pa.binary(),  # 16 x 16 pixels, without borders; see pdm.curation.curate.small
     "crop_left_px": pa.int64(),  # of the upright source; never smaller than the finished crop
     "crop_top_px": pa.int64(),
     "crop_width_px": pa.int64(),

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 from curation_pictures import CURATE, but, flawed, jpeg, key_of, scene, write_raw
+from PIL import Image
 
 from pdm.curation.curate import curate
 from pdm.curation.curate.small import NUM_BYTES
@@ -69,6 +70,21 @@ def test_duplicates_name_the_picture_that_is_kept(decided):
     copies = [row for row in rows.values() if row["duplicate_of"]]
     assert {row["reason"] for row in copies} == {"exact_duplicate", "near_duplicate"}
     assert all(rows[row["duplicate_of"]]["outcome"] == "kept" for row in copies)
+
+
+def test_a_letterboxed_copy_is_the_same_picture_and_its_bars_count_for_nothing(tmp_path):
+    letterboxed = Image.new("RGB", (320, 320))
+    letterboxed.paste(scene(0), (0, 60))
+    files = {"plain": jpeg(scene(0)), "bars": jpeg(letterboxed, 95), "other": jpeg(scene(1))}
+    write_raw(tmp_path / "raw", files)
+    curate(CURATE, raw=tmp_path / "raw", decisions=tmp_path / "decisions")
+    rows = by_name(tmp_path / "decisions")
+    assert rows["bars"]["border_share"] > 0.3
+    assert (rows["bars"]["reason"], rows["bars"]["duplicate_of"]) == (
+        "near_duplicate",
+        rows["plain"]["key"],
+    )
+    assert rows["other"]["outcome"] == "kept"
 
 
 def test_there_is_one_row_for_each_raw_row_and_the_counts_add_up(decided):

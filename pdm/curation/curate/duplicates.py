@@ -30,7 +30,7 @@ class Candidate:
     key: str
     sha256: str  # of the file
     small: bytes  # see `pdm.curation.curate.small`
-    num_pixels: int
+    num_pixels: int  # without borders
     sharpness: float
 
 

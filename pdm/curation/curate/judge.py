@@ -106,13 +106,21 @@ def _measured(content: bytes, header: Header, config: CurateConfig) -> Row:
         "content_height_px": framing.content.height_px,
         "border_share": framing.border_share,
         "transparent_share": round(view.transparent_share, 5),
-        "small": small_picture(small),
+        "small": small_picture(_part(small, framing.content, size)),
     }
     if framing.crop:
         row |= {f"crop_{name}": value for name, value in dataclasses.asdict(framing.crop).items()}
     if min(box.width_px, box.height_px) >= MIN_MEASURED_PX:
         row |= _scores(view, box, config)
     return row
+
+
+def _part(small: Pixels, box: Box, size: tuple[int, int]) -> Pixels:
+    """A part of a picture of some width and height, in a reduced copy of it."""
+    across, down = small.shape[1] / size[0], small.shape[0] / size[1]
+    left, right = round(box.left_px * across), round((box.left_px + box.width_px) * across)
+    top, bottom = round(box.top_px * down), round((box.top_px + box.height_px) * down)
+    return small[top:bottom, left:right]
 
 
 def _num_people(framing: Framing, config: CurateConfig) -> int | None:

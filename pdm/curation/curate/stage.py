@@ -144,7 +144,7 @@ def _mark_duplicates(decided: list[Row], config: CurateConfig) -> None:
             key=row["key"],
             sha256=row["sha256"],
             small=row["small"],
-            num_pixels=row["width_px"] * row["height_px"],
+            num_pixels=row["content_width_px"] * row["content_height_px"],
             sharpness=row["sharpness"],
         )
         for row in decided
