@@ -48,16 +48,29 @@ def save(
                 shutil.copyfile(file, temporary / file.name)
 
 
-def load(folder: Path, kind: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """Read a model folder: the whole of `config.json`, and the tensors on the CPU.
+def record_of(folder: Path) -> dict[str, Any]:
+    """The whole of a model folder's `config.json`; "kind" names the model's class.
 
     Raises:
-        BadInput: The folder or a file is missing or damaged, or holds a model of another kind.
+        BadInput: It is missing or damaged.
     """
     try:
         record = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if not isinstance(record, dict):
             raise ValueError("config.json holds no mapping")
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{folder} is not a model folder that can be read: {error}") from error
+    return record
+
+
+def load(folder: Path, kind: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Read a model folder: its record, and the tensors on the CPU.
+
+    Raises:
+        BadInput: The folder or a file is missing or damaged, or holds a model of another kind.
+    """
+    record = record_of(folder)
+    try:
         tensors = load_file(folder / "model.safetensors")
     except (OSError, ValueError, SafetensorError) as error:
         raise BadInput(f"{folder} is not a model folder that can be read: {error}") from error

@@ -35,6 +35,22 @@ class Params:
 
     def __post_init__(self) -> None:
         """Checks between sections."""
+        weights = self.diffusion.level_loss_weights
+        if self.autoencoder.baseline is None:
+            self._check_levels()
+        else:
+            expectation = "one weight: a baseline has one level"
+            require(len(weights) == 1, "diffusion.level_loss_weights", weights, expectation)
+        ratio = self.curate.width_px / self.curate.height_px
+        size = (self.autoencoder.image_width_px, self.autoencoder.image_height_px)
+        require(
+            size[0] / size[1] == ratio,
+            "autoencoder.image_width_px",
+            size[0],
+            f"{ratio:g} x image_height_px ({size[1]}), the shape of the crops of section curate",
+        )
+
+    def _check_levels(self) -> None:
         levels = self.autoencoder.model.levels
         require(
             len(self.diffusion.level_loss_weights) == len(levels),
@@ -49,12 +65,4 @@ class Params:
             "diffusion.model.widths",
             self.diffusion.model.widths,
             f"{resolutions} widths, one for each downsampling from {finest} to {coarsest}",
-        )
-        ratio = self.curate.width_px / self.curate.height_px
-        size = (self.autoencoder.image_width_px, self.autoencoder.image_height_px)
-        require(
-            size[0] / size[1] == ratio,
-            "autoencoder.image_width_px",
-            size[0],
-            f"{ratio:g} x image_height_px ({size[1]}), the shape of the crops of section curate",
         )

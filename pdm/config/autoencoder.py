@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from pdm.config.common import STRICT, TrainingConfig, require, require_fraction, require_positive
+from pdm.config.first_stage import FirstStageConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +90,7 @@ class AutoencoderConfig:
     image_height_px: int  # the crops are reduced to this size for training
     image_width_px: int
     model: AutoencoderModelConfig
+    baseline: FirstStageConfig | None  # trained in place of `model`, on the same terms
     pixel_loss: Literal["l1", "charbonnier"]
     gradient_loss_weight: float  # multi-scale gradient term, beside the pixel loss
     partial_loss_weight: float  # of what a random prefix of the levels decodes to

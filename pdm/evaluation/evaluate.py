@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pdm.baselines.autoencoders import load_autoencoder
 from pdm.config.evaluate import EvaluateConfig
 from pdm.data.images import ImageShards
 from pdm.errors import BadInput, QualityGate
@@ -27,7 +28,7 @@ from pdm.evaluation.pictures import PictureSet, read_samples
 from pdm.evaluation.reconstruction import score_reconstructions
 from pdm.evaluation.summary import Summary, summarise
 from pdm.files import whole_folder, write_json
-from pdm.models.autoencoder import PyramidAutoencoder
+from pdm.models.codec import Autoencoder
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ def evaluate(
         BadInput: An input is missing, damaged, or holds what does not belong there.
         QualityGate: Too few pictures, or scores that are not finite.
     """
-    model = PyramidAutoencoder.from_pretrained(autoencoder)
+    model = load_autoencoder(autoencoder)
     drawn, val, train = picture_sets(samples, shards, model)
     extractor = RandomConvFeatures(config.num_features, config.seed)
     count = min(len(drawn), len(train))
@@ -93,7 +94,7 @@ def evaluate(
 
 
 def picture_sets(
-    samples: Path, shards: Path, model: PyramidAutoencoder
+    samples: Path, shards: Path, model: Autoencoder
 ) -> tuple[PictureSet, PictureSet, PictureSet]:
     """Samples, held-out and training pictures, all at the samples' size.
 

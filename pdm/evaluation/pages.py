@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from pdm.evaluation.memorisation import Memorisation
 from pdm.evaluation.pictures import Picture, PictureSet, to_picture, to_tensor
 from pdm.evaluation.reconstruction import reconstructions
-from pdm.models.autoencoder import PyramidAutoencoder
+from pdm.models.codec import Autoencoder
 
 CELL_WIDTH_PX = 256  # of a picture on a page, or a little less
 TITLE_PX = 30
@@ -25,7 +25,7 @@ def draw(
     folder: Path,
     sets: tuple[PictureSet, PictureSet, PictureSet],
     copies: Memorisation,
-    model: PyramidAutoencoder,
+    model: Autoencoder,
     num_neighbours: int,
 ) -> None:
     """Write `nearest-neighbours.png`, `samples-and-held-out.png` and `reconstructions.png`.
@@ -74,7 +74,7 @@ def _side_by_side(samples: PictureSet, val: PictureSet) -> list[list[Cell]]:
     return [left + right for left, right in zip(*(half[:num_rows] for half in halves), strict=True)]
 
 
-def _reconstructions(val: PictureSet, model: PyramidAutoencoder) -> list[list[Cell]]:
+def _reconstructions(val: PictureSet, model: Autoencoder) -> list[list[Cell]]:
     """One row a picture: from one level, two, ..., all, and as it is."""
     rows = []
     for index in range(min(len(val), NUM_RECONSTRUCTED)):

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pdm.errors import BadInput, QualityGate
 from pdm.evaluation.pictures import PictureSet, to_tensor
-from pdm.models.autoencoder import PyramidAutoencoder
+from pdm.models.codec import Autoencoder
 
 WINDOW_PX = 11
 SIGMA_PX = 1.5
@@ -62,7 +62,7 @@ def _windowed(images: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def reconstructions(model: PyramidAutoencoder, images: Tensor) -> list[Tensor]:
+def reconstructions(model: Autoencoder, images: Tensor) -> list[Tensor]:
     """`images` (B, 3, H, W) decoded from the first level, the first two, ..., all; in [-1, 1]."""
     latents = model.encode(images)
     size = (images.shape[-2], images.shape[-1])
@@ -72,7 +72,7 @@ def reconstructions(model: PyramidAutoencoder, images: Tensor) -> list[Tensor]:
 
 
 def score_reconstructions(
-    model: PyramidAutoencoder, pictures: PictureSet, batch_size: int
+    model: Autoencoder, pictures: PictureSet, batch_size: int
 ) -> list[dict[str, float]]:
     """Means over the pictures of `psnr_db` and `ssim`, one entry for each prefix of the levels.
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pdm import weights
+from pdm.baselines.autoencoders import load_autoencoder
 from pdm.config.latents import LatentsConfig
 from pdm.data import listing, manifest
 from pdm.data.images import ImageShards, to_images
@@ -16,7 +17,7 @@ from pdm.data.latents import write_shard
 from pdm.data.space import room_for
 from pdm.errors import QualityGate
 from pdm.files import sha256_of, whole_folder
-from pdm.models.autoencoder import PyramidAutoencoder
+from pdm.models.codec import Autoencoder
 from pdm.models.pyramid import Pyramid
 from pdm.progress import Progress
 
@@ -42,10 +43,10 @@ def encode_shards(config: LatentsConfig, *, shards: Path, autoencoder: Path, lat
         Unavailable: The disk has no room for the latents, or it filled up.
         QualityGate: A level's latents are not finite, or far from standardised. Nothing is kept.
     """
-    record, _ = weights.load(autoencoder, PyramidAutoencoder.__name__)
+    record = weights.record_of(autoencoder)
     size = (record["image_height_px"], record["image_width_px"])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = PyramidAutoencoder.from_pretrained(autoencoder).to(device)
+    model = load_autoencoder(autoencoder).to(device)
     splits = {split: ImageShards(shards, split) for split in ("train", "val")}
     copies = {"train": 1 + config.flipped_copies, "val": 1}
     total = sum(copies[split] * len(images) for split, images in splits.items())
@@ -121,7 +122,7 @@ def _by_shard(images: ImageShards, split: str) -> Iterator[tuple[str, range]]:
 
 @torch.no_grad()
 def _encode(
-    model: PyramidAutoencoder,
+    model: Autoencoder,
     images: ImageShards,
     indices: range,
     size: tuple[int, int],
@@ -145,6 +146,6 @@ def _encode(
     return keys, tuple(torch.cat(level) for level in zip(*parts, strict=True))
 
 
-def _encoded(model: PyramidAutoencoder, images: Tensor) -> Pyramid:
+def _encoded(model: Autoencoder, images: Tensor) -> Pyramid:
     device = next(model.parameters()).device
     return tuple(level.cpu() for level in model.encode(images.to(device)))

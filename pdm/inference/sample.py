@@ -11,13 +11,14 @@ import torch
 from PIL import Image
 
 from pdm import weights
+from pdm.baselines.autoencoders import load_autoencoder
 from pdm.config.sample import SampleConfig
 from pdm.data.images import ImageShards, Pixels, to_images, to_pixels
 from pdm.data.sheets import contact_sheet, in_rows
 from pdm.diffusion.samplers import euler, heun, noise_from_seeds
 from pdm.errors import BadInput
 from pdm.files import sha256_of, whole_folder, write_json
-from pdm.models.autoencoder import PyramidAutoencoder
+from pdm.models.codec import Autoencoder
 from pdm.models.pyramid import LevelShape, Pyramid
 from pdm.models.unet import PyramidUNet
 from pdm.progress import Progress
@@ -45,7 +46,7 @@ def sample_pictures(
         BadInput: A model is missing, or they do not belong together.
     """
     facts, _ = weights.load(diffusion, PyramidUNet.__name__)
-    decoder = PyramidAutoencoder.from_pretrained(autoencoder)
+    decoder = load_autoencoder(autoencoder)
     digest = sha256_of(autoencoder / "model.safetensors")
     if facts["autoencoder_sha256"] != digest:
         raise BadInput(
@@ -98,7 +99,7 @@ def draw_latents(
 
 def _draw(
     config: SampleConfig,
-    decoder: PyramidAutoencoder,
+    decoder: Autoencoder,
     network: PyramidUNet,
     shapes: Sequence[LevelShape],
     size: tuple[int, int],
@@ -119,7 +120,7 @@ def _draw(
 
 @torch.no_grad()
 def _full_size(
-    model: PyramidAutoencoder, shards: Path, folder: Path, device: torch.device
+    model: Autoencoder, shards: Path, folder: Path, device: torch.device
 ) -> dict[str, Any]:
     """Encode and decode the first held-out picture at the full size of the shards."""
     held_out = ImageShards(shards, "val")

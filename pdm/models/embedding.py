@@ -40,16 +40,18 @@ class Perceptron(nn.Module):
 
 
 class Embedding(nn.Module):
-    """Time, global latent and condition, added up in one vector."""
+    """Time and, where there are any, global latent and condition, added up in one vector."""
 
-    def __init__(self, width: int, global_channels: int, condition_width: int | None) -> None:
+    def __init__(
+        self, width: int, global_channels: int | None, condition_width: int | None
+    ) -> None:
         super().__init__()
         self.sines = width // 4 * 2
         self.time = Perceptron(self.sines, width)
-        self.picture = Perceptron(global_channels, width)
+        self.picture = None if global_channels is None else Perceptron(global_channels, width)
         self.condition = None if condition_width is None else nn.Linear(condition_width, width)
 
-    def forward(self, t: Tensor, latent: Tensor, condition: Tensor | None) -> Tensor:
+    def forward(self, t: Tensor, latent: Tensor | None, condition: Tensor | None) -> Tensor:
         """Times (B,), global latents (B, C), conditions (B, D) to (B, width).
 
         Raises:
@@ -58,9 +60,9 @@ class Embedding(nn.Module):
         if (condition is None) != (self.condition is None):
             wanted = "needs a condition" if self.condition else "was built without a condition"
             raise ValueError(f"this network {wanted}; see condition_width")
-        vector: Tensor = self.time(sinusoidal(t, self.sines).to(latent.dtype)) + self.picture(
-            latent
-        )
+        vector: Tensor = self.time(sinusoidal(t, self.sines).to(self.time.hidden.weight.dtype))
+        if self.picture is not None:
+            vector = vector + self.picture(latent)
         return vector if self.condition is None else vector + self.condition(condition)
 
 

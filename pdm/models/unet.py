@@ -3,7 +3,8 @@
 Its trunk runs over the resolutions of the latents. On the way down each level's latent joins the
 stream at its own resolution (Res-Skip), on the way up a head per level reads its velocity off; the
 global level enters through the embedding that modulates every block and leaves through a small
-trunk of its own. An untrained network predicts zero everywhere. Any size of picture works.
+trunk of its own. A pyramid without a global level, such as LDM's single latent, does without both.
+An untrained network predicts zero everywhere. Any size of picture works.
 """
 
 from pathlib import Path
@@ -119,7 +120,7 @@ class PyramidUNet(nn.Module):
     Args:
         config: Widths and layers; its lists run from the finest level's resolution on.
         level_channels: Channels of each level, coarse to fine.
-        level_downsamplings: "global" first, then the downsamplings, coarse to fine.
+        level_downsamplings: Coarse to fine; "global" may be the first.
         condition_width: Length of the condition vectors, or None for an unconditional network.
     """
 
@@ -140,7 +141,8 @@ class PyramidUNet(nn.Module):
         self.factors = _factors(config, level_downsamplings)
         channels = dict(zip(level_downsamplings, level_channels, strict=True))
         self.positions = {factor: k for k, factor in enumerate(level_downsamplings)}
-        self.embedding = Embedding(embedding_width(config), channels["global"], condition_width)
+        global_channels = channels.get("global")
+        self.embedding = Embedding(embedding_width(config), global_channels, condition_width)
         stages = [
             (index, channels.get(factor), factor >= config.attention_from, config)
             for index, factor in enumerate(self.factors)
@@ -148,18 +150,22 @@ class PyramidUNet(nn.Module):
         self.down = nn.ModuleList(DownStage(*stage) for stage in stages)
         last = len(self.factors) - 1
         self.middle = Layer(config.widths[-1], last, stages[-1][2], config)
-        self.global_trunk = GlobalTrunk(
-            channels["global"], config.widths[-1], embedding_width(config)
+        self.global_trunk = (
+            None
+            if global_channels is None
+            else GlobalTrunk(global_channels, config.widths[-1], embedding_width(config))
         )
         self.up = nn.ModuleList(UpStage(*stage) for stage in stages)
 
     def forward(self, pyramid: Pyramid, t: Tensor, condition: Tensor | None = None) -> Pyramid:
         """Velocity of every level at times t (B,) in [0, 1]; same shapes as the pyramid."""
-        latent = pyramid[0][:, :, 0, 0]
+        latent = None if self.global_trunk is None else pyramid[0][:, :, 0, 0]
         embedding = self.embedding(t, latent, condition)
         maps = self._descend(pyramid, embedding)
         features = self.middle(maps[-1][-1], embedding)
-        velocities = [self.global_trunk(latent, features, embedding)[:, :, None, None]]
+        velocities: list[Tensor] = []
+        if self.global_trunk is not None:
+            velocities.append(self.global_trunk(latent, features, embedding)[:, :, None, None])
         for index in reversed(range(len(self.up))):
             features, velocity = self.up[index](features, maps[index], embedding)
             if velocity is not None:
@@ -209,9 +215,10 @@ def _factors(config: UNetConfig, downsamplings: tuple[Downsampling, ...]) -> tup
     """Downsampling of the picture at every resolution of the trunk, finest first."""
     finest = int(downsamplings[-1])
     factors = tuple(finest * 2**index for index in range(len(config.widths)))
-    if downsamplings[0] != "global" or factors[-1] != downsamplings[1]:
+    maps = [factor for factor in downsamplings if factor != "global"]
+    if len(maps) > 1 and factors[-1] != maps[0]:
         raise ValueError(
-            f"levels {downsamplings} do not fit {len(config.widths)} widths: expected "
-            f'"global" first, and one width for each downsampling from {finest} to the coarsest'
+            f"levels {downsamplings} do not fit {len(config.widths)} widths: expected one width "
+            f"for each downsampling from {finest} to {maps[0]}"
         )
     return factors

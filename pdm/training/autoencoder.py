@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from pdm.baselines.autoencoders import build_autoencoder
 from pdm.config.autoencoder import AutoencoderConfig
 from pdm.config.common import fingerprint
 from pdm.data import listing, manifest
@@ -13,7 +14,7 @@ from pdm.data.images import ImageShards, Pixels, to_images
 from pdm.data.order import images_at
 from pdm.events import EventLog
 from pdm.files import whole_file
-from pdm.models.autoencoder import PyramidAutoencoder
+from pdm.models.codec import Autoencoder
 from pdm.training.curves import write_curves
 from pdm.training.equivariance import factors_that_fit
 from pdm.training.feed import Batch
@@ -86,9 +87,7 @@ class Pictures:
         model: Knows the shapes of the latents.
     """
 
-    def __init__(
-        self, shards: ImageShards, config: AutoencoderConfig, model: PyramidAutoencoder
-    ) -> None:
+    def __init__(self, shards: ImageShards, config: AutoencoderConfig, model: Autoencoder) -> None:
         self.shards, self.config = shards, config
         self.size = (config.image_height_px, config.image_width_px)
         whole = int(shards.manifest.facts["height_px"])
@@ -110,8 +109,9 @@ class Pictures:
             generator_at(self.config.training.seed, step, purpose)
             for purpose in ("levels", "shrinking")
         )
+        most = max(1, len(self.level_shapes) - 1)  # one level alone has no other prefix
         return Plan(
-            num_levels=int(torch.randint(1, len(self.level_shapes), (), generator=levels)),
+            num_levels=int(torch.randint(1, most + 1, (), generator=levels)),
             shrinking=self.factors[int(torch.randint(len(self.factors), (), generator=shrinking))],
         )
 
@@ -146,7 +146,7 @@ def _work(settings: Settings, workers: Workers) -> None:
     pictures, held_out = (ImageShards(settings.shards, split) for split in ("train", "val"))
     size = (config.image_height_px, config.image_width_px)
     torch.manual_seed(training.seed)
-    model = PyramidAutoencoder(config.model).to(workers.device)
+    model = build_autoencoder(config).to(workers.device)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast
 
     def draw(state: TrainState, events: EventLog) -> None:
@@ -165,15 +165,15 @@ def _work(settings: Settings, workers: Workers) -> None:
         _finish(settings, average_of(state), pictures, held_out, run)
 
 
-def average_of(state: TrainState) -> PyramidAutoencoder:
+def average_of(state: TrainState) -> Autoencoder:
     """The average model."""
-    assert isinstance(state.average, PyramidAutoencoder)
+    assert isinstance(state.average, Autoencoder)
     return state.average
 
 
 def _finish(
     settings: Settings,
-    model: PyramidAutoencoder,
+    model: Autoencoder,
     pictures: ImageShards,
     held_out: ImageShards,
     run: RunFolder,

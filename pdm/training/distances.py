@@ -35,11 +35,13 @@ PIXEL_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 def gradient_loss(found: Tensor, wanted: Tensor) -> Tensor:
     """Mean absolute difference of the pixel-to-pixel changes, both ways, over a few scales.
 
-    L1 alone forgives a blurred edge; its gradients do not.
+    L1 alone forgives a blurred edge; its gradients do not. Sides are of at least 2.
     """
     difference = found - wanted
     terms = []
     for scale in range(GRADIENT_SCALES):
         difference = F.avg_pool2d(difference, 2) if scale else difference
+        if min(difference.shape[2:]) < 2:  # no neighbours; the mean of nothing is no number
+            break
         terms.append(difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean())
     return torch.stack(terms).mean()

@@ -56,10 +56,11 @@ class AutoencoderLosses(nn.Module):
         latents = drawn(means, log_variances, noise)
         found = self.model.decode_raw(latents, size)
         loss, terms = self._distance(found, images)
-        # Every second picture is enough for it, and saves a quarter of the step.
-        prefix = tuple(level[::2] for level in latents[: plan.num_levels])
-        terms["partial"], _ = self._distance(self.model.decode_raw(prefix, size), images[::2])
-        loss = loss + config.partial_loss_weight * terms["partial"]
+        if plan.num_levels < len(latents):
+            # Every second picture is enough for it, and saves a quarter of the step.
+            prefix = tuple(level[::2] for level in latents[: plan.num_levels])
+            terms["partial"], _ = self._distance(self.model.decode_raw(prefix, size), images[::2])
+            loss = loss + config.partial_loss_weight * terms["partial"]
         if config.equivariance_loss_weight:
             terms["equivariance"] = self._equivariance(latents, images, plan.shrinking)
             loss = loss + config.equivariance_loss_weight * terms["equivariance"]

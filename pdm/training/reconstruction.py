@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pdm.data.images import ImageShards, to_images, to_pixels
 from pdm.data.sheets import contact_sheet
-from pdm.models.autoencoder import PyramidAutoencoder
+from pdm.models.codec import Autoencoder
 
 BATCH_SIZE = 16
 SHEET_IMAGES = 4
@@ -20,7 +20,7 @@ SMALLEST_STD = 1.0e-6  # of a channel that the training left unused
 
 @torch.no_grad()
 def latent_statistics(
-    model: PyramidAutoencoder, shards: ImageShards, size: tuple[int, int]
+    model: Autoencoder, shards: ImageShards, size: tuple[int, int]
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Mean and standard deviation of every channel of every level, each (C,), on the CPU.
 
@@ -44,9 +44,7 @@ def latent_statistics(
 
 
 @torch.no_grad()
-def psnr_by_prefix(
-    model: PyramidAutoencoder, shards: ImageShards, size: tuple[int, int]
-) -> list[float]:
+def psnr_by_prefix(model: Autoencoder, shards: ImageShards, size: tuple[int, int]) -> list[float]:
     """Mean PSNR in dB over the pictures, decoded from the coarsest level, the coarsest two, ..."""
     scores: list[list[Tensor]] = [[] for _ in model.level_channels]
     for images in _batches(model, shards, size):
@@ -63,7 +61,7 @@ def psnr(found: Tensor, wanted: Tensor) -> Tensor:
 
 @torch.no_grad()
 def reconstruction_sheet(
-    model: PyramidAutoencoder, shards: ImageShards, size: tuple[int, int]
+    model: Autoencoder, shards: ImageShards, size: tuple[int, int]
 ) -> Image.Image:
     """A few pictures in the first row; below, each decoded from ever more levels."""
     chosen = range(min(SHEET_IMAGES, len(shards)))
@@ -72,19 +70,17 @@ def reconstruction_sheet(
     return contact_sheet([list(to_pixels(row)) for row in rows])
 
 
-def _prefixes(model: PyramidAutoencoder, images: Tensor) -> list[Tensor]:
+def _prefixes(model: Autoencoder, images: Tensor) -> list[Tensor]:
     means, _ = model.posterior(images)
     size = (images.shape[2], images.shape[3])
     return [model.decode_raw(means[: count + 1], size) for count in range(len(means))]
 
 
-def _batches(
-    model: PyramidAutoencoder, shards: ImageShards, size: tuple[int, int]
-) -> Iterator[Tensor]:
+def _batches(model: Autoencoder, shards: ImageShards, size: tuple[int, int]) -> Iterator[Tensor]:
     for start in range(0, len(shards), BATCH_SIZE):
         indices = range(start, min(start + BATCH_SIZE, len(shards)))
         yield to_images(shards.batch(indices, *size)).to(_device(model))
 
 
-def _device(model: PyramidAutoencoder) -> torch.device:
+def _device(model: Autoencoder) -> torch.device:
     return next(model.parameters()).device

@@ -12,6 +12,7 @@ from PIL import Image
 from pdm.config.autoencoder import AutoencoderConfig, AutoencoderModelConfig, LevelConfig
 from pdm.config.common import TrainingConfig
 from pdm.config.diffusion import DiffusionConfig, UNetConfig
+from pdm.config.first_stage import FirstStageConfig
 from pdm.config.latents import LatentsConfig
 from pdm.config.sample import SampleConfig
 from pdm.data import listing, manifest, tars
@@ -57,6 +58,7 @@ AUTOENCODER = AutoencoderConfig(
         encoder_spectral_norm=True,
         decoder_spectral_norm=False,
     ),
+    baseline=None,
     pixel_loss="l1",
     gradient_loss_weight=1.0,
     partial_loss_weight=0.25,
@@ -119,18 +121,23 @@ class Chain:
     diffusion_run: Path
 
 
-def train_autoencoder(folder: Path, shards: Path, seed: int = 0) -> tuple[Path, Path]:
-    config = replace(AUTOENCODER, training=replace(TRAINING, seed=seed))
+def train_autoencoder(
+    folder: Path, shards: Path, seed: int = 0, baseline: FirstStageConfig | None = None
+) -> tuple[Path, Path]:
+    config = replace(AUTOENCODER, training=replace(TRAINING, seed=seed), baseline=baseline)
     settings = autoencoder.Settings(config, shards, folder / "run", folder / "model")
     autoencoder._work(settings, Workers(torch.device("cpu")))
     return settings.run, settings.model
 
 
-def train_chain(folder: Path) -> Chain:
+def train_chain(folder: Path, baseline: FirstStageConfig | None = None) -> Chain:
     shards = write_shards(folder / "shards")
-    autoencoder_run, autoencoder_model = train_autoencoder(folder / "autoencoder", shards)
+    autoencoder_run, autoencoder_model = train_autoencoder(
+        folder / "autoencoder", shards, baseline=baseline
+    )
     latents = folder / "latents"
     encode_shards(LATENTS, shards=shards, autoencoder=autoencoder_model, latents=latents)
-    settings = diffusion.Settings(DIFFUSION, latents, folder / "run", folder / "diffusion")
+    config = replace(DIFFUSION, level_loss_weights=(1.0,)) if baseline else DIFFUSION
+    settings = diffusion.Settings(config, latents, folder / "run", folder / "diffusion")
     diffusion._work(settings, Workers(torch.device("cpu")))
     return Chain(shards, autoencoder_model, latents, settings.model, autoencoder_run, settings.run)

@@ -36,10 +36,10 @@ TINY: dict[str, Any] = {
         "image_width_px": 64,
         "model": {
             "levels": [
-                {"downsampling": "global", "channels": 8},
-                {"downsampling": 16, "channels": 8},
-                {"downsampling": 8, "channels": 4},
-                {"downsampling": 4, "channels": 4},
+                {"downsampling": "global", "channels": 8, "kl_weight": 1e-6},
+                {"downsampling": 16, "channels": 8, "kl_weight": 1e-6},
+                {"downsampling": 8, "channels": 4, "kl_weight": 1e-6},
+                {"downsampling": 4, "channels": 4, "kl_weight": 1e-6},
             ],
             "encoder_widths": [8, 8, 16, 16, 16],
             "decoder_widths": [8, 8, 16, 16, 16],

@@ -8,6 +8,7 @@ from pdm.config.autoencoder import AutoencoderConfig, AutoencoderModelConfig, Le
 from pdm.config.common import TrainingConfig
 from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.codec import Autoencoder
+from pdm.training.distances import gradient_loss
 from pdm.training.losses import AutoencoderLosses, Plan
 
 CONFIG = AutoencoderConfig(
@@ -31,6 +32,7 @@ CONFIG = AutoencoderConfig(
         encoder_spectral_norm=True,
         decoder_spectral_norm=False,
     ),
+    baseline=None,
     pixel_loss="l1",
     gradient_loss_weight=0.7,
     partial_loss_weight=0.25,
@@ -67,6 +69,11 @@ def batch(count: int = 2):
     images = torch.rand(count, 3, 32, 64, generator=generator) * 2 - 1
     shapes = [(6, 1, 1), (4, 4, 8), (3, 8, 16)]
     return images, tuple(torch.randn(count, *shape, generator=generator) for shape in shapes)
+
+
+def test_the_gradient_loss_of_a_tiny_picture_is_a_number():
+    tiny = torch.rand(1, 3, 2, 8)
+    assert gradient_loss(tiny, torch.zeros_like(tiny)).isfinite()
 
 
 def test_the_loss_is_the_weighted_sum_of_its_terms():

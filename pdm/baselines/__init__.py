@@ -1,0 +1,1 @@
+"""The rivals, from diffusers, behind the project's own interfaces. No other room imports it."""

@@ -1,0 +1,229 @@
+"""LDM's first stages (Rombach et al., arXiv:2112.10752, table 8), as pyramids of one level.
+
+The networks are diffusers' `AutoencoderKL` and `VQModel`, so that a comparison is with the code
+that others use; at a base width of 128 they have the published numbers of parameters. They share
+the pyramid autoencoder's trainer, and are read from and written to diffusers' folders.
+"""
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from diffusers import AutoencoderKL, VQModel
+from torch import Tensor, nn
+
+from pdm import weights
+from pdm.config.first_stage import FirstStageConfig, FirstStageName
+from pdm.models.codec import Autoencoder
+from pdm.models.posterior import LOG_VARIANCE_RANGE, LogVariances, kl_penalty
+from pdm.models.pyramid import Pyramid
+
+NUM_GROUPS = 32  # of the group norms, as published; narrow networks take one for 4 channels
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """What tells one first stage from another: configurations of the LDM release."""
+
+    multipliers: tuple[int, ...]  # of the base width, by resolution from full size down
+    channels: int  # of the latent
+    num_attending: int  # coarsest resolutions with attention in each block
+    num_codes: int = 0  # entries of the codebook; 0 for KL
+    attends_in_the_middle: bool = True
+
+    @property
+    def downsampling(self) -> int:
+        """Image side over latent side."""
+        return 1 << (len(self.multipliers) - 1)
+
+
+DESIGNS: dict[FirstStageName, Design] = {
+    "kl-f4": Design((1, 2, 4), 3, 0),
+    "kl-f8": Design((1, 2, 4, 4), 4, 0),
+    "kl-f16": Design((1, 1, 2, 2, 4), 16, 1),
+    "kl-f32": Design((1, 1, 2, 2, 4, 4), 64, 2),
+    "vq-f4": Design((1, 2, 4), 3, 0, 8192),
+    "vq-f4-noattn": Design((1, 2, 4), 3, 0, 8192, attends_in_the_middle=False),
+    "vq-f8": Design((1, 2, 2, 4), 4, 1, 16384),
+    "vq-f16": Design((1, 1, 2, 2, 4), 8, 1, 16384),
+}
+
+
+class FirstStage(Autoencoder):
+    """An encoder and a decoder of one latent map. Make one with `first_stage`."""
+
+    network: Any  # diffusers' own module
+
+    def __init__(self, config: FirstStageConfig) -> None:
+        design = DESIGNS[config.name]
+        super().__init__([design.channels], [design.downsampling])
+        self.config = config
+
+    def decode_raw(
+        self,
+        pyramid: Pyramid,
+        size: tuple[int, int] | None = None,
+        tile_px: int | None = None,
+    ) -> Tensor:
+        """See `Autoencoder.decode_raw`; `tile_px` is refused."""
+        _refuse_tiles(tile_px)
+        (latent,) = pyramid
+        sides = tuple(side * int(self.level_downsamplings[0]) for side in latent.shape[2:])
+        if size is not None and tuple(size) != sides:
+            raise ValueError(f"a latent of {tuple(latent.shape)} decodes to {sides}, not to {size}")
+        return self._decoded(latent)
+
+    @abstractmethod
+    def _decoded(self, latent: Tensor) -> Tensor:
+        """Images (B, 3, H, W) from the network's own latent."""
+
+    def save_diffusers(self, folder: Path) -> None:
+        """Write a folder that diffusers loads.
+
+        Its `scaling_factor` is one over the standard deviation of all latents (LDM, appendix G):
+        diffusers knows one number where we standardise each channel.
+        """
+        spread = self._std(0).square().mean() + self._mean(0).var(correction=0)
+        self.network.register_to_config(scaling_factor=1 / math.sqrt(float(spread)))
+        self.network.save_pretrained(folder)
+
+    @classmethod
+    def from_pretrained(cls, folder: Path) -> Self:
+        """Load what `save_pretrained` wrote, on the CPU and in evaluation mode."""
+        record, tensors = weights.load(folder, cls.__name__)
+        model = cls(FirstStageConfig(**record["config"]))
+        model.load_state_dict(tensors)
+        return model.eval()
+
+
+class KLFirstStage(FirstStage):
+    """A Gaussian for each latent value, held to a standard normal by a weak KL term."""
+
+    def __init__(self, config: FirstStageConfig) -> None:
+        super().__init__(config)
+        self.network = AutoencoderKL(**_arguments(config))  # type: ignore[no-untyped-call]
+
+    def posterior(self, images: Tensor, tile_px: int | None = None) -> tuple[Pyramid, LogVariances]:
+        """See `Autoencoder.posterior`; `tile_px` is refused."""
+        _refuse_tiles(tile_px)
+        self.level_shapes(*images.shape[2:])
+        moments = self.network.quant_conv(self.network.encoder(images))
+        mean, log_variance = moments.chunk(2, dim=1)
+        return (mean,), (log_variance.clamp(*LOG_VARIANCE_RANGE),)
+
+    def penalty(
+        self, means: Pyramid, log_variances: LogVariances
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """See `Autoencoder.penalty`: the KL."""
+        return kl_penalty(means, log_variances, [self.config.latent_weight])
+
+    def _decoded(self, latent: Tensor) -> Tensor:
+        images: Tensor = self.network.decoder(self.network.post_quant_conv(latent))
+        return images
+
+
+class VQFirstStage(FirstStage):
+    """Latents before quantisation; the codebook is the decoder's first layer (LDM, section 3.1)."""
+
+    def __init__(self, config: FirstStageConfig) -> None:
+        super().__init__(config)
+        design = DESIGNS[config.name]
+        self.network = VQModel(  # type: ignore[no-untyped-call]
+            **_arguments(config),
+            num_vq_embeddings=design.num_codes,
+            vq_embed_dim=design.channels,
+            mid_block_add_attention=design.attends_in_the_middle,
+        )
+
+    def posterior(self, images: Tensor, tile_px: int | None = None) -> tuple[Pyramid, LogVariances]:
+        """See `Autoencoder.posterior`; deterministic, and `tile_px` is refused."""
+        _refuse_tiles(tile_px)
+        self.level_shapes(*images.shape[2:])
+        return (self.network.quant_conv(self.network.encoder(images)),), (None,)
+
+    def penalty(
+        self, means: Pyramid, log_variances: LogVariances
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """See `Autoencoder.penalty`: how far latents are from the codes nearest to them.
+
+        Mean squares that draw latents to codes, with a weight of 1, and codes to latents, with
+        0.25, as in LDM's released code. The paper behind it has the weights the other way about
+        (van den Oord et al., arXiv:1711.00937, equation 3).
+        """
+        _, loss, _ = self.network.quantize(means[0])
+        return self.config.latent_weight * loss, {"codebook": loss}
+
+    def _decoded(self, latent: Tensor) -> Tensor:
+        quantised, _, _ = self.network.quantize(latent)
+        images: Tensor = self.network.decoder(self.network.post_quant_conv(quantised))
+        return images
+
+
+def first_stage(config: FirstStageConfig) -> FirstStage:
+    """The network that a config names, with random weights."""
+    if DESIGNS[config.name].num_codes:
+        return VQFirstStage(config)
+    return KLFirstStage(config)
+
+
+def from_diffusers(folder: Path) -> FirstStage:
+    """Load a folder of diffusers' `AutoencoderKL` or `VQModel`, in evaluation mode.
+
+    Its `scaling_factor` becomes the latents' standard deviation; pickled weights are not read.
+
+    Raises:
+        ValueError: It is of none of the released designs.
+        OSError: It cannot be read.
+    """
+    kind: Any = {"VQModel": VQModel}.get(VQModel.load_config(folder)["_class_name"], AutoencoderKL)
+    network = kind.from_pretrained(folder, use_safetensors=True, local_files_only=True)
+    found = _shape(network)
+    width = network.config.block_out_channels[0]
+    for name in DESIGNS:
+        if width % 8 == 0:
+            model = _on_meta(FirstStageConfig(name=name, base_width=width, latent_weight=0.0))
+            if _shape(model.network) == found:
+                model = first_stage(model.config)
+                model.network.load_state_dict(network.state_dict())
+                std = torch.full((model.level_channels[0],), 1 / network.config.scaling_factor)
+                model.set_statistics([torch.zeros_like(std)], [std])
+                return model.eval()
+    raise ValueError(
+        f"{folder} holds a {kind.__name__} of none of the released designs ({', '.join(DESIGNS)})"
+    )
+
+
+def _on_meta(config: FirstStageConfig) -> FirstStage:
+    with torch.device("meta"):
+        return first_stage(config)
+
+
+def _shape(network: nn.Module) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in network.state_dict().items()}
+
+
+def _arguments(config: FirstStageConfig) -> dict[str, Any]:
+    design = DESIGNS[config.name]
+    count = len(design.multipliers)
+    plain, attending = count - design.num_attending, design.num_attending
+    return {
+        "down_block_types": ["DownEncoderBlock2D"] * plain + ["AttnDownEncoderBlock2D"] * attending,
+        "up_block_types": ["AttnUpDecoderBlock2D"] * attending + ["UpDecoderBlock2D"] * plain,
+        "block_out_channels": [factor * config.base_width for factor in design.multipliers],
+        "layers_per_block": 2,
+        "latent_channels": design.channels,
+        "norm_num_groups": NUM_GROUPS
+        if config.base_width % NUM_GROUPS == 0
+        else config.base_width // 4,
+    }
+
+
+def _refuse_tiles(tile_px: int | None) -> None:
+    if tile_px is not None:
+        raise ValueError(
+            f"tile_px is {tile_px}, but LDM's first stages norm over whole maps and cannot work "
+            "tile by tile; leave tile_px out"
+        )

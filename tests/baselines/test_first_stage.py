@@ -1,0 +1,133 @@
+"""LDM's first stages: the published networks, behind the interface of the pyramid autoencoder."""
+
+import json
+
+import pytest
+import torch
+from diffusers import AutoencoderKL
+
+from pdm.baselines.first_stage import DESIGNS, first_stage, from_diffusers
+from pdm.config.first_stage import FirstStageConfig
+
+# Rombach et al., arXiv:2112.10752, and the checkpoints of its release, in millions of parameters.
+PUBLISHED = {
+    "kl-f4": 55.312063,
+    "kl-f8": 83.653863,
+    "kl-f16": 69.610963,
+    "kl-f32": 103.880131,
+    "vq-f4": 55.322782,
+    "vq-f4-noattn": 53.219486,
+    "vq-f8": 67.717295,
+    "vq-f16": 69.593371,
+}
+
+
+def small(name):
+    torch.manual_seed(0)
+    return first_stage(FirstStageConfig(name=name, base_width=8, latent_weight=1.0)).eval()
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_it_has_the_published_number_of_parameters(name):
+    with torch.device("meta"):
+        model = first_stage(FirstStageConfig(name=name, base_width=128, latent_weight=1.0))
+    assert sum(weight.numel() for weight in model.parameters()) == round(PUBLISHED[name] * 1e6)
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+@torch.no_grad()
+def test_it_is_a_pyramid_of_one_level(name):
+    model = small(name)
+    images = torch.rand(2, 3, 32, 64) * 2 - 1
+    (latent,) = model.encode(images)
+    assert (tuple(latent.shape[1:]),) == model.level_shapes(32, 64)
+    assert 32 // latent.shape[2] == int(name.split("-")[1].removeprefix("f"))
+    assert model.decode((latent,)).shape == images.shape
+    assert model.decode((latent,), (32, 64)).abs().max() <= 1
+
+
+@pytest.mark.parametrize("name", ["kl-f8", "vq-f8"])
+@torch.no_grad()
+def test_it_gives_what_diffusers_gives(name):
+    model = small(name)
+    images = torch.rand(1, 3, 32, 32) * 2 - 1
+    means, _ = model.posterior(images)
+    theirs = model.network.encode(images)
+    latent = theirs.latent_dist.mean if name.startswith("kl") else theirs.latents
+    torch.testing.assert_close(means[0], latent)
+    torch.testing.assert_close(model.decode_raw(means), model.network.decode(latent).sample)
+
+
+@torch.no_grad()
+def test_latents_are_standardised_by_the_statistics():
+    model = small("kl-f4")
+    images = torch.rand(1, 3, 16, 16)
+    raw, _ = model.posterior(images)
+    model.set_statistics([torch.full((3,), 2.0)], [torch.full((3,), 4.0)])
+    latents = model.encode(images)
+    torch.testing.assert_close(latents[0], (raw[0] - 2) / 4)
+    torch.testing.assert_close(model.decode(latents), model.decode_raw(raw).clamp(-1, 1))
+
+
+def test_a_codebook_draws_latents_and_codes_together():
+    model = small("vq-f4")
+    codes = model.network.quantize.embedding.weight
+    on_codes = codes[:4].detach().T.reshape(1, 3, 2, 2)
+    assert model.penalty((on_codes,), (None,))[0].item() == pytest.approx(0.0, abs=1e-9)
+    moved = (on_codes + 1e-5).requires_grad_()
+    penalty, terms = model.penalty((moved,), (None,))
+    penalty.backward()
+    assert terms.keys() == {"codebook"}
+    assert moved.grad.abs().max() > 0
+    assert codes.grad.abs().max() > 0
+
+
+@torch.no_grad()
+def test_the_decoder_sees_codes_alone():
+    model = small("vq-f4")
+    latent = torch.zeros(1, 3, 4, 4)
+    nudged = latent + 1e-7  # nearest to the same codes
+    torch.testing.assert_close(model.decode_raw((latent,)), model.decode_raw((nudged,)))
+
+
+@pytest.mark.parametrize("name", ["kl-f8", "vq-f4-noattn"])
+@torch.no_grad()
+def test_folders_of_diffusers_go_in_and_out(name, tmp_path):
+    model = small(name)
+    model.set_statistics(
+        [torch.zeros(model.level_channels[0])], [torch.full((model.level_channels[0],), 5.0)]
+    )
+    model.save_diffusers(tmp_path / "out")
+    record = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert record["scaling_factor"] == pytest.approx(0.2)
+    again = from_diffusers(tmp_path / "out")
+    assert again.config.name == name
+    images = torch.rand(1, 3, 32, 32) * 2 - 1
+    torch.testing.assert_close(again.encode(images), model.encode(images))
+
+
+def test_a_folder_of_another_design_is_refused(tmp_path):
+    AutoencoderKL(
+        down_block_types=["DownEncoderBlock2D"] * 2,
+        up_block_types=["UpDecoderBlock2D"] * 2,
+        block_out_channels=[8, 24],
+        norm_num_groups=4,
+        latent_channels=5,
+    ).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="none of the released designs"):
+        from_diffusers(tmp_path)
+
+
+@torch.no_grad()
+def test_tiles_are_refused():
+    with pytest.raises(ValueError, match="tile_px is 64"):
+        small("kl-f8").encode(torch.zeros(1, 3, 64, 64), tile_px=64)
+
+
+def test_our_own_folders_go_in_and_out(tmp_path):
+    model = small("kl-f8")
+    model.save_pretrained(tmp_path / "model")
+    again = type(model).from_pretrained(tmp_path / "model")
+    assert again.config == model.config
+    for one, other in zip(model.state_dict().values(), again.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
