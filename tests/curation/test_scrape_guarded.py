@@ -2,6 +2,7 @@
 
 import errno
 import http.client
+import json
 import socket
 import threading
 import time
@@ -115,6 +116,41 @@ def test_without_a_network_the_stage_stops_and_publishes_nothing(tmp_path):
         with pytest.raises(Unavailable, match="is the network down"):
             scrape(settings(source, max_unreached_in_a_row=20), raw=tmp_path / "raw")
     assert [path.name for path in tmp_path.iterdir()] == ["list.txt"]
+
+
+def test_a_network_that_dies_on_the_way_keeps_what_came_and_the_next_run_fetches_the_rest(tmp_path):
+    with serving() as server:
+        urls = [f"{server.url}/slow?seconds=0.05&{number}" for number in range(40)]
+        (tmp_path / "list.txt").write_text("\n".join(urls))
+        source = UrlListSource(
+            kind="urls", path=str(tmp_path / "list.txt"), allow_private_addresses=True
+        )
+        config = settings(source, num_shards=1, max_unreached_in_a_row=20, num_threads=2)
+        paths = {"raw": tmp_path / "raw", "cache": tmp_path / "cache"}
+        dying = threading.Thread(target=close_after, args=(server, 10))
+        dying.start()
+        with pytest.raises(Unavailable, match="is the network down"):
+            scrape(config, **paths)
+        dying.join()
+    assert not paths["raw"].exists()
+    records = [json.loads(path.read_text()) for path in paths["cache"].glob("*/*.json")]
+    assert {record["status"] for record in records} == {"ok"}  # no failure is remembered
+    assert 10 <= len(records) < 40
+
+    with serving(port=server.server_port) as server:
+        assert scrape(config, **paths) == {"ok": 40, "failed": 0, "dropped": 0}
+        assert server.hits["/slow"] == 40 - len(records)
+        scrape(config, raw=tmp_path / "from-nothing")
+    same = (paths["raw"] / "00000.tar", tmp_path / "from-nothing" / "00000.tar")
+    assert same[0].read_bytes() == same[1].read_bytes()
+
+
+def close_after(server, num_hits):
+    """Nobody listens any more once so many pictures were asked for."""
+    while server.hits["/slow"] < num_hits:
+        time.sleep(0.001)
+    server.shutdown()
+    server.server_close()
 
 
 def test_hosts_take_turns():
