@@ -191,6 +191,11 @@ def test_a_date_is_no_number(refused_text):
             -1.0e-6,
             "autoencoder.model.levels.1.kl_weight: expected a number of at least 0, got -1e-06",
         ),
+        (
+            ("autoencoder", "perceptual"),
+            {"path": "lpips.pt", "sha256": "abc", "weight": 1.0},
+            "autoencoder.perceptual.sha256: expected 64 digits from 0 to f, as sha256sum prints",
+        ),
         (("scrape", "sources"), [], "scrape.sources: expected at least one source"),
     ],
 )

@@ -1,5 +1,6 @@
 """Section `autoencoder`: the pyramid autoencoder and its training."""
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -82,6 +83,26 @@ class AutoencoderModelConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PerceptualConfig:
+    """A perceptual distance such as LPIPS, from a file of the user's."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    path: str  # a TorchScript module: two batches in [-1, 1] to their distances
+    sha256: str  # of the file
+    weight: float  # beside the pixel loss
+
+    def __post_init__(self) -> None:
+        require_positive(self, "weight")
+        require(
+            re.fullmatch("[0-9a-f]{64}", self.sha256) is not None,
+            "sha256",
+            self.sha256,
+            "64 digits from 0 to f, as sha256sum prints them",
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class AutoencoderConfig:
     """What is trained, on pictures of which size, with which losses."""
 
@@ -92,6 +113,7 @@ class AutoencoderConfig:
     model: AutoencoderModelConfig
     baseline: FirstStageConfig | None  # trained in place of `model`, on the same terms
     pixel_loss: Literal["l1", "charbonnier"]
+    perceptual: PerceptualConfig | None
     gradient_loss_weight: float  # multi-scale gradient term, beside the pixel loss
     partial_loss_weight: float  # of what a random prefix of the levels decodes to
     equivariance_loss_weight: float  # EQ-VAE: latents scaled down decode to the scaled picture

@@ -1,7 +1,7 @@
 """The stage `autoencoder`: trains the pyramid autoencoder on pictures from the shards."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -21,6 +21,7 @@ from pdm.training.feed import Batch
 from pdm.training.launcher import launch
 from pdm.training.loop import train
 from pdm.training.losses import AutoencoderLosses, Plan
+from pdm.training.perceptual import load_perceptual
 from pdm.training.reconstruction import latent_statistics, psnr_by_prefix, reconstruction_sheet
 from pdm.training.runs import EVENTS, RunFolder, checkpoints_of, restore
 from pdm.training.seeds import generator_at, normal_pyramid_at, uniform_at
@@ -64,11 +65,16 @@ def train_autoencoder(
 
     Raises:
         BadInput, QualityGate: The shards are missing or damaged.
+        BadInput: The perceptual network is not the one that was meant, or none.
         QualityGate: A loss is not finite.
         Unavailable: There are fewer CPUs or GPUs than workers.
         Preempted: SIGTERM came; a checkpoint was kept.
     """
     ImageShards(shards, "train"), ImageShards(shards, "val")  # rather now than on the cluster
+    if config.perceptual:
+        load_perceptual(config.perceptual, torch.device("cpu"))
+        path = str(Path(config.perceptual.path).absolute())
+        config = replace(config, perceptual=replace(config.perceptual, path=path))
     settings = Settings(config, shards.absolute(), run.absolute(), model.absolute())
     launch(_work, settings, num_workers=config.training.num_workers, run=run)
     write_curves(run / EVENTS, curves)
@@ -159,7 +165,8 @@ def _work(settings: Settings, workers: Workers) -> None:
     state = TrainState(model, training)
     restore(state, checkpoints_of(settings.run, training), workers)
     run = RunFolder(settings.run, "autoencoder", training, workers, state.images_seen, draw)
-    network = workers.wrap(AutoencoderLosses(model, config))
+    perceptual = load_perceptual(config.perceptual, workers.device) if config.perceptual else None
+    network = workers.wrap(AutoencoderLosses(model, config, perceptual))
     train(state, network, Pictures(pictures, config, model), training, run, workers)
     if workers.is_first:
         _finish(settings, average_of(state), pictures, held_out, run)

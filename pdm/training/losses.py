@@ -6,6 +6,7 @@ Both are modules, so that a data-parallel wrapper sees one forward call per back
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from pdm.config.autoencoder import AutoencoderConfig
@@ -16,6 +17,11 @@ from pdm.models.pyramid import Pyramid
 from pdm.models.unet import PyramidUNet
 from pdm.training.distances import PIXEL_LOSSES, gradient_loss
 from pdm.training.equivariance import shrunk_images, shrunk_latents
+from pdm.training.perceptual import Perceptual
+
+# Networks that judge see parts of larger pictures: they know nothing of the whole anyway, and at
+# 2048x2048 they would take more memory than all the rest.
+LARGEST_CROP_PX = 512
 
 
 @dataclass(frozen=True)
@@ -32,11 +38,14 @@ class AutoencoderLosses(nn.Module):
     Args:
         model: The network under training. Its `penalty` says what it asks of its latents.
         config: Weights of the terms.
+        perceptual: Judges crops of the whole reconstruction, if there is one.
     """
 
-    def __init__(self, model: Autoencoder, config: AutoencoderConfig) -> None:
+    def __init__(
+        self, model: Autoencoder, config: AutoencoderConfig, perceptual: Perceptual | None
+    ) -> None:
         super().__init__()
-        self.model, self.config = model, config
+        self.model, self.config, self.perceptual = model, config, perceptual
 
     def forward(self, images: Tensor, noise: Pyramid, plan: Plan) -> dict[str, Tensor]:
         """Losses of a batch.
@@ -48,14 +57,13 @@ class AutoencoderLosses(nn.Module):
 
         Returns:
             "loss" is the weighted sum. Its terms: the pixel loss under its own name ("l1",
-            "charbonnier"), "gradient", "partial", "equivariance" where it has a weight, and those
-            of the model's `penalty`.
+            "charbonnier"), "gradient", "partial", "perceptual" where there is one, "equivariance"
+            where it has a weight, and those of the model's `penalty`.
         """
         config, size = self.config, (images.shape[2], images.shape[3])
         means, log_variances = self.model.posterior(images)
         latents = drawn(means, log_variances, noise)
-        found = self.model.decode_raw(latents, size)
-        loss, terms = self._distance(found, images)
+        loss, terms = self._whole(self.model.decode_raw(latents, size), images)
         if plan.num_levels < len(latents):
             # Every second picture is enough for it, and saves a quarter of the step.
             prefix = tuple(level[::2] for level in latents[: plan.num_levels])
@@ -66,6 +74,14 @@ class AutoencoderLosses(nn.Module):
             loss = loss + config.equivariance_loss_weight * terms["equivariance"]
         penalty, costs = self.model.penalty(means, log_variances)
         return {"loss": loss + penalty, **terms, **costs}
+
+    def _whole(self, found: Tensor, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted sum of all that judges the reconstruction from all levels."""
+        loss, terms = self._distance(found, images)
+        if self.perceptual is not None:
+            terms["perceptual"] = self.perceptual(*cropped(found, images))
+            loss = loss + self.perceptual.weight * terms["perceptual"]
+        return loss, terms
 
     def _distance(self, found: Tensor, wanted: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum of pixel and gradient loss, and both."""
@@ -83,6 +99,15 @@ class AutoencoderLosses(nn.Module):
         found = self.model.decode_raw(shrunk, (wanted.shape[2], wanted.shape[3]))
         distance, _ = self._distance(found, wanted)
         return distance
+
+
+def cropped(found: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """The same random part of both, at most `LARGEST_CROP_PX` wide and high."""
+    height, width = (min(side, LARGEST_CROP_PX) for side in found.shape[2:])
+    top = int(torch.randint(found.shape[2] - height + 1, ()))
+    left = int(torch.randint(found.shape[3] - width + 1, ()))
+    area = (..., slice(top, top + height), slice(left, left + width))
+    return found[area], wanted[area]
 
 
 class FlowLosses(nn.Module):

@@ -9,7 +9,8 @@ from pdm.config.common import TrainingConfig
 from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.codec import Autoencoder
 from pdm.training.distances import gradient_loss
-from pdm.training.losses import AutoencoderLosses, Plan
+from pdm.training.losses import LARGEST_CROP_PX, AutoencoderLosses, Plan, cropped
+from pdm.training.perceptual import Perceptual
 
 CONFIG = AutoencoderConfig(
     image_height_px=32,
@@ -34,6 +35,7 @@ CONFIG = AutoencoderConfig(
     ),
     baseline=None,
     pixel_loss="l1",
+    perceptual=None,
     gradient_loss_weight=0.7,
     partial_loss_weight=0.25,
     equivariance_loss_weight=0.0,
@@ -61,7 +63,7 @@ PLAN = Plan(num_levels=2, shrinking=2)
 
 def losses_of(**changes) -> AutoencoderLosses:
     torch.manual_seed(0)
-    return AutoencoderLosses(PyramidAutoencoder(CONFIG.model), replace(CONFIG, **changes))
+    return AutoencoderLosses(PyramidAutoencoder(CONFIG.model), replace(CONFIG, **changes), None)
 
 
 def batch(count: int = 2):
@@ -127,11 +129,11 @@ def test_latents_that_scale_with_the_picture_have_no_equivariance_loss():
     blocks = torch.rand(2, 3, 8, 16).repeat_interleave(4, 2).repeat_interleave(4, 3)
     config = replace(CONFIG, equivariance_loss_weight=1.0)
     noise, plan = (torch.zeros(2, 3, 16, 32),), Plan(num_levels=1, shrinking=2)
-    found = AutoencoderLosses(Pooling(0.0), config)(blocks, noise, plan)
+    found = AutoencoderLosses(Pooling(0.0), config, None)(blocks, noise, plan)
     assert found["equivariance"].item() == pytest.approx(0, abs=1e-6)
     checks = torch.rand(2, 3, 32, 64)  # detail that only one place in four is asked about
-    uneven = AutoencoderLosses(Pooling(1.0), config)(checks, noise, plan)
-    even = AutoencoderLosses(Pooling(0.0), config)(checks, noise, plan)
+    uneven = AutoencoderLosses(Pooling(1.0), config, None)(checks, noise, plan)
+    even = AutoencoderLosses(Pooling(0.0), config, None)(checks, noise, plan)
     assert uneven["equivariance"] > 1.2 * even["equivariance"]
 
 
@@ -139,10 +141,56 @@ def test_equivariance_reaches_the_encoder():
     """Pulled by it alone, the uneven code turns into a mere reduction, which scales."""
     images, noise = torch.rand(2, 3, 32, 64), (torch.zeros(2, 3, 16, 32),)
     model = Pooling(1.0)
-    losses = AutoencoderLosses(model, replace(CONFIG, equivariance_loss_weight=1.0))
+    losses = AutoencoderLosses(model, replace(CONFIG, equivariance_loss_weight=1.0), None)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
     for _ in range(20):
         optimizer.zero_grad()
         losses(images, noise, Plan(num_levels=1, shrinking=2))["equivariance"].backward()
         optimizer.step()
     assert model.slope.item() < 0.7
+
+
+class Sums(nn.Module):
+    """A distance with known values: a gain times the mean absolute difference of each picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.tensor(3.0))
+
+    def forward(self, first, second):
+        assert first.dtype == second.dtype == torch.float32
+        return self.gain * (first - second).abs().mean((1, 2, 3))
+
+
+def test_a_perceptual_network_adds_its_weighted_distance_and_stays_as_it_is():
+    torch.manual_seed(0)
+    model, network = PyramidAutoencoder(CONFIG.model), Sums()
+    losses = AutoencoderLosses(model, CONFIG, Perceptual(network, weight=0.5))
+    found = losses(*batch(), PLAN)
+    assert found["perceptual"].item() == pytest.approx(3 * found["l1"].item(), rel=1e-5)
+    without = losses_of()(*batch(), PLAN)
+    assert found["loss"].item() == pytest.approx(
+        without["loss"].item() + 0.5 * found["perceptual"].item(), rel=1e-5
+    )
+    found["loss"].backward()
+    assert network.gain.grad is None
+    assert all(weight.grad is not None for weight in model.decoder.stages[-1].to_rgb.parameters())
+
+
+def test_a_perceptual_network_computes_in_float32_under_bfloat16():
+    losses = AutoencoderLosses(losses_of().model, CONFIG, Perceptual(Sums(), weight=0.5))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert losses(*batch(), PLAN)["perceptual"].dtype == torch.float32
+
+
+def test_crops_of_both_are_the_same_part_and_small_pictures_stay_whole():
+    small = torch.randn(1, 3, 32, 48)
+    assert all(torch.equal(crop, small) for crop in cropped(small, small))
+    large = torch.randn(1, 1, 1, LARGEST_CROP_PX + 300)
+    places = set()
+    for _ in range(8):
+        found, wanted = cropped(large, large + 1)
+        assert found.shape == (1, 1, 1, LARGEST_CROP_PX)
+        torch.testing.assert_close(found + 1, wanted)
+        places.add(found[0, 0, 0, 0].item())
+    assert len(places) > 1

@@ -1,0 +1,109 @@
+import hashlib
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pdm.config.autoencoder import PerceptualConfig
+from pdm.errors import BadInput
+from pdm.training.perceptual import load_perceptual
+
+CPU = torch.device("cpu")
+
+
+class Features(nn.Module):
+    """What LPIPS does, small: distance of features, one number for each picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, stride=2)
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        return (self.conv(first) - self.conv(second)).square().mean(dim=(1, 2, 3), keepdim=True)
+
+
+class Single(nn.Module):
+    def forward(self, images: Tensor) -> Tensor:
+        return images.mean()
+
+
+class Similar(nn.Module):
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        return 1 - (first - second).abs().mean()
+
+
+class Pair(nn.Module):
+    def forward(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+        return first, second
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Writes a module as TorchScript and gives the settings that name it."""
+
+    def saved(module: nn.Module, weight: float = 1.0) -> PerceptualConfig:
+        path = tmp_path / "distance.pt"
+        torch.jit.script(module).save(str(path))
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        return PerceptualConfig(path=str(path), sha256=digest, weight=weight)
+
+    return saved
+
+
+def test_a_loaded_distance_is_that_of_the_module_and_takes_no_part_in_training(saved):
+    module = Features()
+    perceptual = load_perceptual(saved(module), CPU)
+    found, wanted = torch.randn(2, 3, 16, 16, requires_grad=True), torch.randn(2, 3, 16, 16)
+    distance = perceptual(found, wanted)
+    torch.testing.assert_close(distance, module(found, wanted).mean())
+    distance.backward()
+    assert found.grad.abs().sum() > 0
+    assert not any(weight.requires_grad for weight in perceptual.parameters())
+
+
+def test_every_call_gives_the_same_bits(saved):
+    """TorchScript would rewrite the module after its first calls; a resumed run is a first call."""
+    perceptual = load_perceptual(saved(Features()), CPU)
+    found, wanted = torch.randn(2, 3, 32, 32, requires_grad=True), torch.randn(2, 3, 32, 32)
+    results = []
+    for _ in range(4):
+        distance = perceptual(found, wanted)
+        (gradient,) = torch.autograd.grad(distance, found)
+        results.append((distance.detach(), gradient))
+    for distance, gradient in results[1:]:
+        assert torch.equal(distance, results[0][0])
+        assert torch.equal(gradient, results[0][1])
+
+
+def test_another_file_than_was_meant_is_refused_with_both_digests(saved):
+    meant = saved(Features())
+    found = saved(Features())
+    with pytest.raises(BadInput) as caught:
+        load_perceptual(meant, CPU)
+    for text in (meant.path, meant.sha256, found.sha256):
+        assert text in str(caught.value)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    config = PerceptualConfig(path=str(tmp_path / "lpips.pt"), sha256="0" * 64, weight=1.0)
+    with pytest.raises(BadInput, match=r"lpips\.pt cannot be read"):
+        load_perceptual(config, CPU)
+
+
+def test_a_file_that_is_no_torchscript_is_refused(tmp_path):
+    path = tmp_path / "lpips.pt"
+    path.write_bytes(b"weights")
+    digest = hashlib.sha256(b"weights").hexdigest()
+    with pytest.raises(BadInput, match="holds no TorchScript module"):
+        load_perceptual(PerceptualConfig(path=str(path), sha256=digest, weight=1.0), CPU)
+
+
+@pytest.mark.parametrize("module", [Single(), Pair()])
+def test_a_module_that_takes_or_gives_something_else_is_refused(saved, module):
+    with pytest.raises(BadInput, match="takes two batches of pictures and gives their distance"):
+        load_perceptual(saved(module), CPU)
+
+
+def test_a_similarity_is_no_distance(saved):
+    with pytest.raises(BadInput, match=r"finds equal pictures 1\.0 apart"):
+        load_perceptual(saved(Similar()), CPU)
