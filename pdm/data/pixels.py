@@ -206,6 +206,7 @@ def _orientation(image: Image.Image) -> int:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+            # Of a PNG, `image.getexif()` would decode all pixels first.
+            return int(Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1))
     except (ValueError, TypeError, SyntaxError, OSError, KeyError, struct.error):
         return 1  # damaged EXIF is common, and no reason to lose the picture

@@ -96,8 +96,8 @@ def test_borders_do_not_count_as_size():
         ({"sharpness": 0.219}, "blurry"),
         ({"high_frequency": 0.007}, None),
         ({"high_frequency": 0.0069}, "enlarged"),
-        ({"repetition": 0.15}, None),
-        ({"repetition": 0.151}, "enlarged"),
+        ({"repetition": 0.25}, None),
+        ({"repetition": 0.251}, "enlarged"),
         ({"sharpness": 0.0, "brightness": 0.0}, "dark"),  # two rules hit; the first names it
     ],
 )

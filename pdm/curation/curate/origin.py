@@ -57,8 +57,11 @@ def _excess(profile: Profile, period: int) -> float:
 def repetition(steps: tuple[Profile, Profile]) -> float:
     """Share of rows and columns that repeat their neighbour, the smaller share of both.
 
-    A picture enlarged by nearest neighbour has 1 - 1 / factor; a photograph next to none. Measured
-    before the crop is reduced.
+    A picture enlarged by nearest neighbour has up to 1 - 1 / factor, a photograph next to none, but
+    strong JPEG compression makes rows of smooth parts equal too. Measured before the crop is
+    reduced. Of 24 versions of twelve photographs more than 0.25 have: none at JPEG quality 75, one
+    each at 60 and 50, 11 to 14 when enlarged twice, 7 to 18 when enlarged three times; smooth ones
+    among these are missed here, not by `focus.high_frequency`.
     """
     return min(_repeated(profile) for profile in steps)
 
