@@ -140,6 +140,15 @@ def test_a_picture_that_is_gone_is_forgotten_under_all_settings(runs):
     assert not list(runs.cache.glob("*/*.parquet"))
 
 
+def test_what_a_killed_run_left_half_written_is_forgotten_too(tmp_path):
+    ScoreCache(tmp_path, CURATE).keep({"a": {"width_px": 1}})
+    (part,) = tmp_path.glob("*/*.parquet")
+    for name in ("new", ".tmp-new"):
+        part.with_name(name).write_bytes(part.read_bytes())
+    assert forget(tmp_path, lambda sha256: False) == 0
+    assert [path.name for path in part.parent.iterdir()] == [part.name]
+
+
 def test_many_small_parts_become_one(tmp_path):
     cache = ScoreCache(tmp_path, CURATE)
     names = {f"{number:02}" for number in range(40)}

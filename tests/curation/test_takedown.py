@@ -85,7 +85,7 @@ def test_the_command_names_every_folder_in_a_line_and_ends_with_three(project, c
     one, other = (PICTURES[at].key for at in (0, 12))
     first, second = sorted((one, other))
     assert [line.message for line in caplog.records] == [
-        f"data/shards: trained on 1 removed picture ({other})",
+        f"data/shards: training holds 1 removed picture ({other})",
         f"models/autoencoder: trained on 2 removed pictures ({first}, {second})",
         f"models/diffusion: trained on 1 removed picture ({other})",
     ]

@@ -99,6 +99,8 @@ def forget(folder: Path, unwanted: Callable[[str], bool]) -> int:
     """Delete what is known of unwanted pictures, by sha256, for all settings; gives the number."""
     count = 0
     for settings in sorted(path for path in folder.glob("*") if path.is_dir()):
+        for left in (*settings.glob(".tmp-*"), *settings.glob("new")):  # by a killed run
+            left.unlink()
         for path, table in _whole_parts(settings):
             stays = [not unwanted(sha256) for sha256 in table["sha256"].to_pylist()]
             if all(stays):

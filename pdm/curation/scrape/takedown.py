@@ -20,8 +20,10 @@ logger = logging.getLogger(__name__)
 
 DATA = (Path("data/shards"), Path("data/latents"))
 MODELS = Path("models")
+MODEL_FILE = "model.safetensors"
 MAX_KEYS = 10  # that a line names; the files of the folders hold all
-VERBS = {"train": "trained on", "val": "held out"}
+OF_MODEL = {"train": "trained on", "val": "held out"}
+OF_DATA = {"train": "training holds", "val": "held out"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +35,13 @@ class Trace:
 
     def __str__(self) -> str:
         """Such as "models/autoencoder: trained on 2 removed pictures (1f..., 8a...)"."""
+        verbs = OF_MODEL if (self.folder / MODEL_FILE).is_file() else OF_DATA
         parts = []
         for split, keys in sorted(self.keys.items()):
             count = f"{len(keys):,} removed picture{'s' if len(keys) > 1 else ''}"
             more = ", ..." if len(keys) > MAX_KEYS else ""
             named = f"{', '.join(keys[:MAX_KEYS])}{more}"
-            parts.append(f"{VERBS.get(split, split)} {count} ({named})")
+            parts.append(f"{verbs.get(split, split)} {count} ({named})")
         return f"{self.folder}: {'; '.join(parts)}"
 
 
@@ -86,7 +89,7 @@ def name_models(removals: Removals, models: Path, raw: Path) -> None:
 
 def models_in(models: Path) -> list[Path]:
     """The model folders below a folder."""
-    return sorted(path.parent for path in models.glob("*/model.safetensors"))
+    return sorted(path.parent for path in models.glob(f"*/{MODEL_FILE}"))
 
 
 def traces(removals: Removals, folders: Sequence[Path], raw: Path) -> list[Trace]:

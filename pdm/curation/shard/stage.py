@@ -1,7 +1,8 @@
 """The stage `shard`: exact crops of the kept images as WebDataset shards, and the data report.
 
-One Ray task writes one shard, streaming its images from the raw tars; raw and output folders must
-be seen by all nodes under the same path. Equal input gives equal bytes, however many tasks run.
+One Ray task writes one shard, streaming its images from the raw tars; raw, output and cache folders
+must be seen by all nodes under the same path. Equal input gives equal bytes, however many tasks run
+and whatever the cache knew.
 """
 
 import json
