@@ -197,6 +197,12 @@ def test_a_date_is_no_number(refused_text):
             "autoencoder.perceptual.sha256: expected 64 digits from 0 to f, as sha256sum prints",
         ),
         (("scrape", "sources"), [], "scrape.sources: expected at least one source"),
+        (("sample", "tile_px"), 100, "sample.tile_px: expected a positive multiple of 64"),
+        (
+            ("autoencoder", "baseline"),
+            {"name": "kl-f8", "base_width": 12, "latent_weight": 1.0e-6},
+            "autoencoder.baseline.base_width: expected a positive multiple of 8",
+        ),
     ],
 )
 def test_an_impossible_value_is_named_with_its_limit(refused, path, value, expected):
@@ -214,6 +220,12 @@ def test_an_impossible_value_is_named_with_its_limit(refused, path, value, expec
             "autoencoder.equivariance_loss_weight: expected a number of at least 0, got -0.1",
         ),
         (("curate", "height_px"), 2048, "autoencoder.image_width_px: expected 1 x image_height_px"),
+        (("autoencoder", "model", "norm"), "group", "sample.tile_px: expected null"),
+        (
+            ("autoencoder", "baseline"),
+            {"name": "kl-f8", "base_width": 128, "latent_weight": 1.0e-6},
+            "diffusion.level_loss_weights: expected one weight: a baseline has one level",
+        ),
     ],
 )
 def test_sections_must_fit_each_other(refused, path, value, expected):

@@ -41,6 +41,13 @@ class Params:
         else:
             expectation = "one weight: a baseline has one level"
             require(len(weights) == 1, "diffusion.level_loss_weights", weights, expectation)
+        tiled = self.autoencoder.baseline is None and self.autoencoder.model.norm == "pixel"
+        require(
+            self.sample.tile_px is None or tiled,
+            "sample.tile_px",
+            self.sample.tile_px,
+            "null: only a pyramid autoencoder with norm: pixel works in tiles",
+        )
         ratio = self.curate.width_px / self.curate.height_px
         size = (self.autoencoder.image_width_px, self.autoencoder.image_height_px)
         require(

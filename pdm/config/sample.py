@@ -19,8 +19,15 @@ class SampleConfig:
     batch_size: int
     clamp_latents: float  # of predicted latents, in standard deviations; 0 for none
     full_size_picture: bool  # also decode one held-out picture at the size of the crops
+    tile_px: int | None  # that picture goes through the autoencoder in tiles of this side
 
     def __post_init__(self) -> None:
         require_positive(self, "num_images", "steps", "batch_size")
         require(self.clamp_latents >= 0, "clamp_latents", self.clamp_latents, "0 or more")
         require(self.seed >= 0, "seed", self.seed, "0 or more")
+        require(
+            self.tile_px is None or (self.tile_px > 0 and self.tile_px % 64 == 0),
+            "tile_px",
+            self.tile_px,
+            "a positive multiple of 64, or null for the whole picture at once",
+        )

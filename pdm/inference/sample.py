@@ -75,7 +75,8 @@ def sample_pictures(
             "diffusion_sha256": sha256_of(diffusion / "model.safetensors"),
         }
         if config.full_size_picture:
-            record["full_size"] = _full_size(decoder, shards, folder / "full-size", device)
+            full_size = folder / "full-size"
+            record["full_size"] = _full_size(decoder, shards, full_size, device, config.tile_px)
         write_json(folder / "samples.json", record)
     last = config.seed + config.num_images - 1
     logger.info(
@@ -120,7 +121,7 @@ def _draw(
 
 @torch.no_grad()
 def _full_size(
-    model: Autoencoder, shards: Path, folder: Path, device: torch.device
+    model: Autoencoder, shards: Path, folder: Path, device: torch.device, tile_px: int | None
 ) -> dict[str, Any]:
     """Encode and decode the first held-out picture at the full size of the shards."""
     held_out = ImageShards(shards, "val")
@@ -128,7 +129,8 @@ def _full_size(
     original = held_out.load(0, height, width)
     began = time.perf_counter()
     images = to_images(original[None]).to(device)
-    decoded = to_pixels(model.decode(model.encode(images), (height, width)))[0]
+    latents = model.encode(images, tile_px)
+    decoded = to_pixels(model.decode(latents, (height, width), tile_px))[0]
     seconds = time.perf_counter() - began
     folder.mkdir()
     Image.fromarray(original).save(folder / "original.png")

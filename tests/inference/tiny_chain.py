@@ -85,6 +85,7 @@ SAMPLE = SampleConfig(
     batch_size=2,
     clamp_latents=4.0,
     full_size_picture=True,
+    tile_px=None,
 )
 
 
