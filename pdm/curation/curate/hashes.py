@@ -144,13 +144,25 @@ def _sorted_by(hashes: Hashes, part: Part) -> tuple[Rows, NDArray[np.uint64]]:
     Sorted digit by digit of 16 bits, the lowest first, which numpy does in linear time.
     """
     value = np.zeros(len(hashes), dtype=np.uint64)
-    for begin, end in part.ranges:
-        value = (value << np.uint64(end - begin)) | _bits(hashes, begin, end)
-    order = np.arange(len(hashes))
-    for shift in range(0, part.num_bits, DIGIT_BITS):
+    for begin, end in _joined(part.ranges):
+        value <<= np.uint64(end - begin)
+        value |= _bits(hashes, begin, end)
+    order: Rows = np.argsort(value.astype(np.uint16), kind="stable")
+    for shift in range(DIGIT_BITS, part.num_bits, DIGIT_BITS):
         digit = (value[order] >> np.uint64(shift)).astype(np.uint16)
         order = order[np.argsort(digit, kind="stable")]
     return order, value[order]
+
+
+def _joined(ranges: tuple[tuple[int, int], ...]) -> list[tuple[int, int]]:
+    """The same bits in the fewest ranges of at most a word."""
+    joined = [*ranges[:1]]
+    for begin, end in ranges[1:]:
+        if begin == joined[-1][1] and end - joined[-1][0] <= MAX_PART_BITS:
+            joined[-1] = (joined[-1][0], end)
+        else:
+            joined.append((begin, end))
+    return joined
 
 
 def _bits(hashes: Hashes, begin: int, end: int) -> NDArray[np.uint64]:

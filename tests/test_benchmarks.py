@@ -1,0 +1,33 @@
+"""The benchmarks run, compare outputs with their peers', and say what they promise to say."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+KEYS = {
+    "judging": {"vs_naive", "vs_img2dataset"},
+    "reading": {"read_vs_webdataset", "read_vs_raw"},
+    "writing": {"write_vs_webdataset"},
+    "duplicates": {"dedup_recall", "dedup_vs_numpy"},
+}
+
+
+def benchmark(*words):
+    command = [sys.executable, ROOT / "benchmarks/curation.py", "--any-load", "--json", *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("part", KEYS)
+def test_a_part_of_the_benchmark_runs_and_ends_with_its_figures(part):
+    done = benchmark("--quick", "--only", part)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert KEYS[part] <= found.keys()
+    assert all(found[key] > 0 for key in KEYS[part])
+    assert found.get("dedup_recall", 1) == 1  # every planted pair, at any size
+    assert "QUICK" in found["marks"]  # nobody takes these for true figures
+    assert {"git", "versions", "cores"} <= found["machine"].keys()
