@@ -259,6 +259,15 @@ SCORES = (  # in the order of the rules
     ),
 )
 
+# Known once all pictures are; of those that no other one comes near it is not measured.
+DIFFERENCE = Score(
+    "difference",
+    "Difference from the nearest kept picture",
+    "of very small copies; 0 for the same picture, about 1.4 for two that have nothing in common",
+    (Limit("near_duplicate_difference", MIN, "near_duplicate"),),
+    (0.0, 1.0),
+)
+
 
 def aspect_ratio(limits: Mapping[str, Any]) -> Score:
     """Width over height, borders not counted, with the shapes of which a crop keeps enough."""

@@ -43,6 +43,8 @@ DECIDED = {
     "detail": pa.string(),  # one sentence: the measured value and the limit
     "duplicate_of": pa.string(),  # key of the image kept instead
     "cluster": pa.string(),  # shared with all images it is like, directly or through others
+    "nearest": pa.string(),  # key of the most alike picture that is kept, if one's hash is near
+    "difference": pa.float64(),  # from it; see pdm.curation.curate.small
     "width_px": pa.int64(),  # upright
     "height_px": pa.int64(),
     "format": pa.string(),

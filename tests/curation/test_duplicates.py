@@ -161,3 +161,34 @@ def test_equal_files_are_exact_duplicates_and_share_their_fate():
 
 def test_no_pictures_have_no_duplicates():
     assert found([]).dropped == {}
+
+
+def test_the_nearest_picture_is_told_on_both_sides_of_the_limit():
+    pictures = [
+        candidate("original", scene(0), num_pixels=3),
+        candidate("copy", cropped(scene(0), 0.02), num_pixels=2),
+        candidate("twin", cropped(scene(0), 0.02), sha256="copy", num_pixels=2),
+        candidate("other", scene(1), num_pixels=1),
+    ]
+    limits = 64, MAX_DIFFERENCE  # the hash lets all through
+    told = find_duplicates(pictures, *limits)
+    keeper, difference = told.nearest["copy"]
+    assert (keeper, told.nearest["twin"]) == ("original", ("original", difference))
+    assert told.dropped.keys() == {"copy", "twin"}
+    assert 0 < difference <= MAX_DIFFERENCE
+    stricter = find_duplicates(pictures, 8, difference / 2)
+    assert stricter.nearest["copy"] == ("original", difference)
+    assert stricter.dropped.keys() == {"twin"}
+    assert "original" not in told.nearest
+
+
+@given(st.permutations(range(12)), st.sampled_from([0.1, 0.25, 0.6]))
+@settings(max_examples=15, deadline=None)
+def test_who_is_dropped_is_nearest_to_its_keeper_and_who_is_kept_to_nobody(order, limit):
+    views = [candidate(f"{n}", shifted(scene(n // 6), 0.02 * (n % 6)), num_pixels=n) for n in order]
+    told = find_duplicates(views, 12, limit)
+    for key, (nearest, difference) in told.nearest.items():
+        assert nearest not in told.dropped
+        assert (difference <= limit) == (key in told.dropped)
+        assert key not in told.dropped or told.dropped[key][0] == nearest
+    assert told.dropped.keys() <= told.nearest.keys()

@@ -32,6 +32,7 @@ def folder(tmp_path):
         rows.append(row_of(name, jpeg(image), place) | judge(jpeg(image), CURATE) | target)
     rows[-1] |= {"outcome": "dropped", "reason": "exact_duplicate", "detail": "The same file."}
     rows[-1] |= {"duplicate_of": key_of("other.jpg")}
+    rows[-1] |= {"nearest": key_of("other.jpg"), "difference": 0.125}
     rows[2]["cluster"] = rows[-1]["cluster"] = "group"
     (tmp_path / "decisions").mkdir()
     tables.save(tmp_path / "decisions", rows)
@@ -85,6 +86,9 @@ def test_a_duplicate_and_its_keeper_name_their_group(folder):
         assert "2 pictures are alike" in text
         assert f"{key_of(name)} (this one)" in text
         assert f"exact_duplicate of {key_of('other.jpg')}" in text
+    copy = told(folder, "copy.jpg")
+    assert f"nearest   {key_of('other.jpg')}, of the kept pictures" in copy
+    assert "near_duplicate_difference 0.25: OUTSIDE by 0.125" in copy
     assert "alike" not in told(folder, "good.jpg")
 
 

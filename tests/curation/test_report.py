@@ -9,7 +9,7 @@ import pytest
 from curation_pictures import CURATE, SHARD, flawed, jpeg, key_of, scene, write_raw
 
 from pdm.curation.curate import curate
-from pdm.curation.limits import SCORES, aspect_ratio
+from pdm.curation.limits import DIFFERENCE, SCORES, aspect_ratio
 from pdm.curation.shard import selection, shard
 from pdm.curation.shard.charts import histogram, size_map
 from pdm.curation.shard.funnel import funnel
@@ -191,6 +191,17 @@ def test_close_calls_lie_on_both_sides_of_a_limit_the_nearest_first(folder, deci
     assert calls.inside.count == NUM_GOOD
     assert values == sorted(values)
     assert all(value >= 1 for value in values)
+
+
+def test_a_duplicate_is_a_close_call_beside_its_nearest_picture(folder, decided, text):
+    rows = {row["key"]: row for row in load(folder / "decisions")}
+    [copy] = [row for row in rows.values() if row["reason"] == "near_duplicate"]
+    assert copy["nearest"] == copy["duplicate_of"]
+    assert rows[copy["nearest"]]["difference"] is None
+    [bound] = DIFFERENCE.bounds({"near_duplicate_difference": 1.5 * copy["difference"]})
+    calls = selection.close_calls(bound, *decided.numbers("difference"), decided)
+    assert (calls.outside.keys, calls.inside.keys) == ([copy["key"]], [])
+    assert "Difference from the nearest kept picture" in text
 
 
 def test_a_group_is_its_keeper_and_its_duplicates(folder, decided):

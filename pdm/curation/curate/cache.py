@@ -46,7 +46,10 @@ MEASURING = (
     "pdm.data.pixels",
     "pdm.data.turbo",
 )
-DECISION = ("outcome", "reason", "detail", "duplicate_of", "cluster")
+DECISION = (
+    *("outcome", "reason", "detail", "duplicate_of"),
+    *("cluster", "nearest", "difference"),
+)
 MEASURED = {
     name: kind
     for name, kind in DECIDED.items()

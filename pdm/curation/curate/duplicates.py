@@ -11,6 +11,7 @@ so that it would add nothing there, and no picture held out is new to a model th
 image.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -42,10 +43,13 @@ class Duplicates:
         dropped: Key -> key of the picture that is kept instead, and why.
         clusters: Key of every candidate -> a name that it shares with all it is like, directly or
             through others: the smallest of their keys.
+        nearest: Key -> key of the most alike of the better pictures that are kept and whose hashes
+            are near, and the difference between the two; none if no hash is near.
     """
 
     dropped: dict[str, tuple[str, Drop]] = field(default_factory=dict)
     clusters: dict[str, str] = field(default_factory=dict)
+    nearest: dict[str, tuple[str, float]] = field(default_factory=dict)
 
 
 def find_duplicates(
@@ -62,13 +66,13 @@ def find_duplicates(
     for one in sorted(candidates, key=lambda one: (-one.num_pixels, -one.sharpness, one.key)):
         files[one.sha256].append(one)
     matches = _Matches(stacked([equal[0].small for equal in files.values()]), max_bits)
-    keepers, roots = matches.settle(max_difference)
-    return _told(list(files.values()), keepers, roots, max_difference)
+    nearest, roots = matches.settle(max_difference)
+    return _told(list(files.values()), nearest, roots, max_difference)
 
 
 def _told(
     files: list[list[Candidate]],
-    keepers: dict[int, tuple[int, float]],
+    nearest: dict[int, tuple[int, float]],
     roots: list[int],
     max_difference: float,
 ) -> Duplicates:
@@ -80,8 +84,12 @@ def _told(
         names[roots[number]] = min(names.get(roots[number], smallest), smallest)
     for number, equal in enumerate(files):
         found.clusters.update({one.key: names[roots[number]] for one in equal})
-        if number in keepers:
-            keeper, difference = keepers[number]
+        keeper, difference = nearest.get(number, (number, math.inf))
+        like = difference <= max_difference
+        if keeper != number:
+            near = files[keeper][0].key, round(difference, 5)
+            found.nearest.update({one.key: near for one in (equal if like else equal[:1])})
+        if like:
             drop = Drop(
                 "near_duplicate",
                 f"Differs by {difference:.3f} from a picture that is kept; up to "
@@ -112,22 +120,29 @@ class _Matches:
         self._shared = np.bincount(self._group_of, minlength=len(hashes)) > 1
 
     def settle(self, max_difference: float) -> tuple[dict[int, tuple[int, float]], list[int]]:
-        """Keeper and difference from it of each file to be dropped; a root of each cluster."""
+        """For each file the nearest better one that is kept, and their difference: up to the limit
+        it is dropped. A root of each cluster."""
         num_files = len(self._smalls)
         roots = list(range(num_files))
-        keepers: dict[int, tuple[int, float]] = {}
+        nearest: dict[int, tuple[int, float]] = {}
+        dropped: set[int] = set()
         seen: dict[int, list[int]] = defaultdict(list)  # group -> its entries so far
         for number in self._with_neighbours():
             entries = self._entries_near(number, seen)
             apart = differences(self._smalls[number], self._pictures(entries))
-            for place in np.argsort(apart, kind="stable")[: int((apart <= max_difference).sum())]:
-                other = int(entries[place]) % num_files
-                _unite(roots, number, other)
-                if number not in keepers and other not in keepers:
-                    keepers[number] = other, float(apart[place])
+            for place in np.argsort(apart, kind="stable").tolist():
+                other, difference = int(entries[place]) % num_files, float(apart[place])
+                if difference <= max_difference:
+                    _unite(roots, number, other)
+                elif number in nearest:
+                    break
+                if number not in nearest and other not in dropped:
+                    nearest[number] = other, difference
+            if number in nearest and nearest[number][1] <= max_difference:
+                dropped.add(number)
             for entry in (number, number + num_files):
                 seen[int(self._group_of[entry])].append(entry)
-        return keepers, [_root(roots, number) for number in range(num_files)]
+        return nearest, [_root(roots, number) for number in range(num_files)]
 
     def _with_neighbours(self) -> list[int]:
         """The files that may match another one, the best first."""

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pdm.curation.limits import SCORES, Bound
+from pdm.curation.limits import DIFFERENCE, SCORES, Bound
 from pdm.data.decisions import Row, columns, matching
 from pdm.data.manifest import FILE_NAME, read
 from pdm.data.tars import members
@@ -124,7 +124,7 @@ def _origin(row: Row) -> Iterator[str]:
 
 def _scores(row: Row, limits: Mapping[str, Any]) -> Iterator[str]:
     """Every measured score beside its limits, and how far it is from them."""
-    for score in SCORES:
+    for score in (*SCORES, DIFFERENCE):
         value = score.of(row)
         if value is not None:
             stated = "; ".join(_distance(value, bound) for bound in score.bounds(limits))
@@ -140,6 +140,8 @@ def _distance(value: float, bound: Bound) -> str:
 
 def _group(row: Row, decisions: Path) -> Iterator[str]:
     """The pictures that it is like, directly or through others."""
+    if row["nearest"]:
+        yield f"  nearest   {row['nearest']}, of the kept pictures"
     alike = matching(decisions, "cluster", [row["cluster"]]) if row["cluster"] else []
     if len(alike) < 2:
         return

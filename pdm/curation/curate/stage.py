@@ -155,6 +155,7 @@ def _mark_duplicates(decided: list[Row], config: CurateConfig) -> None:
     for row in decided:
         if cluster := found.clusters.get(row["key"]):
             row["cluster"] = cluster
+            row["nearest"], row["difference"] = found.nearest.get(row["key"], (None, None))
         if drop_for := found.dropped.get(row["key"]):
             keeper, drop = drop_for
             row |= {"outcome": "dropped", "duplicate_of": keeper}

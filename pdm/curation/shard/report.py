@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pdm.curation.limits import SCORES, Score, aspect_ratio
+from pdm.curation.limits import DIFFERENCE, SCORES, Score, aspect_ratio
 from pdm.curation.shard import charts, selection
 from pdm.curation.shard.charts import Histogram, histogram, size_map
 from pdm.curation.shard.funnel import funnel
@@ -62,6 +62,11 @@ class ScorePanel:
         """Whether its pictures come with a detail."""
         return self.score.name in DETAILED_SCORES
 
+    @property
+    def paired(self) -> bool:
+        """Whether its pictures come with the one that they are nearest to."""
+        return self.score is DIFFERENCE
+
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
@@ -99,6 +104,7 @@ def write_report(path: Path, report: Report, raw: Path) -> None:
     decided = Decided(report.decisions)
     shown = _pictures(decided, report)
     rows = decided.rows(sorted(shown.keys()))
+    rows |= decided.rows(sorted({row["nearest"] for row in rows.values() if row["nearest"]}))
     outcomes = decided.outcomes()
     everything = np.ones(len(decided), dtype=bool)
     text = _template().render(
@@ -137,7 +143,7 @@ def _pictures(decided: Decided, report: Report) -> Pictures:
 
 
 def _panels(decided: Decided, report: Report) -> Iterator[ScorePanel]:
-    for score in SCORES:
+    for score in (*SCORES, DIFFERENCE):
         values = score.values(*decided.numbers(*score.needs()))
         chart = histogram(score, values, decided, report.limits)
         if chart:
