@@ -196,6 +196,18 @@ def test_a_date_is_no_number(refused_text):
             {"path": "lpips.pt", "sha256": "abc", "weight": 1.0},
             "autoencoder.perceptual.sha256: expected 64 digits from 0 to f, as sha256sum prints",
         ),
+        (
+            ("autoencoder", "adversarial"),
+            {
+                "start_images": 0,
+                "weight": 0.5,
+                "width": 64,
+                "num_layers": 5,
+                "learning_rate": 1.0e-4,
+            },
+            "autoencoder.adversarial.num_layers: expected fewer layers: so many need pictures of "
+            "at least 96 x 96 px, got 5",
+        ),
         (("scrape", "sources"), [], "scrape.sources: expected at least one source"),
         (("sample", "tile_px"), 100, "sample.tile_px: expected a positive multiple of 64"),
         (

@@ -76,6 +76,12 @@ class FirstStage(Autoencoder):
             raise ValueError(f"a latent of {tuple(latent.shape)} decodes to {sides}, not to {size}")
         return self._decoded(latent)
 
+    @property
+    def last_weight(self) -> Tensor:
+        """See `Autoencoder.last_weight`."""
+        weight: Tensor = self.network.decoder.conv_out.weight
+        return weight
+
     @abstractmethod
     def _decoded(self, latent: Tensor) -> Tensor:
         """Images (B, 3, H, W) from the network's own latent."""

@@ -103,6 +103,23 @@ class PerceptualConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AdversarialConfig:
+    """A discriminator of patches (PatchGAN), trained against the autoencoder."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    start_images: int  # of the training; until then the discriminator rests
+    weight: float  # of its pull, against that of all else that judges the whole reconstruction
+    width: int  # of its first layer
+    num_layers: int  # that halve the sides
+    learning_rate: float  # its own; it rises from its start over warmup_images
+
+    def __post_init__(self) -> None:
+        require_positive(self, "weight", "width", "num_layers", "learning_rate")
+        require(self.start_images >= 0, "start_images", self.start_images, "0 or more")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class AutoencoderConfig:
     """What is trained, on pictures of which size, with which losses."""
 
@@ -114,6 +131,7 @@ class AutoencoderConfig:
     baseline: FirstStageConfig | None  # trained in place of `model`, on the same terms
     pixel_loss: Literal["l1", "charbonnier"]
     perceptual: PerceptualConfig | None
+    adversarial: AdversarialConfig | None
     gradient_loss_weight: float  # multi-scale gradient term, beside the pixel loss
     partial_loss_weight: float  # of what a random prefix of the levels decodes to
     equivariance_loss_weight: float  # EQ-VAE: latents scaled down decode to the scaled picture
@@ -135,4 +153,12 @@ class AutoencoderConfig:
                 getattr(self, name),
                 f"a multiple of the largest downsampling ({factor})"
                 + (", and of twice as much for equivariance_loss_weight" if halves == 2 else ""),
+            )
+        if self.adversarial:
+            least = 3 * 2**self.adversarial.num_layers  # what two more 4x4 convolutions need
+            require(
+                min(self.image_height_px, self.image_width_px) >= least,
+                "adversarial.num_layers",
+                self.adversarial.num_layers,
+                f"fewer layers: so many need pictures of at least {least} x {least} px",
             )

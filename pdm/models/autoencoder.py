@@ -13,7 +13,7 @@ from torch import Tensor
 from pdm import weights
 from pdm.config.autoencoder import AutoencoderModelConfig, LevelConfig
 from pdm.models.codec import Autoencoder
-from pdm.models.decoder import Decoder
+from pdm.models.decoder import Decoder, DecoderStage
 from pdm.models.encoder import Encoder
 from pdm.models.posterior import LOG_VARIANCE_RANGE, LogVariances, kl_penalty
 from pdm.models.pyramid import Pyramid
@@ -53,6 +53,13 @@ class PyramidAutoencoder(Autoencoder):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """As every autoencoder's: the KL of each level that has one."""
         return kl_penalty(means, log_variances, [level.kl_weight for level in self.config.levels])
+
+    @property
+    def last_weight(self) -> Tensor:
+        """As every autoencoder's: of the finest stage, whose pixels join the coarser ones."""
+        stage = self.decoder.stages[-1]
+        assert isinstance(stage, DecoderStage)
+        return stage.to_rgb.conv.weight
 
     def decode_raw(
         self,

@@ -71,6 +71,11 @@ class Autoencoder(nn.Module):
             ValueError: The levels' shapes do not fit each other or the size.
         """
 
+    @property
+    @abstractmethod
+    def last_weight(self) -> Tensor:
+        """Weight of the layer that ends in pixels: where losses of the reconstruction compare."""
+
     def encode(self, images: Tensor, tile_px: int | None = None) -> Pyramid:
         """Standardised means of the latents.
 

@@ -15,6 +15,7 @@ from pdm.data.order import images_at
 from pdm.events import EventLog
 from pdm.files import whole_file
 from pdm.models.codec import Autoencoder
+from pdm.training.adversary import Adversary
 from pdm.training.curves import write_curves
 from pdm.training.equivariance import factors_that_fit
 from pdm.training.feed import Batch
@@ -25,7 +26,7 @@ from pdm.training.perceptual import load_perceptual
 from pdm.training.reconstruction import latent_statistics, psnr_by_prefix, reconstruction_sheet
 from pdm.training.runs import EVENTS, RunFolder, checkpoints_of, restore
 from pdm.training.seeds import generator_at, normal_pyramid_at, uniform_at
-from pdm.training.state import TrainState
+from pdm.training.state import Rival, TrainState
 from pdm.training.workers import Workers
 
 logger = logging.getLogger(__name__)
@@ -108,9 +109,11 @@ class Pictures:
         mirrored = uniform_at(seed, positions, "mirror") < self.config.horizontal_flip
         images[mirrored] = images[mirrored].flip(3)
         noise = normal_pyramid_at(seed, positions, "latents", self.level_shapes)
-        return images, noise, self._plan(positions.start // self.config.training.batch_size)
+        return images, noise, self._plan(positions.start)
 
-    def _plan(self, step: int) -> Plan:
+    def _plan(self, position: int) -> Plan:
+        batch_size = self.config.training.batch_size
+        step = position // batch_size
         levels, shrinking = (
             generator_at(self.config.training.seed, step, purpose)
             for purpose in ("levels", "shrinking")
@@ -119,6 +122,7 @@ class Pictures:
         return Plan(
             num_levels=int(torch.randint(1, most + 1, (), generator=levels)),
             shrinking=self.factors[int(torch.randint(len(self.factors), (), generator=shrinking))],
+            images_seen=step * batch_size,
         )
 
     def _pixels(self, positions: range) -> Pixels:
@@ -162,14 +166,29 @@ def _work(settings: Settings, workers: Workers) -> None:
             sheet.save(temporary, format="PNG")
         events.picture("reconstructions", settings.run / "pictures" / name, state.images_seen)
 
-    state = TrainState(model, training)
+    losses = _losses(model, config, workers.device)
+    state = TrainState(model, training, _rival(losses))
     restore(state, checkpoints_of(settings.run, training), workers)
     run = RunFolder(settings.run, "autoencoder", training, workers, state.images_seen, draw)
-    perceptual = load_perceptual(config.perceptual, workers.device) if config.perceptual else None
-    network = workers.wrap(AutoencoderLosses(model, config, perceptual))
-    train(state, network, Pictures(pictures, config, model), training, run, workers)
+    train(state, workers.wrap(losses), Pictures(pictures, config, model), training, run, workers)
     if workers.is_first:
         _finish(settings, average_of(state), pictures, held_out, run)
+
+
+def _losses(
+    model: Autoencoder, config: AutoencoderConfig, device: torch.device
+) -> AutoencoderLosses:
+    """The model with all that judges it."""
+    perceptual = load_perceptual(config.perceptual, device) if config.perceptual else None
+    adversary = Adversary(config.adversarial).to(device) if config.adversarial else None
+    return AutoencoderLosses(model, config, perceptual, adversary)
+
+
+def _rival(losses: AutoencoderLosses) -> Rival | None:
+    if losses.adversary is None:
+        return None
+    config = losses.adversary.config
+    return Rival(losses.adversary, config.learning_rate, config.start_images)
 
 
 def average_of(state: TrainState) -> Autoencoder:

@@ -96,10 +96,10 @@ def train(
                 )
 
 
-def learning_rate_at(images_seen: int, config: TrainingConfig) -> float:
+def learning_rate_at(images_seen: int, peak: float, config: TrainingConfig) -> float:
     """Learning rate of the step that begins there: a linear rise, then constant."""
     risen = min(1.0, (images_seen + config.batch_size) / max(config.warmup_images, 1))
-    return config.learning_rate * risen
+    return peak * risen
 
 
 @dataclass
@@ -156,15 +156,22 @@ class _Steps:
     def descend(self) -> None:
         """Move the weights by the gathered gradient, and the average after them."""
         state, config = self.state, self.config
-        norm = nn.utils.clip_grad_norm_(state.model.parameters(), config.max_grad_norm)
-        if not norm.isfinite():
-            raise self.failure(f"the norm of the gradient is {norm.item()}")
+        norms = {}
         for group in state.optimizer.param_groups:
-            group["lr"] = learning_rate_at(state.images_seen, config)
+            seen = state.images_seen - group["start_images"]
+            if seen < 0:
+                _drop_gradients(group["params"])
+                continue
+            group["lr"] = learning_rate_at(seen, group["peak"], config)
+            # Each network by itself, or the steeper one would slow the other.
+            norm = nn.utils.clip_grad_norm_(group["params"], config.max_grad_norm)
+            if not norm.isfinite():
+                raise self.failure(f"the norm of the gradient is {norm.item()}")
+            norms[group["norm"]] = norm
         state.optimizer.step()
         state.optimizer.zero_grad(set_to_none=True)
         state.step_average(config.ema_half_life_images, config.batch_size)
-        self.meters.count(config.batch_size, grad_norm=norm)
+        self.meters.count(config.batch_size, **norms)
 
     def failure(self, fault: str) -> QualityGate:
         """The error to end with; the weights are those of the last good step."""
@@ -173,6 +180,12 @@ class _Steps:
             f"({self.run.newest()}) is sound; look at these images, lower learning_rate, or train "
             "in float32"
         )
+
+
+def _drop_gradients(weights: list[nn.Parameter]) -> None:
+    """Without a gradient the optimizer passes over a weight: no decay, no moments, no count."""
+    for weight in weights:
+        weight.grad = None
 
 
 def _unsynchronised(network: nn.Module) -> contextlib.AbstractContextManager[None]:

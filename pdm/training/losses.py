@@ -15,6 +15,7 @@ from pdm.models.codec import Autoencoder
 from pdm.models.posterior import drawn
 from pdm.models.pyramid import Pyramid
 from pdm.models.unet import PyramidUNet
+from pdm.training.adversary import Adversary
 from pdm.training.distances import PIXEL_LOSSES, gradient_loss
 from pdm.training.equivariance import shrunk_images, shrunk_latents
 from pdm.training.perceptual import Perceptual
@@ -30,6 +31,7 @@ class Plan:
 
     num_levels: int  # how many of the coarsest levels the partial output is decoded from
     shrinking: int  # factor of the equivariance loss
+    images_seen: int  # before it
 
 
 class AutoencoderLosses(nn.Module):
@@ -39,13 +41,19 @@ class AutoencoderLosses(nn.Module):
         model: The network under training. Its `penalty` says what it asks of its latents.
         config: Weights of the terms.
         perceptual: Judges crops of the whole reconstruction, if there is one.
+        adversary: Judges them, too, if there is one, and is trained beside.
     """
 
     def __init__(
-        self, model: Autoencoder, config: AutoencoderConfig, perceptual: Perceptual | None
+        self,
+        model: Autoencoder,
+        config: AutoencoderConfig,
+        perceptual: Perceptual | None,
+        adversary: Adversary | None,
     ) -> None:
         super().__init__()
-        self.model, self.config, self.perceptual = model, config, perceptual
+        self.model, self.config = model, config
+        self.perceptual, self.adversary = perceptual, adversary
 
     def forward(self, images: Tensor, noise: Pyramid, plan: Plan) -> dict[str, Tensor]:
         """Losses of a batch.
@@ -58,12 +66,13 @@ class AutoencoderLosses(nn.Module):
         Returns:
             "loss" is the weighted sum. Its terms: the pixel loss under its own name ("l1",
             "charbonnier"), "gradient", "partial", "perceptual" where there is one, "equivariance"
-            where it has a weight, and those of the model's `penalty`.
+            where it has a weight, those of the model's `penalty`, and those of the adversary.
         """
         config, size = self.config, (images.shape[2], images.shape[3])
         means, log_variances = self.model.posterior(images)
         latents = drawn(means, log_variances, noise)
-        loss, terms = self._whole(self.model.decode_raw(latents, size), images)
+        found = self.model.decode_raw(latents, size)
+        loss, terms = self._whole(found, images, plan.images_seen)
         if plan.num_levels < len(latents):
             # Every second picture is enough for it, and saves a quarter of the step.
             prefix = tuple(level[::2] for level in latents[: plan.num_levels])
@@ -75,12 +84,18 @@ class AutoencoderLosses(nn.Module):
         penalty, costs = self.model.penalty(means, log_variances)
         return {"loss": loss + penalty, **terms, **costs}
 
-    def _whole(self, found: Tensor, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def _whole(
+        self, found: Tensor, images: Tensor, images_seen: int
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum of all that judges the reconstruction from all levels."""
         loss, terms = self._distance(found, images)
+        crops = cropped(found, images)
         if self.perceptual is not None:
-            terms["perceptual"] = self.perceptual(*cropped(found, images))
+            terms["perceptual"] = self.perceptual(*crops)
             loss = loss + self.perceptual.weight * terms["perceptual"]
+        if self.adversary is not None:
+            game, moves = self.adversary(*crops, loss, self.model.last_weight, images_seen)
+            loss, terms = loss + game, terms | moves
         return loss, terms
 
     def _distance(self, found: Tensor, wanted: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

@@ -1,6 +1,7 @@
 """All that a training run carries from one step to the next, and the folder it is kept in.
 
     model.safetensors average.safetensors optimizer.safetensors state.json
+    rival.safetensors where there is one
     MANIFEST.json     sha256 of each of them; written last
 
 No random state is kept: randomness follows from the position (`pdm.training.seeds`).
@@ -8,6 +9,7 @@ No random state is kept: randomness follows from the position (`pdm.training.see
 
 import copy
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +23,54 @@ from pdm.files import sha256_of, whole_folder, write_json
 MANIFEST = "MANIFEST.json"
 
 
+RIVAL_BETAS = (0.5, 0.9)  # of LDM's discriminators (arXiv:2112.10752, its code)
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A second network, trained against the model in the same steps."""
+
+    network: nn.Module
+    learning_rate: float
+    start_images: int  # until then it does not learn, whatever its gradients
+
+
 class TrainState:
-    """Model, its running average, optimizer and progress.
+    """Model, its running average, optimizer and progress; and the rival, if there is one.
 
     Args:
         model: The network under training, on its device.
         config: Learning rate and weight decay are read here.
+        rival: Only the optimizer and the checkpoints know it; it has no average.
     """
 
-    def __init__(self, model: nn.Module, config: TrainingConfig) -> None:
+    def __init__(
+        self, model: nn.Module, config: TrainingConfig, rival: Rival | None = None
+    ) -> None:
         self.model = model
         self.average = copy.deepcopy(model).requires_grad_(False).eval()
+        self.networks = {"model": self.model, "average": self.average}
+        groups = [
+            {
+                "params": list(model.parameters()),
+                "peak": config.learning_rate,
+                "start_images": 0,
+                "norm": "grad_norm",
+            }
+        ]
+        if rival is not None:
+            self.networks["rival"] = rival.network
+            groups.append(
+                {
+                    "params": list(rival.network.parameters()),
+                    "peak": rival.learning_rate,
+                    "start_images": rival.start_images,
+                    "norm": "grad_norm_rival",
+                    "betas": RIVAL_BETAS,
+                }
+            )
         self.optimizer = torch.optim.AdamW(
-            model.parameters(),
-            lr=config.learning_rate,
-            weight_decay=config.weight_decay,
-            fused=True,
+            groups, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
         self.images_seen = 0  # over all workers
 
@@ -59,8 +93,8 @@ class TrainState:
     def save(self, folder: Path) -> None:
         """Write the folder, whole or not at all."""
         with whole_folder(folder) as temporary:
-            save_file(_plain(self.model.state_dict()), temporary / "model.safetensors")
-            save_file(_plain(self.average.state_dict()), temporary / "average.safetensors")
+            for name, network in self.networks.items():
+                save_file(_plain(network.state_dict()), temporary / f"{name}.safetensors")
             save_file(self._optimizer_tensors(), temporary / "optimizer.safetensors")
             write_json(temporary / "state.json", {"images_seen": self.images_seen})
             digests = {file.name: sha256_of(file) for file in sorted(temporary.iterdir())}
@@ -74,10 +108,10 @@ class TrainState:
         """
         check(folder)
         try:
-            self.model.load_state_dict(load_file(folder / "model.safetensors"))
-            self.average.load_state_dict(load_file(folder / "average.safetensors"))
+            for name, network in self.networks.items():
+                network.load_state_dict(load_file(folder / f"{name}.safetensors"))
             self._load_optimizer(load_file(folder / "optimizer.safetensors"))
-        except (RuntimeError, KeyError) as error:
+        except (RuntimeError, KeyError, FileNotFoundError) as error:
             raise ValueError(f"{folder} does not fit the model: {error}") from error
         self.images_seen = json.loads((folder / "state.json").read_text())["images_seen"]
 

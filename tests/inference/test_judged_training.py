@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load, load_file
 from tiny_chain import AUTOENCODER, TRAINING, write_shards
 from torch import Tensor, nn
 
 from pdm import events
-from pdm.config.autoencoder import PerceptualConfig
+from pdm.config.autoencoder import AdversarialConfig, PerceptualConfig
 from pdm.errors import BadInput
 from pdm.training import autoencoder
 from pdm.training.workers import Workers
@@ -48,19 +49,56 @@ def trained(folder, shards, config):
 
 
 def of_length(config, total_images):
-    training = replace(TRAINING, total_images=total_images, save_every_images=8)
+    training = replace(TRAINING, total_images=total_images, save_every_images=4, log_every_images=4)
     return replace(config, training=training)
 
 
+ADVERSARIAL = AdversarialConfig(
+    start_images=8, weight=0.5, width=4, num_layers=2, learning_rate=1e-3
+)
+
+
 def test_a_resumed_training_equals_an_unbroken_one(tmp_path, shards, perceptual):
-    config = replace(AUTOENCODER, perceptual=perceptual)
+    """Broken off while the discriminator rests, and after it has begun to learn."""
+    config = replace(AUTOENCODER, perceptual=perceptual, adversarial=ADVERSARIAL)
     unbroken, names = trained(tmp_path / "unbroken", shards, of_length(config, 24))
-    assert "perceptual" in names
-    trained(tmp_path / "broken", shards, of_length(config, 8))
+    assert {"perceptual", "generator", "discriminator", "grad_norm_rival"} <= names
+    for total_images in (4, 16):
+        trained(tmp_path / "broken", shards, of_length(config, total_images))
     resumed, _ = trained(tmp_path / "broken", shards, of_length(config, 24))
     assert resumed == unbroken
-    plain, _ = trained(tmp_path / "plain", shards, of_length(AUTOENCODER, 24))
-    assert plain != unbroken
+
+
+def test_until_its_start_the_discriminator_changes_nothing(tmp_path, shards):
+    later = replace(AUTOENCODER, adversarial=ADVERSARIAL)
+    results = {}
+    for name, config in {"without": AUTOENCODER, "with": later}.items():
+        for total_images in (8, 16):
+            folder = tmp_path / f"{name}-{total_images}"
+            results[name, total_images], _ = trained(
+                folder, shards, of_length(config, total_images)
+            )
+    assert results["with", 8] == results["without", 8]
+    assert results["with", 16] != results["without", 16]
+    saved = [load(results[name, 16]).keys() for name in ("without", "with")]
+    assert saved[0] == saved[1]  # of the autoencoder alone
+
+
+def test_it_keeps_its_first_weights_until_its_start_and_then_learns(tmp_path, shards):
+    config = replace(
+        AUTOENCODER, adversarial=ADVERSARIAL, training=replace(TRAINING, weight_decay=0.1)
+    )
+    weights = []
+    for total_images in (4, 8, 12):
+        training = replace(config.training, total_images=total_images, save_every_images=4)
+        training = replace(training, log_every_images=4)
+        trained(tmp_path, shards, replace(config, training=training))
+        path = tmp_path / "run" / "checkpoints" / f"{total_images:09}" / "rival.safetensors"
+        weights.append(load_file(path))
+    assert all(torch.equal(first, weights[1][name]) for name, first in weights[0].items())
+    # The last bias rests while no verdict is beyond the hinge: pictures and fakes pull alike.
+    names = [name for name in weights[0] if name.endswith("weight")]
+    assert not any(torch.equal(weights[0][name], weights[2][name]) for name in names)
 
 
 def test_another_file_is_refused_before_any_work(tmp_path, shards, perceptual):

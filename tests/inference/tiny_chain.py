@@ -61,6 +61,7 @@ AUTOENCODER = AutoencoderConfig(
     baseline=None,
     pixel_loss="l1",
     perceptual=None,
+    adversarial=None,
     gradient_loss_weight=1.0,
     partial_loss_weight=0.25,
     equivariance_loss_weight=0.1,

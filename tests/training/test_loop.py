@@ -240,6 +240,6 @@ def test_bfloat16_trains_too(tmp_path):
 
 def test_the_learning_rate_rises_linearly_and_stays():
     settings = config()
-    rates = [learning_rate_at(seen, settings) for seen in (0, 4, 8, 40)]
+    rates = [learning_rate_at(seen, 0.05, settings) for seen in (0, 4, 8, 40)]
     assert rates == [0.025, 0.05, 0.05, 0.05]
-    assert learning_rate_at(0, config(warmup_images=0)) == 0.05
+    assert learning_rate_at(0, 0.05, config(warmup_images=0)) == 0.05

@@ -36,6 +36,7 @@ CONFIG = AutoencoderConfig(
     baseline=None,
     pixel_loss="l1",
     perceptual=None,
+    adversarial=None,
     gradient_loss_weight=0.7,
     partial_loss_weight=0.25,
     equivariance_loss_weight=0.0,
@@ -58,12 +59,14 @@ CONFIG = AutoencoderConfig(
         seed=0,
     ),
 )
-PLAN = Plan(num_levels=2, shrinking=2)
+PLAN = Plan(num_levels=2, shrinking=2, images_seen=0)
 
 
 def losses_of(**changes) -> AutoencoderLosses:
     torch.manual_seed(0)
-    return AutoencoderLosses(PyramidAutoencoder(CONFIG.model), replace(CONFIG, **changes), None)
+    return AutoencoderLosses(
+        PyramidAutoencoder(CONFIG.model), replace(CONFIG, **changes), None, None
+    )
 
 
 def batch(count: int = 2):
@@ -128,12 +131,12 @@ class Pooling(Autoencoder):
 def test_latents_that_scale_with_the_picture_have_no_equivariance_loss():
     blocks = torch.rand(2, 3, 8, 16).repeat_interleave(4, 2).repeat_interleave(4, 3)
     config = replace(CONFIG, equivariance_loss_weight=1.0)
-    noise, plan = (torch.zeros(2, 3, 16, 32),), Plan(num_levels=1, shrinking=2)
-    found = AutoencoderLosses(Pooling(0.0), config, None)(blocks, noise, plan)
+    noise, plan = (torch.zeros(2, 3, 16, 32),), Plan(num_levels=1, shrinking=2, images_seen=0)
+    found = AutoencoderLosses(Pooling(0.0), config, None, None)(blocks, noise, plan)
     assert found["equivariance"].item() == pytest.approx(0, abs=1e-6)
     checks = torch.rand(2, 3, 32, 64)  # detail that only one place in four is asked about
-    uneven = AutoencoderLosses(Pooling(1.0), config, None)(checks, noise, plan)
-    even = AutoencoderLosses(Pooling(0.0), config, None)(checks, noise, plan)
+    uneven = AutoencoderLosses(Pooling(1.0), config, None, None)(checks, noise, plan)
+    even = AutoencoderLosses(Pooling(0.0), config, None, None)(checks, noise, plan)
     assert uneven["equivariance"] > 1.2 * even["equivariance"]
 
 
@@ -141,11 +144,13 @@ def test_equivariance_reaches_the_encoder():
     """Pulled by it alone, the uneven code turns into a mere reduction, which scales."""
     images, noise = torch.rand(2, 3, 32, 64), (torch.zeros(2, 3, 16, 32),)
     model = Pooling(1.0)
-    losses = AutoencoderLosses(model, replace(CONFIG, equivariance_loss_weight=1.0), None)
+    losses = AutoencoderLosses(model, replace(CONFIG, equivariance_loss_weight=1.0), None, None)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
     for _ in range(20):
         optimizer.zero_grad()
-        losses(images, noise, Plan(num_levels=1, shrinking=2))["equivariance"].backward()
+        losses(images, noise, Plan(num_levels=1, shrinking=2, images_seen=0))[
+            "equivariance"
+        ].backward()
         optimizer.step()
     assert model.slope.item() < 0.7
 
@@ -165,7 +170,7 @@ class Sums(nn.Module):
 def test_a_perceptual_network_adds_its_weighted_distance_and_stays_as_it_is():
     torch.manual_seed(0)
     model, network = PyramidAutoencoder(CONFIG.model), Sums()
-    losses = AutoencoderLosses(model, CONFIG, Perceptual(network, weight=0.5))
+    losses = AutoencoderLosses(model, CONFIG, Perceptual(network, weight=0.5), None)
     found = losses(*batch(), PLAN)
     assert found["perceptual"].item() == pytest.approx(3 * found["l1"].item(), rel=1e-5)
     without = losses_of()(*batch(), PLAN)
@@ -178,7 +183,7 @@ def test_a_perceptual_network_adds_its_weighted_distance_and_stays_as_it_is():
 
 
 def test_a_perceptual_network_computes_in_float32_under_bfloat16():
-    losses = AutoencoderLosses(losses_of().model, CONFIG, Perceptual(Sums(), weight=0.5))
+    losses = AutoencoderLosses(losses_of().model, CONFIG, Perceptual(Sums(), weight=0.5), None)
     with torch.autocast("cpu", torch.bfloat16):
         assert losses(*batch(), PLAN)["perceptual"].dtype == torch.float32
 

@@ -1,0 +1,49 @@
+import pytest
+import torch
+from torch import nn
+
+from pdm.models.discriminator import PatchDiscriminator
+
+
+def discriminator(width: int = 8, num_layers: int = 3) -> PatchDiscriminator:
+    torch.manual_seed(0)
+    return PatchDiscriminator(width, num_layers)
+
+
+def test_the_published_size_has_the_published_number_of_parameters():
+    """pix2pix prints 2.769M for six channels of input; with three, the first layer has half."""
+    count = sum(weight.numel() for weight in discriminator(64, 3).parameters())
+    assert count == 2_768_705 - 3 * 64 * 16
+
+
+@pytest.mark.parametrize(("num_layers", "side"), [(1, 6), (2, 12), (3, 24), (4, 48)])
+def test_the_smallest_picture_gives_one_verdict(num_layers, side):
+    assert discriminator(8, num_layers)(torch.zeros(1, 3, side, side)).shape == (1, 1, 1, 1)
+
+
+@pytest.mark.parametrize(("num_layers", "field"), [(2, 34), (3, 70)])
+def test_a_verdict_sees_as_much_of_the_picture_as_is_said(num_layers, field):
+    network = discriminator(8, num_layers)
+    for index, layer in enumerate(network.layers):  # they see the whole, and would hide the patch
+        if isinstance(layer, nn.GroupNorm):
+            network.layers[index] = nn.Identity()
+    images = torch.zeros(1, 3, 192, 192, requires_grad=True)
+    verdicts = network(images)
+    verdicts[0, 0, verdicts.shape[2] // 2, verdicts.shape[3] // 2].backward()
+    seen = images.grad.abs().sum((0, 1))
+    assert (seen.sum(0) > 0).sum() == field
+    assert (seen.sum(1) > 0).sum() == field
+
+
+def test_a_picture_is_judged_by_itself_whoever_lies_beside_it():
+    network = discriminator().train()
+    images = torch.randn(3, 3, 32, 32)
+    single = torch.cat([network(image[None]) for image in images])
+    torch.testing.assert_close(network(images), single, atol=1e-5, rtol=1e-4)
+
+
+def test_weights_start_small_and_equally_spread():
+    layers = [layer for layer in discriminator(64).modules() if isinstance(layer, nn.Conv2d)]
+    assert len(layers) == 5
+    for layer in layers:
+        assert layer.weight.std().item() == pytest.approx(0.02, rel=0.1)
