@@ -38,6 +38,7 @@ def scrape(args: argparse.Namespace) -> None:
         raw=args.raw,
         cache=args.cache,
         models=args.models,
+        decisions=args.decisions,
         retry_failed=args.retry_failed,
     )
 
@@ -183,7 +184,7 @@ def removed(args: argparse.Namespace) -> None:
     from pdm.curation.scrape.takedown import report_removed
 
     path = args.removals or params.load(args.params).scrape.removed
-    print(report_removed(path, args.folders, args.raw))
+    print(report_removed(path, args.folders, raw=args.raw, decisions=args.decisions))
 
 
 def explain(args: argparse.Namespace) -> None:
@@ -202,7 +203,15 @@ def sync(args: argparse.Namespace) -> None:
 
 # name -> (function, its path flags and their defaults, as in dvc.yaml)
 STAGES = {
-    "scrape": (scrape, {"raw": "data/raw", "cache": "runs/scrape", "models": "models"}),
+    "scrape": (
+        scrape,
+        {
+            "raw": "data/raw",
+            "cache": "runs/scrape",
+            "models": "models",
+            "decisions": "data/decisions",
+        },
+    ),
     "curate": (curate, {"raw": "data/raw", "decisions": "data/decisions", "cache": "runs/curate"}),
     "shard": (
         shard,
@@ -334,9 +343,10 @@ def _add_data_tools(commands) -> None:  # type: ignore[no-untyped-def]
         help="of shards, latents or a model; default: data/shards, data/latents and models/*",
     )
     looked.add_argument("--removals", metavar="FILE", help="default: scrape.removed of the params")
-    looked.add_argument(
-        "--raw", type=Path, default=Path("data/raw"), metavar="PATH", help="%(default)s"
-    )
+    for name in ("raw", "decisions"):
+        looked.add_argument(
+            f"--{name}", type=Path, default=Path("data") / name, metavar="PATH", help="%(default)s"
+        )
 
 
 def _add_explain(curate_command: argparse.ArgumentParser) -> None:

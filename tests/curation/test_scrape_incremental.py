@@ -91,7 +91,12 @@ def test_removals_leave_the_next_version_and_the_cache_and_models_are_named(proj
     (model / "model.safetensors").touch()
     listing.write(model, [listing.Listed(key, "0" * 64, "train") for key in keys.values()])
     rows = project.run(
-        "/ok?a", "/ok?b", "/chunked", removed=str(removed), models=project.folder / "models"
+        "/ok?a",
+        "/ok?b",
+        "/chunked",
+        removed=str(removed),
+        models=project.folder / "models",
+        decisions=project.folder,
     )
     assert f"{model}: trained on 2 removed pictures" in caplog.text
     assert [rows[path]["reason"] for path in ("/ok?a", "/ok?b", "/chunked")] == [

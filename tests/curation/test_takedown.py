@@ -9,7 +9,8 @@ import pytest
 from pdm import cli
 from pdm.curation.scrape.entries import key_of
 from pdm.curation.scrape.removals import read
-from pdm.curation.scrape.takedown import name_models, report_removed, traces
+from pdm.curation.scrape.takedown import look_alikes, report_removed, traces, warn
+from pdm.data import decisions as tables
 from pdm.data import listing
 from pdm.data.listing import Listed
 from pdm.errors import BadInput, QualityGate
@@ -103,32 +104,58 @@ def test_a_copy_of_a_model_elsewhere_can_be_asked_and_one_without_a_list_cannot_
     removals = removing(project, URLS[0])
     copy = model(tmp_path / "elsewhere", PICTURES)
     with pytest.raises(QualityGate, match="1 of 1 folders"):
-        report_removed(removals, [copy], tmp_path)
+        report_removed(removals, [copy], raw=tmp_path, decisions=tmp_path)
     old = model(tmp_path / "old", None)
     with pytest.raises(QualityGate, match=r"0 of 1 folders .* 1 cannot tell"):
-        report_removed(removals, [old], tmp_path)
+        report_removed(removals, [old], raw=tmp_path, decisions=tmp_path)
     assert f"{old}: has no pictures.txt" in caplog.text
 
 
 def test_models_are_named_without_an_error(project, caplog):
     removals = read(removing(project, URLS[0]))
-    name_models(removals, project / "models", project / "data/raw")
+    warn(removals, models=project / "models", raw=project, decisions=project)
     (line,) = caplog.messages
     assert "models/autoencoder: trained on 1 removed picture" in line
 
 
+def test_pictures_like_a_removed_one_are_named_before_they_take_its_place(project, caplog):
+    clusters = ["one", "one", "one", "two", None]
+    rows = [
+        {"key": PICTURES[at].key, "url": URLS[at], "sha256": PICTURES[at].sha256, "cluster": name}
+        for at, name in enumerate(clusters)
+    ]
+    (project / "data/decisions").mkdir()
+    tables.save(project / "data/decisions", rows)
+    removals = removing(project, URLS[0], PICTURES[2].sha256, URLS[4])
+    assert cli.main(["data", "removed", "--removals", removals]) == 3
+    (line,) = [line for line in caplog.messages if "stays" in line]
+    assert line.startswith(f"{URLS[1]} ({PICTURES[1].key}) stays, and is like ")
+
+
+@pytest.mark.parametrize("content", [None, b"no parquet"])
+def test_decisions_that_cannot_be_read_are_no_obstacle(tmp_path, content):
+    if content:
+        (tmp_path / "decisions.parquet").write_bytes(content)
+    assert look_alikes(read(removing(tmp_path, URLS[0])), tmp_path) == []
+
+
 def test_a_long_list_of_finds_is_cut(project, caplog):
     with pytest.raises(QualityGate):
-        report_removed(removing(project, *URLS), [project / "models/autoencoder"], project)
+        report_removed(
+            removing(project, *URLS),
+            [project / "models/autoencoder"],
+            raw=project,
+            decisions=project,
+        )
     assert caplog.text.count(", ...") == 1  # of 15 held out
 
 
 def test_without_removals_or_folders_there_is_nothing_to_say(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BadInput, match=r"scrape\.removed"):
-        report_removed(None, [], tmp_path)
+        report_removed(None, [], raw=tmp_path, decisions=tmp_path)
     with pytest.raises(BadInput, match="no shards, latents or models yet"):
-        report_removed(removing(tmp_path, URLS[0]), [], tmp_path)
+        report_removed(removing(tmp_path, URLS[0]), [], raw=tmp_path, decisions=tmp_path)
 
 
 @pytest.mark.parametrize("content", ["key sha256", "a b c d\n", "a b\n", "é b c\n"])

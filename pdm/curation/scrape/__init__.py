@@ -11,6 +11,7 @@ def scrape(
     raw: Path,
     cache: Path | None = None,
     models: Path | None = None,
+    decisions: Path | None = None,
     retry_failed: bool = False,
 ) -> dict[str, int]:
     """Run the stage; see `pdm.curation.scrape.stage.scrape`."""
@@ -18,4 +19,11 @@ def scrape(
     # libraries, which take them seconds to load.
     from pdm.curation.scrape import stage
 
-    return stage.scrape(config, raw=raw, cache=cache, models=models, retry_failed=retry_failed)
+    return stage.scrape(
+        config,
+        raw=raw,
+        cache=cache,
+        models=models,
+        decisions=decisions,
+        retry_failed=retry_failed,
+    )

@@ -14,7 +14,7 @@ from pdm.curation.scrape.entries import Entry, Outcome, keyed
 from pdm.curation.scrape.img2dataset import find_img2dataset
 from pdm.curation.scrape.incremental import CachedFetch
 from pdm.curation.scrape.raw import write_shards
-from pdm.curation.scrape.takedown import name_models
+from pdm.curation.scrape.takedown import warn
 from pdm.errors import QualityGate
 from pdm.files import whole_folder
 
@@ -29,6 +29,7 @@ def scrape(
     raw: Path,
     cache: Path | None = None,
     models: Path | None = None,
+    decisions: Path | None = None,
     retry_failed: bool = False,
 ) -> dict[str, int]:
     """Fetch every image of every source into raw shards, with one row for each URL or file.
@@ -41,6 +42,7 @@ def scrape(
         cache: Folder of what was fetched from lists; URLs in it are not fetched again. None keeps
             nothing.
         models: Folder of models; those that have seen a removed picture are named in the log.
+        decisions: Of the last run; what stays though it is like a removed picture is named too.
         retry_failed: Fetch what failed before once more.
 
     Returns:
@@ -72,8 +74,8 @@ def scrape(
             )
             _hold_gate(counts, config.max_failed_fraction)
         fetching.remember_failed()
-        if models and removals.any:
-            name_models(removals, models, raw)
+        if models and decisions and removals.any:
+            warn(removals, models=models, raw=raw, decisions=decisions)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     totals: Counter[str] = Counter()

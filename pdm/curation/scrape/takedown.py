@@ -1,14 +1,17 @@
 """Where pictures that must not be used any more still are, and which models have seen them.
 
 The stages take care of the data: what stands in the removals leaves raw data, caches, shards and
-latents with the next run. A model cannot be made to forget; here it is named.
+latents with the next run. A model cannot be made to forget; here it is named. So are near
+duplicates of removed pictures from other places: one of them would take the place that is free.
 """
 
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pdm.curation.scrape import removals as removed
@@ -45,13 +48,14 @@ class Trace:
         return f"{self.folder}: {'; '.join(parts)}"
 
 
-def report_removed(path: str | None, folders: Sequence[Path], raw: Path) -> str:
+def report_removed(path: str | None, folders: Sequence[Path], *, raw: Path, decisions: Path) -> str:
     """Look for removed pictures in folders of data and models; each find is logged, a line each.
 
     Args:
         path: The list of removals.
         folders: Each with a `pictures.txt`; empty means data and models in their usual places.
         raw: Its rows know which listed URLs the removals meant, however they are written there.
+        decisions: Know which pictures are alike; may be absent.
 
     Returns:
         A sentence, if nothing was found.
@@ -66,9 +70,12 @@ def report_removed(path: str | None, folders: Sequence[Path], raw: Path) -> str:
     chosen = list(folders) or usual
     if not chosen:
         raise BadInput("there are no shards, latents or models yet; name folders to look at")
-    found = traces(removed.read(path), chosen, raw)
+    removals = removed.read(path)
+    found = traces(removals, chosen, raw)
     for one in found:
         logger.error("%s", one)
+    for line in look_alikes(removals, decisions):
+        logger.warning("%s", line)
     silent = [folder for folder in chosen if not (folder / listing.FILE_NAME).is_file()]
     for folder in silent:
         logger.error("%s: has no %s; nobody can tell", folder, listing.FILE_NAME)
@@ -81,10 +88,12 @@ def report_removed(path: str | None, folders: Sequence[Path], raw: Path) -> str:
     return f"no removed picture in {', '.join(map(str, chosen))}"
 
 
-def name_models(removals: Removals, models: Path, raw: Path) -> None:
-    """Log a warning for each model below `models` that has seen a removed picture."""
-    for trace in traces(removals, models_in(models), raw):
-        logger.warning("scrape: %s", trace)
+def warn(removals: Removals, *, models: Path, raw: Path, decisions: Path) -> None:
+    """Log a warning for each model below `models` that has seen a removed picture, and for each
+    picture like a removed one that stays."""
+    lines = [*traces(removals, models_in(models), raw), *look_alikes(removals, decisions)]
+    for line in lines:
+        logger.warning("scrape: %s", line)
 
 
 def models_in(models: Path) -> list[Path]:
@@ -101,6 +110,28 @@ def traces(removals: Removals, folders: Sequence[Path], raw: Path) -> list[Trace
             if one.key in meant or removals.has_picture(one.key, one.sha256):
                 trace.keys.setdefault(one.split, []).append(one.key)
     return [trace for trace in found if trace.keys]
+
+
+def look_alikes(removals: Removals, decisions: Path) -> list[str]:
+    """A sentence for each picture that the removals do not name, but that was taken for a near
+    duplicate of one that they do, when decisions were last made."""
+    columns = ["key", "url", "sha256", "cluster"]
+    try:
+        table = pq.read_table(decisions / "decisions.parquet", columns=columns)
+        rows = table.filter(pc.is_valid(table["cluster"])).to_pylist()
+    except (OSError, ValueError, KeyError):
+        return []  # none yet, or of another version: they are made anew by the next run
+    gone = {row["cluster"]: row["key"] for row in rows if _is_covered(row, removals)}
+    return [
+        f"{row['url']} ({row['key']}) stays, and is like {gone[row['cluster']]}, which is removed; "
+        "add it to the removals if it is to go too"
+        for row in rows
+        if row["cluster"] in gone and not _is_covered(row, removals)
+    ]
+
+
+def _is_covered(row: dict[str, Any], removals: Removals) -> bool:
+    return removals.covers(row["key"], None, row["sha256"])
 
 
 def _removed_keys(raw: Path) -> Iterator[str]:
