@@ -1,9 +1,14 @@
 import pytest
+import torch
 import yaml
 
 from pdm import cli, params, presets
+from pdm.models.autoencoder import PyramidAutoencoder
+from pdm.models.unet import PyramidUNet
 
-NAMES = ("people2k", "scapes2k")
+DATA = ("people2k", "scapes2k")
+MODELS = ("model-2048x1024", "model-2048x2048", "model-256x256")
+NAMES = (*MODELS, *DATA)
 
 
 @pytest.fixture
@@ -59,7 +64,7 @@ def test_a_preset_is_a_whole_file_that_fits(name, output_of, tmp_path, capsys):
 
 def test_the_crops_are_of_the_size_that_the_name_says(tmp_path, output_of):
     sizes = {}
-    for name in NAMES:
+    for name in DATA:
         path = tmp_path / f"{name}.yaml"
         path.write_text(output_of(name))
         config = params.load(path)
@@ -91,7 +96,7 @@ def test_the_comments_stay_but_for_those_on_the_sources(name, output_of):
     default = presets.DEFAULT.read_text()
     lost = comments(default) - comments(output_of(name))
     begin, end = default.index("sources:"), default.index("timeout_seconds:")
-    assert lost == comments(default[begin:end])
+    assert lost == (comments(default[begin:end]) if name in DATA else set())
 
 
 def test_from_a_file_its_sources_and_all_else_are_kept(tmp_path, output_of):
@@ -106,6 +111,62 @@ def test_from_a_file_its_sources_and_all_else_are_kept(tmp_path, output_of):
     assert found["curate"]["height_px"] == 2048
     mine.write_text(output_of("people2k", "--from", mine))
     params.load(mine)
+
+
+@pytest.fixture
+def loaded(tmp_path, output_of):
+    """The values of a preset's file."""
+
+    def loaded(name):
+        path = tmp_path / "loaded.yaml"
+        path.write_text(output_of(name))
+        return params.load(path)
+
+    return loaded
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_preset_changes_the_models_and_the_shape_of_the_crops_only(name, output_of):
+    found = changed(output_of(name))
+    assert {key.split(".")[0] for key in found} <= {
+        *("autoencoder", "latents", "diffusion", "sample", "curate")
+    }
+    assert {key for key in found if key.startswith("curate.")} <= {"curate.height_px"}
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "values", "coarsest", "parameters", "of_the_unet"),
+    [
+        # Values and levels: as docs/decisions/levels.md lists them.
+        ("model-2048x1024", (1024, 2048), 61_440, (64, 2, 4), 106_193_734, 134_055_436),
+        ("model-2048x2048", (2048, 2048), 122_368, (64, 4, 4), 106_193_734, 134_055_436),
+        ("model-256x256", (256, 256), 7_488, (16, 4, 4), 61_757_837, 17_996_332),
+        ("scapes2k", (64, 128), 3_904, (32, 2, 4), 2_612_058, 6_047_228),
+    ],
+)
+def test_a_models_levels_and_parameters_are_those_that_are_stated(
+    loaded, name, size, values, coarsest, parameters, of_the_unet
+):
+    config = loaded(name)
+    assert (config.autoencoder.image_height_px, config.autoencoder.image_width_px) == size
+    with torch.device("meta"):
+        model = PyramidAutoencoder(config.autoencoder.model).eval()
+        pyramid = model.encode(torch.empty(1, 3, *size))
+        assert model.decode(pyramid).shape == (1, 3, *size)
+        unet = PyramidUNet(config.diffusion.model, model.level_channels, model.level_downsamplings)
+    assert sum(level[0].numel() for level in pyramid) == values
+    assert pyramid[1].shape[1:] == coarsest  # wide pictures keep their coarse levels
+    assert sum(weight.numel() for weight in model.parameters()) == parameters
+    assert sum(weight.numel() for weight in unet.parameters()) == of_the_unet
+
+
+def test_a_model_preset_goes_onto_a_file_of_ones_own(tmp_path, output_of):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(output_of("scapes2k"))
+    mine.write_text(output_of("model-2048x1024", "--from", mine))
+    config = params.load(mine)
+    assert config.scrape.sources[0].kind == "urls"
+    assert len(config.autoencoder.model.levels) == 7
 
 
 def test_a_preset_back_and_forth_gives_the_same_values(tmp_path, output_of):
