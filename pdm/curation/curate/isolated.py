@@ -26,6 +26,8 @@ from pdm.errors import Unavailable
 
 START_SECONDS = 120.0  # imports on a machine that is busy
 LENGTH = struct.Struct(">Q")
+# Not `-m`, which warns of a module that its own package imports.
+CHILD = f"import sys; from {__name__} import serve; serve(sys.stdin.buffer, sys.stdout.buffer)"
 
 
 def judge_rows(rows: list[Row], raw: Path, config: CurateConfig) -> list[Row]:
@@ -69,7 +71,7 @@ class IsolatedJudge:
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._child is None or self._child.poll() is not None:
-            command = [sys.executable, "-m", "pdm.curation.curate.isolated"]
+            command = [sys.executable, "-c", CHILD]
             self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
             try:
                 _receive(self._child, START_SECONDS)
@@ -132,7 +134,3 @@ def _read(pipe: IO[bytes], num_bytes: int, deadline: float) -> bytes:
                 raise EOFError
             content += part
     return content
-
-
-if __name__ == "__main__":
-    serve(sys.stdin.buffer, sys.stdout.buffer)

@@ -58,6 +58,11 @@ class ScorePanel:
     calls: list[CloseCalls]
 
     @property
+    def wide(self) -> bool:
+        """Whether any picture stands beside its chart."""
+        return any(call.outside.keys or call.inside.keys for call in self.calls)
+
+    @property
     def detailed(self) -> bool:
         """Whether its pictures come with a detail."""
         return self.score.name in DETAILED_SCORES
