@@ -22,6 +22,7 @@ def save(
     tensors: dict[str, torch.Tensor],
     *,
     beside: Sequence[Path] = (),
+    card: str = "",
     **facts: Any,
 ) -> None:
     """Write a model folder, whole or not at all.
@@ -32,6 +33,7 @@ def save(
         config: Dataclass of all that the constructor needs.
         tensors: The state dict.
         beside: Files to put a copy of into the folder, those that there are.
+        card: What `README.md` says; without it there is none.
         facts: Anything else to keep in `config.json`, such as the digest of the training data.
     """
     with whole_folder(folder) as temporary:
@@ -43,6 +45,8 @@ def save(
             {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
             temporary / "model.safetensors",
         )
+        if card:
+            (temporary / "README.md").write_text(card, encoding="utf-8")
         for file in beside:
             if file.is_file():
                 shutil.copyfile(file, temporary / file.name)

@@ -16,6 +16,7 @@ from pdm.events import EventLog
 from pdm.files import whole_file
 from pdm.models.codec import Autoencoder
 from pdm.training.adversary import Adversary
+from pdm.training.card import autoencoder_card
 from pdm.training.curves import write_curves
 from pdm.training.equivariance import factors_that_fit
 from pdm.training.feed import Batch
@@ -217,6 +218,7 @@ def _finish(
     model.set_statistics(*latent_statistics(model, pictures, size))
     model.save_pretrained(
         settings.model,
+        card=autoencoder_card(model, config, settings.shards, scores),
         beside=[settings.shards / listing.FILE_NAME],
         image_height_px=size[0],
         image_width_px=size[1],
