@@ -201,6 +201,18 @@ def test_a_disk_that_scores_fill_is_told_and_leaves_whole_parts(judged, tmp_path
     assert digests(tmp_path / "out") == digests(judged / "decisions")
 
 
+def test_a_second_run_at_once_is_refused_before_it_looks_at_anything(judged, tmp_path):
+    refused = pytest.raises(Unavailable, match=f"is being written by process {os.getpid()}")
+    with whole_folder(tmp_path / "decisions"), refused:
+        curate(
+            CURATE,
+            raw=judged / "raw",
+            decisions=tmp_path / "decisions",
+            cache=tmp_path / "scores",
+        )
+    assert not (tmp_path / "scores").exists()
+
+
 def test_limits_that_keep_nothing_leave_the_old_version_and_say_why(judged, tmp_path):
     shutil.copytree(judged / "decisions", tmp_path / "decisions")
     with pytest.raises(QualityGate, match=rf"0 kept; dropped .*dark {NUM_PICTURES}"):

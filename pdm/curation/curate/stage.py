@@ -52,21 +52,23 @@ def curate(
     Raises:
         BadInput: `raw` is missing or incomplete.
         QualityGate: Fewer than `config.min_kept` were kept. `decisions` is left as it was.
+        Unavailable: Another process is writing `decisions`.
     """
     rows = load_rows(raw)
-    measured = _measured(rows, raw.resolve(), config, cache)
-    decided = [_decision(row, measured.get(row["sha256"]), config) for row in rows]
-    _mark_duplicates(decided, config)
+    with whole_folder(decisions) as folder:  # from here on: a cache has one writer, too
+        measured = _measured(rows, raw.resolve(), config, cache)
+        decided = [_decision(row, measured.get(row["sha256"]), config) for row in rows]
+        _mark_duplicates(decided, config)
 
-    outcomes = Counter(str(row["outcome"]) for row in decided)
-    assert outcomes.total() == len(rows)
-    sentence = _summary_line(decided)
-    if outcomes["kept"] < config.min_kept:
-        raise QualityGate(
-            f"{sentence}. At least {config.min_kept} must be kept (curate.min_kept): add sources, "
-            "or look at the limits of section curate. Nothing was written."
-        )
-    _write(decisions, decided, config)
+        outcomes = Counter(str(row["outcome"]) for row in decided)
+        assert outcomes.total() == len(rows)
+        sentence = _summary_line(decided)
+        if outcomes["kept"] < config.min_kept:
+            raise QualityGate(
+                f"{sentence}. At least {config.min_kept} must be kept (curate.min_kept): add "
+                "sources, or look at the limits of section curate. Nothing was written."
+            )
+        _write(folder, decided, config)
     logger.info("%s", sentence)
     return {outcome: outcomes[outcome] for outcome in ("kept", "dropped", "failed")}
 
@@ -184,6 +186,5 @@ def _write(folder: Path, decided: list[Row], config: CurateConfig) -> None:
         "reasons": {outcome: counts[outcome] for outcome in ("dropped", "failed")},
         "limits": dataclasses.asdict(config),
     }
-    with whole_folder(folder) as temporary:
-        tables.save(temporary, decided)
-        write_json(temporary / SUMMARY_NAME, summary)
+    tables.save(folder, decided)
+    write_json(folder / SUMMARY_NAME, summary)
