@@ -113,13 +113,13 @@ def as_json(lines: list[Ratio], **facts: Any) -> dict[str, Any]:
             "ours": line.ours,
             "peer": line.peer,
             "unit": line.unit,
-            "ratios": [round(value, 4) for value in line.values],
+            "ratios": [float(f"{value:.4g}") for value in line.values],
             "goal": line.goal,
             "note": line.note,
         }
         for line in lines
     }
-    return {line.key: round(line.median, 4) for line in lines} | facts | {"details": details}
+    return {line.key: float(f"{line.median:.4g}") for line in lines} | facts | {"details": details}
 
 
 def machine() -> dict[str, Any]:

@@ -71,11 +71,9 @@ def measured(crop: Pixels, decoded: Pixels) -> Scores:
     columns = np.abs(np.diff(source, axis=1)).mean(axis=0)
     rows = np.abs(np.diff(source, axis=0)).mean(axis=1)
     return Scores(
-        sharpness=float(np.quantile((steps / np.maximum(ranges, 1))[ranges >= 25.5], 0.95))
-        if (ranges >= 25.5).any()
-        else 0.0,
+        sharpness=_sharpness(steps, ranges),
         high_frequency=_high_frequency(luma),
-        detail_share=float((ranges >= 25.5).mean()),
+        detail_share=float((ranges >= 32).mean()),
         contrast=float(high - low) / 255,
         brightness=float(luma.mean()) / 255,
         black_share=float((luma <= 3).mean()),
@@ -98,6 +96,12 @@ def _edges(luma: Floats) -> tuple[Floats, Floats]:
     across = np.abs(np.diff(blocks, axis=2)).max(axis=(1, 2))
     down = np.abs(np.diff(blocks, axis=1)).max(axis=(1, 2))
     return np.maximum(across, down), np.ptp(blocks, axis=(1, 2))
+
+
+def _sharpness(steps: Floats, ranges: Floats) -> float:
+    edged = ranges >= 32
+    ratios = np.maximum(steps[edged] - 4, 0) / (ranges[edged] - 4)
+    return float(np.quantile(ratios, 0.95)) if edged.any() else 0.0
 
 
 def _high_frequency(luma: Floats) -> float:
