@@ -1,16 +1,19 @@
 """Training against networks that judge: files of the user's, and a discriminator."""
 
 import hashlib
+import os
+import socket
 from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import load, load_file
 from tiny_chain import AUTOENCODER, TRAINING, write_shards
-from torch import Tensor, nn
+from torch import Tensor, distributed, multiprocessing, nn
 
 from pdm import events
 from pdm.config.autoencoder import AdversarialConfig, PerceptualConfig
+from pdm.config.first_stage import FirstStageConfig
 from pdm.errors import BadInput
 from pdm.training import autoencoder
 from pdm.training.workers import Workers
@@ -99,6 +102,41 @@ def test_it_keeps_its_first_weights_until_its_start_and_then_learns(tmp_path, sh
     # The last bias rests while no verdict is beyond the hinge: pictures and fakes pull alike.
     names = [name for name in weights[0] if name.endswith("weight")]
     assert not any(torch.equal(weights[0][name], weights[2][name]) for name in names)
+
+
+@pytest.mark.parametrize("name", [None, "kl-f4", "vq-f4"])
+def test_every_design_is_judged_in_bfloat16_too(tmp_path, shards, name):
+    weight = 1.0 if name == "vq-f4" else 1e-6
+    baseline = FirstStageConfig(name=name, base_width=8, latent_weight=weight) if name else None
+    config = replace(AUTOENCODER, adversarial=ADVERSARIAL, baseline=baseline)
+    training = replace(TRAINING, precision="bfloat16", total_images=16, log_every_images=4)
+    _, names = trained(tmp_path, shards, replace(config, training=training))
+    assert {"generator", "discriminator", "adversarial_weight"} <= names
+
+
+def work_as(rank: int, settings: autoencoder.Settings, port: int) -> None:
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", rank=rank, world_size=2)
+    autoencoder._work(settings, Workers(torch.device("cpu")))
+    distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_workers_train_both_players_in_accumulated_steps(tmp_path, shards):
+    training = replace(TRAINING, num_workers=2, accumulation=2, save_every_images=4)
+    training = replace(training, total_images=16, keep_checkpoints=9)
+    config = replace(AUTOENCODER, adversarial=ADVERSARIAL, training=training)
+    settings = autoencoder.Settings(config, shards, tmp_path / "run", tmp_path / "model")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    multiprocessing.spawn(work_as, args=(settings, port), nprocs=2)
+    names = ("000000004", "000000008", "000000016")
+    paths = [settings.run / "checkpoints" / name / "rival.safetensors" for name in names]
+    first, resting, learning = (path.read_bytes() for path in paths)
+    assert first == resting
+    assert resting != learning
 
 
 def test_another_file_is_refused_before_any_work(tmp_path, shards, perceptual):
