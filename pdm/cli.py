@@ -162,8 +162,9 @@ def preset(args: argparse.Namespace) -> None:
     from pdm import presets
 
     if args.name is None:
-        for name, description in presets.descriptions().items():
-            print(f"{name:<10} {description}")
+        known = presets.descriptions()
+        for name, description in known.items():
+            print(f"{name:<{max(map(len, known))}} {description}")
         return
     text = presets.preset_text(args.name, args.base)
     if args.output is None:
