@@ -38,6 +38,11 @@ class Progress:
         )
         logger.info("%s%s", line, f"  {note}" if note else "")
 
+    def reach(self, done: int) -> None:
+        """Count up to `done` items, as `advance` does; a number that was reached says nothing."""
+        if done > self.done:
+            self.advance(done - self.done)
+
 
 def _clock(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)

@@ -112,6 +112,24 @@ def members(path: Path) -> list[Member]:
         os.close(handle)
 
 
+def num_whole_members(path: Path) -> int:
+    """How many members are whole so far in a tar that is being written; 0 if it is gone."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return 0
+    try:
+        count, place, total = 0, 0, os.fstat(handle).st_size
+        while place + BLOCK <= total:
+            member = _parsed(os.pread(handle, BLOCK, place), place, total)
+            count, place = count + 1, member.offset + -(-member.size // BLOCK) * BLOCK
+    except tarfile.ReadError:
+        pass  # the end of what is there
+    finally:
+        os.close(handle)
+    return count
+
+
 def _parsed(block: bytes, place: int, total: int) -> Member:
     """The member that a header announces."""
     try:

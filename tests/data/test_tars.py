@@ -4,7 +4,7 @@ import tarfile
 import pytest
 import webdataset
 
-from pdm.data.tars import members, read_at, read_members, write_tar
+from pdm.data.tars import members, num_whole_members, read_at, read_members, write_tar
 
 SAMPLES = [(f"{n:04}", {"jpg": bytes([n]) * (100 * n), "json": b'{"n": %d}' % n}) for n in range(7)]
 
@@ -113,3 +113,16 @@ def test_a_writer_that_fails_leaves_the_old_tar(tmp_path):
         write_tar(path, broken())
     assert path.read_bytes() == before
     assert [one.name for one in tmp_path.iterdir()] == ["a.tar"]
+
+
+def test_the_members_of_an_unfinished_tar_are_counted_as_far_as_they_are_whole(tmp_path):
+    whole, part = tmp_path / "a.tar", tmp_path / "part.tar"
+    write_tar(whole, SAMPLES)
+    content = whole.read_bytes()
+    listed = members(whole)
+    ends = [member.offset + member.size for member in listed]
+    for length in range(0, len(content), 97):
+        part.write_bytes(content[:length])
+        assert num_whole_members(part) == sum(end <= length for end in ends)
+    assert num_whole_members(whole) == len(listed)
+    assert num_whole_members(tmp_path / "gone.tar") == 0

@@ -25,9 +25,10 @@ from pdm.data.decisions import Row, load
 from pdm.data.listing import Listed
 from pdm.data.manifest import Manifest, Shard
 from pdm.data.space import room_for
+from pdm.data.tars import num_whole_members
 from pdm.errors import QualityGate
 from pdm.files import sha256_of, whole_folder, write_json, write_text
-from pdm.progress import Progress
+from pdm.progress import SECONDS_BETWEEN_LINES, Progress
 
 logger = logging.getLogger(__name__)
 
@@ -110,19 +111,25 @@ def _write_shards(
     written: dict[tuple[str, int], Written] = {}
     waiting = list(tasks)
     while waiting:
-        (done,), waiting = ray.wait(waiting, num_returns=1)
-        place = tasks[done]
-        try:
-            written[place] = result_of(done)
-        except Exception:
-            # The others write into the folder that is about to be removed: let them end first.
-            if waiting:
-                ray.wait(waiting, num_returns=len(waiting))
-            raise
-        progress.advance(len(plan[place]))
-        for key, why in written[place].failures.items():
-            logger.warning("shard: %s left out: %s", key, why)
+        done, waiting = ray.wait(waiting, num_returns=1, timeout=SECONDS_BETWEEN_LINES)
+        for task in done:
+            try:
+                written[tasks[task]] = result_of(task)
+            except Exception:
+                # The others write into the folder that is about to be removed: let them end first.
+                if waiting:
+                    ray.wait(waiting, num_returns=len(waiting))
+                raise
+            for key, why in written[tasks[task]].failures.items():
+                logger.warning("shard: %s left out: %s", key, why)
+        finished = sum(len(plan[place]) for place in written)
+        progress.reach(finished + _num_under_way(folder))
     return dict(sorted(written.items()))
+
+
+def _num_under_way(folder: Path) -> int:
+    """Number of images that stand in the shards that are being written."""
+    return sum(num_whole_members(path) for path in folder.glob(".tmp-*.tar")) // 2
 
 
 def _describe(
