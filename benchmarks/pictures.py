@@ -19,6 +19,7 @@ from pdm.curation.scrape.stage import scrape
 from pdm.data.pixels import Pixels
 
 SEED = 20
+MIN_REDUCTION = 1.6  # of a small picture from its scene, so that it is sharp
 SETTINGS = params.load(ROOT / "params.yaml")
 
 
@@ -57,17 +58,19 @@ def raw_folder(folder: Path, pictures: Mapping[str, bytes]) -> Path:
 
 
 def small_pictures(num_pictures: int, width_px: int, height_px: int) -> dict[str, bytes]:
-    """Different crops of one landscape, by name; all of them pass the rules at half their size."""
+    """Different parts of one landscape of 12 megapixels as JPEGs, by name."""
     random = np.random.default_rng(SEED)
-    scene = Image.fromarray(draw(SEED, 0, 2560, 1440))
+    scene = Image.fromarray(draw(SEED, 0, 4000, 3000))
+    largest = min(scene.width / width_px, scene.height / height_px)
     found = {}
     for number in range(num_pictures):
-        shares = random.random(2)
-        left = int(shares[0] * (scene.width - width_px))
-        top = int(shares[1] * (scene.height - height_px))
+        zoom, *shares = random.random(3)
+        times = MIN_REDUCTION + zoom * (largest - MIN_REDUCTION)
+        across, down = round(times * width_px), round(times * height_px)
+        left, top = int(shares[0] * (scene.width - across)), int(shares[1] * (scene.height - down))
+        size, window = (width_px, height_px), (left, top, left + across, top + down)
         buffer = io.BytesIO()
-        crop = scene.crop((left, top, left + width_px, top + height_px))
-        crop.save(buffer, "jpeg", quality=90)
+        scene.resize(size, Image.Resampling.BOX, window).save(buffer, "jpeg", quality=90)
         found[f"{number:06}"] = buffer.getvalue()
     return found
 

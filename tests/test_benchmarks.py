@@ -17,6 +17,7 @@ KEYS = {
     "tiles": {"tiled_memory", "tiled_time", "tiled_max_abs_diff", "diffusers_tiled_memory"},
 }
 AUTOENCODER = ("decoding", "tiles")
+SLOW_KEYS = {"scaling": {"ray_efficiency", "ray_vs_pool"}, "memory": {"memory_growth"}}
 
 
 def benchmark(part, *words):
@@ -24,6 +25,14 @@ def benchmark(part, *words):
     script = ROOT / f"benchmarks/{name}.py"
     command = [sys.executable, script, "--any-load", "--json", "--only", part, *words]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", SLOW_KEYS)
+def test_a_part_that_starts_ray_ends_with_its_figures(part):
+    done = benchmark(part, "--quick")
+    assert done.returncode == 0, done.stderr
+    assert SLOW_KEYS[part] <= json.loads(done.stdout.splitlines()[-1]).keys()
 
 
 @pytest.mark.parametrize("part", KEYS)

@@ -19,11 +19,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
+import cv2
+import torch
+
 from pdm.config.curate import CurateConfig
 from pdm.curation.curate.judge import decide, faulty, judge_row
 from pdm.data.decisions import DECIDED, Row
 from pdm.errors import Unavailable
 
+CHILD = (
+    "import sys; from pdm.curation.curate import isolated; "
+    "isolated.serve(sys.stdin.buffer, sys.stdout.buffer)"
+)
 START_SECONDS = 120.0  # imports on a machine that is busy
 LENGTH = struct.Struct(">Q")
 # Not `-m`, which warns of a module that its own package imports.
@@ -82,7 +89,9 @@ class IsolatedJudge:
 
 
 def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
-    """Answer until the other side closes; what runs in the child process."""
+    """Answer until the other side closes; what runs in the child process, on one core."""
+    cv2.setNumThreads(1)  # as many of these run as there are cores
+    torch.set_num_threads(1)
     _write(answers, "ready")
     while head := requests.read(LENGTH.size):
         row, raw, config = pickle.loads(requests.read(*LENGTH.unpack(head)))
