@@ -63,6 +63,7 @@ class Score:
         limits: That may hold for it.
         axis: Least and greatest value of a chart; what lies beyond is drawn at its end.
         logarithmic: Whether the chart's axis is.
+        step: Between two values that can occur, if only some can.
         columns: What it is computed from.
         formula: Of arrays of those columns.
     """
@@ -73,6 +74,7 @@ class Score:
     limits: tuple[Limit, ...]
     axis: tuple[float, float] = (0.0, 1.0)
     logarithmic: bool = False
+    step: float = 0.0
     columns: tuple[str, ...] = ()
     formula: Callable[..., Values] = np.asarray
 
@@ -143,8 +145,8 @@ SCORES = (  # in the order of the rules
         (Limit("max_megapixels", MAX, "too_many_pixels"),),
         (0.01, 1000.0),
         True,
-        ("width_px", "height_px"),
-        lambda width, height: width * height / 1e6,
+        columns=("width_px", "height_px"),
+        formula=lambda width, height: width * height / 1e6,
     ),
     Score(
         "border_share",
@@ -159,8 +161,8 @@ SCORES = (  # in the order of the rules
         (Limit("finished size", MIN, "too_small", fixed=1.0),),
         (0.1, 10.0),
         True,
-        _SIZES,
-        _room,
+        columns=_SIZES,
+        formula=_room,
     ),
     Score(
         "crop_fraction",
@@ -178,7 +180,8 @@ SCORES = (  # in the order of the rules
             Limit("people.min_faces", MIN, "no_people"),
             Limit("people.max_faces", MAX, "crowd"),
         ),
-        (0.0, 10.0),
+        (0.0, 8.0),
+        step=1.0,
     ),
     Score(
         "transparent_share",
@@ -282,6 +285,6 @@ def aspect_ratio(limits: Mapping[str, Any]) -> Score:
         tuple(bounds),
         (0.125, 8.0),
         True,
-        _SIZES[:4],
-        lambda *sizes: np.divide(*_content(*sizes)),
+        columns=_SIZES[:4],
+        formula=lambda *sizes: np.divide(*_content(*sizes)),
     )

@@ -1,5 +1,6 @@
 """The report: complete, safe, of one file, and of one size."""
 
+import dataclasses
 import html
 import re
 from html.parser import HTMLParser
@@ -185,7 +186,9 @@ def test_close_calls_lie_on_both_sides_of_a_limit_the_nearest_first(folder, deci
     rows = {row["key"]: row for row in load(folder / "decisions")}
     [score] = [score for score in SCORES if score.name == "room"]
     [bound] = score.bounds(LIMITS)
-    calls = selection.close_calls(bound, score.values(*decided.numbers(*score.needs())), decided)
+    calls = selection.close_calls(
+        score, bound, score.values(*decided.numbers(*score.needs())), decided
+    )
     assert [rows[key]["reason"] for key in calls.outside.keys] == ["too_small"]
     values = [score.of(rows[key]) for key in calls.inside.keys]
     assert calls.inside.count == NUM_GOOD
@@ -199,9 +202,24 @@ def test_a_duplicate_is_a_close_call_beside_its_nearest_picture(folder, decided,
     assert copy["nearest"] == copy["duplicate_of"]
     assert rows[copy["nearest"]]["difference"] is None
     [bound] = DIFFERENCE.bounds({"near_duplicate_difference": 1.5 * copy["difference"]})
-    calls = selection.close_calls(bound, *decided.numbers("difference"), decided)
+    calls = selection.close_calls(DIFFERENCE, bound, *decided.numbers("difference"), decided)
     assert (calls.outside.keys, calls.inside.keys) == ([copy["key"]], [])
     assert "Difference from the nearest kept picture" in text
+
+
+def test_one_face_less_is_a_close_call(folder, decided):
+    """Nothing is within a factor of two of one face but one face and two."""
+    [people] = [score for score in SCORES if score.name == "num_people"]
+    [bound, _] = people.bounds({"people": {"min_faces": 1, "max_faces": 4}})
+    kept = np.flatnonzero(decided.kept)
+    faces = np.full(len(decided), np.nan)
+    faces[kept[:4]] = [1, 2, 3, 0]
+    calls = selection.close_calls(people, bound, faces, decided)
+    assert calls.inside.keys == decided.keys(kept[:2])
+    faces[~decided.dropped_for("blurry")] = np.nan
+    faces[decided.dropped_for("blurry")] = 0
+    called_blurry = dataclasses.replace(bound, reason="blurry")
+    assert selection.close_calls(people, called_blurry, faces, decided).outside.count == 1
 
 
 def test_a_group_is_its_keeper_and_its_duplicates(folder, decided):

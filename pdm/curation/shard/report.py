@@ -153,7 +153,7 @@ def _panels(decided: Decided, report: Report) -> Iterator[ScorePanel]:
         chart = histogram(score, values, decided, report.limits)
         if chart:
             calls = [
-                selection.close_calls(bound, values, decided)
+                selection.close_calls(score, bound, values, decided)
                 for bound in score.bounds(report.limits)
             ]
             yield ScorePanel(score, chart, calls)

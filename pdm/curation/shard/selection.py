@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow.compute as pc
 
-from pdm.curation.limits import Bound
+from pdm.curation.limits import Bound, Score
 from pdm.curation.shard.reasons import DUPLICATES, in_order
 from pdm.curation.shard.table import Decided, Mask, Numbers, Places
 
@@ -70,10 +70,10 @@ def groups(decided: Decided) -> tuple[list[Group], int]:
     return shown, len(ranked)
 
 
-def close_calls(bound: Bound, values: Numbers, decided: Decided) -> CloseCalls:
+def close_calls(score: Score, bound: Bound, values: Numbers, decided: Decided) -> CloseCalls:
     """The pictures that another value of one limit would decide otherwise first."""
     margins = bound.sign * (values - bound.value)  # NaN where nothing was measured
-    close = _is_close(values, bound.value)
+    close = _is_close(values, bound.value) | (np.abs(margins) <= score.step)
     outside = (margins < 0) & close & decided.dropped_for(bound.reason)
     inside = (margins >= 0) & close & decided.kept
     return CloseCalls(
