@@ -42,7 +42,7 @@ class Size:
     rounds: int
 
 
-FULL = Size(240, (2400, 1350), (2048, 1024), rounds=5)
+FULL = Size(160, (2400, 1350), (2048, 1024), rounds=5)
 QUICK = Size(32, (320, 180), (256, 128), rounds=1)
 
 
