@@ -36,6 +36,8 @@ def run(description: str, parts: tuple[str, ...]) -> None:
         print(f"measuring: {name} ...", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory(prefix=f"{name}-") as folder:
             lines += part.measure(part.QUICK if args.quick else part.FULL, Path(folder))
+        done = ", ".join(f"{line.key} {line.median:.3g}" for line in lines)
+        print(f"so far: {done}", file=sys.stderr, flush=True)  # if a later part fails
     marks = _marks(begin, load(), cores, args.quick)
     print(table(lines))
     print("\n" + marks)

@@ -23,9 +23,9 @@ from benchmarks.pictures import crops_of, raw_folder, small_pictures
 from pdm.cluster import ray_session
 from pdm.config.curate import CurateConfig
 from pdm.curation.curate import curate
-from pdm.curation.curate.duplicates import Candidate, find_duplicates
 from pdm.curation.curate.judge import judge_row
 from pdm.curation.curate.raw import load_rows
+from pdm.curation.curate.stage import mark_duplicates
 from pdm.data import decisions
 from pdm.data.decisions import Row
 
@@ -91,25 +91,7 @@ def _whole_stage(pool: Pool, raw: Path, config: CurateConfig, folder: Path) -> N
     target = {"target_width_px": config.width_px, "target_height_px": config.height_px}
     for judged in _judged(pool, list(rows.values()), raw, config):
         rows[judged["key"]] |= judged | target
-    candidates = [
-        Candidate(
-            key=key,
-            sha256=row["sha256"],
-            small=row["small"],
-            num_pixels=row["content_width_px"] * row["content_height_px"],
-            sharpness=row["sharpness"],
-        )
-        for key, row in rows.items()
-        if row["outcome"] == "kept"
-    ]
-    found = find_duplicates(
-        candidates, config.near_duplicate_bits, config.near_duplicate_difference
-    )
-    for key, name in found.clusters.items():
-        rows[key]["cluster"] = name
-    for key, (keeper, drop) in found.dropped.items():
-        rows[key] |= {"outcome": "dropped", "duplicate_of": keeper}
-        rows[key] |= {"reason": drop.reason, "detail": drop.detail}
+    mark_duplicates(list(rows.values()), config)
     decisions.save(folder, list(rows.values()))
 
 

@@ -58,7 +58,7 @@ def curate(
     with whole_folder(decisions) as folder:  # from here on: a cache has one writer, too
         measured = _measured(rows, raw.resolve(), config, cache)
         decided = [_decision(row, measured.get(row["sha256"]), config) for row in rows]
-        _mark_duplicates(decided, config)
+        mark_duplicates(decided, config)
 
         outcomes = Counter(str(row["outcome"]) for row in decided)
         assert outcomes.total() == len(rows)
@@ -140,7 +140,8 @@ def _decision(row: Row, measured: Row | None, config: CurateConfig) -> Row:
     return row | target | seen | decide(seen, config)
 
 
-def _mark_duplicates(decided: list[Row], config: CurateConfig) -> None:
+def mark_duplicates(decided: list[Row], config: CurateConfig) -> None:
+    """Drop the kept rows that are duplicates, in place, and say what each row is nearest to."""
     candidates = [
         Candidate(
             key=row["key"],
