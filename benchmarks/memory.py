@@ -89,7 +89,7 @@ def _memory(pid: int) -> dict[int, int]:
         try:
             found[process.pid] = process.memory_full_info().pss
         except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
+            continue  # it has ended since it was listed, and takes no memory any more
     return found
 
 

@@ -1,5 +1,6 @@
 """A stage's name is its command, its section of params and its stage in dvc.yaml."""
 
+import dataclasses
 import re
 from inspect import getsource
 from pathlib import Path
@@ -31,7 +32,8 @@ def test_one_name_for_stage_command_section_and_task():
 
 
 def test_the_params_of_the_template_fit():
-    params.load(ROOT / "params.yaml")
+    loaded = params.load(ROOT / "params.yaml")
+    assert [field.name for field in dataclasses.fields(loaded)] == list(GRAPH)
 
 
 def test_presets_start_from_a_copy_of_the_params_with_every_key():

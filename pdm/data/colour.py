@@ -55,7 +55,7 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
             converted: Image.Image = transform.apply(image)
             return converted
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-            pass
+            pass  # a profile that breaks only when it is used: taken for sRGB, as other broken ones
     return image.convert("RGB")
 
 
