@@ -15,6 +15,7 @@ class EvaluateConfig:
     num_features: int  # of the random convolution network, for the Fréchet distance
     num_projections: int  # directions of the sliced Wasserstein distance
     patches_per_image: int  # per Laplacian level
+    num_replicates: int  # bootstrap resamples behind every interval
     num_neighbours: int  # samples shown beside their nearest training picture
     batch_size: int
     seed: int
@@ -25,6 +26,7 @@ class EvaluateConfig:
             "num_features",
             "num_projections",
             "patches_per_image",
+            "num_replicates",
             "num_neighbours",
             "batch_size",
         )

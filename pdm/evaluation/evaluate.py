@@ -5,13 +5,14 @@ pictures, `val`) with the same number of pictures on the other side: `samples_vs
 samples as there are training pictures to set against them, `train_vs_val` for that many training
 pictures. Most distances grow as sets shrink, so that only two values with equal counts say anything
 about each other; a perfect generator scores the floor, not zero.
+
+`intervals` in the metrics are 95 % bootstrap intervals, `replicates.json` among the plots what they
+were taken from: two runs on the same data are compared by the differences of their replicates.
 """
 
 import logging
-import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,15 +20,17 @@ from numpy.typing import NDArray
 from pdm.baselines.autoencoders import load_autoencoder
 from pdm.config.evaluate import EvaluateConfig
 from pdm.data.images import ImageShards
+from pdm.data.manifest import digest
 from pdm.errors import BadInput, QualityGate
 from pdm.evaluation import charts, features, pages, tables
-from pdm.evaluation.distances import distances
 from pdm.evaluation.features import RandomConvFeatures
 from pdm.evaluation.memorisation import memorisation
+from pdm.evaluation.metrics import with_intervals, write_metrics, write_replicates
 from pdm.evaluation.pictures import PictureSet, read_samples
 from pdm.evaluation.reconstruction import score_reconstructions
-from pdm.evaluation.summary import Summary, summarise
-from pdm.files import whole_folder, write_json
+from pdm.evaluation.scores import Scores, against_reference, of_memorisation, of_reconstructions
+from pdm.evaluation.summary import summarise
+from pdm.files import whole_folder
 from pdm.models.codec import Autoencoder
 
 logger = logging.getLogger(__name__)
@@ -73,22 +76,20 @@ def evaluate(
     _warn_of_few(len(val), config)
     copies = memorisation(ours, held_out, seen)
     prefixes = score_reconstructions(model, val, config.batch_size)
-    scores = _rounded(
-        {
-            **_with_floor(ours, held_out, seen, config),
-            **_by_prefix(prefixes),
-            **{f"memorisation/{name}": value for name, value in copies.scores().items()},
-            "counts/num_samples": len(drawn),
-            "counts/num_val": len(val),
-            "counts/num_train": len(train),
-            "counts/num_compared": count,
-        }
+    found = (
+        against_reference(ours, held_out, config)
+        | against_reference(seen, held_out, config)
+        | of_reconstructions(prefixes, config)
+        | of_memorisation(copies, config)
+        | _counts(drawn, val, train, count)
     )
+    scores = with_intervals(found)
     with whole_folder(plots) as folder:
         tables.write(folder, scores, ours, held_out, seen)
         charts.draw(folder, scores, ours, held_out, seen)
         pages.draw(folder, (drawn, val, train), copies, model, config.num_neighbours)
-    write_json(metrics, {**_nested(scores), "conventions": _conventions(config, drawn)})
+        write_replicates(folder, found.replicates, digest(shards), config)
+    write_metrics(metrics, scores, _conventions(config, drawn))
     _say(scores, len(prefixes))
     return scores
 
@@ -138,24 +139,10 @@ def _split(shards: Path, split: str, height: int, width: int) -> PictureSet:
     )
 
 
-def _with_floor(
-    ours: Summary, held_out: Summary, seen: Summary, config: EvaluateConfig
-) -> dict[str, float]:
-    """Each distance of the samples and, beside it, of as many training pictures."""
-    return {
-        f"{name}/{judged.name}_vs_{held_out.name}": value
-        for judged in (ours, seen)
-        for name, value in distances(judged, held_out, config).items()
-    }
-
-
-def _by_prefix(prefixes: list[dict[str, float]]) -> dict[str, float]:
-    """`reconstruction/psnr_db/levels_3` is of pictures decoded from the three coarsest levels."""
-    return {
-        f"reconstruction/{name}/levels_{count}": value
-        for count, measures in enumerate(prefixes, start=1)
-        for name, value in measures.items()
-    }
+def _counts(drawn: PictureSet, val: PictureSet, train: PictureSet, compared: int) -> Scores:
+    """Pictures of each set, and how many of the judged sets each distance is about."""
+    sizes = {f"counts/num_{each.name}": float(len(each)) for each in (drawn, val, train)}
+    return Scores(sizes | {"counts/num_compared": compared})
 
 
 def _say(scores: Mapping[str, float], num_levels: int) -> None:
@@ -178,27 +165,6 @@ def _warn_of_few(num_val: int, config: EvaluateConfig) -> None:
         )
 
 
-def _rounded(scores: Mapping[str, float]) -> dict[str, float]:
-    """Six digits, more than any of the scores is good for; so that a repeat on another machine,
-    which may sum in another order, gives the same file."""
-    bad = sorted(name for name, value in scores.items() if not math.isfinite(value))
-    if bad:
-        raise QualityGate(f"{', '.join(bad)} came out as no finite number; look at the samples")
-    return {name: float(f"{value:.6g}") for name, value in scores.items()}
-
-
-def _nested(scores: Mapping[str, float]) -> dict[str, Any]:
-    """`{"a/b": 1}` as `{"a": {"b": 1}}`."""
-    tree: dict[str, Any] = {}
-    for name, value in scores.items():
-        *parents, leaf = name.split("/")
-        here = tree
-        for parent in parents:
-            here = here.setdefault(parent, {})
-        here[leaf] = int(value) if parents == ["counts"] else value
-    return tree
-
-
 def _conventions(config: EvaluateConfig, drawn: PictureSet) -> dict[str, str]:
     """What a number must be quoted with."""
     height, width = drawn.load(0).shape[:2]
@@ -209,5 +175,7 @@ def _conventions(config: EvaluateConfig, drawn: PictureSet) -> dict[str, str]:
         "reference": "all val pictures; num_compared samples or train pictures against them",
         "swd": f"{config.num_projections} directions, {config.patches_per_image} patches of "
         "7x7 per picture and Laplacian level, normalised by the reference",
+        "intervals": f"95 %, bootstrap over pictures, {config.num_replicates} replicates, centred "
+        "on the score (shares of memorisation are not)",
         "reconstruction": "mean over val pictures; SSIM: Gaussian window 11, sigma 1.5",
     }

@@ -46,6 +46,36 @@ def kernel_distance(first: Array, second: Array) -> KernelDistance:
     return KernelDistance(float(value), float(np.sqrt(variance)))
 
 
+def resampled_kernel_distances(
+    first: Array, second: Array, counts: Array, other_counts: Array
+) -> Array:
+    """The distance of resampled sets, (B,).
+
+    Args:
+        first, second: Features (N, D) and (M, D).
+        counts: How often each of `first` is drawn in each of B resamples, (B, N).
+        other_counts: The same for `second`, (B, M).
+    """
+    n, m = len(first), len(second)
+    totals = (
+        _drawn_sum(first, first, counts, counts) - counts @ _own_kernel(first),
+        _drawn_sum(second, second, other_counts, other_counts) - other_counts @ _own_kernel(second),
+        _drawn_sum(first, second, counts, other_counts),
+    )
+    return np.asarray(_unbiased(*totals, n, m))
+
+
+def _drawn_sum(rows: Array, columns: Array, counts: Array, other_counts: Array) -> Array:
+    """Sum of the kernel over all pairs of drawn vectors, for each resample."""
+    total = np.zeros(len(counts))
+    for start in range(0, len(rows), BLOCK):
+        for other in range(0, len(columns), BLOCK):
+            block = _kernel(rows[start : start + BLOCK], columns[other : other + BLOCK])
+            drawn = counts[:, start : start + BLOCK] @ block
+            total += (drawn * other_counts[:, other : other + BLOCK]).sum(1)
+    return total
+
+
 def _unbiased(first: Any, second: Any, across: Any, n: int, m: int) -> Any:
     """The estimate from the sums of the kernel over pairs of different vectors."""
     return first / (n * (n - 1)) + second / (m * (m - 1)) - 2 * across / (n * m)

@@ -6,12 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pdm.evaluation.neighbours import (
-    Neighbours,
-    nearest_or_mirrored,
-    share_closer_than_all,
-    share_closer_than_median,
-)
+from pdm.evaluation.neighbours import SHARES, Neighbours, nearest_or_mirrored
 from pdm.evaluation.summary import Summary
 
 
@@ -33,20 +28,22 @@ class Memorisation:
 
         As new as held-out pictures would be `expected_share_closer_than_all_val` and one half.
         """
-        pairs = {
-            "by_features": (self.samples_by_features, self.val_by_features),
-            "by_pixels": (self.samples_by_pixels, self.val_by_pixels),
-        }
         found: dict[str, float] = {}
-        for name, (samples, val) in pairs.items():
+        for name, (samples, val) in self.pairs().items():
+            found |= {f"{name}/{share}": value(samples, val) for share, value in SHARES.items()}
             found |= {
-                f"{name}/share_closer_than_all_val": share_closer_than_all(samples, val),
                 f"{name}/expected_share_closer_than_all_val": 1 / (len(val.distances) + 1),
-                f"{name}/share_closer_than_median_val": share_closer_than_median(samples, val),
                 f"{name}/samples_median_distance": float(np.median(samples.distances)),
                 f"{name}/val_median_distance": float(np.median(val.distances)),
             }
         return found
+
+    def pairs(self) -> dict[str, tuple[Neighbours, Neighbours]]:
+        """Of samples and of held-out pictures, by measure."""
+        return {
+            "by_features": (self.samples_by_features, self.val_by_features),
+            "by_pixels": (self.samples_by_pixels, self.val_by_pixels),
+        }
 
     def closest(self, count: int) -> NDArray[np.int64]:
         """Numbers of the samples that lie nearest to a training picture, nearest first.

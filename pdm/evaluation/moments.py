@@ -27,6 +27,15 @@ class Moments:
         centred = values - mean
         return cls(len(values), mean, centred.T @ centred)
 
+    @classmethod
+    def counted(cls, vectors: Array, counts: Array) -> "Moments":
+        """Moments of (N, D) vectors, each taken as often as `counts` (N,) says."""
+        drawn = counts > 0
+        values, weights = vectors[drawn], counts[drawn, None]
+        mean = (weights * values).sum(0) / weights.sum()
+        centred = np.sqrt(weights) * (values - mean)
+        return cls(int(weights.sum()), mean, centred.T @ centred)
+
     def merged(self, other: "Moments") -> "Moments":
         """Moments of both sets together (Chan, Golub and LeVeque, 1979)."""
         count = self.count + other.count

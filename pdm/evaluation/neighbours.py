@@ -15,6 +15,10 @@ class Neighbours:
     distances: NDArray[np.float64]  # (N,), root mean square over the vector's entries
     indices: NDArray[np.int64]  # (N,), into the references
 
+    def repeated(self, counts: NDArray[np.int64]) -> "Neighbours":
+        """Each query as often as `counts` (N,) says."""
+        return Neighbours(self.distances.repeat(counts), self.indices.repeat(counts))
+
 
 def nearest(queries: NDArray[np.generic], references: NDArray[np.generic]) -> Neighbours:
     """Nearest of `references` (M, D) to each of `queries` (N, D); the first of equals.
@@ -64,6 +68,12 @@ def share_closer_than_median(samples: Neighbours, held_out: Neighbours) -> float
     Samples that are as new as held-out pictures give 0.5; copies give 1. Steadier for few pictures.
     """
     return float((samples.distances < np.median(held_out.distances)).mean())
+
+
+SHARES = {
+    "share_closer_than_all_val": share_closer_than_all,
+    "share_closer_than_median_val": share_closer_than_median,
+}
 
 
 def _mean_squares(rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:

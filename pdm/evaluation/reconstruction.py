@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pdm.errors import BadInput, QualityGate
+from pdm.evaluation.moments import Array
 from pdm.evaluation.pictures import PictureSet, to_tensor
 from pdm.models.codec import Autoencoder
 
@@ -51,6 +52,9 @@ def ssim(images: Tensor, references: Tensor, data_range: float) -> Tensor:
     return (luminance * structure).flatten(1).mean(1)
 
 
+MEASURES: dict[str, Measure] = {"psnr_db": psnr, "ssim": ssim}
+
+
 def _windowed(images: Tensor) -> Tensor:
     """Gaussian mean about each place where the window fits."""
     offsets = torch.arange(WINDOW_PX, dtype=images.dtype) - WINDOW_PX // 2
@@ -73,15 +77,14 @@ def reconstructions(model: Autoencoder, images: Tensor) -> list[Tensor]:
 
 def score_reconstructions(
     model: Autoencoder, pictures: PictureSet, batch_size: int
-) -> list[dict[str, float]]:
-    """Means over the pictures of `psnr_db` and `ssim`, one entry for each prefix of the levels.
+) -> list[dict[str, Array]]:
+    """`psnr_db` and `ssim` of each picture, one entry for each prefix of the levels.
 
     Raises:
         BadInput: The pictures are too small for the SSIM window.
         QualityGate: The autoencoder gives values that are not finite.
     """
-    measures: dict[str, Measure] = {"psnr_db": psnr, "ssim": ssim}
-    sums: list[dict[str, float]] = []
+    found: list[dict[str, list[Tensor]]] = []
     for batch in pictures.batches(batch_size):
         images = to_tensor(batch)
         if min(images.shape[-2:]) < WINDOW_PX:
@@ -90,12 +93,12 @@ def score_reconstructions(
                 f"SSIM needs {WINDOW_PX} px a side"
             )
         decoded = reconstructions(model, images)
-        sums = sums or [dict.fromkeys(measures, 0.0) for _ in decoded]
-        for total, images_again in zip(sums, decoded, strict=True):
+        found = found or [{name: [] for name in MEASURES} for _ in decoded]
+        for values, images_again in zip(found, decoded, strict=True):
             if not images_again.isfinite().all():
                 raise QualityGate(
                     "the autoencoder decodes to values that are not finite; train it again"
                 )
-            for name, measure in measures.items():
-                total[name] += float(measure(images_again, images, 2.0).sum())
-    return [{name: value / len(pictures) for name, value in total.items()} for total in sums]
+            for name, measure in MEASURES.items():
+                values[name].append(measure(images_again, images, 2.0))
+    return [{name: torch.cat(parts).numpy() for name, parts in values.items()} for values in found]

@@ -1,7 +1,7 @@
 """One pass over a set of pictures, keeping only what the scores need.
 
-Pictures are read and let go batch by batch. What stays grows by a few kilobytes a picture (features
-and a thumbnail), or not at all (patches, spectrum).
+Pictures are read and let go batch by batch. What stays grows by a few kilobytes a picture
+(features, a thumbnail, a spectrum), or not at all (patches).
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,12 @@ class Summary:
     thumbnails: NDArray[np.float32]  # (N, 3, h, w) in [-1, 1]
     compared: NDArray[np.int64]  # numbers of the pictures that the distances below are about
     patches: dict[str, Patches]  # of the compared ones, by Laplacian level, fine to coarse
-    spectrum: Array  # their mean power in each bin
+    spectra: Array  # their power in each bin, (compared, bins)
+
+    @property
+    def spectrum(self) -> Array:
+        """Mean power of the compared pictures in each bin."""
+        return np.asarray(self.spectra.mean(0))
 
     @property
     def compared_features(self) -> Array:
@@ -88,7 +93,7 @@ def summarise(
         thumbnails=np.concatenate(thumbnails),
         compared=compared,
         patches={level: np.concatenate(found) for level, found in patches.items()},
-        spectrum=np.concatenate(spectra).mean(0),
+        spectra=np.concatenate(spectra),
     )
 
 

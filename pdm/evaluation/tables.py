@@ -56,7 +56,9 @@ def decibels(summary: Summary) -> Sequence[float]:
 def by_prefix(scores: Mapping[str, float], measure: str) -> list[float]:
     """A reconstruction measure for one level, two levels, ..."""
     start = f"reconstruction/{measure}/levels_"
-    found = {int(name.removeprefix(start)): scores[name] for name in scores if start in name}
+    found = {
+        int(name.removeprefix(start)): scores[name] for name in scores if name.startswith(start)
+    }
     return [found[count] for count in sorted(found)]
 
 

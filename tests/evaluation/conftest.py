@@ -1,10 +1,12 @@
 """Small folders as the other stages leave them: shards, samples, an untrained autoencoder."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from evaluation_folders import (
+    CONFIG,
     NUM_SAMPLES,
     NUM_TRAIN,
     NUM_VAL,
@@ -15,6 +17,7 @@ from evaluation_folders import (
 )
 
 from pdm.config.autoencoder import AutoencoderModelConfig, LevelConfig
+from pdm.evaluation.evaluate import evaluate
 from pdm.models.autoencoder import PyramidAutoencoder
 
 
@@ -58,3 +61,37 @@ def autoencoder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "autoencoder"
     PyramidAutoencoder(config).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def evaluated(shards, autoencoder, tmp_path_factory):
+    """Folder and scores of one plain run."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    drawn = write_samples(folder / "samples", [landscape(index) for index in range(NUM_SAMPLES)])
+    scores = evaluate(
+        CONFIG,
+        samples=drawn,
+        shards=shards,
+        autoencoder=autoencoder,
+        metrics=folder / "metrics.json",
+        plots=folder / "plots",
+    )
+    return folder, scores
+
+
+@pytest.fixture
+def evaluate_with(samples, shards, autoencoder, tmp_path):
+    """Runs the stage on the small folders, with any argument replaced; gives its replicates."""
+
+    def run(settings=CONFIG, **changed):
+        paths = {
+            "samples": samples,
+            "shards": shards,
+            "autoencoder": autoencoder,
+            "metrics": tmp_path / "metrics.json",
+            "plots": tmp_path / "plots",
+        }
+        evaluate(settings, **(paths | changed))
+        return json.loads((tmp_path / "plots" / "replicates.json").read_text())["scores"]
+
+    return run

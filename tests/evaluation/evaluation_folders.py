@@ -17,6 +17,7 @@ CONFIG = EvaluateConfig(
     num_features=16,
     num_projections=16,
     patches_per_image=8,
+    num_replicates=20,
     num_neighbours=3,
     batch_size=4,
     seed=0,

@@ -1,0 +1,67 @@
+"""All scores of a run under flat names, such as `swd/level_16x32/samples_vs_val`, each with its
+bootstrap replicates where resampling pictures says how far it may move."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pdm.config.evaluate import EvaluateConfig
+from pdm.evaluation import bootstrap
+from pdm.evaluation.distances import distances
+from pdm.evaluation.memorisation import Memorisation
+from pdm.evaluation.moments import Array
+from pdm.evaluation.summary import Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Values by name, and for some of the names their replicates (B,)."""
+
+    values: dict[str, float]
+    replicates: dict[str, Array] = field(default_factory=dict)
+
+    def __or__(self, other: "Scores") -> "Scores":
+        return Scores(self.values | other.values, self.replicates | other.replicates)
+
+
+def against_reference(judged: Summary, reference: Summary, config: EvaluateConfig) -> Scores:
+    """Every distance of a set from the reference, such as `spectrum_db/samples_vs_val`."""
+    pair = f"{judged.name}_vs_{reference.name}"
+    values = distances(judged, reference, config)
+    drawn = bootstrap.of_distances(judged, reference, config)
+    return Scores(
+        {f"{name}/{pair}": value for name, value in values.items()},
+        {
+            f"{name}/{pair}": bootstrap.centred(replicates, values[name])
+            for name, replicates in drawn.items()
+        },
+    )
+
+
+def of_reconstructions(prefixes: Sequence[Mapping[str, Array]], config: EvaluateConfig) -> Scores:
+    """`reconstruction/psnr_db/levels_3` is of pictures decoded from the three coarsest levels.
+
+    Args:
+        prefixes: For each prefix of the levels, a value for every picture by measure.
+        config: Sizes and seeds.
+    """
+    by_picture = {
+        f"reconstruction/{name}/levels_{count}": values
+        for count, measures in enumerate(prefixes, start=1)
+        for name, values in measures.items()
+    }
+    return Scores(
+        {name: float(values.mean()) for name, values in by_picture.items()},
+        bootstrap.of_means(by_picture, config),
+    )
+
+
+def of_memorisation(copies: Memorisation, config: EvaluateConfig) -> Scores:
+    """Shares of samples that are nearer to a training picture than held-out ones."""
+    return Scores(
+        {f"memorisation/{name}": value for name, value in copies.scores().items()},
+        {
+            f"memorisation/{measure}/{name}": replicates
+            for measure, pair in copies.pairs().items()
+            for name, replicates in bootstrap.of_shares(*pair, config).items()
+        },
+    )

@@ -1,0 +1,170 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from evaluation_folders import CONFIG, NUM_SAMPLES, landscape, write_samples
+
+from pdm.data.manifest import digest
+from pdm.evaluation import bootstrap
+from pdm.evaluation.frechet import frechet_distance
+from pdm.evaluation.kernel import kernel_distance, resampled_kernel_distances
+from pdm.evaluation.moments import Moments
+from pdm.evaluation.neighbours import Neighbours
+from pdm.evaluation.sliced_wasserstein import resampled_sliced_wasserstein, sliced_wasserstein
+
+
+def vectors(seed, count=30, size=3, shift=0.0):
+    return np.random.default_rng(seed).standard_normal((count, size)) + shift
+
+
+def once_each(count):
+    return np.ones((1, count))
+
+
+# drawing
+
+
+def test_every_replicate_draws_as_many_pictures_as_there_are():
+    counts = bootstrap.drawn_counts("val", 7, CONFIG)
+    assert counts.shape == (CONFIG.num_replicates, 7)
+    assert set(counts.sum(1)) == {7}
+
+
+def test_two_runs_resample_the_held_out_pictures_alike_and_each_set_by_itself():
+    again = dataclasses.replace(CONFIG, num_projections=99)
+    val = bootstrap.drawn_counts("val", 7, CONFIG)
+    np.testing.assert_array_equal(val, bootstrap.drawn_counts("val", 7, again))
+    assert not np.array_equal(val, bootstrap.drawn_counts("samples", 7, CONFIG))
+    reseeded = dataclasses.replace(CONFIG, seed=1)
+    assert not np.array_equal(val, bootstrap.drawn_counts("val", 7, reseeded))
+
+
+# replicates of each distance, against the distance itself of sets that really repeat pictures
+
+
+def test_counted_moments_are_those_of_repeated_vectors():
+    values, counts = vectors(0, 5), np.array([2.0, 0.0, 1.0, 1.0, 3.0])
+    ours = Moments.counted(values, counts)
+    expected = Moments.of(values.repeat(counts.astype(int), axis=0))
+    assert ours.count == expected.count
+    np.testing.assert_allclose(ours.mean, expected.mean, rtol=1e-12)
+    np.testing.assert_allclose(ours.covariance, expected.covariance, rtol=1e-12)
+
+
+def test_resampled_kernel_distance_is_that_of_repeated_vectors(monkeypatch):
+    monkeypatch.setattr("pdm.evaluation.kernel.BLOCK", 4)
+    first, second = vectors(0, 9), vectors(1, 6, shift=0.5)
+    counts = np.array([[2.0, 0, 1, 1, 3, 0, 0, 1, 1]]), np.array([[0.0, 2, 2, 1, 1, 0]])
+    repeated = [
+        values.repeat(each[0].astype(int), axis=0)
+        for values, each in zip((first, second), counts, strict=True)
+    ]
+    found = resampled_kernel_distances(first, second, *counts)
+    assert found[0] == pytest.approx(kernel_distance(*repeated).value, rel=1e-10)
+
+
+def test_resampled_sliced_wasserstein_is_close_to_that_of_repeated_patches():
+    random = np.random.default_rng(0)
+    ours, theirs = random.normal(0, 1, (12 * 8, 27)), random.normal(0.3, 2, (10 * 8, 27))
+    counts = random.multinomial(12, [1 / 12] * 12), random.multinomial(10, [1 / 10] * 10)
+    repeated = [
+        patches.reshape(-1, 8, 27).repeat(each, axis=0).reshape(-1, 27)
+        for patches, each in zip((ours, theirs), counts, strict=True)
+    ]
+    drawn = tuple(each[None].astype(float) for each in counts)
+    found = resampled_sliced_wasserstein((ours, theirs), drawn, 8, 16, seed=0)[0]
+    scale = theirs.std() / repeated[1].std()  # normalised by the set as it is, not as resampled
+    assert found == pytest.approx(sliced_wasserstein(*repeated, 16, 0) / scale, rel=0.05)
+
+
+def test_pictures_without_patches_are_left_out():
+    random = np.random.default_rng(0)
+    patches = random.normal(size=(4 * 8, 27)), random.normal(size=(4 * 8, 27))
+    found, short = (
+        resampled_sliced_wasserstein(patches, (once_each(count), once_each(4)), 8, 16, seed=0)
+        for count in (9, 4)
+    )
+    np.testing.assert_allclose(found, short)
+
+
+def test_repeated_queries_keep_their_distances():
+    found = Neighbours(np.array([1.0, 2.0]), np.array([5, 6])).repeated(np.array([0, 2]))
+    assert found.distances.tolist() == [2, 2]
+    assert found.indices.tolist() == [6, 6]
+
+
+# intervals
+
+
+def test_the_interval_of_a_mean_is_the_textbook_one():
+    config = dataclasses.replace(CONFIG, num_replicates=2000)
+    values = vectors(0, 100, 1)[:, 0]
+    low, high = bootstrap.interval(bootstrap.of_means({"score": values}, config)["score"])
+    half = 1.96 * values.std() / np.sqrt(len(values))
+    assert [low, high] == pytest.approx([values.mean() - half, values.mean() + half], abs=0.02)
+
+
+def test_centred_replicates_lie_about_the_score():
+    replicates = bootstrap.centred(np.array([4.0, 6.0]), 1.0)
+    assert replicates.tolist() == [0, 2]
+
+
+def difference_interval(seed, shift):
+    """Of the Fréchet distances of two runs, from the second of which `shift` was moved."""
+    config = dataclasses.replace(CONFIG, num_replicates=100)
+    val, *runs = (
+        vectors([seed, part], 40, 2, move) for part, move in enumerate((0.0, 0.3, 0.3 + shift))
+    )
+    counts = [bootstrap.drawn_counts(name, 40, config) for name in ("samples", "val")]
+    replicates = []
+    for run in runs:
+        score = frechet_distance(Moments.of(run), Moments.of(val))
+        drawn = [
+            frechet_distance(Moments.counted(run, ours), Moments.counted(val, theirs))
+            for ours, theirs in zip(*counts, strict=True)
+        ]
+        replicates.append(bootstrap.centred(np.array(drawn), score))
+    return bootstrap.interval(replicates[1] - replicates[0])
+
+
+def test_the_interval_of_a_difference_holds_zero_for_equal_runs_and_not_for_others():
+    equal = [difference_interval(seed, 0.0) for seed in range(30)]
+    held = np.mean([low <= 0 <= high for low, high in equal])
+    assert held >= 0.85
+    apart = [difference_interval(seed, 1.5) for seed in range(5)]
+    assert all(low > 0 for low, _ in apart)
+
+
+# what the stage writes
+
+
+def test_replicates_say_what_they_may_be_compared_with(evaluated, shards):
+    folder, scores = evaluated
+    record = json.loads((folder / "plots" / "replicates.json").read_text())
+    assert record["data_sha256"] == digest(shards)
+    assert (record["seed"], record["num_replicates"]) == (CONFIG.seed, CONFIG.num_replicates)
+    assert {len(values) for values in record["scores"].values()} == {CONFIG.num_replicates}
+    judged = {name for name in scores if name.endswith("_vs_val")}
+    assert {name for name in judged if "deviation" not in name} <= set(record["scores"])
+    assert "reconstruction/psnr_db/levels_1" in record["scores"]
+    assert "memorisation/by_pixels/share_closer_than_median_val" in record["scores"]
+
+
+def test_every_score_with_replicates_has_its_interval_in_the_metrics(evaluated):
+    folder, scores = evaluated
+    record = json.loads((folder / "plots" / "replicates.json").read_text())
+    for name, values in record["scores"].items():
+        low, high = (scores[f"intervals/{name}/{end}"] for end in ("low", "high"))
+        assert [low, high] == pytest.approx(np.percentile(values, (2.5, 97.5)), rel=1e-4, abs=1e-5)
+    inside = "frechet_random_conv/samples_vs_val"
+    assert scores[f"intervals/{inside}/low"] < scores[inside] < scores[f"intervals/{inside}/high"]
+
+
+def test_other_samples_leave_the_resamples_of_the_reference_alone(evaluate_with, tmp_path):
+    other = write_samples(tmp_path / "other", [landscape(70 + i) for i in range(NUM_SAMPLES)])
+    first, second = evaluate_with(), evaluate_with(samples=other)
+    same = "reconstruction/psnr_db/levels_3"
+    assert first[same] == second[same]
+    assert first["spectrum_db/train_vs_val"] == second["spectrum_db/train_vs_val"]
+    assert first["spectrum_db/samples_vs_val"] != second["spectrum_db/samples_vs_val"]
