@@ -14,15 +14,15 @@ KEYS = {
     "writing": {"write_vs_webdataset"},
     "duplicates": {"dedup_recall", "dedup_vs_numpy"},
     "decoding": {"decode_vs_default", "decode_vs_tuned"},
+    "evaluations": {"evaluations_vs_euler"},
     "tiles": {"tiled_memory", "tiled_time", "tiled_max_abs_diff", "diffusers_tiled_memory"},
 }
-AUTOENCODER = ("decoding", "tiles")
+COMMANDS = {"decoding": "autoencoder", "tiles": "autoencoder", "evaluations": "diffusion"}
 SLOW_KEYS = {"scaling": {"ray_efficiency", "ray_vs_pool"}, "memory": {"memory_growth"}}
 
 
 def benchmark(part, *words):
-    name = "autoencoder" if part in AUTOENCODER else "curation"
-    script = ROOT / f"benchmarks/{name}.py"
+    script = ROOT / f"benchmarks/{COMMANDS.get(part, 'curation')}.py"
     command = [sys.executable, script, "--any-load", "--json", "--only", part, *words]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 

@@ -128,7 +128,7 @@ def test_a_key_that_stands_twice_is_refused(refused_text, text, line, key):
         (("sample", "steps"), None, "a valid integer, got None"),
         (("sample", "steps"), [25], "a valid integer, got [25]"),
         (("sample", "full_size_picture"), 1, "a valid boolean, got 1"),
-        (("sample", "sampler"), "rk45", "'euler' or 'heun', got 'rk45'"),
+        (("sample", "sampler"), "rk45", "'euler', 'heun', 'multistep' or 'adaptive', got 'rk45'"),
         (("scrape", "timeout_seconds"), "ten", "a valid number, got 'ten'"),
     ],
 )
@@ -156,7 +156,7 @@ def test_what_is_no_finite_number_is_refused(refused, value):
 
 
 def test_a_date_is_no_number(refused_text):
-    text = SHIPPED.read_text(encoding="utf-8").replace("steps: 25", "steps: 2026-01-01")
+    text = SHIPPED.read_text(encoding="utf-8").replace("steps: 40", "steps: 2026-01-01")
     assert "sample.steps: expected a valid integer" in refused_text(text)
 
 

@@ -14,15 +14,21 @@ class SampleConfig:
 
     num_images: int
     seed: int  # picture i has the seed `seed + i`, whatever the batch size
-    sampler: Literal["euler", "heun"]
-    steps: int
+    sampler: Literal["euler", "heun", "multistep", "adaptive"]
+    steps: int  # evaluations of the network: one a step, heun's two; adaptive takes its own
+    tolerance: float  # of adaptive, for the error of each of its steps
+    time_shift: float  # above 1: shorter steps near noise, as larger pictures need
+    time_margin: float  # the network is asked at times in [margin, 1 - margin] only
     batch_size: int
     clamp_latents: float  # of predicted latents, in standard deviations; 0 for none
     full_size_picture: bool  # also decode one held-out picture at the size of the crops
     tile_px: int | None  # that picture goes through the autoencoder in tiles of this side
 
     def __post_init__(self) -> None:
-        require_positive(self, "num_images", "steps", "batch_size")
+        require_positive(self, "num_images", "steps", "tolerance", "time_shift", "batch_size")
+        require(
+            0 <= self.time_margin < 0.5, "time_margin", self.time_margin, "0 or more, below 0.5"
+        )
         require(self.clamp_latents >= 0, "clamp_latents", self.clamp_latents, "0 or more")
         require(self.seed >= 0, "seed", self.seed, "0 or more")
         require(

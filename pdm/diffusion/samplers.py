@@ -1,17 +1,22 @@
 """Solvers of dx/dt = velocity(x, t) from noise at t = 0 to data at t = 1, over pyramids.
 
-All have one signature: the velocity, the noise, the number of equal steps, and how far predicted
-data may lie from zero (0 for no limit). They run under the caller's grad mode and keep the noise's
-device and dtype.
+All have one signature (`Sampler`): the velocity, the noise, and the times to stop by, rising from 0
+to 1, of all levels or of each (`pdm.diffusion.times`). They run under the caller's grad mode, keep
+the noise's device and dtype, and do to a picture what they would do to it alone, whatever stands
+beside it in the batch. What bends the velocity is put around it before
+(`pdm.diffusion.velocities`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from pdm.diffusion.flow import Velocity
+from pdm.diffusion.times import lengths
 from pdm.models.pyramid import LevelShape, Pyramid
+
+Sampler = Callable[[Velocity, Pyramid, Tensor], Pyramid]
 
 
 def noise_from_seeds(seeds: Sequence[int], shapes: Sequence[LevelShape]) -> Pyramid:
@@ -27,46 +32,58 @@ def noise_from_seeds(seeds: Sequence[int], shapes: Sequence[LevelShape]) -> Pyra
     return tuple(torch.stack(level) for level in zip(*pictures, strict=True))
 
 
-def euler(velocity: Velocity, noise: Pyramid, steps: int, clamp: float = 0.0) -> Pyramid:
+def euler(velocity: Velocity, noise: Pyramid, times: Tensor) -> Pyramid:
     """First order: one evaluation of the velocity per step."""
     pyramid = noise
-    for step in range(steps):
-        t = step / steps
-        pyramid = _move(pyramid, _velocity(velocity, pyramid, t, clamp), 1 / steps)
+    for t, step in zip(times, lengths(times), strict=False):
+        pyramid = moved(pyramid, at(velocity, pyramid, t), step)
     return pyramid
 
 
-def heun(velocity: Velocity, noise: Pyramid, steps: int, clamp: float = 0.0) -> Pyramid:
+def heun(velocity: Velocity, noise: Pyramid, times: Tensor) -> Pyramid:
     """Second order: the mean of the velocities at a step's start and at where Euler would end.
 
     The last step is Euler's, since at t = 1 nothing is left to predict (as in Karras et al.,
     arXiv:2206.00364); the order stays two. 2 * steps - 1 evaluations.
     """
     pyramid = noise
-    for step in range(steps):
-        t, length = step / steps, 1 / steps
-        slope = _velocity(velocity, pyramid, t, clamp)
-        if step < steps - 1:
-            end = _velocity(velocity, _move(pyramid, slope, length), (step + 1) / steps, clamp)
-            slope = tuple((a + b) / 2 for a, b in zip(slope, end, strict=True))
-        pyramid = _move(pyramid, slope, length)
+    for number, step in enumerate(lengths(times)):
+        slope = at(velocity, pyramid, times[number])
+        if number < len(times) - 2:
+            other = at(velocity, moved(pyramid, slope, step), times[number + 1])
+            slope = tuple((a + b) / 2 for a, b in zip(slope, other, strict=True))
+        pyramid = moved(pyramid, slope, step)
     return pyramid
 
 
-def _velocity(velocity: Velocity, pyramid: Pyramid, t: float, clamp: float) -> Pyramid:
-    """Velocity at t < 1, bent where it leads to data further than `clamp` from zero."""
-    times = torch.full((len(pyramid[0]),), t, dtype=torch.float32, device=pyramid[0].device)
-    found = velocity(pyramid, times)
-    if clamp == 0:
-        return found
+def multistep(velocity: Velocity, noise: Pyramid, times: Tensor) -> Pyramid:
+    """Second order from one evaluation per step: the slope is drawn on from the step before.
+
+    Adams and Bashforth's method for steps of any length; a level's first step is Euler's.
+    """
+    pyramid, before, past = noise, noise, [0.0]
+    for t, step in zip(times, lengths(times), strict=False):
+        slope = at(velocity, pyramid, t)
+        share = [now / (2 * last) if last else 0.0 for now, last in zip(step, past, strict=False)]
+        bends = tuple(a - b for a, b in zip(slope, before, strict=True))
+        pyramid = moved(pyramid, moved(slope, bends, share), step)
+        before, past = slope, step
+    return pyramid
+
+
+def at(velocity: Velocity, pyramid: Pyramid, t: Tensor) -> Pyramid:
+    """The velocity where all pictures of a batch have the same time (), or times (levels,)."""
+    device = pyramid[0].device
+    return velocity(pyramid, t.float().to(device).expand(len(pyramid[0]), *t.shape))
+
+
+def moved(pyramid: Pyramid, slope: Pyramid, step: Sequence[float]) -> Pyramid:
+    """A step along a slope; `step` holds one length, or one for each level."""
+    by_level = step if len(step) > 1 else [*step] * len(pyramid)
     return tuple(
-        ((x + (1 - t) * v).clamp(-clamp, clamp) - x) / (1 - t)
-        for x, v in zip(pyramid, found, strict=True)
+        x + length * v if length else x
+        for x, v, length in zip(pyramid, slope, by_level, strict=True)
     )
-
-
-def _move(pyramid: Pyramid, slope: Pyramid, length: float) -> Pyramid:
-    return tuple(x + length * v for x, v in zip(pyramid, slope, strict=True))
 
 
 def _noise(seed: int, shapes: Sequence[LevelShape]) -> list[Tensor]:

@@ -15,7 +15,10 @@ from pdm.baselines.autoencoders import load_autoencoder
 from pdm.config.sample import SampleConfig
 from pdm.data.images import ImageShards, Pixels, to_images, to_pixels
 from pdm.data.sheets import contact_sheet, in_rows
-from pdm.diffusion.samplers import euler, heun, noise_from_seeds
+from pdm.diffusion.adaptive import runge_kutta
+from pdm.diffusion.samplers import Sampler, euler, heun, multistep, noise_from_seeds
+from pdm.diffusion.times import even_times, shifted
+from pdm.diffusion.velocities import clamped, within
 from pdm.errors import BadInput
 from pdm.files import sha256_of, whole_folder, write_json
 from pdm.models.codec import Autoencoder
@@ -25,7 +28,7 @@ from pdm.progress import Progress
 
 logger = logging.getLogger(__name__)
 
-SAMPLERS = {"euler": euler, "heun": heun}
+SAMPLERS: dict[str, Sampler] = {"euler": euler, "heun": heun, "multistep": multistep}
 
 
 def sample_pictures(
@@ -70,6 +73,9 @@ def sample_pictures(
             "samples": listed,
             "sampler": config.sampler,
             "steps": config.steps,
+            "tolerance": config.tolerance,
+            "time_shift": config.time_shift,
+            "time_margin": config.time_margin,
             "clamp_latents": config.clamp_latents,
             "autoencoder_sha256": digest,
             "diffusion_sha256": sha256_of(diffusion / "model.safetensors"),
@@ -95,7 +101,11 @@ def draw_latents(
     """Latents of one picture per seed, on the network's device."""
     device = next(network.parameters()).device
     noise = tuple(level.to(device) for level in noise_from_seeds(seeds, shapes))
-    return SAMPLERS[config.sampler](network, noise, config.steps, config.clamp_latents)
+    velocity = clamped(within(network, config.time_margin), config.clamp_latents)
+    if config.sampler == "adaptive":
+        return runge_kutta(velocity, noise, even_times(1), tolerance=config.tolerance)
+    times = shifted(even_times(config.steps), config.time_shift)
+    return SAMPLERS[config.sampler](velocity, noise, times)
 
 
 def _draw(

@@ -1,0 +1,19 @@
+"""What the pyramid diffusion model costs beside its peers, in one table.
+
+    .venv/bin/python benchmarks/diffusion.py --json
+
+What else it takes stands in `benchmarks.command`. It needs torch, and diffusers for the peers.
+"""
+
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):  # run as a script
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from benchmarks.command import run
+
+PARTS = ("evaluations",)
+
+if __name__ == "__main__":
+    run("Costs of the pyramid diffusion model, against its peers'.", PARTS)

@@ -1,0 +1,51 @@
+"""What is done to a velocity before a sampler follows it. Each takes one and gives one.
+
+Times are (B,), or (B, levels) where each level has its own; below 0 a level has not begun, above 1
+it is finished, and its velocity is not used.
+"""
+
+import torch
+from torch import Tensor
+
+from pdm.diffusion.flow import Velocity
+from pdm.models.pyramid import Pyramid
+
+NEAREST = 1e-3  # to the data, where a velocity that leads to given data would be divided by zero
+
+
+def clamped(velocity: Velocity, limit: float) -> Velocity:
+    """Bent where it leads to data further than `limit` from zero; 0 for no limit.
+
+    One reading of PDM's "clamped in sampling": of values.
+    """
+    if limit == 0:
+        return velocity
+
+    def bent(pyramid: Pyramid, t: Tensor) -> Pyramid:
+        found = velocity(pyramid, t)
+        left = [time.clamp_min(NEAREST) for time in by_level(1 - t.clamp(0, 1), len(pyramid))]
+        return tuple(
+            (((x + time * v).clamp(-limit, limit) - x) / time).to(v.dtype)
+            for x, v, time in zip(pyramid, found, left, strict=True)
+        )
+
+    return bent
+
+
+def within(velocity: Velocity, margin: float) -> Velocity:
+    """Asked at times in [margin, 1 - margin] only; before and after it keeps its values there.
+
+    The other reading of "clamped in sampling": of times, where training had a wider range.
+    """
+
+    def held(pyramid: Pyramid, t: Tensor) -> Pyramid:
+        running = (t >= 0) & (t <= 1)
+        return velocity(pyramid, torch.where(running, t.clamp(margin, 1 - margin), t))
+
+    return held
+
+
+def by_level(t: Tensor, num_levels: int) -> list[Tensor]:
+    """Times (B,) or (B, levels) as a tensor (B, 1, 1, 1) for each level."""
+    columns = t.reshape(len(t), -1).expand(-1, num_levels)
+    return [column.reshape(-1, 1, 1, 1) for column in columns.unbind(1)]
