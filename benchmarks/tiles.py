@@ -18,35 +18,35 @@ import torch
 from benchmarks.common import ROOT, Ratio
 from benchmarks.networks import kl_f8, pyramid_like_kl_f8
 
-TILE_PX = 512
-
 
 @dataclasses.dataclass(frozen=True)
 class Size:
     side_px: int
     their_side_px: int  # diffusers' whole picture must fit in memory too
+    tile_px: int  # ours; diffusers' are of 512
     base_width: int
     rounds: int
 
 
-FULL = Size(side_px=2048, their_side_px=1024, base_width=32, rounds=5)
-QUICK = Size(side_px=576, their_side_px=64, base_width=32, rounds=1)
+FULL = Size(side_px=2048, their_side_px=1024, tile_px=512, base_width=32, rounds=5)
+QUICK = Size(side_px=192, their_side_px=64, tile_px=128, base_width=32, rounds=1)
 
 
 def measure(size: Size, folder: Path) -> list[Ratio]:
     """Tiled over whole: of memory, of time (both: less is better), and the largest difference."""
     lines = []
-    for prefix, who, side in (
-        ("", "ours", size.side_px),
-        ("diffusers_", "diffusers", size.their_side_px),
+    for prefix, who, side, tile in (
+        ("", "ours", size.side_px, size.tile_px),
+        ("diffusers_", "diffusers", size.their_side_px, 512),
     ):
+        tiles = {"tiled": tile, "whole": 0}
         runs = [
-            {way: _run(who, way, side, size.base_width, folder) for way in ("tiled", "whole")}
+            {way: _run(who, way, side, tiles[way], size.base_width, folder) for way in tiles}
             for _ in range(size.rounds)
         ]
         images = [torch.load(folder / f"{who}-{way}.pt") for way in ("tiled", "whole")]
         difference = float((images[0] - images[1]).abs().max())
-        shape = f"decode {side}x{side} in tiles of {TILE_PX}, {who}"
+        shape = f"decode {side}x{side} in tiles of {tile}, {who}"
         goals = ("at most 0.25", "at most 1.15", "at most 0.001") if who == "ours" else ("", "", "")
         for key, name, unit, goal in (
             ("tiled_memory", "megabytes", "MB", goals[0]),
@@ -82,8 +82,9 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
     return lines
 
 
-def _run(who: str, way: str, side: int, base_width: int, folder: Path) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.tiles", who, way, str(side), str(base_width)]
+def _run(who: str, way: str, side: int, tile: int, base_width: int, folder: Path) -> dict[str, Any]:
+    numbers = (str(side), str(tile), str(base_width))
+    command = [sys.executable, "-m", "benchmarks.tiles", who, *numbers]
     done = subprocess.run(
         [*command, str(folder / f"{who}-{way}.pt")],
         cwd=ROOT,
@@ -99,24 +100,25 @@ def _run(who: str, way: str, side: int, base_width: int, folder: Path) -> dict[s
 def _decode_once() -> None:
     """What runs in the child process."""
     parser = argparse.ArgumentParser()
-    for name, kind in (("who", str), ("way", str), ("side", int), ("width", int), ("out", Path)):
-        parser.add_argument(name, type=kind)
+    parser.add_argument("who")
+    for name in ("side", "tile", "width"):  # a tile of 0: the whole
+        parser.add_argument(name, type=int)
+    parser.add_argument("out", type=Path)
     args = parser.parse_args()
     torch.manual_seed(0)
-    tiled = args.way == "tiled"
     if args.who == "ours":
         model = pyramid_like_kl_f8(args.width)
         latents = tuple(
             torch.randn(1, *shape) for shape in model.level_shapes(args.side, args.side)
         )
-        size, tile_px = (args.side, args.side), TILE_PX if tiled else None
+        size, tile_px = (args.side, args.side), args.tile or None
 
         def job() -> torch.Tensor:
             return model.decode(latents, size, tile_px)
 
     else:
         network = kl_f8(args.width)
-        if tiled:
+        if args.tile:
             network.enable_tiling()
         latent = torch.randn(1, 4, args.side // 8, args.side // 8)
 

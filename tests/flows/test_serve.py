@@ -73,16 +73,16 @@ def test_of_the_runs_that_were_missed_only_the_newest_works(toy, server):
     with get_client(sync_client=True) as client, serving(toy, seconds=3600):
         deployment = wait_for(lambda: served(client), "the deployment")
         now = datetime.now(UTC)
-        for days in (1, 2, 3):
+        for days in (1, 2):
             missed = Scheduled(scheduled_time=now - timedelta(days=days))
             client.create_flow_run_from_deployment(deployment.id, state=missed, name=f"{days}")
-        runs = wait_for(lambda: ended(client, deployment.id, 3), "the three runs to end")
+        runs = wait_for(lambda: ended(client, deployment.id, 2), "both runs to end")
     work = {run.name: run.total_run_time for run in runs}
     text = (toy / "log").read_text()
     assert text.count("third: done") == 1, work
-    # Which of the others begin before the newest depends on when the runner looks.
+    # Whether the other begins before the newest depends on when the runner looks.
     left = text.count("a newer run of the schedule is due already")
-    assert left + text.count(UP_TO_DATE) >= 2
+    assert left + text.count(UP_TO_DATE) >= 1
 
 
 def served(client):
@@ -97,7 +97,7 @@ def ended(client, deployment_id, number):
     runs = [
         run
         for run in client.read_flow_runs(flow_run_filter=mine)
-        if run.name in ("1", "2", "3") and run.state.type == StateType.COMPLETED
+        if run.name in ("1", "2") and run.state.type == StateType.COMPLETED
     ]
     return runs if len(runs) == number else None
 

@@ -1,11 +1,10 @@
-"""The whole pipeline, for real, at a tiny setting: through `dvc repro`, and through the flow."""
+"""The whole pipeline, for real, at a tiny setting: through the flow, then through `dvc repro`."""
 
 import json
 import os
 import signal
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import yaml
@@ -25,25 +24,19 @@ ALL_STAGES = [
 
 @pytest.fixture(scope="module")
 def done(new_project):
-    """A project after its first `dvc repro`. The tests below use it one after the other."""
-    project = new_project("dvc")
-    project.run("dvc", "repro")
-    assert project.stages_run() == ALL_STAGES
+    """A project after its first `pyramid run`, with MLflow away. The tests below use it one after
+    the other."""
+    project = new_project("flow")
+    project.environment["MLFLOW_TRACKING_URI"] = "http://127.0.0.1:9"
+    project.run("pyramid", "run")
     return project
 
 
 @pytest.fixture(scope="module")
-def flown(new_project, done):
-    """Another project after `pyramid run` on a folder of pictures, with MLflow away."""
-    project = new_project("prefect")
-    pictures = Path(project.folder / "pictures")
-    pictures.mkdir()
-    for shard in sorted((done.folder / "data/raw").glob("*.tar")):
-        project.run("tar", "--extract", "--file", str(shard), "--directory", str(pictures))
-    project.set({"scrape": {"sources": [{"kind": "folder", "path": "pictures"}]}})
-    project.environment["MLFLOW_TRACKING_URI"] = "http://127.0.0.1:9"
-    project.run("pyramid", "run")
-    return project
+def sent(done):
+    """The same project when MLflow is back."""
+    done.environment["MLFLOW_TRACKING_URI"] = f"sqlite:///{done.folder}/mlflow.db"
+    return done
 
 
 def runs_of(project):
@@ -60,6 +53,33 @@ def runs_of(project):
 def steps_of(project, run, metric):
     client = MlflowClient(tracking_uri=f"sqlite:///{project.folder}/mlflow.db")
     return [point.step for point in client.get_metric_history(run.info.run_id, metric)]
+
+
+def test_the_flow_runs_every_stage_and_shows_what_came_out(done):
+    lines = done.output.splitlines()
+    for stage in ALL_STAGES:
+        assert lines.count(f"== {stage} ==") == 1
+        assert any(line.startswith(f"{stage}: done in ") for line in lines)
+        row = next(line for line in lines if line.startswith(f"{stage} "))
+        assert row.split()[2] == "run"
+    assert any("frechet_random_conv.samples_vs_val" in line for line in lines)
+    assert any("samples/contact-sheet.png" in line for line in lines)
+    assert any("reports/data.html" in line for line in lines)
+    assert "Traceback" not in done.output
+
+
+def test_with_mlflow_away_the_work_goes_on_and_the_lines_are_kept(done):
+    said = [line for line in done.output.splitlines() if "cannot be reached" in line]
+    assert len(said) == 3  # autoencoder, diffusion, evaluate
+    assert all("are kept in runs/" in line and "pyramid sync" in line for line in said)
+
+
+def test_a_second_run_of_the_flow_ends_in_seconds_and_says_so(done):
+    began = time.monotonic()
+    said = done.run("pyramid", "run")
+    assert time.monotonic() - began < 30
+    assert said.splitlines()[-1] == "everything is up to date"
+    assert not list(done.folder.glob("runs/*/*/checkpoints"))  # the models have been written
 
 
 def test_every_declared_output_is_there(done):
@@ -82,8 +102,13 @@ def test_a_second_repro_runs_nothing(done):
     assert done.stages_run() == []
 
 
-def test_mlflow_has_a_parent_with_a_child_per_training_and_evaluation(done):
-    found = runs_of(done)
+def test_what_was_kept_is_sent_later_and_once(sent):
+    assert "3 runs" in sent.run("pyramid", "sync")
+    assert "nothing" in sent.run("pyramid", "sync")
+
+
+def test_mlflow_has_a_parent_with_a_child_per_training_and_evaluation(sent):
+    found = runs_of(sent)
     [parent] = found["parent"]
     for stage in ("autoencoder", "diffusion", "evaluate"):
         [child] = found[stage]
@@ -91,7 +116,7 @@ def test_mlflow_has_a_parent_with_a_child_per_training_and_evaluation(done):
         assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
         assert len(child.data.tags["pyramid.data.sha256"]) == 64
     assert parent.info.status == "FINISHED"
-    assert steps_of(done, found["autoencoder"][0], "loss") == [16, 32, 48, 64]
+    assert steps_of(sent, found["autoencoder"][0], "loss") == [16, 32, 48, 64]
     assert found["diffusion"][0].data.params["training.total_images"] == "64"
     assert "frechet_random_conv/samples_vs_val" in found["evaluate"][0].data.metrics
 
@@ -115,10 +140,10 @@ def test_bad_params_stop_before_an_output_goes(done, section, change, words):
     assert (done.folder / "samples/contact-sheet.png").exists()
 
 
-def test_a_changed_param_runs_exactly_the_stages_that_it_reaches(done):
-    done.set({"sample": {"seed": 5}})
-    done.run("dvc", "repro")
-    assert done.stages_run() == ["sample", "evaluate"]
+def test_a_changed_param_runs_exactly_the_stages_that_it_reaches(sent):
+    sent.set({"sample": {"seed": 5}})
+    sent.run("dvc", "repro")
+    assert sent.stages_run() == ["sample", "evaluate"]
 
 
 def test_data_travel_through_a_remote(done):
@@ -132,24 +157,24 @@ def test_data_travel_through_a_remote(done):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel to pass a parent's death on")
-def test_training_that_is_killed_goes_on_from_its_checkpoint(done):
-    done.set({"diffusion": {"training": {"total_images": 800}}})
-    done.environment["SHELL"] = "/bin/sh"  # unlike bash, it stays between DVC and a command
-    with done.start("dvc", "repro", "--single-item", "diffusion") as killed:
-        wait_for(lambda: newest_step(done) >= 32)
+def test_training_that_is_killed_goes_on_from_its_checkpoint(sent):
+    sent.set({"diffusion": {"training": {"total_images": 800}}})
+    sent.environment["SHELL"] = "/bin/sh"  # unlike bash, it stays between DVC and a command
+    with sent.start("dvc", "repro", "--single-item", "diffusion") as killed:
+        wait_for(lambda: newest_step(sent) >= 32)
         os.kill(killed.pid, signal.SIGKILL)
         said = killed.communicate()[0]
-    reached = newest_step(done)
+    reached = newest_step(sent)
     assert reached < 800, said
-    wait_for(lambda: [run.info.status for run in runs_of(done)["diffusion"]].count("KILLED") == 1)
-    [before] = [run for run in runs_of(done)["diffusion"] if run.info.status == "KILLED"]
+    wait_for(lambda: [run.info.status for run in runs_of(sent)["diffusion"]].count("KILLED") == 1)
+    [before] = [run for run in runs_of(sent)["diffusion"] if run.info.status == "KILLED"]
 
-    done.run("dvc", "repro", "--single-item", "diffusion")
-    assert done.stages_run() == ["diffusion"]
-    [after] = [run for run in runs_of(done)["diffusion"] if run.info.run_id == before.info.run_id]
+    sent.run("dvc", "repro", "--single-item", "diffusion")
+    assert sent.stages_run() == ["diffusion"]
+    [after] = [run for run in runs_of(sent)["diffusion"] if run.info.run_id == before.info.run_id]
     assert after.info.status == "FINISHED"
-    assert len(runs_of(done)["diffusion"]) == 2  # the tiny one, and this one once
-    assert steps_of(done, after, "loss") == list(range(16, 801, 16))
+    assert len(runs_of(sent)["diffusion"]) == 2  # the tiny one, and this one once
+    assert steps_of(sent, after, "loss") == list(range(16, 801, 16))
 
 
 def newest_step(project):
@@ -167,34 +192,10 @@ def wait_for(condition, seconds=240):
         time.sleep(0.2)
 
 
-def test_the_flow_runs_every_stage_and_shows_what_came_out(flown):
-    lines = flown.output.splitlines()
-    for stage in ALL_STAGES:
-        assert lines.count(f"== {stage} ==") == 1
-        assert any(line.startswith(f"{stage}: done in ") for line in lines)
-        row = next(line for line in lines if line.startswith(f"{stage} "))
-        assert row.split()[2] == "run"
-    assert any("frechet_random_conv.samples_vs_val" in line for line in lines)
-    assert any("samples/contact-sheet.png" in line for line in lines)
-    assert any("reports/data.html" in line for line in lines)
-    assert "Traceback" not in flown.output
-
-
-def test_with_mlflow_away_the_work_goes_on_and_the_lines_are_kept_and_sent_later(flown):
-    said = [line for line in flown.output.splitlines() if "cannot be reached" in line]
-    assert len(said) == 3  # autoencoder, diffusion, evaluate
-    assert all("are kept in runs/" in line and "pyramid sync" in line for line in said)
-    flown.environment["MLFLOW_TRACKING_URI"] = f"sqlite:///{flown.folder}/mlflow.db"
-    assert "3 runs" in flown.run("pyramid", "sync")
-    assert "nothing" in flown.run("pyramid", "sync")
-    found = runs_of(flown)
-    assert len(found["parent"]) == 1
-    assert steps_of(flown, found["diffusion"][0], "loss") == [16, 32, 48, 64]
-    assert found["evaluate"][0].info.status == "FINISHED"
-
-
-def test_a_second_run_of_the_flow_ends_in_seconds_and_says_so(flown):
-    began = time.monotonic()
-    said = flown.run("pyramid", "run")
-    assert time.monotonic() - began < 30
-    assert said.splitlines()[-1] == "everything is up to date"
+@pytest.mark.slow
+def test_dvc_alone_runs_every_stage_in_the_same_order(new_project):
+    project = new_project("dvc")
+    project.run("dvc", "repro")
+    assert project.stages_run() == ALL_STAGES
+    project.run("dvc", "repro")
+    assert project.stages_run() == []

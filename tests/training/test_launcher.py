@@ -58,19 +58,6 @@ class Settings:
     folder: Path
 
 
-def note_who_i_am(settings: Settings, workers: Workers) -> None:
-    launcher.logger.info("worker %s of %s says hello", workers.rank, workers.count)
-    (settings.folder / f"{workers.rank}").write_text(f"{torch.get_num_threads()}")
-
-
-def test_one_worker_has_all_cores_and_is_heard(tmp_path, caplog):
-    with caplog.at_level(logging.INFO):
-        launch(note_who_i_am, Settings(tmp_path), num_workers=1, run=tmp_path / "run")
-    assert (tmp_path / "0").read_text() == "2"
-    assert "worker 0 of 1 says hello" in caplog.text
-    assert not (tmp_path / "run" / "ray").exists()
-
-
 class Regression(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -115,7 +102,7 @@ def test_two_workers_share_the_cores_and_train_like_one(tmp_path):
 def test_more_workers_than_cores_is_said_at_once(tmp_path):
     began = time.monotonic()
     with pytest.raises(Unavailable, match=r"num_workers is 3, but the cluster has 2 CPUs"):
-        launch(note_who_i_am, Settings(tmp_path), num_workers=3, run=tmp_path / "run")
+        launch(train_on_points, Settings(tmp_path), num_workers=3, run=tmp_path / "run")
     assert time.monotonic() - began < 5
 
 
@@ -129,18 +116,24 @@ def test_workers_are_as_many_as_the_gpus_of_a_cluster_that_has_any(monkeypatch):
 
 
 def die_then_fail(settings: Settings, workers: Workers) -> None:
-    with (settings.folder / "tries").open("a") as file:
-        file.write("x")
-    if (settings.folder / "tries").read_text() == "x":
+    with (settings.folder / "threads").open("a") as file:
+        file.write(f"{torch.get_num_threads()}")
+    launcher.logger.info("worker %s of %s says hello", workers.rank, workers.count)
+    if (settings.folder / "threads").read_text() == "2":
         time.sleep(2)  # a worker lost while the group starts is not replaced by Ray
         os.kill(os.getpid(), signal.SIGKILL)
     raise QualityGate("the pictures are upside down")
 
 
-def test_a_killed_worker_is_replaced_and_an_expected_failure_is_not_tried_again(tmp_path):
-    with pytest.raises(QualityGate, match=r"^the pictures are upside down$"):
+def test_a_killed_worker_is_replaced_and_an_expected_failure_is_not_tried_again(tmp_path, caplog):
+    with (
+        pytest.raises(QualityGate, match=r"^the pictures are upside down$"),
+        caplog.at_level(logging.INFO),
+    ):
         launch(die_then_fail, Settings(tmp_path), num_workers=1, run=tmp_path / "run")
-    assert (tmp_path / "tries").read_text() == "xx"
+    assert (tmp_path / "threads").read_text() == "22"  # twice, each time with all cores
+    assert caplog.text.count("worker 0 of 1 says hello") == 2
+    assert not (tmp_path / "run" / "ray").exists()
 
 
 def die(settings: Settings, workers: Workers) -> None:
