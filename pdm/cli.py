@@ -104,7 +104,12 @@ def diffusion(args: argparse.Namespace) -> None:
     folder = run_folder(config, latents=args.latents, runs=args.runs)
     with track("diffusion", config, events=folder / "events.jsonl", data=args.latents) as tracked:
         train_diffusion(
-            config, latents=args.latents, run=folder, model=args.model, curves=args.curves
+            config,
+            latents=args.latents,
+            autoencoder=args.autoencoder,
+            run=folder,
+            model=args.model,
+            curves=args.curves,
         )
         tracked.model(args.model)
 
@@ -245,6 +250,7 @@ STAGES = {
         diffusion,
         {
             "latents": "data/latents",
+            "autoencoder": "models/autoencoder",
             "runs": "runs/diffusion",
             "model": "models/diffusion",
             "curves": "plots/diffusion.csv",

@@ -19,10 +19,11 @@ import psutil
 from pdm.config.common import fingerprint
 from pdm.data import manifest
 from pdm.errors import Preempted, Unavailable
-from pdm.tracking import facts
+from pdm.tracking import costs, facts
+from pdm.tracking.address import shown_address
 from pdm.tracking.record import FAILED, FINISHED, KILLED, RUNNING, Record
 from pdm.tracking.sender import Sender, reason
-from pdm.tracking.store import Store, shown_address
+from pdm.tracking.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +35,10 @@ class Tracked:
         self._record = record
 
     def model(self, folder: Path) -> None:
-        """Keep a finished model's folder with the run."""
+        """Keep a finished model's folder with the run, what it is, and what it took."""
         self._record.model = str(folder)
+        self._record.tags = self._record.tags | facts.model_tags(folder)
+        self._record.costs = self._record.costs | costs.of_model(folder)
 
     def scores(self, scores: Mapping[str, Any]) -> None:
         """Keep numbers, nested ones as `outer/inner`. What is not finite is only named."""
@@ -68,15 +71,19 @@ def track(
     folder.mkdir(parents=True, exist_ok=True)
     record = _open(folder, stage, config, parent, data, digest)
     sender = Sender(record, folder)
+    spent = costs.Meter()
     try:
         yield Tracked(record)
     except (Preempted, KeyboardInterrupt, SystemExit):
+        spent.add_to(record, folder)
         record.end(KILLED)
         raise
     except BaseException:
+        spent.add_to(record, folder)
         record.end(FAILED)
         raise
     else:
+        spent.add_to(record, folder)
         record.end(FINISHED)
     finally:
         record.save(folder)
@@ -120,14 +127,15 @@ def _open(
     if record is not None and record.status != FINISHED:
         record.status, record.ended, record.process = RUNNING, 0.0, os.getpid()
     else:
-        dataset = {"name": data.name, "digest": digest, "source": str(data)} if data else {}
+        dataset = facts.dataset(data, digest) if data and digest else {}
         tags = facts.tags() | ({"pyramid.data.sha256": digest} if digest else {})
         record = Record(
             stage=stage,
             parent=parent,
             params=facts.flat(config),
             tags=tags,
-            data=dataset if digest else {},
+            data=dataset,
+            settings=facts.settings(),
             began=time.time(),
             process=os.getpid(),
         )

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import yaml
 
+from pdm.data import manifest
 from pdm.files import sha256_of
 
 PIPELINE_RUN = "PYRAMID_PIPELINE_RUN"  # set by the flow that runs the stages
@@ -20,7 +22,9 @@ def flat(config: Any, prefix: str = "") -> dict[str, str]:
     """Settings under dotted names, as text."""
     if dataclasses.is_dataclass(config) and not isinstance(config, type):
         config = {item.name: getattr(config, item.name) for item in dataclasses.fields(config)}
-    if isinstance(config, tuple | list) and any(dataclasses.is_dataclass(part) for part in config):
+    if isinstance(config, tuple | list) and any(
+        dataclasses.is_dataclass(part) or isinstance(part, Mapping) for part in config
+    ):
         config = {str(position): part for position, part in enumerate(config)}
     if not isinstance(config, Mapping):
         value = list(config) if isinstance(config, tuple) else config
@@ -41,6 +45,15 @@ def pipeline_run() -> str:
     return f"params-{hashlib.sha256(content).hexdigest()[:16]}"
 
 
+def settings() -> dict[str, str]:
+    """All of params.yaml, flat, as it is written; empty if there is none that can be read."""
+    try:
+        found = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return flat(found) if isinstance(found, Mapping) else {}
+
+
 def tags() -> dict[str, str]:
     """Versions of code and data, as far as they can be told."""
     command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
@@ -52,6 +65,21 @@ def tags() -> dict[str, str]:
     if Path("dvc.lock").exists():
         found["pyramid.dvc_lock.sha256"] = sha256_of(Path("dvc.lock"))
     return found
+
+
+def dataset(folder: Path, digest: str) -> dict[str, str]:
+    """Name, version, place and size of a folder of data with a manifest."""
+    found = manifest.read(folder)
+    counts = {f"num_{split}": str(found.num_samples(split)) for split in sorted(found.splits)}
+    known = {"name": folder.name, "digest": digest, "source": str(folder)}
+    shards = found.facts.get("shards_sha256")  # latents name the pictures that they are of
+    return known | counts | ({"shards_sha256": str(shards)} if shards else {})
+
+
+def model_tags(folder: Path) -> dict[str, str]:
+    """By which a run is found again from the model that came out of it."""
+    weights = folder / "model.safetensors"
+    return {"pyramid.model.sha256": sha256_of(weights)} if weights.is_file() else {}
 
 
 def _git(*arguments: str) -> str:

@@ -28,13 +28,16 @@ class Sent:
     uri: str = ""
     run_id: str = ""
     parent_id: str = ""
-    facts: bool = False  # params, tags, data set
+    facts: bool = False  # params, data set
+    tags: dict[str, str] = field(default_factory=dict)
     steps: dict[str, int] = field(default_factory=dict)  # metric or picture -> its last step
     scores: dict[str, float] = field(default_factory=dict)
+    costs: dict[str, float] = field(default_factory=dict)
     nonfinite: list[str] = field(default_factory=list)
     pictures: list[str] = field(default_factory=list)
     model: str = ""
     status: str = ""
+    previous: str = ""  # the run that this one takes the place of, which was deleted there
 
 
 @dataclass(slots=True)
@@ -50,7 +53,11 @@ class Record:
     process: int
     ended: float = 0.0
     status: str = RUNNING
+    settings: dict[str, str] = field(default_factory=dict)  # all of params.yaml, under stage.name
     scores: dict[str, float] = field(default_factory=dict)
+    costs: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0  # of work until `ended`, in all processes that took the run up
+    cpu_seconds: float = 0.0  # of these processes themselves
     nonfinite: list[str] = field(default_factory=list)  # metrics and scores that were, sorted
     pictures: list[str] = field(default_factory=list)
     model: str = ""
@@ -105,7 +112,9 @@ class Record:
         return (
             sent.facts
             and sent.status == self.status
+            and sent.tags == self.tags
             and sent.scores == self.scores
+            and sent.costs == self.costs
             and sent.nonfinite == self.nonfinite
             and sent.pictures == self.pictures
             and sent.model == self.model

@@ -6,9 +6,10 @@ import threading
 import time
 from pathlib import Path
 
+from pdm.tracking.address import is_local, shown_address
 from pdm.tracking.facts import machine
 from pdm.tracking.record import SYSTEM, Record
-from pdm.tracking.store import Store, is_local, shown_address
+from pdm.tracking.store import Store
 
 logger = logging.getLogger(__name__)
 

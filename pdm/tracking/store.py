@@ -1,60 +1,28 @@
-"""Sends records to MLflow: the one file that imports it.
+"""Sends records to MLflow.
 
 Sending is idempotent: what the record says has arrived is left alone, and the record is saved after
 each thing that arrives. A point that arrives twice all the same (a kill between the two) has the
 same time and value, and MLflow keeps it once.
 """
 
-import json
 import logging
-import os
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
-# Before the import, which reads them. An outage must cost seconds, not the defaults' many minutes.
-for _name, _value in {
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-}.items():
-    os.environ.setdefault(_name, _value)
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from PIL import Image
 
-from mlflow import MlflowClient  # noqa: E402
-from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunTag  # noqa: E402
-from mlflow.exceptions import MlflowException  # noqa: E402
-from PIL import Image  # noqa: E402
+from pdm.tracking.address import address, client, experiment_name, is_local
+from pdm.tracking.entities import code_tags, dataset, equal, milliseconds
+from pdm.tracking.record import FAILED, FINISHED, KILLED, RUNNING, Record, Sent
 
-from pdm.tracking.record import FAILED, FINISHED, KILLED, RUNNING, Record, Sent  # noqa: E402
-
-for _noisy in ("alembic", "mlflow"):
-    logging.getLogger(_noisy).setLevel(logging.WARNING)
+logger = logging.getLogger(__name__)
 
 PARAMS_PER_CALL, METRICS_PER_CALL = 100, 500  # MLflow's limits are 100 and 1000
-LONGEST_DIGEST = 36
+LONGEST_PARAM = 6000
+GONE, IN_THE_BIN = "RESOURCE_DOES_NOT_EXIST", ("INVALID_PARAMETER_VALUE", "INVALID_STATE")
 RUN_KEY = "pyramid.pipeline_run"  # tag of a parent run, by which its later stages find it
-
-
-def address() -> str:
-    """Where runs are sent: MLFLOW_TRACKING_URI, or a file of this folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
-
-
-def shown_address() -> str:
-    """The same for people to read: without a password."""
-    parts = urlsplit(address())
-    return (
-        urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-        if parts.netloc
-        else address()
-    )
-
-
-def is_local() -> bool:
-    """Whether that is a file: never away, at worst slow."""
-    return address().startswith("sqlite:")
 
 
 class Store:
@@ -62,7 +30,7 @@ class Store:
 
     def __init__(self) -> None:
         self.uri = address()
-        self._client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+        self._client = client()
         self._experiment = ""
 
     def send(self, record: Record, folder: Path) -> int:
@@ -72,10 +40,18 @@ class Store:
         try:
             return self._send(record, folder)
         except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":  # its database was removed since
-                self._experiment = ""
-                record.sent = Sent()
-            raise
+            code = error.error_code
+            if code != GONE and not (code in IN_THE_BIN and self._is_deleted(record.sent)):
+                raise
+            # The database, the experiment or the run was removed since: begin a new run.
+            self._experiment = ""
+            record.sent = Sent(uri=self.uri, previous=record.sent.run_id)
+            return self._send(record, folder)
+
+    def _is_deleted(self, sent: Sent) -> bool:
+        """Whether somebody put the run, or its parent, into the bin."""
+        ids = [found for found in (sent.run_id, sent.parent_id) if found]
+        return any(self._client.get_run(one).info.lifecycle_stage == "deleted" for one in ids)
 
     def _send(self, record: Record, folder: Path) -> int:
         self._open_run(record, folder)
@@ -95,9 +71,10 @@ class Store:
         if not sent.run_id:
             run = self._client.create_run(
                 self._experiment,
-                start_time=_milliseconds(record.began),
+                start_time=milliseconds(record.began),
                 run_name=record.stage,
-                tags={"mlflow.parentRunId": sent.parent_id, "pyramid.stage": record.stage},
+                tags={"mlflow.parentRunId": sent.parent_id, "pyramid.stage": record.stage}
+                | ({"pyramid.previous_run": sent.previous} if sent.previous else {}),
             )
             sent.run_id, sent.status = run.info.run_id, RUNNING
             record.save(folder)
@@ -108,12 +85,23 @@ class Store:
             record.save(folder)
 
     def _find_experiment(self) -> str:
-        name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or "pyramid-diffusion"
-        experiment = self._client.get_experiment_by_name(name)
-        if experiment is not None:
-            return str(experiment.experiment_id)
+        """The experiment of that name; if it lies in the bin, where its name stays taken, one with
+        a number behind it."""
+        name, number = experiment_name(), 1
+        while (found := self._client.get_experiment_by_name(name)) is not None:
+            if found.lifecycle_stage == "active":
+                return str(found.experiment_id)
+            number += 1
+            name = f"{experiment_name()}-{number}"
+        if number > 1:
+            logger.warning("MLflow's experiment was deleted; this run goes to '%s'", name)
         artifacts = Path("mlartifacts").resolve().as_uri() if is_local() else None
-        return str(self._client.create_experiment(name, artifact_location=artifacts))
+        try:
+            return str(self._client.create_experiment(name, artifact_location=artifacts))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            return self._find_experiment()  # another process was faster
 
     def _find_parent(self, record: Record) -> str:
         found = self._client.search_runs(
@@ -124,40 +112,55 @@ class Store:
             return str(found[0].info.run_id)
         run = self._client.create_run(
             self._experiment,
-            start_time=_milliseconds(record.began),
+            start_time=milliseconds(record.began),
             run_name=f"pipeline {record.parent.removeprefix('params-')[:8]}",
-            tags={RUN_KEY: record.parent, **_code(record.tags)},
+            tags={RUN_KEY: record.parent, **code_tags(record.tags)},
         )
         return str(run.info.run_id)
 
     def _send_facts(self, record: Record, folder: Path) -> None:
+        self._send_tags(record, folder)
         if record.sent.facts:
             return
-        run_id, parent_id = record.sent.run_id, record.sent.parent_id
-        tags = [RunTag(name, value) for name, value in record.tags.items()]
-        self._client.log_batch(run_id, tags=tags, synchronous=True)
-        params = list(record.params.items())
-        for start in range(0, len(params), PARAMS_PER_CALL):
-            some = params[start : start + PARAMS_PER_CALL]
-            own = [Param(name, value) for name, value in some]
-            shared = [Param(f"{record.stage}.{name}", value) for name, value in some]
-            self._client.log_batch(run_id, params=own, synchronous=True)
-            self._client.log_batch(parent_id, params=shared, synchronous=True)
+        self._send_params(record.sent.run_id, record.params)
+        own = {f"{record.stage}.{name}": value for name, value in record.params.items()}
+        self._send_params(record.sent.parent_id, record.settings | own)
         if record.data:
-            data = Dataset(
-                name=record.data["name"],
-                digest=record.data["digest"][:LONGEST_DIGEST],
-                source_type="local",
-                source=json.dumps({"uri": record.data["source"]}),
-            )
-            self._client.log_inputs(run_id, [DatasetInput(data)])
+            self._client.log_inputs(record.sent.run_id, [dataset(record)])
         record.sent.facts = True
         record.save(folder)
+
+    def _send_tags(self, record: Record, folder: Path) -> None:
+        tags = dict(record.tags)
+        if tags == record.sent.tags:
+            return
+        for run_id, some in (record.sent.run_id, tags), (record.sent.parent_id, code_tags(tags)):
+            new = [RunTag(name, value) for name, value in some.items()]
+            self._client.log_batch(run_id, tags=new, synchronous=True)
+        record.sent.tags = tags
+        record.save(folder)
+
+    def _send_params(self, run_id: str, params: dict[str, str]) -> None:
+        """Those that the run has not; MLflow refuses to change one, and then refuses the rest. Of
+        stages that ran with other values the first one's stand, and a tag names the others."""
+        known = self._client.get_run(run_id).data.params
+        params = {name: value[:LONGEST_PARAM] for name, value in params.items()}
+        new = [Param(name, value) for name, value in params.items() if name not in known]
+        for start in range(0, len(new), PARAMS_PER_CALL):
+            some = new[start : start + PARAMS_PER_CALL]
+            self._client.log_batch(run_id, params=some, synchronous=True)
+        changed = {
+            name: params[name]
+            for name in params.keys() & known.keys()
+            if not equal(params[name], known[name])
+        }
+        for name, value in sorted(changed.items()):
+            self._client.set_tag(run_id, f"pyramid.changed.{name}", value)
 
     def _send_events(self, record: Record, folder: Path) -> int:
         events = record.unsent_events(folder)
         points = [
-            Metric(name, value, _milliseconds(event["seconds"]), event["images_seen"])
+            Metric(name, value, milliseconds(event["seconds"]), event["images_seen"])
             for event in events
             for name, value in event["values"].items()
         ]
@@ -186,21 +189,26 @@ class Store:
                     picture,
                     key=event["name"],
                     step=event["images_seen"],
-                    timestamp=_milliseconds(event["seconds"]),
+                    timestamp=milliseconds(event["seconds"]),
                     synchronous=True,
                 )
         record.sent.steps[f"picture:{event['name']}"] = event["images_seen"]
         record.save(folder)
 
     def _send_scores(self, record: Record, folder: Path) -> None:
-        scores = dict(record.scores)
-        if scores == record.sent.scores:
+        """Scores under their names; costs under `cost/` here, and by stage with the pipeline."""
+        scores, costs = dict(record.scores), dict(record.costs)
+        if (scores, costs) == (record.sent.scores, record.sent.costs):
             return
-        when = _milliseconds(record.ended or record.began)
-        metrics = [Metric(name, value, when, 0) for name, value in scores.items()]
-        for run_id in (record.sent.run_id, record.sent.parent_id):
+        when = milliseconds(record.ended or record.began)
+        for run_id, prefix in (
+            (record.sent.run_id, "cost"),
+            (record.sent.parent_id, f"cost/{record.stage}"),
+        ):
+            named = scores | {f"{prefix}/{name}": value for name, value in costs.items()}
+            metrics = [Metric(name, value, when, 0) for name, value in named.items()]
             self._client.log_batch(run_id, metrics=metrics, synchronous=True)
-        record.sent.scores = scores
+        record.sent.scores, record.sent.costs = scores, costs
         record.save(folder)
 
     def _send_files(self, record: Record, folder: Path) -> None:
@@ -222,15 +230,6 @@ class Store:
         if status == record.sent.status or status not in (FINISHED, FAILED, KILLED):
             return
         for run_id in (record.sent.run_id, record.sent.parent_id):
-            self._client.set_terminated(run_id, status, _milliseconds(record.ended))
+            self._client.set_terminated(run_id, status, milliseconds(record.ended))
         record.sent.status = status
         record.save(folder)
-
-
-def _milliseconds(seconds: float) -> int:
-    return round(seconds * 1000)
-
-
-def _code(tags: dict[str, str]) -> dict[str, str]:
-    """The tags that hold for the whole pipeline run."""
-    return {name: tags[name] for name in tags if "git" in name}

@@ -20,6 +20,7 @@ from pdm.training.card import autoencoder_card
 from pdm.training.curves import write_curves
 from pdm.training.equivariance import factors_that_fit
 from pdm.training.feed import Batch
+from pdm.training.flops import flops_of
 from pdm.training.launcher import launch
 from pdm.training.loop import train
 from pdm.training.losses import AutoencoderLosses, Plan
@@ -216,6 +217,7 @@ def _finish(
         ", ".join(f"{score:.1f}" for score in scores),
     )
     model.set_statistics(*latent_statistics(model, pictures, size))
+    one = to_images(held_out.batch([0], *size)).to(next(model.parameters()).device)
     model.save_pretrained(
         settings.model,
         card=autoencoder_card(model, config, settings.shards, scores),
@@ -225,5 +227,6 @@ def _finish(
         shards_sha256=manifest.digest(settings.shards),
         images_seen=config.training.total_images,
         parameters=sum(weight.numel() for weight in model.parameters()),
+        forward_flops=flops_of(lambda: model.decode(model.encode(one), size)),  # of one picture
         val_psnr_by_levels=scores,
     )

@@ -7,7 +7,7 @@ from pdm import events
 from pdm.files import whole_file
 
 # They say how busy the machine was, and would make equal runs differ.
-TIMINGS = {"images_per_second", "data_wait_fraction"}
+TIMINGS = {"images_per_second", "data_wait_fraction", "cpu_seconds", "gpu_seconds"}
 
 
 def write_curves(log: Path, curves: Path) -> None:

@@ -15,9 +15,12 @@ from pdm.data.latents import LatentShards
 from pdm.data.order import images_at
 from pdm.diffusion.flow import logit_normal_times, uniform_times
 from pdm.events import EventLog
+from pdm.files import whole_file
 from pdm.models.unet import PyramidUNet
 from pdm.training.curves import write_curves
 from pdm.training.feed import Batch
+from pdm.training.flops import flops_of
+from pdm.training.grid import SampleGrid, check_autoencoder
 from pdm.training.launcher import launch
 from pdm.training.loop import train
 from pdm.training.losses import FlowLosses
@@ -43,6 +46,7 @@ class Settings:
     latents: Path
     run: Path
     model: Path
+    autoencoder: Path
 
 
 def run_folder(config: DiffusionConfig, *, latents: Path, runs: Path) -> Path:
@@ -56,25 +60,36 @@ def run_folder(config: DiffusionConfig, *, latents: Path, runs: Path) -> Path:
 
 
 def train_diffusion(
-    config: DiffusionConfig, *, latents: Path, run: Path, model: Path, curves: Path
+    config: DiffusionConfig,
+    *,
+    latents: Path,
+    autoencoder: Path,
+    run: Path,
+    model: Path,
+    curves: Path,
 ) -> None:
     """Train, or go on training, and write the model.
 
     Args:
         config: The section `diffusion`.
         latents: Written by the stage `latents`.
+        autoencoder: Model folder, the one that wrote the latents; it decodes what is drawn on
+            the way, and changes nothing that is learnt.
         run: Of `run_folder`; holds the events, and the checkpoints until the end.
         model: Folder of the trained model: the average weights.
         curves: CSV of the losses.
 
     Raises:
-        BadInput, QualityGate: The latents are missing or damaged.
+        BadInput, QualityGate: The latents or the autoencoder are missing, damaged or do not belong
+            together.
         QualityGate: A loss is not finite.
         Unavailable: There are fewer CPUs or GPUs than workers.
         Preempted: SIGTERM came; a checkpoint was kept.
     """
-    LatentShards(latents, "train"), LatentShards(latents, "val")  # rather now than on the cluster
-    settings = Settings(config, latents.absolute(), run.absolute(), model.absolute())
+    found = [LatentShards(latents, split) for split in ("train", "val")]
+    check_autoencoder(autoencoder, found[0].manifest.facts)  # rather now than on the cluster
+    paths = (path.absolute() for path in (latents, run, model, autoencoder))
+    settings = Settings(config, *paths)
     launch(_work, settings, num_workers=config.training.num_workers, run=run)
     write_curves(run / EVENTS, curves)
     checkpoints_of(run, config.training).remove()
@@ -118,6 +133,8 @@ def _work(settings: Settings, workers: Workers) -> None:
     model = PyramidUNet(config.model, channels, downsamplings).to(workers.device)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast
 
+    grid = SampleGrid(settings.autoencoder, latents.manifest.facts, workers.device)
+
     def score(state: TrainState, events: EventLog) -> None:
         losses = _held_out_losses(state, NoisyLatents(held_out, config), config, workers.device)
         events.metrics(losses, state.images_seen)
@@ -126,6 +143,11 @@ def _work(settings: Settings, workers: Workers) -> None:
             f"{state.images_seen:,}",
             losses["val_loss"],
         )
+        assert isinstance(state.average, PyramidUNet)
+        name = f"samples-{state.images_seen:09}.png"
+        with whole_file(settings.run / "pictures" / name) as temporary:
+            grid.draw(state.average).save(temporary, format="PNG")
+        events.picture("samples", settings.run / "pictures" / name, state.images_seen)
 
     state = TrainState(model, training)
     restore(state, checkpoints_of(settings.run, training), workers)
@@ -159,9 +181,12 @@ def _held_out_losses(
 
 
 def _save(settings: Settings, state: TrainState, latents: LatentShards) -> None:
-    assert isinstance(state.average, PyramidUNet)
+    model = state.average
+    assert isinstance(model, PyramidUNet)
     facts = latents.manifest.facts
-    state.average.save_pretrained(
+    device = next(model.parameters()).device
+    one = tuple(level.to(device) for level in latents.batch([0]))
+    model.save_pretrained(
         settings.model,
         beside=[settings.latents / listing.FILE_NAME],
         level_shapes=latents.level_shapes,
@@ -171,5 +196,6 @@ def _save(settings: Settings, state: TrainState, latents: LatentShards) -> None:
         shards_sha256=facts["shards_sha256"],
         autoencoder_sha256=facts["autoencoder_sha256"],
         images_seen=state.images_seen,
-        parameters=sum(weight.numel() for weight in state.average.parameters()),
+        parameters=sum(weight.numel() for weight in model.parameters()),
+        forward_flops=flops_of(lambda: model(one, torch.zeros(1, device=device))),  # of one picture
     )

@@ -30,19 +30,26 @@ class Meters:
         self.add(values)
 
     def read(self, workers: Workers) -> dict[str, float]:
-        """Means over the workers and the steps since the last call, and the speed meanwhile."""
+        """Means over the workers and the steps since the last call; the speed meanwhile, and what
+        was spent, summed over the workers: seconds of computing cores, and of reserved GPUs."""
         seconds = time.perf_counter() - self._began
         names = sorted(self._sums)
         means = torch.stack([torch.stack(self._sums[name]).float().mean() for name in names])
-        values = dict(zip(names, workers.mean(means).tolist(), strict=True))
+        worked = means.new_tensor([time.process_time() - self._worked])
+        *found, core_seconds = workers.mean(torch.cat([means, worked])).tolist()
+        values = dict(zip(names, found, strict=True))
         values["images_per_second"] = self._images / seconds
         values["data_wait_fraction"] = self._waited / seconds
+        values["cpu_seconds"] = core_seconds * workers.count
+        on_gpus = workers.device.type == "cuda"
+        values["gpu_seconds"] = seconds * workers.count if on_gpus else 0.0
         self._reset()
         return values
 
     def _reset(self) -> None:
         self._sums: dict[str, list[Tensor]] = {}
         self._images, self._waited, self._began = 0, 0.0, time.perf_counter()
+        self._worked = time.process_time()
 
 
 def _entries(value: Tensor) -> list[tuple[str, Tensor]]:

@@ -1,9 +1,11 @@
 """What the two training stages leave behind; the work runs here without Ray."""
 
 import json
+import shutil
 
 import pytest
 import torch
+from PIL import Image
 from tiny_chain import AUTOENCODER, DIFFUSION, train_autoencoder, write_shards
 
 from pdm import events
@@ -11,11 +13,14 @@ from pdm.data import listing, manifest
 from pdm.data.images import ImageShards, to_images
 from pdm.data.latents import LatentShards
 from pdm.data.order import share
+from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.unet import PyramidUNet
 from pdm.training import autoencoder, diffusion
 from pdm.training.curves import write_curves
+from pdm.training.flops import flops_of
+from pdm.training.grid import SampleGrid
 
 
 def test_the_autoencoder_knows_its_size_data_and_scores(chain):
@@ -23,6 +28,7 @@ def test_the_autoencoder_knows_its_size_data_and_scores(chain):
     assert (record["image_height_px"], record["image_width_px"]) == (16, 32)
     assert record["shards_sha256"] == manifest.digest(chain.shards)
     assert record["images_seen"] == 32
+    assert record["forward_flops"] > 0
     assert len(record["val_psnr_by_levels"]) == 3
 
 
@@ -54,6 +60,36 @@ def test_the_diffusion_model_names_the_latents_and_the_autoencoder(chain):
     found = events.read(chain.diffusion_run / "events.jsonl")
     metrics = {name for event in found for name in event.get("values", {})}
     assert {"loss", "loss_level_0", "val_loss", "val_loss_level_2"} <= metrics
+
+
+def test_a_grid_of_the_same_seeds_is_drawn_at_every_checkpoint(chain):
+    found = events.read(chain.diffusion_run / "events.jsonl")
+    pictures = [event for event in found if event["kind"] == "picture"]
+    assert [(event["name"], event["images_seen"]) for event in pictures] == [
+        ("samples", 16),
+        ("samples", 32),
+    ]
+    with Image.open(chain.diffusion_run / pictures[-1]["path"]) as last:
+        grid = SampleGrid(
+            chain.autoencoder, manifest.read(chain.latents).facts, torch.device("cpu")
+        )
+        again = grid.draw(PyramidUNet.from_pretrained(chain.diffusion))
+        assert last.tobytes() == again.tobytes()
+
+
+def test_a_grid_is_not_drawn_by_another_autoencoder(chain, tmp_path):
+    shutil.copytree(chain.autoencoder, tmp_path / "other")
+    (tmp_path / "other" / "model.safetensors").write_bytes(b"other")
+    facts = manifest.read(chain.latents).facts
+    with pytest.raises(BadInput, match="another autoencoder"):
+        SampleGrid(tmp_path / "other", facts, torch.device("cpu"))
+    with pytest.raises(BadInput, match="does not exist"):
+        SampleGrid(tmp_path / "none", facts, torch.device("cpu"))
+
+
+def test_flops_are_counted_as_everybody_counts_them():
+    network = torch.nn.Conv2d(3, 8, 3, padding=1)
+    assert flops_of(lambda: network(torch.zeros(1, 3, 16, 32))) == 2 * 27 * 8 * 16 * 32
 
 
 def test_models_and_latents_carry_the_list_of_pictures_and_the_version_of_the_shards(chain):

@@ -144,6 +144,8 @@ def train_chain(folder: Path, baseline: FirstStageConfig | None = None) -> Chain
     latents = folder / "latents"
     encode_shards(LATENTS, shards=shards, autoencoder=autoencoder_model, latents=latents)
     config = replace(DIFFUSION, level_loss_weights=(1.0,)) if baseline else DIFFUSION
-    settings = diffusion.Settings(config, latents, folder / "run", folder / "diffusion")
+    settings = diffusion.Settings(
+        config, latents, folder / "run", folder / "diffusion", autoencoder_model
+    )
     diffusion._work(settings, Workers(torch.device("cpu")))
     return Chain(shards, autoencoder_model, latents, settings.model, autoencoder_run, settings.run)

@@ -2,84 +2,22 @@ import contextlib
 import json
 import math
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
 from PIL import Image
+from tracked_runs import CONFIG, EVENTS, client, local, points, runs, work
 
 from pdm.data.manifest import Manifest
 from pdm.errors import Preempted, Unavailable
 from pdm.events import EventLog
 from pdm.files import sha256_of
 from pdm.tracking import sync, track
-
-
-@dataclass(frozen=True)
-class Level:
-    channels: int
-
-
-@dataclass(frozen=True)
-class Config:
-    rate: float
-    widths: tuple[int, ...]
-    levels: tuple[Level, ...]
-
-
-CONFIG = Config(0.5, (8, 16), (Level(3), Level(4)))
-EVENTS = Path("runs/diffusion/abc/events.jsonl")
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory):
-    """Made once: it takes MLflow seconds."""
-    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
-    return path
-
-
-@pytest.fixture(autouse=True)
-def _here(tmp_path, monkeypatch, empty_database):
-    monkeypatch.chdir(tmp_path)
-    shutil.copy(empty_database, tmp_path)
-    for name in ("MLFLOW_EXPERIMENT_NAME", "PYRAMID_PIPELINE_RUN"):
-        monkeypatch.delenv(name, raising=False)
-    # Not the default's relative path: MLflow keeps one connection per address and process.
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", local())
-    Path("params.yaml").write_text("diffusion: {}\n")
-
-
-def local():
-    return f"sqlite:///{Path.cwd()}/mlflow.db"
-
-
-def client(uri=None):
-    return MlflowClient(tracking_uri=uri or local())
-
-
-def runs(uri=None, name="pyramid-diffusion"):
-    """All runs by name, newest of a name last."""
-    experiment = client(uri).get_experiment_by_name(name)
-    found = client(uri).search_runs([experiment.experiment_id], order_by=["start_time ASC"])
-    return {run.info.run_name: run for run in found}
-
-
-def points(run, name, uri=None):
-    return [(m.step, m.value) for m in client(uri).get_metric_history(run.info.run_id, name)]
-
-
-def work(steps=(10, 20, 30), begin=0):
-    log = EventLog(EVENTS, images_seen=begin)
-    for step in steps:
-        log.metrics({"loss": 1 / step}, step)
 
 
 def test_a_run_has_params_points_model_and_a_parent():
@@ -115,6 +53,63 @@ def test_a_run_has_params_points_model_and_a_parent():
     assert "system/cpu_utilization_percentage" in run.data.metrics
 
 
+def test_a_run_tells_what_it_cost_and_the_pipeline_what_each_stage_did():
+    model = Path("models/diffusion")
+    model.mkdir(parents=True)
+    (model / "model.safetensors").write_bytes(b"weights")
+    facts = {"parameters": 10, "images_seen": 40, "forward_flops": 1000}
+    (model / "config.json").write_text(json.dumps(facts))
+    with track("diffusion", CONFIG, events=EVENTS) as tracked:
+        log = EventLog(EVENTS)
+        log.metrics({"cpu_seconds": 1800.0, "gpu_seconds": 3600.0}, 20)
+        log.metrics({"cpu_seconds": 1800.0, "gpu_seconds": 3600.0}, 40)
+        tracked.model(model)
+    run = runs()["diffusion"]
+    costs = {name: value for name, value in run.data.metrics.items() if name.startswith("cost/")}
+    assert costs["cost/gpu_hours"] == 2
+    assert costs["cost/cpu_hours"] == pytest.approx(1, abs=0.01)
+    assert 0 < costs["cost/wall_seconds"] < 60
+    assert costs["cost/training_flops"] == 3 * 1000 * 40
+    assert (costs["cost/parameters"], costs["cost/images_seen"]) == (10, 40)
+    parent = client().get_run(run.data.tags["mlflow.parentRunId"])
+    assert parent.data.metrics["cost/diffusion/gpu_hours"] == 2
+    assert run.data.tags["pyramid.model.sha256"] == sha256_of(model / "model.safetensors")
+
+
+def test_time_worked_before_an_interruption_counts():
+    with contextlib.suppress(Preempted), track("diffusion", CONFIG, events=EVENTS):
+        work()
+        time.sleep(0.2)
+        raise Preempted("later")
+    with track("diffusion", CONFIG, events=EVENTS):
+        time.sleep(0.2)
+    assert runs()["diffusion"].data.metrics["cost/wall_seconds"] >= 0.4
+
+
+def test_the_data_set_names_its_version_size_and_use():
+    data = Path("latents")
+    data.mkdir()
+    Manifest({"train": [], "val": []}, {"shards_sha256": "a" * 64}).save(data)
+    with track("evaluate", CONFIG, data=data):
+        pass
+    found = runs()["evaluate"].inputs.dataset_inputs[0]
+    assert {tag.key: tag.value for tag in found.tags} == {"mlflow.data.context": "evaluation"}
+    profile = json.loads(found.dataset.profile)
+    assert profile["digest"] == sha256_of(data / "manifest.json")
+    assert profile["shards_sha256"] == "a" * 64
+    assert profile["num_val"] == "0"
+
+
+def test_the_pipeline_run_holds_all_of_params_yaml():
+    Path("params.yaml").write_text("curate: {min: 2}\nscrape: {sources: [{kind: urls}]}\n")
+    with track("diffusion", CONFIG, events=EVENTS):
+        work()
+    parent = client().get_run(runs()["diffusion"].data.tags["mlflow.parentRunId"])
+    assert parent.data.params["curate.min"] == "2"
+    assert parent.data.params["scrape.sources.0.kind"] == "urls"
+    assert parent.data.params["diffusion.rate"] == "0.5"
+
+
 def test_points_arrive_while_the_stage_still_works():
     with track("diffusion", CONFIG, events=EVENTS):
         work()
@@ -139,7 +134,9 @@ def test_stages_of_one_pipeline_run_share_a_parent_and_others_do_not(monkeypatch
         run.data.tags["mlflow.parentRunId"] for run in found if "pyramid.stage" in run.data.tags
     ]
     assert parents[0] == parents[1] != parents[2]
-    assert client().get_run(parents[0]).data.metrics == {"near/distance": 1.5}
+    metrics = client().get_run(parents[0]).data.metrics
+    assert metrics["near/distance"] == 1.5
+    assert {"cost/diffusion/wall_seconds", "cost/evaluate/wall_seconds"} <= set(metrics)
 
 
 def test_what_is_not_finite_is_named_and_never_a_number():

@@ -227,7 +227,11 @@ def test_the_log_holds_means_speed_and_each_entry_of_a_vector(tmp_path):
         "grad_norm",
         "images_per_second",
         "data_wait_fraction",
+        "cpu_seconds",
+        "gpu_seconds",
     }
+    assert run.logged[8]["cpu_seconds"] > 0
+    assert run.logged[8]["gpu_seconds"] == 0
     assert run.logged[48]["loss"] < run.logged[8]["loss"]
 
 

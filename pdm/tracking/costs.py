@@ -1,0 +1,54 @@
+"""What a run cost: time, computing cores, GPUs, pictures seen, operations.
+
+    wall_seconds     of the stage, in all processes that took the run up
+    cpu_hours        one core at work for an hour is one: of this process, and of training workers
+    gpu_hours        one GPU reserved for an hour is one, idle or not: of training workers
+    images_seen      in training
+    parameters       of the model that came out
+    training_flops   three forward passes (Kaplan et al., arXiv:2001.08361: a backward pass takes
+                     two) for every picture seen; without networks that only judge
+
+What a killed process worked after its last line in the log is in none of them.
+"""
+
+import json
+import time
+from pathlib import Path
+
+from pdm import events
+from pdm.tracking.record import EVENTS, Record
+
+SECONDS_PER_HOUR = 3600
+
+
+class Meter:
+    """Measures this process from now on."""
+
+    def __init__(self) -> None:
+        self._began, self._worked = time.monotonic(), time.process_time()
+
+    def add_to(self, record: Record, folder: Path) -> None:
+        """Add it to the record, with what training workers logged; once, at the end."""
+        record.seconds += time.monotonic() - self._began
+        record.cpu_seconds += time.process_time() - self._worked
+        lines = [line for line in events.read(folder / EVENTS) if line["seconds"] >= record.began]
+        spent = {
+            name: sum(line.get("values", {}).get(name, 0.0) for line in lines)
+            for name in ("cpu_seconds", "gpu_seconds")
+        }
+        record.costs = record.costs | {
+            "wall_seconds": record.seconds,
+            "cpu_hours": (record.cpu_seconds + spent["cpu_seconds"]) / SECONDS_PER_HOUR,
+            "gpu_hours": spent["gpu_seconds"] / SECONDS_PER_HOUR,
+        }
+
+
+def of_model(folder: Path) -> dict[str, float]:
+    """What a model folder tells; empty where nothing can be read."""
+    try:
+        found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        known = {name: float(found[name]) for name in ("parameters", "images_seen")}
+        flops = 3.0 * float(found["forward_flops"]) * known["images_seen"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return known | {"training_flops": flops}

@@ -1,0 +1,40 @@
+"""What a record says, in MLflow's terms."""
+
+import json
+
+from mlflow.entities import Dataset, DatasetInput, InputTag
+
+from pdm.tracking.record import Record
+
+LONGEST_DIGEST = 36
+
+
+def dataset(record: Record) -> DatasetInput:
+    """The data that a run read, with what it was used for; its profile holds the whole digest."""
+    data = Dataset(
+        name=record.data["name"],
+        digest=record.data["digest"][:LONGEST_DIGEST],
+        source_type="local",
+        source=json.dumps({"uri": record.data["source"]}),
+        profile=json.dumps(record.data, sort_keys=True),
+    )
+    context = "evaluation" if record.stage == "evaluate" else "training"
+    return DatasetInput(data, [InputTag("mlflow.data.context", context)])
+
+
+def milliseconds(seconds: float) -> int:
+    """MLflow's unit of time."""
+    return round(seconds * 1000)
+
+
+def code_tags(tags: dict[str, str]) -> dict[str, str]:
+    """The tags that hold for the whole pipeline run; of the lock, that of its latest stage."""
+    return {name: tags[name] for name in tags if "git" in name or "dvc_lock" in name}
+
+
+def equal(one: str, other: str) -> bool:
+    """Whether two texts of a value mean the same: 1 and 1.0 do."""
+    try:
+        return one == other or float(one) == float(other)
+    except ValueError:
+        return False

@@ -1,0 +1,88 @@
+"""Deleted runs, changed values, and many processes at once."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tracked_runs import CONFIG, EVENTS, client, points, runs, work
+
+from pdm.tracking import sync, track
+
+PROCESSES = 8
+
+
+def resend():
+    """Make the kept record differ from what MLflow knows, and send it."""
+    record = EVENTS.parent / "tracking.json"
+    values = json.loads(record.read_text())
+    values["scores"] = {"distance": 1.0}
+    record.write_text(json.dumps(values))
+    return sync(Path("runs"))
+
+
+def test_a_stage_that_ran_with_other_values_does_not_stop_the_sending(monkeypatch):
+    monkeypatch.setenv("PYRAMID_PIPELINE_RUN", "one")
+    for text in ("curate: {min: 2, max: 1}", "curate: {min: 3, max: 1.0}"):
+        Path("params.yaml").write_text(text)
+        with track("evaluate", CONFIG) as tracked:
+            tracked.scores({"distance": 1.0})
+    run = runs()["evaluate"]
+    assert run.info.status == "FINISHED"
+    parent = client().get_run(run.data.tags["mlflow.parentRunId"])
+    assert parent.data.params["curate.min"] == "2"
+    changed = {key: value for key, value in parent.data.tags.items() if "changed" in key}
+    assert changed == {"pyramid.changed.curate.min": "3"}
+
+
+def test_a_deleted_run_is_begun_again_and_names_the_one_before():
+    with track("diffusion", CONFIG, events=EVENTS):
+        work()
+    before = runs()["diffusion"].info.run_id
+    client().delete_run(before)
+    assert "1 runs" in resend()
+    after = runs()["diffusion"]
+    assert after.info.run_id != before
+    assert after.data.tags["pyramid.previous_run"] == before
+    assert [step for step, _ in points(after, "loss")] == [10, 20, 30]
+
+
+def test_a_deleted_experiment_makes_room_for_one_with_a_number(caplog):
+    with track("diffusion", CONFIG, events=EVENTS):
+        work()
+    client().delete_experiment(client().get_experiment_by_name("pyramid-diffusion").experiment_id)
+    with track("evaluate", CONFIG) as tracked:
+        tracked.scores({"distance": 1.0})
+    assert runs(name="pyramid-diffusion-2")["evaluate"].info.status == "FINISHED"
+    assert "'pyramid-diffusion-2'" in caplog.text
+
+
+@pytest.mark.slow
+def test_eight_processes_may_be_the_first_to_use_a_database():
+    Path("mlflow.db").unlink()
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[2])\n"
+        "from pathlib import Path\n"
+        "from tracked_runs import CONFIG\n"
+        "from pdm.tracking import track\n"
+        "events = Path('runs/diffusion') / sys.argv[1] / 'events.jsonl'\n"
+        "with track('diffusion', CONFIG, events=events): pass\n"
+    )
+    here = str(Path(__file__).parent)
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(number), here],
+            env=os.environ | {"PYRAMID_PIPELINE_RUN": "one"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(PROCESSES)
+    ]
+    said = [process.communicate()[1] for process in started]
+    assert [process.returncode for process in started] == [0] * PROCESSES
+    assert "cannot be reached" not in "".join(said)
+    experiment = client().get_experiment_by_name("pyramid-diffusion").experiment_id
+    found = client().search_runs([experiment], "attributes.run_name = 'diffusion'")
+    assert [run.info.status for run in found] == ["FINISHED"] * PROCESSES
