@@ -11,13 +11,15 @@ from PIL import Image
 from pdm.baselines.autoencoders import load_autoencoder
 from pdm.data.images import to_pixels
 from pdm.data.sheets import contact_sheet, in_rows
-from pdm.diffusion.samplers import heun, noise_from_seeds
+from pdm.diffusion.samplers import multistep, noise_from_seeds
+from pdm.diffusion.times import even_times
+from pdm.diffusion.velocities import clamped
 from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.models.unet import PyramidUNet
 
 SEEDS = range(8)
-STEPS = 10  # enough to see layout and colour; the stage `sample` takes more
+STEPS = 16  # enough to see layout and colour; the stage `sample` takes more
 CLAMP = 4.0  # standard deviations: a model at its beginning predicts data that lie far out
 
 
@@ -44,7 +46,7 @@ class SampleGrid:
     def draw(self, network: PyramidUNet) -> Image.Image:
         """One picture for each of `SEEDS`, in rows; decoded one by one, for they may be large."""
         noise = tuple(level.to(self.device) for level in noise_from_seeds(SEEDS, self.shapes))
-        latents = heun(network, noise, STEPS, CLAMP)
+        latents = multistep(clamped(network, CLAMP), noise, even_times(STEPS))
         pictures = [
             to_pixels(self.decoder.decode(tuple(level[[place]] for level in latents), self.size))[0]
             for place in range(len(SEEDS))
