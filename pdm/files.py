@@ -44,7 +44,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
         Unavailable: Another process is writing the same folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _sole_writer(path):
+    with sole_writer(path):
         yield from _written_folder(path)
 
 
@@ -58,7 +58,7 @@ def _written_folder(path: Path) -> Iterator[Path]:
         for file in sorted(temporary.rglob("*")):
             if file.is_file():
                 _flush(file)
-        if path.exists():
+        if os.path.lexists(path):  # a broken link, too
             path.replace(old)
         temporary.replace(path)
         _flush(path.parent)
@@ -87,9 +87,13 @@ def sha256_of(path: Path) -> str:
 
 
 @contextmanager
-def _sole_writer(path: Path) -> Iterator[None]:
+def sole_writer(path: Path) -> Iterator[None]:
     """Hold `.lock-<name>` beside `path`. The system frees it with the process, however that ends;
-    the file that a killed one leaves locks nobody out."""
+    the file that a killed one leaves locks nobody out.
+
+    Raises:
+        Unavailable: Another process holds it.
+    """
     lock = path.with_name(f".lock-{path.name}")
     handle = _locked(lock, path)
     try:

@@ -33,13 +33,17 @@ def fingerprint(config: Any, *inputs: str) -> str:
     """Name for a run: equal for equal settings and inputs, different otherwise.
 
     Checkpoints are filed under it, so that a retried run finds its own and a run with changed
-    settings or data can never resume from the old ones.
+    settings or data can never resume from the old ones. What only says how a training is spread
+    over machines, and how often it reports (`TrainingConfig.MAY_CHANGE`), has no part in it.
 
     Args:
         config: A section of params (a dataclass).
         inputs: Digests of what the run reads, such as the sha256 of its input manifest.
     """
-    text = json.dumps([dataclasses.asdict(config), *inputs], sort_keys=True)
+    values = dataclasses.asdict(config)
+    for name in TrainingConfig.MAY_CHANGE:
+        values.get("training", {}).pop(name, None)
+    text = json.dumps([values, *inputs], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -48,6 +52,12 @@ class TrainingConfig:
     """How a model is trained. Progress is counted in images, over all workers, not in steps."""
 
     __pydantic_config__: ClassVar = STRICT
+    # An unfinished run goes on from its checkpoint when these differ: the same pictures with the
+    # same noise in the same order, and the same sums of gradients but for rounding and dropout.
+    MAY_CHANGE: ClassVar = (
+        *("num_workers", "accumulation", "log_every_images", "save_every_images"),
+        "keep_checkpoints",
+    )
 
     num_workers: int  # Ray Train workers, one device each; the batch is divided among them
     batch_size: int  # images per optimizer step, over all workers and accumulations

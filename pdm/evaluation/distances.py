@@ -2,10 +2,9 @@
 
 from pdm.config.evaluate import EvaluateConfig
 from pdm.evaluation import features
-from pdm.evaluation.exact import ExactMoments
 from pdm.evaluation.frechet import frechet_distance
 from pdm.evaluation.kernel import kernel_distance
-from pdm.evaluation.moments import Array, Moments
+from pdm.evaluation.moments import Moments
 from pdm.evaluation.sliced_wasserstein import distances_by_level
 from pdm.evaluation.spectrum import spectrum_difference
 from pdm.evaluation.summary import Summary
@@ -25,7 +24,7 @@ def distances(judged: Summary, reference: Summary, config: EvaluateConfig) -> di
         judged.patches, reference.patches, config.num_projections, config.seed
     )
     found = {
-        FRECHET: frechet_distance(_moments(ours), _moments(theirs)),
+        FRECHET: frechet_distance(Moments.of(ours), Moments.of(theirs)),
         KERNEL: kernel.value,
         **{f"swd/{level}": value for level, value in levels.items()},
         "swd/mean": sum(levels.values()) / len(levels),
@@ -34,9 +33,3 @@ def distances(judged: Summary, reference: Summary, config: EvaluateConfig) -> di
     if kernel.deviation is not None:
         found[f"{KERNEL}_deviation"] = kernel.deviation
     return found
-
-
-def _moments(vectors: Array) -> Moments:
-    exact = ExactMoments(vectors.shape[1])
-    exact.add(vectors)
-    return exact.moments()

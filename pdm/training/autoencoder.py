@@ -25,7 +25,12 @@ from pdm.training.launcher import launch
 from pdm.training.loop import train
 from pdm.training.losses import AutoencoderLosses, Plan
 from pdm.training.perceptual import load_perceptual
-from pdm.training.reconstruction import latent_statistics, psnr_by_prefix, reconstruction_sheet
+from pdm.training.reconstruction import (
+    held_out_psnr,
+    latent_statistics,
+    psnr_by_prefix,
+    reconstruction_sheet,
+)
 from pdm.training.runs import EVENTS, RunFolder, checkpoints_of, restore
 from pdm.training.seeds import generator_at, normal_pyramid_at, uniform_at
 from pdm.training.state import Rival, TrainState
@@ -161,12 +166,15 @@ def _work(settings: Settings, workers: Workers) -> None:
     model = build_autoencoder(config).to(workers.device)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast
 
-    def draw(state: TrainState, events: EventLog) -> None:
+    def draw(state: TrainState, events: EventLog) -> float:
         name = f"reconstructions-{state.images_seen:09}.png"
         with whole_file(settings.run / "pictures" / name) as temporary:
             sheet = reconstruction_sheet(average_of(state), held_out, size)
             sheet.save(temporary, format="PNG")
         events.picture("reconstructions", settings.run / "pictures" / name, state.images_seen)
+        score = held_out_psnr(average_of(state), held_out, size)
+        events.metrics({"val_psnr": score}, state.images_seen)
+        return -score
 
     losses = _losses(model, config, workers.device)
     state = TrainState(model, training, _rival(losses))

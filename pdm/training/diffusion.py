@@ -135,7 +135,7 @@ def _work(settings: Settings, workers: Workers) -> None:
 
     grid = SampleGrid(settings.autoencoder, latents.manifest.facts, workers.device)
 
-    def score(state: TrainState, events: EventLog) -> None:
+    def score(state: TrainState, events: EventLog) -> float:
         losses = _held_out_losses(state, NoisyLatents(held_out, config), config, workers.device)
         events.metrics(losses, state.images_seen)
         logger.info(
@@ -148,6 +148,7 @@ def _work(settings: Settings, workers: Workers) -> None:
         with whole_file(settings.run / "pictures" / name) as temporary:
             grid.draw(state.average).save(temporary, format="PNG")
         events.picture("samples", settings.run / "pictures" / name, state.images_seen)
+        return losses["val_loss"]
 
     state = TrainState(model, training)
     restore(state, checkpoints_of(settings.run, training), workers)

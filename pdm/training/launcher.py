@@ -6,11 +6,13 @@ to keep a checkpoint and end (`Preempted`); an interrupt or the death of this pr
 workers at once.
 """
 
+import json
 import logging
 import os
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
@@ -20,12 +22,14 @@ from typing import Any, TextIO, TypeVar
 import ray
 import torch
 from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchTrainer, get_device
+from ray.train.torch import TorchConfig, TorchTrainer, get_device
 from ray.train.v2.api.exceptions import TrainingFailedError
 
 from pdm import errors
 from pdm.cluster import ray_session
 from pdm.errors import PyramidError, Unavailable
+from pdm.files import sole_writer, write_json
+from pdm.training.placement import resources_of_worker
 from pdm.training.runs import LOG, STOP
 from pdm.training.workers import Workers
 
@@ -36,6 +40,11 @@ Outcome = tuple[str, str] | None  # class and text of an expected failure
 
 MAX_LOST_WORKERS = 2
 SIGNS_OF_LOSS = ("died unexpectedly", "ActorDiedError", "startup timed out")  # in Ray's errors
+FAILED = "failed"  # folder of a run: what each worker says that fails for an expected reason
+SECONDS_TO_FAIL = 5.0  # within which workers that agree have all failed
+# After so long without an answer from the others a worker fails, and Ray replaces the group. Worker
+# 0 draws and scores while the others wait: at 2048 pixels that takes minutes.
+SECONDS_OF_SILENCE = 1800
 SECONDS_TO_START = 300  # of a group of workers; Ray's 60 are short for a busy machine
 # Threads that wait for each other sleep. Spinning, they take the cores from those they wait for as
 # soon as anything else runs on the machine: four times slower on two busy cores.
@@ -59,33 +68,45 @@ def launch(
 
     Raises:
         Unavailable: The cluster has fewer CPUs or GPUs than workers, or workers were lost more
-            often than `MAX_LOST_WORKERS` times, or while they started.
+            often than `MAX_LOST_WORKERS` times, or while they started; or another process trains in
+            this folder.
         PyramidError: `work` raised it.
     """
     run = run.absolute()
-    run.mkdir(parents=True, exist_ok=True)
-    (run / STOP).unlink(missing_ok=True)
-    (run / LOG).write_text("", encoding="utf-8")
     os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", str(SECONDS_TO_START))
-    # In this order: Ray sets a handler of its own when it starts, which would end us at once.
-    with ray_session(worker_output=False), _stop_on_sigterm(run / STOP):
-        trainer = TorchTrainer(
-            _work,  # type: ignore[arg-type]  # it does return a value: worker 0's is given back
-            train_loop_config={"work": work, "settings": settings, "run": str(run)},
-            scaling_config=_scaling(num_workers),
-            run_config=_run_config(run),
-        )
-        try:
-            outcome = _fit(trainer, run / LOG)
-        finally:
-            shutil.rmtree(run / "ray", ignore_errors=True)
+    with sole_writer(run):
+        _begin(run)
+        # In this order: Ray sets a handler of its own when it starts, which would end us at once.
+        with ray_session(worker_output=False), _stop_on_sigterm(run / STOP):
+            trainer = TorchTrainer(
+                _work,  # type: ignore[arg-type]  # it does return a value: worker 0's comes back
+                train_loop_config={"work": work, "settings": settings, "run": str(run)},
+                scaling_config=_scaling(num_workers),
+                run_config=_run_config(run),
+                torch_config=TorchConfig(timeout_s=SECONDS_OF_SILENCE),
+            )
+            try:
+                outcome = _fit(trainer, run / LOG)
+            finally:
+                shutil.rmtree(run / "ray", ignore_errors=True)
     if outcome:
         kind, message = outcome
         raise getattr(errors, kind)(message)
 
 
+def _begin(run: Path) -> None:
+    """Make the folder, and remove what an earlier attempt said in it."""
+    run.mkdir(parents=True, exist_ok=True)
+    (run / STOP).unlink(missing_ok=True)
+    shutil.rmtree(run / FAILED, ignore_errors=True)
+    (run / LOG).write_text("", encoding="utf-8")
+
+
 def _work(task: dict[str, Any]) -> Outcome:
     """Runs in a worker: the work, its log, and its expected failure as plain data."""
+    failed = Path(task["run"]) / FAILED
+    if failed.exists():  # Ray has started us again after a failure that will not go away
+        return _said(failed)
     resources = ray.get_runtime_context().get_assigned_resources()  # type: ignore[no-untyped-call]
     torch.set_num_threads(int(resources["CPU"]))  # left alone, Ray gives a worker one thread
     workers = Workers(get_device())
@@ -94,8 +115,27 @@ def _work(task: dict[str, Any]) -> Outcome:
     try:
         task["work"](task["settings"], workers)
     except PyramidError as error:
-        return type(error).__name__, str(error)
+        write_json(failed / str(workers.rank), [type(error).__name__, str(error)])
+        if not _all_failed(failed, workers.count):
+            raise  # the others wait for this one: only Ray can end them
+        return _said(failed)
     return None
+
+
+def _all_failed(failed: Path, count: int) -> bool:
+    """Whether all workers end like this one, as they do after they have agreed to."""
+    end = time.monotonic() + SECONDS_TO_FAIL
+    while len(list(failed.glob("[0-9]*"))) < count:
+        if time.monotonic() > end:
+            return False
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    return True
+
+
+def _said(failed: Path) -> Outcome:
+    """The failure of the first worker that has one."""
+    kind, message = json.loads(min(failed.glob("[0-9]*")).read_text(encoding="utf-8"))
+    return kind, message
 
 
 def _log_to(path: Path) -> None:
@@ -123,40 +163,10 @@ def _run_config(run: Path) -> RunConfig:
 
 
 def _scaling(num_workers: int) -> ScalingConfig:
-    """Resources of a worker: a GPU if there are any, and an equal part of the CPUs.
-
-    Raises:
-        Unavailable: There are too few. Ray itself would wait for them for ever.
-    """
-    known: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    nodes: list[dict[str, float]] = [node["Resources"] for node in known if node["Alive"]]
-    use_gpu = any(node.get("GPU") for node in nodes)
-    for kind in ("GPU", "CPU") if use_gpu else ("CPU",):
-        found = int(sum(node.get(kind, 0) for node in nodes))
-        if found < num_workers:
-            raise Unavailable(
-                f"training.num_workers is {num_workers}, but the cluster has {found} {kind}s; "
-                f"set it to at most {found}, or name a larger cluster in RAY_ADDRESS"
-            )
-    cpus = max(int(node.get("CPU", 0)) for node in nodes)
-    while cpus > 1 and _places(nodes, cpus, use_gpu) < num_workers:
-        cpus -= 1
+    resources = resources_of_worker(num_workers)
     return ScalingConfig(
-        num_workers=num_workers, use_gpu=use_gpu, resources_per_worker=_resources(cpus, use_gpu)
+        num_workers=num_workers, use_gpu="GPU" in resources, resources_per_worker=resources
     )
-
-
-def _places(nodes: list[dict[str, float]], cpus: int, use_gpu: bool) -> int:
-    """How many workers of so many CPUs fit on the cluster."""
-    places = 0
-    for node in nodes:
-        by_cpu = int(node.get("CPU", 0)) // cpus
-        places += min(by_cpu, int(node.get("GPU", 0))) if use_gpu else by_cpu
-    return places
-
-
-def _resources(cpus: int, use_gpu: bool) -> dict[str, float]:
-    return {"CPU": cpus, "GPU": 1} if use_gpu else {"CPU": cpus}
 
 
 def _fit(trainer: TorchTrainer, log: Path) -> Outcome:

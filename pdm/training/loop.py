@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from pdm.config.common import TrainingConfig
 from pdm.data.order import share
-from pdm.errors import Preempted, PyramidError, QualityGate
+from pdm.errors import Preempted, PyramidError, QualityGate, Unavailable
 from pdm.training.feed import Batch, fed
 from pdm.training.meters import Meters
 from pdm.training.seeds import seed_at
@@ -24,6 +24,7 @@ from pdm.training.state import TrainState
 from pdm.training.workers import Workers
 
 FINE, STOP, FAULT = range(3)  # what a worker tells the others before each step; the highest counts
+Fault = tuple[type[PyramidError], str]
 
 
 class Run(Protocol):
@@ -33,7 +34,13 @@ class Run(Protocol):
         """Record scalars against progress in images."""
 
     def save(self, state: TrainState) -> None:
-        """Keep a checkpoint from which `train` can go on."""
+        """Begin to keep a checkpoint from which `train` can go on."""
+
+    def settle(self) -> None:
+        """Wait until what `save` began is kept; raises `Unavailable` if it cannot be."""
+
+    def save_failed(self) -> bool:
+        """Whether `settle` would raise, so far as is known."""
 
     def newest(self) -> str:
         """Name of the newest checkpoint, for a message."""
@@ -75,6 +82,7 @@ def train(
     Raises:
         QualityGate: A loss or gradient is not finite, or a batch cannot be read. The weights are
             still those of the last good step, and the newest checkpoint is sound.
+        Unavailable: The device has too little memory, or a checkpoint could not be written.
         Preempted: The run asked to stop; a checkpoint was kept.
     """
     state.model.train()
@@ -90,10 +98,12 @@ def train(
             if stop or seen % config.save_every_images == 0 or seen == config.total_images:
                 run.save(state)
             if stop and seen < config.total_images:
+                run.settle()
                 raise Preempted(
                     f"stopped as asked, after {seen:,} of {config.total_images:,} images; "
                     f"run the same command again to go on from {run.newest()}"
                 )
+    run.settle()
 
 
 def learning_rate_at(images_seen: int, peak: float, config: TrainingConfig) -> float:
@@ -118,22 +128,32 @@ class _Steps:
         stop = self.run.stop_requested()
         for number in range(self.config.accumulation):
             last = number == self.config.accumulation - 1
-            losses, fault = self.losses()
-            if last or fault:
-                stop = self.agree(stop, fault)
-            # The workers' gradients meet in the last backward pass only.
+            # The workers' gradients meet in the last pass only: a worker that finds a fault before
+            # may then turn to the others at once.
             with contextlib.nullcontext() if last else _unsynchronised(self.network):
-                torch.autograd.backward(losses["loss"] / self.config.accumulation)
-        self.descend()
+                losses, fault = self.losses()
+                if last or fault:
+                    stop = self.agree(stop, fault)
+                with self.memory():
+                    torch.autograd.backward(losses["loss"] / self.config.accumulation)
+        with self.memory():
+            self.descend()
         return stop
 
-    def losses(self) -> tuple[dict[str, Tensor], str]:
-        """Losses of this worker's next share, and what is wrong with them, if anything."""
-        began = time.perf_counter()
+    def losses(self) -> tuple[dict[str, Tensor], Fault | None]:
+        """Losses of this worker's next share, and what is wrong, if anything."""
         try:
-            positions, batch = next(self.batches)
+            if self.run.save_failed():
+                self.run.settle()
+            with self.memory():
+                return self.computed()
         except PyramidError as error:
-            return {}, str(error)
+            return {}, (type(error), str(error))
+
+    def computed(self) -> tuple[dict[str, Tensor], Fault | None]:
+        """The same; whatever is wrong with images, memory or disk is raised."""
+        began = time.perf_counter()
+        positions, batch = next(self.batches)
         self.meters.waited(time.perf_counter() - began)
         # By position, not once at the start: a resumed run drops out what the unbroken one does.
         torch.manual_seed(seed_at(self.config.seed, positions.start, "dropout"))
@@ -142,16 +162,32 @@ class _Steps:
             losses: dict[str, Tensor] = self.network(*batch)
         self.meters.add(losses)
         if losses["loss"].isfinite():
-            return losses, ""
+            return losses, None
         keys = ", ".join(self.data.keys(positions))
-        return losses, f"the loss is {losses['loss'].item()} on the images {keys}"
+        said = f"the loss is {losses['loss'].item()} on the images {keys}"
+        return losses, (QualityGate, said)
 
-    def agree(self, stop: bool, fault: str) -> bool:
+    def agree(self, stop: bool, fault: Fault | None) -> bool:
         """Tell the other workers how this one fares; all go on, all stop, or all fail."""
         level = self.workers.highest(FAULT if fault else STOP if stop else FINE)
         if level == FAULT:
-            raise self.failure(next(text for text in self.workers.gather(fault) if text))
+            kind, said = next(told for told in self.workers.gather(fault) if told)
+            raise self.failure(said) if kind is QualityGate else kind(said)
         return level == STOP
+
+    @contextlib.contextmanager
+    def memory(self) -> Iterator[None]:
+        """Say what may help when the device's memory is too small for a step."""
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            config = self.config
+            count = config.batch_size // (config.num_workers * config.accumulation)
+            raise Unavailable(
+                f"after {self.state.images_seen:,} images {self.workers.device} has too little "
+                f"memory for {count} images at once in {config.precision} ({error}); raise "
+                "training.accumulation or num_workers, lower batch_size, or train in bfloat16"
+            ) from error
 
     def descend(self) -> None:
         """Move the weights by the gathered gradient, and the average after them."""

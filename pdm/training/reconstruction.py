@@ -15,6 +15,7 @@ from pdm.models.codec import Autoencoder
 
 BATCH_SIZE = 16
 SHEET_IMAGES = 4
+SCORED_IMAGES = 16  # after each checkpoint; enough to tell the better of two
 SMALLEST_STD = 1.0e-6  # of a channel that the training left unused
 
 
@@ -51,6 +52,14 @@ def psnr_by_prefix(model: Autoencoder, shards: ImageShards, size: tuple[int, int
         for index, decoded in enumerate(_prefixes(model, images)):
             scores[index].append(psnr(decoded, images))
     return [float(torch.cat(score).mean()) for score in scores]
+
+
+@torch.no_grad()
+def held_out_psnr(model: Autoencoder, shards: ImageShards, size: tuple[int, int]) -> float:
+    """Mean PSNR in dB of the first `SCORED_IMAGES` pictures, decoded from all levels."""
+    images = to_images(shards.batch(range(min(SCORED_IMAGES, len(shards))), *size))
+    images = images.to(_device(model))
+    return float(psnr(model.decode_raw(model.posterior(images)[0], size), images).mean())
 
 
 def psnr(found: Tensor, wanted: Tensor) -> Tensor:

@@ -7,10 +7,12 @@ training.log     what worker 0 says
 stop             exists while somebody wants the run to end early
 """
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
 from pdm.config.common import TrainingConfig
+from pdm.errors import BadInput, QualityGate, Unavailable
 from pdm.events import EventLog
 from pdm.progress import Progress
 from pdm.training.checkpoints import Checkpoints
@@ -20,6 +22,7 @@ from pdm.training.workers import Workers
 EVENTS = "events.jsonl"
 STOP = "stop"
 LOG = "training.log"
+DAMAGED = -1  # where the number of images seen by the newest checkpoint would stand
 
 
 def checkpoints_of(folder: Path, config: TrainingConfig) -> Checkpoints:
@@ -28,11 +31,28 @@ def checkpoints_of(folder: Path, config: TrainingConfig) -> Checkpoints:
 
 
 def restore(state: TrainState, checkpoints: Checkpoints, workers: Workers) -> None:
-    """Bring the state to the newest whole checkpoint, the same one on every worker, if any."""
-    newest = checkpoints.newest() if workers.is_first else None
-    images_seen = workers.first(newest or 0)
+    """Bring the state to the newest whole checkpoint, the same one on every worker, if any.
+
+    Raises:
+        QualityGate: There are checkpoints, all of them damaged.
+        BadInput: The newest one is of another model.
+    """
+    images_seen = workers.first(_newest(checkpoints) if workers.is_first else 0)
+    if images_seen == DAMAGED:
+        checkpoints.newest()  # says so
     if images_seen:
-        state.load(checkpoints.path(images_seen))
+        try:
+            state.load(checkpoints.path(images_seen))
+        except ValueError as error:
+            raise BadInput(f"{error}; remove {checkpoints.folder} to begin anew") from error
+
+
+def _newest(checkpoints: Checkpoints) -> int:
+    """A number that every worker can be told."""
+    try:
+        return checkpoints.newest() or 0
+    except QualityGate:
+        return DAMAGED
 
 
 class RunFolder:
@@ -44,7 +64,8 @@ class RunFolder:
         config: Of the training.
         workers: The group.
         images_seen: Where the run starts.
-        draw: Called with the state and the event log after each checkpoint, on worker 0.
+        draw: Called with the state and the event log after each checkpoint, on worker 0; returns
+            the state's score, the smaller the better.
     """
 
     def __init__(
@@ -54,7 +75,7 @@ class RunFolder:
         config: TrainingConfig,
         workers: Workers,
         images_seen: int,
-        draw: Callable[[TrainState, EventLog], None],
+        draw: Callable[[TrainState, EventLog], float],
     ) -> None:
         self.folder, self.workers, self.draw = folder, workers, draw
         self.checkpoints = checkpoints_of(folder, config)
@@ -71,13 +92,23 @@ class RunFolder:
             )
 
     def save(self, state: TrainState) -> None:
-        """Keep a checkpoint and draw how far the model has come."""
+        """Begin a checkpoint, and draw how far the model has come while it is being written."""
         if self.workers.is_first:
-            self.checkpoints.save(state)
-            self.draw(state, self.events)
+            self.checkpoints.begin(state)
+            self.checkpoints.rate(state.images_seen, self.draw(state, self.events))
+
+    def settle(self) -> None:
+        """Wait until the last checkpoint is on the disk."""
+        self.checkpoints.settle()
+
+    def save_failed(self) -> bool:
+        """Whether the last checkpoint could not be written; `settle` then says why."""
+        return self.checkpoints.failed()
 
     def newest(self) -> str:
         """Path of the newest whole checkpoint."""
+        with contextlib.suppress(Unavailable):
+            self.checkpoints.settle()
         images_seen = self.checkpoints.newest()
         return str(self.checkpoints.path(images_seen)) if images_seen else "none yet"
 

@@ -1,10 +1,7 @@
-"""All that a training run carries from one step to the next, and the folder it is kept in.
+"""All that a training run carries from one step to the next.
 
-    model.safetensors average.safetensors optimizer.safetensors state.json
-    rival.safetensors where there is one
-    MANIFEST.json     sha256 of each of them; written last
-
-No random state is kept: randomness follows from the position (`pdm.training.seeds`).
+`pdm.training.copies` says what the folder holds that it is kept in. No random state is kept:
+randomness follows from the position (`pdm.training.seeds`).
 """
 
 import copy
@@ -14,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pdm.config.common import TrainingConfig
-from pdm.files import sha256_of, whole_folder, write_json
-
-MANIFEST = "MANIFEST.json"
-
+from pdm.files import sha256_of
+from pdm.training.copies import MANIFEST, HostMemory, StateCopy
 
 RIVAL_BETAS = (0.5, 0.9)  # of LDM's discriminators (arXiv:2112.10752, its code)
 
@@ -73,6 +69,7 @@ class TrainState:
             groups, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
         self.images_seen = 0  # over all workers
+        self._memory = HostMemory()
 
     @torch.no_grad()
     def step_average(self, half_life_images: int, batch_size: int) -> None:
@@ -90,37 +87,38 @@ class TrainState:
         for kept, buffer in zip(self.average.buffers(), self.model.buffers(), strict=True):
             kept.copy_(buffer)
 
+    def copy(self) -> StateCopy:
+        """All of it on the CPU; the next call overwrites what this one returned."""
+        files = {name: network.state_dict() for name, network in self.networks.items()}
+        files["optimizer"] = self._optimizer_tensors()
+        return StateCopy(self._memory.copy(files), self.images_seen)
+
     def save(self, folder: Path) -> None:
         """Write the folder, whole or not at all."""
-        with whole_folder(folder) as temporary:
-            for name, network in self.networks.items():
-                save_file(_plain(network.state_dict()), temporary / f"{name}.safetensors")
-            save_file(self._optimizer_tensors(), temporary / "optimizer.safetensors")
-            write_json(temporary / "state.json", {"images_seen": self.images_seen})
-            digests = {file.name: sha256_of(file) for file in sorted(temporary.iterdir())}
-            write_json(temporary / MANIFEST, digests)
+        self.copy().write(folder)
 
     def load(self, folder: Path) -> None:
         """Go on from what `save` wrote.
 
         Raises:
-            ValueError: A file is missing or altered, or is of another model.
+            ValueError: A file is missing, altered or no safetensors, or is of another model.
         """
         check(folder)
         try:
             for name, network in self.networks.items():
                 network.load_state_dict(load_file(folder / f"{name}.safetensors"))
             self._load_optimizer(load_file(folder / "optimizer.safetensors"))
-        except (RuntimeError, KeyError, FileNotFoundError) as error:
-            raise ValueError(f"{folder} does not fit the model: {error}") from error
+        except (RuntimeError, KeyError, IndexError, OSError, SafetensorError) as error:
+            said = " ".join(str(error).split())
+            raise ValueError(f"{folder} does not fit the model: {said}") from error
         self.images_seen = json.loads((folder / "state.json").read_text())["images_seen"]
 
     def _optimizer_tensors(self) -> dict[str, Tensor]:
         """`index.name` -> tensor; the optimizer's settings come from the params instead."""
         state = self.optimizer.state_dict()["state"]
-        return _plain(
-            {f"{i}.{name}": value for i, values in state.items() for name, value in values.items()}
-        )
+        return {
+            f"{i}.{name}": value for i, values in state.items() for name, value in values.items()
+        }
 
     @torch.no_grad()
     def _load_optimizer(self, tensors: dict[str, Tensor]) -> None:
@@ -149,7 +147,3 @@ def check(folder: Path) -> None:
         raise ValueError(f"{folder} is not a whole checkpoint: {error}") from error
     if altered:
         raise ValueError(f"{folder} is damaged: {', '.join(altered)} differs from its sha256")
-
-
-def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

@@ -2,8 +2,12 @@
 who started them: under no group there is one worker, which is a test or a bare machine.
 """
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, distributed, nn
+
+Thing = TypeVar("Thing")
 
 
 class Workers:
@@ -44,7 +48,11 @@ class Workers:
 
     def first(self, number: int) -> int:
         """Worker 0's number. Every worker must call this."""
-        return self.highest(number if self.is_first else 0)
+        if self.count == 1:
+            return number
+        numbers = torch.tensor(number, device=self.device)
+        distributed.broadcast(numbers, src=0)
+        return int(numbers)
 
     def mean(self, values: Tensor) -> Tensor:
         """Mean over the workers. Every worker must call this."""
@@ -52,9 +60,9 @@ class Workers:
             distributed.all_reduce(values, distributed.ReduceOp.SUM)
         return values / self.count
 
-    def gather(self, text: str) -> list[str]:
-        """Every worker's text, by rank. Every worker must call this."""
-        texts = [text] * self.count
+    def gather(self, thing: Thing) -> list[Thing]:
+        """Every worker's thing, by rank. Every worker must call this."""
+        things = [thing] * self.count
         if self.count > 1:
-            distributed.all_gather_object(texts, text)
-        return texts
+            distributed.all_gather_object(things, thing)
+        return things

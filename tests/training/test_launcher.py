@@ -9,42 +9,26 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import points
 import pytest
 import torch
+from points import CONFIG, Points, Regression
 from ray import cloudpickle
 from safetensors.torch import load_file
-from torch import nn
+from worker_groups import run_group
 
 from pdm.cluster import ray_session
-from pdm.config.common import TrainingConfig
-from pdm.errors import QualityGate, Unavailable
-from pdm.training import launcher
+from pdm.errors import BadInput, QualityGate, Unavailable
+from pdm.files import sole_writer
+from pdm.training import launcher, placement
 from pdm.training.launcher import launch
 from pdm.training.loop import train
-from pdm.training.runs import RunFolder
-from pdm.training.seeds import normal_pyramid_at
+from pdm.training.runs import RunFolder, checkpoints_of, restore
 from pdm.training.state import TrainState
 from pdm.training.workers import Workers
 
-cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import a test
-
-
-CONFIG = TrainingConfig(
-    num_workers=2,
-    batch_size=8,
-    accumulation=2,
-    total_images=32,
-    learning_rate=0.1,
-    warmup_images=0,
-    weight_decay=0.0,
-    max_grad_norm=1.0,
-    ema_half_life_images=8,
-    precision="float32",
-    log_every_images=8,
-    save_every_images=16,
-    keep_checkpoints=2,
-    seed=0,
-)
+for module in (sys.modules[__name__], points):  # workers cannot import a test
+    cloudpickle.register_pickle_by_value(module)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -58,42 +42,51 @@ class Settings:
     folder: Path
 
 
-class Regression(nn.Module):
-    def __init__(self) -> None:
+class DeadlyPoints(Points):
+    """Kill the second worker at its 25th position, once."""
+
+    def __init__(self, killed: Path) -> None:
         super().__init__()
-        self.layer = nn.Linear(3, 1)
+        self.killed = killed
 
-    def forward(self, x, y):
-        return {"loss": (self.layer(x) - y).square().mean()}
-
-
-class Points:
     def load(self, positions):
-        (x,) = normal_pyramid_at(0, positions, "x", [(3, 1, 1)])
-        return x[:, :, 0, 0], x.sum(dim=1)[:, :, 0]
-
-    def keys(self, positions):
-        return [f"point{position}" for position in positions]
+        if 28 in positions and not self.killed.exists():
+            self.killed.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().load(positions)
 
 
 def train_on_points(settings: Settings, workers: Workers) -> None:
     torch.manual_seed(workers.rank)  # the first one's weights must win
     network = Regression()
     state = TrainState(network, CONFIG)
-    run = RunFolder(settings.folder, "points", CONFIG, workers, 0, lambda state, events: None)
+    restore(state, checkpoints_of(settings.folder, CONFIG), workers)
+    run = RunFolder(settings.folder, "points", CONFIG, workers, state.images_seen, lambda *_: 0.0)
     (settings.folder / f"{workers.rank}").write_text(f"{torch.get_num_threads()}")
-    train(state, workers.wrap(network), Points(), CONFIG, run, workers)
+    data = DeadlyPoints(settings.folder / "killed")
+    train(state, workers.wrap(network), data, CONFIG, run, workers)
     if workers.rank == 1:
         (settings.folder / "second").write_text(json.dumps(network.layer.weight.tolist()))
 
 
-def test_two_workers_share_the_cores_and_train_like_one(tmp_path):
-    folders = [tmp_path / "two", tmp_path / "one"]
+def train_unbroken(workers: Workers, folder: Path) -> None:
+    (folder / "killed").touch()
+    train_on_points(Settings(folder), workers)
+
+
+def test_two_workers_of_which_one_is_killed_train_as_if_nothing_had_happened(tmp_path):
+    folders = [tmp_path / "killed", tmp_path / "unbroken", tmp_path / "one"]
+    for folder in folders[1:]:
+        folder.mkdir()
     launch(train_on_points, Settings(folders[0]), num_workers=2, run=folders[0])
+    assert (folders[0] / "killed").exists()
     assert [(folders[0] / name).read_text() for name in "01"] == ["1", "1"]
-    folders[1].mkdir()
-    train_on_points(Settings(folders[1]), Workers(torch.device("cpu")))
-    two, one = (load_file(f / "checkpoints/000000032/model.safetensors") for f in folders)
+    run_group(2, train_unbroken, folders[1])
+    train_unbroken(Workers(torch.device("cpu")), folders[2])
+    ends = [folder / "checkpoints/000000048" for folder in folders]
+    for file in sorted(ends[0].iterdir()):
+        assert file.read_bytes() == (ends[1] / file.name).read_bytes(), file.name
+    two, one = (load_file(end / "model.safetensors") for end in (ends[0], ends[2]))
     torch.testing.assert_close(two, one)
     second = torch.tensor(json.loads((folders[0] / "second").read_text()))
     assert torch.equal(second, two["layer.weight"])
@@ -109,10 +102,10 @@ def test_more_workers_than_cores_is_said_at_once(tmp_path):
 def test_workers_are_as_many_as_the_gpus_of_a_cluster_that_has_any(monkeypatch):
     node = {"Alive": True, "Resources": {"CPU": 16.0, "GPU": 2.0}}
     dead = {"Alive": False, "Resources": {"CPU": 16.0, "GPU": 2.0}}
-    monkeypatch.setattr(launcher.ray, "nodes", lambda: [node, dead])
-    assert launcher._scaling(2).resources_per_worker == {"CPU": 8, "GPU": 1}
+    monkeypatch.setattr(placement.ray, "nodes", lambda: [node, dead])
+    assert placement.resources_of_worker(2) == {"CPU": 8, "GPU": 1}
     with pytest.raises(Unavailable, match=r"num_workers is 3, but the cluster has 2 GPUs"):
-        launcher._scaling(3)
+        placement.resources_of_worker(3)
 
 
 def die_then_fail(settings: Settings, workers: Workers) -> None:
@@ -134,6 +127,42 @@ def test_a_killed_worker_is_replaced_and_an_expected_failure_is_not_tried_again(
     assert (tmp_path / "threads").read_text() == "22"  # twice, each time with all cores
     assert caplog.text.count("worker 0 of 1 says hello") == 2
     assert not (tmp_path / "run" / "ray").exists()
+
+
+def fail_alone(settings: Settings, workers: Workers) -> None:
+    with (settings.folder / "tries").open("a") as file:
+        file.write("x")
+    if workers.rank == 1:
+        raise BadInput("a shard is missing on this machine")
+    workers.highest(1)  # waits for the other in vain
+
+
+@pytest.mark.slow
+def test_a_worker_that_fails_alone_ends_the_others_that_wait_for_it(tmp_path):
+    with pytest.raises(BadInput, match=r"^a shard is missing on this machine$"):
+        launch(fail_alone, Settings(tmp_path), num_workers=2, run=tmp_path / "run")
+    assert (tmp_path / "tries").read_text() == "xx"  # Ray began again, the work did not
+
+
+def fall_asleep_once(settings: Settings, workers: Workers) -> None:
+    if workers.rank == 1 and not (settings.folder / "slept").exists():
+        (settings.folder / "slept").touch()
+        time.sleep(1000)
+    workers.highest(1)
+
+
+@pytest.mark.slow
+def test_a_worker_that_hangs_is_replaced(tmp_path, monkeypatch):
+    monkeypatch.setattr(launcher, "SECONDS_OF_SILENCE", 10)
+    launch(fall_asleep_once, Settings(tmp_path), num_workers=2, run=tmp_path / "run")
+    assert (tmp_path / "slept").exists()
+
+
+def test_a_run_that_another_process_trains_is_refused_at_once(tmp_path):
+    run = tmp_path / "run"
+    with sole_writer(run), pytest.raises(Unavailable, match=rf"being written by .* {os.getpid()}"):
+        launch(fail_alone, Settings(tmp_path), num_workers=1, run=run)
+    assert not (tmp_path / "tries").exists()
 
 
 def die(settings: Settings, workers: Workers) -> None:

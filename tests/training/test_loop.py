@@ -78,9 +78,16 @@ class Recorder:
         self.logged[images_seen] = metrics
 
     def save(self, state):
-        self.checkpoints.save(state)
+        self.checkpoints.begin(state)
+
+    def settle(self):
+        self.checkpoints.settle()
+
+    def save_failed(self):
+        return self.checkpoints.failed()
 
     def newest(self):
+        self.checkpoints.settle()
         return f"checkpoint {self.checkpoints.newest()}"
 
     def stop_requested(self):
@@ -134,6 +141,7 @@ def test_it_goes_on_from_a_checkpoint_when_killed_without_warning(tmp_path):
     class Killed(Recorder):
         def log(self, metrics, images_seen):
             if images_seen == 40:
+                self.settle()  # or the checkpoint might be lost with the process
                 raise KeyboardInterrupt
 
     state, network = fresh(settings)

@@ -1,0 +1,38 @@
+"""What each training worker gets of the cluster, decided before any is asked for."""
+
+from typing import Any
+
+import ray
+
+from pdm.errors import Unavailable
+
+
+def resources_of_worker(num_workers: int) -> dict[str, float]:
+    """Resources of each worker: a GPU if there are any, and an equal part of the CPUs.
+
+    Raises:
+        Unavailable: There are too few. Ray itself would wait for them for ever.
+    """
+    known: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    nodes: list[dict[str, float]] = [node["Resources"] for node in known if node["Alive"]]
+    use_gpu = any(node.get("GPU") for node in nodes)
+    for kind in ("GPU", "CPU") if use_gpu else ("CPU",):
+        found = int(sum(node.get(kind, 0) for node in nodes))
+        if found < num_workers:
+            raise Unavailable(
+                f"training.num_workers is {num_workers}, but the cluster has {found} {kind}s; "
+                f"set it to at most {found}, or name a larger cluster in RAY_ADDRESS"
+            )
+    cpus = max(int(node.get("CPU", 0)) for node in nodes)
+    while cpus > 1 and _places(nodes, cpus, use_gpu) < num_workers:
+        cpus -= 1
+    return {"CPU": cpus, "GPU": 1} if use_gpu else {"CPU": cpus}
+
+
+def _places(nodes: list[dict[str, float]], cpus: int, use_gpu: bool) -> int:
+    """How many workers of so many CPUs fit on the cluster."""
+    places = 0
+    for node in nodes:
+        by_cpu = int(node.get("CPU", 0)) // cpus
+        places += min(by_cpu, int(node.get("GPU", 0))) if use_gpu else by_cpu
+    return places

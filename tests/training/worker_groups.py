@@ -1,0 +1,52 @@
+"""Groups of worker processes without Ray: gloo, on this machine, in a second."""
+
+import multiprocessing
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+# One server imports torch, and every worker is a fork of it: an import each would take seconds.
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["torch", "pdm.training.loop", "pdm.training.runs"])
+
+
+def run_group(count: int, work: Callable[..., Any], *settings: Any) -> list[Any]:
+    """Call `work(workers, *settings)` in each of `count` processes.
+
+    Returns:
+        What each gave back, by rank; the exception where it raised one.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        queues = [_CONTEXT.SimpleQueue() for _ in range(count)]
+        processes = [
+            _CONTEXT.Process(target=_join, args=(rank, count, folder, queues[rank], work, settings))
+            for rank in range(count)
+        ]
+        for process in processes:
+            process.start()
+        found = [queue.get() for queue in queues]
+        for process in processes:
+            process.join(30)
+            assert process.exitcode == 0
+    return found
+
+
+def _join(
+    rank: int, count: int, folder: str, queue: Any, work: Callable[..., Any], settings: Any
+) -> None:
+    import torch
+    from torch import distributed
+
+    from pdm.training.workers import Workers
+
+    torch.set_num_threads(1)
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    store = distributed.FileStore(str(Path(folder) / "store"), count)
+    distributed.init_process_group("gloo", store=store, rank=rank, world_size=count)
+    try:
+        queue.put(work(Workers(torch.device("cpu")), *settings))
+    except Exception as error:  # noqa: BLE001 - given to the test
+        queue.put(error)
+    distributed.destroy_process_group()
