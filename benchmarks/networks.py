@@ -43,6 +43,7 @@ def pyramid_like_kl_f8(base_width: int) -> PyramidAutoencoder:
         decoder_dropout=(0.0,) * 6,
         encoder_spectral_norm=True,
         decoder_spectral_norm=False,
+        skips="res_skip",
     )
     model = PyramidAutoencoder(config).eval()
     return model.to(memory_format=torch.channels_last)

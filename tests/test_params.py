@@ -212,8 +212,8 @@ def test_a_date_is_no_number(refused_text):
         (("sample", "tile_px"), 100, "sample.tile_px: expected a positive multiple of 64"),
         (
             ("autoencoder", "baseline"),
-            {"name": "kl-f8", "base_width": 12, "latent_weight": 1.0e-6},
-            "autoencoder.baseline.base_width: expected a positive multiple of 8",
+            {"name": "kl-f8", "base_width": 4, "latent_weight": 1.0e-6},
+            "autoencoder.baseline.base_width: expected at least 8",
         ),
     ],
 )

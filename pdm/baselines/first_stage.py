@@ -21,7 +21,8 @@ from pdm.models.codec import Autoencoder
 from pdm.models.posterior import LOG_VARIANCE_RANGE, LogVariances, kl_penalty
 from pdm.models.pyramid import Pyramid
 
-NUM_GROUPS = 32  # of the group norms, as published; narrow networks take one for 4 channels
+NUM_GROUPS = 32  # of the group norms, as published
+LEAST_PER_GROUP = 4  # channels, in networks too narrow for so many groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +190,9 @@ def from_diffusers(folder: Path) -> FirstStage:
     found = _shape(network)
     width = network.config.block_out_channels[0]
     for name in DESIGNS:
-        if width % 8 == 0:
+        if width >= 8:
             model = _on_meta(FirstStageConfig(name=name, base_width=width, latent_weight=0.0))
-            if _shape(model.network) == found:
+            if _shape(model.network) == found and _groups(model.network) == _groups(network):
                 model = first_stage(model.config)
                 model.network.load_state_dict(network.state_dict())
                 std = torch.full((model.level_channels[0],), 1 / network.config.scaling_factor)
@@ -211,6 +212,12 @@ def _shape(network: nn.Module) -> dict[str, tuple[int, ...]]:
     return {name: tuple(value.shape) for name, value in network.state_dict().items()}
 
 
+def _groups(network: Any) -> int:
+    """The one thing that changes what a network does and not what its weights look like."""
+    count: int = network.config.norm_num_groups
+    return count
+
+
 def _arguments(config: FirstStageConfig) -> dict[str, Any]:
     design = DESIGNS[config.name]
     count = len(design.multipliers)
@@ -221,10 +228,13 @@ def _arguments(config: FirstStageConfig) -> dict[str, Any]:
         "block_out_channels": [factor * config.base_width for factor in design.multipliers],
         "layers_per_block": 2,
         "latent_channels": design.channels,
-        "norm_num_groups": NUM_GROUPS
-        if config.base_width % NUM_GROUPS == 0
-        else config.base_width // 4,
+        "norm_num_groups": _num_groups(config.base_width),
     }
+
+
+def _num_groups(width: int) -> int:
+    most = max(1, min(NUM_GROUPS, width // LEAST_PER_GROUP))
+    return next(count for count in range(most, 0, -1) if width % count == 0)
 
 
 def _refuse_tiles(tile_px: int | None) -> None:

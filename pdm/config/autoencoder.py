@@ -7,6 +7,8 @@ from typing import ClassVar, Literal
 from pdm.config.common import STRICT, TrainingConfig, require, require_fraction, require_positive
 from pdm.config.first_stage import FirstStageConfig
 
+Skips = Literal["res_skip", "residual", "input_output"]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LevelConfig:
@@ -49,6 +51,7 @@ class AutoencoderModelConfig:
     decoder_dropout: tuple[float, ...]
     encoder_spectral_norm: bool
     decoder_spectral_norm: bool
+    skips: Skips  # around a block, past all blocks from and to the picture, or both ("res_skip")
 
     def __post_init__(self) -> None:
         require_positive(self, "encoder_blocks", "decoder_blocks", "attention_from")

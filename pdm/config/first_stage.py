@@ -22,10 +22,10 @@ class FirstStageConfig:
 
     def __post_init__(self) -> None:
         require(
-            self.base_width > 0 and self.base_width % 8 == 0,
+            self.base_width >= 8,
             "base_width",
             self.base_width,
-            "a positive multiple of 8 (128 for the published network)",
+            "at least 8 (128 for the published network)",
         )
         weight = self.latent_weight
         require(weight >= 0, "latent_weight", weight, "a number of at least 0")

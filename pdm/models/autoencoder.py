@@ -15,6 +15,7 @@ from pdm.config.autoencoder import AutoencoderModelConfig, LevelConfig
 from pdm.models.codec import Autoencoder
 from pdm.models.decoder import Decoder, DecoderStage
 from pdm.models.encoder import Encoder
+from pdm.models.layers import ToPixels
 from pdm.models.posterior import LOG_VARIANCE_RANGE, LogVariances, kl_penalty
 from pdm.models.pyramid import Pyramid
 from pdm.models.tiling import check_tiles, decode_in_tiles, encode_in_tiles
@@ -59,6 +60,7 @@ class PyramidAutoencoder(Autoencoder):
         """As every autoencoder's: of the finest stage, whose pixels join the coarser ones."""
         stage = self.decoder.stages[-1]
         assert isinstance(stage, DecoderStage)
+        assert isinstance(stage.to_rgb, ToPixels)  # the finest stage always has one
         return stage.to_rgb.conv.weight
 
     def decode_raw(

@@ -16,7 +16,9 @@ from pdm.config.autoencoder import AutoencoderModelConfig
 from pdm.models.attention import SpatialChannelAttention
 from pdm.models.layers import (
     EDGES_REPEATED,
+    NoPixels,
     Norm,
+    PlainBlock,
     ResidualBlock,
     ToPixels,
     convolution,
@@ -70,6 +72,7 @@ class DecoderStage(nn.Module):
         super().__init__()
         widths, spectral_norm = config.decoder_widths, config.decoder_spectral_norm
         width = widths[index]
+        block = PlainBlock if config.skips == "input_output" else ResidualBlock
         self.branch = (
             None
             if channels is None
@@ -77,7 +80,7 @@ class DecoderStage(nn.Module):
         )
         self.blocks = nn.Sequential(
             *(
-                ResidualBlock(
+                block(
                     width,
                     width,
                     norm=config.norm,
@@ -98,7 +101,8 @@ class DecoderStage(nn.Module):
             if attends
             else nn.Identity()
         )
-        self.to_rgb = ToPixels(width, 3, norm=config.norm)
+        adds = index == 0 or config.skips != "residual"
+        self.to_rgb = ToPixels(width, 3, norm=config.norm) if adds else NoPixels()
         self.narrow = to_width(width, widths[max(index - 1, 0)])  # before doubling: cheaper there
 
     def forward(self, features: Tensor, latent: Tensor | None) -> tuple[Tensor, Tensor]:

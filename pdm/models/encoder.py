@@ -1,7 +1,9 @@
 """The encoder: one light stream without branches, from the picture down to one vector.
 
 At every resolution the pooled picture itself joins the stream (Input-Skip, as in StyleGAN2), and
-where the pyramid has a level, a head reads it off.
+where the pyramid has a level, a head reads it off. The three columns of PDM's figure 4 are `skips`:
+blocks with a way around them (`residual`), the pooled picture at every stage (`input_output`), or
+both (`res_skip`).
 """
 
 import torch
@@ -12,6 +14,7 @@ from pdm.config.autoencoder import AutoencoderModelConfig, LevelConfig
 from pdm.models.attention import SpatialChannelAttention
 from pdm.models.layers import (
     EDGES_REPEATED,
+    PlainBlock,
     ResidualBlock,
     ToPixels,
     convolution,
@@ -29,8 +32,9 @@ class EncoderStage(nn.Module):
     def __init__(self, config: AutoencoderModelConfig, index: int) -> None:
         super().__init__()
         width, in_width = config.encoder_widths[index], config.encoder_widths[max(index - 1, 0)]
+        block = PlainBlock if config.skips == "input_output" else ResidualBlock
         self.blocks = nn.ModuleList(
-            ResidualBlock(
+            block(
                 in_width if number == 0 else width,
                 width,
                 norm=config.norm,
@@ -39,7 +43,7 @@ class EncoderStage(nn.Module):
             )
             for number in range(config.encoder_blocks)
         )
-        self.from_rgb = nn.Conv2d(3, width, 1)
+        self.from_rgb = None if config.skips == "residual" else nn.Conv2d(3, width, 1)
         attends = 2**index >= config.attention_from
         self.attention = (
             SpatialChannelAttention(
@@ -54,7 +58,8 @@ class EncoderStage(nn.Module):
 
     def forward(self, features: Tensor, images: Tensor) -> Tensor:
         """Features of the finer stage, pooled, and the picture pooled as often."""
-        features = res_skip(self.blocks[0](features), self.from_rgb(images))
+        skip = None if self.from_rgb is None else self.from_rgb(images)
+        features = res_skip(self.blocks[0](features), skip)
         for block in self.blocks[1:]:
             features = block(features)
         attended: Tensor = self.attention(features)

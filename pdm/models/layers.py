@@ -94,8 +94,8 @@ def to_width(in_width: int, out_width: int) -> nn.Module:
     return nn.Identity() if in_width == out_width else nn.Conv2d(in_width, out_width, 1)
 
 
-class ResidualBlock(nn.Module):
-    """Norm, SiLU, 3x3, norm, SiLU, dropout, 3x3, beside a 1x1 shortcut where the width changes."""
+class PlainBlock(nn.Module):
+    """Norm, SiLU, 3x3, norm, SiLU, dropout, 3x3; nothing leads around it."""
 
     def __init__(
         self, in_width: int, out_width: int, *, norm: Norm, dropout: float, spectral_norm: bool
@@ -111,13 +111,28 @@ class ResidualBlock(nn.Module):
             out_width, out_width, 3, EDGES_REPEATED, spectral_norm=spectral_norm
         )
         self.gain = nn.Parameter(torch.ones(out_width, 1, 1))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, in_width, H, W) to (B, out_width, H, W)."""
+        hidden: Tensor = self.conv_in(F.silu(self.norm_in(features)))
+        hidden = self.conv_out(self.dropout(F.silu(self.norm_out(hidden))))
+        return self.gain * hidden
+
+
+class ResidualBlock(PlainBlock):
+    """The same beside what it was given, through a 1x1 convolution where the width changes."""
+
+    def __init__(
+        self, in_width: int, out_width: int, *, norm: Norm, dropout: float, spectral_norm: bool
+    ) -> None:
+        super().__init__(
+            in_width, out_width, norm=norm, dropout=dropout, spectral_norm=spectral_norm
+        )
         self.shortcut = to_width(in_width, out_width)
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, in_width, H, W) to (B, out_width, H, W)."""
-        hidden = self.conv_in(F.silu(self.norm_in(features)))
-        hidden = self.conv_out(self.dropout(F.silu(self.norm_out(hidden))))
-        return res_skip(self.shortcut(features), self.gain * hidden)
+        return res_skip(self.shortcut(features), super().forward(features))
 
 
 class ModulatedBlock(nn.Module):
@@ -151,6 +166,14 @@ class ModulatedBlock(nn.Module):
         hidden = self.norm_out(hidden) * (1 + scale) + shift
         hidden = self.conv_out(self.dropout(F.silu(hidden)))
         return res_skip(self.shortcut(features), self.gain * hidden)
+
+
+class NoPixels(nn.Module):
+    """In place of `ToPixels` where a stage adds nothing to the picture."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, H, W) to zeros (B, 3, H, W)."""
+        return features.new_zeros(len(features), 3, *features.shape[2:])
 
 
 class ToPixels(nn.Module):

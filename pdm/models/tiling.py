@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from pdm.models.decoder import Decoder, DecoderStage, smoothly_doubled
 from pdm.models.encoder import Encoder, EncoderStage
-from pdm.models.layers import ResidualBlock, doubled, pooled
+from pdm.models.layers import PlainBlock, doubled, pooled
 from pdm.models.pyramid import Pyramid
 
-WHOLE_FROM = 8  # downsampling; coarser maps take a 64th of the pixels and less
+WHOLE_FROM = 16  # downsampling; coarser maps take a 256th of the pixels and less
 HEAD_RADIUS = 1  # pixels that a 3x3 convolution reaches beyond its own
 DOUBLING_RADIUS = 1  # of bilinear interpolation, before it doubles
 BLOCK_RADIUS = 2
@@ -176,7 +176,7 @@ def _decoded(
 
 
 def _radius(stage: DecoderStage) -> int:
-    radius = BLOCK_RADIUS * sum(isinstance(module, ResidualBlock) for module in stage.blocks)
+    radius = BLOCK_RADIUS * sum(isinstance(module, PlainBlock) for module in stage.blocks)
     return radius + (BRANCH_RADIUS if stage.branch is not None else 0)
 
 

@@ -118,6 +118,14 @@ def test_a_folder_of_another_design_is_refused(tmp_path):
         from_diffusers(tmp_path)
 
 
+def test_a_folder_with_other_groups_is_refused_though_its_weights_would_fit(tmp_path):
+    network = small("kl-f8").network
+    settings = {name: value for name, value in network.config.items() if name[0] != "_"}
+    AutoencoderKL(**settings | {"norm_num_groups": 1}).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="none of the released designs"):
+        from_diffusers(tmp_path)
+
+
 @torch.no_grad()
 def test_tiles_are_refused():
     with pytest.raises(ValueError, match="tile_px is 64"):

@@ -57,6 +57,7 @@ def autoencoder(tmp_path_factory) -> Path:
         decoder_dropout=(0.0,) * 4,
         encoder_spectral_norm=False,
         decoder_spectral_norm=False,
+        skips="res_skip",
     )
     folder = tmp_path_factory.mktemp("models") / "autoencoder"
     PyramidAutoencoder(config).save_pretrained(folder)

@@ -57,6 +57,7 @@ AUTOENCODER = AutoencoderConfig(
         decoder_dropout=(0.0, 0.0, 0.0, 0.1),
         encoder_spectral_norm=True,
         decoder_spectral_norm=False,
+        skips="res_skip",
     ),
     baseline=None,
     pixel_loss="l1",

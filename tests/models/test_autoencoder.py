@@ -26,6 +26,7 @@ CONFIG = AutoencoderModelConfig(
     decoder_dropout=(0.0, 0.0, 0.0, 0.0, 0.1),
     encoder_spectral_norm=True,
     decoder_spectral_norm=False,
+    skips="res_skip",
 )
 
 
@@ -69,7 +70,15 @@ def test_every_prefix_of_the_levels_decodes(count):
         assert torch.equal(found, autoencoder.decode(pyramid[:count]))
 
 
-@pytest.mark.parametrize("choice", [{"norm": "pixel"}, {"attention_ratio": "equal"}])
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"norm": "pixel"},
+        {"attention_ratio": "equal"},
+        {"skips": "residual"},
+        {"skips": "input_output"},
+    ],
+)
 @torch.no_grad()
 def test_every_choice_makes_another_network(choice):
     found, usual = model(**choice), model()
@@ -243,3 +252,29 @@ def test_a_picture_of_one_colour_decodes_the_same_at_any_size():
     for small, large in zip(*means, strict=True):
         torch.testing.assert_close(small.mean((2, 3)), large.mean((2, 3)), atol=1e-4, rtol=1e-3)
         torch.testing.assert_close(large, large.mean((2, 3), keepdim=True).expand_as(large))
+
+
+@pytest.mark.parametrize(
+    ("skips", "around_blocks", "from_the_picture"),
+    [("res_skip", True, True), ("residual", True, False), ("input_output", False, True)],
+)
+@torch.no_grad()
+def test_skips_lead_where_their_name_says(skips, around_blocks, from_the_picture):
+    """With all that the blocks compute taken away, only skips carry a picture."""
+    autoencoder = model(skips=skips)
+    for name, parameter in autoencoder.named_parameters():
+        if name.endswith(".gain"):
+            parameter.zero_()
+    stage = autoencoder.encoder.stages[0]
+    features = torch.randn(1, 4, 8, 8)
+    carried = stage(features, torch.zeros(1, 3, 8, 8))
+    assert bool(carried.std(dim=(2, 3)).mean() > 0.1) == around_blocks
+    lit = stage(torch.zeros(1, 4, 8, 8), torch.randn(1, 3, 8, 8))
+    assert bool(lit.std(dim=(2, 3)).mean() > 0.1) == from_the_picture
+    shares = [
+        stage.to_rgb(torch.randn(1, w, 8, 8)).any()
+        for stage, w in zip(
+            autoencoder.decoder.stages, reversed(CONFIG.decoder_widths), strict=True
+        )
+    ]
+    assert [bool(share) for share in shares] == [from_the_picture] * 4 + [True]

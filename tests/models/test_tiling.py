@@ -26,12 +26,15 @@ CONFIG = AutoencoderModelConfig(
     decoder_dropout=(0.0,) * 6,
     encoder_spectral_norm=True,
     decoder_spectral_norm=False,
+    skips="res_skip",
 )
 VARIANTS = {
     "as designed": {},
     "one block": {"encoder_blocks": 1, "decoder_blocks": 1},
     "attention at 4": {"attention_from": 4},
     "no attention": {"attention_from": 4096},
+    "residual": {"skips": "residual"},
+    "input and output skips": {"skips": "input_output"},
     "levels at every resolution": {
         "levels": (
             LevelConfig(downsampling="global", channels=6, kl_weight=1e-6),

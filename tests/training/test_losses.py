@@ -11,6 +11,7 @@ from pdm.models.codec import Autoencoder
 from pdm.training.distances import gradient_loss
 from pdm.training.losses import LARGEST_CROP_PX, AutoencoderLosses, Plan, cropped
 from pdm.training.perceptual import Perceptual
+from pdm.training.reconstruction import psnr
 
 CONFIG = AutoencoderConfig(
     image_height_px=32,
@@ -32,6 +33,7 @@ CONFIG = AutoencoderConfig(
         decoder_dropout=(0.0, 0.0, 0.0, 0.0),
         encoder_spectral_norm=True,
         decoder_spectral_norm=False,
+        skips="res_skip",
     ),
     baseline=None,
     pixel_loss="l1",
@@ -199,3 +201,32 @@ def test_crops_of_both_are_the_same_part_and_small_pictures_stay_whole():
         torch.testing.assert_close(found + 1, wanted)
         places.add(found[0, 0, 0, 0].item())
     assert len(places) > 1
+
+
+def scenes(count: int) -> torch.Tensor:
+    """Pictures with something to say at every scale: a colour, two halves, small checks."""
+    random = torch.Generator().manual_seed(2)
+    colour = torch.rand(count, 3, 1, 1, generator=random) - 0.5
+    coarse = 0.4 * torch.randn(count, 3, 4, 8, generator=random)
+    fine = 0.2 * torch.randn(count, 1, 8, 16, generator=random)
+    layers = [nn.functional.interpolate(part, (32, 64)) for part in (coarse, fine)]
+    return (colour + sum(layers)).clamp(-1, 1)
+
+
+def test_after_a_short_training_every_further_level_betters_the_picture():
+    losses = losses_of()
+    optimizer = torch.optim.AdamW(losses.parameters(), lr=5e-3)
+    pictures = scenes(32)
+    for step in range(150):
+        images = pictures[torch.arange(4) + 4 * (step % 8)]
+        noise = tuple(torch.zeros(4, *s) for s in losses.model.level_shapes(32, 64))
+        losses(images, noise, replace(PLAN, num_levels=1 + step % 2))["loss"].backward()
+        nn.utils.clip_grad_norm_(losses.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+    with torch.no_grad():
+        means, _ = losses.model.eval().posterior(pictures)
+        decoded = [losses.model.decode_raw(means[:count], (32, 64)) for count in (1, 2, 3)]
+    scores = [float(psnr(found, pictures).mean()) for found in decoded]
+    assert scores[0] + 0.5 < scores[1]
+    assert scores[1] + 0.5 < scores[2], scores

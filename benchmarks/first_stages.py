@@ -1,0 +1,130 @@
+"""The autoencoders whose quality is compared: equal latent values, parameters within 5 %.
+
+`kl-f8` and `kl-f16` are diffusers', through the same trainer; every further design is the pyramid
+with one thing changed.
+"""
+
+import dataclasses
+from typing import Any
+
+import torch
+
+from pdm.baselines.autoencoders import build_autoencoder
+from pdm.baselines.first_stage import KLFirstStage
+from pdm.config.autoencoder import AutoencoderConfig, AutoencoderModelConfig, LevelConfig
+from pdm.config.common import TrainingConfig
+from pdm.config.first_stage import FirstStageConfig
+from pdm.models.codec import Autoencoder
+from pdm.models.encoder import INITIAL_LOG_VARIANCE
+
+SIDE_PX = 64
+KL_WEIGHT = 1.0e-6
+
+RIVALS = {"kl-f8": 14, "kl-f16": 15}  # base widths that give equal parameters
+
+
+def _levels(*levels: tuple[int | str, int], kl_weight: float = KL_WEIGHT) -> Any:
+    return tuple(
+        LevelConfig(downsampling=factor, channels=channels, kl_weight=kl_weight)  # type: ignore[arg-type]
+        for factor, channels in levels
+    )
+
+
+# 32 + 2x2x8 + 4x4x4 + 8x8x2 = 256 values of a 64x64 picture, as many as those of f8 and f16
+LEVELS = (("global", 32), (32, 8), (16, 4), (8, 2))
+NO_DROPOUT = (0.0,) * 6
+
+PYRAMID = AutoencoderModelConfig(
+    levels=_levels(*LEVELS),
+    encoder_widths=(4, 8, 12, 16, 28, 48),
+    decoder_widths=(8, 16, 36, 60, 72, 72),
+    encoder_blocks=1,
+    decoder_blocks=2,
+    norm="pixel",
+    attention_from=16,
+    attention_ratio="equal",
+    encoder_dropout=(0.0, 0.0, 0.0, 0.02, 0.05, 0.1),
+    decoder_dropout=(0.0, 0.0, 0.0, 0.0, 0.0, 0.05),
+    encoder_spectral_norm=True,
+    decoder_spectral_norm=False,
+    skips="res_skip",
+)
+
+# What is changed, by the name of the row
+MODEL_ABLATIONS: dict[str, dict[str, Any]] = {
+    "without attention": {"attention_from": 4096},
+    "attention by the shape's ratio": {"attention_ratio": "shape"},
+    "residual alone": {"skips": "residual"},
+    "input and output skips alone": {"skips": "input_output"},
+    "without spectral norm": {"encoder_spectral_norm": False},
+    "without dropout": {"encoder_dropout": NO_DROPOUT, "decoder_dropout": NO_DROPOUT},
+    "dropout equal at all resolutions": {"encoder_dropout": (0.03,) * 6},
+    "group norm": {"norm": "group"},
+    "without KL": {"levels": _levels(*LEVELS, kl_weight=0.0)},
+    "nearly one latent (8x8x4, and 5 values)": {"levels": _levels(("global", 1), (32, 1), (8, 4))},
+}
+LOSS_ABLATIONS: dict[str, dict[str, Any]] = {
+    "without partial outputs": {"partial_loss_weight": 0.0},
+}
+ABLATIONS = (*MODEL_ABLATIONS, *LOSS_ABLATIONS)
+
+
+def config_of(design: str, seed: int, learning_rate: float) -> AutoencoderConfig:
+    """All settings of a run of the design ("pyramid", a rival, or a row of ABLATIONS)."""
+    model = dataclasses.replace(PYRAMID, **MODEL_ABLATIONS.get(design, {}))
+    baseline = (
+        FirstStageConfig(name=design, base_width=RIVALS[design], latent_weight=KL_WEIGHT)  # type: ignore[arg-type]
+        if design in RIVALS
+        else None
+    )
+    config = AutoencoderConfig(
+        image_height_px=SIDE_PX,
+        image_width_px=SIDE_PX,
+        model=model,
+        baseline=baseline,
+        pixel_loss="l1",
+        perceptual=None,
+        adversarial=None,
+        gradient_loss_weight=1.0,
+        partial_loss_weight=0.25,
+        equivariance_loss_weight=0.0,
+        horizontal_flip=0.5,
+        close_up=0.0,
+        training=_training(seed, learning_rate),
+    )
+    return dataclasses.replace(config, **LOSS_ABLATIONS.get(design, {}))
+
+
+def build(config: AutoencoderConfig) -> Autoencoder:
+    """The network, with random weights, in the memory format that is fast for it.
+
+    The rivals' latents start with as little noise as the pyramid's do: as diffusers makes them they
+    start with as much noise as signal, and a short training is spent on unlearning it.
+    """
+    model = build_autoencoder(config)
+    if isinstance(model, KLFirstStage):
+        quiet = model.network.quant_conv.weight.shape[0] // 2
+        with torch.no_grad():
+            model.network.quant_conv.weight[quiet:] = 0
+            model.network.quant_conv.bias[quiet:] = INITIAL_LOG_VARIANCE
+    return model.to(memory_format=torch.channels_last)
+
+
+def _training(seed: int, learning_rate: float) -> TrainingConfig:
+    endless = 8 * 10**8  # the clock ends the run
+    return TrainingConfig(
+        num_workers=1,
+        batch_size=8,
+        accumulation=1,
+        total_images=endless,
+        learning_rate=learning_rate,
+        warmup_images=320,
+        weight_decay=0.0,
+        max_grad_norm=1.0,
+        ema_half_life_images=800,
+        precision="float32",
+        log_every_images=800,
+        save_every_images=endless,
+        keep_checkpoints=1,
+        seed=seed,
+    )
