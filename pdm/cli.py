@@ -143,7 +143,8 @@ def evaluate(args: argparse.Namespace) -> None:
             plots=args.plots,
         )
         tracked.scores(scores)
-        tracked.pictures(args.plots, args.samples / "contact-sheet.png")
+        tracked.pictures(args.plots, args.metrics, args.samples / "contact-sheet.png")
+        tracked.samples(args.samples)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -198,6 +199,13 @@ def explain(args: argparse.Namespace) -> None:
     from pdm.curation.curate.explain import explain
 
     print(explain(args.name, decisions=args.decisions, shards=args.shards))
+
+
+def compare(args: argparse.Namespace) -> None:
+    """Put runs side by side: a page, and a table."""
+    from pdm.comparison.compare import compare
+
+    print(compare(args.runs, experiment=args.experiment, num_best=args.best, output=args.output))
 
 
 def sync(args: argparse.Namespace) -> None:
@@ -323,6 +331,7 @@ def parser() -> argparse.ArgumentParser:
     _takes_params(_command(sub, "check", check_params))
     _add_preset(commands)
     _add_data_tools(commands)
+    _add_compare(commands)
     kept = _command(commands, "sync", sync)
     kept.add_argument("--runs", type=Path, default=Path("runs"), metavar="PATH", help="%(default)s")
     return top
@@ -354,6 +363,26 @@ def _add_data_tools(commands) -> None:  # type: ignore[no-untyped-def]
         looked.add_argument(
             f"--{name}", type=Path, default=Path("data") / name, metavar="PATH", help="%(default)s"
         )
+
+
+def _add_compare(commands) -> None:  # type: ignore[no-untyped-def]
+    command = _command(commands, "compare", compare)
+    command.add_argument(
+        "runs",
+        nargs="*",
+        metavar="RUN",
+        help="folder of a project, or an MLflow run by id, its beginning, or pipeline run; "
+        "none: the newest of the experiment",
+    )
+    command.add_argument("--experiment", metavar="NAME", help="all scored runs of this one")
+    command.add_argument("--best", type=int, metavar="N", help="only those of the best score")
+    command.add_argument(
+        "--output",
+        type=Path,
+        default=Path("reports/comparison.html"),
+        metavar="FILE",
+        help="%(default)s",
+    )
 
 
 def _add_explain(curate_command: argparse.ArgumentParser) -> None:

@@ -51,6 +51,11 @@ class Tracked:
         """Keep picture files, or all files of folders, with the run."""
         self._record.pictures = [str(path) for path in paths]
 
+    def samples(self, folder: Path) -> None:
+        """Keep the first pictures of a folder of samples, and which models drew them."""
+        self._record.samples = str(folder)
+        self._record.tags = self._record.tags | facts.sample_tags(folder)
+
 
 @contextmanager
 def track(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import yaml
 from pdm.data import manifest
 from pdm.files import sha256_of
 
+SAMPLES, MAX_SAMPLES = "samples.json", 16
 PIPELINE_RUN = "PYRAMID_PIPELINE_RUN"  # set by the flow that runs the stages
 
 
@@ -80,6 +82,28 @@ def model_tags(folder: Path) -> dict[str, str]:
     """By which a run is found again from the model that came out of it."""
     weights = folder / "model.safetensors"
     return {"pyramid.model.sha256": sha256_of(weights)} if weights.is_file() else {}
+
+
+def sample_tags(folder: Path) -> dict[str, str]:
+    """By which the runs are found that made the models behind the samples."""
+    try:
+        found = json.loads((folder / SAMPLES).read_text(encoding="utf-8"))
+        return {
+            f"pyramid.{stage}.sha256": str(found[f"{stage}_sha256"])
+            for stage in ("autoencoder", "diffusion")
+        }
+    except (OSError, ValueError, KeyError, TypeError):  # drawn by something else
+        return {}
+
+
+def first_samples(folder: Path) -> list[Path]:
+    """The list of samples and its first pictures: as many as a person looks at."""
+    try:
+        listed = json.loads((folder / SAMPLES).read_text(encoding="utf-8"))["samples"]
+        files = [str(one["file"]) for one in listed[:MAX_SAMPLES]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [folder / name for name in (SAMPLES, *files) if (folder / name).is_file()]
 
 
 def _git(*arguments: str) -> str:

@@ -35,6 +35,7 @@ class Sent:
     costs: dict[str, float] = field(default_factory=dict)
     nonfinite: list[str] = field(default_factory=list)
     pictures: list[str] = field(default_factory=list)
+    samples: str = ""
     model: str = ""
     status: str = ""
     previous: str = ""  # the run that this one takes the place of, which was deleted there
@@ -60,6 +61,7 @@ class Record:
     cpu_seconds: float = 0.0  # of these processes themselves
     nonfinite: list[str] = field(default_factory=list)  # metrics and scores that were, sorted
     pictures: list[str] = field(default_factory=list)
+    samples: str = ""
     model: str = ""
     sent: Sent = field(default_factory=Sent)
 
@@ -117,6 +119,7 @@ class Record:
             and sent.costs == self.costs
             and sent.nonfinite == self.nonfinite
             and sent.pictures == self.pictures
+            and sent.samples == self.samples
             and sent.model == self.model
             and not self.unsent_events(folder)
         )

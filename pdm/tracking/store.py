@@ -15,6 +15,7 @@ from PIL import Image
 
 from pdm.tracking.address import address, client, experiment_name, is_local
 from pdm.tracking.entities import code_tags, dataset, equal, milliseconds
+from pdm.tracking.facts import first_samples
 from pdm.tracking.record import FAILED, FINISHED, KILLED, RUNNING, Record, Sent
 
 logger = logging.getLogger(__name__)
@@ -218,6 +219,11 @@ class Store:
             elif Path(path).exists():
                 self._client.log_artifact(record.sent.run_id, path, "pictures")
             record.sent.pictures.append(path)
+            record.save(folder)
+        if record.samples != record.sent.samples:
+            for file in first_samples(Path(record.samples)):
+                self._client.log_artifact(record.sent.run_id, str(file), "samples")
+            record.sent.samples = record.samples
             record.save(folder)
         if record.model != record.sent.model:
             if Path(record.model).is_dir():

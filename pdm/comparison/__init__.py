@@ -1,0 +1,1 @@
+"""Runs side by side: what differs in settings and data, scores, curves, pictures and costs."""

@@ -1,0 +1,89 @@
+"""The command `pyramid compare`: runs from MLflow or from folders, on one page and in a table."""
+
+import dataclasses
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from pdm.comparison import folders, tracked
+from pdm.comparison.judge import MAIN_SCORE, best
+from pdm.comparison.page import write_page
+from pdm.comparison.run import Run
+from pdm.comparison.table import table
+from pdm.errors import BadInput
+from pdm.tracking.reader import Reader
+
+MAX_RUNS = 8  # side by side; as many colours are told apart
+
+
+def compare(
+    names: Sequence[str],
+    *,
+    experiment: str | None = None,
+    num_best: int | None = None,
+    output: Path,
+) -> str:
+    """Write the page; return a table for the terminal.
+
+    Args:
+        names: Folders, ids of MLflow runs or beginnings of such, keys of pipeline runs.
+        experiment: Take all scored pipeline runs of this one instead, the newest `MAX_RUNS`.
+        num_best: Take only so many of them, those of the best main score.
+        output: An HTML file that needs nothing else.
+
+    Raises:
+        BadInput: A run is not known, or cannot be told from others; or there are too few or too
+            many to compare.
+        Unavailable: MLflow cannot be reached.
+    """
+    with tempfile.TemporaryDirectory(prefix="pyramid-compare-") as scratch:
+        if names:
+            if experiment is not None or num_best is not None:
+                raise BadInput("name runs, or take them by --experiment and --best; not both")
+            runs = _named(names, Path(scratch))
+        else:
+            runs = _found(experiment, num_best, Path(scratch))
+        if len(runs) > MAX_RUNS:
+            raise BadInput(f"{len(runs)} runs do not fit side by side; at most {MAX_RUNS} do")
+        runs = _told_apart(runs)
+        write_page(runs, output)
+    return f"{table(runs)}\n\nthe page: {output}"
+
+
+def _named(names: Sequence[str], scratch: Path) -> list[Run]:
+    reader: Reader | None = None
+    runs = []
+    for number, name in enumerate(names):
+        if Path(name).is_dir():
+            runs.append(folders.read(Path(name)))
+        else:
+            reader = reader or Reader()
+            runs.append(tracked.read(reader, reader.find(name), scratch / str(number)))
+    if len({run.origin for run in runs}) < len(runs):
+        raise BadInput("a run is named twice; name each once")
+    return runs
+
+
+def _found(experiment: str | None, num_best: int | None, scratch: Path) -> list[Run]:
+    if num_best is not None and num_best < 1:
+        raise BadInput(f"--best {num_best}: take 1 or more")
+    reader = Reader()
+    found = reader.of_experiment(experiment)
+    if num_best is not None:
+        found = [one for one in found if MAIN_SCORE in one.stages["evaluate"].metrics]
+        found.sort(key=lambda one: one.stages["evaluate"].metrics[MAIN_SCORE])
+        found = found[:num_best]
+    found = found[:MAX_RUNS]
+    runs = [tracked.read(reader, one, scratch / str(place)) for place, one in enumerate(found)]
+    return best(runs, num_best) if num_best is not None else runs
+
+
+def _told_apart(runs: list[Run]) -> list[Run]:
+    """Equal names get the beginning of their origin behind them."""
+    names = [run.name for run in runs]
+    return [
+        dataclasses.replace(run, name=f"{run.name} ({run.origin[:6]})")
+        if names.count(run.name) > 1
+        else run
+        for run in runs
+    ]

@@ -1,0 +1,137 @@
+"""A run read from a project's folder: what the pipeline has left there."""
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pdm.comparison.run import MAX_PICTURES, Curve, Run
+from pdm.data import manifest
+from pdm.errors import BadInput
+from pdm.files import sha256_of
+from pdm.tracking import facts, replicates
+from pdm.tracking.record import Record
+
+METRICS = "metrics.json"
+EVALUATION = "plots/evaluation"
+CURVES = {"autoencoder": "plots/autoencoder.csv", "diffusion": "plots/diffusion.csv"}
+
+
+def read(folder: Path) -> Run:
+    """Read the folder of a project, or a copy of its results.
+
+    Raises:
+        BadInput: It holds neither scores nor curves, or a file of it cannot be read.
+    """
+    scores = scores_of(folder / METRICS)
+    curves = {
+        f"{stage}/{name}": curve
+        for stage, path in CURVES.items()
+        for name, curve in _curves(folder / path).items()
+    }
+    if not scores and not curves:
+        raise BadInput(
+            f"{folder} holds no run: neither {METRICS} nor {' nor '.join(CURVES.values())}; name "
+            "the folder of a project in which the pipeline ran"
+        )
+    records = _records(folder)
+    return Run(
+        name=folder.resolve().name,
+        origin=str(folder),
+        params=_params(folder / "params.yaml"),
+        facts=_facts(folder, records),
+        scores=scores,
+        replicates=replicates.read(folder / EVALUATION / replicates.FILE_NAME),
+        curves=curves,
+        pictures=pictures_of(folder / "samples"),
+        costs={stage: record.costs for stage, record in records.items() if record.costs},
+    )
+
+
+def scores_of(path: Path) -> dict[str, float]:
+    """The numbers of a `metrics.json`, under flat names; none if it is not there."""
+    if not path.is_file():
+        return {}
+    return _flat(_json(path))
+
+
+def pictures_of(folder: Path) -> dict[int, Path]:
+    """The first pictures of a folder of samples by seed; none if it is not there."""
+    path = folder / "samples.json"
+    if not path.is_file():
+        return {}
+    listed = _json(path).get("samples", [])
+    by_seed = {int(one["seed"]): folder / str(one["file"]) for one in listed}
+    there = [seed for seed in sorted(by_seed) if by_seed[seed].is_file()]
+    return {seed: by_seed[seed] for seed in there[:MAX_PICTURES]}
+
+
+def _params(path: Path) -> dict[str, str]:
+    """As the file has them, not checked: an old run may hold settings that are no more."""
+    if not path.is_file():
+        return {}
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (ValueError, yaml.YAMLError) as error:
+        raise BadInput(f"{path} cannot be read: {error}") from error
+    return facts.flat(found) if isinstance(found, Mapping) else {}
+
+
+def _facts(folder: Path, records: Mapping[str, Record]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for stage in sorted(records):
+        tags = records[stage].tags
+        found |= {"code": tags.get("mlflow.source.git.commit", "")}
+    for name, path in ("pictures", "data/shards"), ("latents", "data/latents"):
+        if (folder / path / manifest.FILE_NAME).is_file():
+            found[f"version of {name}"] = manifest.digest(folder / path)
+            counts = manifest.read(folder / path)
+            for split in sorted(counts.splits):
+                found[f"{split} {name}"] = f"{counts.num_samples(split):,}"
+    if (folder / "dvc.lock").is_file():
+        found["dvc.lock"] = sha256_of(folder / "dvc.lock")
+    return {name: value for name, value in found.items() if value}
+
+
+def _records(folder: Path) -> dict[str, Record]:
+    """The tracked run of each stage that ended last."""
+    paths = sorted((folder / "runs").glob("*/*/tracking.json"))
+    found = [record for path in paths if (record := Record.load(path.parent)) is not None]
+    return {record.stage: record for record in sorted(found, key=lambda one: one.ended)}
+
+
+def _curves(path: Path) -> dict[str, Curve]:
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = [name for name in (rows[0] if rows else {}) if name != "images_seen"]
+    try:
+        return {
+            name: [(float(row["images_seen"]), float(row[name])) for row in rows if row[name]]
+            for name in names
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"{path} is no table of curves: {error}") from error
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BadInput(f"{path} cannot be read: {error}") from error
+    if not isinstance(found, dict):
+        raise BadInput(f"{path} holds no mapping")
+    return found
+
+
+def _flat(value: Any, name: str = "") -> dict[str, float]:
+    if isinstance(value, Mapping):
+        parts = [
+            _flat(below, f"{name}/{key}" if name else str(key)) for key, below in value.items()
+        ]
+        return {key: number for part in parts for key, number in part.items()}
+    return {name: value} if isinstance(value, int | float) and not isinstance(value, bool) else {}

@@ -1,0 +1,162 @@
+"""What the comparison says: where settings and data differ, and who wins where."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pdm.comparison.run import Run
+from pdm.tracking.replicates import better, difference, direction
+
+FLOOR, SAMPLES = "train_vs_val", "samples_vs_val"
+HIDDEN = ("intervals/", "counts/")
+MAIN_SCORE = "frechet_random_conv/samples_vs_val"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One thing, and what each run says of it; None where it says nothing."""
+
+    name: str
+    values: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One score of one run."""
+
+    value: float | None
+    interval: tuple[float, float] | None
+    floor: float | None  # the same score of real pictures
+    beats: tuple[int, ...]  # numbers of the runs that are worse beyond chance
+    wins: bool  # beats all others that have the score
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRow:
+    """One score of all runs."""
+
+    name: str
+    direction: int
+    cells: tuple[Cell, ...]
+
+    @property
+    def undecided(self) -> bool:
+        """Whether nobody wins though somebody could."""
+        scored = [cell for cell in self.cells if cell.value is not None]
+        return self.direction != 0 and len(scored) > 1 and not any(cell.wins for cell in scored)
+
+
+def differing(maps: Sequence[Mapping[str, str]]) -> list[Row]:
+    """What the maps do not agree on, by name."""
+    names = sorted({name for one in maps for name in one})
+    rows = [Row(name, tuple(one.get(name) for one in maps)) for name in names]
+    return [row for row in rows if len(set(row.values)) > 1]
+
+
+def data_version(run: Run) -> str:
+    """Of the pictures that a run was scored on; empty if it is not known."""
+    if run.replicates:
+        return run.replicates.data_sha256
+    return run.facts.get("version of pictures", "")
+
+
+def may_be_judged(runs: Sequence[Run]) -> tuple[str, ...]:
+    """Why no winner is called between some of the runs; nothing if all may be compared."""
+    reasons = []
+    for run in runs:
+        if not run.scores:
+            reasons.append(f"{run.name} has no scores: run `pyramid evaluate` for it")
+        elif run.replicates is None:
+            reasons.append(f"{run.name} has no bootstrap replicates: evaluate it again")
+    scored = [run for run in runs if run.scores]
+    if len({data_version(run) for run in scored}) > 1:
+        versions = "; ".join(f"{run.name}: {data_version(run)[:12] or '?'}" for run in scored)
+        reasons.append(
+            f"the runs were scored on different versions of the data ({versions}): their scores "
+            "do not compare, and no winner is called"
+        )
+    settings = {run.replicates.setting for run in scored if run.replicates}
+    if len(settings) > 1:
+        reasons.append(
+            "the runs were scored with other seeds or numbers of replicates: their differences "
+            "have no interval"
+        )
+    if not settings_agree(scored):
+        reasons.append(
+            "the settings of `evaluate` or the size of the pictures differ: the scores do not "
+            "measure the same, and no winner is called"
+        )
+    return tuple(reasons)
+
+
+def settings_agree(runs: Sequence[Run]) -> bool:
+    """Whether all were scored the same way, as far as their params tell."""
+    names = {name for run in runs for name in run.params if name.startswith("evaluate.")}
+    names |= {f"autoencoder.image_{side}_px" for side in ("height", "width")}
+    names -= {"evaluate.batch_size", "evaluate.num_neighbours"}  # change no score
+    return all(
+        len({_number(run.params[name]) for run in runs if name in run.params}) < 2 for name in names
+    )
+
+
+def score_rows(runs: Sequence[Run]) -> list[ScoreRow]:
+    """All scores that any run has, those that can be won first, the main one before all."""
+    names = {name for run in runs for name in run.scores if not name.startswith(HIDDEN)}
+    shown = [name for name in names if not name.endswith(FLOOR)]
+    judge = settings_agree([run for run in runs if run.scores])
+    rows = [ScoreRow(name, direction(name), tuple(_cells(runs, name, judge))) for name in shown]
+    return sorted(rows, key=lambda row: (row.direction == 0, row.name != MAIN_SCORE, row.name))
+
+
+def pairs(runs: Sequence[Run], score: str) -> list[tuple[int, int, float, tuple[float, float]]]:
+    """The differences of every two runs: their numbers, the difference and its interval."""
+    found = []
+    for a, one in enumerate(runs):
+        for b, other in enumerate(runs[a + 1 :], start=a + 1):
+            if one.replicates and other.replicates and score in one.scores.keys() & other.scores:
+                interval = difference(one.replicates, other.replicates, score)
+                if interval is not None:
+                    found.append((a, b, one.scores[score] - other.scores[score], interval))
+    return found
+
+
+def best(runs: Sequence[Run], count: int) -> list[Run]:
+    """The runs with the best main score among those that have it, best first."""
+    scored = [run for run in runs if MAIN_SCORE in run.scores]
+    return sorted(scored, key=lambda run: run.scores[MAIN_SCORE])[:count]
+
+
+def _cells(runs: Sequence[Run], name: str, judge: bool) -> list[Cell]:
+    beaten = [
+        tuple(
+            place
+            for place, other in enumerate(runs)
+            if judge and run.replicates and other.replicates and place != number
+            if better(run.replicates, other.replicates, name)
+        )
+        for number, run in enumerate(runs)
+    ]
+    rivals = sum(name in run.scores for run in runs) - 1
+    floor = name.replace(SAMPLES, FLOOR) if SAMPLES in name else ""
+    return [
+        Cell(
+            run.scores.get(name),
+            _interval(run, name),
+            run.scores.get(floor),
+            beats,
+            0 < rivals == len(beats),
+        )
+        for run, beats in zip(runs, beaten, strict=True)
+    ]
+
+
+def _interval(run: Run, name: str) -> tuple[float, float] | None:
+    low, high = (run.scores.get(f"intervals/{name}/{end}") for end in ("low", "high"))
+    return None if low is None or high is None else (low, high)
+
+
+def _number(text: str) -> str:
+    """1 and 1.0 mean the same."""
+    try:
+        return repr(float(text))
+    except ValueError:
+        return text

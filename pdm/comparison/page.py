@@ -1,0 +1,114 @@
+"""The comparison as one HTML file: no network, nothing beside it, light and dark, wide and narrow.
+
+Names and values come from outside: the template escapes all of them. The one script zooms pictures;
+without it the page shows everything but larger pictures.
+"""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from PIL import Image
+
+from pdm.comparison.chart import HEIGHT, WIDTH, charts
+from pdm.comparison.judge import (
+    FLOOR,
+    MAIN_SCORE,
+    data_version,
+    differing,
+    may_be_judged,
+    pairs,
+    score_rows,
+)
+from pdm.comparison.numbers import cost_rows, number, short
+from pdm.comparison.run import Run
+from pdm.files import write_text
+
+LARGEST_PNG_BYTES = 2**20  # larger ones go onto the page as WebP, quality 92
+LEVEL_SHAPES = "autoencoder.model.levels"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One picture on the page."""
+
+    url: str
+    width: int
+    height: int
+
+
+def write_page(runs: Sequence[Run], output: Path) -> None:
+    """Write the page.
+
+    Args:
+        runs: Two or more, or one by itself.
+        output: Replaced if it exists.
+    """
+    seeds = sorted({seed for run in runs for seed in run.pictures})
+    pictures = {
+        (place, seed): _shown(path)
+        for place, run in enumerate(runs)
+        for seed, path in run.pictures.items()
+    }
+    found = charts(runs)
+    text = _template().render(
+        runs=runs,
+        notes=may_be_judged(runs),
+        versions=sorted({data_version(run) for run in runs if run.scores} - {""}),
+        rows=score_rows(runs),
+        floor=FLOOR,
+        main_score=MAIN_SCORE,
+        pairs=pairs(runs, MAIN_SCORE),
+        params=differing([run.params for run in runs]),
+        facts=differing([run.facts for run in runs]),
+        main_charts=[chart for chart in found if chart.metric in ("loss", "val_loss")],
+        other_charts=[chart for chart in found if chart.metric not in ("loss", "val_loss")],
+        chart_width=WIDTH,
+        chart_height=HEIGHT,
+        seeds=seeds,
+        pictures=pictures,
+        same_latents=len({_levels(run) for run in runs}) == 1,
+        costs=cost_rows(runs),
+    )
+    write_text(output, text)
+
+
+def _levels(run: Run) -> str:
+    """What the seeds' noise has the shape of."""
+    kept = {
+        name: value
+        for name, value in run.params.items()
+        if (name.startswith(LEVEL_SHAPES) and not name.endswith("kl_weight"))
+        or name.startswith(("autoencoder.baseline", "autoencoder.image_"))
+    }
+    return repr(sorted(kept.items()))
+
+
+def _shown(path: Path) -> Shown:
+    content, kind = path.read_bytes(), "png"
+    with Image.open(path) as picture:
+        width, height = picture.size
+        if len(content) > LARGEST_PNG_BYTES:
+            buffer = io.BytesIO()
+            picture.convert("RGB").save(buffer, "WEBP", quality=92)
+            content, kind = buffer.getvalue(), "webp"
+    url = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+    return Shown(url, width, height)
+
+
+def _template() -> Any:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = number
+    environment.filters["short"] = short
+    environment.filters["row_pair"] = lambda row: (row.name, row.values)
+    return environment.get_template("comparison.html")

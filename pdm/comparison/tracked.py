@@ -1,0 +1,95 @@
+"""A run read from MLflow."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pdm.comparison.folders import pictures_of
+from pdm.comparison.run import Curve, Run
+from pdm.tracking import replicates
+from pdm.tracking.reader import PipelineRun, Reader, StageRun
+
+COST = "cost/"
+NOT_CURVES = ("system/", COST)
+ARTIFACTS = f"pictures/{replicates.FILE_NAME}"
+FACTS = {
+    "code": "mlflow.source.git.commit",
+    "code differed from it": "pyramid.git.dirty",
+    "dvc.lock": "pyramid.dvc_lock.sha256",
+}
+
+
+def read(reader: Reader, found: PipelineRun, folder: Path) -> Run:
+    """The run, with the files that it shows fetched into `folder`."""
+    evaluated = found.stages.get("evaluate")
+    latest = list(found.stages.values())[-1:]
+    return Run(
+        name=found.name,
+        origin=found.run_id,
+        status=evaluated.status if evaluated else (latest[0].status if latest else ""),
+        params=_params(found),
+        facts=_facts(found),
+        scores=_scores(evaluated) if evaluated else {},
+        replicates=_replicates(reader, evaluated, folder) if evaluated else None,
+        curves=_curves(reader, found),
+        pictures=_pictures(reader, evaluated, folder) if evaluated else {},
+        costs=_costs(found),
+    )
+
+
+def _params(found: PipelineRun) -> dict[str, str]:
+    """Of the pipeline; of a stage that ran by itself, its own."""
+    own = {
+        f"{stage}.{name}": value
+        for stage, run in found.stages.items()
+        for name, value in run.params.items()
+    }
+    return found.params | own
+
+
+def _facts(found: PipelineRun) -> dict[str, str]:
+    known: dict[str, str] = {}
+    for stage, run in found.stages.items():
+        known |= {name: run.tags[tag] for name, tag in FACTS.items() if tag in run.tags}
+        if "pyramid.data.sha256" in run.tags:
+            name = "latents" if stage == "diffusion" else "pictures"
+            known[f"version of {name}"] = run.tags["pyramid.data.sha256"]
+    return known
+
+
+def _scores(evaluated: StageRun) -> dict[str, float]:
+    return {
+        name: value for name, value in evaluated.metrics.items() if not name.startswith(NOT_CURVES)
+    }
+
+
+def _costs(found: PipelineRun) -> dict[str, Mapping[str, float]]:
+    by_stage: dict[str, Mapping[str, float]] = {}
+    for stage, run in found.stages.items():
+        costs = {
+            name.removeprefix(COST): value
+            for name, value in run.metrics.items()
+            if name.startswith(COST)
+        }
+        if costs:
+            by_stage[stage] = costs
+    return by_stage
+
+
+def _curves(reader: Reader, found: PipelineRun) -> dict[str, Curve]:
+    return {
+        f"{stage}/{name}": reader.history(run, name)
+        for stage, run in found.stages.items()
+        if stage != "evaluate"
+        for name in sorted(run.metrics)
+        if not name.startswith(NOT_CURVES) and "seconds" not in name
+    }
+
+
+def _replicates(reader: Reader, evaluated: StageRun, folder: Path) -> replicates.Replicates | None:
+    path = reader.download(evaluated, ARTIFACTS, folder)
+    return replicates.read(path) if path else None
+
+
+def _pictures(reader: Reader, evaluated: StageRun, folder: Path) -> dict[int, Path]:
+    path = reader.download(evaluated, "samples", folder)
+    return pictures_of(path) if path else {}

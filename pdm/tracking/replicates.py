@@ -1,0 +1,90 @@
+"""Is one run better than another? By the bootstrap replicates that `evaluate` writes.
+
+The b-th replicate of every run on one data version resamples the same reference, so what the choice
+of reference does to both runs cancels in a_b - b_b. Their 2.5 and 97.5 percentiles are the 95 %
+interval of the difference; runs differ where it leaves out zero (Efron and Tibshirani, 1993,
+chapter 13).
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pdm.errors import BadInput
+
+FILE_NAME = "replicates.json"
+PERCENTILES = (2.5, 97.5)
+# What is better when it is greater; of all other scores, what is smaller.
+GREATER = ("psnr", "ssim", "precision", "recall", "density", "coverage")
+JUDGED = ("samples_vs_val", "reconstruction", "memorisation", *GREATER)
+
+
+@dataclass(frozen=True, slots=True)
+class Replicates:
+    """Of all scores of one run.
+
+    Args:
+        data_sha256: The version of the shards that it was scored on.
+        setting: Seed and number of replicates; only equal ones were drawn alike.
+        scores: The replicates by the score's name.
+    """
+
+    data_sha256: str
+    setting: tuple[int, int]
+    scores: Mapping[str, Sequence[float]]
+
+    def comparable(self, other: "Replicates") -> bool:
+        """Whether differences of the two mean anything."""
+        return (self.data_sha256, self.setting) == (other.data_sha256, other.setting)
+
+
+def read(path: Path) -> Replicates | None:
+    """The file of a run; None if there is none.
+
+    Raises:
+        BadInput: It cannot be read.
+    """
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        scores = {name: [float(one) for one in values] for name, values in found["scores"].items()}
+        if any(len(values) != found["num_replicates"] for values in scores.values()):
+            raise ValueError("a score has another number of replicates than num_replicates")
+        return Replicates(
+            str(found["data_sha256"]), (int(found["seed"]), int(found["num_replicates"])), scores
+        )
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput(
+            f"{path} cannot be read ({error}); run the stage 'evaluate' again"
+        ) from error
+
+
+def direction(score: str) -> int:
+    """-1 if smaller is better, 1 if greater is, 0 if neither: floors, counts, what is expected."""
+    words = score.replace("/", "_")
+    if "expected" in words or "median_distance" in words:
+        return 0
+    if not any(word in words for word in JUDGED):
+        return 0
+    return 1 if any(word in words for word in GREATER) else -1
+
+
+def difference(a: Replicates, b: Replicates, score: str) -> tuple[float, float] | None:
+    """The 95 % interval of a's score less b's; None if it cannot be told."""
+    if not a.comparable(b) or score not in a.scores or score not in b.scores:
+        return None
+    low, high = np.percentile(np.subtract(a.scores[score], b.scores[score]), PERCENTILES)
+    return float(low), float(high)
+
+
+def better(a: Replicates, b: Replicates, score: str) -> bool:
+    """Whether a's score is better than b's beyond what chance explains."""
+    interval, wanted = difference(a, b, score), direction(score)
+    if interval is None or wanted == 0:
+        return False
+    return interval[0] > 0 if wanted > 0 else interval[1] < 0

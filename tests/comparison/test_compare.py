@@ -1,0 +1,176 @@
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from compared_runs import SCORE, write_run
+
+from pdm import cli
+from pdm.comparison.chart import MAX_POINTS, charts
+from pdm.comparison.compare import compare
+from pdm.comparison.folders import read
+from pdm.comparison.numbers import cost
+from pdm.errors import BadInput
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_run(Path("one"), 3.0)
+    write_run(Path("two"), 4.0, rate=0.2)
+    return ["one", "two"]
+
+
+def page_of(names, **options):
+    text = compare(names, output=Path("reports/page.html"), **options)
+    return text, Path("reports/page.html").read_text(encoding="utf-8")
+
+
+class Elements(HTMLParser):
+    """Attributes of all elements, and the tags that are open at the end."""
+
+    VOID = ("meta", "img")
+
+    def __init__(self, text):
+        super().__init__()
+        self.found, self.open = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_page_and_the_table_show_scores_differences_and_costs(folders):
+    text, page = page_of(folders)
+    for shown in (text, page):
+        for word in (SCORE, "diffusion.rate", "0.2", "1:02:05", "3 PFLOP", "one", "two"):
+            assert word in shown
+    assert re.search(r"samples_vs_val ↓ +3 \[.*\] \* +4 \[", text)
+    assert page.count('<span class="win">winner</span> <b>3</b>') == 1
+    assert "evaluate.seed" not in page  # equal in both
+    assert "cccccccccccc" not in page
+
+
+def test_the_page_needs_nothing_else_and_is_whole(folders):
+    _, page = page_of(folders)
+    elements = Elements(page)
+    assert elements.open == []
+    for tag, attributes in elements.found:
+        assert tag not in ("link", "iframe", "base")
+        for name in ("src", "href"):
+            assert attributes.get(name, "#").startswith(("#", "data:image/"))
+    policy = next(a["content"] for t, a in elements.found if "content" in a and "http-equiv" in a)
+    assert policy.startswith("default-src 'none'")
+    assert "http://" not in page
+    assert "https://" not in page
+
+
+def test_pictures_of_a_seed_stand_in_one_row(folders):
+    write_run(Path("three"), 5.0, seeds=(1, 2))
+    _, page = page_of([*folders, "three"])
+    rows = re.findall(r'data-seed="(\d+)"(.*?)</div>', page, re.DOTALL)
+    assert [seed for seed, _ in rows] == ["0", "1", "2"]
+    assert [row.count("<img") for _, row in rows] == [2, 3, 1]
+    assert [row.count("not drawn") for _, row in rows] == [1, 0, 2]
+
+
+def test_other_data_are_said_and_nobody_wins(folders):
+    write_run(Path("old"), 9.0, version="e" * 64)
+    text, page = page_of(["one", "old"])
+    assert "different versions of the data" in text
+    assert "Scored on one version" not in page
+    assert "winner</span> <b>" not in page
+    assert " * " not in text.split("setting")[0].split("\n", 4)[4]
+
+
+def test_equal_runs_give_equal_bytes(folders):
+    assert page_of(folders) == page_of(folders)
+
+
+def test_names_are_escaped(folders):
+    write_run(Path("<img src=x>"), 5.0)
+    _, page = page_of(["one", "<img src=x>"])
+    assert "<img src=x>" not in page
+    assert "&lt;img src=x&gt;" in page
+
+
+def test_a_folder_without_a_run_is_named_with_what_is_missing(folders):
+    Path("empty").mkdir()
+    with pytest.raises(BadInput, match=r"empty holds no run: neither metrics\.json nor plots"):
+        page_of(["empty"])
+
+
+def test_a_run_without_scores_stands_on_the_page_with_its_curves(folders):
+    Path("two/metrics.json").unlink()
+    text, page = page_of(folders)
+    assert "two has no scores" in text
+    assert page.count("<polyline") == 2
+
+
+@pytest.mark.parametrize("path", ["metrics.json", "plots/evaluation/replicates.json"])
+def test_a_damaged_file_is_named(folders, path):
+    (Path("two") / path).write_text("{")
+    with pytest.raises(BadInput, match=f"two/{path} cannot be read"):
+        page_of(folders)
+
+
+def test_a_run_named_twice_or_too_many_runs_are_refused(folders):
+    with pytest.raises(BadInput, match="named twice"):
+        page_of(["one", "one"])
+    names = [str(write_run(Path(f"run{number}"), 3.0)) for number in range(9)]
+    with pytest.raises(BadInput, match="9 runs do not fit"):
+        page_of(names)
+
+
+def test_runs_are_named_or_looked_for_but_not_both(folders):
+    with pytest.raises(BadInput, match="not both"):
+        page_of(folders, num_best=2)
+
+
+def test_without_a_database_an_unknown_run_is_told_so(folders, monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{Path.cwd()}/none.db")
+    assert cli.main(["compare", "abcdef"]) == 2
+    assert "none.db does not exist; run the pipeline first" in capsys.readouterr().err
+    assert not Path("none.db").exists()
+
+
+def test_long_curves_are_thinned_and_keep_their_last_value(folders):
+    rows = "\n".join(f"{step},{1 + 1 / step}" for step in range(1, 10001))
+    Path("one/plots/diffusion.csv").write_text(f"images_seen,loss\n{rows}\n")
+    [chart] = charts([read(Path("one"))])
+    assert len(chart.lines[0].points.split()) <= MAX_POINTS + 2
+    assert chart.lines[0].last == 1.0001
+
+
+def test_a_curve_of_one_value_is_drawn(folders):
+    run = read(write_run_with_curve("images_seen,loss\n10,0.5\n20,0.5\n"))
+    assert charts([run])[0].lines[0].last == 0.5
+
+
+def write_run_with_curve(text):
+    folder = Path("flat")
+    (folder / "plots").mkdir(parents=True, exist_ok=True)
+    (folder / "plots" / "diffusion.csv").write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("wall_seconds", 3725.4, "1:02:05"),
+        ("cpu_hours", 0.0123456, "0.0123"),
+        ("images_seen", 64000.0, "64,000"),
+        ("parameters", 4_100_000.0, "4.1 M"),
+        ("training_flops", 2.5e15, "2.5 PFLOP"),
+    ],
+)
+def test_costs_have_units(name, value, expected):
+    assert cost(name, value) == expected
