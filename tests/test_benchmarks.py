@@ -16,8 +16,16 @@ KEYS = {
     "decoding": {"decode_vs_default", "decode_vs_tuned"},
     "evaluations": {"evaluations_vs_euler"},
     "tiles": {"tiled_memory", "tiled_time", "tiled_max_abs_diff", "diffusers_tiled_memory"},
+    "frechet": {"frechet_vs_sqrtm", "frechet_vs_torchmetrics", "frechet_rel_error"},
+    "moments": {"moments_vs_torchmetrics"},
 }
-COMMANDS = {"decoding": "autoencoder", "tiles": "autoencoder", "evaluations": "diffusion"}
+COMMANDS = {
+    "decoding": "autoencoder",
+    "tiles": "autoencoder",
+    "evaluations": "diffusion",
+    "frechet": "evaluation",
+    "moments": "evaluation",
+}
 SLOW_KEYS = {"scaling": {"ray_efficiency", "ray_vs_pool"}, "memory": {"memory_growth"}}
 
 

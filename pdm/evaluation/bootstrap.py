@@ -14,7 +14,6 @@ from collections.abc import Mapping
 import numpy as np
 
 from pdm.config.evaluate import EvaluateConfig
-from pdm.evaluation.distances import FRECHET, KERNEL
 from pdm.evaluation.frechet import frechet_distance
 from pdm.evaluation.kernel import resampled_kernel_distances
 from pdm.evaluation.moments import Array, Moments
@@ -41,7 +40,6 @@ def of_distances(judged: Summary, reference: Summary, config: EvaluateConfig) ->
     """Replicates of what `distances` gives, by the same names, not yet centred."""
     ours = drawn_counts(judged.name, len(judged.compared), config)
     theirs = drawn_counts(reference.name, len(reference.compared), config)
-    features = judged.compared_features, reference.compared_features
     levels = {
         f"swd/{level}": resampled_sliced_wasserstein(
             (judged.patches[level], reference.patches[level]),
@@ -55,8 +53,7 @@ def of_distances(judged: Summary, reference: Summary, config: EvaluateConfig) ->
     spectra = (each.spectra for each in (judged, reference))
     means = zip(*(_means(*pair) for pair in zip(spectra, (ours, theirs), strict=True)), strict=True)
     return {
-        FRECHET: _frechet(*features, ours, theirs),
-        KERNEL: resampled_kernel_distances(*features, ours, theirs),
+        **_of_views(judged, reference, ours, theirs),
         **levels,
         "swd/mean": np.mean(list(levels.values()), axis=0),
         "spectrum_db": np.array([spectrum_difference(*pair) for pair in means]),
@@ -94,6 +91,20 @@ def interval(replicates: Array) -> tuple[float, float]:
     """What 95 % of the replicates lie within."""
     low, high = np.percentile(replicates, (LOW, HIGH))
     return float(low), float(high)
+
+
+def _of_views(
+    judged: Summary, reference: Summary, counts: Array, other_counts: Array
+) -> dict[str, Array]:
+    found = {}
+    for view in reference.views:
+        pair = judged.vectors[view.name], reference.vectors[view.name]
+        # Crops of one picture are drawn together.
+        drawn = (each.repeat(view.per_picture, axis=1) for each in (counts, other_counts))
+        ours, theirs = drawn
+        found[view.frechet] = _frechet(*pair, ours, theirs)
+        found[view.kernel] = resampled_kernel_distances(*pair, ours, theirs)
+    return found
 
 
 def _frechet(first: Array, second: Array, counts: Array, other_counts: Array) -> Array:

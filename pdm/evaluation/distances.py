@@ -1,16 +1,18 @@
 """Every distance between two sets of pictures, by name."""
 
+import numpy as np
+
 from pdm.config.evaluate import EvaluateConfig
-from pdm.evaluation import features
+from pdm.evaluation.exact import ExactMoments
+from pdm.evaluation.extrapolation import infinite_frechet_distance
 from pdm.evaluation.frechet import frechet_distance
 from pdm.evaluation.kernel import kernel_distance
-from pdm.evaluation.moments import Moments
+from pdm.evaluation.manifolds import manifold_scores
+from pdm.evaluation.moments import Array, Moments
 from pdm.evaluation.sliced_wasserstein import distances_by_level
 from pdm.evaluation.spectrum import spectrum_difference
 from pdm.evaluation.summary import Summary
-
-FRECHET = f"frechet_{features.NAME}"
-KERNEL = f"kernel_{features.NAME}"
+from pdm.evaluation.views import View
 
 
 def distances(judged: Summary, reference: Summary, config: EvaluateConfig) -> dict[str, float]:
@@ -18,18 +20,40 @@ def distances(judged: Summary, reference: Summary, config: EvaluateConfig) -> di
 
     Only values with the same reference and the same number of judged pictures may be compared.
     """
-    ours, theirs = judged.compared_features, reference.compared_features
-    kernel = kernel_distance(ours, theirs)
     levels = distances_by_level(
         judged.patches, reference.patches, config.num_projections, config.seed
     )
     found = {
-        FRECHET: frechet_distance(Moments.of(ours), Moments.of(theirs)),
-        KERNEL: kernel.value,
         **{f"swd/{level}": value for level, value in levels.items()},
         "swd/mean": sum(levels.values()) / len(levels),
         "spectrum_db": spectrum_difference(judged.spectrum, reference.spectrum),
     }
-    if kernel.deviation is not None:
-        found[f"{KERNEL}_deviation"] = kernel.deviation
+    for view in reference.views:
+        pair = judged.vectors[view.name], reference.vectors[view.name]
+        found |= _of_view(view, *pair, config.seed)
     return found
+
+
+def _of_view(view: View, ours: Array, theirs: Array, seed: int) -> dict[str, float]:
+    kernel = kernel_distance(ours, theirs)
+    found = {
+        view.frechet: frechet_distance(moments_of(ours), moments_of(theirs)),
+        view.kernel: kernel.value,
+    }
+    # Crops of one picture are alike: a jackknife over crops would take them for news.
+    if kernel.deviation is not None and view.per_picture == 1:
+        found[f"{view.kernel}_deviation"] = kernel.deviation
+    if view.is_whole:
+        found[f"{view.frechet}_infinite"] = infinite_frechet_distance(
+            ours, theirs, view.per_picture, seed
+        )
+        manifolds = manifold_scores(ours, theirs)
+        found |= {f"{name}_{view.name}": value for name, value in manifolds.items()}
+    return found
+
+
+def moments_of(vectors: Array) -> Moments:
+    """Of (N, D) vectors, in the same bits whatever their order."""
+    exact = ExactMoments(vectors.shape[1])
+    exact.add(np.asarray(vectors))
+    return exact.moments()

@@ -22,14 +22,16 @@ from pdm.config.evaluate import EvaluateConfig
 from pdm.data.images import ImageShards
 from pdm.data.manifest import digest
 from pdm.errors import BadInput, QualityGate
-from pdm.evaluation import charts, features, pages, tables
+from pdm.evaluation import charts, pages, tables
 from pdm.evaluation.features import RandomConvFeatures
 from pdm.evaluation.memorisation import memorisation
 from pdm.evaluation.metrics import with_intervals, write_metrics, write_replicates
+from pdm.evaluation.networks import Network
 from pdm.evaluation.pictures import PictureSet, read_samples
 from pdm.evaluation.reconstruction import score_reconstructions
 from pdm.evaluation.scores import Scores, against_reference, of_memorisation, of_reconstructions
 from pdm.evaluation.summary import summarise
+from pdm.evaluation.views import View, views_of
 from pdm.files import whole_folder
 from pdm.models.codec import Autoencoder
 
@@ -68,11 +70,13 @@ def evaluate(
     """
     model = load_autoencoder(autoencoder)
     drawn, val, train = picture_sets(samples, shards, model)
+    networks = [Network(each) for each in config.features]
     extractor = RandomConvFeatures(config.num_features, config.seed)
+    views = views_of(config, drawn.size, extractor, networks)
     count = min(len(drawn), len(train))
-    ours = summarise(drawn, some(len(drawn), count, config.seed), extractor, config)
-    held_out = summarise(val, np.arange(len(val)), extractor, config)
-    seen = summarise(train, some(len(train), count, config.seed), extractor, config)
+    ours = summarise(drawn, some(len(drawn), count, config.seed), extractor, views, config)
+    held_out = summarise(val, np.arange(len(val)), extractor, views, config)
+    seen = summarise(train, some(len(train), count, config.seed), extractor, views, config)
     _warn_of_few(len(val), config)
     copies = memorisation(ours, held_out, seen)
     prefixes = score_reconstructions(model, val, config.batch_size)
@@ -89,7 +93,7 @@ def evaluate(
         charts.draw(folder, scores, ours, held_out, seen)
         pages.draw(folder, (drawn, val, train), copies, model, config.num_neighbours)
         write_replicates(folder, found.replicates, digest(shards), config)
-    write_metrics(metrics, scores, _conventions(config, drawn))
+    write_metrics(metrics, scores, _conventions(config, drawn, views))
     _say(scores, len(prefixes))
     return scores
 
@@ -104,7 +108,7 @@ def picture_sets(
         QualityGate: A set is too small, or a picture is both held out and trained on.
     """
     drawn = read_samples(samples)
-    height, width = drawn.load(0).shape[:2]
+    height, width = drawn.size
     try:
         model.level_shapes(height, width)
     except ValueError as error:
@@ -165,11 +169,11 @@ def _warn_of_few(num_val: int, config: EvaluateConfig) -> None:
         )
 
 
-def _conventions(config: EvaluateConfig, drawn: PictureSet) -> dict[str, str]:
+def _conventions(config: EvaluateConfig, drawn: PictureSet, views: list[View]) -> dict[str, str]:
     """What a number must be quoted with."""
-    height, width = drawn.load(0).shape[:2]
+    height, width = drawn.size
     return {
-        "features": f"{features.NAME}, {config.num_features} values, seed {config.seed}",
+        **{view.frechet: view.convention for view in views},
         "picture_size": f"{width}x{height}",
         "resize": "Lanczos, antialiased, from the shards to the size of the samples",
         "reference": "all val pictures; num_compared samples or train pictures against them",

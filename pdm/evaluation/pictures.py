@@ -35,6 +35,12 @@ class PictureSet:
     def __len__(self) -> int:
         return len(self.keys)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the pictures."""
+        height, width = self.load(0).shape[:2]
+        return height, width
+
     def batches(self, batch_size: int) -> Iterator[Picture]:
         """All pictures in order, as (B, H, W, 3) with B = `batch_size` but for the last."""
         for start in range(0, len(self), batch_size):

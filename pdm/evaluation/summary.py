@@ -20,6 +20,7 @@ from pdm.evaluation.moments import Array
 from pdm.evaluation.pictures import PictureSet, to_tensor
 from pdm.evaluation.sliced_wasserstein import MAX_PATCHES, Patches, draw_patches
 from pdm.evaluation.spectrum import power_spectra
+from pdm.evaluation.views import View
 from pdm.progress import Progress
 
 THUMBNAIL_SIDE_PX = 32  # the shorter side; copies are plain at this size
@@ -30,10 +31,12 @@ class Summary:
     """What the scores need of a set of N pictures."""
 
     name: str
-    features: Array  # (N, num_features)
+    views: list[View]
+    features: Array  # (N, num_features) of `random_conv`
     mirrored_features: Array  # of the pictures mirrored left to right
     thumbnails: NDArray[np.float32]  # (N, 3, h, w) in [-1, 1]
     compared: NDArray[np.int64]  # numbers of the pictures that the distances below are about
+    vectors: dict[str, Array]  # of the compared ones, by view
     patches: dict[str, Patches]  # of the compared ones, by Laplacian level, fine to coarse
     spectra: Array  # their power in each bin, (compared, bins)
 
@@ -42,17 +45,13 @@ class Summary:
         """Mean power of the compared pictures in each bin."""
         return np.asarray(self.spectra.mean(0))
 
-    @property
-    def compared_features(self) -> Array:
-        """Features of the pictures that the distances are about."""
-        return self.features[self.compared]
-
 
 @torch.no_grad()
 def summarise(
     pictures: PictureSet,
     compared: NDArray[np.int64],
     extractor: RandomConvFeatures,
+    views: list[View],
     config: EvaluateConfig,
 ) -> Summary:
     """Read the pictures once.
@@ -60,7 +59,8 @@ def summarise(
     Args:
         pictures: All of one size.
         compared: Numbers of those that distances between sets are about, rising.
-        extractor: Of the features.
+        extractor: Of the features that neighbours are found by.
+        views: How the compared pictures are looked at, the first being `extractor`'s of the whole.
         config: Sizes and seeds.
 
     Raises:
@@ -69,6 +69,7 @@ def summarise(
     with_patches = compared[: max(1, MAX_PATCHES // config.patches_per_image)]
     features, mirrored, thumbnails, spectra = [], [], [], []
     patches: dict[str, list[Patches]] = {}
+    vectors: dict[str, list[Array]] = {view.name: [] for view in views}
     progress = Progress(f"looking at {pictures.name}", len(pictures))
     for start, batch in zip(
         range(0, len(pictures), config.batch_size),
@@ -79,19 +80,25 @@ def summarise(
         features.append(extractor(images).numpy())
         mirrored.append(extractor(images.flip(3)).numpy())
         thumbnails.append(thumbnails_of(images))
-        spectra += [power_spectra(batch[[place]]) for place in _within(compared, start, len(batch))]
+        if len(places := _within(compared, start, len(batch))):
+            for view in views:
+                found = view.look(batch[places], start + places)
+                vectors[view.name].append(_finite(found, view, pictures))
+        spectra += [power_spectra(batch[[place]]) for place in places]
         for place in _within(with_patches, start, len(batch)):
             levels = laplacian_pyramid(images[place : place + 1])
             drawn = draw_patches(levels, start + place, config.patches_per_image, config.seed)
-            for level, found in drawn.items():
-                patches.setdefault(level, []).append(found)
+            for level, some in drawn.items():
+                patches.setdefault(level, []).append(some)
         progress.advance(len(batch))
     return Summary(
         name=pictures.name,
-        features=_finite(np.concatenate(features), pictures),
+        views=views,
+        features=np.concatenate(features),
         mirrored_features=np.concatenate(mirrored),
         thumbnails=np.concatenate(thumbnails),
         compared=compared,
+        vectors={name: np.concatenate(found) for name, found in vectors.items()},
         patches={level: np.concatenate(found) for level, found in patches.items()},
         spectra=np.concatenate(spectra),
     )
@@ -111,11 +118,10 @@ def _within(numbers: NDArray[np.int64], start: int, count: int) -> NDArray[np.in
     return numbers[(numbers >= start) & (numbers < start + count)] - start
 
 
-def _finite(features: Array, pictures: PictureSet) -> Array:
-    bad = np.flatnonzero(~np.isfinite(features).all(1))
-    if len(bad):
+def _finite(vectors: Array, view: View, pictures: PictureSet) -> Array:
+    if not np.isfinite(vectors).all():
         raise QualityGate(
-            f"{len(bad)} of {len(pictures)} {pictures.name} give features that are not finite, "
-            f"{pictures.keys[bad[0]]} first; look at these pictures"
+            f"{view.name} gives features of {pictures.name} that are not finite; look at the "
+            "pictures, and at the network"
         )
-    return features
+    return vectors

@@ -145,8 +145,10 @@ def test_replicates_say_what_they_may_be_compared_with(evaluated, shards):
     assert record["data_sha256"] == digest(shards)
     assert (record["seed"], record["num_replicates"]) == (CONFIG.seed, CONFIG.num_replicates)
     assert {len(values) for values in record["scores"].values()} == {CONFIG.num_replicates}
-    judged = {name for name in scores if name.endswith("_vs_val")}
-    assert {name for name in judged if "deviation" not in name} <= set(record["scores"])
+    distances = ("frechet_random_conv", "kernel_random_conv_crops", "swd/mean", "spectrum_db")
+    pairs = ("samples_vs_val", "train_vs_val")
+    assert {f"{name}/{pair}" for name in distances for pair in pairs} <= set(record["scores"])
+    assert set(record["scores"]) <= set(scores)
     assert "reconstruction/psnr_db/levels_1" in record["scores"]
     assert "memorisation/by_pixels/share_closer_than_median_val" in record["scores"]
 

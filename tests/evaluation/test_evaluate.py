@@ -75,7 +75,7 @@ def test_metrics_hold_the_returned_scores_and_how_they_were_made(done):
     metrics = json.loads((folder / "metrics.json").read_text())
     conventions = metrics.pop("conventions")
     assert dict(leaves(metrics)) == scores
-    assert conventions["features"] == "random_conv, 16 values, seed 0"
+    assert conventions["frechet_random_conv"] == ("random_conv, whole pictures: 16 values, seed 0")
     assert conventions["picture_size"] == "64x32"
     assert not any("fid" in name.lower() for name in scores)
 

@@ -76,6 +76,51 @@ def test_agrees_with_singular_values_for_fewer_vectors_than_features():
     assert frechet_distance(first, second) == pytest.approx(expected, rel=1e-8)
 
 
+def random_set(count, size, decay, seed, shift=0.0):
+    """Vectors whose variance falls by direction, as that of a network's features does."""
+    random = np.random.default_rng(seed)
+    turned = random.standard_normal((size, size)) / np.sqrt(size)
+    return (random.standard_normal((count, size)) * np.arange(1, size + 1) ** -decay) @ turned + (
+        shift
+    )
+
+
+def by_singular_values(first, second):
+    """From the vectors themselves: no covariance is formed."""
+    factors = [
+        np.linalg.qr((each - each.mean(0)) / np.sqrt(len(each) - 1), mode="r")
+        for each in (first, second)
+    ]
+    nuclear = scipy.linalg.svdvals(factors[0] @ factors[1].T).sum()
+    shift = first.mean(0) - second.mean(0)
+    return shift @ shift + sum((factor**2).sum() for factor in factors) - 2 * nuclear
+
+
+@pytest.mark.parametrize("decay", [0.3, 1.0, 2.0])
+@pytest.mark.parametrize("counts", [(500, 300), (100, 60), (100, 900), (193, 192), (2, 3)])
+def test_agrees_with_singular_values_at_any_rank(counts, decay):
+    first, second = (
+        random_set(count, 192, decay, seed, 0.1 * seed) for seed, count in enumerate(counts)
+    )
+    found = frechet_distance(Moments.of(first), Moments.of(second))
+    assert found == pytest.approx(by_singular_values(first, second), rel=1e-9)
+
+
+def test_agrees_with_singular_values_beyond_the_rank_up_to_which_they_are_taken(monkeypatch):
+    monkeypatch.setattr("pdm.evaluation.frechet.MAX_RANK_FOR_SINGULAR_VALUES", 10)
+    first, second = (random_set(count, 192, 0.7, count) for count in (150, 90))
+    found = frechet_distance(Moments.of(first), Moments.of(second))
+    assert found == pytest.approx(by_singular_values(first, second), rel=1e-9)
+
+
+@pytest.mark.parametrize("num_dead", [1, 40, 150])
+def test_features_that_never_change_add_no_noise(num_dead):
+    first, second = (random_set(400, 192, 0.7, seed) for seed in (0, 1))
+    first[:, :num_dead] = 0.5
+    found = frechet_distance(Moments.of(first), Moments.of(second))
+    assert found == pytest.approx(by_singular_values(first, second), rel=1e-8)
+
+
 @pytest.mark.parametrize("count", [5, 200])
 def test_identical_sets_have_no_distance(count):
     moments = Moments.of(vectors(0, count))

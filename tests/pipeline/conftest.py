@@ -70,6 +70,7 @@ TINY: dict[str, Any] = {
         "num_features": 8,
         "num_projections": 8,
         "patches_per_image": 8,
+        "crops_per_image": 2,
         "num_replicates": 20,
         "num_neighbours": 2,
     },

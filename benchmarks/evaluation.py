@@ -1,0 +1,19 @@
+"""How fast and how exact the evaluator is, against scipy, torchmetrics and a clean-fid style loop.
+
+    .venv/bin/python benchmarks/evaluation.py --json
+
+What else it takes stands in `benchmarks.command`.
+"""
+
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):  # run as a script
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from benchmarks.command import run
+
+PARTS = ("frechet", "moments")
+
+if __name__ == "__main__":
+    run("Speed and exactness of the evaluator, against its peers.", PARTS)

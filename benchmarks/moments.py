@@ -1,0 +1,78 @@
+"""Mean and covariance of features as they stream in: exact sums, and torchmetrics' running ones."""
+
+import dataclasses
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import threadpoolctl
+import torch
+from torch import Tensor
+
+from benchmarks.common import Ratio, Seconds, compare, interleaved, speeds, timed
+from pdm.evaluation.exact import ExactMoments
+from pdm.evaluation.frechet import frechet_distance
+from pdm.evaluation.moments import Moments
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    num_features: int
+    count: int
+    batch_size: int
+    rounds: int
+
+
+FULL = Size(num_features=2048, count=8192, batch_size=64, rounds=5)
+QUICK = Size(num_features=64, count=512, batch_size=64, rounds=1)
+
+
+def measure(size: Size, folder: Path) -> list[Ratio]:
+    """Vectors a second, and how far the moments and a distance of them differ."""
+    threads = os.cpu_count() or 1
+    torch.set_num_threads(threads)
+    vectors = np.abs(np.random.default_rng(0).standard_normal((size.count, size.num_features)))
+    batches = [
+        0.5 * part.astype(np.float32) for part in np.split(vectors, size.count // size.batch_size)
+    ]
+    with threadpoolctl.threadpool_limits(threads):
+        ours, theirs = _exact(batches), _running(batches)
+        difference = np.abs(ours.covariance - theirs.covariance).max() / theirs.covariance.max()
+        distance = frechet_distance(ours, theirs)
+        jobs = (lambda: _exact(batches), lambda: _running(batches))
+        seconds = interleaved(size.rounds, *(_timing(job) for job in jobs))
+    rates = [speeds(size.count, [one.wall for one in side]) for side in seconds]
+    note = (
+        f"Batches of {size.batch_size}, {threads} threads each; covariances differ by "
+        f"{difference:.1e} of the largest entry, the Fréchet distance between the two is "
+        f"{distance:.1e}; ours has the same bits in any order"
+    )
+    question = f"moments of {size.count:,} x {size.num_features} features, against torchmetrics"
+    return [compare("moments_vs_torchmetrics", question, *rates, "vectors/s", "at least 2", note)]
+
+
+def _exact(batches: list[np.ndarray]) -> Moments:
+    moments = ExactMoments(batches[0].shape[1])
+    for batch in batches:
+        moments.add(batch)
+    return moments.moments()
+
+
+def _running(batches: list[np.ndarray]) -> Moments:
+    """What torchmetrics' `FrechetInceptionDistance.update` and `compute` do with features."""
+    size = batches[0].shape[1]
+    total = torch.zeros(size, dtype=torch.float64)
+    products = torch.zeros(size, size, dtype=torch.float64)
+    for batch in batches:
+        features: Tensor = torch.from_numpy(batch).double()
+        total += features.sum(dim=0)
+        products += features.t().mm(features)
+    count = sum(len(batch) for batch in batches)
+    mean = total / count
+    scatter = products - count * mean.unsqueeze(0).t().mm(mean.unsqueeze(0))
+    return Moments(count, mean.numpy(), scatter.numpy())
+
+
+def _timing(job: Callable[[], Moments]) -> Callable[[], Seconds]:
+    return lambda: timed(job)

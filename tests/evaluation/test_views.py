@@ -1,0 +1,72 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from evaluation_folders import CONFIG, HEIGHT, WIDTH, landscape
+
+from pdm.evaluation.features import RandomConvFeatures
+from pdm.evaluation.views import crops, views_of
+
+
+def pictures(count=4):
+    return np.stack([landscape(seed) for seed in range(count)])
+
+
+@pytest.fixture(scope="module")
+def views():
+    extractor = RandomConvFeatures(CONFIG.num_features, CONFIG.seed)
+    return views_of(CONFIG, (HEIGHT, WIDTH), extractor, [])
+
+
+def test_the_whole_comes_first_then_crops_then_levels_from_fine_to_coarse(views):
+    assert [view.name for view in views] == [
+        "random_conv",
+        "random_conv_crops",
+        "random_conv_level_32x64",
+        "random_conv_level_16x32",
+    ]
+
+
+def test_every_view_gives_its_vectors_per_picture_whatever_the_batch(views):
+    batch, numbers = pictures(), np.arange(4)
+    for view in views:
+        together = view.look(batch, numbers)
+        assert together.shape == (4 * view.per_picture, CONFIG.num_features)
+        alone = [view.look(batch[[place]], numbers[[place]]) for place in range(4)]
+        np.testing.assert_allclose(together, np.concatenate(alone), atol=1e-5)
+
+
+def test_crops_are_cut_from_the_picture_as_it_is():
+    batch = pictures(1)
+    for crop in crops(batch, np.array([5]), CONFIG):
+        assert crop.shape == (16, 16, 3)
+        windows = np.lib.stride_tricks.sliding_window_view(batch[0], (16, 16, 3))
+        assert (windows == crop).all((3, 4, 5)).any()
+
+
+def test_crops_follow_from_the_pictures_number_and_the_seed():
+    batch = pictures(2)
+    both = crops(batch, np.array([3, 8]), CONFIG)
+    np.testing.assert_array_equal(both[2:], crops(batch[[1]], np.array([8]), CONFIG))
+    assert not np.array_equal(both[2:], crops(batch[[1]], np.array([9]), CONFIG))
+    reseeded = dataclasses.replace(CONFIG, seed=1)
+    assert not np.array_equal(both, crops(batch, np.array([3, 8]), reseeded))
+
+
+def test_pictures_smaller_than_a_crop_give_their_largest_squares():
+    large = dataclasses.replace(CONFIG, crop_px=299)
+    assert crops(pictures(1), np.array([0]), large).shape == (2, HEIGHT, HEIGHT, 3)
+
+
+def test_noise_in_fine_detail_shows_in_the_finest_level(views):
+    """A level is what the pictures differ in at that scale."""
+    _, _, fine, coarse = views
+    clean = pictures(1)
+    noisy = (clean + 40 * (np.indices(clean.shape[1:3]).sum(0) % 2)[None, :, :, None]).clip(0, 255)
+    change = [
+        np.abs(
+            view.look(noisy.astype(np.uint8), np.zeros(1)) - view.look(clean, np.zeros(1))
+        ).mean()
+        for view in (fine, coarse)
+    ]
+    assert change[0] > 2 * change[1]
