@@ -10,6 +10,7 @@ benchmarks/autoencoder.py, reads them back.
 --seconds   Of processor time for each training, on one thread: others on the machine do not count.
 --seeds     One training of each design for each; designs take turns within a seed.
 --only      Designs, by the names of the table; all if left out.
+--results   Another folder to keep what was found.
 """
 
 import argparse
@@ -30,8 +31,6 @@ from benchmarks.first_stages import ABLATIONS, RIVALS, SIDE_PX
 from benchmarks.results import Results, autoencoder_table
 
 DESIGNS = ("pyramid", *RIVALS, *ABLATIONS)
-RESULTS = ROOT / "docs" / "results"
-NUM_LANDSCAPES, NUM_TRAIN, NUM_HELD_OUT = 60, 6000, 128
 LEARNING_RATE = 2e-3
 
 
@@ -48,11 +47,12 @@ class Job:
 
 def main() -> None:
     args = _arguments()
-    results = Results(RESULTS / "autoencoder.json")
+    results = Results(args.results / "autoencoder.json")
     rates = dict(part.split("=") for part in args.learning_rate)
     with tempfile.TemporaryDirectory(prefix="quality-") as folder:
         path = Path(folder) / "crops.npz"
-        crops(args.pictures, NUM_LANDSCAPES, SIDE_PX, NUM_TRAIN, NUM_HELD_OUT).save(path)
+        count = args.num_crops
+        crops(args.pictures, max(4, count // 100), SIDE_PX, count, max(4, count // 46)).save(path)
         for seed in args.seeds:
             for design in args.only or DESIGNS:
                 rate = float(rates.get(design, LEARNING_RATE))
@@ -60,7 +60,7 @@ def main() -> None:
                 _say(run)
                 if not args.try_only:
                     results.add(run | {"machine": machine()})
-                    results.write(RESULTS / "autoencoder.md", autoencoder_table)
+                    results.write(args.results / "autoencoder.md", autoencoder_table)
 
 
 def _say(run: dict[str, Any]) -> None:
@@ -89,10 +89,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--pictures", metavar="FOLDER", type=Path)
     parser.add_argument("--seconds", type=float, default=240.0)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--num-crops", type=int, default=6000, help="to train on")
     parser.add_argument("--only", action="append", choices=DESIGNS, metavar="DESIGN")
     parser.add_argument(
         "--learning-rate", action="append", default=[], metavar="DESIGN=RATE", help="2e-3 if unsaid"
     )
+    parser.add_argument("--results", type=Path, default=ROOT / "docs" / "results", metavar="FOLDER")
     parser.add_argument("--try-only", action="store_true", help="print scores and keep nothing")
     return parser.parse_args()
 

@@ -56,6 +56,12 @@ class Clock:
     def save(self, state: TrainState) -> None:
         pass
 
+    def settle(self) -> None:
+        pass
+
+    def save_failed(self) -> bool:
+        return False
+
     def newest(self) -> str:
         return "none is kept"
 

@@ -5,7 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from benchmarks.crops import Crops
+from benchmarks.train_first_stage import scores, trained
 
 ROOT = Path(__file__).parents[1]
 KEYS = {
@@ -41,6 +45,30 @@ def test_a_part_that_starts_ray_ends_with_its_figures(part):
     done = benchmark(part, "--quick")
     assert done.returncode == 0, done.stderr
     assert SLOW_KEYS[part] <= json.loads(done.stdout.splitlines()[-1]).keys()
+
+
+@pytest.mark.parametrize("design", ["pyramid", "kl-f16"])
+def test_a_rival_trains_in_the_trainer_until_its_time_is_spent(design):
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), dtype=np.uint8)
+    job = {"design": design, "seed": 0, "seconds": 0.0, "learning_rate": 1e-3}
+    model, clock, images_seen = trained(job, Crops(pixels, {"noise": pixels}))
+    assert images_seen == 8
+    assert all(score["psnr_db"] > 0 for score in scores(model, pixels))
+
+
+@pytest.mark.slow
+def test_rivals_train_for_the_same_time_and_their_scores_are_kept(tmp_path):
+    command = [sys.executable, ROOT / "benchmarks/quality.py", "autoencoder", "--seconds", "0.1"]
+    designs = [word for name in ("pyramid", "kl-f8", "kl-f16") for word in ("--only", name)]
+    words = [*designs, "--seeds", "0", "1", "--results", tmp_path, "--num-crops", "16"]
+    done = subprocess.run([*command, *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    runs = json.loads((tmp_path / "autoencoder.json").read_text())["runs"]
+    assert [(run["seed"], run["design"]) for run in runs] == [
+        (seed, name) for seed in (0, 1) for name in ("pyramid", "kl-f8", "kl-f16")
+    ]
+    assert {run["latent_values"] for run in runs} == {256}
+    assert "Gain over the better" in (tmp_path / "autoencoder.md").read_text()
 
 
 @pytest.mark.parametrize("part", KEYS)

@@ -112,7 +112,7 @@ class Autoencoder(nn.Module):
         raw = tuple(
             level * self._std(index) + self._mean(index) for index, level in enumerate(pyramid)
         )
-        return self.decode_raw(raw, size, tile_px).clamp(-1, 1)
+        return self.decode_raw(raw, size, tile_px).clamp_(-1, 1)
 
     def set_statistics(self, means: Sequence[Tensor], stds: Sequence[Tensor]) -> None:
         """Set what `encode` subtracts and divides by: one tensor (C,) for each level."""
