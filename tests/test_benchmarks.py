@@ -19,6 +19,7 @@ KEYS = {
     "duplicates": {"dedup_recall", "dedup_vs_numpy"},
     "decoding": {"decode_vs_default", "decode_vs_tuned"},
     "evaluations": {"evaluations_vs_euler"},
+    "flops": {"flops_vs_unet2d", "flops_vs_sdxl"},
     "tiles": {"tiled_memory", "tiled_time", "tiled_max_abs_diff", "diffusers_tiled_memory"},
     "frechet": {"frechet_vs_sqrtm", "frechet_vs_torchmetrics", "frechet_rel_error"},
     "moments": {"moments_vs_torchmetrics"},
@@ -27,6 +28,7 @@ COMMANDS = {
     "decoding": "autoencoder",
     "tiles": "autoencoder",
     "evaluations": "diffusion",
+    "flops": "diffusion",
     "frechet": "evaluation",
     "moments": "evaluation",
 }

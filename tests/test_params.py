@@ -225,7 +225,7 @@ def test_an_impossible_value_is_named_with_its_limit(refused, path, value, expec
     ("path", "value", "expected"),
     [
         (("diffusion", "level_loss_weights"), [1.0], "level_loss_weights: expected 5 weights"),
-        (("diffusion", "model", "widths"), [48] * 3, "dropout: expected 3 rates"),
+        (("diffusion", "model", "widths"), [48] * 3, "blocks: expected 3 numbers"),
         (
             ("autoencoder", "equivariance_loss_weight"),
             -0.1,
@@ -246,7 +246,11 @@ def test_sections_must_fit_each_other(refused, path, value, expected):
 
 def test_widths_must_fit_the_levels_of_the_other_section(refused):
     def change(values):
-        values["diffusion"]["model"] |= {"widths": [48, 96], "dropout": [0.0, 0.0]}
+        values["diffusion"]["model"] |= {
+            "widths": [48, 96],
+            "blocks": [1, 1],
+            "dropout": [0.0, 0.0],
+        }
 
     assert "diffusion.model.widths: expected 4 widths" in refused(change)
 

@@ -5,6 +5,23 @@ from typing import ClassVar, Literal
 
 from pdm.config.common import STRICT, TrainingConfig, require, require_positive
 
+Resampling = Literal["box", "fir"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConditionConfig:
+    """What the network is told beside the noisy latents; 0 for what it is not."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    num_classes: int
+    token_width: int
+    map_channels: int
+
+    def __post_init__(self) -> None:
+        for name in ("num_classes", "token_width", "map_channels"):
+            require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UNetConfig:
@@ -13,20 +30,32 @@ class UNetConfig:
     __pydantic_config__: ClassVar = STRICT
 
     widths: tuple[int, ...]
-    blocks: int  # residual blocks per resolution, down and up
+    blocks: tuple[int, ...]  # residual blocks by resolution, down, and as many up
+    embedding_width: int  # of the vector of time and global latent that modulates every block
+    branches: bool  # each level enters and leaves at its own resolution; or all at the finest
+    level_times: bool  # a time for each level, or one for all
+    input_stream: bool  # each resolution sees the means of all finer levels, too
+    output_stream: bool  # each level's velocity is carried on to the next finer one
+    resampling: Resampling  # means of 2x2, or NCSN++'s filter of 4x4
     attention_from: int  # attention where the picture's downsampling is at least this
+    attention_ratio: Literal["shape", "equal", "spatial"]  # of pixels to channels, or pixels alone
     dropout: tuple[float, ...]  # by resolution, finest first: "decreasing" towards fine detail
+    dropout_falls: bool  # and with the progress of the training, down to none
     spectral_norm: bool
+    condition: ConditionConfig | None
 
     def __post_init__(self) -> None:
-        require_positive(self, "blocks", "attention_from")
+        require_positive(self, "embedding_width", "attention_from")
+        require(self.embedding_width % 4 == 0, "embedding_width", self.embedding_width, "4, 8, ...")
         require(len(self.widths) >= 1, "widths", self.widths, "at least one width")
-        require(
-            len(self.dropout) == len(self.widths),
-            "dropout",
-            self.dropout,
-            f"{len(self.widths)} rates, as many as widths",
-        )
+        require(min(self.blocks, default=0) > 0, "blocks", self.blocks, "numbers above 0")
+        for name in ("blocks", "dropout"):
+            values = getattr(self, name)
+            expected = f"{len(self.widths)} numbers, as many as widths"
+            require(len(values) == len(self.widths), name, values, expected)
+        if not self.branches:
+            alone = not (self.level_times or self.input_stream or self.output_stream)
+            require(alone, "branches", False, "true with level_times or a stream")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

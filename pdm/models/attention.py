@@ -9,7 +9,7 @@ with N pixels and C channels, is
 
 which leans on the pixels where there are many of them (early layers) and on the channels in the
 deep ones. It also changes when a trained network is given a larger picture; `equal` weights of one
-half each do not.
+half each do not; `spatial` leaves the channels out, as other UNets do.
 """
 
 import math
@@ -18,17 +18,25 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pdm.models.layers import EDGES_ZERO, Norm, convolution, normalisation, res_skip, zeroed
+from pdm.models.layers import (
+    EDGES_ZERO,
+    Norm,
+    convolution,
+    normalisation,
+    num_heads,
+    res_skip,
+    zeroed,
+)
 
-Ratio = Literal["shape", "equal"]
-
-HEAD_WIDTH = 64  # channels per head, at most
+Ratio = Literal["shape", "equal", "spatial"]
 
 
 def importance(num_pixels: int, num_channels: int, ratio: Ratio) -> tuple[float, float]:
     """Weights of spatial and channel attention; they sum to 1."""
     if ratio == "equal":
         return 0.5, 0.5
+    if ratio == "spatial":
+        return 1.0, 0.0
     total = num_pixels + num_channels
     return num_pixels / total, num_channels / total
 
@@ -53,7 +61,7 @@ class SpatialChannelAttention(nn.Module):
 
     def __init__(self, width: int, *, norm: Norm, ratio: Ratio, spectral_norm: bool) -> None:
         super().__init__()
-        self.num_heads = _num_heads(width)
+        self.num_heads = num_heads(width)
         self.ratio = ratio
         self.norm = normalisation(width, norm)
         self.query_key_value = convolution(
@@ -69,10 +77,6 @@ class SpatialChannelAttention(nn.Module):
         query, key, value = heads.unbind(dim=1)
         spatial_weight, channel_weight = importance(height * breadth, width, self.ratio)
         attended = spatial_weight * spatial_attention(query, key, value)
-        attended = attended + channel_weight * channel_attention(query, key, value)
+        if channel_weight:
+            attended = attended + channel_weight * channel_attention(query, key, value)
         return res_skip(features, self.projection(attended.reshape(features.shape)))
-
-
-def _num_heads(width: int) -> int:
-    fewest = -(-width // HEAD_WIDTH)
-    return next(count for count in range(fewest, width + 1) if width % count == 0)

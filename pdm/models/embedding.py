@@ -1,4 +1,4 @@
-"""What every block of the UNet knows: the time, the global latent and, if any, a condition."""
+"""What every block of the UNet knows: the time, the global latent and, if any, a class."""
 
 import math
 
@@ -40,30 +40,31 @@ class Perceptron(nn.Module):
 
 
 class Embedding(nn.Module):
-    """Time and, where there are any, global latent and condition, added up in one vector."""
+    """Times and, where there are any, global latent and class, added up in one vector.
+
+    Args:
+        width: Of the vector.
+        num_times: One, or as many as there are levels.
+        global_channels: Of the global level, if there is one.
+        num_classes: 0 for none. One more class stands for "not said".
+    """
 
     def __init__(
-        self, width: int, global_channels: int | None, condition_width: int | None
+        self, width: int, num_times: int, global_channels: int | None, num_classes: int
     ) -> None:
         super().__init__()
         self.sines = width // 4 * 2
-        self.time = Perceptron(self.sines, width)
+        self.time = Perceptron(self.sines * num_times, width)
         self.picture = None if global_channels is None else Perceptron(global_channels, width)
-        self.condition = None if condition_width is None else nn.Linear(condition_width, width)
+        self.label = nn.Embedding(num_classes + 1, width) if num_classes else None
 
-    def forward(self, t: Tensor, latent: Tensor | None, condition: Tensor | None) -> Tensor:
-        """Times (B,), global latents (B, C), conditions (B, D) to (B, width).
-
-        Raises:
-            ValueError: A condition is missing, or given to a network that takes none.
-        """
-        if (condition is None) != (self.condition is None):
-            wanted = "needs a condition" if self.condition else "was built without a condition"
-            raise ValueError(f"this network {wanted}; see condition_width")
-        vector: Tensor = self.time(sinusoidal(t, self.sines).to(self.time.hidden.weight.dtype))
+    def forward(self, t: Tensor, latent: Tensor | None, label: Tensor | None) -> Tensor:
+        """Times (B,) or (B, num_times), global latents (B, C), classes (B,) to (B, width)."""
+        sines = sinusoidal(t.reshape(-1), self.sines).reshape(len(t), -1)
+        vector: Tensor = self.time(sines.to(self.time.hidden.weight.dtype))
         if self.picture is not None:
             vector = vector + self.picture(latent)
-        return vector if self.condition is None else vector + self.condition(condition)
+        return vector if self.label is None else vector + self.label(label)
 
 
 class GlobalTrunk(nn.Module):

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
 HALF_ROOT = math.sqrt(0.5)
+HEAD_WIDTH = 64  # channels per head of an attention, at most
 
 Norm = Literal["group", "pixel"]
 Edges = Literal["replicate", "zeros"]
@@ -77,6 +78,12 @@ def zeroed(layer: nn.Conv2d | nn.Linear) -> nn.Module:
 def res_skip(features: Tensor, skip: Tensor | None) -> Tensor:
     """Join a skip stream to the features of a residual stream; None is a skip of zeros."""
     return (features if skip is None else features + skip) * HALF_ROOT
+
+
+def num_heads(width: int) -> int:
+    """Heads of an attention over so many channels: the fewest that are not too wide."""
+    fewest = -(-width // HEAD_WIDTH)
+    return next(count for count in range(fewest, width + 1) if width % count == 0)
 
 
 def pooled(features: Tensor) -> Tensor:
@@ -144,7 +151,7 @@ class ModulatedBlock(nn.Module):
         out_width: int,
         embedding_width: int,
         *,
-        dropout: float,
+        dropout: nn.Module,
         spectral_norm: bool,
     ) -> None:
         super().__init__()
@@ -152,7 +159,7 @@ class ModulatedBlock(nn.Module):
         self.conv_in = convolution(in_width, out_width, 3, EDGES_ZERO, spectral_norm=spectral_norm)
         self.norm_out = group_norm(out_width)
         self.modulation = nn.Linear(embedding_width, 2 * out_width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout
         self.conv_out = convolution(
             out_width, out_width, 3, EDGES_ZERO, spectral_norm=spectral_norm
         )

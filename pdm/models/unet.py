@@ -5,6 +5,10 @@ stream at its own resolution (Res-Skip), on the way up a head per level reads it
 global level enters through the embedding that modulates every block and leaves through a small
 trunk of its own. A pyramid without a global level, such as LDM's single latent, does without both.
 An untrained network predicts zero everywhere. Any size of picture works.
+
+Where levels have times of their own, those of a time below 0 have not begun: the trunk is told
+nothing of them, and in evaluation, if no picture of a batch has begun a fine level, the stages that
+only it needs do not run at all. That changes no other velocity.
 """
 
 from pathlib import Path
@@ -14,104 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from pdm import weights
-from pdm.config.diffusion import UNetConfig
-from pdm.models.attention import SpatialChannelAttention
+from pdm.config.diffusion import ConditionConfig, UNetConfig
+from pdm.models.condition import NOTHING, Condition
 from pdm.models.embedding import Embedding, GlobalTrunk
-from pdm.models.layers import (
-    EDGES_ZERO,
-    ModulatedBlock,
-    ToPixels,
-    convolution,
-    doubled,
-    pooled,
-    res_skip,
-    to_width,
-    zeroed,
-)
 from pdm.models.pyramid import Downsampling, Pyramid
-
-
-class Layer(nn.Module):
-    """A modulated block, and attention after it where the resolution is coarse enough."""
-
-    def __init__(self, in_width: int, index: int, attends: bool, config: UNetConfig) -> None:
-        super().__init__()
-        width = config.widths[index]
-        self.block = ModulatedBlock(
-            in_width,
-            width,
-            embedding_width(config),
-            dropout=config.dropout[index],
-            spectral_norm=config.spectral_norm,
-        )
-        self.attention = (
-            SpatialChannelAttention(
-                width, norm="group", ratio="shape", spectral_norm=config.spectral_norm
-            )
-            if attends
-            else nn.Identity()
-        )
-
-    def forward(self, features: Tensor, embedding: Tensor) -> Tensor:
-        """(B, in_width, h, w) to (B, width, h, w)."""
-        attended: Tensor = self.attention(self.block(features, embedding))
-        return attended
-
-
-class DownStage(nn.Module):
-    """The way down at one resolution: its level's latent joins after the first block."""
-
-    def __init__(self, index: int, channels: int | None, attends: bool, config: UNetConfig) -> None:
-        super().__init__()
-        width, in_width = config.widths[index], config.widths[max(index - 1, 0)]
-        self.entry = (
-            None
-            if channels is None
-            else convolution(channels, width, 3, EDGES_ZERO, spectral_norm=config.spectral_norm)
-        )
-        self.layers = nn.ModuleList(
-            Layer(in_width if number == 0 else width, index, attends, config)
-            for number in range(config.blocks)
-        )
-
-    def forward(
-        self, features: Tensor | None, latent: Tensor | None, embedding: Tensor
-    ) -> list[Tensor]:
-        """Features of the finer stage, pooled (None for the finest), to one map per layer."""
-        entry = None if self.entry is None else self.entry(latent)
-        maps: list[Tensor] = []
-        for layer in self.layers:
-            if features is None:  # the finest stage begins with its latent alone
-                features, entry = entry, None
-            features = layer(features, embedding)
-            if entry is not None:
-                features, entry = res_skip(features, entry), None
-            maps.append(features)
-        return maps
-
-
-class UpStage(nn.Module):
-    """The way up at one resolution: each layer also sees what the way down left there."""
-
-    def __init__(self, index: int, channels: int | None, attends: bool, config: UNetConfig) -> None:
-        super().__init__()
-        width = config.widths[index]
-        self.layers = nn.ModuleList(
-            Layer(2 * width, index, attends, config) for _ in range(config.blocks)
-        )
-        self.narrow = to_width(width, config.widths[max(index - 1, 0)])
-        self.exit = None if channels is None else ToPixels(width, channels, norm="group")
-        if self.exit is not None:
-            zeroed(self.exit.conv)
-
-    def forward(
-        self, features: Tensor, maps: list[Tensor], embedding: Tensor
-    ) -> tuple[Tensor, Tensor | None]:
-        """Features for the finer stage, at its width, and this level's velocity, if any."""
-        for layer, seen in zip(self.layers, reversed(maps), strict=True):
-            features = layer(torch.cat([features, seen], dim=1), embedding)
-        velocity = None if self.exit is None else self.exit(features)
-        return self.narrow(features), velocity
+from pdm.models.stages import Context, DownStage, Layer, Place, UpStage
+from pdm.models.streams import FallingDropout, averaged_to, enlarged, halved, merged, parted
 
 
 class PyramidUNet(nn.Module):
@@ -121,7 +33,6 @@ class PyramidUNet(nn.Module):
         config: Widths and layers; its lists run from the finest level's resolution on.
         level_channels: Channels of each level, coarse to fine.
         level_downsamplings: Coarse to fine; "global" may be the first.
-        condition_width: Length of the condition vectors, or None for an unconditional network.
     """
 
     def __init__(
@@ -129,49 +40,153 @@ class PyramidUNet(nn.Module):
         config: UNetConfig,
         level_channels: tuple[int, ...],
         level_downsamplings: tuple[Downsampling, ...],
-        condition_width: int | None = None,
     ) -> None:
         super().__init__()
         self.config = config
-        self.facts = {
-            "level_channels": level_channels,
-            "level_downsamplings": level_downsamplings,
-            "condition_width": condition_width,
-        }
+        self.facts = {"level_channels": level_channels, "level_downsamplings": level_downsamplings}
+        if not config.branches:
+            level_channels = (sum(level_channels),)
+            level_downsamplings = level_downsamplings[-1:]
+        self.num_levels = len(level_channels)
         self.factors = _factors(config, level_downsamplings)
-        channels = dict(zip(level_downsamplings, level_channels, strict=True))
         self.positions = {factor: k for k, factor in enumerate(level_downsamplings)}
+        channels = dict(zip(level_downsamplings, level_channels, strict=True))
         global_channels = channels.get("global")
-        self.embedding = Embedding(embedding_width(config), global_channels, condition_width)
-        stages = [
-            (index, channels.get(factor), factor >= config.attention_from, config)
-            for index, factor in enumerate(self.factors)
-        ]
-        self.down = nn.ModuleList(DownStage(*stage) for stage in stages)
-        last = len(self.factors) - 1
-        self.middle = Layer(config.widths[-1], last, stages[-1][2], config)
+        self.embedding = Embedding(
+            config.embedding_width,
+            self.num_levels if config.level_times else 1,
+            global_channels,
+            config.condition.num_classes if config.condition else 0,
+        )
+        places = _places(config, self.factors, channels)
+        self.down = nn.ModuleList(DownStage(place, config) for place in places)
+        self.middle = Layer(config.widths[-1], places[-1], config)
         self.global_trunk = (
             None
             if global_channels is None
-            else GlobalTrunk(global_channels, config.widths[-1], embedding_width(config))
+            else GlobalTrunk(global_channels, config.widths[-1], config.embedding_width)
         )
-        self.up = nn.ModuleList(UpStage(*stage) for stage in stages)
+        self.up = nn.ModuleList(UpStage(place, config) for place in places)
 
-    def forward(self, pyramid: Pyramid, t: Tensor, condition: Tensor | None = None) -> Pyramid:
-        """Velocity of every level at times t (B,) in [0, 1]; same shapes as the pyramid."""
+    def forward(self, pyramid: Pyramid, t: Tensor, condition: Condition = NOTHING) -> Pyramid:
+        """Velocity of every level; same shapes as the pyramid.
+
+        Args:
+            pyramid: Noisy latents of all levels.
+            t: (B,) in [0, 1], or (B, levels) where the network knows a time for each level; below
+                0 a level has not begun, above 1 it is finished, and its velocity is any.
+            condition: What the network was built for.
+
+        Raises:
+            ValueError: The condition or the times are not those that it was built for.
+        """
+        condition.check(self.config.condition)
+        if not self.config.branches:
+            return parted(self._velocities((merged(pyramid),), t, condition)[0], pyramid)
+        return self._velocities(pyramid, t, condition)
+
+    def set_dropout(self, share: Tensor) -> None:
+        """Multiply all rates of falling dropout by a scalar."""
+        for module in self.modules():
+            if isinstance(module, FallingDropout):
+                module.left.copy_(share)
+
+    def _velocities(self, pyramid: Pyramid, t: Tensor, condition: Condition) -> Pyramid:
+        if t.ndim == 2 and not self.config.level_times:
+            raise ValueError("this network knows one time for all levels; see level_times")
+        first = 0
+        if self.config.level_times:
+            first = self._first_stage(t)
+            t = t.view(len(t), -1).expand(-1, self.num_levels)
+            pyramid = tuple(
+                level * (time >= 0).to(level.dtype).view(-1, 1, 1, 1)
+                for level, time in zip(pyramid, t.unbind(1), strict=True)
+            )
         latent = None if self.global_trunk is None else pyramid[0][:, :, 0, 0]
-        embedding = self.embedding(t, latent, condition)
-        maps = self._descend(pyramid, embedding)
-        features = self.middle(maps[-1][-1], embedding)
-        velocities: list[Tensor] = []
+        embedding = self.embedding(t.clamp(0, 1), latent, condition.label)
+        context = Context(embedding, condition.tokens)
+        maps = self._descend(pyramid, t, first, condition.picture, context)
+        return self._ascend(pyramid, latent, first, maps, context)
+
+    def _descend(
+        self, pyramid: Pyramid, t: Tensor, first: int, picture: Tensor | None, context: Context
+    ) -> list[list[Tensor]]:
+        """Maps of every layer on the way down, by resolution, from the first stage on."""
+        features = self._beginning(pyramid, first)
+        maps: list[list[Tensor]] = []
+        for index in range(first, len(self.factors)):
+            latent = self._level(pyramid, index)
+            finer = [pyramid[self.positions[factor]] for factor in self._factors_until(index)]
+            given = None
+            if picture is not None and latent is not None:
+                given = averaged_to(picture, latent)
+            maps.append(self.down[index](features, latent, finer, given, context))
+            if index < len(self.factors) - 1:
+                features = halved(maps[-1][-1], self.config.resampling)
+                if self.config.level_times:
+                    features = features * self._begun(t, index).to(features.dtype)
+        return maps
+
+    def _ascend(
+        self,
+        pyramid: Pyramid,
+        latent: Tensor | None,
+        first: int,
+        maps: list[list[Tensor]],
+        context: Context,
+    ) -> Pyramid:
+        """Velocities of all levels; zeros for those of the stages before the first."""
+        velocities = [torch.zeros_like(level) for level in pyramid]
+        features = self.middle(maps[-1][-1], context)
         if self.global_trunk is not None:
-            velocities.append(self.global_trunk(latent, features, embedding)[:, :, None, None])
-        for index in reversed(range(len(self.up))):
-            features, velocity = self.up[index](features, maps[index], embedding)
-            if velocity is not None:
-                velocities.append(velocity)
-            features = doubled(features) if index else features
+            found = self.global_trunk(latent, features, context.embedding)
+            velocities[0] = found[:, :, None, None]
+        coarser = None
+        for index in reversed(range(first, len(self.factors))):
+            stage = self.up[index]
+            assert isinstance(stage, UpStage)
+            features = stage(features, maps[index - first], context)
+            if self.factors[index] in self.positions:
+                coarser = stage.velocity(features, coarser)
+                velocities[self.positions[self.factors[index]]] = coarser
+            if index > first:
+                features = stage.narrow(features)
+                features = enlarged(features, self.config.resampling)
         return tuple(velocities)
+
+    def _first_stage(self, t: Tensor) -> int:
+        """The finest stage that a picture of the batch needs; in training all run.
+
+        There some picture of some worker always needs them, and all workers must do the same.
+        """
+        if self.training or t.ndim == 1:
+            return 0
+        begun = (t >= 0).any(dim=0).tolist()
+        holding = [i for i, factor in enumerate(self.factors) if factor in self.positions]
+        needed = (i for i in holding if begun[self.positions[self.factors[i]]])
+        return min(needed, default=holding[-1])
+
+    def _beginning(self, pyramid: Pyramid, first: int) -> Tensor | None:
+        """What the first stage is given in place of a finer stage's features."""
+        if first == 0:
+            return None
+        latent = self._level(pyramid, first)
+        assert latent is not None
+        return latent.new_zeros(len(latent), self.config.widths[first - 1], *latent.shape[2:])
+
+    def _begun(self, t: Tensor, index: int) -> Tensor:
+        """(B, 1, 1, 1): whether a level of this stage or a finer one has begun."""
+        levels = [self.positions[factor] for factor in self._factors_until(index + 1)]
+        return (t[:, levels] >= 0).any(dim=1).view(-1, 1, 1, 1)
+
+    def _factors_until(self, index: int) -> list[int]:
+        """Downsamplings of the levels that are finer than a stage."""
+        return [factor for factor in self.factors[:index] if factor in self.positions]
+
+    def _level(self, pyramid: Pyramid, index: int) -> Tensor | None:
+        """The latent of a stage's resolution, if there is one."""
+        position = self.positions.get(self.factors[index])
+        return None if position is None else pyramid[position]
 
     def save_pretrained(self, folder: Path, **facts: Any) -> None:
         """Write `config.json`, with the facts, and `model.safetensors`; see `pdm.weights.save`."""
@@ -187,28 +202,15 @@ class PyramidUNet(nn.Module):
             name: tuple(value) if isinstance(value, list) else value
             for name, value in record["config"].items()
         }
+        if settings["condition"] is not None:
+            settings["condition"] = ConditionConfig(**settings["condition"])
         model = cls(
             UNetConfig(**settings),
             tuple(record["level_channels"]),
             tuple(record["level_downsamplings"]),
-            record["condition_width"],
         )
         model.load_state_dict(tensors)
         return model.eval()
-
-    def _descend(self, pyramid: Pyramid, embedding: Tensor) -> list[list[Tensor]]:
-        """Maps of every layer on the way down, by resolution, finest first."""
-        features, maps = None, []
-        for stage, factor in zip(self.down, self.factors, strict=True):
-            latent = pyramid[self.positions[factor]] if factor in self.positions else None
-            maps.append(stage(features, latent, embedding))
-            features = pooled(maps[-1][-1]) if factor != self.factors[-1] else None
-        return maps
-
-
-def embedding_width(config: UNetConfig) -> int:
-    """Width of the vector that modulates every block."""
-    return 4 * config.widths[0]
 
 
 def _factors(config: UNetConfig, downsamplings: tuple[Downsampling, ...]) -> tuple[int, ...]:
@@ -222,3 +224,21 @@ def _factors(config: UNetConfig, downsamplings: tuple[Downsampling, ...]) -> tup
             f"for each downsampling from {finest} to {maps[0]}"
         )
     return factors
+
+
+def _places(
+    config: UNetConfig, factors: tuple[int, ...], channels: dict[Downsampling, int]
+) -> list[Place]:
+    """Where each stage stands, finest first."""
+    return [
+        Place(
+            index,
+            factor >= config.attention_from,
+            channels.get(factor),
+            sum(channels.get(finer, 0) for finer in factors[:index]),
+            next(
+                (channels[coarser] for coarser in factors[index + 1 :] if coarser in channels), None
+            ),
+        )
+        for index, factor in enumerate(factors)
+    ]

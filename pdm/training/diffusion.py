@@ -105,14 +105,15 @@ class NoisyLatents:
 
     def __init__(self, shards: LatentShards, config: DiffusionConfig) -> None:
         self.shards, self.seed = shards, config.training.seed
-        self.times = TIMES[config.timesteps]
+        self.times, self.total = TIMES[config.timesteps], config.training.total_images
 
     def load(self, positions: range) -> Batch:
-        """Data, noise and times (B,)."""
+        """Data, noise, times (B,), and what share of the training is left (B,)."""
         data = self.shards.batch(self._indices(positions))
         noise = normal_pyramid_at(self.seed, positions, "noise", self.shards.level_shapes)
         times = [self.times(1, generator_at(self.seed, place, "time")) for place in positions]
-        return data, noise, torch.cat(times)
+        left = torch.tensor([max(0.0, 1 - place / self.total) for place in positions])
+        return data, noise, torch.cat(times), left
 
     def keys(self, positions: range) -> list[str]:
         """Keys of the pictures."""
@@ -170,9 +171,9 @@ def _held_out_losses(
     sums: dict[str, float] = {}
     for start in range(0, count, size):
         positions = range(start, min(start + size, count))
-        latents, noise, times = data.load(positions)
+        latents, noise, *numbers = data.load(positions)
         batch = [tuple(level.to(device) for level in part) for part in (latents, noise)]
-        losses = network(*batch, times.to(device))
+        losses = network(*batch, *(part.to(device) for part in numbers))
         by_level = enumerate(losses["loss_level"].tolist())
         named = {"val_loss": float(losses["loss"])}
         named |= {f"val_loss_level_{level}": value for level, value in by_level}

@@ -137,11 +137,12 @@ class FlowLosses(nn.Module):
         super().__init__()
         self.model, self.level_weights = model, level_weights
 
-    def forward(self, data: Pyramid, noise: Pyramid, t: Tensor) -> dict[str, Tensor]:
-        """Losses of a batch of latents with its noise and times (B,).
+    def forward(self, data: Pyramid, noise: Pyramid, t: Tensor, left: Tensor) -> dict[str, Tensor]:
+        """Losses of a batch of latents with its noise, times (B,) and share of training left (B,).
 
         Returns:
             "loss" is the weighted mean over the levels; "loss_level" each level's own.
         """
+        self.model.set_dropout(left.mean())
         loss, by_level = flow_loss(self.model, data, noise, t, self.level_weights)
         return {"loss": loss, "loss_level": by_level}

@@ -72,7 +72,20 @@ AUTOENCODER = AutoencoderConfig(
 )
 DIFFUSION = DiffusionConfig(
     model=UNetConfig(
-        widths=(8, 8), blocks=1, attention_from=8, dropout=(0.0, 0.1), spectral_norm=True
+        widths=(8, 8),
+        blocks=(1, 1),
+        embedding_width=32,
+        branches=True,
+        level_times=False,
+        input_stream=True,
+        output_stream=False,
+        resampling="box",
+        attention_from=8,
+        attention_ratio="shape",
+        dropout=(0.0, 0.1),
+        dropout_falls=True,
+        spectral_norm=True,
+        condition=None,
     ),
     timesteps="logit_normal",
     level_loss_weights=(1.0, 1.0, 1.0),

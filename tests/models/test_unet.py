@@ -2,22 +2,39 @@ import dataclasses
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
-from pdm.config.diffusion import UNetConfig
+from pdm.config.diffusion import ConditionConfig, UNetConfig
+from pdm.models.condition import Condition, without
 from pdm.models.pyramid import level_shapes
+from pdm.models.streams import FallingDropout, enlarged, halved
 from pdm.models.unet import PyramidUNet
 
 CONFIG = UNetConfig(
-    widths=(8, 12, 16), blocks=2, attention_from=16, dropout=(0.0, 0.1, 0.2), spectral_norm=True
+    widths=(8, 12, 16),
+    blocks=(2, 1, 2),
+    embedding_width=32,
+    branches=True,
+    level_times=False,
+    input_stream=True,
+    output_stream=True,
+    resampling="box",
+    attention_from=16,
+    attention_ratio="shape",
+    dropout=(0.0, 0.1, 0.2),
+    dropout_falls=False,
+    spectral_norm=True,
+    condition=None,
 )
+CONDITION = ConditionConfig(num_classes=3, token_width=7, map_channels=2)
 CHANNELS = (6, 5, 4, 3)
 DOWNSAMPLINGS = ("global", 16, 8, 4)
 
 
-def network(condition_width: int | None = None, **changes) -> PyramidUNet:
+def network(**changes) -> PyramidUNet:
     torch.manual_seed(0)
     config = dataclasses.replace(CONFIG, **changes)
-    return PyramidUNet(config, CHANNELS, DOWNSAMPLINGS, condition_width).eval()
+    return PyramidUNet(config, CHANNELS, DOWNSAMPLINGS).eval()
 
 
 def awake(unet: PyramidUNet) -> PyramidUNet:
@@ -35,6 +52,19 @@ def pyramid(height: int = 64, width: int = 128, count: int = 2) -> tuple[torch.T
 
 
 TIMES = torch.tensor([0.2, 0.9])
+# One change against CONFIG for each idea that has a switch.
+SWITCHES = {
+    "a time for each level": {"level_times": True},
+    "no branches": {"branches": False, "input_stream": False, "output_stream": False},
+    "no input stream": {"input_stream": False},
+    "no output stream": {"output_stream": False},
+    "filtered resampling": {"resampling": "fir"},
+    "attention by equal shares": {"attention_ratio": "equal"},
+    "attention over pixels alone": {"attention_ratio": "spatial"},
+    "no spectral norm": {"spectral_norm": False},
+    "dropout that falls": {"dropout_falls": True},
+}
+SWITCHED = pytest.mark.parametrize("changes", SWITCHES.values(), ids=SWITCHES)
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 128), (256, 256), (32, 16)])
@@ -51,22 +81,36 @@ def test_2k_latents_go_through_on_the_meta_device():
     assert [level.shape for level in found] == [level.shape for level in levels]
 
 
+@SWITCHED
 @torch.no_grad()
-def test_an_untrained_network_predicts_zero():
-    for level in network()(pyramid(), TIMES):
-        assert torch.equal(level, torch.zeros_like(level))
+def test_an_untrained_network_predicts_zero(changes):
+    for level, given in zip(network(**changes)(pyramid(), TIMES), pyramid(), strict=True):
+        assert torch.equal(level, torch.zeros_like(given))
 
 
-def test_every_parameter_gets_a_gradient():
-    unet = awake(network()).train()
+@SWITCHED
+def test_every_parameter_gets_a_gradient(changes):
+    unet = awake(network(**changes)).train()
     sum(level.square().mean() for level in unet(pyramid(), TIMES)).backward()
     silent = [n for n, p in unet.named_parameters() if p.grad is None or not p.grad.any()]
     assert silent == []
 
 
+@SWITCHED
 @torch.no_grad()
-def test_every_level_hears_every_other():
-    unet, levels = awake(network()), pyramid()
+def test_a_switch_changes_what_is_predicted(changes):
+    unet, levels = awake(network(**changes)), pyramid()
+    if unet.config.dropout_falls:
+        unet.train()
+    torch.manual_seed(1)
+    found = unet(levels, TIMES)
+    assert not torch.allclose(found[-1], awake(network())(levels, TIMES)[-1], atol=1e-6)
+
+
+@SWITCHED
+@torch.no_grad()
+def test_every_level_hears_every_other(changes):
+    unet, levels = awake(network(**changes)), pyramid()
     before = unet(levels, TIMES)
     for index, level in enumerate(levels):
         after = unet((*levels[:index], level + 1, *levels[index + 1 :]), TIMES)
@@ -92,10 +136,22 @@ def test_a_picture_does_not_depend_on_its_batch():
 
 @torch.no_grad()
 def test_dropout_acts_in_training_only():
-    unet, levels = awake(network()), pyramid()
-    assert torch.equal(unet(levels, TIMES)[-1], unet(levels, TIMES)[-1])
-    unet.train()
-    assert not torch.equal(unet(levels, TIMES)[-1], unet(levels, TIMES)[-1])
+    for falls in (False, True):
+        unet, levels = awake(network(dropout_falls=falls)), pyramid()
+        assert torch.equal(unet(levels, TIMES)[-1], unet(levels, TIMES)[-1])
+        unet.train()
+        assert not torch.equal(unet(levels, TIMES)[-1], unet(levels, TIMES)[-1])
+    unet.set_dropout(torch.zeros(()))
+    torch.testing.assert_close(unet(levels, TIMES)[-1], unet.eval()(levels, TIMES)[-1])
+
+
+def test_falling_dropout_drops_what_is_left_of_its_rate_and_keeps_the_mean():
+    dropout, ones = FallingDropout(0.4).train(), torch.ones(200_000)
+    for left, rate in ((1.0, 0.4), (0.25, 0.1)):
+        dropout.left.fill_(left)
+        found = dropout(ones)
+        assert (found == 0).float().mean().item() == pytest.approx(rate, abs=0.005)
+        assert found.mean().item() == pytest.approx(1, abs=0.01)
 
 
 @torch.no_grad()
@@ -105,32 +161,135 @@ def test_a_resolution_without_a_level_is_only_passed_through():
     assert [level.shape for level in unet(levels, TIMES)] == [level.shape for level in levels]
 
 
+LEVEL_TIMES = torch.tensor([[0.9, 0.5, 0.1, -0.2], [1.2, 0.3, -0.1, -0.4]])
+
+
+@pytest.mark.parametrize(
+    "changes", [value for value in SWITCHES.values() if "branches" not in value]
+)
+@torch.no_grad()
+def test_stages_that_no_level_needs_are_skipped_without_a_change(changes):
+    unet = awake(network(**({"level_times": True} | changes)))
+    levels = pyramid(count=3)
+    for shift in (0.0, 0.15, 0.55):
+        times = torch.cat([LEVEL_TIMES - shift, torch.full((1, 4), 0.5)])
+        whole = unet(levels, times)  # the third picture needs all stages
+        skipped = unet(tuple(level[:2] for level in levels), times[:2])
+        for index, (a, b) in enumerate(zip(skipped, whole, strict=True)):
+            begun = times[:2, index] >= 0
+            torch.testing.assert_close(a[begun], b[:2][begun], atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_skipped_stages_cost_nothing():
+    unet, levels = network(level_times=True), pyramid()
+    costs = []
+    for times in (LEVEL_TIMES + 0.5, LEVEL_TIMES, LEVEL_TIMES - 0.15):
+        with FlopCounterMode(display=False) as counter:
+            unet(levels, times)
+        costs.append(counter.get_total_flops())
+    assert costs[1] < 0.5 * costs[0]
+    assert costs[2] < 0.7 * costs[1]
+
+
+@torch.no_grad()
+def test_the_latents_of_a_level_that_has_not_begun_are_not_looked_at():
+    unet, levels = awake(network(level_times=True)), pyramid()
+    before = unet(levels, LEVEL_TIMES)
+    after = unet((*levels[:3], levels[3] + 1), LEVEL_TIMES)
+    for a, b in zip(before[:3], after[:3], strict=True):
+        assert torch.equal(a, b)
+
+
+@torch.no_grad()
+def test_one_time_stands_for_all_levels():
+    unet, levels = awake(network(level_times=True)), pyramid()
+    found, expected = unet(levels, TIMES), unet(levels, TIMES[:, None].expand(2, 4))
+    for a, b in zip(found, expected, strict=True):
+        assert torch.equal(a, b)
+    with pytest.raises(ValueError, match="one time for all levels"):
+        network()(levels, LEVEL_TIMES)
+
+
+def condition(**changes) -> Condition:
+    generator = torch.Generator().manual_seed(2)
+    whole = Condition(
+        label=torch.tensor([0, 2]),
+        tokens=torch.randn(2, 5, 7, generator=generator),
+        picture=torch.randn(2, 2, 32, 64, generator=generator),
+    )
+    return dataclasses.replace(whole, **changes)
+
+
 @torch.no_grad()
 def test_conditions_are_taken_only_by_a_network_built_for_them():
-    vectors = torch.randn(2, 7)
-    with pytest.raises(ValueError, match="built without a condition"):
-        network()(pyramid(), TIMES, vectors)
-    conditional = awake(network(condition_width=7))
-    with pytest.raises(ValueError, match="needs a condition"):
-        conditional(pyramid(), TIMES)
-    first = conditional(pyramid(), TIMES, vectors)
-    second = conditional(pyramid(), TIMES, vectors + 1)
-    assert not torch.allclose(first[-1], second[-1])
+    with pytest.raises(ValueError, match="built without a condition of the kind 'label'"):
+        network()(pyramid(), TIMES, condition())
+    with pytest.raises(ValueError, match="needs a condition of the kind 'label'"):
+        network(condition=CONDITION)(pyramid(), TIMES)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"label": torch.tensor([1, 1])},
+        {"tokens": torch.zeros(2, 3, 7)},
+        {"picture": torch.zeros(2, 2, 16, 32)},
+    ],
+    ids=["class", "tokens", "map"],
+)
+@torch.no_grad()
+def test_each_kind_of_condition_is_heard_by_every_level(other):
+    unet = awake(network(condition=CONDITION))
+    before, after = unet(pyramid(), TIMES, condition()), unet(pyramid(), TIMES, condition(**other))
+    for a, b in zip(before, after, strict=True):
+        assert not torch.allclose(a, b, atol=1e-6)
+
+
+@torch.no_grad()
+def test_without_a_condition_all_pictures_are_alike():
+    unet = awake(network(condition=CONDITION))
+    other = condition(label=torch.tensor([1, 1]), picture=torch.ones(2, 2, 32, 64))
+    for a, b in zip(
+        unet(pyramid(), TIMES, without(CONDITION, condition())),
+        unet(pyramid(), TIMES, without(CONDITION, other)),
+        strict=True,
+    ):
+        assert torch.equal(a, b)
+
+
+def test_with_conditions_every_parameter_gets_a_gradient():
+    unet = awake(network(condition=CONDITION)).train()
+    found = unet(pyramid(), TIMES, condition(label=torch.arange(2) + 2))
+    sum(level.square().mean() for level in found).backward()
+    silent = [n for n, p in unet.named_parameters() if p.grad is None or not p.grad.any()]
+    assert silent == []
 
 
 @torch.no_grad()
 def test_a_saved_network_loads_bit_equal(tmp_path):
-    unet = awake(network(condition_width=7))
+    unet = awake(network(condition=CONDITION))
     unet.save_pretrained(tmp_path / "model", latents="abc")
     loaded = PyramidUNet.from_pretrained(tmp_path / "model")
-    vectors = torch.randn(2, 7)
-    expected = unet(pyramid(), TIMES, vectors)
-    for a, b in zip(loaded(pyramid(), TIMES, vectors), expected, strict=True):
+    expected = unet(pyramid(), TIMES, condition())
+    for a, b in zip(loaded(pyramid(), TIMES, condition()), expected, strict=True):
         assert torch.equal(a, b)
+
+
+@torch.no_grad()
+def test_filtered_resampling_keeps_the_mean_and_smooth_pictures():
+    flat = torch.ones(1, 3, 8, 8)
+    torch.testing.assert_close(halved(flat, "fir")[:, :, 1:-1, 1:-1], torch.ones(1, 3, 2, 2))
+    torch.testing.assert_close(enlarged(flat, "fir")[:, :, 1:-1, 1:-1], torch.ones(1, 3, 14, 14))
+    slope = torch.arange(16.0).view(1, 1, 1, 16).expand(1, 1, 16, 16)
+    there_and_back = enlarged(halved(slope, "fir"), "fir")
+    torch.testing.assert_close(there_and_back[..., 4:-4, 4:-4], slope[..., 4:-4, 4:-4])
 
 
 def test_widths_must_span_the_levels():
     with pytest.raises(ValueError, match="do not fit 2 widths"):
         PyramidUNet(
-            dataclasses.replace(CONFIG, widths=(8, 8), dropout=(0.0, 0.0)), CHANNELS, DOWNSAMPLINGS
+            dataclasses.replace(CONFIG, widths=(8, 8), dropout=(0.0, 0.0), blocks=(1, 1)),
+            CHANNELS,
+            DOWNSAMPLINGS,
         )

@@ -1,0 +1,162 @@
+"""The pyramid UNet at one resolution: its layers, on the way down and on the way up."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from pdm.config.diffusion import UNetConfig
+from pdm.models.attention import SpatialChannelAttention
+from pdm.models.condition import CrossAttention
+from pdm.models.layers import (
+    EDGES_ZERO,
+    ModulatedBlock,
+    ToPixels,
+    convolution,
+    res_skip,
+    to_width,
+    zeroed,
+)
+from pdm.models.streams import FallingDropout, InputStream, OutputStream
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in the network a stage stands."""
+
+    index: int  # of its resolution, finest first
+    attends: bool
+    channels: int | None  # of the level of this resolution, if there is one
+    finer_channels: int  # of all finer levels together
+    coarser_channels: int | None  # of the next coarser map level, if this has a level and it too
+
+
+@dataclass(frozen=True)
+class Context:
+    """What all layers of a network are told."""
+
+    embedding: Tensor  # (B, embedding_width)
+    tokens: Tensor | None  # (B, N, token_width)
+
+
+class Layer(nn.Module):
+    """A modulated block, and attention after it where the resolution is coarse enough."""
+
+    def __init__(self, in_width: int, place: Place, config: UNetConfig) -> None:
+        super().__init__()
+        width, rate = config.widths[place.index], config.dropout[place.index]
+        self.block = ModulatedBlock(
+            in_width,
+            width,
+            config.embedding_width,
+            dropout=FallingDropout(rate) if config.dropout_falls else nn.Dropout(rate),
+            spectral_norm=config.spectral_norm,
+        )
+        self.attention: nn.Module = nn.Identity()
+        self.reading = None
+        if place.attends:
+            self.attention = SpatialChannelAttention(
+                width,
+                norm="group",
+                ratio=config.attention_ratio,
+                spectral_norm=config.spectral_norm,
+            )
+            if config.condition and config.condition.token_width:
+                self.reading = CrossAttention(width, config.condition.token_width)
+
+    def forward(self, features: Tensor, context: Context) -> Tensor:
+        """(B, in_width, h, w) to (B, width, h, w)."""
+        features = self.attention(self.block(features, context.embedding))
+        return features if self.reading is None else self.reading(features, context.tokens)
+
+
+class DownStage(nn.Module):
+    """The way down at one resolution: its level's latent joins after the first block."""
+
+    def __init__(self, place: Place, config: UNetConfig) -> None:
+        super().__init__()
+        width, in_width = config.widths[place.index], config.widths[max(place.index - 1, 0)]
+        self.in_width = in_width
+        self.entry = (
+            None
+            if place.channels is None
+            else convolution(
+                place.channels, width, 3, EDGES_ZERO, spectral_norm=config.spectral_norm
+            )
+        )
+        streams = config.input_stream and place.finer_channels
+        self.stream = InputStream(place.finer_channels, width) if streams else None
+        given = config.condition.map_channels if config.condition else 0
+        self.given = zeroed(nn.Conv2d(given, width, 1)) if given else None
+        self.layers = nn.ModuleList(
+            Layer(in_width if number == 0 else width, place, config)
+            for number in range(config.blocks[place.index])
+        )
+
+    def forward(
+        self,
+        features: Tensor | None,
+        latent: Tensor | None,
+        finer: list[Tensor],
+        picture: Tensor | None,
+        context: Context,
+    ) -> list[Tensor]:
+        """To one map per layer.
+
+        Args:
+            features: Of the finer stage, halved; None for the finest.
+            latent: Of this resolution's level, if there is one.
+            finer: All finer levels' latents.
+            picture: The map that is a condition, at this size.
+            context: For all layers.
+        """
+        entry = None if self.entry is None else self.entry(latent)
+        if entry is not None and self.given is not None:
+            entry = entry + self.given(picture)
+        maps: list[Tensor] = []
+        for layer in self.layers:
+            if features is None:  # the finest stage begins with its latent alone
+                features, entry = entry, None
+            features = layer(features, context)
+            if entry is not None:
+                features, entry = res_skip(features, entry), None
+            if not maps and self.stream is not None:
+                features = self.stream(features, finer)
+            maps.append(features)
+        return maps
+
+
+class UpStage(nn.Module):
+    """The way up at one resolution: each layer also sees what the way down left there."""
+
+    def __init__(self, place: Place, config: UNetConfig) -> None:
+        super().__init__()
+        width = config.widths[place.index]
+        self.layers = nn.ModuleList(
+            Layer(2 * width, place, config) for _ in range(config.blocks[place.index])
+        )
+        self.narrow = to_width(width, config.widths[max(place.index - 1, 0)])
+        self.exit = (
+            None if place.channels is None else ToPixels(width, place.channels, norm="group")
+        )
+        if self.exit is not None:
+            zeroed(self.exit.conv)
+        self.stream = (
+            OutputStream(place.coarser_channels, place.channels)
+            if config.output_stream and place.coarser_channels and place.channels
+            else None
+        )
+
+    def forward(self, features: Tensor, maps: list[Tensor], context: Context) -> Tensor:
+        """Features of this width, from those of the coarser stage, enlarged."""
+        for layer, seen in zip(self.layers, reversed(maps), strict=True):
+            features = layer(torch.cat([features, seen], dim=1), context)
+        return features
+
+    def velocity(self, features: Tensor, coarser: Tensor | None) -> Tensor:
+        """Of this resolution's level; `coarser` is that of the next coarser map level."""
+        assert self.exit is not None
+        found: Tensor = self.exit(features)
+        if self.stream is not None:
+            found = self.stream(found, coarser)
+        return found
