@@ -23,6 +23,7 @@ KEYS = {
     "tiles": {"tiled_memory", "tiled_time", "tiled_max_abs_diff", "diffusers_tiled_memory"},
     "frechet": {"frechet_vs_sqrtm", "frechet_vs_torchmetrics", "frechet_rel_error"},
     "moments": {"moments_vs_torchmetrics"},
+    "inputs": {"features_vs_cleanfid", "features_vs_cleanfid_png"},
 }
 COMMANDS = {
     "decoding": "autoencoder",
@@ -31,6 +32,7 @@ COMMANDS = {
     "flops": "diffusion",
     "frechet": "evaluation",
     "moments": "evaluation",
+    "inputs": "evaluation",
 }
 SLOW_KEYS = {"scaling": {"ray_efficiency", "ray_vs_pool"}, "memory": {"memory_growth"}}
 

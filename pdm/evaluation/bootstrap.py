@@ -78,6 +78,12 @@ def of_means(values: Mapping[str, Array], config: EvaluateConfig) -> dict[str, A
     }
 
 
+def of_pairs(decoded: Array, pictures: Array, config: EvaluateConfig) -> Array:
+    """Replicates of the Fréchet distance of held-out pictures from what was decoded of them."""
+    counts = drawn_counts("val", len(pictures), config)
+    return _frechet(decoded, pictures, counts, counts)
+
+
 def centred(replicates: Array, score: float) -> Array:
     """`replicates` moved so that their mean is the score.
 

@@ -28,7 +28,7 @@ from pdm.evaluation.memorisation import memorisation
 from pdm.evaluation.metrics import with_intervals, write_metrics, write_replicates
 from pdm.evaluation.networks import Network
 from pdm.evaluation.pictures import PictureSet, read_samples
-from pdm.evaluation.reconstruction import score_reconstructions
+from pdm.evaluation.reconstruction import ms_ssim_weights, score_reconstructions
 from pdm.evaluation.scores import Scores, against_reference, of_memorisation, of_reconstructions
 from pdm.evaluation.summary import summarise
 from pdm.evaluation.views import View, views_of
@@ -79,11 +79,11 @@ def evaluate(
     seen = summarise(train, some(len(train), count, config.seed), extractor, views, config)
     _warn_of_few(len(val), config)
     copies = memorisation(ours, held_out, seen)
-    prefixes = score_reconstructions(model, val, config.batch_size)
+    prefixes = score_reconstructions(model, val, views)
     found = (
         against_reference(ours, held_out, config)
         | against_reference(seen, held_out, config)
-        | of_reconstructions(prefixes, config)
+        | of_reconstructions(prefixes, held_out, config)
         | of_memorisation(copies, config)
         | _counts(drawn, val, train, count)
     )
@@ -181,5 +181,6 @@ def _conventions(config: EvaluateConfig, drawn: PictureSet, views: list[View]) -
         "7x7 per picture and Laplacian level, normalised by the reference",
         "intervals": f"95 %, bootstrap over pictures, {config.num_replicates} replicates, centred "
         "on the score (shares of memorisation are not)",
-        "reconstruction": "mean over val pictures; SSIM: Gaussian window 11, sigma 1.5",
+        "reconstruction": "mean over val pictures; SSIM: Gaussian window 11, sigma 1.5; MS-SSIM: "
+        f"{len(ms_ssim_weights(height, width))} scales; rfrechet: decoded against val, 8 bits each",
     }

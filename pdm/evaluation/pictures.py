@@ -4,6 +4,7 @@ A picture here is a uint8 array (H, W, 3). A set knows how many it holds and how
 so that it may lie in files, in shards or in memory, and a score never needs more than a batch.
 """
 
+import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from pdm.data import turbo
 from pdm.errors import BadInput
 
 Picture = NDArray[np.uint8]
@@ -57,6 +59,18 @@ def to_picture(images: Tensor) -> Picture:
     """The only picture of `images` (1, 3, H, W) in [-1, 1] as uint8 (H, W, 3)."""
     values = (images[0].permute(1, 2, 0) + 1) * 127.5
     return values.round().clamp(0, 255).to(torch.uint8).numpy()
+
+
+def decoded(content: bytes) -> Picture:
+    """A file's pixels as Pillow gives them in RGB, sooner for a JPEG.
+
+    Raises:
+        OSError, ValueError, SyntaxError: The bytes are no picture, or a damaged one.
+    """
+    with Image.open(io.BytesIO(content)) as image:
+        if image.mode == "RGB" and turbo.can_decode(image, content):
+            return turbo.decode(content, image.size, 1)
+        return np.asarray(image.convert("RGB"))
 
 
 def read_samples(folder: Path) -> PictureSet:
@@ -109,8 +123,7 @@ def _listed(folder: Path) -> list[str]:
 
 def _read(path: Path) -> Picture:
     try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
+        return decoded(path.read_bytes())
     except (OSError, ValueError, SyntaxError) as error:
         raise BadInput(f"{path} is not a picture that can be read ({error})") from error
 

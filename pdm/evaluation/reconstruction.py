@@ -1,18 +1,23 @@
-"""PSNR and SSIM of pictures that went through the autoencoder, for every prefix of its levels."""
+"""Pictures against what the autoencoder decodes of them, for every prefix of its levels."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pdm.data.images import to_pixels
 from pdm.errors import BadInput, QualityGate
 from pdm.evaluation.moments import Array
 from pdm.evaluation.pictures import PictureSet, to_tensor
+from pdm.evaluation.views import View
 from pdm.models.codec import Autoencoder
 
 WINDOW_PX = 11
 SIGMA_PX = 1.5
+SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # fine to coarse, Wang et al., 2003
 MAX_PSNR_DB = 100.0  # of equal pictures, which have no finite one
 
 Measure = Callable[[Tensor, Tensor, float], Tensor]  # images, references, data range
@@ -39,6 +44,44 @@ def ssim(images: Tensor, references: Tensor, data_range: float) -> Tensor:
     Raises:
         ValueError: A side is shorter than the window.
     """
+    luminance, structure = _similarities(images, references, data_range)
+    return (luminance * structure).flatten(1).mean(1)
+
+
+def ms_ssim(images: Tensor, references: Tensor, data_range: float) -> Tensor:
+    """Structural similarity over several scales, each half the size of the last, (B,), at most 1.
+
+    Contrast and structure count at every scale, luminance at the coarsest (Wang et al., 2003,
+    doi:10.1109/ACSSC.2003.1292216). Five scales with the published weights for sides of 176 pixels
+    and up; of smaller pictures as many as the window fits into, with the first weights scaled to a
+    sum of one, which compares only with pictures of that size.
+
+    Raises:
+        ValueError: A side is shorter than the window.
+    """
+    weights = ms_ssim_weights(*images.shape[-2:])
+    x, y = images.double(), references.double()
+    found = torch.ones(len(images), dtype=torch.float64)
+    for scale, weight in enumerate(weights):
+        luminance, structure = _similarities(x, y, data_range)
+        at_last = scale == len(weights) - 1
+        similarity = luminance * structure if at_last else structure
+        found *= similarity.flatten(1).mean(1).clamp_min(0) ** weight
+        x, y = F.avg_pool2d(x, 2), F.avg_pool2d(y, 2)
+    return found
+
+
+def ms_ssim_weights(height: int, width: int) -> tuple[float, ...]:
+    """The weight of each scale that pictures of this size have, fine to coarse; sum 1."""
+    count, side = 1, min(height, width)
+    while count < len(SCALE_WEIGHTS) and side // 2 >= WINDOW_PX:
+        count, side = count + 1, side // 2
+    total = sum(SCALE_WEIGHTS[:count])
+    return tuple(weight / total for weight in SCALE_WEIGHTS[:count])
+
+
+def _similarities(images: Tensor, references: Tensor, data_range: float) -> tuple[Tensor, Tensor]:
+    """Luminance, and contrast with structure, at each place where the window fits."""
     if min(images.shape[-2:]) < WINDOW_PX:
         raise ValueError(f"SSIM needs sides of at least {WINDOW_PX} px; got {images.shape}")
     x, y = images.double(), references.double()
@@ -49,10 +92,10 @@ def ssim(images: Tensor, references: Tensor, data_range: float) -> Tensor:
     c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
     luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
     structure = (2 * covariance + c2) / (variance_x + variance_y + c2)
-    return (luminance * structure).flatten(1).mean(1)
+    return luminance, structure
 
 
-MEASURES: dict[str, Measure] = {"psnr_db": psnr, "ssim": ssim}
+MEASURES: dict[str, Measure] = {"psnr_db": psnr, "ssim": ssim, "ms_ssim": ms_ssim}
 
 
 def _windowed(images: Tensor) -> Tensor:
@@ -75,17 +118,28 @@ def reconstructions(model: Autoencoder, images: Tensor) -> list[Tensor]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What is known of the pictures decoded from one prefix of the levels, picture by picture."""
+
+    measures: dict[str, Array]  # by name, (N,)
+    vectors: dict[str, Array]  # by view of the whole picture, (N, D)
+
+
 def score_reconstructions(
-    model: Autoencoder, pictures: PictureSet, batch_size: int
-) -> list[dict[str, Array]]:
-    """`psnr_db` and `ssim` of each picture, one entry for each prefix of the levels.
+    model: Autoencoder, pictures: PictureSet, views: Sequence[View]
+) -> list[Decoded]:
+    """`psnr_db`, `ssim` and `ms_ssim` of each picture, and what whole-picture views see of its
+    reconstruction in 8 bits; one entry for each prefix of the levels.
+
+    One picture at a time: in a batch it would be decoded a little differently, and rounded so.
 
     Raises:
         BadInput: The pictures are too small for the SSIM window.
         QualityGate: The autoencoder gives values that are not finite.
     """
-    found: list[dict[str, list[Tensor]]] = []
-    for batch in pictures.batches(batch_size):
+    found: list[dict[str, list[Array]]] = []
+    for batch in pictures.batches(1):
         images = to_tensor(batch)
         if min(images.shape[-2:]) < WINDOW_PX:
             raise BadInput(
@@ -93,12 +147,23 @@ def score_reconstructions(
                 f"SSIM needs {WINDOW_PX} px a side"
             )
         decoded = reconstructions(model, images)
-        found = found or [{name: [] for name in MEASURES} for _ in decoded]
+        found = found or [{} for _ in decoded]
         for values, images_again in zip(found, decoded, strict=True):
-            if not images_again.isfinite().all():
-                raise QualityGate(
-                    "the autoencoder decodes to values that are not finite; train it again"
-                )
-            for name, measure in MEASURES.items():
-                values[name].append(measure(images_again, images, 2.0))
-    return [{name: torch.cat(parts).numpy() for name, parts in values.items()} for values in found]
+            for name, some in _of_batch(images_again, images, views).items():
+                values.setdefault(name, []).append(some)
+    return [
+        Decoded(
+            {name: np.concatenate(values[name]) for name in MEASURES},
+            {view.name: np.concatenate(values[view.name]) for view in views if view.is_whole},
+        )
+        for values in found
+    ]
+
+
+def _of_batch(decoded: Tensor, images: Tensor, views: Sequence[View]) -> dict[str, Array]:
+    if not decoded.isfinite().all():
+        raise QualityGate("the autoencoder decodes to values that are not finite; train it again")
+    measures = {name: measure(decoded, images, 2.0).numpy() for name, measure in MEASURES.items()}
+    rounded = to_pixels(decoded)
+    numbers = np.arange(len(rounded))  # whole pictures look the same under any number
+    return measures | {view.name: view.look(rounded, numbers) for view in views if view.is_whole}

@@ -1,14 +1,16 @@
 """All scores of a run under flat names, such as `swd/level_16x32/samples_vs_val`, each with its
 bootstrap replicates where resampling pictures says how far it may move."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pdm.config.evaluate import EvaluateConfig
 from pdm.evaluation import bootstrap
-from pdm.evaluation.distances import distances
+from pdm.evaluation.distances import distances, moments_of
+from pdm.evaluation.frechet import frechet_distance
 from pdm.evaluation.memorisation import Memorisation
 from pdm.evaluation.moments import Array
+from pdm.evaluation.reconstruction import Decoded
 from pdm.evaluation.summary import Summary
 
 
@@ -37,22 +39,33 @@ def against_reference(judged: Summary, reference: Summary, config: EvaluateConfi
     )
 
 
-def of_reconstructions(prefixes: Sequence[Mapping[str, Array]], config: EvaluateConfig) -> Scores:
+def of_reconstructions(
+    prefixes: Sequence[Decoded], pictures: Summary, config: EvaluateConfig
+) -> Scores:
     """`reconstruction/psnr_db/levels_3` is of pictures decoded from the three coarsest levels.
 
     Args:
-        prefixes: For each prefix of the levels, a value for every picture by measure.
+        prefixes: What is known of the decoded pictures, for each prefix of the levels.
+        pictures: What was encoded.
         config: Sizes and seeds.
     """
     by_picture = {
         f"reconstruction/{name}/levels_{count}": values
-        for count, measures in enumerate(prefixes, start=1)
-        for name, values in measures.items()
+        for count, decoded in enumerate(prefixes, start=1)
+        for name, values in decoded.measures.items()
     }
-    return Scores(
+    found = Scores(
         {name: float(values.mean()) for name, values in by_picture.items()},
         bootstrap.of_means(by_picture, config),
     )
+    for count, decoded in enumerate(prefixes, start=1):
+        for view in (view for view in pictures.views if view.is_whole):
+            pair = decoded.vectors[view.name], pictures.vectors[view.name]
+            name = f"reconstruction/r{view.frechet}/levels_{count}"
+            value = frechet_distance(*(moments_of(vectors) for vectors in pair))
+            replicates = bootstrap.of_pairs(*pair, config)
+            found |= Scores({name: value}, {name: bootstrap.centred(replicates, value)})
+    return found
 
 
 def of_memorisation(copies: Memorisation, config: EvaluateConfig) -> Scores:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pdm.evaluation.reconstruction import MEASURES
 from pdm.evaluation.spectrum import frequencies
 from pdm.evaluation.summary import Summary
 
@@ -38,11 +39,11 @@ def write(
     )
     _write(
         folder / "reconstruction.csv",
-        ("levels", "psnr_db", "ssim"),
+        ("levels", *MEASURES),
         [
-            (count, psnr, ssim)
-            for count, (psnr, ssim) in enumerate(
-                zip(by_prefix(scores, "psnr_db"), by_prefix(scores, "ssim"), strict=True), start=1
+            (count, *values)
+            for count, values in enumerate(
+                zip(*(by_prefix(scores, measure) for measure in MEASURES), strict=True), start=1
             )
         ],
     )

@@ -93,7 +93,7 @@ def test_counts_are_those_of_the_sets(done):
 
 def test_every_prefix_of_the_levels_has_its_reconstruction(done):
     _, scores = done
-    for measure in ("psnr_db", "ssim"):
+    for measure in ("psnr_db", "ssim", "ms_ssim", "rfrechet_random_conv"):
         names = [f"reconstruction/{measure}/levels_{count}" for count in (1, 2, 3)]
         assert all(math.isfinite(scores[name]) for name in names)
 

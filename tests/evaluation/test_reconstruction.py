@@ -2,11 +2,15 @@ import numpy as np
 import pytest
 import skimage.metrics
 import torch
+import torch.nn.functional as F
+from torchmetrics.functional.image.ssim import _ssim_update
 
 from pdm.errors import BadInput, QualityGate
 from pdm.evaluation.pictures import PictureSet
 from pdm.evaluation.reconstruction import (
     MAX_PSNR_DB,
+    ms_ssim,
+    ms_ssim_weights,
     psnr,
     reconstructions,
     score_reconstructions,
@@ -72,6 +76,35 @@ def test_ssim_refuses_a_picture_smaller_than_its_window():
         ssim(torch.zeros(1, 3, 8, 32), torch.zeros(1, 3, 8, 32), 1.0)
 
 
+@pytest.mark.parametrize(("side", "num_scales"), [(200, 5), (64, 3), (16, 1)])
+def test_ms_ssim_agrees_with_torchmetrics(side, num_scales):
+    weights = ms_ssim_weights(side, side + 20)
+    assert len(weights) == num_scales
+    assert sum(weights) == pytest.approx(1, abs=2e-4)
+    picture, noisy = (tensor(each) for each in pair(0, side, side + 20))
+    expected = by_torchmetrics(noisy, picture, weights)
+    assert ms_ssim(noisy, picture, 2.0).item() == pytest.approx(expected, rel=1e-6)
+
+
+def by_torchmetrics(noisy, picture, weights):
+    """Scale by scale: as a whole it counts the border, mirrored, at the coarsest scale alone."""
+    product = 1.0
+    settings = {"gaussian_kernel": True, "data_range": 2.0}
+    for scale, weight in enumerate(weights):
+        _, similarity = _ssim_update(noisy, picture, return_contrast_sensitivity=True, **settings)
+        if scale == len(weights) - 1:
+            _, full = _ssim_update(noisy, picture, return_full_image=True, **settings)
+            similarity = full[..., 5:-5, 5:-5].mean()
+        product *= similarity.item() ** weight
+        noisy, picture = F.avg_pool2d(noisy, 2), F.avg_pool2d(picture, 2)
+    return product
+
+
+def test_ms_ssim_of_equal_pictures_is_one():
+    images = torch.rand(2, 3, 70, 70)
+    torch.testing.assert_close(ms_ssim(images, images, 1.0), torch.ones(2, dtype=torch.float64))
+
+
 # through the autoencoder
 
 
@@ -87,20 +120,11 @@ def some_pictures(count=5, height=32, width=64):
 
 def test_every_prefix_of_the_levels_is_scored(autoencoder):
     model = PyramidAutoencoder.from_pretrained(autoencoder)
-    found = score_reconstructions(model, in_memory(some_pictures()), batch_size=2)
-    assert {len(each["psnr_db"]) for each in found} == {5}
-    assert [sorted(each) for each in found] == [["psnr_db", "ssim"]] * len(model.level_channels)
-
-
-def test_scores_do_not_depend_on_the_batch_size(autoencoder):
-    model = PyramidAutoencoder.from_pretrained(autoencoder)
-    one, all_at_once = (
-        score_reconstructions(model, in_memory(some_pictures()), batch_size)
-        for batch_size in (1, 5)
+    found = score_reconstructions(model, in_memory(some_pictures()), [])
+    assert {len(each.measures["psnr_db"]) for each in found} == {5}
+    assert [sorted(each.measures) for each in found] == [["ms_ssim", "psnr_db", "ssim"]] * len(
+        model.level_channels
     )
-    for first, second in zip(one, all_at_once, strict=True):
-        for name, values in first.items():
-            np.testing.assert_allclose(values, second[name], atol=1e-5)
 
 
 def test_the_last_prefix_is_the_whole_pyramid(autoencoder):
@@ -116,10 +140,10 @@ def test_an_autoencoder_gone_to_nan_is_no_result(autoencoder):
     for parameter in model.parameters():
         parameter.data.fill_(torch.nan)
     with pytest.raises(QualityGate, match="not finite; train it again"):
-        score_reconstructions(model, in_memory(some_pictures(1)), batch_size=1)
+        score_reconstructions(model, in_memory(some_pictures(1)), [])
 
 
 def test_pictures_smaller_than_the_window_are_bad_input(autoencoder):
     model = PyramidAutoencoder.from_pretrained(autoencoder)
     with pytest.raises(BadInput, match="16x8 are too small"):
-        score_reconstructions(model, in_memory(some_pictures(1, 8, 16)), batch_size=1)
+        score_reconstructions(model, in_memory(some_pictures(1, 8, 16)), [])
