@@ -1,12 +1,15 @@
 """What the comparison says: where settings and data differ, and who wins where."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from pdm.comparison.run import Run
 from pdm.tracking.replicates import better, difference, direction
 
 FLOOR, SAMPLES = "train_vs_val", "samples_vs_val"
+LEVELS = "levels_"
+Value = TypeVar("Value")
 HIDDEN = ("intervals/", "counts/")
 MAIN_SCORE = "frechet_random_conv/samples_vs_val"
 
@@ -99,12 +102,48 @@ def settings_agree(runs: Sequence[Run]) -> bool:
 
 
 def score_rows(runs: Sequence[Run]) -> list[ScoreRow]:
-    """All scores that any run has, those that can be won first, the main one before all."""
+    """All scores that any run has, those that can be won first, the main one before all.
+
+    Pictures decoded from some levels compare where the runs have as many levels; those decoded from
+    all of them always do.
+    """
+    apart = len({_num_levels(run) for run in runs} - {0}) > 1
+    runs = [with_all_levels(run) for run in runs]
     names = {name for run in runs for name in run.scores if not name.startswith(HIDDEN)}
     shown = [name for name in names if not name.endswith(FLOOR)]
     judge = settings_agree([run for run in runs if run.scores])
-    rows = [ScoreRow(name, direction(name), tuple(_cells(runs, name, judge))) for name in shown]
+    rows = []
+    for name in shown:
+        wanted = 0 if apart and LEVELS in name else direction(name)
+        rows.append(ScoreRow(name, wanted, tuple(_cells(runs, name, judge and wanted != 0))))
     return sorted(rows, key=lambda row: (row.direction == 0, row.name != MAIN_SCORE, row.name))
+
+
+def with_all_levels(run: Run) -> Run:
+    """The run with its last `reconstruction/NAME/levels_N` also under `reconstruction/NAME/all`."""
+    ending = f"/{LEVELS}{_num_levels(run)}"
+
+    def added(scores: Mapping[str, Value]) -> dict[str, Value]:
+        whole = {
+            name.replace(ending, "/all"): value
+            for name, value in scores.items()
+            if name.startswith(("reconstruction/", "intervals/reconstruction/"))
+            and f"{name}/".find(f"{ending}/") > 0
+        }
+        return {**scores, **whole}
+
+    found = run.replicates and replace(run.replicates, scores=added(run.replicates.scores))
+    return replace(run, scores=added(run.scores), replicates=found)
+
+
+def _num_levels(run: Run) -> int:
+    """Of the autoencoder, as far as the scores tell; 0 if they do not."""
+    numbers = [
+        int(name.rpartition(LEVELS)[2])
+        for name in run.scores
+        if name.startswith("reconstruction/") and LEVELS in name
+    ]
+    return max(numbers, default=0)
 
 
 def pairs(runs: Sequence[Run], score: str) -> list[tuple[int, int, float, tuple[float, float]]]:

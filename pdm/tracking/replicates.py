@@ -20,6 +20,7 @@ FILE_NAME = "replicates.json"
 PERCENTILES = (2.5, 97.5)
 # What is better when it is greater; of all other scores, what is smaller.
 GREATER = ("psnr", "ssim", "precision", "recall", "density", "coverage")
+NEITHER = ("expected", "median_distance", "deviation", "intervals", "counts")
 JUDGED = ("samples_vs_val", "reconstruction", "memorisation", *GREATER)
 
 
@@ -67,7 +68,7 @@ def read(path: Path) -> Replicates | None:
 def direction(score: str) -> int:
     """-1 if smaller is better, 1 if greater is, 0 if neither: floors, counts, what is expected."""
     words = score.replace("/", "_")
-    if "expected" in words or "median_distance" in words:
+    if any(word in words for word in NEITHER):
         return 0
     if not any(word in words for word in JUDGED):
         return 0

@@ -58,6 +58,7 @@ def test_nothing_is_said_across_data_versions_and_seeds(change):
         ("memorisation/by_pixels/expected_share_closer_than_all_val", 0),
         ("memorisation/by_pixels/samples_median_distance", 0),
         ("counts/num_val", 0),
+        ("kernel_random_conv_deviation/samples_vs_val", 0),
     ],
 )
 def test_which_way_is_better(score, expected):
@@ -124,6 +125,23 @@ def test_a_score_stands_with_its_interval_and_floor():
     scores = {SCORE: 3.0, FLOOR: 0.2, f"intervals/{SCORE}/low": 2.0, f"intervals/{SCORE}/high": 4.0}
     [row] = score_rows([run("a", 3.0, scores=scores)])
     assert (row.cells[0].interval, row.cells[0].floor) == ((2.0, 4.0), 0.2)
+
+
+def test_reconstructions_compare_at_all_levels_where_the_runs_have_not_as_many():
+    def reconstructed(name, *by_level):
+        scores = {
+            f"reconstruction/psnr_db/levels_{count}": value
+            for count, value in enumerate(by_level, start=1)
+        }
+        values = {score: [value] * 3 for score, value in scores.items()}
+        return run(name, 0.0, scores=scores, replicates=Replicates("v", (0, 3), values))
+
+    rows = score_rows([reconstructed("pyramid", 15.0, 30.0), reconstructed("single", 20.0)])
+    assert [row.name for row in rows if row.direction] == ["reconstruction/psnr_db/all"]
+    assert [cell.value for cell in rows[0].cells] == [30.0, 20.0]
+    assert rows[0].cells[0].wins
+    alike = score_rows([reconstructed("a", 15.0, 30.0), reconstructed("b", 16.0, 29.0)])
+    assert [row.cells[0].wins for row in alike] == [True, False, True]
 
 
 # differences
