@@ -145,6 +145,7 @@ def evaluate(args: argparse.Namespace) -> None:
         tracked.scores(scores)
         tracked.pictures(args.plots, args.metrics, args.samples / "contact-sheet.png")
         tracked.samples(args.samples)
+        tracked.candidate(args.autoencoder, args.diffusion)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -279,6 +280,7 @@ STAGES = {
             "samples": "samples",
             "shards": "data/shards",
             "autoencoder": "models/autoencoder",
+            "diffusion": "models/diffusion",
             "metrics": "metrics.json",
             "plots": "plots/evaluation",
         },

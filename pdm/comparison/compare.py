@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pdm.comparison import folders, tracked
-from pdm.comparison.judge import MAIN_SCORE, best
+from pdm.comparison.judge import best
 from pdm.comparison.page import write_page
 from pdm.comparison.run import Run
 from pdm.comparison.table import table
 from pdm.errors import BadInput
+from pdm.tracking.promotion import MAIN_SCORE
 from pdm.tracking.reader import Reader
 
 MAX_RUNS = 8  # side by side; as many colours are told apart

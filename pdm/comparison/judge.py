@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from pdm.comparison.run import Run
+from pdm.tracking.promotion import MAIN_SCORE, NO_EFFECT
 from pdm.tracking.replicates import better, difference, direction
 
 FLOOR, SAMPLES = "train_vs_val", "samples_vs_val"
 LEVELS = "levels_"
 Value = TypeVar("Value")
 HIDDEN = ("intervals/", "counts/")
-MAIN_SCORE = "frechet_random_conv/samples_vs_val"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def settings_agree(runs: Sequence[Run]) -> bool:
     """Whether all were scored the same way, as far as their params tell."""
     names = {name for run in runs for name in run.params if name.startswith("evaluate.")}
     names |= {f"autoencoder.image_{side}_px" for side in ("height", "width")}
-    names -= {"evaluate.batch_size", "evaluate.num_neighbours"}  # change no score
+    names -= {f"evaluate.{name}" for name in NO_EFFECT}
     return all(
         len({_number(run.params[name]) for run in runs if name in run.params}) < 2 for name in names
     )

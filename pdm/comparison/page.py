@@ -17,7 +17,6 @@ from PIL import Image
 from pdm.comparison.chart import HEIGHT, WIDTH, charts
 from pdm.comparison.judge import (
     FLOOR,
-    MAIN_SCORE,
     data_version,
     differing,
     may_be_judged,
@@ -27,6 +26,7 @@ from pdm.comparison.judge import (
 from pdm.comparison.numbers import cost_rows, number, short
 from pdm.comparison.run import Run
 from pdm.files import write_text
+from pdm.tracking.promotion import MAIN_SCORE
 
 LARGEST_PNG_BYTES = 2**20  # larger ones go onto the page as WebP, quality 92
 LEVEL_SHAPES = "autoencoder.model.levels"

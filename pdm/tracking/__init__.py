@@ -20,9 +20,10 @@ from pdm.config.common import fingerprint
 from pdm.data import manifest
 from pdm.errors import Preempted, Unavailable
 from pdm.tracking import costs, facts
-from pdm.tracking.address import shown_address
+from pdm.tracking.address import reason, shown_address
+from pdm.tracking.promotion import PROMOTED
 from pdm.tracking.record import FAILED, FINISHED, KILLED, RUNNING, Record
-from pdm.tracking.sender import Sender, reason
+from pdm.tracking.sender import Sender
 from pdm.tracking.store import Store
 
 logger = logging.getLogger(__name__)
@@ -55,6 +56,23 @@ class Tracked:
         """Keep the first pictures of a folder of samples, and which models drew them."""
         self._record.samples = str(folder)
         self._record.tags = self._record.tags | facts.sample_tags(folder)
+
+    def candidate(self, autoencoder: Path, diffusion: Path) -> None:
+        """Register the two networks as one model, champion if they earn it: once all else is sent.
+        Not without `samples` that they drew."""
+        folders = {"autoencoder": autoencoder, "diffusion": diffusion}
+        drew = {stage: self._record.tags.get(f"pyramid.{stage}.sha256", "") for stage in folders}
+        for stage, folder in folders.items():
+            if facts.model_tags(folder).get("pyramid.model.sha256") != drew[stage]:
+                logger.warning(
+                    "%s: not registered: the samples were drawn by another model than %s; sample "
+                    "again",
+                    self._record.stage,
+                    folder,
+                )
+                return
+        paths = {stage: str(folder) for stage, folder in folders.items()}
+        self._record.candidate = paths | {f"{stage}_sha256": drew[stage] for stage in folders}
 
 
 @contextmanager
@@ -93,6 +111,8 @@ def track(
     finally:
         record.save(folder)
         sender.close()
+        if record.candidate:
+            _tell_promotion(record)
 
 
 def sync(runs: Path) -> str:
@@ -115,13 +135,33 @@ def sync(runs: Path) -> str:
         if record.status == RUNNING:  # its process was killed before it could say so
             record.end(KILLED)
         try:
+            undecided = record.awaits_promotion
             num_points += store.send(record, folder)
+            if undecided:
+                _tell_promotion(record)
         except Exception as error:
             raise Unavailable(
                 f"MLflow at {shown_address()} cannot be reached ({reason(error)}); the log lines "
                 f"stay in {runs}. Try again when it is there"
             ) from error
     return f"sent {num_points:,} points of {len(waiting)} runs to {shown_address()}"
+
+
+def _tell_promotion(record: Record) -> None:
+    found = record.sent.promotion
+    if not found:
+        logger.warning(
+            "%s: whether this model is the champion is decided by `pyramid sync`, once MLflow at "
+            "%s can be reached",
+            record.stage,
+            shown_address(),
+        )
+    elif found["outcome"] == PROMOTED:
+        logger.info(
+            "%s: version %s is the champion: %s", record.stage, found["version"], found["reason"]
+        )
+    else:
+        logger.info("%s: not promoted: %s", record.stage, found["reason"])
 
 
 def _open(

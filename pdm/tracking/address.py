@@ -64,6 +64,14 @@ def database() -> Path | None:
     return Path(address().removeprefix("sqlite:///")) if is_local() else None
 
 
+def reason(error: Exception) -> str:
+    """The innermost cause, in one short line."""
+    cause: BaseException = error
+    while (inner := cause.__cause__ or cause.__context__) is not None:
+        cause = inner
+    return f"{type(cause).__name__}: {' '.join(str(cause).split())}"[:200]
+
+
 def client() -> MlflowClient:
     """A client, of tracking and of the registry."""
     file = database()

@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 import yaml
+from PIL import Image
 
 from pdm.data import manifest
 from pdm.files import sha256_of
@@ -88,11 +89,13 @@ def sample_tags(folder: Path) -> dict[str, str]:
     """By which the runs are found that made the models behind the samples."""
     try:
         found = json.loads((folder / SAMPLES).read_text(encoding="utf-8"))
-        return {
+        with Image.open(folder / found["samples"][0]["file"]) as picture:
+            size = "{}x{}".format(*picture.size)
+        return {"pyramid.picture_size": size} | {
             f"pyramid.{stage}.sha256": str(found[f"{stage}_sha256"])
             for stage in ("autoencoder", "diffusion")
         }
-    except (OSError, ValueError, KeyError, TypeError):  # drawn by something else
+    except (OSError, ValueError, LookupError, TypeError):  # drawn by something else
         return {}
 
 

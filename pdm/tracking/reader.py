@@ -13,9 +13,8 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from pdm.errors import BadInput, Unavailable
-from pdm.tracking.address import client, database, experiment_name, shown_address
+from pdm.tracking.address import client, database, experiment_name, reason, shown_address
 from pdm.tracking.record import FINISHED
-from pdm.tracking.sender import reason
 from pdm.tracking.store import RUN_KEY
 
 STAGES = ("autoencoder", "diffusion", "evaluate")

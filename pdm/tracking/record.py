@@ -37,6 +37,7 @@ class Sent:
     pictures: list[str] = field(default_factory=list)
     samples: str = ""
     model: str = ""
+    promotion: dict[str, str] = field(default_factory=dict)  # outcome, reason, version
     status: str = ""
     previous: str = ""  # the run that this one takes the place of, which was deleted there
 
@@ -63,6 +64,7 @@ class Record:
     pictures: list[str] = field(default_factory=list)
     samples: str = ""
     model: str = ""
+    candidate: dict[str, str] = field(default_factory=dict)  # folders of both networks, and sha256
     sent: Sent = field(default_factory=Sent)
 
     @classmethod
@@ -87,6 +89,11 @@ class Record:
     def name_nonfinite(self, names: Iterable[str]) -> None:
         """Remember metrics that had a value which is no number to draw or compare."""
         self.nonfinite = sorted({*self.nonfinite, *names})
+
+    @property
+    def awaits_promotion(self) -> bool:
+        """Whether it is still to be decided if this model is the champion."""
+        return bool(self.candidate) and self.status == FINISHED and not self.sent.promotion
 
     def unsent_events(self, folder: Path) -> list[dict[str, Any]]:
         """Logged lines of which something has not arrived, without what has.
@@ -121,6 +128,7 @@ class Record:
             and sent.pictures == self.pictures
             and sent.samples == self.samples
             and sent.model == self.model
+            and not self.awaits_promotion
             and not self.unsent_events(folder)
         )
 

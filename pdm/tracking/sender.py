@@ -6,7 +6,7 @@ import threading
 import time
 from pathlib import Path
 
-from pdm.tracking.address import is_local, shown_address
+from pdm.tracking.address import is_local, reason, shown_address
 from pdm.tracking.facts import machine
 from pdm.tracking.record import SYSTEM, Record
 from pdm.tracking.store import Store
@@ -77,11 +77,3 @@ class Sender:
             why,
             self._folder,
         )
-
-
-def reason(error: Exception) -> str:
-    """The innermost cause, in one short line."""
-    cause: BaseException = error
-    while (inner := cause.__cause__ or cause.__context__) is not None:
-        cause = inner
-    return f"{type(cause).__name__}: {' '.join(str(cause).split())}"[:200]

@@ -17,6 +17,7 @@ from pdm.tracking.address import address, client, experiment_name, is_local
 from pdm.tracking.entities import code_tags, dataset, equal, milliseconds
 from pdm.tracking.facts import first_samples
 from pdm.tracking.record import FAILED, FINISHED, KILLED, RUNNING, Record, Sent
+from pdm.tracking.registry import promote
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +61,9 @@ class Store:
         num_points = self._send_events(record, folder)
         self._send_scores(record, folder)
         self._send_files(record, folder)
+        if record.awaits_promotion:
+            record.sent.promotion = promote(self._client, record, folder)
+            record.save(folder)
         self._send_status(record, folder)
         return num_points
 

@@ -1,8 +1,6 @@
 import contextlib
 import json
 import math
-import os
-import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from tracked_runs import CONFIG, EVENTS, client, local, points, runs, work
+from tracked_servers import free_port, mlflow_server
 
 from pdm.data.manifest import Manifest
 from pdm.errors import Preempted, Unavailable
@@ -210,12 +209,6 @@ def test_pictures_are_kept_by_step_and_as_files():
     ]
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def test_a_closed_port_costs_seconds_says_where_the_lines_are_and_sync_sends_them_once(
     monkeypatch, caplog
 ):
@@ -273,30 +266,6 @@ def test_a_run_whose_process_was_killed_is_closed_by_sync():
     record.write_text(json.dumps(values | {"status": "RUNNING", "process": gone.pid}))
     sync(Path("runs"))
     assert runs()["diffusion"].info.status == "KILLED"
-
-
-@contextlib.contextmanager
-def mlflow_server(port):
-    command = ["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--backend-store-uri", "sqlite:///server.db", "--workers", "1"]
-    command += ["--artifacts-destination", "./served"]
-    with subprocess.Popen(
-        [sys.executable, *command],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as process:
-        try:
-            deadline = time.monotonic() + 120
-            while True:
-                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                    break
-                assert time.monotonic() < deadline, "MLflow's server did not start"
-                time.sleep(0.5)
-            yield
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
 
 
 @pytest.mark.slow

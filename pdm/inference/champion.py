@@ -1,0 +1,96 @@
+"""The champion of MLflow's registry, ready to draw:
+
+from pdm.inference.champion import load_champion
+
+pictures = load_champion().draw([0, 1, 2])
+"""
+
+import dataclasses
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pdm import weights
+from pdm.baselines.autoencoders import load_autoencoder
+from pdm.config.sample import SampleConfig
+from pdm.data.images import Pixels, to_pixels
+from pdm.errors import BadInput
+from pdm.inference.sample import draw_latents
+from pdm.models.codec import Autoencoder
+from pdm.models.pyramid import LevelShape
+from pdm.models.unet import PyramidUNet
+from pdm.tracking.registry import fetch_champion
+
+# What `samples.json` does not hold, because no picture depends on it.
+WITHOUT_EFFECT: dict[str, Any] = {
+    "num_images": 1,
+    "seed": 0,
+    "batch_size": 1,
+    "full_size_picture": False,
+    "tile_px": None,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Generator:
+    """Both networks, in evaluation mode on one device, and how to draw from them."""
+
+    autoencoder: Autoencoder
+    network: PyramidUNet
+    config: SampleConfig
+    level_shapes: Sequence[LevelShape]
+    size: tuple[int, int]  # (H, W) of a picture in pixels
+
+    @torch.no_grad()
+    def draw(self, seeds: Sequence[int]) -> list[Pixels]:
+        """One picture for each seed, uint8 (H, W, 3): those that the stage `sample` draws."""
+        latents = draw_latents(self.network, self.config, seeds, self.level_shapes)
+        return list(to_pixels(self.autoencoder.decode(latents, self.size)))
+
+
+def load_champion() -> Generator:
+    """Download the champion from MLflow (MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAME) and load it
+    onto the GPU, if there is one.
+
+    Raises:
+        BadInput: There is no champion, or it is of another version of this package.
+        Unavailable: MLflow cannot be reached.
+    """
+    with tempfile.TemporaryDirectory(prefix="pyramid-champion-") as scratch:
+        return load_generator(fetch_champion(Path(scratch)))
+
+
+def load_generator(folder: Path) -> Generator:
+    """Load a folder of `autoencoder/`, `diffusion/` and `samples.json`.
+
+    Raises:
+        BadInput: It is not such a folder.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    facts = weights.record_of(folder / "diffusion")
+    return Generator(
+        load_autoencoder(folder / "autoencoder").to(device),
+        PyramidUNet.from_pretrained(folder / "diffusion").to(device),
+        _config(folder / "samples.json"),
+        [(c, h, w) for c, h, w in facts["level_shapes"]],
+        (facts["image_height_px"], facts["image_width_px"]),
+    )
+
+
+def _config(path: Path) -> SampleConfig:
+    """How the scored samples were drawn."""
+    try:
+        found = WITHOUT_EFFECT | json.loads(path.read_text(encoding="utf-8"))
+        return SampleConfig(
+            **{item.name: found[item.name] for item in dataclasses.fields(SampleConfig)}
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(
+            f"{path.name} of the model does not say how to draw ({error!r}); it was made by "
+            "another version of this package"
+        ) from error

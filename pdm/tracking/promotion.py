@@ -1,0 +1,110 @@
+"""Does a model take the champion's place? Only if it is better beyond chance and copies no more.
+
+The rule, and nothing else: scored on the same version of the data, in the same way; the 95 %
+interval of the difference in the main score leaves out zero on the right side; and of its samples
+no greater share lies nearer to a training picture than every held-out picture does. (A share up to
+the one that held-out pictures themselves would have is no copying, whatever the champion's.)
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pdm.tracking.replicates import Replicates, better, difference
+
+MAIN_SCORE = "frechet_random_conv/samples_vs_val"
+SHARE, EXPECTED = "share_closer_than_all_val", "expected_share_closer_than_all_val"
+NO_EFFECT = ("batch_size", "num_neighbours")  # settings of `evaluate` that change no score
+PROMOTED, REFUSED = "promoted", "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What is known of a scored model.
+
+    Args:
+        name: For messages.
+        setting: How it was scored: settings of `evaluate`, size of the pictures.
+        scores: By name.
+        replicates: Behind them; None if there are none.
+    """
+
+    name: str
+    setting: Mapping[str, str]
+    scores: Mapping[str, float]
+    replicates: Replicates | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What became of a model, and why, in one sentence."""
+
+    outcome: str
+    reason: str
+
+
+def decide(candidate: Scored, champion: Scored | None) -> Decision:
+    """Whether the candidate takes the champion's place."""
+    if candidate.replicates is None or MAIN_SCORE not in candidate.scores:
+        return Decision(REFUSED, "it has no score with bootstrap replicates; evaluate it again")
+    if champion is None:
+        return Decision(PROMOTED, "it is the first: there was no champion to beat")
+    fault = _not_alike(candidate, champion) or _no_better(candidate, champion)
+    fault = fault or _copies_more(candidate, champion)
+    if fault:
+        return Decision(REFUSED, fault)
+    return Decision(
+        PROMOTED, f"it is better than {champion.name}: {_difference(candidate, champion)}"
+    )
+
+
+def _not_alike(candidate: Scored, champion: Scored) -> str:
+    assert candidate.replicates is not None
+    if champion.replicates is None:
+        return f"nothing is known of how {champion.name} was scored; evaluate its models again"
+    ours, theirs = candidate.replicates.data_sha256, champion.replicates.data_sha256
+    if ours != theirs:
+        return (
+            f"{champion.name} was scored on another version of the data ({theirs[:12]}, this one "
+            f"{ours[:12]}); evaluate the champion's models on this version, or move the alias by "
+            "hand in MLflow"
+        )
+    if not candidate.replicates.comparable(champion.replicates):
+        return f"{champion.name} was scored with another seed or number of replicates"
+    names = sorted((candidate.setting.keys() | champion.setting.keys()) - set(NO_EFFECT))
+    other = [name for name in names if candidate.setting.get(name) != champion.setting.get(name)]
+    if other:
+        return f"{champion.name} was scored in another way: {', '.join(other)} differ"
+    return ""
+
+
+def _no_better(candidate: Scored, champion: Scored) -> str:
+    assert candidate.replicates is not None
+    assert champion.replicates is not None
+    if better(candidate.replicates, champion.replicates, MAIN_SCORE):
+        return ""
+    return (
+        f"it is not better than {champion.name} beyond chance: {_difference(candidate, champion)}"
+    )
+
+
+def _copies_more(candidate: Scored, champion: Scored) -> str:
+    for name in sorted(candidate.scores):
+        if not name.startswith("memorisation/") or not name.endswith(f"/{SHARE}"):
+            continue
+        ours, theirs = candidate.scores[name], champion.scores.get(name, 0.0)
+        expected = candidate.scores.get(name.replace(SHARE, EXPECTED), 0.0)
+        if ours > max(theirs, expected):
+            return (
+                f"more of its samples look like copies of training pictures ({name} {ours:.4g}) "
+                f"than of {champion.name} ({theirs:.4g}) or of pictures never seen ({expected:.4g})"
+            )
+    return ""
+
+
+def _difference(candidate: Scored, champion: Scored) -> str:
+    assert candidate.replicates is not None
+    assert champion.replicates is not None
+    ours, theirs = candidate.scores[MAIN_SCORE], champion.scores.get(MAIN_SCORE, float("nan"))
+    interval = difference(candidate.replicates, champion.replicates, MAIN_SCORE)
+    within = "unknown" if interval is None else f"[{interval[0]:.4g}, {interval[1]:.4g}]"
+    return f"{MAIN_SCORE} {ours:.4g} against {theirs:.4g}, 95 % interval of the difference {within}"

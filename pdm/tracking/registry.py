@@ -1,0 +1,143 @@
+"""MLflow's registry: versions of the model that both networks are, and which one is the champion.
+
+A version is a folder, without a signature and without a pickle: `autoencoder/`, `diffusion/` (model
+folders) and `samples.json`, which says how to draw from them.
+"""
+
+import tempfile
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from pdm.errors import BadInput, Unavailable
+from pdm.files import sha256_of, write_json
+from pdm.tracking import replicates
+from pdm.tracking.address import client, experiment_name, reason, shown_address
+from pdm.tracking.facts import SAMPLES
+from pdm.tracking.promotion import PROMOTED, REFUSED, Decision, Scored, decide
+from pdm.tracking.record import Record
+
+CHAMPION = "champion"
+STAGES = ("autoencoder", "diffusion")
+MODEL = "model"
+PICTURE_SIZE = "pyramid.picture_size"
+FILE_NAME = "promotion.json"
+MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # what an absent alias answers
+
+
+def promote(connection: MlflowClient, record: Record, folder: Path) -> dict[str, str]:
+    """Register a scored model, and let it take the champion's place if it earned it.
+
+    May be repeated: a run has one version, however often this was cut short.
+
+    Returns:
+        `outcome`, `reason` and, if it was registered, `version`.
+    """
+    run_id = record.sent.run_id
+    changed = _changed(record.candidate)
+    if changed:
+        return _keep(connection, run_id, folder, {"outcome": REFUSED, "reason": changed})
+    version = _version(connection, record)
+    candidate = _scored(connection, run_id, f"version {version.version}")
+    before = _champion(connection)
+    if before is not None and before.run_id == run_id:
+        decision = Decision(PROMOTED, "it is the champion already")
+    else:
+        champion = _scored_version(connection, before) if before else None
+        decision = decide(candidate, champion)
+    if decision.outcome == PROMOTED:
+        connection.set_registered_model_alias(experiment_name(), CHAMPION, version.version)
+    found = {"outcome": decision.outcome, "reason": decision.reason}
+    for name, value in found.items():
+        connection.set_model_version_tag(
+            experiment_name(), version.version, f"pyramid.promotion.{name}", value
+        )
+    return _keep(connection, run_id, folder, found | {"version": str(version.version)})
+
+
+def fetch_champion(folder: Path) -> Path:
+    """Download the champion's folder into another.
+
+    Raises:
+        BadInput: There is no champion.
+        Unavailable: MLflow cannot be reached.
+    """
+    try:
+        connection = client()
+        found = _champion(connection)
+        if found is None:
+            raise BadInput(
+                f"MLflow at {shown_address()} knows no champion of '{experiment_name()}'; run the "
+                "pipeline, or set MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME"
+            )
+        return Path(connection.download_artifacts(str(found.run_id), MODEL, str(folder)))
+    except (OSError, MlflowException) as error:
+        raise Unavailable(
+            f"MLflow at {shown_address()} cannot give the champion ({reason(error)})"
+        ) from error
+
+
+def _changed(candidate: dict[str, str]) -> str:
+    """Why the folders no longer hold what was scored; empty if they do."""
+    for stage in STAGES:
+        weights = Path(candidate[stage]) / "model.safetensors"
+        if not weights.is_file() or sha256_of(weights) != candidate[f"{stage}_sha256"]:
+            return f"{candidate[stage]} no longer holds the model that was scored"
+    return ""
+
+
+def _version(connection: MlflowClient, record: Record) -> ModelVersion:
+    """The version of this run; made if there is none."""
+    run_id, name = record.sent.run_id, experiment_name()
+    for found in connection.search_model_versions(f"run_id = '{run_id}'"):
+        if found.name == name:
+            return found
+    for stage in STAGES:
+        connection.log_artifacts(run_id, record.candidate[stage], f"{MODEL}/{stage}")
+    connection.log_artifact(run_id, str(Path(record.samples) / SAMPLES), MODEL)
+    try:
+        connection.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    source = f"{connection.get_run(run_id).info.artifact_uri}/{MODEL}"
+    tags = {f"pyramid.{stage}.sha256": record.candidate[f"{stage}_sha256"] for stage in STAGES}
+    return connection.create_model_version(name, source, run_id, tags=tags)
+
+
+def _champion(connection: MlflowClient) -> ModelVersion | None:
+    try:
+        return connection.get_model_version_by_alias(experiment_name(), CHAMPION)
+    except MlflowException as error:
+        if error.error_code in MISSING:
+            return None
+        raise
+
+
+def _scored_version(connection: MlflowClient, found: ModelVersion) -> Scored:
+    return _scored(connection, str(found.run_id), f"version {found.version}")
+
+
+def _scored(connection: MlflowClient, run_id: str, name: str) -> Scored:
+    run = connection.get_run(run_id)
+    setting = run.data.params | {PICTURE_SIZE: run.data.tags.get(PICTURE_SIZE, "")}
+    with tempfile.TemporaryDirectory(prefix="pyramid-promotion-") as scratch:
+        found = None
+        listed = {file.path for file in connection.list_artifacts(run_id, "pictures")}
+        path = f"pictures/{replicates.FILE_NAME}"
+        if path in listed:
+            found = replicates.read(Path(connection.download_artifacts(run_id, path, scratch)))
+    return Scored(name, setting, dict(run.data.metrics), found)
+
+
+def _keep(
+    connection: MlflowClient, run_id: str, folder: Path, found: dict[str, str]
+) -> dict[str, str]:
+    """Write the decision down: as a file of the run's folder and of MLflow, and as tags."""
+    write_json(folder / FILE_NAME, found)
+    connection.log_artifact(run_id, str(folder / FILE_NAME))
+    for name, value in found.items():
+        connection.set_tag(run_id, f"pyramid.promotion.{name}", value)
+    return found

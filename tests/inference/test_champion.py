@@ -1,0 +1,53 @@
+"""The champion of a registry draws what the stage `sample` drew."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_chain import SAMPLE
+
+from pdm.errors import BadInput
+from pdm.inference.champion import load_champion, load_generator
+from pdm.inference.sample import sample_pictures
+from pdm.tracking import track
+from pdm.tracking.promotion import MAIN_SCORE
+
+
+@pytest.fixture
+def samples(chain, tmp_path):
+    sample_pictures(
+        SAMPLE,
+        autoencoder=chain.autoencoder,
+        diffusion=chain.diffusion,
+        shards=chain.shards,
+        samples=tmp_path / "samples",
+    )
+    return tmp_path / "samples"
+
+
+def test_one_line_loads_the_champion_and_it_draws_the_same_pictures(
+    chain, samples, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    found = {"data_sha256": "v", "seed": 0, "num_replicates": 2, "scores": {MAIN_SCORE: [1, 2]}}
+    Path("replicates.json").write_text(json.dumps(found))
+    with track("evaluate", SAMPLE) as tracked:
+        tracked.scores({MAIN_SCORE: 1.5})
+        tracked.pictures(Path("replicates.json"))
+        tracked.samples(samples)
+        tracked.candidate(chain.autoencoder, chain.diffusion)
+    [picture] = load_champion().draw([SAMPLE.seed + 1])
+    with Image.open(samples / "000001.png") as expected:
+        # Two pictures were drawn at once there: sums in another order.
+        assert np.abs(np.asarray(expected).astype(int) - picture).max() <= 1
+
+
+def test_a_folder_that_does_not_say_how_to_draw_is_refused(chain, tmp_path):
+    (tmp_path / "autoencoder").symlink_to(chain.autoencoder)
+    (tmp_path / "diffusion").symlink_to(chain.diffusion)
+    (tmp_path / "samples.json").write_text('{"sampler": "euler"}')
+    with pytest.raises(BadInput, match="does not say how to draw"):
+        load_generator(tmp_path)

@@ -1,0 +1,137 @@
+"""Promotion in MLflow's registry."""
+
+import json
+import logging
+import time
+from pathlib import Path
+
+import pytest
+from mlflow.exceptions import MlflowException
+from PIL import Image
+from tracked_runs import CONFIG, client, local, runs
+from tracked_servers import free_port
+
+from pdm.data.manifest import Manifest
+from pdm.errors import BadInput
+from pdm.files import sha256_of
+from pdm.tracking import sync, track
+from pdm.tracking.promotion import MAIN_SCORE
+from pdm.tracking.registry import fetch_champion
+
+NAME = "pyramid-diffusion"
+MODELS = {stage: Path("models") / stage for stage in ("autoencoder", "diffusion")}
+
+
+def draw(content):
+    """Models, and the samples that they drew."""
+    for folder in MODELS.values():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "model.safetensors").write_bytes(content)
+    Path("samples").mkdir(exist_ok=True)
+    Image.new("RGB", (8, 4)).save("samples/000000.png")
+    digests = {f"{s}_sha256": sha256_of(f / "model.safetensors") for s, f in MODELS.items()}
+    listed = {"samples": [{"file": "000000.png", "seed": 7}]} | digests
+    Path("samples/samples.json").write_text(json.dumps(listed))
+
+
+def evaluate(score, monkeypatch):
+    monkeypatch.setenv("PYRAMID_PIPELINE_RUN", f"with {score}")
+    Path("data").mkdir(exist_ok=True)
+    Manifest({"train": []}, {}).save(Path("data"))
+    Path("plots").mkdir(exist_ok=True)
+    found = {"data_sha256": "v", "seed": 0, "num_replicates": 3}
+    found["scores"] = {MAIN_SCORE: [score - 0.1, score, score + 0.1]}
+    Path("plots/replicates.json").write_text(json.dumps(found))
+    with track("evaluate", CONFIG, data=Path("data")) as tracked:
+        tracked.scores({MAIN_SCORE: score})
+        tracked.pictures(Path("plots"))
+        tracked.samples(Path("samples"))
+        tracked.candidate(**MODELS)
+
+
+def champion():
+    return str(client().get_model_version_by_alias(NAME, "champion").version)
+
+
+def test_the_alias_moves_to_the_better_and_stays_where_it_is_not_beaten(monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    draw(b"one")
+    evaluate(3.0, monkeypatch)
+    assert champion() == "1"
+    assert "version 1 is the champion: it is the first" in caplog.text
+
+    draw(b"two")
+    evaluate(4.0, monkeypatch)
+    assert champion() == "1"
+    assert "evaluate: not promoted: it is not better than version 1" in caplog.text
+    run = runs()["evaluate"]
+    assert run.data.tags["pyramid.promotion.outcome"] == "refused"
+    assert "not better than version 1" in run.data.tags["pyramid.promotion.reason"]
+    version = client().get_model_version(NAME, "2")
+    assert version.tags["pyramid.promotion.outcome"] == "refused"
+    assert version.run_id == run.info.run_id
+    assert "promotion.json" in [f.path for f in client().list_artifacts(run.info.run_id)]
+
+    draw(b"three")
+    evaluate(2.0, monkeypatch)
+    assert champion() == "3"
+    folder = fetch_champion(Path("here"))
+    assert (folder / "diffusion" / "model.safetensors").read_bytes() == b"three"
+    assert (folder / "autoencoder" / "model.safetensors").read_bytes() == b"three"
+    assert (folder / "samples.json").is_file()
+
+
+def test_an_outage_leaves_the_decision_to_sync_which_takes_it_once(monkeypatch, caplog):
+    draw(b"one")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
+    began = time.monotonic()
+    evaluate(3.0, monkeypatch)
+    assert time.monotonic() - began < 15
+    assert "is decided by `pyramid sync`" in caplog.text
+
+    caplog.set_level(logging.INFO)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", local())
+    sync(Path("runs"))
+    assert champion() == "1"
+    assert "version 1 is the champion" in caplog.text
+    assert "nothing" in sync(Path("runs"))
+    assert len(client().search_model_versions(f"name = '{NAME}'")) == 1
+
+
+def test_a_decision_that_was_cut_short_is_taken_up_with_the_same_version(monkeypatch):
+    draw(b"one")
+    evaluate(3.0, monkeypatch)
+    [record] = Path("runs").glob("evaluate/*/tracking.json")
+    values = json.loads(record.read_text())
+    values["sent"]["promotion"] = {}  # lost by a kill
+    record.write_text(json.dumps(values))
+    sync(Path("runs"))
+    assert len(client().search_model_versions(f"name = '{NAME}'")) == 1
+    assert champion() == "1"
+
+
+def test_models_that_were_trained_anew_before_the_decision_are_refused(monkeypatch):
+    draw(b"one")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
+    evaluate(3.0, monkeypatch)
+    draw(b"two")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", local())
+    sync(Path("runs"))
+    tags = runs()["evaluate"].data.tags
+    assert "no longer holds the model that was scored" in tags["pyramid.promotion.reason"]
+    with pytest.raises(MlflowException):
+        champion()
+
+
+def test_samples_of_another_model_register_nothing(monkeypatch, caplog):
+    draw(b"one")
+    (MODELS["diffusion"] / "model.safetensors").write_bytes(b"other")
+    evaluate(3.0, monkeypatch)
+    assert "not registered: the samples were drawn by another model" in caplog.text
+    assert client().search_model_versions(f"name = '{NAME}'") == []
+    assert runs()["evaluate"].info.status == "FINISHED"
+
+
+def test_without_a_champion_loading_says_what_to_do():
+    with pytest.raises(BadInput, match="knows no champion of 'pyramid-diffusion'"):
+        fetch_champion(Path("here"))
