@@ -24,9 +24,10 @@ from pdm.data.manifest import digest
 from pdm.errors import BadInput, QualityGate
 from pdm.evaluation import charts, pages, tables
 from pdm.evaluation.features import RandomConvFeatures
-from pdm.evaluation.memorisation import memorisation
+from pdm.evaluation.memorisation import memorisation, memorised_by
 from pdm.evaluation.metrics import with_intervals, write_metrics, write_replicates
 from pdm.evaluation.networks import Network
+from pdm.evaluation.pairs import write_pairs
 from pdm.evaluation.pictures import PictureSet, read_samples
 from pdm.evaluation.reconstruction import ms_ssim_weights, score_reconstructions
 from pdm.evaluation.scores import Scores, against_reference, of_memorisation, of_reconstructions
@@ -92,6 +93,9 @@ def evaluate(
         tables.write(folder, scores, ours, held_out, seen)
         charts.draw(folder, scores, ours, held_out, seen)
         pages.draw(folder, (drawn, val, train), copies, model, config.num_neighbours)
+        write_pairs(
+            folder / "memorisation.html", drawn, train, copies, scores, config.num_neighbours
+        )
         write_replicates(folder, found.replicates, digest(shards), config)
     write_metrics(metrics, scores, _conventions(config, drawn, views))
     _say(scores, len(prefixes))
@@ -157,6 +161,17 @@ def _say(scores: Mapping[str, float], num_levels: int) -> None:
         *frechet,
         scores[f"reconstruction/psnr_db/levels_{num_levels}"],
     )
+    if guilty := memorised_by(scores):
+        logger.warning(
+            "evaluate: the samples look memorised (%s): %.0f %% lie closer to a training picture "
+            "than every held-out picture does; see memorisation.html among the plots",
+            " and ".join(guilty),
+            100
+            * max(
+                scores[f"memorisation/{each.replace(' ', '_')}/share_closer_than_all_val"]
+                for each in guilty
+            ),
+        )
 
 
 def _warn_of_few(num_val: int, config: EvaluateConfig) -> None:

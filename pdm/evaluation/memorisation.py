@@ -1,6 +1,7 @@
 """Are the samples copies of training pictures? Nearest neighbours by features and by pixels, held
 against how near real pictures that were never trained on come."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,6 +57,19 @@ class Memorisation:
             for neighbours in (self.samples_by_features, self.samples_by_pixels)
         ]
         return np.lexsort((ranks[0], np.minimum(*ranks)))[:count]
+
+
+def memorised_by(scores: Mapping[str, float]) -> list[str]:
+    """The measures, "by features" and "by pixels", that say that samples were memorised.
+
+    They do where the 95 % interval of the share of samples closer to training than the median
+    held-out picture lies above the half that new pictures would have.
+    """
+    return [
+        measure.replace("_", " ")
+        for measure in ("by_features", "by_pixels")
+        if scores[f"intervals/memorisation/{measure}/share_closer_than_median_val/low"] > 0.5
+    ]
 
 
 def memorisation(samples: Summary, val: Summary, train: Summary) -> Memorisation:

@@ -11,12 +11,17 @@ from pdm.evaluation.spectrum import frequencies
 from pdm.evaluation.summary import Summary
 
 SAMPLES, FLOOR = "samples_vs_val", "train_vs_val"
+SCORE_COLUMNS = (
+    *("score", "samples", "low", "high", "real", "real_low", "real_high"),
+    *("num_judged", "num_reference"),
+)
 
 
 def write(
     folder: Path, scores: Mapping[str, float], samples: Summary, val: Summary, train: Summary
 ) -> None:
-    """Write `spectrum.csv`, `sliced_wasserstein.csv` and `reconstruction.csv`."""
+    """Write `scores.csv`, `spectrum.csv`, `sliced_wasserstein.csv` and `reconstruction.csv`."""
+    _write(folder / "scores.csv", SCORE_COLUMNS, _score_rows(scores))
     _write(
         folder / "spectrum.csv",
         ("cycles_per_pixel", samples.name, val.name, train.name),
@@ -47,6 +52,31 @@ def write(
             )
         ],
     )
+
+
+def _score_rows(scores: Mapping[str, float]) -> list[tuple[object, ...]]:
+    """Each score of the samples beside what real pictures have: its floor, or what new pictures
+    would have in its place."""
+    compared, val = (int(scores[f"counts/num_{name}"]) for name in ("compared", "val"))
+    samples = int(scores["counts/num_samples"])
+    rows: list[tuple[object, ...]] = []
+    for name in sorted(scores):
+        stem, _, pair = name.rpartition("/")
+        if pair == SAMPLES and not name.startswith("intervals/"):
+            floor = f"{stem}/{FLOOR}"
+            rows.append(
+                (stem, *_with_ends(scores, name), *_with_ends(scores, floor), compared, val)
+            )
+        elif pair.startswith("share_closer_than_"):
+            by_chance = scores.get(f"{stem}/expected_{pair}", 0.5)
+            rows.append((name, *_with_ends(scores, name), by_chance, "", "", samples, val))
+    return rows
+
+
+def _with_ends(scores: Mapping[str, float], name: str) -> tuple[object, object, object]:
+    """A score and its interval; empty where there is none."""
+    low, high = (scores.get(f"intervals/{name}/{end}", "") for end in ("low", "high"))
+    return scores[name], low, high
 
 
 def decibels(summary: Summary) -> Sequence[float]:

@@ -139,7 +139,53 @@ def test_held_out_pictures_as_samples_have_no_distance(run, tmp_path):
     assert scores["swd/mean/train_vs_val"] > 0
 
 
+def test_one_table_holds_every_score_with_its_interval_its_floor_and_the_counts(done):
+    folder, scores = done
+    with (folder / "plots" / "scores.csv").open(newline="") as file:
+        rows = {row["score"]: row for row in csv.DictReader(file)}
+    compared = {
+        name.removesuffix("/samples_vs_val") for name in scores if name.endswith("/samples_vs_val")
+    }
+    assert {name for name in compared if not name.startswith("intervals/")} <= rows.keys()
+    row = rows["frechet_random_conv_crops"]
+    assert float(row["samples"]) == scores["frechet_random_conv_crops/samples_vs_val"]
+    assert float(row["real"]) == scores["frechet_random_conv_crops/train_vs_val"]
+    assert float(row["low"]) < float(row["samples"]) < float(row["high"])
+    assert (row["num_judged"], row["num_reference"]) == (str(NUM_SAMPLES), str(NUM_VAL))
+
+
 # memorisation
+
+
+def test_the_page_of_closest_pairs_needs_nothing_beside_it(done):
+    folder, _ = done
+    page = (folder / "plots" / "memorisation.html").read_text()
+    assert page.count("data:image/png;base64,") == 3 * CONFIG.num_neighbours
+    assert "http" not in page
+    assert "look memorised" not in page
+
+
+def test_a_page_and_a_warning_say_that_samples_are_copies(run, tmp_path, caplog):
+    copies = [training_picture(index) for index in range(6)]
+    run(samples=write_samples(tmp_path / "copies", copies))
+    page = (tmp_path / "plots" / "memorisation.html").read_text()
+    assert "These samples look memorised</b> (by features and by pixels)" in page
+    assert page.count("class='pair bad'") == CONFIG.num_neighbours
+    assert "the samples look memorised (by features and by pixels): 100 %" in caplog.text
+
+
+def test_names_cannot_write_into_the_page(run, tmp_path):
+    shards = write_shards(
+        tmp_path / "named",
+        {
+            "train": {f"<i>{index}": training_picture(index) for index in range(3)},
+            "val": {f"{index + 500:020x}": landscape(2000 + index) for index in range(2)},
+        },
+    )
+    run(shards=shards)
+    page = (tmp_path / "plots" / "memorisation.html").read_text()
+    assert "&lt;i&gt;" in page
+    assert "<i>" not in page
 
 
 def test_planted_copies_of_training_pictures_are_found(run, tmp_path):
