@@ -127,14 +127,14 @@ def _decode_once() -> None:
             return decoded
 
     Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
-    before, began = _status_mb("VmRSS"), time.perf_counter()
+    before, began = status_mb("VmRSS"), time.perf_counter()
     images = job()
     seconds = time.perf_counter() - began
-    print(json.dumps({"seconds": seconds, "megabytes": _status_mb("VmHWM") - before}))
+    print(json.dumps({"seconds": seconds, "megabytes": status_mb("VmHWM") - before}))
     torch.save(images, args.out)
 
 
-def _status_mb(name: str) -> float:
+def status_mb(name: str) -> float:
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
 

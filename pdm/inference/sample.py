@@ -22,6 +22,7 @@ from pdm.diffusion.velocities import clamped, within
 from pdm.errors import BadInput
 from pdm.files import sha256_of, whole_folder, write_json
 from pdm.models.codec import Autoencoder
+from pdm.models.layers import with_plain_weights
 from pdm.models.pyramid import LevelShape, Pyramid
 from pdm.models.unet import PyramidUNet
 from pdm.progress import Progress
@@ -58,7 +59,7 @@ def sample_pictures(
         )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     decoder.to(device)
-    network = PyramidUNet.from_pretrained(diffusion).to(device)
+    network = with_plain_weights(PyramidUNet.from_pretrained(diffusion)).to(device)
     shapes = [(c, h, w) for c, h, w in facts["level_shapes"]]
     size = (facts["image_height_px"], facts["image_width_px"])
     with whole_folder(samples) as folder:

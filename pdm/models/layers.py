@@ -12,16 +12,17 @@ pads with zeros (`EDGES_ZERO`), which tell it where in the picture it is.
 """
 
 import math
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils import parametrizations
+from torch.nn.utils import parametrizations, parametrize
 
 HALF_ROOT = math.sqrt(0.5)
 HEAD_WIDTH = 64  # channels per head of an attention, at most
 
+Network = TypeVar("Network", bound=nn.Module)
 Norm = Literal["group", "pixel"]
 Edges = Literal["replicate", "zeros"]
 EDGES_REPEATED: Edges = "replicate"
@@ -65,6 +66,25 @@ def convolution(
     """Square convolution that keeps the size; its weight has spectral norm 1 if asked."""
     layer = nn.Conv2d(in_width, out_width, side, padding=side // 2, padding_mode=edges)
     return parametrizations.spectral_norm(layer) if spectral_norm else layer
+
+
+@torch.no_grad()
+def with_plain_weights(network: Network) -> Network:
+    """Divide every weight by its spectral norm once and for all: for use, no more for training.
+
+    Otherwise each evaluation computes all norms again, and divides by them. Layers are replaced and
+    not altered, since copies of a network share what makes their weights.
+    """
+    for parent in list(network.modules()):
+        for name, layer in list(parent.named_children()):
+            if isinstance(layer, nn.Conv2d) and parametrize.is_parametrized(layer, "weight"):
+                side = layer.kernel_size[0]
+                sizes = (layer.in_channels, layer.out_channels, side)
+                edges = layer.padding_mode
+                plain = nn.Conv2d(*sizes, padding=side // 2, padding_mode=edges)
+                plain.weight, plain.bias = nn.Parameter(layer.weight), layer.bias
+                setattr(parent, name, plain.train(layer.training))
+    return network
 
 
 def zeroed(layer: nn.Conv2d | nn.Linear) -> nn.Module:

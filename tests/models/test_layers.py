@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from pdm.models.layers import (
     normalisation,
     pooled,
     res_skip,
+    with_plain_weights,
 )
 
 
@@ -83,3 +86,18 @@ def test_dropout_acts_in_training_only():
 def test_pooling_averages_squares_of_four():
     features = torch.arange(16.0).reshape(1, 1, 4, 4)
     assert pooled(features).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
+
+
+@torch.no_grad()
+def test_plain_weights_do_what_normed_ones_do():
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(
+        *(convolution(4, 4, side, EDGES_ZERO, spectral_norm=True) for side in (3, 1)),
+        torch.nn.Conv2d(4, 2, 1),
+    ).eval()
+    features = torch.randn(2, 4, 8, 8)
+    expected, names = network(features), len(network.state_dict())
+    plain = with_plain_weights(copy.deepcopy(network))
+    assert torch.equal(plain(features), expected)
+    assert torch.equal(network(features), expected)  # the original goes on as it was
+    assert len(plain.state_dict()) == 6 < names
