@@ -89,6 +89,7 @@ def config_of(design: str, seed: int, learning_rate: float) -> AutoencoderConfig
         partial_loss_weight=0.25,
         equivariance_loss_weight=0.0,
         horizontal_flip=0.5,
+        crop_px=None,
         close_up=0.0,
         training=_training(seed, learning_rate),
     )

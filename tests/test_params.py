@@ -208,6 +208,7 @@ def test_a_date_is_no_number(refused_text):
             "autoencoder.adversarial.num_layers: expected fewer layers: so many need pictures of "
             "at least 96 x 96 px, got 5",
         ),
+        (("autoencoder", "crop_px"), 65, "autoencoder.crop_px: expected a number from 1 to the"),
         (("scrape", "sources"), [], "scrape.sources: expected at least one source"),
         (("sample", "tile_px"), 100, "sample.tile_px: expected a positive multiple of 64"),
         (

@@ -139,6 +139,7 @@ class AutoencoderConfig:
     partial_loss_weight: float  # of what a random prefix of the levels decodes to
     equivariance_loss_weight: float  # EQ-VAE: latents scaled down decode to the scaled picture
     horizontal_flip: float  # probability
+    crop_px: int | None  # side of the window of the picture that is decoded and judged, or all
     close_up: float  # probability of a crop of this size from a larger version of the picture
     training: TrainingConfig
 
@@ -157,11 +158,38 @@ class AutoencoderConfig:
                 f"a multiple of the largest downsampling ({factor})"
                 + (", and of twice as much for equivariance_loss_weight" if halves == 2 else ""),
             )
+        self._check_crop()
         if self.adversarial:
             least = 3 * 2**self.adversarial.num_layers  # what two more 4x4 convolutions need
             require(
-                min(self.image_height_px, self.image_width_px) >= least,
+                (self.crop_px or self._shorter) >= least,
                 "adversarial.num_layers",
                 self.adversarial.num_layers,
                 f"fewer layers: so many need pictures of at least {least} x {least} px",
             )
+
+    @property
+    def _shorter(self) -> int:
+        return min(self.image_height_px, self.image_width_px)
+
+    def _check_crop(self) -> None:
+        if self.crop_px is None:
+            return
+        require(
+            0 < self.crop_px <= self._shorter,
+            "crop_px",
+            self.crop_px,
+            f"a number from 1 to the shorter side of the pictures ({self._shorter}), or null",
+        )
+        require(
+            self.baseline is None and self.model.norm == "pixel",
+            "crop_px",
+            self.crop_px,
+            "null: only a pyramid autoencoder with norm: pixel decodes parts of a picture",
+        )
+        require(
+            self.equivariance_loss_weight == 0,
+            "equivariance_loss_weight",
+            self.equivariance_loss_weight,
+            "0 with crop_px: it decodes whole pictures",
+        )

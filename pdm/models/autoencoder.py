@@ -18,7 +18,14 @@ from pdm.models.encoder import Encoder
 from pdm.models.layers import ToPixels
 from pdm.models.posterior import LOG_VARIANCE_RANGE, LogVariances, kl_penalty
 from pdm.models.pyramid import Pyramid
-from pdm.models.tiling import check_tiles, decode_in_tiles, encode_in_tiles
+from pdm.models.tiling import (
+    check_norms,
+    check_tiles,
+    decode_in_tiles,
+    decode_window,
+    encode_in_tiles,
+)
+from pdm.models.windows import Window
 
 
 class PyramidAutoencoder(Autoencoder):
@@ -74,6 +81,21 @@ class PyramidAutoencoder(Autoencoder):
         Raises:
             ValueError: Only the global level is given, and no size; or they disagree.
         """
+        height, width = self._coarsest_sides(pyramid, size)
+        if tile_px is None:
+            images: Tensor = self.decoder(pyramid, height, width)
+            return images
+        check_tiles(self, tile_px)
+        return decode_in_tiles(self.decoder, pyramid, height, width, tile_px)
+
+    def decode_window(self, pyramid: Pyramid, window: Window) -> Tensor:
+        """As every autoencoder's; the norms must be of pixels."""
+        check_norms(self)
+        sides = self._coarsest_sides(pyramid, (window.height, window.breadth))
+        return decode_window(self.decoder, pyramid, *sides, window)
+
+    def _coarsest_sides(self, pyramid: Pyramid, size: tuple[int, int] | None) -> tuple[int, int]:
+        """Height and breadth of the coarsest map for a picture of this size."""
         factor = 2 ** (len(self.config.decoder_widths) - 1)
         if size is None and len(pyramid) < 2:
             raise ValueError("the global level alone has no size; give size=(height, width)")
@@ -85,12 +107,7 @@ class PyramidAutoencoder(Autoencoder):
                 f"levels of shape {found} do not decode to {height} x {width} pixels, "
                 f"which need {expected}"
             )
-        height, width = height // factor, width // factor
-        if tile_px is None:
-            images: Tensor = self.decoder(pyramid, height, width)
-            return images
-        check_tiles(self, tile_px)
-        return decode_in_tiles(self.decoder, pyramid, height, width, tile_px)
+        return height // factor, width // factor
 
     @classmethod
     def from_pretrained(cls, folder: Path) -> Self:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from pdm import weights
 from pdm.models.posterior import LogVariances
 from pdm.models.pyramid import Downsampling, LevelShape, Pyramid, level_shapes
+from pdm.models.windows import Window
 
 
 class Autoencoder(nn.Module):
@@ -70,6 +71,20 @@ class Autoencoder(nn.Module):
         Raises:
             ValueError: The levels' shapes do not fit each other or the size.
         """
+
+    def decode_window(self, pyramid: Pyramid, window: Window) -> Tensor:
+        """A part of what `decode_raw` gives, (B, 3, h, w), at the cost of that part alone.
+
+        Args:
+            pyramid: As for `decode_raw`.
+            window: Of the picture, whose size it knows.
+
+        Raises:
+            ValueError: As `decode_raw`; or the design decodes whole pictures only.
+        """
+        raise ValueError(
+            f"a {type(self).__name__} decodes whole pictures only, not {window}; leave crop_px out"
+        )
 
     @property
     @abstractmethod

@@ -11,90 +11,19 @@ It asks for networks that do the same everywhere: norms per pixel (`norm: pixel`
 which take their statistics from the whole map.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 from torch import Tensor, nn
 
 from pdm.models.decoder import Decoder, DecoderStage, smoothly_doubled
 from pdm.models.encoder import Encoder, EncoderStage
 from pdm.models.layers import PlainBlock, doubled, pooled
 from pdm.models.pyramid import Pyramid
+from pdm.models.windows import Span, Window, windows
 
 WHOLE_FROM = 16  # downsampling; coarser maps take a 256th of the pixels and less
 HEAD_RADIUS = 1  # pixels that a 3x3 convolution reaches beyond its own
 DOUBLING_RADIUS = 1  # of bilinear interpolation, before it doubles
 BLOCK_RADIUS = 2
 BRANCH_RADIUS = HEAD_RADIUS + BLOCK_RADIUS
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Rows, or columns, of a map."""
-
-    start: int
-    stop: int
-
-    def grown(self, radius: int, side: int) -> "Span":
-        """With its surroundings, as far as the map reaches."""
-        return Span(max(self.start - radius, 0), min(self.stop + radius, side))
-
-    def halved(self) -> "Span":
-        """What of a map of half the size covers it."""
-        return Span(self.start // 2, -(-self.stop // 2))
-
-    def twice(self) -> "Span":
-        """The same part of a map of twice the size."""
-        return Span(2 * self.start, 2 * self.stop)
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A part of a map, and the size of the whole of it."""
-
-    rows: Span
-    columns: Span
-    height: int
-    breadth: int
-
-    def grown(self, radius: int) -> "Window":
-        """With its surroundings, as far as the map reaches."""
-        rows, columns = (
-            self.rows.grown(radius, self.height),
-            self.columns.grown(radius, self.breadth),
-        )
-        return Window(rows, columns, self.height, self.breadth)
-
-    def halved(self) -> "Window":
-        """What of the map of half the size covers it."""
-        sides = self.height // 2, self.breadth // 2
-        return Window(self.rows.halved(), self.columns.halved(), *sides)
-
-    def twice(self) -> "Window":
-        """The same part of the map of twice the size."""
-        return Window(self.rows.twice(), self.columns.twice(), 2 * self.height, 2 * self.breadth)
-
-    def of(self, whole: Tensor) -> Tensor:
-        """This part of a whole map (B, C, H, W), as a view."""
-        rows, columns = self.rows, self.columns
-        return whole[:, :, rows.start : rows.stop, columns.start : columns.stop]
-
-    def within(self, part: Tensor, outer: "Window") -> Tensor:
-        """This part of `part`, which is what `outer` has of the map."""
-        top, left = self.rows.start - outer.rows.start, self.columns.start - outer.columns.start
-        height, breadth = (span.stop - span.start for span in (self.rows, self.columns))
-        return part[:, :, top : top + height, left : left + breadth]
-
-
-def windows(height: int, breadth: int, side: int) -> Iterator[Window]:
-    """Windows that cover a map without overlap, row by row."""
-    for top in range(0, height, side):
-        for left in range(0, breadth, side):
-            rows, columns = (
-                Span(top, min(top + side, height)),
-                Span(left, min(left + side, breadth)),
-            )
-            yield Window(rows, columns, height, breadth)
 
 
 def check_tiles(model: nn.Module, tile_px: int) -> None:
@@ -105,10 +34,19 @@ def check_tiles(model: nn.Module, tile_px: int) -> None:
     """
     if tile_px < 1 or tile_px % 64:
         raise ValueError(f"tile_px is {tile_px}; give a positive multiple of 64")
+    check_norms(model)
+
+
+def check_norms(model: nn.Module) -> None:
+    """Whether the network does the same to a part of a picture as to the whole.
+
+    Raises:
+        ValueError: It norms over whole maps.
+    """
     if any(isinstance(module, nn.GroupNorm) for module in model.modules()):
         raise ValueError(
             "this network norms over whole maps (autoencoder.model.norm: group), so it cannot work "
-            "tile by tile; leave tile_px out, or train one with norm: pixel"
+            "part by part; leave tile_px and crop_px out, or train one with norm: pixel"
         )
 
 
@@ -133,6 +71,21 @@ def decode_in_tiles(
     for window in windows(height, breadth, tile_px):
         window.of(result).copy_(_decoded(decoder, features, images, pyramid, window))
     return result
+
+
+def decode_window(
+    decoder: Decoder, pyramid: Pyramid, height: int, breadth: int, window: Window
+) -> Tensor:
+    """One window of what `decoder(pyramid, height, breadth)` gives; gradients flow.
+
+    The coarse stages see the whole picture, the fine ones the window with its surroundings: so a
+    network is trained on parts of pictures too large to be decoded with gradients.
+    """
+    num_whole = _num_whole(decoder)
+    features, images = decoder.coarse(pyramid, height, breadth, num_whole)
+    if num_whole == len(decoder.stages):
+        return window.of(images)
+    return _decoded(decoder, features, images, pyramid, window)
 
 
 def _num_whole(decoder: Decoder) -> int:

@@ -15,6 +15,7 @@ from pdm.data.order import images_at
 from pdm.events import EventLog
 from pdm.files import whole_file
 from pdm.models.codec import Autoencoder
+from pdm.models.windows import Span, Window
 from pdm.training.adversary import Adversary
 from pdm.training.card import autoencoder_card
 from pdm.training.curves import write_curves
@@ -130,7 +131,17 @@ class Pictures:
             num_levels=int(torch.randint(1, most + 1, (), generator=levels)),
             shrinking=self.factors[int(torch.randint(len(self.factors), (), generator=shrinking))],
             images_seen=step * batch_size,
+            window=self._window(step),
         )
+
+    def _window(self, step: int) -> Window | None:
+        """Where the step's pictures are decoded, the same for all of them."""
+        side = self.config.crop_px
+        if side is None:
+            return None
+        draw = generator_at(self.config.training.seed, step, "window")
+        top, left = (int(torch.randint(s - side + 1, (), generator=draw)) for s in self.size)
+        return Window(Span(top, top + side), Span(left, left + side), *self.size)
 
     def _pixels(self, positions: range) -> Pixels:
         """uint8 (B, H, W, 3): whole pictures, and close-ups of some."""

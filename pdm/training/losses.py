@@ -15,6 +15,7 @@ from pdm.models.codec import Autoencoder
 from pdm.models.posterior import drawn
 from pdm.models.pyramid import Pyramid
 from pdm.models.unet import PyramidUNet
+from pdm.models.windows import Window
 from pdm.training.adversary import Adversary
 from pdm.training.distances import PIXEL_LOSSES, gradient_loss
 from pdm.training.equivariance import shrunk_images, shrunk_latents
@@ -32,6 +33,7 @@ class Plan:
     num_levels: int  # how many of the coarsest levels the partial output is decoded from
     shrinking: int  # factor of the equivariance loss
     images_seen: int  # before it
+    window: Window | None  # of the picture, that is decoded and judged; None for all of it
 
 
 class AutoencoderLosses(nn.Module):
@@ -68,21 +70,29 @@ class AutoencoderLosses(nn.Module):
             "charbonnier"), "gradient", "partial", "perceptual" where there is one, "equivariance"
             where it has a weight, those of the model's `penalty`, and those of the adversary.
         """
-        config, size = self.config, (images.shape[2], images.shape[3])
+        config = self.config
         means, log_variances = self.model.posterior(images)
         latents = drawn(means, log_variances, noise)
-        found = self.model.decode_raw(latents, size)
-        loss, terms = self._whole(found, images, plan.images_seen)
+        found, wanted = self._decoded(latents, images, plan.window)
+        loss, terms = self._whole(found, wanted, plan.images_seen)
         if plan.num_levels < len(latents):
             # Every second picture is enough for it, and saves a quarter of the step.
             prefix = tuple(level[::2] for level in latents[: plan.num_levels])
-            terms["partial"], _ = self._distance(self.model.decode_raw(prefix, size), images[::2])
+            terms["partial"], _ = self._distance(*self._decoded(prefix, images[::2], plan.window))
             loss = loss + config.partial_loss_weight * terms["partial"]
         if config.equivariance_loss_weight:
             terms["equivariance"] = self._equivariance(latents, images, plan.shrinking)
             loss = loss + config.equivariance_loss_weight * terms["equivariance"]
         penalty, costs = self.model.penalty(means, log_variances)
         return {"loss": loss + penalty, **terms, **costs}
+
+    def _decoded(
+        self, latents: Pyramid, images: Tensor, window: Window | None
+    ) -> tuple[Tensor, Tensor]:
+        """What the levels decode to, and the pictures that they should, or the window of both."""
+        if window is None:
+            return self.model.decode_raw(latents, (images.shape[2], images.shape[3])), images
+        return self.model.decode_window(latents, window), window.of(images)
 
     def _whole(
         self, found: Tensor, images: Tensor, images_seen: int

@@ -67,6 +67,7 @@ AUTOENCODER = AutoencoderConfig(
     partial_loss_weight=0.25,
     equivariance_loss_weight=0.1,
     horizontal_flip=0.5,
+    crop_px=None,
     close_up=0.3,
     training=TRAINING,
 )

@@ -8,6 +8,8 @@ from pdm.config.autoencoder import AutoencoderConfig, AutoencoderModelConfig, Le
 from pdm.config.common import TrainingConfig
 from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.codec import Autoencoder
+from pdm.models.posterior import drawn
+from pdm.models.windows import Span, Window
 from pdm.training.distances import gradient_loss
 from pdm.training.losses import LARGEST_CROP_PX, AutoencoderLosses, Plan, cropped
 from pdm.training.perceptual import Perceptual
@@ -43,6 +45,7 @@ CONFIG = AutoencoderConfig(
     partial_loss_weight=0.25,
     equivariance_loss_weight=0.0,
     horizontal_flip=0.0,
+    crop_px=None,
     close_up=0.0,
     training=TrainingConfig(
         num_workers=1,
@@ -61,7 +64,7 @@ CONFIG = AutoencoderConfig(
         seed=0,
     ),
 )
-PLAN = Plan(num_levels=2, shrinking=2, images_seen=0)
+PLAN = Plan(num_levels=2, shrinking=2, images_seen=0, window=None)
 
 
 def losses_of(**changes) -> AutoencoderLosses:
@@ -133,7 +136,7 @@ class Pooling(Autoencoder):
 def test_latents_that_scale_with_the_picture_have_no_equivariance_loss():
     blocks = torch.rand(2, 3, 8, 16).repeat_interleave(4, 2).repeat_interleave(4, 3)
     config = replace(CONFIG, equivariance_loss_weight=1.0)
-    noise, plan = (torch.zeros(2, 3, 16, 32),), Plan(num_levels=1, shrinking=2, images_seen=0)
+    noise, plan = (torch.zeros(2, 3, 16, 32),), replace(PLAN, num_levels=1)
     found = AutoencoderLosses(Pooling(0.0), config, None, None)(blocks, noise, plan)
     assert found["equivariance"].item() == pytest.approx(0, abs=1e-6)
     checks = torch.rand(2, 3, 32, 64)  # detail that only one place in four is asked about
@@ -150,9 +153,7 @@ def test_equivariance_reaches_the_encoder():
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
     for _ in range(20):
         optimizer.zero_grad()
-        losses(images, noise, Plan(num_levels=1, shrinking=2, images_seen=0))[
-            "equivariance"
-        ].backward()
+        losses(images, noise, replace(PLAN, num_levels=1))["equivariance"].backward()
         optimizer.step()
     assert model.slope.item() < 0.7
 
@@ -217,7 +218,7 @@ def test_after_a_short_training_every_further_level_betters_the_picture():
     losses = losses_of()
     optimizer = torch.optim.AdamW(losses.parameters(), lr=5e-3)
     pictures = scenes(32)
-    for step in range(150):
+    for step in range(100):
         images = pictures[torch.arange(4) + 4 * (step % 8)]
         noise = tuple(torch.zeros(4, *s) for s in losses.model.level_shapes(32, 64))
         losses(images, noise, replace(PLAN, num_levels=1 + step % 2))["loss"].backward()
@@ -230,3 +231,38 @@ def test_after_a_short_training_every_further_level_betters_the_picture():
     scores = [float(psnr(found, pictures).mean()) for found in decoded]
     assert scores[0] + 0.5 < scores[1]
     assert scores[1] + 0.5 < scores[2], scores
+
+
+def test_a_window_of_the_picture_is_judged_as_if_it_had_been_cut_out_afterwards():
+    losses = losses_of().eval()  # in training each forward pass moves the spectral norms
+    images, noise = batch()
+    window = Window(Span(3, 20), Span(10, 51), 32, 64)
+    found = losses(images, noise, replace(PLAN, window=window))
+    means, log_variances = losses.model.posterior(images)
+    latents = drawn(means, log_variances, noise)
+    whole = losses.model.decode_raw(latents, (32, 64))
+    part = losses.model.decode_raw(tuple(level[::2] for level in latents[:2]), (32, 64))
+    torch.testing.assert_close(found["l1"], (window.of(whole) - window.of(images)).abs().mean())
+    expected = gradient_loss(window.of(whole), window.of(images))
+    torch.testing.assert_close(found["gradient"], expected)
+    near = (window.of(part) - window.of(images[::2])).abs().mean()
+    expected = near + 0.7 * gradient_loss(window.of(part), window.of(images[::2]))
+    torch.testing.assert_close(found["partial"], expected)
+
+
+def test_a_window_that_is_the_whole_picture_gives_the_same_gradients():
+    gradients = []
+    for window in (None, Window(Span(0, 32), Span(0, 64), 32, 64)):
+        losses = losses_of()
+        images, noise = batch()
+        losses(images, noise, replace(PLAN, window=window))["loss"].backward()
+        gradients.append([weight.grad for weight in losses.parameters()])
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-4)
+
+
+def test_a_network_that_norms_over_whole_maps_refuses_a_window():
+    losses = losses_of()
+    losses.model = PyramidAutoencoder(replace(CONFIG.model, norm="group"))
+    with pytest.raises(ValueError, match="leave tile_px and crop_px out"):
+        losses(*batch(), replace(PLAN, window=Window(Span(0, 8), Span(0, 8), 32, 64)))
