@@ -141,6 +141,7 @@ def evaluate(args: argparse.Namespace) -> None:
             autoencoder=args.autoencoder,
             metrics=args.metrics,
             plots=args.plots,
+            cache=args.cache,
         )
         tracked.scores(scores)
         tracked.pictures(args.plots, args.metrics, args.samples / "contact-sheet.png")
@@ -283,6 +284,7 @@ STAGES = {
             "diffusion": "models/diffusion",
             "metrics": "metrics.json",
             "plots": "plots/evaluation",
+            "cache": "runs/evaluate",
         },
     ),
 }

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 # Checkpoints and caches survive a retry; see the head of dvc.yaml.
 UNDECLARED_ON_PURPOSE = {
-    f"runs/{name}" for name in ("scrape", "curate", "shard", "autoencoder", "diffusion")
+    f"runs/{name}" for name in ("scrape", "curate", "shard", "autoencoder", "diffusion", "evaluate")
 } | {"models", "data/decisions"}  # only to warn
 
 

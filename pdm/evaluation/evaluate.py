@@ -30,6 +30,7 @@ from pdm.evaluation.networks import Network
 from pdm.evaluation.pairs import write_pairs
 from pdm.evaluation.pictures import PictureSet, read_samples
 from pdm.evaluation.reconstruction import ms_ssim_weights, score_reconstructions
+from pdm.evaluation.reference import kept_summary
 from pdm.evaluation.scores import Scores, against_reference, of_memorisation, of_reconstructions
 from pdm.evaluation.summary import summarise
 from pdm.evaluation.views import View, views_of
@@ -49,6 +50,7 @@ def evaluate(
     autoencoder: Path,
     metrics: Path,
     plots: Path,
+    cache: Path,
 ) -> dict[str, float]:
     """Score, and write `metrics` (JSON) and the folder `plots`.
 
@@ -61,6 +63,7 @@ def evaluate(
         autoencoder: A model folder.
         metrics: Scores, counts and the conventions behind them, nested by name.
         plots: Pictures and tables, replaced.
+        cache: What was found out about real pictures, kept by the digest of their manifest.
 
     Returns:
         The numbers of `metrics` under flat names, such as `swd/level_16x32/samples_vs_val`.
@@ -76,8 +79,13 @@ def evaluate(
     views = views_of(config, drawn.size, extractor, networks)
     count = min(len(drawn), len(train))
     ours = summarise(drawn, some(len(drawn), count, config.seed), extractor, views, config)
-    held_out = summarise(val, np.arange(len(val)), extractor, views, config)
-    seen = summarise(train, some(len(train), count, config.seed), extractor, views, config)
+    held_out, seen = (
+        kept_summary(real, chosen, extractor, views, config, digest(shards), cache)
+        for real, chosen in (
+            (val, np.arange(len(val))),
+            (train, some(len(train), count, config.seed)),
+        )
+    )
     _warn_of_few(len(val), config)
     copies = memorisation(ours, held_out, seen)
     prefixes = score_reconstructions(model, val, views)

@@ -76,6 +76,7 @@ def evaluated(shards, autoencoder, tmp_path_factory):
         autoencoder=autoencoder,
         metrics=folder / "metrics.json",
         plots=folder / "plots",
+        cache=folder / "cache",
     )
     return folder, scores
 
@@ -91,6 +92,7 @@ def evaluate_with(samples, shards, autoencoder, tmp_path):
             "autoencoder": autoencoder,
             "metrics": tmp_path / "metrics.json",
             "plots": tmp_path / "plots",
+            "cache": tmp_path / "cache",
         }
         evaluate(settings, **(paths | changed))
         return json.loads((tmp_path / "plots" / "replicates.json").read_text())["scores"]

@@ -36,6 +36,7 @@ def run(samples, shards, autoencoder, tmp_path):
             "autoencoder": autoencoder,
             "metrics": tmp_path / "metrics.json",
             "plots": tmp_path / "plots",
+            "cache": tmp_path / "cache",
         }
         return evaluate(settings, **(paths | changed))
 

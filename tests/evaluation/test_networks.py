@@ -173,5 +173,6 @@ def test_a_missing_network_stops_the_stage_before_any_work(samples, shards, auto
             autoencoder=autoencoder,
             metrics=tmp_path / "metrics.json",
             plots=tmp_path / "plots",
+            cache=tmp_path / "cache",
         )
     assert not (tmp_path / "metrics.json").exists()

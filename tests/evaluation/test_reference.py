@@ -1,0 +1,151 @@
+import dataclasses
+import tracemalloc
+
+import numpy as np
+import pytest
+from evaluation_folders import (
+    CONFIG,
+    HEIGHT,
+    NUM_SAMPLES,
+    NUM_TRAIN,
+    NUM_VAL,
+    WIDTH,
+    landscape,
+    training_picture,
+    write_shards,
+)
+
+from pdm.errors import QualityGate
+from pdm.evaluation.features import RandomConvFeatures
+from pdm.evaluation.pictures import PictureSet
+from pdm.evaluation.stream import Stream, score_batches, streamed
+from pdm.evaluation.views import views_of
+
+# what is kept for the stage
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_a_second_evaluation_looks_at_no_real_picture_again_and_writes_the_same(
+    evaluate_with, tmp_path, caplog
+):
+    evaluate_with()
+    first = contents(tmp_path / "plots")
+    kept = contents(tmp_path / "cache")
+    assert len(kept) == 2  # val and train
+    with caplog.at_level("INFO", "pdm.evaluation"):
+        evaluate_with()
+    assert contents(tmp_path / "plots") == first
+    assert contents(tmp_path / "cache") == kept
+    assert "val as it was seen before" in caplog.text
+    assert "train as it was seen before" in caplog.text
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"crop_px": 8}, {"num_features": 8}])
+def test_other_settings_are_other_statistics(evaluate_with, tmp_path, change):
+    evaluate_with()
+    evaluate_with(dataclasses.replace(CONFIG, **change))
+    assert len(contents(tmp_path / "cache")) == 4
+
+
+def test_settings_of_the_scores_alone_use_what_is_kept(evaluate_with, tmp_path):
+    evaluate_with()
+    evaluate_with(dataclasses.replace(CONFIG, num_replicates=30, num_projections=8))
+    assert len(contents(tmp_path / "cache")) == 2
+
+
+def test_other_data_are_other_statistics(evaluate_with, tmp_path):
+    evaluate_with()
+    other = write_shards(
+        tmp_path / "other",
+        {
+            "train": {f"{index:020x}": training_picture(index) for index in range(NUM_TRAIN)},
+            "val": {f"{index + 500:020x}": landscape(3000 + index) for index in range(NUM_VAL)},
+        },
+    )
+    evaluate_with(shards=other)
+    assert len({name[:16] for name in contents(tmp_path / "cache")}) == 2
+
+
+def test_a_damaged_file_is_made_again(evaluate_with, tmp_path, caplog):
+    evaluate_with()
+    kept = contents(tmp_path / "cache")
+    for path in (tmp_path / "cache").iterdir():
+        path.write_bytes(path.read_bytes()[:100])
+    evaluate_with()
+    assert contents(tmp_path / "cache") == kept
+    assert "cannot be read" in caplog.text
+
+
+# streams
+
+
+def in_memory(pictures):
+    return PictureSet(name="val", keys=range(len(pictures)), load=pictures.__getitem__)
+
+
+@pytest.fixture(scope="module")
+def views():
+    extractor = RandomConvFeatures(CONFIG.num_features, CONFIG.seed)
+    return views_of(CONFIG, (HEIGHT, WIDTH), extractor, [])
+
+
+@pytest.mark.parametrize("num_workers", [2, 3])
+def test_workers_in_any_order_write_the_same_bytes(views, tmp_path, num_workers):
+    pictures = in_memory(np.stack([landscape(seed) for seed in range(13)]))
+    numbers = np.arange(13)
+    streamed(pictures, numbers, views, 3).save(tmp_path / "alone")
+    parts = [
+        streamed(pictures, numbers, views, 3, rank, num_workers) for rank in range(num_workers)
+    ]
+    for name, order in (("forth", parts), ("back", parts[::-1])):
+        merged = Stream(views)
+        for part in order:
+            merged.merge(part)
+        merged.save(tmp_path / name)
+        assert (tmp_path / name).read_bytes() == (tmp_path / "alone").read_bytes()
+    assert merged.num_pictures == 13
+
+
+def test_pictures_from_a_generator_score_as_the_stage_scores_their_files(
+    evaluated, shards, tmp_path
+):
+    _, expected = evaluated
+    batches = (
+        np.stack([landscape(index) for index in range(start, start + 3)])
+        for start in range(0, NUM_SAMPLES, 3)
+    )
+    scores = score_batches(batches, shards, CONFIG, tmp_path / "cache")
+    names = [name for name in scores if name.startswith("frechet_")]
+    assert len(names) == 8  # four views, and their floors
+    for name in names:
+        assert scores[name] == pytest.approx(expected[name], rel=1e-4)
+    assert scores["counts/num_samples"] == NUM_SAMPLES
+    assert scores["counts/num_val"] == NUM_VAL
+
+
+def test_what_is_kept_for_streams_gives_the_same_scores(shards, tmp_path):
+    pictures = np.stack([landscape(index) for index in range(4)])
+    first = score_batches([pictures], shards, CONFIG, tmp_path)
+    assert len(contents(tmp_path)) == 2
+    assert score_batches([pictures], shards, CONFIG, tmp_path) == first
+
+
+def test_one_streamed_picture_is_too_few(shards, tmp_path):
+    with pytest.raises(QualityGate, match="1 pictures are too few"):
+        score_batches([landscape(0)[None]], shards, CONFIG, tmp_path)
+
+
+def test_memory_does_not_grow_with_the_number_of_pictures(views):
+    peaks = []
+    for count in (20, 200):
+        stream = Stream(views)
+        stream.add(landscape(0)[None], np.zeros(1, np.int64))
+        tracemalloc.start()
+        for number in range(count):
+            stream.add(landscape(number % 5)[None], np.array([number]))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.1 * peaks[0] + 20_000
