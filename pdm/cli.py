@@ -210,6 +210,15 @@ def compare(args: argparse.Namespace) -> None:
     print(compare(args.runs, experiment=args.experiment, num_best=args.best, output=args.output))
 
 
+def lineage(args: argparse.Namespace) -> None:
+    """Follow a drawn picture back to seed, models, runs, data, URLs and licences."""
+    from pdm.lineage.tell import as_json, as_text
+    from pdm.lineage.trace import Places, trace
+
+    found = trace(args.picture, Places(args.models, args.samples, args.runs, args.decisions))
+    print(as_json(found) if args.json else as_text(found, listed=args.list))
+
+
 def sync(args: argparse.Namespace) -> None:
     """Send to MLflow the log lines that were kept while it could not be reached."""
     from pdm.tracking import sync
@@ -336,6 +345,7 @@ def parser() -> argparse.ArgumentParser:
     _add_preset(commands)
     _add_data_tools(commands)
     _add_compare(commands)
+    _add_lineage(commands)
     kept = _command(commands, "sync", sync)
     kept.add_argument("--runs", type=Path, default=Path("runs"), metavar="PATH", help="%(default)s")
     return top
@@ -387,6 +397,22 @@ def _add_compare(commands) -> None:  # type: ignore[no-untyped-def]
         metavar="FILE",
         help="%(default)s",
     )
+
+
+def _add_lineage(commands) -> None:  # type: ignore[no-untyped-def]
+    command = _command(commands, "lineage", lineage)
+    command.add_argument("picture", type=Path, metavar="PICTURE", help="wherever it lies now")
+    command.add_argument("--list", action="store_true", help="also name every training picture")
+    command.add_argument("--json", action="store_true", help="everything, for programs")
+    for flag, default in (
+        ("models", "models"),
+        ("samples", "samples"),
+        ("runs", "runs"),
+        ("decisions", "data/decisions"),
+    ):
+        command.add_argument(
+            f"--{flag}", type=Path, default=Path(default), metavar="PATH", help="%(default)s"
+        )
 
 
 def _add_explain(curate_command: argparse.ArgumentParser) -> None:

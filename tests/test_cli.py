@@ -37,7 +37,7 @@ def test_help_lists_every_stage_with_what_it_does(capsys, monkeypatch):
     }
     for name, (function, _) in cli.STAGES.items():
         assert lines[name] == function.__doc__
-    assert {"run", "serve", "params", "sync", "compare"} <= set(lines)
+    assert {"run", "serve", "params", "sync", "compare", "lineage"} <= set(lines)
 
 
 @pytest.mark.parametrize("name", cli.STAGES)

@@ -14,6 +14,7 @@ from pdm import weights
 from pdm.baselines.autoencoders import load_autoencoder
 from pdm.config.sample import SampleConfig
 from pdm.data.images import ImageShards, Pixels, to_images, to_pixels
+from pdm.data.marks import mark, pixels_sha256
 from pdm.data.sheets import contact_sheet, in_rows
 from pdm.diffusion.adaptive import runge_kutta
 from pdm.diffusion.samplers import Sampler, euler, heun, multistep, noise_from_seeds
@@ -64,14 +65,7 @@ def sample_pictures(
     size = (facts["image_height_px"], facts["image_width_px"])
     with whole_folder(samples) as folder:
         pictures = _draw(config, decoder, network, shapes, size, device)
-        listed = []
-        for number, picture in enumerate(pictures):
-            name = f"{number:06}.png"
-            Image.fromarray(picture).save(folder / name)
-            listed.append({"file": name, "seed": config.seed + number})
-        contact_sheet(in_rows(pictures)).save(folder / "contact-sheet.png")
-        record: dict[str, Any] = {
-            "samples": listed,
+        drawn = {
             "sampler": config.sampler,
             "steps": config.steps,
             "tolerance": config.tolerance,
@@ -81,6 +75,13 @@ def sample_pictures(
             "autoencoder_sha256": digest,
             "diffusion_sha256": sha256_of(diffusion / "model.safetensors"),
         }
+        listed = []
+        for number, picture in enumerate(pictures):
+            name, seed = f"{number:06}.png", config.seed + number
+            Image.fromarray(picture).save(folder / name, pnginfo=mark({"seed": seed, **drawn}))
+            listed.append({"file": name, "seed": seed, "pixels_sha256": pixels_sha256(picture)})
+        contact_sheet(in_rows(pictures)).save(folder / "contact-sheet.png")
+        record: dict[str, Any] = {"samples": listed, **drawn}
         if config.full_size_picture:
             full_size = folder / "full-size"
             record["full_size"] = _full_size(decoder, shards, full_size, device, config.tile_px)

@@ -55,7 +55,7 @@ TINY: dict[str, Any] = {
         },
     },
     "diffusion": {
-        "model": {"widths": [8, 16, 16], "dropout": [0.0] * 3},
+        "model": {"widths": [8, 16, 16], "blocks": [1] * 3, "dropout": [0.0] * 3},
         "level_loss_weights": [1.0] * 4,
         "training": {
             "batch_size": 8,

@@ -1,0 +1,192 @@
+"""Finds what a drawn picture came from: in this project's folders, else in MLflow.
+
+Models are known by the sha256 of their weights, training pictures by key and by the sha256 of the
+file that was fetched; so nothing depends on where the picture lies or what it is called.
+"""
+
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pdm import weights
+from pdm.data import decisions, listing, marks
+from pdm.data.listing import Listed
+from pdm.errors import BadInput, PyramidError
+from pdm.files import sha256_of
+from pdm.tracking.reader import Reader
+from pdm.tracking.record import Record
+
+STAGES = ("autoencoder", "diffusion")
+NOT_KNOWN = "not known"
+WANTED = ("url", "licence", "author")
+FACTS = ("shards_sha256", "latents_sha256", "images_seen", "parameters")
+TAGS = {
+    "commit": "mlflow.source.git.commit",
+    "files differed from it": "pyramid.git.dirty",
+    "dvc.lock": "pyramid.dvc_lock.sha256",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where to look."""
+
+    models: Path
+    samples: Path
+    runs: Path
+    decisions: Path
+
+
+@dataclass(slots=True)
+class Model:
+    """One of the two networks, as far as it is known."""
+
+    stage: str
+    sha256: str
+    place: str = ""  # folder, or where MLflow holds it
+    facts: dict[str, Any] = field(default_factory=dict)
+    run: dict[str, str] = field(default_factory=dict)
+    params: dict[str, str] = field(default_factory=dict)
+    pictures: list[Listed] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A training picture: what its source stated when it was fetched."""
+
+    key: str
+    sha256: str
+    url: str
+    licence: str
+    author: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """All that is known of a picture."""
+
+    picture: str
+    pixels_sha256: str
+    seed: int
+    drawn: dict[str, Any]  # sampler and its settings
+    models: list[Model]
+    sources: list[Source]
+
+    def licences(self) -> list[tuple[str, int]]:
+        """How many training pictures have which licence, the most frequent first."""
+        counts = Counter(source.licence for source in self.sources)
+        return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def trace(picture: Path, places: Places) -> Lineage:
+    """Follow a picture back.
+
+    Raises:
+        BadInput: It is no picture, or none that this project drew as far as anyone can tell.
+    """
+    mark, digest = marks.read(picture)
+    mark = mark or _by_pixels(digest, places.samples)
+    try:
+        if mark is None:
+            raise KeyError("a mark")
+        drawn = dict(mark)
+        seed = int(drawn.pop("seed"))
+        models = [_model(stage, str(drawn.pop(f"{stage}_sha256")), places) for stage in STAGES]
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInput(
+            f"{picture} carries no mark of `pyramid sample`, and its pixels are not in "
+            f"{places.samples / 'samples.json'}; name the folder that it was drawn into by "
+            "--samples"
+        ) from error
+    return Lineage(str(picture), digest, seed, drawn, models, _sources(models, places.decisions))
+
+
+def _by_pixels(digest: str, samples: Path) -> dict[str, Any] | None:
+    """The mark that a sample with these pixels must have had."""
+    try:
+        record = json.loads((samples / "samples.json").read_text(encoding="utf-8"))
+        listed = record.pop("samples")
+        [found] = [one for one in listed if one.get("pixels_sha256") == digest]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    record.pop("full_size", None)
+    return {"seed": found["seed"], **record}
+
+
+def _model(stage: str, digest: str, places: Places) -> Model:
+    """What the project's folders know of the weights; the rest from MLflow."""
+    model = Model(stage, digest)
+    for file in sorted(places.models.glob("*/model.safetensors")):
+        if sha256_of(file) == digest:
+            _look_into(model, file.parent, str(file.parent))
+            break
+    for record in _records(places.runs):
+        if record.tags.get("pyramid.model.sha256") == digest:
+            model.run = _run(record.sent.run_id, record.tags)
+            model.params = record.params
+    if not model.place or not model.run:
+        _ask_mlflow(model)
+    return model
+
+
+def _look_into(model: Model, folder: Path, place: str) -> None:
+    model.place = place
+    record = weights.record_of(folder)
+    model.facts = {name: record[name] for name in FACTS if name in record}
+    if (folder / listing.FILE_NAME).is_file():
+        model.pictures = [one for one in listing.read(folder) if one.split == "train"]
+
+
+def _ask_mlflow(model: Model) -> None:
+    """Best effort: without MLflow, what it would know stays unknown."""
+    try:
+        reader = Reader()
+        run = reader.by_model(model.sha256)
+        if run is None:
+            return
+        model.run = model.run or _run(run.run_id, run.tags)
+        model.params = model.params or run.params
+        if not model.place:
+            with tempfile.TemporaryDirectory(prefix="pyramid-lineage-") as scratch:
+                names = ("config.json", listing.FILE_NAME)
+                files = [reader.download(run, f"model/{name}", Path(scratch)) for name in names]
+                if files[0]:
+                    _look_into(model, files[0].parent, f"MLflow run {run.run_id}")
+    except PyramidError:
+        return
+
+
+def _records(runs: Path) -> Iterator[Record]:
+    for path in sorted(runs.glob("*/*/tracking.json")):
+        record = Record.load(path.parent)
+        if record is not None:
+            yield record
+
+
+def _run(run_id: str, tags: dict[str, str]) -> dict[str, str]:
+    found = {name: tags[tag] for name, tag in TAGS.items() if tag in tags}
+    return ({"MLflow run": run_id} if run_id else {}) | found
+
+
+def _sources(models: list[Model], folder: Path) -> list[Source]:
+    """Every picture that either network was trained on, by key; with what is known of it today."""
+    seen = {(one.key, one.sha256) for model in models for one in model.pictures}
+    try:
+        rows = {
+            (row["key"], row["sha256"]): row
+            for row in decisions.matching(folder, "key", {key for key, _ in seen})
+        }
+    except BadInput:  # no table here: the picture may have been carried elsewhere
+        rows = {}
+    return [
+        Source(
+            key,
+            digest,
+            *(rows.get((key, digest), {}).get(name) or NOT_KNOWN for name in WANTED),
+        )
+        for key, digest in sorted(seen)
+    ]
