@@ -56,6 +56,9 @@ class Clock:
     def save(self, state: TrainState) -> None:
         pass
 
+    def score(self, state: TrainState) -> None:
+        pass
+
     def settle(self) -> None:
         pass
 

@@ -32,7 +32,7 @@ def save(
         kind: The model's class name, so that a folder of another kind is refused on loading.
         config: Dataclass of all that the constructor needs.
         tensors: The state dict.
-        beside: Files to put a copy of into the folder, those that there are.
+        beside: Files and folders to put a copy of into the folder, those that there are.
         card: What `README.md` says; without it there is none.
         facts: Anything else to keep in `config.json`, such as the digest of the training data.
     """
@@ -50,6 +50,8 @@ def save(
         for file in beside:
             if file.is_file():
                 shutil.copyfile(file, temporary / file.name)
+            elif file.is_dir():
+                shutil.copytree(file, temporary / file.name)
 
 
 def record_of(folder: Path) -> dict[str, Any]:

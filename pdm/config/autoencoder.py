@@ -160,6 +160,12 @@ class AutoencoderConfig:
             )
         self._check_crop()
         if self.adversarial:
+            require(
+                self.training.strategy == "ddp",
+                "training.strategy",
+                self.training.strategy,
+                "ddp, since the discriminator looks at the autoencoder's whole last weight",
+            )
             least = 3 * 2**self.adversarial.num_layers  # what two more 4x4 convolutions need
             require(
                 (self.crop_px or self._shorter) >= least,

@@ -55,20 +55,25 @@ class TrainingConfig:
     # An unfinished run goes on from its checkpoint when these differ: the same pictures with the
     # same noise in the same order, and the same sums of gradients but for rounding and dropout.
     MAY_CHANGE: ClassVar = (
-        *("num_workers", "accumulation", "log_every_images", "save_every_images"),
-        "keep_checkpoints",
+        *("num_workers", "strategy", "accumulation", "checkpoint_activations", "compile"),
+        *("log_every_images", "save_every_images", "keep_checkpoints"),
     )
 
     num_workers: int  # Ray Train workers, one device each; the batch is divided among them
+    strategy: Literal["ddp", "fsdp"]  # weights whole on each worker, or spread over them (FSDP2)
     batch_size: int  # images per optimizer step, over all workers and accumulations
     accumulation: int  # backward passes per optimizer step
     total_images: int
+    optimizer: Literal["adamw", "muon"]  # Muon: for matrices; AdamW for the rest
     learning_rate: float
     warmup_images: int  # the learning rate rises linearly over these
     weight_decay: float
     max_grad_norm: float
     ema_half_life_images: int  # the average forgets half of what it knew over these
+    ema_lengths: tuple[float, ...]  # of averages kept at each checkpoint, to choose from later
     precision: Literal["float32", "bfloat16"]  # of the forward pass; weights stay float32
+    checkpoint_activations: bool  # compute blocks again on the way back: slower, far less memory
+    compile: bool  # torch.compile: a start of minutes, then faster steps
     log_every_images: int
     save_every_images: int
     keep_checkpoints: int
@@ -90,6 +95,13 @@ class TrainingConfig:
         )
         for name in ("warmup_images", "weight_decay", "seed"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "a number of at least 0")
+        require(
+            all(0 < length <= 0.28 for length in self.ema_lengths)
+            and sorted(set(self.ema_lengths)) == list(self.ema_lengths),
+            "ema_lengths",
+            self.ema_lengths,
+            "lengths above 0 and up to 0.28, each once, the shortest first",
+        )
         share = self.num_workers * self.accumulation
         require(
             self.batch_size % share == 0,

@@ -20,6 +20,7 @@ class SampleConfig:
     time_shift: float  # above 1: shorter steps near noise, as larger pictures need
     time_margin: float  # the network is asked at times in [margin, 1 - margin] only
     batch_size: int
+    ema_length: float | None  # of the diffusion model's average, from those it was trained with
     clamp_latents: float  # of predicted latents, in standard deviations; 0 for none
     full_size_picture: bool  # also decode one held-out picture at the size of the crops
     tile_px: int | None  # that picture goes through the autoencoder in tiles of this side
@@ -30,6 +31,12 @@ class SampleConfig:
             0 <= self.time_margin < 0.5, "time_margin", self.time_margin, "0 or more, below 0.5"
         )
         require(self.clamp_latents >= 0, "clamp_latents", self.clamp_latents, "0 or more")
+        require(
+            self.ema_length is None or 0 < self.ema_length <= 0.28,
+            "ema_length",
+            self.ema_length,
+            "a length above 0 and up to 0.28, or null for the average that the model is",
+        )
         require(self.seed >= 0, "seed", self.seed, "0 or more")
         require(
             self.tile_px is None or (self.tile_px > 0 and self.tile_px % 64 == 0),

@@ -20,7 +20,7 @@ from pdm.baselines.autoencoders import load_autoencoder
 from pdm.config.sample import SampleConfig
 from pdm.data.images import Pixels, to_pixels
 from pdm.errors import BadInput
-from pdm.inference.sample import draw_latents
+from pdm.inference.sample import draw_latents, load_network
 from pdm.models.codec import Autoencoder
 from pdm.models.pyramid import LevelShape
 from pdm.models.unet import PyramidUNet
@@ -73,10 +73,11 @@ def load_generator(folder: Path) -> Generator:
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     facts = weights.record_of(folder / "diffusion")
+    config = _config(folder / "samples.json")
     return Generator(
         load_autoencoder(folder / "autoencoder").to(device),
-        PyramidUNet.from_pretrained(folder / "diffusion").to(device),
-        _config(folder / "samples.json"),
+        load_network(folder / "diffusion", config.ema_length).to(device),
+        config,
         [(c, h, w) for c, h, w in facts["level_shapes"]],
         (facts["image_height_px"], facts["image_width_px"]),
     )

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pdm import weights
+from pdm import averages, weights
 from pdm.baselines.autoencoders import load_autoencoder
 from pdm.config.sample import SampleConfig
 from pdm.data.images import ImageShards, Pixels, to_images, to_pixels
@@ -48,7 +48,8 @@ def sample_pictures(
         samples: Folder to write.
 
     Raises:
-        BadInput: A model is missing, or they do not belong together.
+        BadInput: A model is missing, or they do not belong together, or the diffusion model has
+            no averages to choose from.
     """
     facts, _ = weights.load(diffusion, PyramidUNet.__name__)
     decoder = load_autoencoder(autoencoder)
@@ -60,7 +61,7 @@ def sample_pictures(
         )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     decoder.to(device)
-    network = with_plain_weights(PyramidUNet.from_pretrained(diffusion)).to(device)
+    network = with_plain_weights(load_network(diffusion, config.ema_length)).to(device)
     shapes = [(c, h, w) for c, h, w in facts["level_shapes"]]
     size = (facts["image_height_px"], facts["image_width_px"])
     with whole_folder(samples) as folder:
@@ -72,6 +73,7 @@ def sample_pictures(
             "time_shift": config.time_shift,
             "time_margin": config.time_margin,
             "clamp_latents": config.clamp_latents,
+            "ema_length": config.ema_length,
             "autoencoder_sha256": digest,
             "diffusion_sha256": sha256_of(diffusion / "model.safetensors"),
         }
@@ -94,6 +96,18 @@ def sample_pictures(
         config.seed,
         last,
     )
+
+
+def load_network(diffusion: Path, ema_length: float | None) -> PyramidUNet:
+    """The model of a folder, with the weights of the average of that length if one is named.
+
+    Raises:
+        BadInput: The model is missing, or has no averages to choose from.
+    """
+    network = PyramidUNet.from_pretrained(diffusion)
+    if ema_length is not None:
+        network.load_state_dict(averages.of_length(diffusion, ema_length), strict=False)
+    return network
 
 
 @torch.no_grad()

@@ -26,13 +26,14 @@ from pdm.training.launcher import launch
 from pdm.training.loop import train
 from pdm.training.losses import AutoencoderLosses, Plan
 from pdm.training.perceptual import load_perceptual
+from pdm.training.recompute import recompute_blocks
 from pdm.training.reconstruction import (
     held_out_psnr,
     latent_statistics,
     psnr_by_prefix,
     reconstruction_sheet,
 )
-from pdm.training.runs import EVENTS, RunFolder, checkpoints_of, restore
+from pdm.training.runs import AVERAGES, EVENTS, RunFolder, checkpoints_of, restore
 from pdm.training.seeds import generator_at, normal_pyramid_at, uniform_at
 from pdm.training.state import Rival, TrainState
 from pdm.training.workers import Workers
@@ -191,7 +192,10 @@ def _work(settings: Settings, workers: Workers) -> None:
     state = TrainState(model, training, _rival(losses))
     restore(state, checkpoints_of(settings.run, training), workers)
     run = RunFolder(settings.run, "autoencoder", training, workers, state.images_seen, draw)
-    train(state, workers.wrap(losses), Pictures(pictures, config, model), training, run, workers)
+    if training.checkpoint_activations:
+        recompute_blocks(model)
+    network = workers.wrap(losses, training)
+    train(state, network, Pictures(pictures, config, model), training, run, workers)
     if workers.is_first:
         _finish(settings, average_of(state), pictures, held_out, run)
 
@@ -240,7 +244,7 @@ def _finish(
     model.save_pretrained(
         settings.model,
         card=autoencoder_card(model, config, settings.shards, scores),
-        beside=[settings.shards / listing.FILE_NAME],
+        beside=[settings.shards / listing.FILE_NAME, settings.run / AVERAGES],
         image_height_px=size[0],
         image_width_px=size[1],
         shards_sha256=manifest.digest(settings.shards),

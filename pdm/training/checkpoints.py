@@ -9,12 +9,14 @@ copy alone. A checkpoint counts, and an older one goes, only once the new one is
 import json
 import logging
 import shutil
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 
+from pdm import averages
 from pdm.errors import QualityGate, Unavailable
 from pdm.files import write_json
 from pdm.training.copies import StateCopy
@@ -38,14 +40,18 @@ class Checkpoints:
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoints")
         self._writing: Future[None] | None = None
 
-    def begin(self, state: TrainState) -> None:
+    def begin(self, state: TrainState, lengths: Sequence[float] = ()) -> None:
         """Copy the state and write the copy in a thread; one still being written comes first.
+
+        Args:
+            state: Of which the checkpoint is to be.
+            lengths: Of its averages that are also to stay when the checkpoint goes, in `averages/`.
 
         Raises:
             Unavailable: The one before could not be written.
         """
         self.settle()
-        self._writing = self._writer.submit(self._keep, state.copy())
+        self._writing = self._writer.submit(self._keep, state.copy(), lengths)
 
     def settle(self) -> None:
         """Wait until what was begun is on the disk.
@@ -109,9 +115,13 @@ class Checkpoints:
         """Remove all: the run has finished, and nothing may go on from here."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _keep(self, copy: StateCopy) -> None:
+    def _keep(self, copy: StateCopy, lengths: Sequence[float]) -> None:
         """Write the copy, then let go of the oldest."""
         path = self.path(copy.images_seen)
+        for length in lengths:
+            name = averages.snapshot_name(copy.images_seen, length)
+            average = copy.files[f"average-{length}"]
+            averages.write_snapshot(self.folder / averages.FOLDER / name, average)
         copy.write(path)
         best = self._best()
         stays = self.path(best["images_seen"]) if best else None

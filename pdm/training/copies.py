@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pdm.files import sha256_of, whole_folder, write_json
+from pdm.training.sharded import whole
 
 MANIFEST = "MANIFEST.json"
 
@@ -48,7 +49,7 @@ class HostMemory:
         self._kept: dict[tuple[str, str], Tensor] = {}
 
     def copy(self, files: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
-        """The same tensors on the CPU, complete when this returns."""
+        """The same tensors on the CPU, whole, and complete when this returns."""
         copied = {
             file: {name: self._copied(file, name, tensor) for name, tensor in tensors.items()}
             for file, tensors in files.items()
@@ -57,7 +58,8 @@ class HostMemory:
             torch.cuda.synchronize()
         return copied
 
-    def _copied(self, file: str, name: str, tensor: Tensor) -> Tensor:
+    def _copied(self, file: str, name: str, part: Tensor) -> Tensor:
+        tensor = whole(part.detach())
         kept = self._kept.get((file, name))
         if kept is None or kept.shape != tensor.shape:
             # Pinned memory lets the device copy many tensors without waiting for each.
@@ -65,4 +67,4 @@ class HostMemory:
                 tensor, device="cpu", pin_memory=tensor.is_cuda, requires_grad=False
             )
             self._kept[file, name] = kept
-        return kept.copy_(tensor.detach(), non_blocking=True)
+        return kept.copy_(tensor, non_blocking=True)

@@ -5,9 +5,13 @@ from pathlib import Path
 
 from pdm import events
 from pdm.files import whole_file
+from pdm.training.meters import SPENT
 
 # They say how busy the machine was, and would make equal runs differ.
-TIMINGS = {"images_per_second", "data_wait_fraction", "cpu_seconds", "gpu_seconds"}
+TIMINGS = {
+    *("images_per_second", "flops_utilisation", "cpu_seconds", "gpu_seconds"),
+    *(f"{what}_fraction" for what in SPENT),
+}
 
 
 def write_curves(log: Path, curves: Path) -> None:

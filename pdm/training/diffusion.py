@@ -24,7 +24,8 @@ from pdm.training.grid import SampleGrid, check_autoencoder
 from pdm.training.launcher import launch
 from pdm.training.loop import train
 from pdm.training.losses import FlowLosses
-from pdm.training.runs import EVENTS, RunFolder, checkpoints_of, restore
+from pdm.training.recompute import recompute_blocks
+from pdm.training.runs import AVERAGES, EVENTS, RunFolder, checkpoints_of, restore
 from pdm.training.seeds import generator_at, normal_pyramid_at
 from pdm.training.state import TrainState
 from pdm.training.workers import Workers
@@ -154,7 +155,9 @@ def _work(settings: Settings, workers: Workers) -> None:
     state = TrainState(model, training)
     restore(state, checkpoints_of(settings.run, training), workers)
     run = RunFolder(settings.run, "diffusion", training, workers, state.images_seen, score)
-    network = workers.wrap(FlowLosses(model, config.level_loss_weights))
+    if training.checkpoint_activations:
+        recompute_blocks(model)
+    network = workers.wrap(FlowLosses(model, config.level_loss_weights), training)
     train(state, network, NoisyLatents(latents, config), training, run, workers)
     if workers.is_first:
         _save(settings, state, latents)
@@ -190,7 +193,7 @@ def _save(settings: Settings, state: TrainState, latents: LatentShards) -> None:
     one = tuple(level.to(device) for level in latents.batch([0]))
     model.save_pretrained(
         settings.model,
-        beside=[settings.latents / listing.FILE_NAME],
+        beside=[settings.latents / listing.FILE_NAME, settings.run / AVERAGES],
         level_shapes=latents.level_shapes,
         image_height_px=facts["image_height_px"],
         image_width_px=facts["image_width_px"],

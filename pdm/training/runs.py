@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
+from pdm import averages
 from pdm.config.common import TrainingConfig
 from pdm.errors import BadInput, QualityGate, Unavailable
 from pdm.events import EventLog
@@ -21,7 +22,9 @@ from pdm.training.workers import Workers
 
 EVENTS = "events.jsonl"
 STOP = "stop"
+AVERAGES = f"checkpoints/{averages.FOLDER}"  # see pdm.averages; the model's folder gets a copy
 LOG = "training.log"
+NUM_MARKS = 16  # parts of a run; docs/decisions/averages.md says how exact so many are
 DAMAGED = -1  # where the number of images seen by the newest checkpoint would stand
 
 
@@ -78,7 +81,7 @@ class RunFolder:
         draw: Callable[[TrainState, EventLog], float],
     ) -> None:
         self.folder, self.workers, self.draw = folder, workers, draw
-        self.checkpoints = checkpoints_of(folder, config)
+        self.checkpoints, self.config = checkpoints_of(folder, config), config
         if workers.is_first:
             self.events = EventLog(folder / EVENTS, images_seen)
             self.progress = Progress(name, config.total_images, done=images_seen)
@@ -92,9 +95,16 @@ class RunFolder:
             )
 
     def save(self, state: TrainState) -> None:
-        """Begin a checkpoint, and draw how far the model has come while it is being written."""
+        """Begin a checkpoint; it is written while training goes on."""
         if self.workers.is_first:
-            self.checkpoints.begin(state)
+            lengths = self.config.ema_lengths
+            self.checkpoints.begin(state, lengths if self._is_mark(state.images_seen) else ())
+        elif state.is_spread:
+            state.copy()  # every worker brings its part
+
+    def score(self, state: TrainState) -> None:
+        """Draw how far the model has come, and give its checkpoint a score."""
+        if self.workers.is_first:
             self.checkpoints.rate(state.images_seen, self.draw(state, self.events))
 
     def settle(self) -> None:
@@ -115,3 +125,12 @@ class RunFolder:
     def stop_requested(self) -> bool:
         """Whether the file `stop` exists."""
         return (self.folder / STOP).exists()
+
+    def _is_mark(self, images_seen: int) -> bool:
+        """Whether the averages stay: at the first checkpoint in each part of the run, and its end.
+
+        Not at one that a stop brings about, or a resumed run would differ.
+        """
+        every, total = self.config.save_every_images, self.config.total_images
+        part, before = (NUM_MARKS * seen // total for seen in (images_seen, images_seen - every))
+        return images_seen == total or (images_seen % every == 0 and part > before)

@@ -7,6 +7,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, distributed, nn
 
+from pdm.config.common import TrainingConfig
+
 Thing = TypeVar("Thing")
 
 
@@ -28,14 +30,16 @@ class Workers:
         """Whether this one writes the files."""
         return self.rank == 0
 
-    def wrap(self, network: nn.Module) -> nn.Module:
+    def wrap(self, network: nn.Module, config: TrainingConfig) -> nn.Module:
         """The network with gradients averaged over the workers; it starts out equal on all."""
-        if self.count == 1:
+        if config.compile:
+            network.compile()
+        if self.count == 1 or config.strategy == "fsdp":  # FSDP has been put into its weights
             return network
         devices = [self.device] if self.device.type == "cuda" else None
-        # Buffers follow from the weights; broadcasting them at each forward would only wait.
+        # Equal at the start, buffers follow from the weights: they need not be sent each time.
         return nn.parallel.DistributedDataParallel(
-            network, device_ids=devices, broadcast_buffers=False
+            network, device_ids=devices, forward_sync_buffers=False
         )
 
     def highest(self, number: int) -> int:

@@ -3,9 +3,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 from tiny_chain import SAMPLE, train_autoencoder
 
+from pdm import averages
 from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.inference.sample import sample_pictures
@@ -94,3 +97,23 @@ def test_another_autoencoder_is_refused(chain, tmp_path):
             samples=tmp_path / "samples",
         )
     assert not (tmp_path / "samples").exists()
+
+
+def test_another_length_of_the_average_draws_other_pictures_and_a_kept_one_is_itself(
+    chain, tmp_path
+):
+    drawn = {}
+    for length in (None, 0.1, 0.08):
+        folder = tmp_path / str(length)
+        draw(chain, folder, ema_length=length, full_size_picture=False)
+        drawn[length] = (folder / "000000.png").read_bytes()
+        assert json.loads((folder / "samples.json").read_text())["ema_length"] == length
+    assert len(set(drawn.values())) == 3
+    kept = sorted((chain.diffusion / "averages").glob("*-0.1.safetensors"))
+    assert [file.name for file in kept] == [
+        "000000016-0.1.safetensors",
+        "000000032-0.1.safetensors",
+    ]
+    found = averages.of_length(chain.diffusion, 0.1)
+    for name, weight in load_file(kept[-1]).items():
+        torch.testing.assert_close(found[name], weight.float(), atol=1e-5, rtol=1e-3)

@@ -23,15 +23,20 @@ from pdm.training.workers import Workers
 
 TRAINING = TrainingConfig(
     num_workers=1,
+    strategy="ddp",
     batch_size=4,
     accumulation=1,
     total_images=32,
+    optimizer="adamw",
     learning_rate=0.002,
     warmup_images=8,
     weight_decay=0.0,
     max_grad_norm=1.0,
     ema_half_life_images=8,
+    ema_lengths=(),
     precision="float32",
+    checkpoint_activations=False,
+    compile=False,
     log_every_images=8,
     save_every_images=16,
     keep_checkpoints=1,
@@ -90,7 +95,7 @@ DIFFUSION = DiffusionConfig(
     ),
     timesteps="logit_normal",
     level_loss_weights=(1.0, 1.0, 1.0),
-    training=TRAINING,
+    training=replace(TRAINING, ema_lengths=(0.05, 0.1)),
 )
 LATENTS = LatentsConfig(batch_size=3, flipped_copies=True)
 SAMPLE = SampleConfig(
@@ -102,6 +107,7 @@ SAMPLE = SampleConfig(
     time_shift=1.0,
     time_margin=0.001,
     batch_size=2,
+    ema_length=None,
     clamp_latents=4.0,
     full_size_picture=True,
     tile_px=None,

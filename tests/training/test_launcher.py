@@ -64,7 +64,7 @@ def train_on_points(settings: Settings, workers: Workers) -> None:
     run = RunFolder(settings.folder, "points", CONFIG, workers, state.images_seen, lambda *_: 0.0)
     (settings.folder / f"{workers.rank}").write_text(f"{torch.get_num_threads()}")
     data = DeadlyPoints(settings.folder / "killed")
-    train(state, workers.wrap(network), data, CONFIG, run, workers)
+    train(state, workers.wrap(network, CONFIG), data, CONFIG, run, workers)
     if workers.rank == 1:
         (settings.folder / "second").write_text(json.dumps(network.layer.weight.tolist()))
 

@@ -8,9 +8,10 @@ from pdm.config.common import TrainingConfig
 from pdm.data.order import images_at
 from pdm.errors import Preempted, QualityGate
 from pdm.training.checkpoints import Checkpoints
-from pdm.training.loop import learning_rate_at, train
+from pdm.training.loop import train
 from pdm.training.seeds import normal_pyramid_at
 from pdm.training.state import TrainState
+from pdm.training.steps import learning_rate_at
 from pdm.training.workers import Workers
 
 CPU = Workers(torch.device("cpu"))
@@ -19,15 +20,20 @@ CPU = Workers(torch.device("cpu"))
 def config(**changes) -> TrainingConfig:
     values = {
         "num_workers": 1,
+        "strategy": "ddp",
         "batch_size": 4,
         "accumulation": 1,
         "total_images": 48,
+        "optimizer": "adamw",
         "learning_rate": 0.05,
         "warmup_images": 8,
         "weight_decay": 0.01,
         "max_grad_norm": 1.0,
         "ema_half_life_images": 10,
+        "ema_lengths": (),
         "precision": "float32",
+        "checkpoint_activations": False,
+        "compile": False,
         "log_every_images": 8,
         "save_every_images": 16,
         "keep_checkpoints": 2,
@@ -72,6 +78,7 @@ class Recorder:
     def __init__(self, folder, stop_at: int | None = None) -> None:
         self.checkpoints = Checkpoints(folder, keep=2)
         self.logged: dict[int, dict[str, float]] = {}
+        self.scored: list[int] = []
         self.calls, self.stop_at = itertools.count(1), stop_at
 
     def log(self, metrics, images_seen):
@@ -79,6 +86,9 @@ class Recorder:
 
     def save(self, state):
         self.checkpoints.begin(state)
+
+    def score(self, state):
+        self.scored.append(state.images_seen)
 
     def settle(self):
         self.checkpoints.settle()
@@ -234,7 +244,11 @@ def test_the_log_holds_means_speed_and_each_entry_of_a_vector(tmp_path):
         "loss_part_1",
         "grad_norm",
         "images_per_second",
+        "flops_utilisation",
         "data_wait_fraction",
+        "logging_fraction",
+        "saving_fraction",
+        "scoring_fraction",
         "cpu_seconds",
         "gpu_seconds",
     }

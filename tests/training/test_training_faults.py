@@ -37,7 +37,7 @@ def trained(folder: Path, workers: Workers = CPU, config=CONFIG, data=None) -> T
     state = fresh(config)
     restore(state, checkpoints_of(folder, config), workers)
     run = RunFolder(folder, "points", config, workers, state.images_seen, lambda *_: 0.0)
-    train(state, workers.wrap(state.model), data or Points(), config, run, workers)
+    train(state, workers.wrap(state.model, config), data or Points(), config, run, workers)
     return state
 
 
@@ -139,11 +139,14 @@ def killed_at_each_file_operation(folder: Path) -> None:
     for number in range(1, 200):
         child = os.fork()
         if child == 0:
-            count_down(number)
-            state = fresh()
-            state.images_seen = 32
-            Checkpoints(folder, keep=1)._keep(state.copy())
-            os._exit(0)
+            try:
+                count_down(number)
+                state = fresh()
+                state.images_seen = 32
+                Checkpoints(folder, keep=1)._keep(state.copy(), ())
+                os._exit(0)
+            finally:
+                os._exit(1)  # nothing of the tests may run in the child
         _, status = os.waitpid(child, 0)
         if status == 0:
             return
@@ -229,7 +232,7 @@ def train_on_poison(workers: Workers, folder: Path) -> list[float]:
     state = fresh(config)
     run = RunFolder(folder, "points", config, workers, 0, lambda *_: 0.0)
     try:
-        train(state, workers.wrap(state.model), Poisoned(), config, run, workers)
+        train(state, workers.wrap(state.model, config), Poisoned(), config, run, workers)
     except QualityGate as error:
         return [state.images_seen, str(error), *state.model.layer.weight.flatten().tolist()]
     raise AssertionError("it trained on")
@@ -250,7 +253,7 @@ def train_too_large(workers: Workers, folder: Path) -> None:
     network = TooLarge(workers.rank)
     state = TrainState(network, CONFIG)
     run = RunFolder(folder, "points", CONFIG, workers, 0, lambda *_: 0.0)
-    train(state, workers.wrap(network), Points(), CONFIG, run, workers)
+    train(state, workers.wrap(network, CONFIG), Points(), CONFIG, run, workers)
 
 
 def test_too_little_memory_on_one_worker_ends_all_and_says_what_may_help(tmp_path):
@@ -274,8 +277,16 @@ def test_only_settings_that_change_no_result_let_a_run_go_on():
     for name in (field.name for field in fields(TrainingConfig)):
         value = getattr(CONFIG, name)
         ones = ("num_workers", "accumulation", "warmup_images", "weight_decay", "seed")
-        changed = "bfloat16" if name == "precision" else 1 if name in ones else 2 * value
-        changed = 4 if name == "batch_size" else changed
+        others = {
+            "precision": "bfloat16",
+            "batch_size": 4,
+            "strategy": "fsdp",
+            "optimizer": "muon",
+            "ema_lengths": (0.1,),
+            "checkpoint_activations": True,
+            "compile": True,
+        }
+        changed = others.get(name) or (1 if name in ones else 2 * value)
         found = fingerprint(Section(replace(CONFIG, **{name: changed})), "data")
         assert (found == before) == (name in TrainingConfig.MAY_CHANGE), name
 

@@ -17,24 +17,23 @@ def run_group(count: int, work: Callable[..., Any], *settings: Any) -> list[Any]
 
     Returns:
         What each gave back, by rank; the exception where it raised one.
+
+    Raises:
+        EOFError: One died.
     """
     with tempfile.TemporaryDirectory() as folder:
-        queues = [_CONTEXT.SimpleQueue() for _ in range(count)]
-        processes = [
-            _CONTEXT.Process(target=_join, args=(rank, count, folder, queues[rank], work, settings))
-            for rank in range(count)
-        ]
-        for process in processes:
-            process.start()
-        found = [queue.get() for queue in queues]
-        for process in processes:
-            process.join(30)
-            assert process.exitcode == 0
-    return found
+        ends = []
+        for rank in range(count):
+            ours, theirs = _CONTEXT.Pipe(duplex=False)
+            task = (rank, count, folder, theirs, work, settings)
+            _CONTEXT.Process(target=_join, args=task, daemon=True).start()
+            theirs.close()  # or a worker that dies would not be noticed
+            ends.append(ours)
+        return [end.recv() for end in ends]
 
 
 def _join(
-    rank: int, count: int, folder: str, queue: Any, work: Callable[..., Any], settings: Any
+    rank: int, count: int, folder: str, result: Any, work: Callable[..., Any], settings: Any
 ) -> None:
     import torch
     from torch import distributed
@@ -46,7 +45,7 @@ def _join(
     store = distributed.FileStore(str(Path(folder) / "store"), count)
     distributed.init_process_group("gloo", store=store, rank=rank, world_size=count)
     try:
-        queue.put(work(Workers(torch.device("cpu")), *settings))
+        result.send(work(Workers(torch.device("cpu")), *settings))
     except Exception as error:  # noqa: BLE001 - given to the test
-        queue.put(error)
+        result.send(error)
     distributed.destroy_process_group()

@@ -1,0 +1,126 @@
+"""Running averages of a model whose length can be chosen when the training is over.
+
+An average of length sigma at step t weighs the model of step s like s^gamma (Karras et al.,
+arXiv:2312.02696, section 3.1): it remembers a fixed share of the training so far, whose standard
+deviation is sigma times its whole, and forgets the initial weights at once. Of two such averages,
+kept as snapshots on the way, any other length can be put together, since a sum of profiles is the
+profile of the sum (section 3.2).
+"""
+
+import functools
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from pdm.errors import BadInput
+from pdm.files import whole_file
+
+FOLDER = "averages"  # of a model's folder; files are named by progress in images and length
+LONGEST = 0.28  # gamma = 0, all models alike, has 1 / sqrt(12) = 0.289
+
+
+@functools.cache
+def exponent_of(length: float) -> float:
+    """gamma, of which the profile s^gamma on [0, 1] has this standard deviation.
+
+    Args:
+        length: Above 0, at most `LONGEST`.
+    """
+    low, high = 0.0, 2 / length**2  # the deviation falls as gamma rises, below 1 / gamma
+    for _ in range(100):
+        middle = (low + high) / 2
+        deviation = math.sqrt((middle + 1) / (middle + 3)) / (middle + 2)
+        low, high = (middle, high) if deviation > length else (low, middle)
+    return (low + high) / 2
+
+
+def kept_at(step: int, length: float) -> float:
+    """How much of the average of the steps before remains at step 1, 2, ...; 0 at the first.
+
+    With it the weights of the steps are exactly the profile's integrals over each of them.
+    """
+    return float((1 - 1 / step) ** (exponent_of(length) + 1))
+
+
+def coefficients(
+    snapshots: Sequence[tuple[float, float]], *, end: float, length: float
+) -> list[float]:
+    """Factors of the snapshots whose sum comes nearest to an average of `length` at `end`.
+
+    Least squares between the profiles, in closed form (section C.2 there); they sum to one.
+
+    Args:
+        snapshots: (progress, length) of each, in any unit of progress.
+        end: Progress at which the wanted average ends.
+        length: Of the wanted average.
+    """
+    profiles = [(progress / end, exponent_of(known)) for progress, known in snapshots]
+    wanted = (1.0, exponent_of(length))
+    products = torch.tensor(
+        [[_product(one, other) for other in profiles] for one in profiles], dtype=torch.float64
+    )
+    aims = torch.tensor([_product(one, wanted) for one in profiles], dtype=torch.float64)
+    # Neighbouring snapshots are nearly alike, so the matrix is nearly singular.
+    found = torch.linalg.lstsq(products, aims[:, None], driver="gelsd").solution[:, 0]
+    return [float(factor) for factor in found / found.sum()]
+
+
+def write_snapshot(path: Path, weights: dict[str, Tensor]) -> None:
+    """Write an average's weights, whole or not at all, in half precision."""
+    with whole_file(path) as temporary:
+        save_file({name: one.half().contiguous() for name, one in weights.items()}, temporary)
+
+
+def snapshot_name(images_seen: int, length: float) -> str:
+    """File name of a snapshot."""
+    return f"{images_seen:09}-{length}.safetensors"
+
+
+def of_length(model: Path, length: float) -> dict[str, Tensor]:
+    """The weights (not the buffers) of the average of that length at the end, in float32.
+
+    Args:
+        model: Folder of a model that was trained with `ema_lengths`.
+        length: Above 0, at most `LONGEST`; the nearer to those that were kept, the more exact.
+
+    Raises:
+        BadInput: The folder holds no averages, or one is damaged.
+    """
+    files = sorted((model / FOLDER).glob("*.safetensors"))
+    if not files:
+        raise BadInput(
+            f"{model} holds no averages to choose from; train it with training.ema_lengths set, "
+            "or set ema_length to null"
+        )
+    kept = [(float(one), float(two)) for one, two in (file.stem.split("-") for file in files)]
+    sums: dict[str, Tensor] = {}
+    try:
+        for file, factor in zip(
+            files, coefficients(kept, end=kept[-1][0], length=length), strict=True
+        ):
+            for name, weight in load_file(file).items():
+                sums[name] = sums.get(name, torch.zeros(())) + factor * weight.float()
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise BadInput(f"the averages of {model} cannot be read: {error}") from error
+    return sums
+
+
+def _product(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """Integral of the product of two profiles (end, gamma), each of integral one on [0, end]."""
+    (end, exponent), (other_end, other_exponent) = one, other
+    shorter = min(end, other_end)
+    found: float = (
+        (exponent + 1)
+        * (other_exponent + 1)
+        / (exponent + other_exponent + 1)
+        * (shorter / end) ** exponent
+        * (shorter / other_end) ** other_exponent
+        * shorter
+        / (end * other_end)
+    )
+    return found

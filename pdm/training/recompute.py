@@ -1,0 +1,60 @@
+"""Activation checkpointing: blocks forget what happened within them, and do it again on the way
+back. It costs a forward pass and saves most of the memory; dropout draws the same again."""
+
+import contextlib
+import functools
+from collections.abc import Iterator
+
+from torch import nn
+from torch.nn.utils import parametrize
+from torch.utils.checkpoint import checkpoint
+
+
+def blocks_of(model: nn.Module) -> list[nn.Module]:
+    """The smallest parts of a network, of whatever design, that hold several convolutions."""
+    found = [one for one in model.modules() if one is not model and _num_convolutions(one) >= 2]
+    return [one for one in found if not any(part in found for part in one.modules() if part != one)]
+
+
+def recompute_blocks(model: nn.Module) -> None:
+    """Make each block of the model forget. Copies of the model must be made before.
+
+    The result is the same to the bit, except where a block with spectral norm runs several times in
+    one step: its estimate of the norm is then that of the last time.
+    """
+    for block in blocks_of(model):
+        block.forward = functools.partial(
+            checkpoint,
+            block.forward,
+            use_reentrant=False,
+            context_fn=functools.partial(_contexts, block),
+        )
+
+
+def _contexts(
+    block: nn.Module,
+) -> tuple[contextlib.AbstractContextManager[None], contextlib.AbstractContextManager[None]]:
+    return contextlib.nullcontext(), _norms_at_rest(block)
+
+
+@contextlib.contextmanager
+def _norms_at_rest(block: nn.Module) -> Iterator[None]:
+    """Spectral norms go one iteration on at each pass; the second pass must see the first's."""
+    norms = [
+        norm
+        for module in block.modules()
+        if isinstance(module, parametrize.ParametrizationList)
+        for norm in module
+    ]
+    before = [norm.training for norm in norms]
+    for norm in norms:
+        norm.eval()
+    try:
+        yield
+    finally:
+        for norm, training in zip(norms, before, strict=True):
+            norm.train(training)
+
+
+def _num_convolutions(module: nn.Module) -> int:
+    return sum(isinstance(child, nn.Conv2d) for child in module.children())

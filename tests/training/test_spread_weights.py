@@ -1,0 +1,119 @@
+"""Weights whole on each worker, or spread over two: FSDP2 on gloo."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from points import CONFIG
+from torch import nn
+from torch.nn.utils import parametrizations
+from worker_groups import run_group
+
+from pdm.training.loop import train
+from pdm.training.runs import RunFolder, checkpoints_of, restore
+from pdm.training.seeds import normal_pyramid_at
+from pdm.training.state import TrainState
+from pdm.training.workers import Workers
+
+
+class Block(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = parametrizations.spectral_norm(nn.Conv2d(16, 16, 3, padding=1))
+        self.second = nn.Conv2d(16, 16, 3, padding=1)
+
+    def forward(self, image):
+        return image + self.second(torch.nn.functional.silu(self.first(image)))
+
+
+class Network(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.entry = nn.Conv2d(1, 16, 3, padding=1)
+        self.blocks = nn.ModuleList(Block() for _ in range(2))
+
+    def forward(self, image):
+        hidden = self.entry(image)
+        for block in self.blocks:
+            hidden = block(hidden)
+        return hidden.mean(dim=1, keepdim=True)
+
+
+class Losses(nn.Module):
+    def __init__(self, model) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image):
+        return {"loss": (self.model(image) - 2 * image).square().mean()}
+
+
+class Images:
+    def load(self, positions):
+        return normal_pyramid_at(0, positions, "image", [(1, 8, 8)])
+
+    def keys(self, positions):
+        return []
+
+
+def train_network(workers: Workers, folder: Path, changes: dict) -> list:
+    config = replace(
+        CONFIG, num_workers=workers.count, learning_rate=0.001, ema_lengths=(0.1,), **changes
+    )
+    torch.manual_seed(workers.rank)  # the first one's weights must win
+    model = Network()
+    state = TrainState(model, config)
+    restore(state, checkpoints_of(folder, config), workers)
+    run = RunFolder(folder, "images", config, workers, state.images_seen, lambda *_: 0.0)
+    train(state, workers.wrap(Losses(model), config), Images(), config, run, workers)
+    copied = state.copy()
+    weights = [weight.numel() for weight in model.parameters()]
+    here = [part.to_local().numel() for part in model.parameters()] if state.is_spread else weights
+    return [
+        sum(here) / sum(weights),
+        flat(copied.files),
+        float(state.average(torch.ones(1, 1, 8, 8)).sum()),
+    ]
+
+
+def flat(files) -> dict[str, list[float]]:
+    return {
+        f"{file}/{name}": tensor.float().flatten().tolist()
+        for file, tensors in files.items()
+        for name, tensor in tensors.items()
+    }
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", pytest.param("muon", marks=pytest.mark.slow)])
+def test_spread_weights_train_like_whole_ones(tmp_path, optimizer):
+    found = {}
+    for strategy in ("ddp", "fsdp"):
+        changes = {"strategy": strategy, "optimizer": optimizer}
+        first, second = run_group(2, train_network, tmp_path / strategy, changes)
+        assert first[1:] == second[1:]
+        found[strategy] = first
+    assert found["ddp"][0] == 1
+    assert found["fsdp"][0] == pytest.approx(0.5, abs=0.05)
+    assert found["fsdp"][2] == pytest.approx(found["ddp"][2], rel=1e-3)
+    for name, expected in found["ddp"][1].items():
+        # Muon's matrices are found in bfloat16, so another order of sums shows sooner.
+        close = {"rel": 1e-3, "abs": 1e-4} if optimizer == "adamw" else {"rel": 0.05, "abs": 2e-3}
+        assert found["fsdp"][1][name] == pytest.approx(expected, **close), name
+
+
+def test_a_run_goes_on_with_the_other_strategy_and_another_number_of_workers(tmp_path):
+    """16 images on two workers with spread weights, 16 on one, 16 on two with whole ones."""
+    [expected] = run_group(1, train_network, tmp_path / "one", {"strategy": "ddp"})
+    for count, strategy, total_images in ((2, "fsdp", 16), (1, "fsdp", 32), (2, "ddp", 48)):
+        changes = {"strategy": strategy, "total_images": total_images}
+        found = run_group(count, train_network, tmp_path / "changing", changes)
+    for name, values in expected[1].items():  # all have moved by about 0.006
+        assert found[0][1][name] == pytest.approx(values, rel=1e-3, abs=6e-4), name
+
+
+def test_a_resumed_network_with_spectral_norms_equals_an_unbroken_one_to_the_bit(tmp_path):
+    [expected] = run_group(1, train_network, tmp_path / "one", {})
+    for total_images in (16, 32, 48):
+        [found] = run_group(1, train_network, tmp_path / "two", {"total_images": total_images})
+    assert found == expected
