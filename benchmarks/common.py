@@ -134,6 +134,11 @@ def machine() -> dict[str, Any]:
     }
 
 
+def num_threads() -> int:
+    """For parts that use all cores: as many as there are, or what OMP_NUM_THREADS says."""
+    return int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+
+
 def load() -> float:
     """Processes that wanted a core, averaged over the last minute."""
     return round(os.getloadavg()[0], 2)

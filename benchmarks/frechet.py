@@ -5,7 +5,6 @@ singular values of the product of the two sets of vectors, which needs no covari
 """
 
 import dataclasses
-import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,7 @@ import threadpoolctl
 import torch
 from torchmetrics.image.fid import _compute_fid
 
-from benchmarks.common import Ratio, Seconds, compare, interleaved, speeds, timed
+from benchmarks.common import Ratio, Seconds, compare, interleaved, num_threads, speeds, timed
 from pdm.evaluation.frechet import frechet_distance
 from pdm.evaluation.moments import Array, Moments
 
@@ -35,7 +34,7 @@ QUICK = Size(num_features=64, full_rank=(200, 150), deficient=(40, 30), rounds=1
 
 def measure(size: Size, folder: Path) -> list[Ratio]:
     """Distances a second, ours over each peer's, and our error."""
-    threads = os.cpu_count() or 1
+    threads = num_threads()
     torch.set_num_threads(threads)
     with threadpoolctl.threadpool_limits(threads), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scipy's, of singular matrices

@@ -1,7 +1,6 @@
 """Mean and covariance of features as they stream in: exact sums, and torchmetrics' running ones."""
 
 import dataclasses
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import threadpoolctl
 import torch
 from torch import Tensor
 
-from benchmarks.common import Ratio, Seconds, compare, interleaved, speeds, timed
+from benchmarks.common import Ratio, Seconds, compare, interleaved, num_threads, speeds, timed
 from pdm.evaluation.exact import ExactMoments
 from pdm.evaluation.frechet import frechet_distance
 from pdm.evaluation.moments import Moments
@@ -30,7 +29,7 @@ QUICK = Size(num_features=64, count=512, batch_size=64, rounds=1)
 
 def measure(size: Size, folder: Path) -> list[Ratio]:
     """Vectors a second, and how far the moments and a distance of them differ."""
-    threads = os.cpu_count() or 1
+    threads = num_threads()
     torch.set_num_threads(threads)
     vectors = np.abs(np.random.default_rng(0).standard_normal((size.count, size.num_features)))
     batches = [

@@ -131,9 +131,10 @@ def loaded(tmp_path, output_of):
 def test_a_model_preset_changes_the_models_and_the_shape_of_the_crops_only(name, output_of):
     found = changed(output_of(name))
     assert {key.split(".")[0] for key in found} <= {
-        *("autoencoder", "latents", "diffusion", "sample", "curate")
+        *("autoencoder", "latents", "diffusion", "sample", "curate", "evaluate")
     }
     assert {key for key in found if key.startswith("curate.")} <= {"curate.height_px"}
+    assert {key for key in found if key.startswith("evaluate.")} <= {"evaluate.crop_px"}
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from pdm.data.manifest import digest
 from pdm.errors import BadInput, QualityGate
 from pdm.evaluation import charts, pages, tables
 from pdm.evaluation.features import RandomConvFeatures
-from pdm.evaluation.memorisation import memorisation, memorised_by
+from pdm.evaluation.memorisation import MEASURES, memorisation, memorised_by
 from pdm.evaluation.metrics import with_intervals, write_metrics, write_replicates
 from pdm.evaluation.networks import Network
 from pdm.evaluation.pairs import write_pairs
@@ -171,13 +171,13 @@ def _say(scores: Mapping[str, float], num_levels: int) -> None:
     )
     if guilty := memorised_by(scores):
         logger.warning(
-            "evaluate: the samples look memorised (%s): %.0f %% lie closer to a training picture "
-            "than every held-out picture does; see memorisation.html among the plots",
+            "evaluate: the samples look memorised (%s): %.0f %% are copies of training pictures, "
+            "%.0f %% lie closer to one than every held-out picture does; see memorisation.html "
+            "among the plots",
             " and ".join(guilty),
-            100
-            * max(
-                scores[f"memorisation/{each.replace(' ', '_')}/share_closer_than_all_val"]
-                for each in guilty
+            *(
+                100 * max(scores[f"memorisation/{measure}/{share}"] for measure in MEASURES)
+                for share in ("share_of_copies", "share_closer_than_all_val")
             ),
         )
 

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from pdm.evaluation.neighbours import SHARES, Neighbours, nearest_or_mirrored
 from pdm.evaluation.summary import Summary
 
+MEASURES = ("by_features", "by_pixels")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Memorisation:
@@ -62,13 +64,14 @@ class Memorisation:
 def memorised_by(scores: Mapping[str, float]) -> list[str]:
     """The measures, "by features" and "by pixels", that say that samples were memorised.
 
-    They do where the 95 % interval of the share of samples closer to training than the median
-    held-out picture lies above the half that new pictures would have.
+    They do where a sample is a copy, and where the 95 % interval of the share of samples closer to
+    training than the median held-out picture lies above the half that new pictures would have.
     """
     return [
         measure.replace("_", " ")
-        for measure in ("by_features", "by_pixels")
-        if scores[f"intervals/memorisation/{measure}/share_closer_than_median_val/low"] > 0.5
+        for measure in MEASURES
+        if scores[f"memorisation/{measure}/share_of_copies"] > 0
+        or scores[f"intervals/memorisation/{measure}/share_closer_than_median_val/low"] > 0.5
     ]
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+COPY_RATIO = 1 / 3
 BLOCK = 512  # rows and columns of the matrix of distances held at once
 
 
@@ -70,7 +71,18 @@ def share_closer_than_median(samples: Neighbours, held_out: Neighbours) -> float
     return float((samples.distances < np.median(held_out.distances)).mean())
 
 
+def share_of_copies(samples: Neighbours, held_out: Neighbours) -> float:
+    """Share of the samples whose nearest training picture is less than a third as far as any
+    held-out picture's. New pictures give 0; one copy among many does not.
+
+    The third is that of Gu et al., arXiv:2310.02664, who compare with the second nearest training
+    picture instead.
+    """
+    return float((samples.distances < held_out.distances.min() * COPY_RATIO).mean())
+
+
 SHARES = {
+    "share_of_copies": share_of_copies,
     "share_closer_than_all_val": share_closer_than_all,
     "share_closer_than_median_val": share_closer_than_median,
 }

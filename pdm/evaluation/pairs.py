@@ -54,8 +54,9 @@ def write_pairs(
     shown = [_pair(int(index), samples, train, copies) for index in copies.closest(count)]
     guilty = memorised_by(scores)
     verdict = (
-        f"<p class='bad'><b>These samples look memorised</b> ({' and '.join(guilty)}): more of "
-        "them than chance allows lie closer to a training picture than held-out pictures do.</p>"
+        f"<p class='bad'><b>These samples look memorised</b> ({' and '.join(guilty)}): "
+        "some are copies, or more of them than chance allows lie closer to a training picture than "
+        "held-out pictures do.</p>"
         if guilty
         else "<p>The samples lie no closer to the training pictures than held-out pictures do, as "
         "far as so many pictures can tell.</p>"
@@ -77,6 +78,7 @@ def _table(copies: Memorisation, scores: Mapping[str, float]) -> str:
     for measure in copies.pairs():
         by_rank = scores[f"memorisation/{measure}/expected_share_closer_than_all_val"]
         for share, words, by_chance in (
+            ("share_of_copies", "a third as far as any held-out picture, or nearer: copies", 0.0),
             ("share_closer_than_all_val", "closer than every held-out picture", by_rank),
             ("share_closer_than_median_val", "closer than the median held-out picture", 0.5),
         ):

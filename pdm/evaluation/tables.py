@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from pdm.evaluation.neighbours import SHARES
 from pdm.evaluation.reconstruction import MEASURES
 from pdm.evaluation.spectrum import frequencies
 from pdm.evaluation.summary import Summary
 
 SAMPLES, FLOOR = "samples_vs_val", "train_vs_val"
+# What samples as new as held-out ones would have; of the third share it follows from the counts.
+BY_CHANCE = {"share_of_copies": 0.0, "share_closer_than_median_val": 0.5}
 SCORE_COLUMNS = (
     *("score", "samples", "low", "high", "real", "real_low", "real_high"),
     *("num_judged", "num_reference"),
@@ -67,8 +70,8 @@ def _score_rows(scores: Mapping[str, float]) -> list[tuple[object, ...]]:
             rows.append(
                 (stem, *_with_ends(scores, name), *_with_ends(scores, floor), compared, val)
             )
-        elif pair.startswith("share_closer_than_"):
-            by_chance = scores.get(f"{stem}/expected_{pair}", 0.5)
+        elif pair in SHARES:
+            by_chance = scores.get(f"{stem}/expected_{pair}", BY_CHANCE.get(pair))
             rows.append((name, *_with_ends(scores, name), by_chance, "", "", samples, val))
     return rows
 

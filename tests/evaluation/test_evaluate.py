@@ -172,7 +172,17 @@ def test_a_page_and_a_warning_say_that_samples_are_copies(run, tmp_path, caplog)
     page = (tmp_path / "plots" / "memorisation.html").read_text()
     assert "These samples look memorised</b> (by features and by pixels)" in page
     assert page.count("class='pair bad'") == CONFIG.num_neighbours
-    assert "the samples look memorised (by features and by pixels): 100 %" in caplog.text
+    assert "the samples look memorised (by features and by pixels): 100 % are copies" in caplog.text
+
+
+def test_one_copy_among_new_pictures_is_named(run, tmp_path, caplog):
+    mixed = [training_picture(4), *(landscape(index) for index in range(5))]
+    scores = run(samples=write_samples(tmp_path / "mixed", mixed))
+    assert scores["memorisation/by_pixels/share_of_copies"] == pytest.approx(1 / 6, rel=1e-5)
+    assert "17 % are copies" in caplog.text
+    with (tmp_path / "plots" / "scores.csv").open(newline="") as file:
+        rows = {row["score"]: row for row in csv.DictReader(file)}
+    assert float(rows["memorisation/by_pixels/share_of_copies"]["real"]) == 0
 
 
 def test_names_cannot_write_into_the_page(run, tmp_path):
