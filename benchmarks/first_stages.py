@@ -73,7 +73,9 @@ def config_of(design: str, seed: int, learning_rate: float) -> AutoencoderConfig
     """All settings of a run of the design ("pyramid", a rival, or a row of ABLATIONS)."""
     model = dataclasses.replace(PYRAMID, **MODEL_ABLATIONS.get(design, {}))
     baseline = (
-        FirstStageConfig(name=design, base_width=RIVALS[design], latent_weight=KL_WEIGHT)  # type: ignore[arg-type]
+        FirstStageConfig(
+            name=design, base_width=RIVALS[design], latent_scale="channel", latent_weight=KL_WEIGHT
+        )  # type: ignore[arg-type]
         if design in RIVALS
         else None
     )

@@ -128,7 +128,11 @@ def test_a_key_that_stands_twice_is_refused(refused_text, text, line, key):
         (("sample", "steps"), None, "a valid integer, got None"),
         (("sample", "steps"), [25], "a valid integer, got [25]"),
         (("sample", "full_size_picture"), 1, "a valid boolean, got 1"),
-        (("sample", "sampler"), "rk45", "'euler', 'heun', 'multistep' or 'adaptive', got 'rk45'"),
+        (
+            ("sample", "sampler"),
+            "rk45",
+            "'euler', 'heun', 'multistep', 'adaptive' or 'ddim', got 'rk45'",
+        ),
         (("scrape", "timeout_seconds"), "ten", "a valid number, got 'ten'"),
     ],
 )
@@ -213,7 +217,7 @@ def test_a_date_is_no_number(refused_text):
         (("sample", "tile_px"), 100, "sample.tile_px: expected a positive multiple of 64"),
         (
             ("autoencoder", "baseline"),
-            {"name": "kl-f8", "base_width": 4, "latent_weight": 1.0e-6},
+            {"name": "kl-f8", "base_width": 4, "latent_scale": "channel", "latent_weight": 1.0e-6},
             "autoencoder.baseline.base_width: expected at least 8",
         ),
     ],
@@ -236,7 +240,12 @@ def test_an_impossible_value_is_named_with_its_limit(refused, path, value, expec
         (("autoencoder", "model", "norm"), "group", "sample.tile_px: expected null"),
         (
             ("autoencoder", "baseline"),
-            {"name": "kl-f8", "base_width": 128, "latent_weight": 1.0e-6},
+            {
+                "name": "kl-f8",
+                "base_width": 128,
+                "latent_scale": "channel",
+                "latent_weight": 1.0e-6,
+            },
             "diffusion.level_loss_weights: expected one weight: a baseline has one level",
         ),
     ],

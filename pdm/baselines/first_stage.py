@@ -7,6 +7,7 @@ the pyramid autoencoder's trainer, and are read from and written to diffusers' f
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -86,6 +87,17 @@ class FirstStage(Autoencoder):
     @abstractmethod
     def _decoded(self, latent: Tensor) -> Tensor:
         """Images (B, 3, H, W) from the network's own latent."""
+
+    def set_statistics(self, means: Sequence[Tensor], stds: Sequence[Tensor]) -> None:
+        """See `Autoencoder.set_statistics`.
+
+        With `latent_scale: scalar` all values are divided by one number, their standard deviation,
+        and nothing is subtracted (LDM, appendix G).
+        """
+        if self.config.latent_scale == "scalar":
+            spread = stds[0].square().mean() + means[0].var(correction=0)
+            means, stds = [torch.zeros_like(means[0])], [spread.sqrt().expand_as(stds[0])]
+        super().set_statistics(means, stds)
 
     def save_diffusers(self, folder: Path) -> None:
         """Write a folder that diffusers loads.
@@ -191,7 +203,11 @@ def from_diffusers(folder: Path) -> FirstStage:
     width = network.config.block_out_channels[0]
     for name in DESIGNS:
         if width >= 8:
-            model = _on_meta(FirstStageConfig(name=name, base_width=width, latent_weight=0.0))
+            model = _on_meta(
+                FirstStageConfig(
+                    name=name, base_width=width, latent_scale="channel", latent_weight=0.0
+                )
+            )
             if _shape(model.network) == found and _groups(model.network) == _groups(network):
                 model = first_stage(model.config)
                 model.network.load_state_dict(network.state_dict())

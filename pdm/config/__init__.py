@@ -41,6 +41,12 @@ class Params:
         else:
             expectation = "one weight: a baseline has one level"
             require(len(weights) == 1, "diffusion.level_loss_weights", weights, expectation)
+        require(
+            self.diffusion.baseline is None or self.autoencoder.baseline is not None,
+            "diffusion.baseline",
+            self.diffusion.baseline,
+            "null, or a baseline of the section autoencoder, too: LDM's network knows one latent",
+        )
         tiled = self.autoencoder.baseline is None and self.autoencoder.model.norm == "pixel"
         require(
             self.sample.tile_px is None or tiled,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from pdm.config.common import STRICT, TrainingConfig, require, require_positive
+from pdm.config.latent_unet import LatentUNetConfig
 
 Resampling = Literal["box", "fir"]
 
@@ -65,7 +66,10 @@ class DiffusionConfig:
     __pydantic_config__: ClassVar = STRICT
 
     model: UNetConfig
-    timesteps: Literal["uniform", "logit_normal"]
+    baseline: LatentUNetConfig | None  # LDM's network instead of the model, on a single latent
+    timesteps: Literal["uniform", "logit_normal", "ldm"]
+    time_shift: float  # above 1: more times near noise, as larger pictures need
+    time_margin: float  # uniform times reach this far beyond noise and data
     level_loss_weights: tuple[float, ...]  # coarse to fine
     training: TrainingConfig
 
@@ -77,3 +81,13 @@ class DiffusionConfig:
             weights,
             "weights of at least 0, not all 0",
         )
+        require_positive(self, "time_shift")
+        margin = self.time_margin
+        require(0 <= margin < 0.5, "time_margin", margin, "0 or more, below 0.5")
+        reaches = self.timesteps == "uniform" and not self.model.level_times
+        expected = "0, except for uniform times that all levels share"
+        require(margin == 0 or reaches, "time_margin", margin, expected)
+        noise = self.baseline is not None and self.baseline.predicts == "noise"
+        expected = "ldm where the baseline predicts noise, and nowhere else"
+        require((self.timesteps == "ldm") == noise, "timesteps", self.timesteps, expected)
+        require(noise is False or self.time_shift == 1, "time_shift", self.time_shift, "1 with ldm")

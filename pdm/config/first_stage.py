@@ -18,6 +18,7 @@ class FirstStageConfig:
 
     name: FirstStageName  # as released: KL or VQ, and the downsampling
     base_width: int  # channels at full size; 128 gives the published networks
+    latent_scale: Literal["channel", "scalar"]  # one deviation for each channel, or as published
     latent_weight: float  # KL: of its mean per value; VQ: of the codebook loss (1.0 as published)
 
     def __post_init__(self) -> None:

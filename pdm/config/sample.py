@@ -14,9 +14,10 @@ class SampleConfig:
 
     num_images: int
     seed: int  # picture i has the seed `seed + i`, whatever the batch size
-    sampler: Literal["euler", "heun", "multistep", "adaptive"]
+    sampler: Literal["euler", "heun", "multistep", "adaptive", "ddim"]
     steps: int  # evaluations of the network: one a step, heun's two; adaptive takes its own
     tolerance: float  # of adaptive, for the error of each of its steps
+    eta: float  # of ddim: the share of ancestral sampling's fresh noise
     time_shift: float  # above 1: shorter steps near noise, as larger pictures need
     time_margin: float  # the network is asked at times in [margin, 1 - margin] only
     batch_size: int

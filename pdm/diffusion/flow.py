@@ -46,7 +46,12 @@ def target(data: Pyramid, noise: Pyramid) -> Pyramid:
 
 
 def flow_loss(
-    velocity: Velocity, data: Pyramid, noise: Pyramid, t: Tensor, level_weights: Sequence[float]
+    velocity: Velocity,
+    data: Pyramid,
+    noise: Pyramid,
+    t: Tensor,
+    level_weights: Sequence[float],
+    time_weights: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Mean squared error of the predicted velocity, averaged within each level, then over levels.
 
@@ -58,17 +63,21 @@ def flow_loss(
         noise: Standard normal, same shapes.
         t: (B,) in [0, 1].
         level_weights: One per level, coarse to fine; only their ratios matter.
+        time_weights: (B,), of each picture's errors; None for 1.
 
     Returns:
         The loss, a scalar: 2 is what predicting zero scores on standardised data. And each level's
         own mean squared error, (levels,), detached.
     """
     predicted, wanted = velocity(interpolate(data, noise, t), t), target(data, noise)
-    errors = torch.stack(
+    by_picture = torch.stack(
         [
-            (found.float() - right.float()).square().mean()
+            (found.float() - right.float()).square().mean(dim=(1, 2, 3))
             for found, right in zip(predicted, wanted, strict=True)
         ]
     )
+    if time_weights is not None:
+        by_picture = by_picture * time_weights
+    errors = by_picture.mean(dim=1)
     weights = torch.tensor(level_weights, dtype=errors.dtype, device=errors.device)
     return (errors * weights).sum() / weights.sum(), errors.detach()

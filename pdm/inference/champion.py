@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -22,9 +22,12 @@ from pdm.data.images import Pixels, to_pixels
 from pdm.errors import BadInput
 from pdm.inference.sample import draw_latents, load_network
 from pdm.models.codec import Autoencoder
+from pdm.models.layers import with_plain_weights
 from pdm.models.pyramid import LevelShape
-from pdm.models.unet import PyramidUNet
 from pdm.tracking.registry import fetch_champion
+
+if TYPE_CHECKING:
+    from pdm.baselines.networks import Network
 
 # What `samples.json` does not hold, because no picture depends on it.
 WITHOUT_EFFECT: dict[str, Any] = {
@@ -41,7 +44,7 @@ class Generator:
     """Both networks, in evaluation mode on one device, and how to draw from them."""
 
     autoencoder: Autoencoder
-    network: PyramidUNet
+    network: "Network"
     config: SampleConfig
     level_shapes: Sequence[LevelShape]
     size: tuple[int, int]  # (H, W) of a picture in pixels
@@ -76,7 +79,7 @@ def load_generator(folder: Path) -> Generator:
     config = _config(folder / "samples.json")
     return Generator(
         load_autoencoder(folder / "autoencoder").to(device),
-        load_network(folder / "diffusion", config.ema_length).to(device),
+        with_plain_weights(load_network(folder / "diffusion", config.ema_length)).to(device),
         config,
         [(c, h, w) for c, h, w in facts["level_shapes"]],
         (facts["image_height_px"], facts["image_width_px"]),

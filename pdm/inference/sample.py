@@ -4,13 +4,15 @@ import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from pdm import averages, weights
+from pdm.baselines import networks
 from pdm.baselines.autoencoders import load_autoencoder
 from pdm.config.sample import SampleConfig
 from pdm.data.images import ImageShards, Pixels, to_images, to_pixels
@@ -18,15 +20,20 @@ from pdm.data.marks import mark, pixels_sha256
 from pdm.data.sheets import contact_sheet, in_rows
 from pdm.diffusion.adaptive import runge_kutta
 from pdm.diffusion.samplers import Sampler, euler, heun, multistep, noise_from_seeds
+from pdm.diffusion.stochastic import ddim, fresh_noise
 from pdm.diffusion.times import even_times, shifted
 from pdm.diffusion.velocities import clamped, within
 from pdm.errors import BadInput
 from pdm.files import sha256_of, whole_folder, write_json
 from pdm.models.codec import Autoencoder
 from pdm.models.layers import with_plain_weights
+from pdm.models.noise_schedule import LAST_BETAS, sampling_times
 from pdm.models.pyramid import LevelShape, Pyramid
 from pdm.models.unet import PyramidUNet
 from pdm.progress import Progress
+
+if TYPE_CHECKING:
+    from pdm.baselines.networks import Network
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +58,7 @@ def sample_pictures(
         BadInput: A model is missing, or they do not belong together, or the diffusion model has
             no averages to choose from.
     """
-    facts, _ = weights.load(diffusion, PyramidUNet.__name__)
+    facts = weights.record_of(diffusion)
     decoder = load_autoencoder(autoencoder)
     digest = sha256_of(autoencoder / "model.safetensors")
     if facts["autoencoder_sha256"] != digest:
@@ -70,6 +77,7 @@ def sample_pictures(
             "sampler": config.sampler,
             "steps": config.steps,
             "tolerance": config.tolerance,
+            "eta": config.eta,
             "time_shift": config.time_shift,
             "time_margin": config.time_margin,
             "clamp_latents": config.clamp_latents,
@@ -98,13 +106,13 @@ def sample_pictures(
     )
 
 
-def load_network(diffusion: Path, ema_length: float | None) -> PyramidUNet:
+def load_network(diffusion: Path, ema_length: float | None) -> "Network":
     """The model of a folder, with the weights of the average of that length if one is named.
 
     Raises:
         BadInput: The model is missing, or has no averages to choose from.
     """
-    network = PyramidUNet.from_pretrained(diffusion)
+    network = networks.load_network(diffusion)
     if ema_length is not None:
         network.load_state_dict(averages.of_length(diffusion, ema_length), strict=False)
     return network
@@ -112,7 +120,7 @@ def load_network(diffusion: Path, ema_length: float | None) -> PyramidUNet:
 
 @torch.no_grad()
 def draw_latents(
-    network: PyramidUNet, config: SampleConfig, seeds: Sequence[int], shapes: Sequence[LevelShape]
+    network: "Network", config: SampleConfig, seeds: Sequence[int], shapes: Sequence[LevelShape]
 ) -> Pyramid:
     """Latents of one picture per seed, on the network's device."""
     device = next(network.parameters()).device
@@ -120,14 +128,24 @@ def draw_latents(
     velocity = clamped(within(network, config.time_margin), config.clamp_latents)
     if config.sampler == "adaptive":
         return runge_kutta(velocity, noise, even_times(1), tolerance=config.tolerance)
-    times = shifted(even_times(config.steps), config.time_shift)
+    times = _times(network, config)
+    if config.sampler == "ddim":
+        fresh = fresh_noise(seeds, shapes, device)
+        return ddim(velocity, noise, times, eta=config.eta, fresh=fresh)
     return SAMPLERS[config.sampler](velocity, noise, times)
+
+
+def _times(network: "Network", config: SampleConfig) -> Tensor:
+    """Where the samplers with steps stop by: at LDM's own steps, if the network knows no others."""
+    if isinstance(network, PyramidUNet) or network.config.predicts == "velocity":
+        return shifted(even_times(config.steps), config.time_shift)
+    return sampling_times(LAST_BETAS[network.config.name], config.steps)
 
 
 def _draw(
     config: SampleConfig,
     decoder: Autoencoder,
-    network: PyramidUNet,
+    network: "Network",
     shapes: Sequence[LevelShape],
     size: tuple[int, int],
     device: torch.device,

@@ -103,7 +103,8 @@ class PyramidUNet(nn.Module):
                 for level, time in zip(pyramid, t.unbind(1), strict=True)
             )
         latent = None if self.global_trunk is None else pyramid[0][:, :, 0, 0]
-        embedding = self.embedding(t.clamp(0, 1), latent, condition.label)
+        times = t.clamp(0, 1) if self.config.level_times else t
+        embedding = self.embedding(times, latent, condition.label)
         context = Context(embedding, condition.tokens)
         maps = self._descend(pyramid, t, first, condition.picture, context)
         return self._ascend(pyramid, latent, first, maps, context)

@@ -1,22 +1,20 @@
 """The stage `diffusion`: trains the pyramid UNet on latents by rectified flow."""
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import torch
-from torch import Tensor
 
+from pdm.baselines.networks import build_network
 from pdm.config.common import fingerprint
 from pdm.config.diffusion import DiffusionConfig
 from pdm.data import listing, manifest
 from pdm.data.latents import LatentShards
 from pdm.data.order import images_at
-from pdm.diffusion.flow import logit_normal_times, uniform_times
 from pdm.events import EventLog
 from pdm.files import whole_file
-from pdm.models.unet import PyramidUNet
 from pdm.training.curves import write_curves
 from pdm.training.feed import Batch
 from pdm.training.flops import flops_of
@@ -28,14 +26,14 @@ from pdm.training.recompute import recompute_blocks
 from pdm.training.runs import AVERAGES, EVENTS, RunFolder, checkpoints_of, restore
 from pdm.training.seeds import generator_at, normal_pyramid_at
 from pdm.training.state import TrainState
+from pdm.training.times import Times
 from pdm.training.workers import Workers
+
+if TYPE_CHECKING:
+    from pdm.baselines.networks import Network
 
 logger = logging.getLogger(__name__)
 
-TIMES: dict[str, Callable[[int, torch.Generator], Tensor]] = {
-    "uniform": uniform_times,
-    "logit_normal": logit_normal_times,
-}
 HELD_OUT_IMAGES = 256  # at most so many are scored after each checkpoint
 
 
@@ -106,15 +104,16 @@ class NoisyLatents:
 
     def __init__(self, shards: LatentShards, config: DiffusionConfig) -> None:
         self.shards, self.seed = shards, config.training.seed
-        self.times, self.total = TIMES[config.timesteps], config.training.total_images
+        self.law, self.total = Times.of(config), config.training.total_images
 
     def load(self, positions: range) -> Batch:
-        """Data, noise, times (B,), and what share of the training is left (B,)."""
+        """Data, noise, and (B,) each: times, their weights, what share of training is left."""
         data = self.shards.batch(self._indices(positions))
         noise = normal_pyramid_at(self.seed, positions, "noise", self.shards.level_shapes)
-        times = [self.times(1, generator_at(self.seed, place, "time")) for place in positions]
+        drawn = [self.law.draw(generator_at(self.seed, place, "time")) for place in positions]
+        times = torch.stack(drawn)
         left = torch.tensor([max(0.0, 1 - place / self.total) for place in positions])
-        return data, noise, torch.cat(times), left
+        return data, noise, times, self.law.weights(times), left
 
     def keys(self, positions: range) -> list[str]:
         """Keys of the pictures."""
@@ -132,7 +131,7 @@ def _work(settings: Settings, workers: Workers) -> None:
     torch.manual_seed(training.seed)
     channels = tuple(shape[0] for shape in latents.level_shapes)
     downsamplings = tuple(latents.manifest.facts["level_downsamplings"])
-    model = PyramidUNet(config.model, channels, downsamplings).to(workers.device)
+    model = build_network(config, channels, downsamplings).to(workers.device)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast
 
     grid = SampleGrid(settings.autoencoder, latents.manifest.facts, workers.device)
@@ -145,10 +144,10 @@ def _work(settings: Settings, workers: Workers) -> None:
             f"{state.images_seen:,}",
             losses["val_loss"],
         )
-        assert isinstance(state.average, PyramidUNet)
+        average = cast("Network", state.average)
         name = f"samples-{state.images_seen:09}.png"
         with whole_file(settings.run / "pictures" / name) as temporary:
-            grid.draw(state.average).save(temporary, format="PNG")
+            grid.draw(average).save(temporary, format="PNG")
         events.picture("samples", settings.run / "pictures" / name, state.images_seen)
         return losses["val_loss"]
 
@@ -168,8 +167,7 @@ def _held_out_losses(
     state: TrainState, data: NoisyLatents, config: DiffusionConfig, device: torch.device
 ) -> dict[str, float]:
     """Losses of the average model on latents it was not trained on; always the same draws."""
-    assert isinstance(state.average, PyramidUNet)
-    network = FlowLosses(state.average, config.level_loss_weights)
+    network = FlowLosses(cast("Network", state.average), config.level_loss_weights)
     count, size = min(len(data.shards), HELD_OUT_IMAGES), config.training.batch_size
     sums: dict[str, float] = {}
     for start in range(0, count, size):
@@ -186,8 +184,7 @@ def _held_out_losses(
 
 
 def _save(settings: Settings, state: TrainState, latents: LatentShards) -> None:
-    model = state.average
-    assert isinstance(model, PyramidUNet)
+    model = cast("Network", state.average)
     facts = latents.manifest.facts
     device = next(model.parameters()).device
     one = tuple(level.to(device) for level in latents.batch([0]))

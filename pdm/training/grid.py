@@ -11,12 +11,12 @@ from PIL import Image
 from pdm.baselines.autoencoders import load_autoencoder
 from pdm.data.images import to_pixels
 from pdm.data.sheets import contact_sheet, in_rows
+from pdm.diffusion.flow import Velocity
 from pdm.diffusion.samplers import multistep, noise_from_seeds
 from pdm.diffusion.times import even_times
 from pdm.diffusion.velocities import clamped
 from pdm.errors import BadInput
 from pdm.files import sha256_of
-from pdm.models.unet import PyramidUNet
 
 SEEDS = range(8)
 STEPS = 16  # enough to see layout and colour; the stage `sample` takes more
@@ -43,7 +43,7 @@ class SampleGrid:
         self.device = device
 
     @torch.no_grad()
-    def draw(self, network: PyramidUNet) -> Image.Image:
+    def draw(self, network: Velocity) -> Image.Image:
         """One picture for each of `SEEDS`, in rows; decoded one by one, for they may be large."""
         noise = tuple(level.to(self.device) for level in noise_from_seeds(SEEDS, self.shapes))
         latents = multistep(clamped(network, CLAMP), noise, even_times(STEPS))

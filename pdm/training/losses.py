@@ -5,6 +5,7 @@ Both are modules, so that a data-parallel wrapper sees one forward call per back
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +15,14 @@ from pdm.diffusion.flow import flow_loss
 from pdm.models.codec import Autoencoder
 from pdm.models.posterior import drawn
 from pdm.models.pyramid import Pyramid
-from pdm.models.unet import PyramidUNet
 from pdm.models.windows import Window
 from pdm.training.adversary import Adversary
 from pdm.training.distances import PIXEL_LOSSES, gradient_loss
 from pdm.training.equivariance import shrunk_images, shrunk_latents
 from pdm.training.perceptual import Perceptual
+
+if TYPE_CHECKING:
+    from pdm.baselines.networks import Network
 
 # Networks that judge see parts of larger pictures: they know nothing of the whole anyway, and at
 # 2048x2048 they would take more memory than all the rest.
@@ -136,23 +139,31 @@ def cropped(found: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class FlowLosses(nn.Module):
-    """Of the pyramid UNet: the error of its velocities.
+    """Of a denoising network: the error of its velocities.
 
     Args:
         model: The network under training.
         level_weights: Coarse to fine.
     """
 
-    def __init__(self, model: PyramidUNet, level_weights: Sequence[float]) -> None:
+    def __init__(self, model: "Network", level_weights: Sequence[float]) -> None:
         super().__init__()
         self.model, self.level_weights = model, level_weights
 
-    def forward(self, data: Pyramid, noise: Pyramid, t: Tensor, left: Tensor) -> dict[str, Tensor]:
-        """Losses of a batch of latents with its noise, times (B,) and share of training left (B,).
+    def forward(
+        self, data: Pyramid, noise: Pyramid, t: Tensor, time_weights: Tensor, left: Tensor
+    ) -> dict[str, Tensor]:
+        """Losses of a batch of latents, each with noise, and for each picture (B,) its numbers.
+
+        Args:
+            data, noise: Pyramids.
+            t: Times.
+            time_weights: Of the picture's errors.
+            left: Share of the training that is left.
 
         Returns:
             "loss" is the weighted mean over the levels; "loss_level" each level's own.
         """
         self.model.set_dropout(left.mean())
-        loss, by_level = flow_loss(self.model, data, noise, t, self.level_weights)
+        loss, by_level = flow_loss(self.model, data, noise, t, self.level_weights, time_weights)
         return {"loss": loss, "loss_level": by_level}

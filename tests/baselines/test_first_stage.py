@@ -24,13 +24,17 @@ PUBLISHED = {
 
 def small(name):
     torch.manual_seed(0)
-    return first_stage(FirstStageConfig(name=name, base_width=8, latent_weight=1.0)).eval()
+    return first_stage(
+        FirstStageConfig(name=name, base_width=8, latent_scale="channel", latent_weight=1.0)
+    ).eval()
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_it_has_the_published_number_of_parameters(name):
     with torch.device("meta"):
-        model = first_stage(FirstStageConfig(name=name, base_width=128, latent_weight=1.0))
+        model = first_stage(
+            FirstStageConfig(name=name, base_width=128, latent_scale="channel", latent_weight=1.0)
+        )
     assert sum(weight.numel() for weight in model.parameters()) == round(PUBLISHED[name] * 1e6)
 
 

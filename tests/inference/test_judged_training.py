@@ -107,7 +107,11 @@ def test_it_keeps_its_first_weights_until_its_start_and_then_learns(tmp_path, sh
 @pytest.mark.parametrize("name", [None, "kl-f4", "vq-f4"])
 def test_every_design_is_judged_in_bfloat16_too(tmp_path, shards, name):
     weight = 1.0 if name == "vq-f4" else 1e-6
-    baseline = FirstStageConfig(name=name, base_width=8, latent_weight=weight) if name else None
+    baseline = (
+        FirstStageConfig(name=name, base_width=8, latent_scale="channel", latent_weight=weight)
+        if name
+        else None
+    )
     config = replace(AUTOENCODER, adversarial=ADVERSARIAL, baseline=baseline)
     training = replace(TRAINING, precision="bfloat16", total_images=16, log_every_images=4)
     _, names = trained(tmp_path, shards, replace(config, training=training))

@@ -54,7 +54,9 @@ def test_it_names_what_judged_the_model(shards):
 
 
 def test_a_first_stage_of_ldm_has_one_level(shards):
-    baseline = FirstStageConfig(name="kl-f4", base_width=8, latent_weight=1e-6)
+    baseline = FirstStageConfig(
+        name="kl-f4", base_width=8, latent_scale="channel", latent_weight=1e-6
+    )
     card = card_of(shards, (20.0,), baseline=baseline)
     assert "# First stage kl-f4 for pictures of 32x16" in card
     assert "| 4 | 4x8, 3 | 96 |" in card

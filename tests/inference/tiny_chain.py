@@ -13,6 +13,7 @@ from pdm.config.autoencoder import AutoencoderConfig, AutoencoderModelConfig, Le
 from pdm.config.common import TrainingConfig
 from pdm.config.diffusion import DiffusionConfig, UNetConfig
 from pdm.config.first_stage import FirstStageConfig
+from pdm.config.latent_unet import LatentUNetConfig
 from pdm.config.latents import LatentsConfig
 from pdm.config.sample import SampleConfig
 from pdm.data import listing, manifest, tars
@@ -93,7 +94,10 @@ DIFFUSION = DiffusionConfig(
         spectral_norm=True,
         condition=None,
     ),
+    baseline=None,
     timesteps="logit_normal",
+    time_shift=1.0,
+    time_margin=0.0,
     level_loss_weights=(1.0, 1.0, 1.0),
     training=replace(TRAINING, ema_lengths=(0.05, 0.1)),
 )
@@ -104,6 +108,7 @@ SAMPLE = SampleConfig(
     sampler="heun",
     steps=3,
     tolerance=1e-2,
+    eta=0.0,
     time_shift=1.0,
     time_margin=0.001,
     batch_size=2,
@@ -152,12 +157,18 @@ def train_autoencoder(
     folder: Path, shards: Path, seed: int = 0, baseline: FirstStageConfig | None = None
 ) -> tuple[Path, Path]:
     config = replace(AUTOENCODER, training=replace(TRAINING, seed=seed), baseline=baseline)
+    if baseline:  # LDM's denoising networks halve a latent three times
+        config = replace(config, image_height_px=32, image_width_px=64)
     settings = autoencoder.Settings(config, shards, folder / "run", folder / "model")
     autoencoder._work(settings, Workers(torch.device("cpu")))
     return settings.run, settings.model
 
 
-def train_chain(folder: Path, baseline: FirstStageConfig | None = None) -> Chain:
+def train_chain(
+    folder: Path,
+    baseline: FirstStageConfig | None = None,
+    unet: LatentUNetConfig | None = None,
+) -> Chain:
     shards = write_shards(folder / "shards")
     autoencoder_run, autoencoder_model = train_autoencoder(
         folder / "autoencoder", shards, baseline=baseline
@@ -165,6 +176,9 @@ def train_chain(folder: Path, baseline: FirstStageConfig | None = None) -> Chain
     latents = folder / "latents"
     encode_shards(LATENTS, shards=shards, autoencoder=autoencoder_model, latents=latents)
     config = replace(DIFFUSION, level_loss_weights=(1.0,)) if baseline else DIFFUSION
+    if unet:
+        timesteps = "ldm" if unet.predicts == "noise" else "uniform"
+        config = replace(config, baseline=unet, timesteps=timesteps)
     settings = diffusion.Settings(
         config, latents, folder / "run", folder / "diffusion", autoencoder_model
     )

@@ -1,0 +1,174 @@
+"""LDM's denoising networks (Rombach et al., arXiv:2112.10752), from diffusers' blocks.
+
+`published` builds any of the released configurations, with their numbers of parameters to the last
+one. `LatentUNet` puts the unconditional ones behind the interface of the pyramid UNet, for a
+pyramid of one level: it trains in the same trainer and is sampled by the same samplers, be it that
+it predicts the noise, as published, or our flow's velocity, as a fairer rival.
+"""
+
+from pathlib import Path
+from typing import Any, Self, cast
+
+from diffusers import UNet2DConditionModel, UNet2DModel
+from torch import Tensor, nn
+
+from pdm import weights
+from pdm.config.latent_unet import LatentUNetConfig
+from pdm.models.condition import NOTHING, Condition
+from pdm.models.noise_schedule import LAST_BETAS, NUM_STEPS, step_times
+from pdm.models.pyramid import Downsampling, Pyramid
+
+CROSS = {"down": "CrossAttnDownBlock2D", "up": "CrossAttnUpBlock2D"}
+ATTENDING = {"down": "AttnDownBlock2D", "up": "AttnUpBlock2D"}
+PLAIN = {"down": "DownBlock2D", "up": "UpBlock2D"}
+RESAMPLING = {"down": "ResnetDownsampleBlock2D", "up": "ResnetUpsampleBlock2D"}
+RESNET: dict[str, Any] = {"downsample_type": "resnet", "upsample_type": "resnet"}
+
+
+def published(name: str) -> nn.Module:
+    """A released network with random weights, by the name of its configuration.
+
+    One of celeba (also ffhq and beds), churches, inpainting_big, bsr_sr, semantic; conditional:
+    cin256, cin256-v2, txt2img.
+    """
+    kind: Any = UNet2DConditionModel if name in CONDITIONAL else UNet2DModel
+    network: nn.Module = kind(**RELEASED[name])
+    return network
+
+
+def _blocks(*kinds: dict[str, str]) -> dict[str, list[str]]:
+    """Types of the blocks, from the finest resolution to the coarsest."""
+    return {
+        "down_block_types": [kind["down"] for kind in kinds],
+        "up_block_types": [kind["up"] for kind in reversed(kinds)],
+    }
+
+
+def _celeba(width: int) -> dict[str, Any]:
+    return {
+        "block_out_channels": [width * factor for factor in (1, 2, 3, 4)],
+        "attention_head_dim": 32,
+        **_blocks(PLAIN, ATTENDING, ATTENDING, ATTENDING),
+    }
+
+
+def _churches(width: int) -> dict[str, Any]:
+    return {
+        "block_out_channels": [width * factor for factor in (1, 2, 2, 4, 4)],
+        "attention_head_dim": 24,
+        "resnet_time_scale_shift": "scale_shift",
+        **RESNET,
+        **_blocks(*[ATTENDING] * 4, RESAMPLING),
+    }
+
+
+DESIGNS = {"celeba": _celeba, "churches": _churches}
+CONDITIONAL = ("cin256", "cin256-v2", "txt2img")
+RELEASED: dict[str, dict[str, Any]] = {
+    "celeba": {"in_channels": 3, "out_channels": 3, **_celeba(224)},
+    "churches": {"in_channels": 4, "out_channels": 4, **_churches(192)},
+    "inpainting_big": {
+        "in_channels": 7,
+        "out_channels": 3,
+        "block_out_channels": [256, 512, 768, 1024],
+        **RESNET,
+        **_blocks(RESAMPLING, ATTENDING, ATTENDING, ATTENDING),
+    },
+    "bsr_sr": {
+        "in_channels": 6,
+        "out_channels": 3,
+        "block_out_channels": [160, 320, 320, 640],
+        "attention_head_dim": 32,
+        **_blocks(PLAIN, PLAIN, PLAIN, ATTENDING),
+    },
+    "semantic": {
+        "in_channels": 6,
+        "out_channels": 3,
+        "block_out_channels": [128, 512, 1024],
+        **_blocks(PLAIN, PLAIN, PLAIN),
+    },
+    "cin256": {
+        "in_channels": 4,
+        "out_channels": 4,
+        "block_out_channels": [256, 512, 1024],
+        "cross_attention_dim": 512,
+        **_blocks(CROSS, CROSS, CROSS),
+    },
+    "cin256-v2": {
+        "in_channels": 3,
+        "out_channels": 3,
+        "block_out_channels": [192, 384, 576, 960],
+        "cross_attention_dim": 512,
+        **_blocks(PLAIN, CROSS, CROSS, CROSS),
+    },
+    "txt2img": {
+        "in_channels": 4,
+        "out_channels": 4,
+        "block_out_channels": [320, 640, 1280, 1280],
+        "cross_attention_dim": 1280,
+        **_blocks(CROSS, CROSS, CROSS, PLAIN),
+    },
+}
+
+
+class LatentUNet(nn.Module):
+    """Velocity field over pyramids of one level.
+
+    Args:
+        config: Design and width.
+        level_channels, level_downsamplings: Of the one level.
+    """
+
+    def __init__(
+        self,
+        config: LatentUNetConfig,
+        level_channels: tuple[int, ...],
+        level_downsamplings: tuple[Downsampling, ...],
+    ) -> None:
+        super().__init__()
+        if len(level_channels) != 1:
+            raise ValueError(f"LDM knows one level, not {len(level_channels)}")
+        self.config = config
+        self.facts = {"level_channels": level_channels, "level_downsamplings": level_downsamplings}
+        kind: Any = UNet2DModel
+        self.network = kind(
+            in_channels=level_channels[0],
+            out_channels=level_channels[0],
+            **DESIGNS[config.name](config.base_width),
+        )
+        # Rising, so that they can be searched; LDM's last step comes first.
+        times = step_times(LAST_BETAS[config.name]).flip(0).float()
+        self.register_buffer("times", times, persistent=False)
+
+    def forward(self, pyramid: Pyramid, t: Tensor, condition: Condition = NOTHING) -> Pyramid:
+        """Velocity at times t (B,), as of the pyramid UNet."""
+        condition.check(None)
+        if self.config.predicts == "velocity":
+            return (self.network(pyramid[0], (NUM_STEPS - 1) * (1 - t)).sample,)
+        times = cast(Tensor, self.times)
+        t = t.clamp(float(times[0]), float(times[-1]))
+        steps = NUM_STEPS - 1 - (times[None] - t[:, None]).abs().argmin(dim=1)
+        share = t.view(-1, 1, 1, 1)
+        spread = (share.square() + (1 - share).square()).sqrt()
+        noise = self.network(pyramid[0] / spread, steps).sample.float()
+        return (((pyramid[0] - noise) / share).to(pyramid[0].dtype),)
+
+    def set_dropout(self, share: Tensor) -> None:
+        """Nothing falls: LDM's released networks have no dropout."""
+
+    def save_pretrained(self, folder: Path, **facts: Any) -> None:
+        """Write `config.json`, with the facts, and `model.safetensors`; see `pdm.weights.save`."""
+        known: dict[str, Any] = self.facts | facts
+        weights.save(folder, type(self).__name__, self.config, self.state_dict(), **known)
+
+    @classmethod
+    def from_pretrained(cls, folder: Path) -> Self:
+        """Load what `save_pretrained` wrote, on the CPU and in evaluation mode."""
+        record, tensors = weights.load(folder, cls.__name__)
+        model = cls(
+            LatentUNetConfig(**record["config"]),
+            tuple(record["level_channels"]),
+            tuple(record["level_downsamplings"]),
+        )
+        model.load_state_dict(tensors)
+        return model.eval()
