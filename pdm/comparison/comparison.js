@@ -10,7 +10,7 @@ function draw() {
     const scale = view.zoom * Math.min(box.width / image.naturalWidth, box.height / image.naturalHeight);
     const left = box.width / 2 - view.x * image.naturalWidth * scale, top = box.height / 2 - view.y * image.naturalHeight * scale;
     image.style.transform = `translate(${left}px, ${top}px) scale(${scale})`;
-    image.classList.toggle("near", scale > 3);
+    image.classList.toggle("near", scale > 3 && view.zoom > 1);
   }
 }
 function fit() { view = {x: 0.5, y: 0.5, zoom: 1}; draw(); }

@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 PARAMS_PER_CALL, METRICS_PER_CALL = 100, 500  # MLflow's limits are 100 and 1000
 LONGEST_PARAM = 6000
 GONE, IN_THE_BIN = "RESOURCE_DOES_NOT_EXIST", ("INVALID_PARAMETER_VALUE", "INVALID_STATE")
+MODELS_NOT_CHATS = {"mlflow.experimentKind": "custom_model_development"}  # opens its pages there
 RUN_KEY = "pyramid.pipeline_run"  # tag of a parent run, by which its later stages find it
 
 
@@ -102,7 +103,7 @@ class Store:
             logger.warning("MLflow's experiment was deleted; this run goes to '%s'", name)
         artifacts = Path("mlartifacts").resolve().as_uri() if is_local() else None
         try:
-            return str(self._client.create_experiment(name, artifact_location=artifacts))
+            return str(self._client.create_experiment(name, artifacts, tags=MODELS_NOT_CHATS))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -221,7 +222,9 @@ class Store:
             if Path(path).is_dir():
                 self._client.log_artifacts(record.sent.run_id, path, "pictures")
             elif Path(path).exists():
-                self._client.log_artifact(record.sent.run_id, path, "pictures")
+                # With the pipeline run too: MLflow's compare view shows what runs have in common.
+                for run_id in (record.sent.run_id, record.sent.parent_id):
+                    self._client.log_artifact(run_id, path, "pictures")
             record.sent.pictures.append(path)
             record.save(folder)
         if record.samples != record.sent.samples:

@@ -207,6 +207,8 @@ def test_pictures_are_kept_by_step_and_as_files():
     assert [f.path for f in client().list_artifacts(run.info.run_id, "pictures")] == [
         "pictures/10.png"
     ]
+    parent = run.data.tags["mlflow.parentRunId"]
+    assert [f.path for f in client().list_artifacts(parent, "pictures")] == ["pictures/10.png"]
 
 
 def test_a_closed_port_costs_seconds_says_where_the_lines_are_and_sync_sends_them_once(
