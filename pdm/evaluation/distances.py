@@ -3,6 +3,7 @@
 import numpy as np
 
 from pdm.config.evaluate import EvaluateConfig
+from pdm.errors import QualityGate
 from pdm.evaluation.exact import ExactMoments
 from pdm.evaluation.extrapolation import infinite_frechet_distance
 from pdm.evaluation.frechet import frechet_distance
@@ -53,7 +54,14 @@ def _of_view(view: View, ours: Array, theirs: Array, seed: int) -> dict[str, flo
 
 
 def moments_of(vectors: Array) -> Moments:
-    """Of (N, D) vectors, in the same bits whatever their order."""
+    """Of (N, D) vectors, in the same bits whatever their order.
+
+    Raises:
+        QualityGate: They are too large, or spread too far, for exact sums.
+    """
     exact = ExactMoments(vectors.shape[1])
-    exact.add(np.asarray(vectors))
-    return exact.moments()
+    try:
+        exact.add(np.asarray(vectors))
+        return exact.moments()
+    except ValueError as error:
+        raise QualityGate(f"the Fréchet distance cannot be taken: {error}") from error

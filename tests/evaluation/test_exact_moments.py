@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+from pdm.errors import QualityGate
+from pdm.evaluation.distances import moments_of
 from pdm.evaluation.exact import CHUNK, UNIT, ExactMoments
 from pdm.evaluation.moments import Moments
 
@@ -104,3 +106,8 @@ def test_values_that_cannot_be_summed_are_refused(bad):
 def test_a_spread_that_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="too large for the moments of 300 pictures; scale"):
         seen(vectors(scale=1e4)).moments()
+
+
+def test_the_stage_stops_with_the_reason():
+    with pytest.raises(QualityGate, match="cannot be taken: a feature has a standard deviation"):
+        moments_of(vectors(scale=1e4).astype(np.float64))

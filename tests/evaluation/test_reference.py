@@ -7,17 +7,15 @@ from evaluation_folders import (
     CONFIG,
     HEIGHT,
     NUM_SAMPLES,
-    NUM_TRAIN,
     NUM_VAL,
     WIDTH,
     landscape,
-    training_picture,
-    write_shards,
 )
 
 from pdm.errors import QualityGate
 from pdm.evaluation.features import RandomConvFeatures
 from pdm.evaluation.pictures import PictureSet
+from pdm.evaluation.reference import kept_summary
 from pdm.evaluation.stream import Stream, score_batches, streamed
 from pdm.evaluation.views import views_of
 
@@ -43,39 +41,43 @@ def test_a_second_evaluation_looks_at_no_real_picture_again_and_writes_the_same(
     assert "train as it was seen before" in caplog.text
 
 
+@pytest.fixture
+def kept(tmp_path):
+    """Summarises four pictures through the cache; gives the names of the files that are there."""
+
+    def kept(config=CONFIG, data_sha256="a" * 64):
+        extractor = RandomConvFeatures(config.num_features, config.seed)
+        views = views_of(config, (HEIGHT, WIDTH), extractor, [])
+        pictures = in_memory(np.stack([landscape(seed) for seed in range(4)]))
+        kept_summary(
+            pictures, np.arange(4), extractor, views, config, data_sha256, tmp_path / "cache"
+        )
+        return contents(tmp_path / "cache")
+
+    return kept
+
+
 @pytest.mark.parametrize("change", [{"seed": 1}, {"crop_px": 8}, {"num_features": 8}])
-def test_other_settings_are_other_statistics(evaluate_with, tmp_path, change):
-    evaluate_with()
-    evaluate_with(dataclasses.replace(CONFIG, **change))
-    assert len(contents(tmp_path / "cache")) == 4
+def test_other_settings_are_other_statistics(kept, change):
+    assert len(kept()) == 1
+    assert len(kept(dataclasses.replace(CONFIG, **change))) == 2
 
 
-def test_settings_of_the_scores_alone_use_what_is_kept(evaluate_with, tmp_path):
-    evaluate_with()
-    evaluate_with(dataclasses.replace(CONFIG, num_replicates=30, num_projections=8))
-    assert len(contents(tmp_path / "cache")) == 2
+def test_settings_of_the_scores_alone_use_what_is_kept(kept):
+    kept()
+    assert len(kept(dataclasses.replace(CONFIG, num_replicates=30, num_projections=8))) == 1
 
 
-def test_other_data_are_other_statistics(evaluate_with, tmp_path):
-    evaluate_with()
-    other = write_shards(
-        tmp_path / "other",
-        {
-            "train": {f"{index:020x}": training_picture(index) for index in range(NUM_TRAIN)},
-            "val": {f"{index + 500:020x}": landscape(3000 + index) for index in range(NUM_VAL)},
-        },
-    )
-    evaluate_with(shards=other)
-    assert len({name[:16] for name in contents(tmp_path / "cache")}) == 2
+def test_other_data_are_other_statistics(kept):
+    kept()
+    assert [name[0] for name in kept(data_sha256="b" * 64)] == ["a", "b"]
 
 
-def test_a_damaged_file_is_made_again(evaluate_with, tmp_path, caplog):
-    evaluate_with()
-    kept = contents(tmp_path / "cache")
+def test_a_damaged_file_is_made_again(kept, tmp_path, caplog):
+    before = kept()
     for path in (tmp_path / "cache").iterdir():
         path.write_bytes(path.read_bytes()[:100])
-    evaluate_with()
-    assert contents(tmp_path / "cache") == kept
+    assert kept() == before
     assert "cannot be read" in caplog.text
 
 
