@@ -25,6 +25,7 @@ KEYS = {
     "frechet": {"frechet_vs_sqrtm", "frechet_vs_torchmetrics", "frechet_rel_error"},
     "moments": {"moments_vs_torchmetrics"},
     "inputs": {"features_vs_cleanfid", "features_vs_cleanfid_png"},
+    "resuming": {"resume_seconds"},
 }
 COMMANDS = {
     "decoding": "autoencoder",
@@ -35,8 +36,16 @@ COMMANDS = {
     "frechet": "evaluation",
     "moments": "evaluation",
     "inputs": "evaluation",
+    "stall": "training",
+    "resuming": "training",
+    "recovery": "training",
 }
-SLOW_KEYS = {"scaling": {"ray_efficiency", "ray_vs_pool"}, "memory": {"memory_growth"}}
+SLOW_KEYS = {
+    "scaling": {"ray_efficiency", "ray_vs_pool"},
+    "memory": {"memory_growth"},
+    "stall": {"checkpoint_stall", "checkpoint_stall_in_steps"},
+    "recovery": {"recovery_seconds"},
+}
 
 
 def benchmark(part, *words):
@@ -47,7 +56,7 @@ def benchmark(part, *words):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", SLOW_KEYS)
-def test_a_part_that_starts_ray_ends_with_its_figures(part):
+def test_a_part_that_takes_long_ends_with_its_figures(part):
     done = benchmark(part, "--quick")
     assert done.returncode == 0, done.stderr
     assert SLOW_KEYS[part] <= json.loads(done.stdout.splitlines()[-1]).keys()

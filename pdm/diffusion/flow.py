@@ -66,8 +66,8 @@ def flow_loss(
         time_weights: (B,), of each picture's errors; None for 1.
 
     Returns:
-        The loss, a scalar: 2 is what predicting zero scores on standardised data. And each level's
-        own mean squared error, (levels,), detached.
+        The loss, a scalar: 2 is what predicting zero scores on standardised data. And the mean
+        squared error of each level of each picture, (levels, B), detached.
     """
     predicted, wanted = velocity(interpolate(data, noise, t), t), target(data, noise)
     by_picture = torch.stack(
@@ -80,4 +80,4 @@ def flow_loss(
         by_picture = by_picture * time_weights
     errors = by_picture.mean(dim=1)
     weights = torch.tensor(level_weights, dtype=errors.dtype, device=errors.device)
-    return (errors * weights).sum() / weights.sum(), errors.detach()
+    return (errors * weights).sum() / weights.sum(), by_picture.detach()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from pdm.config.autoencoder import AutoencoderConfig
 from pdm.diffusion.flow import flow_loss
@@ -24,6 +25,7 @@ from pdm.training.perceptual import Perceptual
 if TYPE_CHECKING:
     from pdm.baselines.networks import Network
 
+TIME_BINS = 4
 # Networks that judge see parts of larger pictures: they know nothing of the whole anyway, and at
 # 2048x2048 they would take more memory than all the rest.
 LARGEST_CROP_PX = 512
@@ -162,8 +164,22 @@ class FlowLosses(nn.Module):
             left: Share of the training that is left.
 
         Returns:
-            "loss" is the weighted mean over the levels; "loss_level" each level's own.
+            "loss" is the weighted mean over the levels; "loss_level" each level's own; "loss_time"
+            that of the pictures in each of `TIME_BINS` equal parts of time, from noise to data,
+            not a number where there are none.
         """
         self.model.set_dropout(left.mean())
-        loss, by_level = flow_loss(self.model, data, noise, t, self.level_weights, time_weights)
-        return {"loss": loss, "loss_level": by_level}
+        loss, errors = flow_loss(self.model, data, noise, t, self.level_weights, time_weights)
+        weights = errors.new_tensor(self.level_weights)
+        by_time = means_by_time(weights @ errors / weights.sum(), t)
+        return {"loss": loss, "loss_level": errors.mean(dim=1), "loss_time": by_time}
+
+
+def means_by_time(values: Tensor, t: Tensor) -> Tensor:
+    """(TIME_BINS,) means of the values (B,) whose times (B,) fall into each part of [0, 1].
+
+    Times beyond the ends count as the ends.
+    """
+    parts = (t * TIME_BINS).long().clamp(0, TIME_BINS - 1)
+    members = F.one_hot(parts, TIME_BINS).to(values.dtype)
+    return values @ members / members.sum(dim=0)

@@ -59,7 +59,7 @@ def test_the_diffusion_model_names_the_latents_and_the_autoencoder(chain):
     PyramidUNet.from_pretrained(chain.diffusion)
     found = events.read(chain.diffusion_run / "events.jsonl")
     metrics = {name for event in found for name in event.get("values", {})}
-    assert {"loss", "loss_level_0", "val_loss", "val_loss_level_2"} <= metrics
+    assert {"loss", "loss_level_0", "loss_time_3", "val_loss", "val_loss_level_2"} <= metrics
 
 
 def test_a_grid_of_the_same_seeds_is_drawn_at_every_checkpoint(chain):

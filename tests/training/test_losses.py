@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from pdm.models.codec import Autoencoder
 from pdm.models.posterior import drawn
 from pdm.models.windows import Span, Window
 from pdm.training.distances import gradient_loss
-from pdm.training.losses import LARGEST_CROP_PX, AutoencoderLosses, Plan, cropped
+from pdm.training.losses import LARGEST_CROP_PX, AutoencoderLosses, Plan, cropped, means_by_time
 from pdm.training.perceptual import Perceptual
 from pdm.training.reconstruction import psnr
 
@@ -271,3 +272,11 @@ def test_a_network_that_norms_over_whole_maps_refuses_a_window():
     losses.model = PyramidAutoencoder(replace(CONFIG.model, norm="group"))
     with pytest.raises(ValueError, match="leave tile_px and crop_px out"):
         losses(*batch(), replace(PLAN, window=Window(Span(0, 8), Span(0, 8), 32, 64)))
+
+
+def test_losses_are_told_apart_by_time_and_a_time_that_was_not_drawn_is_no_number():
+    found = means_by_time(
+        torch.tensor([1.0, 3.0, 8.0, 5.0]), torch.tensor([0.0, 0.2, 0.99, 1.0])
+    ).tolist()
+    assert (found[0], found[3]) == (2.0, 6.5)
+    assert all(math.isnan(value) for value in found[1:3])

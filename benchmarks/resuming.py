@@ -1,0 +1,68 @@
+"""How long a training takes to go on: from looking for a checkpoint to the end of the first step.
+
+Beside it, the same first step from nothing.
+"""
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from benchmarks.common import Ratio, Seconds, interleaved, timed
+from benchmarks.default_training import RandomLatents, default_config, fresh_state
+from benchmarks.stall import NoRun
+from pdm.training.checkpoints import Checkpoints
+from pdm.training.feed import fed
+from pdm.training.runs import restore
+from pdm.training.steps import Steps
+from pdm.training.workers import Workers
+
+
+@dataclass(frozen=True)
+class Size:
+    batch_size: int
+    rounds: int
+
+
+FULL = Size(batch_size=16, rounds=5)
+QUICK = Size(batch_size=2, rounds=1)
+
+
+def measure(size: Size, folder: Path) -> list[Ratio]:
+    checkpoints = Checkpoints(folder / "kept", keep=1)
+    state, _ = fresh_state(RandomLatents())
+    state.images_seen = size.batch_size
+    checkpoints.save(state)
+    begin = [Checkpoints(folder / name, keep=1) for name in ("kept", "none")]
+
+    def first_step(found: Checkpoints) -> Seconds:
+        data = RandomLatents()
+        state, network = fresh_state(data)
+        workers = Workers(torch.device("cpu"))
+
+        def work() -> None:
+            restore(state, found, workers)
+            starts = itertools.count(state.images_seen, size.batch_size)
+            shares = (range(start, start + size.batch_size) for start in starts)
+            batches = fed(data.load, shares, workers.device)
+            Steps(state, network, data, batches, default_config(), NoRun(), workers).advance()
+            batches.close()
+
+        return timed(work)
+
+    ours, fresh = interleaved(size.rounds, *(lambda one=one: first_step(one) for one in begin))
+    seconds = tuple(one.wall for one in ours)
+    middle = size.rounds // 2
+    return [
+        Ratio(
+            "resume_seconds",
+            "seconds from looking for a checkpoint to the first step's end; peer: from nothing",
+            sorted(seconds)[middle],
+            sorted(one.wall for one in fresh)[middle],
+            "s",
+            seconds,
+            "",
+            "Every file is compared with its sha256 before. Python and Ray start as for any run.",
+        )
+    ]
