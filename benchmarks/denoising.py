@@ -124,7 +124,7 @@ def _pyramid_unet(widths: tuple[int, ...]) -> PyramidUNet:
         blocks=(1,) * len(widths),
         embedding_width=128,
         branches=True,
-        level_times=False,
+        windows=None,
         input_stream=False,
         output_stream=False,
         resampling="box",

@@ -34,7 +34,8 @@ class UNetConfig:
     blocks: tuple[int, ...]  # residual blocks by resolution, down, and as many up
     embedding_width: int  # of the vector of time and global latent that modulates every block
     branches: bool  # each level enters and leaves at its own resolution; or all at the finest
-    level_times: bool  # a time for each level, or one for all
+    # a time for each level: where on the way from noise to data it runs, coarse to fine; or null
+    windows: tuple[tuple[float, float], ...] | None
     input_stream: bool  # each resolution sees the means of all finer levels, too
     output_stream: bool  # each level's velocity is carried on to the next finer one
     resampling: Resampling  # means of 2x2, or NCSN++'s filter of 4x4
@@ -55,8 +56,25 @@ class UNetConfig:
             expected = f"{len(self.widths)} numbers, as many as widths"
             require(len(values) == len(self.widths), name, values, expected)
         if not self.branches:
-            alone = not (self.level_times or self.input_stream or self.output_stream)
-            require(alone, "branches", False, "true with level_times or a stream")
+            alone = not (self.windows or self.input_stream or self.output_stream)
+            require(alone, "branches", False, "true with windows or a stream")
+        self._check_windows()
+
+    @property
+    def level_times(self) -> bool:
+        """Whether each level has a time of its own."""
+        return self.windows is not None
+
+    def _check_windows(self) -> None:
+        windows = self.windows
+        if windows is not None:
+            good = len(windows) > 0 and all(0 <= start < end <= 1 for start, end in windows)
+            require(good, "windows", windows, "a start below an end, both from 0 to 1")
+            starts, ends = zip(*windows, strict=True)
+            risen = list(starts) == sorted(starts) and list(ends) == sorted(ends)
+            require(risen, "windows", windows, "no level that begins or ends before a coarser one")
+            whole = starts[0] == 0 and ends[-1] == 1
+            require(whole, "windows", windows, "the first to begin at 0, the last to end at 1")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +100,10 @@ class DiffusionConfig:
             "weights of at least 0, not all 0",
         )
         require_positive(self, "time_shift")
+        windows, count = self.model.windows, len(weights)
+        require(windows is None or len(windows) == count, "windows", windows, f"{count} windows")
+        alone = windows is None or self.baseline is None
+        require(alone, "model.windows", windows, "null with a baseline")
         margin = self.time_margin
         require(0 <= margin < 0.5, "time_margin", margin, "0 or more, below 0.5")
         reaches = self.timesteps == "uniform" and not self.model.level_times

@@ -33,11 +33,24 @@ def logit_normal_times(count: int, generator: torch.Generator) -> Tensor:
 
 
 def interpolate(data: Pyramid, noise: Pyramid, t: Tensor) -> Pyramid:
-    """Points on the straight paths from noise to data, at times t (B,)."""
+    """Points on the straight paths from noise to data.
+
+    Args:
+        data, noise: Pyramids.
+        t: (B,), or (B, levels): below 0 a level is noise, above 1 it is data.
+    """
+    if t.ndim == 2:
+        t = t.clamp(0, 1)
     return tuple(
-        torch.lerp(start, end, t.to(end.dtype).view(-1, 1, 1, 1))
-        for start, end in zip(noise, data, strict=True)
+        torch.lerp(start, end, time.to(end.dtype))
+        for start, end, time in zip(noise, data, by_level(t, len(data)), strict=True)
     )
+
+
+def by_level(t: Tensor, num_levels: int) -> list[Tensor]:
+    """Times (B,) or (B, levels) as a tensor (B, 1, 1, 1) for each level."""
+    columns = t.reshape(len(t), -1).expand(-1, num_levels)
+    return [column.reshape(-1, 1, 1, 1) for column in columns.unbind(1)]
 
 
 def target(data: Pyramid, noise: Pyramid) -> Pyramid:
@@ -61,9 +74,9 @@ def flow_loss(
         velocity: The network under training.
         data: Latents, standardised.
         noise: Standard normal, same shapes.
-        t: (B,) in [0, 1].
+        t: (B,) in [0, 1], or (B, levels).
         level_weights: One per level, coarse to fine; only their ratios matter.
-        time_weights: (B,), of each picture's errors; None for 1.
+        time_weights: (B,) or (B, levels), of each picture's errors; None for 1.
 
     Returns:
         The loss, a scalar: 2 is what predicting zero scores on standardised data. And the mean
@@ -77,7 +90,7 @@ def flow_loss(
         ]
     )
     if time_weights is not None:
-        by_picture = by_picture * time_weights
+        by_picture = by_picture * time_weights.reshape(len(t), -1).mT
     errors = by_picture.mean(dim=1)
     weights = torch.tensor(level_weights, dtype=errors.dtype, device=errors.device)
     return (errors * weights).sum() / weights.sum(), by_picture.detach()

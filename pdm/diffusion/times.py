@@ -4,11 +4,14 @@ Stops are (stops,) for one time that all levels share, or (stops, levels), coars
 time of its own for each level: below 0 a level has not begun, above 1 it is finished.
 """
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+Windows = Sequence[tuple[float, float]]  # where on the way each level runs, coarse to fine
+NEAR = 1e-6  # stops nearer to each other are one
 Time = TypeVar("Time", float, Tensor)
 
 
@@ -29,6 +32,24 @@ def shifted(t: Time, shift: float) -> Time:
         shift: 1 moves nothing, more than 1 towards noise.
     """
     return t / (shift - (shift - 1) * t)
+
+
+def windowed(times: Tensor, windows: Windows) -> Tensor:
+    """Stops (stops,) on the way from 0 to 1 as times of each level, (stops, levels).
+
+    A level runs from 0 to 1 within its window. The windows' ends become stops too, so that no step
+    begins before a level does and ends after.
+    """
+    ends = torch.tensor(windows, dtype=times.dtype)
+    way = torch.cat([times, ends.flatten()]).sort().values
+    way = way[torch.cat([way.new_ones(1), way.diff()]) > NEAR]
+    return level_times(way, windows)
+
+
+def level_times(way: Tensor, windows: Windows) -> Tensor:
+    """Times (n, levels) of the levels where a picture is this far on its way (n,)."""
+    starts, ends = torch.tensor(windows, dtype=way.dtype, device=way.device).unbind(1)
+    return (way[:, None] - starts) / (ends - starts)
 
 
 def lengths(times: Tensor) -> list[list[float]]:

@@ -7,7 +7,7 @@ it is finished, and its velocity is not used.
 import torch
 from torch import Tensor
 
-from pdm.diffusion.flow import Velocity
+from pdm.diffusion.flow import Velocity, by_level
 from pdm.models.pyramid import Pyramid
 
 NEAREST = 1e-3  # to the data, where a velocity that leads to given data would be divided by zero
@@ -43,9 +43,3 @@ def within(velocity: Velocity, margin: float) -> Velocity:
         return velocity(pyramid, torch.where(running, t.clamp(margin, 1 - margin), t))
 
     return held
-
-
-def by_level(t: Tensor, num_levels: int) -> list[Tensor]:
-    """Times (B,) or (B, levels) as a tensor (B, 1, 1, 1) for each level."""
-    columns = t.reshape(len(t), -1).expand(-1, num_levels)
-    return [column.reshape(-1, 1, 1, 1) for column in columns.unbind(1)]

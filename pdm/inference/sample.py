@@ -21,7 +21,7 @@ from pdm.data.sheets import contact_sheet, in_rows
 from pdm.diffusion.adaptive import runge_kutta
 from pdm.diffusion.samplers import Sampler, euler, heun, multistep, noise_from_seeds
 from pdm.diffusion.stochastic import ddim, fresh_noise
-from pdm.diffusion.times import even_times, shifted
+from pdm.diffusion.times import even_times, shifted, windowed
 from pdm.diffusion.velocities import clamped, within
 from pdm.errors import BadInput
 from pdm.files import sha256_of, whole_folder, write_json
@@ -126,9 +126,9 @@ def draw_latents(
     device = next(network.parameters()).device
     noise = tuple(level.to(device) for level in noise_from_seeds(seeds, shapes))
     velocity = clamped(within(network, config.time_margin), config.clamp_latents)
-    if config.sampler == "adaptive":
-        return runge_kutta(velocity, noise, even_times(1), tolerance=config.tolerance)
     times = _times(network, config)
+    if config.sampler == "adaptive":
+        return runge_kutta(velocity, noise, times, tolerance=config.tolerance)
     if config.sampler == "ddim":
         fresh = fresh_noise(seeds, shapes, device)
         return ddim(velocity, noise, times, eta=config.eta, fresh=fresh)
@@ -136,10 +136,17 @@ def draw_latents(
 
 
 def _times(network: "Network", config: SampleConfig) -> Tensor:
-    """Where the samplers with steps stop by: at LDM's own steps, if the network knows no others."""
-    if isinstance(network, PyramidUNet) or network.config.predicts == "velocity":
-        return shifted(even_times(config.steps), config.time_shift)
-    return sampling_times(LAST_BETAS[network.config.name], config.steps)
+    """Where the sampler stops by: at LDM's own steps, if the network knows no others."""
+    steps = 1 if config.sampler == "adaptive" else config.steps
+    if not isinstance(network, PyramidUNet):
+        if network.config.predicts == "noise":
+            return sampling_times(LAST_BETAS[network.config.name], steps)
+        return shifted(even_times(steps), config.time_shift)
+    windows = network.config.windows
+    if windows is not None and config.sampler == "ddim":
+        raise BadInput("sample.sampler is ddim, which knows one time for all levels; take another")
+    times = shifted(even_times(steps), config.time_shift)
+    return times if windows is None else windowed(times, windows)
 
 
 def _draw(

@@ -93,7 +93,7 @@ class PyramidUNet(nn.Module):
 
     def _velocities(self, pyramid: Pyramid, t: Tensor, condition: Condition) -> Pyramid:
         if t.ndim == 2 and not self.config.level_times:
-            raise ValueError("this network knows one time for all levels; see level_times")
+            raise ValueError("this network knows one time for all levels; see windows")
         first = 0
         if self.config.level_times:
             first = self._first_stage(t)
@@ -203,6 +203,8 @@ class PyramidUNet(nn.Module):
             name: tuple(value) if isinstance(value, list) else value
             for name, value in record["config"].items()
         }
+        if settings["windows"] is not None:
+            settings["windows"] = tuple((start, end) for start, end in settings["windows"])
         if settings["condition"] is not None:
             settings["condition"] = ConditionConfig(**settings["condition"])
         model = cls(

@@ -147,7 +147,7 @@ def _work(settings: Settings, workers: Workers) -> None:
         average = cast("Network", state.average)
         name = f"samples-{state.images_seen:09}.png"
         with whole_file(settings.run / "pictures" / name) as temporary:
-            grid.draw(average).save(temporary, format="PNG")
+            grid.draw(average, config.model.windows).save(temporary, format="PNG")
         events.picture("samples", settings.run / "pictures" / name, state.images_seen)
         return losses["val_loss"]
 

@@ -13,7 +13,7 @@ from pdm.data.images import to_pixels
 from pdm.data.sheets import contact_sheet, in_rows
 from pdm.diffusion.flow import Velocity
 from pdm.diffusion.samplers import multistep, noise_from_seeds
-from pdm.diffusion.times import even_times
+from pdm.diffusion.times import Windows, even_times, windowed
 from pdm.diffusion.velocities import clamped
 from pdm.errors import BadInput
 from pdm.files import sha256_of
@@ -43,10 +43,12 @@ class SampleGrid:
         self.device = device
 
     @torch.no_grad()
-    def draw(self, network: Velocity) -> Image.Image:
+    def draw(self, network: Velocity, windows: Windows | None) -> Image.Image:
         """One picture for each of `SEEDS`, in rows; decoded one by one, for they may be large."""
         noise = tuple(level.to(self.device) for level in noise_from_seeds(SEEDS, self.shapes))
-        latents = multistep(clamped(network, CLAMP), noise, even_times(STEPS))
+        times = even_times(STEPS)
+        times = times if windows is None else windowed(times, windows)
+        latents = multistep(clamped(network, CLAMP), noise, times)
         pictures = [
             to_pixels(self.decoder.decode(tuple(level[[place]] for level in latents), self.size))[0]
             for place in range(len(SEEDS))

@@ -1,5 +1,6 @@
 """At which times a denoising network is trained, and how much each counts."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -7,7 +8,7 @@ from torch import Tensor
 
 from pdm.config.diffusion import DiffusionConfig
 from pdm.diffusion.flow import logit_normal_times, uniform_times
-from pdm.diffusion.times import shifted
+from pdm.diffusion.times import Windows, level_times, shifted
 from pdm.models.noise_schedule import LAST_BETAS, step_times
 
 
@@ -15,26 +16,56 @@ from pdm.models.noise_schedule import LAST_BETAS, step_times
 class Times:
     """The law of the times.
 
+    Where levels run in windows, a picture is drawn for one of its levels, each as often as the
+    others: that level's time follows the law, and the rest follow from the windows. A level that
+    happens to run is trained too. Its errors are weighed by the density that the law gives to its
+    time over the density of drawing this place on the way, for any level; so every level's loss is
+    its mean under the law, whatever the windows, and windows do not starve a level.
+
     Args:
         kind: "uniform" in [-margin, 1 + margin], "logit_normal", or "ldm".
         shift: Towards noise, see `pdm.diffusion.times.shifted`.
         margin: How far uniform times reach beyond the ends: PDM's enlarged range.
         steps: LDM's times, where the kind is "ldm".
+        windows: Of each level, coarse to fine; None for a time that all share.
     """
 
     kind: str
     shift: float
     margin: float
     steps: Tensor | None
+    windows: Windows | None
 
     @classmethod
     def of(cls, config: DiffusionConfig) -> "Times":
         """That of a training."""
         steps = step_times(LAST_BETAS[config.baseline.name]).float() if config.baseline else None
-        return cls(config.timesteps, config.time_shift, config.time_margin, steps)
+        windows = None if config.baseline else config.model.windows
+        return cls(config.timesteps, config.time_shift, config.time_margin, steps, windows)
 
     def draw(self, generator: torch.Generator) -> Tensor:
-        """A time ()."""
+        """A time (), or times (levels,)."""
+        time = self._time(generator)
+        if self.windows is None:
+            return time
+        start, end = self.windows[int(torch.randint(len(self.windows), (), generator=generator))]
+        return level_times((start + (end - start) * time).view(1), self.windows)[0]
+
+    def weights(self, t: Tensor) -> Tensor:
+        """How much errors of the velocity count at times (B,) or (B, levels); same shape.
+
+        LDM's loss is that of the noise. At our time t an error e of the velocity is an error t e of
+        the noise, so its square counts t squared.
+        """
+        if self.kind == "ldm":
+            return t.square()
+        if self.windows is None:
+            return torch.ones_like(t)
+        starts, ends = torch.tensor(self.windows, device=t.device).unbind(1)
+        densities = self._density(t) / (ends - starts)
+        return densities / densities.mean(dim=1, keepdim=True)
+
+    def _time(self, generator: torch.Generator) -> Tensor:
         if self.kind == "ldm":
             assert self.steps is not None
             return self.steps[torch.randint(len(self.steps), (), generator=generator)]
@@ -43,10 +74,14 @@ class Times:
             return t * (1 + 2 * self.margin) - self.margin
         return shifted(logit_normal_times(1, generator)[0], self.shift)
 
-    def weights(self, t: Tensor) -> Tensor:
-        """How much errors of the velocity count at times (B,).
-
-        LDM's loss is that of the noise. At our time t an error e of the velocity is an error t e of
-        the noise, so its square counts t squared.
-        """
-        return t.square() if self.kind == "ldm" else torch.ones_like(t)
+    def _density(self, t: Tensor) -> Tensor:
+        """Of the law, before the windows; 0 outside of [0, 1]."""
+        inside = (t >= 0) & (t <= 1)
+        t = t.clamp(1e-6, 1 - 1e-6)
+        before = self.shift * t / (1 + (self.shift - 1) * t)
+        stretch = self.shift / (1 + (self.shift - 1) * t).square()
+        density = torch.ones_like(t)
+        if self.kind == "logit_normal":
+            bell = torch.exp(-before.logit().square() / 2) / math.sqrt(2 * math.pi)
+            density = bell / (before * (1 - before))
+        return density * stretch * inside

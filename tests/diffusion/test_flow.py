@@ -8,6 +8,9 @@ from pdm.diffusion.flow import (
     target,
     uniform_times,
 )
+from pdm.diffusion.times import even_times, windowed
+from pdm.models.noise_schedule import step_times
+from pdm.training.times import Times
 
 SHAPES = [(8, 1, 1), (4, 2, 4), (2, 8, 16)]
 
@@ -93,3 +96,61 @@ def test_times_follow_their_laws():
 def test_the_same_generator_gives_the_same_times(times):
     first, second = (times(8, torch.Generator().manual_seed(3)) for _ in range(2))
     assert torch.equal(first, second)
+
+
+WINDOWS = ((0.0, 0.6), (0.2, 0.8), (0.4, 1.0))
+
+
+def test_levels_in_windows_run_from_noise_to_data_and_rest_before_and_after():
+    times = windowed(even_times(4), WINDOWS)
+    assert len(times) == 4 + 1 + 4  # with the windows' ends, but for 0 and 1
+    for level, (start, end) in enumerate(WINDOWS):
+        way = torch.cat([even_times(4), torch.tensor([0.2, 0.4, 0.6, 0.8]).double()]).sort().values
+        torch.testing.assert_close(
+            times[:, level], (way - start) / (end - start), atol=1e-6, rtol=0
+        )
+    data, noise = random_pyramid(9, 0), random_pyramid(9, 1)
+    found = interpolate(data, noise, times.float())
+    torch.testing.assert_close(found[2][0], noise[2][0])
+    torch.testing.assert_close(found[0][-1], data[0][-1])
+
+
+@pytest.mark.parametrize("kind", ["uniform", "logit_normal"])
+@pytest.mark.parametrize("shift", [1.0, 3.0])
+def test_windows_leave_each_levels_loss_what_it_is_under_the_law_of_its_times(kind, shift):
+    """The mean of any function of a level's time, weighed, is its mean without windows."""
+    plain, windows = (Times(kind, shift, 0.0, None, found) for found in (None, WINDOWS))
+    generator = torch.Generator().manual_seed(0)
+    alone = torch.stack([plain.draw(generator) for _ in range(20_000)])
+    times = torch.stack([windows.draw(generator) for _ in range(20_000)])
+    weights = windows.weights(times)
+    assert weights.max() <= len(WINDOWS) + 1e-4
+    for level in range(3):
+        own, share = times[:, level], weights[:, level]
+        assert share.mean().item() == pytest.approx(1, abs=0.03)
+        assert not share[(own < 0) | (own > 1)].any()
+        for function in (torch.clone, torch.square, torch.cos):
+            expected = function(alone).mean().item()
+            found = (share * function(own.clamp(0, 1))).mean().item()
+            assert found == pytest.approx(expected, abs=0.02)
+
+
+def test_ldms_times_weigh_errors_of_the_velocity_as_errors_of_the_noise():
+    law = Times("ldm", 1.0, 0.0, step_times(0.0195).float(), None)
+    times = torch.stack([law.draw(torch.Generator().manual_seed(seed)) for seed in range(8)])
+    data, noise, guess = (random_pyramid(8, seed) for seed in range(3))
+
+    def velocity(x, t):
+        """Of a network that predicts the noise to be `guess`."""
+        return tuple((x_ - g) / t.view(-1, 1, 1, 1) for x_, g in zip(x, guess, strict=True))
+
+    loss, _ = flow_loss(velocity, data, noise, times, [1, 1, 1], law.weights(times))
+    expected = sum((a - b).square().mean() for a, b in zip(guess, noise, strict=True)) / 3
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-3)
+
+
+def test_uniform_times_reach_beyond_the_ends_by_the_margin():
+    law = Times("uniform", 1.0, 0.1, None, None)
+    times = torch.stack([law.draw(torch.Generator().manual_seed(seed)) for seed in range(2000)])
+    assert times.min().item() == pytest.approx(-0.1, abs=0.01)
+    assert times.max().item() == pytest.approx(1.1, abs=0.01)

@@ -117,3 +117,8 @@ def test_another_length_of_the_average_draws_other_pictures_and_a_kept_one_is_it
     found = averages.of_length(chain.diffusion, 0.1)
     for name, weight in load_file(kept[-1]).items():
         torch.testing.assert_close(found[name], weight.float(), atol=1e-5, rtol=1e-3)
+
+
+def test_ddim_is_refused_where_levels_have_times_of_their_own(chain, tmp_path):
+    with pytest.raises(BadInput, match="one time for all levels"):
+        draw(chain, tmp_path / "samples", sampler="ddim")

@@ -73,7 +73,7 @@ def test_a_grid_of_the_same_seeds_is_drawn_at_every_checkpoint(chain):
         grid = SampleGrid(
             chain.autoencoder, manifest.read(chain.latents).facts, torch.device("cpu")
         )
-        again = grid.draw(PyramidUNet.from_pretrained(chain.diffusion))
+        again = grid.draw(PyramidUNet.from_pretrained(chain.diffusion), DIFFUSION.model.windows)
         differences = ImageChops.difference(last.convert("RGB"), again).getextrema()
     assert max(high for _, high in differences) <= 2  # training lays weights out differently
 

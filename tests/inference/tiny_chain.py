@@ -83,7 +83,7 @@ DIFFUSION = DiffusionConfig(
         blocks=(1, 1),
         embedding_width=32,
         branches=True,
-        level_times=False,
+        windows=((0.0, 0.7), (0.1, 0.8), (0.3, 1.0)),
         input_stream=True,
         output_stream=False,
         resampling="box",
@@ -175,7 +175,9 @@ def train_chain(
     )
     latents = folder / "latents"
     encode_shards(LATENTS, shards=shards, autoencoder=autoencoder_model, latents=latents)
-    config = replace(DIFFUSION, level_loss_weights=(1.0,)) if baseline else DIFFUSION
+    single = replace(DIFFUSION.model, windows=None)
+    alone = replace(DIFFUSION, level_loss_weights=(1.0,), model=single)
+    config = alone if baseline else DIFFUSION
     if unet:
         timesteps = "ldm" if unet.predicts == "noise" else "uniform"
         config = replace(config, baseline=unet, timesteps=timesteps)

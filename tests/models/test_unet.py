@@ -15,7 +15,7 @@ CONFIG = UNetConfig(
     blocks=(2, 1, 2),
     embedding_width=32,
     branches=True,
-    level_times=False,
+    windows=None,
     input_stream=True,
     output_stream=True,
     resampling="box",
@@ -53,8 +53,9 @@ def pyramid(height: int = 64, width: int = 128, count: int = 2) -> tuple[torch.T
 
 TIMES = torch.tensor([0.2, 0.9])
 # One change against CONFIG for each idea that has a switch.
+WINDOWS = ((0.0, 0.7), (0.1, 0.8), (0.2, 0.9), (0.3, 1.0))
 SWITCHES = {
-    "a time for each level": {"level_times": True},
+    "a time for each level": {"windows": WINDOWS},
     "no branches": {"branches": False, "input_stream": False, "output_stream": False},
     "no input stream": {"input_stream": False},
     "no output stream": {"output_stream": False},
@@ -169,7 +170,7 @@ LEVEL_TIMES = torch.tensor([[0.9, 0.5, 0.1, -0.2], [1.2, 0.3, -0.1, -0.4]])
 )
 @torch.no_grad()
 def test_stages_that_no_level_needs_are_skipped_without_a_change(changes):
-    unet = awake(network(**({"level_times": True} | changes)))
+    unet = awake(network(**({"windows": WINDOWS} | changes)))
     levels = pyramid(count=3)
     for shift in (0.0, 0.15, 0.55):
         times = torch.cat([LEVEL_TIMES - shift, torch.full((1, 4), 0.5)])
@@ -182,7 +183,7 @@ def test_stages_that_no_level_needs_are_skipped_without_a_change(changes):
 
 @torch.no_grad()
 def test_skipped_stages_cost_nothing():
-    unet, levels = network(level_times=True), pyramid()
+    unet, levels = network(windows=WINDOWS), pyramid()
     costs = []
     for times in (LEVEL_TIMES + 0.5, LEVEL_TIMES, LEVEL_TIMES - 0.15):
         with FlopCounterMode(display=False) as counter:
@@ -194,7 +195,7 @@ def test_skipped_stages_cost_nothing():
 
 @torch.no_grad()
 def test_the_latents_of_a_level_that_has_not_begun_are_not_looked_at():
-    unet, levels = awake(network(level_times=True)), pyramid()
+    unet, levels = awake(network(windows=WINDOWS)), pyramid()
     before = unet(levels, LEVEL_TIMES)
     after = unet((*levels[:3], levels[3] + 1), LEVEL_TIMES)
     for a, b in zip(before[:3], after[:3], strict=True):
@@ -203,7 +204,7 @@ def test_the_latents_of_a_level_that_has_not_begun_are_not_looked_at():
 
 @torch.no_grad()
 def test_one_time_stands_for_all_levels():
-    unet, levels = awake(network(level_times=True)), pyramid()
+    unet, levels = awake(network(windows=WINDOWS)), pyramid()
     found, expected = unet(levels, TIMES), unet(levels, TIMES[:, None].expand(2, 4))
     for a, b in zip(found, expected, strict=True):
         assert torch.equal(a, b)
@@ -268,7 +269,7 @@ def test_with_conditions_every_parameter_gets_a_gradient():
 
 @torch.no_grad()
 def test_a_saved_network_loads_bit_equal(tmp_path):
-    unet = awake(network(condition=CONDITION))
+    unet = awake(network(condition=CONDITION, windows=WINDOWS))
     unet.save_pretrained(tmp_path / "model", latents="abc")
     loaded = PyramidUNet.from_pretrained(tmp_path / "model")
     expected = unet(pyramid(), TIMES, condition())
