@@ -70,7 +70,7 @@ def decoded(content: bytes) -> Picture:
     with Image.open(io.BytesIO(content)) as image:
         if image.mode == "RGB" and turbo.can_decode(image, content):
             return turbo.decode(content, image.size, 1)
-        return np.asarray(image.convert("RGB"))
+        return np.array(image.convert("RGB"))
 
 
 def read_samples(folder: Path) -> PictureSet:
