@@ -32,7 +32,7 @@ class Size:
     rounds: int
 
 
-FULL = Size(side_px=2048, num_files=8, rounds=5)
+FULL = Size(side_px=2048, num_files=4, rounds=5)
 QUICK = Size(side_px=320, num_files=6, rounds=1)
 
 
