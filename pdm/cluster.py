@@ -35,7 +35,8 @@ def ray_session(num_cpus: int | None = None, *, worker_output: bool = True) -> I
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         ray.init(
-            address=None if local else os.environ["RAY_ADDRESS"],
+            # Never whatever cluster ran last on this machine, which None would look for.
+            address="local" if local else os.environ["RAY_ADDRESS"],
             num_cpus=num_cpus if local else None,
             include_dashboard=False if local else None,
             logging_level=logging.WARNING,
