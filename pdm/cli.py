@@ -181,6 +181,15 @@ def preset(args: argparse.Namespace) -> None:
         presets.write_preset(text, args.output, force=args.force)
 
 
+def untrained(args: argparse.Namespace) -> None:
+    """Write both models with random weights, to see what their size costs; they draw noise."""
+    from pdm.inference.untrained import write_untrained
+
+    write_untrained(
+        params.load(args.params), autoencoder=args.autoencoder, diffusion=args.diffusion
+    )
+
+
 def verify(args: argparse.Namespace) -> None:
     """Read raw data, shards and latents again, and list all damage."""
     from pdm.data.verify import verify
@@ -343,6 +352,7 @@ def parser() -> argparse.ArgumentParser:
     )
     _takes_params(_command(sub, "check", check_params))
     _add_preset(commands)
+    _add_untrained(commands)
     _add_data_tools(commands)
     _add_compare(commands)
     _add_lineage(commands)
@@ -442,6 +452,13 @@ def _add_preset(commands) -> None:  # type: ignore[no-untyped-def]
         metavar="FILE",
         help="a params file whose sources, and all that the preset does not name, are kept",
     )
+
+
+def _add_untrained(commands) -> None:  # type: ignore[no-untyped-def]
+    command = _command(commands, "untrained", untrained)
+    _takes_params(command)
+    for name in ("autoencoder", "diffusion"):
+        command.add_argument(f"--{name}", type=Path, required=True, metavar="PATH")
 
 
 def _command(commands, name, function) -> argparse.ArgumentParser:  # type: ignore[no-untyped-def]

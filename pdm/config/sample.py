@@ -24,7 +24,7 @@ class SampleConfig:
     ema_length: float | None  # of the diffusion model's average, from those it was trained with
     clamp_latents: float  # of predicted latents, in standard deviations; 0 for none
     full_size_picture: bool  # also decode one held-out picture at the size of the crops
-    tile_px: int | None  # that picture goes through the autoencoder in tiles of this side
+    tile_px: int | None  # larger pictures go through the autoencoder in tiles of this side
 
     def __post_init__(self) -> None:
         require_positive(self, "num_images", "steps", "tolerance", "time_shift", "batch_size")

@@ -161,11 +161,12 @@ def _draw(
     progress = Progress("sample", config.num_images)
     pictures: list[Pixels] = []
     seeds = range(config.seed, config.seed + config.num_images)
+    tile_px = config.tile_px if config.tile_px and max(size) > config.tile_px else None
     for start in range(0, len(seeds), config.batch_size):
         chosen = seeds[start : start + config.batch_size]
         latents = draw_latents(network, config, chosen, shapes)
         with torch.no_grad():
-            pictures += list(to_pixels(decoder.decode(latents, size)))
+            pictures += list(to_pixels(decoder.decode(latents, size, tile_px)))
         progress.advance(len(chosen))
     return pictures
 

@@ -1,0 +1,43 @@
+"""Models with random weights: to see what a size of model costs before it is trained."""
+
+import logging
+from pathlib import Path
+
+import torch
+
+from pdm.baselines.autoencoders import build_autoencoder
+from pdm.baselines.networks import build_network
+from pdm.config import Params
+from pdm.errors import BadInput
+from pdm.files import sha256_of
+
+logger = logging.getLogger(__name__)
+
+
+def write_untrained(config: Params, *, autoencoder: Path, diffusion: Path) -> None:
+    """Write both model folders; the stage `sample` takes them for trained ones and draws noise.
+
+    Args:
+        config: All of the params.
+        autoencoder, diffusion: Folders that must not exist yet.
+
+    Raises:
+        BadInput: One exists: nobody should lose a trained model to this.
+    """
+    for folder in (autoencoder, diffusion):
+        if folder.exists():
+            raise BadInput(f"{folder} exists; name a folder that does not")
+    torch.manual_seed(0)
+    size = (config.autoencoder.image_height_px, config.autoencoder.image_width_px)
+    facts = {"image_height_px": size[0], "image_width_px": size[1], "images_seen": 0}
+    decoder = build_autoencoder(config.autoencoder).eval()
+    decoder.save_pretrained(autoencoder, **facts)
+    levels = (decoder.level_channels, decoder.level_downsamplings)
+    network = build_network(config.diffusion, *levels).eval()
+    network.save_pretrained(
+        diffusion,
+        level_shapes=decoder.level_shapes(*size),
+        autoencoder_sha256=sha256_of(autoencoder / "model.safetensors"),
+        **facts,
+    )
+    logger.warning("%s and %s hold random weights: they draw noise", autoencoder, diffusion)
