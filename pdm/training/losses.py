@@ -159,19 +159,20 @@ class FlowLosses(nn.Module):
 
         Args:
             data, noise: Pyramids.
-            t: Times.
-            time_weights: Of the picture's errors.
+            t: Times, (B, levels) where each level has its own.
+            time_weights: Of the picture's errors; shaped like the times.
             left: Share of the training that is left.
 
         Returns:
             "loss" is the weighted mean over the levels; "loss_level" each level's own; "loss_time"
             that of the pictures in each of `TIME_BINS` equal parts of time, from noise to data,
-            not a number where there are none.
+            not a number where there are none. Of times of their own for levels the mean counts.
         """
         self.model.set_dropout(left.mean())
         loss, errors = flow_loss(self.model, data, noise, t, self.level_weights, time_weights)
         weights = errors.new_tensor(self.level_weights)
-        by_time = means_by_time(weights @ errors / weights.sum(), t)
+        place = t if t.ndim == 1 else t.clamp(0, 1).mean(dim=1)
+        by_time = means_by_time(weights @ errors / weights.sum(), place)
         return {"loss": loss, "loss_level": errors.mean(dim=1), "loss_time": by_time}
 
 
