@@ -13,7 +13,7 @@ if __package__ in (None, ""):  # run as a script
 
 from benchmarks.command import run
 
-PARTS = ("decoding", "tiles", "full_size")
+PARTS = ("decoding", "tiles", "full_size", "kept_quality")
 
 if __name__ == "__main__":
     run("Speed and memory of the autoencoder, against diffusers'.", PARTS)

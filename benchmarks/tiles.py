@@ -28,7 +28,7 @@ class Size:
     rounds: int
 
 
-FULL = Size(side_px=2048, their_side_px=1024, tile_px=512, base_width=32, rounds=5)
+FULL = Size(side_px=2048, their_side_px=1024, tile_px=384, base_width=32, rounds=5)
 QUICK = Size(side_px=192, their_side_px=64, tile_px=128, base_width=32, rounds=1)
 
 

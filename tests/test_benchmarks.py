@@ -21,6 +21,8 @@ KEYS = {
     "evaluations": {"evaluations_vs_euler"},
     "flops": {"flops_vs_unet2d", "flops_vs_sdxl"},
     "denoising": {"train_vs_tuned", "sample_vs_tuned", "train_memory"},
+    "full_size": {"full_256_whole_gib", "full_512_tiles_128_gib"},
+    "kept_quality": {"psnr_gain_db", "psnr_gain_sd"},
     "tiles": {"tiled_memory", "tiled_time", "tiled_max_abs_diff", "diffusers_tiled_memory"},
     "frechet": {"frechet_vs_sqrtm", "frechet_vs_torchmetrics", "frechet_rel_error"},
     "moments": {"moments_vs_torchmetrics"},
@@ -29,6 +31,8 @@ KEYS = {
 }
 COMMANDS = {
     "decoding": "autoencoder",
+    "full_size": "autoencoder",
+    "kept_quality": "autoencoder",
     "tiles": "autoencoder",
     "evaluations": "diffusion",
     "flops": "diffusion",
