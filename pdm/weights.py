@@ -3,7 +3,8 @@
 import dataclasses
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -83,3 +84,20 @@ def load(folder: Path, kind: str) -> tuple[dict[str, Any], dict[str, torch.Tenso
     if record.get("kind") != kind:
         raise BadInput(f"{folder} holds a {record.get('kind')}, not a {kind}; name another folder")
     return record, tensors
+
+
+@contextmanager
+def understood(folder: Path) -> Iterator[None]:
+    """While a model is made from what `load` gave.
+
+    Raises:
+        BadInput: Settings or tensors are not those of this version's model.
+    """
+    try:
+        yield
+    except (TypeError, ValueError, KeyError, RuntimeError) as error:
+        said = " ".join(str(error).split())[:300]
+        raise BadInput(
+            f"{folder} holds a model that this version of the project does not know ({said}); "
+            "train it again, or load it with the version that wrote it"
+        ) from error

@@ -113,8 +113,9 @@ class FirstStage(Autoencoder):
     def from_pretrained(cls, folder: Path) -> Self:
         """Load what `save_pretrained` wrote, on the CPU and in evaluation mode."""
         record, tensors = weights.load(folder, cls.__name__)
-        model = cls(FirstStageConfig(**record["config"]))
-        model.load_state_dict(tensors)
+        with weights.understood(folder):
+            model = cls(FirstStageConfig(**record["config"]))
+            model.load_state_dict(tensors)
         return model.eval()
 
 

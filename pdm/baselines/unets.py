@@ -165,10 +165,11 @@ class LatentUNet(nn.Module):
     def from_pretrained(cls, folder: Path) -> Self:
         """Load what `save_pretrained` wrote, on the CPU and in evaluation mode."""
         record, tensors = weights.load(folder, cls.__name__)
-        model = cls(
-            LatentUNetConfig(**record["config"]),
-            tuple(record["level_channels"]),
-            tuple(record["level_downsamplings"]),
-        )
-        model.load_state_dict(tensors)
+        with weights.understood(folder):
+            model = cls(
+                LatentUNetConfig(**record["config"]),
+                tuple(record["level_channels"]),
+                tuple(record["level_downsamplings"]),
+            )
+            model.load_state_dict(tensors)
         return model.eval()

@@ -113,11 +113,12 @@ class PyramidAutoencoder(Autoencoder):
     def from_pretrained(cls, folder: Path) -> Self:
         """Load what `save_pretrained` wrote, on the CPU and in evaluation mode."""
         record, tensors = weights.load(folder, cls.__name__)
-        settings: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in record["config"].items()
-        }
-        settings["levels"] = tuple(LevelConfig(**level) for level in settings["levels"])
-        model = cls(AutoencoderModelConfig(**settings))
-        model.load_state_dict(tensors)
+        with weights.understood(folder):
+            settings: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in record["config"].items()
+            }
+            settings["levels"] = tuple(LevelConfig(**level) for level in settings["levels"])
+            model = cls(AutoencoderModelConfig(**settings))
+            model.load_state_dict(tensors)
         return model.eval()

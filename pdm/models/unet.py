@@ -199,20 +199,21 @@ class PyramidUNet(nn.Module):
     def from_pretrained(cls, folder: Path) -> Self:
         """Load what `save_pretrained` wrote, on the CPU and in evaluation mode."""
         record, tensors = weights.load(folder, cls.__name__)
-        settings: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in record["config"].items()
-        }
-        if settings["windows"] is not None:
-            settings["windows"] = tuple((start, end) for start, end in settings["windows"])
-        if settings["condition"] is not None:
-            settings["condition"] = ConditionConfig(**settings["condition"])
-        model = cls(
-            UNetConfig(**settings),
-            tuple(record["level_channels"]),
-            tuple(record["level_downsamplings"]),
-        )
-        model.load_state_dict(tensors)
+        with weights.understood(folder):
+            settings: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in record["config"].items()
+            }
+            if settings["windows"] is not None:
+                settings["windows"] = tuple((start, end) for start, end in settings["windows"])
+            if settings["condition"] is not None:
+                settings["condition"] = ConditionConfig(**settings["condition"])
+            model = cls(
+                UNetConfig(**settings),
+                tuple(record["level_channels"]),
+                tuple(record["level_downsamplings"]),
+            )
+            model.load_state_dict(tensors)
         return model.eval()
 
 

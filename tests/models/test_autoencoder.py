@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import math
 
 import pytest
@@ -278,3 +279,16 @@ def test_skips_lead_where_their_name_says(skips, around_blocks, from_the_picture
         )
     ]
     assert [bool(share) for share in shares] == [from_the_picture] * 4 + [True]
+
+
+@pytest.mark.parametrize("change", [{"skips": None}, {"new": 1}, {"encoder_widths": [4] * 5}])
+def test_a_folder_of_another_version_is_refused_with_its_reason(tmp_path, change):
+    model().save_pretrained(tmp_path / "model")
+    path = tmp_path / "model" / "config.json"
+    record = json.loads(path.read_text())
+    record["config"] |= change
+    if change == {"skips": None}:
+        del record["config"]["skips"]
+    path.write_text(json.dumps(record))
+    with pytest.raises(BadInput, match="this version of the project does not know"):
+        PyramidAutoencoder.from_pretrained(tmp_path / "model")
