@@ -69,7 +69,7 @@ LOSS_ABLATIONS: dict[str, dict[str, Any]] = {
 ABLATIONS = (*MODEL_ABLATIONS, *LOSS_ABLATIONS)
 
 
-def config_of(design: str, seed: int, learning_rate: float) -> AutoencoderConfig:
+def config_of(design: str, seed: int, learning_rate: float, total_images: int) -> AutoencoderConfig:
     """All settings of a run of the design ("pyramid", a rival, or a row of ABLATIONS)."""
     model = dataclasses.replace(PYRAMID, **MODEL_ABLATIONS.get(design, {}))
     baseline = (
@@ -93,7 +93,7 @@ def config_of(design: str, seed: int, learning_rate: float) -> AutoencoderConfig
         horizontal_flip=0.5,
         crop_px=None,
         close_up=0.0,
-        training=_training(seed, learning_rate),
+        training=_training(seed, learning_rate, total_images),
     )
     return dataclasses.replace(config, **LOSS_ABLATIONS.get(design, {}))
 
@@ -113,14 +113,13 @@ def build(config: AutoencoderConfig) -> Autoencoder:
     return model.to(memory_format=torch.channels_last)
 
 
-def _training(seed: int, learning_rate: float) -> TrainingConfig:
-    endless = 8 * 10**8  # the clock ends the run
+def _training(seed: int, learning_rate: float, total_images: int) -> TrainingConfig:
     return TrainingConfig(
         num_workers=1,
         strategy="ddp",
         batch_size=8,
         accumulation=1,
-        total_images=endless,
+        total_images=total_images,
         optimizer="adamw",
         learning_rate=learning_rate,
         warmup_images=320,
@@ -132,7 +131,7 @@ def _training(seed: int, learning_rate: float) -> TrainingConfig:
         checkpoint_activations=False,
         compile=False,
         log_every_images=800,
-        save_every_images=endless,
+        save_every_images=total_images,
         keep_checkpoints=1,
         seed=seed,
     )

@@ -7,7 +7,8 @@ after each run, and keeps the runs of other designs that are there. The benchmar
 benchmarks/autoencoder.py, reads them back.
 
 --pictures  A folder of photographs, beside the built-in landscapes; without it, these alone.
---seconds   Of processor time for each training, on one thread: others on the machine do not count.
+--seconds   Of processor time for each training, on one thread.
+--images    Instead of --seconds: so many crops for each, which a busy machine cannot spoil.
 --seeds     One training of each design for each; designs take turns within a seed.
 --only      Designs, by the names of the table; all if left out.
 --results   Another folder to keep what was found.
@@ -40,7 +41,8 @@ class Job:
 
     design: str
     seed: int
-    seconds: float
+    seconds: float | None
+    images: int | None  # one of the two
     learning_rate: float
     crops: str  # the file
 
@@ -56,7 +58,7 @@ def main() -> None:
         for seed in args.seeds:
             for design in args.only or DESIGNS:
                 rate = float(rates.get(design, LEARNING_RATE))
-                run = _train(Job(design, seed, args.seconds, rate, str(path)))
+                run = _train(Job(design, seed, args.seconds, args.images, rate, str(path)))
                 _say(run)
                 if not args.try_only:
                     results.add(run | {"machine": machine()})
@@ -87,7 +89,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Quality for the same time of training.")
     parser.add_argument("what", choices=["autoencoder"])
     parser.add_argument("--pictures", metavar="FOLDER", type=Path)
-    parser.add_argument("--seconds", type=float, default=240.0)
+    length = parser.add_mutually_exclusive_group(required=True)
+    length.add_argument("--seconds", type=float)
+    length.add_argument("--images", type=int, help="a multiple of the batch size, 8")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--num-crops", type=int, default=6000, help="to train on")
     parser.add_argument("--only", action="append", choices=DESIGNS, metavar="DESIGN")

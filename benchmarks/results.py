@@ -29,15 +29,22 @@ class Results:
             temporary.write_text(table(self.runs), encoding="utf-8")
 
 
-def _which(run: Run) -> tuple[str, float, int]:
-    return run["design"], run["seconds"], run["seed"]
+def _which(run: Run) -> tuple[str, str, int]:
+    return run["design"], length(run), run["seed"]
 
 
-def grouped(runs: list[Run]) -> dict[tuple[float, str], list[Run]]:
-    """Runs by their seconds (the longest first) and design, each by seed."""
-    groups: dict[tuple[float, str], list[Run]] = {}
-    for run in sorted(runs, key=lambda run: (-run["seconds"], run["seed"])):
-        groups.setdefault((run["seconds"], run["design"]), []).append(run)
+def length(run: Run) -> str:
+    """Of the training, in words."""
+    return f"{run['seconds']:g} s" if run["seconds"] else f"{run['images']:,} images"
+
+
+def grouped(runs: list[Run]) -> dict[tuple[str, str], list[Run]]:
+    """Runs by length (seconds before images, the longest first) and design, each by seed."""
+    groups: dict[tuple[str, str], list[Run]] = {}
+    for run in sorted(
+        runs, key=lambda run: (-(run["seconds"] or 0), -(run["images"] or 0), run["seed"])
+    ):
+        groups.setdefault((length(run), run["design"]), []).append(run)
     return groups
 
 
@@ -48,7 +55,8 @@ def mean_psnr(run: Run, prefix: int = -1) -> float:
 
 def gains(runs: list[Run]) -> list[tuple[Run, Run]]:
     """For each seed that all three have: the pyramid's run and the better rival's, the longest."""
-    longest = max((run["seconds"] for run in runs if run["design"] == "kl-f8"), default=0.0)
+    timed = [run["seconds"] for run in runs if run["design"] == "kl-f8" and run["seconds"]]
+    longest = f"{max(timed, default=0):g} s"
     by_name = {
         name: {run["seed"]: run for run in grouped(runs).get((longest, name), [])}
         for name in ("pyramid", "kl-f8", "kl-f16")
@@ -67,17 +75,17 @@ def autoencoder_table(runs: list[Run]) -> str:
         "",
         _facts(runs),
         "",
-        "| design | seeds | s | images seen | parameters | values | "
+        "| design | seeds | trained for | images seen | parameters | values | "
         + " | ".join(f"{name}: PSNR dB, SSIM, gradient error" for name in sources)
         + " | mean PSNR against the pyramid's |",
         "|" + "---|" * (7 + len(sources)),
     ]
-    for (seconds, name), found in groups.items():
-        first, base = found[0], {run["seed"]: run for run in groups.get((seconds, "pyramid"), [])}
+    for (trained, name), found in groups.items():
+        first, base = found[0], {run["seed"]: run for run in groups.get((trained, "pyramid"), [])}
         cells = [
             name,
             str(len(found)),
-            f"{seconds:g}",
+            trained,
             f"{statistics.mean(run['images_seen'] for run in found):,.0f}",
             f"{first['parameters']:,}",
             str(first["latent_values"]),
@@ -107,8 +115,8 @@ def _facts(runs: list[Run]) -> str:
     return (
         f"Made by `benchmarks/quality.py autoencoder`, which says how; commits {commits}; one "
         f"thread of {machine['processor']}, {machine['cores']} cores, "
-        f"torch {machine['versions']['torch']}. Crops of 64x64 px, whole pictures held out. Time "
-        "is of the processor. Mean ± standard deviation over the seeds."
+        f"torch {machine['versions']['torch']}. Crops of 64x64 px, whole pictures held out. "
+        "Seconds are of the processor. Mean ± standard deviation over the seeds."
     )
 
 

@@ -1,9 +1,10 @@
-"""Trains one autoencoder for a number of processor seconds, and scores it on held-out crops."""
+"""Trains one autoencoder for processor seconds, or on a number of crops, and scores it."""
 
 import contextlib
 import dataclasses
 import json
 import logging
+import math
 import sys
 import time
 from pathlib import Path
@@ -25,6 +26,8 @@ from pdm.training.loop import train
 from pdm.training.losses import AutoencoderLosses
 from pdm.training.state import TrainState
 from pdm.training.workers import Workers
+
+ENDLESS = 8 * 10**8  # images; the clock ends the run
 
 
 class CropsInMemory:
@@ -74,13 +77,13 @@ class Clock:
 
 def trained(job: dict[str, Any], data: Crops) -> tuple[Autoencoder, Clock, int]:
     """The average model, in evaluation mode; its clock; images seen."""
-    config = config_of(job["design"], job["seed"], job["learning_rate"])
+    config = config_of(job["design"], job["seed"], job["learning_rate"], job["images"] or ENDLESS)
     torch.manual_seed(job["seed"])
     model = build(config)
     state = TrainState(model, config.training)
     losses = AutoencoderLosses(model, config, None, None)
     pictures = Pictures(CropsInMemory(data.train), config, model)  # type: ignore[arg-type]
-    clock = Clock(job["seconds"])
+    clock = Clock(job["seconds"] or math.inf)
     with contextlib.suppress(Preempted):  # the clock's way to end it
         train(state, losses, pictures, config.training, clock, Workers(torch.device("cpu")))
     average = state.average
@@ -120,7 +123,7 @@ def main() -> None:
     job = json.loads(sys.argv[1])
     data = Crops.load(Path(job["crops"]))
     model, clock, images_seen = trained(job, data)
-    kept = {name: job[name] for name in ("design", "seed", "seconds", "learning_rate")}
+    kept = {name: job[name] for name in ("design", "seed", "seconds", "images", "learning_rate")}
     found = {
         **kept,
         "images_seen": images_seen,
