@@ -39,8 +39,8 @@ def test_an_autoencoder_trains_alike(tmp_path, shards):
         settings = autoencoder.Settings(config, shards, run, model)
         assert run_group(2, call, autoencoder._work, settings) == [None, None]
         found.append(weights_of(model))
-    # Eight steps of up to 0.002 each could part them by 0.03; small networks agree far better
-    # (tests/training/test_spread_weights.py), and docs/log.md says what is not understood.
+    # Eight steps of up to 0.002 each could part them by 0.03; that the weights are laid out in
+    # another order parts them by this much (docs/log.md).
     assert (found[0] - found[1]).abs().mean() < 0.006
 
 
@@ -52,6 +52,6 @@ def test_a_diffusion_model_trains_alike(tmp_path, chain):
         settings = diffusion.Settings(config, chain.latents, run, model, chain.autoencoder)
         assert run_group(2, call, diffusion._work, settings) == [None, None]
         found.append(weights_of(model))
-    # Eight steps of up to 0.002 each could part them by 0.03; small networks agree far better
-    # (tests/training/test_spread_weights.py), and docs/log.md says what is not understood.
+    # Eight steps of up to 0.002 each could part them by 0.03; that the weights are laid out in
+    # another order parts them by this much (docs/log.md).
     assert (found[0] - found[1]).abs().mean() < 0.006
