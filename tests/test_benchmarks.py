@@ -19,11 +19,7 @@ KEYS = {
     "duplicates": {"dedup_recall", "dedup_vs_numpy"},
     "decoding": {"decode_vs_default", "decode_vs_tuned"},
     "evaluations": {"evaluations_vs_euler"},
-    "flops": {"flops_vs_unet2d", "flops_vs_sdxl"},
-    "denoising": {"train_vs_tuned", "sample_vs_tuned", "train_memory"},
-    "full_size": {"full_256_whole_gib", "full_512_tiles_128_gib"},
     "kept_quality": {"psnr_gain_db", "psnr_gain_sd"},
-    "tiles": {"tiled_memory", "tiled_time", "tiled_max_abs_diff", "diffusers_tiled_memory"},
     "frechet": {"frechet_vs_sqrtm", "frechet_vs_torchmetrics", "frechet_rel_error"},
     "moments": {"moments_vs_torchmetrics"},
     "inputs": {"features_vs_cleanfid", "features_vs_cleanfid_png"},
@@ -49,6 +45,10 @@ SLOW_KEYS = {
     "memory": {"memory_growth"},
     "stall": {"checkpoint_stall", "checkpoint_stall_in_steps"},
     "recovery": {"recovery_seconds"},
+    "denoising": {"train_vs_tuned", "sample_vs_tuned", "train_memory"},
+    "flops": {"flops_vs_unet2d", "flops_vs_sdxl"},
+    "tiles": {"tiled_memory", "tiled_time", "tiled_max_abs_diff", "diffusers_tiled_memory"},
+    "full_size": {"full_256_whole_gib", "full_512_tiles_128_gib"},
 }
 
 
