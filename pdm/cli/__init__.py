@@ -1,0 +1,7 @@
+"""The command `pyramid`: one subcommand per stage, and tools beside them."""
+
+from pdm.cli.arguments import parser
+from pdm.cli.command import main
+from pdm.cli.stages import STAGES
+
+__all__ = ["STAGES", "main", "parser"]

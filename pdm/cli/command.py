@@ -1,0 +1,66 @@
+"""Runs one command, and turns what went wrong into one line and an exit code."""
+
+import ctypes
+import errno
+import logging
+import os
+import signal
+import sys
+import traceback
+
+from pdm.cli.arguments import parser
+from pdm.errors import INTERRUPTED, BadInput, PyramidError, Unavailable
+
+# Full (EFBIG: a limit on the size of files, by `ulimit -f`), failing, or mounted read-only.
+DISK_FAULTS = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EIO,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command. What a user can mend ends in one line on stderr, not in a traceback."""
+    args = parser().parse_args(argv)
+    # Read by torch when it is imported: threads that wait for each other are to sleep, not to spin,
+    # which costs a stage a multiple of its time as soon as the machine does anything else.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    if "DVC_STAGE" in os.environ:
+        _die_with_parent()
+    try:
+        args.function(args)
+    except PyramidError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except FileNotFoundError as error:
+        reason = (error.strerror or str(error)).lower()
+        print(f"error: {error.filename or 'a file'}: {reason}", file=sys.stderr)
+        return BadInput.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except OSError as error:
+        if error.errno not in DISK_FAULTS:
+            traceback.print_exc()
+            return 1
+        place = f"{error.filename}: " if error.filename else ""
+        fault = (error.strerror or str(error)).lower()
+        print(f"error: {place}{fault}; see to the disk, then run this again", file=sys.stderr)
+        return Unavailable.exit_code
+    except Exception:  # noqa: BLE001 - a fault of ours: show all of it
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _die_with_parent() -> None:
+    """Let a killed `dvc repro` take its stage with it; left alone, the stage would go on writing
+    into outputs that the next repro has begun to clear."""
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)

@@ -1,0 +1,202 @@
+"""The stages' commands: each from paths and params to one library call.
+
+Paths are flags (dvc.yaml names them), values are in params.yaml. Heavy imports stay inside the
+functions, so that `pyramid --help` is quick.
+"""
+
+import argparse
+
+from pdm import params
+
+
+def scrape(args: argparse.Namespace) -> None:
+    """Fetch the images that the sources name, unchanged, with one row for every URL."""
+    from pdm.curation.scrape import scrape
+
+    scrape(
+        params.load(args.params).scrape,
+        raw=args.raw,
+        cache=args.cache,
+        models=args.models,
+        decisions=args.decisions,
+        retry_failed=args.retry_failed,
+    )
+
+
+def curate(args: argparse.Namespace) -> None:
+    """Judge every image: keep it, or drop it for a reason that is written down."""
+    from pdm.curation.curate import curate
+
+    curate(
+        params.load(args.params).curate,
+        raw=args.raw,
+        decisions=args.decisions,
+        cache=args.cache,
+    )
+
+
+def shard(args: argparse.Namespace) -> None:
+    """Crop the kept images to the exact size and write WebDataset shards and the data report."""
+    from pdm.curation.shard import shard
+
+    shard(
+        params.load(args.params).shard,
+        raw=args.raw,
+        decisions=args.decisions,
+        shards=args.shards,
+        report=args.report,
+        cache=args.cache,
+    )
+
+
+def autoencoder(args: argparse.Namespace) -> None:
+    """Train the pyramid autoencoder on the shards."""
+    from pdm.tracking import track
+    from pdm.training.autoencoder import run_folder, train_autoencoder
+
+    config = params.load(args.params).autoencoder
+    folder = run_folder(config, shards=args.shards, runs=args.runs)
+    with track("autoencoder", config, events=folder / "events.jsonl", data=args.shards) as tracked:
+        train_autoencoder(
+            config, shards=args.shards, run=folder, model=args.model, curves=args.curves
+        )
+        tracked.model(args.model)
+
+
+def latents(args: argparse.Namespace) -> None:
+    """Encode the shards once with the trained autoencoder."""
+    from pdm.inference.latents import encode_shards
+
+    encode_shards(
+        params.load(args.params).latents,
+        shards=args.shards,
+        autoencoder=args.autoencoder,
+        latents=args.latents,
+    )
+
+
+def diffusion(args: argparse.Namespace) -> None:
+    """Train the pyramid UNet on the latents by rectified flow."""
+    from pdm.tracking import track
+    from pdm.training.diffusion import run_folder, train_diffusion
+
+    config = params.load(args.params).diffusion
+    folder = run_folder(config, latents=args.latents, runs=args.runs)
+    with track("diffusion", config, events=folder / "events.jsonl", data=args.latents) as tracked:
+        train_diffusion(
+            config,
+            latents=args.latents,
+            autoencoder=args.autoencoder,
+            run=folder,
+            model=args.model,
+            curves=args.curves,
+        )
+        tracked.model(args.model)
+
+
+def sample(args: argparse.Namespace) -> None:
+    """Draw pictures from the trained models, each with its seed, and a contact sheet."""
+    from pdm.inference.sample import sample_pictures
+
+    sample_pictures(
+        params.load(args.params).sample,
+        autoencoder=args.autoencoder,
+        diffusion=args.diffusion,
+        shards=args.shards,
+        samples=args.samples,
+    )
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """Score samples and reconstructions against held-out pictures."""
+    from pdm.evaluation.evaluate import evaluate
+    from pdm.tracking import track
+
+    config = params.load(args.params).evaluate
+    with track("evaluate", config, data=args.shards) as tracked:
+        scores = evaluate(
+            config,
+            samples=args.samples,
+            shards=args.shards,
+            autoencoder=args.autoencoder,
+            metrics=args.metrics,
+            plots=args.plots,
+            cache=args.cache,
+        )
+        tracked.scores(scores)
+        tracked.pictures(args.plots, args.metrics, args.samples / "contact-sheet.png")
+        tracked.samples(args.samples)
+        tracked.candidate(args.autoencoder, args.diffusion)
+
+
+# name -> (function, its path flags and their defaults, as in dvc.yaml)
+STAGES = {
+    "scrape": (
+        scrape,
+        {
+            "raw": "data/raw",
+            "cache": "runs/scrape",
+            "models": "models",
+            "decisions": "data/decisions",
+        },
+    ),
+    "curate": (curate, {"raw": "data/raw", "decisions": "data/decisions", "cache": "runs/curate"}),
+    "shard": (
+        shard,
+        {
+            "raw": "data/raw",
+            "decisions": "data/decisions",
+            "shards": "data/shards",
+            "report": "reports/data.html",
+            "cache": "runs/shard",
+        },
+    ),
+    "autoencoder": (
+        autoencoder,
+        {
+            "shards": "data/shards",
+            "runs": "runs/autoencoder",
+            "model": "models/autoencoder",
+            "curves": "plots/autoencoder.csv",
+        },
+    ),
+    "latents": (
+        latents,
+        {
+            "shards": "data/shards",
+            "autoencoder": "models/autoencoder",
+            "latents": "data/latents",
+        },
+    ),
+    "diffusion": (
+        diffusion,
+        {
+            "latents": "data/latents",
+            "autoencoder": "models/autoencoder",
+            "runs": "runs/diffusion",
+            "model": "models/diffusion",
+            "curves": "plots/diffusion.csv",
+        },
+    ),
+    "sample": (
+        sample,
+        {
+            "autoencoder": "models/autoencoder",
+            "diffusion": "models/diffusion",
+            "shards": "data/shards",
+            "samples": "samples",
+        },
+    ),
+    "evaluate": (
+        evaluate,
+        {
+            "samples": "samples",
+            "shards": "data/shards",
+            "autoencoder": "models/autoencoder",
+            "diffusion": "models/diffusion",
+            "metrics": "metrics.json",
+            "plots": "plots/evaluation",
+            "cache": "runs/evaluate",
+        },
+    ),
+}

@@ -1,0 +1,96 @@
+"""The other commands: to run and schedule the stages, and to look at what they made.
+
+Heavy imports stay inside the functions, so that `pyramid --help` is quick.
+"""
+
+import argparse
+import os
+import sys
+
+from pdm import params
+
+
+def run(args: argparse.Namespace) -> None:
+    """Bring every stage up to date, in order, skipping what is fresh."""
+    os.execv(sys.executable, [sys.executable, "-m", "flows", "run"])
+
+
+def serve(args: argparse.Namespace) -> None:
+    """Run the pipeline on a schedule, until stopped."""
+    os.execv(sys.executable, [sys.executable, "-m", "flows", "serve", "--cron", args.cron])
+
+
+def check_params(args: argparse.Namespace) -> None:
+    """Check params.yaml and do nothing else."""
+    params.load(args.params)
+    print(f"{args.params}: all values fit")
+
+
+def preset(args: argparse.Namespace) -> None:
+    """Write a params.yaml for a kind of data set; without a name, list them."""
+    from pdm import presets
+
+    if args.name is None:
+        known = presets.descriptions()
+        for name, description in known.items():
+            print(f"{name:<{max(map(len, known))}} {description}")
+        return
+    text = presets.preset_text(args.name, args.base)
+    if args.output is None:
+        print(text, end="")
+    else:
+        presets.write_preset(text, args.output, force=args.force)
+
+
+def untrained(args: argparse.Namespace) -> None:
+    """Write both models with random weights, to see what their size costs; they draw noise."""
+    from pdm.inference.untrained import write_untrained
+
+    write_untrained(
+        params.load(args.params), autoencoder=args.autoencoder, diffusion=args.diffusion
+    )
+
+
+def verify(args: argparse.Namespace) -> None:
+    """Read raw data, shards and latents again, and list all damage."""
+    from pdm.data.verify import verify
+
+    print(verify(args.folders))
+
+
+def removed(args: argparse.Namespace) -> None:
+    """Name the data and the models that hold or have seen a picture of the list of removals."""
+    from pdm.curation.scrape.takedown import report_removed
+
+    path = args.removals or params.load(args.params).scrape.removed
+    print(report_removed(path, args.folders, raw=args.raw, decisions=args.decisions))
+
+
+def explain(args: argparse.Namespace) -> None:
+    """Say why one picture was kept or dropped, with every score and its limit."""
+    from pdm.curation.curate.explain import explain
+
+    print(explain(args.name, decisions=args.decisions, shards=args.shards))
+
+
+def compare(args: argparse.Namespace) -> None:
+    """Put runs side by side: a page, and a table."""
+    from pdm.comparison.compare import compare
+
+    print(compare(args.runs, experiment=args.experiment, num_best=args.best, output=args.output))
+
+
+def lineage(args: argparse.Namespace) -> None:
+    """Follow a drawn picture back to seed, models, runs, data, URLs and licences."""
+    from pdm.lineage.tell import as_json, as_text
+    from pdm.lineage.trace import Places, trace
+
+    found = trace(args.picture, Places(args.models, args.samples, args.runs, args.decisions))
+    print(as_json(found) if args.json else as_text(found, listed=args.list))
+
+
+def sync(args: argparse.Namespace) -> None:
+    """Send to MLflow the log lines that were kept while it could not be reached."""
+    from pdm.tracking import sync
+
+    print(sync(args.runs))
