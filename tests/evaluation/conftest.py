@@ -82,8 +82,8 @@ def evaluated(shards, autoencoder, tmp_path_factory):
 
 
 @pytest.fixture
-def evaluate_with(samples, shards, autoencoder, tmp_path):
-    """Runs the stage on the small folders, with any argument replaced; gives its replicates."""
+def run(samples, shards, autoencoder, tmp_path):
+    """Runs the stage on the small folders, with any argument replaced; gives its scores."""
 
     def run(settings=CONFIG, **changed):
         paths = {
@@ -94,7 +94,17 @@ def evaluate_with(samples, shards, autoencoder, tmp_path):
             "plots": tmp_path / "plots",
             "cache": tmp_path / "cache",
         }
-        evaluate(settings, **(paths | changed))
-        return json.loads((tmp_path / "plots" / "replicates.json").read_text())["scores"]
+        return evaluate(settings, **(paths | changed))
 
     return run
+
+
+@pytest.fixture
+def evaluate_with(run, tmp_path):
+    """The same; gives the replicates."""
+
+    def replicates(settings=CONFIG, **changed):
+        run(settings, **changed)
+        return json.loads((tmp_path / "plots" / "replicates.json").read_text())["scores"]
+
+    return replicates

@@ -20,27 +20,8 @@ from evaluation_folders import (
 from PIL import Image
 
 from pdm.errors import BadInput, QualityGate
-from pdm.evaluation.evaluate import evaluate
 from pdm.evaluation.pictures import read_samples
 from pdm.evaluation.summary import thumbnails_of
-
-
-@pytest.fixture
-def run(samples, shards, autoencoder, tmp_path):
-    """Runs the stage on the small folders, with any argument replaced."""
-
-    def run(settings=CONFIG, **changed):
-        paths = {
-            "samples": samples,
-            "shards": shards,
-            "autoencoder": autoencoder,
-            "metrics": tmp_path / "metrics.json",
-            "plots": tmp_path / "plots",
-            "cache": tmp_path / "cache",
-        }
-        return evaluate(settings, **(paths | changed))
-
-    return run
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from training_settings import TRAINING
 
 from pdm.config.autoencoder import AutoencoderConfig, AutoencoderModelConfig, LevelConfig
-from pdm.config.common import TrainingConfig
 from pdm.config.diffusion import DiffusionConfig, UNetConfig
 from pdm.config.first_stage import FirstStageConfig
 from pdm.config.latent_unet import LatentUNetConfig
@@ -22,27 +22,7 @@ from pdm.inference.latents import encode_shards
 from pdm.training import autoencoder, diffusion
 from pdm.training.workers import Workers
 
-TRAINING = TrainingConfig(
-    num_workers=1,
-    strategy="ddp",
-    batch_size=4,
-    accumulation=1,
-    total_images=32,
-    optimizer="adamw",
-    learning_rate=0.002,
-    warmup_images=8,
-    weight_decay=0.0,
-    max_grad_norm=1.0,
-    ema_half_life_images=8,
-    ema_lengths=(),
-    precision="float32",
-    checkpoint_activations=False,
-    compile=False,
-    log_every_images=8,
-    save_every_images=16,
-    keep_checkpoints=1,
-    seed=0,
-)
+TRAINING = replace(TRAINING, warmup_images=8)
 AUTOENCODER = AutoencoderConfig(
     image_height_px=16,
     image_width_px=32,

@@ -1,30 +1,20 @@
 """A regression on points drawn by position: the smallest training that has all its parts."""
 
-from torch import nn
+from dataclasses import replace
 
-from pdm.config.common import TrainingConfig
+from torch import nn
+from training_settings import TRAINING
+
 from pdm.training.seeds import normal_pyramid_at
 
-CONFIG = TrainingConfig(
+CONFIG = replace(
+    TRAINING,
     num_workers=2,
-    strategy="ddp",
     batch_size=8,
     accumulation=2,
     total_images=48,
-    optimizer="adamw",
     learning_rate=0.1,
-    warmup_images=0,
-    weight_decay=0.0,
-    max_grad_norm=1.0,
-    ema_half_life_images=8,
-    ema_lengths=(),
-    precision="float32",
-    checkpoint_activations=False,
-    compile=False,
-    log_every_images=8,
-    save_every_images=16,
     keep_checkpoints=2,
-    seed=0,
 )
 
 

@@ -1,34 +1,22 @@
 import json
 import logging
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
+from training_settings import TRAINING
 
-from pdm.config.common import TrainingConfig
 from pdm.training.checkpoints import Checkpoints
 from pdm.training.state import TrainState
 
-CONFIG = TrainingConfig(
-    num_workers=1,
-    strategy="ddp",
-    batch_size=4,
-    accumulation=1,
+CONFIG = replace(
+    TRAINING,
     total_images=64,
-    optimizer="adamw",
     learning_rate=0.1,
-    warmup_images=0,
-    weight_decay=0.0,
-    max_grad_norm=1.0,
-    ema_half_life_images=8,
-    ema_lengths=(),
-    precision="float32",
-    checkpoint_activations=False,
-    compile=False,
     log_every_images=4,
     save_every_images=4,
     keep_checkpoints=2,
-    seed=0,
 )
 
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import nn
+from training_settings import TRAINING
 
 from pdm.config.autoencoder import AutoencoderConfig, AutoencoderModelConfig, LevelConfig
-from pdm.config.common import TrainingConfig
 from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.codec import Autoencoder
 from pdm.models.posterior import drawn
@@ -48,27 +48,7 @@ CONFIG = AutoencoderConfig(
     horizontal_flip=0.0,
     crop_px=None,
     close_up=0.0,
-    training=TrainingConfig(
-        num_workers=1,
-        strategy="ddp",
-        batch_size=2,
-        accumulation=1,
-        total_images=16,
-        optimizer="adamw",
-        learning_rate=0.002,
-        warmup_images=0,
-        weight_decay=0.0,
-        max_grad_norm=1.0,
-        ema_half_life_images=8,
-        ema_lengths=(),
-        precision="float32",
-        checkpoint_activations=False,
-        compile=False,
-        log_every_images=8,
-        save_every_images=16,
-        keep_checkpoints=1,
-        seed=0,
-    ),
+    training=replace(TRAINING, batch_size=2, total_images=16),
 )
 PLAN = Plan(num_levels=2, shrinking=2, images_seen=0, window=None)
 
