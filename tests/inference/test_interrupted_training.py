@@ -53,14 +53,15 @@ def start(folder: Path) -> subprocess.Popen:
         write_shards(folder / "shards")
     return subprocess.Popen(
         [sys.executable, "-c", SCRIPT, str(folder)],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         stderr=(folder / "stderr").open("w"),
     )
 
 
-def wait_for(condition, seconds: float = 120) -> None:
+def wait_for_checkpoint(process: subprocess.Popen, folder: Path, seconds: float = 120) -> None:
     end = time.monotonic() + seconds
-    while not condition():
+    while not has_checkpoint(folder):
+        assert process.poll() is None, (folder / "stderr").read_text()
         assert time.monotonic() < end
         time.sleep(0.05)
 
@@ -71,7 +72,7 @@ def has_checkpoint(folder: Path) -> bool:
 
 def test_sigterm_keeps_a_checkpoint_and_the_next_run_ends_like_an_unbroken_one(tmp_path):
     process = start(tmp_path)
-    wait_for(lambda: has_checkpoint(tmp_path))
+    wait_for_checkpoint(process, tmp_path)
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 75
     said = (tmp_path / "stderr").read_text()
@@ -101,7 +102,7 @@ def test_sigterm_keeps_a_checkpoint_and_the_next_run_ends_like_an_unbroken_one(t
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
 def test_nothing_trains_on_once_the_launching_process_is_gone(tmp_path, number, code):
     process = start(tmp_path)
-    wait_for(lambda: has_checkpoint(tmp_path))
+    wait_for_checkpoint(process, tmp_path)
     family = psutil.Process(process.pid).children(recursive=True)
     workers = [child for child in family if "RayTrainWorker" in " ".join(child.cmdline())]
     assert len(workers) == 1
