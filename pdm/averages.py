@@ -81,15 +81,16 @@ def snapshot_name(images_seen: int, length: float) -> str:
     return f"{images_seen:09}-{length}.safetensors"
 
 
-def of_length(model: Path, length: float) -> dict[str, Tensor]:
-    """The weights (not the buffers) of the average of that length at the end, in float32.
+def of_length(model: Path, length: float, images_seen: int | None = None) -> dict[str, Tensor]:
+    """The weights (not the buffers) of the average of that length, in float32.
 
     Args:
         model: Folder of a model that was trained with `ema_lengths`.
         length: Above 0, at most `LONGEST`; the nearer to those that were kept, the more exact.
+        images_seen: Where in the training the average ends; the same holds. None for its end.
 
     Raises:
-        BadInput: The folder holds no averages, or one is damaged.
+        BadInput: The folder holds no averages, or none so early or so late, or one is damaged.
     """
     files = sorted((model / FOLDER).glob("*.safetensors"))
     if not files:
@@ -98,11 +99,18 @@ def of_length(model: Path, length: float) -> dict[str, Tensor]:
             "or set ema_length to null"
         )
     kept = [(float(one), float(two)) for one, two in (file.stem.split("-") for file in files)]
+    first, last = (int(kept[place][0]) for place in (0, -1))
+    if images_seen is not None and not first <= images_seen <= last:
+        raise BadInput(
+            f"{model} holds averages after {first:,} to {last:,} images, none after "
+            f"{images_seen:,}; set images_seen to a number between"
+        )
+    end = images_seen or last
+    files = [file for file, (seen, _) in zip(files, kept, strict=True) if seen <= end]
+    kept = kept[: len(files)]
     sums: dict[str, Tensor] = {}
     try:
-        for file, factor in zip(
-            files, coefficients(kept, end=kept[-1][0], length=length), strict=True
-        ):
+        for file, factor in zip(files, coefficients(kept, end=end, length=length), strict=True):
             for name, weight in load_file(file).items():
                 sums[name] = sums.get(name, torch.zeros(())) + factor * weight.float()
     except (OSError, SafetensorError, RuntimeError) as error:

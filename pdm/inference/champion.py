@@ -11,40 +11,40 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from pdm import weights
 from pdm.baselines.autoencoders import load_autoencoder
-from pdm.config.sample import SampleConfig
+from pdm.config.sample import GuideConfig, SampleConfig
 from pdm.data.images import Pixels, to_pixels
 from pdm.errors import BadInput
-from pdm.inference.sample import draw_latents, load_network
+from pdm.inference.draw import draw_latents
+from pdm.inference.networks import Networks, load_networks
 from pdm.models.codec import Autoencoder
-from pdm.models.layers import with_plain_weights
 from pdm.models.pyramid import LevelShape
 from pdm.tracking.registry import fetch_champion
 
-if TYPE_CHECKING:
-    from pdm.baselines.networks import Network
-
-# What `samples.json` does not hold, because no picture depends on it.
+# What `samples.json` does not hold: no picture depends on it, or there was no guidance.
 WITHOUT_EFFECT: dict[str, Any] = {
     "num_images": 1,
     "seed": 0,
     "batch_size": 1,
     "full_size_picture": False,
     "tile_px": None,
+    "guidance_scale": 1.0,
+    "guide": None,
+    "guidance_interval": (0.0, 1.0),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Generator:
-    """Both networks, in evaluation mode on one device, and how to draw from them."""
+    """All networks, in evaluation mode on one device, and how to draw from them."""
 
     autoencoder: Autoencoder
-    network: "Network"
+    networks: Networks
     config: SampleConfig
     level_shapes: Sequence[LevelShape]
     size: tuple[int, int]  # (H, W) of a picture in pixels
@@ -52,7 +52,7 @@ class Generator:
     @torch.no_grad()
     def draw(self, seeds: Sequence[int]) -> list[Pixels]:
         """One picture for each seed, uint8 (H, W, 3): those that the stage `sample` draws."""
-        latents = draw_latents(self.network, self.config, seeds, self.level_shapes)
+        latents = draw_latents(self.networks, self.config, seeds, self.level_shapes)
         return list(to_pixels(self.autoencoder.decode(latents, self.size)))
 
 
@@ -79,7 +79,7 @@ def load_generator(folder: Path) -> Generator:
     config = _config(folder / "samples.json")
     return Generator(
         load_autoencoder(folder / "autoencoder").to(device),
-        with_plain_weights(load_network(folder / "diffusion", config.ema_length)).to(device),
+        load_networks(folder / "diffusion", config, device),
         config,
         [(c, h, w) for c, h, w in facts["level_shapes"]],
         (facts["image_height_px"], facts["image_width_px"]),
@@ -90,6 +90,8 @@ def _config(path: Path) -> SampleConfig:
     """How the scored samples were drawn."""
     try:
         found = WITHOUT_EFFECT | json.loads(path.read_text(encoding="utf-8"))
+        found["guide"] = GuideConfig(**found["guide"]) if found["guide"] else None
+        found["guidance_interval"] = tuple(found["guidance_interval"])
         return SampleConfig(
             **{item.name: found[item.name] for item in dataclasses.fields(SampleConfig)}
         )

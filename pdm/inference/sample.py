@@ -1,43 +1,37 @@
 """The stage `sample`: draws pictures from the trained models, each from a seed of its own."""
 
+import dataclasses
 import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 
-from pdm import averages, weights
-from pdm.baselines import networks
+from pdm import weights
 from pdm.baselines.autoencoders import load_autoencoder
 from pdm.config.sample import SampleConfig
 from pdm.data.images import ImageShards, Pixels, to_images, to_pixels
 from pdm.data.marks import mark, pixels_sha256
 from pdm.data.sheets import contact_sheet, in_rows
-from pdm.diffusion.adaptive import runge_kutta
-from pdm.diffusion.samplers import Sampler, euler, heun, multistep, noise_from_seeds
-from pdm.diffusion.stochastic import ddim, fresh_noise
-from pdm.diffusion.times import even_times, shifted, windowed
-from pdm.diffusion.velocities import clamped, within
 from pdm.errors import BadInput
 from pdm.files import sha256_of, whole_folder, write_json
+from pdm.inference.draw import draw_latents
+from pdm.inference.networks import Networks, load_networks
 from pdm.models.codec import Autoencoder
-from pdm.models.layers import with_plain_weights
-from pdm.models.noise_schedule import LAST_BETAS, sampling_times
-from pdm.models.pyramid import LevelShape, Pyramid
-from pdm.models.unet import PyramidUNet
+from pdm.models.pyramid import LevelShape
 from pdm.progress import Progress
-
-if TYPE_CHECKING:
-    from pdm.baselines.networks import Network
 
 logger = logging.getLogger(__name__)
 
-SAMPLERS: dict[str, Sampler] = {"euler": euler, "heun": heun, "multistep": multistep}
+DRAWN = (
+    *("sampler", "steps", "tolerance", "eta", "time_shift", "time_margin"),
+    *("clamp_latents", "ema_length"),
+)
+GUIDANCE = ("guidance_scale", "guide", "guidance_interval")
 
 
 def sample_pictures(
@@ -68,20 +62,12 @@ def sample_pictures(
         )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     decoder.to(device)
-    network = with_plain_weights(load_network(diffusion, config.ema_length)).to(device)
+    networks = load_networks(diffusion, config, device)
     shapes = [(c, h, w) for c, h, w in facts["level_shapes"]]
     size = (facts["image_height_px"], facts["image_width_px"])
     with whole_folder(samples) as folder:
-        pictures = _draw(config, decoder, network, shapes, size, device)
-        drawn = {
-            "sampler": config.sampler,
-            "steps": config.steps,
-            "tolerance": config.tolerance,
-            "eta": config.eta,
-            "time_shift": config.time_shift,
-            "time_margin": config.time_margin,
-            "clamp_latents": config.clamp_latents,
-            "ema_length": config.ema_length,
+        pictures = _draw(config, decoder, networks, shapes, size)
+        drawn = settings_of(config) | {
             "autoencoder_sha256": digest,
             "diffusion_sha256": sha256_of(diffusion / "model.safetensors"),
         }
@@ -106,56 +92,22 @@ def sample_pictures(
     )
 
 
-def load_network(diffusion: Path, ema_length: float | None) -> "Network":
-    """The model of a folder, with the weights of the average of that length if one is named.
-
-    Raises:
-        BadInput: The model is missing, or has no averages to choose from.
-    """
-    network = networks.load_network(diffusion)
-    if ema_length is not None:
-        network.load_state_dict(averages.of_length(diffusion, ema_length), strict=False)
-    return network
-
-
-@torch.no_grad()
-def draw_latents(
-    network: "Network", config: SampleConfig, seeds: Sequence[int], shapes: Sequence[LevelShape]
-) -> Pyramid:
-    """Latents of one picture per seed, on the network's device."""
-    device = next(network.parameters()).device
-    noise = tuple(level.to(device) for level in noise_from_seeds(seeds, shapes))
-    velocity = clamped(within(network, config.time_margin), config.clamp_latents)
-    times = _times(network, config)
-    if config.sampler == "adaptive":
-        return runge_kutta(velocity, noise, times, tolerance=config.tolerance)
-    if config.sampler == "ddim":
-        fresh = fresh_noise(seeds, shapes, device)
-        return ddim(velocity, noise, times, eta=config.eta, fresh=fresh)
-    return SAMPLERS[config.sampler](velocity, noise, times)
-
-
-def _times(network: "Network", config: SampleConfig) -> Tensor:
-    """Where the sampler stops by: at LDM's own steps, if the network knows no others."""
-    steps = 1 if config.sampler == "adaptive" else config.steps
-    if not isinstance(network, PyramidUNet):
-        if network.config.predicts == "noise":
-            return sampling_times(LAST_BETAS[network.config.name], steps)
-        return shifted(even_times(steps), config.time_shift)
-    windows = network.config.windows
-    if windows is not None and config.sampler == "ddim":
-        raise BadInput("sample.sampler is ddim, which knows one time for all levels; take another")
-    times = shifted(even_times(steps), config.time_shift)
-    return times if windows is None else windowed(times, windows)
+def settings_of(config: SampleConfig) -> dict[str, Any]:
+    """All that a picture depends on beside its seed and the models; no guidance, no word of it."""
+    guided = config.guidance_scale != 1
+    names = DRAWN + (GUIDANCE if guided else ())
+    found = dataclasses.asdict(config)
+    if guided:
+        found["guide"] = {name: v for name, v in found["guide"].items() if v is not None}
+    return {name: found[name] for name in names}
 
 
 def _draw(
     config: SampleConfig,
     decoder: Autoencoder,
-    network: "Network",
+    networks: Networks,
     shapes: Sequence[LevelShape],
     size: tuple[int, int],
-    device: torch.device,
 ) -> list[Pixels]:
     """All pictures, uint8 (H, W, 3), by seed."""
     progress = Progress("sample", config.num_images)
@@ -164,7 +116,7 @@ def _draw(
     tile_px = config.tile_px if config.tile_px and max(size) > config.tile_px else None
     for start in range(0, len(seeds), config.batch_size):
         chosen = seeds[start : start + config.batch_size]
-        latents = draw_latents(network, config, chosen, shapes)
+        latents = draw_latents(networks, config, chosen, shapes)
         with torch.no_grad():
             pictures += list(to_pixels(decoder.decode(latents, size, tile_px)))
         progress.advance(len(chosen))

@@ -65,9 +65,12 @@ def _source_line(found: Lineage, place: int) -> str:
 
 
 def _pairs(values: Mapping[str, object]) -> str:
-    return ", ".join(f"{name} {_short(str(value))}" for name, value in values.items())
+    return ", ".join(f"{name} {_short(value)}" for name, value in values.items())
 
 
-def _short(text: str) -> str:
+def _short(value: object) -> str:
+    if isinstance(value, Mapping):
+        return f"({_pairs(value)})"
+    text = str(value)
     is_digest = len(text) == 64 and set(text) <= set("0123456789abcdef")
     return text[:SHOWN_DIGEST] if is_digest else text

@@ -43,7 +43,7 @@ class Places:
 
 @dataclass(slots=True)
 class Model:
-    """One of the two networks, as far as it is known."""
+    """One of the two networks, or a guide of the second, as far as it is known."""
 
     stage: str
     sha256: str
@@ -96,6 +96,9 @@ def trace(picture: Path, places: Places) -> Lineage:
         drawn = dict(mark)
         seed = int(drawn.pop("seed"))
         models = [_model(stage, str(drawn.pop(f"{stage}_sha256")), places) for stage in STAGES]
+        guide = drawn.get("guide") or {}
+        if "sha256" in guide:  # another model; what it has seen is in the picture, too
+            models.append(_model("guide", str(guide["sha256"]), places, Path(str(guide["path"]))))
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(
             f"{picture} carries no mark of `pyramid sample`, and its pixels are not in "
@@ -117,11 +120,12 @@ def _by_pixels(digest: str, samples: Path) -> dict[str, Any] | None:
     return {"seed": found["seed"], **record}
 
 
-def _model(stage: str, digest: str, places: Places) -> Model:
-    """What the project's folders know of the weights; the rest from MLflow."""
+def _model(stage: str, digest: str, places: Places, *elsewhere: Path) -> Model:
+    """What the project's folders, and others, know of the weights; the rest from MLflow."""
     model = Model(stage, digest)
-    for file in sorted(places.models.glob("*/model.safetensors")):
-        if sha256_of(file) == digest:
+    for folder in (*sorted(places.models.glob("*")), *elsewhere):
+        file = folder / "model.safetensors"
+        if file.is_file() and sha256_of(file) == digest:
             _look_into(model, file.parent, str(file.parent))
             break
     for record in _records(places.runs):

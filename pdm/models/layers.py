@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrizations, parametrize
 
 HALF_ROOT = math.sqrt(0.5)
+NORM_ITERATIONS = 16  # from vectors of nearly the same weights, one is nearly enough
 HEAD_WIDTH = 64  # channels per head of an attention, at most
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -85,6 +86,18 @@ def with_plain_weights(network: Network) -> Network:
                 plain.weight, plain.bias = nn.Parameter(layer.weight), layer.bias
                 setattr(parent, name, plain.train(layer.training))
     return network
+
+
+@torch.no_grad()
+def with_settled_norms(network: Network) -> Network:
+    """Estimate all spectral norms anew, for weights other than those they were estimated on."""
+    was_training = network.training
+    network.train()
+    for layer in list(network.modules()):
+        if isinstance(layer, nn.Conv2d) and parametrize.is_parametrized(layer, "weight"):
+            for _ in range(NORM_ITERATIONS):
+                _ = layer.weight  # in training each look is one iteration of the power method
+    return network.train(was_training)
 
 
 def zeroed(layer: nn.Conv2d | nn.Linear) -> nn.Module:

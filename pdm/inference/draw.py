@@ -1,0 +1,63 @@
+"""Latents from seeds: noise, the velocity with all that bends it, and what follows it."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from pdm.config.sample import SampleConfig
+from pdm.diffusion.adaptive import runge_kutta
+from pdm.diffusion.flow import Velocity
+from pdm.diffusion.samplers import Sampler, euler, heun, multistep, noise_from_seeds
+from pdm.diffusion.stochastic import ddim, fresh_noise
+from pdm.diffusion.times import even_times, shifted, windowed
+from pdm.diffusion.velocities import clamped, guided, within
+from pdm.errors import BadInput
+from pdm.inference.networks import Networks
+from pdm.models.noise_schedule import LAST_BETAS, sampling_times
+from pdm.models.pyramid import LevelShape, Pyramid
+from pdm.models.unet import PyramidUNet
+
+if TYPE_CHECKING:
+    from pdm.baselines.networks import Network
+
+SAMPLERS: dict[str, Sampler] = {"euler": euler, "heun": heun, "multistep": multistep}
+
+
+@torch.no_grad()
+def draw_latents(
+    networks: Networks, config: SampleConfig, seeds: Sequence[int], shapes: Sequence[LevelShape]
+) -> Pyramid:
+    """Latents of one picture per seed, on the networks' device."""
+    device = next(networks.network.parameters()).device
+    noise = tuple(level.to(device) for level in noise_from_seeds(seeds, shapes))
+    velocity, times = _velocity(networks, config), _times(networks.network, config)
+    if config.sampler == "adaptive":
+        return runge_kutta(velocity, noise, times, tolerance=config.tolerance)
+    if config.sampler == "ddim":
+        fresh = fresh_noise(seeds, shapes, device)
+        return ddim(velocity, noise, times, eta=config.eta, fresh=fresh)
+    return SAMPLERS[config.sampler](velocity, noise, times)
+
+
+def _velocity(networks: Networks, config: SampleConfig) -> Velocity:
+    velocity: Velocity = networks.network
+    if networks.guide is not None:
+        scale, interval = config.guidance_scale, config.guidance_interval
+        velocity = guided(velocity, networks.guide, scale, interval)
+    return clamped(within(velocity, config.time_margin), config.clamp_latents)
+
+
+def _times(network: "Network", config: SampleConfig) -> Tensor:
+    """Where the sampler stops by: at LDM's own steps, if the network knows no others."""
+    steps = 1 if config.sampler == "adaptive" else config.steps
+    if not isinstance(network, PyramidUNet):
+        if network.config.predicts == "noise":
+            return sampling_times(LAST_BETAS[network.config.name], steps)
+        return shifted(even_times(steps), config.time_shift)
+    windows = network.config.windows
+    if windows is not None and config.sampler == "ddim":
+        raise BadInput("sample.sampler is ddim, which knows one time for all levels; take another")
+    times = shifted(even_times(steps), config.time_shift)
+    return times if windows is None else windowed(times, windows)
