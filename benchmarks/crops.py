@@ -4,6 +4,7 @@ Pictures, not crops, are held out, so that no part of a held-out one was ever tr
 drawn from fixed seeds: every design and every machine sees the same crops.
 """
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,43 +24,66 @@ LANDSCAPE_PX = (640, 360)
 
 @dataclass(frozen=True)
 class Crops:
-    """uint8 (N, side, side, 3), to train on and held out."""
+    """Of one source, uint8 (N, side, side, 3)."""
 
     train: Pixels
-    held_out: dict[str, Pixels]  # by where they are from
+    unseen: Pixels  # of the same pictures, but not to be trained on
+    held_out: Pixels  # of other pictures
 
-    def save(self, path: Path) -> None:
-        np.savez(path, train=self.train, **self.held_out)
 
-    @classmethod
-    def load(cls, path: Path) -> "Crops":
-        with np.load(path) as arrays:
-            held_out = {name: arrays[name] for name in arrays.files if name != "train"}
-            return cls(arrays["train"], held_out)
+CropsBySource = dict[str, Crops]
+
+
+def save(found: CropsBySource, path: Path) -> None:
+    """Write one file for `load`."""
+    parts = {
+        f"{source}/{name}": pixels
+        for source, one in found.items()
+        for name, pixels in dataclasses.asdict(one).items()
+    }
+    np.savez(path, **parts)
+
+
+def load(path: Path) -> CropsBySource:
+    """What `save` wrote."""
+    by_source: dict[str, dict[str, Pixels]] = {}
+    with np.load(path) as arrays:
+        for key in arrays.files:
+            source, name = key.split("/")
+            by_source.setdefault(source, {})[name] = arrays[key]
+    return {source: Crops(**parts) for source, parts in by_source.items()}
 
 
 def crops(
-    folder: Path | None, num_landscapes: int, side_px: int, num_train: int, num_held_out: int
-) -> Crops:
+    folder: Path | None,
+    num_landscapes: int,
+    side_px: int,
+    num_train: int,
+    num_held_out: int,
+    num_unseen: int = 0,
+) -> CropsBySource:
     """Cut crops of every size from `side_px` to the whole picture, reduced to `side_px`.
 
     Args:
         folder: Of pictures, near duplicates of each other left out; None for landscapes alone.
         num_landscapes: Built-in ones.
+        side_px: Of a crop.
         num_train: In all; each source has an equal share.
-        num_held_out: For each source.
+        num_held_out, num_unseen: For each source.
     """
     sources = {"landscapes": _landscapes(num_landscapes)}
     if folder is not None:
         sources["photographs"] = _folder(folder)
-    train, held_out = [], {}
+    found = {}
     for number, (name, pictures) in enumerate(sorted(sources.items())):
         random = np.random.default_rng([7, number])
         pictures = [pictures[place] for place in random.permutation(len(pictures))]
         count = max(1, round(HELD_OUT_SHARE * len(pictures)))
-        held_out[name] = _cut(pictures[:count], num_held_out, side_px, random)
-        train.append(_cut(pictures[count:], num_train // len(sources), side_px, random))
-    return Crops(np.concatenate(train), held_out)
+        held_out = _cut(pictures[:count], num_held_out, side_px, random)
+        train = _cut(pictures[count:], num_train // len(sources), side_px, random)
+        unseen = _cut(pictures[count:], num_unseen, side_px, random)
+        found[name] = Crops(train, unseen, held_out)
+    return found
 
 
 def _landscapes(count: int) -> list[Image.Image]:

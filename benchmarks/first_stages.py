@@ -19,6 +19,7 @@ from pdm.models.encoder import INITIAL_LOG_VARIANCE
 
 SIDE_PX = 64
 KL_WEIGHT = 1.0e-6
+LEARNING_RATE = 2e-3
 
 RIVALS = {"kl-f8": 14, "kl-f16": 15}  # base widths that give equal parameters
 

@@ -4,7 +4,8 @@ import statistics
 from pathlib import Path
 
 from benchmarks.common import ROOT, Ratio
-from benchmarks.results import Results, gains, mean_psnr
+from benchmarks.first_stage_results import gains, mean_psnr
+from benchmarks.results import Results
 
 QUICK = FULL = ROOT / "docs" / "results" / "autoencoder.json"
 

@@ -1,93 +1,42 @@
 """Trains one autoencoder for processor seconds, or on a number of crops, and scores it."""
 
-import contextlib
-import dataclasses
 import json
 import logging
-import math
 import sys
-import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.crops import Crops, Pixels
+from benchmarks import crops, in_memory
+from benchmarks.crops import Pixels
 from benchmarks.first_stages import SIDE_PX, build, config_of
+from benchmarks.in_memory import ENDLESS, Clock, CropsInMemory
 from pdm.data.images import to_images
-from pdm.errors import Preempted
 from pdm.evaluation.reconstruction import psnr, ssim
 from pdm.models.codec import Autoencoder
-from pdm.training.autoencoder import Pictures
+from pdm.training.autoencoder import Pictures, average_of
 from pdm.training.distances import gradient_loss
-from pdm.training.loop import train
 from pdm.training.losses import AutoencoderLosses
+from pdm.training.reconstruction import latent_statistics
 from pdm.training.state import TrainState
-from pdm.training.workers import Workers
-
-ENDLESS = 8 * 10**8  # images; the clock ends the run
 
 
-class CropsInMemory:
-    """What the trainer asks of shards."""
-
-    def __init__(self, pixels: Pixels) -> None:
-        self.pixels = pixels
-        self.keys = [str(number) for number in range(len(pixels))]
-        self.manifest = SimpleNamespace(facts={"height_px": SIDE_PX})
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    def batch(self, indices: Any, height: int, width: int) -> Pixels:
-        return self.pixels[list(indices)]
-
-
-@dataclasses.dataclass
-class Clock:
-    """A run that ends when its processor time is spent."""
-
-    seconds: float
-    curve: list[tuple[int, float]] = dataclasses.field(default_factory=list)
-    began: float = dataclasses.field(default_factory=time.process_time)
-
-    def log(self, metrics: dict[str, float], images_seen: int) -> None:
-        self.curve.append((images_seen, round(metrics["loss"], 4)))
-
-    def save(self, state: TrainState) -> None:
-        pass
-
-    def score(self, state: TrainState) -> None:
-        pass
-
-    def settle(self) -> None:
-        pass
-
-    def save_failed(self) -> bool:
-        return False
-
-    def newest(self) -> str:
-        return "none is kept"
-
-    def stop_requested(self) -> bool:
-        return time.process_time() - self.began > self.seconds
-
-
-def trained(job: dict[str, Any], data: Crops) -> tuple[Autoencoder, Clock, int]:
-    """The average model, in evaluation mode; its clock; images seen."""
+def trained(job: dict[str, Any], pixels: Pixels) -> tuple[Autoencoder, Clock, int]:
+    """The average model, in evaluation mode, with its statistics; its clock; images seen."""
     config = config_of(job["design"], job["seed"], job["learning_rate"], job["images"] or ENDLESS)
     torch.manual_seed(job["seed"])
     model = build(config)
     state = TrainState(model, config.training)
     losses = AutoencoderLosses(model, config, None, None)
-    pictures = Pictures(CropsInMemory(data.train), config, model)  # type: ignore[arg-type]
-    clock = Clock(job["seconds"] or math.inf)
-    with contextlib.suppress(Preempted):  # the clock's way to end it
-        train(state, losses, pictures, config.training, clock, Workers(torch.device("cpu")))
-    average = state.average
-    assert isinstance(average, Autoencoder)
+    data: Any = CropsInMemory(pixels)
+    clock = in_memory.trained(
+        state, losses, Pictures(data, config, model), config.training, job["seconds"]
+    )
+    average = average_of(state)
+    average.set_statistics(*latent_statistics(average, data, (SIDE_PX, SIDE_PX)))
     return average, clock, state.images_seen
 
 
@@ -121,8 +70,11 @@ def main() -> None:
     logging.getLogger().setLevel(logging.ERROR)
     torch.set_num_threads(1)
     job = json.loads(sys.argv[1])
-    data = Crops.load(Path(job["crops"]))
-    model, clock, images_seen = trained(job, data)
+    data = crops.load(Path(job["crops"]))
+    pixels = np.concatenate([source.train for source in data.values()])
+    model, clock, images_seen = trained(job, pixels)
+    if job["keep"]:
+        model.save_pretrained(Path(job["keep"]), images_seen=images_seen)
     kept = {name: job[name] for name in ("design", "seed", "seconds", "images", "learning_rate")}
     found = {
         **kept,
@@ -130,7 +82,7 @@ def main() -> None:
         "parameters": sum(weight.numel() for weight in model.parameters()),
         "latent_values": sum(c * h * w for c, h, w in model.level_shapes(SIDE_PX, SIDE_PX)),
         "curve": clock.curve[-1:],
-        "scores": {name: scores(model, pixels) for name, pixels in data.held_out.items()},
+        "scores": {name: scores(model, source.held_out) for name, source in data.items()},
     }
     print(json.dumps(found))
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.crops import Crops
 from benchmarks.train_first_stage import scores, trained
 
 ROOT = Path(__file__).parents[1]
@@ -70,7 +69,7 @@ def test_a_part_that_takes_long_ends_with_its_figures(part):
 def test_a_rival_trains_in_the_trainer(design):
     pixels = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), dtype=np.uint8)
     job = {"design": design, "seed": 0, "seconds": None, "images": 8, "learning_rate": 1e-3}
-    model, _, images_seen = trained(job, Crops(pixels, {"noise": pixels}))
+    model, _, images_seen = trained(job, pixels)
     assert images_seen == 8
     assert all(score["psnr_db"] > 0 for score in scores(model, pixels))
 

@@ -1,0 +1,82 @@
+"""The page of the comparison of diffusion models, and the ratios that its goals are about."""
+
+from benchmarks.results import Run, facts, grouped, spread
+
+SCORE = "frechet_random_conv"
+OURS, PUBLISHED = "pdm", "ldm-f8"
+FAIR = ("ldm-f8 by channel", "ldm-f8 by channel, our flow")
+COLUMNS = {
+    "samples": "distance to unseen crops",
+    "samples, against decoded": "to the same through the first stage",
+    "first stage alone": "first stage alone",
+    "samples, held out": "distance to held-out pictures",
+}
+OTHERS = {
+    "swd/mean": ("sliced Wasserstein", 3),
+    "precision_random_conv": ("precision", 2),
+    "recall_random_conv": ("recall", 2),
+}
+
+
+def ratios(runs: list[Run], rivals: tuple[str, ...]) -> dict[tuple[str, int], float]:
+    """By source and seed: our distance over that of the best of the rivals, the longest runs."""
+    longest = max((run["seconds"] for run in runs if run["seconds"]), default=None)
+    found: dict[tuple[str, int], dict[str, float]] = {}
+    for run in runs:
+        if run["seconds"] == longest:
+            place = found.setdefault((run["source"], run["seed"]), {})
+            place[run["design"]] = run["distances"]["samples"][SCORE]
+    whole = {where: scores for where, scores in found.items() if {OURS, *rivals} <= scores.keys()}
+    return {
+        where: scores[OURS] / min(scores[rival] for rival in rivals)
+        for where, scores in sorted(whole.items())
+    }
+
+
+def page(runs: list[Run]) -> str:
+    """What was compared, and for each source one row a design."""
+    lines = ["# Quality of diffusion models for the same time of training", ""]
+    lines += [facts(runs, "diffusion"), "", EXPLANATION, ""]
+    for source in sorted({run["source"] for run in runs}):
+        lines += [f"## {source.capitalize()}", "", *_table(source, runs), ""]
+    for name, rivals in (("LDM f8 as published", (PUBLISHED,)), ("the better fair rival", FAIR)):
+        found = ratios(runs, rivals)
+        each = [f"{source}, seed {seed}: {ratio:.3f}" for (source, seed), ratio in found.items()]
+        if found:
+            lines += [f"Distance of `{OURS}` over that of {name}: {'; '.join(each)}.", ""]
+    return "\n".join(lines)
+
+
+EXPLANATION = (
+    f"Distances are the evaluate stage's `{SCORE}`, less is better; the floor is what as many real "
+    "crops score that were trained on. Unseen crops are of the pictures that were trained on. "
+    "`First stage alone` is what real crops score after encoding and decoding: a perfect denoising "
+    "network could do no better. Every model draws with as many evaluations."
+)
+
+
+def _table(source: str, runs: list[Run]) -> list[str]:
+    own = [run for run in runs if run["source"] == source]
+    heads = ["design", "seeds", "trained for", "images seen", "parameters", *COLUMNS.values()]
+    heads += [title for title, _ in OTHERS.values()]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for (trained, name), found in grouped(own).items():
+        cells = [
+            name,
+            str(len(found)),
+            trained,
+            f"{sum(run['images_seen'] for run in found) / len(found):,.0f}",
+            f"{found[0]['parameters']:,}",
+            *(_spread(found, column, SCORE, 3) for column in COLUMNS),
+            *(_spread(found, "samples", score, digits) for score, (_, digits) in OTHERS.items()),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    real = own[0]["distances"]
+    floors = ["real crops (floor)", "", "", "", ""]
+    floors += [f"{real['floor'][SCORE]:.3f}", "", "", f"{real['floor, held out'][SCORE]:.3f}"]
+    floors += [f"{real['floor'][score]:.{digits}f}" for score, (_, digits) in OTHERS.items()]
+    return [*lines, "| " + " | ".join(floors) + " |"]
+
+
+def _spread(runs: list[Run], pair: str, score: str, digits: int) -> str:
+    return spread([run["distances"][pair][score] for run in runs], digits)

@@ -1,0 +1,154 @@
+"""The diffusion models whose quality is compared: equal latent values, parameters within 5 %.
+
+All are drawn from by as many evaluations. `ldm-f8` is LDM's as published: one latent, divided by
+one standard deviation, noise predicted, DDIM. `pdm paper` is the pyramid as its paper describes it;
+a row of ADDITIONS changes one thing of it, and `pdm` has those that helped.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Literal
+
+from benchmarks.common import ROOT
+from benchmarks.in_memory import ENDLESS
+from pdm import params
+from pdm.config.common import TrainingConfig
+from pdm.config.diffusion import DiffusionConfig
+from pdm.config.latent_unet import LatentUNetConfig
+from pdm.config.sample import SampleConfig
+
+Scale = Literal["channel", "scalar"]
+EVALUATIONS = 32
+LDM_WIDTH = 32  # of its `celeba` layout: 5.6 million parameters
+LEARNING_RATE = 1e-3
+
+
+@dataclasses.dataclass(frozen=True)
+class Design:
+    """What is not alike in all rows.
+
+    Args:
+        first_stage: By its name in `benchmarks.first_stages`.
+        scale: Of its latents: one standard deviation for each channel, or one for all.
+        model: Changes of the paper's network.
+        flow: Changes of the paper's training.
+        sample: Changes of Euler's method in even steps.
+        predicts: What LDM's network predicts, in place of the pyramid's; None for the pyramid's.
+    """
+
+    first_stage: str = "pyramid"
+    scale: Scale = "channel"
+    model: dict[str, Any] = dataclasses.field(default_factory=dict)
+    flow: dict[str, Any] = dataclasses.field(default_factory=dict)
+    sample: dict[str, Any] = dataclasses.field(default_factory=dict)
+    predicts: Literal["noise", "velocity"] | None = None
+
+
+# Enlarged in training, clamped in sampling: both readings of the paper's range
+PAPER_MODEL: dict[str, Any] = {
+    "widths": (48, 96, 160),
+    "blocks": (1, 2, 2),
+    "embedding_width": 256,
+    "branches": True,
+    "windows": None,
+    "input_stream": True,
+    "output_stream": True,
+    "resampling": "fir",
+    "attention_from": 16,
+    "attention_ratio": "shape",
+    "dropout": (0.0, 0.05, 0.1),
+    "dropout_falls": False,
+    "spectral_norm": True,
+    "condition": None,
+}
+PAPER_FLOW: dict[str, Any] = {
+    "timesteps": "uniform",
+    "time_shift": 1.0,
+    "time_margin": 0.02,
+    "level_loss_weights": (1.0,) * 4,
+}
+PLAIN_STREAMS = {"input_stream": False, "output_stream": False, "resampling": "box"}
+LOGIT_NORMAL = {"timesteps": "logit_normal", "time_margin": 0.0}
+WINDOWS = ((0.0, 0.7), (0.1, 0.8), (0.2, 0.9), (0.3, 1.0))
+MULTISTEP = {"sampler": "multistep"}
+
+ADDITIONS: dict[str, Design] = {
+    "logit-normal times": Design(flow=LOGIT_NORMAL),
+    "multistep sampler": Design(sample=MULTISTEP),
+    "a window for each level": Design(
+        model={"windows": WINDOWS}, flow={"timesteps": "uniform", "time_margin": 0.0}
+    ),
+    "times shifted to noise": Design(flow={"time_shift": 1.5}, sample={"time_shift": 1.5}),
+    "box resampling, no streams": Design(model=PLAIN_STREAMS),
+    "equal attention weights": Design(model={"attention_ratio": "equal"}),
+    "without spectral norm": Design(model={"spectral_norm": False}),
+    "without dropout": Design(model={"dropout": (0.0,) * 3}),
+    "without branches": Design(
+        model={"branches": False, "input_stream": False, "output_stream": False}
+    ),
+    "one standard deviation for all levels": Design(scale="scalar"),
+}
+DESIGNS: dict[str, Design] = {
+    "pdm paper": Design(),
+    "pdm": Design(model=PLAIN_STREAMS, flow=LOGIT_NORMAL, sample=MULTISTEP),
+    "ldm-f8": Design("kl-f8", "scalar", predicts="noise", sample={"sampler": "ddim"}),
+    "ldm-f8 by channel": Design("kl-f8", predicts="noise", sample={"sampler": "ddim"}),
+    "ldm-f8 by channel, our flow": Design(
+        "kl-f8", predicts="velocity", flow=LOGIT_NORMAL, sample=MULTISTEP
+    ),
+    **ADDITIONS,
+}
+FIRST_STAGES = ("pyramid", "kl-f8")
+
+
+def config_of(
+    name: str, seed: int, learning_rate: float, total_images: int | None
+) -> DiffusionConfig:
+    """All settings of the training of a design."""
+    design, default = DESIGNS[name], params.load(ROOT / "params.yaml").diffusion
+    flow = PAPER_FLOW | design.flow
+    if design.predicts is not None:
+        flow |= {"level_loss_weights": (1.0,), "time_margin": 0.0}
+    if design.predicts == "noise":
+        flow |= {"timesteps": "ldm"}
+    return dataclasses.replace(
+        default,
+        model=dataclasses.replace(default.model, **(PAPER_MODEL | design.model)),
+        baseline=design.predicts
+        and LatentUNetConfig(name="celeba", base_width=LDM_WIDTH, predicts=design.predicts),
+        training=_training(default.training, seed, learning_rate, total_images or ENDLESS),
+        **flow,
+    )
+
+
+def sampling_of(name: str) -> SampleConfig:
+    """How its pictures are drawn."""
+    plain = {
+        "sampler": "euler",
+        "steps": EVALUATIONS,
+        "eta": 0.0,
+        "time_shift": 1.0,
+        "time_margin": 1e-3,
+        "clamp_latents": 4.0,
+        "ema_length": None,
+    }
+    default = params.load(Path(ROOT / "params.yaml")).sample
+    changes: dict[str, Any] = plain | DESIGNS[name].sample
+    return dataclasses.replace(default, **changes)
+
+
+def _training(
+    default: TrainingConfig, seed: int, learning_rate: float, total_images: int
+) -> TrainingConfig:
+    return dataclasses.replace(
+        default,
+        batch_size=32,
+        total_images=total_images,
+        learning_rate=learning_rate,
+        warmup_images=640,
+        ema_half_life_images=2000,
+        ema_lengths=(),
+        log_every_images=1600,
+        save_every_images=total_images,
+        seed=seed,
+    )
