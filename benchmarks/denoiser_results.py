@@ -18,18 +18,20 @@ OTHERS = {
 }
 
 
-def ratios(runs: list[Run], rivals: tuple[str, ...]) -> dict[tuple[str, int], float]:
-    """By source and seed: our distance over that of the best of the rivals, the longest runs."""
+def compared(
+    runs: list[Run], rivals: tuple[str, ...]
+) -> dict[tuple[str, int], tuple[float, float]]:
+    """By source and seed: our distance, and that of the best of the rivals; of the longest runs."""
     longest = max((run["seconds"] for run in runs if run["seconds"]), default=None)
     found: dict[tuple[str, int], dict[str, float]] = {}
     for run in runs:
         if run["seconds"] == longest:
             place = found.setdefault((run["source"], run["seed"]), {})
             place[run["design"]] = run["distances"]["samples"][SCORE]
-    whole = {where: scores for where, scores in found.items() if {OURS, *rivals} <= scores.keys()}
     return {
-        where: scores[OURS] / min(scores[rival] for rival in rivals)
-        for where, scores in sorted(whole.items())
+        where: (scores[OURS], min(scores[rival] for rival in rivals))
+        for where, scores in sorted(found.items())
+        if {OURS, *rivals} <= scores.keys()
     }
 
 
@@ -40,8 +42,11 @@ def page(runs: list[Run]) -> str:
     for source in sorted({run["source"] for run in runs}):
         lines += [f"## {source.capitalize()}", "", *_table(source, runs), ""]
     for name, rivals in (("LDM f8 as published", (PUBLISHED,)), ("the better fair rival", FAIR)):
-        found = ratios(runs, rivals)
-        each = [f"{source}, seed {seed}: {ratio:.3f}" for (source, seed), ratio in found.items()]
+        found = compared(runs, rivals)
+        each = [
+            f"{source}, seed {seed}: {ours / theirs:.3f}"
+            for (source, seed), (ours, theirs) in found.items()
+        ]
         if found:
             lines += [f"Distance of `{OURS}` over that of {name}: {'; '.join(each)}.", ""]
     return "\n".join(lines)

@@ -76,7 +76,9 @@ ADDITIONS: dict[str, Design] = {
     "logit-normal times": Design(flow=LOGIT_NORMAL),
     "multistep sampler": Design(sample=MULTISTEP),
     "a window for each level": Design(
-        model={"windows": WINDOWS}, flow={"timesteps": "uniform", "time_margin": 0.0}
+        model={"windows": WINDOWS},
+        flow={"time_margin": 0.0},
+        sample={"steps": EVALUATIONS - 6},  # each begins and ends in a step of its own
     ),
     "times shifted to noise": Design(flow={"time_shift": 1.5}, sample={"time_shift": 1.5}),
     "box resampling, no streams": Design(model=PLAIN_STREAMS),

@@ -28,7 +28,8 @@ from pdm.evaluation.pictures import PictureSet
 from pdm.evaluation.reference import kept_summary
 from pdm.evaluation.summary import Summary
 from pdm.evaluation.views import views_of
-from pdm.inference.sample import draw_latents
+from pdm.inference.draw import draw_latents
+from pdm.inference.networks import Networks
 from pdm.models.codec import Autoencoder
 from pdm.models.layers import with_plain_weights
 from pdm.models.pyramid import Pyramid
@@ -110,7 +111,9 @@ def drawn(network: "Network", first_stage: Autoencoder, config: SampleConfig, co
     shapes = first_stage.level_shapes(SIDE_PX, SIDE_PX)
     pictures = []
     for start in range(0, count, BATCH):
-        latents = draw_latents(network, config, seeds[start : start + BATCH], shapes)
+        latents = draw_latents(
+            Networks(network, None), config, seeds[start : start + BATCH], shapes
+        )
         pictures.append(to_pixels(first_stage.decode(latents, (SIDE_PX, SIDE_PX))))
     return np.concatenate(pictures)
 

@@ -1,0 +1,28 @@
+"""Quality of diffusion models after equal training, read back from what `quality.py` kept."""
+
+import statistics
+from pathlib import Path
+
+from benchmarks.common import ROOT, Ratio
+from benchmarks.denoiser_results import FAIR, PUBLISHED, compared
+from benchmarks.results import Results
+
+QUICK = FULL = ROOT / "docs" / "results" / "diffusion.json"
+NOTE = "Kept from a long run; docs/results/diffusion.md has all designs, commit and machine."
+
+
+def measure(kept: Path, folder: Path) -> list[Ratio]:
+    """Our distance from real crops over LDM's, each source and seed being a round."""
+    runs = Results(kept).runs
+    rivals = {
+        "distance_vs_ldm": ("LDM f8 as published", (PUBLISHED,), "at most 0.5"),
+        "distance_vs_fair_ldm": ("the better of LDM f8 scaled by channel", FAIR, "at most 0.8"),
+    }
+    lines = []
+    for key, (name, designs, goal) in rivals.items():
+        ours, theirs = zip(*compared(runs, designs).values(), strict=True)
+        question = f"Fréchet distance from real crops after equal time, against {name}"
+        values = tuple(a / b for a, b in zip(ours, theirs, strict=True))
+        medians = statistics.median(ours), statistics.median(theirs)
+        lines.append(Ratio(key, f"{question} (less is better)", *medians, "", values, goal, NOTE))
+    return lines
