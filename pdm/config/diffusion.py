@@ -89,6 +89,9 @@ class DiffusionConfig:
     time_shift: float  # above 1: more times near noise, as larger pictures need
     time_margin: float  # uniform times reach this far beyond noise and data
     level_loss_weights: tuple[float, ...]  # coarse to fine
+    condition_dropout: (
+        float  # share of pictures of which nothing is said, where there is a condition
+    )
     training: TrainingConfig
 
     def __post_init__(self) -> None:
@@ -100,6 +103,8 @@ class DiffusionConfig:
             "weights of at least 0, not all 0",
         )
         require_positive(self, "time_shift")
+        dropped = self.condition_dropout
+        require(0 <= dropped < 1, "condition_dropout", dropped, "0 or more, below 1")
         windows, count = self.model.windows, len(weights)
         require(windows is None or len(windows) == count, "windows", windows, f"{count} windows")
         alone = windows is None or self.baseline is None

@@ -11,12 +11,17 @@ _LENGTH = "a length above 0 and up to 0.28"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GuideConfig:
-    """A worse model of the same data, from which guided sampling leads away (autoguidance)."""
+    """What guided sampling leads away from: a worse model of the same data (autoguidance), or the
+    model itself when it is not told the class (classifier-free guidance)."""
 
     __pydantic_config__: ClassVar = STRICT
-    FIELDS: ClassVar = {"average": ("ema_length", "images_seen"), "model": ("path", "sha256")}
+    FIELDS: ClassVar = {
+        "unconditional": (),
+        "average": ("ema_length", "images_seen"),
+        "model": ("path", "sha256"),
+    }
 
-    kind: Literal["average", "model"]
+    kind: Literal["unconditional", "average", "model"]
     ema_length: float | None = None  # average: of the model's own weights, ...
     images_seen: int | None = None  # ... as it was when it had seen so many images
     path: str | None = None  # model: folder of another one on latents of the same autoencoder
@@ -52,6 +57,7 @@ class SampleConfig:
     time_shift: float  # above 1: shorter steps near noise, as larger pictures need
     time_margin: float  # the network is asked at times in [margin, 1 - margin] only
     batch_size: int
+    classes: tuple[str, ...] | None  # seeds take turns through them; null: through all there are
     ema_length: float | None  # of the diffusion model's average, from those it was trained with
     guidance_scale: float  # v_guide + scale (v - v_guide); 1: the guide is not asked
     guide: GuideConfig | None
@@ -72,6 +78,7 @@ class SampleConfig:
             self.ema_length,
             f"{_LENGTH}, or null for the average that the model is",
         )
+        require(self.classes != (), "classes", self.classes, "names of classes, or null for all")
         require(self.guidance_scale >= 0, "guidance_scale", self.guidance_scale, "0 or more")
         without = self.guidance_scale == 1
         require(without or self.guide is not None, "guide", None, "one, or guidance_scale: 1.0")

@@ -6,7 +6,7 @@ picture's steps depend on its neighbours; here every picture has its own time an
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,7 +31,14 @@ FIRST_STEP = 0.05  # steps are shares of the way between two stops
 SHORTEST_STEP = 1e-5  # is taken whatever its error, so that a wild velocity ends, too
 
 
-def runge_kutta(velocity: Velocity, noise: Pyramid, times: Tensor, *, tolerance: float) -> Pyramid:
+def runge_kutta(
+    velocity: Velocity,
+    noise: Pyramid,
+    times: Tensor,
+    *,
+    tolerance: float,
+    narrowed: Callable[[list[int]], Velocity] | None = None,
+) -> Pyramid:
     """Fifth order, with the error of each step below a tolerance.
 
     Args:
@@ -41,11 +48,12 @@ def runge_kutta(velocity: Velocity, noise: Pyramid, times: Tensor, *, tolerance:
         times: Each stop is reached exactly; between two of them every level's time runs evenly.
         tolerance: Of each step's error, relative to 1 + |x|, as root mean square over a level's
             values and then over the levels.
+        narrowed: The velocity of these rows' pictures alone, where it differs between pictures.
     """
     pyramid = noise
     steps = torch.full((len(noise[0]),), FIRST_STEP, device=noise[0].device)
     for start, end in itertools.pairwise(times.float().to(steps.device)):
-        leg = _Leg(velocity, start, end, tolerance)
+        leg = _Leg(narrowed or (lambda rows: velocity), start, end, tolerance)
         pyramid, steps = leg.travelled(pyramid, steps)
     return pyramid
 
@@ -54,7 +62,7 @@ def runge_kutta(velocity: Velocity, noise: Pyramid, times: Tensor, *, tolerance:
 class _Leg:
     """The way between two stops. Its own time s, in [0, 1], is the share that lies behind."""
 
-    velocity: Velocity
+    velocity_of: Callable[[list[int]], Velocity]
     start: Tensor  # () or (levels,)
     end: Tensor
     tolerance: float
@@ -64,11 +72,12 @@ class _Leg:
         pyramid, steps = tuple(level.clone() for level in pyramid), steps.clone()
         s = torch.zeros_like(steps)
         rows = torch.arange(len(s), device=s.device)
-        slopes = self.slopes(pyramid, s)
+        velocity = self.velocity_of(rows.tolist())
+        slopes = self.slopes(velocity, pyramid, s)
         while len(rows):
             here, wish = tuple(level[rows] for level in pyramid), steps[rows]
             step = torch.minimum(wish, 1 - s[rows])
-            reached, last, error = self.step(here, slopes, s[rows], step)
+            reached, last, error = self.step(velocity, here, slopes, s[rows], step)
             taken = (error <= 1) | (step <= SHORTEST_STEP)
             factor = (SAFETY * error.clamp_min(1e-10) ** -0.2).clamp(LEAST, MOST)
             # A step cut short by the end of the leg says little about how long the next may be.
@@ -82,28 +91,30 @@ class _Leg:
                 for new, old in zip(last, slopes, strict=True)
             )
             left = s[rows] < 1
-            rows, slopes = rows[left], tuple(slope[left] for slope in slopes)
+            if not left.all():
+                rows, slopes = rows[left], tuple(slope[left] for slope in slopes)
+                velocity = self.velocity_of(rows.tolist())
         return pyramid, steps
 
-    def slopes(self, pyramid: Pyramid, s: Tensor) -> Pyramid:
+    def slopes(self, velocity: Velocity, pyramid: Pyramid, s: Tensor) -> Pyramid:
         """Change of every level with s (rows,)."""
         way = self.end - self.start
         times = self.start + s.view(-1, *[1] * way.ndim) * way
         lengths = (self.end.clamp(0, 1) - self.start.clamp(0, 1)).expand(len(pyramid))
-        found = self.velocity(pyramid, times)
+        found = velocity(pyramid, times)
         return tuple(
             length.to(v.dtype) * v if length else torch.zeros_like(v)
             for v, length in zip(found, lengths, strict=True)
         )
 
     def step(
-        self, start: Pyramid, slope: Pyramid, s: Tensor, step: Tensor
+        self, velocity: Velocity, start: Pyramid, slope: Pyramid, s: Tensor, step: Tensor
     ) -> tuple[Pyramid, Pyramid, Tensor]:
         """Where a step leads, the slope there, and each picture's error over the tolerance."""
         slopes = [slope]
         for node, weights in zip(NODES[1:], STAGES, strict=True):
             reached = _combined(start, slopes, weights, step)
-            slopes.append(self.slopes(reached, s + node * step))
+            slopes.append(self.slopes(velocity, reached, s + node * step))
         zero = tuple(torch.zeros_like(level) for level in start)
         squares = [
             (wrong / (1 + torch.maximum(a.abs(), b.abs()))).square().mean((1, 2, 3))

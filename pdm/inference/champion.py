@@ -26,7 +26,7 @@ from pdm.models.codec import Autoencoder
 from pdm.models.pyramid import LevelShape
 from pdm.tracking.registry import fetch_champion
 
-# What `samples.json` does not hold: no picture depends on it, or there was no guidance.
+# What `samples.json` does not hold: no picture depends on it, or there was nothing of it.
 WITHOUT_EFFECT: dict[str, Any] = {
     "num_images": 1,
     "seed": 0,
@@ -35,6 +35,7 @@ WITHOUT_EFFECT: dict[str, Any] = {
     "tile_px": None,
     "guidance_scale": 1.0,
     "guide": None,
+    "classes": None,
     "guidance_interval": (0.0, 1.0),
 }
 
@@ -91,6 +92,7 @@ def _config(path: Path) -> SampleConfig:
     try:
         found = WITHOUT_EFFECT | json.loads(path.read_text(encoding="utf-8"))
         found["guide"] = GuideConfig(**found["guide"]) if found["guide"] else None
+        found["classes"] = tuple(found["classes"]) if found["classes"] else None
         found["guidance_interval"] = tuple(found["guidance_interval"])
         return SampleConfig(
             **{item.name: found[item.name] for item in dataclasses.fields(SampleConfig)}

@@ -12,7 +12,7 @@ from pdm.diffusion.flow import Velocity
 from pdm.diffusion.samplers import Sampler, euler, heun, multistep, noise_from_seeds
 from pdm.diffusion.stochastic import ddim, fresh_noise
 from pdm.diffusion.times import even_times, shifted, windowed
-from pdm.diffusion.velocities import clamped, guided, within
+from pdm.diffusion.velocities import clamped, within
 from pdm.errors import BadInput
 from pdm.inference.networks import Networks
 from pdm.models.noise_schedule import LAST_BETAS, sampling_times
@@ -32,21 +32,20 @@ def draw_latents(
     """Latents of one picture per seed, on the networks' device."""
     device = next(networks.network.parameters()).device
     noise = tuple(level.to(device) for level in noise_from_seeds(seeds, shapes))
-    velocity, times = _velocity(networks, config), _times(networks.network, config)
+    times = _times(networks.network, config)
+
+    def velocity_of(rows: Sequence[int]) -> Velocity:
+        velocity = networks.velocity(config, [seeds[row] for row in rows])
+        return clamped(within(velocity, config.time_margin), config.clamp_latents)
+
+    velocity = velocity_of(range(len(seeds)))
     if config.sampler == "adaptive":
-        return runge_kutta(velocity, noise, times, tolerance=config.tolerance)
+        narrowed = velocity_of if networks.classes else None
+        return runge_kutta(velocity, noise, times, tolerance=config.tolerance, narrowed=narrowed)
     if config.sampler == "ddim":
         fresh = fresh_noise(seeds, shapes, device)
         return ddim(velocity, noise, times, eta=config.eta, fresh=fresh)
     return SAMPLERS[config.sampler](velocity, noise, times)
-
-
-def _velocity(networks: Networks, config: SampleConfig) -> Velocity:
-    velocity: Velocity = networks.network
-    if networks.guide is not None:
-        scale, interval = config.guidance_scale, config.guidance_interval
-        velocity = guided(velocity, networks.guide, scale, interval)
-    return clamped(within(velocity, config.time_margin), config.clamp_latents)
 
 
 def _times(network: "Network", config: SampleConfig) -> Tensor:

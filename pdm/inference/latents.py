@@ -11,7 +11,7 @@ from torch import Tensor
 from pdm import weights
 from pdm.baselines.autoencoders import load_autoencoder
 from pdm.config.latents import LatentsConfig
-from pdm.data import listing, manifest
+from pdm.data import classes, listing, manifest
 from pdm.data.images import ImageShards, to_images
 from pdm.data.latents import write_shard
 from pdm.data.space import room_for
@@ -48,6 +48,7 @@ def encode_shards(config: LatentsConfig, *, shards: Path, autoencoder: Path, lat
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = load_autoencoder(autoencoder).to(device)
     splits = {split: ImageShards(shards, split) for split in ("train", "val")}
+    names = classes.names_of(splits["train"].manifest.facts)
     copies = {"train": 1 + config.flipped_copies, "val": 1}
     total = sum(copies[split] * len(images) for split, images in splits.items())
     progress = Progress("latents", total)
@@ -63,7 +64,8 @@ def encode_shards(config: LatentsConfig, *, shards: Path, autoencoder: Path, lat
                 )
                 if split == "train":
                     spread.add(pyramid)
-                written[split].append(write_shard(folder / name, keys, pyramid))
+                told = _classes(images, indices, copies[split]) if names else None
+                written[split].append(write_shard(folder / name, keys, pyramid, told))
         means, stds = spread.checked()
         facts = {
             "level_shapes": model.level_shapes(*size),
@@ -74,6 +76,7 @@ def encode_shards(config: LatentsConfig, *, shards: Path, autoencoder: Path, lat
             "image_width_px": size[1],
             "autoencoder_sha256": sha256_of(autoencoder / "model.safetensors"),
             "shards_sha256": manifest.digest(shards),
+            **({classes.FACT: names} if names else {}),
         }
         listing.copy(shards, folder)
         manifest.Manifest(written, facts).save(folder)
@@ -144,6 +147,11 @@ def _encode(
         empty = tuple(torch.empty(0, *shape) for shape in model.level_shapes(*size))
         return keys, empty
     return keys, tuple(torch.cat(level) for level in zip(*parts, strict=True))
+
+
+def _classes(images: ImageShards, indices: range, copies: int) -> list[str | None]:
+    """Of some pictures, as `_encode` gives them: of all, and once more for mirrored copies."""
+    return [images.record(index).get("class") for index in indices] * copies
 
 
 def _encoded(model: Autoencoder, images: Tensor) -> Pyramid:

@@ -1,16 +1,24 @@
-"""The networks that draw: the diffusion model with the weights asked for, and its guide, if any."""
+"""The networks that draw: the diffusion model with the weights asked for, and its guide, if any;
+and the classes that it knows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from pdm import averages, weights
 from pdm.baselines import networks
+from pdm.config.diffusion import ConditionConfig
 from pdm.config.sample import GuideConfig, SampleConfig
+from pdm.data.classes import labels_of, names_of
+from pdm.diffusion.flow import Velocity
+from pdm.diffusion.velocities import guided
 from pdm.errors import BadInput
 from pdm.files import sha256_of
+from pdm.models.condition import told
 from pdm.models.layers import with_plain_weights, with_settled_norms
 
 if TYPE_CHECKING:
@@ -23,6 +31,30 @@ class Networks:
 
     network: "Network"
     guide: "Network | None"  # None where nothing guides
+    is_guide_told: bool  # the class; a guide that takes one and is not, is told that none is said
+    classes: tuple[str, ...]  # that the network knows, by label
+    chosen: tuple[str, ...]  # that pictures are drawn of
+
+    def class_of(self, seed: int) -> str | None:
+        """The class of a seed's picture, whatever its batch; None for a model without classes."""
+        return self.chosen[seed % len(self.chosen)] if self.chosen else None
+
+    def velocity(self, config: SampleConfig, seeds: Sequence[int]) -> Velocity:
+        """Of these seeds' pictures, guided as asked."""
+        velocity = told(self.network, self._labels(seeds))
+        if self.guide is None:
+            return velocity
+        labels = self._labels(seeds) if takes_class(self.guide) else None
+        if labels is not None and not self.is_guide_told:
+            labels = torch.full_like(labels, len(self.classes))
+        scale, interval = config.guidance_scale, config.guidance_interval
+        return guided(velocity, told(self.guide, labels), scale, interval)
+
+    def _labels(self, seeds: Sequence[int]) -> Tensor | None:
+        if not self.classes:
+            return None
+        names = [self.class_of(seed) for seed in seeds]
+        return labels_of(names, self.classes).to(next(self.network.parameters()).device)
 
 
 def load_networks(diffusion: Path, config: SampleConfig, device: torch.device) -> Networks:
@@ -34,14 +66,55 @@ def load_networks(diffusion: Path, config: SampleConfig, device: torch.device) -
     network = networks.load_network(diffusion)
     if config.ema_length is not None:
         network.load_state_dict(averages.of_length(diffusion, config.ema_length), strict=False)
-    guide = None
+    classes = _classes(diffusion, network)
+    chosen = _chosen(config.classes, classes, diffusion)
+    guide, is_told = None, False
     if config.guidance_scale != 1:
         assert config.guide is not None
+        is_told = config.guide.kind != "unconditional"
         guide = with_plain_weights(_guide(config.guide, diffusion, network)).to(device)
-    return Networks(with_plain_weights(network).to(device), guide)
+    plain = with_plain_weights(network).to(device)
+    return Networks(plain, guide, is_told, classes, chosen)
+
+
+def takes_class(network: "Network") -> bool:
+    """Whether it must be told a class, be it that none is said."""
+    condition: ConditionConfig | None = getattr(network.config, "condition", None)
+    return condition is not None and condition.num_classes > 0
+
+
+def _classes(folder: Path, network: "Network") -> tuple[str, ...]:
+    """Names of the classes that a network takes, by label."""
+    condition: ConditionConfig | None = getattr(network.config, "condition", None)
+    if condition is None:
+        return ()
+    if condition.token_width or condition.map_channels:
+        raise BadInput(f"{folder} needs tokens or a map, and the stage 'sample' has none to give")
+    names = names_of(weights.record_of(folder))
+    if len(names) != condition.num_classes:
+        raise BadInput(f"{folder} takes {condition.num_classes} classes and names {len(names)}")
+    return names
+
+
+def _chosen(asked: tuple[str, ...] | None, known: tuple[str, ...], folder: Path) -> tuple[str, ...]:
+    """The classes to draw."""
+    for name in asked or ():
+        if not known:
+            raise BadInput(f"sample.classes: {folder} knows no classes; set it to null")
+        if name not in known:
+            shown = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
+            raise BadInput(f"sample.classes: {folder} knows no class '{name}'; it knows {shown}")
+    return asked or known
 
 
 def _guide(config: GuideConfig, diffusion: Path, network: "Network") -> "Network":
+    if config.kind == "unconditional":
+        if not takes_class(network):
+            raise BadInput(
+                f"sample.guide: {diffusion} takes no class, so there is nothing to leave out; take "
+                "kind: average or model, or train it with diffusion.model.condition"
+            )
+        return network
     if config.kind == "average":
         assert config.ema_length is not None
         guide = networks.load_network(diffusion)
@@ -53,6 +126,12 @@ def _guide(config: GuideConfig, diffusion: Path, network: "Network") -> "Network
     _check_files(folder, str(config.sha256))
     guide = networks.load_network(folder)
     _check_fit(folder, weights.record_of(diffusion), _windows(network), _windows(guide))
+    both = _classes(folder, guide), _classes(diffusion, network)
+    if takes_class(guide) and both[0] != both[1]:
+        raise BadInput(
+            f"sample.guide.path: {folder} takes the classes {both[0]}, the model that it is to "
+            f"guide {both[1]}; a guide takes the same ones, or none"
+        )
     return guide
 
 

@@ -39,7 +39,8 @@ def sample_pictures(
 ) -> None:
     """Write the pictures, `samples.json` and `contact-sheet.png`, and if asked `full-size/`.
 
-    Picture i has the seed `config.seed + i` and does not depend on the batch it is drawn in.
+    Picture i has the seed `config.seed + i` and does not depend on the batch it is drawn in. Its
+    class follows from the seed, too: the classes take turns.
 
     Args:
         config: The section `sample`.
@@ -73,9 +74,9 @@ def sample_pictures(
         }
         listed = []
         for number, picture in enumerate(pictures):
-            name, seed = f"{number:06}.png", config.seed + number
-            Image.fromarray(picture).save(folder / name, pnginfo=mark({"seed": seed, **drawn}))
-            listed.append({"file": name, "seed": seed, "pixels_sha256": pixels_sha256(picture)})
+            name, origin = f"{number:06}.png", _origin(networks, config.seed + number)
+            Image.fromarray(picture).save(folder / name, pnginfo=mark(origin | drawn))
+            listed.append({"file": name, "pixels_sha256": pixels_sha256(picture)} | origin)
         contact_sheet(in_rows(pictures)).save(folder / "contact-sheet.png")
         record: dict[str, Any] = {"samples": listed, **drawn}
         if config.full_size_picture:
@@ -92,10 +93,17 @@ def sample_pictures(
     )
 
 
+def _origin(networks: Networks, seed: int) -> dict[str, Any]:
+    """What sets a picture apart from the others of its run."""
+    name = networks.class_of(seed)
+    return {"seed": seed} | ({} if name is None else {"class": name})
+
+
 def settings_of(config: SampleConfig) -> dict[str, Any]:
-    """All that a picture depends on beside its seed and the models; no guidance, no word of it."""
+    """All that a picture depends on beside its seed and the models; no guidance, no word of it, and
+    none of classes that were not chosen."""
     guided = config.guidance_scale != 1
-    names = DRAWN + (GUIDANCE if guided else ())
+    names = DRAWN + (GUIDANCE if guided else ()) + (("classes",) if config.classes else ())
     found = dataclasses.asdict(config)
     if guided:
         found["guide"] = {name: v for name, v in found["guide"].items() if v is not None}

@@ -117,7 +117,8 @@ def _by_pixels(digest: str, samples: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     record.pop("full_size", None)
-    return {"seed": found["seed"], **record}
+    own = {name: found[name] for name in ("seed", "class") if name in found}
+    return {**own, **record}
 
 
 def _model(stage: str, digest: str, places: Places, *elsewhere: Path) -> Model:

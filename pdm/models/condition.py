@@ -5,7 +5,9 @@ no task. Each part that a network was built for must be given; `without` says no
 which classifier-free guidance needs.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +15,7 @@ from torch.nn import functional as F
 
 from pdm.config.diffusion import ConditionConfig
 from pdm.models.layers import group_norm, num_heads, res_skip, zeroed
+from pdm.models.pyramid import Pyramid
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,13 @@ class Condition:
 
 
 NOTHING = Condition()
+
+
+def told(
+    network: Callable[..., Pyramid], label: Tensor | None
+) -> Callable[[Pyramid, Tensor], Pyramid]:
+    """The network as a velocity, with the class (B,) of each picture; None for one without any."""
+    return network if label is None else partial(network, condition=Condition(label))
 
 
 def without(config: ConditionConfig, condition: Condition) -> Condition:

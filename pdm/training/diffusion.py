@@ -10,11 +10,13 @@ import torch
 from pdm.baselines.networks import build_network
 from pdm.config.common import fingerprint
 from pdm.config.diffusion import DiffusionConfig
-from pdm.data import listing, manifest
+from pdm.data import classes, listing, manifest
 from pdm.data.latents import LatentShards
 from pdm.data.order import images_at
 from pdm.events import EventLog
 from pdm.files import whole_file
+from pdm.models.condition import told
+from pdm.training.classes import check_classes, has_classes, with_dropped
 from pdm.training.curves import write_curves
 from pdm.training.feed import Batch
 from pdm.training.flops import flops_of
@@ -87,6 +89,7 @@ def train_diffusion(
     """
     found = [LatentShards(latents, split) for split in ("train", "val")]
     check_autoencoder(autoencoder, found[0].manifest.facts)  # rather now than on the cluster
+    check_classes(config, found[0])
     paths = (path.absolute() for path in (latents, run, model, autoencoder))
     settings = Settings(config, *paths)
     launch(_work, settings, num_workers=config.training.num_workers, run=run)
@@ -103,17 +106,22 @@ class NoisyLatents:
     """
 
     def __init__(self, shards: LatentShards, config: DiffusionConfig) -> None:
-        self.shards, self.seed = shards, config.training.seed
+        self.shards, self.config, self.seed = shards, config, config.training.seed
         self.law, self.total = Times.of(config), config.training.total_images
 
     def load(self, positions: range) -> Batch:
-        """Data, noise, and (B,) each: times, their weights, what share of training is left."""
+        """Data, noise, and (B,) each: times, their weights, what share of training is left; and,
+        where the network takes a class, labels."""
         data = self.shards.batch(self._indices(positions))
         noise = normal_pyramid_at(self.seed, positions, "noise", self.shards.level_shapes)
         drawn = [self.law.draw(generator_at(self.seed, place, "time")) for place in positions]
         times = torch.stack(drawn)
         left = torch.tensor([max(0.0, 1 - place / self.total) for place in positions])
-        return data, noise, times, self.law.weights(times), left
+        weights = self.law.weights(times)
+        if not has_classes(self.config):
+            return data, noise, times, weights, left
+        labels = self.shards.labels[self._indices(positions)]
+        return data, noise, times, weights, left, with_dropped(labels, self.config, positions)
 
     def keys(self, positions: range) -> list[str]:
         """Keys of the pictures."""
@@ -147,7 +155,9 @@ def _work(settings: Settings, workers: Workers) -> None:
         average = cast("Network", state.average)
         name = f"samples-{state.images_seen:09}.png"
         with whole_file(settings.run / "pictures" / name) as temporary:
-            grid.draw(average, config.model.windows).save(temporary, format="PNG")
+            num_classes = len(latents.classes) if has_classes(config) else 0
+            drawn = grid.draw(average, config.model.windows, num_classes)
+            drawn.save(temporary, format="PNG")
         events.picture("samples", settings.run / "pictures" / name, state.images_seen)
         return losses["val_loss"]
 
@@ -188,6 +198,8 @@ def _save(settings: Settings, state: TrainState, latents: LatentShards) -> None:
     facts = latents.manifest.facts
     device = next(model.parameters()).device
     one = tuple(level.to(device) for level in latents.batch([0]))
+    names = latents.classes if has_classes(settings.config) else ()
+    velocity = told(model, latents.labels[:1].to(device) if names else None)
     model.save_pretrained(
         settings.model,
         beside=[settings.latents / listing.FILE_NAME, settings.run / AVERAGES],
@@ -198,6 +210,9 @@ def _save(settings: Settings, state: TrainState, latents: LatentShards) -> None:
         shards_sha256=facts["shards_sha256"],
         autoencoder_sha256=facts["autoencoder_sha256"],
         images_seen=state.images_seen,
+        **({classes.FACT: names} if names else {}),
         parameters=sum(weight.numel() for weight in model.parameters()),
-        forward_flops=flops_of(lambda: model(one, torch.zeros(1, device=device))),  # of one picture
+        forward_flops=flops_of(
+            lambda: velocity(one, torch.zeros(1, device=device))
+        ),  # of one picture
     )

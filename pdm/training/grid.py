@@ -17,6 +17,7 @@ from pdm.diffusion.times import Windows, even_times, windowed
 from pdm.diffusion.velocities import clamped
 from pdm.errors import BadInput
 from pdm.files import sha256_of
+from pdm.models.condition import told
 
 SEEDS = range(8)
 STEPS = 16  # enough to see layout and colour; the stage `sample` takes more
@@ -43,12 +44,17 @@ class SampleGrid:
         self.device = device
 
     @torch.no_grad()
-    def draw(self, network: Velocity, windows: Windows | None) -> Image.Image:
-        """One picture for each of `SEEDS`, in rows; decoded one by one, for they may be large."""
+    def draw(self, network: Velocity, windows: Windows | None, num_classes: int = 0) -> Image.Image:
+        """One picture for each of `SEEDS`, in rows; decoded one by one, for they may be large.
+
+        The classes of a network that takes one follow each other.
+        """
+        seeds = torch.tensor(SEEDS, device=self.device)
+        velocity = told(network, seeds % num_classes if num_classes else None)
         noise = tuple(level.to(self.device) for level in noise_from_seeds(SEEDS, self.shapes))
         times = even_times(STEPS)
         times = times if windows is None else windowed(times, windows)
-        latents = multistep(clamped(network, CLAMP), noise, times)
+        latents = multistep(clamped(velocity, CLAMP), noise, times)
         pictures = [
             to_pixels(self.decoder.decode(tuple(level[[place]] for level in latents), self.size))[0]
             for place in range(len(SEEDS))

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from pdm.config.autoencoder import AutoencoderConfig
 from pdm.diffusion.flow import flow_loss
 from pdm.models.codec import Autoencoder
+from pdm.models.condition import told
 from pdm.models.posterior import drawn
 from pdm.models.pyramid import Pyramid
 from pdm.models.windows import Window
@@ -153,7 +154,13 @@ class FlowLosses(nn.Module):
         self.model, self.level_weights = model, level_weights
 
     def forward(
-        self, data: Pyramid, noise: Pyramid, t: Tensor, time_weights: Tensor, left: Tensor
+        self,
+        data: Pyramid,
+        noise: Pyramid,
+        t: Tensor,
+        time_weights: Tensor,
+        left: Tensor,
+        label: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Losses of a batch of latents, each with noise, and for each picture (B,) its numbers.
 
@@ -162,6 +169,7 @@ class FlowLosses(nn.Module):
             t: Times, (B, levels) where each level has its own.
             time_weights: Of the picture's errors; shaped like the times.
             left: Share of the training that is left.
+            label: Its class, where the network takes one.
 
         Returns:
             "loss" is the weighted mean over the levels; "loss_level" each level's own; "loss_time"
@@ -169,7 +177,8 @@ class FlowLosses(nn.Module):
             not a number where there are none. Of times of their own for levels the mean counts.
         """
         self.model.set_dropout(left.mean())
-        loss, errors = flow_loss(self.model, data, noise, t, self.level_weights, time_weights)
+        velocity = told(self.model, label)
+        loss, errors = flow_loss(velocity, data, noise, t, self.level_weights, time_weights)
         weights = errors.new_tensor(self.level_weights)
         place = t if t.ndim == 1 else t.clamp(0, 1).mean(dim=1)
         by_time = means_by_time(weights @ errors / weights.sum(), place)

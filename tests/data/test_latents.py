@@ -68,3 +68,18 @@ def test_garbage_is_named(folder):
     path.write_bytes(b"\xff" * path.stat().st_size)
     with pytest.raises(QualityGate, match=r"train-000002\.safetensors cannot be read"):
         LatentShards(folder, "train")
+
+
+def test_classes_are_read_back_as_labels_in_the_order_of_the_manifest(tmp_path):
+    classes = [["sea", None], ["dunes", "sea"]]
+    shards = [
+        write_shard(
+            tmp_path / f"train-{i:06}.safetensors", [f"{i}-0", f"{i}-1"], pyramid(2, i), one
+        )
+        for i, one in enumerate(classes)
+    ]
+    manifest.Manifest({"train": shards}, {"classes": ["dunes", "sea"]}).save(tmp_path)
+    assert LatentShards(tmp_path, "train").labels.tolist() == [1, 2, 0, 1]
+    manifest.Manifest({"train": shards}, {"classes": ["sea"]}).save(tmp_path)
+    with pytest.raises(QualityGate, match="unlisted class 'dunes'"):
+        LatentShards(tmp_path, "train")

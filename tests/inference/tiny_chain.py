@@ -79,6 +79,7 @@ DIFFUSION = DiffusionConfig(
     time_shift=1.0,
     time_margin=0.0,
     level_loss_weights=(1.0, 1.0, 1.0),
+    condition_dropout=0.1,
     training=replace(TRAINING, ema_lengths=(0.05, 0.1)),
 )
 LATENTS = LatentsConfig(batch_size=3, flipped_copies=True)
@@ -92,6 +93,7 @@ SAMPLE = SampleConfig(
     time_shift=1.0,
     time_margin=0.001,
     batch_size=2,
+    classes=None,
     ema_length=None,
     guidance_scale=1.0,
     guide=None,

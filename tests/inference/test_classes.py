@@ -1,0 +1,293 @@
+"""Classes, from the records of the shards to the samples: bright pictures, dark ones, and others
+that nobody gave a class."""
+
+import io
+import json
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_chain import AUTOENCODER, DIFFUSION, LATENTS, SAMPLE, TRAINING
+
+from pdm.config.diffusion import ConditionConfig
+from pdm.config.sample import GuideConfig
+from pdm.data import listing, manifest, tars
+from pdm.data.latents import LatentShards
+from pdm.data.listing import Listed
+from pdm.errors import BadInput, Preempted
+from pdm.files import sha256_of
+from pdm.inference.champion import load_generator
+from pdm.inference.latents import encode_shards
+from pdm.inference.sample import sample_pictures
+from pdm.lineage.tell import as_text
+from pdm.lineage.trace import Places, trace
+from pdm.training import autoencoder, diffusion
+from pdm.training.classes import check_classes
+from pdm.training.workers import Workers
+
+GREYS = {"bright": 200, "dark": 40, None: 120}
+SPLITS = {"train": range(40), "val": range(40, 50)}
+CLASSES = ConditionConfig(num_classes=2, token_width=0, map_channels=0)
+CONFIG = replace(
+    DIFFUSION,
+    model=replace(DIFFUSION.model, condition=CLASSES, dropout=(0.0, 0.0)),
+    condition_dropout=0.2,
+    training=replace(
+        TRAINING,
+        total_images=2400,
+        batch_size=16,
+        save_every_images=2400,
+        log_every_images=800,
+        learning_rate=4e-3,
+        ema_half_life_images=160,
+    ),
+)
+UNCONDITIONAL = GuideConfig(kind="unconditional")
+
+
+def class_of(number: int) -> str | None:
+    return ("bright", "dark", "bright", "dark", None)[number % 5]
+
+
+def sample_of(number: int):
+    generator = np.random.default_rng(number)
+    noise = generator.normal(0, 12, (4, 8, 3)) + generator.normal(0, 12, 3)
+    pixels = (GREYS[class_of(number)] + noise).clip(0, 255).astype(np.uint8)
+    file, key = io.BytesIO(), f"{number:020x}"
+    Image.fromarray(pixels).resize((128, 64), Image.Resampling.BICUBIC).save(file, "PNG")
+    record = {"key": key, "class": class_of(number)}
+    return key, {"png": file.getvalue(), "json": json.dumps(record).encode()}
+
+
+def write_shards(folder: Path) -> Path:
+    folder.mkdir()
+    splits = {}
+    for split, numbers in SPLITS.items():
+        path = folder / f"{split}-000000.tar"
+        tars.write_tar(path, (sample_of(number) for number in numbers))
+        splits[split] = [manifest.Shard.of(path, len(numbers))]
+    listing.write(
+        folder,
+        (Listed(f"{n:020x}", f"{n:064x}", split) for split, ns in SPLITS.items() for n in ns),
+    )
+    facts = {"width_px": 128, "height_px": 64, "classes": ["bright", "dark"]}
+    manifest.Manifest(splits, facts).save(folder)
+    return folder
+
+
+def train(chain_folder: Path, name: str, config=CONFIG) -> Path:
+    settings = diffusion.Settings(
+        config,
+        chain_folder / "latents",
+        chain_folder / f"{name}-run",
+        chain_folder / name,
+        chain_folder / "autoencoder",
+    )
+    diffusion._work(settings, Workers(torch.device("cpu")))
+    return settings.model
+
+
+@dataclass(frozen=True)
+class Taught:
+    folder: Path
+    diffusion: Path
+
+    def draw(self, samples: Path, **changes) -> Path:
+        config = {"num_images": 6, "steps": 5, "batch_size": 6, "full_size_picture": False}
+        sample_pictures(
+            replace(SAMPLE, **config | changes),
+            autoencoder=self.folder / "autoencoder",
+            diffusion=self.diffusion,
+            shards=self.folder / "shards",
+            samples=samples,
+        )
+        return samples
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory) -> Taught:
+    folder = tmp_path_factory.mktemp("classes")
+    shards = write_shards(folder / "shards")
+    config = replace(
+        AUTOENCODER,
+        equivariance_loss_weight=0.0,
+        close_up=0.0,
+        training=replace(CONFIG.training, total_images=640, save_every_images=640),
+    )
+    config = replace(config, training=replace(config.training, log_every_images=320))
+    autoencoder._work(
+        autoencoder.Settings(config, shards, folder / "run", folder / "autoencoder"),
+        Workers(torch.device("cpu")),
+    )
+    encode_shards(
+        LATENTS, shards=shards, autoencoder=folder / "autoencoder", latents=folder / "latents"
+    )
+    return Taught(folder, train(folder, "diffusion"))
+
+
+def pictures(samples: Path):
+    listed = json.loads((samples / "samples.json").read_text())["samples"]
+    return [
+        (one.get("class"), np.asarray(Image.open(samples / one["file"])).astype(int))
+        for one in listed
+    ]
+
+
+def test_latents_know_the_class_of_each_picture_and_of_its_mirrored_copy(taught):
+    for split, copies in (("train", 2), ("val", 1)):
+        latents = LatentShards(taught.folder / "latents", split)
+        assert latents.classes == ("bright", "dark")
+        expected = [{"bright": 0, "dark": 1, None: 2}[class_of(n)] for n in SPLITS[split]] * copies
+        assert latents.labels.tolist() == expected
+
+
+@pytest.mark.parametrize("sampler", ["heun", "multistep", "adaptive"])
+def test_samples_look_like_their_class(taught, tmp_path, sampler):
+    found = pictures(taught.draw(tmp_path / "samples", sampler=sampler))
+    # Seeds begin at 7; classes follow from the seed and take turns.
+    assert [name for name, _ in found] == ["dark", "bright"] * 3
+    for name, pixels in found:
+        assert abs(pixels.mean() - GREYS[name]) < 40
+
+
+@pytest.mark.parametrize("sampler", ["heun", "adaptive"])
+@pytest.mark.parametrize("scale", [1.0, 3.0])
+def test_a_picture_of_a_class_does_not_depend_on_its_batch(taught, tmp_path, sampler, scale):
+    settings = {"sampler": sampler, "guidance_scale": scale, "guide": UNCONDITIONAL}
+    together = pictures(taught.draw(tmp_path / "together", **settings))
+    for first, count in ((7, 1), (8, 3)):
+        alone = pictures(
+            taught.draw(
+                tmp_path / str(first), seed=first, num_images=count, batch_size=2, **settings
+            )
+        )
+        for (name, pixels), (other, expected) in zip(alone, together[first - 7 :], strict=False):
+            assert name == other
+            assert np.abs(pixels - expected).max() <= 1
+
+
+def test_only_the_classes_that_are_asked_for_are_drawn(taught, tmp_path):
+    found = pictures(taught.draw(tmp_path / "samples", classes=("dark",), num_images=3))
+    assert [name for name, _ in found] == ["dark"] * 3
+    assert max(pixels.mean() for _, pixels in found) < 100
+    [(_, same), *_] = pictures(taught.draw(tmp_path / "all", num_images=1))
+    assert np.abs(found[0][1] - same).max() <= 1  # the class alone matters, not the choice
+
+
+def test_classifier_free_guidance_leads_away_from_what_is_drawn_without_a_class(taught, tmp_path):
+    """The mean of all pictures lies between the classes, so guidance leads to the far sides."""
+    means = {}
+    for scale in (0.0, 1.0, 3.0):
+        found = pictures(
+            taught.draw(tmp_path / str(scale), guidance_scale=scale, guide=UNCONDITIONAL)
+        )
+        by_class = {
+            name: np.mean([pixels.mean() for one, pixels in found if one == name])
+            for name in ("bright", "dark")
+        }
+        means[scale] = by_class["bright"] - by_class["dark"]
+    assert means[0.0] < means[1.0] < means[3.0]
+    assert means[0.0] < 0.7 * means[1.0]  # not told the class, the network draws any
+
+
+def test_marks_list_and_lineage_name_the_class_and_the_champion_draws_it(taught, tmp_path):
+    samples = taught.draw(tmp_path / "samples", classes=("bright", "dark"))
+    record = json.loads((samples / "samples.json").read_text())
+    assert record["classes"] == ["bright", "dark"]
+    assert record["samples"][0]["class"] == "dark"
+    places = Places(*(tmp_path / name for name in ("none", "samples", "runs", "decisions")))
+    assert "class dark" in as_text(trace(samples / "000000.png", places), listed=False)
+    with Image.open(samples / "000001.png") as picture:
+        picture.save(tmp_path / "copy.bmp")
+    assert trace(tmp_path / "copy.bmp", places).drawn["class"] == "bright"
+
+    for stage, folder in (
+        ("autoencoder", taught.folder / "autoencoder"),
+        ("diffusion", taught.diffusion),
+    ):
+        (samples / stage).symlink_to(folder)
+    [picture] = load_generator(samples).draw([SAMPLE.seed + 1])
+    assert np.abs(pictures(samples)[1][1] - picture).max() <= 1
+
+
+def test_a_run_that_was_stopped_and_goes_on_ends_with_the_bits_of_an_unbroken_one(taught):
+    config = replace(
+        CONFIG, training=replace(CONFIG.training, total_images=96, save_every_images=96)
+    )
+    config = replace(config, training=replace(config.training, log_every_images=32))
+    unbroken = train(taught.folder, "unbroken", config)
+    stop = taught.folder / "broken-run" / "stop"
+    stop.parent.mkdir()
+    stop.touch()
+    with pytest.raises(Preempted):
+        train(taught.folder, "broken", config)
+    stop.unlink()
+    broken = train(taught.folder, "broken", config)
+    assert sha256_of(broken / "model.safetensors") == sha256_of(unbroken / "model.safetensors")
+
+
+def test_the_share_asked_for_is_told_no_class_as_each_position_has_it(taught):
+    latents = LatentShards(taught.folder / "latents", "train")
+    noisy = diffusion.NoisyLatents(latents, CONFIG)
+    labels = noisy.load(range(2000))[-1]
+    true = latents.labels[noisy._indices(range(2000))]
+    dropped = (labels != true).float().sum() / (true < 2).sum()
+    assert dropped.item() == pytest.approx(0.2, abs=0.03)
+    assert set(labels[labels != true].tolist()) == {2}
+    assert torch.equal(noisy.load(range(1000, 1010))[-1], labels[1000:1010])
+    everything = diffusion.NoisyLatents(latents, replace(CONFIG, condition_dropout=0.0))
+    assert torch.equal(everything.load(range(100))[-1], true[:100])
+
+
+def test_without_a_condition_the_classes_change_nothing(taught):
+    latents = LatentShards(taught.folder / "latents", "train")
+    plain = replace(CONFIG, model=replace(CONFIG.model, condition=None))
+    batch, other = (
+        diffusion.NoisyLatents(latents, config).load(range(8)) for config in (plain, CONFIG)
+    )
+    assert len(batch) == len(other) - 1
+    for a, b in zip(batch[0] + batch[1] + batch[2:], other[0] + other[1] + other[2:], strict=False):
+        assert torch.equal(a, b)
+
+
+def test_pictures_without_a_class_are_counted_and_said(taught, caplog):
+    with caplog.at_level(logging.INFO):
+        check_classes(CONFIG, LatentShards(taught.folder / "latents", "train"))
+    assert "bright 32, dark 32; 16 without a class" in caplog.text
+
+
+def conditioned(**changes):
+    return replace(CONFIG, model=replace(CONFIG.model, condition=replace(CLASSES, **changes)))
+
+
+def test_data_that_does_not_fit_the_condition_is_refused(taught, chain):
+    latents = LatentShards(taught.folder / "latents", "train")
+    with pytest.raises(BadInput, match=r"num_classes is 3, the latents hold 2: bright, dark"):
+        check_classes(conditioned(num_classes=3), latents)
+    with pytest.raises(BadInput, match=r"num_classes is 2, no picture has a class; sort .* folder"):
+        check_classes(CONFIG, LatentShards(chain.latents, "train"))
+    with pytest.raises(BadInput, match=r"token_width: no data holds such a condition"):
+        check_classes(conditioned(token_width=8), latents)
+
+
+def test_what_the_model_does_not_know_is_not_drawn(taught, chain, tmp_path):
+    with pytest.raises(BadInput, match="knows no class 'grey'; it knows bright, dark"):
+        taught.draw(tmp_path / "samples", classes=("bright", "grey"))
+    with pytest.raises(BadInput, match="knows no classes; set it to null"):
+        draw_with(chain, tmp_path, classes=("bright",))
+    with pytest.raises(BadInput, match="takes no class, so there is nothing to leave out"):
+        draw_with(chain, tmp_path, guidance_scale=2.0, guide=UNCONDITIONAL)
+
+
+def draw_with(chain, folder, **changes):
+    sample_pictures(
+        replace(SAMPLE, **changes),
+        autoencoder=chain.autoencoder,
+        diffusion=chain.diffusion,
+        shards=chain.shards,
+        samples=folder / "samples",
+    )
