@@ -41,6 +41,7 @@ class UrlListSource:
     caption_column: str | None = None
     licence_column: str | None = None
     author_column: str | None = None
+    class_column: str | None = None  # text or whole numbers; an empty cell: no class
     sha256_column: str | None = None  # what was listed; a picture that differs is dropped
     # Off unless the list's owner trusts it: a URL list is untrusted input, and these addresses
     # reach the machine's own services.
@@ -55,7 +56,8 @@ class UrlListSource:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FolderSource:
-    """Every file below a local folder."""
+    """Every file below a local folder. A picture's class is the folder next below that it is in, as
+    torchvision's ImageFolder has it; those that lie in the folder itself have none."""
 
     __pydantic_config__: ClassVar = STRICT
 

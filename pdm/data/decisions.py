@@ -26,6 +26,7 @@ RAW = {
     "caption": pa.string(),
     "licence": pa.string(),
     "author": pa.string(),
+    "class_name": pa.string(),  # null for a picture without one
     "status": pa.string(),
     "error_message": pa.string(),
     "retrieved_at": pa.string(),  # ISO 8601, UTC; null for what was drawn or read from a folder

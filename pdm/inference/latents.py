@@ -151,7 +151,7 @@ def _encode(
 
 def _classes(images: ImageShards, indices: range, copies: int) -> list[str | None]:
     """Of some pictures, as `_encode` gives them: of all, and once more for mirrored copies."""
-    return [images.record(index).get("class") for index in indices] * copies
+    return [images.record(index).get("class_name") for index in indices] * copies
 
 
 def _encoded(model: Autoencoder, images: Tensor) -> Pyramid:

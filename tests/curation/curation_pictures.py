@@ -133,6 +133,7 @@ def row_of(name, content, place):
         "caption": f"a picture called {name}",
         "licence": "CC0-1.0",
         "author": "A. Painter",
+        "class_name": "scenes" if name.startswith("scene-") else None,
         "status": "ok",
         "final_url": f"http://store.test/{name}",
         "retrieved_at": "2026-11-21T10:00:00Z",
@@ -160,7 +161,7 @@ SCHEMA = pa.schema(
         (name, pa.int64() if name in ("num_bytes", "offset", "size") else pa.string())
         for name in (
             *("key", "url", "source", "caption", "licence", "status", "reason", "error_message"),
-            *("author", "final_url", "retrieved_at"),
+            *("author", "class_name", "final_url", "retrieved_at"),
             *("sha256", "num_bytes", "member", "offset", "size"),
         )
     ]

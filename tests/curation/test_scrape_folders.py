@@ -37,6 +37,19 @@ def test_the_licence_is_that_of_the_source(pictures):
     assert {entry.licence for entry in listed(pictures, licence="CC0-1.0")} == {"CC0-1.0"}
 
 
+def test_the_class_is_the_folder_next_below_the_source(pictures):
+    (pictures / "sub" / "deeper").mkdir()
+    (pictures / "sub" / "deeper" / "c.jpg").write_bytes(JPEG)
+    found = {entry.url.rpartition("/")[2]: entry.class_name for entry in listed(pictures)}
+    assert found == {
+        "COPYRIGHT": None,
+        "b.jpg": None,
+        "broken.png": "sub",
+        "without extension": "sub",
+        "c.jpg": "sub",
+    }
+
+
 def test_rows_do_not_tell_where_the_folder_lies(pictures, tmp_path):
     assert all(str(tmp_path) not in entry.url + entry.identity for entry in listed(pictures))
 

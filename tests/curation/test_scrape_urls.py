@@ -74,6 +74,15 @@ def test_captions_that_are_no_clean_text_are_mended(tmp_path, given, kept, decla
     assert entry.caption == kept
 
 
+@pytest.mark.parametrize("classes", [["sea", None], [7, None], [b"7", b" "]])
+def test_classes_come_from_a_column_of_text_or_numbers_and_may_be_missing(tmp_path, classes):
+    path = tmp_path / "list.parquet"
+    urls = ["http://a.example/x", "http://a.example/y"]
+    pq.write_table(pa.table({"url": urls, "kind": classes}), path)
+    found = [entry.class_name for entry in listed(path, class_column="kind")]
+    assert found == ["sea" if classes[0] == "sea" else "7", None]
+
+
 def test_captions_may_be_numbers_and_csv_cells_may_be_large(tmp_path):
     path = tmp_path / "list.parquet"
     pq.write_table(pa.table({"url": ["http://a.example/x"], "caption": [7]}), path)

@@ -66,6 +66,12 @@ def samples(shards):
     return found
 
 
+def test_the_manifest_and_the_card_name_the_classes(work):
+    assert manifest.load(work / "out" / "shards").facts["classes"] == ["scenes"]
+    card = (work / "out" / "shards" / "README.md").read_text()
+    assert f"| scenes | {NUM_IMAGES - 1} |\n| none | 1 |" in card
+
+
 def test_plain_webdataset_reads_exact_crops_with_their_provenance(work):
     found = samples(work / "out" / "shards")
     assert len(found) == NUM_IMAGES
@@ -75,6 +81,8 @@ def test_plain_webdataset_reads_exact_crops_with_their_provenance(work):
         assert facts["split"] == split
         assert facts["licence"] == "CC0-1.0"
         assert facts["author"] == "A. Painter"
+        is_scene = not facts["url"].endswith("/exact")
+        assert facts.get("class_name", "none") == ("scenes" if is_scene else "none")
         assert facts["url"].startswith("http://pictures.test/")
         assert facts["final_url"].startswith("http://store.test/")
         assert facts["retrieved_at"] == "2026-11-21T10:00:00Z"

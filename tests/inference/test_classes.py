@@ -59,7 +59,7 @@ def sample_of(number: int):
     pixels = (GREYS[class_of(number)] + noise).clip(0, 255).astype(np.uint8)
     file, key = io.BytesIO(), f"{number:020x}"
     Image.fromarray(pixels).resize((128, 64), Image.Resampling.BICUBIC).save(file, "PNG")
-    record = {"key": key, "class": class_of(number)}
+    record = {"key": key, "class_name": class_of(number)}
     return key, {"png": file.getvalue(), "json": json.dumps(record).encode()}
 
 

@@ -58,6 +58,7 @@ class Entry:
     caption: str | None = None
     licence: str | None = None
     author: str | None = None
+    class_name: str | None = None
     sha256: str | None = None  # of the content, if the list tells it
     fetch_url: str | None = None  # where to fetch it from; null if there is nothing to fetch
     rule: AddressRule = public_only  # which addresses it may be fetched from

@@ -7,6 +7,7 @@ from pathlib import Path
 from pdm.config.scrape import FolderSource
 from pdm.curation.scrape.entries import Content, Entry, Outcome, dropped
 from pdm.curation.scrape.formats import EXTENSIONS, NUM_BYTES, extension_of
+from pdm.curation.scrape.lists import one_line
 from pdm.errors import BadInput
 
 
@@ -41,6 +42,7 @@ def _entry(path: Path, root: Path, name: str, licence: str | None) -> Entry:
         url=f"{root.resolve().name}/{relative}",
         source=name,
         licence=licence,
+        class_name=one_line(relative.split("/")[0]) if "/" in relative else None,
         outcome=_outcome(path, root),
     )
 

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 from pdm.config.scrape import UrlListSource
 from pdm.errors import BadInput
 
-MAX_TEXT_BYTES = 8192  # of a caption, a licence or an author
+MAX_TEXT_BYTES = 8192  # of a caption, a licence, an author or a class
 _MAX_CELL_CHARACTERS = 2**24  # csv stops at 2^17 by itself
-FIELDS = ("url", "caption", "licence", "author", "sha256")
+FIELDS = ("url", "caption", "licence", "author", "class", "sha256")
 
 Row = dict[str, str | None]
 
@@ -49,6 +49,11 @@ def clean(text: str | None) -> str | None:
         return None
     encoded = text.replace("\0", "").encode("utf-8", "replace")[:MAX_TEXT_BYTES]
     return encoded.decode("utf-8", "ignore").strip() or None
+
+
+def one_line(text: str | None) -> str | None:
+    """The same on one line: for names."""
+    return " ".join((clean(text) or "").split()) or None
 
 
 def _csv_rows(path: Path, columns: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
@@ -96,9 +101,9 @@ def _is_text(kind: pa.DataType) -> bool:
 
 def _require_text(path: Path, field: str, column: str, kind: pa.DataType) -> None:
     plain = kind.value_type if pa.types.is_dictionary(kind) else kind
-    # A caption may be a number; what is no single value is no caption.
+    # A caption or a class may be a number; what is no single value is none.
     usable = _is_text(plain) or pa.types.is_null(plain)
-    if field == "caption":
+    if field in ("caption", "class"):
         usable = usable or pa.types.is_primitive(plain)
     if not usable:
         raise BadInput(f"{path}: column '{column}' holds {kind}, not text; name another as {field}")

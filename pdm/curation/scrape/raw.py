@@ -28,6 +28,7 @@ SCHEMA = pa.schema(
         ("caption", pa.string()),
         ("licence", pa.string()),
         ("author", pa.string()),
+        ("class_name", pa.string()),
         ("status", pa.string()),
         ("reason", pa.string()),
         ("error_message", pa.string()),
@@ -53,6 +54,7 @@ class Row:
     caption: str | None
     licence: str | None
     author: str | None
+    class_name: str | None
     status: str
     reason: str | None
     error_message: str | None
@@ -141,6 +143,7 @@ def _row(key: str, entry: Entry, outcome: Outcome) -> Row:
         entry.caption,
         entry.licence,
         entry.author,
+        entry.class_name,
         outcome.status,
         outcome.reason,
         outcome.error_message,

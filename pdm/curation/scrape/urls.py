@@ -15,7 +15,7 @@ from pdm.config.scrape import UrlListSource
 from pdm.curation.scrape.entries import Entry, dropped
 from pdm.curation.scrape.guard.addresses import AddressRule, anything, public_only
 from pdm.curation.scrape.guard.web import fetchable, without_credentials
-from pdm.curation.scrape.lists import Row, clean, rows
+from pdm.curation.scrape.lists import Row, clean, one_line, rows
 from pdm.errors import BadInput
 
 logger = logging.getLogger(__name__)
@@ -67,6 +67,7 @@ def _entry(row: Row, source: str, rule: AddressRule) -> Entry:
         caption=clean(row.get("caption")),
         licence=clean(row.get("licence")),
         author=clean(row.get("author")),
+        class_name=one_line(row.get("class")),
         sha256=sha256,
         fetch_url=fetch_url,
         rule=rule,

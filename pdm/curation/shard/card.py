@@ -19,6 +19,7 @@ FIELDS = (  # of a record, as `write` stores them
     ("retrieved_at", "when it was fetched, UTC"),
     ("source", "which list or folder named it"),
     ("caption, licence, author", "as the source gave them; null if it gave none"),
+    ("class_name", "as the source gave it; absent if it gave none"),
     ("sha256, num_bytes", "of the source file"),
     ("original_width_px, original_height_px", "of the source, upright"),
     ("crop", "the part of the source that was cut out, in its pixels"),
@@ -73,7 +74,7 @@ same files in MLCommons' Croissant format. `pyramid data verify` finds any damag
 {_fetched(rows)}
 
 {_table(("host", "pictures"), _most(map(_host, rows)))}
-## Licences and authors
+{_classes(rows)}## Licences and authors
 
 Each picture keeps the licence of its source; `key.json` names it.
 
@@ -121,6 +122,14 @@ for sample in mlcroissant.Dataset("shards/croissant.json").records("pictures"):
     key, picture = sample["pictures/key"], sample["pictures/image"]
 ```
 """
+
+
+def _classes(rows: list[Row]) -> str:
+    """A section, where pictures have classes."""
+    named = [row["class_name"] or "none" for row in rows if "class_name" in row]
+    if set(named) <= {"none"}:
+        return ""
+    return f"## Classes\n\n{_table(('class', 'pictures'), _most(named))}\n"
 
 
 def _split_lines(manifest: Manifest) -> list[tuple[str, str, str, str]]:

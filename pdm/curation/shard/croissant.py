@@ -58,9 +58,9 @@ MEDIA_TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
 # cannot join two such sets by key. Both sets hold the key.
 FACTS = (
     "JSON with key, split, url, final_url (after redirects), retrieved_at (UTC), source, caption, "
-    "licence, author, sha256 and num_bytes of the source file, original_width_px and "
-    "original_height_px of the upright source, the crop's place in it, image_sha256, width_px and "
-    "height_px of the crop."
+    "licence, author, class_name if it has one, sha256 and num_bytes of the source file, "
+    "original_width_px and original_height_px of the upright source, the crop's place in it, "
+    "image_sha256, width_px and height_px of the crop."
 )
 
 

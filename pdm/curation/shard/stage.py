@@ -20,7 +20,7 @@ from pdm.curation.shard.crops import CropCache
 from pdm.curation.shard.report import Report, write_report
 from pdm.curation.shard.split import TRAIN, VAL, assign_splits, shard_of
 from pdm.curation.shard.write import EXTENSIONS, Written, expected_bytes, write_shard
-from pdm.data import listing
+from pdm.data import classes, listing
 from pdm.data.decisions import Row, load
 from pdm.data.listing import Listed
 from pdm.data.manifest import Manifest, Shard
@@ -173,4 +173,7 @@ def _manifest(
         "extension": EXTENSIONS[config.encoding],
         "pictures_sha256": pictures_sha256,
     }
+    names = {row["class_name"] for row in inside} - {None}
+    if names:
+        facts[classes.FACT] = sorted(names)
     return Manifest(splits, facts)

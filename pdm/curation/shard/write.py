@@ -111,13 +111,18 @@ def encode(crop: Pixels, config: ShardConfig) -> bytes:
 
 
 def _provenance(row: Row, split: str) -> dict[str, object]:
-    return {name: row[name] for name in PROVENANCE} | {
-        "split": split,
-        "width_px": row["target_width_px"],
-        "height_px": row["target_height_px"],
-        "original_width_px": row["width_px"],
-        "original_height_px": row["height_px"],
-        "crop": {
-            name: row[f"crop_{name}"] for name in ("left_px", "top_px", "width_px", "height_px")
-        },
-    }
+    stated = {} if row["class_name"] is None else {"class_name": row["class_name"]}
+    return (
+        {name: row[name] for name in PROVENANCE}
+        | stated
+        | {
+            "split": split,
+            "width_px": row["target_width_px"],
+            "height_px": row["target_height_px"],
+            "original_width_px": row["width_px"],
+            "original_height_px": row["height_px"],
+            "crop": {
+                name: row[f"crop_{name}"] for name in ("left_px", "top_px", "width_px", "height_px")
+            },
+        }
+    )
