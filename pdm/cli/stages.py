@@ -77,6 +77,7 @@ def latents(args: argparse.Namespace) -> None:
 
 def diffusion(args: argparse.Namespace) -> None:
     """Train the pyramid UNet on the latents by rectified flow."""
+    from pdm.evaluation.yardstick import Yardstick
     from pdm.tracking import track
     from pdm.training.diffusion import run_folder, train_diffusion
 
@@ -90,6 +91,7 @@ def diffusion(args: argparse.Namespace) -> None:
             run=folder,
             model=args.model,
             curves=args.curves,
+            yardstick_from=Yardstick,
         )
         tracked.model(args.model)
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pdm.comparison.run import Curve, Run
 
 WIDTH, HEIGHT = 460.0, 220.0  # of the drawing area
+# Of a stage, in this order; what else is logged comes behind.
+MAIN_CURVES = ("loss", "val_loss", "frechet_random_conv/samples_vs_decoded_val")
 MAX_POINTS = 240  # of a line; more are averaged, as many into each
 LOG_FROM = 12.0  # greatest over smallest value from which the axis is logarithmic
 
@@ -41,8 +43,8 @@ def charts(runs: Sequence[Run]) -> list[Chart]:
 
 def _rank(name: str) -> tuple[str, int, str]:
     stage, metric = name.split("/", 1)
-    main = {"loss": 0, "val_loss": 1}
-    return stage, main.get(metric, 2), metric
+    place = MAIN_CURVES.index(metric) if metric in MAIN_CURVES else len(MAIN_CURVES)
+    return stage, place, metric
 
 
 def _chart(runs: Sequence[Run], name: str) -> Chart:

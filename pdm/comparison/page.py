@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
-from pdm.comparison.chart import HEIGHT, WIDTH, charts
+from pdm.comparison.chart import HEIGHT, MAIN_CURVES, WIDTH, charts
 from pdm.comparison.judge import (
     FLOOR,
     data_version,
@@ -65,8 +65,8 @@ def write_page(runs: Sequence[Run], output: Path) -> None:
         pairs=pairs(runs, MAIN_SCORE),
         params=differing([run.params for run in runs]),
         facts=differing([run.facts for run in runs]),
-        main_charts=[chart for chart in found if chart.metric in ("loss", "val_loss")],
-        other_charts=[chart for chart in found if chart.metric not in ("loss", "val_loss")],
+        main_charts=[chart for chart in found if chart.metric in MAIN_CURVES],
+        other_charts=[chart for chart in found if chart.metric not in MAIN_CURVES],
         chart_width=WIDTH,
         chart_height=HEIGHT,
         seeds=seeds,

@@ -34,13 +34,15 @@ def fingerprint(config: Any, *inputs: str) -> str:
 
     Checkpoints are filed under it, so that a retried run finds its own and a run with changed
     settings or data can never resume from the old ones. What only says how a training is spread
-    over machines, and how often it reports (`TrainingConfig.MAY_CHANGE`), has no part in it.
+    over machines, and what it reports how often (`MAY_CHANGE`), has no part in it.
 
     Args:
         config: A section of params (a dataclass).
         inputs: Digests of what the run reads, such as the sha256 of its input manifest.
     """
     values = dataclasses.asdict(config)
+    for name in getattr(config, "MAY_CHANGE", ()):
+        del values[name]
     for name in TrainingConfig.MAY_CHANGE:
         values.get("training", {}).pop(name, None)
     text = json.dumps([values, *inputs], sort_keys=True)

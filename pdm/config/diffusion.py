@@ -82,6 +82,7 @@ class DiffusionConfig:
     """What is trained, and on which timesteps."""
 
     __pydantic_config__: ClassVar = STRICT
+    MAY_CHANGE: ClassVar = ("score_images",)  # as in `TrainingConfig`
 
     model: UNetConfig
     baseline: LatentUNetConfig | None  # LDM's network instead of the model, on a single latent
@@ -92,6 +93,7 @@ class DiffusionConfig:
     condition_dropout: (
         float  # share of pictures of which nothing is said, where there is a condition
     )
+    score_images: int  # drawn at each checkpoint, and compared with held-out ones; 0: none
     training: TrainingConfig
 
     def __post_init__(self) -> None:
@@ -105,6 +107,8 @@ class DiffusionConfig:
         require_positive(self, "time_shift")
         dropped = self.condition_dropout
         require(0 <= dropped < 1, "condition_dropout", dropped, "0 or more, below 1")
+        count = self.score_images
+        require(count == 0 or count >= 2, "score_images", count, "0, or 2 or more")
         windows, count = self.model.windows, len(weights)
         require(windows is None or len(windows) == count, "windows", windows, f"{count} windows")
         alone = windows is None or self.baseline is None

@@ -18,6 +18,7 @@ from pdm.files import whole_file
 from pdm.models.condition import told
 from pdm.training.classes import check_classes, has_classes, with_dropped
 from pdm.training.curves import write_curves
+from pdm.training.drawn import DrawnPictures, YardstickFrom, check_enough
 from pdm.training.feed import Batch
 from pdm.training.flops import flops_of
 from pdm.training.grid import SampleGrid, check_autoencoder
@@ -44,6 +45,7 @@ class Settings:
     """What a worker needs to know; the paths are absolute."""
 
     config: DiffusionConfig
+    yardstick_from: YardstickFrom
     latents: Path
     run: Path
     model: Path
@@ -68,6 +70,7 @@ def train_diffusion(
     run: Path,
     model: Path,
     curves: Path,
+    yardstick_from: YardstickFrom,
 ) -> None:
     """Train, or go on training, and write the model.
 
@@ -79,10 +82,11 @@ def train_diffusion(
         run: Of `run_folder`; holds the events, and the checkpoints until the end.
         model: Folder of the trained model: the average weights.
         curves: CSV of the losses.
+        yardstick_from: Of a set of pictures; measures those that are drawn on the way.
 
     Raises:
         BadInput, QualityGate: The latents or the autoencoder are missing, damaged or do not belong
-            together.
+            together, or too few are held out.
         QualityGate: A loss is not finite.
         Unavailable: There are fewer CPUs or GPUs than workers.
         Preempted: SIGTERM came; a checkpoint was kept.
@@ -90,8 +94,9 @@ def train_diffusion(
     found = [LatentShards(latents, split) for split in ("train", "val")]
     check_autoencoder(autoencoder, found[0].manifest.facts)  # rather now than on the cluster
     check_classes(config, found[0])
+    check_enough(found, config.score_images)
     paths = (path.absolute() for path in (latents, run, model, autoencoder))
-    settings = Settings(config, *paths)
+    settings = Settings(config, yardstick_from, *paths)
     launch(_work, settings, num_workers=config.training.num_workers, run=run)
     write_curves(run / EVENTS, curves)
     checkpoints_of(run, config.training).remove()
@@ -143,21 +148,24 @@ def _work(settings: Settings, workers: Workers) -> None:
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast
 
     grid = SampleGrid(settings.autoencoder, latents.manifest.facts, workers.device)
+    splits = (latents, held_out)
+    num_classes = len(latents.classes) if has_classes(config) else 0
+    drawn = DrawnPictures(grid, splits, config.score_images, settings.yardstick_from)
 
     def score(state: TrainState, events: EventLog) -> float:
         losses = _held_out_losses(state, NoisyLatents(held_out, config), config, workers.device)
-        events.metrics(losses, state.images_seen)
-        logger.info(
-            "diffusion: loss on held-out pictures after %s images: %.4f",
-            f"{state.images_seen:,}",
-            losses["val_loss"],
-        )
         average = cast("Network", state.average)
+        sheet, distances = drawn.draw(average, config.model.windows, num_classes)
+        scores = losses | distances
+        events.metrics(scores, state.images_seen)
+        logger.info(
+            "diffusion: after %s images %s",
+            f"{state.images_seen:,}",
+            ", ".join(f"{name} {value:.4f}" for name, value in scores.items()),
+        )
         name = f"samples-{state.images_seen:09}.png"
         with whole_file(settings.run / "pictures" / name) as temporary:
-            num_classes = len(latents.classes) if has_classes(config) else 0
-            drawn = grid.draw(average, config.model.windows, num_classes)
-            drawn.save(temporary, format="PNG")
+            sheet.save(temporary, format="PNG")
         events.picture("samples", settings.run / "pictures" / name, state.images_seen)
         return losses["val_loss"]
 

@@ -1,16 +1,14 @@
 """Pictures that a diffusion model under training draws, always from the same seeds, so that one can
 see it learn, and see two runs side by side at every step."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 
 from pdm.baselines.autoencoders import load_autoencoder
-from pdm.data.images import to_pixels
-from pdm.data.sheets import contact_sheet, in_rows
+from pdm.data.images import Pixels, to_pixels
 from pdm.diffusion.flow import Velocity
 from pdm.diffusion.samplers import multistep, noise_from_seeds
 from pdm.diffusion.times import Windows, even_times, windowed
@@ -18,6 +16,7 @@ from pdm.diffusion.velocities import clamped
 from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.models.condition import told
+from pdm.models.pyramid import Pyramid
 
 SEEDS = range(8)
 STEPS = 16  # enough to see layout and colour; the stage `sample` takes more
@@ -25,7 +24,7 @@ CLAMP = 4.0  # standard deviations: a model at its beginning predicts data that 
 
 
 class SampleGrid:
-    """Draws the grid.
+    """Draws them.
 
     Args:
         autoencoder: Model folder; the one that wrote the latents.
@@ -43,23 +42,30 @@ class SampleGrid:
         self.size = (facts["image_height_px"], facts["image_width_px"])
         self.device = device
 
-    @torch.no_grad()
-    def draw(self, network: Velocity, windows: Windows | None, num_classes: int = 0) -> Image.Image:
-        """One picture for each of `SEEDS`, in rows; decoded one by one, for they may be large.
+    def pictures(
+        self, network: Velocity, windows: Windows | None, count: int, num_classes: int = 0
+    ) -> Iterator[Pixels]:
+        """One picture for each of the seeds 0 to `count`; drawn when they are asked for.
 
         The classes of a network that takes one follow each other.
         """
-        seeds = torch.tensor(SEEDS, device=self.device)
-        velocity = told(network, seeds % num_classes if num_classes else None)
-        noise = tuple(level.to(self.device) for level in noise_from_seeds(SEEDS, self.shapes))
         times = even_times(STEPS)
         times = times if windows is None else windowed(times, windows)
-        latents = multistep(clamped(velocity, CLAMP), noise, times)
-        pictures = [
-            to_pixels(self.decoder.decode(tuple(level[[place]] for level in latents), self.size))[0]
-            for place in range(len(SEEDS))
-        ]
-        return contact_sheet(in_rows(pictures))
+        for start in range(0, count, len(SEEDS)):
+            seeds = range(start, min(start + len(SEEDS), count))
+            labels = torch.tensor(seeds, device=self.device) % num_classes if num_classes else None
+            noise = tuple(level.to(self.device) for level in noise_from_seeds(seeds, self.shapes))
+            with torch.no_grad():
+                latents = multistep(clamped(told(network, labels), CLAMP), noise, times)
+            yield from self.decoded(latents)
+
+    def decoded(self, latents: Pyramid) -> Iterator[Pixels]:
+        """Their pictures, one by one, for they may be large."""
+        for place in range(len(latents[0])):
+            one = tuple(level[[place]].to(self.device) for level in latents)
+            with torch.no_grad():
+                images = self.decoder.decode(one, self.size)
+            yield to_pixels(images)[0]
 
 
 def check_autoencoder(autoencoder: Path, facts: Mapping[str, Any]) -> None:

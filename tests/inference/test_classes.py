@@ -19,6 +19,7 @@ from pdm.data import listing, manifest, tars
 from pdm.data.latents import LatentShards
 from pdm.data.listing import Listed
 from pdm.errors import BadInput, Preempted
+from pdm.evaluation.yardstick import Yardstick
 from pdm.files import sha256_of
 from pdm.inference.champion import load_generator
 from pdm.inference.latents import encode_shards
@@ -82,6 +83,7 @@ def write_shards(folder: Path) -> Path:
 def train(chain_folder: Path, name: str, config=CONFIG) -> Path:
     settings = diffusion.Settings(
         config,
+        Yardstick,
         chain_folder / "latents",
         chain_folder / f"{name}-run",
         chain_folder / name,

@@ -13,6 +13,7 @@ from tiny_chain import DIFFUSION, SAMPLE
 
 from pdm.config.sample import GuideConfig
 from pdm.errors import BadInput
+from pdm.evaluation.yardstick import Yardstick
 from pdm.files import sha256_of
 from pdm.inference.champion import load_generator
 from pdm.lineage.tell import as_text
@@ -30,6 +31,7 @@ def train(chain, folder, **changes):
     model = replace(DIFFUSION.model, widths=(4, 4), **changes)
     settings = diffusion.Settings(
         replace(DIFFUSION, model=model),
+        Yardstick,
         chain.latents,
         folder / "run",
         folder / "model",

@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 from tiny_chain import AUTOENCODER, DIFFUSION, write_shards
 from worker_groups import run_group
 
+from pdm.evaluation.yardstick import Yardstick
 from pdm.training import autoencoder, diffusion
 
 
@@ -49,7 +50,9 @@ def test_a_diffusion_model_trains_alike(tmp_path, chain):
     found = []
     for strategy in ("ddp", "fsdp"):
         config, run, model = settings_of(DIFFUSION, tmp_path, strategy)
-        settings = diffusion.Settings(config, chain.latents, run, model, chain.autoencoder)
+        settings = diffusion.Settings(
+            config, Yardstick, chain.latents, run, model, chain.autoencoder
+        )
         assert run_group(2, call, diffusion._work, settings) == [None, None]
         found.append(weights_of(model))
     # Eight steps of up to 0.002 each could part them by 0.03; that the weights are laid out in

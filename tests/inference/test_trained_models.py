@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 from PIL import Image, ImageChops
-from tiny_chain import AUTOENCODER, DIFFUSION, train_autoencoder, write_shards
+from tiny_chain import AUTOENCODER, DIFFUSION, drawn_pictures, train_autoencoder, write_shards
 
 from pdm import events
 from pdm.data import listing, manifest
@@ -70,10 +70,8 @@ def test_a_grid_of_the_same_seeds_is_drawn_at_every_checkpoint(chain):
         ("samples", 32),
     ]
     with Image.open(chain.diffusion_run / pictures[-1]["path"]) as last:
-        grid = SampleGrid(
-            chain.autoencoder, manifest.read(chain.latents).facts, torch.device("cpu")
-        )
-        again = grid.draw(PyramidUNet.from_pretrained(chain.diffusion), DIFFUSION.model.windows)
+        network = PyramidUNet.from_pretrained(chain.diffusion)
+        again, _ = drawn_pictures(chain).draw(network, DIFFUSION.model.windows)
         differences = ImageChops.difference(last.convert("RGB"), again).getextrema()
     assert max(high for _, high in differences) <= 2  # training lays weights out differently
 

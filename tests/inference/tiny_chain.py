@@ -17,9 +17,13 @@ from pdm.config.latent_unet import LatentUNetConfig
 from pdm.config.latents import LatentsConfig
 from pdm.config.sample import SampleConfig
 from pdm.data import listing, manifest, tars
+from pdm.data.latents import LatentShards
 from pdm.data.listing import Listed
+from pdm.evaluation.yardstick import Yardstick
 from pdm.inference.latents import encode_shards
 from pdm.training import autoencoder, diffusion
+from pdm.training.drawn import DrawnPictures
+from pdm.training.grid import SampleGrid
 from pdm.training.workers import Workers
 
 TRAINING = replace(TRAINING, warmup_images=8)
@@ -80,6 +84,7 @@ DIFFUSION = DiffusionConfig(
     time_margin=0.0,
     level_loss_weights=(1.0, 1.0, 1.0),
     condition_dropout=0.1,
+    score_images=9,
     training=replace(TRAINING, ema_lengths=(0.05, 0.1)),
 )
 LATENTS = LatentsConfig(batch_size=3, flipped_copies=True)
@@ -167,7 +172,14 @@ def train_chain(
         timesteps = "ldm" if unet.predicts == "noise" else "uniform"
         config = replace(config, baseline=unet, timesteps=timesteps)
     settings = diffusion.Settings(
-        config, latents, folder / "run", folder / "diffusion", autoencoder_model
+        config, Yardstick, latents, folder / "run", folder / "diffusion", autoencoder_model
     )
     diffusion._work(settings, Workers(torch.device("cpu")))
     return Chain(shards, autoencoder_model, latents, settings.model, autoencoder_run, settings.run)
+
+
+def drawn_pictures(chain: Chain, count: int = DIFFUSION.score_images) -> DrawnPictures:
+    """What the training of the diffusion model draws and compares."""
+    grid = SampleGrid(chain.autoencoder, manifest.read(chain.latents).facts, torch.device("cpu"))
+    splits = (LatentShards(chain.latents, "train"), LatentShards(chain.latents, "val"))
+    return DrawnPictures(grid, splits, count, Yardstick)

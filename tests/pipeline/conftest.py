@@ -57,6 +57,7 @@ TINY: dict[str, Any] = {
     "diffusion": {
         "model": {"widths": [8, 16, 16], "blocks": [1] * 3, "dropout": [0.0] * 3},
         "level_loss_weights": [1.0] * 4,
+        "score_images": 4,
         "training": {
             "batch_size": 8,
             "total_images": 64,

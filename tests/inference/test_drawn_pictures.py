@@ -1,0 +1,100 @@
+"""Distances of the pictures that a diffusion model draws while it is being trained."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tiny_chain import DIFFUSION, drawn_pictures
+
+from pdm import events
+from pdm.config.common import fingerprint
+from pdm.config.evaluate import EvaluateConfig
+from pdm.data.latents import LatentShards
+from pdm.diffusion.samplers import noise_from_seeds
+from pdm.errors import BadInput
+from pdm.evaluation.features import RandomConvFeatures
+from pdm.evaluation.stream import Stream
+from pdm.evaluation.views import views_of
+from pdm.evaluation.yardstick import NUM_FEATURES, SEED, Yardstick
+from pdm.models.unet import PyramidUNet
+from pdm.training import diffusion
+from pdm.training.drawn import check_enough
+from pdm.training.grid import SEEDS
+from pdm.training.workers import Workers
+
+SAMPLES, FLOOR = (f"frechet_random_conv/{side}_vs_decoded_val" for side in ("samples", "train"))
+EVALUATE = EvaluateConfig(
+    num_features=NUM_FEATURES,
+    num_projections=1,
+    patches_per_image=1,
+    crops_per_image=1,
+    crop_px=8,
+    features=(),
+    num_replicates=1,
+    num_neighbours=1,
+    batch_size=4,
+    seed=SEED,
+)
+
+
+def test_the_yardstick_is_what_evaluate_calls_by_its_name():
+    first, second = np.random.default_rng(0).integers(0, 256, (2, 21, 16, 32, 3), dtype=np.uint8)
+    second //= 2
+    sides = [Stream(views_of(EVALUATE, (16, 32), RandomConvFeatures(NUM_FEATURES, SEED), []))]
+    sides.append(Stream(sides[0].views))
+    for side, pictures in zip(sides, (first, second), strict=True):
+        side.add(pictures, np.arange(len(pictures)))
+    expected = sides[0].distances(sides[1])[Yardstick.name]
+    assert expected > 1
+    assert Yardstick(iter(second)).distance(iter(first)) == pytest.approx(expected, rel=1e-4)
+    with pytest.raises(ValueError, match="at least 2 pictures; got 1"):
+        Yardstick(second[:1])
+
+
+def test_a_model_that_draws_the_held_out_pictures_has_no_distance(chain):
+    drawn = drawn_pictures(chain, count=2)
+    latents = drawn.held_out.batch([0, 1] * (len(SEEDS) // 2))
+    noise = noise_from_seeds(SEEDS, drawn.grid.shapes)
+    slope = tuple(one - other for one, other in zip(latents, noise, strict=True))
+    _, found = drawn.draw(lambda x, t: slope, None)
+    assert found[SAMPLES] == pytest.approx(0, abs=0.01)
+    assert found[FLOOR] > 0.1
+    _, found = drawn.draw(lambda x, t: tuple(0.5 * level for level in slope), None)
+    assert found[SAMPLES] > 0.1
+
+
+def test_distances_are_logged_at_every_checkpoint(chain):
+    log = events.read(chain.diffusion_run / "events.jsonl")
+    logged = [event for event in log if SAMPLES in event.get("values", {})]
+    assert [event["images_seen"] for event in logged] == [16, 32]
+    model = PyramidUNet.from_pretrained(chain.diffusion)
+    _, again = drawn_pictures(chain).draw(model, DIFFUSION.model.windows)
+    found = {name: logged[-1]["values"][name] for name in again}
+    assert found == pytest.approx(again, rel=0.02)  # training lays weights out differently
+    values = [event.get("values", {}) for event in log]
+    assert max(one.get("scoring_fraction", 0) for one in values) > 0
+
+
+def test_what_is_drawn_and_compared_changes_nothing_that_is_learnt(chain, tmp_path):
+    config = replace(DIFFUSION, score_images=0)
+    assert fingerprint(config, "data") == fingerprint(DIFFUSION, "data")
+    settings = diffusion.Settings(
+        config, Yardstick, chain.latents, tmp_path / "run", tmp_path / "model", chain.autoencoder
+    )
+    diffusion._work(settings, Workers(torch.device("cpu")))
+    weights = [folder / "model.safetensors" for folder in (chain.diffusion, tmp_path / "model")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    log = events.read(tmp_path / "run" / "events.jsonl")
+    assert not any(SAMPLES in event.get("values", {}) for event in log)
+
+
+def test_too_few_pictures_to_compare_with_are_refused_before_the_training(chain):
+    splits = [LatentShards(chain.latents, split) for split in ("train", "val")]
+    check_enough(splits, 2)
+    splits[1].keys = splits[1].keys[:1]
+    check_enough(splits, 0)
+    with pytest.raises(BadInput, match=r"score_images is 2, but a split .* holds 1 pictures"):
+        check_enough(splits, 2)
+    with pytest.raises(ValueError, match="score_images: expected 0, or 2 or more, got 1"):
+        replace(DIFFUSION, score_images=1)
