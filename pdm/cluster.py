@@ -3,12 +3,20 @@
 import logging
 import os
 import secrets
+import socket
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import ray
+
+# Ray itself ends the process after 60 seconds without its head, without an error to be caught. A
+# head that is started anew elsewhere, with its state kept, may need some.
+SECONDS_WITHOUT_HEAD = 30.0
+SECONDS_BETWEEN_LOOKS = 2.0  # for the head
+SECONDS_TO_ANSWER = 5.0
 
 
 @contextmanager
@@ -46,6 +54,31 @@ def ray_session(num_cpus: int | None = None, *, worker_output: bool = True) -> I
         yield
     finally:
         ray.shutdown()
+
+
+class Head:
+    """The head of the cluster that this process has joined, looked at from time to time."""
+
+    def __init__(self) -> None:
+        self.address: str = ray.get_runtime_context().gcs_address
+        self._looked = self._answered = time.monotonic()
+
+    def is_lost(self) -> bool:
+        """Whether nothing has answered there for `SECONDS_WITHOUT_HEAD`. To be asked often."""
+        now = time.monotonic()
+        if now - self._looked >= SECONDS_BETWEEN_LOOKS:
+            self._looked = now
+            if self._answers():
+                self._answered = now
+        return now - self._answered > SECONDS_WITHOUT_HEAD
+
+    def _answers(self) -> bool:
+        host, port = self.address.rsplit(":", 1)
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), SECONDS_TO_ANSWER).close()
+        except OSError:
+            return False
+        return True
 
 
 def result_of(task: Any) -> Any:

@@ -26,7 +26,7 @@ from ray.train.torch import TorchConfig, TorchTrainer, get_device
 from ray.train.v2.api.exceptions import TrainingFailedError
 
 from pdm import errors
-from pdm.cluster import ray_session
+from pdm.cluster import Head, ray_session
 from pdm.errors import PyramidError, Unavailable
 from pdm.files import sole_writer, write_json
 from pdm.training.placement import resources_of_worker
@@ -86,7 +86,7 @@ def launch(
                 torch_config=TorchConfig(timeout_s=SECONDS_OF_SILENCE),
             )
             try:
-                outcome = _fit(trainer, run / LOG)
+                outcome = _fit(trainer, run)
             finally:
                 shutil.rmtree(run / "ray", ignore_errors=True)
     if outcome:
@@ -105,11 +105,12 @@ def _begin(run: Path) -> None:
 def _work(task: dict[str, Any]) -> Outcome:
     """Runs in a worker: the work, its log, and its expected failure as plain data."""
     failed = Path(task["run"]) / FAILED
-    if failed.exists():  # Ray has started us again after a failure that will not go away
-        return _said(failed)
+    workers = Workers(get_device())
+    if told := _said(failed):  # before this worker began, or before Ray started it again
+        write_json(failed / str(workers.rank), told)  # for those who wait for all to have failed
+        return told
     resources = ray.get_runtime_context().get_assigned_resources()  # type: ignore[no-untyped-call]
     torch.set_num_threads(int(resources["CPU"]))  # left alone, Ray gives a worker one thread
-    workers = Workers(get_device())
     if workers.is_first:
         _log_to(Path(task["run"]) / LOG)
     try:
@@ -134,8 +135,10 @@ def _all_failed(failed: Path, count: int) -> bool:
 
 def _said(failed: Path) -> Outcome:
     """The failure of the first worker that has one."""
-    kind, message = json.loads(min(failed.glob("[0-9]*")).read_text(encoding="utf-8"))
-    return kind, message
+    for path in sorted(failed.glob("[0-9]*")):
+        kind, message = json.loads(path.read_text(encoding="utf-8"))
+        return kind, message
+    return None
 
 
 def _log_to(path: Path) -> None:
@@ -169,7 +172,7 @@ def _scaling(num_workers: int) -> ScalingConfig:
     )
 
 
-def _fit(trainer: TorchTrainer, log: Path) -> Outcome:
+def _fit(trainer: TorchTrainer, run: Path) -> Outcome:
     """Run the trainer, repeating the workers' log lines as they come."""
     fitted: Future[Any] = Future()
 
@@ -181,14 +184,24 @@ def _fit(trainer: TorchTrainer, log: Path) -> Outcome:
 
     # In a thread of its own, so that Ray leaves ctrl-C to us; a daemon, so that it ends with us.
     threading.Thread(target=fit, daemon=True).start()
-    with log.open(encoding="utf-8") as lines:
+    with (run / LOG).open(encoding="utf-8") as lines:
+        head = Head()
         while not fitted.done():
             _repeat(lines)
             wait([fitted], timeout=SECONDS_BETWEEN_LOOKS)
+            if head.is_lost():
+                (run / STOP).touch()  # nobody else can tell workers on other machines
+                raise Unavailable(
+                    f"the head of the Ray cluster ({head.address}) does not answer any more; run "
+                    "the same command again, on a cluster that does, to go on from the newest "
+                    "checkpoint"
+                )
         _repeat(lines)
     try:
         outcome: Outcome = fitted.result().return_value
     except TrainingFailedError as error:
+        if told := _said(run / FAILED):  # after as many lost workers as are allowed
+            return told
         raise _explained(error) from error
     return outcome
 

@@ -66,8 +66,31 @@ def wait_for_checkpoint(process: subprocess.Popen, folder: Path, seconds: float 
         time.sleep(0.05)
 
 
+def workers_of(process: subprocess.Popen) -> list[psutil.Process]:
+    family = psutil.Process(process.pid).children(recursive=True)
+    workers = [child for child in family if "RayTrainWorker" in " ".join(child.cmdline())]
+    assert len(workers) == 1
+    return workers
+
+
 def has_checkpoint(folder: Path) -> bool:
     return any((folder / "run" / "checkpoints").glob("0*"))
+
+
+def train_on_and_compare(folder: Path) -> None:
+    """The next run, and an unbroken one: what the launcher does for them is tested elsewhere."""
+    (folder / "run" / "stop").unlink()
+    torch.set_num_threads(os.cpu_count() or 1)  # as many as Ray gives, or sums would differ
+    for run, model in (("run", "model"), ("unbroken", "unbroken-model")):
+        settings = autoencoder.Settings(CONFIG, folder / "shards", folder / run, folder / model)
+        autoencoder._work(settings, Workers(torch.device("cpu")))
+    points = [event for event in events.read(folder / "run/events.jsonl") if "values" in event]
+    steps = [point["images_seen"] for point in points if "loss" in point["values"]]
+    assert steps == list(range(80, 321, 80))
+    found, expected = (
+        (folder / name / "model.safetensors").read_bytes() for name in ("model", "unbroken-model")
+    )
+    assert found == expected
 
 
 def test_sigterm_keeps_a_checkpoint_and_the_next_run_ends_like_an_unbroken_one(tmp_path):
@@ -81,21 +104,7 @@ def test_sigterm_keeps_a_checkpoint_and_the_next_run_ends_like_an_unbroken_one(t
     assert not (tmp_path / "model").exists()
     assert has_checkpoint(tmp_path)
 
-    # The next one, and an unbroken one: what the launcher does for them is tested elsewhere.
-    (tmp_path / "run" / "stop").unlink()
-    torch.set_num_threads(os.cpu_count() or 1)  # as many as Ray gives, or sums would differ
-    for run, model in (("run", "model"), ("unbroken", "unbroken-model")):
-        settings = autoencoder.Settings(
-            CONFIG, tmp_path / "shards", tmp_path / run, tmp_path / model
-        )
-        autoencoder._work(settings, Workers(torch.device("cpu")))
-    points = [event for event in events.read(tmp_path / "run/events.jsonl") if "values" in event]
-    steps = [point["images_seen"] for point in points if "loss" in point["values"]]
-    assert steps == list(range(80, 321, 80))
-    found, expected = (
-        (tmp_path / name / "model.safetensors").read_bytes() for name in ("model", "unbroken-model")
-    )
-    assert found == expected
+    train_on_and_compare(tmp_path)
 
 
 @pytest.mark.slow
@@ -103,10 +112,23 @@ def test_sigterm_keeps_a_checkpoint_and_the_next_run_ends_like_an_unbroken_one(t
 def test_nothing_trains_on_once_the_launching_process_is_gone(tmp_path, number, code):
     process = start(tmp_path)
     wait_for_checkpoint(process, tmp_path)
-    family = psutil.Process(process.pid).children(recursive=True)
-    workers = [child for child in family if "RayTrainWorker" in " ".join(child.cmdline())]
-    assert len(workers) == 1
+    workers = workers_of(process)
     process.send_signal(number)
     assert process.wait(60) == code
     _, alive = psutil.wait_procs(workers, timeout=30)
     assert not alive
+
+
+@pytest.mark.slow
+def test_a_cluster_that_loses_its_head_ends_the_run_which_goes_on_elsewhere(tmp_path):
+    process = start(tmp_path)
+    wait_for_checkpoint(process, tmp_path)
+    workers = workers_of(process)
+    family = psutil.Process(process.pid).children(recursive=True)
+    [head] = [child for child in family if child.name() == "gcs_server"]
+    head.kill()
+    assert process.wait(60) == 4
+    assert "head of the Ray cluster" in (tmp_path / "stderr").read_text()
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert not alive
+    train_on_and_compare(tmp_path)

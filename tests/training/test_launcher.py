@@ -132,6 +132,7 @@ def test_a_killed_worker_is_replaced_and_an_expected_failure_is_not_tried_again(
 def fail_alone(settings: Settings, workers: Workers) -> None:
     with (settings.folder / "tries").open("a") as file:
         file.write("x")
+    workers.highest(0)  # both have begun
     if workers.rank == 1:
         raise BadInput("a shard is missing on this machine")
     workers.highest(1)  # waits for the other in vain
