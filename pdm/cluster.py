@@ -34,6 +34,9 @@ def ray_session(num_cpus: int | None = None, *, worker_output: bool = True) -> I
         return
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Ray's 15 leave a thirtieth of a core beside anything that is busy; `nice pyramid ...` is asked
+    # for by whoever wants that.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     local = "RAY_ADDRESS" not in os.environ
     if local:
         # The jobs API runs code: never without a token. Ray asks for one on a local cluster unless

@@ -1,7 +1,7 @@
 """MLflow's registry: versions of the model that both networks are, and which one is the champion.
 
 A version is a folder, without a signature and without a pickle: `autoencoder/`, `diffusion/` (model
-folders) and `samples.json`, which says how to draw from them.
+folders, see `pdm.tracking.models`) and `samples.json`, which says how to draw from them.
 """
 
 import tempfile
@@ -16,6 +16,7 @@ from pdm.files import sha256_of, write_json
 from pdm.tracking import replicates
 from pdm.tracking.address import client, experiment_name, reason, shown_address
 from pdm.tracking.facts import SAMPLES
+from pdm.tracking.models import are_drawn_from_averages, log_averages, log_model
 from pdm.tracking.promotion import PROMOTED, REFUSED, Decision, Scored, decide
 from pdm.tracking.record import Record
 
@@ -94,9 +95,13 @@ def _version(connection: MlflowClient, record: Record) -> ModelVersion:
     for found in connection.search_model_versions(f"run_id = '{run_id}'"):
         if found.name == name:
             return found
-    for stage in STAGES:
-        connection.log_artifacts(run_id, record.candidate[stage], f"{MODEL}/{stage}")
-    connection.log_artifact(run_id, str(Path(record.samples) / SAMPLES), MODEL)
+    samples = Path(record.samples) / SAMPLES
+    folders = {stage: Path(record.candidate[stage]) for stage in STAGES}
+    for stage, model in folders.items():
+        log_model(connection, run_id, model, f"{MODEL}/{stage}")
+    if are_drawn_from_averages(samples):
+        log_averages(connection, run_id, folders["diffusion"], f"{MODEL}/diffusion")
+    connection.log_artifact(run_id, str(samples), MODEL)
     try:
         connection.create_registered_model(name)
     except MlflowException as error:

@@ -16,6 +16,7 @@ from PIL import Image
 from pdm.tracking.address import address, client, experiment_name, is_local
 from pdm.tracking.entities import code_tags, dataset, equal, milliseconds
 from pdm.tracking.facts import first_samples
+from pdm.tracking.models import log_model
 from pdm.tracking.record import FAILED, FINISHED, KILLED, RUNNING, Record, Sent
 from pdm.tracking.registry import promote
 
@@ -234,7 +235,7 @@ class Store:
             record.save(folder)
         if record.model != record.sent.model:
             if Path(record.model).is_dir():
-                self._client.log_artifacts(record.sent.run_id, record.model, "model")
+                log_model(self._client, record.sent.run_id, Path(record.model), "model")
             record.sent.model = record.model
             record.save(folder)
 

@@ -48,17 +48,24 @@ except KeyboardInterrupt:
 """
 
 
-def start(folder: Path) -> subprocess.Popen:
-    if not (folder / "shards").exists():
-        write_shards(folder / "shards")
-    return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(folder)],
+@pytest.fixture
+def process(tmp_path):
+    """A training in `tmp_path` that has kept a checkpoint."""
+    write_shards(tmp_path / "shards")
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(tmp_path)],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        stderr=(folder / "stderr").open("w"),
+        stderr=(tmp_path / "stderr").open("w"),
     )
+    try:
+        wait_for_checkpoint(process, tmp_path)
+        yield process
+    finally:
+        process.kill()  # its cluster ends with it
+        process.wait()
 
 
-def wait_for_checkpoint(process: subprocess.Popen, folder: Path, seconds: float = 120) -> None:
+def wait_for_checkpoint(process: subprocess.Popen, folder: Path, seconds: float = 240) -> None:
     end = time.monotonic() + seconds
     while not has_checkpoint(folder):
         assert process.poll() is None, (folder / "stderr").read_text()
@@ -93,9 +100,7 @@ def train_on_and_compare(folder: Path) -> None:
     assert found == expected
 
 
-def test_sigterm_keeps_a_checkpoint_and_the_next_run_ends_like_an_unbroken_one(tmp_path):
-    process = start(tmp_path)
-    wait_for_checkpoint(process, tmp_path)
+def test_sigterm_keeps_a_checkpoint_and_the_next_run_ends_like_an_unbroken_one(tmp_path, process):
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 75
     said = (tmp_path / "stderr").read_text()
@@ -109,9 +114,7 @@ def test_sigterm_keeps_a_checkpoint_and_the_next_run_ends_like_an_unbroken_one(t
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
-def test_nothing_trains_on_once_the_launching_process_is_gone(tmp_path, number, code):
-    process = start(tmp_path)
-    wait_for_checkpoint(process, tmp_path)
+def test_nothing_trains_on_once_the_launching_process_is_gone(process, number, code):
     workers = workers_of(process)
     process.send_signal(number)
     assert process.wait(60) == code
@@ -120,14 +123,12 @@ def test_nothing_trains_on_once_the_launching_process_is_gone(tmp_path, number, 
 
 
 @pytest.mark.slow
-def test_a_cluster_that_loses_its_head_ends_the_run_which_goes_on_elsewhere(tmp_path):
-    process = start(tmp_path)
-    wait_for_checkpoint(process, tmp_path)
+def test_a_cluster_that_loses_its_head_ends_the_run_which_goes_on_elsewhere(tmp_path, process):
     workers = workers_of(process)
     family = psutil.Process(process.pid).children(recursive=True)
     [head] = [child for child in family if child.name() == "gcs_server"]
     head.kill()
-    assert process.wait(60) == 4
+    assert process.wait(90) == 4
     assert "head of the Ray cluster" in (tmp_path / "stderr").read_text()
     _, alive = psutil.wait_procs(workers, timeout=30)
     assert not alive

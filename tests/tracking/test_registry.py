@@ -11,10 +11,12 @@ from PIL import Image
 from tracked_runs import CONFIG, client, local, runs
 from tracked_servers import free_port
 
+from pdm import averages
 from pdm.data.manifest import Manifest
 from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.tracking import sync, track
+from pdm.tracking.models import AVERAGES
 from pdm.tracking.promotion import MAIN_SCORE
 from pdm.tracking.registry import fetch_champion
 
@@ -32,6 +34,18 @@ def draw(content):
     digests = {f"{s}_sha256": sha256_of(f / "model.safetensors") for s, f in MODELS.items()}
     listed = {"samples": [{"file": "000000.png", "seed": 7}]} | digests
     Path("samples/samples.json").write_text(json.dumps(listed))
+
+
+def draw_with(**settings):
+    """The same, from models with averages, which `settings` may ask for."""
+    draw(b"weights")
+    for folder in MODELS.values():
+        (folder / "averages").mkdir(exist_ok=True)
+        (folder / "averages" / "000000016-0.1.safetensors").write_bytes(b"many")
+        (folder / "more").mkdir(exist_ok=True)
+        (folder / "more" / "card.md").write_text("text")
+    path = Path("samples/samples.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
 
 
 def evaluate(score, monkeypatch):
@@ -135,3 +149,25 @@ def test_samples_of_another_model_register_nothing(monkeypatch, caplog):
 def test_without_a_champion_loading_says_what_to_do():
     with pytest.raises(BadInput, match="knows no champion of 'pyramid-diffusion'"):
         fetch_champion(Path("here"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "needed"),
+    [
+        ({"ema_length": None}, False),
+        ({"ema_length": 0.1}, True),
+        ({"guide": {"kind": "average", "ema_length": 0.1}}, True),
+        ({"guide": {"kind": "model", "path": "other"}}, False),
+    ],
+)
+def test_a_version_holds_averages_only_where_its_samples_need_them(settings, needed, monkeypatch):
+    draw_with(**settings)
+    evaluate(3.0, monkeypatch)
+    folder = fetch_champion(Path("here"))
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    expected = {"samples.json"} | {
+        f"{stage}/{file}" for stage in MODELS for file in ("model.safetensors", "more/card.md")
+    }
+    average = {"diffusion/averages/000000016-0.1.safetensors"}
+    assert found == expected | (average if needed else set())
+    assert AVERAGES == averages.FOLDER

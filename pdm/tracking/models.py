@@ -1,0 +1,34 @@
+"""What MLflow gets of a model's folder: all of it but the averages of its weights.
+
+They take many times the room of the model, and lie in its folder, which DVC keeps. A registered
+model gets them where its samples were drawn with one.
+"""
+
+import json
+from pathlib import Path
+
+from mlflow import MlflowClient
+
+AVERAGES = "averages"  # as in `pdm.averages`, which would bring torch along
+
+
+def log_model(connection: MlflowClient, run_id: str, folder: Path, name: str) -> None:
+    """Send the files and folders of a model's folder, without its averages, as `name`."""
+    for path in sorted(folder.iterdir()):
+        if path.is_file():
+            connection.log_artifact(run_id, str(path), name)
+        elif path.name != AVERAGES:
+            connection.log_artifacts(run_id, str(path), f"{name}/{path.name}")
+
+
+def log_averages(connection: MlflowClient, run_id: str, folder: Path, name: str) -> None:
+    """Send what `log_model` left out."""
+    if (folder / AVERAGES).is_dir():
+        connection.log_artifacts(run_id, str(folder / AVERAGES), f"{name}/{AVERAGES}")
+
+
+def are_drawn_from_averages(samples: Path) -> bool:
+    """Whether the pictures that this `samples.json` lists were drawn, or guided, by an average."""
+    drawn = json.loads(samples.read_text(encoding="utf-8"))
+    guide = drawn.get("guide") or {}
+    return drawn.get("ema_length") is not None or guide.get("kind") == "average"
