@@ -22,14 +22,23 @@ def load(path: Path = Path("params.yaml")) -> Params:
         BadInput: The file is missing or not YAML, a key is unknown, doubled or missing, a type is
             wrong, or a value is impossible. The text names file, key, value and expectation.
     """
-    values = _read(path)
+    return parse(_text(path), path)
+
+
+def parse(text: str, path: Path) -> Params:
+    """The same of a file's text; `path` is what errors name.
+
+    Raises:
+        BadInput: As `load`.
+    """
+    values = _values(text, path)
     try:
         # As JSON, so that a YAML list may fill a tuple although types are otherwise strict.
-        text = json.dumps(values, default=str)
+        as_json = json.dumps(values, default=str)
     except ValueError:
         raise BadInput(f"{path}: a value holds itself, by an alias (*) of its own anchor") from None
     try:
-        return TypeAdapter(Params).validate_json(text)
+        return TypeAdapter(Params).validate_json(as_json)
     except ValidationError as error:
         lines = [_explain(fault, values) for fault in _relevant(error.errors(), values)]
         raise BadInput(f"{path}: " + f"\n{path}: ".join(dict.fromkeys(lines))) from None
@@ -52,20 +61,24 @@ class _UniqueKeys(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
-        values = yaml.load(text, Loader=_UniqueKeys)
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise BadInput(
             f"{path} does not exist; run this from the project's folder, or name it with --params"
         ) from None
     except OSError as error:
         raise BadInput(f"{path} cannot be read ({error.strerror})") from None
-    except BadInput as error:
-        raise BadInput(f"{path}: {error}") from None
     except UnicodeDecodeError as error:
         raise BadInput(f"{path} is not valid YAML: {error}; save it as UTF-8") from None
+
+
+def _values(text: str, path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.load(text, Loader=_UniqueKeys)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from None
     except yaml.YAMLError as error:
         reason = _merge_conflict(text) or " ".join(str(error).split())
         raise BadInput(f"{path} is not valid YAML: {reason}") from None

@@ -265,6 +265,18 @@ def test_widths_must_fit_the_levels_of_the_other_section(refused):
     assert "diffusion.model.widths: expected 4 widths" in refused(change)
 
 
+def test_the_latents_of_ldms_network_must_have_sides_that_it_can_halve(refused):
+    def change(values):
+        stage = {"base_width": 128, "latent_scale": "channel", "latent_weight": 1.0e-6}
+        values["autoencoder"]["baseline"] = {"name": "kl-f16"} | stage
+        unet = {"name": "celeba", "base_width": 224, "predicts": "velocity"}
+        values["diffusion"] |= {"baseline": unet, "level_loss_weights": [1.0]}
+        values["sample"]["tile_px"] = None
+
+    expected = "autoencoder.image_height_px: expected a multiple of 128, for kl-f16 and diffusion."
+    assert expected in refused(change)
+
+
 # sources
 
 

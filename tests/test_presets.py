@@ -9,7 +9,7 @@ from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.unet import PyramidUNet
 
 DATA = ("people2k", "scapes2k")
-MODELS = ("model-2048x1024", "model-2048x2048", "model-256x256")
+MODELS = ("model-2048x1024", "model-2048x2048", "model-256x256", "model-tiny")
 NAMES = (*MODELS, *DATA)
 
 
@@ -144,6 +144,7 @@ def test_a_model_preset_changes_the_models_and_the_shape_of_the_crops_only(name,
         ("model-2048x1024", (1024, 2048), 61_440, (64, 2, 4), 106_193_734, 338_568_012),
         ("model-2048x2048", (2048, 2048), 122_368, (64, 4, 4), 106_193_734, 338_568_012),
         ("model-256x256", (256, 256), 7_488, (16, 4, 4), 61_757_837, 66_882_604),
+        ("model-tiny", (32, 64), 928, (16, 2, 4), 502_583, 733_308),
         ("scapes2k", (64, 128), 3_904, (32, 2, 4), 2_612_058, 6_047_228),
     ],
 )
@@ -189,6 +190,14 @@ def test_a_file_that_exists_is_not_replaced_unless_forced(tmp_path, output_of, c
     assert path.read_text() == "mine"
     output_of("scapes2k", "--output", path, "--force")
     params.load(path)
+
+
+@pytest.mark.parametrize(
+    ("short", "name"),
+    [("2048x2048", "model-2048x2048"), ("256", "model-256x256"), ("tiny", "model-tiny")],
+)
+def test_a_model_is_known_by_its_size_alone(short, name, output_of):
+    assert output_of(short) == output_of(name)
 
 
 def test_an_unknown_name_is_told_the_nearest(capsys):

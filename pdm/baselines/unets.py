@@ -13,7 +13,7 @@ from diffusers import UNet2DConditionModel, UNet2DModel
 from torch import Tensor, nn
 
 from pdm import weights
-from pdm.config.latent_unet import LatentUNetConfig
+from pdm.config.latent_unet import SIDES, LatentUNetConfig
 from pdm.models.condition import NOTHING, Condition
 from pdm.models.noise_schedule import LAST_BETAS, NUM_STEPS, step_times
 from pdm.models.pyramid import Downsampling, Pyramid
@@ -141,8 +141,19 @@ class LatentUNet(nn.Module):
         self.register_buffer("times", times, persistent=False)
 
     def forward(self, pyramid: Pyramid, t: Tensor, condition: Condition = NOTHING) -> Pyramid:
-        """Velocity at times t (B,), as of the pyramid UNet."""
+        """Velocity at times t (B,), as of the pyramid UNet.
+
+        Raises:
+            ValueError: A condition is given, or a side of the latent cannot be halved so often.
+        """
         condition.check(None)
+        height, width = pyramid[0].shape[2:]
+        multiple = SIDES[self.config.name]
+        if height % multiple or width % multiple:
+            raise ValueError(
+                f"{self.config.name} halves its latent: sides must be multiples of {multiple}, not "
+                f"{height}x{width}"
+            )
         if self.config.predicts == "velocity":
             return (self.network(pyramid[0], (NUM_STEPS - 1) * (1 - t)).sample,)
         times = cast(Tensor, self.times)

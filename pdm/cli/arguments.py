@@ -38,6 +38,8 @@ def parser() -> argparse.ArgumentParser:
             )
         if function is stages.curate:
             _add_explain(command)
+        if function is stages.sample:
+            _add_sizes(command)
         if function is stages.scrape:
             command.add_argument(
                 "--retry-failed", action="store_true", help="fetch what failed before once more"
@@ -137,6 +139,30 @@ def _add_explain(curate_command: argparse.ArgumentParser) -> None:
     explained.add_argument(
         "--shards", type=Path, default=Path("data/shards"), metavar="PATH", help="%(default)s"
     )
+
+
+def _add_sizes(sample_command: argparse.ArgumentParser) -> None:
+    """To draw at a size without a params file of it, as one does to see what it costs."""
+    sample_command.add_argument(
+        "--preset",
+        metavar="NAME",
+        help="settings of a preset, such as 2048x2048, in place of FILE; no shards are needed, and "
+        "the samples go to samples-NAME",
+    )
+    sample_command.add_argument(
+        "--untrained", action="store_true", help="random weights: noise, to see what a size costs"
+    )
+    for flag, text in (("num-images", "default: 1"), ("steps", "default: the preset's")):
+        sample_command.add_argument(
+            f"--{flag}", type=_positive, metavar="N", help=f"with --preset; {text}"
+        )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
 
 
 def _add_preset(commands) -> None:  # type: ignore[no-untyped-def]

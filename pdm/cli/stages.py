@@ -7,6 +7,7 @@ functions, so that `pyramid --help` is quick.
 import argparse
 
 from pdm import params
+from pdm.cli import sizes
 
 
 def scrape(args: argparse.Namespace) -> None:
@@ -100,13 +101,8 @@ def sample(args: argparse.Namespace) -> None:
     """Draw pictures from the trained models, each with its seed, and a contact sheet."""
     from pdm.inference.sample import sample_pictures
 
-    sample_pictures(
-        params.load(args.params).sample,
-        autoencoder=args.autoencoder,
-        diffusion=args.diffusion,
-        shards=args.shards,
-        samples=args.samples,
-    )
+    with sizes.chosen(args) as (config, folders):
+        sample_pictures(config, **folders)
 
 
 def evaluate(args: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ from pdm.config.common import STRICT, require
 from pdm.config.curate import CurateConfig
 from pdm.config.diffusion import DiffusionConfig
 from pdm.config.evaluate import EvaluateConfig
+from pdm.config.latent_unet import SIDES
 from pdm.config.latents import LatentsConfig
 from pdm.config.sample import SampleConfig
 from pdm.config.scrape import ScrapeConfig
@@ -47,6 +48,7 @@ class Params:
             self.diffusion.baseline,
             "null, or a baseline of the section autoencoder, too: LDM's network knows one latent",
         )
+        self._check_sides()
         tiled = self.autoencoder.baseline is None and self.autoencoder.model.norm == "pixel"
         require(
             self.sample.tile_px is None or tiled,
@@ -62,6 +64,20 @@ class Params:
             size[0],
             f"{ratio:g} x image_height_px ({size[1]}), the shape of the crops of section curate",
         )
+
+    def _check_sides(self) -> None:
+        """LDM's network halves the latent some times, and puts it together again."""
+        if self.diffusion.baseline is None or self.autoencoder.baseline is None:
+            return
+        factor = self.autoencoder.baseline.downsampling
+        multiple = factor * SIDES[self.diffusion.baseline.name]
+        for name in ("image_height_px", "image_width_px"):
+            side = getattr(self.autoencoder, name)
+            expectation = (
+                f"a multiple of {multiple}, for {self.autoencoder.baseline.name} and "
+                f"diffusion.baseline {self.diffusion.baseline.name}"
+            )
+            require(side % multiple == 0, f"autoencoder.{name}", side, expectation)
 
     def _check_levels(self) -> None:
         levels = self.autoencoder.model.levels

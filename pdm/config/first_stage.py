@@ -21,6 +21,11 @@ class FirstStageConfig:
     latent_scale: Literal["channel", "scalar"]  # one deviation for each channel, or as published
     latent_weight: float  # KL: of its mean per value; VQ: of the codebook loss (1.0 as published)
 
+    @property
+    def downsampling(self) -> int:
+        """Side of a picture over the side of its latent."""
+        return int(self.name.split("-")[1].removeprefix("f"))
+
     def __post_init__(self) -> None:
         require(
             self.base_width >= 8,

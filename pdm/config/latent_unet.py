@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 from pdm.config.common import STRICT, require
 
 GRAINS = {"celeba": 32, "churches": 96}  # what widths must be multiples of: groups and heads
+SIDES = {"celeba": 8, "churches": 16}  # what sides of latents must be: halved 3 and 4 times
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -66,11 +66,15 @@ def sample_pictures(
     networks = load_networks(diffusion, config, device)
     shapes = [(c, h, w) for c, h, w in facts["level_shapes"]]
     size = (facts["image_height_px"], facts["image_width_px"])
+    untrained = facts.get("images_seen") == 0
+    if untrained:
+        logger.warning("sample: RANDOM WEIGHTS: %s has seen no image and draws noise", diffusion)
     with whole_folder(samples) as folder:
         pictures = _draw(config, decoder, networks, shapes, size)
         drawn = settings_of(config) | {
             "autoencoder_sha256": digest,
             "diffusion_sha256": sha256_of(diffusion / "model.safetensors"),
+            **({"untrained": True} if untrained else {}),
         }
         listed = []
         for number, picture in enumerate(pictures):
@@ -85,11 +89,12 @@ def sample_pictures(
         write_json(folder / "samples.json", record)
     last = config.seed + config.num_images - 1
     logger.info(
-        "sample: %d pictures of %dx%d, seeds %d to %d",
+        "sample: %d pictures of %dx%d, seeds %d to %d, in %s",
         config.num_images,
         *size[::-1],
         config.seed,
         last,
+        samples,
     )
 
 

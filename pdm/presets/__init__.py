@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 
 from pdm import params
+from pdm.config import Params
 from pdm.errors import BadInput
 from pdm.files import write_text
 
@@ -28,23 +29,43 @@ def descriptions() -> dict[str, str]:
     return {file.stem: file.read_text(encoding="utf-8").splitlines()[0][2:] for file in files}
 
 
+def full_name(name: str) -> str:
+    """Of a preset that is named as in `descriptions`, or a model's size alone: 2048x1024, 256.
+
+    Raises:
+        BadInput: There is no such preset.
+    """
+    known = descriptions()
+    for candidate in (name, f"model-{name}", f"model-{name}x{name}"):
+        if candidate in known:
+            return candidate
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+    raise BadInput(
+        f"there is no preset '{name}'; did you mean '{near}'? There are {', '.join(known)}"
+    )
+
+
+def load(name: str) -> Params:
+    """The values of a preset, on the default ones.
+
+    Raises:
+        BadInput: There is no such preset.
+    """
+    return params.parse(preset_text(name, None), Path(f"{full_name(name)}.yaml"))
+
+
 def preset_text(name: str, base: Path | None) -> str:
     """The text of a whole params file.
 
     Args:
-        name: One of `descriptions`.
+        name: See `full_name`.
         base: A params file of the user's, which keeps its sources and all else that the preset
             does not name; None for the default.
 
     Raises:
         BadInput: There is no such preset, or `base` is not a valid params file.
     """
-    known = descriptions()
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
-        raise BadInput(
-            f"there is no preset '{name}'; did you mean '{near}'? There are {', '.join(known)}"
-        )
+    name = full_name(name)
     if base is not None:
         params.load(base)
     text = (base or DEFAULT).read_text(encoding="utf-8")

@@ -138,6 +138,11 @@ def test_a_saved_network_loads_bit_equal(changes, tmp_path):
         PyramidUNet.from_pretrained(tmp_path / "model")
 
 
+def test_sides_that_cannot_be_halved_are_named():
+    with pytest.raises(ValueError, match="sides must be multiples of 8, not 12x16"):
+        at(network(), noise_from_seeds([0], [(4, 12, 16)]), torch.tensor(0.4))
+
+
 def test_it_knows_one_level_only():
     with pytest.raises(ValueError, match="one level, not 2"):
         LatentUNet(LatentUNetConfig(**SMALL), (4, 4), (16, 8))

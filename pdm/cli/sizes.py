@@ -1,0 +1,89 @@
+"""What the command `sample` draws with: the params of the project, or those of a preset; trained
+models, or random weights. Heavy imports stay inside the functions.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from pdm import params, presets
+from pdm.config import Params
+from pdm.config.sample import SampleConfig
+from pdm.errors import BadInput
+
+MODELS = ("autoencoder", "diffusion")
+DEFAULT_SAMPLES = Path("samples")  # an output of the pipeline, which a preset must not replace
+
+
+@contextlib.contextmanager
+def chosen(args: argparse.Namespace) -> Iterator[tuple[SampleConfig, dict[str, Path]]]:
+    """Settings, and folders by the names of `sample_pictures`; random models last as the block.
+
+    Raises:
+        BadInput: Params or preset do not exist or fit, or the models are not there, or are not of
+            the preset's size.
+    """
+    if not (args.preset or args.untrained):
+        for flag in ("num_images", "steps"):
+            if getattr(args, flag) is not None:
+                name = flag.replace("_", "-")
+                raise BadInput(f"--{name} goes with --preset; else set sample.{flag} in the params")
+        folders = {name: getattr(args, name) for name in (*MODELS, "shards", "samples")}
+        yield params.load(args.params).sample, folders
+        return
+    whole = presets.load(args.preset) if args.preset else params.load(args.params)
+    config = dataclasses.replace(
+        whole.sample,
+        num_images=args.num_images or 1,
+        steps=args.steps or whole.sample.steps,
+        full_size_picture=False,
+    )
+    samples = args.samples
+    if samples == DEFAULT_SAMPLES:
+        samples = Path(f"{DEFAULT_SAMPLES}-{args.preset or 'untrained'}")
+    rest = {"shards": args.shards, "samples": samples}
+    if args.untrained:
+        with _untrained(whole) as folders:
+            yield config, folders | rest
+    else:
+        folders = {name: getattr(args, name) for name in MODELS}
+        _check_size(folders, whole, args.preset)
+        yield config, folders | rest
+
+
+@contextlib.contextmanager
+def _untrained(config: Params) -> Iterator[dict[str, Path]]:
+    from pdm.inference.untrained import write_untrained
+
+    with tempfile.TemporaryDirectory(prefix="pyramid-untrained-") as scratch:
+        folders = {name: Path(scratch) / name for name in MODELS}
+        write_untrained(config, **folders)
+        yield folders
+
+
+def _check_size(folders: dict[str, Path], config: Params, preset: str) -> None:
+    from pdm import weights
+
+    for name, folder in folders.items():
+        if not (folder / "config.json").is_file():
+            raise BadInput(
+                f"{folder} holds no model; name trained ones by --autoencoder and --diffusion, or "
+                "add --untrained to draw noise with random weights"
+            )
+        record = weights.record_of(folder)
+        found, wanted = (
+            f"{width}x{height}"
+            for width, height in (
+                (record.get("image_width_px"), record.get("image_height_px")),
+                (config.autoencoder.image_width_px, config.autoencoder.image_height_px),
+            )
+        )
+        if found != wanted:
+            raise BadInput(
+                f"--{name} {folder} is a model for {found}, the preset {preset} is for {wanted}; "
+                "name models of this size, leave --preset out to draw with those that there are, "
+                "or add --untrained to draw noise with random weights"
+            )
