@@ -20,7 +20,10 @@ def measure(kept: Path, folder: Path) -> list[Ratio]:
     }
     lines = []
     for key, (name, designs, goal) in rivals.items():
-        ours, theirs = zip(*compared(runs, designs).values(), strict=True)
+        found = compared(runs, designs)
+        if not found:
+            raise ValueError(f"{kept} holds no run of {name} beside ours; run quality.py diffusion")
+        ours, theirs = zip(*found.values(), strict=True)
         question = f"Fréchet distance from real crops after equal time, against {name}"
         values = tuple(a / b for a, b in zip(ours, theirs, strict=True))
         medians = statistics.median(ours), statistics.median(theirs)

@@ -99,3 +99,20 @@ def test_a_part_of_the_benchmark_runs_and_ends_with_its_figures(part):
     assert found.get("dedup_recall", 1) == 1  # every planted pair, at any size
     assert "QUICK" in found["marks"]  # nobody takes these for true figures
     assert {"git", "versions", "cores"} <= found["machine"].keys()
+
+
+@pytest.mark.slow
+def test_diffusion_models_train_on_the_latents_of_the_same_first_stages(tmp_path):
+    command = [sys.executable, ROOT / "benchmarks/quality.py", "diffusion", "--images", "64"]
+    designs = [word for name in ("pdm", "ldm-f8") for word in ("--only", name)]
+    sizes = ["--num-crops", "64", "--num-samples", "16", "--seeds", "0", "--source", "landscapes"]
+    folders = ["--results", tmp_path, "--work", tmp_path / "work"]
+    words = [*command, *designs, *sizes, *folders]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    runs = json.loads((tmp_path / "diffusion.json").read_text())["runs"]
+    assert [run["design"] for run in runs] == ["pdm", "ldm-f8"]
+    assert abs(runs[0]["parameters"] / runs[1]["parameters"] - 1) < 0.05
+    assert {run["latent_values"] for run in runs} == {256}
+    assert np.load(tmp_path / "work/pdm landscapes 0.npy").shape == (16, 64, 64, 3)
+    assert "## Landscapes" in (tmp_path / "diffusion.md").read_text()
