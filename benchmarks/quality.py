@@ -14,9 +14,7 @@ name. The benchmarks of speed, benchmarks/autoencoder.py and diffusion.py, read 
 --only       Designs, by the names of the table; all if left out.
 --processes  Trainings at once, each with a thread of its own.
 --results    Another folder to keep what was found.
-
-`diffusion` first trains the two first stages of each seed, for --first-stage-seconds, unless they
-lie in --work already; there it also keeps the pictures that every model drew.
+--work       Of `diffusion`: a folder to keep the crops and all that was drawn.
 """
 
 import argparse
@@ -58,75 +56,44 @@ def main() -> None:
 
 def _first_stages(args: argparse.Namespace, folder: Path) -> Iterator[Run]:
     path = _crops(args, folder, args.num_crops // 46, 0)
-    designs = args.only or ("pyramid", *first_stages.RIVALS, *first_stages.ABLATIONS)
-    jobs = [
-        _first_stage_job(args, design, seed, args.seconds, args.images, path)
-        for seed in args.seeds
-        for design in designs
-    ]
+    designs = args.only or _designs(args.what)
+    jobs = [_job(args, design, seed, path) for seed in args.seeds for design in designs]
     yield from _trained("train_first_stage", jobs, args.processes)
 
 
 def _denoisers(args: argparse.Namespace, folder: Path) -> Iterator[Run]:
     path = _crops(args, folder, args.num_samples, args.num_samples)
-    designs = args.only or denoisers.DESIGNS
-    for seed in args.seeds:
-        stages = folder / f"first-stages-{seed}"
-        missing = [name for name in denoisers.FIRST_STAGES if not (stages / name).exists()]
-        length = (args.first_stage_seconds, None) if args.seconds else (None, args.images)
-        needed = [
-            _first_stage_job(args, name, seed, *length, path) | {"keep": str(stages / name)}
-            for name in missing
-        ]
-        for run in _trained("train_first_stage", needed, args.processes):
-            print(_said(run), file=sys.stderr, flush=True)
-        jobs = [
-            {
-                **_job(args, design, seed, args.seconds, args.images, path),
-                "source": source,
-                "first_stages": str(stages),
-                "cache": str(folder / "real"),
-                "samples": str(folder / f"{design} {source} {seed}.npy") if args.work else None,
-            }
-            for design in designs
-            for source in (args.source or crops.load(path))
-        ]
-        yield from _trained("train_denoiser", jobs, args.processes)
+    jobs = [
+        _job(args, design, seed, path)
+        | {
+            "source": source,
+            "cache": str(folder / "real"),
+            "samples": str(folder / f"{design} {source} {seed}.npy") if args.work else None,
+        }
+        for seed in args.seeds
+        for design in args.only or _designs(args.what)
+        for source in args.source or crops.load(path)
+    ]
+    yield from _trained("train_denoiser", jobs, args.processes)
 
 
-def _job(
-    args: argparse.Namespace,
-    design: str,
-    seed: int,
-    seconds: float | None,
-    images: int | None,
-    path: Path,
-) -> Job:
+def _job(args: argparse.Namespace, design: str, seed: int, path: Path) -> Job:
     rates = dict(part.split("=") for part in args.learning_rate)
     chosen = first_stages if args.what == "autoencoder" else denoisers
-    rate = float(rates.get(design, chosen.LEARNING_RATE))
     return {
         "design": design,
         "seed": seed,
-        "seconds": seconds,
-        "images": images,
-        "learning_rate": rate,
+        "seconds": args.seconds,
+        "images": args.images,
+        "learning_rate": float(rates.get(design, chosen.LEARNING_RATE)),
         "crops": str(path),
     }
 
 
-def _first_stage_job(
-    args: argparse.Namespace,
-    design: str,
-    seed: int,
-    seconds: float | None,
-    images: int | None,
-    path: Path,
-) -> Job:
-    job = _job(args, design, seed, seconds, images, path) | {"keep": None}
-    return (
-        job if args.what == "autoencoder" else job | {"learning_rate": first_stages.LEARNING_RATE}
-    )
+def _designs(what: str) -> tuple[str, ...]:
+    if what == "autoencoder":
+        return ("pyramid", *first_stages.RIVALS, *first_stages.ABLATIONS)
+    return tuple(denoisers.DESIGNS)
 
 
 def _crops(args: argparse.Namespace, folder: Path, num_held_out: int, num_unseen: int) -> Path:
@@ -193,16 +160,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--results", type=Path, default=ROOT / "docs" / "results", metavar="FOLDER")
     parser.add_argument("--try-only", action="store_true", help="print scores and keep nothing")
     only = parser.add_argument_group("diffusion alone")
-    only.add_argument("--first-stage-seconds", type=float, default=240)
     only.add_argument("--num-samples", type=int, default=1024, help="and real crops, each")
     only.add_argument("--source", action="append", choices=["landscapes", "photographs"])
     only.add_argument("--work", type=Path, metavar="FOLDER", help="to keep models and pictures in")
     args = parser.parse_args()
-    known = (
-        ("pyramid", *first_stages.RIVALS, *first_stages.ABLATIONS)
-        if args.what == "autoencoder"
-        else tuple(denoisers.DESIGNS)
-    )
+    known = _designs(args.what)
     for name in args.only or ():
         if name not in known:
             parser.error(f"no design {name!r}; there are {', '.join(known)}")

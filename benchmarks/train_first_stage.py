@@ -20,12 +20,11 @@ from pdm.models.codec import Autoencoder
 from pdm.training.autoencoder import Pictures, average_of
 from pdm.training.distances import gradient_loss
 from pdm.training.losses import AutoencoderLosses
-from pdm.training.reconstruction import latent_statistics
 from pdm.training.state import TrainState
 
 
 def trained(job: dict[str, Any], pixels: Pixels) -> tuple[Autoencoder, Clock, int]:
-    """The average model, in evaluation mode, with its statistics; its clock; images seen."""
+    """The average model, in evaluation mode; its clock; images seen."""
     config = config_of(job["design"], job["seed"], job["learning_rate"], job["images"] or ENDLESS)
     torch.manual_seed(job["seed"])
     model = build(config)
@@ -35,9 +34,7 @@ def trained(job: dict[str, Any], pixels: Pixels) -> tuple[Autoencoder, Clock, in
     clock = in_memory.trained(
         state, losses, Pictures(data, config, model), config.training, job["seconds"]
     )
-    average = average_of(state)
-    average.set_statistics(*latent_statistics(average, data, (SIDE_PX, SIDE_PX)))
-    return average, clock, state.images_seen
+    return average_of(state), clock, state.images_seen
 
 
 @torch.no_grad()
@@ -73,8 +70,6 @@ def main() -> None:
     data = crops.load(Path(job["crops"]))
     pixels = np.concatenate([source.train for source in data.values()])
     model, clock, images_seen = trained(job, pixels)
-    if job["keep"]:
-        model.save_pretrained(Path(job["keep"]), images_seen=images_seen)
     kept = {name: job[name] for name in ("design", "seed", "seconds", "images", "learning_rate")}
     found = {
         **kept,

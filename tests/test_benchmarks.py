@@ -1,5 +1,6 @@
 """The benchmarks run, compare outputs with their peers', and say what they promise to say."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -7,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks.train_first_stage import scores, trained
+from benchmarks.wavelets import Wavelets
 
 ROOT = Path(__file__).parents[1]
 KEYS = {
@@ -101,8 +104,22 @@ def test_a_part_of_the_benchmark_runs_and_ends_with_its_figures(part):
     assert {"git", "versions", "cores"} <= found["machine"].keys()
 
 
+def test_wavelets_lose_nothing_however_they_are_scaled():
+    images = torch.rand(5, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    for pyramid, by_channel in itertools.product((True, False), repeat=2):
+        wavelets = Wavelets(pyramid)
+        assert sum(level.square().sum() for level in wavelets.encode(images)) == pytest.approx(
+            float(images.square().sum()), rel=1e-5
+        )  # orthonormal
+        wavelets.measure(images, by_channel=by_channel)
+        latents = wavelets.encode(images)
+        assert [level.shape[1:] for level in latents] == list(wavelets.level_shapes(64, 64))
+        assert sum(level[0].numel() for level in latents) == 64 * 64 * 3
+        assert torch.allclose(wavelets.decode(latents), images, atol=1e-5)
+
+
 @pytest.mark.slow
-def test_diffusion_models_train_on_the_latents_of_the_same_first_stages(tmp_path):
+def test_diffusion_models_of_equal_size_train_on_as_many_latent_values(tmp_path):
     command = [sys.executable, ROOT / "benchmarks/quality.py", "diffusion", "--images", "64"]
     designs = [word for name in ("pdm", "ldm-f8") for word in ("--only", name)]
     sizes = ["--num-crops", "64", "--num-samples", "16", "--seeds", "0", "--source", "landscapes"]
@@ -113,6 +130,6 @@ def test_diffusion_models_train_on_the_latents_of_the_same_first_stages(tmp_path
     runs = json.loads((tmp_path / "diffusion.json").read_text())["runs"]
     assert [run["design"] for run in runs] == ["pdm", "ldm-f8"]
     assert abs(runs[0]["parameters"] / runs[1]["parameters"] - 1) < 0.05
-    assert {run["latent_values"] for run in runs} == {256}
+    assert {run["latent_values"] for run in runs} == {64 * 64 * 3}
     assert np.load(tmp_path / "work/pdm landscapes 0.npy").shape == (16, 64, 64, 3)
     assert "## Landscapes" in (tmp_path / "diffusion.md").read_text()
