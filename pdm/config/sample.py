@@ -43,6 +43,20 @@ class GuideConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PreviewsConfig:
+    """Pictures that are also shown as they come into being."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    num_images: int  # the first ones
+    frames: int  # of the sampler's way, at most as many as it takes steps
+    milliseconds: int  # that the animation shows each frame for
+
+    def __post_init__(self) -> None:
+        require_positive(self, "num_images", "frames", "milliseconds")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SampleConfig:
     """Number, seeds and sampler."""
 
@@ -63,6 +77,7 @@ class SampleConfig:
     guide: GuideConfig | None
     guidance_interval: tuple[float, float]  # times, from noise (0) to data (1), of guidance
     clamp_latents: float  # of predicted latents, in standard deviations; 0 for none
+    previews: PreviewsConfig | None
     full_size_picture: bool  # also decode one held-out picture at the size of the crops
     tile_px: int | None  # larger pictures go through the autoencoder in tiles of this side
 

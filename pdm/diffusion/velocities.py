@@ -4,6 +4,8 @@ Times are (B,), or (B, levels) where each level has its own; below 0 a level has
 it is finished, and its velocity is not used.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -64,6 +66,18 @@ def guided(
         )
 
     return led
+
+
+def watched(velocity: Velocity, see: Callable[[Pyramid, Tensor], None]) -> Velocity:
+    """The same; each call also shows the data that the velocity leads to, x + (1 - t) v, and t."""
+
+    def shown(pyramid: Pyramid, t: Tensor) -> Pyramid:
+        found = velocity(pyramid, t)
+        left = by_level(1 - t.clamp(0, 1), len(pyramid))
+        see(tuple(x + time * v for x, v, time in zip(pyramid, found, left, strict=True)), t)
+        return found
+
+    return shown
 
 
 def within(velocity: Velocity, margin: float) -> Velocity:

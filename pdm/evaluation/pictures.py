@@ -23,7 +23,7 @@ from pdm.errors import BadInput
 Picture = NDArray[np.uint8]
 
 # What the sample stage writes beside the samples; everything else that is not listed is a leftover.
-OTHER_FILES = {"samples.json", "contact-sheet.png", "full-size"}
+OTHER_FILES = {"samples.json", "contact-sheet.png", "full-size", "previews"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -32,6 +32,7 @@ WITHOUT_EFFECT: dict[str, Any] = {
     "seed": 0,
     "batch_size": 1,
     "full_size_picture": False,
+    "previews": None,
     "tile_px": None,
     "guidance_scale": 1.0,
     "guide": None,

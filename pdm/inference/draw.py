@@ -1,6 +1,6 @@
 """Latents from seeds: noise, the velocity with all that bends it, and what follows it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,7 +12,7 @@ from pdm.diffusion.flow import Velocity
 from pdm.diffusion.samplers import Sampler, euler, heun, multistep, noise_from_seeds
 from pdm.diffusion.stochastic import ddim, fresh_noise
 from pdm.diffusion.times import even_times, shifted, windowed
-from pdm.diffusion.velocities import clamped, within
+from pdm.diffusion.velocities import clamped, watched, within
 from pdm.errors import BadInput
 from pdm.inference.networks import Networks
 from pdm.models.noise_schedule import LAST_BETAS, sampling_times
@@ -27,16 +27,21 @@ SAMPLERS: dict[str, Sampler] = {"euler": euler, "heun": heun, "multistep": multi
 
 @torch.no_grad()
 def draw_latents(
-    networks: Networks, config: SampleConfig, seeds: Sequence[int], shapes: Sequence[LevelShape]
+    networks: Networks,
+    config: SampleConfig,
+    seeds: Sequence[int],
+    shapes: Sequence[LevelShape],
+    see: Callable[[Pyramid, Tensor], None] | None = None,
 ) -> Pyramid:
-    """Latents of one picture per seed, on the networks' device."""
+    """Latents of one picture per seed, on the networks' device; `see` is for `watched`."""
     device = next(networks.network.parameters()).device
     noise = tuple(level.to(device) for level in noise_from_seeds(seeds, shapes))
     times = _times(networks.network, config)
 
     def velocity_of(rows: Sequence[int]) -> Velocity:
         velocity = networks.velocity(config, [seeds[row] for row in rows])
-        return clamped(within(velocity, config.time_margin), config.clamp_latents)
+        velocity = clamped(within(velocity, config.time_margin), config.clamp_latents)
+        return velocity if see is None else watched(velocity, see)
 
     velocity = velocity_of(range(len(seeds)))
     if config.sampler == "adaptive":

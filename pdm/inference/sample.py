@@ -21,6 +21,7 @@ from pdm.errors import BadInput
 from pdm.files import sha256_of, whole_folder, write_json
 from pdm.inference.draw import draw_latents
 from pdm.inference.networks import Networks, load_networks
+from pdm.inference.previews import write_previews
 from pdm.models.codec import Autoencoder
 from pdm.models.pyramid import LevelShape
 from pdm.progress import Progress
@@ -37,7 +38,8 @@ GUIDANCE = ("guidance_scale", "guide", "guidance_interval")
 def sample_pictures(
     config: SampleConfig, *, autoencoder: Path, diffusion: Path, shards: Path, samples: Path
 ) -> None:
-    """Write the pictures, `samples.json` and `contact-sheet.png`, and if asked `full-size/`.
+    """Write the pictures, `samples.json` and `contact-sheet.png`, and if asked `previews/` (see
+    `pdm.inference.previews`) and `full-size/`.
 
     Picture i has the seed `config.seed + i` and does not depend on the batch it is drawn in. Its
     class follows from the seed, too: the classes take turns.
@@ -70,7 +72,8 @@ def sample_pictures(
     if untrained:
         logger.warning("sample: RANDOM WEIGHTS: %s has seen no image and draws noise", diffusion)
     with whole_folder(samples) as folder:
-        pictures = _draw(config, decoder, networks, shapes, size)
+        tile_px = config.tile_px if config.tile_px and max(size) > config.tile_px else None
+        pictures = _draw(config, decoder, networks, shapes, size, tile_px)
         drawn = settings_of(config) | {
             "autoencoder_sha256": digest,
             "diffusion_sha256": sha256_of(diffusion / "model.safetensors"),
@@ -82,6 +85,9 @@ def sample_pictures(
             Image.fromarray(picture).save(folder / name, pnginfo=mark(origin | drawn))
             listed.append({"file": name, "pixels_sha256": pixels_sha256(picture)} | origin)
         contact_sheet(in_rows(pictures)).save(folder / "contact-sheet.png")
+        if config.previews:
+            previews = folder / "previews"
+            write_previews(previews, config, decoder, networks, shapes, size, tile_px)
         record: dict[str, Any] = {"samples": listed, **drawn}
         if config.full_size_picture:
             full_size = folder / "full-size"
@@ -121,12 +127,12 @@ def _draw(
     networks: Networks,
     shapes: Sequence[LevelShape],
     size: tuple[int, int],
+    tile_px: int | None,
 ) -> list[Pixels]:
     """All pictures, uint8 (H, W, 3), by seed."""
     progress = Progress("sample", config.num_images)
     pictures: list[Pixels] = []
     seeds = range(config.seed, config.seed + config.num_images)
-    tile_px = config.tile_px if config.tile_px and max(size) > config.tile_px else None
     for start in range(0, len(seeds), config.batch_size):
         chosen = seeds[start : start + config.batch_size]
         latents = draw_latents(networks, config, chosen, shapes)

@@ -104,6 +104,7 @@ SAMPLE = SampleConfig(
     guide=None,
     guidance_interval=(0.0, 1.0),
     clamp_latents=4.0,
+    previews=None,
     full_size_picture=True,
     tile_px=None,
 )

@@ -1,0 +1,98 @@
+"""How pictures come into being: what sampling leads to on its way, and level after level.
+
+previews/000000/steps-00.png ...    the data that the velocity leads to, at even places on the way;
+                                    where levels begin one after another, of those that have begun
+previews/000000/levels-01.png ...   the finished picture, from its coarsest level alone to all
+previews/000000/steps.gif, levels.gif
+previews/sheet.png                  all of them, small
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from pdm.config.sample import PreviewsConfig, SampleConfig
+from pdm.data.images import Pixels, to_pixels
+from pdm.data.sheets import contact_sheet
+from pdm.inference.draw import draw_latents
+from pdm.inference.networks import Networks
+from pdm.models.codec import Autoencoder
+from pdm.models.pyramid import LevelShape, Pyramid
+
+SMALL_PX = 256  # longer side of a picture on the sheet
+LAST_FRAME = 4  # times as long as the others
+
+
+class Frames:
+    """Keeps what a sampler leads to, at even places on its way, of a batch of one picture.
+
+    Args:
+        count: Number of parts of the way. The first call in each is kept.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count, self.next_part = count, 0
+        self.kept: list[Pyramid] = []
+
+    def see(self, data: Pyramid, t: Tensor) -> None:
+        """Called at each evaluation with the data it leads to and its time (1,) or (1, levels)."""
+        part = int(self.count * t.clamp(0, 1).mean())
+        if part < self.next_part or part >= self.count:
+            return
+        self.next_part = part + 1
+        begun = len(data) if t.ndim == 1 else int((t >= 0).sum())
+        self.kept.append(data[:begun])
+
+
+def write_previews(
+    folder: Path,
+    config: SampleConfig,
+    decoder: Autoencoder,
+    networks: Networks,
+    shapes: Sequence[LevelShape],
+    size: tuple[int, int],
+    tile_px: int | None,
+) -> None:
+    """Draw the first pictures once more, each by itself, and write what was seen on the way."""
+    previews = config.previews
+    assert previews is not None
+    rows: list[list[Pixels]] = []
+    for number in range(min(previews.num_images, config.num_images)):
+        frames = Frames(previews.frames)
+        latents = draw_latents(networks, config, [config.seed + number], shapes, frames.see)
+        by_levels = [latents[:count] for count in range(1, len(latents) + 1)]
+        for name, pyramids in (("steps", [*frames.kept, latents]), ("levels", by_levels)):
+            pictures = list(_decoded(decoder, pyramids, size, tile_px))
+            _write(folder / f"{number:06}", name, pictures, previews)
+            rows.append([_reduced(picture) for picture in pictures])
+    contact_sheet(rows).save(folder / "sheet.png")
+
+
+@torch.no_grad()
+def _decoded(
+    decoder: Autoencoder, pyramids: Sequence[Pyramid], size: tuple[int, int], tile_px: int | None
+) -> Iterator[Pixels]:
+    for pyramid in pyramids:
+        yield to_pixels(decoder.decode(pyramid, size, tile_px))[0]
+
+
+def _write(folder: Path, name: str, pictures: Sequence[Pixels], config: PreviewsConfig) -> None:
+    """Each as a PNG, and all as a GIF that is repeated for ever."""
+    folder.mkdir(parents=True, exist_ok=True)
+    frames = [Image.fromarray(picture) for picture in pictures]
+    for number, frame in enumerate(frames, start=int(name == "levels")):
+        frame.save(folder / f"{name}-{number:02}.png")
+    times = [config.milliseconds] * (len(frames) - 1) + [LAST_FRAME * config.milliseconds]
+    frames[0].save(
+        folder / f"{name}.gif", save_all=True, append_images=frames[1:], duration=times, loop=0
+    )
+
+
+def _reduced(picture: Pixels) -> Pixels:
+    small = Image.fromarray(picture)
+    small.thumbnail((SMALL_PX, SMALL_PX))
+    return np.asarray(small)
