@@ -98,7 +98,7 @@ def drawn(network: "Network", wavelets: Wavelets, config: SampleConfig, count: i
     """Pictures of consecutive seeds."""
     seeds = range(FIRST_SAMPLE_SEED, FIRST_SAMPLE_SEED + count)
     shapes = wavelets.level_shapes(SIDE_PX, SIDE_PX)
-    networks, pictures = Networks(network, guide=None), []
+    networks, pictures = Networks(network), []
     for start in range(0, count, BATCH):
         latents = draw_latents(networks, config, seeds[start : start + BATCH], shapes)
         pictures.append(to_pixels(wavelets.decode(latents)))

@@ -30,10 +30,12 @@ class Networks:
     """In evaluation mode, on one device."""
 
     network: "Network"
-    guide: "Network | None"  # None where nothing guides
-    is_guide_told: bool  # the class; a guide that takes one and is not, is told that none is said
-    classes: tuple[str, ...]  # that the network knows, by label
-    chosen: tuple[str, ...]  # that pictures are drawn of
+    guide: "Network | None" = None  # where nothing guides
+    is_guide_told: bool = (
+        False  # the class; a guide that takes one and is not, is told that none is said
+    )
+    classes: tuple[str, ...] = ()  # that the network knows, by label
+    chosen: tuple[str, ...] = ()  # that pictures are drawn of
 
     def class_of(self, seed: int) -> str | None:
         """The class of a seed's picture, whatever its batch; None for a model without classes."""
