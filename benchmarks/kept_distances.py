@@ -4,25 +4,29 @@ import statistics
 from pathlib import Path
 
 from benchmarks.common import ROOT, Ratio
-from benchmarks.denoiser_results import FAIR, PUBLISHED, compared
+from benchmarks.denoiser_results import RIVALS, compared
 from benchmarks.results import Results
 
 QUICK = FULL = ROOT / "docs" / "results" / "diffusion.json"
 NOTE = "Kept from a long run; docs/results/diffusion.md has all designs, commit and machine."
 
+GOALS = (
+    ("distance_vs_ldm", "at most 0.5"),
+    ("distance_vs_fair_ldm", "at most 0.8"),
+    ("distance_vs_ldm_our_flow", ""),
+)
+
 
 def measure(kept: Path, folder: Path) -> list[Ratio]:
     """Our distance from real crops over LDM's, each source and seed being a round."""
     runs = Results(kept).runs
-    rivals = {
-        "distance_vs_ldm": ("LDM f8 as published", (PUBLISHED,), "at most 0.5"),
-        "distance_vs_fair_ldm": ("the better of LDM f8 scaled by channel", FAIR, "at most 0.8"),
-    }
     lines = []
-    for key, (name, designs, goal) in rivals.items():
-        found = compared(runs, designs)
+    for (rival, name), (key, goal) in zip(RIVALS.items(), GOALS, strict=True):
+        found = compared(runs, rival)
         if not found:
-            raise ValueError(f"{kept} holds no run of {name} beside ours; run quality.py diffusion")
+            raise ValueError(
+                f"{kept} holds no run of {rival} beside ours; run quality.py diffusion"
+            )
         ours, theirs = zip(*found.values(), strict=True)
         question = f"Fréchet distance from real crops after equal time, against {name}"
         values = tuple(a / b for a, b in zip(ours, theirs, strict=True))
