@@ -71,14 +71,16 @@ WINDOWS = ((0.0, 0.7), (0.1, 0.8), (0.2, 0.9), (0.3, 1.0))
 MULTISTEP = {"sampler": "multistep"}
 DDIM = {"sampler": "ddim"}
 
+LEVEL_WINDOWS = Design(
+    model={"windows": WINDOWS},
+    flow={"time_margin": 0.0},
+    sample={"steps": EVALUATIONS - 6},  # each begins and ends in a step of its own
+)
+
 ADDITIONS: dict[str, Design] = {
     "logit-normal times": Design(flow=LOGIT_NORMAL),
     "multistep sampler": Design(sample=MULTISTEP),
-    "a window for each level": Design(
-        model={"windows": WINDOWS},
-        flow={"time_margin": 0.0},
-        sample={"steps": EVALUATIONS - 6},  # each begins and ends in a step of its own
-    ),
+    "a window for each level": LEVEL_WINDOWS,
     "times shifted to noise": Design(flow={"time_shift": 1.5}, sample={"time_shift": 1.5}),
     "box resampling, no streams": Design(model=PLAIN_STREAMS),
     "equal attention weights": Design(model={"attention_ratio": "equal"}),
@@ -91,7 +93,7 @@ ADDITIONS: dict[str, Design] = {
 }
 DESIGNS: dict[str, Design] = {
     "pdm paper": Design(),
-    "pdm": Design(model=PLAIN_STREAMS, flow=LOGIT_NORMAL, sample=MULTISTEP),
+    "pdm": LEVEL_WINDOWS,
     "ldm-f8": Design("scalar", predicts="noise", sample=DDIM),
     "ldm-f8 by channel": Design(predicts="noise", sample=DDIM),
     "ldm-f8 by channel, our flow": Design(predicts="velocity", flow=LOGIT_NORMAL, sample=MULTISTEP),
