@@ -113,6 +113,7 @@ def fresh(settings: TrainingConfig, dropout: float = 0.5) -> tuple[TrainState, N
 def equal(first: TrainState, second: TrainState) -> bool:
     tensors = [
         [*state.model.parameters(), *state.average.parameters()]
+        + [mean for means in state.means.values() for mean in means]
         + [values[name] for values in state.optimizer.state.values() for name in sorted(values)]
         for state in (first, second)
     ]
@@ -120,7 +121,7 @@ def equal(first: TrainState, second: TrainState) -> bool:
 
 
 def test_a_run_stopped_and_resumed_twice_equals_an_unbroken_one(tmp_path):
-    settings, data = config(), Numbers()
+    settings, data = config(ema_lengths=(0.05, 0.1)), Numbers()
     unbroken, network = fresh(settings)
     record = Recorder(tmp_path / "unbroken")
     train(unbroken, network, data, settings, record, CPU)
@@ -178,11 +179,14 @@ def test_accumulated_batches_equal_one_big_batch(tmp_path):
     for accumulation in (1, 4):
         settings = config(accumulation=accumulation)
         state, network = fresh(settings, dropout=0.0)
-        data = Numbers()
-        train(state, network, data, settings, Recorder(tmp_path / str(accumulation)), CPU)
-        results.append((list(state.model.parameters()), data.seen))
+        data, run = Numbers(), Recorder(tmp_path / str(accumulation))
+        train(state, network, data, settings, run, CPU)
+        # Adam's steps and clipped ones forget how long the gradient was; the log does not.
+        norms = [values["grad_norm"] for values in run.logged.values()]
+        results.append((list(state.model.parameters()), data.seen, norms))
     torch.testing.assert_close(results[0][0], results[1][0])
     assert results[0][1] == results[1][1]
+    assert results[0][2] == pytest.approx(results[1][2], rel=1e-4)
 
 
 def test_a_loss_that_is_not_finite_names_images_and_the_last_good_checkpoint(tmp_path):
