@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from pdm.config.common import TrainingConfig
+from pdm.training.compilation import compile_in_place
 
 Thing = TypeVar("Thing")
 
@@ -31,9 +32,13 @@ class Workers:
         return self.rank == 0
 
     def wrap(self, network: nn.Module, config: TrainingConfig) -> nn.Module:
-        """The network with gradients averaged over the workers; it starts out equal on all."""
+        """The network with gradients averaged over the workers; it starts out equal on all.
+
+        Raises:
+            Unavailable: It is to be compiled, and there is no compiler.
+        """
         if config.compile:
-            network.compile()
+            compile_in_place(network, self.device)
         if self.count == 1 or config.strategy == "fsdp":  # FSDP has been put into its weights
             return network
         devices = [self.device] if self.device.type == "cuda" else None

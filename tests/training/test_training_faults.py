@@ -6,12 +6,14 @@ import shutil
 import signal
 import struct
 import sys
+import time
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import pytest
 import torch
 from points import CONFIG, Points, Regression
+from safetensors.torch import load_file
 from torch import nn
 from worker_groups import run_group
 
@@ -132,6 +134,24 @@ def test_the_newest_and_the_best_are_kept(tmp_path):
     checkpoints.settle()
     names = sorted(path.name for path in tmp_path.glob("0*"))
     assert names == ["000000016", "000000032", "000000040"]
+
+
+class SlowCheckpoints(Checkpoints):
+    def _keep(self, copy, lengths):
+        time.sleep(0.3)
+        super()._keep(copy, lengths)
+
+
+def test_a_checkpoint_that_is_still_being_written_is_not_touched_by_the_next(tmp_path):
+    checkpoints, state = SlowCheckpoints(tmp_path, keep=2), fresh()
+    for images_seen in (8, 16):
+        torch.nn.init.constant_(state.model.layer.weight, images_seen)
+        state.images_seen = images_seen
+        checkpoints.begin(state)
+    checkpoints.settle()
+    for images_seen in (8, 16):
+        found = load_file(checkpoints.path(images_seen) / "model.safetensors")
+        assert (found["layer.weight"] == images_seen).all()
 
 
 def killed_at_each_file_operation(folder: Path) -> None:
