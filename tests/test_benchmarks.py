@@ -19,12 +19,10 @@ KEYS = {
     "reading": {"read_vs_webdataset", "read_vs_raw"},
     "writing": {"write_vs_webdataset"},
     "duplicates": {"dedup_recall", "dedup_vs_numpy"},
-    "decoding": {"decode_vs_default", "decode_vs_tuned"},
     "evaluations": {"evaluations_vs_euler"},
     "kept_quality": {"psnr_gain_db", "psnr_gain_sd"},
-    "frechet": {"frechet_vs_sqrtm", "frechet_vs_torchmetrics", "frechet_rel_error"},
+    "kept_distances": {"distance_vs_ldm", "distance_vs_fair_ldm"},
     "moments": {"moments_vs_torchmetrics"},
-    "inputs": {"features_vs_cleanfid", "features_vs_cleanfid_png"},
     "resuming": {"resume_seconds"},
 }
 COMMANDS = {
@@ -35,6 +33,7 @@ COMMANDS = {
     "evaluations": "diffusion",
     "flops": "diffusion",
     "denoising": "diffusion",
+    "kept_distances": "diffusion",
     "frechet": "evaluation",
     "moments": "evaluation",
     "inputs": "evaluation",
@@ -43,6 +42,9 @@ COMMANDS = {
     "recovery": "training",
 }
 SLOW_KEYS = {
+    "decoding": {"decode_vs_default", "decode_vs_tuned"},
+    "frechet": {"frechet_vs_sqrtm", "frechet_vs_torchmetrics", "frechet_rel_error"},
+    "inputs": {"features_vs_cleanfid", "features_vs_cleanfid_png"},
     "scaling": {"ray_efficiency", "ray_vs_pool"},
     "memory": {"memory_growth"},
     "stall": {"checkpoint_stall", "checkpoint_stall_in_steps"},
