@@ -50,6 +50,7 @@ SECONDS_TO_START = 300  # of a group of workers; Ray's 60 are short for a busy m
 # soon as anything else runs on the machine: four times slower on two busy cores.
 PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 SECONDS_BETWEEN_LOOKS = 0.2  # at the workers' log
+SECONDS_TO_STOP = 60.0  # after ctrl-C, for the step that runs and a checkpoint
 
 
 def launch(
@@ -173,7 +174,7 @@ def _scaling(num_workers: int) -> ScalingConfig:
 
 
 def _fit(trainer: TorchTrainer, run: Path) -> Outcome:
-    """Run the trainer, repeating the workers' log lines as they come."""
+    """Run the trainer, repeating the workers' log lines as they come; at ctrl-C, end it first."""
     fitted: Future[Any] = Future()
 
     def fit() -> None:
@@ -184,6 +185,25 @@ def _fit(trainer: TorchTrainer, run: Path) -> Outcome:
 
     # In a thread of its own, so that Ray leaves ctrl-C to us; a daemon, so that it ends with us.
     threading.Thread(target=fit, daemon=True).start()
+    try:
+        _watch(fitted, run)
+    except KeyboardInterrupt:
+        # Ray ends the whole process if that thread still asks it for anything after its shutdown.
+        logger.info("ctrl-C: keeping a checkpoint; once more to end without it")
+        (run / STOP).touch()
+        wait([fitted], timeout=SECONDS_TO_STOP)
+        raise
+    try:
+        outcome: Outcome = fitted.result().return_value
+    except TrainingFailedError as error:
+        if told := _said(run / FAILED):  # after as many lost workers as are allowed
+            return told
+        raise _explained(error) from error
+    return outcome
+
+
+def _watch(fitted: "Future[Any]", run: Path) -> None:
+    """Repeat the workers' log lines until they have ended, or the cluster has lost its head."""
     with (run / LOG).open(encoding="utf-8") as lines:
         head = Head()
         while not fitted.done():
@@ -197,13 +217,6 @@ def _fit(trainer: TorchTrainer, run: Path) -> Outcome:
                     "checkpoint"
                 )
         _repeat(lines)
-    try:
-        outcome: Outcome = fitted.result().return_value
-    except TrainingFailedError as error:
-        if told := _said(run / FAILED):  # after as many lost workers as are allowed
-            return told
-        raise _explained(error) from error
-    return outcome
 
 
 def _repeat(lines: TextIO) -> None:
