@@ -8,10 +8,7 @@ from benchmarks.denoiser_results import RIVALS, compared
 from benchmarks.results import Results
 
 QUICK = FULL = ROOT / "docs" / "results" / "diffusion.json"
-NOTE = (
-    "Kept from a long run (docs/results/diffusion.md), and no fair measure of LDM: its trunk of 32 "
-    "channels cannot carry the noise of latents of 192, ours has coarse levels beside such a one."
-)
+NOTE = "Kept from a long run: docs/results/diffusion.md."
 
 GOALS = (
     ("distance_vs_ldm", "at most 0.5"),

@@ -41,6 +41,15 @@ if TYPE_CHECKING:
 BATCH = 64
 FIRST_SAMPLE_SEED = 10_000
 
+PAIRS = {
+    "samples": ("samples", "unseen"),
+    "floor": ("train", "unseen"),
+    "samples, held out": ("samples", "held_out"),
+    "floor, held out": ("train", "held_out"),
+    "samples, untouched": ("samples", "untouched"),
+    "floor, untouched": ("train", "untouched"),
+}
+
 
 def main() -> None:
     logging.getLogger().setLevel(logging.ERROR)
@@ -62,35 +71,40 @@ def main() -> None:
         "parameters": sum(weight.numel() for weight in network.parameters()),
         "latent_values": sum(c * h * w for c, h, w in wavelets.level_shapes(SIDE_PX, SIDE_PX)),
         "samples": num_samples,
-        "distances": scored(samples, crops, Path(job["cache"])),
+        "distances": scored(samples, crops, wavelets, Path(job["cache"])),
     }
     print(json.dumps(found))
 
 
-def scored(samples: Pixels, crops: Crops, cache: Path) -> dict[str, dict[str, float]]:
+def scored(
+    samples: Pixels, crops: Crops, wavelets: Wavelets, cache: Path
+) -> dict[str, dict[str, float]]:
     """Distances of the evaluate stage, by what is compared.
 
-    `samples` are compared with crops that were not trained on, of the pictures that were; and with
-    crops of pictures held out. The floors are real against real: what as many training crops score.
+    Real crops go through the first stage, which is the same for all designs, where not said to be
+    untouched. `unseen` ones are of the pictures that were trained on, but not trained on; those
+    `held_out` of others. The floors are real against real: what as many training crops score.
     """
+    train = crops.train[: len(crops.unseen)]
     sets = {
         "samples": samples,
-        "train": crops.train[: len(crops.unseen)],
-        "unseen": crops.unseen,
-        "held_out": crops.held_out,
+        "train": through(wavelets, train),
+        "unseen": through(wavelets, crops.unseen),
+        "held_out": through(wavelets, crops.held_out),
+        "untouched": crops.unseen,
     }
     known = {name: _summary(name, pixels, cache) for name, pixels in sets.items()}
-    pairs = {
-        "samples": ("samples", "unseen"),
-        "floor": ("train", "unseen"),
-        "samples, held out": ("samples", "held_out"),
-        "floor, held out": ("train", "held_out"),
-    }
     config = params.load(ROOT / "params.yaml").evaluate
     return {
         name: distances(known[judged], known[reference], config)
-        for name, (judged, reference) in pairs.items()
+        for name, (judged, reference) in PAIRS.items()
     }
+
+
+@torch.no_grad()
+def through(wavelets: Wavelets, pixels: Pixels) -> Pixels:
+    """What the first stage makes of pictures."""
+    return to_pixels(wavelets.decode(wavelets.encode(to_images(pixels))))
 
 
 @torch.no_grad()

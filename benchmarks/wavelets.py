@@ -1,9 +1,11 @@
-"""A first stage that loses nothing: the orthonormal Haar transform, as one latent or as a pyramid.
+"""A fixed first stage for comparing denoisers: wavelets of 8x8 blocks, the strongest of them kept.
 
 In a comparison of denoising networks a trained first stage would decide before they do: in a short
-training what it blurs outweighs all that they do wrong. Here latents hold all of a picture's values
-on either side, in the same basis but for its coarsest part, which the pyramid takes three steps
-further.
+training what it blurs outweighs all that they do wrong. Here both sides have the same one, linear
+and orthonormal: of each 8x8 block its mean colour, and of its 189 finer wavelets the 13 directions
+that vary most (their principal components), so 16 values of 192, as first stages of 16 channels at
+an eighth keep. They pass through any trunk of more channels than that. LDM has them as one latent;
+the pyramid takes the mean colours three steps further.
 """
 
 from collections.abc import Sequence
@@ -17,14 +19,15 @@ from pdm.models.pyramid import Downsampling, LevelShape, Pyramid, level_shapes
 STEPS = 3  # down to an eighth: f8
 COLOURS = 3
 DETAILS = 3 * COLOURS  # of one step
-FINE = sum(DETAILS * 4**step for step in range(STEPS))  # channels of all details, at an eighth
+ALL_FINE = sum(DETAILS * 4**step for step in range(STEPS))  # channels of details, at an eighth
+FINE = 13  # directions of these that are kept
 
 
 class Wavelets:
     """What is asked of an autoencoder, for pictures of 64x64.
 
     Args:
-        pyramid: Levels 1x1x12, 2x2x9, 4x4x9 and 8x8x189; or one latent of 8x8x192.
+        pyramid: Levels 1x1x12, 2x2x9, 4x4x9 and 8x8x13; or one latent of 8x8x16.
 
     Attributes:
         level_channels, level_downsamplings: As of `pdm.models.codec.Autoencoder`.
@@ -40,16 +43,18 @@ class Wavelets:
         self.level_channels, self.level_downsamplings = several if pyramid else one
         self.means = [torch.zeros(count, 1, 1) for count in self.level_channels]
         self.stds = [torch.ones(count, 1, 1) for count in self.level_channels]
+        self.directions = torch.eye(ALL_FINE)[:FINE]  # (13, 189), orthonormal
 
     def level_shapes(self, height: int, width: int) -> tuple[LevelShape, ...]:
         """Shape (C, h, w) of every level."""
         return level_shapes(self.level_channels, self.level_downsamplings, height, width)
 
     def measure(self, images: Tensor, *, by_channel: bool) -> None:
-        """Standardise by the statistics of these images: each channel, or all by one number.
+        """Choose directions of these images, and standardise by them: each channel, or all alike.
 
-        One number is LDM's way (appendix G): nothing is subtracted.
+        All alike is LDM's way (appendix G): by one number, and nothing is subtracted.
         """
+        self.directions = _strongest(_fine(_down(images, STEPS)[1]))
         levels = self._raw(images)
         if by_channel:
             self.means = [level.mean((0, 2, 3))[:, None, None] for level in levels]
@@ -72,17 +77,30 @@ class Wavelets:
             base = _joined(coarse)
         else:
             base, fine = fine.split([COLOURS, FINE], dim=1)
+        fine = torch.einsum("bkhw,kc->bchw", fine, self.directions)
         details = fine.split([DETAILS * 4**step for step in range(STEPS)], dim=1)
         maps = [F.pixel_shuffle(part, 2**step) for step, part in enumerate(details)]
         return _up(base, maps).clamp(-1, 1)
 
     def _raw(self, images: Tensor) -> Pyramid:
         base, maps = _down(images, STEPS)
-        fine = torch.cat([F.pixel_unshuffle(part, 2**step) for step, part in enumerate(maps)], 1)
+        fine = torch.einsum("bchw,kc->bkhw", _fine(maps), self.directions)
         if not self.pyramid:
             return (torch.cat([base, fine], 1),)
         base, maps = _down(base, STEPS)
         return (torch.cat([base, maps[0]], 1), *maps[1:], fine)
+
+
+def _fine(maps: Sequence[Tensor]) -> Tensor:
+    """All details of each block, (B, 189, h, w)."""
+    return torch.cat([F.pixel_unshuffle(part, 2**step) for step, part in enumerate(maps)], 1)
+
+
+def _strongest(fine: Tensor) -> Tensor:
+    """The directions of most variance, (13, 189)."""
+    blocks = fine.transpose(0, 1).flatten(1).double()
+    _, directions = torch.linalg.eigh(torch.cov(blocks))  # ascending
+    return directions[:, -FINE:].flip(1).T.float().contiguous()
 
 
 def _joined(coarse: Sequence[Tensor]) -> Tensor:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from benchmarks.train_first_stage import scores, trained
 from benchmarks.wavelets import Wavelets
@@ -106,18 +107,33 @@ def test_a_part_of_the_benchmark_runs_and_ends_with_its_figures(part):
     assert {"git", "versions", "cores"} <= found["machine"].keys()
 
 
-def test_wavelets_lose_nothing_however_they_are_scaled():
-    images = torch.rand(5, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+def test_wavelets_keep_the_same_of_a_picture_as_one_latent_and_as_a_pyramid():
+    images = smooth_images(40)
+    kept = {}
     for pyramid, by_channel in itertools.product((True, False), repeat=2):
         wavelets = Wavelets(pyramid)
-        assert sum(level.square().sum() for level in wavelets.encode(images)) == pytest.approx(
-            float(images.square().sum()), rel=1e-5
-        )  # orthonormal
         wavelets.measure(images, by_channel=by_channel)
         latents = wavelets.encode(images)
         assert [level.shape[1:] for level in latents] == list(wavelets.level_shapes(64, 64))
-        assert sum(level[0].numel() for level in latents) == 64 * 64 * 3
-        assert torch.allclose(wavelets.decode(latents), images, atol=1e-5)
+        assert sum(level[0].numel() for level in latents) == 8 * 8 * 16
+        kept[pyramid, by_channel] = wavelets.decode(latents)
+    first, *others = kept.values()
+    assert all(torch.allclose(first, other, atol=1e-5) for other in others)
+    lost = (first - images).square().mean() / images.var()
+    blocks = F.interpolate(F.avg_pool2d(images, 8), scale_factor=8)
+    assert 0 < lost < 0.5 * (blocks - images).square().mean() / images.var()
+
+
+def smooth_images(count):
+    noise = torch.randn(count, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    return (0.5 * F.interpolate(noise, size=64, mode="bicubic")).clamp(-1, 1)
+
+
+def test_pictures_of_block_means_alone_pass_through_the_wavelets_unchanged():
+    wavelets = Wavelets(pyramid=True)
+    wavelets.measure(smooth_images(40), by_channel=True)
+    flat = F.interpolate(F.avg_pool2d(smooth_images(5), 8), scale_factor=8)
+    assert torch.allclose(wavelets.decode(wavelets.encode(flat)), flat, atol=1e-5)
 
 
 @pytest.mark.slow
@@ -132,6 +148,6 @@ def test_diffusion_models_of_equal_size_train_on_as_many_latent_values(tmp_path)
     runs = json.loads((tmp_path / "diffusion.json").read_text())["runs"]
     assert [run["design"] for run in runs] == ["pdm", "ldm-f8"]
     assert abs(runs[0]["parameters"] / runs[1]["parameters"] - 1) < 0.05
-    assert {run["latent_values"] for run in runs} == {64 * 64 * 3}
+    assert {run["latent_values"] for run in runs} == {8 * 8 * 16}
     assert np.load(tmp_path / "work/pdm landscapes 0.npy").shape == (16, 64, 64, 3)
     assert "## Landscapes" in (tmp_path / "diffusion.md").read_text()

@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,8 +66,12 @@ def kept_summary(
         return _summary(kept, pictures.name, views)
     summary = summarise(pictures, compared, extractor, views, config)
     arrays = {name: np.ascontiguousarray(array) for name, array in _arrays(summary).items()}
-    with whole_file(path) as temporary:
-        save_file(arrays, temporary)
+    cache.mkdir(parents=True, exist_ok=True)
+    # A folder of its own, since another process may write the same at the same time.
+    with TemporaryDirectory(prefix=".tmp-", dir=cache) as own:
+        with whole_file(Path(own) / path.name) as temporary:
+            save_file(arrays, temporary)
+        (Path(own) / path.name).replace(path)
     return summary
 
 

@@ -1,5 +1,7 @@
 import dataclasses
+import threading
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from evaluation_folders import (
 )
 
 from pdm.errors import QualityGate
+from pdm.evaluation import reference
 from pdm.evaluation.features import RandomConvFeatures
 from pdm.evaluation.pictures import PictureSet
 from pdm.evaluation.reference import kept_summary
@@ -42,16 +45,26 @@ def test_a_second_evaluation_looks_at_no_real_picture_again_and_writes_the_same(
 
 
 @pytest.fixture
-def kept(tmp_path):
-    """Summarises four pictures through the cache; gives the names of the files that are there."""
+def summarised(tmp_path):
+    """Summarises four pictures through the cache."""
 
-    def kept(config=CONFIG, data_sha256="a" * 64):
+    def summarised(config=CONFIG, data_sha256="a" * 64):
         extractor = RandomConvFeatures(config.num_features, config.seed)
         views = views_of(config, (HEIGHT, WIDTH), extractor, [])
         pictures = in_memory(np.stack([landscape(seed) for seed in range(4)]))
         kept_summary(
             pictures, np.arange(4), extractor, views, config, data_sha256, tmp_path / "cache"
         )
+
+    return summarised
+
+
+@pytest.fixture
+def kept(summarised, tmp_path):
+    """Summarises them; gives the files that are there."""
+
+    def kept(**others):
+        summarised(**others)
         return contents(tmp_path / "cache")
 
     return kept
@@ -60,17 +73,33 @@ def kept(tmp_path):
 @pytest.mark.parametrize("change", [{"seed": 1}, {"crop_px": 8}, {"num_features": 8}])
 def test_other_settings_are_other_statistics(kept, change):
     assert len(kept()) == 1
-    assert len(kept(dataclasses.replace(CONFIG, **change))) == 2
+    assert len(kept(config=dataclasses.replace(CONFIG, **change))) == 2
 
 
 def test_settings_of_the_scores_alone_use_what_is_kept(kept):
     kept()
-    assert len(kept(dataclasses.replace(CONFIG, num_replicates=30, num_projections=8))) == 1
+    assert len(kept(config=dataclasses.replace(CONFIG, num_replicates=30, num_projections=8))) == 1
 
 
 def test_other_data_are_other_statistics(kept):
     kept()
     assert [name[0] for name in kept(data_sha256="b" * 64)] == ["a", "b"]
+
+
+def test_two_that_write_the_same_at_once_both_end_well(summarised, kept, monkeypatch):
+    both_written = threading.Barrier(2, timeout=60)
+    save = reference.save_file
+
+    def save_beside_another(arrays, path):
+        save(arrays, path)
+        both_written.wait()
+
+    monkeypatch.setattr(reference, "save_file", save_beside_another)
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(summarised), pool.submit(summarised)]:
+            done.result()
+    monkeypatch.undo()
+    assert len(kept()) == 1
 
 
 def test_a_damaged_file_is_made_again(kept, tmp_path, caplog):
