@@ -1,4 +1,8 @@
-"""Checks what shards of latents hold: as many keys as stated, none twice, levels of right shape."""
+"""Checks what shards of latents hold.
+
+As many keys and classes as stated, no key twice, no class that the manifest does not list, levels
+of the right shape.
+"""
 
 import json
 from collections.abc import Mapping
@@ -7,6 +11,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from pdm.data import manifest
+from pdm.data.classes import names_of
 from pdm.data.damage import Findings
 from pdm.data.manifest import Manifest
 
@@ -19,12 +24,13 @@ def check_latents(
     """Look into every shard whose sha256 is the stated one; of others the bytes mean nothing."""
     seen: dict[str, str] = {}
     shapes = [tuple(shape) for shape in listed.facts["level_shapes"]]
+    known = {None, *names_of(listed.facts)}
     for shard in (shard for shards in listed.splits.values() for shard in shards):
         if not intact[shard.name]:
             continue
         file = folder / shard.name
         try:
-            keys, found_shapes = _read(file)
+            keys, classes, found_shapes = _read(file)
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             found.add(file, f"cannot be read ({error})", STAGE)
             continue
@@ -32,6 +38,11 @@ def check_latents(
         if found_shapes != wanted or len(keys) != shard.num_samples:
             fault = f"holds {len(keys)} keys and levels {found_shapes}, the manifest says {wanted}"
             found.add(file, fault, STAGE)
+        if len(classes) != len(keys):
+            found.add(file, f"holds {len(classes)} classes for {len(keys)} keys", STAGE)
+        for key, name in zip(keys, classes, strict=False):
+            if name not in known:
+                found.add(file, f"has the class {name!r}, which is not listed", STAGE, key)
         for key in keys:
             if key in seen:
                 found.add(file, f"stands in {seen[key]} already", STAGE, key)
@@ -39,13 +50,14 @@ def check_latents(
     _check_origin(folder, listed, found)
 
 
-def _read(file: Path) -> tuple[list[str], list[tuple[int, ...]]]:
-    """Keys, and the shape of each level, without reading any value."""
+def _read(file: Path) -> tuple[list[str], list[str | None], list[tuple[int, ...]]]:
+    """Keys, classes, and the shape of each level, without reading any value."""
     with safe_open(file, framework="pt") as opened:
         keys: list[str] = json.loads(opened.metadata()["keys"])
+        classes = json.loads(opened.metadata().get("classes", "null")) or [None] * len(keys)
         num_levels = len(opened.keys())
         shapes = [tuple(opened.get_slice(f"level{i}").get_shape()) for i in range(num_levels)]
-    return keys, shapes
+    return keys, classes, shapes
 
 
 def _check_origin(folder: Path, listed: Manifest, found: Findings) -> None:

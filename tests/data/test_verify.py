@@ -355,6 +355,32 @@ def test_latents_of_other_shapes_or_twice_the_same_key_are_damage(encoded, caplo
     assert any("a1: stands in train-000000.safetensors already" in line for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("classes", "line"),
+    [
+        (["cat", "dog"], "b2: has the class 'dog', which is not listed"),
+        (["cat"], "holds 1 classes for 2 keys"),
+    ],
+)
+def test_classes_that_the_manifest_does_not_know_are_damage(encoded, caplog, classes, line):
+    rewritten(encoded, classes)
+    (found,) = damages(encoded, caplog)
+    assert line in found
+
+
+def test_known_classes_and_none_are_no_damage(encoded):
+    rewritten(encoded, ["cat", None])
+    assert "2 latents" in verify([encoded])
+
+
+def rewritten(encoded, classes):
+    pyramid = (torch.ones(2, 3, 1, 1), torch.ones(2, 1, 2, 4))
+    shard = encoded / "train-000000.safetensors"
+    listed = latents.write_shard(shard, ["a1", "b2"], pyramid, classes)
+    facts = {"level_shapes": [[3, 1, 1], [1, 2, 4]], "classes": ["cat"]}
+    manifest.Manifest({"train": [listed]}, facts).save(encoded)
+
+
 def test_latents_of_other_shards_are_a_warning(encoded, shards, caplog):
     record = json.loads((encoded / manifest.FILE_NAME).read_text())
     record["facts"]["shards_sha256"] = "0" * 64

@@ -8,13 +8,15 @@ import torch
 from benchmarks.mixtures import Mixture
 from pdm.diffusion.adaptive import runge_kutta
 from pdm.diffusion.samplers import euler, heun, multistep, noise_from_seeds
+from pdm.diffusion.stochastic import ddim
 from pdm.diffusion.times import even_times
 from pdm.diffusion.velocities import guided
 
 SHAPES = [(4, 1, 1), (2, 2, 4), (1, 4, 8)]
 ALWAYS = (0.0, 1.0)
 ADAPTIVE = partial(runge_kutta, tolerance=1e-4)
-SAMPLERS = pytest.mark.parametrize("sampler", [euler, heun, multistep, ADAPTIVE])
+DDIM = partial(ddim, eta=0.0, fresh=lambda: pytest.fail("asked for noise"))
+SAMPLERS = pytest.mark.parametrize("sampler", [euler, heun, multistep, ADAPTIVE, DDIM])
 
 
 def gaussian(mean: float, std: float):
