@@ -12,7 +12,7 @@ from pdm.config.common import fingerprint
 from pdm.config.evaluate import EvaluateConfig
 from pdm.data.latents import LatentShards
 from pdm.diffusion.samplers import noise_from_seeds
-from pdm.errors import BadInput
+from pdm.errors import BadInput, Preempted
 from pdm.evaluation.features import RandomConvFeatures
 from pdm.evaluation.stream import Stream
 from pdm.evaluation.views import views_of
@@ -21,6 +21,7 @@ from pdm.models.unet import PyramidUNet
 from pdm.training import diffusion
 from pdm.training.drawn import check_enough
 from pdm.training.grid import SEEDS
+from pdm.training.runs import STOP
 from pdm.training.workers import Workers
 
 SAMPLES, FLOOR = (f"frechet_random_conv/{side}_vs_decoded_val" for side in ("samples", "train"))
@@ -87,6 +88,34 @@ def test_what_is_drawn_and_compared_changes_nothing_that_is_learnt(chain, tmp_pa
     assert weights[0].read_bytes() == weights[1].read_bytes()
     log = events.read(tmp_path / "run" / "events.jsonl")
     assert not any(SAMPLES in event.get("values", {}) for event in log)
+
+
+def test_a_scored_run_that_is_broken_off_again_and_again_scores_and_learns_the_same(
+    chain, tmp_path
+):
+    folders = (chain.latents, tmp_path / "run", tmp_path / "model", chain.autoencoder)
+    settings = diffusion.Settings(DIFFUSION, Yardstick, *folders)
+    settings.run.mkdir()
+    (settings.run / STOP).touch()  # every training makes one step
+    for _ in range(5):
+        with pytest.raises(Preempted):
+            diffusion._work(settings, Workers(torch.device("cpu")))
+    (settings.run / STOP).unlink()
+    diffusion._work(settings, Workers(torch.device("cpu")))
+    unbroken, resumed = scores(chain.diffusion_run), scores(tmp_path / "run")
+    assert [images_seen for images_seen, _ in resumed] == [16, 32]
+    for (_, one), (_, other) in zip(unbroken, resumed, strict=True):
+        assert one == pytest.approx(other, rel=0.02)  # the chain's worker has more threads
+    weights = [folder / "model.safetensors" for folder in (chain.diffusion, tmp_path / "model")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def scores(run):
+    """Of each time that a run was scored: images seen, and the distance."""
+    found = [event for event in events.read(run / "events.jsonl") if "values" in event]
+    return [
+        (one["images_seen"], one["values"][SAMPLES]) for one in found if SAMPLES in one["values"]
+    ]
 
 
 def test_too_few_pictures_to_compare_with_are_refused_before_the_training(chain):
