@@ -25,11 +25,16 @@ Distances = tuple[float, float]  # ours, and the rival's
 
 
 def compared(runs: list[Run], rival: str) -> dict[tuple[str, int], Distances]:
-    """By source and seed: our distance, and a rival's; of the longest runs."""
-    longest = max((run["seconds"] for run in runs if run["seconds"]), default=None)
+    """By source and seed: our distance, and a rival's; of the length with most such pairs."""
+    lengths = sorted({run["seconds"] for run in runs}, key=lambda length: -(length or 0))
+    pairs = [_pairs(runs, rival, length) for length in lengths]
+    return max(pairs, key=len, default={})
+
+
+def _pairs(runs: list[Run], rival: str, seconds: float | None) -> dict[tuple[str, int], Distances]:
     found: dict[tuple[str, int], dict[str, float]] = {}
     for run in runs:
-        if run["seconds"] == longest:
+        if run["seconds"] == seconds:
             place = found.setdefault((run["source"], run["seed"]), {})
             place[run["design"]] = run["distances"]["samples"][SCORE]
     return {

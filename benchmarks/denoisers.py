@@ -82,7 +82,7 @@ OURS = Design(
     flow=LEVEL_WINDOWS.flow | {"time_shift": 2.5},
     sample=LEVEL_WINDOWS.sample | {"time_shift": 2.5},
 )
-# LDM's is worse by noisier times (7.67 and 8.77 by 1.5 and 2.5, 7.16 as here), so it has its best.
+# The best of what was tried for LDM; noisier times made it worse (docs/log.md).
 OUR_FLOW = Design(predicts="velocity", flow=LOGIT_NORMAL, sample=MULTISTEP)
 
 ADDITIONS: dict[str, Design] = {
