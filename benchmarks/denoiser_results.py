@@ -7,7 +7,7 @@ OURS = "pdm"
 RIVALS = {
     "ldm-f8": "LDM f8 as published",
     "ldm-f8 by channel": "LDM f8 scaled by channel",
-    "ldm-f8 by channel, our flow": "the same with our flow",
+    "ldm-f8 by channel, our flow": "the same with a rectified flow",
 }
 COLUMNS = {  # and their floors
     "samples": ("distance to unseen crops", "floor"),

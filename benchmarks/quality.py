@@ -165,6 +165,8 @@ def _arguments() -> argparse.Namespace:
     only.add_argument("--work", type=Path, metavar="FOLDER", help="to keep models and pictures in")
     args = parser.parse_args()
     known = _designs(args.what)
+    if args.pictures is not None and not args.pictures.is_dir():
+        parser.error(f"--pictures {args.pictures} is no folder")
     for name in args.only or ():
         if name not in known:
             parser.error(f"no design {name!r}; there are {', '.join(known)}")
