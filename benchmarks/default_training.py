@@ -9,13 +9,13 @@ from pdm.config.common import TrainingConfig
 from pdm.models.pyramid import level_shapes
 from pdm.models.unet import PyramidUNet
 from pdm.presets import DEFAULT
-from pdm.training.losses import FlowLosses
-from pdm.training.seeds import normal_pyramid_at, uniform_at
-from pdm.training.state import TrainState
+from pdm.training.loop.seeds import normal_pyramid_at, uniform_at
+from pdm.training.loop.state import TrainState
+from pdm.training.objectives.losses import FlowLosses
 
 
 class RandomLatents:
-    """Data for `pdm.training.loop.train`."""
+    """Data for `pdm.training.loop.train.train`."""
 
     def __init__(self) -> None:
         config = params.load(Path(DEFAULT)).autoencoder

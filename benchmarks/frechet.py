@@ -16,8 +16,8 @@ import torch
 from torchmetrics.image.fid import _compute_fid
 
 from benchmarks.common import Ratio, Seconds, compare, interleaved, num_threads, speeds, timed
-from pdm.evaluation.frechet import frechet_distance
-from pdm.evaluation.moments import Array, Moments
+from pdm.evaluation.distances.frechet import frechet_distance
+from pdm.evaluation.distances.moments import Array, Moments
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,10 +14,10 @@ from benchmarks.crops import Pixels
 from pdm.config.common import TrainingConfig
 from pdm.errors import Preempted
 from pdm.models.pyramid import LevelShape, Pyramid
-from pdm.training.loop import train
-from pdm.training.state import TrainState
-from pdm.training.steps import Data
-from pdm.training.workers import Workers
+from pdm.training.distributed.workers import Workers
+from pdm.training.loop.state import TrainState
+from pdm.training.loop.steps import Data
+from pdm.training.loop.train import train
 
 ENDLESS = 8 * 10**8  # images; the clock ends the run
 

@@ -16,11 +16,11 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.common import Ratio, Seconds, compare, interleaved, speeds, timed
-from pdm.evaluation.features import RandomConvFeatures
-from pdm.evaluation.frechet import frechet_distance
-from pdm.evaluation.moments import Moments
-from pdm.evaluation.pictures import decoded
-from pdm.evaluation.resize import pillow_bicubic
+from pdm.evaluation.distances.frechet import frechet_distance
+from pdm.evaluation.distances.moments import Moments
+from pdm.evaluation.features.picture_sets import decoded
+from pdm.evaluation.features.random_conv import RandomConvFeatures
+from pdm.evaluation.features.resize import pillow_bicubic
 
 NETWORK_PX = 299
 

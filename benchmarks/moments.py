@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.common import Ratio, Seconds, compare, interleaved, num_threads, speeds, timed
-from pdm.evaluation.exact import ExactMoments
-from pdm.evaluation.frechet import frechet_distance
-from pdm.evaluation.moments import Moments
+from pdm.evaluation.distances.exact_moments import ExactMoments
+from pdm.evaluation.distances.frechet import frechet_distance
+from pdm.evaluation.distances.moments import Moments
 
 
 @dataclasses.dataclass(frozen=True)

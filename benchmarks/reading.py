@@ -12,9 +12,9 @@ import webdataset
 
 from benchmarks.common import Ratio, compare, interleaved, speeds, timed
 from benchmarks.shards import in_cache, num_bytes, samples
-from pdm.data.manifest import Shard
-from pdm.data.samples import Samples
-from pdm.data.tars import write_tar
+from pdm.data.shards.manifest import Shard
+from pdm.data.shards.samples import Samples
+from pdm.data.shards.tars import write_tar
 
 RAW_READ_BYTES = 2**20
 

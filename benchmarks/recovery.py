@@ -20,12 +20,12 @@ from torch import nn
 from benchmarks.common import Ratio
 from benchmarks.default_training import default_config
 from pdm.config.common import TrainingConfig
-from pdm.training.launcher import launch
-from pdm.training.loop import train
-from pdm.training.runs import RunFolder, checkpoints_of, restore
-from pdm.training.seeds import normal_pyramid_at
-from pdm.training.state import TrainState
-from pdm.training.workers import Workers
+from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore
+from pdm.training.distributed.launcher import launch
+from pdm.training.distributed.workers import Workers
+from pdm.training.loop.seeds import normal_pyramid_at
+from pdm.training.loop.state import TrainState
+from pdm.training.loop.train import train
 
 
 @dataclass(frozen=True)

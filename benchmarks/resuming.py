@@ -12,11 +12,11 @@ import torch
 from benchmarks.common import Ratio, Seconds, interleaved, timed
 from benchmarks.default_training import RandomLatents, default_config, fresh_state
 from benchmarks.stall import NoRun
-from pdm.training.checkpoints import Checkpoints
-from pdm.training.feed import fed
-from pdm.training.runs import restore
-from pdm.training.steps import Steps
-from pdm.training.workers import Workers
+from pdm.training.checkpoints.folder import Checkpoints
+from pdm.training.checkpoints.run_folder import restore
+from pdm.training.distributed.workers import Workers
+from pdm.training.loop.prefetch import fed
+from pdm.training.loop.steps import Steps
 
 
 @dataclass(frozen=True)

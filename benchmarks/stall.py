@@ -14,10 +14,10 @@ import torch
 
 from benchmarks.common import Ratio, interleaved, timed
 from benchmarks.default_training import RandomLatents, default_config, fresh_state
-from pdm.training.checkpoints import Checkpoints
-from pdm.training.feed import fed
-from pdm.training.steps import Steps
-from pdm.training.workers import Workers
+from pdm.training.checkpoints.folder import Checkpoints
+from pdm.training.distributed.workers import Workers
+from pdm.training.loop.prefetch import fed
+from pdm.training.loop.steps import Steps
 
 
 @dataclass(frozen=True)

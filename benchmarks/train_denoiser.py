@@ -21,19 +21,19 @@ from benchmarks.wavelets import Wavelets
 from pdm import params
 from pdm.baselines.networks import build_network
 from pdm.config.sample import SampleConfig
-from pdm.data.images import to_images, to_pixels
-from pdm.evaluation.distances import distances
-from pdm.evaluation.features import RandomConvFeatures
-from pdm.evaluation.pictures import PictureSet
-from pdm.evaluation.reference import kept_summary
-from pdm.evaluation.summary import Summary
-from pdm.evaluation.views import views_of
+from pdm.data.shards.images import to_images, to_pixels
+from pdm.evaluation.distances.by_name import distances
+from pdm.evaluation.features.picture_sets import PictureSet
+from pdm.evaluation.features.random_conv import RandomConvFeatures
+from pdm.evaluation.features.reference import kept_summary
+from pdm.evaluation.features.summary import Summary
+from pdm.evaluation.features.views import views_of
 from pdm.inference.draw import draw_latents
 from pdm.inference.networks import Networks
 from pdm.models.layers import with_plain_weights
 from pdm.training.diffusion import NoisyLatents
-from pdm.training.losses import FlowLosses
-from pdm.training.state import TrainState
+from pdm.training.loop.state import TrainState
+from pdm.training.objectives.losses import FlowLosses
 
 if TYPE_CHECKING:
     from pdm.baselines.networks import Network

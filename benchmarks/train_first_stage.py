@@ -14,13 +14,13 @@ from benchmarks import crops, in_memory
 from benchmarks.crops import Pixels
 from benchmarks.first_stages import SIDE_PX, build, config_of
 from benchmarks.in_memory import ENDLESS, Clock, CropsInMemory
-from pdm.data.images import to_images
+from pdm.data.shards.images import to_images
 from pdm.evaluation.reconstruction import psnr, ssim
 from pdm.models.codec import Autoencoder
 from pdm.training.autoencoder import Pictures, average_of
-from pdm.training.distances import gradient_loss
-from pdm.training.losses import AutoencoderLosses
-from pdm.training.state import TrainState
+from pdm.training.loop.state import TrainState
+from pdm.training.objectives.losses import AutoencoderLosses
+from pdm.training.objectives.pixel_losses import gradient_loss
 
 
 def trained(job: dict[str, Any], pixels: Pixels) -> tuple[Autoencoder, Clock, int]:

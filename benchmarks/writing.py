@@ -13,7 +13,7 @@ import webdataset
 
 from benchmarks.common import Ratio, compare, interleaved, speeds, timed
 from benchmarks.shards import Sample, num_bytes, samples
-from pdm.data.tars import read_members, write_tar
+from pdm.data.shards.tars import read_members, write_tar
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,9 @@ from typing import Any
 
 # One server imports torch, and every worker is a fork of it: an import each would take seconds.
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["torch", "pdm.training.loop", "pdm.training.runs"])
+_CONTEXT.set_forkserver_preload(
+    ["torch", "pdm.training.loop.train", "pdm.training.checkpoints.run_folder"]
+)
 
 
 def run_group(count: int, work: Callable[..., Any], *settings: Any) -> list[Any]:
@@ -38,7 +40,7 @@ def _join(
     import torch
     from torch import distributed
 
-    from pdm.training.workers import Workers
+    from pdm.training.distributed.workers import Workers
 
     torch.set_num_threads(1)
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"

@@ -66,7 +66,7 @@ def autoencoder(args: argparse.Namespace) -> None:
 
 def latents(args: argparse.Namespace) -> None:
     """Encode the shards once with the trained autoencoder."""
-    from pdm.inference.latents import encode_shards
+    from pdm.inference.encode import encode_shards
 
     encode_shards(
         params.load(args.params).latents,

@@ -53,7 +53,7 @@ def untrained(args: argparse.Namespace) -> None:
 
 def verify(args: argparse.Namespace) -> None:
     """Read raw data, shards and latents again, and list all damage."""
-    from pdm.data.verify import verify
+    from pdm.data.verification.verify import verify
 
     print(verify(args.folders))
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pdm.comparison import folders, tracked
-from pdm.comparison.judge import best
 from pdm.comparison.page import write_page
 from pdm.comparison.run import Run
 from pdm.comparison.table import table
+from pdm.comparison.verdicts import best
 from pdm.errors import BadInput
 from pdm.tracking.promotion import MAIN_SCORE
 from pdm.tracking.reader import Reader

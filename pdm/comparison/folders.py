@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from pdm.comparison.run import MAX_PICTURES, Curve, Run
-from pdm.data import manifest
+from pdm.data.shards import manifest
 from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.tracking import facts, replicates

@@ -15,7 +15,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from pdm.comparison.chart import HEIGHT, MAIN_CURVES, WIDTH, charts
-from pdm.comparison.judge import (
+from pdm.comparison.numbers import cost_rows, number, short
+from pdm.comparison.run import Run
+from pdm.comparison.verdicts import (
     FLOOR,
     data_version,
     differing,
@@ -23,8 +25,6 @@ from pdm.comparison.judge import (
     pairs,
     score_rows,
 )
-from pdm.comparison.numbers import cost_rows, number, short
-from pdm.comparison.run import Run
 from pdm.files import write_text
 from pdm.tracking.promotion import MAIN_SCORE
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from pdm.comparison.judge import Cell, ScoreRow, differing, may_be_judged, score_rows
 from pdm.comparison.numbers import cost_rows, number, short
 from pdm.comparison.run import Run
+from pdm.comparison.verdicts import Cell, ScoreRow, differing, may_be_judged, score_rows
 
 WIDTH = 118
 MAX_ROWS = 24  # of settings that differ; the page has all

@@ -16,7 +16,7 @@ class FeaturesConfig:
     kind: Literal["inception", "dinov2", "clip"]
     path: str  # a TorchScript module: pictures to features
     sha256: str  # of the file
-    # how pictures are brought to the network's size; see pdm/evaluation/resize.py
+    # how pictures are brought to the network's size; see pdm/evaluation/features/resize.py
     convention: Literal["clean-fid", "torch-fidelity", "torchmetrics", "torchmetrics-no-antialias"]
 
     def __post_init__(self) -> None:

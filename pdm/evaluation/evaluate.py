@@ -19,21 +19,21 @@ from numpy.typing import NDArray
 
 from pdm.baselines.autoencoders import load_autoencoder
 from pdm.config.evaluate import EvaluateConfig
-from pdm.data.images import ImageShards
-from pdm.data.manifest import digest
+from pdm.data.shards.images import ImageShards
+from pdm.data.shards.manifest import digest
 from pdm.errors import BadInput, QualityGate
-from pdm.evaluation import charts, pages, tables
-from pdm.evaluation.features import RandomConvFeatures
+from pdm.evaluation.features.picture_sets import PictureSet, read_samples
+from pdm.evaluation.features.pretrained import Network
+from pdm.evaluation.features.random_conv import RandomConvFeatures
+from pdm.evaluation.features.reference import kept_summary
+from pdm.evaluation.features.summary import summarise
+from pdm.evaluation.features.views import View, views_of
 from pdm.evaluation.memorisation import MEASURES, memorisation, memorised_by
 from pdm.evaluation.metrics import with_intervals, write_metrics, write_replicates
-from pdm.evaluation.networks import Network
-from pdm.evaluation.pairs import write_pairs
-from pdm.evaluation.pictures import PictureSet, read_samples
 from pdm.evaluation.reconstruction import ms_ssim_weights, score_reconstructions
-from pdm.evaluation.reference import kept_summary
+from pdm.evaluation.report import charts, pages, tables
+from pdm.evaluation.report.pairs import write_pairs
 from pdm.evaluation.scores import Scores, against_reference, of_memorisation, of_reconstructions
-from pdm.evaluation.summary import summarise
-from pdm.evaluation.views import View, views_of
 from pdm.files import whole_folder
 from pdm.models.codec import Autoencoder
 

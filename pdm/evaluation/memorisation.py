@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pdm.evaluation.features.summary import Summary
 from pdm.evaluation.neighbours import SHARES, Neighbours, nearest_or_mirrored
-from pdm.evaluation.summary import Summary
 
 MEASURES = ("by_features", "by_pixels")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from pdm.config.evaluate import EvaluateConfig
 from pdm.errors import QualityGate
-from pdm.evaluation import bootstrap
-from pdm.evaluation.moments import Array
+from pdm.evaluation.distances import bootstrap
+from pdm.evaluation.distances.moments import Array
 from pdm.evaluation.scores import Scores
 from pdm.files import write_json
 

@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pdm.data.images import to_pixels
+from pdm.data.shards.images import to_pixels
 from pdm.errors import BadInput, QualityGate
-from pdm.evaluation.moments import Array
-from pdm.evaluation.pictures import PictureSet, to_tensor
-from pdm.evaluation.views import View
+from pdm.evaluation.distances.moments import Array
+from pdm.evaluation.features.picture_sets import PictureSet, to_tensor
+from pdm.evaluation.features.views import View
 from pdm.models.codec import Autoencoder
 
 WINDOW_PX = 11

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pdm.config.evaluate import EvaluateConfig
-from pdm.evaluation import bootstrap
-from pdm.evaluation.distances import distances, moments_of
-from pdm.evaluation.frechet import frechet_distance
+from pdm.evaluation.distances import bootstrap
+from pdm.evaluation.distances.by_name import distances, moments_of
+from pdm.evaluation.distances.frechet import frechet_distance
+from pdm.evaluation.distances.moments import Array
+from pdm.evaluation.features.summary import Summary
 from pdm.evaluation.memorisation import Memorisation
-from pdm.evaluation.moments import Array
 from pdm.evaluation.reconstruction import Decoded
-from pdm.evaluation.summary import Summary
 
 
 @dataclass(frozen=True, slots=True)

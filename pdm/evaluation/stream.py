@@ -3,9 +3,9 @@
     scores = score_batches(batches, shards, config, cache)
 
 takes any iterator of batches and writes no picture anywhere. What is kept of a picture is its share
-of exact sums (see `pdm.evaluation.exact`): memory does not grow with their number, and parts that
-several workers have seen add up to the same bits in any order. Each view's Fréchet distance is all
-that can be had that way; neighbours, kernels and intervals need `evaluate`.
+of exact sums (`pdm.evaluation.distances.exact_moments`): memory does not grow with their number,
+and parts that several workers have seen add up to the same bits in any order. Each view's Fréchet
+distance is all that can be had that way; neighbours, kernels and intervals need `evaluate`.
 """
 
 import hashlib
@@ -19,16 +19,16 @@ from safetensors.numpy import load_file, save_file
 
 from pdm.config.evaluate import EvaluateConfig
 from pdm.data.code import code_version
-from pdm.data.images import ImageShards
-from pdm.data.manifest import digest
+from pdm.data.shards.images import ImageShards
+from pdm.data.shards.manifest import digest
 from pdm.errors import QualityGate
-from pdm.evaluation.exact import ExactMoments
-from pdm.evaluation.features import RandomConvFeatures
-from pdm.evaluation.frechet import frechet_distance
-from pdm.evaluation.networks import Network
-from pdm.evaluation.pictures import Picture, PictureSet
-from pdm.evaluation.reference import CODE
-from pdm.evaluation.views import View, views_of
+from pdm.evaluation.distances.exact_moments import ExactMoments
+from pdm.evaluation.distances.frechet import frechet_distance
+from pdm.evaluation.features.picture_sets import Picture, PictureSet
+from pdm.evaluation.features.pretrained import Network
+from pdm.evaluation.features.random_conv import RandomConvFeatures
+from pdm.evaluation.features.reference import CODE
+from pdm.evaluation.features.views import View, views_of
 from pdm.files import whole_file
 
 MIN_PICTURES = 2

@@ -13,11 +13,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from pdm.evaluation import features
-from pdm.evaluation.features import RandomConvFeatures
-from pdm.evaluation.frechet import frechet_distance
-from pdm.evaluation.moments import Moments
-from pdm.evaluation.pictures import Picture, to_tensor
+from pdm.evaluation.distances.frechet import frechet_distance
+from pdm.evaluation.distances.moments import Moments
+from pdm.evaluation.features import random_conv
+from pdm.evaluation.features.picture_sets import Picture, to_tensor
+from pdm.evaluation.features.random_conv import RandomConvFeatures
 
 NUM_FEATURES, SEED = 64, 0
 BATCH_SIZE = 8
@@ -30,7 +30,7 @@ class Yardstick:
         reference: At least two.
     """
 
-    name = f"frechet_{features.NAME}"
+    name = f"frechet_{random_conv.NAME}"
 
     def __init__(self, reference: Iterable[Picture]) -> None:
         self._features = RandomConvFeatures(NUM_FEATURES, SEED)

@@ -18,7 +18,7 @@ import torch
 from pdm import weights
 from pdm.baselines.autoencoders import load_autoencoder
 from pdm.config.sample import GuideConfig, SampleConfig
-from pdm.data.images import Pixels, to_pixels
+from pdm.data.shards.images import Pixels, to_pixels
 from pdm.errors import BadInput
 from pdm.inference.draw import draw_latents
 from pdm.inference.networks import Networks, load_networks

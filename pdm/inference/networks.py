@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from pdm import averages, weights
+from pdm import ema, weights
 from pdm.baselines import networks
 from pdm.config.diffusion import ConditionConfig
 from pdm.config.sample import GuideConfig, SampleConfig
@@ -67,7 +67,7 @@ def load_networks(diffusion: Path, config: SampleConfig, device: torch.device) -
     """
     network = networks.load_network(diffusion)
     if config.ema_length is not None:
-        network.load_state_dict(averages.of_length(diffusion, config.ema_length), strict=False)
+        network.load_state_dict(ema.of_length(diffusion, config.ema_length), strict=False)
     classes = _classes(diffusion, network)
     chosen = _chosen(config.classes, classes, diffusion)
     guide, is_told = None, False
@@ -120,7 +120,7 @@ def _guide(config: GuideConfig, diffusion: Path, network: "Network") -> "Network
     if config.kind == "average":
         assert config.ema_length is not None
         guide = networks.load_network(diffusion)
-        found = averages.of_length(diffusion, config.ema_length, config.images_seen)
+        found = ema.of_length(diffusion, config.ema_length, config.images_seen)
         guide.load_state_dict(found, strict=False)
         return with_settled_norms(guide)
     assert config.path is not None

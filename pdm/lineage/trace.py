@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from pdm import weights
-from pdm.data import decisions, listing, marks
-from pdm.data.listing import Listed
+from pdm.data import decisions, marks
+from pdm.data.shards import listing
+from pdm.data.shards.listing import Listed
 from pdm.errors import BadInput, PyramidError
 from pdm.files import sha256_of
 from pdm.tracking.reader import Reader

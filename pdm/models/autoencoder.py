@@ -18,6 +18,7 @@ from pdm.models.encoder import Encoder
 from pdm.models.layers import ToPixels
 from pdm.models.posterior import LOG_VARIANCE_RANGE, LogVariances, kl_penalty
 from pdm.models.pyramid import Pyramid
+from pdm.models.regions import Window
 from pdm.models.tiling import (
     check_norms,
     check_tiles,
@@ -25,7 +26,6 @@ from pdm.models.tiling import (
     decode_window,
     encode_in_tiles,
 )
-from pdm.models.windows import Window
 
 
 class PyramidAutoencoder(Autoencoder):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from pdm import weights
 from pdm.models.posterior import LogVariances
 from pdm.models.pyramid import Downsampling, LevelShape, Pyramid, level_shapes
-from pdm.models.windows import Window
+from pdm.models.regions import Window
 
 
 class Autoencoder(nn.Module):

@@ -17,7 +17,7 @@ from pdm.models.decoder import Decoder, DecoderStage, smoothly_doubled
 from pdm.models.encoder import Encoder, EncoderStage
 from pdm.models.layers import PlainBlock, doubled, pooled
 from pdm.models.pyramid import Pyramid
-from pdm.models.windows import Span, Window, windows
+from pdm.models.regions import Span, Window, windows
 
 WHOLE_FROM = 16  # downsampling; coarser maps take a 256th of the pixels and less
 HEAD_RADIUS = 1  # pixels that a 3x3 convolution reaches beyond its own

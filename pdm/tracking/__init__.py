@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 
 from pdm.config.common import fingerprint
-from pdm.data import manifest
+from pdm.data.shards import manifest
 from pdm.errors import Preempted, Unavailable
 from pdm.tracking import costs, facts
 from pdm.tracking.address import reason, shown_address

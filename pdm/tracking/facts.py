@@ -14,7 +14,7 @@ import psutil
 import yaml
 from PIL import Image
 
-from pdm.data import manifest
+from pdm.data.shards import manifest
 from pdm.files import sha256_of
 
 SAMPLES, MAX_SAMPLES = "samples.json", 16

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-AVERAGES = "averages"  # as in `pdm.averages`, which would bring torch along
+AVERAGES = "averages"  # as in `pdm.ema`, which would bring torch along
 
 
 def log_model(connection: MlflowClient, run_id: str, folder: Path, name: str) -> None:

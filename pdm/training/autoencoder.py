@@ -9,34 +9,34 @@ import torch
 from pdm.baselines.autoencoders import build_autoencoder
 from pdm.config.autoencoder import AutoencoderConfig
 from pdm.config.common import fingerprint
-from pdm.data import listing, manifest
-from pdm.data.images import ImageShards, Pixels, to_images
 from pdm.data.order import images_at
+from pdm.data.shards import listing, manifest
+from pdm.data.shards.images import ImageShards, Pixels, to_images
 from pdm.events import EventLog
 from pdm.files import whole_file
 from pdm.models.codec import Autoencoder
-from pdm.models.windows import Span, Window
-from pdm.training.adversary import Adversary
-from pdm.training.card import autoencoder_card
-from pdm.training.curves import write_curves
-from pdm.training.equivariance import factors_that_fit
-from pdm.training.feed import Batch
-from pdm.training.flops import flops_of
-from pdm.training.launcher import launch
-from pdm.training.loop import train
-from pdm.training.losses import AutoencoderLosses, Plan
-from pdm.training.perceptual import load_perceptual
-from pdm.training.recompute import recompute_blocks
-from pdm.training.reconstruction import (
+from pdm.models.regions import Span, Window
+from pdm.training.checkpoints.run_folder import AVERAGES, EVENTS, RunFolder, checkpoints_of, restore
+from pdm.training.distributed.launcher import launch
+from pdm.training.distributed.workers import Workers
+from pdm.training.loop.activation_checkpointing import recompute_blocks
+from pdm.training.loop.prefetch import Batch
+from pdm.training.loop.seeds import generator_at, normal_pyramid_at, uniform_at
+from pdm.training.loop.state import Rival, TrainState
+from pdm.training.loop.train import train
+from pdm.training.monitoring.curves import write_curves
+from pdm.training.monitoring.flops import flops_of
+from pdm.training.monitoring.held_out import (
     held_out_psnr,
     latent_statistics,
     psnr_by_prefix,
     reconstruction_sheet,
 )
-from pdm.training.runs import AVERAGES, EVENTS, RunFolder, checkpoints_of, restore
-from pdm.training.seeds import generator_at, normal_pyramid_at, uniform_at
-from pdm.training.state import Rival, TrainState
-from pdm.training.workers import Workers
+from pdm.training.monitoring.model_card import autoencoder_card
+from pdm.training.objectives.adversarial import Adversary
+from pdm.training.objectives.equivariance import factors_that_fit
+from pdm.training.objectives.losses import AutoencoderLosses, Plan
+from pdm.training.objectives.perceptual import load_perceptual
 
 logger = logging.getLogger(__name__)
 

@@ -10,27 +10,28 @@ import torch
 from pdm.baselines.networks import build_network
 from pdm.config.common import fingerprint
 from pdm.config.diffusion import DiffusionConfig
-from pdm.data import classes, listing, manifest
-from pdm.data.latents import LatentShards
+from pdm.data import classes
 from pdm.data.order import images_at
+from pdm.data.shards import listing, manifest
+from pdm.data.shards.latents import LatentShards
 from pdm.events import EventLog
 from pdm.files import whole_file
 from pdm.models.condition import told
-from pdm.training.classes import check_classes, has_classes, with_dropped
-from pdm.training.curves import write_curves
-from pdm.training.drawn import DrawnPictures, YardstickFrom, check_enough
-from pdm.training.feed import Batch
-from pdm.training.flops import flops_of
-from pdm.training.grid import SampleGrid, check_autoencoder
-from pdm.training.launcher import launch
-from pdm.training.loop import train
-from pdm.training.losses import FlowLosses
-from pdm.training.recompute import recompute_blocks
-from pdm.training.runs import AVERAGES, EVENTS, RunFolder, checkpoints_of, restore
-from pdm.training.seeds import generator_at, normal_pyramid_at
-from pdm.training.state import TrainState
-from pdm.training.times import Times
-from pdm.training.workers import Workers
+from pdm.training.checkpoints.run_folder import AVERAGES, EVENTS, RunFolder, checkpoints_of, restore
+from pdm.training.class_check import check_classes, has_classes, with_dropped
+from pdm.training.distributed.launcher import launch
+from pdm.training.distributed.workers import Workers
+from pdm.training.loop.activation_checkpointing import recompute_blocks
+from pdm.training.loop.prefetch import Batch
+from pdm.training.loop.seeds import generator_at, normal_pyramid_at
+from pdm.training.loop.state import TrainState
+from pdm.training.loop.train import train
+from pdm.training.monitoring.curves import write_curves
+from pdm.training.monitoring.flops import flops_of
+from pdm.training.monitoring.sample_grid import SampleGrid, check_autoencoder
+from pdm.training.monitoring.sample_scores import DrawnPictures, YardstickFrom, check_enough
+from pdm.training.objectives.losses import FlowLosses
+from pdm.training.objectives.timesteps import Times
 
 if TYPE_CHECKING:
     from pdm.baselines.networks import Network

@@ -5,7 +5,7 @@ import pytest
 from compared_runs import FLOOR, SCORE, replicates, run
 from scipy.stats import norm
 
-from pdm.comparison.judge import best, differing, may_be_judged, pairs, score_rows
+from pdm.comparison.verdicts import best, differing, may_be_judged, pairs, score_rows
 from pdm.tracking.replicates import Replicates, better, difference, direction
 
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageFilter
 
 from pdm.config.curate import CurateConfig
 from pdm.config.shard import ShardConfig
-from pdm.data.tars import members, write_tar
+from pdm.data.shards.tars import members, write_tar
 
 # The limits of params.yaml at an eighth of the size.
 CURATE = CurateConfig(

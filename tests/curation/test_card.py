@@ -17,7 +17,7 @@ from PIL import Image
 
 from pdm.curation.shard import croissant
 from pdm.curation.shard.card import MAX_LISTED, data_card
-from pdm.data import manifest, tars
+from pdm.data.shards import manifest, tars
 from pdm.files import sha256_of, write_json, write_text
 
 ROOT = Path(__file__).parents[2]
@@ -208,7 +208,7 @@ def test_plain_reading_needs_no_webdataset():
     program = (
         "import sys\nsys.modules['webdataset'] = sys.modules['pyarrow'] = None\n"
         "sys.modules['ray'] = sys.modules['pandas'] = None\n"
-        "import pdm.data.images, pdm.data.latents, pdm.data.order\n"
+        "import pdm.data.shards.images, pdm.data.shards.latents, pdm.data.order\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pdm.curation.curate.crop import choose_crop, largest_size
-from pdm.data.pixels import Box
+from pdm.data.decoding.pixels import Box
 
 sides = st.integers(1, 5000)
 

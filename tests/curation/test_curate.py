@@ -11,7 +11,7 @@ from PIL import Image
 from pdm.curation.curate import curate
 from pdm.curation.curate.small import NUM_BYTES
 from pdm.data.decisions import load
-from pdm.data.tars import read_members
+from pdm.data.shards.tars import read_members
 from pdm.errors import BadInput, QualityGate
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")

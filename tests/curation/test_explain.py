@@ -9,8 +9,8 @@ from pdm import cli
 from pdm.curation.curate.explain import explain
 from pdm.curation.curate.judge import judge
 from pdm.data import decisions as tables
-from pdm.data import manifest
-from pdm.data.tars import Member, write_tar
+from pdm.data.shards import manifest
+from pdm.data.shards.tars import Member, write_tar
 from pdm.errors import BadInput
 from pdm.files import write_json
 

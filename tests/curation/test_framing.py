@@ -4,7 +4,7 @@ from curation_pictures import CURATE, but, scene
 from PIL import Image
 
 from pdm.curation.curate.framing import frame
-from pdm.data.pixels import Box
+from pdm.data.decoding.pixels import Box
 
 
 def pixels_of(image):

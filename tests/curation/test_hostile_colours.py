@@ -22,7 +22,7 @@ from curation_pictures import CURATE, but, scene
 from PIL import Image
 
 from pdm.curation.curate.judge import judge
-from pdm.data.pixels import decode
+from pdm.data.decoding.pixels import decode
 
 SPACES = {
     "Display P3": (DISPLAY_P3, SRGB_CURVE),

@@ -28,7 +28,7 @@ from pdm.curation.curate.rules import RULES
 from pdm.curation.scrape.drawing.landscapes import draw
 from pdm.curation.shard.split import assign_splits
 from pdm.curation.shard.write import encode
-from pdm.data.pixels import Box, cut, decode
+from pdm.data.decoding.pixels import Box, cut, decode
 
 MIB = 2**20
 picture = cache(scene)

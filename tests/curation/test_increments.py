@@ -12,7 +12,7 @@ from pdm.curation.curate import curate
 from pdm.curation.shard import shard
 from pdm.curation.shard.crops import CUTTING, CropCache
 from pdm.data import decisions as tables
-from pdm.data.tars import members
+from pdm.data.shards.tars import members
 from pdm.files import sha256_of
 
 NUM_OLD, NUM_NEW = 8, 10
@@ -124,8 +124,8 @@ def test_a_damaged_crop_is_noticed_and_cut_again(pipeline):
 
 def test_all_code_that_cuts_names_the_version_of_the_crops():
     upstream = grimp.build_graph("pdm", cache_dir=None).find_upstream_modules(CUTTING[0])
-    beside = ("pdm.config", "pdm.errors", "pdm.files", "pdm.data.decisions", "pdm.data.tars")
-    beside += ("pdm.curation.shard.crops", "pdm.data.code", "pdm.data.manifest")
+    beside = ("pdm.config", "pdm.errors", "pdm.files", "pdm.data.decisions", "pdm.data.shards.tars")
+    beside += ("pdm.curation.shard.crops", "pdm.data.code", "pdm.data.shards.manifest")
     assert {name for name in upstream if not name.startswith(beside)} == set(CUTTING[1:])
 
 

@@ -6,7 +6,7 @@ from portraits import meadow, paste_person
 from pdm.config.curate import PeopleConfig
 from pdm.curation.curate.framing import frame
 from pdm.curation.curate.people import crop_around
-from pdm.data.pixels import Box
+from pdm.data.decoding.pixels import Box
 
 PEOPLE = PeopleConfig(min_faces=1, max_faces=4, min_face_share=0.12)
 SQUARE = but(CURATE, width_px=256, height_px=256, people=PEOPLE)

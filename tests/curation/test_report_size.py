@@ -9,7 +9,7 @@ from curation_pictures import CURATE
 from pdm.curation.shard import selection
 from pdm.curation.shard.report import Report, write_report
 from pdm.data import decisions as tables
-from pdm.data.manifest import Manifest, Shard
+from pdm.data.shards.manifest import Manifest, Shard
 
 NUM_ROWS = 30_000
 REASONS = ("http_404", "too_small", "blurry", "near_duplicate", "dark", "enlarged")

@@ -26,7 +26,7 @@ OLD = {f"old-{number}": jpeg(scene(number)) for number in range(NUM_OLD)} | {
 }
 NEW = {f"new-{number}": jpeg(scene(20 + number)) for number in range(NUM_NEW)}
 NOT_MEASURING = ("pdm.config", "pdm.errors", "pdm.files")
-NOT_MEASURING += ("pdm.curation.curate.rules", "pdm.data.decisions", "pdm.data.tars")
+NOT_MEASURING += ("pdm.curation.curate.rules", "pdm.data.decisions", "pdm.data.shards.tars")
 
 
 class Runs:

@@ -4,7 +4,7 @@ from curation_pictures import enlarged, jpeg, scene
 from PIL import Image, ImageFilter
 
 from pdm.curation.curate import focus, scores
-from pdm.data.pixels import decode
+from pdm.data.decoding.pixels import decode
 
 
 def measured(image):

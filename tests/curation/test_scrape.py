@@ -20,7 +20,7 @@ from pdm.curation.scrape import builtin, flawed, scrape, supervisor
 from pdm.curation.scrape.img2dataset import find_img2dataset
 from pdm.curation.scrape.loopback import serve
 from pdm.curation.scrape.raw import SCHEMA, shard_of
-from pdm.data.tars import members, read_at
+from pdm.data.shards.tars import members, read_at
 from pdm.errors import BadInput, QualityGate, Unavailable
 from pdm.files import sha256_of
 

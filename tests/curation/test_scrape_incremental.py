@@ -18,7 +18,7 @@ from pdm.curation.scrape.entries import Outcome, key_of
 from pdm.curation.scrape.guard.addresses import anything, public_only
 from pdm.curation.scrape.guard.fetcher import Target
 from pdm.curation.scrape.removals import read
-from pdm.data import listing
+from pdm.data.shards import listing
 from pdm.errors import BadInput, QualityGate
 from pdm.files import sha256_of
 

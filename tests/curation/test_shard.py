@@ -17,7 +17,7 @@ from pdm.curation.curate import curate
 from pdm.curation.shard import shard
 from pdm.curation.shard.write import BYTES_PER_PIXEL
 from pdm.data import decisions as tables
-from pdm.data import manifest, tars
+from pdm.data.shards import manifest, tars
 from pdm.errors import BadInput, QualityGate, Unavailable
 
 NUM_IMAGES = 10

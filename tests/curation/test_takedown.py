@@ -11,8 +11,8 @@ from pdm.curation.scrape.entries import key_of
 from pdm.curation.scrape.removals import read
 from pdm.curation.scrape.takedown import look_alikes, report_removed, traces, warn
 from pdm.data import decisions as tables
-from pdm.data import listing
-from pdm.data.listing import Listed
+from pdm.data.shards import listing
+from pdm.data.shards.listing import Listed
 from pdm.errors import BadInput, QualityGate
 
 URLS = [f"http://pictures.test/{number}" for number in range(20)]

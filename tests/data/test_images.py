@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pdm.data import manifest, tars
-from pdm.data.images import ImageShards
+from pdm.data.shards import manifest, tars
+from pdm.data.shards.images import ImageShards
 from pdm.errors import BadInput, QualityGate
 
 

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from pdm.data import manifest
-from pdm.data.latents import LatentShards, write_shard
+from pdm.data.shards import manifest
+from pdm.data.shards.latents import LatentShards, write_shard
 from pdm.errors import BadInput, QualityGate
 
 SHAPES = [(5, 1, 1), (3, 2, 4)]

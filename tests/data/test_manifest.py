@@ -1,7 +1,7 @@
 import pytest
 
-from pdm.data import manifest
-from pdm.data.manifest import Manifest, Shard
+from pdm.data.shards import manifest
+from pdm.data.shards.manifest import Manifest, Shard
 from pdm.errors import BadInput, QualityGate
 
 

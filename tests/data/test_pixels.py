@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from pdm.data.pixels import Box, Unreadable, cut, decode, read_header
+from pdm.data.decoding.pixels import Box, Unreadable, cut, decode, read_header
 
 SIZE = (48, 32)  # width, height
 

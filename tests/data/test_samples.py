@@ -7,8 +7,8 @@ import pytest
 import webdataset
 
 from pdm import cli
-from pdm.data import manifest, tars
-from pdm.data.samples import Samples
+from pdm.data.shards import manifest, tars
+from pdm.data.shards.samples import Samples
 from pdm.errors import QualityGate
 
 

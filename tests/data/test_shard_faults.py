@@ -17,13 +17,13 @@ import time
 
 import pytest
 
-from pdm.data import manifest, tars
 from pdm.data.order import images_at, share
+from pdm.data.shards import manifest, tars
 from pdm.errors import Unavailable
 from pdm.files import sha256_of, whole_folder, write_json
 
 forks = multiprocessing.get_context("forkserver")
-forks.set_forkserver_preload(["pdm.data.tars", "pdm.data.manifest"])
+forks.set_forkserver_preload(["pdm.data.shards.tars", "pdm.data.shards.manifest"])
 
 KIB_PER_PICTURE = 200
 

@@ -4,7 +4,7 @@ import tarfile
 import pytest
 import webdataset
 
-from pdm.data.tars import members, num_whole_members, read_at, read_members, write_tar
+from pdm.data.shards.tars import members, num_whole_members, read_at, read_members, write_tar
 
 SAMPLES = [(f"{n:04}", {"jpg": bytes([n]) * (100 * n), "json": b'{"n": %d}' % n}) for n in range(7)]
 

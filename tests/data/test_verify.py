@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 
 from pdm import cli
-from pdm.data import latents, listing, manifest, tars
-from pdm.data.verify import verify
+from pdm.data.shards import latents, listing, manifest, tars
+from pdm.data.verification.verify import verify
 from pdm.errors import BadInput, QualityGate
 from pdm.files import sha256_of
 

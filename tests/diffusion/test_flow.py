@@ -10,7 +10,7 @@ from pdm.diffusion.flow import (
 )
 from pdm.diffusion.times import even_times, windowed
 from pdm.models.noise_schedule import step_times
-from pdm.training.times import Times
+from pdm.training.objectives.timesteps import Times
 
 SHAPES = [(8, 1, 1), (4, 2, 4), (2, 8, 16)]
 

@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image
 
 from pdm.config.evaluate import EvaluateConfig
-from pdm.data.manifest import Manifest, Shard
-from pdm.data.tars import write_tar
+from pdm.data.shards.manifest import Manifest, Shard
+from pdm.data.shards.tars import write_tar
 
 HEIGHT, WIDTH = 32, 64
 NUM_TRAIN, NUM_VAL, NUM_SAMPLES = 12, 5, 6

@@ -5,13 +5,16 @@ import numpy as np
 import pytest
 from evaluation_folders import CONFIG, NUM_SAMPLES, landscape, write_samples
 
-from pdm.data.manifest import digest
-from pdm.evaluation import bootstrap
-from pdm.evaluation.frechet import frechet_distance
-from pdm.evaluation.kernel import kernel_distance, resampled_kernel_distances
-from pdm.evaluation.moments import Moments
+from pdm.data.shards.manifest import digest
+from pdm.evaluation.distances import bootstrap
+from pdm.evaluation.distances.frechet import frechet_distance
+from pdm.evaluation.distances.kernel import kernel_distance, resampled_kernel_distances
+from pdm.evaluation.distances.moments import Moments
+from pdm.evaluation.distances.sliced_wasserstein import (
+    resampled_sliced_wasserstein,
+    sliced_wasserstein,
+)
 from pdm.evaluation.neighbours import Neighbours
-from pdm.evaluation.sliced_wasserstein import resampled_sliced_wasserstein, sliced_wasserstein
 
 
 def vectors(seed, count=30, size=3, shift=0.0):
@@ -53,7 +56,7 @@ def test_counted_moments_are_those_of_repeated_vectors():
 
 
 def test_resampled_kernel_distance_is_that_of_repeated_vectors(monkeypatch):
-    monkeypatch.setattr("pdm.evaluation.kernel.BLOCK", 4)
+    monkeypatch.setattr("pdm.evaluation.distances.kernel.BLOCK", 4)
     first, second = vectors(0, 9), vectors(1, 6, shift=0.5)
     counts = np.array([[2.0, 0, 1, 1, 3, 0, 0, 1, 1]]), np.array([[0.0, 2, 2, 1, 1, 0]])
     repeated = [

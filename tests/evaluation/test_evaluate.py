@@ -20,8 +20,8 @@ from evaluation_folders import (
 from PIL import Image
 
 from pdm.errors import BadInput, QualityGate
-from pdm.evaluation.pictures import read_samples
-from pdm.evaluation.summary import thumbnails_of
+from pdm.evaluation.features.picture_sets import read_samples
+from pdm.evaluation.features.summary import thumbnails_of
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from pdm.errors import QualityGate
-from pdm.evaluation.distances import moments_of
-from pdm.evaluation.exact import CHUNK, UNIT, ExactMoments
-from pdm.evaluation.moments import Moments
+from pdm.evaluation.distances.by_name import moments_of
+from pdm.evaluation.distances.exact_moments import CHUNK, UNIT, ExactMoments
+from pdm.evaluation.distances.moments import Moments
 
 
 def vectors(count=300, size=7, shift=0.0, scale=1.0, seed=0):

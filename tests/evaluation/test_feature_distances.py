@@ -4,9 +4,9 @@ import scipy.linalg
 import torch
 from torchmetrics.image.kid import poly_mmd
 
-from pdm.evaluation.frechet import frechet_distance, root_factor
-from pdm.evaluation.kernel import kernel_distance
-from pdm.evaluation.moments import Moments
+from pdm.evaluation.distances.frechet import frechet_distance, root_factor
+from pdm.evaluation.distances.kernel import kernel_distance
+from pdm.evaluation.distances.moments import Moments
 
 
 def vectors(seed, count=200, size=6, shift=0.0):
@@ -107,7 +107,7 @@ def test_agrees_with_singular_values_at_any_rank(counts, decay):
 
 
 def test_agrees_with_singular_values_beyond_the_rank_up_to_which_they_are_taken(monkeypatch):
-    monkeypatch.setattr("pdm.evaluation.frechet.MAX_RANK_FOR_SINGULAR_VALUES", 10)
+    monkeypatch.setattr("pdm.evaluation.distances.frechet.MAX_RANK_FOR_SINGULAR_VALUES", 10)
     first, second = (random_set(count, 192, 0.7, count) for count in (150, 90))
     found = frechet_distance(Moments.of(first), Moments.of(second))
     assert found == pytest.approx(by_singular_values(first, second), rel=1e-9)
@@ -181,7 +181,7 @@ def test_the_deviation_is_that_of_repeated_draws_or_larger(shift, largest):
 def test_sets_larger_than_a_block_count_every_pair_once(monkeypatch):
     first, second = vectors(0, 11), vectors(1, 7)
     whole = kernel_distance(first, second)
-    monkeypatch.setattr("pdm.evaluation.kernel.BLOCK", 3)
+    monkeypatch.setattr("pdm.evaluation.distances.kernel.BLOCK", 3)
     blocks = kernel_distance(first, second)
     assert blocks.value == pytest.approx(whole.value, rel=1e-12)
     assert blocks.deviation == pytest.approx(whole.deviation, rel=1e-12)

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from pdm.evaluation.extrapolation import infinite_frechet_distance
-from pdm.evaluation.frechet import frechet_distance
-from pdm.evaluation.manifolds import manifold_scores, squared_radii
-from pdm.evaluation.moments import Moments
+from pdm.evaluation.distances.extrapolation import infinite_frechet_distance
+from pdm.evaluation.distances.frechet import frechet_distance
+from pdm.evaluation.distances.moments import Moments
+from pdm.evaluation.distances.precision_recall import manifold_scores, squared_radii
 
 
 def cloud(seed, count=60, size=4, shift=0.0):
@@ -57,12 +57,12 @@ def test_an_outlier_among_the_samples_fools_recall_but_not_coverage():
 def test_blocks_of_any_size_give_the_same(monkeypatch, block):
     first, second = cloud(0, 30), cloud(1, 25, shift=0.5)
     whole = manifold_scores(first, second)
-    monkeypatch.setattr("pdm.evaluation.manifolds.BLOCK", block)
+    monkeypatch.setattr("pdm.evaluation.distances.precision_recall.BLOCK", block)
     assert manifold_scores(first, second) == pytest.approx(whole)
 
 
 def test_radii_are_those_of_brute_force(monkeypatch):
-    monkeypatch.setattr("pdm.evaluation.manifolds.BLOCK", 8)
+    monkeypatch.setattr("pdm.evaluation.distances.precision_recall.BLOCK", 8)
     vectors = cloud(0, 30) + 1000
     every = ((vectors[:, None] - vectors) ** 2).sum(2)
     np.testing.assert_allclose(squared_radii(vectors, 3), np.sort(every, axis=1)[:, 3], rtol=1e-9)

@@ -9,9 +9,9 @@ from torch import nn
 
 from pdm.config.evaluate import FeaturesConfig
 from pdm.errors import BadInput, QualityGate, Unavailable
-from pdm.evaluation import networks
 from pdm.evaluation.evaluate import evaluate
-from pdm.evaluation.networks import Network
+from pdm.evaluation.features import pretrained as networks
+from pdm.evaluation.features.pretrained import Network
 from pdm.files import sha256_of
 
 

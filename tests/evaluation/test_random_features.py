@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from pdm.evaluation.features import RandomConvFeatures
-from pdm.evaluation.frechet import frechet_distance
-from pdm.evaluation.laplacian import enlarged, halved
-from pdm.evaluation.moments import Moments
+from pdm.evaluation.distances.frechet import frechet_distance
+from pdm.evaluation.distances.moments import Moments
+from pdm.evaluation.features.laplacian import enlarged, halved
+from pdm.evaluation.features.random_conv import RandomConvFeatures
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torchmetrics.functional.image.ssim import _ssim_update
 
 from pdm.errors import BadInput, QualityGate
-from pdm.evaluation.pictures import PictureSet
+from pdm.evaluation.features.picture_sets import PictureSet
 from pdm.evaluation.reconstruction import (
     MAX_PSNR_DB,
     ms_ssim,

@@ -15,12 +15,12 @@ from evaluation_folders import (
 )
 
 from pdm.errors import QualityGate
-from pdm.evaluation import reference
-from pdm.evaluation.features import RandomConvFeatures
-from pdm.evaluation.pictures import PictureSet
-from pdm.evaluation.reference import kept_summary
+from pdm.evaluation.features import reference
+from pdm.evaluation.features.picture_sets import PictureSet
+from pdm.evaluation.features.random_conv import RandomConvFeatures
+from pdm.evaluation.features.reference import kept_summary
+from pdm.evaluation.features.views import views_of
 from pdm.evaluation.stream import Stream, score_batches, streamed
-from pdm.evaluation.views import views_of
 
 # what is kept for the stage
 

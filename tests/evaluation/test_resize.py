@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from evaluation_folders import landscape
 from PIL import Image
 
-from pdm.evaluation.resize import (
+from pdm.evaluation.features.resize import (
     CONVENTIONS,
     pillow_bicubic,
     tensorflow_bilinear,

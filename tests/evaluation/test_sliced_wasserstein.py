@@ -3,13 +3,13 @@ import pytest
 import scipy.stats
 import torch
 
-from pdm.evaluation.laplacian import enlarged, from_laplacian, halved, laplacian_pyramid
-from pdm.evaluation.sliced_wasserstein import (
+from pdm.evaluation.distances.sliced_wasserstein import (
     distances_by_level,
     draw_patches,
     level_name,
     sliced_wasserstein,
 )
+from pdm.evaluation.features.laplacian import enlarged, from_laplacian, halved, laplacian_pyramid
 
 
 def noisy(count=12, height=64, width=128, seed=0):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pdm.evaluation.spectrum import frequencies, power_spectra, spectrum_difference
+from pdm.evaluation.distances.spectrum import frequencies, power_spectra, spectrum_difference
 
 
 def noise(count=40, height=64, width=96, scale=20.0):

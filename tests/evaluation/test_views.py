@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from evaluation_folders import CONFIG, HEIGHT, WIDTH, landscape
 
-from pdm.evaluation.features import RandomConvFeatures
-from pdm.evaluation.views import crops, views_of
+from pdm.evaluation.features.random_conv import RandomConvFeatures
+from pdm.evaluation.features.views import crops, views_of
 
 
 def pictures(count=4):

@@ -10,7 +10,7 @@ from tiny_chain import SAMPLE, train_chain
 from pdm.baselines.autoencoders import load_autoencoder
 from pdm.config.first_stage import FirstStageConfig
 from pdm.config.latent_unet import LatentUNetConfig
-from pdm.data.latents import LatentShards
+from pdm.data.shards.latents import LatentShards
 from pdm.inference.sample import sample_pictures
 
 

@@ -15,20 +15,20 @@ from tiny_chain import AUTOENCODER, DIFFUSION, LATENTS, SAMPLE, TRAINING
 
 from pdm.config.diffusion import ConditionConfig
 from pdm.config.sample import GuideConfig
-from pdm.data import listing, manifest, tars
-from pdm.data.latents import LatentShards
-from pdm.data.listing import Listed
+from pdm.data.shards import listing, manifest, tars
+from pdm.data.shards.latents import LatentShards
+from pdm.data.shards.listing import Listed
 from pdm.errors import BadInput, Preempted
 from pdm.evaluation.yardstick import Yardstick
 from pdm.files import sha256_of
 from pdm.inference.champion import load_generator
-from pdm.inference.latents import encode_shards
+from pdm.inference.encode import encode_shards
 from pdm.inference.sample import sample_pictures
 from pdm.lineage.tell import as_text
 from pdm.lineage.trace import Places, trace
 from pdm.training import autoencoder, diffusion
-from pdm.training.classes import check_classes
-from pdm.training.workers import Workers
+from pdm.training.class_check import check_classes
+from pdm.training.distributed.workers import Workers
 
 GREYS = {"bright": 200, "dark": 40, None: 120}
 SPLITS = {"train": range(40), "val": range(40, 50)}

@@ -10,19 +10,19 @@ from tiny_chain import DIFFUSION, drawn_pictures
 from pdm import events
 from pdm.config.common import fingerprint
 from pdm.config.evaluate import EvaluateConfig
-from pdm.data.latents import LatentShards
+from pdm.data.shards.latents import LatentShards
 from pdm.diffusion.samplers import noise_from_seeds
 from pdm.errors import BadInput, Preempted
-from pdm.evaluation.features import RandomConvFeatures
+from pdm.evaluation.features.random_conv import RandomConvFeatures
+from pdm.evaluation.features.views import views_of
 from pdm.evaluation.stream import Stream
-from pdm.evaluation.views import views_of
 from pdm.evaluation.yardstick import NUM_FEATURES, SEED, Yardstick
 from pdm.models.unet import PyramidUNet
 from pdm.training import diffusion
-from pdm.training.drawn import check_enough
-from pdm.training.grid import SEEDS
-from pdm.training.runs import STOP
-from pdm.training.workers import Workers
+from pdm.training.checkpoints.run_folder import STOP
+from pdm.training.distributed.workers import Workers
+from pdm.training.monitoring.sample_grid import SEEDS
+from pdm.training.monitoring.sample_scores import check_enough
 
 SAMPLES, FLOOR = (f"frechet_random_conv/{side}_vs_decoded_val" for side in ("samples", "train"))
 EVALUATE = EvaluateConfig(

@@ -5,12 +5,12 @@ import pytest
 import torch
 from tiny_chain import LATENTS
 
-from pdm.data import manifest
-from pdm.data.images import ImageShards, to_images
-from pdm.data.latents import LatentShards
+from pdm.data.shards import manifest
+from pdm.data.shards.images import ImageShards, to_images
+from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput, QualityGate
 from pdm.files import sha256_of
-from pdm.inference.latents import Spread, encode_shards
+from pdm.inference.encode import Spread, encode_shards
 from pdm.models.autoencoder import PyramidAutoencoder
 
 

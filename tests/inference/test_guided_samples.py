@@ -21,7 +21,7 @@ from pdm.lineage.trace import Places, trace
 from pdm.models.layers import with_plain_weights, with_settled_norms
 from pdm.models.unet import PyramidUNet
 from pdm.training import diffusion
-from pdm.training.workers import Workers
+from pdm.training.distributed.workers import Workers
 
 EARLIER = GuideConfig(kind="average", ema_length=0.1, images_seen=16)
 FEW = {"num_images": 2, "full_size_picture": False}

@@ -15,7 +15,7 @@ from tiny_chain import AUTOENCODER, TRAINING, write_shards
 
 from pdm import events
 from pdm.training import autoencoder
-from pdm.training.workers import Workers
+from pdm.training.distributed.workers import Workers
 
 CONFIG = replace(
     AUTOENCODER,

@@ -16,7 +16,7 @@ from pdm.config.autoencoder import AdversarialConfig, PerceptualConfig
 from pdm.config.first_stage import FirstStageConfig
 from pdm.errors import BadInput
 from pdm.training import autoencoder
-from pdm.training.workers import Workers
+from pdm.training.distributed.workers import Workers
 
 
 class Features(nn.Module):

@@ -8,7 +8,8 @@ from PIL import Image
 from tiny_chain import SAMPLE
 
 from pdm import cli
-from pdm.data import decisions, listing, manifest, marks
+from pdm.data import decisions, marks
+from pdm.data.shards import listing, manifest
 from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.inference.sample import sample_pictures

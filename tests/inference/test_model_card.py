@@ -7,8 +7,8 @@ from tiny_chain import AUTOENCODER, write_shards
 from pdm.baselines.autoencoders import build_autoencoder
 from pdm.config.autoencoder import AdversarialConfig, PerceptualConfig
 from pdm.config.first_stage import FirstStageConfig
-from pdm.data import manifest
-from pdm.training.card import autoencoder_card, licences_of
+from pdm.data.shards import manifest
+from pdm.training.monitoring.model_card import autoencoder_card, licences_of
 
 
 @pytest.fixture(scope="module")

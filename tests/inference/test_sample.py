@@ -8,7 +8,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from tiny_chain import SAMPLE, train_autoencoder
 
-from pdm import averages
+from pdm import ema
 from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.inference.sample import sample_pictures
@@ -114,7 +114,7 @@ def test_another_length_of_the_average_draws_other_pictures_and_a_kept_one_is_it
         "000000016-0.1.safetensors",
         "000000032-0.1.safetensors",
     ]
-    found = averages.of_length(chain.diffusion, 0.1)
+    found = ema.of_length(chain.diffusion, 0.1)
     for name, weight in load_file(kept[-1]).items():
         torch.testing.assert_close(found[name], weight.float(), atol=1e-5, rtol=1e-3)
 

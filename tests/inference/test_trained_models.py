@@ -9,18 +9,18 @@ from PIL import Image, ImageChops
 from tiny_chain import AUTOENCODER, DIFFUSION, drawn_pictures, train_autoencoder, write_shards
 
 from pdm import events
-from pdm.data import listing, manifest
-from pdm.data.images import ImageShards, to_images
-from pdm.data.latents import LatentShards
 from pdm.data.order import share
+from pdm.data.shards import listing, manifest
+from pdm.data.shards.images import ImageShards, to_images
+from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.unet import PyramidUNet
 from pdm.training import autoencoder, diffusion
-from pdm.training.curves import write_curves
-from pdm.training.flops import flops_of
-from pdm.training.grid import SampleGrid
+from pdm.training.monitoring.curves import write_curves
+from pdm.training.monitoring.flops import flops_of
+from pdm.training.monitoring.sample_grid import SampleGrid
 
 
 def test_the_autoencoder_knows_its_size_data_and_scores(chain):

@@ -16,15 +16,15 @@ from pdm.config.first_stage import FirstStageConfig
 from pdm.config.latent_unet import LatentUNetConfig
 from pdm.config.latents import LatentsConfig
 from pdm.config.sample import SampleConfig
-from pdm.data import listing, manifest, tars
-from pdm.data.latents import LatentShards
-from pdm.data.listing import Listed
+from pdm.data.shards import listing, manifest, tars
+from pdm.data.shards.latents import LatentShards
+from pdm.data.shards.listing import Listed
 from pdm.evaluation.yardstick import Yardstick
-from pdm.inference.latents import encode_shards
+from pdm.inference.encode import encode_shards
 from pdm.training import autoencoder, diffusion
-from pdm.training.drawn import DrawnPictures
-from pdm.training.grid import SampleGrid
-from pdm.training.workers import Workers
+from pdm.training.distributed.workers import Workers
+from pdm.training.monitoring.sample_grid import SampleGrid
+from pdm.training.monitoring.sample_scores import DrawnPictures
 
 TRAINING = replace(TRAINING, warmup_images=8)
 AUTOENCODER = AutoencoderConfig(

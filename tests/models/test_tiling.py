@@ -7,7 +7,7 @@ import torch
 
 from pdm.config.autoencoder import AutoencoderModelConfig, LevelConfig
 from pdm.models.autoencoder import PyramidAutoencoder
-from pdm.models.windows import Span, Window
+from pdm.models.regions import Span, Window
 
 CONFIG = AutoencoderModelConfig(
     levels=(

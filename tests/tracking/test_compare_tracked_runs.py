@@ -8,7 +8,7 @@ from PIL import Image
 from tracked_runs import CONFIG, client, runs
 
 from pdm.comparison.compare import compare
-from pdm.data.manifest import Manifest
+from pdm.data.shards.manifest import Manifest
 from pdm.errors import BadInput
 from pdm.events import EventLog
 from pdm.files import sha256_of

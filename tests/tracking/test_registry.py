@@ -11,8 +11,8 @@ from PIL import Image
 from tracked_runs import CONFIG, client, local, runs
 from tracked_servers import free_port
 
-from pdm import averages
-from pdm.data.manifest import Manifest
+from pdm import ema
+from pdm.data.shards.manifest import Manifest
 from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.tracking import sync, track
@@ -170,4 +170,4 @@ def test_a_version_holds_averages_only_where_its_samples_need_them(settings, nee
     }
     average = {"diffusion/averages/000000016-0.1.safetensors"}
     assert found == expected | (average if needed else set())
-    assert AVERAGES == averages.FOLDER
+    assert AVERAGES == ema.FOLDER

@@ -12,7 +12,7 @@ from PIL import Image
 from tracked_runs import CONFIG, EVENTS, client, local, points, runs, work
 from tracked_servers import free_port, mlflow_server
 
-from pdm.data.manifest import Manifest
+from pdm.data.shards.manifest import Manifest
 from pdm.errors import Preempted, Unavailable
 from pdm.events import EventLog
 from pdm.files import sha256_of

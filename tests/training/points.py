@@ -5,7 +5,7 @@ from dataclasses import replace
 from torch import nn
 from training_settings import TRAINING
 
-from pdm.training.seeds import normal_pyramid_at
+from pdm.training.loop.seeds import normal_pyramid_at
 
 CONFIG = replace(
     TRAINING,

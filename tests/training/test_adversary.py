@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from pdm.config.autoencoder import AdversarialConfig
-from pdm.training.adversary import Adversary, adaptive_weight, hinge
+from pdm.training.objectives.adversarial import Adversary, adaptive_weight, hinge
 
 CONFIG = AdversarialConfig(start_images=8, weight=0.5, width=8, num_layers=2, learning_rate=1e-3)
 

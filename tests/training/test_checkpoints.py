@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from training_settings import TRAINING
 
-from pdm.training.checkpoints import Checkpoints
-from pdm.training.state import TrainState
+from pdm.training.checkpoints.folder import Checkpoints
+from pdm.training.loop.state import TrainState
 
 CONFIG = replace(
     TRAINING,

@@ -7,11 +7,11 @@ from safetensors.torch import load_file
 from torch import nn
 
 from pdm.errors import Unavailable
-from pdm.training.compilation import compile_in_place
-from pdm.training.loop import train
-from pdm.training.runs import RunFolder, checkpoints_of, restore
-from pdm.training.state import TrainState
-from pdm.training.workers import Workers
+from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore
+from pdm.training.distributed.workers import Workers
+from pdm.training.loop.compilation import compile_in_place
+from pdm.training.loop.state import TrainState
+from pdm.training.loop.train import train
 
 CPU = Workers(torch.device("cpu"))
 

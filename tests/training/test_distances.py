@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from pdm.training.distances import CHARBONNIER_EPSILON, charbonnier, gradient_loss, l1
+from pdm.training.objectives.pixel_losses import CHARBONNIER_EPSILON, charbonnier, gradient_loss, l1
 
 
 def test_pictures_that_differ_by_a_constant_have_no_gradient_loss():

@@ -1,6 +1,6 @@
 import torch
 
-from pdm.training.equivariance import factors_that_fit, shrunk_images, shrunk_latents
+from pdm.training.objectives.equivariance import factors_that_fit, shrunk_images, shrunk_latents
 
 
 def test_every_level_that_is_a_map_shrinks_and_the_global_one_stays():

@@ -20,12 +20,12 @@ from worker_groups import run_group
 from pdm.cluster import ray_session
 from pdm.errors import BadInput, QualityGate, Unavailable
 from pdm.files import sole_writer
-from pdm.training import launcher, placement
-from pdm.training.launcher import launch
-from pdm.training.loop import train
-from pdm.training.runs import RunFolder, checkpoints_of, restore
-from pdm.training.state import TrainState
-from pdm.training.workers import Workers
+from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore
+from pdm.training.distributed import launcher, placement
+from pdm.training.distributed.launcher import launch
+from pdm.training.distributed.workers import Workers
+from pdm.training.loop.state import TrainState
+from pdm.training.loop.train import train
 
 for module in (sys.modules[__name__], points):  # workers cannot import a test
     cloudpickle.register_pickle_by_value(module)

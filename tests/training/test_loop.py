@@ -7,12 +7,12 @@ from torch import Tensor, nn
 from pdm.config.common import TrainingConfig
 from pdm.data.order import images_at
 from pdm.errors import Preempted, QualityGate
-from pdm.training.checkpoints import Checkpoints
-from pdm.training.loop import train
-from pdm.training.seeds import normal_pyramid_at
-from pdm.training.state import TrainState
-from pdm.training.steps import learning_rate_at
-from pdm.training.workers import Workers
+from pdm.training.checkpoints.folder import Checkpoints
+from pdm.training.distributed.workers import Workers
+from pdm.training.loop.seeds import normal_pyramid_at
+from pdm.training.loop.state import TrainState
+from pdm.training.loop.steps import learning_rate_at
+from pdm.training.loop.train import train
 
 CPU = Workers(torch.device("cpu"))
 

@@ -10,11 +10,17 @@ from pdm.config.autoencoder import AutoencoderConfig, AutoencoderModelConfig, Le
 from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.codec import Autoencoder
 from pdm.models.posterior import drawn
-from pdm.models.windows import Span, Window
-from pdm.training.distances import gradient_loss
-from pdm.training.losses import LARGEST_CROP_PX, AutoencoderLosses, Plan, cropped, means_by_time
-from pdm.training.perceptual import Perceptual
-from pdm.training.reconstruction import psnr
+from pdm.models.regions import Span, Window
+from pdm.training.monitoring.held_out import psnr
+from pdm.training.objectives.losses import (
+    LARGEST_CROP_PX,
+    AutoencoderLosses,
+    Plan,
+    cropped,
+    means_by_time,
+)
+from pdm.training.objectives.perceptual import Perceptual
+from pdm.training.objectives.pixel_losses import gradient_loss
 
 CONFIG = AutoencoderConfig(
     image_height_px=32,

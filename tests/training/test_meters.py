@@ -6,9 +6,9 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from pdm.training.meters import Meters
-from pdm.training.utilisation import flops_of_pass, matrix_rate
-from pdm.training.workers import Workers
+from pdm.training.distributed.workers import Workers
+from pdm.training.monitoring.meters import Meters
+from pdm.training.monitoring.utilisation import flops_of_pass, matrix_rate
 
 CPU = Workers(torch.device("cpu"))
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from pdm.training.muon import Muon, is_matrix, orthogonalised
+from pdm.training.loop.muon import Muon, is_matrix, orthogonalised
 
 
 def group(weights, orthogonal=True):

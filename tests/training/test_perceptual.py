@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from pdm.config.autoencoder import PerceptualConfig
 from pdm.errors import BadInput
-from pdm.training.perceptual import load_perceptual
+from pdm.training.objectives.perceptual import load_perceptual
 
 CPU = torch.device("cpu")
 

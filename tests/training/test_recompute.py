@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
-from pdm.training.recompute import blocks_of, recompute_blocks
+from pdm.training.loop.activation_checkpointing import blocks_of, recompute_blocks
 
 
 class Block(nn.Module):

@@ -10,11 +10,11 @@ from torch import nn
 from torch.nn.utils import parametrizations
 from worker_groups import run_group
 
-from pdm.training.loop import train
-from pdm.training.runs import RunFolder, checkpoints_of, restore
-from pdm.training.seeds import normal_pyramid_at
-from pdm.training.state import TrainState
-from pdm.training.workers import Workers
+from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore
+from pdm.training.distributed.workers import Workers
+from pdm.training.loop.seeds import normal_pyramid_at
+from pdm.training.loop.state import TrainState
+from pdm.training.loop.train import train
 
 
 class Block(nn.Module):

@@ -20,11 +20,11 @@ from worker_groups import run_group
 from pdm.config.common import TrainingConfig, fingerprint
 from pdm.errors import BadInput, QualityGate, Unavailable
 from pdm.files import sha256_of
-from pdm.training.checkpoints import Checkpoints
-from pdm.training.loop import train
-from pdm.training.runs import RunFolder, checkpoints_of, restore
-from pdm.training.state import TrainState
-from pdm.training.workers import Workers
+from pdm.training.checkpoints.folder import Checkpoints
+from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore
+from pdm.training.distributed.workers import Workers
+from pdm.training.loop.state import TrainState
+from pdm.training.loop.train import train
 
 CPU = Workers(torch.device("cpu"))
 

@@ -41,10 +41,10 @@ MEASURING = (
     "pdm.curation.curate.people",
     "pdm.curation.curate.scores",
     "pdm.curation.curate.small",
-    "pdm.data.colour",
-    "pdm.data.kinds",
-    "pdm.data.pixels",
-    "pdm.data.turbo",
+    "pdm.data.decoding.colour",
+    "pdm.data.decoding.kinds",
+    "pdm.data.decoding.pixels",
+    "pdm.data.decoding.turbo",
 )
 DECISION = (
     *("outcome", "reason", "detail", "duplicate_of"),

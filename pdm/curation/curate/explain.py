@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 
 from pdm.curation.limits import DIFFERENCE, SCORES, Bound
 from pdm.data.decisions import Row, columns, matching
-from pdm.data.manifest import FILE_NAME, read
-from pdm.data.tars import members
+from pdm.data.shards.manifest import FILE_NAME, read
+from pdm.data.shards.tars import members
 from pdm.errors import BadInput
 
 MAX_NAMED = 5  # pictures in an error

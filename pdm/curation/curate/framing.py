@@ -12,7 +12,7 @@ from pdm.curation.curate.borders import NO_MARGINS, Margins, find_borders, withi
 from pdm.curation.curate.crop import choose_crop
 from pdm.curation.curate.faces import find_faces
 from pdm.curation.curate.people import crop_around, foreground
-from pdm.data.pixels import Box, Pixels
+from pdm.data.decoding.pixels import Box, Pixels
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from pdm.curation.curate.framing import Framing, frame
 from pdm.curation.curate.people import foreground
 from pdm.curation.curate.small import small_picture
 from pdm.data.decisions import DECIDED, Row
-from pdm.data.pixels import (
+from pdm.data.decoding.pixels import (
     REDUCTIONS,
     Box,
     Header,
@@ -30,7 +30,7 @@ from pdm.data.pixels import (
     decode_view,
     read_header,
 )
-from pdm.data.tars import read_at
+from pdm.data.shards.tars import read_at
 
 SMALL_PX = 768  # longer side of the copy on which borders, content and faces are looked for
 MIN_MEASURED_PX = 64  # a crop with a shorter side is not measured: two blocks of the scores

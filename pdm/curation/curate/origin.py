@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pdm.data.pixels import Pixels, reduced
+from pdm.data.decoding.pixels import Pixels, reduced
 
 Luma = NDArray[np.uint8]
 Profile = NDArray[np.float32]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pdm.config.curate import PeopleConfig
 from pdm.curation.curate.crop import largest_size
-from pdm.data.pixels import Box
+from pdm.data.decoding.pixels import Box
 
 Numbers = NDArray[np.float64]
 

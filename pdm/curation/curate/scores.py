@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pdm.curation.curate import focus, origin
-from pdm.data.pixels import Pixels
-from pdm.data.pixels import reduced as smaller
+from pdm.data.decoding.pixels import Pixels
+from pdm.data.decoding.pixels import reduced as smaller
 
 # What stored scores depend on besides the code that measures (`cache.MEASURING`). Other settings
 # of section `curate` are limits, held by `rules.reason` against stored scores without any pixel.

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from pdm.curation.scrape.entries import Entry, Outcome, dropped, failed
 from pdm.curation.scrape.formats import NUM_BYTES, extension_of
-from pdm.data.tars import members, read_at, write_tar
+from pdm.data.shards.tars import members, read_at, write_tar
 from pdm.files import write_json
 
 SCHEMA = pa.schema(

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from pdm.curation.scrape import removals as removed
 from pdm.curation.scrape.removals import Removals
-from pdm.data import listing
+from pdm.data.shards import listing
 from pdm.errors import BadInput, QualityGate
 
 logger = logging.getLogger(__name__)

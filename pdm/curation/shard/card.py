@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import yaml
 
 from pdm.data.decisions import Row
-from pdm.data.manifest import Manifest
+from pdm.data.shards.manifest import Manifest
 
 MAX_LISTED = 100  # names in a table; the rest is summed up
 STATED = ("licence", "author", "caption")  # what a source may leave out

@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Any
 
 from pdm.data.decisions import Row
-from pdm.data.manifest import Manifest
+from pdm.data.shards.manifest import Manifest
 
 FILE_NAME = "croissant.json"
 MAX_LICENCES = 100

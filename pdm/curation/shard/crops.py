@@ -22,10 +22,10 @@ from pdm.data.decisions import Row
 # All code that has a part in a crop's bytes; a test holds the list against the imports.
 CUTTING = (
     "pdm.curation.shard.write",
-    "pdm.data.colour",
-    "pdm.data.kinds",
-    "pdm.data.pixels",
-    "pdm.data.turbo",
+    "pdm.data.decoding.colour",
+    "pdm.data.decoding.kinds",
+    "pdm.data.decoding.pixels",
+    "pdm.data.decoding.turbo",
 )
 COLUMNS = (
     *("sha256", "width_px", "height_px", "background", "target_width_px", "target_height_px"),

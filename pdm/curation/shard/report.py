@@ -21,7 +21,7 @@ from pdm.curation.shard.reasons import explanation
 from pdm.curation.shard.selection import CloseCalls, Group, Sample
 from pdm.curation.shard.table import Decided
 from pdm.curation.shard.thumbnails import thumbnails
-from pdm.data.manifest import Manifest
+from pdm.data.shards.manifest import Manifest
 from pdm.files import write_text
 
 MAX_LISTED = 25  # lines of a table

@@ -20,12 +20,13 @@ from pdm.curation.shard.crops import CropCache
 from pdm.curation.shard.report import Report, write_report
 from pdm.curation.shard.split import TRAIN, VAL, assign_splits, shard_of
 from pdm.curation.shard.write import EXTENSIONS, Written, expected_bytes, write_shard
-from pdm.data import classes, listing
+from pdm.data import classes
 from pdm.data.decisions import Row, load
-from pdm.data.listing import Listed
-from pdm.data.manifest import Manifest, Shard
+from pdm.data.shards import listing
+from pdm.data.shards.listing import Listed
+from pdm.data.shards.manifest import Manifest, Shard
+from pdm.data.shards.tars import num_whole_members
 from pdm.data.space import room_for
-from pdm.data.tars import num_whole_members
 from pdm.errors import QualityGate
 from pdm.files import sha256_of, whole_folder, write_json, write_text
 from pdm.progress import SECONDS_BETWEEN_LINES, Progress

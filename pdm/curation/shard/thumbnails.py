@@ -12,8 +12,8 @@ from PIL import Image, ImageColor
 
 from pdm.cluster import result_of
 from pdm.data.decisions import Row
-from pdm.data.pixels import REDUCTIONS, Box, Pixels, Unreadable, cut, decode_view
-from pdm.data.tars import read_at
+from pdm.data.decoding.pixels import REDUCTIONS, Box, Pixels, Unreadable, cut, decode_view
+from pdm.data.shards.tars import read_at
 from pdm.progress import Progress
 
 SIDE_PX = 320  # of the square that a thumbnail fits into

@@ -16,9 +16,9 @@ from PIL import Image, ImageColor
 from pdm.config.shard import ShardConfig
 from pdm.curation.shard.crops import CropCache
 from pdm.data.decisions import Row
-from pdm.data.manifest import Shard
-from pdm.data.pixels import Box, Pixels, Unreadable, cut, decode
-from pdm.data.tars import read_at, write_tar
+from pdm.data.decoding.pixels import Box, Pixels, Unreadable, cut, decode
+from pdm.data.shards.manifest import Shard
+from pdm.data.shards.tars import read_at, write_tar
 
 # The columns of a decision that travel with its image. A file's size is that of the source.
 PROVENANCE = (

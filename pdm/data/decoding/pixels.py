@@ -1,0 +1,212 @@
+"""From the bytes of an image file to its pixels, right in every colour mode, or a reason why not.
+
+Pixels are uint8 (H, W, 3), sRGB, upright. The header is read and judged first, so that a small file
+of a huge picture costs nothing. Whatever a decoder raises ends as `Unreadable`: one bad file never
+stops a run. A truncated or damaged file is unreadable, never a picture with a grey band.
+"""
+
+import io
+import struct
+import warnings
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, UnidentifiedImageError
+from torch.nn.functional import interpolate
+
+from pdm.data.decoding import kinds, turbo
+from pdm.data.decoding.colour import WHITE, Colour, changes_pixels, in_srgb
+
+Pixels = NDArray[np.uint8]
+
+# Decoders that are built into Pillow and used by everybody; rare ones are where the faults hide.
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF")
+REDUCTIONS = (1, 2, 4, 8)  # what a JPEG decoder does almost for free
+
+# Pillow warns at 89 and fails at 179 megapixels. The limit here is the caller's, on the header.
+Image.MAX_IMAGE_PIXELS = None
+
+TURNED = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
+
+
+class Unreadable(Exception):
+    """The bytes do not make one still picture. The text says why.
+
+    Attributes:
+        kind: A word to count by: `unreadable`, or `unreadable_heic` for a known foreign format.
+    """
+
+    def __init__(self, message: str, kind: str = "unreadable") -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a file says about itself. Width and height are those of the upright picture."""
+
+    width_px: int
+    height_px: int
+    format: str
+    mode: str  # of the file, as Pillow names it: RGB, CMYK, I;16, P, LA, ...
+    animated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A whole decoded picture, perhaps reduced."""
+
+    pixels: Pixels
+    reduction: int  # one of `REDUCTIONS`; its sides are those of the picture over it, rounded up
+    transparent_share: float  # 0 opaque, 1 wholly transparent: the mean of 1 - alpha
+
+
+def read_header(content: bytes) -> Header:
+    """Read size, format and mode without decoding any pixel.
+
+    Raises:
+        Unreadable: Not a picture in one of `FORMATS`, or its header is damaged.
+    """
+    image = _open(content)
+    width_px, height_px = image.size
+    if _orientation(image) in TURNED:
+        width_px, height_px = height_px, width_px
+    return Header(width_px, height_px, image.format or "?", image.mode, _is_animated(image))
+
+
+def decode(content: bytes, background: Colour = WHITE) -> Pixels:
+    """Decode to upright sRGB pixels, (H, W, 3).
+
+    A colour profile is applied (relative colorimetric, black point compensated) unless it is sRGB
+    already or broken; 16-bit values are scaled to 8; grey fills three channels; transparent pixels
+    lie on the background. Of several frames the first is taken.
+
+    Raises:
+        Unreadable: Any decoder error, truncation among them.
+    """
+    return decode_view(content, 1, background).pixels
+
+
+def decode_view(content: bytes, reduction: int, background: Colour = WHITE) -> View:
+    """Like `decode`, but a JPEG is reduced while it is decoded: in the cosine domain, antialiased.
+
+    Args:
+        reduction: One of `REDUCTIONS`. Formats that cannot be reduced come back whole.
+        background: Red, green and blue, 0 to 255, behind transparent parts.
+    """
+    image = _open(content)
+    try:
+        orientation = _orientation(image)
+        profile = image.info.get("icc_profile")
+        if turbo.can_decode(image, content):
+            pixels, transparent_share = turbo.decode(content, image.size, reduction), 0.0
+            if changes_pixels(profile, image.mode):  # if not, Pillow's two copies are saved
+                stored = Image.fromarray(pixels if image.mode == "RGB" else pixels[:, :, 0])
+                pixels = np.asarray(in_srgb(stored, profile, background)[0])
+        else:
+            reduction = 1
+            image.load()
+            image, transparent_share = in_srgb(image, profile, background)
+            pixels = np.asarray(image)
+        return View(_upright(pixels, orientation), reduction, transparent_share)
+    except Exception as error:  # decoders raise anything on hostile bytes
+        raise Unreadable(_sentence(error)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A part of an upright picture."""
+
+    left_px: int
+    top_px: int
+    width_px: int
+    height_px: int
+
+
+def cut(pixels: Pixels, box: Box, width_px: int, height_px: int) -> Pixels:
+    """The part `box` of (H, W, 3) pixels at the size (height_px, width_px), never enlarged.
+
+    Reduced in one step by an antialiased Lanczos filter of three lobes; copied if the sizes are
+    equal. A value differs from Pillow's by at most 2 levels (above 65 dB), and from the same filter
+    in floating point by less than 0.4 in the mean: above 54 dB on pictures, and 43 dB on white
+    noise, whose overshoot is clipped between the two passes, by Pillow alike (all tested). Values
+    are averaged as they are encoded, as everybody does who trains on them, not in linear light.
+    """
+    assert box.width_px >= width_px, (box, width_px)
+    assert box.height_px >= height_px, (box, height_px)
+    inside = pixels[
+        box.top_px : box.top_px + box.height_px, box.left_px : box.left_px + box.width_px
+    ]
+    if (box.width_px, box.height_px) == (width_px, height_px):
+        return inside
+    return _resampled(inside, width_px, height_px, "lanczos")
+
+
+def reduced(pixels: Pixels, width_px: int, height_px: int) -> Pixels:
+    """The whole of (H, W, 3) pixels at a smaller size, for looking at, not for keeping.
+
+    Antialiased by a triangle filter: no pixel is skipped, fine detail is a little softer than by
+    `cut`, in a fifth of the time.
+    """
+    return _resampled(pixels, width_px, height_px, "bilinear")
+
+
+def _resampled(pixels: Pixels, width_px: int, height_px: int, filter_name: str) -> Pixels:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of read-only memory; it is only read
+        tensor = torch.from_numpy(pixels).permute(2, 0, 1)[None]
+    planes = interpolate(tensor, (height_px, width_px), mode=filter_name, antialias=True)[0]
+    return np.asarray(cv2.merge([plane.numpy() for plane in planes]), dtype=np.uint8)
+
+
+def _upright(pixels: Pixels, orientation: int) -> Pixels:
+    """Undo the turn that EXIF states. OpenCV does it four times as fast as Pillow or numpy."""
+    if orientation in TURNED:
+        pixels = np.asarray(cv2.transpose(pixels), dtype=np.uint8)
+    axis = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}.get(orientation)  # 1: left to right, -1: both
+    return pixels if axis is None else np.asarray(cv2.flip(pixels, axis), dtype=np.uint8)
+
+
+def _open(content: bytes) -> Image.Image:
+    if not content:
+        raise Unreadable("the file is empty")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "Corrupt EXIF data", once for each picture
+            return Image.open(io.BytesIO(content), formats=FORMATS)
+    except UnidentifiedImageError:
+        raise _foreign(content) from None
+    except Exception as error:  # decoders raise anything on hostile bytes
+        raise Unreadable(_sentence(error)) from error
+
+
+def _foreign(content: bytes) -> Unreadable:
+    kind = kinds.kind_of(content)
+    listed = ", ".join(FORMATS)
+    if kind:
+        message = f"the file is {kind.name}; only {listed} are read"
+        return Unreadable(message, kind.reason)
+    start = content[:12].decode("latin-1").encode("unicode_escape").decode()
+    return Unreadable(f"not a picture in {listed}: the file begins with '{start}'")
+
+
+def _sentence(error: Exception) -> str:
+    return f"{error}" if str(error) else type(error).__name__
+
+
+def _is_animated(image: Image.Image) -> bool:
+    # A JPEG of several pictures (MPO: phones, stereo cameras) is a still with extras, no animation.
+    return image.format in ("PNG", "WEBP", "AVIF") and getattr(image, "n_frames", 1) > 1
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            # Of a PNG, `image.getexif()` would decode all pixels first.
+            return int(Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1))
+    except (ValueError, TypeError, SyntaxError, OSError, KeyError, struct.error):
+        return 1  # damaged EXIF is common, and no reason to lose the picture

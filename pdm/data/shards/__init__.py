@@ -1,0 +1,1 @@
+"""Shards of pictures and latents: how they are written, listed and read."""

@@ -1,0 +1,137 @@
+"""The pictures of finished shards: any of them by number, at any smaller size.
+
+    shards = ImageShards(Path("data/shards"), "train")
+    shards.keys[3], shards.load(3, 64, 128)  # key, uint8 (64, 128, 3) RGB
+    shards.reduced(64, 128)  # all of them, uint8 (N, 64, 128, 3), for sizes that fit in memory
+
+Order is that of the manifest's shards and, within each, of the tar: the same on every machine.
+Reduction is antialiased: at first by the JPEG decoder where that is exact enough (to no less than
+twice the wanted size), then by Lanczos.
+"""
+
+import io
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from pdm.data.shards import manifest
+from pdm.data.shards.samples import Samples, damaged
+from pdm.errors import BadInput
+from pdm.progress import Progress
+
+Pixels = NDArray[np.uint8]
+
+
+class ImageShards:
+    """Index over one split of a folder of shards.
+
+    Args:
+        folder: Written by the stage `shard`.
+        split: "train" or "val".
+        check_every: One in so many pictures is held against its sha256 when it is read.
+
+    Raises:
+        BadInput: There is no manifest, or it has no such split, or the split is empty.
+        QualityGate: A shard is missing, damaged, or holds another number of pictures than stated.
+    """
+
+    def __init__(self, folder: Path, split: str, check_every: int = 1) -> None:
+        self.manifest = manifest.load(folder)
+        if split not in self.manifest.splits or not self.manifest.num_samples(split):
+            raise BadInput(f"{folder} has no images in the split '{split}'; write it again")
+        self.split = split
+        self.samples = Samples(folder, self.manifest.splits[split], check_every)
+        self.keys = self.samples.keys
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def load(self, index: int, height: int, width: int) -> Pixels:
+        """Picture number `index`, reduced to uint8 (height, width, 3) RGB.
+
+        Raises:
+            QualityGate: Its bytes are not those that were written, or do not decode; the text
+                names shard and key.
+        """
+        content = self.samples.picture(index)
+        try:
+            with Image.open(io.BytesIO(content)) as file:
+                file.draft("RGB", (2 * width, 2 * height))
+                image = file.convert("RGB")
+                if image.size != (width, height):
+                    image = image.resize((width, height), Image.Resampling.LANCZOS)
+                return np.array(image)  # a copy: torch wants to own it
+        except (OSError, ValueError, SyntaxError) as error:
+            fault = f"holds {self.keys[index]}, whose picture does not decode ({error})"
+            raise damaged(self.samples.path(index), fault) from error
+
+    def record(self, index: int) -> dict[str, Any]:
+        """What is known about picture number `index`: url, licence, crop box, ...
+
+        Raises:
+            QualityGate: It has no record, or one that is no JSON.
+        """
+        return self.samples.record(index)
+
+    def reduced(self, height: int, width: int) -> Pixels:
+        """All pictures at one size, (N, height, width, 3), kept for the next call.
+
+        For sizes at which the split fits in memory: N x height x width x 3 bytes.
+        """
+        return _reduced(self, height, width)
+
+    def batch(self, indices: Sequence[int], height: int, width: int) -> Pixels:
+        """Some pictures, (len(indices), height, width, 3).
+
+        Out of memory if the whole split fits in a quarter of what is free, else from disk.
+        """
+        if _fits(self, height, width):
+            chosen: Pixels = self.reduced(height, width)[np.asarray(indices)]
+            return chosen
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return np.stack(list(pool.map(lambda i: self.load(i, height, width), indices)))
+
+    def num_bytes(self, height: int, width: int) -> int:
+        """What `reduced` would take."""
+        return len(self) * height * width * 3
+
+
+def to_images(pixels: Pixels) -> Tensor:
+    """uint8 (B, H, W, 3) to float32 (B, 3, H, W) in [-1, 1]."""
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def to_pixels(images: Tensor) -> Pixels:
+    """Float (B, 3, H, W) in [-1, 1] to uint8 (B, H, W, 3), rounded; what lies beyond is clipped."""
+    scaled = ((images.float() + 1) * 127.5).round().clamp(0, 255)
+    pixels: Pixels = scaled.to(torch.uint8).permute(0, 2, 3, 1).cpu().contiguous().numpy()
+    return pixels
+
+
+@lru_cache(maxsize=16)
+def _fits(shards: ImageShards, height: int, width: int) -> bool:
+    # Asked once and kept: what is free changes as soon as the pictures are read.
+    return shards.num_bytes(height, width) <= int(psutil.virtual_memory().available) // 4
+
+
+@lru_cache(maxsize=16)
+def _reduced(shards: ImageShards, height: int, width: int) -> Pixels:
+    pictures = np.empty((len(shards), height, width, 3), dtype=np.uint8)
+    progress = Progress(f"reading {shards.split} at {width}x{height}", len(shards))
+    # Pillow decodes and resizes without the interpreter's lock, so threads are enough.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        loaded = pool.map(lambda index: shards.load(index, height, width), range(len(shards)))
+        for index, picture in enumerate(loaded):
+            pictures[index] = picture
+            progress.advance()
+    return pictures

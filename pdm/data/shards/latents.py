@@ -1,0 +1,127 @@
+"""Encoded pictures on disk: one safetensors file per shard, readable by number without loading it.
+
+    train-000000.safetensors     level0 ... levelN, each (n, C, h, w), float32, coarse to fine;
+                                 the n keys stand in the file's metadata, as a JSON list, and so do
+                                 the classes (null: without one), where pictures have any
+    manifest.json                the files, and facts: level_shapes, level_downsamplings, digests
+                                 of autoencoder and shards, mean and std by level
+
+Latents are standardised by the autoencoder that wrote them: whoever reads them scales nothing.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from pdm.data.classes import labels_of, names_of
+from pdm.data.shards import manifest
+from pdm.errors import BadInput, QualityGate
+from pdm.files import whole_file
+from pdm.models.pyramid import Pyramid
+
+
+def write_shard(
+    path: Path,
+    keys: Sequence[str],
+    pyramid: Pyramid,
+    classes: Sequence[str | None] | None = None,
+) -> manifest.Shard:
+    """Write one shard, whole or not at all; equal latents give equal bytes.
+
+    Args:
+        path: Replaced if it exists.
+        keys: One for each picture.
+        pyramid: Levels (n, C, h, w), coarse to fine.
+        classes: One for each picture; None where no picture of the data has a class.
+    """
+    metadata = {"keys": json.dumps(list(keys))}
+    if classes is not None:
+        metadata["classes"] = json.dumps(list(classes))
+    tensors = {f"level{i}": level.cpu().float().contiguous() for i, level in enumerate(pyramid)}
+    with whole_file(path) as temporary:
+        save_file(tensors, temporary, metadata=metadata)
+    return manifest.Shard.of(path, len(keys))
+
+
+class LatentShards:
+    """One split of a folder of latents, by number. The files are mapped, not read.
+
+    Args:
+        folder: Written by the stage `latents`.
+        split: "train" or "val".
+
+    Attributes:
+        keys: Of the pictures.
+        classes: Names of all classes of the data; none where no picture has one.
+        labels: (n,) int64, each picture's place among them; `len(classes)` for one without.
+
+    Raises:
+        BadInput: There is no manifest, or it has no such split, or the split is empty.
+        QualityGate: A shard is missing, damaged, or holds another number of pictures than stated.
+    """
+
+    def __init__(self, folder: Path, split: str) -> None:
+        self.manifest = manifest.load(folder)
+        if split not in self.manifest.splits or not self.manifest.num_samples(split):
+            raise BadInput(f"{folder} has no latents in the split '{split}'; write it again")
+        self.split = split
+        self.classes = names_of(self.manifest.facts)
+        self.keys: list[str] = []
+        found: list[str | None] = []
+        self._shards: list[Pyramid] = []
+        starts = []
+        for shard in self.manifest.splits[split]:
+            keys, classes, pyramid = _open(folder / shard.name, shard.num_samples)
+            starts.append(len(self.keys))
+            self.keys += keys
+            found += classes
+            self._shards.append(pyramid)
+        self._starts = torch.tensor(starts)
+        try:
+            self.labels = labels_of(found, self.classes)
+        except KeyError as error:
+            raise QualityGate(f"{folder} holds the unlisted class {error}; {_AGAIN}") from error
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def level_shapes(self) -> tuple[tuple[int, int, int], ...]:
+        """(C, h, w) of each level, coarse to fine."""
+        return tuple((c, h, w) for _, c, h, w in (level.shape for level in self._shards[0]))
+
+    def batch(self, indices: Sequence[int]) -> Pyramid:
+        """The latents of these pictures, in this order: levels (len(indices), C, h, w), float32."""
+        index = torch.as_tensor(indices)
+        shards = torch.searchsorted(self._starts, index, right=True) - 1
+        pyramid = tuple(torch.empty(len(index), *shape) for shape in self.level_shapes)
+        for number in sorted(set(shards.tolist())):
+            here = (shards == number).nonzero()[:, 0]
+            rows = index[here] - self._starts[number]
+            for level, stored in zip(pyramid, self._shards[number], strict=True):
+                level[here] = stored[rows]
+        return pyramid
+
+
+def _open(path: Path, num_samples: int) -> tuple[list[str], list[str | None], Pyramid]:
+    """Keys, classes and levels of a shard."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            keys = json.loads(file.metadata()["keys"])
+            classes = json.loads(file.metadata().get("classes", "null")) or [None] * len(keys)
+            pyramid = tuple(file.get_tensor(f"level{i}") for i in range(len(file.keys())))
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise QualityGate(f"{path} cannot be read ({error}); {_AGAIN}") from error
+    counts = {len(keys), len(classes), *(len(level) for level in pyramid)}
+    if counts != {num_samples}:
+        raise QualityGate(
+            f"{path} holds {sorted(counts)} latents where the manifest says {num_samples}; {_AGAIN}"
+        )
+    return keys, classes, pyramid
+
+
+_AGAIN = "write the latents again (stage 'latents')"

@@ -1,0 +1,1 @@
+"""Re-reads finished data and lists its damage."""

@@ -1,0 +1,1 @@
+"""Distances between sets of feature vectors, and how sure they are."""

@@ -1,0 +1,1 @@
+"""Scores as charts, tables and pages for people."""

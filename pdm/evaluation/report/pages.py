@@ -1,0 +1,114 @@
+"""Pages of pictures to look at: samples beside held-out ones, the closest training pictures of
+samples, held-out pictures decoded from more and more levels."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from pdm.evaluation.features.picture_sets import Picture, PictureSet, to_picture, to_tensor
+from pdm.evaluation.memorisation import Memorisation
+from pdm.evaluation.reconstruction import reconstructions
+from pdm.models.codec import Autoencoder
+
+CELL_WIDTH_PX = 256  # of a picture on a page, or a little less
+TITLE_PX = 30
+MARGIN_PX = 6
+FONT_PX = 10
+NUM_SIDE_BY_SIDE = 16
+NUM_RECONSTRUCTED = 4
+
+Cell = tuple[Picture, str]
+
+
+def draw(
+    folder: Path,
+    sets: tuple[PictureSet, PictureSet, PictureSet],
+    copies: Memorisation,
+    model: Autoencoder,
+    num_neighbours: int,
+) -> None:
+    """Write `nearest-neighbours.png`, `samples-and-held-out.png` and `reconstructions.png`.
+
+    Args:
+        folder: Exists.
+        sets: Samples, held-out and training pictures.
+        copies: Nearest training pictures of the samples.
+        model: Decodes the held-out pictures.
+        num_neighbours: Samples on the page of neighbours, those nearest to training first.
+    """
+    samples, val, train = sets
+    nearest = _neighbours(samples, train, copies, num_neighbours)
+    _page(folder / "nearest-neighbours.png", nearest)
+    _page(folder / "samples-and-held-out.png", _side_by_side(samples, val))
+    _page(folder / "reconstructions.png", _reconstructions(val, model))
+
+
+def _neighbours(
+    samples: PictureSet, train: PictureSet, copies: Memorisation, count: int
+) -> list[list[Cell]]:
+    """One row a sample: itself, its nearest by features, its nearest by pixels."""
+    rows = []
+    for index in copies.closest(count):
+        row = [(samples.load(index), samples.keys[index])]
+        for name, found, held_out in (
+            ("features", copies.samples_by_features, copies.val_by_features),
+            ("pixels", copies.samples_by_pixels, copies.val_by_pixels),
+        ):
+            distance, median = found.distances[index], np.median(held_out.distances)
+            place = found.indices[index]
+            title = f"by {name}: {distance:.3f} (held out: {median:.3f})"
+            row.append((train.load(place), f"{title}\n{train.keys[place]}"))
+        rows.append(row)
+    return rows
+
+
+def _side_by_side(samples: PictureSet, val: PictureSet) -> list[list[Cell]]:
+    """Two columns of samples, two of held-out pictures."""
+    halves = []
+    for pictures, name in ((samples, "sample"), (val, "held out")):
+        count = min(len(pictures), NUM_SIDE_BY_SIDE)
+        cells = [(pictures.load(index), f"{name} {pictures.keys[index]}") for index in range(count)]
+        halves.append([cells[start : start + 2] for start in range(0, count, 2)])
+    num_rows = min(len(half) for half in halves)
+    return [left + right for left, right in zip(*(half[:num_rows] for half in halves), strict=True)]
+
+
+def _reconstructions(val: PictureSet, model: Autoencoder) -> list[list[Cell]]:
+    """One row a picture: from one level, two, ..., all, and as it is."""
+    rows = []
+    for index in range(min(len(val), NUM_RECONSTRUCTED)):
+        picture = val.load(index)
+        decoded = reconstructions(model, to_tensor(picture[None]))
+        row = [
+            (to_picture(image), f"{count} of {len(decoded)} levels")
+            for count, image in enumerate(decoded, start=1)
+        ]
+        rows.append([*row, (picture, f"held out {val.keys[index]}")])
+    return rows
+
+
+def _page(path: Path, rows: list[list[Cell]]) -> None:
+    """A grid of pictures, each under its title. Small ones are enlarged by whole pixels."""
+    height, width = rows[0][0][0].shape[:2]
+    scale = max(1, CELL_WIDTH_PX // width)
+    size = (
+        (width * scale, height * scale)
+        if width <= CELL_WIDTH_PX
+        else (CELL_WIDTH_PX, round(height * CELL_WIDTH_PX / width))
+    )
+    step = (size[0] + MARGIN_PX, size[1] + TITLE_PX)
+    num_columns = max(len(row) for row in rows)
+    page = Image.new(
+        "RGB", (num_columns * step[0] + MARGIN_PX, len(rows) * step[1] + MARGIN_PX), "white"
+    )
+    draw = ImageDraw.Draw(page)
+    font = ImageFont.load_default(FONT_PX)
+    enlarge = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS
+    for row, cells in enumerate(rows):
+        for column, (picture, title) in enumerate(cells):
+            x, y = column * step[0] + MARGIN_PX, row * step[1]
+            top = y + TITLE_PX - (title.count("\n") + 1) * (FONT_PX + 3)
+            draw.multiline_text((x, top), title, fill="black", font=font, spacing=2)
+            page.paste(Image.fromarray(picture).resize(size, enlarge), (x, y + TITLE_PX))
+    page.save(path, "PNG")

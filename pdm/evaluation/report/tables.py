@@ -1,0 +1,103 @@
+"""The numbers behind the charts as CSV, for `dvc plots` and for anybody's own tools."""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pdm.evaluation.distances.spectrum import frequencies
+from pdm.evaluation.features.summary import Summary
+from pdm.evaluation.neighbours import SHARES
+from pdm.evaluation.reconstruction import MEASURES
+
+SAMPLES, FLOOR = "samples_vs_val", "train_vs_val"
+# What samples as new as held-out ones would have; of the third share it follows from the counts.
+BY_CHANCE = {"share_of_copies": 0.0, "share_closer_than_median_val": 0.5}
+SCORE_COLUMNS = (
+    *("score", "samples", "low", "high", "real", "real_low", "real_high"),
+    *("num_judged", "num_reference"),
+)
+
+
+def write(
+    folder: Path, scores: Mapping[str, float], samples: Summary, val: Summary, train: Summary
+) -> None:
+    """Write `scores.csv`, `spectrum.csv`, `sliced_wasserstein.csv` and `reconstruction.csv`."""
+    _write(folder / "scores.csv", SCORE_COLUMNS, _score_rows(scores))
+    _write(
+        folder / "spectrum.csv",
+        ("cycles_per_pixel", samples.name, val.name, train.name),
+        [
+            (round(float(frequency), 6), *(round(power, 4) for power in powers))
+            for frequency, *powers in zip(
+                frequencies(len(val.spectrum)),
+                *(decibels(each) for each in (samples, val, train)),
+                strict=True,
+            )
+        ],
+    )
+    _write(
+        folder / "sliced_wasserstein.csv",
+        ("level", SAMPLES, FLOOR),
+        [
+            (level, scores[f"swd/{level}/{SAMPLES}"], scores[f"swd/{level}/{FLOOR}"])
+            for level in val.patches
+        ],
+    )
+    _write(
+        folder / "reconstruction.csv",
+        ("levels", *MEASURES),
+        [
+            (count, *values)
+            for count, values in enumerate(
+                zip(*(by_prefix(scores, measure) for measure in MEASURES), strict=True), start=1
+            )
+        ],
+    )
+
+
+def _score_rows(scores: Mapping[str, float]) -> list[tuple[object, ...]]:
+    """Each score of the samples beside what real pictures have: its floor, or what new pictures
+    would have in its place."""
+    compared, val = (int(scores[f"counts/num_{name}"]) for name in ("compared", "val"))
+    samples = int(scores["counts/num_samples"])
+    rows: list[tuple[object, ...]] = []
+    for name in sorted(scores):
+        stem, _, pair = name.rpartition("/")
+        if pair == SAMPLES and not name.startswith("intervals/"):
+            floor = f"{stem}/{FLOOR}"
+            rows.append(
+                (stem, *_with_ends(scores, name), *_with_ends(scores, floor), compared, val)
+            )
+        elif pair in SHARES:
+            by_chance = scores.get(f"{stem}/expected_{pair}", BY_CHANCE.get(pair))
+            rows.append((name, *_with_ends(scores, name), by_chance, "", "", samples, val))
+    return rows
+
+
+def _with_ends(scores: Mapping[str, float], name: str) -> tuple[object, object, object]:
+    """A score and its interval; empty where there is none."""
+    low, high = (scores.get(f"intervals/{name}/{end}", "") for end in ("low", "high"))
+    return scores[name], low, high
+
+
+def decibels(summary: Summary) -> Sequence[float]:
+    """The mean spectrum on a logarithmic scale."""
+    return [float(value) for value in 10 * np.log10(summary.spectrum + 1e-12)]
+
+
+def by_prefix(scores: Mapping[str, float], measure: str) -> list[float]:
+    """A reconstruction measure for one level, two levels, ..."""
+    start = f"reconstruction/{measure}/levels_"
+    found = {
+        int(name.removeprefix(start)): scores[name] for name in scores if name.startswith(start)
+    }
+    return [found[count] for count in sorted(found)]
+
+
+def _write(path: Path, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(head)
+        writer.writerows(rows)

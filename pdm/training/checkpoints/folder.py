@@ -1,0 +1,144 @@
+"""The checkpoints of a run: `<run>/checkpoints/000012800/`, named by the images seen.
+
+The newest whole one is what a run goes on from; a damaged one is passed over, and said to be.
+Writing happens in a thread, one checkpoint at a time, from a copy in memory: training waits for the
+copy alone. A checkpoint counts, and an older one goes, only once the new one is whole on the disk.
+`best.json` names the one with the best score; that one stays, too.
+"""
+
+import json
+import logging
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from pdm import ema
+from pdm.errors import QualityGate, Unavailable
+from pdm.files import write_json
+from pdm.training.checkpoints.state_copy import StateCopy
+from pdm.training.loop.state import TrainState, check
+
+logger = logging.getLogger(__name__)
+
+BEST = "best.json"
+
+
+class Checkpoints:
+    """The folder that keeps them.
+
+    Args:
+        folder: Made at the first checkpoint.
+        keep: As many of the newest stay, and the best; older ones are removed.
+    """
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self.folder, self.keep = folder, keep
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoints")
+        self._writing: Future[None] | None = None
+
+    def begin(self, state: TrainState, lengths: Sequence[float] = ()) -> None:
+        """Copy the state and write the copy in a thread; one still being written comes first.
+
+        Args:
+            state: Of which the checkpoint is to be.
+            lengths: Of its averages that are also to stay when the checkpoint goes, in `averages/`.
+
+        Raises:
+            Unavailable: The one before could not be written.
+        """
+        self.settle()
+        self._writing = self._writer.submit(self._keep, state.copy(), lengths)
+
+    def settle(self) -> None:
+        """Wait until what was begun is on the disk.
+
+        Raises:
+            Unavailable: It could not be written. The older checkpoints are still there.
+        """
+        if writing := self._writing:
+            self._writing = None
+            try:
+                writing.result()
+            except (OSError, SafetensorError) as error:
+                raise Unavailable(
+                    f"no checkpoint could be written to {self.folder} ({error}); the older ones "
+                    "are still there. Make room there, and run the same command again"
+                ) from error
+
+    def failed(self) -> bool:
+        """Whether the last write is known to have failed; `settle` then says why."""
+        writing = self._writing
+        return writing is not None and writing.done() and writing.exception() is not None
+
+    def save(self, state: TrainState) -> None:
+        """Write a checkpoint of the state, and wait for it."""
+        self.begin(state)
+        self.settle()
+
+    def rate(self, images_seen: int, score: float) -> None:
+        """Give the checkpoint of that progress its score: the smaller, the better."""
+        before = self._best()
+        if before is None or score < before["score"]:
+            write_json(self.folder / BEST, {"images_seen": images_seen, "score": score})
+
+    def newest(self) -> int | None:
+        """Images seen of the newest whole checkpoint, or None if there has been none yet.
+
+        Raises:
+            QualityGate: There are some, all of them damaged. To begin anew unasked would throw
+                away what the run has cost.
+        """
+        found = self._all()
+        for path in reversed(found):
+            try:
+                check(path)
+            except ValueError as error:
+                logger.warning("passing over a checkpoint: %s", error)
+            else:
+                return int(path.name)
+        if found:
+            raise QualityGate(
+                f"all checkpoints in {self.folder} are damaged; bring one back, or remove the "
+                "folder to begin anew"
+            )
+        return None
+
+    def path(self, images_seen: int) -> Path:
+        """Where the checkpoint of that progress lies."""
+        return self.folder / f"{images_seen:09}"
+
+    def remove(self) -> None:
+        """Remove all: the run has finished, and nothing may go on from here."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _keep(self, copy: StateCopy, lengths: Sequence[float]) -> None:
+        """Write the copy, then let go of the oldest."""
+        path = self.path(copy.images_seen)
+        for length in lengths:
+            name = ema.snapshot_name(copy.images_seen, length)
+            average = copy.files[f"average-{length}"]
+            ema.write_snapshot(self.folder / ema.FOLDER / name, average)
+        copy.write(path)
+        best = self._best()
+        stays = self.path(best["images_seen"]) if best else None
+        older = [other for other in self._all() if other.name <= path.name]
+        for old in older[: -self.keep]:
+            if old != stays:
+                shutil.rmtree(old, ignore_errors=True)
+
+    def _best(self) -> dict[str, Any] | None:
+        try:
+            found: dict[str, Any] = json.loads((self.folder / BEST).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return found
+
+    def _all(self) -> list[Path]:
+        """Oldest first."""
+        if not self.folder.exists():
+            return []
+        return sorted(path for path in self.folder.iterdir() if path.name.isdigit())

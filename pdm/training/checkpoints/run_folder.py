@@ -1,0 +1,136 @@
+"""A training run's folder on disk: events, checkpoints, pictures, and the request to stop.
+
+events.jsonl     see pdm.events; written by worker 0
+checkpoints/     see pdm.training.checkpoints.folder; removed when the model has been written
+pictures/        what the trainer draws after each checkpoint
+training.log     what worker 0 says
+stop             exists while somebody wants the run to end early
+"""
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+from pdm import ema
+from pdm.config.common import TrainingConfig
+from pdm.errors import BadInput, QualityGate, Unavailable
+from pdm.events import EventLog
+from pdm.progress import Progress
+from pdm.training.checkpoints.folder import Checkpoints
+from pdm.training.distributed.workers import Workers
+from pdm.training.loop.state import TrainState
+
+EVENTS = "events.jsonl"
+STOP = "stop"
+AVERAGES = f"checkpoints/{ema.FOLDER}"  # see pdm.ema; the model's folder gets a copy
+LOG = "training.log"
+NUM_MARKS = 16  # parts of a run; docs/decisions/ema.md says how exact so many are
+DAMAGED = -1  # where the number of images seen by the newest checkpoint would stand
+
+
+def checkpoints_of(folder: Path, config: TrainingConfig) -> Checkpoints:
+    """The checkpoints of the run in this folder."""
+    return Checkpoints(folder / "checkpoints", config.keep_checkpoints)
+
+
+def restore(state: TrainState, checkpoints: Checkpoints, workers: Workers) -> None:
+    """Bring the state to the newest whole checkpoint, the same one on every worker, if any.
+
+    Raises:
+        QualityGate: There are checkpoints, all of them damaged.
+        BadInput: The newest one is of another model.
+    """
+    images_seen = workers.first(_newest(checkpoints) if workers.is_first else 0)
+    if images_seen == DAMAGED:
+        checkpoints.newest()  # says so
+    if images_seen:
+        try:
+            state.load(checkpoints.path(images_seen))
+        except ValueError as error:
+            raise BadInput(f"{error}; remove {checkpoints.folder} to begin anew") from error
+
+
+def _newest(checkpoints: Checkpoints) -> int:
+    """A number that every worker can be told."""
+    try:
+        return checkpoints.newest() or 0
+    except QualityGate:
+        return DAMAGED
+
+
+class RunFolder:
+    """Writes a run's folder, on worker 0; the other workers only ask whether to stop.
+
+    Args:
+        folder: The run's.
+        name: Of the stage, for the progress lines.
+        config: Of the training.
+        workers: The group.
+        images_seen: Where the run starts.
+        draw: Called with the state and the event log after each checkpoint, on worker 0; returns
+            the state's score, the smaller the better.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        config: TrainingConfig,
+        workers: Workers,
+        images_seen: int,
+        draw: Callable[[TrainState, EventLog], float],
+    ) -> None:
+        self.folder, self.workers, self.draw = folder, workers, draw
+        self.checkpoints, self.config = checkpoints_of(folder, config), config
+        if workers.is_first:
+            self.events = EventLog(folder / EVENTS, images_seen)
+            self.progress = Progress(name, config.total_images, done=images_seen)
+
+    def log(self, metrics: dict[str, float], images_seen: int) -> None:
+        """Record scalars; worker 0's are those of all."""
+        if self.workers.is_first:
+            self.events.metrics(metrics, images_seen)
+            self.progress.advance(
+                images_seen - self.progress.done, note=f"loss {metrics['loss']:.4f}"
+            )
+
+    def save(self, state: TrainState) -> None:
+        """Begin a checkpoint; it is written while training goes on."""
+        if self.workers.is_first:
+            lengths = self.config.ema_lengths
+            self.checkpoints.begin(state, lengths if self._is_mark(state.images_seen) else ())
+        elif state.is_spread:
+            state.copy()  # every worker brings its part
+
+    def score(self, state: TrainState) -> None:
+        """Draw how far the model has come, and give its checkpoint a score."""
+        if self.workers.is_first:
+            self.checkpoints.rate(state.images_seen, self.draw(state, self.events))
+
+    def settle(self) -> None:
+        """Wait until the last checkpoint is on the disk."""
+        self.checkpoints.settle()
+
+    def save_failed(self) -> bool:
+        """Whether the last checkpoint could not be written; `settle` then says why."""
+        return self.checkpoints.failed()
+
+    def newest(self) -> str:
+        """Path of the newest whole checkpoint."""
+        with contextlib.suppress(Unavailable):
+            self.checkpoints.settle()
+        images_seen = self.checkpoints.newest()
+        return str(self.checkpoints.path(images_seen)) if images_seen else "none yet"
+
+    def stop_requested(self) -> bool:
+        """Whether the file `stop` exists."""
+        return (self.folder / STOP).exists()
+
+    def _is_mark(self, images_seen: int) -> bool:
+        """Whether the averages stay: at the first checkpoint in each part of the run, and its end.
+
+        Not at one that a stop brings about, or a resumed run would differ.
+        """
+        every, total = self.config.save_every_images, self.config.total_images
+        part, before = (NUM_MARKS * seen // total for seen in (images_seen, images_seen - every))
+        return images_seen == total or (images_seen % every == 0 and part > before)

@@ -1,0 +1,70 @@
+"""A training state at rest in the CPU's memory, to be written while the training goes on.
+
+model.safetensors average.safetensors optimizer.safetensors state.json
+rival.safetensors where there is one
+MANIFEST.json     sha256 of each of them; written last
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pdm.files import sha256_of, whole_folder, write_json
+from pdm.training.distributed.sharded import whole
+
+MANIFEST = "MANIFEST.json"
+
+
+@dataclass(frozen=True)
+class StateCopy:
+    """What a checkpoint holds.
+
+    Args:
+        files: Tensors on the CPU, by file (without its ending) and name.
+        images_seen: Over all workers.
+    """
+
+    files: dict[str, dict[str, Tensor]]
+    images_seen: int
+
+    def write(self, folder: Path) -> None:
+        """Write the folder, whole or not at all; equal states give equal bytes."""
+        with whole_folder(folder) as temporary:
+            for name, tensors in self.files.items():
+                plain = {key: tensor.contiguous() for key, tensor in tensors.items()}
+                save_file(plain, temporary / f"{name}.safetensors")
+            write_json(temporary / "state.json", {"images_seen": self.images_seen})
+            digests = {file.name: sha256_of(file) for file in sorted(temporary.iterdir())}
+            write_json(temporary / MANIFEST, digests)
+
+
+class HostMemory:
+    """Memory of the CPU that is used again for each copy: fresh pages would cost more than the copy
+    itself. So a copy is good until the next one is made."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], Tensor] = {}
+
+    def copy(self, files: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
+        """The same tensors on the CPU, whole, and complete when this returns."""
+        copied = {
+            file: {name: self._copied(file, name, tensor) for name, tensor in tensors.items()}
+            for file, tensors in files.items()
+        }
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        return copied
+
+    def _copied(self, file: str, name: str, part: Tensor) -> Tensor:
+        tensor = whole(part.detach())
+        kept = self._kept.get((file, name))
+        if kept is None or kept.shape != tensor.shape:
+            # Pinned memory lets the device copy many tensors without waiting for each.
+            kept = torch.empty_like(
+                tensor, device="cpu", pin_memory=tensor.is_cuda, requires_grad=False
+            )
+            self._kept[file, name] = kept
+        return kept.copy_(tensor, non_blocking=True)

@@ -1,0 +1,61 @@
+"""Whether the data can tell a denoising network what it was built to be told."""
+
+import logging
+
+import torch
+from torch import Tensor
+
+from pdm.config.diffusion import DiffusionConfig
+from pdm.data import classes
+from pdm.data.shards.latents import LatentShards
+from pdm.errors import BadInput
+from pdm.training.loop.seeds import uniform_at
+
+logger = logging.getLogger(__name__)
+KEY = "diffusion.model.condition"
+NONE = (
+    "sort the pictures of a folder source into a folder for each class, or name a class_column, "
+    "and run from the stage 'scrape' on; or set num_classes: 0"
+)
+
+
+def has_classes(config: DiffusionConfig) -> bool:
+    """Whether the network takes a class."""
+    condition = None if config.baseline else config.model.condition
+    return condition is not None and condition.num_classes > 0
+
+
+def check_classes(config: DiffusionConfig, latents: LatentShards) -> None:
+    """Compare with what the latents know, and say how many pictures each class has.
+
+    Raises:
+        BadInput: The network takes what no data here has, or another number of classes.
+    """
+    condition = None if config.baseline else config.model.condition
+    if condition is None:
+        return
+    for name in ("token_width", "map_channels"):
+        if getattr(condition, name):
+            raise BadInput(f"{KEY}.{name}: no data holds such a condition yet; set it to 0")
+    if not condition.num_classes:
+        return
+    names = latents.classes
+    if not names:
+        raise BadInput(
+            f"{KEY}.num_classes is {condition.num_classes}, no picture has a class; {NONE}"
+        )
+    if len(names) != condition.num_classes:
+        shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+        raise BadInput(
+            f"{KEY}.num_classes is {condition.num_classes}, the latents hold {len(names)}: {shown}"
+        )
+    told = classes.counted(latents.labels, names)
+    logger.info("diffusion: %s pictures of the classes %s", latents.split, told)
+
+
+def with_dropped(labels: Tensor, config: DiffusionConfig, positions: range) -> Tensor:
+    """Labels (B,), a share of them replaced by "not said", as each position has it."""
+    assert config.model.condition is not None
+    drawn = uniform_at(config.training.seed, positions, "condition")
+    unsaid = torch.full_like(labels, config.model.condition.num_classes)
+    return torch.where(drawn < config.condition_dropout, unsaid, labels)

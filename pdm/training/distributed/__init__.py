@@ -1,0 +1,1 @@
+"""Many workers as one: the launcher, process groups, sharded weights."""

@@ -1,0 +1,81 @@
+"""The training loop: step, report, keep. What happens within a step is `pdm.training.loop.steps`.
+
+It knows no Ray and no tracker, and no model: the caller gives the network that computes the losses,
+the data, and a `Run` to report to. A run that is killed and goes on from its checkpoint equals an
+unbroken one, bit for bit on a CPU, because all randomness follows from the position in the run.
+"""
+
+import contextlib
+from collections.abc import Iterator
+
+from torch import nn
+
+from pdm.config.common import TrainingConfig
+from pdm.data.order import share
+from pdm.errors import Preempted
+from pdm.training.distributed.workers import Workers
+from pdm.training.loop.prefetch import fed
+from pdm.training.loop.state import TrainState
+from pdm.training.loop.steps import Data, Run, Steps
+
+
+def train(
+    state: TrainState,
+    network: nn.Module,
+    data: Data,
+    config: TrainingConfig,
+    run: Run,
+    workers: Workers,
+) -> None:
+    """Train until `config.total_images`, starting wherever `state` is.
+
+    Args:
+        state: Advanced in place.
+        network: From a batch to {"loss": scalar, ...}, all of them scalars or vectors to log;
+            wrapped for the workers, so that gradients arrive averaged. Holds `state.model`.
+        data: Of all workers; each reads its share.
+        config: Schedule and optimizer settings.
+        run: Receives metrics every `log_every_images`, checkpoints every `save_every_images`
+            and at the end.
+        workers: The group; a single worker where there is none.
+
+    Raises:
+        QualityGate: A loss or gradient is not finite, or a batch cannot be read. The weights are
+            still those of the last good step, and the newest checkpoint is sound.
+        Unavailable: The device has too little memory, or a checkpoint could not be written.
+        Preempted: The run asked to stop; a checkpoint was kept.
+    """
+    state.model.train()
+    with contextlib.closing(
+        fed(data.load, _shares(state.images_seen, config, workers), workers.device)
+    ) as batches:
+        steps = Steps(state, network, data, batches, config, run, workers)
+        while state.images_seen < config.total_images:
+            stop = steps.advance()
+            seen, meters = state.images_seen, steps.meters
+            if seen % config.log_every_images == 0:
+                values = meters.read(workers)
+                with meters.timing("logging"):
+                    run.log(values, seen)
+            due = seen % config.save_every_images == 0 or seen == config.total_images
+            if due or stop:
+                with meters.timing("saving"):
+                    run.save(state)
+            if due:
+                with meters.timing("scoring"):
+                    run.score(state)
+            if stop and seen < config.total_images:
+                run.settle()
+                raise Preempted(
+                    f"stopped as asked, after {seen:,} of {config.total_images:,} images; "
+                    f"run the same command again to go on from {run.newest()}"
+                )
+    run.settle()
+
+
+def _shares(images_seen: int, config: TrainingConfig, workers: Workers) -> Iterator[range]:
+    """Positions of this worker's shares, in the order in which it trains on them."""
+    for start in range(images_seen, config.total_images, config.batch_size):
+        batch = share(range(start, start + config.batch_size), workers.rank, workers.count)
+        for number in range(config.accumulation):
+            yield share(batch, number, config.accumulation)

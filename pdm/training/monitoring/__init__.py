@@ -1,0 +1,1 @@
+"""What a training reports: meters, curves, sample grids, scores, the model card."""

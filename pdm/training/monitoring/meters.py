@@ -1,0 +1,98 @@
+"""Means over the steps between two lines of the log, and what the time was spent on."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from pdm.training.distributed.workers import Workers
+from pdm.training.monitoring.utilisation import matrix_rate
+
+SPENT = ("data_wait", "logging", "saving", "scoring")  # what `timing` knows
+
+
+class Meters:
+    """Collects on the device, so that nothing waits for it until the means are read.
+
+    Args:
+        device: Where the training runs.
+        dtype: In which most of it computes.
+    """
+
+    def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
+        self.device, self.dtype = device, dtype
+        self._flops_per_image, self._rate = 0.0, 1.0
+        self._reset()
+
+    def add(self, losses: dict[str, Tensor]) -> None:
+        """Count one share's losses; a vector is logged entry by entry, as name_0, name_1, ...
+
+        An entry that is not a number does not count: there was nothing to measure.
+        """
+        for name, value in losses.items():
+            for suffix, entry in _entries(value.detach()):
+                self._sums.setdefault(name + suffix, []).append(entry)
+
+    @contextlib.contextmanager
+    def timing(self, what: str) -> Iterator[None]:
+        """Count the time of the block as spent on one of `SPENT`."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._spent[what] += time.perf_counter() - began
+
+    def compare(self, flops_per_image: float) -> None:
+        """Tell how much training computes for an image, and measure what would be possible."""
+        self._flops_per_image = flops_per_image
+        self._rate = matrix_rate(self.device, self.dtype)
+
+    def count(self, images: int, **values: Tensor) -> None:
+        """Count a finished step of so many images, over all workers."""
+        self._images += images
+        self.add(values)
+
+    def read(self, workers: Workers) -> dict[str, float]:
+        """Means over the workers and the steps since the last call; the speed meanwhile, and what
+        was spent, summed over the workers: seconds of computing cores, and of reserved GPUs.
+
+        `flops_utilisation` is the share of what matrix products alone reach on this device, which
+        was measured at the first step, that convolutions and matrix products of the training did.
+        """
+        seconds = time.perf_counter() - self._began
+        names = sorted(self._sums)
+        sums, counts = _sums([torch.stack(self._sums[name]).float() for name in names])
+        worked = sums.new_tensor([time.process_time() - self._worked])
+        together = workers.mean(torch.cat([sums, counts, worked]))
+        means = together[: len(names)] / together[len(names) : -1]
+        values = dict(zip(names, means.tolist(), strict=True))
+        speed = self._images / seconds
+        values["images_per_second"] = speed
+        values["flops_utilisation"] = self._flops_per_image * speed / (self._rate * workers.count)
+        values |= {f"{what}_fraction": spent / seconds for what, spent in self._spent.items()}
+        values["cpu_seconds"] = float(together[-1]) * workers.count
+        on_gpus = workers.device.type == "cuda"
+        values["gpu_seconds"] = seconds * workers.count if on_gpus else 0.0
+        self._reset()
+        return values
+
+    def _reset(self) -> None:
+        self._sums: dict[str, list[Tensor]] = {}
+        self._spent = dict.fromkeys(SPENT, 0.0)
+        self._images, self._began = 0, time.perf_counter()
+        self._worked = time.process_time()
+
+
+def _sums(values: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Sum and number of the entries of each that are numbers."""
+    sums = torch.stack([one.nansum() for one in values])
+    counts = torch.stack([(~one.isnan()).sum() for one in values]).to(sums.dtype)
+    return sums, counts
+
+
+def _entries(value: Tensor) -> list[tuple[str, Tensor]]:
+    if value.ndim == 0:
+        return [("", value)]
+    return [(f"_{index}", entry) for index, entry in enumerate(value)]

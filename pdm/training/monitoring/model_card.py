@@ -1,0 +1,125 @@
+"""The model card: `README.md` in the folder of a trained autoencoder."""
+
+import html
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from pdm.config.autoencoder import AutoencoderConfig
+from pdm.data.shards import manifest
+from pdm.models.codec import Autoencoder
+
+CROISSANT = "croissant.json"  # beside the shards; names the licences of their pictures
+
+
+def autoencoder_card(
+    model: Autoencoder, config: AutoencoderConfig, shards: Path, psnr_by_levels: Sequence[float]
+) -> str:
+    """Markdown that says what the model is, what it was trained on, and how well it does.
+
+    Args:
+        model: Trained.
+        config: Of its training.
+        shards: Its pictures.
+        psnr_by_levels: In dB, of held-out pictures at the size of its training.
+    """
+    size = f"{config.image_width_px}x{config.image_height_px}"
+    count = sum(weight.numel() for weight in model.parameters())
+    return f"""---
+library_name: pyramid-diffusion
+license: other
+tags: [autoencoder, image]
+---
+
+# {_kind(config)} for pictures of {size}
+
+Turns pictures into latents and back. Parameters: {count:,}. Images seen in training:
+{config.training.total_images:,}. Levels, from coarse to fine; each decodes without those behind it:
+
+{_levels(model, config)}
+The latents leave it standardised, per level and channel. Other sizes work too, if their sides are
+multiples of the largest downsampling; it has been measured at {size} only.
+
+```python
+from pathlib import Path
+from pdm.baselines.autoencoders import load_autoencoder
+
+model = load_autoencoder(Path("models/autoencoder"))
+latents = model.encode(images)  # (B, 3, H, W) in [-1, 1] to one tensor for each level
+images = model.decode(latents)
+```
+
+## Scores
+
+PSNR of held-out pictures, reduced to {size}, by how many levels they are decoded from.
+
+{_table(("levels", "PSNR in dB"), _psnr(psnr_by_levels))}
+## Training
+
+{_losses(config)}
+
+## Data
+
+{_data(shards)}
+"""
+
+
+def licences_of(shards: Path) -> list[str]:
+    """Licences that the sources of the pictures state; none where nobody wrote them down."""
+    try:
+        found = json.loads((shards / CROISSANT).read_text(encoding="utf-8"))["license"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [str(name) for name in ([found] if isinstance(found, str) else found)]
+
+
+def _kind(config: AutoencoderConfig) -> str:
+    return f"First stage {config.baseline.name}" if config.baseline else "Pyramid autoencoder"
+
+
+def _levels(model: Autoencoder, config: AutoencoderConfig) -> str:
+    shapes = model.level_shapes(config.image_height_px, config.image_width_px)
+    lines = [
+        (str(factor), f"{height}x{width}, {channels}", f"{channels * height * width:,}")
+        for factor, (channels, height, width) in zip(model.level_downsamplings, shapes, strict=True)
+    ]
+    return _table(("downsampling", "map, channels", "values"), lines)
+
+
+def _psnr(by_levels: Sequence[float]) -> list[tuple[str, str]]:
+    return [(str(count), f"{psnr:.2f}") for count, psnr in enumerate(by_levels, start=1)]
+
+
+def _losses(config: AutoencoderConfig) -> str:
+    terms = [f"{config.pixel_loss}", f"{config.gradient_loss_weight:g} x multi-scale gradient"]
+    if config.perceptual:
+        digest = config.perceptual.sha256
+        terms.append(f"{config.perceptual.weight:g} x a perceptual network (sha256 {digest})")
+    if config.adversarial:
+        start = config.adversarial.start_images
+        terms.append(f"a discriminator from {start:,} images on")
+    if config.equivariance_loss_weight:
+        terms.append(f"{config.equivariance_loss_weight:g} x equivariance to scaling")
+    return f"Losses: {', '.join(terms)}. All settings of the model stand in `config.json`."
+
+
+def _data(shards: Path) -> str:
+    found = manifest.read(shards)
+    licences = licences_of(shards) or ["not known"]
+    counts = ", ".join(f"{found.num_samples(split):,} {split}" for split in sorted(found.splits))
+    return (
+        f"Pictures: {counts}; `pictures.txt`, where it is there, names each. Version (sha256 of "
+        f"the manifest): `{manifest.digest(shards)}`.\n\n"
+        f"Licences that their sources state: {', '.join(map(_plain, licences))}. "
+        "Nobody has checked them, and a model may keep traces of its pictures."
+    )
+
+
+def _table(titles: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> str:
+    rows = [titles, ("---",) * len(titles), *lines]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _plain(text: str) -> str:
+    """Names come from outside: no markup."""
+    return html.escape(" ".join(text.split())).replace("`", "\\`")

@@ -1,0 +1,195 @@
+"""What the two networks are trained to make small. Each takes a batch and gives named losses.
+
+Both are modules, so that a data-parallel wrapper sees one forward call per backward call.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pdm.config.autoencoder import AutoencoderConfig
+from pdm.diffusion.flow import flow_loss
+from pdm.models.codec import Autoencoder
+from pdm.models.condition import told
+from pdm.models.posterior import drawn
+from pdm.models.pyramid import Pyramid
+from pdm.models.regions import Window
+from pdm.training.objectives.adversarial import Adversary
+from pdm.training.objectives.equivariance import shrunk_images, shrunk_latents
+from pdm.training.objectives.perceptual import Perceptual
+from pdm.training.objectives.pixel_losses import PIXEL_LOSSES, gradient_loss
+
+if TYPE_CHECKING:
+    from pdm.baselines.networks import Network
+
+TIME_BINS = 4
+# Networks that judge see parts of larger pictures: they know nothing of the whole anyway, and at
+# 2048x2048 they would take more memory than all the rest.
+LARGEST_CROP_PX = 512
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is drawn once for a step, whoever trains on which part of it."""
+
+    num_levels: int  # how many of the coarsest levels the partial output is decoded from
+    shrinking: int  # factor of the equivariance loss
+    images_seen: int  # before it
+    window: Window | None  # of the picture, that is decoded and judged; None for all of it
+
+
+class AutoencoderLosses(nn.Module):
+    """Of an autoencoder: reconstruction, whole, partial and scaled, and what its latents cost.
+
+    Args:
+        model: The network under training. Its `penalty` says what it asks of its latents.
+        config: Weights of the terms.
+        perceptual: Judges crops of the whole reconstruction, if there is one.
+        adversary: Judges them, too, if there is one, and is trained beside.
+    """
+
+    def __init__(
+        self,
+        model: Autoencoder,
+        config: AutoencoderConfig,
+        perceptual: Perceptual | None,
+        adversary: Adversary | None,
+    ) -> None:
+        super().__init__()
+        self.model, self.config = model, config
+        self.perceptual, self.adversary = perceptual, adversary
+
+    def forward(self, images: Tensor, noise: Pyramid, plan: Plan) -> dict[str, Tensor]:
+        """Losses of a batch.
+
+        Args:
+            images: (B, 3, H, W) in [-1, 1].
+            noise: Standard normal, shaped like the latents.
+            plan: Of the step.
+
+        Returns:
+            "loss" is the weighted sum. Its terms: the pixel loss under its own name ("l1",
+            "charbonnier"), "gradient", "partial", "perceptual" where there is one, "equivariance"
+            where it has a weight, those of the model's `penalty`, and those of the adversary.
+        """
+        config = self.config
+        means, log_variances = self.model.posterior(images)
+        latents = drawn(means, log_variances, noise)
+        found, wanted = self._decoded(latents, images, plan.window)
+        loss, terms = self._whole(found, wanted, plan.images_seen)
+        if plan.num_levels < len(latents):
+            # Every second picture is enough for it, and saves a quarter of the step.
+            prefix = tuple(level[::2] for level in latents[: plan.num_levels])
+            terms["partial"], _ = self._distance(*self._decoded(prefix, images[::2], plan.window))
+            loss = loss + config.partial_loss_weight * terms["partial"]
+        if config.equivariance_loss_weight:
+            terms["equivariance"] = self._equivariance(latents, images, plan.shrinking)
+            loss = loss + config.equivariance_loss_weight * terms["equivariance"]
+        penalty, costs = self.model.penalty(means, log_variances)
+        return {"loss": loss + penalty, **terms, **costs}
+
+    def _decoded(
+        self, latents: Pyramid, images: Tensor, window: Window | None
+    ) -> tuple[Tensor, Tensor]:
+        """What the levels decode to, and the pictures that they should, or the window of both."""
+        if window is None:
+            return self.model.decode_raw(latents, (images.shape[2], images.shape[3])), images
+        return self.model.decode_window(latents, window), window.of(images)
+
+    def _whole(
+        self, found: Tensor, images: Tensor, images_seen: int
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted sum of all that judges the reconstruction from all levels."""
+        loss, terms = self._distance(found, images)
+        crops = cropped(found, images)
+        if self.perceptual is not None:
+            terms["perceptual"] = self.perceptual(*crops)
+            loss = loss + self.perceptual.weight * terms["perceptual"]
+        if self.adversary is not None:
+            game, moves = self.adversary(*crops, loss, self.model.last_weight, images_seen)
+            loss, terms = loss + game, terms | moves
+        return loss, terms
+
+    def _distance(self, found: Tensor, wanted: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted sum of pixel and gradient loss, and both."""
+        name, found = self.config.pixel_loss, found.float()
+        terms = {
+            name: PIXEL_LOSSES[name](found, wanted),
+            "gradient": gradient_loss(found, wanted),
+        }
+        return terms[name] + self.config.gradient_loss_weight * terms["gradient"], terms
+
+    def _equivariance(self, latents: Pyramid, images: Tensor, factor: int) -> Tensor:
+        """How far the shrunk latents decode from the shrunk pictures."""
+        shrunk = shrunk_latents(latents, self.model.level_downsamplings, factor)
+        wanted = shrunk_images(images, factor)
+        found = self.model.decode_raw(shrunk, (wanted.shape[2], wanted.shape[3]))
+        distance, _ = self._distance(found, wanted)
+        return distance
+
+
+def cropped(found: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """The same random part of both, at most `LARGEST_CROP_PX` wide and high."""
+    height, width = (min(side, LARGEST_CROP_PX) for side in found.shape[2:])
+    top = int(torch.randint(found.shape[2] - height + 1, ()))
+    left = int(torch.randint(found.shape[3] - width + 1, ()))
+    area = (..., slice(top, top + height), slice(left, left + width))
+    return found[area], wanted[area]
+
+
+class FlowLosses(nn.Module):
+    """Of a denoising network: the error of its velocities.
+
+    Args:
+        model: The network under training.
+        level_weights: Coarse to fine.
+    """
+
+    def __init__(self, model: "Network", level_weights: Sequence[float]) -> None:
+        super().__init__()
+        self.model, self.level_weights = model, level_weights
+
+    def forward(
+        self,
+        data: Pyramid,
+        noise: Pyramid,
+        t: Tensor,
+        time_weights: Tensor,
+        left: Tensor,
+        label: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Losses of a batch of latents, each with noise, and for each picture (B,) its numbers.
+
+        Args:
+            data, noise: Pyramids.
+            t: Times, (B, levels) where each level has its own.
+            time_weights: Of the picture's errors; shaped like the times.
+            left: Share of the training that is left.
+            label: Its class, where the network takes one.
+
+        Returns:
+            "loss" is the weighted mean over the levels; "loss_level" each level's own; "loss_time"
+            that of the pictures in each of `TIME_BINS` equal parts of time, from noise to data,
+            not a number where there are none. Of times of their own for levels the mean counts.
+        """
+        self.model.set_dropout(left.mean())
+        velocity = told(self.model, label)
+        loss, errors = flow_loss(velocity, data, noise, t, self.level_weights, time_weights)
+        weights = errors.new_tensor(self.level_weights)
+        place = t if t.ndim == 1 else t.clamp(0, 1).mean(dim=1)
+        by_time = means_by_time(weights @ errors / weights.sum(), place)
+        return {"loss": loss, "loss_level": errors.mean(dim=1), "loss_time": by_time}
+
+
+def means_by_time(values: Tensor, t: Tensor) -> Tensor:
+    """(TIME_BINS,) means of the values (B,) whose times (B,) fall into each part of [0, 1].
+
+    Times beyond the ends count as the ends.
+    """
+    parts = (t * TIME_BINS).long().clamp(0, TIME_BINS - 1)
+    members = F.one_hot(parts, TIME_BINS).to(values.dtype)
+    return values @ members / members.sum(dim=0)
