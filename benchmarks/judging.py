@@ -27,7 +27,7 @@ from pdm.config.curate import CurateConfig
 from pdm.curation.curate import scores
 from pdm.curation.curate.judge import judge_row
 from pdm.curation.curate.raw import load_rows
-from pdm.curation.scrape.img2dataset import environment, find_img2dataset
+from pdm.curation.scrape.fetching.img2dataset import environment, find_img2dataset
 from pdm.curation.shard.write import crop_of, encode
 from pdm.data.decisions import Row
 from pdm.data.decoding.pixels import Pixels

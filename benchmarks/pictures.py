@@ -14,7 +14,7 @@ from pdm import params
 from pdm.config.curate import CurateConfig
 from pdm.config.scrape import FolderSource
 from pdm.curation.scrape.drawing.landscapes import draw
-from pdm.curation.scrape.flawed import jpeg
+from pdm.curation.scrape.sources.flawed import jpeg
 from pdm.curation.scrape.stage import scrape
 from pdm.data.decoding.pixels import Pixels
 

@@ -60,7 +60,7 @@ def verify(args: argparse.Namespace) -> None:
 
 def removed(args: argparse.Namespace) -> None:
     """Name the data and the models that hold or have seen a picture of the list of removals."""
-    from pdm.curation.scrape.takedown import report_removed
+    from pdm.curation.scrape.removal.takedown import report_removed
 
     path = args.removals or params.load(args.params).scrape.removed
     print(report_removed(path, args.folders, raw=args.raw, decisions=args.decisions))

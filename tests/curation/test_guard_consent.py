@@ -15,10 +15,10 @@ from faultserver import serving
 from guard_settings import settings
 
 from pdm.curation.scrape.guard.addresses import anything
+from pdm.curation.scrape.guard.consent.opt_outs import opt_out
+from pdm.curation.scrape.guard.consent.robots import parse
 from pdm.curation.scrape.guard.faults import Fault
 from pdm.curation.scrape.guard.fetcher import Fetched, Fetcher, Target
-from pdm.curation.scrape.guard.optouts import opt_out
-from pdm.curation.scrape.guard.robots import parse
 
 
 @pytest.fixture

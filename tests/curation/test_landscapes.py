@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from pdm.config.scrape import BuiltinSource
-from pdm.curation.scrape import builtin, flawed
 from pdm.curation.scrape.drawing.landscapes import draw
 from pdm.curation.scrape.drawing.noise import fractal, ridged, sample
 from pdm.curation.scrape.drawing.scene import HOURS, LANDS, choose
+from pdm.curation.scrape.sources import builtin, flawed
 
 SIZE = (256, 144)
 

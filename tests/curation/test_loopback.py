@@ -5,7 +5,7 @@ import urllib.request
 
 import pytest
 
-from pdm.curation.scrape.loopback import serve
+from pdm.curation.scrape.sources.loopback import serve
 
 
 @pytest.fixture

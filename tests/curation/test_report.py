@@ -11,11 +11,12 @@ from curation_pictures import CURATE, SHARD, flawed, jpeg, key_of, scene, write_
 
 from pdm.curation.curate import curate
 from pdm.curation.limits import DIFFERENCE, SCORES, aspect_ratio
-from pdm.curation.shard import selection, shard
-from pdm.curation.shard.charts import histogram, size_map
-from pdm.curation.shard.funnel import funnel
-from pdm.curation.shard.table import Decided
-from pdm.curation.shard.thumbnails import thumbnails
+from pdm.curation.shard import shard
+from pdm.curation.shard.report import selection
+from pdm.curation.shard.report.charts import histogram, size_map
+from pdm.curation.shard.report.funnel import funnel
+from pdm.curation.shard.report.table import Decided
+from pdm.curation.shard.report.thumbnails import thumbnails
 from pdm.data.decisions import load
 
 HOSTILE = '<script>alert("caption")</script>'

@@ -6,8 +6,8 @@ import tracemalloc
 import pytest
 from curation_pictures import CURATE
 
-from pdm.curation.shard import selection
-from pdm.curation.shard.report import Report, write_report
+from pdm.curation.shard.report import selection
+from pdm.curation.shard.report.page import Report, write_report
 from pdm.data import decisions as tables
 from pdm.data.shards.manifest import Manifest, Shard
 

@@ -16,10 +16,12 @@ import pytest
 from guard_settings import settings
 
 from pdm.config.scrape import BuiltinSource, FolderSource, UrlListSource
-from pdm.curation.scrape import builtin, flawed, scrape, supervisor
-from pdm.curation.scrape.img2dataset import find_img2dataset
-from pdm.curation.scrape.loopback import serve
+from pdm.curation.scrape import scrape
+from pdm.curation.scrape.fetching import supervisor
+from pdm.curation.scrape.fetching.img2dataset import find_img2dataset
 from pdm.curation.scrape.raw import SCHEMA, shard_of
+from pdm.curation.scrape.sources import builtin, flawed
+from pdm.curation.scrape.sources.loopback import serve
 from pdm.data.shards.tars import members, read_at
 from pdm.errors import BadInput, QualityGate, Unavailable
 from pdm.files import sha256_of

@@ -1,8 +1,8 @@
 import pytest
 
 from pdm.config.scrape import FolderSource
-from pdm.curation.scrape import folders
-from pdm.curation.scrape.formats import extension_of
+from pdm.curation.scrape.sources import folders
+from pdm.curation.scrape.sources.formats import extension_of
 from pdm.errors import BadInput
 
 JPEG = b"\xff\xd8\xff\xe0 picture"

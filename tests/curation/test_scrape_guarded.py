@@ -16,7 +16,7 @@ from guard_settings import settings
 
 from pdm.config.scrape import UrlListSource
 from pdm.curation.scrape import scrape
-from pdm.curation.scrape.fetch import in_turns
+from pdm.curation.scrape.fetching.fetch import in_turns
 from pdm.curation.scrape.guard.addresses import anything, public_only
 from pdm.curation.scrape.guard.fetcher import Fetcher, Target
 from pdm.curation.scrape.guard.gateway import Gateway

@@ -13,11 +13,11 @@ from guard_settings import settings
 
 from pdm.config.scrape import UrlListSource
 from pdm.curation.scrape import scrape
-from pdm.curation.scrape.cache import FetchCache
 from pdm.curation.scrape.entries import Outcome, key_of
+from pdm.curation.scrape.fetching.cache import FetchCache
 from pdm.curation.scrape.guard.addresses import anything, public_only
 from pdm.curation.scrape.guard.fetcher import Target
-from pdm.curation.scrape.removals import read
+from pdm.curation.scrape.removal.removal_list import read
 from pdm.data.shards import listing
 from pdm.errors import BadInput, QualityGate
 from pdm.files import sha256_of

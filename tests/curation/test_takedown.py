@@ -8,8 +8,8 @@ import pytest
 
 from pdm import cli
 from pdm.curation.scrape.entries import key_of
-from pdm.curation.scrape.removals import read
-from pdm.curation.scrape.takedown import look_alikes, report_removed, traces, warn
+from pdm.curation.scrape.removal.removal_list import read
+from pdm.curation.scrape.removal.takedown import look_alikes, report_removed, traces, warn
 from pdm.data import decisions as tables
 from pdm.data.shards import listing
 from pdm.data.shards.listing import Listed

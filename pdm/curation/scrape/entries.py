@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from pdm.curation.scrape.guard.addresses import AddressRule, public_only
-from pdm.curation.scrape.guard.web import normal_form
+from pdm.curation.scrape.guard.transport.urls import normal_form
 
 Status = Literal["ok", "failed", "dropped"]
 

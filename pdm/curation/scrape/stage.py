@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from pdm.config.scrape import BuiltinSource, FolderSource, ScrapeConfig, UrlListSource
-from pdm.curation.scrape import builtin, folders, urls
-from pdm.curation.scrape import removals as removed
 from pdm.curation.scrape.entries import Entry, Outcome, keyed
-from pdm.curation.scrape.img2dataset import find_img2dataset
-from pdm.curation.scrape.incremental import CachedFetch
+from pdm.curation.scrape.fetching.img2dataset import find_img2dataset
+from pdm.curation.scrape.fetching.incremental import CachedFetch
 from pdm.curation.scrape.raw import write_shards
-from pdm.curation.scrape.takedown import warn
+from pdm.curation.scrape.removal import removal_list
+from pdm.curation.scrape.removal.takedown import warn
+from pdm.curation.scrape.sources import builtin, folders, url_lists
 from pdm.errors import QualityGate
 from pdm.files import whole_folder
 
@@ -55,7 +55,7 @@ def scrape(
         Unavailable: img2dataset is not installed or does not run, or the network is down. What was
             fetched is in the cache.
     """
-    removals = removed.read(config.removed)
+    removals = removal_list.read(config.removed)
     listed = [entry for source in config.sources for entry in _listed(source)]
     if any(not isinstance(source, FolderSource) for source in config.sources):
         find_img2dataset()  # before minutes of drawing, not after
@@ -88,7 +88,7 @@ def _listed(source: BuiltinSource | FolderSource | UrlListSource) -> list[Entry]
     """Entries that are known before anything is drawn or fetched."""
     if isinstance(source, FolderSource):
         return folders.entries(source)
-    return urls.entries(source) if isinstance(source, UrlListSource) else []
+    return url_lists.entries(source) if isinstance(source, UrlListSource) else []
 
 
 def _fetched(

@@ -17,7 +17,7 @@ from pdm.config.shard import ShardConfig
 from pdm.curation.shard import croissant
 from pdm.curation.shard.card import data_card
 from pdm.curation.shard.crops import CropCache
-from pdm.curation.shard.report import Report, write_report
+from pdm.curation.shard.report.page import Report, write_report
 from pdm.curation.shard.split import TRAIN, VAL, assign_splits, shard_of
 from pdm.curation.shard.write import EXTENSIONS, Written, expected_bytes, write_shard
 from pdm.data import classes

@@ -8,15 +8,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pdm.config.scrape import ScrapeConfig
-from pdm.curation.scrape.guard import robots
 from pdm.curation.scrape.guard.addresses import AddressRule
-from pdm.curation.scrape.guard.bodies import Body, receive
+from pdm.curation.scrape.guard.consent import robots
+from pdm.curation.scrape.guard.consent.opt_outs import opt_out
 from pdm.curation.scrape.guard.faults import Fault
 from pdm.curation.scrape.guard.names import Resolve, resolve
 from pdm.curation.scrape.guard.once import Once
-from pdm.curation.scrape.guard.optouts import opt_out
+from pdm.curation.scrape.guard.transport.bodies import Body, receive
+from pdm.curation.scrape.guard.transport.urls import place_of
 from pdm.curation.scrape.guard.visits import Visits
-from pdm.curation.scrape.guard.web import place_of
 
 MIB = 2**20
 
@@ -25,7 +25,7 @@ MIB = 2**20
 class Target:
     """A URL to fetch, what its list knows of it, and where it may lead."""
 
-    url: str  # as `web.fetchable` gives it
+    url: str  # as `transport.urls.fetchable` gives it
     rule: AddressRule
     sha256: str | None = None  # of the picture, if the list tells it
 

@@ -13,14 +13,14 @@ from typing import TypeVar
 from urllib.parse import urljoin
 
 from pdm.config.scrape import ScrapeConfig
-from pdm.curation.scrape.guard import web
 from pdm.curation.scrape.guard.addresses import AddressRule
 from pdm.curation.scrape.guard.breaker import Breaker
 from pdm.curation.scrape.guard.faults import Fault
 from pdm.curation.scrape.guard.hosts import Hosts
 from pdm.curation.scrape.guard.names import Names, Resolve
-from pdm.curation.scrape.guard.web import place_of
-from pdm.curation.scrape.guard.wire import request
+from pdm.curation.scrape.guard.transport import urls
+from pdm.curation.scrape.guard.transport.request import request
+from pdm.curation.scrape.guard.transport.urls import place_of
 
 MAX_REDIRECTS = 5
 MAX_WAIT_SECONDS = 60.0  # however long a server asks us to wait, and between two tries
@@ -50,7 +50,7 @@ class Visits:
         """Ask for a URL, once and then `retries` times where that may help.
 
         Args:
-            url: As `web.fetchable` gives it.
+            url: As `transport.urls.fetchable` gives it.
             rule: Which addresses may be asked, at every hop.
             take: Makes of an answer that is no redirect, and of its URL, what is returned.
             permit: Called before every hop, with its URL; may raise `Fault`.
@@ -150,7 +150,7 @@ def _next_hop(url: str, headers: Message) -> str:
     if not location:
         raise Fault("dropped", "redirect", "a redirect to nowhere")
     try:
-        following = web.fetchable(urljoin(url, location.strip()))
+        following = urls.fetchable(urljoin(url, location.strip()))
     except ValueError as error:
         raise Fault(
             "dropped", "redirect", f"a redirect to a URL that does not do: {error}"

@@ -22,12 +22,12 @@ import pyarrow.parquet as pq
 
 from pdm.config.scrape import ScrapeConfig
 from pdm.curation.scrape.entries import Content, Outcome, failed
+from pdm.curation.scrape.fetching.img2dataset import KEY_COLUMN, command, environment, supervised
 from pdm.curation.scrape.guard.faults import Fault
 from pdm.curation.scrape.guard.fetcher import Fetched, Fetcher, Target
 from pdm.curation.scrape.guard.gateway import Gateway, Result
+from pdm.curation.scrape.guard.transport.urls import place_of
 from pdm.curation.scrape.guard.visits import MAX_WAIT_SECONDS
-from pdm.curation.scrape.guard.web import place_of
-from pdm.curation.scrape.img2dataset import KEY_COLUMN, command, environment, supervised
 from pdm.errors import Unavailable
 from pdm.progress import Progress
 

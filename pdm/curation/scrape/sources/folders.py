@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pdm.config.scrape import FolderSource
 from pdm.curation.scrape.entries import Content, Entry, Outcome, dropped
-from pdm.curation.scrape.formats import EXTENSIONS, NUM_BYTES, extension_of
-from pdm.curation.scrape.lists import one_line
+from pdm.curation.scrape.sources.formats import EXTENSIONS, NUM_BYTES, extension_of
+from pdm.curation.scrape.sources.list_files import one_line
 from pdm.errors import BadInput
 
 

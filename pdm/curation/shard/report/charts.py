@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pdm.curation.limits import Bound, Score
-from pdm.curation.shard.table import Decided, Mask, Numbers, Places
+from pdm.curation.shard.report.table import Decided, Mask, Numbers, Places
 
 NUM_BINS = 46
 WIDTH, HEIGHT = 460, 130  # of a histogram's drawing area

@@ -18,13 +18,13 @@ from pathlib import Path
 import cv2
 
 from pdm.config.scrape import BuiltinSource
-from pdm.curation.scrape import flawed
 from pdm.curation.scrape.drawing.scene import choose
 from pdm.curation.scrape.entries import Entry
 from pdm.curation.scrape.guard.addresses import only
-from pdm.curation.scrape.guard.web import place_of
-from pdm.curation.scrape.loopback import serve
+from pdm.curation.scrape.guard.transport.urls import place_of
 from pdm.curation.scrape.processes import available_cores, die_with_parent
+from pdm.curation.scrape.sources import flawed
+from pdm.curation.scrape.sources.loopback import serve
 from pdm.progress import Progress
 
 CANONICAL = "http://builtin.invalid"

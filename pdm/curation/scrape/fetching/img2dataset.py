@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from pdm.config.scrape import ScrapeConfig
-from pdm.curation.scrape import supervisor
+from pdm.curation.scrape.fetching import supervisor
 from pdm.curation.scrape.processes import available_cores
 from pdm.errors import Unavailable
 
@@ -20,7 +20,7 @@ def find_img2dataset() -> Path:
         Unavailable: It is not there.
     """
     named = os.environ.get("PYRAMID_IMG2DATASET")
-    project = Path(__file__).resolve().parents[3]
+    project = Path(__file__).resolve().parents[4]
     places = (
         [Path(named)]
         if named

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pdm.config.scrape import ScrapeConfig
-from pdm.curation.scrape import builtin
-from pdm.curation.scrape.cache import FetchCache
 from pdm.curation.scrape.entries import Content, Entry, Outcome, dropped
-from pdm.curation.scrape.fetch import fault_outcome, fetch, picture_outcome
+from pdm.curation.scrape.fetching.cache import FetchCache
+from pdm.curation.scrape.fetching.fetch import fault_outcome, fetch, picture_outcome
 from pdm.curation.scrape.guard.faults import Fault
 from pdm.curation.scrape.guard.fetcher import Target
 from pdm.curation.scrape.guard.gateway import Result
-from pdm.curation.scrape.removals import Removals
+from pdm.curation.scrape.removal.removal_list import Removals
+from pdm.curation.scrape.sources import builtin
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class CachedFetch:
             folder: Made; the contents of what is fetched now lie in it.
 
         Raises:
-            Unavailable, OSError: See `fetch.fetch`.
+            Unavailable, OSError: See `pdm.curation.scrape.fetching.fetch.fetch`.
         """
         if self._cache is not None and self._removals.any:
             num_forgotten = self._cache.forget(self._removals.covers)

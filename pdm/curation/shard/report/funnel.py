@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pdm.curation.shard.reasons import DUPLICATES
+from pdm.curation.shard.report.reasons import DUPLICATES
 from pdm.data.decoding.kinds import REASONS as FOREIGN
 
 # What a reason takes away, in the order of the funnel. Every other reason belongs to fetching.

@@ -14,8 +14,8 @@ import pyarrow as pa
 from pdm.config.scrape import UrlListSource
 from pdm.curation.scrape.entries import Entry, dropped
 from pdm.curation.scrape.guard.addresses import AddressRule, anything, public_only
-from pdm.curation.scrape.guard.web import fetchable, without_credentials
-from pdm.curation.scrape.lists import Row, clean, one_line, rows
+from pdm.curation.scrape.guard.transport.urls import fetchable, without_credentials
+from pdm.curation.scrape.sources.list_files import Row, clean, one_line, rows
 from pdm.errors import BadInput
 
 logger = logging.getLogger(__name__)

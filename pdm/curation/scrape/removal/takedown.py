@@ -14,8 +14,8 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pdm.curation.scrape import removals as removed
-from pdm.curation.scrape.removals import Removals
+from pdm.curation.scrape.removal import removal_list
+from pdm.curation.scrape.removal.removal_list import Removals
 from pdm.data.shards import listing
 from pdm.errors import BadInput, QualityGate
 
@@ -70,7 +70,7 @@ def report_removed(path: str | None, folders: Sequence[Path], *, raw: Path, deci
     chosen = list(folders) or usual
     if not chosen:
         raise BadInput("there are no shards, latents or models yet; name folders to look at")
-    removals = removed.read(path)
+    removals = removal_list.read(path)
     found = traces(removals, chosen, raw)
     for one in found:
         logger.error("%s", one)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pdm.curation.scrape.entries import KEY_DIGITS, key_of
-from pdm.curation.scrape.guard.web import fetchable, normal_form
+from pdm.curation.scrape.guard.transport.urls import fetchable, normal_form
 from pdm.errors import BadInput
 
 _HEX = re.compile(r"[0-9a-f]+")

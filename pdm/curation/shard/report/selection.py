@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow.compute as pc
 
 from pdm.curation.limits import Bound, Score
-from pdm.curation.shard.reasons import DUPLICATES, in_order
-from pdm.curation.shard.table import Decided, Mask, Numbers, Places
+from pdm.curation.shard.report.reasons import DUPLICATES, in_order
+from pdm.curation.shard.report.table import Decided, Mask, Numbers, Places
 
 MAX_KEPT = 48
 MAX_PER_REASON = 12

@@ -14,13 +14,13 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pdm.curation.limits import DIFFERENCE, SCORES, Score, aspect_ratio
-from pdm.curation.shard import charts, selection
-from pdm.curation.shard.charts import Histogram, histogram, size_map
-from pdm.curation.shard.funnel import funnel
-from pdm.curation.shard.reasons import explanation
-from pdm.curation.shard.selection import CloseCalls, Group, Sample
-from pdm.curation.shard.table import Decided
-from pdm.curation.shard.thumbnails import thumbnails
+from pdm.curation.shard.report import charts, selection
+from pdm.curation.shard.report.charts import Histogram, histogram, size_map
+from pdm.curation.shard.report.funnel import funnel
+from pdm.curation.shard.report.reasons import explanation
+from pdm.curation.shard.report.selection import CloseCalls, Group, Sample
+from pdm.curation.shard.report.table import Decided
+from pdm.curation.shard.report.thumbnails import thumbnails
 from pdm.data.shards.manifest import Manifest
 from pdm.files import write_text
 

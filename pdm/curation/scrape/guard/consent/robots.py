@@ -7,7 +7,7 @@ pattern that fits decides, Allow before Disallow; `*` and `$` have their meaning
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
-from pdm.curation.scrape.guard.optouts import AGENT
+from pdm.curation.scrape.guard.consent.opt_outs import AGENT
 
 MAX_BYTES = 500 * 1024  # what RFC 9309 asks a reader to take in; the rest is ignored
 _OUR_NAMES = (AGENT, "img2dataset")

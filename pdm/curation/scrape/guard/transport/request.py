@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
+from pdm.curation.scrape.guard.consent.opt_outs import AGENT
 from pdm.curation.scrape.guard.faults import Fault
-from pdm.curation.scrape.guard.optouts import AGENT
-from pdm.curation.scrape.guard.web import place_of
+from pdm.curation.scrape.guard.transport.urls import place_of
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -33,7 +33,7 @@ def request(
     """Ask for a URL; yield the answer, its headers read and its body not.
 
     Args:
-        url: As `web.fetchable` gives it.
+        url: As `transport.urls.fetchable` gives it.
         addresses: Where its host may be reached, all of them checked. The first that takes the
             connection is asked.
         deadline: On the monotonic clock; also for reading the body.

@@ -1,0 +1,1 @@
+"""Fetching with img2dataset through the gateway, and what earlier runs fetched."""

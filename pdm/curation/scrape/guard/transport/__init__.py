@@ -1,0 +1,1 @@
+"""URLs, requests and bodies as they go over the wire."""

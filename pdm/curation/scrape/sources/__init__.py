@@ -1,0 +1,1 @@
+"""What the sources name: URL lists, folders and the built-in pictures."""

@@ -1,0 +1,1 @@
+"""The data report: one HTML page that shows every decision and its reason."""
