@@ -12,8 +12,9 @@ from pdm.comparison.run import MAX_PICTURES, Curve, Run
 from pdm.data.shards import manifest
 from pdm.errors import BadInput
 from pdm.files import sha256_of
-from pdm.tracking import facts, replicates
-from pdm.tracking.record import Record
+from pdm.tracking.records import facts
+from pdm.tracking.records.record import Record
+from pdm.tracking.registry import replicates
 
 METRICS = "metrics.json"
 EVALUATION = "plots/evaluation"

@@ -26,7 +26,7 @@ from pdm.comparison.verdicts import (
     score_rows,
 )
 from pdm.files import write_text
-from pdm.tracking.promotion import MAIN_SCORE
+from pdm.tracking.registry.promotion import MAIN_SCORE
 
 LARGEST_PNG_BYTES = 2**20  # larger ones go onto the page as WebP, quality 92
 LEVEL_SHAPES = "autoencoder.model.levels"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pdm.tracking.replicates import Replicates
+from pdm.tracking.registry.replicates import Replicates
 
 Curve = Sequence[tuple[float, float]]  # pictures seen, value
 MAX_PICTURES = 12  # of a run on the page, those of the lowest seeds
@@ -24,7 +24,7 @@ class Run:
         replicates: Behind the scores' intervals.
         curves: By stage and metric, such as `diffusion/loss`.
         pictures: Files by seed.
-        costs: By stage, then by name; see `pdm.tracking.costs`.
+        costs: By stage, then by name; see `pdm.tracking.records.costs`.
     """
 
     name: str

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from pdm.comparison.folders import pictures_of
 from pdm.comparison.run import Curve, Run
-from pdm.tracking import replicates
 from pdm.tracking.reader import PipelineRun, Reader, StageRun
+from pdm.tracking.registry import replicates
 
 COST = "cost/"
 NOT_CURVES = ("system/", COST)

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from pdm.comparison.run import Run
-from pdm.tracking.promotion import MAIN_SCORE, NO_EFFECT
-from pdm.tracking.replicates import better, difference, direction
+from pdm.tracking.registry.promotion import MAIN_SCORE, NO_EFFECT
+from pdm.tracking.registry.replicates import better, difference, direction
 
 FLOOR, SAMPLES = "train_vs_val", "samples_vs_val"
 LEVELS = "levels_"

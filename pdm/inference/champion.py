@@ -24,7 +24,7 @@ from pdm.inference.draw import draw_latents
 from pdm.inference.networks import Networks, load_networks
 from pdm.models.codec import Autoencoder
 from pdm.models.pyramid import LevelShape
-from pdm.tracking.registry import fetch_champion
+from pdm.tracking.registry.champion import fetch_champion
 
 # What `samples.json` does not hold: no picture depends on it, or there was nothing of it.
 WITHOUT_EFFECT: dict[str, Any] = {

@@ -19,7 +19,7 @@ from pdm.data.shards.listing import Listed
 from pdm.errors import BadInput, PyramidError
 from pdm.files import sha256_of
 from pdm.tracking.reader import Reader
-from pdm.tracking.record import Record
+from pdm.tracking.records.record import Record
 
 STAGES = ("autoencoder", "diffusion")
 NOT_KNOWN = "not known"

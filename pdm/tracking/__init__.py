@@ -19,12 +19,12 @@ import psutil
 from pdm.config.common import fingerprint
 from pdm.data.shards import manifest
 from pdm.errors import Preempted, Unavailable
-from pdm.tracking import costs, facts
-from pdm.tracking.address import reason, shown_address
-from pdm.tracking.promotion import PROMOTED
-from pdm.tracking.record import FAILED, FINISHED, KILLED, RUNNING, Record
-from pdm.tracking.sender import Sender
-from pdm.tracking.store import Store
+from pdm.tracking.connection.address import reason, shown_address
+from pdm.tracking.records import costs, facts
+from pdm.tracking.records.record import FAILED, FINISHED, KILLED, RUNNING, Record
+from pdm.tracking.registry.promotion import PROMOTED
+from pdm.tracking.sending.sender import Sender
+from pdm.tracking.sending.store import Store
 
 logger = logging.getLogger(__name__)
 

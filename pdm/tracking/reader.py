@@ -13,9 +13,9 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from pdm.errors import BadInput, Unavailable
-from pdm.tracking.address import client, database, experiment_name, reason, shown_address
-from pdm.tracking.record import FINISHED
-from pdm.tracking.store import RUN_KEY
+from pdm.tracking.connection.address import client, database, experiment_name, reason, shown_address
+from pdm.tracking.records.record import FINISHED
+from pdm.tracking.sending.store import RUN_KEY
 
 STAGES = ("autoencoder", "diffusion", "evaluate")
 MODEL_TAG = "pyramid.model.sha256"

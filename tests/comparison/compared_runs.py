@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from pdm.comparison.run import Run
-from pdm.tracking.replicates import Replicates
+from pdm.tracking.registry.replicates import Replicates
 
 SCORE = "frechet_random_conv/samples_vs_val"
 FLOOR = "frechet_random_conv/train_vs_val"

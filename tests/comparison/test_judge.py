@@ -6,7 +6,7 @@ from compared_runs import FLOOR, SCORE, replicates, run
 from scipy.stats import norm
 
 from pdm.comparison.verdicts import best, differing, may_be_judged, pairs, score_rows
-from pdm.tracking.replicates import Replicates, better, difference, direction
+from pdm.tracking.registry.replicates import Replicates, better, difference, direction
 
 
 def row_of(runs, score=SCORE):

@@ -12,7 +12,7 @@ from pdm.errors import BadInput
 from pdm.inference.champion import load_champion, load_generator
 from pdm.inference.sample import sample_pictures
 from pdm.tracking import track
-from pdm.tracking.promotion import MAIN_SCORE
+from pdm.tracking.registry.promotion import MAIN_SCORE
 
 
 @pytest.fixture

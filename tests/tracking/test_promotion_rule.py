@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from pdm.tracking.promotion import EXPECTED, MAIN_SCORE, SHARE, Scored, decide
-from pdm.tracking.replicates import Replicates
+from pdm.tracking.registry.promotion import EXPECTED, MAIN_SCORE, SHARE, Scored, decide
+from pdm.tracking.registry.replicates import Replicates
 
 COPIES = f"memorisation/by_pixels/{SHARE}"
 UNSEEN = f"memorisation/by_pixels/{EXPECTED}"

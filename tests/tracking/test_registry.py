@@ -16,9 +16,9 @@ from pdm.data.shards.manifest import Manifest
 from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.tracking import sync, track
-from pdm.tracking.models import AVERAGES
-from pdm.tracking.promotion import MAIN_SCORE
-from pdm.tracking.registry import fetch_champion
+from pdm.tracking.registry.champion import fetch_champion
+from pdm.tracking.registry.models import AVERAGES
+from pdm.tracking.registry.promotion import MAIN_SCORE
 
 NAME = "pyramid-diffusion"
 MODELS = {stage: Path("models") / stage for stage in ("autoencoder", "diffusion")}

@@ -13,12 +13,12 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from PIL import Image
 
-from pdm.tracking.address import address, client, experiment_name, is_local
-from pdm.tracking.entities import code_tags, dataset, equal, milliseconds
-from pdm.tracking.facts import first_samples
-from pdm.tracking.models import log_model
-from pdm.tracking.record import FAILED, FINISHED, KILLED, RUNNING, Record, Sent
-from pdm.tracking.registry import promote
+from pdm.tracking.connection.address import address, client, experiment_name, is_local
+from pdm.tracking.records.facts import first_samples
+from pdm.tracking.records.record import FAILED, FINISHED, KILLED, RUNNING, Record, Sent
+from pdm.tracking.registry.champion import promote
+from pdm.tracking.registry.models import log_model
+from pdm.tracking.sending.entities import code_tags, dataset, equal, milliseconds
 
 logger = logging.getLogger(__name__)
 

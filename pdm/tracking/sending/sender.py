@@ -6,10 +6,10 @@ import threading
 import time
 from pathlib import Path
 
-from pdm.tracking.address import is_local, reason, shown_address
-from pdm.tracking.facts import machine
-from pdm.tracking.record import SYSTEM, Record
-from pdm.tracking.store import Store
+from pdm.tracking.connection.address import is_local, reason, shown_address
+from pdm.tracking.records.facts import machine
+from pdm.tracking.records.record import SYSTEM, Record
+from pdm.tracking.sending.store import Store
 
 logger = logging.getLogger(__name__)
 

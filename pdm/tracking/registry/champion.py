@@ -1,7 +1,7 @@
 """MLflow's registry: versions of the model that both networks are, and which one is the champion.
 
 A version is a folder, without a signature and without a pickle: `autoencoder/`, `diffusion/` (model
-folders, see `pdm.tracking.models`) and `samples.json`, which says how to draw from them.
+folders, see `pdm.tracking.registry.models`) and `samples.json`, which says how to draw from them.
 """
 
 import tempfile
@@ -13,12 +13,12 @@ from mlflow.exceptions import MlflowException
 
 from pdm.errors import BadInput, Unavailable
 from pdm.files import sha256_of, write_json
-from pdm.tracking import replicates
-from pdm.tracking.address import client, experiment_name, reason, shown_address
-from pdm.tracking.facts import SAMPLES
-from pdm.tracking.models import are_drawn_from_averages, log_averages, log_model
-from pdm.tracking.promotion import PROMOTED, REFUSED, Decision, Scored, decide
-from pdm.tracking.record import Record
+from pdm.tracking.connection.address import client, experiment_name, reason, shown_address
+from pdm.tracking.records.facts import SAMPLES
+from pdm.tracking.records.record import Record
+from pdm.tracking.registry import replicates
+from pdm.tracking.registry.models import are_drawn_from_averages, log_averages, log_model
+from pdm.tracking.registry.promotion import PROMOTED, REFUSED, Decision, Scored, decide
 
 CHAMPION = "champion"
 STAGES = ("autoencoder", "diffusion")

@@ -4,7 +4,7 @@ import json
 
 from mlflow.entities import Dataset, DatasetInput, InputTag
 
-from pdm.tracking.record import Record
+from pdm.tracking.records.record import Record
 
 LONGEST_DIGEST = 36
 

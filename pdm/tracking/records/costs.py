@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from pdm import events
-from pdm.tracking.record import EVENTS, Record
+from pdm.tracking.records.record import EVENTS, Record
 
 SECONDS_PER_HOUR = 3600
 

@@ -9,7 +9,7 @@ the one that held-out pictures themselves would have is no copying, whatever the
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pdm.tracking.replicates import Replicates, better, difference
+from pdm.tracking.registry.replicates import Replicates, better, difference
 
 MAIN_SCORE = "frechet_random_conv/samples_vs_val"
 SHARE, EXPECTED = "share_closer_than_all_val", "expected_share_closer_than_all_val"

@@ -1,0 +1,1 @@
+"""Where MLflow is, how it is reached, and what its errors mean."""

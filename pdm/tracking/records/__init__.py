@@ -1,0 +1,1 @@
+"""What is known of a run, in the files of its folder."""
