@@ -15,7 +15,8 @@ from pdm.config.scrape import UrlListSource
 from pdm.curation.scrape.entries import Entry, dropped
 from pdm.curation.scrape.guard.addresses import AddressRule, anything, public_only
 from pdm.curation.scrape.guard.transport.urls import fetchable, without_credentials
-from pdm.curation.scrape.sources.list_files import Row, clean, one_line, rows
+from pdm.curation.scrape.sources.text import clean, one_line
+from pdm.curation.scrape.sources.url_lists.rows import Row, rows
 from pdm.errors import BadInput
 
 logger = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ logger = logging.getLogger(__name__)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def entries(source: UrlListSource) -> list[Entry]:
+def entries_of_list(source: UrlListSource) -> list[Entry]:
     """One entry per row, in the list's order; those that must not be fetched have their outcome.
 
     Raises:
