@@ -7,8 +7,8 @@ import pytest
 from pdm.config.scrape import UrlListSource
 from pdm.curation.scrape.entries import Entry, keyed
 from pdm.curation.scrape.guard.transport.urls import normal_form
-from pdm.curation.scrape.sources.text import MAX_TEXT_BYTES
 from pdm.curation.scrape.sources.url_lists.entries import entries_of_list
+from pdm.curation.scrape.text import MAX_TEXT_BYTES
 from pdm.errors import BadInput
 
 

@@ -32,9 +32,10 @@ def require_columns(path: Path, columns: Mapping[str, str], present: Sequence[st
     Raises:
         BadInput: One is missing or stands twice.
     """
-    for column in columns.values():
+    for field, column in columns.items():
         count = present.count(column)
         if count != 1:
             state = "no column" if not count else f"{count} columns"
-            there = ", ".join(repr(name) for name in present) or "none"
-            raise BadInput(f"{path}: {state} named '{column}'; its columns are {there[:2000]}")
+            there = (", ".join(repr(name) for name in present) or "none")[:2000]
+            advice = f"name one of them as {field}_column" if not count else "rename one of them"
+            raise BadInput(f"{path}: {state} named '{column}'; its columns are {there}; {advice}")

@@ -19,18 +19,24 @@ def parquet_rows(path: Path, columns: Mapping[str, str]) -> Iterator[Mapping[str
         columns: Field -> column; other columns are not read.
 
     Raises:
-        BadInput: A column is missing, stands twice, or holds no text.
-        pa.ArrowException: The file is damaged.
+        BadInput: A column is missing, stands twice, or holds no text, or the file is damaged.
     """
-    with pq.ParquetFile(path) as file:
-        schema = file.schema_arrow
-        require_columns(path, columns, schema.names)
-        for field, column in columns.items():
-            _require_text(path, field, column, schema.field(column).type)
-        # Few at once: a caption may be a megabyte.
-        for batch in file.iter_batches(batch_size=1024, columns=list(columns.values())):
-            plain = {name: _as_bytes(batch.column(name)) for name in batch.schema.names}
-            yield from pa.table(plain).to_pylist()
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            schema = file.schema_arrow
+            require_columns(path, columns, schema.names)
+            for field, column in columns.items():
+                _require_text(path, field, column, schema.field(column).type)
+            # Few at once: a caption may be a megabyte.
+            for batch in file.iter_batches(batch_size=1024, columns=list(columns.values())):
+                plain = {name: _as_bytes(batch.column(name)) for name in batch.schema.names}
+                yield from pa.table(plain).to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        if getattr(error, "errno", None) is not None:  # the disk's fault, not the file's
+            raise
+        raise BadInput(
+            f"{path} cannot be read as parquet ({error}); write or copy it once more"
+        ) from error
 
 
 def _as_bytes(column: Any) -> Any:
