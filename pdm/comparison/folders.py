@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pdm.comparison.run import MAX_PICTURES, Curve, Run
 from pdm.data.shards import manifest
 from pdm.errors import BadInput
@@ -15,6 +13,7 @@ from pdm.files import sha256_of
 from pdm.tracking.records import facts
 from pdm.tracking.records.record import Record
 from pdm.tracking.registry import replicates
+from pdm.yaml12 import read_yaml
 
 METRICS = "metrics.json"
 EVALUATION = "plots/evaluation"
@@ -75,8 +74,8 @@ def _params(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (ValueError, yaml.YAMLError) as error:
+        found = read_yaml(path.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise BadInput(f"{path} cannot be read: {error}") from error
     return facts.flat(found) if isinstance(found, Mapping) else {}
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import yaml
 from PIL import Image
 
 from pdm.data.shards import manifest
 from pdm.files import sha256_of
+from pdm.yaml12 import read_yaml
 
 SAMPLES, MAX_SAMPLES = "samples.json", 16
 PIPELINE_RUN = "PYRAMID_PIPELINE_RUN"  # set by the flow that runs the stages
@@ -51,8 +51,8 @@ def pipeline_run() -> str:
 def settings() -> dict[str, str]:
     """All of params.yaml, flat, as it is written; empty if there is none that can be read."""
     try:
-        found = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+        found = read_yaml(Path("params.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return {}
     return flat(found) if isinstance(found, Mapping) else {}
 

@@ -1,0 +1,72 @@
+"""Reads `params.yaml` strictly: a value that does not fit stops the run before any work."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from pdm.config import Params
+from pdm.errors import BadInput
+from pdm.params.faults import describe_faults
+from pdm.yaml12 import NotYAML, read_yaml
+
+
+def load(path: Path = Path("params.yaml")) -> Params:
+    """Read, check and return the whole file.
+
+    Raises:
+        BadInput: The file is missing or not YAML, a key is unknown, doubled or missing, a type is
+            wrong, or a value is impossible. The text names file, key, value and expectation.
+    """
+    return parse(_text(path), path)
+
+
+def parse(text: str, path: Path) -> Params:
+    """The same of a file's text; `path` is what errors name.
+
+    Raises:
+        BadInput: As `load`.
+    """
+    values = _values(text, path)
+    try:
+        # As JSON, so that a YAML list may fill a tuple although types are otherwise strict.
+        as_json = json.dumps(values, default=str)
+    except ValueError:
+        raise BadInput(f"{path}: a value holds itself, by an alias (*) of its own anchor") from None
+    try:
+        return TypeAdapter(Params).validate_json(as_json)
+    except ValidationError as error:
+        lines = describe_faults(error, values)
+        raise BadInput("\n".join(f"{path}: {line}" for line in lines)) from None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise BadInput(
+            f"{path} does not exist; run this from the project's folder, or name it with --params"
+        ) from None
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} is not valid YAML: {error}; save it as UTF-8") from None
+
+
+def _values(text: str, path: Path) -> dict[str, Any]:
+    try:
+        values = read_yaml(text)
+    except NotYAML as error:
+        raise BadInput(f"{path} is not valid YAML: {_merge_conflict(text) or error}") from None
+    if not isinstance(values, dict):
+        raise BadInput(f"{path}: expected a mapping of sections, got {type(values).__name__}")
+    return values
+
+
+def _merge_conflict(text: str) -> str | None:
+    """Where git left two versions side by side, if it did: YAML's own complaint hides that."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.startswith("<<<<<<<"):
+            return f"line {number} begins a merge conflict; choose one of the two versions"
+    return None
