@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pdm.config.autoencoder import AutoencoderConfig
-from pdm.config.common import STRICT, require
+from pdm.config.common import STRICT
 from pdm.config.curate import CurateConfig
 from pdm.config.diffusion import DiffusionConfig
 from pdm.config.evaluate import EvaluateConfig
 from pdm.config.latent_unet import SIDES
 from pdm.config.latents import LatentsConfig
+from pdm.config.limits import require
 from pdm.config.sample import SampleConfig
 from pdm.config.scrape import ScrapeConfig
 from pdm.config.shard import ShardConfig

@@ -2,11 +2,25 @@
 
 import re
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pdm.config.common import STRICT, TrainingConfig, require, require_fraction, require_positive
+from pdm.config.common import STRICT, TrainingConfig
 from pdm.config.first_stage import FirstStageConfig
+from pdm.config.limits import (
+    Depth,
+    Downsampling,
+    Fraction,
+    ImagesOrZero,
+    Limits,
+    NonNegative,
+    Positive,
+    SidePx,
+    Width,
+    check_limits,
+    require,
+)
 
+DropoutRate = Annotated[float, Limits(at_least=0, below=1)]
 Skips = Literal["res_skip", "residual", "input_output"]
 
 
@@ -16,21 +30,17 @@ class LevelConfig:
 
     __pydantic_config__: ClassVar = STRICT
 
-    downsampling: int | Literal["global"]  # image side / latent side; "global" is one 1x1 latent
-    channels: int
-    kl_weight: float  # of the mean KL per value to a standard normal; 0: deterministic, no noise
+    downsampling: Annotated[
+        Downsampling | Literal["global"], "image side / latent side; global: one 1x1 latent"
+    ]
+    channels: Annotated[Width, "values at each place of the latent"]
+    kl_weight: Annotated[NonNegative, "of the mean KL per value to a standard normal; 0: no noise"]
 
     def __post_init__(self) -> None:
-        require_positive(self, "channels")
-        require(self.kl_weight >= 0, "kl_weight", self.kl_weight, "a number of at least 0")
-        if self.downsampling != "global":
-            factor = self.downsampling
-            require(
-                factor >= 1 and factor & (factor - 1) == 0,
-                "downsampling",
-                factor,
-                '"global" or a power of two',
-            )
+        check_limits(self)
+        factor = self.downsampling
+        good = factor == "global" or factor & (factor - 1) == 0
+        require(good, "downsampling", factor, '"global" or a power of two')
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,22 +49,32 @@ class AutoencoderModelConfig:
 
     __pydantic_config__: ClassVar = STRICT
 
-    levels: tuple[LevelConfig, ...]  # coarse to fine; the first is global
-    encoder_widths: tuple[int, ...]
-    decoder_widths: tuple[int, ...]
-    encoder_blocks: int  # residual blocks per resolution
-    decoder_blocks: int
-    norm: Literal["group", "pixel"]  # pixel: over a pixel's channels, alike at any size of picture
-    attention_from: int  # spatial-channel attention where downsampling is at least this
-    attention_ratio: Literal["shape", "equal"]  # pixels against channels: by their counts, or 1 : 1
-    encoder_dropout: tuple[float, ...]  # grows with downsampling ("decreasing" towards fine detail)
-    decoder_dropout: tuple[float, ...]
-    encoder_spectral_norm: bool
-    decoder_spectral_norm: bool
-    skips: Skips  # around a block, past all blocks from and to the picture, or both ("res_skip")
+    levels: Annotated[tuple[LevelConfig, ...], "coarse to fine; the first is global"]
+    encoder_widths: Annotated[tuple[Width, ...], "channels at downsampling 1, 2, 4, ..."]
+    decoder_widths: Annotated[tuple[Width, ...], "channels at downsampling 1, 2, 4, ..."]
+    encoder_blocks: Annotated[Depth, "residual blocks per resolution"]
+    decoder_blocks: Annotated[Depth, "residual blocks per resolution"]
+    norm: Annotated[
+        Literal["group", "pixel"], "pixel: over a pixel's channels, the same at any image size"
+    ]
+    attention_from: Annotated[
+        Downsampling, "spatial-channel attention where downsampling is at least this"
+    ]
+    attention_ratio: Annotated[
+        Literal["shape", "equal"], "of spatial to channel attention: by their sizes, or 1 : 1"
+    ]
+    encoder_dropout: Annotated[
+        tuple[DropoutRate, ...], "at downsampling 1, 2, 4, ...; falls towards fine detail"
+    ]
+    decoder_dropout: Annotated[tuple[DropoutRate, ...], "at downsampling 1, 2, 4, ..."]
+    encoder_spectral_norm: Annotated[bool, "divide weights by their largest singular value"]
+    decoder_spectral_norm: Annotated[bool, "divide weights by their largest singular value"]
+    skips: Annotated[
+        Skips, "residual: around each block; input_output: from and to the image; res_skip: both"
+    ]
 
     def __post_init__(self) -> None:
-        require_positive(self, "encoder_blocks", "decoder_blocks", "attention_from")
+        check_limits(self)
         factors = [level.downsampling for level in self.levels]
         require(
             len(factors) >= 2 and factors[0] == "global" and "global" not in factors[1:],
@@ -91,12 +111,12 @@ class PerceptualConfig:
 
     __pydantic_config__: ClassVar = STRICT
 
-    path: str  # a TorchScript module: two batches in [-1, 1] to their distances
-    sha256: str  # of the file
-    weight: float  # beside the pixel loss
+    path: Annotated[str, "a TorchScript module: two batches in [-1, 1] to their distances"]
+    sha256: Annotated[str, "of the file"]
+    weight: Annotated[Positive, "beside the pixel loss"]
 
     def __post_init__(self) -> None:
-        require_positive(self, "weight")
+        check_limits(self)
         require(
             re.fullmatch("[0-9a-f]{64}", self.sha256) is not None,
             "sha256",
@@ -111,15 +131,18 @@ class AdversarialConfig:
 
     __pydantic_config__: ClassVar = STRICT
 
-    start_images: int  # of the training; until then the discriminator rests
-    weight: float  # of its pull, against that of all else that judges the whole reconstruction
-    width: int  # of its first layer
-    num_layers: int  # that halve the sides
-    learning_rate: float  # its own; it rises from its start over warmup_images
+    start_images: Annotated[ImagesOrZero, "images of training before the discriminator begins"]
+    weight: Annotated[
+        Positive, "its gradient at the last layer, relative to that of the other losses"
+    ]
+    width: Annotated[Width, "channels of its first layer"]
+    num_layers: Annotated[
+        Annotated[int, Limits(at_least=1, at_most=14)], "layers that halve the sides"
+    ]
+    learning_rate: Annotated[Positive, "its own; warms up over warmup_images from its start"]
 
     def __post_init__(self) -> None:
-        require_positive(self, "weight", "width", "num_layers", "learning_rate")
-        require(self.start_images >= 0, "start_images", self.start_images, "0 or more")
+        check_limits(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,26 +151,33 @@ class AutoencoderConfig:
 
     __pydantic_config__: ClassVar = STRICT
 
-    image_height_px: int  # the crops are reduced to this size for training
-    image_width_px: int
-    model: AutoencoderModelConfig
-    baseline: FirstStageConfig | None  # trained in place of `model`, on the same terms
-    pixel_loss: Literal["l1", "charbonnier"]
-    perceptual: PerceptualConfig | None
-    adversarial: AdversarialConfig | None
-    gradient_loss_weight: float  # multi-scale gradient term, beside the pixel loss
-    partial_loss_weight: float  # of what a random prefix of the levels decodes to
-    equivariance_loss_weight: float  # EQ-VAE: latents scaled down decode to the scaled picture
-    horizontal_flip: float  # probability
-    crop_px: int | None  # side of the window of the picture that is decoded and judged, or all
-    close_up: float  # probability of a crop of this size from a larger version of the picture
-    training: TrainingConfig
+    image_height_px: Annotated[SidePx, "crops are reduced to this size for training"]
+    image_width_px: Annotated[SidePx, "crops are reduced to this size for training"]
+    model: Annotated[AutoencoderModelConfig, "the pyramid autoencoder"]
+    baseline: Annotated[
+        FirstStageConfig | None, "one of LDM's first stages, trained instead of the model"
+    ]
+    pixel_loss: Annotated[Literal["l1", "charbonnier"], "charbonnier: a smooth l1"]
+    perceptual: Annotated[PerceptualConfig | None, "LPIPS or the like, from a file of yours"]
+    adversarial: Annotated[AdversarialConfig | None, "a discriminator (PatchGAN)"]
+    gradient_loss_weight: Annotated[NonNegative, "multi-scale gradient loss"]
+    partial_loss_weight: Annotated[
+        NonNegative, "loss of the image decoded from the first levels only, a random number of them"
+    ]
+    equivariance_loss_weight: Annotated[
+        NonNegative, "EQ-VAE: reduced latents should decode to the reduced image"
+    ]
+    horizontal_flip: Annotated[Fraction, "probability of mirroring an image"]
+    crop_px: Annotated[
+        SidePx | None, "side of a random window; only it is decoded and scored; null: all"
+    ]
+    close_up: Annotated[
+        Fraction, "probability of a crop from a larger version of the image (2x, 4x, ...)"
+    ]
+    training: Annotated[TrainingConfig, "how it is trained"]
 
     def __post_init__(self) -> None:
-        require_positive(self, "image_height_px", "image_width_px")
-        require_fraction(self, "horizontal_flip", "close_up")
-        for name in ("gradient_loss_weight", "partial_loss_weight", "equivariance_loss_weight"):
-            require(getattr(self, name) >= 0, name, getattr(self, name), "a number of at least 0")
+        check_limits(self)
         factor = 2 ** (len(self.model.encoder_widths) - 1)
         halves = 2 if self.equivariance_loss_weight else 1
         for name in ("image_height_px", "image_width_px"):

@@ -1,24 +1,39 @@
 """Section `curate`: which images are kept, and which part of each."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pdm.config.common import STRICT, require, require_fraction, require_positive
+from pdm.config.common import STRICT
+from pdm.config.limits import (
+    Count,
+    Fraction,
+    Limits,
+    NonNegative,
+    Positive,
+    Seconds,
+    SidePx,
+    check_limits,
+    require,
+)
+
+Byte = Annotated[int, Limits(at_least=0, at_most=255)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PeopleConfig:
-    """Which people a picture must show. The crop is then placed around their faces."""
+    """Which people an image must show. The crop is then placed around their faces."""
 
     __pydantic_config__: ClassVar = STRICT
 
-    min_faces: int
-    max_faces: int  # more are a crowd
-    min_face_share: float  # of the crop's height, forehead to chin; smaller ones are passers-by
+    min_faces: Annotated[Count, "fewest faces"]
+    max_faces: Annotated[Count, "most faces; more are a crowd"]
+    min_face_share: Annotated[
+        Annotated[float, Limits(above=0, at_most=1)],
+        "smallest face, forehead to chin, as share of the crop's height; others are passers-by",
+    ]
 
     def __post_init__(self) -> None:
-        require_positive(self, "min_faces", "min_face_share")
-        require_fraction(self, "min_face_share")
+        check_limits(self)
         require(
             self.max_faces >= self.min_faces,
             "max_faces",
@@ -33,67 +48,45 @@ class CurateConfig:
 
     __pydantic_config__: ClassVar = STRICT
 
-    width_px: int  # of the finished crop
-    height_px: int
-    max_megapixels: float  # larger images are dropped unread
-    decode_seconds: float  # an image that takes longer to read and measure is dropped
-    background: tuple[int, int, int]  # red, green, blue, 0 to 255, behind transparent parts
-    max_transparent_share: float
-    max_border_share: float  # of the picture's area; borders are trimmed, mere frames dropped
-    people: PeopleConfig | None  # null: anything; the crop is placed on the content
-    min_crop_fraction: float  # of the picture's area that the crop must keep; less is a wrong shape
-    min_sharpness: float  # 1 / (width in pixels of the sharpest edges)
-    min_high_frequency: float  # below it the picture was enlarged before it reached us
-    max_repetition: float  # share of rows and columns that repeat their neighbour
-    max_blocking: float  # step across the borders of JPEG blocks, over that inside them
-    min_detail_share: float  # of the picture's blocks that hold an edge
-    min_contrast: float  # between the darkest and the brightest twentieth, of 1
-    min_brightness: float
-    max_brightness: float
-    max_black_share: float  # of pixels without any light in them
-    max_white_share: float  # of pixels as white as they can be
-    allow_grey: bool  # also pictures in tones of one hue
-    min_colour: float  # less is grey
-    allow_drawings: bool  # also screenshots and charts
-    max_drawing: float  # more is a drawing
-    near_duplicate_bits: int  # pictures whose hashes differ in so many of 64 bits are compared
-    near_duplicate_difference: float  # of small copies, in their deviations; less is the same one
-    min_kept: int  # fewer kept images fail the stage
+    width_px: Annotated[SidePx, "width of the finished crop"]
+    height_px: Annotated[SidePx, "height of the finished crop"]
+    max_megapixels: Annotated[Positive, "larger images are dropped unread"]
+    decode_seconds: Annotated[Seconds, "an image that takes longer to read and measure is dropped"]
+    background: Annotated[
+        tuple[Byte, Byte, Byte], "red, green, blue (0 to 255) behind transparent parts"
+    ]
+    max_transparent_share: Annotated[Fraction, "share of transparent pixels"]
+    max_border_share: Annotated[Fraction, "share of plain borders, which are cut off"]
+    people: Annotated[PeopleConfig | None, "null: any content; or how many faces"]
+    min_crop_fraction: Annotated[Fraction, "share of the image's area that the crop must keep"]
+    min_sharpness: Annotated[Fraction, "1 / (width in pixels of the sharpest edges)"]
+    min_high_frequency: Annotated[Fraction, "less: the image was enlarged"]
+    max_repetition: Annotated[Fraction, "share of rows and columns that repeat their neighbour"]
+    max_blocking: Annotated[NonNegative, "step across borders of JPEG blocks, over that inside"]
+    min_detail_share: Annotated[Fraction, "share of blocks that hold an edge"]
+    min_contrast: Annotated[Fraction, "between the darkest and the brightest twentieth"]
+    min_brightness: Annotated[Fraction, "mean luma"]
+    max_brightness: Annotated[Fraction, "mean luma"]
+    max_black_share: Annotated[Fraction, "share of pixels that are black"]
+    max_white_share: Annotated[Fraction, "share of pixels that are white"]
+    allow_grey: Annotated[bool, "also keep images in tones of one hue"]
+    min_colour: Annotated[Fraction, "less is grey"]
+    allow_drawings: Annotated[bool, "also keep drawings, screenshots and charts"]
+    max_drawing: Annotated[Fraction, "more is a drawing"]
+    near_duplicate_bits: Annotated[
+        Annotated[int, Limits(at_least=0, at_most=16)],
+        "images whose 64-bit hashes differ in at most this many bits are compared",
+    ]
+    near_duplicate_difference: Annotated[
+        NonNegative, "between small copies, in standard deviations; less is a duplicate"
+    ]
+    min_kept: Annotated[Count, "fewer kept images fail the stage"]
 
     def __post_init__(self) -> None:
-        positive = ("width_px", "height_px", "max_megapixels", "decode_seconds", "min_kept")
-        require_positive(self, *positive)
-        require_fraction(
-            self,
-            "max_transparent_share",
-            "max_border_share",
-            "min_crop_fraction",
-            "min_sharpness",
-            "min_high_frequency",
-            "max_repetition",
-            "min_detail_share",
-            "min_contrast",
-            "min_brightness",
-            "max_brightness",
-            "max_black_share",
-            "max_white_share",
-            "min_colour",
-            "max_drawing",
-        )
-        require(self.max_blocking >= 0, "max_blocking", self.max_blocking, "0 or more")
-        require(
-            all(0 <= value <= 255 for value in self.background),
-            "background",
-            self.background,
-            "three numbers from 0 to 255",
-        )
+        check_limits(self)
         require(
             self.min_brightness < self.max_brightness,
             "min_brightness",
             self.min_brightness,
             f"less than max_brightness ({self.max_brightness})",
         )
-        bits = self.near_duplicate_bits
-        require(0 <= bits <= 16, "near_duplicate_bits", bits, "a number from 0 to 16")
-        difference = self.near_duplicate_difference
-        require(difference >= 0, "near_duplicate_difference", difference, "0 or more")

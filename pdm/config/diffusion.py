@@ -1,11 +1,24 @@
 """Section `diffusion`: the pyramid UNet and its training by rectified flow."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pdm.config.common import STRICT, TrainingConfig, require, require_positive
+from pdm.config.common import MAY_CHANGE, STRICT, TrainingConfig
 from pdm.config.latent_unet import LatentUNetConfig
+from pdm.config.limits import (
+    CountOrZero,
+    Depth,
+    Downsampling,
+    Fraction,
+    Limits,
+    NonNegative,
+    Positive,
+    Width,
+    check_limits,
+    require,
+)
 
+DropoutRate = Annotated[float, Limits(at_least=0, below=1)]
 Resampling = Literal["box", "fir"]
 
 
@@ -15,13 +28,12 @@ class ConditionConfig:
 
     __pydantic_config__: ClassVar = STRICT
 
-    num_classes: int
-    token_width: int
-    map_channels: int
+    num_classes: Annotated[CountOrZero, "classes of the data; 0: none"]
+    token_width: Annotated[CountOrZero, "length of each token of a text; 0: none"]
+    map_channels: Annotated[CountOrZero, "channels of a map beside the latents; 0: none"]
 
     def __post_init__(self) -> None:
-        for name in ("num_classes", "token_width", "map_channels"):
-            require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        check_limits(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,27 +42,33 @@ class UNetConfig:
 
     __pydantic_config__: ClassVar = STRICT
 
-    widths: tuple[int, ...]
-    blocks: tuple[int, ...]  # residual blocks by resolution, down, and as many up
-    embedding_width: int  # of the vector of time and global latent that modulates every block
-    branches: bool  # each level enters and leaves at its own resolution; or all at the finest
-    # a time for each level: where on the way from noise to data it runs, coarse to fine; or null
-    windows: tuple[tuple[float, float], ...] | None
-    input_stream: bool  # each resolution sees the means of all finer levels, too
-    output_stream: bool  # each level's velocity is carried on to the next finer one
-    resampling: Resampling  # means of 2x2, or NCSN++'s filter of 4x4
-    attention_from: int  # attention where the picture's downsampling is at least this
-    attention_ratio: Literal["shape", "equal", "spatial"]  # of pixels to channels, or pixels alone
-    dropout: tuple[float, ...]  # by resolution, finest first: "decreasing" towards fine detail
-    dropout_falls: bool  # and with the progress of the training, down to none
-    spectral_norm: bool
-    condition: ConditionConfig | None
+    widths: Annotated[tuple[Width, ...], "channels at each resolution, finest first"]
+    blocks: Annotated[tuple[Depth, ...], "residual blocks at each, down, and as many up"]
+    embedding_width: Annotated[Width, "length of the embedding of time and global latent"]
+    branches: Annotated[bool, "each level enters and leaves at its own resolution"]
+    windows: Annotated[
+        tuple[tuple[Fraction, Fraction], ...] | None,
+        "null: one time for all levels; or start and end of each level's own, coarse to fine",
+    ]
+    input_stream: Annotated[bool, "each resolution also sees the means of all finer levels"]
+    output_stream: Annotated[bool, "each level's velocity is passed to the next finer one"]
+    resampling: Annotated[Resampling, "box: means of 2x2; fir: NCSN++'s filter of 4x4"]
+    attention_from: Annotated[Downsampling, "attention where the downsampling is at least this"]
+    attention_ratio: Annotated[
+        Literal["shape", "equal", "spatial"],
+        "of spatial to channel attention: by their sizes, 1 : 1, or spatial alone",
+    ]
+    dropout: Annotated[
+        tuple[DropoutRate, ...], "at each resolution, finest first; falls towards fine detail"
+    ]
+    dropout_falls: Annotated[bool, "dropout also falls to 0 over the training"]
+    spectral_norm: Annotated[bool, "divide weights by their largest singular value"]
+    condition: Annotated[ConditionConfig | None, "null: unconditional"]
 
     def __post_init__(self) -> None:
-        require_positive(self, "embedding_width", "attention_from")
+        check_limits(self)
         require(self.embedding_width % 4 == 0, "embedding_width", self.embedding_width, "4, 8, ...")
         require(len(self.widths) >= 1, "widths", self.widths, "at least one width")
-        require(min(self.blocks, default=0) > 0, "blocks", self.blocks, "numbers above 0")
         for name in ("blocks", "dropout"):
             values = getattr(self, name)
             expected = f"{len(self.widths)} numbers, as many as widths"
@@ -82,39 +100,47 @@ class DiffusionConfig:
     """What is trained, and on which timesteps."""
 
     __pydantic_config__: ClassVar = STRICT
-    MAY_CHANGE: ClassVar = ("score_images",)  # as in `TrainingConfig`
 
-    model: UNetConfig
-    baseline: LatentUNetConfig | None  # LDM's network instead of the model, on a single latent
-    timesteps: Literal["uniform", "logit_normal", "ldm"]
-    time_shift: float  # above 1: more times near noise, as larger pictures need
-    time_margin: float  # uniform times reach this far beyond noise and data
-    level_loss_weights: tuple[float, ...]  # coarse to fine
-    condition_dropout: (
-        float  # share of pictures of which nothing is said, where there is a condition
-    )
-    score_images: int  # drawn at each checkpoint, and compared with held-out ones; 0: none
-    training: TrainingConfig
+    model: Annotated[UNetConfig, "the pyramid UNet"]
+    baseline: Annotated[
+        LatentUNetConfig | None, "one of LDM's networks, trained instead, on a single latent"
+    ]
+    timesteps: Annotated[
+        Literal["uniform", "logit_normal", "ldm"],
+        "distribution of training times; ldm: where a baseline predicts noise",
+    ]
+    time_shift: Annotated[Positive, "above 1: more times near noise, as larger images need"]
+    time_margin: Annotated[
+        Annotated[float, Limits(at_least=0, below=0.5)],
+        "uniform times reach this far beyond noise and data",
+    ]
+    level_loss_weights: Annotated[
+        tuple[NonNegative, ...], "loss weight of each level, coarse to fine"
+    ]
+    condition_dropout: Annotated[
+        Annotated[float, Limits(at_least=0, below=1)],
+        "share of images trained without their condition (classifier-free guidance)",
+    ]
+    score_images: Annotated[
+        CountOrZero, "images sampled and scored at each checkpoint; 0: none", MAY_CHANGE
+    ]
+    training: Annotated[TrainingConfig, "how it is trained"]
 
     def __post_init__(self) -> None:
+        check_limits(self)
         weights = self.level_loss_weights
         require(
-            all(weight >= 0 for weight in weights) and sum(weights) > 0,
+            sum(weights) > 0,
             "level_loss_weights",
             weights,
-            "weights of at least 0, not all 0",
+            "weights that are not all 0",
         )
-        require_positive(self, "time_shift")
-        dropped = self.condition_dropout
-        require(0 <= dropped < 1, "condition_dropout", dropped, "0 or more, below 1")
-        count = self.score_images
-        require(count == 0 or count >= 2, "score_images", count, "0, or 2 or more")
+        require(self.score_images != 1, "score_images", self.score_images, "0, or 2 or more")
         windows, count = self.model.windows, len(weights)
         require(windows is None or len(windows) == count, "windows", windows, f"{count} windows")
         alone = windows is None or self.baseline is None
         require(alone, "model.windows", windows, "null with a baseline")
         margin = self.time_margin
-        require(0 <= margin < 0.5, "time_margin", margin, "0 or more, below 0.5")
         reaches = self.timesteps == "uniform" and not self.model.level_times
         expected = "0, except for uniform times that all levels share"
         require(margin == 0 or reaches, "time_margin", margin, expected)

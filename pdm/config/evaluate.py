@@ -2,9 +2,10 @@
 
 import re
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pdm.config.common import STRICT, require, require_positive
+from pdm.config.common import STRICT
+from pdm.config.limits import Count, Seed, SidePx, Width, check_limits, require
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -13,11 +14,13 @@ class FeaturesConfig:
 
     __pydantic_config__: ClassVar = STRICT
 
-    kind: Literal["inception", "dinov2", "clip"]
-    path: str  # a TorchScript module: pictures to features
-    sha256: str  # of the file
-    # how pictures are brought to the network's size; see pdm/evaluation/features/resize.py
-    convention: Literal["clean-fid", "torch-fidelity", "torchmetrics", "torchmetrics-no-antialias"]
+    kind: Annotated[Literal["inception", "dinov2", "clip"], "the network"]
+    path: Annotated[str, "a TorchScript module: images to features"]
+    sha256: Annotated[str, "of the file"]
+    convention: Annotated[
+        Literal["clean-fid", "torch-fidelity", "torchmetrics", "torchmetrics-no-antialias"],
+        "how images are resized for the network; see pdm/evaluation/features/resize.py",
+    ]
 
     def __post_init__(self) -> None:
         require(
@@ -34,30 +37,21 @@ class EvaluateConfig:
 
     __pydantic_config__: ClassVar = STRICT
 
-    num_features: int  # of the random convolution network, for the Fréchet distance
-    num_projections: int  # directions of the sliced Wasserstein distance
-    patches_per_image: int  # per Laplacian level
-    crops_per_image: int  # scored at their own size, without reduction
-    crop_px: int  # side of a crop; the shorter side of the pictures if that is less
-    features: tuple[FeaturesConfig, ...]  # pretrained networks to score with as well
-    num_replicates: int  # bootstrap resamples behind every interval
-    num_neighbours: int  # samples shown beside their nearest training picture
-    batch_size: int
-    seed: int
+    num_features: Annotated[Width, "of the random convolutional network (Fréchet distance)"]
+    num_projections: Annotated[Count, "directions of the sliced Wasserstein distance"]
+    patches_per_image: Annotated[Count, "patches from each image and Laplacian level"]
+    crops_per_image: Annotated[Count, "crops scored at their own size, without reduction"]
+    crop_px: Annotated[SidePx, "side of a crop; at most the shorter side of the images"]
+    features: Annotated[
+        tuple[FeaturesConfig, ...], "pretrained networks to score with as well, from files of yours"
+    ]
+    num_replicates: Annotated[Count, "bootstrap resamples behind each interval"]
+    num_neighbours: Annotated[Count, "samples shown beside their nearest training image"]
+    batch_size: Annotated[Count, "images scored at once"]
+    seed: Annotated[Seed, "of random features, projections, crops and resamples"]
 
     def __post_init__(self) -> None:
-        require_positive(
-            self,
-            "num_features",
-            "num_projections",
-            "patches_per_image",
-            "crops_per_image",
-            "crop_px",
-            "num_replicates",
-            "num_neighbours",
-            "batch_size",
-        )
-        require(self.seed >= 0, "seed", self.seed, "0 or more")
+        check_limits(self)
         names = [(each.kind, each.convention) for each in self.features]
         require(
             len(set(names)) == len(names),

@@ -1,9 +1,10 @@
 """Section `latents`: how the shards are encoded, once."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pdm.config.common import STRICT, require_positive
+from pdm.config.common import STRICT
+from pdm.config.limits import Count, check_limits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -12,8 +13,8 @@ class LatentsConfig:
 
     __pydantic_config__: ClassVar = STRICT
 
-    batch_size: int
-    flipped_copies: bool  # also encode each training picture mirrored
+    batch_size: Annotated[Count, "images encoded at once"]
+    flipped_copies: Annotated[bool, "also encode each training image mirrored"]
 
     def __post_init__(self) -> None:
-        require_positive(self, "batch_size")
+        check_limits(self)

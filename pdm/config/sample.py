@@ -2,17 +2,28 @@
 
 import re
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pdm.config.common import STRICT, require, require_positive
-
-_LENGTH = "a length above 0 and up to 0.28"
+from pdm.config.common import STRICT
+from pdm.config.limits import (
+    Count,
+    EmaLength,
+    Fraction,
+    Images,
+    Limits,
+    NonNegative,
+    Positive,
+    Seed,
+    SidePx,
+    check_limits,
+    require,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GuideConfig:
     """What guided sampling leads away from: a worse model of the same data (autoguidance), or the
-    model itself when it is not told the class (classifier-free guidance)."""
+    model itself without its class (classifier-free guidance)."""
 
     __pydantic_config__: ClassVar = STRICT
     FIELDS: ClassVar = {
@@ -21,22 +32,24 @@ class GuideConfig:
         "model": ("path", "sha256"),
     }
 
-    kind: Literal["unconditional", "average", "model"]
-    ema_length: float | None = None  # average: of the model's own weights, ...
-    images_seen: int | None = None  # ... as it was when it had seen so many images
-    path: str | None = None  # model: folder of another one on latents of the same autoencoder
-    sha256: str | None = None  # of its model.safetensors
+    kind: Annotated[
+        Literal["unconditional", "average", "model"],
+        "the model without its class, an EMA of its own weights, or another model",
+    ]
+    ema_length: Annotated[EmaLength | None, "average: its length"] = None
+    images_seen: Annotated[Images | None, "average: as it was after this many images"] = None
+    path: Annotated[str | None, "model: its folder, trained on the same autoencoder's latents"] = (
+        None
+    )
+    sha256: Annotated[str | None, "model: of its model.safetensors"] = None
 
     def __post_init__(self) -> None:
+        check_limits(self)
         every = [name for names in self.FIELDS.values() for name in names]
         for name in every:
             value, belongs = getattr(self, name), name in self.FIELDS[self.kind]
             expected = f"a value with kind {self.kind}" if belongs else f"none with {self.kind}"
             require((value is not None) == belongs, f"guide.{name}", value, expected)
-        if self.ema_length is not None:
-            require(0 < self.ema_length <= 0.28, "guide.ema_length", self.ema_length, _LENGTH)
-        if self.images_seen is not None:
-            require(self.images_seen > 0, "guide.images_seen", self.images_seen, "above 0")
         digest = self.sha256
         good = digest is None or re.fullmatch("[0-9a-f]{64}", digest) is not None
         require(good, "guide.sha256", digest, "64 digits from 0 to f, as sha256sum prints them")
@@ -44,16 +57,18 @@ class GuideConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PreviewsConfig:
-    """Pictures that are also shown as they come into being."""
+    """Some samples as they form, step by step."""
 
     __pydantic_config__: ClassVar = STRICT
 
-    num_images: int  # the first ones
-    frames: int  # of the sampler's way, at most as many as it takes steps
-    milliseconds: int  # that the animation shows each frame for
+    num_images: Annotated[Count, "the first samples"]
+    frames: Annotated[Count, "frames of each, at most the sampler's steps"]
+    milliseconds: Annotated[
+        Annotated[int, Limits(at_least=1, at_most=655_350)], "for each frame of the animation"
+    ]  # a GIF holds it as hundredths of a second, in 16 bits
 
     def __post_init__(self) -> None:
-        require_positive(self, "num_images", "frames", "milliseconds")
+        check_limits(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,47 +77,53 @@ class SampleConfig:
 
     __pydantic_config__: ClassVar = STRICT
 
-    num_images: int
-    seed: int  # picture i has the seed `seed + i`, whatever the batch size
-    sampler: Literal["euler", "heun", "multistep", "adaptive", "ddim"]
-    steps: int  # evaluations of the network: one a step, heun's two; adaptive takes its own
-    tolerance: float  # of adaptive, for the error of each of its steps
-    eta: float  # of ddim: the share of ancestral sampling's fresh noise
-    time_shift: float  # above 1: shorter steps near noise, as larger pictures need
-    time_margin: float  # the network is asked at times in [margin, 1 - margin] only
-    batch_size: int
-    classes: tuple[str, ...] | None  # seeds take turns through them; null: through all there are
-    ema_length: float | None  # of the diffusion model's average, from those it was trained with
-    guidance_scale: float  # v_guide + scale (v - v_guide); 1: the guide is not asked
-    guide: GuideConfig | None
-    guidance_interval: tuple[float, float]  # times, from noise (0) to data (1), of guidance
-    clamp_latents: float  # of predicted latents, in standard deviations; 0 for none
-    previews: PreviewsConfig | None
-    full_size_picture: bool  # also decode one held-out picture at the size of the crops
-    tile_px: int | None  # larger pictures go through the autoencoder in tiles of this side
+    num_images: Annotated[Count, "samples to draw"]
+    seed: Annotated[Seed, "image i has the seed `seed + i`, whatever the batch size"]
+    sampler: Annotated[
+        Literal["euler", "heun", "multistep", "adaptive", "ddim"],
+        "ODE solver; ddim adds fresh noise, adaptive chooses its steps",
+    ]
+    steps: Annotated[Count, "network evaluations are as many, or twice as many with heun"]
+    tolerance: Annotated[Positive, "adaptive: error of each step"]
+    eta: Annotated[Fraction, "ddim: share of fresh noise; 1 is ancestral sampling"]
+    time_shift: Annotated[Positive, "above 1: shorter steps near noise, as larger images need"]
+    time_margin: Annotated[
+        Annotated[float, Limits(at_least=0, below=0.5)],
+        "the network is evaluated at times in [margin, 1 - margin] only",
+    ]
+    batch_size: Annotated[Count, "images sampled at once"]
+    classes: Annotated[
+        tuple[str, ...] | None, "classes to draw, in turn; null: all that the model knows"
+    ]
+    ema_length: Annotated[
+        EmaLength | None, "null: the EMA in the model file; or one of the saved EMAs' length"
+    ]
+    guidance_scale: Annotated[NonNegative, "v_guide + scale (v - v_guide); 1: no guidance"]
+    guide: Annotated[GuideConfig | None, "what guidance leads away from"]
+    guidance_interval: Annotated[
+        tuple[Fraction, Fraction], "times with guidance, from noise (0) to data (1)"
+    ]
+    clamp_latents: Annotated[
+        NonNegative, "limit of predicted latents, in standard deviations; 0: none"
+    ]
+    previews: Annotated[PreviewsConfig | None, "also write some samples as they form"]
+    full_size_picture: Annotated[
+        bool, "also reconstruct one held-out image at the size of the crops"
+    ]
+    tile_px: Annotated[
+        SidePx | None, "larger images are encoded and decoded in tiles of this side; null: whole"
+    ]
 
     def __post_init__(self) -> None:
-        require_positive(self, "num_images", "steps", "tolerance", "time_shift", "batch_size")
-        require(
-            0 <= self.time_margin < 0.5, "time_margin", self.time_margin, "0 or more, below 0.5"
-        )
-        require(self.clamp_latents >= 0, "clamp_latents", self.clamp_latents, "0 or more")
-        require(
-            self.ema_length is None or 0 < self.ema_length <= 0.28,
-            "ema_length",
-            self.ema_length,
-            f"{_LENGTH}, or null for the average that the model is",
-        )
+        check_limits(self)
         require(self.classes != (), "classes", self.classes, "names of classes, or null for all")
-        require(self.guidance_scale >= 0, "guidance_scale", self.guidance_scale, "0 or more")
         without = self.guidance_scale == 1
         require(without or self.guide is not None, "guide", None, "one, or guidance_scale: 1.0")
         start, end = self.guidance_interval
-        good = 0 <= start < end <= 1
-        require(good, "guidance_interval", self.guidance_interval, "a start below an end, in 0..1")
-        require(self.seed >= 0, "seed", self.seed, "0 or more")
+        good = start < end
+        require(good, "guidance_interval", self.guidance_interval, "a start below an end")
         require(
-            self.tile_px is None or (self.tile_px > 0 and self.tile_px % 64 == 0),
+            self.tile_px is None or self.tile_px % 64 == 0,
             "tile_px",
             self.tile_px,
             "a positive multiple of 64, or null for the whole picture at once",

@@ -1,9 +1,20 @@
 """Section `scrape`: where the images come from."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pdm.config.common import STRICT, require, require_fraction, require_positive
+from pdm.config.common import STRICT
+from pdm.config.limits import (
+    Count,
+    CountOrZero,
+    Fraction,
+    Limits,
+    Seconds,
+    Seed,
+    SidePx,
+    check_limits,
+    require,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -13,20 +24,14 @@ class BuiltinSource:
     __pydantic_config__: ClassVar = STRICT
 
     kind: Literal["builtin"]
-    num_landscapes: int
-    num_flawed_per_kind: int
-    width_px: int
-    height_px: int
-    seed: int
+    num_landscapes: Annotated[Count, "landscapes to draw"]
+    num_flawed_per_kind: Annotated[CountOrZero, "flawed images of each kind, to be dropped"]
+    width_px: Annotated[SidePx, "width of each image"]
+    height_px: Annotated[SidePx, "height of each image"]
+    seed: Annotated[Seed, "another seed draws other landscapes"]
 
     def __post_init__(self) -> None:
-        require_positive(self, "num_landscapes", "width_px", "height_px")
-        require(
-            self.num_flawed_per_kind >= 0,
-            "num_flawed_per_kind",
-            self.num_flawed_per_kind,
-            "0 or more",
-        )
+        check_limits(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,16 +41,20 @@ class UrlListSource:
     __pydantic_config__: ClassVar = STRICT
 
     kind: Literal["urls"]
-    path: str
-    url_column: str = "url"
-    caption_column: str | None = None
-    licence_column: str | None = None
-    author_column: str | None = None
-    class_column: str | None = None  # text or whole numbers; an empty cell: no class
-    sha256_column: str | None = None  # what was listed; a picture that differs is dropped
+    path: Annotated[str, "the list: a .txt, .csv or .parquet file"]
+    url_column: Annotated[str, "column with the URLs"] = "url"
+    caption_column: Annotated[str | None, "column with captions"] = None
+    licence_column: Annotated[str | None, "column with licences"] = None
+    author_column: Annotated[str | None, "column with authors"] = None
+    class_column: Annotated[
+        str | None, "column with classes: text or whole numbers; an empty cell: no class"
+    ] = None
+    sha256_column: Annotated[
+        str | None, "column with the sha256 of each file; an image that differs is dropped"
+    ] = None
     # Off unless the list's owner trusts it: a URL list is untrusted input, and these addresses
     # reach the machine's own services.
-    allow_private_addresses: bool = False
+    allow_private_addresses: Annotated[bool, "also fetch from private networks"] = False
 
     def __post_init__(self) -> None:
         known = (".txt", ".csv", ".parquet")
@@ -56,14 +65,14 @@ class UrlListSource:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FolderSource:
-    """Every file below a local folder. A picture's class is the folder next below that it is in, as
-    torchvision's ImageFolder has it; those that lie in the folder itself have none."""
+    """Every file below a local folder. An image's class is its folder directly below that one, as
+    in torchvision's ImageFolder; images in the folder itself have none."""
 
     __pydantic_config__: ClassVar = STRICT
 
     kind: Literal["folder"]
-    path: str
-    licence: str | None = None  # of all its images
+    path: Annotated[str, "the folder"]
+    licence: Annotated[str | None, "licence of all its images"] = None
 
 
 Source = BuiltinSource | UrlListSource | FolderSource
@@ -76,29 +85,32 @@ class ScrapeConfig:
 
     __pydantic_config__: ClassVar = STRICT
 
-    sources: tuple[Source, ...]
-    timeout_seconds: float  # for one try at one picture, from its name to its last byte
-    retries: int  # of what may pass: time-outs, broken connections, HTTP 408, 425, 429 and 5xx
-    num_threads: int
-    max_per_host: int  # pictures fetched from one host at the same time
-    min_interval_seconds: float  # between the starts of two requests to one host
-    respect_robots: bool  # fetch nothing that a host's robots.txt forbids
-    respect_opt_outs: bool  # drop what forbids its use in X-Robots-Tag or TDM-Reservation
-    max_unreached_in_a_row: int  # so many URLs without a connection end the stage: no network
-    removed: str | None  # a file of URLs, keys and sha256s that must not be used any more
-    max_image_mib: float  # larger files are counted as too large
-    num_shards: int  # raw shards; an image's shard follows from a hash of its key
-    max_failed_fraction: float  # above it the stage fails and publishes nothing
+    sources: Annotated[tuple[Source, ...], "where the images come from"]
+    timeout_seconds: Annotated[Seconds, "limit for one try at one image, first to last byte"]
+    retries: Annotated[
+        Annotated[int, Limits(at_least=0, at_most=100)],
+        "more tries after a time-out, a broken connection, HTTP 408, 425, 429 or 5xx",
+    ]
+    num_threads: Annotated[
+        Annotated[int, Limits(at_least=1, at_most=4096)], "images fetched at the same time"
+    ]
+    max_per_host: Annotated[Count, "images fetched from one host at the same time"]
+    min_interval_seconds: Annotated[
+        Annotated[float, Limits(at_least=0, at_most=1_000_000)],
+        "pause between the starts of two requests to one host",
+    ]
+    respect_robots: Annotated[bool, "fetch nothing that a host's robots.txt forbids"]
+    respect_opt_outs: Annotated[bool, "drop what X-Robots-Tag or TDM-Reservation forbids to use"]
+    max_unreached_in_a_row: Annotated[
+        Count, "this many URLs in a row without a connection end the stage: no network"
+    ]
+    removed: Annotated[str | None, "file of URLs, keys and sha256s that must not be used any more"]
+    max_image_mib: Annotated[
+        Annotated[float, Limits(above=0, at_most=65_536)], "larger files are dropped"
+    ]
+    num_shards: Annotated[Count, "raw shards; an image's shard follows from a hash of its key"]
+    max_failed_fraction: Annotated[Fraction, "above it the stage fails and publishes nothing"]
 
     def __post_init__(self) -> None:
+        check_limits(self)
         require(len(self.sources) > 0, "sources", self.sources, "at least one source")
-        require_positive(self, "timeout_seconds", "num_threads", "max_image_mib", "num_shards")
-        require_positive(self, "max_per_host", "max_unreached_in_a_row")
-        require(self.retries >= 0, "retries", self.retries, "0 or more")
-        require(
-            self.min_interval_seconds >= 0,
-            "min_interval_seconds",
-            self.min_interval_seconds,
-            "0 or more",
-        )
-        require_fraction(self, "max_failed_fraction")

@@ -1,9 +1,10 @@
 """Section `shard`: how the kept crops are written."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pdm.config.common import STRICT, require, require_positive
+from pdm.config.common import STRICT
+from pdm.config.limits import Count, Limits, check_limits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -12,13 +13,14 @@ class ShardConfig:
 
     __pydantic_config__: ClassVar = STRICT
 
-    encoding: Literal["jpeg", "png", "webp"]  # webp is lossless here
-    jpeg_quality: int
-    num_train_shards: int  # an image's shard follows from a hash of its key
-    num_val_shards: int
-    val_fraction: float  # of the images, by a hash of their content
+    encoding: Annotated[Literal["jpeg", "png", "webp"], "format of the crops; webp is lossless"]
+    jpeg_quality: Annotated[Annotated[int, Limits(at_least=1, at_most=100)], "of jpeg"]
+    num_train_shards: Annotated[Count, "an image's shard follows from a hash of its key"]
+    num_val_shards: Annotated[Count, "shards of held-out images"]
+    val_fraction: Annotated[
+        Annotated[float, Limits(above=0, below=1)],
+        "share of held-out images, chosen by a hash of their content",
+    ]
 
     def __post_init__(self) -> None:
-        require_positive(self, "num_train_shards", "num_val_shards")
-        require(1 <= self.jpeg_quality <= 100, "jpeg_quality", self.jpeg_quality, "1 to 100")
-        require(0 < self.val_fraction < 1, "val_fraction", self.val_fraction, "between 0 and 1")
+        check_limits(self)

@@ -64,10 +64,8 @@ class Stream:
     def merge(self, other: "Stream") -> None:
         """Count in what another worker has seen."""
         for name, moments in other.moments.items():
-            if name in self.moments:
-                self.moments[name].merge(moments)
-            else:
-                self.moments[name] = ExactMoments.of_arrays(moments.arrays())
+            ours = self.moments.setdefault(name, ExactMoments(len(moments.sums()[0])))
+            ours.merge(moments)
         self.num_pictures += other.num_pictures
 
     def distances(self, reference: "Stream") -> dict[str, float]:
@@ -83,7 +81,10 @@ class Stream:
         """Write all of it: equal pictures give equal bytes, whoever saw them in whatever order."""
         arrays: dict[str, NDArray[np.generic]] = {"num_pictures": np.array(self.num_pictures)}
         for name, moments in self.moments.items():
-            arrays |= {f"{name}/{part}": array for part, array in moments.arrays().items()}
+            total, products = moments.sums()
+            arrays[f"{name}/count"] = np.array(moments.count)
+            arrays[f"{name}/total"] = total
+            arrays[f"{name}/products"] = np.ascontiguousarray(np.tril(products))
         with whole_file(path) as temporary:
             save_file(arrays, temporary)
 
@@ -94,13 +95,9 @@ class Stream:
         stream = cls(views)
         stream.num_pictures = int(arrays["num_pictures"])
         for view in views:
-            start = f"{view.name}/"
-            parts = {
-                name.removeprefix(start): array
-                for name, array in arrays.items()
-                if name.startswith(start)
-            }
-            stream.moments[view.name] = ExactMoments.of_arrays(parts)
+            parts = (arrays[f"{view.name}/{part}"] for part in ("count", "total", "products"))
+            count, total, products = parts
+            stream.moments[view.name] = ExactMoments.of_sums(int(count), total, products)
         return stream
 
 

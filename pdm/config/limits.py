@@ -1,0 +1,107 @@
+"""Types for settings. Each says what a value may be; `check_limits` holds a dataclass to them.
+
+A field is declared as `Annotated[Count, "what it means"]`: one of the types below, or one with
+`Limits` of its own, and one line that `pyramid params show` prints. To mypy and pydantic such a
+field is a plain int or float.
+
+Whole numbers have an upper limit, too: beyond it a count could only exhaust the machine or overflow
+64 bits, hours into a run.
+"""
+
+import types
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+
+def require(condition: bool, name: str, value: object, expectation: str) -> None:
+    """Raise `ValueError` naming the key, its value and what was expected, unless `condition`."""
+    if not condition:
+        raise ValueError(f"{name}: expected {expectation}, got {value!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Range of a number. `above` and `below` leave out the limit itself."""
+
+    at_least: float | None = None
+    at_most: float | None = None
+    above: float | None = None
+    below: float | None = None
+
+    def allow(self, value: float) -> bool:
+        """Whether the value lies in the range."""
+        return (
+            (self.at_least is None or value >= self.at_least)
+            and (self.at_most is None or value <= self.at_most)
+            and (self.above is None or value > self.above)
+            and (self.below is None or value < self.below)
+        )
+
+    def __str__(self) -> str:
+        if self.at_least is not None and self.at_most is not None:
+            return f"a number from {self.at_least:,} to {self.at_most:,}"
+        words = ("of at least", self.at_least), ("above", self.above)
+        more = ("at most", self.at_most), ("below", self.below)
+        return "a number " + " and ".join(
+            f"{word} {limit:,}" for word, limit in (*words, *more) if limit is not None
+        )
+
+
+# Half of what 64 bits hold with a sign: sampling adds a picture's number and an offset.
+Seed = Annotated[int, Limits(at_least=0, at_most=2**62)]
+Count = Annotated[int, Limits(at_least=1, at_most=1_000_000)]
+CountOrZero = Annotated[int, Limits(at_least=0, at_most=1_000_000)]
+Images = Annotated[int, Limits(at_least=1, at_most=10**12)]  # progress of a training
+ImagesOrZero = Annotated[int, Limits(at_least=0, at_most=10**12)]
+SidePx = Annotated[int, Limits(at_least=1, at_most=65_535)]  # the most that a JPEG can have
+Width = Annotated[int, Limits(at_least=1, at_most=65_536)]  # channels, or a vector's length
+Depth = Annotated[int, Limits(at_least=1, at_most=1_000)]  # layers or blocks of a network
+Downsampling = Annotated[int, Limits(at_least=1, at_most=65_536)]
+
+Positive = Annotated[float, Limits(above=0)]
+NonNegative = Annotated[float, Limits(at_least=0)]
+Fraction = Annotated[float, Limits(at_least=0, at_most=1)]
+Seconds = Annotated[float, Limits(above=0, at_most=1_000_000)]  # clocks overflow far beyond it
+EmaLength = Annotated[float, Limits(at_least=0.0001, at_most=0.28)]
+
+
+def check_limits(config: Any) -> None:
+    """Hold each number of a dataclass, also those in its tuples, to the limits of its type.
+
+    Raises:
+        ValueError: A number is out of range; the text names the field.
+    """
+    kind: type = type(config)
+    for name, hint in field_types(kind).items():
+        _check(name, getattr(config, name), hint)
+
+
+@cache
+def field_types(kind: type) -> dict[str, Any]:
+    """Type of each field of a dataclass, with what `Annotated` adds to it."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {field.name: hints[field.name] for field in fields(kind)}
+
+
+def is_union(hint: Any) -> bool:
+    """Whether a type is written `A | B`."""
+    return get_origin(hint) in (Union, types.UnionType)
+
+
+def _check(name: str, value: object, hint: Any) -> None:
+    if get_origin(hint) is Annotated:
+        inner, *extras = get_args(hint)
+        for limits in extras:
+            if isinstance(limits, Limits) and isinstance(value, int | float):
+                require(limits.allow(value), name, value, str(limits))
+        _check(name, value, inner)
+    elif is_union(hint):
+        for member in get_args(hint):
+            _check(name, value, member)
+    elif isinstance(value, tuple):
+        members = get_args(hint)
+        if members[-1:] == (...,):
+            members = members[:1] * len(value)
+        for position, (each, member) in enumerate(zip(value, members, strict=False)):
+            _check(f"{name}.{position}", each, member)
