@@ -1,18 +1,21 @@
 """LDM's denoising networks (Rombach et al., arXiv:2112.10752), from diffusers' blocks.
 
-`published` builds any of the released configurations, with their numbers of parameters to the last
-one. `LatentUNet` puts the unconditional ones behind the interface of the pyramid UNet, for a
-pyramid of one level: it trains in the same trainer and is sampled by the same samplers, be it that
-it predicts the noise, as published, or our flow's velocity, as a fairer rival.
+`published` builds any of the released configurations, with their exact numbers of parameters, their
+attention heads and the initial weights of LDM's code. `LatentUNet` puts the unconditional ones
+behind the interface of the pyramid UNet, for a pyramid of one level. It trains in the same trainer
+and is sampled by the same samplers, whether it predicts the noise, as published, or the velocity of
+our flow, as a stronger baseline.
 """
 
 from pathlib import Path
 from typing import Any, Self, cast
 
 from diffusers import UNet2DConditionModel, UNet2DModel
+from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
 from pdm import weights
+from pdm.baselines.initialisation import initialise_as_ldm
 from pdm.config.latent_unet import SIDES, LatentUNetConfig
 from pdm.models.condition import NOTHING, Condition
 from pdm.models.noise_schedule import LAST_BETAS, NUM_STEPS, step_times
@@ -31,8 +34,25 @@ def published(name: str) -> nn.Module:
     One of celeba (also ffhq and beds), churches, inpainting_big, bsr_sr, semantic; conditional:
     cin256, cin256-v2, txt2img.
     """
-    kind: Any = UNet2DConditionModel if name in CONDITIONAL else UNet2DModel
-    network: nn.Module = kind(**RELEASED[name])
+    return build_unet(RELEASED[name], num_heads=NUM_HEADS.get(name))
+
+
+def build_unet(settings: dict[str, Any], num_heads: int | None = None) -> nn.Module:
+    """A network of diffusers with LDM's initial weights.
+
+    Args:
+        settings: Of `UNet2DConditionModel` if they have a `cross_attention_dim`, else of
+            `UNet2DModel`.
+        num_heads: Of every self-attention block, whatever its width; `UNet2DModel` itself knows
+            only the opposite, a number of channels per head.
+    """
+    kind: Any = UNet2DConditionModel if "cross_attention_dim" in settings else UNet2DModel
+    network: nn.Module = kind(**settings)
+    for module in network.modules():
+        if num_heads and isinstance(module, Attention):
+            module.heads = module.sliceable_head_dim = num_heads
+            module.scale = (module.inner_dim // num_heads) ** -0.5
+    initialise_as_ldm(network)
     return network
 
 
@@ -55,7 +75,6 @@ def _celeba(width: int) -> dict[str, Any]:
 def _churches(width: int) -> dict[str, Any]:
     return {
         "block_out_channels": [width * factor for factor in (1, 2, 2, 4, 4)],
-        "attention_head_dim": 24,
         "resnet_time_scale_shift": "scale_shift",
         **RESNET,
         **_blocks(*[ATTENDING] * 4, RESAMPLING),
@@ -63,7 +82,7 @@ def _churches(width: int) -> dict[str, Any]:
 
 
 DESIGNS = {"celeba": _celeba, "churches": _churches}
-CONDITIONAL = ("cin256", "cin256-v2", "txt2img")
+NUM_HEADS = {"churches": 8, "inpainting_big": 8, "semantic": 8}  # `num_heads` of the release
 RELEASED: dict[str, dict[str, Any]] = {
     "celeba": {"in_channels": 3, "out_channels": 3, **_celeba(224)},
     "churches": {"in_channels": 4, "out_channels": 4, **_churches(192)},
@@ -91,6 +110,7 @@ RELEASED: dict[str, dict[str, Any]] = {
         "in_channels": 4,
         "out_channels": 4,
         "block_out_channels": [256, 512, 1024],
+        "attention_head_dim": [8, 16, 32],  # in this class of diffusers the number of heads
         "cross_attention_dim": 512,
         **_blocks(CROSS, CROSS, CROSS),
     },
@@ -98,6 +118,7 @@ RELEASED: dict[str, dict[str, Any]] = {
         "in_channels": 3,
         "out_channels": 3,
         "block_out_channels": [192, 384, 576, 960],
+        "attention_head_dim": 1,
         "cross_attention_dim": 512,
         **_blocks(PLAIN, CROSS, CROSS, CROSS),
     },
@@ -105,6 +126,7 @@ RELEASED: dict[str, dict[str, Any]] = {
         "in_channels": 4,
         "out_channels": 4,
         "block_out_channels": [320, 640, 1280, 1280],
+        "attention_head_dim": 8,
         "cross_attention_dim": 1280,
         **_blocks(CROSS, CROSS, CROSS, PLAIN),
     },
@@ -130,11 +152,9 @@ class LatentUNet(nn.Module):
             raise ValueError(f"LDM knows one level, not {len(level_channels)}")
         self.config = config
         self.facts = {"level_channels": level_channels, "level_downsamplings": level_downsamplings}
-        kind: Any = UNet2DModel
-        self.network = kind(
-            in_channels=level_channels[0],
-            out_channels=level_channels[0],
-            **DESIGNS[config.name](config.base_width),
+        channels = {"in_channels": level_channels[0], "out_channels": level_channels[0]}
+        self.network = build_unet(
+            channels | DESIGNS[config.name](config.base_width), NUM_HEADS.get(config.name)
         )
         # Rising, so that they can be searched; LDM's last step comes first.
         times = step_times(LAST_BETAS[config.name]).flip(0).float()

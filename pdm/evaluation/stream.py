@@ -64,8 +64,10 @@ class Stream:
     def merge(self, other: "Stream") -> None:
         """Count in what another worker has seen."""
         for name, moments in other.moments.items():
-            ours = self.moments.setdefault(name, ExactMoments(len(moments.sums()[0])))
-            ours.merge(moments)
+            if name in self.moments:
+                self.moments[name].merge(moments)
+            else:
+                self.moments[name] = ExactMoments.of_arrays(moments.arrays())
         self.num_pictures += other.num_pictures
 
     def distances(self, reference: "Stream") -> dict[str, float]:
@@ -81,10 +83,7 @@ class Stream:
         """Write all of it: equal pictures give equal bytes, whoever saw them in whatever order."""
         arrays: dict[str, NDArray[np.generic]] = {"num_pictures": np.array(self.num_pictures)}
         for name, moments in self.moments.items():
-            total, products = moments.sums()
-            arrays[f"{name}/count"] = np.array(moments.count)
-            arrays[f"{name}/total"] = total
-            arrays[f"{name}/products"] = np.ascontiguousarray(np.tril(products))
+            arrays |= {f"{name}/{part}": array for part, array in moments.arrays().items()}
         with whole_file(path) as temporary:
             save_file(arrays, temporary)
 
@@ -95,9 +94,13 @@ class Stream:
         stream = cls(views)
         stream.num_pictures = int(arrays["num_pictures"])
         for view in views:
-            parts = (arrays[f"{view.name}/{part}"] for part in ("count", "total", "products"))
-            count, total, products = parts
-            stream.moments[view.name] = ExactMoments.of_sums(int(count), total, products)
+            start = f"{view.name}/"
+            parts = {
+                name.removeprefix(start): array
+                for name, array in arrays.items()
+                if name.startswith(start)
+            }
+            stream.moments[view.name] = ExactMoments.of_arrays(parts)
         return stream
 
 

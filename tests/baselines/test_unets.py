@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from diffusers.models.attention_processor import Attention
 
+from pdm.baselines.initialisation import zero_initialised
 from pdm.baselines.networks import load_network
-from pdm.baselines.unets import LatentUNet, published
+from pdm.baselines.unets import LatentUNet, build_unet, published
 from pdm.config.latent_unet import LatentUNetConfig
 from pdm.diffusion.samplers import at, noise_from_seeds
 from pdm.diffusion.stochastic import ddim, fresh_noise
@@ -17,9 +19,17 @@ SMALL = {"name": "celeba", "base_width": 32, "predicts": "noise"}
 CPU = torch.device("cpu")
 
 
-def network(**changes) -> LatentUNet:
+def untrained(**changes) -> LatentUNet:
     torch.manual_seed(0)
     return LatentUNet(LatentUNetConfig(**(SMALL | changes)), (4,), (8,)).eval()
+
+
+def network(**changes) -> LatentUNet:
+    """One that predicts more than zero, as if it had been trained."""
+    model = untrained(**changes)
+    for layer in zero_initialised(model.network).values():
+        layer.reset_parameters()
+    return model
 
 
 @pytest.mark.parametrize(
@@ -38,6 +48,79 @@ def network(**changes) -> LatentUNet:
 def test_the_released_networks_have_their_numbers_of_parameters(name, parameters):
     with torch.device("meta"):
         assert sum(weight.numel() for weight in published(name).parameters()) == parameters
+
+
+# `num_heads` or `num_head_channels` of the release's configurations
+@pytest.mark.parametrize(
+    ("name", "heads_by_width"),
+    [
+        ("celeba", {448: 14, 672: 21, 896: 28}),
+        ("churches", {192: 8, 384: 8, 768: 8}),
+        ("inpainting_big", {512: 8, 768: 8, 1024: 8}),
+        ("bsr_sr", {640: 20}),
+        ("semantic", {1024: 8}),
+        ("cin256", {256: 8, 512: 16, 1024: 32}),
+        ("cin256-v2", {384: 1, 576: 1, 960: 1}),
+        ("txt2img", {320: 8, 640: 8, 1280: 8}),
+    ],
+)
+def test_the_released_networks_have_their_attention_heads(name, heads_by_width):
+    with torch.device("meta"):
+        modules = list(published(name).modules())
+    assert {m.inner_dim: m.heads for m in modules if isinstance(m, Attention)} == heads_by_width
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"predicts": "velocity"}, {"name": "churches", "base_width": 96, "predicts": "velocity"}],
+)
+@torch.no_grad()
+def test_an_untrained_network_predicts_exactly_zero(changes):
+    latents = torch.randn(2, 4, 16, 16)
+    assert not untrained(**changes).network(latents, torch.tensor([3, 700])).sample.any()
+
+
+SMALL_CONDITIONAL = {
+    "block_out_channels": [32, 64],
+    "cross_attention_dim": 16,
+    "down_block_types": ["CrossAttnDownBlock2D"] * 2,
+    "up_block_types": ["CrossAttnUpBlock2D"] * 2,
+}
+
+
+@torch.no_grad()
+def test_an_untrained_conditional_network_predicts_exactly_zero():
+    latents, tokens = torch.randn(2, 4, 8, 8), torch.randn(2, 3, 16)
+    assert not build_unet(SMALL_CONDITIONAL)(latents, 5, tokens).sample.any()
+
+
+# `zero_module` of LDM's code: the end of each residual block, of each self-attention block and
+# spatial transformer, and of the network; of a transformer's own attention layers none.
+@pytest.mark.parametrize(
+    ("build", "ends"),
+    [
+        (lambda: untrained().network, ("conv_out", ".conv2", ".to_out.0")),
+        (lambda: build_unet(SMALL_CONDITIONAL), ("conv_out", ".conv2", ".proj_out")),
+    ],
+)
+def test_the_layers_that_start_at_zero_are_those_of_ldms_code(build, ends):
+    weights = {
+        name.removesuffix(".weight"): value
+        for name, value in build().named_parameters()
+        if name.endswith(".weight")
+    }
+    at_zero = {name for name, value in weights.items() if not value.any()}
+    assert at_zero == {name for name in weights if name.endswith(ends)}
+
+
+def test_other_layers_start_as_diffusers_makes_them():
+    ours = untrained()
+    torch.manual_seed(0)
+    theirs = type(ours.network)(**ours.network.config).state_dict()
+    starts = zero_initialised(ours.network)
+    for name, value in ours.network.state_dict().items():
+        zero = name.rsplit(".", 1)[0] in starts
+        assert torch.equal(value, torch.zeros_like(value) if zero else theirs[name])
 
 
 @pytest.mark.parametrize(

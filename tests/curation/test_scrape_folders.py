@@ -1,7 +1,7 @@
 import pytest
 
 from pdm.config.scrape import FolderSource
-from pdm.curation.scrape.sources import folders
+from pdm.curation.scrape.sources.folders import entries_of_folder
 from pdm.curation.scrape.sources.formats import extension_of
 from pdm.errors import BadInput
 
@@ -9,7 +9,7 @@ JPEG = b"\xff\xd8\xff\xe0 picture"
 
 
 def listed(path, licence=None):
-    return folders.entries(FolderSource(kind="folder", path=str(path), licence=licence))
+    return entries_of_folder(FolderSource(kind="folder", path=str(path), licence=licence))
 
 
 @pytest.fixture

@@ -7,15 +7,15 @@ import pytest
 from pdm.config.scrape import UrlListSource
 from pdm.curation.scrape.entries import Entry, keyed
 from pdm.curation.scrape.guard.transport.urls import normal_form
-from pdm.curation.scrape.sources import url_lists
-from pdm.curation.scrape.sources.list_files import MAX_TEXT_BYTES
+from pdm.curation.scrape.sources.url_lists.entries import entries_of_list
+from pdm.curation.scrape.text import MAX_TEXT_BYTES
 from pdm.errors import BadInput
 
 
 def listed(path, **settings) -> list[Entry]:
     """Entries of a list whose hosts are not looked up, so that no test needs a network."""
     settings = {"allow_private_addresses": True} | settings
-    return url_lists.entries(UrlListSource(kind="urls", path=str(path), **settings))
+    return entries_of_list(UrlListSource(kind="urls", path=str(path), **settings))
 
 
 def verdicts(tmp_path, *lines: str, **settings) -> list[str | None]:

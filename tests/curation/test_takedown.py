@@ -168,3 +168,8 @@ def test_a_damaged_list_is_bad_input(tmp_path, content):
 def test_a_list_is_sorted_and_read_as_it_was_written(tmp_path):
     listing.write(tmp_path, reversed(PICTURES))
     assert list(listing.read(tmp_path)) == sorted(PICTURES)
+
+
+def test_a_list_of_removals_in_utf_16_is_read(tmp_path):
+    (tmp_path / "removed.txt").write_bytes(f"{URLS[0]}\r\n".encode("utf-16"))
+    assert read(str(tmp_path / "removed.txt")).covers("", URLS[0], None)

@@ -1,10 +1,14 @@
+import operator
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
 from pdm.errors import QualityGate
 from pdm.evaluation.distances.by_name import moments_of
-from pdm.evaluation.distances.exact_moments import CHUNK, UNIT, ExactMoments
+from pdm.evaluation.distances.exact_moments import CHUNK, MAX_COUNT, UNIT, ExactMoments
 from pdm.evaluation.distances.moments import Moments
+from pdm.evaluation.distances.wide_integers import WideIntegers
 
 
 def vectors(count=300, size=7, shift=0.0, scale=1.0, seed=0):
@@ -72,10 +76,13 @@ def test_workers_merged_in_any_order_give_the_same_bits(num_workers):
         assert same_bits(merged, whole)
 
 
-def test_stored_sums_give_the_same_bits():
-    whole = seen(vectors())
-    again = ExactMoments.of_sums(whole.count, *whole.sums())
-    assert same_bits(again, whole)
+@pytest.mark.parametrize("scale", [1.0, 100.0])
+def test_stored_sums_give_the_same_bits_and_go_on(scale):
+    values = vectors(scale=scale)
+    again = ExactMoments.of_arrays(seen(values[:100]).arrays())
+    assert same_bits(again, seen(values[:100]))
+    again.add(values[100:])
+    assert same_bits(again, seen(values))
 
 
 def test_looking_at_them_in_between_changes_nothing():
@@ -103,11 +110,116 @@ def test_values_that_cannot_be_summed_are_refused(bad):
     assert same_bits(moments, seen(vectors()))
 
 
-def test_a_spread_that_does_not_fit_is_refused():
-    with pytest.raises(ValueError, match="too large for the moments of 300 pictures; scale"):
-        seen(vectors(scale=1e4)).moments()
+# as large as they come, against Python's integers, which never overflow
+
+
+def moments_by_python(values, times=1):
+    """Mean and scatter of the rounded vectors, each met `times` times."""
+    whole = [[round(float(value) / UNIT) for value in row] for row in values]
+    count, columns = times * len(whole), list(zip(*whole, strict=True))
+    totals = [times * sum(column) for column in columns]
+    scatter = [
+        [
+            float(
+                Fraction(times * sum(map(operator.mul, one, other))) - Fraction(t * other_t, count)
+            )
+            for other, other_t in zip(columns, totals, strict=True)
+        ]
+        for one, t in zip(columns, totals, strict=True)
+    ]
+    mean = [float(Fraction(total, count)) for total in totals]
+    return Moments(count, np.array(mean) * UNIT, np.array(scatter) * UNIT**2)
+
+
+def assert_equal_but_for_the_last_rounding(ours, expected):
+    assert ours.count == expected.count
+    np.testing.assert_allclose(ours.mean, expected.mean, rtol=1e-15)
+    largest = np.abs(expected.scatter).max()
+    np.testing.assert_allclose(ours.scatter, expected.scatter, rtol=1e-14, atol=1e-15 * largest)
+
+
+def repeated(moments, doublings):
+    """What gives the vectors 2^doublings times."""
+    for _ in range(doublings):
+        moments.merge(ExactMoments.of_arrays(moments.arrays()))
+    return moments
+
+
+@pytest.mark.parametrize(
+    ("shift", "scale"),
+    [(0.0, 1.0), (0.0, 100.0), (5e4, 100.0), (-3e7, 1e5), (0.0, 3e6), (1e7, 1e-4)],
+)
+def test_no_spread_is_too_large(shift, scale):
+    values = vectors(60, 4, shift, scale).clip(-3.3e7, 3.3e7)
+    assert_equal_but_for_the_last_rounding(seen(values).moments(), moments_by_python(values))
+
+
+@pytest.mark.parametrize(("shift", "scale"), [(0.0, 1.0), (2.0, 100.0), (-3e7, 1e5)])
+def test_no_number_of_vectors_is_too_large(shift, scale):
+    values = vectors(2**6, 3, shift, scale).clip(-3.3e7, 3.3e7)
+    for doublings in (10, 17, 25):  # up to 2 billion vectors
+        ours = repeated(seen(values), doublings).moments()
+        assert_equal_but_for_the_last_rounding(ours, moments_by_python(values, 2**doublings))
+
+
+def test_two_thousand_features_of_a_standard_deviation_of_a_hundred():
+    random = np.random.default_rng(0)
+    values = (100 * random.standard_normal((2048, 48))).astype(np.float32)
+    stored = ExactMoments.of_arrays(seen(values).arrays())
+    for ours in (seen(values), stored, repeated(stored, 12)):
+        deviations = np.sqrt(ours.moments().covariance.diagonal())
+        np.testing.assert_allclose(deviations, values.std(0), rtol=1e-3)
+
+
+def test_the_largest_values_are_summed_exactly():
+    values = np.full((3 * CHUNK, 2), 3.3e7)
+    values[1, 0] += 1
+    values[2::2, 1] *= -1
+    assert_equal_but_for_the_last_rounding(seen(values).moments(), moments_by_python(values))
+
+
+def test_more_vectors_than_can_be_summed_exactly_are_refused():
+    moments = repeated(seen(vectors(2)), 31)
+    assert moments.count == MAX_COUNT
+    before = moments.moments()
+    with pytest.raises(ValueError, match="more than 4,294,967,296 vectors"):
+        moments.add(vectors(1))
+    with pytest.raises(ValueError, match="more than 4,294,967,296 vectors"):
+        moments.merge(seen(vectors(1)))
+    np.testing.assert_array_equal(moments.moments().scatter, before.scatter)
 
 
 def test_the_stage_stops_with_the_reason():
-    with pytest.raises(QualityGate, match="cannot be taken: a feature has a standard deviation"):
-        moments_of(vectors(scale=1e4).astype(np.float64))
+    with pytest.raises(QualityGate, match="cannot be taken: features must be finite and below"):
+        moments_of(vectors(scale=1e8).astype(np.float64))
+
+
+# the integers themselves
+
+
+def test_wide_integers_are_pythons_integers_whatever_the_order():
+    random = np.random.default_rng(0)
+    terms = [
+        (random.integers(-(2**bits), 2**bits, 5), shift)
+        for bits in (3, 53, 56)
+        for shift in (0, 24, 48, 60, 63)
+        for _ in range(20)
+    ]
+    expected = [sum(int(values[at]) << shift for values, shift in terms) for at in range(5)]
+    words = []
+    for order in (range(len(terms)), random.permutation(len(terms))):
+        halves = WideIntegers(5), WideIntegers(5)
+        for place in order:
+            halves[place % 2].add(*terms[place])
+        halves[0].merge(halves[1])
+        assert halves[0].as_ints() == expected
+        np.testing.assert_allclose(halves[0].as_float(), [float(e) for e in expected], rtol=5e-16)
+        words.append(halves[0].words())
+    np.testing.assert_array_equal(*words)
+
+
+def test_small_negative_numbers_are_exact_as_floats():
+    numbers = WideIntegers(2)
+    numbers.add(np.array([-5, 2**56]))
+    numbers.add(np.array([0, -(2**56) - 7]))
+    assert numbers.as_float().tolist() == [-5, -7]

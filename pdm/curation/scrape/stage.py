@@ -14,7 +14,9 @@ from pdm.curation.scrape.fetching.incremental import CachedFetch
 from pdm.curation.scrape.raw import write_shards
 from pdm.curation.scrape.removal import removal_list
 from pdm.curation.scrape.removal.takedown import warn
-from pdm.curation.scrape.sources import builtin, folders, url_lists
+from pdm.curation.scrape.sources import builtin
+from pdm.curation.scrape.sources.folders import entries_of_folder
+from pdm.curation.scrape.sources.url_lists.entries import entries_of_list
 from pdm.errors import QualityGate
 from pdm.files import whole_folder
 
@@ -87,8 +89,8 @@ def scrape(
 def _listed(source: BuiltinSource | FolderSource | UrlListSource) -> list[Entry]:
     """Entries that are known before anything is drawn or fetched."""
     if isinstance(source, FolderSource):
-        return folders.entries(source)
-    return url_lists.entries(source) if isinstance(source, UrlListSource) else []
+        return entries_of_folder(source)
+    return entries_of_list(source) if isinstance(source, UrlListSource) else []
 
 
 def _fetched(

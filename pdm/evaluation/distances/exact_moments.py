@@ -6,47 +6,47 @@ workers, of threads, or the kind of processor changes a bit of the result, and m
 merged by adding them. Nothing is kept of a picture but its share of the sums.
 
 The rounding adds UNIT^2 / 12 = 8e-14 to each variance, which for features of a spread of 0.1 or
-more is less than float32 features are good for (docs/precision.md). The sums of squares wrap around
-at 2^64 on the way and come out right as long as the spread itself fits: a standard deviation of up
-to 64 for a thousand pictures, 9 for fifty thousand.
+more is less than float32 features are good for (docs/precision.md). Sums have 122 bits, enough for
+`MAX_COUNT` vectors of the largest values, so that no spread and no number of pictures is too large.
 
 How whole numbers are multiplied fast: as long as sums stay below 2^53, float64 holds
 them exactly whatever the order, so a plain matrix product will do; before they could grow beyond
-they are moved over to 64-bit integers. Numbers beyond 2^23 (values of 8 and up) are split into two
-halves; features have few such values.
+they are moved over to two 64-bit integers each. Numbers beyond 2^23 (values of 8 and up) are split
+into two halves; features have few such values.
 """
+
+from collections.abc import Mapping
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.blas import dsyrk
 
 from pdm.evaluation.distances.moments import Array, Moments
+from pdm.evaluation.distances.wide_integers import MAX_ADDEND, MAX_BITS, WideIntegers
 
 UNIT = 2.0**-20
 CHUNK = 1024  # vectors multiplied at once
 HALF_BITS = 24  # of the low part of a split number, with its sign: -2^23 to 2^23
 EXACT = 2.0**53  # whole numbers up to here are float64 numbers
-EXACT_ROWS = 128  # of products of two halves: their sum cannot become larger than EXACT
-MAX_SPREAD = 2.0**62  # of a feature's sum of squares about the mean, in UNIT^2
-MAX_VALUE = 2.0 ** (2 * HALF_BITS - 3) * UNIT  # about 33 million
-
-Whole = NDArray[np.int64]
+MAX_VALUE_BITS = 2 * HALF_BITS - 3  # of a value in `UNIT`
+MAX_VALUE = 2.0**MAX_VALUE_BITS * UNIT  # about 33 million
+MAX_COUNT = 2 ** (MAX_BITS - 2 * MAX_VALUE_BITS)  # about 4 billion
 
 
 class ExactMoments:
     """Count, sum and sum of products of the vectors seen so far.
 
     Args:
-        size: Length of the vectors, D. Memory is that of two D x D matrices and a chunk.
+        size: Length of the vectors, D. Memory is that of three D x D matrices and a chunk.
     """
 
     def __init__(self, size: int) -> None:
         self.count = 0
-        self._total = np.zeros(size, np.int64)
-        self._products = np.zeros((size, size), np.int64, order="F")  # lower triangle, modulo 2^64
+        self._total = WideIntegers(size)
+        self._products = WideIntegers(size, size)  # lower triangle
         self._recent = np.zeros((size, size), order="F")  # not yet counted into _products
         self._largest = 0.0  # that any sum in _recent can have become
-        self._squares = np.zeros(size)  # as floating point, to tell when they do not fit
         self._waiting = np.empty((CHUNK, size))
         self._num_waiting = 0
 
@@ -54,11 +54,12 @@ class ExactMoments:
         """Count (N, D) vectors in.
 
         Raises:
-            ValueError: A value is not finite, or beyond `MAX_VALUE`. None of the vectors counts.
+            ValueError: A value is not finite, or beyond `MAX_VALUE`, or there would be more than
+                `MAX_COUNT` vectors. None of the vectors counts.
         """
         if len(vectors) and not max(vectors.max(), -vectors.min()) < MAX_VALUE:
             raise ValueError(f"features must be finite and below {MAX_VALUE:,.0f}")
-        self.count += len(vectors)
+        self._count(len(vectors))
         while len(vectors):
             taken = vectors[: CHUNK - self._num_waiting]
             places = self._waiting[self._num_waiting : self._num_waiting + len(taken)]
@@ -68,50 +69,61 @@ class ExactMoments:
                 self._multiply()
             vectors = vectors[len(taken) :]
 
-    def merge(self, other: "ExactMoments") -> None:
-        """Count in what `other` has seen."""
-        total, products = other.sums()
-        self.count += other.count
-        self._total += total
-        self._products += products
-        self._squares += other._squares
+    def merge(self, other: Self) -> None:
+        """Count in what `other` has seen.
 
-    def sums(self) -> tuple[Whole, Whole]:
-        """Sum (D,) and sums of products (D, D, lower triangle, modulo 2^64) in `UNIT` and its
-        square: with `count` all that there is to be stored, or sent to another process."""
-        self._multiply()
+        Raises:
+            ValueError: There would be more than `MAX_COUNT` vectors.
+        """
+        self._count(other.count)
+        for moments in (self, other):
+            moments._settle()
+        self._total.merge(other._total)
+        self._products.merge(other._products)
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """All that there is to be stored, or sent to another process: equal vectors give equal
+        arrays, in whatever order they came."""
         self._settle()
-        return self._total, self._products
+        total_high, total_low = self._total.words()
+        high, low = self._products.words()
+        return {
+            "count": np.array(self.count),
+            "total_high": total_high.copy(),
+            "total_low": total_low.copy(),
+            "products_high": np.ascontiguousarray(np.tril(high)),
+            "products_low": np.ascontiguousarray(np.tril(low)),
+        }
 
     @classmethod
-    def of_sums(cls, count: int, total: Whole, products: Whole) -> "ExactMoments":
-        """What gave these `sums`."""
-        moments = cls(len(total))
-        moments.count, moments._total, moments._products = count, total.copy(), products.copy("F")
+    def of_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Self:
+        """What gave these `arrays`."""
+        words = {name: array.astype(np.int64) for name, array in arrays.items()}
+        moments = cls(len(words["total_low"]))
+        moments.count = int(words["count"])
+        moments._total = WideIntegers.of_words(words["total_high"], words["total_low"])
+        moments._products = WideIntegers.of_words(words["products_high"], words["products_low"])
         return moments
 
     def moments(self) -> Moments:
-        """As float64: rounded for the first time since the vectors were.
+        """As float64: rounded for the first time since the vectors were."""
+        self._settle()
+        middle = np.rint(self._total.as_float() / self.count).astype(np.int64)
+        total = self._total.as_ints()
+        rest = [t - self.count * m for t, m in zip(total, middle.tolist(), strict=True)]
+        centred = WideIntegers.of_words(*self._products.words())
+        # Sum of (x - m) (x - m)^T = sum of x x^T - m t^T - r m^T, with t = count * m + r.
+        _subtract_outer(centred, middle.tolist(), total)
+        _subtract_outer(centred, rest, middle.tolist())
+        lower = np.tril(centred.as_float())
+        excess = np.array(rest, np.float64)
+        scatter = lower + np.tril(lower, -1).T - np.outer(excess, excess) / self.count
+        return Moments(self.count, (middle + excess / self.count) * UNIT, scatter * UNIT**2)
 
-        Raises:
-            ValueError: The vectors spread too far for the sums to fit.
-        """
-        total, products = self.sums()
-        spread = (self._squares - total.astype(np.float64) ** 2 / self.count).max()
-        if spread > MAX_SPREAD:
-            deviation = np.sqrt(spread / self.count) * UNIT
-            raise ValueError(
-                f"a feature has a standard deviation of {deviation:.3g}, too large for the moments "
-                f"of {self.count:,} pictures; scale the features down"
-            )
-        middle = np.rint(total / self.count).astype(np.int64)
-        rest = (total - self.count * middle).astype(np.float64)
-        # Exact: whatever wrapped around on the way wraps back, see the module's docstring.
-        across = np.outer(middle, total)
-        lower = products - across - across.T + self.count * np.outer(middle, middle)
-        centred = np.tril(lower).astype(np.float64)
-        centred += np.tril(centred, -1).T - np.outer(rest, rest) / self.count
-        return Moments(self.count, (middle + rest / self.count) * UNIT, centred * UNIT**2)
+    def _count(self, more: int) -> None:
+        if self.count + more > MAX_COUNT:
+            raise ValueError(f"more than {MAX_COUNT:,} vectors; take their moments in parts")
+        self.count += more
 
     def _multiply(self) -> None:
         """Count the waiting vectors into the sums."""
@@ -120,8 +132,7 @@ class ExactMoments:
         if not len(values):
             return
         np.rint(values, out=values)
-        self._total += values.sum(0).astype(np.int64)
-        self._squares += np.einsum("nd,nd->d", values, values)
+        self._total.add(values.astype(np.int64).sum(0))
         largest = max(values.max(), -values.min())
         if largest > 2.0 ** (HALF_BITS - 1):
             values = self._low_parts(values)
@@ -133,7 +144,7 @@ class ExactMoments:
     def _add_products(self, values: Array, growth: float) -> None:
         """Count in vectors whose sums of products are at most `growth`."""
         if self._largest + growth > EXACT:
-            self._settle()
+            self._settle_recent()
         self._largest += growth
         self._recent = dsyrk(1.0, values.T, beta=1.0, c=self._recent, overwrite_c=1, lower=1)
 
@@ -142,15 +153,43 @@ class ExactMoments:
         high = np.rint(values / 2.0**HALF_BITS)
         low = values - high * 2.0**HALF_BITS
         split = np.flatnonzero(high.any(1))
-        for start in range(0, len(split), EXACT_ROWS):
-            rows = split[start : start + EXACT_ROWS]
+        largest = np.abs(high).max() * 2.0 ** (HALF_BITS - 1)  # |high| is no larger than |low|
+        num_rows = int(EXACT / 2 / largest)  # the two halves of `across` are added
+        for start in range(0, len(split), num_rows):
+            rows = split[start : start + num_rows]
             across = (high[rows].T @ low[rows]).astype(np.int64)
             squares = (high[rows].T @ high[rows]).astype(np.int64)
-            self._products += ((across + across.T) << HALF_BITS) + (squares << (2 * HALF_BITS))
+            self._products.add(across + across.T, HALF_BITS)
+            self._products.add(squares, 2 * HALF_BITS)
         return np.asarray(low)
 
     def _settle(self) -> None:
+        """Count in all that waits."""
+        self._multiply()
+        self._settle_recent()
+
+    def _settle_recent(self) -> None:
         """Move what was added up in float64 over to the whole numbers."""
-        self._products += self._recent.astype(np.int64)
+        self._products.add(self._recent.astype(np.int64))
         self._recent[:] = 0
         self._largest = 0.0
+
+
+def _subtract_outer(
+    numbers: WideIntegers, first: list[int], second: list[int], shift_bits: int = 0
+) -> None:
+    """Subtract the outer product of two vectors of whole numbers, times 2^shift_bits."""
+    sizes = [max(map(abs, vector)) for vector in (first, second)]
+    if sizes[0] * sizes[1] <= MAX_ADDEND:
+        numbers.add(np.outer(np.negative(first), second), shift_bits)
+        return
+    first_is_larger = sizes[0] > sizes[1]
+    parts = zip(
+        *(divmod(number, 1 << HALF_BITS) for number in (first if first_is_larger else second)),
+        strict=True,
+    )
+    for part, shift in zip(map(list, parts), (shift_bits + HALF_BITS, shift_bits), strict=True):
+        if first_is_larger:
+            _subtract_outer(numbers, part, second, shift)
+        else:
+            _subtract_outer(numbers, first, part, shift)

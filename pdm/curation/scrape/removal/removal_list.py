@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pdm.curation.scrape.entries import KEY_DIGITS, key_of
 from pdm.curation.scrape.guard.transport.urls import fetchable, normal_form
+from pdm.curation.scrape.text import open_text
 from pdm.errors import BadInput
 
 _HEX = re.compile(r"[0-9a-f]+")
@@ -69,7 +70,7 @@ def read(path: str | None) -> Removals:
             keys.add(key_of(normal))
         except ValueError as error:
             raise BadInput(
-                f"{path}, line {number}: not a URL, a key or a sha256 ({error}); mend it, or a "
+                f"{path}, line {number}: not a URL, a key or a sha256 ({error}); fix it, or a "
                 "picture may stay that must not"
             ) from error
     return Removals(frozenset(keys), frozenset(urls), frozenset(sha256s))
@@ -79,6 +80,7 @@ def _lines(path: str | None) -> list[str]:
     if path is None:
         return []
     try:
-        return Path(path).read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        with open_text(Path(path)) as file:
+            return file.read().splitlines()
     except OSError as error:
-        raise BadInput(f"{path}: no list of removals there; mend scrape.removed") from error
+        raise BadInput(f"{path}: no list of removals there; fix scrape.removed") from error

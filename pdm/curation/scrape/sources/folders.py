@@ -7,11 +7,11 @@ from pathlib import Path
 from pdm.config.scrape import FolderSource
 from pdm.curation.scrape.entries import Content, Entry, Outcome, dropped
 from pdm.curation.scrape.sources.formats import EXTENSIONS, NUM_BYTES, extension_of
-from pdm.curation.scrape.sources.list_files import one_line
+from pdm.curation.scrape.text import one_line
 from pdm.errors import BadInput
 
 
-def entries(source: FolderSource) -> list[Entry]:
+def entries_of_folder(source: FolderSource) -> list[Entry]:
     """One entry per file, by path. What does not look like a picture, by its first bytes or its
     name, is dropped as `not_image`; so are links that lead out of the folder, as `outside_folder`.
 

@@ -19,6 +19,8 @@ def fetchable(url: str) -> str:
         raise ValueError("no URL in this row")
     if len(url) > MAX_URL_CHARACTERS:
         raise ValueError(f"longer than {MAX_URL_CHARACTERS:,} characters")
+    if "\t" in url:
+        raise ValueError("holds a tab; a table with a header is read from a file named .csv")
     if _CONTROL.search(url):
         raise ValueError("holds a control character")
     if "\ufffd" in url:

@@ -4,18 +4,16 @@ Nothing is looked up or fetched here: what a URL leads to is judged when it is f
 hop, by `pdm.curation.scrape.guard`.
 """
 
-import csv
 import logging
 import re
 from pathlib import Path
-
-import pyarrow as pa
 
 from pdm.config.scrape import UrlListSource
 from pdm.curation.scrape.entries import Entry, dropped
 from pdm.curation.scrape.guard.addresses import AddressRule, anything, public_only
 from pdm.curation.scrape.guard.transport.urls import fetchable, without_credentials
-from pdm.curation.scrape.sources.list_files import Row, clean, one_line, rows
+from pdm.curation.scrape.sources.url_lists.rows import Row, rows
+from pdm.curation.scrape.text import clean, one_line
 from pdm.errors import BadInput
 
 logger = logging.getLogger(__name__)
@@ -23,28 +21,35 @@ logger = logging.getLogger(__name__)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def entries(source: UrlListSource) -> list[Entry]:
+def entries_of_list(source: UrlListSource) -> list[Entry]:
     """One entry per row, in the list's order; those that must not be fetched have their outcome.
 
     Raises:
-        BadInput: The file is missing, damaged or holds no rows, or a named column cannot be used.
+        BadInput: The file is missing, damaged, not what its name says or holds no rows, or a named
+            column cannot be used.
     """
     path = Path(source.path)
     if not path.is_file():
-        raise BadInput(f"{path}: no such URL list; mend scrape.sources in params.yaml")
+        raise BadInput(f"{path}: no such URL list; fix scrape.sources in params.yaml")
     name = clean(f"urls:{path.name}") or "urls"
     rule = anything if source.allow_private_addresses else public_only
-    listed, num_mended = [], 0
-    try:
-        for row in rows(source, path):
-            listed.append(_entry(row, name, rule))
-            num_mended += listed[-1].caption != row.get("caption")
-    except (csv.Error, pa.ArrowException) as error:
-        raise BadInput(f"{path} cannot be read as {path.suffix[1:]} ({error})") from error
+    listed: list[Entry] = []
+    num_changed = num_undecodable = 0
+    for row in rows(source, path):
+        listed.append(_entry(row, name, rule))
+        num_changed += listed[-1].caption != row.get("caption")
+        num_undecodable += any("\ufffd" in text for text in row.values() if text)
     if not listed:
         raise BadInput(f"{path} names no URL; add some, or take it out of scrape.sources")
-    if num_mended:
-        logger.info("scrape: %s: %s captions cut or mended", path, f"{num_mended:,}")
+    if num_changed:
+        logger.info("scrape: %s: %s captions cut or cleaned", path, f"{num_changed:,}")
+    if num_undecodable:
+        logger.warning(
+            "scrape: %s: %s rows hold bytes that are not UTF-8, which became U+FFFD; save the list "
+            "as UTF-8 to keep them",
+            path,
+            f"{num_undecodable:,}",
+        )
     return listed
 
 

@@ -1,0 +1,41 @@
+"""The columns of a table that the settings name."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pdm.config.scrape import UrlListSource
+from pdm.errors import BadInput
+
+FIELDS = ("url", "caption", "licence", "author", "class", "sha256")
+
+
+def named_columns(source: UrlListSource) -> dict[str, str]:
+    """Field -> column, for each of `FIELDS` that the source names a column for.
+
+    Raises:
+        BadInput: One column is named for two fields.
+    """
+    columns = {
+        field: column for field in FIELDS if (column := getattr(source, f"{field}_column", None))
+    }
+    fields: dict[str, str] = {}
+    for field, column in columns.items():
+        other = fields.setdefault(column, field)
+        if other != field:
+            raise BadInput(f"{source.path}: column '{column}' is named as {other} and as {field}")
+    return columns
+
+
+def require_columns(path: Path, columns: Mapping[str, str], present: Sequence[str]) -> None:
+    """Make sure that each named column stands in the table once.
+
+    Raises:
+        BadInput: One is missing or stands twice.
+    """
+    for field, column in columns.items():
+        count = present.count(column)
+        if count != 1:
+            state = "no column" if not count else f"{count} columns"
+            there = (", ".join(repr(name) for name in present) or "none")[:2000]
+            advice = f"name one of them as {field}_column" if not count else "rename one of them"
+            raise BadInput(f"{path}: {state} named '{column}'; its columns are {there}; {advice}")

@@ -1,0 +1,55 @@
+"""Text from outside: files of people, spreadsheets and databases, and names and captions."""
+
+import codecs
+from pathlib import Path
+from typing import TextIO
+
+from pdm.errors import BadInput
+
+MAX_TEXT_BYTES = 8192  # of a caption, a licence, an author or a class
+_HEAD_BYTES = 64
+# The UTF-32 marks come first: the UTF-16 ones are their beginnings.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_OTHER_KINDS = (
+    (b"PAR1", "is a parquet file; name it .parquet"),
+    (b"\x1f\x8b", "is compressed by gzip; unpack it"),
+    (b"PK\x03\x04", "is a zip file or a spreadsheet; export the list as CSV in UTF-8"),
+)
+
+
+def open_text(path: Path) -> TextIO:
+    """Open a text file in UTF-8, or in what its byte order mark says; line ends stay as they are.
+
+    Bytes that are no characters become U+FFFD.
+
+    Raises:
+        BadInput: It is another kind of file, or UTF-16 without a mark.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    for start, kind in _OTHER_KINDS:
+        if head.startswith(start):
+            raise BadInput(f"{path} {kind}")
+    encoding = next((name for mark, name in _MARKS if head.startswith(mark)), "utf-8")
+    if encoding == "utf-8" and b"\0" in head[:2]:  # no text in UTF-8 begins so
+        raise BadInput(f"{path}, line 1: NUL bytes, as in UTF-16; save the list as UTF-8")
+    return path.open(encoding=encoding, errors="replace", newline="")
+
+
+def clean(text: str | None) -> str | None:
+    """Text that any file can hold: no NUL, no half a character, `MAX_TEXT_BYTES` at most."""
+    if text is None:
+        return None
+    encoded = text.replace("\0", "").encode("utf-8", "replace")[:MAX_TEXT_BYTES]
+    return encoded.decode("utf-8", "ignore").strip() or None
+
+
+def one_line(text: str | None) -> str | None:
+    """The same on one line: for names."""
+    return " ".join((clean(text) or "").split()) or None
