@@ -22,7 +22,7 @@ from pdm.config.evaluate import EvaluateConfig
 from pdm.data.shards.images import ImageShards
 from pdm.data.shards.manifest import digest
 from pdm.errors import BadInput, QualityGate
-from pdm.evaluation.features.picture_sets import PictureSet, read_samples
+from pdm.evaluation.features.picture_sets import PictureSet
 from pdm.evaluation.features.pretrained import Network
 from pdm.evaluation.features.random_conv import RandomConvFeatures
 from pdm.evaluation.features.reference import kept_summary
@@ -33,6 +33,7 @@ from pdm.evaluation.metrics import with_intervals, write_metrics, write_replicat
 from pdm.evaluation.reconstruction import ms_ssim_weights, score_reconstructions
 from pdm.evaluation.report import charts, pages, tables
 from pdm.evaluation.report.pairs import write_pairs
+from pdm.evaluation.samples_folder import SampleSet, read_samples, warn_of_chosen_samples
 from pdm.evaluation.scores import Scores, against_reference, of_memorisation, of_reconstructions
 from pdm.files import whole_folder
 from pdm.models.codec import Autoencoder
@@ -74,6 +75,8 @@ def evaluate(
     """
     model = load_autoencoder(autoencoder)
     drawn, val, train = picture_sets(samples, shards, model)
+    warn_of_chosen_samples(drawn)
+    _warn_of_few(len(val), config)
     networks = [Network(each) for each in config.features]
     extractor = RandomConvFeatures(config.num_features, config.seed)
     views = views_of(config, drawn.size, extractor, networks)
@@ -86,7 +89,6 @@ def evaluate(
             (train, some(len(train), count, config.seed)),
         )
     )
-    _warn_of_few(len(val), config)
     copies = memorisation(ours, held_out, seen)
     prefixes = score_reconstructions(model, val, views)
     found = (
@@ -112,7 +114,7 @@ def evaluate(
 
 def picture_sets(
     samples: Path, shards: Path, model: Autoencoder
-) -> tuple[PictureSet, PictureSet, PictureSet]:
+) -> tuple[SampleSet, PictureSet, PictureSet]:
     """Samples, held-out and training pictures, all at the samples' size.
 
     Raises:
@@ -155,10 +157,16 @@ def _split(shards: Path, split: str, height: int, width: int) -> PictureSet:
     )
 
 
-def _counts(drawn: PictureSet, val: PictureSet, train: PictureSet, compared: int) -> Scores:
-    """Pictures of each set, and how many of the judged sets each distance is about."""
-    sizes = {f"counts/num_{each.name}": float(len(each)) for each in (drawn, val, train)}
-    return Scores(sizes | {"counts/num_compared": compared})
+def _counts(drawn: SampleSet, val: PictureSet, train: PictureSet, compared: int) -> Scores:
+    """Pictures of each set, how many of the judged sets each distance is about, and what is odd
+    about the samples."""
+    sizes = {f"num_{each.name}": len(each) for each in (drawn, val, train)}
+    counts = sizes | {
+        "num_compared": compared,
+        "num_repeated_samples": drawn.num_repeated,
+        "num_missing_seeds": drawn.num_missing_seeds,
+    }
+    return Scores({f"counts/{name}": float(count) for name, count in counts.items()})
 
 
 def _say(scores: Mapping[str, float], num_levels: int) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from pdm.config.evaluate import EvaluateConfig
+from pdm.data.marks import pixels_sha256
 from pdm.data.shards.manifest import Manifest, Shard
 from pdm.data.shards.tars import write_tar
 
@@ -66,7 +67,7 @@ def write_samples(folder, pictures):
     for index, picture in enumerate(pictures):
         name = f"{index:06}.png"
         (folder / name).write_bytes(png(picture))
-        rows.append({"file": name, "seed": index})
+        rows.append({"file": name, "seed": index, "pixels_sha256": pixels_sha256(picture)})
     (folder / "samples.json").write_text(json.dumps({"samples": rows, "steps": 4}))
     return folder
 

@@ -20,7 +20,6 @@ from evaluation_folders import (
 from PIL import Image
 
 from pdm.errors import BadInput, QualityGate
-from pdm.evaluation.features.picture_sets import read_samples
 from pdm.evaluation.features.summary import thumbnails_of
 
 
@@ -206,62 +205,10 @@ def test_thumbnails_keep_the_shape_and_are_never_enlarged():
 # what it refuses
 
 
-def test_a_leftover_picture_is_refused(run, samples):
-    (samples / "000099.png").write_bytes(png(landscape(99)))
-    with pytest.raises(BadInput, match=r"000099\.png is not listed"):
-        run()
-
-
-def test_what_the_sample_stage_writes_beside_is_not_a_leftover(samples):
-    (samples / "contact-sheet.png").write_bytes(png(landscape(99)))
-    (samples / "full-size").mkdir()
-    assert len(read_samples(samples)) == NUM_SAMPLES
-
-
-def test_a_missing_sample_is_refused(run, samples):
-    (samples / "000002.png").unlink()
-    with pytest.raises(BadInput, match=r"000002\.png is listed in samples\.json but not there"):
-        run()
-
-
-def test_a_truncated_sample_is_refused(run, samples):
-    path = samples / "000002.png"
-    path.write_bytes(path.read_bytes()[:60])
-    with pytest.raises(BadInput, match=r"000002\.png is not a picture that can be read"):
-        run()
-
-
-def test_samples_of_two_sizes_are_refused(run, samples):
-    (samples / "000002.png").write_bytes(png(landscape(0, 16, 32)))
-    with pytest.raises(BadInput, match=r"is 32x16, 000000\.png is 64x32"):
-        run()
-
-
 def test_samples_of_a_size_that_the_autoencoder_cannot_take_are_refused(run, tmp_path):
     odd = write_samples(tmp_path / "odd", [landscape(index, 30, 60) for index in range(4)])
     with pytest.raises(BadInput, match="60x30, which this autoencoder cannot reconstruct"):
         run(samples=odd)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "{}", "[]", '{"samples": []}', '{"samples": [{"seed": 1}]}', "{"]
-)
-def test_a_damaged_list_is_refused(run, samples, text):
-    (samples / "samples.json").write_text(text)
-    with pytest.raises(BadInput, match=r"samples\.json .* sample again"):
-        run()
-
-
-@pytest.mark.parametrize("name", ["../secret.png", "/etc/passwd"])
-def test_a_list_cannot_name_files_elsewhere(run, samples, name):
-    (samples / "samples.json").write_text(json.dumps({"samples": [{"file": name, "seed": 0}]}))
-    with pytest.raises(BadInput, match="elsewhere"):
-        run()
-
-
-def test_no_samples_folder_names_the_stage_to_run(run, tmp_path):
-    with pytest.raises(BadInput, match="run the stage 'sample' first"):
-        run(samples=tmp_path / "nowhere")
 
 
 def test_one_sample_is_too_few(run, tmp_path):

@@ -9,7 +9,7 @@ from test_sample import draw
 from pdm.baselines.autoencoders import load_autoencoder
 from pdm.config.sample import PreviewsConfig
 from pdm.data.shards.images import to_pixels
-from pdm.evaluation.features.picture_sets import read_samples
+from pdm.evaluation.samples_folder import read_samples
 from pdm.inference.previews import Frames
 
 PREVIEWS = PreviewsConfig(num_images=2, frames=3, milliseconds=80)

@@ -5,11 +5,8 @@ so that it may lie in files, in shards or in memory, and a score never needs mor
 """
 
 import io
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,12 +15,8 @@ from PIL import Image
 from torch import Tensor
 
 from pdm.data.decoding import turbo
-from pdm.errors import BadInput
 
 Picture = NDArray[np.uint8]
-
-# What the sample stage writes beside the samples; everything else that is not listed is a leftover.
-OTHER_FILES = {"samples.json", "contact-sheet.png", "full-size", "previews"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,62 +64,3 @@ def decoded(content: bytes) -> Picture:
         if image.mode == "RGB" and turbo.can_decode(image, content):
             return turbo.decode(content, image.size, 1)
         return np.array(image.convert("RGB"))
-
-
-def read_samples(folder: Path) -> PictureSet:
-    """The pictures that `samples.json` lists, and no others.
-
-    Raises:
-        BadInput: The list is missing or damaged, a listed picture is missing or has another size
-            than the first, or the folder holds a file that the list does not name: a leftover of
-            another run that a reader of the folder would score with the rest.
-    """
-    names = _listed(folder)
-    present = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-    if missing := sorted(set(names) - present):
-        raise BadInput(
-            f"{folder / missing[0]} is listed in samples.json but not there "
-            f"({len(missing)} missing); sample again"
-        )
-    if leftover := sorted(present - set(names) - OTHER_FILES):
-        raise BadInput(
-            f"{folder / leftover[0]} is not listed in samples.json ({len(leftover)} such files); "
-            "remove what another run left there, or sample again"
-        )
-    size = _read(folder / names[0]).shape
-
-    def load(index: int) -> Picture:
-        picture = _read(folder / names[index])
-        if picture.shape != size:
-            raise BadInput(
-                f"{folder / names[index]} is {_written(picture)}, {names[0]} is "
-                f"{size[1]}x{size[0]}; samples must have one size"
-            )
-        return picture
-
-    return PictureSet(name="samples", keys=names, load=load)
-
-
-def _listed(folder: Path) -> list[str]:
-    path = folder / "samples.json"
-    try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        names = [str(row["file"]) for row in record["samples"]]
-    except FileNotFoundError:
-        raise BadInput(f"{path} does not exist; run the stage 'sample' first") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{path} cannot be read ({error!r}); sample again") from error
-    if not names or len(set(names)) < len(names) or any("/" in name for name in names):
-        raise BadInput(f"{path} lists no samples, one twice, or one elsewhere; sample again")
-    return names
-
-
-def _read(path: Path) -> Picture:
-    try:
-        return decoded(path.read_bytes())
-    except (OSError, ValueError, SyntaxError) as error:
-        raise BadInput(f"{path} is not a picture that can be read ({error})") from error
-
-
-def _written(picture: Picture) -> str:
-    return f"{picture.shape[1]}x{picture.shape[0]}"
