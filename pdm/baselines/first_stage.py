@@ -41,6 +41,11 @@ class Design:
         """Image side over latent side."""
         return 1 << (len(self.multipliers) - 1)
 
+    @property
+    def share_of_values(self) -> float:
+        """Values of the latent over values of the picture: c / (3 * downsampling^2)."""
+        return self.channels / (3 * self.downsampling**2)
+
 
 DESIGNS: dict[FirstStageName, Design] = {
     "kl-f4": Design((1, 2, 4), 3, 0),
@@ -137,8 +142,18 @@ class KLFirstStage(FirstStage):
     def penalty(
         self, means: Pyramid, log_variances: LogVariances
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `Autoencoder.penalty`: the KL."""
-        return kl_penalty(means, log_variances, [self.config.latent_weight])
+        """See `Autoencoder.penalty`: the KL, with LDM's weight relative to the pixels.
+
+        LDM's code (`contperceptual.py`) takes sums over each picture: absolute differences over
+        its 3HW values, the KL over the chw values of its latent. Our trainer takes means over
+        values; divided by 3HW, LDM's loss is
+
+            mean |difference| + latent_weight * chw / 3HW * mean KL
+
+        so the mean KL gets `latent_weight` times `Design.share_of_values`, a 48th for kl-f8.
+        """
+        share = DESIGNS[self.config.name].share_of_values
+        return kl_penalty(means, log_variances, [share * self.config.latent_weight])
 
     def _decoded(self, latent: Tensor) -> Tensor:
         images: Tensor = self.network.decoder(self.network.post_quant_conv(latent))
@@ -171,7 +186,8 @@ class VQFirstStage(FirstStage):
 
         Mean squares that draw latents to codes, with a weight of 1, and codes to latents, with
         0.25, as in LDM's released code. The paper behind it has the weights the other way about
-        (van den Oord et al., arXiv:1711.00937, equation 3).
+        (van den Oord et al., arXiv:1711.00937, equation 3). LDM's code (`vqperceptual.py`) takes
+        means of the pixels here, as our trainer does, so `latent_weight` needs no factor.
         """
         _, loss, _ = self.network.quantize(means[0])
         return self.config.latent_weight * loss, {"codebook": loss}

@@ -25,8 +25,9 @@ class FirstStageConfig:
     latent_scale: Annotated[
         Literal["channel", "scalar"], "standardise each channel, or all alike as published"
     ]
+    # LDM sums KL and L1 over a picture (contperceptual.py), and takes means with VQ
     latent_weight: Annotated[
-        NonNegative, "KL: of its mean per value; VQ: of the codebook loss (1.0 as published)"
+        NonNegative, "as in LDM's code: of the KL (1.0e-6 as published) or the codebook loss (1.0)"
     ]
 
     @property

@@ -5,9 +5,12 @@ import json
 import pytest
 import torch
 from diffusers import AutoencoderKL
+from diffusers.models.attention_processor import Attention
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 
 from pdm.baselines.first_stage import DESIGNS, first_stage, from_diffusers
 from pdm.config.first_stage import FirstStageConfig
+from pdm.training.objectives.pixel_losses import l1
 
 # Rombach et al., arXiv:2112.10752, and the checkpoints of its release, in millions of parameters.
 PUBLISHED = {
@@ -22,10 +25,12 @@ PUBLISHED = {
 }
 
 
-def small(name):
+def small(name, latent_weight=1.0):
     torch.manual_seed(0)
     return first_stage(
-        FirstStageConfig(name=name, base_width=8, latent_scale="channel", latent_weight=1.0)
+        FirstStageConfig(
+            name=name, base_width=8, latent_scale="channel", latent_weight=latent_weight
+        )
     ).eval()
 
 
@@ -36,6 +41,13 @@ def test_it_has_the_published_number_of_parameters(name):
             FirstStageConfig(name=name, base_width=128, latent_scale="channel", latent_weight=1.0)
         )
     assert sum(weight.numel() for weight in model.parameters()) == round(PUBLISHED[name] * 1e6)
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+def test_it_attends_with_one_head(name):
+    attentions = [m for m in small(name).modules() if isinstance(m, Attention)]
+    assert {attention.heads for attention in attentions} <= {1}
+    assert attentions or name == "vq-f4-noattn"
 
 
 @pytest.mark.parametrize("name", DESIGNS)
@@ -71,6 +83,47 @@ def test_latents_are_standardised_by_the_statistics():
     latents = model.encode(images)
     torch.testing.assert_close(latents[0], (raw[0] - 2) / 4)
     torch.testing.assert_close(model.decode(latents), model.decode_raw(raw).clamp(-1, 1))
+
+
+def gradients(loss, model):
+    weights = list(model.parameters())
+    found = torch.autograd.grad(
+        loss, weights, retain_graph=True, allow_unused=True, materialize_grads=True
+    )
+    return torch.cat([gradient.flatten() for gradient in found])
+
+
+@pytest.mark.parametrize("name", ["kl-f4", "kl-f8", "kl-f16", "kl-f32"])
+def test_the_kl_weighs_as_much_against_the_pixels_as_in_ldm(name):
+    """LDM's loss: |difference| and weight * KL, summed over a picture, averaged over the batch."""
+    weight = 1.0e-2
+    model, images = small(name, weight), torch.rand(2, 3, 32, 64) * 2 - 1
+    means, log_variances = model.posterior(images)
+    difference = model.decode_raw(means) - images
+    kl = DiagonalGaussianDistribution(torch.cat([means[0], log_variances[0]], 1)).kl()
+    ldm = difference.abs().sum() / len(images), weight * kl.mean()
+    ours = l1(images + difference, images), model.penalty(means, log_variances)[0]
+    norms = [[gradients(loss, model).norm() for loss in pair] for pair in (ldm, ours)]
+    torch.testing.assert_close(norms[1][1] / norms[1][0], norms[0][1] / norms[0][0])
+    summed, mean = (gradients(sum(pair), model) for pair in (ldm, ours))
+    assert (images[0].numel() * mean - summed).norm() < 1e-4 * summed.norm()
+
+
+def test_the_codebook_loss_weighs_as_much_against_the_pixels_as_in_ldm():
+    """LDM's loss: means of both, latents drawn to codes by 1 and codes to latents by 0.25."""
+    model = small("vq-f4", 0.5)
+    latents = torch.randn(2, 3, 4, 4, requires_grad=True)
+    codes = model.network.quantize.embedding.weight
+    rows = latents.movedim(1, -1).reshape(-1, 3)
+    nearest = codes[torch.cdist(rows, codes).argmin(1)]
+    towards_codes = (rows - nearest.detach()).square().mean()
+    towards_latents = (nearest - rows.detach()).square().mean()
+    expected = 0.5 * (towards_codes + 0.25 * towards_latents)
+    penalty, _ = model.penalty((latents,), (None,))
+    for one, other in zip(
+        *(torch.autograd.grad(loss, (latents, codes)) for loss in (penalty, expected)), strict=True
+    ):
+        torch.testing.assert_close(one, other)
 
 
 def test_a_codebook_draws_latents_and_codes_together():
