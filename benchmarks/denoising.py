@@ -27,7 +27,7 @@ from pdm.config.diffusion import UNetConfig
 from pdm.diffusion.flow import flow_loss
 from pdm.diffusion.samplers import euler
 from pdm.diffusion.times import even_times
-from pdm.models.layers import with_plain_weights
+from pdm.models.layers import bake_spectral_norms
 from pdm.models.pyramid import Downsampling, Pyramid, level_shapes
 from pdm.models.unet import PyramidUNet
 
@@ -115,7 +115,7 @@ def _job(job: str, steps: int, network: nn.Module, data: Pyramid, tuned: bool) -
         network.to(memory_format=torch.channels_last)
     if job == "train":
         return _train_step(network.train(), data, tuned)
-    return _sampling(with_plain_weights(network.eval()), data, tuned, steps)
+    return _sampling(bake_spectral_norms(network.eval()), data, tuned, steps)
 
 
 def _pyramid_unet(widths: tuple[int, ...]) -> PyramidUNet:

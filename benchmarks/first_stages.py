@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 
-from pdm.baselines.autoencoders import build_autoencoder
 from pdm.baselines.first_stage import KLFirstStage
 from pdm.config.autoencoder import AutoencoderConfig, AutoencoderModelConfig, LevelConfig
 from pdm.config.common import TrainingConfig
 from pdm.config.first_stage import FirstStageConfig
 from pdm.models.codec import Autoencoder
 from pdm.models.encoder import INITIAL_LOG_VARIANCE
+from pdm.registry import build_autoencoder
 
 SIDE_PX = 64
 KL_WEIGHT = 1.0e-6

@@ -73,7 +73,7 @@ class Clock:
     def score(self, state: TrainState) -> None:
         pass
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         pass
 
     def save_failed(self) -> bool:

@@ -20,7 +20,7 @@ from torch import nn
 from benchmarks.common import Ratio
 from benchmarks.default_training import default_config
 from pdm.config.common import TrainingConfig
-from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore
+from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
 from pdm.training.distributed.launcher import launch
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.seeds import normal_pyramid_at
@@ -87,7 +87,7 @@ def work(settings: Settings, workers: Workers) -> None:
     torch.manual_seed(0)
     network = Regression()
     state = TrainState(network, config)
-    restore(state, checkpoints_of(settings.folder, config), workers)
+    restore_newest(state, checkpoints_of(settings.folder, config), workers)
     seen = state.images_seen
     run = RunFolder(settings.folder, "recovery", config, workers, seen, lambda *_: 0.0)
     data = Deadly(settings.folder, workers.rank, config.total_images // 2)

@@ -13,9 +13,9 @@ from benchmarks.common import Ratio, Seconds, interleaved, timed
 from benchmarks.default_training import RandomLatents, default_config, fresh_state
 from benchmarks.stall import NoRun
 from pdm.training.checkpoints.folder import Checkpoints
-from pdm.training.checkpoints.run_folder import restore
+from pdm.training.checkpoints.run_folder import restore_newest
 from pdm.training.distributed.workers import Workers
-from pdm.training.loop.prefetch import fed
+from pdm.training.loop.prefetch import prefetch_batches
 from pdm.training.loop.steps import Steps
 
 
@@ -42,10 +42,10 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
         workers = Workers(torch.device("cpu"))
 
         def work() -> None:
-            restore(state, found, workers)
+            restore_newest(state, found, workers)
             starts = itertools.count(state.images_seen, size.batch_size)
             shares = (range(start, start + size.batch_size) for start in starts)
-            batches = fed(data.load, shares, workers.device)
+            batches = prefetch_batches(data.load, shares, workers.device)
             Steps(state, network, data, batches, default_config(), NoRun(), workers).advance()
             batches.close()
 

@@ -16,7 +16,7 @@ from benchmarks.common import Ratio, interleaved, timed
 from benchmarks.default_training import RandomLatents, default_config, fresh_state
 from pdm.training.checkpoints.folder import Checkpoints
 from pdm.training.distributed.workers import Workers
-from pdm.training.loop.prefetch import fed
+from pdm.training.loop.prefetch import prefetch_batches
 from pdm.training.loop.steps import Steps
 
 
@@ -50,11 +50,11 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
     def beside() -> None:
         checkpoints.begin(state)
         plain()
-        checkpoints.settle()  # all of its work counts
+        checkpoints.flush()  # all of its work counts
 
     def between() -> None:
         checkpoints.begin(state)
-        checkpoints.settle()
+        checkpoints.flush()
         plain()
 
     sides = [lambda work=work: timed(work) for work in (beside, plain, between)]
@@ -103,6 +103,6 @@ def _training(size: Size) -> tuple[Callable[[], bool], object]:
     workers = Workers(torch.device("cpu"))
     starts = itertools.count(0, size.batch_size)
     shares = (range(start, start + size.batch_size) for start in starts)
-    batches = fed(data.load, shares, workers.device)
+    batches = prefetch_batches(data.load, shares, workers.device)
     steps = Steps(state, network, data, batches, config, NoRun(), workers)
     return steps.advance, state

@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +19,6 @@ from benchmarks.first_stages import SIDE_PX
 from benchmarks.in_memory import LatentsInMemory, trained
 from benchmarks.wavelets import Wavelets
 from pdm import params
-from pdm.baselines.networks import build_network
 from pdm.config.sample import SampleConfig
 from pdm.data.shards.images import to_images, to_pixels
 from pdm.evaluation.distances.by_name import distances
@@ -30,13 +29,12 @@ from pdm.evaluation.features.summary import Summary
 from pdm.evaluation.features.views import views_of
 from pdm.inference.draw import draw_latents
 from pdm.inference.networks import Networks
-from pdm.models.layers import with_plain_weights
+from pdm.models.denoiser import Denoiser
+from pdm.models.layers import bake_spectral_norms
+from pdm.registry import build_denoiser
 from pdm.training.diffusion import NoisyLatents
 from pdm.training.loop.state import TrainState
 from pdm.training.objectives.losses import FlowLosses
-
-if TYPE_CHECKING:
-    from pdm.baselines.networks import Network
 
 BATCH = 64
 FIRST_SAMPLE_SEED = 10_000
@@ -108,7 +106,7 @@ def through(wavelets: Wavelets, pixels: Pixels) -> Pixels:
 
 
 @torch.no_grad()
-def drawn(network: "Network", wavelets: Wavelets, config: SampleConfig, count: int) -> Pixels:
+def drawn(network: Denoiser, wavelets: Wavelets, config: SampleConfig, count: int) -> Pixels:
     """Pictures of consecutive seeds."""
     seeds = range(FIRST_SAMPLE_SEED, FIRST_SAMPLE_SEED + count)
     shapes = wavelets.level_shapes(SIDE_PX, SIDE_PX)
@@ -119,7 +117,7 @@ def drawn(network: "Network", wavelets: Wavelets, config: SampleConfig, count: i
     return np.concatenate(pictures)
 
 
-def _trained(job: dict[str, Any], wavelets: Wavelets, pixels: Pixels) -> tuple["Network", int]:
+def _trained(job: dict[str, Any], wavelets: Wavelets, pixels: Pixels) -> tuple[Denoiser, int]:
     """The average model, in evaluation mode; images seen."""
     config = config_of(job["design"], job["seed"], job["learning_rate"], job["images"])
     images = to_images(pixels)
@@ -127,13 +125,13 @@ def _trained(job: dict[str, Any], wavelets: Wavelets, pixels: Pixels) -> tuple["
     latents = LatentsInMemory(wavelets.encode(both))
     torch.manual_seed(job["seed"])
     channels, downsamplings = wavelets.level_channels, wavelets.level_downsamplings
-    network = build_network(config, channels, downsamplings)
+    network = build_denoiser(config, channels, downsamplings)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = TrainState(network, config.training)
     losses = FlowLosses(network, config.level_loss_weights)
     data = NoisyLatents(latents, config)  # type: ignore[arg-type]
     trained(state, losses, data, config.training, job["seconds"])
-    return with_plain_weights(state.average), state.images_seen  # type: ignore[return-value]
+    return bake_spectral_norms(state.ema), state.images_seen  # type: ignore[return-value]
 
 
 def _summary(name: str, pixels: Pixels, cache: Path) -> Summary:

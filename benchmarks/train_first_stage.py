@@ -17,7 +17,7 @@ from benchmarks.in_memory import ENDLESS, Clock, CropsInMemory
 from pdm.data.shards.images import to_images
 from pdm.evaluation.reconstruction import psnr, ssim
 from pdm.models.codec import Autoencoder
-from pdm.training.autoencoder import Pictures, average_of
+from pdm.training.autoencoder import Pictures, ema_model
 from pdm.training.loop.state import TrainState
 from pdm.training.objectives.losses import AutoencoderLosses
 from pdm.training.objectives.pixel_losses import gradient_loss
@@ -34,7 +34,7 @@ def trained(job: dict[str, Any], pixels: Pixels) -> tuple[Autoencoder, Clock, in
     clock = in_memory.trained(
         state, losses, Pictures(data, config, model), config.training, job["seconds"]
     )
-    return average_of(state), clock, state.images_seen
+    return ema_model(state), clock, state.images_seen
 
 
 @torch.no_grad()

@@ -20,12 +20,12 @@ from torch import Tensor
 from pdm.errors import BadInput
 from pdm.files import whole_file
 
-FOLDER = "averages"  # of a model's folder; files are named by progress in images and length
-LONGEST = 0.28  # gamma = 0, all models alike, has 1 / sqrt(12) = 0.289
+FOLDER = "ema"  # of a model's folder; files are named by progress in images and length
+MAX_LENGTH = 0.28  # gamma = 0, all models alike, has 1 / sqrt(12) = 0.289
 
 
 @functools.cache
-def exponent_of(length: float) -> float:
+def gamma_of(length: float) -> float:
     """gamma, of which the profile s^gamma on [0, 1] has this standard deviation.
 
     Args:
@@ -39,12 +39,12 @@ def exponent_of(length: float) -> float:
     return (low + high) / 2
 
 
-def kept_at(step: int, length: float) -> float:
+def decay_at(step: int, length: float) -> float:
     """How much of the average of the steps before remains at step 1, 2, ...; 0 at the first.
 
     With it the weights of the steps are exactly the profile's integrals over each of them.
     """
-    return float((1 - 1 / step) ** (exponent_of(length) + 1))
+    return float((1 - 1 / step) ** (gamma_of(length) + 1))
 
 
 def coefficients(
@@ -59,8 +59,8 @@ def coefficients(
         end: Progress at which the wanted average ends.
         length: Of the wanted average.
     """
-    profiles = [(progress / end, exponent_of(known)) for progress, known in snapshots]
-    wanted = (1.0, exponent_of(length))
+    profiles = [(progress / end, gamma_of(known)) for progress, known in snapshots]
+    wanted = (1.0, gamma_of(length))
     products = torch.tensor(
         [[_product(one, other) for other in profiles] for one in profiles], dtype=torch.float64
     )
@@ -81,7 +81,7 @@ def snapshot_name(images_seen: int, length: float) -> str:
     return f"{images_seen:09}-{length}.safetensors"
 
 
-def of_length(model: Path, length: float, images_seen: int | None = None) -> dict[str, Tensor]:
+def load_ema(model: Path, length: float, images_seen: int | None = None) -> dict[str, Tensor]:
     """The weights (not the buffers) of the average of that length, in float32.
 
     Args:

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from pdm import ema
-from pdm.ema import coefficients, exponent_of, kept_at, of_length
+from pdm.ema import coefficients, decay_at, gamma_of, load_ema
 from pdm.errors import BadInput
 
 
@@ -11,7 +11,7 @@ def weights_of_steps(length: float, steps: int) -> torch.Tensor:
     """How much each step weighs in the average that `kept_at` makes."""
     found = torch.zeros(steps, dtype=torch.float64)
     for step in range(1, steps + 1):
-        kept = kept_at(step, length)
+        kept = decay_at(step, length)
         found *= kept
         found[step - 1] = 1 - kept
     return found
@@ -20,7 +20,7 @@ def weights_of_steps(length: float, steps: int) -> torch.Tensor:
 @pytest.mark.parametrize(("length", "exponent"), [(0.05, 16.97), (0.10, 6.94)])
 def test_exponents_are_those_of_the_paper(length, exponent):
     """Karras et al., arXiv:2312.02696, section 3.1."""
-    assert exponent_of(length) == pytest.approx(exponent, abs=0.005)
+    assert gamma_of(length) == pytest.approx(exponent, abs=0.005)
 
 
 @pytest.mark.parametrize("length", [0.03, 0.1, 0.25])
@@ -35,7 +35,7 @@ def test_the_steps_weigh_as_the_profile_says(length):
 
 
 def test_the_first_step_forgets_the_initial_weights():
-    assert kept_at(1, 0.1) == 0
+    assert decay_at(1, 0.1) == 0
 
 
 def test_an_average_that_was_kept_is_given_back_as_it_is():
@@ -58,12 +58,12 @@ def test_any_length_near_those_kept_equals_an_average_tracked_directly(path, tmp
     for known in (0.05, 0.1):
         mean = torch.zeros(50)
         for step in range(1, 801):
-            mean.lerp_(path[step - 1], 1 - kept_at(step, known))
+            mean.lerp_(path[step - 1], 1 - decay_at(step, known))
             if step % 50 == 0:
                 name = ema.snapshot_name(step * 8, known)
                 ema.write_snapshot(tmp_path / ema.FOLDER / name, {"weight": mean})
     direct = weights_of_steps(length, 800).float() @ path
-    found = of_length(tmp_path, length)["weight"]
+    found = load_ema(tmp_path, length)["weight"]
     scale = (direct - path[-1]).norm()
     assert (found - direct).norm() < 0.06 * scale
     near = min((0.05, 0.1), key=lambda known: abs(known - length))
@@ -73,7 +73,7 @@ def test_any_length_near_those_kept_equals_an_average_tracked_directly(path, tmp
 
 def test_a_model_without_averages_is_named_with_what_to_do(tmp_path):
     with pytest.raises(BadInput, match=r"train it with training\.ema_lengths set"):
-        of_length(tmp_path, 0.1)
+        load_ema(tmp_path, 0.1)
 
 
 def test_a_damaged_average_is_refused(tmp_path):
@@ -81,4 +81,4 @@ def test_a_damaged_average_is_refused(tmp_path):
     ema.write_snapshot(path, nn.Linear(2, 2).state_dict())
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(BadInput, match="cannot be read"):
-        of_length(tmp_path, 0.1)
+        load_ema(tmp_path, 0.1)

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from pdm import weights
 from pdm.baselines.initialisation import initialise_as_ldm
 from pdm.config.latent_unet import SIDES, LatentUNetConfig
-from pdm.models.condition import NOTHING, Condition
+from pdm.models.condition import NO_CONDITION, Condition
+from pdm.models.denoiser import Denoiser
 from pdm.models.noise_schedule import LAST_BETAS, NUM_STEPS, step_times
 from pdm.models.pyramid import Downsampling, Pyramid
 
@@ -133,7 +134,7 @@ RELEASED: dict[str, dict[str, Any]] = {
 }
 
 
-class LatentUNet(nn.Module):
+class LatentUNet(Denoiser):
     """Velocity field over pyramids of one level.
 
     Args:
@@ -147,11 +148,10 @@ class LatentUNet(nn.Module):
         level_channels: tuple[int, ...],
         level_downsamplings: tuple[Downsampling, ...],
     ) -> None:
-        super().__init__()
+        super().__init__(level_channels, level_downsamplings)
         if len(level_channels) != 1:
             raise ValueError(f"LDM knows one level, not {len(level_channels)}")
         self.config = config
-        self.facts = {"level_channels": level_channels, "level_downsamplings": level_downsamplings}
         channels = {"in_channels": level_channels[0], "out_channels": level_channels[0]}
         self.network = build_unet(
             channels | DESIGNS[config.name](config.base_width), NUM_HEADS.get(config.name)
@@ -160,7 +160,7 @@ class LatentUNet(nn.Module):
         times = step_times(LAST_BETAS[config.name]).flip(0).float()
         self.register_buffer("times", times, persistent=False)
 
-    def forward(self, pyramid: Pyramid, t: Tensor, condition: Condition = NOTHING) -> Pyramid:
+    def forward(self, pyramid: Pyramid, t: Tensor, condition: Condition = NO_CONDITION) -> Pyramid:
         """Velocity at times t (B,), as of the pyramid UNet.
 
         Raises:
@@ -186,11 +186,6 @@ class LatentUNet(nn.Module):
 
     def set_dropout(self, share: Tensor) -> None:
         """Nothing falls: LDM's released networks have no dropout."""
-
-    def save_pretrained(self, folder: Path, **facts: Any) -> None:
-        """Write `config.json`, with the facts, and `model.safetensors`; see `pdm.weights.save`."""
-        known: dict[str, Any] = self.facts | facts
-        weights.save(folder, type(self).__name__, self.config, self.state_dict(), **known)
 
     @classmethod
     def from_pretrained(cls, folder: Path) -> Self:

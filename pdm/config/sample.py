@@ -28,16 +28,16 @@ class GuideConfig:
     __pydantic_config__: ClassVar = STRICT
     FIELDS: ClassVar = {
         "unconditional": (),
-        "average": ("ema_length", "images_seen"),
+        "ema": ("ema_length", "images_seen"),
         "model": ("path", "sha256"),
     }
 
     kind: Annotated[
-        Literal["unconditional", "average", "model"],
+        Literal["unconditional", "ema", "model"],
         "the model without its class, an EMA of its own weights, or another model",
     ]
-    ema_length: Annotated[EmaLength | None, "average: its length"] = None
-    images_seen: Annotated[Images | None, "average: as it was after this many images"] = None
+    ema_length: Annotated[EmaLength | None, "ema: its length"] = None
+    images_seen: Annotated[Images | None, "ema: as it was after this many images"] = None
     path: Annotated[str | None, "model: its folder, trained on the same autoencoder's latents"] = (
         None
     )

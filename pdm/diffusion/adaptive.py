@@ -54,7 +54,7 @@ def runge_kutta(
     steps = torch.full((len(noise[0]),), FIRST_STEP, device=noise[0].device)
     for start, end in itertools.pairwise(times.float().to(steps.device)):
         leg = _Leg(narrowed or (lambda rows: velocity), start, end, tolerance)
-        pyramid, steps = leg.travelled(pyramid, steps)
+        pyramid, steps = leg.advance(pyramid, steps)
     return pyramid
 
 
@@ -67,7 +67,7 @@ class _Leg:
     end: Tensor
     tolerance: float
 
-    def travelled(self, pyramid: Pyramid, steps: Tensor) -> tuple[Pyramid, Tensor]:
+    def advance(self, pyramid: Pyramid, steps: Tensor) -> tuple[Pyramid, Tensor]:
         """All pictures at the end, and the lengths of the steps they would take next."""
         pyramid, steps = tuple(level.clone() for level in pyramid), steps.clone()
         s = torch.zeros_like(steps)
@@ -113,20 +113,20 @@ class _Leg:
         """Where a step leads, the slope there, and each picture's error over the tolerance."""
         slopes = [slope]
         for node, weights in zip(NODES[1:], STAGES, strict=True):
-            reached = _combined(start, slopes, weights, step)
+            reached = _combine(start, slopes, weights, step)
             slopes.append(self.slopes(velocity, reached, s + node * step))
         zero = tuple(torch.zeros_like(level) for level in start)
         squares = [
             (wrong / (1 + torch.maximum(a.abs(), b.abs()))).square().mean((1, 2, 3))
             for wrong, a, b in zip(
-                _combined(zero, slopes, ERRORS, step), start, reached, strict=True
+                _combine(zero, slopes, ERRORS, step), start, reached, strict=True
             )
         ]
         error = torch.stack(squares).mean(0).sqrt().float() / self.tolerance
         return reached, slopes[-1], error
 
 
-def _combined(
+def _combine(
     start: Pyramid, slopes: Sequence[Pyramid], weights: Sequence[float], step: Tensor
 ) -> Pyramid:
     """The start plus a step along a weighted sum of slopes."""

@@ -4,7 +4,7 @@ All have one signature (`Sampler`): the velocity, the noise, and the times to st
 to 1, of all levels or of each (`pdm.diffusion.times`). They run under the caller's grad mode, keep
 the noise's device and dtype, and do to a picture what they would do to it alone, whatever stands
 beside it in the batch. What bends the velocity is put around it before
-(`pdm.diffusion.velocities`).
+(`pdm.diffusion.guidance`).
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pdm.diffusion.flow import Velocity
-from pdm.diffusion.times import lengths
+from pdm.diffusion.times import step_lengths
 from pdm.models.pyramid import LevelShape, Pyramid
 
 Sampler = Callable[[Velocity, Pyramid, Tensor], Pyramid]
@@ -35,8 +35,8 @@ def noise_from_seeds(seeds: Sequence[int], shapes: Sequence[LevelShape]) -> Pyra
 def euler(velocity: Velocity, noise: Pyramid, times: Tensor) -> Pyramid:
     """First order: one evaluation of the velocity per step."""
     pyramid = noise
-    for t, step in zip(times, lengths(times), strict=False):
-        pyramid = moved(pyramid, at(velocity, pyramid, t), step)
+    for t, step in zip(times, step_lengths(times), strict=False):
+        pyramid = take_step(pyramid, velocity_at(velocity, pyramid, t), step)
     return pyramid
 
 
@@ -47,12 +47,12 @@ def heun(velocity: Velocity, noise: Pyramid, times: Tensor) -> Pyramid:
     arXiv:2206.00364); the order stays two. 2 * steps - 1 evaluations.
     """
     pyramid = noise
-    for number, step in enumerate(lengths(times)):
-        slope = at(velocity, pyramid, times[number])
+    for number, step in enumerate(step_lengths(times)):
+        slope = velocity_at(velocity, pyramid, times[number])
         if number < len(times) - 2:
-            other = at(velocity, moved(pyramid, slope, step), times[number + 1])
+            other = velocity_at(velocity, take_step(pyramid, slope, step), times[number + 1])
             slope = tuple((a + b) / 2 for a, b in zip(slope, other, strict=True))
-        pyramid = moved(pyramid, slope, step)
+        pyramid = take_step(pyramid, slope, step)
     return pyramid
 
 
@@ -62,22 +62,22 @@ def multistep(velocity: Velocity, noise: Pyramid, times: Tensor) -> Pyramid:
     Adams and Bashforth's method for steps of any length; a level's first step is Euler's.
     """
     pyramid, before, past = noise, noise, [0.0]
-    for t, step in zip(times, lengths(times), strict=False):
-        slope = at(velocity, pyramid, t)
+    for t, step in zip(times, step_lengths(times), strict=False):
+        slope = velocity_at(velocity, pyramid, t)
         share = [now / (2 * last) if last else 0.0 for now, last in zip(step, past, strict=False)]
         bends = tuple(a - b for a, b in zip(slope, before, strict=True))
-        pyramid = moved(pyramid, moved(slope, bends, share), step)
+        pyramid = take_step(pyramid, take_step(slope, bends, share), step)
         before, past = slope, step
     return pyramid
 
 
-def at(velocity: Velocity, pyramid: Pyramid, t: Tensor) -> Pyramid:
+def velocity_at(velocity: Velocity, pyramid: Pyramid, t: Tensor) -> Pyramid:
     """The velocity where all pictures of a batch have the same time (), or times (levels,)."""
     device = pyramid[0].device
     return velocity(pyramid, t.float().to(device).expand(len(pyramid[0]), *t.shape))
 
 
-def moved(pyramid: Pyramid, slope: Pyramid, step: Sequence[float]) -> Pyramid:
+def take_step(pyramid: Pyramid, slope: Pyramid, step: Sequence[float]) -> Pyramid:
     """A step along a slope; `step` holds one length, or one for each level."""
     by_level = step if len(step) > 1 else [*step] * len(pyramid)
     return tuple(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pdm.diffusion.flow import Velocity
-from pdm.diffusion.samplers import at
+from pdm.diffusion.samplers import velocity_at
 from pdm.models.pyramid import LevelShape, Pyramid
 
 Fresh = Callable[[], Pyramid]
@@ -39,11 +39,11 @@ def ddim(velocity: Velocity, noise: Pyramid, times: Tensor, *, eta: float, fresh
         eta: Share of ancestral sampling's fresh noise, as standard deviation.
         fresh: Of the same pictures.
     """
-    pyramid = tuple(level * _spread(float(times[0])) for level in noise)
+    pyramid = tuple(level * _noise_to_signal(float(times[0])) for level in noise)
     for number in range(len(times) - 1):
         now, then = float(times[number]), float(times[number + 1])
-        slope = at(velocity, pyramid, times[number])
-        kept, width = _abar(then), _spread(then)
+        slope = velocity_at(velocity, pyramid, times[number])
+        kept, width = _abar(then), _noise_to_signal(then)
         added = eta * _added(now, then)
         old = (max(0.0, 1 - kept - added**2)) ** 0.5
         data = tuple(x + (1 - now) * v for x, v in zip(pyramid, slope, strict=True))
@@ -61,7 +61,7 @@ def _abar(t: float) -> float:
     return t**2 / (t**2 + (1 - t) ** 2)
 
 
-def _spread(t: float) -> float:
+def _noise_to_signal(t: float) -> float:
     """What LDM's x is multiplied by at our time t: one over the sum of its two factors."""
     return float((t**2 + (1 - t) ** 2) ** 0.5)
 

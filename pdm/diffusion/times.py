@@ -20,7 +20,7 @@ def even_times(steps: int) -> Tensor:
     return torch.linspace(0, 1, steps + 1, dtype=torch.float64)
 
 
-def shifted(t: Time, shift: float) -> Time:
+def shift_time(t: Time, shift: float) -> Time:
     """Times moved towards noise, for pictures of more pixels than the schedule was made for.
 
     In a larger picture more neighbours tell the same, so the same noise hides less of it. Esser et
@@ -34,7 +34,7 @@ def shifted(t: Time, shift: float) -> Time:
     return t / (shift - (shift - 1) * t)
 
 
-def windowed(times: Tensor, windows: Windows) -> Tensor:
+def times_by_level(times: Tensor, windows: Windows) -> Tensor:
     """Stops (stops,) on the way from 0 to 1 as times of each level, (stops, levels).
 
     A level runs from 0 to 1 within its window. The windows' ends become stops too, so that no step
@@ -52,7 +52,7 @@ def level_times(way: Tensor, windows: Windows) -> Tensor:
     return (way[:, None] - starts) / (ends - starts)
 
 
-def lengths(times: Tensor) -> list[list[float]]:
+def step_lengths(times: Tensor) -> list[list[float]]:
     """How far each step from stop to stop leads: for each step, one number or one per level."""
     steps: Tensor = times.clamp(0, 1).diff(dim=0)
     rows: list[list[float]] = steps.reshape(len(steps), -1).tolist()

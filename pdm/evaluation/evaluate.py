@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pdm.baselines.autoencoders import load_autoencoder
 from pdm.config.evaluate import EvaluateConfig
 from pdm.data.shards.images import ImageShards
 from pdm.data.shards.manifest import digest
@@ -37,6 +36,7 @@ from pdm.evaluation.samples_folder import SampleSet, read_samples, warn_of_chose
 from pdm.evaluation.scores import Scores, against_reference, of_memorisation, of_reconstructions
 from pdm.files import whole_folder
 from pdm.models.codec import Autoencoder
+from pdm.registry import load_autoencoder
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,6 @@ from typing import Any
 import torch
 
 from pdm import weights
-from pdm.baselines.autoencoders import load_autoencoder
 from pdm.config.sample import GuideConfig, SampleConfig
 from pdm.data.shards.images import Pixels, to_pixels
 from pdm.errors import BadInput
@@ -24,6 +23,7 @@ from pdm.inference.draw import draw_latents
 from pdm.inference.networks import Networks, load_networks
 from pdm.models.codec import Autoencoder
 from pdm.models.pyramid import LevelShape
+from pdm.registry import load_autoencoder
 from pdm.tracking.registry.champion import fetch_champion
 
 # What `samples.json` does not hold: no picture depends on it, or there was nothing of it.

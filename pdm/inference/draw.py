@@ -1,7 +1,6 @@
 """Latents from seeds: noise, the velocity with all that bends it, and what follows it."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -9,18 +8,16 @@ from torch import Tensor
 from pdm.config.sample import SampleConfig
 from pdm.diffusion.adaptive import runge_kutta
 from pdm.diffusion.flow import Velocity
+from pdm.diffusion.guidance import clamp_data, clamp_times, observe
 from pdm.diffusion.samplers import Sampler, euler, heun, multistep, noise_from_seeds
 from pdm.diffusion.stochastic import ddim, fresh_noise
-from pdm.diffusion.times import even_times, shifted, windowed
-from pdm.diffusion.velocities import clamped, watched, within
+from pdm.diffusion.times import even_times, shift_time, times_by_level
 from pdm.errors import BadInput
 from pdm.inference.networks import Networks
+from pdm.models.denoiser import Denoiser
 from pdm.models.noise_schedule import LAST_BETAS, sampling_times
 from pdm.models.pyramid import LevelShape, Pyramid
 from pdm.models.unet import PyramidUNet
-
-if TYPE_CHECKING:
-    from pdm.baselines.networks import Network
 
 SAMPLERS: dict[str, Sampler] = {"euler": euler, "heun": heun, "multistep": multistep}
 
@@ -40,8 +37,8 @@ def draw_latents(
 
     def velocity_of(rows: Sequence[int]) -> Velocity:
         velocity = networks.velocity(config, [seeds[row] for row in rows])
-        velocity = clamped(within(velocity, config.time_margin), config.clamp_latents)
-        return velocity if see is None else watched(velocity, see)
+        velocity = clamp_data(clamp_times(velocity, config.time_margin), config.clamp_latents)
+        return velocity if see is None else observe(velocity, see)
 
     velocity = velocity_of(range(len(seeds)))
     if config.sampler == "adaptive":
@@ -53,15 +50,15 @@ def draw_latents(
     return SAMPLERS[config.sampler](velocity, noise, times)
 
 
-def _times(network: "Network", config: SampleConfig) -> Tensor:
+def _times(network: Denoiser, config: SampleConfig) -> Tensor:
     """Where the sampler stops by: at LDM's own steps, if the network knows no others."""
     steps = 1 if config.sampler == "adaptive" else config.steps
     if not isinstance(network, PyramidUNet):
         if network.config.predicts == "noise":
             return sampling_times(LAST_BETAS[network.config.name], steps)
-        return shifted(even_times(steps), config.time_shift)
+        return shift_time(even_times(steps), config.time_shift)
     windows = network.config.windows
     if windows is not None and config.sampler == "ddim":
         raise BadInput("sample.sampler is ddim, which knows one time for all levels; take another")
-    times = shifted(even_times(steps), config.time_shift)
-    return times if windows is None else windowed(times, windows)
+    times = shift_time(even_times(steps), config.time_shift)
+    return times if windows is None else times_by_level(times, windows)

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from pdm import weights
-from pdm.baselines.autoencoders import load_autoencoder
 from pdm.config.latents import LatentsConfig
 from pdm.data import classes
 from pdm.data.shards import listing, manifest
@@ -21,6 +20,7 @@ from pdm.files import sha256_of, whole_folder
 from pdm.models.codec import Autoencoder
 from pdm.models.pyramid import Pyramid
 from pdm.progress import Progress
+from pdm.registry import load_autoencoder
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def encode_shards(config: LatentsConfig, *, shards: Path, autoencoder: Path, lat
     values = sum(math.prod(shape) for shape in model.level_shapes(*size))
     with room_for(latents, BYTES_PER_VALUE * values * total), whole_folder(latents) as folder:
         written: dict[str, list[manifest.Shard]] = {}
-        spread = Spread(len(model.level_channels))
+        spread = LatentStatistics(len(model.level_channels))
         for split, images in splits.items():
             written[split] = []
             for name, indices in _by_shard(images, split):
@@ -67,7 +67,7 @@ def encode_shards(config: LatentsConfig, *, shards: Path, autoencoder: Path, lat
                     spread.add(pyramid)
                 told = _classes(images, indices, copies[split]) if names else None
                 written[split].append(write_shard(folder / name, keys, pyramid, told))
-        means, stds = spread.checked()
+        means, stds = spread.check()
         facts = {
             "level_shapes": model.level_shapes(*size),
             "level_downsamplings": model.level_downsamplings,
@@ -84,7 +84,7 @@ def encode_shards(config: LatentsConfig, *, shards: Path, autoencoder: Path, lat
     logger.info("latents: std by level, coarse to fine: %s", ", ".join(f"{s:.3f}" for s in stds))
 
 
-class Spread:
+class LatentStatistics:
     """Mean and standard deviation of each level, over all that was added."""
 
     def __init__(self, num_levels: int) -> None:
@@ -98,7 +98,7 @@ class Spread:
                 [torch.tensor(float(values.numel())), values.sum(), values.square().sum()]
             )
 
-    def checked(self) -> tuple[list[float], list[float]]:
+    def check(self) -> tuple[list[float], list[float]]:
         """Means and standard deviations, coarse to fine.
 
         Raises:
@@ -141,7 +141,7 @@ def _encode(
         for start in range(0, len(indices), batch_size):
             chosen = indices[start : start + batch_size]
             pixels = to_images(images.batch(chosen, *size))
-            parts.append(_encoded(model, pixels.flip(3) if suffix else pixels))
+            parts.append(_encode_batch(model, pixels.flip(3) if suffix else pixels))
             keys += [images.keys[index] + suffix for index in chosen]
             progress.advance(len(chosen))
     if not parts:  # more shards than pictures: this one is empty
@@ -155,6 +155,6 @@ def _classes(images: ImageShards, indices: range, copies: int) -> list[str | Non
     return [images.record(index).get("class_name") for index in indices] * copies
 
 
-def _encoded(model: Autoencoder, images: Tensor) -> Pyramid:
+def _encode_batch(model: Autoencoder, images: Tensor) -> Pyramid:
     device = next(model.parameters()).device
     return tuple(level.cpu() for level in model.encode(images.to(device)))

@@ -4,33 +4,31 @@ and the classes that it knows."""
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from pdm import ema, weights
-from pdm.baselines import networks
 from pdm.config.diffusion import ConditionConfig
 from pdm.config.sample import GuideConfig, SampleConfig
 from pdm.data.classes import labels_of, names_of
 from pdm.diffusion.flow import Velocity
-from pdm.diffusion.velocities import guided
+from pdm.diffusion.guidance import apply_guidance
 from pdm.errors import BadInput
 from pdm.files import sha256_of
-from pdm.models.condition import told
-from pdm.models.layers import with_plain_weights, with_settled_norms
-
-if TYPE_CHECKING:
-    from pdm.baselines.networks import Network
+from pdm.models.condition import with_class_label
+from pdm.models.denoiser import Denoiser
+from pdm.models.layers import bake_spectral_norms, settle_spectral_norms
+from pdm.registry import load_denoiser
 
 
 @dataclass(frozen=True, slots=True)
 class Networks:
     """In evaluation mode, on one device."""
 
-    network: "Network"
-    guide: "Network | None" = None  # where nothing guides
+    network: Denoiser
+    guide: Denoiser | None = None  # where nothing guides
     is_guide_told: bool = (
         False  # the class; a guide that takes one and is not, is told that none is said
     )
@@ -43,14 +41,14 @@ class Networks:
 
     def velocity(self, config: SampleConfig, seeds: Sequence[int]) -> Velocity:
         """Of these seeds' pictures, guided as asked."""
-        velocity = told(self.network, self._labels(seeds))
+        velocity = with_class_label(self.network, self._labels(seeds))
         if self.guide is None:
             return velocity
         labels = self._labels(seeds) if takes_class(self.guide) else None
         if labels is not None and not self.is_guide_told:
             labels = torch.full_like(labels, len(self.classes))
         scale, interval = config.guidance_scale, config.guidance_interval
-        return guided(velocity, told(self.guide, labels), scale, interval)
+        return apply_guidance(velocity, with_class_label(self.guide, labels), scale, interval)
 
     def _labels(self, seeds: Sequence[int]) -> Tensor | None:
         if not self.classes:
@@ -65,27 +63,27 @@ def load_networks(diffusion: Path, config: SampleConfig, device: torch.device) -
     Raises:
         BadInput: A model is missing, has no averages to choose from, or cannot guide this one.
     """
-    network = networks.load_network(diffusion)
+    network = load_denoiser(diffusion)
     if config.ema_length is not None:
-        network.load_state_dict(ema.of_length(diffusion, config.ema_length), strict=False)
+        network.load_state_dict(ema.load_ema(diffusion, config.ema_length), strict=False)
     classes = _classes(diffusion, network)
-    chosen = _chosen(config.classes, classes, diffusion)
+    chosen = _choose_classes(config.classes, classes, diffusion)
     guide, is_told = None, False
     if config.guidance_scale != 1:
         assert config.guide is not None
         is_told = config.guide.kind != "unconditional"
-        guide = with_plain_weights(_guide(config.guide, diffusion, network)).to(device)
-    plain = with_plain_weights(network).to(device)
+        guide = bake_spectral_norms(_load_guide(config.guide, diffusion, network)).to(device)
+    plain = bake_spectral_norms(network).to(device)
     return Networks(plain, guide, is_told, classes, chosen)
 
 
-def takes_class(network: "Network") -> bool:
+def takes_class(network: Denoiser) -> bool:
     """Whether it must be told a class, be it that none is said."""
     condition: ConditionConfig | None = getattr(network.config, "condition", None)
     return condition is not None and condition.num_classes > 0
 
 
-def _classes(folder: Path, network: "Network") -> tuple[str, ...]:
+def _classes(folder: Path, network: Denoiser) -> tuple[str, ...]:
     """Names of the classes that a network takes, by label."""
     condition: ConditionConfig | None = getattr(network.config, "condition", None)
     if condition is None:
@@ -98,7 +96,9 @@ def _classes(folder: Path, network: "Network") -> tuple[str, ...]:
     return names
 
 
-def _chosen(asked: tuple[str, ...] | None, known: tuple[str, ...], folder: Path) -> tuple[str, ...]:
+def _choose_classes(
+    asked: tuple[str, ...] | None, known: tuple[str, ...], folder: Path
+) -> tuple[str, ...]:
     """The classes to draw."""
     for name in asked or ():
         if not known:
@@ -109,24 +109,24 @@ def _chosen(asked: tuple[str, ...] | None, known: tuple[str, ...], folder: Path)
     return asked or known
 
 
-def _guide(config: GuideConfig, diffusion: Path, network: "Network") -> "Network":
+def _load_guide(config: GuideConfig, diffusion: Path, network: Denoiser) -> Denoiser:
     if config.kind == "unconditional":
         if not takes_class(network):
             raise BadInput(
                 f"sample.guide: {diffusion} takes no class, so there is nothing to leave out; take "
-                "kind: average or model, or train it with diffusion.model.condition"
+                "kind: ema or model, or train it with diffusion.model.condition"
             )
         return network
-    if config.kind == "average":
+    if config.kind == "ema":
         assert config.ema_length is not None
-        guide = networks.load_network(diffusion)
-        found = ema.of_length(diffusion, config.ema_length, config.images_seen)
+        guide = load_denoiser(diffusion)
+        found = ema.load_ema(diffusion, config.ema_length, config.images_seen)
         guide.load_state_dict(found, strict=False)
-        return with_settled_norms(guide)
+        return settle_spectral_norms(guide)
     assert config.path is not None
     folder = Path(config.path)
     _check_files(folder, str(config.sha256))
-    guide = networks.load_network(folder)
+    guide = load_denoiser(folder)
     _check_fit(folder, weights.record_of(diffusion), _windows(network), _windows(guide))
     both = _classes(folder, guide), _classes(diffusion, network)
     if takes_class(guide) and both[0] != both[1]:
@@ -165,5 +165,5 @@ def _check_fit(folder: Path, facts: dict[str, Any], windows: object, of_guide: o
         )
 
 
-def _windows(network: "Network") -> object:
+def _windows(network: Denoiser) -> object:
     return getattr(network.config, "windows", None)

@@ -38,7 +38,7 @@ class Frames:
         self.count, self.next_part = count, 0
         self.kept: list[Pyramid] = []
 
-    def see(self, data: Pyramid, t: Tensor) -> None:
+    def record(self, data: Pyramid, t: Tensor) -> None:
         """Called at each evaluation with the data it leads to and its time (1,) or (1, levels)."""
         part = int(self.count * t.clamp(0, 1).mean())
         if part < self.next_part or part >= self.count:
@@ -63,17 +63,17 @@ def write_previews(
     rows: list[list[Pixels]] = []
     for number in range(min(previews.num_images, config.num_images)):
         frames = Frames(previews.frames)
-        latents = draw_latents(networks, config, [config.seed + number], shapes, frames.see)
+        latents = draw_latents(networks, config, [config.seed + number], shapes, frames.record)
         by_levels = [latents[:count] for count in range(1, len(latents) + 1)]
         for name, pyramids in (("steps", [*frames.kept, latents]), ("levels", by_levels)):
-            pictures = list(_decoded(decoder, pyramids, size, tile_px))
+            pictures = list(_decode(decoder, pyramids, size, tile_px))
             _write(folder / f"{number:06}", name, pictures, previews)
-            rows.append([_reduced(picture) for picture in pictures])
+            rows.append([_reduce(picture) for picture in pictures])
     contact_sheet(rows).save(folder / "sheet.png")
 
 
 @torch.no_grad()
-def _decoded(
+def _decode(
     decoder: Autoencoder, pyramids: Sequence[Pyramid], size: tuple[int, int], tile_px: int | None
 ) -> Iterator[Pixels]:
     for pyramid in pyramids:
@@ -92,7 +92,7 @@ def _write(folder: Path, name: str, pictures: Sequence[Pixels], config: Previews
     )
 
 
-def _reduced(picture: Pixels) -> Pixels:
+def _reduce(picture: Pixels) -> Pixels:
     small = Image.fromarray(picture)
     small.thumbnail((SMALL_PX, SMALL_PX))
     return np.asarray(small)

@@ -12,7 +12,6 @@ import torch
 from PIL import Image
 
 from pdm import weights
-from pdm.baselines.autoencoders import load_autoencoder
 from pdm.config.sample import SampleConfig
 from pdm.data.marks import mark, pixels_sha256
 from pdm.data.shards.images import ImageShards, Pixels, to_images, to_pixels
@@ -25,14 +24,15 @@ from pdm.inference.previews import write_previews
 from pdm.models.codec import Autoencoder
 from pdm.models.pyramid import LevelShape
 from pdm.progress import Progress
+from pdm.registry import load_autoencoder
 
 logger = logging.getLogger(__name__)
 
-DRAWN = (
+SAMPLING_SETTINGS = (
     *("sampler", "steps", "tolerance", "eta", "time_shift", "time_margin"),
     *("clamp_latents", "ema_length"),
 )
-GUIDANCE = ("guidance_scale", "guide", "guidance_interval")
+GUIDANCE_SETTINGS = ("guidance_scale", "guide", "guidance_interval")
 
 
 def sample_pictures(
@@ -114,7 +114,11 @@ def settings_of(config: SampleConfig) -> dict[str, Any]:
     """All that a picture depends on beside its seed and the models; no guidance, no word of it, and
     none of classes that were not chosen."""
     guided = config.guidance_scale != 1
-    names = DRAWN + (GUIDANCE if guided else ()) + (("classes",) if config.classes else ())
+    names = (
+        SAMPLING_SETTINGS
+        + (GUIDANCE_SETTINGS if guided else ())
+        + (("classes",) if config.classes else ())
+    )
     found = dataclasses.asdict(config)
     if guided:
         found["guide"] = {name: v for name, v in found["guide"].items() if v is not None}

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import torch
 
-from pdm.baselines.autoencoders import build_autoencoder
-from pdm.baselines.networks import build_network
 from pdm.config import Params
 from pdm.errors import BadInput
 from pdm.files import sha256_of
+from pdm.registry import build_autoencoder, build_denoiser
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +32,7 @@ def write_untrained(config: Params, *, autoencoder: Path, diffusion: Path) -> No
     decoder = build_autoencoder(config.autoencoder).eval()
     decoder.save_pretrained(autoencoder, **facts)
     levels = (decoder.level_channels, decoder.level_downsamplings)
-    network = build_network(config.diffusion, *levels).eval()
+    network = build_denoiser(config.diffusion, *levels).eval()
     network.save_pretrained(
         diffusion,
         level_shapes=decoder.level_shapes(*size),

@@ -22,10 +22,10 @@ from pdm.models.layers import (
     EDGES_ZERO,
     Norm,
     convolution,
-    normalisation,
+    norm_layer,
     num_heads,
     res_skip,
-    zeroed,
+    zero_init,
 )
 
 Ratio = Literal["shape", "equal", "spatial"]
@@ -63,11 +63,11 @@ class SpatialChannelAttention(nn.Module):
         super().__init__()
         self.num_heads = num_heads(width)
         self.ratio = ratio
-        self.norm = normalisation(width, norm)
+        self.norm = norm_layer(width, norm)
         self.query_key_value = convolution(
             width, 3 * width, 1, EDGES_ZERO, spectral_norm=spectral_norm
         )
-        self.projection = zeroed(nn.Conv2d(width, width, 1))
+        self.projection = zero_init(nn.Conv2d(width, width, 1))
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, width, H, W) to the same shape."""

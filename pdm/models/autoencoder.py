@@ -18,12 +18,12 @@ from pdm.models.encoder import Encoder
 from pdm.models.layers import ToPixels
 from pdm.models.posterior import LOG_VARIANCE_RANGE, LogVariances, kl_penalty
 from pdm.models.pyramid import Pyramid
-from pdm.models.regions import Window
+from pdm.models.regions import Region
 from pdm.models.tiling import (
     check_norms,
     check_tiles,
     decode_in_tiles,
-    decode_window,
+    decode_region,
     encode_in_tiles,
 )
 
@@ -88,11 +88,11 @@ class PyramidAutoencoder(Autoencoder):
         check_tiles(self, tile_px)
         return decode_in_tiles(self.decoder, pyramid, height, width, tile_px)
 
-    def decode_window(self, pyramid: Pyramid, window: Window) -> Tensor:
+    def decode_region(self, pyramid: Pyramid, region: Region) -> Tensor:
         """As every autoencoder's; the norms must be of pixels."""
         check_norms(self)
-        sides = self._coarsest_sides(pyramid, (window.height, window.breadth))
-        return decode_window(self.decoder, pyramid, *sides, window)
+        sides = self._coarsest_sides(pyramid, (region.height, region.breadth))
+        return decode_region(self.decoder, pyramid, *sides, region)
 
     def _coarsest_sides(self, pyramid: Pyramid, size: tuple[int, int] | None) -> tuple[int, int]:
         """Height and breadth of the coarsest map for a picture of this size."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from pdm import weights
 from pdm.models.posterior import LogVariances
 from pdm.models.pyramid import Downsampling, LevelShape, Pyramid, level_shapes
-from pdm.models.regions import Window
+from pdm.models.regions import Region
 
 
 class Autoencoder(nn.Module):
@@ -72,18 +72,18 @@ class Autoencoder(nn.Module):
             ValueError: The levels' shapes do not fit each other or the size.
         """
 
-    def decode_window(self, pyramid: Pyramid, window: Window) -> Tensor:
+    def decode_region(self, pyramid: Pyramid, region: Region) -> Tensor:
         """A part of what `decode_raw` gives, (B, 3, h, w), at the cost of that part alone.
 
         Args:
             pyramid: As for `decode_raw`.
-            window: Of the picture, whose size it knows.
+            region: Of the picture, whose size it knows.
 
         Raises:
             ValueError: As `decode_raw`; or the design decodes whole pictures only.
         """
         raise ValueError(
-            f"a {type(self).__name__} decodes whole pictures only, not {window}; leave crop_px out"
+            f"a {type(self).__name__} decodes whole pictures only, not {region}; leave crop_px out"
         )
 
     @property
@@ -96,7 +96,7 @@ class Autoencoder(nn.Module):
 
         Args:
             images: (B, 3, H, W) in [-1, 1].
-            tile_px: Side of the windows in which the fine stages work, a multiple of 64; None for
+            tile_px: Side of the regions in which the fine stages work, a multiple of 64; None for
                 the whole picture at once.
 
         Raises:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdm.config.diffusion import ConditionConfig
-from pdm.models.layers import group_norm, num_heads, res_skip, zeroed
+from pdm.models.layers import group_norm, num_heads, res_skip, zero_init
 from pdm.models.pyramid import Pyramid
 
 
@@ -38,17 +38,17 @@ class Condition:
                 raise ValueError(f"this network {wanted} a condition of the kind '{name}'")
 
 
-NOTHING = Condition()
+NO_CONDITION = Condition()
 
 
-def told(
+def with_class_label(
     network: Callable[..., Pyramid], label: Tensor | None
 ) -> Callable[[Pyramid, Tensor], Pyramid]:
     """The network as a velocity, with the class (B,) of each picture; None for one without any."""
     return network if label is None else partial(network, condition=Condition(label))
 
 
-def without(config: ConditionConfig, condition: Condition) -> Condition:
+def drop_condition(config: ConditionConfig, condition: Condition) -> Condition:
     """The same for pictures of which nothing is said: no class, tokens and map of zeros."""
     label, tokens, picture = condition.label, condition.tokens, condition.picture
     return Condition(
@@ -67,7 +67,7 @@ class CrossAttention(nn.Module):
         self.norm = group_norm(width)
         self.query = nn.Conv2d(width, width, 1)
         self.key_value = nn.Linear(token_width, 2 * width)
-        self.projection = zeroed(nn.Conv2d(width, width, 1))
+        self.projection = zero_init(nn.Conv2d(width, width, 1))
 
     def forward(self, features: Tensor, tokens: Tensor) -> Tensor:
         """(B, width, h, w) and (B, N, token_width) to (B, width, h, w)."""

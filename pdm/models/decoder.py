@@ -22,9 +22,9 @@ from pdm.models.layers import (
     ResidualBlock,
     ToPixels,
     convolution,
-    doubled,
+    project_to_width,
     res_skip,
-    to_width,
+    upsample_nearest,
 )
 from pdm.models.pyramid import Pyramid
 
@@ -103,7 +103,9 @@ class DecoderStage(nn.Module):
         )
         adds = index == 0 or config.skips != "residual"
         self.to_rgb = ToPixels(width, 3, norm=config.norm) if adds else NoPixels()
-        self.narrow = to_width(width, widths[max(index - 1, 0)])  # before doubling: cheaper there
+        self.narrow = project_to_width(
+            width, widths[max(index - 1, 0)]
+        )  # before doubling: cheaper there
 
     def forward(self, features: Tensor, latent: Tensor | None) -> tuple[Tensor, Tensor]:
         """Features at this resolution, and this level's latent if there is one.
@@ -147,8 +149,8 @@ class Decoder(nn.Module):
         features, images = self.stages[0](features, self.latent_of(0, pyramid))
         for number in range(1, num_stages):
             latent = self.latent_of(number, pyramid)
-            features, share = self.stages[number](doubled(features), latent)
-            images = smoothly_doubled(images) + share
+            features, share = self.stages[number](upsample_nearest(features), latent)
+            images = upsample_bilinear(images) + share
         return features, images
 
     def latent_of(self, number: int, pyramid: Pyramid) -> Tensor | None:
@@ -157,7 +159,7 @@ class Decoder(nn.Module):
         return pyramid[position] if position < len(pyramid) else None
 
 
-def smoothly_doubled(images: Tensor) -> Tensor:
+def upsample_bilinear(images: Tensor) -> Tensor:
     """Double both sides, bilinear."""
     return F.interpolate(images, scale_factor=2.0, mode="bilinear", align_corners=False)
 

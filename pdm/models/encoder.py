@@ -17,8 +17,8 @@ from pdm.models.layers import (
     PlainBlock,
     ResidualBlock,
     ToPixels,
+    average_pool,
     convolution,
-    pooled,
     res_skip,
 )
 from pdm.models.pyramid import Downsampling
@@ -118,7 +118,7 @@ class Encoder(nn.Module):
         outputs = []
         for index in range(first, len(self.stages)):
             if index > first:
-                features, images = pooled(features), pooled(images)
+                features, images = average_pool(features), average_pool(images)
             features = self.stages[index](features, images)
             if head := self.head_of(index):
                 outputs.append(head(features))

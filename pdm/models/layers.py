@@ -56,7 +56,7 @@ class PixelNorm(nn.Module):
         return normed.permute(0, 3, 1, 2)
 
 
-def normalisation(channels: int, kind: Norm) -> nn.Module:
+def norm_layer(channels: int, kind: Norm) -> nn.Module:
     """The norm that the config names."""
     return PixelNorm(channels) if kind == "pixel" else group_norm(channels)
 
@@ -70,7 +70,7 @@ def convolution(
 
 
 @torch.no_grad()
-def with_plain_weights(network: Network) -> Network:
+def bake_spectral_norms(network: Network) -> Network:
     """Divide every weight by its spectral norm once and for all: for use, no more for training.
 
     Otherwise each evaluation computes all norms again, and divides by them. Layers are replaced and
@@ -89,7 +89,7 @@ def with_plain_weights(network: Network) -> Network:
 
 
 @torch.no_grad()
-def with_settled_norms(network: Network) -> Network:
+def settle_spectral_norms(network: Network) -> Network:
     """Estimate all spectral norms anew, for weights other than those they were estimated on."""
     was_training = network.training
     network.train()
@@ -100,7 +100,7 @@ def with_settled_norms(network: Network) -> Network:
     return network.train(was_training)
 
 
-def zeroed(layer: nn.Conv2d | nn.Linear) -> nn.Module:
+def zero_init(layer: nn.Conv2d | nn.Linear) -> nn.Module:
     """Set a layer's weight and bias to zero: its output starts at zero and learns at full speed."""
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:
@@ -119,17 +119,17 @@ def num_heads(width: int) -> int:
     return next(count for count in range(fewest, width + 1) if width % count == 0)
 
 
-def pooled(features: Tensor) -> Tensor:
+def average_pool(features: Tensor) -> Tensor:
     """Halve both sides by averaging."""
     return F.avg_pool2d(features, 2)
 
 
-def doubled(features: Tensor) -> Tensor:
+def upsample_nearest(features: Tensor) -> Tensor:
     """Double both sides, repeating each pixel."""
     return F.interpolate(features, scale_factor=2.0, mode="nearest")
 
 
-def to_width(in_width: int, out_width: int) -> nn.Module:
+def project_to_width(in_width: int, out_width: int) -> nn.Module:
     """1x1 convolution to another width; nothing where the width stays."""
     return nn.Identity() if in_width == out_width else nn.Conv2d(in_width, out_width, 1)
 
@@ -141,11 +141,11 @@ class PlainBlock(nn.Module):
         self, in_width: int, out_width: int, *, norm: Norm, dropout: float, spectral_norm: bool
     ) -> None:
         super().__init__()
-        self.norm_in = normalisation(in_width, norm)
+        self.norm_in = norm_layer(in_width, norm)
         self.conv_in = convolution(
             in_width, out_width, 3, EDGES_REPEATED, spectral_norm=spectral_norm
         )
-        self.norm_out = normalisation(out_width, norm)
+        self.norm_out = norm_layer(out_width, norm)
         self.dropout = nn.Dropout(dropout)
         self.conv_out = convolution(
             out_width, out_width, 3, EDGES_REPEATED, spectral_norm=spectral_norm
@@ -168,7 +168,7 @@ class ResidualBlock(PlainBlock):
         super().__init__(
             in_width, out_width, norm=norm, dropout=dropout, spectral_norm=spectral_norm
         )
-        self.shortcut = to_width(in_width, out_width)
+        self.shortcut = project_to_width(in_width, out_width)
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, in_width, H, W) to (B, out_width, H, W)."""
@@ -197,7 +197,7 @@ class ModulatedBlock(nn.Module):
             out_width, out_width, 3, EDGES_ZERO, spectral_norm=spectral_norm
         )
         self.gain = nn.Parameter(torch.ones(out_width, 1, 1))
-        self.shortcut = to_width(in_width, out_width)
+        self.shortcut = project_to_width(in_width, out_width)
 
     def forward(self, features: Tensor, embedding: Tensor) -> Tensor:
         """(B, in_width, H, W) to (B, out_width, H, W)."""
@@ -221,7 +221,7 @@ class ToPixels(nn.Module):
 
     def __init__(self, width: int, channels: int, *, norm: Norm) -> None:
         super().__init__()
-        self.norm = normalisation(width, norm)
+        self.norm = norm_layer(width, norm)
         self.conv = nn.Conv2d(width, channels, 3, padding=1, padding_mode=EDGES_REPEATED)
 
     def forward(self, features: Tensor) -> Tensor:

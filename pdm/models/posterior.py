@@ -17,7 +17,7 @@ LogVariances = tuple[Tensor | None, ...]  # one for each level, coarse to fine
 LOG_VARIANCE_RANGE = (-30.0, 20.0)
 
 
-def drawn(means: Pyramid, log_variances: LogVariances, noise: Pyramid) -> Pyramid:
+def sample_latents(means: Pyramid, log_variances: LogVariances, noise: Pyramid) -> Pyramid:
     """Latents drawn from the posterior.
 
     Args:

@@ -13,21 +13,21 @@ class Span:
     start: int
     stop: int
 
-    def grown(self, radius: int, side: int) -> "Span":
+    def grow(self, radius: int, side: int) -> "Span":
         """With its surroundings, as far as the map reaches."""
         return Span(max(self.start - radius, 0), min(self.stop + radius, side))
 
-    def halved(self) -> "Span":
+    def halve(self) -> "Span":
         """What of a map of half the size covers it."""
         return Span(self.start // 2, -(-self.stop // 2))
 
-    def twice(self) -> "Span":
+    def double(self) -> "Span":
         """The same part of a map of twice the size."""
         return Span(2 * self.start, 2 * self.stop)
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class Region:
     """A part of a map, and the size of the whole of it."""
 
     rows: Span
@@ -35,36 +35,36 @@ class Window:
     height: int
     breadth: int
 
-    def grown(self, radius: int) -> "Window":
+    def grow(self, radius: int) -> "Region":
         """With its surroundings, as far as the map reaches."""
         rows, columns = (
-            self.rows.grown(radius, self.height),
-            self.columns.grown(radius, self.breadth),
+            self.rows.grow(radius, self.height),
+            self.columns.grow(radius, self.breadth),
         )
-        return Window(rows, columns, self.height, self.breadth)
+        return Region(rows, columns, self.height, self.breadth)
 
-    def halved(self) -> "Window":
+    def halve(self) -> "Region":
         """What of the map of half the size covers it."""
         sides = self.height // 2, self.breadth // 2
-        return Window(self.rows.halved(), self.columns.halved(), *sides)
+        return Region(self.rows.halve(), self.columns.halve(), *sides)
 
-    def twice(self) -> "Window":
+    def double(self) -> "Region":
         """The same part of the map of twice the size."""
-        return Window(self.rows.twice(), self.columns.twice(), 2 * self.height, 2 * self.breadth)
+        return Region(self.rows.double(), self.columns.double(), 2 * self.height, 2 * self.breadth)
 
     def of(self, whole: Tensor) -> Tensor:
         """This part of a whole map (B, C, H, W), as a view."""
         rows, columns = self.rows, self.columns
         return whole[:, :, rows.start : rows.stop, columns.start : columns.stop]
 
-    def within(self, part: Tensor, outer: "Window") -> Tensor:
+    def crop_within(self, part: Tensor, outer: "Region") -> Tensor:
         """This part of `part`, which is what `outer` has of the map."""
         top, left = self.rows.start - outer.rows.start, self.columns.start - outer.columns.start
         height, breadth = (span.stop - span.start for span in (self.rows, self.columns))
         return part[:, :, top : top + height, left : left + breadth]
 
 
-def windows(height: int, breadth: int, side: int) -> Iterator[Window]:
+def tile_regions(height: int, breadth: int, side: int) -> Iterator[Region]:
     """Windows that cover a map without overlap, row by row."""
     for top in range(0, height, side):
         for left in range(0, breadth, side):
@@ -72,4 +72,4 @@ def windows(height: int, breadth: int, side: int) -> Iterator[Window]:
                 Span(top, min(top + side, height)),
                 Span(left, min(left + side, breadth)),
             )
-            yield Window(rows, columns, height, breadth)
+            yield Region(rows, columns, height, breadth)

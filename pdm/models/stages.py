@@ -13,9 +13,9 @@ from pdm.models.layers import (
     ModulatedBlock,
     ToPixels,
     convolution,
+    project_to_width,
     res_skip,
-    to_width,
-    zeroed,
+    zero_init,
 )
 from pdm.models.streams import FallingDropout, InputStream, OutputStream
 
@@ -87,7 +87,7 @@ class DownStage(nn.Module):
         streams = config.input_stream and place.finer_channels
         self.stream = InputStream(place.finer_channels, width) if streams else None
         given = config.condition.map_channels if config.condition else 0
-        self.given = zeroed(nn.Conv2d(given, width, 1)) if given else None
+        self.given = zero_init(nn.Conv2d(given, width, 1)) if given else None
         self.layers = nn.ModuleList(
             Layer(in_width if number == 0 else width, place, config)
             for number in range(config.blocks[place.index])
@@ -135,12 +135,12 @@ class UpStage(nn.Module):
         self.layers = nn.ModuleList(
             Layer(2 * width, place, config) for _ in range(config.blocks[place.index])
         )
-        self.narrow = to_width(width, config.widths[max(place.index - 1, 0)])
+        self.narrow = project_to_width(width, config.widths[max(place.index - 1, 0)])
         self.exit = (
             None if place.channels is None else ToPixels(width, place.channels, norm="group")
         )
         if self.exit is not None:
-            zeroed(self.exit.conv)
+            zero_init(self.exit.conv)
         self.stream = (
             OutputStream(place.coarser_channels, place.channels)
             if config.output_stream and place.coarser_channels and place.channels

@@ -10,24 +10,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdm.config.diffusion import Resampling
-from pdm.models.layers import doubled, pooled, zeroed
+from pdm.models.layers import average_pool, upsample_nearest, zero_init
 from pdm.models.pyramid import Pyramid
 
 BINOMIAL = (1.0, 3.0, 3.0, 1.0)  # NCSN++'s kernel, in both directions
 
 
-def halved(features: Tensor, how: Resampling) -> Tensor:
+def downsample(features: Tensor, how: Resampling) -> Tensor:
     """Half both sides: means of 2x2, or with the pixels around weighed in."""
     if how == "box":
-        return pooled(features)
+        return average_pool(features)
     count = features.shape[1]
     return F.conv2d(features, _kernel(features).expand(count, 1, 4, 4), None, 2, 1, 1, count)
 
 
-def enlarged(features: Tensor, how: Resampling) -> Tensor:
+def upsample(features: Tensor, how: Resampling) -> Tensor:
     """Twice both sides: pixels repeated, or blended with their neighbours."""
     if how == "box":
-        return doubled(features)
+        return upsample_nearest(features)
     count = features.shape[1]
     kernel = 4 * _kernel(features).expand(count, 1, 4, 4)
     return F.conv_transpose2d(features, kernel, None, 2, 1, 0, count)
@@ -41,11 +41,11 @@ class InputStream(nn.Module):
 
     def __init__(self, finer_channels: int, width: int) -> None:
         super().__init__()
-        self.conv = zeroed(nn.Conv2d(finer_channels, width, 1))
+        self.conv = zero_init(nn.Conv2d(finer_channels, width, 1))
 
     def forward(self, features: Tensor, finer: list[Tensor]) -> Tensor:
         """Features (B, width, h, w) and the finer levels, of which each side is a multiple."""
-        seen = [averaged_to(level, features) for level in finer]
+        seen = [average_to(level, features) for level in finer]
         joined: Tensor = features + self.conv(torch.cat(seen, dim=1))
         return joined
 
@@ -55,7 +55,7 @@ class OutputStream(nn.Module):
 
     def __init__(self, coarser_channels: int, channels: int) -> None:
         super().__init__()
-        self.conv = zeroed(nn.Conv2d(coarser_channels, channels, 1))
+        self.conv = zero_init(nn.Conv2d(coarser_channels, channels, 1))
 
     def forward(self, velocity: Tensor, coarser: Tensor) -> Tensor:
         """(B, channels, h, w) and (B, coarser_channels, h / n, w / n)."""
@@ -82,19 +82,19 @@ class FallingDropout(nn.Module):
         return features * kept / (1 - rate)
 
 
-def merged(pyramid: Pyramid) -> Tensor:
+def merge_levels(pyramid: Pyramid) -> Tensor:
     """All levels as one map at the resolution of the finest: a pyramid without branches."""
     size = pyramid[-1].shape[2:]
     return torch.cat([F.interpolate(level, size, mode="nearest") for level in pyramid], dim=1)
 
 
-def parted(one: Tensor, pyramid: Pyramid) -> Pyramid:
+def split_levels(one: Tensor, pyramid: Pyramid) -> Pyramid:
     """The way back: each level's channels, averaged down to its resolution."""
     parts = torch.split(one, [level.shape[1] for level in pyramid], dim=1)
-    return tuple(averaged_to(part, level) for part, level in zip(parts, pyramid, strict=True))
+    return tuple(average_to(part, level) for part, level in zip(parts, pyramid, strict=True))
 
 
-def averaged_to(fine: Tensor, coarse: Tensor) -> Tensor:
+def average_to(fine: Tensor, coarse: Tensor) -> Tensor:
     """A map averaged down to the height and width of another."""
     return F.adaptive_avg_pool2d(fine, (coarse.shape[2], coarse.shape[3]))
 

@@ -1,10 +1,10 @@
 """Encodes and decodes large pictures part by part, with the result of the whole picture.
 
 The coarse stages see the whole picture as always: their maps are small, and attention needs all of
-them. The fine stages, which take nearly all memory, see one window after the other. Each window
+them. The fine stages, which take nearly all memory, see one region after the other. Each region
 carries so much of its surroundings that no value inside depends on where it was cut, and the
 surroundings shrink stage by stage to what the next ones still need. At the picture's own edges a
-window ends as the picture does. So nothing is blended, there are no seams, and what differs from
+region ends as the picture does. So nothing is blended, there are no seams, and what differs from
 the whole is the rounding of floats.
 
 It asks for networks that do the same everywhere: norms per pixel (`norm: pixel`), not group norms,
@@ -13,11 +13,11 @@ which take their statistics from the whole map.
 
 from torch import Tensor, nn
 
-from pdm.models.decoder import Decoder, DecoderStage, smoothly_doubled
+from pdm.models.decoder import Decoder, DecoderStage, upsample_bilinear
 from pdm.models.encoder import Encoder, EncoderStage
-from pdm.models.layers import PlainBlock, doubled, pooled
+from pdm.models.layers import PlainBlock, average_pool, upsample_nearest
 from pdm.models.pyramid import Pyramid
-from pdm.models.regions import Span, Window, windows
+from pdm.models.regions import Region, Span, tile_regions
 
 WHOLE_FROM = 16  # downsampling; coarser maps take a 256th of the pixels and less
 HEAD_RADIUS = 1  # pixels that a 3x3 convolution reaches beyond its own
@@ -27,7 +27,7 @@ BRANCH_RADIUS = HEAD_RADIUS + BLOCK_RADIUS
 
 
 def check_tiles(model: nn.Module, tile_px: int) -> None:
-    """Whether the network can work window by window.
+    """Whether the network can work region by region.
 
     Raises:
         ValueError: It norms over whole maps, or `tile_px` is no multiple of 64.
@@ -59,7 +59,7 @@ def decode_in_tiles(
         decoder: In evaluation mode.
         pyramid: Any prefix of the levels.
         height: Of the coarsest map; its breadth likewise.
-        tile_px: Side of the windows in pixels of the picture.
+        tile_px: Side of the regions in pixels of the picture.
     """
     num_whole = _num_whole(decoder)
     features, images = decoder.coarse(pyramid, height, breadth, num_whole)
@@ -68,24 +68,24 @@ def decode_in_tiles(
         return images
     height, breadth = (side << num_fine for side in features.shape[2:])
     result = features.new_empty(len(features), images.shape[1], height, breadth)
-    for window in windows(height, breadth, tile_px):
-        window.of(result).copy_(_decoded(decoder, features, images, pyramid, window))
+    for region in tile_regions(height, breadth, tile_px):
+        region.of(result).copy_(_decode(decoder, features, images, pyramid, region))
     return result
 
 
-def decode_window(
-    decoder: Decoder, pyramid: Pyramid, height: int, breadth: int, window: Window
+def decode_region(
+    decoder: Decoder, pyramid: Pyramid, height: int, breadth: int, region: Region
 ) -> Tensor:
-    """One window of what `decoder(pyramid, height, breadth)` gives; gradients flow.
+    """One region of what `decoder(pyramid, height, breadth)` gives; gradients flow.
 
-    The coarse stages see the whole picture, the fine ones the window with its surroundings: so a
+    The coarse stages see the whole picture, the fine ones the region with its surroundings: so a
     network is trained on parts of pictures too large to be decoded with gradients.
     """
     num_whole = _num_whole(decoder)
     features, images = decoder.coarse(pyramid, height, breadth, num_whole)
     if num_whole == len(decoder.stages):
-        return window.of(images)
-    return _decoded(decoder, features, images, pyramid, window)
+        return region.of(images)
+    return _decode(decoder, features, images, pyramid, region)
 
 
 def _num_whole(decoder: Decoder) -> int:
@@ -97,33 +97,34 @@ def _num_whole(decoder: Decoder) -> int:
     return count
 
 
-def _decoded(
-    decoder: Decoder, features: Tensor, images: Tensor, pyramid: Pyramid, window: Window
+def _decode(
+    decoder: Decoder, features: Tensor, images: Tensor, pyramid: Pyramid, region: Region
 ) -> Tensor:
-    """One window of the picture."""
+    """One region of the picture."""
     stages = list(decoder.stages)[_num_whole(decoder) :]
-    wanted = window  # of the picture at each resolution, from the finest to the coarsest
-    needed: Window | None = None  # of the features that a stage hands on
-    plan: list[tuple[Window, Window, Window | None]] = []
+    wanted = region  # of the picture at each resolution, from the finest to the coarsest
+    needed: Region | None = None  # of the features that a stage hands on
+    plan: list[tuple[Region, Region, Region | None]] = []
     for stage in reversed(stages):
         assert isinstance(stage, DecoderStage)
-        inner = wanted.grown(HEAD_RADIUS)
+        inner = wanted.grow(HEAD_RADIUS)
         inner = inner if needed is None else _union(inner, needed)
-        taken = inner.grown(_radius(stage))
+        taken = inner.grow(_radius(stage))
         plan.append((taken, wanted, needed))
-        needed, wanted = taken.halved(), wanted.halved().grown(DOUBLING_RADIUS)
+        needed, wanted = taken.halve(), wanted.halve().grow(DOUBLING_RADIUS)
     assert needed is not None
     part, picture = needed.of(features), wanted.of(images)
     held, shown = needed, wanted
     for number, (taken, wanted, needed) in enumerate(reversed(plan), start=_num_whole(decoder)):
         latent = decoder.latent_of(number, pyramid)
         part, share = decoder.stages[number](
-            taken.within(doubled(part), held.twice()), None if latent is None else taken.of(latent)
+            taken.crop_within(upsample_nearest(part), held.double()),
+            None if latent is None else taken.of(latent),
         )
-        picture = wanted.within(smoothly_doubled(picture), shown.twice())
-        picture = picture + wanted.within(share, taken)
+        picture = wanted.crop_within(upsample_bilinear(picture), shown.double())
+        picture = picture + wanted.crop_within(share, taken)
         if needed is not None:
-            part, held = needed.within(part, taken), needed
+            part, held = needed.crop_within(part, taken), needed
         shown = wanted
     return picture
 
@@ -133,12 +134,12 @@ def _radius(stage: DecoderStage) -> int:
     return radius + (BRANCH_RADIUS if stage.branch is not None else 0)
 
 
-def _union(one: Window, other: Window) -> Window:
+def _union(one: Region, other: Region) -> Region:
     rows, columns = (
         Span(min(a.start, b.start), max(a.stop, b.stop))
         for a, b in ((one.rows, other.rows), (one.columns, other.columns))
     )
-    return Window(rows, columns, one.height, one.breadth)
+    return Region(rows, columns, one.height, one.breadth)
 
 
 def encode_in_tiles(encoder: Encoder, images: Tensor, tile_px: int) -> tuple[Tensor, ...]:
@@ -147,22 +148,22 @@ def encode_in_tiles(encoder: Encoder, images: Tensor, tile_px: int) -> tuple[Ten
     Args:
         encoder: In evaluation mode.
         images: (B, 3, H, W).
-        tile_px: Side of the windows in pixels.
+        tile_px: Side of the regions in pixels.
     """
     num_fine = _num_fine(encoder)
     if not num_fine:
         return tuple(encoder(images))
     pictures = [images]
     for _ in range(num_fine):
-        pictures.append(pooled(pictures[-1]))
+        pictures.append(average_pool(pictures[-1]))
     height, breadth = pictures[-1].shape[2:]
     first: Tensor | None = None
     fine: dict[int, Tensor] = {}
-    for window in windows(height, breadth, tile_px >> num_fine):
-        part, levels = _encoded(encoder, pictures, window)
+    for region in tile_regions(height, breadth, tile_px >> num_fine):
+        part, levels = _encode(encoder, pictures, region)
         if first is None:
             first = part.new_empty(len(part), part.shape[1], height, breadth)
-        window.of(first).copy_(part)
+        region.of(first).copy_(part)
         for index, (place, level) in levels.items():
             if index not in fine:
                 fine[index] = level.new_empty(*level.shape[:2], place.height, place.breadth)
@@ -173,7 +174,7 @@ def encode_in_tiles(encoder: Encoder, images: Tensor, tile_px: int) -> tuple[Ten
 
 
 def _num_fine(encoder: Encoder) -> int:
-    """How many of the stages see windows: up to the first that attends or is coarse."""
+    """How many of the stages see regions: up to the first that attends or is coarse."""
     count = min(len(encoder.stages) - 1, WHOLE_FROM.bit_length() - 1)
     for index, stage in enumerate(encoder.stages):
         if not isinstance(stage.attention, nn.Identity):
@@ -181,29 +182,27 @@ def _num_fine(encoder: Encoder) -> int:
     return count
 
 
-def _encoded(
-    encoder: Encoder, pictures: list[Tensor], window: Window
-) -> tuple[Tensor, dict[int, tuple[Window, Tensor]]]:
-    """One window of what the first coarse stage takes, and of the fine levels by stage."""
-    needed, core = window, window
-    plan: list[tuple[Window, Window, Window]] = []
+def _encode(
+    encoder: Encoder, pictures: list[Tensor], region: Region
+) -> tuple[Tensor, dict[int, tuple[Region, Tensor]]]:
+    """One region of what the first coarse stage takes, and of the fine levels by stage."""
+    needed, core = region, region
+    plan: list[tuple[Region, Region, Region]] = []
     for index in reversed(range(len(pictures) - 1)):
         stage = encoder.stages[index]
         assert isinstance(stage, EncoderStage)
-        core, wanted = core.twice(), needed.twice()
-        inner = (
-            wanted if encoder.head_of(index) is None else _union(wanted, core.grown(HEAD_RADIUS))
-        )
-        taken = inner.grown(BLOCK_RADIUS * len(stage.blocks))
-        taken = taken.halved().twice()  # whole pairs, which pooling keeps together
+        core, wanted = core.double(), needed.double()
+        inner = wanted if encoder.head_of(index) is None else _union(wanted, core.grow(HEAD_RADIUS))
+        taken = inner.grow(BLOCK_RADIUS * len(stage.blocks))
+        taken = taken.halve().double()  # whole pairs, which pooling keeps together
         plan.append((taken, wanted, core))
         needed = taken
-    levels: dict[int, tuple[Window, Tensor]] = {}
-    stem = needed.grown(HEAD_RADIUS)
-    part = needed.within(encoder.stem(stem.of(pictures[0])), stem)
+    levels: dict[int, tuple[Region, Tensor]] = {}
+    stem = needed.grow(HEAD_RADIUS)
+    part = needed.crop_within(encoder.stem(stem.of(pictures[0])), stem)
     for index, (taken, wanted, core) in enumerate(reversed(plan)):
         part = encoder.stages[index](part, taken.of(pictures[index]))
         if head := encoder.head_of(index):
-            levels[index] = core, core.within(head(part), taken)
-        part = pooled(wanted.within(part, taken))
+            levels[index] = core, core.crop_within(head(part), taken)
+        part = average_pool(wanted.crop_within(part, taken))
     return part, levels

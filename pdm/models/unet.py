@@ -19,14 +19,22 @@ from torch import Tensor, nn
 
 from pdm import weights
 from pdm.config.diffusion import ConditionConfig, UNetConfig
-from pdm.models.condition import NOTHING, Condition
+from pdm.models.condition import NO_CONDITION, Condition
+from pdm.models.denoiser import Denoiser
 from pdm.models.embedding import Embedding, GlobalTrunk
 from pdm.models.pyramid import Downsampling, Pyramid
 from pdm.models.stages import Context, DownStage, Layer, Place, UpStage
-from pdm.models.streams import FallingDropout, averaged_to, enlarged, halved, merged, parted
+from pdm.models.streams import (
+    FallingDropout,
+    average_to,
+    downsample,
+    merge_levels,
+    split_levels,
+    upsample,
+)
 
 
-class PyramidUNet(nn.Module):
+class PyramidUNet(Denoiser):
     """Velocity field over pyramids.
 
     Args:
@@ -41,9 +49,8 @@ class PyramidUNet(nn.Module):
         level_channels: tuple[int, ...],
         level_downsamplings: tuple[Downsampling, ...],
     ) -> None:
-        super().__init__()
+        super().__init__(level_channels, level_downsamplings)
         self.config = config
-        self.facts = {"level_channels": level_channels, "level_downsamplings": level_downsamplings}
         if not config.branches:
             level_channels = (sum(level_channels),)
             level_downsamplings = level_downsamplings[-1:]
@@ -68,7 +75,7 @@ class PyramidUNet(nn.Module):
         )
         self.up = nn.ModuleList(UpStage(place, config) for place in places)
 
-    def forward(self, pyramid: Pyramid, t: Tensor, condition: Condition = NOTHING) -> Pyramid:
+    def forward(self, pyramid: Pyramid, t: Tensor, condition: Condition = NO_CONDITION) -> Pyramid:
         """Velocity of every level; same shapes as the pyramid.
 
         Args:
@@ -82,7 +89,9 @@ class PyramidUNet(nn.Module):
         """
         condition.check(self.config.condition)
         if not self.config.branches:
-            return parted(self._velocities((merged(pyramid),), t, condition)[0], pyramid)
+            return split_levels(
+                self._velocities((merge_levels(pyramid),), t, condition)[0], pyramid
+            )
         return self._velocities(pyramid, t, condition)
 
     def set_dropout(self, share: Tensor) -> None:
@@ -120,10 +129,10 @@ class PyramidUNet(nn.Module):
             finer = [pyramid[self.positions[factor]] for factor in self._factors_until(index)]
             given = None
             if picture is not None and latent is not None:
-                given = averaged_to(picture, latent)
+                given = average_to(picture, latent)
             maps.append(self.down[index](features, latent, finer, given, context))
             if index < len(self.factors) - 1:
-                features = halved(maps[-1][-1], self.config.resampling)
+                features = downsample(maps[-1][-1], self.config.resampling)
                 if self.config.level_times:
                     features = features * self._begun(t, index).to(features.dtype)
         return maps
@@ -152,7 +161,7 @@ class PyramidUNet(nn.Module):
                 velocities[self.positions[self.factors[index]]] = coarser
             if index > first:
                 features = stage.narrow(features)
-                features = enlarged(features, self.config.resampling)
+                features = upsample(features, self.config.resampling)
         return tuple(velocities)
 
     def _first_stage(self, t: Tensor) -> int:
@@ -188,12 +197,6 @@ class PyramidUNet(nn.Module):
         """The latent of a stage's resolution, if there is one."""
         position = self.positions.get(self.factors[index])
         return None if position is None else pyramid[position]
-
-    def save_pretrained(self, folder: Path, **facts: Any) -> None:
-        """Write `config.json`, with the facts, and `model.safetensors`; see `pdm.weights.save`."""
-        name = type(self).__name__
-        known: dict[str, Any] = self.facts | facts
-        weights.save(folder, name, self.config, self.state_dict(), **known)
 
     @classmethod
     def from_pretrained(cls, folder: Path) -> Self:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 
-from pdm.baselines.autoencoders import build_autoencoder
 from pdm.config.autoencoder import AutoencoderConfig
 from pdm.config.common import fingerprint
 from pdm.data.order import images_at
@@ -15,14 +14,21 @@ from pdm.data.shards.images import ImageShards, Pixels, to_images
 from pdm.events import EventLog
 from pdm.files import whole_file
 from pdm.models.codec import Autoencoder
-from pdm.models.regions import Span, Window
-from pdm.training.checkpoints.run_folder import AVERAGES, EVENTS, RunFolder, checkpoints_of, restore
+from pdm.models.regions import Region, Span
+from pdm.registry import build_autoencoder
+from pdm.training.checkpoints.run_folder import (
+    EMA_SNAPSHOTS,
+    EVENTS,
+    RunFolder,
+    checkpoints_of,
+    restore_newest,
+)
 from pdm.training.distributed.launcher import launch
 from pdm.training.distributed.workers import Workers
-from pdm.training.loop.activation_checkpointing import recompute_blocks
+from pdm.training.loop.activation_checkpointing import checkpoint_activations
 from pdm.training.loop.prefetch import Batch
 from pdm.training.loop.seeds import generator_at, normal_pyramid_at, uniform_at
-from pdm.training.loop.state import Rival, TrainState
+from pdm.training.loop.state import DiscriminatorTraining, TrainState
 from pdm.training.loop.train import train
 from pdm.training.monitoring.curves import write_curves
 from pdm.training.monitoring.flops import flops_of
@@ -33,7 +39,7 @@ from pdm.training.monitoring.held_out import (
     reconstruction_sheet,
 )
 from pdm.training.monitoring.model_card import autoencoder_card
-from pdm.training.objectives.adversarial import Adversary
+from pdm.training.objectives.adversarial import AdversarialLoss
 from pdm.training.objectives.equivariance import factors_that_fit
 from pdm.training.objectives.losses import AutoencoderLosses, Plan
 from pdm.training.objectives.perceptual import load_perceptual
@@ -132,17 +138,17 @@ class Pictures:
             num_levels=int(torch.randint(1, most + 1, (), generator=levels)),
             shrinking=self.factors[int(torch.randint(len(self.factors), (), generator=shrinking))],
             images_seen=step * batch_size,
-            window=self._window(step),
+            region=self._region(step),
         )
 
-    def _window(self, step: int) -> Window | None:
+    def _region(self, step: int) -> Region | None:
         """Where the step's pictures are decoded, the same for all of them."""
         side = self.config.crop_px
         if side is None:
             return None
         draw = generator_at(self.config.training.seed, step, "window")
         top, left = (int(torch.randint(s - side + 1, (), generator=draw)) for s in self.size)
-        return Window(Span(top, top + side), Span(left, left + side), *self.size)
+        return Region(Span(top, top + side), Span(left, left + side), *self.size)
 
     def _pixels(self, positions: range) -> Pixels:
         """uint8 (B, H, W, 3): whole pictures, and close-ups of some."""
@@ -181,23 +187,23 @@ def _work(settings: Settings, workers: Workers) -> None:
     def draw(state: TrainState, events: EventLog) -> float:
         name = f"reconstructions-{state.images_seen:09}.png"
         with whole_file(settings.run / "pictures" / name) as temporary:
-            sheet = reconstruction_sheet(average_of(state), held_out, size)
+            sheet = reconstruction_sheet(ema_model(state), held_out, size)
             sheet.save(temporary, format="PNG")
         events.picture("reconstructions", settings.run / "pictures" / name, state.images_seen)
-        score = held_out_psnr(average_of(state), held_out, size)
+        score = held_out_psnr(ema_model(state), held_out, size)
         events.metrics({"val_psnr": score}, state.images_seen)
         return -score
 
     losses = _losses(model, config, workers.device)
-    state = TrainState(model, training, _rival(losses))
-    restore(state, checkpoints_of(settings.run, training), workers)
+    state = TrainState(model, training, _discriminator_training(losses))
+    restore_newest(state, checkpoints_of(settings.run, training), workers)
     run = RunFolder(settings.run, "autoencoder", training, workers, state.images_seen, draw)
     if training.checkpoint_activations:
-        recompute_blocks(model)
+        checkpoint_activations(model)
     network = workers.wrap(losses, training)
     train(state, network, Pictures(pictures, config, model), training, run, workers)
     if workers.is_first:
-        _finish(settings, average_of(state), pictures, held_out, run)
+        _finish(settings, ema_model(state), pictures, held_out, run)
 
 
 def _losses(
@@ -205,21 +211,21 @@ def _losses(
 ) -> AutoencoderLosses:
     """The model with all that judges it."""
     perceptual = load_perceptual(config.perceptual, device) if config.perceptual else None
-    adversary = Adversary(config.adversarial).to(device) if config.adversarial else None
+    adversary = AdversarialLoss(config.adversarial).to(device) if config.adversarial else None
     return AutoencoderLosses(model, config, perceptual, adversary)
 
 
-def _rival(losses: AutoencoderLosses) -> Rival | None:
+def _discriminator_training(losses: AutoencoderLosses) -> DiscriminatorTraining | None:
     if losses.adversary is None:
         return None
     config = losses.adversary.config
-    return Rival(losses.adversary, config.learning_rate, config.start_images)
+    return DiscriminatorTraining(losses.adversary, config.learning_rate, config.start_images)
 
 
-def average_of(state: TrainState) -> Autoencoder:
+def ema_model(state: TrainState) -> Autoencoder:
     """The average model."""
-    assert isinstance(state.average, Autoencoder)
-    return state.average
+    assert isinstance(state.ema, Autoencoder)
+    return state.ema
 
 
 def _finish(
@@ -244,7 +250,7 @@ def _finish(
     model.save_pretrained(
         settings.model,
         card=autoencoder_card(model, config, settings.shards, scores),
-        beside=[settings.shards / listing.FILE_NAME, settings.run / AVERAGES],
+        beside=[settings.shards / listing.FILE_NAME, settings.run / EMA_SNAPSHOTS],
         image_height_px=size[0],
         image_width_px=size[1],
         shards_sha256=manifest.digest(settings.shards),

@@ -53,7 +53,7 @@ def check_classes(config: DiffusionConfig, latents: LatentShards) -> None:
     logger.info("diffusion: %s pictures of the classes %s", latents.split, told)
 
 
-def with_dropped(labels: Tensor, config: DiffusionConfig, positions: range) -> Tensor:
+def drop_labels(labels: Tensor, config: DiffusionConfig, positions: range) -> Tensor:
     """Labels (B,), a share of them replaced by "not said", as each position has it."""
     assert config.model.condition is not None
     drawn = uniform_at(config.training.seed, positions, "condition")

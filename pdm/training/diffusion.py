@@ -3,11 +3,10 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import torch
 
-from pdm.baselines.networks import build_network
 from pdm.config.common import fingerprint
 from pdm.config.diffusion import DiffusionConfig
 from pdm.data import classes
@@ -16,12 +15,20 @@ from pdm.data.shards import listing, manifest
 from pdm.data.shards.latents import LatentShards
 from pdm.events import EventLog
 from pdm.files import whole_file
-from pdm.models.condition import told
-from pdm.training.checkpoints.run_folder import AVERAGES, EVENTS, RunFolder, checkpoints_of, restore
-from pdm.training.class_check import check_classes, has_classes, with_dropped
+from pdm.models.condition import with_class_label
+from pdm.models.denoiser import Denoiser
+from pdm.registry import build_denoiser
+from pdm.training.checkpoints.run_folder import (
+    EMA_SNAPSHOTS,
+    EVENTS,
+    RunFolder,
+    checkpoints_of,
+    restore_newest,
+)
+from pdm.training.class_check import check_classes, drop_labels, has_classes
 from pdm.training.distributed.launcher import launch
 from pdm.training.distributed.workers import Workers
-from pdm.training.loop.activation_checkpointing import recompute_blocks
+from pdm.training.loop.activation_checkpointing import checkpoint_activations
 from pdm.training.loop.prefetch import Batch
 from pdm.training.loop.seeds import generator_at, normal_pyramid_at
 from pdm.training.loop.state import TrainState
@@ -29,12 +36,9 @@ from pdm.training.loop.train import train
 from pdm.training.monitoring.curves import write_curves
 from pdm.training.monitoring.flops import flops_of
 from pdm.training.monitoring.sample_grid import SampleGrid, check_autoencoder
-from pdm.training.monitoring.sample_scores import DrawnPictures, YardstickFrom, check_enough
+from pdm.training.monitoring.sample_scores import SampleScorer, YardstickFrom, check_enough
 from pdm.training.objectives.losses import FlowLosses
 from pdm.training.objectives.timesteps import Times
-
-if TYPE_CHECKING:
-    from pdm.baselines.networks import Network
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +131,7 @@ class NoisyLatents:
         if not has_classes(self.config):
             return data, noise, times, weights, left
         labels = self.shards.labels[self._indices(positions)]
-        return data, noise, times, weights, left, with_dropped(labels, self.config, positions)
+        return data, noise, times, weights, left, drop_labels(labels, self.config, positions)
 
     def keys(self, positions: range) -> list[str]:
         """Keys of the pictures."""
@@ -145,17 +149,17 @@ def _work(settings: Settings, workers: Workers) -> None:
     torch.manual_seed(training.seed)
     channels = tuple(shape[0] for shape in latents.level_shapes)
     downsamplings = tuple(latents.manifest.facts["level_downsamplings"])
-    model = build_network(config, channels, downsamplings).to(workers.device)
+    model = build_denoiser(config, channels, downsamplings).to(workers.device)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast
 
     grid = SampleGrid(settings.autoencoder, latents.manifest.facts, workers.device)
     splits = (latents, held_out)
     num_classes = len(latents.classes) if has_classes(config) else 0
-    drawn = DrawnPictures(grid, splits, config.score_images, settings.yardstick_from)
+    drawn = SampleScorer(grid, splits, config.score_images, settings.yardstick_from)
 
     def score(state: TrainState, events: EventLog) -> float:
         losses = _held_out_losses(state, NoisyLatents(held_out, config), config, workers.device)
-        average = cast("Network", state.average)
+        average = cast(Denoiser, state.ema)
         sheet, distances = drawn.draw(average, config.model.windows, num_classes)
         scores = losses | distances
         events.metrics(scores, state.images_seen)
@@ -171,10 +175,10 @@ def _work(settings: Settings, workers: Workers) -> None:
         return losses["val_loss"]
 
     state = TrainState(model, training)
-    restore(state, checkpoints_of(settings.run, training), workers)
+    restore_newest(state, checkpoints_of(settings.run, training), workers)
     run = RunFolder(settings.run, "diffusion", training, workers, state.images_seen, score)
     if training.checkpoint_activations:
-        recompute_blocks(model)
+        checkpoint_activations(model)
     network = workers.wrap(FlowLosses(model, config.level_loss_weights), training)
     train(state, network, NoisyLatents(latents, config), training, run, workers)
     if workers.is_first:
@@ -186,7 +190,7 @@ def _held_out_losses(
     state: TrainState, data: NoisyLatents, config: DiffusionConfig, device: torch.device
 ) -> dict[str, float]:
     """Losses of the average model on latents it was not trained on; always the same draws."""
-    network = FlowLosses(cast("Network", state.average), config.level_loss_weights)
+    network = FlowLosses(cast(Denoiser, state.ema), config.level_loss_weights)
     count, size = min(len(data.shards), HELD_OUT_IMAGES), config.training.batch_size
     sums: dict[str, float] = {}
     for start in range(0, count, size):
@@ -203,15 +207,15 @@ def _held_out_losses(
 
 
 def _save(settings: Settings, state: TrainState, latents: LatentShards) -> None:
-    model = cast("Network", state.average)
+    model = cast(Denoiser, state.ema)
     facts = latents.manifest.facts
     device = next(model.parameters()).device
     one = tuple(level.to(device) for level in latents.batch([0]))
     names = latents.classes if has_classes(settings.config) else ()
-    velocity = told(model, latents.labels[:1].to(device) if names else None)
+    velocity = with_class_label(model, latents.labels[:1].to(device) if names else None)
     model.save_pretrained(
         settings.model,
-        beside=[settings.latents / listing.FILE_NAME, settings.run / AVERAGES],
+        beside=[settings.latents / listing.FILE_NAME, settings.run / EMA_SNAPSHOTS],
         level_shapes=latents.level_shapes,
         image_height_px=facts["image_height_px"],
         image_width_px=facts["image_width_px"],

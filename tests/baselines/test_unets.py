@@ -5,14 +5,14 @@ import torch
 from diffusers.models.attention_processor import Attention
 
 from pdm.baselines.initialisation import zero_initialised
-from pdm.baselines.networks import load_network
 from pdm.baselines.unets import LatentUNet, build_unet, published
 from pdm.config.latent_unet import LatentUNetConfig
-from pdm.diffusion.samplers import at, noise_from_seeds
+from pdm.diffusion.samplers import noise_from_seeds, velocity_at
 from pdm.diffusion.stochastic import ddim, fresh_noise
 from pdm.errors import BadInput
 from pdm.models.noise_schedule import cumulative_alphas, sampling_times, step_times
 from pdm.models.unet import PyramidUNet
+from pdm.registry import load_denoiser
 
 SHAPES = [(4, 8, 8)]
 SMALL = {"name": "celeba", "base_width": 32, "predicts": "noise"}
@@ -214,8 +214,8 @@ def test_ancestral_samples_are_spread_as_the_data_and_do_not_depend_on_their_bat
 def test_a_saved_network_loads_bit_equal(changes, tmp_path):
     model, pyramid = network(**changes), noise_from_seeds([0, 1], [(4, 16, 16)])
     model.save_pretrained(tmp_path / "model")
-    loaded = load_network(tmp_path / "model")
-    expected, found = (at(one, pyramid, torch.tensor(0.4)) for one in (model, loaded))
+    loaded = load_denoiser(tmp_path / "model")
+    expected, found = (velocity_at(one, pyramid, torch.tensor(0.4)) for one in (model, loaded))
     assert torch.equal(expected[0], found[0])
     with pytest.raises(BadInput, match="holds a LatentUNet, not a PyramidUNet"):
         PyramidUNet.from_pretrained(tmp_path / "model")
@@ -223,7 +223,7 @@ def test_a_saved_network_loads_bit_equal(changes, tmp_path):
 
 def test_sides_that_cannot_be_halved_are_named():
     with pytest.raises(ValueError, match="sides must be multiples of 8, not 12x16"):
-        at(network(), noise_from_seeds([0], [(4, 12, 16)]), torch.tensor(0.4))
+        velocity_at(network(), noise_from_seeds([0], [(4, 12, 16)]), torch.tensor(0.4))
 
 
 def test_it_knows_one_level_only():

@@ -8,7 +8,7 @@ from pdm.diffusion.flow import (
     target,
     uniform_times,
 )
-from pdm.diffusion.times import even_times, windowed
+from pdm.diffusion.times import even_times, times_by_level
 from pdm.models.noise_schedule import step_times
 from pdm.training.objectives.timesteps import Times
 
@@ -102,7 +102,7 @@ WINDOWS = ((0.0, 0.6), (0.2, 0.8), (0.4, 1.0))
 
 
 def test_levels_in_windows_run_from_noise_to_data_and_rest_before_and_after():
-    times = windowed(even_times(4), WINDOWS)
+    times = times_by_level(even_times(4), WINDOWS)
     assert len(times) == 4 + 1 + 4  # with the windows' ends, but for 0 and 1
     for level, (start, end) in enumerate(WINDOWS):
         way = torch.cat([even_times(4), torch.tensor([0.2, 0.4, 0.6, 0.8]).double()]).sort().values

@@ -7,10 +7,10 @@ import torch
 
 from benchmarks.mixtures import Mixture
 from pdm.diffusion.adaptive import runge_kutta
+from pdm.diffusion.guidance import apply_guidance
 from pdm.diffusion.samplers import euler, heun, multistep, noise_from_seeds
 from pdm.diffusion.stochastic import ddim
 from pdm.diffusion.times import even_times
-from pdm.diffusion.velocities import guided
 
 SHAPES = [(4, 1, 1), (2, 2, 4), (1, 4, 8)]
 ALWAYS = (0.0, 1.0)
@@ -36,13 +36,15 @@ def unasked(x, t):
 
 def test_scale_1_is_the_velocity_itself_and_the_guide_is_not_asked():
     velocity = gaussian(1.0, 0.5)
-    assert guided(velocity, unasked, 1.0, ALWAYS) is velocity
+    assert apply_guidance(velocity, unasked, 1.0, ALWAYS) is velocity
 
 
 @SAMPLERS
 def test_scale_0_draws_what_the_guide_draws(sampler):
     noise = noise_from_seeds(range(3), SHAPES)
-    found = sampler(guided(gaussian(1.0, 0.5), gaussian(-2.0, 0.9), 0.0, ALWAYS), noise, TIMES)
+    found = sampler(
+        apply_guidance(gaussian(1.0, 0.5), gaussian(-2.0, 0.9), 0.0, ALWAYS), noise, TIMES
+    )
     for a, b in zip(found, sampler(gaussian(-2.0, 0.9), noise, TIMES), strict=True):
         assert torch.equal(a, b)
 
@@ -55,7 +57,7 @@ TIMES = even_times(7)
 def test_between_gaussians_of_one_spread_guidance_moves_the_mean_by_its_scale(sampler, scale):
     """Their velocities are linear in the mean, so the guided one is a Gaussian's, too."""
     noise = noise_from_seeds([0], [(1, 80, 80)])
-    velocity = guided(gaussian(1.0, 0.5), gaussian(-1.0, 0.5), scale, ALWAYS)
+    velocity = apply_guidance(gaussian(1.0, 0.5), gaussian(-1.0, 0.5), scale, ALWAYS)
     (found,) = sampler(velocity, noise, even_times(200))
     assert found.mean().item() == pytest.approx(-1 + 2 * scale, abs=0.03)
     assert found.std().item() == pytest.approx(0.5, rel=0.04)
@@ -68,7 +70,7 @@ def test_away_from_a_blurred_guide_samples_gather_at_the_modes_and_leave_none_ou
     noise = tuple(level.double() for level in noise_from_seeds(range(300), SHAPES))
     found = {
         scale: multistep(
-            guided(data.velocity, blurred.velocity, scale, ALWAYS), noise, even_times(50)
+            apply_guidance(data.velocity, blurred.velocity, scale, ALWAYS), noise, even_times(50)
         )
         for scale in (1.0, 2.0)
     }
@@ -95,7 +97,7 @@ def test_outside_of_its_interval_there_is_no_guidance_and_the_guide_is_not_asked
         return gaussian(-2.0, 0.9)(x, t)
 
     velocity, noise = gaussian(1.0, 0.5), noise_from_seeds([0, 1], SHAPES)
-    led = guided(velocity, guide, 2.0, (0.3, 0.6))
+    led = apply_guidance(velocity, guide, 2.0, (0.3, 0.6))
     euler(led, noise, even_times(10))
     assert asked == pytest.approx([0.3, 0.4, 0.5, 0.6])
     for time in (0.2, 0.7):
@@ -107,7 +109,7 @@ def test_outside_of_its_interval_there_is_no_guidance_and_the_guide_is_not_asked
 def test_each_level_is_guided_at_its_own_times():
     noise = noise_from_seeds([0, 1], SHAPES)
     ones, zeros = (tuple(torch.full_like(level, v) for level in noise) for v in (1.0, 0.0))
-    led = guided(lambda x, t: ones, lambda x, t: zeros, 3.0, (0.2, 0.6))
+    led = apply_guidance(lambda x, t: ones, lambda x, t: zeros, 3.0, (0.2, 0.6))
     t = torch.tensor([[0.9, 0.5, -0.3], [0.2, 0.1, 0.6]])
     found = torch.stack([level.amax((1, 2, 3)) for level in led(noise, t)], dim=1)
     assert found.tolist() == [[1, 3, 1], [3, 1, 3]]
@@ -122,7 +124,7 @@ def test_a_guided_picture_does_not_depend_on_its_batch(sampler):
             torch.sin(strength * level.abs().amax((1, 2, 3), keepdim=True)) * level for level in x
         )
 
-    velocity = guided(bend(3.0), bend(1.0), 2.0, (0.25, 0.75))
+    velocity = apply_guidance(bend(3.0), bend(1.0), 2.0, (0.25, 0.75))
     together = sampler(velocity, noise, even_times(5))
     for row in range(3):
         alone = sampler(velocity, tuple(level[row : row + 1] for level in noise), even_times(5))

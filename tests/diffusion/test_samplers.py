@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from pdm.diffusion.adaptive import runge_kutta
+from pdm.diffusion.guidance import clamp_data, clamp_times
 from pdm.diffusion.samplers import euler, heun, multistep, noise_from_seeds
-from pdm.diffusion.times import even_times, shifted
-from pdm.diffusion.velocities import clamped, within
+from pdm.diffusion.times import even_times, shift_time
 
 SHAPES = [(8, 1, 1), (4, 2, 4), (2, 8, 16)]
 ADAPTIVE = partial(runge_kutta, tolerance=1e-4)
@@ -54,7 +54,7 @@ def error(sampler, times) -> float:
 @pytest.mark.parametrize(("sampler", "order"), [(euler, 1), (heun, 2), (multistep, 2)])
 @pytest.mark.parametrize("shift", [1.0, 3.0])
 def test_the_error_falls_with_the_order_of_the_sampler(sampler, order, shift):
-    coarse, fine = (shifted(even_times(steps), shift) for steps in (160, 320))
+    coarse, fine = (shift_time(even_times(steps), shift) for steps in (160, 320))
     assert error(sampler, coarse) / error(sampler, fine) == pytest.approx(2**order, rel=0.25)
 
 
@@ -143,7 +143,7 @@ def test_clamping_keeps_the_data_within_the_limit(sampler):
     def far(x, t):
         return tuple(torch.full_like(level, 100.0) for level in x)
 
-    for level in sampler(clamped(far, 2.5), noise, even_times(5)):
+    for level in sampler(clamp_data(far, 2.5), noise, even_times(5)):
         torch.testing.assert_close(level, torch.full_like(level, 2.5), atol=5e-3, rtol=0)
 
 
@@ -155,14 +155,14 @@ def test_a_clamp_that_never_bites_changes_nothing(sampler):
         return tuple(-0.5 * level for level in x)
 
     free = sampler(towards_zero, noise, even_times(5))
-    held = sampler(clamped(towards_zero, 1e3), noise, even_times(5))
+    held = sampler(clamp_data(towards_zero, 1e3), noise, even_times(5))
     for a, b in zip(free, held, strict=True):
         torch.testing.assert_close(a, b, atol=1e-3, rtol=0)
 
 
 def test_a_velocity_within_a_margin_is_asked_there_only():
     velocity, asked = counted(lambda x, t: x)
-    euler(within(velocity, 0.1), noise_from_seeds([0], SHAPES), even_times(20))
+    euler(clamp_times(velocity, 0.1), noise_from_seeds([0], SHAPES), even_times(20))
     times = [time for (time,) in asked]
     assert min(times) == pytest.approx(0.1)
     assert max(times) == pytest.approx(0.9)
@@ -171,7 +171,7 @@ def test_a_velocity_within_a_margin_is_asked_there_only():
 
 def test_shifted_times_keep_the_ends_and_the_order_and_move_towards_noise():
     even = even_times(8)
-    moved = shifted(even, 3.0)
+    moved = shift_time(even, 3.0)
     assert (moved[0], moved[-1]) == (0, 1)
     assert moved.diff().min() > 0
     assert (moved < even)[1:-1].all()
@@ -199,5 +199,5 @@ def test_seeds_give_standard_normal_noise_that_differs_between_levels_and_pictur
 @SAMPLERS
 def test_the_dtype_of_the_noise_is_kept(sampler):
     noise = tuple(level.double() for level in noise_from_seeds([0], SHAPES))
-    for level in sampler(clamped(lambda x, t: x, 4.0), noise, even_times(3)):
+    for level in sampler(clamp_data(lambda x, t: x, 4.0), noise, even_times(3)):
         assert level.dtype == torch.float64

@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 from tiny_chain import SAMPLE, train_chain
 
-from pdm.baselines.autoencoders import load_autoencoder
 from pdm.config.first_stage import FirstStageConfig
 from pdm.config.latent_unet import LatentUNetConfig
 from pdm.data.shards.latents import LatentShards
 from pdm.inference.sample import sample_pictures
+from pdm.registry import load_autoencoder
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pdm.data.shards.images import ImageShards, to_images
 from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput, QualityGate
 from pdm.files import sha256_of
-from pdm.inference.encode import Spread, encode_shards
+from pdm.inference.encode import LatentStatistics, encode_shards
 from pdm.models.autoencoder import PyramidAutoencoder
 
 
@@ -58,11 +58,11 @@ def test_without_copies_each_picture_stands_once(chain, tmp_path):
 
 @pytest.mark.parametrize("std", [0.3, 3.0, float("nan")])
 def test_latents_far_from_standardised_stop_the_stage(std):
-    spread = Spread(2)
+    spread = LatentStatistics(2)
     good = torch.randn(100, 4, 1, 1)
     spread.add((good, good * std))
     with pytest.raises(QualityGate, match="level 1 have a standard deviation"):
-        spread.checked()
+        spread.check()
 
 
 def test_a_gate_that_fails_publishes_nothing(chain, tmp_path):

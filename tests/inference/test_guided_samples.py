@@ -18,12 +18,12 @@ from pdm.files import sha256_of
 from pdm.inference.champion import load_generator
 from pdm.lineage.tell import as_text
 from pdm.lineage.trace import Places, trace
-from pdm.models.layers import with_plain_weights, with_settled_norms
+from pdm.models.layers import bake_spectral_norms, settle_spectral_norms
 from pdm.models.unet import PyramidUNet
 from pdm.training import diffusion
 from pdm.training.distributed.workers import Workers
 
-EARLIER = GuideConfig(kind="average", ema_length=0.1, images_seen=16)
+EARLIER = GuideConfig(kind="ema", ema_length=0.1, images_seen=16)
 FEW = {"num_images": 2, "full_size_picture": False}
 
 
@@ -156,11 +156,11 @@ def test_settings_that_make_no_sense_are_refused(changes, match):
     [
         ({"kind": "model", "path": "x"}, r"guide\.sha256: expected a value with kind model"),
         ({"kind": "model", "path": "x", "sha256": "abc"}, r"guide\.sha256: expected 64 digits"),
-        ({"kind": "average", "ema_length": 0.1}, r"guide\.images_seen: expected a value"),
-        ({"kind": "average", "ema_length": 0.5, "images_seen": 1}, "above 0 and up to 0.28"),
+        ({"kind": "ema", "ema_length": 0.1}, r"guide\.images_seen: expected a value"),
+        ({"kind": "ema", "ema_length": 0.5, "images_seen": 1}, "above 0 and up to 0.28"),
         (
-            {"kind": "average", "ema_length": 0.1, "images_seen": 1, "path": "x"},
-            r"guide\.path: expected none with average",
+            {"kind": "ema", "ema_length": 0.1, "images_seen": 1, "path": "x"},
+            r"guide\.path: expected none with ema",
         ),
     ],
 )
@@ -175,7 +175,7 @@ def test_norms_of_other_weights_are_estimated_anew():
     with torch.no_grad():
         for weight in unet.parameters():
             weight.normal_()
-    plain = with_plain_weights(with_settled_norms(unet))
+    plain = bake_spectral_norms(settle_spectral_norms(unet))
     sides = [
         torch.linalg.matrix_norm(one.weight.flatten(1), 2)
         for one in (plain.down[0].modules())

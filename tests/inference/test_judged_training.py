@@ -65,7 +65,7 @@ def test_a_resumed_training_equals_an_unbroken_one(tmp_path, shards, perceptual)
     """Broken off while the discriminator rests, and after it has begun to learn."""
     config = replace(AUTOENCODER, perceptual=perceptual, adversarial=ADVERSARIAL)
     unbroken, names = trained(tmp_path / "unbroken", shards, of_length(config, 24))
-    assert {"perceptual", "generator", "discriminator", "grad_norm_rival"} <= names
+    assert {"perceptual", "generator", "discriminator", "grad_norm_discriminator"} <= names
     for total_images in (4, 16):
         trained(tmp_path / "broken", shards, of_length(config, total_images))
     resumed, _ = trained(tmp_path / "broken", shards, of_length(config, 24))
@@ -96,7 +96,7 @@ def test_it_keeps_its_first_weights_until_its_start_and_then_learns(tmp_path, sh
         training = replace(config.training, total_images=total_images, save_every_images=4)
         training = replace(training, log_every_images=4)
         trained(tmp_path, shards, replace(config, training=training))
-        path = tmp_path / "run" / "checkpoints" / f"{total_images:09}" / "rival.safetensors"
+        path = tmp_path / "run" / "checkpoints" / f"{total_images:09}" / "discriminator.safetensors"
         weights.append(load_file(path))
     assert all(torch.equal(first, weights[1][name]) for name, first in weights[0].items())
     # The last bias rests while no verdict is beyond the hinge: pictures and fakes pull alike.
@@ -137,7 +137,7 @@ def test_two_workers_train_both_players_in_accumulated_steps(tmp_path, shards):
         port = free.getsockname()[1]
     multiprocessing.spawn(work_as, args=(settings, port), nprocs=2)
     names = ("000000004", "000000008", "000000016")
-    paths = [settings.run / "checkpoints" / name / "rival.safetensors" for name in names]
+    paths = [settings.run / "checkpoints" / name / "discriminator.safetensors" for name in names]
     first, resting, learning = (path.read_bytes() for path in paths)
     assert first == resting
     assert resting != learning

@@ -4,10 +4,10 @@ from dataclasses import replace
 import pytest
 from tiny_chain import AUTOENCODER, write_shards
 
-from pdm.baselines.autoencoders import build_autoencoder
 from pdm.config.autoencoder import AdversarialConfig, PerceptualConfig
 from pdm.config.first_stage import FirstStageConfig
 from pdm.data.shards import manifest
+from pdm.registry import build_autoencoder
 from pdm.training.monitoring.model_card import autoencoder_card, licences_of
 
 

@@ -6,11 +6,11 @@ import torch
 from PIL import Image
 from test_sample import draw
 
-from pdm.baselines.autoencoders import load_autoencoder
 from pdm.config.sample import PreviewsConfig
 from pdm.data.shards.images import to_pixels
 from pdm.evaluation.samples_folder import read_samples
 from pdm.inference.previews import Frames
+from pdm.registry import load_autoencoder
 
 PREVIEWS = PreviewsConfig(num_images=2, frames=3, milliseconds=80)
 FEW = {"num_images": 3, "full_size_picture": False, "steps": 6}
@@ -77,7 +77,7 @@ def test_a_frame_is_decoded_from_the_levels_that_have_begun(chain):
     frames = Frames(4)
     data = tuple(torch.randn(1, *shape) for shape in [(6, 1, 1), (4, 2, 4), (3, 4, 8)])
     for times in ([0.0, -0.1, -0.5], [0.1, -0.05, -0.4], [0.5, 0.3, -0.1], [1.2, 1.1, 0.9]):
-        frames.see(data, torch.tensor([times]))
+        frames.record(data, torch.tensor([times]))
     assert [len(kept) for kept in frames.kept] == [1, 2, 3]  # the second was too near the first
     model = load_autoencoder(chain.autoencoder)
     with torch.no_grad():

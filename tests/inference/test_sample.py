@@ -109,12 +109,12 @@ def test_another_length_of_the_average_draws_other_pictures_and_a_kept_one_is_it
         drawn[length] = (folder / "000000.png").read_bytes()
         assert json.loads((folder / "samples.json").read_text())["ema_length"] == length
     assert len(set(drawn.values())) == 3
-    kept = sorted((chain.diffusion / "averages").glob("*-0.1.safetensors"))
+    kept = sorted((chain.diffusion / "ema").glob("*-0.1.safetensors"))
     assert [file.name for file in kept] == [
         "000000016-0.1.safetensors",
         "000000032-0.1.safetensors",
     ]
-    found = ema.of_length(chain.diffusion, 0.1)
+    found = ema.load_ema(chain.diffusion, 0.1)
     for name, weight in load_file(kept[-1]).items():
         torch.testing.assert_close(found[name], weight.float(), atol=1e-5, rtol=1e-3)
 

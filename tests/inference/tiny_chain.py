@@ -24,7 +24,7 @@ from pdm.inference.encode import encode_shards
 from pdm.training import autoencoder, diffusion
 from pdm.training.distributed.workers import Workers
 from pdm.training.monitoring.sample_grid import SampleGrid
-from pdm.training.monitoring.sample_scores import DrawnPictures
+from pdm.training.monitoring.sample_scores import SampleScorer
 
 TRAINING = replace(TRAINING, warmup_images=8)
 AUTOENCODER = AutoencoderConfig(
@@ -179,8 +179,8 @@ def train_chain(
     return Chain(shards, autoencoder_model, latents, settings.model, autoencoder_run, settings.run)
 
 
-def drawn_pictures(chain: Chain, count: int = DIFFUSION.score_images) -> DrawnPictures:
+def drawn_pictures(chain: Chain, count: int = DIFFUSION.score_images) -> SampleScorer:
     """What the training of the diffusion model draws and compares."""
     grid = SampleGrid(chain.autoencoder, manifest.read(chain.latents).facts, torch.device("cpu"))
     splits = (LatentShards(chain.latents, "train"), LatentShards(chain.latents, "val"))
-    return DrawnPictures(grid, splits, count, Yardstick)
+    return SampleScorer(grid, splits, count, Yardstick)

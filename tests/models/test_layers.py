@@ -6,12 +6,12 @@ import torch
 from pdm.models.layers import (
     EDGES_ZERO,
     ResidualBlock,
+    average_pool,
+    bake_spectral_norms,
     convolution,
     group_norm,
-    normalisation,
-    pooled,
+    norm_layer,
     res_skip,
-    with_plain_weights,
 )
 
 
@@ -49,7 +49,7 @@ def test_spectral_norm_can_be_left_out():
 
 def test_pixel_norm_is_layer_norm_over_the_channels_of_each_pixel():
     features = torch.randn(2, 8, 4, 6, generator=torch.Generator().manual_seed(0)) * 3 + 1
-    normed = normalisation(8, "pixel")(features)
+    normed = norm_layer(8, "pixel")(features)
     torch.testing.assert_close(normed.mean(1), torch.zeros(2, 4, 6), atol=1e-5, rtol=0)
     torch.testing.assert_close(normed.var(1, correction=0), torch.ones(2, 4, 6), atol=1e-4, rtol=0)
 
@@ -85,7 +85,7 @@ def test_dropout_acts_in_training_only():
 
 def test_pooling_averages_squares_of_four():
     features = torch.arange(16.0).reshape(1, 1, 4, 4)
-    assert pooled(features).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
+    assert average_pool(features).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
 
 
 @torch.no_grad()
@@ -97,7 +97,7 @@ def test_plain_weights_do_what_normed_ones_do():
     ).eval()
     features = torch.randn(2, 4, 8, 8)
     expected, names = network(features), len(network.state_dict())
-    plain = with_plain_weights(copy.deepcopy(network))
+    plain = bake_spectral_norms(copy.deepcopy(network))
     assert torch.equal(plain(features), expected)
     assert torch.equal(network(features), expected)  # the original goes on as it was
     assert len(plain.state_dict()) == 6 < names

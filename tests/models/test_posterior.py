@@ -3,17 +3,17 @@ import math
 import pytest
 import torch
 
-from pdm.models.posterior import drawn, kl_penalty, kl_to_standard_normal
+from pdm.models.posterior import kl_penalty, kl_to_standard_normal, sample_latents
 
 
 def test_a_level_without_log_variance_is_its_mean_whatever_the_noise():
     mean, noise = torch.randn(2, 3, 4, 4), torch.randn(2, 3, 4, 4)
-    assert drawn((mean,), (None,), (noise,))[0] is mean
+    assert sample_latents((mean,), (None,), (noise,))[0] is mean
 
 
 def test_the_other_levels_have_the_posteriors_spread():
     mean, log_variance = torch.full((1, 1, 200, 200), 3.0), torch.full((1, 1, 200, 200), 2.0)
-    (level,) = drawn((mean,), (log_variance,), (torch.randn_like(mean),))
+    (level,) = sample_latents((mean,), (log_variance,), (torch.randn_like(mean),))
     assert level.mean().item() == pytest.approx(3.0, abs=0.1)
     assert level.std().item() == pytest.approx(math.e, rel=0.05)
 

@@ -7,7 +7,7 @@ import torch
 
 from pdm.config.autoencoder import AutoencoderModelConfig, LevelConfig
 from pdm.models.autoencoder import PyramidAutoencoder
-from pdm.models.regions import Span, Window
+from pdm.models.regions import Region, Span
 
 CONFIG = AutoencoderModelConfig(
     levels=(
@@ -73,11 +73,11 @@ def test_a_window_anywhere_is_what_the_whole_picture_has_there(model, place):
     torch.manual_seed(1)
     pyramid = tuple(torch.randn(2, *shape) for shape in model.level_shapes(128, 320))
     top, left, height, breadth = place
-    window = Window(Span(top, top + height), Span(left, left + breadth), 128, 320)
+    region = Region(Span(top, top + height), Span(left, left + breadth), 128, 320)
     for count in (1, len(pyramid)):
         whole = model.decode_raw(pyramid[:count], (128, 320))
-        found = model.decode_window(pyramid[:count], window)
-        torch.testing.assert_close(found, window.of(whole), atol=2e-5, rtol=1e-4)
+        found = model.decode_region(pyramid[:count], region)
+        torch.testing.assert_close(found, region.of(whole), atol=2e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("size", [(128, 320), (192, 64), (160, 224)])

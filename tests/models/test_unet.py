@@ -5,9 +5,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from pdm.config.diffusion import ConditionConfig, UNetConfig
-from pdm.models.condition import Condition, without
+from pdm.models.condition import Condition, drop_condition
 from pdm.models.pyramid import level_shapes
-from pdm.models.streams import FallingDropout, enlarged, halved
+from pdm.models.streams import FallingDropout, downsample, upsample
 from pdm.models.unet import PyramidUNet
 
 CONFIG = UNetConfig(
@@ -252,8 +252,8 @@ def test_without_a_condition_all_pictures_are_alike():
     unet = awake(network(condition=CONDITION))
     other = condition(label=torch.tensor([1, 1]), picture=torch.ones(2, 2, 32, 64))
     for a, b in zip(
-        unet(pyramid(), TIMES, without(CONDITION, condition())),
-        unet(pyramid(), TIMES, without(CONDITION, other)),
+        unet(pyramid(), TIMES, drop_condition(CONDITION, condition())),
+        unet(pyramid(), TIMES, drop_condition(CONDITION, other)),
         strict=True,
     ):
         assert torch.equal(a, b)
@@ -280,10 +280,10 @@ def test_a_saved_network_loads_bit_equal(tmp_path):
 @torch.no_grad()
 def test_filtered_resampling_keeps_the_mean_and_smooth_pictures():
     flat = torch.ones(1, 3, 8, 8)
-    torch.testing.assert_close(halved(flat, "fir")[:, :, 1:-1, 1:-1], torch.ones(1, 3, 2, 2))
-    torch.testing.assert_close(enlarged(flat, "fir")[:, :, 1:-1, 1:-1], torch.ones(1, 3, 14, 14))
+    torch.testing.assert_close(downsample(flat, "fir")[:, :, 1:-1, 1:-1], torch.ones(1, 3, 2, 2))
+    torch.testing.assert_close(upsample(flat, "fir")[:, :, 1:-1, 1:-1], torch.ones(1, 3, 14, 14))
     slope = torch.arange(16.0).view(1, 1, 1, 16).expand(1, 1, 16, 16)
-    there_and_back = enlarged(halved(slope, "fir"), "fir")
+    there_and_back = upsample(downsample(slope, "fir"), "fir")
     torch.testing.assert_close(there_and_back[..., 4:-4, 4:-4], slope[..., 4:-4, 4:-4])
 
 

@@ -17,7 +17,7 @@ from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.tracking import sync, track
 from pdm.tracking.registry.champion import fetch_champion
-from pdm.tracking.registry.models import AVERAGES
+from pdm.tracking.registry.models import EMA_SNAPSHOTS
 from pdm.tracking.registry.promotion import MAIN_SCORE
 
 NAME = "pyramid-diffusion"
@@ -40,8 +40,8 @@ def draw_with(**settings):
     """The same, from models with averages, which `settings` may ask for."""
     draw(b"weights")
     for folder in MODELS.values():
-        (folder / "averages").mkdir(exist_ok=True)
-        (folder / "averages" / "000000016-0.1.safetensors").write_bytes(b"many")
+        (folder / "ema").mkdir(exist_ok=True)
+        (folder / "ema" / "000000016-0.1.safetensors").write_bytes(b"many")
         (folder / "more").mkdir(exist_ok=True)
         (folder / "more" / "card.md").write_text("text")
     path = Path("samples/samples.json")
@@ -156,7 +156,7 @@ def test_without_a_champion_loading_says_what_to_do():
     [
         ({"ema_length": None}, False),
         ({"ema_length": 0.1}, True),
-        ({"guide": {"kind": "average", "ema_length": 0.1}}, True),
+        ({"guide": {"kind": "ema", "ema_length": 0.1}}, True),
         ({"guide": {"kind": "model", "path": "other"}}, False),
     ],
 )
@@ -168,6 +168,6 @@ def test_a_version_holds_averages_only_where_its_samples_need_them(settings, nee
     expected = {"samples.json"} | {
         f"{stage}/{file}" for stage in MODELS for file in ("model.safetensors", "more/card.md")
     }
-    average = {"diffusion/averages/000000016-0.1.safetensors"}
+    average = {"diffusion/ema/000000016-0.1.safetensors"}
     assert found == expected | (average if needed else set())
-    assert AVERAGES == ema.FOLDER
+    assert EMA_SNAPSHOTS == ema.FOLDER

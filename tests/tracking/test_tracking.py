@@ -26,8 +26,8 @@ def test_a_run_has_params_points_model_and_a_parent():
     model = Path("models/diffusion")
     model.mkdir(parents=True)
     (model / "config.json").write_text("{}")
-    (model / "averages").mkdir()
-    (model / "averages" / "000000016-0.1.safetensors").write_bytes(b"stay where they are")
+    (model / "ema").mkdir()
+    (model / "ema" / "000000016-0.1.safetensors").write_bytes(b"stay where they are")
     Path("dvc.lock").write_text("lock")
     with track("diffusion", CONFIG, events=EVENTS, data=data) as tracked:
         work()

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from pdm.config.autoencoder import AdversarialConfig
-from pdm.training.objectives.adversarial import Adversary, adaptive_weight, hinge
+from pdm.training.objectives.adversarial import AdversarialLoss, adaptive_weight, hinge
 
 CONFIG = AdversarialConfig(start_images=8, weight=0.5, width=8, num_layers=2, learning_rate=1e-3)
 
@@ -11,7 +11,7 @@ CONFIG = AdversarialConfig(start_images=8, weight=0.5, width=8, num_layers=2, le
 @pytest.fixture
 def adversary():
     torch.manual_seed(0)
-    return Adversary(CONFIG)
+    return AdversarialLoss(CONFIG)
 
 
 @pytest.fixture

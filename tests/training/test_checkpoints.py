@@ -27,7 +27,7 @@ def state_after(steps: int) -> TrainState:
         state.model(torch.randn(4, 3)).square().sum().backward()
         state.optimizer.step()
         state.optimizer.zero_grad()
-        state.step_average(8, 4)
+        state.update_ema(8, 4)
     return state
 
 
@@ -37,7 +37,7 @@ def test_a_state_comes_back_whole(tmp_path):
     other = TrainState(nn.Linear(3, 2), CONFIG)
     other.load(tmp_path / "state")
     assert other.images_seen == 12
-    for mine, theirs in ((state.model, other.model), (state.average, other.average)):
+    for mine, theirs in ((state.model, other.model), (state.ema, other.ema)):
         assert all(
             torch.equal(a, b) for a, b in zip(mine.parameters(), theirs.parameters(), strict=True)
         )
@@ -61,7 +61,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_said_to_be(tmp_path, caplog, da
     checkpoints = Checkpoints(tmp_path, keep=3)
     for steps in (1, 2):
         checkpoints.save(state_after(steps))
-    file = tmp_path / "000000008" / "average.safetensors"
+    file = tmp_path / "000000008" / "ema.safetensors"
     content = bytearray(file.read_bytes())
     if damage == "truncate":
         file.write_bytes(content[:-1])
@@ -109,10 +109,10 @@ def test_the_average_weighs_half_as_much_one_half_life_ago():
     values = [3.0, -1.0, 2.0, 5.0, 0.5]
     for value in values:
         nn.init.constant_(model.weight, value)
-        state.step_average(half_life_images=8, batch_size=4)  # two steps halve
+        state.update_ema(half_life_images=8, batch_size=4)  # two steps halve
     weights = [0.5 ** (age / 2) for age in reversed(range(5))]
     expected = sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights)
-    assert next(state.average.parameters()).item() == pytest.approx(expected, rel=1e-6)
+    assert next(state.ema.parameters()).item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_the_average_forgets_the_initial_weights_at_once():
@@ -120,8 +120,8 @@ def test_the_average_forgets_the_initial_weights_at_once():
     nn.init.constant_(model.weight, 1000.0)
     state = TrainState(model, CONFIG)
     nn.init.constant_(model.weight, 1.0)
-    state.step_average(half_life_images=1_000_000, batch_size=4)
-    assert next(state.average.parameters()).item() == pytest.approx(1.0, rel=1e-4)
+    state.update_ema(half_life_images=1_000_000, batch_size=4)
+    assert next(state.ema.parameters()).item() == pytest.approx(1.0, rel=1e-4)
 
 
 def test_the_next_step_is_the_same_after_a_load_whatever_the_memory_order(tmp_path):

@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from pdm.errors import Unavailable
-from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore
+from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.compilation import compile_in_place
 from pdm.training.loop.state import TrainState
@@ -27,10 +27,10 @@ def trained(folder, **changes):
     config = replace(CONFIG, num_workers=1, **changes)
     torch.manual_seed(0)
     state = TrainState(Regression(), config)
-    restore(state, checkpoints_of(folder, config), CPU)
+    restore_newest(state, checkpoints_of(folder, config), CPU)
     run = RunFolder(folder, "points", config, CPU, state.images_seen, lambda *_: 0.0)
     train(state, CPU.wrap(state.model, config), Points(), config, run, CPU)
-    return load_file(folder / "checkpoints" / f"{config.total_images:09}" / "average.safetensors")
+    return load_file(folder / "checkpoints" / f"{config.total_images:09}" / "ema.safetensors")
 
 
 @pytest.mark.slow

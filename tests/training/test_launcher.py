@@ -20,7 +20,7 @@ from worker_groups import run_group
 from pdm.cluster import ray_session
 from pdm.errors import BadInput, QualityGate, Unavailable
 from pdm.files import sole_writer
-from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore
+from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
 from pdm.training.distributed import launcher, placement
 from pdm.training.distributed.launcher import launch
 from pdm.training.distributed.workers import Workers
@@ -60,7 +60,7 @@ def train_on_points(settings: Settings, workers: Workers) -> None:
     torch.manual_seed(workers.rank)  # the first one's weights must win
     network = Regression()
     state = TrainState(network, CONFIG)
-    restore(state, checkpoints_of(settings.folder, CONFIG), workers)
+    restore_newest(state, checkpoints_of(settings.folder, CONFIG), workers)
     run = RunFolder(settings.folder, "points", CONFIG, workers, state.images_seen, lambda *_: 0.0)
     (settings.folder / f"{workers.rank}").write_text(f"{torch.get_num_threads()}")
     data = DeadlyPoints(settings.folder / "killed")
@@ -132,10 +132,10 @@ def test_a_killed_worker_is_replaced_and_an_expected_failure_is_not_tried_again(
 def fail_alone(settings: Settings, workers: Workers) -> None:
     with (settings.folder / "tries").open("a") as file:
         file.write("x")
-    workers.highest(0)  # both have begun
+    workers.max_over_workers(0)  # both have begun
     if workers.rank == 1:
         raise BadInput("a shard is missing on this machine")
-    workers.highest(1)  # waits for the other in vain
+    workers.max_over_workers(1)  # waits for the other in vain
 
 
 @pytest.mark.slow
@@ -149,7 +149,7 @@ def fall_asleep_once(settings: Settings, workers: Workers) -> None:
     if workers.rank == 1 and not (settings.folder / "slept").exists():
         (settings.folder / "slept").touch()
         time.sleep(1000)
-    workers.highest(1)
+    workers.max_over_workers(1)
 
 
 @pytest.mark.slow

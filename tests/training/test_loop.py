@@ -90,14 +90,14 @@ class Recorder:
     def score(self, state):
         self.scored.append(state.images_seen)
 
-    def settle(self):
-        self.checkpoints.settle()
+    def flush(self):
+        self.checkpoints.flush()
 
     def save_failed(self):
         return self.checkpoints.failed()
 
     def newest(self):
-        self.checkpoints.settle()
+        self.checkpoints.flush()
         return f"checkpoint {self.checkpoints.newest()}"
 
     def stop_requested(self):
@@ -112,7 +112,7 @@ def fresh(settings: TrainingConfig, dropout: float = 0.5) -> tuple[TrainState, N
 
 def equal(first: TrainState, second: TrainState) -> bool:
     tensors = [
-        [*state.model.parameters(), *state.average.parameters()]
+        [*state.model.parameters(), *state.ema.parameters()]
         + [mean for means in state.means.values() for mean in means]
         + [values[name] for values in state.optimizer.state.values() for name in sorted(values)]
         for state in (first, second)
@@ -152,7 +152,7 @@ def test_it_goes_on_from_a_checkpoint_when_killed_without_warning(tmp_path):
     class Killed(Recorder):
         def log(self, metrics, images_seen):
             if images_seen == 40:
-                self.settle()  # or the checkpoint might be lost with the process
+                self.flush()  # or the checkpoint might be lost with the process
                 raise KeyboardInterrupt
 
     state, network = fresh(settings)

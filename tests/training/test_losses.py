@@ -9,17 +9,17 @@ from training_settings import TRAINING
 from pdm.config.autoencoder import AutoencoderConfig, AutoencoderModelConfig, LevelConfig
 from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.codec import Autoencoder
-from pdm.models.posterior import drawn
-from pdm.models.regions import Span, Window
+from pdm.models.posterior import sample_latents
+from pdm.models.regions import Region, Span
 from pdm.training.monitoring.held_out import psnr
 from pdm.training.objectives.losses import (
     LARGEST_CROP_PX,
     AutoencoderLosses,
     Plan,
-    cropped,
     means_by_time,
+    random_crop,
 )
-from pdm.training.objectives.perceptual import Perceptual
+from pdm.training.objectives.perceptual import PerceptualLoss
 from pdm.training.objectives.pixel_losses import gradient_loss
 
 CONFIG = AutoencoderConfig(
@@ -56,7 +56,7 @@ CONFIG = AutoencoderConfig(
     close_up=0.0,
     training=replace(TRAINING, batch_size=2, total_images=16),
 )
-PLAN = Plan(num_levels=2, shrinking=2, images_seen=0, window=None)
+PLAN = Plan(num_levels=2, shrinking=2, images_seen=0, region=None)
 
 
 def losses_of(**changes) -> AutoencoderLosses:
@@ -165,7 +165,7 @@ class Sums(nn.Module):
 def test_a_perceptual_network_adds_its_weighted_distance_and_stays_as_it_is():
     torch.manual_seed(0)
     model, network = PyramidAutoencoder(CONFIG.model), Sums()
-    losses = AutoencoderLosses(model, CONFIG, Perceptual(network, weight=0.5), None)
+    losses = AutoencoderLosses(model, CONFIG, PerceptualLoss(network, weight=0.5), None)
     found = losses(*batch(), PLAN)
     assert found["perceptual"].item() == pytest.approx(3 * found["l1"].item(), rel=1e-5)
     without = losses_of()(*batch(), PLAN)
@@ -178,18 +178,18 @@ def test_a_perceptual_network_adds_its_weighted_distance_and_stays_as_it_is():
 
 
 def test_a_perceptual_network_computes_in_float32_under_bfloat16():
-    losses = AutoencoderLosses(losses_of().model, CONFIG, Perceptual(Sums(), weight=0.5), None)
+    losses = AutoencoderLosses(losses_of().model, CONFIG, PerceptualLoss(Sums(), weight=0.5), None)
     with torch.autocast("cpu", torch.bfloat16):
         assert losses(*batch(), PLAN)["perceptual"].dtype == torch.float32
 
 
 def test_crops_of_both_are_the_same_part_and_small_pictures_stay_whole():
     small = torch.randn(1, 3, 32, 48)
-    assert all(torch.equal(crop, small) for crop in cropped(small, small))
+    assert all(torch.equal(crop, small) for crop in random_crop(small, small))
     large = torch.randn(1, 1, 1, LARGEST_CROP_PX + 300)
     places = set()
     for _ in range(8):
-        found, wanted = cropped(large, large + 1)
+        found, wanted = random_crop(large, large + 1)
         assert found.shape == (1, 1, 1, LARGEST_CROP_PX)
         torch.testing.assert_close(found + 1, wanted)
         places.add(found[0, 0, 0, 0].item())
@@ -228,26 +228,26 @@ def test_after_a_short_training_every_further_level_betters_the_picture():
 def test_a_window_of_the_picture_is_judged_as_if_it_had_been_cut_out_afterwards():
     losses = losses_of().eval()  # in training each forward pass moves the spectral norms
     images, noise = batch()
-    window = Window(Span(3, 20), Span(10, 51), 32, 64)
-    found = losses(images, noise, replace(PLAN, window=window))
+    region = Region(Span(3, 20), Span(10, 51), 32, 64)
+    found = losses(images, noise, replace(PLAN, region=region))
     means, log_variances = losses.model.posterior(images)
-    latents = drawn(means, log_variances, noise)
+    latents = sample_latents(means, log_variances, noise)
     whole = losses.model.decode_raw(latents, (32, 64))
     part = losses.model.decode_raw(tuple(level[::2] for level in latents[:2]), (32, 64))
-    torch.testing.assert_close(found["l1"], (window.of(whole) - window.of(images)).abs().mean())
-    expected = gradient_loss(window.of(whole), window.of(images))
+    torch.testing.assert_close(found["l1"], (region.of(whole) - region.of(images)).abs().mean())
+    expected = gradient_loss(region.of(whole), region.of(images))
     torch.testing.assert_close(found["gradient"], expected)
-    near = (window.of(part) - window.of(images[::2])).abs().mean()
-    expected = near + 0.7 * gradient_loss(window.of(part), window.of(images[::2]))
+    near = (region.of(part) - region.of(images[::2])).abs().mean()
+    expected = near + 0.7 * gradient_loss(region.of(part), region.of(images[::2]))
     torch.testing.assert_close(found["partial"], expected)
 
 
 def test_a_window_that_is_the_whole_picture_gives_the_same_gradients():
     gradients = []
-    for window in (None, Window(Span(0, 32), Span(0, 64), 32, 64)):
+    for region in (None, Region(Span(0, 32), Span(0, 64), 32, 64)):
         losses = losses_of()
         images, noise = batch()
-        losses(images, noise, replace(PLAN, window=window))["loss"].backward()
+        losses(images, noise, replace(PLAN, region=region))["loss"].backward()
         gradients.append([weight.grad for weight in losses.parameters()])
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-4)
@@ -257,7 +257,7 @@ def test_a_network_that_norms_over_whole_maps_refuses_a_window():
     losses = losses_of()
     losses.model = PyramidAutoencoder(replace(CONFIG.model, norm="group"))
     with pytest.raises(ValueError, match="leave tile_px and crop_px out"):
-        losses(*batch(), replace(PLAN, window=Window(Span(0, 8), Span(0, 8), 32, 64)))
+        losses(*batch(), replace(PLAN, region=Region(Span(0, 8), Span(0, 8), 32, 64)))
 
 
 def test_losses_are_told_apart_by_time_and_a_time_that_was_not_drawn_is_no_number():

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from pdm.training.loop.muon import Muon, is_matrix, orthogonalised
+from pdm.training.loop.muon import Muon, is_matrix, orthogonalise
 
 
 def group(weights, orthogonal=True):
@@ -12,7 +12,7 @@ def group(weights, orthogonal=True):
 def test_singular_values_come_near_one():
     matrix = torch.randn(40, 24, generator=torch.Generator().manual_seed(0))
     for shaped in (matrix, matrix.T, 1e-4 * matrix):
-        values = torch.linalg.svdvals(orthogonalised(shaped).float())
+        values = torch.linalg.svdvals(orthogonalise(shaped).float())
         assert values.min() > 0.6
         assert values.max() < 1.25
 

@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
-from pdm.training.loop.activation_checkpointing import blocks_of, recompute_blocks
+from pdm.training.loop.activation_checkpointing import blocks_of, checkpoint_activations
 
 
 class Block(nn.Module):
@@ -49,7 +49,7 @@ def test_blocks_are_the_smallest_parts_with_several_convolutions():
 def test_gradients_and_norms_are_the_same_to_the_bit():
     plain = network()
     forgetful = copy.deepcopy(plain)
-    recompute_blocks(forgetful)
+    checkpoint_activations(forgetful)
     for one, other in zip(gradients(plain), gradients(forgetful), strict=True):
         assert torch.equal(one, other)
     for name, buffer in plain.named_buffers():
@@ -59,5 +59,5 @@ def test_gradients_and_norms_are_the_same_to_the_bit():
 def test_what_happened_within_a_block_is_forgotten():
     plain = network()
     forgetful = copy.deepcopy(plain)
-    recompute_blocks(forgetful)
+    checkpoint_activations(forgetful)
     assert kept_by(forgetful) < 0.5 * kept_by(plain)

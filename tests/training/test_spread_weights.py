@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.utils import parametrizations
 from worker_groups import run_group
 
-from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore
+from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.seeds import normal_pyramid_at
 from pdm.training.loop.state import TrainState
@@ -64,16 +64,16 @@ def train_network(workers: Workers, folder: Path, changes: dict) -> list:
     torch.manual_seed(workers.rank)  # the first one's weights must win
     model = Network()
     state = TrainState(model, config)
-    restore(state, checkpoints_of(folder, config), workers)
+    restore_newest(state, checkpoints_of(folder, config), workers)
     run = RunFolder(folder, "images", config, workers, state.images_seen, lambda *_: 0.0)
     train(state, workers.wrap(Losses(model), config), Images(), config, run, workers)
     copied = state.copy()
     weights = [weight.numel() for weight in model.parameters()]
-    here = [part.to_local().numel() for part in model.parameters()] if state.is_spread else weights
+    here = [part.to_local().numel() for part in model.parameters()] if state.is_sharded else weights
     return [
         sum(here) / sum(weights),
         flat(copied.files),
-        float(state.average(torch.ones(1, 1, 8, 8)).sum()),
+        float(state.ema(torch.ones(1, 1, 8, 8)).sum()),
     ]
 
 

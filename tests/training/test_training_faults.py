@@ -21,7 +21,7 @@ from pdm.config.common import MAY_CHANGE, TrainingConfig, fields_with, fingerpri
 from pdm.errors import BadInput, QualityGate, Unavailable
 from pdm.files import sha256_of
 from pdm.training.checkpoints.folder import Checkpoints
-from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore
+from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.train import train
@@ -37,7 +37,7 @@ def fresh(config=CONFIG) -> TrainState:
 def trained(folder: Path, workers: Workers = CPU, config=CONFIG, data=None) -> TrainState:
     """Train on, or from the start."""
     state = fresh(config)
-    restore(state, checkpoints_of(folder, config), workers)
+    restore_newest(state, checkpoints_of(folder, config), workers)
     run = RunFolder(folder, "points", config, workers, state.images_seen, lambda *_: 0.0)
     train(state, workers.wrap(state.model, config), data or Points(), config, run, workers)
     return state
@@ -91,10 +91,10 @@ def test_a_checkpoint_of_another_network_is_refused_and_named(tmp_path):
     trained(tmp_path, config=replace(CONFIG, total_images=16))
     state = TrainState(nn.Linear(4, 4), CONFIG)
     with pytest.raises(BadInput, match=r"000000016 does not fit the model: .*layer\.weight"):
-        restore(state, checkpoints_of(tmp_path, CONFIG), CPU)
+        restore_newest(state, checkpoints_of(tmp_path, CONFIG), CPU)
 
 
-@pytest.mark.parametrize("name", ["model", "average", "optimizer"])
+@pytest.mark.parametrize("name", ["model", "ema", "optimizer"])
 def test_a_file_that_lies_about_its_length_is_refused_at_once(tmp_path, name):
     state = fresh()
     state.save(tmp_path / "state")
@@ -130,8 +130,8 @@ def test_the_newest_and_the_best_are_kept(tmp_path):
     for images_seen, score in ((8, 3.0), (16, 1.0), (24, 2.0), (32, 1.5), (40, 1.0)):
         state.images_seen = images_seen
         checkpoints.begin(state)
-        checkpoints.rate(images_seen, score)
-    checkpoints.settle()
+        checkpoints.record_score(images_seen, score)
+    checkpoints.flush()
     names = sorted(path.name for path in tmp_path.glob("0*"))
     assert names == ["000000016", "000000032", "000000040"]
 
@@ -148,7 +148,7 @@ def test_a_checkpoint_that_is_still_being_written_is_not_touched_by_the_next(tmp
         torch.nn.init.constant_(state.model.layer.weight, images_seen)
         state.images_seen = images_seen
         checkpoints.begin(state)
-    checkpoints.settle()
+    checkpoints.flush()
     for images_seen in (8, 16):
         found = load_file(checkpoints.path(images_seen) / "model.safetensors")
         assert (found["layer.weight"] == images_seen).all()

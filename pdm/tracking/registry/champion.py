@@ -17,7 +17,7 @@ from pdm.tracking.connection.address import client, experiment_name, reason, sho
 from pdm.tracking.records.facts import SAMPLES
 from pdm.tracking.records.record import Record
 from pdm.tracking.registry import replicates
-from pdm.tracking.registry.models import are_drawn_from_averages, log_averages, log_model
+from pdm.tracking.registry.models import log_ema_snapshots, log_model, use_ema_snapshots
 from pdm.tracking.registry.promotion import PROMOTED, REFUSED, Decision, Scored, decide
 
 CHAMPION = "champion"
@@ -99,8 +99,8 @@ def _version(connection: MlflowClient, record: Record) -> ModelVersion:
     folders = {stage: Path(record.candidate[stage]) for stage in STAGES}
     for stage, model in folders.items():
         log_model(connection, run_id, model, f"{MODEL}/{stage}")
-    if are_drawn_from_averages(samples):
-        log_averages(connection, run_id, folders["diffusion"], f"{MODEL}/diffusion")
+    if use_ema_snapshots(samples):
+        log_ema_snapshots(connection, run_id, folders["diffusion"], f"{MODEL}/diffusion")
     connection.log_artifact(run_id, str(samples), MODEL)
     try:
         connection.create_registered_model(name)

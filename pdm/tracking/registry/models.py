@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-AVERAGES = "averages"  # as in `pdm.ema`, which would bring torch along
+EMA_SNAPSHOTS = "ema"  # as in `pdm.ema`, which would bring torch along
 
 
 def log_model(connection: MlflowClient, run_id: str, folder: Path, name: str) -> None:
@@ -17,18 +17,18 @@ def log_model(connection: MlflowClient, run_id: str, folder: Path, name: str) ->
     for path in sorted(folder.iterdir()):
         if path.is_file():
             connection.log_artifact(run_id, str(path), name)
-        elif path.name != AVERAGES:
+        elif path.name != EMA_SNAPSHOTS:
             connection.log_artifacts(run_id, str(path), f"{name}/{path.name}")
 
 
-def log_averages(connection: MlflowClient, run_id: str, folder: Path, name: str) -> None:
+def log_ema_snapshots(connection: MlflowClient, run_id: str, folder: Path, name: str) -> None:
     """Send what `log_model` left out."""
-    if (folder / AVERAGES).is_dir():
-        connection.log_artifacts(run_id, str(folder / AVERAGES), f"{name}/{AVERAGES}")
+    if (folder / EMA_SNAPSHOTS).is_dir():
+        connection.log_artifacts(run_id, str(folder / EMA_SNAPSHOTS), f"{name}/{EMA_SNAPSHOTS}")
 
 
-def are_drawn_from_averages(samples: Path) -> bool:
+def use_ema_snapshots(samples: Path) -> bool:
     """Whether the pictures that this `samples.json` lists were drawn, or guided, by an average."""
     drawn = json.loads(samples.read_text(encoding="utf-8"))
     guide = drawn.get("guide") or {}
-    return drawn.get("ema_length") is not None or guide.get("kind") == "average"
+    return drawn.get("ema_length") is not None or guide.get("kind") == "ema"

@@ -20,7 +20,7 @@ from pdm import ema
 from pdm.errors import QualityGate, Unavailable
 from pdm.files import write_json
 from pdm.training.checkpoints.state_copy import StateCopy
-from pdm.training.loop.state import TrainState, check
+from pdm.training.loop.state import TrainState, check_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -45,15 +45,15 @@ class Checkpoints:
 
         Args:
             state: Of which the checkpoint is to be.
-            lengths: Of its averages that are also to stay when the checkpoint goes, in `averages/`.
+            lengths: Of its averages that are also to stay when the checkpoint goes, in `ema/`.
 
         Raises:
             Unavailable: The one before could not be written.
         """
-        self.settle()
+        self.flush()
         self._writing = self._writer.submit(self._keep, state.copy(), lengths)
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Wait until what was begun is on the disk.
 
         Raises:
@@ -77,9 +77,9 @@ class Checkpoints:
     def save(self, state: TrainState) -> None:
         """Write a checkpoint of the state, and wait for it."""
         self.begin(state)
-        self.settle()
+        self.flush()
 
-    def rate(self, images_seen: int, score: float) -> None:
+    def record_score(self, images_seen: int, score: float) -> None:
         """Give the checkpoint of that progress its score: the smaller, the better."""
         before = self._best()
         if before is None or score < before["score"]:
@@ -95,7 +95,7 @@ class Checkpoints:
         found = self._all()
         for path in reversed(found):
             try:
-                check(path)
+                check_checkpoint(path)
             except ValueError as error:
                 logger.warning("passing over a checkpoint: %s", error)
             else:
@@ -120,7 +120,7 @@ class Checkpoints:
         path = self.path(copy.images_seen)
         for length in lengths:
             name = ema.snapshot_name(copy.images_seen, length)
-            average = copy.files[f"average-{length}"]
+            average = copy.files[f"ema-{length}"]
             ema.write_snapshot(self.folder / ema.FOLDER / name, average)
         copy.write(path)
         best = self._best()

@@ -22,9 +22,9 @@ from pdm.training.loop.state import TrainState
 
 EVENTS = "events.jsonl"
 STOP = "stop"
-AVERAGES = f"checkpoints/{ema.FOLDER}"  # see pdm.ema; the model's folder gets a copy
+EMA_SNAPSHOTS = f"checkpoints/{ema.FOLDER}"  # see pdm.ema; the model's folder gets a copy
 LOG = "training.log"
-NUM_MARKS = 16  # parts of a run; docs/decisions/ema.md says how exact so many are
+NUM_SNAPSHOTS = 16  # parts of a run; docs/decisions/ema.md says how exact so many are
 DAMAGED = -1  # where the number of images seen by the newest checkpoint would stand
 
 
@@ -33,14 +33,14 @@ def checkpoints_of(folder: Path, config: TrainingConfig) -> Checkpoints:
     return Checkpoints(folder / "checkpoints", config.keep_checkpoints)
 
 
-def restore(state: TrainState, checkpoints: Checkpoints, workers: Workers) -> None:
+def restore_newest(state: TrainState, checkpoints: Checkpoints, workers: Workers) -> None:
     """Bring the state to the newest whole checkpoint, the same one on every worker, if any.
 
     Raises:
         QualityGate: There are checkpoints, all of them damaged.
         BadInput: The newest one is of another model.
     """
-    images_seen = workers.first(_newest(checkpoints) if workers.is_first else 0)
+    images_seen = workers.broadcast_first(_newest(checkpoints) if workers.is_first else 0)
     if images_seen == DAMAGED:
         checkpoints.newest()  # says so
     if images_seen:
@@ -98,18 +98,20 @@ class RunFolder:
         """Begin a checkpoint; it is written while training goes on."""
         if self.workers.is_first:
             lengths = self.config.ema_lengths
-            self.checkpoints.begin(state, lengths if self._is_mark(state.images_seen) else ())
-        elif state.is_spread:
+            self.checkpoints.begin(
+                state, lengths if self._keeps_snapshot(state.images_seen) else ()
+            )
+        elif state.is_sharded:
             state.copy()  # every worker brings its part
 
     def score(self, state: TrainState) -> None:
         """Draw how far the model has come, and give its checkpoint a score."""
         if self.workers.is_first:
-            self.checkpoints.rate(state.images_seen, self.draw(state, self.events))
+            self.checkpoints.record_score(state.images_seen, self.draw(state, self.events))
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Wait until the last checkpoint is on the disk."""
-        self.checkpoints.settle()
+        self.checkpoints.flush()
 
     def save_failed(self) -> bool:
         """Whether the last checkpoint could not be written; `settle` then says why."""
@@ -118,7 +120,7 @@ class RunFolder:
     def newest(self) -> str:
         """Path of the newest whole checkpoint."""
         with contextlib.suppress(Unavailable):
-            self.checkpoints.settle()
+            self.checkpoints.flush()
         images_seen = self.checkpoints.newest()
         return str(self.checkpoints.path(images_seen)) if images_seen else "none yet"
 
@@ -126,11 +128,13 @@ class RunFolder:
         """Whether the file `stop` exists."""
         return (self.folder / STOP).exists()
 
-    def _is_mark(self, images_seen: int) -> bool:
+    def _keeps_snapshot(self, images_seen: int) -> bool:
         """Whether the averages stay: at the first checkpoint in each part of the run, and its end.
 
         Not at one that a stop brings about, or a resumed run would differ.
         """
         every, total = self.config.save_every_images, self.config.total_images
-        part, before = (NUM_MARKS * seen // total for seen in (images_seen, images_seen - every))
+        part, before = (
+            NUM_SNAPSHOTS * seen // total for seen in (images_seen, images_seen - every)
+        )
         return images_seen == total or (images_seen % every == 0 and part > before)

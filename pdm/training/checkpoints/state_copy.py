@@ -1,7 +1,7 @@
 """A training state at rest in the CPU's memory, to be written while the training goes on.
 
-model.safetensors average.safetensors optimizer.safetensors state.json
-rival.safetensors where there is one
+model.safetensors ema.safetensors optimizer.safetensors state.json
+discriminator.safetensors where there is one
 MANIFEST.json     sha256 of each of them; written last
 """
 
@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pdm.files import sha256_of, whole_folder, write_json
-from pdm.training.distributed.sharded import whole
+from pdm.training.distributed.sharded import full_tensor
 
 MANIFEST = "MANIFEST.json"
 
@@ -59,7 +59,7 @@ class HostMemory:
         return copied
 
     def _copied(self, file: str, name: str, part: Tensor) -> Tensor:
-        tensor = whole(part.detach())
+        tensor = full_tensor(part.detach())
         kept = self._kept.get((file, name))
         if kept is None or kept.shape != tensor.shape:
             # Pinned memory lets the device copy many tensors without waiting for each.

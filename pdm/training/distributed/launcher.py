@@ -76,7 +76,7 @@ def launch(
     run = run.absolute()
     os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", str(SECONDS_TO_START))
     with sole_writer(run):
-        _begin(run)
+        _prepare_folder(run)
         # In this order: Ray sets a handler of its own when it starts, which would end us at once.
         with ray_session(worker_output=False), _stop_on_sigterm(run / STOP):
             trainer = TorchTrainer(
@@ -95,7 +95,7 @@ def launch(
         raise getattr(errors, kind)(message)
 
 
-def _begin(run: Path) -> None:
+def _prepare_folder(run: Path) -> None:
     """Make the folder, and remove what an earlier attempt said in it."""
     run.mkdir(parents=True, exist_ok=True)
     (run / STOP).unlink(missing_ok=True)
@@ -107,7 +107,7 @@ def _work(task: dict[str, Any]) -> Outcome:
     """Runs in a worker: the work, its log, and its expected failure as plain data."""
     failed = Path(task["run"]) / FAILED
     workers = Workers(get_device())
-    if told := _said(failed):  # before this worker began, or before Ray started it again
+    if told := _first_failure(failed):  # before this worker began, or before Ray started it again
         write_json(failed / str(workers.rank), told)  # for those who wait for all to have failed
         return told
     resources = ray.get_runtime_context().get_assigned_resources()  # type: ignore[no-untyped-call]
@@ -118,13 +118,13 @@ def _work(task: dict[str, Any]) -> Outcome:
         task["work"](task["settings"], workers)
     except PyramidError as error:
         write_json(failed / str(workers.rank), [type(error).__name__, str(error)])
-        if not _all_failed(failed, workers.count):
+        if not _wait_until_all_failed(failed, workers.count):
             raise  # the others wait for this one: only Ray can end them
-        return _said(failed)
+        return _first_failure(failed)
     return None
 
 
-def _all_failed(failed: Path, count: int) -> bool:
+def _wait_until_all_failed(failed: Path, count: int) -> bool:
     """Whether all workers end like this one, as they do after they have agreed to."""
     end = time.monotonic() + SECONDS_TO_FAIL
     while len(list(failed.glob("[0-9]*"))) < count:
@@ -134,7 +134,7 @@ def _all_failed(failed: Path, count: int) -> bool:
     return True
 
 
-def _said(failed: Path) -> Outcome:
+def _first_failure(failed: Path) -> Outcome:
     """The failure of the first worker that has one."""
     for path in sorted(failed.glob("[0-9]*")):
         kind, message = json.loads(path.read_text(encoding="utf-8"))
@@ -196,9 +196,9 @@ def _fit(trainer: TorchTrainer, run: Path) -> Outcome:
     try:
         outcome: Outcome = fitted.result().return_value
     except TrainingFailedError as error:
-        if told := _said(run / FAILED):  # after as many lost workers as are allowed
+        if told := _first_failure(run / FAILED):  # after as many lost workers as are allowed
             return told
-        raise _explained(error) from error
+        raise _explain(error) from error
     return outcome
 
 
@@ -207,7 +207,7 @@ def _watch(fitted: "Future[Any]", run: Path) -> None:
     with (run / LOG).open(encoding="utf-8") as lines:
         head = Head()
         while not fitted.done():
-            _repeat(lines)
+            _forward_lines(lines)
             wait([fitted], timeout=SECONDS_BETWEEN_LOOKS)
             if head.is_lost():
                 (run / STOP).touch()  # nobody else can tell workers on other machines
@@ -216,15 +216,15 @@ def _watch(fitted: "Future[Any]", run: Path) -> None:
                     "the same command again, on a cluster that does, to go on from the newest "
                     "checkpoint"
                 )
-        _repeat(lines)
+        _forward_lines(lines)
 
 
-def _repeat(lines: TextIO) -> None:
+def _forward_lines(lines: TextIO) -> None:
     for line in lines:
         logger.info(line.rstrip("\n"))
 
 
-def _explained(error: TrainingFailedError) -> Exception:
+def _explain(error: TrainingFailedError) -> Exception:
     """A lost worker is a missing resource; any other error is a fault of ours and stays so."""
     text = str(error)
     if not any(sign in text for sign in SIGNS_OF_LOSS):

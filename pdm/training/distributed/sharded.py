@@ -8,10 +8,10 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from pdm.config.common import TrainingConfig
 from pdm.training.loop.activation_checkpointing import blocks_of
 
-ENTRIES = ("posterior", "decode_raw")  # methods beside `forward` that a training loss calls
+FORWARD_METHODS = ("posterior", "decode_raw")  # methods beside `forward` that a training loss calls
 
 
-def spread(model: nn.Module, config: TrainingConfig) -> bool:
+def shard_model(model: nn.Module, config: TrainingConfig) -> bool:
     """Spread the weights over the workers if the config says so, and there are several.
 
     Each block gathers its own weights when it is entered, and lets go of them when it is left. The
@@ -30,18 +30,18 @@ def spread(model: nn.Module, config: TrainingConfig) -> bool:
     for block in blocks_of(model):
         fully_shard(block, mesh=mesh)
     fully_shard(model, mesh=mesh)
-    for name in ENTRIES:
+    for name in FORWARD_METHODS:
         if hasattr(model, name):
             register_fsdp_forward_method(model, name)
     return True
 
 
-def whole(tensor: Tensor) -> Tensor:
+def full_tensor(tensor: Tensor) -> Tensor:
     """The whole of a tensor. Where it is spread, every worker must call this."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def like(pattern: Tensor, tensor: Tensor) -> Tensor:
+def shard_like(pattern: Tensor, tensor: Tensor) -> Tensor:
     """A whole tensor, spread as the pattern is; each worker keeps its own part of its own."""
     if not isinstance(pattern, DTensor):
         return tensor

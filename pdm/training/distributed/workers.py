@@ -47,7 +47,7 @@ class Workers:
             network, device_ids=devices, forward_sync_buffers=False
         )
 
-    def highest(self, number: int) -> int:
+    def max_over_workers(self, number: int) -> int:
         """The greatest of the workers' numbers. Every worker must call this."""
         if self.count == 1:
             return number
@@ -55,7 +55,7 @@ class Workers:
         distributed.all_reduce(numbers, distributed.ReduceOp.MAX)
         return int(numbers)
 
-    def first(self, number: int) -> int:
+    def broadcast_first(self, number: int) -> int:
         """Worker 0's number. Every worker must call this."""
         if self.count == 1:
             return number

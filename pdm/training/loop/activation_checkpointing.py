@@ -16,7 +16,7 @@ def blocks_of(model: nn.Module) -> list[nn.Module]:
     return [one for one in found if not any(part in found for part in one.modules() if part != one)]
 
 
-def recompute_blocks(model: nn.Module) -> None:
+def checkpoint_activations(model: nn.Module) -> None:
     """Make each block of the model forget. Copies of the model must be made before.
 
     The result is the same to the bit, except where a block with spectral norm runs several times in
@@ -34,11 +34,11 @@ def recompute_blocks(model: nn.Module) -> None:
 def _contexts(
     block: nn.Module,
 ) -> tuple[contextlib.AbstractContextManager[None], contextlib.AbstractContextManager[None]]:
-    return contextlib.nullcontext(), _norms_at_rest(block)
+    return contextlib.nullcontext(), _freeze_spectral_norms(block)
 
 
 @contextlib.contextmanager
-def _norms_at_rest(block: nn.Module) -> Iterator[None]:
+def _freeze_spectral_norms(block: nn.Module) -> Iterator[None]:
     """Spectral norms go one iteration on at each pass; the second pass must see the first's."""
     norms = [
         norm

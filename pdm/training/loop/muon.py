@@ -13,18 +13,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pdm.training.distributed.sharded import like, whole
+from pdm.training.distributed.sharded import full_tensor, shard_like
 
 MOMENTUM = 0.95
-NARROWEST = 16  # smallest side of a matrix that is orthogonalised
+MIN_SIDE = 16  # smallest side of a matrix that is orthogonalised
 # Of the quintic x -> a x + b x^3 + c x^5, five times applied: singular values between 0.7 and 1.2.
 STEPS, FACTORS = 5, (3.4445, -4.7750, 2.0315)
-SHARE = 0.2  # root mean square of a step of AdamW, over many trainings of arXiv:2502.16982
+UPDATE_RMS = 0.2  # root mean square of a step of AdamW, over many trainings of arXiv:2502.16982
 
 
 def is_matrix(weight: nn.Parameter) -> bool:
     """Whether Muon takes the weight."""
-    return weight.ndim >= 2 and min(len(weight), weight[0].numel()) >= NARROWEST
+    return weight.ndim >= 2 and min(len(weight), weight[0].numel()) >= MIN_SIDE
 
 
 class Muon(torch.optim.AdamW):
@@ -50,13 +50,13 @@ class Muon(torch.optim.AdamW):
         gradient, momentum = weight.grad, state["momentum"]
         assert gradient is not None
         momentum.lerp_(gradient, 1 - MOMENTUM)
-        ahead = whole(gradient.lerp(momentum, MOMENTUM))  # Nesterov's
-        direction = orthogonalised(ahead.flatten(1)).view(ahead.shape).to(weight.dtype)
-        size = SHARE * math.sqrt(max(ahead.shape[0], ahead[0].numel()))
-        weight.mul_(1 - rate * decay).add_(like(weight, direction), alpha=-rate * size)
+        ahead = full_tensor(gradient.lerp(momentum, MOMENTUM))  # Nesterov's
+        direction = orthogonalise(ahead.flatten(1)).view(ahead.shape).to(weight.dtype)
+        size = UPDATE_RMS * math.sqrt(max(ahead.shape[0], ahead[0].numel()))
+        weight.mul_(1 - rate * decay).add_(shard_like(weight, direction), alpha=-rate * size)
 
 
-def orthogonalised(matrix: Tensor) -> Tensor:
+def orthogonalise(matrix: Tensor) -> Tensor:
     """The matrix with all its singular values brought near one, in bfloat16.
 
     Newton and Schulz's iteration: matrix products alone, so that it is fast on a GPU.

@@ -10,7 +10,7 @@ from torch import Tensor
 Batch = tuple[Any, ...]  # tensors, tuples of tensors, and plain numbers
 
 
-def fed(
+def prefetch_batches(
     load: Callable[[range], Batch], shares: Iterable[range], device: torch.device
 ) -> Generator[tuple[range, Batch], None, None]:
     """Each share's positions and batch, on the device; the next one is loaded meanwhile.
@@ -23,16 +23,16 @@ def fed(
         for positions in shares:
             coming = positions, pool.submit(load, positions)
             if ahead is not None:
-                yield ahead[0], _moved(ahead[1].result(), device)
+                yield ahead[0], _to_device(ahead[1].result(), device)
             ahead = coming
         if ahead is not None:
-            yield ahead[0], _moved(ahead[1].result(), device)
+            yield ahead[0], _to_device(ahead[1].result(), device)
 
 
-def _moved(value: Any, device: torch.device) -> Any:
+def _to_device(value: Any, device: torch.device) -> Any:
     if isinstance(value, Tensor):
         pinned = value.pin_memory() if device.type == "cuda" else value
         return pinned.to(device, non_blocking=True)
     if isinstance(value, tuple):
-        return tuple(_moved(part, device) for part in value)
+        return tuple(_to_device(part, device) for part in value)
     return value

@@ -16,17 +16,17 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pdm.config.common import TrainingConfig
-from pdm.ema import kept_at
+from pdm.ema import decay_at
 from pdm.files import sha256_of
 from pdm.training.checkpoints.state_copy import MANIFEST, HostMemory, StateCopy
-from pdm.training.distributed.sharded import like, spread
+from pdm.training.distributed.sharded import shard_like, shard_model
 from pdm.training.loop.muon import Muon
 
-RIVAL_BETAS = (0.5, 0.9)  # of LDM's discriminators (arXiv:2112.10752, its code)
+DISCRIMINATOR_BETAS = (0.5, 0.9)  # of LDM's discriminators (arXiv:2112.10752, its code)
 
 
 @dataclass(frozen=True)
-class Rival:
+class DiscriminatorTraining:
     """A second network, trained against the model in the same steps."""
 
     network: nn.Module
@@ -35,7 +35,7 @@ class Rival:
 
 
 class TrainState:
-    """Model, its running averages, optimizer and progress; and the rival, if there is one.
+    """Model, its running averages, optimizer and progress; and the discriminator, if there is one.
 
     With `strategy` "fsdp" the weights are spread over the workers here, and all of them must call
     `copy`, `save` and `load`.
@@ -43,7 +43,7 @@ class TrainState:
     Args:
         model: The network under training, on its device.
         config: What is read here: strategy, optimizer, learning rate, weight decay, `ema_lengths`.
-        rival: Only the optimizer and the checkpoints know it; it has no average.
+        discriminator: Only the optimizer and the checkpoints know it; it has no average.
 
     Attributes:
         average: A whole network with the average weights; where weights are spread, those of the
@@ -51,23 +51,26 @@ class TrainState:
     """
 
     def __init__(
-        self, model: nn.Module, config: TrainingConfig, rival: Rival | None = None
+        self,
+        model: nn.Module,
+        config: TrainingConfig,
+        discriminator: DiscriminatorTraining | None = None,
     ) -> None:
         self.model = model
-        self.average = copy.deepcopy(model).requires_grad_(False).eval()
-        self.is_spread = spread(model, config)
-        self.rival = rival.network if rival is not None else None
-        names = {"average": 0.0} | {f"average-{length}": length for length in config.ema_lengths}
+        self.ema = copy.deepcopy(model).requires_grad_(False).eval()
+        self.is_sharded = shard_model(model, config)
+        self.discriminator = discriminator.network if discriminator is not None else None
+        names = {"ema": 0.0} | {f"ema-{length}": length for length in config.ema_lengths}
         self.lengths = names  # of each average; 0: the one that forgets at a fixed rate
         self.means = {name: [one.detach().clone() for one in model.parameters()] for name in names}
-        if not self.is_spread:
-            self.means["average"] = list(self.average.parameters())
-        self.optimizer = _optimizer(model, config, rival)
+        if not self.is_sharded:
+            self.means["ema"] = list(self.ema.parameters())
+        self.optimizer = _optimizer(model, config, discriminator)
         self.images_seen = 0  # over all workers
         self._memory = HostMemory()
 
     @torch.no_grad()
-    def step_average(self, half_life_images: int, batch_size: int) -> None:
+    def update_ema(self, half_life_images: int, batch_size: int) -> None:
         """Count one more batch, and move the averages towards the model by that much.
 
         After n steps the average is the mean of the n models, each weighing half as much as one
@@ -78,10 +81,10 @@ class TrainState:
         step = self.images_seen // batch_size
         keep = 0.5 ** (batch_size / half_life_images)
         for name, length in self.lengths.items():
-            share = 1 - kept_at(step, length) if length else (1 - keep) / (1 - keep**step)
+            share = 1 - decay_at(step, length) if length else (1 - keep) / (1 - keep**step)
             for mean, latest in zip(self.means[name], self.model.parameters(), strict=True):
                 mean.lerp_(latest, share)
-        for kept, buffer in zip(self.average.buffers(), self.model.buffers(), strict=True):
+        for kept, buffer in zip(self.ema.buffers(), self.model.buffers(), strict=True):
             kept.copy_(buffer)
 
     def copy(self) -> StateCopy:
@@ -90,13 +93,13 @@ class TrainState:
         for name, means in self.means.items():
             names = [one for one, _ in self.model.named_parameters()]
             files[name] = dict(zip(names, means, strict=True))
-        files["average"] = self.model.state_dict() | files["average"]  # with buffers
-        if self.rival is not None:
-            files["rival"] = self.rival.state_dict()
+        files["ema"] = self.model.state_dict() | files["ema"]  # with buffers
+        if self.discriminator is not None:
+            files["discriminator"] = self.discriminator.state_dict()
         files["optimizer"] = self._optimizer_tensors()
         copied = StateCopy(self._memory.copy(files), self.images_seen)
-        if self.is_spread:
-            self.average.load_state_dict(copied.files["average"])
+        if self.is_sharded:
+            self.ema.load_state_dict(copied.files["ema"])
         return copied
 
     def save(self, folder: Path) -> None:
@@ -109,14 +112,14 @@ class TrainState:
         Raises:
             ValueError: A file is missing, altered or no safetensors, or is of another model.
         """
-        check(folder)
+        check_checkpoint(folder)
         try:
             self._load_model(load_file(folder / "model.safetensors"))
-            self.average.load_state_dict(load_file(folder / "average.safetensors"))
+            self.ema.load_state_dict(load_file(folder / "ema.safetensors"))
             for name, means in self.means.items():
                 self._load_means(means, load_file(folder / f"{name}.safetensors"))
-            if self.rival is not None:
-                self.rival.load_state_dict(load_file(folder / "rival.safetensors"))
+            if self.discriminator is not None:
+                self.discriminator.load_state_dict(load_file(folder / "discriminator.safetensors"))
             self._load_optimizer(load_file(folder / "optimizer.safetensors"))
         except (RuntimeError, KeyError, IndexError, OSError, SafetensorError) as error:
             said = " ".join(str(error).split())
@@ -126,7 +129,7 @@ class TrainState:
     def _load_model(self, tensors: dict[str, Tensor]) -> None:
         known = self.model.state_dict()
         fitting = {
-            name: like(known[name], tensor) if name in known else tensor
+            name: shard_like(known[name], tensor) if name in known else tensor
             for name, tensor in tensors.items()
         }
         self.model.load_state_dict(fitting)
@@ -135,7 +138,7 @@ class TrainState:
     def _load_means(self, means: list[Tensor], tensors: dict[str, Tensor]) -> None:
         names = (name for name, _ in self.model.named_parameters())
         for name, mean in zip(names, means, strict=True):
-            mean.copy_(like(mean, tensors[name]))
+            mean.copy_(shard_like(mean, tensors[name]))
 
     def _optimizer_tensors(self) -> dict[str, Tensor]:
         """`index.name` -> tensor; the optimizer's settings come from the params instead."""
@@ -153,14 +156,14 @@ class TrainState:
             weight = weights[int(index)]
             # The fused step walks weight and moments by memory order, so they must share one.
             fits = value.shape == weight.shape
-            one = torch.empty_like(weight).copy_(like(weight, value)) if fits else value
+            one = torch.empty_like(weight).copy_(shard_like(weight, value)) if fits else value
             state.setdefault(int(index), {})[name] = one
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
 def _optimizer(
-    model: nn.Module, config: TrainingConfig, rival: Rival | None
+    model: nn.Module, config: TrainingConfig, discriminator: DiscriminatorTraining | None
 ) -> torch.optim.Optimizer:
     groups: list[dict[str, Any]] = [
         {
@@ -171,14 +174,14 @@ def _optimizer(
             "orthogonal": True,
         }
     ]
-    if rival is not None:
+    if discriminator is not None:
         groups.append(
             {
-                "params": list(rival.network.parameters()),
-                "peak": rival.learning_rate,
-                "start_images": rival.start_images,
-                "norm": "grad_norm_rival",
-                "betas": RIVAL_BETAS,
+                "params": list(discriminator.network.parameters()),
+                "peak": discriminator.learning_rate,
+                "start_images": discriminator.start_images,
+                "norm": "grad_norm_discriminator",
+                "betas": DISCRIMINATOR_BETAS,
                 "orthogonal": False,
             }
         )
@@ -186,7 +189,7 @@ def _optimizer(
     return kind(groups, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
 
 
-def check(folder: Path) -> None:
+def check_checkpoint(folder: Path) -> None:
     """Compare every file of a checkpoint with its manifest.
 
     Raises:

@@ -15,7 +15,7 @@ from torch.distributed.fsdp import FSDPModule
 
 from pdm.config.common import TrainingConfig
 from pdm.errors import PyramidError, QualityGate, Unavailable
-from pdm.training.distributed.sharded import whole
+from pdm.training.distributed.sharded import full_tensor
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.prefetch import Batch
 from pdm.training.loop.seeds import seed_at
@@ -39,7 +39,7 @@ class Run(Protocol):
     def score(self, state: TrainState) -> None:
         """Judge the state of the last `save`."""
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Wait until what `save` began is kept; raises `Unavailable` if it cannot be."""
 
     def save_failed(self) -> bool:
@@ -97,33 +97,33 @@ class Steps:
             last = number == self.config.accumulation - 1
             # The workers' gradients meet in the last pass only: a worker that finds a fault before
             # may then turn to the others at once.
-            alone = contextlib.nullcontext() if last else _unsynchronised(self.network)
+            alone = contextlib.nullcontext() if last else _without_gradient_sync(self.network)
             with alone:
-                losses, fault = self.losses()
+                losses, fault = self.compute_losses()
                 if last or fault:
-                    stop = self.agree(stop, fault)
-                with self.memory():
+                    stop = self.agree_on_faults(stop, fault)
+                with self.explain_out_of_memory():
                     torch.autograd.backward(losses["loss"] / self.config.accumulation)
-        with self.memory():
-            self.descend()
+        with self.explain_out_of_memory():
+            self.update_weights()
         return stop
 
     @property
-    def share_size(self) -> int:
+    def microbatch_size(self) -> int:
         """Images of one pass on one worker."""
         return self.config.batch_size // (self.workers.count * self.config.accumulation)
 
-    def losses(self) -> tuple[dict[str, Tensor], Fault | None]:
+    def compute_losses(self) -> tuple[dict[str, Tensor], Fault | None]:
         """Losses of this worker's next share, and what is wrong, if anything."""
         try:
             if self.run.save_failed():
-                self.run.settle()
-            with self.memory():
-                return self.computed()
+                self.run.flush()
+            with self.explain_out_of_memory():
+                return self.run_forward()
         except PyramidError as error:
             return {}, (type(error), str(error))
 
-    def computed(self) -> tuple[dict[str, Tensor], Fault | None]:
+    def run_forward(self) -> tuple[dict[str, Tensor], Fault | None]:
         """The same; whatever is wrong with images, memory or disk is raised."""
         with self.meters.timing("data_wait"):
             positions, batch = next(self.batches)
@@ -142,28 +142,28 @@ class Steps:
         said = f"the loss is {losses['loss'].item()} on the images {keys}"
         return losses, (QualityGate, said)
 
-    def agree(self, stop: bool, fault: Fault | None) -> bool:
+    def agree_on_faults(self, stop: bool, fault: Fault | None) -> bool:
         """Tell the other workers how this one fares; all go on, all stop, or all fail."""
-        level = self.workers.highest(FAULT if fault else STOP if stop else FINE)
+        level = self.workers.max_over_workers(FAULT if fault else STOP if stop else FINE)
         if level == FAULT:
             kind, said = next(told for told in self.workers.gather(fault) if told)
-            raise self.failure(said) if kind is QualityGate else kind(said)
+            raise self.training_failure(said) if kind is QualityGate else kind(said)
         return level == STOP
 
     @contextlib.contextmanager
-    def memory(self) -> Iterator[None]:
+    def explain_out_of_memory(self) -> Iterator[None]:
         """Say what may help when the device's memory is too small for a step."""
         try:
             yield
         except torch.OutOfMemoryError as error:
             raise Unavailable(
                 f"after {self.state.images_seen:,} images {self.workers.device} has too little "
-                f"memory for {self.share_size} images at once in {self.config.precision} "
+                f"memory for {self.microbatch_size} images at once in {self.config.precision} "
                 f"({error}); raise training.accumulation or num_workers, lower batch_size, or "
                 "train in bfloat16"
             ) from error
 
-    def descend(self) -> None:
+    def update_weights(self) -> None:
         """Move the weights by the gathered gradient, and the average after them."""
         state, config = self.state, self.config
         norms = {}
@@ -174,16 +174,16 @@ class Steps:
                 continue
             group["lr"] = learning_rate_at(seen, group["peak"], config)
             # Each network by itself, or the steeper one would slow the other.
-            norm = whole(nn.utils.clip_grad_norm_(group["params"], config.max_grad_norm))
+            norm = full_tensor(nn.utils.clip_grad_norm_(group["params"], config.max_grad_norm))
             if not norm.isfinite():
-                raise self.failure(f"the norm of the gradient is {norm.item()}")
+                raise self.training_failure(f"the norm of the gradient is {norm.item()}")
             norms[group["norm"]] = norm
         state.optimizer.step()
         state.optimizer.zero_grad(set_to_none=True)
-        state.step_average(config.ema_half_life_images, config.batch_size)
+        state.update_ema(config.ema_half_life_images, config.batch_size)
         self.meters.count(config.batch_size, **norms)
 
-    def failure(self, fault: str) -> QualityGate:
+    def training_failure(self, fault: str) -> QualityGate:
         """The error to end with; the weights are those of the last good step."""
         return QualityGate(
             f"after {self.state.images_seen:,} images {fault}. The newest checkpoint "
@@ -199,7 +199,7 @@ def _drop_gradients(weights: list[nn.Parameter]) -> None:
 
 
 @contextlib.contextmanager
-def _unsynchronised(network: nn.Module) -> Iterator[None]:
+def _without_gradient_sync(network: nn.Module) -> Iterator[None]:
     """Within the block gradients gather on each worker by itself."""
     if isinstance(network, nn.parallel.DistributedDataParallel):
         with network.no_sync():

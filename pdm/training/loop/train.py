@@ -14,7 +14,7 @@ from pdm.config.common import TrainingConfig
 from pdm.data.order import share
 from pdm.errors import Preempted
 from pdm.training.distributed.workers import Workers
-from pdm.training.loop.prefetch import fed
+from pdm.training.loop.prefetch import prefetch_batches
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.steps import Data, Run, Steps
 
@@ -47,7 +47,7 @@ def train(
     """
     state.model.train()
     with contextlib.closing(
-        fed(data.load, _shares(state.images_seen, config, workers), workers.device)
+        prefetch_batches(data.load, _shares(state.images_seen, config, workers), workers.device)
     ) as batches:
         steps = Steps(state, network, data, batches, config, run, workers)
         while state.images_seen < config.total_images:
@@ -65,12 +65,12 @@ def train(
                 with meters.timing("scoring"):
                     run.score(state)
             if stop and seen < config.total_images:
-                run.settle()
+                run.flush()
                 raise Preempted(
                     f"stopped as asked, after {seen:,} of {config.total_images:,} images; "
                     f"run the same command again to go on from {run.newest()}"
                 )
-    run.settle()
+    run.flush()
 
 
 def _shares(images_seen: int, config: TrainingConfig, workers: Workers) -> Iterator[range]:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from pdm import events
 from pdm.files import whole_file
-from pdm.training.monitoring.meters import SPENT
+from pdm.training.monitoring.meters import TIMED
 
 # They say how busy the machine was, and would make equal runs differ.
 TIMINGS = {
     *("images_per_second", "flops_utilisation", "cpu_seconds", "gpu_seconds"),
-    *(f"{what}_fraction" for what in SPENT),
+    *(f"{what}_fraction" for what in TIMED),
 }
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from pdm.training.distributed.workers import Workers
 from pdm.training.monitoring.utilisation import matrix_rate
 
-SPENT = ("data_wait", "logging", "saving", "scoring")  # what `timing` knows
+TIMED = ("data_wait", "logging", "saving", "scoring")  # what `timing` knows
 
 
 class Meters:
@@ -80,7 +80,7 @@ class Meters:
 
     def _reset(self) -> None:
         self._sums: dict[str, list[Tensor]] = {}
-        self._spent = dict.fromkeys(SPENT, 0.0)
+        self._spent = dict.fromkeys(TIMED, 0.0)
         self._images, self._began = 0, time.perf_counter()
         self._worked = time.process_time()
 

@@ -42,7 +42,7 @@ multiples of the largest downsampling; it has been measured at {size} only.
 
 ```python
 from pathlib import Path
-from pdm.baselines.autoencoders import load_autoencoder
+from pdm.registry import load_autoencoder
 
 model = load_autoencoder(Path("models/autoencoder"))
 latents = model.encode(images)  # (B, 3, H, W) in [-1, 1] to one tensor for each level

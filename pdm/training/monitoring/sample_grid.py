@@ -7,16 +7,16 @@ from typing import Any
 
 import torch
 
-from pdm.baselines.autoencoders import load_autoencoder
 from pdm.data.shards.images import Pixels, to_pixels
 from pdm.diffusion.flow import Velocity
+from pdm.diffusion.guidance import clamp_data
 from pdm.diffusion.samplers import multistep, noise_from_seeds
-from pdm.diffusion.times import Windows, even_times, windowed
-from pdm.diffusion.velocities import clamped
+from pdm.diffusion.times import Windows, even_times, times_by_level
 from pdm.errors import BadInput
 from pdm.files import sha256_of
-from pdm.models.condition import told
+from pdm.models.condition import with_class_label
 from pdm.models.pyramid import Pyramid
+from pdm.registry import load_autoencoder
 
 SEEDS = range(8)
 STEPS = 16  # enough to see layout and colour; the stage `sample` takes more
@@ -50,16 +50,18 @@ class SampleGrid:
         The classes of a network that takes one follow each other.
         """
         times = even_times(STEPS)
-        times = times if windows is None else windowed(times, windows)
+        times = times if windows is None else times_by_level(times, windows)
         for start in range(0, count, len(SEEDS)):
             seeds = range(start, min(start + len(SEEDS), count))
             labels = torch.tensor(seeds, device=self.device) % num_classes if num_classes else None
             noise = tuple(level.to(self.device) for level in noise_from_seeds(seeds, self.shapes))
             with torch.no_grad():
-                latents = multistep(clamped(told(network, labels), CLAMP), noise, times)
-            yield from self.decoded(latents)
+                latents = multistep(
+                    clamp_data(with_class_label(network, labels), CLAMP), noise, times
+                )
+            yield from self.decode(latents)
 
-    def decoded(self, latents: Pyramid) -> Iterator[Pixels]:
+    def decode(self, latents: Pyramid) -> Iterator[Pixels]:
         """Their pictures, one by one, for they may be large."""
         for place in range(len(latents[0])):
             one = tuple(level[[place]].to(self.device) for level in latents)

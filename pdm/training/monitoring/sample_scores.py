@@ -37,7 +37,7 @@ class Yardstick(Protocol):
 YardstickFrom = Callable[[Iterable[Pixels]], Yardstick]  # of the set; a worker must find it by name
 
 
-class DrawnPictures:
+class SampleScorer:
     """Pictures of fixed seeds, and how far they are from those of the held-out latents.
 
     Args:
@@ -81,14 +81,14 @@ class DrawnPictures:
     @cached_property
     def _reference(self) -> tuple[Yardstick, float]:
         """Made of the held-out latents, with the distance of training latents."""
-        yardstick = self.yardstick_from(self._decoded(self.held_out, HELD_OUT_IMAGES))
-        return yardstick, yardstick.distance(self._decoded(self.train, self.count))
+        yardstick = self.yardstick_from(self._decode(self.held_out, HELD_OUT_IMAGES))
+        return yardstick, yardstick.distance(self._decode(self.train, self.count))
 
-    def _decoded(self, latents: LatentShards, count: int) -> Iterator[Pixels]:
+    def _decode(self, latents: LatentShards, count: int) -> Iterator[Pixels]:
         """Pictures of so many of the latents, or all; always the same ones."""
         chosen = images_at(range(min(count, len(latents))), len(latents), seed=0)
         return itertools.chain.from_iterable(
-            self.grid.decoded(latents.batch([index])) for index in chosen.tolist()
+            self.grid.decode(latents.batch([index])) for index in chosen.tolist()
         )
 
 

@@ -43,7 +43,7 @@ def hinge(real: Tensor, found: Tensor) -> Tensor:
     return 0.5 * (F.relu(1 - real).mean() + F.relu(1 + found).mean())
 
 
-class Adversary(nn.Module):
+class AdversarialLoss(nn.Module):
     """The discriminator, and the losses of the game.
 
     Args:

@@ -30,12 +30,14 @@ def factors_that_fit(
     )
 
 
-def shrunk_images(images: Tensor, factor: int) -> Tensor:
+def downscale_images(images: Tensor, factor: int) -> Tensor:
     """(B, C, H, W) to (B, C, H / factor, W / factor), each pixel the mean of those it covers."""
     return F.avg_pool2d(images, factor)
 
 
-def shrunk_latents(pyramid: Pyramid, downsamplings: Sequence[Downsampling], factor: int) -> Pyramid:
+def downscale_latents(
+    pyramid: Pyramid, downsamplings: Sequence[Downsampling], factor: int
+) -> Pyramid:
     """The pyramid with its maps scaled down, and its global level as it is."""
     return tuple(
         level if downsampling == "global" else F.avg_pool2d(level, factor)

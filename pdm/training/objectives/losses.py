@@ -5,7 +5,6 @@ Both are modules, so that a data-parallel wrapper sees one forward call per back
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -14,17 +13,15 @@ from torch.nn import functional as F
 from pdm.config.autoencoder import AutoencoderConfig
 from pdm.diffusion.flow import flow_loss
 from pdm.models.codec import Autoencoder
-from pdm.models.condition import told
-from pdm.models.posterior import drawn
+from pdm.models.condition import with_class_label
+from pdm.models.denoiser import Denoiser
+from pdm.models.posterior import sample_latents
 from pdm.models.pyramid import Pyramid
-from pdm.models.regions import Window
-from pdm.training.objectives.adversarial import Adversary
-from pdm.training.objectives.equivariance import shrunk_images, shrunk_latents
-from pdm.training.objectives.perceptual import Perceptual
+from pdm.models.regions import Region
+from pdm.training.objectives.adversarial import AdversarialLoss
+from pdm.training.objectives.equivariance import downscale_images, downscale_latents
+from pdm.training.objectives.perceptual import PerceptualLoss
 from pdm.training.objectives.pixel_losses import PIXEL_LOSSES, gradient_loss
-
-if TYPE_CHECKING:
-    from pdm.baselines.networks import Network
 
 TIME_BINS = 4
 # Networks that judge see parts of larger pictures: they know nothing of the whole anyway, and at
@@ -39,7 +36,7 @@ class Plan:
     num_levels: int  # how many of the coarsest levels the partial output is decoded from
     shrinking: int  # factor of the equivariance loss
     images_seen: int  # before it
-    window: Window | None  # of the picture, that is decoded and judged; None for all of it
+    region: Region | None  # of the picture, that is decoded and judged; None for all of it
 
 
 class AutoencoderLosses(nn.Module):
@@ -56,8 +53,8 @@ class AutoencoderLosses(nn.Module):
         self,
         model: Autoencoder,
         config: AutoencoderConfig,
-        perceptual: Perceptual | None,
-        adversary: Adversary | None,
+        perceptual: PerceptualLoss | None,
+        adversary: AdversarialLoss | None,
     ) -> None:
         super().__init__()
         self.model, self.config = model, config
@@ -78,34 +75,36 @@ class AutoencoderLosses(nn.Module):
         """
         config = self.config
         means, log_variances = self.model.posterior(images)
-        latents = drawn(means, log_variances, noise)
-        found, wanted = self._decoded(latents, images, plan.window)
-        loss, terms = self._whole(found, wanted, plan.images_seen)
+        latents = sample_latents(means, log_variances, noise)
+        found, wanted = self._decode(latents, images, plan.region)
+        loss, terms = self._judge_whole(found, wanted, plan.images_seen)
         if plan.num_levels < len(latents):
             # Every second picture is enough for it, and saves a quarter of the step.
             prefix = tuple(level[::2] for level in latents[: plan.num_levels])
-            terms["partial"], _ = self._distance(*self._decoded(prefix, images[::2], plan.window))
+            terms["partial"], _ = self._pixel_distance(
+                *self._decode(prefix, images[::2], plan.region)
+            )
             loss = loss + config.partial_loss_weight * terms["partial"]
         if config.equivariance_loss_weight:
-            terms["equivariance"] = self._equivariance(latents, images, plan.shrinking)
+            terms["equivariance"] = self._equivariance_loss(latents, images, plan.shrinking)
             loss = loss + config.equivariance_loss_weight * terms["equivariance"]
         penalty, costs = self.model.penalty(means, log_variances)
         return {"loss": loss + penalty, **terms, **costs}
 
-    def _decoded(
-        self, latents: Pyramid, images: Tensor, window: Window | None
+    def _decode(
+        self, latents: Pyramid, images: Tensor, region: Region | None
     ) -> tuple[Tensor, Tensor]:
-        """What the levels decode to, and the pictures that they should, or the window of both."""
-        if window is None:
+        """What the levels decode to, and the pictures that they should, or the region of both."""
+        if region is None:
             return self.model.decode_raw(latents, (images.shape[2], images.shape[3])), images
-        return self.model.decode_window(latents, window), window.of(images)
+        return self.model.decode_region(latents, region), region.of(images)
 
-    def _whole(
+    def _judge_whole(
         self, found: Tensor, images: Tensor, images_seen: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum of all that judges the reconstruction from all levels."""
-        loss, terms = self._distance(found, images)
-        crops = cropped(found, images)
+        loss, terms = self._pixel_distance(found, images)
+        crops = random_crop(found, images)
         if self.perceptual is not None:
             terms["perceptual"] = self.perceptual(*crops)
             loss = loss + self.perceptual.weight * terms["perceptual"]
@@ -114,7 +113,7 @@ class AutoencoderLosses(nn.Module):
             loss, terms = loss + game, terms | moves
         return loss, terms
 
-    def _distance(self, found: Tensor, wanted: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def _pixel_distance(self, found: Tensor, wanted: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum of pixel and gradient loss, and both."""
         name, found = self.config.pixel_loss, found.float()
         terms = {
@@ -123,16 +122,16 @@ class AutoencoderLosses(nn.Module):
         }
         return terms[name] + self.config.gradient_loss_weight * terms["gradient"], terms
 
-    def _equivariance(self, latents: Pyramid, images: Tensor, factor: int) -> Tensor:
+    def _equivariance_loss(self, latents: Pyramid, images: Tensor, factor: int) -> Tensor:
         """How far the shrunk latents decode from the shrunk pictures."""
-        shrunk = shrunk_latents(latents, self.model.level_downsamplings, factor)
-        wanted = shrunk_images(images, factor)
+        shrunk = downscale_latents(latents, self.model.level_downsamplings, factor)
+        wanted = downscale_images(images, factor)
         found = self.model.decode_raw(shrunk, (wanted.shape[2], wanted.shape[3]))
-        distance, _ = self._distance(found, wanted)
+        distance, _ = self._pixel_distance(found, wanted)
         return distance
 
 
-def cropped(found: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+def random_crop(found: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
     """The same random part of both, at most `LARGEST_CROP_PX` wide and high."""
     height, width = (min(side, LARGEST_CROP_PX) for side in found.shape[2:])
     top = int(torch.randint(found.shape[2] - height + 1, ()))
@@ -149,7 +148,7 @@ class FlowLosses(nn.Module):
         level_weights: Coarse to fine.
     """
 
-    def __init__(self, model: "Network", level_weights: Sequence[float]) -> None:
+    def __init__(self, model: Denoiser, level_weights: Sequence[float]) -> None:
         super().__init__()
         self.model, self.level_weights = model, level_weights
 
@@ -177,7 +176,7 @@ class FlowLosses(nn.Module):
             not a number where there are none. Of times of their own for levels the mean counts.
         """
         self.model.set_dropout(left.mean())
-        velocity = told(self.model, label)
+        velocity = with_class_label(self.model, label)
         loss, errors = flow_loss(velocity, data, noise, t, self.level_weights, time_weights)
         weights = errors.new_tensor(self.level_weights)
         place = t if t.ndim == 1 else t.clamp(0, 1).mean(dim=1)

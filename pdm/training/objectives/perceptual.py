@@ -17,7 +17,7 @@ from pdm.files import sha256_of
 TRIAL_PX = 64  # side of the pictures that a file must find equal; LPIPS pools four times
 
 
-class Perceptual(nn.Module):
+class PerceptualLoss(nn.Module):
     """The distance: frozen, in float32 whatever the precision of the training."""
 
     def __init__(self, network: nn.Module, weight: float) -> None:
@@ -38,7 +38,7 @@ class Perceptual(nn.Module):
         return distances.mean()
 
 
-def load_perceptual(config: PerceptualConfig, device: torch.device) -> Perceptual:
+def load_perceptual(config: PerceptualConfig, device: torch.device) -> PerceptualLoss:
     """The distance that the section names.
 
     Raises:
@@ -57,7 +57,7 @@ def load_perceptual(config: PerceptualConfig, device: torch.device) -> Perceptua
     images = torch.zeros(1, 3, TRIAL_PX, TRIAL_PX, device=device)
     try:
         network = torch.jit.load(path, map_location=device)  # type: ignore[no-untyped-call]
-        perceptual = Perceptual(network, config.weight)
+        perceptual = PerceptualLoss(network, config.weight)
         same = perceptual(images, images)
     except (RuntimeError, AttributeError, TypeError) as error:
         reason = str(error).strip().splitlines()[-1]

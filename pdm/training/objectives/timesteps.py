@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pdm.config.diffusion import DiffusionConfig
 from pdm.diffusion.flow import logit_normal_times, uniform_times
-from pdm.diffusion.times import Windows, level_times, shifted
+from pdm.diffusion.times import Windows, level_times, shift_time
 from pdm.models.noise_schedule import LAST_BETAS, step_times
 
 
@@ -70,9 +70,9 @@ class Times:
             assert self.steps is not None
             return self.steps[torch.randint(len(self.steps), (), generator=generator)]
         if self.kind == "uniform":
-            t = shifted(uniform_times(1, generator)[0], self.shift)
+            t = shift_time(uniform_times(1, generator)[0], self.shift)
             return t * (1 + 2 * self.margin) - self.margin
-        return shifted(logit_normal_times(1, generator)[0], self.shift)
+        return shift_time(logit_normal_times(1, generator)[0], self.shift)
 
     def _density(self, t: Tensor) -> Tensor:
         """Of the law, before the windows; 0 outside of [0, 1]."""

@@ -1,4 +1,4 @@
-"""What is done to a velocity before a sampler follows it. Each takes one and gives one.
+"""Wrappers around a velocity: classifier-free guidance (CFG), autoguidance, clamping.
 
 Times are (B,), or (B, levels) where each level has its own; below 0 a level has not begun, above 1
 it is finished, and its velocity is not used.
@@ -15,7 +15,7 @@ from pdm.models.pyramid import Pyramid
 NEAREST = 1e-3  # to the data, where a velocity that leads to given data would be divided by zero
 
 
-def clamped(velocity: Velocity, limit: float) -> Velocity:
+def clamp_data(velocity: Velocity, limit: float) -> Velocity:
     """Bent where it leads to data further than `limit` from zero; 0 for no limit.
 
     One reading of PDM's "clamped in sampling": of values.
@@ -23,7 +23,7 @@ def clamped(velocity: Velocity, limit: float) -> Velocity:
     if limit == 0:
         return velocity
 
-    def bent(pyramid: Pyramid, t: Tensor) -> Pyramid:
+    def clamped_velocity(pyramid: Pyramid, t: Tensor) -> Pyramid:
         found = velocity(pyramid, t)
         left = [time.clamp_min(NEAREST) for time in by_level(1 - t.clamp(0, 1), len(pyramid))]
         return tuple(
@@ -31,15 +31,15 @@ def clamped(velocity: Velocity, limit: float) -> Velocity:
             for x, v, time in zip(pyramid, found, left, strict=True)
         )
 
-    return bent
+    return clamped_velocity
 
 
-def guided(
+def apply_guidance(
     velocity: Velocity, guide: Velocity, scale: float, interval: tuple[float, float]
 ) -> Velocity:
-    """Led away from where a worse model of the same data would go: guide + scale (v - guide).
+    """Guidance (CFG): the velocity away from a worse model's, guide + scale (velocity - guide).
 
-    With the same network, told nothing, as the guide this is classifier-free guidance (Ho and
+    With the same network without its condition as the guide, it is classifier-free guidance (Ho and
     Salimans, arXiv:2207.12598); with a smaller or less trained one it is autoguidance (Karras et
     al., arXiv:2406.02507). Velocities are linear in the score at each time, so the formula is
     theirs.
@@ -54,7 +54,7 @@ def guided(
         return velocity
     start, end = interval
 
-    def led(pyramid: Pyramid, t: Tensor) -> Pyramid:
+    def guided_velocity(pyramid: Pyramid, t: Tensor) -> Pyramid:
         found = velocity(pyramid, t)
         inside = (t >= start) & (t <= end)
         if not inside.any():
@@ -65,29 +65,29 @@ def guided(
             for v, w, here in zip(found, worse, by_level(inside, len(pyramid)), strict=True)
         )
 
-    return led
+    return guided_velocity
 
 
-def watched(velocity: Velocity, see: Callable[[Pyramid, Tensor], None]) -> Velocity:
+def observe(velocity: Velocity, see: Callable[[Pyramid, Tensor], None]) -> Velocity:
     """The same; each call also shows the data that the velocity leads to, x + (1 - t) v, and t."""
 
-    def shown(pyramid: Pyramid, t: Tensor) -> Pyramid:
+    def observed_velocity(pyramid: Pyramid, t: Tensor) -> Pyramid:
         found = velocity(pyramid, t)
         left = by_level(1 - t.clamp(0, 1), len(pyramid))
         see(tuple(x + time * v for x, v, time in zip(pyramid, found, left, strict=True)), t)
         return found
 
-    return shown
+    return observed_velocity
 
 
-def within(velocity: Velocity, margin: float) -> Velocity:
+def clamp_times(velocity: Velocity, margin: float) -> Velocity:
     """Asked at times in [margin, 1 - margin] only; before and after it keeps its values there.
 
     The other reading of "clamped in sampling": of times, where training had a wider range.
     """
 
-    def held(pyramid: Pyramid, t: Tensor) -> Pyramid:
+    def inner_velocity(pyramid: Pyramid, t: Tensor) -> Pyramid:
         running = (t >= 0) & (t <= 1)
         return velocity(pyramid, torch.where(running, t.clamp(margin, 1 - margin), t))
 
-    return held
+    return inner_velocity

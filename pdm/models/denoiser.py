@@ -1,0 +1,61 @@
+"""What all the project asks of a denoising network, of whatever design.
+
+It gives the velocity of every level of a pyramid of noisy latents, at times from noise (0) to data
+(1); see `pdm.diffusion.flow`.
+"""
+
+from pathlib import Path
+from typing import Any, Self
+
+from torch import Tensor, nn
+
+from pdm import weights
+from pdm.models.condition import NO_CONDITION, Condition
+from pdm.models.pyramid import Downsampling, Pyramid
+
+
+class Denoiser(nn.Module):
+    """A velocity field over pyramids of latents; each design overrides `forward`.
+
+    Attributes:
+        config: All that the constructor of the design takes beside the levels.
+        facts: `level_channels` and `level_downsamplings`, coarse to fine; a loaded model has what
+            its folder says besides.
+    """
+
+    config: Any
+    facts: dict[str, Any]
+
+    def __init__(
+        self, level_channels: tuple[int, ...], level_downsamplings: tuple[Downsampling, ...]
+    ) -> None:
+        super().__init__()
+        self.facts = {"level_channels": level_channels, "level_downsamplings": level_downsamplings}
+
+    def forward(self, pyramid: Pyramid, t: Tensor, condition: Condition = NO_CONDITION) -> Pyramid:
+        """Velocity of every level; same shapes as the pyramid.
+
+        Args:
+            pyramid: Noisy latents of all levels, coarse to fine, each (B, C, h, w).
+            t: (B,) in [0, 1], or (B, levels) where the network knows a time for each level.
+            condition: What the network was built for.
+        """
+        raise NotImplementedError
+
+    def set_dropout(self, share: Tensor) -> None:
+        """Multiply all rates of dropout that falls with the training by a scalar."""
+        raise NotImplementedError
+
+    def save_pretrained(self, folder: Path, **facts: Any) -> None:
+        """Write `config.json`, with the facts, and `model.safetensors`; see `pdm.weights.save`."""
+        known: dict[str, Any] = self.facts | facts
+        weights.save(folder, type(self).__name__, self.config, self.state_dict(), **known)
+
+    @classmethod
+    def from_pretrained(cls, folder: Path) -> Self:
+        """Load what `save_pretrained` wrote, on the CPU and in evaluation mode.
+
+        Raises:
+            BadInput: The folder is missing or damaged, or holds another kind of model.
+        """
+        raise NotImplementedError

@@ -1,0 +1,75 @@
+"""One door to every network: made by a config, loaded from whatever model folder.
+
+diffusers is imported only where a network of LDM is asked for: it takes seconds.
+"""
+
+from pathlib import Path
+
+from pdm import weights
+from pdm.config.autoencoder import AutoencoderConfig
+from pdm.config.diffusion import DiffusionConfig
+from pdm.errors import BadInput
+from pdm.models.autoencoder import PyramidAutoencoder
+from pdm.models.codec import Autoencoder
+from pdm.models.denoiser import Denoiser
+from pdm.models.pyramid import Downsampling
+from pdm.models.unet import PyramidUNet
+
+
+def build_autoencoder(config: AutoencoderConfig) -> Autoencoder:
+    """The autoencoder that a config names, with random weights."""
+    if config.baseline is None:
+        return PyramidAutoencoder(config.model)
+    from pdm.baselines.first_stage import first_stage
+
+    return first_stage(config.baseline)
+
+
+def load_autoencoder(folder: Path) -> Autoencoder:
+    """Load a model folder, on the CPU and in evaluation mode.
+
+    Raises:
+        BadInput: It is missing or damaged, or holds no autoencoder.
+    """
+    kind = weights.record_of(folder).get("kind")
+    if kind == PyramidAutoencoder.__name__:
+        return PyramidAutoencoder.from_pretrained(folder)
+    from pdm.baselines.first_stage import KLFirstStage, VQFirstStage
+
+    for design in (KLFirstStage, VQFirstStage):
+        if kind == design.__name__:
+            return design.from_pretrained(folder)
+    raise BadInput(f"{folder} holds a {kind}, which is no autoencoder; name another folder")
+
+
+def build_denoiser(
+    config: DiffusionConfig, channels: tuple[int, ...], downsamplings: tuple[Downsampling, ...]
+) -> Denoiser:
+    """The denoising network that a config names, with random weights.
+
+    Args:
+        config: The section `diffusion`.
+        channels: Of each level of the latents, coarse to fine.
+        downsamplings: Of each level, coarse to fine; "global" may be the first.
+    """
+    if config.baseline is None:
+        return PyramidUNet(config.model, channels, downsamplings)
+    from pdm.baselines.unets import LatentUNet
+
+    return LatentUNet(config.baseline, channels, downsamplings)
+
+
+def load_denoiser(folder: Path) -> Denoiser:
+    """Load a model folder, on the CPU and in evaluation mode.
+
+    Raises:
+        BadInput: It is missing or damaged, or holds no denoising network.
+    """
+    kind = weights.record_of(folder).get("kind")
+    if kind == PyramidUNet.__name__:
+        return PyramidUNet.from_pretrained(folder)
+    from pdm.baselines.unets import LatentUNet
+
+    if kind == LatentUNet.__name__:
+        return LatentUNet.from_pretrained(folder)
+    raise BadInput(f"{folder} holds a {kind}, which draws no pictures; name another folder")
