@@ -3,6 +3,7 @@ import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
+import grimp
 import numpy as np
 import pytest
 from evaluation_folders import (
@@ -84,6 +85,23 @@ def test_settings_of_the_scores_alone_use_what_is_kept(kept):
 def test_other_data_are_other_statistics(kept):
     kept()
     assert [name[0] for name in kept(data_sha256="b" * 64)] == ["a", "b"]
+
+
+def test_all_code_that_reads_pictures_or_looks_at_them_names_the_version():
+    decodes = ("decoding.turbo", "shards.images", "shards.samples", "shards.tars")
+    assert {f"pdm.data.{name}" for name in decodes} <= set(reference.CODE)
+    graph = grimp.build_graph("pdm", cache_dir=None)
+    behind = {"pdm.data.shards.images", "pdm.evaluation.stream"}
+    behind |= set().union(*map(graph.find_upstream_modules, behind))
+    left_out = {name for name in behind if name.startswith("pdm.config")}
+    left_out |= {"pdm.data.code", "pdm.errors", "pdm.files", "pdm.progress"}
+    assert behind - set(reference.CODE) == left_out
+
+
+def test_other_code_is_other_statistics(kept, monkeypatch):
+    kept()
+    monkeypatch.setattr(reference, "CODE", [*reference.CODE, "pdm.data.marks"])
+    assert len(kept()) == 2
 
 
 def test_two_that_write_the_same_at_once_both_end_well(summarised, kept, monkeypatch):

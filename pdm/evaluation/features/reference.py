@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from pdm.config.evaluate import EvaluateConfig
-from pdm.data.code import code_version
+from pdm.data.code import code_version, modules_behind
 from pdm.evaluation.distances.moments import Array
 from pdm.evaluation.features.picture_sets import PictureSet
 from pdm.evaluation.features.random_conv import RandomConvFeatures
@@ -29,18 +29,12 @@ from pdm.files import whole_file
 
 logger = logging.getLogger(__name__)
 
-CODE = (
-    "pdm.data.shards.images",
-    "pdm.evaluation.distances.sliced_wasserstein",
-    "pdm.evaluation.distances.spectrum",
+# All code that has a part in what is known of real pictures, and in how it is kept.
+CODE = modules_behind(
+    "pdm.data.shards.images",  # reads them
+    "pdm.evaluation.features.reference",
     "pdm.evaluation.stream",
-    *(
-        f"pdm.evaluation.features.{name}"
-        for name in (
-            *("laplacian", "picture_sets", "pretrained", "random_conv"),
-            *("reference", "resize", "summary", "views"),
-        )
-    ),
+    leave_out=("pdm.config", "pdm.data.code", "pdm.errors", "pdm.files", "pdm.progress"),
 )
 
 # Settings that change scores, but not what is known of the pictures.
