@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from pdm.config.curate import CurateConfig
 from pdm.curation.curate.scores import SCORE_SETTINGS
-from pdm.data.code import code_version
+from pdm.data.code import code_version, modules_behind
 from pdm.data.decisions import DECIDED, Row
 from pdm.files import sha256_of, whole_file
 
@@ -41,10 +41,7 @@ MEASURING = (
     "pdm.curation.curate.people",
     "pdm.curation.curate.scores",
     "pdm.curation.curate.small",
-    "pdm.data.decoding.colour",
-    "pdm.data.decoding.kinds",
-    "pdm.data.decoding.pixels",
-    "pdm.data.decoding.turbo",
+    *modules_behind("pdm.data.decoding.pixels"),
 )
 DECISION = (
     *("outcome", "reason", "detail", "duplicate_of"),

@@ -16,16 +16,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from pdm.config.shard import ShardConfig
-from pdm.data.code import code_version
+from pdm.data.code import code_version, modules_behind
 from pdm.data.decisions import Row
 
 # All code that has a part in a crop's bytes; a test holds the list against the imports.
 CUTTING = (
     "pdm.curation.shard.write",
-    "pdm.data.decoding.colour",
-    "pdm.data.decoding.kinds",
-    "pdm.data.decoding.pixels",
-    "pdm.data.decoding.turbo",
+    *modules_behind("pdm.data.decoding.pixels"),
 )
 COLUMNS = (
     *("sha256", "width_px", "height_px", "background", "target_width_px", "target_height_px"),

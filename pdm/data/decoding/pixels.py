@@ -6,7 +6,6 @@ stops a run. A truncated or damaged file is unreadable, never a picture with a g
 """
 
 import io
-import struct
 import warnings
 from dataclasses import dataclass
 
@@ -14,11 +13,12 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch.nn.functional import interpolate
 
-from pdm.data.decoding import kinds, turbo
+from pdm.data.decoding import isobmff, jpeg, kinds, turbo
 from pdm.data.decoding.colour import WHITE, Colour, changes_pixels, in_srgb
+from pdm.data.decoding.orientation import TRANSPOSED, read_orientation, turn_upright
 
 Pixels = NDArray[np.uint8]
 
@@ -28,8 +28,6 @@ REDUCTIONS = (1, 2, 4, 8)  # what a JPEG decoder does almost for free
 
 # Pillow warns at 89 and fails at 179 megapixels. The limit here is the caller's, on the header.
 Image.MAX_IMAGE_PIXELS = None
-
-TURNED = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 
 
 class Unreadable(Exception):
@@ -70,9 +68,9 @@ def read_header(content: bytes) -> Header:
     Raises:
         Unreadable: Not a picture in one of `FORMATS`, or its header is damaged.
     """
-    image = _open(content)
+    image, _ = _open(content)
     width_px, height_px = image.size
-    if _orientation(image) in TURNED:
+    if read_orientation(image) in TRANSPOSED:
         width_px, height_px = height_px, width_px
     return Header(width_px, height_px, image.format or "?", image.mode, _is_animated(image))
 
@@ -97,9 +95,9 @@ def decode_view(content: bytes, reduction: int, background: Colour = WHITE) -> V
         reduction: One of `REDUCTIONS`. Formats that cannot be reduced come back whole.
         background: Red, green and blue, 0 to 255, behind transparent parts.
     """
-    image = _open(content)
+    image, content = _open(content)
     try:
-        orientation = _orientation(image)
+        orientation = read_orientation(image)
         profile = image.info.get("icc_profile")
         if turbo.can_decode(image, content):
             pixels, transparent_share = turbo.decode(content, image.size, reduction), 0.0
@@ -111,7 +109,7 @@ def decode_view(content: bytes, reduction: int, background: Colour = WHITE) -> V
             image.load()
             image, transparent_share = in_srgb(image, profile, background)
             pixels = np.asarray(image)
-        return View(_upright(pixels, orientation), reduction, transparent_share)
+        return View(turn_upright(pixels, orientation), reduction, transparent_share)
     except Exception as error:  # decoders raise anything on hostile bytes
         raise Unreadable(_sentence(error)) from error
 
@@ -162,25 +160,40 @@ def _resampled(pixels: Pixels, width_px: int, height_px: int, filter_name: str) 
     return np.asarray(cv2.merge([plane.numpy() for plane in planes]), dtype=np.uint8)
 
 
-def _upright(pixels: Pixels, orientation: int) -> Pixels:
-    """Undo the turn that EXIF states. OpenCV does it four times as fast as Pillow or numpy."""
-    if orientation in TURNED:
-        pixels = np.asarray(cv2.transpose(pixels), dtype=np.uint8)
-    axis = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}.get(orientation)  # 1: left to right, -1: both
-    return pixels if axis is None else np.asarray(cv2.flip(pixels, axis), dtype=np.uint8)
-
-
-def _open(content: bytes) -> Image.Image:
+def _open(content: bytes) -> tuple[Image.Image, bytes]:
+    """The picture, its header read, and the bytes to decode: those without harmful metadata."""
     if not content:
         raise Unreadable("the file is empty")
+    if isobmff.is_avif(content):
+        content = isobmff.without_exif(content)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # "Corrupt EXIF data", once for each picture
-            return Image.open(io.BytesIO(content), formats=FORMATS)
-    except UnidentifiedImageError:
-        raise _foreign(content) from None
+        return _opened(content), content
     except Exception as error:  # decoders raise anything on hostile bytes
+        if content.startswith(jpeg.START):
+            return _open_without_metadata(content)
+        if isinstance(error, UnidentifiedImageError):
+            raise _foreign(content) from None
         raise Unreadable(_sentence(error)) from error
+
+
+def _open_without_metadata(content: bytes) -> tuple[Image.Image, bytes]:
+    """Open a JPEG that Pillow has refused: the fault may lie beside the picture, not in it."""
+    bare = jpeg.without_metadata(content)
+    try:
+        image = _opened(bare)
+    except Exception as error:
+        raise Unreadable("its header is damaged, or cut short") from error
+    image.info["exif"] = jpeg.exif(content)
+    return image, bare
+
+
+def _opened(content: bytes) -> Image.Image:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # "Corrupt EXIF data", once for each picture
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
+    if image.format == "AVIF":
+        image.info.pop("xmp", None)  # in which Pillow looks for an orientation that does not count
+    return image
 
 
 def _foreign(content: bytes) -> Unreadable:
@@ -200,13 +213,3 @@ def _sentence(error: Exception) -> str:
 def _is_animated(image: Image.Image) -> bool:
     # A JPEG of several pictures (MPO: phones, stereo cameras) is a still with extras, no animation.
     return image.format in ("PNG", "WEBP", "AVIF") and getattr(image, "n_frames", 1) > 1
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            # Of a PNG, `image.getexif()` would decode all pixels first.
-            return int(Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1))
-    except (ValueError, TypeError, SyntaxError, OSError, KeyError, struct.error):
-        return 1  # damaged EXIF is common, and no reason to lose the picture

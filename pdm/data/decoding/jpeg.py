@@ -1,0 +1,84 @@
+"""The segments of a JPEG file, found without decoding it.
+
+Only the first picture counts, from its start to its end-of-image marker. What is stored behind it
+(the video of a motion photo, the other pictures of an MPO, an archive) or within a segment (EXIF
+thumbnails, maker notes) is skipped, as libjpeg skips it.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+START = b"\xff\xd8\xff"  # of every JPEG file
+START_OF_IMAGE, END_OF_IMAGE, START_OF_SCAN, COMMENT = 0xD8, 0xD9, 0xDA, 0xFE
+APP0, APP1, APP2, APP14, APP15 = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF
+_WITHOUT_LENGTH = (0x01, START_OF_IMAGE)
+
+# In coded data 0xff is followed by 0x00 or by a restart marker (0xd0 to 0xd7); neither ends it.
+_NEXT_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+
+# What a decoder needs of the application segments, and the shortest that is well formed.
+_NEEDED = ((APP0, b"JFIF\0", 14), (APP2, b"ICC_PROFILE\0", 14), (APP14, b"Adobe", 12))
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A marker and what belongs to it, the coded data behind a scan's header left out."""
+
+    marker: int
+    start: int  # of the marker, in bytes from the start of the file
+    stop: int
+    payload: bytes
+
+
+def segments(content: bytes) -> Iterator[Segment]:
+    """The segments of the first picture, as far as the file is well formed."""
+    position = 2
+    while found := _NEXT_MARKER.search(content, position):
+        marker, position = content[found.start() + 1], found.end()
+        if marker == END_OF_IMAGE:
+            return
+        if marker in _WITHOUT_LENGTH:
+            continue
+        length = int.from_bytes(content[position : position + 2])
+        if length < 2:
+            return
+        stop = position + length
+        yield Segment(marker, found.start(), stop, content[position + 2 : stop])
+        position = stop
+
+
+def num_scans(content: bytes) -> int:
+    """How often the decoder would walk through the first picture."""
+    return sum(segment.marker == START_OF_SCAN for segment in segments(content))
+
+
+def exif(content: bytes) -> bytes | None:
+    """The first EXIF block, with its header; None if there is none."""
+    for segment in segments(content):
+        if segment.marker == APP1 and segment.payload.startswith(b"Exif\0\0"):
+            return segment.payload
+        if segment.marker == START_OF_SCAN:
+            break
+    return None
+
+
+def without_metadata(content: bytes) -> bytes:
+    """The file without comments and application segments, but for those that pixels depend on."""
+    kept = [content[:2]]
+    for segment in segments(content):
+        if segment.marker == START_OF_SCAN:
+            return b"".join([*kept, content[segment.start :]])
+        is_metadata = APP0 <= segment.marker <= APP15 or segment.marker == COMMENT
+        if not is_metadata or _is_needed(segment):
+            kept.append(content[segment.start : segment.stop])
+    return content  # no picture in it: left for the decoder to refuse
+
+
+def _is_needed(segment: Segment) -> bool:
+    return any(
+        segment.marker == marker
+        and segment.payload.startswith(start)
+        and len(segment.payload) >= num_bytes
+        for marker, start, num_bytes in _NEEDED
+    )
