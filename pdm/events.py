@@ -59,10 +59,11 @@ def read(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
-    return [event for line in lines if (event := _event(line)) is not None]
+    return [event for line in lines if (event := parse_line(line)) is not None]
 
 
-def _event(line: str) -> dict[str, Any] | None:
+def parse_line(line: str) -> dict[str, Any] | None:
+    """The event that a line holds; None if it holds none."""
     try:
         event = json.loads(line)
     except ValueError:

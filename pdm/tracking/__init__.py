@@ -14,17 +14,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from pdm.config.common import fingerprint
 from pdm.data.shards import manifest
-from pdm.errors import Preempted, Unavailable
-from pdm.tracking.connection.address import reason, shown_address
+from pdm.errors import Preempted
 from pdm.tracking.records import costs, facts
+from pdm.tracking.records.kept_files import folder_of_record, keep_files
 from pdm.tracking.records.record import FAILED, FINISHED, KILLED, RUNNING, Record
-from pdm.tracking.registry.promotion import PROMOTED
 from pdm.tracking.sending.sender import Sender
-from pdm.tracking.sending.store import Store
+from pdm.tracking.sync import report_promotion, sync
+
+__all__ = ["Tracked", "sync", "track"]
 
 logger = logging.getLogger(__name__)
 
@@ -91,77 +90,31 @@ def track(
     parent = facts.pipeline_run()
     digest = _digest(data)
     folder = events.parent if events else _folder(stage, config, digest, parent)
-    folder.mkdir(parents=True, exist_ok=True)
-    record = _open(folder, stage, config, parent, data, digest)
-    sender = Sender(record, folder)
-    spent = costs.Meter()
+    home = folder_of_record(stage, folder)
+    for each in (folder, home):
+        each.mkdir(parents=True, exist_ok=True)
+    record = _open(home, stage, config, parent, data, digest)
+    sender = Sender(record, home, folder)
+    meter = costs.Meter()
     try:
         yield Tracked(record)
     except (Preempted, KeyboardInterrupt, SystemExit):
-        spent.add_to(record, folder)
+        meter.add_to(record, folder)
         record.end(KILLED)
         raise
     except BaseException:
-        spent.add_to(record, folder)
+        meter.add_to(record, folder)
         record.end(FAILED)
         raise
     else:
-        spent.add_to(record, folder)
+        meter.add_to(record, folder)
         record.end(FINISHED)
     finally:
-        record.save(folder)
-        sender.close()
+        record.save(home)
+        if not sender.close():
+            keep_files(record, home, folder)
         if record.candidate:
-            _tell_promotion(record)
-
-
-def sync(runs: Path) -> str:
-    """Send what MLflow was not told, of all runs below `runs`; safe to repeat.
-
-    Returns:
-        One sentence on what was sent.
-
-    Raises:
-        Unavailable: MLflow cannot be reached.
-    """
-    waiting = [
-        (folder, record) for folder, record in _records(runs) if not _is_done(folder, record)
-    ]
-    if not waiting:
-        return f"nothing below {runs} waits to be sent to MLflow"
-    num_points = 0
-    store = Store()
-    for folder, record in waiting:
-        if record.status == RUNNING:  # its process was killed before it could say so
-            record.end(KILLED)
-        try:
-            undecided = record.awaits_promotion
-            num_points += store.send(record, folder)
-            if undecided:
-                _tell_promotion(record)
-        except Exception as error:
-            raise Unavailable(
-                f"MLflow at {shown_address()} cannot be reached ({reason(error)}); the log lines "
-                f"stay in {runs}. Try again when it is there"
-            ) from error
-    return f"sent {num_points:,} points of {len(waiting)} runs to {shown_address()}"
-
-
-def _tell_promotion(record: Record) -> None:
-    found = record.sent.promotion
-    if not found:
-        logger.warning(
-            "%s: whether this model is the champion is decided by `pyramid sync`, once MLflow at "
-            "%s can be reached",
-            record.stage,
-            shown_address(),
-        )
-    elif found["outcome"] == PROMOTED:
-        logger.info(
-            "%s: version %s is the champion: %s", record.stage, found["version"], found["reason"]
-        )
-    else:
-        logger.info("%s: not promoted: %s", record.stage, found["reason"])
+            report_promotion(record)
 
 
 def _open(
@@ -197,18 +150,6 @@ def _digest(data: Path | None) -> str:
         return manifest.digest(data) if data else ""
     except OSError:  # the stage itself will say what is wrong with its input
         return ""
-
-
-def _records(runs: Path) -> list[tuple[Path, Record]]:
-    folders = sorted(path.parent for path in runs.glob("*/*/tracking.json"))
-    return [(folder, record) for folder in folders if (record := Record.load(folder))]
-
-
-def _is_done(folder: Path, record: Record) -> bool:
-    """Whether there is nothing to send, or the run is still at work and sends for itself."""
-    if record.status == RUNNING and psutil.pid_exists(record.process):
-        return True
-    return record.is_complete(folder) and record.status != RUNNING
 
 
 def _numbers(value: Any, name: str = "") -> dict[str, float]:

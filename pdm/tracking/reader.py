@@ -13,7 +13,8 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from pdm.errors import BadInput, Unavailable
-from pdm.tracking.connection.address import client, database, experiment_name, reason, shown_address
+from pdm.tracking.connection.address import client, database, experiment_name, shown_address
+from pdm.tracking.connection.faults import reason
 from pdm.tracking.records.record import FINISHED
 from pdm.tracking.sending.store import RUN_KEY
 

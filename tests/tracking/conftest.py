@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 from tracked_runs import local
+from tracked_servers import gated_mlflow
 
 
 @pytest.fixture(scope="session")
@@ -22,4 +23,19 @@ def _here(tmp_path, monkeypatch, empty_database):
         monkeypatch.delenv(name, raising=False)
     # Not the default's relative path: MLflow keeps one connection per address and process.
     monkeypatch.setenv("MLFLOW_TRACKING_URI", local())
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, "")  # pytest puts back what the tests change
     Path("params.yaml").write_text("diffusion: {}\n")
+
+
+@pytest.fixture(scope="session")
+def _server(tmp_path_factory, empty_database):
+    with gated_mlflow(tmp_path_factory.mktemp("server"), empty_database) as gate:
+        yield gate
+
+
+@pytest.fixture
+def gate(_server):
+    """MLflow behind an open gate."""
+    _server.credentials, _server.artifacts_are_closed = None, False
+    return _server

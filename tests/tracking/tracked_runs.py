@@ -29,7 +29,7 @@ def local():
 
 
 def client(uri=None):
-    return MlflowClient(tracking_uri=uri or local())
+    return MlflowClient(tracking_uri=uri or local(), registry_uri=uri or local())
 
 
 def runs(uri=None, name="pyramid-diffusion"):

@@ -1,12 +1,17 @@
 """MLflow servers of the tests' own."""
 
+import base64
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from socketserver import ThreadingMixIn
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 
 def free_port():
@@ -37,3 +42,59 @@ def mlflow_server(port):
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+
+
+class Gate:
+    """Stands before MLflow, as a proxy does: asks for a password, and may close the artifacts."""
+
+    def __init__(self, app):
+        self.app = app
+        self.credentials = None  # "user:password" that everybody must send
+        self.artifacts_are_closed = False
+
+    def __call__(self, environment, start_response):
+        if self.credentials is not None:
+            wanted = base64.b64encode(self.credentials.encode()).decode()
+            if environment.get("HTTP_AUTHORIZATION") != f"Basic {wanted}":
+                return _refuse(environment, start_response, "401 Unauthorized")
+        is_file = "mlflow-artifacts" in environment["PATH_INFO"]
+        if is_file and self.artifacts_are_closed and environment["REQUEST_METHOD"] == "PUT":
+            return _refuse(environment, start_response, "403 Forbidden")
+        return self.app(environment, start_response)
+
+
+def _refuse(environment, start_response, status):
+    environment["wsgi.input"].read(int(environment.get("CONTENT_LENGTH") or 0))
+    start_response(status, [("Content-Type", "text/plain")])
+    return [status.encode()]
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, *_):
+        """Not into the tests' output."""
+
+
+@contextlib.contextmanager
+def gated_mlflow(folder, database):
+    """MLflow's own server in a thread of this process, and the gate before it."""
+    shutil.copy(database, folder / "server.db")
+    os.environ["_MLFLOW_SERVER_FILE_STORE"] = f"sqlite:///{folder}/server.db"
+    os.environ["_MLFLOW_SERVER_ARTIFACT_ROOT"] = "mlflow-artifacts:/"
+    os.environ["_MLFLOW_SERVER_ARTIFACT_DESTINATION"] = str(folder / "served")
+    os.environ["_MLFLOW_SERVER_SERVE_ARTIFACTS"] = "true"
+    from mlflow.server import app
+    from mlflow.server.handlers import initialize_backend_stores
+
+    address = os.environ.get("MLFLOW_TRACKING_URI", "")
+    initialize_backend_stores()  # sets it to its database
+    os.environ["MLFLOW_TRACKING_URI"] = address
+    gate = Gate(app)
+    with make_server("127.0.0.1", 0, gate, _Server, _Quiet) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        gate.host = f"127.0.0.1:{server.server_port}"
+        yield gate
+        server.shutdown()

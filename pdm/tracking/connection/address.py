@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote
 
 for _name, _value in {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
@@ -17,12 +17,15 @@ for _name, _value in {
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }.items():
     os.environ.setdefault(_name, _value)
 
 from mlflow import MlflowClient  # noqa: E402
 
 from pdm.files import whole_file  # noqa: E402
+from pdm.tracking.connection.project import is_temporary, project_root  # noqa: E402
+from pdm.tracking.connection.redaction import split_address, without_credentials  # noqa: E402
 
 for _noisy in ("alembic", "mlflow"):
     logging.getLogger(_noisy).setLevel(logging.WARNING)
@@ -34,24 +37,29 @@ client = MlflowClient(tracking_uri=sys.argv[1], registry_uri=sys.argv[1])
 client.search_experiments(), client.search_registered_models()
 """
 EXPERIMENT = "pyramid-diffusion"
+SQLITE = "sqlite:///"
+DEFAULT_ADDRESS = f"{SQLITE}mlflow.db"
 
 
 def address() -> str:
-    """Where runs are sent: MLFLOW_TRACKING_URI, or a file of this folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    """Where runs are sent: MLFLOW_TRACKING_URI, or a database of the project. A relative path in
+    it starts from the project, also where DVC runs the stage in a temporary copy."""
+    named = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_ADDRESS
+    return _from_project(named) if is_temporary() else named
 
 
 def experiment_name() -> str:
     """Of the runs: MLFLOW_EXPERIMENT_NAME, or the project's."""
-    return os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
+    return os.environ.get("MLFLOW_EXPERIMENT_NAME", "").strip() or EXPERIMENT
 
 
 def shown_address() -> str:
-    """The address for people to read: without a password."""
-    parts = urlsplit(address())
-    if not parts.netloc:
-        return address()
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    """The address for people and files: without credentials, a database of the project by its path
+    from there, so that it is the same in a temporary copy."""
+    file = database()
+    if file is not None and file.is_absolute() and file.is_relative_to(project_root()):
+        return f"{SQLITE}{file.relative_to(project_root())}"
+    return without_credentials(address())
 
 
 def is_local() -> bool:
@@ -61,15 +69,12 @@ def is_local() -> bool:
 
 def database() -> Path | None:
     """The file, if it is one."""
-    return Path(address().removeprefix("sqlite:///")) if is_local() else None
+    return Path(address().removeprefix(SQLITE)) if is_local() else None
 
 
-def reason(error: Exception) -> str:
-    """The innermost cause, in one short line."""
-    cause: BaseException = error
-    while (inner := cause.__cause__ or cause.__context__) is not None:
-        cause = inner
-    return f"{type(cause).__name__}: {' '.join(str(cause).split())}"[:200]
+def artifacts() -> str | None:
+    """Where a new experiment keeps its files; None lets the server choose."""
+    return (project_root() / "mlartifacts").as_uri() if is_local() else None
 
 
 def client() -> MlflowClient:
@@ -77,7 +82,30 @@ def client() -> MlflowClient:
     file = database()
     if file is not None and not file.exists():
         _lay_out(file)
-    return MlflowClient(tracking_uri=address(), registry_uri=address())
+    uri = _with_credentials_apart(address())
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _with_credentials_apart(uri: str) -> str:
+    """The address without user and password, which go to the variables that MLflow reads them
+    from: it puts the whole address into what it prints and into its errors, and an address ends at
+    a `/` of the password."""
+    scheme, credentials, rest = split_address(uri)
+    user, _, password = credentials.partition(":")
+    if not scheme.startswith("http") or not (user and password):
+        return uri
+    os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(user)
+    os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(password)
+    return scheme + rest
+
+
+def _from_project(named: str) -> str:
+    """An address in which a path is absolute."""
+    if named.startswith(SQLITE):
+        return f"{SQLITE}{project_root() / named.removeprefix(SQLITE)}"
+    if "://" in named or named.startswith("databricks"):
+        return named
+    return str(project_root() / named.removeprefix("file:"))
 
 
 def _lay_out(database: Path) -> None:

@@ -16,7 +16,8 @@ import time
 from pathlib import Path
 
 from pdm import events
-from pdm.tracking.records.record import EVENTS, Record
+from pdm.tracking.records.record import Record
+from pdm.tracking.records.run_log import EVENTS
 
 SECONDS_PER_HOUR = 3600
 
@@ -32,14 +33,14 @@ class Meter:
         record.seconds += time.monotonic() - self._began
         record.cpu_seconds += time.process_time() - self._worked
         lines = [line for line in events.read(folder / EVENTS) if line["seconds"] >= record.began]
-        spent = {
+        workers = {
             name: sum(line.get("values", {}).get(name, 0.0) for line in lines)
             for name in ("cpu_seconds", "gpu_seconds")
         }
         record.costs = record.costs | {
             "wall_seconds": record.seconds,
-            "cpu_hours": (record.cpu_seconds + spent["cpu_seconds"]) / SECONDS_PER_HOUR,
-            "gpu_hours": spent["gpu_seconds"] / SECONDS_PER_HOUR,
+            "cpu_hours": (record.cpu_seconds + workers["cpu_seconds"]) / SECONDS_PER_HOUR,
+            "gpu_hours": workers["gpu_seconds"] / SECONDS_PER_HOUR,
         }
 
 

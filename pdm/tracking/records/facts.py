@@ -15,6 +15,8 @@ from PIL import Image
 
 from pdm.data.shards import manifest
 from pdm.files import sha256_of
+from pdm.tracking.connection.project import experiment_of_dvc
+from pdm.tracking.connection.redaction import redact, redact_urls
 from pdm.yaml12 import read_yaml
 
 SAMPLES, MAX_SAMPLES = "samples.json", 16
@@ -31,7 +33,7 @@ def flat(config: Any, prefix: str = "") -> dict[str, str]:
         config = {str(position): part for position, part in enumerate(config)}
     if not isinstance(config, Mapping):
         value = list(config) if isinstance(config, tuple) else config
-        return {prefix: str(value)}
+        return {prefix: redact_urls(str(value))}  # the address of a source may hold a password
     found: dict[str, str] = {}
     for name, value in config.items():
         found |= flat(value, f"{prefix}.{name}" if prefix else name)
@@ -60,11 +62,13 @@ def settings() -> dict[str, str]:
 def tags() -> dict[str, str]:
     """Versions of code and data, as far as they can be told."""
     command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
-    found = {"mlflow.source.name": command[:5000], "mlflow.source.type": "LOCAL"}
+    found = {"mlflow.source.name": redact(command)[:5000], "mlflow.source.type": "LOCAL"}
     commit = _git("rev-parse", "HEAD")
     if commit:
         found["mlflow.source.git.commit"] = commit
         found["pyramid.git.dirty"] = str(bool(_git("status", "--porcelain"))).lower()
+    if experiment_of_dvc():
+        found["pyramid.dvc_experiment"] = experiment_of_dvc()
     if Path("dvc.lock").exists():
         found["pyramid.dvc_lock.sha256"] = sha256_of(Path("dvc.lock"))
     return found

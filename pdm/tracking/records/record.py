@@ -8,16 +8,15 @@ import dataclasses
 import json
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from pdm import events
 from pdm.files import write_json
+from pdm.tracking.connection.redaction import without_credentials
 
 FILE_NAME = "tracking.json"
-EVENTS, SYSTEM = "events.jsonl", "system.jsonl"
 RUNNING, FINISHED, FAILED, KILLED = "RUNNING", "FINISHED", "FAILED", "KILLED"  # MLflow's words
 
 
@@ -25,7 +24,7 @@ RUNNING, FINISHED, FAILED, KILLED = "RUNNING", "FINISHED", "FAILED", "KILLED"  #
 class Sent:
     """What has arrived, at which MLflow."""
 
-    uri: str = ""
+    uri: str = ""  # without credentials
     run_id: str = ""
     parent_id: str = ""
     facts: bool = False  # params, data set
@@ -72,13 +71,22 @@ class Record:
         """The record of a run's folder; None if there is none that can be read."""
         try:
             values = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
-            return cls(**values | {"sent": Sent(**values["sent"])})
+            sent = Sent(**values["sent"])
+            sent.uri = without_credentials(sent.uri)  # earlier versions kept all of it
+            return cls(**values | {"sent": sent})
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def save(self, folder: Path) -> None:
         """Write it, whole."""
-        with _saving:
+        with _changing:
+            write_json(folder / FILE_NAME, dataclasses.asdict(self))
+
+    @contextmanager
+    def arriving(self, folder: Path) -> Iterator[Sent]:
+        """Note in the block what has arrived; then the record is saved."""
+        with _changing:
+            yield self.sent
             write_json(folder / FILE_NAME, dataclasses.asdict(self))
 
     def end(self, status: str) -> None:
@@ -95,28 +103,9 @@ class Record:
         """Whether it is still to be decided if this model is the champion."""
         return bool(self.candidate) and self.status == FINISHED and not self.sent.promotion
 
-    def unsent_events(self, folder: Path) -> list[dict[str, Any]]:
-        """Logged lines of which something has not arrived, without what has.
-
-        A resumed run writes some steps a second time, with the values they had: a step that has
-        arrived stays as it is.
-        """
-        lines = [*events.read(folder / EVENTS), *events.read(folder / SYSTEM)]
-        found = []
-        for event in (line for line in lines if line["seconds"] >= self.began):
-            values = {
-                name: value
-                for name, value in event.get("values", {}).items()
-                if event["images_seen"] > self.sent.steps.get(name, -1)
-            }
-            name = f"picture:{event.get('name')}"
-            is_new = event["images_seen"] > self.sent.steps.get(name, -1)
-            if values or (event["kind"] == "picture" and is_new):
-                found.append(event | {"values": values})
-        return found
-
-    def is_complete(self, folder: Path) -> bool:
-        """Whether MLflow knows all of it."""
+    @property
+    def is_complete(self) -> bool:
+        """Whether MLflow knows all of it but, perhaps, lines of the logs."""
         sent = self.sent
         return (
             sent.facts
@@ -125,12 +114,11 @@ class Record:
             and sent.scores == self.scores
             and sent.costs == self.costs
             and sent.nonfinite == self.nonfinite
-            and sent.pictures == self.pictures
+            and set(self.pictures) <= set(sent.pictures)
             and sent.samples == self.samples
             and sent.model == self.model
             and not self.awaits_promotion
-            and not self.unsent_events(folder)
         )
 
 
-_saving = threading.Lock()  # the stage and the sender may both save
+_changing = threading.Lock()  # the stage saves the record while the sender may change it

@@ -4,6 +4,8 @@ A version is a folder, without a signature and without a pickle: `autoencoder/`,
 folders, see `pdm.tracking.registry.models`) and `samples.json`, which says how to draw from them.
 """
 
+import hashlib
+import re
 import tempfile
 from pathlib import Path
 
@@ -13,7 +15,13 @@ from mlflow.exceptions import MlflowException
 
 from pdm.errors import BadInput, Unavailable
 from pdm.files import sha256_of, write_json
-from pdm.tracking.connection.address import client, experiment_name, reason, shown_address
+from pdm.tracking.connection.address import (
+    EXPERIMENT,
+    client,
+    experiment_name,
+    shown_address,
+)
+from pdm.tracking.connection.faults import reason
 from pdm.tracking.records.facts import SAMPLES
 from pdm.tracking.records.record import Record
 from pdm.tracking.registry import replicates
@@ -25,7 +33,20 @@ STAGES = ("autoencoder", "diffusion")
 MODEL = "model"
 PICTURE_SIZE = "pyramid.picture_size"
 FILE_NAME = "promotion.json"
+LONGEST_NAME, DIGITS = 200, 12  # the registry's tables hold 256 characters
 MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # what an absent alias answers
+
+
+def model_name() -> str:
+    """The experiment's name as the registry takes it: without `/` and `:`, at most
+    `LONGEST_NAME` characters (of a longer one, its beginning and a digest of all of it)."""
+    name = re.sub(r"[/:\s]+", "-", experiment_name()).strip("-")
+    if not name.strip("."):  # nothing is left, or a name that means a folder
+        return EXPERIMENT
+    if len(name) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:DIGITS]
+    return f"{name[: LONGEST_NAME - DIGITS - 1]}-{digest}"
 
 
 def promote(connection: MlflowClient, record: Record, folder: Path) -> dict[str, str]:
@@ -49,11 +70,11 @@ def promote(connection: MlflowClient, record: Record, folder: Path) -> dict[str,
         champion = _scored_version(connection, before) if before else None
         decision = decide(candidate, champion)
     if decision.outcome == PROMOTED:
-        connection.set_registered_model_alias(experiment_name(), CHAMPION, version.version)
+        connection.set_registered_model_alias(model_name(), CHAMPION, version.version)
     found = {"outcome": decision.outcome, "reason": decision.reason}
     for name, value in found.items():
         connection.set_model_version_tag(
-            experiment_name(), version.version, f"pyramid.promotion.{name}", value
+            model_name(), version.version, f"pyramid.promotion.{name}", value
         )
     return _keep(connection, run_id, folder, found | {"version": str(version.version)})
 
@@ -70,7 +91,7 @@ def fetch_champion(folder: Path) -> Path:
         found = _champion(connection)
         if found is None:
             raise BadInput(
-                f"MLflow at {shown_address()} knows no champion of '{experiment_name()}'; run the "
+                f"MLflow at {shown_address()} knows no champion of '{model_name()}'; run the "
                 "pipeline, or set MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME"
             )
         return Path(connection.download_artifacts(str(found.run_id), MODEL, str(folder)))
@@ -91,7 +112,7 @@ def _changed(candidate: dict[str, str]) -> str:
 
 def _version(connection: MlflowClient, record: Record) -> ModelVersion:
     """The version of this run; made if there is none."""
-    run_id, name = record.sent.run_id, experiment_name()
+    run_id, name = record.sent.run_id, model_name()
     for found in connection.search_model_versions(f"run_id = '{run_id}'"):
         if found.name == name:
             return found
@@ -114,7 +135,7 @@ def _version(connection: MlflowClient, record: Record) -> ModelVersion:
 
 def _champion(connection: MlflowClient) -> ModelVersion | None:
     try:
-        return connection.get_model_version_by_alias(experiment_name(), CHAMPION)
+        return connection.get_model_version_by_alias(model_name(), CHAMPION)
     except MlflowException as error:
         if error.error_code in MISSING:
             return None

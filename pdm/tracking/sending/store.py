@@ -6,25 +6,25 @@ same time and value, and MLflow keeps it once.
 """
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
-from PIL import Image
 
-from pdm.tracking.connection.address import address, client, experiment_name, is_local
-from pdm.tracking.records.facts import first_samples
+from pdm.tracking.connection.address import artifacts, client, experiment_name, shown_address
+from pdm.tracking.connection.faults import GONE, IN_THE_BIN, is_outage, reason
 from pdm.tracking.records.record import FAILED, FINISHED, KILLED, RUNNING, Record, Sent
+from pdm.tracking.records.run_log import Event, RunLog
 from pdm.tracking.registry.champion import promote
-from pdm.tracking.registry.models import log_model
+from pdm.tracking.sending.delivery import FILES, REGISTRATION, Delivery, Refusal
 from pdm.tracking.sending.entities import code_tags, dataset, equal, milliseconds
+from pdm.tracking.sending.files import Files
 
 logger = logging.getLogger(__name__)
 
 PARAMS_PER_CALL, METRICS_PER_CALL = 100, 500  # MLflow's limits are 100 and 1000
-LONGEST_PARAM = 6000
-GONE, IN_THE_BIN = "RESOURCE_DOES_NOT_EXIST", ("INVALID_PARAMETER_VALUE", "INVALID_STATE")
+LONGEST_PARAM, LONGEST_TAG = 6000, 5000
 MODELS_NOT_CHATS = {"mlflow.experimentKind": "custom_model_development"}  # opens its pages there
 RUN_KEY = "pyramid.pipeline_run"  # tag of a parent run, by which its later stages find it
 
@@ -33,48 +33,86 @@ class Store:
     """A connection to one MLflow. Any method may raise whatever an outage raises."""
 
     def __init__(self) -> None:
-        self.uri = address()
+        self.uri = shown_address()
         self._client = client()
         self._experiment = ""
 
-    def send(self, record: Record, folder: Path) -> int:
-        """Send what has not arrived; return the number of points sent."""
+    def answers(self) -> bool:
+        """Whether this MLflow can be reached now."""
+        try:
+            self._client.search_experiments(max_results=1)
+        except Exception as error:  # noqa: BLE001 - whatever an outage raises
+            return not is_outage(error)
+        return True
+
+    def send(self, record: Record, folder: Path, log: RunLog) -> Delivery:
+        """Send what has not arrived. One part that is refused holds no other up, and the status
+        least of all; files come after it, and the registration, which rests on them, last."""
         if record.sent.uri != self.uri:
             record.sent = Sent(uri=self.uri)
+            log.rewind()
         try:
-            return self._send(record, folder)
+            return self._send(record, folder, log)
         except MlflowException as error:
-            code = error.error_code
-            if code != GONE and not (code in IN_THE_BIN and self._is_deleted(record.sent)):
+            if not self._is_gone(error, record.sent):
                 raise
             # The database, the experiment or the run was removed since: begin a new run.
             self._experiment = ""
             record.sent = Sent(uri=self.uri, previous=record.sent.run_id)
-            return self._send(record, folder)
+            log.rewind()
+            return self._send(record, folder, log)
 
-    def _is_deleted(self, sent: Sent) -> bool:
-        """Whether somebody put the run, or its parent, into the bin."""
+    def _is_gone(self, error: MlflowException, sent: Sent) -> bool:
+        """Whether the run or its parent is no more, or is in the bin."""
+        if error.error_code not in (GONE, *IN_THE_BIN):
+            return False
         ids = [found for found in (sent.run_id, sent.parent_id) if found]
-        return any(self._client.get_run(one).info.lifecycle_stage == "deleted" for one in ids)
+        try:
+            runs = [self._client.get_run(one) for one in ids]
+        except MlflowException as absent:
+            return bool(absent.error_code == GONE)
+        deleted = any(run.info.lifecycle_stage == "deleted" for run in runs)
+        return deleted or (not ids and error.error_code == GONE)
 
-    def _send(self, record: Record, folder: Path) -> int:
+    def _send(self, record: Record, folder: Path, log: RunLog) -> Delivery:
         self._open_run(record, folder)
-        self._send_facts(record, folder)
-        num_points = self._send_events(record, folder)
-        self._send_scores(record, folder)
-        self._send_files(record, folder)
-        if record.awaits_promotion:
-            record.sent.promotion = promote(self._client, record, folder)
-            record.save(folder)
-        self._send_status(record, folder)
-        return num_points
+        lines = log.unsent(record.sent)
+        record.name_nonfinite(log.nonfinite)
+        refusals: list[Refusal] = []
+        parts: tuple[tuple[str, Callable[[], None]], ...] = (
+            ("params", lambda: self._send_facts(record, folder)),
+            ("tags", lambda: self._send_tags(record, folder)),
+            ("metrics", lambda: self._send_points(record, folder, lines)),
+            ("scores", lambda: self._send_scores(record, folder)),
+            ("status", lambda: self._send_status(record, folder)),
+            (FILES, lambda: Files(self._client, record, folder).send(lines, log.folder)),
+            (REGISTRATION, lambda: self._register(record, folder)),
+        )
+        for part, send in parts:
+            if part == REGISTRATION and refusals:
+                break  # the decision rests on scores and files
+            try:
+                send()
+            except Exception as error:
+                if self._ends_all(error, part, record.sent):
+                    raise
+                refusals.append(Refusal(part, reason(error)))
+        arrived = not any(refusal.part == "metrics" for refusal in refusals)
+        return Delivery(sum(len(line["values"]) for line in lines) * arrived, tuple(refusals))
+
+    def _ends_all(self, error: Exception, part: str, sent: Sent) -> bool:
+        """Whether nothing more can be sent now. Files may go elsewhere than all else."""
+        if isinstance(error, MlflowException) and self._is_gone(error, sent):
+            return True
+        return part not in (FILES, REGISTRATION) and is_outage(error)
 
     def _open_run(self, record: Record, folder: Path) -> None:
         sent = record.sent
         self._experiment = self._experiment or self._find_experiment()
         if not sent.parent_id:
-            sent.parent_id = self._find_parent(record)
-            record.save(folder)
+            parent_id = self._find_parent(record)
+            with record.arriving(folder):
+                sent.parent_id = parent_id
         if not sent.run_id:
             run = self._client.create_run(
                 self._experiment,
@@ -83,13 +121,13 @@ class Store:
                 tags={"mlflow.parentRunId": sent.parent_id, "pyramid.stage": record.stage}
                 | ({"pyramid.previous_run": sent.previous} if sent.previous else {}),
             )
-            sent.run_id, sent.status = run.info.run_id, RUNNING
-            record.save(folder)
+            with record.arriving(folder):
+                sent.run_id, sent.status = run.info.run_id, RUNNING
         if record.status == RUNNING and sent.status != RUNNING:  # resumed
             for run_id in (sent.run_id, sent.parent_id):
                 self._client.update_run(run_id, status=RUNNING)
-            sent.status = RUNNING
-            record.save(folder)
+            with record.arriving(folder):
+                sent.status = RUNNING
 
     def _find_experiment(self) -> str:
         """The experiment of that name; if it lies in the bin, where its name stays taken, one with
@@ -102,9 +140,8 @@ class Store:
             name = f"{experiment_name()}-{number}"
         if number > 1:
             logger.warning("MLflow's experiment was deleted; this run goes to '%s'", name)
-        artifacts = Path("mlartifacts").resolve().as_uri() if is_local() else None
         try:
-            return str(self._client.create_experiment(name, artifacts, tags=MODELS_NOT_CHATS))
+            return str(self._client.create_experiment(name, artifacts(), tags=MODELS_NOT_CHATS))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -126,7 +163,6 @@ class Store:
         return str(run.info.run_id)
 
     def _send_facts(self, record: Record, folder: Path) -> None:
-        self._send_tags(record, folder)
         if record.sent.facts:
             return
         self._send_params(record.sent.run_id, record.params)
@@ -134,18 +170,19 @@ class Store:
         self._send_params(record.sent.parent_id, record.settings | own)
         if record.data:
             self._client.log_inputs(record.sent.run_id, [dataset(record)])
-        record.sent.facts = True
-        record.save(folder)
+        with record.arriving(folder) as sent:
+            sent.facts = True
 
     def _send_tags(self, record: Record, folder: Path) -> None:
-        tags = dict(record.tags)
-        if tags == record.sent.tags:
+        tags, nonfinite = dict(record.tags), list(record.nonfinite)
+        if (tags, nonfinite) == (record.sent.tags, record.sent.nonfinite):
             return
-        for run_id, some in (record.sent.run_id, tags), (record.sent.parent_id, code_tags(tags)):
-            new = [RunTag(name, value) for name, value in some.items()]
+        own = tags | ({"pyramid.nonfinite": ", ".join(nonfinite)} if nonfinite else {})
+        for run_id, some in (record.sent.run_id, own), (record.sent.parent_id, code_tags(tags)):
+            new = [RunTag(name, value[:LONGEST_TAG]) for name, value in some.items()]
             self._client.log_batch(run_id, tags=new, synchronous=True)
-        record.sent.tags = tags
-        record.save(folder)
+        with record.arriving(folder) as sent:
+            sent.tags, sent.nonfinite = tags, nonfinite
 
     def _send_params(self, run_id: str, params: dict[str, str]) -> None:
         """Those that the run has not; MLflow refuses to change one, and then refuses the rest. Of
@@ -164,43 +201,17 @@ class Store:
         for name, value in sorted(changed.items()):
             self._client.set_tag(run_id, f"pyramid.changed.{name}", value)
 
-    def _send_events(self, record: Record, folder: Path) -> int:
-        events = record.unsent_events(folder)
+    def _send_points(self, record: Record, folder: Path, lines: list[Event]) -> None:
         points = [
-            Metric(name, value, milliseconds(event["seconds"]), event["images_seen"])
-            for event in events
-            for name, value in event["values"].items()
+            Metric(name, value, milliseconds(line["seconds"]), line["images_seen"])
+            for line in lines
+            for name, value in line["values"].items()
         ]
         for start in range(0, len(points), METRICS_PER_CALL):
             some = points[start : start + METRICS_PER_CALL]
             self._client.log_batch(record.sent.run_id, metrics=some, synchronous=True)
-            for point in some:
-                record.sent.steps[point.key] = point.step
-            record.save(folder)
-        for event in (event for event in events if event["kind"] == "picture"):
-            self._send_picture(record, folder, event)
-        record.name_nonfinite(name for event in events for name in event.get("nonfinite", ()))
-        if record.nonfinite != record.sent.nonfinite:
-            names = list(record.nonfinite)
-            self._client.set_tag(record.sent.run_id, "pyramid.nonfinite", ", ".join(names))
-            record.sent.nonfinite = names
-            record.save(folder)
-        return len(points)
-
-    def _send_picture(self, record: Record, folder: Path, event: dict[str, Any]) -> None:
-        file = folder / event["path"]
-        if file.exists():
-            with Image.open(file) as picture:
-                self._client.log_image(
-                    record.sent.run_id,
-                    picture,
-                    key=event["name"],
-                    step=event["images_seen"],
-                    timestamp=milliseconds(event["seconds"]),
-                    synchronous=True,
-                )
-        record.sent.steps[f"picture:{event['name']}"] = event["images_seen"]
-        record.save(folder)
+            with record.arriving(folder) as sent:
+                sent.steps |= {point.key: point.step for point in some}
 
     def _send_scores(self, record: Record, folder: Path) -> None:
         """Scores under their names; costs under `cost/` here, and by stage with the pipeline."""
@@ -215,29 +226,8 @@ class Store:
             named = scores | {f"{prefix}/{name}": value for name, value in costs.items()}
             metrics = [Metric(name, value, when, 0) for name, value in named.items()]
             self._client.log_batch(run_id, metrics=metrics, synchronous=True)
-        record.sent.scores, record.sent.costs = scores, costs
-        record.save(folder)
-
-    def _send_files(self, record: Record, folder: Path) -> None:
-        for path in [path for path in record.pictures if path not in record.sent.pictures]:
-            if Path(path).is_dir():
-                self._client.log_artifacts(record.sent.run_id, path, "pictures")
-            elif Path(path).exists():
-                # With the pipeline run too: MLflow's compare view shows what runs have in common.
-                for run_id in (record.sent.run_id, record.sent.parent_id):
-                    self._client.log_artifact(run_id, path, "pictures")
-            record.sent.pictures.append(path)
-            record.save(folder)
-        if record.samples != record.sent.samples:
-            for file in first_samples(Path(record.samples)):
-                self._client.log_artifact(record.sent.run_id, str(file), "samples")
-            record.sent.samples = record.samples
-            record.save(folder)
-        if record.model != record.sent.model:
-            if Path(record.model).is_dir():
-                log_model(self._client, record.sent.run_id, Path(record.model), "model")
-            record.sent.model = record.model
-            record.save(folder)
+        with record.arriving(folder) as sent:
+            sent.scores, sent.costs = scores, costs
 
     def _send_status(self, record: Record, folder: Path) -> None:
         status = record.status
@@ -245,5 +235,11 @@ class Store:
             return
         for run_id in (record.sent.run_id, record.sent.parent_id):
             self._client.set_terminated(run_id, status, milliseconds(record.ended))
-        record.sent.status = status
-        record.save(folder)
+        with record.arriving(folder) as sent:
+            sent.status = status
+
+    def _register(self, record: Record, folder: Path) -> None:
+        if record.awaits_promotion:
+            promotion = promote(self._client, record, folder)
+            with record.arriving(folder) as sent:
+                sent.promotion = promotion

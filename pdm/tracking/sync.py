@@ -1,0 +1,120 @@
+"""Sends later what MLflow did not take when it happened."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from pdm.errors import Unavailable
+from pdm.tracking.connection.address import shown_address
+from pdm.tracking.connection.faults import reason
+from pdm.tracking.records.kept_files import drop_kept_files
+from pdm.tracking.records.record import KILLED, RUNNING, Record
+from pdm.tracking.records.run_log import RunLog
+from pdm.tracking.registry.promotion import PROMOTED
+from pdm.tracking.sending.store import Store
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A run of which MLflow lacks something."""
+
+    folder: Path
+    record: Record
+    log: RunLog
+
+
+def sync(runs: Path) -> str:
+    """Send what MLflow lacks, of all runs below `runs`; safe to repeat.
+
+    Returns:
+        One sentence on what was sent.
+
+    Raises:
+        Unavailable: MLflow cannot be reached, or refuses a part of some of the runs; the others
+            are sent all the same.
+    """
+    waiting = _waiting(runs)
+    if not waiting:
+        return f"nothing below {runs} waits to be sent to MLflow"
+    store = _connect(runs)
+    num_points, refusals = 0, []
+    for run in waiting:
+        sent, faults = _send(store, run, runs)
+        num_points += sent
+        if faults:
+            refusals.append(f"{run.folder}: {'; '.join(faults)}")
+        else:
+            drop_kept_files(run.folder)
+    num_complete = len(waiting) - len(refusals)
+    sentence = f"sent {num_points:,} points of {num_complete} runs to {shown_address()}"
+    if refusals:
+        raise Unavailable(
+            f"{sentence}; of {len(refusals)} more it refused a part, which stays in {runs}:\n  "
+            + "\n  ".join(refusals)
+        )
+    return sentence
+
+
+def report_promotion(record: Record) -> None:
+    """Log whether the run's model became the champion, and why."""
+    decision = record.sent.promotion
+    if not decision:
+        logger.warning(
+            "%s: whether this model is the champion is decided by `pyramid sync`, once MLflow at "
+            "%s has all of this run",
+            record.stage,
+            shown_address(),
+        )
+    elif decision["outcome"] == PROMOTED:
+        version, why = decision["version"], decision["reason"]
+        logger.info("%s: version %s is the champion: %s", record.stage, version, why)
+    else:
+        logger.info("%s: not promoted: %s", record.stage, decision["reason"])
+
+
+def _waiting(runs: Path) -> list[Waiting]:
+    """All runs that are not complete, without those still at work, which send for themselves."""
+    found = []
+    for path in sorted(runs.glob("*/*/tracking.json")):
+        record = Record.load(path.parent)
+        if record is None or (record.status == RUNNING and psutil.pid_exists(record.process)):
+            continue
+        log = RunLog(path.parent, record.began)
+        if not record.is_complete or record.status == RUNNING or log.unsent(record.sent):
+            found.append(Waiting(path.parent, record, log))
+    return found
+
+
+def _connect(runs: Path) -> Store:
+    try:
+        return Store()
+    except Exception as error:
+        raise _unavailable(runs, error) from error
+
+
+def _send(store: Store, run: Waiting, runs: Path) -> tuple[int, list[str]]:
+    """The number of points that arrived, and what was refused."""
+    record = run.record
+    if record.status == RUNNING:  # its process was killed before it could say so
+        record.end(KILLED)
+    undecided = record.awaits_promotion
+    try:
+        delivery = store.send(record, run.folder, run.log)
+    except Exception as error:
+        if not store.answers():
+            raise _unavailable(runs, error) from error
+        return 0, [reason(error)]
+    if undecided:
+        report_promotion(record)
+    return delivery.num_points, [f"{one.part} ({one.reason})" for one in delivery.refusals]
+
+
+def _unavailable(runs: Path, error: Exception) -> Unavailable:
+    return Unavailable(
+        f"MLflow at {shown_address()} cannot be reached ({reason(error)}); the log lines stay in "
+        f"{runs}. Try again when it is there"
+    )
