@@ -20,9 +20,9 @@ def build_autoencoder(config: AutoencoderConfig) -> Autoencoder:
     """The autoencoder that a config names, with random weights."""
     if config.baseline is None:
         return PyramidAutoencoder(config.model)
-    from pdm.baselines.first_stage import first_stage
+    from pdm.baselines.first_stage import build_first_stage
 
-    return first_stage(config.baseline)
+    return build_first_stage(config.baseline)
 
 
 def load_autoencoder(folder: Path) -> Autoencoder:

@@ -1,1 +1,1 @@
-"""The rivals, from diffusers, behind the project's own interfaces. No other room imports it."""
+"""LDM's networks behind the project's interfaces. The only package that imports diffusers."""

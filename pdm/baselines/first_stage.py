@@ -1,8 +1,9 @@
 """LDM's first stages (Rombach et al., arXiv:2112.10752, table 8), as pyramids of one level.
 
-The networks are diffusers' `AutoencoderKL` and `VQModel`, so that a comparison is with the code
-that others use; at a base width of 128 they have the published numbers of parameters. They share
-the pyramid autoencoder's trainer, and are read from and written to diffusers' folders.
+The networks are diffusers' `AutoencoderKL` and `VQModel`, which start from the same weights as in
+LDM's code (PyTorch's defaults). At a base width of 128 they have the published numbers of
+parameters. They share the pyramid autoencoder's trainer, and are read from and written to
+diffusers' folders.
 """
 
 import math
@@ -14,7 +15,7 @@ from typing import Any, Self
 
 import torch
 from diffusers import AutoencoderKL, VQModel
-from torch import Tensor, nn
+from torch import Tensor
 
 from pdm import weights
 from pdm.config.first_stage import FirstStageConfig, FirstStageName
@@ -28,7 +29,7 @@ LEAST_PER_GROUP = 4  # channels, in networks too narrow for so many groups
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """What tells one first stage from another: configurations of the LDM release."""
+    """A configuration of the LDM release."""
 
     multipliers: tuple[int, ...]  # of the base width, by resolution from full size down
     channels: int  # of the latent
@@ -60,7 +61,7 @@ DESIGNS: dict[FirstStageName, Design] = {
 
 
 class FirstStage(Autoencoder):
-    """An encoder and a decoder of one latent map. Make one with `first_stage`."""
+    """An encoder and a decoder of one latent map. Make one with `build_first_stage`."""
 
     network: Any  # diffusers' own module
 
@@ -81,7 +82,7 @@ class FirstStage(Autoencoder):
         sides = tuple(side * int(self.level_downsamplings[0]) for side in latent.shape[2:])
         if size is not None and tuple(size) != sides:
             raise ValueError(f"a latent of {tuple(latent.shape)} decodes to {sides}, not to {size}")
-        return self._decoded(latent)
+        return self._decode_latent(latent)
 
     @property
     def last_weight(self) -> Tensor:
@@ -90,7 +91,7 @@ class FirstStage(Autoencoder):
         return weight
 
     @abstractmethod
-    def _decoded(self, latent: Tensor) -> Tensor:
+    def _decode_latent(self, latent: Tensor) -> Tensor:
         """Images (B, 3, H, W) from the network's own latent."""
 
     def set_statistics(self, means: Sequence[Tensor], stds: Sequence[Tensor]) -> None:
@@ -100,18 +101,18 @@ class FirstStage(Autoencoder):
         and nothing is subtracted (LDM, appendix G).
         """
         if self.config.latent_scale == "scalar":
-            spread = stds[0].square().mean() + means[0].var(correction=0)
-            means, stds = [torch.zeros_like(means[0])], [spread.sqrt().expand_as(stds[0])]
+            variance = stds[0].square().mean() + means[0].var(correction=0)
+            means, stds = [torch.zeros_like(means[0])], [variance.sqrt().expand_as(stds[0])]
         super().set_statistics(means, stds)
 
     def save_diffusers(self, folder: Path) -> None:
         """Write a folder that diffusers loads.
 
         Its `scaling_factor` is one over the standard deviation of all latents (LDM, appendix G):
-        diffusers knows one number where we standardise each channel.
+        diffusers has one number where we standardise each channel.
         """
-        spread = self._std(0).square().mean() + self._mean(0).var(correction=0)
-        self.network.register_to_config(scaling_factor=1 / math.sqrt(float(spread)))
+        variance = self._std(0).square().mean() + self._mean(0).var(correction=0)
+        self.network.register_to_config(scaling_factor=1 / math.sqrt(float(variance)))
         self.network.save_pretrained(folder)
 
     @classmethod
@@ -129,7 +130,7 @@ class KLFirstStage(FirstStage):
 
     def __init__(self, config: FirstStageConfig) -> None:
         super().__init__(config)
-        self.network = AutoencoderKL(**_arguments(config))  # type: ignore[no-untyped-call]
+        self.network = AutoencoderKL(**_diffusers_arguments(config))  # type: ignore[no-untyped-call]
 
     def posterior(self, images: Tensor, tile_px: int | None = None) -> tuple[Pyramid, LogVariances]:
         """See `Autoencoder.posterior`; `tile_px` is refused."""
@@ -155,7 +156,7 @@ class KLFirstStage(FirstStage):
         share = DESIGNS[self.config.name].share_of_values
         return kl_penalty(means, log_variances, [share * self.config.latent_weight])
 
-    def _decoded(self, latent: Tensor) -> Tensor:
+    def _decode_latent(self, latent: Tensor) -> Tensor:
         images: Tensor = self.network.decoder(self.network.post_quant_conv(latent))
         return images
 
@@ -167,7 +168,7 @@ class VQFirstStage(FirstStage):
         super().__init__(config)
         design = DESIGNS[config.name]
         self.network = VQModel(  # type: ignore[no-untyped-call]
-            **_arguments(config),
+            **_diffusers_arguments(config),
             num_vq_embeddings=design.num_codes,
             vq_embed_dim=design.channels,
             mid_block_add_attention=design.attends_in_the_middle,
@@ -192,66 +193,20 @@ class VQFirstStage(FirstStage):
         _, loss, _ = self.network.quantize(means[0])
         return self.config.latent_weight * loss, {"codebook": loss}
 
-    def _decoded(self, latent: Tensor) -> Tensor:
+    def _decode_latent(self, latent: Tensor) -> Tensor:
         quantised, _, _ = self.network.quantize(latent)
         images: Tensor = self.network.decoder(self.network.post_quant_conv(quantised))
         return images
 
 
-def first_stage(config: FirstStageConfig) -> FirstStage:
+def build_first_stage(config: FirstStageConfig) -> FirstStage:
     """The network that a config names, with random weights."""
     if DESIGNS[config.name].num_codes:
         return VQFirstStage(config)
     return KLFirstStage(config)
 
 
-def from_diffusers(folder: Path) -> FirstStage:
-    """Load a folder of diffusers' `AutoencoderKL` or `VQModel`, in evaluation mode.
-
-    Its `scaling_factor` becomes the latents' standard deviation; pickled weights are not read.
-
-    Raises:
-        ValueError: It is of none of the released designs.
-        OSError: It cannot be read.
-    """
-    kind: Any = {"VQModel": VQModel}.get(VQModel.load_config(folder)["_class_name"], AutoencoderKL)
-    network = kind.from_pretrained(folder, use_safetensors=True, local_files_only=True)
-    found = _shape(network)
-    width = network.config.block_out_channels[0]
-    for name in DESIGNS:
-        if width >= 8:
-            model = _on_meta(
-                FirstStageConfig(
-                    name=name, base_width=width, latent_scale="channel", latent_weight=0.0
-                )
-            )
-            if _shape(model.network) == found and _groups(model.network) == _groups(network):
-                model = first_stage(model.config)
-                model.network.load_state_dict(network.state_dict())
-                std = torch.full((model.level_channels[0],), 1 / network.config.scaling_factor)
-                model.set_statistics([torch.zeros_like(std)], [std])
-                return model.eval()
-    raise ValueError(
-        f"{folder} holds a {kind.__name__} of none of the released designs ({', '.join(DESIGNS)})"
-    )
-
-
-def _on_meta(config: FirstStageConfig) -> FirstStage:
-    with torch.device("meta"):
-        return first_stage(config)
-
-
-def _shape(network: nn.Module) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(value.shape) for name, value in network.state_dict().items()}
-
-
-def _groups(network: Any) -> int:
-    """The one thing that changes what a network does and not what its weights look like."""
-    count: int = network.config.norm_num_groups
-    return count
-
-
-def _arguments(config: FirstStageConfig) -> dict[str, Any]:
+def _diffusers_arguments(config: FirstStageConfig) -> dict[str, Any]:
     design = DESIGNS[config.name]
     count = len(design.multipliers)
     plain, attending = count - design.num_attending, design.num_attending

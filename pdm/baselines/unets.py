@@ -150,7 +150,7 @@ class LatentUNet(Denoiser):
     ) -> None:
         super().__init__(level_channels, level_downsamplings)
         if len(level_channels) != 1:
-            raise ValueError(f"LDM knows one level, not {len(level_channels)}")
+            raise ValueError(f"LDM's networks take one level, not {len(level_channels)}")
         self.config = config
         channels = {"in_channels": level_channels[0], "out_channels": level_channels[0]}
         self.network = build_unet(
@@ -164,7 +164,7 @@ class LatentUNet(Denoiser):
         """Velocity at times t (B,), as of the pyramid UNet.
 
         Raises:
-            ValueError: A condition is given, or a side of the latent cannot be halved so often.
+            ValueError: A condition is given, or a side of the latent cannot be halved often enough.
         """
         condition.check(None)
         height, width = pyramid[0].shape[2:]
@@ -179,13 +179,13 @@ class LatentUNet(Denoiser):
         times = cast(Tensor, self.times)
         t = t.clamp(float(times[0]), float(times[-1]))
         steps = NUM_STEPS - 1 - (times[None] - t[:, None]).abs().argmin(dim=1)
-        share = t.view(-1, 1, 1, 1)
-        spread = (share.square() + (1 - share).square()).sqrt()
-        noise = self.network(pyramid[0] / spread, steps).sample.float()
-        return (((pyramid[0] - noise) / share).to(pyramid[0].dtype),)
+        data_share = t.view(-1, 1, 1, 1)
+        scale = (data_share.square() + (1 - data_share).square()).sqrt()
+        noise = self.network(pyramid[0] / scale, steps).sample.float()
+        return (((pyramid[0] - noise) / data_share).to(pyramid[0].dtype),)
 
     def set_dropout(self, share: Tensor) -> None:
-        """Nothing falls: LDM's released networks have no dropout."""
+        """Does nothing: LDM's released networks have no dropout."""
 
     @classmethod
     def from_pretrained(cls, folder: Path) -> Self:

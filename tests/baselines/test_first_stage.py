@@ -8,7 +8,8 @@ from diffusers import AutoencoderKL
 from diffusers.models.attention_processor import Attention
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 
-from pdm.baselines.first_stage import DESIGNS, first_stage, from_diffusers
+from pdm.baselines.diffusers_folders import from_diffusers
+from pdm.baselines.first_stage import DESIGNS, build_first_stage
 from pdm.config.first_stage import FirstStageConfig
 from pdm.training.objectives.pixel_losses import l1
 
@@ -27,7 +28,7 @@ PUBLISHED = {
 
 def small(name, latent_weight=1.0):
     torch.manual_seed(0)
-    return first_stage(
+    return build_first_stage(
         FirstStageConfig(
             name=name, base_width=8, latent_scale="channel", latent_weight=latent_weight
         )
@@ -37,7 +38,7 @@ def small(name, latent_weight=1.0):
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_it_has_the_published_number_of_parameters(name):
     with torch.device("meta"):
-        model = first_stage(
+        model = build_first_stage(
             FirstStageConfig(name=name, base_width=128, latent_scale="channel", latent_weight=1.0)
         )
     assert sum(weight.numel() for weight in model.parameters()) == round(PUBLISHED[name] * 1e6)
