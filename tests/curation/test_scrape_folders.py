@@ -1,8 +1,8 @@
 import pytest
 
 from pdm.config.scrape import FolderSource
+from pdm.curation.scrape.formats import extension_of
 from pdm.curation.scrape.sources.folders import entries_of_folder
-from pdm.curation.scrape.sources.formats import extension_of
 from pdm.errors import BadInput
 
 JPEG = b"\xff\xd8\xff\xe0 picture"

@@ -210,12 +210,14 @@ def test_an_empty_cell_is_a_row_without_a_url(tmp_path):
     assert [e.outcome and e.outcome.reason for e in listed(path)] == ["bad_url", None]
 
 
-def test_credentials_are_not_written_down(tmp_path):
+@pytest.mark.parametrize("slashes", ["//", "\\\\", "/", "\\/", ""])
+def test_credentials_are_not_written_down(tmp_path, slashes):
     path = tmp_path / "list.txt"
-    path.write_text("http://user:secret@a.example/x.jpg")
+    path.write_text(f"http:{slashes}user:secret@a.example/x.jpg")
     (entry,) = listed(path)
-    assert entry.url == "http://a.example/x.jpg"
+    assert entry.url == f"http:{slashes}a.example/x.jpg"
     assert "secret" not in str(entry.outcome)
+    assert entry.outcome.reason == "bad_url"
 
 
 def test_urls_go_over_the_wire_in_ascii(tmp_path):
@@ -224,6 +226,27 @@ def test_urls_go_over_the_wire_in_ascii(tmp_path):
     (entry,) = listed(path)
     assert entry.fetch_url == "http://xn--bcher-kva.example/%C3%A4%20b/100%25.jpg?q=%C3%BC"
     assert entry.url == "http://bücher.example/ä b/100%25.jpg?q=ü#part"
+
+
+@pytest.mark.parametrize(
+    ("written", "asked"),
+    [
+        ("http://a.example/x/../y/./z.jpg", "http://a.example/y/z.jpg"),
+        ("http://a.example/%2e%2E/x.jpg", "http://a.example/x.jpg"),
+        ("http://a.example/x/..", "http://a.example/"),
+        ("http://a.example//x/...", "http://a.example//x/..."),
+        ("http:\\\\a.example\\x.jpg?a\\b", "http://a.example/x.jpg?a\\b"),
+        ("http://a.example\\@b.example/x.jpg", "http://a.example/@b.example/x.jpg"),
+        ("http://a.example:80/x.jpg", "http://a.example/x.jpg"),
+        ("https://a.example:80/x.jpg", "https://a.example:80/x.jpg"),
+        ("http://a.example/[x]|{y}.jpg?q='z'{}", "http://a.example/[x]|%7By%7D.jpg?q=%27z%27{}"),
+        ("HTTP://A.Example/X.jpg", "http://a.example/X.jpg"),
+    ],
+)
+def test_urls_are_read_as_browsers_read_them(tmp_path, written, asked):
+    path = tmp_path / "list.txt"
+    path.write_text(written)
+    assert listed(path)[0].fetch_url == asked
 
 
 def test_a_url_that_stands_again_is_dropped_and_has_a_key_of_its_own():

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pdm.curation.scrape.entries import Entry, Outcome, dropped, failed
-from pdm.curation.scrape.sources.formats import NUM_BYTES, extension_of
+from pdm.curation.scrape.formats import NUM_BYTES, extension_of
 from pdm.data.shards.tars import members, read_at, write_tar
 from pdm.files import write_json
 

@@ -14,11 +14,12 @@ from pdm.curation.scrape.guard.consent.opt_outs import opt_out
 from pdm.curation.scrape.guard.faults import Fault
 from pdm.curation.scrape.guard.names import Resolve, resolve
 from pdm.curation.scrape.guard.once import Once
-from pdm.curation.scrape.guard.transport.bodies import Body, receive
+from pdm.curation.scrape.guard.transport.bodies import Body, read_start, receive
 from pdm.curation.scrape.guard.transport.urls import place_of
 from pdm.curation.scrape.guard.visits import Visits
 
 MIB = 2**20
+_UNREADABLE = ("bad_answer", "short_body", "too_large")  # reasons of a robots.txt that is there
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,14 +119,15 @@ class Fetcher:
             if 400 <= answer.status < 500 and answer.status != 429:  # there are no rules
                 return robots.Robots(())
             self._visits.check_status(answer, url)
-            return robots.parse(answer.read(robots.MAX_BYTES).decode("utf-8", "replace"))
+            return robots.parse(read_start(answer, robots.MAX_BYTES).decode("utf-8", "replace"))
 
         try:
             return self._visits.visit(f"{origin}/robots.txt", rule, take, lambda url: None)
         except Fault as fault:
             if fault.reason == "redirect":  # RFC 9309, 2.3.1.2: as if there were none
                 return robots.Robots(())
-            if fault.reason.startswith("http_"):  # RFC 9309, 2.3.1.4: as if all were forbidden
+            # RFC 9309, 2.3.1.4: as if all were forbidden
+            if fault.reason.startswith("http_") or fault.reason in _UNREADABLE:
                 message = f"robots.txt: {fault.message}; nothing is fetched from this host now"
                 raise Fault("failed", "robots_unavailable", message) from fault
             raise

@@ -2,15 +2,16 @@
 
 import email.utils
 import random
+import re
 import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.message import Message
+from http import HTTPStatus
 from http.client import HTTPResponse, responses
 from typing import TypeVar
-from urllib.parse import urljoin
 
 from pdm.config.scrape import ScrapeConfig
 from pdm.curation.scrape.guard.addresses import AddressRule
@@ -26,6 +27,7 @@ MAX_REDIRECTS = 5
 MAX_WAIT_SECONDS = 60.0  # however long a server asks us to wait, and between two tries
 _BASE_WAIT_SECONDS = 0.5
 _REDIRECTS = frozenset([301, 302, 303, 307, 308])
+_WHOLE = frozenset([HTTPStatus.OK, HTTPStatus.NON_AUTHORITATIVE_INFORMATION])
 _AGAIN = frozenset([408, 425, 429])
 
 T = TypeVar("T")
@@ -103,13 +105,14 @@ class Visits:
             yield answer
 
     def check_status(self, answer: HTTPResponse, url: str) -> None:
-        """Let 200 pass. A host that asks for rest is given it, whoever wants to ask it next.
+        """Let an answer with a whole body pass. A host that asks for rest is given it, whoever
+        wants to ask it next.
 
         Raises:
             Fault: Any other status: final below 500, but for those that ask us to come back.
         """
         status = answer.status
-        if status == 200:
+        if status in _WHOLE or (status == HTTPStatus.PARTIAL_CONTENT and _is_all(answer.headers)):
             return
         wait = 0.0
         if status in (429, 503):
@@ -124,6 +127,12 @@ class Visits:
             again=again,
             wait_seconds=wait,
         )
+
+
+def _is_all(headers: Message) -> bool:
+    """Whether a part that nobody asked for is the whole."""
+    found = re.fullmatch(r"bytes\s+0-(\d+)/(\d+)", str(headers.get("Content-Range", "")).strip())
+    return found is not None and int(found[1]) + 1 == int(found[2])
 
 
 def retry_after(headers: Message) -> float:
@@ -146,15 +155,23 @@ def _wait_before_retry(number: int) -> float:
 
 
 def _next_hop(url: str, headers: Message) -> str:
-    location = headers.get("Location", "").encode("latin-1", "replace").decode("utf-8", "replace")
+    location = _location(headers)
     if not location:
         raise Fault("dropped", "redirect", "a redirect to nowhere")
     try:
-        following = urls.fetchable(urljoin(url, location.strip()))
+        following = urls.next_hop(url, location)
     except ValueError as error:
-        raise Fault(
-            "dropped", "redirect", f"a redirect to a URL that does not do: {error}"
-        ) from error
+        message = f"a redirect to a URL that cannot be fetched: {error}"
+        raise Fault("dropped", "redirect", message) from error
     if url.startswith("https:") and following.startswith("http:"):
         raise Fault("dropped", "redirect", "a redirect from https to http")
     return following
+
+
+def _location(headers: Message) -> str:
+    """Where a redirect leads: UTF-8, or bytes that nobody can name, percent-encoded as they are."""
+    raw = headers.get("Location", "").strip().encode("latin-1", "replace")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return re.sub(rb"[\x80-\xff]", lambda found: b"%%%02X" % found[0][0], raw).decode("ascii")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pdm.config.scrape import FolderSource
 from pdm.curation.scrape.entries import Content, Entry, Outcome, dropped
-from pdm.curation.scrape.sources.formats import EXTENSIONS, NUM_BYTES, extension_of
+from pdm.curation.scrape.formats import EXTENSIONS, NUM_BYTES, extension_of
 from pdm.curation.scrape.text import one_line
 from pdm.errors import BadInput
 

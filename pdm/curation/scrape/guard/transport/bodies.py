@@ -2,15 +2,17 @@
 
 import hashlib
 import http.client
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pdm.curation.scrape.formats import is_whole
 from pdm.curation.scrape.guard.faults import Fault, OwnFault
+from pdm.curation.scrape.guard.transport.content_codings import decoded, too_large
 
-_CHUNK_BYTES = 2**17
+_PIECE_BYTES = 2**17
+_MAX_CODED_FACTOR = 4  # a small text may grow a little by its coding, but not without end
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,32 +27,74 @@ def receive(answer: http.client.HTTPResponse, path: Path, max_bytes: int) -> Bod
     """Write the body of an answer to a file, and stop at the limit.
 
     We ask for bodies as they are. A server that sends gzip all the same is understood, and the
-    limit holds for what comes out of it.
+    limit holds for what comes out of it. A body that is shorter than announced will do if it ends
+    as a picture of its format must: some servers count wrongly.
 
     Raises:
-        Fault: Too large, empty, shorter than announced, or in a coding that we do not read.
+        Fault: Too large, empty, cut short, or in a coding that we do not read.
+        ConnectionError: The connection broke before the picture was whole.
         OwnFault: The file cannot be written.
     """
-    announced = answer.length
-    if announced is not None and announced > max_bytes:
-        raise _too_large(f"{announced:,} bytes announced", max_bytes)
+    if answer.length is not None and answer.length > max_bytes:
+        raise too_large(f"{answer.length:,} bytes announced", max_bytes)
+    pieces = _Pieces(answer)
     digest, size = hashlib.sha256(), 0
     with _own_disk():
         file = path.open("wb", buffering=0)
     with file:
-        for piece in _decoded(answer, max_bytes):
+        for piece in decoded(pieces, answer.headers.get_all("Content-Encoding", []), max_bytes):
             size += len(piece)
             if size > max_bytes:
-                raise _too_large("more bytes came", max_bytes)
+                raise too_large("more bytes came", max_bytes)
             digest.update(piece)
             with _own_disk():
                 file.write(piece)
-    if answer.length:  # what is still to come of what was announced
-        missing = f"{answer.length:,} of {announced:,} bytes did not come"
-        raise Fault("failed", "short_body", missing, again=True)
+    if pieces.fault and not is_whole(path):
+        raise pieces.fault
     if not size:
         raise Fault("failed", "short_body", "the answer is empty", again=True)
     return Body(size, digest.hexdigest())
+
+
+def read_start(answer: http.client.HTTPResponse, max_bytes: int) -> bytes:
+    """The first bytes of a body of any size, without its codings.
+
+    Raises:
+        Fault: It is cut short, or in a coding that we do not read.
+        ConnectionError: The connection broke.
+    """
+    pieces, start = _Pieces(answer), b""
+    encodings = answer.headers.get_all("Content-Encoding", [])
+    for piece in decoded(pieces, encodings, _MAX_CODED_FACTOR * max_bytes):
+        start += piece
+        if len(start) >= max_bytes:
+            return start[:max_bytes]
+    if pieces.fault:
+        raise pieces.fault
+    return start
+
+
+class _Pieces:
+    """The body as it comes. It ends where the connection does; `fault` says if that is too soon."""
+
+    def __init__(self, answer: http.client.HTTPResponse) -> None:
+        self._answer, self._announced = answer, answer.length
+        self.fault: Fault | ConnectionError | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        answer = self._answer
+        # Of a chunk that breaks off, `read` gives nothing.
+        read = answer.read1 if answer.chunked else answer.read
+        try:
+            while piece := read(_PIECE_BYTES):
+                yield piece
+        except http.client.IncompleteRead:
+            self.fault = Fault("failed", "short_body", "the last chunk did not come", again=True)
+        except ConnectionError as error:
+            self.fault = error
+        if not self.fault and answer.length:  # what is still to come of what was announced
+            missing = f"{answer.length:,} of {self._announced:,} bytes did not come"
+            self.fault = Fault("failed", "short_body", missing, again=True)
 
 
 @contextmanager
@@ -59,41 +103,3 @@ def _own_disk() -> Iterator[None]:
         yield
     except OSError as error:
         raise OwnFault(error) from error
-
-
-def _decoded(answer: http.client.HTTPResponse, max_bytes: int) -> Iterator[bytes]:
-    coding = (answer.headers.get("Content-Encoding") or "identity").strip().lower()
-    if coding in ("identity", ""):
-        return _pieces(answer)
-    if coding in ("gzip", "x-gzip", "deflate"):
-        return _inflated(answer, max_bytes)
-    raise Fault(
-        "failed", "bad_answer", f"Content-Encoding '{coding[:40]}', which was not asked for"
-    )
-
-
-def _pieces(answer: http.client.HTTPResponse) -> Iterator[bytes]:
-    while piece := answer.read(_CHUNK_BYTES):
-        yield piece
-
-
-def _inflated(answer: http.client.HTTPResponse, max_bytes: int) -> Iterator[bytes]:
-    gzip_or_zlib = 32 + zlib.MAX_WBITS
-    inflater = zlib.decompressobj(gzip_or_zlib)
-    received = 0
-    try:
-        for piece in _pieces(answer):
-            received += len(piece)
-            if received > max_bytes:  # endless nothing, which inflates to nothing
-                raise _too_large("more bytes came", max_bytes)
-            while piece and not inflater.eof:
-                yield inflater.decompress(piece, _CHUNK_BYTES)
-                piece = inflater.unconsumed_tail
-    except zlib.error as error:
-        raise Fault("failed", "bad_answer", f"damaged gzip: {error}") from error
-    if not inflater.eof:
-        raise Fault("failed", "short_body", "gzip without an end", again=True)
-
-
-def _too_large(seen: str, max_bytes: int) -> Fault:
-    return Fault("dropped", "too_large", f"{seen}, the limit is {max_bytes:,}")

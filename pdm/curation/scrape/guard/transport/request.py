@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from pdm.curation.scrape.guard.consent.opt_outs import AGENT
 from pdm.curation.scrape.guard.faults import Fault
+from pdm.curation.scrape.guard.transport.heads import with_readable_head
 from pdm.curation.scrape.guard.transport.urls import place_of
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class _Stream(io.RawIOBase):
         return self._connection.recv_into(buffer)
 
     def makefile(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(self, 2**16)
+        return with_readable_head(self)
 
 
 @contextmanager

@@ -1,11 +1,19 @@
-"""URLs as they go over the wire: ASCII, percent-encoded, http or https, without surprises."""
+"""URLs as they go over the wire: ASCII, percent-encoded, http or https, without surprises.
+
+What is written carelessly is read as browsers read it (https://url.spec.whatwg.org), so that
+a URL that shows a picture in a browser brings the same one here.
+"""
 
 import re
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 MAX_URL_CHARACTERS = 4096
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_CREDENTIALS = re.compile(r"(^[A-Za-z][A-Za-z0-9+.-]*:[/\\]*|[/\\]{2})[^/\\?#]*@")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# What stays as it is; `%` does, since what is encoded already must not be encoded twice.
+_SAFE_IN_PATH = "/%:@!$&'()*+,;=~-._[]|"
+_SAFE_IN_QUERY = "/%:@!$&()*+,;=~-._?[]|^`{}\\"
 _UNSAFE = re.compile(r"[\x00-\x20\x7f<>\"\\^`{|}%]")
 
 
@@ -25,7 +33,7 @@ def fetchable(url: str) -> str:
         raise ValueError("holds a control character")
     if "\ufffd" in url:
         raise ValueError("is not UTF-8")
-    parts = _split(url)
+    parts = _split(_with_forward_slashes(url))
     if parts.scheme.lower() not in _DEFAULT_PORTS:
         raise ValueError(f"scheme '{parts.scheme[:20]}' is not http or https")
     if parts.username is not None or parts.password is not None:
@@ -37,9 +45,18 @@ def fetchable(url: str) -> str:
     return _encoded(parts)
 
 
+def next_hop(url: str, location: str) -> str:
+    """Where a redirect from a fetchable URL leads, as a fetchable URL.
+
+    Raises:
+        ValueError: As `fetchable`.
+    """
+    return fetchable(urljoin(url, _with_forward_slashes(location)))
+
+
 def without_credentials(url: str) -> str:
     """What may be written down: secrets in URLs end up in reports otherwise."""
-    plain = re.sub(r"//[^/?#]*@", "//", url)[:MAX_URL_CHARACTERS]
+    plain = _CREDENTIALS.sub(r"\1", url)[:MAX_URL_CHARACTERS]
     return plain.encode("utf-8", "replace").decode("utf-8")
 
 
@@ -70,12 +87,34 @@ def _split(url: str) -> SplitResult:
     return parts
 
 
+def _with_forward_slashes(url: str) -> str:
+    end = next((place for place, letter in enumerate(url) if letter in "?#"), len(url))
+    return url[:end].replace("\\", "/") + url[end:]
+
+
 def _encoded(parts: SplitResult) -> str:
     host = (parts.hostname or "").rstrip(".")
     # IDNA also refuses empty and overlong labels.
     host = f"[{host}]" if ":" in host else host.encode("idna").decode("ascii")
-    place = host if parts.port is None else f"{host}:{parts.port}"
-    # `%` stays: what is already encoded must not be encoded twice.
-    path = quote(parts.path, safe="/%:@!$&'()*+,;=~-._")
-    query = quote(parts.query, safe="/%:@!$&'()*+,;=~-._?[]")
+    is_usual = parts.port in (None, _DEFAULT_PORTS[parts.scheme])
+    path = quote(_without_dot_segments(parts.path), safe=_SAFE_IN_PATH)
+    query = quote(parts.query, safe=_SAFE_IN_QUERY)
+    place = host if is_usual else f"{host}:{parts.port}"
     return parts._replace(netloc=place, path=path, query=query, fragment="").geturl()
+
+
+def _without_dot_segments(path: str) -> str:
+    """The path that a server would look for: robots.txt is asked about that one."""
+    if not path:
+        return path
+    kept: list[str] = []
+    segments = path.split("/")[1:]
+    for number, segment in enumerate(segments, 1):
+        name = segment.lower().replace("%2e", ".")
+        if name not in (".", ".."):
+            kept.append(segment)
+            continue
+        del kept[len(kept) - (name == "..") :]
+        if number == len(segments):
+            kept.append("")
+    return "/" + "/".join(kept)

@@ -1,5 +1,7 @@
 """File formats of images, told by their first bytes. Nothing is decoded."""
 
+from pathlib import Path
+
 NUM_BYTES = 16  # enough to tell every format here
 _NAMES = "jpg jpeg jpe jfif png webp gif tif tiff bmp avif heic heif jxl jp2"
 EXTENSIONS = frozenset(_NAMES.split())
@@ -15,6 +17,7 @@ _STARTS = (
     (b"\xff\x0a", "jxl"),
     (b"\0\0\0\x0cJXL \r\n\x87\n", "jxl"),
 )
+_ENDS = {"jpg": b"\xff\xd9", "png": b"IEND\xaeB`\x82", "gif": b"\0;"}
 _BRANDS = {
     b"avif": "avif",
     b"avis": "avif",
@@ -33,3 +36,21 @@ def extension_of(head: bytes) -> str:
     if head[4:8] == b"ftyp":
         return _BRANDS.get(head[8:12], "bin")
     return next((extension for start, extension in _STARTS if head.startswith(start)), "bin")
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file ends as its format says that it must.
+
+    False for formats that do not tell, TIFF and AVIF among them. Nothing is said of its middle.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(NUM_BYTES)
+        file.seek(max(0, size - NUM_BYTES))
+        tail = file.read()
+    extension = extension_of(head)
+    if extension in _ENDS:
+        return tail.endswith(_ENDS[extension])
+    if extension == "webp":
+        return size >= int.from_bytes(head[4:8], "little") + 8
+    return extension == "bmp" and size >= int.from_bytes(head[2:6], "little") > 0
