@@ -120,12 +120,14 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(refused, path, known
 
 
 def test_a_missing_section_is_named(refused):
-    assert refused(lambda values: values.pop("latents")) == "latents: missing; add it to the file"
+    assert refused(lambda values: values.pop("latents")).startswith(
+        "latents: missing; `pyramid params upgrade"
+    )
 
 
 def test_a_missing_key_is_named(refused):
     text = refused(lambda values: values["sample"].pop("steps"))
-    assert text == "sample.steps: missing; add it to the file"
+    assert text.startswith("sample.steps: missing; `pyramid params upgrade --params ")
 
 
 def test_a_misspelt_key_gives_two_lines_each_with_the_file(tmp_path):

@@ -48,10 +48,11 @@ def parser() -> argparse.ArgumentParser:
     scheduled.add_argument(
         "--cron", default="0 3 * * *", help="when to run (default: '%(default)s', at 3 every night)"
     )
-    sub = commands.add_parser("params", help="Look at params.yaml.").add_subparsers(
+    sub = commands.add_parser("params", help="Check and upgrade params.yaml.").add_subparsers(
         title="commands", metavar="COMMAND", required=True
     )
     _takes_params(_command(sub, "check", tools.check_params))
+    _takes_params(_command(sub, "upgrade", tools.upgrade_params))
     _add_preset(commands)
     _add_untrained(commands)
     _add_data_tools(commands)

@@ -26,6 +26,22 @@ def check_params(args: argparse.Namespace) -> None:
     print(f"{args.params}: all values fit")
 
 
+def upgrade_params(args: argparse.Namespace) -> None:
+    """Bring params.yaml to this version: rename old keys, add new ones; your values stay."""
+    from pdm.files import write_text
+    from pdm.params.upgrade import upgrade
+    from pdm.presets import DEFAULT
+
+    text, changes = upgrade(params.read(args.params), DEFAULT.read_text(encoding="utf-8"))
+    for change in changes:
+        print(f"{args.params}: {change}")
+    if changes:
+        write_text(args.params, text)
+    else:
+        print(f"{args.params}: has all keys of this version")
+    params.load(args.params)
+
+
 def preset(args: argparse.Namespace) -> None:
     """Write a params.yaml for a kind of data set; without a name, list them."""
     from pdm import presets

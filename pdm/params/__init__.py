@@ -11,8 +11,10 @@ from pdm.errors import BadInput
 from pdm.params.faults import describe_faults
 from pdm.yaml12 import NotYAML, read_yaml
 
+DEFAULT_PATH = Path("params.yaml")
 
-def load(path: Path = Path("params.yaml")) -> Params:
+
+def load(path: Path = DEFAULT_PATH) -> Params:
     """Read, check and return the whole file.
 
     Raises:
@@ -37,8 +39,24 @@ def parse(text: str, path: Path) -> Params:
     try:
         return TypeAdapter(Params).validate_json(as_json)
     except ValidationError as error:
-        lines = describe_faults(error, values)
+        lines = describe_faults(error, values, upgrade_command(path))
         raise BadInput("\n".join(f"{path}: {line}" for line in lines)) from None
+
+
+def read(path: Path) -> str:
+    """The file's text, if it is YAML, whatever its keys.
+
+    Raises:
+        BadInput: The file is missing or not YAML, or a key is doubled.
+    """
+    text = _text(path)
+    _values(text, path)
+    return text
+
+
+def upgrade_command(path: Path) -> str:
+    """What brings this file to the keys of this version, as a user types it."""
+    return "pyramid params upgrade" + ("" if path == DEFAULT_PATH else f" --params {path}")
 
 
 def _text(path: Path) -> str:

@@ -10,13 +10,29 @@ from typing import Any, get_args, get_type_hints
 
 from pydantic import ValidationError
 
-from pdm.config import Params
+from pdm.config import Params, renames
 from pdm.config.scrape import Source
+from pdm.params.keys import find_key
+
+UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
+MISSING = ("missing", "missing_argument")
 
 
-def describe_faults(error: ValidationError, values: dict[str, Any]) -> list[str]:
-    """One line for each fault that pydantic found in the values, without repetitions."""
-    lines = [_explain(fault, values) for fault in _relevant(error.errors(), values)]
+def describe_faults(error: ValidationError, values: dict[str, Any], upgrade: str) -> list[str]:
+    """One line for each fault that pydantic found in the values, without repetitions.
+
+    Args:
+        error: What pydantic raised.
+        values: The whole file's.
+        upgrade: The command that brings the file to this version.
+    """
+    faults = _relevant(error.errors(), values)
+    renamed = {renames.new_key(_dotted(fault)) for fault in faults if fault["type"] in UNKNOWN}
+    lines = [
+        _of_another_version(fault, upgrade) or _explain(fault, values)
+        for fault in faults
+        if fault["type"] not in MISSING or _dotted(fault) not in renamed
+    ]
     return list(dict.fromkeys(lines))
 
 
@@ -46,16 +62,39 @@ def _relevant(faults: list[Any], values: dict[str, Any]) -> list[Any]:
     return kept
 
 
+def _of_another_version(fault: Any, upgrade: str) -> str | None:
+    """What to say of a key or a value that an older version had, or did not have yet."""
+    key, value = _dotted(fault), fault["input"]
+    if fault["type"] in UNKNOWN:
+        new, reason = renames.new_key(key), renames.why_removed(key)
+        if new is not None:
+            return f"{key}: is now called {new}; `{upgrade}` renames it"
+        if reason is not None:
+            return f"{key}: is no longer a key: {reason}; `{upgrade}` removes it"
+    if fault["type"] in MISSING:
+        known = find_key(key)
+        if known is not None and (not known.optional or renames.is_added(key)):
+            return f"{key}: missing; `{upgrade}` adds it"
+    new_value = renames.new_value(key, value)
+    if new_value is not None:
+        return f"{key}: {value!r} is now called {new_value!r}; `{upgrade}` renames it"
+    return None
+
+
+def _dotted(fault: Any) -> str:
+    return ".".join(str(part) for part in fault["loc"])
+
+
 def _explain(fault: Any, values: dict[str, Any]) -> str:
     """One line: the key, what was expected, what was found, and the nearest known key."""
     loc = fault["loc"]
-    key = ".".join(str(part) for part in loc) or "params"
-    if fault["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+    key = _dotted(fault) or "params"
+    if fault["type"] in UNKNOWN:
         known = _known_keys(loc[:-1], values)
         close = difflib.get_close_matches(str(loc[-1]), known, n=1, cutoff=0.0)
         hint = f"did you mean '{close[0]}'?" if close else "remove it"
         return f"{key}: unknown key (value {fault['input']!r}); {hint}"
-    if fault["type"] in ("missing", "missing_argument"):
+    if fault["type"] in MISSING:
         return f"{key}: missing; add it to the file"
     if fault["type"] == "value_error":  # raised by our own checks, which name the field themselves
         section = f"{key}." if loc else ""

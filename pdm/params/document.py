@@ -1,0 +1,215 @@
+"""A params file as text that can be edited: values change, comments and order stay.
+
+ruamel.yaml keeps a comment with what stands before it: a token of a key holds both the comment at
+the end of its line and all lines up to the next key. So an edit takes the latter, the key's *tail*,
+off first, and puts it behind whatever stands there afterwards.
+"""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import CommentMark
+from ruamel.yaml.tokens import CommentToken
+
+Node = CommentedMap | CommentedSeq
+Key = str | int
+
+
+class Document:
+    """A YAML file with its comments.
+
+    Attributes:
+        root: The values. Change them by the functions of this module.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._yaml = YAML(typ="rt", pure=True)
+        self._yaml.preserve_quotes = True
+        self._yaml.width = 4096  # never break a line
+        self._yaml.representer.add_representer(type(None), _write_null)
+        self.root: CommentedMap = self._yaml.load(text)
+        self._yaml.indent(**_indentation(self.root))
+
+    def text(self) -> str:
+        """What to write into the file."""
+        stream = io.StringIO()
+        self._yaml.dump(self.root, stream)
+        return stream.getvalue()
+
+
+def parse_value(text: str) -> Any:
+    """A value as it may stand in a params file, with the way in which it is written."""
+    return YAML(typ="rt", pure=True).load(text)
+
+
+def replace(node: Node, key: Key, value: Any) -> None:
+    """Put a value in the place of another one. The line's comment stays, the old value's go."""
+    old_tail = _take_tail(node, key)
+    node[key] = value
+    column = node.lc.col or 0
+    own = [line for line in _take_tail(node, key).splitlines(True) if _deeper(line, column)]
+    rest = [line for line in old_tail.splitlines(True) if not _deeper(line, column)]
+    _put_tail(node, key, "".join(own + rest))
+    if isinstance(node, CommentedMap):
+        _adopt_head(node, key, value)
+        _move_comment(node, key)
+
+
+def insert(
+    node: CommentedMap,
+    after: str | None,
+    key: str,
+    value: Any,
+    *,
+    comment: str = "",
+    before: Sequence[str] = (),
+) -> None:
+    """Add a key behind another one, or as the first.
+
+    Args:
+        node: The mapping.
+        after: The key before the new one.
+        key: The new one.
+        value: Its value.
+        comment: What stands at the end of its line, without the `#`.
+        before: Lines of comment that belong above it; those that stand there already are not
+            written again.
+    """
+    position = 0 if after is None else list(node).index(after) + 1
+    tail = [] if after is None else _take_tail(node, after).splitlines(True)
+    node.insert(position, key, value)
+    if node.fa.flow_style():
+        return
+    column = node.lc.col or 0
+    own = [line for line in _take_tail(node, key).splitlines(True) if _deeper(line, column)]
+    if comment:
+        _set_token(node, key, f"# {comment}\n")
+    above, below = _split_tail(tail, before)
+    there = {line.strip() for line in above}
+    above += [f"{' ' * column}{line}\n" for line in before if line not in there]
+    if after is not None:
+        _put_tail(node, after, "".join(above))
+    _put_tail(node, key, "".join(own + below))
+
+
+def rename(node: CommentedMap, old: str, new: str) -> None:
+    """Give a key another name, in its place."""
+    position, comments = list(node).index(old), node.ca.items.pop(old, None)
+    value = node.pop(old)
+    node.insert(position, new, value)
+    if comments is not None:
+        node.ca.items[new] = comments
+
+
+def remove(node: CommentedMap, key: str) -> None:
+    """Take a key out, with the comment of its line."""
+    keys, tail = list(node), _take_tail(node, key)
+    del node[key]
+    node.ca.items.pop(key, None)
+    if tail and keys[0] != key:
+        before = keys[keys.index(key) - 1]
+        _put_tail(node, before, _take_tail(node, before) + tail)
+
+
+def line_comment(node: CommentedMap, key: str) -> str:
+    """What stands behind the `#` at the end of a key's line."""
+    token = (node.ca.items.get(key) or [None] * 4)[2]
+    return token.value.partition("\n")[0].lstrip("#").strip() if token else ""
+
+
+def _split_tail(tail: list[str], before: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What stays above a new key: the lines up to the last one that belongs there."""
+    at = max((at for at, line in enumerate(tail) if line.strip() in {*before} - {""}), default=-1)
+    return tail[: at + 1], tail[at + 1 :]
+
+
+def lines_above(node: CommentedMap, key: str) -> list[str]:
+    """The lines between a key and the one before it, without their indent; "" for an empty one."""
+    keys = list(node)
+    if keys[0] == key:
+        return []
+    leaf, last = _last_leaf(node, keys[keys.index(key) - 1])
+    token = (leaf.ca.items.get(last) or [None] * 4)[_slot(leaf)]
+    lines = token.value.splitlines()[1:] if token else []
+    return [line.strip() for line in lines]
+
+
+def _take_tail(node: Node, key: Key) -> str:
+    """Cut off the lines between a value and the next key."""
+    node, key = _last_leaf(node, key)
+    token = (node.ca.items.get(key) or [None] * 4)[_slot(node)]
+    if token is None:
+        return ""
+    line, newline, tail = token.value.partition("\n")
+    token.value = line + newline
+    return str(tail)
+
+
+def _put_tail(node: Node, key: Key, tail: str) -> None:
+    if not tail:
+        return
+    node, key = _last_leaf(node, key)
+    token = (node.ca.items.get(key) or [None] * 4)[_slot(node)]
+    if token is None:
+        _set_token(node, key, "\n" + tail)
+    else:
+        token.value = token.value.rstrip("\n") + "\n" + tail
+
+
+def _last_leaf(node: Node, key: Key) -> tuple[Node, Key]:
+    """Where the last line of a value is written: ruamel keeps the comments behind it there."""
+    value = node[key]
+    while isinstance(value, CommentedMap | CommentedSeq) and value and not value.fa.flow_style():
+        node, key = value, (list(value)[-1] if isinstance(value, CommentedMap) else len(value) - 1)
+        value = node[key]
+    return node, key
+
+
+def _adopt_head(node: CommentedMap, key: Key, value: Any) -> None:
+    """Above the first item of a value stand its own lines of comment, not the old value's."""
+    comments = value.ca.comment if isinstance(value, CommentedMap | CommentedSeq) else None
+    head = comments[1] if comments else None
+    if head or key in node.ca.items:
+        node.ca.items.setdefault(key, [None] * 4)[3] = head
+
+
+def _move_comment(node: CommentedMap, key: Key) -> None:
+    """One space before the comment, unless the mapping's comments stand in a column."""
+    tokens = [slots[2] for slots in node.ca.items.values() if slots[2] is not None]
+    token = (node.ca.items.get(key) or [None] * 4)[2]
+    columns = [other.start_mark.column for other in tokens if other.value.startswith("#")]
+    if token is not None and columns.count(token.start_mark.column) < 2:
+        token.start_mark = CommentMark(0)
+
+
+def _slot(node: Node) -> int:
+    return 2 if isinstance(node, CommentedMap) else 0
+
+
+def _set_token(node: Node, key: Key, text: str) -> None:
+    slots = node.ca.items.setdefault(key, [None] * 4)
+    slots[_slot(node)] = CommentToken(text, CommentMark(0), None)
+
+
+def _deeper(line: str, column: int) -> bool:
+    """Whether a line of comment belongs to a value, not to what comes after it."""
+    return line.strip() != "" and len(line) - len(line.lstrip()) > column
+
+
+def _indentation(root: CommentedMap) -> dict[str, int]:
+    """How the file indents: ruamel would write all of it in one way."""
+    sections = [value for value in root.values() if isinstance(value, CommentedMap) and value]
+    mapping = sections[0].lc.col if sections else 2
+    for section in sections:
+        for key, value in section.items():
+            if isinstance(value, CommentedSeq) and value and not value.fa.flow_style():
+                width = value.lc.item(0)[1] - section.lc.key(key)[1]
+                return {"mapping": mapping, "sequence": width, "offset": width - 2}
+    return {"mapping": mapping, "sequence": mapping + 2, "offset": mapping}
+
+
+def _write_null(representer: Any, value: None) -> Any:
+    return representer.represent_scalar("tag:yaml.org,2002:null", "null")

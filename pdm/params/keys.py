@@ -1,0 +1,107 @@
+"""All keys that a params file may have, as the classes of `pdm.config` declare them."""
+
+import difflib
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass, is_dataclass
+from functools import cache
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pdm.config import Params
+from pdm.config.limits import Limits, field_types, is_union
+from pdm.config.renames import match
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key, or one of a kind: `*` in its name stands for any item of a list."""
+
+    name: str
+    type: str
+    limits: str  # empty if there are none
+    meaning: str
+    optional: bool  # in a mapping that may be null, or in a list
+
+
+@cache
+def all_keys() -> tuple[Key, ...]:
+    """Sections and keys in the order of the classes, each mapping before what is in it."""
+    found = {key.name: key for key in _keys_of(Params, "", optional=False)}
+    return tuple(found.values())
+
+
+def find_key(name: str) -> Key | None:
+    """The key of this name, such as sample.steps or scrape.sources.0.kind."""
+    return next((key for key in all_keys() if match(key.name, name) is not None), None)
+
+
+def nearest_keys(name: str) -> list[str]:
+    """Known keys that an unknown one may have meant, the likeliest first; at least one.
+
+    Those that end alike come first: of `learning_rate`, all learning rates.
+    """
+    known = [key.name for key in all_keys()]
+    ending = [key for key in known if key.endswith(f".{name}")]
+    return ending or difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+
+
+def _keys_of(kind: type, prefix: str, *, optional: bool) -> Iterator[Key]:
+    for name, hint in field_types(kind).items():
+        inner, extras = _unwrap(hint)
+        meaning = next((extra for extra in extras if isinstance(extra, str)), "")
+        limits = ", ".join(dict.fromkeys(str(limit) for limit in _limits_in(hint)))
+        yield Key(f"{prefix}{name}", _type_name(inner), limits, meaning, optional)
+        for below, path in _classes_in(inner, f"{prefix}{name}."):
+            inside = optional or is_union(inner) or "*" in path
+            yield from _keys_of(below, path, optional=inside)
+
+
+def _unwrap(hint: Any) -> tuple[Any, list[Any]]:
+    """A type without `Annotated`, and all that this had added to it."""
+    extras: list[Any] = []
+    while get_origin(hint) is Annotated:
+        extras += hint.__metadata__
+        hint = hint.__origin__
+    return hint, extras
+
+
+def _classes_in(hint: Any, path: str) -> Iterator[tuple[type, str]]:
+    """The dataclasses that a value of this type may be or hold, each with its path."""
+    hint, _ = _unwrap(hint)
+    if is_dataclass(hint):
+        assert isinstance(hint, type)
+        yield hint, path
+    elif is_union(hint):
+        for member in get_args(hint):
+            yield from _classes_in(member, path)
+    elif get_origin(hint) is tuple:
+        for member in get_args(hint):
+            yield from _classes_in(member, f"{path}*.")
+
+
+def _limits_in(hint: Any) -> Iterator[Limits]:
+    """Of the value, or of each of its items; those of a mapping's keys are its keys' own."""
+    hint, extras = _unwrap(hint)
+    yield from (extra for extra in extras if isinstance(extra, Limits))
+    if is_union(hint) or get_origin(hint) is tuple:
+        for member in get_args(hint):
+            yield from _limits_in(member)
+
+
+def _type_name(hint: Any) -> str:
+    """A type in the words of a params file."""
+    hint, _ = _unwrap(hint)
+    names = {int: "whole number", float: "number", bool: "true or false", str: "text"}
+    if hint in names:
+        return names[hint]
+    if hint is types.NoneType:
+        return "null"
+    if is_dataclass(hint):
+        return "mapping"
+    if get_origin(hint) is Literal:
+        return " | ".join(map(str, get_args(hint)))
+    if get_origin(hint) is tuple:
+        members = [_type_name(member) for member in get_args(hint) if member is not ...]
+        many = get_args(hint)[-1] is ...
+        return f"list of {members[0]}" if many else f"[{', '.join(members)}]"
+    return " | ".join(dict.fromkeys(_type_name(member) for member in get_args(hint)))
