@@ -19,9 +19,13 @@ from colour_profiles import (
     rgb_profile,
 )
 from curation_pictures import CURATE, but, scene
+from picture_files import with_chunks
 from PIL import Image
 
 from pdm.curation.curate.judge import judge
+from pdm.curation.shard.report.funnel import STEPS
+from pdm.curation.shard.report.reasons import NOT_KEPT
+from pdm.data.decoding.kinds import REASONS as FOREIGN
 from pdm.data.decoding.pixels import decode
 
 SPACES = {
@@ -182,3 +186,24 @@ def test_grey_is_kept_where_it_is_allowed_in_three_equal_channels():
     pixels = decode(content)
     assert np.array_equal(pixels[:, :, 0], pixels[:, :, 1])
     assert np.array_equal(pixels[:, :, 0], pixels[:, :, 2])
+
+
+def test_an_hdr_picture_is_dropped_by_its_own_reason():
+    content = with_chunks(encoded(picture(3)), (b"cICP", bytes([9, 16, 0, 1])))
+    row = judge(content, CURATE)
+    assert (row["outcome"], row["reason"]) == ("dropped", "hdr")
+    assert "PQ" in row["detail"]
+    assert (row["width_px"], row["height_px"]) == (320, 200)  # as its header says
+
+
+def test_a_wide_gamut_by_numbers_is_kept_as_by_a_profile():
+    by_numbers = with_chunks(encoded(picture(3)), (b"cICP", bytes([12, 13, 0, 1])))
+    by_profile = encoded(picture(3), icc_profile=P3)
+    one, other = (decode(content).astype(int) for content in (by_numbers, by_profile))
+    assert np.abs(one - other).max() <= 1
+    assert judge(by_numbers, CURATE)["outcome"] == "kept"
+
+
+def test_every_reason_of_the_report_has_an_explanation_and_a_step():
+    steps = {reason for _, reasons in STEPS for reason in reasons}
+    assert steps - FOREIGN == set(NOT_KEPT)

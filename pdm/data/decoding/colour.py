@@ -1,82 +1,135 @@
-"""From any colour mode and profile to 8-bit sRGB without alpha."""
+"""From any colour mode and ICC profile to 8-bit sRGB.
+
+What a profile is called says nothing: its transform is tried on a sample of all colours. One that
+changes none of them is never applied to a picture, which is what keeps true sRGB fast.
+"""
 
 import io
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageCms
+
+from pdm.data.decoding import icc
+from pdm.data.decoding.cicp import HDR_CURVES
 
 Colour = tuple[int, int, int]
 
 WHITE: Colour = (255, 255, 255)
-
-
-def in_srgb(
-    image: Image.Image, profile: bytes | None, background: Colour
-) -> tuple[Image.Image, float]:
-    """A loaded image in mode RGB, sRGB, and which share of it was transparent.
-
-    Args:
-        profile: The file's ICC profile. A broken one, or one for another colour space than the
-            pixels', is ignored: the pixels are all there is.
-        background: Shows through transparent parts.
-    """
-    image = _eight_bit(image)
-    if image.mode not in ("RGBA", "LA"):
-        return _to_srgb(image, profile), 0.0
-    alpha = image.getchannel("A")
-    colour = _to_srgb(image.convert(image.mode[:-1]), profile)
-    transparent = 1 - float(np.asarray(alpha).mean()) / 255
-    return Image.composite(colour, Image.new("RGB", image.size, background), alpha), transparent
-
-
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Scale 16-bit grey to 8 bit; Pillow's own conversion clips it to white instead."""
-    if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.float64)
-        return Image.fromarray(np.rint(values.clip(0, 65535) / 257).astype(np.uint8))
-    if image.mode == "1":
-        return image.convert("L")
-    if image.mode == "P" or "transparency" in image.info:
-        return image.convert("RGBA" if "transparency" in image.info else "RGB")
-    return image
+# Profiles of sRGB round their tables differently; the nearest others (a pure gamma of 2.2, BT.709's
+# curve) differ by 7 levels and more.
+MAX_ROUNDING = 2
+_BROKEN = (ImageCms.PyCMSError, OSError, ValueError, TypeError)  # what a broken profile raises
 
 
 def changes_pixels(profile: bytes | None, mode: str) -> bool:
     """Whether a profile is to be applied to pixels of a mode: sound, fitting, and not sRGB."""
-    return _fitting_transform(profile, mode) is not None
+    return _fitting_transform(profile, _profiled_mode(profile, mode)) is not None
 
 
-def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    transform = _fitting_transform(profile, image.mode)
+def in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """A loaded image of mode L, RGB or CMYK in mode RGB, sRGB.
+
+    Args:
+        profile: An ICC profile. A broken one, or one for another colour space than the pixels', is
+            ignored: the pixels are all there is. One for RGB fits grey, which is RGB of equal
+            values.
+    """
+    mode = _profiled_mode(profile, image.mode)
+    transform = _fitting_transform(profile, mode)
     if transform is not None:
         try:
             # The transform is typed for what it gives back, which here is always an image.
-            converted: Image.Image = transform.apply(image)
+            converted: Image.Image = transform.apply(image.convert(mode))
             return converted
-        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        except _BROKEN:
             pass  # a profile that breaks only when it is used: taken for sRGB, as other broken ones
     return image.convert("RGB")
+
+
+@lru_cache(maxsize=32)
+def hdr_curve(profile: bytes) -> str | None:
+    """The name of the HDR curve that a profile is made for; None if it is for SDR, or broken.
+
+    It is named by the profile's tag `cicp`, or it is the curve that grey follows.
+    """
+    if (code := icc.transfer_code(profile)) in HDR_CURVES:
+        return HDR_CURVES[code]
+    transform = _fitting_transform(profile, "RGB")
+    if transform is None:
+        return None
+    ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
+    found = _applied(transform, Image.fromarray(ramp))[0].astype(int)
+    for code, light in ((16, _pq_light()), (18, _hlg_light())):
+        expected = 255 * np.where(
+            light > 0.0031308, 1.055 * light ** (1 / 2.4) - 0.055, 12.92 * light
+        )
+        if np.abs(found - expected[:, None]).max() <= MAX_ROUNDING:
+            return HDR_CURVES[code]
+    return None
+
+
+def _pq_light() -> NDArray[np.float64]:
+    """Of each code of 8 bits, 1 for 10,000 cd/m2 (ITU-R BT.2100, table 4)."""
+    root = np.linspace(0, 1, 256) ** (32 / 2523)
+    ratio = np.maximum(root - 3424 / 4096, 0) / (2413 / 128 - 2392 / 128 * root)
+    light: NDArray[np.float64] = ratio ** (16384 / 2610)
+    return light
+
+
+def _hlg_light() -> NDArray[np.float64]:
+    """Of each code of 8 bits, of the scene (ITU-R BT.2100, table 5)."""
+    codes = np.linspace(0, 1, 256)
+    a, b, c = 0.17883277, 0.28466892, 0.55991073
+    return np.where(codes <= 0.5, codes**2 / 3, (np.exp((codes - c) / a) + b) / 12)
+
+
+def _profiled_mode(profile: bytes | None, mode: str) -> str:
+    """The mode to which a profile is applied."""
+    return "RGB" if mode == "L" and profile and profile[16:20] == b"RGB " else mode
 
 
 def _fitting_transform(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
     try:
         return _transform(profile, mode) if profile else None
-    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+    except _BROKEN:
         return None
 
 
 @lru_cache(maxsize=32)  # a camera writes the same profile into every picture
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     """To sRGB, relative colorimetric, black point compensated; none if it is sRGB already."""
-    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    if "srgb" in ImageCms.getProfileDescription(source).lower():
-        return None
-    return ImageCms.buildTransform(
-        source,
+    transform = ImageCms.buildTransform(
+        ImageCms.ImageCmsProfile(io.BytesIO(profile)),
         ImageCms.createProfile("sRGB"),
         mode,
         "RGB",
         renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
         flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
     )
+    return None if mode != "CMYK" and _is_identity(transform, mode) else transform
+
+
+def _is_identity(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
+    sample = Image.fromarray(_ramp() if mode == "L" else _all_colours())
+    before = np.asarray(sample.convert("RGB")).astype(int)
+    return bool(np.abs(_applied(transform, sample) - before).max() <= MAX_ROUNDING)
+
+
+def _ramp() -> NDArray[np.uint8]:
+    return np.arange(256, dtype=np.uint8)[None]
+
+
+@lru_cache(maxsize=1)
+def _all_colours() -> NDArray[np.uint8]:
+    """Every 15th level of each channel, all greys among them, in some rectangle."""
+    levels = np.arange(0, 256, 15, dtype=np.uint8)
+    lattice = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(-1, 3)
+    greys = np.repeat(_ramp().T, 3, axis=1)
+    return np.concatenate([lattice, greys])[None]
+
+
+def _applied(transform: ImageCms.ImageCmsTransform, image: Image.Image) -> NDArray[np.uint8]:
+    converted: Image.Image = transform.apply(image)
+    return np.asarray(converted)

@@ -6,6 +6,8 @@ A damaged box ends the search and counts as absent: the decoder will say what is
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pdm.data.decoding.cicp import CodePoints
+
 _FULL_BOX_BYTES = 4  # version and flags, before the content of some boxes
 
 
@@ -19,6 +21,18 @@ class _Box:
 def is_avif(content: bytes) -> bool:
     """Whether the file begins as an AVIF does."""
     return content[4:12] in (b"ftypavif", b"ftypavis")
+
+
+def read_code_points(content: bytes) -> CodePoints | None:
+    """The `colr` box of type `nclx` that belongs to the primary item, if there is one.
+
+    Whether the stored Y'CbCr uses the full range is the decoder's business: its RGB always does.
+    """
+    for box in _primary_properties(content):
+        if box.kind == b"colr" and content[box.start : box.start + 4] == b"nclx":
+            primaries, transfer = (_number(content, box.start + at, 2) for at in (4, 6))
+            return CodePoints(primaries, transfer)
+    return None
 
 
 def without_exif(content: bytes) -> bytes:
@@ -43,6 +57,43 @@ def _exif_item_types(content: bytes) -> list[int]:
             if infe.kind == b"infe" and content[place : place + 4] == b"Exif":
                 places.append(place)
     return places
+
+
+def _primary_properties(content: bytes) -> list[_Box]:
+    """The properties of the item that is shown."""
+    pitm = next(_children(content, b"pitm"), None)
+    iprp = next(_children(content, b"iprp"), None)
+    if pitm is None or iprp is None:
+        return []
+    id_bytes = 2 if content[pitm.start] == 0 else 4
+    item = _number(content, pitm.start + _FULL_BOX_BYTES, id_bytes)
+    parts = list(_boxes(content, iprp.start, iprp.stop))
+    properties = [
+        one
+        for part in parts
+        if part.kind == b"ipco"
+        for one in _boxes(content, part.start, part.stop)
+    ]
+    chosen = [
+        index for part in parts if part.kind == b"ipma" for index in _indices(content, part, item)
+    ]
+    return [properties[index - 1] for index in chosen if 0 < index <= len(properties)]
+
+
+def _indices(content: bytes, ipma: _Box, item: int) -> list[int]:
+    """Which properties an item has, counted from 1."""
+    id_bytes = 2 if content[ipma.start] == 0 else 4
+    index_bytes = 2 if content[ipma.start + 3] & 1 else 1
+    position = ipma.start + _FULL_BOX_BYTES + 4
+    while position < ipma.stop:
+        found = _number(content, position, id_bytes)
+        first = position + id_bytes + 1
+        position = first + index_bytes * _number(content, first - 1, 1)
+        if found == item:
+            is_essential = 1 << (8 * index_bytes - 1)  # the highest bit is no part of the index
+            places = range(first, min(position, ipma.stop), index_bytes)
+            return [_number(content, place, index_bytes) % is_essential for place in places]
+    return []
 
 
 def _children(content: bytes, kind: bytes) -> Iterator[_Box]:

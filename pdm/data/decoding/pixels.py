@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torch.nn.functional import interpolate
 
-from pdm.data.decoding import isobmff, jpeg, kinds, turbo
+from pdm.data.decoding import alpha, isobmff, jpeg, kinds, turbo
 from pdm.data.decoding.colour import WHITE, Colour, changes_pixels, in_srgb
 from pdm.data.decoding.orientation import TRANSPOSED, read_orientation, turn_upright
+from pdm.data.decoding.stated import HighDynamicRange, stated_profile
 
 Pixels = NDArray[np.uint8]
 
@@ -34,7 +35,8 @@ class Unreadable(Exception):
     """The bytes do not make one still picture. The text says why.
 
     Attributes:
-        kind: A word to count by: `unreadable`, or `unreadable_heic` for a known foreign format.
+        kind: A word to count by: `unreadable`, `unreadable_heic` for a known foreign format, or
+            `hdr` for a picture of high dynamic range.
     """
 
     def __init__(self, message: str, kind: str = "unreadable") -> None:
@@ -78,12 +80,13 @@ def read_header(content: bytes) -> Header:
 def decode(content: bytes, background: Colour = WHITE) -> Pixels:
     """Decode to upright sRGB pixels, (H, W, 3).
 
-    A colour profile is applied (relative colorimetric, black point compensated) unless it is sRGB
-    already or broken; 16-bit values are scaled to 8; grey fills three channels; transparent pixels
-    lie on the background. Of several frames the first is taken.
+    Colours are converted (relative colorimetric, black point compensated) from the space that the
+    file states, by ICC profile or by numbers, unless it is sRGB already or broken; 16-bit values
+    are scaled to 8; grey fills three channels; transparent pixels lie on the background. Of several
+    frames the first is taken.
 
     Raises:
-        Unreadable: Any decoder error, truncation among them.
+        Unreadable: Any decoder error, truncation among them; or the picture is HDR.
     """
     return decode_view(content, 1, background).pixels
 
@@ -98,20 +101,33 @@ def decode_view(content: bytes, reduction: int, background: Colour = WHITE) -> V
     image, content = _open(content)
     try:
         orientation = read_orientation(image)
-        profile = image.info.get("icc_profile")
+        profile = stated_profile(image, content)
         if turbo.can_decode(image, content):
             pixels, transparent_share = turbo.decode(content, image.size, reduction), 0.0
             if changes_pixels(profile, image.mode):  # if not, Pillow's two copies are saved
                 stored = Image.fromarray(pixels if image.mode == "RGB" else pixels[:, :, 0])
-                pixels = np.asarray(in_srgb(stored, profile, background)[0])
+                pixels = np.asarray(in_srgb(stored, profile))
         else:
             reduction = 1
-            image.load()
-            image, transparent_share = in_srgb(image, profile, background)
-            pixels = np.asarray(image)
+            pixels, transparent_share = _by_pillow(image, content, profile, background)
         return View(turn_upright(pixels, orientation), reduction, transparent_share)
+    except HighDynamicRange as error:
+        raise Unreadable(f"it is HDR ({error}); only SDR pictures are decoded", "hdr") from error
     except Exception as error:  # decoders raise anything on hostile bytes
         raise Unreadable(_sentence(error)) from error
+
+
+def _by_pillow(
+    image: Image.Image, content: bytes, profile: bytes | None, background: Colour
+) -> tuple[Pixels, float]:
+    """The pixels, and which share of them is transparent."""
+    image.load()
+    stored, transparency = alpha.split(image, content)
+    shown = in_srgb(stored, profile)
+    if transparency is None:
+        return np.asarray(shown), 0.0
+    flat = alpha.flatten(shown, transparency, background)
+    return np.asarray(flat), alpha.transparent_share(transparency)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from pdm.data.decoding.kinds import REASONS as FOREIGN
 STEPS = (
     (
         "intact, readable files",
-        {"unreadable", "animated", "damaged", "decode_timeout", "decoder_crash", *FOREIGN},
+        {"unreadable", "hdr", "animated", "damaged", "decode_timeout", "decoder_crash", *FOREIGN},
     ),
     ("large enough, right shape", {"too_many_pixels", "border", "too_small", "wrong_shape"}),
     ("people, faces whole", {"no_people", "crowd", "face_cut"}),

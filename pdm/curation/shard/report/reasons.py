@@ -26,6 +26,7 @@ NOT_FETCHED = {
 # Told by the rules, in their order.
 NOT_KEPT = {
     "unreadable": "The bytes are no whole picture: cut short, damaged, or another kind of file.",
+    "hdr": "High dynamic range (PQ or HLG), which has no one right form in sRGB.",
     "animated": "The file holds several frames.",
     "damaged": "The bytes on disk are not those that were fetched.",
     "decode_timeout": "Reading it took longer than the limit.",

@@ -14,17 +14,29 @@ DISPLAY_P3 = np.array(
 ADOBE_RGB = np.array(
     [[0.60974, 0.20528, 0.14919], [0.31111, 0.62567, 0.06322], [0.01947, 0.06087, 0.74457]]
 )
+BT_2020 = np.array(
+    [[0.67348, 0.16567, 0.12504], [0.27903, 0.67534, 0.04563], [-0.00193, 0.02998, 0.79684]]
+)
 SRGB_CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)  # parametric curve of type 3
 ADOBE_CURVE = (563 / 256, 1.0, 0.0, 1.0, 0.0)
 WHITE = (0.9642, 1.0, 0.8249)
 
 
-def rgb_profile(primaries: np.ndarray, curve: tuple[float, ...]) -> bytes:
-    """Of a matrix and one curve for all three channels."""
-    curve_tag = b"para" + bytes(4) + struct.pack(">HH", 3, 0) + _fixed(*curve)
-    tags = {f"{name}TRC": curve_tag for name in "rgb"}
-    tags |= {f"{name}XYZ": _xyz(*primaries[:, place]) for place, name in enumerate("rgb")}
-    return _profile(b"RGB ", b"XYZ ", b"mntr", tags)
+def rgb_profile(
+    primaries: np.ndarray,
+    curve: tuple[float, ...] | np.ndarray,
+    name: str = "test",
+    more: dict[str, bytes] | None = None,
+) -> bytes:
+    """Of a matrix and one curve for all channels: the numbers of a formula, or a table of light."""
+    if isinstance(curve, tuple):
+        curve_tag = b"para" + bytes(4) + struct.pack(">HH", 3, 0) + _fixed(*curve)
+    else:
+        levels = np.rint(65535 * curve).astype(">u2").tobytes()
+        curve_tag = b"curv" + bytes(4) + struct.pack(">I", len(curve)) + levels
+    tags = {f"{channel}TRC": curve_tag for channel in "rgb"}
+    tags |= {f"{c}XYZ": _xyz(*primaries[:, place]) for place, c in enumerate("rgb")}
+    return _profile(b"RGB ", b"XYZ ", b"mntr", tags | (more or {}), name)
 
 
 def grey_profile(gamma: float) -> bytes:
@@ -47,6 +59,11 @@ def in_srgb(colour, primaries, curve):
     gamma, a, b, c, start = curve
     encoded = np.asarray(colour) / 255
     linear = np.where(encoded >= start, (a * encoded + b) ** gamma, c * encoded)
+    return light_in_srgb(linear, primaries)
+
+
+def light_in_srgb(linear, primaries):
+    """The levels in sRGB, 0 to 255 in floating point, of linear light of some primaries."""
     found = (np.linalg.inv(SRGB) @ primaries @ linear).clip(0, 1)
     bright = 1.055 * found ** (1 / 2.4) - 0.055
     return 255 * np.where(found > 0.0031308, bright, 12.92 * found)
@@ -60,9 +77,12 @@ def _xyz(*values: float) -> bytes:
     return b"XYZ " + bytes(4) + _fixed(*values)
 
 
-def _profile(space: bytes, connection: bytes, kind: bytes, tags: dict[str, bytes]) -> bytes:
-    name = b"desc" + bytes(4) + struct.pack(">I", 5) + b"test\0" + bytes(8 + 3 + 67)
-    tags = {"desc": name, "wtpt": _xyz(*WHITE)} | tags
+def _profile(
+    space: bytes, connection: bytes, kind: bytes, tags: dict[str, bytes], name: str = "test"
+) -> bytes:
+    text = name.encode() + b"\0"
+    description = b"desc" + bytes(4) + struct.pack(">I", len(text)) + text + bytes(8 + 3 + 67)
+    tags = {"desc": description, "wtpt": _xyz(*WHITE)} | tags
     table, body, start = b"", b"", 132 + 12 * len(tags)
     for tag, content in tags.items():
         table += struct.pack(">4sII", tag.encode(), start + len(body), len(content))
