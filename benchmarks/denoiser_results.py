@@ -1,15 +1,15 @@
-"""The page of the comparison of diffusion models, and the ratios that its goals are about."""
+"""The page of the comparison of diffusion models, and the ratios that its goals refer to."""
 
-from benchmarks.results import Run, facts, grouped, spread
+from benchmarks.results import Run, group_runs, mean_and_deviation, provenance
 
 SCORE = "frechet_random_conv"
 OURS = "pdm"
-RIVALS = {
+BASELINES = {
     "ldm-f8": "LDM f8 as published",
     "ldm-f8 by channel": "LDM f8 scaled by channel",
     "ldm-f8 by channel, our flow": "the same with a rectified flow",
 }
-COLUMNS = {  # and their floors
+COLUMNS = {  # title of each distance, and the name of its floor
     "samples": ("distance to unseen crops", "floor"),
     "samples, held out": ("to held-out pictures", "floor, held out"),
     "samples, untouched": ("to untouched crops", "floor, untouched"),
@@ -20,53 +20,55 @@ OTHERS = {
     "recall_random_conv": ("recall", 2),
 }
 
+Distances = tuple[float, float]  # ours, the baseline's
 
-Distances = tuple[float, float]  # ours, and the rival's
 
-
-def compared(runs: list[Run], rival: str) -> dict[tuple[str, int], Distances]:
-    """By source and seed: our distance, and a rival's; of the length with most such pairs."""
+def paired_distances(runs: list[Run], baseline: str) -> dict[tuple[str, int], Distances]:
+    """Our distance and the baseline's, by source and seed, for the length with most such pairs."""
     lengths = sorted({run["seconds"] for run in runs}, key=lambda length: -(length or 0))
-    pairs = [_pairs(runs, rival, length) for length in lengths]
+    pairs = [_pairs(runs, baseline, length) for length in lengths]
     return max(pairs, key=len, default={})
 
 
-def _pairs(runs: list[Run], rival: str, seconds: float | None) -> dict[tuple[str, int], Distances]:
-    found: dict[tuple[str, int], dict[str, float]] = {}
+def _pairs(
+    runs: list[Run], baseline: str, seconds: float | None
+) -> dict[tuple[str, int], Distances]:
+    by_place: dict[tuple[str, int], dict[str, float]] = {}
     for run in runs:
         if run["seconds"] == seconds:
-            place = found.setdefault((run["source"], run["seed"]), {})
-            place[run["design"]] = run["distances"]["samples"][SCORE]
+            scores = by_place.setdefault((run["source"], run["seed"]), {})
+            scores[run["design"]] = run["distances"]["samples"][SCORE]
     return {
-        where: (scores[OURS], scores[rival])
-        for where, scores in sorted(found.items())
-        if {OURS, rival} <= scores.keys()
+        place: (scores[OURS], scores[baseline])
+        for place, scores in sorted(by_place.items())
+        if {OURS, baseline} <= scores.keys()
     }
 
 
 def page(runs: list[Run]) -> str:
-    """What was compared, and for each source one row a design."""
+    """What was compared, and for each source a table with one row for each design."""
     lines = ["# Quality of diffusion models for the same time of training", ""]
-    lines += [facts(runs, "diffusion"), "", EXPLANATION, ""]
+    lines += [provenance(runs, "diffusion"), "", EXPLANATION, ""]
     for source in sorted({run["source"] for run in runs}):
         lines += [f"## {source.capitalize()}", "", *_table(source, runs), ""]
-    for rival, name in RIVALS.items():
-        found = compared(runs, rival)
+    for baseline, name in BASELINES.items():
+        pairs = paired_distances(runs, baseline)
         each = [
             f"{source}, seed {seed}: {ours / theirs:.3f}"
-            for (source, seed), (ours, theirs) in found.items()
+            for (source, seed), (ours, theirs) in pairs.items()
         ]
-        if found:
+        if pairs:
             lines += [f"Distance of `{OURS}` over that of {name}: {'; '.join(each)}.", ""]
     return "\n".join(lines)
 
 
 EXPLANATION = (
-    f"Distances are the evaluate stage's `{SCORE}`, less is better; the floor is what as many real "
-    "crops score that were trained on. Unseen crops are of the pictures that were trained on. All "
-    "designs have one first stage, fixed and linear, with 16 values for each block of 8x8 pixels "
-    "(`benchmarks/wavelets.py` says why), and real crops pass through it too, but in the column of "
-    "untouched ones. Every model draws with as many evaluations."
+    f"Distances are the evaluate stage's `{SCORE}`; less is better. The floor is the score of as "
+    "many crops of the training set. Unseen crops come from the pictures that were trained on. All "
+    "designs share one first stage, fixed and linear, with 16 values for each block of 8x8 pixels "
+    "(`benchmarks/wavelets.py` says why). Real crops pass through it too, except in the column of "
+    "untouched crops. All models are sampled with the same number of evaluations. Compare rows of "
+    "one length only: those were run in turn on one machine."
 )
 
 
@@ -76,15 +78,15 @@ def _table(source: str, runs: list[Run]) -> list[str]:
     heads += [title for title, _ in COLUMNS.values()]
     heads += [title for title, _ in OTHERS.values()]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-    for (trained, name), found in grouped(own).items():
+    for (trained, name), group in group_runs(own).items():
         cells = [
             name,
-            str(len(found)),
+            str(len(group)),
             trained,
-            f"{sum(run['images_seen'] for run in found) / len(found):,.0f}",
-            f"{found[0]['parameters']:,}",
-            *(_spread(found, column, SCORE, 3) for column in COLUMNS),
-            *(_spread(found, "samples", score, digits) for score, (_, digits) in OTHERS.items()),
+            f"{sum(run['images_seen'] for run in group) / len(group):,.0f}",
+            f"{group[0]['parameters']:,}",
+            *(_cell(group, column, SCORE, 3) for column in COLUMNS),
+            *(_cell(group, "samples", score, digits) for score, (_, digits) in OTHERS.items()),
         ]
         lines.append("| " + " | ".join(cells) + " |")
     real = own[0]["distances"]
@@ -94,5 +96,5 @@ def _table(source: str, runs: list[Run]) -> list[str]:
     return [*lines, "| " + " | ".join(floors) + " |"]
 
 
-def _spread(runs: list[Run], pair: str, score: str, digits: int) -> str:
-    return spread([run["distances"][pair][score] for run in runs], digits)
+def _cell(runs: list[Run], pair: str, score: str, digits: int) -> str:
+    return mean_and_deviation([run["distances"][pair][score] for run in runs], digits)

@@ -1,9 +1,10 @@
 """The diffusion models whose quality is compared: equal latent values, parameters within 5 %.
 
-All are drawn from by as many evaluations. `ldm-f8` is as published: one latent at an eighth of the
-side, divided by one standard deviation, noise predicted, DDIM. `pdm paper` is the pyramid as its
-paper describes it; a row of ADDITIONS changes one thing of it, and `pdm` has those that helped.
-The row without branches has fewer parameters, by more than 5 %.
+All are sampled with the same number of evaluations. `ldm-f8` is as published: one latent at an
+eighth of the side, divided by one standard deviation; it predicts noise and is sampled by DDIM. Its
+initial weights are those of LDM's code. `pdm paper` is the pyramid as its paper describes it; each
+of ADDITIONS changes one thing, and `pdm` has those that helped. Only the row without branches has
+over 5 % fewer parameters.
 """
 
 import dataclasses
@@ -26,14 +27,14 @@ LEARNING_RATE = 1e-3
 
 @dataclasses.dataclass(frozen=True)
 class Design:
-    """What is not alike in all rows.
+    """What differs between the rows.
 
     Args:
-        scale: Of the latents: one standard deviation for each channel, or one for all.
+        scale: Of the latents: one standard deviation per channel, or one for all values.
         model: Changes of the paper's network.
         flow: Changes of the paper's training.
         sample: Changes of Euler's method in even steps.
-        predicts: What LDM's network predicts, in place of the pyramid's; None for the pyramid's.
+        predicts: What LDM's network predicts; None for the pyramid's network.
     """
 
     scale: Scale = "channel"
@@ -82,7 +83,7 @@ OURS = Design(
     flow=LEVEL_WINDOWS.flow | {"time_shift": 2.5},
     sample=LEVEL_WINDOWS.sample | {"time_shift": 2.5},
 )
-# The best of what was tried for LDM; noisier times made it worse (docs/log.md).
+# The best that was tried for LDM; noisier times made it worse (docs/log.md).
 OUR_FLOW = Design(predicts="velocity", flow=LOGIT_NORMAL, sample=MULTISTEP)
 
 ADDITIONS: dict[str, Design] = {
@@ -113,7 +114,7 @@ DESIGNS: dict[str, Design] = {
 def config_of(
     name: str, seed: int, learning_rate: float, total_images: int | None
 ) -> DiffusionConfig:
-    """All settings of the training of a design."""
+    """All training settings of a design."""
     design, default = DESIGNS[name], params.load(ROOT / "params.yaml").diffusion
     flow = PAPER_FLOW | design.flow
     if design.predicts is not None:
@@ -131,7 +132,7 @@ def config_of(
 
 
 def sampling_of(name: str) -> SampleConfig:
-    """How its pictures are drawn."""
+    """Settings with which a design is sampled."""
     plain = {
         "sampler": "euler",
         "steps": EVALUATIONS,

@@ -2,81 +2,81 @@
 
 import statistics
 
-from benchmarks.results import Run, facts, grouped, spread
+from benchmarks.results import Run, group_runs, mean_and_deviation, provenance
 
 LEVEL_NAMES = ("1x1", "to 2x2", "to 4x4", "all")  # of the pyramid of a 64x64 picture
 
 
 def mean_psnr(run: Run, prefix: int = -1) -> float:
-    """Of all held-out pictures, each source alike, in dB; prefix as an index."""
+    """PSNR of held-out pictures in dB, from a prefix of the levels; mean over the sources."""
     return statistics.mean(source[prefix]["psnr_db"] for source in run["scores"].values())
 
 
-def gains(runs: list[Run]) -> list[tuple[Run, Run]]:
-    """For each seed that all three have: the pyramid's run and the better rival's, the longest."""
+def paired_with_best_baseline(runs: list[Run]) -> list[tuple[Run, Run]]:
+    """The pyramid's run and that of the better baseline, by seed, of the longest trainings."""
     timed = [run["seconds"] for run in runs if run["design"] == "kl-f8" and run["seconds"]]
     longest = f"{max(timed, default=0):g} s"
     by_name = {
-        name: {run["seed"]: run for run in grouped(runs).get((longest, name), [])}
+        name: {run["seed"]: run for run in group_runs(runs).get((longest, name), [])}
         for name in ("pyramid", "kl-f8", "kl-f16")
     }
-    ours, *rivals = by_name.values()
-    seeds = [seed for seed in ours if all(seed in rival for rival in rivals)]
-    return [(ours[seed], max((one[seed] for one in rivals), key=mean_psnr)) for seed in seeds]
+    ours, *baselines = by_name.values()
+    seeds = [seed for seed in ours if all(seed in one for one in baselines)]
+    return [(ours[seed], max((one[seed] for one in baselines), key=mean_psnr)) for seed in seeds]
 
 
 def page(runs: list[Run]) -> str:
-    """The page: what was compared, one row a design, and the pyramid's prefixes."""
-    groups = grouped(runs)
+    """The page: what was compared, one row for each design, and the pyramid's prefixes."""
+    groups = group_runs(runs)
     sources = sorted({name for run in runs for name in run["scores"]})
     lines = [
         "# Quality of autoencoders for the same time of training",
         "",
-        facts(runs, "autoencoder"),
+        provenance(runs, "autoencoder"),
         "",
         "| design | seeds | trained for | images seen | parameters | values | "
         + " | ".join(f"{name}: PSNR dB, SSIM, gradient error" for name in sources)
         + " | mean PSNR against the pyramid's |",
         "|" + "---|" * (7 + len(sources)),
     ]
-    for (trained, name), found in groups.items():
-        first, base = found[0], {run["seed"]: run for run in groups.get((trained, "pyramid"), [])}
+    for (trained, name), group in groups.items():
+        first, base = group[0], {run["seed"]: run for run in groups.get((trained, "pyramid"), [])}
         cells = [
             name,
-            str(len(found)),
+            str(len(group)),
             trained,
-            f"{statistics.mean(run['images_seen'] for run in found):,.0f}",
+            f"{statistics.mean(run['images_seen'] for run in group):,.0f}",
             f"{first['parameters']:,}",
             str(first["latent_values"]),
-            *(", ".join(_spread(found, source, -1)) for source in sources),
-            _against(found, base),
+            *(", ".join(_cells(group, source, -1)) for source in sources),
+            _gain_cell(group, base),
         ]
         lines.append("| " + " | ".join(cells) + " |")
     lines += ["", "The pyramid from ever more of its levels, coarse to fine:", ""]
     lines += ["| levels | " + " | ".join(sources) + " |", "|" + "---|" * (1 + len(sources))]
-    pyramids = next((found for (_, name), found in groups.items() if name == "pyramid"), [])
+    pyramids = next((group for (_, name), group in groups.items() if name == "pyramid"), [])
     for prefix, levels in enumerate(LEVEL_NAMES if pyramids else ()):
-        cells = [", ".join(_spread(pyramids, source, prefix)) for source in sources]
+        cells = [", ".join(_cells(pyramids, source, prefix)) for source in sources]
         lines.append(f"| {levels} | " + " | ".join(cells) + " |")
-    found = [mean_psnr(ours) - mean_psnr(rival) for ours, rival in gains(runs)]
-    if len(found) > 1:
+    gains = [mean_psnr(ours) - mean_psnr(other) for ours, other in paired_with_best_baseline(runs)]
+    if len(gains) > 1:
         lines += [
             "",
             "Gain over the better of kl-f8 and kl-f16, seed by seed: "
-            f"{statistics.mean(found):.2f} ± {statistics.stdev(found):.2f} dB.",
+            f"{statistics.mean(gains):.2f} ± {statistics.stdev(gains):.2f} dB.",
         ]
     return "\n".join(lines) + "\n"
 
 
-def _spread(runs: list[Run], source: str, prefix: int) -> list[str]:
+def _cells(runs: list[Run], source: str, prefix: int) -> list[str]:
     cells = []
     for name, digits in (("psnr_db", 2), ("ssim", 3), ("gradient_error", 4)):
         values = [run["scores"][source][prefix][name] for run in runs]
-        cells.append(spread(values, digits))
+        cells.append(mean_and_deviation(values, digits))
     return cells
 
 
-def _against(runs: list[Run], base: dict[int, Run]) -> str:
+def _gain_cell(runs: list[Run], base: dict[int, Run]) -> str:
     same = [mean_psnr(run) - mean_psnr(base[run["seed"]]) for run in runs if run["seed"] in base]
     if not same:
         return ""

@@ -1,7 +1,7 @@
 """The autoencoders whose quality is compared: equal latent values, parameters within 5 %.
 
-`kl-f8` and `kl-f16` are diffusers', through the same trainer; every further design is the pyramid
-with one thing changed.
+`kl-f8` and `kl-f16` are LDM's, in the same trainer. Every other design is the pyramid with one
+change.
 """
 
 import dataclasses
@@ -18,10 +18,10 @@ from pdm.models.encoder import INITIAL_LOG_VARIANCE
 from pdm.registry import build_autoencoder
 
 SIDE_PX = 64
-KL_WEIGHT = 1.0e-6
+KL_WEIGHT = 1.0e-6  # LDM's value; of a mean over values for the pyramid, of LDM's sum for LDM
 LEARNING_RATE = 2e-3
 
-RIVALS = {"kl-f8": 14, "kl-f16": 15}  # base widths that give equal parameters
+BASELINES = {"kl-f8": 14, "kl-f16": 15}  # base widths that give equal parameters
 
 
 def _levels(*levels: tuple[int | str, int], kl_weight: float = KL_WEIGHT) -> Any:
@@ -71,13 +71,16 @@ ABLATIONS = (*MODEL_ABLATIONS, *LOSS_ABLATIONS)
 
 
 def config_of(design: str, seed: int, learning_rate: float, total_images: int) -> AutoencoderConfig:
-    """All settings of a run of the design ("pyramid", a rival, or a row of ABLATIONS)."""
+    """All settings of a run of the design ("pyramid", one of BASELINES or one of ABLATIONS)."""
     model = dataclasses.replace(PYRAMID, **MODEL_ABLATIONS.get(design, {}))
     baseline = (
         FirstStageConfig(
-            name=design, base_width=RIVALS[design], latent_scale="channel", latent_weight=KL_WEIGHT
+            name=design,
+            base_width=BASELINES[design],
+            latent_scale="channel",
+            latent_weight=KL_WEIGHT,
         )  # type: ignore[arg-type]
-        if design in RIVALS
+        if design in BASELINES
         else None
     )
     config = AutoencoderConfig(
@@ -100,10 +103,10 @@ def config_of(design: str, seed: int, learning_rate: float, total_images: int) -
 
 
 def build(config: AutoencoderConfig) -> Autoencoder:
-    """The network, with random weights, in the memory format that is fast for it.
+    """The network with random weights, channels last, which is faster.
 
-    The rivals' latents start with as little noise as the pyramid's do: as diffusers makes them they
-    start with as much noise as signal, and a short training is spent on unlearning it.
+    LDM's latents start with as little noise as the pyramid's. With PyTorch's initial weights they
+    would start with as much noise as signal, and a short training would go into unlearning it.
     """
     model = build_autoencoder(config)
     if isinstance(model, KLFirstStage):

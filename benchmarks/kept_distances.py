@@ -1,10 +1,10 @@
-"""Quality of diffusion models after equal training, read back from what `quality.py` kept."""
+"""Quality of diffusion models after equal training, from the runs that `quality.py` kept."""
 
 import statistics
 from pathlib import Path
 
 from benchmarks.common import ROOT, Ratio
-from benchmarks.denoiser_results import RIVALS, compared
+from benchmarks.denoiser_results import BASELINES, paired_distances
 from benchmarks.results import Results
 
 QUICK = FULL = ROOT / "docs" / "results" / "diffusion.json"
@@ -18,16 +18,16 @@ GOALS = (
 
 
 def measure(kept: Path, folder: Path) -> list[Ratio]:
-    """Our distance from real crops over LDM's, each source and seed being a round."""
+    """Our distance from real crops over LDM's; each source and seed counts as a round."""
     runs = Results(kept).runs
     lines = []
-    for (rival, name), (key, goal) in zip(RIVALS.items(), GOALS, strict=True):
-        found = compared(runs, rival)
-        if not found:
+    for (baseline, name), (key, goal) in zip(BASELINES.items(), GOALS, strict=True):
+        pairs = paired_distances(runs, baseline)
+        if not pairs:
             raise ValueError(
-                f"{kept} holds no run of {rival} beside ours; run quality.py diffusion"
+                f"{kept} has no run of {baseline} beside ours; run quality.py diffusion"
             )
-        ours, theirs = zip(*found.values(), strict=True)
+        ours, theirs = zip(*pairs.values(), strict=True)
         question = f"Fréchet distance from real crops after equal time, against {name}"
         values = tuple(a / b for a, b in zip(ours, theirs, strict=True))
         medians = statistics.median(ours), statistics.median(theirs)

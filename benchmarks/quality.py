@@ -1,20 +1,21 @@
-"""Trains rivals for the same time and compares their quality. Takes hours; keeps what it found.
+"""Trains designs for the same processor time and compares their quality. Takes hours.
 
     .venv/bin/python benchmarks/quality.py autoencoder --pictures FOLDER --seconds 240 --seeds 0 1 2
     .venv/bin/python benchmarks/quality.py diffusion --pictures FOLDER --seconds 150 --seeds 0 1 2
 
-Writes docs/results/autoencoder.json (every run, commit and machine) and autoencoder.md (the table),
-after each run, and keeps the runs of other designs that are there; for `diffusion` files of that
-name. The benchmarks of speed, benchmarks/autoencoder.py and diffusion.py, read them back.
+After each run it writes docs/results/autoencoder.json (every run, its commit and machine) and
+autoencoder.md (the tables), or diffusion.json and diffusion.md. A run replaces an earlier one of
+the same design, source, length and seed. The benchmarks of speed, benchmarks/autoencoder.py and
+diffusion.py, also print the ratios of these runs.
 
---pictures   A folder of photographs, beside the built-in landscapes; without it, these alone.
---seconds    Of processor time for each training, on one thread.
---images     Instead of --seconds: so many crops for each, which a busy machine cannot spoil.
---seeds      One training of each design for each; designs take turns within a seed.
---only       Designs, by the names of the table; all if left out.
---processes  Trainings at once, each with a thread of its own.
---results    Another folder to keep what was found.
---work       Of `diffusion`: a folder to keep the crops and all that was drawn.
+--pictures   Folder of photographs to use beside the built-in landscapes.
+--seconds    Processor time of each training, on one thread.
+--images     Number of crops of each training, instead of --seconds; independent of the machine.
+--seeds      Each design is trained once for each seed; designs take turns within a seed.
+--only       Designs, by their names in the table; default: all.
+--processes  Number of trainings that run at once, each on its own thread.
+--results    Folder for the results, instead of docs/results.
+--work       `diffusion` only: folder that keeps the crops and the samples.
 """
 
 import argparse
@@ -45,23 +46,23 @@ TABLES: dict[str, Callable[[list[Run]], str]] = {
 def main() -> None:
     args = _arguments()
     results = Results(args.results / f"{args.what}.json")
-    with _folder(args.work) as folder:
-        jobs = _first_stages if args.what == "autoencoder" else _denoisers
+    with _work_folder(args.work) as folder:
+        jobs = _train_first_stages if args.what == "autoencoder" else _train_denoisers
         for run in jobs(args, folder):
-            print(_said(run), file=sys.stderr, flush=True)
+            print(_summary_line(run), file=sys.stderr, flush=True)
             if not args.try_only:
                 results.add(run | {"machine": machine()})
                 results.write(args.results / f"{args.what}.md", TABLES[args.what])
 
 
-def _first_stages(args: argparse.Namespace, folder: Path) -> Iterator[Run]:
+def _train_first_stages(args: argparse.Namespace, folder: Path) -> Iterator[Run]:
     path = _crops(args, folder, args.num_crops // 46, 0)
     designs = args.only or _designs(args.what)
     jobs = [_job(args, design, seed, path) for seed in args.seeds for design in designs]
-    yield from _trained("train_first_stage", jobs, args.processes)
+    yield from _run_jobs("train_first_stage", jobs, args.processes)
 
 
-def _denoisers(args: argparse.Namespace, folder: Path) -> Iterator[Run]:
+def _train_denoisers(args: argparse.Namespace, folder: Path) -> Iterator[Run]:
     path = _crops(args, folder, args.num_samples, args.num_samples)
     jobs = [
         _job(args, design, seed, path)
@@ -74,7 +75,7 @@ def _denoisers(args: argparse.Namespace, folder: Path) -> Iterator[Run]:
         for design in args.only or _designs(args.what)
         for source in args.source or crops.load(path)
     ]
-    yield from _trained("train_denoiser", jobs, args.processes)
+    yield from _run_jobs("train_denoiser", jobs, args.processes)
 
 
 def _job(args: argparse.Namespace, design: str, seed: int, path: Path) -> Job:
@@ -92,12 +93,12 @@ def _job(args: argparse.Namespace, design: str, seed: int, path: Path) -> Job:
 
 def _designs(what: str) -> tuple[str, ...]:
     if what == "autoencoder":
-        return ("pyramid", *first_stages.RIVALS, *first_stages.ABLATIONS)
+        return ("pyramid", *first_stages.BASELINES, *first_stages.ABLATIONS)
     return tuple(denoisers.DESIGNS)
 
 
 def _crops(args: argparse.Namespace, folder: Path, num_held_out: int, num_unseen: int) -> Path:
-    """The file of the crops, made if it is not there."""
+    """The file of the crops; cut and written if it is missing."""
     path, count = folder / "crops.npz", args.num_crops
     if not path.exists():
         numbers = (max(4, count // 100), first_stages.SIDE_PX, count, max(4, num_held_out))
@@ -105,8 +106,8 @@ def _crops(args: argparse.Namespace, folder: Path, num_held_out: int, num_unseen
     return path
 
 
-def _trained(module: str, jobs: Iterable[Job], processes: int) -> Iterator[Run]:
-    """Each in a process of its own, so that its processor time is its own."""
+def _run_jobs(module: str, jobs: Iterable[Job], processes: int) -> Iterator[Run]:
+    """Run each job in its own process, which has its own processor time."""
 
     def train(job: Job) -> Run:
         done = subprocess.run(
@@ -116,27 +117,27 @@ def _trained(module: str, jobs: Iterable[Job], processes: int) -> Iterator[Run]:
             text=True,
             check=True,
         )
-        found: Run = json.loads(done.stdout.splitlines()[-1])
-        return found
+        run: Run = json.loads(done.stdout.splitlines()[-1])
+        return run
 
     with ThreadPoolExecutor(processes) as pool:
         yield from pool.map(train, jobs)
 
 
-def _said(run: Run) -> str:
+def _summary_line(run: Run) -> str:
     if "scores" in run:
-        said = ", ".join(f"{name} {prefixes[-1]}" for name, prefixes in run["scores"].items())
+        scores = ", ".join(f"{name} {prefixes[-1]}" for name, prefixes in run["scores"].items())
     else:
-        said = f"{run['source']}: " + ", ".join(
+        scores = f"{run['source']}: " + ", ".join(
             f"{name} {values[denoiser_results.SCORE]:.3f}"
             for name, values in run["distances"].items()
         )
     facts = f"{run['design']}, seed {run['seed']}, learning rate {run['learning_rate']:g}"
-    return f"{facts}: {run['images_seen']:,} images; {said}"
+    return f"{facts}: {run['images_seen']:,} images; {scores}"
 
 
 @contextlib.contextmanager
-def _folder(named: Path | None) -> Iterator[Path]:
+def _work_folder(named: Path | None) -> Iterator[Path]:
     if named is not None:
         named.mkdir(parents=True, exist_ok=True)
         yield named
@@ -146,7 +147,7 @@ def _folder(named: Path | None) -> Iterator[Path]:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Quality for the same time of training.")
+    parser = argparse.ArgumentParser(description="Compare quality after the same training time.")
     parser.add_argument("what", choices=list(TABLES))
     parser.add_argument("--pictures", metavar="FOLDER", type=Path)
     length = parser.add_mutually_exclusive_group(required=True)
@@ -158,15 +159,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--learning-rate", action="append", default=[], metavar="DESIGN=RATE")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--results", type=Path, default=ROOT / "docs" / "results", metavar="FOLDER")
-    parser.add_argument("--try-only", action="store_true", help="print scores and keep nothing")
+    parser.add_argument("--try-only", action="store_true", help="print scores, write no results")
     only = parser.add_argument_group("diffusion alone")
     only.add_argument("--num-samples", type=int, default=1024, help="and real crops, each")
     only.add_argument("--source", action="append", choices=["landscapes", "photographs"])
-    only.add_argument("--work", type=Path, metavar="FOLDER", help="to keep models and pictures in")
+    only.add_argument("--work", type=Path, metavar="FOLDER", help="keep crops and samples here")
     args = parser.parse_args()
     known = _designs(args.what)
     if args.pictures is not None and not args.pictures.is_dir():
-        parser.error(f"--pictures {args.pictures} is no folder")
+        parser.error(f"--pictures {args.pictures} is not a folder")
     for name in args.only or ():
         if name not in known:
             parser.error(f"no design {name!r}; there are {', '.join(known)}")

@@ -1,4 +1,4 @@
-"""Keeps the runs of long comparisons in docs/results: all runs as JSON, and the table of them."""
+"""Keeps the runs of long comparisons in docs/results: every run as JSON, and a page of tables."""
 
 import json
 import statistics
@@ -12,14 +12,14 @@ Run = dict[str, Any]
 
 
 class Results:
-    """Runs, one of each design, source, length and seed; a new one takes the place of its like."""
+    """Runs, one for each design, source, length and seed; a new run replaces the old one."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.runs: list[Run] = json.loads(path.read_text())["runs"] if path.exists() else []
 
     def add(self, run: Run) -> None:
-        self.runs = [one for one in self.runs if _which(one) != _which(run)] + [run]
+        self.runs = [one for one in self.runs if _identity(one) != _identity(run)] + [run]
 
     def write(self, page: Path, table: Callable[[list[Run]], str]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -28,27 +28,27 @@ class Results:
             temporary.write_text(table(self.runs), encoding="utf-8")
 
 
-def _which(run: Run) -> tuple[str, str | None, str, int]:
-    return run["design"], run.get("source"), length(run), run["seed"]
+def _identity(run: Run) -> tuple[str, str | None, str, int]:
+    return run["design"], run.get("source"), training_length(run), run["seed"]
 
 
-def length(run: Run) -> str:
-    """Of the training, in words."""
+def training_length(run: Run) -> str:
+    """How long a run trained, in words."""
     return f"{run['seconds']:g} s" if run["seconds"] else f"{run['images']:,} images"
 
 
-def grouped(runs: list[Run]) -> dict[tuple[str, str], list[Run]]:
-    """Runs by length (seconds before images, the longest first) and design, each by seed."""
+def group_runs(runs: list[Run]) -> dict[tuple[str, str], list[Run]]:
+    """Runs by length (seconds before images, the longest first) and design, each sorted by seed."""
     groups: dict[tuple[str, str], list[Run]] = {}
     for run in sorted(
         runs, key=lambda run: (-(run["seconds"] or 0), -(run["images"] or 0), run["seed"])
     ):
-        groups.setdefault((length(run), run["design"]), []).append(run)
+        groups.setdefault((training_length(run), run["design"]), []).append(run)
     return groups
 
 
-def facts(runs: list[Run], command: str) -> str:
-    """By what command, commit and machine the runs of a page were made."""
+def provenance(runs: list[Run], command: str) -> str:
+    """Command, commits and machine that the runs of a page come from."""
     machine = runs[-1]["machine"]
     commits = ", ".join(sorted({run["machine"]["git"] for run in runs}))
     return (
@@ -59,7 +59,7 @@ def facts(runs: list[Run], command: str) -> str:
     )
 
 
-def spread(values: list[float], digits: int) -> str:
-    """Mean, and standard deviation where there are several."""
+def mean_and_deviation(values: list[float], digits: int) -> str:
+    """Mean, with the standard deviation if there are several values."""
     deviation = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
     return f"{statistics.mean(values):.{digits}f}{deviation}"

@@ -1,4 +1,4 @@
-"""Trains one diffusion model on wavelets of crops, draws from it, and scores what it drew."""
+"""Trains one diffusion model on wavelets of crops, samples from it and scores the samples."""
 
 import dataclasses
 import hashlib
@@ -57,9 +57,9 @@ def main() -> None:
     design = DESIGNS[job["design"]]
     wavelets = Wavelets(pyramid=design.predicts is None)
     wavelets.measure(to_images(crops.train), by_channel=design.scale == "channel")
-    network, images_seen = _trained(job, wavelets, crops.train)
+    network, images_seen = _train(job, wavelets, crops.train)
     num_samples = len(crops.unseen)
-    samples = drawn(network, wavelets, sampling_of(job["design"]), num_samples)
+    samples = draw_samples(network, wavelets, sampling_of(job["design"]), num_samples)
     if job["samples"]:
         np.save(job["samples"], samples)
     named = ("design", "source", "seed", "seconds", "images", "learning_rate")
@@ -69,26 +69,26 @@ def main() -> None:
         "parameters": sum(weight.numel() for weight in network.parameters()),
         "latent_values": sum(c * h * w for c, h, w in wavelets.level_shapes(SIDE_PX, SIDE_PX)),
         "samples": num_samples,
-        "distances": scored(samples, crops, wavelets, Path(job["cache"])),
+        "distances": score(samples, crops, wavelets, Path(job["cache"])),
     }
     print(json.dumps(found))
 
 
-def scored(
+def score(
     samples: Pixels, crops: Crops, wavelets: Wavelets, cache: Path
 ) -> dict[str, dict[str, float]]:
-    """Distances of the evaluate stage, by what is compared.
+    """Distances of the evaluate stage, by the name of the pair in PAIRS.
 
-    Real crops go through the first stage, which is the same for all designs, where not said to be
-    untouched. `unseen` ones are of the pictures that were trained on, but not trained on; those
-    `held_out` of others. The floors are real against real: what as many training crops score.
+    Real crops pass through the first stage, which all designs share, unless they are `untouched`.
+    `unseen` crops were not trained on but come from pictures that were; `held_out` crops come from
+    other pictures. A floor is the score of as many crops of the training set.
     """
     train = crops.train[: len(crops.unseen)]
     sets = {
         "samples": samples,
-        "train": through(wavelets, train),
-        "unseen": through(wavelets, crops.unseen),
-        "held_out": through(wavelets, crops.held_out),
+        "train": reconstruct(wavelets, train),
+        "unseen": reconstruct(wavelets, crops.unseen),
+        "held_out": reconstruct(wavelets, crops.held_out),
         "untouched": crops.unseen,
     }
     known = {name: _summary(name, pixels, cache) for name, pixels in sets.items()}
@@ -100,14 +100,14 @@ def scored(
 
 
 @torch.no_grad()
-def through(wavelets: Wavelets, pixels: Pixels) -> Pixels:
-    """What the first stage makes of pictures."""
+def reconstruct(wavelets: Wavelets, pixels: Pixels) -> Pixels:
+    """Encode and decode pictures with the first stage."""
     return to_pixels(wavelets.decode(wavelets.encode(to_images(pixels))))
 
 
 @torch.no_grad()
-def drawn(network: Denoiser, wavelets: Wavelets, config: SampleConfig, count: int) -> Pixels:
-    """Pictures of consecutive seeds."""
+def draw_samples(network: Denoiser, wavelets: Wavelets, config: SampleConfig, count: int) -> Pixels:
+    """Samples of consecutive seeds."""
     seeds = range(FIRST_SAMPLE_SEED, FIRST_SAMPLE_SEED + count)
     shapes = wavelets.level_shapes(SIDE_PX, SIDE_PX)
     networks, pictures = Networks(network), []
@@ -117,7 +117,7 @@ def drawn(network: Denoiser, wavelets: Wavelets, config: SampleConfig, count: in
     return np.concatenate(pictures)
 
 
-def _trained(job: dict[str, Any], wavelets: Wavelets, pixels: Pixels) -> tuple[Denoiser, int]:
+def _train(job: dict[str, Any], wavelets: Wavelets, pixels: Pixels) -> tuple[Denoiser, int]:
     """The average model, in evaluation mode; images seen."""
     config = config_of(job["design"], job["seed"], job["learning_rate"], job["images"])
     images = to_images(pixels)

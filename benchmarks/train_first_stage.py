@@ -1,4 +1,4 @@
-"""Trains one autoencoder for processor seconds, or on a number of crops, and scores it."""
+"""Trains one autoencoder for some processor time or number of crops, and scores it."""
 
 import json
 import logging
@@ -23,7 +23,7 @@ from pdm.training.objectives.losses import AutoencoderLosses
 from pdm.training.objectives.pixel_losses import gradient_loss
 
 
-def trained(job: dict[str, Any], pixels: Pixels) -> tuple[Autoencoder, Clock, int]:
+def train_design(job: dict[str, Any], pixels: Pixels) -> tuple[Autoencoder, Clock, int]:
     """The average model, in evaluation mode; its clock; images seen."""
     config = config_of(job["design"], job["seed"], job["learning_rate"], job["images"] or ENDLESS)
     torch.manual_seed(job["seed"])
@@ -49,12 +49,12 @@ def scores(model: Autoencoder, pixels: Pixels) -> list[dict[str, float]]:
             found = model.decode_raw(means[:count], size).clamp(-1, 1)
             if len(sums) < count:
                 sums.append(dict.fromkeys(("psnr_db", "ssim", "gradient_error"), 0.0))
-            for name, values in _measured(found, images).items():
+            for name, values in _measure(found, images).items():
                 sums[count - 1][name] += float(values.sum()) / len(pixels)
     return [{name: round(value, 4) for name, value in prefix.items()} for prefix in sums]
 
 
-def _measured(found: Tensor, wanted: Tensor) -> dict[str, Tensor]:
+def _measure(found: Tensor, wanted: Tensor) -> dict[str, Tensor]:
     errors = [gradient_loss(a[None], b[None]) for a, b in zip(found, wanted, strict=True)]
     return {
         "psnr_db": psnr(found, wanted, 2.0),
@@ -69,7 +69,7 @@ def main() -> None:
     job = json.loads(sys.argv[1])
     data = crops.load(Path(job["crops"]))
     pixels = np.concatenate([source.train for source in data.values()])
-    model, clock, images_seen = trained(job, pixels)
+    model, clock, images_seen = train_design(job, pixels)
     kept = {name: job[name] for name in ("design", "seed", "seconds", "images", "learning_rate")}
     found = {
         **kept,

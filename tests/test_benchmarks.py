@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmarks.train_first_stage import scores, trained
+from benchmarks.train_first_stage import scores, train_design
 from benchmarks.wavelets import Wavelets
 
 ROOT = Path(__file__).parents[1]
@@ -72,16 +72,16 @@ def test_a_part_that_takes_long_ends_with_its_figures(part):
 
 
 @pytest.mark.parametrize("design", ["pyramid", "kl-f16"])
-def test_a_rival_trains_in_the_trainer(design):
+def test_a_baseline_trains_in_the_trainer(design):
     pixels = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), dtype=np.uint8)
     job = {"design": design, "seed": 0, "seconds": None, "images": 8, "learning_rate": 1e-3}
-    model, _, images_seen = trained(job, pixels)
+    model, _, images_seen = train_design(job, pixels)
     assert images_seen == 8
     assert all(score["psnr_db"] > 0 for score in scores(model, pixels))
 
 
 @pytest.mark.slow
-def test_rivals_train_for_the_same_time_and_their_scores_are_kept(tmp_path):
+def test_designs_train_for_the_same_time_and_their_scores_are_kept(tmp_path):
     command = [sys.executable, ROOT / "benchmarks/quality.py", "autoencoder", "--seconds", "0.1"]
     designs = [word for name in ("pyramid", "kl-f8", "kl-f16") for word in ("--only", name)]
     words = [*designs, "--seeds", "0", "1", "--results", tmp_path, "--num-crops", "16"]

@@ -66,6 +66,6 @@ def test_the_page_has_a_table_for_each_source_with_its_floor():
 
 
 def test_a_missing_rival_is_no_ratio(tmp_path):
-    assert denoiser_results.compared([run("pdm", 1.0)], "ldm-f8") == {}
+    assert denoiser_results.paired_distances([run("pdm", 1.0)], "ldm-f8") == {}
     with pytest.raises(ValueError, match="no run"):
         kept_distances.measure(tmp_path / "none.json", tmp_path)
