@@ -7,18 +7,20 @@ a URL that shows a picture in a browser brings the same one here.
 import re
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
+from pdm.curation.scrape.guard.transport.host_names import ascii_name, bracketed_address
+
 MAX_URL_CHARACTERS = 4096
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _CREDENTIALS = re.compile(r"(^[A-Za-z][A-Za-z0-9+.-]*:[/\\]*|[/\\]{2})[^/\\?#]*@")
+_BRACKETS = re.compile(r"\[(.*)\](?::\d*)?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # What stays as it is; `%` does, since what is encoded already must not be encoded twice.
 _SAFE_IN_PATH = "/%:@!$&'()*+,;=~-._[]|"
 _SAFE_IN_QUERY = "/%:@!$&()*+,;=~-._?[]|^`{}\\"
-_UNSAFE = re.compile(r"[\x00-\x20\x7f<>\"\\^`{|}%]")
 
 
 def fetchable(url: str) -> str:
-    """The URL as it is asked for: host in IDNA, path and query encoded, no fragment.
+    """The URL as it is asked for: host and rest encoded as ASCII, no fragment.
 
     Raises:
         ValueError: It must not be fetched; the text says why, and holds no credentials.
@@ -40,8 +42,6 @@ def fetchable(url: str) -> str:
         raise ValueError("holds a user name or password")
     if not parts.hostname:
         raise ValueError("names no host")
-    if _UNSAFE.search(parts.netloc):
-        raise ValueError("host holds a character that no host may")
     return _encoded(parts)
 
 
@@ -93,14 +93,18 @@ def _with_forward_slashes(url: str) -> str:
 
 
 def _encoded(parts: SplitResult) -> str:
-    host = (parts.hostname or "").rstrip(".")
-    # IDNA also refuses empty and overlong labels.
-    host = f"[{host}]" if ":" in host else host.encode("idna").decode("ascii")
     is_usual = parts.port in (None, _DEFAULT_PORTS[parts.scheme])
     path = quote(_without_dot_segments(parts.path), safe=_SAFE_IN_PATH)
     query = quote(parts.query, safe=_SAFE_IN_QUERY)
+    host = _host(parts.netloc)
     place = host if is_usual else f"{host}:{parts.port}"
     return parts._replace(netloc=place, path=path, query=query, fragment="").geturl()
+
+
+def _host(place: str) -> str:
+    # Not `SplitResult.hostname`: Python's lower case is not that of host names.
+    inside = _BRACKETS.fullmatch(place)
+    return bracketed_address(inside[1]) if inside else ascii_name(place.partition(":")[0])
 
 
 def _without_dot_segments(path: str) -> str:
