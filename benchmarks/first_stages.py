@@ -129,6 +129,7 @@ def _training(seed: int, learning_rate: float, total_images: int) -> TrainingCon
         warmup_images=320,
         weight_decay=0.0,
         max_grad_norm=1.0,
+        max_skipped_steps=0,
         ema_half_life_images=800,
         ema_lengths=(),
         precision="float32",

@@ -13,6 +13,7 @@ TRAINING = TrainingConfig(
     warmup_images=0,
     weight_decay=0.0,
     max_grad_norm=1.0,
+    max_skipped_steps=0,
     ema_half_life_images=8,
     ema_lengths=(),
     precision="float32",

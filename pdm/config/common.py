@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pdm.config.limits import (
     Count,
+    CountOrZero,
     EmaLength,
     Images,
     ImagesOrZero,
@@ -86,6 +87,9 @@ class TrainingConfig:
     warmup_images: Annotated[ImagesOrZero, "the learning rate rises linearly over these"]
     weight_decay: Annotated[NonNegative, "decoupled, as in AdamW"]
     max_grad_norm: Annotated[Positive, "larger gradients are scaled down to this norm"]
+    max_skipped_steps: Annotated[
+        CountOrZero, "steps in a row that may be skipped for a loss that is not finite", MAY_CHANGE
+    ]
     ema_half_life_images: Annotated[Images, "the EMA forgets half of its past over these"]
     ema_lengths: Annotated[
         tuple[EmaLength, ...], "power-function EMAs saved with each checkpoint (EDM2)"

@@ -29,6 +29,7 @@ def config(**changes) -> TrainingConfig:
         "warmup_images": 8,
         "weight_decay": 0.01,
         "max_grad_norm": 1.0,
+        "max_skipped_steps": 0,
         "ema_half_life_images": 10,
         "ema_lengths": (),
         "precision": "float32",
@@ -223,6 +224,40 @@ def test_a_gradient_that_is_not_finite_leaves_the_weights_alone(tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
 
 
+class PoisonedTwice(Numbers):
+    """Two steps of the run, one after the other, have a loss that is no number."""
+
+    def load(self, positions):
+        x, y = super().load(positions)
+        return x, y * (float("nan") if positions.start in (16, 20) else 1)
+
+
+def test_few_steps_that_are_not_finite_are_skipped_logged_and_counted(tmp_path, caplog):
+    settings = config(max_skipped_steps=2)
+    state, network = fresh(settings)
+    run, seen = Recorder(tmp_path), []
+    step = state.optimizer.step
+    state.optimizer.step = lambda: (seen.append(state.images_seen), step())
+    train(state, network, PoisonedTwice(), settings, run, CPU)
+    assert seen == [start for start in range(0, 48, 4) if start not in (16, 20)]
+    assert state.images_seen == 48
+    weights = (*network.parameters(), *state.ema.parameters())
+    assert all(weight.isfinite().all() for weight in weights)
+    skipped = {at: values["skipped_steps"] for at, values in run.logged.items()}
+    assert skipped == {8: 0.0, 16: 0.0, 24: 1.0, 32: 0.0, 40: 0.0, 48: 0.0}
+    assert [text.split(" worker")[0] for text in caplog.messages] == [
+        "after 16 images",
+        "after 20 images",
+    ]
+
+
+def test_one_step_more_than_may_be_skipped_ends_the_run(tmp_path):
+    settings = config(max_skipped_steps=1)
+    state, network = fresh(settings)
+    with pytest.raises(QualityGate, match="after 20 images the loss is nan"):
+        train(state, network, PoisonedTwice(), settings, Recorder(tmp_path), CPU)
+
+
 def test_images_that_cannot_be_read_are_reported_not_trained_on(tmp_path):
     class Damaged(Numbers):
         def load(self, positions):
@@ -247,6 +282,7 @@ def test_the_log_holds_means_speed_and_each_entry_of_a_vector(tmp_path):
         "loss_part_0",
         "loss_part_1",
         "grad_norm",
+        "skipped_steps",
         "images_per_second",
         "flops_utilisation",
         "data_wait_fraction",

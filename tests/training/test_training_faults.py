@@ -277,10 +277,66 @@ def train_too_large(workers: Workers, folder: Path) -> None:
 
 
 def test_too_little_memory_on_one_worker_ends_all_and_says_what_may_help(tmp_path):
-    for error in run_group(2, train_too_large, tmp_path):
-        assert isinstance(error, Unavailable)
-        assert "too little memory for 2 images at once in float32" in str(error)
-        assert "raise training.accumulation" in str(error)
+    first, second = run_group(2, train_too_large, tmp_path)
+    assert isinstance(second, Unavailable)
+    assert "too little memory for 2 images at once in float32" in str(second)
+    assert "raise training.accumulation" in str(second)
+    assert isinstance(first, Exception)  # it has lost its peer, and does not wait for it
+
+
+class Unreadable(Points):
+    """The second worker cannot read its images from this position on."""
+
+    def __init__(self, rank: int, position: int) -> None:
+        super().__init__()
+        self.rank, self.position = rank, position
+
+    def load(self, positions):
+        if self.rank == 1 and positions.stop > self.position:
+            raise QualityGate(f"image {self.position} is damaged")
+        return super().load(positions)
+
+
+class Losses(nn.Module):
+    """Holds the model, as the losses of the real trainings do."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x, y):
+        return self.model(x, y)
+
+
+def train_on_unreadable(
+    workers: Workers, folder: Path, strategy: str, accumulation: int, position: int
+) -> list:
+    config = replace(
+        CONFIG, num_workers=2, strategy=strategy, accumulation=accumulation, total_images=32
+    )
+    state = fresh(config)
+    run = RunFolder(folder, "points", config, workers, 0, lambda *_: 0.0)
+    data, network = Unreadable(workers.rank, position), workers.wrap(Losses(state.model), config)
+    before = time.monotonic()
+    try:
+        train(state, network, data, config, run, workers)
+    except QualityGate as error:
+        return [state.images_seen, str(error), time.monotonic() - before]
+    raise AssertionError("it trained on")
+
+
+# DDP rebuilds its buckets in the forward pass of the second step, and FSDP gathers weights in each:
+# both wait for all workers there.
+@pytest.mark.parametrize("position", [0, 8, 24])
+@pytest.mark.parametrize("accumulation", [1, 2])
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_images_that_one_worker_cannot_read_end_all_workers_in_any_step(
+    tmp_path, strategy, accumulation, position
+):
+    for found in run_group(2, train_on_unreadable, tmp_path, strategy, accumulation, position):
+        assert found[0] == position
+        assert f"after {position} images image {position} is damaged" in found[1]
+        assert found[2] < 20
 
 
 # the number of workers, and other settings

@@ -25,6 +25,9 @@ class Workers:
         self.device = device
         self.rank: int = distributed.get_rank() if grouped else 0
         self.count: int = distributed.get_world_size() if grouped else 1
+        # Messages between the workers go over the CPU: they never wait for what a GPU computes.
+        on_gpu = grouped and device.type == "cuda"
+        self.messages = distributed.new_group(backend="gloo") if on_gpu else None
 
     @property
     def is_first(self) -> bool:
@@ -51,16 +54,16 @@ class Workers:
         """The greatest of the workers' numbers. Every worker must call this."""
         if self.count == 1:
             return number
-        numbers = torch.tensor(number, device=self.device)
-        distributed.all_reduce(numbers, distributed.ReduceOp.MAX)
+        numbers = torch.tensor(number)
+        distributed.all_reduce(numbers, distributed.ReduceOp.MAX, group=self.messages)
         return int(numbers)
 
     def broadcast_first(self, number: int) -> int:
         """Worker 0's number. Every worker must call this."""
         if self.count == 1:
             return number
-        numbers = torch.tensor(number, device=self.device)
-        distributed.broadcast(numbers, src=0)
+        numbers = torch.tensor(number)
+        distributed.broadcast(numbers, src=0, group=self.messages)
         return int(numbers)
 
     def mean(self, values: Tensor) -> Tensor:
@@ -73,5 +76,5 @@ class Workers:
         """Every worker's thing, by rank. Every worker must call this."""
         things = [thing] * self.count
         if self.count > 1:
-            distributed.all_gather_object(things, thing)
+            distributed.all_gather_object(things, thing, group=self.messages)
         return things

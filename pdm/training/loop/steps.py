@@ -1,10 +1,13 @@
-"""One optimizer step: batch, loss, check, gradient, step, average.
+"""One optimizer step: batch, loss, gradient, check, step, EMA.
 
-A worker that meets a fault tells the others before any of them moves its weights: all stop
-together, and the weights are those of the last good step.
+A worker that meets a fault tells the others before any of them begins the pass: all stop together,
+and the weights are those of the last good step. A fault within a pass, such as too little memory,
+cannot be told, since the others wait for the pass; it ends this worker, and whoever started the
+workers ends the others.
 """
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -22,6 +25,8 @@ from pdm.training.loop.seeds import seed_at
 from pdm.training.loop.state import TrainState
 from pdm.training.monitoring.meters import Meters
 from pdm.training.monitoring.utilisation import flops_of_pass
+
+logger = logging.getLogger(__name__)
 
 FINE, STOP, FAULT = range(3)  # what a worker tells the others before each step; the highest counts
 Fault = tuple[type[PyramidError], str]
@@ -89,21 +94,30 @@ class Steps:
         dtype = torch.bfloat16 if reduced else torch.float32
         self.meters = Meters(self.workers.device, dtype)
         self.is_counted = False  # how much a pass computes
+        self.num_skipped = 0  # steps in a row
 
     def advance(self) -> bool:
-        """One optimizer step; returns whether the workers agreed to stop after it."""
+        """One optimizer step; returns whether the workers agreed to stop after it.
+
+        Raises:
+            QualityGate: Images cannot be read, or too many steps in a row were not finite.
+            Unavailable: Too little memory, or a checkpoint could not be written.
+        """
         stop = self.run.stop_requested()
+        self.passes: list[tuple[range, Tensor]] = []  # positions and loss of each
         for number in range(self.config.accumulation):
+            share, fault = self.next_share()
+            # Before the forward pass: with sharded weights it waits for all workers, and so does
+            # DDP's in its second step.
+            stop = self.agree_on_faults(stop, fault)
+            positions, batch = share
             last = number == self.config.accumulation - 1
-            # The workers' gradients meet in the last pass only: a worker that finds a fault before
-            # may then turn to the others at once.
-            alone = contextlib.nullcontext() if last else _without_gradient_sync(self.network)
-            with alone:
-                losses, fault = self.compute_losses()
-                if last or fault:
-                    stop = self.agree_on_faults(stop, fault)
-                with self.explain_out_of_memory():
-                    torch.autograd.backward(losses["loss"] / self.config.accumulation)
+            synchronised = (
+                contextlib.nullcontext() if last else _without_gradient_sync(self.network)
+            )
+            with synchronised, self.explain_out_of_memory():
+                loss = self.run_forward(positions, batch)
+                torch.autograd.backward(loss / self.config.accumulation)
         with self.explain_out_of_memory():
             self.update_weights()
         return stop
@@ -113,20 +127,18 @@ class Steps:
         """Images of one pass on one worker."""
         return self.config.batch_size // (self.workers.count * self.config.accumulation)
 
-    def compute_losses(self) -> tuple[dict[str, Tensor], Fault | None]:
-        """Losses of this worker's next share, and what is wrong, if anything."""
+    def next_share(self) -> tuple[tuple[range, Batch], Fault | None]:
+        """This worker's next share, and what is wrong with its images or disk, if anything."""
         try:
             if self.run.save_failed():
                 self.run.flush()
-            with self.explain_out_of_memory():
-                return self.run_forward()
+            with self.meters.timing("data_wait"), self.explain_out_of_memory():
+                return next(self.batches), None
         except PyramidError as error:
-            return {}, (type(error), str(error))
+            return (range(0), ()), (type(error), str(error))
 
-    def run_forward(self) -> tuple[dict[str, Tensor], Fault | None]:
-        """The same; whatever is wrong with images, memory or disk is raised."""
-        with self.meters.timing("data_wait"):
-            positions, batch = next(self.batches)
+    def run_forward(self, positions: range, batch: Batch) -> Tensor:
+        """The loss of a share, with its graph."""
         if not self.is_counted:
             self.meters.compare(flops_of_pass(self.network, batch) / len(positions))
             self.is_counted = True
@@ -136,18 +148,16 @@ class Steps:
         with torch.autocast(self.workers.device.type, torch.bfloat16, enabled=reduced):
             losses: dict[str, Tensor] = self.network(*batch)
         self.meters.add(losses)
-        if losses["loss"].isfinite():
-            return losses, None
-        keys = ", ".join(self.data.keys(positions))
-        said = f"the loss is {losses['loss'].item()} on the images {keys}"
-        return losses, (QualityGate, said)
+        loss = losses["loss"]
+        self.passes.append((positions, loss.detach()))
+        return loss
 
     def agree_on_faults(self, stop: bool, fault: Fault | None) -> bool:
         """Tell the other workers how this one fares; all go on, all stop, or all fail."""
         level = self.workers.max_over_workers(FAULT if fault else STOP if stop else FINE)
         if level == FAULT:
-            kind, said = next(told for told in self.workers.gather(fault) if told)
-            raise self.training_failure(said) if kind is QualityGate else kind(said)
+            kind, message = next(one for one in self.workers.gather(fault) if one)
+            raise self.training_failure(message) if kind is QualityGate else kind(message)
         return level == STOP
 
     @contextlib.contextmanager
@@ -164,24 +174,65 @@ class Steps:
             ) from error
 
     def update_weights(self) -> None:
-        """Move the weights by the gathered gradient, and the average after them."""
+        """Move the weights by the gathered gradient, and their EMA after them.
+
+        A step whose gradient is not finite on any worker is not finite on all of them: gradients
+        are means over the workers. All skip it, and the images count as seen.
+        """
         state, config = self.state, self.config
+        norms = self.clip_gradients()
+        faulty = {name: norm.item() for name, norm in norms.items() if not norm.isfinite()}
+        if faulty:
+            self.skip_step(faulty)
+        else:
+            state.optimizer.step()
+            self.num_skipped = 0
+        state.optimizer.zero_grad(set_to_none=True)
+        state.update_ema(config.ema_half_life_images, config.batch_size)
+        skipped = torch.tensor(float(bool(faulty)), device=self.workers.device)
+        self.meters.count(config.batch_size, skipped_steps=skipped, **({} if faulty else norms))
+
+    def clip_gradients(self) -> dict[str, Tensor]:
+        """Clip each network's gradient by itself, or the steeper one would slow the other.
+
+        Returns:
+            Name and norm before clipping, of each network that learns in this step.
+        """
         norms = {}
-        for group in state.optimizer.param_groups:
-            seen = state.images_seen - group["start_images"]
+        for group in self.state.optimizer.param_groups:
+            seen = self.state.images_seen - group["start_images"]
             if seen < 0:
                 _drop_gradients(group["params"])
                 continue
-            group["lr"] = learning_rate_at(seen, group["peak"], config)
-            # Each network by itself, or the steeper one would slow the other.
-            norm = full_tensor(nn.utils.clip_grad_norm_(group["params"], config.max_grad_norm))
-            if not norm.isfinite():
-                raise self.training_failure(f"the norm of the gradient is {norm.item()}")
-            norms[group["norm"]] = norm
-        state.optimizer.step()
-        state.optimizer.zero_grad(set_to_none=True)
-        state.update_ema(config.ema_half_life_images, config.batch_size)
-        self.meters.count(config.batch_size, **norms)
+            group["lr"] = learning_rate_at(seen, group["peak"], self.config)
+            norm = nn.utils.clip_grad_norm_(group["params"], self.config.max_grad_norm)
+            norms[group["norm"]] = full_tensor(norm)
+        return norms
+
+    def skip_step(self, norms: dict[str, float]) -> None:
+        """Log a step that is not taken; too many in a row end the run, on all workers alike."""
+        reason = self.non_finite_loss() or " and ".join(
+            f"the norm of the gradient is {norm} ({name})" for name, norm in norms.items()
+        )
+        if self.num_skipped >= self.config.max_skipped_steps:
+            # Every worker comes here; the first one that has a loss to name speaks for all.
+            notes = self.workers.gather(self.non_finite_loss())
+            raise self.training_failure(next((note for note in notes if note), reason))
+        self.num_skipped += 1
+        logger.warning(
+            "after %s images worker %s skips a step: %s",
+            f"{self.state.images_seen:,}",
+            self.workers.rank,
+            reason,
+        )
+
+    def non_finite_loss(self) -> str | None:
+        """The first of this worker's losses in this step that is not finite, and its images."""
+        for positions, loss in self.passes:
+            if not loss.isfinite():
+                keys = ", ".join(self.data.keys(positions))
+                return f"the loss is {loss.item()} on the images {keys}"
+        return None
 
     def training_failure(self, fault: str) -> QualityGate:
         """The error to end with; the weights are those of the last good step."""
