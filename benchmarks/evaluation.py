@@ -13,7 +13,7 @@ if __package__ in (None, ""):  # run as a script
 
 from benchmarks.command import run
 
-PARTS = ("frechet", "moments", "inputs")
+PARTS = ("frechet", "moments", "neighbours", "inputs")
 
 if __name__ == "__main__":
     run("Speed and exactness of the evaluator, against its peers.", PARTS)

@@ -24,6 +24,7 @@ KEYS = {
     "kept_quality": {"psnr_gain_db", "psnr_gain_sd"},
     "kept_distances": {"distance_vs_ldm", "distance_vs_fair_ldm"},
     "moments": {"moments_vs_torchmetrics"},
+    "neighbours": {"neighbours_48"},
     "resuming": {"resume_seconds"},
 }
 COMMANDS = {
@@ -37,6 +38,7 @@ COMMANDS = {
     "kept_distances": "diffusion",
     "frechet": "evaluation",
     "moments": "evaluation",
+    "neighbours": "evaluation",
     "inputs": "evaluation",
     "stall": "training",
     "resuming": "training",

@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 COPY_RATIO = 1 / 3
-BLOCK = 512  # rows and columns of the matrix of distances held at once
+BLOCK = 1024  # rows and columns of the matrix of distances held at once
+
+Vectors = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +27,27 @@ def nearest(queries: NDArray[np.generic], references: NDArray[np.generic]) -> Ne
     """Nearest of `references` (M, D) to each of `queries` (N, D); the first of equals.
 
     Memory is that of one block of distances, whatever N and M.
+
+    Distances are estimated by a matrix product, many times as fast as differences, but blind to
+    the small ones that matter here. So every reference that may be the nearest, as far as the
+    rounding of the estimate can tell, is measured again by differences, and these decide.
     """
-    best = np.full(len(queries), np.inf)
+    best = np.full(len(queries), np.inf)  # mean squares
     indices = np.zeros(len(queries), dtype=np.int64)
+    middle = references[:BLOCK].astype(np.float64).mean(0)
     for start in range(0, len(queries), BLOCK):
-        rows = queries[start : start + BLOCK].astype(np.float64)
-        here = slice(start, start + len(rows))
+        rows = slice(start, start + BLOCK)
+        vectors = queries[rows].astype(np.float64)
         for other in range(0, len(references), BLOCK):
-            squares = _mean_squares(rows, references[other : other + BLOCK].astype(np.float64))
-            closest = squares.argmin(1)
-            values = squares[np.arange(len(rows)), closest]
-            better = values < best[here]
-            indices[here] = np.where(better, closest + other, indices[here])
-            best[here] = np.where(better, values, best[here])
+            columns = references[other : other + BLOCK].astype(np.float64)
+            lowest = _lower_bounds(vectors - middle, columns - middle)
+            # The most promising first: it spares most others the second look.
+            first = np.arange(len(vectors)), lowest.argmin(1)
+            _measure(vectors, columns, first, best[rows], indices[rows], other)
+            rest = lowest <= best[rows, None]
+            rest[first] = False
+            row, column = np.nonzero(rest)
+            _measure(vectors, columns, (row, column), best[rows], indices[rows], other)
     return Neighbours(np.sqrt(best), indices)
 
 
@@ -88,7 +98,49 @@ SHARES = {
 }
 
 
-def _mean_squares(rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean squared difference of each pair, (N, M). By differences, not by the expanded square:
-    that loses the small distances that matter here."""
-    return np.stack([((rows - column) ** 2).mean(1) for column in columns], axis=1)
+def _lower_bounds(rows: Vectors, columns: Vectors) -> Vectors:
+    """What the mean squared difference of each pair, (N, M), cannot lie below.
+
+    The expanded square, less a bound on its rounding: an inner product of length D is off by at
+    most D u |a| |b| (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1), the
+    vectors have each been rounded when their middle was taken off, and the differences that the
+    bound is compared with are rounded, too. Both last are of the order of u |a| |b|.
+    """
+    size = rows.shape[1]
+    squares, other_squares = (rows**2).sum(1)[:, None], (columns**2).sum(1)
+    estimates = squares + other_squares - 2 * (rows @ columns.T)
+    unit = np.finfo(np.float64).eps
+    estimates -= (2 * size + 16) * unit * (squares + other_squares)
+    return np.asarray(estimates / size)
+
+
+def _measure(
+    rows: Vectors,
+    columns: Vectors,
+    pairs: tuple[NDArray[np.intp], NDArray[np.intp]],
+    best: Vectors,
+    indices: NDArray[np.int64],
+    offset: int,
+) -> None:
+    """Compare some pairs by their differences, and put the nearest into `best` and `indices`.
+
+    Args:
+        rows, columns: (N, D) and (M, D).
+        pairs: Numbers of the rows, rising, and of the columns, rising for each row.
+        best: Mean squares of the nearest so far, (N,).
+        indices: Their numbers, (N,).
+        offset: Number of the first column.
+    """
+    for start in range(0, len(pairs[0]), BLOCK):
+        row, column = (each[start : start + BLOCK] for each in pairs)
+        squares = ((rows[row] - columns[column]) ** 2).mean(1)
+        # By rising distance and, of equals, rising number; the first of each row counts.
+        order = np.lexsort((column, squares, row))
+        row, first = np.unique(row[order], return_index=True)
+        chosen = order[first]
+        numbers = column[chosen] + offset
+        better = (squares[chosen] < best[row]) | (
+            (squares[chosen] == best[row]) & (numbers < indices[row])
+        )
+        best[row[better]] = squares[chosen][better]
+        indices[row[better]] = numbers[better]

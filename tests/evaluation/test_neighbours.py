@@ -14,15 +14,50 @@ def neighbours(*distances):
     return Neighbours(np.array(distances), np.zeros(len(distances), dtype=np.int64))
 
 
-@pytest.mark.parametrize("block", [1, 3, 512])
-def test_agrees_with_brute_force_whatever_the_block(monkeypatch, block):
-    monkeypatch.setattr("pdm.evaluation.neighbours.BLOCK", block)
+def by_differences(queries, references):
+    """Distances and numbers of the nearest, one reference after the other."""
+    queries, references = queries.astype(np.float64), references.astype(np.float64)
+    squares = np.stack([((queries - each) ** 2).mean(1) for each in references], axis=1)
+    return np.sqrt(squares.min(1)), squares.argmin(1)
+
+
+def with_near_and_equal_ones(count, size, shift=0.0, scale=1.0):
+    """Vectors in clusters, some equal, some apart by a single rounding, some far away."""
     random = np.random.default_rng(0)
-    queries, references = random.normal(size=(7, 5)), random.normal(size=(10, 5))
-    every = np.sqrt(((queries[:, None] - references) ** 2).mean(2))
+    centres = random.normal(size=(5, size))
+    vectors = centres[random.integers(5, size=count)] + 0.1 * random.normal(size=(count, size))
+    vectors[1::4] = vectors[0]
+    vectors[2::8] = vectors[0] * (1 + 1e-15)
+    vectors[3] *= 1e4
+    return scale * vectors + shift
+
+
+@pytest.mark.parametrize("block", [1, 3, 512])
+@pytest.mark.parametrize("size", [1, 5, 300])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_is_what_differences_say_to_the_bit_whatever_the_block(monkeypatch, block, size, dtype):
+    monkeypatch.setattr("pdm.evaluation.neighbours.BLOCK", block)
+    vectors = with_near_and_equal_ones(60, size).astype(dtype)
+    queries, references = vectors[::-3], vectors
     found = nearest(queries, references)
-    np.testing.assert_allclose(found.distances, every.min(1), rtol=1e-12)
-    np.testing.assert_array_equal(found.indices, every.argmin(1))
+    distances, indices = by_differences(queries, references)
+    np.testing.assert_array_equal(found.distances, distances)
+    np.testing.assert_array_equal(found.indices, indices)
+
+
+@pytest.mark.parametrize(("shift", "scale"), [(1e6, 1.0), (-3.0, 1e-7), (1e8, 1e-6), (0.0, 1e6)])
+def test_small_distances_of_large_values_are_not_lost(shift, scale):
+    references = with_near_and_equal_ones(40, 30, shift, scale)
+    queries = references[::-1] + scale * 1e-3
+    found = nearest(queries, references)
+    distances, indices = by_differences(queries, references)
+    np.testing.assert_array_equal(found.distances, distances)
+    np.testing.assert_array_equal(found.indices, indices)
+
+
+def test_many_equal_references_are_the_first_of_them():
+    references = np.ones((3000, 4))
+    assert nearest(np.zeros((2, 4)), references).indices.tolist() == [0, 0]
 
 
 def test_a_copy_lies_at_exactly_zero_however_large_the_values():
