@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pdm import __version__
 from pdm.cli import stages, tools
+from pdm.params import DEFAULT_PATH
 
 
 class _Help(argparse.HelpFormatter):
@@ -28,10 +29,13 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"pyramid-diffusion {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    _command(commands, "run", tools.run)
+    run = _command(commands, "run", tools.run)
+    run.set_defaults(params=DEFAULT_PATH)
+    _takes_settings(run)
     for name, (function, paths) in stages.STAGES.items():
         command = _command(commands, name, function)
         _takes_params(command)
+        _takes_settings(command)
         for flag, default in paths.items():
             command.add_argument(
                 f"--{flag}", type=Path, default=Path(default), metavar="PATH", help="%(default)s"
@@ -196,5 +200,16 @@ def _command(commands, name, function) -> argparse.ArgumentParser:  # type: igno
 
 def _takes_params(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--params", type=Path, default=Path("params.yaml"), metavar="FILE", help="%(default)s"
+        "--params", type=Path, default=DEFAULT_PATH, metavar="FILE", help="%(default)s"
+    )
+
+
+def _takes_settings(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        metavar="KEY=VALUE",
+        help="write a value into the params file first, such as "
+        "diffusion.training.learning_rate=3e-4; may be repeated",
     )

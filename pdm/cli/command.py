@@ -1,5 +1,6 @@
 """Runs one command, and turns what went wrong into one line and an exit code."""
 
+import argparse
 import ctypes
 import errno
 import logging
@@ -33,6 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     if "DVC_STAGE" in os.environ:
         _die_with_parent()
     try:
+        _write_settings(args)
         args.function(args)
     except PyramidError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -56,6 +58,17 @@ def main(argv: list[str] | None = None) -> int:
         traceback.print_exc()
         return 1
     return 0
+
+
+def _write_settings(args: argparse.Namespace) -> None:
+    """Write what `--set` gives into the params file, so that it is what DVC compares and MLflow
+    records; a preset is no file of the user's, and keeps them to itself."""
+    if not getattr(args, "settings", None) or getattr(args, "preset", None):
+        return
+    from pdm.params.override import set_values
+
+    for change in set_values(args.params, args.settings):
+        print(f"{args.params}: {change}", flush=True)
 
 
 def _die_with_parent() -> None:

@@ -34,7 +34,10 @@ def chosen(args: argparse.Namespace) -> Iterator[tuple[SampleConfig, dict[str, P
         folders = {name: getattr(args, name) for name in (*MODELS, "shards", "samples")}
         yield params.load(args.params).sample, folders
         return
-    whole = presets.load(args.preset) if args.preset else params.load(args.params)
+    if args.preset:
+        whole = presets.load(args.preset, args.settings or ())
+    else:
+        whole = params.load(args.params)
     config = dataclasses.replace(
         whole.sample,
         num_images=args.num_images or 1,

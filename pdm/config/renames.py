@@ -12,7 +12,9 @@ from typing import Any
 RENAMED_KEYS: dict[str, str] = {}
 
 # key (its new name, if it has one) -> {old value: new value}
-RENAMED_VALUES: dict[str, dict[str, Any]] = {}
+RENAMED_VALUES: dict[str, dict[str, Any]] = {
+    "sample.guide.kind": {"average": "ema"},
+}
 
 # key that is no more -> what the user should know, as the end of a sentence
 REMOVED_KEYS: dict[str, str] = {}

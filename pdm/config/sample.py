@@ -49,10 +49,10 @@ class GuideConfig:
         for name in every:
             value, belongs = getattr(self, name), name in self.FIELDS[self.kind]
             expected = f"a value with kind {self.kind}" if belongs else f"none with {self.kind}"
-            require((value is not None) == belongs, f"guide.{name}", value, expected)
+            require((value is not None) == belongs, name, value, expected)
         digest = self.sha256
         good = digest is None or re.fullmatch("[0-9a-f]{64}", digest) is not None
-        require(good, "guide.sha256", digest, "64 digits from 0 to f, as sha256sum prints them")
+        require(good, "sha256", digest, "64 digits from 0 to f, as sha256sum prints them")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

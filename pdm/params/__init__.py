@@ -24,23 +24,23 @@ def load(path: Path = DEFAULT_PATH) -> Params:
     return parse(_text(path), path)
 
 
-def parse(text: str, path: Path) -> Params:
-    """The same of a file's text; `path` is what errors name.
+def parse(text: str, path: Path, name: str = "") -> Params:
+    """The same of a file's text; errors call it `name`, or else by its path.
 
     Raises:
         BadInput: As `load`.
     """
-    values = _values(text, path)
+    values, name = _values(text, path), name or str(path)
     try:
         # As JSON, so that a YAML list may fill a tuple although types are otherwise strict.
         as_json = json.dumps(values, default=str)
     except ValueError:
-        raise BadInput(f"{path}: a value holds itself, by an alias (*) of its own anchor") from None
+        raise BadInput(f"{name}: a value holds itself, by an alias (*) of its own anchor") from None
     try:
         return TypeAdapter(Params).validate_json(as_json)
     except ValidationError as error:
         lines = describe_faults(error, values, upgrade_command(path))
-        raise BadInput("\n".join(f"{path}: {line}" for line in lines)) from None
+        raise BadInput("\n".join(f"{name}: {line}" for line in lines)) from None
 
 
 def read(path: Path) -> str:

@@ -26,10 +26,7 @@ class Document:
     """
 
     def __init__(self, text: str) -> None:
-        self._yaml = YAML(typ="rt", pure=True)
-        self._yaml.preserve_quotes = True
-        self._yaml.width = 4096  # never break a line
-        self._yaml.representer.add_representer(type(None), _write_null)
+        self._yaml = _round_trip()
         self.root: CommentedMap = self._yaml.load(text)
         self._yaml.indent(**_indentation(self.root))
 
@@ -42,7 +39,15 @@ class Document:
 
 def parse_value(text: str) -> Any:
     """A value as it may stand in a params file, with the way in which it is written."""
-    return YAML(typ="rt", pure=True).load(text)
+    return _round_trip().load(text)
+
+
+def in_one_line(value: Any) -> str:
+    """A value as it may be typed, in one line."""
+    yaml, stream = _round_trip(), io.StringIO()
+    yaml.default_flow_style = True
+    yaml.dump(value, stream)
+    return " ".join(stream.getvalue().removesuffix("...\n").split())
 
 
 def replace(node: Node, key: Key, value: Any) -> None:
@@ -209,6 +214,14 @@ def _indentation(root: CommentedMap) -> dict[str, int]:
                 width = value.lc.item(0)[1] - section.lc.key(key)[1]
                 return {"mapping": mapping, "sequence": width, "offset": width - 2}
     return {"mapping": mapping, "sequence": mapping + 2, "offset": mapping}
+
+
+def _round_trip() -> YAML:
+    yaml = YAML(typ="rt", pure=True)
+    yaml.preserve_quotes = True
+    yaml.width = 4096  # never break a line
+    yaml.representer.add_representer(type(None), _write_null)
+    return yaml
 
 
 def _write_null(representer: Any, value: None) -> Any:

@@ -155,4 +155,4 @@ def _default_of(default: CommentedMap, parts: list[str]) -> CommentedMap | None:
 def _brief(value: Any) -> str:
     if isinstance(value, CommentedMap):
         return f"all {len(value)} keys"
-    return "null" if value is None else str(list(value) if isinstance(value, list) else value)
+    return document.in_one_line(value)

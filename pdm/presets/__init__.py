@@ -6,7 +6,7 @@ text of the file, so that its comments and its order stay.
 """
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import yaml
@@ -15,6 +15,7 @@ from pdm import params
 from pdm.config import Params
 from pdm.errors import BadInput
 from pdm.files import write_text
+from pdm.params.override import override
 
 FOLDER = Path(__file__).parent
 DEFAULT = FOLDER / "default.yaml"
@@ -45,13 +46,18 @@ def full_name(name: str) -> str:
     )
 
 
-def load(name: str) -> Params:
+def load(name: str, assignments: Sequence[str] = ()) -> Params:
     """The values of a preset, on the default ones.
 
+    Args:
+        name: See `full_name`.
+        assignments: Each KEY=VALUE, in place of the preset's value.
+
     Raises:
-        BadInput: There is no such preset.
+        BadInput: There is no such preset, or an assignment does not fit.
     """
-    return params.parse(preset_text(name, None), Path(f"{full_name(name)}.yaml"))
+    text, _ = override(preset_text(name, None), assignments)
+    return params.parse(text, Path(f"{full_name(name)}.yaml"))
 
 
 def preset_text(name: str, base: Path | None) -> str:

@@ -1,0 +1,164 @@
+"""`--set KEY=VALUE`: what runs is what the params file says."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from flows.stage import environment_of_stages
+from pdm import cli, params, presets
+from pdm.errors import BadInput
+from pdm.params.override import override, set_values
+from pdm.presets import DEFAULT
+
+TEXT = DEFAULT.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "params.yaml"
+    shutil.copy(DEFAULT, path)
+    return path
+
+
+def changed(text):
+    """The lines that are not those of the default file."""
+    pairs = zip(TEXT.splitlines(), text.splitlines(), strict=True)
+    return [new.strip() for old, new in pairs if old != new]
+
+
+@pytest.mark.parametrize(
+    ("assignment", "line"),
+    [
+        ("diffusion.training.learning_rate=3e-4", "learning_rate: 3e-4"),
+        ("diffusion.training.learning_rate=0.0003", "learning_rate: 0.0003"),
+        ("diffusion.training.learning_rate=3e-04", "learning_rate: 3e-04"),
+        ("diffusion.level_loss_weights=[1, 1, 1, 2, 0.5]", "level_loss_weights: [1, 1, 1, 2, 0.5]"),
+        ("sample.tile_px=null", "tile_px: null"),
+        ("scrape.removed=sources/removed.txt", "removed: sources/removed.txt"),
+        ("sample.sampler=ddim", "sampler: ddim"),
+        ("scrape.sources.0.seed=7", "seed: 7"),
+        ("sample.full_size_picture=false", "full_size_picture: false"),
+    ],
+)
+def test_a_value_is_written_as_it_was_typed_and_nothing_else_changes(path, assignment, line):
+    (change,) = set_values(path, [assignment])
+    (new,) = changed(path.read_text())
+    assert new.partition(" #")[0] == line
+    assert change.startswith(assignment.partition("=")[0])
+    params.load(path)
+
+
+def test_several_values_are_checked_together(path):
+    with pytest.raises(BadInput, match="guide"):
+        set_values(path, ["sample.guidance_scale=2.0"])
+    assert path.read_text() == TEXT
+    set_values(path, ["sample.guidance_scale=2.0", "sample.guide={kind: unconditional}"])
+    assert params.load(path).sample.guide.kind == "unconditional"
+
+
+def test_a_value_that_is_there_already_changes_nothing(path):
+    before = path.stat()
+    assert set_values(path, ["sample.steps=40", "sample.steps=4e1"]) == []
+    assert path.stat() == before
+
+
+def test_a_key_with_a_default_may_be_added():
+    text = TEXT.replace("- kind: builtin", "- {kind: urls, path: a.csv}\n    - kind: builtin")
+    new, changes = override(text, ["scrape.sources.0.url_column=link"])
+    assert params.parse(new, Path("x")).scrape.sources[0].url_column == "link"
+    assert changes == ["scrape.sources.0.url_column: link"]
+
+
+@pytest.mark.parametrize(
+    ("assignment", "said"),
+    [
+        ("sample.step=4", "--set sample.step: unknown key; did you mean sample.steps?"),
+        ("learning_rate=1e-3", "autoencoder.training.learning_rate or diffusion.training.learning"),
+        ("difusion.training.seed=1", "did you mean diffusion.training.seed?"),
+        ("sample.steps", "--set sample.steps: expected KEY=VALUE"),
+        ("sample.steps=", "--set sample.steps=: expected KEY=VALUE"),
+        ("sample.classes=[sea", "the value is not valid YAML"),
+        ("sample.guide.kind=model", "sample.guide is null; set all of it: --set 'sample.guide="),
+        ("scrape.sources.3.seed=1", "the list has 1 items, counted from 0"),
+        ("sample.steps=0", "params.yaml with --set: sample.steps: expected a number from 1"),
+        ("sample.steps=2.5", "sample.steps: expected a valid integer, got 2.5"),
+        ("sample.full_size_picture=yes", "write true or false, without quotes"),
+        ("autoencoder.image_width_px=100", "expected a multiple of the largest downsampling"),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_the_file_stays(path, assignment, said):
+    with pytest.raises(BadInput) as caught:
+        set_values(path, [assignment])
+    assert said in str(caught.value)
+    assert path.read_text() == TEXT
+
+
+def test_a_stage_says_in_a_line_what_it_writes_and_then_reads_it(path, capsys):
+    arguments = ["--params", str(path), "--set", "latents.batch_size=3", "--set", "sample.seed=5"]
+    code = cli.main(["latents", *arguments, "--shards", "no/such", "--latents", str(path.parent)])
+    assert code == 2  # no shards
+    assert capsys.readouterr().out.splitlines() == [
+        f"{path}: latents.batch_size: 16 -> 3",
+        f"{path}: sample.seed: 0 -> 5",
+    ]
+    assert params.load(path).latents.batch_size == 3
+
+
+def test_an_unknown_key_ends_a_stage_with_two(path, capsys):
+    assert cli.main(["sample", "--params", str(path), "--set", "sample.step=5"]) == 2
+    assert "did you mean sample.steps?" in capsys.readouterr().err
+
+
+def test_a_preset_takes_values_without_writing_them():
+    assert presets.load("model-tiny", ["sample.steps=3"]).sample.steps == 3
+
+
+# with DVC
+
+
+@pytest.fixture
+def project(path, monkeypatch):
+    """A project of one stage, which copies its section of params.yaml."""
+    monkeypatch.chdir(path.parent)
+    Path("show.py").write_text(
+        "import json; from pdm import params; import dataclasses\n"
+        "json.dump(dataclasses.asdict(params.load().sample), open('seen.json', 'w'))\n"
+    )
+    Path("dvc.yaml").write_text(
+        "stages: {sample: {cmd: python show.py, params: [sample], outs: [seen.json]}}"
+    )
+    environment = environment_of_stages() | {"PREFECT_HOME": str(path.parent / "prefect")}
+    environment.pop("PREFECT_API_URL", None)
+
+    def run(*command):
+        return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+    for command in (
+        "git init --quiet",
+        "dvc init --quiet",
+        "git add .",
+        "git -c user.name=a -c user.email=a@b commit --quiet -m a",
+    ):
+        assert run(*command.split()).returncode == 0
+    return run
+
+
+def test_a_run_writes_the_value_where_dvc_and_the_stage_find_it(project):
+    done = project(sys.executable, "-m", "pdm", "run", "--set", "sample.tolerance=5e-05")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "params.yaml: sample.tolerance: 1.0e-3 -> 5e-05" in done.stdout.splitlines()
+    assert changed(Path("params.yaml").read_text()) == ["tolerance: 5e-05 # of adaptive"]
+    locked = yaml.safe_load(Path("dvc.lock").read_text())["stages"]["sample"]["params"]
+    assert float(locked["params.yaml"]["sample"]["tolerance"]) == 5e-05
+    assert '"tolerance": 5e-05' in Path("seen.json").read_text()
+
+
+def test_an_experiment_of_dvc_sweeps_small_numbers(project):
+    done = project("dvc", "exp", "run", "-S", "sample.tolerance=0.00005")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "tolerance: 5e-05" in Path("params.yaml").read_text()
+    assert '"tolerance": 5e-05' in Path("seen.json").read_text()
