@@ -41,7 +41,9 @@ def in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     if transform is not None:
         try:
             # The transform is typed for what it gives back, which here is always an image.
-            converted: Image.Image = transform.apply(image.convert(mode))
+            converted: Image.Image = transform.apply(
+                image if image.mode == mode else image.convert(mode)
+            )
             return converted
         except _BROKEN:
             pass  # a profile that breaks only when it is used: taken for sRGB, as other broken ones

@@ -109,7 +109,11 @@ def decode_view(content: bytes, reduction: int, background: Colour = WHITE) -> V
                 pixels = np.asarray(in_srgb(stored, profile))
         else:
             reduction = 1
-            pixels, transparent_share = _by_pillow(image, content, profile, background)
+            image.load()
+            # Under the same name, so that the decoder's own buffers are free before the next copy.
+            image, transparency = alpha.split(image, content)
+            image = in_srgb(image, profile)
+            pixels, transparent_share = _on_background(image, transparency, background)
         return View(turn_upright(pixels, orientation), reduction, transparent_share)
     except HighDynamicRange as error:
         raise Unreadable(f"it is HDR ({error}); only SDR pictures are decoded", "hdr") from error
@@ -117,17 +121,14 @@ def decode_view(content: bytes, reduction: int, background: Colour = WHITE) -> V
         raise Unreadable(_sentence(error)) from error
 
 
-def _by_pillow(
-    image: Image.Image, content: bytes, profile: bytes | None, background: Colour
+def _on_background(
+    image: Image.Image, transparency: Image.Image | None, background: Colour
 ) -> tuple[Pixels, float]:
     """The pixels, and which share of them is transparent."""
-    image.load()
-    stored, transparency = alpha.split(image, content)
-    shown = in_srgb(stored, profile)
     if transparency is None:
-        return np.asarray(shown), 0.0
-    flat = alpha.flatten(shown, transparency, background)
-    return np.asarray(flat), alpha.transparent_share(transparency)
+        return np.asarray(image), 0.0
+    share = alpha.transparent_share(transparency)
+    return np.asarray(alpha.flatten(image, transparency, background)), share
 
 
 @dataclass(frozen=True, slots=True)
