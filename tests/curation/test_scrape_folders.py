@@ -1,6 +1,12 @@
+import json
+import os
+
 import pytest
+from guard_settings import settings
 
 from pdm.config.scrape import FolderSource
+from pdm.curation.class_counts import describe_classes
+from pdm.curation.scrape import scrape
 from pdm.curation.scrape.formats import extension_of
 from pdm.curation.scrape.sources.folders import entries_of_folder
 from pdm.errors import BadInput
@@ -104,3 +110,88 @@ def test_a_folder_without_files_is_bad_input(tmp_path):
 )
 def test_formats_are_told_by_their_first_bytes(head, extension):
     assert extension_of(head) == extension
+
+
+HIDDEN_FOLDERS = [
+    ".ipynb_checkpoints",
+    "__MACOSX",
+    "@eaDir",
+    "$RECYCLE.BIN",
+    "System Volume Information",
+    "lost+found",
+    "#recycle",
+    ".git",
+]
+HIDDEN_FILES = ["._a.jpg", ".DS_Store", "Thumbs.db", "desktop.ini", "Icon\r", ".a.jpg.part"]
+
+
+def test_what_systems_leave_behind_is_passed_over_with_a_row_and_is_no_class(tmp_path):
+    for name in ["sea", "dunes", *HIDDEN_FOLDERS]:
+        (tmp_path / name / "deeper").mkdir(parents=True)
+        (tmp_path / name / "a.jpg").write_bytes(JPEG)
+        (tmp_path / name / "deeper" / "b.jpg").write_bytes(JPEG)
+    for name in HIDDEN_FILES:
+        (tmp_path / name).write_bytes(JPEG)
+        (tmp_path / "sea" / name).write_bytes(JPEG)
+    (tmp_path / "sea" / ".thumbnails").mkdir()
+    found = {entry.url.partition("/")[2]: entry for entry in listed(tmp_path)}
+    hidden = {url for url, entry in found.items() if entry.outcome.reason == "hidden"}
+    assert hidden == {
+        *(f"{name}/" for name in HIDDEN_FOLDERS),
+        *HIDDEN_FILES,
+        *(f"sea/{name}" for name in HIDDEN_FILES),
+        "sea/.thumbnails/",
+    }
+    assert all(found[url].outcome.status == "dropped" for url in hidden)
+    assert found["__MACOSX/"].outcome.error_message == "a hidden folder, with 2 files in it"
+    kept = {url: entry.class_name for url, entry in found.items() if url not in hidden}
+    assert kept == {
+        "sea/a.jpg": "sea",
+        "sea/deeper/b.jpg": "sea",
+        "dunes/a.jpg": "dunes",
+        "dunes/deeper/b.jpg": "dunes",
+    }
+
+
+def test_a_hidden_folder_may_be_a_source_itself(tmp_path):
+    (tmp_path / ".pictures").mkdir()
+    (tmp_path / ".pictures" / "a.jpg").write_bytes(JPEG)
+    assert [entry.outcome.status for entry in listed(tmp_path / ".pictures")] == ["ok"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
+def test_a_folder_that_cannot_be_listed_is_a_failure_and_does_not_vanish(pictures):
+    (pictures / "sub").chmod(0)
+    found = {entry.url: entry.outcome for entry in listed(pictures)}
+    (pictures / "sub").chmod(0o700)
+    assert (found["pictures/sub/"].status, found["pictures/sub/"].reason) == (
+        "failed",
+        "unreadable_file",
+    )
+
+
+def test_the_last_line_of_the_stage_names_the_classes(tmp_path, caplog):
+    for name in ("sea/1.jpg", "sea/2.jpg", "dunes/1.jpg", "1.jpg", ".hidden/1.jpg", "sea/x.txt"):
+        path = tmp_path / "pictures" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"" if path.suffix == ".txt" else JPEG)
+    caplog.set_level("INFO")
+    source = FolderSource(kind="folder", path=str(tmp_path / "pictures"))
+    scrape(settings(source), raw=tmp_path / "raw")
+    assert caplog.messages[-1] == (
+        "scrape: 6 URLs and files: 4 ok, 0 failed, 2 dropped (hidden 1, not_image 1); "
+        "2 classes: dunes 1, sea 2, 1 without a class"
+    )
+    assert json.loads((tmp_path / "raw" / "summary.json").read_text())["class"] == {
+        "dunes": 1,
+        "sea": 2,
+    }
+
+
+def test_many_classes_and_names_for_terminals_stay_one_short_line():
+    counts = {f"class {number:04}": 1 for number in range(1000)} | {"\x1b[2J": 5}
+    text = describe_classes(counts)
+    assert text.startswith("1,001 classes: ?[2J 5, class 0000 1, ")
+    assert text.endswith(", ...")
+    assert len(text) < 400
+    assert describe_classes({None: 5}) == describe_classes({}) == ""

@@ -6,17 +6,16 @@ parquet one row for each of its entries, both in key order.
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pdm.curation.scrape.entries import Entry, Outcome, dropped, failed
 from pdm.curation.scrape.formats import NUM_BYTES, extension_of
+from pdm.curation.scrape.summary import Summary
 from pdm.data.shards.tars import members, read_at, write_tar
 from pdm.files import write_json
 
@@ -73,7 +72,7 @@ def write_shards(
     num_shards: int,
     max_image_mib: float,
     removed: Callable[[str, str | None], bool] = lambda key, sha256: False,
-) -> Counter[tuple[str, str | None]]:
+) -> Summary:
     """Write every shard, one image at a time in memory.
 
     Args:
@@ -84,23 +83,17 @@ def write_shards(
         removed: Whether a picture must not be used, by its key and its sha256.
 
     Returns:
-        Number of rows for each (status, reason).
+        The numbers that stand in `summary.json`.
     """
     shards: list[list[str]] = [[] for _ in range(num_shards)]
     for key in sorted(entries):
         shards[shard_of(key, num_shards)].append(key)
-    counts: Counter[tuple[str, str | None]] = Counter()
-    sources: Counter[str] = Counter()
-    num_bytes = 0
+    summary = Summary()
     for number, keys in enumerate(shards):
-        rows = _write_shard(
-            folder, number, {key: entries[key] for key in keys}, max_image_mib, removed
-        )
-        counts.update((row.status, row.reason) for row in rows)
-        sources.update(row.source for row in rows)
-        num_bytes += sum(row.num_bytes or 0 for row in rows)
-    write_json(folder / "summary.json", _summary(counts, sources, num_bytes))
-    return counts
+        of_shard = {key: entries[key] for key in keys}
+        summary.add(_write_shard(folder, number, of_shard, max_image_mib, removed))
+    write_json(folder / "summary.json", summary.as_json())
+    return summary
 
 
 def shard_of(key: str, num_shards: int) -> int:
@@ -181,18 +174,3 @@ def _settle(row: Row, outcome: Outcome) -> None:
         outcome.reason,
         outcome.error_message,
     )
-
-
-def _summary(
-    counts: Counter[tuple[str, str | None]], sources: Counter[str], num_bytes: int
-) -> dict[str, Any]:
-    statuses: Counter[str] = Counter()
-    for (status, _), count in counts.items():
-        statuses[status] += count
-    return {
-        "num_rows": counts.total(),
-        "num_bytes": num_bytes,
-        "status": {status: statuses[status] for status in ("ok", "failed", "dropped")},
-        "reason": {f"{status}:{reason}": n for (status, reason), n in counts.items() if reason},
-        "source": dict(sources),
-    }

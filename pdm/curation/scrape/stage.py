@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-from collections import Counter
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +16,11 @@ from pdm.curation.scrape.removal.takedown import warn
 from pdm.curation.scrape.sources import builtin
 from pdm.curation.scrape.sources.folders import entries_of_folder
 from pdm.curation.scrape.sources.url_lists.entries import entries_of_list
+from pdm.curation.scrape.summary import Summary
 from pdm.errors import QualityGate
 from pdm.files import whole_folder
 
 logger = logging.getLogger(__name__)
-
-STATUSES = ("ok", "failed", "dropped")
 
 
 def scrape(
@@ -67,23 +65,20 @@ def scrape(
         with whole_folder(raw) as folder:
             fetching = CachedFetch(config, cache, removals, retry_failed=retry_failed)
             settled = _fetched(config, listed, work, fetching)
-            counts = write_shards(
+            summary = write_shards(
                 folder,
                 settled,
                 config.num_shards,
                 config.max_image_mib,
                 removals.has_picture,
             )
-            _hold_gate(counts, config.max_failed_fraction)
+            _hold_gate(summary, config.max_failed_fraction)
         fetching.remember_failed()
         if models and decisions and removals.any:
             warn(removals, models=models, raw=raw, decisions=decisions)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    totals: Counter[str] = Counter()
-    for (status, _), count in counts.items():
-        totals[status] += count
-    return {status: totals[status] for status in STATUSES}
+    return summary.by_status()
 
 
 def _listed(source: BuiltinSource | FolderSource | UrlListSource) -> list[Entry]:
@@ -123,28 +118,16 @@ def _told(entry: Entry, outcome: Outcome) -> Outcome:
     )
 
 
-def _hold_gate(counts: Counter[tuple[str, str | None]], max_failed_fraction: float) -> None:
+def _hold_gate(summary: Summary, max_failed_fraction: float) -> None:
     """Log what came of it, and stop if it is not good enough to hand on."""
-    line = _summary_line(counts)
+    line = summary.line()
     logger.info("scrape: %s", line)
-    num_ok = sum(n for (status, _), n in counts.items() if status == "ok")
-    num_failed = sum(n for (status, _), n in counts.items() if status == "failed")
-    if not num_ok:
-        raise QualityGate(f"scrape got no image at all ({line}); mend scrape.sources")
-    fraction = num_failed / (num_ok + num_failed)
+    counts = summary.by_status()
+    if not counts["ok"]:
+        raise QualityGate(f"scrape got no image at all ({line}); fix scrape.sources")
+    fraction = counts["failed"] / (counts["ok"] + counts["failed"])
     if fraction > max_failed_fraction:
         raise QualityGate(
             f"{fraction:.0%} of the images could not be fetched ({line}); the limit is "
             f"scrape.max_failed_fraction = {max_failed_fraction:g}"
         )
-
-
-def _summary_line(counts: Counter[tuple[str, str | None]]) -> str:
-    """Such as "130 URLs and files: 126 ok, 2 failed (http_404 1, timeout 1), 2 dropped (...)"."""
-    pieces = []
-    for status in STATUSES:
-        of_status = {reason: n for (s, reason), n in sorted(counts.items(), key=str) if s == status}
-        text = f"{sum(of_status.values()):,} {status}"
-        reasons = ", ".join(f"{reason} {n:,}" for reason, n in of_status.items() if reason)
-        pieces.append(f"{text} ({reasons})" if reasons else text)
-    return f"{counts.total():,} URLs and files: {', '.join(pieces)}"

@@ -7,13 +7,14 @@ and whatever the cache knew.
 
 import json
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import ray
 
 from pdm.cluster import ray_session, result_of
 from pdm.config.shard import ShardConfig
+from pdm.curation.class_counts import describe_classes
 from pdm.curation.shard import croissant
 from pdm.curation.shard.card import data_card
 from pdm.curation.shard.crops import CropCache
@@ -76,14 +77,16 @@ def shard(
             manifest = _describe(folder, written, inside, splits, config)
         write_report(report, Report(decisions, splits, failures, limits, manifest), raw.resolve())
     num_cut = sum(one.num_cut for one in written.values())
+    classes_text = describe_classes(Counter(row["class_name"] for row in inside))
     logger.info(
-        "shard: %d crops (%d new, %d unchanged): %d train, %d val; failed %d; report: %s",
+        "shard: %d crops (%d new, %d unchanged): %d train, %d val; failed %d%s; report: %s",
         len(inside),
         num_cut,
         len(inside) - num_cut,
         manifest.num_samples(TRAIN),
         manifest.num_samples(VAL),
         len(failures),
+        f"; {classes_text}" if classes_text else "",
         report,
     )
 

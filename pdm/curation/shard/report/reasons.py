@@ -19,6 +19,7 @@ NOT_FETCHED = {
     "http_404": "The server does not have it any more.",
     "hash_mismatch": "Not the bytes that the list promised.",
     "not_fetched": "The fetch ended before it was its turn.",
+    "hidden": "A file or folder that systems and programs keep for themselves.",
     "not_image": "The file's name or its first bytes are not those of a picture.",
     "outside_folder": "A link that leads out of the folder.",
     "unreadable_file": "The disk refused to give it.",

@@ -1,0 +1,72 @@
+"""What came of all rows, in numbers: for `summary.json` and for the stage's last line."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pdm.curation.class_counts import describe_classes
+
+STATUSES = ("ok", "failed", "dropped")
+
+
+class Row(Protocol):
+    """As much of a row as is counted."""
+
+    source: str
+    class_name: str | None
+    status: str
+    reason: str | None
+    num_bytes: int | None
+
+
+@dataclass(slots=True)
+class Summary:
+    """Numbers of rows."""
+
+    outcomes: Counter[tuple[str, str | None]] = field(default_factory=Counter)  # (status, reason)
+    sources: Counter[str] = field(default_factory=Counter)
+    classes: Counter[str | None] = field(default_factory=Counter)  # of rows that are ok
+    num_bytes: int = 0
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Count some rows."""
+        for row in rows:
+            self.outcomes[row.status, row.reason] += 1
+            self.sources[row.source] += 1
+            self.num_bytes += row.num_bytes or 0
+            if row.status == "ok":
+                self.classes[row.class_name] += 1
+
+    def by_status(self) -> dict[str, int]:
+        """Number of rows for each of `STATUSES`."""
+        totals: Counter[str] = Counter()
+        for (status, _), count in self.outcomes.items():
+            totals[status] += count
+        return {status: totals[status] for status in STATUSES}
+
+    def as_json(self) -> dict[str, Any]:
+        """The content of `summary.json`."""
+        reasons = {
+            f"{status}:{reason}": n for (status, reason), n in self.outcomes.items() if reason
+        }
+        named = {name: count for name, count in self.classes.items() if name is not None}
+        return {
+            "num_rows": self.outcomes.total(),
+            "num_bytes": self.num_bytes,
+            "status": self.by_status(),
+            "reason": reasons,
+            "source": dict(self.sources),
+        } | ({"class": named} if named else {})
+
+    def line(self) -> str:
+        """Such as "7 URLs and files: 5 ok, 1 failed (timeout 1), 1 dropped (hidden 1); 2 classes:
+        dunes 3, sea 2"."""
+        pieces = []
+        for status, total in self.by_status().items():
+            counts = sorted((r or "", n) for (s, r), n in self.outcomes.items() if s == status)
+            reasons = ", ".join(f"{reason} {count:,}" for reason, count in counts if reason)
+            pieces.append(f"{total:,} {status}" + (f" ({reasons})" if reasons else ""))
+        classes = describe_classes(self.classes)
+        text = f"{self.outcomes.total():,} URLs and files: {', '.join(pieces)}"
+        return f"{text}; {classes}" if classes else text
