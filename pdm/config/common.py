@@ -7,6 +7,7 @@ import json
 from typing import Annotated, Any, ClassVar, Literal
 
 from pdm.config.limits import (
+    Beta,
     Count,
     CountOrZero,
     EmaLength,
@@ -83,9 +84,14 @@ class TrainingConfig:
     accumulation: Annotated[Count, "backward passes per optimizer step", MAY_CHANGE]
     total_images: Annotated[Images, "length of the training"]
     optimizer: Annotated[Literal["adamw", "muon"], "muon: for matrices, with AdamW for the rest"]
+    betas: Annotated[tuple[Beta, Beta], "decay of AdamW's two moments, per step"]
     learning_rate: Annotated[Positive, "peak learning rate"]
     warmup_images: Annotated[ImagesOrZero, "the learning rate rises linearly over these"]
-    weight_decay: Annotated[NonNegative, "decoupled, as in AdamW"]
+    schedule: Annotated[
+        Literal["constant", "cosine", "inverse_root", "linear"],
+        "of the learning rate after the warm-up; cosine and linear reach 0 at total_images",
+    ]
+    weight_decay: Annotated[NonNegative, "decoupled, as in AdamW; not of biases, norms and gains"]
     max_grad_norm: Annotated[Positive, "larger gradients are scaled down to this norm"]
     max_skipped_steps: Annotated[
         CountOrZero, "steps in a row that may be skipped for a loss that is not finite", MAY_CHANGE
@@ -114,6 +120,7 @@ class TrainingConfig:
             self.ema_lengths,
             "each length once, the shortest first",
         )
+        self._check_schedule()
         share = self.num_workers * self.accumulation
         require(
             self.batch_size % share == 0,
@@ -128,3 +135,11 @@ class TrainingConfig:
                 getattr(self, name),
                 f"a multiple of batch_size ({self.batch_size}), so that whole steps fit",
             )
+
+    def _check_schedule(self) -> None:
+        warmup = self.warmup_images
+        if self.schedule == "inverse_root":
+            require(warmup > 0, "warmup_images", warmup, "above 0 with schedule: inverse_root")
+        if self.schedule in ("cosine", "linear"):
+            expected = f"below total_images ({self.total_images:,}) with schedule: {self.schedule}"
+            require(warmup < self.total_images, "warmup_images", warmup, expected)

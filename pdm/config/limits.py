@@ -63,6 +63,7 @@ Positive = Annotated[float, Limits(above=0)]
 NonNegative = Annotated[float, Limits(at_least=0)]
 Fraction = Annotated[float, Limits(at_least=0, at_most=1)]
 Seconds = Annotated[float, Limits(above=0, at_most=1_000_000)]  # clocks overflow far beyond it
+Beta = Annotated[float, Limits(at_least=0, below=1)]  # of a running mean, what stays at each step
 EmaLength = Annotated[float, Limits(at_least=0.0001, at_most=0.28)]
 
 

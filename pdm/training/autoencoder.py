@@ -26,9 +26,10 @@ from pdm.training.checkpoints.run_folder import (
 from pdm.training.distributed.launcher import launch
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.activation_checkpointing import checkpoint_activations
+from pdm.training.loop.optimizer import DiscriminatorTraining
 from pdm.training.loop.prefetch import Batch
 from pdm.training.loop.seeds import generator_at, normal_pyramid_at, uniform_at
-from pdm.training.loop.state import DiscriminatorTraining, TrainState
+from pdm.training.loop.state import TrainState
 from pdm.training.loop.train import train
 from pdm.training.monitoring.curves import write_curves
 from pdm.training.monitoring.flops import flops_of

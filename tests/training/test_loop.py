@@ -11,7 +11,6 @@ from pdm.training.checkpoints.folder import Checkpoints
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.seeds import normal_pyramid_at
 from pdm.training.loop.state import TrainState
-from pdm.training.loop.steps import learning_rate_at
 from pdm.training.loop.train import train
 
 CPU = Workers(torch.device("cpu"))
@@ -25,8 +24,10 @@ def config(**changes) -> TrainingConfig:
         "accumulation": 1,
         "total_images": 48,
         "optimizer": "adamw",
+        "betas": (0.9, 0.999),
         "learning_rate": 0.05,
         "warmup_images": 8,
+        "schedule": "constant",
         "weight_decay": 0.01,
         "max_grad_norm": 1.0,
         "max_skipped_steps": 0,
@@ -283,6 +284,7 @@ def test_the_log_holds_means_speed_and_each_entry_of_a_vector(tmp_path):
         "loss_part_1",
         "grad_norm",
         "skipped_steps",
+        "learning_rate",
         "images_per_second",
         "flops_utilisation",
         "data_wait_fraction",
@@ -302,10 +304,3 @@ def test_bfloat16_trains_too(tmp_path):
     state, network = fresh(settings)
     train(state, network, Numbers(), settings, Recorder(tmp_path), CPU)
     assert all(weight.dtype == torch.float32 for weight in state.model.parameters())
-
-
-def test_the_learning_rate_rises_linearly_and_stays():
-    settings = config()
-    rates = [learning_rate_at(seen, 0.05, settings) for seen in (0, 4, 8, 40)]
-    assert rates == [0.025, 0.05, 0.05, 0.05]
-    assert learning_rate_at(0, 0.05, config(warmup_images=0)) == 0.05

@@ -358,6 +358,8 @@ def test_only_settings_that_change_no_result_let_a_run_go_on():
             "batch_size": 4,
             "strategy": "fsdp",
             "optimizer": "muon",
+            "betas": (0.9, 0.99),
+            "schedule": "linear",
             "ema_lengths": (0.1,),
             "checkpoint_activations": True,
             "compile": True,

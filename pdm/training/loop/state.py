@@ -6,7 +6,6 @@ kept: randomness follows from the position (`pdm.training.loop.seeds`).
 
 import copy
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +19,11 @@ from pdm.ema import decay_at
 from pdm.files import sha256_of
 from pdm.training.checkpoints.state_copy import MANIFEST, HostMemory, StateCopy
 from pdm.training.distributed.sharded import shard_like, shard_model
-from pdm.training.loop.muon import Muon
-
-DISCRIMINATOR_BETAS = (0.5, 0.9)  # of LDM's discriminators (arXiv:2112.10752, its code)
-
-
-@dataclass(frozen=True)
-class DiscriminatorTraining:
-    """A second network, trained against the model in the same steps."""
-
-    network: nn.Module
-    learning_rate: float
-    start_images: int  # until then it does not learn, whatever its gradients
+from pdm.training.loop.optimizer import (
+    DiscriminatorTraining,
+    build_optimizer,
+    networks_to_optimize,
+)
 
 
 class TrainState:
@@ -42,7 +34,7 @@ class TrainState:
 
     Args:
         model: The network under training, on its device.
-        config: What is read here: strategy, optimizer, learning rate, weight decay, `ema_lengths`.
+        config: What is read here: strategy, the optimizer's settings, `ema_lengths`.
         discriminator: Only the optimizer and the checkpoints know it; it has no average.
 
     Attributes:
@@ -65,7 +57,8 @@ class TrainState:
         self.means = {name: [one.detach().clone() for one in model.parameters()] for name in names}
         if not self.is_sharded:
             self.means["ema"] = list(self.ema.parameters())
-        self.optimizer = _optimizer(model, config, discriminator)
+        self.networks = networks_to_optimize(model, config, discriminator)
+        self.optimizer = build_optimizer(self.networks, config)
         self.images_seen = 0  # over all workers
         self._memory = HostMemory()
 
@@ -160,33 +153,6 @@ class TrainState:
             state.setdefault(int(index), {})[name] = one
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
-
-
-def _optimizer(
-    model: nn.Module, config: TrainingConfig, discriminator: DiscriminatorTraining | None
-) -> torch.optim.Optimizer:
-    groups: list[dict[str, Any]] = [
-        {
-            "params": list(model.parameters()),
-            "peak": config.learning_rate,
-            "start_images": 0,
-            "norm": "grad_norm",
-            "orthogonal": True,
-        }
-    ]
-    if discriminator is not None:
-        groups.append(
-            {
-                "params": list(discriminator.network.parameters()),
-                "peak": discriminator.learning_rate,
-                "start_images": discriminator.start_images,
-                "norm": "grad_norm_discriminator",
-                "betas": DISCRIMINATOR_BETAS,
-                "orthogonal": False,
-            }
-        )
-    kind = Muon if config.optimizer == "muon" else torch.optim.AdamW
-    return kind(groups, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
 
 
 def check_checkpoint(folder: Path) -> None:

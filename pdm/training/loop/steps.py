@@ -20,6 +20,7 @@ from pdm.config.common import TrainingConfig
 from pdm.errors import PyramidError, QualityGate, Unavailable
 from pdm.training.distributed.sharded import full_tensor
 from pdm.training.distributed.workers import Workers
+from pdm.training.loop.optimizer import learning_rate_at
 from pdm.training.loop.prefetch import Batch
 from pdm.training.loop.seeds import seed_at
 from pdm.training.loop.state import TrainState
@@ -67,12 +68,6 @@ class Data(Protocol):
         """Names of the images, for a message."""
 
 
-def learning_rate_at(images_seen: int, peak: float, config: TrainingConfig) -> float:
-    """Learning rate of the step that begins there: a linear rise, then constant."""
-    risen = min(1.0, (images_seen + config.batch_size) / max(config.warmup_images, 1))
-    return peak * risen
-
-
 @dataclass
 class Steps:
     """Takes the steps of `pdm.training.loop.train.train`, whose arguments it has.
@@ -95,6 +90,7 @@ class Steps:
         self.meters = Meters(self.workers.device, dtype)
         self.is_counted = False  # how much a pass computes
         self.num_skipped = 0  # steps in a row
+        self.learning_rates: dict[str, float] = {}  # of the last step
 
     def advance(self) -> bool:
         """One optimizer step; returns whether the workers agreed to stop after it.
@@ -199,14 +195,16 @@ class Steps:
             Name and norm before clipping, of each network that learns in this step.
         """
         norms = {}
-        for group in self.state.optimizer.param_groups:
-            seen = self.state.images_seen - group["start_images"]
-            if seen < 0:
-                _drop_gradients(group["params"])
+        for network in self.state.networks:
+            seen, start = self.state.images_seen, network.start_images
+            if seen < start:
+                _drop_gradients(network.weights)
                 continue
-            group["lr"] = learning_rate_at(seen, group["peak"], self.config)
-            norm = nn.utils.clip_grad_norm_(group["params"], self.config.max_grad_norm)
-            norms[group["norm"]] = full_tensor(norm)
+            rate = learning_rate_at(seen, network.learning_rate, self.config, start)
+            network.set_learning_rate(self.state.optimizer, rate)
+            self.learning_rates[f"learning_rate{network.suffix}"] = rate
+            norm = nn.utils.clip_grad_norm_(network.weights, self.config.max_grad_norm)
+            norms[f"grad_norm{network.suffix}"] = full_tensor(norm)
         return norms
 
     def skip_step(self, norms: dict[str, float]) -> None:

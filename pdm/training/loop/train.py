@@ -54,7 +54,7 @@ def train(
             stop = steps.advance()
             seen, meters = state.images_seen, steps.meters
             if seen % config.log_every_images == 0:
-                values = meters.read(workers)
+                values = meters.read(workers) | steps.learning_rates
                 with meters.timing("logging"):
                     run.log(values, seen)
             due = seen % config.save_every_images == 0 or seen == config.total_images

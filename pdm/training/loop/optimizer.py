@@ -1,0 +1,124 @@
+"""What the optimizer does with each network: its weights, its learning rate, its weight decay."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from pdm.config.common import TrainingConfig
+from pdm.training.loop.muon import Muon
+
+DISCRIMINATOR_BETAS = (0.5, 0.9)  # of LDM's discriminators (arXiv:2112.10752, its code)
+
+
+@dataclass(frozen=True)
+class DiscriminatorTraining:
+    """A second network, trained against the model in the same steps."""
+
+    network: nn.Module
+    learning_rate: float
+    start_images: int  # until then it does not learn, whatever its gradients
+
+
+@dataclass(frozen=True)
+class Optimized:
+    """A network under the optimizer.
+
+    Args:
+        suffix: Of the names under which the log has its learning rate and gradient.
+        weights: In the network's own order.
+        learning_rate: The peak.
+        start_images: It does not learn before.
+        betas: Of Adam.
+        orthogonal: Whether Muon may take its matrices.
+    """
+
+    suffix: str
+    weights: list[nn.Parameter]
+    learning_rate: float
+    start_images: int
+    betas: tuple[float, float]
+    orthogonal: bool
+
+    def set_learning_rate(self, optimizer: torch.optim.Optimizer, rate: float) -> None:
+        """For the next step of this network alone."""
+        for group in optimizer.param_groups:
+            if group["network"] == self.suffix:
+                group["lr"] = rate
+
+    def groups(self, weight_decay: float) -> list[dict[str, Any]]:
+        """Groups of the optimizer: what decays, and what does not."""
+        common = {"network": self.suffix, "betas": self.betas, "orthogonal": self.orthogonal}
+        parts = {True: weight_decay, False: 0.0}
+        return [
+            {
+                "params": [weight for weight in self.weights if decays(weight) == part],
+                "weight_decay": decay,
+                **common,
+            }
+            for part, decay in parts.items()
+        ]
+
+
+def decays(weight: nn.Parameter) -> bool:
+    """Whether weight decay applies: not to biases, norms and gains, whose entries are one row."""
+    return weight.numel() > max(weight.shape, default=1)
+
+
+def networks_to_optimize(
+    model: nn.Module, config: TrainingConfig, discriminator: DiscriminatorTraining | None
+) -> tuple[Optimized, ...]:
+    """The model, and the discriminator if there is one."""
+    first, second = config.betas
+    weights = list(model.parameters())
+    mine = Optimized("", weights, config.learning_rate, 0, (first, second), True)
+    if discriminator is None:
+        return (mine,)
+    return mine, Optimized(
+        "_discriminator",
+        list(discriminator.network.parameters()),
+        discriminator.learning_rate,
+        discriminator.start_images,
+        DISCRIMINATOR_BETAS,
+        False,
+    )
+
+
+def build_optimizer(networks: Sequence[Optimized], config: TrainingConfig) -> torch.optim.Optimizer:
+    """AdamW, or Muon beside it, over all networks."""
+    groups = [group for network in networks for group in network.groups(config.weight_decay)]
+    kind = Muon if config.optimizer == "muon" else torch.optim.AdamW
+    return kind(groups, lr=config.learning_rate, fused=True)
+
+
+def learning_rate_at(
+    images_seen: int, peak: float, config: TrainingConfig, start_images: int = 0
+) -> float:
+    """Learning rate of the step that begins there: a linear warm-up, then the schedule.
+
+    `cosine` (Loshchilov and Hutter, arXiv:1608.03983, without restarts) and `linear` fall from the
+    end of the warm-up to 0 at `total_images`; `inverse_root` falls like 1 / sqrt(images), from the
+    end of the warm-up on (Vaswani et al., arXiv:1706.03762, section 5.3).
+
+    Args:
+        images_seen: At the beginning of the step.
+        peak: Reached at the end of the warm-up.
+        start_images: Where the network begins to learn, and its warm-up with it.
+    """
+    seen = images_seen - start_images
+    warmed = min(1.0, (seen + config.batch_size) / max(config.warmup_images, 1))
+    return peak * warmed * _decay(seen, config.total_images - start_images, config)
+
+
+def _decay(seen: int, total: int, config: TrainingConfig) -> float:
+    """Share of the peak after the warm-up."""
+    warmup = config.warmup_images
+    if config.schedule == "constant":
+        return 1.0
+    if config.schedule == "inverse_root":
+        return math.sqrt(warmup / max(seen + config.batch_size, warmup))
+    share = min(1.0, max(0.0, (total - seen) / max(total - warmup, config.batch_size)))
+    return share if config.schedule == "linear" else (1 - math.cos(math.pi * share)) / 2
