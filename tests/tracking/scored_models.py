@@ -39,8 +39,13 @@ def draw_with(**settings):
 
 
 def evaluate(score, monkeypatch):
-    """Track an evaluation with this score, which registers the models."""
+    """Track an evaluation with this score in a pipeline run of its own."""
     monkeypatch.setenv("PYRAMID_PIPELINE_RUN", f"with {score}")
+    track_evaluation(score)
+
+
+def track_evaluation(score):
+    """Track an evaluation with this score, which registers the models."""
     Path("data").mkdir(exist_ok=True)
     Manifest({"train": []}, {}).save(Path("data"))
     Path("plots").mkdir(exist_ok=True)

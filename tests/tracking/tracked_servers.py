@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -86,7 +87,9 @@ def gated_mlflow(folder, database):
     os.environ["_MLFLOW_SERVER_ARTIFACT_ROOT"] = "mlflow-artifacts:/"
     os.environ["_MLFLOW_SERVER_ARTIFACT_DESTINATION"] = str(folder / "served")
     os.environ["_MLFLOW_SERVER_SERVE_ARTIFACTS"] = "true"
-    from mlflow.server import app
+    with warnings.catch_warnings():  # of what MLflow's own imports use
+        warnings.simplefilter("ignore")
+        from mlflow.server import app
     from mlflow.server.handlers import initialize_backend_stores
 
     address = os.environ.get("MLFLOW_TRACKING_URI", "")
