@@ -142,9 +142,7 @@ def dvc(*arguments):
             stdout=file,
             stderr=subprocess.STDOUT,
             check=False,
-            env=os.environ
-            | identity
-            | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+            env=os.environ | identity | {"PATH": path},
         )
         file.seek(0)
         output = file.read()
