@@ -1,9 +1,9 @@
 import socket
 import time
 import urllib.error
-import urllib.request
 
 import pytest
+from direct import open_directly
 
 from pdm.curation.scrape.sources.loopback import serve
 
@@ -16,12 +16,12 @@ def files(tmp_path):
 
 
 def get(url: str, timeout: float = 5.0) -> bytes:
-    with urllib.request.urlopen(url, timeout=timeout) as answer:
+    with open_directly(url, timeout=timeout) as answer:
         return answer.read()
 
 
 def test_a_file_is_served_unchanged_with_its_type(files):
-    with serve(files, {}) as address, urllib.request.urlopen(f"{address}/pictures/a.jpg") as answer:
+    with serve(files, {}) as address, open_directly(f"{address}/pictures/a.jpg") as answer:
         assert answer.headers["Content-Type"] == "image/jpeg"
         assert answer.read() == b"\xff\xd8\xff picture"
 

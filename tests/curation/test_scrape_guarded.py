@@ -7,10 +7,10 @@ import socket
 import threading
 import time
 import urllib.error
-import urllib.request
 
 import pyarrow.parquet as pq
 import pytest
+from direct import open_directly
 from faultserver import JPEG, serving
 from guard_settings import settings
 
@@ -173,7 +173,7 @@ def gateway(tmp_path):
 
 def status_of(url: str) -> int:
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with open_directly(url, timeout=10) as answer:
             answer.read()
             return answer.status
     except urllib.error.HTTPError as error:
@@ -182,7 +182,7 @@ def status_of(url: str) -> int:
 
 def test_the_gateway_gives_the_picture_whole_and_leaves_nothing_behind(gateway, tmp_path):
     found, seen, _, _ = gateway
-    with urllib.request.urlopen(found.url_of("good")) as answer:
+    with open_directly(found.url_of("good")) as answer:
         assert answer.read() == JPEG
     assert status_of(found.url_of("bad")) == 502
     assert seen == ["good", "bad"]

@@ -22,7 +22,14 @@ import pyarrow.parquet as pq
 
 from pdm.config.scrape import ScrapeConfig
 from pdm.curation.scrape.entries import Content, Outcome, failed
-from pdm.curation.scrape.fetching.img2dataset import KEY_COLUMN, command, environment, supervised
+from pdm.curation.scrape.fetching.img2dataset import (
+    KEY_COLUMN,
+    command,
+    environment,
+    proxy_variables,
+    supervised,
+)
+from pdm.curation.scrape.guard.addresses import anything, public_only
 from pdm.curation.scrape.guard.faults import Fault
 from pdm.curation.scrape.guard.fetcher import Fetched, Fetcher, Target
 from pdm.curation.scrape.guard.gateway import Gateway, Result
@@ -62,6 +69,7 @@ def fetch(
     """
     if not targets:
         return {}
+    _say_that_proxies_are_not_used(targets)
     parts, bodies = folder / "parts", folder / "bodies"
     bodies.mkdir(parents=True)
     progress, lock = Progress("scrape: fetching", len(targets), "URLs"), threading.Lock()
@@ -81,6 +89,16 @@ def fetch(
         raise Unavailable(f"img2dataset fetched nothing and ended with: {tail}")
     lying = _lying(parts)
     return {key: _outcome(gateway.results.get(key), lying.get(key)) for key in targets}
+
+
+def _say_that_proxies_are_not_used(targets: Mapping[str, Target]) -> None:
+    leaves_this_machine = any(target.rule in (public_only, anything) for target in targets.values())
+    if leaves_this_machine and (names := proxy_variables()):
+        logger.warning(
+            "scrape: %s set, but pictures are fetched directly: through a proxy nobody could see "
+            "which addresses are reached",
+            f"{', '.join(names)} {'are' if len(names) > 1 else 'is'}",
+        )
 
 
 def in_turns(targets: Mapping[str, Target]) -> list[str]:
@@ -126,16 +144,23 @@ def _wait(
         if gateway.own_fault is not None:
             raise gateway.own_fault
         if fetcher.network_is_down:
-            raise Unavailable(
-                "many URLs in a row reached no server (scrape.max_unreached_in_a_row): is the "
-                "network down? Nothing was published; run this again, and it goes on from there"
-            )
+            raise Unavailable(network_down_message())
         if len(gateway.results) != num_settled:
             num_settled, changed = len(gateway.results), time.monotonic()
         if time.monotonic() - changed > stall_seconds:
             logger.warning("scrape: img2dataset stood still for %.0f s; ended it", stall_seconds)
             return
         time.sleep(0.05)
+
+
+def network_down_message() -> str:
+    """What a user is told when nothing seems to be reachable any more."""
+    names = ", ".join(proxy_variables())
+    proxies = f" It has to be reached without a proxy: {names} is not used." if names else ""
+    return (
+        "many URLs in a row reached no server (scrape.max_unreached_in_a_row): is the network down?"
+        f"{proxies} Nothing was published; run this again, and it goes on from there"
+    )
 
 
 def _stall_seconds(config: ScrapeConfig) -> float:

@@ -70,7 +70,17 @@ def supervised(words: list[str]) -> list[str]:
 
 def environment() -> dict[str, str]:
     """Of the command: quiet, and without a proxy, since it speaks to this machine only."""
-    proxies = {"http_proxy", "https_proxy", "all_proxy", "ftp_proxy"}
-    inherited = {name: value for name, value in os.environ.items() if name.lower() not in proxies}
+    inherited = {name: value for name, value in os.environ.items() if not _is_of_proxies(name)}
     quiet = {"NO_ALBUMENTATIONS_UPDATE": "1", "WANDB_MODE": "disabled", "PYTHONWARNINGS": "ignore"}
-    return inherited | quiet | {"no_proxy": "127.0.0.1"}
+    # Some value, or Python on a Mac would take the proxies of the system.
+    return inherited | quiet | {"no_proxy": "127.0.0.1,localhost"}
+
+
+def proxy_variables() -> list[str]:
+    """Names of the environment's variables that send web requests through a proxy."""
+    wanted = ("http_proxy", "https_proxy", "all_proxy")
+    return sorted(name for name, value in os.environ.items() if value and name.lower() in wanted)
+
+
+def _is_of_proxies(name: str) -> bool:
+    return name.lower().endswith("_proxy")
