@@ -66,6 +66,7 @@ def load_networks(diffusion: Path, config: SampleConfig, device: torch.device) -
     network = load_denoiser(diffusion)
     if config.ema_length is not None:
         network.load_state_dict(ema.load_ema(diffusion, config.ema_length), strict=False)
+        settle_spectral_norms(network)  # they were estimated on the weights of another EMA
     classes = _classes(diffusion, network)
     chosen = _choose_classes(config.classes, classes, diffusion)
     guide, is_told = None, False

@@ -116,7 +116,8 @@ class DecoderStage(nn.Module):
         if self.branch is not None:
             features = res_skip(features, None if latent is None else self.branch(latent))
         features = self.attention(self.blocks(features))
-        return self.narrow(features), self.to_rgb(features)
+        # In bfloat16 the sum over the stages would have steps of half a grey level.
+        return self.narrow(features), at_least_float32(self.to_rgb(features))
 
 
 class Decoder(nn.Module):
@@ -157,6 +158,11 @@ class Decoder(nn.Module):
         """The latent that a stage takes in; None if it has none, or the prefix ends before it."""
         position = self.positions.get(2 ** (len(self.stages) - 1 - number), len(pyramid))
         return pyramid[position] if position < len(pyramid) else None
+
+
+def at_least_float32(images: Tensor) -> Tensor:
+    """In float32 where autocast computed with less."""
+    return images.to(torch.promote_types(images.dtype, torch.float32))
 
 
 def upsample_bilinear(images: Tensor) -> Tensor:

@@ -67,7 +67,7 @@ def decode_in_tiles(
     if not num_fine:
         return images
     height, breadth = (side << num_fine for side in features.shape[2:])
-    result = features.new_empty(len(features), images.shape[1], height, breadth)
+    result = images.new_empty(len(images), images.shape[1], height, breadth)
     for region in tile_regions(height, breadth, tile_px):
         region.of(result).copy_(_decode(decoder, features, images, pyramid, region))
     return result

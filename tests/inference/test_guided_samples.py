@@ -10,12 +10,14 @@ import torch
 from PIL import Image
 from test_sample import draw
 from tiny_chain import DIFFUSION, SAMPLE
+from torch.nn.utils import parametrize
 
 from pdm.config.sample import GuideConfig
 from pdm.errors import BadInput
 from pdm.evaluation.yardstick import Yardstick
 from pdm.files import sha256_of
 from pdm.inference.champion import load_generator
+from pdm.inference.networks import load_networks
 from pdm.lineage.tell import as_text
 from pdm.lineage.trace import Places, trace
 from pdm.models.layers import bake_spectral_norms, settle_spectral_norms
@@ -185,3 +187,21 @@ def test_norms_of_other_weights_are_estimated_anew():
     assert not plain.training
     # Power iterations come near from below.
     assert max(sides).item() == pytest.approx(1, abs=0.1)
+
+
+def test_a_network_with_another_ema_length_draws_with_spectral_norms_of_one(chain):
+    """They were estimated on other weights; `load_networks` estimates them again."""
+    config = replace(SAMPLE, ema_length=0.07)
+    network = load_networks(chain.diffusion, config, torch.device("cpu")).network
+    trained = PyramidUNet.from_pretrained(chain.diffusion)
+    normed = [
+        name
+        for name, module in trained.named_modules()
+        if parametrize.is_parametrized(module, "weight")
+    ]
+    norms = [
+        torch.linalg.matrix_norm(network.get_submodule(name).weight.flatten(1), 2)
+        for name in normed
+    ]
+    assert normed
+    torch.testing.assert_close(torch.stack(norms), torch.ones(len(norms)), atol=0.01, rtol=0)

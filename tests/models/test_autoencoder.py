@@ -292,3 +292,14 @@ def test_a_folder_of_another_version_is_refused_with_its_reason(tmp_path, change
     path.write_text(json.dumps(record))
     with pytest.raises(BadInput, match="this version of the project does not know"):
         PyramidAutoencoder.from_pretrained(tmp_path / "model")
+
+
+@torch.no_grad()
+def test_under_autocast_the_picture_is_summed_in_float32():
+    autoencoder = model(norm="pixel")
+    pyramid = autoencoder.encode(images())
+    with torch.autocast("cpu", torch.bfloat16):
+        whole = autoencoder.decode_raw(pyramid, (32, 64))
+    assert whole.dtype == torch.float32
+    # bfloat16 has 8 bits: a picture summed in it has only values that fit into them.
+    assert (whole.bfloat16().float() != whole).float().mean() > 0.9
