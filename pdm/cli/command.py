@@ -25,7 +25,7 @@ DISK_FAULTS = (
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command. What a user can mend ends in one line on stderr, not in a traceback."""
+    """Run one command. What a user can fix ends in one line on stderr, not in a traceback."""
     args = parser().parse_args(argv)
     # Read by torch when it is imported: threads that wait for each other are to sleep, not to spin,
     # which costs a stage a multiple of its time as soon as the machine does anything else.

@@ -153,7 +153,7 @@ def test_a_flipped_byte_is_found_wherever_it_is(shards, caplog):
         flip(tar, place)
         lines = damages(shards, caplog)
         assert lines[0].startswith("train-000001.tar: its sha256 is not the manifest's")
-        assert lines[0].endswith("(mend it: pyramid shard)")
+        assert lines[0].endswith("(to fix it, run: pyramid shard)")
         tar.write_bytes(whole)
     assert verify([shards])
 
@@ -312,7 +312,7 @@ def test_a_flipped_byte_in_a_fetched_file_names_it(raw, caplog):
     flip(raw / "00000.tar", member(raw / "00000.tar", "b2.png").offset + 5)
     (line,) = damages(raw, caplog)
     assert line.startswith("00000.tar: b2.png: its sha256 is not that of the bytes")
-    assert line.endswith("(mend it: pyramid scrape)")
+    assert line.endswith("(to fix it, run: pyramid scrape)")
 
 
 @pytest.mark.parametrize("name", ["00000.tar", "00000.parquet"])
@@ -342,7 +342,7 @@ def test_a_table_that_is_none_is_damage(raw, caplog):
 def test_a_flipped_byte_in_latents_is_found(encoded, caplog):
     flip(encoded / "train-000000.safetensors", -3)
     (line,) = damages(encoded, caplog)
-    assert line.endswith("(mend it: pyramid latents)")
+    assert line.endswith("(to fix it, run: pyramid latents)")
 
 
 def test_latents_of_other_shapes_or_twice_the_same_key_are_damage(encoded, caplog):

@@ -118,7 +118,7 @@ class Samples:
 
 
 def damaged(path: Path, fault: str) -> QualityGate:
-    """The error that names a damaged shard, and what mends it."""
+    """The error that names a damaged shard, and what to do."""
     return QualityGate(f"{path} {fault}; write {path.parent} again (stage 'shard')")
 
 

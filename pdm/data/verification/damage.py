@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """One fault. `member` names the file inside a tar, if it is about one; `stage` mends it."""
+    """One fault. `member` names the file inside a tar, if it is about one; run `stage` again."""
 
     file: Path
     member: str | None
@@ -15,7 +15,7 @@ class Damage:
 
     def __str__(self) -> str:
         inside = f": {self.member}" if self.member else ""
-        return f"{self.file}{inside}: {self.fault} (mend it: pyramid {self.stage})"
+        return f"{self.file}{inside}: {self.fault} (to fix it, run: pyramid {self.stage})"
 
 
 @dataclass(slots=True)

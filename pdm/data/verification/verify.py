@@ -57,7 +57,7 @@ def verify(folders: Sequence[Path]) -> str:
     if num_damages:
         faults = "1 fault" if num_damages == 1 else f"{num_damages:,} faults"
         files = "1 file" if num_files == 1 else f"{num_files:,} files"
-        raise QualityGate(f"{faults} in {files}; each is listed above with the stage that mends it")
+        raise QualityGate(f"{faults} in {files}; each is listed above with the stage to run")
     return f"verified {'; '.join(parts)}"
 
 
