@@ -1,15 +1,20 @@
-"""Judges pictures in a process of their own, so that no file can take a worker with it.
+"""Judges images in a process of their own, so that no file can take a worker with it.
 
     with_faults = judge_rows(rows, raw, config)
 
-A decoder that crashes, or does not end, costs its own picture and the start of another process
-(about two seconds): the picture is dropped as `decoder_crash` or `decode_timeout`, the others are
+A decoder that crashes, or does not end, costs its own image and the start of another process
+(about two seconds): the image is dropped as `decoder_crash` or `decode_timeout`, the others are
 judged as if it had not been there. The process is kept for later calls and ends with its parent.
+
+A hostile file may take over the process that decodes it. So nothing that comes back is unpickled:
+messages are JSON, preceded by their length, and an answer is used only if it has the columns and
+the types of a judged row.
 """
 
 import atexit
+import dataclasses
+import json
 import os
-import pickle
 import selectors
 import struct
 import subprocess
@@ -17,24 +22,33 @@ import sys
 import time
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import cv2
+import pyarrow as pa
 import torch
+from pydantic import TypeAdapter
 
 from pdm.config.curate import CurateConfig
 from pdm.curation.curate.judge import decide, faulty, judge_row
 from pdm.data.decisions import DECIDED, Row
 from pdm.errors import Unavailable
 
-CHILD = (
-    "import sys; from pdm.curation.curate import isolated; "
-    "isolated.serve(sys.stdin.buffer, sys.stdout.buffer)"
-)
+# Not `-m`, which warns of a module that its own package imports.
+CHILD = f"from {__name__} import serve; serve()"
 START_SECONDS = 120.0  # imports on a machine that is busy
 LENGTH = struct.Struct(">Q")
-# Not `-m`, which warns of a module that its own package imports.
-CHILD = f"import sys; from {__name__} import serve; serve(sys.stdin.buffer, sys.stdout.buffer)"
+MAX_ANSWER_BYTES = 2**20  # about 3 KB are usual
+READY = "ready"
+
+ASKED = ("key", "tar", "offset", "size", "sha256")  # what judging needs to know of a row
+UNJUDGED = {"key", "outcome", "reason", "detail"}  # all that is said of bytes that are damaged
+JUDGED = pa.schema([("key", pa.string()), *DECIDED.items()])
+BINARY = tuple(name for name, kind in DECIDED.items() if kind == pa.binary())
+
+
+class BadAnswer(ValueError):
+    """What came back is no judged row."""
 
 
 def judge_rows(rows: list[Row], raw: Path, config: CurateConfig) -> list[Row]:
@@ -43,31 +57,41 @@ def judge_rows(rows: list[Row], raw: Path, config: CurateConfig) -> list[Row]:
     Raises:
         Unavailable: The process cannot be started.
     """
-    judge = _process(os.getpid())
+    judge = _judge_of_process(os.getpid())
     return [judge(row, raw, config) for row in rows]
 
 
 class IsolatedJudge:
-    """One child process that judges a picture at a time."""
+    """One child process that judges an image at a time.
 
-    def __init__(self) -> None:
+    Args:
+        program: What the child runs, in Python.
+    """
+
+    def __init__(self, program: str = CHILD) -> None:
+        self._command = [sys.executable, "-c", program]
         self._child: subprocess.Popen[bytes] | None = None
 
     def __call__(self, row: Row, raw: Path, config: CurateConfig) -> Row:
         """The columns decided for a row; a fault of the decoder is one of them."""
-        child = self._started()
+        child = self._start()
         try:
-            judged: Row = _ask(child, (row, raw, config), config.decode_seconds)
+            _write(child.stdin, _dump_request(row, raw, config))
+            answer = _receive(child.stdout, config.decode_seconds)
+            return _load_answer(answer) | {"key": row["key"]}
         except TimeoutError:
             self.close()
             detail = f"Reading and measuring it took more than {config.decode_seconds:g} seconds."
-            return _fallen(row, "decode_timeout", detail, config)
+            return _lost(row, "decode_timeout", detail, config)
         except (EOFError, BrokenPipeError):
             code = child.wait()
             self.close()
             detail = f"The process that decoded it ended with code {code}."
-            return _fallen(row, "decoder_crash", detail, config)
-        return judged
+            return _lost(row, "decoder_crash", detail, config)
+        except BadAnswer as error:
+            self.close()
+            detail = f"The process that decoded it gave no sensible answer ({error})."
+            return _lost(row, "decoder_crash", detail, config)
 
     def close(self) -> None:
         """End the process; the next call starts another."""
@@ -76,59 +100,103 @@ class IsolatedJudge:
             self._child.communicate()
             self._child = None
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> subprocess.Popen[bytes]:
+        """The running child, started if there is none."""
         if self._child is None or self._child.poll() is not None:
-            command = [sys.executable, "-c", CHILD]
-            self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            pipe = subprocess.PIPE
+            self._child = subprocess.Popen(self._command, stdin=pipe, stdout=pipe)
             try:
-                _receive(self._child, START_SECONDS)
-            except (TimeoutError, EOFError) as error:
+                _receive(self._child.stdout, START_SECONDS)
+            except (TimeoutError, EOFError, BadAnswer) as error:
                 self.close()
-                raise Unavailable(f"a process for decoding did not start: {command}") from error
+                message = f"a process for decoding did not start: {self._command}"
+                raise Unavailable(message) from error
         return self._child
 
 
-def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
+def serve() -> None:
     """Answer until the other side closes; what runs in the child process, on one core."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints must not come among the answers
     cv2.setNumThreads(1)  # as many of these run as there are cores
     torch.set_num_threads(1)
-    _write(answers, "ready")
-    while head := requests.read(LENGTH.size):
-        row, raw, config = pickle.loads(requests.read(*LENGTH.unpack(head)))
-        _write(answers, judge_row(row, raw, config))
+    _write(answers, json.dumps(READY).encode())
+    while head := sys.stdin.buffer.read(LENGTH.size):
+        request = sys.stdin.buffer.read(*LENGTH.unpack(head))
+        _write(answers, _dump_answer(judge_row(*_load_request(request))))
 
 
 @lru_cache(maxsize=1)
-def _process(parent: int) -> IsolatedJudge:
+def _judge_of_process(pid: int) -> IsolatedJudge:
     """One for each process: a forked worker must not share its parent's pipes."""
     judge = IsolatedJudge()
     atexit.register(judge.close)
     return judge
 
 
-def _fallen(row: Row, fault: str, detail: str, config: CurateConfig) -> Row:
-    fallen = dict.fromkeys(DECIDED) | faulty(fault, detail)
-    return {"key": row["key"]} | fallen | decide(fallen, config)
+def _lost(row: Row, fault: str, detail: str, config: CurateConfig) -> Row:
+    """The columns of a row whose image took its process with it."""
+    lost = dict.fromkeys(DECIDED) | faulty(fault, detail)
+    return {"key": row["key"]} | lost | decide(lost, config)
 
 
-def _ask(child: subprocess.Popen[bytes], request: object, seconds: float) -> Any:
-    assert child.stdin is not None
-    _write(child.stdin, request)
-    return _receive(child, seconds)
+def _dump_request(row: Row, raw: Path, config: CurateConfig) -> bytes:
+    asked = {name: row[name] for name in ASKED}
+    return json.dumps([asked, str(raw), dataclasses.asdict(config)]).encode()
 
 
-def _write(pipe: IO[bytes], message: object) -> None:
-    body = pickle.dumps(message)
-    pipe.write(LENGTH.pack(len(body)) + body)
+def _load_request(request: bytes) -> tuple[Row, Path, CurateConfig]:
+    row, raw, config = json.loads(request)
+    return row, Path(raw), _config(json.dumps(config))
+
+
+@lru_cache(maxsize=1)
+def _config(as_json: str) -> CurateConfig:
+    return TypeAdapter(CurateConfig).validate_json(as_json)
+
+
+def _dump_answer(row: Row) -> bytes:
+    as_text = {name: row[name].hex() for name in BINARY if row.get(name) is not None}
+    return json.dumps(row | as_text).encode()
+
+
+def _load_answer(answer: bytes) -> Row:
+    """The judged columns.
+
+    Raises:
+        BadAnswer: It is no JSON, or not of such a row.
+    """
+    try:
+        row: Row = json.loads(answer)
+        if row.keys() not in (UNJUDGED, set(JUDGED.names)):
+            raise ValueError(f"its columns are {sorted(row)[:5]}...")
+        row |= {name: bytes.fromhex(row[name]) for name in BINARY if row.get(name) is not None}
+        pa.Table.from_pylist([row], schema=JUDGED)
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise BadAnswer(f"{type(error).__name__}: {error}"[:200]) from error
+    return row
+
+
+def _write(pipe: IO[bytes] | None, message: bytes) -> None:
+    assert pipe is not None
+    pipe.write(LENGTH.pack(len(message)) + message)
     pipe.flush()
 
 
-def _receive(child: subprocess.Popen[bytes], seconds: float) -> Any:
-    """The child's next message. Raises TimeoutError, or EOFError if it has ended."""
-    assert child.stdout is not None
+def _receive(pipe: IO[bytes] | None, seconds: float) -> bytes:
+    """The child's next message.
+
+    Raises:
+        TimeoutError: It did not come in time.
+        EOFError: The child has ended.
+        BadAnswer: It is longer than any answer.
+    """
+    assert pipe is not None
     deadline = time.monotonic() + seconds
-    (length,) = LENGTH.unpack(_read(child.stdout, LENGTH.size, deadline))
-    return pickle.loads(_read(child.stdout, length, deadline))
+    (length,) = LENGTH.unpack(_read(pipe, LENGTH.size, deadline))
+    if length > MAX_ANSWER_BYTES:
+        raise BadAnswer(f"{length:,} bytes long")
+    return _read(pipe, length, deadline)
 
 
 def _read(pipe: IO[bytes], num_bytes: int, deadline: float) -> bytes:
