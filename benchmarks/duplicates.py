@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.common import Ratio, Seconds, compare, interleaved, timed
-from pdm.curation.curate.hashes import near_pairs
+from pdm.curation.curate.duplicates.hashes import near_pairs
 
 MAX_BITS = 8
 BLOCK = 2**15  # hashes that are compared at once by the brute force

@@ -24,9 +24,9 @@ from benchmarks import naive
 from benchmarks.common import Ratio, Seconds, compare, interleaved, speeds, timed
 from benchmarks.pictures import SETTINGS, camera_pictures, crops_of, raw_folder
 from pdm.config.curate import CurateConfig
-from pdm.curation.curate import scores
 from pdm.curation.curate.judge import judge_row
 from pdm.curation.curate.raw import load_rows
+from pdm.curation.curate.scores import measure as scores
 from pdm.curation.scrape.fetching.img2dataset import environment, find_img2dataset
 from pdm.curation.shard.write import crop_of, encode
 from pdm.data.decisions import Row

@@ -15,9 +15,9 @@ from PIL import Image, ImageOps
 
 from pdm.config.curate import CurateConfig
 from pdm.curation.curate import rules
-from pdm.curation.curate.framing import frame
+from pdm.curation.curate.framing.frame import frame
 from pdm.curation.curate.judge import SMALL_PX
-from pdm.curation.curate.scores import Scores
+from pdm.curation.curate.scores.measure import Scores
 from pdm.data.decisions import DECIDED, Row
 from pdm.data.decoding.pixels import Pixels
 

@@ -45,7 +45,7 @@ DECIDED = {
     "duplicate_of": pa.string(),  # key of the image kept instead
     "cluster": pa.string(),  # shared with all images it is like, directly or through others
     "nearest": pa.string(),  # key of the most alike picture that is kept, if one's hash is near
-    "difference": pa.float64(),  # from it; see pdm.curation.curate.small
+    "difference": pa.float64(),  # from it; see `curate.duplicates`
     "width_px": pa.int64(),  # upright
     "height_px": pa.int64(),
     "format": pa.string(),
@@ -69,7 +69,7 @@ DECIDED = {
     "drawing": pa.float64(),
     "blocking": pa.float64(),
     "repetition": pa.float64(),
-    "small": pa.binary(),  # 16 x 16 pixels, without borders; see pdm.curation.curate.small
+    "small": pa.binary(),  # 16 x 16 pixels, without borders; see `curate.duplicates`
     "crop_left_px": pa.int64(),  # of the upright source; never smaller than the finished crop
     "crop_top_px": pa.int64(),
     "crop_width_px": pa.int64(),

@@ -5,7 +5,7 @@ import pytest
 from curation_pictures import scene
 from PIL import Image, ImageDraw, ImageFilter
 
-from pdm.curation.curate.borders import NO_MARGINS, Margins, find_borders
+from pdm.curation.curate.framing.borders import NO_MARGINS, Margins, find_borders
 
 SIDES = {
     "letterbox": Margins(0, 50, 0, 50),

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pdm.curation.curate.crop import choose_crop, largest_size
+from pdm.curation.curate.framing.crop import choose_crop, largest_size
 from pdm.data.decoding.pixels import Box
 
 sides = st.integers(1, 5000)

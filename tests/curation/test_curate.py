@@ -9,7 +9,7 @@ from curation_pictures import CURATE, but, flawed, jpeg, key_of, scene, write_ra
 from PIL import Image
 
 from pdm.curation.curate import curate
-from pdm.curation.curate.small import NUM_BYTES
+from pdm.curation.curate.duplicates.small import NUM_BYTES
 from pdm.data.decisions import load
 from pdm.data.shards.tars import read_members
 from pdm.errors import BadInput, QualityGate

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
 
-from pdm.curation.curate.duplicates import Candidate, find_duplicates
-from pdm.curation.curate.small import differences, hashes_of, small_picture, stacked
+from pdm.curation.curate.duplicates.find import Candidate, find_duplicates
+from pdm.curation.curate.duplicates.small import differences, hashes_of, small_picture, stacked
 
 MAX_BITS, MAX_DIFFERENCE = 8, 0.25
 

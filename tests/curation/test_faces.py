@@ -3,7 +3,7 @@ import pytest
 from curation_pictures import scene
 from portraits import meadow, paste_person, portraits
 
-from pdm.curation.curate.faces import find_faces
+from pdm.curation.curate.framing.faces import find_faces
 from pdm.curation.scrape.drawing.landscapes import draw
 
 

@@ -3,7 +3,7 @@ import pytest
 from curation_pictures import CURATE, but, scene
 from PIL import Image
 
-from pdm.curation.curate.framing import frame
+from pdm.curation.curate.framing.frame import frame
 from pdm.data.decoding.pixels import Box
 
 

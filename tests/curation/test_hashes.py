@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pdm.curation.curate import hashes as searched
-from pdm.curation.curate.hashes import near_pairs, parts_to_search
+from pdm.curation.curate.duplicates import hashes as searched
+from pdm.curation.curate.duplicates.hashes import near_pairs, parts_to_search
 
 
 def by_all_pairs(hashes, max_distance):

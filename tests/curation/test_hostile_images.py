@@ -22,7 +22,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from portraits import meadow, paste_person
 
 from pdm.config.curate import PeopleConfig
-from pdm.curation.curate.duplicates import Candidate, find_duplicates
+from pdm.curation.curate.duplicates.find import Candidate, find_duplicates
 from pdm.curation.curate.judge import judge
 from pdm.curation.curate.rules import RULES
 from pdm.curation.scrape.drawing.landscapes import draw

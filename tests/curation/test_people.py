@@ -4,8 +4,8 @@ from curation_pictures import CURATE, but
 from portraits import meadow, paste_person
 
 from pdm.config.curate import PeopleConfig
-from pdm.curation.curate.framing import frame
-from pdm.curation.curate.people import crop_around
+from pdm.curation.curate.framing.frame import frame
+from pdm.curation.curate.framing.people import crop_around
 from pdm.data.decoding.pixels import Box
 
 PEOPLE = PeopleConfig(min_faces=1, max_faces=4, min_face_share=0.12)

@@ -3,7 +3,8 @@ import pytest
 from curation_pictures import enlarged, jpeg, scene
 from PIL import Image, ImageFilter
 
-from pdm.curation.curate import focus, scores
+from pdm.curation.curate.scores import focus
+from pdm.curation.curate.scores import measure as scores
 from pdm.data.decoding.pixels import decode
 
 

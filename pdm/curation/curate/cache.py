@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pdm.config.curate import CurateConfig
-from pdm.curation.curate.scores import SCORE_SETTINGS
+from pdm.curation.curate.scores.measure import SCORE_SETTINGS
 from pdm.data.code import code_version, modules_behind
 from pdm.data.decisions import DECIDED, Row
 from pdm.files import sha256_of, whole_file
@@ -31,16 +31,16 @@ logger = logging.getLogger(__name__)
 
 # All code that has a part in what is measured; a test holds the list against the imports.
 MEASURING = (
-    "pdm.curation.curate.borders",
-    "pdm.curation.curate.crop",
-    "pdm.curation.curate.faces",
-    "pdm.curation.curate.focus",
-    "pdm.curation.curate.framing",
+    "pdm.curation.curate.framing.borders",
+    "pdm.curation.curate.framing.crop",
+    "pdm.curation.curate.framing.faces",
+    "pdm.curation.curate.scores.focus",
+    "pdm.curation.curate.framing.frame",
     "pdm.curation.curate.judge",
-    "pdm.curation.curate.origin",
-    "pdm.curation.curate.people",
-    "pdm.curation.curate.scores",
-    "pdm.curation.curate.small",
+    "pdm.curation.curate.scores.origin",
+    "pdm.curation.curate.framing.people",
+    "pdm.curation.curate.scores.measure",
+    "pdm.curation.curate.duplicates.small",
     *modules_behind("pdm.data.decoding.pixels"),
 )
 DECISION = (

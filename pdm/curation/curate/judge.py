@@ -13,11 +13,12 @@ import hashlib
 from pathlib import Path
 
 from pdm.config.curate import CurateConfig
-from pdm.curation.curate import rules, scores
-from pdm.curation.curate.crop import largest_size
-from pdm.curation.curate.framing import Framing, frame
-from pdm.curation.curate.people import foreground
-from pdm.curation.curate.small import small_picture
+from pdm.curation.curate import rules
+from pdm.curation.curate.duplicates.small import small_picture
+from pdm.curation.curate.framing.crop import largest_size
+from pdm.curation.curate.framing.frame import Framing, frame
+from pdm.curation.curate.framing.people import foreground
+from pdm.curation.curate.scores.measure import measure, reduced
 from pdm.data.decisions import DECIDED, Row
 from pdm.data.decoding.pixels import (
     REDUCTIONS,
@@ -69,8 +70,8 @@ def decide(row: Row, config: CurateConfig) -> Row:
 def measure_file(content: bytes, config: CurateConfig) -> Row:
     """What the header says, where the crop lies, and all scores.
 
-    Depends on the settings `scores.SCORE_SETTINGS` alone. A picture of more than `max_megapixels`
-    and an animation are not decoded. Columns that were not measured are null.
+    Depends on the settings `SCORE_SETTINGS` alone. A picture of more than `max_megapixels` and an
+    animation are not decoded. Columns that were not measured are null.
     """
     row: Row = dict.fromkeys(DECIDED)
     row["background"] = "#{:02x}{:02x}{:02x}".format(*config.background)
@@ -94,7 +95,7 @@ def _measured(content: bytes, header: Header, config: CurateConfig) -> Row:
     size = (header.width_px, header.height_px)
     box_size = largest_size(*size, (config.width_px, config.height_px))
     view = decode_view(content, _reduction(box_size, config), config.background)
-    small = scores.reduced(view.pixels, SMALL_PX)
+    small = reduced(view.pixels, SMALL_PX)
     framing = frame(small, size, config)
     box = framing.crop or _middle(framing.content, config)
     reduction = _reduction((box.width_px, box.height_px), config)
@@ -155,7 +156,7 @@ def _scores(view: View, box: Box, config: CurateConfig) -> Row:
     crop = decoded
     if width_px >= config.width_px and height_px >= config.height_px:
         crop = cut(decoded, Box(0, 0, width_px, height_px), config.width_px, config.height_px)
-    return dataclasses.asdict(scores.measure(crop, decoded, view.reduction))
+    return dataclasses.asdict(measure(crop, decoded, view.reduction))
 
 
 def _inside(view: View, box: Box) -> Pixels:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pdm.config.curate import CurateConfig
-from pdm.curation.curate.crop import largest_size
+from pdm.curation.curate.framing.crop import largest_size
 from pdm.data.decisions import Row
 
 

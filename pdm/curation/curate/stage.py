@@ -17,7 +17,7 @@ import ray
 from pdm.cluster import ray_session
 from pdm.config.curate import CurateConfig
 from pdm.curation.curate.cache import MEASURED, ScoreCache, forget
-from pdm.curation.curate.duplicates import Candidate, find_duplicates
+from pdm.curation.curate.duplicates.find import Candidate, find_duplicates
 from pdm.curation.curate.isolated import judge_rows
 from pdm.curation.curate.judge import decide
 from pdm.curation.curate.raw import load_rows

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pdm.config.curate import PeopleConfig
-from pdm.curation.curate.crop import largest_size
+from pdm.curation.curate.framing.crop import largest_size
 from pdm.data.decoding.pixels import Box
 
 Numbers = NDArray[np.float64]

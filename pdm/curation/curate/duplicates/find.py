@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from pdm.curation.curate.hashes import WORD_BITS, Rows, near_pairs
+from pdm.curation.curate.duplicates.hashes import WORD_BITS, Rows, near_pairs
+from pdm.curation.curate.duplicates.small import Smalls, differences, hashes_of, stacked
 from pdm.curation.curate.rules import Drop
-from pdm.curation.curate.small import Smalls, differences, hashes_of, stacked
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Candidate:
 
     key: str
     sha256: str  # of the file
-    small: bytes  # see `pdm.curation.curate.small`
+    small: bytes  # see `pdm.curation.curate.duplicates.small`
     num_pixels: int  # without borders
     sharpness: float
 

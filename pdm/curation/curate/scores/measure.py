@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pdm.curation.curate import focus, origin
+from pdm.curation.curate.scores import focus, origin
 from pdm.data.decoding.pixels import Pixels
 from pdm.data.decoding.pixels import reduced as smaller
 

@@ -8,10 +8,10 @@ enlarged.
 from dataclasses import dataclass
 
 from pdm.config.curate import CurateConfig
-from pdm.curation.curate.borders import NO_MARGINS, Margins, find_borders, within
-from pdm.curation.curate.crop import choose_crop
-from pdm.curation.curate.faces import find_faces
-from pdm.curation.curate.people import crop_around, foreground
+from pdm.curation.curate.framing.borders import NO_MARGINS, Margins, find_borders, within
+from pdm.curation.curate.framing.crop import choose_crop
+from pdm.curation.curate.framing.faces import find_faces
+from pdm.curation.curate.framing.people import crop_around, foreground
 from pdm.data.decoding.pixels import Box, Pixels
 
 

@@ -1,0 +1,1 @@
+"""Pictures that are the same: small copies, hashes of them, and which copy is kept."""

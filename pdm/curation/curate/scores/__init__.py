@@ -1,0 +1,1 @@
+"""What is measured on a picture: one number for each question that a rule may ask."""
