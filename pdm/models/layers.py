@@ -12,7 +12,8 @@ pads with zeros (`EDGES_ZERO`), which tell it where in the picture it is.
 """
 
 import math
-from typing import Literal, TypeVar
+from collections.abc import Sequence
+from typing import Literal, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -98,6 +99,31 @@ def settle_spectral_norms(network: Network) -> Network:
             for _ in range(NORM_ITERATIONS):
                 _ = layer.weight  # in training each look is one iteration of the power method
     return network.train(was_training)
+
+
+def spectral_weights(network: nn.Module) -> list[nn.Parameter]:
+    """The weights that are divided by their spectral norm: their own scale has no effect."""
+    return [
+        cast(nn.Parameter, cast(nn.ModuleDict, module.parametrizations)["weight"].original)
+        for module in network.modules()
+        if isinstance(module, nn.Conv2d) and parametrize.is_parametrized(module, "weight")
+    ]
+
+
+@torch.no_grad()
+def rescale_spectral_weights(weights: Sequence[nn.Parameter]) -> None:
+    """Give each such weight the Frobenius norm that it has on average when it is initialised.
+
+    The network stays the same. But a gradient is orthogonal to a weight whose scale has no effect,
+    so every step makes it longer, and the same learning rate turns it by less and less: a schedule
+    that nobody chose. Karras et al. (arXiv:2312.02696, section 2.3) hold norms for that reason.
+
+    Args:
+        weights: (outputs, inputs, h, w) each, as `spectral_weights` gives them.
+    """
+    for weight in weights:
+        norm = torch.linalg.vector_norm(weight)
+        weight.mul_(math.sqrt(len(weight) / 3) / norm.clamp_min(1e-12))
 
 
 def zero_init(layer: nn.Conv2d | nn.Linear) -> nn.Module:

@@ -12,6 +12,9 @@ from pdm.models.layers import (
     group_norm,
     norm_layer,
     res_skip,
+    rescale_spectral_weights,
+    settle_spectral_norms,
+    spectral_weights,
 )
 
 
@@ -101,3 +104,17 @@ def test_plain_weights_do_what_normed_ones_do():
     assert torch.equal(plain(features), expected)
     assert torch.equal(network(features), expected)  # the original goes on as it was
     assert len(plain.state_dict()) == 6 < names
+
+
+def test_the_scale_of_a_spectrally_normed_weight_has_no_effect_and_is_set_back():
+    torch.manual_seed(0)
+    network = settle_spectral_norms(convolution(16, 32, 3, "zeros", spectral_norm=True)).eval()
+    weights, image = spectral_weights(network), torch.randn(1, 16, 8, 8)
+    before = network(image)
+    with torch.no_grad():
+        weights[0].mul_(5)
+    rescale_spectral_weights(weights)
+    torch.testing.assert_close(network(image), before, atol=1e-5, rtol=1e-5)
+    fresh = convolution(16, 32, 3, "zeros", spectral_norm=True)
+    expected = torch.linalg.vector_norm(spectral_weights(fresh)[0].detach())
+    assert torch.linalg.vector_norm(weights[0].detach()) == pytest.approx(float(expected), rel=0.05)

@@ -122,7 +122,27 @@ def test_the_model_and_its_discriminator_have_betas_and_rates_of_their_own():
     for network, rate in zip(state.networks, (0.1, 0.2), strict=True):
         network.set_learning_rate(state.optimizer, rate)
     groups = state.optimizer.param_groups
-    assert [(group["lr"], group["betas"]) for group in groups] == [
-        *[(0.1, (0.8, 0.9))] * 2,
-        *[(0.2, (0.5, 0.9))] * 2,
-    ]
+    assert {(group["network"], group["lr"], group["betas"]) for group in groups} == {
+        ("", 0.1, (0.8, 0.9)),
+        ("_discriminator", 0.2, (0.5, 0.9)),
+    }
+
+
+class Classes(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(20, 32)
+        self.matrix = nn.Linear(32, 32)
+
+
+def test_muon_leaves_embeddings_to_adamw():
+    """Whose step has the length of the learning rate in every entry with a gradient."""
+    network = Classes()
+    state = TrainState(network, replace(CONFIG, optimizer="muon", warmup_images=0))
+    before = network.table.weight.detach().clone()
+    network.matrix(network.table(torch.tensor([3, 7]))).square().mean().backward()
+    state.optimizer.step()
+    moved = (network.table.weight.detach() - before).abs()
+    torch.testing.assert_close(moved[[3, 7]], torch.full((2, 32), 0.05), atol=1e-3, rtol=0)
+    assert (moved[[0, 1, 2, 4]] == 0).all()
+    assert "momentum" in state.optimizer.state[network.matrix.weight]

@@ -117,3 +117,12 @@ def test_a_resumed_network_with_spectral_norms_equals_an_unbroken_one_to_the_bit
     for total_images in (16, 32, 48):
         [found] = run_group(1, train_network, tmp_path / "two", {"total_images": total_images})
     assert found == expected
+
+
+def test_weights_under_a_spectral_norm_keep_their_length_whoever_trains_them(tmp_path):
+    for strategy in ("ddp", "fsdp"):
+        changes = {"strategy": strategy, "optimizer": "adamw"}
+        first, _ = run_group(2, train_network, tmp_path / strategy, changes)
+        for block in (0, 1):
+            name = f"model/blocks.{block}.first.parametrizations.weight.original"
+            assert torch.tensor(first[1][name]).norm() == pytest.approx((16 / 3) ** 0.5, rel=1e-5)

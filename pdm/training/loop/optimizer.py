@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -33,7 +33,8 @@ class Optimized:
         learning_rate: The peak.
         start_images: It does not learn before.
         betas: Of Adam.
-        orthogonal: Whether Muon may take its matrices.
+        orthogonal: Whether Muon may take its matrices. Embeddings stay with AdamW all the same
+            (Jordan et al. 2024): a row learns only when its class is drawn.
     """
 
     suffix: str
@@ -42,6 +43,7 @@ class Optimized:
     start_images: int
     betas: tuple[float, float]
     orthogonal: bool
+    embeddings: frozenset[nn.Parameter]
 
     def set_learning_rate(self, optimizer: torch.optim.Optimizer, rate: float) -> None:
         """For the next step of this network alone."""
@@ -50,16 +52,20 @@ class Optimized:
                 group["lr"] = rate
 
     def groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        """Groups of the optimizer: what decays, and what does not."""
-        common = {"network": self.suffix, "betas": self.betas, "orthogonal": self.orthogonal}
-        parts = {True: weight_decay, False: 0.0}
+        """Groups of the optimizer: by whether they decay, and whether Muon may take them."""
+        parts: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+        for weight in self.weights:
+            orthogonal = self.orthogonal and weight not in self.embeddings
+            parts.setdefault((decays(weight), orthogonal), []).append(weight)
         return [
             {
-                "params": [weight for weight in self.weights if decays(weight) == part],
-                "weight_decay": decay,
-                **common,
+                "params": weights,
+                "weight_decay": weight_decay if decay else 0.0,
+                "orthogonal": orthogonal,
+                "network": self.suffix,
+                "betas": self.betas,
             }
-            for part, decay in parts.items()
+            for (decay, orthogonal), weights in parts.items()
         ]
 
 
@@ -74,7 +80,9 @@ def networks_to_optimize(
     """The model, and the discriminator if there is one."""
     first, second = config.betas
     weights = list(model.parameters())
-    mine = Optimized("", weights, config.learning_rate, 0, (first, second), True)
+    tables = (module for module in model.modules() if isinstance(module, nn.Embedding))
+    embeddings = frozenset(cast(nn.Parameter, table.weight) for table in tables)
+    mine = Optimized("", weights, config.learning_rate, 0, (first, second), True, embeddings)
     if discriminator is None:
         return (mine,)
     return mine, Optimized(
@@ -84,6 +92,7 @@ def networks_to_optimize(
         discriminator.start_images,
         DISCRIMINATOR_BETAS,
         False,
+        frozenset(),
     )
 
 

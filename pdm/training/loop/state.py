@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from pdm.config.common import TrainingConfig
 from pdm.ema import decay_at
 from pdm.files import sha256_of
+from pdm.models.layers import spectral_weights
 from pdm.training.checkpoints.state_copy import MANIFEST, HostMemory, StateCopy
 from pdm.training.distributed.sharded import shard_like, shard_model
 from pdm.training.loop.optimizer import (
@@ -57,6 +58,7 @@ class TrainState:
         self.means = {name: [one.detach().clone() for one in model.parameters()] for name in names}
         if not self.is_sharded:
             self.means["ema"] = list(self.ema.parameters())
+        self.spectral_weights = spectral_weights(model)
         self.networks = networks_to_optimize(model, config, discriminator)
         self.optimizer = build_optimizer(self.networks, config)
         self.images_seen = 0  # over all workers

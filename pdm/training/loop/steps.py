@@ -18,6 +18,7 @@ from torch.distributed.fsdp import FSDPModule
 
 from pdm.config.common import TrainingConfig
 from pdm.errors import PyramidError, QualityGate, Unavailable
+from pdm.models.layers import rescale_spectral_weights
 from pdm.training.distributed.sharded import full_tensor
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.optimizer import learning_rate_at
@@ -182,6 +183,7 @@ class Steps:
             self.skip_step(faulty)
         else:
             state.optimizer.step()
+            rescale_spectral_weights(state.spectral_weights)
             self.num_skipped = 0
         state.optimizer.zero_grad(set_to_none=True)
         state.update_ema(config.ema_half_life_images, config.batch_size)
