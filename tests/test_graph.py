@@ -1,8 +1,11 @@
 """A stage's name is its command, its section of params and its stage in dvc.yaml."""
 
 import dataclasses
+import os
 import re
+from functools import reduce
 from inspect import getsource
+from operator import getitem
 from pathlib import Path
 
 import grimp
@@ -11,6 +14,10 @@ import yaml
 
 from flows.pipeline import STAGES_OF
 from pdm import cli, params
+from pdm.params import document
+from pdm.params.document import Document
+from pdm.params.keys import all_keys
+from pdm.presets import DEFAULT
 
 ROOT = Path(__file__).parents[1]
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -36,15 +43,31 @@ def test_the_params_of_the_template_fit():
     assert [field.name for field in dataclasses.fields(loaded)] == list(GRAPH)
 
 
-def test_presets_start_from_a_copy_of_the_params_with_every_key():
-    def keys(values, path=""):
-        if not isinstance(values, dict):
-            return {path}
-        return {key for name in values for key in keys(values[name], f"{path}.{name}")}
+@pytest.mark.skipif("CI" not in os.environ, reason="outside CI, params.yaml may be a user's own")
+def test_the_params_of_the_template_are_the_default_ones():
+    default = (ROOT / "pdm/presets/default.yaml").read_text()
+    shipped = (ROOT / "params.yaml").read_text()
+    assert shipped == default, "cp pdm/presets/default.yaml params.yaml"
 
-    copy = yaml.safe_load((ROOT / "pdm/presets/default.yaml").read_text())
-    shipped = yaml.safe_load((ROOT / "params.yaml").read_text())
-    assert keys(copy) == keys(shipped), "a new setting? cp params.yaml pdm/presets/default.yaml"
+
+LINE = "# --- rarely changed ---"
+
+
+def test_each_default_has_its_meaning_beside_it_and_the_first_ones_stand_on_top():
+    root = Document(DEFAULT.read_text()).root
+    for key in all_keys():
+        *parents, name = key.name.split(".")
+        if key.optional or not parents:
+            continue
+        section = reduce(getitem, parents, root)
+        assert document.line_comment(section, name) == key.meaning, key.name
+    for section, values in root.items():
+        above = [LINE in document.lines_above(values, key) for key in values]
+        assert above.count(True) == (len(values) > 3), section
+
+
+def test_every_setting_says_what_it_means():
+    assert [key.name for key in all_keys() if "." in key.name and not key.meaning] == []
 
 
 @pytest.mark.parametrize("name", GRAPH)

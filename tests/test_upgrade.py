@@ -147,8 +147,7 @@ OLD = (
     TEXT.replace("  ema_lengths:", "  averages:")
     .replace("  num_images:", "  number:")
     .replace("kl_weight:", "kl:")
-    .replace("sampler: multistep", "sampler: ab2")
-    .replace("steps: 40", "steps: 40\n  colour: red # mine")
+    .replace("  sampler: multistep", "  colour: red # mine\n  sampler: ab2")
 )
 
 

@@ -55,13 +55,15 @@ class AutoencoderModelConfig:
     encoder_blocks: Annotated[Depth, "residual blocks per resolution"]
     decoder_blocks: Annotated[Depth, "residual blocks per resolution"]
     norm: Annotated[
-        Literal["group", "pixel"], "pixel: over a pixel's channels, the same at any image size"
+        Literal["group", "pixel"],
+        "group norm, or over each pixel's channels, the same at any image size",
     ]
     attention_from: Annotated[
         Downsampling, "spatial-channel attention where downsampling is at least this"
     ]
     attention_ratio: Annotated[
-        Literal["shape", "equal"], "of spatial to channel attention: by their sizes, or 1 : 1"
+        Literal["shape", "equal"],
+        "spatial to channel attention, by their sizes (shape) or 1 : 1 (equal)",
     ]
     encoder_dropout: Annotated[
         tuple[DropoutRate, ...], "at downsampling 1, 2, 4, ...; falls towards fine detail"
@@ -157,19 +159,19 @@ class AutoencoderConfig:
     baseline: Annotated[
         FirstStageConfig | None, "one of LDM's first stages, trained instead of the model"
     ]
-    pixel_loss: Annotated[Literal["l1", "charbonnier"], "charbonnier: a smooth l1"]
+    pixel_loss: Annotated[Literal["l1", "charbonnier"], "l1, or charbonnier, a smooth l1"]
     perceptual: Annotated[PerceptualConfig | None, "LPIPS or the like, from a file of yours"]
     adversarial: Annotated[AdversarialConfig | None, "a discriminator (PatchGAN)"]
     gradient_loss_weight: Annotated[NonNegative, "multi-scale gradient loss"]
     partial_loss_weight: Annotated[
-        NonNegative, "loss of the image decoded from the first levels only, a random number of them"
+        NonNegative, "loss of the image decoded from a random number of levels"
     ]
     equivariance_loss_weight: Annotated[
         NonNegative, "EQ-VAE: reduced latents should decode to the reduced image"
     ]
     horizontal_flip: Annotated[Fraction, "probability of mirroring an image"]
     crop_px: Annotated[
-        SidePx | None, "side of a random window; only it is decoded and scored; null: all"
+        SidePx | None, "side of a random window that alone is decoded and scored; null: all"
     ]
     close_up: Annotated[
         Fraction, "probability of a crop from a larger version of the image (2x, 4x, ...)"

@@ -77,13 +77,15 @@ class TrainingConfig:
     ]
     strategy: Annotated[
         Literal["ddp", "fsdp"],
-        "ddp: all weights on each worker; fsdp: sharded over them (FSDP2)",
+        "ddp: all weights on each worker; fsdp: sharded over them",
         MAY_CHANGE,
     ]
-    batch_size: Annotated[Count, "images per optimizer step, over all workers and accumulations"]
+    batch_size: Annotated[Count, "images per optimizer step, over all workers"]
     accumulation: Annotated[Count, "backward passes per optimizer step", MAY_CHANGE]
     total_images: Annotated[Images, "length of the training"]
-    optimizer: Annotated[Literal["adamw", "muon"], "muon: for matrices, with AdamW for the rest"]
+    optimizer: Annotated[
+        Literal["adamw", "muon"], "adamw, or muon for matrices with adamw for the rest"
+    ]
     betas: Annotated[tuple[Beta, Beta], "decay of AdamW's two moments, per step"]
     learning_rate: Annotated[Positive, "peak learning rate"]
     warmup_images: Annotated[ImagesOrZero, "the learning rate rises linearly over these"]
@@ -101,7 +103,8 @@ class TrainingConfig:
         tuple[EmaLength, ...], "power-function EMAs saved with each checkpoint (EDM2)"
     ]
     precision: Annotated[
-        Literal["float32", "bfloat16"], "of the forward pass; weights stay float32"
+        Literal["float32", "bfloat16"],
+        "float32 or bfloat16, of the forward pass; weights stay float32",
     ]
     checkpoint_activations: Annotated[
         bool, "recompute activations: slower, far less memory", MAY_CHANGE

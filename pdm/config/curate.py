@@ -75,7 +75,7 @@ class CurateConfig:
     max_drawing: Annotated[Fraction, "more is a drawing"]
     near_duplicate_bits: Annotated[
         Annotated[int, Limits(at_least=0, at_most=16)],
-        "images whose 64-bit hashes differ in at most this many bits are compared",
+        "images whose hashes differ in at most so many bits are compared",
     ]
     near_duplicate_difference: Annotated[
         NonNegative, "between small copies, in standard deviations; less is a duplicate"

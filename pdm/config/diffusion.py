@@ -48,7 +48,7 @@ class UNetConfig:
     branches: Annotated[bool, "each level enters and leaves at its own resolution"]
     windows: Annotated[
         tuple[tuple[Fraction, Fraction], ...] | None,
-        "null: one time for all levels; or start and end of each level's own, coarse to fine",
+        "start and end of each level's own time, coarse to fine; null: one for all",
     ]
     input_stream: Annotated[bool, "each resolution also sees the means of all finer levels"]
     output_stream: Annotated[bool, "each level's velocity is passed to the next finer one"]
@@ -56,7 +56,7 @@ class UNetConfig:
     attention_from: Annotated[Downsampling, "attention where the downsampling is at least this"]
     attention_ratio: Annotated[
         Literal["shape", "equal", "spatial"],
-        "of spatial to channel attention: by their sizes, 1 : 1, or spatial alone",
+        "spatial to channel attention, by their sizes (shape), 1 : 1 (equal), or spatial",
     ]
     dropout: Annotated[
         tuple[DropoutRate, ...], "at each resolution, finest first; falls towards fine detail"
@@ -107,7 +107,7 @@ class DiffusionConfig:
     ]
     timesteps: Annotated[
         Literal["uniform", "logit_normal", "ldm"],
-        "distribution of training times; ldm: where a baseline predicts noise",
+        "uniform, logit_normal, or ldm where a baseline predicts noise",
     ]
     time_shift: Annotated[Positive, "above 1: more times near noise, as larger images need"]
     time_margin: Annotated[
@@ -119,7 +119,7 @@ class DiffusionConfig:
     ]
     condition_dropout: Annotated[
         Annotated[float, Limits(at_least=0, below=1)],
-        "share of images trained without their condition (classifier-free guidance)",
+        "share of images trained without it, for classifier-free guidance",
     ]
     score_images: Annotated[
         CountOrZero, "images sampled and scored at each checkpoint; 0: none", MAY_CHANGE

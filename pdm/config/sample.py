@@ -81,9 +81,9 @@ class SampleConfig:
     seed: Annotated[Seed, "image i has the seed `seed + i`, whatever the batch size"]
     sampler: Annotated[
         Literal["euler", "heun", "multistep", "adaptive", "ddim"],
-        "ODE solver; ddim adds fresh noise, adaptive chooses its steps",
+        "euler, heun, multistep, adaptive (chooses its steps) or ddim (adds noise)",
     ]
-    steps: Annotated[Count, "network evaluations are as many, or twice as many with heun"]
+    steps: Annotated[Count, "evaluations of the network; heun takes twice as many"]
     tolerance: Annotated[Positive, "adaptive: error of each step"]
     eta: Annotated[Fraction, "ddim: share of fresh noise; 1 is ancestral sampling"]
     time_shift: Annotated[Positive, "above 1: shorter steps near noise, as larger images need"]
@@ -111,7 +111,7 @@ class SampleConfig:
         bool, "also reconstruct one held-out image at the size of the crops"
     ]
     tile_px: Annotated[
-        SidePx | None, "larger images are encoded and decoded in tiles of this side; null: whole"
+        SidePx | None, "larger images go through the autoencoder in tiles; null: whole"
     ]
 
     def __post_init__(self) -> None:

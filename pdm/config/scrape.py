@@ -23,7 +23,7 @@ class BuiltinSource:
 
     __pydantic_config__: ClassVar = STRICT
 
-    kind: Literal["builtin"]
+    kind: Annotated[Literal["builtin"], "builtin: landscapes drawn on this machine"]
     num_landscapes: Annotated[Count, "landscapes to draw"]
     num_flawed_per_kind: Annotated[CountOrZero, "flawed images of each kind, to be dropped"]
     width_px: Annotated[SidePx, "width of each image"]
@@ -40,7 +40,7 @@ class UrlListSource:
 
     __pydantic_config__: ClassVar = STRICT
 
-    kind: Literal["urls"]
+    kind: Annotated[Literal["urls"], "urls: a list of URLs"]
     path: Annotated[str, "the list: a .txt, .csv or .parquet file"]
     url_column: Annotated[str, "column with the URLs"] = "url"
     caption_column: Annotated[str | None, "column with captions"] = None
@@ -70,7 +70,7 @@ class FolderSource:
 
     __pydantic_config__: ClassVar = STRICT
 
-    kind: Literal["folder"]
+    kind: Annotated[Literal["folder"], "folder: a folder of images"]
     path: Annotated[str, "the folder"]
     licence: Annotated[str | None, "licence of all its images"] = None
 
@@ -89,7 +89,7 @@ class ScrapeConfig:
     timeout_seconds: Annotated[Seconds, "limit for one try at one image, first to last byte"]
     retries: Annotated[
         Annotated[int, Limits(at_least=0, at_most=100)],
-        "more tries after a time-out, a broken connection, HTTP 408, 425, 429 or 5xx",
+        "more tries after a time-out, a broken connection, HTTP 408, 425, 429, 5xx",
     ]
     num_threads: Annotated[
         Annotated[int, Limits(at_least=1, at_most=4096)], "images fetched at the same time"
@@ -102,7 +102,7 @@ class ScrapeConfig:
     respect_robots: Annotated[bool, "fetch nothing that a host's robots.txt forbids"]
     respect_opt_outs: Annotated[bool, "drop what X-Robots-Tag or TDM-Reservation forbids to use"]
     max_unreached_in_a_row: Annotated[
-        Count, "this many URLs in a row without a connection end the stage: no network"
+        Count, "so many URLs in a row without a connection end the stage"
     ]
     removed: Annotated[str | None, "file of URLs, keys and sha256s that must not be used any more"]
     max_image_mib: Annotated[

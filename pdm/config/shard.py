@@ -13,8 +13,10 @@ class ShardConfig:
 
     __pydantic_config__: ClassVar = STRICT
 
-    encoding: Annotated[Literal["jpeg", "png", "webp"], "format of the crops; webp is lossless"]
-    jpeg_quality: Annotated[Annotated[int, Limits(at_least=1, at_most=100)], "of jpeg"]
+    encoding: Annotated[Literal["jpeg", "png", "webp"], "jpeg, png or webp (lossless)"]
+    jpeg_quality: Annotated[
+        Annotated[int, Limits(at_least=1, at_most=100)], "from 1 to 100, of jpeg"
+    ]
     num_train_shards: Annotated[Count, "an image's shard follows from a hash of its key"]
     num_val_shards: Annotated[Count, "shards of held-out images"]
     val_fraction: Annotated[

@@ -6,6 +6,7 @@ off first, and puts it behind whatever stands there afterwards.
 """
 
 import io
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -60,7 +61,23 @@ def replace(node: Node, key: Key, value: Any) -> None:
     _put_tail(node, key, "".join(own + rest))
     if isinstance(node, CommentedMap):
         _adopt_head(node, key, value)
-        _move_comment(node, key)
+        _align_comment(node, key)
+
+
+def merge(node: CommentedMap, changes: CommentedMap) -> None:
+    """Put the values of a smaller file in the places of those of a larger one.
+
+    Mappings in both are merged; all else of the smaller one takes the place of what is there.
+    """
+    for key, value in changes.items():
+        old = node.get(key)
+        both = isinstance(old, CommentedMap) and isinstance(value, CommentedMap)
+        if both and not value.fa.flow_style():
+            merge(old, value)
+        elif key in node:
+            replace(node, key, value)
+        else:
+            insert(node, list(node)[-1] if node else None, key, value)
 
 
 def insert(
@@ -92,6 +109,7 @@ def insert(
     own = [line for line in _take_tail(node, key).splitlines(True) if _deeper(line, column)]
     if comment:
         _set_token(node, key, f"# {comment}\n")
+        _align_comment(node, key)
     above, below = _split_tail(tail, before)
     there = {line.strip() for line in above}
     above += [f"{' ' * column}{line}\n" for line in before if line not in there]
@@ -107,6 +125,7 @@ def rename(node: CommentedMap, old: str, new: str) -> None:
     node.insert(position, new, value)
     if comments is not None:
         node.ca.items[new] = comments
+        _align_comment(node, new)
 
 
 def remove(node: CommentedMap, key: str) -> None:
@@ -181,13 +200,14 @@ def _adopt_head(node: CommentedMap, key: Key, value: Any) -> None:
         node.ca.items.setdefault(key, [None] * 4)[3] = head
 
 
-def _move_comment(node: CommentedMap, key: Key) -> None:
-    """One space before the comment, unless the mapping's comments stand in a column."""
+def _align_comment(node: CommentedMap, key: Key) -> None:
+    """In the column of the mapping's comments, if they have one; else behind one space."""
     tokens = [slots[2] for slots in node.ca.items.values() if slots[2] is not None]
     token = (node.ca.items.get(key) or [None] * 4)[2]
     columns = [other.start_mark.column for other in tokens if other.value.startswith("#")]
-    if token is not None and columns.count(token.start_mark.column) < 2:
-        token.start_mark = CommentMark(0)
+    [(column, count)] = Counter(columns).most_common(1) or [(0, 0)]
+    if token is not None:
+        token.start_mark = CommentMark(column if count > 1 else 0)
 
 
 def _slot(node: Node) -> int:

@@ -19,7 +19,7 @@ class Key:
     name: str
     type: str
     limits: str  # empty if there are none
-    meaning: str
+    meaning: str  # also the comment beside it in the default params file
     optional: bool  # in a mapping that may be null, or in a list
 
 

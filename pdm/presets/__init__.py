@@ -1,33 +1,33 @@
 """Presets: a whole `params.yaml` for a known kind of data set, made by `pyramid preset NAME`.
 
-Each `NAME.yaml` beside this module holds only what differs from `default.yaml`, the `params.yaml`
-that the project comes with; its first line says what it is for. The differences are put into the
-text of the file, so that its comments and its order stay.
+Each `NAME.yaml` beside this module holds only what differs from `default.yaml`, of which the
+project's `params.yaml` is a copy to be changed by its user, or from the preset that it `extends`;
+its first line says what it is for. What comes out is the default file, or one of the user's, with
+these values: its comments and its order stay.
 """
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
+from ruamel.yaml.comments import CommentedMap
 
 from pdm import params
 from pdm.config import Params
 from pdm.errors import BadInput
 from pdm.files import write_text
+from pdm.params import document
+from pdm.params.document import Document
 from pdm.params.override import override
 
 FOLDER = Path(__file__).parent
 DEFAULT = FOLDER / "default.yaml"
-SOURCES = ("scrape", "sources")
-
-Edit = tuple[int, int, str]  # begin and end of a part of the text, and what takes its place
 
 
 def descriptions() -> dict[str, str]:
     """Each preset's name, and what it is for in a few words."""
     files = sorted(file for file in FOLDER.glob("*.yaml") if file != DEFAULT)
-    return {file.stem: file.read_text(encoding="utf-8").splitlines()[0][2:] for file in files}
+    return {file.stem: _read(file.stem).splitlines()[0].removeprefix("# ") for file in files}
 
 
 def full_name(name: str) -> str:
@@ -72,15 +72,15 @@ def preset_text(name: str, base: Path | None) -> str:
         BadInput: There is no such preset, or `base` is not a valid params file.
     """
     name = full_name(name)
-    if base is not None:
-        params.load(base)
-    text = (base or DEFAULT).read_text(encoding="utf-8")
-    changes = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
-    kept = () if base is None else SOURCES
-    edits = _edits(_root(text), _root(changes), text, changes, kept)
-    for begin, end, replacement in sorted(edits, reverse=True):
-        text = text[:begin] + replacement + text[end:]
-    return text
+    text = params.read(base) if base else DEFAULT.read_text(encoding="utf-8")
+    if base:
+        params.parse(text, base)
+    merged = Document(text)
+    for changes in _changes(name):
+        if base:
+            changes.get("scrape", {}).pop("sources", None)
+        document.merge(merged.root, changes)
+    return merged.text()
 
 
 def write_preset(text: str, path: Path, *, force: bool) -> None:
@@ -94,34 +94,12 @@ def write_preset(text: str, path: Path, *, force: bool) -> None:
     write_text(path, text)
 
 
-def _root(text: str) -> yaml.MappingNode:
-    node = yaml.compose(text, Loader=yaml.SafeLoader)
-    assert isinstance(node, yaml.MappingNode)
-    return node
+def _changes(name: str) -> list[CommentedMap]:
+    """The values of the presets that this one extends, and then its own."""
+    changes = Document(_read(name)).root
+    extended = changes.pop("extends", None)
+    return [*(_changes(extended) if extended else []), changes]
 
 
-def _edits(
-    base: yaml.MappingNode,
-    changed: yaml.MappingNode,
-    text: str,
-    changes: str,
-    kept: tuple[str, ...],
-) -> Iterator[Edit]:
-    """What to put where, so that each value of `changed` stands in `base`; `kept` is a path."""
-    places = {key.value: (key, value) for key, value in base.value}
-    for key, value in changed.value:
-        if kept == (key.value,):
-            continue
-        old_key, old_value = places[key.value]
-        if isinstance(value, yaml.MappingNode) and not value.flow_style:
-            deeper = kept[1:] if kept[:1] == (key.value,) else ()
-            yield from _edits(old_value, value, text, changes, deeper)
-        else:
-            begin, end = _span(old_key, old_value, text)
-            yield begin, end, changes[slice(*_span(key, value, changes))]
-
-
-def _span(key: yaml.Node, value: yaml.Node, text: str) -> tuple[int, int]:
-    """From behind the colon to the end of the value, without what follows on its line."""
-    begin = key.end_mark.index + 1
-    return begin, begin + len(text[begin : value.end_mark.index].rstrip())
+def _read(name: str) -> str:
+    return (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
