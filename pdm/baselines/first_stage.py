@@ -15,6 +15,8 @@ from typing import Any, Self
 
 import torch
 from diffusers import AutoencoderKL, VQModel
+from diffusers.models.attention_processor import Attention
+from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor
 
 from pdm import weights
@@ -63,6 +65,7 @@ DESIGNS: dict[FirstStageName, Design] = {
 class FirstStage(Autoencoder):
     """An encoder and a decoder of one latent map. Make one with `build_first_stage`."""
 
+    block_types = (ResnetBlock2D, Attention)
     network: Any  # diffusers' own module
 
     def __init__(self, config: FirstStageConfig) -> None:

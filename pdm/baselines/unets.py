@@ -12,6 +12,7 @@ from typing import Any, Self, cast
 
 from diffusers import UNet2DConditionModel, UNet2DModel
 from diffusers.models.attention_processor import Attention
+from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 
 from pdm import weights
@@ -141,6 +142,8 @@ class LatentUNet(Denoiser):
         config: Design and width.
         level_channels, level_downsamplings: Of the one level.
     """
+
+    block_types = (ResnetBlock2D, Attention)
 
     def __init__(
         self,

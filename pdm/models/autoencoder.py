@@ -12,10 +12,11 @@ from torch import Tensor
 
 from pdm import weights
 from pdm.config.autoencoder import AutoencoderModelConfig, LevelConfig
+from pdm.models.attention import SpatialChannelAttention
 from pdm.models.codec import Autoencoder
 from pdm.models.decoder import Decoder, DecoderStage
 from pdm.models.encoder import Encoder
-from pdm.models.layers import ToPixels
+from pdm.models.layers import PlainBlock, ToPixels
 from pdm.models.posterior import LOG_VARIANCE_RANGE, LogVariances, kl_penalty
 from pdm.models.pyramid import Pyramid
 from pdm.models.regions import Region
@@ -30,6 +31,8 @@ from pdm.models.tiling import (
 
 class PyramidAutoencoder(Autoencoder):
     """A light encoder and a heavy decoder of a pyramid, its first level global."""
+
+    block_types = (PlainBlock, SpatialChannelAttention)
 
     def __init__(self, config: AutoencoderModelConfig) -> None:
         super().__init__(

@@ -9,7 +9,7 @@ outside scales latents; `posterior` and `decode_raw` speak the network's own and
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,8 @@ class Autoencoder(nn.Module):
     """
 
     config: Any  # a dataclass of all that the constructor of the design takes
+    # What activation checkpointing recomputes and FSDP shards as one; no block within another.
+    block_types: ClassVar[tuple[type[nn.Module], ...]]
 
     def __init__(self, channels: Sequence[int], downsamplings: Sequence[Downsampling]) -> None:
         super().__init__()

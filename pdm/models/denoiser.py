@@ -5,7 +5,7 @@ It gives the velocity of every level of a pyramid of noisy latents, at times fro
 """
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
@@ -23,6 +23,8 @@ class Denoiser(nn.Module):
             its folder says besides.
     """
 
+    # What activation checkpointing recomputes and FSDP shards as one; no block within another.
+    block_types: ClassVar[tuple[type[nn.Module], ...]]
     config: Any
     facts: dict[str, Any]
 

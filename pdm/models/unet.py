@@ -19,9 +19,11 @@ from torch import Tensor, nn
 
 from pdm import weights
 from pdm.config.diffusion import ConditionConfig, UNetConfig
-from pdm.models.condition import NO_CONDITION, Condition
+from pdm.models.attention import SpatialChannelAttention
+from pdm.models.condition import NO_CONDITION, Condition, CrossAttention
 from pdm.models.denoiser import Denoiser
 from pdm.models.embedding import Embedding, GlobalTrunk
+from pdm.models.layers import ModulatedBlock
 from pdm.models.pyramid import Downsampling, Pyramid
 from pdm.models.stages import Context, DownStage, Layer, Place, UpStage
 from pdm.models.streams import (
@@ -42,6 +44,8 @@ class PyramidUNet(Denoiser):
         level_channels: Channels of each level, coarse to fine.
         level_downsamplings: Coarse to fine; "global" may be the first.
     """
+
+    block_types = (ModulatedBlock, SpatialChannelAttention, CrossAttention)
 
     def __init__(
         self,

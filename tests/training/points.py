@@ -21,6 +21,8 @@ CONFIG = replace(
 class Regression(nn.Module):
     """Its loss is the squared error of the sum."""
 
+    block_types = (nn.Linear,)
+
     def __init__(self) -> None:
         super().__init__()
         self.layer = nn.Linear(3, 1)

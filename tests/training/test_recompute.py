@@ -1,10 +1,17 @@
 import copy
+from dataclasses import replace
+from pathlib import Path
 
+import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
+from pdm import params
+from pdm.config.first_stage import FirstStageConfig
+from pdm.config.latent_unet import LatentUNetConfig
+from pdm.registry import build_autoencoder, build_denoiser
 from pdm.training.loop.activation_checkpointing import blocks_of, checkpoint_activations
 
 
@@ -19,9 +26,13 @@ class Block(nn.Module):
         return features + self.second(self.dropout(F.silu(self.first(features))))
 
 
-def network() -> nn.Sequential:
+class Network(nn.Sequential):
+    block_types = (Block,)
+
+
+def network() -> Network:
     torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.Sequential(Block(), nn.SiLU()), Block())
+    return Network(nn.Conv2d(3, 8, 3), nn.Sequential(Block(), nn.SiLU()), Block())
 
 
 def gradients(model):
@@ -41,9 +52,40 @@ def kept_by(model) -> int:
     return sum(sizes)
 
 
-def test_blocks_are_the_smallest_parts_with_several_convolutions():
+def test_blocks_are_what_the_network_declares():
     model = network()
     assert blocks_of(model) == [model[1][0], model[2]]
+    with pytest.raises(ValueError, match="Sequential declares no block_types"):
+        blocks_of(nn.Sequential(Block()))
+
+
+def real_networks():
+    values = params.load(Path("params.yaml"))
+    first_stage = FirstStageConfig(
+        name="kl-f8", base_width=32, latent_scale="scalar", latent_weight=1e-6
+    )
+    unet = LatentUNetConfig(name="celeba", base_width=32, predicts="velocity")
+    pyramid = build_autoencoder(values.autoencoder)
+    return {
+        "pyramid autoencoder": pyramid,
+        "pyramid unet": build_denoiser(
+            values.diffusion, pyramid.level_channels, pyramid.level_downsamplings
+        ),
+        "ldm first stage": build_autoencoder(replace(values.autoencoder, baseline=first_stage)),
+        "ldm unet": build_denoiser(replace(values.diffusion, baseline=unet), (4,), (8,)),
+    }
+
+
+@pytest.mark.parametrize(
+    "name", ["pyramid autoencoder", "pyramid unet", "ldm first stage", "ldm unet"]
+)
+def test_every_network_declares_blocks_that_hold_nearly_all_of_its_weights(name):
+    model = real_networks()[name]
+    blocks = blocks_of(model)
+    for block in blocks:
+        assert not any(part in blocks for part in block.modules() if part is not block)
+    share = sum(w.numel() for block in blocks for w in block.parameters())
+    assert share > 0.8 * sum(w.numel() for w in model.parameters())
 
 
 def test_gradients_and_norms_are_the_same_to_the_bit():

@@ -28,6 +28,8 @@ class Block(nn.Module):
 
 
 class Network(nn.Module):
+    block_types = (Block,)
+
     def __init__(self) -> None:
         super().__init__()
         self.entry = nn.Conv2d(1, 16, 3, padding=1)

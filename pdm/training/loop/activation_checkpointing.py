@@ -11,9 +11,15 @@ from torch.utils.checkpoint import checkpoint
 
 
 def blocks_of(model: nn.Module) -> list[nn.Module]:
-    """The smallest parts of a network, of whatever design, that hold several convolutions."""
-    found = [one for one in model.modules() if one is not model and _num_convolutions(one) >= 2]
-    return [one for one in found if not any(part in found for part in one.modules() if part != one)]
+    """The parts of a network that are recomputed, and sharded, one by one: its `block_types`.
+
+    Raises:
+        ValueError: The network declares none.
+    """
+    kinds: tuple[type[nn.Module], ...] = getattr(model, "block_types", ())
+    if not kinds:
+        raise ValueError(f"{type(model).__name__} declares no block_types; name its blocks there")
+    return [module for module in model.modules() if isinstance(module, kinds)]
 
 
 def checkpoint_activations(model: nn.Module) -> None:
@@ -54,7 +60,3 @@ def _freeze_spectral_norms(block: nn.Module) -> Iterator[None]:
     finally:
         for norm, training in zip(norms, before, strict=True):
             norm.train(training)
-
-
-def _num_convolutions(module: nn.Module) -> int:
-    return sum(isinstance(child, nn.Conv2d) for child in module.children())
