@@ -1,7 +1,7 @@
-"""Classes of pictures. Names are for people and stand in manifests, sorted; networks know labels.
+"""Class names and class labels of images.
 
-A label is the place of a name among all names; a picture without a class has the label one past
-the last, the class that networks know as "not said".
+Manifests list the names, sorted. Networks are conditioned on labels: the index of a name in that
+list. An image without a class has the label `len(names)`, the null class.
 """
 
 from collections import Counter
@@ -11,28 +11,28 @@ from typing import Any
 import torch
 from torch import Tensor
 
-FACT = "classes"  # of manifests and model folders: the names, sorted; absent where there are none
+FACT = "classes"  # key in manifests and model folders; absent if there are no classes
 
 
 def names_of(facts: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names that a manifest or a model's folder states."""
+    """The class names in a manifest or in a model folder's facts."""
     return tuple(facts.get(FACT, ()))
 
 
 def labels_of(classes: Sequence[str | None], names: Sequence[str]) -> Tensor:
-    """(len(classes),) int64.
+    """The label of each class, (len(classes),) int64; None becomes the null class.
 
     Raises:
         KeyError: A class is not among the names.
     """
-    places = {name: place for place, name in enumerate(names)}
-    found = [len(names) if one is None else places[one] for one in classes]
-    return torch.tensor(found, dtype=torch.int64)
+    label_of = {name: label for label, name in enumerate(names)}
+    labels = [len(names) if name is None else label_of[name] for name in classes]
+    return torch.tensor(labels, dtype=torch.int64)
 
 
-def counted(labels: Tensor, names: Sequence[str]) -> str:
-    """How many pictures each class has, for a person."""
+def describe_counts(labels: Tensor, names: Sequence[str]) -> str:
+    """The number of images of each class, as text for a log."""
     counts = Counter(labels.tolist())
-    told = [f"{name} {counts[place]:,}" for place, name in enumerate(names)]
-    without = counts[len(names)]
-    return ", ".join(told) + (f"; {without:,} without a class" if without else "")
+    parts = [f"{name} {counts[label]:,}" for label, name in enumerate(names)]
+    unlabelled = counts[len(names)]
+    return ", ".join(parts) + (f"; {unlabelled:,} without a class" if unlabelled else "")

@@ -18,7 +18,8 @@ def code_version(modules: Iterable[str]) -> str:
     """Hex digest of what modules compute, by their full names, and of the versions of `LIBRARIES`.
 
     Comments, docstrings and layout do not count. Any other change gives another version, even one
-    that alters no result: it costs a computation, where a forgotten number would cost the truth.
+    that alters no result: it costs a computation, but a version number that somebody forgets to
+    raise would give wrong results.
     """
     digest = hashlib.sha256()
     for name in sorted(modules):

@@ -1,7 +1,7 @@
-"""The table of decisions: one row per source URL or file, in key order, kept or not and why.
+"""The table of decisions: one row per source URL or file, in key order, with outcome and reason.
 
-`curate` writes it, `shard` and its report read it. A row whose image was not fetched passes through
-with the reason that the fetching gave; scores of images that were not measured are null.
+`curate` writes it; `shard` and its report read it. A row whose image was not fetched keeps the
+reason of the fetch; scores of images that were not measured are null.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,13 +26,13 @@ RAW = {
     "caption": pa.string(),
     "licence": pa.string(),
     "author": pa.string(),
-    "class_name": pa.string(),  # null for a picture without one
+    "class_name": pa.string(),  # null for an image without a class
     "status": pa.string(),
     "error_message": pa.string(),
-    "retrieved_at": pa.string(),  # ISO 8601, UTC; null for what was drawn or read from a folder
+    "retrieved_at": pa.string(),  # ISO 8601, UTC; null for built-in images and folders
     "final_url": pa.string(),  # after redirects
     "sha256": pa.string(),
-    "num_bytes": pa.int64(),  # of the file as it was fetched
+    "num_bytes": pa.int64(),  # of the fetched file
     "tar": pa.string(),  # the raw shard that holds the bytes: `size` of them at `offset`
     "member": pa.string(),
     "offset": pa.int64(),
@@ -43,15 +43,15 @@ DECIDED = {
     "reason": pa.string(),  # null if kept
     "detail": pa.string(),  # one sentence: the measured value and the limit
     "duplicate_of": pa.string(),  # key of the image kept instead
-    "cluster": pa.string(),  # shared with all images it is like, directly or through others
-    "nearest": pa.string(),  # key of the most alike picture that is kept, if one's hash is near
-    "difference": pa.float64(),  # from it; see `curate.duplicates`
+    "cluster": pa.string(),  # shared by all similar images, directly or through others
+    "nearest": pa.string(),  # key of the most similar kept image, if one's hash is near
+    "difference": pa.float64(),  # to `nearest`; see `curate.duplicates`
     "width_px": pa.int64(),  # upright
     "height_px": pa.int64(),
     "format": pa.string(),
     "mode": pa.string(),
     "animated": pa.bool_(),
-    "fault": pa.string(),  # a word for why the file has no pixels for us; null if it has
+    "fault": pa.string(),  # why the file could not be decoded, in one word; null if it was
     "fault_detail": pa.string(),
     "content_width_px": pa.int64(),  # without borders
     "content_height_px": pa.int64(),
@@ -96,12 +96,12 @@ def load(folder: Path) -> list[Row]:
     Raises:
         BadInput: The file is missing, is no parquet file, or lacks a column.
     """
-    rows: list[Row] = columns(folder, SCHEMA.names).to_pylist()
+    rows: list[Row] = load_columns(folder, SCHEMA.names).to_pylist()
     return rows
 
 
-def columns(folder: Path, names: Sequence[str]) -> pa.Table:
-    """Some columns of all rows, in key order: a tenth of the memory of `load`, and less.
+def load_columns(folder: Path, names: Sequence[str]) -> pa.Table:
+    """Some columns of all rows, in key order, in a tenth of the memory of `load` or less.
 
     Raises:
         BadInput: As `load`.
@@ -110,10 +110,10 @@ def columns(folder: Path, names: Sequence[str]) -> pa.Table:
         return pq.read_table(path, columns=list(names), schema=SCHEMA)
 
 
-def matching(folder: Path, column: str, values: Iterable[str]) -> list[Row]:
-    """The rows whose `column` has one of the values, whole and in key order.
+def load_matching(folder: Path, column: str, values: Iterable[str]) -> list[Row]:
+    """All columns of the rows whose `column` has one of the values, in key order.
 
-    Reads the table in small parts: 2.7 seconds and 200 MB of memory for a million rows.
+    Reads the table in batches: 2.7 seconds and 200 MB of memory for a million rows.
 
     Raises:
         BadInput: As `load`.
@@ -122,14 +122,14 @@ def matching(folder: Path, column: str, values: Iterable[str]) -> list[Row]:
     rows: list[Row] = []
     with _readable(folder / FILE_NAME) as path, pq.ParquetFile(path) as file:
         for part in file.iter_batches(ROWS_PER_PART):
-            found = part.filter(pc.is_in(part[column], wanted))
-            rows += pa.Table.from_batches([found]).cast(SCHEMA).to_pylist()
+            matching = part.filter(pc.is_in(part[column], wanted))
+            rows += pa.Table.from_batches([matching]).cast(SCHEMA).to_pylist()
     return rows
 
 
 @contextmanager
 def _readable(path: Path) -> Iterator[Path]:
-    """Turns what may be wrong with the file into an error for its reader."""
+    """Turn faults of the file into errors that name it and say what to do."""
     try:
         yield path
     except FileNotFoundError:

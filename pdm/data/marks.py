@@ -1,7 +1,7 @@
-"""What a drawn picture carries within itself: how it was drawn, and by which models.
+"""Provenance in sampled PNGs: how an image was sampled, and by which models.
 
-The mark is JSON in a text chunk of the PNG. It travels with the file; a copy that lost it can still
-be known by its pixels, whose sha256 stands in `samples.json`.
+The mark is JSON in a text chunk of the PNG, so it travels with the file. A copy that lost its mark
+can still be recognised by the sha256 of its pixels, which `samples.json` lists.
 """
 
 import hashlib
@@ -21,17 +21,17 @@ KEYWORD = "pyramid-diffusion"
 
 
 def mark(facts: Mapping[str, Any]) -> PngInfo:
-    """For `Image.save(..., pnginfo=...)`; equal facts give equal bytes."""
+    """The text chunk for `Image.save(..., pnginfo=...)`; equal facts give equal bytes."""
     info = PngInfo()
     info.add_text(KEYWORD, json.dumps(dict(facts), sort_keys=True))
     return info
 
 
 def read(picture: Path) -> tuple[dict[str, Any] | None, str]:
-    """The mark, None if there is none that can be read; and the sha256 of the pixels.
+    """The mark (None if it is missing or unreadable) and the sha256 of the pixels.
 
     Raises:
-        BadInput: The file is no picture.
+        BadInput: The file does not exist or is not an image.
     """
     try:
         with Image.open(picture) as opened:
@@ -40,15 +40,15 @@ def read(picture: Path) -> tuple[dict[str, Any] | None, str]:
     except FileNotFoundError:
         raise BadInput(f"{picture} does not exist") from None
     except (OSError, ValueError, SyntaxError) as error:
-        raise BadInput(f"{picture} is no picture that can be read ({error})") from error
+        raise BadInput(f"{picture} is not an image that can be read ({error})") from error
     try:
-        found = json.loads(text)
+        facts = json.loads(text)
     except ValueError:
-        found = None
-    return (found if isinstance(found, dict) else None), pixels_sha256(pixels)
+        facts = None
+    return (facts if isinstance(facts, dict) else None), pixels_sha256(pixels)
 
 
 def pixels_sha256(pixels: Pixels) -> str:
-    """Of uint8 (H, W, 3), whatever file they lie in; its shape counts."""
+    """The sha256 of uint8 (H, W, 3) pixels and their shape, independent of the file format."""
     shape = "x".join(map(str, pixels.shape))
     return hashlib.sha256(shape.encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""Room on the disk: asked for before a stage begins, and told when it runs out all the same."""
+"""Free disk space: checked before a stage starts, and reported if it runs out anyway."""
 
 import errno
 import shutil
@@ -13,18 +13,20 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
-def room_for(path: Path, num_bytes: int) -> Iterator[None]:
-    """Write about `num_bytes` below `path` within the block, which need not exist yet.
+def disk_space_for(path: Path, num_bytes: int) -> Iterator[None]:
+    """Wrap a block that writes about `num_bytes` below `path`, which need not exist yet.
 
-    An older version at `path` stays until the new one is whole, so it gives no room.
+    An older version at `path` stays until the new one is complete, so its space does not count as
+    free.
 
     Raises:
-        Unavailable: `MARGIN` times as much is not free, and nothing was begun; or the disk filled
-            up within the block. Either way the text says how much is needed, there and where.
+        Unavailable: Less than `MARGIN * num_bytes` is free, and the block did not start; or the
+            disk filled up within the block. The text says how much is needed, how much is free,
+            and where.
     """
     place = next(one for one in (path, *path.absolute().parents) if one.exists())
     if shutil.disk_usage(place).free < MARGIN * num_bytes:
-        raise Unavailable(f"{_shortage(path, place, num_bytes)}; nothing was begun")
+        raise Unavailable(f"{_shortage(path, place, num_bytes)}; nothing was started")
     try:
         yield
     except OSError as error:

@@ -14,7 +14,7 @@ from pdm.data import classes
 from pdm.data.shards import listing, manifest
 from pdm.data.shards.images import ImageShards, to_images
 from pdm.data.shards.latents import write_shard
-from pdm.data.space import room_for
+from pdm.data.space import disk_space_for
 from pdm.errors import QualityGate
 from pdm.files import sha256_of, whole_folder
 from pdm.models.codec import Autoencoder
@@ -54,7 +54,7 @@ def encode_shards(config: LatentsConfig, *, shards: Path, autoencoder: Path, lat
     total = sum(copies[split] * len(images) for split, images in splits.items())
     progress = Progress("latents", total)
     values = sum(math.prod(shape) for shape in model.level_shapes(*size))
-    with room_for(latents, BYTES_PER_VALUE * values * total), whole_folder(latents) as folder:
+    with disk_space_for(latents, BYTES_PER_VALUE * values * total), whole_folder(latents) as folder:
         written: dict[str, list[manifest.Shard]] = {}
         spread = LatentStatistics(len(model.level_channels))
         for split, images in splits.items():

@@ -15,7 +15,7 @@ from pdm import weights
 from pdm.config.sample import SampleConfig
 from pdm.data.marks import mark, pixels_sha256
 from pdm.data.shards.images import ImageShards, Pixels, to_images, to_pixels
-from pdm.data.sheets import contact_sheet, in_rows
+from pdm.data.sheets import contact_sheet, split_into_rows
 from pdm.errors import BadInput
 from pdm.files import sha256_of, whole_folder, write_json
 from pdm.inference.draw import draw_latents
@@ -84,7 +84,7 @@ def sample_pictures(
             name, origin = f"{number:06}.png", _origin(networks, config.seed + number)
             Image.fromarray(picture).save(folder / name, pnginfo=mark(origin | drawn))
             listed.append({"file": name, "pixels_sha256": pixels_sha256(picture)} | origin)
-        contact_sheet(in_rows(pictures)).save(folder / "contact-sheet.png")
+        contact_sheet(split_into_rows(pictures)).save(folder / "contact-sheet.png")
         if config.previews:
             previews = folder / "previews"
             write_previews(previews, config, decoder, networks, shapes, size, tile_px)

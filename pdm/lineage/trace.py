@@ -184,7 +184,7 @@ def _sources(models: list[Model], folder: Path) -> list[Source]:
     try:
         rows = {
             (row["key"], row["sha256"]): row
-            for row in decisions.matching(folder, "key", {key for key, _ in seen})
+            for row in decisions.load_matching(folder, "key", {key for key, _ in seen})
         }
     except BadInput:  # no table here: the picture may have been carried elsewhere
         rows = {}

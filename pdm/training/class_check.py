@@ -49,7 +49,7 @@ def check_classes(config: DiffusionConfig, latents: LatentShards) -> None:
         raise BadInput(
             f"{KEY}.num_classes is {condition.num_classes}, the latents hold {len(names)}: {shown}"
         )
-    told = classes.counted(latents.labels, names)
+    told = classes.describe_counts(latents.labels, names)
     logger.info("diffusion: %s pictures of the classes %s", latents.split, told)
 
 

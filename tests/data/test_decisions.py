@@ -25,7 +25,7 @@ def test_rows_come_back_in_key_order_with_null_for_what_they_lack(folder):
 
 
 def test_a_column_is_that_of_all_rows(folder):
-    assert decisions.columns(folder, ("sharpness",)).to_pydict() == {
+    assert decisions.load_columns(folder, ("sharpness",)).to_pydict() == {
         "sharpness": [row["sharpness"] for row in ROWS]
     }
 
@@ -34,12 +34,12 @@ def test_matching_rows_are_the_same_as_those_of_the_whole_table(folder, monkeypa
     monkeypatch.setattr(decisions, "ROWS_PER_PART", 7)
     wanted = {ROWS[93]["key"], ROWS[5]["key"], "absent"}
     everything = decisions.load(folder)
-    assert decisions.matching(folder, "key", wanted) == [everything[5], everything[93]]
-    assert decisions.matching(folder, "key", []) == []
+    assert decisions.load_matching(folder, "key", wanted) == [everything[5], everything[93]]
+    assert decisions.load_matching(folder, "key", []) == []
 
 
 def test_a_missing_table_says_what_to_run(tmp_path):
-    for read in (decisions.load, lambda at: decisions.matching(at, "key", ["1"])):
+    for read in (decisions.load, lambda at: decisions.load_matching(at, "key", ["1"])):
         with pytest.raises(BadInput, match="run `pyramid curate` first"):
             read(tmp_path)
 
@@ -50,4 +50,4 @@ def test_a_table_that_is_none_or_lacks_a_column_says_what_to_run(tmp_path):
         decisions.load(tmp_path)
     pq.write_table(pa.table({"key": ["1"]}), tmp_path / decisions.FILE_NAME)
     with pytest.raises(BadInput, match="run `pyramid curate` again"):
-        decisions.matching(tmp_path, "key", ["1"])
+        decisions.load_matching(tmp_path, "key", ["1"])

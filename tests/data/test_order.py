@@ -38,5 +38,5 @@ def test_epochs_and_seeds_differ():
 
 
 def test_a_batch_that_cannot_be_divided_is_refused():
-    with pytest.raises(ValueError, match="5 images cannot be shared among 2"):
+    with pytest.raises(ValueError, match="5 images cannot be split into 2 parts"):
         share(range(5), 0, 2)

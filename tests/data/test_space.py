@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from pdm.data.space import room_for
+from pdm.data.space import disk_space_for
 from pdm.errors import Unavailable
 
 
@@ -24,17 +24,17 @@ def test_what_does_not_fit_is_not_begun(tmp_path):
     place = tmp_path / "not" / "yet" / "there"
     with (
         pytest.raises(Unavailable, match=rf"need .* GiB, have .* GiB at {place}"),
-        room_for(place, free),
+        disk_space_for(place, free),
     ):
         raise AssertionError("begun")
 
 
 def test_a_fifth_more_than_the_estimate_must_be_free(small_disk):
-    with room_for(small_disk, int(2**20 / 1.25)):
+    with disk_space_for(small_disk, int(2**20 / 1.25)):
         pass
     with (
         pytest.raises(Unavailable, match=r"need 1\.04 MiB, have 1\.00 MiB"),
-        room_for(small_disk, int(2**20 / 1.15)),
+        disk_space_for(small_disk, int(2**20 / 1.15)),
     ):
         raise AssertionError("begun")
 
@@ -42,11 +42,11 @@ def test_a_fifth_more_than_the_estimate_must_be_free(small_disk):
 def test_a_disk_that_fills_up_all_the_same_says_what_was_needed(small_disk):
     with (
         pytest.raises(Unavailable, match=r"filled up: need 0\.12 MiB, have 0\.00 MiB at"),
-        room_for(small_disk, 100 * 1024),
+        disk_space_for(small_disk, 100 * 1024),
     ):
         (small_disk / "much").write_bytes(bytes(2 * 2**20))
 
 
 def test_other_faults_pass_through(tmp_path):
-    with pytest.raises(OSError, match="broken"), room_for(tmp_path, 1):
+    with pytest.raises(OSError, match="broken"), disk_space_for(tmp_path, 1):
         raise OSError(errno.EIO, "broken")

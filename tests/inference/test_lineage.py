@@ -106,7 +106,7 @@ def test_another_picture_is_refused_with_what_to_do(places, tmp_path):
     with pytest.raises(BadInput, match=r"carries no mark .*name the folder .* by --samples"):
         trace(tmp_path / "other.png", places)
     (tmp_path / "text.png").write_text("no picture")
-    with pytest.raises(BadInput, match="no picture that can be read"):
+    with pytest.raises(BadInput, match="not an image that can be read"):
         trace(tmp_path / "text.png", places)
     with pytest.raises(BadInput, match="does not exist"):
         trace(tmp_path / "none.png", places)

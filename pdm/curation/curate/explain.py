@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pdm.curation.limits import DIFFERENCE, SCORES, Bound
-from pdm.data.decisions import Row, columns, matching
+from pdm.data.decisions import Row, load_columns, load_matching
 from pdm.data.shards.manifest import FILE_NAME, read
 from pdm.data.shards.tars import members
 from pdm.errors import BadInput
@@ -38,7 +38,7 @@ def explain(name: str, *, decisions: Path, shards: Path) -> str:
     Raises:
         BadInput: No picture is meant, or several; the text names the nearest.
     """
-    [row] = matching(decisions, "key", [_find(name, decisions)])
+    [row] = load_matching(decisions, "key", [_find(name, decisions)])
     summary = json.loads((decisions / "summary.json").read_text(encoding="utf-8"))
     lines = [
         _verdict(row),
@@ -58,7 +58,7 @@ def _printable(line: str) -> str:
 
 def _find(name: str, decisions: Path) -> str:
     """The key of the one picture that is meant; an exact match goes before a part."""
-    names = columns(decisions, ("key", "url", "final_url"))
+    names = load_columns(decisions, ("key", "url", "final_url"))
     for found in _matches(name, names) if name else ():
         if len(found) == 1:
             return str(found["key"][0])
@@ -142,7 +142,7 @@ def _group(row: Row, decisions: Path) -> Iterator[str]:
     """The pictures that it is like, directly or through others."""
     if row["nearest"]:
         yield f"  nearest   {row['nearest']}, of the kept pictures"
-    alike = matching(decisions, "cluster", [row["cluster"]]) if row["cluster"] else []
+    alike = load_matching(decisions, "cluster", [row["cluster"]]) if row["cluster"] else []
     if len(alike) < 2:
         return
     yield f"  group     {len(alike):,} pictures are alike, directly or through others:"

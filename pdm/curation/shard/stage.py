@@ -27,7 +27,7 @@ from pdm.data.shards import listing
 from pdm.data.shards.listing import Listed
 from pdm.data.shards.manifest import Manifest, Shard
 from pdm.data.shards.tars import num_whole_members
-from pdm.data.space import room_for
+from pdm.data.space import disk_space_for
 from pdm.errors import QualityGate
 from pdm.files import sha256_of, whole_folder, write_json, write_text
 from pdm.progress import SECONDS_BETWEEN_LINES, Progress
@@ -69,7 +69,7 @@ def shard(
     num_bytes = expected_bytes(kept, config)
     num_bytes += expected_bytes(crops.prune(kept), config) if crops else 0
     with ray_session():
-        with room_for(shards, num_bytes), whole_folder(shards) as folder:
+        with disk_space_for(shards, num_bytes), whole_folder(shards) as folder:
             plan = _plan(kept, splits, config)
             written = _write_shards(plan, folder, raw.resolve(), config, crops)
             failures = {key: why for one in written.values() for key, why in one.failures.items()}

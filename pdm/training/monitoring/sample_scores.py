@@ -15,7 +15,7 @@ from PIL import Image
 from pdm.data.order import images_at
 from pdm.data.shards.images import Pixels
 from pdm.data.shards.latents import LatentShards
-from pdm.data.sheets import contact_sheet, in_rows
+from pdm.data.sheets import contact_sheet, split_into_rows
 from pdm.diffusion.flow import Velocity
 from pdm.diffusion.times import Windows
 from pdm.errors import BadInput
@@ -68,7 +68,7 @@ class SampleScorer:
         count = max(self.count, len(SEEDS))
         pictures = self.grid.pictures(network, windows, count, num_classes)
         shown = list(itertools.islice(pictures, len(SEEDS)))
-        sheet = contact_sheet(in_rows(shown))
+        sheet = contact_sheet(split_into_rows(shown))
         if not self.count:
             return sheet, {}
         yardstick, floor = self._reference

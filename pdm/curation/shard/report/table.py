@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pdm.data.decisions import Row, columns, matching
+from pdm.data.decisions import Row, load_columns, load_matching
 
 Mask = NDArray[np.bool_]
 Numbers = NDArray[np.float64]
@@ -31,7 +31,7 @@ class Decided:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._table = columns(folder, ("key", "outcome", "reason", "status"))
+        self._table = load_columns(folder, ("key", "outcome", "reason", "status"))
         self.kept = self._is("outcome", "kept")
         self.fetched = self._is("status", "ok")
 
@@ -52,12 +52,12 @@ class Decided:
 
     def numbers(self, *names: str) -> list[Numbers]:
         """Columns of numbers; NaN stands for what was not measured."""
-        table = columns(self._folder, names)
+        table = load_columns(self._folder, names)
         return [pc.cast(table[name], pa.float64()).to_numpy() for name in names]
 
     def counts(self, names: Sequence[str], where: Mask) -> list[tuple[str, int]]:
         """How often each combination of words stands in some rows, the most frequent first."""
-        table = columns(self._folder, names).filter(pa.array(where))
+        table = load_columns(self._folder, names).filter(pa.array(where))
         counted = table.group_by(list(names)).aggregate([([], "count_all")]).to_pylist()
         listed = [
             (" ".join(row[name] for name in names if row[name]) or NOT_STATED, row["count_all"])
@@ -77,11 +77,11 @@ class Decided:
 
     def keepers(self) -> pa.Table:
         """For each row the key of the picture that is kept instead, or null."""
-        return columns(self._folder, ("duplicate_of",))
+        return load_columns(self._folder, ("duplicate_of",))
 
     def rows(self, keys: Sequence[str]) -> dict[str, Row]:
         """Whole rows by key, in key order."""
-        return {row["key"]: row for row in matching(self._folder, "key", keys)}
+        return {row["key"]: row for row in load_matching(self._folder, "key", keys)}
 
     def _is(self, column: str, word: str) -> Mask:
         same: Mask = pc.fill_null(pc.equal(self._table[column], word), False).to_numpy()
