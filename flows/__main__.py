@@ -8,7 +8,7 @@ from types import FrameType
 
 from flows import environment, graph, report
 from flows.check import check_params
-from flows.errors import INTERRUPTED, RunError
+from flows.errors import DISK_FAULTS, INTERRUPTED, UNAVAILABLE, RunError
 
 
 def run(args: argparse.Namespace) -> None:
@@ -20,9 +20,10 @@ def run(args: argparse.Namespace) -> None:
     if graph.stale():
         # Prefect takes seconds to import, and more to start: not for a pipeline that is fresh.
         from flows.pipeline import pipeline
-        from flows.server import configured_server
+        from flows.server import configured_server, start_server_until_exit
 
-        configured_server()
+        if configured_server() is None:
+            start_server_until_exit()
         outcomes = pipeline()
     report.show(outcomes, time.monotonic() - began)
     if not any(outcome.state != "fresh" for outcome in outcomes):
@@ -62,6 +63,13 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
+    except OSError as error:
+        if error.errno not in DISK_FAULTS:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        fault = (error.strerror or str(error)).lower()
+        print(f"error: {place}{fault}; see to the disk, then run this again", file=sys.stderr)
+        return UNAVAILABLE
     return 0
 
 

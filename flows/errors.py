@@ -4,8 +4,19 @@ The codes are those of `pyramid`: 2 bad input, 3 quality gate, 4 a service or re
 75 preempted and resumable, 130 interrupted.
 """
 
+import errno
 import signal
 
+# A disk that is full, failing, or mounted read-only.
+DISK_FAULTS = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EIO,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+)
 BAD_INPUT, UNAVAILABLE, PREEMPTED, INTERRUPTED = 2, 4, 75, 130
 
 

@@ -13,6 +13,7 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.schedules import Cron, Schedule
 from prefect.types.entrypoint import EntrypointType
 
+from flows.addresses import without_credentials
 from flows.errors import BAD_INPUT, RunError
 from flows.pipeline import pipeline
 from flows.server import configured_server, local_server
@@ -46,7 +47,7 @@ def serve_pipeline(schedule: Schedule) -> None:
     configured = configured_server()
     server = contextlib.nullcontext(configured) if configured else local_server()
     with server as url:
-        print(f"Prefect's page: {url.removesuffix('/api')}", flush=True)
+        print(f"Prefect's page: {without_credentials(url).removesuffix('/api')}", flush=True)
         print("waiting for the schedule; ctrl-C ends", flush=True)
         pipeline.serve(
             name=NAME,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows import graph
+from flows.environment import with_hidden_proxies
 from flows.errors import StageFailed
 
 SECONDS_TO_STOP = 60.0  # a training stage that is told to stop still writes its checkpoint
@@ -71,11 +72,16 @@ def reproduce(
 
 
 def environment_of_stages() -> dict[str, str]:
-    """This process's environment, with the commands of its Python, and this package, found."""
-    commands = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-    packages = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    """The user's environment, in which the commands of this Python, and this package, are found."""
+    return with_commands_found(with_hidden_proxies())
+
+
+def with_commands_found(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment with the folders of this Python and of this package on its paths."""
+    commands = [str(Path(sys.executable).parent), environment.get("PATH", os.defpath)]
+    packages = [str(Path(__file__).parents[1]), environment.get("PYTHONPATH", "")]
     return {
-        **os.environ,
+        **environment,
         "PATH": os.pathsep.join(commands),
         "PYTHONPATH": os.pathsep.join(filter(None, packages)),
         "PYTHONUNBUFFERED": "1",

@@ -60,6 +60,68 @@ def test_a_server_that_is_configured_but_away_is_named(flows_run):
     assert done.stderr.startswith("error: Prefect's server at http://127.0.0.1:9/api does not")
 
 
+def test_a_password_in_the_address_of_a_server_is_not_shown(flows_run):
+    done = flows_run(PREFECT_API_URL="http://me:p@ss/canary@127.0.0.1:9/api")
+    assert done.returncode == 4
+    assert "http://127.0.0.1:9/api does not answer" in done.stderr
+    assert "canary" not in done.stdout + done.stderr
+
+
+PROXIES = {
+    "http_proxy": "http://127.0.0.1:9",
+    "HTTPS_PROXY": "nonsense",
+    "all_proxy": "socks5://127.0.0.1:9",
+    "no_proxy": "example.org",
+}
+
+
+def test_a_proxy_is_for_the_stages_and_not_for_servers_on_this_machine(flows_run, script):
+    script(
+        "import os, sys\nprint({name: os.environ.get(name) for name in sys.argv[1:]})\n"
+        "open('one.txt', 'w').write('1')"
+    )
+    dvc = Path("dvc.yaml").read_text()
+    Path("dvc.yaml").write_text(dvc.replace("first.py", f"first.py {' '.join(PROXIES)}"))
+    done = flows_run(**PROXIES)
+    assert done.returncode == 0, done.stdout + done.stderr
+    expected = PROXIES | {"no_proxy": "example.org,127.0.0.1,localhost"}
+    assert str(expected) in done.stdout
+
+
+def test_a_server_that_does_not_start_is_one_line(flows_run, tmp_path):
+    (tmp_path / "file").touch()
+    done = flows_run(PREFECT_HOME=str(tmp_path / "file" / "below"), PYTHONWARNINGS="ignore")
+    assert done.returncode == 4
+    [line] = done.stderr.splitlines()
+    assert line.startswith("error: Prefect's server did not start (")
+    assert "unable to open database file" in line
+
+
+def test_a_project_that_cannot_be_written_is_one_line(toy):
+    namespace = next(
+        (
+            command
+            for command in (["unshare", "--mount"], ["unshare", "--mount", "--map-root-user"])
+            if subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0
+        ),
+        None,
+    )
+    if namespace is None:
+        pytest.skip("needs a mount namespace")
+    mounted = f"mount --bind {toy} {toy} && mount -o remount,bind,ro {toy} && cd {toy}"
+    command = f"{mounted} && exec {sys.executable} -m flows run"
+    done = subprocess.run(
+        [*namespace, "sh", "-c", command],
+        capture_output=True,
+        text=True,
+        env=environment_of_stages(),
+        check=False,
+    )
+    assert done.returncode == 4
+    [line] = done.stderr.splitlines()
+    assert line.endswith(": read-only file system; see to the disk, then run this again")
+
+
 def test_impossible_params_of_the_pyramid_stop_before_any_output_goes(flows_run):
     Path("one.txt").write_text("kept")
     Path("dvc.yaml").write_text(

@@ -39,7 +39,7 @@ def serving(folder, seconds):
             [sys.executable, "serve.py"],
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=environment_of_stages(),
+            env=environment_of_stages() | {"http_proxy": "http://127.0.0.1:9"},  # no proxy is there
         ) as process,
     ):
         try:

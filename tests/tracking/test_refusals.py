@@ -119,3 +119,15 @@ def test_a_picture_that_is_none_does_not_stop_the_others(caplog):
     assert runs()["diffusion"].info.status == "FINISHED"
     assert "10.png" in caplog.text
     assert "nothing" in sync(Path("runs"))
+
+
+def test_a_server_on_this_machine_is_reached_past_a_proxy(gate, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # nothing listens there
+    monkeypatch.setenv("no_proxy", "example.org")
+    monkeypatch.setenv("NO_PROXY", "")
+    uri = f"http://{gate.host}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "proxied")
+    with track("diffusion", CONFIG, events=EVENTS):
+        work()
+    assert runs(uri, "proxied")["diffusion"].info.status == "FINISHED"

@@ -38,6 +38,7 @@ client.search_experiments(), client.search_registered_models()
 """
 EXPERIMENT = "pyramid-diffusion"
 SQLITE = "sqlite:///"
+LOOPBACK = ("127.0.0.1", "localhost")
 DEFAULT_ADDRESS = f"{SQLITE}mlflow.db"
 
 
@@ -79,11 +80,19 @@ def artifacts() -> str | None:
 
 def client() -> MlflowClient:
     """A client, of tracking and of the registry."""
+    _pass_by_proxies()
     file = database()
     if file is not None and not file.exists():
         _lay_out(file)
     uri = _with_credentials_apart(address())
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _pass_by_proxies() -> None:
+    """Reach a server on this machine without a proxy, which could not reach it."""
+    known = ",".join(os.environ.get(name, "") for name in ("no_proxy", "NO_PROXY")).split(",")
+    hosts = dict.fromkeys(filter(None, (*map(str.strip, known), *LOOPBACK)))
+    os.environ |= {"no_proxy": ",".join(hosts), "NO_PROXY": ",".join(hosts)}
 
 
 def _with_credentials_apart(uri: str) -> str:
