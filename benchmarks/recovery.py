@@ -21,7 +21,7 @@ from benchmarks.common import Ratio
 from benchmarks.default_training import default_config
 from pdm.config.common import TrainingConfig
 from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
-from pdm.training.distributed.launcher import launch
+from pdm.training.distributed.ray_launcher import launch
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.seeds import normal_pyramid_at
 from pdm.training.loop.state import TrainState

@@ -44,6 +44,13 @@ def parser() -> argparse.ArgumentParser:
             _add_explain(command)
         if function is stages.sample:
             _add_sizes(command)
+        if function in (stages.autoencoder, stages.diffusion):
+            command.add_argument(
+                "--launcher",
+                choices=("ray", "process"),
+                help="start workers with Ray, or train in this process alone (default: ray, or "
+                "each process of torchrun as a worker)",
+            )
         if function is stages.scrape:
             command.add_argument(
                 "--retry-failed", action="store_true", help="fetch what failed before once more"

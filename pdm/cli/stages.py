@@ -5,6 +5,10 @@ functions, so that `pyramid --help` is quick.
 """
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from pdm import params
 from pdm.cli import sizes
@@ -50,18 +54,38 @@ def shard(args: argparse.Namespace) -> None:
     )
 
 
+@contextmanager
+def _track_training(
+    stage: str, config: Any, folder: Path, data: Path, model: Path
+) -> Iterator[None]:
+    """Track the run of a training stage; of `torchrun`'s processes only the first does."""
+    from pdm.tracking import track
+    from pdm.training.distributed.launchers import is_first_process
+
+    if not is_first_process():
+        yield
+        return
+    with track(stage, config, events=folder / "events.jsonl", data=data) as tracked:
+        yield
+        tracked.model(model)
+
+
 def autoencoder(args: argparse.Namespace) -> None:
     """Train the pyramid autoencoder on the shards."""
-    from pdm.tracking import track
     from pdm.training.autoencoder import run_folder, train_autoencoder
+    from pdm.training.distributed.launchers import choose_launcher
 
     config = params.load(args.params).autoencoder
     folder = run_folder(config, shards=args.shards, runs=args.runs)
-    with track("autoencoder", config, events=folder / "events.jsonl", data=args.shards) as tracked:
+    with _track_training("autoencoder", config, folder, args.shards, args.model):
         train_autoencoder(
-            config, shards=args.shards, run=folder, model=args.model, curves=args.curves
+            config,
+            shards=args.shards,
+            run=folder,
+            model=args.model,
+            curves=args.curves,
+            launch=choose_launcher(args.launcher),
         )
-        tracked.model(args.model)
 
 
 def latents(args: argparse.Namespace) -> None:
@@ -79,12 +103,12 @@ def latents(args: argparse.Namespace) -> None:
 def diffusion(args: argparse.Namespace) -> None:
     """Train the pyramid UNet on the latents by rectified flow."""
     from pdm.evaluation.yardstick import Yardstick
-    from pdm.tracking import track
     from pdm.training.diffusion import run_folder, train_diffusion
+    from pdm.training.distributed.launchers import choose_launcher
 
     config = params.load(args.params).diffusion
     folder = run_folder(config, latents=args.latents, runs=args.runs)
-    with track("diffusion", config, events=folder / "events.jsonl", data=args.latents) as tracked:
+    with _track_training("diffusion", config, folder, args.latents, args.model):
         train_diffusion(
             config,
             latents=args.latents,
@@ -93,8 +117,8 @@ def diffusion(args: argparse.Namespace) -> None:
             model=args.model,
             curves=args.curves,
             yardstick_from=Yardstick,
+            launch=choose_launcher(args.launcher),
         )
-        tracked.model(args.model)
 
 
 def sample(args: argparse.Namespace) -> None:

@@ -23,7 +23,7 @@ from pdm.training.checkpoints.run_folder import (
     checkpoints_of,
     restore_newest,
 )
-from pdm.training.distributed.launcher import launch
+from pdm.training.distributed.launchers import Launch, is_first_process, launch_on_ray
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.activation_checkpointing import checkpoint_activations
 from pdm.training.loop.optimizer import DiscriminatorTraining
@@ -69,7 +69,13 @@ def run_folder(config: AutoencoderConfig, *, shards: Path, runs: Path) -> Path:
 
 
 def train_autoencoder(
-    config: AutoencoderConfig, *, shards: Path, run: Path, model: Path, curves: Path
+    config: AutoencoderConfig,
+    *,
+    shards: Path,
+    run: Path,
+    model: Path,
+    curves: Path,
+    launch: Launch = launch_on_ray,
 ) -> None:
     """Train, or go on training, and write the model.
 
@@ -79,6 +85,7 @@ def train_autoencoder(
         run: Of `run_folder`; holds the events, and the checkpoints until the end.
         model: Folder of the trained model: the average weights, with the latents' statistics.
         curves: CSV of the losses.
+        launch: Starts the workers.
 
     Raises:
         BadInput, QualityGate: The shards are missing or damaged.
@@ -94,8 +101,9 @@ def train_autoencoder(
         config = replace(config, perceptual=replace(config.perceptual, path=path))
     settings = Settings(config, shards.absolute(), run.absolute(), model.absolute())
     launch(_work, settings, num_workers=config.training.num_workers, run=run)
-    write_curves(run / EVENTS, curves)
-    checkpoints_of(run, config.training).remove()
+    if is_first_process():
+        write_curves(run / EVENTS, curves)
+        checkpoints_of(run, config.training).remove()
 
 
 class Pictures:

@@ -26,7 +26,7 @@ from pdm.training.checkpoints.run_folder import (
     restore_newest,
 )
 from pdm.training.class_check import check_classes, drop_labels, has_classes
-from pdm.training.distributed.launcher import launch
+from pdm.training.distributed.launchers import Launch, is_first_process, launch_on_ray
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.activation_checkpointing import checkpoint_activations
 from pdm.training.loop.prefetch import Batch
@@ -76,6 +76,7 @@ def train_diffusion(
     model: Path,
     curves: Path,
     yardstick_from: YardstickFrom,
+    launch: Launch = launch_on_ray,
 ) -> None:
     """Train, or go on training, and write the model.
 
@@ -88,6 +89,7 @@ def train_diffusion(
         model: Folder of the trained model: the average weights.
         curves: CSV of the losses.
         yardstick_from: Of a set of pictures; measures those that are drawn on the way.
+        launch: Starts the workers.
 
     Raises:
         BadInput, QualityGate: The latents or the autoencoder are missing, damaged or do not belong
@@ -103,8 +105,9 @@ def train_diffusion(
     paths = (path.absolute() for path in (latents, run, model, autoencoder))
     settings = Settings(config, yardstick_from, *paths)
     launch(_work, settings, num_workers=config.training.num_workers, run=run)
-    write_curves(run / EVENTS, curves)
-    checkpoints_of(run, config.training).remove()
+    if is_first_process():
+        write_curves(run / EVENTS, curves)
+        checkpoints_of(run, config.training).remove()
 
 
 class NoisyLatents:

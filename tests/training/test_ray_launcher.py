@@ -21,8 +21,8 @@ from pdm.cluster import ray_session
 from pdm.errors import BadInput, QualityGate, Unavailable
 from pdm.files import sole_writer
 from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
-from pdm.training.distributed import launcher, placement
-from pdm.training.distributed.launcher import launch
+from pdm.training.distributed import placement, ray_launcher
+from pdm.training.distributed.ray_launcher import launch
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.train import train
@@ -111,7 +111,7 @@ def test_workers_are_as_many_as_the_gpus_of_a_cluster_that_has_any(monkeypatch):
 def die_then_fail(settings: Settings, workers: Workers) -> None:
     with (settings.folder / "threads").open("a") as file:
         file.write(f"{torch.get_num_threads()}")
-    launcher.logger.info("worker %s of %s says hello", workers.rank, workers.count)
+    ray_launcher.logger.info("worker %s of %s says hello", workers.rank, workers.count)
     if (settings.folder / "threads").read_text() == "2":
         time.sleep(2)  # a worker lost while the group starts is not replaced by Ray
         os.kill(os.getpid(), signal.SIGKILL)
@@ -154,7 +154,7 @@ def fall_asleep_once(settings: Settings, workers: Workers) -> None:
 
 @pytest.mark.slow
 def test_a_worker_that_hangs_is_replaced(tmp_path, monkeypatch):
-    monkeypatch.setattr(launcher, "SECONDS_OF_SILENCE", 10)
+    monkeypatch.setattr(ray_launcher, "SECONDS_OF_SILENCE", 10)
     launch(fall_asleep_once, Settings(tmp_path), num_workers=2, run=tmp_path / "run")
     assert (tmp_path / "slept").exists()
 

@@ -30,6 +30,7 @@ from pdm.cluster import Head, ray_session
 from pdm.errors import PyramidError, Unavailable
 from pdm.files import sole_writer, write_json
 from pdm.training.checkpoints.run_folder import LOG, STOP
+from pdm.training.distributed.launchers import SECONDS_OF_SILENCE
 from pdm.training.distributed.placement import resources_of_worker
 from pdm.training.distributed.workers import Workers
 
@@ -42,9 +43,6 @@ MAX_LOST_WORKERS = 2
 SIGNS_OF_LOSS = ("died unexpectedly", "ActorDiedError", "startup timed out")  # in Ray's errors
 FAILED = "failed"  # folder of a run: what each worker says that fails for an expected reason
 SECONDS_TO_FAIL = 5.0  # within which workers that agree have all failed
-# After so long without an answer from the others a worker fails, and Ray replaces the group. Worker
-# 0 draws and scores while the others wait: at 2048 pixels that takes minutes.
-SECONDS_OF_SILENCE = 1800
 SECONDS_TO_START = 300  # of a group of workers; Ray's 60 are short for a busy machine
 # Threads that wait for each other sleep. Spinning, they take the cores from those they wait for as
 # soon as anything else runs on the machine: four times slower on two busy cores.

@@ -1,0 +1,164 @@
+"""Who starts the workers of a training: Ray, `torchrun`, or nobody, for one worker in this process.
+
+All three call the same work with the same settings, and on a CPU it ends with the same bits. Only
+`launch_on_ray` imports Ray:
+
+    torchrun --nproc-per-node 4 -m pdm diffusion          # one worker for each process
+    pyramid diffusion --launcher process                  # one worker, here
+
+    train_autoencoder(config, shards=..., run=..., model=..., curves=..., launch=launch_in_process)
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import distributed
+
+from pdm.errors import BadInput, Preempted
+from pdm.files import sole_writer
+from pdm.training.checkpoints.run_folder import STOP
+from pdm.training.distributed.workers import Workers
+
+# After so long without an answer from the others a worker fails. Worker 0 draws and scores while
+# the others wait: at 2048 pixels that takes minutes.
+SECONDS_OF_SILENCE = 1800
+TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE")  # variables that it sets for each process
+
+
+class Launch(Protocol):
+    """Calls `work(settings, workers)` in each worker, and returns when all have ended."""
+
+    def __call__(
+        self,
+        work: Callable[[Any, Workers], None],
+        settings: Any,
+        *,
+        num_workers: int,
+        run: Path,
+    ) -> None:
+        """Args:
+        work: A function of a module; it must be able to go on from where it was killed.
+        settings: Plain data; paths in it are absolute.
+        num_workers: Of `params.yaml`; `torchrun` decides for itself.
+        run: The run's folder, on storage that all workers share.
+        """
+
+
+def is_under_torchrun() -> bool:
+    """Whether `torchrun` started this process."""
+    return all(name in os.environ for name in TORCHRUN)
+
+
+def is_first_process() -> bool:
+    """Whether this process is to write files and talk to trackers."""
+    return not is_under_torchrun() or os.environ["RANK"] == "0"
+
+
+def choose_launcher(name: str | None = None) -> Launch:
+    """By name ("ray" or "process"); by default Ray, or this process where `torchrun` started it."""
+    if name == "process" or (name is None and is_under_torchrun()):
+        return launch_in_process
+    return launch_on_ray
+
+
+def launch_on_ray(
+    work: Callable[[Any, Workers], None], settings: Any, *, num_workers: int, run: Path
+) -> None:
+    """See `pdm.training.distributed.ray_launcher.launch`."""
+    from pdm.training.distributed.ray_launcher import launch
+
+    launch(work, settings, num_workers=num_workers, run=run)
+
+
+def launch_in_process(
+    work: Callable[[Any, Workers], None], settings: Any, *, num_workers: int, run: Path
+) -> None:
+    """Work here: as one of `torchrun`'s workers, or alone.
+
+    SIGTERM, and the first ctrl-C, ask the work to keep a checkpoint and end.
+
+    Args:
+        work, settings, run: As for `Launch`.
+        num_workers: Not used: `torchrun` has decided, and alone there is one.
+
+    Raises:
+        BadInput: The batch cannot be shared among `torchrun`'s workers.
+        Unavailable: Another process trains in this folder.
+        Preempted: SIGTERM came; a checkpoint was kept.
+        KeyboardInterrupt: Ctrl-C came; a checkpoint was kept.
+        PyramidError: `work` raised it.
+    """
+    with _process_group() as workers:
+        _check_share(settings, workers)
+        run.mkdir(parents=True, exist_ok=True)
+        with sole_writer(run) if workers.is_first else nullcontext():
+            if workers.is_first:
+                (run / STOP).unlink(missing_ok=True)
+            workers.max_over_workers(0)  # no worker looks before the old request is gone
+            with _stop_on_signals(run / STOP):
+                work(settings, workers)
+
+
+@contextmanager
+def _process_group() -> Iterator[Workers]:
+    """This process as a worker: of `torchrun`'s group, or the only one."""
+    on_gpu = torch.cuda.is_available()
+    if not is_under_torchrun():
+        yield Workers(torch.device("cuda" if on_gpu else "cpu"))
+        return
+    device = torch.device(f"cuda:{os.environ['LOCAL_RANK']}" if on_gpu else "cpu")
+    if on_gpu:
+        torch.cuda.set_device(device)
+    silence = timedelta(seconds=SECONDS_OF_SILENCE)
+    distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=silence)
+    try:
+        yield Workers(device)
+    finally:
+        distributed.destroy_process_group()
+
+
+def _check_share(settings: Any, workers: Workers) -> None:
+    training = settings.config.training
+    share = workers.count * training.accumulation
+    if training.batch_size % share:
+        raise BadInput(
+            f"training.batch_size {training.batch_size} cannot be shared among {workers.count} "
+            f"processes of torchrun with accumulation {training.accumulation}: make it a multiple "
+            f"of {share}, or change --nproc-per-node"
+        )
+
+
+@contextmanager
+def _stop_on_signals(request: Path) -> Iterator[None]:
+    """While the block runs, SIGTERM and ctrl-C ask the work to stop instead of ending it.
+
+    A second ctrl-C ends it at once.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    interrupted: list[int] = []
+
+    def ask(signum: int, frame: object) -> None:
+        request.touch()
+        if signum == signal.SIGINT:
+            interrupted.append(signum)
+            signal.signal(signal.SIGINT, before[signal.SIGINT])
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    except Preempted:
+        if interrupted:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
