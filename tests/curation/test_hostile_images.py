@@ -28,7 +28,7 @@ from pdm.curation.curate.rules import RULES
 from pdm.curation.scrape.drawing.landscapes import draw
 from pdm.curation.shard.split import assign_splits
 from pdm.curation.shard.write import encode
-from pdm.data.decoding.pixels import Box, cut, decode
+from pdm.data.decoding.pixels import Box, crop_and_resize, decode
 
 MIB = 2**20
 picture = cache(scene)
@@ -288,7 +288,9 @@ def test_a_picture_of_the_finished_size_keeps_its_very_pixels(size):
     row = judge(content, config)
     assert row["outcome"] == "kept"
     box = Box(*(row[f"crop_{name}_px"] for name in ("left", "top", "width", "height")))
-    assert np.array_equal(cut(decode(content), box, *size), np.asarray(scene(11, *size)))
+    assert np.array_equal(
+        crop_and_resize(decode(content), box, *size), np.asarray(scene(11, *size))
+    )
 
 
 def test_every_orientation_is_measured_as_the_same_picture():
@@ -309,7 +311,7 @@ def test_size_is_judged_upright():
 def test_what_hangs_on_behind_a_picture_is_not_passed_on():
     content, _ = CASES["A17", "a JPEG with a zip behind it"]
     assert judge(content, CURATE) == judge(JPEG, CURATE)
-    crop = cut(decode(content), Box(0, 0, 320, 160), 256, 128)
+    crop = crop_and_resize(decode(content), Box(0, 0, 320, 160), 256, 128)
     assert len(encode(crop, SHARD)) < 3 * crop.size
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from pdm.data.decoding.pixels import Box, Unreadable, cut, decode, read_header
+from pdm.data.decoding.pixels import Box, Unreadable, crop_and_resize, decode, read_header
 
 SIZE = (48, 32)  # width, height
 
@@ -201,7 +201,7 @@ def test_damaged_exif_does_not_lose_the_picture():
 
 def test_a_cut_of_equal_size_copies_the_pixels():
     pixels = np.asarray(noise(60, 40))
-    assert np.array_equal(cut(pixels, Box(5, 3, 20, 10), 20, 10), pixels[3:13, 5:25])
+    assert np.array_equal(crop_and_resize(pixels, Box(5, 3, 20, 10), 20, 10), pixels[3:13, 5:25])
 
 
 def natural(width: int, height: int) -> np.ndarray:
@@ -234,7 +234,7 @@ def test_a_cut_is_the_antialiased_lanczos_reduction_within_the_stated_error(time
         (natural(400, 300), 54, 0.4),
         (np.asarray(noise(400, 300)), 43, 1),
     ):
-        found = cut(pixels, Box(0, 0, 400, 300), width, height)
+        found = crop_and_resize(pixels, Box(0, 0, 400, 300), width, height)
         exact = floating_lanczos(pixels, width, height)
         assert psnr_db(found, exact) > least_db
         assert np.abs(found - exact).mean() < most
@@ -246,10 +246,10 @@ def test_a_cut_is_the_antialiased_lanczos_reduction_within_the_stated_error(time
 def test_a_cut_reads_nothing_outside_its_box():
     pixels = np.asarray(noise(128, 96))
     inside = pixels[16:80].copy()
-    found = cut(pixels, Box(0, 16, 128, 64), 64, 32)
-    assert np.array_equal(found, cut(inside, Box(0, 0, 128, 64), 64, 32))
+    found = crop_and_resize(pixels, Box(0, 16, 128, 64), 64, 32)
+    assert np.array_equal(found, crop_and_resize(inside, Box(0, 0, 128, 64), 64, 32))
 
 
 def test_a_cut_never_enlarges():
     with pytest.raises(AssertionError):
-        cut(np.asarray(noise(64, 48)), Box(0, 0, 20, 10), 21, 10)
+        crop_and_resize(np.asarray(noise(64, 48)), Box(0, 0, 20, 10), 21, 10)

@@ -27,7 +27,7 @@ from pdm.data.decoding.pixels import (
     Pixels,
     Unreadable,
     View,
-    cut,
+    crop_and_resize,
     decode_view,
     read_header,
 )
@@ -155,7 +155,9 @@ def _scores(view: View, box: Box, config: CurateConfig) -> Row:
     height_px, width_px = decoded.shape[:2]
     crop = decoded
     if width_px >= config.width_px and height_px >= config.height_px:
-        crop = cut(decoded, Box(0, 0, width_px, height_px), config.width_px, config.height_px)
+        crop = crop_and_resize(
+            decoded, Box(0, 0, width_px, height_px), config.width_px, config.height_px
+        )
     return dataclasses.asdict(measure(crop, decoded, view.reduction))
 
 

@@ -16,7 +16,7 @@ from PIL import Image, ImageColor
 from pdm.config.shard import ShardConfig
 from pdm.curation.shard.crops import CropCache
 from pdm.data.decisions import Row
-from pdm.data.decoding.pixels import Box, Pixels, Unreadable, cut, decode
+from pdm.data.decoding.pixels import Box, Pixels, Unreadable, crop_and_resize, decode
 from pdm.data.shards.manifest import Shard
 from pdm.data.shards.tars import read_at, write_tar
 
@@ -95,7 +95,7 @@ def crop_of(row: Row, raw: Path) -> Pixels:
         raise Unreadable(f"the bytes in {row['tar']} are not those that were judged")
     pixels = decode(content, ImageColor.getrgb(row["background"])[:3])
     box = Box(*(row[f"crop_{name}_px"] for name in ("left", "top", "width", "height")))
-    return cut(pixels, box, row["target_width_px"], row["target_height_px"])
+    return crop_and_resize(pixels, box, row["target_width_px"], row["target_height_px"])
 
 
 def encode(crop: Pixels, config: ShardConfig) -> bytes:

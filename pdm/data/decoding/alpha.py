@@ -1,7 +1,7 @@
-"""Which parts of a picture are transparent, however its file says so.
+"""Splits images into colour and alpha, in whatever form the file stores transparency.
 
-An alpha channel, a palette with alpha, or one colour that means transparent (the PNG chunk tRNS
-for grey and RGB, of any depth). The other modules see colour without alpha.
+That is an alpha channel, a palette with alpha, or one colour that means transparent (the PNG chunk
+tRNS for grey and RGB, at any bit depth).
 """
 
 import cv2
@@ -14,11 +14,14 @@ Alpha = Image.Image  # mode L: 0 transparent, 255 opaque
 
 
 def split(image: Image.Image, content: bytes) -> tuple[Image.Image, Alpha | None]:
-    """Colour in mode L, RGB or CMYK at 8 bits, and its alpha; None if the file has none.
+    """Colour in mode L, RGB or CMYK at 8 bits, and the alpha channel or None.
 
     Args:
-        image: Loaded.
+        image: A loaded image.
         content: The file that it was loaded from.
+
+    Raises:
+        ValueError: A PNG's transparent colour cannot be read.
     """
     if image.mode == "P":
         image = image.convert("RGBA" if "transparency" in image.info else "RGB")
@@ -35,29 +38,29 @@ def split(image: Image.Image, content: bytes) -> tuple[Image.Image, Alpha | None
 
 
 def flatten(image: Image.Image, alpha: Alpha, background: tuple[int, int, int]) -> Image.Image:
-    """An RGB image on a background."""
+    """Blend an RGB image with a background colour."""
     return Image.composite(image, Image.new("RGB", image.size, background), alpha)
 
 
 def transparent_share(alpha: Alpha) -> float:
-    """0 opaque, 1 wholly transparent: the mean of 1 - alpha."""
+    """The mean of 1 - alpha: 0 opaque, 1 fully transparent."""
     return 1 - float(np.asarray(alpha).mean()) / 255
 
 
 def _is_grey(image: Image.Image, content: bytes) -> bool:
-    """Of 16-bit grey with alpha Pillow makes RGBA, for which a grey profile would not fit."""
+    """Whether grey is stored. Pillow opens 16-bit grey with alpha as RGBA."""
     return image.format == "PNG" and png.read_facts(content).colour_type == png.GREY_WITH_ALPHA
 
 
 def _keyed(image: Image.Image, content: bytes) -> Alpha:
-    """Transparent where the stored samples equal the one value that means it."""
+    """Alpha of an image in which one colour (tRNS) means transparent."""
     depth, key = png.read_facts(content).bit_depth, np.asarray(image.info["transparency"])
     values = np.asarray(image)
     if image.mode == "RGB" and depth == 16:
         return _sixteen_bit_alpha(content)
     if image.mode == "1":  # Pillow gives the key as 0 or 255
         values = values * np.uint8(255)
-    else:  # the key has as many bits as a sample; of fewer than 8, Pillow spreads only the sample
+    else:  # Pillow scales samples of 2 and 4 bits to 0..255, but not the key
         highest = 2**depth - 1
         key = (key & highest) * (255 // min(highest, 255))
     is_transparent = values == key if values.ndim == 2 else (values == key).all(axis=-1)
@@ -65,7 +68,7 @@ def _keyed(image: Image.Image, content: bytes) -> Alpha:
 
 
 def _sixteen_bit_alpha(content: bytes) -> Alpha:
-    """By OpenCV: Pillow keeps the upper half of each sample, in which different colours agree."""
+    """By OpenCV: Pillow keeps only the high byte of each sample, so colours would be confused."""
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.shape[2:] != (4,):
         raise ValueError("its transparent colour cannot be read")

@@ -1,8 +1,8 @@
-"""Colour by code points (ITU-T H.273, CICP), as PNG and AVIF state it without any ICC profile.
+"""Colour spaces by code points (ITU-T H.273, CICP), which PNG and AVIF use instead of ICC profiles.
 
-A curve here gives linear light from 0 to 1 for a code from 0 to 1, as H.273 tabulates it: for
-BT.709 and its kin the inverse of the camera's curve, as ICC profiles of that name and libjxl have
-it. (Skia takes the display's gamma of 2.4 instead, BT.1886, which is darker.)
+A transfer function here maps code values (0 to 1) to linear light (0 to 1). For BT.709 and its
+relatives it is the inverse OETF, as in H.273, in ICC profiles of that name and in libjxl. (Skia
+uses the display's gamma of 2.4, BT.1886, which is darker.)
 """
 
 from collections.abc import Callable
@@ -13,10 +13,9 @@ import numpy as np
 
 from pdm.data.decoding.icc import Floats, matrix_profile
 
-# Curves that mean more light than a display's white, by their code.
+# Transfer functions of HDR, which go beyond the white of an SDR display.
 HDR_CURVES = {16: "PQ, SMPTE ST 2084", 18: "HLG, ARIB STD-B67"}
-UNSPECIFIED = 2
-BT_709, SRGB = 1, 13  # the primaries and the curve of sRGB: what is meant where nothing is said
+BT_709, SRGB = 1, 13  # the primaries and the transfer function of sRGB: the default
 
 _C, _D65, _E, _DCI = (0.310, 0.316), (0.3127, 0.3290), (1 / 3, 1 / 3), (0.314, 0.351)
 # H.273, table 2: x and y of red, green, blue and white.
@@ -37,16 +36,16 @@ PRIMARIES = {
 
 @dataclass(frozen=True, slots=True)
 class CodePoints:
-    """Numbers of H.273; what is unknown or unspecified means sRGB."""
+    """Code points of H.273; unknown and unspecified ones mean sRGB."""
 
     primaries: int
     transfer: int
-    full_range: bool = True  # of the RGB codes; if not, black is 16 and white 235 of 255
+    full_range: bool = True  # of the RGB values; otherwise black is 16 and white 235
 
 
 @lru_cache(maxsize=32)
 def profile_of(code_points: CodePoints) -> bytes:
-    """An ICC profile of the same colours, exact at every code of 8 bits. Not for HDR."""
+    """The ICC profile of an SDR colour space, exact at all 8-bit values."""
     codes = np.linspace(0, 1, 256)
     if not code_points.full_range:
         codes = ((255 * codes - 16) / 219).clip(0, 1)
@@ -59,8 +58,10 @@ def _gamma(exponent: float) -> Callable[[Floats], Floats]:
     return lambda codes: codes**exponent
 
 
-def _bent(alpha: float, beta: float, slope: float, exponent: float) -> Callable[[Floats], Floats]:
-    """A line of some slope up to the light beta, an offset power above it."""
+def _piecewise(
+    alpha: float, beta: float, slope: float, exponent: float
+) -> Callable[[Floats], Floats]:
+    """Linear up to the light `beta`, an offset power law above it."""
 
     def curve(codes: Floats) -> Floats:
         power = ((codes + alpha - 1) / alpha) ** exponent
@@ -73,20 +74,20 @@ def _logarithmic(decades: float) -> Callable[[Floats], Floats]:
     return lambda codes: np.where(codes > 0, 10 ** (decades * (codes - 1)), 0.0)
 
 
-_BT_709 = _bent(1.09929682680944, 0.018053968510807, 4.5, 1 / 0.45)
+_BT_709 = _piecewise(1.09929682680944, 0.018053968510807, 4.5, 1 / 0.45)
 # H.273, table 3.
 CURVES: dict[int, Callable[[Floats], Floats]] = {
     1: _BT_709,
     4: _gamma(2.2),
     5: _gamma(2.8),
     6: _BT_709,  # BT.601
-    7: _bent(1.111572195921731, 0.022821585529445, 4.0, 1 / 0.45),  # SMPTE ST 240
+    7: _piecewise(1.111572195921731, 0.022821585529445, 4.0, 1 / 0.45),  # SMPTE ST 240
     8: _gamma(1.0),
     9: _logarithmic(2.0),
     10: _logarithmic(2.5),
     11: _BT_709,  # xvYCC, within 0 and 1
     12: _BT_709,  # BT.1361, within 0 and 1
-    13: _bent(1.055, 0.0031308, 12.92, 2.4),  # sRGB
+    13: _piecewise(1.055, 0.0031308, 12.92, 2.4),  # sRGB
     14: _BT_709,  # BT.2020
     15: _BT_709,
     17: lambda codes: 52.37 / 48 * codes**2.6,  # SMPTE ST 428

@@ -1,7 +1,7 @@
-"""From any colour mode and ICC profile to 8-bit sRGB.
+"""Converts any colour mode and ICC profile to 8-bit sRGB.
 
-What a profile is called says nothing: its transform is tried on a sample of all colours. One that
-changes none of them is never applied to a picture, which is what keeps true sRGB fast.
+A profile's name is not trusted. Its transform is applied to sample colours once; if it changes none
+of them, the profile is sRGB and is not applied to images, which keeps sRGB files fast.
 """
 
 import io
@@ -17,44 +17,43 @@ from pdm.data.decoding.cicp import HDR_CURVES
 Colour = tuple[int, int, int]
 
 WHITE: Colour = (255, 255, 255)
-# Profiles of sRGB round their tables differently; the nearest others (a pure gamma of 2.2, BT.709's
-# curve) differ by 7 levels and more.
+# sRGB profiles differ by rounding. The nearest other curves (gamma 2.2, BT.709) differ by 7 levels
+# and more.
 MAX_ROUNDING = 2
-_BROKEN = (ImageCms.PyCMSError, OSError, ValueError, TypeError)  # what a broken profile raises
+_BROKEN = (ImageCms.PyCMSError, OSError, ValueError, TypeError)  # raised for broken profiles
 
 
 def changes_pixels(profile: bytes | None, mode: str) -> bool:
-    """Whether a profile is to be applied to pixels of a mode: sound, fitting, and not sRGB."""
+    """Whether a profile is valid for pixels of a mode and is not sRGB."""
     return _fitting_transform(profile, _profiled_mode(profile, mode)) is not None
 
 
 def in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """A loaded image of mode L, RGB or CMYK in mode RGB, sRGB.
+    """Convert a loaded image of mode L, RGB or CMYK to mode RGB, sRGB.
 
     Args:
-        profile: An ICC profile. A broken one, or one for another colour space than the pixels', is
-            ignored: the pixels are all there is. One for RGB fits grey, which is RGB of equal
-            values.
+        profile: An ICC profile. A broken profile, or one for another colour space than the
+            image's, is ignored. An RGB profile on a grey image applies to R = G = B.
     """
     mode = _profiled_mode(profile, image.mode)
     transform = _fitting_transform(profile, mode)
     if transform is not None:
         try:
-            # The transform is typed for what it gives back, which here is always an image.
+            # `apply` is typed to return None in place; here it always returns an image.
             converted: Image.Image = transform.apply(
                 image if image.mode == mode else image.convert(mode)
             )
             return converted
         except _BROKEN:
-            pass  # a profile that breaks only when it is used: taken for sRGB, as other broken ones
+            pass  # the profile breaks only in use: ignored, as other broken ones
     return image.convert("RGB")
 
 
 @lru_cache(maxsize=32)
 def hdr_curve(profile: bytes) -> str | None:
-    """The name of the HDR curve that a profile is made for; None if it is for SDR, or broken.
+    """The name of a profile's HDR transfer function; None if it is SDR or broken.
 
-    It is named by the profile's tag `cicp`, or it is the curve that grey follows.
+    Found by the profile's tag `cicp`, or by the curve that the profile gives for greys.
     """
     if (code := icc.transfer_code(profile)) in HDR_CURVES:
         return HDR_CURVES[code]
@@ -73,7 +72,7 @@ def hdr_curve(profile: bytes) -> str | None:
 
 
 def _pq_light() -> NDArray[np.float64]:
-    """Of each code of 8 bits, 1 for 10,000 cd/m2 (ITU-R BT.2100, table 4)."""
+    """PQ's light for each 8-bit value; 1 is 10,000 cd/m2 (ITU-R BT.2100, table 4)."""
     root = np.linspace(0, 1, 256) ** (32 / 2523)
     ratio = np.maximum(root - 3424 / 4096, 0) / (2413 / 128 - 2392 / 128 * root)
     light: NDArray[np.float64] = ratio ** (16384 / 2610)
@@ -81,14 +80,14 @@ def _pq_light() -> NDArray[np.float64]:
 
 
 def _hlg_light() -> NDArray[np.float64]:
-    """Of each code of 8 bits, of the scene (ITU-R BT.2100, table 5)."""
+    """HLG's scene light for each 8-bit value (ITU-R BT.2100, table 5)."""
     codes = np.linspace(0, 1, 256)
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     return np.where(codes <= 0.5, codes**2 / 3, (np.exp((codes - c) / a) + b) / 12)
 
 
 def _profiled_mode(profile: bytes | None, mode: str) -> str:
-    """The mode to which a profile is applied."""
+    """The mode in which an image is passed to a profile's transform."""
     return "RGB" if mode == "L" and profile and profile[16:20] == b"RGB " else mode
 
 
@@ -101,7 +100,7 @@ def _fitting_transform(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTra
 
 @lru_cache(maxsize=32)  # a camera writes the same profile into every picture
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """To sRGB, relative colorimetric, black point compensated; none if it is sRGB already."""
+    """The transform to sRGB (relative colorimetric, BPC); None if it changes nothing."""
     transform = ImageCms.buildTransform(
         ImageCms.ImageCmsProfile(io.BytesIO(profile)),
         ImageCms.createProfile("sRGB"),
@@ -125,7 +124,7 @@ def _ramp() -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=1)
 def _all_colours() -> NDArray[np.uint8]:
-    """Every 15th level of each channel, all greys among them, in some rectangle."""
+    """Every 15th level of each channel in all combinations, and all greys, as one row."""
     levels = np.arange(0, 256, 15, dtype=np.uint8)
     lattice = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(-1, 3)
     greys = np.repeat(_ramp().T, 3, axis=1)

@@ -1,4 +1,4 @@
-"""Writes a matrix profile (ICC.1:2010), and reads of any profile what Pillow does not tell."""
+"""Writes matrix profiles (ICC.1:2010) and reads tags that Pillow does not expose."""
 
 import struct
 
@@ -16,19 +16,19 @@ _HEADER_BYTES = 128
 
 
 def matrix_profile(chromaticities: Floats, white: Floats, curve: Floats) -> bytes:
-    """An RGB profile of three primaries and one curve.
+    """An RGB profile from three primaries, a white point and one tone curve.
 
     Args:
         chromaticities: (3, 2), x and y of red, green and blue.
-        white: (2,), x and y of the white that equal channels give.
-        curve: (N,), linear light from 0 to 1 for codes spaced evenly from 0 to 1.
+        white: (2,), x and y of the white point.
+        curve: (N,), linear light (0 to 1) for code values spaced evenly from 0 to 1.
 
     Raises:
-        ValueError: The primaries span no colours, or a value is no number.
+        ValueError: The primaries lie on one line, or a value is not finite.
     """
     columns = _to_d50(chromaticities, white)
     if not np.isfinite(columns).all() or np.abs(columns).max() >= 2**15:
-        raise ValueError(f"primaries that span no colours: {chromaticities.tolist()}")
+        raise ValueError(f"primaries out of range: {chromaticities.tolist()}")
     levels = np.rint(65535 * curve.clip(0, 1)).astype(">u2")
     curve_tag = b"curv" + bytes(4) + struct.pack(">I", len(levels)) + levels.tobytes()
     tags = {b"wtpt": _xyz(D50), b"desc": _text("from numbers"), b"cprt": b"text" + bytes(5)}
@@ -54,9 +54,9 @@ def transfer_code(profile: bytes) -> int | None:
 
 
 def _to_d50(chromaticities: Floats, white: Floats) -> Floats:
-    """XYZ of the three primaries as columns, which add up to D50."""
+    """XYZ of the primaries as columns, adapted to D50 (Bradford)."""
     if white[1] <= 0:
-        raise ValueError(f"a white without light: {white.tolist()}")
+        raise ValueError(f"white point out of range: {white.tolist()}")
     primaries = np.column_stack([chromaticities, 1 - chromaticities.sum(axis=1)]).T
     white_xyz = np.array([white[0], white[1], 1 - white.sum()]) / white[1]
     try:

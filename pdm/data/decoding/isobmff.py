@@ -1,6 +1,6 @@
-"""The boxes of an AVIF file (ISO/IEC 14496-12 and 23008-12) that Pillow does not pass on.
+"""Reads boxes of AVIF files (ISO/IEC 14496-12 and 23008-12) that Pillow does not expose.
 
-A damaged box ends the search and counts as absent: the decoder will say what is wrong with it.
+A damaged box ends the search and counts as missing; the decoder reports the damage.
 """
 
 from collections.abc import Iterator
@@ -19,14 +19,14 @@ class _Box:
 
 
 def is_avif(content: bytes) -> bool:
-    """Whether the file begins as an AVIF does."""
+    """Whether the file has the signature of an AVIF."""
     return content[4:12] in (b"ftypavif", b"ftypavis")
 
 
 def read_code_points(content: bytes) -> CodePoints | None:
-    """The `colr` box of type `nclx` that belongs to the primary item, if there is one.
+    """The code points in the primary item's `colr` box of type `nclx`, or None.
 
-    Whether the stored Y'CbCr uses the full range is the decoder's business: its RGB always does.
+    The box's range flag is about the stored Y'CbCr. The decoder applies it; its RGB is full range.
     """
     for box in _primary_properties(content):
         if box.kind == b"colr" and content[box.start : box.start + 4] == b"nclx":
@@ -36,10 +36,10 @@ def read_code_points(content: bytes) -> CodePoints | None:
 
 
 def without_exif(content: bytes) -> bytes:
-    """The file with its EXIF items renamed, so that the decoder passes over them.
+    """The file with its EXIF items renamed, so that the decoder skips them.
 
-    It would refuse a picture for an EXIF block that it does not understand. Nothing is lost: how an
-    AVIF is turned stands in its boxes `irot` and `imir` (ISO/IEC 23008-12, A.2.3), not there.
+    libavif refuses an image whose EXIF it cannot parse. The orientation of an AVIF is in its boxes
+    `irot` and `imir`, not in EXIF, so nothing is lost.
     """
     for place in _exif_item_types(content):
         content = content[:place] + b"free" + content[place + 4 :]
@@ -47,7 +47,7 @@ def without_exif(content: bytes) -> bytes:
 
 
 def _exif_item_types(content: bytes) -> list[int]:
-    """Where the item type `Exif` stands in an item's entry."""
+    """Offsets of the item type `Exif` in the item table."""
     places = []
     for iinf in _children(content, b"iinf"):
         count_bytes = 2 if content[iinf.start] == 0 else 4
@@ -60,7 +60,7 @@ def _exif_item_types(content: bytes) -> list[int]:
 
 
 def _primary_properties(content: bytes) -> list[_Box]:
-    """The properties of the item that is shown."""
+    """The property boxes of the primary item."""
     pitm = next(_children(content, b"pitm"), None)
     iprp = next(_children(content, b"iprp"), None)
     if pitm is None or iprp is None:
@@ -81,7 +81,7 @@ def _primary_properties(content: bytes) -> list[_Box]:
 
 
 def _indices(content: bytes, ipma: _Box, item: int) -> list[int]:
-    """Which properties an item has, counted from 1."""
+    """Indices of an item's properties, counted from 1."""
     id_bytes = 2 if content[ipma.start] == 0 else 4
     index_bytes = 2 if content[ipma.start + 3] & 1 else 1
     position = ipma.start + _FULL_BOX_BYTES + 4
@@ -90,14 +90,14 @@ def _indices(content: bytes, ipma: _Box, item: int) -> list[int]:
         first = position + id_bytes + 1
         position = first + index_bytes * _number(content, first - 1, 1)
         if found == item:
-            is_essential = 1 << (8 * index_bytes - 1)  # the highest bit is no part of the index
+            is_essential = 1 << (8 * index_bytes - 1)  # the highest bit is a flag
             places = range(first, min(position, ipma.stop), index_bytes)
             return [_number(content, place, index_bytes) % is_essential for place in places]
     return []
 
 
 def _children(content: bytes, kind: bytes) -> Iterator[_Box]:
-    """The boxes of a kind within the box `meta` of the file."""
+    """The boxes of one kind in the file's `meta` box."""
     for meta in _boxes(content, 0, len(content)):
         if meta.kind == b"meta":
             for box in _boxes(content, meta.start + _FULL_BOX_BYTES, meta.stop):

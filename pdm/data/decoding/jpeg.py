@@ -1,8 +1,8 @@
-"""The segments of a JPEG file, found without decoding it.
+"""Finds the segments of a JPEG file without decoding it.
 
-Only the first picture counts, from its start to its end-of-image marker. What is stored behind it
-(the video of a motion photo, the other pictures of an MPO, an archive) or within a segment (EXIF
-thumbnails, maker notes) is skipped, as libjpeg skips it.
+Reads only the first image, up to its end-of-image marker. Data after it (the video of a motion
+photo, further images of an MPO, an archive) and data within segments (EXIF thumbnails, maker notes)
+are skipped, as libjpeg skips them.
 """
 
 import re
@@ -14,25 +14,25 @@ START_OF_IMAGE, END_OF_IMAGE, START_OF_SCAN, COMMENT = 0xD8, 0xD9, 0xDA, 0xFE
 APP0, APP1, APP2, APP14, APP15 = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF
 _WITHOUT_LENGTH = (0x01, START_OF_IMAGE)
 
-# In coded data 0xff is followed by 0x00 or by a restart marker (0xd0 to 0xd7); neither ends it.
+# In entropy-coded data 0xff is followed by 0x00 or is a restart marker (0xd0 to 0xd7).
 _NEXT_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 
-# What a decoder needs of the application segments, and the shortest that is well formed.
+# Application segments that affect pixels: marker, identifier, and least length to be well formed.
 _NEEDED = ((APP0, b"JFIF\0", 14), (APP2, b"ICC_PROFILE\0", 14), (APP14, b"Adobe", 12))
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A marker and what belongs to it, the coded data behind a scan's header left out."""
+    """A marker with its payload; of a scan, the header without the entropy-coded data."""
 
     marker: int
-    start: int  # of the marker, in bytes from the start of the file
+    start: int  # offset of the marker in the file
     stop: int
     payload: bytes
 
 
 def segments(content: bytes) -> Iterator[Segment]:
-    """The segments of the first picture, as far as the file is well formed."""
+    """The segments of the first image, up to the first malformed one."""
     position = 2
     while found := _NEXT_MARKER.search(content, position):
         marker, position = content[found.start() + 1], found.end()
@@ -49,12 +49,12 @@ def segments(content: bytes) -> Iterator[Segment]:
 
 
 def num_scans(content: bytes) -> int:
-    """How often the decoder would walk through the first picture."""
+    """The number of scans of the first image; each costs the decoder a pass over it."""
     return sum(segment.marker == START_OF_SCAN for segment in segments(content))
 
 
 def exif(content: bytes) -> bytes | None:
-    """The first EXIF block, with its header; None if there is none."""
+    """The first EXIF block with its identifier, or None."""
     for segment in segments(content):
         if segment.marker == APP1 and segment.payload.startswith(b"Exif\0\0"):
             return segment.payload
@@ -64,7 +64,7 @@ def exif(content: bytes) -> bytes | None:
 
 
 def without_metadata(content: bytes) -> bytes:
-    """The file without comments and application segments, but for those that pixels depend on."""
+    """The file without comments and application segments, except those that affect pixels."""
     kept = [content[:2]]
     for segment in segments(content):
         if segment.marker == START_OF_SCAN:
@@ -72,7 +72,7 @@ def without_metadata(content: bytes) -> bytes:
         is_metadata = APP0 <= segment.marker <= APP15 or segment.marker == COMMENT
         if not is_metadata or _is_needed(segment):
             kept.append(content[segment.start : segment.stop])
-    return content  # no picture in it: left for the decoder to refuse
+    return content  # no scan: the decoder will report it
 
 
 def _is_needed(segment: Segment) -> bool:

@@ -1,14 +1,14 @@
-"""Names what a file is that we do not read, by its first bytes. No decoder is opened for it."""
+"""Recognises formats that are not read, by their first bytes and without any decoder."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of file."""
+    """A file format that is not read."""
 
     name: str  # with its article, for a sentence
-    reason: str  # a word to count by
+    reason: str  # one word, for counting
 
 
 def _picture(article: str, name: str) -> Kind:
@@ -35,7 +35,7 @@ REASONS = frozenset(kind.reason for _, kind in _STARTS) | {"unreadable_heic", "u
 
 
 def kind_of(content: bytes) -> Kind | None:
-    """The kind of a file, or none if its beginning says nothing."""
+    """The kind of a file, or None if its first bytes are not known."""
     if content[4:8] == b"ftyp" and content[8:12] in _HEIC_BRANDS:
         return _picture("a", "HEIC")
     for start, kind in _STARTS:

@@ -1,8 +1,8 @@
-"""From the bytes of an image file to its pixels, right in every colour mode, or a reason why not.
+"""Decodes image files to pixels: uint8 (H, W, 3), sRGB, upright.
 
-Pixels are uint8 (H, W, 3), sRGB, upright. The header is read and judged first, so that a small file
-of a huge picture costs nothing. Whatever a decoder raises ends as `Unreadable`: one bad file never
-stops a run. A truncated or damaged file is unreadable, never a picture with a grey band.
+Read the header first (`read_header`): a small file may hold a huge image. Every fault of a file is
+raised as `Unreadable`, with a reason, so that one bad file never stops a run. A truncated or
+damaged file is unreadable; it never gives an image with a grey band.
 """
 
 import io
@@ -23,20 +23,20 @@ from pdm.data.decoding.stated import HighDynamicRange, stated_profile
 
 Pixels = NDArray[np.uint8]
 
-# Decoders that are built into Pillow and used by everybody; rare ones are where the faults hide.
+# Formats whose decoders are widely used; rare decoders have more security faults.
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF")
-REDUCTIONS = (1, 2, 4, 8)  # what a JPEG decoder does almost for free
+REDUCTIONS = (1, 2, 4, 8)  # by which a JPEG decoder can scale down at almost no cost
 
-# Pillow warns at 89 and fails at 179 megapixels. The limit here is the caller's, on the header.
+# Pillow warns at 89 and fails at 179 megapixels. Here callers check the header's size themselves.
 Image.MAX_IMAGE_PIXELS = None
 
 
 class Unreadable(Exception):
-    """The bytes do not make one still picture. The text says why.
+    """The file cannot be decoded to one still SDR image. The text says why.
 
     Attributes:
-        kind: A word to count by: `unreadable`, `unreadable_heic` for a known foreign format, or
-            `hdr` for a picture of high dynamic range.
+        kind: The reason in one word, for counting: `unreadable`, `hdr`, or the name of a known
+            format that is not read, such as `unreadable_heic`.
     """
 
     def __init__(self, message: str, kind: str = "unreadable") -> None:
@@ -46,29 +46,29 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file says about itself. Width and height are those of the upright picture."""
+    """What the file's header says. Width and height are those of the upright image."""
 
     width_px: int
     height_px: int
     format: str
-    mode: str  # of the file, as Pillow names it: RGB, CMYK, I;16, P, LA, ...
+    mode: str  # colour mode of the file, as Pillow names it: RGB, CMYK, I;16, P, LA, ...
     animated: bool
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A whole decoded picture, perhaps reduced."""
+    """A decoded image, perhaps scaled down."""
 
     pixels: Pixels
-    reduction: int  # one of `REDUCTIONS`; its sides are those of the picture over it, rounded up
-    transparent_share: float  # 0 opaque, 1 wholly transparent: the mean of 1 - alpha
+    reduction: int  # one of `REDUCTIONS`, by which both sides were divided, rounded up
+    transparent_share: float  # mean of 1 - alpha: 0 opaque, 1 fully transparent
 
 
 def read_header(content: bytes) -> Header:
-    """Read size, format and mode without decoding any pixel.
+    """Read size, format and mode without decoding pixels.
 
     Raises:
-        Unreadable: Not a picture in one of `FORMATS`, or its header is damaged.
+        Unreadable: The file is not an image in one of `FORMATS`, or its header is damaged.
     """
     image, _ = _open(content)
     width_px, height_px = image.size
@@ -80,23 +80,26 @@ def read_header(content: bytes) -> Header:
 def decode(content: bytes, background: Colour = WHITE) -> Pixels:
     """Decode to upright sRGB pixels, (H, W, 3).
 
-    Colours are converted (relative colorimetric, black point compensated) from the space that the
-    file states, by ICC profile or by numbers, unless it is sRGB already or broken; 16-bit values
-    are scaled to 8; grey fills three channels; transparent pixels lie on the background. Of several
-    frames the first is taken.
+    Colours are converted from the colour space that the file states (relative colorimetric, with
+    black point compensation); a broken profile is ignored. 16-bit values are scaled to 8 bits, grey
+    is repeated in three channels, and transparent pixels are blended with the background. Of
+    several frames the first is decoded.
 
     Raises:
-        Unreadable: Any decoder error, truncation among them; or the picture is HDR.
+        Unreadable: The decoder failed, the file is truncated, or the image is HDR.
     """
     return decode_view(content, 1, background).pixels
 
 
 def decode_view(content: bytes, reduction: int, background: Colour = WHITE) -> View:
-    """Like `decode`, but a JPEG is reduced while it is decoded: in the cosine domain, antialiased.
+    """Like `decode`, but scales a JPEG down while decoding it (antialiased, in the DCT domain).
 
     Args:
-        reduction: One of `REDUCTIONS`. Formats that cannot be reduced come back whole.
+        reduction: One of `REDUCTIONS`. Other formats than JPEG are decoded at full size.
         background: Red, green and blue, 0 to 255, behind transparent parts.
+
+    Raises:
+        Unreadable: As `decode`.
     """
     image, content = _open(content)
     try:
@@ -104,13 +107,13 @@ def decode_view(content: bytes, reduction: int, background: Colour = WHITE) -> V
         profile = stated_profile(image, content)
         if turbo.can_decode(image, content):
             pixels, transparent_share = turbo.decode(content, image.size, reduction), 0.0
-            if changes_pixels(profile, image.mode):  # if not, Pillow's two copies are saved
+            if changes_pixels(profile, image.mode):  # otherwise skip Pillow and its two copies
                 stored = Image.fromarray(pixels if image.mode == "RGB" else pixels[:, :, 0])
                 pixels = np.asarray(in_srgb(stored, profile))
         else:
             reduction = 1
             image.load()
-            # Under the same name, so that the decoder's own buffers are free before the next copy.
+            # Reusing the name frees the decoder's buffers before the next copy is made.
             image, transparency = alpha.split(image, content)
             image = in_srgb(image, profile)
             pixels, transparent_share = _on_background(image, transparency, background)
@@ -118,13 +121,13 @@ def decode_view(content: bytes, reduction: int, background: Colour = WHITE) -> V
     except HighDynamicRange as error:
         raise Unreadable(f"it is HDR ({error}); only SDR pictures are decoded", "hdr") from error
     except Exception as error:  # decoders raise anything on hostile bytes
-        raise Unreadable(_sentence(error)) from error
+        raise Unreadable(_text_of(error)) from error
 
 
 def _on_background(
     image: Image.Image, transparency: Image.Image | None, background: Colour
 ) -> tuple[Pixels, float]:
-    """The pixels, and which share of them is transparent."""
+    """The blended pixels, and the share of them that is transparent."""
     if transparency is None:
         return np.asarray(image), 0.0
     share = alpha.transparent_share(transparency)
@@ -133,7 +136,7 @@ def _on_background(
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A part of an upright picture."""
+    """A rectangle in an upright image."""
 
     left_px: int
     top_px: int
@@ -141,14 +144,14 @@ class Box:
     height_px: int
 
 
-def cut(pixels: Pixels, box: Box, width_px: int, height_px: int) -> Pixels:
-    """The part `box` of (H, W, 3) pixels at the size (height_px, width_px), never enlarged.
+def crop_and_resize(pixels: Pixels, box: Box, width_px: int, height_px: int) -> Pixels:
+    """Crop (H, W, 3) pixels to `box` and scale down to (height_px, width_px); never enlarges.
 
-    Reduced in one step by an antialiased Lanczos filter of three lobes; copied if the sizes are
-    equal. A value differs from Pillow's by at most 2 levels (above 65 dB), and from the same filter
-    in floating point by less than 0.4 in the mean: above 54 dB on pictures, and 43 dB on white
-    noise, whose overshoot is clipped between the two passes, by Pillow alike (all tested). Values
-    are averaged as they are encoded, as everybody does who trains on them, not in linear light.
+    Scales in one step with an antialiased Lanczos filter (three lobes); equal sizes are copied.
+    Values differ from Pillow's by at most 2 levels (above 65 dB), and from the same filter in
+    floating point by less than 0.4 on average: above 54 dB on photographs and 43 dB on white noise,
+    whose overshoot is clipped between the two passes, as in Pillow (all tested). Encoded sRGB
+    values are averaged, not linear light, as is usual for training data.
     """
     assert box.width_px >= width_px, (box, width_px)
     assert box.height_px >= height_px, (box, height_px)
@@ -157,63 +160,63 @@ def cut(pixels: Pixels, box: Box, width_px: int, height_px: int) -> Pixels:
     ]
     if (box.width_px, box.height_px) == (width_px, height_px):
         return inside
-    return _resampled(inside, width_px, height_px, "lanczos")
+    return _resample(inside, width_px, height_px, "lanczos")
 
 
-def reduced(pixels: Pixels, width_px: int, height_px: int) -> Pixels:
-    """The whole of (H, W, 3) pixels at a smaller size, for looking at, not for keeping.
+def downscale(pixels: Pixels, width_px: int, height_px: int) -> Pixels:
+    """Scale (H, W, 3) pixels down, for analysis; training images use `crop_and_resize`.
 
-    Antialiased by a triangle filter: no pixel is skipped, fine detail is a little softer than by
-    `cut`, in a fifth of the time.
+    Uses an antialiased triangle filter: a little softer than `crop_and_resize`, in a fifth of the
+    time.
     """
-    return _resampled(pixels, width_px, height_px, "bilinear")
+    return _resample(pixels, width_px, height_px, "bilinear")
 
 
-def _resampled(pixels: Pixels, width_px: int, height_px: int, filter_name: str) -> Pixels:
+def _resample(pixels: Pixels, width_px: int, height_px: int, filter_name: str) -> Pixels:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of read-only memory; it is only read
+        warnings.simplefilter("ignore")  # about read-only memory, which is only read here
         tensor = torch.from_numpy(pixels).permute(2, 0, 1)[None]
     planes = interpolate(tensor, (height_px, width_px), mode=filter_name, antialias=True)[0]
     return np.asarray(cv2.merge([plane.numpy() for plane in planes]), dtype=np.uint8)
 
 
 def _open(content: bytes) -> tuple[Image.Image, bytes]:
-    """The picture, its header read, and the bytes to decode: those without harmful metadata."""
+    """Open an image. Returns it with the bytes to decode, which may lack broken metadata."""
     if not content:
         raise Unreadable("the file is empty")
     if isobmff.is_avif(content):
         content = isobmff.without_exif(content)
     try:
-        return _opened(content), content
+        return _open_by_pillow(content), content
     except Exception as error:  # decoders raise anything on hostile bytes
         if content.startswith(jpeg.START):
             return _open_without_metadata(content)
         if isinstance(error, UnidentifiedImageError):
-            raise _foreign(content) from None
-        raise Unreadable(_sentence(error)) from error
+            raise _foreign_format(content) from None
+        raise Unreadable(_text_of(error)) from error
 
 
 def _open_without_metadata(content: bytes) -> tuple[Image.Image, bytes]:
-    """Open a JPEG that Pillow has refused: the fault may lie beside the picture, not in it."""
+    """Open a JPEG that Pillow refused: perhaps only its metadata is broken."""
     bare = jpeg.without_metadata(content)
     try:
-        image = _opened(bare)
+        image = _open_by_pillow(bare)
     except Exception as error:
         raise Unreadable("its header is damaged, or cut short") from error
     image.info["exif"] = jpeg.exif(content)
     return image, bare
 
 
-def _opened(content: bytes) -> Image.Image:
+def _open_by_pillow(content: bytes) -> Image.Image:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # "Corrupt EXIF data", once for each picture
         image = Image.open(io.BytesIO(content), formats=FORMATS)
     if image.format == "AVIF":
-        image.info.pop("xmp", None)  # in which Pillow looks for an orientation that does not count
+        image.info.pop("xmp", None)  # Pillow would take an orientation from it
     return image
 
 
-def _foreign(content: bytes) -> Unreadable:
+def _foreign_format(content: bytes) -> Unreadable:
     kind = kinds.kind_of(content)
     listed = ", ".join(FORMATS)
     if kind:
@@ -223,10 +226,10 @@ def _foreign(content: bytes) -> Unreadable:
     return Unreadable(f"not a picture in {listed}: the file begins with '{start}'")
 
 
-def _sentence(error: Exception) -> str:
+def _text_of(error: Exception) -> str:
     return f"{error}" if str(error) else type(error).__name__
 
 
 def _is_animated(image: Image.Image) -> bool:
-    # A JPEG of several pictures (MPO: phones, stereo cameras) is a still with extras, no animation.
+    # A JPEG of several images (MPO, from phones and stereo cameras) is not an animation.
     return image.format in ("PNG", "WEBP", "AVIF") and getattr(image, "n_frames", 1) > 1

@@ -1,4 +1,4 @@
-"""What the chunks of a PNG say that Pillow does not pass on."""
+"""Reads PNG chunks that Pillow does not expose."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ _SIGNATURE_BYTES = 8
 
 @dataclass(frozen=True, slots=True)
 class PngFacts:
-    """How the samples of a PNG are stored and coded."""
+    """How the samples of a PNG are stored, and their colour space."""
 
     bit_depth: int  # of a sample: 1, 2, 4, 8 or 16
     colour_type: int  # 0 grey, 2 RGB, 3 palette, 4 grey with alpha, 6 RGBA

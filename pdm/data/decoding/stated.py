@@ -1,12 +1,12 @@
-"""The colour space that a file states, in whatever way its format has for it.
+"""Reads the colour space that a file states, in whatever way its format does so.
 
-    profile = stated_profile(image, content)  # ICC; None: it says nothing, or sRGB
+    profile = stated_profile(image, content)  # ICC; None if the file says nothing, or sRGB
 
-Only what is stated counts, and it counts always: the first of PNG's cICP, iCCP, sRGB, and gAMA
-with cHRM (PNG, third edition, 4.3); AVIF's ICC profile before its nclx box; else the ICC profile.
-HDR is refused by name: its curves (PQ, HLG) hold more light than sRGB can show, and how that is
-mapped to a display is a choice of the viewer, not a fact of the file. A JPEG with a gain map is an
-SDR picture; the map beside it is not looked at.
+PNG: the first of cICP, iCCP, sRGB, and gAMA with cHRM (PNG third edition, 4.3). AVIF: the ICC
+profile, else the nclx box. Other formats: the ICC profile.
+
+HDR (PQ, HLG) raises an error: its values exceed the range of sRGB, and tone mapping depends on the
+display and on taste. A JPEG with a gain map is decoded as the SDR image that it stores.
 """
 
 from functools import lru_cache
@@ -17,24 +17,24 @@ from PIL import Image
 
 from pdm.data.decoding import cicp, colour, icc, isobmff, png
 
-# W3C note "Using the ITU BT.2100 PQ EOTF with the PNG format", before there was cICP.
+# How PQ was marked before cICP: W3C note "Using the ITU BT.2100 PQ EOTF with the PNG Format".
 _PQ_PROFILE_NAME = b"ITUR_2100_PQ_FULL"
-_SRGB_GAMMA = 1 / 2.2  # which everybody writes for sRGB's curve
-_MAX_GAMMA_ERROR = 0.05  # in which libpng sees no difference (PNG_GAMMA_THRESHOLD)
+_SRGB_GAMMA = 1 / 2.2  # what encoders write in gAMA for the sRGB curve
+_MAX_GAMMA_ERROR = 0.05  # relative; libpng ignores smaller ones (PNG_GAMMA_THRESHOLD)
 
 
 class HighDynamicRange(ValueError):
-    """The picture is HDR. The text says by which curve."""
+    """The image is HDR. The text names the transfer function."""
 
 
 def stated_profile(image: Image.Image, content: bytes) -> bytes | None:
-    """The ICC profile of an image's pixels, made from numbers where the file has none.
+    """The ICC profile of an image: embedded, or made from the numbers that the file states.
 
     Args:
-        image: Opened from `content`.
+        image: Opened from `content`; need not be loaded.
 
     Raises:
-        HighDynamicRange: The pixels are coded by PQ or HLG.
+        HighDynamicRange: The pixels are PQ or HLG.
     """
     embedded: bytes | None = image.info.get("icc_profile")
     if image.format == "PNG":
@@ -69,7 +69,7 @@ def _profile_of_gamma(info: dict[str | tuple[int, int], Any]) -> bytes | None:
 
 @lru_cache(maxsize=32)
 def _matrix_profile(gamma: float | None, chromaticities: tuple[float, ...] | None) -> bytes | None:
-    """From the exponent in gAMA and the eight numbers in cHRM; None if they make no sense."""
+    """A profile from gAMA and the eight numbers of cHRM; None if they are invalid."""
     codes = np.linspace(0, 1, 256)
     curve = cicp.CURVES[cicp.SRGB](codes)
     if gamma is not None and abs(gamma / _SRGB_GAMMA - 1) > _MAX_GAMMA_ERROR:
@@ -77,7 +77,7 @@ def _matrix_profile(gamma: float | None, chromaticities: tuple[float, ...] | Non
             return None
         curve = codes ** (1 / gamma)
     primaries = np.array(cicp.PRIMARIES[cicp.BT_709])
-    if chromaticities is not None:  # of white first; here it is last
+    if chromaticities is not None:  # cHRM has white first, PRIMARIES last
         primaries = np.roll(np.array(chromaticities).reshape(4, 2), -1, axis=0)
     try:
         return icc.matrix_profile(primaries[:3], primaries[3], curve)

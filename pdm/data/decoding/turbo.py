@@ -1,4 +1,4 @@
-"""Decodes plain JPEGs with libjpeg-turbo directly: the same pixels as Pillow's, sooner.
+"""Decodes plain JPEGs with libjpeg-turbo directly: the same pixels as Pillow, faster.
 
 Pillow keeps four bytes for a pixel of three and copies them twice. At full size the pixels are
 equal, bit for bit (tested).
@@ -13,19 +13,19 @@ from PIL import Image
 
 from pdm.data.decoding import jpeg
 
-# A scan may be empty and still costs a walk through the whole picture. Cameras and encoders write
-# about ten; libjpeg-turbo's authors advise a limit of some hundred.
+# Even an empty scan costs a pass over the whole image. Cameras and encoders write about ten scans;
+# libjpeg-turbo's authors advise a limit of a few hundred.
 MAX_SCANS = 256
 
-# What libjpeg says of bytes that do not fit together: part of the picture would be invented.
+# libjpeg's warnings that part of the image is missing and would be made up.
 _DAMAGE = ("premature end", "bad huffman", "instead of rst", "inconsistent progression")
 
 
 def can_decode(image: Image.Image, content: bytes) -> bool:
-    """Whether a picture that Pillow opened, but did not load, is a JPEG in grey or three colours.
+    """Whether an opened, not yet loaded image is a JPEG in grey or RGB (not CMYK).
 
     Raises:
-        ValueError: It has more scans than any honest file.
+        ValueError: It has more than `MAX_SCANS` scans.
     """
     if image.format not in ("JPEG", "MPO"):
         return False
@@ -39,7 +39,7 @@ def decode(content: bytes, size: tuple[int, int], reduction: int) -> NDArray[np.
     """Decode to RGB pixels (h, w, 3), each side divided by the reduction and rounded up.
 
     Args:
-        size: Width and height of the picture as stored.
+        size: Width and height of the image as stored.
         reduction: 1, 2, 4 or 8.
 
     Raises:
@@ -53,7 +53,7 @@ def decode(content: bytes, size: tuple[int, int], reduction: int) -> NDArray[np.
     except ValueError as error:
         if any(word in str(error).lower() for word in _DAMAGE):
             raise
-        return _by_pillow(content, reduction)  # odd, but the picture is whole
+        return _by_pillow(content, reduction)  # an odd file, but complete
     assert pixels.shape[:2] == (height_px, width_px), (pixels.shape, size, reduction)
     return pixels
 

@@ -1,12 +1,12 @@
-"""The pictures of finished shards: any of them by number, at any smaller size.
+"""Random access to the images of finished shards, at any smaller size.
 
     shards = ImageShards(Path("data/shards"), "train")
     shards.keys[3], shards.load(3, 64, 128)  # key, uint8 (64, 128, 3) RGB
     shards.reduced(64, 128)  # all of them, uint8 (N, 64, 128, 3), for sizes that fit in memory
 
-Order is that of the manifest's shards and, within each, of the tar: the same on every machine.
-Reduction is antialiased: at first by the JPEG decoder where that is exact enough (to no less than
-twice the wanted size), then by Lanczos.
+Images are in the order of the manifest's shards and, within a shard, of the tar: the same on every
+machine. They are scaled down with antialiasing: by the JPEG decoder to no less than twice the
+wanted size, then with a Lanczos filter.
 """
 
 import io
@@ -38,11 +38,11 @@ class ImageShards:
     Args:
         folder: Written by the stage `shard`.
         split: "train" or "val".
-        check_every: One in so many pictures is held against its sha256 when it is read.
+        check_every: The sha256 of every n-th image is checked when it is read.
 
     Raises:
         BadInput: There is no manifest, or it has no such split, or the split is empty.
-        QualityGate: A shard is missing, damaged, or holds another number of pictures than stated.
+        QualityGate: A shard is missing, damaged, or has another number of images than the manifest.
     """
 
     def __init__(self, folder: Path, split: str, check_every: int = 1) -> None:
@@ -57,11 +57,10 @@ class ImageShards:
         return len(self.keys)
 
     def load(self, index: int, height: int, width: int) -> Pixels:
-        """Picture number `index`, reduced to uint8 (height, width, 3) RGB.
+        """Image number `index`, scaled down to uint8 (height, width, 3) RGB.
 
         Raises:
-            QualityGate: Its bytes are not those that were written, or do not decode; the text
-                names shard and key.
+            QualityGate: Its bytes have changed, or cannot be decoded; the text names shard and key.
         """
         content = self.samples.picture(index)
         try:
@@ -72,28 +71,28 @@ class ImageShards:
                     image = image.resize((width, height), Image.Resampling.LANCZOS)
                 return np.array(image)  # a copy: torch wants to own it
         except (OSError, ValueError, SyntaxError) as error:
-            fault = f"holds {self.keys[index]}, whose picture does not decode ({error})"
+            fault = f"holds {self.keys[index]}, whose image cannot be decoded ({error})"
             raise damaged(self.samples.path(index), fault) from error
 
     def record(self, index: int) -> dict[str, Any]:
-        """What is known about picture number `index`: url, licence, crop box, ...
+        """The record of image number `index`: url, licence, crop box, ...
 
         Raises:
-            QualityGate: It has no record, or one that is no JSON.
+            QualityGate: It has no record, or one that is not JSON.
         """
         return self.samples.record(index)
 
     def reduced(self, height: int, width: int) -> Pixels:
-        """All pictures at one size, (N, height, width, 3), kept for the next call.
+        """All images at one size, (N, height, width, 3); cached for the next call.
 
-        For sizes at which the split fits in memory: N x height x width x 3 bytes.
+        Needs N x height x width x 3 bytes of memory.
         """
         return _reduced(self, height, width)
 
     def batch(self, indices: Sequence[int], height: int, width: int) -> Pixels:
-        """Some pictures, (len(indices), height, width, 3).
+        """Some images, (len(indices), height, width, 3).
 
-        Out of memory if the whole split fits in a quarter of what is free, else from disk.
+        From memory if the whole split fits in a quarter of the free memory, else from disk.
         """
         if _fits(self, height, width):
             chosen: Pixels = self.reduced(height, width)[np.asarray(indices)]
@@ -102,7 +101,7 @@ class ImageShards:
             return np.stack(list(pool.map(lambda i: self.load(i, height, width), indices)))
 
     def num_bytes(self, height: int, width: int) -> int:
-        """What `reduced` would take."""
+        """The memory that `reduced` needs."""
         return len(self) * height * width * 3
 
 
@@ -112,7 +111,7 @@ def to_images(pixels: Pixels) -> Tensor:
 
 
 def to_pixels(images: Tensor) -> Pixels:
-    """Float (B, 3, H, W) in [-1, 1] to uint8 (B, H, W, 3), rounded; what lies beyond is clipped."""
+    """Float (B, 3, H, W) in [-1, 1] to uint8 (B, H, W, 3), clipped and rounded."""
     scaled = ((images.float() + 1) * 127.5).round().clamp(0, 255)
     pixels: Pixels = scaled.to(torch.uint8).permute(0, 2, 3, 1).cpu().contiguous().numpy()
     return pixels
@@ -120,7 +119,7 @@ def to_pixels(images: Tensor) -> Pixels:
 
 @lru_cache(maxsize=16)
 def _fits(shards: ImageShards, height: int, width: int) -> bool:
-    # Asked once and kept: what is free changes as soon as the pictures are read.
+    # Cached, because the free memory changes as soon as the images are read.
     return shards.num_bytes(height, width) <= int(psutil.virtual_memory().available) // 4
 
 

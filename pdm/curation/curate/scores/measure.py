@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pdm.curation.curate.scores import focus, origin
-from pdm.data.decoding.pixels import Pixels
-from pdm.data.decoding.pixels import reduced as smaller
+from pdm.data.decoding.pixels import Pixels, downscale
 
 # What stored scores depend on besides the code that measures (`cache.MEASURING`). Other settings
 # of section `curate` are limits, held by `rules.reason` against stored scores without any pixel.
@@ -93,4 +92,4 @@ def reduced(pixels: Pixels, longer_side_px: int) -> Pixels:
     scale = longer_side_px / max(height_px, width_px)
     if scale >= 1:
         return pixels
-    return smaller(pixels, max(1, round(width_px * scale)), max(1, round(height_px * scale)))
+    return downscale(pixels, max(1, round(width_px * scale)), max(1, round(height_px * scale)))

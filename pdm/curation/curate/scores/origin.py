@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pdm.data.decoding.pixels import Pixels, reduced
+from pdm.data.decoding.pixels import Pixels, downscale
 
 Luma = NDArray[np.uint8]
 Profile = NDArray[np.float32]
@@ -82,7 +82,7 @@ def colour(pixels: Pixels) -> float:
     built-in landscapes 0.02 and more; the same photographs in grey 0, in sepia, a pale tint or two
     tones at most 0.0027 after a JPEG of quality 60.
     """
-    small = reduced(pixels, *COLOUR_COPY_PX)
+    small = downscale(pixels, *COLOUR_COPY_PX)
     values = small.astype(np.float32) / 255
     luma, *others = cv2.cvtColor(values, cv2.COLOR_RGB2YCrCb).reshape(-1, 3).T.astype(np.float64)
     tone = np.minimum((luma * TONES).astype(np.int64), TONES - 1)

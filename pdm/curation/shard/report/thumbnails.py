@@ -12,7 +12,14 @@ from PIL import Image, ImageColor
 
 from pdm.cluster import result_of
 from pdm.data.decisions import Row
-from pdm.data.decoding.pixels import REDUCTIONS, Box, Pixels, Unreadable, cut, decode_view
+from pdm.data.decoding.pixels import (
+    REDUCTIONS,
+    Box,
+    Pixels,
+    Unreadable,
+    crop_and_resize,
+    decode_view,
+)
 from pdm.data.shards.tars import read_at
 from pdm.progress import Progress
 
@@ -84,7 +91,7 @@ def _detail(row: Row, pixels: Pixels) -> Pixels:
     """The liveliest part of the finished crop, or of the picture if there is no crop."""
     if row["crop_width_px"] is not None:
         box = Box(*(row[f"crop_{name}_px"] for name in ("left", "top", "width", "height")))
-        pixels = cut(pixels, box, row["target_width_px"], row["target_height_px"])
+        pixels = crop_and_resize(pixels, box, row["target_width_px"], row["target_height_px"])
     across, down = DETAIL_SIZE
     step = down // 2
     starts = [
