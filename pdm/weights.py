@@ -1,6 +1,8 @@
-"""A model on disk: a folder of `config.json` and `model.safetensors`. No pickle is ever loaded."""
+"""Weights on disk: a model folder of `config.json` and `model.safetensors`, or a file that an
+installed package ships, which is used only with the digest that it is known by."""
 
 import dataclasses
+import importlib.util
 import json
 import shutil
 from collections.abc import Iterator, Sequence
@@ -12,8 +14,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from pdm.errors import BadInput
-from pdm.files import whole_folder, write_json
+from pdm.errors import BadInput, Unavailable
+from pdm.files import sha256_of, whole_folder, write_json
 
 
 def save(
@@ -101,3 +103,27 @@ def understood(folder: Path) -> Iterator[None]:
             f"{folder} holds a model that this version of the project does not know ({said}); "
             "train it again, or load it with the version that wrote it"
         ) from error
+
+
+def packaged_file(package: str, name: str, sha256: str) -> Path:
+    """A file of weights in an installed package. The package is found, not imported.
+
+    Raises:
+        Unavailable: The package is not installed, or has no such file.
+        BadInput: The file's digest is another.
+    """
+    spec = importlib.util.find_spec(package)
+    folders = (spec.submodule_search_locations if spec else None) or []
+    path = next(
+        (Path(folder) / name for folder in folders if (Path(folder) / name).is_file()), None
+    )
+    if path is None:
+        raise Unavailable(
+            f"{package}/{name} is not installed; install what requirements.lock lists"
+        )
+    if (found := sha256_of(path)) != sha256:
+        raise BadInput(
+            f"{path} has sha256 {found}, not {sha256}; install the version that requirements.lock "
+            "lists"
+        )
+    return path
