@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from pdm.curation.scrape.drawing.landscapes import draw
-
-Pixels = NDArray[np.uint8]
+from pdm.data.pixels import Pixels
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 HELD_OUT_SHARE = 0.25  # of the pictures

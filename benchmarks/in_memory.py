@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import torch
 from torch import nn
 
-from benchmarks.crops import Pixels
 from pdm.config.common import TrainingConfig
+from pdm.data.pixels import Pixels
 from pdm.errors import Preempted
 from pdm.models.pyramid import LevelShape, Pyramid
 from pdm.training.distributed.workers import Workers

@@ -30,7 +30,7 @@ from pdm.curation.curate.scores import measure as scores
 from pdm.curation.scrape.fetching.img2dataset import environment, find_img2dataset
 from pdm.curation.shard.write import crop_of, encode
 from pdm.data.decisions import Row
-from pdm.data.decoding.pixels import Pixels
+from pdm.data.pixels import Pixels
 
 MIN_DECIBELS = 45.0  # between our crops and the naive loop's, as they were saved
 NUM_PICTURES = 10

@@ -19,7 +19,7 @@ from pdm.curation.curate.framing.frame import frame
 from pdm.curation.curate.judge import SMALL_PX
 from pdm.curation.curate.scores.measure import Scores
 from pdm.data.decisions import DECIDED, Row
-from pdm.data.decoding.pixels import Pixels
+from pdm.data.pixels import Pixels
 
 Floats = NDArray[np.float64]
 Measure = Callable[[Pixels, Pixels], Scores]

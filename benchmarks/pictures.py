@@ -16,7 +16,7 @@ from pdm.config.scrape import FolderSource
 from pdm.curation.scrape.drawing.landscapes import draw
 from pdm.curation.scrape.sources.flawed import jpeg
 from pdm.curation.scrape.stage import scrape
-from pdm.data.decoding.pixels import Pixels
+from pdm.data.pixels import Pixels
 
 SEED = 20
 MIN_REDUCTION = 1.6  # of a small picture from its scene, so that it is sharp

@@ -13,14 +13,14 @@ import torch
 
 from benchmarks import crops as kept_crops
 from benchmarks.common import ROOT
-from benchmarks.crops import Crops, Pixels
+from benchmarks.crops import Crops
 from benchmarks.denoisers import DESIGNS, config_of, sampling_of
 from benchmarks.first_stages import SIDE_PX
 from benchmarks.in_memory import LatentsInMemory, trained
 from benchmarks.wavelets import Wavelets
 from pdm import params
 from pdm.config.sample import SampleConfig
-from pdm.data.shards.images import to_images, to_pixels
+from pdm.data.pixels import Pixels, to_images, to_pixels
 from pdm.evaluation.distances.by_name import distances
 from pdm.evaluation.features.picture_sets import PictureSet
 from pdm.evaluation.features.random_conv import RandomConvFeatures

@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 
 from benchmarks import crops, in_memory
-from benchmarks.crops import Pixels
 from benchmarks.first_stages import SIDE_PX, build, config_of
 from benchmarks.in_memory import ENDLESS, Clock, CropsInMemory
-from pdm.data.shards.images import to_images
+from pdm.data.pixels import Pixels, to_images
 from pdm.evaluation.reconstruction import psnr, ssim
 from pdm.models.codec import Autoencoder
 from pdm.training.autoencoder import Pictures, ema_model

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from pdm.data.shards.images import Pixels
+from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
 
 KEYWORD = "pyramid-diffusion"

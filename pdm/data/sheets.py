@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from pdm.data.shards.images import Pixels
+from pdm.data.pixels import Pixels
 
 BACKGROUND = (24, 24, 27)  # nearly black, so that bright and dark images both stand out
 MARGIN_PX = 6

@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pdm.data.shards.images import to_pixels
+from pdm.data.pixels import to_images, to_pixels
 from pdm.errors import BadInput, QualityGate
 from pdm.evaluation.distances.moments import Array
-from pdm.evaluation.features.picture_sets import PictureSet, to_tensor
+from pdm.evaluation.features.picture_sets import PictureSet
 from pdm.evaluation.features.views import View
 from pdm.models.codec import Autoencoder
 
@@ -140,7 +140,7 @@ def score_reconstructions(
     """
     found: list[dict[str, list[Array]]] = []
     for batch in pictures.batches(1):
-        images = to_tensor(batch)
+        images = to_images(batch)
         if min(images.shape[-2:]) < WINDOW_PX:
             raise BadInput(
                 f"pictures of {images.shape[-1]}x{images.shape[-2]} are too small to be scored; "

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from pdm.data.marks import pixels_sha256
+from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
-from pdm.evaluation.features.picture_sets import Picture, PictureSet, decoded
+from pdm.evaluation.features.picture_sets import PictureSet, decoded
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ def read_samples(folder: Path) -> SampleSet:
     _check_files(folder, set(names))
     size = _read(folder / names[0]).shape
 
-    def load(index: int) -> Picture:
+    def load(index: int) -> Pixels:
         path = folder / names[index]
         picture = _read(path)
         if picture.shape != size:
@@ -139,12 +140,12 @@ def _check_files(folder: Path, names: set[str]) -> None:
         )
 
 
-def _read(path: Path) -> Picture:
+def _read(path: Path) -> Pixels:
     try:
         return decoded(path.read_bytes())
     except (OSError, ValueError, SyntaxError) as error:
         raise BadInput(f"{path} is not a picture that can be read ({error})") from error
 
 
-def _written(picture: Picture) -> str:
+def _written(picture: Pixels) -> str:
     return f"{picture.shape[1]}x{picture.shape[0]}"

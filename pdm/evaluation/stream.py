@@ -19,12 +19,13 @@ from safetensors.numpy import load_file, save_file
 
 from pdm.config.evaluate import EvaluateConfig
 from pdm.data.code import code_version
+from pdm.data.pixels import Pixels
 from pdm.data.shards.images import ImageShards
 from pdm.data.shards.manifest import digest
 from pdm.errors import QualityGate
 from pdm.evaluation.distances.exact_moments import ExactMoments
 from pdm.evaluation.distances.frechet import frechet_distance
-from pdm.evaluation.features.picture_sets import Picture, PictureSet
+from pdm.evaluation.features.picture_sets import PictureSet
 from pdm.evaluation.features.pretrained import Network
 from pdm.evaluation.features.random_conv import RandomConvFeatures
 from pdm.evaluation.features.reference import CODE
@@ -46,7 +47,7 @@ class Stream:
         self.num_pictures = 0
         self.moments: dict[str, ExactMoments] = {}
 
-    def add(self, pictures: Picture, numbers: NDArray[np.int64]) -> None:
+    def add(self, pictures: Pixels, numbers: NDArray[np.int64]) -> None:
         """Look at pictures (B, H, W, 3), which have these numbers in their set.
 
         Raises:
@@ -125,7 +126,7 @@ def streamed(
 
 
 def score_batches(
-    batches: Iterable[Picture], shards: Path, config: EvaluateConfig, cache: Path
+    batches: Iterable[Pixels], shards: Path, config: EvaluateConfig, cache: Path
 ) -> dict[str, float]:
     """Score pictures as they come, against all held-out pictures.
 

@@ -13,10 +13,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from pdm.data.pixels import Pixels, to_images
 from pdm.evaluation.distances.frechet import frechet_distance
 from pdm.evaluation.distances.moments import Moments
 from pdm.evaluation.features import random_conv
-from pdm.evaluation.features.picture_sets import Picture, to_tensor
 from pdm.evaluation.features.random_conv import RandomConvFeatures
 
 NUM_FEATURES, SEED = 64, 0
@@ -32,19 +32,19 @@ class Yardstick:
 
     name = f"frechet_{random_conv.NAME}"
 
-    def __init__(self, reference: Iterable[Picture]) -> None:
+    def __init__(self, reference: Iterable[Pixels]) -> None:
         self._features = RandomConvFeatures(NUM_FEATURES, SEED)
         self._reference = self._moments(reference)
 
-    def distance(self, pictures: Iterable[Picture]) -> float:
+    def distance(self, pictures: Iterable[Pixels]) -> float:
         """Of at least two pictures from the reference."""
         return frechet_distance(self._moments(pictures), self._reference)
 
-    def _moments(self, pictures: Iterable[Picture]) -> Moments:
+    def _moments(self, pictures: Iterable[Pixels]) -> Moments:
         moments: Moments | None = None
         remaining = iter(pictures)
         while batch := list(itertools.islice(remaining, BATCH_SIZE)):
-            found = Moments.of(self._features(to_tensor(np.stack(batch))).numpy())
+            found = Moments.of(self._features(to_images(np.stack(batch))).numpy())
             moments = found if moments is None else moments.merged(found)
         if moments is None or moments.count < 2:
             count = moments.count if moments else 0

@@ -17,7 +17,7 @@ import torch
 
 from pdm import weights
 from pdm.config.sample import GuideConfig, SampleConfig
-from pdm.data.shards.images import Pixels, to_pixels
+from pdm.data.pixels import Pixels, to_pixels
 from pdm.errors import BadInput
 from pdm.inference.draw import draw_latents
 from pdm.inference.networks import Networks, load_networks

@@ -11,8 +11,9 @@ from torch import Tensor
 from pdm import weights
 from pdm.config.latents import LatentsConfig
 from pdm.data import classes
+from pdm.data.pixels import to_images
 from pdm.data.shards import listing, manifest
-from pdm.data.shards.images import ImageShards, to_images
+from pdm.data.shards.images import ImageShards
 from pdm.data.shards.latents import write_shard
 from pdm.data.space import disk_space_for
 from pdm.errors import QualityGate

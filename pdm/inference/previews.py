@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from pdm.config.sample import PreviewsConfig, SampleConfig
-from pdm.data.shards.images import Pixels, to_pixels
+from pdm.data.pixels import Pixels, to_pixels
 from pdm.data.sheets import contact_sheet
 from pdm.inference.draw import draw_latents
 from pdm.inference.networks import Networks

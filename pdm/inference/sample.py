@@ -14,7 +14,8 @@ from PIL import Image
 from pdm import weights
 from pdm.config.sample import SampleConfig
 from pdm.data.marks import mark, pixels_sha256
-from pdm.data.shards.images import ImageShards, Pixels, to_images, to_pixels
+from pdm.data.pixels import Pixels, to_images, to_pixels
+from pdm.data.shards.images import ImageShards
 from pdm.data.sheets import contact_sheet, split_into_rows
 from pdm.errors import BadInput
 from pdm.files import sha256_of, whole_folder, write_json

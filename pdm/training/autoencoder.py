@@ -9,8 +9,9 @@ import torch
 from pdm.config.autoencoder import AutoencoderConfig
 from pdm.config.common import fingerprint
 from pdm.data.order import images_at
+from pdm.data.pixels import Pixels, to_images
 from pdm.data.shards import listing, manifest
-from pdm.data.shards.images import ImageShards, Pixels, to_images
+from pdm.data.shards.images import ImageShards
 from pdm.events import EventLog
 from pdm.files import whole_file
 from pdm.models.codec import Autoencoder

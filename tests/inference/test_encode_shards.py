@@ -5,8 +5,9 @@ import pytest
 import torch
 from tiny_chain import LATENTS
 
+from pdm.data.pixels import to_images
 from pdm.data.shards import manifest
-from pdm.data.shards.images import ImageShards, to_images
+from pdm.data.shards.images import ImageShards
 from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput, QualityGate
 from pdm.files import sha256_of

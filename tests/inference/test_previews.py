@@ -7,7 +7,7 @@ from PIL import Image
 from test_sample import draw
 
 from pdm.config.sample import PreviewsConfig
-from pdm.data.shards.images import to_pixels
+from pdm.data.pixels import to_pixels
 from pdm.evaluation.samples_folder import read_samples
 from pdm.inference.previews import Frames
 from pdm.registry import load_autoencoder

@@ -10,8 +10,9 @@ from tiny_chain import AUTOENCODER, DIFFUSION, drawn_pictures, train_autoencoder
 
 from pdm import events
 from pdm.data.order import share
+from pdm.data.pixels import to_images
 from pdm.data.shards import listing, manifest
-from pdm.data.shards.images import ImageShards, to_images
+from pdm.data.shards.images import ImageShards
 from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput
 from pdm.files import sha256_of

@@ -24,13 +24,13 @@ from pdm.data.decoding.pixels import (
     REDUCTIONS,
     Box,
     Header,
-    Pixels,
     Unreadable,
     View,
     crop_and_resize,
     decode_view,
     read_header,
 )
+from pdm.data.pixels import Pixels
 from pdm.data.shards.tars import read_at
 
 SMALL_PX = 768  # longer side of the copy on which borders, content and faces are looked for

@@ -16,7 +16,8 @@ from PIL import Image, ImageColor
 from pdm.config.shard import ShardConfig
 from pdm.curation.shard.crops import CropCache
 from pdm.data.decisions import Row
-from pdm.data.decoding.pixels import Box, Pixels, Unreadable, crop_and_resize, decode
+from pdm.data.decoding.pixels import Box, Unreadable, crop_and_resize, decode
+from pdm.data.pixels import Pixels
 from pdm.data.shards.manifest import Shard
 from pdm.data.shards.tars import read_at, write_tar
 

@@ -4,8 +4,9 @@ import warnings
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import ExifTags, Image
+
+from pdm.data.pixels import Pixels
 
 UPRIGHT = 1
 TRANSPOSED = (5, 6, 7, 8)  # orientations that swap width and height
@@ -26,7 +27,7 @@ def read_orientation(image: Image.Image) -> int:
     return orientation if 1 <= orientation <= 8 else UPRIGHT
 
 
-def turn_upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+def turn_upright(pixels: Pixels, orientation: int) -> Pixels:
     """Undo an EXIF orientation. OpenCV is four times as fast as Pillow or numpy here."""
     if orientation in TRANSPOSED:
         pixels = np.asarray(cv2.transpose(pixels), dtype=np.uint8)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torch.nn.functional import interpolate
 
@@ -20,8 +19,7 @@ from pdm.data.decoding import alpha, isobmff, jpeg, kinds, turbo
 from pdm.data.decoding.colour import WHITE, Colour, changes_pixels, in_srgb
 from pdm.data.decoding.orientation import TRANSPOSED, read_orientation, turn_upright
 from pdm.data.decoding.stated import HighDynamicRange, stated_profile
-
-Pixels = NDArray[np.uint8]
+from pdm.data.pixels import Pixels
 
 # Formats whose decoders are widely used; rare decoders have more security faults.
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF")

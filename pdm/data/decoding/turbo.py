@@ -8,10 +8,10 @@ import io
 
 import numpy as np
 import simplejpeg
-from numpy.typing import NDArray
 from PIL import Image
 
 from pdm.data.decoding import jpeg
+from pdm.data.pixels import Pixels
 
 # Even an empty scan costs a pass over the whole image. Cameras and encoders write about ten scans;
 # libjpeg-turbo's authors advise a limit of a few hundred.
@@ -35,7 +35,7 @@ def can_decode(image: Image.Image, content: bytes) -> bool:
     return image.mode in ("RGB", "L")
 
 
-def decode(content: bytes, size: tuple[int, int], reduction: int) -> NDArray[np.uint8]:
+def decode(content: bytes, size: tuple[int, int], reduction: int) -> Pixels:
     """Decode to RGB pixels (h, w, 3), each side divided by the reduction and rounded up.
 
     Args:
@@ -47,7 +47,7 @@ def decode(content: bytes, size: tuple[int, int], reduction: int) -> NDArray[np.
     """
     width_px, height_px = (-(-side // reduction) for side in size)
     try:
-        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
+        pixels: Pixels = simplejpeg.decode_jpeg(
             content, "RGB", min_height=height_px, min_width=width_px, min_factor=reduction
         )
     except ValueError as error:
@@ -58,7 +58,7 @@ def decode(content: bytes, size: tuple[int, int], reduction: int) -> NDArray[np.
     return pixels
 
 
-def _by_pillow(content: bytes, reduction: int) -> NDArray[np.uint8]:
+def _by_pillow(content: bytes, reduction: int) -> Pixels:
     image = Image.open(io.BytesIO(content), formats=("JPEG",))
     image.draft("RGB", (image.width // reduction, image.height // reduction))
     return np.asarray(image.convert("RGB"))

@@ -19,17 +19,13 @@ from typing import Any
 
 import numpy as np
 import psutil
-import torch
-from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
+from pdm.data.pixels import Pixels
 from pdm.data.shards import manifest
 from pdm.data.shards.samples import Samples, damaged
 from pdm.errors import BadInput
 from pdm.progress import Progress
-
-Pixels = NDArray[np.uint8]
 
 
 class ImageShards:
@@ -103,18 +99,6 @@ class ImageShards:
     def num_bytes(self, height: int, width: int) -> int:
         """The memory that `reduced` needs."""
         return len(self) * height * width * 3
-
-
-def to_images(pixels: Pixels) -> Tensor:
-    """uint8 (B, H, W, 3) to float32 (B, 3, H, W) in [-1, 1]."""
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
-def to_pixels(images: Tensor) -> Pixels:
-    """Float (B, 3, H, W) in [-1, 1] to uint8 (B, H, W, 3), clipped and rounded."""
-    scaled = ((images.float() + 1) * 127.5).round().clamp(0, 255)
-    pixels: Pixels = scaled.to(torch.uint8).permute(0, 2, 3, 1).cpu().contiguous().numpy()
-    return pixels
 
 
 @lru_cache(maxsize=16)

@@ -9,14 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from pdm.data.decoding import turbo
-
-Picture = NDArray[np.uint8]
+from pdm.data.pixels import Pixels
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +21,7 @@ class PictureSet:
 
     name: str  # "samples", "val" or "train"; used in messages and plots
     keys: Sequence[str]  # one for each picture: a file name or a shard's key
-    load: Callable[[int], Picture]
+    load: Callable[[int], Pixels]
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -36,25 +32,14 @@ class PictureSet:
         height, width = self.load(0).shape[:2]
         return height, width
 
-    def batches(self, batch_size: int) -> Iterator[Picture]:
+    def batches(self, batch_size: int) -> Iterator[Pixels]:
         """All pictures in order, as (B, H, W, 3) with B = `batch_size` but for the last."""
         for start in range(0, len(self), batch_size):
             stop = min(start + batch_size, len(self))
             yield np.stack([self.load(index) for index in range(start, stop)])
 
 
-def to_tensor(pictures: Picture) -> Tensor:
-    """(B, H, W, 3) uint8 to (B, 3, H, W) float32 in [-1, 1]."""
-    return torch.tensor(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
-def to_picture(images: Tensor) -> Picture:
-    """The only picture of `images` (1, 3, H, W) in [-1, 1] as uint8 (H, W, 3)."""
-    values = (images[0].permute(1, 2, 0) + 1) * 127.5
-    return values.round().clamp(0, 255).to(torch.uint8).numpy()
-
-
-def decoded(content: bytes) -> Picture:
+def decoded(content: bytes) -> Pixels:
     """A file's pixels as Pillow gives them in RGB, sooner for a JPEG.
 
     Raises:

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from pdm.config.evaluate import FeaturesConfig
+from pdm.data.pixels import Pixels
 from pdm.errors import BadInput, Unavailable
 from pdm.evaluation.distances.moments import Array
-from pdm.evaluation.features.picture_sets import Picture
 from pdm.evaluation.features.resize import CONVENTIONS
 from pdm.files import sha256_of
 
@@ -73,7 +73,7 @@ class Network:
                 f"{self.kind.side_px}x{self.kind.side_px}: {reason}"
             ) from error
 
-    def __call__(self, pictures: Picture) -> Array:
+    def __call__(self, pictures: Pixels) -> Array:
         """Features (B, num_features) of pictures (B, H, W, 3) of any size."""
         resized = CONVENTIONS[self.convention](pictures, self.kind.side_px)
         means, deviations = (

@@ -19,16 +19,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pdm.data.pixels import Pixels
 from pdm.evaluation.distances.moments import Array
-from pdm.evaluation.features.picture_sets import Picture
 
 BICUBIC_SHARPNESS = -0.5  # Pillow's; OpenCV and torch without antialiasing have -0.75
 ROWS_AT_ONCE = 16  # of the result: few enough that their inputs overlap, enough for a fast product
 
-Resize = Callable[[Picture, int], Tensor]
+Resize = Callable[[Pixels, int], Tensor]
 
 
-def pillow_bicubic(pictures: Picture, side: int) -> Tensor:
+def pillow_bicubic(pictures: Pixels, side: int) -> Tensor:
     """As Pillow resizes each channel of mode F, to 1e-4 of 255, four times as fast.
 
     The filter is separable and its support short: few rows of the picture reach a row of the
@@ -37,7 +37,7 @@ def pillow_bicubic(pictures: Picture, side: int) -> Tensor:
     return torch.stack([_bicubic(picture, side) for picture in torch.from_numpy(pictures)])
 
 
-def tensorflow_bilinear(pictures: Picture, side: int) -> Tensor:
+def tensorflow_bilinear(pictures: Pixels, side: int) -> Tensor:
     """As `tf.image.resize_bilinear(align_corners=False)` of TensorFlow 1: bit for bit."""
     images = torch.from_numpy(pictures).permute(0, 3, 1, 2)
     (top, bottom, below), (left, right, beside) = (
@@ -49,7 +49,7 @@ def tensorflow_bilinear(pictures: Picture, side: int) -> Tensor:
     return resized
 
 
-def torch_bilinear_antialiased(pictures: Picture, side: int) -> Tensor:
+def torch_bilinear_antialiased(pictures: Pixels, side: int) -> Tensor:
     """As `interpolate(mode="bilinear", antialias=True, align_corners=False)`."""
     images = torch.from_numpy(pictures).permute(0, 3, 1, 2).float()
     return F.interpolate(images, (side, side), mode="bilinear", antialias=True, align_corners=False)

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pdm.config.evaluate import EvaluateConfig
+from pdm.data.pixels import to_images
 from pdm.errors import QualityGate
 from pdm.evaluation.distances.moments import Array
 from pdm.evaluation.distances.sliced_wasserstein import MAX_PATCHES, Patches, draw_patches
 from pdm.evaluation.distances.spectrum import power_spectra
 from pdm.evaluation.features.laplacian import laplacian_pyramid
-from pdm.evaluation.features.picture_sets import PictureSet, to_tensor
+from pdm.evaluation.features.picture_sets import PictureSet
 from pdm.evaluation.features.random_conv import RandomConvFeatures
 from pdm.evaluation.features.views import View
 from pdm.progress import Progress
@@ -76,7 +77,7 @@ def summarise(
         pictures.batches(config.batch_size),
         strict=True,
     ):
-        images = to_tensor(batch)
+        images = to_images(batch)
         features.append(extractor(images).numpy())
         mirrored.append(extractor(images.flip(3)).numpy())
         thumbnails.append(thumbnails_of(images))

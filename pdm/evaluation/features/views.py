@@ -13,18 +13,18 @@ import torch
 from numpy.typing import NDArray
 
 from pdm.config.evaluate import EvaluateConfig
+from pdm.data.pixels import Pixels, to_images
 from pdm.evaluation.distances.moments import Array
 from pdm.evaluation.distances.sliced_wasserstein import level_name
 from pdm.evaluation.features import random_conv
 from pdm.evaluation.features.laplacian import laplacian_pyramid
-from pdm.evaluation.features.picture_sets import Picture, to_tensor
 from pdm.evaluation.features.pretrained import Network
 from pdm.evaluation.features.random_conv import RandomConvFeatures
 
 CROPS = 7  # keeps the crops' random numbers apart from those of the patches
 
 Numbers = NDArray[np.int64]  # of pictures within their set
-Extractor = Callable[[Picture], Array]
+Extractor = Callable[[Pixels], Array]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +37,7 @@ class View:
     per_picture: int
     is_whole: bool  # one vector of the whole picture: neighbours mean something
     convention: str
-    look: Callable[[Picture, Numbers], Array]  # (B, H, W, 3) to (B x per_picture, D)
+    look: Callable[[Pixels, Numbers], Array]  # (B, H, W, 3) to (B x per_picture, D)
 
 
 def views_of(
@@ -63,7 +63,7 @@ def views_of(
     return views
 
 
-def crops(pictures: Picture, numbers: Numbers, config: EvaluateConfig) -> Picture:
+def crops(pictures: Pixels, numbers: Numbers, config: EvaluateConfig) -> Pixels:
     """`crops_per_image` squares of each picture, (B x crops_per_image, side, side, 3).
 
     Cut, never resized, at places that follow from the picture's number and the seed. The side is
@@ -122,8 +122,8 @@ def _whole_and_crops(
 
 
 def _level(depth: int, level: str, extractor: RandomConvFeatures, said: str) -> View:
-    def look(pictures: Picture, _: Numbers) -> Array:
-        return np.asarray(extractor(laplacian_pyramid(to_tensor(pictures))[depth]).numpy())
+    def look(pictures: Pixels, _: Numbers) -> Array:
+        return np.asarray(extractor(laplacian_pyramid(to_images(pictures))[depth]).numpy())
 
     name = f"{random_conv.NAME}_{level}"
     return View(
@@ -143,4 +143,4 @@ def _level_names(height: int, width: int) -> list[str]:
 
 
 def _random_conv(extractor: RandomConvFeatures) -> Extractor:
-    return lambda pictures: extractor(to_tensor(pictures)).numpy()
+    return lambda pictures: extractor(to_images(pictures)).numpy()

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from pdm.evaluation.features.picture_sets import Picture, PictureSet, to_picture, to_tensor
+from pdm.data.pixels import Pixels, to_images, to_pixels
+from pdm.evaluation.features.picture_sets import PictureSet
 from pdm.evaluation.memorisation import Memorisation
 from pdm.evaluation.reconstruction import reconstructions
 from pdm.models.codec import Autoencoder
@@ -18,7 +19,7 @@ FONT_PX = 10
 NUM_SIDE_BY_SIDE = 16
 NUM_RECONSTRUCTED = 4
 
-Cell = tuple[Picture, str]
+Cell = tuple[Pixels, str]
 
 
 def draw(
@@ -79,9 +80,9 @@ def _reconstructions(val: PictureSet, model: Autoencoder) -> list[list[Cell]]:
     rows = []
     for index in range(min(len(val), NUM_RECONSTRUCTED)):
         picture = val.load(index)
-        decoded = reconstructions(model, to_tensor(picture[None]))
+        decoded = reconstructions(model, to_images(picture[None]))
         row = [
-            (to_picture(image), f"{count} of {len(decoded)} levels")
+            (to_pixels(image)[0], f"{count} of {len(decoded)} levels")
             for count, image in enumerate(decoded, start=1)
         ]
         rows.append([*row, (picture, f"held out {val.keys[index]}")])

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pdm.evaluation.features.picture_sets import Picture, PictureSet
+from pdm.data.pixels import Pixels
+from pdm.evaluation.features.picture_sets import PictureSet
 from pdm.evaluation.memorisation import Memorisation, memorised_by
 from pdm.evaluation.neighbours import Neighbours
 from pdm.files import write_text
@@ -116,7 +117,7 @@ def _median(neighbours: Neighbours) -> float:
     return float(np.median(neighbours.distances))
 
 
-def _figure(picture: Picture, title: str) -> str:
+def _figure(picture: Pixels, title: str) -> str:
     """`title` is HTML."""
     image = Image.fromarray(picture)
     if image.width > MAX_WIDTH_PX:

@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pdm.data.shards.images import ImageShards, to_images, to_pixels
+from pdm.data.pixels import to_images, to_pixels
+from pdm.data.shards.images import ImageShards
 from pdm.data.sheets import contact_sheet
 from pdm.models.codec import Autoencoder
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from pdm.data.shards.images import Pixels, to_pixels
+from pdm.data.pixels import Pixels, to_pixels
 from pdm.diffusion.flow import Velocity
 from pdm.diffusion.guidance import clamp_data
 from pdm.diffusion.samplers import multistep, noise_from_seeds

@@ -13,7 +13,7 @@ from typing import Protocol
 from PIL import Image
 
 from pdm.data.order import images_at
-from pdm.data.shards.images import Pixels
+from pdm.data.pixels import Pixels
 from pdm.data.shards.latents import LatentShards
 from pdm.data.sheets import contact_sheet, split_into_rows
 from pdm.diffusion.flow import Velocity

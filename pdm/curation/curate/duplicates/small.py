@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pdm.data.decoding.pixels import Pixels
+from pdm.data.pixels import Pixels
 
 SIDE_PX = 16
 NUM_BYTES = SIDE_PX * SIDE_PX * 3

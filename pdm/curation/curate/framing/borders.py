@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pdm.data.decoding.pixels import Pixels
+from pdm.data.pixels import Pixels
 
 TOLERANCE = 10  # grey levels, in any channel: JPEG noise and paper grain once reduced
 MIN_INSIDE = 0.97  # of a row of the border within the tolerance; the rest is dust and noise

@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pdm.data.decoding.pixels import Box, Pixels
+from pdm.data.decoding.pixels import Box
+from pdm.data.pixels import Pixels
 
 SMALL_PX = 256  # longer side of the picture on which content is looked for
 NOISE = 4.0  # grey levels between neighbours of the small picture; less is sky, grain or JPEG

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pdm.data.decoding.pixels import Pixels
+from pdm.data.pixels import Pixels
 
 Floats = NDArray[np.float32]
 

@@ -12,7 +12,8 @@ from pdm.curation.curate.framing.borders import NO_MARGINS, Margins, find_border
 from pdm.curation.curate.framing.crop import choose_crop
 from pdm.curation.curate.framing.faces import find_faces
 from pdm.curation.curate.framing.people import crop_around, foreground
-from pdm.data.decoding.pixels import Box, Pixels
+from pdm.data.decoding.pixels import Box
+from pdm.data.pixels import Pixels
 
 
 @dataclass(frozen=True, slots=True)

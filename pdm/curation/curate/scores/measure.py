@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pdm.curation.curate.scores import focus, origin
-from pdm.data.decoding.pixels import Pixels, downscale
+from pdm.data.decoding.pixels import downscale
+from pdm.data.pixels import Pixels
 
 # What stored scores depend on besides the code that measures (`cache.MEASURING`). Other settings
 # of section `curate` are limits, held by `rules.reason` against stored scores without any pixel.

@@ -12,14 +12,8 @@ from PIL import Image, ImageColor
 
 from pdm.cluster import result_of
 from pdm.data.decisions import Row
-from pdm.data.decoding.pixels import (
-    REDUCTIONS,
-    Box,
-    Pixels,
-    Unreadable,
-    crop_and_resize,
-    decode_view,
-)
+from pdm.data.decoding.pixels import REDUCTIONS, Box, Unreadable, crop_and_resize, decode_view
+from pdm.data.pixels import Pixels
 from pdm.data.shards.tars import read_at
 from pdm.progress import Progress
 
