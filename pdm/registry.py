@@ -6,8 +6,8 @@ diffusers is imported only where a network of LDM is asked for: it takes seconds
 from pathlib import Path
 
 from pdm import weights
-from pdm.config.autoencoder import AutoencoderConfig
-from pdm.config.diffusion import DiffusionConfig
+from pdm.config.autoencoder import AutoencoderConfig, AutoencoderModelConfig
+from pdm.config.diffusion import DiffusionConfig, UNetConfig
 from pdm.errors import BadInput
 from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.codec import Autoencoder
@@ -18,11 +18,12 @@ from pdm.models.unet import PyramidUNet
 
 def build_autoencoder(config: AutoencoderConfig) -> Autoencoder:
     """The autoencoder that a config names, with random weights."""
-    if config.baseline is None:
-        return PyramidAutoencoder(config.model)
+    network = config.network
+    if isinstance(network, AutoencoderModelConfig):
+        return PyramidAutoencoder(network)
     from pdm.baselines.first_stage import build_first_stage
 
-    return build_first_stage(config.baseline)
+    return build_first_stage(network)
 
 
 def load_autoencoder(folder: Path) -> Autoencoder:
@@ -52,11 +53,12 @@ def build_denoiser(
         channels: Of each level of the latents, coarse to fine.
         downsamplings: Of each level, coarse to fine; "global" may be the first.
     """
-    if config.baseline is None:
-        return PyramidUNet(config.model, channels, downsamplings)
+    network = config.network
+    if isinstance(network, UNetConfig):
+        return PyramidUNet(network, channels, downsamplings)
     from pdm.baselines.unets import LatentUNet
 
-    return LatentUNet(config.baseline, channels, downsamplings)
+    return LatentUNet(network, channels, downsamplings)
 
 
 def load_denoiser(folder: Path) -> Denoiser:

@@ -5,12 +5,15 @@ import torch
 import yaml
 
 from pdm import cli, params, presets
+from pdm.errors import BadInput
 from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.unet import PyramidUNet
+from pdm.params.override import set_values
 
 DATA = ("people2k", "scapes2k")
 MODELS = ("model-2048x1024", "model-2048x2048", "model-256x256", "model-tiny")
-NAMES = (*MODELS, *DATA)
+LDM = "model-ldm-256x256"
+NAMES = (*sorted((*MODELS, LDM)), *DATA)
 
 
 @pytest.fixture
@@ -52,7 +55,7 @@ def changed(text):
 def test_without_a_name_all_are_listed_with_a_line_each(output_of):
     lines = [line.split(maxsplit=1) for line in output_of().splitlines()]
     assert [name for name, _ in lines] == list(NAMES)
-    assert all("2048" in description for _, description in lines)
+    assert all(description for _, description in lines)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -90,7 +93,7 @@ def test_only_what_must_differ_differs(output_of):
     }
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*MODELS, *DATA])
 def test_the_comments_stay_but_for_those_on_the_sources(name, output_of):
     def comments(text):
         return {line.split("#", 1)[1] for line in text.splitlines() if "#" in line}
@@ -174,6 +177,33 @@ def test_a_model_preset_goes_onto_a_file_of_ones_own(tmp_path, output_of):
     config = params.load(mine)
     assert config.scrape.sources[0].kind == "urls"
     assert len(config.autoencoder.model.levels) == 7
+
+
+def test_ldm_instead_of_the_pyramid_needs_none_of_its_settings(loaded):
+    ours, ldm = loaded("model-256x256"), loaded(LDM)
+    assert ldm.autoencoder.model is None
+    assert ldm.diffusion.model is None
+    assert ldm.autoencoder.network.name == "kl-f8"
+    assert ldm.diffusion.network.name == "churches"
+    for section in (lambda one: one.autoencoder, lambda one: one.diffusion):
+        assert section(ours).training == section(ldm).training  # a comparison of networks alone
+
+
+def test_from_ldm_back_to_the_pyramid_gives_the_pyramids_values(tmp_path, output_of, loaded):
+    path = tmp_path / "mine.yaml"
+    path.write_text(output_of(LDM))
+    path.write_text(output_of("model-256x256", "--from", path))
+    found, ours = params.load(path), loaded("model-256x256")
+    assert replace(found, sample=ours.sample) == ours
+    assert replace(found.sample, tile_px=ours.sample.tile_px) == ours.sample
+
+
+@pytest.mark.parametrize("section", ["autoencoder", "diffusion"])
+def test_no_network_at_all_is_refused(section, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(presets.DEFAULT.read_text())
+    with pytest.raises(BadInput, match=rf"{section}\.model: expected a network, or a baseline"):
+        set_values(path, [f"{section}.model=null"])
 
 
 def test_a_preset_back_and_forth_gives_the_same_values(tmp_path, output_of):

@@ -7,12 +7,12 @@ is made, so code below this package never checks them again. `pdm.params` reads 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pdm.config.autoencoder import AutoencoderConfig
+from pdm.config.autoencoder import AutoencoderConfig, AutoencoderModelConfig
 from pdm.config.common import STRICT
 from pdm.config.curate import CurateConfig
 from pdm.config.diffusion import DiffusionConfig
 from pdm.config.evaluate import EvaluateConfig
-from pdm.config.latent_unet import SIDES
+from pdm.config.latent_unet import SIDES, LatentUNetConfig
 from pdm.config.latents import LatentsConfig
 from pdm.config.limits import require
 from pdm.config.sample import SampleConfig
@@ -38,8 +38,9 @@ class Params:
     def __post_init__(self) -> None:
         """Checks between sections."""
         weights = self.diffusion.level_loss_weights
-        if self.autoencoder.baseline is None:
-            self._check_levels()
+        network = self.autoencoder.network
+        if isinstance(network, AutoencoderModelConfig):
+            self._check_levels(network)
         else:
             expectation = "one weight: a baseline has one level"
             require(len(weights) == 1, "diffusion.level_loss_weights", weights, expectation)
@@ -50,9 +51,8 @@ class Params:
             "null, or a baseline of the section autoencoder, too: LDM's network knows one latent",
         )
         self._check_sides()
-        tiled = self.autoencoder.baseline is None and self.autoencoder.model.norm == "pixel"
         require(
-            self.sample.tile_px is None or tiled,
+            self.sample.tile_px is None or self.autoencoder.decodes_parts,
             "sample.tile_px",
             self.sample.tile_px,
             "null: only a pyramid autoencoder with norm: pixel works in tiles",
@@ -80,8 +80,8 @@ class Params:
             )
             require(side % multiple == 0, f"autoencoder.{name}", side, expectation)
 
-    def _check_levels(self) -> None:
-        levels = self.autoencoder.model.levels
+    def _check_levels(self, autoencoder: AutoencoderModelConfig) -> None:
+        levels = autoencoder.levels
         require(
             len(self.diffusion.level_loss_weights) == len(levels),
             "diffusion.level_loss_weights",
@@ -90,9 +90,12 @@ class Params:
         )
         finest, coarsest = levels[-1].downsampling, levels[1].downsampling
         resolutions = (int(coarsest) // int(finest)).bit_length()
+        unet = self.diffusion.network
+        if isinstance(unet, LatentUNetConfig):
+            return
         require(
-            len(self.diffusion.model.widths) == resolutions,
+            len(unet.widths) == resolutions,
             "diffusion.model.widths",
-            self.diffusion.model.widths,
+            unet.widths,
             f"{resolutions} widths, one for each downsampling from {finest} to {coarsest}",
         )

@@ -75,6 +75,11 @@ class AutoencoderModelConfig:
         Skips, "residual: around each block; input_output: from and to the image; res_skip: both"
     ]
 
+    @property
+    def downsampling(self) -> int:
+        """Side of an image over the side of its coarsest map."""
+        return int(2 ** (len(self.encoder_widths) - 1))
+
     def __post_init__(self) -> None:
         check_limits(self)
         factors = [level.downsampling for level in self.levels]
@@ -155,7 +160,7 @@ class AutoencoderConfig:
 
     image_height_px: Annotated[SidePx, "crops are reduced to this size for training"]
     image_width_px: Annotated[SidePx, "crops are reduced to this size for training"]
-    model: Annotated[AutoencoderModelConfig, "the pyramid autoencoder"]
+    model: Annotated[AutoencoderModelConfig | None, "the pyramid autoencoder"]
     baseline: Annotated[
         FirstStageConfig | None, "one of LDM's first stages, trained instead of the model"
     ]
@@ -180,7 +185,13 @@ class AutoencoderConfig:
 
     def __post_init__(self) -> None:
         check_limits(self)
-        factor = 2 ** (len(self.model.encoder_widths) - 1)
+        require(
+            self.model is not None or self.baseline is not None,
+            "model",
+            None,
+            "a network, or a baseline",
+        )
+        factor = self.network.downsampling
         halves = 2 if self.equivariance_loss_weight else 1
         for name in ("image_height_px", "image_width_px"):
             require(
@@ -207,8 +218,21 @@ class AutoencoderConfig:
             )
 
     @property
+    def network(self) -> AutoencoderModelConfig | FirstStageConfig:
+        """What is trained: the baseline, if there is one, or else the model."""
+        network = self.baseline or self.model
+        assert network is not None
+        return network
+
+    @property
     def _shorter(self) -> int:
         return min(self.image_height_px, self.image_width_px)
+
+    @property
+    def decodes_parts(self) -> bool:
+        """Whether a part of an image is encoded and decoded as in the whole one."""
+        network = self.network
+        return isinstance(network, AutoencoderModelConfig) and network.norm == "pixel"
 
     def _check_crop(self) -> None:
         if self.crop_px is None:
@@ -220,7 +244,7 @@ class AutoencoderConfig:
             f"a number from 1 to the shorter side of the pictures ({self._shorter}), or null",
         )
         require(
-            self.baseline is None and self.model.norm == "pixel",
+            self.decodes_parts,
             "crop_px",
             self.crop_px,
             "null: only a pyramid autoencoder with norm: pixel decodes parts of a picture",

@@ -101,7 +101,7 @@ class DiffusionConfig:
 
     __pydantic_config__: ClassVar = STRICT
 
-    model: Annotated[UNetConfig, "the pyramid UNet"]
+    model: Annotated[UNetConfig | None, "the pyramid UNet"]
     baseline: Annotated[
         LatentUNetConfig | None, "one of LDM's networks, trained instead, on a single latent"
     ]
@@ -136,15 +136,38 @@ class DiffusionConfig:
             "weights that are not all 0",
         )
         require(self.score_images != 1, "score_images", self.score_images, "0, or 2 or more")
-        windows, count = self.model.windows, len(weights)
+        require(
+            self.model is not None or self.baseline is not None,
+            "model",
+            None,
+            "a network, or a baseline",
+        )
+        windows, count = self.model.windows if self.model else None, len(weights)
         require(windows is None or len(windows) == count, "windows", windows, f"{count} windows")
         alone = windows is None or self.baseline is None
         require(alone, "model.windows", windows, "null with a baseline")
         margin = self.time_margin
-        reaches = self.timesteps == "uniform" and not self.model.level_times
+        reaches = self.timesteps == "uniform" and windows is None
         expected = "0, except for uniform times that all levels share"
         require(margin == 0 or reaches, "time_margin", margin, expected)
         noise = self.baseline is not None and self.baseline.predicts == "noise"
         expected = "ldm where the baseline predicts noise, and nowhere else"
         require((self.timesteps == "ldm") == noise, "timesteps", self.timesteps, expected)
         require(noise is False or self.time_shift == 1, "time_shift", self.time_shift, "1 with ldm")
+
+    @property
+    def network(self) -> UNetConfig | LatentUNetConfig:
+        """What is trained: the baseline, if there is one, or else the model."""
+        network = self.baseline or self.model
+        assert network is not None
+        return network
+
+    @property
+    def condition(self) -> ConditionConfig | None:
+        """What the network is told beside the noisy latents."""
+        return self.network.condition if isinstance(self.network, UNetConfig) else None
+
+    @property
+    def windows(self) -> tuple[tuple[float, float], ...] | None:
+        """The time of each level, if each has its own."""
+        return self.network.windows if isinstance(self.network, UNetConfig) else None

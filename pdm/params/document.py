@@ -5,6 +5,7 @@ the end of its line and all lines up to the next key. So an edit takes the latte
 off first, and puts it behind whatever stands there afterwards.
 """
 
+import copy
 import io
 from collections import Counter
 from collections.abc import Sequence
@@ -64,16 +65,18 @@ def replace(node: Node, key: Key, value: Any) -> None:
         _align_comment(node, key)
 
 
-def merge(node: CommentedMap, changes: CommentedMap) -> None:
+def merge(node: CommentedMap, changes: CommentedMap, default: CommentedMap) -> None:
     """Put the values of a smaller file in the places of those of a larger one.
 
-    Mappings in both are merged; all else of the smaller one takes the place of what is there.
+    Mappings are merged, one that is null there with the default's; all else of the smaller file
+    takes the place of what is there.
     """
     for key, value in changes.items():
-        old = node.get(key)
-        both = isinstance(old, CommentedMap) and isinstance(value, CommentedMap)
-        if both and not value.fa.flow_style():
-            merge(old, value)
+        if isinstance(value, CommentedMap) and not value.fa.flow_style():
+            whole = default.get(key)
+            if node[key] is None:
+                replace(node, key, copy.deepcopy(whole))
+            merge(node[key], value, whole)
         elif key in node:
             replace(node, key, value)
         else:

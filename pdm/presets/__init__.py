@@ -72,14 +72,15 @@ def preset_text(name: str, base: Path | None) -> str:
         BadInput: There is no such preset, or `base` is not a valid params file.
     """
     name = full_name(name)
-    text = params.read(base) if base else DEFAULT.read_text(encoding="utf-8")
+    default = DEFAULT.read_text(encoding="utf-8")
+    text = params.read(base) if base else default
     if base:
         params.parse(text, base)
-    merged = Document(text)
+    merged, default_root = Document(text), Document(default).root
     for changes in _changes(name):
         if base:
             changes.get("scrape", {}).pop("sources", None)
-        document.merge(merged.root, changes)
+        document.merge(merged.root, changes, default_root)
     return merged.text()
 
 

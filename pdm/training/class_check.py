@@ -21,7 +21,7 @@ NONE = (
 
 def has_classes(config: DiffusionConfig) -> bool:
     """Whether the network takes a class."""
-    condition = None if config.baseline else config.model.condition
+    condition = config.condition
     return condition is not None and condition.num_classes > 0
 
 
@@ -31,7 +31,7 @@ def check_classes(config: DiffusionConfig, latents: LatentShards) -> None:
     Raises:
         BadInput: The network takes what no data here has, or another number of classes.
     """
-    condition = None if config.baseline else config.model.condition
+    condition = config.condition
     if condition is None:
         return
     for name in ("token_width", "map_channels"):
@@ -55,7 +55,7 @@ def check_classes(config: DiffusionConfig, latents: LatentShards) -> None:
 
 def drop_labels(labels: Tensor, config: DiffusionConfig, positions: range) -> Tensor:
     """Labels (B,), a share of them replaced by "not said", as each position has it."""
-    assert config.model.condition is not None
+    assert config.condition is not None
     drawn = uniform_at(config.training.seed, positions, "condition")
-    unsaid = torch.full_like(labels, config.model.condition.num_classes)
+    unsaid = torch.full_like(labels, config.condition.num_classes)
     return torch.where(drawn < config.condition_dropout, unsaid, labels)

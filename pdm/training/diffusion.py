@@ -163,7 +163,7 @@ def _work(settings: Settings, workers: Workers) -> None:
     def score(state: TrainState, events: EventLog) -> float:
         losses = _held_out_losses(state, NoisyLatents(held_out, config), config, workers.device)
         average = cast(Denoiser, state.ema)
-        sheet, distances = drawn.draw(average, config.model.windows, num_classes)
+        sheet, distances = drawn.draw(average, config.windows, num_classes)
         scores = losses | distances
         events.metrics(scores, state.images_seen)
         logger.info(

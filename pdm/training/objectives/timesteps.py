@@ -40,8 +40,7 @@ class Times:
     def of(cls, config: DiffusionConfig) -> "Times":
         """That of a training."""
         steps = step_times(LAST_BETAS[config.baseline.name]).float() if config.baseline else None
-        windows = None if config.baseline else config.model.windows
-        return cls(config.timesteps, config.time_shift, config.time_margin, steps, windows)
+        return cls(config.timesteps, config.time_shift, config.time_margin, steps, config.windows)
 
     def draw(self, generator: torch.Generator) -> Tensor:
         """A time (), or times (levels,)."""
