@@ -27,7 +27,7 @@ from pdm.config.curate import CurateConfig
 from pdm.curation.curate.judge import judge_row
 from pdm.curation.curate.raw import load_rows
 from pdm.curation.curate.scores import measure as scores
-from pdm.curation.scrape.fetching.img2dataset import environment, find_img2dataset
+from pdm.curation.scrape.fetching.img2dataset import command_environment, find_img2dataset
 from pdm.curation.shard.write import crop_of, encode
 from pdm.data.decisions import Row
 from pdm.data.pixels import Pixels
@@ -146,7 +146,7 @@ def _resizer(folder: Path, longer_side_px: int) -> Iterator[Callable[[], Seconds
         str(longer_side_px),
     ]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=command_environment()
     ) as child:
         assert child.stdin is not None
         assert child.stdout is not None

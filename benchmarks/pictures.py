@@ -14,7 +14,7 @@ from pdm import params
 from pdm.config.curate import CurateConfig
 from pdm.config.scrape import FolderSource
 from pdm.curation.scrape.drawing.landscapes import draw
-from pdm.curation.scrape.sources.flawed import jpeg
+from pdm.curation.scrape.sources.flawed import encode_jpeg
 from pdm.curation.scrape.stage import scrape
 from pdm.data.pixels import Pixels
 
@@ -38,7 +38,7 @@ def camera_pictures(width_px: int, height_px: int) -> dict[str, bytes]:
         pictures[f"blurred-{number}"] = np.asarray(blurred[number])
         pictures[f"enlarged-{number}"] = _enlarged(small[number], width_px, height_px)
     pictures["dark"] = np.asarray(cv2.convertScaleAbs(scenes[3], alpha=0.08))
-    return {name: jpeg(picture, quality=90) for name, picture in pictures.items()}
+    return {name: encode_jpeg(picture, quality=90) for name, picture in pictures.items()}
 
 
 def _enlarged(picture: Pixels, width_px: int, height_px: int) -> Pixels:

@@ -12,10 +12,15 @@ import pytest
 from faultserver import JPEG, bomb, serving
 from guard_settings import settings
 
-from pdm.curation.scrape.guard.addresses import anything, blocked_reason, only, public_only
-from pdm.curation.scrape.guard.faults import Fault, OwnFault
+from pdm.curation.scrape.guard.addresses import (
+    any_address,
+    blocked_reason,
+    one_server_only,
+    public_only,
+)
+from pdm.curation.scrape.guard.client import parse_retry_after
+from pdm.curation.scrape.guard.errors import FetchError, LocalDiskError
 from pdm.curation.scrape.guard.fetcher import Fetched, Fetcher, Target
-from pdm.curation.scrape.guard.visits import retry_after
 
 
 @pytest.fixture(scope="module")
@@ -28,19 +33,21 @@ def server():
 def get(tmp_path):
     """Fetch a URL with some limits; gives the picture or the fault."""
 
-    def fetch(url, *, rule=anything, sha256=None, resolve=None, **changes) -> Fetched | Fault:
+    def fetch(
+        url, *, rule=any_address, sha256=None, resolve=None, **changes
+    ) -> Fetched | FetchError:
         names = {"resolve_name": resolve} if resolve else {}
         fetcher = Fetcher(settings(**changes), **names)
         try:
             return fetcher.fetch(Target(url=url, rule=rule, sha256=sha256), tmp_path / "body")
-        except Fault as fault:
+        except FetchError as fault:
             return fault
 
     return fetch
 
 
-def verdict(found: Fetched | Fault) -> tuple[str, str]:
-    assert isinstance(found, Fault), found
+def verdict(found: Fetched | FetchError) -> tuple[str, str]:
+    assert isinstance(found, FetchError), found
     return found.status, found.reason
 
 
@@ -83,7 +90,7 @@ def test_one_private_address_among_public_ones_blocks_the_name(get):
 
 
 def test_our_own_server_is_let_through_by_address_and_port_and_nothing_beside_it(server, get):
-    ours = only("127.0.0.1", server.server_port)
+    ours = one_server_only("127.0.0.1", server.server_port)
     assert isinstance(get(f"{server.url}/ok", rule=ours), Fetched)
     with serving() as other:
         to_other = f"{server.url}/to?url={other.url}/ok"
@@ -97,7 +104,7 @@ def test_a_redirect_into_a_private_network_is_blocked_at_that_hop(server, get, t
     port = server.server_port
     before = server.hits["/ok"]
     # A name that the first hop may use and that stands for no address of ours.
-    rule = only("127.0.0.1", port)
+    rule = one_server_only("127.0.0.1", port)
     url = f"http://public.example:{port}/to?url={target.format(port=port)}"
 
     def resolve(host, port):
@@ -116,7 +123,7 @@ def test_a_name_that_changes_its_mind_is_asked_once_and_its_first_answer_holds(s
         return next(answers)
 
     url = f"http://rebinding.example:{server.server_port}/hop?left=2"
-    found = get(url, rule=only("127.0.0.1", server.server_port), resolve=rebinding)
+    found = get(url, rule=one_server_only("127.0.0.1", server.server_port), resolve=rebinding)
     assert isinstance(found, Fetched)
     assert asked == ["rebinding.example"]
 
@@ -222,8 +229,8 @@ def test_one_stumble_too_many_is_a_failure(server, get):
 
 def test_a_host_that_asks_for_rest_is_left_alone_by_everyone(server, tmp_path):
     fetcher = Fetcher(settings(retries=1))
-    busy = Target(url=f"{server.url}/flaky/c?times=1&code=429&wait=1", rule=anything)
-    other = Target(url=f"{server.url}/ok", rule=anything)
+    busy = Target(url=f"{server.url}/flaky/c?times=1&code=429&wait=1", rule=any_address)
+    other = Target(url=f"{server.url}/ok", rule=any_address)
     began = len(server.times)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(fetcher.fetch, busy, tmp_path / "a")
@@ -250,7 +257,7 @@ def test_a_host_that_asks_for_rest_is_left_alone_by_everyone(server, tmp_path):
     ],
 )
 def test_retry_after_is_read_in_all_its_forms(value, low, high):
-    assert low <= retry_after({"Retry-After": value}) <= high
+    assert low <= parse_retry_after({"Retry-After": value}) <= high
 
 
 def test_nobody_at_the_port_is_a_connection_that_failed(get):
@@ -258,7 +265,7 @@ def test_nobody_at_the_port_is_a_connection_that_failed(get):
         closed.bind(("127.0.0.1", 0))  # bound, but nobody listens
         found = get(f"http://127.0.0.1:{closed.getsockname()[1]}/x.jpg")
     assert verdict(found) == ("failed", "connect")
-    assert found.unreached
+    assert found.unreachable
 
 
 def test_a_name_that_does_not_exist_says_so(get):
@@ -278,14 +285,14 @@ def test_a_picture_that_changed_since_it_was_listed_is_dropped(server, get):
 def test_few_requests_reach_one_host_at_once(tmp_path):
     fetcher = Fetcher(settings(max_per_host=2))
     with serving() as server, ThreadPoolExecutor(8) as pool:
-        target = Target(url=f"{server.url}/slow?seconds=0.1", rule=anything)
+        target = Target(url=f"{server.url}/slow?seconds=0.1", rule=any_address)
         list(pool.map(lambda n: fetcher.fetch(target, tmp_path / str(n)), range(8)))
     assert server.most_active == 2
 
 
 def test_requests_to_one_host_keep_their_distance(server, tmp_path):
     fetcher = Fetcher(settings(min_interval_seconds=0.5))
-    target = Target(url=f"{server.url}/ok", rule=anything)
+    target = Target(url=f"{server.url}/ok", rule=any_address)
     began = time.monotonic()
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda n: fetcher.fetch(target, tmp_path / str(n)), range(4)))
@@ -295,5 +302,5 @@ def test_requests_to_one_host_keep_their_distance(server, tmp_path):
 
 def test_a_full_disk_is_not_taken_for_a_fault_of_the_server(server):
     fetcher = Fetcher(settings())
-    with pytest.raises(OwnFault):
-        fetcher.fetch(Target(url=f"{server.url}/ok", rule=anything), Path("/dev/full"))
+    with pytest.raises(LocalDiskError):
+        fetcher.fetch(Target(url=f"{server.url}/ok", rule=any_address), Path("/dev/full"))

@@ -3,50 +3,50 @@
 import pytest
 from guard_settings import settings
 
-from pdm.curation.scrape.guard.addresses import anything
-from pdm.curation.scrape.guard.breaker import DEAD_HOST_FAULTS, Breaker
-from pdm.curation.scrape.guard.faults import Fault
+from pdm.curation.scrape.guard.addresses import any_address
+from pdm.curation.scrape.guard.circuit_breaker import MAX_FAILURES_OF_HOST, CircuitBreaker
+from pdm.curation.scrape.guard.errors import FetchError
 from pdm.curation.scrape.guard.fetcher import Fetcher, Target
 
 
 def test_it_opens_after_so_many_silent_hosts_in_a_row():
-    breaker = Breaker(3)
+    breaker = CircuitBreaker(3)
     for host in ("a", "b"):
-        breaker.unreached(host)
+        breaker.record_unreached(host)
     assert not breaker.is_open
-    breaker.unreached("c")
+    breaker.record_unreached("c")
     assert breaker.is_open
 
 
 def test_an_answer_ends_the_row():
-    breaker = Breaker(3)
+    breaker = CircuitBreaker(3)
     for host in ("a", "b"):
-        breaker.unreached(host)
-    breaker.answered("c")
-    breaker.unreached("d")
+        breaker.record_unreached(host)
+    breaker.record_answer("c")
+    breaker.record_unreached("d")
     assert not breaker.is_open
 
 
 def test_one_host_that_never_answered_is_no_sign_of_a_dead_network():
-    breaker = Breaker(3)
-    breaker.answered("alive")
+    breaker = CircuitBreaker(3)
+    breaker.record_answer("alive")
     for _ in range(100):
-        breaker.unreached("dead")
+        breaker.record_unreached("dead")
     assert not breaker.is_open
 
 
 def test_a_host_that_answered_before_is():
-    breaker = Breaker(3)
-    breaker.answered("alive")
+    breaker = CircuitBreaker(3)
+    breaker.record_answer("alive")
     for _ in range(3):
-        breaker.unreached("alive")
+        breaker.record_unreached("alive")
     assert breaker.is_open
 
 
 def test_nothing_but_silence_is_one_too():
-    breaker = Breaker(3)
+    breaker = CircuitBreaker(3)
     for _ in range(3):
-        breaker.unreached("only")
+        breaker.record_unreached("only")
     assert breaker.is_open
 
 
@@ -58,8 +58,8 @@ def test_a_host_that_is_silent_again_and_again_is_not_asked_any_more(tmp_path):
         raise TimeoutError
 
     fetcher = Fetcher(settings(max_unreached_in_a_row=1000), resolve_name=resolve)
-    for number in range(DEAD_HOST_FAULTS + 5):
-        target = Target(url=f"http://dead.example/{number}", rule=anything)
-        with pytest.raises(Fault):
+    for number in range(MAX_FAILURES_OF_HOST + 5):
+        target = Target(url=f"http://dead.example/{number}", rule=any_address)
+        with pytest.raises(FetchError):
             fetcher.fetch(target, tmp_path / "body")
-    assert len(asked) == DEAD_HOST_FAULTS
+    assert len(asked) == MAX_FAILURES_OF_HOST

@@ -14,10 +14,10 @@ from cryptography.x509.oid import NameOID
 from faultserver import serving
 from guard_settings import settings
 
-from pdm.curation.scrape.guard.addresses import anything
-from pdm.curation.scrape.guard.consent.opt_outs import opt_out
-from pdm.curation.scrape.guard.consent.robots import parse
-from pdm.curation.scrape.guard.faults import Fault
+from pdm.curation.scrape.guard.addresses import any_address
+from pdm.curation.scrape.guard.consent.opt_outs import find_opt_out
+from pdm.curation.scrape.guard.consent.robots import parse_robots
+from pdm.curation.scrape.guard.errors import FetchError
 from pdm.curation.scrape.guard.fetcher import Fetched, Fetcher, Target
 
 
@@ -30,8 +30,8 @@ def server():
 def fetch(path, url, fetcher=None, **changes):
     fetcher = fetcher or Fetcher(settings(**changes))
     try:
-        return fetcher.fetch(Target(url=url, rule=anything), path / "body")
-    except Fault as fault:
+        return fetcher.fetch(Target(url=url, rule=any_address), path / "body")
+    except FetchError as fault:
         return fault
 
 
@@ -64,11 +64,11 @@ def headers(*pairs) -> Message:
     ],
 )
 def test_headers_against_the_use_of_a_picture_are_understood(name, value, found):
-    assert opt_out(headers((name, value))) == found
+    assert find_opt_out(headers((name, value))) == found
 
 
 def test_every_tag_of_several_counts():
-    assert opt_out(headers(("X-Robots-Tag", "all"), ("X-Robots-Tag", "noai")))
+    assert find_opt_out(headers(("X-Robots-Tag", "all"), ("X-Robots-Tag", "noai")))
 
 
 @pytest.mark.parametrize(("name", "value"), [("X-Robots-Tag", "noai"), ("TDM-Reservation", "1")])
@@ -121,7 +121,7 @@ Disallow: /all
     ],
 )
 def test_robots_txt_is_read_as_its_standard_says(path, allowed):
-    assert parse(ROBOTS).allows(f"http://a.example{path}") is allowed
+    assert parse_robots(ROBOTS).allows(f"http://a.example{path}") is allowed
 
 
 @pytest.mark.parametrize(
@@ -138,11 +138,11 @@ def test_robots_txt_is_read_as_its_standard_says(path, allowed):
     ],
 )
 def test_robots_txt_of_any_make(text, allowed):
-    assert parse(text).allows("http://a.example/x.jpg") is allowed
+    assert parse_robots(text).allows("http://a.example/x.jpg") is allowed
 
 
 def test_a_pattern_made_to_take_for_ever_does_not():
-    evil = parse("User-agent: *\nDisallow: /" + "*a" * 5000 + "$")
+    evil = parse_robots("User-agent: *\nDisallow: /" + "*a" * 5000 + "$")
     began = time.monotonic()
     assert evil.allows("http://a.example/" + "a" * 4000 + "b")
     assert time.monotonic() - began < 0.5
@@ -154,7 +154,7 @@ def test_robots_txt_is_asked_for_once_for_a_host_and_holds(server, tmp_path):
     for _ in range(3):
         found = fetch(tmp_path, f"{server.url}/ok", fetcher)
         assert (found.status, found.reason) == ("dropped", "opted_out")
-    assert isinstance(fetch(tmp_path, f"{server.url}/hop?left=0", fetcher), Fault)
+    assert isinstance(fetch(tmp_path, f"{server.url}/hop?left=0", fetcher), FetchError)
     assert isinstance(fetch(tmp_path, f"{server.url}/chunked", fetcher), Fetched)
     assert server.hits["/robots.txt"] == 1
     assert server.hits["/ok"] == 0

@@ -7,8 +7,8 @@ import pytest
 from guard_settings import settings
 from rawserver import answering
 
-from pdm.curation.scrape.guard.addresses import anything
-from pdm.curation.scrape.guard.faults import Fault
+from pdm.curation.scrape.guard.addresses import any_address
+from pdm.curation.scrape.guard.errors import FetchError
 from pdm.curation.scrape.guard.fetcher import Fetched, Fetcher, Target
 
 # Bodies would be names of tests otherwise, and not the same in all workers.
@@ -25,19 +25,21 @@ def length(body: bytes = JPEG) -> str:
     return f"Content-Length: {len(body)}"
 
 
-def get(tmp_path, raw: bytes, path: str = "/x.jpg", **changes) -> Fetched | Fault:
+def get(tmp_path, raw: bytes, path: str = "/x.jpg", **changes) -> Fetched | FetchError:
     with answering({path: raw}) as server:
         return get_from(tmp_path, f"{server.url}{path}", **changes)
 
 
-def get_from(tmp_path, url: str, **changes) -> Fetched | Fault:
+def get_from(tmp_path, url: str, **changes) -> Fetched | FetchError:
     try:
-        return Fetcher(settings(**changes)).fetch(Target(url=url, rule=anything), tmp_path / "body")
-    except Fault as fault:
+        return Fetcher(settings(**changes)).fetch(
+            Target(url=url, rule=any_address), tmp_path / "body"
+        )
+    except FetchError as fault:
         return fault
 
 
-def assert_is_the_picture(tmp_path, found: Fetched | Fault) -> None:
+def assert_is_the_picture(tmp_path, found: Fetched | FetchError) -> None:
     assert isinstance(found, Fetched), (found.reason, found.message)
     assert (tmp_path / "body").read_bytes() == JPEG
 
@@ -107,7 +109,7 @@ def test_the_limit_holds_for_whatever_comes_out_of_any_coding(tmp_path, coding):
 def test_a_compressed_body_that_breaks_off_may_be_tried_again(tmp_path, coding):
     body = {"gzip": gzip.compress, "deflate": zlib.compress}[coding](JPEG)[:-6]
     found = get(tmp_path, answer(body, f"Content-Encoding: {coding}"))
-    assert (found.status, found.reason, found.again) == ("failed", "short_body", True)
+    assert (found.status, found.reason, found.retryable) == ("failed", "short_body", True)
 
 
 INTERIM = b"HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\n\r\n"

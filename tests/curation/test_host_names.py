@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rawserver import answering
 
-from pdm.curation.scrape.guard.addresses import anything
+from pdm.curation.scrape.guard.addresses import any_address
 from pdm.curation.scrape.guard.fetcher import Fetcher, Target
 from pdm.curation.scrape.guard.transport.host_names import ascii_name
-from pdm.curation.scrape.guard.transport.urls import fetchable, normal_form
+from pdm.curation.scrape.guard.transport.urls import normalise_url, to_request_url
 
 PICTURE = b"HTTP/1.1 200 OK\r\n\r\n\xff\xd8\xff\xe0 picture"
 
@@ -36,8 +36,8 @@ PICTURE = b"HTTP/1.1 200 OK\r\n\r\n\xff\xd8\xff\xe0 picture"
     ],
 )
 def test_a_name_is_asked_for_as_browsers_ask_for_it(name, asked):
-    assert fetchable(f"http://{name}:8080/x.jpg") == f"http://{asked}:8080/x.jpg"
-    assert normal_form(fetchable(f"http://{name}/")) == f"http://{asked}/"
+    assert to_request_url(f"http://{name}:8080/x.jpg") == f"http://{asked}:8080/x.jpg"
+    assert normalise_url(to_request_url(f"http://{name}/")) == f"http://{asked}/"
 
 
 @settings(max_examples=500, deadline=None)
@@ -71,9 +71,9 @@ def test_picture_and_robots_txt_are_asked_of_the_same_right_host(tmp_path, name)
         return ["127.0.0.1"]
 
     with answering({"/x.jpg": PICTURE}) as server:
-        url = fetchable(f"http://{name}:{server.port}/x.jpg")
+        url = to_request_url(f"http://{name}:{server.port}/x.jpg")
         fetcher = Fetcher(limits(respect_robots=True), resolve_name=resolve)
-        found = fetcher.fetch(Target(url=url, rule=anything), tmp_path / "body")
+        found = fetcher.fetch(Target(url=url, rule=any_address), tmp_path / "body")
     right = f"xn--{name.partition('.')[0].encode('punycode').decode()}.example"
     assert found.final_url == f"http://{right}:{server.port}/x.jpg"
     assert looked_up == [right]
@@ -87,6 +87,6 @@ def test_a_redirect_to_an_international_name_leads_to_it(tmp_path):
         to = f"http://straße.example:{server.port}/y.jpg".encode()
         answers["/x.jpg"] = b"HTTP/1.1 302 Found\r\nLocation: %s\r\n\r\n" % to
         fetcher = Fetcher(limits(), resolve_name=lambda host, port: ["127.0.0.1"])
-        target = Target(url=f"http://a.example:{server.port}/x.jpg", rule=anything)
+        target = Target(url=f"http://a.example:{server.port}/x.jpg", rule=any_address)
         found = fetcher.fetch(target, tmp_path / "body")
     assert found.final_url == f"http://xn--strae-oqa.example:{server.port}/y.jpg"

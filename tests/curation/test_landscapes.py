@@ -80,19 +80,19 @@ def test_sampling_at_the_cells_gives_the_cells():
 
 @pytest.mark.parametrize("kind", flawed.KINDS)
 def test_flawed_pictures_are_made_again_byte_for_byte(kind):
-    made = [flawed.make(kind, 1, 0, *SIZE, landscapes=5) for _ in range(2)]
+    made = [flawed.draw_flawed(kind, 1, 0, *SIZE, landscapes=5) for _ in range(2)]
     assert made[0] == made[1]
 
 
 def test_an_exact_duplicate_repeats_the_bytes_of_its_original():
     original = flawed.original_of("exact_duplicate", 1, landscapes=5)
-    copy = flawed.make("exact_duplicate", 1, 0, *SIZE, landscapes=5)
-    assert copy == flawed.good(0, original, *SIZE)
+    copy = flawed.draw_flawed("exact_duplicate", 1, 0, *SIZE, landscapes=5)
+    assert copy == flawed.draw_good(0, original, *SIZE)
 
 
 def test_a_near_duplicate_shows_its_original_in_other_bytes():
-    original = decode(flawed.good(0, flawed.original_of("near_duplicate", 0, 5), *SIZE))
-    copy = decode(flawed.make("near_duplicate", 0, 0, *SIZE, landscapes=5))
+    original = decode(flawed.draw_good(0, flawed.original_of("near_duplicate", 0, 5), *SIZE))
+    copy = decode(flawed.draw_flawed("near_duplicate", 0, 0, *SIZE, landscapes=5))
     first, second = (
         cv2.resize(i, (32, 18), interpolation=cv2.INTER_AREA) for i in (original, copy)
     )
@@ -104,13 +104,13 @@ def test_blurred_and_enlarged_pictures_have_lost_their_finest_detail():
         image = decode(content).astype(np.float32)
         return float(np.abs(image - cv2.GaussianBlur(image, (0, 0), 1.0)).mean())
 
-    good = finest(flawed.good(0, flawed.FIRST_INDEX, 1024, 576))
+    good = finest(flawed.draw_good(0, flawed.FIRST_INDEX, 1024, 576))
     for kind in ("blurred", "enlarged"):
-        assert finest(flawed.make(kind, 0, 0, 1024, 576, landscapes=1)) < 0.5 * good
+        assert finest(flawed.draw_flawed(kind, 0, 0, 1024, 576, landscapes=1)) < 0.5 * good
 
 
 def test_a_truncated_picture_does_not_decode_whole():
-    content = flawed.make("truncated", 0, 0, *SIZE, landscapes=1)
+    content = flawed.draw_flawed("truncated", 0, 0, *SIZE, landscapes=1)
     with pytest.raises(OSError, match="truncated"):
         Image.open(io.BytesIO(content)).load()
 
@@ -119,7 +119,7 @@ def test_names_say_what_must_become_of_a_picture():
     source = BuiltinSource(
         kind="builtin", num_landscapes=3, num_flawed_per_kind=2, width_px=256, height_px=144, seed=0
     )
-    names = builtin.names(source)
+    names = builtin.file_names(source)
     assert len(names) == len(set(names)) == 3 + 2 * len(flawed.KINDS)
     assert builtin.expected_reasons("landscape-00001.jpg") == frozenset()
     assert builtin.expected_reasons("flawed-blurred-01.jpg") == {"blurry"}

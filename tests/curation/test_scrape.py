@@ -90,7 +90,7 @@ def listed(tmp_path_factory):
 
 def test_every_url_and_file_has_one_row(runs):
     rows = rows_of(runs[0])
-    assert len(rows) == len(builtin.names(BUILTIN)) + 2 + 3 + 2
+    assert len(rows) == len(builtin.file_names(BUILTIN)) + 2 + 3 + 2
     assert len({row["key"] for row in rows}) == len(rows)
     assert Counter(row["status"] for row in rows) == Counter(runs[2][0])
 
@@ -124,13 +124,13 @@ def test_bytes_arrive_unchanged_even_if_they_are_no_picture(runs):
         assert len(content) == row["num_bytes"] == row["size"]
     page = next(row for row in rows_of(runs[0]) if "not_an_image" in row["url"])
     assert page["member"].endswith(".bin")
-    made = flawed.make("not_an_image", 0, 0, 256, 144, landscapes=3)
+    made = flawed.draw_flawed("not_an_image", 0, 0, 256, 144, landscapes=3)
     assert content_of(runs[0], page) == made
 
 
 def test_drawn_pictures_are_those_of_their_names(runs):
     row = next(row for row in rows_of(runs[0]) if row["url"].endswith("landscape-00002.jpg"))
-    assert content_of(runs[0], row) == flawed.good(0, 2, 256, 144)
+    assert content_of(runs[0], row) == flawed.draw_good(0, 2, 256, 144)
     assert row["url"] == "http://builtin.invalid/0/256x144/landscape-00002.jpg"
     assert row["licence"] == "CC0-1.0"
     assert row["caption"]

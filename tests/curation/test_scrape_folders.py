@@ -85,7 +85,7 @@ def test_a_missing_folder_is_bad_input(tmp_path):
 
 def test_a_folder_without_files_is_bad_input(tmp_path):
     (tmp_path / "sub").mkdir()
-    with pytest.raises(BadInput, match="holds no files"):
+    with pytest.raises(BadInput, match="has no files"):
         listed(tmp_path)
 
 
@@ -143,7 +143,7 @@ def test_what_systems_leave_behind_is_passed_over_with_a_row_and_is_no_class(tmp
         "sea/.thumbnails/",
     }
     assert all(found[url].outcome.status == "dropped" for url in hidden)
-    assert found["__MACOSX/"].outcome.error_message == "a hidden folder, with 2 files in it"
+    assert found["__MACOSX/"].outcome.error_message == "a hidden folder with 2 files"
     kept = {url: entry.class_name for url, entry in found.items() if url not in hidden}
     assert kept == {
         "sea/a.jpg": "sea",

@@ -16,8 +16,8 @@ from guard_settings import settings
 
 from pdm.config.scrape import UrlListSource
 from pdm.curation.scrape import scrape
-from pdm.curation.scrape.fetching.fetch import in_turns
-from pdm.curation.scrape.guard.addresses import anything, public_only
+from pdm.curation.scrape.fetching.fetch import interleave_hosts
+from pdm.curation.scrape.guard.addresses import any_address, public_only
 from pdm.curation.scrape.guard.fetcher import Fetcher, Target
 from pdm.curation.scrape.guard.gateway import Gateway
 from pdm.errors import Unavailable
@@ -153,16 +153,16 @@ def close_after(server, num_hits):
 def test_hosts_take_turns():
     urls = ["http://a.example/1", "http://a.example/2", "http://a.example/3", "http://b.example/1"]
     targets = {url: Target(url=url, rule=public_only) for url in urls}
-    assert in_turns(targets) == [urls[0], urls[3], urls[1], urls[2]]
+    assert interleave_hosts(targets) == [urls[0], urls[3], urls[1], urls[2]]
 
 
 @pytest.fixture
 def gateway(tmp_path):
     with serving() as server:
         targets = {
-            "good": Target(url=f"{server.url}/ok", rule=anything),
-            "bad": Target(url=f"{server.url}/status?code=404", rule=anything),
-            "slow": Target(url=f"{server.url}/slow", rule=anything),
+            "good": Target(url=f"{server.url}/ok", rule=any_address),
+            "bad": Target(url=f"{server.url}/status?code=404", rule=any_address),
+            "slow": Target(url=f"{server.url}/slow", rule=any_address),
         }
         seen = []
         fetcher = Fetcher(settings(max_per_host=1, timeout_seconds=20.0))
@@ -208,12 +208,12 @@ def test_a_full_disk_ends_the_gateway_and_is_told(tmp_path, key):
 
     with serving() as server:
         paths = {"good": "ok", "bad": "status?code=404"}
-        target = Target(url=f"{server.url}/{paths[key]}", rule=anything)
+        target = Target(url=f"{server.url}/{paths[key]}", rule=any_address)
         found = Gateway(Fetcher(settings()), {key: target}, tmp_path, full)
         with found.running():
             assert status_of(found.url_of(key)) == 503
             assert status_of(found.url_of(key)) == 503
-    assert found.own_fault.errno == errno.ENOSPC
+    assert found.disk_error.errno == errno.ENOSPC
     assert server.hits.total() == 1
 
 

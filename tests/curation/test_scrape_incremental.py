@@ -15,9 +15,9 @@ from pdm.config.scrape import UrlListSource
 from pdm.curation.scrape import scrape
 from pdm.curation.scrape.entries import Outcome, key_of
 from pdm.curation.scrape.fetching.cache import FetchCache
-from pdm.curation.scrape.guard.addresses import anything, public_only
+from pdm.curation.scrape.guard.addresses import any_address, public_only
 from pdm.curation.scrape.guard.fetcher import Target
-from pdm.curation.scrape.removal.removal_list import read
+from pdm.curation.scrape.removal.removal_list import read_removals
 from pdm.data.shards import listing
 from pdm.errors import BadInput, QualityGate
 from pdm.files import sha256_of
@@ -123,9 +123,9 @@ def test_a_picture_is_removed_by_its_content_wherever_it_comes_from(project, tmp
 def test_a_removal_that_is_not_understood_stops_the_stage(tmp_path, line):
     (tmp_path / "removed.txt").write_text(f"http://a.example/x\n{line}\n")
     with pytest.raises(BadInput, match="line 2"):
-        read(str(tmp_path / "removed.txt"))
+        read_removals(str(tmp_path / "removed.txt"))
     with pytest.raises(BadInput, match=r"scrape\.removed"):
-        read(str(tmp_path / "absent.txt"))
+        read_removals(str(tmp_path / "absent.txt"))
 
 
 KEY = key_of("http://a.example/x")
@@ -137,32 +137,32 @@ def cache(tmp_path):
     found = FetchCache(tmp_path / "cache", settings())
     (tmp_path / "picture").write_bytes(JPEG)
     outcome = Outcome(status="ok", retrieved_at="then", final_url="there", sha256=SHA256)
-    found.keep(KEY, TARGET, outcome, tmp_path / "picture")
+    found.store(KEY, TARGET, outcome, tmp_path / "picture")
     return found
 
 
 def test_what_is_kept_is_known_again(cache):
-    known = cache.known(KEY, TARGET)
+    known = cache.look_up(KEY, TARGET)
     assert (known.retrieved_at, known.final_url) == ("then", "there")
     assert known.content.path.read_bytes() == JPEG
 
 
 def test_a_damaged_picture_is_fetched_again(cache):
-    cache.known(KEY, TARGET).content.path.write_bytes(JPEG[:-1] + b"!")
-    assert cache.known(KEY, TARGET) is None
+    cache.look_up(KEY, TARGET).content.path.write_bytes(JPEG[:-1] + b"!")
+    assert cache.look_up(KEY, TARGET) is None
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", "{}"])
 def test_a_damaged_record_is_as_good_as_none(cache, damage):
     next(cache.folder.glob("*/*.json")).write_text(damage)
-    assert cache.known(KEY, TARGET) is None
-    assert cache.forget(lambda key, url, sha256: key == KEY) == 1
+    assert cache.look_up(KEY, TARGET) is None
+    assert cache.remove_matching(lambda key, url, sha256: key == KEY) == 1
 
 
 def test_other_rules_ask_for_another_fetch(cache):
-    assert cache.known(KEY, Target(url=TARGET.url, rule=anything)) is None
-    assert cache.known(KEY, Target(url=TARGET.url, rule=public_only, sha256="0" * 64)) is None
+    assert cache.look_up(KEY, Target(url=TARGET.url, rule=any_address)) is None
+    assert cache.look_up(KEY, Target(url=TARGET.url, rule=public_only, sha256="0" * 64)) is None
     stricter = FetchCache(cache.folder, settings(respect_robots=True))
-    assert stricter.known(KEY, TARGET) is None
+    assert stricter.look_up(KEY, TARGET) is None
     larger = FetchCache(cache.folder, settings(max_image_mib=2.0))
-    assert larger.known(KEY, TARGET)
+    assert larger.look_up(KEY, TARGET)

@@ -11,9 +11,9 @@ from rawserver import answering
 from pdm.config.scrape import BuiltinSource, UrlListSource
 from pdm.curation.scrape import scrape
 from pdm.curation.scrape.fetching.fetch import network_down_message
-from pdm.curation.scrape.fetching.img2dataset import environment, proxy_variables
-from pdm.curation.scrape.guard.addresses import anything, public_only
-from pdm.curation.scrape.guard.faults import Fault
+from pdm.curation.scrape.fetching.img2dataset import command_environment, proxy_variables
+from pdm.curation.scrape.guard.addresses import any_address, public_only
+from pdm.curation.scrape.guard.errors import FetchError
 from pdm.curation.scrape.guard.fetcher import Fetched, Fetcher, Target
 
 NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ftp_proxy")
@@ -61,7 +61,7 @@ def test_a_proxy_is_no_way_around_the_guard(tmp_path, proxied):
         proxied(server.url)
         fetcher = Fetcher(settings(respect_robots=True))
         for url in ("http://127.0.0.1:9/x.jpg", "http://169.254.169.254/latest"):
-            with pytest.raises(Fault) as caught:
+            with pytest.raises(FetchError) as caught:
                 fetcher.fetch(Target(url=url, rule=public_only), tmp_path / "body")
             assert caught.value.reason == "blocked_address"
     assert server.targets == []
@@ -72,7 +72,7 @@ def test_names_are_looked_up_here_and_not_by_a_proxy(tmp_path, proxied):
         proxied(proxy.url)
         fetcher = Fetcher(settings(), resolve_name=lambda host, port: ["127.0.0.1"])
         url = f"http://a.example:{server.server_port}/ok"
-        found = fetcher.fetch(Target(url=url, rule=anything), tmp_path / "body")
+        found = fetcher.fetch(Target(url=url, rule=any_address), tmp_path / "body")
     assert isinstance(found, Fetched)
     assert proxy.targets == []
 
@@ -87,6 +87,8 @@ def test_img2dataset_knows_of_no_proxy(proxied, monkeypatch):
     proxied("http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "example.com")
     monkeypatch.setenv("Socks_Proxy", "socks5://127.0.0.1:9")
-    found = {name: value for name, value in environment().items() if "proxy" in name.lower()}
+    found = {
+        name: value for name, value in command_environment().items() if "proxy" in name.lower()
+    }
     assert found == {"no_proxy": "127.0.0.1,localhost"}
     assert proxy_variables() == ["all_proxy", "http_proxy", "https_proxy"]

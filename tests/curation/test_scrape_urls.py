@@ -5,8 +5,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pdm.config.scrape import UrlListSource
-from pdm.curation.scrape.entries import Entry, keyed
-from pdm.curation.scrape.guard.transport.urls import normal_form
+from pdm.curation.scrape.entries import Entry, index_by_key
+from pdm.curation.scrape.guard.transport.urls import normalise_url
 from pdm.curation.scrape.sources.url_lists.entries import entries_of_list
 from pdm.curation.scrape.text import MAX_TEXT_BYTES
 from pdm.errors import BadInput
@@ -116,7 +116,7 @@ def test_columns_that_no_setting_names_may_have_any_name_and_type(tmp_path):
 def test_a_column_of_the_wrong_type_is_bad_input(tmp_path, field, value):
     path = tmp_path / "list.parquet"
     pq.write_table(pa.table({"url": ["http://a.example/x"]} | {field: [value]}), path)
-    with pytest.raises(BadInput, match=f"column '{field}' holds .*, not text"):
+    with pytest.raises(BadInput, match=f"column '{field}' has the type .*, not text"):
         listed(path, **{f"{field}_column": field})
 
 
@@ -139,7 +139,7 @@ def test_a_missing_list_is_bad_input(tmp_path, suffix):
 def test_a_list_without_rows_is_bad_input(tmp_path, name, content):
     path = tmp_path / name
     path.write_text(content)
-    with pytest.raises(BadInput, match="names no URL"):
+    with pytest.raises(BadInput, match="has no URLs"):
         listed(path)
 
 
@@ -260,7 +260,7 @@ def test_urls_are_read_as_browsers_read_them(tmp_path, written, asked):
 def test_a_url_that_stands_again_is_dropped_and_has_a_key_of_its_own():
     same = ["http://A.example/x", "http://a.example:80/x", "http://A.example/x"]
     entries = [Entry(identity=url, url=url, source="s", fetch_url=url) for url in same]
-    found = keyed(entries)
+    found = index_by_key(entries)
     assert [e.outcome and e.outcome.reason for e in found.values()] == [
         None,
         "duplicate_url",
@@ -271,7 +271,7 @@ def test_a_url_that_stands_again_is_dropped_and_has_a_key_of_its_own():
 
 def test_a_key_is_the_start_of_the_sha256_of_the_url():
     url = "http://a.example/x"
-    (key,) = keyed([Entry(identity=url, url=url, source="s", fetch_url=url)])
+    (key,) = index_by_key([Entry(identity=url, url=url, source="s", fetch_url=url)])
     assert key == "3e79a540943f299ad939"
 
 
@@ -286,4 +286,4 @@ def test_a_key_is_the_start_of_the_sha256_of_the_url():
     ],
 )
 def test_normal_forms(first, second, same):
-    assert (normal_form(first) == normal_form(second)) is same
+    assert (normalise_url(first) == normalise_url(second)) is same

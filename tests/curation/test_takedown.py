@@ -8,8 +8,13 @@ import pytest
 
 from pdm import cli
 from pdm.curation.scrape.entries import key_of
-from pdm.curation.scrape.removal.removal_list import read
-from pdm.curation.scrape.removal.takedown import look_alikes, report_removed, traces, warn
+from pdm.curation.scrape.removal.removal_list import read_removals
+from pdm.curation.scrape.removal.takedown import (
+    find_look_alikes,
+    find_traces,
+    report_removed,
+    warn_of_traces,
+)
 from pdm.data import decisions as tables
 from pdm.data.shards import listing
 from pdm.data.shards.listing import Listed
@@ -49,7 +54,7 @@ def removing(folder, *lines):
 def found(project, *lines):
     """{folder: {split: keys}} of all folders with a list."""
     folders = sorted(path.parent for path in project.glob("**/pictures.txt"))
-    result = traces(read(removing(project, *lines)), folders, project / "data/raw")
+    result = find_traces(read_removals(removing(project, *lines)), folders, project / "data/raw")
     return {str(one.folder.relative_to(project)): one.keys for one in result}
 
 
@@ -86,11 +91,11 @@ def test_the_command_names_every_folder_in_a_line_and_ends_with_three(project, c
     one, other = (PICTURES[at].key for at in (0, 12))
     first, second = sorted((one, other))
     assert [line.message for line in caplog.records] == [
-        f"data/shards: training holds 1 removed picture ({other})",
+        f"data/shards: train split contains 1 removed picture ({other})",
         f"models/autoencoder: trained on 2 removed pictures ({first}, {second})",
         f"models/diffusion: trained on 1 removed picture ({other})",
     ]
-    assert "error: 3 of 3 folders hold or have seen removed pictures" in capsys.readouterr().err
+    assert "error: 3 of 3 folders contain removed pictures" in capsys.readouterr().err
 
 
 def test_where_nothing_is_left_the_command_says_so(project, capsys):
@@ -106,14 +111,14 @@ def test_a_copy_of_a_model_elsewhere_can_be_asked_and_one_without_a_list_cannot_
     with pytest.raises(QualityGate, match="1 of 1 folders"):
         report_removed(removals, [copy], raw=tmp_path, decisions=tmp_path)
     old = model(tmp_path / "old", None)
-    with pytest.raises(QualityGate, match=r"0 of 1 folders .* 1 cannot tell"):
+    with pytest.raises(QualityGate, match=r"0 of 1 folders .* 1 have no list"):
         report_removed(removals, [old], raw=tmp_path, decisions=tmp_path)
     assert f"{old}: has no pictures.txt" in caplog.text
 
 
 def test_models_are_named_without_an_error(project, caplog):
-    removals = read(removing(project, URLS[0]))
-    warn(removals, models=project / "models", raw=project, decisions=project)
+    removals = read_removals(removing(project, URLS[0]))
+    warn_of_traces(removals, models=project / "models", raw=project, decisions=project)
     (line,) = caplog.messages
     assert "models/autoencoder: trained on 1 removed picture" in line
 
@@ -129,14 +134,16 @@ def test_pictures_like_a_removed_one_are_named_before_they_take_its_place(projec
     removals = removing(project, URLS[0], PICTURES[2].sha256, URLS[4])
     assert cli.main(["data", "removed", "--removals", removals]) == 3
     (line,) = [line for line in caplog.messages if "stays" in line]
-    assert line.startswith(f"{URLS[1]} ({PICTURES[1].key}) stays, and is like ")
+    assert line.startswith(
+        f"{URLS[1]} ({PICTURES[1].key}) stays, but is a near duplicate of the removed "
+    )
 
 
 @pytest.mark.parametrize("content", [None, b"no parquet"])
 def test_decisions_that_cannot_be_read_are_no_obstacle(tmp_path, content):
     if content:
         (tmp_path / "decisions.parquet").write_bytes(content)
-    assert look_alikes(read(removing(tmp_path, URLS[0])), tmp_path) == []
+    assert find_look_alikes(read_removals(removing(tmp_path, URLS[0])), tmp_path) == []
 
 
 def test_a_long_list_of_finds_is_cut(project, caplog):
@@ -172,4 +179,4 @@ def test_a_list_is_sorted_and_read_as_it_was_written(tmp_path):
 
 def test_a_list_of_removals_in_utf_16_is_read(tmp_path):
     (tmp_path / "removed.txt").write_bytes(f"{URLS[0]}\r\n".encode("utf-16"))
-    assert read(str(tmp_path / "removed.txt")).covers("", URLS[0], None)
+    assert read_removals(str(tmp_path / "removed.txt")).matches("", URLS[0], None)

@@ -42,11 +42,11 @@ def table(*captions: str, delimiter: str = ",") -> str:
     [
         (('"a 20 inch frame', "a boat", "a dune"), 2, "never closed"),
         (("a boat", '"a 20 inch frame', "a dune"), 3, "never closed"),
-        (('"a frame', "a boat", 'a "dune"'), 2, "text follows a closing quotation mark"),
-        (('"a frame', 'a boat"', "a dune"), 2, "seems to hold the rows after it"),
-        (('"a frame', "a boat", 'a dune"'), 2, "seems to hold the rows after it"),
-        (("a boat", '"a 20" frame"', "a dune"), 3, "text follows a closing quotation mark"),
-        (("a boat", r'"a \"big\" frame"', "a dune"), 3, "text follows a closing quotation mark"),
+        (('"a frame', "a boat", 'a "dune"'), 2, "text after a closing quotation mark"),
+        (('"a frame', 'a boat"', "a dune"), 2, "seems to contain the rows after it"),
+        (('"a frame', "a boat", 'a dune"'), 2, "seems to contain the rows after it"),
+        (("a boat", '"a 20" frame"', "a dune"), 3, "text after a closing quotation mark"),
+        (("a boat", r'"a \"big\" frame"', "a dune"), 3, "text after a closing quotation mark"),
     ],
 )
 def test_a_quotation_mark_too_many_is_refused_with_its_line(tmp_path, captions, line, words):
@@ -57,12 +57,14 @@ def test_a_quotation_mark_too_many_is_refused_with_its_line(tmp_path, captions, 
 
 def test_a_stray_quotation_mark_in_a_column_that_nobody_named_is_refused_too(tmp_path):
     text = refusal(tmp_path, table('"a 20 inch frame', "a boat", "a dune"))
-    assert text.startswith(", line 2: a quotation mark in the row that begins here is never closed")
+    assert text.startswith(
+        ", line 2: the row that begins here has a quotation mark that is never closed"
+    )
 
 
 def test_a_cell_of_many_lines_is_refused(tmp_path):
     text = refusal(tmp_path, 'url,caption\na.example/1.jpg,"' + "word\n" * 12 + '"\n')
-    assert text.startswith(", line 2: a cell that begins 'word' has 13 lines")
+    assert text.startswith(", line 2: a cell that begins with 'word' has 13 lines")
 
 
 @settings(
@@ -110,8 +112,8 @@ def test_a_caption_of_a_few_lines_is_one_caption(tmp_path):
 @pytest.mark.parametrize(
     ("row", "cells", "advice"),
     [
-        ("http://a.example/a.jpg?w_303,h_170,al_c,A boat", "4 cells", "a comma in quotation marks"),
-        ("http://a.example/a.jpg,A boat,", "3 cells", "a comma in quotation marks"),
+        ("http://a.example/a.jpg?w_303,h_170,al_c,A boat", "4 cells", "contains a comma"),
+        ("http://a.example/a.jpg,A boat,", "3 cells", "contains a comma"),
         ("http://a.example/a.jpg", "1 cell", "add the missing cells"),
     ],
 )
@@ -126,7 +128,7 @@ def test_a_row_of_another_width_than_the_header_is_refused_with_its_line(
 def test_a_one_column_list_with_a_comma_in_a_url_is_refused_and_says_how_to_list_it(tmp_path):
     text = refusal(tmp_path, "url\nhttp://a.example/a.jpg?w_303,h_170\n")
     assert text.startswith(", line 2: 2 cells, but the header has 1; ")
-    assert text.endswith("or name the list .txt")
+    assert text.endswith("or rename the list to .txt")
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
@@ -197,7 +199,7 @@ def test_bytes_that_are_not_utf_8_are_counted_and_told(tmp_path, caplog):
     path = tmp_path / "list.csv"
     path.write_bytes(table("caf\xe9", "a boat", "na\xefve").encode("latin-1"))
     assert len(listed(path, **COLUMNS)) == 3
-    assert "2 rows hold bytes that are not UTF-8" in caplog.text
+    assert "2 rows have bytes that are not UTF-8" in caplog.text
 
 
 def test_lines_may_end_as_on_old_macs_and_names_may_have_spaces_around_them(tmp_path):
@@ -222,14 +224,14 @@ def test_a_table_without_a_header_is_refused_and_keeps_secrets(tmp_path):
     text = refusal(
         tmp_path, f"http://user:secret@a.example/1.jpg,a boat\n{THREE[1]},b\n", **COLUMNS
     )
-    assert text.startswith(", line 1: a URL where the names of the columns should be; ")
+    assert text.startswith(", line 1: a URL where the header should be; ")
     assert "'url,caption'" in text
     assert "secret" not in text
 
 
 def test_a_table_named_txt_is_refused(tmp_path):
     text = refusal(tmp_path, "\n" + table("a", "b", "c"), "list.txt")
-    assert text.startswith(", line 2: names of columns")
+    assert text.startswith(", line 2: a header")
 
 
 def test_a_txt_list_of_tab_separated_rows_says_what_is_wrong(tmp_path):
@@ -237,7 +239,7 @@ def test_a_txt_list_of_tab_separated_rows_says_what_is_wrong(tmp_path):
     path.write_text(f"{THREE[0]}\ta boat\n{THREE[1]}\n")
     tabbed, good = listed(path)
     assert (tabbed.outcome.reason, good.outcome) == ("bad_url", None)
-    assert "holds a tab" in tabbed.outcome.error_message
+    assert "has a tab" in tabbed.outcome.error_message
 
 
 @pytest.mark.parametrize("place", [0, 4, 100, 1000, -100])

@@ -1,4 +1,4 @@
-"""Fetches the images that the sources name, unchanged, with a row for every URL or file."""
+"""The stage `scrape`: fetches the sources' images unchanged, with a row for every URL or file."""
 
 from pathlib import Path
 
@@ -15,8 +15,8 @@ def scrape(
     retry_failed: bool = False,
 ) -> dict[str, int]:
     """Run the stage; see `pdm.curation.scrape.stage.scrape`."""
-    # Imported here: the workers that draw import this package, and need none of the stage's
-    # libraries, which take them seconds to load.
+    # Imported here: the drawing workers import this package without the stage's libraries, which
+    # take seconds to load.
     from pdm.curation.scrape import stage
 
     return stage.scrape(

@@ -1,8 +1,8 @@
-"""File formats of images, told by their first bytes. Nothing is decoded."""
+"""Recognises image formats by their first bytes. Nothing is decoded."""
 
 from pathlib import Path
 
-NUM_BYTES = 16  # enough to tell every format here
+NUM_BYTES = 16  # enough for every format here
 _NAMES = "jpg jpeg jpe jfif png webp gif tif tiff bmp avif heic heif jxl jp2"
 EXTENSIONS = frozenset(_NAMES.split())
 
@@ -39,9 +39,9 @@ def extension_of(head: bytes) -> str:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a file ends as its format says that it must.
+    """Whether a file ends as its format requires.
 
-    False for formats that do not tell, TIFF and AVIF among them. Nothing is said of its middle.
+    False for formats without a recognisable end, such as TIFF and AVIF. The middle is not checked.
     """
     size = path.stat().st_size
     with path.open("rb") as file:

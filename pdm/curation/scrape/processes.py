@@ -1,4 +1,4 @@
-"""Child processes that never outlive us, not even if we are killed."""
+"""Child processes that end when we do, even if we are killed."""
 
 import ctypes
 import os
@@ -12,7 +12,7 @@ def available_cores() -> int:
 
 
 def die_with_parent(number: signal.Signals = signal.SIGKILL) -> None:
-    """Have the kernel send this process a signal when its parent ends. Does nothing off Linux."""
+    """Ask the kernel to signal this process when its parent ends. Linux only; else does nothing."""
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, number)

@@ -1,7 +1,7 @@
 """Raw shards: `00000.tar` and `00000.parquet`, and so on, and `summary.json`. Equal outcomes and
 equal bytes give equal files.
 
-An image's shard follows from its key. A tar holds the bytes of the shard's images as they came, a
+An image's shard follows from its key. A tar has the unchanged bytes of the shard's images, a
 parquet one row for each of its entries, both in key order.
 """
 
@@ -73,17 +73,17 @@ def write_shards(
     max_image_mib: float,
     removed: Callable[[str, str | None], bool] = lambda key, sha256: False,
 ) -> Summary:
-    """Write every shard, one image at a time in memory.
+    """Write every shard. One image at a time is in memory.
 
     Args:
         folder: Empty.
         entries: By key.
-        num_shards: Their number.
+        num_shards: Number of shards.
         max_image_mib: Larger files are dropped.
-        removed: Whether a picture must not be used, by its key and its sha256.
+        removed: Whether a picture must not be used, given its key and its sha256.
 
     Returns:
-        The numbers that stand in `summary.json`.
+        The content of `summary.json`.
     """
     shards: list[list[str]] = [[] for _ in range(num_shards)]
     for key in sorted(entries):
@@ -97,7 +97,7 @@ def write_shards(
 
 
 def shard_of(key: str, num_shards: int) -> int:
-    """Shard by the key, itself a hash: a new image touches one shard only."""
+    """Number of a key's shard. Keys are hashes, so a new image changes one shard only."""
     return int(key, 16) % num_shards
 
 
@@ -108,14 +108,15 @@ def _write_shard(
     max_image_mib: float,
     removed: Callable[[str, str | None], bool],
 ) -> list[Row]:
-    rows = {key: _row(key, *found) for key, found in entries.items()}
+    rows = {key: _row(key, entry, outcome) for key, (entry, outcome) in entries.items()}
     tar = folder / f"{number:05}.tar"
 
     def samples() -> Iterator[tuple[str, dict[str, bytes]]]:
         for key, (_, outcome) in entries.items():
-            content = _content(outcome, rows[key], max_image_mib)
+            content = _read_content(outcome, rows[key], max_image_mib)
             if content is not None and removed(key, rows[key].sha256):
-                _settle(rows[key], dropped("removed", "its content stands in the removals"))
+                message = "its content is in the list of removals"
+                _set_outcome(rows[key], dropped("removed", message))
             elif content is not None:
                 yield key, {extension_of(content[:NUM_BYTES]): content}
 
@@ -145,30 +146,30 @@ def _row(key: str, entry: Entry, outcome: Outcome) -> Row:
     )
 
 
-def _content(outcome: Outcome, row: Row, max_image_mib: float) -> bytes | None:
-    """The bytes of an entry that is ok; the row is completed, or settled otherwise."""
-    where = outcome.content
-    if where is None:
+def _read_content(outcome: Outcome, row: Row, max_image_mib: float) -> bytes | None:
+    """The bytes of an entry that is ok, or None. Completes its row, or changes its outcome."""
+    place = outcome.content
+    if place is None:
         return None
-    row.num_bytes = where.size
-    if where.size > max_image_mib * MIB:
-        limit = f"{where.size:,} bytes, the limit is {max_image_mib:g} MiB"
-        _settle(row, dropped("too_large", limit))
+    row.num_bytes = place.size
+    if place.size > max_image_mib * MIB:
+        message = f"{place.size:,} bytes, the limit is {max_image_mib:g} MiB"
+        _set_outcome(row, dropped("too_large", message))
         return None
     try:
-        content = read_at(where.path, where.offset, where.size)
+        content = read_at(place.path, place.offset, place.size)
     except OSError as error:
-        _settle(row, failed("unreadable_file", str(error.strerror)))
+        _set_outcome(row, failed("unreadable_file", str(error.strerror)))
         return None
     row.num_bytes = len(content)
     row.sha256 = hashlib.sha256(content).hexdigest()
     if outcome.sha256 not in (None, row.sha256):
-        _settle(row, failed("damaged", f"its sha256 was {outcome.sha256} when it was fetched"))
+        _set_outcome(row, failed("damaged", f"its sha256 was {outcome.sha256} when it was fetched"))
         return None
     return content
 
 
-def _settle(row: Row, outcome: Outcome) -> None:
+def _set_outcome(row: Row, outcome: Outcome) -> None:
     row.status, row.reason, row.error_message = (
         outcome.status,
         outcome.reason,

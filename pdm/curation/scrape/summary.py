@@ -1,4 +1,4 @@
-"""What came of all rows, in numbers: for `summary.json` and for the stage's last line."""
+"""Numbers of rows by outcome, source and class, for `summary.json` and the stage's last line."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ STATUSES = ("ok", "failed", "dropped")
 
 
 class Row(Protocol):
-    """As much of a row as is counted."""
+    """The fields of a row that are counted."""
 
     source: str
     class_name: str | None
@@ -60,8 +60,8 @@ class Summary:
         } | ({"class": named} if named else {})
 
     def line(self) -> str:
-        """Such as "7 URLs and files: 5 ok, 1 failed (timeout 1), 1 dropped (hidden 1); 2 classes:
-        dunes 3, sea 2"."""
+        """One line, such as "7 URLs and files: 5 ok, 1 failed (timeout 1), 1 dropped (hidden 1);
+        2 classes: dunes 3, sea 2"."""
         pieces = []
         for status, total in self.by_status().items():
             counts = sorted((r or "", n) for (s, r), n in self.outcomes.items() if s == status)

@@ -1,4 +1,4 @@
-"""Text from outside: files of people, spreadsheets and databases, and names and captions."""
+"""Reads text files and cleans text from outside."""
 
 import codecs
 from pathlib import Path
@@ -8,8 +8,8 @@ from pdm.errors import BadInput
 
 MAX_TEXT_BYTES = 8192  # of a caption, a licence, an author or a class
 _HEAD_BYTES = 64
-# The UTF-32 marks come first: the UTF-16 ones are their beginnings.
-_MARKS = (
+# UTF-32 first: its little-endian mark begins with that of UTF-16.
+_BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -24,26 +24,26 @@ _OTHER_KINDS = (
 
 
 def open_text(path: Path) -> TextIO:
-    """Open a text file in UTF-8, or in what its byte order mark says; line ends stay as they are.
+    """Open a text file in UTF-8, or in the encoding of its byte order mark.
 
-    Bytes that are no characters become U+FFFD.
+    Line ends are not translated. Bytes that cannot be decoded become U+FFFD.
 
     Raises:
-        BadInput: It is another kind of file, or UTF-16 without a mark.
+        BadInput: It is another kind of file, or UTF-16 without a byte order mark.
     """
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     for start, kind in _OTHER_KINDS:
         if head.startswith(start):
             raise BadInput(f"{path} {kind}")
-    encoding = next((name for mark, name in _MARKS if head.startswith(mark)), "utf-8")
-    if encoding == "utf-8" and b"\0" in head[:2]:  # no text in UTF-8 begins so
+    encoding = next((name for mark, name in _BYTE_ORDER_MARKS if head.startswith(mark)), "utf-8")
+    if encoding == "utf-8" and b"\0" in head[:2]:
         raise BadInput(f"{path}, line 1: NUL bytes, as in UTF-16; save the list as UTF-8")
     return path.open(encoding=encoding, errors="replace", newline="")
 
 
 def clean(text: str | None) -> str | None:
-    """Text that any file can hold: no NUL, no half a character, `MAX_TEXT_BYTES` at most."""
+    """Text without NULs and lone surrogates, cut at `MAX_TEXT_BYTES`; None if nothing is left."""
     if text is None:
         return None
     encoded = text.replace("\0", "").encode("utf-8", "replace")[:MAX_TEXT_BYTES]
@@ -51,5 +51,5 @@ def clean(text: str | None) -> str | None:
 
 
 def one_line(text: str | None) -> str | None:
-    """The same on one line: for names."""
+    """The same with white space reduced to single spaces, for names."""
     return " ".join((clean(text) or "").split()) or None

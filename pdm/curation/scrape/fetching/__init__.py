@@ -1,1 +1,1 @@
-"""Fetching with img2dataset through the gateway, and what earlier runs fetched."""
+"""Fetches with img2dataset through the gateway, and caches the results between runs."""

@@ -1,16 +1,16 @@
-"""What was fetched before, so that a run fetches what is new and nothing else.
+"""A cache of fetched pictures, so that a run fetches only what is new.
 
-A folder with two files for every URL, by its key: what came of it (`KEY.json`) and the picture
-(`KEY`). It is written while pictures come in, so that a run that is cut off goes on from there. It
-lies outside DVC, which clears a stage's outputs before it runs. To delete it costs only time.
+A folder with two files for every URL, by its key: its outcome (`KEY.json`) and the picture (`KEY`).
+It is written while pictures arrive, so that an interrupted run continues from there. It is outside
+DVC, which clears a stage's outputs before it runs. Deleting it costs only time.
 
-What failed is remembered only when a run ends well, and is tried again when asked for.
+Failures are stored only when a run ends well; `--retry-failed` tries them again.
 """
 
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from pdm.curation.scrape.guard.addresses import public_only
 from pdm.curation.scrape.guard.fetcher import Target
 from pdm.files import sha256_of
 
-_TOLD = ("status", "reason", "error_message", "retrieved_at", "final_url", "sha256")
+_OUTCOME_FIELDS = ("status", "reason", "error_message", "retrieved_at", "final_url", "sha256")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,66 +28,69 @@ class FetchCache:
     """Outcomes by key. Safe for many threads, each with its own keys.
 
     Args:
-        folder: Made when something is kept.
-        config: An outcome holds for the rules under which it came about.
+        folder: Is created when something is stored.
+        config: An outcome is valid for the settings that it depends on.
     """
 
     folder: Path
     config: ScrapeConfig
 
-    def known(self, key: str, target: Target) -> Outcome | None:
-        """What came of a URL before, its picture unharmed; None if it has to be fetched."""
-        told = _read(self._record(key))
+    def look_up(self, key: str, target: Target) -> Outcome | None:
+        """The outcome of an earlier run; None if the URL has to be fetched (again)."""
+        record = _read(self._record_path(key))
         if (
-            told is None
-            or told["url"] != target.url
-            or told["rules"] != self._rules(target, told["reason"])
+            record is None
+            or record["url"] != target.url
+            or record["rules"] != self._rules(target, record["reason"])
         ):
             return None
-        outcome = Outcome(**{name: told[name] for name in _TOLD})
+        outcome = Outcome(**{name: record[name] for name in _OUTCOME_FIELDS})
         if outcome.status != "ok":
             return outcome
-        if target.sha256 not in (None, outcome.sha256) or not self._is_whole(key, outcome):
+        if target.sha256 not in (None, outcome.sha256) or not self._is_intact(key, outcome):
             return None
-        picture = self._picture(key)
-        content = Content(picture, 0, picture.stat().st_size)
-        return Outcome(**{name: told[name] for name in _TOLD}, content=content)
+        path = self._picture_path(key)
+        return replace(outcome, content=Content(path, 0, path.stat().st_size))
 
-    def keep(self, key: str, target: Target, outcome: Outcome, picture: Path | None) -> None:
-        """Remember what came of a URL; a picture's file is moved here."""
-        record = self._record(key)
-        record.parent.mkdir(parents=True, exist_ok=True)
-        record.unlink(missing_ok=True)  # first: it must never speak of another picture
+    def store(self, key: str, target: Target, outcome: Outcome, picture: Path | None) -> None:
+        """Store the outcome of a URL; the file `picture` is moved into the cache."""
+        path = self._record_path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)  # first: a record must never describe another picture
         if picture is not None:
-            arriving = record.with_name(f".tmp-{key}")
-            shutil.move(picture, arriving)  # from another disk, if need be
-            arriving.replace(self._picture(key))
-        told = {name: getattr(outcome, name) for name in _TOLD}
-        told |= {"url": target.url, "rules": self._rules(target, outcome.reason)}
-        arriving = record.with_name(f".tmp-{record.name}")
-        arriving.write_text(json.dumps(told, sort_keys=True), encoding="utf-8")
-        arriving.replace(record)
+            temporary = path.with_name(f".tmp-{key}")
+            shutil.move(picture, temporary)  # may be on another disk
+            temporary.replace(self._picture_path(key))
+        record = {name: getattr(outcome, name) for name in _OUTCOME_FIELDS}
+        record |= {"url": target.url, "rules": self._rules(target, outcome.reason)}
+        temporary = path.with_name(f".tmp-{path.name}")
+        temporary.write_text(json.dumps(record, sort_keys=True), encoding="utf-8")
+        temporary.replace(path)
 
-    def forget(self, unwanted: Callable[[str, str, str | None], bool]) -> int:
-        """Delete what is unwanted, by its key, its URL and its sha256; gives the number."""
+    def remove_matching(self, unwanted: Callable[[str, str, str | None], bool]) -> int:
+        """Delete entries that `unwanted` says yes to, given key, URL and sha256.
+
+        Returns:
+            Their number.
+        """
         count = 0
-        for record in list(self.folder.glob("*/*.json")):
-            key = record.stem
-            told = _read(record) or {"url": "", "sha256": None}
-            if unwanted(key, told["url"], told["sha256"]):
-                record.unlink()
-                self._picture(key).unlink(missing_ok=True)
+        for path in list(self.folder.glob("*/*.json")):
+            key = path.stem
+            record = _read(path) or {"url": "", "sha256": None}
+            if unwanted(key, record["url"], record["sha256"]):
+                path.unlink()
+                self._picture_path(key).unlink(missing_ok=True)
                 count += 1
         return count
 
-    def _is_whole(self, key: str, outcome: Outcome) -> bool:
-        picture = self._picture(key)
-        return picture.is_file() and sha256_of(picture) == outcome.sha256
+    def _is_intact(self, key: str, outcome: Outcome) -> bool:
+        path = self._picture_path(key)
+        return path.is_file() and sha256_of(path) == outcome.sha256
 
-    def _picture(self, key: str) -> Path:
+    def _picture_path(self, key: str) -> Path:
         return self.folder / key[:2] / key
 
-    def _record(self, key: str) -> Path:
+    def _record_path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.json"
 
     def _rules(self, target: Target, reason: str | None) -> dict[str, Any]:
@@ -101,11 +104,11 @@ class FetchCache:
         return rules | ({reason: by_reason[reason]} if reason in by_reason else {})
 
 
-def _read(record: Path) -> dict[str, Any] | None:
-    """A record, or None if there is none that is whole."""
+def _read(path: Path) -> dict[str, Any] | None:
+    """A record, or None if it is missing or damaged."""
     try:
-        told = json.loads(record.read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    whole = isinstance(told, dict) and told.keys() >= {*_TOLD, "url", "rules"}
-    return told if whole else None
+    is_whole = isinstance(record, dict) and record.keys() >= {*_OUTCOME_FIELDS, "url", "rules"}
+    return record if is_whole else None

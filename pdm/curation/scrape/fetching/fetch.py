@@ -1,9 +1,9 @@
-"""Fetches URLs with img2dataset, a command in an environment of its own. Bytes arrive unchanged.
+"""Fetches URLs with img2dataset, a command in an environment of its own. Bytes stay unchanged.
 
-img2dataset moves bytes and decides nothing. By itself it would read local files, follow redirects
-anywhere, and wait and read without end; so it is given addresses of our own gateway instead of
-URLs (`pdm.curation.scrape.guard`), which fetches under guard and says what became of each URL. Its
-exit code says little: every URL is looked for afterwards.
+img2dataset only moves bytes. By itself it would read local files, follow redirects anywhere, and
+wait and read without limits, so it gets addresses of our own gateway instead of URLs
+(`pdm.curation.scrape.guard`). The gateway fetches safely and records the result of each URL.
+img2dataset's exit code is not reliable: afterwards, every URL is checked.
 """
 
 import logging
@@ -24,23 +24,23 @@ from pdm.config.scrape import ScrapeConfig
 from pdm.curation.scrape.entries import Content, Outcome, failed
 from pdm.curation.scrape.fetching.img2dataset import (
     KEY_COLUMN,
-    command,
-    environment,
+    build_command,
+    command_environment,
     proxy_variables,
-    supervised,
+    supervisor_arguments,
 )
-from pdm.curation.scrape.guard.addresses import anything, public_only
-from pdm.curation.scrape.guard.faults import Fault
+from pdm.curation.scrape.guard.addresses import any_address, public_only
+from pdm.curation.scrape.guard.client import MAX_WAIT_SECONDS
+from pdm.curation.scrape.guard.errors import FetchError
 from pdm.curation.scrape.guard.fetcher import Fetched, Fetcher, Target
 from pdm.curation.scrape.guard.gateway import Gateway, Result
-from pdm.curation.scrape.guard.transport.urls import place_of
-from pdm.curation.scrape.guard.visits import MAX_WAIT_SECONDS
+from pdm.curation.scrape.guard.transport.urls import host_and_port
 from pdm.errors import Unavailable
 from pdm.progress import Progress
 
 logger = logging.getLogger(__name__)
 
-Settled = Callable[[str, Result, Path], None]
+OnResult = Callable[[str, Result, Path], None]
 
 _START_SECONDS = 90.0
 
@@ -49,82 +49,83 @@ def fetch(
     targets: Mapping[str, Target],
     config: ScrapeConfig,
     folder: Path,
-    settled: Settled = lambda key, result, path: None,
+    on_result: OnResult = lambda key, result, path: None,
 ) -> dict[str, Outcome]:
-    """Fetch every URL, whatever becomes of others.
+    """Fetch every URL; one that fails does not stop the others.
 
     Args:
         targets: By key.
-        folder: Empty; the contents of the outcomes lie in it afterwards.
-        settled: Called for every URL as soon as it is known what became of it, by any thread; see
+        config: The limits.
+        folder: Empty; afterwards it has the contents of the outcomes.
+        on_result: Called for every URL as soon as its result is known, by any thread; see
             `Gateway`.
 
     Returns:
         An outcome for every key.
 
     Raises:
-        Unavailable: img2dataset is not installed, it ended without fetching anything, or so many
+        Unavailable: img2dataset is not installed or ended without fetching anything, or so many
             URLs in a row reached no server that the network seems to be down.
         OSError: The disk is full.
     """
     if not targets:
         return {}
-    _say_that_proxies_are_not_used(targets)
+    _warn_about_proxies(targets)
     parts, bodies = folder / "parts", folder / "bodies"
     bodies.mkdir(parents=True)
     progress, lock = Progress("scrape: fetching", len(targets), "URLs"), threading.Lock()
 
-    def counted(key: str, result: Result, path: Path) -> None:
-        settled(key, result, path)
+    def count_result(key: str, result: Result, path: Path) -> None:
+        on_result(key, result, path)
         with lock:
             progress.advance()
 
     fetcher = Fetcher(config)
-    gateway = Gateway(fetcher, targets, bodies, counted)
+    gateway = Gateway(fetcher, targets, bodies, count_result)
     with gateway.running():
-        ended = _run(folder, in_turns(targets), config, gateway, fetcher)
-    if not gateway.results and ended:
+        has_ended = _run(folder, interleave_hosts(targets), config, gateway, fetcher)
+    if not gateway.results and has_ended:
         log = (folder / "img2dataset.log").read_text(encoding="utf-8", errors="replace")
         tail = " / ".join(log.splitlines()[-3:]) or "no message"
         raise Unavailable(f"img2dataset fetched nothing and ended with: {tail}")
-    lying = _lying(parts)
-    return {key: _outcome(gateway.results.get(key), lying.get(key)) for key in targets}
+    contents = _find_contents(parts)
+    return {key: _outcome(gateway.results.get(key), contents.get(key)) for key in targets}
 
 
-def _say_that_proxies_are_not_used(targets: Mapping[str, Target]) -> None:
-    leaves_this_machine = any(target.rule in (public_only, anything) for target in targets.values())
-    if leaves_this_machine and (names := proxy_variables()):
+def _warn_about_proxies(targets: Mapping[str, Target]) -> None:
+    leaves_machine = any(target.rule in (public_only, any_address) for target in targets.values())
+    if leaves_machine and (names := proxy_variables()):
         logger.warning(
-            "scrape: %s set, but pictures are fetched directly: through a proxy nobody could see "
-            "which addresses are reached",
+            "scrape: %s set, but pictures are fetched directly: behind a proxy, addresses cannot "
+            "be checked",
             f"{', '.join(names)} {'are' if len(names) > 1 else 'is'}",
         )
 
 
-def in_turns(targets: Mapping[str, Target]) -> list[str]:
-    """Keys, with hosts taking turns, so that a host of many pictures holds up no other."""
-    of_host: dict[str, list[str]] = defaultdict(list)
+def interleave_hosts(targets: Mapping[str, Target]) -> list[str]:
+    """Keys, hosts taking turns, so that a host of many pictures does not delay the others."""
+    by_host: dict[str, list[str]] = defaultdict(list)
     for key, target in targets.items():
-        of_host[place_of(target.url)[0]].append(key)
-    return [key for key in chain.from_iterable(zip_longest(*of_host.values())) if key is not None]
+        by_host[host_and_port(target.url)[0]].append(key)
+    return [key for key in chain.from_iterable(zip_longest(*by_host.values())) if key is not None]
 
 
 def _run(
     folder: Path, keys: list[str], config: ScrapeConfig, gateway: Gateway, fetcher: Fetcher
 ) -> bool:
-    """Let img2dataset fetch the keys from the gateway; True if it ended by itself."""
+    """Run img2dataset on the gateway's addresses of the keys; True if it ended by itself."""
     urls_file = folder / "urls.parquet"
     urls = [gateway.url_of(key) for key in keys]
     pq.write_table(pa.table({"url": urls, KEY_COLUMN: keys}), urls_file)
-    words = command(urls_file, folder / "parts", config, len(keys))
+    words = build_command(urls_file, folder / "parts", config, len(keys))
     with (folder / "img2dataset.log").open("wb") as output:
-        # A group of its own: ctrl-C reaches us, and we end it.
+        # In a process group of its own: ctrl-C reaches only us, and we terminate it.
         process = subprocess.Popen(
-            [sys.executable, "-I", *supervised(words)],
+            [sys.executable, "-I", *supervisor_arguments(words)],
             stdout=output,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            env=environment(),
+            env=command_environment(),
             start_new_session=True,
         )
         try:
@@ -138,65 +139,67 @@ def _run(
 def _wait(
     process: subprocess.Popen[bytes], gateway: Gateway, fetcher: Fetcher, stall_seconds: float
 ) -> None:
-    """Wait for the end of img2dataset, or for a reason to end it."""
-    num_settled, changed = 0, time.monotonic()
+    """Wait until img2dataset ends, or until there is a reason to terminate it."""
+    num_results, changed = 0, time.monotonic()
     while process.poll() is None:
-        if gateway.own_fault is not None:
-            raise gateway.own_fault
+        if gateway.disk_error is not None:
+            raise gateway.disk_error
         if fetcher.network_is_down:
             raise Unavailable(network_down_message())
-        if len(gateway.results) != num_settled:
-            num_settled, changed = len(gateway.results), time.monotonic()
+        if len(gateway.results) != num_results:
+            num_results, changed = len(gateway.results), time.monotonic()
         if time.monotonic() - changed > stall_seconds:
-            logger.warning("scrape: img2dataset stood still for %.0f s; ended it", stall_seconds)
+            logger.warning(
+                "scrape: img2dataset made no progress for %.0f s and was terminated", stall_seconds
+            )
             return
         time.sleep(0.05)
 
 
 def network_down_message() -> str:
-    """What a user is told when nothing seems to be reachable any more."""
+    """The error message when the network seems to be down."""
     names = ", ".join(proxy_variables())
-    proxies = f" It has to be reached without a proxy: {names} is not used." if names else ""
+    proxies = f" It must be reachable without a proxy: {names} is not used." if names else ""
     return (
         "many URLs in a row reached no server (scrape.max_unreached_in_a_row): is the network down?"
-        f"{proxies} Nothing was published; run this again, and it goes on from there"
+        f"{proxies} Nothing was published; run this again to continue"
     )
 
 
 def _stall_seconds(config: ScrapeConfig) -> float:
-    """Longest time in which nothing may be settled: the start of img2dataset, and a picture and the
-    robots.txt of its host, each with all its tries and waits."""
-    one_try = config.timeout_seconds + config.min_interval_seconds + 1.5 * MAX_WAIT_SECONDS
-    return _START_SECONDS + 2 * (config.retries + 1) * one_try
+    """The longest time without a result: the start of img2dataset, and a picture and the robots.txt
+    of its host, each with all attempts and waits."""
+    one_attempt = config.timeout_seconds + config.min_interval_seconds + 1.5 * MAX_WAIT_SECONDS
+    return _START_SECONDS + 2 * (config.retries + 1) * one_attempt
 
 
-def _lying(parts: Path) -> dict[str, Content]:
-    """Where the picture of each key lies in the tars that img2dataset finished."""
-    found: dict[str, Content] = {}
+def _find_contents(parts: Path) -> dict[str, Content]:
+    """The place of each key's picture in the tars that img2dataset has finished."""
+    contents: dict[str, Content] = {}
     for stats in sorted(parts.glob("*_stats.json")):
-        tar = stats.with_name(stats.name.replace("_stats.json", ".tar"))
-        with tarfile.open(tar) as opened:  # not one of ours: webdataset adds pax headers
-            own = {member.name: member for member in opened}
-        rows = pq.read_table(tar.with_suffix(".parquet"), columns=["key", KEY_COLUMN])
+        path = stats.with_name(stats.name.replace("_stats.json", ".tar"))
+        with tarfile.open(path) as tar:  # not one of ours: webdataset adds pax headers
+            by_name = {member.name: member for member in tar}
+        rows = pq.read_table(path.with_suffix(".parquet"), columns=["key", KEY_COLUMN])
         for name, key in zip(rows["key"].to_pylist(), rows[KEY_COLUMN].to_pylist(), strict=True):
-            member = own.get(f"{name}.jpg")
+            member = by_name.get(f"{name}.jpg")
             if member is not None:
-                found[key] = Content(tar, member.offset_data, member.size)
-    return found
+                contents[key] = Content(path, member.offset_data, member.size)
+    return contents
 
 
-def _outcome(result: Result | None, lying: Content | None) -> Outcome:
+def _outcome(result: Result | None, content: Content | None) -> Outcome:
     if result is None:
-        return failed("not_fetched", "img2dataset did not ask for it")
-    if isinstance(result, Fault):
-        return fault_outcome(result)
-    if lying is None or lying.size != result.body.size:
+        return failed("not_fetched", "img2dataset did not request it")
+    if isinstance(result, FetchError):
+        return error_outcome(result)
+    if content is None or content.size != result.body.size:
         return failed("not_fetched", "img2dataset fetched it, but its bytes are not in the tar")
-    return picture_outcome(result, lying)
+    return picture_outcome(result, content)
 
 
 def picture_outcome(result: Fetched, content: Content) -> Outcome:
-    """The outcome of a URL that brought a picture."""
+    """The outcome of a URL that was fetched."""
     return Outcome(
         status="ok",
         content=content,
@@ -206,12 +209,12 @@ def picture_outcome(result: Fetched, content: Content) -> Outcome:
     )
 
 
-def fault_outcome(fault: Fault) -> Outcome:
-    """The outcome of a URL that brought none."""
-    asked = fault.reason != "blocked_address"
+def error_outcome(error: FetchError) -> Outcome:
+    """The outcome of a URL that was not fetched."""
+    was_requested = error.reason != "blocked_address"
     return Outcome(
-        status=fault.status,
-        reason=fault.reason,
-        error_message=fault.message,
-        retrieved_at=fault.at if asked else None,
+        status=error.status,
+        reason=error.reason,
+        error_message=error.message,
+        retrieved_at=error.at if was_requested else None,
     )

@@ -1,4 +1,4 @@
-"""The command img2dataset: where it is, and how it is told to move bytes and do nothing else."""
+"""The command img2dataset: its path, its options and its environment."""
 
 import os
 from pathlib import Path
@@ -10,37 +10,39 @@ from pdm.errors import Unavailable
 
 URLS_PER_PART = 1000
 KEY_COLUMN = "pdm_key"  # img2dataset has a column `key` of its own
-_NO_LIMIT_SECONDS = 1_000_000  # the gateway ends every picture in time, waits for hosts included
+_NO_LIMIT_SECONDS = 1_000_000  # the gateway has the time limits
 
 
 def find_img2dataset() -> Path:
-    """The command: what PYRAMID_IMG2DATASET names, or the one in `.venv-scrape` of the project.
+    """The path in PYRAMID_IMG2DATASET, or that of the command in the project's `.venv-scrape`.
 
     Raises:
-        Unavailable: It is not there.
+        Unavailable: There is no such file.
     """
     named = os.environ.get("PYRAMID_IMG2DATASET")
     project = Path(__file__).resolve().parents[4]
-    places = (
+    paths = (
         [Path(named)]
         if named
         else [root / ".venv-scrape" / "bin" / "img2dataset" for root in (project, Path.cwd())]
     )
-    for place in places:
-        if place.is_file():
-            return place
+    for path in paths:
+        if path.is_file():
+            return path
     raise Unavailable(
-        f"{places[0]}: img2dataset is not installed; run `make setup`, or name the command in "
-        "PYRAMID_IMG2DATASET"
+        f"{paths[0]}: img2dataset is not installed; run `make setup`, or set PYRAMID_IMG2DATASET "
+        "to the path of the command"
     )
 
 
-def command(urls: Path, parts: Path, config: ScrapeConfig, num_urls: int) -> list[str]:
-    """The command line: fetch once, keep the bytes as they are.
+def build_command(urls: Path, parts: Path, config: ScrapeConfig, num_urls: int) -> list[str]:
+    """The command line: fetch everything once, and do not re-encode.
 
     Args:
         urls: A parquet file with the columns `url` and `KEY_COLUMN`.
-        parts: Folder for what is fetched.
+        parts: Output folder.
+        config: The number of threads.
+        num_urls: Rows of `urls`.
     """
     num_processes = min(available_cores(), -(-num_urls // URLS_PER_PART))
     options = {
@@ -57,27 +59,27 @@ def command(urls: Path, parts: Path, config: ScrapeConfig, num_urls: int) -> lis
         "processes_count": max(1, num_processes),
         "thread_count": config.num_threads,
         "timeout": _NO_LIMIT_SECONDS,
-        "retries": 0,  # the gateway's business
+        "retries": 0,  # the gateway retries
         "enable_wandb": False,
     }
     return [str(find_img2dataset())] + [f"--{name}={value}" for name, value in options.items()]
 
 
-def supervised(words: list[str]) -> list[str]:
-    """Arguments for Python that run a command under the supervisor."""
+def supervisor_arguments(words: list[str]) -> list[str]:
+    """Arguments with which Python runs a command under the supervisor."""
     return [str(Path(supervisor.__file__)), *words]
 
 
-def environment() -> dict[str, str]:
-    """Of the command: quiet, and without a proxy, since it speaks to this machine only."""
+def command_environment() -> dict[str, str]:
+    """Environment of the command: quiet, and without proxies, since it only reaches loopback."""
     inherited = {name: value for name, value in os.environ.items() if not _is_of_proxies(name)}
     quiet = {"NO_ALBUMENTATIONS_UPDATE": "1", "WANDB_MODE": "disabled", "PYTHONWARNINGS": "ignore"}
-    # Some value, or Python on a Mac would take the proxies of the system.
+    # On macOS, Python uses the system's proxies unless some variable is set.
     return inherited | quiet | {"no_proxy": "127.0.0.1,localhost"}
 
 
 def proxy_variables() -> list[str]:
-    """Names of the environment's variables that send web requests through a proxy."""
+    """Names of the environment variables that name a proxy for web requests."""
     wanted = ("http_proxy", "https_proxy", "all_proxy")
     return sorted(name for name, value in os.environ.items() if value and name.lower() in wanted)
 

@@ -1,4 +1,4 @@
-"""Fetching what is not known yet, and remembering what comes."""
+"""Fetches what is not in the cache yet, and stores it there."""
 
 import logging
 import threading
@@ -8,8 +8,8 @@ from pathlib import Path
 from pdm.config.scrape import ScrapeConfig
 from pdm.curation.scrape.entries import Content, Entry, Outcome, dropped
 from pdm.curation.scrape.fetching.cache import FetchCache
-from pdm.curation.scrape.fetching.fetch import fault_outcome, fetch, picture_outcome
-from pdm.curation.scrape.guard.faults import Fault
+from pdm.curation.scrape.fetching.fetch import error_outcome, fetch, picture_outcome
+from pdm.curation.scrape.guard.errors import FetchError
 from pdm.curation.scrape.guard.fetcher import Target
 from pdm.curation.scrape.guard.gateway import Result
 from pdm.curation.scrape.removal.removal_list import Removals
@@ -19,13 +19,13 @@ logger = logging.getLogger(__name__)
 
 
 class CachedFetch:
-    """One run's fetch.
+    """The fetch of one run, with a cache.
 
     Args:
         config: The limits.
-        cache: Folder of a `FetchCache`, or None to keep nothing.
-        removals: Leave the cache, and are not fetched.
-        retry_failed: Whether what failed before is fetched again.
+        cache: Folder of a `FetchCache`, or None to store nothing.
+        removals: Are removed from the cache, and not fetched.
+        retry_failed: Fetch again what failed before.
     """
 
     def __init__(
@@ -41,72 +41,73 @@ class CachedFetch:
 
         Args:
             entries: By key.
-            folder: Made; the contents of what is fetched now lie in it.
+            folder: Is created; afterwards it has the contents that were fetched now.
 
         Raises:
             Unavailable, OSError: See `pdm.curation.scrape.fetching.fetch.fetch`.
         """
         if self._cache is not None and self._removals.any:
-            num_forgotten = self._cache.forget(self._removals.covers)
-            if num_forgotten:
-                logger.info("scrape: %s removed from the cache", f"{num_forgotten:,}")
-        settled = {key: out for key, e in entries.items() if (out := self._settled(key, e))}
-        targets = {
-            key: Target(url=entry.fetch_url, rule=entry.rule, sha256=entry.sha256)
-            for key, entry in entries.items()
-            if key not in settled and entry.fetch_url is not None
-        }
-        known = self._known(entries, targets)
-        to_fetch = {key: target for key, target in targets.items() if key not in known}
-        if known:
+            num_removed = self._cache.remove_matching(self._removals.matches)
+            if num_removed:
+                logger.info("scrape: %s removed from the cache", f"{num_removed:,}")
+        outcomes: dict[str, Outcome] = {}
+        targets: dict[str, Target] = {}
+        for key, entry in entries.items():
+            if outcome := self._outcome_without_fetching(key, entry):
+                outcomes[key] = outcome
+            elif entry.fetch_url is not None:
+                targets[key] = Target(url=entry.fetch_url, rule=entry.rule, sha256=entry.sha256)
+        cached = self._look_up_cached(entries, targets)
+        to_fetch = {key: target for key, target in targets.items() if key not in cached}
+        if cached:
             logger.info(
                 "scrape: %s URLs to fetch, %s fetched before",
                 f"{len(to_fetch):,}",
-                f"{len(known):,}",
+                f"{len(cached):,}",
             )
 
-        def keep(key: str, result: Result, path: Path) -> None:
+        def store(key: str, result: Result, path: Path) -> None:
             if entries[key].source != builtin.NAME:
-                self._keep(key, to_fetch[key], result, path)
+                self._store(key, to_fetch[key], result, path)
 
-        return settled | known | fetch(to_fetch, self._config, folder, keep)
+        return outcomes | cached | fetch(to_fetch, self._config, folder, store)
 
     def remember_failed(self) -> None:
-        """Have later runs not try again what failed in this one, unless they are told to.
+        """Store what failed, so that later runs do not try it again without `--retry-failed`.
 
-        For the end of a run that was good on the whole: a broken network is nothing to remember.
+        Only after a run that ended well: the failures of a broken network say nothing.
         """
         if self._cache is not None:
             for key, (target, outcome) in self._failed.items():
-                self._cache.keep(key, target, outcome, None)
+                self._cache.store(key, target, outcome, None)
 
-    def _settled(self, key: str, entry: Entry) -> Outcome | None:
-        if self._removals.covers(key, entry.fetch_url, None):
-            return dropped("removed", "stands in the removals")
+    def _outcome_without_fetching(self, key: str, entry: Entry) -> Outcome | None:
+        if self._removals.matches(key, entry.fetch_url, None):
+            return dropped("removed", "is in the list of removals")
         return entry.outcome
 
-    def _known(
+    def _look_up_cached(
         self, entries: Mapping[str, Entry], targets: Mapping[str, Target]
     ) -> dict[str, Outcome]:
-        found: dict[str, Outcome] = {}
+        cached: dict[str, Outcome] = {}
         for key, target in targets.items():
             if self._cache is None or entries[key].source == builtin.NAME:
                 continue
-            outcome = self._cache.known(key, target)
+            outcome = self._cache.look_up(key, target)
             if outcome and not (self._retry_failed and outcome.status == "failed"):
-                found[key] = outcome
-        return found
+                cached[key] = outcome
+        return cached
 
-    def _keep(self, key: str, target: Target, result: Result, path: Path) -> None:
-        if isinstance(result, Fault):
-            outcome = fault_outcome(result)
+    def _store(self, key: str, target: Target, result: Result, path: Path) -> None:
+        if isinstance(result, FetchError):
+            outcome = error_outcome(result)
             if outcome.status == "failed":
                 with self._lock:
                     self._failed[key] = (target, outcome)
             elif self._cache is not None:
-                self._cache.keep(key, target, outcome, None)
-        elif self._cache is not None and not self._removals.covers(
+                self._cache.store(key, target, outcome, None)
+        elif self._cache is not None and not self._removals.matches(
             key, target.url, result.body.sha256
         ):
             outcome = picture_outcome(result, Content(path, 0, result.body.size))
-            self._cache.keep(key, target, outcome, path)
+            self._cache.store(key, target, outcome, path)

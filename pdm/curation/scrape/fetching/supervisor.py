@@ -1,9 +1,9 @@
-"""Runs a command in a group of its own, and kills the whole group when it or our parent ends.
+"""Runs a command in a process group, and kills the whole group when it or our parent ends.
 
     python supervisor.py COMMAND ...
 
-img2dataset starts workers that outlive it when it is killed. This process stands between: the
-kernel tells it when its parent is gone. Standard library only, since it is run as a file.
+img2dataset's workers outlive it when it is killed. This process is between us and img2dataset: the
+kernel signals it when its parent ends. Standard library only, since it is run as a file.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ def main(command: list[str]) -> int:
         if sys.platform == "linux":
             pr_set_pdeathsig = 1
             ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
-        if os.getppid() != parent:  # gone before the kernel was asked
+        if os.getppid() != parent:  # it ended before prctl was called
             _kill_group(child.pid)
         code = child.wait()
         _kill_group(child.pid)

@@ -1,5 +1,5 @@
-"""The guarded fetch: every request that a URL list causes is made here, and nowhere else.
+"""Fetches untrusted URLs. Every request that a URL list causes is made by this package.
 
-A list, a name server and a web server are all taken for hostile. The package gives one class,
-`fetcher.Fetcher`, and `gateway.Gateway`, which offers it to img2dataset on loopback.
+URL lists, name servers and web servers are all treated as hostile. `fetcher.Fetcher` fetches;
+`gateway.Gateway` serves what it fetched to img2dataset on loopback.
 """

@@ -1,4 +1,4 @@
-"""Fetches one URL into a file, or says why not."""
+"""Fetches one URL into a file, or raises why not."""
 
 import ssl
 from dataclasses import dataclass
@@ -9,31 +9,31 @@ from urllib.parse import urlsplit
 
 from pdm.config.scrape import ScrapeConfig
 from pdm.curation.scrape.guard.addresses import AddressRule
+from pdm.curation.scrape.guard.client import HttpClient
 from pdm.curation.scrape.guard.consent import robots
-from pdm.curation.scrape.guard.consent.opt_outs import opt_out
-from pdm.curation.scrape.guard.faults import Fault
-from pdm.curation.scrape.guard.names import Resolve, resolve
-from pdm.curation.scrape.guard.once import Once
-from pdm.curation.scrape.guard.transport.bodies import Body, read_start, receive
-from pdm.curation.scrape.guard.transport.urls import place_of
-from pdm.curation.scrape.guard.visits import Visits
+from pdm.curation.scrape.guard.consent.opt_outs import find_opt_out
+from pdm.curation.scrape.guard.errors import FetchError
+from pdm.curation.scrape.guard.resolver import Resolve, resolve
+from pdm.curation.scrape.guard.single_flight import SingleFlight
+from pdm.curation.scrape.guard.transport.bodies import Body, read_start, receive_body
+from pdm.curation.scrape.guard.transport.urls import host_and_port
 
 MIB = 2**20
-_UNREADABLE = ("bad_answer", "short_body", "too_large")  # reasons of a robots.txt that is there
+_UNREADABLE = ("bad_answer", "short_body", "too_large")  # reasons: robots.txt exists, but is broken
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """A URL to fetch, what its list knows of it, and where it may lead."""
+    """A URL to fetch and the addresses it may lead to."""
 
-    url: str  # as `transport.urls.fetchable` gives it
+    url: str  # as `transport.urls.to_request_url` gives it
     rule: AddressRule
-    sha256: str | None = None  # of the picture, if the list tells it
+    sha256: str | None = None  # of the picture, if the list has it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fetched:
-    """A picture that lies in a file."""
+    """A picture that was written to a file."""
 
     body: Body
     final_url: str  # after redirects
@@ -41,12 +41,12 @@ class Fetched:
 
 
 class Fetcher:
-    """Fetches URLs for many threads at once.
+    """Fetches URLs. Safe for many threads.
 
     Args:
         config: The limits.
-        resolve_name: How names are looked up; the system's way by default.
-        tls: Which certificates are trusted; those of the system by default.
+        resolve_name: Looks up names; the system's resolver by default.
+        tls: Trusted certificates; those of the system by default.
     """
 
     def __init__(
@@ -57,77 +57,80 @@ class Fetcher:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._config = config
-        self._visits = Visits(config, resolve_name, tls or ssl.create_default_context())
-        self._robots: Once[tuple[str, AddressRule], robots.Robots] = Once()
+        self._client = HttpClient(config, resolve_name, tls or ssl.create_default_context())
+        self._robots: SingleFlight[tuple[str, AddressRule], robots.RobotsRules] = SingleFlight()
 
     @property
     def network_is_down(self) -> bool:
-        """Whether so many URLs in a row reached no server that the fault is likely ours."""
-        return self._visits.breaker.is_open
+        """Whether so many URLs in a row reached no server that our network is likely down."""
+        return self._client.breaker.is_open
 
     def close(self) -> None:
-        """Wake all who wait for a host, and fetch nothing more."""
-        self._visits.hosts.close()
+        """Cancel all waiting fetches, and fetch nothing more."""
+        self._client.hosts.close()
 
     def fetch(self, target: Target, path: Path) -> Fetched:
         """Fetch a URL into a file.
 
         Raises:
-            Fault: There is no picture to be had; why. The file may hold part of one.
-            Closed: `close` was called meanwhile.
-            OwnFault: The file cannot be written.
+            FetchError: There is no picture. The file may hold part of one.
+            FetchCancelled: `close` was called meanwhile.
+            LocalDiskError: The file cannot be written.
         """
-        breaker, host = self._visits.breaker, place_of(target.url)[0]
+        breaker, host = self._client.breaker, host_and_port(target.url)[0]
         try:
             if breaker.is_dead(host):
                 message = "its host did not answer for several URLs in a row; not tried"
-                raise Fault("failed", "connect", message, unreached=True)
-            return self._visits.visit(
+                raise FetchError("failed", "connect", message, unreachable=True)
+            return self._client.get(
                 target.url,
                 target.rule,
-                take=lambda answer, url: self._picture(answer, url, target, path),
-                permit=lambda url: self._ask_robots(url, target.rule),
+                handle=lambda answer, url: self._receive_picture(answer, url, target, path),
+                check_hop=lambda url: self._check_robots(url, target.rule),
             )
-        except Fault as fault:
-            if fault.unreached:
-                breaker.unreached(host)
+        except FetchError as error:
+            if error.unreachable:
+                breaker.record_unreached(host)
             raise
 
-    def _picture(self, answer: HTTPResponse, url: str, target: Target, path: Path) -> Fetched:
-        self._visits.check_status(answer, url)
-        forbidden = opt_out(answer.headers) if self._config.respect_opt_outs else None
-        if forbidden:
-            raise Fault("dropped", "opted_out", forbidden)
-        body = receive(answer, path, int(self._config.max_image_mib * MIB))
+    def _receive_picture(
+        self, answer: HTTPResponse, url: str, target: Target, path: Path
+    ) -> Fetched:
+        self._client.check_status(answer, url)
+        opt_out = find_opt_out(answer.headers) if self._config.respect_opt_outs else None
+        if opt_out:
+            raise FetchError("dropped", "opted_out", opt_out)
+        body = receive_body(answer, path, int(self._config.max_image_mib * MIB))
         if target.sha256 not in (None, body.sha256):
             message = f"its sha256 is {body.sha256}, the list says {target.sha256}"
-            raise Fault("dropped", "hash_mismatch", message)
+            raise FetchError("dropped", "hash_mismatch", message)
         now = datetime.now(UTC).isoformat(timespec="seconds")
         return Fetched(body=body, final_url=url, retrieved_at=now)
 
-    def _ask_robots(self, url: str, rule: AddressRule) -> None:
+    def _check_robots(self, url: str, rule: AddressRule) -> None:
         if not self._config.respect_robots:
             return
         parts = urlsplit(url)
         origin = f"{parts.scheme}://{parts.netloc}"
-        rules = self._robots.get((origin, rule), lambda: self._robots_of(origin, rule))
+        rules = self._robots.get((origin, rule), lambda: self._fetch_robots(origin, rule))
         if not rules.allows(url):
-            raise Fault("dropped", "opted_out", "robots.txt: Disallow")
+            raise FetchError("dropped", "opted_out", "robots.txt: Disallow")
 
-    def _robots_of(self, origin: str, rule: AddressRule) -> robots.Robots:
-        def take(answer: HTTPResponse, url: str) -> robots.Robots:
-            if 400 <= answer.status < 500 and answer.status != 429:  # there are no rules
-                return robots.Robots(())
-            self._visits.check_status(answer, url)
-            return robots.parse(read_start(answer, robots.MAX_BYTES).decode("utf-8", "replace"))
+    def _fetch_robots(self, origin: str, rule: AddressRule) -> robots.RobotsRules:
+        def parse(answer: HTTPResponse, url: str) -> robots.RobotsRules:
+            if 400 <= answer.status < 500 and answer.status != 429:  # the host has no rules
+                return robots.RobotsRules(())
+            self._client.check_status(answer, url)
+            text = read_start(answer, robots.MAX_BYTES).decode("utf-8", "replace")
+            return robots.parse_robots(text)
 
         try:
-            return self._visits.visit(f"{origin}/robots.txt", rule, take, lambda url: None)
-        except Fault as fault:
-            if fault.reason == "redirect":  # RFC 9309, 2.3.1.2: as if there were none
-                return robots.Robots(())
-            # RFC 9309, 2.3.1.4: as if all were forbidden
-            if fault.reason.startswith("http_") or fault.reason in _UNREADABLE:
-                message = f"robots.txt: {fault.message}; nothing is fetched from this host now"
-                raise Fault("failed", "robots_unavailable", message) from fault
+            return self._client.get(f"{origin}/robots.txt", rule, parse, lambda url: None)
+        except FetchError as error:
+            if error.reason == "redirect":  # RFC 9309, 2.3.1.2: as if there were none
+                return robots.RobotsRules(())
+            # RFC 9309, 2.3.1.4: as if everything were disallowed
+            if error.reason.startswith("http_") or error.reason in _UNREADABLE:
+                message = f"robots.txt: {error.message}; nothing is fetched from this host now"
+                raise FetchError("failed", "robots_unavailable", message) from error
             raise

@@ -1,8 +1,8 @@
-"""The door through which img2dataset fetches: a server on loopback, with a path for every key.
+"""The gateway between img2dataset and the web: a server on loopback, with a path for every key.
 
-img2dataset is given `http://127.0.0.1:PORT/SECRET/KEY` instead of URLs. It never sees an address of
-the world outside, follows no redirect and trusts no certificate: the gateway has fetched the whole
-picture, with all checks, before it answers, and says 502 if there is none.
+img2dataset gets `http://127.0.0.1:PORT/SECRET/KEY` instead of URLs. It never sees an outside
+address, follows no redirect and trusts no certificate: the gateway fetches the whole picture, with
+all checks, before it answers, and answers 502 if there is none.
 """
 
 import contextlib
@@ -16,21 +16,21 @@ from pathlib import Path
 from shutil import copyfileobj
 from typing import BinaryIO
 
-from pdm.curation.scrape.guard.faults import Closed, Fault, OwnFault
+from pdm.curation.scrape.guard.errors import FetchCancelled, FetchError, LocalDiskError
 from pdm.curation.scrape.guard.fetcher import Fetched, Fetcher, Target
 
-Result = Fetched | Fault
+Result = Fetched | FetchError
 
 
 class Gateway(ThreadingHTTPServer):
     """Serves what a fetcher fetches; see the module.
 
     Args:
-        fetcher: Closed when the gateway ends.
+        fetcher: Is closed when the gateway ends.
         targets: By key.
-        bodies: Folder for pictures on their way.
-        settled: Called for every key as soon as its result is known, by any thread, with the file
-            that holds the picture if there is one. It may move the file away.
+        bodies: Folder for pictures in transit.
+        on_result: Called for every key as soon as its result is known, by any thread, with the
+            path of the picture if there is one. It may move the file away.
     """
 
     daemon_threads = True
@@ -42,17 +42,17 @@ class Gateway(ThreadingHTTPServer):
         fetcher: Fetcher,
         targets: Mapping[str, Target],
         bodies: Path,
-        settled: Callable[[str, Result, Path], None],
+        on_result: Callable[[str, Result, Path], None],
     ) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self._fetcher, self._targets, self._bodies = fetcher, targets, bodies
-        self._settled = settled
-        self._secret = secrets.token_urlsafe(16)  # other users of this machine must not ask us
+        self._on_result = on_result
+        self._secret = secrets.token_urlsafe(16)  # keeps other users of this machine out
         self.results: dict[str, Result] = {}
-        self.own_fault: OSError | None = None  # our disk is full: there is no use in going on
+        self.disk_error: OSError | None = None  # such as a full disk; nothing can go on
 
     def url_of(self, key: str) -> str:
-        """Where img2dataset finds the picture of a key."""
+        """The address from which img2dataset gets the picture of a key."""
         return f"http://127.0.0.1:{self.server_port}/{self._secret}/{key}"
 
     @contextmanager
@@ -69,44 +69,44 @@ class Gateway(ThreadingHTTPServer):
             self.server_close()
 
     def key_of(self, path: str) -> str | None:
-        """The key that a path asks for, if it is one of ours."""
+        """The key in a requested path, if the secret is right and the key known."""
         _, secret, key = [*path.split("/"), "", ""][:3]
-        ours = secrets.compare_digest(secret.encode(), self._secret.encode())
-        return key if ours and key in self._targets else None
+        is_secret = secrets.compare_digest(secret.encode(), self._secret.encode())
+        return key if is_secret and key in self._targets else None
 
     @contextmanager
-    def opened(self, key: str) -> Iterator[tuple[Fetched, BinaryIO]]:
-        """Fetch a picture and open the file with it, for the length of the block.
+    def open_picture(self, key: str) -> Iterator[tuple[Fetched, BinaryIO]]:
+        """Fetch a picture, and hold its file open during the block.
 
         Raises:
-            Fault: There is none.
-            Closed: The gateway ends.
+            FetchError: There is no picture.
+            FetchCancelled: The gateway ends.
         """
         path = self._bodies / key
         try:
-            found = self._fetcher.fetch(self._targets[key], path)
+            fetched = self._fetcher.fetch(self._targets[key], path)
             with path.open("rb") as file:
-                self._settle(key, found, path)
-                yield found, file
-        except Fault as fault:
-            self._settle(key, fault, path)
+                self._record(key, fetched, path)
+                yield fetched, file
+        except FetchError as error:
+            self._record(key, error, path)
             raise
-        except OwnFault as fault:
-            raise self._given_up(fault.error) from fault
+        except LocalDiskError as error:
+            raise self._cancel(error.error) from error
         finally:
             path.unlink(missing_ok=True)
 
-    def _settle(self, key: str, result: Result, path: Path) -> None:
+    def _record(self, key: str, result: Result, path: Path) -> None:
         try:
-            self._settled(key, result, path)
+            self._on_result(key, result, path)
         except OSError as error:
-            raise self._given_up(error) from error
+            raise self._cancel(error) from error
         self.results[key] = result
 
-    def _given_up(self, error: OSError) -> Closed:
-        self.own_fault = error
+    def _cancel(self, error: OSError) -> FetchCancelled:
+        self.disk_error = error
         self._fetcher.close()
-        return Closed()
+        return FetchCancelled()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -118,19 +118,19 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.NOT_FOUND)
             return
         try:
-            with self.server.opened(key) as (found, file):
+            with self.server.open_picture(key) as (fetched, file):
                 self.send_response(HTTPStatus.OK)
-                self.send_header("Content-Length", str(found.body.size))
+                self.send_header("Content-Length", str(fetched.body.size))
                 self.end_headers()
                 copyfileobj(file, self.wfile, 2**18)
-        except Fault as fault:
-            self.send_error(HTTPStatus.BAD_GATEWAY, fault.reason)
-        except Closed:
+        except FetchError as error:
+            self.send_error(HTTPStatus.BAD_GATEWAY, error.reason)
+        except FetchCancelled:
             self.send_error(HTTPStatus.SERVICE_UNAVAILABLE)
 
     def handle(self) -> None:
-        with contextlib.suppress(ConnectionError):  # img2dataset was ended
+        with contextlib.suppress(ConnectionError):  # img2dataset was killed
             super().handle()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: what was fetched stands in the rows."""
+        """Log nothing: the rows hold all results."""

@@ -1,1 +1,1 @@
-"""Pictures that must not be used any more: the list of removals, and where they still are."""
+"""Pictures that must not be used any more: the list of removals, and traces of such pictures."""

@@ -1,4 +1,4 @@
-"""The list of what must not be used any more: takedowns, withdrawn consent.
+"""The list of pictures that must not be used any more (takedowns, withdrawn consent).
 
 A text file; each line is a URL, a key (20 hex digits) or the sha256 of a picture (64 hex digits).
 Empty lines and lines that start with # are skipped.
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pdm.curation.scrape.entries import KEY_DIGITS, key_of
-from pdm.curation.scrape.guard.transport.urls import fetchable, normal_form
+from pdm.curation.scrape.guard.transport.urls import normalise_url, to_request_url
 from pdm.curation.scrape.text import open_text
 from pdm.errors import BadInput
 
@@ -19,39 +19,39 @@ _SHA256_DIGITS = 64
 
 @dataclass(frozen=True, slots=True)
 class Removals:
-    """What is to be removed, in each of its forms."""
+    """The pictures to remove: some by key, some by URL, some by content."""
 
     keys: frozenset[str]
-    urls: frozenset[str]  # in normal form
+    urls: frozenset[str]  # as `normalise_url` returns them
     sha256s: frozenset[str]
 
     @property
     def any(self) -> bool:
         """Whether there is anything to remove."""
-        return bool(self.keys or self.sha256s)
+        return bool(self.keys or self.sha256s)  # every URL has a key
 
-    def has_picture(self, key: str, sha256: str | None) -> bool:
-        """Whether a picture is to be removed, by its row or its content."""
-        return self.covers(key, None, sha256)
+    def matches_picture(self, key: str, sha256: str | None) -> bool:
+        """Whether a picture is to be removed, by its key or its content."""
+        return self.matches(key, None, sha256)
 
-    def covers(self, key: str, url: str | None, sha256: str | None) -> bool:
-        """Whether something is to be removed, by as much of it as is known.
+    def matches(self, key: str, url: str | None, sha256: str | None) -> bool:
+        """Whether a row is to be removed.
 
         Args:
-            key: Of its row.
-            url: Where it is fetched from.
-            sha256: Of its content.
+            key: Its key.
+            url: Its request URL, if known.
+            sha256: Of its content, if known.
         """
         if key in self.keys or sha256 in self.sha256s:
             return True
-        return bool(url) and normal_form(url or "") in self.urls
+        return bool(url) and normalise_url(url or "") in self.urls
 
 
-def read(path: str | None) -> Removals:
-    """The removals of a file; none without one.
+def read_removals(path: str | None) -> Removals:
+    """Read a list of removals; None gives an empty one.
 
     Raises:
-        BadInput: The file is missing, or a line is none of the three.
+        BadInput: The file is missing, or a line is no URL, key or sha256.
     """
     keys: set[str] = set()
     urls: set[str] = set()
@@ -65,13 +65,13 @@ def read(path: str | None) -> Removals:
             continue
         keys.add(key_of(text))
         try:
-            normal = normal_form(fetchable(text))
+            normal = normalise_url(to_request_url(text))
             urls.add(normal)
             keys.add(key_of(normal))
         except ValueError as error:
             raise BadInput(
-                f"{path}, line {number}: not a URL, a key or a sha256 ({error}); fix it, or a "
-                "picture may stay that must not"
+                f"{path}, line {number}: not a URL, a key or a sha256 ({error}); fix the line, so "
+                "that no picture stays by mistake"
             ) from error
     return Removals(frozenset(keys), frozenset(urls), frozenset(sha256s))
 
@@ -83,4 +83,4 @@ def _lines(path: str | None) -> list[str]:
         with open_text(Path(path)) as file:
             return file.read().splitlines()
     except OSError as error:
-        raise BadInput(f"{path}: no list of removals there; fix scrape.removed") from error
+        raise BadInput(f"{path}: no such list of removals; fix scrape.removed") from error

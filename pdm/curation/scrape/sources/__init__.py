@@ -1,1 +1,1 @@
-"""What the sources name: URL lists, folders and the built-in pictures."""
+"""The kinds of sources: URL lists, folders and built-in pictures."""

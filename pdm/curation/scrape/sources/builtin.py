@@ -1,11 +1,11 @@
-"""The built-in source: landscapes and flawed pictures, drawn in all cores, named for what they are.
+"""The built-in source: landscapes and flawed pictures, drawn on all cores and served over loopback.
 
-`landscape-00000.jpg` is a good one, `flawed-blurred-00.jpg` must be caught: `expected_reasons` says
-how. `missing-00.jpg` is a 404 and `slow-00.jpg` is answered after the fetcher has given up.
+`landscape-00000.jpg` is a good picture. `flawed-blurred-00.jpg` must be dropped by curation, for
+one of its `expected_reasons`. `missing-00.jpg` is a 404, and `slow-00.jpg` is served after the
+time-out.
 
-Pictures are fetched from a port that differs from run to run, so in the rows, and for their keys,
-they have a URL that does not: http://builtin.invalid/SEED/WIDTHxHEIGHT/NAME. No such host exists
-(RFC 6761).
+The port differs from run to run, so rows and keys use a URL without it:
+http://builtin.invalid/SEED/WIDTHxHEIGHT/NAME. No such host can exist (RFC 6761).
 """
 
 import multiprocessing
@@ -20,8 +20,8 @@ import cv2
 from pdm.config.scrape import BuiltinSource
 from pdm.curation.scrape.drawing.scene import choose
 from pdm.curation.scrape.entries import Entry
-from pdm.curation.scrape.guard.addresses import only
-from pdm.curation.scrape.guard.transport.urls import place_of
+from pdm.curation.scrape.guard.addresses import one_server_only
+from pdm.curation.scrape.guard.transport.urls import host_and_port
 from pdm.curation.scrape.processes import available_cores, die_with_parent
 from pdm.curation.scrape.sources import flawed
 from pdm.curation.scrape.sources.loopback import serve
@@ -35,24 +35,24 @@ _FLAWED = re.compile(r"flawed-(\w+)-(\d+)\.jpg")
 _GOOD = re.compile(r"landscape-(\d+)\.jpg")
 
 
-def names(source: BuiltinSource) -> list[str]:
-    """File names of everything that the source draws."""
+def file_names(source: BuiltinSource) -> list[str]:
+    """File names of all pictures that the source draws."""
     good = [f"landscape-{index:05}.jpg" for index in range(source.num_landscapes)]
     numbers = range(source.num_flawed_per_kind)
     return good + [f"flawed-{kind}-{number:02}.jpg" for kind in flawed.KINDS for number in numbers]
 
 
 def expected_reasons(name: str) -> frozenset[str]:
-    """Reasons of which curation must give one when it drops this file; none for a good one.
+    """The reasons for which curation may drop this file; empty for a good picture.
 
-    Of a copy and its original (`original_of`), it may drop either.
+    Of a duplicate and its original (`original_of`), curation may drop either.
     """
     match = _FLAWED.fullmatch(name)
     return flawed.EXPECTED_REASONS[match[1]] if match else frozenset()
 
 
 def original_of(name: str, num_landscapes: int) -> str | None:
-    """Name of the landscape that a duplicate repeats; None if the file is no duplicate."""
+    """Name of the landscape that a duplicate is a copy of; None if the file is no duplicate."""
     match = _FLAWED.fullmatch(name)
     if not match or match[1] not in flawed.COPIES:
         return None
@@ -60,26 +60,28 @@ def original_of(name: str, num_landscapes: int) -> str | None:
 
 
 def draw_all(source: BuiltinSource, folder: Path) -> None:
-    """Draw every picture of the source into `folder`, in as many processes as there are cores."""
-    wanted = names(source)
-    num_workers = min(available_cores(), len(wanted))
-    context = multiprocessing.get_context("spawn")  # fork and threads do not mix
-    progress = Progress("scrape: drawing", len(wanted))
+    """Draw every picture of the source into `folder`, with one process per core."""
+    names = file_names(source)
+    num_workers = min(available_cores(), len(names))
+    context = multiprocessing.get_context("spawn")  # fork is not safe with threads
+    progress = Progress("scrape: drawing", len(names))
     with ProcessPoolExecutor(num_workers, context, initializer=_start_worker) as pool:
-        tasks = [(source, name, folder / name) for name in wanted]
+        tasks = [(source, name, folder / name) for name in names]
         for _ in pool.map(_draw, tasks, chunksize=2):
             progress.advance()
 
 
 @contextmanager
-def served(source: BuiltinSource, folder: Path, timeout_seconds: float) -> Iterator[list[Entry]]:
-    """Serve what was drawn while the block runs; yield the entries to fetch."""
+def serve_pictures(
+    source: BuiltinSource, folder: Path, timeout_seconds: float
+) -> Iterator[list[Entry]]:
+    """Serve the drawn pictures during the block; yield the entries to fetch."""
     prefix = f"/{source.seed}/{source.width_px}x{source.height_px}"
-    drawn = names(source)
-    files = {f"{prefix}/{name}": folder / name for name in drawn}
+    names = file_names(source)
+    files = {f"{prefix}/{name}": folder / name for name in names}
     slow = {f"{prefix}/{SLOW}": 1.5 * timeout_seconds + 1.0}
     with serve(files, slow) as address:
-        ours = only(*place_of(address))  # and nothing else on this machine
+        rule = one_server_only(*host_and_port(address))
         yield [
             Entry(
                 identity=f"{CANONICAL}{prefix}/{name}",
@@ -88,14 +90,14 @@ def served(source: BuiltinSource, folder: Path, timeout_seconds: float) -> Itera
                 caption=_caption(source, name),
                 licence=LICENCE,
                 fetch_url=f"{address}{prefix}/{name}",
-                rule=ours,
+                rule=rule,
             )
-            for name in [SLOW, *drawn, MISSING]  # the slow one first: others need not wait for it
+            for name in [SLOW, *names, MISSING]  # the slow one first, so that none waits for it
         ]
 
 
-def canonical(text: str | None) -> str | None:
-    """A URL or a message without the port of this run."""
+def without_port(text: str | None) -> str | None:
+    """A URL or message with the canonical address in place of this run's."""
     return text and re.sub(r"http://127\.0\.0\.1:\d+", CANONICAL, text)
 
 
@@ -106,7 +108,7 @@ def _caption(source: BuiltinSource, name: str) -> str | None:
 
 def _start_worker() -> None:
     die_with_parent()
-    cv2.setNumThreads(1)  # one process a core is enough
+    cv2.setNumThreads(1)  # there is one process per core
 
 
 def _draw(task: tuple[BuiltinSource, str, Path]) -> None:
@@ -114,9 +116,11 @@ def _draw(task: tuple[BuiltinSource, str, Path]) -> None:
     size = (source.width_px, source.height_px)
     good = _GOOD.fullmatch(name)
     if good:
-        path.write_bytes(flawed.good(source.seed, int(good[1]), *size))
+        path.write_bytes(flawed.draw_good(source.seed, int(good[1]), *size))
         return
     match = _FLAWED.fullmatch(name)
     assert match, name
     number = int(match[2])
-    path.write_bytes(flawed.make(match[1], number, source.seed, *size, source.num_landscapes))
+    path.write_bytes(
+        flawed.draw_flawed(match[1], number, source.seed, *size, source.num_landscapes)
+    )

@@ -1,4 +1,4 @@
-"""Pictures that curation must catch, one maker for each kind, and which reasons it may give."""
+"""Draws pictures that curation must drop: a function for each kind, and the allowed reasons."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,10 +12,10 @@ from pdm.curation.scrape.drawing.landscapes import draw
 Image = NDArray[Any]  # uint8, (height, width, 3), RGB
 
 JPEG_QUALITY = 90
-# A flawed picture's own landscape has this index or a later one, out of the way of the good ones.
+# Flawed pictures show landscapes from this index on, which the good ones do not reach.
 FIRST_INDEX = 1_000_000
 
-# Kind -> reasons with which it may be dropped.
+# Kind -> reasons for which curation may drop it.
 EXPECTED_REASONS = {
     "too_small": frozenset({"too_small"}),
     "blurred": frozenset({"blurry"}),
@@ -30,17 +30,17 @@ EXPECTED_REASONS = {
     "near_duplicate": frozenset({"near_duplicate"}),
 }
 KINDS = tuple(EXPECTED_REASONS)
-# These repeat a good landscape: either the copy or the original is dropped.
+# Copies of a good landscape; curation drops the copy or the original.
 COPIES = ("exact_duplicate", "near_duplicate")
 
 
-def make(
+def draw_flawed(
     kind: str, number: int, seed: int, width_px: int, height_px: int, landscapes: int
 ) -> bytes:
     """The bytes of flawed picture `number` of a kind.
 
     Args:
-        landscapes: How many good landscapes there are; copies are copies of these.
+        landscapes: Number of good landscapes, of which the copies are made.
     """
     index = FIRST_INDEX + 100 * KINDS.index(kind) + number
     if kind in COPIES:
@@ -49,37 +49,37 @@ def make(
 
 
 def original_of(kind: str, number: int, landscapes: int) -> int:
-    """Index of the landscape that a copy repeats."""
+    """Index of the landscape that a copy shows."""
     return (COPIES.index(kind) + len(COPIES) * number) % landscapes
 
 
-def jpeg(image: Image, quality: int = JPEG_QUALITY) -> bytes:
+def encode_jpeg(image: Image, quality: int = JPEG_QUALITY) -> bytes:
     """Encode an RGB image."""
     options = [cv2.IMWRITE_JPEG_QUALITY, quality]
     return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)[1].tobytes()
 
 
-def good(seed: int, index: int, width_px: int, height_px: int) -> bytes:
-    """A landscape as a JPEG, nothing wrong with it."""
-    return jpeg(draw(seed, index, width_px, height_px))
+def draw_good(seed: int, index: int, width_px: int, height_px: int) -> bytes:
+    """A landscape without flaws, as a JPEG."""
+    return encode_jpeg(draw(seed, index, width_px, height_px))
 
 
 def _too_small(seed: int, index: int, width_px: int, height_px: int) -> bytes:
-    return good(seed, index, width_px * 2 // 5, height_px * 2 // 5)
+    return draw_good(seed, index, width_px * 2 // 5, height_px * 2 // 5)
 
 
 def _blurred(seed: int, index: int, width_px: int, height_px: int) -> bytes:
     image = draw(seed, index, width_px, height_px)
-    return jpeg(cv2.GaussianBlur(image, (0, 0), width_px / 300))
+    return encode_jpeg(cv2.GaussianBlur(image, (0, 0), width_px / 300))
 
 
 def _enlarged(seed: int, index: int, width_px: int, height_px: int) -> bytes:
     image = draw(seed, index, width_px // 3, height_px // 3)
-    return jpeg(cv2.resize(image, (width_px, height_px), interpolation=cv2.INTER_LANCZOS4))
+    return encode_jpeg(cv2.resize(image, (width_px, height_px), interpolation=cv2.INTER_LANCZOS4))
 
 
 def _truncated(seed: int, index: int, width_px: int, height_px: int) -> bytes:
-    whole = good(seed, index, width_px, height_px)
+    whole = draw_good(seed, index, width_px, height_px)
     return whole[: len(whole) // 2]
 
 
@@ -89,31 +89,31 @@ def _not_an_image(seed: int, index: int, width_px: int, height_px: int) -> bytes
 
 
 def _wrong_shape(seed: int, index: int, width_px: int, height_px: int) -> bytes:
-    return good(seed, index, 2 * width_px, 3 * height_px // 4)
+    return draw_good(seed, index, 2 * width_px, 3 * height_px // 4)
 
 
 def _dark(seed: int, index: int, width_px: int, height_px: int) -> bytes:
     image = draw(seed, index, width_px, height_px)
-    return jpeg(cv2.convertScaleAbs(image, alpha=0.08))
+    return encode_jpeg(cv2.convertScaleAbs(image, alpha=0.08))
 
 
 def _light(seed: int, index: int, width_px: int, height_px: int) -> bytes:
     image = draw(seed, index, width_px, height_px)
-    return jpeg(cv2.convertScaleAbs(image, alpha=0.08, beta=235))
+    return encode_jpeg(cv2.convertScaleAbs(image, alpha=0.08, beta=235))
 
 
 def _flat(seed: int, index: int, width_px: int, height_px: int) -> bytes:
     random = np.random.default_rng([seed, index])
     colour = random.integers(60, 196, 3)
     noise = random.integers(-2, 3, (height_px, width_px, 1))
-    return jpeg((colour + noise).astype(np.uint8))
+    return encode_jpeg((colour + noise).astype(np.uint8))
 
 
 def _near_duplicate(seed: int, index: int, width_px: int, height_px: int) -> bytes:
     image = draw(seed, index, width_px, height_px)
     size = (width_px * 15 // 16, height_px * 15 // 16)
     smaller = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    return jpeg(cv2.convertScaleAbs(smaller, alpha=1.04, beta=4), quality=82)
+    return encode_jpeg(cv2.convertScaleAbs(smaller, alpha=1.04, beta=4), quality=82)
 
 
 _MAKERS: dict[str, Callable[[int, int, int, int], bytes]] = {
@@ -126,6 +126,6 @@ _MAKERS: dict[str, Callable[[int, int, int, int], bytes]] = {
     "dark": _dark,
     "light": _light,
     "flat": _flat,
-    "exact_duplicate": good,
+    "exact_duplicate": draw_good,
     "near_duplicate": _near_duplicate,
 }

@@ -13,27 +13,27 @@ from pdm.errors import BadInput
 
 
 def entries_of_folder(source: FolderSource) -> list[Entry]:
-    """One entry per file, by path, and one per folder that is passed over.
+    """One entry for each file, sorted by path, and one for each folder that is skipped.
 
-    What does not look like a picture, by its first bytes or its name, is dropped as `not_image`,
-    links that lead out of the folder as `outside_folder`, and what file managers hide as `hidden`.
-    A folder that cannot be listed has failed, as `unreadable_file`.
+    Files that are no pictures by their first bytes and by their name are dropped as `not_image`,
+    links out of the folder as `outside_folder`, hidden files and folders as `hidden`. A folder that
+    cannot be listed fails as `unreadable_file`.
 
     Raises:
-        BadInput: The folder does not exist or holds no file.
+        BadInput: The folder does not exist or is empty.
     """
     root = Path(source.path)
     if not root.is_dir():
         raise BadInput(f"{root}: no such folder; fix scrape.sources in params.yaml")
     name = f"folder:{root.resolve().name}"
-    found = [_entry(path, root, name, source.licence, outcome) for path, outcome in _walk(root)]
-    if not found:
-        raise BadInput(f"{root} holds no files; put pictures there, or take it out of the sources")
-    return sorted(found, key=lambda entry: entry.url)
+    entries = [_entry(path, root, name, source.licence, outcome) for path, outcome in _walk(root)]
+    if not entries:
+        raise BadInput(f"{root} has no files; put pictures there, or remove it from scrape.sources")
+    return sorted(entries, key=lambda entry: entry.url)
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, Outcome]]:
-    """Every file, link to a folder, and folder that is not gone into, with its outcome."""
+    """Every file, every link to a folder, and every folder that is skipped, with its outcome."""
     unreadable: list[OSError] = []
     for folder, folders, files in os.walk(root, onerror=unreadable.append):
         linked = [name for name in folders if Path(folder, name).is_symlink()]
@@ -43,7 +43,7 @@ def _walk(root: Path) -> Iterator[tuple[Path, Outcome]]:
             yield path, _outcome(path, root)
         for path in (Path(folder, name) for name in hidden):
             num_files = sum(len(names) for _, _, names in os.walk(path))
-            yield path, dropped("hidden", f"a hidden folder, with {num_files:,} files in it")
+            yield path, dropped("hidden", f"a hidden folder with {num_files:,} files")
     for error in unreadable:
         yield Path(error.filename), failed("unreadable_file", str(error.strerror))
 
@@ -65,9 +65,9 @@ def _entry(path: Path, root: Path, name: str, licence: str | None, outcome: Outc
 
 def _outcome(path: Path, root: Path) -> Outcome:
     if is_hidden(path.name):
-        return dropped("hidden", "a hidden file, of the system or a program")
+        return dropped("hidden", "a hidden file of the system or of a program")
     if path.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
-        return dropped("outside_folder", "a link that leads out of the folder")
+        return dropped("outside_folder", "a link out of the folder")
     if not path.is_file():
         return dropped("not_image", "not a regular file")
     try:
@@ -76,5 +76,5 @@ def _outcome(path: Path, root: Path) -> Outcome:
     except OSError as error:
         return failed("unreadable_file", str(error.strerror))
     if extension_of(head) == "bin" and path.suffix[1:].lower() not in EXTENSIONS:
-        return dropped("not_image", "neither its name nor its first bytes are those of a picture")
+        return dropped("not_image", "no picture by its name and by its first bytes")
     return Outcome(status="ok", content=Content(path, 0, path.stat().st_size))

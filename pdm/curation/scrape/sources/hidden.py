@@ -1,18 +1,18 @@
-"""Names that systems and programs give to files of their own, which nobody means as pictures."""
+"""Names of files and folders that systems and programs create for themselves."""
 
-# In lower case; each beside what leaves it behind. Names that begin with a dot need no list.
+# In lower case, with what creates them. Names that begin with a dot are always hidden.
 HIDDEN_NAMES = frozenset(
     [
         "__macosx",  # zip files made on a Mac
-        "icon\r",  # the picture of a folder, on Macs
-        "network trash folder",  # Macs on network disks, as the next
+        "icon\r",  # icons of folders on Macs
+        "network trash folder",  # Macs on network disks
         "temporary items",
-        "@eadir",  # disk stations of Synology, as the next two
+        "@eadir",  # Synology
         "#recycle",
         "#snapshot",
-        "@recycle",  # of QNAP, as the next
+        "@recycle",  # QNAP
         "@recently-snapshot",
-        "$recycle.bin",  # Windows, as those that follow
+        "$recycle.bin",  # Windows
         "recycler",
         "system volume information",
         "found.000",
@@ -20,12 +20,12 @@ HIDDEN_NAMES = frozenset(
         "ehthumbs.db",
         "ehthumbs_vista.db",
         "desktop.ini",
-        "lost+found",  # repairs of a Linux file system
-        "__pycache__",
+        "lost+found",  # file system checks on Linux
+        "__pycache__",  # Python
     ]
 )
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder is of a kind that file managers hide."""
+    """Whether a file or folder of this name is hidden, or is none of the user's."""
     return name.startswith(".") or name.lower() in HIDDEN_NAMES

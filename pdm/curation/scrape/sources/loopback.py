@@ -1,4 +1,4 @@
-"""A small HTTP server on this machine only, so that the built-in pictures are fetched for real."""
+"""A small HTTP server on loopback, so that built-in pictures take the same way as any others."""
 
 import threading
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    block_on_close = False  # a slow answer must not hold up the end
+    block_on_close = False  # do not wait for slow answers
     request_queue_size = 128
 
     def __init__(self, files: Mapping[str, Path], slow: Mapping[str, float]) -> None:
@@ -43,20 +43,20 @@ class _Handler(BaseHTTPRequestHandler):
     def handle(self) -> None:
         try:
             super().handle()
-        except ConnectionError:  # a client that gave up waiting
+        except ConnectionError:  # the client timed out
             self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: what was fetched stands in the rows."""
+        """Log nothing: the rows hold all results."""
 
 
 @contextmanager
 def serve(files: Mapping[str, Path], slow: Mapping[str, float]) -> Iterator[str]:
-    """Serve files on 127.0.0.1, on a free port, while the block runs. Anything else is a 404.
+    """Serve files on 127.0.0.1, on a free port, during the block. Anything else is a 404.
 
     Args:
-        files: By path in the URL, such as "/a.jpg". Nothing else on the disk can be reached.
-        slow: Seconds to wait before the answer to a path.
+        files: By path of the URL, such as "/a.jpg". No other file can be reached.
+        slow: By path, the seconds to wait before the answer.
 
     Yields:
         The server's URL, without a slash at its end.

@@ -1,1 +1,1 @@
-"""What hosts say against fetching or using a picture."""
+"""How hosts forbid fetching or using a picture: robots.txt and opt-out headers."""

@@ -1,7 +1,7 @@
-"""robots.txt (RFC 9309): which paths a host forbids to us.
+"""robots.txt (RFC 9309): which paths of a host we may fetch.
 
-Groups for `pyramid-diffusion` or `img2dataset` hold, those for `*` if there are none. The longest
-pattern that fits decides, Allow before Disallow; `*` and `$` have their meaning.
+Groups for `pyramid-diffusion` or `img2dataset` apply; if there are none, those for `*`. The longest
+matching pattern decides, Allow before Disallow; `*` and `$` are supported.
 """
 
 from dataclasses import dataclass
@@ -9,29 +9,30 @@ from urllib.parse import quote, unquote, urlsplit
 
 from pdm.curation.scrape.guard.consent.opt_outs import AGENT
 
-MAX_BYTES = 500 * 1024  # what RFC 9309 asks a reader to take in; the rest is ignored
+MAX_BYTES = 500 * 1024  # the least that RFC 9309 asks a parser to read; the rest is ignored
 _OUR_NAMES = (AGENT, "img2dataset")
 MAX_RULES = 5000
 
 
 @dataclass(frozen=True, slots=True)
-class Robots:
-    """The rules of one host, for us."""
+class RobotsRules:
+    """The rules of one host that apply to us."""
 
     rules: tuple[tuple[bool, str], ...]  # (allowed, pattern)
 
     def allows(self, url: str) -> bool:
         """Whether a URL of the host may be fetched."""
         parts = urlsplit(url)
-        path = _encoded(parts.path or "/") + (f"?{_encoded(parts.query)}" if parts.query else "")
-        fitting = [
-            (len(pattern), allowed) for allowed, pattern in self.rules if _fits(pattern, path)
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        path = _normalise_path(target)
+        matching = [
+            (len(pattern), allowed) for allowed, pattern in self.rules if _matches(pattern, path)
         ]
-        return max(fitting, default=(0, True))[1]
+        return max(matching, default=(0, True))[1]
 
 
-def parse(text: str) -> Robots:
-    """The rules for us in a robots.txt. What is not understood is skipped."""
+def parse_robots(text: str) -> RobotsRules:
+    """The rules of a robots.txt that apply to us. Lines that are no rules are skipped."""
     groups: dict[str, list[tuple[bool, str]]] = {}
     names: list[str] = []
     rules_began = False
@@ -47,20 +48,20 @@ def parse(text: str) -> Robots:
             rules_began = True
             for name in names:
                 if value:  # an empty Disallow forbids nothing
-                    groups[name].append((field == "allow", _encoded(value)))
+                    groups[name].append((field == "allow", _normalise_path(value)))
     ours = [rule for name in _OUR_NAMES for rule in groups.get(name, [])]
     if not any(name in groups for name in _OUR_NAMES):
         ours = groups.get("*", [])
-    return Robots(tuple(ours[:MAX_RULES]))
+    return RobotsRules(tuple(ours[:MAX_RULES]))
 
 
-def _encoded(path: str) -> str:
-    """One spelling for paths that mean the same."""
+def _normalise_path(path: str) -> str:
+    """One percent-encoding for equivalent paths."""
     return quote(unquote(path, errors="surrogateescape"), safe="/*$?&=%", errors="surrogateescape")
 
 
-def _fits(pattern: str, path: str) -> bool:
-    """Whether a pattern fits the start of a path, in time that grows with their lengths only."""
+def _matches(pattern: str, path: str) -> bool:
+    """Whether a pattern matches the start of a path, in time linear in their lengths."""
     at_end = pattern.endswith("$")
     first, *others = pattern.removesuffix("$").split("*")
     if not path.startswith(first):

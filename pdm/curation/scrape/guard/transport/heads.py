@@ -1,8 +1,7 @@
-"""Heads of HTTP answers, as servers in the wild write them, made fit for `http.client`.
+"""Cleans the heads of HTTP answers for `http.client`, which is stricter than browsers.
 
-Python's parser ends the headers at the first line that is none, and with them an opt-out below it;
-it takes an interim answer such as 103 for the final one, and knows a chunked body by one spelling
-alone. Browsers do better, and so does `with_readable_head`.
+Python's parser stops at the first line that is no header, and so misses an opt-out below it. It
+takes an interim answer such as 103 for the final one, and recognises only one spelling of chunked.
 """
 
 import http.client
@@ -21,16 +20,16 @@ _SWITCHING_PROTOCOLS = 101
 
 
 def with_readable_head(raw: io.RawIOBase) -> io.BufferedReader:
-    """The final answer of a server, its head as `http.client` can read it, its body as it comes.
+    """The final answer of a server, with a head that `http.client` can read.
 
-    Interim answers (1xx) are skipped, and lines that are no header left out.
+    Interim answers (1xx) and lines that are no header are left out; the body is unchanged.
 
     Args:
         raw: The bytes of the connection.
 
     Raises:
-        http.client.RemoteDisconnected: The server ended the connection without an answer.
-        http.client.HTTPException: What comes is no HTTP, or has no end.
+        http.client.RemoteDisconnected: The server closed the connection without an answer.
+        http.client.HTTPException: The answer is not HTTP, or its head is too long.
         OSError: Reading failed.
     """
     stream = io.BufferedReader(raw, _BUFFER_BYTES)
@@ -38,37 +37,37 @@ def with_readable_head(raw: io.RawIOBase) -> io.BufferedReader:
 
 
 def _readable_head(stream: io.BufferedIOBase) -> bytes:
-    """The status line, the headers and the empty line; what follows in the stream is the body."""
+    """Status line, headers and empty line. Afterwards the stream is at the body."""
     num_left = MAX_HEAD_BYTES
     while True:
         lines = _head_lines(stream, num_left)
         num_left -= sum(map(len, lines))
-        found = _STATUS_LINE.fullmatch(lines[0])
-        if not found:
+        match = _STATUS_LINE.fullmatch(lines[0])
+        if not match:
             raise http.client.BadStatusLine(repr(lines[0][:100].decode("latin-1")))
-        status = int(found[1])
+        status = int(match[1])
         if not 100 <= status < 200 or status == _SWITCHING_PROTOCOLS:
-            headers = _with_one_transfer_coding(_headers(lines[1:]))
+            headers = _header_lines(_parse_headers(lines[1:]))
             return b"\r\n".join([b"HTTP/1.1 %d " % status, *headers, b"", b""])
 
 
 def _head_lines(stream: io.BufferedIOBase, max_bytes: int) -> list[bytes]:
-    """The status line and the lines up to the empty one, at least one line."""
+    """The status line and the header lines, without line ends."""
     lines: list[bytes] = []
     while max_bytes > 0:
         line = stream.readline(max_bytes)
         max_bytes -= len(line)
         if not line and not lines:
-            raise http.client.RemoteDisconnected("the connection ended without an answer")
+            raise http.client.RemoteDisconnected("the server closed the connection")
         if not line or (lines and not line.strip(b"\r\n")):
             return lines
-        if line.strip():  # some send an empty line first
+        if line.strip():  # some servers send an empty line first
             lines.append(line.rstrip(b"\r\n"))
     raise http.client.HTTPException(f"headers of more than {MAX_HEAD_BYTES:,} bytes")
 
 
-def _headers(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
-    """(name, value), in their order; a line that begins with white space goes on the one before."""
+def _parse_headers(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
+    """(name, value) in order. A line that begins with white space continues the one before it."""
     headers: list[tuple[bytes, bytes]] = []
     is_skipped = True
     for line in lines:
@@ -84,19 +83,19 @@ def _headers(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
     return headers
 
 
-def _with_one_transfer_coding(headers: list[tuple[bytes, bytes]]) -> list[bytes]:
-    """Header lines in which a chunked body is announced in the one way that `http.client` knows."""
+def _header_lines(headers: list[tuple[bytes, bytes]]) -> list[bytes]:
+    """Header lines in which chunked is spelled as `http.client` knows it."""
     name = b"transfer-encoding"
     codings = b",".join(value for key, value in headers if key.lower() == name).lower().split(b",")
     others = [(key, value) for key, value in headers if key.lower() != name]
     if b"chunked" in (coding.strip() for coding in codings):
         others.append((name, b"chunked"))
-    # A lone return would end a line for Python's parser, and let a value pass for a header.
+    # For Python's parser, a lone carriage return would begin a new header.
     return [b"%s: %s" % (key, re.sub(rb"[\r\0]", b" ", value)) for key, value in others]
 
 
 class _Prefixed(io.RawIOBase):
-    """Some bytes, then those of another stream."""
+    """Some bytes, followed by another stream."""
 
     def __init__(self, prefix: bytes, rest: io.BufferedIOBase) -> None:
         self._prefix, self._rest = prefix, rest

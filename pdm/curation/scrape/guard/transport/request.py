@@ -1,8 +1,8 @@
-"""One request over one connection to an address that was checked, ended at a deadline.
+"""One HTTP request over one connection to a checked address, with a deadline.
 
-The connection goes to an address, never to a name: whatever the name means a moment later, nobody
-asks again. Certificates are always checked, against the name. Every wait on the socket is cut at
-the deadline, so a server that sends a byte a second gains nothing by it.
+The connection goes to an address that was checked, and the name is not looked up again, so DNS
+rebinding has no effect. Certificates are always checked, against the name. Every wait on the socket
+ends at the deadline, also for a server that sends a byte a second.
 """
 
 import contextlib
@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from pdm.curation.scrape.guard.consent.opt_outs import AGENT
-from pdm.curation.scrape.guard.faults import Fault
+from pdm.curation.scrape.guard.errors import FetchError
 from pdm.curation.scrape.guard.transport.heads import with_readable_head
-from pdm.curation.scrape.guard.transport.urls import place_of
+from pdm.curation.scrape.guard.transport.urls import host_and_port
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -31,38 +31,38 @@ _USER_AGENT = f"Mozilla/5.0 (compatible; {AGENT})"
 def request(
     url: str, addresses: Sequence[str], tls: ssl.SSLContext, deadline: float
 ) -> Iterator[http.client.HTTPResponse]:
-    """Ask for a URL; yield the answer, its headers read and its body not.
+    """Request a URL; yield the answer with its headers read and its body not.
 
     Args:
-        url: As `transport.urls.fetchable` gives it.
-        addresses: Where its host may be reached, all of them checked. The first that takes the
-            connection is asked.
+        url: As `transport.urls.to_request_url` returns it.
+        addresses: Checked addresses of its host; they are tried in this order.
+        tls: Trusted certificates.
         deadline: On the monotonic clock; also for reading the body.
 
     Raises:
-        Fault: No answer came about, or reading the body in the block failed.
+        FetchError: There was no answer, or reading the body in the block failed.
     """
     with contextlib.ExitStack() as stack:
-        with _named_faults(reached=False):
-            plain = stack.enter_context(_connected(addresses, place_of(url)[1], deadline))
-        with _named_faults(reached=True):
+        with _fetch_errors(is_connected=False):
+            plain = stack.enter_context(_connect(addresses, host_and_port(url)[1], deadline))
+        with _fetch_errors(is_connected=True):
             connection = plain
             if url.startswith("https:"):
-                plain.settimeout(_left(deadline))
-                connection = tls.wrap_socket(plain, server_hostname=place_of(url)[0])
+                plain.settimeout(_seconds_left(deadline))
+                connection = tls.wrap_socket(plain, server_hostname=host_and_port(url)[0])
                 stack.enter_context(connection)
-            connection.settimeout(_left(deadline))
-            connection.sendall(_head(url))
-            stream = cast(socket.socket, _Stream(connection, deadline))  # it asks for makefile only
+            connection.settimeout(_seconds_left(deadline))
+            connection.sendall(_request_head(url))
+            stream = cast(socket.socket, _Stream(connection, deadline))  # only makefile is used
             answer = stack.enter_context(http.client.HTTPResponse(stream, method="GET", url=url))
             answer.begin()
             yield answer
 
 
-def _head(url: str) -> bytes:
+def _request_head(url: str) -> bytes:
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    # identity: a few bytes of gzip can be a gigabyte, and pictures are compressed as they are.
+    # identity: pictures are compressed already, and gzip allows decompression bombs.
     lines = (
         f"GET {target} HTTP/1.1",
         f"Host: {parts.netloc}",
@@ -74,26 +74,27 @@ def _head(url: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("ascii")
 
 
-def _connected(addresses: Sequence[str], port: int, deadline: float) -> socket.socket:
-    error: OSError = OSError("no address")
+def _connect(addresses: Sequence[str], port: int, deadline: float) -> socket.socket:
+    last_error: OSError = OSError("no address")
     for number, address in enumerate(addresses):
-        share = _left(deadline) / (len(addresses) - number)  # a silent one leaves time for others
+        # A share of the time, so that a silent address leaves some for the others.
+        seconds = _seconds_left(deadline) / (len(addresses) - number)
         try:
-            return socket.create_connection((address, port), timeout=share)
-        except OSError as failure:
-            error = failure
-    raise error
+            return socket.create_connection((address, port), timeout=seconds)
+        except OSError as error:
+            last_error = error
+    raise last_error
 
 
-def _left(deadline: float) -> float:
+def _seconds_left(deadline: float) -> float:
     seconds = deadline - time.monotonic()
     if seconds <= 0:
-        raise TimeoutError("the time for this picture is over")
+        raise TimeoutError("scrape.timeout_seconds is over")
     return seconds
 
 
 class _Stream(io.RawIOBase):
-    """Reads a socket, waiting no longer than the deadline."""
+    """Reads a socket until the deadline."""
 
     def __init__(self, connection: socket.socket, deadline: float) -> None:
         self._connection, self._deadline = connection, deadline
@@ -102,7 +103,7 @@ class _Stream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
-        self._connection.settimeout(_left(self._deadline))
+        self._connection.settimeout(_seconds_left(self._deadline))
         return self._connection.recv_into(buffer)
 
     def makefile(self, mode: str) -> io.BufferedReader:
@@ -110,22 +111,26 @@ class _Stream(io.RawIOBase):
 
 
 @contextmanager
-def _named_faults(*, reached: bool) -> Iterator[None]:
-    """Turn what Python raises into faults with a reason."""
+def _fetch_errors(*, is_connected: bool) -> Iterator[None]:
+    """Turn the exceptions of sockets and `http.client` into `FetchError`."""
     try:
         yield
     except ssl.SSLCertVerificationError as error:
-        raise Fault("failed", "tls", f"certificate refused: {error.verify_message}") from error
+        raise FetchError("failed", "tls", f"certificate refused: {error.verify_message}") from error
     except (TimeoutError, http.client.HTTPException, OSError) as error:
-        reason = _reason(error, reached)
-        message = str(error) or type(error).__name__
-        raise Fault("failed", reason, message, again=True, unreached=not reached) from error
+        raise FetchError(
+            "failed",
+            _reason(error, is_connected),
+            str(error) or type(error).__name__,
+            retryable=True,
+            unreachable=not is_connected,
+        ) from error
 
 
-def _reason(error: Exception, reached: bool) -> str:
+def _reason(error: Exception, is_connected: bool) -> str:
     if isinstance(error, TimeoutError):
         return "timeout"
-    if not reached:
+    if not is_connected:
         return "connect"
     if isinstance(error, http.client.IncompleteRead):
         return "short_body"

@@ -1,7 +1,7 @@
-"""URLs as they go over the wire: ASCII, percent-encoded, http or https, without surprises.
+"""URLs as they are requested: ASCII, percent-encoded, http or https.
 
-What is written carelessly is read as browsers read it (https://url.spec.whatwg.org), so that
-a URL that shows a picture in a browser brings the same one here.
+Careless spellings are read as browsers read them (https://url.spec.whatwg.org), so that a URL that
+shows a picture in a browser fetches the same picture here.
 """
 
 import re
@@ -14,65 +14,70 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _CREDENTIALS = re.compile(r"(^[A-Za-z][A-Za-z0-9+.-]*:[/\\]*|[/\\]{2})[^/\\?#]*@")
 _BRACKETS = re.compile(r"\[(.*)\](?::\d*)?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-# What stays as it is; `%` does, since what is encoded already must not be encoded twice.
+# Characters that are not encoded; `%` is one, or encoded URLs would be encoded twice.
 _SAFE_IN_PATH = "/%:@!$&'()*+,;=~-._[]|"
 _SAFE_IN_QUERY = "/%:@!$&()*+,;=~-._?[]|^`{}\\"
 
 
-def fetchable(url: str) -> str:
-    """The URL as it is asked for: host and rest encoded as ASCII, no fragment.
+def to_request_url(url: str) -> str:
+    """The URL as it is requested: encoded in ASCII, without a fragment.
 
     Raises:
-        ValueError: It must not be fetched; the text says why, and holds no credentials.
+        ValueError: It must not be fetched. The message contains no credentials.
     """
     if not url:
         raise ValueError("no URL in this row")
     if len(url) > MAX_URL_CHARACTERS:
-        raise ValueError(f"longer than {MAX_URL_CHARACTERS:,} characters")
+        raise ValueError(f"the URL is longer than {MAX_URL_CHARACTERS:,} characters")
     if "\t" in url:
-        raise ValueError("holds a tab; a table with a header is read from a file named .csv")
+        raise ValueError("the URL has a tab; name a table with a header .csv")
     if _CONTROL.search(url):
-        raise ValueError("holds a control character")
+        raise ValueError("the URL has a control character")
     if "\ufffd" in url:
-        raise ValueError("is not UTF-8")
+        raise ValueError("the URL is not UTF-8")
     parts = _split(_with_forward_slashes(url))
     if parts.scheme.lower() not in _DEFAULT_PORTS:
         raise ValueError(f"scheme '{parts.scheme[:20]}' is not http or https")
     if parts.username is not None or parts.password is not None:
-        raise ValueError("holds a user name or password")
+        raise ValueError("the URL has a user name or password")
     if not parts.hostname:
-        raise ValueError("names no host")
-    return _encoded(parts)
+        raise ValueError("the URL has no host")
+    return _encode(parts)
 
 
-def next_hop(url: str, location: str) -> str:
-    """Where a redirect from a fetchable URL leads, as a fetchable URL.
+def resolve_redirect(url: str, location: str) -> str:
+    """The request URL that a redirect leads to.
+
+    Args:
+        url: The request URL that was redirected.
+        location: Absolute or relative.
 
     Raises:
-        ValueError: As `fetchable`.
+        ValueError: As `to_request_url`.
     """
-    return fetchable(urljoin(url, _with_forward_slashes(location)))
+    return to_request_url(urljoin(url, _with_forward_slashes(location)))
 
 
-def without_credentials(url: str) -> str:
-    """What may be written down: secrets in URLs end up in reports otherwise."""
+def strip_credentials(url: str) -> str:
+    """The URL without user name and password, which must not end up in reports."""
     plain = _CREDENTIALS.sub(r"\1", url)[:MAX_URL_CHARACTERS]
     return plain.encode("utf-8", "replace").decode("utf-8")
 
 
-def normal_form(url: str) -> str:
-    """Equal for URLs that a server cannot tell apart: no fragment, host in lower case, no default
-    port."""
+def normalise_url(url: str) -> str:
+    """One spelling for URLs that a server cannot tell apart: host in lower case, no fragment, no
+    default port."""
     parts = urlsplit(url)
     scheme, host = parts.scheme.lower(), (parts.hostname or "").rstrip(".")
     host = f"[{host}]" if ":" in host else host
     port = parts.port if parts.port != _DEFAULT_PORTS.get(scheme) else None
-    place = f"{host}:{port}" if port else host
-    return parts._replace(scheme=scheme, netloc=place, path=parts.path or "/", fragment="").geturl()
+    netloc = f"{host}:{port}" if port else host
+    path = parts.path or "/"
+    return parts._replace(scheme=scheme, netloc=netloc, path=path, fragment="").geturl()
 
 
-def place_of(url: str) -> tuple[str, int]:
-    """Host and port that a fetchable URL leads to."""
+def host_and_port(url: str) -> tuple[str, int]:
+    """Host and port of a request URL."""
     parts = urlsplit(url)
     return parts.hostname or "", parts.port or _DEFAULT_PORTS[parts.scheme]
 
@@ -80,10 +85,10 @@ def place_of(url: str) -> tuple[str, int]:
 def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - it is looked at only when it is asked for
+        parts.port  # noqa: B018 - the property checks the port
     except ValueError as error:
-        # Python's own texts quote the host, and with it what stands before the @.
-        raise ValueError("is no well-formed URL") from error
+        # Python's messages quote the host, credentials included.
+        raise ValueError("the URL is malformed") from error
     return parts
 
 
@@ -92,33 +97,33 @@ def _with_forward_slashes(url: str) -> str:
     return url[:end].replace("\\", "/") + url[end:]
 
 
-def _encoded(parts: SplitResult) -> str:
-    is_usual = parts.port in (None, _DEFAULT_PORTS[parts.scheme])
+def _encode(parts: SplitResult) -> str:
+    is_default_port = parts.port in (None, _DEFAULT_PORTS[parts.scheme])
     path = quote(_without_dot_segments(parts.path), safe=_SAFE_IN_PATH)
     query = quote(parts.query, safe=_SAFE_IN_QUERY)
     host = _host(parts.netloc)
-    place = host if is_usual else f"{host}:{parts.port}"
-    return parts._replace(netloc=place, path=path, query=query, fragment="").geturl()
+    netloc = host if is_default_port else f"{host}:{parts.port}"
+    return parts._replace(netloc=netloc, path=path, query=query, fragment="").geturl()
 
 
-def _host(place: str) -> str:
-    # Not `SplitResult.hostname`: Python's lower case is not that of host names.
-    inside = _BRACKETS.fullmatch(place)
-    return bracketed_address(inside[1]) if inside else ascii_name(place.partition(":")[0])
+def _host(netloc: str) -> str:
+    # Not `SplitResult.hostname`: str.lower differs from the mapping of host names.
+    match = _BRACKETS.fullmatch(netloc)
+    return bracketed_address(match[1]) if match else ascii_name(netloc.partition(":")[0])
 
 
 def _without_dot_segments(path: str) -> str:
-    """The path that a server would look for: robots.txt is asked about that one."""
+    """The path without `.` and `..`: robots.txt must be checked for the path that is served."""
     if not path:
         return path
-    kept: list[str] = []
+    result: list[str] = []
     segments = path.split("/")[1:]
     for number, segment in enumerate(segments, 1):
         name = segment.lower().replace("%2e", ".")
         if name not in (".", ".."):
-            kept.append(segment)
+            result.append(segment)
             continue
-        del kept[len(kept) - (name == "..") :]
+        del result[len(result) - (name == "..") :]
         if number == len(segments):
-            kept.append("")
-    return "/" + "/".join(kept)
+            result.append("")
+    return "/" + "/".join(result)

@@ -1,1 +1,1 @@
-"""URL lists, of any size, from anyone: reading their files, and the entries that they name."""
+"""Reads URL lists of any size from untrusted authors."""

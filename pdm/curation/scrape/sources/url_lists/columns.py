@@ -1,4 +1,4 @@
-"""The columns of a table that the settings name."""
+"""The columns that a source names in a table."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ FIELDS = ("url", "caption", "licence", "author", "class", "sha256")
 
 
 def named_columns(source: UrlListSource) -> dict[str, str]:
-    """Field -> column, for each of `FIELDS` that the source names a column for.
+    """Field -> column, for each of `FIELDS` for which the source names a column.
 
     Raises:
         BadInput: One column is named for two fields.
@@ -27,15 +27,15 @@ def named_columns(source: UrlListSource) -> dict[str, str]:
 
 
 def require_columns(path: Path, columns: Mapping[str, str], present: Sequence[str]) -> None:
-    """Make sure that each named column stands in the table once.
+    """Check that each named column is in the table once.
 
     Raises:
-        BadInput: One is missing or stands twice.
+        BadInput: One is missing or there twice.
     """
     for field, column in columns.items():
         count = present.count(column)
         if count != 1:
             state = "no column" if not count else f"{count} columns"
-            there = (", ".join(repr(name) for name in present) or "none")[:2000]
-            advice = f"name one of them as {field}_column" if not count else "rename one of them"
-            raise BadInput(f"{path}: {state} named '{column}'; its columns are {there}; {advice}")
+            names = (", ".join(repr(name) for name in present) or "none")[:2000]
+            advice = f"set {field}_column to one of them" if not count else "rename one of them"
+            raise BadInput(f"{path}: {state} named '{column}'; its columns are {names}; {advice}")

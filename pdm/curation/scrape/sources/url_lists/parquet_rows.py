@@ -1,4 +1,4 @@
-"""Reading URL lists in parquet."""
+"""Reads URL lists in parquet."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,15 +11,15 @@ from pdm.curation.scrape.sources.url_lists.columns import require_columns
 from pdm.errors import BadInput
 
 
-def parquet_rows(path: Path, columns: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
-    """Rows by column, text as bytes.
+def read_parquet(path: Path, columns: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
+    """Rows as dictionaries by column; text is bytes.
 
     Args:
         path: The file.
         columns: Field -> column; other columns are not read.
 
     Raises:
-        BadInput: A column is missing, stands twice, or holds no text, or the file is damaged.
+        BadInput: A column is missing, is there twice or has no text, or the file is damaged.
     """
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
@@ -27,20 +27,20 @@ def parquet_rows(path: Path, columns: Mapping[str, str]) -> Iterator[Mapping[str
             require_columns(path, columns, schema.names)
             for field, column in columns.items():
                 _require_text(path, field, column, schema.field(column).type)
-            # Few at once: a caption may be a megabyte.
+            # In small batches: a caption may be a megabyte.
             for batch in file.iter_batches(batch_size=1024, columns=list(columns.values())):
                 plain = {name: _as_bytes(batch.column(name)) for name in batch.schema.names}
                 yield from pa.table(plain).to_pylist()
     except (pa.ArrowException, OSError) as error:
-        if getattr(error, "errno", None) is not None:  # the disk's fault, not the file's
+        if getattr(error, "errno", None) is not None:  # an error of the disk
             raise
         raise BadInput(
-            f"{path} cannot be read as parquet ({error}); write or copy it once more"
+            f"{path} cannot be read as parquet ({error}); write or copy it again"
         ) from error
 
 
 def _as_bytes(column: Any) -> Any:
-    """Text as bytes: a file can hold any under the name of UTF-8, and Arrow would stop at them."""
+    """Text as bytes: Arrow raises at text that is not UTF-8."""
     kind = column.type
     if pa.types.is_dictionary(kind):
         column, kind = column.dictionary_decode(), kind.value_type
@@ -64,9 +64,11 @@ def _is_text(kind: pa.DataType) -> bool:
 
 def _require_text(path: Path, field: str, column: str, kind: pa.DataType) -> None:
     plain = kind.value_type if pa.types.is_dictionary(kind) else kind
-    # A caption or a class may be a number; what is no single value is none.
+    # A caption or a class may be a number, but not a list or a struct.
     usable = _is_text(plain) or pa.types.is_null(plain)
     if field in ("caption", "class"):
         usable = usable or pa.types.is_primitive(plain)
     if not usable:
-        raise BadInput(f"{path}: column '{column}' holds {kind}, not text; name another as {field}")
+        raise BadInput(
+            f"{path}: column '{column}' has the type {kind}, not text; change {field}_column"
+        )

@@ -1,4 +1,4 @@
-"""Reading URL lists in plain text: one URL a line."""
+"""Reads URL lists in plain text: one URL per line."""
 
 import itertools
 import re
@@ -11,23 +11,23 @@ from pdm.errors import BadInput
 _DELIMITERS = re.compile("[,;\t|]")
 
 
-def txt_rows(path: Path, url_column: str) -> Iterator[str]:
-    """Lines that are not blank, without the white space around them.
+def read_txt(path: Path, url_column: str) -> Iterator[str]:
+    """The lines that are not blank, stripped.
 
     Args:
         path: The file.
-        url_column: What the column of URLs would be called if the file were a table.
+        url_column: Name of the URL column in tables, to recognise a header.
 
     Raises:
-        BadInput: The file is a table with a header, or no text.
+        BadInput: The file is a table with a header, or not text.
     """
     with open_text(path) as file:
         lines = ((number, text) for number, line in enumerate(file, 1) if (text := line.strip()))
         for number, text in itertools.islice(lines, 1):
             if _is_header(text, url_column):
                 raise BadInput(
-                    f"{path}, line {number}: names of columns, but a txt list has one URL a line; "
-                    "name a table .csv"
+                    f"{path}, line {number}: a header, but a txt list has one URL per line; rename "
+                    "the table to .csv"
                 )
             yield text
         yield from (text for _, text in lines)

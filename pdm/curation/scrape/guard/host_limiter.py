@@ -1,4 +1,4 @@
-"""Being a polite guest: few requests to a host at once, not too fast, none while it rests."""
+"""Rate limits for each host: few requests at once, not too fast, none while it asks us to wait."""
 
 import threading
 import time
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from pdm.curation.scrape.guard.faults import Closed
+from pdm.curation.scrape.guard.errors import FetchCancelled
 
 
 @dataclass(slots=True)
@@ -15,8 +15,8 @@ class _Host:
     ready_at: float = 0.0  # on the monotonic clock
 
 
-class Hosts:
-    """Lets threads through to hosts, each at its turn.
+class HostLimiter:
+    """Makes threads wait until they may send a request to a host.
 
     Args:
         max_per_host: Requests to one host at the same time.
@@ -30,19 +30,19 @@ class Hosts:
         self._closed = False
 
     @contextmanager
-    def turn(self, name: str) -> Iterator[None]:
-        """Wait for our turn at a host; it is ours for the length of the block.
+    def slot(self, name: str) -> Iterator[None]:
+        """Wait for a free slot of a host, and hold it during the block.
 
-        A thread holds one turn at a time, so none waits for another for ever.
+        A thread holds one slot at a time, so there is no deadlock.
 
         Raises:
-            Closed: `close` was called.
+            FetchCancelled: `close` was called.
         """
         with self._changed:
             host = self._hosts.setdefault(name, _Host())
             while True:
                 if self._closed:
-                    raise Closed
+                    raise FetchCancelled
                 left = host.ready_at - time.monotonic()
                 if host.active < self._max_per_host and left <= 0:
                     break
@@ -56,8 +56,8 @@ class Hosts:
                 host.active -= 1
                 self._changed.notify_all()
 
-    def rest(self, name: str, seconds: float) -> None:
-        """Start no request to a host for so long."""
+    def pause(self, name: str, seconds: float) -> None:
+        """Start no request to a host for this time."""
         with self._changed:
             host = self._hosts.setdefault(name, _Host())
             host.ready_at = max(host.ready_at, time.monotonic() + seconds)
@@ -66,17 +66,17 @@ class Hosts:
         """Wait, but no longer than until `close`.
 
         Raises:
-            Closed: `close` was called.
+            FetchCancelled: `close` was called.
         """
         until = time.monotonic() + seconds
         with self._changed:
             while not self._closed and (left := until - time.monotonic()) > 0:
                 self._changed.wait(left)
             if self._closed:
-                raise Closed
+                raise FetchCancelled
 
     def close(self) -> None:
-        """Wake everyone who waits, and let nobody through any more."""
+        """Cancel all waiting threads, and let none through from now on."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
