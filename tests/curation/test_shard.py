@@ -204,7 +204,7 @@ def small_disk(tmp_path):
 
 def test_a_disk_without_room_is_refused_before_anything_is_written(work, small_disk):
     with pytest.raises(
-        Unavailable, match=rf"need .* have 0\.06 MiB at {small_disk}.*nothing was begun"
+        Unavailable, match=rf"need .* have 0\.06 MiB at {small_disk}.*nothing was started"
     ):
         run(work, small_disk, but(SHARD, encoding="png"))
     assert list(small_disk.iterdir()) == []
