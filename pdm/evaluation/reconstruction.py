@@ -11,6 +11,7 @@ from torch import Tensor
 from pdm.data.pixels import to_images, to_pixels
 from pdm.errors import BadInput, QualityGate
 from pdm.evaluation.distances.moments import Array
+from pdm.evaluation.features.batch import Batch
 from pdm.evaluation.features.picture_sets import PictureSet
 from pdm.evaluation.features.views import View
 from pdm.models.codec import Autoencoder
@@ -139,8 +140,8 @@ def score_reconstructions(
         QualityGate: The autoencoder gives values that are not finite.
     """
     found: list[dict[str, list[Array]]] = []
-    for batch in pictures.batches(1):
-        images = to_images(batch)
+    for number in range(len(pictures)):
+        images = to_images(pictures.some([number]))
         if min(images.shape[-2:]) < WINDOW_PX:
             raise BadInput(
                 f"pictures of {images.shape[-1]}x{images.shape[-2]} are too small to be scored; "
@@ -165,5 +166,5 @@ def _of_batch(decoded: Tensor, images: Tensor, views: Sequence[View]) -> dict[st
         raise QualityGate("the autoencoder decodes to values that are not finite; train it again")
     measures = {name: measure(decoded, images, 2.0).numpy() for name, measure in MEASURES.items()}
     rounded = to_pixels(decoded)
-    numbers = np.arange(len(rounded))  # whole pictures look the same under any number
-    return measures | {view.name: view.look(rounded, numbers) for view in views if view.is_whole}
+    batch = Batch(rounded, np.arange(len(rounded)))  # under any number: whole pictures are alike
+    return measures | {view.name: view.look(batch) for view in views if view.is_whole}

@@ -25,6 +25,7 @@ from pdm.data.shards.manifest import digest
 from pdm.errors import QualityGate
 from pdm.evaluation.distances.exact_moments import ExactMoments
 from pdm.evaluation.distances.frechet import frechet_distance
+from pdm.evaluation.features.batch import Batch, num_at_once, parts
 from pdm.evaluation.features.picture_sets import PictureSet
 from pdm.evaluation.features.pretrained import Network
 from pdm.evaluation.features.random_conv import RandomConvFeatures
@@ -48,19 +49,26 @@ class Stream:
         self.moments: dict[str, ExactMoments] = {}
 
     def add(self, pictures: Pixels, numbers: NDArray[np.int64]) -> None:
-        """Look at pictures (B, H, W, 3), which have these numbers in their set.
+        """Look at pictures (B, H, W, 3), which have these numbers in their set. However many they
+        are, memory is that of a few.
 
         Raises:
             QualityGate: A feature is not finite.
         """
+        start = 0
+        for part in parts(pictures):
+            self._add(Batch(part, numbers[start : start + len(part)]))
+            start += len(part)
+
+    def _add(self, batch: Batch) -> None:
         for view in self.views:
-            vectors = view.look(pictures, numbers)
+            vectors = view.look(batch)
             moments = self.moments.setdefault(view.name, ExactMoments(vectors.shape[1]))
             try:
                 moments.add(vectors)
             except ValueError as error:
                 raise QualityGate(f"{view.name}: {error}; look at the pictures") from error
-        self.num_pictures += len(pictures)
+        self.num_pictures += len(batch)
 
     def merge(self, other: "Stream") -> None:
         """Count in what another worker has seen."""
@@ -119,9 +127,10 @@ def streamed(
     network may see a picture a little differently in other company.
     """
     stream = Stream(views)
-    batches = [numbers[start : start + batch_size] for start in range(0, len(numbers), batch_size)]
+    count = num_at_once(batch_size, pictures.size)
+    batches = [numbers[start : start + count] for start in range(0, len(numbers), count)]
     for batch in batches[rank::num_workers]:
-        stream.add(np.stack([pictures.load(int(number)) for number in batch]), batch)
+        stream.add(pictures.some(batch.tolist()), batch)
     return stream
 
 

@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from pdm.evaluation.distances.frechet import frechet_distance
 from pdm.evaluation.distances.moments import Moments
+from pdm.evaluation.features import random_conv
 from pdm.evaluation.features.laplacian import enlarged, halved
 from pdm.evaluation.features.random_conv import RandomConvFeatures
 
@@ -21,10 +23,42 @@ def pictures(count=9, height=32, width=48):
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
-def test_features_do_not_depend_on_the_batch_size(extractor, batch_size):
-    images = pictures()
+@pytest.mark.parametrize("size", [(32, 48), (16, 16), (97, 131), (264, 200)])
+def test_features_do_not_depend_on_the_batch(extractor, batch_size, size):
+    images = pictures(9, *(-(-side // 8) * 8 for side in size))[:, :, : size[0], : size[1]]
+    together = extractor(images)
     parts = torch.cat([extractor(part) for part in images.split(batch_size)])
-    torch.testing.assert_close(parts, extractor(images), rtol=0, atol=1e-6)
+    assert torch.equal(parts, together)
+    assert torch.equal(extractor(images.flip(0)).flip(0), together)
+
+
+@pytest.mark.parametrize("size", [(64, 96), (63, 97), (65, 32)])
+def test_strips_see_what_the_whole_picture_shows(extractor, monkeypatch, size):
+    images = pictures(1, 72, 104)[:, :, : size[0], : size[1]]
+    whole = extractor(images)
+    for strip_pixels in (1, 10 * size[1]):
+        monkeypatch.setattr(random_conv, "STRIP_PIXELS", strip_pixels)
+        torch.testing.assert_close(extractor(images), whole, rtol=0, atol=2e-6)
+
+
+class LargestTensor(TorchDispatchMode):
+    """The number of values of the largest tensor that comes into being."""
+
+    num_values = 0
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        result = operation(*args, **(kwargs or {}))
+        for each in result if isinstance(result, tuple) else (result,):
+            if isinstance(each, torch.Tensor):
+                self.num_values = max(self.num_values, each.numel())
+        return result
+
+
+def test_no_tensor_is_larger_than_the_filtered_picture_at_half_the_size(extractor):
+    images = pictures(3, 512, 1024)
+    with LargestTensor() as largest:
+        extractor(images)
+    assert largest.num_values <= 1.05 * 32 * 256 * 512  # a little for the borders
 
 
 def test_the_seed_fixes_the_features(extractor):

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from evaluation_folders import CONFIG, HEIGHT, WIDTH, landscape
 
+from pdm.evaluation.features.batch import Batch, num_at_once
 from pdm.evaluation.features.random_conv import RandomConvFeatures
 from pdm.evaluation.features.views import crops, views_of
+from pdm.evaluation.stream import Stream
 
 
 def pictures(count=4):
@@ -30,10 +32,10 @@ def test_the_whole_comes_first_then_crops_then_levels_from_fine_to_coarse(views)
 def test_every_view_gives_its_vectors_per_picture_whatever_the_batch(views):
     batch, numbers = pictures(), np.arange(4)
     for view in views:
-        together = view.look(batch, numbers)
+        together = view.look(Batch(batch, numbers))
         assert together.shape == (4 * view.per_picture, CONFIG.num_features)
-        alone = [view.look(batch[[place]], numbers[[place]]) for place in range(4)]
-        np.testing.assert_allclose(together, np.concatenate(alone), atol=1e-5)
+        alone = [view.look(Batch(batch[[place]], numbers[[place]])) for place in range(4)]
+        np.testing.assert_array_equal(together, np.concatenate(alone))
 
 
 def test_crops_are_cut_from_the_picture_as_it_is():
@@ -65,8 +67,37 @@ def test_noise_in_fine_detail_shows_in_the_finest_level(views):
     noisy = (clean + 40 * (np.indices(clean.shape[1:3]).sum(0) % 2)[None, :, :, None]).clip(0, 255)
     change = [
         np.abs(
-            view.look(noisy.astype(np.uint8), np.zeros(1)) - view.look(clean, np.zeros(1))
+            view.look(Batch(noisy.astype(np.uint8), np.zeros(1, np.int64)))
+            - view.look(Batch(clean, np.zeros(1, np.int64)))
         ).mean()
         for view in (fine, coarse)
     ]
     assert change[0] > 2 * change[1]
+
+
+# how many pictures are looked at together
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((2048, 2048), 1), ((1024, 2048), 2), ((256, 256), 16), ((9000, 9000), 1)],
+)
+def test_large_pictures_are_looked_at_in_smaller_batches(size, expected):
+    assert num_at_once(16, size) == expected
+
+
+def test_a_stream_takes_batches_of_any_size(views, monkeypatch):
+    batch, numbers = pictures(5), np.arange(5)
+    whole, in_parts = Stream(views), Stream(views)
+    whole.add(batch, numbers)
+    monkeypatch.setattr("pdm.evaluation.features.batch.MAX_PIXELS", 2 * HEIGHT * WIDTH)
+    in_parts.add(batch, numbers)
+    assert in_parts.num_pictures == 5
+    for name, moments in whole.moments.items():
+        ours, theirs = moments.moments(), in_parts.moments[name].moments()
+        np.testing.assert_array_equal(ours.scatter, theirs.scatter)
+
+
+def test_the_limit_on_a_batch_changes_no_score(evaluated, run, monkeypatch):
+    monkeypatch.setattr("pdm.evaluation.features.batch.MAX_PIXELS", 3 * HEIGHT * WIDTH)
+    assert run() == evaluated[1]

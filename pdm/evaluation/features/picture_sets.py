@@ -1,11 +1,11 @@
-"""Sets of pictures to be scored, all of one size, read one batch at a time.
+"""Sets of pictures to be scored, all of one size, read a few at a time.
 
 A picture here is a uint8 array (H, W, 3). A set knows how many it holds and how to load the i-th,
-so that it may lie in files, in shards or in memory, and a score never needs more than a batch.
+so that it may lie in files, in shards or in memory, and a score never needs more than a few.
 """
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,11 +32,9 @@ class PictureSet:
         height, width = self.load(0).shape[:2]
         return height, width
 
-    def batches(self, batch_size: int) -> Iterator[Pixels]:
-        """All pictures in order, as (B, H, W, 3) with B = `batch_size` but for the last."""
-        for start in range(0, len(self), batch_size):
-            stop = min(start + batch_size, len(self))
-            yield np.stack([self.load(index) for index in range(start, stop)])
+    def some(self, numbers: Iterable[int]) -> Pixels:
+        """The pictures of these numbers, (B, H, W, 3)."""
+        return np.stack([self.load(number) for number in numbers])
 
 
 def decoded(content: bytes) -> Pixels:

@@ -8,6 +8,7 @@ Everything else scores under the name of its kind.
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,6 +22,8 @@ from pdm.files import sha256_of
 # inception-2015-12-05.pt, NVIDIA's TorchScript translation of the original TensorFlow graph, which
 # StyleGAN2-ADA published, clean-fid and k-diffusion use, and k-diffusion pins by this digest.
 STANDARD_INCEPTION = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
+
+AT_ONCE = 16  # pictures, so that the crops of a batch, many times as many, need no more memory
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
@@ -75,6 +78,10 @@ class Network:
 
     def __call__(self, pictures: Pixels) -> Array:
         """Features (B, num_features) of pictures (B, H, W, 3) of any size."""
+        parts = [pictures[start : start + AT_ONCE] for start in range(0, len(pictures), AT_ONCE)]
+        return np.concatenate([self._of_some(part) for part in parts])
+
+    def _of_some(self, pictures: Pixels) -> Array:
         resized = CONVENTIONS[self.convention](pictures, self.kind.side_px)
         means, deviations = (
             255 * torch.tensor(values)[:, None, None]

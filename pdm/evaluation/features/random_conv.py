@@ -19,6 +19,8 @@ NUM_SCALES = 4
 MIN_CHANNELS = 32
 CALIBRATION_PICTURES = 256
 CALIBRATION_SIDE_PX = 32
+GROUP_PIXELS = 2**15  # of small pictures that are filtered at once
+STRIP_PIXELS = 2**17  # of a picture that are filtered at once; 32 channels of them fill 17 MB
 
 # Directions that vary less than this part of the most varying one are not scaled up further. Tried
 # on photographs: nearer to 0, noise drowns what blur changes; nearer to 1, brightness drowns all.
@@ -26,7 +28,7 @@ WHITENING_FLOOR = 0.2
 
 
 class RandomConvFeatures(nn.Module):
-    """Maps pictures to vectors. A picture's vector depends on no other picture in the batch.
+    """Maps pictures to vectors. A picture's vector does not depend on the batch, to the bit.
 
     Four convolutions, each at half the size of the one before. Pooled are each channel's mean and
     the logarithm of its standard deviation (blur halves the fine detail of dark and of bright
@@ -49,7 +51,9 @@ class RandomConvFeatures(nn.Module):
         widths = [3] + [channels] * NUM_SCALES
         for scale, (before, after) in enumerate(itertools.pairwise(widths)):
             self.register_buffer(f"filters_{scale}", _band_pass_filters(before, after, generator))
-        pooled = self._pooled(calibration_pictures(generator))
+        at_once = GROUP_PIXELS // CALIBRATION_SIDE_PX**2
+        parts = torch.split(calibration_pictures(generator), at_once)
+        pooled = torch.cat([self._pooled(part) for part in parts])
         self.register_buffer("means", pooled.mean(0))
         self.register_buffer("deviations", pooled.std(0).clamp_min(1e-6))
         standardised = (pooled - self.means) / self.deviations
@@ -57,21 +61,62 @@ class RandomConvFeatures(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
-        """Features of `images` (B, 3, H, W) in [-1, 1]: float64 (B, num_features)."""
-        return (self._pooled(images) - self.means) / self.deviations @ self.directions
+        """Features of `images` (B, 3, H, W) in [-1, 1]: float64 (B, num_features).
+
+        The same bits whatever the batch. Memory beyond the batch is that of the filtered picture at
+        half the size, 32 bytes a pixel of one picture, whatever the batch.
+        """
+        # Convolutions and products of another shape may sum in another order. So small pictures go
+        # through in groups of one size, the last filled up, and vectors are rotated one by one.
+        group = max(1, GROUP_PIXELS // (images.shape[2] * images.shape[3]))
+        pooled = torch.cat([self._pooled_group(part, group) for part in torch.split(images, group)])
+        standardised = (pooled - self.means) / self.deviations
+        return torch.stack([vector @ self.directions for vector in standardised])
+
+    def _pooled_group(self, images: Tensor, size: int) -> Tensor:
+        missing = images.new_zeros(size - len(images), *images.shape[1:])
+        return self._pooled(torch.cat([images, missing]))[: len(images)]
 
     def _pooled(self, images: Tensor) -> Tensor:
         pooled = [images.flatten(2).mean(2)]
         h = images
         for scale in range(NUM_SCALES):
-            if scale:
-                h = F.avg_pool2d(h, 2, ceil_mode=True)
-            padded = F.pad(h, (1, 1, 1, 1), mode="replicate")
-            h = F.conv2d(padded, self.get_buffer(f"filters_{scale}"))
-            h = math.sqrt(2) * F.leaky_relu(h, 0.2)
-            deviations, means = torch.std_mean(h.flatten(2), dim=2, correction=0)
+            means, deviations, h = _filtered(h, self.get_buffer(f"filters_{scale}"))
             pooled += [means, (deviations + 0.01).log()]
         return torch.cat(pooled, dim=1).double()
+
+
+def _filtered(images: Tensor, filters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean and deviation of each channel of the filtered `images`, both (B, C), and the filtered
+    images at half the size.
+
+    A strip at a time, since all channels at the full size are far larger than the pictures.
+    """
+    batch, _, height, width = images.shape
+    rows = max(2, STRIP_PIXELS // (batch * width) // 2 * 2)  # even, as halving takes pairs of them
+    counts, means, deviations, halves = [], [], [], []
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        strip = images[:, :, max(top - 1, 0) : bottom + 1]
+        padding = (1, 1, int(top == 0), int(bottom == height))
+        h = F.conv2d(F.pad(strip, padding, mode="replicate"), filters)
+        h = F.leaky_relu_(h, 0.2).mul_(math.sqrt(2))
+        deviation, mean = torch.std_mean(h.flatten(2), dim=2, correction=0)
+        counts.append((bottom - top) * width)
+        means.append(mean)
+        deviations.append(deviation)
+        halves.append(F.avg_pool2d(h, 2, ceil_mode=True))
+    mean, deviation = _merged(counts, torch.stack(means), torch.stack(deviations))
+    return mean, deviation, torch.cat(halves, dim=2)
+
+
+def _merged(counts: list[int], means: Tensor, deviations: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of parts together, of those of each part, (parts, B, C)."""
+    weights = torch.tensor(counts, dtype=torch.float64)[:, None, None]
+    mean = (weights * means.double()).sum(0) / weights.sum()
+    squares = deviations.double().square() + (means.double() - mean).square()
+    variance = (weights * squares).sum(0) / weights.sum()
+    return mean.float(), variance.sqrt().float()
 
 
 def calibration_pictures(generator: torch.Generator) -> Tensor:

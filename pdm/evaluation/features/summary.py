@@ -4,6 +4,7 @@ Pictures are read and let go batch by batch. What stays grows by a few kilobytes
 (features, a thumbnail, a spectrum), or not at all (patches).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ from pdm.errors import QualityGate
 from pdm.evaluation.distances.moments import Array
 from pdm.evaluation.distances.sliced_wasserstein import MAX_PATCHES, Patches, draw_patches
 from pdm.evaluation.distances.spectrum import power_spectra
-from pdm.evaluation.features.laplacian import laplacian_pyramid
+from pdm.evaluation.features.batch import Batch, Numbers, num_at_once
 from pdm.evaluation.features.picture_sets import PictureSet
 from pdm.evaluation.features.random_conv import RandomConvFeatures
 from pdm.evaluation.features.views import View
@@ -36,7 +37,7 @@ class Summary:
     features: Array  # (N, num_features) of `random_conv`
     mirrored_features: Array  # of the pictures mirrored left to right
     thumbnails: NDArray[np.float32]  # (N, 3, h, w) in [-1, 1]
-    compared: NDArray[np.int64]  # numbers of the pictures that the distances below are about
+    compared: Numbers  # numbers of the pictures that the distances below are about
     vectors: dict[str, Array]  # of the compared ones, by view
     patches: dict[str, Patches]  # of the compared ones, by Laplacian level, fine to coarse
     spectra: Array  # their power in each bin, (compared, bins)
@@ -50,7 +51,7 @@ class Summary:
 @torch.no_grad()
 def summarise(
     pictures: PictureSet,
-    compared: NDArray[np.int64],
+    compared: Numbers,
     extractor: RandomConvFeatures,
     views: list[View],
     config: EvaluateConfig,
@@ -67,42 +68,74 @@ def summarise(
     Raises:
         QualityGate: A feature is not finite.
     """
-    with_patches = compared[: max(1, MAX_PATCHES // config.patches_per_image)]
-    features, mirrored, thumbnails, spectra = [], [], [], []
-    patches: dict[str, list[Patches]] = {}
-    vectors: dict[str, list[Array]] = {view.name: [] for view in views}
+    collected = _Collected(pictures.name, compared, extractor, views, config)
     progress = Progress(f"looking at {pictures.name}", len(pictures))
-    for start, batch in zip(
-        range(0, len(pictures), config.batch_size),
-        pictures.batches(config.batch_size),
-        strict=True,
-    ):
-        images = to_images(batch)
-        features.append(extractor(images).numpy())
-        mirrored.append(extractor(images.flip(3)).numpy())
-        thumbnails.append(thumbnails_of(images))
-        if len(places := _within(compared, start, len(batch))):
-            for view in views:
-                found = view.look(batch[places], start + places)
-                vectors[view.name].append(_finite(found, view, pictures))
-        spectra += [power_spectra(batch[[place]]) for place in places]
-        for place in _within(with_patches, start, len(batch)):
-            levels = laplacian_pyramid(images[place : place + 1])
-            drawn = draw_patches(levels, start + place, config.patches_per_image, config.seed)
-            for level, some in drawn.items():
-                patches.setdefault(level, []).append(some)
-        progress.advance(len(batch))
-    return Summary(
-        name=pictures.name,
-        views=views,
-        features=np.concatenate(features),
-        mirrored_features=np.concatenate(mirrored),
-        thumbnails=np.concatenate(thumbnails),
-        compared=compared,
-        vectors={name: np.concatenate(found) for name, found in vectors.items()},
-        patches={level: np.concatenate(found) for level, found in patches.items()},
-        spectra=np.concatenate(spectra),
-    )
+    count = num_at_once(config.batch_size, pictures.size)
+    for start in range(0, len(pictures), count):
+        numbers = np.arange(start, min(start + count, len(pictures)))
+        collected.add(Batch(pictures.some(numbers.tolist()), numbers))
+        progress.advance(len(numbers))
+    return collected.summary()
+
+
+class _Collected:
+    """What was found out about the pictures so far. Arguments are those of `summarise`."""
+
+    def __init__(
+        self,
+        name: str,
+        compared: Numbers,
+        extractor: RandomConvFeatures,
+        views: list[View],
+        config: EvaluateConfig,
+    ) -> None:
+        self.name, self.compared, self.extractor, self.views = name, compared, extractor, views
+        self.config = config
+        self.last_with_patches = compared[: max(1, MAX_PATCHES // config.patches_per_image)][-1]
+        self.features: list[Array] = []
+        self.mirrored: list[Array] = []
+        self.thumbnails: list[NDArray[np.float32]] = []
+        self.spectra: list[Array] = []
+        self.vectors: dict[str, list[Array]] = {view.name: [] for view in views}
+        self.patches: dict[str, list[Patches]] = {}
+
+    def add(self, batch: Batch) -> None:
+        images = to_images(batch.pictures)
+        self.features.append(self.extractor(images).numpy())
+        self.mirrored.append(self.extractor(images.flip(3)).numpy())
+        self.thumbnails.append(thumbnails_of(images))
+        places = np.flatnonzero(np.isin(batch.numbers, self.compared))
+        if len(places):
+            self._compare(batch.chosen(places), self.features[-1][places])
+
+    def _compare(self, batch: Batch, features: Array) -> None:
+        """Add what the distances need of pictures that have these `features`."""
+        whole, *others = self.views
+        found = {whole.name: features} | {view.name: view.look(batch) for view in others}
+        for name, vectors in found.items():
+            self.vectors[name].append(_finite(vectors, name, self.name))
+        self.spectra += [power_spectra(picture[None]) for picture in batch.pictures]
+        for place, number in enumerate(batch.numbers.tolist()):
+            if number <= self.last_with_patches:
+                self._add_patches([level[place : place + 1] for level in batch.levels], number)
+
+    def _add_patches(self, levels: Sequence[Tensor], number: int) -> None:
+        drawn = draw_patches(levels, number, self.config.patches_per_image, self.config.seed)
+        for level, patches in drawn.items():
+            self.patches.setdefault(level, []).append(patches)
+
+    def summary(self) -> Summary:
+        return Summary(
+            name=self.name,
+            views=self.views,
+            features=np.concatenate(self.features),
+            mirrored_features=np.concatenate(self.mirrored),
+            thumbnails=np.concatenate(self.thumbnails),
+            compared=self.compared,
+            vectors={name: np.concatenate(parts) for name, parts in self.vectors.items()},
+            patches={level: np.concatenate(parts) for level, parts in self.patches.items()},
+            spectra=np.concatenate(self.spectra),
+        )
 
 
 def thumbnails_of(images: Tensor) -> NDArray[np.float32]:
@@ -114,15 +147,10 @@ def thumbnails_of(images: Tensor) -> NDArray[np.float32]:
     return small.numpy()
 
 
-def _within(numbers: NDArray[np.int64], start: int, count: int) -> NDArray[np.int64]:
-    """Places in a batch of those of its pictures that are among `numbers`."""
-    return numbers[(numbers >= start) & (numbers < start + count)] - start
-
-
-def _finite(vectors: Array, view: View, pictures: PictureSet) -> Array:
+def _finite(vectors: Array, view: str, pictures: str) -> Array:
     if not np.isfinite(vectors).all():
         raise QualityGate(
-            f"{view.name} gives features of {pictures.name} that are not finite; look at the "
-            "pictures, and at the network"
+            f"{view} gives features of {pictures} that are not finite; look at the pictures, and "
+            "at the network"
         )
     return vectors

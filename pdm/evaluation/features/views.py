@@ -10,20 +10,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from pdm.config.evaluate import EvaluateConfig
 from pdm.data.pixels import Pixels, to_images
 from pdm.evaluation.distances.moments import Array
 from pdm.evaluation.distances.sliced_wasserstein import level_name
 from pdm.evaluation.features import random_conv
+from pdm.evaluation.features.batch import Batch, Numbers, parts
 from pdm.evaluation.features.laplacian import laplacian_pyramid
 from pdm.evaluation.features.pretrained import Network
 from pdm.evaluation.features.random_conv import RandomConvFeatures
 
 CROPS = 7  # keeps the crops' random numbers apart from those of the patches
 
-Numbers = NDArray[np.int64]  # of pictures within their set
 Extractor = Callable[[Pixels], Array]
 
 
@@ -37,7 +36,7 @@ class View:
     per_picture: int
     is_whole: bool  # one vector of the whole picture: neighbours mean something
     convention: str
-    look: Callable[[Pixels, Numbers], Array]  # (B, H, W, 3) to (B x per_picture, D)
+    look: Callable[[Batch], Array]  # to (B x per_picture, D)
 
 
 def views_of(
@@ -107,7 +106,7 @@ def _whole_and_crops(
             per_picture=1,
             is_whole=True,
             convention=f"{name}, whole pictures: {said}",
-            look=lambda pictures, _: extractor(pictures),
+            look=lambda batch: extractor(batch.pictures),
         ),
         View(
             name=f"{name}_crops",
@@ -116,14 +115,14 @@ def _whole_and_crops(
             per_picture=config.crops_per_image,
             is_whole=False,
             convention=f"{name}, {crops_said}: {said}",
-            look=lambda pictures, numbers: extractor(crops(pictures, numbers, config)),
+            look=lambda batch: extractor(crops(batch.pictures, batch.numbers, config)),
         ),
     ]
 
 
 def _level(depth: int, level: str, extractor: RandomConvFeatures, said: str) -> View:
-    def look(pictures: Pixels, _: Numbers) -> Array:
-        return np.asarray(extractor(laplacian_pyramid(to_images(pictures))[depth]).numpy())
+    def look(batch: Batch) -> Array:
+        return np.asarray(extractor(batch.levels[depth]).numpy())
 
     name = f"{random_conv.NAME}_{level}"
     return View(
@@ -143,4 +142,6 @@ def _level_names(height: int, width: int) -> list[str]:
 
 
 def _random_conv(extractor: RandomConvFeatures) -> Extractor:
-    return lambda pictures: extractor(to_images(pictures)).numpy()
+    return lambda pictures: np.concatenate(
+        [extractor(to_images(part)).numpy() for part in parts(pictures)]
+    )

@@ -1,0 +1,55 @@
+"""Some pictures at a time: few enough that they, as floating point, fill 100 MB at most."""
+
+import math
+from collections.abc import Iterator
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pdm.data.pixels import Pixels, to_images
+from pdm.evaluation.features.laplacian import laplacian_pyramid
+
+MAX_PIXELS = 2**22  # one picture of 2048x2048, or 16 of 512x512
+
+Numbers = NDArray[np.int64]  # of pictures within their set
+
+
+class Batch:
+    """Some pictures of a set, and what more than one score takes from them.
+
+    Args:
+        pictures: uint8 (B, H, W, 3).
+        numbers: Theirs within the set, (B,).
+    """
+
+    def __init__(self, pictures: Pixels, numbers: Numbers) -> None:
+        self.pictures, self.numbers = pictures, numbers
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def chosen(self, places: Numbers) -> "Batch":
+        """Those at some places of the batch."""
+        return Batch(self.pictures[places], self.numbers[places])
+
+    @cached_property
+    def levels(self) -> tuple[Tensor, ...]:
+        """The levels of their Laplacian pyramids, fine to coarse, each (B, 3, h, w)."""
+        # One by one: in a batch of another size, a convolution may sum in another order.
+        pyramids = [laplacian_pyramid(to_images(picture[None])) for picture in self.pictures]
+        return tuple(torch.cat(level) for level in zip(*pyramids, strict=True))
+
+
+def num_at_once(batch_size: int, size: tuple[int, ...]) -> int:
+    """How many pictures of (height, width, ...) make a batch: `batch_size`, or as many as fit."""
+    return min(batch_size, max(1, MAX_PIXELS // math.prod(size[:2])))
+
+
+def parts(pictures: Pixels) -> Iterator[Pixels]:
+    """Pictures (B, H, W, 3) in parts that are no larger than a batch may be."""
+    count = num_at_once(len(pictures), pictures.shape[1:])
+    for start in range(0, len(pictures), count):
+        yield pictures[start : start + count]
