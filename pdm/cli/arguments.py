@@ -59,9 +59,14 @@ def parser() -> argparse.ArgumentParser:
     scheduled.add_argument(
         "--cron", default="0 3 * * *", help="when to run (default: '%(default)s', at 3 every night)"
     )
-    sub = commands.add_parser("params", help="Check and upgrade params.yaml.").add_subparsers(
-        title="commands", metavar="COMMAND", required=True
+    sub = commands.add_parser(
+        "params", help="Explain, check and upgrade params.yaml."
+    ).add_subparsers(title="commands", metavar="COMMAND", required=True)
+    shown = _command(sub, "show", tools.show_params)
+    shown.add_argument(
+        "key", nargs="?", metavar="SECTION|KEY", help="such as sample, or sample.steps"
     )
+    _takes_params(shown)
     _takes_params(_command(sub, "check", tools.check_params))
     _takes_params(_command(sub, "upgrade", tools.upgrade_params))
     _add_preset(commands)

@@ -26,11 +26,30 @@ def check_params(args: argparse.Namespace) -> None:
     print(f"{args.params}: all values fit")
 
 
+def show_params(args: argparse.Namespace) -> None:
+    """List all keys with value, type, limits and meaning, or those of a section or key."""
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.text import Text
+
+    from pdm.params.describe import describe
+
+    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    for key in describe(args.params, args.key):
+        section = "." not in key.name
+        line = Text(key.name, style="bold underline" if section else "bold")
+        line.append("" if section else f": {'-' if key.value is None else key.value}", "not bold")
+        console.print(line, overflow="ellipsis", no_wrap=console.is_terminal)
+        if not section:
+            text = Text(key.meaning).append(f"  ({key.type})", style="dim")
+            console.print(Padding(text, (0, 0, 0, 4)) if console.is_terminal else f"    {text}")
+
+
 def upgrade_params(args: argparse.Namespace) -> None:
     """Bring params.yaml to this version: rename old keys, add new ones; your values stay."""
     from pdm.files import write_text
+    from pdm.params.keys import DEFAULT
     from pdm.params.upgrade import upgrade
-    from pdm.presets import DEFAULT
 
     text, changes = upgrade(params.read(args.params), DEFAULT.read_text(encoding="utf-8"))
     for change in changes:

@@ -40,10 +40,10 @@ class Limits:
 
     def __str__(self) -> str:
         if self.at_least is not None and self.at_most is not None:
-            return f"a number from {self.at_least:,} to {self.at_most:,}"
+            return f"from {self.at_least:,} to {self.at_most:,}"
         words = ("of at least", self.at_least), ("above", self.above)
         more = ("at most", self.at_most), ("below", self.below)
-        return "a number " + " and ".join(
+        return " and ".join(
             f"{word} {limit:,}" for word, limit in (*words, *more) if limit is not None
         )
 
@@ -95,7 +95,7 @@ def _check(name: str, value: object, hint: Any) -> None:
         inner, *extras = get_args(hint)
         for limits in extras:
             if isinstance(limits, Limits) and isinstance(value, int | float):
-                require(limits.allow(value), name, value, str(limits))
+                require(limits.allow(value), name, value, f"a number {limits}")
         _check(name, value, inner)
     elif is_union(hint):
         for member in get_args(hint):

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from pdm.config import Params, renames
 from pdm.config.scrape import Source
-from pdm.params.keys import find_key
+from pdm.params.keys import in_default
 
 UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
 MISSING = ("missing", "missing_argument")
@@ -71,10 +71,8 @@ def _of_another_version(fault: Any, upgrade: str) -> str | None:
             return f"{key}: is now called {new}; `{upgrade}` renames it"
         if reason is not None:
             return f"{key}: is no longer a key: {reason}; `{upgrade}` removes it"
-    if fault["type"] in MISSING:
-        known = find_key(key)
-        if known is not None and (not known.optional or renames.is_added(key)):
-            return f"{key}: missing; `{upgrade}` adds it"
+    if fault["type"] in MISSING and (in_default(key) or renames.is_added(key)):
+        return f"{key}: missing; `{upgrade}` adds it"
     new_value = renames.new_value(key, value)
     if new_value is not None:
         return f"{key}: {value!r} is now called {new_value!r}; `{upgrade}` renames it"

@@ -3,13 +3,18 @@
 import difflib
 import types
 from collections.abc import Iterator
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, is_dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pdm.config import Params
 from pdm.config.limits import Limits, field_types, is_union
 from pdm.config.renames import match
+from pdm.yaml12 import read_yaml
+
+# It lies with the presets, which are differences from it.
+DEFAULT = Path(__file__).parents[1] / "presets" / "default.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,19 +25,35 @@ class Key:
     type: str
     limits: str  # empty if there are none
     meaning: str  # also the comment beside it in the default params file
-    optional: bool  # in a mapping that may be null, or in a list
 
 
 @cache
 def all_keys() -> tuple[Key, ...]:
     """Sections and keys in the order of the classes, each mapping before what is in it."""
-    found = {key.name: key for key in _keys_of(Params, "", optional=False)}
+    found: dict[str, Key] = {}
+    for key in _keys_of(Params, ""):
+        found[key.name] = _both(found[key.name], key) if key.name in found else key
     return tuple(found.values())
 
 
 def find_key(name: str) -> Key | None:
     """The key of this name, such as sample.steps or scrape.sources.0.kind."""
     return next((key for key in all_keys() if match(key.name, name) is not None), None)
+
+
+def in_default(name: str) -> bool:
+    """Whether the default params file has the key, so that a file without it can get its value."""
+    node: Any = _default_values()
+    for part in name.split("."):
+        if not isinstance(node, dict) or part not in node:
+            return False
+        node = node[part]
+    return True
+
+
+@cache
+def _default_values() -> Any:
+    return read_yaml(DEFAULT.read_text(encoding="utf-8"))
 
 
 def nearest_keys(name: str) -> list[str]:
@@ -45,15 +66,28 @@ def nearest_keys(name: str) -> list[str]:
     return ending or difflib.get_close_matches(name, known, n=1, cutoff=0.0)
 
 
-def _keys_of(kind: type, prefix: str, *, optional: bool) -> Iterator[Key]:
+def _both(one: Key, other: Key) -> Key:
+    """A key of several kinds of mapping, such as the path of a source."""
+
+    def joined(*texts: str, by: str) -> str:
+        return by.join(dict.fromkeys(text for text in texts if text))
+
+    return replace(
+        one,
+        type=joined(one.type, other.type, by=" | "),
+        limits=joined(one.limits, other.limits, by=" | "),
+        meaning=joined(one.meaning, other.meaning, by="; "),
+    )
+
+
+def _keys_of(kind: type, prefix: str) -> Iterator[Key]:
     for name, hint in field_types(kind).items():
         inner, extras = _unwrap(hint)
         meaning = next((extra for extra in extras if isinstance(extra, str)), "")
         limits = ", ".join(dict.fromkeys(str(limit) for limit in _limits_in(hint)))
-        yield Key(f"{prefix}{name}", _type_name(inner), limits, meaning, optional)
+        yield Key(f"{prefix}{name}", _type_name(inner), limits, meaning)
         for below, path in _classes_in(inner, f"{prefix}{name}."):
-            inside = optional or is_union(inner) or "*" in path
-            yield from _keys_of(below, path, optional=inside)
+            yield from _keys_of(below, path)
 
 
 def _unwrap(hint: Any) -> tuple[Any, list[Any]]:
@@ -103,5 +137,5 @@ def _type_name(hint: Any) -> str:
     if get_origin(hint) is tuple:
         members = [_type_name(member) for member in get_args(hint) if member is not ...]
         many = get_args(hint)[-1] is ...
-        return f"list of {members[0]}" if many else f"[{', '.join(members)}]"
+        return f"list of {members[0]}s" if many else f"[{', '.join(members)}]"
     return " | ".join(dict.fromkeys(_type_name(member) for member in get_args(hint)))

@@ -18,10 +18,10 @@ from pdm.errors import BadInput
 from pdm.files import write_text
 from pdm.params import document
 from pdm.params.document import Document
+from pdm.params.keys import DEFAULT
 from pdm.params.override import override
 
 FOLDER = Path(__file__).parent
-DEFAULT = FOLDER / "default.yaml"
 
 
 def descriptions() -> dict[str, str]:

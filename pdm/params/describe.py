@@ -1,0 +1,82 @@
+"""What the keys of a params file mean, beside what they are: for `pyramid params show`."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pdm import params
+from pdm.errors import BadInput
+from pdm.params.document import Document, in_one_line
+from pdm.params.keys import Key, all_keys, find_key, nearest_keys
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """One key of a file. `value` is None where the file does not have it."""
+
+    name: str
+    value: str | None
+    type: str  # with its limits
+    meaning: str
+
+
+def describe(path: Path, name: str | None) -> list[Description]:
+    """Describe the keys of a params file, whether or not its values fit.
+
+    Args:
+        path: The file.
+        name: A section or key; with it, also keys that could be there and are not. None for all
+            that the file has.
+
+    Raises:
+        BadInput: There is no such file or key.
+    """
+    values = Document(params.read(path)).root
+    if name is None:
+        return [
+            _description(key, key.name, values)
+            for key in all_keys()
+            if "*" not in key.name and _value(values, key.name) is not None
+        ]
+    known = find_key(name)
+    if known is None:
+        raise BadInput(f"{name}: no such key; did you mean {' or '.join(nearest_keys(name))}?")
+    below = [key for key in all_keys() if key.name.startswith(f"{known.name}.")]
+    return [
+        _description(known, name, values),
+        *(_description(key, name + key.name.removeprefix(known.name), values) for key in below),
+    ]
+
+
+def _description(key: Key, name: str, values: Any) -> Description:
+    kind = f"{key.type}, {key.limits}" if key.limits else key.type
+    return Description(name, _value(values, name), kind, key.meaning)
+
+
+def _value(values: Any, name: str) -> str | None:
+    """As it may be typed; of `*`, the values in all items of the list."""
+    found = [_in_one_line(each) for each in _at(values, name.split("."))]
+    return ", ".join(found) if found else None
+
+
+def _at(values: Any, parts: list[str]) -> Iterator[Any]:
+    if not parts:
+        yield values
+        return
+    part, *rest = parts
+    if isinstance(values, list):
+        places = range(len(values)) if part == "*" else [int(part)] if part.isdecimal() else []
+        for place in places:
+            yield from _at(values[place], rest) if place < len(values) else ()
+    elif isinstance(values, dict) and part in values:
+        yield from _at(values[part], rest)
+
+
+def _in_one_line(value: Any) -> str:
+    """Of what has keys of its own, only their number: they are described, too."""
+    if isinstance(value, dict):
+        return f"{len(value)} keys"
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        return f"{len(value)} {'item' if len(value) == 1 else 'items'}"
+    return in_one_line(value).partition(" #")[0]
