@@ -21,6 +21,7 @@ from torch import Tensor
 
 from pdm import weights
 from pdm.config.first_stage import FirstStageConfig, FirstStageName
+from pdm.config.records import from_record
 from pdm.models.codec import Autoencoder
 from pdm.models.posterior import LOG_VARIANCE_RANGE, LogVariances, kl_penalty
 from pdm.models.pyramid import Pyramid
@@ -123,7 +124,7 @@ class FirstStage(Autoencoder):
         """Load what `save_pretrained` wrote, on the CPU and in evaluation mode."""
         record, tensors = weights.load(folder, cls.__name__)
         with weights.understood(folder):
-            model = cls(FirstStageConfig(**record["config"]))
+            model = cls(from_record(FirstStageConfig, record["config"], "autoencoder.baseline"))
             model.load_state_dict(tensors)
         return model.eval()
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from pdm import weights
 from pdm.baselines.initialisation import initialise_as_ldm
 from pdm.config.latent_unet import SIDES, LatentUNetConfig
+from pdm.config.records import from_record
 from pdm.models.condition import NO_CONDITION, Condition
 from pdm.models.denoiser import Denoiser
 from pdm.models.noise_schedule import LAST_BETAS, NUM_STEPS, step_times
@@ -196,7 +197,7 @@ class LatentUNet(Denoiser):
         record, tensors = weights.load(folder, cls.__name__)
         with weights.understood(folder):
             model = cls(
-                LatentUNetConfig(**record["config"]),
+                from_record(LatentUNetConfig, record["config"], "diffusion.baseline"),
                 tuple(record["level_channels"]),
                 tuple(record["level_downsamplings"]),
             )

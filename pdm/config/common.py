@@ -26,11 +26,21 @@ STRICT: dict[str, Any] = {"extra": "forbid", "strict": True, "allow_inf_nan": Fa
 
 
 class Mark(enum.Enum):
-    """What a field says of itself beside its type and meaning, in its `Annotated`."""
+    """What a field says of itself beside its type and meaning, in its `Annotated`.
+
+    A mark takes a field out of what results depend on, so a field without one can at worst cause
+    work that was not needed.
+    """
 
     # An unfinished run goes on from its checkpoint when such a field differs: the same images with
     # the same noise in the same order, and the same sums of gradients but for rounding and dropout.
-    MAY_CHANGE = "may change"
+    MAY_CHANGE = "may change while a training runs"
+    # It is held against scores that are kept; none of them depends on it.
+    LIMIT_OF_SCORES = "limit of scores"
+    # No sample of a given seed depends on it.
+    NOT_IN_SAMPLES = "no part in a sample"
+    # Scores depend on it, but not what is kept of real images for them.
+    NOT_IN_FEATURES = "no part in features"
 
 
 MAY_CHANGE = Mark.MAY_CHANGE
@@ -40,6 +50,12 @@ def fields_with(kind: type, mark: Mark) -> tuple[str, ...]:
     """Names of a dataclass's fields that carry the mark."""
     hints = field_types(kind).items()
     return tuple(name for name, hint in hints if mark in getattr(hint, "__metadata__", ()))
+
+
+def fields_without(kind: type, mark: Mark) -> tuple[str, ...]:
+    """Names of a dataclass's fields that do not carry the mark, in their order."""
+    marked = fields_with(kind, mark)
+    return tuple(name for name in field_types(kind) if name not in marked)
 
 
 def fingerprint(config: Any, *inputs: str) -> str:

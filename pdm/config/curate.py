@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from pdm.config.common import STRICT
+from pdm.config.common import STRICT, Mark
 from pdm.config.limits import (
     Count,
     Fraction,
@@ -16,6 +16,7 @@ from pdm.config.limits import (
     require,
 )
 
+LIMIT = Mark.LIMIT_OF_SCORES
 Byte = Annotated[int, Limits(at_least=0, at_most=255)]
 
 
@@ -55,32 +56,39 @@ class CurateConfig:
     background: Annotated[
         tuple[Byte, Byte, Byte], "red, green, blue (0 to 255) behind transparent parts"
     ]
-    max_transparent_share: Annotated[Fraction, "share of transparent pixels"]
-    max_border_share: Annotated[Fraction, "share of plain borders, which are cut off"]
+    max_transparent_share: Annotated[Fraction, "share of transparent pixels", LIMIT]
+    max_border_share: Annotated[Fraction, "share of plain borders, which are cut off", LIMIT]
     people: Annotated[PeopleConfig | None, "null: any content; or how many faces"]
-    min_crop_fraction: Annotated[Fraction, "share of the image's area that the crop must keep"]
-    min_sharpness: Annotated[Fraction, "1 / (width in pixels of the sharpest edges)"]
-    min_high_frequency: Annotated[Fraction, "less: the image was enlarged"]
-    max_repetition: Annotated[Fraction, "share of rows and columns that repeat their neighbour"]
-    max_blocking: Annotated[NonNegative, "step across borders of JPEG blocks, over that inside"]
-    min_detail_share: Annotated[Fraction, "share of blocks that hold an edge"]
-    min_contrast: Annotated[Fraction, "between the darkest and the brightest twentieth"]
-    min_brightness: Annotated[Fraction, "mean luma"]
-    max_brightness: Annotated[Fraction, "mean luma"]
-    max_black_share: Annotated[Fraction, "share of pixels that are black"]
-    max_white_share: Annotated[Fraction, "share of pixels that are white"]
-    allow_grey: Annotated[bool, "also keep images in tones of one hue"]
-    min_colour: Annotated[Fraction, "less is grey"]
-    allow_drawings: Annotated[bool, "also keep drawings, screenshots and charts"]
-    max_drawing: Annotated[Fraction, "more is a drawing"]
+    min_crop_fraction: Annotated[
+        Fraction, "share of the image's area that the crop must keep", LIMIT
+    ]
+    min_sharpness: Annotated[Fraction, "1 / (width in pixels of the sharpest edges)", LIMIT]
+    min_high_frequency: Annotated[Fraction, "less: the image was enlarged", LIMIT]
+    max_repetition: Annotated[
+        Fraction, "share of rows and columns that repeat their neighbour", LIMIT
+    ]
+    max_blocking: Annotated[
+        NonNegative, "step across borders of JPEG blocks, over that inside", LIMIT
+    ]
+    min_detail_share: Annotated[Fraction, "share of blocks that hold an edge", LIMIT]
+    min_contrast: Annotated[Fraction, "between the darkest and the brightest twentieth", LIMIT]
+    min_brightness: Annotated[Fraction, "mean luma", LIMIT]
+    max_brightness: Annotated[Fraction, "mean luma", LIMIT]
+    max_black_share: Annotated[Fraction, "share of pixels that are black", LIMIT]
+    max_white_share: Annotated[Fraction, "share of pixels that are white", LIMIT]
+    allow_grey: Annotated[bool, "also keep images in tones of one hue", LIMIT]
+    min_colour: Annotated[Fraction, "less is grey", LIMIT]
+    allow_drawings: Annotated[bool, "also keep drawings, screenshots and charts", LIMIT]
+    max_drawing: Annotated[Fraction, "more is a drawing", LIMIT]
     near_duplicate_bits: Annotated[
         Annotated[int, Limits(at_least=0, at_most=16)],
         "images whose hashes differ in at most so many bits are compared",
+        LIMIT,
     ]
     near_duplicate_difference: Annotated[
-        NonNegative, "between small copies, in standard deviations; less is a duplicate"
+        NonNegative, "between small copies, in standard deviations; less is a duplicate", LIMIT
     ]
-    min_kept: Annotated[Count, "fewer kept images fail the stage"]
+    min_kept: Annotated[Count, "fewer kept images fail the stage", LIMIT]
 
     def __post_init__(self) -> None:
         check_limits(self)

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from pdm.config.common import STRICT
+from pdm.config.common import STRICT, Mark
 from pdm.config.limits import Count, Seed, SidePx, Width, check_limits, require
 
 
@@ -38,15 +38,23 @@ class EvaluateConfig:
     __pydantic_config__: ClassVar = STRICT
 
     num_features: Annotated[Width, "of the random convolutional network (Fréchet distance)"]
-    num_projections: Annotated[Count, "directions of the sliced Wasserstein distance"]
+    num_projections: Annotated[
+        Count, "directions of the sliced Wasserstein distance", Mark.NOT_IN_FEATURES
+    ]
     patches_per_image: Annotated[Count, "patches from each image and Laplacian level"]
     crops_per_image: Annotated[Count, "crops scored at their own size, without reduction"]
     crop_px: Annotated[SidePx, "side of a crop; at most the shorter side of the images"]
     features: Annotated[
-        tuple[FeaturesConfig, ...], "pretrained networks to score with as well, from files of yours"
+        tuple[FeaturesConfig, ...],
+        "pretrained networks to score with as well, from files of yours",
+        Mark.NOT_IN_FEATURES,
     ]
-    num_replicates: Annotated[Count, "bootstrap resamples behind each interval"]
-    num_neighbours: Annotated[Count, "samples shown beside their nearest training image"]
+    num_replicates: Annotated[
+        Count, "bootstrap resamples behind each interval", Mark.NOT_IN_FEATURES
+    ]
+    num_neighbours: Annotated[
+        Count, "samples shown beside their nearest training image", Mark.NOT_IN_FEATURES
+    ]
     batch_size: Annotated[Count, "images scored at once"]
     seed: Annotated[Seed, "of random features, projections, crops and resamples"]
 

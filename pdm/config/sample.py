@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from pdm.config.common import STRICT
+from pdm.config.common import STRICT, Mark
 from pdm.config.limits import (
     Count,
     EmaLength,
@@ -18,6 +18,8 @@ from pdm.config.limits import (
     check_limits,
     require,
 )
+
+NOT_IN_SAMPLES = Mark.NOT_IN_SAMPLES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,8 +79,10 @@ class SampleConfig:
 
     __pydantic_config__: ClassVar = STRICT
 
-    num_images: Annotated[Count, "samples to draw"]
-    seed: Annotated[Seed, "image i has the seed `seed + i`, whatever the batch size"]
+    num_images: Annotated[Count, "samples to draw", NOT_IN_SAMPLES]
+    seed: Annotated[
+        Seed, "image i has the seed `seed + i`, whatever the batch size", NOT_IN_SAMPLES
+    ]
     sampler: Annotated[
         Literal["euler", "heun", "multistep", "adaptive", "ddim"],
         "euler, heun, multistep, adaptive (chooses its steps) or ddim (adds noise)",
@@ -91,7 +95,7 @@ class SampleConfig:
         Annotated[float, Limits(at_least=0, below=0.5)],
         "the network is evaluated at times in [margin, 1 - margin] only",
     ]
-    batch_size: Annotated[Count, "images sampled at once"]
+    batch_size: Annotated[Count, "images sampled at once", NOT_IN_SAMPLES]
     classes: Annotated[
         tuple[str, ...] | None, "classes to draw, in turn; null: all that the model knows"
     ]
@@ -106,12 +110,16 @@ class SampleConfig:
     clamp_latents: Annotated[
         NonNegative, "limit of predicted latents, in standard deviations; 0: none"
     ]
-    previews: Annotated[PreviewsConfig | None, "also write some samples as they form"]
+    previews: Annotated[
+        PreviewsConfig | None, "also write some samples as they form", NOT_IN_SAMPLES
+    ]
     full_size_picture: Annotated[
-        bool, "also reconstruct one held-out image at the size of the crops"
+        bool, "also reconstruct one held-out image at the size of the crops", NOT_IN_SAMPLES
     ]
     tile_px: Annotated[
-        SidePx | None, "larger images go through the autoencoder in tiles; null: whole"
+        SidePx | None,
+        "larger images go through the autoencoder in tiles; null: whole",
+        NOT_IN_SAMPLES,
     ]
 
     def __post_init__(self) -> None:

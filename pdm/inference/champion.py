@@ -16,7 +16,8 @@ from typing import Any
 import torch
 
 from pdm import weights
-from pdm.config.sample import GuideConfig, SampleConfig
+from pdm.config.records import from_record
+from pdm.config.sample import SampleConfig
 from pdm.data.pixels import Pixels, to_pixels
 from pdm.errors import BadInput
 from pdm.inference.draw import draw_latents
@@ -26,7 +27,8 @@ from pdm.models.pyramid import LevelShape
 from pdm.registry import load_autoencoder
 from pdm.tracking.registry.champion import fetch_champion
 
-# What `samples.json` does not hold: no picture depends on it, or there was nothing of it.
+# What `samples.json` does not hold: no picture depends on it, or there was nothing of it. A test
+# compares with the marks of `SampleConfig`.
 WITHOUT_EFFECT: dict[str, Any] = {
     "num_images": 1,
     "seed": 0,
@@ -37,7 +39,7 @@ WITHOUT_EFFECT: dict[str, Any] = {
     "guidance_scale": 1.0,
     "guide": None,
     "classes": None,
-    "guidance_interval": (0.0, 1.0),
+    "guidance_interval": [0.0, 1.0],
 }
 
 
@@ -92,12 +94,8 @@ def _config(path: Path) -> SampleConfig:
     """How the scored samples were drawn."""
     try:
         found = WITHOUT_EFFECT | json.loads(path.read_text(encoding="utf-8"))
-        found["guide"] = GuideConfig(**found["guide"]) if found["guide"] else None
-        found["classes"] = tuple(found["classes"]) if found["classes"] else None
-        found["guidance_interval"] = tuple(found["guidance_interval"])
-        return SampleConfig(
-            **{item.name: found[item.name] for item in dataclasses.fields(SampleConfig)}
-        )
+        settings = {item.name: found[item.name] for item in dataclasses.fields(SampleConfig)}
+        return from_record(SampleConfig, settings, "sample")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(
             f"{path.name} of the model does not say how to draw ({error!r}); it was made by "

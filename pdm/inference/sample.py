@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from pdm import weights
+from pdm.config.common import Mark, fields_without
 from pdm.config.sample import SampleConfig
 from pdm.data.marks import mark, pixels_sha256
 from pdm.data.pixels import Pixels, to_images, to_pixels
@@ -29,10 +30,7 @@ from pdm.registry import load_autoencoder
 
 logger = logging.getLogger(__name__)
 
-SAMPLING_SETTINGS = (
-    *("sampler", "steps", "tolerance", "eta", "time_shift", "time_margin"),
-    *("clamp_latents", "ema_length"),
-)
+SAMPLE_SETTINGS = fields_without(SampleConfig, Mark.NOT_IN_SAMPLES)
 GUIDANCE_SETTINGS = ("guidance_scale", "guide", "guidance_interval")
 
 
@@ -115,15 +113,11 @@ def settings_of(config: SampleConfig) -> dict[str, Any]:
     """All that a picture depends on beside its seed and the models; no guidance, no word of it, and
     none of classes that were not chosen."""
     guided = config.guidance_scale != 1
-    names = (
-        SAMPLING_SETTINGS
-        + (GUIDANCE_SETTINGS if guided else ())
-        + (("classes",) if config.classes else ())
-    )
+    unused = (() if guided else GUIDANCE_SETTINGS) + (() if config.classes else ("classes",))
     found = dataclasses.asdict(config)
     if guided:
         found["guide"] = {name: v for name, v in found["guide"].items() if v is not None}
-    return {name: found[name] for name in names}
+    return {name: found[name] for name in SAMPLE_SETTINGS if name not in unused}
 
 
 def _draw(

@@ -6,12 +6,13 @@ encoded and decoded part by part, in a fraction of the memory and with the same 
 """
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from torch import Tensor
 
 from pdm import weights
-from pdm.config.autoencoder import AutoencoderModelConfig, LevelConfig
+from pdm.config.autoencoder import AutoencoderModelConfig
+from pdm.config.records import from_record
 from pdm.models.attention import SpatialChannelAttention
 from pdm.models.codec import Autoencoder
 from pdm.models.decoder import Decoder, DecoderStage
@@ -117,11 +118,7 @@ class PyramidAutoencoder(Autoencoder):
         """Load what `save_pretrained` wrote, on the CPU and in evaluation mode."""
         record, tensors = weights.load(folder, cls.__name__)
         with weights.understood(folder):
-            settings: dict[str, Any] = {
-                name: tuple(value) if isinstance(value, list) else value
-                for name, value in record["config"].items()
-            }
-            settings["levels"] = tuple(LevelConfig(**level) for level in settings["levels"])
-            model = cls(AutoencoderModelConfig(**settings))
+            config = from_record(AutoencoderModelConfig, record["config"], "autoencoder.model")
+            model = cls(config)
             model.load_state_dict(tensors)
         return model.eval()

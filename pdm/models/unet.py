@@ -12,13 +12,14 @@ only it needs do not run at all. That changes no other velocity.
 """
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from pdm import weights
-from pdm.config.diffusion import ConditionConfig, UNetConfig
+from pdm.config.diffusion import UNetConfig
+from pdm.config.records import from_record
 from pdm.models.attention import SpatialChannelAttention
 from pdm.models.condition import NO_CONDITION, Condition, CrossAttention
 from pdm.models.denoiser import Denoiser
@@ -207,16 +208,8 @@ class PyramidUNet(Denoiser):
         """Load what `save_pretrained` wrote, on the CPU and in evaluation mode."""
         record, tensors = weights.load(folder, cls.__name__)
         with weights.understood(folder):
-            settings: dict[str, Any] = {
-                name: tuple(value) if isinstance(value, list) else value
-                for name, value in record["config"].items()
-            }
-            if settings["windows"] is not None:
-                settings["windows"] = tuple((start, end) for start, end in settings["windows"])
-            if settings["condition"] is not None:
-                settings["condition"] = ConditionConfig(**settings["condition"])
             model = cls(
-                UNetConfig(**settings),
+                from_record(UNetConfig, record["config"], "diffusion.model"),
                 tuple(record["level_channels"]),
                 tuple(record["level_downsamplings"]),
             )

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from pdm.config.common import Mark, fields_without
 from pdm.config.evaluate import EvaluateConfig
 from pdm.data.code import code_version, modules_behind
 from pdm.evaluation.distances.moments import Array
@@ -37,8 +38,8 @@ CODE = modules_behind(
     leave_out=("pdm.config", "pdm.data.code", "pdm.errors", "pdm.files", "pdm.progress"),
 )
 
-# Settings that change scores, but not what is known of the pictures.
-IRRELEVANT = ("num_projections", "num_replicates", "num_neighbours", "features")
+# Other settings change scores, but not what is known of the pictures.
+SETTINGS = fields_without(EvaluateConfig, Mark.NOT_IN_FEATURES)
 
 
 def kept_summary(
@@ -79,9 +80,8 @@ def _name(
     config: EvaluateConfig,
     data_sha256: str,
 ) -> str:
-    settings = {
-        name: value for name, value in dataclasses.asdict(config).items() if name not in IRRELEVANT
-    }
+    values = dataclasses.asdict(config)
+    settings = {name: values[name] for name in SETTINGS}
     all_of_it = [
         *(data_sha256, pictures.name, pictures.size, compared.tolist(), settings),
         *([view.name, view.per_picture, view.convention] for view in views),

@@ -15,16 +15,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pdm.config.common import Mark, fields_without
+from pdm.config.curate import CurateConfig
 from pdm.curation.curate.scores import focus, origin
 from pdm.data.decoding.pixels import downscale
 from pdm.data.pixels import Pixels
 
 # What stored scores depend on besides the code that measures (`cache.MEASURING`). Other settings
 # of section `curate` are limits, held by `rules.reason` against stored scores without any pixel.
-SCORE_SETTINGS = (
-    *("width_px", "height_px", "max_megapixels", "decode_seconds", "background"),
-    "people",  # where faces are, the crop is
-)
+SCORE_SETTINGS = fields_without(CurateConfig, Mark.LIMIT_OF_SCORES)
 
 BLACK, WHITE = 3, 252  # luma of 255 at and beyond which nothing can be told apart any more
 

@@ -1,0 +1,57 @@
+"""Settings as JSON has them, read back into their classes: those in a model's `config.json`.
+
+Such a record was written by `dataclasses.asdict`, maybe by an older version of the project. It
+needs the standard library only, so that a bare machine can load a model.
+"""
+
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from types import NoneType
+from typing import Annotated, Any, TypeVar, get_args, get_origin
+
+from pdm.config import renames
+from pdm.config.limits import field_types, is_union
+
+T = TypeVar("T")
+
+
+def from_record(kind: type[T], record: Mapping[str, Any], section: str) -> T:
+    """A dataclass of settings from what `asdict` and JSON made of it.
+
+    Args:
+        kind: The class.
+        record: Its fields.
+        section: Its dotted place in a params file, such as diffusion.model; names that have changed
+            since the record was written are found by it.
+
+    Raises:
+        TypeError: A field is missing, or there is one too many.
+        ValueError: A value is none of the class's.
+    """
+    cls: type = kind
+    hints, values = field_types(cls), {}
+    for name, value in record.items():
+        key = renames.new_key(f"{section}.{name}") or f"{section}.{name}"
+        new_name, new_value = key.rpartition(".")[2], renames.new_value(key, value)
+        value = value if new_value is None else new_value
+        values[new_name] = _value(hints.get(new_name, Any), value, key)
+    return kind(**values)
+
+
+def _value(hint: Any, value: Any, key: str) -> Any:
+    if get_origin(hint) is Annotated:
+        return _value(hint.__origin__, value, key)
+    if is_union(hint):
+        choices = [each for each in get_args(hint) if each is not NoneType]
+        # Where there are two, as in `int | Literal["global"]`, none is a list or a mapping.
+        return _value(choices[0], value, key) if len(choices) == 1 else value
+    if isinstance(value, list):
+        members = get_args(hint)
+        if members and members[-1] is ...:
+            members = members[:1] * len(value)
+        pairs = zip(members, value, strict=True)
+        return tuple(_value(member, each, f"{key}.{at}") for at, (member, each) in enumerate(pairs))
+    if isinstance(value, Mapping) and is_dataclass(hint):
+        assert isinstance(hint, type)
+        return from_record(hint, value, key)
+    return value

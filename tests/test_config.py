@@ -1,0 +1,119 @@
+"""Settings as classes: what they are read from, and what depends on which of them."""
+
+import dataclasses
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from pdm import params
+from pdm.config import renames
+from pdm.config.autoencoder import AutoencoderModelConfig
+from pdm.config.common import Mark, fields_with, fields_without
+from pdm.config.curate import CurateConfig
+from pdm.config.diffusion import ConditionConfig, UNetConfig
+from pdm.config.evaluate import EvaluateConfig
+from pdm.config.records import from_record
+from pdm.config.sample import GuideConfig, SampleConfig
+from pdm.inference.champion import WITHOUT_EFFECT, _config
+from pdm.inference.sample import GUIDANCE_SETTINGS, settings_of
+from pdm.params.keys import DEFAULT
+
+LOADED = params.load(DEFAULT)
+UNET = replace(
+    LOADED.diffusion.model,
+    windows=((0.0, 0.6), (0.1, 0.7), (0.2, 0.8), (0.3, 0.9), (0.4, 1.0)),
+    condition=ConditionConfig(num_classes=3, token_width=0, map_channels=0),
+)
+GUIDED = replace(
+    LOADED.sample,
+    guidance_scale=2.0,
+    guidance_interval=(0.2, 0.9),
+    classes=("sea", "dunes"),
+    guide=GuideConfig(kind="ema", ema_length=0.1, images_seen=320),
+)
+
+
+def as_json(config):
+    return json.loads(json.dumps(asdict(config)))
+
+
+# records
+
+
+@pytest.mark.parametrize(
+    ("config", "section"),
+    [
+        (LOADED.autoencoder.model, "autoencoder.model"),
+        (LOADED.diffusion.model, "diffusion.model"),
+        (UNET, "diffusion.model"),
+        (LOADED.diffusion.training, "diffusion.training"),
+        (GUIDED, "sample"),
+    ],
+    ids=lambda part: part if isinstance(part, str) else "",
+)
+def test_a_record_gives_the_settings_back(config, section):
+    assert from_record(type(config), as_json(config), section) == config
+
+
+def test_a_record_of_an_older_version_is_read_by_its_names(monkeypatch):
+    monkeypatch.setattr(
+        renames,
+        "RENAMED_KEYS",
+        {
+            "autoencoder.model.normalisation": "autoencoder.model.norm",
+            "autoencoder.model.levels.*.kl": "autoencoder.model.levels.*.kl_weight",
+        },
+    )
+    monkeypatch.setattr(renames, "RENAMED_VALUES", {"autoencoder.model.norm": {"p": "pixel"}})
+    record = as_json(LOADED.autoencoder.model)
+    del record["norm"]
+    record["normalisation"] = "p"
+    for level in record["levels"]:
+        level["kl"] = level.pop("kl_weight")
+    found = from_record(AutoencoderModelConfig, record, "autoencoder.model")
+    assert found == LOADED.autoencoder.model
+
+
+@pytest.mark.parametrize("change", [{"colour": "red"}, {"widths": [0]}, {"windows": [[1]]}])
+def test_a_record_that_does_not_fit_is_refused(change):
+    with pytest.raises((TypeError, ValueError)):
+        from_record(UNetConfig, as_json(UNET) | change, "diffusion.model")
+
+
+# marks
+
+
+def test_marks_say_what_results_depend_on():
+    assert fields_without(CurateConfig, Mark.LIMIT_OF_SCORES) == (
+        *("width_px", "height_px", "max_megapixels", "decode_seconds", "background"),
+        "people",
+    )
+    assert fields_with(EvaluateConfig, Mark.NOT_IN_FEATURES) == (
+        *("num_projections", "features", "num_replicates", "num_neighbours"),
+    )
+    assert set(fields_with(SampleConfig, Mark.NOT_IN_SAMPLES)) == {
+        *("num_images", "seed", "batch_size", "previews", "full_size_picture", "tile_px"),
+    }
+
+
+def test_every_setting_that_a_sample_depends_on_is_stored_with_it():
+    unused = {*GUIDANCE_SETTINGS, "classes"}
+    every = {field.name for field in dataclasses.fields(SampleConfig)}
+    assert set(settings_of(GUIDED)) == every - set(fields_with(SampleConfig, Mark.NOT_IN_SAMPLES))
+    assert set(settings_of(LOADED.sample)) == set(settings_of(GUIDED)) - unused
+    assert set(WITHOUT_EFFECT) == every - set(settings_of(LOADED.sample))
+
+
+@pytest.mark.parametrize("config", [LOADED.sample, GUIDED], ids=["plain", "guided"])
+def test_the_champion_draws_by_the_settings_of_the_scored_samples(config, tmp_path):
+    path = Path(tmp_path / "samples.json")
+    path.write_text(json.dumps(settings_of(config) | {"samples": []}))
+    found = _config(path)
+    assert settings_of(found) == settings_of(config)
+
+
+def test_every_field_of_a_guide_belongs_to_a_kind():
+    fields = {field.name for field in dataclasses.fields(GuideConfig)} - {"kind"}
+    assert {name for names in GuideConfig.FIELDS.values() for name in names} == fields
