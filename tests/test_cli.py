@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from pdm import cli, errors
+from pdm.cli.overview import GROUPS
 
 
 @pytest.fixture
@@ -33,11 +34,22 @@ def test_help_lists_every_stage_with_what_it_does(capsys, monkeypatch):
     lines = {
         line.split()[0]: line.split(maxsplit=1)[1]
         for line in capsys.readouterr().out.splitlines()
-        if line.startswith("    ") and len(line.split()) > 1
+        if line.startswith("  ") and len(line.split()) > 1
     }
     for name, (function, _) in cli.STAGES.items():
         assert lines[name] == function.__doc__
     assert {"run", "serve", "params", "sync", "compare", "lineage"} <= set(lines)
+
+
+def test_the_overview_has_every_command_once():
+    commands = cli.parser()._subparsers._group_actions[0].choices
+    names = [name for group in GROUPS.values() for name in group]
+    assert sorted(names) == sorted(commands)
+
+
+def test_without_a_command_the_overview_is_shown(capsys):
+    assert cli.main([]) == 2
+    assert "Start here:" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", cli.STAGES)
@@ -64,7 +76,7 @@ def test_help_loads_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("arguments", [[], ["paint"], ["sample", "--colour", "red"], ["params"]])
+@pytest.mark.parametrize("arguments", [["paint"], ["sample", "--colour", "red"], ["params"]])
 def test_a_command_that_does_not_exist_ends_with_two(arguments):
     with pytest.raises(SystemExit) as caught:
         cli.main(arguments)

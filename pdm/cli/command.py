@@ -26,7 +26,11 @@ DISK_FAULTS = (
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command. What a user can fix ends in one line on stderr, not in a traceback."""
-    args = parser().parse_args(argv)
+    commands = parser()
+    args = commands.parse_args(argv)
+    if "function" not in args:
+        commands.print_help(sys.stderr)
+        return BadInput.exit_code
     # Read by torch when it is imported: threads that wait for each other are to sleep, not to spin,
     # which costs a stage a multiple of its time as soon as the machine does anything else.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

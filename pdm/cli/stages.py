@@ -15,7 +15,7 @@ from pdm.cli import sizes
 
 
 def scrape(args: argparse.Namespace) -> None:
-    """Fetch the images that the sources name, unchanged, with one row for every URL."""
+    """Fetch the images of all sources unchanged, and record what became of every URL."""
     from pdm.curation.scrape import scrape
 
     scrape(
@@ -29,7 +29,7 @@ def scrape(args: argparse.Namespace) -> None:
 
 
 def curate(args: argparse.Namespace) -> None:
-    """Judge every image: keep it, or drop it for a reason that is written down."""
+    """Decide which images to keep, and record why the others are dropped."""
     from pdm.curation.curate import curate
 
     curate(
@@ -41,7 +41,7 @@ def curate(args: argparse.Namespace) -> None:
 
 
 def shard(args: argparse.Namespace) -> None:
-    """Crop the kept images to the exact size and write WebDataset shards and the data report."""
+    """Crop the kept images to size; write WebDataset shards and the data report."""
     from pdm.curation.shard import shard
 
     shard(
@@ -89,7 +89,7 @@ def autoencoder(args: argparse.Namespace) -> None:
 
 
 def latents(args: argparse.Namespace) -> None:
-    """Encode the shards once with the trained autoencoder."""
+    """Encode the shards with the trained autoencoder."""
     from pdm.inference.encode import encode_shards
 
     encode_shards(
@@ -101,7 +101,7 @@ def latents(args: argparse.Namespace) -> None:
 
 
 def diffusion(args: argparse.Namespace) -> None:
-    """Train the pyramid UNet on the latents by rectified flow."""
+    """Train the pyramid UNet on the latents with rectified flow."""
     from pdm.evaluation.yardstick import Yardstick
     from pdm.training.diffusion import run_folder, train_diffusion
     from pdm.training.distributed.launchers import choose_launcher
@@ -122,7 +122,7 @@ def diffusion(args: argparse.Namespace) -> None:
 
 
 def sample(args: argparse.Namespace) -> None:
-    """Draw pictures from the trained models, each with its seed, and a contact sheet."""
+    """Sample images from the trained models, one for each seed, with a contact sheet."""
     from pdm.inference.sample import sample_pictures
 
     with sizes.chosen(args) as (config, folders):
@@ -130,7 +130,7 @@ def sample(args: argparse.Namespace) -> None:
 
 
 def evaluate(args: argparse.Namespace) -> None:
-    """Score samples and reconstructions against held-out pictures."""
+    """Score samples and reconstructions against held-out images."""
     from pdm.evaluation.evaluate import evaluate
     from pdm.tracking import track
 

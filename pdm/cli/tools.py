@@ -11,17 +11,17 @@ from pdm import params
 
 
 def run(args: argparse.Namespace) -> None:
-    """Bring every stage up to date, in order, skipping what is fresh."""
+    """Run every stage that is not up to date, in order."""
     os.execv(sys.executable, [sys.executable, "-m", "flows", "run"])
 
 
 def serve(args: argparse.Namespace) -> None:
-    """Run the pipeline on a schedule, until stopped."""
+    """Run the pipeline on a schedule until stopped."""
     os.execv(sys.executable, [sys.executable, "-m", "flows", "serve", "--cron", args.cron])
 
 
 def check_params(args: argparse.Namespace) -> None:
-    """Check params.yaml and do nothing else."""
+    """Check that all values in params.yaml fit."""
     params.load(args.params)
     print(f"{args.params}: all values fit")
 
@@ -46,7 +46,7 @@ def show_params(args: argparse.Namespace) -> None:
 
 
 def upgrade_params(args: argparse.Namespace) -> None:
-    """Bring params.yaml to this version: rename old keys, add new ones; your values stay."""
+    """Bring params.yaml to this version: rename old keys, add new ones, keep your values."""
     from pdm.files import write_text
     from pdm.params.keys import DEFAULT
     from pdm.params.upgrade import upgrade
@@ -62,7 +62,7 @@ def upgrade_params(args: argparse.Namespace) -> None:
 
 
 def preset(args: argparse.Namespace) -> None:
-    """Write a params.yaml for a kind of data set; without a name, list them."""
+    """Write a params file for a kind of data or a size of model, or list the presets."""
     from pdm import presets
 
     if args.name is None:
@@ -78,7 +78,7 @@ def preset(args: argparse.Namespace) -> None:
 
 
 def untrained(args: argparse.Namespace) -> None:
-    """Write both models with random weights, to see what their size costs; they draw noise."""
+    """Write both models with random weights, to see what their size costs."""
     from pdm.inference.untrained import write_untrained
 
     write_untrained(
@@ -94,7 +94,7 @@ def verify(args: argparse.Namespace) -> None:
 
 
 def removed(args: argparse.Namespace) -> None:
-    """Name the data and the models that hold or have seen a picture of the list of removals."""
+    """List the data and models that hold, or were trained on, withdrawn images."""
     from pdm.curation.scrape.removal.takedown import report_removed
 
     path = args.removals or params.load(args.params).scrape.removed
@@ -102,21 +102,21 @@ def removed(args: argparse.Namespace) -> None:
 
 
 def explain(args: argparse.Namespace) -> None:
-    """Say why one picture was kept or dropped, with every score and its limit."""
+    """Explain why one image was kept or dropped, with every score and its limit."""
     from pdm.curation.curate.explain import explain
 
     print(explain(args.name, decisions=args.decisions, shards=args.shards))
 
 
 def compare(args: argparse.Namespace) -> None:
-    """Put runs side by side: a page, and a table."""
+    """Compare runs: a table here, and a page with curves and samples."""
     from pdm.comparison.compare import compare
 
     print(compare(args.runs, experiment=args.experiment, num_best=args.best, output=args.output))
 
 
 def lineage(args: argparse.Namespace) -> None:
-    """Follow a drawn picture back to seed, models, runs, data, URLs and licences."""
+    """Trace a sample back to its seed, models, runs, data, URLs and licences."""
     from pdm.lineage.tell import as_json, as_text
     from pdm.lineage.trace import Places, trace
 
@@ -125,7 +125,7 @@ def lineage(args: argparse.Namespace) -> None:
 
 
 def sync(args: argparse.Namespace) -> None:
-    """Send to MLflow the log lines that were kept while it could not be reached."""
+    """Send metrics to MLflow that were kept while it could not be reached."""
     from pdm.tracking import sync
 
     print(sync(args.runs))
