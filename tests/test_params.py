@@ -291,7 +291,7 @@ def test_a_date_is_no_number(refused_text):
                 "num_layers": 5,
                 "learning_rate": 1.0e-4,
             },
-            "autoencoder.adversarial.num_layers: expected fewer layers: so many need pictures of "
+            "autoencoder.adversarial.num_layers: expected fewer layers: this many need images of "
             "at least 96 x 96 px, got 5",
         ),
         (("autoencoder", "crop_px"), 65, "autoencoder.crop_px: expected a number from 1 to the"),

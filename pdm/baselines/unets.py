@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from pdm import weights
 from pdm.baselines.initialisation import initialise_as_ldm
-from pdm.config.latent_unet import SIDES, LatentUNetConfig
+from pdm.config.latent_unet import SIDE_MULTIPLES, LatentUNetConfig
 from pdm.config.records import from_record
 from pdm.models.condition import NO_CONDITION, Condition
 from pdm.models.denoiser import Denoiser
@@ -172,7 +172,7 @@ class LatentUNet(Denoiser):
         """
         condition.check(None)
         height, width = pyramid[0].shape[2:]
-        multiple = SIDES[self.config.name]
+        multiple = SIDE_MULTIPLES[self.config.name]
         if height % multiple or width % multiple:
             raise ValueError(
                 f"{self.config.name} halves its latent: sides must be multiples of {multiple}, not "

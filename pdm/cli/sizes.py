@@ -1,5 +1,5 @@
-"""What the command `sample` draws with: the params of the project, or those of a preset; trained
-models, or random weights. Heavy imports stay inside the functions.
+"""What the command `sample` works with: the project's params or a preset's, trained models or
+random weights. Heavy imports stay inside the functions.
 """
 
 import argparse
@@ -19,8 +19,11 @@ DEFAULT_SAMPLES = Path("samples")  # an output of the pipeline, which a preset m
 
 
 @contextlib.contextmanager
-def chosen(args: argparse.Namespace) -> Iterator[tuple[SampleConfig, dict[str, Path]]]:
-    """Settings, and folders by the names of `sample_pictures`; random models last as the block.
+def settings_and_folders(
+    args: argparse.Namespace,
+) -> Iterator[tuple[SampleConfig, dict[str, Path]]]:
+    """The settings, and the folders as arguments of `sample_pictures`. Models with random weights
+    are removed at the end of the block.
 
     Raises:
         BadInput: Params or preset do not exist or fit, or the models are not there, or are not of
@@ -74,7 +77,7 @@ def _check_size(folders: dict[str, Path], config: Params, preset: str) -> None:
         if not (folder / "config.json").is_file():
             raise BadInput(
                 f"{folder} holds no model; name trained ones by --autoencoder and --diffusion, or "
-                "add --untrained to draw noise with random weights"
+                "add --untrained to sample noise with random weights"
             )
         record = weights.record_of(folder)
         found, wanted = (
@@ -87,6 +90,6 @@ def _check_size(folders: dict[str, Path], config: Params, preset: str) -> None:
         if found != wanted:
             raise BadInput(
                 f"--{name} {folder} is a model for {found}, the preset {preset} is for {wanted}; "
-                "name models of this size, leave --preset out to draw with those that there are, "
-                "or add --untrained to draw noise with random weights"
+                "name models of this size, leave out --preset to use the size of these, "
+                "or add --untrained to sample noise with random weights"
             )

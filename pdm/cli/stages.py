@@ -125,7 +125,7 @@ def sample(args: argparse.Namespace) -> None:
     """Sample images from the trained models, one for each seed, with a contact sheet."""
     from pdm.inference.sample import sample_pictures
 
-    with sizes.chosen(args) as (config, folders):
+    with sizes.settings_and_folders(args) as (config, folders):
         sample_pictures(config, **folders)
 
 

@@ -1,6 +1,6 @@
 """What every value in `params.yaml` means: types, units, limits. One module a stage, no packages.
 
-The classes hold no defaults: `params.yaml` is the whole truth. Each checks its own limits when it
+The classes have no defaults: every value is in `params.yaml`. Each checks its own limits when it
 is made, so code below this package never checks them again. `pdm.params` reads the file into them.
 """
 
@@ -12,7 +12,7 @@ from pdm.config.common import STRICT
 from pdm.config.curate import CurateConfig
 from pdm.config.diffusion import DiffusionConfig
 from pdm.config.evaluate import EvaluateConfig
-from pdm.config.latent_unet import SIDES, LatentUNetConfig
+from pdm.config.latent_unet import SIDE_MULTIPLES, LatentUNetConfig
 from pdm.config.latents import LatentsConfig
 from pdm.config.limits import require
 from pdm.config.sample import SampleConfig
@@ -22,7 +22,7 @@ from pdm.config.shard import ShardConfig
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Params:
-    """The whole of `params.yaml`: one section per stage, in the order in which they run."""
+    """All of `params.yaml`: one section for each stage, in the order in which they run."""
 
     __pydantic_config__: ClassVar = STRICT
 
@@ -67,11 +67,11 @@ class Params:
         )
 
     def _check_sides(self) -> None:
-        """LDM's network halves the latent some times, and puts it together again."""
+        """LDM's network halves the latent several times, and doubles it again."""
         if self.diffusion.baseline is None or self.autoencoder.baseline is None:
             return
         factor = self.autoencoder.baseline.downsampling
-        multiple = factor * SIDES[self.diffusion.baseline.name]
+        multiple = factor * SIDE_MULTIPLES[self.diffusion.baseline.name]
         for name in ("image_height_px", "image_width_px"):
             side = getattr(self.autoencoder, name)
             expectation = (

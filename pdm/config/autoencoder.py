@@ -154,7 +154,7 @@ class AdversarialConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AutoencoderConfig:
-    """What is trained, on pictures of which size, with which losses."""
+    """Which network is trained, at which image size, with which losses."""
 
     __pydantic_config__: ClassVar = STRICT
 
@@ -207,14 +207,14 @@ class AutoencoderConfig:
                 self.training.strategy == "ddp",
                 "training.strategy",
                 self.training.strategy,
-                "ddp, since the discriminator looks at the autoencoder's whole last weight",
+                "ddp, since the discriminator's weight needs all of the autoencoder's last layer",
             )
             least = 3 * 2**self.adversarial.num_layers  # what two more 4x4 convolutions need
             require(
                 (self.crop_px or self._shorter) >= least,
                 "adversarial.num_layers",
                 self.adversarial.num_layers,
-                f"fewer layers: so many need pictures of at least {least} x {least} px",
+                f"fewer layers: this many need images of at least {least} x {least} px",
             )
 
     @property
@@ -241,17 +241,17 @@ class AutoencoderConfig:
             0 < self.crop_px <= self._shorter,
             "crop_px",
             self.crop_px,
-            f"a number from 1 to the shorter side of the pictures ({self._shorter}), or null",
+            f"a number from 1 to the shorter side of the images ({self._shorter}), or null",
         )
         require(
             self.decodes_parts,
             "crop_px",
             self.crop_px,
-            "null: only a pyramid autoencoder with norm: pixel decodes parts of a picture",
+            "null: only a pyramid autoencoder with norm: pixel decodes parts of an image",
         )
         require(
             self.equivariance_loss_weight == 0,
             "equivariance_loss_weight",
             self.equivariance_loss_weight,
-            "0 with crop_px: it decodes whole pictures",
+            "0 with crop_px, since it decodes whole images",
         )

@@ -24,7 +24,7 @@ Resampling = Literal["box", "fir"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConditionConfig:
-    """What the network is told beside the noisy latents; 0 for what it is not."""
+    """What the network is conditioned on; 0 for what it is not."""
 
     __pydantic_config__: ClassVar = STRICT
 
@@ -90,9 +90,9 @@ class UNetConfig:
             require(good, "windows", windows, "a start below an end, both from 0 to 1")
             starts, ends = zip(*windows, strict=True)
             risen = list(starts) == sorted(starts) and list(ends) == sorted(ends)
-            require(risen, "windows", windows, "no level that begins or ends before a coarser one")
+            require(risen, "windows", windows, "starts and ends that do not fall, coarse to fine")
             whole = starts[0] == 0 and ends[-1] == 1
-            require(whole, "windows", windows, "the first to begin at 0, the last to end at 1")
+            require(whole, "windows", windows, "a first window from 0 and a last window to 1")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -164,7 +164,7 @@ class DiffusionConfig:
 
     @property
     def condition(self) -> ConditionConfig | None:
-        """What the network is told beside the noisy latents."""
+        """What the network is conditioned on, if anything."""
         return self.network.condition if isinstance(self.network, UNetConfig) else None
 
     @property

@@ -25,7 +25,7 @@ class FirstStageConfig:
     latent_scale: Annotated[
         Literal["channel", "scalar"], "standardise each channel, or all alike as published"
     ]
-    # LDM sums KL and L1 over a picture (contperceptual.py), and takes means with VQ
+    # LDM sums KL and L1 over an image (contperceptual.py), and takes means with VQ
     latent_weight: Annotated[
         NonNegative, "as in LDM's code: of the KL (1.0e-6 as published) or the codebook loss (1.0)"
     ]

@@ -6,8 +6,14 @@ from typing import Annotated, ClassVar, Literal
 from pdm.config.common import STRICT
 from pdm.config.limits import Width, check_limits, require
 
-GRAINS = {"celeba": 32, "churches": 96}  # what widths must be multiples of: groups and heads
-SIDES = {"celeba": 8, "churches": 16}  # what sides of latents must be: halved 3 and 4 times
+WIDTH_MULTIPLES = {
+    "celeba": 32,
+    "churches": 96,
+}  # what widths must be multiples of: groups and heads
+SIDE_MULTIPLES = {
+    "celeba": 8,
+    "churches": 16,
+}  # what sides of latents must be: halved 3 and 4 times
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +30,6 @@ class LatentUNetConfig:
 
     def __post_init__(self) -> None:
         check_limits(self)
-        grain = GRAINS[self.name]
-        good = self.base_width % grain == 0
-        require(good, "base_width", self.base_width, f"a multiple of {grain}")
+        multiple = WIDTH_MULTIPLES[self.name]
+        good = self.base_width % multiple == 0
+        require(good, "base_width", self.base_width, f"a multiple of {multiple}")

@@ -48,7 +48,7 @@ class Limits:
         )
 
 
-# Half of what 64 bits hold with a sign: sampling adds a picture's number and an offset.
+# Half of what 64 bits hold with a sign: sampling adds an image's number and an offset.
 Seed = Annotated[int, Limits(at_least=0, at_most=2**62)]
 Count = Annotated[int, Limits(at_least=1, at_most=1_000_000)]
 CountOrZero = Annotated[int, Limits(at_least=0, at_most=1_000_000)]

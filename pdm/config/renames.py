@@ -19,7 +19,7 @@ RENAMED_VALUES: dict[str, dict[str, Any]] = {
 # key that is no more -> what the user should know, as the end of a sentence
 REMOVED_KEYS: dict[str, str] = {}
 
-# New key of a mapping that may be null or stands in a list, such as autoencoder.adversarial.* or
+# New key of a mapping that may be null or is in a list, such as autoencoder.adversarial.* or
 # scrape.sources.* -> its value where the mapping is there. Other new keys need no entry:
 # pdm/presets/default.yaml has their default.
 ADDED_KEYS: dict[str, Any] = {}

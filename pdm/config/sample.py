@@ -1,4 +1,4 @@
-"""Section `sample`: how pictures are drawn from the trained models."""
+"""Section `sample`: how images are sampled from the trained models."""
 
 import re
 from dataclasses import dataclass
@@ -134,5 +134,5 @@ class SampleConfig:
             self.tile_px is None or self.tile_px % 64 == 0,
             "tile_px",
             self.tile_px,
-            "a positive multiple of 64, or null for the whole picture at once",
+            "a positive multiple of 64, or null for whole images at once",
         )

@@ -2,7 +2,7 @@
 
 ruamel.yaml keeps a comment with what stands before it: a token of a key holds both the comment at
 the end of its line and all lines up to the next key. So an edit takes the latter, the key's *tail*,
-off first, and puts it behind whatever stands there afterwards.
+off first, and puts it back behind the new text.
 """
 
 import copy
@@ -99,7 +99,7 @@ def insert(
         after: The key before the new one.
         key: The new one.
         value: Its value.
-        comment: What stands at the end of its line, without the `#`.
+        comment: The comment at the end of its line, without the `#`.
         before: Lines of comment that belong above it; those that stand there already are not
             written again.
     """
@@ -142,7 +142,7 @@ def remove(node: CommentedMap, key: str) -> None:
 
 
 def line_comment(node: CommentedMap, key: str) -> str:
-    """What stands behind the `#` at the end of a key's line."""
+    """The comment at the end of a key's line, without the `#`."""
     token = (node.ca.items.get(key) or [None] * 4)[2]
     return token.value.partition("\n")[0].lstrip("#").strip() if token else ""
 

@@ -1,6 +1,6 @@
 """Turns what does not fit in a params file into one line for each fault.
 
-A line names the key, what was expected and what stands there, and where possible what to write.
+A line names the key, what was expected, what was found and, where possible, what to write.
 """
 
 import dataclasses

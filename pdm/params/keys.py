@@ -19,7 +19,7 @@ DEFAULT = Path(__file__).parents[1] / "presets" / "default.yaml"
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key, or one of a kind: `*` in its name stands for any item of a list."""
+    """One key, or one of a kind: `*` in its name means any item of a list."""
 
     name: str
     type: str

@@ -1,4 +1,4 @@
-"""Presets: a whole `params.yaml` for a known kind of data set, made by `pyramid preset NAME`.
+"""Presets: params files for a kind of data or a size of model, made by `pyramid preset NAME`.
 
 Each `NAME.yaml` beside this module holds only what differs from `default.yaml`, of which the
 project's `params.yaml` is a copy to be changed by its user, or from the preset that it `extends`;
