@@ -26,7 +26,7 @@ from benchmarks.tiles import status_mb
 from pdm.config.diffusion import UNetConfig
 from pdm.diffusion.flow import flow_loss
 from pdm.diffusion.samplers import euler
-from pdm.diffusion.times import even_times
+from pdm.diffusion.sampling_times import even_times
 from pdm.models.layers import bake_spectral_norms
 from pdm.models.pyramid import Downsampling, Pyramid, level_shapes
 from pdm.models.unet import PyramidUNet

@@ -17,7 +17,7 @@ from benchmarks.common import Ratio
 from benchmarks.mixtures import Mixture
 from pdm.diffusion.adaptive import runge_kutta
 from pdm.diffusion.samplers import Sampler, euler, heun, multistep, noise_from_seeds
-from pdm.diffusion.times import even_times
+from pdm.diffusion.sampling_times import even_times
 from pdm.models.pyramid import LevelShape, Pyramid
 
 SHAPES: list[LevelShape] = [(8, 1, 1), (4, 2, 4), (2, 8, 16)]

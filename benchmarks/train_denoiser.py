@@ -27,8 +27,8 @@ from pdm.evaluation.features.random_conv import RandomConvFeatures
 from pdm.evaluation.features.reference import kept_summary
 from pdm.evaluation.features.summary import Summary
 from pdm.evaluation.features.views import views_of
-from pdm.inference.draw import draw_latents
-from pdm.inference.networks import Networks
+from pdm.inference.latent_sampling import draw_latents
+from pdm.inference.sampling_networks import Networks
 from pdm.models.denoiser import Denoiser
 from pdm.models.layers import bake_spectral_norms
 from pdm.registry import build_denoiser

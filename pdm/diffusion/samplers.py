@@ -1,7 +1,7 @@
 """Solvers of dx/dt = velocity(x, t) from noise at t = 0 to data at t = 1, over pyramids.
 
 All have one signature (`Sampler`): the velocity, the noise, and the times to stop by, rising from 0
-to 1, of all levels or of each (`pdm.diffusion.times`). They run under the caller's grad mode, keep
+to 1, of all levels or of each (`pdm.diffusion.sampling_times`). They run under the caller's grad mode, keep
 the noise's device and dtype, and do to a picture what they would do to it alone, whatever stands
 beside it in the batch. What bends the velocity is put around it before
 (`pdm.diffusion.guidance`).
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pdm.diffusion.flow import Velocity
-from pdm.diffusion.times import step_lengths
+from pdm.diffusion.sampling_times import step_lengths
 from pdm.models.pyramid import LevelShape, Pyramid
 
 Sampler = Callable[[Velocity, Pyramid, Tensor], Pyramid]

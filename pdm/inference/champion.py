@@ -20,8 +20,8 @@ from pdm.config.records import from_record
 from pdm.config.sample import SampleConfig
 from pdm.data.pixels import Pixels, to_pixels
 from pdm.errors import BadInput
-from pdm.inference.draw import draw_latents
-from pdm.inference.networks import Networks, load_networks
+from pdm.inference.latent_sampling import draw_latents
+from pdm.inference.sampling_networks import Networks, load_networks
 from pdm.models.codec import Autoencoder
 from pdm.models.pyramid import LevelShape
 from pdm.registry import load_autoencoder

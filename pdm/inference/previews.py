@@ -18,8 +18,8 @@ from torch import Tensor
 from pdm.config.sample import PreviewsConfig, SampleConfig
 from pdm.data.pixels import Pixels, to_pixels
 from pdm.data.sheets import contact_sheet
-from pdm.inference.draw import draw_latents
-from pdm.inference.networks import Networks
+from pdm.inference.latent_sampling import draw_latents
+from pdm.inference.sampling_networks import Networks
 from pdm.models.codec import Autoencoder
 from pdm.models.pyramid import LevelShape, Pyramid
 

@@ -20,9 +20,9 @@ from pdm.data.shards.images import ImageShards
 from pdm.data.sheets import contact_sheet, split_into_rows
 from pdm.errors import BadInput
 from pdm.files import sha256_of, whole_folder, write_json
-from pdm.inference.draw import draw_latents
-from pdm.inference.networks import Networks, load_networks
+from pdm.inference.latent_sampling import draw_latents
 from pdm.inference.previews import write_previews
+from pdm.inference.sampling_networks import Networks, load_networks
 from pdm.models.codec import Autoencoder
 from pdm.models.pyramid import LevelShape
 from pdm.progress import Progress

@@ -8,7 +8,7 @@ from pdm.diffusion.flow import (
     target,
     uniform_times,
 )
-from pdm.diffusion.times import even_times, times_by_level
+from pdm.diffusion.sampling_times import even_times, times_by_level
 from pdm.models.noise_schedule import step_times
 from pdm.training.objectives.timesteps import Times
 

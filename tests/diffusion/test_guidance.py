@@ -9,8 +9,8 @@ from benchmarks.mixtures import Mixture
 from pdm.diffusion.adaptive import runge_kutta
 from pdm.diffusion.guidance import apply_guidance
 from pdm.diffusion.samplers import euler, heun, multistep, noise_from_seeds
+from pdm.diffusion.sampling_times import even_times
 from pdm.diffusion.stochastic import ddim
-from pdm.diffusion.times import even_times
 
 SHAPES = [(4, 1, 1), (2, 2, 4), (1, 4, 8)]
 ALWAYS = (0.0, 1.0)

@@ -8,7 +8,7 @@ import torch
 from benchmarks.mixtures import Mixture
 from pdm.diffusion.adaptive import runge_kutta
 from pdm.diffusion.samplers import euler, heun, multistep, noise_from_seeds
-from pdm.diffusion.times import even_times
+from pdm.diffusion.sampling_times import even_times
 
 SHAPES = [(4, 1, 1), (2, 2, 4), (1, 4, 8)]
 MIXTURE = Mixture.standardised(SHAPES, components=4, seed=0)

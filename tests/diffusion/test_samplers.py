@@ -7,7 +7,7 @@ import torch
 from pdm.diffusion.adaptive import runge_kutta
 from pdm.diffusion.guidance import clamp_data, clamp_times
 from pdm.diffusion.samplers import euler, heun, multistep, noise_from_seeds
-from pdm.diffusion.times import even_times, shift_time
+from pdm.diffusion.sampling_times import even_times, shift_time
 
 SHAPES = [(8, 1, 1), (4, 2, 4), (2, 8, 16)]
 ADAPTIVE = partial(runge_kutta, tolerance=1e-4)

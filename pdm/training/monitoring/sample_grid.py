@@ -11,7 +11,7 @@ from pdm.data.pixels import Pixels, to_pixels
 from pdm.diffusion.flow import Velocity
 from pdm.diffusion.guidance import clamp_data
 from pdm.diffusion.samplers import multistep, noise_from_seeds
-from pdm.diffusion.times import Windows, even_times, times_by_level
+from pdm.diffusion.sampling_times import Windows, even_times, times_by_level
 from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.models.condition import with_class_label

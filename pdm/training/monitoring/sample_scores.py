@@ -17,7 +17,7 @@ from pdm.data.pixels import Pixels
 from pdm.data.shards.latents import LatentShards
 from pdm.data.sheets import contact_sheet, split_into_rows
 from pdm.diffusion.flow import Velocity
-from pdm.diffusion.times import Windows
+from pdm.diffusion.sampling_times import Windows
 from pdm.errors import BadInput
 from pdm.training.monitoring.sample_grid import SEEDS, SampleGrid
 

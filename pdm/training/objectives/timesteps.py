@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pdm.config.diffusion import DiffusionConfig
 from pdm.diffusion.flow import logit_normal_times, uniform_times
-from pdm.diffusion.times import Windows, level_times, shift_time
+from pdm.diffusion.sampling_times import Windows, level_times, shift_time
 from pdm.models.noise_schedule import LAST_BETAS, step_times
 
 
@@ -24,7 +24,7 @@ class Times:
 
     Args:
         kind: "uniform" in [-margin, 1 + margin], "logit_normal", or "ldm".
-        shift: Towards noise, see `pdm.diffusion.times.shifted`.
+        shift: Towards noise, see `pdm.diffusion.sampling_times.shifted`.
         margin: How far uniform times reach beyond the ends: PDM's enlarged range.
         steps: LDM's times, where the kind is "ldm".
         windows: Of each level, coarse to fine; None for a time that all share.

@@ -10,10 +10,10 @@ from pdm.diffusion.adaptive import runge_kutta
 from pdm.diffusion.flow import Velocity
 from pdm.diffusion.guidance import clamp_data, clamp_times, observe
 from pdm.diffusion.samplers import Sampler, euler, heun, multistep, noise_from_seeds
+from pdm.diffusion.sampling_times import even_times, shift_time, times_by_level
 from pdm.diffusion.stochastic import ddim, fresh_noise
-from pdm.diffusion.times import even_times, shift_time, times_by_level
 from pdm.errors import BadInput
-from pdm.inference.networks import Networks
+from pdm.inference.sampling_networks import Networks
 from pdm.models.denoiser import Denoiser
 from pdm.models.noise_schedule import LAST_BETAS, sampling_times
 from pdm.models.pyramid import LevelShape, Pyramid
