@@ -1,1 +1,1 @@
-"""Flows and samplers on pyramids of latents. They import torch only and know no network."""
+"""Flow matching, samplers and guidance on pyramids of latents. Imports torch only; no network."""

@@ -1,8 +1,8 @@
-"""Runge and Kutta's method with steps as long as the error allows, for each picture by itself.
+"""Adaptive Runge-Kutta sampler (RK45): each picture takes steps as long as its own error allows.
 
-Dormand and Prince's pair of orders five and four (J. Comput. Appl. Math. 6, 1980), as scipy's RK45
-and rectified flow's published sampler use it. There one error is taken over the whole batch, so a
-picture's steps depend on its neighbours; here every picture has its own time and its own step.
+It uses the Dormand-Prince pair of orders five and four (J. Comput. Appl. Math. 6, 1980), like
+scipy's RK45 and the published sampler of rectified flow. Those take one error over the whole
+batch, so a picture's steps depend on its neighbours; here every picture has its own time and step.
 """
 
 import itertools
@@ -24,11 +24,12 @@ STAGES = (
     (9017 / 3168, -355 / 33, 46732 / 5247, 49 / 176, -5103 / 18656),
     (35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84),
 )
-# Fifth order less fourth: what the step is thought to be wrong by.
+# Weights of order five minus those of order four: the estimate of a step's error.
 ERRORS = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40)
-SAFETY, LEAST, MOST = 0.9, 0.2, 10.0  # of a step's length over the last one's; scipy's choice
-FIRST_STEP = 0.05  # steps are shares of the way between two stops
-SHORTEST_STEP = 1e-5  # is taken whatever its error, so that a wild velocity ends, too
+# A step's length over the previous one's: safety factor and limits, as in scipy.
+SAFETY, MIN_FACTOR, MAX_FACTOR = 0.9, 0.2, 10.0
+FIRST_STEP = 0.05  # as a fraction of the way between two stops
+SHORTEST_STEP = 1e-5  # accepted whatever its error, so that sampling always ends
 
 
 def runge_kutta(
@@ -39,16 +40,17 @@ def runge_kutta(
     tolerance: float,
     narrowed: Callable[[list[int]], Velocity] | None = None,
 ) -> Pyramid:
-    """Fifth order, with the error of each step below a tolerance.
+    """Solve by order five, with the estimated error of each step below a tolerance.
 
     Args:
-        velocity: Is asked for different times within a batch, and for the pictures only that are
-            not at their end.
+        velocity: Called with different times within a batch, and only for the pictures that have
+            not reached their end.
         noise: One row for each picture.
-        times: Each stop is reached exactly; between two of them every level's time runs evenly.
-        tolerance: Of each step's error, relative to 1 + |x|, as root mean square over a level's
+        times: Stops, each reached exactly; between two stops every level's time is linear.
+        tolerance: Largest error of a step relative to 1 + |x|: the root mean square over a level's
             values and then over the levels.
-        narrowed: The velocity of these rows' pictures alone, where it differs between pictures.
+        narrowed: Gives the velocity for the pictures of some rows only, where it differs between
+            pictures; None where one velocity serves all.
     """
     pyramid = noise
     steps = torch.full((len(noise[0]),), FIRST_STEP, device=noise[0].device)
@@ -60,7 +62,7 @@ def runge_kutta(
 
 @dataclass(frozen=True)
 class _Leg:
-    """The way between two stops. Its own time s, in [0, 1], is the share that lies behind."""
+    """The way between two stops, with a time s of its own that runs from 0 to 1."""
 
     velocity_of: Callable[[list[int]], Velocity]
     start: Tensor  # () or (levels,)
@@ -68,57 +70,57 @@ class _Leg:
     tolerance: float
 
     def advance(self, pyramid: Pyramid, steps: Tensor) -> tuple[Pyramid, Tensor]:
-        """All pictures at the end, and the lengths of the steps they would take next."""
+        """Move all pictures to the end of the leg; also give the length of each one's next step."""
         pyramid, steps = tuple(level.clone() for level in pyramid), steps.clone()
         s = torch.zeros_like(steps)
         rows = torch.arange(len(s), device=s.device)
         velocity = self.velocity_of(rows.tolist())
         slopes = self.slopes(velocity, pyramid, s)
         while len(rows):
-            here, wish = tuple(level[rows] for level in pyramid), steps[rows]
-            step = torch.minimum(wish, 1 - s[rows])
-            reached, last, error = self.step(velocity, here, slopes, s[rows], step)
-            taken = (error <= 1) | (step <= SHORTEST_STEP)
-            factor = (SAFETY * error.clamp_min(1e-10) ** -0.2).clamp(LEAST, MOST)
+            current, proposed = tuple(level[rows] for level in pyramid), steps[rows]
+            step = torch.minimum(proposed, 1 - s[rows])
+            reached, last, error = self.step(velocity, current, slopes, s[rows], step)
+            accepted = (error <= 1) | (step <= SHORTEST_STEP)
+            factor = (SAFETY * error.clamp_min(1e-10) ** -0.2).clamp(MIN_FACTOR, MAX_FACTOR)
             # A step cut short by the end of the leg says little about how long the next may be.
-            cut_short = taken & (step < wish)
-            steps[rows] = torch.where(cut_short, wish, (step * factor).clamp_min(SHORTEST_STEP))
-            s[rows[taken]] = torch.where(step < 1 - s[rows], s[rows] + step, 1.0)[taken]
-            for level, found in zip(pyramid, reached, strict=True):
-                level[rows[taken]] = found[taken]
+            cut_short = accepted & (step < proposed)
+            steps[rows] = torch.where(cut_short, proposed, (step * factor).clamp_min(SHORTEST_STEP))
+            s[rows[accepted]] = torch.where(step < 1 - s[rows], s[rows] + step, 1.0)[accepted]
+            for level, new in zip(pyramid, reached, strict=True):
+                level[rows[accepted]] = new[accepted]
             slopes = tuple(
-                torch.where(taken.view(-1, 1, 1, 1), new, old)
+                torch.where(accepted.view(-1, 1, 1, 1), new, old)
                 for new, old in zip(last, slopes, strict=True)
             )
-            left = s[rows] < 1
-            if not left.all():
-                rows, slopes = rows[left], tuple(slope[left] for slope in slopes)
+            unfinished = s[rows] < 1
+            if not unfinished.all():
+                rows, slopes = rows[unfinished], tuple(slope[unfinished] for slope in slopes)
                 velocity = self.velocity_of(rows.tolist())
         return pyramid, steps
 
     def slopes(self, velocity: Velocity, pyramid: Pyramid, s: Tensor) -> Pyramid:
-        """Change of every level with s (rows,)."""
+        """Derivative of every level with respect to s (rows,)."""
         way = self.end - self.start
         times = self.start + s.view(-1, *[1] * way.ndim) * way
         lengths = (self.end.clamp(0, 1) - self.start.clamp(0, 1)).expand(len(pyramid))
-        found = velocity(pyramid, times)
+        velocities = velocity(pyramid, times)
         return tuple(
             length.to(v.dtype) * v if length else torch.zeros_like(v)
-            for v, length in zip(found, lengths, strict=True)
+            for v, length in zip(velocities, lengths, strict=True)
         )
 
     def step(
         self, velocity: Velocity, start: Pyramid, slope: Pyramid, s: Tensor, step: Tensor
     ) -> tuple[Pyramid, Pyramid, Tensor]:
-        """Where a step leads, the slope there, and each picture's error over the tolerance."""
+        """Give the end of a step, the slope there, and each picture's error over the tolerance."""
         slopes = [slope]
         for node, weights in zip(NODES[1:], STAGES, strict=True):
             reached = _combine(start, slopes, weights, step)
             slopes.append(self.slopes(velocity, reached, s + node * step))
         zero = tuple(torch.zeros_like(level) for level in start)
         squares = [
-            (wrong / (1 + torch.maximum(a.abs(), b.abs()))).square().mean((1, 2, 3))
-            for wrong, a, b in zip(
+            (difference / (1 + torch.maximum(a.abs(), b.abs()))).square().mean((1, 2, 3))
+            for difference, a, b in zip(
                 _combine(zero, slopes, ERRORS, step), start, reached, strict=True
             )
         ]
@@ -129,7 +131,7 @@ class _Leg:
 def _combine(
     start: Pyramid, slopes: Sequence[Pyramid], weights: Sequence[float], step: Tensor
 ) -> Pyramid:
-    """The start plus a step along a weighted sum of slopes."""
+    """Add to the start a step along a weighted sum of slopes."""
     lengths = step.view(-1, 1, 1, 1)
     return tuple(
         x + lengths.to(x.dtype) * sum(w * v for w, v in zip(weights, level, strict=True))

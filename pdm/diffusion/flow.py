@@ -1,4 +1,4 @@
-"""Rectified flow over pyramids: path, target, loss and times. Knows nothing of any network.
+"""Rectified flow (flow matching) over pyramids: path, target, loss and times. Knows no network.
 
 Time runs from noise to data throughout this package: t = 0 is noise, t = 1 is data,
 
@@ -19,25 +19,25 @@ Velocity = Callable[[Pyramid, Tensor], Pyramid]  # (pyramid, t (B,)) -> same sha
 
 
 def uniform_times(count: int, generator: torch.Generator) -> Tensor:
-    """(count,) times, uniform in [0, 1), on the generator's device."""
+    """Draw (count,) times, uniform in [0, 1), on the generator's device."""
     return torch.rand(count, generator=generator, device=generator.device)
 
 
 def logit_normal_times(count: int, generator: torch.Generator) -> Tensor:
-    """(count,) times with a standard normal logit, on the generator's device.
+    """Draw (count,) times whose logit is standard normal, on the generator's device.
 
-    They crowd in the middle of the path, where the prediction is hard (Esser et al.,
+    Most fall in the middle of the path, where the prediction is hard (Esser et al.,
     arXiv:2403.03206, section 3.1).
     """
     return torch.randn(count, generator=generator, device=generator.device).sigmoid()
 
 
 def interpolate(data: Pyramid, noise: Pyramid, t: Tensor) -> Pyramid:
-    """Points on the straight paths from noise to data.
+    """Give the points at times t on the straight paths from noise to data.
 
     Args:
         data, noise: Pyramids.
-        t: (B,), or (B, levels): below 0 a level is noise, above 1 it is data.
+        t: (B,), or (B, levels), where below 0 a level is noise and above 1 it is data.
     """
     if t.ndim == 2:
         t = t.clamp(0, 1)
@@ -48,13 +48,13 @@ def interpolate(data: Pyramid, noise: Pyramid, t: Tensor) -> Pyramid:
 
 
 def by_level(t: Tensor, num_levels: int) -> list[Tensor]:
-    """Times (B,) or (B, levels) as a tensor (B, 1, 1, 1) for each level."""
+    """Split times (B,) or (B, levels) into a tensor (B, 1, 1, 1) for each level."""
     columns = t.reshape(len(t), -1).expand(-1, num_levels)
     return [column.reshape(-1, 1, 1, 1) for column in columns.unbind(1)]
 
 
 def target(data: Pyramid, noise: Pyramid) -> Pyramid:
-    """Velocity of the straight paths, the same at every time."""
+    """Give the velocity of the straight paths, the same at every time."""
     return tuple(end - start for start, end in zip(noise, data, strict=True))
 
 
@@ -66,7 +66,7 @@ def flow_loss(
     level_weights: Sequence[float],
     time_weights: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Mean squared error of the predicted velocity, averaged within each level, then over levels.
+    """Give the mean squared error of the velocity, averaged within each level, then over levels.
 
     Averaging within a level first keeps the few coarse values from drowning in the many fine ones.
 
@@ -76,17 +76,17 @@ def flow_loss(
         noise: Standard normal, same shapes.
         t: (B,) in [0, 1], or (B, levels).
         level_weights: One per level, coarse to fine; only their ratios matter.
-        time_weights: (B,) or (B, levels), of each picture's errors; None for 1.
+        time_weights: (B,) or (B, levels), factors of each picture's squared errors; None for 1.
 
     Returns:
-        The loss, a scalar: 2 is what predicting zero scores on standardised data. And the mean
-        squared error of each level of each picture, (levels, B), detached.
+        The loss, a scalar (predicting zero scores 2 on standardised data), and the mean squared
+        error of each level of each picture, (levels, B), detached.
     """
-    predicted, wanted = velocity(interpolate(data, noise, t), t), target(data, noise)
+    predicted, expected = velocity(interpolate(data, noise, t), t), target(data, noise)
     by_picture = torch.stack(
         [
-            (found.float() - right.float()).square().mean(dim=(1, 2, 3))
-            for found, right in zip(predicted, wanted, strict=True)
+            (guess.float() - truth.float()).square().mean(dim=(1, 2, 3))
+            for guess, truth in zip(predicted, expected, strict=True)
         ]
     )
     if time_weights is not None:

@@ -1,7 +1,7 @@
 """Wrappers around a velocity: classifier-free guidance (CFG), autoguidance, clamping.
 
-Times are (B,), or (B, levels) where each level has its own; below 0 a level has not begun, above 1
-it is finished, and its velocity is not used.
+Each wrapper takes a velocity and gives a velocity. Times are (B,), or (B, levels) where each level
+has its own. A level below 0 has not begun, a level above 1 is finished; its velocity is not used.
 """
 
 from collections.abc import Callable
@@ -12,23 +12,24 @@ from torch import Tensor
 from pdm.diffusion.flow import Velocity, by_level
 from pdm.models.pyramid import Pyramid
 
-NEAREST = 1e-3  # to the data, where a velocity that leads to given data would be divided by zero
+# Least time left to the data, by which a clamped velocity is divided.
+MIN_TIME_LEFT = 1e-3
 
 
 def clamp_data(velocity: Velocity, limit: float) -> Velocity:
-    """Bent where it leads to data further than `limit` from zero; 0 for no limit.
+    """Clamp the data that the velocity predicts, x + (1 - t) v, to [-limit, limit]; 0 for no limit.
 
-    One reading of PDM's "clamped in sampling": of values.
+    One reading of PDM's "clamped in sampling": its values are clamped.
     """
     if limit == 0:
         return velocity
 
     def clamped_velocity(pyramid: Pyramid, t: Tensor) -> Pyramid:
-        found = velocity(pyramid, t)
-        left = [time.clamp_min(NEAREST) for time in by_level(1 - t.clamp(0, 1), len(pyramid))]
+        velocities = velocity(pyramid, t)
+        left = [time.clamp_min(MIN_TIME_LEFT) for time in by_level(1 - t.clamp(0, 1), len(pyramid))]
         return tuple(
             (((x + time * v).clamp(-limit, limit) - x) / time).to(v.dtype)
-            for x, v, time in zip(pyramid, found, left, strict=True)
+            for x, v, time in zip(pyramid, velocities, left, strict=True)
         )
 
     return clamped_velocity
@@ -37,57 +38,60 @@ def clamp_data(velocity: Velocity, limit: float) -> Velocity:
 def apply_guidance(
     velocity: Velocity, guide: Velocity, scale: float, interval: tuple[float, float]
 ) -> Velocity:
-    """Guidance (CFG): the velocity away from a worse model's, guide + scale (velocity - guide).
+    """Push the velocity away from a worse model's: guide + scale * (velocity - guide).
 
-    With the same network without its condition as the guide, it is classifier-free guidance (Ho and
-    Salimans, arXiv:2207.12598); with a smaller or less trained one it is autoguidance (Karras et
-    al., arXiv:2406.02507). Velocities are linear in the score at each time, so the formula is
-    theirs.
+    If the guide is the same network without its condition, this is classifier-free guidance (CFG;
+    Ho and Salimans, arXiv:2207.12598). If it is a smaller or less trained network, this is
+    autoguidance (Karras et al., arXiv:2406.02507). A velocity is linear in the score at each time,
+    so their formulas for scores hold for velocities.
 
     Args:
-        velocity, guide: Of the same pyramids and times.
-        scale: 1 is the velocity itself, to the bit, and the guide is never asked; 0 is the guide.
-        interval: Of times, each level's own where they differ; outside of it there is no guidance
-            (Kynkäänniemi et al., arXiv:2404.07724). Its ends belong to it.
+        velocity, guide: Both take the same pyramids and times.
+        scale: Guidance scale. 1 gives the velocity itself, bit for bit, and never calls the guide;
+            0 gives the guide.
+        interval: Times with guidance, ends included (Kynkäänniemi et al., arXiv:2404.07724).
+            Where levels have their own times, it applies to each level's.
     """
     if scale == 1:
         return velocity
     start, end = interval
 
     def guided_velocity(pyramid: Pyramid, t: Tensor) -> Pyramid:
-        found = velocity(pyramid, t)
+        velocities = velocity(pyramid, t)
         inside = (t >= start) & (t <= end)
         if not inside.any():
-            return found
+            return velocities
         worse = guide(pyramid, t)
         return tuple(
             torch.where(here, w + scale * (v - w), v)
-            for v, w, here in zip(found, worse, by_level(inside, len(pyramid)), strict=True)
+            for v, w, here in zip(velocities, worse, by_level(inside, len(pyramid)), strict=True)
         )
 
     return guided_velocity
 
 
-def observe(velocity: Velocity, see: Callable[[Pyramid, Tensor], None]) -> Velocity:
-    """The same; each call also shows the data that the velocity leads to, x + (1 - t) v, and t."""
+def observe(velocity: Velocity, on_step: Callable[[Pyramid, Tensor], None]) -> Velocity:
+    """Pass the predicted data, x + (1 - t) v, and t to `on_step` at each call; change nothing."""
 
     def observed_velocity(pyramid: Pyramid, t: Tensor) -> Pyramid:
-        found = velocity(pyramid, t)
+        velocities = velocity(pyramid, t)
         left = by_level(1 - t.clamp(0, 1), len(pyramid))
-        see(tuple(x + time * v for x, v, time in zip(pyramid, found, left, strict=True)), t)
-        return found
+        on_step(
+            tuple(x + time * v for x, v, time in zip(pyramid, velocities, left, strict=True)), t
+        )
+        return velocities
 
     return observed_velocity
 
 
 def clamp_times(velocity: Velocity, margin: float) -> Velocity:
-    """Asked at times in [margin, 1 - margin] only; before and after it keeps its values there.
+    """Call the velocity at times in [margin, 1 - margin] only; outside, use the nearer end's value.
 
-    The other reading of "clamped in sampling": of times, where training had a wider range.
+    The other reading of "clamped in sampling": times are clamped, where training had a wider range.
     """
 
-    def inner_velocity(pyramid: Pyramid, t: Tensor) -> Pyramid:
+    def velocity_at_clamped_times(pyramid: Pyramid, t: Tensor) -> Pyramid:
         running = (t >= 0) & (t <= 1)
         return velocity(pyramid, torch.where(running, t.clamp(margin, 1 - margin), t))
 
-    return inner_velocity
+    return velocity_at_clamped_times

@@ -1,9 +1,9 @@
-"""Solvers of dx/dt = velocity(x, t) from noise at t = 0 to data at t = 1, over pyramids.
+"""Samplers: they solve dx/dt = velocity(x, t) from noise (t = 0) to data (t = 1), over pyramids.
 
-All have one signature (`Sampler`): the velocity, the noise, and the times to stop by, rising from 0
-to 1, of all levels or of each (`pdm.diffusion.sampling_times`). They run under the caller's grad mode, keep
-the noise's device and dtype, and do to a picture what they would do to it alone, whatever stands
-beside it in the batch. What bends the velocity is put around it before
+All have one signature (`Sampler`): the velocity, the noise, and the times to stop at, rising from 0
+to 1, shared by all levels or one per level (`pdm.diffusion.sampling_times`). They
+run under the caller's grad mode and keep the noise's device and dtype. A picture's result does not
+depend on its batch. Guidance (CFG) and clamping are wrapped around the velocity beforehand
 (`pdm.diffusion.guidance`).
 """
 
@@ -20,7 +20,7 @@ Sampler = Callable[[Velocity, Pyramid, Tensor], Pyramid]
 
 
 def noise_from_seeds(seeds: Sequence[int], shapes: Sequence[LevelShape]) -> Pyramid:
-    """Standard normal noise for one picture per seed, on the CPU in float32.
+    """Draw standard normal noise for one picture per seed, on the CPU in float32.
 
     Each picture has a generator of its own, so its noise does not depend on its batch.
 
@@ -33,7 +33,7 @@ def noise_from_seeds(seeds: Sequence[int], shapes: Sequence[LevelShape]) -> Pyra
 
 
 def euler(velocity: Velocity, noise: Pyramid, times: Tensor) -> Pyramid:
-    """First order: one evaluation of the velocity per step."""
+    """Solve by Euler's method: order one, one evaluation of the velocity per step."""
     pyramid = noise
     for t, step in zip(times, step_lengths(times), strict=False):
         pyramid = take_step(pyramid, velocity_at(velocity, pyramid, t), step)
@@ -41,10 +41,11 @@ def euler(velocity: Velocity, noise: Pyramid, times: Tensor) -> Pyramid:
 
 
 def heun(velocity: Velocity, noise: Pyramid, times: Tensor) -> Pyramid:
-    """Second order: the mean of the velocities at a step's start and at where Euler would end.
+    """Solve by Heun's method: order two, 2 * steps - 1 evaluations of the velocity.
 
-    The last step is Euler's, since at t = 1 nothing is left to predict (as in Karras et al.,
-    arXiv:2206.00364); the order stays two. 2 * steps - 1 evaluations.
+    Each step follows the mean of the velocities at its start and at the point that Euler's step
+    would reach. The last step is Euler's, since at t = 1 nothing is left to predict (as in Karras
+    et al., arXiv:2206.00364); the order stays two.
     """
     pyramid = noise
     for number, step in enumerate(step_lengths(times)):
@@ -57,9 +58,10 @@ def heun(velocity: Velocity, noise: Pyramid, times: Tensor) -> Pyramid:
 
 
 def multistep(velocity: Velocity, noise: Pyramid, times: Tensor) -> Pyramid:
-    """Second order from one evaluation per step: the slope is drawn on from the step before.
+    """Solve by the two-step Adams-Bashforth method: order two, one evaluation per step.
 
-    Adams and Bashforth's method for steps of any length; a level's first step is Euler's.
+    Each step extrapolates the velocity from the previous step's; steps may differ in length. A
+    level's first step is Euler's.
     """
     pyramid, before, past = noise, noise, [0.0]
     for t, step in zip(times, step_lengths(times), strict=False):
@@ -72,13 +74,13 @@ def multistep(velocity: Velocity, noise: Pyramid, times: Tensor) -> Pyramid:
 
 
 def velocity_at(velocity: Velocity, pyramid: Pyramid, t: Tensor) -> Pyramid:
-    """The velocity where all pictures of a batch have the same time (), or times (levels,)."""
+    """Give the velocity of a batch whose pictures all have the same time (), or times (levels,)."""
     device = pyramid[0].device
     return velocity(pyramid, t.float().to(device).expand(len(pyramid[0]), *t.shape))
 
 
 def take_step(pyramid: Pyramid, slope: Pyramid, step: Sequence[float]) -> Pyramid:
-    """A step along a slope; `step` holds one length, or one for each level."""
+    """Move along a slope; `step` holds one length, or one for each level."""
     by_level = step if len(step) > 1 else [*step] * len(pyramid)
     return tuple(
         x + length * v if length else x

@@ -1,4 +1,4 @@
-"""Latents from seeds: noise, the velocity with all that bends it, and what follows it."""
+"""Draw latents from seeds: noise, the guided and clamped velocity, and a sampler."""
 
 from collections.abc import Callable, Sequence
 
@@ -28,9 +28,12 @@ def draw_latents(
     config: SampleConfig,
     seeds: Sequence[int],
     shapes: Sequence[LevelShape],
-    see: Callable[[Pyramid, Tensor], None] | None = None,
+    on_step: Callable[[Pyramid, Tensor], None] | None = None,
 ) -> Pyramid:
-    """Latents of one picture per seed, on the networks' device; `see` is for `watched`."""
+    """Draw latents of one picture per seed, on the networks' device.
+
+    `on_step` gets the predicted data and the times of each evaluation (`pdm.diffusion.guidance`).
+    """
     device = next(networks.network.parameters()).device
     noise = tuple(level.to(device) for level in noise_from_seeds(seeds, shapes))
     times = _times(networks.network, config)
@@ -38,7 +41,7 @@ def draw_latents(
     def velocity_of(rows: Sequence[int]) -> Velocity:
         velocity = networks.velocity(config, [seeds[row] for row in rows])
         velocity = clamp_data(clamp_times(velocity, config.time_margin), config.clamp_latents)
-        return velocity if see is None else observe(velocity, see)
+        return velocity if on_step is None else observe(velocity, on_step)
 
     velocity = velocity_of(range(len(seeds)))
     if config.sampler == "adaptive":
@@ -51,7 +54,7 @@ def draw_latents(
 
 
 def _times(network: Denoiser, config: SampleConfig) -> Tensor:
-    """Where the sampler stops by: at LDM's own steps, if the network knows no others."""
+    """Give the sampler's stops: LDM's own steps where the network was trained on those only."""
     steps = 1 if config.sampler == "adaptive" else config.steps
     if not isinstance(network, PyramidUNet):
         if network.config.predicts == "noise":

@@ -24,7 +24,7 @@ class Times:
 
     Args:
         kind: "uniform" in [-margin, 1 + margin], "logit_normal", or "ldm".
-        shift: Towards noise, see `pdm.diffusion.sampling_times.shifted`.
+        shift: Towards noise, see `pdm.diffusion.sampling_times.shift_time`.
         margin: How far uniform times reach beyond the ends: PDM's enlarged range.
         steps: LDM's times, where the kind is "ldm".
         windows: Of each level, coarse to fine; None for a time that all share.
