@@ -13,7 +13,7 @@ if __package__ in (None, ""):  # run as a script
 
 from benchmarks.command import run
 
-PARTS = ("frechet", "moments", "neighbours", "random_features", "inputs")
+PARTS = ("frechet", "moments", "neighbours", "random_features", "replicates", "inputs")
 
 if __name__ == "__main__":
     run("Speed and exactness of the evaluator, against its peers.", PARTS)

@@ -21,7 +21,7 @@ from benchmarks.wavelets import Wavelets
 from pdm import params
 from pdm.config.sample import SampleConfig
 from pdm.data.pixels import Pixels, to_images, to_pixels
-from pdm.evaluation.distances.by_name import distances
+from pdm.evaluation.distances.by_name import Comparison, distances
 from pdm.evaluation.features.picture_sets import PictureSet
 from pdm.evaluation.features.random_conv import RandomConvFeatures
 from pdm.evaluation.features.reference import kept_summary
@@ -94,7 +94,7 @@ def score(
     known = {name: _summary(name, pixels, cache) for name, pixels in sets.items()}
     config = params.load(ROOT / "params.yaml").evaluate
     return {
-        name: distances(known[judged], known[reference], config)
+        name: distances(Comparison(known[judged], known[reference]), config)
         for name, (judged, reference) in PAIRS.items()
     }
 

@@ -21,6 +21,7 @@ from pdm.config.evaluate import EvaluateConfig
 from pdm.data.shards.images import ImageShards
 from pdm.data.shards.manifest import digest
 from pdm.errors import BadInput, QualityGate
+from pdm.evaluation.distances.precision_recall import NUM_NEAREST
 from pdm.evaluation.features.picture_sets import PictureSet
 from pdm.evaluation.features.pretrained import Network
 from pdm.evaluation.features.random_conv import RandomConvFeatures
@@ -210,6 +211,8 @@ def _conventions(config: EvaluateConfig, drawn: PictureSet, views: list[View]) -
         "reference": "all val pictures; num_compared samples or train pictures against them",
         "swd": f"{config.num_projections} directions, {config.patches_per_image} patches of "
         "7x7 per picture and Laplacian level, normalised by the reference",
+        "precision_recall": f"also density and coverage: {NUM_NEAREST} nearest neighbours (k); "
+        "most published values have k = 3",
         "intervals": f"95 %, bootstrap over pictures, {config.num_replicates} replicates, centred "
         "on the score (shares of memorisation are not)",
         "reconstruction": "mean over val pictures; SSIM: Gaussian window 11, sigma 1.5; MS-SSIM: "

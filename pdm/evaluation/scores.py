@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from pdm.config.evaluate import EvaluateConfig
 from pdm.evaluation.distances import bootstrap
-from pdm.evaluation.distances.by_name import distances, moments_of
+from pdm.evaluation.distances.by_name import Comparison, distances
+from pdm.evaluation.distances.exact_moments import moments_of
 from pdm.evaluation.distances.frechet import frechet_distance
 from pdm.evaluation.distances.moments import Array
 from pdm.evaluation.features.summary import Summary
@@ -28,8 +29,9 @@ class Scores:
 def against_reference(judged: Summary, reference: Summary, config: EvaluateConfig) -> Scores:
     """Every distance of a set from the reference, such as `spectrum_db/samples_vs_val`."""
     pair = f"{judged.name}_vs_{reference.name}"
-    values = distances(judged, reference, config)
-    drawn = bootstrap.of_distances(judged, reference, config)
+    comparison = Comparison(judged, reference)
+    values = distances(comparison, config)
+    drawn = bootstrap.of_distances(comparison, config)
     return Scores(
         {f"{name}/{pair}": value for name, value in values.items()},
         {
@@ -61,9 +63,10 @@ def of_reconstructions(
     for count, decoded in enumerate(prefixes, start=1):
         for view in (view for view in pictures.views if view.is_whole):
             pair = decoded.vectors[view.name], pictures.vectors[view.name]
+            moments = moments_of(pair[0]), pictures.moments[view.name]
             name = f"reconstruction/r{view.frechet}/levels_{count}"
-            value = frechet_distance(*(moments_of(vectors) for vectors in pair))
-            replicates = bootstrap.of_pairs(*pair, config)
+            value = frechet_distance(*moments)
+            replicates = bootstrap.of_pairs(pair, moments, config)
             found |= Scores({name: value}, {name: bootstrap.centred(replicates, value)})
     return found
 

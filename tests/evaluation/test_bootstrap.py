@@ -8,7 +8,12 @@ from evaluation_folders import CONFIG, NUM_SAMPLES, landscape, write_samples
 from pdm.data.shards.manifest import digest
 from pdm.evaluation.distances import bootstrap
 from pdm.evaluation.distances.frechet import frechet_distance
-from pdm.evaluation.distances.kernel import kernel_distance, resampled_kernel_distances
+from pdm.evaluation.distances.influence import frechet_influences
+from pdm.evaluation.distances.kernel import (
+    kernel_distance,
+    kernel_sums,
+    resampled_kernel_distances,
+)
 from pdm.evaluation.distances.moments import Moments
 from pdm.evaluation.distances.sliced_wasserstein import (
     resampled_sliced_wasserstein,
@@ -95,6 +100,100 @@ def test_repeated_queries_keep_their_distances():
     found = Neighbours(np.array([1.0, 2.0]), np.array([5, 6])).repeated(np.array([0, 2]))
     assert found.distances.tolist() == [2, 2]
     assert found.indices.tolist() == [6, 6]
+
+
+# replicates to first order, for large sets
+
+
+def weighted(values, weights):
+    """Moments of vectors of these weights, which sum to their number."""
+    mean = weights @ values / len(values)
+    centred = values - mean
+    return Moments(len(values), mean, (weights[:, None] * centred).T @ centred)
+
+
+@pytest.mark.parametrize(
+    ("count", "other_count"), [(40, 60), (9, 60), (60, 9), (9, 7)], ids=lambda count: f"{count}"
+)
+def test_influences_are_the_derivatives_by_the_weights(count, other_count):
+    """Of full rank, and of fewer vectors than there are features."""
+    size = 12
+    first, second = vectors(0, count, size), 1.3 * vectors(1, other_count, size, 0.2)
+    found = frechet_influences(first, Moments.of(first), Moments.of(second))
+    assert found.mean() == pytest.approx(0, abs=1e-12)
+    step = 1e-4
+    for place in range(0, count, 4):
+        more, less = (np.full(count, count / (count + move)) for move in (step, -step))
+        more[place] *= 1 + step
+        less[place] *= 1 - step
+        ends = [
+            frechet_distance(weighted(first, each), Moments.of(second)) for each in (more, less)
+        ]
+        slope = (ends[0] - ends[1]) / (2 * step)
+        assert found[place] / count == pytest.approx(slope, rel=1e-4, abs=1e-6)
+
+
+def replicates_both_ways(first, second, config):
+    """Of the Fréchet and of the kernel distance: resampled, and to first order."""
+    counts = [
+        bootstrap.drawn_counts(name, len(each), config)
+        for name, each in (("samples", first), ("val", second))
+    ]
+    moments = Moments.of(first), Moments.of(second)
+    influences = (
+        frechet_influences(first, *moments) / len(first),
+        frechet_influences(second, *moments[::-1]) / len(second),
+    )
+    resampled = [
+        frechet_distance(Moments.counted(first, ours), Moments.counted(second, theirs))
+        for ours, theirs in zip(*counts, strict=True)
+    ]
+    yield np.array(resampled), counts[0] @ influences[0] + counts[1] @ influences[1]
+    influences = kernel_sums(first, second).influences()
+    linear = sum(
+        each @ influence / len(influence)
+        for each, influence in zip(counts, influences, strict=True)
+    )
+    yield resampled_kernel_distances(first, second, *counts), linear
+
+
+def test_replicates_to_first_order_are_those_of_resampled_sets_where_sets_are_large():
+    config = dataclasses.replace(CONFIG, num_replicates=200)
+    first, second = 1.3 * vectors(0, 900, 4, 0.3), vectors(1, 700, 4)
+    for resampled, linear in replicates_both_ways(first, second, config):
+        assert np.corrcoef(resampled, linear)[0, 1] > 0.98
+        assert linear.std() == pytest.approx(resampled.std(), rel=0.05)
+
+
+def test_intervals_to_first_order_hold_the_scatter_of_equal_sets():
+    """Where two sets are of one kind, resampling is too wide, and the first order less so."""
+    config = dataclasses.replace(CONFIG, num_replicates=60)
+    scores, resampled, linear = [], [], []
+    for seed in range(40):
+        first, second = vectors([seed, 0], 100, 5), vectors([seed, 1], 100, 5)
+        scores.append(frechet_distance(Moments.of(first), Moments.of(second)))
+        ways, _ = replicates_both_ways(first, second, config)
+        resampled.append(ways[0].std())
+        linear.append(ways[1].std())
+    truth = np.std(scores)
+    assert 0.9 * truth < np.mean(linear) < np.mean(resampled)
+
+
+def test_large_sets_have_the_same_scores_and_similar_intervals(evaluated, evaluate_with, tmp_path):
+    _, scores = evaluated
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bootstrap, "MAX_RESAMPLED_VALUES", 0)
+        evaluate_with()
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    for name in ("frechet_random_conv", "frechet_random_conv_crops", "kernel_random_conv_crops"):
+        for pair in ("samples_vs_val", "train_vs_val"):
+            assert metrics[name][pair] == scores[f"{name}/{pair}"]
+            low, high = (metrics["intervals"][name][pair][end] for end in ("low", "high"))
+            assert low < metrics[name][pair] < high
+    name = "reconstruction/rfrechet_random_conv/levels_3"
+    ends = metrics["intervals"]["reconstruction"]["rfrechet_random_conv"]["levels_3"]
+    width = scores[f"intervals/{name}/high"] - scores[f"intervals/{name}/low"]
+    assert 0.2 * width < ends["high"] - ends["low"] < 5 * width
 
 
 # intervals

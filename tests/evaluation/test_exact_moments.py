@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from pdm.errors import QualityGate
-from pdm.evaluation.distances.by_name import moments_of
-from pdm.evaluation.distances.exact_moments import CHUNK, MAX_COUNT, UNIT, ExactMoments
+from pdm.evaluation.distances.exact_moments import CHUNK, MAX_COUNT, UNIT, ExactMoments, moments_of
 from pdm.evaluation.distances.moments import Moments
 from pdm.evaluation.distances.wide_integers import WideIntegers
 

@@ -7,23 +7,30 @@ The b-th replicate of every run on the same held-out pictures with the same seed
 same way, and the i-th sample and the i-th training picture likewise. So what the choice of pictures
 does to two runs alike cancels in the difference of their replicates, whose percentiles are the
 interval of the difference of the runs.
+
+Fréchet and kernel distances of resampled sets are taken as they are while a set has up to
+`MAX_RESAMPLED_VALUES` values: vectors times their length. Of larger sets they are taken to first
+order: the score, plus the influence of each vector as often as it is drawn. That costs one pass
+instead of one for each replicate, and strays from the truth no further (docs/precision.md).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from pdm.config.evaluate import EvaluateConfig
+from pdm.evaluation.distances.by_name import Comparison
 from pdm.evaluation.distances.frechet import frechet_distance
+from pdm.evaluation.distances.influence import frechet_influences
 from pdm.evaluation.distances.kernel import resampled_kernel_distances
 from pdm.evaluation.distances.moments import Array, Moments
 from pdm.evaluation.distances.sliced_wasserstein import resampled_sliced_wasserstein
 from pdm.evaluation.distances.spectrum import spectrum_difference
-from pdm.evaluation.features.summary import Summary
 from pdm.evaluation.neighbours import SHARES, Neighbours
 
 STREAMS = {"val": 0, "samples": 1, "train": 2}  # of random numbers, one for each set
 LOW, HIGH = 2.5, 97.5  # percentiles of the intervals
+MAX_RESAMPLED_VALUES = 2**20  # 16,384 vectors of 64 features, or 512 of 2,048
 
 
 def drawn_counts(name: str, num_pictures: int, config: EvaluateConfig) -> Array:
@@ -36,8 +43,9 @@ def drawn_counts(name: str, num_pictures: int, config: EvaluateConfig) -> Array:
     return random.multinomial(num_pictures, chances, size=config.num_replicates).astype(np.float64)
 
 
-def of_distances(judged: Summary, reference: Summary, config: EvaluateConfig) -> dict[str, Array]:
+def of_distances(comparison: Comparison, config: EvaluateConfig) -> dict[str, Array]:
     """Replicates of what `distances` gives, by the same names, not yet centred."""
+    judged, reference = comparison.judged, comparison.reference
     ours = drawn_counts(judged.name, len(judged.compared), config)
     theirs = drawn_counts(reference.name, len(reference.compared), config)
     levels = {
@@ -53,7 +61,7 @@ def of_distances(judged: Summary, reference: Summary, config: EvaluateConfig) ->
     spectra = (each.spectra for each in (judged, reference))
     means = zip(*(_means(*pair) for pair in zip(spectra, (ours, theirs), strict=True)), strict=True)
     return {
-        **_of_views(judged, reference, ours, theirs),
+        **_of_views(comparison, ours, theirs),
         **levels,
         "swd/mean": np.mean(list(levels.values()), axis=0),
         "spectrum_db": np.array([spectrum_difference(*pair) for pair in means]),
@@ -73,15 +81,26 @@ def of_shares(samples: Neighbours, val: Neighbours, config: EvaluateConfig) -> d
 
 def of_means(values: Mapping[str, Array], config: EvaluateConfig) -> dict[str, Array]:
     """Replicates of means over the held-out pictures, of one value for each."""
-    return {
-        name: _means(each, drawn_counts("val", len(each), config)) for name, each in values.items()
-    }
+    sizes = {len(each) for each in values.values()}
+    counts = {size: drawn_counts("val", size, config) for size in sizes}
+    return {name: _means(each, counts[len(each)]) for name, each in values.items()}
 
 
-def of_pairs(decoded: Array, pictures: Array, config: EvaluateConfig) -> Array:
-    """Replicates of the Fréchet distance of held-out pictures from what was decoded of them."""
-    counts = drawn_counts("val", len(pictures), config)
-    return _frechet(decoded, pictures, counts, counts)
+def of_pairs(
+    vectors: tuple[Array, Array], moments: tuple[Moments, Moments], config: EvaluateConfig
+) -> Array:
+    """Replicates of the Fréchet distance of held-out pictures from what was decoded of them, not
+    yet centred.
+
+    Args:
+        vectors: Of what was decoded and of the pictures, one of each picture.
+        moments: Of both.
+        config: Number of replicates, and their seed.
+    """
+    counts = drawn_counts("val", len(vectors[0]), config)
+    if _are_resampled(vectors):
+        return _frechet(*vectors, counts, counts)
+    return _to_first_order(_frechet_influences(vectors, moments), (counts, counts))
 
 
 def centred(replicates: Array, score: float) -> Array:
@@ -99,18 +118,49 @@ def interval(replicates: Array) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _of_views(
-    judged: Summary, reference: Summary, counts: Array, other_counts: Array
-) -> dict[str, Array]:
+def _of_views(comparison: Comparison, counts: Array, other_counts: Array) -> dict[str, Array]:
     found = {}
-    for view in reference.views:
-        pair = judged.vectors[view.name], reference.vectors[view.name]
-        # Crops of one picture are drawn together.
-        drawn = (each.repeat(view.per_picture, axis=1) for each in (counts, other_counts))
-        ours, theirs = drawn
-        found[view.frechet] = _frechet(*pair, ours, theirs)
-        found[view.kernel] = resampled_kernel_distances(*pair, ours, theirs)
+    for view in comparison.reference.views:
+        pair = comparison.vectors(view)
+        if _are_resampled(pair):
+            # Crops of one picture are drawn together.
+            drawn = (each.repeat(view.per_picture, axis=1) for each in (counts, other_counts))
+            ours, theirs = drawn
+            found[view.frechet] = _frechet(*pair, ours, theirs)
+            found[view.kernel] = resampled_kernel_distances(*pair, ours, theirs)
+            continue
+        sets = comparison.judged, comparison.reference
+        influences = {
+            view.frechet: _frechet_influences(pair, [each.moments[view.name] for each in sets]),
+            view.kernel: comparison.kernels[view.name].influences(),
+        }
+        for name, each in influences.items():
+            found[name] = _to_first_order(each, (counts, other_counts), view.per_picture)
     return found
+
+
+def _are_resampled(vectors: tuple[Array, Array]) -> bool:
+    return max(each.size for each in vectors) <= MAX_RESAMPLED_VALUES
+
+
+def _frechet_influences(
+    vectors: tuple[Array, Array], moments: Sequence[Moments]
+) -> tuple[Array, Array]:
+    return (
+        frechet_influences(vectors[0], moments[0], moments[1]),
+        frechet_influences(vectors[1], moments[1], moments[0]),
+    )
+
+
+def _to_first_order(
+    influences: tuple[Array, Array], counts: tuple[Array, Array], per_picture: int = 1
+) -> Array:
+    """How far each replicate lies from the score, by the influences of both sets' vectors."""
+    moved = np.zeros(len(counts[0]))
+    for each, drawn in zip(influences, counts, strict=True):
+        of_pictures = each.reshape(-1, per_picture).sum(1) / len(each)
+        moved += drawn[:, : len(of_pictures)] @ of_pictures
+    return moved
 
 
 def _frechet(first: Array, second: Array, counts: Array, other_counts: Array) -> Array:

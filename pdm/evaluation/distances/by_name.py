@@ -1,14 +1,13 @@
 """Every distance between two sets of pictures, by name."""
 
-import numpy as np
+from dataclasses import dataclass
+from functools import cached_property
 
 from pdm.config.evaluate import EvaluateConfig
-from pdm.errors import QualityGate
-from pdm.evaluation.distances.exact_moments import ExactMoments
 from pdm.evaluation.distances.extrapolation import infinite_frechet_distance
 from pdm.evaluation.distances.frechet import frechet_distance
-from pdm.evaluation.distances.kernel import kernel_distance
-from pdm.evaluation.distances.moments import Array, Moments
+from pdm.evaluation.distances.kernel import MAX_VECTORS, KernelSums, kernel_sums
+from pdm.evaluation.distances.moments import Array
 from pdm.evaluation.distances.precision_recall import manifold_scores
 from pdm.evaluation.distances.sliced_wasserstein import distances_by_level
 from pdm.evaluation.distances.spectrum import spectrum_difference
@@ -16,11 +15,34 @@ from pdm.evaluation.features.summary import Summary
 from pdm.evaluation.features.views import View
 
 
-def distances(judged: Summary, reference: Summary, config: EvaluateConfig) -> dict[str, float]:
+@dataclass(frozen=True)
+class Comparison:
+    """A set of pictures and the reference that it is judged by."""
+
+    judged: Summary
+    reference: Summary
+
+    def vectors(self, view: View) -> tuple[Array, Array]:
+        """Of both sets."""
+        return self.judged.vectors[view.name], self.reference.vectors[view.name]
+
+    @cached_property
+    def kernels(self) -> dict[str, KernelSums]:
+        """What kernel distances follow from, by view; of the first pictures of very large sets."""
+        found = {}
+        for view in self.reference.views:
+            limit = MAX_VECTORS // view.per_picture * view.per_picture
+            first, second = self.vectors(view)
+            found[view.name] = kernel_sums(first[:limit], second[:limit])
+        return found
+
+
+def distances(comparison: Comparison, config: EvaluateConfig) -> dict[str, float]:
     """Distances of the judged set from the reference: name, such as `swd/level_16x32`, to value.
 
     Only values with the same reference and the same number of judged pictures may be compared.
     """
+    judged, reference = comparison.judged, comparison.reference
     levels = distances_by_level(
         judged.patches, reference.patches, config.num_projections, config.seed
     )
@@ -30,38 +52,22 @@ def distances(judged: Summary, reference: Summary, config: EvaluateConfig) -> di
         "spectrum_db": spectrum_difference(judged.spectrum, reference.spectrum),
     }
     for view in reference.views:
-        pair = judged.vectors[view.name], reference.vectors[view.name]
-        found |= _of_view(view, *pair, config.seed)
+        found |= _of_view(view, comparison, config.seed)
     return found
 
 
-def _of_view(view: View, ours: Array, theirs: Array, seed: int) -> dict[str, float]:
-    kernel = kernel_distance(ours, theirs)
-    found = {
-        view.frechet: frechet_distance(moments_of(ours), moments_of(theirs)),
-        view.kernel: kernel.value,
-    }
+def _of_view(view: View, comparison: Comparison, seed: int) -> dict[str, float]:
+    kernel = comparison.kernels[view.name].distance()
+    moments = (each.moments[view.name] for each in (comparison.judged, comparison.reference))
+    found = {view.frechet: frechet_distance(*moments), view.kernel: kernel.value}
     # Crops of one picture are alike: a jackknife over crops would take them for news.
     if kernel.deviation is not None and view.per_picture == 1:
         found[f"{view.kernel}_deviation"] = kernel.deviation
     if view.is_whole:
+        ours, theirs = comparison.vectors(view)
         found[f"{view.frechet}_infinite"] = infinite_frechet_distance(
             ours, theirs, view.per_picture, seed
         )
         manifolds = manifold_scores(ours, theirs)
         found |= {f"{name}_{view.name}": value for name, value in manifolds.items()}
     return found
-
-
-def moments_of(vectors: Array) -> Moments:
-    """Of (N, D) vectors, in the same bits whatever their order.
-
-    Raises:
-        QualityGate: They are too large, or spread too far, for exact sums.
-    """
-    exact = ExactMoments(vectors.shape[1])
-    try:
-        exact.add(np.asarray(vectors))
-        return exact.moments()
-    except ValueError as error:
-        raise QualityGate(f"the Fréchet distance cannot be taken: {error}") from error

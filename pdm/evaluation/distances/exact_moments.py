@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.blas import dsyrk
 
+from pdm.errors import QualityGate
 from pdm.evaluation.distances.moments import Array, Moments
 from pdm.evaluation.distances.wide_integers import MAX_ADDEND, MAX_BITS, WideIntegers
 
@@ -173,6 +174,20 @@ class ExactMoments:
         self._products.add(self._recent.astype(np.int64))
         self._recent[:] = 0
         self._largest = 0.0
+
+
+def moments_of(vectors: Array) -> Moments:
+    """Of (N, D) vectors, in the same bits whatever their order.
+
+    Raises:
+        QualityGate: They are too large, or too many, for exact sums.
+    """
+    exact = ExactMoments(vectors.shape[1])
+    try:
+        exact.add(vectors)
+    except ValueError as error:
+        raise QualityGate(f"the Fréchet distance cannot be taken: {error}") from error
+    return exact.moments()
 
 
 def _subtract_outer(

@@ -4,6 +4,7 @@ On Inception features this is the KID (Bińkowski et al., arXiv:1801.01401). Unl
 distance its expectation does not depend on the number of pictures, and it may fall below zero.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from pdm.evaluation.distances.moments import Array
 
 BLOCK = 1024  # rows of the kernel matrix held at once
+MAX_VECTORS = 2**16  # of each set that are compared: pairs grow as their square
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,28 +24,55 @@ class KernelDistance:
     deviation: float | None  # None where a set has fewer than 3 pictures
 
 
-def kernel_distance(first: Array, second: Array) -> KernelDistance:
-    """Distance between features (N, D) and (M, D), at least 2 of each.
+@dataclass(frozen=True, slots=True)
+class KernelSums:
+    """The kernel of each vector with all others of its set, and with all of the other set, summed.
 
-    Every pair counts once, without random subsets. The deviation is the two-sample jackknife's,
-    which errs on the large side where the sets hardly differ.
+    Every distance follows from these sums, which take nearly all of its time.
     """
-    within_first = _row_sums(first, first) - _own_kernel(first)
-    within_second = _row_sums(second, second) - _own_kernel(second)
-    across_first, across_second = _row_sums(first, second), _row_sums(second, first)
-    n, m = len(first), len(second)
-    totals = within_first.sum(), within_second.sum(), across_first.sum()
-    value = _unbiased(*totals, n, m)
-    if min(n, m) < 3:
-        return KernelDistance(float(value), None)
-    without_first = _unbiased(
-        totals[0] - 2 * within_first, totals[1], totals[2] - across_first, n - 1, m
-    )
-    without_second = _unbiased(
-        totals[0], totals[1] - 2 * within_second, totals[2] - across_second, n, m - 1
-    )
-    variance = (n - 1) * np.var(without_first) + (m - 1) * np.var(without_second)
-    return KernelDistance(float(value), float(np.sqrt(variance)))
+
+    within: tuple[Array, Array]  # (N,) and (M,)
+    across: tuple[Array, Array]  # (N,) and (M,)
+
+    def distance(self) -> KernelDistance:
+        """The deviation is the two-sample jackknife's, which errs on the large side where the sets
+        hardly differ."""
+        n, m = (len(sums) for sums in self.within)
+        totals = self.within[0].sum(), self.within[1].sum(), self.across[0].sum()
+        value = float(_unbiased(*totals, n, m))
+        if min(n, m) < 3:
+            return KernelDistance(value, None)
+        without_first = _unbiased(
+            totals[0] - 2 * self.within[0], totals[1], totals[2] - self.across[0], n - 1, m
+        )
+        without_second = _unbiased(
+            totals[0], totals[1] - 2 * self.within[1], totals[2] - self.across[1], n, m - 1
+        )
+        variance = (n - 1) * np.var(without_first) + (m - 1) * np.var(without_second)
+        return KernelDistance(value, float(np.sqrt(variance)))
+
+    def influences(self) -> tuple[Array, Array]:
+        """How much each vector moves the distance to first order, (N,) and (M,), of mean 0; as in
+        `pdm.evaluation.distances.influence`."""
+        n, m = (len(sums) for sums in self.within)
+        first = 2 * self.within[0] / (n - 1) - 2 * self.across[0] / m
+        second = 2 * self.within[1] / (m - 1) - 2 * self.across[1] / n
+        return first - first.mean(), second - second.mean()
+
+
+def kernel_sums(first: Array, second: Array) -> KernelSums:
+    """Of features (N, D) and (M, D), at least 2 of each. Every pair counts once, without random
+    subsets."""
+    across = np.zeros(len(first)), np.zeros(len(second))
+    for rows, columns, block in _blocks(first, second):
+        across[0][rows] += block.sum(1)
+        across[1][columns] += block.sum(0)
+    return KernelSums((_within(first), _within(second)), across)
+
+
+def kernel_distance(first: Array, second: Array) -> KernelDistance:
+    """Distance between features (N, D) and (M, D), at least 2 of each."""
+    return kernel_sums(first, second).distance()
 
 
 def resampled_kernel_distances(
@@ -68,11 +97,8 @@ def resampled_kernel_distances(
 def _drawn_sum(rows: Array, columns: Array, counts: Array, other_counts: Array) -> Array:
     """Sum of the kernel over all pairs of drawn vectors, for each resample."""
     total = np.zeros(len(counts))
-    for start in range(0, len(rows), BLOCK):
-        for other in range(0, len(columns), BLOCK):
-            block = _kernel(rows[start : start + BLOCK], columns[other : other + BLOCK])
-            drawn = counts[:, start : start + BLOCK] @ block
-            total += (drawn * other_counts[:, other : other + BLOCK]).sum(1)
+    for here, there, block in _blocks(rows, columns):
+        total += ((counts[:, here] @ block) * other_counts[:, there]).sum(1)
     return total
 
 
@@ -81,15 +107,24 @@ def _unbiased(first: Any, second: Any, across: Any, n: int, m: int) -> Any:
     return first / (n * (n - 1)) + second / (m * (m - 1)) - 2 * across / (n * m)
 
 
-def _row_sums(rows: Array, columns: Array) -> Array:
-    sums = [
-        sum(
-            _kernel(rows[start : start + BLOCK], columns[other : other + BLOCK]).sum(1)
-            for other in range(0, len(columns), BLOCK)
-        )
-        for start in range(0, len(rows), BLOCK)
-    ]
-    return np.concatenate(sums)
+def _within(vectors: Array) -> Array:
+    """Sum of each vector's kernel with all others of its set, (N,)."""
+    sums = -_own_kernel(vectors)
+    for start in range(0, len(vectors), BLOCK):
+        rows = slice(start, start + BLOCK)
+        for _, columns, block in _blocks(vectors[rows], vectors[start:]):
+            sums[rows] += block.sum(1)
+            if columns.start:  # a block beside the diagonal stands for its mirror image, too
+                sums[start:][columns] += block.sum(0)
+    return sums
+
+
+def _blocks(first: Array, second: Array) -> Iterator[tuple[slice, slice, Array]]:
+    """The kernel of all pairs, in blocks: their rows, their columns, (rows, columns)."""
+    for start in range(0, len(first), BLOCK):
+        for other in range(0, len(second), BLOCK):
+            rows, columns = slice(start, start + BLOCK), slice(other, other + BLOCK)
+            yield rows, columns, _kernel(first[rows], second[columns])
 
 
 def _kernel(rows: Array, columns: Array) -> Array:

@@ -6,6 +6,7 @@ Pictures are read and let go batch by batch. What stays grows by a few kilobytes
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -16,7 +17,8 @@ from torch import Tensor
 from pdm.config.evaluate import EvaluateConfig
 from pdm.data.pixels import to_images
 from pdm.errors import QualityGate
-from pdm.evaluation.distances.moments import Array
+from pdm.evaluation.distances.exact_moments import moments_of
+from pdm.evaluation.distances.moments import Array, Moments
 from pdm.evaluation.distances.sliced_wasserstein import MAX_PATCHES, Patches, draw_patches
 from pdm.evaluation.distances.spectrum import power_spectra
 from pdm.evaluation.features.batch import Batch, Numbers, num_at_once
@@ -28,7 +30,7 @@ from pdm.progress import Progress
 THUMBNAIL_SIDE_PX = 32  # the shorter side; copies are plain at this size
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Summary:
     """What the scores need of a set of N pictures."""
 
@@ -46,6 +48,11 @@ class Summary:
     def spectrum(self) -> Array:
         """Mean power of the compared pictures in each bin."""
         return np.asarray(self.spectra.mean(0))
+
+    @cached_property
+    def moments(self) -> dict[str, Moments]:
+        """Of the vectors, by view."""
+        return {name: moments_of(vectors) for name, vectors in self.vectors.items()}
 
 
 @torch.no_grad()

@@ -1,0 +1,47 @@
+"""How much each vector moves the Fréchet distance: its influence, to first order.
+
+When a vector counts w times instead of once, the distance changes by (w - 1) times its influence
+over the number of vectors, as long as the changes are small (the infinitesimal jackknife: Jaeckel,
+1972; Efron, The Jackknife, the Bootstrap and Other Resampling Plans, 1982, chapter 6).
+
+The derivative of |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)) by C1 is I - T, where T maps the first
+Gaussian onto the second as optimal transport does: T = F (F^T C1 F)^(-1/2) F^T with C2 = F F^T.
+"""
+
+import numpy as np
+
+from pdm.evaluation.distances.frechet import root_factor
+from pdm.evaluation.distances.moments import Array, Moments
+
+BLOCK = 4096  # vectors at once
+
+
+def frechet_influences(vectors: Array, own: Moments, other: Moments) -> Array:
+    """Influence of each vector on the distance of its set from the other one, (N,), of mean 0.
+
+    Right for singular covariances, too, where only directions count in which the sets vary.
+
+    Args:
+        vectors: (N, D), of one of the two sets.
+        own: Moments of `vectors`.
+        other: Moments of the other set.
+    """
+    gradient = np.eye(len(own.mean)) - _transport(own.covariance, other.covariance)
+    gradient *= own.count / (own.count - 1)  # what a covariance is divided by, and a mean
+    shift = own.mean - other.mean
+    found = np.empty(len(vectors))
+    for start in range(0, len(vectors), BLOCK):
+        centred = vectors[start : start + BLOCK] - own.mean
+        squares = np.einsum("nd,nd->n", centred @ gradient, centred)
+        found[start : start + BLOCK] = 2 * centred @ shift + squares
+    return np.asarray(found - found.mean())
+
+
+def _transport(first: Array, second: Array) -> Array:
+    """The linear map T with T C1 T = C2, (D, D), on what both covariances span."""
+    factor = root_factor(second)
+    values, directions = np.linalg.eigh(factor.T @ first @ factor)
+    noise = len(values) * np.finfo(np.float64).eps * values[-1] if len(values) else 0.0
+    spanned = values > max(noise, 0.0)
+    half = factor @ (directions[:, spanned] * values[spanned] ** -0.25)
+    return np.asarray(half @ half.T)
