@@ -29,13 +29,15 @@ class Memorisation:
     def scores(self) -> dict[str, float]:
         """Shares of samples nearer to a training picture than held-out pictures are.
 
-        As new as held-out pictures would be `expected_share_closer_than_all_val` and one half.
+        Beside each stands, as `expected_...`, what pictures as new as held-out ones would have.
         """
         found: dict[str, float] = {}
         for name, (samples, val) in self.pairs().items():
             found |= {f"{name}/{share}": value(samples, val) for share, value in SHARES.items()}
             found |= {
+                f"{name}/expected_share_of_copies": 0.0,
                 f"{name}/expected_share_closer_than_all_val": 1 / (len(val.distances) + 1),
+                f"{name}/expected_share_closer_than_median_val": 0.5,
                 f"{name}/samples_median_distance": float(np.median(samples.distances)),
                 f"{name}/val_median_distance": float(np.median(val.distances)),
             }

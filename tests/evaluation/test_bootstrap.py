@@ -15,6 +15,7 @@ from pdm.evaluation.distances.kernel import (
     resampled_kernel_distances,
 )
 from pdm.evaluation.distances.moments import Moments
+from pdm.evaluation.distances.precision_recall import manifold_scores
 from pdm.evaluation.distances.sliced_wasserstein import (
     resampled_sliced_wasserstein,
     sliced_wasserstein,
@@ -100,6 +101,21 @@ def test_repeated_queries_keep_their_distances():
     found = Neighbours(np.array([1.0, 2.0]), np.array([5, 6])).repeated(np.array([0, 2]))
     assert found.distances.tolist() == [2, 2]
     assert found.indices.tolist() == [6, 6]
+
+
+def test_precision_and_recall_scatter_as_shares_of_their_own_pictures_do():
+    """Precision over the samples, recall over the real pictures, while the balls stay."""
+    judged, reference = vectors(0, 300, 4, 1.5), vectors(1, 200, 4)
+    scores = manifold_scores(judged, reference)
+    config = dataclasses.replace(CONFIG, num_replicates=1000)
+    for values, count in (
+        (scores.of_judged["precision"], 300),
+        (scores.of_reference["recall"], 200),
+    ):
+        share = values.mean()
+        assert 0.1 < share < 0.9
+        replicates = bootstrap.of_means({"share": values}, config)["share"]
+        assert replicates.std() == pytest.approx(np.sqrt(share * (1 - share) / count), rel=0.1)
 
 
 # replicates to first order, for large sets
@@ -252,6 +268,10 @@ def test_replicates_say_what_they_may_be_compared_with(evaluated, shards):
     assert {f"{name}/{pair}" for name in distances for pair in pairs} <= set(record["scores"])
     assert set(record["scores"]) <= set(scores)
     assert "reconstruction/psnr_db/levels_1" in record["scores"]
+    manifolds = ("precision", "recall", "density", "coverage")
+    assert {f"{name}_random_conv/{pair}" for name in manifolds for pair in pairs} <= set(
+        record["scores"]
+    )
     assert "memorisation/by_pixels/share_closer_than_median_val" in record["scores"]
 
 

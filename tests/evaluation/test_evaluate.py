@@ -21,6 +21,7 @@ from PIL import Image
 
 from pdm.errors import BadInput, QualityGate
 from pdm.evaluation.features.summary import thumbnails_of
+from pdm.evaluation.memorisation import MEASURES
 
 
 @pytest.fixture
@@ -132,6 +133,24 @@ def test_one_table_holds_every_score_with_its_interval_its_floor_and_the_counts(
     assert float(row["real"]) == scores["frechet_random_conv_crops/train_vs_val"]
     assert float(row["low"]) < float(row["samples"]) < float(row["high"])
     assert (row["num_judged"], row["num_reference"]) == (str(NUM_SAMPLES), str(NUM_VAL))
+
+
+def test_every_headline_score_has_a_value_an_interval_and_a_floor(done):
+    folder, scores = done
+    with (folder / "plots" / "scores.csv").open(newline="") as file:
+        rows = {row["score"]: row for row in csv.DictReader(file)}
+    distances = ("frechet_random_conv", "swd/mean", "precision_random_conv", "recall_random_conv")
+    copies = tuple(f"memorisation/{measure}/share_of_copies" for measure in MEASURES)
+    for name in (*distances, *copies, "reconstruction/psnr_db/levels_3"):
+        value = f"{name}/samples_vs_val" if name in distances else name
+        assert float(rows[name]["samples"]) == scores[value]
+        assert float(rows[name]["low"]) == scores[f"intervals/{value}/low"] <= scores[value]
+        assert float(rows[name]["high"]) == scores[f"intervals/{value}/high"] >= scores[value]
+    for name in distances:
+        assert float(rows[name]["real"]) == scores[f"{name}/train_vs_val"]
+    for name in copies:
+        stem, _, share = name.rpartition("/")
+        assert float(rows[name]["real"]) == scores[f"{stem}/expected_{share}"] == 0
 
 
 # memorisation

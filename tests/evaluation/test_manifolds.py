@@ -1,14 +1,19 @@
 import numpy as np
 import pytest
 
+from pdm.evaluation.distances import precision_recall
 from pdm.evaluation.distances.extrapolation import infinite_frechet_distance
 from pdm.evaluation.distances.frechet import frechet_distance
 from pdm.evaluation.distances.moments import Moments
-from pdm.evaluation.distances.precision_recall import manifold_scores, squared_radii
+from pdm.evaluation.distances.precision_recall import squared_radii
 
 
 def cloud(seed, count=60, size=4, shift=0.0):
     return np.random.default_rng(seed).standard_normal((count, size)) + shift
+
+
+def manifold_scores(judged, reference):
+    return precision_recall.manifold_scores(judged, reference).values()
 
 
 # precision, recall, density, coverage

@@ -62,6 +62,7 @@ def of_distances(comparison: Comparison, config: EvaluateConfig) -> dict[str, Ar
     means = zip(*(_means(*pair) for pair in zip(spectra, (ours, theirs), strict=True)), strict=True)
     return {
         **_of_views(comparison, ours, theirs),
+        **_of_manifolds(comparison, ours, theirs),
         **levels,
         "swd/mean": np.mean(list(levels.values()), axis=0),
         "spectrum_db": np.array([spectrum_difference(*pair) for pair in means]),
@@ -137,6 +138,17 @@ def _of_views(comparison: Comparison, counts: Array, other_counts: Array) -> dic
         for name, each in influences.items():
             found[name] = _to_first_order(each, (counts, other_counts), view.per_picture)
     return found
+
+
+def _of_manifolds(comparison: Comparison, counts: Array, other_counts: Array) -> dict[str, Array]:
+    """Of means over the drawn pictures, while all balls stay: a picture that is drawn twice would
+    be its own nearest neighbour, and its ball empty."""
+    return {
+        f"{name}_{view}": _means(values, drawn)
+        for view, scores in comparison.manifolds.items()
+        for each, drawn in ((scores.of_judged, counts), (scores.of_reference, other_counts))
+        for name, values in each.items()
+    }
 
 
 def _are_resampled(vectors: tuple[Array, Array]) -> bool:

@@ -8,7 +8,7 @@ from pdm.evaluation.distances.extrapolation import infinite_frechet_distance
 from pdm.evaluation.distances.frechet import frechet_distance
 from pdm.evaluation.distances.kernel import MAX_VECTORS, KernelSums, kernel_sums
 from pdm.evaluation.distances.moments import Array
-from pdm.evaluation.distances.precision_recall import manifold_scores
+from pdm.evaluation.distances.precision_recall import ManifoldScores, manifold_scores
 from pdm.evaluation.distances.sliced_wasserstein import distances_by_level
 from pdm.evaluation.distances.spectrum import spectrum_difference
 from pdm.evaluation.features.summary import Summary
@@ -35,6 +35,12 @@ class Comparison:
             first, second = self.vectors(view)
             found[view.name] = kernel_sums(first[:limit], second[:limit])
         return found
+
+    @cached_property
+    def manifolds(self) -> dict[str, ManifoldScores]:
+        """Precision, recall, density and coverage, by view of whole pictures."""
+        views = (view for view in self.reference.views if view.is_whole)
+        return {view.name: manifold_scores(*self.vectors(view)) for view in views}
 
 
 def distances(comparison: Comparison, config: EvaluateConfig) -> dict[str, float]:
@@ -68,6 +74,6 @@ def _of_view(view: View, comparison: Comparison, seed: int) -> dict[str, float]:
         found[f"{view.frechet}_infinite"] = infinite_frechet_distance(
             ours, theirs, view.per_picture, seed
         )
-        manifolds = manifold_scores(ours, theirs)
+        manifolds = comparison.manifolds[view.name].values()
         found |= {f"{name}_{view.name}": value for name, value in manifolds.items()}
     return found

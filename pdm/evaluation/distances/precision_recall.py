@@ -9,6 +9,7 @@ of distances, whatever the sets.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +20,24 @@ NUM_NEAREST = 5  # k, as in Naeem et al.
 BLOCK = 1024  # rows and columns of the matrix of distances held at once
 
 
-def manifold_scores(judged: Array, reference: Array) -> dict[str, float]:
-    """`precision`, `recall`, `density` and `coverage` of features (N, D) against (M, D).
+@dataclass(frozen=True, slots=True)
+class ManifoldScores:
+    """What each picture adds to the scores, which are the means of these values."""
 
-    For few pictures k is at most one less than the smaller set. Density alone may exceed 1.
+    of_judged: dict[str, Array]  # "precision" and "density", (N,)
+    of_reference: dict[str, Array]  # "recall" and "coverage", (M,)
+
+    def values(self) -> dict[str, float]:
+        """`precision`, `recall`, `density` and `coverage`. Density alone may exceed 1."""
+        both = self.of_judged | self.of_reference
+        names = ("precision", "recall", "density", "coverage")
+        return {name: float(both[name].mean()) for name in names}
+
+
+def manifold_scores(judged: Array, reference: Array) -> ManifoldScores:
+    """Scores of features (N, D) against (M, D).
+
+    For few pictures k is at most one less than the smaller set.
     """
     nearest = min(NUM_NEAREST, len(judged) - 1, len(reference) - 1)
     own_radii = squared_radii(judged, nearest)
@@ -34,12 +49,14 @@ def manifold_scores(judged: Array, reference: Array) -> dict[str, float]:
         within_real[rows] += (squares <= radii[columns]).sum(1)
         within_judged[columns] += (squares <= own_radii[rows, None]).sum(0)
         closest[columns] = np.minimum(closest[columns], squares.min(0))
-    return {
-        "precision": float((within_real > 0).mean()),
-        "recall": float((within_judged > 0).mean()),
-        "density": float(within_real.mean() / nearest),
-        "coverage": float((closest <= radii).mean()),
-    }
+    return ManifoldScores(
+        {"precision": _shares(within_real > 0), "density": within_real / nearest},
+        {"recall": _shares(within_judged > 0), "coverage": _shares(closest <= radii)},
+    )
+
+
+def _shares(members: NDArray[np.bool_]) -> Array:
+    return members.astype(np.float64)
 
 
 def squared_radii(vectors: Array, nearest: int) -> Array:

@@ -77,13 +77,13 @@ def write_pairs(
 def _table(copies: Memorisation, scores: Mapping[str, float]) -> str:
     rows = []
     for measure in copies.pairs():
-        by_rank = scores[f"memorisation/{measure}/expected_share_closer_than_all_val"]
-        for share, words, by_chance in (
-            ("share_of_copies", "a third as far as any held-out picture, or nearer: copies", 0.0),
-            ("share_closer_than_all_val", "closer than every held-out picture", by_rank),
-            ("share_closer_than_median_val", "closer than the median held-out picture", 0.5),
+        for share, words in (
+            ("share_of_copies", "a third as far as any held-out picture, or nearer: copies"),
+            ("share_closer_than_all_val", "closer than every held-out picture"),
+            ("share_closer_than_median_val", "closer than the median held-out picture"),
         ):
             name = f"memorisation/{measure}/{share}"
+            by_chance = scores[f"memorisation/{measure}/expected_{share}"]
             low, high = (scores[f"intervals/{name}/{end}"] for end in ("low", "high"))
             rows.append(
                 f"<tr><td>{words}, {measure.replace('_', ' ')}<td>{scores[name]:.1%}"

@@ -12,8 +12,6 @@ from pdm.evaluation.neighbours import SHARES
 from pdm.evaluation.reconstruction import MEASURES
 
 SAMPLES, FLOOR = "samples_vs_val", "train_vs_val"
-# What samples as new as held-out ones would have; of the third share it follows from the counts.
-BY_CHANCE = {"share_of_copies": 0.0, "share_closer_than_median_val": 0.5}
 SCORE_COLUMNS = (
     *("score", "samples", "low", "high", "real", "real_low", "real_high"),
     *("num_judged", "num_reference"),
@@ -59,7 +57,7 @@ def write(
 
 def _score_rows(scores: Mapping[str, float]) -> list[tuple[object, ...]]:
     """Each score of the samples beside what real pictures have: its floor, or what new pictures
-    would have in its place."""
+    would have in its place. Reconstructions are of real pictures, and have none."""
     compared, val = (int(scores[f"counts/num_{name}"]) for name in ("compared", "val"))
     samples = int(scores["counts/num_samples"])
     rows: list[tuple[object, ...]] = []
@@ -71,8 +69,10 @@ def _score_rows(scores: Mapping[str, float]) -> list[tuple[object, ...]]:
                 (stem, *_with_ends(scores, name), *_with_ends(scores, floor), compared, val)
             )
         elif pair in SHARES:
-            by_chance = scores.get(f"{stem}/expected_{pair}", BY_CHANCE.get(pair))
+            by_chance = scores[f"{stem}/expected_{pair}"]
             rows.append((name, *_with_ends(scores, name), by_chance, "", "", samples, val))
+        elif name.startswith("reconstruction/"):
+            rows.append((name, *_with_ends(scores, name), "", "", "", val, ""))
     return rows
 
 
