@@ -1,4 +1,4 @@
-"""What keeping, resuming and losing a training costs, in one table.
+"""How fast trainings are, and what keeping, resuming and losing one costs, in one table.
 
     .venv/bin/python benchmarks/training.py --json
 
@@ -13,7 +13,7 @@ if __package__ in (None, ""):  # run as a script
 
 from benchmarks.command import run
 
-PARTS = ("stall", "resuming", "recovery")
+PARTS = ("speedup", "stall", "resuming", "recovery")
 
 if __name__ == "__main__":
-    run("Checkpoint stall, resume and recovery of a training.", PARTS)
+    run("Speed, checkpoint stall, resume and recovery of a training.", PARTS)

@@ -1,6 +1,6 @@
 import os
 
-# As `pdm.cli.main` does, and before any test imports torch.
+# Tests run in two processes on two cores: threads that wait must not spin at all.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 

@@ -11,6 +11,7 @@ import traceback
 
 from pdm.cli.arguments import parser
 from pdm.errors import INTERRUPTED, BadInput, PyramidError, Unavailable
+from pdm.openmp import set_spin_count
 
 # Full (EFBIG: a limit on the size of files, by `ulimit -f`), failing, or mounted read-only.
 DISK_FAULTS = (
@@ -31,9 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     if "function" not in args:
         commands.print_help(sys.stderr)
         return BadInput.exit_code
-    # Read by torch when it is imported: threads that wait for each other are to sleep, not to spin,
-    # which costs a stage a multiple of its time as soon as the machine does anything else.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    set_spin_count()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     if "DVC_STAGE" in os.environ:
         _die_with_parent()

@@ -10,7 +10,7 @@ import json
 import logging
 import shutil
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from pdm import ema
 from pdm.errors import QualityGate, Unavailable
 from pdm.files import write_json
+from pdm.threads import side_thread
 from pdm.training.checkpoints.state_copy import StateCopy
 from pdm.training.loop.state import TrainState, check_checkpoint
 
@@ -37,7 +38,7 @@ class Checkpoints:
 
     def __init__(self, folder: Path, keep: int) -> None:
         self.folder, self.keep = folder, keep
-        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoints")
+        self._writer = side_thread("checkpoints")
         self._writing: Future[None] | None = None
 
     def begin(self, state: TrainState, lengths: Sequence[float] = ()) -> None:

@@ -25,7 +25,7 @@ from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
 from ray.train.v2.api.exceptions import TrainingFailedError
 
-from pdm import errors
+from pdm import errors, openmp
 from pdm.cluster import Head, ray_session
 from pdm.errors import PyramidError, Unavailable
 from pdm.files import sole_writer, write_json
@@ -44,9 +44,6 @@ SIGNS_OF_LOSS = ("died unexpectedly", "ActorDiedError", "startup timed out")  # 
 FAILED = "failed"  # folder of a run: what each worker says that fails for an expected reason
 SECONDS_TO_FAIL = 5.0  # within which workers that agree have all failed
 SECONDS_TO_START = 300  # of a group of workers; Ray's 60 are short for a busy machine
-# Threads that wait for each other sleep. Spinning, they take the cores from those they wait for as
-# soon as anything else runs on the machine: four times slower on two busy cores.
-PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 SECONDS_BETWEEN_LOOKS = 0.2  # at the workers' log
 SECONDS_TO_STOP = 60.0  # after ctrl-C, for the step that runs and a checkpoint
 
@@ -159,7 +156,7 @@ def _run_config(run: Path) -> RunConfig:
         name="ray",
         storage_path=str(run),
         failure_config=failures,
-        worker_runtime_env={"env_vars": PATIENT},
+        worker_runtime_env={"env_vars": openmp.SETTINGS},
         logging_config=LoggingConfig(log_level="ERROR"),  # type: ignore[call-arg]
     )
 

@@ -1,11 +1,12 @@
 """Brings batches to the device while the one before is being trained on."""
 
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from pdm.threads import side_thread
 
 Batch = tuple[Any, ...]  # tensors, tuples of tensors, and plain numbers
 
@@ -18,7 +19,7 @@ def prefetch_batches(
     Raises:
         Exception: Whatever `load` raises, when its batch is due.
     """
-    with ThreadPoolExecutor(max_workers=1) as pool:
+    with side_thread("loader") as pool:
         ahead = None
         for positions in shares:
             coming = positions, pool.submit(load, positions)
