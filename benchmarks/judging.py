@@ -28,7 +28,7 @@ from pdm.curation.curate.judge import judge_row
 from pdm.curation.curate.raw import load_rows
 from pdm.curation.curate.scores import measure as scores
 from pdm.curation.scrape.fetching.img2dataset import command_environment, find_img2dataset
-from pdm.curation.shard.write import crop_of, encode
+from pdm.curation.shard.write import cut_crop, encode
 from pdm.data.decisions import Row
 from pdm.data.pixels import Pixels
 
@@ -90,7 +90,7 @@ def _ours(raw: Path, config: CurateConfig) -> Made:
         row |= judge_row(row, raw, config)
         row |= {"target_width_px": config.width_px, "target_height_px": config.height_px}
         kept = row["outcome"] == "kept"
-        made[row["url"]] = row, encode(crop_of(row, raw), SETTINGS.shard) if kept else None
+        made[row["url"]] = row, encode(cut_crop(row, raw), SETTINGS.shard) if kept else None
     return made
 
 

@@ -83,7 +83,7 @@ def shards(tmp_path_factory):
     listed = manifest.Manifest(splits, stated)
     listed.save(folder)
     write_text(folder / "README.md", data_card(listed, list(ALL.values())))
-    write_json(folder / croissant.FILE_NAME, croissant.describe(listed, list(ALL.values())))
+    write_json(folder / croissant.FILE_NAME, croissant.describe_shards(listed, list(ALL.values())))
     return folder
 
 
@@ -247,4 +247,4 @@ def test_card_and_croissant_of_very_many_authors_and_licences_stay_short():
     others = f"{5000 - MAX_LISTED:,}"
     assert card.count(f"| {others} others | {others} |") == 2
     assert len(card) < 20_000
-    assert len(json.dumps(croissant.describe(EMPTY, rows))) < 20_000
+    assert len(json.dumps(croissant.describe_shards(EMPTY, rows))) < 20_000

@@ -132,10 +132,10 @@ def test_all_code_that_cuts_names_the_version_of_the_crops():
 def test_a_crop_is_that_of_its_box_and_its_source_alone(tmp_path):
     cache = CropCache(tmp_path, SHARD)
     row = dict.fromkeys(tables.SCHEMA.names, 1) | {"sha256": "a", "background": "#ffffff"}
-    cache.keep(row, b"picture")
-    assert cache.find(row | {"key": "other", "caption": "new"}) == b"picture"
+    cache.store(row, b"picture")
+    assert cache.look_up(row | {"key": "other", "caption": "new"}) == b"picture"
     for change in ({"sha256": "b"}, {"crop_top_px": 2}, {"background": "#000000"}):
-        assert cache.find(row | change) is None
+        assert cache.look_up(row | change) is None
     other = row | {"crop_left_px": 5}
     assert cache.prune([other]) == [other]
-    assert cache.find(row) is None
+    assert cache.look_up(row) is None

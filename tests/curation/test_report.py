@@ -15,8 +15,8 @@ from pdm.curation.shard import shard
 from pdm.curation.shard.report import selection
 from pdm.curation.shard.report.charts import histogram, size_map
 from pdm.curation.shard.report.funnel import funnel
-from pdm.curation.shard.report.table import Decided
-from pdm.curation.shard.report.thumbnails import thumbnails
+from pdm.curation.shard.report.table import DecisionTable
+from pdm.curation.shard.report.thumbnails import make_thumbnails
 from pdm.data.decisions import load
 
 HOSTILE = '<script>alert("caption")</script>'
@@ -48,7 +48,7 @@ def text(folder):
 
 @pytest.fixture(scope="module")
 def decided(folder):
-    return Decided(folder / "decisions")
+    return DecisionTable(folder / "decisions")
 
 
 class Page(HTMLParser):
@@ -125,7 +125,7 @@ def test_kept_pictures_show_their_crop_and_duplicates_their_keeper(text):
 def test_what_is_soft_is_shown_pixel_for_pixel(folder):
     rows = [row for row in load(folder / "decisions") if row["reason"] in ("blurry", "dark")]
     blurry, dark = sorted(rows, key=lambda row: row["reason"])
-    made = thumbnails(rows, {blurry["key"]}, folder / "raw")
+    made = make_thumbnails(rows, {blurry["key"]}, folder / "raw")
     assert made[blurry["key"]].detail
     assert made[dark["key"]].detail is None
 
@@ -134,7 +134,7 @@ def test_a_file_that_was_never_decoded_is_not_decoded_for_the_report(folder):
     rows = load(folder / "decisions")
     hostile = [row for row in rows if row["reason"] in ("unreadable", "too_many_pixels")]
     assert len(hostile) == 2
-    assert thumbnails(hostile, set(), folder / "raw") == {}
+    assert make_thumbnails(hostile, set(), folder / "raw") == {}
 
 
 def test_the_funnel_ends_with_the_crops(decided):
@@ -187,7 +187,7 @@ def test_close_calls_lie_on_both_sides_of_a_limit_the_nearest_first(folder, deci
     rows = {row["key"]: row for row in load(folder / "decisions")}
     [score] = [score for score in SCORES if score.name == "room"]
     [bound] = score.bounds(LIMITS)
-    calls = selection.close_calls(
+    calls = selection.find_close_calls(
         score, bound, score.values(*decided.numbers(*score.needs())), decided
     )
     assert [rows[key]["reason"] for key in calls.outside.keys] == ["too_small"]
@@ -203,7 +203,7 @@ def test_a_duplicate_is_a_close_call_beside_its_nearest_picture(folder, decided,
     assert copy["nearest"] == copy["duplicate_of"]
     assert rows[copy["nearest"]]["difference"] is None
     [bound] = DIFFERENCE.bounds({"near_duplicate_difference": 1.5 * copy["difference"]})
-    calls = selection.close_calls(DIFFERENCE, bound, *decided.numbers("difference"), decided)
+    calls = selection.find_close_calls(DIFFERENCE, bound, *decided.numbers("difference"), decided)
     assert (calls.outside.keys, calls.inside.keys) == ([copy["key"]], [])
     assert "Difference from the nearest kept picture" in text
 
@@ -215,16 +215,16 @@ def test_one_face_less_is_a_close_call(folder, decided):
     kept = np.flatnonzero(decided.kept)
     faces = np.full(len(decided), np.nan)
     faces[kept[:4]] = [1, 2, 3, 0]
-    calls = selection.close_calls(people, bound, faces, decided)
+    calls = selection.find_close_calls(people, bound, faces, decided)
     assert calls.inside.keys == decided.keys(kept[:2])
     faces[~decided.dropped_for("blurry")] = np.nan
     faces[decided.dropped_for("blurry")] = 0
     called_blurry = dataclasses.replace(bound, reason="blurry")
-    assert selection.close_calls(people, called_blurry, faces, decided).outside.count == 1
+    assert selection.find_close_calls(people, called_blurry, faces, decided).outside.count == 1
 
 
 def test_a_group_is_its_keeper_and_its_duplicates(folder, decided):
-    [group], count = selection.groups(decided)
+    [group], count = selection.largest_groups(decided)
     assert count == 1
     rows = {row["key"]: row for row in load(folder / "decisions")}
     assert group.keeper in (key_of("good-0"), key_of("exact_duplicate"))

@@ -185,7 +185,7 @@ def test_a_split_without_images_publishes_nothing(work, tmp_path):
             row |= {"outcome": "dropped", "reason": "blurry", "detail": "."}
 
     folder = changed_decisions(work, tmp_path / "decisions", keep_one)
-    with pytest.raises(QualityGate, match="no image is left for the split"):
+    with pytest.raises(QualityGate, match="has no image"):
         run(work, tmp_path / "out", SHARD, decisions=folder)
     assert not (tmp_path / "out").exists() or list((tmp_path / "out").iterdir()) == []
 

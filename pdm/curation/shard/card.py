@@ -1,4 +1,4 @@
-"""The data card: `README.md` of a folder of shards, with the YAML head that dataset hubs read."""
+"""The data card: `README.md` of a folder of shards, with the YAML header that dataset hubs read."""
 
 import html
 from collections import Counter
@@ -9,26 +9,26 @@ import yaml
 from pdm.data.decisions import Row
 from pdm.data.shards.manifest import Manifest
 
-MAX_LISTED = 100  # names in a table; the rest is summed up
-STATED = ("licence", "author", "caption")  # what a source may leave out
+MAX_LISTED = 100  # names in a table; the others are summed up
+STATED = ("licence", "author", "caption")  # a source may leave these out
 
-FIELDS = (  # of a record, as `write` stores them
+FIELDS = (  # of a record that `write` stores
     ("key", "name of the sample"),
     ("split", "train or val"),
-    ("url, final_url", "where the picture was named, and where it was after redirects"),
+    ("url, final_url", "the picture's URL as listed, and after redirects"),
     ("retrieved_at", "when it was fetched, UTC"),
-    ("source", "which list or folder named it"),
-    ("caption, licence, author", "as the source gave them; null if it gave none"),
-    ("class_name", "as the source gave it; absent if it gave none"),
+    ("source", "the list or folder that it is from"),
+    ("caption, licence, author", "as the source states them; null if it does not"),
+    ("class_name", "as the source states it; absent if it does not"),
     ("sha256, num_bytes", "of the source file"),
     ("original_width_px, original_height_px", "of the source, upright"),
-    ("crop", "the part of the source that was cut out, in its pixels"),
-    ("width_px, height_px, image_sha256", "of the crop as it stands in the tar"),
+    ("crop", "the part of the source that was cut out, in pixels of the source"),
+    ("width_px, height_px, image_sha256", "of the crop in the tar"),
 )
 
 
 def data_card(manifest: Manifest, rows: list[Row]) -> str:
-    """Markdown that says what is in the shards, where it came from and how to read it.
+    """Markdown about the content of the shards, its sources and how to read it.
 
     Args:
         manifest: Of the shards.
@@ -61,42 +61,42 @@ Crops of {len(rows):,} pictures, each exactly {width} x {height} pixels, sRGB, u
 enlarged, as WebDataset tars of `key.{extension}` and `key.json`.
 
 {_table(("split", "pictures", "shards", "bytes"), _split_lines(manifest))}
-An image's split and shard follow from hashes of its content and its key. `manifest.json` holds the
-sha256 of every shard; a tar outside it does not belong to the data. `croissant.json` describes the
-same files in MLCommons' Croissant format. `pyramid data verify` finds any damage.
+An image's split and shard follow from hashes of its content and its key. `manifest.json` has the
+sha256 of every shard; a tar that is not in it does not belong to the data. `croissant.json`
+describes the same files in MLCommons' Croissant format. `pyramid data verify` finds any damage.
 
 ## What is known about each picture
 
 {_table(("field of `key.json`", "meaning"), FIELDS)}
 ## Sources
 
-{_table(("source", "pictures"), _most(row["source"] for row in rows))}
-{_fetched(rows)}
+{_table(("source", "pictures"), _most_frequent(row["source"] for row in rows))}
+{_fetch_period(rows)}
 
-{_table(("host", "pictures"), _most(map(_host, rows)))}
-{_classes(rows)}## Licences and authors
+{_table(("host", "pictures"), _most_frequent(map(_host, rows)))}
+{_class_section(rows)}## Licences and authors
 
-Each picture keeps the licence of its source; `key.json` names it.
+Each picture keeps the licence of its source, which is in `key.json`.
 
-{_table(("", "pictures that state it", "that do not"), _stated_lines(rows))}
-{_table(("licence", "pictures"), _most(row["licence"] for row in rows))}
-{_table(("author", "pictures"), _most(row["author"] for row in rows))}
+{_table(("", "pictures that state it", "that do not"), _lines_of_stated_facts(rows))}
+{_table(("licence", "pictures"), _most_frequent(row["licence"] for row in rows))}
+{_table(("author", "pictures"), _most_frequent(row["author"] for row in rows))}
 ## Known limits
 
-- Licences, authors and captions are those that the sources state; nobody has checked them.
-- What was dropped, and for which reason, stands in the data report. The rules were measured on
-  photographs and drawn landscapes; other pictures may be judged less well.
+- Licences, authors and captions are those that the sources state; they were not checked.
+- The data report lists what was dropped and why. The rules were tuned on photographs and drawn
+  landscapes; they may work less well for other pictures.
 - Near duplicates are found by a perceptual hash: two views of one place count as two pictures.
 - Pictures may show people who did not agree to it. Nothing in the data names them.
-- The pictures are what the named sources hold: no fair sample of places, people or times.
+- The pictures are those of the named sources: no representative sample of places, people or times.
 
 ## Opting out and taking down
 
-Pictures whose server said no in its headers (X-Robots-Tag noai, tdm-reservation and their like) or
-in robots.txt were not kept. Whoever has rights in a picture, or is seen in one, may have it
-removed: write to whoever hands out this copy, with the picture's URL or key. Its holder lists the
-URL or the sha256 of the source file under `scrape.removed` and runs the pipeline again; the next
-version is without it, in shards, manifest and caches.
+Pictures were not fetched if the server forbids it in robots.txt or by headers (X-Robots-Tag noai,
+tdm-reservation and others). Whoever has rights in a picture, or is shown in one, may have it
+removed: write to the publisher of this copy, with the picture's URL or key. The publisher adds the
+URL or the sha256 of the source file to the list `scrape.removed` and runs the pipeline again; the
+next version is without it, in shards, manifest and caches.
 
 ## Reading it
 
@@ -109,7 +109,7 @@ for sample in webdataset.WebDataset(shards, shardshuffle=False).decode("rgb8"):
 ```
 
 ```python
-import datasets  # Hugging Face; reads the head of this file
+import datasets  # Hugging Face; reads the header of this file
 
 for sample in datasets.load_dataset("shards", split="train"):
     picture, facts = sample["{extension}"], sample["json"]  # a PIL image and a dict
@@ -124,12 +124,12 @@ for sample in mlcroissant.Dataset("shards/croissant.json").records("pictures"):
 """
 
 
-def _classes(rows: list[Row]) -> str:
-    """A section, where pictures have classes."""
+def _class_section(rows: list[Row]) -> str:
+    """The section on classes; empty if no picture has one."""
     named = [row["class_name"] or "none" for row in rows if "class_name" in row]
     if set(named) <= {"none"}:
         return ""
-    return f"## Classes\n\n{_table(('class', 'pictures'), _most(named))}\n"
+    return f"## Classes\n\n{_table(('class', 'pictures'), _most_frequent(named))}\n"
 
 
 def _split_lines(manifest: Manifest) -> list[tuple[str, str, str, str]]:
@@ -144,27 +144,27 @@ def _split_lines(manifest: Manifest) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def _stated_lines(rows: list[Row]) -> list[tuple[str, str, str]]:
+def _lines_of_stated_facts(rows: list[Row]) -> list[tuple[str, str, str]]:
     counts = {name: sum(bool(row[name]) for row in rows) for name in STATED}
     return [(name, f"{count:,}", f"{len(rows) - count:,}") for name, count in counts.items()]
 
 
-def _fetched(rows: list[Row]) -> str:
+def _fetch_period(rows: list[Row]) -> str:
     times = sorted(row["retrieved_at"] for row in rows if row["retrieved_at"])
     if not times:
         return "No picture was fetched over a network."
-    several = f"between {times[0]} and {times[-1]}" if times[0] != times[-1] else f"at {times[0]}"
-    return f"{len(times):,} of {len(rows):,} pictures were fetched over a network, {several}:"
+    period = f"between {times[0]} and {times[-1]}" if times[0] != times[-1] else f"at {times[0]}"
+    return f"{len(times):,} of {len(rows):,} pictures were fetched over a network, {period}:"
 
 
 def _host(row: Row) -> str:
-    """Of the address that a picture came from at last; a name of a file has none."""
+    """Host of a picture's final URL, or "(files)"."""
     _, slashes, rest = str(row["final_url"] or row["url"]).partition("://")
     return rest.partition("/")[0].rpartition("@")[2] if slashes else "(files)"
 
 
-def _most(names: Iterable[str | None]) -> list[tuple[str, str]]:
-    """The most frequent ones; the others in one line."""
+def _most_frequent(names: Iterable[str | None]) -> list[tuple[str, str]]:
+    """The most frequent names and their counts; the others summed up in one line."""
     counts = Counter(name or "not stated" for name in names)
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     listed = [(name, f"{count:,}") for name, count in ranked[:MAX_LISTED]]
@@ -180,7 +180,7 @@ def _table(titles: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Names come from outside: no markup, no break out of the cell."""
+    """Escaped text for a cell: names are untrusted, and must not add markup or cells."""
     return html.escape(" ".join(text.split())).replace("|", "\\|").replace("`", "\\`")
 
 

@@ -1,8 +1,8 @@
-"""`croissant.json`: what the shards hold, in MLCommons' Croissant 1.0, for searches and loaders.
+"""`croissant.json`: the shards in MLCommons' Croissant 1.0, for dataset search and loaders.
 
-Every tar is a file object with its sha256; the record sets say where picture and facts of a sample
-lie in it. The context is the one that the specification prescribes, word for word. Two properties
-that it recommends are left to whoever publishes the data: a date and a citation.
+Every tar is a file object with its sha256; the record sets describe where a sample's picture and
+facts are in it. The context is copied from the specification. Two recommended properties are left
+to the publisher of the data: a date and a citation.
 """
 
 from collections import Counter
@@ -54,17 +54,17 @@ CONTEXT: dict[str, Any] = {
     "transform": "cr:transform",
 }
 MEDIA_TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
-# A sample's record as text: mlcroissant 1.1 finds no JSON path in the files of a file set, and
-# cannot join two such sets by key. Both sets hold the key.
+# A sample's record is text: mlcroissant 1.1 supports no JSON paths in the files of a file set, and
+# cannot join two file sets by key. So both sets have the key.
 FACTS = (
     "JSON with key, split, url, final_url (after redirects), retrieved_at (UTC), source, caption, "
     "licence, author, class_name if it has one, sha256 and num_bytes of the source file, "
-    "original_width_px and original_height_px of the upright source, the crop's place in it, "
+    "original_width_px and original_height_px of the upright source, the crop's position in it, "
     "image_sha256, width_px and height_px of the crop."
 )
 
 
-def describe(manifest: Manifest, rows: list[Row]) -> dict[str, Any]:
+def describe_shards(manifest: Manifest, rows: list[Row]) -> dict[str, Any]:
     """The metadata of a folder of shards; equal shards give equal metadata.
 
     Args:
@@ -91,7 +91,7 @@ def describe(manifest: Manifest, rows: list[Row]) -> dict[str, Any]:
 
 
 def _licences(rows: list[Row]) -> list[str]:
-    """The most frequent ones, as they were stated; every picture's own stands in its record."""
+    """The most frequent licences, as stated; each picture's own is in its record."""
     counts = Counter(str(row["licence"] or "not stated") for row in rows)
     return sorted(sorted(counts, key=lambda name: (-counts[name], name))[:MAX_LICENCES])
 
@@ -129,7 +129,7 @@ def _members(manifest: Manifest) -> list[dict[str, Any]]:
 
 
 def _record_set(name: str, field: str, kind: str, text: str) -> dict[str, Any]:
-    """The keys of one kind of member, and what stands in each."""
+    """A record set of one kind of tar member: its key and its content."""
     files = {"fileSet": {"@id": f"{name}-files"}}
     named = {"extract": {"fileProperty": "filename"}, "transform": {"regex": r"^([^.]+)\..*$"}}
     content = {"extract": {"fileProperty": "content"}}

@@ -1,6 +1,7 @@
-"""Which images train and which are held out, and into which shard each goes.
+"""Assigns images to the splits `train` and `val`, and to shards.
 
-Both follow from hashes of the images alone, so a new image moves no other one that is unlike it.
+Both follow from hashes of the images, so a new image does not move others, unless they are near
+duplicates of it.
 """
 
 import hashlib
@@ -12,21 +13,20 @@ TRAIN, VAL = "train", "val"
 
 
 def assign_splits(rows: Iterable[Row], val_fraction: float) -> dict[str, str]:
-    """Split of each kept image, by key; near duplicates of each other are never in both.
+    """Split of each kept image, by key. Near duplicates are always in the same split.
 
-    Every image has a number from 0 to 1, a hash of its content. Images that are alike (the column
-    `cluster`) share one fate: they are held out if the largest of their numbers lies below
-    `val_fraction`. Duplicates that were dropped count, so that whatever is trained on stays so when
-    a better copy takes its place: an image may leave the held-out ones when a duplicate arrives,
-    and never the other way.
+    Every image has a number from 0 to 1, a hash of its content. A cluster of near duplicates (the
+    column `cluster`) is held out if the largest number of its images is below `val_fraction`.
+    Dropped duplicates count too, so that a training image stays one when a better copy replaces it:
+    a new duplicate may move a cluster from val to train, never from train to val.
 
-    Small sets need one rule more, or a split could be too small to be scored: with two clusters or
-    more the one with the smallest number is always held out and the one with the largest never;
-    with four or more the same holds for the two at either end.
+    For small sets, so that no split is too small to be scored: with two or more clusters, the one
+    with the smallest number is always held out and the one with the largest never; with four or
+    more, the same holds for the two smallest and the two largest.
 
     Args:
-        rows: All decisions; those without a cluster are left out.
-        val_fraction: Of the images, about.
+        rows: All decisions; those without a cluster are ignored.
+        val_fraction: Approximate fraction of held-out images.
     """
     numbers: dict[str, float] = {}
     kept: dict[str, list[str]] = {}

@@ -1,8 +1,8 @@
 """The stage `shard`: exact crops of the kept images as WebDataset shards, and the data report.
 
-One Ray task writes one shard, streaming its images from the raw tars; raw, output and cache folders
-must be seen by all nodes under the same path. Equal input gives equal bytes, however many tasks run
-and whatever the cache knew.
+One Ray task writes one shard and streams its images from the raw tars. All nodes must see the raw,
+output and cache folders under the same path. Equal input gives equal bytes, whatever the number of
+tasks and the content of the cache.
 """
 
 import json
@@ -20,7 +20,7 @@ from pdm.curation.shard.card import data_card
 from pdm.curation.shard.crops import CropCache
 from pdm.curation.shard.report.page import Report, write_report
 from pdm.curation.shard.split import TRAIN, VAL, assign_splits, shard_of
-from pdm.curation.shard.write import EXTENSIONS, Written, expected_bytes, write_shard
+from pdm.curation.shard.write import EXTENSIONS, WrittenShard, estimate_bytes, write_shard
 from pdm.data import classes
 from pdm.data.decisions import Row, load
 from pdm.data.shards import listing
@@ -52,37 +52,37 @@ def shard(
         config: Encoding and split.
         raw: Written by `scrape`.
         decisions: Written by `curate`.
-        shards: Replaced as a whole, or left as it was if the stage fails.
+        shards: Is replaced as a whole, or left unchanged if the stage fails.
         report: One HTML page.
-        cache: Folder of finished crops, for later runs; None keeps nothing.
+        cache: Folder of finished crops, for later runs; None stores nothing.
 
     Raises:
         BadInput: `decisions` is missing or cannot be read.
-        QualityGate: No image is left for a split. Nothing is published.
-        Unavailable: The disk has no room for the shards, or it filled up.
+        QualityGate: A split has no image. Nothing is published.
+        Unavailable: The disk has no room for the shards, or became full.
     """
     rows = load(decisions)
     limits = json.loads((decisions / "summary.json").read_text(encoding="utf-8"))["limits"]
     kept = [row for row in rows if row["outcome"] == "kept"]
     splits = assign_splits(rows, config.val_fraction)
     crops = CropCache(cache.resolve(), config) if cache else None
-    num_bytes = expected_bytes(kept, config)
-    num_bytes += expected_bytes(crops.prune(kept), config) if crops else 0
+    num_bytes = estimate_bytes(kept, config)
+    num_bytes += estimate_bytes(crops.prune(kept), config) if crops else 0
     with ray_session():
         with disk_space_for(shards, num_bytes), whole_folder(shards) as folder:
-            plan = _plan(kept, splits, config)
+            plan = _plan_shards(kept, splits, config)
             written = _write_shards(plan, folder, raw.resolve(), config, crops)
             failures = {key: why for one in written.values() for key, why in one.failures.items()}
-            inside = [row for row in kept if row["key"] not in failures]
-            manifest = _describe(folder, written, inside, splits, config)
+            crop_rows = [row for row in kept if row["key"] not in failures]
+            manifest = _write_metadata(folder, written, crop_rows, splits, config)
         write_report(report, Report(decisions, splits, failures, limits, manifest), raw.resolve())
     num_cut = sum(one.num_cut for one in written.values())
-    classes_text = describe_classes(Counter(row["class_name"] for row in inside))
+    classes_text = describe_classes(Counter(row["class_name"] for row in crop_rows))
     logger.info(
         "shard: %d crops (%d new, %d unchanged): %d train, %d val; failed %d%s; report: %s",
-        len(inside),
+        len(crop_rows),
         num_cut,
-        len(inside) - num_cut,
+        len(crop_rows) - num_cut,
         manifest.num_samples(TRAIN),
         manifest.num_samples(VAL),
         len(failures),
@@ -91,7 +91,7 @@ def shard(
     )
 
 
-def _plan(kept: list[Row], splits: dict[str, str], config: ShardConfig) -> Plan:
+def _plan_shards(kept: list[Row], splits: dict[str, str], config: ShardConfig) -> Plan:
     """(split, number of the shard) -> its images, in key order; no entry for an empty shard."""
     num_shards = {TRAIN: config.num_train_shards, VAL: config.num_val_shards}
     plan: Plan = defaultdict(list)
@@ -103,7 +103,7 @@ def _plan(kept: list[Row], splits: dict[str, str], config: ShardConfig) -> Plan:
 
 def _write_shards(
     plan: Plan, folder: Path, raw: Path, config: ShardConfig, crops: CropCache | None
-) -> dict[tuple[str, int], Written]:
+) -> dict[tuple[str, int], WrittenShard]:
     progress = Progress("shard", sum(map(len, plan.values())))
     remote = ray.remote(num_cpus=1)(write_shard)
     tasks = {
@@ -112,7 +112,7 @@ def _write_shards(
         ): (split, number)
         for (split, number), rows in plan.items()
     }
-    written: dict[tuple[str, int], Written] = {}
+    written: dict[tuple[str, int], WrittenShard] = {}
     waiting = list(tasks)
     while waiting:
         done, waiting = ray.wait(waiting, num_returns=1, timeout=SECONDS_BETWEEN_LINES)
@@ -120,44 +120,46 @@ def _write_shards(
             try:
                 written[tasks[task]] = result_of(task)
             except Exception:
-                # The others write into the folder that is about to be removed: let them end first.
+                # The other tasks write into a folder that is about to be removed: wait for them.
                 if waiting:
                     ray.wait(waiting, num_returns=len(waiting))
                 raise
             for key, why in written[tasks[task]].failures.items():
                 logger.warning("shard: %s left out: %s", key, why)
         finished = sum(len(plan[place]) for place in written)
-        progress.reach(finished + _num_under_way(folder))
+        progress.reach(finished + _num_images_in_progress(folder))
     return dict(sorted(written.items()))
 
 
-def _num_under_way(folder: Path) -> int:
-    """Number of images that stand in the shards that are being written."""
+def _num_images_in_progress(folder: Path) -> int:
+    """Number of images in shards that are not finished yet."""
     return sum(num_whole_members(path) for path in folder.glob(".tmp-*.tar")) // 2
 
 
-def _describe(
+def _write_metadata(
     folder: Path,
-    written: dict[tuple[str, int], Written],
-    inside: list[Row],
+    written: dict[tuple[str, int], WrittenShard],
+    crop_rows: list[Row],
     splits: dict[str, str],
     config: ShardConfig,
 ) -> Manifest:
-    """Write all that stands beside the shards, the manifest last."""
-    listing.write(folder, (Listed(row["key"], row["sha256"], splits[row["key"]]) for row in inside))
-    manifest = _manifest(written, inside, config, sha256_of(folder / listing.FILE_NAME))
+    """Write all files beside the shards, the manifest last."""
+    listing.write(
+        folder, (Listed(row["key"], row["sha256"], splits[row["key"]]) for row in crop_rows)
+    )
+    manifest = _build_manifest(written, crop_rows, config, sha256_of(folder / listing.FILE_NAME))
     for one in written.values():
         if not one.shard.num_samples:
             (folder / one.shard.name).unlink()
-    write_text(folder / "README.md", data_card(manifest, inside))
-    write_json(folder / croissant.FILE_NAME, croissant.describe(manifest, inside))
+    write_text(folder / "README.md", data_card(manifest, crop_rows))
+    write_json(folder / croissant.FILE_NAME, croissant.describe_shards(manifest, crop_rows))
     manifest.save(folder)
     return manifest
 
 
-def _manifest(
-    written: dict[tuple[str, int], Written],
-    inside: list[Row],
+def _build_manifest(
+    written: dict[tuple[str, int], WrittenShard],
+    crop_rows: list[Row],
     config: ShardConfig,
     pictures_sha256: str,
 ) -> Manifest:
@@ -167,17 +169,17 @@ def _manifest(
     for split, files in splits.items():
         if not files:
             raise QualityGate(
-                f"no image is left for the split '{split}' ({len(inside)} crops in all): keep more "
+                f"the split '{split}' has no image ({len(crop_rows)} crops in all): keep more "
                 "images (section curate, or more sources). Nothing was written."
             )
     facts = {
-        "width_px": inside[0]["target_width_px"],
-        "height_px": inside[0]["target_height_px"],
+        "width_px": crop_rows[0]["target_width_px"],
+        "height_px": crop_rows[0]["target_height_px"],
         "encoding": config.encoding,
         "extension": EXTENSIONS[config.encoding],
         "pictures_sha256": pictures_sha256,
     }
-    names = {row["class_name"] for row in inside} - {None}
+    names = {row["class_name"] for row in crop_rows} - {None}
     if names:
         facts[classes.FACT] = sorted(names)
     return Manifest(splits, facts)

@@ -1,6 +1,6 @@
-"""Writes one shard: reads its images from the raw tars, cuts, encodes, and describes the result.
+"""Writes one shard: reads its images from the raw tars, crops and encodes them, and describes it.
 
-This is what runs on the workers. An image that cannot be decoded after all is counted and left out.
+This runs on the workers. An image that cannot be decoded is left out and counted.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from pdm.data.pixels import Pixels
 from pdm.data.shards.manifest import Shard
 from pdm.data.shards.tars import read_at, write_tar
 
-# The columns of a decision that travel with its image. A file's size is that of the source.
+# The columns of a decision that are written beside its image. `num_bytes` is that of the source.
 PROVENANCE = (
     *("key", "source", "url", "final_url", "retrieved_at", "sha256", "num_bytes"),
     *("caption", "licence", "author"),
@@ -30,13 +30,13 @@ EXTENSIONS = {"jpeg": "jpg", "png": "png", "webp": "webp"}
 # Over 19 crops of 2048 x 1024 (7 photographs, 12 built-in landscapes) the means were 0.37 at JPEG
 # quality 95, 1.23 and 0.74, the largest 0.75, 2.26 and 0.91. Photographs of foliage take most.
 BYTES_PER_PIXEL = {"jpeg": 0.6, "png": 1.6, "webp": 1.0}
-RECORD_BYTES = 3 * 1024  # of a sample's record, the two headers and the padding
+RECORD_BYTES = 3 * 1024  # a sample's record, two tar headers and padding
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """A finished shard, the images that are missing from it (key -> why), and how many were cut
-    for it; the other crops were there."""
+class WrittenShard:
+    """A finished shard, the images that could not be written (key -> why), and the number of crops
+    that were cut; the others came from the cache."""
 
     shard: Shard
     failures: dict[str, str]
@@ -50,10 +50,10 @@ def write_shard(
     raw: Path,
     config: ShardConfig,
     cache: CropCache | None,
-) -> Written:
+) -> WrittenShard:
     """Write the crops of `rows` (kept decisions, in key order) to the tar `path`.
 
-    Crops that are in the cache are not cut again, those that are not are kept there.
+    Crops in the cache are not cut again; new ones are stored there.
     """
     failures: dict[str, str] = {}
     num_cut = 0
@@ -61,31 +61,31 @@ def write_shard(
     def samples() -> Iterator[tuple[str, dict[str, bytes]]]:
         nonlocal num_cut
         for row in rows:
-            image = cache.find(row) if cache else None
+            image = cache.look_up(row) if cache else None
             if image is None:
                 try:
-                    image = encode(crop_of(row, raw), config)
+                    image = encode(cut_crop(row, raw), config)
                 except Unreadable as error:
                     failures[row["key"]] = str(error)
                     continue
                 num_cut += 1
                 if cache:
-                    cache.keep(row, image)
+                    cache.store(row, image)
             facts = _provenance(row, split) | {"image_sha256": hashlib.sha256(image).hexdigest()}
             record = json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()
             yield row["key"], {EXTENSIONS[config.encoding]: image, "json": record}
 
     write_tar(path, samples())
-    return Written(Shard.of(path, len(rows) - len(failures)), failures, num_cut)
+    return WrittenShard(Shard.of(path, len(rows) - len(failures)), failures, num_cut)
 
 
-def expected_bytes(rows: list[Row], config: ShardConfig) -> int:
-    """About what the crops of `rows` take on disk; rather more than less."""
+def estimate_bytes(rows: list[Row], config: ShardConfig) -> int:
+    """Approximate size of the crops of `rows` on disk, rather too large than too small."""
     num_pixels: int = sum(row["target_width_px"] * row["target_height_px"] for row in rows)
     return round(BYTES_PER_PIXEL[config.encoding] * num_pixels) + RECORD_BYTES * len(rows)
 
 
-def crop_of(row: Row, raw: Path) -> Pixels:
+def cut_crop(row: Row, raw: Path) -> Pixels:
     """The finished crop of a kept image, uint8 (target_height_px, target_width_px, 3).
 
     Raises:

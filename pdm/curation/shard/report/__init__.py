@@ -1,1 +1,1 @@
-"""The data report: one HTML page that shows every decision and its reason."""
+"""The data report: one HTML page that shows curation's decisions and their reasons."""

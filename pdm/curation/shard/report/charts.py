@@ -1,4 +1,4 @@
-"""The numbers behind the report's charts; the template draws them. Lengths are in SVG units."""
+"""The numbers of the report's charts, which the template draws. Lengths are in SVG units."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 
 from pdm.curation.limits import Bound, Score
-from pdm.curation.shard.report.table import Decided, Mask, Numbers, Places
+from pdm.curation.shard.report.table import DecisionTable, Mask, Numbers, Places
 
 NUM_BINS = 46
 WIDTH, HEIGHT = 460, 130  # of a histogram's drawing area
-MIN_BAR = 1.5  # a single picture among a million is still seen
+MIN_BAR = 1.5  # so that one picture among a million is visible
 SIDE = 300  # of the square map of sizes
 CELLS = 24  # along each side of it
-SMALLEST_PX, LARGEST_PX = 64, 16384  # on the map; what lies beyond stands in its outermost cells
+SMALLEST_PX, LARGEST_PX = 64, 16384  # on the map; others are counted in the outermost cells
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bin: kept images below, those dropped here on them, the others on top."""
+    """One bin, stacked: kept images, those dropped for this score, those dropped for others."""
 
     left: float
     width: float
@@ -29,18 +29,18 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A limit, and how many pictures lie on either side of it."""
+    """A limit, and the number of pictures on either side of it."""
 
     bound: Bound
     place: float
     num_inside: int
     num_outside: int
-    num_dropped: int  # of those outside, for this reason; the others had another one before
+    num_dropped: int  # of those outside, for this reason; the others were dropped for another
 
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Distribution of one score over all measured images."""
+    """Distribution of a score over all measured images."""
 
     title: str
     meaning: str
@@ -53,7 +53,7 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """How many pictures have about one size."""
+    """Number of pictures of about the same size."""
 
     left: float
     top: float
@@ -67,30 +67,32 @@ class SizeMap:
     """Widths to the right, heights upwards, both logarithmic."""
 
     cells: list[Cell]
-    ticks: list[tuple[float, str]]  # the same along both sides
-    target: tuple[float, float]  # the finished width and height
+    ticks: list[tuple[float, str]]  # the same on both axes
+    target: tuple[float, float]  # width and height of the crops
     num_images: int
 
 
 def histogram(
-    score: Score, values: Numbers, decided: Decided, limits: Mapping[str, Any]
+    score: Score, values: Numbers, decisions: DecisionTable, limits: Mapping[str, Any]
 ) -> Histogram | None:
-    """How a score is distributed, and where its limits lie; none if it was measured nowhere."""
+    """Distribution of a score and its limits; None if no image has the score."""
     measured = ~np.isnan(values)
     if not measured.any():
         return None
     bounds = score.bounds(limits)
-    here = _any([decided.dropped_for(bound.reason) & _outside(bound, values) for bound in bounds])
-    bins = np.minimum((_places(values[measured], score) * NUM_BINS).astype(int), NUM_BINS - 1)
+    dropped_here = _any_of(
+        [decisions.dropped_for(bound.reason) & _outside(bound, values) for bound in bounds]
+    )
+    bins = np.minimum((_positions(values[measured], score) * NUM_BINS).astype(int), NUM_BINS - 1)
     counts = [
         np.bincount(bins[part[measured]], minlength=NUM_BINS)
-        for part in (decided.kept, here, ~decided.kept & ~here)
+        for part in (decisions.kept, dropped_here, ~decisions.kept & ~dropped_here)
     ]
     return Histogram(
         score.title,
         score.meaning,
         _bars(counts),
-        [_line(bound, values, decided, score) for bound in bounds],
+        [_line(bound, values, decisions, score) for bound in bounds],
         [(_x(value, score), f"{value:g}") for value in _ticks(score)],
         int(measured.sum()),
         int(np.sum(counts, axis=0).max()),
@@ -98,7 +100,7 @@ def histogram(
 
 
 def size_map(widths: Numbers, heights: Numbers, kept: Mask, target: tuple[int, int]) -> SizeMap:
-    """Sizes of all pictures that have one, from the header, borders and all."""
+    """Sizes of all pictures by their headers, borders included."""
     known = ~np.isnan(widths)
     across, down = _cell_of(widths[known]), _cell_of(heights[known])
     places = down * CELLS + across
@@ -112,14 +114,13 @@ def size_map(widths: Numbers, heights: Numbers, kept: Mask, target: tuple[int, i
             round(SIDE - (place // CELLS + 1) * step, 1),
             round(0.25 + 0.75 * float(strength[place]), 2),
             bool(2 * num_kept[place] >= counts[place]),
-            f"about {_edges(place % CELLS)} x {_edges(place // CELLS)} pixels: "
+            f"about {_cell_size_text(place % CELLS)} x {_cell_size_text(place // CELLS)} pixels: "
             f"{counts[place]:,}, {num_kept[place]:,} kept",
         )
         for place in np.flatnonzero(counts).tolist()
     ]
-    ticks = [(round(SIDE * _share(value), 1), f"{value:,}") for value in (64, 256, 1024, 4096)]
-    ends = (round(SIDE * _share(target[0]), 1), round(SIDE * _share(target[1]), 1))
-    return SizeMap(cells, ticks, ends, int(known.sum()))
+    ticks = [(_on_map(value), f"{value:,}") for value in (64, 256, 1024, 4096)]
+    return SizeMap(cells, ticks, (_on_map(target[0]), _on_map(target[1])), int(known.sum()))
 
 
 def _ticks(score: Score) -> Numbers:
@@ -144,14 +145,14 @@ def _bars(counts: list[Places]) -> list[Bar]:
     return bars
 
 
-def _line(bound: Bound, values: Numbers, decided: Decided, score: Score) -> Line:
+def _line(bound: Bound, values: Numbers, decisions: DecisionTable, score: Score) -> Line:
     outside = _outside(bound, values)
     return Line(
         bound,
         _x(bound.value, score),
         int((~np.isnan(values)).sum() - outside.sum()),
         int(outside.sum()),
-        int((outside & decided.dropped_for(bound.reason)).sum()),
+        int((outside & decisions.dropped_for(bound.reason)).sum()),
     )
 
 
@@ -160,13 +161,13 @@ def _outside(bound: Bound, values: Numbers) -> Mask:
     return outside
 
 
-def _any(masks: list[Mask]) -> Mask:
+def _any_of(masks: list[Mask]) -> Mask:
     found: Mask = np.logical_or.reduce(masks) if masks else np.array(False)
     return found
 
 
-def _places(values: Numbers, score: Score) -> Numbers:
-    """Along the axis, from 0 to 1."""
+def _positions(values: Numbers, score: Score) -> Numbers:
+    """Positions on the score's axis, from 0 to 1."""
     low, high = score.axis
     if score.logarithmic:
         low, high = np.log10(low), np.log10(high)
@@ -175,11 +176,13 @@ def _places(values: Numbers, score: Score) -> Numbers:
 
 
 def _x(value: float, score: Score) -> float:
-    return round(WIDTH * float(_places(np.array(value), score)), 1)
+    return round(WIDTH * float(_positions(np.array(value), score)), 1)
 
 
-def _share(size_px: float) -> float:
-    return float(np.log2(size_px / SMALLEST_PX) / np.log2(LARGEST_PX / SMALLEST_PX))
+def _on_map(size_px: float) -> float:
+    """Position on the logarithmic axes of the size map."""
+    share = np.log2(size_px / SMALLEST_PX) / np.log2(LARGEST_PX / SMALLEST_PX)
+    return round(SIDE * float(share), 1)
 
 
 def _cell_of(sizes: Numbers) -> Places:
@@ -188,7 +191,7 @@ def _cell_of(sizes: Numbers) -> Places:
     return cells
 
 
-def _edges(cell: int) -> str:
-    """The middle of a cell, in round figures."""
+def _cell_size_text(cell: int) -> str:
+    """The size in the middle of a cell, rounded."""
     size_px = SMALLEST_PX * (LARGEST_PX / SMALLEST_PX) ** ((cell + 0.5) / CELLS)
     return f"{round(size_px, -1):,.0f}"

@@ -1,4 +1,4 @@
-"""The funnel of the report: from the rows of the sources to the crops, every row accounted for."""
+"""The report's funnel from the rows of the sources to the crops; all rows add up."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pdm.curation.shard.report.reasons import DUPLICATES
 from pdm.data.decoding.kinds import REASONS as FOREIGN
 
-# What a reason takes away, in the order of the funnel. Every other reason belongs to fetching.
+# Steps of the funnel, and the reasons that drop images in each. All other reasons are of fetching.
 STEPS = (
     (
         "intact, readable files",
@@ -25,7 +25,7 @@ NOT_WRITTEN = "not_written"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """How many images are left after a step, and what the step took away."""
+    """The number of images after a step, and the losses of the step."""
 
     title: str
     left: int
@@ -34,7 +34,7 @@ class Step:
 
 
 def funnel(outcomes: Mapping[tuple[str, str], int], num_failures: int) -> list[Step]:
-    """From the rows of the sources to the crops in the shards; each row is lost at most once.
+    """The steps from the rows of the sources to the crops in the shards.
 
     Args:
         outcomes: Number of rows for each outcome and reason.
@@ -48,14 +48,14 @@ def funnel(outcomes: Mapping[tuple[str, str], int], num_failures: int) -> list[S
     later = {reason for _, names in STEPS for reason in names}
     steps = [Step("URLs and files", total, 1.0, [])]
     for title, names in (("fetched", set(reasons) - later), *STEPS):
-        steps.append(_next(steps[-1], title, Counter({r: reasons[r] for r in names}), total))
+        steps.append(_next_step(steps[-1], title, Counter({r: reasons[r] for r in names}), total))
     steps.append(
-        _next(steps[-1], "crops in the shards", Counter({NOT_WRITTEN: num_failures}), total)
+        _next_step(steps[-1], "crops in the shards", Counter({NOT_WRITTEN: num_failures}), total)
     )
     return steps
 
 
-def _next(before: Step, title: str, lost: Counter[str], total: int) -> Step:
+def _next_step(before: Step, title: str, lost: Counter[str], total: int) -> Step:
     left = before.left - lost.total()
     listed = sorted(((r, n) for r, n in lost.items() if n), key=lambda item: (-item[1], item[0]))
     return Step(title, left, left / max(total, 1), listed)

@@ -1,7 +1,7 @@
-"""The data report: one HTML file, nothing to load from elsewhere, that shows every decision's why.
+"""The data report: one self-contained HTML file that shows the decisions and their reasons.
 
-It stays of one size, however many rows there are: charts have fixed numbers of bars, every section
-shows a few pictures and says of how many. Captions, URLs and error messages come from outside: the
+Its size does not grow with the number of rows: charts have fixed numbers of bars, and every section
+shows a few pictures and the number of all. Captions, URLs and error messages are untrusted: the
 template escapes all of them, and no URL becomes a link.
 """
 
@@ -17,28 +17,28 @@ from pdm.curation.limits import DIFFERENCE, SCORES, Score, aspect_ratio
 from pdm.curation.shard.report import charts, selection
 from pdm.curation.shard.report.charts import Histogram, histogram, size_map
 from pdm.curation.shard.report.funnel import funnel
-from pdm.curation.shard.report.reasons import explanation
+from pdm.curation.shard.report.reasons import explain_reason
 from pdm.curation.shard.report.selection import CloseCalls, Group, Sample
-from pdm.curation.shard.report.table import Decided
-from pdm.curation.shard.report.thumbnails import thumbnails
+from pdm.curation.shard.report.table import DecisionTable
+from pdm.curation.shard.report.thumbnails import make_thumbnails
 from pdm.data.shards.manifest import Manifest
 from pdm.files import write_text
 
 MAX_LISTED = 25  # lines of a table
-# What only shows pixel for pixel: scores and reasons whose pictures come with a detail.
+# Scores and reasons whose pictures are shown with a detail, pixel for pixel.
 DETAILED_SCORES = ("blocking", "sharpness", "repetition", "high_frequency")
 DETAILED_REASONS = ("blocky", "blurry", "enlarged")
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the report is about.
+    """The data that the report is about.
 
     Args:
         decisions: Folder of the table of decisions.
         splits: Split of each kept image, by key.
-        failures: Kept images that could not be written after all: key -> why.
-        limits: Section `curate` of the params that the decisions were made with.
+        failures: Kept images that could not be written: key -> why.
+        limits: Section `curate` of the params of the decisions.
         manifest: Of the shards.
     """
 
@@ -51,7 +51,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class ScorePanel:
-    """A score, its distribution, and the pictures nearest to each of its limits."""
+    """A score with its distribution and the pictures nearest to each of its limits."""
 
     score: Score
     chart: Histogram
@@ -59,17 +59,17 @@ class ScorePanel:
 
     @property
     def wide(self) -> bool:
-        """Whether any picture stands beside its chart."""
+        """Whether there are pictures beside its chart."""
         return any(call.outside.keys or call.inside.keys for call in self.calls)
 
     @property
     def detailed(self) -> bool:
-        """Whether its pictures come with a detail."""
+        """Whether its pictures are shown with a detail."""
         return self.score.name in DETAILED_SCORES
 
     @property
     def paired(self) -> bool:
-        """Whether its pictures come with the one that they are nearest to."""
+        """Whether its pictures are shown with the picture that they are nearest to."""
         return self.score is DIFFERENCE
 
 
@@ -85,7 +85,7 @@ class Pictures:
     panels: list[ScorePanel]
 
     def keys(self) -> set[str]:
-        """Of all of them, each once."""
+        """Keys of all pictures."""
         samples = [self.kept, *self.dropped.values(), *self.unfetched.values()]
         samples += [one.duplicates for one in self.groups]
         samples += [side for call in self._calls() for side in (call.outside, call.inside)]
@@ -93,7 +93,7 @@ class Pictures:
         return keepers | {key for sample in samples for key in sample.keys}
 
     def detailed(self) -> set[str]:
-        """Those that are shown with a detail."""
+        """Keys of the pictures that are shown with a detail."""
         samples = [self.dropped[reason] for reason in DETAILED_REASONS if reason in self.dropped]
         panels = [panel for panel in self.panels if panel.detailed]
         for call in (call for panel in panels for call in panel.calls):
@@ -105,28 +105,28 @@ class Pictures:
 
 
 def write_report(path: Path, report: Report, raw: Path) -> None:
-    """Write the report. Reads the pictures that it shows from `raw` again, on the Ray cluster."""
-    decided = Decided(report.decisions)
-    shown = _pictures(decided, report)
-    rows = decided.rows(sorted(shown.keys()))
-    rows |= decided.rows(sorted({row["nearest"] for row in rows.values() if row["nearest"]}))
-    outcomes = decided.outcomes()
-    everything = np.ones(len(decided), dtype=bool)
+    """Write the report. Its pictures are read from `raw` on the Ray cluster."""
+    decisions = DecisionTable(report.decisions)
+    shown = _pictures(decisions, report)
+    rows = decisions.rows(sorted(shown.keys()))
+    rows |= decisions.rows(sorted({row["nearest"] for row in rows.values() if row["nearest"]}))
+    outcomes = decisions.outcomes()
+    everything = np.ones(len(decisions), dtype=bool)
     text = _template().render(
-        total=len(decided),
+        total=len(decisions),
         outcomes=outcomes,
         funnel=funnel(outcomes, len(report.failures)),
         shown=shown,
         rows=rows,
-        thumbnails=thumbnails(rows.values(), shown.detailed(), raw),
-        explanation=explanation,
-        sizes=_sizes(decided, report),
-        shapes=_shapes(decided, report),
+        thumbnails=make_thumbnails(rows.values(), shown.detailed(), raw),
+        explanation=explain_reason,
+        sizes=_sizes(decisions, report),
+        shapes=_shapes(decisions, report),
         charts=charts,
-        formats=_longest(decided.counts(("format", "mode"), decided.fetched)),
-        sources=_longest(decided.counts(("source",), everything)),
-        licences=_longest(decided.counts(("licence",), decided.kept)),
-        authors=_longest(decided.counts(("author",), decided.kept)),
+        formats=_most_frequent(decisions.counts(("format", "mode"), decisions.fetched)),
+        sources=_most_frequent(decisions.counts(("source",), everything)),
+        licences=_most_frequent(decisions.counts(("licence",), decisions.kept)),
+        authors=_most_frequent(decisions.counts(("author",), decisions.kept)),
         splits=report.splits,
         failures=report.failures,
         limits=report.limits,
@@ -135,43 +135,45 @@ def write_report(path: Path, report: Report, raw: Path) -> None:
     write_text(path, text)
 
 
-def _pictures(decided: Decided, report: Report) -> Pictures:
-    found, num_groups = selection.groups(decided)
+def _pictures(decisions: DecisionTable, report: Report) -> Pictures:
+    found, num_groups = selection.largest_groups(decisions)
     return Pictures(
-        selection.kept(decided),
-        selection.dropped(decided),
+        selection.sample_kept(decisions),
+        selection.sample_dropped(decisions),
         found,
         num_groups,
-        selection.unfetched(decided),
-        list(_panels(decided, report)),
+        selection.sample_unfetched(decisions),
+        list(_panels(decisions, report)),
     )
 
 
-def _panels(decided: Decided, report: Report) -> Iterator[ScorePanel]:
+def _panels(decisions: DecisionTable, report: Report) -> Iterator[ScorePanel]:
     for score in (*SCORES, DIFFERENCE):
-        values = score.values(*decided.numbers(*score.needs()))
-        chart = histogram(score, values, decided, report.limits)
+        values = score.values(*decisions.numbers(*score.needs()))
+        chart = histogram(score, values, decisions, report.limits)
         if chart:
             calls = [
-                selection.close_calls(score, bound, values, decided)
+                selection.find_close_calls(score, bound, values, decisions)
                 for bound in score.bounds(report.limits)
             ]
             yield ScorePanel(score, chart, calls)
 
 
-def _sizes(decided: Decided, report: Report) -> charts.SizeMap:
+def _sizes(decisions: DecisionTable, report: Report) -> charts.SizeMap:
     target = (report.limits["width_px"], report.limits["height_px"])
-    widths, heights = decided.numbers("width_px", "height_px")
-    return size_map(widths, heights, decided.kept, target)
+    widths, heights = decisions.numbers("width_px", "height_px")
+    return size_map(widths, heights, decisions.kept, target)
 
 
-def _shapes(decided: Decided, report: Report) -> Histogram | None:
+def _shapes(decisions: DecisionTable, report: Report) -> Histogram | None:
     score = aspect_ratio(report.limits)
-    return histogram(score, score.values(*decided.numbers(*score.needs())), decided, report.limits)
+    return histogram(
+        score, score.values(*decisions.numbers(*score.needs())), decisions, report.limits
+    )
 
 
-def _longest(counts: list[tuple[str, int]]) -> list[tuple[str, int]]:
-    """The most frequent ones, and the sum of all others."""
+def _most_frequent(counts: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    """The most frequent names and their counts, and the sum of all others."""
     others = counts[MAX_LISTED:]
     rest = [(f"{len(others):,} others", sum(count for _, count in others))] if others else []
     return counts[:MAX_LISTED] + rest

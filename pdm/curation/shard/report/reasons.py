@@ -1,38 +1,38 @@
-"""What each reason for a missing picture means, in words for whoever reads the report."""
+"""Explains the reasons for missing pictures to the readers of the report."""
 
-# Told by the fetching, in the order in which it looks.
+# Reasons of `scrape`, in the order of its checks.
 NOT_FETCHED = {
-    "bad_url": "No address that can be fetched.",
-    "duplicate_url": "The same URL stands earlier in the sources.",
-    "removed": "Its URL or its content stands in the list of removals.",
-    "blocked_address": "The name leads to a private or local address.",
-    "opted_out": "The server says no: in robots.txt, or in the headers of its answer.",
-    "robots_unavailable": "Whether it may be fetched could not be asked.",
-    "dns": "The host's name is not known, or could not be asked for.",
-    "connect": "No connection came about.",
-    "tls": "The host could not prove who it is.",
+    "bad_url": "The URL is malformed or must not be fetched.",
+    "duplicate_url": "The sources name the same URL earlier.",
+    "removed": "Its URL or its content is in the list of removals.",
+    "blocked_address": "The host has a private or local address.",
+    "opted_out": "The server forbids it in robots.txt or in the headers of its answer.",
+    "robots_unavailable": "The host's robots.txt could not be read.",
+    "dns": "The host's name does not exist or could not be looked up.",
+    "connect": "There was no connection to the host.",
+    "tls": "The host has no valid certificate.",
     "timeout": "The answer did not come in time.",
-    "redirect": "Redirected too often, to nowhere, or to a place that is not allowed.",
+    "redirect": "Redirected too often, to nowhere, or to a URL that is not allowed.",
     "too_large": "More bytes than the limit.",
-    "short_body": "The answer broke off, or was empty.",
-    "bad_answer": "The answer is no whole HTTP answer.",
+    "short_body": "The answer is cut short or empty.",
+    "bad_answer": "The answer is not valid HTTP.",
     "http_404": "The server does not have it any more.",
-    "hash_mismatch": "Not the bytes that the list promised.",
-    "not_fetched": "The fetch ended before it was its turn.",
-    "hidden": "A file or folder that systems and programs keep for themselves.",
-    "not_image": "The file's name or its first bytes are not those of a picture.",
-    "outside_folder": "A link that leads out of the folder.",
-    "unreadable_file": "The disk refused to give it.",
+    "hash_mismatch": "Its sha256 differs from that of the list.",
+    "not_fetched": "The fetch ended before it was requested.",
+    "hidden": "A hidden file or folder, or one that a system or program created for itself.",
+    "not_image": "No picture by its name and by its first bytes.",
+    "outside_folder": "A link out of the folder.",
+    "unreadable_file": "It could not be read from the disk.",
 }
-# Told by the rules, in their order.
+# Reasons of `curate`, in the order of its rules.
 NOT_KEPT = {
-    "unreadable": "The bytes are no whole picture: cut short, damaged, or another kind of file.",
+    "unreadable": "Not a whole picture: cut short, damaged, or another kind of file.",
     "hdr": "High dynamic range (PQ or HLG), which has no one right form in sRGB.",
-    "animated": "The file holds several frames.",
-    "damaged": "The bytes on disk are not those that were fetched.",
-    "decode_timeout": "Reading it took longer than the limit.",
-    "decoder_crash": "The decoder fell over it.",
-    "too_many_pixels": "More pixels than the limit. Such files can be attacks; not decoded.",
+    "animated": "The file has several frames.",
+    "damaged": "The bytes on disk differ from those that were fetched.",
+    "decode_timeout": "Decoding took longer than the limit.",
+    "decoder_crash": "The decoder crashed.",
+    "too_many_pixels": "More pixels than the limit, as in decompression bombs. Not decoded.",
     "border": "A small picture in a wide frame.",
     "too_small": "The crop would have to be enlarged.",
     "wrong_shape": "The crop would lose most of the picture.",
@@ -54,12 +54,12 @@ NOT_KEPT = {
 DUPLICATES = ("exact_duplicate", "near_duplicate")
 
 
-def explanation(reason: str) -> str:
+def explain_reason(reason: str) -> str:
     """A sentence for a reason; empty for one that explains itself, such as `http_410`."""
     return NOT_FETCHED.get(reason) or NOT_KEPT.get(reason, "")
 
 
-def in_order(reasons: set[str]) -> list[str]:
-    """Reasons in the order in which they are looked for, unknown ones last, by name."""
+def sort_reasons(reasons: set[str]) -> list[str]:
+    """Reasons in the order of the checks; unknown ones last, by name."""
     known = [*NOT_FETCHED, *NOT_KEPT]
     return sorted(reasons, key=lambda one: (known.index(one) if one in known else 99, one))

@@ -1,8 +1,8 @@
-"""The table of decisions by columns, for charts and samples.
+"""The table of decisions, read by columns, for charts and samples.
 
-One column of numbers is in memory at a time, 8 bytes a row, beside a few short words of each row: a
-million rows take some 100 MB. Rows are numbered in key order. A key is a hash, so that the first
-rows of any kind are a fair sample of that kind.
+A few short columns are always in memory, and one column of numbers at a time: about 100 MB for a
+million rows. Rows are in key order. Keys are hashes, so the first rows of any kind are a random
+sample of it.
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ Places = NDArray[np.int64]
 NOT_STATED = "not stated"
 
 
-class Decided:
-    """What `curate` decided on every row.
+class DecisionTable:
+    """The decisions of `curate`.
 
     Raises:
         BadInput: The table is missing or cannot be read.
@@ -32,18 +32,18 @@ class Decided:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._table = load_columns(folder, ("key", "outcome", "reason", "status"))
-        self.kept = self._is("outcome", "kept")
-        self.fetched = self._is("status", "ok")
+        self.kept = self._equals("outcome", "kept")
+        self.fetched = self._equals("status", "ok")
 
     def __len__(self) -> int:
         return len(self._table)
 
     def dropped_for(self, reason: str) -> Mask:
-        """The rows that are not kept for one reason."""
-        return self._is("reason", reason) & ~self.kept
+        """The rows that were not kept, for this reason."""
+        return self._equals("reason", reason) & ~self.kept
 
     def outcomes(self) -> dict[tuple[str, str], int]:
-        """Number of rows for each outcome and reason, most first; that of kept ones is empty."""
+        """Number of rows by (outcome, reason), largest first; the reason of kept rows is empty."""
         counted = self._table.group_by(["outcome", "reason"]).aggregate([([], "count_all")])
         found = {
             (row["outcome"], row["reason"] or ""): row["count_all"] for row in counted.to_pylist()
@@ -51,12 +51,12 @@ class Decided:
         return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
     def numbers(self, *names: str) -> list[Numbers]:
-        """Columns of numbers; NaN stands for what was not measured."""
+        """Columns of numbers; NaN where nothing was measured."""
         table = load_columns(self._folder, names)
         return [pc.cast(table[name], pa.float64()).to_numpy() for name in names]
 
     def counts(self, names: Sequence[str], where: Mask) -> list[tuple[str, int]]:
-        """How often each combination of words stands in some rows, the most frequent first."""
+        """Counts of each combination of values among some rows, most frequent first."""
         table = load_columns(self._folder, names).filter(pa.array(where))
         counted = table.group_by(list(names)).aggregate([([], "count_all")]).to_pylist()
         listed = [
@@ -71,18 +71,18 @@ class Decided:
         return found
 
     def duplicates_of(self, keeper: str, names: pa.Table) -> Places:
-        """The rows that were dropped for the sake of one."""
+        """The rows that were dropped as duplicates of `keeper`."""
         same = pc.fill_null(pc.equal(names["duplicate_of"], keeper), False)
         return np.flatnonzero(same.to_numpy())
 
     def keepers(self) -> pa.Table:
-        """For each row the key of the picture that is kept instead, or null."""
+        """For each row, the key of the picture that is kept instead, or null."""
         return load_columns(self._folder, ("duplicate_of",))
 
     def rows(self, keys: Sequence[str]) -> dict[str, Row]:
         """Whole rows by key, in key order."""
         return {row["key"]: row for row in load_matching(self._folder, "key", keys)}
 
-    def _is(self, column: str, word: str) -> Mask:
+    def _equals(self, column: str, word: str) -> Mask:
         same: Mask = pc.fill_null(pc.equal(self._table[column], word), False).to_numpy()
         return same

@@ -1,4 +1,4 @@
-"""Small copies of pictures for the report, made on the workers from the raw tars."""
+"""Thumbnails for the report, made on the workers from the raw tars."""
 
 import base64
 import io
@@ -20,32 +20,32 @@ from pdm.progress import Progress
 SIDE_PX = 320  # of the square that a thumbnail fits into
 QUALITY = 70
 DETAIL_SIZE = (240, 160)  # of a detail, shown pixel for pixel
-DETAIL_QUALITY = 88  # blocks and softness must be the picture's own
+DETAIL_QUALITY = 88  # high enough that artefacts are the picture's own
 IMAGES_PER_TASK = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
-    """`data:` URLs of the upright picture, and of a detail of its crop if one was asked for."""
+    """`data:` URLs of the upright picture, and of a detail of its crop if requested."""
 
     picture: str
     detail: str | None
 
 
-def thumbnails(rows: Iterable[Row], detailed: set[str], raw: Path) -> dict[str, Thumbnail]:
-    """Of each row with a picture, by key; others are absent.
+def make_thumbnails(rows: Iterable[Row], detailed: set[str], raw: Path) -> dict[str, Thumbnail]:
+    """Thumbnails by key, for the rows with a picture.
 
-    Only what `curate` has decoded in a process of its own is decoded again, so that no file that
-    brings a decoder down is tried here.
+    Only files that `curate` has decoded, in a process of its own, are decoded again, so that no
+    file can crash the decoder here.
 
     Args:
         rows: Decisions.
-        detailed: Keys of which a detail is wanted.
+        detailed: Keys for which a detail is requested.
         raw: Written by `scrape`.
     """
     shown = [row for row in rows if row["status"] == "ok" and row["transparent_share"] is not None]
     progress = Progress("report", len(shown))
-    make = ray.remote(num_cpus=1)(_thumbnails)
+    make = ray.remote(num_cpus=1)(_make_thumbnails)
     waiting = [
         make.remote(shown[start : start + IMAGES_PER_TASK], detailed, raw)
         for start in range(0, len(shown), IMAGES_PER_TASK)
@@ -59,14 +59,14 @@ def thumbnails(rows: Iterable[Row], detailed: set[str], raw: Path) -> dict[str, 
     return made
 
 
-def _thumbnails(rows: list[Row], detailed: set[str], raw: Path) -> dict[str, Thumbnail]:
+def _make_thumbnails(rows: list[Row], detailed: set[str], raw: Path) -> dict[str, Thumbnail]:
     made = {}
     for row in rows:
         detail = row["key"] in detailed
         try:
             pixels = _pixels(row, raw, whole=detail)
         except Unreadable:
-            continue  # shown without a picture; its row in the report says why
+            continue  # the report shows the row without a picture
         small = Image.fromarray(pixels)
         small.thumbnail((SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS)
         close = _encoded(Image.fromarray(_detail(row, pixels)), DETAIL_QUALITY) if detail else None
@@ -82,7 +82,7 @@ def _pixels(row: Row, raw: Path, *, whole: bool) -> Pixels:
 
 
 def _detail(row: Row, pixels: Pixels) -> Pixels:
-    """The liveliest part of the finished crop, or of the picture if there is no crop."""
+    """The part with the most contrast of the finished crop, or of the picture without a crop."""
     if row["crop_width_px"] is not None:
         box = Box(*(row[f"crop_{name}_px"] for name in ("left", "top", "width", "height")))
         pixels = crop_and_resize(pixels, box, row["target_width_px"], row["target_height_px"])
