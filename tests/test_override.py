@@ -1,11 +1,15 @@
 """`--set KEY=VALUE`: what runs is what the params file says."""
 
+import io
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
+from dvc.utils.serialize import dumps_yaml
+from ruamel.yaml import YAML
 
 from flows.stage import environment_of_stages
 from pdm import cli, params, presets
@@ -63,6 +67,21 @@ def test_a_value_that_is_there_already_changes_nothing(path):
     before = path.stat()
     assert set_values(path, ["sample.steps=40", "sample.steps=4e1"]) == []
     assert path.stat() == before
+
+
+def four_spaces(values):
+    writer, stream = YAML(), io.StringIO()
+    writer.indent(mapping=4, sequence=6, offset=4)
+    writer.dump(values, stream)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("dump", [yaml.safe_dump, dumps_yaml, four_spaces])
+def test_a_file_of_another_layout_keeps_it(dump):
+    text = dump(yaml.safe_load(TEXT))
+    new, changes = override(text, ["sample.steps=7"])
+    assert changes == ["sample.steps: 40 -> 7"]
+    assert new == text.replace("steps: 40", "steps: 7")
 
 
 def test_a_key_with_a_default_may_be_added():

@@ -79,4 +79,4 @@ def _in_one_line(value: Any) -> str:
         return f"{len(value)} keys"
     if isinstance(value, list) and any(isinstance(item, dict) for item in value):
         return f"{len(value)} {'item' if len(value) == 1 else 'items'}"
-    return in_one_line(value).partition(" #")[0]
+    return in_one_line(value)

@@ -45,10 +45,9 @@ def parse_value(text: str) -> Any:
 
 
 def in_one_line(value: Any) -> str:
-    """A value as it may be typed, in one line."""
-    yaml, stream = _round_trip(), io.StringIO()
-    yaml.default_flow_style = True
-    yaml.dump(value, stream)
+    """A value as it may be typed, in one line and without comments."""
+    stream = io.StringIO()
+    _round_trip().dump(_without_comments(value), stream)
     return " ".join(stream.getvalue().removesuffix("...\n").split())
 
 
@@ -164,6 +163,18 @@ def lines_above(node: CommentedMap, key: str) -> list[str]:
     return [line.strip() for line in lines]
 
 
+def _without_comments(value: Any) -> Any:
+    """A copy of the values alone, to be written with braces and brackets."""
+    if not isinstance(value, dict | list):
+        return value
+    if isinstance(value, dict):
+        copied: Node = CommentedMap((key, _without_comments(each)) for key, each in value.items())
+    else:
+        copied = CommentedSeq(_without_comments(each) for each in value)
+    copied.fa.set_flow_style()
+    return copied
+
+
 def _take_tail(node: Node, key: Key) -> str:
     """Cut off the lines between a value and the next key."""
     node, key = _last_leaf(node, key)
@@ -234,8 +245,9 @@ def _indentation(root: CommentedMap) -> dict[str, int]:
     for section in sections:
         for key, value in section.items():
             if isinstance(value, CommentedSeq) and value and not value.fa.flow_style():
-                width = value.lc.item(0)[1] - section.lc.key(key)[1]
-                return {"mapping": mapping, "sequence": width, "offset": width - 2}
+                column = section.lc.key(key)[1]
+                item, dash = value.lc.item(0)[1] - column, value.lc.col - column
+                return {"mapping": mapping, "sequence": item, "offset": dash}
     return {"mapping": mapping, "sequence": mapping + 2, "offset": mapping}
 
 
