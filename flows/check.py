@@ -14,7 +14,7 @@ def check_params() -> None:
     Raises:
         RunError: It does not fit; the text is the command's own.
     """
-    if not any("pyramid" in stage.command.split() for stage in graph.stages()):
+    if not graph.is_pyramid():
         return
     checked = subprocess.run(
         [sys.executable, "-m", "pdm", "params", "check"],

@@ -41,6 +41,11 @@ def stages() -> list[Stage]:
         return [_describe(stage) for stage in upstream_first if isinstance(stage, PipelineStage)]
 
 
+def is_pyramid() -> bool:
+    """Whether `pyramid` runs any of the stages, so that its other commands know their files."""
+    return any("pyramid" in stage.command.split() for stage in stages())
+
+
 def stale(*names: str) -> list[str]:
     """Those of the named stages (of all, if none is named) that `dvc repro` would look at again:
     code, data, params, command or outputs differ from dvc.lock. A stage whose input is about to

@@ -1,30 +1,50 @@
-"""What a run tells at its end: a table of the stages, the scores, and where to look."""
+"""What a run shows at its end, on one screen: stages, headline scores, what to do, where to look.
+
+Which scores these are, and what they are worth, `pyramid scores` knows.
+"""
 
 import base64
 import json
 import os
-from dataclasses import asdict, dataclass
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from flows import graph
-from flows.stage import Outcome
+from flows.addresses import without_credentials
+from flows.stage import Outcome, environment_of_stages
 
 UP_TO_DATE = "everything is up to date"
 LAST_OUTCOMES = Path("runs/stages.json")  # so that a fresh stage can still say what came out
 CONTACT_SHEET = "contact-sheet.png"
 LARGEST_EMBEDDED_BYTES = 4 * 2**20
+MAX_SCORES = 6  # of a pipeline whose scores `pyramid scores` does not know
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A score to look at first. What is not known of it is empty."""
+
+    title: str
+    value: float
+    floor: float | None = None
+    word: str = ""  # good, fair or poor
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
     """What the pipeline has made, as far as it is there."""
 
-    scores: dict[str, float]
+    scores: tuple[Score, ...]
+    next_step: str
     contact_sheet: Path | None
     pages: tuple[Path, ...]
 
@@ -34,12 +54,30 @@ def results() -> Results:
     stages = graph.stages()
     outputs = [Path(path) for stage in stages for path in stage.outputs]
     sheets = [sheet for path in outputs if (sheet := path / CONTACT_SHEET).is_file()]
-    scores: dict[str, float] = {}
-    for path in (path for stage in stages for path in stage.metrics):
-        if Path(path).is_file():
-            scores |= _flat(json.loads(Path(path).read_text(encoding="utf-8")))
     pages = tuple(path for path in outputs if path.suffix == ".html" and path.is_file())
-    return Results(scores, sheets[0] if sheets else None, pages)
+    metrics = [path for stage in stages for path in stage.metrics if Path(path).is_file()]
+    scores, next_step = _headline_scores() if metrics and graph.is_pyramid() else ((), "")
+    if not scores:
+        numbers = [item for path in metrics for item in _flat(_json(Path(path))).items()]
+        scores = tuple(Score(name, value) for name, value in numbers[:MAX_SCORES])
+    return Results(scores, next_step, sheets[0] if sheets else None, pages)
+
+
+def _headline_scores() -> tuple[tuple[Score, ...], str]:
+    """As `pyramid scores` has them, and what it says is to be done next."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pdm", "scores", "--headline", "--json"],
+        capture_output=True,
+        text=True,
+        env=environment_of_stages(),
+        check=False,
+    )
+    if done.returncode:
+        return (), ""
+    found = json.loads(done.stdout)
+    names = [item.name for item in fields(Score)]
+    entries = [Score(**{name: entry[name] for name in names}) for entry in found["headline"]]
+    return tuple(entries), str(found["next"])
 
 
 def sentence(outcome: Outcome) -> str:
@@ -62,31 +100,44 @@ def remember(outcome: Outcome) -> None:
 
 
 def show(outcomes: list[Outcome], seconds: float) -> None:
-    """Print the table of all stages, the scores, and the commands that open the pages."""
-    console = Console(highlight=False, soft_wrap=False)
-    console.print()
-    console.print(_table(outcomes, seconds))
+    """Print, on one screen, all stages, the scores to look at first, what to do next, and where to
+    look."""
+    console = Console(highlight=False)
     found = results()
+    console.print()
+    console.print(_stages(outcomes, seconds, console.width))
     if found.scores:
+        console.print()
         console.print(_scores(found.scores))
     console.print()
-    lines = []
+    for name, text in _pointers(found):
+        console.print(f"[bold]{name:<13}[/bold] {escape(text)}", soft_wrap=True)
+
+
+def _pointers(found: Results) -> Iterator[tuple[str, str]]:
+    if found.next_step:
+        yield "next", found.next_step
     if found.contact_sheet:
-        lines.append(("contact sheet", str(found.contact_sheet)))
-    lines += [
-        ("data report", f"python3 -m webbrowser -t {page.resolve().as_uri()}")
-        for page in found.pages
-    ]
-    lines.append(("MLflow page", _mlflow_page()))
-    for name, text in lines:
-        console.print(f"[bold]{name:<14}[/bold] {text}", soft_wrap=True)
+        yield "samples", str(found.contact_sheet)
+    for page in found.pages:
+        yield "data report", f"python3 -m webbrowser -t {page.resolve().as_uri()}"
+    if found.next_step:
+        yield "all scores", "pyramid scores"
+    yield "MLflow", _mlflow_page()
 
 
 def markdown(found: Results) -> str:
-    """The scores as a table, and where the pictures lie."""
-    rows = [f"| {name} | {_number(value)} |" for name, value in found.scores.items()]
-    text = "\n".join(("| score | value |", "|---|---|", *rows))
-    return f"{text}\n\nContact sheet: `{found.contact_sheet}`\n" if found.contact_sheet else text
+    """The scores as a table, what to do next, and where the pictures lie."""
+    rows = [
+        f"| {one.title} | {_number(one.value)} | {_number(one.floor)} | {one.word} |"
+        for one in found.scores
+    ]
+    parts = ["\n".join(("| score | value | floor | |", "|---|---|---|---|", *rows))]
+    if found.next_step:
+        parts.append(f"Next: {found.next_step}. All scores: `pyramid scores`")
+    if found.contact_sheet:
+        parts.append(f"Contact sheet: `{found.contact_sheet}`")
+    return "\n\n".join(parts) + "\n"
 
 
 def image_url(path: Path) -> str:
@@ -98,41 +149,54 @@ def image_url(path: Path) -> str:
 
 
 def _mlflow_page() -> str:
-    """The command that opens it, or the address of a server, without its password."""
+    """The command that opens it, or the address of a server; without a password."""
     store = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
-    if not store.startswith("http"):
-        return f".venv/bin/mlflow ui --backend-store-uri {store} --workers 1"
-    parts = urlsplit(store)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    if store.startswith("http"):
+        return without_credentials(store)
+    shown = store if without_credentials(store) == store else '"$MLFLOW_TRACKING_URI"'
+    return f".venv/bin/mlflow ui --backend-store-uri {shown} --workers 1"
 
 
-def _table(outcomes: list[Outcome], seconds: float) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
-    for heading in ("stage", "seconds", "", "what came out", "where"):
-        table.add_column(heading, justify="right" if heading == "seconds" else "left")
-    now = {outcome.stage: outcome for outcome in outcomes}
-    before = _remembered()
-    for stage in graph.stages():
+def _stages(outcomes: list[Outcome], seconds: float, width: int) -> Table:
+    """A line for each stage, cut where the terminal ends."""
+    stages, now, before = graph.stages(), {one.stage: one for one in outcomes}, _remembered()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("stage")
+    table.add_column("")
+    table.add_column("seconds", justify="right")
+    table.add_column("what came out")
+    room = width - max(len(stage.name) for stage in stages) - len("restored  seconds") - 6
+    for stage in stages:
         outcome = now.get(stage.name)
         state = outcome.state if outcome else "fresh"
         took = f"{outcome.seconds:.0f}" if outcome and state != "fresh" else ""
-        said = (outcome and outcome.said) or before.get(stage.name, {}).get("said", "")
-        table.add_row(stage.name, took, state, said, "\n".join(stage.outputs))
-    table.add_row("in all", f"{seconds:.0f}", "", "", "")
+        summary = (outcome and outcome.summary) or before.get(stage.name, {}).get("summary", "")
+        text = Text(summary)
+        text.truncate(max(room, 1), overflow="ellipsis")
+        table.add_row(stage.name, state, took, text)
+    table.add_row("in all", "", f"{seconds:.0f}", "")
     return table
 
 
-def _scores(scores: dict[str, float]) -> Table:
+def _scores(scores: Sequence[Score]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("\nscore")
-    table.add_column("\nvalue", justify="right")
-    for name, value in scores.items():
-        table.add_row(name, _number(value))
+    table.add_column("score", no_wrap=True)
+    table.add_column("value", justify="right")
+    table.add_column("floor", justify="right")
+    table.add_column("")
+    for one in scores:
+        table.add_row(escape(one.title), _number(one.value), _number(one.floor), one.word)
     return table
 
 
-def _number(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _remembered() -> dict[str, Any]:

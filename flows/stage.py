@@ -36,7 +36,7 @@ class Outcome:
     stage: str
     state: str  # "run", "restored" from DVC's cache, or "fresh"
     seconds: float
-    said: str  # what the stage said of itself last, without its name; may be empty
+    summary: str  # the last line of the stage about itself, without its name; may be empty
 
 
 def reproduce(
@@ -68,7 +68,7 @@ def reproduce(
         raise StageFailed(_complaint(stage, lines), _exit_code(lines))
     ran = any(line.startswith("Running stage '") for line in lines)
     state = "run" if ran else "restored"
-    return Outcome(stage, state, time.monotonic() - began, _last_word(stage, lines))
+    return Outcome(stage, state, time.monotonic() - began, _summary(stage, lines))
 
 
 def environment_of_stages() -> dict[str, str]:
@@ -150,8 +150,8 @@ def _kill_group(process: subprocess.Popen[str]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _last_word(stage: str, lines: list[str]) -> str:
-    """What the stage said of itself last; else the last that it said."""
+def _summary(stage: str, lines: list[str]) -> str:
+    """The stage's last line about itself, else its last line."""
     lines = [line for line in lines if not _DVC_SAYS.match(line)]
     own = [line for line in lines if line.startswith(f"{stage}: ")]
     return (own or lines or [""])[-1].removeprefix(f"{stage}: ")

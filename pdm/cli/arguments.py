@@ -30,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
     _add_preset(commands)
     _add_untrained(commands)
     _add_data_tools(commands)
+    _add_scores(commands)
     _add_compare(commands)
     _add_lineage(commands)
     _takes_paths(_command(commands, "sync", tools.sync), {"runs": "runs"})
@@ -106,6 +107,19 @@ def _add_data_tools(commands: Commands) -> None:
     )
     removed.add_argument("--removals", metavar="FILE", help="default: scrape.removed of the params")
     _takes_paths(removed, {"raw": "data/raw", "decisions": "data/decisions"})
+
+
+def _add_scores(commands: Commands) -> None:
+    command = _command(commands, "scores", tools.scores)
+    command.add_argument("--headline", action="store_true", help="only the six to look at first")
+    command.add_argument("--json", action="store_true", help="for programs")
+    command.add_argument(
+        "--metrics",
+        type=Path,
+        default=Path("metrics.json"),
+        metavar="FILE",
+        help="default: %(default)s",
+    )
 
 
 def _add_compare(commands: Commands) -> None:

@@ -20,7 +20,7 @@ GROUPS = {
     "The whole pipeline": ("run", "serve"),
     "Its stages, in order": tuple(STAGES),
     "Params": ("params", "preset"),
-    "Results": ("compare", "lineage", "sync"),
+    "Results": ("scores", "compare", "lineage", "sync"),
     "Data and models": ("data", "untrained"),
 }
 

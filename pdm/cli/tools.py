@@ -108,6 +108,14 @@ def explain(args: argparse.Namespace) -> None:
     print(explain(args.name, decisions=args.decisions, shards=args.shards))
 
 
+def scores(args: argparse.Namespace) -> None:
+    """Show the scores of the last evaluation, with intervals and floors."""
+    from pdm.comparison.scores import scores_json, scores_text
+
+    show = scores_json if args.json else scores_text
+    print(show(args.metrics, only_headline=args.headline))
+
+
 def compare(args: argparse.Namespace) -> None:
     """Compare runs: a table here, and a page with curves and samples."""
     from pdm.comparison.compare import compare

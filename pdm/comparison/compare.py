@@ -11,8 +11,8 @@ from pdm.comparison.run import Run
 from pdm.comparison.table import table
 from pdm.comparison.verdicts import best
 from pdm.errors import BadInput
+from pdm.score_names import MAIN_SCORE
 from pdm.tracking.reader import Reader
-from pdm.tracking.registry.promotion import MAIN_SCORE
 
 MAX_RUNS = 8  # side by side; as many colours are told apart
 

@@ -1,11 +1,10 @@
 """A run read from a project's folder: what the pipeline has left there."""
 
 import csv
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from pdm.comparison.metrics_file import read_mapping, read_scores
 from pdm.comparison.run import MAX_PICTURES, Curve, Run
 from pdm.data.shards import manifest
 from pdm.errors import BadInput
@@ -26,7 +25,7 @@ def read(folder: Path) -> Run:
     Raises:
         BadInput: It holds neither scores nor curves, or a file of it cannot be read.
     """
-    scores = scores_of(folder / METRICS)
+    scores = read_scores(folder / METRICS)
     curves = {
         f"{stage}/{name}": curve
         for stage, path in CURVES.items()
@@ -51,19 +50,12 @@ def read(folder: Path) -> Run:
     )
 
 
-def scores_of(path: Path) -> dict[str, float]:
-    """The numbers of a `metrics.json`, under flat names; none if it is not there."""
-    if not path.is_file():
-        return {}
-    return _flat(_json(path))
-
-
 def pictures_of(folder: Path) -> dict[int, Path]:
     """The first pictures of a folder of samples by seed; none if it is not there."""
     path = folder / "samples.json"
     if not path.is_file():
         return {}
-    listed = _json(path).get("samples", [])
+    listed = read_mapping(path).get("samples", [])
     by_seed = {int(one["seed"]): folder / str(one["file"]) for one in listed}
     there = [seed for seed in sorted(by_seed) if by_seed[seed].is_file()]
     return {seed: by_seed[seed] for seed in there[:MAX_PICTURES]}
@@ -116,22 +108,3 @@ def _curves(path: Path) -> dict[str, Curve]:
         }
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{path} is no table of curves: {error}") from error
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise BadInput(f"{path} cannot be read: {error}") from error
-    if not isinstance(found, dict):
-        raise BadInput(f"{path} holds no mapping")
-    return found
-
-
-def _flat(value: Any, name: str = "") -> dict[str, float]:
-    if isinstance(value, Mapping):
-        parts = [
-            _flat(below, f"{name}/{key}" if name else str(key)) for key, below in value.items()
-        ]
-        return {key: number for part in parts for key, number in part.items()}
-    return {name: value} if isinstance(value, int | float) and not isinstance(value, bool) else {}

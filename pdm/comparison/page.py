@@ -18,15 +18,15 @@ from pdm.comparison.chart import HEIGHT, MAIN_CURVES, WIDTH, charts
 from pdm.comparison.numbers import cost_rows, number, short
 from pdm.comparison.run import Run
 from pdm.comparison.verdicts import (
-    FLOOR,
     data_version,
     differing,
+    headline_rows,
     may_be_judged,
     pairs,
     score_rows,
 )
 from pdm.files import write_text
-from pdm.tracking.registry.promotion import MAIN_SCORE
+from pdm.score_names import MAIN_SCORE
 
 LARGEST_PNG_BYTES = 2**20  # larger ones go onto the page as WebP, quality 92
 LEVEL_SHAPES = "autoencoder.model.levels"
@@ -54,13 +54,14 @@ def write_page(runs: Sequence[Run], output: Path) -> None:
         for place, run in enumerate(runs)
         for seed, path in run.pictures.items()
     }
-    found = charts(runs)
+    found, rows = charts(runs), score_rows(runs)
     text = _template().render(
         runs=runs,
         notes=may_be_judged(runs),
         versions=sorted({data_version(run) for run in runs if run.scores} - {""}),
-        rows=score_rows(runs),
-        floor=FLOOR,
+        headline=headline_rows(runs),
+        judged=[row for row in rows if row.direction],
+        other_numbers=[row for row in rows if not row.direction],
         main_score=MAIN_SCORE,
         pairs=pairs(runs, MAIN_SCORE),
         params=differing([run.params for run in runs]),

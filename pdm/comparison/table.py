@@ -1,4 +1,4 @@
-"""The comparison for a terminal: scores, what differs, costs."""
+"""The comparison for a terminal: headline scores, what differs, costs. The page has all scores."""
 
 import io
 from collections.abc import Sequence
@@ -8,7 +8,8 @@ from rich.table import Table
 
 from pdm.comparison.numbers import cost_rows, number, short
 from pdm.comparison.run import Run
-from pdm.comparison.verdicts import Cell, ScoreRow, differing, may_be_judged, score_rows
+from pdm.comparison.verdicts import differing, headline_rows, may_be_judged
+from pdm.headline import Entry
 
 WIDTH = 118
 MAX_ROWS = 24  # of settings that differ; the page has all
@@ -36,24 +37,20 @@ def table(runs: Sequence[Run]) -> str:
 
 
 def _scores(runs: Sequence[Run]) -> Table:
-    found = _table("score  (* better than all others beyond chance)", runs)
-    for row in score_rows(runs):
-        if row.direction:
-            found.add_row(_titled(row), *(_cell(cell) for cell in row.cells))
+    found = _table("headline score  (* better than all others beyond chance)", runs)
+    for row in headline_rows(runs):
+        arrow = "↑" if row.direction > 0 else "↓"
+        found.add_row(f"{row.title} {arrow}", *(_cell(entry, wins) for entry, wins in row.cells))
     return found
 
 
-def _titled(row: ScoreRow) -> str:
-    return f"{row.name} {'↑' if row.direction > 0 else '↓'}"
-
-
-def _cell(cell: Cell) -> str:
-    if cell.value is None:
+def _cell(entry: Entry | None, wins: bool) -> str:
+    if entry is None:
         return "-"
-    text = number(cell.value)
-    if cell.interval:
-        text += f" [{number(cell.interval[0])}, {number(cell.interval[1])}]"
-    return f"{text} *" if cell.wins else text
+    text = number(entry.value)
+    if entry.interval:
+        text += f" [{number(entry.interval[0])}, {number(entry.interval[1])}]"
+    return " ".join(filter(None, (text, entry.word, "*" if wins else "")))
 
 
 def _plain(

@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from pdm.comparison.run import Run
-from pdm.tracking.registry.promotion import MAIN_SCORE, NO_EFFECT
-from pdm.tracking.registry.replicates import better, difference, direction
+from pdm.headline import SHOWN, Entry, entry
+from pdm.score_names import FLOOR, INTERVALS, MAIN_SCORE, direction, floor, interval
+from pdm.tracking.registry.promotion import NO_EFFECT
+from pdm.tracking.registry.replicates import better, difference
 
-FLOOR, SAMPLES = "train_vs_val", "samples_vs_val"
 LEVELS = "levels_"
 Value = TypeVar("Value")
-HIDDEN = ("intervals/", "counts/")
+HIDDEN = (INTERVALS, "counts/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,15 @@ class ScoreRow:
         """Whether nobody wins though somebody could."""
         scored = [cell for cell in self.cells if cell.value is not None]
         return self.direction != 0 and len(scored) > 1 and not any(cell.wins for cell in scored)
+
+
+@dataclass(frozen=True, slots=True)
+class HeadlineRow:
+    """A headline score of all runs: what each has, and whether it beats all others."""
+
+    title: str
+    direction: int
+    cells: tuple[tuple[Entry | None, bool], ...]
 
 
 def differing(maps: Sequence[Mapping[str, str]]) -> list[Row]:
@@ -119,6 +129,22 @@ def score_rows(runs: Sequence[Run]) -> list[ScoreRow]:
     return sorted(rows, key=lambda row: (row.direction == 0, row.name != MAIN_SCORE, row.name))
 
 
+def headline_rows(runs: Sequence[Run]) -> list[HeadlineRow]:
+    """The headline scores that any run has. A winner needs one score behind the title for all."""
+    rows = {row.name: row for row in score_rows(runs)}
+    found = []
+    for headline in SHOWN:
+        entries = [entry(headline, with_all_levels(run).scores) for run in runs]
+        known = [one for one in entries if one is not None]
+        if known:
+            names = {one.name for one in known}
+            row = rows.get(names.pop()) if len(names) == 1 else None
+            wins = [cell.wins for cell in row.cells] if row else [False] * len(runs)
+            cells = tuple(zip(entries, wins, strict=True))
+            found.append(HeadlineRow(headline.title, direction(known[0].name), cells))
+    return found
+
+
 def with_all_levels(run: Run) -> Run:
     """The run with its last `reconstruction/NAME/levels_N` also under `reconstruction/NAME/all`."""
     ending = f"/{LEVELS}{_num_levels(run)}"
@@ -175,22 +201,16 @@ def _cells(runs: Sequence[Run], name: str, judge: bool) -> list[Cell]:
         for number, run in enumerate(runs)
     ]
     rivals = sum(name in run.scores for run in runs) - 1
-    floor = name.replace(SAMPLES, FLOOR) if SAMPLES in name else ""
     return [
         Cell(
             run.scores.get(name),
-            _interval(run, name),
-            run.scores.get(floor),
+            interval(run.scores, name),
+            floor(run.scores, name),
             beats,
             0 < rivals == len(beats),
         )
         for run, beats in zip(runs, beaten, strict=True)
     ]
-
-
-def _interval(run: Run, name: str) -> tuple[float, float] | None:
-    low, high = (run.scores.get(f"intervals/{name}/{end}") for end in ("low", "high"))
-    return None if low is None or high is None else (low, high)
 
 
 def _number(text: str) -> str:

@@ -51,12 +51,23 @@ class Elements(HTMLParser):
 def test_the_page_and_the_table_show_scores_differences_and_costs(folders):
     text, page = page_of(folders)
     for shown in (text, page):
-        for word in (SCORE, "diffusion.rate", "0.2", "1:02:05", "3 PFLOP", "one", "two"):
+        for word in ("Fréchet", "diffusion.rate", "0.2", "1:02:05", "3 PFLOP", "one", "two"):
             assert word in shown
-    assert re.search(r"samples_vs_val ↓ +3 \[.*\] \* +4 \[", text)
+    assert re.search(r"Fréchet distance of the samples ↓ +3 \[.*\] poor \* +4 \[", text)
     assert page.count('<span class="win">winner</span> <b>3</b>') == 1
     assert "evaluate.seed" not in page  # equal in both
     assert "cccccccccccc" not in page
+
+
+def test_the_page_opens_on_the_headline_scores_and_folds_the_rest(folders):
+    _, page = page_of(folders)
+    opened, folded = page.split("<details>", 1)
+    assert "Fréchet distance of the samples" in opened
+    assert '<span class="win">winner</span> <span class="word poor">poor</span> <b>3</b>' in opened
+    assert "floor 0.2" in opened
+    assert re.search(r"reconstruction, PSNR in dB.*poor.*20.*floor 24\.2", opened, re.DOTALL)
+    assert f'scope="row">{SCORE}' not in opened
+    assert f'scope="row">{SCORE}' in folded
 
 
 def test_the_page_needs_nothing_else_and_is_whole(folders):
@@ -89,6 +100,7 @@ def test_other_data_are_said_and_nobody_wins(folders):
     assert "Scored on one version" not in page
     assert "winner</span> <b>" not in page
     assert " * " not in text.split("setting")[0].split("\n", 4)[4]
+    assert '<span class="win">winner</span> <span' not in page
 
 
 def test_equal_runs_give_equal_bytes(folders):

@@ -6,7 +6,8 @@ from compared_runs import FLOOR, SCORE, replicates, run
 from scipy.stats import norm
 
 from pdm.comparison.verdicts import best, differing, may_be_judged, pairs, score_rows
-from pdm.tracking.registry.replicates import Replicates, better, difference, direction
+from pdm.score_names import direction
+from pdm.tracking.registry.replicates import Replicates, better, difference
 
 
 def row_of(runs, score=SCORE):

@@ -104,7 +104,7 @@ def test_nothing_stale_ends_at_once_and_says_so(toy, capsys):
 def test_what_came_out_is_remembered_for_the_next_table(toy):
     pipeline.pipeline()
     kept = json.loads(Path("runs/stages.json").read_text())
-    assert kept["second"]["said"] == "wrote a page"
+    assert kept["second"]["summary"] == "wrote a page"
 
 
 def of(state):

@@ -34,7 +34,7 @@ def test_a_run_shows_each_line_once_then_the_table_and_where_to_look(flows_run):
         assert lines.count(line) == 1
     assert any(line.split()[:1] == ["second"] and "wrote a page" in line for line in lines)
     assert any("near.distance" in line and "1.25" in line for line in lines)
-    assert any("contact sheet" in line and "two/contact-sheet.png" in line for line in lines)
+    assert any("samples" in line and "two/contact-sheet.png" in line for line in lines)
     assert any("data report" in line and "page.html" in line for line in lines)
     assert any("mlflow ui --backend-store-uri sqlite:///mlflow.db" in line for line in lines)
     assert "Traceback" not in first.stderr

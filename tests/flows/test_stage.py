@@ -15,7 +15,7 @@ def test_its_lines_are_passed_on_without_what_dvc_says(toy):
     lines = []
     outcome = stage.reproduce("first", lines.append)
     assert lines == ["\n== first ==", "first: wrote a one"]
-    assert (outcome.state, outcome.said) == ("run", "wrote a one")
+    assert (outcome.state, outcome.summary) == ("run", "wrote a one")
 
 
 def test_a_fresh_stage_is_not_run(toy):

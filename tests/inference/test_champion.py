@@ -11,8 +11,8 @@ from tiny_chain import SAMPLE
 from pdm.errors import BadInput
 from pdm.inference.champion import load_champion, load_generator
 from pdm.inference.sample import sample_pictures
+from pdm.score_names import MAIN_SCORE
 from pdm.tracking import track
-from pdm.tracking.registry.promotion import MAIN_SCORE
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from tracked_runs import CONFIG
 
 from pdm.data.shards.manifest import Manifest
 from pdm.files import sha256_of
+from pdm.score_names import MAIN_SCORE
 from pdm.tracking import track
-from pdm.tracking.registry.promotion import MAIN_SCORE
 
 MODELS = {stage: Path("models") / stage for stage in ("autoencoder", "diffusion")}
 

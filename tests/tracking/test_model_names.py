@@ -31,7 +31,7 @@ def test_a_run_of_any_experiment_is_finished_registered_and_compared(
     assert client().get_model_version_by_alias(model, "champion").version == 1
     assert (fetch_champion(Path("here")) / "diffusion/model.safetensors").read_bytes() == b"one"
     assert "nothing" in sync(Path("runs"))
-    assert "frechet" in compare([], experiment=experiment, output=Path("page.html"))
+    assert "Fréchet" in compare([], experiment=experiment, output=Path("page.html"))
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40))

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from pdm.tracking.registry.promotion import EXPECTED, MAIN_SCORE, SHARE, Scored, decide
+from pdm.score_names import MAIN_SCORE
+from pdm.tracking.registry.promotion import EXPECTED, SHARE, Scored, decide
 from pdm.tracking.registry.replicates import Replicates
 
 COPIES = f"memorisation/by_pixels/{SHARE}"

@@ -9,9 +9,9 @@ the one that held-out pictures themselves would have is no copying, whatever the
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pdm.score_names import MAIN_SCORE
 from pdm.tracking.registry.replicates import Replicates, better, difference
 
-MAIN_SCORE = "frechet_random_conv/samples_vs_val"
 SHARE, EXPECTED = "share_closer_than_all_val", "expected_share_closer_than_all_val"
 NO_EFFECT = ("batch_size", "num_neighbours")  # settings of `evaluate` that change no score
 PROMOTED, REFUSED = "promoted", "refused"

@@ -15,13 +15,10 @@ from typing import Any
 import numpy as np
 
 from pdm.errors import BadInput
+from pdm.score_names import direction
 
 FILE_NAME = "replicates.json"
 PERCENTILES = (2.5, 97.5)
-# What is better when it is greater; of all other scores, what is smaller.
-GREATER = ("psnr", "ssim", "precision", "recall", "density", "coverage")
-NEITHER = ("expected", "median_distance", "deviation", "intervals", "counts")
-JUDGED = ("samples_vs_val", "reconstruction", "memorisation", *GREATER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +60,6 @@ def read(path: Path) -> Replicates | None:
         raise BadInput(
             f"{path} cannot be read ({error}); run the stage 'evaluate' again"
         ) from error
-
-
-def direction(score: str) -> int:
-    """-1 if smaller is better, 1 if greater is, 0 if neither: floors, counts, what is expected."""
-    words = score.replace("/", "_")
-    if any(word in words for word in NEITHER):
-        return 0
-    if not any(word in words for word in JUDGED):
-        return 0
-    return 1 if any(word in words for word in GREATER) else -1
 
 
 def difference(a: Replicates, b: Replicates, score: str) -> tuple[float, float] | None:

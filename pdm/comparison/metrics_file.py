@@ -1,0 +1,44 @@
+"""Reads `metrics.json`. Imports nothing heavy."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pdm.errors import BadInput
+
+
+def read_scores(path: Path) -> dict[str, float]:
+    """The numbers of a `metrics.json`, under flat names such as `swd/mean/samples_vs_val`; none if
+    it is not there.
+
+    Raises:
+        BadInput: It cannot be read.
+    """
+    if not path.is_file():
+        return {}
+    return _flat(read_mapping(path))
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """A JSON file that holds a mapping.
+
+    Raises:
+        BadInput: It cannot be read, or holds something else.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BadInput(f"{path} cannot be read: {error}") from error
+    if not isinstance(found, dict):
+        raise BadInput(f"{path} holds no mapping")
+    return found
+
+
+def _flat(value: Any, name: str = "") -> dict[str, float]:
+    if isinstance(value, Mapping):
+        parts = [
+            _flat(below, f"{name}/{key}" if name else str(key)) for key, below in value.items()
+        ]
+        return {key: number for part in parts for key, number in part.items()}
+    return {name: value} if isinstance(value, int | float) and not isinstance(value, bool) else {}

@@ -1,0 +1,183 @@
+"""The six scores to look at first, and what each is worth: good, fair or poor.
+
+They are defined here alone. `pyramid scores`, the end of `pyramid run` and the page of
+`pyramid compare` show them. Each is judged by its own floor, what real pictures score:
+
+    distances            good up to 2 times the floor, fair up to 5 times
+    precision, recall    good from 0.8 of the floor, fair from 0.5
+    reconstruction       good from 6 dB above the floor (half its error), fair from the floor, which
+                         is 24.2 dB: LDM's first stage kl-f8 on ImageNet (Rombach et al.,
+                         arXiv:2112.10752, table 8)
+    copies               good without any, fair up to one sample in a hundred
+
+Two and five are set by what one sees: samples at twice the floor are hard to tell from real
+pictures by these features, at five times the difference is plain.
+"""
+
+import fnmatch
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from pdm.score_names import MAIN_SCORE, SAMPLES, floor, interval
+
+GOOD, FAIR, POOR = "good", "fair", "poor"
+LDM_PSNR_DB = 24.2
+Scores = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """One of the six.
+
+    Args:
+        title: For people.
+        find: The name of the score among those of a run; None if there is none.
+        judge: The word for a value and its floor.
+        advice: What to do if it is not good.
+        floor: Where no score is one.
+    """
+
+    title: str
+    find: Callable[[Scores], str | None]
+    judge: Callable[[float, float], str]
+    advice: str
+    floor: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A headline score of one run."""
+
+    title: str
+    name: str
+    value: float
+    interval: tuple[float, float] | None
+    floor: float | None
+    word: str  # empty where no floor is known
+    advice: str
+
+
+def _named(*patterns: str) -> Callable[[Scores], str | None]:
+    """Finds the first name that fits the first pattern that any fits."""
+
+    def find(scores: Scores) -> str | None:
+        names = sorted(name for name in scores if "_infinite" not in name)
+        fitting = (fnmatch.filter(names, pattern) for pattern in patterns)
+        return next((found[0] for found in fitting if found), None)
+
+    return find
+
+
+def _whole_reconstruction(scores: Scores) -> str | None:
+    """The score of pictures decoded from all levels; a comparison calls it `all`."""
+    if "reconstruction/psnr_db/all" in scores:
+        return "reconstruction/psnr_db/all"
+    start = "reconstruction/psnr_db/levels_"
+    counts = [int(name.removeprefix(start)) for name in scores if name.startswith(start)]
+    return f"{start}{max(counts)}" if counts else None
+
+
+def _copies_by_either_measure(scores: Scores) -> str | None:
+    """Of features and pixels the one that finds more copies: each misses some."""
+    names = sorted(fnmatch.filter(scores, "memorisation/*/share_of_copies"))
+    return max(names, key=lambda name: scores[name], default=None)
+
+
+def _distance(value: float, floor: float) -> str:
+    return GOOD if value <= 2 * floor else FAIR if value <= 5 * floor else POOR
+
+
+def _share(value: float, floor: float) -> str:
+    return GOOD if value >= 0.8 * floor else FAIR if value >= 0.5 * floor else POOR
+
+
+def _psnr(value: float, floor: float) -> str:
+    return GOOD if value >= floor + 6 else FAIR if value >= floor else POOR
+
+
+def _copies(value: float, floor: float) -> str:
+    return GOOD if value <= floor else FAIR if value <= floor + 0.01 else POOR
+
+
+# In the order in which a fault is to be mended: no diffusion helps a poor autoencoder.
+HEADLINES = (
+    Headline(
+        "copies of training pictures",
+        _copies_by_either_measure,
+        _copies,
+        "the samples copy training pictures (see plots/evaluation/memorisation.html): train on "
+        "more pictures, or for fewer (diffusion.training.total_images)",
+    ),
+    Headline(
+        "reconstruction, PSNR in dB",
+        _whole_reconstruction,
+        _psnr,
+        "the autoencoder loses detail, which no diffusion model brings back: train it longer "
+        "(autoencoder.training.total_images), or give its levels more channels",
+        LDM_PSNR_DB,
+    ),
+    Headline(
+        "Fréchet distance of the samples",
+        _named(f"fid_*/{SAMPLES}", MAIN_SCORE),
+        _distance,
+        "the samples are far from real pictures: train the diffusion model longer "
+        "(diffusion.training.total_images), or a larger one",
+    ),
+    Headline(
+        "sliced Wasserstein distance",
+        _named(f"swd/mean/{SAMPLES}"),
+        _distance,
+        "the samples lack the detail of real pictures: train the diffusion model longer "
+        "(diffusion.training.total_images)",
+    ),
+    Headline(
+        "precision: samples like real ones",
+        _named(f"precision_random_conv/{SAMPLES}"),
+        _share,
+        "many samples look like no real picture: train longer, or sample with guidance "
+        "(sample.guidance_scale)",
+    ),
+    Headline(
+        "recall: real ones like samples",
+        _named(f"recall_random_conv/{SAMPLES}"),
+        _share,
+        "the samples miss kinds of real pictures: train longer, on more pictures, or with less "
+        "guidance",
+    ),
+)
+# In the order in which people look.
+SHOWN = tuple(HEADLINES[place] for place in (2, 3, 4, 5, 1, 0))
+
+
+def entries(scores: Scores) -> list[Entry]:
+    """The headline scores that are there, in the order in which people look at them."""
+    found = [entry(headline, scores) for headline in SHOWN]
+    return [one for one in found if one is not None]
+
+
+def entry(headline: Headline, scores: Scores) -> Entry | None:
+    """A headline score of one run; None if the run has none of its names."""
+    name = headline.find(scores)
+    if name is None:
+        return None
+    reference = floor(scores, name) if headline.floor is None else headline.floor
+    value = scores[name]
+    return Entry(
+        headline.title,
+        name,
+        value,
+        interval(scores, name),
+        reference,
+        "" if reference is None else headline.judge(value, reference),
+        headline.advice,
+    )
+
+
+def next_step(scores: Scores) -> str:
+    """What to do about the first headline score that is not good."""
+    found = [entry(headline, scores) for headline in HEADLINES]
+    for word in (POOR, FAIR):
+        for one in found:
+            if one is not None and one.word == word:
+                return one.advice
+    return "all six scores are good: take a larger size (`pyramid preset` lists them)"

@@ -1,0 +1,42 @@
+"""What the names of scores mean: which way is better, and what stands beside a score.
+
+A score is `measure/pair`, such as `frechet_random_conv/samples_vs_val`. The same measure with
+`train_vs_val` is its floor: what real pictures score, so that no generator can be asked for more.
+"""
+
+from collections.abc import Mapping
+
+SAMPLES, FLOOR = "samples_vs_val", "train_vs_val"
+MAIN_SCORE = f"frechet_random_conv/{SAMPLES}"
+INTERVALS = "intervals/"
+# What is better when it is greater; of all other scores, what is smaller.
+GREATER = ("psnr", "ssim", "precision", "recall", "density", "coverage")
+NEITHER = ("expected", "median_distance", "deviation", "intervals", "counts")
+JUDGED = (SAMPLES, "reconstruction", "memorisation", *GREATER)
+# Shares of samples nearer to a training picture than held-out pictures are; beside them stands what
+# new pictures would have.
+NEW_PICTURES = {"share_of_copies": 0.0, "share_closer_than_median_val": 0.5}
+
+
+def direction(score: str) -> int:
+    """-1 if smaller is better, 1 if greater is, 0 if neither: floors, counts, what is expected."""
+    words = score.replace("/", "_")
+    if any(word in words for word in NEITHER):
+        return 0
+    if not any(word in words for word in JUDGED):
+        return 0
+    return 1 if any(word in words for word in GREATER) else -1
+
+
+def interval(scores: Mapping[str, float], name: str) -> tuple[float, float] | None:
+    """The 95 % bootstrap interval of a score; None if it has none."""
+    low, high = (scores.get(f"{INTERVALS}{name}/{end}") for end in ("low", "high"))
+    return None if low is None or high is None else (low, high)
+
+
+def floor(scores: Mapping[str, float], name: str) -> float | None:
+    """What real pictures score in place of the samples; None if nothing is known of that."""
+    if name.endswith(f"/{SAMPLES}"):
+        return scores.get(name.replace(SAMPLES, FLOOR))
+    stem, _, share = name.rpartition("/")
+    return scores.get(f"{stem}/expected_{share}", NEW_PICTURES.get(share))
