@@ -148,7 +148,7 @@ def _add_lineage(commands: Commands) -> None:
     command.add_argument("--list", action="store_true", help="also list every training image")
     command.add_argument("--json", action="store_true", help="print everything as JSON")
     folders = {"models": "models", "samples": "samples", "runs": "runs"}
-    _takes_paths(command, folders | {"decisions": "data/decisions"})
+    _takes_paths(command, folders | {"decisions": "data/decisions", "shards": "data/shards"})
 
 
 def _add_explain(curate: argparse.ArgumentParser) -> None:

@@ -128,7 +128,8 @@ def lineage(args: argparse.Namespace) -> None:
     from pdm.lineage.tell import as_json, as_text
     from pdm.lineage.trace import Places, trace
 
-    found = trace(args.picture, Places(args.models, args.samples, args.runs, args.decisions))
+    places = Places(args.models, args.samples, args.runs, args.decisions, args.shards)
+    found = trace(args.picture, places)
     print(as_json(found) if args.json else as_text(found, listed=args.list))
 
 

@@ -40,6 +40,7 @@ class Places:
     samples: Path
     runs: Path
     decisions: Path
+    shards: Path = Path("data/shards")
 
 
 @dataclass(slots=True)
@@ -53,6 +54,7 @@ class Model:
     run: dict[str, str] = field(default_factory=dict)
     params: dict[str, str] = field(default_factory=dict)
     pictures: list[Listed] = field(default_factory=list)
+    listing: dict[str, str | int] = field(default_factory=dict)  # digest and length of that list
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,26 +130,28 @@ def _model(stage: str, digest: str, places: Places, *elsewhere: Path) -> Model:
     for folder in (*sorted(places.models.glob("*")), *elsewhere):
         file = folder / "model.safetensors"
         if file.is_file() and sha256_of(file) == digest:
-            _look_into(model, file.parent, str(file.parent))
+            _look_into(model, file.parent, str(file.parent), places)
             break
     for record in _records(places.runs):
         if record.tags.get("pyramid.model.sha256") == digest:
             model.run = _run(record.sent.run_id, record.tags)
             model.params = record.params
     if not model.place or not model.run:
-        _ask_mlflow(model)
+        _ask_mlflow(model, places)
     return model
 
 
-def _look_into(model: Model, folder: Path, place: str) -> None:
+def _look_into(model: Model, folder: Path, place: str, places: Places) -> None:
     model.place = place
     record = weights.record_of(folder)
     model.facts = {name: record[name] for name in FACTS if name in record}
-    if (folder / listing.FILE_NAME).is_file():
-        model.pictures = [one for one in listing.read(folder) if one.split == "train"]
+    model.listing = listing.read_summary(folder)
+    listed = listing.find(folder, [places.shards, *sorted(places.models.glob("*"))])
+    if listed is not None:
+        model.pictures = [one for one in listing.read(listed) if one.split == "train"]
 
 
-def _ask_mlflow(model: Model) -> None:
+def _ask_mlflow(model: Model, places: Places) -> None:
     """Best effort: without MLflow, what it would know stays unknown."""
     try:
         reader = Reader()
@@ -158,10 +162,10 @@ def _ask_mlflow(model: Model) -> None:
         model.params = model.params or run.params
         if not model.place:
             with tempfile.TemporaryDirectory(prefix="pyramid-lineage-") as scratch:
-                names = ("config.json", listing.FILE_NAME)
+                names = ("config.json", listing.SUMMARY_NAME, listing.FILE_NAME)
                 files = [reader.download(run, f"model/{name}", Path(scratch)) for name in names]
                 if files[0]:
-                    _look_into(model, files[0].parent, f"MLflow run {run.run_id}")
+                    _look_into(model, files[0].parent, f"MLflow run {run.run_id}", places)
     except PyramidError:
         return
 

@@ -37,7 +37,8 @@ class Tracked:
     def model(self, folder: Path) -> None:
         """Keep a finished model's folder with the run, what it is, and what it took."""
         self._record.model = str(folder)
-        self._record.tags = self._record.tags | facts.model_tags(folder)
+        tags = facts.model_tags(folder) | facts.listing_tags(folder)
+        self._record.tags = self._record.tags | tags
         self._record.costs = self._record.costs | costs.of_model(folder)
 
     def scores(self, scores: Mapping[str, Any]) -> None:

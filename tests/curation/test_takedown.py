@@ -1,6 +1,7 @@
 """Pictures that are taken back: what still holds them is named, models that saw them above all."""
 
 import hashlib
+import json
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -114,6 +115,20 @@ def test_a_copy_of_a_model_elsewhere_can_be_asked_and_one_without_a_list_cannot_
     with pytest.raises(QualityGate, match=r"0 of 1 folders .* 1 have no list"):
         report_removed(removals, [old], raw=tmp_path, decisions=tmp_path)
     assert f"{old}: has no pictures.txt" in caplog.text
+
+
+def test_a_model_from_mlflow_is_known_by_the_digest_of_its_list(project, tmp_path, caplog):
+    removals = removing(project, URLS[0])
+    fetched = model(tmp_path / "fetched", None)
+    summary = fetched / listing.SUMMARY_NAME
+    summary.write_text(json.dumps(listing.summarise(project / "models/autoencoder")))
+    with pytest.raises(QualityGate, match="1 of 1 folders"):
+        report_removed(removals, [fetched], raw=tmp_path, decisions=tmp_path)
+    assert f"{fetched}: trained on 1 removed picture" in caplog.text
+    summary.write_text('{"sha256": "0123"}')
+    with pytest.raises(QualityGate, match=r"0 of 1 folders .* 1 have no list"):
+        report_removed(removals, [fetched], raw=tmp_path, decisions=tmp_path)
+    assert "no pictures.txt here has the digest 0123 that it names; `dvc checkout`" in caplog.text
 
 
 def test_models_are_named_without_an_error(project, caplog):

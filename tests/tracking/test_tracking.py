@@ -12,6 +12,8 @@ from PIL import Image
 from tracked_runs import CONFIG, EVENTS, client, local, points, runs, work
 from tracked_servers import free_port, mlflow_server
 
+from pdm.data.shards import listing
+from pdm.data.shards.listing import Listed
 from pdm.data.shards.manifest import Manifest
 from pdm.errors import Preempted, Unavailable
 from pdm.events import EventLog
@@ -28,6 +30,7 @@ def test_a_run_has_params_points_model_and_a_parent():
     (model / "config.json").write_text("{}")
     (model / "ema").mkdir()
     (model / "ema" / "000000016-0.1.safetensors").write_bytes(b"stay where they are")
+    listing.write(model, [Listed(f"{number}", "a" * 64, "train") for number in range(3)])
     Path("dvc.lock").write_text("lock")
     with track("diffusion", CONFIG, events=EVENTS, data=data) as tracked:
         work()
@@ -49,8 +52,11 @@ def test_a_run_has_params_points_model_and_a_parent():
     assert run.data.tags["pyramid.dvc_lock.sha256"] == sha256_of(Path("dvc.lock"))
     assert run.inputs.dataset_inputs[0].dataset.name == "data"
     assert [file.path for file in client().list_artifacts(run.info.run_id, "model")] == [
-        "model/config.json"
+        "model/config.json",
+        "model/pictures.json",
     ]
+    assert run.data.tags["pyramid.pictures.sha256"] == sha256_of(model / "pictures.txt")
+    assert run.data.tags["pyramid.pictures.num_train"] == "3"
     assert "system/cpu_utilization_percentage" in run.data.metrics
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 from PIL import Image
 
-from pdm.data.shards import manifest
+from pdm.data.shards import listing, manifest
 from pdm.files import sha256_of
 from pdm.tracking.connection.project import experiment_of_dvc
 from pdm.tracking.connection.redaction import redact, redact_urls
@@ -87,6 +87,14 @@ def model_tags(folder: Path) -> dict[str, str]:
     """By which a run is found again from the model that came out of it."""
     weights = folder / "model.safetensors"
     return {"pyramid.model.sha256": sha256_of(weights)} if weights.is_file() else {}
+
+
+def listing_tags(folder: Path) -> dict[str, str]:
+    """Which pictures a model was trained on and measured with: digest and length of their list."""
+    if not (folder / listing.FILE_NAME).is_file():
+        return {}
+    summary = listing.summarise(folder)
+    return {f"pyramid.pictures.{name}": str(value) for name, value in summary.items()}
 
 
 def sample_tags(folder: Path) -> dict[str, str]:

@@ -1,7 +1,9 @@
-"""What MLflow gets of a model's folder: all of it but the averages of its weights.
+"""What MLflow gets of a model's folder: all of it but the averages of its weights and the list of
+its pictures.
 
-They take many times the room of the model, and lie in its folder, which DVC keeps. A registered
-model gets them where its samples were drawn with one.
+Averages take many times the room of the model, and lie in its folder, which DVC keeps. A registered
+model gets them where its samples were drawn with one. The list has a line for each picture, and is
+the same for every model of one version of the data: MLflow gets its digest and its length.
 """
 
 import json
@@ -9,13 +11,19 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
+from pdm.data.shards import listing
+
 EMA_SNAPSHOTS = "ema"  # as in `pdm.ema`, which would bring torch along
 
 
 def log_model(connection: MlflowClient, run_id: str, folder: Path, name: str) -> None:
-    """Send the files and folders of a model's folder, without its averages, as `name`."""
+    """Send the files and folders of a model's folder as `name`, without its averages, and with a
+    summary in place of the list of its pictures."""
     for path in sorted(folder.iterdir()):
-        if path.is_file():
+        if path.name == listing.FILE_NAME:
+            summary = listing.summarise(folder)
+            connection.log_dict(run_id, summary, f"{name}/{listing.SUMMARY_NAME}")
+        elif path.is_file():
             connection.log_artifact(run_id, str(path), name)
         elif path.name != EMA_SNAPSHOTS:
             connection.log_artifacts(run_id, str(path), f"{name}/{path.name}")

@@ -76,9 +76,9 @@ def report_removed(path: str | None, folders: Sequence[Path], *, raw: Path, deci
         logger.error("%s", trace)
     for line in find_look_alikes(removals, decisions):
         logger.warning("%s", line)
-    unlisted = [folder for folder in searched if not (folder / listing.FILE_NAME).is_file()]
+    unlisted = [folder for folder in searched if _list_of(folder) is None]
     for folder in unlisted:
-        logger.error("%s: has no %s, so its pictures are unknown", folder, listing.FILE_NAME)
+        logger.error("%s: %s, so its pictures are unknown", folder, _why_unlisted(folder))
     if traces or unlisted:
         raise QualityGate(
             f"{len(traces)} of {len(searched)} folders contain removed pictures or were trained on "
@@ -105,14 +105,30 @@ def find_models(models: Path) -> list[Path]:
 
 
 def find_traces(removals: Removals, folders: Sequence[Path], raw: Path) -> list[Trace]:
-    """Traces in those folders that list their pictures."""
+    """Traces in those folders whose list of pictures is known."""
     removed_keys = frozenset(_removed_keys(raw))
-    traces = [Trace(folder) for folder in folders if (folder / listing.FILE_NAME).is_file()]
+    lists = {folder: found for folder in folders if (found := _list_of(folder)) is not None}
+    traces = [Trace(folder) for folder in lists]
     for trace in traces:
-        for picture in listing.read(trace.folder):
+        for picture in listing.read(lists[trace.folder]):
             if picture.key in removed_keys or removals.matches_picture(picture.key, picture.sha256):
                 trace.keys.setdefault(picture.split, []).append(picture.key)
     return [trace for trace in traces if trace.keys]
+
+
+def _list_of(folder: Path) -> Path | None:
+    """The folder that has its list: a model from MLflow names one of data or models by digest."""
+    return listing.find(folder, [*DATA, *find_models(MODELS)])
+
+
+def _why_unlisted(folder: Path) -> str:
+    digest = listing.read_summary(folder).get("sha256")
+    if digest is None:
+        return f"has no {listing.FILE_NAME}"
+    return (
+        f"no {listing.FILE_NAME} here has the digest {digest} that it names; `dvc checkout` the "
+        "data of its run"
+    )
 
 
 def find_look_alikes(removals: Removals, decisions: Path) -> list[str]:
