@@ -390,7 +390,9 @@ def test_a_number_of_thousands_of_digits_is_refused_in_one_line(refused_text):
     assert "\n" not in text
 
 
-@pytest.mark.parametrize("kind", list(all_kinds()), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind", sorted(all_kinds(), key=lambda kind: kind.__name__), ids=lambda kind: kind.__name__
+)
 def test_every_number_has_limits(kind):
     unlimited = [
         name
