@@ -1,15 +1,15 @@
-"""Spatial-channel attention: over pixels and over channels, weighed by their counts.
+"""Spatial-channel attention: over pixels and over channels, weighted by their counts.
 
 PDM (arXiv:2403.12915) describes the two attentions and a ratio of importance that follows from the
-numbers of pixels and channels, without an equation that could be found. The reading taken here,
-with N pixels and C channels, is
+numbers of pixels and channels, but gives no equation that we found. We read it, with N pixels and
+C channels, as
 
     w_s = N / (N + C),  w_c = C / (N + C)
     out = (x + proj(w_s * spatial + w_c * channel)) / sqrt(2),
 
-which leans on the pixels where there are many of them (early layers) and on the channels in the
-deep ones. It also changes when a trained network is given a larger picture; `equal` weights of one
-half each do not; `spatial` leaves the channels out, as other UNets do.
+so spatial attention dominates where there are many pixels (early layers), and channel attention in
+the deep layers. These weights change when a trained network gets a larger picture. The ratio
+`equal` uses one half each, at any size; `spatial` leaves the channels out, as other UNets do.
 """
 
 import math
@@ -32,7 +32,7 @@ Ratio = Literal["shape", "equal", "spatial"]
 
 
 def importance(num_pixels: int, num_channels: int, ratio: Ratio) -> tuple[float, float]:
-    """Weights of spatial and channel attention; they sum to 1."""
+    """Give the weights of spatial and channel attention; they sum to 1."""
     if ratio == "equal":
         return 0.5, 0.5
     if ratio == "spatial":
@@ -42,13 +42,13 @@ def importance(num_pixels: int, num_channels: int, ratio: Ratio) -> tuple[float,
 
 
 def spatial_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Each pixel gathers from all pixels. All (B, heads, channels, pixels)."""
+    """Attend from each pixel to all pixels. All tensors are (B, heads, channels, pixels)."""
     attended: Tensor = F.scaled_dot_product_attention(query.mT, key.mT, value.mT)
     return attended.mT
 
 
 def channel_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Each channel gathers from all channels of its head. All (B, heads, channels, pixels)."""
+    """Attend from each channel to all of its head. All tensors are (B, heads, channels, pixels)."""
     logits: Tensor = query @ key.mT / math.sqrt(query.shape[-1])
     return logits.softmax(dim=-1) @ value
 
@@ -56,7 +56,7 @@ def channel_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 class SpatialChannelAttention(nn.Module):
     """Self-attention over pixels and channels at once, with one query, key and value for both.
 
-    Its projection starts at zero, so that an untrained one only scales its input.
+    Its projection starts at zero, so an untrained one only scales its input.
     """
 
     def __init__(self, width: int, *, norm: Norm, ratio: Ratio, spectral_norm: bool) -> None:

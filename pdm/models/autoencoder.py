@@ -1,4 +1,4 @@
-"""The pyramid autoencoder: images to a pyramid of latents and back, from any prefix of its levels.
+"""The pyramid autoencoder: images to a pyramid of latents, and back from any prefix of its levels.
 
 All but the global level is convolutional, so any size works. With `tile_px`, large pictures are
 encoded and decoded part by part, in a fraction of the memory and with the same result
@@ -31,7 +31,7 @@ from pdm.models.tiling import (
 
 
 class PyramidAutoencoder(Autoencoder):
-    """A light encoder and a heavy decoder of a pyramid, its first level global."""
+    """A small encoder and a large decoder of a pyramid whose first level is global."""
 
     block_types = (PlainBlock, SpatialChannelAttention)
 
@@ -45,7 +45,7 @@ class PyramidAutoencoder(Autoencoder):
         self.decoder = Decoder(config)
 
     def posterior(self, images: Tensor, tile_px: int | None = None) -> tuple[Pyramid, LogVariances]:
-        """As every autoencoder's; a level without KL is deterministic."""
+        """See `Autoencoder.posterior`; a level without a KL weight is deterministic."""
         self.level_shapes(*images.shape[2:])
         if tile_px is None:
             outputs = self.encoder(images)
@@ -63,12 +63,12 @@ class PyramidAutoencoder(Autoencoder):
     def penalty(
         self, means: Pyramid, log_variances: LogVariances
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """As every autoencoder's: the KL of each level that has one."""
+        """See `Autoencoder.penalty`: the KL divergence of each level that has a weight for it."""
         return kl_penalty(means, log_variances, [level.kl_weight for level in self.config.levels])
 
     @property
     def last_weight(self) -> Tensor:
-        """As every autoencoder's: of the finest stage, whose pixels join the coarser ones."""
+        """See `Autoencoder.last_weight`: that of the finest stage, which adds the last detail."""
         stage = self.decoder.stages[-1]
         assert isinstance(stage, DecoderStage)
         assert isinstance(stage.to_rgb, ToPixels)  # the finest stage always has one
@@ -80,10 +80,10 @@ class PyramidAutoencoder(Autoencoder):
         size: tuple[int, int] | None = None,
         tile_px: int | None = None,
     ) -> Tensor:
-        """Images from latents that are not standardised. Not clamped, so that gradients flow.
+        """Decode latents that are not standardised. Images are not clamped, so that gradients flow.
 
         Raises:
-            ValueError: Only the global level is given, and no size; or they disagree.
+            ValueError: There is only the global level and no size, or the size does not fit.
         """
         height, width = self._coarsest_sides(pyramid, size)
         if tile_px is None:
@@ -93,13 +93,13 @@ class PyramidAutoencoder(Autoencoder):
         return decode_in_tiles(self.decoder, pyramid, height, width, tile_px)
 
     def decode_region(self, pyramid: Pyramid, region: Region) -> Tensor:
-        """As every autoencoder's; the norms must be of pixels."""
+        """See `Autoencoder.decode_region`; the network must use pixel norms."""
         check_norms(self)
         sides = self._coarsest_sides(pyramid, (region.height, region.breadth))
         return decode_region(self.decoder, pyramid, *sides, region)
 
     def _coarsest_sides(self, pyramid: Pyramid, size: tuple[int, int] | None) -> tuple[int, int]:
-        """Height and breadth of the coarsest map for a picture of this size."""
+        """Give height and width of the coarsest map for a picture of this size."""
         factor = 2 ** (len(self.config.decoder_widths) - 1)
         if size is None and len(pyramid) < 2:
             raise ValueError("the global level alone has no size; give size=(height, width)")

@@ -1,9 +1,9 @@
-"""What all the project asks of an autoencoder, of whatever design.
+"""The interface of every autoencoder of the project.
 
 Images are (B, 3, H, W) in [-1, 1]; H and W are multiples of the largest downsampling. Latents are a
-pyramid, of one level where the design knows one only. `encode` and `decode` speak standardised
-latents (mean 0 and standard deviation 1 per level and channel over the training images), so nobody
-outside scales latents; `posterior` and `decode_raw` speak the network's own and are for training.
+pyramid, with a single level where the design has only one. `encode` and `decode` use standardised
+latents (mean 0 and standard deviation 1 per level and channel over the training images), so no
+caller scales latents; `posterior` and `decode_raw` use the network's own and are for training.
 """
 
 from abc import abstractmethod
@@ -21,14 +21,14 @@ from pdm.models.regions import Region
 
 
 class Autoencoder(nn.Module):
-    """Levels, and the statistics that standardise their latents.
+    """Base class: the levels, and the statistics that standardise their latents.
 
     Args:
-        channels: Of each level, coarse to fine.
+        channels: Channels of each level, coarse to fine.
         downsamplings: Image side over latent side of each level, or "global".
     """
 
-    config: Any  # a dataclass of all that the constructor of the design takes
+    config: Any  # a dataclass with everything that the design's constructor takes
     # What activation checkpointing recomputes and FSDP shards as one; no block within another.
     block_types: ClassVar[tuple[type[nn.Module], ...]]
 
@@ -41,12 +41,12 @@ class Autoencoder(nn.Module):
             self.register_buffer(f"std_{index}", torch.ones(count))
 
     def level_shapes(self, height: int, width: int) -> tuple[LevelShape, ...]:
-        """Shape (C, h, w) of every level for images of this size in pixels."""
+        """Give the shape (C, h, w) of every level for images of this size in pixels."""
         return level_shapes(self.level_channels, self.level_downsamplings, height, width)
 
     @abstractmethod
     def posterior(self, images: Tensor, tile_px: int | None = None) -> tuple[Pyramid, LogVariances]:
-        """Means and log-variances of the latents, not standardised. For `tile_px` see `encode`.
+        """Give means and log-variances of the latents, not standardised; `tile_px` as for `encode`.
 
         The log-variance of a deterministic level is None: its mean is the latent.
         """
@@ -55,10 +55,10 @@ class Autoencoder(nn.Module):
     def penalty(
         self, means: Pyramid, log_variances: LogVariances
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """What training pays for latents as `posterior` gave them: a KL, a codebook loss.
+        """Give the regularisation loss of latents from `posterior`: a KL, a codebook loss.
 
         Returns:
-            What is added to the loss, weighted; and its terms by name, for the log.
+            The weighted sum that is added to the loss, and its terms by name, for the log.
         """
 
     @abstractmethod
@@ -68,21 +68,23 @@ class Autoencoder(nn.Module):
         size: tuple[int, int] | None = None,
         tile_px: int | None = None,
     ) -> Tensor:
-        """Images from latents that are not standardised. Not clamped, so that gradients flow.
+        """Decode latents that are not standardised. Images are not clamped, so that gradients flow.
 
         Raises:
             ValueError: The levels' shapes do not fit each other or the size.
         """
 
     def decode_region(self, pyramid: Pyramid, region: Region) -> Tensor:
-        """A part of what `decode_raw` gives, (B, 3, h, w), at the cost of that part alone.
+        """Decode one part of the picture, (B, 3, h, w), at the cost of that part alone.
+
+        The result is that part of what `decode_raw` gives.
 
         Args:
             pyramid: As for `decode_raw`.
-            region: Of the picture, whose size it knows.
+            region: The part, and the size of the whole picture.
 
         Raises:
-            ValueError: As `decode_raw`; or the design decodes whole pictures only.
+            ValueError: As for `decode_raw`; or the design decodes whole pictures only.
         """
         raise ValueError(
             f"a {type(self).__name__} decodes whole pictures only, not {region}; leave crop_px out"
@@ -91,19 +93,19 @@ class Autoencoder(nn.Module):
     @property
     @abstractmethod
     def last_weight(self) -> Tensor:
-        """Weight of the layer that ends in pixels: where losses of the reconstruction compare."""
+        """Weight of the layer that outputs pixels, for the adaptive discriminator weight."""
 
     def encode(self, images: Tensor, tile_px: int | None = None) -> Pyramid:
-        """Standardised means of the latents.
+        """Encode images to the standardised means of their latents.
 
         Args:
             images: (B, 3, H, W) in [-1, 1].
-            tile_px: Side of the regions in which the fine stages work, a multiple of 64; None for
-                the whole picture at once.
+            tile_px: Side of the tiles that the fine stages process one by one, a multiple of 64;
+                None to encode the whole picture at once.
 
         Raises:
-            ValueError: A side is no multiple of the largest downsampling; or the network, or
-                `tile_px`, does not suit tiles.
+            ValueError: A side is not a multiple of the largest downsampling, `tile_px` is not a
+                multiple of 64, or the network cannot work in tiles.
         """
         means, _ = self.posterior(images, tile_px)
         return tuple(
@@ -116,7 +118,7 @@ class Autoencoder(nn.Module):
         size: tuple[int, int] | None = None,
         tile_px: int | None = None,
     ) -> Tensor:
-        """Images in [-1, 1] from standardised latents, of all levels or the coarsest ones.
+        """Decode standardised latents of all levels, or the coarsest, to images in [-1, 1].
 
         Args:
             pyramid: Any prefix of the levels.
@@ -124,7 +126,8 @@ class Autoencoder(nn.Module):
             tile_px: As for `encode`.
 
         Raises:
-            ValueError: As `decode_raw`; or the network, or `tile_px`, does not suit tiles.
+            ValueError: As for `decode_raw`; or `tile_px` is not a multiple of 64, or the network
+                cannot work in tiles.
         """
         raw = tuple(
             level * self._std(index) + self._mean(index) for index, level in enumerate(pyramid)
@@ -132,7 +135,7 @@ class Autoencoder(nn.Module):
         return self.decode_raw(raw, size, tile_px).clamp_(-1, 1)
 
     def set_statistics(self, means: Sequence[Tensor], stds: Sequence[Tensor]) -> None:
-        """Set what `encode` subtracts and divides by: one tensor (C,) for each level."""
+        """Set the mean and standard deviation that `encode` uses: one (C,) for each level."""
         for index, (mean, std) in enumerate(zip(means, stds, strict=True)):
             self.get_buffer(f"mean_{index}").copy_(mean)
             self.get_buffer(f"std_{index}").copy_(std)

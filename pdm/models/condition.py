@@ -1,8 +1,8 @@
-"""What a network may be told about the picture that it is to draw: a class, tokens, a map.
+"""Conditions of a denoising network: a class, tokens, a map.
 
-This is the seam for tasks to come: text, enlarging, filling in. The trunk knows a `Condition` and
-no task. Each part that a network was built for must be given; `without` says nothing of a picture,
-which classifier-free guidance needs.
+Other tasks can plug in here: text, super-resolution, inpainting. The trunk knows a `Condition` and
+no task. A condition must have each part that the network was built for. `drop_condition` gives the
+empty condition that classifier-free guidance (CFG) needs.
 """
 
 from collections.abc import Callable
@@ -20,22 +20,26 @@ from pdm.models.pyramid import Pyramid
 
 @dataclass(frozen=True)
 class Condition:
-    """Of a batch of pictures; what a network was not built for is None."""
+    """Condition of a batch of pictures. A part that the network was not built for is None."""
 
-    label: Tensor | None = None  # (B,) int64, below num_classes; num_classes stands for "not said"
+    label: Tensor | None = (
+        None  # (B,) int64, a class below num_classes, or num_classes for no class
+    )
     tokens: Tensor | None = None  # (B, any number, token_width)
-    picture: Tensor | None = None  # (B, map_channels, h, w), of any size; averaged to each level's
+    picture: Tensor | None = (
+        None  # (B, map_channels, h, w), any size; averaged down to each level's
+    )
 
     def check(self, config: ConditionConfig | None) -> None:
-        """Compare with what a network was built for.
+        """Check that the condition has the parts that a network was built for, and no others.
 
         Raises:
-            ValueError: A part is missing, or the network takes none.
+            ValueError: A part is missing, or the network does not take it.
         """
         for name, size in _sizes(config).items():
             if (getattr(self, name) is None) != (size == 0):
-                wanted = "needs" if size else "was built without"
-                raise ValueError(f"this network {wanted} a condition of the kind '{name}'")
+                verb = "needs" if size else "was built without"
+                raise ValueError(f"this network {verb} a condition of the kind '{name}'")
 
 
 NO_CONDITION = Condition()
@@ -44,12 +48,12 @@ NO_CONDITION = Condition()
 def with_class_label(
     network: Callable[..., Pyramid], label: Tensor | None
 ) -> Callable[[Pyramid, Tensor], Pyramid]:
-    """The network as a velocity, with the class (B,) of each picture; None for one without any."""
+    """Bind the class (B,) of each picture to the network; None for a network without classes."""
     return network if label is None else partial(network, condition=Condition(label))
 
 
 def drop_condition(config: ConditionConfig, condition: Condition) -> Condition:
-    """The same for pictures of which nothing is said: no class, tokens and map of zeros."""
+    """Give the empty condition of the same shape: no class, tokens and map of zeros."""
     label, tokens, picture = condition.label, condition.tokens, condition.picture
     return Condition(
         None if label is None else torch.full_like(label, config.num_classes),
@@ -59,7 +63,7 @@ def drop_condition(config: ConditionConfig, condition: Condition) -> Condition:
 
 
 class CrossAttention(nn.Module):
-    """Each pixel gathers from the tokens. Its projection starts at zero."""
+    """Attention from each pixel to the tokens. Its projection starts at zero."""
 
     def __init__(self, width: int, token_width: int) -> None:
         super().__init__()

@@ -1,9 +1,9 @@
-"""The decoder: a heavy stream from the global latent up to the picture, with a branch per level.
+"""The decoder: a large stream from the global latent up to the picture, with a branch per level.
 
-The stream starts at the coarsest map with what the global latent says, doubles its sides stage by
-stage (nearest neighbour), takes in each level's latent when it reaches that level's resolution, and
-adds its share to a running picture at every stage (output skip, as in StyleGAN2). A level that is
-missing adds nothing, so any prefix of the pyramid decodes.
+The stream starts at the coarsest map, from the global latent. Each stage doubles its sides (nearest
+neighbour), adds the latent of its resolution if there is one, and adds its part to a running
+picture (output skip, as in StyleGAN2). A missing level adds nothing, so any prefix of the pyramid
+can be decoded.
 """
 
 import math
@@ -32,8 +32,8 @@ from pdm.models.pyramid import Pyramid
 class GlobalStart(nn.Module):
     """A smooth map from the global latent: a bilinear mix of four patterns, at any size.
 
-    The patterns are the cosines of frequency 0 and 1 along each side, which say where in the
-    picture a pixel lies and do not depend on how many pixels there are.
+    The patterns are the cosines of frequency 0 and 1 along each side. They encode where in the
+    picture a pixel lies, whatever the number of pixels.
     """
 
     def __init__(self, channels: int, width: int) -> None:
@@ -50,7 +50,7 @@ class GlobalStart(nn.Module):
 
 
 class Branch(nn.Module):
-    """What one level's latent says to the stream."""
+    """Features of one level's latent, to be added to the stream."""
 
     def __init__(self, channels: int, width: int, *, norm: Norm, spectral_norm: bool) -> None:
         super().__init__()
@@ -108,20 +108,20 @@ class DecoderStage(nn.Module):
         )  # before doubling: cheaper there
 
     def forward(self, features: Tensor, latent: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Features at this resolution, and this level's latent if there is one.
+        """Take features at this resolution, and this level's latent if there is one.
 
         Returns:
-            Features for the next stage, at its width, and this stage's share of the picture.
+            Features for the next stage, at its width, and this stage's part of the picture.
         """
         if self.branch is not None:
             features = res_skip(features, None if latent is None else self.branch(latent))
         features = self.attention(self.blocks(features))
-        # In bfloat16 the sum over the stages would have steps of half a grey level.
+        # In bfloat16 the sum over the stages would be rounded to half a grey level.
         return self.narrow(features), at_least_float32(self.to_rgb(features))
 
 
 class Decoder(nn.Module):
-    """A pyramid, or a prefix of one, to images."""
+    """Decoder of a pyramid, or a prefix of one, to images."""
 
     def __init__(self, config: AutoencoderModelConfig) -> None:
         super().__init__()
@@ -134,17 +134,17 @@ class Decoder(nn.Module):
         )
 
     def forward(self, pyramid: Pyramid, height: int, breadth: int) -> Tensor:
-        """Decode to images (B, 3, H, W), from a start of the given size of the coarsest map."""
+        """Decode to images (B, 3, H, W); height and breadth are those of the coarsest map."""
         _, images = self.coarse(pyramid, height, breadth, len(self.stages))
         return images
 
     def coarse(
         self, pyramid: Pyramid, height: int, breadth: int, num_stages: int
     ) -> tuple[Tensor, Tensor]:
-        """Run the coarsest stages, one at least.
+        """Run the coarsest stages, at least one.
 
         Returns:
-            Features for the stage behind them, at half its sides, and the picture so far.
+            Features for the next stage, at half its sides, and the picture so far.
         """
         features = self.start(pyramid[0], height, breadth)
         features, images = self.stages[0](features, self.latent_of(0, pyramid))
@@ -155,13 +155,13 @@ class Decoder(nn.Module):
         return features, images
 
     def latent_of(self, number: int, pyramid: Pyramid) -> Tensor | None:
-        """The latent that a stage takes in; None if it has none, or the prefix ends before it."""
+        """Give a stage's latent; None if it has none, or the prefix ends before it."""
         position = self.positions.get(2 ** (len(self.stages) - 1 - number), len(pyramid))
         return pyramid[position] if position < len(pyramid) else None
 
 
 def at_least_float32(images: Tensor) -> Tensor:
-    """In float32 where autocast computed with less."""
+    """Convert to float32 what autocast computed in lower precision."""
     return images.to(torch.promote_types(images.dtype, torch.float32))
 
 
@@ -171,6 +171,6 @@ def upsample_bilinear(images: Tensor) -> Tensor:
 
 
 def _cosines(side: int, like: Tensor) -> Tensor:
-    """(2, side): one everywhere, and a fall from nearly 1 to nearly -1."""
+    """Give (2, side): a constant 1, and half a cosine wave from nearly 1 to nearly -1."""
     centres = (torch.arange(side, dtype=like.dtype, device=like.device) + 0.5) / side
     return torch.stack([torch.ones_like(centres), torch.cos(math.pi * centres)])

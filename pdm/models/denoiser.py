@@ -1,7 +1,7 @@
-"""What all the project asks of a denoising network, of whatever design.
+"""The interface of every denoising network of the project.
 
-It gives the velocity of every level of a pyramid of noisy latents, at times from noise (0) to data
-(1); see `pdm.diffusion.flow`.
+It predicts the velocity of every level of a pyramid of noisy latents, at times from 0 (noise) to 1
+(data); see `pdm.diffusion.flow`.
 """
 
 from pathlib import Path
@@ -18,9 +18,9 @@ class Denoiser(nn.Module):
     """A velocity field over pyramids of latents; each design overrides `forward`.
 
     Attributes:
-        config: All that the constructor of the design takes beside the levels.
-        facts: `level_channels` and `level_downsamplings`, coarse to fine; a loaded model has what
-            its folder says besides.
+        config: Everything that the design's constructor takes besides the levels.
+        facts: `level_channels` and `level_downsamplings`, coarse to fine; a loaded model also has
+            the other facts of its folder.
     """
 
     # What activation checkpointing recomputes and FSDP shards as one; no block within another.
@@ -35,17 +35,17 @@ class Denoiser(nn.Module):
         self.facts = {"level_channels": level_channels, "level_downsamplings": level_downsamplings}
 
     def forward(self, pyramid: Pyramid, t: Tensor, condition: Condition = NO_CONDITION) -> Pyramid:
-        """Velocity of every level; same shapes as the pyramid.
+        """Predict the velocity of every level; same shapes as the pyramid.
 
         Args:
             pyramid: Noisy latents of all levels, coarse to fine, each (B, C, h, w).
-            t: (B,) in [0, 1], or (B, levels) where the network knows a time for each level.
-            condition: What the network was built for.
+            t: (B,) in [0, 1], or (B, levels) where the network takes a time for each level.
+            condition: With the parts that the network was built for.
         """
         raise NotImplementedError
 
     def set_dropout(self, share: Tensor) -> None:
-        """Multiply all rates of dropout that falls with the training by a scalar."""
+        """Multiply the rates of all dropout that falls during training by a scalar."""
         raise NotImplementedError
 
     def save_pretrained(self, folder: Path, **facts: Any) -> None:

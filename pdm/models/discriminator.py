@@ -1,10 +1,10 @@
-"""PatchGAN: tells pictures from reconstructions, one verdict for each overlapping patch.
+"""The PatchGAN discriminator: real picture or reconstruction, one logit per overlapping patch.
 
 Sizes as in LDM (arXiv:2112.10752), after pix2pix (arXiv:1611.07004): 4x4 convolutions,
-LeakyReLU of 0.2, weights from N(0, 0.02). Their BatchNorm is a group norm here. A batch norm takes
-its statistics from the pictures that happen to lie on one worker, so its verdicts would change with
-the number of workers and the accumulation, and its running buffers would part; a group norm sees
-one picture at a time, everywhere the same.
+LeakyReLU of 0.2, weights from N(0, 0.02). Their batch norm is a group norm here. A batch norm takes
+its statistics from the pictures of one worker, so its logits would depend on the number of workers
+and on gradient accumulation, and its running statistics would differ between workers; a group norm
+sees one picture at a time.
 """
 
 import torch
@@ -17,11 +17,11 @@ INITIAL_STD = 0.02
 
 
 class PatchDiscriminator(nn.Module):
-    """Verdicts on patches; above zero for a picture, below for a reconstruction.
+    """Discriminator of patches: logits above zero for a picture, below for a reconstruction.
 
     Args:
-        width: Of the first layer; each further one doubles it, up to eight times.
-        num_layers: That halve the sides. A verdict sees 70 pixels with 3, 34 with 2.
+        width: Channels of the first layer; each further layer doubles them, up to eight times.
+        num_layers: Layers that halve the sides. A logit sees 70x70 pixels with 3, 34x34 with 2.
     """
 
     def __init__(self, width: int, num_layers: int) -> None:
@@ -40,12 +40,12 @@ class PatchDiscriminator(nn.Module):
         self.apply(_initialise)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) in [-1, 1] to verdicts (B, 1, h, w).
+        """Map (B, 3, H, W) in [-1, 1] to logits (B, 1, h, w), one per patch.
 
-        H and W are at least 3 * 2 ** num_layers.
+        H and W must be at least 3 * 2 ** num_layers.
         """
-        verdicts: Tensor = self.layers(images)
-        return verdicts
+        logits: Tensor = self.layers(images)
+        return logits
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0: a small classifier of photographs, of use here for the features it learned.
+"""EfficientNet-Lite0: a small image classifier, used here for its features.
 
 The design is that of EfficientNet-B0 (Tan and Le, arXiv:1905.11946, table 1) without
 squeeze-and-excitation and with ReLU6 for swish, as TensorFlow's `efficientnet/lite` has it. Images
@@ -43,13 +43,13 @@ STAGES = (
     _Stage(4, 5, 2, 6, 192),
     _Stage(1, 3, 1, 6, 320),
 )
-# The last block at each stride, of the 16: what `taps` gives. Strides are 4, 8, 16 and 32.
+# Indices of the last block at strides 4, 8, 16 and 32, whose maps `taps` gives.
 TAPS = (2, 4, 10, 15)
 TAP_WIDTHS = (24, 40, 112, 320)
 
 
 class EfficientNetLite0(nn.Module):
-    """The network; see the module."""
+    """The network; see the module's docstring."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,9 +65,9 @@ class EfficientNetLite0(nn.Module):
         self.classifier = nn.Linear(NUM_FEATURES, NUM_CLASSES)
 
     def taps(self, images: Tensor) -> list[Tensor]:
-        """Maps of features (B, C, h, w) at strides 4, 8, 16 and 32, C of `TAP_WIDTHS`.
+        """Give feature maps (B, C, h, w) at strides 4, 8, 16 and 32, with `TAP_WIDTHS` channels.
 
-        They are linear (not yet clipped by an activation), so of any sign.
+        They are taken before an activation, so values have any sign.
         """
         maps = []
         x = F.relu6(self.stem(images))
@@ -78,17 +78,17 @@ class EfficientNetLite0(nn.Module):
         return maps
 
     def features(self, images: Tensor) -> Tensor:
-        """What the classifier sees: (B, 1280), each at least 0 and at most 6."""
+        """Give the classifier's input: (B, 1280) in [0, 6]."""
         return F.relu6(self.head(self.taps(images)[-1])).mean(dim=(2, 3))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, 1000) of the classes of ImageNet."""
+        """Give logits (B, 1000) of the ImageNet classes."""
         logits: Tensor = self.classifier(self.features(images))
         return logits
 
 
 class _Convolution(nn.Conv2d):
-    """Padded as in TensorFlow: to ceil(side / stride), and where that is odd, more at the end."""
+    """Convolution padded as in TensorFlow: to ceil(side / stride), an odd pixel at the end."""
 
     def __init__(
         self, in_width: int, out_width: int, kernel: int, *, stride: int = 1, groups: int = 1
@@ -108,7 +108,7 @@ class _Convolution(nn.Conv2d):
 
 
 class _Block(nn.Module):
-    """Expand by a 1x1 convolution, look around channel by channel, project back; add if it can."""
+    """Inverted residual block: 1x1 expansion, depthwise convolution, 1x1 projection."""
 
     def __init__(self, in_width: int, stage: _Stage, stride: int) -> None:
         super().__init__()
@@ -121,19 +121,19 @@ class _Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_width, H, W) to (B, width, H / stride, W / stride)."""
         inner = F.relu6(self.expand(x)) if self.expand is not None else x
-        found: Tensor = self.project(F.relu6(self.around(inner)))
-        return found + x if self.adds else found
+        output: Tensor = self.project(F.relu6(self.around(inner)))
+        return output + x if self.adds else output
 
 
 def load_published() -> EfficientNetLite0:
-    """The network with its published weights, frozen and in evaluation mode.
+    """Load the network with its published weights, frozen and in evaluation mode.
 
     Raises:
         Unavailable: The package is not installed.
-        BadInput: Its file is another than is known.
+        BadInput: Its file does not have the expected sha256.
     """
     path = packaged_file(PACKAGE, FILE, SHA256)
-    # The file is a pickle, of a known digest and read as tensors alone.
+    # The file is a pickle: its digest is checked, and only tensors are read from it.
     published = torch.load(path, map_location="cpu", weights_only=True)
     network = EfficientNetLite0()
     network.load_state_dict(_fold_norms(published))
@@ -141,7 +141,7 @@ def load_published() -> EfficientNetLite0:
 
 
 def _fold_norms(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state of `EfficientNetLite0` from the published one, batch norms folded in."""
+    """Convert the published state to that of `EfficientNetLite0`, batch norms folded in."""
     state = {f"classifier.{name}": published[f"_fc.{name}"] for name in ("weight", "bias")}
     pairs = [("stem", "_conv_stem", "_bn0"), ("head", "_conv_head", "_bn1")]
     expansions = [stage.expansion for stage in STAGES for _ in range(stage.num_blocks)]

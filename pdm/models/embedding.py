@@ -1,4 +1,4 @@
-"""What every block of the UNet knows: the time, the global latent and, if any, a class."""
+"""The embedding that modulates every block of the UNet: time, global latent and class."""
 
 import math
 
@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-LONGEST_PERIOD = 10_000.0  # of the sines, in thousandths of the flow's time
+MAX_PERIOD = 10_000.0  # longest period of the sines, in thousandths of the flow's time
 
 
 def sinusoidal(t: Tensor, width: int) -> Tensor:
-    """Sines and cosines of 999 t, as rectified flow feeds its networks.
+    """Give sines and cosines of 999 t: the sinusoidal time embedding of rectified flow's networks.
 
     Args:
         t: (B,) in [0, 1].
@@ -21,12 +21,12 @@ def sinusoidal(t: Tensor, width: int) -> Tensor:
     """
     half = width // 2
     steps = torch.arange(half, dtype=torch.float32, device=t.device) / half
-    angles = 999 * t.float()[:, None] * torch.exp(-math.log(LONGEST_PERIOD) * steps)
+    angles = 999 * t.float()[:, None] * torch.exp(-math.log(MAX_PERIOD) * steps)
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
 class Perceptron(nn.Module):
-    """Two linear layers with SiLU between."""
+    """Two linear layers with SiLU in between (an MLP)."""
 
     def __init__(self, in_width: int, out_width: int) -> None:
         super().__init__()
@@ -40,13 +40,13 @@ class Perceptron(nn.Module):
 
 
 class Embedding(nn.Module):
-    """Times and, where there are any, global latent and class, added up in one vector.
+    """Sum of the embeddings of times, global latent and class, as far as there are any.
 
     Args:
-        width: Of the vector.
+        width: Length of the vector.
         num_times: One, or as many as there are levels.
-        global_channels: Of the global level, if there is one.
-        num_classes: 0 for none. One more class stands for "not said".
+        global_channels: Channels of the global level; None if there is none.
+        num_classes: 0 for none. One more class stands for no class, as CFG needs.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Embedding(nn.Module):
         self.label = nn.Embedding(num_classes + 1, width) if num_classes else None
 
     def forward(self, t: Tensor, latent: Tensor | None, label: Tensor | None) -> Tensor:
-        """Times (B,) or (B, num_times), global latents (B, C), classes (B,) to (B, width)."""
+        """Embed times (B,) or (B, num_times), global latents (B, C), classes (B,) in (B, width)."""
         sines = sinusoidal(t.reshape(-1), self.sines).reshape(len(t), -1)
         vector: Tensor = self.time(sines.to(self.time.hidden.weight.dtype))
         if self.picture is not None:
@@ -68,7 +68,7 @@ class Embedding(nn.Module):
 
 
 class GlobalTrunk(nn.Module):
-    """Velocity of the global level: a perceptron beside the UNet, zero before training."""
+    """Velocity of the global level: an MLP beside the UNet; zero before training."""
 
     def __init__(self, channels: int, feature_width: int, embedding_width: int) -> None:
         super().__init__()
@@ -83,7 +83,13 @@ class GlobalTrunk(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def forward(self, latent: Tensor, features: Tensor, embedding: Tensor) -> Tensor:
-        """Global latent (B, C), the trunk's coarsest map (B, width, h, w), embedding (B, E)."""
+        """Predict the velocity (B, C) of the global latent.
+
+        Args:
+            latent: (B, C).
+            features: The trunk's coarsest map, (B, width, h, w).
+            embedding: (B, E).
+        """
         pooled = features.mean(dim=(2, 3))
         hidden = self.join(torch.cat([latent, pooled, F.silu(embedding)], dim=1))
         for layer in self.layers:

@@ -1,9 +1,9 @@
-"""The encoder: one light stream without branches, from the picture down to one vector.
+"""The encoder: one small stream without branches, from the picture down to one vector.
 
-At every resolution the pooled picture itself joins the stream (Input-Skip, as in StyleGAN2), and
-where the pyramid has a level, a head reads it off. The three columns of PDM's figure 4 are `skips`:
-blocks with a way around them (`residual`), the pooled picture at every stage (`input_output`), or
-both (`res_skip`).
+At every resolution the pooled picture is added to the stream (input skip, as in StyleGAN2). Where
+the pyramid has a level, a head outputs it. The setting `skips` names the three columns of PDM's
+figure 4: residual blocks (`residual`), the pooled picture at every stage (`input_output`), or both
+(`res_skip`).
 """
 
 import torch
@@ -23,7 +23,7 @@ from pdm.models.layers import (
 )
 from pdm.models.pyramid import Downsampling
 
-INITIAL_LOG_VARIANCE = -6.0  # the levels start nearly free of noise, and learn what they can bear
+INITIAL_LOG_VARIANCE = -6.0  # latents start with little noise and learn how much they can bear
 
 
 class EncoderStage(nn.Module):
@@ -57,7 +57,7 @@ class EncoderStage(nn.Module):
         )
 
     def forward(self, features: Tensor, images: Tensor) -> Tensor:
-        """Features of the finer stage, pooled, and the picture pooled as often."""
+        """Take the finer stage's features, pooled, and the picture pooled to the same size."""
         skip = None if self.from_rgb is None else self.from_rgb(images)
         features = res_skip(self.blocks[0](features), skip)
         for block in self.blocks[1:]:
@@ -67,7 +67,7 @@ class EncoderStage(nn.Module):
 
 
 class GlobalHead(nn.Module):
-    """Reads the global level off the average over all pixels."""
+    """Head of the global level, from the average over all pixels."""
 
     def __init__(self, width: int, channels: int) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class GlobalHead(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Images to the mean of every level, and to the log-variance of those that have one."""
+    """Encoder of images to means and, where a level is not deterministic, log-variances."""
 
     def __init__(self, config: AutoencoderModelConfig) -> None:
         super().__init__()
@@ -103,17 +103,19 @@ class Encoder(nn.Module):
         _start_with_little_noise(self, config)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """(B, 3, H, W) to the levels, coarse to fine.
+        """Encode (B, 3, H, W) to the levels, coarse to fine.
 
-        Each is (B, 2 * C, h, w), means before log-variances; (B, C, h, w) if it is deterministic.
+        Each is (B, 2 * C, h, w), means then log-variances, or (B, C, h, w) if deterministic.
         """
         return self.coarse(self.stem(images), images, 0)
 
     def coarse(self, features: Tensor, images: Tensor, first: int) -> tuple[Tensor, ...]:
-        """The levels from the stage `first` on, coarse to fine.
+        """Run the stages from `first` on; give their levels, coarse to fine.
 
         Args:
-            features: What that stage takes, and the picture pooled to the same size.
+            features: Input of the stage `first`.
+            images: The picture, pooled to the same size.
+            first: Index of the first stage to run.
         """
         outputs = []
         for index in range(first, len(self.stages)):
@@ -125,7 +127,7 @@ class Encoder(nn.Module):
         return (self.global_head(features), *reversed(outputs))
 
     def head_of(self, index: int) -> nn.Module | None:
-        """What reads a level off a stage; None if there is no level."""
+        """Give the head of a stage's level; None if the stage has no level."""
         name = str(2**index)
         if name not in self.heads:
             return None
@@ -133,7 +135,7 @@ class Encoder(nn.Module):
 
 
 def _outputs(level: LevelConfig) -> int:
-    """Channels of a level's head: the log-variances are left out where no KL holds them."""
+    """Count the channels of a level's head: without a KL weight there are no log-variances."""
     return 2 * level.channels if level.kl_weight else level.channels
 
 

@@ -1,4 +1,4 @@
-"""Building blocks of the autoencoder and the UNet. All take and give (B, C, H, W).
+"""Building blocks of the autoencoder and the UNet. All map (B, C, H, W) to (B, C, H, W).
 
 Residual sums are divided by the square root of two, so that a sum of two streams of equal variance
 keeps it (as in NCSN++, Song et al., arXiv:2011.13456). Spectral norm fixes a weight's largest
@@ -7,8 +7,8 @@ scaled by a learned gain after the convolution instead.
 
 The autoencoder's convolutions repeat the edge pixels around a map (`EDGES_REPEATED`), since it is
 trained on small pictures and used on large ones: with zeros, the coarsest maps of a small picture
-would be all edge, and the middle of a large one would look like nothing seen in training. The UNet
-pads with zeros (`EDGES_ZERO`), which tell it where in the picture it is.
+would be mostly edge, and the middle of a large one would be unlike anything in training. The UNet
+pads with zeros (`EDGES_ZERO`), from which it learns where in the picture it is.
 """
 
 import math
@@ -39,10 +39,10 @@ def group_norm(channels: int) -> nn.GroupNorm:
 
 
 class PixelNorm(nn.Module):
-    """Layer norm over the channels of each pixel: it knows nothing of the rest of the picture.
+    """Layer norm over the channels of each pixel, independent of the rest of the picture.
 
     A stack of such norms and convolutions does the same to a part of a picture as to the whole, so
-    it can work tile by tile (DC-AE's decoder, arXiv:2410.10733, norms per pixel too).
+    it can work tile by tile (the decoder of DC-AE, arXiv:2410.10733, also normalises each pixel).
     """
 
     def __init__(self, channels: int) -> None:
@@ -58,24 +58,25 @@ class PixelNorm(nn.Module):
 
 
 def norm_layer(channels: int, kind: Norm) -> nn.Module:
-    """The norm that the config names."""
+    """Make the norm that the config names."""
     return PixelNorm(channels) if kind == "pixel" else group_norm(channels)
 
 
 def convolution(
     in_width: int, out_width: int, side: int, edges: Edges, *, spectral_norm: bool
 ) -> nn.Module:
-    """Square convolution that keeps the size; its weight has spectral norm 1 if asked."""
+    """Make a square convolution that keeps the size, with spectral norm if asked."""
     layer = nn.Conv2d(in_width, out_width, side, padding=side // 2, padding_mode=edges)
     return parametrizations.spectral_norm(layer) if spectral_norm else layer
 
 
 @torch.no_grad()
 def bake_spectral_norms(network: Network) -> Network:
-    """Divide every weight by its spectral norm once and for all: for use, no more for training.
+    """Divide every weight by its spectral norm once and for all, for inference.
 
-    Otherwise each evaluation computes all norms again, and divides by them. Layers are replaced and
-    not altered, since copies of a network share what makes their weights.
+    Otherwise each evaluation computes all norms again and divides by them. Layers are replaced, not
+    changed in place, since copies of a network share their parametrisations. The result cannot be
+    trained further.
     """
     for parent in list(network.modules()):
         for name, layer in list(parent.named_children()):
@@ -91,18 +92,18 @@ def bake_spectral_norms(network: Network) -> Network:
 
 @torch.no_grad()
 def settle_spectral_norms(network: Network) -> Network:
-    """Estimate all spectral norms anew, for weights other than those they were estimated on."""
+    """Estimate all spectral norms again, after the weights were replaced (by an EMA, say)."""
     was_training = network.training
     network.train()
     for layer in list(network.modules()):
         if isinstance(layer, nn.Conv2d) and parametrize.is_parametrized(layer, "weight"):
             for _ in range(NORM_ITERATIONS):
-                _ = layer.weight  # in training each look is one iteration of the power method
+                _ = layer.weight  # in training mode each access runs one power iteration
     return network.train(was_training)
 
 
 def spectral_weights(network: nn.Module) -> list[nn.Parameter]:
-    """The weights that are divided by their spectral norm: their own scale has no effect."""
+    """Give the weights under spectral norm; their own scale has no effect."""
     return [
         cast(nn.Parameter, cast(nn.ModuleDict, module.parametrizations)["weight"].original)
         for module in network.modules()
@@ -112,11 +113,12 @@ def spectral_weights(network: nn.Module) -> list[nn.Parameter]:
 
 @torch.no_grad()
 def rescale_spectral_weights(weights: Sequence[nn.Parameter]) -> None:
-    """Give each such weight the Frobenius norm that it has on average when it is initialised.
+    """Rescale weights under spectral norm to the Frobenius norm that they have on initialisation.
 
-    The network stays the same. But a gradient is orthogonal to a weight whose scale has no effect,
-    so every step makes it longer, and the same learning rate turns it by less and less: a schedule
-    that nobody chose. Karras et al. (arXiv:2312.02696, section 2.3) hold norms for that reason.
+    The network's output stays the same. But a gradient is orthogonal to a weight whose scale has no
+    effect, so every step makes the weight longer, and the same learning rate turns it less and
+    less: an unintended decay of the learning rate. Karras et al. (arXiv:2312.02696, section 2.3)
+    fix norms for that reason.
 
     Args:
         weights: (outputs, inputs, h, w) each, as `spectral_weights` gives them.
@@ -135,12 +137,12 @@ def zero_init(layer: nn.Conv2d | nn.Linear) -> nn.Module:
 
 
 def res_skip(features: Tensor, skip: Tensor | None) -> Tensor:
-    """Join a skip stream to the features of a residual stream; None is a skip of zeros."""
+    """Add a skip stream to features and divide by sqrt(2); None is a skip of zeros."""
     return (features if skip is None else features + skip) * HALF_ROOT
 
 
 def num_heads(width: int) -> int:
-    """Heads of an attention over so many channels: the fewest that are not too wide."""
+    """Give the fewest equal attention heads with at most `HEAD_WIDTH` channels each."""
     fewest = -(-width // HEAD_WIDTH)
     return next(count for count in range(fewest, width + 1) if width % count == 0)
 
@@ -156,12 +158,12 @@ def upsample_nearest(features: Tensor) -> Tensor:
 
 
 def project_to_width(in_width: int, out_width: int) -> nn.Module:
-    """1x1 convolution to another width; nothing where the width stays."""
+    """Make a 1x1 convolution to another width; the identity where the width stays."""
     return nn.Identity() if in_width == out_width else nn.Conv2d(in_width, out_width, 1)
 
 
 class PlainBlock(nn.Module):
-    """Norm, SiLU, 3x3, norm, SiLU, dropout, 3x3; nothing leads around it."""
+    """Norm, SiLU, 3x3, norm, SiLU, dropout, 3x3, without a residual connection."""
 
     def __init__(
         self, in_width: int, out_width: int, *, norm: Norm, dropout: float, spectral_norm: bool
@@ -186,7 +188,7 @@ class PlainBlock(nn.Module):
 
 
 class ResidualBlock(PlainBlock):
-    """The same beside what it was given, through a 1x1 convolution where the width changes."""
+    """A plain block with a residual connection, 1x1 where the width changes."""
 
     def __init__(
         self, in_width: int, out_width: int, *, norm: Norm, dropout: float, spectral_norm: bool
@@ -235,7 +237,7 @@ class ModulatedBlock(nn.Module):
 
 
 class NoPixels(nn.Module):
-    """In place of `ToPixels` where a stage adds nothing to the picture."""
+    """Stands in for `ToPixels` where a stage adds nothing to the picture."""
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, H, W) to zeros (B, 3, H, W)."""

@@ -1,7 +1,7 @@
-"""What an encoder says of the latents: a mean for every value, and how sure it is of it.
+"""The posterior of the latents: a mean and a log-variance for every value.
 
-The log-variance of a level is None where the level is deterministic: then the mean is the latent,
-nothing is drawn and nothing of it is penalised.
+The log-variance of a deterministic level is None: its latent is the mean, without noise and without
+a KL penalty.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ LOG_VARIANCE_RANGE = (-30.0, 20.0)
 
 
 def sample_latents(means: Pyramid, log_variances: LogVariances, noise: Pyramid) -> Pyramid:
-    """Latents drawn from the posterior.
+    """Sample latents from the posterior (reparametrised, so that gradients flow).
 
     Args:
         means: The levels, coarse to fine, each (B, C, h, w).
@@ -32,7 +32,7 @@ def sample_latents(means: Pyramid, log_variances: LogVariances, noise: Pyramid) 
 
 
 def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL divergence of N(mean, exp(log_variance)) from N(0, 1), per value, in nats."""
+    """Give the mean KL divergence of N(mean, exp(log_variance)) from N(0, 1), in nats per value."""
     mean, log_variance = mean.float(), log_variance.float()
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
 
@@ -40,7 +40,7 @@ def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
 def kl_penalty(
     means: Pyramid, log_variances: LogVariances, weights: Sequence[float]
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """KL divergence of the latents from the standard normal.
+    """Give the KL divergence of the latents from the standard normal, and its terms.
 
     Args:
         means: The levels, coarse to fine.
@@ -48,8 +48,8 @@ def kl_penalty(
         weights: One for each level.
 
     Returns:
-        The weighted sum over the levels, and each level's own per value, as "kl_level_2" for
-        the third.
+        The weighted sum over the levels, and each level's KL in nats per value, as "kl_level_2"
+        for the third.
     """
     penalty, terms = means[0].new_zeros((), dtype=torch.float32), {}
     for index, (mean, log_variance) in enumerate(zip(means, log_variances, strict=True)):

@@ -1,4 +1,4 @@
-"""Parts of maps (B, C, H, W), by rows and columns: how they grow, shrink and lie in each other."""
+"""Rectangular regions of maps (B, C, H, W): extend, halve, double and crop them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,27 +8,27 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Rows, or columns, of a map."""
+    """A range of rows, or of columns, of a map."""
 
     start: int
     stop: int
 
     def grow(self, radius: int, side: int) -> "Span":
-        """With its surroundings, as far as the map reaches."""
+        """Extend by a margin on every side, clipped to the map."""
         return Span(max(self.start - radius, 0), min(self.stop + radius, side))
 
     def halve(self) -> "Span":
-        """What of a map of half the size covers it."""
+        """Give the part of a map of half the size that covers it."""
         return Span(self.start // 2, -(-self.stop // 2))
 
     def double(self) -> "Span":
-        """The same part of a map of twice the size."""
+        """Give the same part of a map of twice the size."""
         return Span(2 * self.start, 2 * self.stop)
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A part of a map, and the size of the whole of it."""
+    """A part of a map, and the size of the whole map."""
 
     rows: Span
     columns: Span
@@ -36,7 +36,7 @@ class Region:
     breadth: int
 
     def grow(self, radius: int) -> "Region":
-        """With its surroundings, as far as the map reaches."""
+        """Extend by a margin on every side, clipped to the map."""
         rows, columns = (
             self.rows.grow(radius, self.height),
             self.columns.grow(radius, self.breadth),
@@ -44,28 +44,28 @@ class Region:
         return Region(rows, columns, self.height, self.breadth)
 
     def halve(self) -> "Region":
-        """What of the map of half the size covers it."""
+        """Give the part of the map of half the size that covers it."""
         sides = self.height // 2, self.breadth // 2
         return Region(self.rows.halve(), self.columns.halve(), *sides)
 
     def double(self) -> "Region":
-        """The same part of the map of twice the size."""
+        """Give the same part of the map of twice the size."""
         return Region(self.rows.double(), self.columns.double(), 2 * self.height, 2 * self.breadth)
 
     def of(self, whole: Tensor) -> Tensor:
-        """This part of a whole map (B, C, H, W), as a view."""
+        """Crop this region out of a whole map (B, C, H, W), as a view."""
         rows, columns = self.rows, self.columns
         return whole[:, :, rows.start : rows.stop, columns.start : columns.stop]
 
     def crop_within(self, part: Tensor, outer: "Region") -> Tensor:
-        """This part of `part`, which is what `outer` has of the map."""
+        """Crop this region out of `part`, which holds the region `outer` of the map."""
         top, left = self.rows.start - outer.rows.start, self.columns.start - outer.columns.start
         height, breadth = (span.stop - span.start for span in (self.rows, self.columns))
         return part[:, :, top : top + height, left : left + breadth]
 
 
 def tile_regions(height: int, breadth: int, side: int) -> Iterator[Region]:
-    """Windows that cover a map without overlap, row by row."""
+    """Yield regions that cover a map without overlap, row by row."""
     for top in range(0, height, side):
         for left in range(0, breadth, side):
             rows, columns = (

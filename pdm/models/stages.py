@@ -1,4 +1,4 @@
-"""The pyramid UNet at one resolution: its layers, on the way down and on the way up."""
+"""Stages of the pyramid UNet: the layers of one resolution, on the way down and on the way up."""
 
 from dataclasses import dataclass
 
@@ -28,12 +28,13 @@ class Place:
     attends: bool
     channels: int | None  # of the level of this resolution, if there is one
     finer_channels: int  # of all finer levels together
-    coarser_channels: int | None  # of the next coarser map level, if this has a level and it too
+    # Of the next coarser level that is a map, if there is one.
+    coarser_channels: int | None
 
 
 @dataclass(frozen=True)
 class Context:
-    """What all layers of a network are told."""
+    """Input that all layers of a network share."""
 
     embedding: Tensor  # (B, embedding_width)
     tokens: Tensor | None  # (B, N, token_width)
@@ -101,14 +102,14 @@ class DownStage(nn.Module):
         picture: Tensor | None,
         context: Context,
     ) -> list[Tensor]:
-        """To one map per layer.
+        """Give one map per layer.
 
         Args:
-            features: Of the finer stage, halved; None for the finest.
-            latent: Of this resolution's level, if there is one.
-            finer: All finer levels' latents.
-            picture: The map that is a condition, at this size.
-            context: For all layers.
+            features: Features of the finer stage, downsampled; None for the finest stage.
+            latent: Latent of this resolution's level, if there is one.
+            finer: Latents of all finer levels.
+            picture: The map of the condition, at this resolution, if there is one.
+            context: Embedding and tokens, for all layers.
         """
         entry = None if self.entry is None else self.entry(latent)
         if entry is not None and self.given is not None:
@@ -127,7 +128,7 @@ class DownStage(nn.Module):
 
 
 class UpStage(nn.Module):
-    """The way up at one resolution: each layer also sees what the way down left there."""
+    """The way up at one resolution: each layer also gets a map from the way down (UNet skip)."""
 
     def __init__(self, place: Place, config: UNetConfig) -> None:
         super().__init__()
@@ -148,15 +149,15 @@ class UpStage(nn.Module):
         )
 
     def forward(self, features: Tensor, maps: list[Tensor], context: Context) -> Tensor:
-        """Features of this width, from those of the coarser stage, enlarged."""
-        for layer, seen in zip(self.layers, reversed(maps), strict=True):
-            features = layer(torch.cat([features, seen], dim=1), context)
+        """Join the coarser stage's features, upsampled, with the skips of the way down."""
+        for layer, skip in zip(self.layers, reversed(maps), strict=True):
+            features = layer(torch.cat([features, skip], dim=1), context)
         return features
 
     def velocity(self, features: Tensor, coarser: Tensor | None) -> Tensor:
-        """Of this resolution's level; `coarser` is that of the next coarser map level."""
+        """Predict the velocity of this level; `coarser` is that of the next coarser map level."""
         assert self.exit is not None
-        found: Tensor = self.exit(features)
+        velocity: Tensor = self.exit(features)
         if self.stream is not None:
-            found = self.stream(found, coarser)
-        return found
+            velocity = self.stream(velocity, coarser)
+        return velocity

@@ -1,7 +1,7 @@
-"""The named ideas of the pyramid UNet that are no block of their own, each behind its switch.
+"""Optional parts of the pyramid UNet, each with a setting of its own.
 
 Input and output streams (NCSN++, Song et al., arXiv:2011.13456: "input skip" and "output skip"),
-resampling by a small binomial filter, dropout that falls with progress, and the pyramid without
+resampling by a small binomial filter, dropout that falls during training, and the pyramid without
 branches, for comparison.
 """
 
@@ -17,7 +17,7 @@ BINOMIAL = (1.0, 3.0, 3.0, 1.0)  # NCSN++'s kernel, in both directions
 
 
 def downsample(features: Tensor, how: Resampling) -> Tensor:
-    """Half both sides: means of 2x2, or with the pixels around weighed in."""
+    """Halve both sides: by means of 2x2 pixels, or by a binomial filter of 4x4."""
     if how == "box":
         return average_pool(features)
     count = features.shape[1]
@@ -25,7 +25,7 @@ def downsample(features: Tensor, how: Resampling) -> Tensor:
 
 
 def upsample(features: Tensor, how: Resampling) -> Tensor:
-    """Twice both sides: pixels repeated, or blended with their neighbours."""
+    """Double both sides: by repeating pixels, or by a binomial filter."""
     if how == "box":
         return upsample_nearest(features)
     count = features.shape[1]
@@ -34,9 +34,9 @@ def upsample(features: Tensor, how: Resampling) -> Tensor:
 
 
 class InputStream(nn.Module):
-    """What the finer levels show at this resolution: their means, joined to the way down.
+    """Input skip: the finer levels, averaged to this resolution, are added to the way down.
 
-    Starts at zero.
+    Its convolution starts at zero.
     """
 
     def __init__(self, finer_channels: int, width: int) -> None:
@@ -44,27 +44,27 @@ class InputStream(nn.Module):
         self.conv = zero_init(nn.Conv2d(finer_channels, width, 1))
 
     def forward(self, features: Tensor, finer: list[Tensor]) -> Tensor:
-        """Features (B, width, h, w) and the finer levels, of which each side is a multiple."""
-        seen = [average_to(level, features) for level in finer]
-        joined: Tensor = features + self.conv(torch.cat(seen, dim=1))
+        """Add the finer levels, whose sides are multiples, to features (B, width, h, w)."""
+        averages = [average_to(level, features) for level in finer]
+        joined: Tensor = features + self.conv(torch.cat(averages, dim=1))
         return joined
 
 
 class OutputStream(nn.Module):
-    """The coarser level's velocity, carried on to the next finer one. Starts at zero."""
+    """Output skip: the coarser level's velocity is added to the finer one's. Starts at zero."""
 
     def __init__(self, coarser_channels: int, channels: int) -> None:
         super().__init__()
         self.conv = zero_init(nn.Conv2d(coarser_channels, channels, 1))
 
     def forward(self, velocity: Tensor, coarser: Tensor) -> Tensor:
-        """(B, channels, h, w) and (B, coarser_channels, h / n, w / n)."""
+        """Add (B, coarser_channels, h / n, w / n), upsampled, to (B, channels, h, w)."""
         carried = F.interpolate(self.conv(coarser), velocity.shape[2:], mode="nearest")
         return velocity + carried
 
 
 class FallingDropout(nn.Module):
-    """Dropout whose rate is multiplied by what is left of the training."""
+    """Dropout whose rate falls linearly: it is multiplied by the fraction of training left."""
 
     left: Tensor
 
@@ -74,28 +74,28 @@ class FallingDropout(nn.Module):
         self.register_buffer("left", torch.ones(()), persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Any shape to the same shape."""
+        """Drop single values; any shape to the same shape."""
         if not self.training or self.rate == 0:
             return features
         rate = self.rate * self.left
-        kept = torch.rand_like(features) >= rate
-        return features * kept / (1 - rate)
+        mask = torch.rand_like(features) >= rate
+        return features * mask / (1 - rate)
 
 
 def merge_levels(pyramid: Pyramid) -> Tensor:
-    """All levels as one map at the resolution of the finest: a pyramid without branches."""
+    """Stack all levels in one map at the finest resolution: a pyramid without branches."""
     size = pyramid[-1].shape[2:]
     return torch.cat([F.interpolate(level, size, mode="nearest") for level in pyramid], dim=1)
 
 
 def split_levels(one: Tensor, pyramid: Pyramid) -> Pyramid:
-    """The way back: each level's channels, averaged down to its resolution."""
+    """Undo `merge_levels`: each level's channels, averaged down to its resolution."""
     parts = torch.split(one, [level.shape[1] for level in pyramid], dim=1)
     return tuple(average_to(part, level) for part, level in zip(parts, pyramid, strict=True))
 
 
 def average_to(fine: Tensor, coarse: Tensor) -> Tensor:
-    """A map averaged down to the height and width of another."""
+    """Average a map down to the height and width of another."""
     return F.adaptive_avg_pool2d(fine, (coarse.shape[2], coarse.shape[3]))
 
 

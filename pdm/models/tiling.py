@@ -1,14 +1,13 @@
-"""Encodes and decodes large pictures part by part, with the result of the whole picture.
+"""Tiled encoding and decoding of large pictures, with the same result as for the whole picture.
 
-The coarse stages see the whole picture as always: their maps are small, and attention needs all of
-them. The fine stages, which take nearly all memory, see one region after the other. Each region
-carries so much of its surroundings that no value inside depends on where it was cut, and the
-surroundings shrink stage by stage to what the next ones still need. At the picture's own edges a
-region ends as the picture does. So nothing is blended, there are no seams, and what differs from
-the whole is the rounding of floats.
+The coarse stages run on the whole picture: their maps are small, and attention needs all of them.
+The fine stages, which take nearly all memory, run on one region after the other. Each region has a
+margin so wide that no value inside depends on where it was cut; the margin shrinks stage by stage
+to what the next ones still need. At the picture's edges a region ends as the picture does. So
+nothing is blended, there are no seams, and only the rounding of floats differs.
 
-It asks for networks that do the same everywhere: norms per pixel (`norm: pixel`), not group norms,
-which take their statistics from the whole map.
+The network must use pixel norms (`norm: pixel`), not group norms, which take their statistics from
+the whole map.
 """
 
 from torch import Tensor, nn
@@ -19,7 +18,7 @@ from pdm.models.layers import PlainBlock, average_pool, upsample_nearest
 from pdm.models.pyramid import Pyramid
 from pdm.models.regions import Region, Span, tile_regions
 
-WHOLE_FROM = 16  # downsampling; coarser maps take a 256th of the pixels and less
+WHOLE_FROM = 16  # least downsampling of a whole map: at most a 256th of the pixels
 HEAD_RADIUS = 1  # pixels that a 3x3 convolution reaches beyond its own
 DOUBLING_RADIUS = 1  # of bilinear interpolation, before it doubles
 BLOCK_RADIUS = 2
@@ -27,10 +26,10 @@ BRANCH_RADIUS = HEAD_RADIUS + BLOCK_RADIUS
 
 
 def check_tiles(model: nn.Module, tile_px: int) -> None:
-    """Whether the network can work region by region.
+    """Check that the network can work in tiles of this size.
 
     Raises:
-        ValueError: It norms over whole maps, or `tile_px` is no multiple of 64.
+        ValueError: It has group norms, or `tile_px` is not a positive multiple of 64.
     """
     if tile_px < 1 or tile_px % 64:
         raise ValueError(f"tile_px is {tile_px}; give a positive multiple of 64")
@@ -38,10 +37,10 @@ def check_tiles(model: nn.Module, tile_px: int) -> None:
 
 
 def check_norms(model: nn.Module) -> None:
-    """Whether the network does the same to a part of a picture as to the whole.
+    """Check that the network does the same to a part of a picture as to the whole.
 
     Raises:
-        ValueError: It norms over whole maps.
+        ValueError: It has group norms, which depend on the whole map.
     """
     if any(isinstance(module, nn.GroupNorm) for module in model.modules()):
         raise ValueError(
@@ -53,7 +52,7 @@ def check_norms(model: nn.Module) -> None:
 def decode_in_tiles(
     decoder: Decoder, pyramid: Pyramid, height: int, breadth: int, tile_px: int
 ) -> Tensor:
-    """What `decoder(pyramid, height, breadth)` gives.
+    """Give what `decoder(pyramid, height, breadth)` gives, tile by tile.
 
     Args:
         decoder: In evaluation mode.
@@ -76,10 +75,10 @@ def decode_in_tiles(
 def decode_region(
     decoder: Decoder, pyramid: Pyramid, height: int, breadth: int, region: Region
 ) -> Tensor:
-    """One region of what `decoder(pyramid, height, breadth)` gives; gradients flow.
+    """Decode one region of what `decoder(pyramid, height, breadth)` gives; gradients flow.
 
-    The coarse stages see the whole picture, the fine ones the region with its surroundings: so a
-    network is trained on parts of pictures too large to be decoded with gradients.
+    The coarse stages run on the whole picture, the fine ones on the region with a margin. So a
+    network can be trained on parts of pictures too large to be decoded with gradients.
     """
     num_whole = _num_whole(decoder)
     features, images = decoder.coarse(pyramid, height, breadth, num_whole)
@@ -89,7 +88,7 @@ def decode_region(
 
 
 def _num_whole(decoder: Decoder) -> int:
-    """How many of the stages see the whole picture: up to the last that attends or is coarse."""
+    """Count the stages that run on the whole picture: up to the last with attention or coarse."""
     count = max(1, len(decoder.stages) - (WHOLE_FROM.bit_length() - 1))
     for number, stage in enumerate(decoder.stages):
         if not isinstance(stage.attention, nn.Identity):
@@ -100,7 +99,7 @@ def _num_whole(decoder: Decoder) -> int:
 def _decode(
     decoder: Decoder, features: Tensor, images: Tensor, pyramid: Pyramid, region: Region
 ) -> Tensor:
-    """One region of the picture."""
+    """Decode one region of the picture by the fine stages."""
     stages = list(decoder.stages)[_num_whole(decoder) :]
     wanted = region  # of the picture at each resolution, from the finest to the coarsest
     needed: Region | None = None  # of the features that a stage hands on
@@ -143,7 +142,7 @@ def _union(one: Region, other: Region) -> Region:
 
 
 def encode_in_tiles(encoder: Encoder, images: Tensor, tile_px: int) -> tuple[Tensor, ...]:
-    """What `encoder(images)` gives.
+    """Give what `encoder(images)` gives, tile by tile.
 
     Args:
         encoder: In evaluation mode.
@@ -174,7 +173,7 @@ def encode_in_tiles(encoder: Encoder, images: Tensor, tile_px: int) -> tuple[Ten
 
 
 def _num_fine(encoder: Encoder) -> int:
-    """How many of the stages see regions: up to the first that attends or is coarse."""
+    """Count the stages that run on regions: up to the first with attention or coarse."""
     count = min(len(encoder.stages) - 1, WHOLE_FROM.bit_length() - 1)
     for index, stage in enumerate(encoder.stages):
         if not isinstance(stage.attention, nn.Identity):
@@ -185,7 +184,7 @@ def _num_fine(encoder: Encoder) -> int:
 def _encode(
     encoder: Encoder, pictures: list[Tensor], region: Region
 ) -> tuple[Tensor, dict[int, tuple[Region, Tensor]]]:
-    """One region of what the first coarse stage takes, and of the fine levels by stage."""
+    """Encode one region: the first coarse stage's input, and the fine levels by stage."""
     needed, core = region, region
     plan: list[tuple[Region, Region, Region]] = []
     for index in reversed(range(len(pictures) - 1)):

@@ -1,14 +1,14 @@
 """The pyramid UNet: one velocity for every level of a pyramid of latents, all levels at once.
 
-Its trunk runs over the resolutions of the latents. On the way down each level's latent joins the
-stream at its own resolution (Res-Skip), on the way up a head per level reads its velocity off; the
-global level enters through the embedding that modulates every block and leaves through a small
-trunk of its own. A pyramid without a global level, such as LDM's single latent, does without both.
-An untrained network predicts zero everywhere. Any size of picture works.
+Its trunk runs over the resolutions of the latents. On the way down each level's latent is added at
+its own resolution (Res-Skip); on the way up a head per level predicts its velocity. The global
+level enters through the embedding that modulates every block, and a small MLP predicts its
+velocity. A pyramid without a global level, such as LDM's single latent, needs neither. An
+untrained network predicts zero everywhere. Any size of picture works.
 
-Where levels have times of their own, those of a time below 0 have not begun: the trunk is told
-nothing of them, and in evaluation, if no picture of a batch has begun a fine level, the stages that
-only it needs do not run at all. That changes no other velocity.
+Where levels have their own times, a level with a time below 0 has not begun: the trunk gets zeros
+for it. In evaluation mode, if no picture of a batch has begun a fine level, the stages that only
+that level needs do not run. No other velocity changes.
 """
 
 from pathlib import Path
@@ -81,16 +81,16 @@ class PyramidUNet(Denoiser):
         self.up = nn.ModuleList(UpStage(place, config) for place in places)
 
     def forward(self, pyramid: Pyramid, t: Tensor, condition: Condition = NO_CONDITION) -> Pyramid:
-        """Velocity of every level; same shapes as the pyramid.
+        """Predict the velocity of every level; same shapes as the pyramid.
 
         Args:
             pyramid: Noisy latents of all levels.
-            t: (B,) in [0, 1], or (B, levels) where the network knows a time for each level; below
-                0 a level has not begun, above 1 it is finished, and its velocity is any.
-            condition: What the network was built for.
+            t: (B,) in [0, 1], or (B, levels) where the network takes a time for each level. Below 0
+                a level has not begun, above 1 it is finished; its velocity is then arbitrary.
+            condition: With the parts that the network was built for.
 
         Raises:
-            ValueError: The condition or the times are not those that it was built for.
+            ValueError: The condition is not what it was built for, or it takes one time only.
         """
         condition.check(self.config.condition)
         if not self.config.branches:
@@ -126,7 +126,7 @@ class PyramidUNet(Denoiser):
     def _descend(
         self, pyramid: Pyramid, t: Tensor, first: int, picture: Tensor | None, context: Context
     ) -> list[list[Tensor]]:
-        """Maps of every layer on the way down, by resolution, from the first stage on."""
+        """Run the way down; give every layer's maps, by resolution, from `first` on."""
         features = self._beginning(pyramid, first)
         maps: list[list[Tensor]] = []
         for index in range(first, len(self.factors)):
@@ -150,7 +150,7 @@ class PyramidUNet(Denoiser):
         maps: list[list[Tensor]],
         context: Context,
     ) -> Pyramid:
-        """Velocities of all levels; zeros for those of the stages before the first."""
+        """Run the way up; give all levels' velocities, zeros for stages before the first."""
         velocities = [torch.zeros_like(level) for level in pyramid]
         features = self.middle(maps[-1][-1], context)
         if self.global_trunk is not None:
@@ -170,9 +170,9 @@ class PyramidUNet(Denoiser):
         return tuple(velocities)
 
     def _first_stage(self, t: Tensor) -> int:
-        """The finest stage that a picture of the batch needs; in training all run.
+        """Give the finest stage that a picture of the batch needs; in training, all stages run.
 
-        There some picture of some worker always needs them, and all workers must do the same.
+        In training all workers must run the same stages, and some picture needs each of them.
         """
         if self.training or t.ndim == 1:
             return 0
@@ -182,7 +182,7 @@ class PyramidUNet(Denoiser):
         return min(needed, default=holding[-1])
 
     def _beginning(self, pyramid: Pyramid, first: int) -> Tensor | None:
-        """What the first stage is given in place of a finer stage's features."""
+        """Give zeros in place of a finer stage's features, for the first stage that runs."""
         if first == 0:
             return None
         latent = self._level(pyramid, first)
@@ -190,16 +190,16 @@ class PyramidUNet(Denoiser):
         return latent.new_zeros(len(latent), self.config.widths[first - 1], *latent.shape[2:])
 
     def _begun(self, t: Tensor, index: int) -> Tensor:
-        """(B, 1, 1, 1): whether a level of this stage or a finer one has begun."""
+        """Give (B, 1, 1, 1): whether a level of this stage or a finer one has begun."""
         levels = [self.positions[factor] for factor in self._factors_until(index + 1)]
         return (t[:, levels] >= 0).any(dim=1).view(-1, 1, 1, 1)
 
     def _factors_until(self, index: int) -> list[int]:
-        """Downsamplings of the levels that are finer than a stage."""
+        """List the downsamplings of the levels that are finer than a stage."""
         return [factor for factor in self.factors[:index] if factor in self.positions]
 
     def _level(self, pyramid: Pyramid, index: int) -> Tensor | None:
-        """The latent of a stage's resolution, if there is one."""
+        """Give the latent of a stage's resolution, if there is one."""
         position = self.positions.get(self.factors[index])
         return None if position is None else pyramid[position]
 
@@ -218,7 +218,7 @@ class PyramidUNet(Denoiser):
 
 
 def _factors(config: UNetConfig, downsamplings: tuple[Downsampling, ...]) -> tuple[int, ...]:
-    """Downsampling of the picture at every resolution of the trunk, finest first."""
+    """Give the downsampling of every resolution of the trunk, finest first."""
     finest = int(downsamplings[-1])
     factors = tuple(finest * 2**index for index in range(len(config.widths)))
     maps = [factor for factor in downsamplings if factor != "global"]
@@ -233,7 +233,7 @@ def _factors(config: UNetConfig, downsamplings: tuple[Downsampling, ...]) -> tup
 def _places(
     config: UNetConfig, factors: tuple[int, ...], channels: dict[Downsampling, int]
 ) -> list[Place]:
-    """Where each stage stands, finest first."""
+    """Describe the place of each stage, finest first."""
     return [
         Place(
             index,
