@@ -1,5 +1,5 @@
-"""The networks that draw: the diffusion model with the weights asked for, and its guide, if any;
-and the classes that it knows."""
+"""The networks of sampling: the diffusion model with the EMA asked for, its classes, and the guide
+of classifier-free guidance (CFG) or autoguidance, if any."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,27 +25,26 @@ from pdm.registry import load_denoiser
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """In evaluation mode, on one device."""
+    """The networks to sample from, in evaluation mode, on one device."""
 
     network: Denoiser
-    guide: Denoiser | None = None  # where nothing guides
-    is_guide_told: bool = (
-        False  # the class; a guide that takes one and is not, is told that none is said
-    )
-    classes: tuple[str, ...] = ()  # that the network knows, by label
-    chosen: tuple[str, ...] = ()  # that pictures are drawn of
+    guide: Denoiser | None = None  # None without guidance
+    # Whether the guide gets the picture's class; otherwise one that takes a class gets "no class".
+    guide_gets_class: bool = False
+    classes: tuple[str, ...] = ()  # classes of the network, by label
+    chosen: tuple[str, ...] = ()  # classes of the pictures to draw
 
     def class_of(self, seed: int) -> str | None:
-        """The class of a seed's picture, whatever its batch; None for a model without classes."""
+        """Give the class of a seed's picture, whatever its batch; None without classes."""
         return self.chosen[seed % len(self.chosen)] if self.chosen else None
 
     def velocity(self, config: SampleConfig, seeds: Sequence[int]) -> Velocity:
-        """Of these seeds' pictures, guided as asked."""
+        """Make the velocity of these seeds' pictures, with guidance as the config says."""
         velocity = with_class_label(self.network, self._labels(seeds))
         if self.guide is None:
             return velocity
         labels = self._labels(seeds) if takes_class(self.guide) else None
-        if labels is not None and not self.is_guide_told:
+        if labels is not None and not self.guide_gets_class:
             labels = torch.full_like(labels, len(self.classes))
         scale, interval = config.guidance_scale, config.guidance_interval
         return apply_guidance(velocity, with_class_label(self.guide, labels), scale, interval)
@@ -58,10 +57,10 @@ class Networks:
 
 
 def load_networks(diffusion: Path, config: SampleConfig, device: torch.device) -> Networks:
-    """Load what the section `sample` asks for.
+    """Load the networks that the section `sample` asks for.
 
     Raises:
-        BadInput: A model is missing, has no averages to choose from, or cannot guide this one.
+        BadInput: A model is missing, has no EMA snapshots, or cannot guide this one.
     """
     network = load_denoiser(diffusion)
     if config.ema_length is not None:
@@ -69,23 +68,23 @@ def load_networks(diffusion: Path, config: SampleConfig, device: torch.device) -
         settle_spectral_norms(network)  # they were estimated on the weights of another EMA
     classes = _classes(diffusion, network)
     chosen = _choose_classes(config.classes, classes, diffusion)
-    guide, is_told = None, False
+    guide, gets_class = None, False
     if config.guidance_scale != 1:
         assert config.guide is not None
-        is_told = config.guide.kind != "unconditional"
+        gets_class = config.guide.kind != "unconditional"
         guide = bake_spectral_norms(_load_guide(config.guide, diffusion, network)).to(device)
     plain = bake_spectral_norms(network).to(device)
-    return Networks(plain, guide, is_told, classes, chosen)
+    return Networks(plain, guide, gets_class, classes, chosen)
 
 
 def takes_class(network: Denoiser) -> bool:
-    """Whether it must be told a class, be it that none is said."""
+    """Tell whether a network takes a class (or the label for no class)."""
     condition: ConditionConfig | None = getattr(network.config, "condition", None)
     return condition is not None and condition.num_classes > 0
 
 
 def _classes(folder: Path, network: Denoiser) -> tuple[str, ...]:
-    """Names of the classes that a network takes, by label."""
+    """Give the names of the classes that a network takes, by label."""
     condition: ConditionConfig | None = getattr(network.config, "condition", None)
     if condition is None:
         return ()
@@ -100,13 +99,13 @@ def _classes(folder: Path, network: Denoiser) -> tuple[str, ...]:
 def _choose_classes(
     asked: tuple[str, ...] | None, known: tuple[str, ...], folder: Path
 ) -> tuple[str, ...]:
-    """The classes to draw."""
+    """Choose the classes to draw: those asked for, or all that the network knows."""
     for name in asked or ():
         if not known:
             raise BadInput(f"sample.classes: {folder} knows no classes; set it to null")
         if name not in known:
-            shown = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
-            raise BadInput(f"sample.classes: {folder} knows no class '{name}'; it knows {shown}")
+            listed = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
+            raise BadInput(f"sample.classes: {folder} knows no class '{name}'; it knows {listed}")
     return asked or known
 
 
@@ -139,7 +138,7 @@ def _load_guide(config: GuideConfig, diffusion: Path, network: Denoiser) -> Deno
 
 
 def _check_files(folder: Path, sha256: str) -> None:
-    """The digest in the params says which model was meant, so equal params mean equal pictures."""
+    """Check the guide's sha256 against the params, so that equal params give equal pictures."""
     try:
         found = sha256_of(folder / "model.safetensors")
     except OSError as error:

@@ -1,1 +1,1 @@
-"""What trainings minimise: losses of the autoencoder and of the denoising networks."""
+"""Training losses of the autoencoder and of the denoising networks."""

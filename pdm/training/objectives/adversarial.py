@@ -1,9 +1,9 @@
-"""The hinge game of an autoencoder against a discriminator, both in one backward pass.
+"""The adversarial (GAN) hinge loss: autoencoder and discriminator in one backward pass.
 
-The discriminator judges reconstructions twice: with its weights held fast, so that what it says
-teaches the autoencoder alone, and with the reconstructions held fast, so that its own mistakes
-teach the discriminator alone. One sum of losses then gives each network its own gradient, and
-gathering, accumulating and resuming work as for one network.
+The discriminator sees reconstructions twice: with its weights detached, so that the generator loss
+trains the autoencoder alone, and with the reconstructions detached, so that the discriminator loss
+trains the discriminator alone. One sum of losses then gives each network its own gradient, and
+gradient averaging, accumulation and resuming work as for one network.
 """
 
 import torch
@@ -14,22 +14,21 @@ from torch.nn import functional as F
 from pdm.config.autoencoder import AdversarialConfig
 from pdm.models.discriminator import PatchDiscriminator
 
-# Both from LDM's first stages (arXiv:2112.10752, its code): what keeps the quotient finite.
+# Both keep the quotient finite, as in the code of LDM's first stages (arXiv:2112.10752).
 SMALLEST_NORM = 1.0e-4
 LARGEST_WEIGHT = 1.0e4
 
 
 def adaptive_weight(reconstruction: Tensor, generator: Tensor, last_weight: Tensor) -> Tensor:
-    """How much the discriminator's word must weigh to pull as hard as the reconstruction does.
+    """Give the weight that makes the generator's gradient as large as the reconstruction's.
 
     Args:
-        reconstruction: Loss.
-        generator: Loss, as the discriminator gives it.
-        last_weight: Of the decoder's last layer, where both pulls are compared.
+        reconstruction: Reconstruction loss.
+        generator: Generator loss.
+        last_weight: Weight of the decoder's last layer, where both gradients are compared.
 
     Returns:
-        Norm of the first gradient over that of the second, at most `LARGEST_WEIGHT`; a constant
-        to what follows.
+        Norm of the first gradient over that of the second, at most `LARGEST_WEIGHT`; detached.
     """
     norms: list[Tensor] = [
         torch.autograd.grad(loss, last_weight, retain_graph=True)[0].float().norm()
@@ -38,16 +37,16 @@ def adaptive_weight(reconstruction: Tensor, generator: Tensor, last_weight: Tens
     return (norms[0] / (norms[1] + SMALLEST_NORM)).clamp(0, LARGEST_WEIGHT).detach()
 
 
-def hinge(real: Tensor, found: Tensor) -> Tensor:
-    """The discriminator's loss: pictures above 1 and reconstructions below -1 cost nothing."""
-    return 0.5 * (F.relu(1 - real).mean() + F.relu(1 + found).mean())
+def hinge(real: Tensor, fake: Tensor) -> Tensor:
+    """Give the discriminator's hinge loss: 0 for pictures above 1, reconstructions below -1."""
+    return 0.5 * (F.relu(1 - real).mean() + F.relu(1 + fake).mean())
 
 
 class AdversarialLoss(nn.Module):
-    """The discriminator, and the losses of the game.
+    """The discriminator, and the losses of both sides.
 
     Args:
-        config: Its size, its start and its weight.
+        config: Size of the discriminator, its start in images, and the weight of its loss.
     """
 
     def __init__(self, config: AdversarialConfig) -> None:
@@ -63,23 +62,23 @@ class AdversarialLoss(nn.Module):
         last_weight: Tensor,
         images_seen: int,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Losses of both players.
+        """Compute the losses of generator and discriminator.
 
         Args:
             found: Reconstructions (B, 3, H, W), with their graph.
-            wanted: The pictures.
-            reconstruction: Loss, with its graph.
-            last_weight: Of the decoder's last layer.
-            images_seen: Of the training so far.
+            wanted: The pictures, same shape.
+            reconstruction: Reconstruction loss, with its graph.
+            last_weight: Weight of the decoder's last layer.
+            images_seen: Images of the training so far.
 
         Returns:
-            What is added to the loss; and "generator", "discriminator" and "adversarial_weight".
-            Nothing before the start: zero, and no terms.
+            The sum that is added to the loss, and the terms "generator", "discriminator" and
+            "adversarial_weight". Before the start: zero, and no terms.
         """
         if images_seen < self.config.start_images:
-            return self._resting(), {}
-        held = {name: weight.detach() for name, weight in self.discriminator.named_parameters()}
-        generator = -functional_call(self.discriminator, held, (found,)).float().mean()
+            return self._zero(), {}
+        detached = {name: weight.detach() for name, weight in self.discriminator.named_parameters()}
+        generator = -functional_call(self.discriminator, detached, (found,)).float().mean()
         real, fake = self.discriminator(torch.cat([wanted, found.detach()])).float().chunk(2)
         discriminator = hinge(real, fake)
         weight = adaptive_weight(reconstruction, generator, last_weight) * self.config.weight
@@ -90,6 +89,6 @@ class AdversarialLoss(nn.Module):
         }
         return weight * generator + discriminator, terms
 
-    def _resting(self) -> Tensor:
-        """Zero, from all weights: a data-parallel wrapper wants to see each in every step."""
+    def _zero(self) -> Tensor:
+        """Give zero, computed from all weights: DDP needs a gradient of each in every step."""
         return torch.stack([weight.sum() for weight in self.discriminator.parameters()]).sum() * 0

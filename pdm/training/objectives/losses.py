@@ -1,4 +1,4 @@
-"""What the two networks are trained to make small. Each takes a batch and gives named losses.
+"""Losses of the autoencoder and of the denoising network: a batch in, named losses out.
 
 Both are modules, so that a data-parallel wrapper sees one forward call per backward call.
 """
@@ -24,29 +24,30 @@ from pdm.training.objectives.perceptual import PerceptualLoss
 from pdm.training.objectives.pixel_losses import PIXEL_LOSSES, gradient_loss
 
 TIME_BINS = 4
-# Networks that judge see parts of larger pictures: they know nothing of the whole anyway, and at
-# 2048x2048 they would take more memory than all the rest.
+# Perceptual network and discriminator see crops of larger pictures: they judge only local detail,
+# and at 2048x2048 they would take more memory than all the rest.
 LARGEST_CROP_PX = 512
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is drawn once for a step, whoever trains on which part of it."""
+    """Random choices of one step, the same on all workers."""
 
-    num_levels: int  # how many of the coarsest levels the partial output is decoded from
-    shrinking: int  # factor of the equivariance loss
-    images_seen: int  # before it
-    region: Region | None  # of the picture, that is decoded and judged; None for all of it
+    num_levels: int  # number of coarsest levels that the partial output is decoded from
+    shrinking: int  # downscaling factor of the equivariance loss
+    images_seen: int  # before this step
+    region: Region | None  # part of the picture that is decoded and compared; None for all
 
 
 class AutoencoderLosses(nn.Module):
-    """Of an autoencoder: reconstruction, whole, partial and scaled, and what its latents cost.
+    """Losses of an autoencoder: reconstruction (full, partial, downscaled), GAN, KL or codebook.
 
     Args:
-        model: The network under training. Its `penalty` says what it asks of its latents.
+        model: The network under training. Its `penalty` is the loss of its latents.
         config: Weights of the terms.
-        perceptual: Judges crops of the whole reconstruction, if there is one.
-        adversary: Judges them, too, if there is one, and is trained beside.
+        perceptual: Perceptual loss on crops of the full reconstruction; None for none.
+        adversary: Adversarial loss on the same crops, with the discriminator that it trains; None
+            for none.
     """
 
     def __init__(
@@ -61,17 +62,17 @@ class AutoencoderLosses(nn.Module):
         self.perceptual, self.adversary = perceptual, adversary
 
     def forward(self, images: Tensor, noise: Pyramid, plan: Plan) -> dict[str, Tensor]:
-        """Losses of a batch.
+        """Compute the losses of a batch.
 
         Args:
             images: (B, 3, H, W) in [-1, 1].
             noise: Standard normal, shaped like the latents.
-            plan: Of the step.
+            plan: Random choices of the step.
 
         Returns:
             "loss" is the weighted sum. Its terms: the pixel loss under its own name ("l1",
             "charbonnier"), "gradient", "partial", "perceptual" where there is one, "equivariance"
-            where it has a weight, those of the model's `penalty`, and those of the adversary.
+            where it has a weight, those of the model's `penalty`, and those of the GAN loss.
         """
         config = self.config
         means, log_variances = self.model.posterior(images)
@@ -79,7 +80,7 @@ class AutoencoderLosses(nn.Module):
         found, wanted = self._decode(latents, images, plan.region)
         loss, terms = self._judge_whole(found, wanted, plan.images_seen)
         if plan.num_levels < len(latents):
-            # Every second picture is enough for it, and saves a quarter of the step.
+            # Every second picture is enough here, and saves a quarter of the step's time.
             prefix = tuple(level[::2] for level in latents[: plan.num_levels])
             terms["partial"], _ = self._pixel_distance(
                 *self._decode(prefix, images[::2], plan.region)
@@ -94,7 +95,7 @@ class AutoencoderLosses(nn.Module):
     def _decode(
         self, latents: Pyramid, images: Tensor, region: Region | None
     ) -> tuple[Tensor, Tensor]:
-        """What the levels decode to, and the pictures that they should, or the region of both."""
+        """Decode the levels; give the result and the pictures, or the region of both."""
         if region is None:
             return self.model.decode_raw(latents, (images.shape[2], images.shape[3])), images
         return self.model.decode_region(latents, region), region.of(images)
@@ -102,19 +103,19 @@ class AutoencoderLosses(nn.Module):
     def _judge_whole(
         self, found: Tensor, images: Tensor, images_seen: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The weighted sum of all that judges the reconstruction from all levels."""
+        """Give the weighted sum of all losses of the full reconstruction, and its terms."""
         loss, terms = self._pixel_distance(found, images)
         crops = random_crop(found, images)
         if self.perceptual is not None:
             terms["perceptual"] = self.perceptual(*crops)
             loss = loss + self.perceptual.weight * terms["perceptual"]
         if self.adversary is not None:
-            game, moves = self.adversary(*crops, loss, self.model.last_weight, images_seen)
-            loss, terms = loss + game, terms | moves
+            gan, gan_terms = self.adversary(*crops, loss, self.model.last_weight, images_seen)
+            loss, terms = loss + gan, terms | gan_terms
         return loss, terms
 
     def _pixel_distance(self, found: Tensor, wanted: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """The weighted sum of pixel and gradient loss, and both."""
+        """Give the weighted sum of pixel and gradient loss, and both terms."""
         name, found = self.config.pixel_loss, found.float()
         terms = {
             name: PIXEL_LOSSES[name](found, wanted),
@@ -123,7 +124,7 @@ class AutoencoderLosses(nn.Module):
         return terms[name] + self.config.gradient_loss_weight * terms["gradient"], terms
 
     def _equivariance_loss(self, latents: Pyramid, images: Tensor, factor: int) -> Tensor:
-        """How far the shrunk latents decode from the shrunk pictures."""
+        """Compare what the downscaled latents decode to with the downscaled pictures."""
         shrunk = downscale_latents(latents, self.model.level_downsamplings, factor)
         wanted = downscale_images(images, factor)
         found = self.model.decode_raw(shrunk, (wanted.shape[2], wanted.shape[3]))
@@ -132,7 +133,7 @@ class AutoencoderLosses(nn.Module):
 
 
 def random_crop(found: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """The same random part of both, at most `LARGEST_CROP_PX` wide and high."""
+    """Crop the same random part of both, at most `LARGEST_CROP_PX` wide and high."""
     height, width = (min(side, LARGEST_CROP_PX) for side in found.shape[2:])
     top = int(torch.randint(found.shape[2] - height + 1, ()))
     left = int(torch.randint(found.shape[3] - width + 1, ()))
@@ -141,11 +142,11 @@ def random_crop(found: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class FlowLosses(nn.Module):
-    """Of a denoising network: the error of its velocities.
+    """Loss of a denoising network: the error of its velocities.
 
     Args:
         model: The network under training.
-        level_weights: Coarse to fine.
+        level_weights: Weight of each level, coarse to fine.
     """
 
     def __init__(self, model: Denoiser, level_weights: Sequence[float]) -> None:
@@ -161,19 +162,21 @@ class FlowLosses(nn.Module):
         left: Tensor,
         label: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """Losses of a batch of latents, each with noise, and for each picture (B,) its numbers.
+        """Compute the losses of a batch of latents.
 
         Args:
-            data, noise: Pyramids.
-            t: Times, (B, levels) where each level has its own.
-            time_weights: Of the picture's errors; shaped like the times.
-            left: Share of the training that is left.
-            label: Its class, where the network takes one.
+            data: Pyramid of standardised latents.
+            noise: Standard normal, same shapes.
+            t: Times (B,), or (B, levels) where each level has its own.
+            time_weights: Factors of the squared errors, shaped like the times.
+            left: (B,) fraction of the training that is left.
+            label: (B,) classes, where the network takes one.
 
         Returns:
-            "loss" is the weighted mean over the levels; "loss_level" each level's own; "loss_time"
-            that of the pictures in each of `TIME_BINS` equal parts of time, from noise to data,
-            not a number where there are none. Of times of their own for levels the mean counts.
+            "loss" is the weighted mean over the levels; "loss_level" is each level's own;
+            "loss_time" is the loss of the pictures in each of `TIME_BINS` equal intervals of time,
+            from noise to data, NaN where there are none. Where levels have their own times, their
+            mean counts.
         """
         self.model.set_dropout(left.mean())
         velocity = with_class_label(self.model, label)
@@ -185,9 +188,9 @@ class FlowLosses(nn.Module):
 
 
 def means_by_time(values: Tensor, t: Tensor) -> Tensor:
-    """(TIME_BINS,) means of the values (B,) whose times (B,) fall into each part of [0, 1].
+    """Give (TIME_BINS,) means of the values (B,) by the interval of [0, 1] of their times (B,).
 
-    Times beyond the ends count as the ends.
+    Times outside [0, 1] count as the nearer end.
     """
     parts = (t * TIME_BINS).long().clamp(0, TIME_BINS - 1)
     members = F.one_hot(parts, TIME_BINS).to(values.dtype)

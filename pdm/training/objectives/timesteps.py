@@ -1,4 +1,4 @@
-"""At which times a denoising network is trained, and how much each counts."""
+"""Timestep sampling in training: the distribution of the times, and the loss weight of each."""
 
 import math
 from dataclasses import dataclass
@@ -14,20 +14,21 @@ from pdm.models.noise_schedule import LAST_BETAS, step_times
 
 @dataclass(frozen=True)
 class Times:
-    """The law of the times.
+    """The distribution of the times.
 
-    Where levels run in windows, a picture is drawn for one of its levels, each as often as the
-    others: that level's time follows the law, and the rest follow from the windows. A level that
-    happens to run is trained too. Its errors are weighed by the density that the law gives to its
-    time over the density of drawing this place on the way, for any level; so every level's loss is
-    its mean under the law, whatever the windows, and windows do not starve a level.
+    Where levels run in windows, one level is chosen for each picture, all with equal probability.
+    That level's time follows the distribution, and the windows give the times of the others. If
+    another level happens to run at that point, it is trained too. Its errors are weighted by the
+    density of its time under the distribution, divided by the density of this point of the way over
+    all choices of a level. So every level's loss is its mean under the distribution, whatever the
+    windows, and windows do not starve a level.
 
     Args:
         kind: "uniform" in [-margin, 1 + margin], "logit_normal", or "ldm".
-        shift: Towards noise, see `pdm.diffusion.sampling_times.shift_time`.
+        shift: Shift towards noise, see `pdm.diffusion.sampling_times.shift_time`.
         margin: How far uniform times reach beyond the ends: PDM's enlarged range.
         steps: LDM's times, where the kind is "ldm".
-        windows: Of each level, coarse to fine; None for a time that all share.
+        windows: Window of each level, coarse to fine; None where all levels share one time.
     """
 
     kind: str
@@ -38,12 +39,12 @@ class Times:
 
     @classmethod
     def of(cls, config: DiffusionConfig) -> "Times":
-        """That of a training."""
+        """Make the distribution that a training's config asks for."""
         steps = step_times(LAST_BETAS[config.baseline.name]).float() if config.baseline else None
         return cls(config.timesteps, config.time_shift, config.time_margin, steps, config.windows)
 
     def draw(self, generator: torch.Generator) -> Tensor:
-        """A time (), or times (levels,)."""
+        """Draw a time (), or times (levels,) where levels run in windows."""
         time = self._time(generator)
         if self.windows is None:
             return time
@@ -51,10 +52,10 @@ class Times:
         return level_times((start + (end - start) * time).view(1), self.windows)[0]
 
     def weights(self, t: Tensor) -> Tensor:
-        """How much errors of the velocity count at times (B,) or (B, levels); same shape.
+        """Give loss weights for the velocity at times (B,) or (B, levels); same shape.
 
-        LDM's loss is that of the noise. At our time t an error e of the velocity is an error t e of
-        the noise, so its square counts t squared.
+        LDM's loss is the error of the noise. At our time t an error e of the velocity is an error
+        t e of the noise, so its square counts t squared.
         """
         if self.kind == "ldm":
             return t.square()
@@ -74,7 +75,7 @@ class Times:
         return shift_time(logit_normal_times(1, generator)[0], self.shift)
 
     def _density(self, t: Tensor) -> Tensor:
-        """Of the law, before the windows; 0 outside of [0, 1]."""
+        """Give the density of the distribution, before the windows; 0 outside of [0, 1]."""
         inside = (t >= 0) & (t <= 1)
         t = t.clamp(1e-6, 1 - 1e-6)
         before = self.shift * t / (1 + (self.shift - 1) * t)
