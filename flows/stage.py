@@ -1,4 +1,4 @@
-"""Runs one stage as `dvc repro --single-item STAGE`, line by line, and tells what became of it."""
+"""Runs one stage as `dvc repro --single-item STAGE`, line by line, and reports the outcome."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ from flows import graph
 from flows.environment import with_hidden_proxies
 from flows.errors import StageFailed
 
-SECONDS_TO_STOP = 60.0  # a training stage that is told to stop still writes its checkpoint
+SECONDS_TO_STOP = 60.0  # a training stage that is stopped still writes its checkpoint
 
 SECONDS_TO_SWEEP = 5.0
 
@@ -129,8 +129,8 @@ def _sweep(process: subprocess.Popen[str]) -> None:
 def _stop(process: subprocess.Popen[str]) -> None:
     """Ask the stage to stop, give it time to write what it has, then kill the group.
 
-    Where the kernel passes a parent's death on (Linux), only DVC is told: a stage's own workers
-    must stay alive while it saves. The pipe closes when the last of the group is gone.
+    Where the kernel passes a parent's death on (Linux), only DVC gets the signal: a stage's own
+    workers must stay alive while it saves. The pipe closes when the last of the group is gone.
     """
     if sys.platform == "linux":
         process.terminate()
@@ -158,11 +158,11 @@ def _summary(stage: str, lines: list[str]) -> str:
 
 
 def _exit_code(lines: list[str]) -> int:
-    """The stage's exit code as DVC tells it; 1 if DVC itself failed."""
-    told = [int(match[1]) for line in lines if (match := _EXIT.match(line))]
-    if not told:
+    """The stage's exit code as DVC reports it; 1 if DVC itself failed."""
+    codes = [int(match[1]) for line in lines if (match := _EXIT.match(line))]
+    if not codes:
         return 1
-    return 128 - told[-1] if told[-1] < 0 else told[-1]
+    return 128 - codes[-1] if codes[-1] < 0 else codes[-1]
 
 
 def _complaint(stage: str, lines: list[str]) -> str:

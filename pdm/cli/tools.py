@@ -125,7 +125,7 @@ def compare(args: argparse.Namespace) -> None:
 
 def lineage(args: argparse.Namespace) -> None:
     """Trace a sample back to its seed, models, runs, data, URLs and licences."""
-    from pdm.lineage.tell import as_json, as_text
+    from pdm.lineage.formats import as_json, as_text
     from pdm.lineage.trace import Places, trace
 
     places = Places(args.models, args.samples, args.runs, args.decisions, args.shards)

@@ -14,7 +14,7 @@ from pdm.errors import BadInput
 from pdm.score_names import MAIN_SCORE
 from pdm.tracking.reader import Reader
 
-MAX_RUNS = 8  # side by side; as many colours are told apart
+MAX_RUNS = 8  # side by side; as many colours can be distinguished
 
 
 def compare(
@@ -33,7 +33,7 @@ def compare(
         output: An HTML file that needs nothing else.
 
     Raises:
-        BadInput: A run is not known, or cannot be told from others; or there are too few or too
+        BadInput: A run is not known, or its name fits several; or there are too few or too
             many to compare.
         Unavailable: MLflow cannot be reached.
     """
@@ -43,10 +43,10 @@ def compare(
                 raise BadInput("name runs, or take them by --experiment and --best; not both")
             runs = _named(names, Path(scratch))
         else:
-            runs = _found(experiment, num_best, Path(scratch))
+            runs = _of_experiment(experiment, num_best, Path(scratch))
         if len(runs) > MAX_RUNS:
             raise BadInput(f"{len(runs)} runs do not fit side by side; at most {MAX_RUNS} do")
-        runs = _told_apart(runs)
+        runs = _with_distinct_names(runs)
         write_page(runs, output)
     return f"{table(runs)}\n\nthe page: {output}"
 
@@ -65,7 +65,7 @@ def _named(names: Sequence[str], scratch: Path) -> list[Run]:
     return runs
 
 
-def _found(experiment: str | None, num_best: int | None, scratch: Path) -> list[Run]:
+def _of_experiment(experiment: str | None, num_best: int | None, scratch: Path) -> list[Run]:
     if num_best is not None and num_best < 1:
         raise BadInput(f"--best {num_best}: take 1 or more")
     reader = Reader()
@@ -79,7 +79,7 @@ def _found(experiment: str | None, num_best: int | None, scratch: Path) -> list[
     return best(runs, num_best) if num_best is not None else runs
 
 
-def _told_apart(runs: list[Run]) -> list[Run]:
+def _with_distinct_names(runs: list[Run]) -> list[Run]:
     """Equal names get the beginning of their origin behind them."""
     names = [run.name for run in runs]
     return [

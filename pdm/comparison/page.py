@@ -21,8 +21,8 @@ from pdm.comparison.verdicts import (
     data_version,
     differing,
     headline_rows,
-    may_be_judged,
     pairs,
+    reasons_not_to_compare,
     score_rows,
 )
 from pdm.files import write_text
@@ -33,7 +33,7 @@ LEVEL_SHAPES = "autoencoder.model.levels"
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class EmbeddedPicture:
     """One picture on the page."""
 
     url: str
@@ -50,14 +50,14 @@ def write_page(runs: Sequence[Run], output: Path) -> None:
     """
     seeds = sorted({seed for run in runs for seed in run.pictures})
     pictures = {
-        (place, seed): _shown(path)
+        (place, seed): _embed(path)
         for place, run in enumerate(runs)
         for seed, path in run.pictures.items()
     }
     found, rows = charts(runs), score_rows(runs)
     text = _template().render(
         runs=runs,
-        notes=may_be_judged(runs),
+        notes=reasons_not_to_compare(runs),
         versions=sorted({data_version(run) for run in runs if run.scores} - {""}),
         headline=headline_rows(runs),
         judged=[row for row in rows if row.direction],
@@ -89,7 +89,7 @@ def _levels(run: Run) -> str:
     return repr(sorted(kept.items()))
 
 
-def _shown(path: Path) -> Shown:
+def _embed(path: Path) -> EmbeddedPicture:
     content, kind = path.read_bytes(), "png"
     with Image.open(path) as picture:
         width, height = picture.size
@@ -98,7 +98,7 @@ def _shown(path: Path) -> Shown:
             picture.convert("RGB").save(buffer, "WEBP", quality=92)
             content, kind = buffer.getvalue(), "webp"
     url = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-    return Shown(url, width, height)
+    return EmbeddedPicture(url, width, height)
 
 
 def _template() -> Any:

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from pdm.comparison.numbers import cost_rows, number, short
 from pdm.comparison.run import Run
-from pdm.comparison.verdicts import differing, headline_rows, may_be_judged
+from pdm.comparison.verdicts import differing, headline_rows, reasons_not_to_compare
 from pdm.headline import Entry
 
 WIDTH = 118
@@ -19,7 +19,7 @@ def table(runs: Sequence[Run]) -> str:
     """Plain text, at most `WIDTH` columns wide."""
     stream = io.StringIO()
     console = Console(file=stream, width=WIDTH, highlight=False, color_system=None)
-    for reason in may_be_judged(runs):
+    for reason in reasons_not_to_compare(runs):
         console.print(f"note: {reason}\n", markup=False)
     console.print(_scores(runs))
     changed = differing([run.params for run in runs])

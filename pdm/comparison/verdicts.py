@@ -72,7 +72,7 @@ def data_version(run: Run) -> str:
     return run.facts.get("version of pictures", "")
 
 
-def may_be_judged(runs: Sequence[Run]) -> tuple[str, ...]:
+def reasons_not_to_compare(runs: Sequence[Run]) -> tuple[str, ...]:
     """Why no winner is called between some of the runs; nothing if all may be compared."""
     reasons = []
     for run in runs:
@@ -102,7 +102,7 @@ def may_be_judged(runs: Sequence[Run]) -> tuple[str, ...]:
 
 
 def settings_agree(runs: Sequence[Run]) -> bool:
-    """Whether all were scored the same way, as far as their params tell."""
+    """Whether all were scored the same way, as far as their params show."""
     names = {name for run in runs for name in run.params if name.startswith("evaluate.")}
     names |= {f"autoencoder.image_{side}_px" for side in ("height", "width")}
     names -= {f"evaluate.{name}" for name in NO_EFFECT}
@@ -163,7 +163,7 @@ def with_all_levels(run: Run) -> Run:
 
 
 def _num_levels(run: Run) -> int:
-    """Of the autoencoder, as far as the scores tell; 0 if they do not."""
+    """Of the autoencoder, as far as the scores show; 0 if they do not."""
     numbers = [
         int(name.rpartition(LEVELS)[2])
         for name in run.scores

@@ -89,7 +89,7 @@ def trace(picture: Path, places: Places) -> Lineage:
     """Follow a picture back.
 
     Raises:
-        BadInput: It is no picture, or none that this project drew as far as anyone can tell.
+        BadInput: It is no picture, or it carries no mark and is not among the samples.
     """
     mark, digest = marks.read(picture)
     mark = mark or _by_pixels(digest, places.samples)

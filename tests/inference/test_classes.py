@@ -24,7 +24,7 @@ from pdm.files import sha256_of
 from pdm.inference.champion import load_generator
 from pdm.inference.encode import encode_shards
 from pdm.inference.sample import sample_pictures
-from pdm.lineage.tell import as_text
+from pdm.lineage.formats import as_text
 from pdm.lineage.trace import Places, trace
 from pdm.training import autoencoder, diffusion
 from pdm.training.class_check import check_classes

@@ -18,7 +18,7 @@ from pdm.evaluation.yardstick import Yardstick
 from pdm.files import sha256_of
 from pdm.inference.champion import load_generator
 from pdm.inference.sampling_networks import load_networks
-from pdm.lineage.tell import as_text
+from pdm.lineage.formats import as_text
 from pdm.lineage.trace import Places, trace
 from pdm.models.layers import bake_spectral_norms, settle_spectral_norms
 from pdm.models.unet import PyramidUNet

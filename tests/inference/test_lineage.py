@@ -14,7 +14,7 @@ from pdm.data.shards import listing, manifest
 from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.inference.sample import sample_pictures
-from pdm.lineage.tell import as_json, as_text
+from pdm.lineage.formats import as_json, as_text
 from pdm.lineage.trace import NOT_KNOWN, Places, trace
 from pdm.tracking import track
 

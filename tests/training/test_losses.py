@@ -260,7 +260,7 @@ def test_a_network_that_norms_over_whole_maps_refuses_a_window():
         losses(*batch(), replace(PLAN, region=Region(Span(0, 8), Span(0, 8), 32, 64)))
 
 
-def test_losses_are_told_apart_by_time_and_a_time_that_was_not_drawn_is_no_number():
+def test_losses_are_with_distinct_names_by_time_and_a_time_that_was_not_drawn_is_no_number():
     found = means_by_time(
         torch.tensor([1.0, 3.0, 8.0, 5.0]), torch.tensor([0.0, 0.2, 0.99, 1.0])
     ).tolist()

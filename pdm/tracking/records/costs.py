@@ -45,7 +45,7 @@ class Meter:
 
 
 def of_model(folder: Path) -> dict[str, float]:
-    """What a model folder tells; empty where nothing can be read."""
+    """Costs that a model folder records; empty if it cannot be read."""
     try:
         found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         known = {name: float(found[name]) for name in ("parameters", "images_seen")}

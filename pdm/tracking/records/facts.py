@@ -60,7 +60,7 @@ def settings() -> dict[str, str]:
 
 
 def tags() -> dict[str, str]:
-    """Versions of code and data, as far as they can be told."""
+    """Versions of code and data, as far as they are known."""
     command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
     found = {"mlflow.source.name": redact(command)[:5000], "mlflow.source.type": "LOCAL"}
     commit = _git("rev-parse", "HEAD")

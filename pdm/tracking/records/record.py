@@ -1,4 +1,4 @@
-"""What one tracked run has to tell, and how much of that MLflow has been told.
+"""What is known of one tracked run, and how much of that MLflow has.
 
 A record is the file `tracking.json` in a run's folder, beside `events.jsonl`: the two hold all
 that MLflow should know, so whatever could not be sent can be sent later.

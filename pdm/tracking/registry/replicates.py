@@ -63,7 +63,7 @@ def read(path: Path) -> Replicates | None:
 
 
 def difference(a: Replicates, b: Replicates, score: str) -> tuple[float, float] | None:
-    """The 95 % interval of a's score less b's; None if it cannot be told."""
+    """The 95 % interval of a's score less b's; None if it is unknown."""
     if not a.comparable(b) or score not in a.scores or score not in b.scores:
         return None
     low, high = np.percentile(np.subtract(a.scores[score], b.scores[score]), PERCENTILES)

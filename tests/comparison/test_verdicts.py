@@ -5,7 +5,7 @@ import pytest
 from compared_runs import FLOOR, SCORE, replicates, run
 from scipy.stats import norm
 
-from pdm.comparison.verdicts import best, differing, may_be_judged, pairs, score_rows
+from pdm.comparison.verdicts import best, differing, pairs, reasons_not_to_compare, score_rows
 from pdm.score_names import direction
 from pdm.tracking.registry.replicates import Replicates, better, difference
 
@@ -90,7 +90,7 @@ def test_no_winner_is_called_across_data_versions_and_the_reason_is_said():
     other = run("b", 9.0, replicates=replicates(9.0, version="e" * 64))
     runs = [run("a", 3.0), other]
     assert not any(cell.wins or cell.beats for cell in row_of(runs).cells)
-    [reason] = may_be_judged(runs)
+    [reason] = reasons_not_to_compare(runs)
     assert "different versions of the data" in reason
     assert pairs(runs, SCORE) == []
 
@@ -102,7 +102,7 @@ def test_no_winner_is_called_where_the_scores_were_set_otherwise():
         run("b", 9.0, params=params | {"evaluate.num_features": "32"}),
     ]
     assert not any(cell.wins for cell in row_of(runs).cells)
-    assert "settings of `evaluate`" in may_be_judged(runs)[0]
+    assert "settings of `evaluate`" in reasons_not_to_compare(runs)[0]
 
 
 def test_settings_that_change_no_score_change_no_verdict():
@@ -110,14 +110,14 @@ def test_settings_that_change_no_score_change_no_verdict():
         run("a", 3.0, params={"evaluate.batch_size": "1"}),
         run("b", 9.0, params={"evaluate.batch_size": "2"}),
     ]
-    assert may_be_judged(runs) == ()
+    assert reasons_not_to_compare(runs) == ()
     assert row_of(runs).cells[0].wins
 
 
 def test_a_run_without_scores_or_replicates_is_named():
     bare = run("bare", 3.0, scores={}, replicates=None)
     old = run("old", 3.0, replicates=None)
-    reasons = may_be_judged([run("a", 3.0), bare, old])
+    reasons = reasons_not_to_compare([run("a", 3.0), bare, old])
     assert "bare has no scores" in reasons[0]
     assert "old has no bootstrap replicates" in reasons[1]
 
