@@ -1,10 +1,10 @@
-"""Running averages of a model whose length can be chosen when the training is over.
+"""Power-function EMA of a model's weights, whose length can be chosen after training.
 
-An average of length sigma at step t weighs the model of step s like s^gamma (Karras et al.,
-arXiv:2312.02696, section 3.1): it remembers a fixed share of the training so far, whose standard
-deviation is sigma times its whole, and forgets the initial weights at once. Of two such averages,
-kept as snapshots on the way, any other length can be put together, since a sum of profiles is the
-profile of the sum (section 3.2).
+An EMA of length sigma at step t weights the model of step s by s^gamma (Karras et al.,
+arXiv:2312.02696, section 3.1). Its profile has a standard deviation of sigma times the training so
+far, and the initial weights get no weight at all. From snapshots of two such EMAs, saved during
+training, an EMA of any other length can be computed, since a sum of EMAs has the sum of their
+profiles (section 3.2).
 """
 
 import functools
@@ -26,10 +26,10 @@ MAX_LENGTH = 0.28  # gamma = 0, all models alike, has 1 / sqrt(12) = 0.289
 
 @functools.cache
 def gamma_of(length: float) -> float:
-    """gamma, of which the profile s^gamma on [0, 1] has this standard deviation.
+    """Give the gamma whose profile s^gamma on [0, 1] has this standard deviation.
 
     Args:
-        length: Above 0, at most `LONGEST`.
+        length: Above 0, at most `MAX_LENGTH`.
     """
     low, high = 0.0, 2 / length**2  # the deviation falls as gamma rises, below 1 / gamma
     for _ in range(100):
@@ -40,7 +40,7 @@ def gamma_of(length: float) -> float:
 
 
 def decay_at(step: int, length: float) -> float:
-    """How much of the average of the steps before remains at step 1, 2, ...; 0 at the first.
+    """Give the decay of the EMA at step 1, 2, ...; 0 at the first.
 
     With it the weights of the steps are exactly the profile's integrals over each of them.
     """
@@ -50,14 +50,14 @@ def decay_at(step: int, length: float) -> float:
 def coefficients(
     snapshots: Sequence[tuple[float, float]], *, end: float, length: float
 ) -> list[float]:
-    """Factors of the snapshots whose sum comes nearest to an average of `length` at `end`.
+    """Give the factors of the snapshots whose sum is nearest to an EMA of `length` at `end`.
 
     Least squares between the profiles, in closed form (section C.2 there); they sum to one.
 
     Args:
         snapshots: (progress, length) of each, in any unit of progress.
-        end: Progress at which the wanted average ends.
-        length: Of the wanted average.
+        end: Progress at which the EMA ends.
+        length: Length of the EMA.
     """
     profiles = [(progress / end, gamma_of(known)) for progress, known in snapshots]
     wanted = (1.0, gamma_of(length))
@@ -71,23 +71,23 @@ def coefficients(
 
 
 def write_snapshot(path: Path, weights: dict[str, Tensor]) -> None:
-    """Write an average's weights, whole or not at all, in half precision."""
+    """Write an EMA's weights in half precision, all or nothing."""
     with whole_file(path) as temporary:
         save_file({name: one.half().contiguous() for name, one in weights.items()}, temporary)
 
 
 def snapshot_name(images_seen: int, length: float) -> str:
-    """File name of a snapshot."""
+    """Give the file name of an EMA snapshot."""
     return f"{images_seen:09}-{length}.safetensors"
 
 
 def load_ema(model: Path, length: float, images_seen: int | None = None) -> dict[str, Tensor]:
-    """The weights (not the buffers) of the average of that length, in float32.
+    """Load the weights (not the buffers) of the EMA of that length, in float32.
 
     Args:
         model: Folder of a model that was trained with `ema_lengths`.
-        length: Above 0, at most `LONGEST`; the nearer to those that were kept, the more exact.
-        images_seen: Where in the training the average ends; the same holds. None for its end.
+        length: Above 0, at most `MAX_LENGTH`; the nearer to the trained lengths, the more exact.
+        images_seen: Where in the training the EMA ends, in images; None for the end of training.
 
     Raises:
         BadInput: The folder holds no averages, or none so early or so late, or one is damaged.

@@ -1,4 +1,4 @@
-"""One door to every network: made by a config, loaded from whatever model folder.
+"""Build every network from its config, or load it from its model folder.
 
 diffusers is imported only where a network of LDM is asked for: it takes seconds.
 """
@@ -17,7 +17,7 @@ from pdm.models.unet import PyramidUNet
 
 
 def build_autoencoder(config: AutoencoderConfig) -> Autoencoder:
-    """The autoencoder that a config names, with random weights."""
+    """Build the autoencoder that a config names, with random weights."""
     network = config.network
     if isinstance(network, AutoencoderModelConfig):
         return PyramidAutoencoder(network)
@@ -46,7 +46,7 @@ def load_autoencoder(folder: Path) -> Autoencoder:
 def build_denoiser(
     config: DiffusionConfig, channels: tuple[int, ...], downsamplings: tuple[Downsampling, ...]
 ) -> Denoiser:
-    """The denoising network that a config names, with random weights.
+    """Build the denoising network that a config names, with random weights.
 
     Args:
         config: The section `diffusion`.

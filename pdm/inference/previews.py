@@ -1,4 +1,4 @@
-"""How pictures come into being: what sampling leads to on its way, and level after level.
+"""Previews of sampling: the predicted picture step by step, and the result level by level.
 
 previews/000000/steps-00.png ...    the data that the velocity leads to, at even places on the way;
                                     where levels begin one after another, of those that have begun
@@ -28,10 +28,10 @@ LAST_FRAME = 4  # times as long as the others
 
 
 class Frames:
-    """Keeps what a sampler leads to, at even places on its way, of a batch of one picture.
+    """Collects the data that a sampler predicts for one picture, at evenly spaced times.
 
     Args:
-        count: Number of parts of the way. The first call in each is kept.
+        count: Number of equal intervals of time; the first call in each is recorded.
     """
 
     def __init__(self, count: int) -> None:
@@ -39,7 +39,7 @@ class Frames:
         self.kept: list[Pyramid] = []
 
     def record(self, data: Pyramid, t: Tensor) -> None:
-        """Called at each evaluation with the data it leads to and its time (1,) or (1, levels)."""
+        """Take the predicted data and the time (1,) or (1, levels) of one evaluation."""
         part = int(self.count * t.clamp(0, 1).mean())
         if part < self.next_part or part >= self.count:
             return
@@ -57,7 +57,7 @@ def write_previews(
     size: tuple[int, int],
     tile_px: int | None,
 ) -> None:
-    """Draw the first pictures once more, each by itself, and write what was seen on the way."""
+    """Draw the first pictures again, one at a time, and write their previews."""
     previews = config.previews
     assert previews is not None
     rows: list[list[Pixels]] = []
@@ -81,7 +81,7 @@ def _decode(
 
 
 def _write(folder: Path, name: str, pictures: Sequence[Pixels], config: PreviewsConfig) -> None:
-    """Each as a PNG, and all as a GIF that is repeated for ever."""
+    """Write each picture as a PNG, and all as a GIF that loops."""
     folder.mkdir(parents=True, exist_ok=True)
     frames = [Image.fromarray(picture) for picture in pictures]
     for number, frame in enumerate(frames, start=int(name == "levels")):

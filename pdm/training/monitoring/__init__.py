@@ -1,1 +1,1 @@
-"""What a training reports: meters, curves, sample grids, scores, the model card."""
+"""Reports of a training: meters, loss curves, sample grids, scores, the model card."""

@@ -37,7 +37,7 @@ class Meters:
 
     @contextlib.contextmanager
     def timing(self, what: str) -> Iterator[None]:
-        """Count the time of the block as spent on one of `SPENT`."""
+        """Count the time of the block as spent on one of `TIMED`."""
         began = time.perf_counter()
         try:
             yield

@@ -18,7 +18,7 @@ TRIAL_PX = 64  # side of the pictures that a file must find equal; LPIPS pools f
 
 
 class PerceptualLoss(nn.Module):
-    """The distance: frozen, in float32 whatever the precision of the training."""
+    """A frozen perceptual distance, in float32 whatever the precision of the training."""
 
     def __init__(self, network: nn.Module, weight: float) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class PerceptualLoss(nn.Module):
             parameter.requires_grad = False
 
     def forward(self, found: Tensor, wanted: Tensor) -> Tensor:
-        """Mean distance of two batches (B, 3, h, w) in [-1, 1]; gradients reach both."""
+        """Give the mean distance of two batches (B, 3, h, w) in [-1, 1]; gradients reach both."""
         # Unoptimised: TorchScript rewrites a module after its first calls, and a resumed training
         # would differ from an unbroken one by the rounding.
         with (
@@ -39,10 +39,10 @@ class PerceptualLoss(nn.Module):
 
 
 def load_perceptual(config: PerceptualConfig, device: torch.device) -> PerceptualLoss:
-    """The distance that the section names.
+    """Load the perceptual distance that the section `autoencoder.perceptual` names.
 
     Raises:
-        BadInput: The file cannot be read, is another than was meant, or gives no distance.
+        BadInput: The file cannot be read, has another sha256, or gives no distance.
     """
     path = Path(config.path)
     try:

@@ -1,6 +1,6 @@
-"""How far a reconstruction is from its picture, by measures that need no weights.
+"""Pixel losses of reconstructions: L1, Charbonnier and multi-scale gradient loss.
 
-All take (B, C, H, W) in [-1, 1] and give one number, the mean over everything.
+All take (B, C, H, W) in [-1, 1] and give a scalar, the mean over all values.
 """
 
 from collections.abc import Callable
@@ -14,14 +14,14 @@ CHARBONNIER_EPSILON = 1.0e-3  # Lai et al., LapSRN (arXiv:1704.03915), section 3
 
 
 def l1(found: Tensor, wanted: Tensor) -> Tensor:
-    """Mean absolute difference."""
+    """Give the mean absolute difference."""
     return F.l1_loss(found, wanted)
 
 
 def charbonnier(found: Tensor, wanted: Tensor) -> Tensor:
-    """L1 with a round tip: sqrt(difference^2 + epsilon^2), so that small differences rest.
+    """Give a smooth L1: the mean of sqrt(difference^2 + epsilon^2).
 
-    Charbonnier et al. (ICIP 1994), with the epsilon of LapSRN; it is the least value, too.
+    Charbonnier et al. (ICIP 1994), with the epsilon of LapSRN, which is also the smallest value.
     """
     return ((found - wanted).square() + CHARBONNIER_EPSILON**2).sqrt().mean()
 
@@ -33,15 +33,15 @@ PIXEL_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def gradient_loss(found: Tensor, wanted: Tensor) -> Tensor:
-    """Mean absolute difference of the pixel-to-pixel changes, both ways, over a few scales.
+    """Give the mean absolute difference of image gradients, in both directions, over some scales.
 
-    L1 alone forgives a blurred edge; its gradients do not. Sides are of at least 2.
+    L1 alone penalises a blurred edge too little. Sides must be at least 2.
     """
     difference = found - wanted
     terms = []
     for scale in range(GRADIENT_SCALES):
         difference = F.avg_pool2d(difference, 2) if scale else difference
-        if min(difference.shape[2:]) < 2:  # no neighbours; the mean of nothing is no number
+        if min(difference.shape[2:]) < 2:  # no neighbours; the mean would be NaN
             break
         terms.append(difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean())
     return torch.stack(terms).mean()
