@@ -1,4 +1,4 @@
-"""What a network computes, counted and not timed: equal on every machine."""
+"""FLOPs of a network, counted and not timed: equal on every machine."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,10 +10,10 @@ from torch.utils.flop_counter import flop_registry
 
 @torch.no_grad()
 def flops_of(call: Callable[[], object]) -> int:
-    """Floating-point operations of the convolutions and matrix products that `call` makes.
+    """Count the floating-point operations of the convolutions and matrix products in `call`.
 
     A multiplication and an addition count as two. Norms, activations and the like are left out, as
-    by everybody who counts (torch.utils.flop_counter).
+    is usual (torch.utils.flop_counter).
     """
     counter = _Counter()
     with counter:

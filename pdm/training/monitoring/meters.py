@@ -1,4 +1,4 @@
-"""Means over the steps between two lines of the log, and what the time was spent on."""
+"""Meters: means of losses over the steps between two log lines, speed, and where time went."""
 
 import contextlib
 import time
@@ -14,11 +14,11 @@ TIMED = ("data_wait", "logging", "saving", "scoring")  # what `timing` knows
 
 
 class Meters:
-    """Collects on the device, so that nothing waits for it until the means are read.
+    """Collects values on the device, without synchronising until the means are read.
 
     Args:
-        device: Where the training runs.
-        dtype: In which most of it computes.
+        device: Device of the training.
+        dtype: Precision of most of its computation.
     """
 
     def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
@@ -27,9 +27,9 @@ class Meters:
         self._reset()
 
     def add(self, losses: dict[str, Tensor]) -> None:
-        """Count one share's losses; a vector is logged entry by entry, as name_0, name_1, ...
+        """Add the losses of one micro-batch; a vector is logged as name_0, name_1, ...
 
-        An entry that is not a number does not count: there was nothing to measure.
+        An entry that is NaN does not count: there was nothing to measure.
         """
         for name, value in losses.items():
             for suffix, entry in _entries(value.detach()):
@@ -45,7 +45,7 @@ class Meters:
             self._spent[what] += time.perf_counter() - began
 
     def compare(self, flops_per_image: float) -> None:
-        """Tell how much training computes for an image, and measure what would be possible."""
+        """Set the training's FLOPs per image, and measure the device's rate to compare with."""
         self._flops_per_image = flops_per_image
         self._rate = matrix_rate(self.device, self.dtype)
 
@@ -86,7 +86,7 @@ class Meters:
 
 
 def _sums(values: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Sum and number of the entries of each that are numbers."""
+    """Give the sum and the number of the entries of each that are not NaN."""
     sums = torch.stack([one.nansum() for one in values])
     counts = torch.stack([(~one.isnan()).sum() for one in values]).to(sums.dtype)
     return sums, counts

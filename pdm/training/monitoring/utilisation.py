@@ -1,4 +1,4 @@
-"""How much of what a device can do a training makes use of: what it computes, what is possible."""
+"""FLOPs utilisation of a training: the operations of a pass, and the device's measured rate."""
 
 import time
 
@@ -9,23 +9,22 @@ from torch.distributed.fsdp import FSDPModule
 from pdm.training.loop.prefetch import Batch
 from pdm.training.monitoring.flops import flops_of
 
-PASSES = 3  # the way back computes twice what the way forward does: for weights, and for inputs
+PASSES = 3  # a backward pass costs two forward passes: gradients of weights and of inputs
 RATE_SIDE = {"cuda": 8192, "cpu": 768}  # of the matrices that are multiplied to find the rate
 
 
 def flops_of_pass(network: nn.Module, batch: Batch) -> int:
-    """Floating-point operations of one pass forward and back.
+    """Count the floating-point operations of one forward and backward pass.
 
-    Counted in a pass of its own, in evaluation mode, that leaves no trace: what counts takes some
-    functions apart, and they then round otherwise than in training.
+    The count runs an extra forward pass in evaluation mode, which changes nothing in the training.
 
     Args:
         network: As in `pdm.training.loop.train.train`.
-        batch: On the network's device. Where weights are spread, every worker must bring one.
+        batch: On the network's device. With sharded weights (FSDP), every worker must bring one.
     """
     inner = network.module if isinstance(network, nn.parallel.DistributedDataParallel) else network
     modes = [(module, module.training) for module in inner.modules()]
-    # A discriminator's weight is a gradient; spread weights must not wait for a way back.
+    # The adaptive discriminator weight needs gradients; FSDP must not wait for a backward pass.
     with_gradients = not any(isinstance(module, FSDPModule) for module, _ in modes)
     inner.eval()
 
@@ -40,9 +39,9 @@ def flops_of_pass(network: nn.Module, batch: Batch) -> int:
 
 
 def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """Floating-point operations per second of a large product of random matrices, the best of five.
+    """Measure the floating-point operations per second of a large matrix product, best of five.
 
-    Random, since products of zeros are faster on some devices, and no training is made of them.
+    The matrices are random, since products of zeros are faster on some devices.
     """
     side = RATE_SIDE[device.type]
     one, other = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
