@@ -10,6 +10,7 @@ profiles (section 3.2).
 import functools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -70,6 +71,21 @@ def coefficients(
     return [float(factor) for factor in found / found.sum()]
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """An EMA on the disk.
+
+    Args:
+        images_seen: Progress at which it ends.
+        length: Of its profile.
+        path: A safetensors file of weights, without buffers.
+    """
+
+    images_seen: int
+    length: float
+    path: Path
+
+
 def write_snapshot(path: Path, weights: dict[str, Tensor]) -> None:
     """Write an EMA's weights in half precision, all or nothing."""
     with whole_file(path) as temporary:
@@ -81,6 +97,32 @@ def snapshot_name(images_seen: int, length: float) -> str:
     return f"{images_seen:09}-{length}.safetensors"
 
 
+def snapshots_in(folder: Path) -> list[Snapshot]:
+    """All snapshots in a folder, the earliest first."""
+    found = []
+    for file in sorted(folder.glob("[0-9]*.safetensors")):
+        seen, length = file.stem.split("-")
+        found.append(Snapshot(int(seen), float(length), file))
+    return found
+
+
+def combine(snapshots: Sequence[Snapshot], *, images_seen: int, length: float) -> dict[str, Tensor]:
+    """The EMA of that length that ends there, in float32, from snapshots that end no later.
+
+    Raises:
+        OSError, SafetensorError, RuntimeError: A file is damaged.
+    """
+    earlier = [one for one in snapshots if one.images_seen <= images_seen]
+    profiles = [(one.images_seen, one.length) for one in earlier]
+    sums: dict[str, Tensor] = {}
+    for one, factor in zip(
+        earlier, coefficients(profiles, end=images_seen, length=length), strict=True
+    ):
+        for name, weight in load_file(one.path).items():
+            sums[name] = sums.get(name, torch.zeros(())) + factor * weight.float()
+    return sums
+
+
 def load_ema(model: Path, length: float, images_seen: int | None = None) -> dict[str, Tensor]:
     """Load the weights (not the buffers) of the EMA of that length, in float32.
 
@@ -90,32 +132,25 @@ def load_ema(model: Path, length: float, images_seen: int | None = None) -> dict
         images_seen: Where in the training the EMA ends, in images; None for the end of training.
 
     Raises:
-        BadInput: The folder holds no averages, or none so early or so late, or one is damaged.
+        BadInput: The folder holds no averages, or none that ends there, or one is damaged.
     """
-    files = sorted((model / FOLDER).glob("*.safetensors"))
-    if not files:
+    snapshots = snapshots_in(model / FOLDER)
+    if not snapshots:
         raise BadInput(
             f"{model} holds no averages to choose from; train it with training.ema_lengths set, "
             "or set ema_length to null"
         )
-    kept = [(float(one), float(two)) for one, two in (file.stem.split("-") for file in files)]
-    first, last = (int(kept[place][0]) for place in (0, -1))
-    if images_seen is not None and not first <= images_seen <= last:
+    ends = sorted({one.images_seen for one in snapshots})
+    end = ends[-1] if images_seen is None else images_seen
+    if end not in ends:
         raise BadInput(
-            f"{model} holds averages after {first:,} to {last:,} images, none after "
-            f"{images_seen:,}; set images_seen to a number between"
+            f"{model} holds averages that end after {', '.join(f'{one:,}' for one in ends)} "
+            f"images, none after {end:,}; set images_seen to one of them"
         )
-    end = images_seen or last
-    files = [file for file, (seen, _) in zip(files, kept, strict=True) if seen <= end]
-    kept = kept[: len(files)]
-    sums: dict[str, Tensor] = {}
     try:
-        for file, factor in zip(files, coefficients(kept, end=end, length=length), strict=True):
-            for name, weight in load_file(file).items():
-                sums[name] = sums.get(name, torch.zeros(())) + factor * weight.float()
+        return combine(snapshots, images_seen=end, length=length)
     except (OSError, SafetensorError, RuntimeError) as error:
         raise BadInput(f"the averages of {model} cannot be read: {error}") from error
-    return sums
 
 
 def _product(one: tuple[float, float], other: tuple[float, float]) -> float:

@@ -82,3 +82,12 @@ def test_a_damaged_average_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(BadInput, match="cannot be read"):
         load_ema(tmp_path, 0.1)
+
+
+def test_an_end_at_which_no_average_was_kept_is_refused_with_those_that_there_are(tmp_path):
+    for seen in (800, 1600):
+        path = tmp_path / ema.FOLDER / ema.snapshot_name(seen, 0.1)
+        ema.write_snapshot(path, {"weight": torch.full((2,), float(seen))})
+    assert load_ema(tmp_path, 0.1, 800)["weight"].tolist() == [800, 800]
+    with pytest.raises(BadInput, match="that end after 800, 1,600 images, none after 1,000"):
+        load_ema(tmp_path, 0.1, 1000)

@@ -73,17 +73,20 @@ def _track_training(
 def autoencoder(args: argparse.Namespace) -> None:
     """Train the pyramid autoencoder on the shards."""
     from pdm.training.autoencoder import run_folder, train_autoencoder
+    from pdm.training.checkpoints.finished import export_instead_of_training
     from pdm.training.distributed.launchers import choose_launcher
 
     config = params.load(args.params).autoencoder
     folder = run_folder(config, shards=args.shards, runs=args.runs)
+    outputs = {"model": args.model, "curves": args.curves}
+    if export_instead_of_training("autoencoder", folder, **outputs):
+        return
     with _track_training("autoencoder", config, folder, args.shards, args.model):
         train_autoencoder(
             config,
             shards=args.shards,
             run=folder,
-            model=args.model,
-            curves=args.curves,
+            **outputs,
             launch=choose_launcher(args.launcher),
         )
 
@@ -103,19 +106,22 @@ def latents(args: argparse.Namespace) -> None:
 def diffusion(args: argparse.Namespace) -> None:
     """Train the pyramid UNet on the latents with rectified flow."""
     from pdm.evaluation.yardstick import Yardstick
+    from pdm.training.checkpoints.finished import export_instead_of_training
     from pdm.training.diffusion import run_folder, train_diffusion
     from pdm.training.distributed.launchers import choose_launcher
 
     config = params.load(args.params).diffusion
     folder = run_folder(config, latents=args.latents, runs=args.runs)
+    outputs = {"model": args.model, "curves": args.curves}
+    if export_instead_of_training("diffusion", folder, **outputs):
+        return
     with _track_training("diffusion", config, folder, args.latents, args.model):
         train_diffusion(
             config,
             latents=args.latents,
             autoencoder=args.autoencoder,
             run=folder,
-            model=args.model,
-            curves=args.curves,
+            **outputs,
             yardstick_from=Yardstick,
             launch=choose_launcher(args.launcher),
         )

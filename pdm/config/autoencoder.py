@@ -225,6 +225,11 @@ class AutoencoderConfig:
         return network
 
     @property
+    def needs_length(self) -> str:
+        """As of its training."""
+        return self.training.needs_length
+
+    @property
     def _shorter(self) -> int:
         return min(self.image_height_px, self.image_width_px)
 

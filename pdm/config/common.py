@@ -4,6 +4,7 @@ import dataclasses
 import enum
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
 from pdm.config.limits import (
@@ -46,6 +47,14 @@ class Mark(enum.Enum):
 MAY_CHANGE = Mark.MAY_CHANGE
 
 
+@dataclasses.dataclass(frozen=True)
+class Neutral:
+    """Value of a field, beside its type and meaning, that leaves all as it was before there was
+    such a field: with it, the run keeps its name."""
+
+    value: Any
+
+
 def fields_with(kind: type, mark: Mark) -> tuple[str, ...]:
     """Names of a dataclass's fields that carry the mark."""
     hints = field_types(kind).items()
@@ -63,23 +72,54 @@ def fingerprint(config: Any, *inputs: str) -> str:
 
     Checkpoints are filed under it, so that a retried run finds its own and a run with changed
     settings or data can never resume from the old ones. Fields marked `MAY_CHANGE`, at any depth,
-    have no part in it.
+    have no part in it, nor have those at their `Neutral` value.
 
     Args:
         config: A section of params (a dataclass).
         inputs: Digests of what the run reads, such as the sha256 of its input manifest.
     """
-    text = json.dumps([_identity(config), *inputs], sort_keys=True)
+    named = settings_of_run(config)
+    for name, value in neutral_settings(config).items():
+        if named.get(name) == value:
+            del named[name]
+    text = json.dumps([named, *inputs], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _identity(value: Any) -> Any:
-    """Nested settings as JSON has them, without the fields that may change."""
+def settings_of_run(config: Any) -> dict[str, Any]:
+    """What a run follows from: values by dotted name, as JSON has them, without those that may
+    change."""
+    return {
+        name: _as_json(value) for name, value, marks in _leaves(config) if MAY_CHANGE not in marks
+    }
+
+
+def neutral_settings(config: Any) -> dict[str, Any]:
+    """Neutral values by dotted name."""
+    return {
+        name: _as_json(mark.value)
+        for name, _, marks in _leaves(config)
+        for mark in marks
+        if isinstance(mark, Neutral)
+    }
+
+
+def _leaves(config: Any, above: str = "") -> Iterator[tuple[str, Any, tuple[Any, ...]]]:
+    """Dotted name, value and marks of each field that is no dataclass itself."""
+    kind: type = type(config)
+    for name, hint in field_types(kind).items():
+        value, marks = getattr(config, name), getattr(hint, "__metadata__", ())
+        if dataclasses.is_dataclass(value) and MAY_CHANGE not in marks:
+            yield from _leaves(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value, marks
+
+
+def _as_json(value: Any) -> Any:
+    """A value with lists for tuples, and mappings for dataclasses."""
     if dataclasses.is_dataclass(value):
-        ignored = fields_with(type(value), MAY_CHANGE)
-        names = (field.name for field in dataclasses.fields(value))
-        return {name: _identity(getattr(value, name)) for name in names if name not in ignored}
-    return [_identity(each) for each in value] if isinstance(value, tuple) else value
+        return settings_of_run(value)
+    return [_as_json(each) for each in value] if isinstance(value, tuple) else value
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,12 +142,15 @@ class TrainingConfig:
     optimizer: Annotated[
         Literal["adamw", "muon"], "adamw, or muon for matrices with adamw for the rest"
     ]
-    betas: Annotated[tuple[Beta, Beta], "decay of AdamW's two moments, per step"]
+    betas: Annotated[
+        tuple[Beta, Beta], "decay of AdamW's two moments, per step", Neutral((0.9, 0.999))
+    ]
     learning_rate: Annotated[Positive, "peak learning rate"]
     warmup_images: Annotated[ImagesOrZero, "the learning rate rises linearly over these"]
     schedule: Annotated[
         Literal["constant", "cosine", "inverse_root", "linear"],
         "of the learning rate after the warm-up; cosine and linear reach 0 at total_images",
+        Neutral("constant"),
     ]
     weight_decay: Annotated[NonNegative, "decoupled, as in AdamW; not of biases, norms and gains"]
     max_grad_norm: Annotated[Positive, "larger gradients are scaled down to this norm"]
@@ -129,6 +172,9 @@ class TrainingConfig:
     log_every_images: Annotated[Images, "interval of log lines and curves", MAY_CHANGE]
     save_every_images: Annotated[Images, "interval of checkpoints", MAY_CHANGE]
     keep_checkpoints: Annotated[Count, "newest checkpoints to keep, beside the best", MAY_CHANGE]
+    keep_runs: Annotated[
+        CountOrZero, "newest finished runs whose model and last checkpoint are kept", MAY_CHANGE
+    ]
     seed: Annotated[Seed, "of initial weights, order, noise and augmentation"]
 
     def __post_init__(self) -> None:
@@ -154,6 +200,12 @@ class TrainingConfig:
                 getattr(self, name),
                 f"a multiple of batch_size ({self.batch_size}), so that whole steps fit",
             )
+
+    @property
+    def needs_length(self) -> str:
+        """What makes a run depend on `total_images` from its first step; empty if nothing does."""
+        falls = self.schedule in ("cosine", "linear")
+        return f"training.schedule: {self.schedule}" if falls else ""
 
     def _check_schedule(self) -> None:
         warmup = self.warmup_images

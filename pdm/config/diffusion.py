@@ -171,3 +171,9 @@ class DiffusionConfig:
     def windows(self) -> tuple[tuple[float, float], ...] | None:
         """The time of each level, if each has its own."""
         return self.network.windows if isinstance(self.network, UNetConfig) else None
+
+    @property
+    def needs_length(self) -> str:
+        """As of its training; dropout that falls, falls with its length, too."""
+        falls = isinstance(self.network, UNetConfig) and self.network.dropout_falls
+        return self.training.needs_length or ("model.dropout_falls" if falls else "")

@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 
 from pdm.config.autoencoder import AutoencoderConfig
-from pdm.config.common import fingerprint
 from pdm.data.order import images_at
 from pdm.data.pixels import Pixels, to_images
 from pdm.data.shards import listing, manifest
@@ -17,13 +16,13 @@ from pdm.files import whole_file
 from pdm.models.codec import Autoencoder
 from pdm.models.regions import Region, Span
 from pdm.registry import build_autoencoder
+from pdm.training.checkpoints import earlier_runs, finished, snapshots
 from pdm.training.checkpoints.run_folder import (
-    EMA_SNAPSHOTS,
-    EVENTS,
     RunFolder,
     checkpoints_of,
     restore_newest,
 )
+from pdm.training.checkpoints.run_record import RunRecord
 from pdm.training.distributed.launchers import Launch, is_first_process, launch_on_ray
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.activation_checkpointing import checkpoint_activations
@@ -32,7 +31,6 @@ from pdm.training.loop.prefetch import Batch
 from pdm.training.loop.seeds import generator_at, normal_pyramid_at, uniform_at
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.train import train
-from pdm.training.monitoring.curves import write_curves
 from pdm.training.monitoring.flops import flops_of
 from pdm.training.monitoring.held_out import (
     held_out_psnr,
@@ -66,7 +64,7 @@ def run_folder(config: AutoencoderConfig, *, shards: Path, runs: Path) -> Path:
         BadInput: The shards have no manifest.
     """
     manifest.load(shards)
-    return runs / fingerprint(config, manifest.digest(shards))
+    return runs / _record(config, shards).name
 
 
 def train_autoencoder(
@@ -83,7 +81,7 @@ def train_autoencoder(
     Args:
         config: The section `autoencoder`.
         shards: Written by the stage `shard`.
-        run: Of `run_folder`; holds the events, and the checkpoints until the end.
+        run: Of `run_folder`; holds events, checkpoints, and in the end the model.
         model: Folder of the trained model: the average weights, with the latents' statistics.
         curves: CSV of the losses.
         launch: Starts the workers.
@@ -98,13 +96,19 @@ def train_autoencoder(
     ImageShards(shards, "train"), ImageShards(shards, "val")  # rather now than on the cluster
     if config.perceptual:
         load_perceptual(config.perceptual, torch.device("cpu"))
+    if is_first_process():
+        earlier_runs.prepare(run, _record(config, shards), config)
+    if config.perceptual:
         path = str(Path(config.perceptual.path).absolute())
         config = replace(config, perceptual=replace(config.perceptual, path=path))
-    settings = Settings(config, shards.absolute(), run.absolute(), model.absolute())
+    settings = Settings(config, shards.absolute(), run.absolute(), run.absolute() / finished.MODEL)
     launch(_work, settings, num_workers=config.training.num_workers, run=run)
     if is_first_process():
-        write_curves(run / EVENTS, curves)
-        checkpoints_of(run, config.training).remove()
+        finished.publish(run, config.training, model=model, curves=curves)
+
+
+def _record(config: AutoencoderConfig, shards: Path) -> RunRecord:
+    return RunRecord.of("autoencoder", config, {"shards": manifest.digest(shards)})
 
 
 class Pictures:
@@ -213,7 +217,9 @@ def _work(settings: Settings, workers: Workers) -> None:
     network = workers.wrap(losses, training)
     train(state, network, Pictures(pictures, config, model), training, run, workers)
     if workers.is_first:
-        _finish(settings, ema_model(state), pictures, held_out, run)
+        scores = write_model(settings, ema_model(state), pictures, held_out, state.images_seen)
+        named = {f"val_psnr_levels_{count}": score for count, score in enumerate(scores, start=1)}
+        run.events.metrics(named, state.images_seen)
 
 
 def _losses(
@@ -238,34 +244,38 @@ def ema_model(state: TrainState) -> Autoencoder:
     return state.ema
 
 
-def _finish(
+def write_model(
     settings: Settings,
     model: Autoencoder,
     pictures: ImageShards,
     held_out: ImageShards,
-    run: RunFolder,
-) -> None:
-    """Measure the model, and write it."""
+    images_seen: int,
+) -> list[float]:
+    """Measure the EMA of a checkpoint, and write the model's folder.
+
+    Returns:
+        PSNR of held-out pictures in dB, from one level, two, ... all of them.
+    """
     config = settings.config
     size = (config.image_height_px, config.image_width_px)
     scores = psnr_by_prefix(model, held_out, size)
-    named = {f"val_psnr_levels_{count}": score for count, score in enumerate(scores, start=1)}
-    run.events.metrics(named, config.training.total_images)
     logger.info(
         "autoencoder: PSNR of held-out pictures, from ever more levels: %s dB",
         ", ".join(f"{score:.1f}" for score in scores),
     )
     model.set_statistics(*latent_statistics(model, pictures, size))
     one = to_images(held_out.batch([0], *size)).to(next(model.parameters()).device)
-    model.save_pretrained(
-        settings.model,
-        card=autoencoder_card(model, config, settings.shards, scores),
-        beside=[settings.shards / listing.FILE_NAME, settings.run / EMA_SNAPSHOTS],
-        image_height_px=size[0],
-        image_width_px=size[1],
-        shards_sha256=manifest.digest(settings.shards),
-        images_seen=config.training.total_images,
-        parameters=sum(weight.numel() for weight in model.parameters()),
-        forward_flops=flops_of(lambda: model.decode(model.encode(one), size)),  # of one picture
-        val_psnr_by_levels=scores,
-    )
+    with snapshots.for_model(settings.run, config.training.ema_lengths, images_seen) as folder:
+        model.save_pretrained(
+            settings.model,
+            card=autoencoder_card(model, config, settings.shards, scores, images_seen),
+            beside=[settings.shards / listing.FILE_NAME, folder],
+            image_height_px=size[0],
+            image_width_px=size[1],
+            shards_sha256=manifest.digest(settings.shards),
+            images_seen=images_seen,
+            parameters=sum(weight.numel() for weight in model.parameters()),
+            forward_flops=flops_of(lambda: model.decode(model.encode(one), size)),  # of one picture
+            val_psnr_by_levels=scores,
+        )
+    return scores

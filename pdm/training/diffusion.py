@@ -7,7 +7,6 @@ from typing import cast
 
 import torch
 
-from pdm.config.common import fingerprint
 from pdm.config.diffusion import DiffusionConfig
 from pdm.data import classes
 from pdm.data.order import images_at
@@ -18,13 +17,13 @@ from pdm.files import whole_file
 from pdm.models.condition import with_class_label
 from pdm.models.denoiser import Denoiser
 from pdm.registry import build_denoiser
+from pdm.training.checkpoints import earlier_runs, finished, snapshots
 from pdm.training.checkpoints.run_folder import (
-    EMA_SNAPSHOTS,
-    EVENTS,
     RunFolder,
     checkpoints_of,
     restore_newest,
 )
+from pdm.training.checkpoints.run_record import RunRecord
 from pdm.training.class_check import check_classes, drop_labels, has_classes
 from pdm.training.distributed.launchers import Launch, is_first_process, launch_on_ray
 from pdm.training.distributed.workers import Workers
@@ -33,7 +32,6 @@ from pdm.training.loop.prefetch import Batch
 from pdm.training.loop.seeds import generator_at, normal_pyramid_at
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.train import train
-from pdm.training.monitoring.curves import write_curves
 from pdm.training.monitoring.flops import flops_of
 from pdm.training.monitoring.sample_grid import SampleGrid, check_autoencoder
 from pdm.training.monitoring.sample_scores import SampleScorer, YardstickFrom, check_enough
@@ -64,7 +62,7 @@ def run_folder(config: DiffusionConfig, *, latents: Path, runs: Path) -> Path:
         BadInput: The latents have no manifest.
     """
     manifest.load(latents)
-    return runs / fingerprint(config, manifest.digest(latents))
+    return runs / _record(config, latents).name
 
 
 def train_diffusion(
@@ -85,7 +83,7 @@ def train_diffusion(
         latents: Written by the stage `latents`.
         autoencoder: Model folder, the one that wrote the latents; it decodes what is drawn on
             the way, and changes nothing that is learnt.
-        run: Of `run_folder`; holds the events, and the checkpoints until the end.
+        run: Of `run_folder`; holds events, checkpoints, and in the end the model.
         model: Folder of the trained model: the average weights.
         curves: CSV of the losses.
         yardstick_from: Of a set of pictures; measures those that are drawn on the way.
@@ -102,12 +100,17 @@ def train_diffusion(
     check_autoencoder(autoencoder, found[0].manifest.facts)  # rather now than on the cluster
     check_classes(config, found[0])
     check_enough(found, config.score_images)
-    paths = (path.absolute() for path in (latents, run, model, autoencoder))
+    if is_first_process():
+        earlier_runs.prepare(run, _record(config, latents), config)
+    paths = (path.absolute() for path in (latents, run, run / finished.MODEL, autoencoder))
     settings = Settings(config, yardstick_from, *paths)
     launch(_work, settings, num_workers=config.training.num_workers, run=run)
     if is_first_process():
-        write_curves(run / EVENTS, curves)
-        checkpoints_of(run, config.training).remove()
+        finished.publish(run, config.training, model=model, curves=curves)
+
+
+def _record(config: DiffusionConfig, latents: Path) -> RunRecord:
+    return RunRecord.of("diffusion", config, {"latents": manifest.digest(latents)})
 
 
 class NoisyLatents:
@@ -185,7 +188,7 @@ def _work(settings: Settings, workers: Workers) -> None:
     network = workers.wrap(FlowLosses(model, config.level_loss_weights), training)
     train(state, network, NoisyLatents(latents, config), training, run, workers)
     if workers.is_first:
-        _save(settings, state, latents)
+        write_model(settings, cast(Denoiser, state.ema), latents, state.images_seen)
 
 
 @torch.no_grad()
@@ -209,26 +212,30 @@ def _held_out_losses(
     return sums
 
 
-def _save(settings: Settings, state: TrainState, latents: LatentShards) -> None:
-    model = cast(Denoiser, state.ema)
+def write_model(
+    settings: Settings, model: Denoiser, latents: LatentShards, images_seen: int
+) -> None:
+    """Write the model's folder: the EMA of a checkpoint."""
     facts = latents.manifest.facts
     device = next(model.parameters()).device
     one = tuple(level.to(device) for level in latents.batch([0]))
     names = latents.classes if has_classes(settings.config) else ()
     velocity = with_class_label(model, latents.labels[:1].to(device) if names else None)
-    model.save_pretrained(
-        settings.model,
-        beside=[settings.latents / listing.FILE_NAME, settings.run / EMA_SNAPSHOTS],
-        level_shapes=latents.level_shapes,
-        image_height_px=facts["image_height_px"],
-        image_width_px=facts["image_width_px"],
-        latents_sha256=manifest.digest(settings.latents),
-        shards_sha256=facts["shards_sha256"],
-        autoencoder_sha256=facts["autoencoder_sha256"],
-        images_seen=state.images_seen,
-        **({classes.FACT: names} if names else {}),
-        parameters=sum(weight.numel() for weight in model.parameters()),
-        forward_flops=flops_of(
-            lambda: velocity(one, torch.zeros(1, device=device))
-        ),  # of one picture
-    )
+    lengths = settings.config.training.ema_lengths
+    with snapshots.for_model(settings.run, lengths, images_seen) as folder:
+        model.save_pretrained(
+            settings.model,
+            beside=[settings.latents / listing.FILE_NAME, folder],
+            level_shapes=latents.level_shapes,
+            image_height_px=facts["image_height_px"],
+            image_width_px=facts["image_width_px"],
+            latents_sha256=manifest.digest(settings.latents),
+            shards_sha256=facts["shards_sha256"],
+            autoencoder_sha256=facts["autoencoder_sha256"],
+            images_seen=images_seen,
+            **({classes.FACT: names} if names else {}),
+            parameters=sum(weight.numel() for weight in model.parameters()),
+            forward_flops=flops_of(
+                lambda: velocity(one, torch.zeros(1, device=device))
+            ),  # of one picture
+        )

@@ -18,7 +18,9 @@ def shards(tmp_path_factory):
 
 def card_of(shards, scores=(10.5, 11.25, 12.0), **changes):
     config = replace(AUTOENCODER, **changes)
-    return autoencoder_card(build_autoencoder(config), config, shards, scores)
+    return autoencoder_card(
+        build_autoencoder(config), config, shards, scores, config.training.total_images
+    )
 
 
 def test_a_trained_model_brings_its_card(chain):

@@ -104,7 +104,7 @@ def test_models_and_latents_carry_the_list_of_pictures_and_the_version_of_the_sh
 def test_the_curves_are_a_table_without_timings(chain, tmp_path):
     write_curves(chain.diffusion_run / "events.jsonl", tmp_path / "curves.csv")
     lines = (tmp_path / "curves.csv").read_text().splitlines()
-    assert lines[0].startswith("images_seen,loss,grad_norm,loss_level_0")
+    assert lines[0].startswith("images_seen,loss,grad_norm,learning_rate,loss_level_0")
     assert "per_second" not in lines[0]
     assert [line.split(",")[0] for line in lines[1:]] == ["8", "16", "24", "32"]
 

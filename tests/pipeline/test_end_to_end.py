@@ -83,7 +83,6 @@ def test_a_second_run_of_the_flow_ends_in_seconds_and_says_so(done):
     said = done.run("pyramid", "run")
     assert time.monotonic() - began < 30
     assert said.splitlines()[-1] == "everything is up to date"
-    assert not list(done.folder.glob("runs/*/*/checkpoints"))  # the models have been written
 
 
 def test_every_declared_output_is_there(done):
@@ -148,6 +147,24 @@ def test_a_changed_param_runs_exactly_the_stages_that_it_reaches(sent):
     sent.set({"sample": {"seed": 5}})
     sent.run("dvc", "repro")
     assert sent.stages_run() == ["sample", "evaluate"]
+
+
+def test_code_that_was_only_touched_runs_nothing(done):
+    for path in ("pdm/models/unet.py", "pdm/training/loop/steps.py", "pdm/evaluation/evaluate.py"):
+        with (done.folder / path).open("a") as file:
+            file.write("\n# A remark.\nUNUSED = 1\n")
+    done.run("dvc", "repro")
+    assert done.stages_run() == []
+
+
+def test_a_training_stage_that_is_forced_to_run_writes_the_same_model_within_seconds(done):
+    folder = done.folder / "models/autoencoder"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    said = done.run("dvc", "repro", "--force", "--single-item", "autoencoder")
+    assert "autoencoder: nothing to train" in said
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    done.run("dvc", "repro")
+    assert done.stages_run() == []
 
 
 def test_data_travel_through_a_remote(done):

@@ -9,7 +9,6 @@ copy alone. A checkpoint counts, and an older one goes, only once the new one is
 import json
 import logging
 import shutil
-from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,19 @@ from pdm import ema
 from pdm.errors import QualityGate, Unavailable
 from pdm.files import write_json
 from pdm.threads import side_thread
+from pdm.training.checkpoints.snapshots import CHECKPOINTS, Marks
 from pdm.training.checkpoints.state_copy import StateCopy
 from pdm.training.loop.state import TrainState, check_checkpoint
 
 logger = logging.getLogger(__name__)
 
 BEST = "best.json"
+
+
+def numbers_of(run: Path) -> list[int]:
+    """Images seen by each checkpoint of a run, oldest first; damaged ones count, too."""
+    folder = run / CHECKPOINTS
+    return sorted(int(path.name) for path in folder.glob("[0-9]*") if path.name.isdigit())
 
 
 class Checkpoints:
@@ -41,18 +47,19 @@ class Checkpoints:
         self._writer = side_thread("checkpoints")
         self._writing: Future[None] | None = None
 
-    def begin(self, state: TrainState, lengths: Sequence[float] = ()) -> None:
+    def begin(self, state: TrainState, marks: Marks | None = None) -> None:
         """Copy the state and write the copy in a thread; one still being written comes first.
 
         Args:
             state: Of which the checkpoint is to be.
-            lengths: Of its averages that are also to stay when the checkpoint goes, in `ema/`.
+            marks: Where this is one, its averages are also to stay when the checkpoint goes, in
+                `ema/`.
 
         Raises:
             Unavailable: The one before could not be written.
         """
         self.flush()
-        self._writing = self._writer.submit(self._keep, state.copy(), lengths)
+        self._writing = self._writer.submit(self._keep, state.copy(), marks)
 
     def flush(self) -> None:
         """Wait until what was begun is on the disk.
@@ -112,23 +119,32 @@ class Checkpoints:
         """Where the checkpoint of that progress lies."""
         return self.folder / f"{images_seen:09}"
 
-    def remove(self) -> None:
-        """Remove all: the run has finished, and nothing may go on from here."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def best(self) -> int | None:
+        """Images seen by the checkpoint with the best score; None if none was scored."""
+        found = self._best()
+        return int(found["images_seen"]) if found else None
 
-    def _keep(self, copy: StateCopy, lengths: Sequence[float]) -> None:
+    def remove_old(self) -> None:
+        """Remove all but the newest ones and the best."""
+        self._remove_old(self._all())
+
+    def _keep(self, copy: StateCopy, marks: Marks | None) -> None:
         """Write the copy, then let go of the oldest."""
         path = self.path(copy.images_seen)
-        for length in lengths:
-            name = ema.snapshot_name(copy.images_seen, length)
-            average = copy.files[f"ema-{length}"]
-            ema.write_snapshot(self.folder / ema.FOLDER / name, average)
+        if marks is not None and marks.include(copy.images_seen):
+            snapshots = self.folder / ema.FOLDER
+            for length in marks.lengths:
+                name = ema.snapshot_name(copy.images_seen, length)
+                ema.write_snapshot(snapshots / name, copy.files[f"ema-{length}"])
+            marks.thin(snapshots, copy.images_seen)
         copy.write(path)
-        best = self._best()
-        stays = self.path(best["images_seen"]) if best else None
-        older = [other for other in self._all() if other.name <= path.name]
-        for old in older[: -self.keep]:
-            if old != stays:
+        self._remove_old([other for other in self._all() if other.name <= path.name])
+
+    def _remove_old(self, checkpoints: list[Path]) -> None:
+        """Remove all of these, oldest first, but the newest ones and the best."""
+        best = self.best()
+        for old in checkpoints[: -self.keep]:
+            if best is None or old != self.path(best):
                 shutil.rmtree(old, ignore_errors=True)
 
     def _best(self) -> dict[str, Any] | None:

@@ -1,7 +1,9 @@
 """A training run's folder on disk: events, checkpoints, pictures, and the request to stop.
 
 events.jsonl     see pdm.events; written by worker 0
-checkpoints/     see pdm.training.checkpoints.folder; removed when the model has been written
+run.json         see pdm.training.checkpoints.run_record
+checkpoints/     see pdm.training.checkpoints.folder
+model/           with finished.json: see pdm.training.checkpoints.finished
 pictures/        what the trainer draws after each checkpoint
 training.log     what worker 0 says
 stop             exists while somebody wants the run to end early
@@ -17,20 +19,20 @@ from pdm.errors import BadInput, QualityGate, Unavailable
 from pdm.events import EventLog
 from pdm.progress import Progress
 from pdm.training.checkpoints.folder import Checkpoints
+from pdm.training.checkpoints.snapshots import CHECKPOINTS, Marks
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.state import TrainState
 
 EVENTS = "events.jsonl"
 STOP = "stop"
-EMA_SNAPSHOTS = f"checkpoints/{ema.FOLDER}"  # see pdm.ema; the model's folder gets a copy
+EMA_SNAPSHOTS = f"{CHECKPOINTS}/{ema.FOLDER}"  # see pdm.training.checkpoints.snapshots
 LOG = "training.log"
-NUM_SNAPSHOTS = 16  # parts of a run; docs/decisions/ema.md says how exact so many are
 DAMAGED = -1  # where the number of images seen by the newest checkpoint would stand
 
 
 def checkpoints_of(folder: Path, config: TrainingConfig) -> Checkpoints:
     """The checkpoints of the run in this folder."""
-    return Checkpoints(folder / "checkpoints", config.keep_checkpoints)
+    return Checkpoints(folder / CHECKPOINTS, config.keep_checkpoints)
 
 
 def restore_newest(state: TrainState, checkpoints: Checkpoints, workers: Workers) -> None:
@@ -97,10 +99,9 @@ class RunFolder:
     def save(self, state: TrainState) -> None:
         """Begin a checkpoint; it is written while training goes on."""
         if self.workers.is_first:
-            lengths = self.config.ema_lengths
-            self.checkpoints.begin(
-                state, lengths if self._keeps_snapshot(state.images_seen) else ()
-            )
+            config = self.config
+            marks = Marks(config.ema_lengths, config.batch_size, config.save_every_images)
+            self.checkpoints.begin(state, marks)
         elif state.is_sharded:
             state.copy()  # every worker brings its part
 
@@ -127,14 +128,3 @@ class RunFolder:
     def stop_requested(self) -> bool:
         """Whether the file `stop` exists."""
         return (self.folder / STOP).exists()
-
-    def _keeps_snapshot(self, images_seen: int) -> bool:
-        """Whether the averages stay: at the first checkpoint in each part of the run, and its end.
-
-        Not at one that a stop brings about, or a resumed run would differ.
-        """
-        every, total = self.config.save_every_images, self.config.total_images
-        part, before = (
-            NUM_SNAPSHOTS * seen // total for seen in (images_seen, images_seen - every)
-        )
-        return images_seen == total or (images_seen % every == 0 and part > before)

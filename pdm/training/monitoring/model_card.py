@@ -13,7 +13,11 @@ CROISSANT = "croissant.json"  # beside the shards; names the licences of their p
 
 
 def autoencoder_card(
-    model: Autoencoder, config: AutoencoderConfig, shards: Path, psnr_by_levels: Sequence[float]
+    model: Autoencoder,
+    config: AutoencoderConfig,
+    shards: Path,
+    psnr_by_levels: Sequence[float],
+    images_seen: int,
 ) -> str:
     """Markdown that says what the model is, what it was trained on, and how well it does.
 
@@ -22,6 +26,7 @@ def autoencoder_card(
         config: Of its training.
         shards: Its pictures.
         psnr_by_levels: In dB, of held-out pictures at the size of its training.
+        images_seen: In training.
     """
     size = f"{config.image_width_px}x{config.image_height_px}"
     count = sum(weight.numel() for weight in model.parameters())
@@ -34,7 +39,7 @@ tags: [autoencoder, image]
 # {_kind(config)} for pictures of {size}
 
 Turns pictures into latents and back. Parameters: {count:,}. Images seen in training:
-{config.training.total_images:,}. Levels, from coarse to fine; each decodes without those behind it:
+{images_seen:,}. Levels, from coarse to fine; each decodes without those behind it:
 
 {_levels(model, config)}
 The latents leave it standardised, per level and channel. Other sizes work too, if their sides are

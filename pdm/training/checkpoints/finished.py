@@ -1,0 +1,108 @@
+"""What a finished run keeps: its model, and its last and best checkpoint.
+
+The model lies in `<run>/model/`, and `finished.json`, written last, has the sha256 of its files.
+A stage that is to run again, because its code was touched or its output is gone, writes that model
+again instead of training: the same bytes, so that nothing behind it becomes stale.
+"""
+
+import json
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+from pdm.config.common import TrainingConfig
+from pdm.files import sha256_of, whole_folder, write_json
+from pdm.training.checkpoints.folder import Checkpoints
+from pdm.training.checkpoints.run_folder import EVENTS
+from pdm.training.checkpoints.snapshots import CHECKPOINTS
+from pdm.training.distributed.launchers import is_first_process
+from pdm.training.monitoring.curves import write_curves
+
+logger = logging.getLogger(__name__)
+
+FILE_NAME = "finished.json"
+MODEL = "model"
+
+
+def images_seen(run: Path) -> int | None:
+    """At the end of a finished run whose model was not removed since; None for any other."""
+    record = _record(run)
+    return record["images_seen"] if record else None
+
+
+def publish(run: Path, config: TrainingConfig, *, model: Path, curves: Path) -> None:
+    """Mark a run as finished whose model lies in its folder, write both outputs of its stage, and
+    let go of what is no longer kept."""
+    finish(run, config.total_images)
+    export(run, model)
+    write_curves(run / EVENTS, curves)
+    prune(run.parent, config.keep_runs)
+
+
+def finish(run: Path, images_seen: int) -> None:
+    """Mark a run as finished, and remove all its checkpoints but the last and the best."""
+    write_json(run / FILE_NAME, {"images_seen": images_seen, "files": _digests(run / MODEL)})
+    Checkpoints(run / CHECKPOINTS, keep=1).remove_old()
+
+
+def export(run: Path, model: Path) -> bool:
+    """Write a finished run's model to another folder, if it is there and sound.
+
+    Of `torchrun`'s processes only the first writes.
+    """
+    record = _record(run)
+    if record is None:
+        return False
+    if _digests(run / MODEL) != record["files"]:
+        logger.warning("%s was changed since its run finished; it is not used", run / MODEL)
+        return False
+    if is_first_process():
+        with whole_folder(model) as temporary:
+            shutil.copytree(run / MODEL, temporary, dirs_exist_ok=True)
+    return True
+
+
+def export_instead_of_training(stage: str, run: Path, *, model: Path, curves: Path) -> bool:
+    """Write model and curves of a run that has finished already, and say so.
+
+    Returns:
+        Whether there is such a run; else it has to be trained.
+    """
+    if not export(run, model):
+        return False
+    if is_first_process():
+        write_curves(run / EVENTS, curves)
+    logger.info(
+        "%s: nothing to train: run %s of these settings and data finished at %s images; its model "
+        "is in %s",
+        stage,
+        run.name,
+        f"{images_seen(run):,}",
+        model,
+    )
+    return True
+
+
+def prune(runs: Path, keep: int) -> None:
+    """Remove models and checkpoints of finished runs but for the newest ones. Their logs stay."""
+    ended = {path.parent: path.stat().st_mtime_ns for path in runs.glob(f"*/{FILE_NAME}")}
+    for run in sorted(ended, key=lambda run: -ended[run])[keep:]:
+        (run / FILE_NAME).unlink(missing_ok=True)  # first: what is half removed has not finished
+        for name in (CHECKPOINTS, MODEL):
+            shutil.rmtree(run / name, ignore_errors=True)
+        logger.info("removed the checkpoints and the model of the older run %s", run)
+
+
+def _record(run: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads((run / FILE_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and {"images_seen", "files"} <= found.keys() else None
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """sha256 by path within the folder."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): sha256_of(path) for path in sorted(files)}

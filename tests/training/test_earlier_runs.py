@@ -1,0 +1,274 @@
+"""What a new run takes over from earlier ones, what it says of those that it leaves, what stays."""
+
+import json
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import torch
+from points import CONFIG, Points, Regression
+from torch import nn
+
+from pdm import events
+from pdm.config.common import TrainingConfig
+from pdm.errors import Preempted
+from pdm.files import sha256_of
+from pdm.training.checkpoints import earlier_runs, finished
+from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
+from pdm.training.checkpoints.run_record import RunRecord
+from pdm.training.distributed.workers import Workers
+from pdm.training.loop.state import TrainState
+from pdm.training.loop.train import train
+
+CPU = Workers(torch.device("cpu"))
+TRAINING = replace(CONFIG, num_workers=1, accumulation=1, log_every_images=8)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of params that trains."""
+
+    training: TrainingConfig
+    width: int = 1
+
+    @property
+    def needs_length(self) -> str:
+        return self.training.needs_length
+
+
+class StoppedPoints(Points):
+    """Asks the run to stop before a position is trained on."""
+
+    def __init__(self, run: Path, stop_at: int | None) -> None:
+        super().__init__()
+        self.run, self.stop_at = run, stop_at
+
+    def load(self, positions):
+        if self.stop_at is not None and positions.start >= self.stop_at:
+            (self.run / "stop").touch()
+        return super().load(positions)
+
+
+def stage(
+    runs: Path,
+    stop_at: int | None = None,
+    data: str = "0" * 64,
+    model: type[nn.Module] = Regression,
+    **changes,
+) -> Path:
+    """What a stage does that trains, with a model of a few numbers."""
+    config = Section(replace(TRAINING, **changes))
+    record = RunRecord.of("autoencoder", config, {"shards": data})
+    run, training = runs / record.name, config.training
+    if finished.export(run, runs.parent / "model"):
+        return run
+    earlier_runs.prepare(run, record, config)
+    (run / "stop").unlink(missing_ok=True)
+    torch.manual_seed(0)
+    state = TrainState(model(), training)
+    restore_newest(state, checkpoints_of(run, training), CPU)
+    folder = RunFolder(run, "points", training, CPU, state.images_seen, score)
+    points = StoppedPoints(run, stop_at)
+    train(state, CPU.wrap(state.model, training), points, training, folder, CPU)
+    (run / "model").mkdir()
+    (run / "model" / "weights").write_bytes(state.model.layer.weight.detach().numpy().tobytes())
+    finished.finish(run, training.total_images)
+    finished.export(run, runs.parent / "model")
+    finished.prune(runs, training.keep_runs)
+    return run
+
+
+def score(state: TrainState, log: events.EventLog) -> float:
+    log.metrics({"score": float(state.images_seen)}, state.images_seen)
+    return float(state.images_seen)  # the first checkpoint is the best
+
+
+def stopped(runs: Path, at: int, **changes) -> Path:
+    before = set(runs.glob("*"))
+    with pytest.raises(Preempted):
+        stage(runs, at - 8, **changes)
+    [run] = set(runs.glob("*")) - before
+    return run
+
+
+def checkpoints(run: Path) -> list[str]:
+    return sorted(path.name for path in (run / "checkpoints").glob("0*"))
+
+
+def last_state(run: Path) -> dict[str, str]:
+    """Digest of each file of the newest checkpoint, and of the snapshots of averages."""
+    newest = run / "checkpoints" / checkpoints(run)[-1]
+    files = [*newest.iterdir(), *(run / "checkpoints" / "ema").glob("*")]
+    return {file.name: sha256_of(file) for file in files}
+
+
+@pytest.fixture
+def said(caplog):
+    """Lines of the log since the last call."""
+    caplog.set_level(logging.INFO, logger="pdm.training.checkpoints")
+
+    def said():
+        lines = [record.getMessage() for record in caplog.records]
+        caplog.clear()
+        return lines
+
+    return said
+
+
+@pytest.mark.parametrize("schedule", ["constant", "inverse_root"])
+def test_a_stopped_run_whose_total_images_rise_goes_on_with_the_bits_of_a_longer_one(
+    tmp_path, said, schedule
+):
+    settings = {"schedule": schedule, "warmup_images": 16, "ema_lengths": (0.1,)}
+    longer = stage(tmp_path / "whole", total_images=96, **settings)
+    said()
+    old = stopped(tmp_path / "runs", 24, total_images=48, **settings)
+    run = stage(tmp_path / "runs", total_images=96, **settings)
+    assert said() == [
+        f"autoencoder: resumes from run {old.name}, at 24 images; "
+        "only training.total_images (48 -> 96) differs"
+    ]
+    assert last_state(run) == last_state(longer)
+    logs = [
+        [(event["images_seen"], event["values"].get("loss")) for event in events.read(log)]
+        for log in (run / "events.jsonl", longer / "events.jsonl")
+    ]
+    assert logs[0] == logs[1]
+
+
+def test_so_does_a_finished_one_and_its_model_is_still_there_when_the_number_is_set_back(tmp_path):
+    runs, settings = tmp_path / "runs", {"ema_lengths": (0.05, 0.1), "keep_runs": 2}
+    longer = stage(tmp_path / "whole", total_images=160, **settings)
+    shorter = stage(runs, total_images=56, **settings)
+    model = (tmp_path / "model" / "weights").read_bytes()
+    run = stage(runs, total_images=160, **settings)
+    assert run != shorter
+    assert last_state(run) == last_state(longer)
+    assert (tmp_path / "model" / "weights").read_bytes() != model
+    assert stage(runs, total_images=56, **settings) == shorter
+    assert (tmp_path / "model" / "weights").read_bytes() == model
+
+
+def test_a_number_that_falls_goes_on_from_an_older_checkpoint_or_begins_anew(tmp_path, said):
+    runs = tmp_path / "runs"
+    shorter = stage(tmp_path / "whole", total_images=24)
+    stopped(runs, 32, total_images=96, keep_checkpoints=3)
+    said()
+    run = stage(runs, total_images=24)
+    assert "at 16 images" in said()[0]
+    assert last_state(run) == last_state(shorter)
+    said()
+    stage(runs, total_images=8)
+    assert said()[0].endswith("(96 -> 8); it has no checkpoint so early; starting over")
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+def test_where_the_schedule_depends_on_the_length_a_run_begins_anew_and_says_why(
+    tmp_path, said, schedule
+):
+    longer = stage(tmp_path / "whole", total_images=96, schedule=schedule)
+    old = stopped(tmp_path / "runs", 24, total_images=48, schedule=schedule)
+    said()
+    run = stage(tmp_path / "runs", total_images=96, schedule=schedule)
+    assert said() == [
+        f"autoencoder: run {old.name} stopped at 24 images; it differs in training.total_images "
+        f"(48 -> 96); training.schedule: {schedule} depends on it; starting over"
+    ]
+    assert last_state(run) == last_state(longer)
+
+
+def test_an_unfinished_run_that_is_left_behind_is_named_with_what_differs(tmp_path, said):
+    runs = tmp_path / "runs"
+    old = stopped(runs, 24)
+    said()
+    stage(runs, learning_rate=0.2, seed=1)
+    assert said() == [
+        f"autoencoder: run {old.name} stopped at 24 images; it differs in training.learning_rate "
+        "(0.1 -> 0.2), training.seed (0 -> 1); starting over"
+    ]
+
+
+def test_of_a_finished_run_the_log_says_how_to_have_its_model_back(tmp_path, said):
+    runs = tmp_path / "runs"
+    old = stage(runs, keep_runs=2)
+    said()
+    stage(runs, data="1" * 64, keep_runs=2)
+    assert said() == [
+        f"autoencoder: run {old.name} finished at 48 images; it differs in shards "
+        "(000000000000... -> 111111111111...); training from the start. With its settings, its "
+        f"model is written again within seconds, from {old}"
+    ]
+
+
+def test_a_raised_version_is_another_run_and_is_named(tmp_path, said):
+    runs = tmp_path / "runs"
+    old = stage(runs, keep_runs=2)
+    record = json.loads((old / "run.json").read_text())
+    older = runs / ("0" * 16)
+    old.rename(older)
+    (older / "run.json").write_text(json.dumps(record | {"version": record["version"] - 1}))
+    said()
+    assert stage(runs, keep_runs=2) == old
+    version = record["version"]
+    assert f"it differs in version ({version - 1} -> {version})" in said()[0]
+
+
+def test_a_finished_run_is_exported_not_trained_again(tmp_path):
+    runs = tmp_path / "runs"
+    run = stage(runs)
+    model = (tmp_path / "model" / "weights").read_bytes()
+    (tmp_path / "model" / "weights").write_bytes(b"gone")
+
+    class Untrainable(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            raise AssertionError("it is trained again")
+
+    assert stage(runs, model=Untrainable) == run
+    assert (tmp_path / "model" / "weights").read_bytes() == model
+
+
+def test_a_model_that_was_changed_since_is_made_again_from_the_last_checkpoint(tmp_path, said):
+    runs = tmp_path / "runs"
+    run = stage(runs)
+    model = (run / "model" / "weights").read_bytes()
+    (run / "model" / "weights").write_bytes(b"changed")
+    said()
+    assert not finished.export(run, tmp_path / "model")
+    assert "was changed since its run finished" in said()[0]
+    (run / "model" / "weights").unlink()
+    (run / "model").rmdir()
+    stage(runs)
+    assert (tmp_path / "model" / "weights").read_bytes() == model
+    assert [line.split()[0] for line in (run / "events.jsonl").read_text().splitlines()]
+
+
+def test_a_finished_run_keeps_its_last_and_its_best_checkpoint(tmp_path):
+    run = stage(tmp_path / "runs", keep_checkpoints=3)
+    assert checkpoints(run) == ["000000016", "000000048"]
+
+
+def test_only_the_newest_finished_runs_keep_model_and_checkpoints(tmp_path):
+    runs = tmp_path / "runs"
+    unfinished = stopped(runs, 24, seed=9)
+    folders = [stage(runs, seed=seed, keep_runs=2) for seed in range(3)]
+    assert [(run / "model").exists() for run in folders] == [False, True, True]
+    assert [bool(checkpoints(run)) for run in folders] == [False, True, True]
+    assert all((run / "events.jsonl").exists() for run in folders)
+    assert checkpoints(unfinished)
+    stage(runs, seed=3, keep_runs=0)
+    assert not list(runs.glob("*/model"))
+    assert (tmp_path / "model" / "weights").exists()
+
+
+def test_a_setting_that_came_later_leaves_older_runs_their_names(tmp_path):
+    config = Section(TRAINING)
+    record = RunRecord.of("autoencoder", config, {"shards": "0"})
+    other = Section(replace(TRAINING, schedule="linear"))
+    old = replace(record, settings={k: v for k, v in record.settings.items() if "sched" not in k})
+    assert record.differences(old, earlier_runs.neutral_settings(config)) == []
+    changed = RunRecord.of("autoencoder", other, {"shards": "0"})
+    [difference] = changed.differences(old, earlier_runs.neutral_settings(other))
+    assert str(difference) == "training.schedule (constant -> linear)"
+    assert changed.name != record.name
