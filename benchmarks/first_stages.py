@@ -88,6 +88,7 @@ def config_of(design: str, seed: int, learning_rate: float, total_images: int) -
         image_width_px=SIDE_PX,
         model=model,
         baseline=baseline,
+        init_from=None,
         pixel_loss="l1",
         perceptual=None,
         adversarial=None,

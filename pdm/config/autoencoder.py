@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from pdm.config.common import STRICT, TrainingConfig
+from pdm.config.common import STRICT, Neutral, TrainingConfig
 from pdm.config.first_stage import FirstStageConfig
+from pdm.config.init_from import InitFromConfig
 from pdm.config.limits import (
     Depth,
     Downsampling,
@@ -163,6 +164,9 @@ class AutoencoderConfig:
     model: Annotated[AutoencoderModelConfig | None, "the pyramid autoencoder"]
     baseline: Annotated[
         FirstStageConfig | None, "one of LDM's first stages, trained instead of the model"
+    ]
+    init_from: Annotated[
+        InitFromConfig | None, "a trained model to fine-tune; null: random weights", Neutral(None)
     ]
     pixel_loss: Annotated[Literal["l1", "charbonnier"], "l1, or charbonnier, a smooth l1"]
     perceptual: Annotated[PerceptualConfig | None, "LPIPS or the like, from a file of yours"]

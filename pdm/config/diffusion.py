@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from pdm.config.common import MAY_CHANGE, STRICT, TrainingConfig
+from pdm.config.common import MAY_CHANGE, STRICT, Neutral, TrainingConfig
+from pdm.config.init_from import InitFromConfig
 from pdm.config.latent_unet import LatentUNetConfig
 from pdm.config.limits import (
     CountOrZero,
@@ -104,6 +105,9 @@ class DiffusionConfig:
     model: Annotated[UNetConfig | None, "the pyramid UNet"]
     baseline: Annotated[
         LatentUNetConfig | None, "one of LDM's networks, trained instead, on a single latent"
+    ]
+    init_from: Annotated[
+        InitFromConfig | None, "a trained model to fine-tune; null: random weights", Neutral(None)
     ]
     timesteps: Annotated[
         Literal["uniform", "logit_normal", "ldm"],

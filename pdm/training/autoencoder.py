@@ -9,7 +9,7 @@ import torch
 from pdm.config.autoencoder import AutoencoderConfig
 from pdm.data.order import images_at
 from pdm.data.pixels import Pixels, to_images
-from pdm.data.shards import listing, manifest
+from pdm.data.shards import manifest
 from pdm.data.shards.images import ImageShards
 from pdm.events import EventLog
 from pdm.files import whole_file
@@ -25,6 +25,7 @@ from pdm.training.checkpoints.run_folder import (
 from pdm.training.checkpoints.run_record import RunRecord
 from pdm.training.distributed.launchers import Launch, is_first_process, launch_on_ray
 from pdm.training.distributed.workers import Workers
+from pdm.training.init_from import Origin, check_source, initialise
 from pdm.training.loop.activation_checkpointing import checkpoint_activations
 from pdm.training.loop.optimizer import DiscriminatorTraining
 from pdm.training.loop.prefetch import Batch
@@ -49,12 +50,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Settings:
-    """What a worker needs to know; the paths are absolute."""
+    """What a worker needs to know; the paths are absolute, those in `config` start at
+    `working_folder`."""
 
     config: AutoencoderConfig
     shards: Path
     run: Path
     model: Path
+    working_folder: Path = Path()
 
 
 def run_folder(config: AutoencoderConfig, *, shards: Path, runs: Path) -> Path:
@@ -88,7 +91,8 @@ def train_autoencoder(
 
     Raises:
         BadInput, QualityGate: The shards are missing or damaged.
-        BadInput: The perceptual network is not the one that was meant, or none.
+        BadInput: The perceptual network, or the model to start from, is not the one that was
+            meant, or none.
         QualityGate: A loss is not finite.
         Unavailable: There are fewer CPUs or GPUs than workers.
         Preempted: SIGTERM came; a checkpoint was kept.
@@ -96,12 +100,15 @@ def train_autoencoder(
     ImageShards(shards, "train"), ImageShards(shards, "val")  # rather now than on the cluster
     if config.perceptual:
         load_perceptual(config.perceptual, torch.device("cpu"))
+    if config.init_from:
+        check_source(config.init_from, "autoencoder")
     if is_first_process():
         earlier_runs.prepare(run, _record(config, shards), config)
     if config.perceptual:
         path = str(Path(config.perceptual.path).absolute())
         config = replace(config, perceptual=replace(config.perceptual, path=path))
-    settings = Settings(config, shards.absolute(), run.absolute(), run.absolute() / finished.MODEL)
+    paths = (path.absolute() for path in (shards, run, run / finished.MODEL, Path()))
+    settings = Settings(config, *paths)
     launch(_work, settings, num_workers=config.training.num_workers, run=run)
     if is_first_process():
         finished.publish(run, config.training, model=model, curves=curves)
@@ -197,6 +204,15 @@ def _work(settings: Settings, workers: Workers) -> None:
     torch.manual_seed(training.seed)
     model = build_autoencoder(config).to(workers.device)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast
+    origin = initialise(
+        model,
+        config.init_from,
+        stage="autoencoder",
+        working_folder=settings.working_folder,
+        data=settings.shards,
+        run=settings.run,
+        is_first=workers.is_first,
+    )
 
     def draw(state: TrainState, events: EventLog) -> float:
         name = f"reconstructions-{state.images_seen:09}.png"
@@ -217,7 +233,9 @@ def _work(settings: Settings, workers: Workers) -> None:
     network = workers.wrap(losses, training)
     train(state, network, Pictures(pictures, config, model), training, run, workers)
     if workers.is_first:
-        scores = write_model(settings, ema_model(state), pictures, held_out, state.images_seen)
+        scores = write_model(
+            settings, ema_model(state), pictures, held_out, state.images_seen, origin
+        )
         named = {f"val_psnr_levels_{count}": score for count, score in enumerate(scores, start=1)}
         run.events.metrics(named, state.images_seen)
 
@@ -250,6 +268,7 @@ def write_model(
     pictures: ImageShards,
     held_out: ImageShards,
     images_seen: int,
+    origin: Origin,
 ) -> list[float]:
     """Measure the EMA of a checkpoint, and write the model's folder.
 
@@ -268,12 +287,15 @@ def write_model(
     with snapshots.for_model(settings.run, config.training.ema_lengths, images_seen) as folder:
         model.save_pretrained(
             settings.model,
-            card=autoencoder_card(model, config, settings.shards, scores, images_seen),
-            beside=[settings.shards / listing.FILE_NAME, folder],
+            card=autoencoder_card(
+                model, config, settings.shards, scores, images_seen, origin.facts.get("init_from")
+            ),
+            beside=[origin.pictures, folder],
             image_height_px=size[0],
             image_width_px=size[1],
             shards_sha256=manifest.digest(settings.shards),
             images_seen=images_seen,
+            **origin.facts,
             parameters=sum(weight.numel() for weight in model.parameters()),
             forward_flops=flops_of(lambda: model.decode(model.encode(one), size)),  # of one picture
             val_psnr_by_levels=scores,

@@ -10,7 +10,7 @@ import torch
 from pdm.config.diffusion import DiffusionConfig
 from pdm.data import classes
 from pdm.data.order import images_at
-from pdm.data.shards import listing, manifest
+from pdm.data.shards import manifest
 from pdm.data.shards.latents import LatentShards
 from pdm.events import EventLog
 from pdm.files import whole_file
@@ -27,6 +27,7 @@ from pdm.training.checkpoints.run_record import RunRecord
 from pdm.training.class_check import check_classes, drop_labels, has_classes
 from pdm.training.distributed.launchers import Launch, is_first_process, launch_on_ray
 from pdm.training.distributed.workers import Workers
+from pdm.training.init_from import Origin, check_source, initialise
 from pdm.training.loop.activation_checkpointing import checkpoint_activations
 from pdm.training.loop.prefetch import Batch
 from pdm.training.loop.seeds import generator_at, normal_pyramid_at
@@ -45,7 +46,8 @@ HELD_OUT_IMAGES = 256  # at most so many are scored after each checkpoint
 
 @dataclass(frozen=True)
 class Settings:
-    """What a worker needs to know; the paths are absolute."""
+    """What a worker needs to know; the paths are absolute, those in `config` start at
+    `working_folder`."""
 
     config: DiffusionConfig
     yardstick_from: YardstickFrom
@@ -53,6 +55,7 @@ class Settings:
     run: Path
     model: Path
     autoencoder: Path
+    working_folder: Path = Path()
 
 
 def run_folder(config: DiffusionConfig, *, latents: Path, runs: Path) -> Path:
@@ -90,6 +93,7 @@ def train_diffusion(
         launch: Starts the workers.
 
     Raises:
+        BadInput: The model to start from is not the one that was meant, or none.
         BadInput, QualityGate: The latents or the autoencoder are missing, damaged or do not belong
             together, or too few are held out.
         QualityGate: A loss is not finite.
@@ -100,9 +104,11 @@ def train_diffusion(
     check_autoencoder(autoencoder, found[0].manifest.facts)  # rather now than on the cluster
     check_classes(config, found[0])
     check_enough(found, config.score_images)
+    if config.init_from:
+        check_source(config.init_from, "diffusion")
     if is_first_process():
         earlier_runs.prepare(run, _record(config, latents), config)
-    paths = (path.absolute() for path in (latents, run, run / finished.MODEL, autoencoder))
+    paths = (path.absolute() for path in (latents, run, run / finished.MODEL, autoencoder, Path()))
     settings = Settings(config, yardstick_from, *paths)
     launch(_work, settings, num_workers=config.training.num_workers, run=run)
     if is_first_process():
@@ -157,6 +163,15 @@ def _work(settings: Settings, workers: Workers) -> None:
     downsamplings = tuple(latents.manifest.facts["level_downsamplings"])
     model = build_denoiser(config, channels, downsamplings).to(workers.device)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast
+    origin = initialise(
+        model,
+        config.init_from,
+        stage="diffusion",
+        working_folder=settings.working_folder,
+        data=settings.latents,
+        run=settings.run,
+        is_first=workers.is_first,
+    )
 
     grid = SampleGrid(settings.autoencoder, latents.manifest.facts, workers.device)
     splits = (latents, held_out)
@@ -188,7 +203,7 @@ def _work(settings: Settings, workers: Workers) -> None:
     network = workers.wrap(FlowLosses(model, config.level_loss_weights), training)
     train(state, network, NoisyLatents(latents, config), training, run, workers)
     if workers.is_first:
-        write_model(settings, cast(Denoiser, state.ema), latents, state.images_seen)
+        write_model(settings, cast(Denoiser, state.ema), latents, state.images_seen, origin)
 
 
 @torch.no_grad()
@@ -213,7 +228,7 @@ def _held_out_losses(
 
 
 def write_model(
-    settings: Settings, model: Denoiser, latents: LatentShards, images_seen: int
+    settings: Settings, model: Denoiser, latents: LatentShards, images_seen: int, origin: Origin
 ) -> None:
     """Write the model's folder: the EMA of a checkpoint."""
     facts = latents.manifest.facts
@@ -225,7 +240,7 @@ def write_model(
     with snapshots.for_model(settings.run, lengths, images_seen) as folder:
         model.save_pretrained(
             settings.model,
-            beside=[settings.latents / listing.FILE_NAME, folder],
+            beside=[origin.pictures, folder],
             level_shapes=latents.level_shapes,
             image_height_px=facts["image_height_px"],
             image_width_px=facts["image_width_px"],
@@ -233,6 +248,7 @@ def write_model(
             shards_sha256=facts["shards_sha256"],
             autoencoder_sha256=facts["autoencoder_sha256"],
             images_seen=images_seen,
+            **origin.facts,
             **({classes.FACT: names} if names else {}),
             parameters=sum(weight.numel() for weight in model.parameters()),
             forward_flops=flops_of(

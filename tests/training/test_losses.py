@@ -45,6 +45,7 @@ CONFIG = AutoencoderConfig(
         skips="res_skip",
     ),
     baseline=None,
+    init_from=None,
     pixel_loss="l1",
     perceptual=None,
     adversarial=None,

@@ -8,11 +8,13 @@ anything else, whether a picture is in it. It names no URL.
 many pictures of each split it has.
 """
 
+import heapq
 import json
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass
+from itertools import groupby
 from pathlib import Path
 
 from pdm.errors import BadInput
@@ -32,11 +34,15 @@ class Listed:
 
 def write(folder: Path, listed: Iterable[Listed]) -> None:
     """Write the list, sorted."""
+    _write_lines(folder, sorted(listed))
+
+
+def _write_lines(folder: Path, listed: Iterable[Listed]) -> None:
     with (
         whole_file(folder / FILE_NAME) as temporary,
         temporary.open("w", encoding="ascii") as file,
     ):
-        file.writelines(f"{' '.join(astuple(one))}\n" for one in sorted(listed))
+        file.writelines(f"{' '.join(astuple(one))}\n" for one in listed)
 
 
 def read(folder: Path) -> Iterator[Listed]:
@@ -57,6 +63,19 @@ def read(folder: Path) -> Iterator[Listed]:
         raise BadInput(f"{path} does not exist: nothing says which pictures these are") from None
     except UnicodeDecodeError as error:
         raise BadInput(f"{path} cannot be read ({error})") from error
+
+
+def write_union(sources: Iterable[Path], folder: Path) -> None:
+    """Write one list of all pictures that several folders list.
+
+    A picture that one of them has in `train` and another in `val` is one of `train`.
+
+    Raises:
+        BadInput: A folder has no list, or a line of it is none.
+    """
+    merged = heapq.merge(*(read(source) for source in sources))  # "train" comes before "val"
+    pictures = groupby(merged, key=lambda one: (one.key, one.sha256))
+    _write_lines(folder, (next(lines) for _, lines in pictures))
 
 
 def copy(source: Path, folder: Path) -> None:

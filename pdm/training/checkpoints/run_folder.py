@@ -4,6 +4,7 @@ events.jsonl     see pdm.events; written by worker 0
 run.json         see pdm.training.checkpoints.run_record
 checkpoints/     see pdm.training.checkpoints.folder
 model/           with finished.json: see pdm.training.checkpoints.finished
+pictures.txt     of a fine-tuned model: what it and its source have seen
 pictures/        what the trainer draws after each checkpoint
 training.log     what worker 0 says
 stop             exists while somebody wants the run to end early

@@ -2,8 +2,9 @@
 
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pdm.config.autoencoder import AutoencoderConfig
 from pdm.data.shards import manifest
@@ -18,6 +19,7 @@ def autoencoder_card(
     shards: Path,
     psnr_by_levels: Sequence[float],
     images_seen: int,
+    init_from: Mapping[str, Any] | None = None,
 ) -> str:
     """Markdown that says what the model is, what it was trained on, and how well it does.
 
@@ -27,6 +29,7 @@ def autoencoder_card(
         shards: Its pictures.
         psnr_by_levels: In dB, of held-out pictures at the size of its training.
         images_seen: In training.
+        init_from: What `config.json` says of the model that it was fine-tuned from, if any.
     """
     size = f"{config.image_width_px}x{config.image_height_px}"
     count = sum(weight.numel() for weight in model.parameters())
@@ -62,7 +65,7 @@ PSNR of held-out pictures, reduced to {size}, by how many levels they are decode
 ## Training
 
 {_losses(config)}
-
+{_source(init_from)}
 ## Data
 
 {_data(shards)}
@@ -106,6 +109,17 @@ def _losses(config: AutoencoderConfig) -> str:
     if config.equivariance_loss_weight:
         terms.append(f"{config.equivariance_loss_weight:g} x equivariance to scaling")
     return f"Losses: {', '.join(terms)}. All settings of the model stand in `config.json`."
+
+
+def _source(init_from: Mapping[str, Any] | None) -> str:
+    if init_from is None:
+        return ""
+    path, digest = _plain(init_from["path"]), init_from["sha256"]
+    return (
+        f"\nFine-tuned from the model `{path}` (sha256 `{digest}`), which gave "
+        f"{init_from['taken']} of {init_from['total']} tensors. `pictures.txt`, where it is there, "
+        "also names the pictures that it has seen.\n"
+    )
 
 
 def _data(shards: Path) -> str:

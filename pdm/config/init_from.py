@@ -1,0 +1,27 @@
+"""Setting `init_from` of both trainings: the model that fine-tuning starts from."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pdm.config.common import STRICT
+from pdm.config.limits import check_limits, require
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InitFromConfig:
+    """A trained model whose weights a training starts from."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    path: Annotated[str, "its folder"]
+    sha256: Annotated[str, "of its model.safetensors"]
+
+    def __post_init__(self) -> None:
+        check_limits(self)
+        require(
+            re.fullmatch("[0-9a-f]{64}", self.sha256) is not None,
+            "sha256",
+            self.sha256,
+            "64 digits from 0 to f, as sha256sum prints them",
+        )

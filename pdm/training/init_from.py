@@ -1,0 +1,178 @@
+"""Fine-tuning: a network starts from the weights of a model folder, as far as they fit.
+
+Tensors are taken by name and shape. Those of other widths, levels or blocks have no counterpart and
+keep their random initialisation. A fine-tuned model has also seen the pictures of its source, so
+its `pictures.txt` is the union of both lists.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pdm import weights
+from pdm.config.init_from import InitFromConfig
+from pdm.data.shards import listing
+from pdm.errors import BadInput
+from pdm.files import sha256_of
+from pdm.models.layers import settle_spectral_norms
+from pdm.training.checkpoints.folder import numbers_of
+
+logger = logging.getLogger(__name__)
+
+NUM_NAMED = 4  # tensors without a counterpart that the log names
+WEIGHT, VECTORS = "parametrizations.weight.original", "parametrizations.weight.0."
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a network under training started from.
+
+    Args:
+        pictures: List of the pictures that it and its source have seen; may be absent.
+        facts: For the `config.json` of the trained model; none without a source.
+    """
+
+    pictures: Path
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def check_source(config: InitFromConfig, stage: str, working_folder: Path = Path()) -> Path:
+    """Compare the source with its digest in the params, so that equal params give equal models.
+
+    Returns:
+        Its folder.
+
+    Raises:
+        BadInput: It cannot be read, or has another sha256.
+    """
+    file = working_folder / config.path / "model.safetensors"
+    try:
+        digest = sha256_of(file)
+    except OSError as error:
+        raise BadInput(f"{stage}.init_from.path: {file} cannot be read: {error}") from error
+    if digest != config.sha256:
+        raise BadInput(
+            f"{stage}.init_from.path: {file} has sha256 {digest}, but {stage}.init_from.sha256 is "
+            f"{config.sha256}; name the model that was meant, or its digest"
+        )
+    return file.parent
+
+
+def initialise(
+    model: nn.Module,
+    config: InitFromConfig | None,
+    *,
+    stage: str,
+    working_folder: Path,
+    data: Path,
+    run: Path,
+    is_first: bool,
+) -> Origin:
+    """Start a network from the model that the params name, if they name one.
+
+    The weights of a run that resumes are left to its checkpoint.
+
+    Args:
+        model: Built and not yet trained.
+        config: The setting `init_from`.
+        stage: Names the setting's section.
+        working_folder: Relative paths of the params start here.
+        data: Folder that it trains on, with its list of pictures.
+        run: Folder of the run; the joint list of pictures is written here.
+        is_first: Whether this worker writes and logs.
+
+    Raises:
+        BadInput: The source is missing or damaged, has another sha256, holds another kind of
+            network, or has no tensor that fits.
+    """
+    if config is None:
+        return Origin(data / listing.FILE_NAME)
+    folder = check_source(config, stage, working_folder)
+    try:
+        tensors = weights.load(folder, type(model).__name__)[1]
+    except BadInput as error:
+        raise BadInput(f"{stage}.init_from.path: {error}") from error
+    own = model.state_dict()
+    fitting = fitting_names(own, tensors)
+    if not fitting:
+        raise BadInput(
+            f"{stage}.init_from.path: no tensor of {folder} fits the network of these params by "
+            "name and shape; name a model of similar widths and levels, or set init_from to null"
+        )
+    resumes = bool(numbers_of(run))
+    if not resumes:
+        _take(model, {name: tensors[name] for name in fitting})
+    if is_first:
+        if not resumes:
+            logger.info("%s: %s", stage, _describe(folder, own, tensors, fitting))
+        _write_pictures(data, folder, run)
+    facts = {"path": config.path, "sha256": config.sha256}
+    counts = {"taken": len(fitting), "total": len(own)}
+    return Origin(run / listing.FILE_NAME, {"init_from": facts | counts})
+
+
+def fitting_names(own: Mapping[str, Tensor], source: Mapping[str, Tensor]) -> list[str]:
+    """Names of the network's tensors that the source has in the same shape.
+
+    The singular vectors of a spectral norm fit only together with their weight.
+    """
+    same = {name for name, one in own.items() if name in source and source[name].shape == one.shape}
+    return [name for name in own if name in same and _weight_of(name) in same]
+
+
+def _weight_of(name: str) -> str:
+    """The weight whose singular vector this is; any other tensor's own name."""
+    layer, vectors, _ = name.rpartition(VECTORS)
+    return f"{layer}{WEIGHT}" if vectors else name
+
+
+@torch.no_grad()
+def _take(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    own = model.state_dict()
+    for name, tensor in tensors.items():
+        own[name].copy_(tensor)  # in place: the memory format stays
+    settle_spectral_norms(model)
+
+
+def _describe(
+    folder: Path, own: Mapping[str, Tensor], source: Mapping[str, Tensor], fitting: list[str]
+) -> str:
+    share = sum(own[name].numel() for name in fitting) / sum(one.numel() for one in own.values())
+    took = f"starts from {folder}: {len(fitting)} of {len(own)} tensors taken ({share:.1%} of the "
+    taken = set(fitting)
+    others = [name for name in {**own, **source} if name not in taken]
+    if not others:
+        return f"{took}weights)"
+    named = ", ".join(
+        f"{name} (here {_shape(own.get(name))}, there {_shape(source.get(name))})"
+        for name in others[:NUM_NAMED]
+    )
+    more = f" and {len(others) - NUM_NAMED} more" if len(others) > NUM_NAMED else ""
+    return f"{took}weights); not taken: {named}{more}"
+
+
+def _shape(tensor: Tensor | None) -> str:
+    if tensor is None:
+        return "none"
+    return "x".join(map(str, tensor.shape)) or "scalar"
+
+
+def _write_pictures(data: Path, source: Path, run: Path) -> None:
+    """Write the union of both lists. A list that is known to be incomplete would hide pictures from
+    `pyramid data removed`, so without one of them there is none."""
+    unlisted = [folder for folder in (data, source) if not (folder / listing.FILE_NAME).is_file()]
+    if unlisted:
+        (run / listing.FILE_NAME).unlink(missing_ok=True)
+        logger.warning(
+            "%s has no %s, so the fine-tuned model will have none: nothing can say whether a "
+            "removed picture is in it",
+            unlisted[0],
+            listing.FILE_NAME,
+        )
+        return
+    listing.write_union([data, source], run)
