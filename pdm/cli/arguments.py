@@ -29,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
     _add_params(commands)
     _add_preset(commands)
     _add_untrained(commands)
+    _add_export(commands)
     _add_data_tools(commands)
     _add_scores(commands)
     _add_compare(commands)
@@ -103,7 +104,8 @@ def _add_data_tools(commands: Commands) -> None:
         type=Path,
         nargs="*",
         metavar="FOLDER",
-        help="of shards, latents or a model; default: data/shards, data/latents and models/*",
+        help="of shards, latents or a model; default: data/shards, data/latents, models/* and "
+        "runs/*/*/model",
     )
     removed.add_argument("--removals", metavar="FILE", help="default: scrape.removed of the params")
     _takes_paths(removed, {"raw": "data/raw", "decisions": "data/decisions"})
@@ -215,6 +217,35 @@ def _add_untrained(commands: Commands) -> None:
         command.add_argument(
             f"--{name}", type=Path, required=True, metavar="PATH", help="folder to write"
         )
+
+
+def _add_export(commands: Commands) -> None:
+    text = "Write a model from any checkpoint that is kept, such as the best."
+    sub = commands.add_parser("export", help=text, description=text).add_subparsers(
+        title="models", metavar="MODEL", required=True
+    )
+    for function, data in (
+        (tools.export_autoencoder, "shards"),
+        (tools.export_diffusion, "latents"),
+    ):
+        stage = function.__name__.removeprefix("export_")
+        command = _command(sub, stage, function)
+        which = command.add_mutually_exclusive_group(required=True)
+        which.add_argument("--best", action="store_true", help="the checkpoint with the best score")
+        which.add_argument(
+            "--images", type=_positive, metavar="N", help="the checkpoint that has seen N images"
+        )
+        command.add_argument(
+            "--run",
+            type=Path,
+            metavar="DIR",
+            help="folder of the run; default: that of the present params and data, in --runs",
+        )
+        command.add_argument(
+            "--model", type=Path, required=True, metavar="OUT", help="folder to write"
+        )
+        _takes_params(command)
+        _takes_paths(command, {data: f"data/{data}", "runs": f"runs/{stage}"})
 
 
 def _command(commands: Commands, name: str, function: Function) -> argparse.ArgumentParser:

@@ -86,6 +86,24 @@ def untrained(args: argparse.Namespace) -> None:
     )
 
 
+def export_autoencoder(args: argparse.Namespace) -> None:
+    """Write the autoencoder of a checkpoint."""
+    from pdm.training.export import export_autoencoder
+
+    config = params.load(args.params).autoencoder
+    choice = {"run": args.run, "images_seen": args.images, "model": args.model}
+    print(export_autoencoder(config, shards=args.shards, runs=args.runs, **choice))
+
+
+def export_diffusion(args: argparse.Namespace) -> None:
+    """Write the diffusion model of a checkpoint."""
+    from pdm.training.export import export_diffusion
+
+    config = params.load(args.params).diffusion
+    choice = {"run": args.run, "images_seen": args.images, "model": args.model}
+    print(export_diffusion(config, latents=args.latents, runs=args.runs, **choice))
+
+
 def verify(args: argparse.Namespace) -> None:
     """Read raw data, shards and latents again, and list all damage."""
     from pdm.data.verification.verify import verify

@@ -1,8 +1,10 @@
 """The stage `autoencoder`: trains the pyramid autoencoder on pictures from the shards."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -234,7 +236,13 @@ def _work(settings: Settings, workers: Workers) -> None:
     train(state, network, Pictures(pictures, config, model), training, run, workers)
     if workers.is_first:
         scores = write_model(
-            settings, ema_model(state), pictures, held_out, state.images_seen, origin
+            config,
+            ema_model(state),
+            shards=settings.shards,
+            run=settings.run,
+            folder=settings.model,
+            images_seen=state.images_seen,
+            origin=origin,
         )
         named = {f"val_psnr_levels_{count}": score for count, score in enumerate(scores, start=1)}
         run.events.metrics(named, state.images_seen)
@@ -263,19 +271,32 @@ def ema_model(state: TrainState) -> Autoencoder:
 
 
 def write_model(
-    settings: Settings,
+    config: AutoencoderConfig,
     model: Autoencoder,
-    pictures: ImageShards,
-    held_out: ImageShards,
+    *,
+    shards: Path,
+    run: Path,
+    folder: Path,
     images_seen: int,
     origin: Origin,
+    facts: Mapping[str, Any] | None = None,
 ) -> list[float]:
-    """Measure the EMA of a checkpoint, and write the model's folder.
+    """Measure the EMA of a checkpoint, and write a model folder.
+
+    Args:
+        config: Of the run.
+        model: The EMA of the checkpoint; it gets the statistics of its latents here.
+        shards: That the run trains on.
+        run: With the checkpoint.
+        folder: To write, whole or not at all.
+        images_seen: By the checkpoint.
+        origin: What the run started from.
+        facts: More for `config.json`.
 
     Returns:
         PSNR of held-out pictures in dB, from one level, two, ... all of them.
     """
-    config = settings.config
+    pictures, held_out = (ImageShards(shards, split) for split in ("train", "val"))
     size = (config.image_height_px, config.image_width_px)
     scores = psnr_by_prefix(model, held_out, size)
     logger.info(
@@ -284,20 +305,21 @@ def write_model(
     )
     model.set_statistics(*latent_statistics(model, pictures, size))
     one = to_images(held_out.batch([0], *size)).to(next(model.parameters()).device)
-    with snapshots.for_model(settings.run, config.training.ema_lengths, images_seen) as folder:
+    with snapshots.for_model(run, config.training.ema_lengths, images_seen) as averages:
         model.save_pretrained(
-            settings.model,
+            folder,
             card=autoencoder_card(
-                model, config, settings.shards, scores, images_seen, origin.facts.get("init_from")
+                model, config, shards, scores, images_seen, origin.facts.get("init_from")
             ),
-            beside=[origin.pictures, folder],
+            beside=[origin.pictures, averages],
             image_height_px=size[0],
             image_width_px=size[1],
-            shards_sha256=manifest.digest(settings.shards),
+            shards_sha256=manifest.digest(shards),
             images_seen=images_seen,
             **origin.facts,
             parameters=sum(weight.numel() for weight in model.parameters()),
             forward_flops=flops_of(lambda: model.decode(model.encode(one), size)),  # of one picture
             val_psnr_by_levels=scores,
+            **(facts or {}),
         )
     return scores

@@ -1,9 +1,10 @@
 """The stage `diffusion`: trains the pyramid UNet on latents by rectified flow."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 
@@ -159,9 +160,7 @@ def _work(settings: Settings, workers: Workers) -> None:
     config, training = settings.config, settings.config.training
     latents, held_out = (LatentShards(settings.latents, split) for split in ("train", "val"))
     torch.manual_seed(training.seed)
-    channels = tuple(shape[0] for shape in latents.level_shapes)
-    downsamplings = tuple(latents.manifest.facts["level_downsamplings"])
-    model = build_denoiser(config, channels, downsamplings).to(workers.device)
+    model = build_for_latents(config, latents).to(workers.device)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast
     origin = initialise(
         model,
@@ -203,7 +202,15 @@ def _work(settings: Settings, workers: Workers) -> None:
     network = workers.wrap(FlowLosses(model, config.level_loss_weights), training)
     train(state, network, NoisyLatents(latents, config), training, run, workers)
     if workers.is_first:
-        write_model(settings, cast(Denoiser, state.ema), latents, state.images_seen, origin)
+        write_model(
+            config,
+            cast(Denoiser, state.ema),
+            latents=settings.latents,
+            run=settings.run,
+            folder=settings.model,
+            images_seen=state.images_seen,
+            origin=origin,
+        )
 
 
 @torch.no_grad()
@@ -228,25 +235,43 @@ def _held_out_losses(
 
 
 def write_model(
-    settings: Settings, model: Denoiser, latents: LatentShards, images_seen: int, origin: Origin
+    config: DiffusionConfig,
+    model: Denoiser,
+    *,
+    latents: Path,
+    run: Path,
+    folder: Path,
+    images_seen: int,
+    origin: Origin,
+    facts: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the model's folder: the EMA of a checkpoint."""
-    facts = latents.manifest.facts
-    device = next(model.parameters()).device
-    one = tuple(level.to(device) for level in latents.batch([0]))
-    names = latents.classes if has_classes(settings.config) else ()
-    velocity = with_class_label(model, latents.labels[:1].to(device) if names else None)
-    lengths = settings.config.training.ema_lengths
-    with snapshots.for_model(settings.run, lengths, images_seen) as folder:
+    """Write a model folder: the EMA of a checkpoint.
+
+    Args:
+        config: Of the run.
+        model: The EMA of the checkpoint.
+        latents: That the run trains on.
+        run: With the checkpoint.
+        folder: To write, whole or not at all.
+        images_seen: By the checkpoint.
+        origin: What the run started from.
+        facts: More for `config.json`.
+    """
+    shards = LatentShards(latents, "train")
+    known, device = shards.manifest.facts, next(model.parameters()).device
+    one = tuple(level.to(device) for level in shards.batch([0]))
+    names = shards.classes if has_classes(config) else ()
+    velocity = with_class_label(model, shards.labels[:1].to(device) if names else None)
+    with snapshots.for_model(run, config.training.ema_lengths, images_seen) as averages:
         model.save_pretrained(
-            settings.model,
-            beside=[origin.pictures, folder],
-            level_shapes=latents.level_shapes,
-            image_height_px=facts["image_height_px"],
-            image_width_px=facts["image_width_px"],
-            latents_sha256=manifest.digest(settings.latents),
-            shards_sha256=facts["shards_sha256"],
-            autoencoder_sha256=facts["autoencoder_sha256"],
+            folder,
+            beside=[origin.pictures, averages],
+            level_shapes=shards.level_shapes,
+            image_height_px=known["image_height_px"],
+            image_width_px=known["image_width_px"],
+            latents_sha256=manifest.digest(latents),
+            shards_sha256=known["shards_sha256"],
+            autoencoder_sha256=known["autoencoder_sha256"],
             images_seen=images_seen,
             **origin.facts,
             **({classes.FACT: names} if names else {}),
@@ -254,4 +279,11 @@ def write_model(
             forward_flops=flops_of(
                 lambda: velocity(one, torch.zeros(1, device=device))
             ),  # of one picture
+            **(facts or {}),
         )
+
+
+def build_for_latents(config: DiffusionConfig, latents: LatentShards) -> Denoiser:
+    """The network of a config for the levels of these latents, with random weights."""
+    channels = tuple(shape[0] for shape in latents.level_shapes)
+    return build_denoiser(config, channels, tuple(latents.manifest.facts["level_downsamplings"]))

@@ -1,0 +1,82 @@
+"""The section of params that a run was trained with, from its `run.json`."""
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from pdm.config.autoencoder import AutoencoderConfig
+from pdm.config.common import MAY_CHANGE, TrainingConfig, fields_with, neutral_settings
+from pdm.config.diffusion import DiffusionConfig
+from pdm.data.shards import manifest
+from pdm.errors import BadInput
+from pdm.training.checkpoints.run_record import RunRecord
+
+Config = TypeVar("Config", AutoencoderConfig, DiffusionConfig)
+
+
+def settings_of(run: Path, present: Config, stage: str, data: dict[str, Path]) -> Config:
+    """The section of params that a run was trained with.
+
+    Args:
+        run: Its folder.
+        present: The section now; says nothing but what no result depends on.
+        stage: That the run must be of.
+        data: Folder of each input, which must be the version that the run was trained on.
+
+    Raises:
+        BadInput: The folder is no run of that stage, the data are of another version, or this
+            version of the project has no such settings.
+    """
+    record = RunRecord.load(run)
+    if record is None:
+        raise BadInput(f"{run} is not a run's folder, or its run.json cannot be read")
+    if record.stage != stage:
+        raise BadInput(f"{run} is a run of the stage {record.stage}, not of {stage}")
+    for name, folder in data.items():
+        manifest.load(folder)
+        if (found := manifest.digest(folder)) != record.inputs.get(name):
+            raise BadInput(
+                f"{run} was trained on {name} of version {record.inputs.get(name)}, {folder} is "
+                f"version {found}; check that version out (dvc checkout), or name its folder with "
+                f"--{name}"
+            )
+    try:
+        return _restore_settings(record.settings, present)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        key = ".".join(map(str, fault["loc"]))
+        raise BadInput(
+            f"{run} was trained with settings that this version does not know ({key}: "
+            f"{fault['msg']}); export it with the version that trained it"
+        ) from error
+
+
+def _restore_settings(recorded: dict[str, Any], present: Config) -> Config:
+    """A section from its recorded values by dotted name. Fields that may change are not recorded:
+    they get values that fit."""
+    values = _nest(recorded, {})
+    training = _nest(neutral_settings(present), values).setdefault("training", {})
+    for kind, into, now in (
+        (type(present), values, present),
+        (TrainingConfig, training, present.training),
+    ):
+        for name in fields_with(kind, MAY_CHANGE):
+            into.setdefault(name, getattr(now, name))
+    # These must fit the batch size, which may be another one than now.
+    intervals = dict.fromkeys(("log_every_images", "save_every_images"), training.get("batch_size"))
+    training.update(num_workers=1, accumulation=1, **intervals)
+    return TypeAdapter(type(present)).validate_json(json.dumps(values))
+
+
+def _nest(named: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """Add values by dotted name to nested ones; those that are there stay."""
+    for dotted, value in named.items():
+        *sections, name = dotted.split(".")
+        inner: Any = values
+        for section in sections:
+            inner = inner.setdefault(section, {}) if isinstance(inner, dict) else None
+        if isinstance(inner, dict):
+            inner.setdefault(name, value)
+    return values
