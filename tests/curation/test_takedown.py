@@ -99,6 +99,13 @@ def test_the_command_names_every_folder_in_a_line_and_ends_with_three(project, c
     assert "error: 3 of 3 folders contain removed pictures" in capsys.readouterr().err
 
 
+def test_a_model_that_a_run_keeps_is_searched_too(project, caplog):
+    kept = model(project / "runs/diffusion/0123456789abcdef/model", PICTURES)
+    path = removing(project, URLS[0])
+    assert cli.main(["data", "removed", "--removals", path]) == 3
+    assert f"{kept.relative_to(project)}: trained on 1 removed picture" in caplog.text
+
+
 def test_where_nothing_is_left_the_command_says_so(project, capsys):
     assert cli.main(["data", "removed", "--removals", removing(project, "0" * 64)]) == 0
     assert "no removed picture in data/shards, models/autoencoder" in capsys.readouterr().out

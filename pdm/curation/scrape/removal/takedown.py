@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 DATA = (Path("data/shards"), Path("data/latents"))
 MODELS = Path("models")
+RUNS = Path("runs")  # a finished run keeps its model
 MODEL_FILE = "model.safetensors"
 MAX_KEYS = 10  # in a line of the log
 VERBS_OF_MODEL = {"train": "trained on", "val": "held out"}
@@ -66,7 +67,7 @@ def report_removed(path: str | None, folders: Sequence[Path], *, raw: Path, deci
     """
     if path is None:
         raise BadInput("there is no list of removals; set scrape.removed, or use --removals FILE")
-    usual = [folder for folder in (*DATA, *find_models(MODELS)) if folder.is_dir()]
+    usual = [folder for folder in (*DATA, *_usual_models()) if folder.is_dir()]
     searched = list(folders) or usual
     if not searched:
         raise BadInput("there are no shards, latents or models yet; name folders to search")
@@ -83,7 +84,8 @@ def report_removed(path: str | None, folders: Sequence[Path], *, raw: Path, deci
         raise QualityGate(
             f"{len(traces)} of {len(searched)} folders contain removed pictures or were trained on "
             f"them, {len(unlisted)} have no list of their pictures. `pyramid run` makes data and "
-            "models without them; then `dvc gc --workspace` deletes old versions"
+            "models without them; then `dvc gc --workspace` deletes old versions; delete the "
+            "folders of runs/ that are named here by hand"
         )
     return f"no removed picture in {', '.join(map(str, searched))}"
 
@@ -104,6 +106,13 @@ def find_models(models: Path) -> list[Path]:
     return sorted(path.parent for path in models.glob(f"*/{MODEL_FILE}"))
 
 
+def _usual_models() -> list[Path]:
+    """The models that stages wrote, and those that their runs keep."""
+    return find_models(MODELS) + sorted(
+        path.parent for path in RUNS.glob(f"*/*/model/{MODEL_FILE}")
+    )
+
+
 def find_traces(removals: Removals, folders: Sequence[Path], raw: Path) -> list[Trace]:
     """Traces in those folders whose list of pictures is known."""
     removed_keys = frozenset(_removed_keys(raw))
@@ -118,7 +127,7 @@ def find_traces(removals: Removals, folders: Sequence[Path], raw: Path) -> list[
 
 def _list_of(folder: Path) -> Path | None:
     """The folder that has its list: a model from MLflow names one of data or models by digest."""
-    return listing.find(folder, [*DATA, *find_models(MODELS)])
+    return listing.find(folder, [*DATA, *_usual_models()])
 
 
 def _why_unlisted(folder: Path) -> str:
