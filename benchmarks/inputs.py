@@ -18,7 +18,7 @@ from torch import Tensor
 from benchmarks.common import Ratio, Seconds, compare, interleaved, speeds, timed
 from pdm.evaluation.distances.frechet import frechet_distance
 from pdm.evaluation.distances.moments import Moments
-from pdm.evaluation.features.picture_sets import decoded
+from pdm.evaluation.features.picture_sets import decode
 from pdm.evaluation.features.random_conv import RandomConvFeatures
 from pdm.evaluation.features.resize import pillow_bicubic
 
@@ -69,7 +69,7 @@ def _of_format(kind: str, size: Size, folder: Path) -> Ratio:
 
 
 def _ours(path: Path) -> Tensor:
-    return pillow_bicubic(decoded(path.read_bytes())[None], NETWORK_PX)
+    return pillow_bicubic(decode(path.read_bytes())[None], NETWORK_PX)
 
 
 def _clean_fid(path: Path) -> Tensor:

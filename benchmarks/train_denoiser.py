@@ -21,12 +21,12 @@ from benchmarks.wavelets import Wavelets
 from pdm import params
 from pdm.config.sample import SampleConfig
 from pdm.data.pixels import Pixels, to_images, to_pixels
-from pdm.evaluation.distances.by_name import Comparison, distances
+from pdm.evaluation.distances.set_pairs import SetPair, compute_distances
+from pdm.evaluation.features.feature_spaces import feature_spaces
 from pdm.evaluation.features.picture_sets import PictureSet
 from pdm.evaluation.features.random_conv import RandomConvFeatures
-from pdm.evaluation.features.reference import kept_summary
 from pdm.evaluation.features.summary import Summary
-from pdm.evaluation.features.views import views_of
+from pdm.evaluation.features.summary_cache import cached_summary
 from pdm.inference.latent_sampling import draw_latents
 from pdm.inference.sampling_networks import Networks
 from pdm.models.denoiser import Denoiser
@@ -94,7 +94,7 @@ def score(
     known = {name: _summary(name, pixels, cache) for name, pixels in sets.items()}
     config = params.load(ROOT / "params.yaml").evaluate
     return {
-        name: distances(Comparison(known[judged], known[reference]), config)
+        name: compute_distances(SetPair(known[judged], known[reference]), config)
         for name, (judged, reference) in PAIRS.items()
     }
 
@@ -137,13 +137,13 @@ def _train(job: dict[str, Any], wavelets: Wavelets, pixels: Pixels) -> tuple[Den
 def _summary(name: str, pixels: Pixels, cache: Path) -> Summary:
     config = dataclasses.replace(params.load(ROOT / "params.yaml").evaluate, crops_per_image=2)
     extractor = RandomConvFeatures(config.num_features, config.seed)
-    return kept_summary(
+    return cached_summary(
         PictureSet(
             name=name, keys=[str(number) for number in range(len(pixels))], load=pixels.__getitem__
         ),
         np.arange(len(pixels)),
         extractor,
-        views_of(config, (SIDE_PX, SIDE_PX), extractor, []),
+        feature_spaces(config, (SIDE_PX, SIDE_PX), extractor, []),
         config,
         hashlib.sha256(pixels.tobytes()).hexdigest(),
         cache,

@@ -105,7 +105,7 @@ def latents(args: argparse.Namespace) -> None:
 
 def diffusion(args: argparse.Namespace) -> None:
     """Train the pyramid UNet on the latents with rectified flow."""
-    from pdm.evaluation.yardstick import Yardstick
+    from pdm.evaluation.reference_distance import ReferenceDistance
     from pdm.training.checkpoints.finished import export_instead_of_training
     from pdm.training.diffusion import run_folder, train_diffusion
     from pdm.training.distributed.launchers import choose_launcher
@@ -122,7 +122,7 @@ def diffusion(args: argparse.Namespace) -> None:
             autoencoder=args.autoencoder,
             run=folder,
             **outputs,
-            yardstick_from=Yardstick,
+            build_reference_distance=ReferenceDistance,
             launch=choose_launcher(args.launcher),
         )
 

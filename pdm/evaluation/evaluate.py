@@ -1,13 +1,12 @@
 """The stage `evaluate`: samples and reconstructions against held-out pictures.
 
-Every distance stands beside its floor. Both are taken from the same reference (all held-out
-pictures, `val`) with the same number of pictures on the other side: `samples_vs_val` for as many
-samples as there are training pictures to set against them, `train_vs_val` for that many training
-pictures. Most distances grow as sets shrink, so that only two values with equal counts say anything
-about each other; a perfect generator scores the floor, not zero.
+Every distance comes with its floor. Both have the same reference (all held-out pictures, `val`) and
+the same number of pictures on the other side: `samples_vs_val` is of samples, `train_vs_val` of as
+many training pictures. Most distances grow as sets get smaller, so compare only values with equal
+counts; a perfect generator scores the floor, not zero.
 
-`intervals` in the metrics are 95 % bootstrap intervals, `replicates.json` among the plots what they
-were taken from: two runs on the same data are compared by the differences of their replicates.
+`intervals` in the metrics are 95 % bootstrap intervals. `replicates.json` among the plots holds the
+replicates behind them: two runs on the same data are compared by the differences of theirs.
 """
 
 import logging
@@ -18,30 +17,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pdm.config.evaluate import EvaluateConfig
-from pdm.data.shards.images import ImageShards
 from pdm.data.shards.manifest import digest
-from pdm.errors import BadInput, QualityGate
 from pdm.evaluation.distances.precision_recall import NUM_NEAREST
-from pdm.evaluation.features.picture_sets import PictureSet
-from pdm.evaluation.features.pretrained import Network
+from pdm.evaluation.features.feature_spaces import feature_spaces
+from pdm.evaluation.features.pretrained import PretrainedFeatures
 from pdm.evaluation.features.random_conv import RandomConvFeatures
-from pdm.evaluation.features.reference import kept_summary
-from pdm.evaluation.features.summary import summarise
-from pdm.evaluation.features.views import View, views_of
-from pdm.evaluation.memorisation import MEASURES, memorisation, memorised_by
-from pdm.evaluation.metrics import with_intervals, write_metrics, write_replicates
-from pdm.evaluation.reconstruction import ms_ssim_weights, score_reconstructions
-from pdm.evaluation.report import charts, pages, tables
-from pdm.evaluation.report.pairs import write_pairs
-from pdm.evaluation.samples_folder import SampleSet, read_samples, warn_of_chosen_samples
-from pdm.evaluation.scores import Scores, against_reference, of_memorisation, of_reconstructions
+from pdm.evaluation.features.summary import Summaries, summarise
+from pdm.evaluation.features.summary_cache import cached_summary
+from pdm.evaluation.memorisation import MEASURES, measure_memorisation, memorisation_evidence
+from pdm.evaluation.metrics import add_intervals, write_metrics, write_replicates
+from pdm.evaluation.picture_inputs import PictureSets, read_picture_sets
+from pdm.evaluation.reconstruction import measure_reconstructions, ms_ssim_weights
+from pdm.evaluation.report import charts, image_grids, tables
+from pdm.evaluation.report.memorisation_page import write_memorisation_page
+from pdm.evaluation.samples_folder import warn_of_chosen_samples
+from pdm.evaluation.scores import (
+    Scores,
+    distance_scores,
+    memorisation_scores,
+    reconstruction_scores,
+)
 from pdm.files import whole_folder
-from pdm.models.codec import Autoencoder
 from pdm.registry import load_autoencoder
 
 logger = logging.getLogger(__name__)
-
-MIN_PICTURES = 2  # of each set: no spread can be told from one
 
 
 def evaluate(
@@ -65,7 +64,7 @@ def evaluate(
         autoencoder: A model folder.
         metrics: Scores, counts and the conventions behind them, nested by name.
         plots: Pictures and tables, replaced.
-        cache: What was found out about real pictures, kept by the digest of their manifest.
+        cache: Summaries of real pictures, by the digest of their manifest.
 
     Returns:
         The numbers of `metrics` under flat names, such as `swd/level_16x32/samples_vs_val`.
@@ -75,115 +74,83 @@ def evaluate(
         QualityGate: Too few pictures, or scores that are not finite.
     """
     model = load_autoencoder(autoencoder)
-    drawn, val, train = picture_sets(samples, shards, model)
-    warn_of_chosen_samples(drawn)
-    _warn_of_few(len(val), config)
-    networks = [Network(each) for each in config.features]
-    extractor = RandomConvFeatures(config.num_features, config.seed)
-    views = views_of(config, drawn.size, extractor, networks)
-    count = min(len(drawn), len(train))
-    ours = summarise(drawn, some(len(drawn), count, config.seed), extractor, views, config)
-    held_out, seen = (
-        kept_summary(real, chosen, extractor, views, config, digest(shards), cache)
-        for real, chosen in (
-            (val, np.arange(len(val))),
-            (train, some(len(train), count, config.seed)),
-        )
+    sets = read_picture_sets(samples, shards, model)
+    warn_of_chosen_samples(sets.samples)
+    _warn_of_few(len(sets.val), config)
+    summaries = _summarise(sets, config, digest(shards), cache)
+    copies = measure_memorisation(summaries)
+    prefixes = measure_reconstructions(model, sets.val, summaries.val.spaces)
+    measured = (
+        distance_scores(summaries.samples, summaries.val, config)
+        | distance_scores(summaries.train, summaries.val, config)
+        | reconstruction_scores(prefixes, summaries.val, config)
+        | memorisation_scores(copies, config)
+        | _counts(sets, summaries)
     )
-    copies = memorisation(ours, held_out, seen)
-    prefixes = score_reconstructions(model, val, views)
-    found = (
-        against_reference(ours, held_out, config)
-        | against_reference(seen, held_out, config)
-        | of_reconstructions(prefixes, held_out, config)
-        | of_memorisation(copies, config)
-        | _counts(drawn, val, train, count)
-    )
-    scores = with_intervals(found)
+    scores = add_intervals(measured)
     with whole_folder(plots) as folder:
-        tables.write(folder, scores, ours, held_out, seen)
-        charts.draw(folder, scores, ours, held_out, seen)
-        pages.draw(folder, (drawn, val, train), copies, model, config.num_neighbours)
-        write_pairs(
-            folder / "memorisation.html", drawn, train, copies, scores, config.num_neighbours
+        tables.write_tables(folder, scores, summaries)
+        charts.write_charts(folder, scores, summaries)
+        image_grids.write_image_grids(folder, sets, copies, model, config.num_neighbours)
+        write_memorisation_page(
+            folder / "memorisation.html", sets, copies, scores, config.num_neighbours
         )
-        write_replicates(folder, found.replicates, digest(shards), config)
-    write_metrics(metrics, scores, _conventions(config, drawn, views))
-    _say(scores, len(prefixes))
+        write_replicates(folder, measured.replicates, digest(shards), config)
+    write_metrics(metrics, scores, _conventions(config, summaries, sets.samples.size))
+    _log_results(scores, len(prefixes))
     return scores
 
 
-def picture_sets(
-    samples: Path, shards: Path, model: Autoencoder
-) -> tuple[SampleSet, PictureSet, PictureSet]:
-    """Samples, held-out and training pictures, all at the samples' size.
-
-    Raises:
-        BadInput: The samples cannot be read, or have a size that the autoencoder cannot take.
-        QualityGate: A set is too small, or a picture is both held out and trained on.
-    """
-    drawn = read_samples(samples)
-    height, width = drawn.size
-    try:
-        model.level_shapes(height, width)
-    except ValueError as error:
-        raise BadInput(
-            f"{samples} holds pictures of {width}x{height}, which this autoencoder cannot "
-            f"reconstruct ({error}); sample again with the same autoencoder"
-        ) from error
-    val, train = (_split(shards, split, height, width) for split in ("val", "train"))
-    for pictures in (drawn, val, train):
-        if len(pictures) < MIN_PICTURES:
-            raise QualityGate(
-                f"{len(pictures)} {pictures.name} pictures are too few to be scored; "
-                f"at least {MIN_PICTURES} are needed"
-            )
-    if shared := sorted(set(val.keys) & set(train.keys)):
-        raise QualityGate(
-            f"{len(shared)} pictures of {shards} are both held out and trained on, {shared[0]} "
-            "first; write the shards again"
-        )
-    return drawn, val, train
-
-
-def some(total: int, count: int, seed: int) -> NDArray[np.int64]:
+def choose_numbers(total: int, count: int, seed: int) -> NDArray[np.int64]:
     """`count` different numbers below `total`, rising; all of them if `count` is `total`."""
     return np.sort(np.random.default_rng([seed]).permutation(total)[:count])
 
 
-def _split(shards: Path, split: str, height: int, width: int) -> PictureSet:
-    images = ImageShards(shards, split)
-    return PictureSet(
-        name=split, keys=images.keys, load=lambda index: images.load(index, height, width)
+def _summarise(
+    sets: PictureSets, config: EvaluateConfig, data_sha256: str, cache: Path
+) -> Summaries:
+    """Compare as many samples as training pictures, at most all, with all held-out pictures."""
+    networks = [PretrainedFeatures(each) for each in config.features]
+    extractor = RandomConvFeatures(config.num_features, config.seed)
+    spaces = feature_spaces(config, sets.samples.size, extractor, networks)
+    count = min(len(sets.samples), len(sets.train))
+    samples, train = (
+        choose_numbers(len(pictures), count, config.seed) for pictures in (sets.samples, sets.train)
+    )
+    return Summaries(
+        summarise(sets.samples, samples, extractor, spaces, config),
+        *(
+            cached_summary(pictures, compared, extractor, spaces, config, data_sha256, cache)
+            for pictures, compared in ((sets.val, np.arange(len(sets.val))), (sets.train, train))
+        ),
     )
 
 
-def _counts(drawn: SampleSet, val: PictureSet, train: PictureSet, compared: int) -> Scores:
-    """Pictures of each set, how many of the judged sets each distance is about, and what is odd
-    about the samples."""
-    sizes = {f"num_{each.name}": len(each) for each in (drawn, val, train)}
-    counts = sizes | {
-        "num_compared": compared,
-        "num_repeated_samples": drawn.num_repeated,
-        "num_missing_seeds": drawn.num_missing_seeds,
+def _counts(sets: PictureSets, summaries: Summaries) -> Scores:
+    """Pictures of each set, how many of the judged sets each distance is about, and signs that the
+    samples are not as they were drawn."""
+    counts = {f"num_{pictures.name}": len(pictures) for pictures in sets} | {
+        "num_compared": len(summaries.samples.compared),
+        "num_repeated_samples": sets.samples.num_repeated,
+        "num_missing_seeds": sets.samples.num_missing_seeds,
     }
     return Scores({f"counts/{name}": float(count) for name, count in counts.items()})
 
 
-def _say(scores: Mapping[str, float], num_levels: int) -> None:
+def _log_results(scores: Mapping[str, float], num_levels: int) -> None:
     frechet = (scores[f"frechet_random_conv/{pair}_vs_val"] for pair in ("samples", "train"))
     logger.info(
-        "evaluate: Fréchet distance on random_conv features %.2f (real against real %.2f); "
+        "evaluate: Fréchet distance on random_conv features %.2f (floor %.2f); "
         "reconstruction %.1f dB",
         *frechet,
         scores[f"reconstruction/psnr_db/levels_{num_levels}"],
     )
-    if guilty := memorised_by(scores):
+    if evidence := memorisation_evidence(scores):
         logger.warning(
             "evaluate: the samples look memorised (%s): %.0f %% are copies of training pictures, "
             "%.0f %% lie closer to one than every held-out picture does; see memorisation.html "
             "among the plots",
-            " and ".join(guilty),
+            " and ".join(evidence),
             *(
                 100 * max(scores[f"memorisation/{measure}/{share}"] for measure in MEASURES)
                 for share in ("share_of_copies", "share_closer_than_all_val")
@@ -194,18 +161,20 @@ def _say(scores: Mapping[str, float], num_levels: int) -> None:
 def _warn_of_few(num_val: int, config: EvaluateConfig) -> None:
     if num_val <= config.num_features:
         logger.warning(
-            "only %d held-out pictures for %d features: the Fréchet distance is biased upwards; "
-            "compare it with its floor (train_vs_val) and with nothing else",
+            "evaluate: only %d held-out pictures for %d features: the Fréchet distance is biased "
+            "upwards; compare it only with its floor (train_vs_val)",
             num_val,
             config.num_features,
         )
 
 
-def _conventions(config: EvaluateConfig, drawn: PictureSet, views: list[View]) -> dict[str, str]:
-    """What a number must be quoted with."""
-    height, width = drawn.size
+def _conventions(
+    config: EvaluateConfig, summaries: Summaries, size: tuple[int, int]
+) -> dict[str, str]:
+    """What a number must be quoted with, of pictures of (height, width)."""
+    height, width = size
     return {
-        **{view.frechet: view.convention for view in views},
+        **{space.frechet_name: space.convention for space in summaries.val.spaces},
         "picture_size": f"{width}x{height}",
         "resize": "Lanczos, antialiased, from the shards to the size of the samples",
         "reference": "all val pictures; num_compared samples or train pictures against them",

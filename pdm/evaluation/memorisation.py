@@ -1,5 +1,5 @@
-"""Are the samples copies of training pictures? Nearest neighbours by features and by pixels, held
-against how near real pictures that were never trained on come."""
+"""Are samples copies of training pictures? Their nearest neighbours by features and by pixels are
+compared with those of held-out pictures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pdm.evaluation.features.summary import Summary
+from pdm.evaluation.features.summary import Summaries, Summary
 from pdm.evaluation.neighbours import SHARES, Neighbours, nearest_or_mirrored
 
 MEASURES = ("by_features", "by_pixels")
@@ -15,10 +15,10 @@ MEASURES = ("by_features", "by_pixels")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Memorisation:
-    """Nearest training picture of every sample and of every held-out picture.
+    """Nearest training picture of each sample and of each held-out picture.
 
-    Mirrored training pictures count, since training flips them. Distances by pixels are between
-    thumbnails, root mean square on the scale [-1, 1].
+    Mirrored training pictures count, because training flips its pictures. Distances by pixels are
+    between thumbnails: root mean squares on the scale [-1, 1].
     """
 
     samples_by_features: Neighbours
@@ -29,22 +29,22 @@ class Memorisation:
     def scores(self) -> dict[str, float]:
         """Shares of samples nearer to a training picture than held-out pictures are.
 
-        Beside each stands, as `expected_...`, what pictures as new as held-out ones would have.
+        `expected_...` is the share that pictures as new as held-out ones would have.
         """
-        found: dict[str, float] = {}
+        scores: dict[str, float] = {}
         for name, (samples, val) in self.pairs().items():
-            found |= {f"{name}/{share}": value(samples, val) for share, value in SHARES.items()}
-            found |= {
+            scores |= {f"{name}/{share}": value(samples, val) for share, value in SHARES.items()}
+            scores |= {
                 f"{name}/expected_share_of_copies": 0.0,
                 f"{name}/expected_share_closer_than_all_val": 1 / (len(val.distances) + 1),
                 f"{name}/expected_share_closer_than_median_val": 0.5,
                 f"{name}/samples_median_distance": float(np.median(samples.distances)),
                 f"{name}/val_median_distance": float(np.median(val.distances)),
             }
-        return found
+        return scores
 
     def pairs(self) -> dict[str, tuple[Neighbours, Neighbours]]:
-        """Of samples and of held-out pictures, by measure."""
+        """Neighbours of the samples and of the held-out pictures, by measure."""
         return {
             "by_features": (self.samples_by_features, self.val_by_features),
             "by_pixels": (self.samples_by_pixels, self.val_by_pixels),
@@ -53,8 +53,8 @@ class Memorisation:
     def closest(self, count: int) -> NDArray[np.int64]:
         """Numbers of the samples that lie nearest to a training picture, nearest first.
 
-        Ranked by the better of their two ranks, so that a copy that only one of the two measures
-        sees is still on the page.
+        They are ordered by the better of their ranks by features and by pixels, so that a copy
+        that only one of the two finds is not missed.
         """
         ranks = [
             neighbours.distances.argsort(kind="stable").argsort(kind="stable")
@@ -63,11 +63,11 @@ class Memorisation:
         return np.lexsort((ranks[0], np.minimum(*ranks)))[:count]
 
 
-def memorised_by(scores: Mapping[str, float]) -> list[str]:
-    """The measures, "by features" and "by pixels", that say that samples were memorised.
+def memorisation_evidence(scores: Mapping[str, float]) -> list[str]:
+    """The measures, "by features" and "by pixels", by which samples look memorised.
 
-    They do where a sample is a copy, and where the 95 % interval of the share of samples closer to
-    training than the median held-out picture lies above the half that new pictures would have.
+    By such a measure a sample is a copy, or the 95 % interval of the share of samples closer to
+    a training picture than the median held-out picture lies above the half expected of new ones.
     """
     return [
         measure.replace("_", " ")
@@ -77,8 +77,9 @@ def memorised_by(scores: Mapping[str, float]) -> list[str]:
     ]
 
 
-def memorisation(samples: Summary, val: Summary, train: Summary) -> Memorisation:
-    """Nearest neighbours of samples and held-out pictures among the training pictures."""
+def measure_memorisation(summaries: Summaries) -> Memorisation:
+    """Find the nearest training pictures of samples and held-out pictures."""
+    samples, val, train = summaries
     return Memorisation(
         samples_by_features=_by_features(samples, train),
         samples_by_pixels=_by_pixels(samples, train),

@@ -1,4 +1,4 @@
-"""`metrics.json` and `replicates.json`: every score with its interval, count and conventions."""
+"""Writes `metrics.json` (scores, intervals, counts, conventions) and `replicates.json`."""
 
 import math
 from collections.abc import Mapping
@@ -15,25 +15,25 @@ from pdm.files import write_json
 REPLICATES = "replicates.json"
 
 
-def with_intervals(scores: Scores) -> dict[str, float]:
-    """The scores, and `intervals/NAME/low` and `high` for those that have replicates.
+def add_intervals(scores: Scores) -> dict[str, float]:
+    """The scores, with `intervals/NAME/low` and `high` for those that have replicates.
 
     Raises:
-        QualityGate: A score is no finite number.
+        QualityGate: A score is not finite.
     """
     bad = sorted(name for name, value in scores.values.items() if not math.isfinite(value))
     if bad:
-        raise QualityGate(f"{', '.join(bad)} came out as no finite number; look at the samples")
-    found = dict(scores.values)
-    for name, values in scores.replicates.items():
-        low, high = bootstrap.interval(values)
-        found |= {f"intervals/{name}/low": low, f"intervals/{name}/high": high}
-    return {name: _rounded(value) for name, value in found.items()}
+        raise QualityGate(f"{', '.join(bad)}: not finite; look at the samples")
+    values = dict(scores.values)
+    for name, replicates in scores.replicates.items():
+        low, high = bootstrap.interval(replicates)
+        values |= {f"intervals/{name}/low": low, f"intervals/{name}/high": high}
+    return {name: _round(value) for name, value in values.items()}
 
 
 def write_metrics(path: Path, scores: Mapping[str, float], conventions: Mapping[str, str]) -> None:
     """Write scores under nested names, and what they must be quoted with."""
-    write_json(path, {**_nested(scores), "conventions": dict(conventions)})
+    write_json(path, {**_nest(scores), "conventions": dict(conventions)})
 
 
 def write_replicates(
@@ -49,20 +49,19 @@ def write_replicates(
         "seed": config.seed,
         "num_replicates": config.num_replicates,
         "scores": {
-            name: [_rounded(float(value)) for value in values]
-            for name, values in replicates.items()
+            name: [_round(float(value)) for value in values] for name, values in replicates.items()
         },
     }
     write_json(folder / REPLICATES, record)
 
 
-def _rounded(value: float) -> float:
-    """Six digits, more than any of the scores is good for; so that a repeat on another machine,
-    which may sum in another order, gives the same file."""
+def _round(value: float) -> float:
+    """Round to six digits, which is more than any score is accurate to, so that another machine,
+    which may sum in another order, writes the same file."""
     return float(f"{value:.6g}")
 
 
-def _nested(scores: Mapping[str, float]) -> dict[str, Any]:
+def _nest(scores: Mapping[str, float]) -> dict[str, Any]:
     """`{"a/b": 1}` as `{"a": {"b": 1}}`."""
     tree: dict[str, Any] = {}
     for name, value in scores.items():

@@ -18,8 +18,8 @@ class Neighbours:
     distances: NDArray[np.float64]  # (N,), root mean square over the vector's entries
     indices: NDArray[np.int64]  # (N,), into the references
 
-    def repeated(self, counts: NDArray[np.int64]) -> "Neighbours":
-        """Each query as often as `counts` (N,) says."""
+    def repeat(self, counts: NDArray[np.int64]) -> "Neighbours":
+        """Take each query as often as `counts` (N,) says."""
         return Neighbours(self.distances.repeat(counts), self.indices.repeat(counts))
 
 
@@ -28,9 +28,9 @@ def nearest(queries: NDArray[np.generic], references: NDArray[np.generic]) -> Ne
 
     Memory is that of one block of distances, whatever N and M.
 
-    Distances are estimated by a matrix product, many times as fast as differences, but blind to
-    the small ones that matter here. So every reference that may be the nearest, as far as the
-    rounding of the estimate can tell, is measured again by differences, and these decide.
+    Distances are first estimated by a matrix product, which is many times as fast as differences
+    but loses small distances to rounding, and those matter here. So each reference that may be the
+    nearest, given a bound on that rounding, is compared again by differences, which decide.
     """
     best = np.full(len(queries), np.inf)  # mean squares
     indices = np.zeros(len(queries), dtype=np.int64)
@@ -41,13 +41,13 @@ def nearest(queries: NDArray[np.generic], references: NDArray[np.generic]) -> Ne
         for other in range(0, len(references), BLOCK):
             columns = references[other : other + BLOCK].astype(np.float64)
             lowest = _lower_bounds(vectors - middle, columns - middle)
-            # The most promising first: it spares most others the second look.
+            # The likeliest first: then hardly any other has to be compared by differences.
             first = np.arange(len(vectors)), lowest.argmin(1)
-            _measure(vectors, columns, first, best[rows], indices[rows], other)
+            _compare(vectors, columns, first, best[rows], indices[rows], other)
             rest = lowest <= best[rows, None]
             rest[first] = False
             row, column = np.nonzero(rest)
-            _measure(vectors, columns, (row, column), best[rows], indices[rows], other)
+            _compare(vectors, columns, (row, column), best[rows], indices[rows], other)
     return Neighbours(np.sqrt(best), indices)
 
 
@@ -56,7 +56,7 @@ def nearest_or_mirrored(
     references: NDArray[np.generic],
     mirrored_references: NDArray[np.generic],
 ) -> Neighbours:
-    """As `nearest`, where a reference may also be met mirrored: training flips its pictures."""
+    """As `nearest`, where a reference counts mirrored, too: training flips its pictures."""
     plain, mirrored = nearest(queries, references), nearest(queries, mirrored_references)
     better = mirrored.distances < plain.distances
     return Neighbours(
@@ -99,12 +99,12 @@ SHARES = {
 
 
 def _lower_bounds(rows: Vectors, columns: Vectors) -> Vectors:
-    """What the mean squared difference of each pair, (N, M), cannot lie below.
+    """Lower bounds on the mean squared difference of each pair, (N, M).
 
-    The expanded square, less a bound on its rounding: an inner product of length D is off by at
-    most D u |a| |b| (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1), the
-    vectors have each been rounded when their middle was taken off, and the differences that the
-    bound is compared with are rounded, too. Both last are of the order of u |a| |b|.
+    The expanded square, less a bound on rounding. With unit roundoff u, an inner product of length
+    D is wrong by at most D u |a| |b| (Higham, Accuracy and Stability of Numerical Algorithms,
+    section 3.1), and so are the differences that the bound is compared with. Subtracting the
+    middle adds a few u (|a|^2 + |b|^2).
     """
     size = rows.shape[1]
     squares, other_squares = (rows**2).sum(1)[:, None], (columns**2).sum(1)
@@ -114,7 +114,7 @@ def _lower_bounds(rows: Vectors, columns: Vectors) -> Vectors:
     return np.asarray(estimates / size)
 
 
-def _measure(
+def _compare(
     rows: Vectors,
     columns: Vectors,
     pairs: tuple[NDArray[np.intp], NDArray[np.intp]],
@@ -122,7 +122,7 @@ def _measure(
     indices: NDArray[np.int64],
     offset: int,
 ) -> None:
-    """Compare some pairs by their differences, and put the nearest into `best` and `indices`.
+    """Compare some pairs by differences, and write the nearest into `best` and `indices`.
 
     Args:
         rows, columns: (N, D) and (M, D).

@@ -1,4 +1,4 @@
-"""Pictures against what the autoencoder decodes of them, for every prefix of its levels."""
+"""Pictures compared with their reconstructions, for each prefix of the autoencoder's levels."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from pdm.data.pixels import to_images, to_pixels
 from pdm.errors import BadInput, QualityGate
 from pdm.evaluation.distances.moments import Array
 from pdm.evaluation.features.batch import Batch
+from pdm.evaluation.features.feature_spaces import FeatureSpace
 from pdm.evaluation.features.picture_sets import PictureSet
-from pdm.evaluation.features.views import View
 from pdm.models.codec import Autoencoder
 
 WINDOW_PX = 11
@@ -86,10 +86,10 @@ def _similarities(images: Tensor, references: Tensor, data_range: float) -> tupl
     if min(images.shape[-2:]) < WINDOW_PX:
         raise ValueError(f"SSIM needs sides of at least {WINDOW_PX} px; got {images.shape}")
     x, y = images.double(), references.double()
-    mean_x, mean_y = _windowed(x), _windowed(y)
-    variance_x = _windowed(x * x) - mean_x**2
-    variance_y = _windowed(y * y) - mean_y**2
-    covariance = _windowed(x * y) - mean_x * mean_y
+    mean_x, mean_y = _gaussian_mean(x), _gaussian_mean(y)
+    variance_x = _gaussian_mean(x * x) - mean_x**2
+    variance_y = _gaussian_mean(y * y) - mean_y**2
+    covariance = _gaussian_mean(x * y) - mean_x * mean_y
     c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
     luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
     structure = (2 * covariance + c2) / (variance_x + variance_y + c2)
@@ -99,7 +99,7 @@ def _similarities(images: Tensor, references: Tensor, data_range: float) -> tupl
 MEASURES: dict[str, Measure] = {"psnr_db": psnr, "ssim": ssim, "ms_ssim": ms_ssim}
 
 
-def _windowed(images: Tensor) -> Tensor:
+def _gaussian_mean(images: Tensor) -> Tensor:
     """Gaussian mean about each place where the window fits."""
     offsets = torch.arange(WINDOW_PX, dtype=images.dtype) - WINDOW_PX // 2
     taps = torch.exp(-(offsets**2) / (2 * SIGMA_PX**2))
@@ -110,7 +110,7 @@ def _windowed(images: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def reconstructions(model: Autoencoder, images: Tensor) -> list[Tensor]:
+def decode_prefixes(model: Autoencoder, images: Tensor) -> list[Tensor]:
     """`images` (B, 3, H, W) decoded from the first level, the first two, ..., all; in [-1, 1]."""
     latents = model.encode(images)
     size = (images.shape[-2], images.shape[-1])
@@ -120,51 +120,58 @@ def reconstructions(model: Autoencoder, images: Tensor) -> list[Tensor]:
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
-    """What is known of the pictures decoded from one prefix of the levels, picture by picture."""
+class PrefixMeasures:
+    """Measures of the pictures decoded from one prefix of the levels, picture by picture."""
 
     measures: dict[str, Array]  # by name, (N,)
-    vectors: dict[str, Array]  # by view of the whole picture, (N, D)
+    vectors: dict[str, Array]  # by feature space of whole pictures, (N, D)
 
 
-def score_reconstructions(
-    model: Autoencoder, pictures: PictureSet, views: Sequence[View]
-) -> list[Decoded]:
-    """`psnr_db`, `ssim` and `ms_ssim` of each picture, and what whole-picture views see of its
-    reconstruction in 8 bits; one entry for each prefix of the levels.
+def measure_reconstructions(
+    model: Autoencoder, pictures: PictureSet, spaces: Sequence[FeatureSpace]
+) -> list[PrefixMeasures]:
+    """Measure the reconstruction of each picture, for each prefix of the levels.
 
-    One picture at a time: in a batch it would be decoded a little differently, and rounded so.
+    Measures are `psnr_db`, `ssim` and `ms_ssim`, and the features of the reconstruction in 8 bits
+    in each feature space of whole pictures. Pictures are decoded one by one: in a batch, the last
+    digits and so the rounding could differ.
 
     Raises:
         BadInput: The pictures are too small for the SSIM window.
         QualityGate: The autoencoder gives values that are not finite.
     """
-    found: list[dict[str, list[Array]]] = []
+    collected: list[dict[str, list[Array]]] = []
     for number in range(len(pictures)):
-        images = to_images(pictures.some([number]))
+        images = to_images(pictures.load_batch([number]))
         if min(images.shape[-2:]) < WINDOW_PX:
             raise BadInput(
                 f"pictures of {images.shape[-1]}x{images.shape[-2]} are too small to be scored; "
                 f"SSIM needs {WINDOW_PX} px a side"
             )
-        decoded = reconstructions(model, images)
-        found = found or [{} for _ in decoded]
-        for values, images_again in zip(found, decoded, strict=True):
-            for name, some in _of_batch(images_again, images, views).items():
-                values.setdefault(name, []).append(some)
+        decoded = decode_prefixes(model, images)
+        collected = collected or [{} for _ in decoded]
+        for values, reconstruction in zip(collected, decoded, strict=True):
+            for name, value in _measure(reconstruction, images, spaces).items():
+                values.setdefault(name, []).append(value)
     return [
-        Decoded(
+        PrefixMeasures(
             {name: np.concatenate(values[name]) for name in MEASURES},
-            {view.name: np.concatenate(values[view.name]) for view in views if view.is_whole},
+            {
+                space.name: np.concatenate(values[space.name])
+                for space in spaces
+                if space.of_whole_pictures
+            },
         )
-        for values in found
+        for values in collected
     ]
 
 
-def _of_batch(decoded: Tensor, images: Tensor, views: Sequence[View]) -> dict[str, Array]:
+def _measure(decoded: Tensor, images: Tensor, spaces: Sequence[FeatureSpace]) -> dict[str, Array]:
     if not decoded.isfinite().all():
         raise QualityGate("the autoencoder decodes to values that are not finite; train it again")
     measures = {name: measure(decoded, images, 2.0).numpy() for name, measure in MEASURES.items()}
     rounded = to_pixels(decoded)
-    batch = Batch(rounded, np.arange(len(rounded)))  # under any number: whole pictures are alike
-    return measures | {view.name: view.look(batch) for view in views if view.is_whole}
+    batch = Batch(rounded, np.arange(len(rounded)))  # numbers matter to crops only
+    return measures | {
+        space.name: space.extract(batch) for space in spaces if space.of_whole_pictures
+    }

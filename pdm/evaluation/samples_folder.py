@@ -1,7 +1,7 @@
 """Reads the folder that the stage `sample` wrote, and refuses one that was changed since.
 
-Scores are about the pictures that the model drew. So whenever a picture is read, its pixels are
-compared with their digest in `samples.json`, and the folder must hold the listed files alone.
+Scores are about the pictures that the model drew. So the pixels of each picture are compared with
+their digest in `samples.json` whenever it is read, and the folder must hold only the listed files.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any
 from pdm.data.marks import pixels_sha256
 from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
-from pdm.evaluation.features.picture_sets import PictureSet, decoded
+from pdm.evaluation.features.picture_sets import PictureSet, decode
 
 logger = logging.getLogger(__name__)
 
@@ -59,17 +59,17 @@ def read_samples(folder: Path) -> SampleSet:
             file that the list does not name: a leftover of another run that a reader of the folder
             would score with the rest.
     """
-    listed = _listed(folder / LIST)
+    listed = _read_list(folder / LIST)
     names = [sample.file for sample in listed]
     _check_files(folder, set(names))
-    size = _read(folder / names[0]).shape
+    size = _decode_file(folder / names[0]).shape
 
     def load(index: int) -> Pixels:
         path = folder / names[index]
-        picture = _read(path)
+        picture = _decode_file(path)
         if picture.shape != size:
             raise BadInput(
-                f"{path} is {_written(picture)}, {names[0]} is {size[1]}x{size[0]}; samples must "
+                f"{path} is {_size_text(picture)}, {names[0]} is {size[1]}x{size[0]}; samples must "
                 "have one size"
             )
         if pixels_sha256(picture) != listed[index].pixels_sha256:
@@ -106,7 +106,7 @@ def warn_of_chosen_samples(samples: SampleSet) -> None:
         )
 
 
-def _listed(path: Path) -> tuple[ListedSample, ...]:
+def _read_list(path: Path) -> tuple[ListedSample, ...]:
     """The list, by rising seed: its order must not decide which samples are compared."""
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -140,12 +140,12 @@ def _check_files(folder: Path, names: set[str]) -> None:
         )
 
 
-def _read(path: Path) -> Pixels:
+def _decode_file(path: Path) -> Pixels:
     try:
-        return decoded(path.read_bytes())
+        return decode(path.read_bytes())
     except (OSError, ValueError, SyntaxError) as error:
         raise BadInput(f"{path} is not a picture that can be read ({error})") from error
 
 
-def _written(picture: Pixels) -> str:
+def _size_text(picture: Pixels) -> str:
     return f"{picture.shape[1]}x{picture.shape[0]}"

@@ -1,23 +1,23 @@
-"""All scores of a run under flat names, such as `swd/level_16x32/samples_vs_val`, each with its
-bootstrap replicates where resampling pictures says how far it may move."""
+"""All scores of a run under flat names, such as `swd/level_16x32/samples_vs_val`, and the bootstrap
+replicates of those whose scatter is known."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pdm.config.evaluate import EvaluateConfig
 from pdm.evaluation.distances import bootstrap
-from pdm.evaluation.distances.by_name import Comparison, distances
 from pdm.evaluation.distances.exact_moments import moments_of
 from pdm.evaluation.distances.frechet import frechet_distance
 from pdm.evaluation.distances.moments import Array
+from pdm.evaluation.distances.set_pairs import SetPair, compute_distances
 from pdm.evaluation.features.summary import Summary
 from pdm.evaluation.memorisation import Memorisation
-from pdm.evaluation.reconstruction import Decoded
+from pdm.evaluation.reconstruction import PrefixMeasures
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Values by name, and for some of the names their replicates (B,)."""
+    """Values by name, and the replicates (B,) of some of them."""
 
     values: dict[str, float]
     replicates: dict[str, Array] = field(default_factory=dict)
@@ -26,29 +26,30 @@ class Scores:
         return Scores(self.values | other.values, self.replicates | other.replicates)
 
 
-def against_reference(judged: Summary, reference: Summary, config: EvaluateConfig) -> Scores:
-    """Every distance of a set from the reference, such as `spectrum_db/samples_vs_val`."""
-    pair = f"{judged.name}_vs_{reference.name}"
-    comparison = Comparison(judged, reference)
-    values = distances(comparison, config)
-    drawn = bootstrap.of_distances(comparison, config)
+def distance_scores(judged: Summary, reference: Summary, config: EvaluateConfig) -> Scores:
+    """All distances of a set from the reference, such as `spectrum_db/samples_vs_val`."""
+    pair = SetPair(judged, reference)
+    suffix = f"{judged.name}_vs_{reference.name}"
+    values = compute_distances(pair, config)
+    replicates = bootstrap.distance_replicates(pair, config)
     return Scores(
-        {f"{name}/{pair}": value for name, value in values.items()},
+        {f"{name}/{suffix}": value for name, value in values.items()},
         {
-            f"{name}/{pair}": bootstrap.centred(replicates, values[name])
-            for name, replicates in drawn.items()
+            f"{name}/{suffix}": bootstrap.centre(each, values[name])
+            for name, each in replicates.items()
         },
     )
 
 
-def of_reconstructions(
-    prefixes: Sequence[Decoded], pictures: Summary, config: EvaluateConfig
+def reconstruction_scores(
+    prefixes: Sequence[PrefixMeasures], pictures: Summary, config: EvaluateConfig
 ) -> Scores:
-    """`reconstruction/psnr_db/levels_3` is of pictures decoded from the three coarsest levels.
+    """Scores of reconstructions: `reconstruction/psnr_db/levels_3` is of the pictures decoded from
+    the three coarsest levels.
 
     Args:
-        prefixes: What is known of the decoded pictures, for each prefix of the levels.
-        pictures: What was encoded.
+        prefixes: Measures of the decoded pictures, for each prefix of the levels.
+        pictures: The pictures that were encoded.
         config: Sizes and seeds.
     """
     by_picture = {
@@ -56,28 +57,28 @@ def of_reconstructions(
         for count, decoded in enumerate(prefixes, start=1)
         for name, values in decoded.measures.items()
     }
-    found = Scores(
+    scores = Scores(
         {name: float(values.mean()) for name, values in by_picture.items()},
-        bootstrap.of_means(by_picture, config),
+        bootstrap.mean_replicates(by_picture, config),
     )
     for count, decoded in enumerate(prefixes, start=1):
-        for view in (view for view in pictures.views if view.is_whole):
-            pair = decoded.vectors[view.name], pictures.vectors[view.name]
-            moments = moments_of(pair[0]), pictures.moments[view.name]
-            name = f"reconstruction/r{view.frechet}/levels_{count}"
+        for space in (space for space in pictures.spaces if space.of_whole_pictures):
+            vectors = decoded.vectors[space.name], pictures.vectors[space.name]
+            moments = moments_of(vectors[0]), pictures.moments[space.name]
+            name = f"reconstruction/r{space.frechet_name}/levels_{count}"
             value = frechet_distance(*moments)
-            replicates = bootstrap.of_pairs(pair, moments, config)
-            found |= Scores({name: value}, {name: bootstrap.centred(replicates, value)})
-    return found
+            replicates = bootstrap.paired_replicates(vectors, moments, config)
+            scores |= Scores({name: value}, {name: bootstrap.centre(replicates, value)})
+    return scores
 
 
-def of_memorisation(copies: Memorisation, config: EvaluateConfig) -> Scores:
-    """Shares of samples that are nearer to a training picture than held-out ones."""
+def memorisation_scores(copies: Memorisation, config: EvaluateConfig) -> Scores:
+    """Shares of samples that are nearer to a training picture than held-out pictures are."""
     return Scores(
         {f"memorisation/{name}": value for name, value in copies.scores().items()},
         {
             f"memorisation/{measure}/{name}": replicates
             for measure, pair in copies.pairs().items()
-            for name, replicates in bootstrap.of_shares(*pair, config).items()
+            for name, replicates in bootstrap.share_replicates(*pair, config).items()
         },
     )

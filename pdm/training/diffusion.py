@@ -36,7 +36,7 @@ from pdm.training.loop.state import TrainState
 from pdm.training.loop.train import train
 from pdm.training.monitoring.flops import flops_of
 from pdm.training.monitoring.sample_grid import SampleGrid, check_autoencoder
-from pdm.training.monitoring.sample_scores import SampleScorer, YardstickFrom, check_enough
+from pdm.training.monitoring.sample_scores import BuildReferenceDistance, SampleScorer, check_enough
 from pdm.training.objectives.losses import FlowLosses
 from pdm.training.objectives.timesteps import Times
 
@@ -51,7 +51,7 @@ class Settings:
     `working_folder`."""
 
     config: DiffusionConfig
-    yardstick_from: YardstickFrom
+    build_reference_distance: BuildReferenceDistance
     latents: Path
     run: Path
     model: Path
@@ -77,7 +77,7 @@ def train_diffusion(
     run: Path,
     model: Path,
     curves: Path,
-    yardstick_from: YardstickFrom,
+    build_reference_distance: BuildReferenceDistance,
     launch: Launch = launch_on_ray,
 ) -> None:
     """Train, or go on training, and write the model.
@@ -90,7 +90,7 @@ def train_diffusion(
         run: Of `run_folder`; holds events, checkpoints, and in the end the model.
         model: Folder of the trained model: the average weights.
         curves: CSV of the losses.
-        yardstick_from: Of a set of pictures; measures those that are drawn on the way.
+        build_reference_distance: From held-out pictures; measures how far samples are from them.
         launch: Starts the workers.
 
     Raises:
@@ -110,7 +110,7 @@ def train_diffusion(
     if is_first_process():
         earlier_runs.prepare(run, _record(config, latents), config)
     paths = (path.absolute() for path in (latents, run, run / finished.MODEL, autoencoder, Path()))
-    settings = Settings(config, yardstick_from, *paths)
+    settings = Settings(config, build_reference_distance, *paths)
     launch(_work, settings, num_workers=config.training.num_workers, run=run)
     if is_first_process():
         finished.publish(run, config.training, model=model, curves=curves)
@@ -175,7 +175,7 @@ def _work(settings: Settings, workers: Workers) -> None:
     grid = SampleGrid(settings.autoencoder, latents.manifest.facts, workers.device)
     splits = (latents, held_out)
     num_classes = len(latents.classes) if has_classes(config) else 0
-    drawn = SampleScorer(grid, splits, config.score_images, settings.yardstick_from)
+    drawn = SampleScorer(grid, splits, config.score_images, settings.build_reference_distance)
 
     def score(state: TrainState, events: EventLog) -> float:
         losses = _held_out_losses(state, NoisyLatents(held_out, config), config, workers.device)

@@ -35,18 +35,18 @@ def once_each(count):
 
 
 def test_every_replicate_draws_as_many_pictures_as_there_are():
-    counts = bootstrap.drawn_counts("val", 7, CONFIG)
+    counts = bootstrap.resample_counts("val", 7, CONFIG)
     assert counts.shape == (CONFIG.num_replicates, 7)
     assert set(counts.sum(1)) == {7}
 
 
 def test_two_runs_resample_the_held_out_pictures_alike_and_each_set_by_itself():
     again = dataclasses.replace(CONFIG, num_projections=99)
-    val = bootstrap.drawn_counts("val", 7, CONFIG)
-    np.testing.assert_array_equal(val, bootstrap.drawn_counts("val", 7, again))
-    assert not np.array_equal(val, bootstrap.drawn_counts("samples", 7, CONFIG))
+    val = bootstrap.resample_counts("val", 7, CONFIG)
+    np.testing.assert_array_equal(val, bootstrap.resample_counts("val", 7, again))
+    assert not np.array_equal(val, bootstrap.resample_counts("samples", 7, CONFIG))
     reseeded = dataclasses.replace(CONFIG, seed=1)
-    assert not np.array_equal(val, bootstrap.drawn_counts("val", 7, reseeded))
+    assert not np.array_equal(val, bootstrap.resample_counts("val", 7, reseeded))
 
 
 # replicates of each distance, against the distance itself of sets that really repeat pictures
@@ -98,7 +98,7 @@ def test_pictures_without_patches_are_left_out():
 
 
 def test_repeated_queries_keep_their_distances():
-    found = Neighbours(np.array([1.0, 2.0]), np.array([5, 6])).repeated(np.array([0, 2]))
+    found = Neighbours(np.array([1.0, 2.0]), np.array([5, 6])).repeat(np.array([0, 2]))
     assert found.distances.tolist() == [2, 2]
     assert found.indices.tolist() == [6, 6]
 
@@ -114,7 +114,7 @@ def test_precision_and_recall_scatter_as_shares_of_their_own_pictures_do():
     ):
         share = values.mean()
         assert 0.1 < share < 0.9
-        replicates = bootstrap.of_means({"share": values}, config)["share"]
+        replicates = bootstrap.mean_replicates({"share": values}, config)["share"]
         assert replicates.std() == pytest.approx(np.sqrt(share * (1 - share) / count), rel=0.1)
 
 
@@ -152,7 +152,7 @@ def test_influences_are_the_derivatives_by_the_weights(count, other_count):
 def replicates_both_ways(first, second, config):
     """Of the Fréchet and of the kernel distance: resampled, and to first order."""
     counts = [
-        bootstrap.drawn_counts(name, len(each), config)
+        bootstrap.resample_counts(name, len(each), config)
         for name, each in (("samples", first), ("val", second))
     ]
     moments = Moments.of(first), Moments.of(second)
@@ -218,13 +218,13 @@ def test_large_sets_have_the_same_scores_and_similar_intervals(evaluated, evalua
 def test_the_interval_of_a_mean_is_the_textbook_one():
     config = dataclasses.replace(CONFIG, num_replicates=2000)
     values = vectors(0, 100, 1)[:, 0]
-    low, high = bootstrap.interval(bootstrap.of_means({"score": values}, config)["score"])
+    low, high = bootstrap.interval(bootstrap.mean_replicates({"score": values}, config)["score"])
     half = 1.96 * values.std() / np.sqrt(len(values))
     assert [low, high] == pytest.approx([values.mean() - half, values.mean() + half], abs=0.02)
 
 
 def test_centred_replicates_lie_about_the_score():
-    replicates = bootstrap.centred(np.array([4.0, 6.0]), 1.0)
+    replicates = bootstrap.centre(np.array([4.0, 6.0]), 1.0)
     assert replicates.tolist() == [0, 2]
 
 
@@ -234,7 +234,7 @@ def difference_interval(seed, shift):
     val, *runs = (
         vectors([seed, part], 40, 2, move) for part, move in enumerate((0.0, 0.3, 0.3 + shift))
     )
-    counts = [bootstrap.drawn_counts(name, 40, config) for name in ("samples", "val")]
+    counts = [bootstrap.resample_counts(name, 40, config) for name in ("samples", "val")]
     replicates = []
     for run in runs:
         score = frechet_distance(Moments.of(run), Moments.of(val))
@@ -242,7 +242,7 @@ def difference_interval(seed, shift):
             frechet_distance(Moments.counted(run, ours), Moments.counted(val, theirs))
             for ours, theirs in zip(*counts, strict=True)
         ]
-        replicates.append(bootstrap.centred(np.array(drawn), score))
+        replicates.append(bootstrap.centre(np.array(drawn), score))
     return bootstrap.interval(replicates[1] - replicates[0])
 
 

@@ -129,9 +129,9 @@ def test_one_table_holds_every_score_with_its_interval_its_floor_and_the_counts(
     }
     assert {name for name in compared if not name.startswith("intervals/")} <= rows.keys()
     row = rows["frechet_random_conv_crops"]
-    assert float(row["samples"]) == scores["frechet_random_conv_crops/samples_vs_val"]
-    assert float(row["real"]) == scores["frechet_random_conv_crops/train_vs_val"]
-    assert float(row["low"]) < float(row["samples"]) < float(row["high"])
+    assert float(row["value"]) == scores["frechet_random_conv_crops/samples_vs_val"]
+    assert float(row["floor"]) == scores["frechet_random_conv_crops/train_vs_val"]
+    assert float(row["low"]) < float(row["value"]) < float(row["high"])
     assert (row["num_judged"], row["num_reference"]) == (str(NUM_SAMPLES), str(NUM_VAL))
 
 
@@ -143,14 +143,14 @@ def test_every_headline_score_has_a_value_an_interval_and_a_floor(done):
     copies = tuple(f"memorisation/{measure}/share_of_copies" for measure in MEASURES)
     for name in (*distances, *copies, "reconstruction/psnr_db/levels_3"):
         value = f"{name}/samples_vs_val" if name in distances else name
-        assert float(rows[name]["samples"]) == scores[value]
+        assert float(rows[name]["value"]) == scores[value]
         assert float(rows[name]["low"]) == scores[f"intervals/{value}/low"] <= scores[value]
         assert float(rows[name]["high"]) == scores[f"intervals/{value}/high"] >= scores[value]
     for name in distances:
-        assert float(rows[name]["real"]) == scores[f"{name}/train_vs_val"]
+        assert float(rows[name]["floor"]) == scores[f"{name}/train_vs_val"]
     for name in copies:
         stem, _, share = name.rpartition("/")
-        assert float(rows[name]["real"]) == scores[f"{stem}/expected_{share}"] == 0
+        assert float(rows[name]["floor"]) == scores[f"{stem}/expected_{share}"] == 0
 
 
 # memorisation
@@ -180,7 +180,7 @@ def test_one_copy_among_new_pictures_is_named(run, tmp_path, caplog):
     assert "17 % are copies" in caplog.text
     with (tmp_path / "plots" / "scores.csv").open(newline="") as file:
         rows = {row["score"]: row for row in csv.DictReader(file)}
-    assert float(rows["memorisation/by_pixels/share_of_copies"]["real"]) == 0
+    assert float(rows["memorisation/by_pixels/share_of_copies"]["floor"]) == 0
 
 
 def test_names_cannot_write_into_the_page(run, tmp_path):

@@ -6,7 +6,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from pdm.evaluation.distances.frechet import frechet_distance
 from pdm.evaluation.distances.moments import Moments
 from pdm.evaluation.features import random_conv
-from pdm.evaluation.features.laplacian import enlarged, halved
+from pdm.evaluation.features.laplacian import enlarge, halve
 from pdm.evaluation.features.random_conv import RandomConvFeatures
 
 
@@ -19,7 +19,7 @@ def pictures(count=9, height=32, width=48):
     generator = torch.Generator().manual_seed(7)
     coarse = torch.rand(count, 3, height // 8, width // 8, generator=generator)
     fine = torch.rand(count, 3, height, width, generator=generator)
-    return (enlarged(coarse, fine.shape[2:]) + 0.2 * fine).clamp(0, 1) * 2 - 1
+    return (enlarge(coarse, fine.shape[2:]) + 0.2 * fine).clamp(0, 1) * 2 - 1
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
@@ -92,7 +92,7 @@ def test_nothing_in_it_can_be_trained(extractor):
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda images: enlarged(halved(images), images.shape[2:]),  # blur
+        lambda images: enlarge(halve(images), images.shape[2:]),  # blur
         lambda images: images + 0.2 * torch.randn_like(images),
         lambda images: images - 0.5,  # darker
         lambda images: 0.5 * images,  # less contrast

@@ -9,11 +9,11 @@ from pdm.errors import BadInput, QualityGate
 from pdm.evaluation.features.picture_sets import PictureSet
 from pdm.evaluation.reconstruction import (
     MAX_PSNR_DB,
+    decode_prefixes,
+    measure_reconstructions,
     ms_ssim,
     ms_ssim_weights,
     psnr,
-    reconstructions,
-    score_reconstructions,
     ssim,
 )
 from pdm.models.autoencoder import PyramidAutoencoder
@@ -120,7 +120,7 @@ def some_pictures(count=5, height=32, width=64):
 
 def test_every_prefix_of_the_levels_is_scored(autoencoder):
     model = PyramidAutoencoder.from_pretrained(autoencoder)
-    found = score_reconstructions(model, in_memory(some_pictures()), [])
+    found = measure_reconstructions(model, in_memory(some_pictures()), [])
     assert {len(each.measures["psnr_db"]) for each in found} == {5}
     assert [sorted(each.measures) for each in found] == [["ms_ssim", "psnr_db", "ssim"]] * len(
         model.level_channels
@@ -132,7 +132,7 @@ def test_the_last_prefix_is_the_whole_pyramid(autoencoder):
     images = torch.rand(2, 3, 32, 64) * 2 - 1
     with torch.no_grad():
         expected = model.decode(model.encode(images))
-    torch.testing.assert_close(reconstructions(model, images)[-1], expected)
+    torch.testing.assert_close(decode_prefixes(model, images)[-1], expected)
 
 
 def test_an_autoencoder_gone_to_nan_is_no_result(autoencoder):
@@ -140,10 +140,10 @@ def test_an_autoencoder_gone_to_nan_is_no_result(autoencoder):
     for parameter in model.parameters():
         parameter.data.fill_(torch.nan)
     with pytest.raises(QualityGate, match="not finite; train it again"):
-        score_reconstructions(model, in_memory(some_pictures(1)), [])
+        measure_reconstructions(model, in_memory(some_pictures(1)), [])
 
 
 def test_pictures_smaller_than_the_window_are_bad_input(autoencoder):
     model = PyramidAutoencoder.from_pretrained(autoencoder)
     with pytest.raises(BadInput, match="16x8 are too small"):
-        score_reconstructions(model, in_memory(some_pictures(1, 8, 16)), [])
+        measure_reconstructions(model, in_memory(some_pictures(1, 8, 16)), [])

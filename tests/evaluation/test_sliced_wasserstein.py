@@ -9,7 +9,7 @@ from pdm.evaluation.distances.sliced_wasserstein import (
     level_name,
     sliced_wasserstein,
 )
-from pdm.evaluation.features.laplacian import enlarged, from_laplacian, halved, laplacian_pyramid
+from pdm.evaluation.features.laplacian import enlarge, from_laplacian, halve, laplacian_pyramid
 
 
 def noisy(count=12, height=64, width=128, seed=0):
@@ -43,7 +43,7 @@ def test_a_constant_picture_has_no_detail():
 def test_halving_does_not_shift_the_picture():
     ramp = torch.arange(16.0).expand(1, 1, 16, 16)
     expected = torch.arange(8.0) * 2 + 0.5  # centres of pairs of pixels
-    torch.testing.assert_close(halved(ramp)[0, 0, 4, 1:-1], expected[1:-1])
+    torch.testing.assert_close(halve(ramp)[0, 0, 4, 1:-1], expected[1:-1])
 
 
 # the distance
@@ -56,7 +56,7 @@ def test_equal_sets_have_no_distance():
 
 def test_blur_shows_on_the_fine_level_only():
     real, other = noisy(seed=1), noisy(seed=2)
-    blurred = enlarged(halved(other), other.shape[2:])
+    blurred = enlarge(halve(other), other.shape[2:])
     reference = patches_of(real)
     floor = distances_by_level(patches_of(other), reference, 64, seed=0)
     found = distances_by_level(patches_of(blurred), reference, 64, seed=0)

@@ -19,7 +19,7 @@ from pdm.data.shards import listing, manifest, tars
 from pdm.data.shards.latents import LatentShards
 from pdm.data.shards.listing import Listed
 from pdm.errors import BadInput, Preempted
-from pdm.evaluation.yardstick import Yardstick
+from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.files import sha256_of
 from pdm.inference.champion import load_generator
 from pdm.inference.encode import encode_shards
@@ -83,7 +83,7 @@ def write_shards(folder: Path) -> Path:
 def train(chain_folder: Path, name: str, config=CONFIG) -> Path:
     settings = diffusion.Settings(
         config,
-        Yardstick,
+        ReferenceDistance,
         chain_folder / "latents",
         chain_folder / f"{name}-run",
         chain_folder / name,

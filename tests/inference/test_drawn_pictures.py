@@ -13,10 +13,10 @@ from pdm.config.evaluate import EvaluateConfig
 from pdm.data.shards.latents import LatentShards
 from pdm.diffusion.samplers import noise_from_seeds
 from pdm.errors import BadInput, Preempted
+from pdm.evaluation.features.feature_spaces import feature_spaces
 from pdm.evaluation.features.random_conv import RandomConvFeatures
-from pdm.evaluation.features.views import views_of
-from pdm.evaluation.stream import Stream
-from pdm.evaluation.yardstick import NUM_FEATURES, SEED, Yardstick
+from pdm.evaluation.reference_distance import NUM_FEATURES, SEED, ReferenceDistance
+from pdm.evaluation.stream import StreamedMoments
 from pdm.models.unet import PyramidUNet
 from pdm.training import diffusion
 from pdm.training.checkpoints.run_folder import STOP
@@ -39,18 +39,20 @@ EVALUATE = EvaluateConfig(
 )
 
 
-def test_the_yardstick_is_what_evaluate_calls_by_its_name():
+def test_the_distance_is_what_evaluate_calls_by_its_name():
     first, second = np.random.default_rng(0).integers(0, 256, (2, 21, 16, 32, 3), dtype=np.uint8)
     second //= 2
-    sides = [Stream(views_of(EVALUATE, (16, 32), RandomConvFeatures(NUM_FEATURES, SEED), []))]
-    sides.append(Stream(sides[0].views))
+    spaces = feature_spaces(EVALUATE, (16, 32), RandomConvFeatures(NUM_FEATURES, SEED), [])
+    sides = [StreamedMoments(spaces), StreamedMoments(spaces)]
     for side, pictures in zip(sides, (first, second), strict=True):
         side.add(pictures, np.arange(len(pictures)))
-    expected = sides[0].distances(sides[1])[Yardstick.name]
+    expected = sides[0].distances(sides[1])[ReferenceDistance.name]
     assert expected > 1
-    assert Yardstick(iter(second)).distance(iter(first)) == pytest.approx(expected, rel=1e-4)
+    assert ReferenceDistance(iter(second)).distance(iter(first)) == pytest.approx(
+        expected, rel=1e-9
+    )
     with pytest.raises(ValueError, match="at least 2 pictures; got 1"):
-        Yardstick(second[:1])
+        ReferenceDistance(second[:1])
 
 
 def test_a_model_that_draws_the_held_out_pictures_has_no_distance(chain):
@@ -81,7 +83,12 @@ def test_what_is_drawn_and_compared_changes_nothing_that_is_learnt(chain, tmp_pa
     config = replace(DIFFUSION, score_images=0)
     assert fingerprint(config, "data") == fingerprint(DIFFUSION, "data")
     settings = diffusion.Settings(
-        config, Yardstick, chain.latents, tmp_path / "run", tmp_path / "model", chain.autoencoder
+        config,
+        ReferenceDistance,
+        chain.latents,
+        tmp_path / "run",
+        tmp_path / "model",
+        chain.autoencoder,
     )
     diffusion._work(settings, Workers(torch.device("cpu")))
     weights = [folder / "model.safetensors" for folder in (chain.diffusion, tmp_path / "model")]
@@ -94,7 +101,7 @@ def test_a_scored_run_that_is_broken_off_again_and_again_scores_and_learns_the_s
     chain, tmp_path
 ):
     folders = (chain.latents, tmp_path / "run", tmp_path / "model", chain.autoencoder)
-    settings = diffusion.Settings(DIFFUSION, Yardstick, *folders)
+    settings = diffusion.Settings(DIFFUSION, ReferenceDistance, *folders)
     settings.run.mkdir()
     (settings.run / STOP).touch()  # every training makes one step
     for _ in range(5):

@@ -12,7 +12,7 @@ from tiny_chain import AUTOENCODER, DIFFUSION, Chain
 
 from pdm import cli, events
 from pdm.errors import BadInput, QualityGate
-from pdm.evaluation.yardstick import Yardstick
+from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.registry import load_autoencoder, load_denoiser
 from pdm.training import autoencoder, diffusion
 from pdm.training.checkpoints import earlier_runs
@@ -57,7 +57,7 @@ def trained(chain, tmp_path_factory) -> Trained:
     other = folder / "diffusion" / record.name
     earlier_runs.prepare(other, record, DIFFUSION_CONFIG)
     places = (chain.latents, other, other / "model", chain.autoencoder)
-    diffusion._work(diffusion.Settings(DIFFUSION_CONFIG, Yardstick, *places), workers)
+    diffusion._work(diffusion.Settings(DIFFUSION_CONFIG, ReferenceDistance, *places), workers)
     return Trained(chain, folder, run, other)
 
 

@@ -16,7 +16,7 @@ from pdm.config.init_from import InitFromConfig
 from pdm.data.shards import listing
 from pdm.data.shards.listing import Listed
 from pdm.errors import BadInput
-from pdm.evaluation.yardstick import Yardstick
+from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.files import sha256_of
 from pdm.training import autoencoder, diffusion
 from pdm.training.distributed.launchers import launch_in_process
@@ -62,7 +62,7 @@ def fine_tune_diffusion(folder: Path, chain: Chain, init_from: InitFromConfig, *
         run=folder / "run",
         model=folder / "model",
         curves=folder / "curves.csv",
-        yardstick_from=Yardstick,
+        build_reference_distance=ReferenceDistance,
         launch=launch_in_process,
     )
     return record_of(folder / "model")

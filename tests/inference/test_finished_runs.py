@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_chain import AUTOENCODER, DIFFUSION, Chain
 
-from pdm.evaluation.yardstick import Yardstick
+from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.training.autoencoder import run_folder, train_autoencoder
 from pdm.training.checkpoints.finished import export_instead_of_training
 from pdm.training.diffusion import run_folder as diffusion_run_folder
@@ -90,7 +90,7 @@ def test_so_does_a_diffusion_model_unless_its_dropout_falls_with_the_length(chai
                     run=run,
                     model=folder / "model",
                     curves=folder / "curves.csv",
-                    yardstick_from=Yardstick,
+                    build_reference_distance=ReferenceDistance,
                     launch=launch_in_process,
                 )
             models[name, falls] = files_of(folder / "model")

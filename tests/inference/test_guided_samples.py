@@ -14,7 +14,7 @@ from torch.nn.utils import parametrize
 
 from pdm.config.sample import GuideConfig
 from pdm.errors import BadInput
-from pdm.evaluation.yardstick import Yardstick
+from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.files import sha256_of
 from pdm.inference.champion import load_generator
 from pdm.inference.sampling_networks import load_networks
@@ -33,7 +33,7 @@ def train(chain, folder, **changes):
     model = replace(DIFFUSION.model, widths=(4, 4), **changes)
     settings = diffusion.Settings(
         replace(DIFFUSION, model=model),
-        Yardstick,
+        ReferenceDistance,
         chain.latents,
         folder / "run",
         folder / "model",

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from tiny_chain import AUTOENCODER, DIFFUSION, write_shards
 from worker_groups import run_group
 
-from pdm.evaluation.yardstick import Yardstick
+from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.training import autoencoder, diffusion
 
 
@@ -51,7 +51,7 @@ def test_a_diffusion_model_trains_alike(tmp_path, chain):
     for strategy in ("ddp", "fsdp"):
         config, run, model = settings_of(DIFFUSION, tmp_path, strategy)
         settings = diffusion.Settings(
-            config, Yardstick, chain.latents, run, model, chain.autoencoder
+            config, ReferenceDistance, chain.latents, run, model, chain.autoencoder
         )
         assert run_group(2, call, diffusion._work, settings) == [None, None]
         found.append(weights_of(model))

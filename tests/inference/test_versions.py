@@ -16,7 +16,7 @@ from version_numbers import compare
 from pdm import ema, events
 from pdm.config.autoencoder import AdversarialConfig
 from pdm.data.shards.latents import LatentShards
-from pdm.evaluation.yardstick import Yardstick
+from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.inference.sample import sample_pictures
 from pdm.training import autoencoder, diffusion
 from pdm.training.distributed.workers import Workers
@@ -112,7 +112,12 @@ def test_diffusion(chain: Chain, tmp_path):
         config = replace(config, training=replace(config.training, **TRAINING), score_images=0)
         folder = tmp_path / name
         settings = diffusion.Settings(
-            config, Yardstick, chain.latents, folder / "run", folder / "model", chain.autoencoder
+            config,
+            ReferenceDistance,
+            chain.latents,
+            folder / "run",
+            folder / "model",
+            chain.autoencoder,
         )
         diffusion._work(settings, CPU)
         found |= numbers_of(name, settings.run, settings.model)

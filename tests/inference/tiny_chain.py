@@ -19,7 +19,7 @@ from pdm.config.sample import SampleConfig
 from pdm.data.shards import listing, manifest, tars
 from pdm.data.shards.latents import LatentShards
 from pdm.data.shards.listing import Listed
-from pdm.evaluation.yardstick import Yardstick
+from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.inference.encode import encode_shards
 from pdm.training import autoencoder, diffusion
 from pdm.training.distributed.workers import Workers
@@ -175,7 +175,7 @@ def train_chain(
         timesteps = "ldm" if unet.predicts == "noise" else "uniform"
         config = replace(config, baseline=unet, timesteps=timesteps)
     settings = diffusion.Settings(
-        config, Yardstick, latents, folder / "run", folder / "diffusion", autoencoder_model
+        config, ReferenceDistance, latents, folder / "run", folder / "diffusion", autoencoder_model
     )
     diffusion._work(settings, Workers(torch.device("cpu")))
     return Chain(shards, autoencoder_model, latents, settings.model, autoencoder_run, settings.run)
@@ -185,4 +185,4 @@ def drawn_pictures(chain: Chain, count: int = DIFFUSION.score_images) -> SampleS
     """What the training of the diffusion model draws and compares."""
     grid = SampleGrid(chain.autoencoder, manifest.read(chain.latents).facts, torch.device("cpu"))
     splits = (LatentShards(chain.latents, "train"), LatentShards(chain.latents, "val"))
-    return SampleScorer(grid, splits, count, Yardstick)
+    return SampleScorer(grid, splits, count, ReferenceDistance)

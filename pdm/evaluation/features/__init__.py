@@ -1,1 +1,1 @@
-"""From pictures to feature vectors: the networks, the views, what is kept of real pictures."""
+"""From pictures to feature vectors: the networks, the spaces, what is kept of real pictures."""

@@ -1,4 +1,4 @@
-"""Some pictures at a time: few enough that they, as floating point, fill 100 MB at most."""
+"""Batches of pictures, small enough that their float32 tensors take at most 50 MB."""
 
 import math
 from collections.abc import Iterator
@@ -18,11 +18,11 @@ Numbers = NDArray[np.int64]  # of pictures within their set
 
 
 class Batch:
-    """Some pictures of a set, and what more than one score takes from them.
+    """Some pictures of a set, and what several feature spaces need of them.
 
     Args:
         pictures: uint8 (B, H, W, 3).
-        numbers: Theirs within the set, (B,).
+        numbers: Their numbers within the set, (B,).
     """
 
     def __init__(self, pictures: Pixels, numbers: Numbers) -> None:
@@ -31,25 +31,25 @@ class Batch:
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def chosen(self, places: Numbers) -> "Batch":
-        """Those at some places of the batch."""
+    def select(self, places: Numbers) -> "Batch":
+        """The pictures at some places of the batch."""
         return Batch(self.pictures[places], self.numbers[places])
 
     @cached_property
     def levels(self) -> tuple[Tensor, ...]:
         """The levels of their Laplacian pyramids, fine to coarse, each (B, 3, h, w)."""
-        # One by one: in a batch of another size, a convolution may sum in another order.
+        # One by one, because a convolution may sum in another order in a batch of another size.
         pyramids = [laplacian_pyramid(to_images(picture[None])) for picture in self.pictures]
         return tuple(torch.cat(level) for level in zip(*pyramids, strict=True))
 
 
-def num_at_once(batch_size: int, size: tuple[int, ...]) -> int:
-    """How many pictures of (height, width, ...) make a batch: `batch_size`, or as many as fit."""
+def pictures_at_once(batch_size: int, size: tuple[int, ...]) -> int:
+    """Pictures of (height, width, ...) in a batch: `batch_size`, or what `MAX_PIXELS` allows."""
     return min(batch_size, max(1, MAX_PIXELS // math.prod(size[:2])))
 
 
-def parts(pictures: Pixels) -> Iterator[Pixels]:
-    """Pictures (B, H, W, 3) in parts that are no larger than a batch may be."""
-    count = num_at_once(len(pictures), pictures.shape[1:])
+def split_pictures(pictures: Pixels) -> Iterator[Pixels]:
+    """Split pictures (B, H, W, 3) into parts that are no larger than a batch may be."""
+    count = pictures_at_once(len(pictures), pictures.shape[1:])
     for start in range(0, len(pictures), count):
         yield pictures[start : start + count]

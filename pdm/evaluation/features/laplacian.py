@@ -14,8 +14,8 @@ def laplacian_pyramid(images: Tensor, min_side_px: int = MIN_SIDE_PX) -> tuple[T
     """
     levels = []
     while min(images.shape[-2:]) >= 2 * min_side_px:
-        smaller = halved(images)
-        levels.append(images - enlarged(smaller, images.shape[-2:]))
+        smaller = halve(images)
+        levels.append(images - enlarge(smaller, images.shape[-2:]))
         images = smaller
     return (*levels, images)
 
@@ -24,11 +24,11 @@ def from_laplacian(levels: tuple[Tensor, ...]) -> Tensor:
     """The pictures that the levels were made from."""
     images = levels[-1]
     for level in reversed(levels[:-1]):
-        images = level + enlarged(images, level.shape[-2:])
+        images = level + enlarge(images, level.shape[-2:])
     return images
 
 
-def halved(images: Tensor) -> Tensor:
+def halve(images: Tensor) -> Tensor:
     """Half the size. The filter 1 3 3 1 lies evenly about the new pixel, so nothing shifts."""
     taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=images.dtype, device=images.device) / 8
     channels = images.shape[1]
@@ -37,6 +37,6 @@ def halved(images: Tensor) -> Tensor:
     return F.conv2d(padded, kernel, stride=2, groups=channels)
 
 
-def enlarged(images: Tensor, size: torch.Size) -> Tensor:
+def enlarge(images: Tensor, size: torch.Size) -> Tensor:
     """`images` at `size` (H, W), bilinear; a constant picture stays constant."""
     return F.interpolate(images, size=tuple(size), mode="bilinear", align_corners=False)

@@ -1,7 +1,7 @@
-"""Sets of pictures to be scored, all of one size, read a few at a time.
+"""Sets of pictures to score, all of one size, read a few at a time.
 
-A picture here is a uint8 array (H, W, 3). A set knows how many it holds and how to load the i-th,
-so that it may lie in files, in shards or in memory, and a score never needs more than a few.
+A picture is a uint8 array (H, W, 3). A set knows how many pictures it has and how to load the i-th,
+so that they may be in files, in shards or in memory.
 """
 
 import io
@@ -32,16 +32,16 @@ class PictureSet:
         height, width = self.load(0).shape[:2]
         return height, width
 
-    def some(self, numbers: Iterable[int]) -> Pixels:
-        """The pictures of these numbers, (B, H, W, 3)."""
+    def load_batch(self, numbers: Iterable[int]) -> Pixels:
+        """Load the pictures of these numbers, (B, H, W, 3)."""
         return np.stack([self.load(number) for number in numbers])
 
 
-def decoded(content: bytes) -> Pixels:
-    """A file's pixels as Pillow gives them in RGB, sooner for a JPEG.
+def decode(content: bytes) -> Pixels:
+    """Decode a file to RGB, with the pixels that Pillow gives, but faster for a JPEG.
 
     Raises:
-        OSError, ValueError, SyntaxError: The bytes are no picture, or a damaged one.
+        OSError, ValueError, SyntaxError: The bytes are not a picture, or a damaged one.
     """
     with Image.open(io.BytesIO(content)) as image:
         if image.mode == "RGB" and turbo.can_decode(image, content):

@@ -46,8 +46,8 @@ KINDS = {
 }
 
 
-class Network:
-    """A network and the convention that its pictures are resized by.
+class PretrainedFeatures:
+    """Features by a pretrained network, whose input is resized by some convention.
 
     Args:
         config: Names the file. A TorchScript module with a part `layers`, as the standard Inception

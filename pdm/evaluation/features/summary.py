@@ -1,12 +1,13 @@
-"""One pass over a set of pictures, keeping only what the scores need.
+"""One pass over a set of pictures, which keeps only what the scores need.
 
-Pictures are read and let go batch by batch. What stays grows by a few kilobytes a picture
-(features, a thumbnail, a spectrum), or not at all (patches).
+Pictures are read batch by batch. What is kept grows by a few kilobytes a picture (features, a
+thumbnail, a spectrum), or not at all (patches).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,10 +22,10 @@ from pdm.evaluation.distances.exact_moments import moments_of
 from pdm.evaluation.distances.moments import Array, Moments
 from pdm.evaluation.distances.sliced_wasserstein import MAX_PATCHES, Patches, draw_patches
 from pdm.evaluation.distances.spectrum import power_spectra
-from pdm.evaluation.features.batch import Batch, Numbers, num_at_once
+from pdm.evaluation.features.batch import Batch, Numbers, pictures_at_once
+from pdm.evaluation.features.feature_spaces import FeatureSpace
 from pdm.evaluation.features.picture_sets import PictureSet
 from pdm.evaluation.features.random_conv import RandomConvFeatures
-from pdm.evaluation.features.views import View
 from pdm.progress import Progress
 
 THUMBNAIL_SIDE_PX = 32  # the shorter side; copies are plain at this size
@@ -32,17 +33,17 @@ THUMBNAIL_SIDE_PX = 32  # the shorter side; copies are plain at this size
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What the scores need of a set of N pictures."""
+    """What the scores need to know about a set of N pictures."""
 
     name: str
-    views: list[View]
+    spaces: list[FeatureSpace]
     features: Array  # (N, num_features) of `random_conv`
     mirrored_features: Array  # of the pictures mirrored left to right
     thumbnails: NDArray[np.float32]  # (N, 3, h, w) in [-1, 1]
     compared: Numbers  # numbers of the pictures that the distances below are about
-    vectors: dict[str, Array]  # of the compared ones, by view
-    patches: dict[str, Patches]  # of the compared ones, by Laplacian level, fine to coarse
-    spectra: Array  # their power in each bin, (compared, bins)
+    vectors: dict[str, Array]  # of the compared pictures, by feature space
+    patches: dict[str, Patches]  # of the compared pictures, by Laplacian level, fine to coarse
+    spectra: Array  # of the compared pictures: power in each bin, (compared, bins)
 
     @property
     def spectrum(self) -> Array:
@@ -51,8 +52,16 @@ class Summary:
 
     @cached_property
     def moments(self) -> dict[str, Moments]:
-        """Of the vectors, by view."""
+        """Mean and covariance of the vectors, by feature space."""
         return {name: moments_of(vectors) for name, vectors in self.vectors.items()}
+
+
+class Summaries(NamedTuple):
+    """Of the three sets that an evaluation compares."""
+
+    samples: Summary
+    val: Summary
+    train: Summary
 
 
 @torch.no_grad()
@@ -60,7 +69,7 @@ def summarise(
     pictures: PictureSet,
     compared: Numbers,
     extractor: RandomConvFeatures,
-    views: list[View],
+    spaces: list[FeatureSpace],
     config: EvaluateConfig,
 ) -> Summary:
     """Read the pictures once.
@@ -68,42 +77,43 @@ def summarise(
     Args:
         pictures: All of one size.
         compared: Numbers of those that distances between sets are about, rising.
-        extractor: Of the features that neighbours are found by.
-        views: How the compared pictures are looked at, the first being `extractor`'s of the whole.
+        extractor: Gives the features by which nearest neighbours are found.
+        spaces: In which the compared pictures are compared; the first is `extractor`'s of whole
+            pictures.
         config: Sizes and seeds.
 
     Raises:
         QualityGate: A feature is not finite.
     """
-    collected = _Collected(pictures.name, compared, extractor, views, config)
-    progress = Progress(f"looking at {pictures.name}", len(pictures))
-    count = num_at_once(config.batch_size, pictures.size)
+    collector = _Collector(pictures.name, compared, extractor, spaces, config)
+    progress = Progress(f"features of {pictures.name}", len(pictures))
+    count = pictures_at_once(config.batch_size, pictures.size)
     for start in range(0, len(pictures), count):
         numbers = np.arange(start, min(start + count, len(pictures)))
-        collected.add(Batch(pictures.some(numbers.tolist()), numbers))
+        collector.add(Batch(pictures.load_batch(numbers.tolist()), numbers))
         progress.advance(len(numbers))
-    return collected.summary()
+    return collector.summary()
 
 
-class _Collected:
-    """What was found out about the pictures so far. Arguments are those of `summarise`."""
+class _Collector:
+    """Gathers a summary batch by batch. Arguments are those of `summarise`."""
 
     def __init__(
         self,
         name: str,
         compared: Numbers,
         extractor: RandomConvFeatures,
-        views: list[View],
+        spaces: list[FeatureSpace],
         config: EvaluateConfig,
     ) -> None:
-        self.name, self.compared, self.extractor, self.views = name, compared, extractor, views
+        self.name, self.compared, self.extractor, self.spaces = name, compared, extractor, spaces
         self.config = config
         self.last_with_patches = compared[: max(1, MAX_PATCHES // config.patches_per_image)][-1]
         self.features: list[Array] = []
         self.mirrored: list[Array] = []
         self.thumbnails: list[NDArray[np.float32]] = []
         self.spectra: list[Array] = []
-        self.vectors: dict[str, list[Array]] = {view.name: [] for view in views}
+        self.vectors: dict[str, list[Array]] = {space.name: [] for space in spaces}
         self.patches: dict[str, list[Patches]] = {}
 
     def add(self, batch: Batch) -> None:
@@ -113,14 +123,15 @@ class _Collected:
         self.thumbnails.append(thumbnails_of(images))
         places = np.flatnonzero(np.isin(batch.numbers, self.compared))
         if len(places):
-            self._compare(batch.chosen(places), self.features[-1][places])
+            self._compare(batch.select(places), self.features[-1][places])
 
     def _compare(self, batch: Batch, features: Array) -> None:
-        """Add what the distances need of pictures that have these `features`."""
-        whole, *others = self.views
-        found = {whole.name: features} | {view.name: view.look(batch) for view in others}
-        for name, vectors in found.items():
-            self.vectors[name].append(_finite(vectors, name, self.name))
+        """Add what distances need of pictures that have these `features`."""
+        whole, *others = self.spaces
+        extracted = {whole.name: features} | {space.name: space.extract(batch) for space in others}
+        for name, vectors in extracted.items():
+            _check_finite(vectors, name, self.name)
+            self.vectors[name].append(vectors)
         self.spectra += [power_spectra(picture[None]) for picture in batch.pictures]
         for place, number in enumerate(batch.numbers.tolist()):
             if number <= self.last_with_patches:
@@ -134,7 +145,7 @@ class _Collected:
     def summary(self) -> Summary:
         return Summary(
             name=self.name,
-            views=self.views,
+            spaces=self.spaces,
             features=np.concatenate(self.features),
             mirrored_features=np.concatenate(self.mirrored),
             thumbnails=np.concatenate(self.thumbnails),
@@ -154,10 +165,9 @@ def thumbnails_of(images: Tensor) -> NDArray[np.float32]:
     return small.numpy()
 
 
-def _finite(vectors: Array, view: str, pictures: str) -> Array:
+def _check_finite(vectors: Array, space: str, pictures: str) -> None:
     if not np.isfinite(vectors).all():
         raise QualityGate(
-            f"{view} gives features of {pictures} that are not finite; look at the pictures, and "
+            f"{space} gives features of {pictures} that are not finite; look at the pictures, and "
             "at the network"
         )
-    return vectors

@@ -1,4 +1,4 @@
-"""Charts of the scores, as PNG. Equal scores give equal bytes: no date or version is written."""
+"""Charts of the scores as PNG. Equal scores give equal bytes: no date or version is written."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,28 +8,26 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pdm.evaluation.distances.spectrum import frequencies
-from pdm.evaluation.features.summary import Summary
+from pdm.evaluation.features.summary import Summaries
 from pdm.evaluation.report.tables import FLOOR, SAMPLES, by_prefix, decibels
 
 COLOURS = {"samples": "#d1495b", "val": "#00798c", "train": "#8d96a3"}
 LABELS = {"samples": "samples", "val": "held out", "train": "training"}
 
 
-def draw(
-    folder: Path, scores: Mapping[str, float], samples: Summary, val: Summary, train: Summary
-) -> None:
+def write_charts(folder: Path, scores: Mapping[str, float], summaries: Summaries) -> None:
     """Write `spectrum.png`, `sliced-wasserstein.png` and `reconstruction.png`."""
-    _spectrum(folder / "spectrum.png", samples, val, train)
-    _levels(folder / "sliced-wasserstein.png", scores, list(val.patches))
-    _reconstruction(folder / "reconstruction.png", scores)
+    _plot_spectrum(folder / "spectrum.png", summaries)
+    _plot_levels(folder / "sliced-wasserstein.png", scores, list(summaries.val.patches))
+    _plot_reconstruction(folder / "reconstruction.png", scores)
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """Write a figure without the version of the drawing library."""
+    """Write a figure without the version of matplotlib."""
     figure.savefig(path, metadata={"Software": None})
 
 
-def _spectrum(path: Path, *summaries: Summary) -> None:
+def _plot_spectrum(path: Path, summaries: Summaries) -> None:
     figure, axes = _figure("Power by spatial frequency", "cycles per pixel", "decibels")
     for each in summaries:
         colour, label = COLOURS[each.name], LABELS[each.name]
@@ -38,7 +36,7 @@ def _spectrum(path: Path, *summaries: Summary) -> None:
     _save(figure, path)
 
 
-def _levels(path: Path, scores: Mapping[str, float], levels: list[str]) -> None:
+def _plot_levels(path: Path, scores: Mapping[str, float], levels: list[str]) -> None:
     figure, axes = _figure(
         "Sliced Wasserstein distance to held-out pictures", "Laplacian level", "distance"
     )
@@ -54,7 +52,7 @@ def _levels(path: Path, scores: Mapping[str, float], levels: list[str]) -> None:
     _save(figure, path)
 
 
-def _reconstruction(path: Path, scores: Mapping[str, float]) -> None:
+def _plot_reconstruction(path: Path, scores: Mapping[str, float]) -> None:
     figure = Figure(figsize=(7, 4), dpi=100, layout="constrained")
     figure.suptitle("Held-out pictures through the autoencoder")
     for axes, measure, label in zip(

@@ -1,4 +1,4 @@
-"""The numbers behind the charts as CSV, for `dvc plots` and for anybody's own tools."""
+"""The scores, and the numbers behind the charts, as CSV: for `dvc plots` and other tools."""
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,21 +7,20 @@ from pathlib import Path
 import numpy as np
 
 from pdm.evaluation.distances.spectrum import frequencies
-from pdm.evaluation.features.summary import Summary
+from pdm.evaluation.features.summary import Summaries, Summary
 from pdm.evaluation.neighbours import SHARES
 from pdm.evaluation.reconstruction import MEASURES
 
 SAMPLES, FLOOR = "samples_vs_val", "train_vs_val"
 SCORE_COLUMNS = (
-    *("score", "samples", "low", "high", "real", "real_low", "real_high"),
+    *("score", "value", "low", "high", "floor", "floor_low", "floor_high"),
     *("num_judged", "num_reference"),
 )
 
 
-def write(
-    folder: Path, scores: Mapping[str, float], samples: Summary, val: Summary, train: Summary
-) -> None:
+def write_tables(folder: Path, scores: Mapping[str, float], summaries: Summaries) -> None:
     """Write `scores.csv`, `spectrum.csv`, `sliced_wasserstein.csv` and `reconstruction.csv`."""
+    samples, val, train = summaries
     _write(folder / "scores.csv", SCORE_COLUMNS, _score_rows(scores))
     _write(
         folder / "spectrum.csv",
@@ -56,8 +55,8 @@ def write(
 
 
 def _score_rows(scores: Mapping[str, float]) -> list[tuple[object, ...]]:
-    """Each score of the samples beside what real pictures have: its floor, or what new pictures
-    would have in its place. Reconstructions are of real pictures, and have none."""
+    """Each score with its interval and its floor: what real pictures score, or what is expected of
+    new ones. Scores of reconstructions have no floor."""
     compared, val = (int(scores[f"counts/num_{name}"]) for name in ("compared", "val"))
     samples = int(scores["counts/num_samples"])
     rows: list[tuple[object, ...]] = []
@@ -66,18 +65,18 @@ def _score_rows(scores: Mapping[str, float]) -> list[tuple[object, ...]]:
         if pair == SAMPLES and not name.startswith("intervals/"):
             floor = f"{stem}/{FLOOR}"
             rows.append(
-                (stem, *_with_ends(scores, name), *_with_ends(scores, floor), compared, val)
+                (stem, *_with_interval(scores, name), *_with_interval(scores, floor), compared, val)
             )
         elif pair in SHARES:
             by_chance = scores[f"{stem}/expected_{pair}"]
-            rows.append((name, *_with_ends(scores, name), by_chance, "", "", samples, val))
+            rows.append((name, *_with_interval(scores, name), by_chance, "", "", samples, val))
         elif name.startswith("reconstruction/"):
-            rows.append((name, *_with_ends(scores, name), "", "", "", val, ""))
+            rows.append((name, *_with_interval(scores, name), "", "", "", val, ""))
     return rows
 
 
-def _with_ends(scores: Mapping[str, float], name: str) -> tuple[object, object, object]:
-    """A score and its interval; empty where there is none."""
+def _with_interval(scores: Mapping[str, float], name: str) -> tuple[object, object, object]:
+    """A score and the ends of its interval, which are empty if there is none."""
     low, high = (scores.get(f"intervals/{name}/{end}", "") for end in ("low", "high"))
     return scores[name], low, high
 

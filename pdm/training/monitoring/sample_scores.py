@@ -2,7 +2,7 @@
 distance from held-out pictures.
 
 Both sides of the distance have been through the autoencoder, so that it tells of the diffusion
-model alone. What measures comes from outside (`Yardstick`).
+model alone. What measures comes from outside (`ReferenceDistance`).
 """
 
 import itertools
@@ -25,7 +25,7 @@ HELD_OUT_IMAGES = 256  # at most so many are the reference
 MIN_IMAGES = 2  # no spread can be told from one
 
 
-class Yardstick(Protocol):
+class ReferenceDistance(Protocol):
     """Knows a set of pictures, and how far others are from it."""
 
     name: str
@@ -34,7 +34,8 @@ class Yardstick(Protocol):
         """From the set; of two pictures or more."""
 
 
-YardstickFrom = Callable[[Iterable[Pixels]], Yardstick]  # of the set; a worker must find it by name
+# From the pictures of the reference. A worker must find it by its name.
+BuildReferenceDistance = Callable[[Iterable[Pixels]], ReferenceDistance]
 
 
 class SampleScorer:
@@ -44,7 +45,7 @@ class SampleScorer:
         grid: Draws and decodes.
         latents: The splits train and val.
         count: As many are compared, or 0: none.
-        yardstick_from: Of the reference.
+        build_reference_distance: From the pictures of the reference.
     """
 
     def __init__(
@@ -52,9 +53,9 @@ class SampleScorer:
         grid: SampleGrid,
         latents: tuple[LatentShards, LatentShards],
         count: int,
-        yardstick_from: YardstickFrom,
+        build_reference_distance: BuildReferenceDistance,
     ) -> None:
-        self.grid, self.count, self.yardstick_from = grid, count, yardstick_from
+        self.grid, self.count, self.build_reference_distance = grid, count, build_reference_distance
         self.train, self.held_out = latents
 
     def draw(
@@ -71,18 +72,18 @@ class SampleScorer:
         sheet = contact_sheet(split_into_rows(shown))
         if not self.count:
             return sheet, {}
-        yardstick, floor = self._reference
+        reference, floor = self._reference
         drawn = itertools.islice(itertools.chain(shown, pictures), self.count)
         return sheet, {
-            f"{yardstick.name}/samples_vs_decoded_val": yardstick.distance(drawn),
-            f"{yardstick.name}/train_vs_decoded_val": floor,
+            f"{reference.name}/samples_vs_decoded_val": reference.distance(drawn),
+            f"{reference.name}/train_vs_decoded_val": floor,
         }
 
     @cached_property
-    def _reference(self) -> tuple[Yardstick, float]:
+    def _reference(self) -> tuple[ReferenceDistance, float]:
         """Made of the held-out latents, with the distance of training latents."""
-        yardstick = self.yardstick_from(self._decode(self.held_out, HELD_OUT_IMAGES))
-        return yardstick, yardstick.distance(self._decode(self.train, self.count))
+        reference = self.build_reference_distance(self._decode(self.held_out, HELD_OUT_IMAGES))
+        return reference, reference.distance(self._decode(self.train, self.count))
 
     def _decode(self, latents: LatentShards, count: int) -> Iterator[Pixels]:
         """Pictures of so many of the latents, or all; always the same ones."""

@@ -11,7 +11,7 @@ from pdm.config.evaluate import FeaturesConfig
 from pdm.errors import BadInput, QualityGate, Unavailable
 from pdm.evaluation.evaluate import evaluate
 from pdm.evaluation.features import pretrained as networks
-from pdm.evaluation.features.pretrained import Network
+from pdm.evaluation.features.pretrained import PretrainedFeatures
 from pdm.files import sha256_of
 
 
@@ -59,7 +59,7 @@ def pictures(count=3):
 
 
 def test_the_network_sees_what_the_convention_makes_of_the_pictures(file):
-    network = Network(described(file))
+    network = PretrainedFeatures(described(file))
     resized = networks.CONVENTIONS["clean-fid"](pictures(), 299)
     with torch.no_grad():
         expected = torch.jit.load(str(file))((resized - 128) / 128)
@@ -69,19 +69,19 @@ def test_the_network_sees_what_the_convention_makes_of_the_pictures(file):
 
 def test_the_part_that_does_not_resize_is_called(tmp_path):
     path = saved(Resizing, tmp_path / "inception.pt")
-    assert Network(described(path))(pictures()).shape == (3, 6)
+    assert PretrainedFeatures(described(path))(pictures()).shape == (3, 6)
 
 
 @pytest.mark.parametrize("kind", ["inception", "dinov2", "clip"])
 def test_features_do_not_depend_on_the_batch(file, kind):
-    network = Network(described(file, kind))
+    network = PretrainedFeatures(described(file, kind))
     alone = np.concatenate([network(picture[None]) for picture in pictures()])
     np.testing.assert_allclose(network(pictures()), alone, rtol=1e-5, atol=1e-6)
 
 
 def test_another_convention_gives_other_features(file):
     clean, fidelity = (
-        Network(described(file, convention=name))(pictures())
+        PretrainedFeatures(described(file, convention=name))(pictures())
         for name in ("clean-fid", "torch-fidelity")
     )
     assert np.abs(clean - fidelity).max() > 1e-3
@@ -89,25 +89,25 @@ def test_another_convention_gives_other_features(file):
 
 def test_a_missing_file_is_named_with_its_digest(tmp_path):
     with pytest.raises(Unavailable, match=r"nowhere\.pt \(sha256 a{64}\) is not there"):
-        Network(described(tmp_path / "nowhere.pt", sha256="a" * 64))
+        PretrainedFeatures(described(tmp_path / "nowhere.pt", sha256="a" * 64))
 
 
 def test_another_file_than_was_meant_is_refused(file):
     with pytest.raises(BadInput, match=f"has sha256 {sha256_of(file)}, but b{{64}} was meant"):
-        Network(described(file, sha256="b" * 64))
+        PretrainedFeatures(described(file, sha256="b" * 64))
 
 
 def test_a_file_that_is_no_torchscript_is_refused(tmp_path):
     path = tmp_path / "weights.pt"
     path.write_bytes(b"no network")
     with pytest.raises(BadInput, match="is no TorchScript file"):
-        Network(described(path))
+        PretrainedFeatures(described(path))
 
 
 def test_a_network_for_something_else_is_refused(tmp_path):
     torch.jit.script(nn.Linear(4, 2)).save(str(tmp_path / "linear.pt"))
     with pytest.raises(BadInput, match="gives no features of pictures of 224x224"):
-        Network(described(tmp_path / "linear.pt", "dinov2"))
+        PretrainedFeatures(described(tmp_path / "linear.pt", "dinov2"))
 
 
 @pytest.mark.parametrize("wrong", [{"sha256": "abc"}, {"sha256": "A" * 64}])

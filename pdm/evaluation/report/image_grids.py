@@ -1,5 +1,5 @@
-"""Pages of pictures to look at: samples beside held-out ones, the closest training pictures of
-samples, held-out pictures decoded from more and more levels."""
+"""Grids of pictures to look at: samples beside held-out pictures, samples beside their nearest
+training pictures, and held-out pictures decoded from more and more levels."""
 
 from pathlib import Path
 
@@ -9,7 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 from pdm.data.pixels import Pixels, to_images, to_pixels
 from pdm.evaluation.features.picture_sets import PictureSet
 from pdm.evaluation.memorisation import Memorisation
-from pdm.evaluation.reconstruction import reconstructions
+from pdm.evaluation.picture_inputs import PictureSets
+from pdm.evaluation.reconstruction import decode_prefixes
 from pdm.models.codec import Autoencoder
 
 CELL_WIDTH_PX = 256  # of a picture on a page, or a little less
@@ -22,9 +23,9 @@ NUM_RECONSTRUCTED = 4
 Cell = tuple[Pixels, str]
 
 
-def draw(
+def write_image_grids(
     folder: Path,
-    sets: tuple[PictureSet, PictureSet, PictureSet],
+    sets: PictureSets,
     copies: Memorisation,
     model: Autoencoder,
     num_neighbours: int,
@@ -36,35 +37,35 @@ def draw(
         sets: Samples, held-out and training pictures.
         copies: Nearest training pictures of the samples.
         model: Decodes the held-out pictures.
-        num_neighbours: Samples on the page of neighbours, those nearest to training first.
+        num_neighbours: Samples shown with their neighbours, those nearest to training first.
     """
     samples, val, train = sets
-    nearest = _neighbours(samples, train, copies, num_neighbours)
-    _page(folder / "nearest-neighbours.png", nearest)
-    _page(folder / "samples-and-held-out.png", _side_by_side(samples, val))
-    _page(folder / "reconstructions.png", _reconstructions(val, model))
+    nearest = _neighbour_rows(samples, train, copies, num_neighbours)
+    _write_grid(folder / "nearest-neighbours.png", nearest)
+    _write_grid(folder / "samples-and-held-out.png", _side_by_side_rows(samples, val))
+    _write_grid(folder / "reconstructions.png", _reconstruction_rows(val, model))
 
 
-def _neighbours(
+def _neighbour_rows(
     samples: PictureSet, train: PictureSet, copies: Memorisation, count: int
 ) -> list[list[Cell]]:
-    """One row a sample: itself, its nearest by features, its nearest by pixels."""
+    """One row for each sample: the sample, its nearest by features, its nearest by pixels."""
     rows = []
     for index in copies.closest(count):
         row = [(samples.load(index), samples.keys[index])]
-        for name, found, held_out in (
+        for name, nearest, held_out in (
             ("features", copies.samples_by_features, copies.val_by_features),
             ("pixels", copies.samples_by_pixels, copies.val_by_pixels),
         ):
-            distance, median = found.distances[index], np.median(held_out.distances)
-            place = found.indices[index]
-            title = f"by {name}: {distance:.3f} (held out: {median:.3f})"
+            distance, median = nearest.distances[index], np.median(held_out.distances)
+            place = nearest.indices[index]
+            title = f"by {name}: {distance:.3f} (median of held-out pictures: {median:.3f})"
             row.append((train.load(place), f"{title}\n{train.keys[place]}"))
         rows.append(row)
     return rows
 
 
-def _side_by_side(samples: PictureSet, val: PictureSet) -> list[list[Cell]]:
+def _side_by_side_rows(samples: PictureSet, val: PictureSet) -> list[list[Cell]]:
     """Two columns of samples, two of held-out pictures."""
     halves = []
     for pictures, name in ((samples, "sample"), (val, "held out")):
@@ -75,12 +76,12 @@ def _side_by_side(samples: PictureSet, val: PictureSet) -> list[list[Cell]]:
     return [left + right for left, right in zip(*(half[:num_rows] for half in halves), strict=True)]
 
 
-def _reconstructions(val: PictureSet, model: Autoencoder) -> list[list[Cell]]:
-    """One row a picture: from one level, two, ..., all, and as it is."""
+def _reconstruction_rows(val: PictureSet, model: Autoencoder) -> list[list[Cell]]:
+    """One row for each picture: decoded from one level, two, ..., all; then the original."""
     rows = []
     for index in range(min(len(val), NUM_RECONSTRUCTED)):
         picture = val.load(index)
-        decoded = reconstructions(model, to_images(picture[None]))
+        decoded = decode_prefixes(model, to_images(picture[None]))
         row = [
             (to_pixels(image)[0], f"{count} of {len(decoded)} levels")
             for count, image in enumerate(decoded, start=1)
@@ -89,7 +90,7 @@ def _reconstructions(val: PictureSet, model: Autoencoder) -> list[list[Cell]]:
     return rows
 
 
-def _page(path: Path, rows: list[list[Cell]]) -> None:
+def _write_grid(path: Path, rows: list[list[Cell]]) -> None:
     """A grid of pictures, each under its title. Small ones are enlarged by whole pixels."""
     height, width = rows[0][0][0].shape[:2]
     scale = max(1, CELL_WIDTH_PX // width)

@@ -16,12 +16,12 @@ from evaluation_folders import (
 )
 
 from pdm.errors import QualityGate
-from pdm.evaluation.features import reference
+from pdm.evaluation.features import array_files, summary_cache
+from pdm.evaluation.features.feature_spaces import feature_spaces
 from pdm.evaluation.features.picture_sets import PictureSet
 from pdm.evaluation.features.random_conv import RandomConvFeatures
-from pdm.evaluation.features.reference import kept_summary
-from pdm.evaluation.features.views import views_of
-from pdm.evaluation.stream import Stream, score_batches, streamed
+from pdm.evaluation.features.summary_cache import cached_summary
+from pdm.evaluation.stream import StreamedMoments, accumulate, score_batches
 
 # what is kept for the stage
 
@@ -41,8 +41,8 @@ def test_a_second_evaluation_looks_at_no_real_picture_again_and_writes_the_same(
         evaluate_with()
     assert contents(tmp_path / "plots") == first
     assert contents(tmp_path / "cache") == kept
-    assert "val as it was seen before" in caplog.text
-    assert "train as it was seen before" in caplog.text
+    assert "features of val from the cache" in caplog.text
+    assert "features of train from the cache" in caplog.text
 
 
 @pytest.fixture
@@ -51,10 +51,10 @@ def summarised(tmp_path):
 
     def summarised(config=CONFIG, data_sha256="a" * 64):
         extractor = RandomConvFeatures(config.num_features, config.seed)
-        views = views_of(config, (HEIGHT, WIDTH), extractor, [])
+        spaces = feature_spaces(config, (HEIGHT, WIDTH), extractor, [])
         pictures = in_memory(np.stack([landscape(seed) for seed in range(4)]))
-        kept_summary(
-            pictures, np.arange(4), extractor, views, config, data_sha256, tmp_path / "cache"
+        cached_summary(
+            pictures, np.arange(4), extractor, spaces, config, data_sha256, tmp_path / "cache"
         )
 
     return summarised
@@ -89,30 +89,30 @@ def test_other_data_are_other_statistics(kept):
 
 def test_all_code_that_reads_pictures_or_looks_at_them_names_the_version():
     decodes = ("decoding.turbo", "shards.images", "shards.samples", "shards.tars")
-    assert {f"pdm.data.{name}" for name in decodes} <= set(reference.CODE)
+    assert {f"pdm.data.{name}" for name in decodes} <= set(summary_cache.CODE)
     graph = grimp.build_graph("pdm", cache_dir=None)
     behind = {"pdm.data.shards.images", "pdm.evaluation.stream"}
     behind |= set().union(*map(graph.find_upstream_modules, behind))
     left_out = {name for name in behind if name.startswith("pdm.config")}
     left_out |= {"pdm.data.code", "pdm.errors", "pdm.files", "pdm.progress"}
-    assert behind - set(reference.CODE) == left_out
+    assert behind - set(summary_cache.CODE) == left_out
 
 
 def test_other_code_is_other_statistics(kept, monkeypatch):
     kept()
-    monkeypatch.setattr(reference, "CODE", [*reference.CODE, "pdm.data.marks"])
+    monkeypatch.setattr(summary_cache, "CODE", [*summary_cache.CODE, "pdm.data.marks"])
     assert len(kept()) == 2
 
 
 def test_two_that_write_the_same_at_once_both_end_well(summarised, kept, monkeypatch):
     both_written = threading.Barrier(2, timeout=60)
-    save = reference.save_file
+    save = array_files.save_file
 
     def save_beside_another(arrays, path):
         save(arrays, path)
         both_written.wait()
 
-    monkeypatch.setattr(reference, "save_file", save_beside_another)
+    monkeypatch.setattr(array_files, "save_file", save_beside_another)
     with ThreadPoolExecutor(2) as pool:
         for done in [pool.submit(summarised), pool.submit(summarised)]:
             done.result()
@@ -136,21 +136,21 @@ def in_memory(pictures):
 
 
 @pytest.fixture(scope="module")
-def views():
+def spaces():
     extractor = RandomConvFeatures(CONFIG.num_features, CONFIG.seed)
-    return views_of(CONFIG, (HEIGHT, WIDTH), extractor, [])
+    return feature_spaces(CONFIG, (HEIGHT, WIDTH), extractor, [])
 
 
 @pytest.mark.parametrize("num_workers", [2, 3])
-def test_workers_in_any_order_write_the_same_bytes(views, tmp_path, num_workers):
+def test_workers_in_any_order_write_the_same_bytes(spaces, tmp_path, num_workers):
     pictures = in_memory(np.stack([landscape(seed) for seed in range(13)]))
     numbers = np.arange(13)
-    streamed(pictures, numbers, views, 3).save(tmp_path / "alone")
+    accumulate(pictures, numbers, spaces, 3).save(tmp_path / "alone")
     parts = [
-        streamed(pictures, numbers, views, 3, rank, num_workers) for rank in range(num_workers)
+        accumulate(pictures, numbers, spaces, 3, rank, num_workers) for rank in range(num_workers)
     ]
     for name, order in (("forth", parts), ("back", parts[::-1])):
-        merged = Stream(views)
+        merged = StreamedMoments(spaces)
         for part in order:
             merged.merge(part)
         merged.save(tmp_path / name)
@@ -168,7 +168,7 @@ def test_pictures_from_a_generator_score_as_the_stage_scores_their_files(
     )
     scores = score_batches(batches, shards, CONFIG, tmp_path / "cache")
     names = [name for name in scores if name.startswith("frechet_")]
-    assert len(names) == 8  # four views, and their floors
+    assert len(names) == 8  # four spaces, and their floors
     for name in names:
         assert scores[name] == pytest.approx(expected[name], rel=1e-5)  # of six digits
     assert scores["counts/num_samples"] == NUM_SAMPLES
@@ -187,14 +187,14 @@ def test_one_streamed_picture_is_too_few(shards, tmp_path):
         score_batches([landscape(0)[None]], shards, CONFIG, tmp_path)
 
 
-def test_memory_does_not_grow_with_the_number_of_pictures(views):
+def test_memory_does_not_grow_with_the_number_of_pictures(spaces):
     peaks = []
     for count in (20, 200):
-        stream = Stream(views)
+        stream = StreamedMoments(spaces)
         stream.add(landscape(0)[None], np.zeros(1, np.int64))
         tracemalloc.start()
         for number in range(count):
             stream.add(landscape(number % 5)[None], np.array([number]))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[1] < 1.1 * peaks[0] + 20_000
+    assert peaks[1] < 1.5 * peaks[0]  # 180 more pictures would be five times as much

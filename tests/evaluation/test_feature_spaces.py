@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from evaluation_folders import CONFIG, HEIGHT, WIDTH, landscape
 
-from pdm.evaluation.features.batch import Batch, num_at_once
+from pdm.evaluation.features.batch import Batch, pictures_at_once
+from pdm.evaluation.features.feature_spaces import cut_crops, feature_spaces
 from pdm.evaluation.features.random_conv import RandomConvFeatures
-from pdm.evaluation.features.views import crops, views_of
-from pdm.evaluation.stream import Stream
+from pdm.evaluation.stream import StreamedMoments
 
 
 def pictures(count=4):
@@ -15,13 +15,13 @@ def pictures(count=4):
 
 
 @pytest.fixture(scope="module")
-def views():
+def spaces():
     extractor = RandomConvFeatures(CONFIG.num_features, CONFIG.seed)
-    return views_of(CONFIG, (HEIGHT, WIDTH), extractor, [])
+    return feature_spaces(CONFIG, (HEIGHT, WIDTH), extractor, [])
 
 
-def test_the_whole_comes_first_then_crops_then_levels_from_fine_to_coarse(views):
-    assert [view.name for view in views] == [
+def test_the_whole_comes_first_then_crops_then_levels_from_fine_to_coarse(spaces):
+    assert [space.name for space in spaces] == [
         "random_conv",
         "random_conv_crops",
         "random_conv_level_32x64",
@@ -29,18 +29,18 @@ def test_the_whole_comes_first_then_crops_then_levels_from_fine_to_coarse(views)
     ]
 
 
-def test_every_view_gives_its_vectors_per_picture_whatever_the_batch(views):
+def test_every_view_gives_its_per_picture_whatever_the_batch(spaces):
     batch, numbers = pictures(), np.arange(4)
-    for view in views:
-        together = view.look(Batch(batch, numbers))
-        assert together.shape == (4 * view.per_picture, CONFIG.num_features)
-        alone = [view.look(Batch(batch[[place]], numbers[[place]])) for place in range(4)]
+    for space in spaces:
+        together = space.extract(Batch(batch, numbers))
+        assert together.shape == (4 * space.per_picture, CONFIG.num_features)
+        alone = [space.extract(Batch(batch[[place]], numbers[[place]])) for place in range(4)]
         np.testing.assert_array_equal(together, np.concatenate(alone))
 
 
 def test_crops_are_cut_from_the_picture_as_it_is():
     batch = pictures(1)
-    for crop in crops(batch, np.array([5]), CONFIG):
+    for crop in cut_crops(batch, np.array([5]), CONFIG):
         assert crop.shape == (16, 16, 3)
         windows = np.lib.stride_tricks.sliding_window_view(batch[0], (16, 16, 3))
         assert (windows == crop).all((3, 4, 5)).any()
@@ -48,29 +48,29 @@ def test_crops_are_cut_from_the_picture_as_it_is():
 
 def test_crops_follow_from_the_pictures_number_and_the_seed():
     batch = pictures(2)
-    both = crops(batch, np.array([3, 8]), CONFIG)
-    np.testing.assert_array_equal(both[2:], crops(batch[[1]], np.array([8]), CONFIG))
-    assert not np.array_equal(both[2:], crops(batch[[1]], np.array([9]), CONFIG))
+    both = cut_crops(batch, np.array([3, 8]), CONFIG)
+    np.testing.assert_array_equal(both[2:], cut_crops(batch[[1]], np.array([8]), CONFIG))
+    assert not np.array_equal(both[2:], cut_crops(batch[[1]], np.array([9]), CONFIG))
     reseeded = dataclasses.replace(CONFIG, seed=1)
-    assert not np.array_equal(both, crops(batch, np.array([3, 8]), reseeded))
+    assert not np.array_equal(both, cut_crops(batch, np.array([3, 8]), reseeded))
 
 
 def test_pictures_smaller_than_a_crop_give_their_largest_squares():
     large = dataclasses.replace(CONFIG, crop_px=299)
-    assert crops(pictures(1), np.array([0]), large).shape == (2, HEIGHT, HEIGHT, 3)
+    assert cut_crops(pictures(1), np.array([0]), large).shape == (2, HEIGHT, HEIGHT, 3)
 
 
-def test_noise_in_fine_detail_shows_in_the_finest_level(views):
+def test_noise_in_fine_detail_shows_in_the_finest_level(spaces):
     """A level is what the pictures differ in at that scale."""
-    _, _, fine, coarse = views
+    _, _, fine, coarse = spaces
     clean = pictures(1)
     noisy = (clean + 40 * (np.indices(clean.shape[1:3]).sum(0) % 2)[None, :, :, None]).clip(0, 255)
     change = [
         np.abs(
-            view.look(Batch(noisy.astype(np.uint8), np.zeros(1, np.int64)))
-            - view.look(Batch(clean, np.zeros(1, np.int64)))
+            space.extract(Batch(noisy.astype(np.uint8), np.zeros(1, np.int64)))
+            - space.extract(Batch(clean, np.zeros(1, np.int64)))
         ).mean()
-        for view in (fine, coarse)
+        for space in (fine, coarse)
     ]
     assert change[0] > 2 * change[1]
 
@@ -83,12 +83,12 @@ def test_noise_in_fine_detail_shows_in_the_finest_level(views):
     [((2048, 2048), 1), ((1024, 2048), 2), ((256, 256), 16), ((9000, 9000), 1)],
 )
 def test_large_pictures_are_looked_at_in_smaller_batches(size, expected):
-    assert num_at_once(16, size) == expected
+    assert pictures_at_once(16, size) == expected
 
 
-def test_a_stream_takes_batches_of_any_size(views, monkeypatch):
+def test_a_stream_takes_batches_of_any_size(spaces, monkeypatch):
     batch, numbers = pictures(5), np.arange(5)
-    whole, in_parts = Stream(views), Stream(views)
+    whole, in_parts = StreamedMoments(spaces), StreamedMoments(spaces)
     whole.add(batch, numbers)
     monkeypatch.setattr("pdm.evaluation.features.batch.MAX_PIXELS", 2 * HEIGHT * WIDTH)
     in_parts.add(batch, numbers)

@@ -1,6 +1,6 @@
-"""`memorisation.html`: the samples that lie nearest to training pictures, side by side with them.
+"""`memorisation.html`: the samples nearest to training pictures, side by side with them.
 
-One file that needs nothing beside it. Pictures are shown pixel for pixel up to `MAX_WIDTH_PX`.
+The page is one file with its pictures inside, at their own size up to `MAX_WIDTH_PX`.
 """
 
 import base64
@@ -13,9 +13,9 @@ import numpy as np
 from PIL import Image
 
 from pdm.data.pixels import Pixels
-from pdm.evaluation.features.picture_sets import PictureSet
-from pdm.evaluation.memorisation import Memorisation, memorised_by
+from pdm.evaluation.memorisation import Memorisation, memorisation_evidence
 from pdm.evaluation.neighbours import Neighbours
+from pdm.evaluation.picture_inputs import PictureSets
 from pdm.files import write_text
 
 MAX_WIDTH_PX = 512  # of a picture on the page; three fit beside each other
@@ -35,10 +35,9 @@ figcaption { font-size: 13px; overflow-wrap: anywhere; }
 """
 
 
-def write_pairs(
+def write_memorisation_page(
     path: Path,
-    samples: PictureSet,
-    train: PictureSet,
+    sets: PictureSets,
     copies: Memorisation,
     scores: Mapping[str, float],
     count: int,
@@ -47,30 +46,32 @@ def write_pairs(
 
     Args:
         path: Of the HTML file.
-        samples, train: What `copies` is about.
-        copies: Nearest training picture of every sample and of every held-out picture.
-        scores: With the intervals of the shares.
+        sets: The pictures that `copies` is about.
+        copies: Nearest training picture of each sample and of each held-out picture.
+        scores: Shares of memorisation, with their intervals.
         count: Samples to show, those nearest to training pictures first.
     """
-    shown = [_pair(int(index), samples, train, copies) for index in copies.closest(count)]
-    guilty = memorised_by(scores)
+    rows = [_row(int(index), sets, copies) for index in copies.closest(count)]
+    evidence = memorisation_evidence(scores)
     verdict = (
-        f"<p class='bad'><b>These samples look memorised</b> ({' and '.join(guilty)}): "
-        "some are copies, or more of them than chance allows lie closer to a training picture than "
-        "held-out pictures do.</p>"
-        if guilty
-        else "<p>The samples lie no closer to the training pictures than held-out pictures do, as "
-        "far as so many pictures can tell.</p>"
+        f"<p class='bad'><b>These samples look memorised</b> ({' and '.join(evidence)}): "
+        "some are copies, or more of them than chance explains are closer to a training picture "
+        "than held-out pictures are.</p>"
+        if evidence
+        else "<p>The samples are no closer to training pictures than held-out pictures are, as far "
+        "as this number of pictures can show.</p>"
     )
     write_text(
         path,
         "<!doctype html>\n<html lang='en'><meta charset='utf-8'>"
-        "<meta name='viewport' content='width=device-width'><title>Closest pairs</title>"
+        "<meta name='viewport' content='width=device-width'>"
+        "<title>Nearest training pictures</title>"
         f"<style>{STYLE}</style><h1>Samples and their nearest training pictures</h1>"
         f"{verdict}{_table(copies, scores)}"
-        "<p>Nearest pairs first. A red bar: closer than every held-out picture is to its nearest "
-        "training picture. Mirrored training pictures count, and are shown as they are.</p>"
-        f"{''.join(shown)}</html>\n",
+        "<p>The nearest pairs come first. A red bar marks samples that are closer to a training "
+        "picture than any held-out picture is. Mirrored training pictures count; they are shown "
+        "unmirrored.</p>"
+        f"{''.join(rows)}</html>\n",
     )
 
 
@@ -78,39 +79,40 @@ def _table(copies: Memorisation, scores: Mapping[str, float]) -> str:
     rows = []
     for measure in copies.pairs():
         for share, words in (
-            ("share_of_copies", "a third as far as any held-out picture, or nearer: copies"),
+            ("share_of_copies", "copies: less than a third as far as any held-out picture"),
             ("share_closer_than_all_val", "closer than every held-out picture"),
             ("share_closer_than_median_val", "closer than the median held-out picture"),
         ):
             name = f"memorisation/{measure}/{share}"
-            by_chance = scores[f"memorisation/{measure}/expected_{share}"]
+            expected = scores[f"memorisation/{measure}/expected_{share}"]
             low, high = (scores[f"intervals/{name}/{end}"] for end in ("low", "high"))
             rows.append(
                 f"<tr><td>{words}, {measure.replace('_', ' ')}<td>{scores[name]:.1%}"
-                f"<td>{low:.1%} to {high:.1%}<td>{by_chance:.1%}</tr>"
+                f"<td>{low:.1%} to {high:.1%}<td>{expected:.1%}</tr>"
             )
     sets = ("samples", "val", "train")
     counts = ", ".join(f"{scores[f'counts/num_{each}']:,.0f} {each}" for each in sets)
     return (
-        "<table><tr><th>share of samples<th>found<th>95 % interval<th>new pictures would have</tr>"
+        "<table><tr><th>share of samples<th>value<th>95 % interval<th>expected of new pictures</tr>"
         f"{''.join(rows)}</table><p>{counts}</p>"
     )
 
 
-def _pair(index: int, samples: PictureSet, train: PictureSet, copies: Memorisation) -> str:
+def _row(index: int, sets: PictureSets, copies: Memorisation) -> str:
+    samples, _, train = sets
     figures = [_figure(samples.load(index), f"sample {html.escape(samples.keys[index])}")]
-    is_copy = False
-    for measure, (found, val) in copies.pairs().items():
-        place, distance = int(found.indices[index]), float(found.distances[index])
+    is_closer_than_all_val = False
+    for measure, (nearest, val) in copies.pairs().items():
+        place, distance = int(nearest.indices[index]), float(nearest.distances[index])
         closest = float(val.distances.min())
-        is_copy |= distance < closest
+        is_closer_than_all_val |= distance < closest
         title = (
             f"nearest {measure.replace('_', ' ')}: <b>{distance:.4f}</b> "
-            f"(held out: {closest:.4f} at least, {_median(val):.4f} in the middle)<br>"
+            f"(held-out pictures: smallest {closest:.4f}, median {_median(val):.4f})<br>"
             f"{html.escape(train.keys[place])}"
         )
         figures.append(_figure(train.load(place), title))
-    return f"<div class='pair{' bad' if is_copy else ''}'>{''.join(figures)}</div>"
+    return f"<div class='pair{' bad' if is_closer_than_all_val else ''}'>{''.join(figures)}</div>"
 
 
 def _median(neighbours: Neighbours) -> float:
