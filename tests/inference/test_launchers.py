@@ -39,6 +39,15 @@ PLAIN = replace(
 )
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """As the processes that are compared have; other tests keep their number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def run_python(*arguments: object, **variables: str) -> str:
     path = os.pathsep.join(map(str, (ROOT, ROOT / "tests", ROOT / "tests" / "inference")))
     done = subprocess.run(
@@ -66,8 +75,6 @@ def train(folder: Path, config=AUTOENCODER) -> dict[str, torch.Tensor]:
 
 
 def test_a_script_of_ten_lines_trains_to_the_same_bits_without_ray(tmp_path):
-    torch.set_num_threads(1)
-    weights = {}
     for name in ("script", "here"):
         (tmp_path / name).mkdir()
         write_shards(tmp_path / name / "shards")
@@ -126,7 +133,6 @@ def test_a_batch_that_torchruns_workers_cannot_share_is_refused(tmp_path, monkey
 
 @pytest.mark.parametrize(("number", "error"), [(15, Preempted), (2, KeyboardInterrupt)])
 def test_a_signal_keeps_a_checkpoint_and_the_training_goes_on_from_it(tmp_path, number, error):
-    torch.set_num_threads(1)
     (tmp_path / "shards").parent.mkdir(exist_ok=True)
     write_shards(tmp_path / "shards")
     state = {"sent": False}

@@ -137,9 +137,9 @@ def test_the_newest_and_the_best_are_kept(tmp_path):
 
 
 class SlowCheckpoints(Checkpoints):
-    def _keep(self, copy, lengths):
+    def _keep(self, copy, marks):
         time.sleep(0.3)
-        super()._keep(copy, lengths)
+        super()._keep(copy, marks)
 
 
 def test_a_checkpoint_that_is_still_being_written_is_not_touched_by_the_next(tmp_path):
@@ -163,7 +163,7 @@ def killed_at_each_file_operation(folder: Path) -> None:
                 count_down(number)
                 state = fresh()
                 state.images_seen = 32
-                Checkpoints(folder, keep=1)._keep(state.copy(), ())
+                Checkpoints(folder, keep=1)._keep(state.copy(), None)
                 os._exit(0)
             finally:
                 os._exit(1)  # nothing of the tests may run in the child
