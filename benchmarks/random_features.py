@@ -35,8 +35,8 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
     torch.set_num_threads(1)
     extractor = RandomConvFeatures(64, seed=0)
     one = _pictures(size, 1)
-    difference = (_ours(extractor, one) - _whole(extractor, one)).abs().max()
-    jobs = (lambda: _ours(extractor, one), lambda: _whole(extractor, one))
+    difference = (_ours(extractor, one) - _features_in_one_piece(extractor, one)).abs().max()
+    jobs = (lambda: _ours(extractor, one), lambda: _features_in_one_piece(extractor, one))
     seconds = interleaved(size.rounds, *(_timing(job) for job in jobs))
     rates = [speeds(1, [each.cpu for each in side]) for side in seconds]
     said = f"{size.width_px}x{size.height_px}"
@@ -71,7 +71,7 @@ def _ours(extractor: RandomConvFeatures, images: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _whole(extractor: RandomConvFeatures, images: Tensor) -> Tensor:
+def _features_in_one_piece(extractor: RandomConvFeatures, images: Tensor) -> Tensor:
     pooled = [images.flatten(2).mean(2)]
     h = images
     for scale in range(NUM_SCALES):
@@ -97,7 +97,7 @@ def _measured(size: Size, count: int, whole: bool) -> float:
     extractor = RandomConvFeatures(64, seed=0)
     images = _pictures(size, count)
     before = _most_kib()
-    (_whole if whole else _ours)(extractor, images)
+    (_features_in_one_piece if whole else _ours)(extractor, images)
     return max(_most_kib() - before, 1) / 2**20
 
 

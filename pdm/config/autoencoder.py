@@ -1,6 +1,5 @@
 """Section `autoencoder`: the pyramid autoencoder and its training."""
 
-import re
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -19,6 +18,7 @@ from pdm.config.limits import (
     Width,
     check_limits,
     require,
+    require_sha256,
 )
 
 DropoutRate = Annotated[float, Limits(at_least=0, below=1)]
@@ -125,12 +125,7 @@ class PerceptualConfig:
 
     def __post_init__(self) -> None:
         check_limits(self)
-        require(
-            re.fullmatch("[0-9a-f]{64}", self.sha256) is not None,
-            "sha256",
-            self.sha256,
-            "64 digits from 0 to f, as sha256sum prints them",
-        )
+        require_sha256(self.sha256)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

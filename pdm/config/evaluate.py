@@ -1,11 +1,10 @@
 """Section `evaluate`: how samples and reconstructions are scored."""
 
-import re
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 from pdm.config.common import STRICT, Mark
-from pdm.config.limits import Count, Seed, SidePx, Width, check_limits, require
+from pdm.config.limits import Count, Seed, SidePx, Width, check_limits, require, require_sha256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,12 +22,7 @@ class FeaturesConfig:
     ]
 
     def __post_init__(self) -> None:
-        require(
-            re.fullmatch("[0-9a-f]{64}", self.sha256) is not None,
-            "sha256",
-            self.sha256,
-            "64 digits from 0 to f, as sha256sum prints them",
-        )
+        require_sha256(self.sha256)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

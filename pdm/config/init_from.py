@@ -1,11 +1,10 @@
 """Setting `init_from` of both trainings: the model that fine-tuning starts from."""
 
-import re
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pdm.config.common import STRICT
-from pdm.config.limits import check_limits, require
+from pdm.config.limits import check_limits, require_sha256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,9 +18,4 @@ class InitFromConfig:
 
     def __post_init__(self) -> None:
         check_limits(self)
-        require(
-            re.fullmatch("[0-9a-f]{64}", self.sha256) is not None,
-            "sha256",
-            self.sha256,
-            "64 digits from 0 to f, as sha256sum prints them",
-        )
+        require_sha256(self.sha256)

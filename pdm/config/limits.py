@@ -8,6 +8,7 @@ Whole numbers have an upper limit, too: beyond it a count could only exhaust the
 64 bits, hours into a run.
 """
 
+import re
 import types
 from dataclasses import dataclass, fields
 from functools import cache
@@ -18,6 +19,16 @@ def require(condition: bool, name: str, value: object, expectation: str) -> None
     """Raise `ValueError` naming the key, its value and what was expected, unless `condition`."""
     if not condition:
         raise ValueError(f"{name}: expected {expectation}, got {value!r}")
+
+
+def require_sha256(digest: str) -> None:
+    """Raise `ValueError` unless the field `sha256` is a digest as text."""
+    require(
+        re.fullmatch("[0-9a-f]{64}", digest) is not None,
+        "sha256",
+        digest,
+        "64 digits from 0 to f, as sha256sum prints them",
+    )
 
 
 @dataclass(frozen=True, slots=True)

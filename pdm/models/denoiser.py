@@ -4,6 +4,7 @@ It predicts the velocity of every level of a pyramid of noisy latents, at times 
 (data); see `pdm.diffusion.flow`.
 """
 
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -34,6 +35,7 @@ class Denoiser(nn.Module):
         super().__init__()
         self.facts = {"level_channels": level_channels, "level_downsamplings": level_downsamplings}
 
+    @abstractmethod
     def forward(self, pyramid: Pyramid, t: Tensor, condition: Condition = NO_CONDITION) -> Pyramid:
         """Predict the velocity of every level; same shapes as the pyramid.
 
@@ -42,11 +44,10 @@ class Denoiser(nn.Module):
             t: (B,) in [0, 1], or (B, levels) where the network takes a time for each level.
             condition: With the parts that the network was built for.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def set_dropout(self, share: Tensor) -> None:
         """Multiply the rates of all dropout that falls during training by a scalar."""
-        raise NotImplementedError
 
     def save_pretrained(self, folder: Path, **facts: Any) -> None:
         """Write `config.json`, with the facts, and `model.safetensors`; see `pdm.weights.save`."""
@@ -54,10 +55,10 @@ class Denoiser(nn.Module):
         weights.save(folder, type(self).__name__, self.config, self.state_dict(), **known)
 
     @classmethod
+    @abstractmethod
     def from_pretrained(cls, folder: Path) -> Self:
         """Load what `save_pretrained` wrote, on the CPU and in evaluation mode.
 
         Raises:
             BadInput: The folder is missing or damaged, or holds another kind of model.
         """
-        raise NotImplementedError

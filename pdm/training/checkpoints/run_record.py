@@ -28,7 +28,7 @@ class Difference:
     new: Any
 
     def __str__(self) -> str:
-        old, new = (_shown(value) for value in (self.old, self.new))
+        old, new = (_format_value(value) for value in (self.old, self.new))
         return f"{self.name} ({old} -> {new})"
 
 
@@ -94,7 +94,7 @@ def in_words(differences: list[Difference]) -> str:
     return f"{named} and {more} more" if more > 0 else named
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if value is None:
         return ABSENT
     if isinstance(value, int) and not isinstance(value, bool):
