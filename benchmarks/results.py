@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pdm.files import whole_file, write_json
+from pdm.files import atomic_file, write_json
 
 Run = dict[str, Any]
 
@@ -24,7 +24,7 @@ class Results:
     def write(self, page: Path, table: Callable[[list[Run]], str]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_json(self.path, {"runs": self.runs})
-        with whole_file(page) as temporary:
+        with atomic_file(page) as temporary:
             temporary.write_text(table(self.runs), encoding="utf-8")
 
 

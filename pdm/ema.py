@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pdm.errors import BadInput
-from pdm.files import whole_file
+from pdm.files import atomic_file
 
 FOLDER = "ema"  # of a model's folder; files are named by progress in images and length
 MAX_LENGTH = 0.28  # gamma = 0, all models alike, has 1 / sqrt(12) = 0.289
@@ -88,7 +88,7 @@ class Snapshot:
 
 def write_snapshot(path: Path, weights: dict[str, Tensor]) -> None:
     """Write an EMA's weights in half precision, all or nothing."""
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         save_file({name: one.half().contiguous() for name, one in weights.items()}, temporary)
 
 
@@ -132,25 +132,25 @@ def load_ema(model: Path, length: float, images_seen: int | None = None) -> dict
         images_seen: Where in the training the EMA ends, in images; None for the end of training.
 
     Raises:
-        BadInput: The folder holds no averages, or none that ends there, or one is damaged.
+        BadInput: The folder holds no EMA weights, or none that ends there, or one is damaged.
     """
     snapshots = snapshots_in(model / FOLDER)
     if not snapshots:
         raise BadInput(
-            f"{model} holds no averages to choose from; train it with training.ema_lengths set, "
+            f"{model} holds no EMA weights to choose from; train it with training.ema_lengths set, "
             "or set ema_length to null"
         )
     ends = sorted({one.images_seen for one in snapshots})
     end = ends[-1] if images_seen is None else images_seen
     if end not in ends:
         raise BadInput(
-            f"{model} holds averages that end after {', '.join(f'{one:,}' for one in ends)} "
+            f"{model} holds EMA weights that end after {', '.join(f'{one:,}' for one in ends)} "
             f"images, none after {end:,}; set images_seen to one of them"
         )
     try:
         return combine(snapshots, images_seen=end, length=length)
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise BadInput(f"the averages of {model} cannot be read: {error}") from error
+        raise BadInput(f"the EMA weights of {model} cannot be read: {error}") from error
 
 
 def _product(one: tuple[float, float], other: tuple[float, float]) -> float:

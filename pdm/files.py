@@ -21,7 +21,7 @@ from pdm.errors import Unavailable
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path; rename it to `path` if the block ends well, remove it if not."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".tmp-{path.name}")
@@ -35,7 +35,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield an empty temporary folder; it replaces `path` if the block ends well.
 
     The old folder is moved aside first and removed last, so that its name is never half a folder.
@@ -69,14 +69,14 @@ def _written_folder(path: Path) -> Iterator[Path]:
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as sorted, indented JSON: equal values give equal bytes. NaN is refused."""
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def write_text(path: Path, text: str) -> None:
     """Write `text` whole or not at all."""
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

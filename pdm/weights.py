@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from pdm.errors import BadInput, Unavailable
-from pdm.files import sha256_of, whole_folder, write_json
+from pdm.files import atomic_folder, sha256_of, write_json
 
 
 def save(
@@ -39,7 +39,7 @@ def save(
         card: What `README.md` says; without it there is none.
         facts: Anything else to keep in `config.json`, such as the digest of the training data.
     """
-    with whole_folder(folder) as temporary:
+    with atomic_folder(folder) as temporary:
         write_json(
             temporary / "config.json",
             {"kind": kind, "config": dataclasses.asdict(config), **facts},
@@ -89,7 +89,7 @@ def load(folder: Path, kind: str) -> tuple[dict[str, Any], dict[str, torch.Tenso
 
 
 @contextmanager
-def understood(folder: Path) -> Iterator[None]:
+def explain_misfit(folder: Path) -> Iterator[None]:
     """While a model is made from what `load` gave.
 
     Raises:

@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-from pdm.files import sha256_of, whole_file, whole_folder, write_json, write_text
+from pdm.files import atomic_file, atomic_folder, sha256_of, write_json, write_text
 
 
 def names(folder):
@@ -29,13 +29,13 @@ def killed_inside(code, *arguments):
 
 
 def write_half_a_file(path):
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text("half")
         raise ValueError("no")
 
 
 def write_half_a_folder(path):
-    with whole_folder(path) as temporary:
+    with atomic_folder(path) as temporary:
         fill(temporary, "half")
         raise ValueError("no")
 
@@ -45,7 +45,7 @@ def write_half_a_folder(path):
 
 def test_a_file_appears_under_its_name_when_it_is_whole(tmp_path):
     path = tmp_path / "new" / "file"
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text("whole")
         assert not path.exists()
     assert path.read_text() == "whole"
@@ -66,7 +66,7 @@ def test_a_kill_in_the_middle_leaves_the_old_file(tmp_path):
     path.write_text("old")
     killed_inside(
         """
-        with files.whole_file(path) as temporary:
+        with files.atomic_file(path) as temporary:
             temporary.write_text("half")
             die()
         """,
@@ -81,7 +81,7 @@ def test_a_kill_in_the_middle_of_a_new_file_leaves_none(tmp_path):
     path = tmp_path / "file"
     killed_inside(
         """
-        with files.whole_file(path) as temporary:
+        with files.atomic_file(path) as temporary:
             temporary.write_text("half")
             die()
         """,
@@ -91,7 +91,7 @@ def test_a_kill_in_the_middle_of_a_new_file_leaves_none(tmp_path):
 
 
 def test_a_block_that_writes_nothing_is_an_error(tmp_path):
-    with pytest.raises(FileNotFoundError), whole_file(tmp_path / "file"):
+    with pytest.raises(FileNotFoundError), atomic_file(tmp_path / "file"):
         pass
     assert names(tmp_path) == []
 
@@ -107,7 +107,7 @@ def fill(folder, text):
 def test_a_folder_replaces_the_old_one_whole(tmp_path):
     path = tmp_path / "folder"
     for text in ("old", "new"):
-        with whole_folder(path) as temporary:
+        with atomic_folder(path) as temporary:
             fill(temporary, text)
     assert (path / "inner" / "file").read_text() == "new"
     assert names(tmp_path) == ["folder"]
@@ -117,7 +117,7 @@ def test_what_the_old_folder_held_besides_is_gone(tmp_path):
     path = tmp_path / "folder"
     path.mkdir()
     (path / "leftover").touch()
-    with whole_folder(path) as temporary:
+    with atomic_folder(path) as temporary:
         fill(temporary, "new")
     assert names(path) == ["inner"]
 
@@ -138,14 +138,14 @@ def test_a_kill_while_a_folder_is_written_leaves_the_old_one(tmp_path):
     fill(path, "old")
     killed_inside(
         """
-        with files.whole_folder(path) as temporary:
+        with files.atomic_folder(path) as temporary:
             (temporary / "file").write_text("half")
             die()
         """,
         path,
     )
     assert (path / "inner" / "file").read_text() == "old"
-    with whole_folder(path) as temporary:
+    with atomic_folder(path) as temporary:
         assert names(temporary) == []
         fill(temporary, "new")
     assert names(tmp_path) == ["folder"]
@@ -164,7 +164,7 @@ def test_a_kill_between_the_two_renames_loses_neither_version(tmp_path):
                     die()
                 return super().replace(target)
 
-        with files.whole_folder(Dying(path)) as temporary:
+        with files.atomic_folder(Dying(path)) as temporary:
             (temporary / "file").write_text("new")
         """,
         path,
@@ -179,7 +179,7 @@ def test_a_kill_between_the_two_renames_loses_neither_version(tmp_path):
 def test_a_file_that_stands_where_the_folder_belongs_is_replaced(tmp_path):
     path = tmp_path / "folder"
     path.write_text("a file")
-    with whole_folder(path) as temporary:
+    with atomic_folder(path) as temporary:
         fill(temporary, "new")
     assert path.is_dir()
     assert names(tmp_path) == ["folder"]

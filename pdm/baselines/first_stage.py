@@ -123,7 +123,7 @@ class FirstStage(Autoencoder):
     def from_pretrained(cls, folder: Path) -> Self:
         """Load what `save_pretrained` wrote, on the CPU and in evaluation mode."""
         record, tensors = weights.load(folder, cls.__name__)
-        with weights.understood(folder):
+        with weights.explain_misfit(folder):
             model = cls(from_record(FirstStageConfig, record["config"], "autoencoder.baseline"))
             model.load_state_dict(tensors)
         return model.eval()

@@ -195,7 +195,7 @@ class LatentUNet(Denoiser):
     def from_pretrained(cls, folder: Path) -> Self:
         """Load what `save_pretrained` wrote, on the CPU and in evaluation mode."""
         record, tensors = weights.load(folder, cls.__name__)
-        with weights.understood(folder):
+        with weights.explain_misfit(folder):
             model = cls(
                 from_record(LatentUNetConfig, record["config"], "diffusion.baseline"),
                 tuple(record["level_channels"]),

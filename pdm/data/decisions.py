@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pdm.errors import BadInput
-from pdm.files import whole_file
+from pdm.files import atomic_file
 
 FILE_NAME = "decisions.parquet"
 ROWS_PER_PART = 2**13
@@ -86,7 +86,7 @@ Row = dict[str, Any]
 def save(folder: Path, rows: list[Row]) -> None:
     """Write the table, sorted by key. Columns that a row lacks are null."""
     ordered = sorted(rows, key=lambda row: str(row["key"]))
-    with whole_file(folder / FILE_NAME) as temporary:
+    with atomic_file(folder / FILE_NAME) as temporary:
         pq.write_table(pa.Table.from_pylist(ordered, schema=SCHEMA), temporary)
 
 

@@ -37,7 +37,7 @@ from pdm.evaluation.scores import (
     memorisation_scores,
     reconstruction_scores,
 )
-from pdm.files import whole_folder
+from pdm.files import atomic_folder
 from pdm.registry import load_autoencoder
 
 logger = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ def evaluate(
         | _counts(sets, summaries)
     )
     scores = add_intervals(measured)
-    with whole_folder(plots) as folder:
+    with atomic_folder(plots) as folder:
         tables.write_tables(folder, scores, summaries)
         charts.write_charts(folder, scores, summaries)
         image_grids.write_image_grids(folder, sets, copies, model, config.num_neighbours)

@@ -17,7 +17,7 @@ from pdm.data.shards.images import ImageShards
 from pdm.data.shards.latents import write_shard
 from pdm.data.space import disk_space_for
 from pdm.errors import QualityGate
-from pdm.files import sha256_of, whole_folder
+from pdm.files import atomic_folder, sha256_of
 from pdm.models.codec import Autoencoder
 from pdm.models.pyramid import Pyramid
 from pdm.progress import Progress
@@ -55,7 +55,10 @@ def encode_shards(config: LatentsConfig, *, shards: Path, autoencoder: Path, lat
     total = sum(copies[split] * len(images) for split, images in splits.items())
     progress = Progress("latents", total)
     values = sum(math.prod(shape) for shape in model.level_shapes(*size))
-    with disk_space_for(latents, BYTES_PER_VALUE * values * total), whole_folder(latents) as folder:
+    with (
+        disk_space_for(latents, BYTES_PER_VALUE * values * total),
+        atomic_folder(latents) as folder,
+    ):
         written: dict[str, list[manifest.Shard]] = {}
         spread = LatentStatistics(len(model.level_channels))
         for split, images in splits.items():

@@ -19,7 +19,7 @@ from pdm.data.pixels import Pixels, to_images, to_pixels
 from pdm.data.shards.images import ImageShards
 from pdm.data.sheets import contact_sheet, split_into_rows
 from pdm.errors import BadInput
-from pdm.files import sha256_of, whole_folder, write_json
+from pdm.files import atomic_folder, sha256_of, write_json
 from pdm.inference.latent_sampling import draw_latents
 from pdm.inference.previews import write_previews
 from pdm.inference.sampling_networks import Networks, load_networks
@@ -52,7 +52,7 @@ def sample_pictures(
 
     Raises:
         BadInput: A model is missing, or they do not belong together, or the diffusion model has
-            no averages to choose from.
+            no EMA weights to choose from.
     """
     facts = weights.record_of(diffusion)
     decoder = load_autoencoder(autoencoder)
@@ -70,7 +70,7 @@ def sample_pictures(
     untrained = facts.get("images_seen") == 0
     if untrained:
         logger.warning("sample: RANDOM WEIGHTS: %s has seen no image and draws noise", diffusion)
-    with whole_folder(samples) as folder:
+    with atomic_folder(samples) as folder:
         tile_px = config.tile_px if config.tile_px and max(size) > config.tile_px else None
         pictures = _draw(config, decoder, networks, shapes, size, tile_px)
         drawn = settings_of(config) | {

@@ -117,7 +117,7 @@ class PyramidAutoencoder(Autoencoder):
     def from_pretrained(cls, folder: Path) -> Self:
         """Load what `save_pretrained` wrote, on the CPU and in evaluation mode."""
         record, tensors = weights.load(folder, cls.__name__)
-        with weights.understood(folder):
+        with weights.explain_misfit(folder):
             config = from_record(AutoencoderModelConfig, record["config"], "autoencoder.model")
             model = cls(config)
             model.load_state_dict(tensors)

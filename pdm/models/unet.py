@@ -207,7 +207,7 @@ class PyramidUNet(Denoiser):
     def from_pretrained(cls, folder: Path) -> Self:
         """Load what `save_pretrained` wrote, on the CPU and in evaluation mode."""
         record, tensors = weights.load(folder, cls.__name__)
-        with weights.understood(folder):
+        with weights.explain_misfit(folder):
             model = cls(
                 from_record(UNetConfig, record["config"], "diffusion.model"),
                 tuple(record["level_channels"]),

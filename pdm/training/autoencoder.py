@@ -14,7 +14,7 @@ from pdm.data.pixels import Pixels, to_images
 from pdm.data.shards import manifest
 from pdm.data.shards.images import ImageShards
 from pdm.events import EventLog
-from pdm.files import whole_file
+from pdm.files import atomic_file
 from pdm.models.codec import Autoencoder
 from pdm.models.regions import Region, Span
 from pdm.registry import build_autoencoder
@@ -218,7 +218,7 @@ def _work(settings: Settings, workers: Workers) -> None:
 
     def draw(state: TrainState, events: EventLog) -> float:
         name = f"reconstructions-{state.images_seen:09}.png"
-        with whole_file(settings.run / "pictures" / name) as temporary:
+        with atomic_file(settings.run / "pictures" / name) as temporary:
             sheet = reconstruction_sheet(ema_model(state), held_out, size)
             sheet.save(temporary, format="PNG")
         events.picture("reconstructions", settings.run / "pictures" / name, state.images_seen)

@@ -14,7 +14,7 @@ from pdm.data.order import images_at
 from pdm.data.shards import manifest
 from pdm.data.shards.latents import LatentShards
 from pdm.events import EventLog
-from pdm.files import whole_file
+from pdm.files import atomic_file
 from pdm.models.condition import with_class_label
 from pdm.models.denoiser import Denoiser
 from pdm.registry import build_denoiser
@@ -189,7 +189,7 @@ def _work(settings: Settings, workers: Workers) -> None:
             ", ".join(f"{name} {value:.4f}" for name, value in scores.items()),
         )
         name = f"samples-{state.images_seen:09}.png"
-        with whole_file(settings.run / "pictures" / name) as temporary:
+        with atomic_file(settings.run / "pictures" / name) as temporary:
             sheet.save(temporary, format="PNG")
         events.picture("samples", settings.run / "pictures" / name, state.images_seen)
         return losses["val_loss"]

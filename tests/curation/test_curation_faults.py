@@ -20,7 +20,7 @@ from pdm.curation.shard.crops import CropCache
 from pdm.curation.shard.write import write_shard
 from pdm.data import decisions as tables
 from pdm.errors import QualityGate, Unavailable
-from pdm.files import sha256_of, whole_folder
+from pdm.files import atomic_folder, sha256_of
 
 NUM_PICTURES = 6
 LOSSLESS = but(SHARD, encoding="png")
@@ -45,7 +45,7 @@ def kept(judged):
 def write(judged, folder, rows):
     """What the workers of the stage do: two shards, and a crop in the cache for each picture."""
     crops = CropCache(folder / "crops", LOSSLESS)
-    with whole_folder(folder / "shards") as temporary:
+    with atomic_folder(folder / "shards") as temporary:
         for number in range(2):
             path = temporary / f"train-{number:06}.tar"
             write_shard(path, rows[number::2], "train", judged / "raw", LOSSLESS, crops)
@@ -203,7 +203,7 @@ def test_a_disk_that_scores_fill_is_told_and_leaves_whole_parts(judged, tmp_path
 
 def test_a_second_run_at_once_is_refused_before_it_looks_at_anything(judged, tmp_path):
     refused = pytest.raises(Unavailable, match=f"is being written by process {os.getpid()}")
-    with whole_folder(tmp_path / "decisions"), refused:
+    with atomic_folder(tmp_path / "decisions"), refused:
         curate(
             CURATE,
             raw=judged / "raw",

@@ -20,7 +20,7 @@ import pytest
 from pdm.data.order import images_at, share
 from pdm.data.shards import manifest, tars
 from pdm.errors import Unavailable
-from pdm.files import sha256_of, whole_folder, write_json
+from pdm.files import atomic_folder, sha256_of, write_json
 
 forks = multiprocessing.get_context("forkserver")
 forks.set_forkserver_preload(["pdm.data.shards.tars", "pdm.data.shards.manifest"])
@@ -30,7 +30,7 @@ KIB_PER_PICTURE = 200
 
 def write(folder):
     """Three shards, the last short, and their manifest: the same bytes each time."""
-    with whole_folder(folder) as temporary:
+    with atomic_folder(folder) as temporary:
         shards = []
         for number, count in enumerate((3, 3, 1)):
             path = temporary / f"train-{number:06}.tar"
@@ -86,7 +86,7 @@ def write_within(folder, max_file_bytes, errors):
 
 def write_slowly(folder, writing):
     """Write until told to stop; the parent kills this or terminates it."""
-    with whole_folder(folder):
+    with atomic_folder(folder):
         writing.set()
         time.sleep(60)
 
@@ -210,7 +210,7 @@ def test_the_command_ends_with_four_and_one_line(small_disk, limit, said):
 
 def test_temporary_files_lie_on_the_same_disk_as_the_result(small_disk):
     """Or the last rename would copy, and could be seen half done."""
-    with whole_folder(small_disk / "shards") as temporary:
+    with atomic_folder(small_disk / "shards") as temporary:
         assert temporary.stat().st_dev == small_disk.stat().st_dev
         assert temporary.stat().st_dev != small_disk.parent.stat().st_dev
     write_json(small_disk / "a.json", 1)

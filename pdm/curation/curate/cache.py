@@ -25,7 +25,7 @@ from pdm.config.curate import CurateConfig
 from pdm.curation.curate.scores.measure import SCORE_SETTINGS
 from pdm.data.code import code_version, modules_behind
 from pdm.data.decisions import DECIDED, Row
-from pdm.files import sha256_of, whole_file
+from pdm.files import atomic_file, sha256_of
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ def _whole_parts(folder: Path) -> Iterator[tuple[Path, pa.Table]]:
 
 def _write_part(folder: Path, table: pa.Table) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    with whole_file(folder / "new") as temporary:
+    with atomic_file(folder / "new") as temporary:
         pq.write_table(table, temporary)
         name = sha256_of(temporary)[:32]
     (folder / "new").replace(folder / f"{name}.parquet")

@@ -24,7 +24,7 @@ from pdm.curation.curate.raw import load_rows
 from pdm.data import decisions as tables
 from pdm.data.decisions import DECIDED, Row
 from pdm.errors import QualityGate
-from pdm.files import whole_folder, write_json
+from pdm.files import atomic_folder, write_json
 from pdm.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ def curate(
         Unavailable: Another process is writing `decisions`.
     """
     rows = load_rows(raw)
-    with whole_folder(decisions) as folder:  # from here on: a cache has one writer, too
+    with atomic_folder(decisions) as folder:  # from here on: a cache has one writer, too
         measured = _measured(rows, raw.resolve(), config, cache)
         decided = [_decision(row, measured.get(row["sha256"]), config) for row in rows]
         mark_duplicates(decided, config)

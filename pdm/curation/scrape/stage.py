@@ -19,7 +19,7 @@ from pdm.curation.scrape.sources.folders import entries_of_folder
 from pdm.curation.scrape.sources.url_lists.entries import entries_of_list
 from pdm.curation.scrape.summary import Summary
 from pdm.errors import QualityGate
-from pdm.files import whole_folder
+from pdm.files import atomic_folder
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def scrape(
     work = raw.with_name(f".tmp-fetch-{raw.name}")
     shutil.rmtree(work, ignore_errors=True)
     try:
-        with whole_folder(raw) as folder:
+        with atomic_folder(raw) as folder:
             fetching = CachedFetch(config, cache, removals, retry_failed=retry_failed)
             outcomes = _fetch_all(config, listed, work, fetching)
             summary = write_shards(

@@ -29,7 +29,7 @@ from pdm.data.shards.manifest import Manifest, Shard
 from pdm.data.shards.tars import num_whole_members
 from pdm.data.space import disk_space_for
 from pdm.errors import QualityGate
-from pdm.files import sha256_of, whole_folder, write_json, write_text
+from pdm.files import atomic_folder, sha256_of, write_json, write_text
 from pdm.progress import SECONDS_BETWEEN_LINES, Progress
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ def shard(
     num_bytes = estimate_bytes(kept, config)
     num_bytes += estimate_bytes(crops.prune(kept), config) if crops else 0
     with ray_session():
-        with disk_space_for(shards, num_bytes), whole_folder(shards) as folder:
+        with disk_space_for(shards, num_bytes), atomic_folder(shards) as folder:
             plan = _plan_shards(kept, splits, config)
             written = _write_shards(plan, folder, raw.resolve(), config, crops)
             failures = {key: why for one in written.values() for key, why in one.failures.items()}

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from pdm.data.classes import labels_of, names_of
 from pdm.data.shards import manifest
 from pdm.errors import BadInput, QualityGate
-from pdm.files import whole_file
+from pdm.files import atomic_file
 from pdm.models.pyramid import Pyramid
 
 
@@ -42,7 +42,7 @@ def write_shard(
     if classes is not None:
         metadata["classes"] = json.dumps(list(classes))
     tensors = {f"level{i}": level.cpu().float().contiguous() for i, level in enumerate(pyramid)}
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         save_file(tensors, temporary, metadata=metadata)
     return manifest.Shard.of(path, len(keys))
 

@@ -18,7 +18,7 @@ from itertools import groupby
 from pathlib import Path
 
 from pdm.errors import BadInput
-from pdm.files import sha256_of, whole_file
+from pdm.files import atomic_file, sha256_of
 
 FILE_NAME, SUMMARY_NAME = "pictures.txt", "pictures.json"
 
@@ -39,7 +39,7 @@ def write(folder: Path, listed: Iterable[Listed]) -> None:
 
 def _write_lines(folder: Path, listed: Iterable[Listed]) -> None:
     with (
-        whole_file(folder / FILE_NAME) as temporary,
+        atomic_file(folder / FILE_NAME) as temporary,
         temporary.open("w", encoding="ascii") as file,
     ):
         file.writelines(f"{' '.join(astuple(one))}\n" for one in listed)

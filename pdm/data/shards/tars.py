@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pdm.files import whole_file
+from pdm.files import atomic_file
 
 BLOCK = 512  # bytes; headers and contents begin at multiples of it
 END = bytes(BLOCK)
@@ -43,7 +43,7 @@ def write_tar(path: Path, samples: Iterable[tuple[str, Mapping[str, bytes]]]) ->
     Raises:
         ValueError: A key stands twice, or holds a dot or a slash, or is too long for a header.
     """
-    with whole_file(path) as temporary, temporary.open("wb", buffering=BUFFER_BYTES) as file:
+    with atomic_file(path) as temporary, temporary.open("wb", buffering=BUFFER_BYTES) as file:
         for name, content in _named(samples):
             file.write(_header(name, len(content)))
             file.write(content)

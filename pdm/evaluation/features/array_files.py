@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from pdm.files import whole_file
+from pdm.files import atomic_file
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def write_arrays(path: Path, arrays: Arrays) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # In a folder of its own, because another process may write the same file at the same time.
     with TemporaryDirectory(prefix=".tmp-", dir=path.parent) as own:
-        with whole_file(Path(own) / path.name) as temporary:
+        with atomic_file(Path(own) / path.name) as temporary:
             rows = {name: np.require(array, requirements="C") for name, array in arrays.items()}
             save_file(rows, temporary)
         (Path(own) / path.name).replace(path)

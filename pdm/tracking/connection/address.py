@@ -23,7 +23,7 @@ for _name, _value in {
 
 from mlflow import MlflowClient  # noqa: E402
 
-from pdm.files import whole_file  # noqa: E402
+from pdm.files import atomic_file  # noqa: E402
 from pdm.tracking.connection.project import is_temporary, project_root  # noqa: E402
 from pdm.tracking.connection.redaction import split_address, without_credentials  # noqa: E402
 
@@ -124,7 +124,7 @@ def _lay_out(database: Path) -> None:
     with database.with_name(f".lock-{database.name}").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not database.exists():
-            with whole_file(database.absolute()) as temporary:
+            with atomic_file(database.absolute()) as temporary:
                 temporary.unlink(missing_ok=True)
                 # In a process of its own: MLflow keeps connections open for as long as it lives.
                 command = [sys.executable, "-c", LAY_OUT, f"sqlite:///{temporary}"]

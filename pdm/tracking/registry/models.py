@@ -1,4 +1,4 @@
-"""What MLflow gets of a model's folder: all of it but the averages of its weights and the list of
+"""What MLflow gets of a model's folder: all of it but its EMA snapshots and the list of
 its pictures.
 
 Averages take many times the room of the model, and lie in its folder, which DVC keeps. A registered
@@ -17,8 +17,8 @@ EMA_SNAPSHOTS = "ema"  # as in `pdm.ema`, which would bring torch along
 
 
 def log_model(connection: MlflowClient, run_id: str, folder: Path, name: str) -> None:
-    """Send the files and folders of a model's folder as `name`, without its averages, and with a
-    summary in place of the list of its pictures."""
+    """Send the files and folders of a model's folder as `name`: without its EMA snapshots, and with
+    a summary in place of the list of its pictures."""
     for path in sorted(folder.iterdir()):
         if path.name == listing.FILE_NAME:
             summary = listing.summarise(folder)

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from pdm import ema, events
 from pdm.config.common import TrainingConfig, neutral_settings
-from pdm.files import whole_file, whole_folder
+from pdm.files import atomic_file, atomic_folder
 from pdm.training.checkpoints import finished
 from pdm.training.checkpoints.folder import numbers_of
 from pdm.training.checkpoints.run_folder import EMA_SNAPSHOTS, EVENTS
@@ -167,12 +167,12 @@ def _link_history(old: Path, run: Path, images_seen: int) -> None:
     for one in ema.snapshots_in(old / EMA_SNAPSHOTS):
         if one.images_seen <= images_seen:
             _link(one.path, run / EMA_SNAPSHOTS / one.path.name)
-    with whole_file(run / EVENTS) as temporary:
+    with atomic_file(run / EVENTS) as temporary:
         temporary.write_text("".join(json.dumps(event) + "\n" for event in kept), encoding="utf-8")
 
 
 def _link_folder(old: Path, new: Path) -> None:
-    with whole_folder(new) as temporary:
+    with atomic_folder(new) as temporary:
         for file in old.iterdir():
             _link(file, temporary / file.name)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pdm.config.common import TrainingConfig
-from pdm.files import sha256_of, whole_folder, write_json
+from pdm.files import atomic_folder, sha256_of, write_json
 from pdm.training.checkpoints.folder import Checkpoints
 from pdm.training.checkpoints.run_folder import EVENTS
 from pdm.training.checkpoints.snapshots import CHECKPOINTS
@@ -58,7 +58,7 @@ def export(run: Path, model: Path) -> bool:
         logger.warning("%s was changed since its run finished; it is not used", run / MODEL)
         return False
     if is_first_process():
-        with whole_folder(model) as temporary:
+        with atomic_folder(model) as temporary:
             shutil.copytree(run / MODEL, temporary, dirs_exist_ok=True)
     return True
 

@@ -52,8 +52,7 @@ class Checkpoints:
 
         Args:
             state: Of which the checkpoint is to be.
-            marks: Where this is one, its averages are also to stay when the checkpoint goes, in
-                `ema/`.
+            marks: Where this is one, its EMA snapshots stay in `ema/` when the checkpoint goes.
 
         Raises:
             Unavailable: The one before could not be written.

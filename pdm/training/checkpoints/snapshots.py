@@ -1,4 +1,4 @@
-"""Which snapshots of the averages a run keeps, and which of them a model's folder gets.
+"""Which EMA snapshots a run keeps, and which of them a model's folder gets.
 
 A run keeps them at marks: the first checkpoint in each of 8 to 16 equal parts of what it has seen.
 The parts grow with the run, twice as wide each time that there would be more than 16, and a mark of

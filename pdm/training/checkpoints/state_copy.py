@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pdm.files import sha256_of, whole_folder, write_json
+from pdm.files import atomic_folder, sha256_of, write_json
 from pdm.training.distributed.sharded import full_tensor
 
 MANIFEST = "MANIFEST.json"
@@ -32,7 +32,7 @@ class StateCopy:
 
     def write(self, folder: Path) -> None:
         """Write the folder, whole or not at all; equal states give equal bytes."""
-        with whole_folder(folder) as temporary:
+        with atomic_folder(folder) as temporary:
             for name, tensors in self.files.items():
                 plain = {key: tensor.contiguous() for key, tensor in tensors.items()}
                 save_file(plain, temporary / f"{name}.safetensors")

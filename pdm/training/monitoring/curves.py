@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 from pdm import events
-from pdm.files import whole_file
+from pdm.files import atomic_file
 from pdm.training.monitoring.meters import TIMED
 
 # They say how busy the machine was, and would make equal runs differ.
@@ -29,7 +29,7 @@ def write_curves(log: Path, curves: Path) -> None:
     first = ["images_seen", "loss"]
     others = sorted({name for row in rows for name in row} - set(first) - TIMINGS)
     with (
-        whole_file(curves) as temporary,
+        atomic_file(curves) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.DictWriter(file, first + others, extrasaction="ignore", lineterminator="\n")

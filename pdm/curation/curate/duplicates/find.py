@@ -67,10 +67,10 @@ def find_duplicates(
         files[one.sha256].append(one)
     matches = _Matches(stacked([equal[0].small for equal in files.values()]), max_bits)
     nearest, roots = matches.settle(max_difference)
-    return _told(list(files.values()), nearest, roots, max_difference)
+    return _by_key(list(files.values()), nearest, roots, max_difference)
 
 
-def _told(
+def _by_key(
     files: list[list[Candidate]],
     nearest: dict[int, tuple[int, float]],
     roots: list[int],

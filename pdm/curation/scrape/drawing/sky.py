@@ -57,12 +57,12 @@ def haze(scene: Scene, direction: Rays) -> Field:
 def draw(scene: Scene, direction: Rays, random: np.random.Generator, size: int) -> Field:
     """The sky along some rays, (rows, columns, 3)."""
     if scene.is_dark:  # stars are points
-        return _drawn(scene, direction, random, size)
-    half = _drawn(scene, direction.coarse(2), random, size)
+        return _draw_at(scene, direction, random, size)
+    half = _draw_at(scene, direction.coarse(2), random, size)
     return enlarged(half, direction.right.shape[1], len(direction.up))
 
 
-def _drawn(scene: Scene, direction: Rays, random: np.random.Generator, size: int) -> Field:
+def _draw_at(scene: Scene, direction: Rays, random: np.random.Generator, size: int) -> Field:
     coarse = direction.coarse()
     cosine = _cosine(scene, coarse)
     amount = np.exp(np.maximum(coarse.up, 0) * -4.2)[..., None]
