@@ -40,6 +40,7 @@ from pdm.training.monitoring.held_out import (
     latent_statistics,
     psnr_by_prefix,
     reconstruction_sheet,
+    redundancy_by_level,
 )
 from pdm.training.monitoring.model_card import autoencoder_card
 from pdm.training.objectives.adversarial import AdversarialLoss
@@ -235,7 +236,7 @@ def _work(settings: Settings, workers: Workers) -> None:
     network = workers.wrap(losses, training)
     train(state, network, Pictures(pictures, config, model), training, run, workers)
     if workers.is_first:
-        scores = write_model(
+        metrics = write_model(
             config,
             ema_model(state),
             shards=settings.shards,
@@ -244,8 +245,7 @@ def _work(settings: Settings, workers: Workers) -> None:
             images_seen=state.images_seen,
             origin=origin,
         )
-        named = {f"val_psnr_levels_{count}": score for count, score in enumerate(scores, start=1)}
-        run.events.metrics(named, state.images_seen)
+        run.events.metrics(metrics, state.images_seen)
 
 
 def _losses(
@@ -280,7 +280,7 @@ def write_model(
     images_seen: int,
     origin: Origin,
     facts: Mapping[str, Any] | None = None,
-) -> list[float]:
+) -> dict[str, float]:
     """Measure the EMA of a checkpoint, and write a model folder.
 
     Args:
@@ -294,7 +294,9 @@ def write_model(
         facts: More for `config.json`.
 
     Returns:
-        PSNR of held-out pictures in dB, from one level, two, ... all of them.
+        "val_psnr_levels_2": PSNR of held-out pictures in dB, decoded from two levels; likewise for
+        one, three, ... "redundancy_level_1": share of the variance of the second level that the
+        coarser one explains; likewise for the others but the first.
     """
     pictures, held_out = (ImageShards(shards, split) for split in ("train", "val"))
     size = (config.image_height_px, config.image_width_px)
@@ -304,12 +306,23 @@ def write_model(
         ", ".join(f"{score:.1f}" for score in scores),
     )
     model.set_statistics(*latent_statistics(model, pictures, size))
+    redundancy = redundancy_by_level(model, pictures, held_out, size)
+    logger.info(
+        "autoencoder: share of each level that the coarser ones predict: %s",
+        ", ".join(f"{share:.2f}" for share in redundancy[1:]) or "one level only",
+    )
     one = to_images(held_out.batch([0], *size)).to(next(model.parameters()).device)
     with snapshots.for_model(run, config.training.ema_lengths, images_seen) as averages:
         model.save_pretrained(
             folder,
             card=autoencoder_card(
-                model, config, shards, scores, images_seen, origin.facts.get("init_from")
+                model,
+                config,
+                shards,
+                psnr_by_levels=scores,
+                redundancy_by_level=redundancy,
+                images_seen=images_seen,
+                init_from=origin.facts.get("init_from"),
             ),
             beside=[origin.pictures, averages],
             image_height_px=size[0],
@@ -320,6 +333,9 @@ def write_model(
             parameters=sum(weight.numel() for weight in model.parameters()),
             forward_flops=flops_of(lambda: model.decode(model.encode(one), size)),  # of one picture
             val_psnr_by_levels=scores,
+            redundancy_by_level=redundancy,
             **(facts or {}),
         )
-    return scores
+    psnr = {f"val_psnr_levels_{count}": score for count, score in enumerate(scores, start=1)}
+    shares = {f"redundancy_level_{k}": share for k, share in enumerate(redundancy) if k}
+    return psnr | shares

@@ -19,7 +19,12 @@ def shards(tmp_path_factory):
 def card_of(shards, scores=(10.5, 11.25, 12.0), **changes):
     config = replace(AUTOENCODER, **changes)
     return autoencoder_card(
-        build_autoencoder(config), config, shards, scores, config.training.total_images
+        build_autoencoder(config),
+        config,
+        shards,
+        psnr_by_levels=scores,
+        redundancy_by_level=[0.0, 0.25, 0.5][: len(scores)],
+        images_seen=config.training.total_images,
     )
 
 
@@ -30,12 +35,18 @@ def test_a_trained_model_brings_its_card(chain):
     assert f"Parameters: {record['parameters']:,}." in card
     for count, psnr in enumerate(record["val_psnr_by_levels"], start=1):
         assert f"| {count} | {psnr:.2f} |" in card
+    for share in record["redundancy_by_level"]:
+        assert f"| {share:.2f} |" in card
 
 
 def test_it_names_size_levels_and_data(shards):
     card = card_of(shards)
     assert "# Pyramid autoencoder for pictures of 32x16" in card
-    for line in ("| global | 1x1, 6 | 6 |", "| 8 | 2x4, 4 | 32 |", "| 4 | 4x8, 3 | 96 |"):
+    for line in (
+        "| global | 1x1, 6 | 6 | 0.00 |",
+        "| 8 | 2x4, 4 | 32 | 0.25 |",
+        "| 4 | 4x8, 3 | 96 | 0.50 |",
+    ):
         assert line in card
     assert "Pictures: 5 train, 2 val" in card
 

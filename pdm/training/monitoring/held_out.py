@@ -4,6 +4,7 @@ All work on an image size at which a batch fits in memory, with the model in eva
 """
 
 from collections.abc import Iterator
+from itertools import islice
 
 import torch
 from PIL import Image
@@ -13,10 +14,13 @@ from pdm.data.pixels import to_images, to_pixels
 from pdm.data.shards.images import ImageShards
 from pdm.data.sheets import contact_sheet
 from pdm.models.codec import Autoencoder
+from pdm.models.pyramid import Pyramid
+from pdm.training.monitoring.redundancy import redundancies
 
 BATCH_SIZE = 16
 SHEET_IMAGES = 4
 SCORED_IMAGES = 16  # after each checkpoint; enough to tell the better of two
+REDUNDANCY_BATCHES = 16  # of training pictures and of held-out ones
 SMALLEST_STD = 1.0e-6  # of a channel that the training left unused
 
 
@@ -53,6 +57,22 @@ def psnr_by_prefix(model: Autoencoder, shards: ImageShards, size: tuple[int, int
         for index, decoded in enumerate(_prefixes(model, images)):
             scores[index].append(psnr(decoded, images))
     return [float(torch.cat(score).mean()) for score in scores]
+
+
+@torch.no_grad()
+def redundancy_by_level(
+    model: Autoencoder, training: ImageShards, held_out: ImageShards, size: tuple[int, int]
+) -> list[float]:
+    """Share of each level's variance that the coarser levels explain; see `redundancies`.
+
+    The first `REDUNDANCY_BATCHES` batches of each of the two splits count.
+    """
+
+    def latents(shards: ImageShards) -> Iterator[Pyramid]:
+        for images in islice(_batches(model, shards, size), REDUNDANCY_BATCHES):
+            yield tuple(level.float().cpu() for level in model.encode(images))
+
+    return redundancies(latents(training), latents(held_out))
 
 
 @torch.no_grad()

@@ -17,7 +17,9 @@ def autoencoder_card(
     model: Autoencoder,
     config: AutoencoderConfig,
     shards: Path,
+    *,
     psnr_by_levels: Sequence[float],
+    redundancy_by_level: Sequence[float],
     images_seen: int,
     init_from: Mapping[str, Any] | None = None,
 ) -> str:
@@ -28,6 +30,7 @@ def autoencoder_card(
         config: Of its training.
         shards: Its pictures.
         psnr_by_levels: In dB, of held-out pictures at the size of its training.
+        redundancy_by_level: Share of each level's variance that the coarser levels explain.
         images_seen: In training.
         init_from: What `config.json` says of the model that it was fine-tuned from, if any.
     """
@@ -42,9 +45,10 @@ tags: [autoencoder, image]
 # {_kind(config)} for pictures of {size}
 
 Turns pictures into latents and back. Parameters: {count:,}. Images seen in training:
-{images_seen:,}. Levels, from coarse to fine; each decodes without those behind it:
+{images_seen:,}. Levels, from coarse to fine; each decodes without the finer ones. Redundancy is the
+share of a level's variance that a linear map from the coarser levels explains on held-out pictures:
 
-{_levels(model, config)}
+{_levels(model, config, redundancy_by_level)}
 The latents leave it standardised, per level and channel. Other sizes work too, if their sides are
 multiples of the largest downsampling; it has been measured at {size} only.
 
@@ -85,13 +89,14 @@ def _kind(config: AutoencoderConfig) -> str:
     return f"First stage {config.baseline.name}" if config.baseline else "Pyramid autoencoder"
 
 
-def _levels(model: Autoencoder, config: AutoencoderConfig) -> str:
+def _levels(model: Autoencoder, config: AutoencoderConfig, redundancy: Sequence[float]) -> str:
     shapes = model.level_shapes(config.image_height_px, config.image_width_px)
+    rows = zip(model.level_downsamplings, shapes, redundancy, strict=True)
     lines = [
-        (str(factor), f"{height}x{width}, {channels}", f"{channels * height * width:,}")
-        for factor, (channels, height, width) in zip(model.level_downsamplings, shapes, strict=True)
+        (str(factor), f"{height}x{width}, {count}", f"{count * height * width:,}", f"{share:.2f}")
+        for factor, (count, height, width), share in rows
     ]
-    return _table(("downsampling", "map, channels", "values"), lines)
+    return _table(("downsampling", "map, channels", "values", "redundancy"), lines)
 
 
 def _psnr(by_levels: Sequence[float]) -> list[tuple[str, str]]:
