@@ -49,6 +49,7 @@ PYRAMID = AutoencoderModelConfig(
     encoder_spectral_norm=True,
     decoder_spectral_norm=False,
     skips="res_skip",
+    orthogonal_levels=False,
 )
 
 # What is changed, by the name of the row

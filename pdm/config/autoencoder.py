@@ -75,6 +75,9 @@ class AutoencoderModelConfig:
     skips: Annotated[
         Skips, "residual: around each block; input_output: from and to the image; res_skip: both"
     ]
+    orthogonal_levels: Annotated[
+        bool, "remove from each level what the next coarser one could hold", Neutral(False)
+    ]
 
     @property
     def downsampling(self) -> int:

@@ -10,6 +10,7 @@ from types import NoneType
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pdm.config import renames
+from pdm.config.common import Neutral
 from pdm.config.limits import field_types, is_union
 
 T = TypeVar("T")
@@ -35,7 +36,17 @@ def from_record(kind: type[T], record: Mapping[str, Any], section: str) -> T:
         new_name, new_value = key.rpartition(".")[2], renames.new_value(key, value)
         value = value if new_value is None else new_value
         values[new_name] = _value(hints.get(new_name, Any), value, key)
-    return kind(**values)
+    return kind(**(_neutral_values(hints) | values))
+
+
+def _neutral_values(hints: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of the fields that a record from before them does not have."""
+    return {
+        name: mark.value
+        for name, hint in hints.items()
+        for mark in getattr(hint, "__metadata__", ())
+        if isinstance(mark, Neutral)
+    }
 
 
 def _value(hint: Any, value: Any, key: str) -> Any:

@@ -18,6 +18,7 @@ from pdm.models.codec import Autoencoder
 from pdm.models.decoder import Decoder, DecoderStage
 from pdm.models.encoder import Encoder
 from pdm.models.layers import PlainBlock, ToPixels
+from pdm.models.orthogonal import remove_coarse_content
 from pdm.models.posterior import LOG_VARIANCE_RANGE, LogVariances, kl_penalty
 from pdm.models.pyramid import Pyramid
 from pdm.models.regions import Region
@@ -53,7 +54,9 @@ class PyramidAutoencoder(Autoencoder):
             check_tiles(self, tile_px)
             outputs = encode_in_tiles(self.encoder, images, tile_px)
         channels = self.level_channels
-        means = tuple(output[:, :count] for output, count in zip(outputs, channels, strict=True))
+        means = self._own_content(
+            tuple(output[:, :count] for output, count in zip(outputs, channels, strict=True))
+        )
         log_variances = tuple(
             output[:, count:].clamp(*LOG_VARIANCE_RANGE) if level.kl_weight else None
             for output, count, level in zip(outputs, channels, self.config.levels, strict=True)
@@ -82,10 +85,14 @@ class PyramidAutoencoder(Autoencoder):
     ) -> Tensor:
         """Decode latents that are not standardised. Images are not clamped, so that gradients flow.
 
+        With `orthogonal_levels`, what a coarser level could hold is removed from the finer ones
+        here too, since noise and sampling put some back.
+
         Raises:
             ValueError: There is only the global level and no size, or the size does not fit.
         """
         height, width = self._coarsest_sides(pyramid, size)
+        pyramid = self._own_content(pyramid)
         if tile_px is None:
             images: Tensor = self.decoder(pyramid, height, width)
             return images
@@ -96,7 +103,10 @@ class PyramidAutoencoder(Autoencoder):
         """See `Autoencoder.decode_region`; the network must use pixel norms."""
         check_norms(self)
         sides = self._coarsest_sides(pyramid, (region.height, region.breadth))
-        return decode_region(self.decoder, pyramid, *sides, region)
+        return decode_region(self.decoder, self._own_content(pyramid), *sides, region)
+
+    def _own_content(self, pyramid: Pyramid) -> Pyramid:
+        return remove_coarse_content(pyramid) if self.config.orthogonal_levels else pyramid
 
     def _coarsest_sides(self, pyramid: Pyramid, size: tuple[int, int] | None) -> tuple[int, int]:
         """Give height and width of the coarsest map for a picture of this size."""

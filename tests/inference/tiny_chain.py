@@ -48,6 +48,7 @@ AUTOENCODER = AutoencoderConfig(
         encoder_spectral_norm=True,
         decoder_spectral_norm=False,
         skips="res_skip",
+        orthogonal_levels=False,
     ),
     baseline=None,
     init_from=None,

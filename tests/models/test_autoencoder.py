@@ -28,6 +28,7 @@ CONFIG = AutoencoderModelConfig(
     encoder_spectral_norm=True,
     decoder_spectral_norm=False,
     skips="res_skip",
+    orthogonal_levels=False,
 )
 
 

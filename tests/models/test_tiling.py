@@ -28,12 +28,14 @@ CONFIG = AutoencoderModelConfig(
     encoder_spectral_norm=True,
     decoder_spectral_norm=False,
     skips="res_skip",
+    orthogonal_levels=False,
 )
 VARIANTS = {
     "as designed": {},
     "one block": {"encoder_blocks": 1, "decoder_blocks": 1},
     "attention at 4": {"attention_from": 4},
     "no attention": {"attention_from": 4096},
+    "orthogonal levels": {"orthogonal_levels": True},
     "residual": {"skips": "residual"},
     "input and output skips": {"skips": "input_output"},
     "levels at every resolution": {

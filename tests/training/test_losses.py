@@ -43,6 +43,7 @@ CONFIG = AutoencoderConfig(
         encoder_spectral_norm=True,
         decoder_spectral_norm=False,
         skips="res_skip",
+        orthogonal_levels=False,
     ),
     baseline=None,
     init_from=None,

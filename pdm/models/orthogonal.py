@@ -1,0 +1,32 @@
+"""Levels that add to each other: what a coarser grid could hold is taken out of a finer level.
+
+Left free, a finer level repeats the coarser ones: nearly all of its variance is their content, with
+its own detail as a ripple on top, which the noise of a diffusion model hides until the very end.
+"""
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from pdm.models.pyramid import Pyramid
+
+
+def remove_coarse_content(pyramid: Pyramid) -> Pyramid:
+    """Subtract from each level its own means over the cells of the next coarser level's grid.
+
+    The second level loses its mean over the picture; the first, which is global, stays as it is.
+    The result is an orthogonal projection: applied again, it changes nothing.
+
+    Args:
+        pyramid: Any prefix of the levels, each (B, C, h, w), coarse to fine.
+    """
+    finer = zip(pyramid[1:], pyramid, strict=False)
+    return (*pyramid[:1], *(level - _cell_means(level, coarser) for level, coarser in finer))
+
+
+def _cell_means(level: Tensor, coarser: Tensor) -> Tensor:
+    """Means over the cells of the coarser grid, at the level's own size."""
+    cell = tuple(
+        side // cells for side, cells in zip(level.shape[2:], coarser.shape[2:], strict=True)
+    )
+    means = F.avg_pool2d(level, cell)
+    return F.interpolate(means, size=level.shape[2:], mode="nearest")
