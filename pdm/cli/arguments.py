@@ -30,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
     _add_preset(commands)
     _add_untrained(commands)
     _add_export(commands)
+    _add_networks(commands)
     _add_data_tools(commands)
     _add_scores(commands)
     _add_compare(commands)
@@ -246,6 +247,30 @@ def _add_export(commands: Commands) -> None:
         )
         _takes_params(command)
         _takes_paths(command, {data: f"data/{data}", "runs": f"runs/{stage}"})
+
+
+def _add_networks(commands: Commands) -> None:
+    text = "Make files of trained networks for evaluate.features and autoencoder.perceptual."
+    sub = commands.add_parser("networks", help=text, description=text).add_subparsers(
+        title="commands", metavar="COMMAND", required=True
+    )
+    _command(sub, "list", tools.list_networks)
+    make = _command(sub, "make", tools.make_network)
+    make.add_argument("name", metavar="NAME", help="such as efficientnet-lite0")
+    make.add_argument(
+        "--for",
+        dest="purpose",
+        choices=("features", "perceptual"),
+        default="features",
+        help="features: for evaluate.features (the default); perceptual: for "
+        "autoencoder.perceptual",
+    )
+    make.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="default: NAME-features.pt or NAME-perceptual.pt",
+    )
 
 
 def _command(commands: Commands, name: str, function: Function) -> argparse.ArgumentParser:

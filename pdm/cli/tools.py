@@ -104,6 +104,21 @@ def export_diffusion(args: argparse.Namespace) -> None:
     print(export_diffusion(config, latents=args.latents, runs=args.runs, **choice))
 
 
+def list_networks(args: argparse.Namespace) -> None:
+    """List the networks that can be made."""
+    from pdm.networks import list_networks
+
+    print("\n".join(list_networks()))
+
+
+def make_network(args: argparse.Namespace) -> None:
+    """Write a network as a TorchScript file, and print the lines of params.yaml that name it."""
+    from pdm.networks import make_network
+
+    made = make_network(args.name, args.purpose, args.output)
+    print(f"{made.path}\nsha256 {made.sha256}\n\n{made.params}")
+
+
 def verify(args: argparse.Namespace) -> None:
     """Read raw data, shards and latents again, and list all damage."""
     from pdm.data.verification.verify import verify

