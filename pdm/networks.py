@@ -85,6 +85,16 @@ def list_networks() -> list[str]:
     ]
 
 
+def network_in(path: Path) -> str | None:
+    """The name of the network in a file that `make_network` wrote; None of any other file."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            about = next(name for name in file.namelist() if name.endswith(f"/extra/{ABOUT}"))
+            return str(json.loads(file.read(about))["network"])
+    except (OSError, zipfile.BadZipFile, StopIteration, ValueError, KeyError, TypeError):
+        return None
+
+
 def _about(name: str, purpose: Purpose) -> dict[str, str]:
     variant = variant_named(name)
     return {

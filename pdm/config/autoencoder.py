@@ -20,6 +20,7 @@ from pdm.config.limits import (
     require,
     require_sha256,
 )
+from pdm.config.networks import NetworkName
 
 DropoutRate = Annotated[float, Limits(at_least=0, below=1)]
 Skips = Literal["res_skip", "residual", "input_output"]
@@ -118,17 +119,28 @@ class AutoencoderModelConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PerceptualConfig:
-    """A perceptual distance such as LPIPS, from a file of the user's."""
+    """A perceptual distance: by a network whose weights a package ships, or such as LPIPS from a
+    file of the user's."""
 
     __pydantic_config__: ClassVar = STRICT
 
-    path: Annotated[str, "a TorchScript module: two batches in [-1, 1] to their distances"]
-    sha256: Annotated[str, "of the file"]
+    network: Annotated[
+        NetworkName | None, "a network by its name (`pyramid networks list`)", Neutral(None)
+    ] = None
+    path: Annotated[
+        str | None, "instead: a TorchScript module, two batches in [-1, 1] to their distances"
+    ] = None
+    sha256: Annotated[str | None, "of the file"] = None
     weight: Annotated[Positive, "beside the pixel loss"]
 
     def __post_init__(self) -> None:
         check_limits(self)
-        require_sha256(self.sha256)
+        for name in ("path", "sha256"):
+            value = getattr(self, name)
+            expected = "a value without network" if self.network is None else "none with network"
+            require((value is None) == (self.network is not None), name, value, expected)
+        if self.sha256 is not None:
+            require_sha256(self.sha256)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,7 +179,9 @@ class AutoencoderConfig:
         InitFromConfig | None, "a trained model to fine-tune; null: random weights", Neutral(None)
     ]
     pixel_loss: Annotated[Literal["l1", "charbonnier"], "l1, or charbonnier, a smooth l1"]
-    perceptual: Annotated[PerceptualConfig | None, "LPIPS or the like, from a file of yours"]
+    perceptual: Annotated[
+        PerceptualConfig | None, "distance of features of a trained network, or LPIPS from a file"
+    ]
     adversarial: Annotated[AdversarialConfig | None, "a discriminator (PatchGAN)"]
     gradient_loss_weight: Annotated[NonNegative, "multi-scale gradient loss"]
     partial_loss_weight: Annotated[

@@ -46,7 +46,7 @@ from pdm.training.monitoring.model_card import autoencoder_card
 from pdm.training.objectives.adversarial import AdversarialLoss
 from pdm.training.objectives.equivariance import factors_that_fit
 from pdm.training.objectives.losses import AutoencoderLosses, Plan
-from pdm.training.objectives.perceptual import load_perceptual
+from pdm.training.objectives.perceptual import load_perceptual, network_name
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ def train_autoencoder(
         check_source(config.init_from, "autoencoder")
     if is_first_process():
         earlier_runs.prepare(run, _record(config, shards), config)
-    if config.perceptual:
+    if config.perceptual and config.perceptual.path:
         path = str(Path(config.perceptual.path).absolute())
         config = replace(config, perceptual=replace(config.perceptual, path=path))
     paths = (path.absolute() for path in (shards, run, run / finished.MODEL, Path()))
@@ -248,6 +248,12 @@ def _work(settings: Settings, workers: Workers) -> None:
         run.events.metrics(metrics, state.images_seen)
 
 
+def _judge(config: AutoencoderConfig) -> dict[str, str]:
+    """The network that judged in the training: it must not score the model, too."""
+    name = network_name(config.perceptual) if config.perceptual else None
+    return {"perceptual_network": name} if name else {}
+
+
 def _losses(
     model: Autoencoder, config: AutoencoderConfig, device: torch.device
 ) -> AutoencoderLosses:
@@ -334,6 +340,7 @@ def write_model(
             forward_flops=flops_of(lambda: model.decode(model.encode(one), size)),  # of one picture
             val_psnr_by_levels=scores,
             redundancy_by_level=redundancy,
+            **_judge(config),
             **(facts or {}),
         )
     psnr = {f"val_psnr_levels_{count}": score for count, score in enumerate(scores, start=1)}

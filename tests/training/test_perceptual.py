@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 
 import pytest
@@ -5,8 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from pdm.config.autoencoder import PerceptualConfig
-from pdm.errors import BadInput
-from pdm.training.objectives.perceptual import load_perceptual
+from pdm.config.common import settings_of_run
+from pdm.errors import BadInput, Unavailable
+from pdm.models.efficientnet_lite import VARIANTS
+from pdm.networks import make_network
+from pdm.training.objectives.perceptual import load_perceptual, network_name
 
 CPU = torch.device("cpu")
 
@@ -107,3 +111,68 @@ def test_a_module_that_takes_or_gives_something_else_is_refused(saved, module):
 def test_a_similarity_is_no_distance(saved):
     with pytest.raises(BadInput, match=r"finds equal pictures 1\.0 apart"):
         load_perceptual(saved(Similar()), CPU)
+
+
+# networks that packages ship
+
+LITE0 = PerceptualConfig(network="efficientnet-lite0", weight=0.15)
+
+
+def textures(count: int) -> Tensor:
+    return torch.rand(count, 3, 32, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+def test_a_network_by_name_gives_what_its_file_gives(tmp_path):
+    made = make_network("efficientnet-lite0", "perceptual", tmp_path / "lite0.pt")
+    file = PerceptualConfig(path=str(made.path), sha256=made.sha256, weight=0.15)
+    images = textures(4)
+    distances = [load_perceptual(each, CPU)(images[:2], images[2:]) for each in (LITE0, file)]
+    torch.testing.assert_close(*distances)
+    assert network_name(file) == network_name(LITE0) == "efficientnet-lite0"
+
+
+def test_a_file_of_another_origin_has_no_name(saved):
+    assert network_name(saved(Features())) is None
+
+
+def test_a_network_by_name_is_frozen_and_passes_gradients_on():
+    perceptual = load_perceptual(LITE0, CPU)
+    found = textures(2).requires_grad_()
+    perceptual(found, textures(4)[2:]).backward()
+    assert found.grad.abs().sum() > 0
+    assert not any(weight.requires_grad for weight in perceptual.parameters())
+    assert not perceptual.network.training
+
+
+def test_in_bfloat16_the_network_still_computes_in_float32():
+    perceptual, images = load_perceptual(LITE0, CPU), textures(4)
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = perceptual(images[:2], images[2:])
+    assert torch.equal(inside, perceptual(images[:2], images[2:]))
+
+
+def test_a_missing_package_is_named_with_the_extra(monkeypatch):
+    other = VARIANTS["efficientnet-lite0"]._replace(name="efficientnet-lite9")
+    monkeypatch.setitem(VARIANTS, "efficientnet-lite0", other)
+    with pytest.raises(Unavailable, match=r"efficientnet-lite9-pytorch-model.*\[networks\]"):
+        load_perceptual(LITE0, CPU)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"path": "lpips.pt", "sha256": "0" * 64},
+        {"network": None},
+        {"network": None, "path": "lpips.pt"},
+        {"network": None, "path": "lpips.pt", "sha256": "abc"},
+    ],
+)
+def test_settings_name_a_network_or_a_file_with_its_digest(wrong):
+    with pytest.raises(ValueError, match=r"path|sha256"):
+        dataclasses.replace(LITE0, **wrong)
+
+
+def test_the_name_of_a_run_by_a_file_is_what_it_was_before_networks_had_names():
+    config = PerceptualConfig(path="lpips.pt", sha256="0" * 64, weight=1.0)
+    named = {name: value for name, value in settings_of_run(config).items() if value is not None}
+    assert named == {"path": "lpips.pt", "sha256": "0" * 64, "weight": 1.0}

@@ -106,8 +106,9 @@ def _psnr(by_levels: Sequence[float]) -> list[tuple[str, str]]:
 def _losses(config: AutoencoderConfig) -> str:
     terms = [f"{config.pixel_loss}", f"{config.gradient_loss_weight:g} x multi-scale gradient"]
     if config.perceptual:
-        digest = config.perceptual.sha256
-        terms.append(f"{config.perceptual.weight:g} x a perceptual network (sha256 {digest})")
+        digest, network = config.perceptual.sha256, config.perceptual.network
+        judge = f"distance of features of {network}" if network else f"network (sha256 {digest})"
+        terms.append(f"{config.perceptual.weight:g} x a perceptual {judge}")
     if config.adversarial:
         start = config.adversarial.start_images
         terms.append(f"a discriminator from {start:,} images on")

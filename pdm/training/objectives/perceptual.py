@@ -1,8 +1,9 @@
-"""A perceptual distance, such as LPIPS, from a TorchScript file that the user names.
+"""A perceptual distance, by a network that a package ships or by a file such as LPIPS.
 
-Nothing is downloaded. The digest in the params says which file was meant, so equal params mean an
-equal loss. The file holds a module that takes two batches of pictures (B, 3, h, w) in [-1, 1] and
-gives their distances, of any shape, zero for equal pictures; their mean is the loss.
+Nothing is downloaded. The weights of packages are pinned by their digest, and that of a file is in
+the params: equal params mean an equal loss. A file is a TorchScript module that takes two batches
+of pictures (B, 3, h, w) in [-1, 1] and gives their distances, of any shape, zero for equal
+pictures; their mean is the loss.
 """
 
 from pathlib import Path
@@ -13,6 +14,9 @@ from torch import Tensor, nn
 from pdm.config.autoencoder import PerceptualConfig
 from pdm.errors import BadInput
 from pdm.files import sha256_of
+from pdm.models.efficientnet_lite import load_published
+from pdm.models.feature_distance import FeatureDistance
+from pdm.networks import network_in
 
 TRIAL_PX = 64  # side of the pictures that a file must find equal; LPIPS pools four times
 
@@ -42,9 +46,23 @@ def load_perceptual(config: PerceptualConfig, device: torch.device) -> Perceptua
     """Load the perceptual distance that the section `autoencoder.perceptual` names.
 
     Raises:
+        Unavailable: The package that ships the network is not installed.
         BadInput: The file cannot be read, has another sha256, or gives no distance.
     """
-    path = Path(config.path)
+    if config.network is not None:
+        network = FeatureDistance(load_published(config.network))
+        network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return PerceptualLoss(network, config.weight)
+    assert config.path is not None  # the config has one of both
+    return _from_file(Path(config.path), config, device)
+
+
+def network_name(config: PerceptualConfig) -> str | None:
+    """Which of the networks of `pyramid networks list` judges; None if it is none of them."""
+    return config.network or network_in(Path(str(config.path)))
+
+
+def _from_file(path: Path, config: PerceptualConfig, device: torch.device) -> PerceptualLoss:
     try:
         found = sha256_of(path)
     except OSError as error:
