@@ -50,6 +50,7 @@ PYRAMID = AutoencoderModelConfig(
     decoder_spectral_norm=False,
     skips="res_skip",
     orthogonal_levels=False,
+    residual_levels=False,
 )
 
 # What is changed, by the name of the row

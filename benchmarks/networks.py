@@ -45,6 +45,7 @@ def pyramid_like_kl_f8(base_width: int) -> PyramidAutoencoder:
         decoder_spectral_norm=False,
         skips="res_skip",
         orthogonal_levels=False,
+        residual_levels=False,
     )
     model = PyramidAutoencoder(config).eval()
     return model.to(memory_format=torch.channels_last)

@@ -79,6 +79,9 @@ class AutoencoderModelConfig:
     orthogonal_levels: Annotated[
         bool, "remove from each level what the next coarser one could hold", Neutral(False)
     ]
+    residual_levels: Annotated[
+        bool, "subtract from each level's latents what the coarser ones predict", Neutral(False)
+    ]
 
     @property
     def downsampling(self) -> int:

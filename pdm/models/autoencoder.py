@@ -5,9 +5,11 @@ encoded and decoded part by part, in a fraction of the memory and with the same 
 (`pdm.models.tiling`).
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+import torch
 from torch import Tensor
 
 from pdm import weights
@@ -20,6 +22,7 @@ from pdm.models.encoder import Encoder
 from pdm.models.layers import PlainBlock, ToPixels
 from pdm.models.orthogonal import remove_coarse_content
 from pdm.models.posterior import LOG_VARIANCE_RANGE, LogVariances, kl_penalty
+from pdm.models.prediction import num_inputs, predict_level
 from pdm.models.pyramid import Pyramid
 from pdm.models.regions import Region
 from pdm.models.tiling import (
@@ -29,6 +32,8 @@ from pdm.models.tiling import (
     decode_region,
     encode_in_tiles,
 )
+
+FIRST_PREDICTED = 2  # the global level has no places, so it predicts no map
 
 
 class PyramidAutoencoder(Autoencoder):
@@ -44,6 +49,8 @@ class PyramidAutoencoder(Autoencoder):
         self.config = config
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
+        if config.residual_levels:
+            self._register_predictions()
 
     def posterior(self, images: Tensor, tile_px: int | None = None) -> tuple[Pyramid, LogVariances]:
         """See `Autoencoder.posterior`; a level without a KL weight is deterministic."""
@@ -104,6 +111,39 @@ class PyramidAutoencoder(Autoencoder):
         check_norms(self)
         sides = self._coarsest_sides(pyramid, (region.height, region.breadth))
         return decode_region(self.decoder, self._own_content(pyramid), *sides, region)
+
+    def subtract_predictions(self, pyramid: Pyramid) -> Pyramid:
+        """See `Autoencoder.subtract_predictions`; levels from the third on are predicted."""
+        residuals = pyramid[:FIRST_PREDICTED]
+        for index, level in list(enumerate(pyramid))[FIRST_PREDICTED:]:
+            residuals = (*residuals, level - self._prediction(residuals, index))
+        return residuals
+
+    def add_predictions(self, residuals: Pyramid) -> Pyramid:
+        """See `Autoencoder.add_predictions`."""
+        return tuple(
+            level if index < FIRST_PREDICTED else level + self._prediction(residuals[:index], index)
+            for index, level in enumerate(residuals)
+        )
+
+    def set_predictions(self, weights: Sequence[Tensor]) -> None:
+        """Set the weights of `predict_level`, one for each level from the third on."""
+        for index, weight in enumerate(weights, start=FIRST_PREDICTED):
+            self.get_buffer(f"prediction_{index}").copy_(weight)
+
+    def _register_predictions(self) -> None:
+        channels = self.level_channels
+        factors = [1, *(int(factor) for factor in self.level_downsamplings[1:])]
+        for index in range(FIRST_PREDICTED, len(channels)):
+            outputs = channels[index] * (factors[index - 1] // factors[index]) ** 2
+            weights = torch.zeros(num_inputs(channels[:index]), outputs)
+            self.register_buffer(f"prediction_{index}", weights)
+
+    def _prediction(self, residuals: Pyramid, index: int) -> Tensor | float:
+        if not self.config.residual_levels:
+            return 0.0
+        weights = self.get_buffer(f"prediction_{index}")
+        return predict_level(residuals, weights, self.level_channels[index])
 
     def _own_content(self, pyramid: Pyramid) -> Pyramid:
         return remove_coarse_content(pyramid) if self.config.orthogonal_levels else pyramid

@@ -108,8 +108,9 @@ class Autoencoder(nn.Module):
                 multiple of 64, or the network cannot work in tiles.
         """
         means, _ = self.posterior(images, tile_px)
+        residuals = self.subtract_predictions(means)
         return tuple(
-            (level - self._mean(index)) / self._std(index) for index, level in enumerate(means)
+            (level - self._mean(index)) / self._std(index) for index, level in enumerate(residuals)
         )
 
     def decode(
@@ -129,13 +130,25 @@ class Autoencoder(nn.Module):
             ValueError: As for `decode_raw`; or `tile_px` is not a multiple of 64, or the network
                 cannot work in tiles.
         """
-        raw = tuple(
+        residuals = tuple(
             level * self._std(index) + self._mean(index) for index, level in enumerate(pyramid)
         )
+        raw = self.add_predictions(residuals)
         return self.decode_raw(raw, size, tile_px).clamp_(-1, 1)
 
+    def subtract_predictions(self, pyramid: Pyramid) -> Pyramid:
+        """Subtract what the coarser levels predict from latents of `posterior`; here nothing."""
+        return pyramid
+
+    def add_predictions(self, residuals: Pyramid) -> Pyramid:
+        """Undo `subtract_predictions`, for any prefix of the levels."""
+        return residuals
+
     def set_statistics(self, means: Sequence[Tensor], stds: Sequence[Tensor]) -> None:
-        """Set the mean and standard deviation that `encode` uses: one (C,) for each level."""
+        """Set the mean and standard deviation that `encode` uses: one (C,) for each level.
+
+        They are those of the latents after `subtract_predictions`.
+        """
         for index, (mean, std) in enumerate(zip(means, stds, strict=True)):
             self.get_buffer(f"mean_{index}").copy_(mean)
             self.get_buffer(f"std_{index}").copy_(std)

@@ -28,6 +28,7 @@ from pdm.training.checkpoints.run_record import RunRecord
 from pdm.training.distributed.launchers import Launch, is_first_process, launch_on_ray
 from pdm.training.distributed.workers import Workers
 from pdm.training.init_from import Origin, check_source, initialise
+from pdm.training.latent_space.measure import measure_latents
 from pdm.training.loop.activation_checkpointing import checkpoint_activations
 from pdm.training.loop.optimizer import DiscriminatorTraining
 from pdm.training.loop.prefetch import Batch
@@ -37,10 +38,8 @@ from pdm.training.loop.train import train
 from pdm.training.monitoring.flops import flops_of
 from pdm.training.monitoring.held_out import (
     held_out_psnr,
-    latent_statistics,
     psnr_by_prefix,
     reconstruction_sheet,
-    redundancy_by_level,
 )
 from pdm.training.monitoring.model_card import autoencoder_card
 from pdm.training.objectives.adversarial import AdversarialLoss
@@ -311,8 +310,7 @@ def write_model(
         "autoencoder: PSNR of held-out pictures, from ever more levels: %s dB",
         ", ".join(f"{score:.1f}" for score in scores),
     )
-    model.set_statistics(*latent_statistics(model, pictures, size))
-    redundancy = redundancy_by_level(model, pictures, held_out, size)
+    redundancy = measure_latents(model, pictures, held_out, size)
     logger.info(
         "autoencoder: share of each level that the coarser ones predict: %s",
         ", ".join(f"{share:.2f}" for share in redundancy[1:]) or "one level only",

@@ -59,6 +59,7 @@ def autoencoder(tmp_path_factory) -> Path:
         decoder_spectral_norm=False,
         skips="res_skip",
         orthogonal_levels=False,
+        residual_levels=False,
     )
     folder = tmp_path_factory.mktemp("models") / "autoencoder"
     PyramidAutoencoder(config).save_pretrained(folder)

@@ -49,6 +49,7 @@ AUTOENCODER = AutoencoderConfig(
         decoder_spectral_norm=False,
         skips="res_skip",
         orthogonal_levels=False,
+        residual_levels=False,
     ),
     baseline=None,
     init_from=None,

@@ -29,6 +29,7 @@ CONFIG = AutoencoderModelConfig(
     decoder_spectral_norm=False,
     skips="res_skip",
     orthogonal_levels=False,
+    residual_levels=False,
 )
 
 
