@@ -1,16 +1,22 @@
 """The six scores to look at first, and what each is worth: good, fair or poor.
 
+The distance and precision and recall are by a trained network where there is one, or else by random
+features.
+
 They are defined here alone. `pyramid scores`, the end of `pyramid run` and the page of
 `pyramid compare` show them. Each is judged by its own floor, what real pictures score:
 
-    distances            good up to 2 times the floor, fair up to 5 times
+    kernel distance      good up to 0.015 above the floor, fair up to 0.06
+    other distances      good up to 2 times the floor, fair up to 5 times
     precision, recall    good from 0.8 of the floor, fair from 0.5
     reconstruction       good from 6 dB above the floor (half its error), fair from the floor, which
                          is 24.2 dB: LDM's first stage kl-f8 on ImageNet (Rombach et al.,
                          arXiv:2112.10752, table 8)
     copies               good without any, fair up to one sample in a hundred
 
-Two and five are set by what one sees: samples at twice the floor are hard to tell from real
+The kernel distance has no bias, so that its floor is about 0 and a multiple of it means nothing;
+docs/decisions/judges.md says what one sees at its limits. Two and five are set by what one sees,
+too: samples at twice the floor are hard to tell from real
 pictures by these features, at five times the difference is plain.
 """
 
@@ -18,7 +24,7 @@ import fnmatch
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from pdm.score_names import MAIN_SCORE, SAMPLES, floor, interval
+from pdm.score_names import LEARNED_SCORE, RANDOM_SCORE, SAMPLES, floor, interval
 
 GOOD, FAIR, POOR = "good", "fair", "poor"
 LDM_PSNR_DB = 24.2
@@ -27,7 +33,7 @@ Scores = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """One of the six.
+    """One of the six; of the first three distances a run shows one.
 
     Args:
         title: For people.
@@ -68,6 +74,15 @@ def _named(*patterns: str) -> Callable[[Scores], str | None]:
     return find
 
 
+def _unless(others: tuple[str, ...], name: str) -> Callable[[Scores], str | None]:
+    """Finds a name where none fits the other patterns."""
+
+    def find(scores: Scores) -> str | None:
+        return None if _named(*others)(scores) else _named(name)(scores)
+
+    return find
+
+
 def _whole_reconstruction(scores: Scores) -> str | None:
     """The score of pictures decoded from all levels; a comparison calls it `all`."""
     if "reconstruction/psnr_db/all" in scores:
@@ -87,6 +102,10 @@ def _distance(value: float, floor: float) -> str:
     return GOOD if value <= 2 * floor else FAIR if value <= 5 * floor else POOR
 
 
+def _kernel(value: float, floor: float) -> str:
+    return GOOD if value <= floor + 0.015 else FAIR if value <= floor + 0.06 else POOR
+
+
 def _share(value: float, floor: float) -> str:
     return GOOD if value >= 0.8 * floor else FAIR if value >= 0.5 * floor else POOR
 
@@ -98,6 +117,12 @@ def _psnr(value: float, floor: float) -> str:
 def _copies(value: float, floor: float) -> str:
     return GOOD if value <= floor else FAIR if value <= floor + 0.01 else POOR
 
+
+FID = f"fid_*/{SAMPLES}"
+FAR = (
+    "the samples are far from real pictures: train the diffusion model longer "
+    "(diffusion.training.total_images), or a larger one"
+)
 
 # In the order in which a fault is to be mended: no diffusion helps a poor autoencoder.
 HEADLINES = (
@@ -116,12 +141,18 @@ HEADLINES = (
         "(autoencoder.training.total_images), or give its levels more channels",
         LDM_PSNR_DB,
     ),
+    Headline("Fréchet distance of the samples (FID)", _named(FID), _distance, FAR),
+    Headline(
+        "kernel distance of the samples",
+        _unless((FID,), LEARNED_SCORE),
+        _kernel,
+        FAR,
+    ),
     Headline(
         "Fréchet distance of the samples",
-        _named(f"fid_*/{SAMPLES}", MAIN_SCORE),
+        _unless((FID, LEARNED_SCORE), RANDOM_SCORE),
         _distance,
-        "the samples are far from real pictures: train the diffusion model longer "
-        "(diffusion.training.total_images), or a larger one",
+        FAR,
     ),
     Headline(
         "sliced Wasserstein distance",
@@ -132,21 +163,21 @@ HEADLINES = (
     ),
     Headline(
         "precision: samples like real ones",
-        _named(f"precision_random_conv/{SAMPLES}"),
+        _named(f"precision_efficientnet_lite?/{SAMPLES}", f"precision_random_conv/{SAMPLES}"),
         _share,
         "many samples look like no real picture: train longer, or sample with guidance "
         "(sample.guidance_scale)",
     ),
     Headline(
         "recall: real ones like samples",
-        _named(f"recall_random_conv/{SAMPLES}"),
+        _named(f"recall_efficientnet_lite?/{SAMPLES}", f"recall_random_conv/{SAMPLES}"),
         _share,
         "the samples miss kinds of real pictures: train longer, on more pictures, or with less "
         "guidance",
     ),
 )
 # In the order in which people look.
-SHOWN = tuple(HEADLINES[place] for place in (2, 3, 4, 5, 1, 0))
+SHOWN = tuple(HEADLINES[place] for place in (2, 3, 4, 5, 6, 7, 1, 0))
 
 
 def entries(scores: Scores) -> list[Entry]:

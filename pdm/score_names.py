@@ -4,10 +4,14 @@ A score is `measure/pair`, such as `frechet_random_conv/samples_vs_val`. The sam
 `train_vs_val` is its floor: what real pictures score, so that no generator can be asked for more.
 """
 
-from collections.abc import Mapping
+import fnmatch
+from collections.abc import Iterable, Mapping
 
 SAMPLES, FLOOR = "samples_vs_val", "train_vs_val"
-MAIN_SCORE = f"frechet_random_conv/{SAMPLES}"
+# What decides between runs: the kernel distance by a trained network, where there is one; its
+# expectation does not depend on the number of pictures. Else the distance that needs no weights.
+LEARNED_SCORE = f"kernel_efficientnet_lite?/{SAMPLES}"
+RANDOM_SCORE = f"frechet_random_conv/{SAMPLES}"
 INTERVALS = "intervals/"
 # What is better when it is greater; of all other scores, what is smaller.
 GREATER = ("psnr", "ssim", "precision", "recall", "density", "coverage")
@@ -16,6 +20,12 @@ JUDGED = (SAMPLES, "reconstruction", "memorisation", *GREATER)
 # Shares of samples nearer to a training picture than held-out pictures are; beside them stands what
 # new pictures would have.
 NEW_PICTURES = {"share_of_copies": 0.0, "share_closer_than_median_val": 0.5}
+
+
+def main_score(*runs: Iterable[str]) -> str:
+    """The name of the score that decides between runs, of the names that each of them has."""
+    names = sorted(set.intersection(*(set(names) for names in runs))) if runs else []
+    return next(iter(fnmatch.filter(names, LEARNED_SCORE)), RANDOM_SCORE)
 
 
 def direction(score: str) -> int:

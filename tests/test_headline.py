@@ -6,6 +6,7 @@ import pytest
 
 from pdm import cli, headline
 from pdm.headline import LDM_PSNR_DB
+from pdm.score_names import RANDOM_SCORE, main_score
 
 SCORES = {
     "frechet_random_conv/samples_vs_val": 0.5,
@@ -62,6 +63,40 @@ def test_copies_are_those_that_either_measure_finds():
 def test_fid_comes_before_untrained_features():
     fid = {"fid_clean-fid/samples_vs_val": 30.0, "fid_clean-fid/train_vs_val": 2.0}
     assert headline.entries(SCORES | fid)[0].name == "fid_clean-fid/samples_vs_val"
+
+
+LEARNED = {
+    "kernel_efficientnet_lite1/samples_vs_val": 0.03,
+    "kernel_efficientnet_lite1/train_vs_val": -0.001,
+    "kernel_efficientnet_lite1_crops/samples_vs_val": 0.5,
+    "kernel_efficientnet_lite1_deviation/samples_vs_val": 0.5,
+    "precision_efficientnet_lite1/samples_vs_val": 0.1,
+    "precision_efficientnet_lite1/train_vs_val": 0.9,
+}
+
+
+def test_a_trained_network_comes_before_random_features_and_there_are_still_six():
+    entries = headline.entries(SCORES | LEARNED)
+    assert len(entries) == 6
+    assert (entries[0].name, entries[0].word) == (
+        "kernel_efficientnet_lite1/samples_vs_val",
+        "fair",
+    )
+    assert entries[2].name == "precision_efficientnet_lite1/samples_vs_val"
+
+
+@pytest.mark.parametrize(("value", "word"), [(0.0139, "good"), (0.0589, "fair"), (0.06, "poor")])
+def test_a_kernel_distance_is_judged_by_what_it_is_above_the_floor(value, word):
+    scores = SCORES | LEARNED | {"kernel_efficientnet_lite1/samples_vs_val": value}
+    assert headline.entries(scores)[0].word == word
+
+
+def test_the_score_that_decides_is_one_that_all_runs_have():
+    kernel = "kernel_efficientnet_lite1/samples_vs_val"
+    assert main_score(SCORES | LEARNED) == kernel
+    assert main_score(SCORES | LEARNED, SCORES | LEARNED) == kernel
+    assert main_score(SCORES | LEARNED, SCORES) == RANDOM_SCORE
+    assert main_score() == main_score(SCORES) == RANDOM_SCORE
 
 
 def test_what_is_missing_is_left_out():

@@ -504,3 +504,16 @@ def test_scaling_latents_asks_for_pictures_that_halve(refused):
         "autoencoder.image_height_px: expected a multiple of the largest downsampling (32), and of "
         "twice as much for equivariance_loss_weight, got 32"
     ) in refused(change)
+
+
+@pytest.mark.parametrize("judge", ["network", "kind"])
+def test_the_network_that_trains_the_autoencoder_must_not_judge_it(refused, judge):
+    def change(values):
+        name = "efficientnet-lite0"
+        values["autoencoder"]["perceptual"] = {"network": name, "weight": 0.15}
+        file = {"path": "lite0.pt", "sha256": "0" * 64, "convention": "clean-fid"}
+        values["evaluate"]["features"] = [{judge: name} | (file if judge == "kind" else {})]
+
+    text = refused(change)
+    assert f"evaluate.features.0.{judge}: expected another network" in text
+    assert "autoencoder.perceptual.network" in text

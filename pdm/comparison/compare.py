@@ -11,7 +11,7 @@ from pdm.comparison.run import Run
 from pdm.comparison.table import table
 from pdm.comparison.verdicts import best
 from pdm.errors import BadInput
-from pdm.score_names import MAIN_SCORE
+from pdm.score_names import main_score
 from pdm.tracking.reader import Reader
 
 MAX_RUNS = 8  # side by side; as many colours can be distinguished
@@ -71,8 +71,9 @@ def _of_experiment(experiment: str | None, num_best: int | None, scratch: Path) 
     reader = Reader()
     found = reader.of_experiment(experiment)
     if num_best is not None:
-        found = [one for one in found if MAIN_SCORE in one.stages["evaluate"].metrics]
-        found.sort(key=lambda one: one.stages["evaluate"].metrics[MAIN_SCORE])
+        score = main_score(*(one.stages["evaluate"].metrics for one in found))
+        found = [one for one in found if score in one.stages["evaluate"].metrics]
+        found.sort(key=lambda one: one.stages["evaluate"].metrics[score])
         found = found[:num_best]
     found = found[:MAX_RUNS]
     runs = [tracked.read(reader, one, scratch / str(place)) for place, one in enumerate(found)]

@@ -21,12 +21,12 @@ from pdm.comparison.verdicts import (
     data_version,
     differing,
     headline_rows,
+    main_score_of,
     pairs,
     reasons_not_to_compare,
     score_rows,
 )
 from pdm.files import write_text
-from pdm.score_names import MAIN_SCORE
 
 LARGEST_PNG_BYTES = 2**20  # larger ones go onto the page as WebP, quality 92
 LEVEL_SHAPES = "autoencoder.model.levels"
@@ -62,8 +62,8 @@ def write_page(runs: Sequence[Run], output: Path) -> None:
         headline=headline_rows(runs),
         judged=[row for row in rows if row.direction],
         other_numbers=[row for row in rows if not row.direction],
-        main_score=MAIN_SCORE,
-        pairs=pairs(runs, MAIN_SCORE),
+        main_score=main_score_of(runs),
+        pairs=pairs(runs, main_score_of(runs)),
         params=differing([run.params for run in runs]),
         facts=differing([run.facts for run in runs]),
         main_charts=[chart for chart in found if chart.metric in MAIN_CURVES],

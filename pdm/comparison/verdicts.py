@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from pdm.comparison.run import Run
 from pdm.headline import SHOWN, Entry, entry
-from pdm.score_names import FLOOR, INTERVALS, MAIN_SCORE, direction, floor, interval
+from pdm.score_names import FLOOR, INTERVALS, direction, floor, interval, main_score
 from pdm.tracking.registry.promotion import NO_EFFECT
 from pdm.tracking.registry.replicates import better, difference
 
@@ -126,7 +126,13 @@ def score_rows(runs: Sequence[Run]) -> list[ScoreRow]:
     for name in shown:
         wanted = 0 if apart and LEVELS in name else direction(name)
         rows.append(ScoreRow(name, wanted, tuple(_cells(runs, name, judge and wanted != 0))))
-    return sorted(rows, key=lambda row: (row.direction == 0, row.name != MAIN_SCORE, row.name))
+    main = main_score_of(runs)
+    return sorted(rows, key=lambda row: (row.direction == 0, row.name != main, row.name))
+
+
+def main_score_of(runs: Sequence[Run]) -> str:
+    """The score that decides between them: one that all scored runs have."""
+    return main_score(*(run.scores for run in runs if run.scores))
 
 
 def headline_rows(runs: Sequence[Run]) -> list[HeadlineRow]:
@@ -186,8 +192,9 @@ def pairs(runs: Sequence[Run], score: str) -> list[tuple[int, int, float, tuple[
 
 def best(runs: Sequence[Run], count: int) -> list[Run]:
     """The runs with the best main score among those that have it, best first."""
-    scored = [run for run in runs if MAIN_SCORE in run.scores]
-    return sorted(scored, key=lambda run: run.scores[MAIN_SCORE])[:count]
+    score = main_score_of(runs)
+    scored = [run for run in runs if score in run.scores]
+    return sorted(scored, key=lambda run: run.scores[score])[:count]
 
 
 def _cells(runs: Sequence[Run], name: str, judge: bool) -> list[Cell]:

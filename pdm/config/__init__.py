@@ -57,6 +57,7 @@ class Params:
             self.sample.tile_px,
             "null: only a pyramid autoencoder with norm: pixel works in tiles",
         )
+        self._check_judges()
         ratio = self.curate.width_px / self.curate.height_px
         size = (self.autoencoder.image_width_px, self.autoencoder.image_height_px)
         require(
@@ -65,6 +66,19 @@ class Params:
             size[0],
             f"{ratio:g} x image_height_px ({size[1]}), the shape of the crops of section curate",
         )
+
+    def _check_judges(self) -> None:
+        """What the autoencoder learned to please would find no fault with it."""
+        perceptual = self.autoencoder.perceptual
+        for number, features in enumerate(self.evaluate.features):
+            name = features.network_name
+            require(
+                perceptual is None or name is None or name != perceptual.network,
+                f"evaluate.features.{number}.{'network' if features.network else 'kind'}",
+                name,
+                "another network than that of autoencoder.perceptual.network: what trains a model "
+                "must not judge it",
+            )
 
     def _check_sides(self) -> None:
         """LDM's network halves the latent several times, and doubles it again."""

@@ -1,7 +1,7 @@
 """Section `evaluate`: how samples and reconstructions are scored."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pdm.config.common import STRICT, Mark
 from pdm.config.limits import Count, Seed, SidePx, Width, check_limits, require, require_sha256
@@ -10,25 +10,39 @@ from pdm.config.networks import NetworkName
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FeaturesConfig:
-    """A pretrained network, in a file of the user's, and the convention that it is used by."""
+    """A trained network: one whose weights a package ships, or in a file of the user's with the
+    convention that it is used by."""
 
     __pydantic_config__: ClassVar = STRICT
 
-    kind: Annotated[Literal["inception", "dinov2", "clip"] | NetworkName, "the network"]
-    path: Annotated[str, "a TorchScript module: images to features"]
-    sha256: Annotated[str, "of the file"]
+    network: Annotated[NetworkName | None, "a network by its name (`pyramid networks list`)"] = None
+    kind: Annotated[
+        Literal["inception", "dinov2", "clip"] | NetworkName | None, "of a file: the network"
+    ] = None
+    path: Annotated[str | None, "of a file: a TorchScript module, images to features"] = None
+    sha256: Annotated[str | None, "of the file"] = None
     convention: Annotated[
-        Literal["clean-fid", "torch-fidelity", "torchmetrics", "torchmetrics-no-antialias"],
-        "how images are resized for the network; see pdm/evaluation/features/resize.py",
-    ]
+        Literal["clean-fid", "torch-fidelity", "torchmetrics", "torchmetrics-no-antialias"] | None,
+        "of a file: how images are resized for it; see pdm/evaluation/features/resize.py",
+    ] = None
 
     def __post_init__(self) -> None:
-        require_sha256(self.sha256)
+        for name in ("kind", "path", "sha256", "convention"):
+            value = getattr(self, name)
+            expected = "a value without network" if self.network is None else "none with network"
+            require((value is None) == (self.network is not None), name, value, expected)
+        if self.sha256 is not None:
+            require_sha256(self.sha256)
+
+    @property
+    def network_name(self) -> str | None:
+        """Which of the networks that packages ship it is; None if it is none of them."""
+        return self.network or (self.kind if self.kind in get_args(NetworkName) else None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluateConfig:
-    """Sizes and seeds of the scores. None needs downloaded weights."""
+    """Networks, sizes and seeds of the scores. Nothing is downloaded."""
 
     __pydantic_config__: ClassVar = STRICT
 
@@ -41,7 +55,7 @@ class EvaluateConfig:
     crop_px: Annotated[SidePx, "side of a crop; at most the shorter side of the images"]
     features: Annotated[
         tuple[FeaturesConfig, ...],
-        "pretrained networks to score with as well, from files of yours",
+        "trained networks to score with as well: by name, or files of yours",
         Mark.NOT_IN_FEATURES,
     ]
     num_replicates: Annotated[
@@ -55,7 +69,7 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         check_limits(self)
-        names = [(each.kind, each.convention) for each in self.features]
+        names = [each.network or (each.kind, each.convention) for each in self.features]
         require(
             len(set(names)) == len(names),
             "features",

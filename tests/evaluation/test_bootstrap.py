@@ -292,3 +292,15 @@ def test_other_samples_leave_the_resamples_of_the_reference_alone(evaluate_with,
     assert first[same] == second[same]
     assert first["spectrum_db/train_vs_val"] == second["spectrum_db/train_vs_val"]
     assert first["spectrum_db/samples_vs_val"] != second["spectrum_db/samples_vs_val"]
+
+
+def test_few_long_vectors_have_the_replicates_that_their_full_covariances_give():
+    random = np.random.default_rng(0)
+    first, second = random.normal(0, 1, (7, 40)), random.normal(0.3, 2, (5, 40))
+    counts = random.multinomial(7, [1 / 7] * 7, 3), random.multinomial(5, [1 / 5] * 5, 3)
+    found = bootstrap._resampled_frechet((first, second), counts)
+    expected = [
+        frechet_distance(Moments.counted(first, ours), Moments.counted(second, theirs))
+        for ours, theirs in zip(*counts, strict=True)
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-9)

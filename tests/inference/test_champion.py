@@ -11,7 +11,7 @@ from tiny_chain import SAMPLE
 from pdm.errors import BadInput
 from pdm.inference.champion import load_champion, load_generator
 from pdm.inference.sample import sample_pictures
-from pdm.score_names import MAIN_SCORE
+from pdm.score_names import RANDOM_SCORE
 from pdm.tracking import track
 
 
@@ -32,10 +32,10 @@ def test_one_line_loads_the_champion_and_it_draws_the_same_pictures(
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    found = {"data_sha256": "v", "seed": 0, "num_replicates": 2, "scores": {MAIN_SCORE: [1, 2]}}
+    found = {"data_sha256": "v", "seed": 0, "num_replicates": 2, "scores": {RANDOM_SCORE: [1, 2]}}
     Path("replicates.json").write_text(json.dumps(found))
     with track("evaluate", SAMPLE) as tracked:
-        tracked.scores({MAIN_SCORE: 1.5})
+        tracked.scores({RANDOM_SCORE: 1.5})
         tracked.pictures(Path("replicates.json"))
         tracked.samples(samples)
         tracked.candidate(chain.autoencoder, chain.diffusion)

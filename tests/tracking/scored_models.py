@@ -8,7 +8,7 @@ from tracked_runs import CONFIG
 
 from pdm.data.shards.manifest import Manifest
 from pdm.files import sha256_of
-from pdm.score_names import MAIN_SCORE
+from pdm.score_names import RANDOM_SCORE
 from pdm.tracking import track
 
 MODELS = {stage: Path("models") / stage for stage in ("autoencoder", "diffusion")}
@@ -50,10 +50,10 @@ def track_evaluation(score):
     Manifest({"train": []}, {}).save(Path("data"))
     Path("plots").mkdir(exist_ok=True)
     found = {"data_sha256": "v", "seed": 0, "num_replicates": 3}
-    found["scores"] = {MAIN_SCORE: [score - 0.1, score, score + 0.1]}
+    found["scores"] = {RANDOM_SCORE: [score - 0.1, score, score + 0.1]}
     Path("plots/replicates.json").write_text(json.dumps(found))
     with track("evaluate", CONFIG, data=Path("data")) as tracked:
-        tracked.scores({MAIN_SCORE: score})
+        tracked.scores({RANDOM_SCORE: score})
         tracked.pictures(Path("plots"))
         tracked.samples(Path("samples"))
         tracked.candidate(**MODELS)

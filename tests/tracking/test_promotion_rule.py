@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pdm.score_names import MAIN_SCORE
+from pdm.score_names import RANDOM_SCORE
 from pdm.tracking.registry.promotion import EXPECTED, SHARE, Scored, decide
 from pdm.tracking.registry.replicates import Replicates
 
@@ -16,8 +16,8 @@ def scored(score, name="version 2", copies=0.0, version="v", seed=0, **setting):
     return Scored(
         name,
         {"num_features": "64", "batch_size": "1"} | setting,
-        {MAIN_SCORE: score, COPIES: copies, UNSEEN: 0.05},
-        Replicates(version, (seed, 200), {MAIN_SCORE: values}),
+        {RANDOM_SCORE: score, COPIES: copies, UNSEEN: 0.05},
+        Replicates(version, (seed, 200), {RANDOM_SCORE: values}),
     )
 
 
@@ -85,6 +85,40 @@ def test_a_share_that_pictures_never_seen_have_too_is_no_copying():
 
 
 def test_without_replicates_nothing_is_promoted():
-    bare = Scored("version 2", {}, {MAIN_SCORE: 1.0}, None)
+    bare = Scored("version 2", {}, {RANDOM_SCORE: 1.0}, None)
     assert decide(bare, CHAMPION).outcome == "refused"
     assert decide(scored(1.0), bare).outcome == "refused"
+
+
+# distances by a trained network
+
+LEARNED_NAME = "kernel_efficientnet_lite1/samples_vs_val"
+
+
+def learned(random, kernel, name="version 2"):
+    plain = scored(random, name)
+    values = (kernel + np.random.default_rng(round(1000 * kernel)).normal(0, 0.001, 200)).tolist()
+    replicates = dict(plain.replicates.scores) | {LEARNED_NAME: values}
+    return Scored(
+        name,
+        plain.setting,
+        dict(plain.scores) | {LEARNED_NAME: kernel},
+        Replicates("v", (0, 200), replicates),
+    )
+
+
+@pytest.mark.parametrize(("kernel", "outcome"), [(0.03, "promoted"), (0.2, "refused")])
+def test_a_trained_network_decides_and_not_random_features(kernel, outcome):
+    """Random features say the opposite here."""
+    random = 9.0 if outcome == "promoted" else 1.0
+    decision = decide(learned(random, kernel), learned(4.0, 0.1, "version 1"))
+    assert decision.outcome == outcome
+    assert LEARNED_NAME in decision.reason
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_models_scored_by_different_networks_are_not_compared(turned):
+    pair = [scored(1.0), learned(4.0, 0.1)]
+    decision = decide(*(reversed(pair) if turned else pair))
+    assert decision.outcome == "refused"
+    assert "was scored by" in decision.reason

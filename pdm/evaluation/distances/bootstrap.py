@@ -10,7 +10,8 @@ pictures does to two runs alike cancels in the difference of their replicates, w
 the interval of the difference of the runs.
 
 Fréchet and kernel distances are computed on the resampled sets while a set has up to
-`MAX_RESAMPLED_VALUES` values: vectors times their length. For larger sets they are taken to first
+`MAX_RESAMPLED_VALUES` values (vectors times their length) and all vectors together span at most
+`MAX_RESAMPLED_DIRECTIONS`. For larger sets they are taken to first
 order: the score, plus the influence of each vector as often as it is drawn. That takes one pass
 instead of one for each replicate, and is as close to the true scatter (docs/precision.md).
 """
@@ -22,7 +23,7 @@ import numpy as np
 from pdm.config.evaluate import EvaluateConfig
 from pdm.evaluation.distances.frechet import frechet_distance
 from pdm.evaluation.distances.influence import frechet_influences
-from pdm.evaluation.distances.kernel import resampled_kernel_distances
+from pdm.evaluation.distances.kernel import kernel_sums, resampled_kernel_distances
 from pdm.evaluation.distances.moments import Array, Moments
 from pdm.evaluation.distances.set_pairs import SetPair
 from pdm.evaluation.distances.sliced_wasserstein import resampled_sliced_wasserstein
@@ -31,7 +32,8 @@ from pdm.evaluation.neighbours import SHARES, Neighbours
 
 STREAMS = {"val": 0, "samples": 1, "train": 2}  # of random numbers, one for each set
 LOW, HIGH = 2.5, 97.5  # percentiles of the intervals
-MAX_RESAMPLED_VALUES = 2**20  # 16,384 vectors of 64 features, or 512 of 2,048
+MAX_RESAMPLED_VALUES = 2**20  # 16,384 vectors of 64 features
+MAX_RESAMPLED_DIRECTIONS = 256  # a replicate of 1,000 directions takes a second
 
 
 def resample_counts(name: str, num_pictures: int, config: EvaluateConfig) -> Array:
@@ -110,6 +112,23 @@ def paired_replicates(
     return _first_order(_frechet_influences(vectors, moments), (counts, counts))
 
 
+def decoded_kernel_replicates(decoded: Array, train: Array, config: EvaluateConfig) -> Array:
+    """Replicates of the kernel distance of reconstructions of held-out pictures from training
+    pictures, not yet centred.
+
+    Args:
+        decoded, train: One vector of each picture.
+        config: Number of replicates, and their seed.
+    """
+    counts = (
+        resample_counts("val", len(decoded), config),
+        resample_counts("train", len(train), config),
+    )
+    if _is_resampled((decoded, train)):
+        return resampled_kernel_distances(decoded, train, *counts)
+    return _first_order(kernel_sums(decoded, train).influences(), counts)
+
+
 def centre(replicates: Array, score: float) -> Array:
     """Move replicates so that their mean is the score.
 
@@ -158,7 +177,11 @@ def _manifold_replicates(pair: SetPair, counts: tuple[Array, Array]) -> dict[str
 
 def _is_resampled(vectors: tuple[Array, Array]) -> bool:
     """Whether the sets are small enough for distances of resampled sets."""
-    return max(each.size for each in vectors) <= MAX_RESAMPLED_VALUES
+    directions = min(vectors[0].shape[1], sum(map(len, vectors)))
+    return (
+        max(each.size for each in vectors) <= MAX_RESAMPLED_VALUES
+        and directions <= MAX_RESAMPLED_DIRECTIONS
+    )
 
 
 def _frechet_influences(
@@ -182,12 +205,23 @@ def _first_order(
 
 
 def _resampled_frechet(vectors: tuple[Array, Array], counts: tuple[Array, Array]) -> Array:
+    vectors = _in_their_span(*vectors)
     return np.array(
         [
             frechet_distance(Moments.counted(vectors[0], ours), Moments.counted(vectors[1], theirs))
             for ours, theirs in zip(*counts, strict=True)
         ]
     )
+
+
+def _in_their_span(first: Array, second: Array) -> tuple[Array, Array]:
+    """Rotate vectors into the space that all of them span, which has fewer dimensions where there
+    are fewer vectors than features. It changes no Fréchet distance of any of them."""
+    everything = np.concatenate([first, second])
+    if len(everything) >= first.shape[1]:
+        return first, second
+    directions, _ = np.linalg.qr(everything.T)
+    return first @ directions, second @ directions
 
 
 def _means(values: Array, counts: Array) -> Array:

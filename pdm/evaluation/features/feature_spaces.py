@@ -19,6 +19,7 @@ from pdm.evaluation.distances.sliced_wasserstein import level_name
 from pdm.evaluation.features import random_conv
 from pdm.evaluation.features.batch import Batch, Numbers, split_pictures
 from pdm.evaluation.features.laplacian import laplacian_pyramid
+from pdm.evaluation.features.packaged import PackagedFeatures
 from pdm.evaluation.features.pretrained import PretrainedFeatures
 from pdm.evaluation.features.random_conv import RandomConvFeatures
 
@@ -44,7 +45,7 @@ def feature_spaces(
     config: EvaluateConfig,
     size: tuple[int, int],
     extractor: RandomConvFeatures,
-    networks: Sequence[PretrainedFeatures],
+    networks: Sequence[PretrainedFeatures | PackagedFeatures],
 ) -> list[FeatureSpace]:
     """All feature spaces of pictures of (height, width).
 
@@ -60,6 +61,9 @@ def feature_spaces(
         for depth, name in enumerate(_level_names(*size))
     ]
     for network in networks:
+        if isinstance(network, PackagedFeatures):
+            spaces += _by_packaged(network, size, config)
+            continue
         standard = network.convention if network.is_standard_inception else None
         description = (
             f"{network.kind.side_px} px, resized as {network.convention} does, file with sha256 "
@@ -96,10 +100,12 @@ def _whole_and_crops(
     config: EvaluateConfig,
     description: str,
     standard: str | None = None,
+    crops_extractor: Extractor | None = None,
 ) -> list[FeatureSpace]:
     """Two spaces of one network.
 
     Args:
+        crops_extractor: Of crops; None for the same as of whole pictures.
         standard: The resize convention, if the network is the standard Inception, so that the
             scores may be called FID and KID.
     """
@@ -107,6 +113,7 @@ def _whole_and_crops(
     frechet, kernel = (f"{score}_{name}" for score in ("frechet", "kernel"))
     if standard:
         frechet, kernel = (f"{score}_{standard}" for score in ("fid", "kid"))
+    of_crops = crops_extractor or extractor
     crops = f"{config.crops_per_image} crops of {side}x{side} px per picture, seed {config.seed}"
     return [
         FeatureSpace(
@@ -125,9 +132,24 @@ def _whole_and_crops(
             per_picture=config.crops_per_image,
             of_whole_pictures=False,
             convention=f"{name}, {crops}: {description}",
-            extract=lambda batch: extractor(cut_crops(batch.pictures, batch.numbers, config)),
+            extract=lambda batch: of_crops(cut_crops(batch.pictures, batch.numbers, config)),
         ),
     ]
+
+
+def _by_packaged(
+    network: PackagedFeatures, size: tuple[int, int], config: EvaluateConfig
+) -> list[FeatureSpace]:
+    description = f"weights with sha256 {network.sha256}"
+    resized = f"shorter side to {network.side_px} px, Pillow's bicubic; crops as they are"
+    return _whole_and_crops(
+        network.name,
+        network.of_whole,
+        size,
+        config,
+        f"{resized}; {description}",
+        crops_extractor=network.of_crops,
+    )
 
 
 def _level(depth: int, level: str, extractor: RandomConvFeatures, description: str) -> FeatureSpace:

@@ -64,6 +64,10 @@ class PretrainedFeatures:
     """
 
     def __init__(self, config: FeaturesConfig) -> None:
+        # The config has all of them where it names no package's network.
+        assert config.kind is not None
+        assert config.sha256 is not None
+        assert config.convention is not None
         self.kind, self.convention = KINDS[config.kind], config.convention
         self.is_standard_inception = (
             config.kind == "inception" and config.sha256 == STANDARD_INCEPTION
@@ -104,7 +108,7 @@ class PretrainedFeatures:
 
 
 def _loaded(config: FeaturesConfig) -> nn.Module:
-    path = Path(config.path)
+    path = Path(str(config.path))
     if not path.is_file():
         raise Unavailable(
             f"evaluate.features: {path} (sha256 {config.sha256}) is not there; put the file there, "

@@ -34,7 +34,14 @@ def pillow_bicubic(pictures: Pixels, side: int) -> Tensor:
     The filter is separable and its support short: few rows of the picture reach a row of the
     result, so both passes are products with small dense blocks of the matrix of weights.
     """
-    return torch.stack([_bicubic(picture, side) for picture in torch.from_numpy(pictures)])
+    return pillow_bicubic_to(pictures, side, side)
+
+
+def pillow_bicubic_to(pictures: Pixels, new_height: int, new_width: int) -> Tensor:
+    """The same to a size that is no square, (B, 3, new_height, new_width)."""
+    return torch.stack(
+        [_bicubic(picture, new_height, new_width) for picture in torch.from_numpy(pictures)]
+    )
 
 
 def tensorflow_bilinear(pictures: Pixels, side: int) -> Tensor:
@@ -63,17 +70,17 @@ CONVENTIONS: dict[str, Resize] = {
 }
 
 
-def _bicubic(picture: Tensor, side: int) -> Tensor:
+def _bicubic(picture: Tensor, new_height: int, new_width: int) -> Tensor:
     height, width, channels = picture.shape
-    shrunk = torch.empty(side, width * channels)
-    for first, last, begin, weights in _blocks(height, side):
+    shrunk = torch.empty(new_height, width * channels)
+    for first, last, begin, weights in _blocks(height, new_height):
         rows = picture[begin : begin + weights.shape[1]].flatten(1).float()
         torch.matmul(weights, rows, out=shrunk[first:last])
-    columns = shrunk.view(side, width, channels).permute(0, 2, 1).reshape(side * channels, width)
-    resized = torch.empty(side * channels, side)
-    for first, last, begin, weights in _blocks(width, side):
+    columns = shrunk.view(new_height, width, channels).permute(0, 2, 1).reshape(-1, width)
+    resized = torch.empty(new_height * channels, new_width)
+    for first, last, begin, weights in _blocks(width, new_width):
         resized[:, first:last] = columns[:, begin : begin + weights.shape[1]] @ weights.T
-    return resized.view(side, channels, side).transpose(0, 1)
+    return resized.view(new_height, channels, new_width).transpose(0, 1)
 
 
 @lru_cache(maxsize=16)

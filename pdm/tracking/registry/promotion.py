@@ -9,7 +9,7 @@ the one that held-out pictures themselves would have is no copying, whatever the
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pdm.score_names import MAIN_SCORE
+from pdm.score_names import SAMPLES, main_score
 from pdm.tracking.registry.replicates import Replicates, better, difference
 
 SHARE, EXPECTED = "share_closer_than_all_val", "expected_share_closer_than_all_val"
@@ -44,7 +44,7 @@ class Decision:
 
 def decide(candidate: Scored, champion: Scored | None) -> Decision:
     """Whether the candidate takes the champion's place."""
-    if candidate.replicates is None or MAIN_SCORE not in candidate.scores:
+    if candidate.replicates is None or main_score(candidate.scores) not in candidate.scores:
         return Decision(REFUSED, "it has no score with bootstrap replicates; evaluate it again")
     if champion is None:
         return Decision(PROMOTED, "it is the first: there was no champion to beat")
@@ -74,13 +74,20 @@ def _not_alike(candidate: Scored, champion: Scored) -> str:
     other = [name for name in names if candidate.setting.get(name) != champion.setting.get(name)]
     if other:
         return f"{champion.name} was scored in another way: {', '.join(other)} differ"
+    scores = [main_score(each.scores) for each in (candidate, champion)]
+    if scores[0] != scores[1]:
+        mine, other_score = (score.removesuffix(f"/{SAMPLES}") for score in scores)
+        return (
+            f"{champion.name} was scored by {other_score}, it by {mine}; evaluate the champion's "
+            "models again"
+        )
     return ""
 
 
 def _no_better(candidate: Scored, champion: Scored) -> str:
     assert candidate.replicates is not None
     assert champion.replicates is not None
-    if better(candidate.replicates, champion.replicates, MAIN_SCORE):
+    if better(candidate.replicates, champion.replicates, main_score(candidate.scores)):
         return ""
     return (
         f"it is not better than {champion.name} beyond chance: {_difference(candidate, champion)}"
@@ -104,7 +111,8 @@ def _copies_more(candidate: Scored, champion: Scored) -> str:
 def _difference(candidate: Scored, champion: Scored) -> str:
     assert candidate.replicates is not None
     assert champion.replicates is not None
-    ours, theirs = candidate.scores[MAIN_SCORE], champion.scores.get(MAIN_SCORE, float("nan"))
-    interval = difference(candidate.replicates, champion.replicates, MAIN_SCORE)
+    name = main_score(candidate.scores)
+    ours, theirs = candidate.scores[name], champion.scores.get(name, float("nan"))
+    interval = difference(candidate.replicates, champion.replicates, name)
     within = "unknown" if interval is None else f"[{interval[0]:.4g}, {interval[1]:.4g}]"
-    return f"{MAIN_SCORE} {ours:.4g} against {theirs:.4g}, 95 % interval of the difference {within}"
+    return f"{name} {ours:.4g} against {theirs:.4g}, 95 % interval of the difference {within}"
