@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> None:
 
         if configured_server() is None:
             start_server_until_exit()
-        outcomes = pipeline()
+        outcomes = pipeline(args.keep_models)
     report.show(outcomes, time.monotonic() - began)
     if not any(outcome.state != "fresh" for outcome in outcomes):
         print(report.UP_TO_DATE)
@@ -35,7 +35,7 @@ def serve(args: argparse.Namespace) -> None:
     from flows.serve import cron_schedule, serve_pipeline
 
     graph.agree_with_git()
-    serve_pipeline(cron_schedule(args.cron))
+    serve_pipeline(cron_schedule(args.cron), keep_models=args.keep_models)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -47,6 +47,8 @@ def parser() -> argparse.ArgumentParser:
     scheduled = commands.add_parser("serve", help=serve.__doc__)
     scheduled.add_argument("--cron", default="0 3 * * *")
     scheduled.set_defaults(function=serve)
+    for command in (once, scheduled):
+        command.add_argument("--keep-models", action="store_true")
     return top
 
 

@@ -14,6 +14,7 @@ from dvc.exceptions import DvcException
 from dvc.lock import LockError
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
+from dvc.stage import Stage as DvcStage
 
 from flows.errors import BAD_INPUT, UNAVAILABLE, RunError
 
@@ -26,6 +27,7 @@ class Stage:
     command: str
     outputs: tuple[str, ...]  # metrics and plots included
     metrics: tuple[str, ...]
+    upstream: frozenset[str]  # names of all stages that it depends on, directly or not
 
 
 def stages() -> list[Stage]:
@@ -33,12 +35,17 @@ def stages() -> list[Stage]:
 
     `Repo.index.graph` is no documented interface of DVC; this is the one place that uses it.
     """
-    with _repository() as repo:
+    with repository() as repo:
+        graph = repo.index.graph
         positions = {stage: position for position, stage in enumerate(repo.index.stages)}
         upstream_first = nx.lexicographical_topological_sort(
-            repo.index.graph.reverse(copy=False), key=positions.__getitem__
+            graph.reverse(copy=False), key=positions.__getitem__
         )
-        return [_describe(stage) for stage in upstream_first if isinstance(stage, PipelineStage)]
+        return [
+            _describe(stage, nx.descendants(graph, stage))
+            for stage in upstream_first
+            if isinstance(stage, PipelineStage)
+        ]
 
 
 def is_pyramid() -> bool:
@@ -50,12 +57,12 @@ def stale(*names: str) -> list[str]:
     """Those of the named stages (of all, if none is named) that `dvc repro` would look at again:
     code, data, params, command or outputs differ from dvc.lock. A stage whose input is about to
     change is not stale yet."""
-    with _repository() as repo:
+    with repository() as repo:
         changed = repo.status(targets=list(names) or None)
     return [stage for stage in (names or changed) if stage in changed]
 
 
-def _describe(stage: PipelineStage) -> Stage:
+def _describe(stage: PipelineStage, upstream: set[DvcStage]) -> Stage:
     folder = Path(stage.wdir)
     paths = {str(Path(out.fs_path).relative_to(folder)): bool(out.metric) for out in stage.outs}
     return Stage(
@@ -63,11 +70,17 @@ def _describe(stage: PipelineStage) -> Stage:
         stage.cmd if isinstance(stage.cmd, str) else " && ".join(stage.cmd),
         tuple(paths),
         tuple(path for path, is_metric in paths.items() if is_metric),
+        frozenset(one.addressing for one in upstream if isinstance(one, PipelineStage)),
     )
 
 
 @contextlib.contextmanager
-def _repository() -> Iterator[Repo]:
+def repository() -> Iterator[Repo]:
+    """DVC's repository of the current folder.
+
+    Raises:
+        RunError: DVC cannot read it, or another command is at work there.
+    """
     try:
         with Repo(config={"core": {"no_scm": True}}) as repo:
             yield repo

@@ -6,6 +6,7 @@ tried again: a service that is missing, a preemption, a signal.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -15,7 +16,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
-from flows import graph, report, stage
+from flows import graph, report, retraining, stage
 from flows.check import check_params
 from flows.errors import StageFailed
 from flows.missed import newer_run_is_due
@@ -29,6 +30,8 @@ STAGES_OF = {
     "evaluation": ("evaluate",),
 }
 RETRIES = 2
+
+Names = tuple[str, ...]
 
 
 async def _worth_retrying(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
@@ -46,8 +49,16 @@ async def _worth_retrying(_task: Task[..., Any], _run: TaskRun, state: State[Any
     cache_policy=NO_CACHE,
     persist_result=False,
 )
-def reproduce(name: str) -> Outcome:
-    """Bring one stage up to date; nothing runs if nothing that it reads has changed."""
+def reproduce(name: str, keep_models: bool = False, announced: Names = ()) -> Outcome:
+    """Bring one stage up to date; nothing runs if nothing that it reads has changed.
+
+    Args:
+        name: Of the stage.
+        keep_models: Fail rather than train a model again.
+        announced: Stages of which it was said that they will.
+    """
+    if name not in announced:
+        retraining.announce_stage(name, _say, keep_models=keep_models)
     # MLflow's runs of this pipeline run find their parent by it.
     marked = {"PYRAMID_PIPELINE_RUN": str(runtime.flow_run.root_flow_run_id)}
     outcome = stage.reproduce(name, _say, marked)
@@ -57,44 +68,51 @@ def reproduce(name: str) -> Outcome:
 
 
 @flow(validate_parameters=False)
-def curation() -> list[Outcome]:
+def curation(keep_models: bool = False, announced: Names = ()) -> list[Outcome]:
     """From image sources to shards: scrape, curate, shard."""
-    return _reproduce_all(STAGES_OF["curation"])
+    return _reproduce_all(STAGES_OF["curation"], keep_models, announced)
 
 
 @flow(validate_parameters=False)
-def autoencoder() -> list[Outcome]:
+def autoencoder(keep_models: bool = False, announced: Names = ()) -> list[Outcome]:
     """Train the autoencoder and encode the shards with it."""
-    return _reproduce_all(STAGES_OF["autoencoder"])
+    return _reproduce_all(STAGES_OF["autoencoder"], keep_models, announced)
 
 
 @flow(validate_parameters=False)
-def diffusion() -> list[Outcome]:
+def diffusion(keep_models: bool = False, announced: Names = ()) -> list[Outcome]:
     """Train the diffusion model and draw pictures with it."""
-    return _reproduce_all(STAGES_OF["diffusion"])
+    return _reproduce_all(STAGES_OF["diffusion"], keep_models, announced)
 
 
 @flow(validate_parameters=False)
-def evaluation() -> list[Outcome]:
+def evaluation(keep_models: bool = False, announced: Names = ()) -> list[Outcome]:
     """Score the pictures, and keep scores and contact sheet as artifacts of the run."""
-    outcomes = _reproduce_all(STAGES_OF["evaluation"])
+    outcomes = _reproduce_all(STAGES_OF["evaluation"], keep_models, announced)
     publish()
     return outcomes
 
 
 @flow(name="pipeline", validate_parameters=False)
-def pipeline() -> list[Outcome]:
-    """Bring every stage up to date, stopping at the first that fails."""
+def pipeline(keep_models: bool = False) -> list[Outcome]:
+    """Bring every stage up to date, stopping at the first that fails.
+
+    Args:
+        keep_models: Fail, before anything of it is removed, rather than train a model again.
+    """
     if newer_run_is_due():
         _say("a newer run of the schedule is due already; leaving the work to it")
         return []
     check_params()
-    if not graph.stale():
+    stale = graph.stale()
+    if not stale:
         _say(report.UP_TO_DATE)
         return []
+    announced = retraining.announce(stale, _say, keep_models=keep_models)
     outcomes: list[Outcome] = []
     for name, stages in _parts():
-        outcomes += FLOWS[name]() if name in FLOWS else _reproduce_all(stages)
+        run = FLOWS.get(name, partial(_reproduce_all, stages))
+        outcomes += run(keep_models=keep_models, announced=announced)
     return outcomes
 
 
@@ -127,8 +145,10 @@ def _parts() -> Iterator[tuple[str, list[str]]]:
         yield part, list(names)
 
 
-def _reproduce_all(names: tuple[str, ...] | list[str]) -> list[Outcome]:
-    return [reproduce(name) for name in names]
+def _reproduce_all(
+    names: tuple[str, ...] | list[str], keep_models: bool, announced: Names
+) -> list[Outcome]:
+    return [reproduce(name, keep_models, announced) for name in names]
 
 
 def _say(line: str) -> None:

@@ -38,7 +38,7 @@ def cron_schedule(cron: str) -> Schedule:
         ) from None
 
 
-def serve_pipeline(schedule: Schedule) -> None:
+def serve_pipeline(schedule: Schedule, *, keep_models: bool = False) -> None:
     """Run the pipeline whenever `schedule` says so, until stopped.
 
     Uses the Prefect server that is configured; without one it starts a local one for as long as
@@ -52,6 +52,7 @@ def serve_pipeline(schedule: Schedule) -> None:
         pipeline.serve(
             name=NAME,
             schedule=schedule,
+            parameters={"keep_models": keep_models},
             limit=1,
             entrypoint_type=EntrypointType.MODULE_PATH,
             print_starting_message=False,

@@ -32,7 +32,7 @@ class Progress:
             return
         self._last_line = now
         speed = (self.done - self._done_before) / max(now - self._began, 1e-9)
-        left = _clock((self.total - self.done) / speed) if speed else "?"
+        left = as_clock((self.total - self.done) / speed) if speed else "?"
         line = (
             f"{self.name}: {self.done:,} of {self.total:,} {self.unit}, {speed:,.1f}/s, {left} left"
         )
@@ -44,7 +44,8 @@ class Progress:
             self.advance(done - self.done)
 
 
-def _clock(seconds: float) -> str:
+def as_clock(seconds: float) -> str:
+    """A duration as 1:02:03, or 2:03 below an hour."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

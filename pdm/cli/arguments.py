@@ -45,6 +45,13 @@ def _add_run(commands: Commands) -> None:
     run.set_defaults(params=DEFAULT_PATH)
     _takes_settings(run)
     serve = _command(commands, "serve", tools.serve)
+    for command in (run, serve):
+        command.add_argument(
+            "--keep-models",
+            action="store_true",
+            help="end with exit code 2, before anything of it is removed, if a trained model would "
+            "be trained again",
+        )
     serve.add_argument(
         "--cron", default="0 3 * * *", help="when to run (default: '%(default)s', at 3 every night)"
     )
@@ -65,6 +72,13 @@ def _add_stage(commands: Commands, name: str, function: Function, paths: dict[st
             choices=("ray", "process"),
             help="start workers with Ray, or train in this process alone (default: ray, or "
             "each process of torchrun as a worker)",
+        )
+        command.add_argument(
+            "--dry-run",
+            nargs="?",
+            const="text",
+            choices=("text", "json"),
+            help="say whether the model would be restored or trained, and train nothing",
         )
     if function is stages.scrape:
         command.add_argument(

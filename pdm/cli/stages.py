@@ -5,13 +5,17 @@ functions, so that `pyramid --help` is quick.
 """
 
 import argparse
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pdm import params
 from pdm.cli import sizes
+
+if TYPE_CHECKING:
+    from pdm.training.checkpoints.plan import TrainingPlan
 
 
 def scrape(args: argparse.Namespace) -> None:
@@ -70,13 +74,21 @@ def _track_training(
         tracked.model(model)
 
 
+def _print_plan(plan: "TrainingPlan", form: str) -> None:
+    print(json.dumps(plan.as_json()) if form == "json" else plan)
+
+
 def autoencoder(args: argparse.Namespace) -> None:
     """Train the pyramid autoencoder on the shards."""
-    from pdm.training.autoencoder import run_folder, train_autoencoder
+    from pdm.training.autoencoder import plan, run_folder, train_autoencoder
     from pdm.training.checkpoints.finished import export_instead_of_training
     from pdm.training.distributed.launchers import choose_launcher
 
     config = params.load(args.params).autoencoder
+    if args.dry_run:
+        found = plan(config, shards=args.shards, runs=args.runs, model=args.model)
+        _print_plan(found, args.dry_run)
+        return
     folder = run_folder(config, shards=args.shards, runs=args.runs)
     outputs = {"model": args.model, "curves": args.curves}
     if export_instead_of_training("autoencoder", folder, **outputs):
@@ -107,10 +119,14 @@ def diffusion(args: argparse.Namespace) -> None:
     """Train the pyramid UNet on the latents with rectified flow."""
     from pdm.evaluation.reference_distance import ReferenceDistance
     from pdm.training.checkpoints.finished import export_instead_of_training
-    from pdm.training.diffusion import run_folder, train_diffusion
+    from pdm.training.diffusion import plan, run_folder, train_diffusion
     from pdm.training.distributed.launchers import choose_launcher
 
     config = params.load(args.params).diffusion
+    if args.dry_run:
+        found = plan(config, latents=args.latents, runs=args.runs, model=args.model)
+        _print_plan(found, args.dry_run)
+        return
     folder = run_folder(config, latents=args.latents, runs=args.runs)
     outputs = {"model": args.model, "curves": args.curves}
     if export_instead_of_training("diffusion", folder, **outputs):

@@ -12,12 +12,20 @@ from pdm import params
 
 def run(args: argparse.Namespace) -> None:
     """Run every stage that is not up to date, in order."""
-    os.execv(sys.executable, [sys.executable, "-m", "flows", "run"])
+    _replace_by_flows("run", *_keep_models(args))
 
 
 def serve(args: argparse.Namespace) -> None:
     """Run the pipeline on a schedule until stopped."""
-    os.execv(sys.executable, [sys.executable, "-m", "flows", "serve", "--cron", args.cron])
+    _replace_by_flows("serve", "--cron", args.cron, *_keep_models(args))
+
+
+def _keep_models(args: argparse.Namespace) -> list[str]:
+    return ["--keep-models"] if args.keep_models else []
+
+
+def _replace_by_flows(*words: str) -> None:
+    os.execv(sys.executable, [sys.executable, "-m", "flows", *words])
 
 
 def check_params(args: argparse.Namespace) -> None:

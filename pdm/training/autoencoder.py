@@ -19,11 +19,8 @@ from pdm.models.codec import Autoencoder
 from pdm.models.regions import Region, Span
 from pdm.registry import build_autoencoder
 from pdm.training.checkpoints import earlier_runs, finished, snapshots
-from pdm.training.checkpoints.run_folder import (
-    RunFolder,
-    checkpoints_of,
-    restore_newest,
-)
+from pdm.training.checkpoints.plan import TrainingPlan, plan_training
+from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
 from pdm.training.checkpoints.run_record import RunRecord
 from pdm.training.distributed.launchers import Launch, is_first_process, launch_on_ray
 from pdm.training.distributed.workers import Workers
@@ -70,6 +67,16 @@ def run_folder(config: AutoencoderConfig, *, shards: Path, runs: Path) -> Path:
     """
     manifest.load(shards)
     return runs / _record(config, shards).name
+
+
+def plan(config: AutoencoderConfig, *, shards: Path, runs: Path, model: Path) -> TrainingPlan:
+    """What `train_autoencoder` would do, and what becomes of the model that is there.
+
+    Raises:
+        BadInput: The shards have no manifest.
+    """
+    manifest.load(shards)
+    return plan_training(runs, _record(config, shards), config, model)
 
 
 def train_autoencoder(

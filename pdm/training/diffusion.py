@@ -19,11 +19,8 @@ from pdm.models.condition import with_class_label
 from pdm.models.denoiser import Denoiser
 from pdm.registry import build_denoiser
 from pdm.training.checkpoints import earlier_runs, finished, snapshots
-from pdm.training.checkpoints.run_folder import (
-    RunFolder,
-    checkpoints_of,
-    restore_newest,
-)
+from pdm.training.checkpoints.plan import TrainingPlan, plan_training
+from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
 from pdm.training.checkpoints.run_record import RunRecord
 from pdm.training.class_check import check_classes, drop_labels, has_classes
 from pdm.training.distributed.launchers import Launch, is_first_process, launch_on_ray
@@ -67,6 +64,16 @@ def run_folder(config: DiffusionConfig, *, latents: Path, runs: Path) -> Path:
     """
     manifest.load(latents)
     return runs / _record(config, latents).name
+
+
+def plan(config: DiffusionConfig, *, latents: Path, runs: Path, model: Path) -> TrainingPlan:
+    """What `train_diffusion` would do, and what becomes of the model that is there.
+
+    Raises:
+        BadInput: The latents have no manifest.
+    """
+    manifest.load(latents)
+    return plan_training(runs, _record(config, latents), config, model)
 
 
 def train_diffusion(

@@ -22,9 +22,15 @@ def change(old: str, new: str):
 
 def test_stages_come_after_what_they_depend_on_with_their_outputs(toy):
     assert graph.stages() == [
-        graph.Stage("first", "python first.py", ("one.txt",), ()),
-        graph.Stage("second", "python second.py", ("two", "page.html"), ()),
-        graph.Stage("third", "python third.py", ("scores.json",), ("scores.json",)),
+        graph.Stage("first", "python first.py", ("one.txt",), (), frozenset()),
+        graph.Stage("second", "python second.py", ("two", "page.html"), (), frozenset({"first"})),
+        graph.Stage(
+            "third",
+            "python third.py",
+            ("scores.json",),
+            ("scores.json",),
+            frozenset({"first", "second"}),
+        ),
     ]
 
 

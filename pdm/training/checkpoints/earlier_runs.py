@@ -31,11 +31,11 @@ LENGTH = "training.total_images"
 
 @dataclass(frozen=True)
 class EarlierRun:
-    """A run of the same stage that left a checkpoint or a model.
+    """Another run of the same stage.
 
     Args:
         folder: Its own.
-        images_seen: How far it came.
+        images_seen: How far it came; 0 if neither its checkpoints nor its model are kept.
         checkpoints: Images seen by each, oldest first; they may be damaged.
         is_finished: Whether its model is kept.
         differences: Between it and the new run.
@@ -52,12 +52,16 @@ class EarlierRun:
         """Whether the two are the same training, until the shorter one ends."""
         return [one.name for one in self.differences] == [LENGTH]
 
+    def newest_checkpoint(self, total_images: int) -> int | None:
+        """The one that a run of that length can resume from; None if all have seen more."""
+        return max((seen for seen in self.checkpoints if seen <= total_images), default=None)
+
     def __str__(self) -> str:
+        differs = f"it differs in {in_words(self.differences)}"
+        if not self.images_seen:
+            return f"{self.folder.name} is no longer kept; {differs}"
         done = "finished" if self.is_finished else "stopped"
-        return (
-            f"{self.folder.name} {done} at {self.images_seen:,} images; it differs in "
-            f"{in_words(self.differences)}"
-        )
+        return f"{self.folder.name} {done} at {self.images_seen:,} images; {differs}"
 
 
 class Config(Protocol):
@@ -75,46 +79,61 @@ class Config(Protocol):
 def prepare(run: Path, record: RunRecord, config: Config) -> None:
     """Write a run's record before it trains. A new one takes over a checkpoint of a run that
     differs in `total_images` alone, or the log says which runs it leaves behind, and why.
+    `plan_training` says beforehand what this will do.
 
     Args:
         run: Its folder, which may not be there yet.
         record: What it follows from.
         config: Its section of params.
     """
-    is_new = not numbers_of(run)
-    record.save(run)
-    if not is_new:
+    if numbers_of(run):
+        record.save(run)
         return
+    was_there = RunRecord.load(run) is not None
+    record.save(run)
     needs_length, total = config.needs_length, config.training.total_images
     found = earlier_runs(run, record, neutral_settings(config))
-    if not needs_length:
-        same = [one for one in found if one.differs_in_length_alone]
-        if any(_take_over(one, run, record.stage, total) for one in same):
-            return
-    for is_finished in (False, True):
-        nearest = [one for one in found if one.is_finished == is_finished][:1]
-        for other in nearest:
-            logger.info("%s: run %s; %s", record.stage, other, _ending(other, needs_length))
+    same = [one for one in found if one.differs_in_length_alone and not needs_length]
+    if any(_take_over(one, run, record.stage, total) for one in same):
+        return
+    if was_there:
+        logger.info(
+            "%s: run %s of these settings keeps neither its model nor a checkpoint; training from "
+            "the start",
+            record.stage,
+            run.name,
+        )
+    for other in _nearest(found):
+        logger.info("%s: run %s; %s", record.stage, other, _ending(other, needs_length))
 
 
 def earlier_runs(run: Path, record: RunRecord, neutral: Mapping[str, Any]) -> list[EarlierRun]:
     """Those beside the run, the most similar and then the newest first."""
     found = []
-    for folder in run.parent.iterdir():
+    for folder in run.parent.glob("*"):
         old = RunRecord.load(folder)
         if folder == run or old is None or old.stage != record.stage:
             continue
         checkpoints, end = numbers_of(folder), finished.images_seen(folder)
-        if checkpoints or end is not None:
-            images_seen = checkpoints[-1] if end is None else end
-            differences = record.differences(old, neutral)
-            is_finished = end is not None
-            found.append(EarlierRun(folder, images_seen, checkpoints, is_finished, differences))
+        images_seen = end or max(checkpoints, default=0)
+        differences = record.differences(old, neutral)
+        found.append(EarlierRun(folder, images_seen, checkpoints, end is not None, differences))
     return sorted(found, key=lambda one: (len(one.differences), -one.folder.stat().st_mtime))
+
+
+def _nearest(found: list[EarlierRun]) -> list[EarlierRun]:
+    """The most similar run that stopped, and the most similar one that finished. If no run keeps
+    anything, the most similar one: it shows what differs."""
+    kept = [one for one in found if one.images_seen]
+    stopped = [one for one in kept if not one.is_finished]
+    ended = [one for one in kept if one.is_finished]
+    return [*stopped[:1], *ended[:1]] or found[:1]
 
 
 def _ending(other: EarlierRun, needs_length: str) -> str:
     """What becomes of the two runs."""
+    if not other.images_seen:
+        return "training from the start"
     reason = ""
     if other.differs_in_length_alone:
         depends = f"{needs_length} depends on it; "

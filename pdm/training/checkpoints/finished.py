@@ -23,12 +23,29 @@ logger = logging.getLogger(__name__)
 
 FILE_NAME = "finished.json"
 MODEL = "model"
+WEIGHTS = "model.safetensors"
 
 
 def images_seen(run: Path) -> int | None:
     """At the end of a finished run whose model was not removed since; None for any other."""
     record = _record(run)
     return record["images_seen"] if record else None
+
+
+def find_copy(runs: Path, model: Path) -> Path | None:
+    """The finished run that keeps the model which lies in another folder; None if there is none."""
+    weights = model / WEIGHTS
+    digest = sha256_of(weights) if weights.is_file() else None
+    for run in _newest_first(runs):
+        record = _record(run)
+        if digest and record and record["files"].get(WEIGHTS) == digest:
+            return run if (run / MODEL / WEIGHTS).is_file() else None
+    return None
+
+
+def outlives_another(run: Path, keep: int) -> bool:
+    """Whether a finished run still keeps its model when one more run has finished."""
+    return run in _newest_first(run.parent)[: max(0, keep - 1)]
 
 
 def publish(run: Path, config: TrainingConfig, *, model: Path, curves: Path) -> None:
@@ -46,15 +63,20 @@ def finish(run: Path, images_seen: int) -> None:
     Checkpoints(run / CHECKPOINTS, keep=1).remove_old()
 
 
+def is_sound(run: Path) -> bool:
+    """Whether the run has finished and keeps its model, unchanged since."""
+    record = _record(run)
+    return record is not None and _digests(run / MODEL) == record["files"]
+
+
 def export(run: Path, model: Path) -> bool:
     """Write a finished run's model to another folder, if it is there and sound.
 
     Of `torchrun`'s processes only the first writes.
     """
-    record = _record(run)
-    if record is None:
+    if _record(run) is None:
         return False
-    if _digests(run / MODEL) != record["files"]:
+    if not is_sound(run):
         logger.warning("%s was changed since its run finished; it is not used", run / MODEL)
         return False
     if is_first_process():
@@ -86,12 +108,17 @@ def export_instead_of_training(stage: str, run: Path, *, model: Path, curves: Pa
 
 def prune(runs: Path, keep: int) -> None:
     """Remove models and checkpoints of finished runs but for the newest ones. Their logs stay."""
-    ended = {path.parent: path.stat().st_mtime_ns for path in runs.glob(f"*/{FILE_NAME}")}
-    for run in sorted(ended, key=lambda run: -ended[run])[keep:]:
+    for run in _newest_first(runs)[keep:]:
         (run / FILE_NAME).unlink(missing_ok=True)  # first: what is half removed has not finished
         for name in (CHECKPOINTS, MODEL):
             shutil.rmtree(run / name, ignore_errors=True)
         logger.info("removed the checkpoints and the model of the older run %s", run)
+
+
+def _newest_first(runs: Path) -> list[Path]:
+    """Folders of the finished runs."""
+    ended = {path.parent: path.stat().st_mtime_ns for path in runs.glob(f"*/{FILE_NAME}")}
+    return sorted(ended, key=lambda run: -ended[run])
 
 
 def _record(run: Path) -> dict[str, Any] | None:

@@ -1,0 +1,186 @@
+"""Says that a stage will train a model again before DVC removes the model that is there: why, what
+it costs, and how to keep that model.
+
+Only `pyramid STAGE --dry-run` knows whether a stage would train at all: a finished run of the same
+params and data may have its model. Only DVC knows what changed since the model was made.
+"""
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from flows import graph
+from flows.errors import BAD_INPUT, RunError
+from flows.stage import environment_of_stages
+from flows.staleness import Staleness, staleness
+
+TRAINING = ("autoencoder", "diffusion")  # commands of `pyramid` with the option --dry-run
+LONG_SECONDS = 1800.0  # of a training that is worth more than a line
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Retraining:
+    """A model that would be trained again.
+
+    Args:
+        stage: That would train it.
+        plan: What it would do, in a sentence.
+        why: What changed.
+        copy: Where the present model is kept, in a sentence.
+        last_seconds: Duration of the last training; None if it is not known.
+    """
+
+    stage: str
+    plan: str
+    why: Staleness
+    copy: str
+    last_seconds: float | None
+
+    def lines(self) -> list[str]:
+        """One line, or several if the last training was long, or nobody knows."""
+        if self.last_seconds is not None and self.last_seconds < LONG_SECONDS:
+            return [f"{self.plan}. Why: {self.why}. {self.copy}"]
+        return [
+            self.plan,
+            f"  why: {self.why}",
+            f"  {self.copy}",
+            f"  to keep it in place: stop with ctrl-C, run `dvc checkout {self.stage}` if it is "
+            "gone already, and undo the change; or take it as the model of the present params and "
+            f"data with `dvc commit --force {self.stage}`",
+            f"  to start from its weights: set {self.stage}.init_from (docs/guide/running.md)",
+            "  `pyramid run --keep-models` stops at this point instead",
+        ]
+
+
+def announce(stale: Collection[str], say: Say, *, keep_models: bool) -> tuple[str, ...]:
+    """Before anything runs, say which models will be trained again, as far as it is known by then.
+
+    Args:
+        stale: Stages that will run.
+        say: Called with each line.
+        keep_models: Refuse to train a model again.
+
+    Returns:
+        The stages that need not be announced again.
+
+    Raises:
+        RunError: A model would be trained again, and `keep_models` is set.
+    """
+    stages = [stage for stage in graph.stages() if _dry_run(stage)]
+    found = {}
+    for stage in stages:
+        inputs_are_final = not stage.upstream & set(stale)
+        if stage.name in stale and (again := _retraining(stage, strict=inputs_are_final)):
+            found[stage.name] = again
+    _say_all(found.values(), say)
+    for stage in stages:
+        if stage.name not in stale:
+            _say_what_may_follow(stage, found, stale, say)
+    _refuse(found, keep_models=keep_models)
+    return tuple(found)
+
+
+def announce_stage(name: str, say: Say, *, keep_models: bool) -> None:
+    """As `announce`, for one stage whose inputs are up to date.
+
+    Raises:
+        RunError: The model would be trained again, and `keep_models` is set; or the stage cannot
+            run at all.
+    """
+    if name not in TRAINING:
+        return
+    [stage] = [one for one in graph.stages() if one.name == name]
+    if _dry_run(stage) and (again := _retraining(stage, strict=True)):
+        _say_all([again], say)
+        _refuse([name], keep_models=keep_models)
+
+
+def _say_all(found: Iterable[Retraining], say: Say) -> None:
+    for one in found:
+        for line in one.lines():
+            say(line)
+
+
+def _say_what_may_follow(
+    stage: graph.Stage, found: Collection[str], stale: Collection[str], say: Say
+) -> None:
+    """Of a model that is up to date until a stage before it changes its data."""
+    trained = [name for name in found if name in stage.upstream]
+    before = sorted(stage.upstream & set(stale))
+    if not before:
+        return
+    plan = _plan(stage, strict=False)
+    last = f"; the last run took {plan['last']}" if plan and plan["last"] else ""
+    if trained:
+        say(f"{stage.name}: its model will be trained again, too, after {trained[-1]}{last}")
+    else:
+        again = f"{stage.name}: its model will be trained again"
+        say(f"{again} if the output of {', '.join(before)} changes{last}")
+
+
+def _refuse(names: Collection[str], *, keep_models: bool) -> None:
+    if names and keep_models:
+        raise RunError(
+            f"--keep-models: {' and '.join(names)} would be trained again, for the reasons above; "
+            f"undo them, or keep what is there with `dvc commit --force {' '.join(names)}`, or run "
+            "without --keep-models. No model was removed",
+            BAD_INPUT,
+        )
+
+
+def _retraining(stage: graph.Stage, *, strict: bool) -> Retraining | None:
+    """What would be trained again, if anything."""
+    if (why := staleness(stage.name)) is None:
+        return None
+    plan = _plan(stage, strict=strict)
+    if plan is None or plan["action"] == "restore":
+        return None
+    copy = _copy(stage.name, plan, why)
+    return Retraining(stage.name, plan["text"], why, copy, plan["last_seconds"])
+
+
+def _plan(stage: graph.Stage, *, strict: bool) -> dict[str, Any] | None:
+    """What the stage would do; None if it cannot say, which is an error if `strict`."""
+    done = subprocess.run(
+        _dry_run(stage), capture_output=True, text=True, env=environment_of_stages(), check=False
+    )
+    if not done.returncode:
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+    if strict:
+        text = (done.stderr.strip() or done.stdout.strip()).rpartition("error: ")[2]
+        raise RunError(f"stage '{stage.name}': {text}", done.returncode)
+    return None
+
+
+def _copy(name: str, plan: dict[str, Any], why: Staleness) -> str:
+    """Where the present model is kept."""
+    if plan["copy"] and plan["copy_stays"]:
+        return f"The present model stays in {plan['copy']}"
+    if plan["copy"]:
+        return (
+            f"The present model is also in {plan['copy']}, until the new training has finished "
+            f"({name}.training.keep_runs)"
+        )
+    if why.unsaved:
+        return f"No run and no cache has {' and '.join(why.unsaved)}: copy it now, or it is lost"
+    if why.missing:
+        return f"The model is not in DVC's cache either; `dvc pull {name}` fetches it from a remote"
+    return "The present model stays in DVC's cache, under its digest in dvc.lock"
+
+
+def _dry_run(stage: graph.Stage) -> list[str]:
+    """The command that says what the stage would do; empty if it trains nothing."""
+    words = shlex.split(stage.command)
+    if "pyramid" not in words:
+        return []
+    words = words[words.index("pyramid") + 1 :]
+    if words[:1] != [stage.name] or stage.name not in TRAINING:
+        return []
+    return [sys.executable, "-m", "pdm", *words, "--dry-run", "json"]
