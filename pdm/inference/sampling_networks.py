@@ -146,7 +146,7 @@ def _check_files(folder: Path, sha256: str) -> None:
     if found != sha256:
         raise BadInput(
             f"sample.guide.path: {folder / 'model.safetensors'} has sha256 {found}, but "
-            f"sample.guide.sha256 is {sha256}; name the model that was meant, or its digest"
+            f"sample.guide.sha256 is {sha256}; correct the path or the sha256"
         )
 
 

@@ -1,1 +1,2 @@
-"""Loops, checkpoints and the launcher that carries them to one or many workers."""
+"""Training: the loop, the objectives, checkpoints, monitoring, and launchers for one or many
+workers."""

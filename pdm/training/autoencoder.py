@@ -49,7 +49,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Settings:
-    """What a worker needs to know; the paths are absolute, those in `config` start at
+    """Everything a worker needs. Paths are absolute; those in `config` are relative to
     `working_folder`."""
 
     config: AutoencoderConfig
@@ -60,7 +60,7 @@ class Settings:
 
 
 def run_folder(config: AutoencoderConfig, *, shards: Path, runs: Path) -> Path:
-    """Where the run of these settings on these shards lies.
+    """Return the folder of the run with these settings and shards.
 
     Raises:
         BadInput: The shards have no manifest.
@@ -88,25 +88,25 @@ def train_autoencoder(
     curves: Path,
     launch: Launch = launch_on_ray,
 ) -> None:
-    """Train, or go on training, and write the model.
+    """Train, or resume training, and write the model.
 
     Args:
-        config: The section `autoencoder`.
+        config: Section `autoencoder` of the params.
         shards: Written by the stage `shard`.
-        run: Of `run_folder`; holds events, checkpoints, and in the end the model.
-        model: Folder of the trained model: the average weights, with the latents' statistics.
-        curves: CSV of the losses.
+        run: Folder from `run_folder`, for events, checkpoints and, at the end, the model.
+        model: Folder to write the trained model to: the EMA weights and the latents' statistics.
+        curves: CSV file to write the losses to.
         launch: Starts the workers.
 
     Raises:
         BadInput, QualityGate: The shards are missing or damaged.
-        BadInput: The perceptual network, or the model to start from, is not the one that was
-            meant, or none.
+        BadInput: The perceptual network, or the model to start from, is missing or has another
+            sha256.
         QualityGate: A loss is not finite.
-        Unavailable: There are fewer CPUs or GPUs than workers.
-        Preempted: SIGTERM came; a checkpoint was kept.
+        Unavailable: The cluster has fewer CPUs or GPUs than workers.
+        Preempted: SIGTERM arrived; a checkpoint was saved.
     """
-    ImageShards(shards, "train"), ImageShards(shards, "val")  # rather now than on the cluster
+    ImageShards(shards, "train"), ImageShards(shards, "val")  # fail here rather than on the cluster
     if config.perceptual:
         load_perceptual(config.perceptual, torch.device("cpu"))
     if config.init_from:
@@ -128,15 +128,16 @@ def _record(config: AutoencoderConfig, shards: Path) -> RunRecord:
 
 
 class Pictures:
-    """The training pictures by position, some mirrored, with noise for their latents.
+    """Training pictures by position in the run, some of them mirrored, with noise for their
+    latents.
 
     Some are close-ups: crops of the training size from the picture at 2, 4, ... times that size, up
-    to all of its pixels, so that the network knows detail at every scale that it will decode.
+    to full resolution, so that the network learns detail at every scale that it will decode.
 
     Args:
         shards: The split to train on.
-        config: Size of the pictures, share of mirrored ones, seed.
-        model: Knows the shapes of the latents.
+        config: Size of the pictures, share of mirrored pictures, seed.
+        model: Gives the shapes of the latents.
     """
 
     def __init__(self, shards: ImageShards, config: AutoencoderConfig, model: Autoencoder) -> None:
@@ -148,7 +149,7 @@ class Pictures:
         self.factors = factors_that_fit(self.size, model.level_downsamplings) or (1,)
 
     def load(self, positions: range) -> Batch:
-        """Images, noise, and the step's plan."""
+        """Load images, noise, and the step's plan."""
         seed = self.config.training.seed
         images = to_images(self._pixels(positions))
         mirrored = uniform_at(seed, positions, "mirror") < self.config.horizontal_flip
@@ -159,20 +160,22 @@ class Pictures:
     def _plan(self, position: int) -> Plan:
         batch_size = self.config.training.batch_size
         step = position // batch_size
-        levels, shrinking = (
+        levels, downscaling = (
             generator_at(self.config.training.seed, step, purpose)
             for purpose in ("levels", "shrinking")
         )
-        most = max(1, len(self.level_shapes) - 1)  # one level alone has no other prefix
+        most = max(1, len(self.level_shapes) - 1)  # a single level has no shorter prefix
         return Plan(
             num_levels=int(torch.randint(1, most + 1, (), generator=levels)),
-            shrinking=self.factors[int(torch.randint(len(self.factors), (), generator=shrinking))],
+            downscaling=self.factors[
+                int(torch.randint(len(self.factors), (), generator=downscaling))
+            ],
             images_seen=step * batch_size,
             region=self._region(step),
         )
 
     def _region(self, step: int) -> Region | None:
-        """Where the step's pictures are decoded, the same for all of them."""
+        """The region in which all pictures of the step are decoded; None for whole pictures."""
         side = self.config.crop_px
         if side is None:
             return None
@@ -195,7 +198,7 @@ class Pictures:
         return pixels
 
     def keys(self, positions: range) -> list[str]:
-        """Keys of the pictures."""
+        """Return the keys of the pictures."""
         return [self.shards.keys[index] for index in self._indices(positions)]
 
     def _indices(self, positions: range) -> list[int]:
@@ -206,7 +209,7 @@ class Pictures:
 
 
 def _work(settings: Settings, workers: Workers) -> None:
-    """Runs on every worker."""
+    """Train; runs on every worker."""
     config, training = settings.config, settings.config.training
     pictures, held_out = (ImageShards(settings.shards, split) for split in ("train", "val"))
     size = (config.image_height_px, config.image_width_px)
@@ -263,7 +266,7 @@ def _judge(config: AutoencoderConfig) -> dict[str, str]:
 def _losses(
     model: Autoencoder, config: AutoencoderConfig, device: torch.device
 ) -> AutoencoderLosses:
-    """The model with all that judges it."""
+    """Build the model with its losses."""
     perceptual = load_perceptual(config.perceptual, device) if config.perceptual else None
     adversary = AdversarialLoss(config.adversarial).to(device) if config.adversarial else None
     return AutoencoderLosses(model, config, perceptual, adversary)
@@ -277,7 +280,7 @@ def _discriminator_training(losses: AutoencoderLosses) -> DiscriminatorTraining 
 
 
 def ema_model(state: TrainState) -> Autoencoder:
-    """The average model."""
+    """Return the EMA of the model."""
     assert isinstance(state.ema, Autoencoder)
     return state.ema
 
@@ -296,14 +299,14 @@ def write_model(
     """Measure the EMA of a checkpoint, and write a model folder.
 
     Args:
-        config: Of the run.
+        config: Config of the run.
         model: The EMA of the checkpoint; it gets the statistics of its latents here.
-        shards: That the run trains on.
-        run: With the checkpoint.
-        folder: To write, whole or not at all.
-        images_seen: By the checkpoint.
+        shards: Shards that the run trains on.
+        run: Folder of the run, with the checkpoint.
+        folder: Folder to write, atomically.
+        images_seen: Images seen by the checkpoint.
         origin: What the run started from.
-        facts: More for `config.json`.
+        facts: Further entries of `config.json`.
 
     Returns:
         "val_psnr_levels_2": PSNR of held-out pictures in dB, decoded from two levels; likewise for
@@ -314,7 +317,7 @@ def write_model(
     size = (config.image_height_px, config.image_width_px)
     scores = psnr_by_prefix(model, held_out, size)
     logger.info(
-        "autoencoder: PSNR of held-out pictures, from ever more levels: %s dB",
+        "autoencoder: PSNR of held-out pictures by number of decoded levels: %s dB",
         ", ".join(f"{score:.1f}" for score in scores),
     )
     redundancy = measure_latents(model, pictures, held_out, size)
@@ -323,7 +326,7 @@ def write_model(
         ", ".join(f"{share:.2f}" for share in redundancy[1:]) or "one level only",
     )
     one = to_images(held_out.batch([0], *size)).to(next(model.parameters()).device)
-    with snapshots.for_model(run, config.training.ema_lengths, images_seen) as averages:
+    with snapshots.for_model(run, config.training.ema_lengths, images_seen) as ema_folder:
         model.save_pretrained(
             folder,
             card=autoencoder_card(
@@ -335,7 +338,7 @@ def write_model(
                 images_seen=images_seen,
                 init_from=origin.facts.get("init_from"),
             ),
-            beside=[origin.pictures, averages],
+            beside=[origin.pictures, ema_folder],
             image_height_px=size[0],
             image_width_px=size[1],
             shards_sha256=manifest.digest(shards),

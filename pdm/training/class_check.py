@@ -1,4 +1,4 @@
-"""Whether the data can tell a denoising network what it was built to be told."""
+"""Checks that the data have the conditions that a denoising network takes."""
 
 import logging
 
@@ -26,36 +26,37 @@ def has_classes(config: DiffusionConfig) -> bool:
 
 
 def check_classes(config: DiffusionConfig, latents: LatentShards) -> None:
-    """Compare with what the latents know, and say how many pictures each class has.
+    """Compare the config with the latents' classes, and log the number of pictures of each class.
 
     Raises:
-        BadInput: The network takes what no data here has, or another number of classes.
+        BadInput: The network takes a condition that the data lack, or another number of classes.
     """
     condition = config.condition
     if condition is None:
         return
     for name in ("token_width", "map_channels"):
         if getattr(condition, name):
-            raise BadInput(f"{KEY}.{name}: no data holds such a condition yet; set it to 0")
+            raise BadInput(f"{KEY}.{name}: the data have no such condition yet; set it to 0")
     if not condition.num_classes:
         return
     names = latents.classes
     if not names:
         raise BadInput(
-            f"{KEY}.num_classes is {condition.num_classes}, no picture has a class; {NONE}"
+            f"{KEY}.num_classes is {condition.num_classes}, but no picture has a class; {NONE}"
         )
     if len(names) != condition.num_classes:
         shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
         raise BadInput(
-            f"{KEY}.num_classes is {condition.num_classes}, the latents hold {len(names)}: {shown}"
+            f"{KEY}.num_classes is {condition.num_classes}, but the latents have {len(names)}: "
+            f"{shown}"
         )
-    told = classes.describe_counts(latents.labels, names)
-    logger.info("diffusion: %s pictures of the classes %s", latents.split, told)
+    counts_text = classes.describe_counts(latents.labels, names)
+    logger.info("diffusion: %s pictures of the classes %s", latents.split, counts_text)
 
 
 def drop_labels(labels: Tensor, config: DiffusionConfig, positions: range) -> Tensor:
-    """Labels (B,), a share of them replaced by "not said", as each position has it."""
+    """Replace a share of the labels (B,) by "no class", chosen by position."""
     assert config.condition is not None
-    drawn = uniform_at(config.training.seed, positions, "condition")
-    unsaid = torch.full_like(labels, config.condition.num_classes)
-    return torch.where(drawn < config.condition_dropout, unsaid, labels)
+    numbers = uniform_at(config.training.seed, positions, "condition")
+    no_label = torch.full_like(labels, config.condition.num_classes)
+    return torch.where(numbers < config.condition_dropout, no_label, labels)

@@ -33,18 +33,22 @@ from pdm.training.loop.state import TrainState
 from pdm.training.loop.train import train
 from pdm.training.monitoring.flops import flops_of
 from pdm.training.monitoring.sample_grid import SampleGrid, check_autoencoder
-from pdm.training.monitoring.sample_scores import BuildReferenceDistance, SampleScorer, check_enough
+from pdm.training.monitoring.sample_scores import (
+    BuildReferenceDistance,
+    SampleScorer,
+    check_split_sizes,
+)
 from pdm.training.objectives.losses import FlowLosses
-from pdm.training.objectives.timesteps import Times
+from pdm.training.objectives.timesteps import TimeDistribution
 
 logger = logging.getLogger(__name__)
 
-HELD_OUT_IMAGES = 256  # at most so many are scored after each checkpoint
+HELD_OUT_IMAGES = 256  # maximum number scored after each checkpoint
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a worker needs to know; the paths are absolute, those in `config` start at
+    """Everything a worker needs. Paths are absolute; those in `config` are relative to
     `working_folder`."""
 
     config: DiffusionConfig
@@ -57,7 +61,7 @@ class Settings:
 
 
 def run_folder(config: DiffusionConfig, *, latents: Path, runs: Path) -> Path:
-    """Where the run of these settings on these latents lies.
+    """Return the folder of the run with these settings and latents.
 
     Raises:
         BadInput: The latents have no manifest.
@@ -87,31 +91,31 @@ def train_diffusion(
     build_reference_distance: BuildReferenceDistance,
     launch: Launch = launch_on_ray,
 ) -> None:
-    """Train, or go on training, and write the model.
+    """Train, or resume training, and write the model.
 
     Args:
-        config: The section `diffusion`.
+        config: Section `diffusion` of the params.
         latents: Written by the stage `latents`.
-        autoencoder: Model folder, the one that wrote the latents; it decodes what is drawn on
-            the way, and changes nothing that is learnt.
-        run: Of `run_folder`; holds events, checkpoints, and in the end the model.
-        model: Folder of the trained model: the average weights.
-        curves: CSV of the losses.
-        build_reference_distance: From held-out pictures; measures how far samples are from them.
+        autoencoder: Folder of the model that wrote the latents. It decodes the samples drawn during
+            training, and has no effect on the trained model.
+        run: Folder from `run_folder`, for events, checkpoints and, at the end, the model.
+        model: Folder to write the trained model to: the EMA weights.
+        curves: CSV file to write the losses to.
+        build_reference_distance: Builds a distance from held-out pictures, to score samples by.
         launch: Starts the workers.
 
     Raises:
-        BadInput: The model to start from is not the one that was meant, or none.
-        BadInput, QualityGate: The latents or the autoencoder are missing, damaged or do not belong
-            together, or too few are held out.
+        BadInput: The model to start from is missing or has another sha256.
+        BadInput, QualityGate: The latents or the autoencoder are missing or damaged, the
+            autoencoder is not the one that wrote the latents, or too few latents are held out.
         QualityGate: A loss is not finite.
-        Unavailable: There are fewer CPUs or GPUs than workers.
-        Preempted: SIGTERM came; a checkpoint was kept.
+        Unavailable: The cluster has fewer CPUs or GPUs than workers.
+        Preempted: SIGTERM arrived; a checkpoint was saved.
     """
     found = [LatentShards(latents, split) for split in ("train", "val")]
-    check_autoencoder(autoencoder, found[0].manifest.facts)  # rather now than on the cluster
+    check_autoencoder(autoencoder, found[0].manifest.facts)  # fail here rather than on the cluster
     check_classes(config, found[0])
-    check_enough(found, config.score_images)
+    check_split_sizes(found, config.score_images)
     if config.init_from:
         check_source(config.init_from, "diffusion")
     if is_first_process():
@@ -128,33 +132,33 @@ def _record(config: DiffusionConfig, latents: Path) -> RunRecord:
 
 
 class NoisyLatents:
-    """Latents by position, each with noise and a time of its own.
+    """Latents by position in the run, each with its own noise and time.
 
     Args:
-        shards: The split.
-        config: How times are drawn, and the seed.
+        shards: Split to train on.
+        config: Distribution of the times, and the seed.
     """
 
     def __init__(self, shards: LatentShards, config: DiffusionConfig) -> None:
         self.shards, self.config, self.seed = shards, config, config.training.seed
-        self.law, self.total = Times.of(config), config.training.total_images
+        self.times, self.total = TimeDistribution.of(config), config.training.total_images
 
     def load(self, positions: range) -> Batch:
-        """Data, noise, and (B,) each: times, their weights, what share of training is left; and,
-        where the network takes a class, labels."""
+        """Load data, noise and, each (B,): times, their weights, the share of the training that is
+        left, and labels if the network takes a class."""
         data = self.shards.batch(self._indices(positions))
         noise = normal_pyramid_at(self.seed, positions, "noise", self.shards.level_shapes)
-        drawn = [self.law.draw(generator_at(self.seed, place, "time")) for place in positions]
-        times = torch.stack(drawn)
+        draws = [self.times.draw(generator_at(self.seed, place, "time")) for place in positions]
+        times = torch.stack(draws)
         left = torch.tensor([max(0.0, 1 - place / self.total) for place in positions])
-        weights = self.law.weights(times)
+        weights = self.times.weights(times)
         if not has_classes(self.config):
             return data, noise, times, weights, left
         labels = self.shards.labels[self._indices(positions)]
         return data, noise, times, weights, left, drop_labels(labels, self.config, positions)
 
     def keys(self, positions: range) -> list[str]:
-        """Keys of the pictures."""
+        """Return the keys of the pictures."""
         return [self.shards.keys[index] for index in self._indices(positions)]
 
     def _indices(self, positions: range) -> list[int]:
@@ -163,7 +167,7 @@ class NoisyLatents:
 
 
 def _work(settings: Settings, workers: Workers) -> None:
-    """Runs on every worker."""
+    """Train; runs on every worker."""
     config, training = settings.config, settings.config.training
     latents, held_out = (LatentShards(settings.latents, split) for split in ("train", "val"))
     torch.manual_seed(training.seed)
@@ -182,16 +186,16 @@ def _work(settings: Settings, workers: Workers) -> None:
     grid = SampleGrid(settings.autoencoder, latents.manifest.facts, workers.device)
     splits = (latents, held_out)
     num_classes = len(latents.classes) if has_classes(config) else 0
-    drawn = SampleScorer(grid, splits, config.score_images, settings.build_reference_distance)
+    scorer = SampleScorer(grid, splits, config.score_images, settings.build_reference_distance)
 
     def score(state: TrainState, events: EventLog) -> float:
         losses = _held_out_losses(state, NoisyLatents(held_out, config), config, workers.device)
-        average = cast(Denoiser, state.ema)
-        sheet, distances = drawn.draw(average, config.windows, num_classes)
+        ema = cast(Denoiser, state.ema)
+        sheet, distances = scorer.draw(ema, config.windows, num_classes)
         scores = losses | distances
         events.metrics(scores, state.images_seen)
         logger.info(
-            "diffusion: after %s images %s",
+            "diffusion: after %s images: %s",
             f"{state.images_seen:,}",
             ", ".join(f"{name} {value:.4f}" for name, value in scores.items()),
         )
@@ -224,7 +228,8 @@ def _work(settings: Settings, workers: Workers) -> None:
 def _held_out_losses(
     state: TrainState, data: NoisyLatents, config: DiffusionConfig, device: torch.device
 ) -> dict[str, float]:
-    """Losses of the average model on latents it was not trained on; always the same draws."""
+    """Compute the losses of the EMA on held-out latents, with the same noise and times every
+    time."""
     network = FlowLosses(cast(Denoiser, state.ema), config.level_loss_weights)
     count, size = min(len(data.shards), HELD_OUT_IMAGES), config.training.batch_size
     sums: dict[str, float] = {}
@@ -255,24 +260,24 @@ def write_model(
     """Write a model folder: the EMA of a checkpoint.
 
     Args:
-        config: Of the run.
+        config: Config of the run.
         model: The EMA of the checkpoint.
-        latents: That the run trains on.
-        run: With the checkpoint.
-        folder: To write, whole or not at all.
-        images_seen: By the checkpoint.
+        latents: Latents that the run trains on.
+        run: Folder of the run, with the checkpoint.
+        folder: Folder to write, atomically.
+        images_seen: Images seen by the checkpoint.
         origin: What the run started from.
-        facts: More for `config.json`.
+        facts: Further entries of `config.json`.
     """
     shards = LatentShards(latents, "train")
     known, device = shards.manifest.facts, next(model.parameters()).device
     one = tuple(level.to(device) for level in shards.batch([0]))
     names = shards.classes if has_classes(config) else ()
     velocity = with_class_label(model, shards.labels[:1].to(device) if names else None)
-    with snapshots.for_model(run, config.training.ema_lengths, images_seen) as averages:
+    with snapshots.for_model(run, config.training.ema_lengths, images_seen) as ema_folder:
         model.save_pretrained(
             folder,
-            beside=[origin.pictures, averages],
+            beside=[origin.pictures, ema_folder],
             level_shapes=shards.level_shapes,
             image_height_px=known["image_height_px"],
             image_width_px=known["image_width_px"],
@@ -291,6 +296,6 @@ def write_model(
 
 
 def build_for_latents(config: DiffusionConfig, latents: LatentShards) -> Denoiser:
-    """The network of a config for the levels of these latents, with random weights."""
+    """Build the network of a config for the levels of these latents, with random weights."""
     channels = tuple(shape[0] for shape in latents.level_shapes)
     return build_denoiser(config, channels, tuple(latents.manifest.facts["level_downsamplings"]))

@@ -1,7 +1,8 @@
 """Writes a model folder from any checkpoint that a run keeps, such as the one with the best score.
 
-A stage writes the model of its last checkpoint. This writes the same of another one: its EMA, with
-all that a model folder holds, and in `config.json` the run and the score besides.
+A stage writes the model of its last checkpoint. This module does the same for another checkpoint:
+it writes the EMA weights with everything else in a model folder, and adds the run and the score to
+`config.json`.
 """
 
 import os
@@ -22,7 +23,7 @@ from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput, QualityGate
 from pdm.registry import build_autoencoder, load_autoencoder, load_denoiser
 from pdm.training import autoencoder, diffusion
-from pdm.training.checkpoints.folder import Checkpoints, numbers_of
+from pdm.training.checkpoints.folder import Checkpoints, list_checkpoints
 from pdm.training.checkpoints.run_folder import EVENTS, checkpoints_of
 from pdm.training.checkpoints.run_settings import settings_of
 from pdm.training.init_from import Origin, initialise
@@ -34,13 +35,13 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenCheckpoint:
     """The checkpoint to export.
 
     Args:
-        path: Its folder, with files that match their digests.
-        images_seen: In training.
-        facts: For the model's `config.json`: `run` (the name of its folder) and `score` (the
+        path: Folder of the checkpoint, whose files match their digests.
+        images_seen: Images seen by the checkpoint.
+        facts: For the model's `config.json`: `run` (name of the run's folder) and `score` (the
             metric that ranks checkpoints, by its name; null if this one was not scored).
     """
 
@@ -49,7 +50,7 @@ class Chosen:
     facts: dict[str, Any]
 
     def describe(self, model: Path) -> str:
-        """A sentence on what was exported."""
+        """Say what was exported."""
         scored = (self.facts["score"] or {}).items()
         scores = "".join(f", {name} {value:.4g}" for name, value in scored)
         return f"{model}: the EMA of run {self.facts['run']} at {self.images_seen:,} images{scores}"
@@ -64,32 +65,34 @@ def export_autoencoder(
     images_seen: int | None,
     model: Path,
 ) -> str:
-    """Write the autoencoder of a checkpoint.
+    """Write an autoencoder from a checkpoint.
 
     Args:
-        config: The present section `autoencoder`.
-        shards: That the run was trained on.
-        runs: Where the run of the present settings and data is, if no other is named.
-        run: Folder of a run; None for that one.
-        images_seen: Which checkpoint; None for the one with the best score.
-        model: Folder to write, whole or not at all. An autoencoder that is there is replaced.
+        config: The present section `autoencoder` of the params.
+        shards: Shards that the run was trained on.
+        runs: Folder of the stage's runs.
+        run: Folder of the run; None for the run of the present settings and data.
+        images_seen: Images seen by the checkpoint; None for the one with the best score.
+        model: Folder to write, atomically. An existing autoencoder is replaced.
 
     Returns:
-        A sentence on what was exported.
+        A sentence that says what was exported.
 
     Raises:
-        BadInput: There is no such run or checkpoint, or none was scored; the data are not those of
-            the run; `model` is something else than an autoencoder.
-        QualityGate: The checkpoint, or the data, are damaged.
+        BadInput: The run or checkpoint does not exist, or no checkpoint was scored; the data are
+            not those of the run; or `model` exists and is not an autoencoder.
+        QualityGate: The checkpoint or the data are damaged.
     """
     _check_output(model, "autoencoder", load_autoencoder)
     if run is None:
         run = _run_of_params(autoencoder.run_folder(config, shards=shards, runs=runs))
     else:
         config = settings_of(run, config, "autoencoder", {"shards": shards})
-    chosen = _choose(run, checkpoints_of(run, config.training), images_seen, "autoencoder")
+    chosen = _choose_checkpoint(
+        run, checkpoints_of(run, config.training), images_seen, "autoencoder"
+    )
     network = _load_ema(build_autoencoder(config), chosen.path)
-    origin = _origin(network, config, "autoencoder", shards, run)
+    origin = _find_origin(network, config, "autoencoder", shards, run)
     autoencoder.write_model(
         config,
         network,
@@ -112,20 +115,21 @@ def export_diffusion(
     images_seen: int | None,
     model: Path,
 ) -> str:
-    """Write the diffusion model of a checkpoint: as `export_autoencoder`, with latents for shards.
+    """Write a diffusion model from a checkpoint, like `export_autoencoder`, with latents for
+    shards.
 
     Raises:
-        BadInput, QualityGate: As `export_autoencoder`.
+        BadInput, QualityGate: As for `export_autoencoder`.
     """
     _check_output(model, "diffusion", load_denoiser)
     if run is None:
         run = _run_of_params(diffusion.run_folder(config, latents=latents, runs=runs))
     else:
         config = settings_of(run, config, "diffusion", {"latents": latents})
-    chosen = _choose(run, checkpoints_of(run, config.training), images_seen, "diffusion")
+    chosen = _choose_checkpoint(run, checkpoints_of(run, config.training), images_seen, "diffusion")
     network = diffusion.build_for_latents(config, LatentShards(latents, "train"))
     network = _load_ema(network, chosen.path)
-    origin = _origin(network, config, "diffusion", latents, run)
+    origin = _find_origin(network, config, "diffusion", latents, run)
     diffusion.write_model(
         config,
         network,
@@ -140,10 +144,10 @@ def export_diffusion(
 
 
 def _check_output(model: Path, stage: str, load: Callable[[Path], nn.Module]) -> None:
-    """Refuse to replace what is no model of this stage."""
+    """Refuse to replace anything that is not a model of this stage."""
     for above in model.absolute().parents:
         if above.exists() and not above.is_dir():
-            raise BadInput(f"{above} is a file; choose another folder than {model}")
+            raise BadInput(f"{above} is a file, not a folder; choose another folder than {model}")
         if (above / EVENTS).exists():
             raise BadInput(f"{model} is inside the run {above}; choose a folder outside of it")
     if not os.path.lexists(model):
@@ -152,7 +156,7 @@ def _check_output(model: Path, stage: str, load: Callable[[Path], nn.Module]) ->
         load(model)
     except BadInput as error:
         raise BadInput(
-            f"{model} exists and is not replaced, because it is no {stage} model ({error}); "
+            f"{model} exists and is not replaced, because it is not a model of {stage} ({error}); "
             "remove it, or choose another folder"
         ) from error
 
@@ -166,43 +170,47 @@ def _run_of_params(run: Path) -> Path:
     return run
 
 
-def _choose(run: Path, checkpoints: Checkpoints, images_seen: int | None, stage: str) -> Chosen:
-    """The checkpoint with that progress, or the best one."""
-    kept = numbers_of(run)
+def _choose_checkpoint(
+    run: Path, checkpoints: Checkpoints, images_seen: int | None, stage: str
+) -> ChosenCheckpoint:
+    """Find the checkpoint at `images_seen`, or the best one."""
+    kept = list_checkpoints(run)
     if not kept:
-        raise BadInput(f"{run} keeps no checkpoint; train it, or name another run with --run")
+        raise BadInput(f"{run} has no checkpoint; train it, or name another run with --run")
     best = checkpoints.best()
-    listed = f"kept in {run}: {', '.join(map(str, kept))}"
+    listed = f"{run} has: {', '.join(map(str, kept))}"
     if images_seen is None and best is None:
-        raise BadInput(f"no checkpoint was scored; choose one with --images N ({listed})")
+        raise BadInput(f"no checkpoint has a score; choose one with --images N ({listed})")
     number = best if images_seen is None else images_seen
     if number not in kept:
-        title = "the best checkpoint, at" if images_seen is None else "a checkpoint at"
-        raise BadInput(f"{title} {number} images, is not kept; choose with --images N ({listed})")
+        title = "best checkpoint" if images_seen is None else "checkpoint"
+        raise BadInput(f"no {title} at {number} images; choose one with --images N ({listed})")
     path = checkpoints.path(number)
     try:
         check_checkpoint(path)
     except ValueError as error:
         raise QualityGate(f"{error}; choose another with --images N ({listed})") from error
-    return Chosen(path, number, {"run": run.name, "score": _score(run, number, SCORES[stage])})
+    return ChosenCheckpoint(
+        path, number, {"run": run.name, "score": _find_score(run, number, SCORES[stage])}
+    )
 
 
-def _score(run: Path, images_seen: int, metric: str) -> dict[str, float] | None:
-    """The metric of a checkpoint in the run's log."""
+def _find_score(run: Path, images_seen: int, metric: str) -> dict[str, float] | None:
+    """Find the metric of a checkpoint in the run's log; None if it was not scored."""
     for event in reversed(events.read(run / EVENTS)):
         if event["images_seen"] == images_seen and metric in event.get("values", {}):
             return {metric: event["values"][metric]}
     return None
 
 
-def _origin(
+def _find_origin(
     network: nn.Module,
     config: AutoencoderConfig | DiffusionConfig,
     stage: str,
     data: Path,
     run: Path,
 ) -> Origin:
-    """What the run started from; the network's weights are left as they are."""
+    """Find out what the run started from; the network's weights stay as they are."""
     return initialise(
         network,
         config.init_from,
@@ -215,13 +223,13 @@ def _origin(
 
 
 def _load_ema(network: Network, checkpoint: Path) -> Network:
-    """The network with a checkpoint's EMA, as training has it when it writes the model."""
+    """Load a checkpoint's EMA into the network, in the state in which training writes models."""
     path = checkpoint / "ema.safetensors"
     try:
         network.load_state_dict(load_file(path))
     except (RuntimeError, OSError, SafetensorError) as error:
-        said = " ".join(str(error).split())[:300]
-        raise BadInput(f"{path} does not fit the network of its run: {said}") from error
+        reason = " ".join(str(error).split())[:300]
+        raise BadInput(f"{path} does not fit the network of its run: {reason}") from error
     network.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.requires_grad_(False).eval()

@@ -1,8 +1,8 @@
-"""Fine-tuning: a network starts from the weights of a model folder, as far as they fit.
+"""Fine-tuning: starts a network from those weights of a model folder that fit.
 
-Tensors are taken by name and shape. Those of other widths, levels or blocks have no counterpart and
-keep their random initialisation. A fine-tuned model has also seen the pictures of its source, so
-its `pictures.txt` is the union of both lists.
+Tensors are matched by name and shape. Tensors without a match, such as those of other widths,
+levels or blocks, keep their random initialisation. A fine-tuned model has also seen the pictures of
+its source, so its `pictures.txt` is the union of both lists.
 """
 
 import logging
@@ -20,11 +20,11 @@ from pdm.data.shards import listing
 from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.models.layers import settle_spectral_norms
-from pdm.training.checkpoints.folder import numbers_of
+from pdm.training.checkpoints.folder import list_checkpoints
 
 logger = logging.getLogger(__name__)
 
-NUM_NAMED = 4  # tensors without a counterpart that the log names
+NUM_NAMED = 4  # tensors without a match named in the log
 WEIGHT, VECTORS = "parametrizations.weight.original", "parametrizations.weight.0."
 
 
@@ -33,8 +33,8 @@ class Origin:
     """What a network under training started from.
 
     Args:
-        pictures: List of the pictures that it and its source have seen; may be absent.
-        facts: For the `config.json` of the trained model; none without a source.
+        pictures: File that lists the pictures seen by it and its source; may be missing.
+        facts: Entries for the `config.json` of the trained model; empty without a source.
     """
 
     pictures: Path
@@ -42,13 +42,13 @@ class Origin:
 
 
 def check_source(config: InitFromConfig, stage: str, working_folder: Path = Path()) -> Path:
-    """Compare the source with its digest in the params, so that equal params give equal models.
+    """Compare the source's sha256 with the params, so that equal params give equal models.
 
     Returns:
-        Its folder.
+        Folder of the source.
 
     Raises:
-        BadInput: It cannot be read, or has another sha256.
+        BadInput: The source cannot be read, or has another sha256.
     """
     file = working_folder / config.path / "model.safetensors"
     try:
@@ -58,7 +58,7 @@ def check_source(config: InitFromConfig, stage: str, working_folder: Path = Path
     if digest != config.sha256:
         raise BadInput(
             f"{stage}.init_from.path: {file} has sha256 {digest}, but {stage}.init_from.sha256 is "
-            f"{config.sha256}; name the model that was meant, or its digest"
+            f"{config.sha256}; correct the path or the sha256"
         )
     return file.parent
 
@@ -73,22 +73,22 @@ def initialise(
     run: Path,
     is_first: bool,
 ) -> Origin:
-    """Start a network from the model that the params name, if they name one.
+    """Load the weights that fit from the model that the params name, if they name one.
 
-    The weights of a run that resumes are left to its checkpoint.
+    A resumed run gets its weights from its checkpoint instead.
 
     Args:
-        model: Built and not yet trained.
+        model: Network that is not yet trained.
         config: The setting `init_from`.
-        stage: Names the setting's section.
-        working_folder: Relative paths of the params start here.
-        data: Folder that it trains on, with its list of pictures.
-        run: Folder of the run; the joint list of pictures is written here.
+        stage: Name of the stage, for messages.
+        working_folder: Folder that paths in the params are relative to.
+        data: Folder of the training data, with its list of pictures.
+        run: Folder of the run, to write the joint list of pictures to.
         is_first: Whether this worker writes and logs.
 
     Raises:
-        BadInput: The source is missing or damaged, has another sha256, holds another kind of
-            network, or has no tensor that fits.
+        BadInput: The source is missing or damaged, has another sha256, is another kind of network,
+            or has no tensor that fits.
     """
     if config is None:
         return Origin(data / listing.FILE_NAME)
@@ -104,9 +104,9 @@ def initialise(
             f"{stage}.init_from.path: no tensor of {folder} fits the network of these params by "
             "name and shape; name a model of similar widths and levels, or set init_from to null"
         )
-    resumes = bool(numbers_of(run))
+    resumes = bool(list_checkpoints(run))
     if not resumes:
-        _take(model, {name: tensors[name] for name in fitting})
+        _copy_tensors(model, {name: tensors[name] for name in fitting})
     if is_first:
         if not resumes:
             logger.info("%s: %s", stage, _describe(folder, own, tensors, fitting))
@@ -117,7 +117,7 @@ def initialise(
 
 
 def fitting_names(own: Mapping[str, Tensor], source: Mapping[str, Tensor]) -> list[str]:
-    """Names of the network's tensors that the source has in the same shape.
+    """List the network's tensors that the source has in the same shape.
 
     The singular vectors of a spectral norm fit only together with their weight.
     """
@@ -126,16 +126,16 @@ def fitting_names(own: Mapping[str, Tensor], source: Mapping[str, Tensor]) -> li
 
 
 def _weight_of(name: str) -> str:
-    """The weight whose singular vector this is; any other tensor's own name."""
+    """Return the weight that a singular vector belongs to; for any other tensor, its own name."""
     layer, vectors, _ = name.rpartition(VECTORS)
     return f"{layer}{WEIGHT}" if vectors else name
 
 
 @torch.no_grad()
-def _take(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+def _copy_tensors(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     own = model.state_dict()
     for name, tensor in tensors.items():
-        own[name].copy_(tensor)  # in place: the memory format stays
+        own[name].copy_(tensor)  # in place, to preserve the memory format
     settle_spectral_norms(model)
 
 
@@ -163,14 +163,14 @@ def _shape(tensor: Tensor | None) -> str:
 
 
 def _write_pictures(data: Path, source: Path, run: Path) -> None:
-    """Write the union of both lists. A list that is known to be incomplete would hide pictures from
-    `pyramid data removed`, so without one of them there is none."""
+    """Write the union of both lists. If one of them is missing, write none: an incomplete list
+    would hide pictures from `pyramid data removed`."""
     unlisted = [folder for folder in (data, source) if not (folder / listing.FILE_NAME).is_file()]
     if unlisted:
         (run / listing.FILE_NAME).unlink(missing_ok=True)
         logger.warning(
-            "%s has no %s, so the fine-tuned model will have none: nothing can say whether a "
-            "removed picture is in it",
+            "%s has no %s, so the fine-tuned model will not have one either: nobody can tell "
+            "whether it has seen a removed picture",
             unlisted[0],
             listing.FILE_NAME,
         )

@@ -10,7 +10,7 @@ from pdm.diffusion.flow import (
 )
 from pdm.diffusion.sampling_times import even_times, times_by_level
 from pdm.models.noise_schedule import step_times
-from pdm.training.objectives.timesteps import Times
+from pdm.training.objectives.timesteps import TimeDistribution
 
 SHAPES = [(8, 1, 1), (4, 2, 4), (2, 8, 16)]
 
@@ -119,7 +119,7 @@ def test_levels_in_windows_run_from_noise_to_data_and_rest_before_and_after():
 @pytest.mark.parametrize("shift", [1.0, 3.0])
 def test_windows_leave_each_levels_loss_what_it_is_under_the_law_of_its_times(kind, shift):
     """The mean of any function of a level's time, weighed, is its mean without windows."""
-    plain, windows = (Times(kind, shift, 0.0, None, found) for found in (None, WINDOWS))
+    plain, windows = (TimeDistribution(kind, shift, 0.0, None, found) for found in (None, WINDOWS))
     generator = torch.Generator().manual_seed(0)
     alone = torch.stack([plain.draw(generator) for _ in range(20_000)])
     times = torch.stack([windows.draw(generator) for _ in range(20_000)])
@@ -136,7 +136,7 @@ def test_windows_leave_each_levels_loss_what_it_is_under_the_law_of_its_times(ki
 
 
 def test_ldms_times_weigh_errors_of_the_velocity_as_errors_of_the_noise():
-    law = Times("ldm", 1.0, 0.0, step_times(0.0195).float(), None)
+    law = TimeDistribution("ldm", 1.0, 0.0, step_times(0.0195).float(), None)
     times = torch.stack([law.draw(torch.Generator().manual_seed(seed)) for seed in range(8)])
     data, noise, guess = (random_pyramid(8, seed) for seed in range(3))
 
@@ -150,7 +150,7 @@ def test_ldms_times_weigh_errors_of_the_velocity_as_errors_of_the_noise():
 
 
 def test_uniform_times_reach_beyond_the_ends_by_the_margin():
-    law = Times("uniform", 1.0, 0.1, None, None)
+    law = TimeDistribution("uniform", 1.0, 0.1, None, None)
     times = torch.stack([law.draw(torch.Generator().manual_seed(seed)) for seed in range(2000)])
     assert times.min().item() == pytest.approx(-0.1, abs=0.01)
     assert times.max().item() == pytest.approx(1.1, abs=0.01)

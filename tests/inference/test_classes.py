@@ -268,11 +268,13 @@ def conditioned(**changes):
 
 def test_data_that_does_not_fit_the_condition_is_refused(taught, chain):
     latents = LatentShards(taught.folder / "latents", "train")
-    with pytest.raises(BadInput, match=r"num_classes is 3, the latents hold 2: bright, dark"):
+    with pytest.raises(BadInput, match=r"num_classes is 3, but the latents have 2: bright, dark"):
         check_classes(conditioned(num_classes=3), latents)
-    with pytest.raises(BadInput, match=r"num_classes is 2, no picture has a class; sort .* folder"):
+    with pytest.raises(
+        BadInput, match=r"num_classes is 2, but no picture has a class; sort .* folder"
+    ):
         check_classes(CONFIG, LatentShards(chain.latents, "train"))
-    with pytest.raises(BadInput, match=r"token_width: no data holds such a condition"):
+    with pytest.raises(BadInput, match=r"token_width: the data have no such condition"):
         check_classes(conditioned(token_width=8), latents)
 
 

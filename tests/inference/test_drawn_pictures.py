@@ -22,7 +22,7 @@ from pdm.training import diffusion
 from pdm.training.checkpoints.run_folder import STOP
 from pdm.training.distributed.workers import Workers
 from pdm.training.monitoring.sample_grid import SEEDS
-from pdm.training.monitoring.sample_scores import check_enough
+from pdm.training.monitoring.sample_scores import check_split_sizes
 
 SAMPLES, FLOOR = (f"frechet_random_conv/{side}_vs_decoded_val" for side in ("samples", "train"))
 EVALUATE = EvaluateConfig(
@@ -127,10 +127,10 @@ def scores(run):
 
 def test_too_few_pictures_to_compare_with_are_refused_before_the_training(chain):
     splits = [LatentShards(chain.latents, split) for split in ("train", "val")]
-    check_enough(splits, 2)
+    check_split_sizes(splits, 2)
     splits[1].keys = splits[1].keys[:1]
-    check_enough(splits, 0)
+    check_split_sizes(splits, 0)
     with pytest.raises(BadInput, match=r"score_images is 2, but a split .* holds 1 pictures"):
-        check_enough(splits, 2)
+        check_split_sizes(splits, 2)
     with pytest.raises(ValueError, match="score_images: expected 0, or 2 or more, got 1"):
         replace(DIFFUSION, score_images=1)

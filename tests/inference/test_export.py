@@ -134,11 +134,11 @@ def test_a_run_that_is_named_keeps_its_own_settings_whatever_the_params_say(trai
 
 
 def test_a_checkpoint_that_is_not_kept_is_refused_with_those_that_are(trained, tmp_path):
-    with pytest.raises(BadInput, match=r"at 20 images, is not kept.*16, 32, 48"):
+    with pytest.raises(BadInput, match=r"no checkpoint at 20 images.*16, 32, 48"):
         trained.export(tmp_path / "model", 20)
     run = trained.copy_run(tmp_path)
     shutil.rmtree(run / "checkpoints" / f"{trained_best(trained):09}")
-    with pytest.raises(BadInput, match=r"the best checkpoint, at .* is not kept"):
+    with pytest.raises(BadInput, match=r"no best checkpoint at .*choose one"):
         trained.export(tmp_path / "model", None, run)
     assert not (tmp_path / "model").exists()
 
@@ -151,7 +151,7 @@ def trained_best(trained: Trained) -> int:
 def test_a_run_without_a_score_has_no_best_checkpoint(trained, tmp_path):
     run = trained.copy_run(tmp_path)
     (run / "checkpoints/best.json").unlink()
-    with pytest.raises(BadInput, match=r"no checkpoint was scored.*--images.*16, 32, 48"):
+    with pytest.raises(BadInput, match=r"no checkpoint has a score.*--images.*16, 32, 48"):
         trained.export(tmp_path / "model", None, run)
 
 

@@ -122,7 +122,7 @@ def test_a_guide_that_does_not_fit_is_refused(chain, smaller, tmp_path):
             draw(chain, tmp_path / "none", guidance_scale=2.0, guide=replace(guide, **changes))
         assert not (tmp_path / "none").exists()
 
-    refused("name the model that was meant, or its digest", sha256="0" * 64)
+    refused("correct the path or the sha256", sha256="0" * 64)
     refused("cannot be read", path=str(tmp_path / "nowhere"))
     other = tmp_path / "other"
     shutil.copytree(folder, other)

@@ -104,7 +104,7 @@ def test_sigterm_keeps_a_checkpoint_and_the_next_run_ends_like_an_unbroken_one(t
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 75
     said = (tmp_path / "stderr").read_text()
-    assert "stopped as asked, after" in said
+    assert "stopped on request after" in said
     assert "checkpoints/000" in said
     assert not (tmp_path / "model").exists()
     assert has_checkpoint(tmp_path)

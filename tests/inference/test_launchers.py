@@ -127,8 +127,8 @@ def test_a_batch_that_torchruns_workers_cannot_share_is_refused(tmp_path, monkey
     from pdm.training.distributed import launchers
 
     settings = type("Settings", (), {"config": AUTOENCODER})()
-    with pytest.raises(BadInput, match=r"batch_size 4 cannot be shared among 3 processes"):
-        launchers._check_share(settings, ThreeWorkers())
+    with pytest.raises(BadInput, match=r"batch_size 4 cannot be divided among 3 processes"):
+        launchers._check_batch_size(settings, ThreeWorkers())
 
 
 @pytest.mark.parametrize(("number", "error"), [(15, Preempted), (2, KeyboardInterrupt)])

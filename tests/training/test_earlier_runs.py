@@ -38,17 +38,15 @@ class Section:
         return self.training.needs_length
 
 
-class StoppedPoints(Points):
-    """Asks the run to stop before a position is trained on."""
+class StoppedRun(RunFolder):
+    """Asks itself to stop one step after it has logged `stop_at` images."""
 
-    def __init__(self, run: Path, stop_at: int | None) -> None:
-        super().__init__()
-        self.run, self.stop_at = run, stop_at
+    stop_at: int | None = None
 
-    def load(self, positions):
-        if self.stop_at is not None and positions.start >= self.stop_at:
-            (self.run / "stop").touch()
-        return super().load(positions)
+    def log(self, metrics, images_seen):
+        super().log(metrics, images_seen)
+        if self.stop_at is not None and images_seen >= self.stop_at:
+            (self.folder / "stop").touch()
 
 
 def stage(
@@ -69,9 +67,9 @@ def stage(
     torch.manual_seed(0)
     state = TrainState(model(), training)
     restore_newest(state, checkpoints_of(run, training), CPU)
-    folder = RunFolder(run, "points", training, CPU, state.images_seen, score)
-    points = StoppedPoints(run, stop_at)
-    train(state, CPU.wrap(state.model, training), points, training, folder, CPU)
+    folder = StoppedRun(run, "points", training, CPU, state.images_seen, score)
+    folder.stop_at = stop_at
+    train(state, CPU.wrap(state.model, training), Points(), training, folder, CPU)
     (run / "model").mkdir()
     (run / "model" / "weights").write_bytes(state.model.layer.weight.detach().numpy().tobytes())
     finished.finish(run, training.total_images)
@@ -127,7 +125,7 @@ def test_a_stopped_run_whose_total_images_rise_goes_on_with_the_bits_of_a_longer
     old = stopped(tmp_path / "runs", 24, total_images=48, **settings)
     run = stage(tmp_path / "runs", total_images=96, **settings)
     assert said() == [
-        f"autoencoder: resumes from run {old.name}, at 24 images; "
+        f"autoencoder: resuming from run {old.name} at 24 images; "
         "only training.total_images (48 -> 96) differs"
     ]
     assert last_state(run) == last_state(longer)
@@ -161,7 +159,7 @@ def test_a_number_that_falls_goes_on_from_an_older_checkpoint_or_begins_anew(tmp
     assert last_state(run) == last_state(shorter)
     said()
     stage(runs, total_images=8)
-    assert said()[0].endswith("(96 -> 8); it has no checkpoint so early; starting over")
+    assert said()[0].endswith("(96 -> 8); it has no checkpoint that early; starting over")
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear"])
@@ -197,8 +195,8 @@ def test_of_a_finished_run_the_log_says_how_to_have_its_model_back(tmp_path, sai
     stage(runs, data="1" * 64, keep_runs=2)
     assert said() == [
         f"autoencoder: run {old.name} finished at 48 images; it differs in shards "
-        "(000000000000... -> 111111111111...); training from the start. With its settings, its "
-        f"model is written again within seconds, from {old}"
+        "(000000000000... -> 111111111111...); training from the start. With its old settings, "
+        f"its model is exported again in seconds from {old}"
     ]
 
 
@@ -302,7 +300,7 @@ def test_a_model_that_was_changed_since_is_made_again_from_the_last_checkpoint(t
     (run / "model" / "weights").write_bytes(b"changed")
     said()
     assert not finished.export(run, tmp_path / "model")
-    assert "was changed since its run finished" in said()[0]
+    assert "has changed since its run finished" in said()[0]
     (run / "model" / "weights").unlink()
     (run / "model").rmdir()
     stage(runs)

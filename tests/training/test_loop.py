@@ -116,7 +116,7 @@ def fresh(settings: TrainingConfig, dropout: float = 0.5) -> tuple[TrainState, N
 def equal(first: TrainState, second: TrainState) -> bool:
     tensors = [
         [*state.model.parameters(), *state.ema.parameters()]
-        + [mean for means in state.means.values() for mean in means]
+        + [mean for means in state.ema_weights.values() for mean in means]
         + [values[name] for values in state.optimizer.state.values() for name in sorted(values)]
         for state in (first, second)
     ]
@@ -205,7 +205,7 @@ def test_a_loss_that_is_not_finite_names_images_and_the_last_good_checkpoint(tmp
     with pytest.raises(QualityGate) as caught:
         train(state, network, Poisoned(), settings, run, CPU)
     text = str(caught.value)
-    assert "after 36 images the loss is nan" in text
+    assert "after 36 images: the loss is nan" in text
     assert keys in text
     assert "checkpoint 32" in text
     assert all(weight.isfinite().all() for weight in state.model.parameters())
@@ -256,7 +256,7 @@ def test_few_steps_that_are_not_finite_are_skipped_logged_and_counted(tmp_path, 
 def test_one_step_more_than_may_be_skipped_ends_the_run(tmp_path):
     settings = config(max_skipped_steps=1)
     state, network = fresh(settings)
-    with pytest.raises(QualityGate, match="after 20 images the loss is nan"):
+    with pytest.raises(QualityGate, match="after 20 images: the loss is nan"):
         train(state, network, PoisonedTwice(), settings, Recorder(tmp_path), CPU)
 
 

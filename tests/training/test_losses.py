@@ -59,7 +59,7 @@ CONFIG = AutoencoderConfig(
     close_up=0.0,
     training=replace(TRAINING, batch_size=2, total_images=16),
 )
-PLAN = Plan(num_levels=2, shrinking=2, images_seen=0, region=None)
+PLAN = Plan(num_levels=2, downscaling=2, images_seen=0, region=None)
 
 
 def losses_of(**changes) -> AutoencoderLosses:

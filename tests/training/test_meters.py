@@ -41,7 +41,7 @@ def test_time_is_stated_by_what_it_was_spent_on():
 
 def test_utilisation_is_counted_operations_over_the_measured_rate():
     meters = fresh()
-    meters.compare(1e6)
+    meters.set_flops(1e6)
     meters.count(10, grad_norm=torch.tensor(1.0))
     found = meters.read(CPU)
     rate = 1e6 * found["images_per_second"] / found["flops_utilisation"]

@@ -262,8 +262,8 @@ def test_a_loss_that_is_not_finite_on_one_worker_stops_all_before_the_step(tmp_p
     first, second = run_group(2, train_on_poison, tmp_path)
     assert first[2:] == second[2:]
     assert first[0] == second[0] == 16
-    assert "after 16 images the loss is nan on the images point20, point21" in first[1]
-    assert "checkpoints/000000016) is sound" in first[1]
+    assert "after 16 images: the loss is nan on the images point20, point21" in first[1]
+    assert "checkpoints/000000016. Look at" in first[1]
     good = fresh()
     good.load(tmp_path / "checkpoints" / "000000016")
     assert good.model.layer.weight.flatten().tolist() == first[2:]
@@ -335,7 +335,7 @@ def test_images_that_one_worker_cannot_read_end_all_workers_in_any_step(
 ):
     for found in run_group(2, train_on_unreadable, tmp_path, strategy, accumulation, position):
         assert found[0] == position
-        assert f"after {position} images image {position} is damaged" in found[1]
+        assert f"after {position} images: image {position} is damaged" in found[1]
         assert found[2] < 20
 
 

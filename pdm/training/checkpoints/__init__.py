@@ -1,1 +1,1 @@
-"""What a training run leaves on the disk: checkpoints, events, pictures."""
+"""Files of a training run: checkpoints, events, pictures."""

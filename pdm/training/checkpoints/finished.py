@@ -1,8 +1,8 @@
-"""What a finished run keeps: its model, and its last and best checkpoint.
+"""Finished runs: their model, and their last and best checkpoint.
 
-The model lies in `<run>/model/`, and `finished.json`, written last, has the sha256 of its files.
-A stage that is to run again, because its code was touched or its output is gone, writes that model
-again instead of training: the same bytes, so that nothing behind it becomes stale.
+The model is in `<run>/model/`. `finished.json`, written last, has the sha256 of its files. A stage
+that runs again, because its code changed or its output is gone, copies that model instead of
+training. The bytes are the same, so later stages stay up to date.
 """
 
 import json
@@ -27,7 +27,7 @@ WEIGHTS = "model.safetensors"
 
 
 def images_seen(run: Path) -> int | None:
-    """At the end of a finished run whose model was not removed since; None for any other."""
+    """Images seen by a finished run that still has its model; None for any other run."""
     record = _record(run)
     return record["images_seen"] if record else None
 
@@ -49,8 +49,8 @@ def outlives_another(run: Path, keep: int) -> bool:
 
 
 def publish(run: Path, config: TrainingConfig, *, model: Path, curves: Path) -> None:
-    """Mark a run as finished whose model lies in its folder, write both outputs of its stage, and
-    let go of what is no longer kept."""
+    """Finish a run that has written its model: mark it, write both outputs of its stage, and
+    prune."""
     finish(run, config.total_images)
     export(run, model)
     write_curves(run / EVENTS, curves)
@@ -58,7 +58,7 @@ def publish(run: Path, config: TrainingConfig, *, model: Path, curves: Path) -> 
 
 
 def finish(run: Path, images_seen: int) -> None:
-    """Mark a run as finished, and remove all its checkpoints but the last and the best."""
+    """Mark a run as finished, and remove all checkpoints except the last and the best."""
     write_json(run / FILE_NAME, {"images_seen": images_seen, "files": _digests(run / MODEL)})
     Checkpoints(run / CHECKPOINTS, keep=1).remove_old()
 
@@ -70,14 +70,14 @@ def is_sound(run: Path) -> bool:
 
 
 def export(run: Path, model: Path) -> bool:
-    """Write a finished run's model to another folder, if it is there and sound.
+    """Copy a finished run's model to another folder, if it exists and is intact.
 
-    Of `torchrun`'s processes only the first writes.
+    Under `torchrun`, only the first process writes.
     """
     if _record(run) is None:
         return False
     if not is_sound(run):
-        logger.warning("%s was changed since its run finished; it is not used", run / MODEL)
+        logger.warning("%s has changed since its run finished; ignoring it", run / MODEL)
         return False
     if is_first_process():
         with atomic_folder(model) as temporary:
@@ -86,10 +86,10 @@ def export(run: Path, model: Path) -> bool:
 
 
 def export_instead_of_training(stage: str, run: Path, *, model: Path, curves: Path) -> bool:
-    """Write model and curves of a run that has finished already, and say so.
+    """Write model and curves of a run that has already finished, and log it.
 
     Returns:
-        Whether there is such a run; else it has to be trained.
+        Whether the run had finished; if not, it must be trained.
     """
     if not export(run, model):
         return False
@@ -107,9 +107,9 @@ def export_instead_of_training(stage: str, run: Path, *, model: Path, curves: Pa
 
 
 def prune(runs: Path, keep: int) -> None:
-    """Remove models and checkpoints of finished runs but for the newest ones. Their logs stay."""
+    """Remove models and checkpoints of all finished runs but the newest `keep`. Logs stay."""
     for run in _newest_first(runs)[keep:]:
-        (run / FILE_NAME).unlink(missing_ok=True)  # first: what is half removed has not finished
+        (run / FILE_NAME).unlink(missing_ok=True)  # first, so that a half-removed run does not count as finished
         for name in (CHECKPOINTS, MODEL):
             shutil.rmtree(run / name, ignore_errors=True)
         logger.info("removed the checkpoints and the model of the older run %s", run)

@@ -1,9 +1,9 @@
 """The checkpoints of a run: `<run>/checkpoints/000012800/`, named by the images seen.
 
-The newest whole one is what a run goes on from; a damaged one is passed over, and said to be.
-Writing happens in a thread, one checkpoint at a time, from a copy in memory: training waits for the
-copy alone. A checkpoint counts, and an older one goes, only once the new one is whole on the disk.
-`best.json` names the one with the best score; that one stays, too.
+A run resumes from the newest intact checkpoint; damaged ones are skipped with a warning. A thread
+writes one checkpoint at a time from a copy in memory, so training waits only for the copy. An old
+checkpoint is removed only after the new one is complete on disk. `best.json` names the checkpoint
+with the best score, which is kept, too.
 """
 
 import json
@@ -28,18 +28,18 @@ logger = logging.getLogger(__name__)
 BEST = "best.json"
 
 
-def numbers_of(run: Path) -> list[int]:
-    """Images seen by each checkpoint of a run, oldest first; damaged ones count, too."""
+def list_checkpoints(run: Path) -> list[int]:
+    """List the images seen by each checkpoint of a run, oldest first, including damaged ones."""
     folder = run / CHECKPOINTS
     return sorted(int(path.name) for path in folder.glob("[0-9]*") if path.name.isdigit())
 
 
 class Checkpoints:
-    """The folder that keeps them.
+    """The folder of a run's checkpoints.
 
     Args:
-        folder: Made at the first checkpoint.
-        keep: As many of the newest stay, and the best; older ones are removed.
+        folder: Created with the first checkpoint.
+        keep: Number of newest checkpoints to keep, besides the best; older ones are removed.
     """
 
     def __init__(self, folder: Path, keep: int) -> None:
@@ -48,23 +48,23 @@ class Checkpoints:
         self._writing: Future[None] | None = None
 
     def begin(self, state: TrainState, marks: Marks | None = None) -> None:
-        """Copy the state and write the copy in a thread; one still being written comes first.
+        """Copy the state and write the copy in a thread, after waiting for the previous write.
 
         Args:
-            state: Of which the checkpoint is to be.
-            marks: Where this is one, its EMA snapshots stay in `ema/` when the checkpoint goes.
+            state: State to save.
+            marks: If the checkpoint is a mark, its EMA snapshots stay in `ema/` when it is removed.
 
         Raises:
-            Unavailable: The one before could not be written.
+            Unavailable: The previous checkpoint could not be written.
         """
         self.flush()
         self._writing = self._writer.submit(self._keep, state.copy(), marks)
 
     def flush(self) -> None:
-        """Wait until what was begun is on the disk.
+        """Wait until the last checkpoint is on disk.
 
         Raises:
-            Unavailable: It could not be written. The older checkpoints are still there.
+            Unavailable: It could not be written; older checkpoints are still there.
         """
         if writing := self._writing:
             self._writing = None
@@ -73,11 +73,11 @@ class Checkpoints:
             except (OSError, SafetensorError) as error:
                 raise Unavailable(
                     f"no checkpoint could be written to {self.folder} ({error}); the older ones "
-                    "are still there. Make room there, and run the same command again"
+                    "are still there. Free some space, and run the same command again"
                 ) from error
 
     def failed(self) -> bool:
-        """Whether the last write is known to have failed; `settle` then says why."""
+        """Whether the last write is known to have failed; `flush` then raises the reason."""
         writing = self._writing
         return writing is not None and writing.done() and writing.exception() is not None
 
@@ -87,35 +87,35 @@ class Checkpoints:
         self.flush()
 
     def record_score(self, images_seen: int, score: float) -> None:
-        """Give the checkpoint of that progress its score: the smaller, the better."""
+        """Record the score of the checkpoint at `images_seen`; smaller is better."""
         before = self._best()
         if before is None or score < before["score"]:
             write_json(self.folder / BEST, {"images_seen": images_seen, "score": score})
 
     def newest(self) -> int | None:
-        """Images seen of the newest whole checkpoint, or None if there has been none yet.
+        """Images seen by the newest intact checkpoint; None if there is no checkpoint yet.
 
         Raises:
-            QualityGate: There are some, all of them damaged. To begin anew unasked would throw
-                away what the run has cost.
+            QualityGate: All checkpoints are damaged. Starting over without being asked would
+                silently discard the run.
         """
         found = self._all()
         for path in reversed(found):
             try:
                 check_checkpoint(path)
             except ValueError as error:
-                logger.warning("passing over a checkpoint: %s", error)
+                logger.warning("skipping a damaged checkpoint: %s", error)
             else:
                 return int(path.name)
         if found:
             raise QualityGate(
-                f"all checkpoints in {self.folder} are damaged; bring one back, or remove the "
-                "folder to begin anew"
+                f"all checkpoints in {self.folder} are damaged; restore one, or remove the folder "
+                "to start over"
             )
         return None
 
     def path(self, images_seen: int) -> Path:
-        """Where the checkpoint of that progress lies."""
+        """Folder of the checkpoint at `images_seen`."""
         return self.folder / f"{images_seen:09}"
 
     def best(self) -> int | None:
@@ -124,11 +124,11 @@ class Checkpoints:
         return int(found["images_seen"]) if found else None
 
     def remove_old(self) -> None:
-        """Remove all but the newest ones and the best."""
+        """Remove all checkpoints but the newest `keep` and the best."""
         self._remove_old(self._all())
 
     def _keep(self, copy: StateCopy, marks: Marks | None) -> None:
-        """Write the copy, then let go of the oldest."""
+        """Write the copy, then remove old checkpoints."""
         path = self.path(copy.images_seen)
         if marks is not None and marks.include(copy.images_seen):
             snapshots = self.folder / ema.FOLDER
@@ -140,7 +140,7 @@ class Checkpoints:
         self._remove_old([other for other in self._all() if other.name <= path.name])
 
     def _remove_old(self, checkpoints: list[Path]) -> None:
-        """Remove all of these, oldest first, but the newest ones and the best."""
+        """Remove these, oldest first, except the newest `keep` and the best."""
         best = self.best()
         for old in checkpoints[: -self.keep]:
             if best is None or old != self.path(best):
@@ -154,7 +154,7 @@ class Checkpoints:
         return found
 
     def _all(self) -> list[Path]:
-        """Oldest first."""
+        """List all checkpoints, oldest first."""
         if not self.folder.exists():
             return []
         return sorted(path for path in self.folder.iterdir() if path.name.isdigit())

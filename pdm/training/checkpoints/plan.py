@@ -13,7 +13,7 @@ from pdm.config.common import neutral_settings
 from pdm.progress import as_clock
 from pdm.training.checkpoints import finished
 from pdm.training.checkpoints.earlier_runs import Config, earlier_runs
-from pdm.training.checkpoints.folder import numbers_of
+from pdm.training.checkpoints.folder import list_checkpoints
 from pdm.training.checkpoints.run_folder import EVENTS
 from pdm.training.checkpoints.run_record import RunRecord
 
@@ -98,11 +98,11 @@ def _choose(run: Path, record: RunRecord, config: Config) -> tuple[str, int]:
     total = config.training.total_images
     if finished.is_sound(run):
         return RESTORE, total
-    if own := numbers_of(run):
+    if own := list_checkpoints(run):
         return RESUME, own[-1]
     if not config.needs_length:
         for other in earlier_runs(run, record, neutral_settings(config)):
-            if other.differs_in_length_alone and (seen := other.newest_checkpoint(total)):
+            if other.differs_in_length_only and (seen := other.newest_checkpoint(total)):
                 return RESUME, seen
     return TRAIN, 0
 

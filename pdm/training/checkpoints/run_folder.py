@@ -4,10 +4,10 @@ events.jsonl     see pdm.events; written by worker 0
 run.json         see pdm.training.checkpoints.run_record
 checkpoints/     see pdm.training.checkpoints.folder
 model/           with finished.json: see pdm.training.checkpoints.finished
-pictures.txt     of a fine-tuned model: what it and its source have seen
-pictures/        what the trainer draws after each checkpoint
-training.log     what worker 0 says
-stop             exists while somebody wants the run to end early
+pictures.txt     of a fine-tuned model: the pictures that it and its source have seen
+pictures/        drawn after each checkpoint
+training.log     log of worker 0
+stop             a request to end the run early
 """
 
 import contextlib
@@ -28,7 +28,7 @@ EVENTS = "events.jsonl"
 STOP = "stop"
 EMA_SNAPSHOTS = f"{CHECKPOINTS}/{ema.FOLDER}"  # see pdm.training.checkpoints.snapshots
 LOG = "training.log"
-DAMAGED = -1  # where the number of images seen by the newest checkpoint would stand
+DAMAGED = -1  # in place of the images seen by the newest checkpoint
 
 
 def checkpoints_of(folder: Path, config: TrainingConfig) -> Checkpoints:
@@ -37,24 +37,24 @@ def checkpoints_of(folder: Path, config: TrainingConfig) -> Checkpoints:
 
 
 def restore_newest(state: TrainState, checkpoints: Checkpoints, workers: Workers) -> None:
-    """Bring the state to the newest whole checkpoint, the same one on every worker, if any.
+    """Load the newest intact checkpoint, if any; the same one on every worker.
 
     Raises:
-        QualityGate: There are checkpoints, all of them damaged.
-        BadInput: The newest one is of another model.
+        QualityGate: All checkpoints are damaged.
+        BadInput: The newest checkpoint is of another model.
     """
     images_seen = workers.broadcast_first(_newest(checkpoints) if workers.is_first else 0)
     if images_seen == DAMAGED:
-        checkpoints.newest()  # says so
+        checkpoints.newest()  # raises the reason
     if images_seen:
         try:
             state.load(checkpoints.path(images_seen))
         except ValueError as error:
-            raise BadInput(f"{error}; remove {checkpoints.folder} to begin anew") from error
+            raise BadInput(f"{error}; remove {checkpoints.folder} to start over") from error
 
 
 def _newest(checkpoints: Checkpoints) -> int:
-    """A number that every worker can be told."""
+    """Images seen by the newest checkpoint, 0 for none, or `DAMAGED`: a number to broadcast."""
     try:
         return checkpoints.newest() or 0
     except QualityGate:
@@ -62,16 +62,16 @@ def _newest(checkpoints: Checkpoints) -> int:
 
 
 class RunFolder:
-    """Writes a run's folder, on worker 0; the other workers only ask whether to stop.
+    """Writes a run's folder on worker 0; the other workers only check whether to stop.
 
     Args:
-        folder: The run's.
-        name: Of the stage, for the progress lines.
-        config: Of the training.
-        workers: The group.
-        images_seen: Where the run starts.
-        draw: Called with the state and the event log after each checkpoint, on worker 0; returns
-            the state's score, the smaller the better.
+        folder: Folder of the run.
+        name: Name of the stage, for the progress lines.
+        config: Settings of the training.
+        workers: The group of workers.
+        images_seen: Progress at which the run starts.
+        draw: Called on worker 0 after each checkpoint, with the state and the event log. Returns
+            the state's score; smaller is better.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class RunFolder:
             self.progress = Progress(name, config.total_images, done=images_seen)
 
     def log(self, metrics: dict[str, float], images_seen: int) -> None:
-        """Record scalars; worker 0's are those of all."""
+        """Record scalars, on worker 0; they already cover all workers."""
         if self.workers.is_first:
             self.events.metrics(metrics, images_seen)
             self.progress.advance(
@@ -98,29 +98,29 @@ class RunFolder:
             )
 
     def save(self, state: TrainState) -> None:
-        """Begin a checkpoint; it is written while training goes on."""
+        """Start to write a checkpoint; training continues meanwhile."""
         if self.workers.is_first:
             config = self.config
             marks = Marks(config.ema_lengths, config.batch_size, config.save_every_images)
             self.checkpoints.begin(state, marks)
         elif state.is_sharded:
-            state.copy()  # every worker brings its part
+            state.copy()  # every worker contributes its part
 
     def score(self, state: TrainState) -> None:
-        """Draw how far the model has come, and give its checkpoint a score."""
+        """Draw pictures of the current model, and record the score of its checkpoint."""
         if self.workers.is_first:
             self.checkpoints.record_score(state.images_seen, self.draw(state, self.events))
 
     def flush(self) -> None:
-        """Wait until the last checkpoint is on the disk."""
+        """Wait until the last checkpoint is on disk."""
         self.checkpoints.flush()
 
     def save_failed(self) -> bool:
-        """Whether the last checkpoint could not be written; `settle` then says why."""
+        """Whether the last checkpoint could not be written; `flush` then raises the reason."""
         return self.checkpoints.failed()
 
     def newest(self) -> str:
-        """Path of the newest whole checkpoint."""
+        """Path of the newest intact checkpoint, for a message."""
         with contextlib.suppress(Unavailable):
             self.checkpoints.flush()
         images_seen = self.checkpoints.newest()

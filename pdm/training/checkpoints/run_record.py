@@ -1,7 +1,8 @@
-"""What a training run follows from, kept as `run.json` in its folder.
+"""Everything that determines a training run, kept as `run.json` in its folder.
 
-The folder's name is a digest of it: a run that is started again finds its checkpoints, and one
-with other settings, data or code never does. What differs from an earlier run can be named.
+The folder is named by a digest of it. So a restarted run finds its checkpoints, and a run with
+other settings, data or code never does. The record also says in what a run differs from an earlier
+one.
 """
 
 import json
@@ -15,7 +16,7 @@ from pdm.files import write_json
 from pdm.versions import versions
 
 FILE_NAME = "run.json"
-NUM_SHOWN = 4  # differences that a sentence names
+NUM_SHOWN = 4  # differences named in a message
 ABSENT = "none"
 
 
@@ -34,14 +35,15 @@ class Difference:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """All that a run follows from.
+    """Everything that determines a run.
 
     Args:
-        name: Of its folder.
-        stage: Of the pipeline.
-        version: Of what the stage computes (`pdm.versions`).
-        settings: Its section of params by dotted names, without what may change.
-        inputs: Name and sha256 of what it reads.
+        name: Name of its folder.
+        stage: Stage of the pipeline.
+        version: Version of what the stage computes (`pdm.versions`).
+        settings: Its section of params by dotted names, without the settings that no result depends
+            on.
+        inputs: sha256 of each input, by name.
     """
 
     name: str
@@ -52,7 +54,7 @@ class RunRecord:
 
     @classmethod
     def of(cls, stage: str, config: Any, inputs: dict[str, str]) -> "RunRecord":
-        """The record of the run of this section of params on these inputs."""
+        """Make the record of a run with this section of params and these inputs."""
         version = versions()[stage]
         read = [f"{name} {digest}" for name, digest in sorted(inputs.items())]
         name = fingerprint(config, stage, f"version {version}", *read)
@@ -60,7 +62,7 @@ class RunRecord:
 
     @classmethod
     def load(cls, run: Path) -> "RunRecord | None":
-        """Of a run's folder; None if it has none, or a damaged one."""
+        """Load the record of a run's folder; None if it is missing or damaged."""
         try:
             found = json.loads((run / FILE_NAME).read_text(encoding="utf-8"))
             return cls(name=run.name, **found)
@@ -68,16 +70,17 @@ class RunRecord:
             return None
 
     def save(self, run: Path) -> None:
-        """Write it into the run's folder."""
+        """Write the record to the run's folder."""
         values = {name: value for name, value in asdict(self).items() if name != "name"}
         write_json(run / FILE_NAME, values)
 
     def differences(self, old: "RunRecord", neutral: Mapping[str, Any]) -> list[Difference]:
-        """What differs from an older run.
+        """List the differences from an older run.
 
         Args:
-            old: Of the same stage.
-            neutral: Of `neutral_settings`: what a setting was that the older run did not have yet.
+            old: Record of a run of the same stage.
+            neutral: Values from `neutral_settings`, for settings that the older run did not have
+                yet.
         """
         mine, theirs = self.settings, {**neutral, **old.settings}
         pairs: list[tuple[str, Any, Any]] = [("version", old.version, self.version)]
@@ -87,8 +90,8 @@ class RunRecord:
         return [Difference(*pair) for pair in pairs if pair[1] != pair[2]]
 
 
-def in_words(differences: list[Difference]) -> str:
-    """Some differences as the middle of a sentence."""
+def format_differences(differences: list[Difference]) -> str:
+    """Format differences for the middle of a sentence."""
     named = ", ".join(str(one) for one in differences[:NUM_SHOWN])
     more = len(differences) - NUM_SHOWN
     return f"{named} and {more} more" if more > 0 else named

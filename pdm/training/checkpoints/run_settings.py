@@ -1,4 +1,4 @@
-"""The section of params that a run was trained with, from its `run.json`."""
+"""Restores the settings that a run was trained with from its `run.json`."""
 
 import json
 from pathlib import Path
@@ -17,17 +17,17 @@ Config = TypeVar("Config", AutoencoderConfig, DiffusionConfig)
 
 
 def settings_of(run: Path, present: Config, stage: str, data: dict[str, Path]) -> Config:
-    """The section of params that a run was trained with.
+    """Return the section of params that a run was trained with.
 
     Args:
-        run: Its folder.
-        present: The section now; says nothing but what no result depends on.
-        stage: That the run must be of.
-        data: Folder of each input, which must be the version that the run was trained on.
+        run: Folder of the run.
+        present: The section now; supplies only the settings that no result depends on.
+        stage: Stage that the run must belong to.
+        data: Folder of each input, by name; must be the version that the run was trained on.
 
     Raises:
-        BadInput: The folder is no run of that stage, the data are of another version, or this
-            version of the project has no such settings.
+        BadInput: The folder is not a run of that stage, the data are of another version, or this
+            version of the project does not know the settings.
     """
     record = RunRecord.load(run)
     if record is None:
@@ -38,9 +38,9 @@ def settings_of(run: Path, present: Config, stage: str, data: dict[str, Path]) -
         manifest.load(folder)
         if (found := manifest.digest(folder)) != record.inputs.get(name):
             raise BadInput(
-                f"{run} was trained on {name} of version {record.inputs.get(name)}, {folder} is "
-                f"version {found}; check that version out (dvc checkout), or name its folder with "
-                f"--{name}"
+                f"{run} was trained on {name} of version {record.inputs.get(name)}, but {folder} "
+                f"is version {found}; check that version out (dvc checkout), or name its folder "
+                f"with --{name}"
             )
     try:
         return _restore_settings(record.settings, present)
@@ -54,8 +54,8 @@ def settings_of(run: Path, present: Config, stage: str, data: dict[str, Path]) -
 
 
 def _restore_settings(recorded: dict[str, Any], present: Config) -> Config:
-    """A section from its recorded values by dotted name. Fields that may change are not recorded:
-    they get values that fit."""
+    """Build a section from its recorded values by dotted name. Settings that may change are not
+    recorded, so they get values that fit."""
     values = _nest(recorded, {})
     training = _nest(neutral_settings(present), values).setdefault("training", {})
     for kind, into, now in (
@@ -64,14 +64,14 @@ def _restore_settings(recorded: dict[str, Any], present: Config) -> Config:
     ):
         for name in fields_with(kind, MAY_CHANGE):
             into.setdefault(name, getattr(now, name))
-    # These must fit the batch size, which may be another one than now.
+    # These must be multiples of the recorded batch size, which may differ from the present one.
     intervals = dict.fromkeys(("log_every_images", "save_every_images"), training.get("batch_size"))
     training.update(num_workers=1, accumulation=1, **intervals)
     return TypeAdapter(type(present)).validate_json(json.dumps(values))
 
 
 def _nest(named: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """Add values by dotted name to nested ones; those that are there stay."""
+    """Add values by dotted name to nested values; existing values stay."""
     for dotted, value in named.items():
         *sections, name = dotted.split(".")
         inner: Any = values

@@ -1,13 +1,13 @@
-"""Which EMA snapshots a run keeps, and which of them a model's folder gets.
+"""Which EMA snapshots a run keeps, and which of them its model gets.
 
-A run keeps them at marks: the first checkpoint in each of 8 to 16 equal parts of what it has seen.
-The parts grow with the run, twice as wide each time that there would be more than 16, and a mark of
-wider parts is one of narrower parts. So the marks do not depend on how long the run is to be, and a
-run that is extended has those of one that had its length from the start.
+A run keeps snapshots at marks: the first checkpoint in each of 8 to 16 equal parts of its progress.
+Whenever there would be more than 16 parts, their width doubles; every mark of the wider parts is
+also a mark of the narrower ones. So marks do not depend on the planned length, and an extended run
+has the marks of a run that had its length from the start.
 
-A model's folder is versioned and copied, so it gets fewer: at the end a handful of lengths, between
-which any other is put together, and the lengths that were tracked at an eighth, a quarter and a
-half of the training, for guidance by an earlier self. docs/decisions/ema.md has sizes and errors.
+A model's folder is versioned and copied, so it gets fewer snapshots: some lengths at the end of the
+training, from which any length between them is combined; and the tracked lengths at an eighth, a
+quarter and half of the training, for autoguidance. docs/decisions/ema.md has sizes and errors.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,10 +21,10 @@ from safetensors.torch import load_file
 from pdm import ema
 from pdm.ema import Snapshot
 
-CHECKPOINTS = "checkpoints"  # of a run's folder
+CHECKPOINTS = "checkpoints"  # inside a run's folder
 MOST_MARKS = 16
-EARLIER_ENDS = (1 / 8, 1 / 4, 1 / 2)  # of a model's training
-LENGTHS_AROUND = (0.6, 1.4, 2.0)  # of the shortest tracked length, and twice of the longest
+EARLIER_ENDS = (1 / 8, 1 / 4, 1 / 2)  # fractions of a model's training
+LENGTHS_AROUND = (0.6, 1.4, 2.0)  # times the shortest tracked length, and twice times the longest
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Marks:
     """The marks of a run.
 
     Args:
-        lengths: That are tracked.
-        batch_size: Images of a step: parts are a power of two of them.
-        save_every_images: Interval of checkpoints.
+        lengths: Tracked EMA lengths.
+        batch_size: Images per step; the width of a part is this times a power of two.
+        save_every_images: Interval between checkpoints.
     """
 
     lengths: Sequence[float]
@@ -42,14 +42,14 @@ class Marks:
     save_every_images: int
 
     def include(self, images_seen: int) -> bool:
-        """Whether the checkpoint there is a mark. One that a request to stop brought about is
-        none, or a resumed run would differ from an unbroken one."""
+        """Whether the checkpoint at `images_seen` is a mark. A checkpoint written on a request to
+        stop is not, or a resumed run would differ from an uninterrupted one."""
         every, width = self.save_every_images, self._width(images_seen)
         part = images_seen // width
         return images_seen % every == 0 and part > 0 and part > (images_seen - every) // width
 
     def thin(self, folder: Path, images_seen: int) -> None:
-        """Remove the snapshots that are no marks any more, now that the run has come so far."""
+        """Remove the snapshots that are no longer at marks."""
         width = self._width(images_seen)
         taken = set()
         for one in ema.snapshots_in(folder):
@@ -59,7 +59,7 @@ class Marks:
             taken.add((part, one.length))
 
     def _width(self, images_seen: int) -> int:
-        """Images of a part."""
+        """Width of a part in images."""
         width = self.batch_size
         while images_seen > MOST_MARKS * width:
             width *= 2
@@ -68,12 +68,12 @@ class Marks:
 
 @contextmanager
 def for_model(run: Path, lengths: Sequence[float], images_seen: int) -> Iterator[Path]:
-    """The folder of snapshots that belongs into a model, while the block runs.
+    """Yield a temporary folder with the snapshots for a model.
 
     Args:
-        run: With its checkpoint there, of which the model is made.
-        lengths: That were tracked; without any there is no folder.
-        images_seen: By that checkpoint.
+        run: Folder of the run, which has the model's checkpoint.
+        lengths: Tracked EMA lengths; if there are none, the folder does not exist.
+        images_seen: Images seen by that checkpoint.
     """
     checkpoint = run / CHECKPOINTS / f"{images_seen:09}"
     with TemporaryDirectory(dir=run, prefix=".tmp-") as scratch:
@@ -92,7 +92,7 @@ def _export(
     around = _lengths_around(lengths)
     chosen = _nearest(earlier, [share * images_seen for share in EARLIER_ENDS])
     if len(earlier) <= len(chosen) + len(around):
-        chosen, around = earlier, []  # all that there is takes no more room
+        chosen, around = earlier, []  # keeping all of them takes no more space
     for one in (*chosen, *last):
         name = ema.snapshot_name(one.images_seen, one.length)
         ema.write_snapshot(folder / name, load_file(one.path))
@@ -102,14 +102,14 @@ def _export(
 
 
 def _lengths_around(lengths: Sequence[float]) -> list[float]:
-    """Lengths that are put together at the end, beside those that were tracked."""
+    """EMA lengths to combine at the end of the training, besides the tracked ones."""
     shorter, longer, longest = LENGTHS_AROUND
     wanted = (shorter * min(lengths), longer * max(lengths), longest * max(lengths))
     return [float(f"{one:.3g}") for one in wanted if one <= ema.MAX_LENGTH]
 
 
 def _nearest(snapshots: Sequence[Snapshot], ends: Iterable[float]) -> list[Snapshot]:
-    """The snapshots that end nearest to each of these."""
+    """Choose the snapshots that are nearest to each of these."""
     if not snapshots:
         return []
     seen = [one.images_seen for one in snapshots]

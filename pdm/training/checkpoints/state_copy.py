@@ -1,8 +1,8 @@
-"""A training state at rest in the CPU's memory, to be written while the training goes on.
+"""A copy of a training state in CPU memory, to be written while training continues.
 
 model.safetensors ema.safetensors optimizer.safetensors state.json
-discriminator.safetensors where there is one
-MANIFEST.json     sha256 of each of them; written last
+discriminator.safetensors if there is a discriminator
+MANIFEST.json     sha256 of each file; written last
 """
 
 from dataclasses import dataclass
@@ -20,18 +20,18 @@ MANIFEST = "MANIFEST.json"
 
 @dataclass(frozen=True)
 class StateCopy:
-    """What a checkpoint holds.
+    """The contents of a checkpoint.
 
     Args:
-        files: Tensors on the CPU, by file (without its ending) and name.
-        images_seen: Over all workers.
+        files: Tensors on the CPU, by file (without its suffix) and name.
+        images_seen: Images seen by all workers together.
     """
 
     files: dict[str, dict[str, Tensor]]
     images_seen: int
 
     def write(self, folder: Path) -> None:
-        """Write the folder, whole or not at all; equal states give equal bytes."""
+        """Write the folder atomically; equal states give equal bytes."""
         with atomic_folder(folder) as temporary:
             for name, tensors in self.files.items():
                 plain = {key: tensor.contiguous() for key, tensor in tensors.items()}
@@ -42,29 +42,29 @@ class StateCopy:
 
 
 class HostMemory:
-    """Memory of the CPU that is used again for each copy: fresh pages would cost more than the copy
-    itself. So a copy is good until the next one is made."""
+    """CPU memory that is reused for each copy, since allocating pages costs more than copying. A
+    copy is valid until the next one is made."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, str], Tensor] = {}
+        self._buffers: dict[tuple[str, str], Tensor] = {}
 
     def copy(self, files: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
-        """The same tensors on the CPU, whole, and complete when this returns."""
+        """Copy the tensors to the CPU, unsharded; the copy is complete when this returns."""
         copied = {
-            file: {name: self._copied(file, name, tensor) for name, tensor in tensors.items()}
+            file: {name: self._copy_tensor(file, name, tensor) for name, tensor in tensors.items()}
             for file, tensors in files.items()
         }
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         return copied
 
-    def _copied(self, file: str, name: str, part: Tensor) -> Tensor:
+    def _copy_tensor(self, file: str, name: str, part: Tensor) -> Tensor:
         tensor = full_tensor(part.detach())
-        kept = self._kept.get((file, name))
+        kept = self._buffers.get((file, name))
         if kept is None or kept.shape != tensor.shape:
             # Pinned memory lets the device copy many tensors without waiting for each.
             kept = torch.empty_like(
                 tensor, device="cpu", pin_memory=tensor.is_cuda, requires_grad=False
             )
-            self._kept[file, name] = kept
+            self._buffers[file, name] = kept
         return kept.copy_(tensor, non_blocking=True)

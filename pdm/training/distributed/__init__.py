@@ -1,1 +1,1 @@
-"""Many workers as one: the launcher, process groups, sharded weights."""
+"""Distributed training: launchers, process groups, sharded weights."""

@@ -1,6 +1,6 @@
-"""Who starts the workers of a training: Ray, `torchrun`, or nobody, for one worker in this process.
+"""Starts the workers of a training: by Ray, by `torchrun`, or as one worker in this process.
 
-All three call the same work with the same settings, and on a CPU it ends with the same bits. Only
+All three call the same work with the same settings. On a CPU all give the same bits. Only
 `launch_on_ray` imports Ray:
 
     torchrun --nproc-per-node 4 -m pdm diffusion          # one worker for each process
@@ -26,10 +26,10 @@ from pdm.files import sole_writer
 from pdm.training.checkpoints.run_folder import STOP
 from pdm.training.distributed.workers import Workers
 
-# After so long without an answer from the others a worker fails. Worker 0 draws and scores while
-# the others wait: at 2048 pixels that takes minutes.
+# A worker fails if the others do not answer for this long. They wait while worker 0 draws and
+# scores, which takes minutes at 2048 pixels.
 SECONDS_OF_SILENCE = 1800
-TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE")  # variables that it sets for each process
+TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE")  # variables that torchrun sets for each process
 
 
 class Launch(Protocol):
@@ -44,9 +44,9 @@ class Launch(Protocol):
         run: Path,
     ) -> None:
         """Args:
-        work: A function of a module; it must be able to go on from where it was killed.
+        work: A module-level function that can resume after it was killed.
         settings: Plain data; paths in it are absolute.
-        num_workers: Of `params.yaml`; `torchrun` decides for itself.
+        num_workers: From `params.yaml`; ignored under `torchrun`.
         run: The run's folder, on storage that all workers share.
         """
 
@@ -57,12 +57,12 @@ def is_under_torchrun() -> bool:
 
 
 def is_first_process() -> bool:
-    """Whether this process is to write files and talk to trackers."""
+    """Whether this process writes files and logs to trackers."""
     return not is_under_torchrun() or os.environ["RANK"] == "0"
 
 
 def choose_launcher(name: str | None = None) -> Launch:
-    """By name ("ray" or "process"); by default Ray, or this process where `torchrun` started it."""
+    """Choose a launcher: "ray" or "process". By default Ray, or this process under `torchrun`."""
     if name == "process" or (name is None and is_under_torchrun()):
         return launch_in_process
     return launch_on_ray
@@ -80,35 +80,35 @@ def launch_on_ray(
 def launch_in_process(
     work: Callable[[Any, Workers], None], settings: Any, *, num_workers: int, run: Path
 ) -> None:
-    """Work here: as one of `torchrun`'s workers, or alone.
+    """Work in this process: as one of `torchrun`'s workers, or as the only worker.
 
-    SIGTERM, and the first ctrl-C, ask the work to keep a checkpoint and end.
+    SIGTERM, and the first ctrl-C, ask the work to save a checkpoint and end.
 
     Args:
         work, settings, run: As for `Launch`.
-        num_workers: Not used: `torchrun` has decided, and alone there is one.
+        num_workers: Ignored: `torchrun` decides, and without it there is one worker.
 
     Raises:
-        BadInput: The batch cannot be shared among `torchrun`'s workers.
+        BadInput: The batch cannot be divided among `torchrun`'s workers.
         Unavailable: Another process trains in this folder.
-        Preempted: SIGTERM came; a checkpoint was kept.
-        KeyboardInterrupt: Ctrl-C came; a checkpoint was kept.
+        Preempted: SIGTERM arrived; a checkpoint was saved.
+        KeyboardInterrupt: Ctrl-C was pressed; a checkpoint was saved.
         PyramidError: `work` raised it.
     """
     with _process_group() as workers:
-        _check_share(settings, workers)
+        _check_batch_size(settings, workers)
         run.mkdir(parents=True, exist_ok=True)
         with sole_writer(run) if workers.is_first else nullcontext():
             if workers.is_first:
                 (run / STOP).unlink(missing_ok=True)
-            workers.max_over_workers(0)  # no worker looks before the old request is gone
+            workers.max_over_workers(0)  # barrier: the old request is gone
             with _stop_on_signals(run / STOP):
                 work(settings, workers)
 
 
 @contextmanager
 def _process_group() -> Iterator[Workers]:
-    """This process as a worker: of `torchrun`'s group, or the only one."""
+    """Yield this process as a worker: of `torchrun`'s group, or the only one."""
     on_gpu = torch.cuda.is_available()
     if not is_under_torchrun():
         yield Workers(torch.device("cuda" if on_gpu else "cpu"))
@@ -124,12 +124,12 @@ def _process_group() -> Iterator[Workers]:
         distributed.destroy_process_group()
 
 
-def _check_share(settings: Any, workers: Workers) -> None:
+def _check_batch_size(settings: Any, workers: Workers) -> None:
     training = settings.config.training
     share = workers.count * training.accumulation
     if training.batch_size % share:
         raise BadInput(
-            f"training.batch_size {training.batch_size} cannot be shared among {workers.count} "
+            f"training.batch_size {training.batch_size} cannot be divided among {workers.count} "
             f"processes of torchrun with accumulation {training.accumulation}: make it a multiple "
             f"of {share}, or change --nproc-per-node"
         )
@@ -137,9 +137,9 @@ def _check_share(settings: Any, workers: Workers) -> None:
 
 @contextmanager
 def _stop_on_signals(request: Path) -> Iterator[None]:
-    """While the block runs, SIGTERM and ctrl-C ask the work to stop instead of ending it.
+    """Let SIGTERM and ctrl-C ask the work to stop, instead of ending the process.
 
-    A second ctrl-C ends it at once.
+    A second ctrl-C ends the process at once.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,4 +1,4 @@
-"""What each training worker gets of the cluster, decided before any is asked for."""
+"""Resources of each training worker, decided before Ray is asked for any."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from pdm.errors import Unavailable
 
 
 def resources_of_worker(num_workers: int) -> dict[str, float]:
-    """Resources of each worker: a GPU if there are any, and an equal part of the CPUs.
+    """Choose the resources of each worker: a GPU if there are any, and an equal part of the CPUs.
 
     Raises:
-        Unavailable: There are too few. Ray itself would wait for them for ever.
+        Unavailable: There are too few; Ray itself would wait for them forever.
     """
     known: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
     nodes: list[dict[str, float]] = [node["Resources"] for node in known if node["Alive"]]
@@ -24,13 +24,13 @@ def resources_of_worker(num_workers: int) -> dict[str, float]:
                 f"set it to at most {found}, or name a larger cluster in RAY_ADDRESS"
             )
     cpus = max(int(node.get("CPU", 0)) for node in nodes)
-    while cpus > 1 and _places(nodes, cpus, use_gpu) < num_workers:
+    while cpus > 1 and _num_places(nodes, cpus, use_gpu) < num_workers:
         cpus -= 1
     return {"CPU": cpus, "GPU": 1} if use_gpu else {"CPU": cpus}
 
 
-def _places(nodes: list[dict[str, float]], cpus: int, use_gpu: bool) -> int:
-    """How many workers of so many CPUs fit on the cluster."""
+def _num_places(nodes: list[dict[str, float]], cpus: int, use_gpu: bool) -> int:
+    """Number of workers with `cpus` CPUs each that fit on the cluster."""
     places = 0
     for node in nodes:
         by_cpu = int(node.get("CPU", 0)) // cpus

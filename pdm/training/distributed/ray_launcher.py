@@ -1,9 +1,9 @@
-"""Runs the work of a training stage on Ray workers. The one file that imports ray.train.
+"""Runs the work of a training stage on Ray workers. Only this file imports ray.train.
 
-Ray replaces workers that are lost; the work then goes on from its newest checkpoint. What is wrong
-with the input (`PyramidError`) is not tried again: it comes back as itself. SIGTERM asks the work
-to keep a checkpoint and end (`Preempted`); an interrupt or the death of this process ends the
-workers at once.
+Ray replaces lost workers, and the work resumes from its newest checkpoint. Expected errors
+(`PyramidError`) are not retried; they are raised again here. SIGTERM and the first ctrl-C ask the
+work to save a checkpoint and end. A second ctrl-C, or the death of this process, ends the workers
+at once.
 """
 
 import json
@@ -41,11 +41,11 @@ Outcome = tuple[str, str] | None  # class and text of an expected failure
 
 MAX_LOST_WORKERS = 2
 SIGNS_OF_LOSS = ("died unexpectedly", "ActorDiedError", "startup timed out")  # in Ray's errors
-FAILED = "failed"  # folder of a run: what each worker says that fails for an expected reason
-SECONDS_TO_FAIL = 5.0  # within which workers that agree have all failed
-SECONDS_TO_START = 300  # of a group of workers; Ray's 60 are short for a busy machine
-SECONDS_BETWEEN_LOOKS = 0.2  # at the workers' log
-SECONDS_TO_STOP = 60.0  # after ctrl-C, for the step that runs and a checkpoint
+FAILED = "failed"  # inside a run's folder: the expected error of each worker that failed
+SECONDS_TO_FAIL = 5.0  # time for all workers to fail after they have agreed to
+SECONDS_TO_START = 300  # a group of workers; Ray's 60 are too few on a busy machine
+SECONDS_BETWEEN_LOOKS = 0.2  # polling interval of the workers' log
+SECONDS_TO_STOP = 60.0  # after ctrl-C: time to finish a step and save a checkpoint
 
 
 def launch(
@@ -56,26 +56,26 @@ def launch(
     Uses GPUs if the cluster has any. Returns when all have ended.
 
     Args:
-        work: A function of a module; it must be able to go on from where it was killed.
+        work: A module-level function that can resume after it was killed.
         settings: Plain data, sent to the workers; paths in it are absolute.
-        num_workers: Processes, each with an equal part of the CPUs.
-        run: The run's folder, on storage that all workers share. What worker 0 logs appears here
-            in `training.log`, and in this process's own log.
+        num_workers: Number of processes; each gets an equal part of the CPUs.
+        run: The run's folder, on storage that all workers share. The log of worker 0 goes to its
+            `training.log`, and to this process's own log.
 
     Raises:
-        Unavailable: The cluster has fewer CPUs or GPUs than workers, or workers were lost more
-            often than `MAX_LOST_WORKERS` times, or while they started; or another process trains in
-            this folder.
+        Unavailable: The cluster has fewer CPUs or GPUs than workers; workers were lost more than
+            `MAX_LOST_WORKERS` times, or while they started; or another process trains in this
+            folder.
         PyramidError: `work` raised it.
     """
     run = run.absolute()
     os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", str(SECONDS_TO_START))
     with sole_writer(run):
         _prepare_folder(run)
-        # In this order: Ray sets a handler of its own when it starts, which would end us at once.
+        # In this order: Ray sets its own handler when it starts, which would end us at once.
         with ray_session(worker_output=False), _stop_on_sigterm(run / STOP):
             trainer = TorchTrainer(
-                _work,  # type: ignore[arg-type]  # it does return a value: worker 0's comes back
+                _work,  # type: ignore[arg-type]  # it does return worker 0's value
                 train_loop_config={"work": work, "settings": settings, "run": str(run)},
                 scaling_config=_scaling(num_workers),
                 run_config=_run_config(run),
@@ -91,7 +91,7 @@ def launch(
 
 
 def _prepare_folder(run: Path) -> None:
-    """Make the folder, and remove what an earlier attempt said in it."""
+    """Create the folder, and remove the messages of an earlier attempt."""
     run.mkdir(parents=True, exist_ok=True)
     (run / STOP).unlink(missing_ok=True)
     shutil.rmtree(run / FAILED, ignore_errors=True)
@@ -99,14 +99,16 @@ def _prepare_folder(run: Path) -> None:
 
 
 def _work(task: dict[str, Any]) -> Outcome:
-    """Runs in a worker: the work, its log, and its expected failure as plain data."""
+    """Do the work in a worker, with its log; return an expected failure as plain data."""
     failed = Path(task["run"]) / FAILED
     workers = Workers(get_device())
-    if told := _first_failure(failed):  # before this worker began, or before Ray started it again
-        write_json(failed / str(workers.rank), told)  # for those who wait for all to have failed
-        return told
+    if failure := _first_failure(
+        failed
+    ):  # another worker failed before this one started or restarted
+        write_json(failed / str(workers.rank), failure)  # the others wait until all have failed
+        return failure
     resources = ray.get_runtime_context().get_assigned_resources()  # type: ignore[no-untyped-call]
-    torch.set_num_threads(int(resources["CPU"]))  # left alone, Ray gives a worker one thread
+    torch.set_num_threads(int(resources["CPU"]))  # by default Ray gives a worker one thread
     if workers.is_first:
         _log_to(Path(task["run"]) / LOG)
     try:
@@ -114,13 +116,14 @@ def _work(task: dict[str, Any]) -> Outcome:
     except PyramidError as error:
         write_json(failed / str(workers.rank), [type(error).__name__, str(error)])
         if not _wait_until_all_failed(failed, workers.count):
-            raise  # the others wait for this one: only Ray can end them
+            raise  # the others are blocked; only Ray can end them
         return _first_failure(failed)
     return None
 
 
 def _wait_until_all_failed(failed: Path, count: int) -> bool:
-    """Whether all workers end like this one, as they do after they have agreed to."""
+    """Wait until all workers have failed, as they do after agreeing to; return whether they
+    have."""
     end = time.monotonic() + SECONDS_TO_FAIL
     while len(list(failed.glob("[0-9]*"))) < count:
         if time.monotonic() > end:
@@ -130,7 +133,7 @@ def _wait_until_all_failed(failed: Path, count: int) -> bool:
 
 
 def _first_failure(failed: Path) -> Outcome:
-    """The failure of the first worker that has one."""
+    """Return the failure of the first worker that has one."""
     for path in sorted(failed.glob("[0-9]*")):
         kind, message = json.loads(path.read_text(encoding="utf-8"))
         return kind, message
@@ -147,7 +150,7 @@ def _log_to(path: Path) -> None:
 
 
 def _run_config(run: Path) -> RunConfig:
-    # The signatures that a type checker sees are those of Ray Train's first version.
+    # Type checkers see the signatures of Ray Train's first version.
     failures: Any = FailureConfig(
         max_failures=MAX_LOST_WORKERS,
         controller_failure_limit=1,  # type: ignore[call-arg]
@@ -169,7 +172,8 @@ def _scaling(num_workers: int) -> ScalingConfig:
 
 
 def _fit(trainer: TorchTrainer, run: Path) -> Outcome:
-    """Run the trainer, repeating the workers' log lines as they come; at ctrl-C, end it first."""
+    """Run the trainer, and forward the workers' log lines. After ctrl-C, wait until it has
+    ended."""
     fitted: Future[Any] = Future()
 
     def fit() -> None:
@@ -178,37 +182,37 @@ def _fit(trainer: TorchTrainer, run: Path) -> Outcome:
         except Exception as error:  # noqa: BLE001 - raised again below, in the main thread
             fitted.set_exception(error)
 
-    # In a thread of its own, so that Ray leaves ctrl-C to us; a daemon, so that it ends with us.
+    # In a thread, so that Ray leaves ctrl-C to us; a daemon, so that it ends with this process.
     threading.Thread(target=fit, daemon=True).start()
     try:
         _watch(fitted, run)
     except KeyboardInterrupt:
-        # Ray ends the whole process if that thread still asks it for anything after its shutdown.
-        logger.info("ctrl-C: keeping a checkpoint; once more to end without it")
+        # Ray ends the whole process if that thread still calls it after its shutdown.
+        logger.info("ctrl-C: saving a checkpoint; press ctrl-C again to end without it")
         (run / STOP).touch()
         wait([fitted], timeout=SECONDS_TO_STOP)
         raise
     try:
         outcome: Outcome = fitted.result().return_value
     except TrainingFailedError as error:
-        if told := _first_failure(run / FAILED):  # after as many lost workers as are allowed
-            return told
+        if failure := _first_failure(run / FAILED):  # after too many lost workers
+            return failure
         raise _explain(error) from error
     return outcome
 
 
 def _watch(fitted: "Future[Any]", run: Path) -> None:
-    """Repeat the workers' log lines until they have ended, or the cluster has lost its head."""
+    """Forward the workers' log lines until they have ended, or the cluster has lost its head."""
     with (run / LOG).open(encoding="utf-8") as lines:
         head = Head()
         while not fitted.done():
             _forward_lines(lines)
             wait([fitted], timeout=SECONDS_BETWEEN_LOOKS)
             if head.is_lost():
-                (run / STOP).touch()  # nobody else can tell workers on other machines
+                (run / STOP).touch()  # nothing else can reach workers on other machines
                 raise Unavailable(
-                    f"the head of the Ray cluster ({head.address}) does not answer any more; run "
-                    "the same command again, on a cluster that does, to go on from the newest "
+                    f"the head of the Ray cluster ({head.address}) no longer answers; run "
+                    "the same command again, on a working cluster, to resume from the newest "
                     "checkpoint"
                 )
         _forward_lines(lines)
@@ -220,20 +224,20 @@ def _forward_lines(lines: TextIO) -> None:
 
 
 def _explain(error: TrainingFailedError) -> Exception:
-    """A lost worker is a missing resource; any other error is a fault of ours and stays so."""
+    """Turn lost workers into `Unavailable`; any other error is a bug and is returned as it is."""
     text = str(error)
     if not any(sign in text for sign in SIGNS_OF_LOSS):
         return error
     reason = next(line for line in text.splitlines() if any(sign in line for sign in SIGNS_OF_LOSS))
     return Unavailable(
         "training workers were lost (out of memory? killed?) and could not be replaced: "
-        f"{reason.strip()} Run the same command again to go on from the newest checkpoint"
+        f"{reason.strip()} Run the same command again to resume from the newest checkpoint"
     )
 
 
 @contextmanager
 def _stop_on_sigterm(request: Path) -> Iterator[None]:
-    """While the block runs, SIGTERM asks the workers to stop instead of ending this process."""
+    """Let SIGTERM ask the workers to stop, instead of ending this process."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

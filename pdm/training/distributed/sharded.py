@@ -1,4 +1,4 @@
-"""Weights that are spread over the workers (FSDP2), as the rest of the training sees them."""
+"""Weights sharded over the workers (FSDP2), as the rest of the training sees them."""
 
 from torch import Tensor, distributed, nn
 from torch.distributed.device_mesh import init_device_mesh
@@ -8,17 +8,18 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from pdm.config.common import TrainingConfig
 from pdm.training.loop.activation_checkpointing import blocks_of
 
-FORWARD_METHODS = ("posterior", "decode_raw")  # methods beside `forward` that a training loss calls
+FORWARD_METHODS = ("posterior", "decode_raw")  # methods that training losses call besides `forward`
 
 
 def shard_model(model: nn.Module, config: TrainingConfig) -> bool:
-    """Spread the weights over the workers if the config says so, and there are several.
+    """Shard the weights over the workers if the config asks for it and there are several workers.
 
-    Each block gathers its own weights when it is entered, and lets go of them when it is left. The
-    weights are laid out anew (FSDP2 knows no channels_last); on all they start out as the first's.
+    Each block gathers its weights before it runs, and frees them afterwards. The weights lose their
+    channels_last layout, which FSDP2 does not support. All workers start from the weights of worker
+    0.
 
     Returns:
-        Whether they are spread now: its parameters are `DTensor`s.
+        Whether they are sharded now: parameters are `DTensor`s.
     """
     if config.strategy != "fsdp" or not distributed.is_initialized():
         return False
@@ -37,12 +38,12 @@ def shard_model(model: nn.Module, config: TrainingConfig) -> bool:
 
 
 def full_tensor(tensor: Tensor) -> Tensor:
-    """The whole of a tensor. Where it is spread, every worker must call this."""
+    """Gather the full tensor. If it is sharded, every worker must call this."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def shard_like(pattern: Tensor, tensor: Tensor) -> Tensor:
-    """A whole tensor, spread as the pattern is; each worker keeps its own part of its own."""
+    """Shard a full tensor like the pattern; each worker keeps its part of its own copy."""
     if not isinstance(pattern, DTensor):
         return tensor
     here = tensor.to(pattern.device)

@@ -1,1 +1,1 @@
-"""The training loop: the step, its data, the state that it moves on."""
+"""The training loop: its steps, data and state."""

@@ -1,5 +1,6 @@
-"""Activation checkpointing: blocks forget what happened within them, and do it again on the way
-back. It costs a forward pass and saves most of the memory; dropout draws the same again."""
+"""Activation checkpointing: blocks drop their activations and recompute them in the backward pass.
+It costs a second forward pass and saves most of the memory. Dropout masks are the same both
+times."""
 
 import contextlib
 import functools
@@ -11,10 +12,11 @@ from torch.utils.checkpoint import checkpoint
 
 
 def blocks_of(model: nn.Module) -> list[nn.Module]:
-    """The parts of a network that are recomputed, and sharded, one by one: its `block_types`.
+    """List the modules of a network that are recomputed, and sharded, one by one: its
+    `block_types`.
 
     Raises:
-        ValueError: The network declares none.
+        ValueError: The network declares no `block_types`.
     """
     kinds: tuple[type[nn.Module], ...] = getattr(model, "block_types", ())
     if not kinds:
@@ -23,10 +25,10 @@ def blocks_of(model: nn.Module) -> list[nn.Module]:
 
 
 def checkpoint_activations(model: nn.Module) -> None:
-    """Make each block of the model forget. Copies of the model must be made before.
+    """Recompute each block of the model in the backward pass. Copy the model before, not after.
 
-    The result is the same to the bit, except where a block with spectral norm runs several times in
-    one step: its estimate of the norm is then that of the last time.
+    Results are bit for bit the same, with one exception: a block with spectral norm that runs
+    several times in one step is recomputed with the last estimate of the norm.
     """
     for block in blocks_of(model):
         block.forward = functools.partial(
@@ -45,7 +47,7 @@ def _contexts(
 
 @contextlib.contextmanager
 def _freeze_spectral_norms(block: nn.Module) -> Iterator[None]:
-    """Spectral norms go one iteration on at each pass; the second pass must see the first's."""
+    """Keep spectral norms from updating: the recomputation must see those of the first pass."""
     norms = [
         norm
         for module in block.modules()

@@ -1,4 +1,4 @@
-"""Compiled networks (`training.compile`)."""
+"""Compilation of networks (`training.compile`)."""
 
 import os
 import shutil
@@ -11,12 +11,12 @@ from pdm.errors import Unavailable
 
 
 def compile_in_place(network: nn.Module, device: Device) -> None:
-    """Let torch.compile make kernels of the network at its first pass, for which minutes pass.
+    """Compile the network by torch.compile; its first pass then takes minutes.
 
-    The names of its weights stay as they are, so that checkpoints fit with and without.
+    The names of its weights do not change, so checkpoints fit compiled and uncompiled networks.
 
     Raises:
-        Unavailable: There is no compiler for what torch writes.
+        Unavailable: The machine has no compiler for the code that torch generates.
     """
     names = _compilers(device)
     if not any(shutil.which(name) for name in names):
@@ -28,7 +28,7 @@ def compile_in_place(network: nn.Module, device: Device) -> None:
 
 
 def _compilers(device: Device) -> list[str]:
-    """Names of which one is enough, as torch (for CPUs) and Triton (for GPUs) look for them."""
+    """Names of usable compilers, as torch (for CPUs) and Triton (for GPUs) look for them."""
     if device.type == "cpu":
         return [os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")]
     return [os.environ["CC"]] if "CC" in os.environ else ["clang", "gcc"]

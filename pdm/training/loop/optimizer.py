@@ -1,4 +1,4 @@
-"""What the optimizer does with each network: its weights, its learning rate, its weight decay."""
+"""The optimizer, and the settings of each network: weights, learning rate, weight decay."""
 
 import math
 from collections.abc import Sequence
@@ -11,30 +11,30 @@ from torch import nn
 from pdm.config.common import TrainingConfig
 from pdm.training.loop.muon import Muon
 
-DISCRIMINATOR_BETAS = (0.5, 0.9)  # of LDM's discriminators (arXiv:2112.10752, its code)
+DISCRIMINATOR_BETAS = (0.5, 0.9)  # as in LDM's code (arXiv:2112.10752)
 
 
 @dataclass(frozen=True)
 class DiscriminatorTraining:
-    """A second network, trained against the model in the same steps."""
+    """The discriminator, trained against the model in the same steps."""
 
     network: nn.Module
     learning_rate: float
-    start_images: int  # until then it does not learn, whatever its gradients
+    start_images: int  # before, its gradients are discarded
 
 
 @dataclass(frozen=True)
 class Optimized:
-    """A network under the optimizer.
+    """A network that the optimizer trains.
 
     Args:
-        suffix: Of the names under which the log has its learning rate and gradient.
-        weights: In the network's own order.
-        learning_rate: The peak.
-        start_images: It does not learn before.
-        betas: Of Adam.
-        orthogonal: Whether Muon may take its matrices. Embeddings stay with AdamW all the same
-            (Jordan et al. 2024): a row learns only when its class is drawn.
+        suffix: Suffix of its learning rate and gradient norm in the log.
+        weights: Its weights, in the network's order.
+        learning_rate: Peak learning rate.
+        start_images: Progress at which it starts to learn.
+        betas: Betas of Adam.
+        orthogonal: Whether Muon may update its matrices. Embeddings are left to AdamW in any case
+            (Jordan et al. 2024), since a row gets gradients only when its class is drawn.
     """
 
     suffix: str
@@ -46,17 +46,17 @@ class Optimized:
     embeddings: frozenset[nn.Parameter]
 
     def set_learning_rate(self, optimizer: torch.optim.Optimizer, rate: float) -> None:
-        """For the next step of this network alone."""
+        """Set the learning rate of this network only."""
         for group in optimizer.param_groups:
             if group["network"] == self.suffix:
                 group["lr"] = rate
 
     def groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        """Groups of the optimizer: by whether they decay, and whether Muon may take them."""
+        """Group the weights for the optimizer by weight decay and by use of Muon."""
         parts: dict[tuple[bool, bool], list[nn.Parameter]] = {}
         for weight in self.weights:
             orthogonal = self.orthogonal and weight not in self.embeddings
-            parts.setdefault((decays(weight), orthogonal), []).append(weight)
+            parts.setdefault((uses_weight_decay(weight), orthogonal), []).append(weight)
         return [
             {
                 "params": weights,
@@ -69,15 +69,15 @@ class Optimized:
         ]
 
 
-def decays(weight: nn.Parameter) -> bool:
-    """Whether weight decay applies: not to biases, norms and gains, whose entries are one row."""
+def uses_weight_decay(weight: nn.Parameter) -> bool:
+    """Whether weight decay applies: not to biases, norms and gains, which are vectors."""
     return weight.numel() > max(weight.shape, default=1)
 
 
 def networks_to_optimize(
     model: nn.Module, config: TrainingConfig, discriminator: DiscriminatorTraining | None
 ) -> tuple[Optimized, ...]:
-    """The model, and the discriminator if there is one."""
+    """List the model, and the discriminator if there is one."""
     first, second = config.betas
     weights = list(model.parameters())
     tables = (module for module in model.modules() if isinstance(module, nn.Embedding))
@@ -97,7 +97,7 @@ def networks_to_optimize(
 
 
 def build_optimizer(networks: Sequence[Optimized], config: TrainingConfig) -> torch.optim.Optimizer:
-    """AdamW, or Muon beside it, over all networks."""
+    """Build AdamW, or Muon with AdamW, over all networks."""
     groups = [group for network in networks for group in network.groups(config.weight_decay)]
     kind = Muon if config.optimizer == "muon" else torch.optim.AdamW
     return kind(groups, lr=config.learning_rate, fused=True)
@@ -106,16 +106,16 @@ def build_optimizer(networks: Sequence[Optimized], config: TrainingConfig) -> to
 def learning_rate_at(
     images_seen: int, peak: float, config: TrainingConfig, start_images: int = 0
 ) -> float:
-    """Learning rate of the step that begins there: a linear warm-up, then the schedule.
+    """Learning rate of the step that starts at `images_seen`: a linear warm-up, then the schedule.
 
-    `cosine` (Loshchilov and Hutter, arXiv:1608.03983, without restarts) and `linear` fall from the
-    end of the warm-up to 0 at `total_images`; `inverse_root` falls like 1 / sqrt(images), from the
-    end of the warm-up on (Vaswani et al., arXiv:1706.03762, section 5.3).
+    After the warm-up, `cosine` (Loshchilov and Hutter, arXiv:1608.03983, without restarts) and
+    `linear` fall to 0 at `total_images`; `inverse_root` falls like 1 / sqrt(images) (Vaswani et
+    al., arXiv:1706.03762, section 5.3); `constant` stays at the peak.
 
     Args:
-        images_seen: At the beginning of the step.
-        peak: Reached at the end of the warm-up.
-        start_images: Where the network begins to learn, and its warm-up with it.
+        images_seen: Images seen before the step.
+        peak: Learning rate at the end of the warm-up.
+        start_images: Progress at which the network starts to learn, and its warm-up starts.
     """
     seen = images_seen - start_images
     warmed = min(1.0, (seen + config.batch_size) / max(config.warmup_images, 1))
@@ -123,7 +123,7 @@ def learning_rate_at(
 
 
 def _decay(seen: int, total: int, config: TrainingConfig) -> float:
-    """Share of the peak after the warm-up."""
+    """Fraction of the peak that the schedule leaves."""
     warmup = config.warmup_images
     if config.schedule == "constant":
         return 1.0

@@ -1,4 +1,4 @@
-"""Brings batches to the device while the one before is being trained on."""
+"""Loads batches and moves them to the device while training works on the previous batch."""
 
 from collections.abc import Callable, Generator, Iterable
 from typing import Any
@@ -14,10 +14,10 @@ Batch = tuple[Any, ...]  # tensors, tuples of tensors, and plain numbers
 def prefetch_batches(
     load: Callable[[range], Batch], shares: Iterable[range], device: torch.device
 ) -> Generator[tuple[range, Batch], None, None]:
-    """Each share's positions and batch, on the device; the next one is loaded meanwhile.
+    """Yield each share's positions and batch, on the device, while the next batch is loading.
 
     Raises:
-        Exception: Whatever `load` raises, when its batch is due.
+        Exception: Any error of `load`, when its batch is due.
     """
     with side_thread("loader") as pool:
         ahead = None

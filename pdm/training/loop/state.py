@@ -1,7 +1,7 @@
-"""All that a training run carries from one step to the next.
+"""The state of a training: everything that one step passes on to the next.
 
 `pdm.training.checkpoints.state_copy` says what a checkpoint's folder holds. No random state is
-kept: randomness follows from the position (`pdm.training.loop.seeds`).
+saved: randomness follows from the position (`pdm.training.loop.seeds`).
 """
 
 import copy
@@ -28,19 +28,19 @@ from pdm.training.loop.optimizer import (
 
 
 class TrainState:
-    """Model, its running averages, optimizer and progress; and the discriminator, if there is one.
+    """The model, its EMAs, optimizer and progress; and the discriminator, if there is one.
 
-    With `strategy` "fsdp" the weights are spread over the workers here, and all of them must call
-    `copy`, `save` and `load`.
+    With `strategy` "fsdp" this class shards the weights, and all workers must call `copy`, `save`
+    and `load`.
 
     Args:
         model: The network under training, on its device.
-        config: What is read here: strategy, the optimizer's settings, `ema_lengths`.
-        discriminator: Only the optimizer and the checkpoints know it; it has no average.
+        config: Settings; only strategy, optimizer and `ema_lengths` are read here.
+        discriminator: Trained by the same optimizer, and saved; has no EMA.
 
     Attributes:
-        average: A whole network with the average weights; where weights are spread, those of the
-            last `copy`.
+        ema: A complete network with the EMA weights; with sharded weights, those of the last
+            `copy`.
     """
 
     def __init__(
@@ -54,10 +54,12 @@ class TrainState:
         self.is_sharded = shard_model(model, config)
         self.discriminator = discriminator.network if discriminator is not None else None
         names = {"ema": 0.0} | {f"ema-{length}": length for length in config.ema_lengths}
-        self.lengths = names  # of each average; 0: the one that forgets at a fixed rate
-        self.means = {name: [one.detach().clone() for one in model.parameters()] for name in names}
+        self.lengths = names  # length of each EMA; 0 for the one with a fixed half-life
+        self.ema_weights = {
+            name: [one.detach().clone() for one in model.parameters()] for name in names
+        }
         if not self.is_sharded:
-            self.means["ema"] = list(self.ema.parameters())
+            self.ema_weights["ema"] = list(self.ema.parameters())
         self.spectral_weights = spectral_weights(model)
         self.networks = networks_to_optimize(model, config, discriminator)
         self.optimizer = build_optimizer(self.networks, config)
@@ -66,29 +68,29 @@ class TrainState:
 
     @torch.no_grad()
     def update_ema(self, half_life_images: int, batch_size: int) -> None:
-        """Count one more batch, and move the averages towards the model by that much.
+        """Count one more batch, and update the EMAs.
 
-        After n steps the average is the mean of the n models, each weighing half as much as one
-        `half_life_images` later: normalised from the start, so that the initial weights, which
-        saw no image, have no part in it. The averages with a length are those of `pdm.ema`.
+        After n steps, `ema` is the weighted mean of the n models; a model weighs half as much as
+        one `half_life_images` later. The weights are normalised, so the random initial model has no
+        part in it. EMAs with a length are those of `pdm.ema`.
         """
         self.images_seen += batch_size
         step = self.images_seen // batch_size
         keep = 0.5 ** (batch_size / half_life_images)
         for name, length in self.lengths.items():
             share = 1 - decay_at(step, length) if length else (1 - keep) / (1 - keep**step)
-            for mean, latest in zip(self.means[name], self.model.parameters(), strict=True):
+            for mean, latest in zip(self.ema_weights[name], self.model.parameters(), strict=True):
                 mean.lerp_(latest, share)
         for kept, buffer in zip(self.ema.buffers(), self.model.buffers(), strict=True):
             kept.copy_(buffer)
 
     def copy(self) -> StateCopy:
-        """All of it on the CPU; the next call overwrites what this one returned."""
+        """Copy the state to the CPU; the next call overwrites the returned copy."""
         files = {"model": self.model.state_dict()}
-        for name, means in self.means.items():
+        for name, means in self.ema_weights.items():
             names = [one for one, _ in self.model.named_parameters()]
             files[name] = dict(zip(names, means, strict=True))
-        files["ema"] = self.model.state_dict() | files["ema"]  # with buffers
+        files["ema"] = self.model.state_dict() | files["ema"]  # adds the buffers
         if self.discriminator is not None:
             files["discriminator"] = self.discriminator.state_dict()
         files["optimizer"] = self._optimizer_tensors()
@@ -98,27 +100,27 @@ class TrainState:
         return copied
 
     def save(self, folder: Path) -> None:
-        """Write the folder, whole or not at all."""
+        """Write a checkpoint's folder, atomically."""
         self.copy().write(folder)
 
     def load(self, folder: Path) -> None:
-        """Go on from what `save` wrote, with whatever number of workers.
+        """Restore the state that `save` wrote, with any number of workers.
 
         Raises:
-            ValueError: A file is missing, altered or no safetensors, or is of another model.
+            ValueError: A file is missing, altered, not in safetensors format, or of another model.
         """
         check_checkpoint(folder)
         try:
             self._load_model(load_file(folder / "model.safetensors"))
             self.ema.load_state_dict(load_file(folder / "ema.safetensors"))
-            for name, means in self.means.items():
-                self._load_means(means, load_file(folder / f"{name}.safetensors"))
+            for name, means in self.ema_weights.items():
+                self._load_ema_weights(means, load_file(folder / f"{name}.safetensors"))
             if self.discriminator is not None:
                 self.discriminator.load_state_dict(load_file(folder / "discriminator.safetensors"))
             self._load_optimizer(load_file(folder / "optimizer.safetensors"))
         except (RuntimeError, KeyError, IndexError, OSError, SafetensorError) as error:
-            said = " ".join(str(error).split())
-            raise ValueError(f"{folder} does not fit the model: {said}") from error
+            reason = " ".join(str(error).split())
+            raise ValueError(f"{folder} does not fit the model: {reason}") from error
         self.images_seen = json.loads((folder / "state.json").read_text())["images_seen"]
 
     def _load_model(self, tensors: dict[str, Tensor]) -> None:
@@ -130,13 +132,13 @@ class TrainState:
         self.model.load_state_dict(fitting)
 
     @torch.no_grad()
-    def _load_means(self, means: list[Tensor], tensors: dict[str, Tensor]) -> None:
+    def _load_ema_weights(self, means: list[Tensor], tensors: dict[str, Tensor]) -> None:
         names = (name for name, _ in self.model.named_parameters())
         for name, mean in zip(names, means, strict=True):
             mean.copy_(shard_like(mean, tensors[name]))
 
     def _optimizer_tensors(self) -> dict[str, Tensor]:
-        """`index.name` -> tensor; the optimizer's settings come from the params instead."""
+        """Tensors by `index.name`; the optimizer's settings come from the params instead."""
         state = self.optimizer.state_dict()["state"]
         return {
             f"{i}.{name}": value for i, values in state.items() for name, value in values.items()
@@ -149,7 +151,7 @@ class TrainState:
         for key, value in tensors.items():
             index, name = key.split(".")
             weight = weights[int(index)]
-            # The fused step walks weight and moments by memory order, so they must share one.
+            # The fused step walks weight and moments in memory order, so both need the same layout.
             fits = value.shape == weight.shape
             one = torch.empty_like(weight).copy_(shard_like(weight, value)) if fits else value
             state.setdefault(int(index), {})[name] = one
@@ -161,12 +163,12 @@ def check_checkpoint(folder: Path) -> None:
     """Compare every file of a checkpoint with its manifest.
 
     Raises:
-        ValueError: Names what is missing or altered.
+        ValueError: A file is missing or altered; the message names it.
     """
     try:
         digests = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         altered = [name for name, digest in digests.items() if sha256_of(folder / name) != digest]
     except (OSError, ValueError, AttributeError) as error:
-        raise ValueError(f"{folder} is not a whole checkpoint: {error}") from error
+        raise ValueError(f"{folder} is not a complete checkpoint: {error}") from error
     if altered:
-        raise ValueError(f"{folder} is damaged: {', '.join(altered)} differs from its sha256")
+        raise ValueError(f"{folder} is damaged: {', '.join(altered)} does not match its sha256")

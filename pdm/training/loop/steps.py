@@ -1,9 +1,9 @@
-"""One optimizer step: batch, loss, gradient, check, step, EMA.
+"""One training step: batch, loss, gradient, checks, optimizer step, EMA.
 
-A worker that meets a fault tells the others before any of them begins the pass: all stop together,
-and the weights are those of the last good step. A fault within a pass, such as too little memory,
-cannot be told, since the others wait for the pass; it ends this worker, and whoever started the
-workers ends the others.
+A worker that meets a fault reports it to the others before any of them starts the pass. So all stop
+together, with the weights of the last good step. A fault within a pass, such as running out of
+memory, cannot be reported, since the others are waiting in the pass. It ends this worker, and the
+launcher ends the others.
 """
 
 import contextlib
@@ -30,40 +30,42 @@ from pdm.training.monitoring.utilisation import flops_of_pass
 
 logger = logging.getLogger(__name__)
 
-FINE, STOP, FAULT = range(3)  # what a worker tells the others before each step; the highest counts
+FINE, STOP, FAULT = range(3)  # what workers report before each pass; the highest counts
 Fault = tuple[type[PyramidError], str]
 
 
 class Run(Protocol):
-    """Where a training run reports to."""
+    """Receives the reports of a training run."""
 
     def log(self, metrics: dict[str, float], images_seen: int) -> None:
         """Record scalars against progress in images."""
 
     def save(self, state: TrainState) -> None:
-        """Begin to keep a checkpoint from which `train` can go on."""
+        """Start to write a checkpoint that `train` can resume from."""
 
     def score(self, state: TrainState) -> None:
-        """Judge the state of the last `save`."""
+        """Score the state of the last `save`."""
 
     def flush(self) -> None:
-        """Wait until what `save` began is kept; raises `Unavailable` if it cannot be."""
+        """Wait until the last checkpoint is written. Raises `Unavailable` if it cannot be
+        written."""
 
     def save_failed(self) -> bool:
-        """Whether `settle` would raise, so far as is known."""
+        """Whether the last write is already known to have failed, so that `flush` would raise."""
 
     def newest(self) -> str:
         """Name of the newest checkpoint, for a message."""
 
     def stop_requested(self) -> bool:
-        """Whether the run is to end early, keeping a checkpoint."""
+        """Whether the run should save a checkpoint and end early."""
 
 
 class Data(Protocol):
     """The endless sequence of training images, by position."""
 
     def load(self, positions: range) -> Batch:
-        """The network's inputs, on the CPU; what is random in them follows from the positions."""
+        """Load the network's inputs, on the CPU; all randomness in them follows from the
+        positions."""
 
     def keys(self, positions: range) -> list[str]:
         """Names of the images, for a message."""
@@ -71,10 +73,10 @@ class Data(Protocol):
 
 @dataclass
 class Steps:
-    """Takes the steps of `pdm.training.loop.train.train`, whose arguments it has.
+    """Takes the steps of `pdm.training.loop.train.train`, and has the same arguments.
 
     Args:
-        batches: This worker's shares, with their positions, in order.
+        batches: Positions and batches of this worker's shares, in order.
     """
 
     state: TrainState
@@ -89,23 +91,23 @@ class Steps:
         reduced = self.config.precision == "bfloat16"
         dtype = torch.bfloat16 if reduced else torch.float32
         self.meters = Meters(self.workers.device, dtype)
-        self.is_counted = False  # how much a pass computes
+        self.knows_flops = False  # whether the FLOPs of a pass are known
         self.num_skipped = 0  # steps in a row
-        self.learning_rates: dict[str, float] = {}  # of the last step
+        self.learning_rates: dict[str, float] = {}  # in the last step, by name in the log
 
     def advance(self) -> bool:
-        """One optimizer step; returns whether the workers agreed to stop after it.
+        """Take one optimizer step, and return whether the workers agreed to stop after it.
 
         Raises:
             QualityGate: Images cannot be read, or too many steps in a row were not finite.
-            Unavailable: Too little memory, or a checkpoint could not be written.
+            Unavailable: The device has too little memory, or a checkpoint could not be written.
         """
         stop = self.run.stop_requested()
         self.passes: list[tuple[range, Tensor]] = []  # positions and loss of each
         for number in range(self.config.accumulation):
             share, fault = self.next_share()
-            # Before the forward pass: with sharded weights it waits for all workers, and so does
-            # DDP's in its second step.
+            # Before the forward pass, which waits for all workers with sharded weights, and with
+            # DDP from the second step on.
             stop = self.agree_on_faults(stop, fault)
             positions, batch = share
             last = number == self.config.accumulation - 1
@@ -121,11 +123,11 @@ class Steps:
 
     @property
     def microbatch_size(self) -> int:
-        """Images of one pass on one worker."""
+        """Number of images in one pass on one worker."""
         return self.config.batch_size // (self.workers.count * self.config.accumulation)
 
     def next_share(self) -> tuple[tuple[range, Batch], Fault | None]:
-        """This worker's next share, and what is wrong with its images or disk, if anything."""
+        """Load this worker's next share; also return the fault of its images or disk, if any."""
         try:
             if self.run.save_failed():
                 self.run.flush()
@@ -135,11 +137,11 @@ class Steps:
             return (range(0), ()), (type(error), str(error))
 
     def run_forward(self, positions: range, batch: Batch) -> Tensor:
-        """The loss of a share, with its graph."""
-        if not self.is_counted:
-            self.meters.compare(flops_of_pass(self.network, batch) / len(positions))
-            self.is_counted = True
-        # By position, not once at the start: a resumed run drops out what the unbroken one does.
+        """Compute the loss of a share, with its graph."""
+        if not self.knows_flops:
+            self.meters.set_flops(flops_of_pass(self.network, batch) / len(positions))
+            self.knows_flops = True
+        # Seeded by position, so that dropout is the same in a resumed run.
         torch.manual_seed(seed_at(self.config.seed, positions.start, "dropout"))
         reduced = self.config.precision == "bfloat16"
         with torch.autocast(self.workers.device.type, torch.bfloat16, enabled=reduced):
@@ -150,7 +152,7 @@ class Steps:
         return loss
 
     def agree_on_faults(self, stop: bool, fault: Fault | None) -> bool:
-        """Tell the other workers how this one fares; all go on, all stop, or all fail."""
+        """Exchange faults and stop requests with the other workers: all continue, stop, or fail."""
         level = self.workers.max_over_workers(FAULT if fault else STOP if stop else FINE)
         if level == FAULT:
             kind, message = next(one for one in self.workers.gather(fault) if one)
@@ -159,22 +161,22 @@ class Steps:
 
     @contextlib.contextmanager
     def explain_out_of_memory(self) -> Iterator[None]:
-        """Say what may help when the device's memory is too small for a step."""
+        """Turn an out-of-memory error into advice on what to change."""
         try:
             yield
         except torch.OutOfMemoryError as error:
             raise Unavailable(
-                f"after {self.state.images_seen:,} images {self.workers.device} has too little "
+                f"after {self.state.images_seen:,} images, {self.workers.device} has too little "
                 f"memory for {self.microbatch_size} images at once in {self.config.precision} "
                 f"({error}); raise training.accumulation or num_workers, lower batch_size, or "
                 "train in bfloat16"
             ) from error
 
     def update_weights(self) -> None:
-        """Move the weights by the gathered gradient, and their EMA after them.
+        """Take the optimizer step with the accumulated gradient, and update the EMA.
 
-        A step whose gradient is not finite on any worker is not finite on all of them: gradients
-        are means over the workers. All skip it, and the images count as seen.
+        Gradients are means over the workers, so a gradient that is not finite on one worker is not
+        finite on any. Then all workers skip the step, and its images count as seen.
         """
         state, config = self.state, self.config
         norms = self.clip_gradients()
@@ -191,10 +193,11 @@ class Steps:
         self.meters.count(config.batch_size, skipped_steps=skipped, **({} if faulty else norms))
 
     def clip_gradients(self) -> dict[str, Tensor]:
-        """Clip each network's gradient by itself, or the steeper one would slow the other.
+        """Clip the gradient of each network separately, so that a steep one does not slow the
+        other.
 
         Returns:
-            Name and norm before clipping, of each network that learns in this step.
+            Norms before clipping, by name in the log, of the networks that learn in this step.
         """
         norms = {}
         for network in self.state.networks:
@@ -210,24 +213,24 @@ class Steps:
         return norms
 
     def skip_step(self, norms: dict[str, float]) -> None:
-        """Log a step that is not taken; too many in a row end the run, on all workers alike."""
+        """Log a skipped step; raise on all workers if there were too many in a row."""
         reason = self.non_finite_loss() or " and ".join(
             f"the norm of the gradient is {norm} ({name})" for name, norm in norms.items()
         )
         if self.num_skipped >= self.config.max_skipped_steps:
-            # Every worker comes here; the first one that has a loss to name speaks for all.
+            # Every worker gets here; report the first loss that is not finite on any of them.
             notes = self.workers.gather(self.non_finite_loss())
             raise self.training_failure(next((note for note in notes if note), reason))
         self.num_skipped += 1
         logger.warning(
-            "after %s images worker %s skips a step: %s",
+            "after %s images, worker %s skipped a step: %s",
             f"{self.state.images_seen:,}",
             self.workers.rank,
             reason,
         )
 
     def non_finite_loss(self) -> str | None:
-        """The first of this worker's losses in this step that is not finite, and its images."""
+        """Describe this worker's first loss in this step that is not finite, with its images."""
         for positions, loss in self.passes:
             if not loss.isfinite():
                 keys = ", ".join(self.data.keys(positions))
@@ -235,32 +238,31 @@ class Steps:
         return None
 
     def training_failure(self, fault: str) -> QualityGate:
-        """The error to end with; the weights are those of the last good step."""
+        """Make the error that ends the run; the weights are those of the last good step."""
         return QualityGate(
-            f"after {self.state.images_seen:,} images {fault}. The newest checkpoint "
-            f"({self.run.newest()}) is sound; look at these images, lower learning_rate, or train "
-            "in float32"
+            f"after {self.state.images_seen:,} images: {fault}. Newest intact checkpoint: "
+            f"{self.run.newest()}. Look at these images, lower learning_rate, or train in float32"
         )
 
 
 def _drop_gradients(weights: list[nn.Parameter]) -> None:
-    """Without a gradient the optimizer passes over a weight: no decay, no moments, no count."""
+    """Drop gradients, so that the optimizer skips these weights: no decay, no moments, no count."""
     for weight in weights:
         weight.grad = None
 
 
 @contextlib.contextmanager
 def _without_gradient_sync(network: nn.Module) -> Iterator[None]:
-    """Within the block gradients gather on each worker by itself."""
+    """Accumulate gradients on each worker separately."""
     if isinstance(network, nn.parallel.DistributedDataParallel):
         with network.no_sync():
             yield
         return
-    spread = [module for module in network.modules() if isinstance(module, FSDPModule)]
-    for module in spread:
+    sharded = [module for module in network.modules() if isinstance(module, FSDPModule)]
+    for module in sharded:
         module.set_requires_gradient_sync(False, recurse=False)
     try:
         yield
     finally:
-        for module in spread:
+        for module in sharded:
             module.set_requires_gradient_sync(True, recurse=False)

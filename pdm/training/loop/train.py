@@ -1,8 +1,8 @@
-"""The training loop: step, report, keep. What happens within a step is `pdm.training.loop.steps`.
+"""The training loop: step, log, save a checkpoint. `pdm.training.loop.steps` has the steps.
 
-It knows no Ray and no tracker, and no model: the caller gives the network that computes the losses,
-the data, and a `Run` to report to. A run that is killed and goes on from its checkpoint equals an
-unbroken one, bit for bit on a CPU, because all randomness follows from the position in the run.
+It knows neither Ray nor trackers nor models: the caller passes a network that computes the losses,
+the data, and a `Run` to report to. A run that is killed and resumed equals an uninterrupted one,
+bit for bit on a CPU, because all randomness follows from the position in the run.
 """
 
 import contextlib
@@ -30,20 +30,20 @@ def train(
     """Train until `config.total_images`, starting wherever `state` is.
 
     Args:
-        state: Advanced in place.
-        network: From a batch to {"loss": scalar, ...}, all of them scalars or vectors to log;
-            wrapped for the workers, so that gradients arrive averaged. Holds `state.model`.
-        data: Of all workers; each reads its share.
+        state: Updated in place.
+        network: Maps a batch to {"loss": scalar, ...}, with scalars or vectors to log. Contains
+            `state.model`, and is wrapped so that gradients are averaged over the workers.
+        data: Data of all workers; each loads its share.
         config: Schedule and optimizer settings.
         run: Receives metrics every `log_every_images`, checkpoints every `save_every_images`
             and at the end.
-        workers: The group; a single worker where there is none.
+        workers: The group of workers; may be a single one.
 
     Raises:
-        QualityGate: A loss or gradient is not finite, or a batch cannot be read. The weights are
-            still those of the last good step, and the newest checkpoint is sound.
+        QualityGate: Losses or gradients are not finite, or a batch cannot be read. The weights are
+            those of the last good step, and the newest checkpoint is intact.
         Unavailable: The device has too little memory, or a checkpoint could not be written.
-        Preempted: The run asked to stop; a checkpoint was kept.
+        Preempted: The run was asked to stop; a checkpoint was saved.
     """
     state.model.train()
     with contextlib.closing(
@@ -67,14 +67,14 @@ def train(
             if stop and seen < config.total_images:
                 run.flush()
                 raise Preempted(
-                    f"stopped as asked, after {seen:,} of {config.total_images:,} images; "
-                    f"run the same command again to go on from {run.newest()}"
+                    f"stopped on request after {seen:,} of {config.total_images:,} images; "
+                    f"run the same command again to resume from {run.newest()}"
                 )
     run.flush()
 
 
 def _shares(images_seen: int, config: TrainingConfig, workers: Workers) -> Iterator[range]:
-    """Positions of this worker's shares, in the order in which it trains on them."""
+    """Yield the positions of this worker's shares, in training order."""
     for start in range(images_seen, config.total_images, config.batch_size):
         batch = share(range(start, start + config.batch_size), workers.rank, workers.count)
         for number in range(config.accumulation):

@@ -1,4 +1,4 @@
-"""The loss curves of a finished run as CSV, one row for each line of the log."""
+"""Writes the loss curves of a finished run as CSV, with a row for each line of the log."""
 
 import csv
 from pathlib import Path
@@ -7,7 +7,7 @@ from pdm import events
 from pdm.files import atomic_file
 from pdm.training.monitoring.meters import TIMED
 
-# They say how busy the machine was, and would make equal runs differ.
+# Left out: they depend on how busy the machine was, and would make equal runs differ.
 TIMINGS = {
     *("images_per_second", "flops_utilisation", "cpu_seconds", "gpu_seconds"),
     *(f"{what}_fraction" for what in TIMED),
@@ -15,11 +15,11 @@ TIMINGS = {
 
 
 def write_curves(log: Path, curves: Path) -> None:
-    """Write images_seen, loss and the other means of each log line that has a loss.
+    """Write images_seen, the loss and the other metrics of each log line that has a loss.
 
     Args:
-        log: `events.jsonl` of the run.
-        curves: Replaced if it exists.
+        log: The run's `events.jsonl`.
+        curves: CSV file to write; replaced if it exists.
     """
     rows = [
         {"images_seen": event["images_seen"], **event["values"]}

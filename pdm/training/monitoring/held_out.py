@@ -1,6 +1,6 @@
-"""How well an autoencoder under training gives pictures back: statistics, PSNR, and a sheet to see.
+"""Measures an autoencoder during training: latent statistics, PSNR, and a sheet of reconstructions.
 
-All work on an image size at which a batch fits in memory, with the model in evaluation mode.
+All functions take an image size at which a batch fits in memory, and a model in evaluation mode.
 """
 
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ from pdm.models.codec import Autoencoder
 
 BATCH_SIZE = 16
 SHEET_IMAGES = 4
-SCORED_IMAGES = 16  # after each checkpoint; enough to tell the better of two
+SCORED_IMAGES = 16  # after each checkpoint; enough to rank checkpoints
 
 
 @torch.no_grad()
 def psnr_by_prefix(model: Autoencoder, shards: ImageShards, size: tuple[int, int]) -> list[float]:
-    """Mean PSNR in dB over the pictures, decoded from the coarsest level, the coarsest two, ..."""
+    """Mean PSNR in dB over the pictures, decoded from the coarsest level, the two coarsest, ..."""
     scores: list[list[Tensor]] = [[] for _ in model.level_channels]
     for images in image_batches(model, shards, size):
         for index, decoded in enumerate(_prefixes(model, images)):
@@ -37,9 +37,10 @@ def held_out_psnr(model: Autoencoder, shards: ImageShards, size: tuple[int, int]
     return float(psnr(model.decode_raw(model.posterior(images)[0], size), images).mean())
 
 
-def psnr(found: Tensor, wanted: Tensor) -> Tensor:
-    """(B,) peak signal-to-noise ratios in dB of images in [-1, 1], found clipped to it."""
-    error = (found.clamp(-1, 1) - wanted).square().mean(dim=(1, 2, 3))
+def psnr(prediction: Tensor, target: Tensor) -> Tensor:
+    """Peak signal-to-noise ratios (B,) in dB of images in [-1, 1]; `prediction` is clipped to that
+    range."""
+    error = (prediction.clamp(-1, 1) - target).square().mean(dim=(1, 2, 3))
     return 10 * (4 / error.clamp(min=1e-12)).log10().cpu()
 
 
@@ -47,7 +48,8 @@ def psnr(found: Tensor, wanted: Tensor) -> Tensor:
 def reconstruction_sheet(
     model: Autoencoder, shards: ImageShards, size: tuple[int, int]
 ) -> Image.Image:
-    """A few pictures in the first row; below, each decoded from ever more levels."""
+    """Draw a few pictures in the first row, and their reconstructions from more and more levels
+    below."""
     chosen = range(min(SHEET_IMAGES, len(shards)))
     images = to_images(shards.batch(chosen, *size)).to(_device(model))
     rows = [images, *_prefixes(model, images)]

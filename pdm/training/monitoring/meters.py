@@ -10,7 +10,7 @@ from torch import Tensor
 from pdm.training.distributed.workers import Workers
 from pdm.training.monitoring.utilisation import matrix_rate
 
-TIMED = ("data_wait", "logging", "saving", "scoring")  # what `timing` knows
+TIMED = ("data_wait", "logging", "saving", "scoring")  # names that `timing` accepts
 
 
 class Meters:
@@ -44,7 +44,7 @@ class Meters:
         finally:
             self._spent[what] += time.perf_counter() - began
 
-    def compare(self, flops_per_image: float) -> None:
+    def set_flops(self, flops_per_image: float) -> None:
         """Set the training's FLOPs per image, and measure the device's rate to compare with."""
         self._flops_per_image = flops_per_image
         self._rate = matrix_rate(self.device, self.dtype)
@@ -55,11 +55,12 @@ class Meters:
         self.add(values)
 
     def read(self, workers: Workers) -> dict[str, float]:
-        """Means over the workers and the steps since the last call; the speed meanwhile, and what
-        was spent, summed over the workers: seconds of computing cores, and of reserved GPUs.
+        """Return means over the workers and the steps since the last call, the speed, and the cost
+        summed over the workers: seconds of busy CPU cores and of reserved GPUs.
 
-        `flops_utilisation` is the share of what matrix products alone reach on this device, which
-        was measured at the first step, that convolutions and matrix products of the training did.
+        `flops_utilisation` is the FLOPs per second of the training's convolutions and matrix
+        products, as a share of the rate of a large matrix product on this device, measured at the
+        first step.
         """
         seconds = time.perf_counter() - self._began
         names = sorted(self._sums)

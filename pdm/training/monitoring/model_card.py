@@ -10,7 +10,7 @@ from pdm.config.autoencoder import AutoencoderConfig
 from pdm.data.shards import manifest
 from pdm.models.codec import Autoencoder
 
-CROISSANT = "croissant.json"  # beside the shards; names the licences of their pictures
+CROISSANT = "croissant.json"  # in the shards' folder; names the licences of their pictures
 
 
 def autoencoder_card(
@@ -23,16 +23,17 @@ def autoencoder_card(
     images_seen: int,
     init_from: Mapping[str, Any] | None = None,
 ) -> str:
-    """Markdown that says what the model is, what it was trained on, and how well it does.
+    """Write the card in Markdown: what the model is, its training data, and its scores.
 
     Args:
-        model: Trained.
-        config: Of its training.
-        shards: Its pictures.
-        psnr_by_levels: In dB, of held-out pictures at the size of its training.
+        model: The trained model.
+        config: Config of its training.
+        shards: Shards that it was trained on.
+        psnr_by_levels: PSNR in dB of held-out pictures at the training size, from one level, two,
+            ...
         redundancy_by_level: Share of each level's variance that the coarser levels explain.
-        images_seen: In training.
-        init_from: What `config.json` says of the model that it was fine-tuned from, if any.
+        images_seen: Images seen in training.
+        init_from: Entry of `config.json` on the model that it was fine-tuned from, if any.
     """
     size = f"{config.image_width_px}x{config.image_height_px}"
     count = sum(weight.numel() for weight in model.parameters())
@@ -48,9 +49,9 @@ Turns pictures into latents and back. Parameters: {count:,}. Images seen in trai
 {images_seen:,}. Levels, from coarse to fine; each decodes without the finer ones. Redundancy is the
 share of a level's variance that a linear map from the coarser levels explains on held-out pictures:
 
-{_levels(model, config, redundancy_by_level)}
-The latents leave it standardised, per level and channel. Other sizes work too, if their sides are
-multiples of the largest downsampling; it has been measured at {size} only.
+{_levels(model, config, redundancy_by_level)} Latents are standardised per level and channel. Other
+sizes work if both sides are multiples of the largest downsampling; the model was measured at {size}
+only.
 
 ```python
 from pathlib import Path
@@ -63,7 +64,7 @@ images = model.decode(latents)
 
 ## Scores
 
-PSNR of held-out pictures, reduced to {size}, by how many levels they are decoded from.
+PSNR of held-out pictures, reduced to {size}, by the number of levels decoded.
 
 {_table(("levels", "PSNR in dB"), _psnr(psnr_by_levels))}
 ## Training
@@ -77,7 +78,7 @@ PSNR of held-out pictures, reduced to {size}, by how many levels they are decode
 
 
 def licences_of(shards: Path) -> list[str]:
-    """Licences that the sources of the pictures state; none where nobody wrote them down."""
+    """List the licences that the sources of the pictures state; empty if they are not known."""
     try:
         found = json.loads((shards / CROISSANT).read_text(encoding="utf-8"))["license"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -114,7 +115,7 @@ def _losses(config: AutoencoderConfig) -> str:
         terms.append(f"a discriminator from {start:,} images on")
     if config.equivariance_loss_weight:
         terms.append(f"{config.equivariance_loss_weight:g} x equivariance to scaling")
-    return f"Losses: {', '.join(terms)}. All settings of the model stand in `config.json`."
+    return f"Losses: {', '.join(terms)}. All settings of the model are in `config.json`."
 
 
 def _source(init_from: Mapping[str, Any] | None) -> str:
@@ -122,9 +123,9 @@ def _source(init_from: Mapping[str, Any] | None) -> str:
         return ""
     path, digest = _plain(init_from["path"]), init_from["sha256"]
     return (
-        f"\nFine-tuned from the model `{path}` (sha256 `{digest}`), which gave "
-        f"{init_from['taken']} of {init_from['total']} tensors. `pictures.txt`, where it is there, "
-        "also names the pictures that it has seen.\n"
+        f"\nFine-tuned from the model `{path}` (sha256 `{digest}`), with "
+        f"{init_from['taken']} of {init_from['total']} tensors taken from it. `pictures.txt`, if "
+        "it exists, also lists its pictures.\n"
     )
 
 
@@ -133,10 +134,10 @@ def _data(shards: Path) -> str:
     licences = licences_of(shards) or ["not known"]
     counts = ", ".join(f"{found.num_samples(split):,} {split}" for split in sorted(found.splits))
     return (
-        f"Pictures: {counts}; `pictures.txt`, where it is there, names each. Version (sha256 of "
+        f"Pictures: {counts}; `pictures.txt`, if it exists, lists them. Version (sha256 of "
         f"the manifest): `{manifest.digest(shards)}`.\n\n"
-        f"Licences that their sources state: {', '.join(map(_plain, licences))}. "
-        "Nobody has checked them, and a model may keep traces of its pictures."
+        f"Licences stated by their sources: {', '.join(map(_plain, licences))}. "
+        "Nobody has verified them, and a model may retain traces of its pictures."
     )
 
 
@@ -146,5 +147,5 @@ def _table(titles: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Names come from outside: no markup."""
+    """Escape markup in a name that comes from outside."""
     return html.escape(" ".join(text.split())).replace("`", "\\`")

@@ -1,5 +1,5 @@
-"""Pictures that a diffusion model under training draws, always from the same seeds, so that one can
-see it learn, and see two runs side by side at every step."""
+"""Draws pictures from a diffusion model during training. Seeds are always the same, so that
+progress is visible, and two runs can be compared at every step."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,20 +19,20 @@ from pdm.models.pyramid import Pyramid
 from pdm.registry import load_autoencoder
 
 SEEDS = range(8)
-STEPS = 16  # enough to see layout and colour; the stage `sample` takes more
-CLAMP = 4.0  # standard deviations: a model at its beginning predicts data that lie far out
+STEPS = 16  # enough to see layout and colour; the stage `sample` uses more
+CLAMP = 4.0  # standard deviations; an untrained model predicts values far outside
 
 
 class SampleGrid:
-    """Draws them.
+    """Draws the pictures of fixed seeds.
 
     Args:
-        autoencoder: Model folder; the one that wrote the latents.
-        facts: Of the latents' manifest.
-        device: Where the networks are.
+        autoencoder: Folder of the model that wrote the latents.
+        facts: Facts of the latents' manifest.
+        device: Device of the networks.
 
     Raises:
-        BadInput: The autoencoder is missing, or is another one.
+        BadInput: The autoencoder is missing, or did not write the latents.
     """
 
     def __init__(self, autoencoder: Path, facts: Mapping[str, Any], device: torch.device) -> None:
@@ -42,12 +42,12 @@ class SampleGrid:
         self.size = (facts["image_height_px"], facts["image_width_px"])
         self.device = device
 
-    def pictures(
+    def draw(
         self, network: Velocity, windows: Windows | None, count: int, num_classes: int = 0
     ) -> Iterator[Pixels]:
-        """One picture for each of the seeds 0 to `count`; drawn when they are asked for.
+        """Draw one picture for each seed below `count`, lazily.
 
-        The classes of a network that takes one follow each other.
+        If the network takes a class, the pictures cycle through the classes.
         """
         times = even_times(STEPS)
         times = times if windows is None else times_by_level(times, windows)
@@ -62,7 +62,7 @@ class SampleGrid:
             yield from self.decode(latents)
 
     def decode(self, latents: Pyramid) -> Iterator[Pixels]:
-        """Their pictures, one by one, for they may be large."""
+        """Decode latents one by one, since pictures may be large."""
         for place in range(len(latents[0])):
             one = tuple(level[[place]].to(self.device) for level in latents)
             with torch.no_grad():
@@ -71,12 +71,12 @@ class SampleGrid:
 
 
 def check_autoencoder(autoencoder: Path, facts: Mapping[str, Any]) -> None:
-    """Raise BadInput unless this autoencoder wrote the latents that the facts are of."""
+    """Raise BadInput unless this autoencoder wrote the latents with these facts."""
     weights = autoencoder / "model.safetensors"
     if not weights.is_file():
         raise BadInput(f"{weights} does not exist; run the stage 'autoencoder' first")
     if sha256_of(weights) != facts["autoencoder_sha256"]:
         raise BadInput(
-            f"the latents were written by another autoencoder than {autoencoder}; run the stage "
-            "'latents' again"
+            f"{autoencoder} is not the autoencoder that wrote the latents; run the stage 'latents' "
+            "again"
         )

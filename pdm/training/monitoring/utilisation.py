@@ -10,7 +10,7 @@ from pdm.training.loop.prefetch import Batch
 from pdm.training.monitoring.flops import flops_of
 
 PASSES = 3  # a backward pass costs two forward passes: gradients of weights and of inputs
-RATE_SIDE = {"cuda": 8192, "cpu": 768}  # of the matrices that are multiplied to find the rate
+RATE_SIDE = {"cuda": 8192, "cpu": 768}  # side of the matrices whose product is timed
 
 
 def flops_of_pass(network: nn.Module, batch: Batch) -> int:

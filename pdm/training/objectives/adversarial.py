@@ -56,8 +56,8 @@ class AdversarialLoss(nn.Module):
 
     def forward(
         self,
-        found: Tensor,
-        wanted: Tensor,
+        prediction: Tensor,
+        target: Tensor,
         reconstruction: Tensor,
         last_weight: Tensor,
         images_seen: int,
@@ -65,8 +65,8 @@ class AdversarialLoss(nn.Module):
         """Compute the losses of generator and discriminator.
 
         Args:
-            found: Reconstructions (B, 3, H, W), with their graph.
-            wanted: The pictures, same shape.
+            prediction: Reconstructions (B, 3, H, W), with their graph.
+            target: The pictures, same shape.
             reconstruction: Reconstruction loss, with its graph.
             last_weight: Weight of the decoder's last layer.
             images_seen: Images of the training so far.
@@ -78,8 +78,8 @@ class AdversarialLoss(nn.Module):
         if images_seen < self.config.start_images:
             return self._zero(), {}
         detached = {name: weight.detach() for name, weight in self.discriminator.named_parameters()}
-        generator = -functional_call(self.discriminator, detached, (found,)).float().mean()
-        real, fake = self.discriminator(torch.cat([wanted, found.detach()])).float().chunk(2)
+        generator = -functional_call(self.discriminator, detached, (prediction,)).float().mean()
+        real, fake = self.discriminator(torch.cat([target, prediction.detach()])).float().chunk(2)
         discriminator = hinge(real, fake)
         weight = adaptive_weight(reconstruction, generator, last_weight) * self.config.weight
         terms = {

@@ -34,7 +34,7 @@ class Plan:
     """Random choices of one step, the same on all workers."""
 
     num_levels: int  # number of coarsest levels that the partial output is decoded from
-    shrinking: int  # downscaling factor of the equivariance loss
+    downscaling: int  # downscaling factor of the equivariance loss
     images_seen: int  # before this step
     region: Region | None  # part of the picture that is decoded and compared; None for all
 
@@ -77,8 +77,8 @@ class AutoencoderLosses(nn.Module):
         config = self.config
         means, log_variances = self.model.posterior(images)
         latents = sample_latents(means, log_variances, noise)
-        found, wanted = self._decode(latents, images, plan.region)
-        loss, terms = self._judge_whole(found, wanted, plan.images_seen)
+        prediction, target = self._decode(latents, images, plan.region)
+        loss, terms = self._judge_whole(prediction, target, plan.images_seen)
         if plan.num_levels < len(latents):
             # Every second picture is enough here, and saves a quarter of the step's time.
             prefix = tuple(level[::2] for level in latents[: plan.num_levels])
@@ -87,7 +87,7 @@ class AutoencoderLosses(nn.Module):
             )
             loss = loss + config.partial_loss_weight * terms["partial"]
         if config.equivariance_loss_weight:
-            terms["equivariance"] = self._equivariance_loss(latents, images, plan.shrinking)
+            terms["equivariance"] = self._equivariance_loss(latents, images, plan.downscaling)
             loss = loss + config.equivariance_loss_weight * terms["equivariance"]
         penalty, costs = self.model.penalty(means, log_variances)
         return {"loss": loss + penalty, **terms, **costs}
@@ -101,11 +101,11 @@ class AutoencoderLosses(nn.Module):
         return self.model.decode_region(latents, region), region.of(images)
 
     def _judge_whole(
-        self, found: Tensor, images: Tensor, images_seen: int
+        self, prediction: Tensor, images: Tensor, images_seen: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Give the weighted sum of all losses of the full reconstruction, and its terms."""
-        loss, terms = self._pixel_distance(found, images)
-        crops = random_crop(found, images)
+        loss, terms = self._pixel_distance(prediction, images)
+        crops = random_crop(prediction, images)
         if self.perceptual is not None:
             terms["perceptual"] = self.perceptual(*crops)
             loss = loss + self.perceptual.weight * terms["perceptual"]
@@ -114,31 +114,33 @@ class AutoencoderLosses(nn.Module):
             loss, terms = loss + gan, terms | gan_terms
         return loss, terms
 
-    def _pixel_distance(self, found: Tensor, wanted: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def _pixel_distance(
+        self, prediction: Tensor, target: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Give the weighted sum of pixel and gradient loss, and both terms."""
-        name, found = self.config.pixel_loss, found.float()
+        name, prediction = self.config.pixel_loss, prediction.float()
         terms = {
-            name: PIXEL_LOSSES[name](found, wanted),
-            "gradient": gradient_loss(found, wanted),
+            name: PIXEL_LOSSES[name](prediction, target),
+            "gradient": gradient_loss(prediction, target),
         }
         return terms[name] + self.config.gradient_loss_weight * terms["gradient"], terms
 
     def _equivariance_loss(self, latents: Pyramid, images: Tensor, factor: int) -> Tensor:
         """Compare what the downscaled latents decode to with the downscaled pictures."""
         shrunk = downscale_latents(latents, self.model.level_downsamplings, factor)
-        wanted = downscale_images(images, factor)
-        found = self.model.decode_raw(shrunk, (wanted.shape[2], wanted.shape[3]))
-        distance, _ = self._pixel_distance(found, wanted)
+        target = downscale_images(images, factor)
+        prediction = self.model.decode_raw(shrunk, (target.shape[2], target.shape[3]))
+        distance, _ = self._pixel_distance(prediction, target)
         return distance
 
 
-def random_crop(found: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+def random_crop(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Crop the same random part of both, at most `LARGEST_CROP_PX` wide and high."""
-    height, width = (min(side, LARGEST_CROP_PX) for side in found.shape[2:])
-    top = int(torch.randint(found.shape[2] - height + 1, ()))
-    left = int(torch.randint(found.shape[3] - width + 1, ()))
+    height, width = (min(side, LARGEST_CROP_PX) for side in prediction.shape[2:])
+    top = int(torch.randint(prediction.shape[2] - height + 1, ()))
+    left = int(torch.randint(prediction.shape[3] - width + 1, ()))
     area = (..., slice(top, top + height), slice(left, left + width))
-    return found[area], wanted[area]
+    return prediction[area], target[area]
 
 
 class FlowLosses(nn.Module):

@@ -30,15 +30,15 @@ class PerceptualLoss(nn.Module):
         for parameter in network.parameters():
             parameter.requires_grad = False
 
-    def forward(self, found: Tensor, wanted: Tensor) -> Tensor:
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Give the mean distance of two batches (B, 3, h, w) in [-1, 1]; gradients reach both."""
         # Unoptimised: TorchScript rewrites a module after its first calls, and a resumed training
         # would differ from an unbroken one by the rounding.
         with (
-            torch.autocast(found.device.type, enabled=False),
+            torch.autocast(prediction.device.type, enabled=False),
             torch.jit.optimized_execution(False),  # type: ignore[attr-defined]
         ):
-            distances: Tensor = self.network(found.float(), wanted.float())
+            distances: Tensor = self.network(prediction.float(), target.float())
         return distances.mean()
 
 
@@ -64,13 +64,13 @@ def network_name(config: PerceptualConfig) -> str | None:
 
 def _from_file(path: Path, config: PerceptualConfig, device: torch.device) -> PerceptualLoss:
     try:
-        found = sha256_of(path)
+        digest = sha256_of(path)
     except OSError as error:
         raise BadInput(f"autoencoder.perceptual.path: {path} cannot be read: {error}") from error
-    if found != config.sha256:
+    if digest != config.sha256:
         raise BadInput(
-            f"autoencoder.perceptual.path: {path} has sha256 {found}, but autoencoder.perceptual."
-            f"sha256 is {config.sha256}; name the file that was meant, or its digest"
+            f"autoencoder.perceptual.path: {path} has sha256 {digest}, but autoencoder.perceptual."
+            f"sha256 is {config.sha256}; correct the path or the sha256"
         )
     images = torch.zeros(1, 3, TRIAL_PX, TRIAL_PX, device=device)
     try:

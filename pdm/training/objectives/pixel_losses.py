@@ -13,17 +13,17 @@ GRADIENT_SCALES = 3  # full size, half and quarter: edges, and the shapes that t
 CHARBONNIER_EPSILON = 1.0e-3  # Lai et al., LapSRN (arXiv:1704.03915), section 3.2
 
 
-def l1(found: Tensor, wanted: Tensor) -> Tensor:
+def l1(prediction: Tensor, target: Tensor) -> Tensor:
     """Give the mean absolute difference."""
-    return F.l1_loss(found, wanted)
+    return F.l1_loss(prediction, target)
 
 
-def charbonnier(found: Tensor, wanted: Tensor) -> Tensor:
+def charbonnier(prediction: Tensor, target: Tensor) -> Tensor:
     """Give a smooth L1: the mean of sqrt(difference^2 + epsilon^2).
 
     Charbonnier et al. (ICIP 1994), with the epsilon of LapSRN, which is also the smallest value.
     """
-    return ((found - wanted).square() + CHARBONNIER_EPSILON**2).sqrt().mean()
+    return ((prediction - target).square() + CHARBONNIER_EPSILON**2).sqrt().mean()
 
 
 PIXEL_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -32,12 +32,12 @@ PIXEL_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def gradient_loss(found: Tensor, wanted: Tensor) -> Tensor:
+def gradient_loss(prediction: Tensor, target: Tensor) -> Tensor:
     """Give the mean absolute difference of image gradients, in both directions, over some scales.
 
     L1 alone penalises a blurred edge too little. Sides must be at least 2.
     """
-    difference = found - wanted
+    difference = prediction - target
     terms = []
     for scale in range(GRADIENT_SCALES):
         difference = F.avg_pool2d(difference, 2) if scale else difference

@@ -13,7 +13,7 @@ from pdm.models.noise_schedule import LAST_BETAS, step_times
 
 
 @dataclass(frozen=True)
-class Times:
+class TimeDistribution:
     """The distribution of the times.
 
     Where levels run in windows, one level is chosen for each picture, all with equal probability.
@@ -38,7 +38,7 @@ class Times:
     windows: Windows | None
 
     @classmethod
-    def of(cls, config: DiffusionConfig) -> "Times":
+    def of(cls, config: DiffusionConfig) -> "TimeDistribution":
         """Make the distribution that a training's config asks for."""
         steps = step_times(LAST_BETAS[config.baseline.name]).float() if config.baseline else None
         return cls(config.timesteps, config.time_shift, config.time_margin, steps, config.windows)
