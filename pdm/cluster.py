@@ -1,4 +1,4 @@
-"""Starting or joining Ray. What runs on it is decided elsewhere."""
+"""Starts or joins a Ray cluster."""
 
 import logging
 import os
@@ -12,41 +12,41 @@ from typing import Any
 
 import ray
 
-# Ray itself ends the process after 60 seconds without its head, without an error to be caught. A
-# head that is started anew elsewhere, with its state kept, may need some.
+# Ray itself ends the process after 60 seconds without its head, without an error that could be
+# caught. A head that restarts elsewhere with its state may need part of that time.
 SECONDS_WITHOUT_HEAD = 30.0
-SECONDS_BETWEEN_LOOKS = 2.0  # for the head
+SECONDS_BETWEEN_LOOKS = 2.0  # polling interval
 SECONDS_TO_ANSWER = 5.0
 
 
 @contextmanager
 def ray_session(num_cpus: int | None = None, *, worker_output: bool = True) -> Iterator[None]:
-    """Join the cluster that RAY_ADDRESS names, or start a local one, for the length of the block.
+    """Join the cluster named by RAY_ADDRESS, or start a local one, while the block runs.
 
-    Inside another session (of a test, or of a stage that calls another) it is that session.
+    Inside another session, such as that of a test or of a calling stage, that session is used.
 
     Args:
-        num_cpus: Of a local cluster; all of this machine's by default.
-        worker_output: Whether what workers print appears here.
+        num_cpus: CPUs of a local cluster; by default all of this machine.
+        worker_output: Whether the output of workers is printed here.
     """
     if ray.is_initialized():
         yield
         return
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Ray's 15 leave a thirtieth of a core beside anything that is busy; `nice pyramid ...` is asked
-    # for by whoever wants that.
+    # Ray's 15 gives workers a thirtieth of a core next to any busy process. Whoever wants that can
+    # run `nice pyramid ...`.
     os.environ.setdefault("RAY_worker_niceness", "0")
     local = "RAY_ADDRESS" not in os.environ
     if local:
-        # The jobs API runs code: never without a token. Ray asks for one on a local cluster unless
-        # RAY_AUTH_MODE says otherwise (setting it here, after `import ray`, would come too late).
+        # The jobs API runs code, so never expose it without a token. Ray asks for one on a local
+        # cluster unless RAY_AUTH_MODE says otherwise (setting it after `import ray` is too late).
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         ray.init(
-            # Never whatever cluster ran last on this machine, which None would look for.
+            # None would join any cluster that last ran on this machine.
             address="local" if local else os.environ["RAY_ADDRESS"],
             num_cpus=num_cpus if local else None,
             include_dashboard=False if local else None,
@@ -60,14 +60,14 @@ def ray_session(num_cpus: int | None = None, *, worker_output: bool = True) -> I
 
 
 class Head:
-    """The head of the cluster that this process has joined, looked at from time to time."""
+    """Checks the head of the cluster that this process has joined."""
 
     def __init__(self) -> None:
         self.address: str = ray.get_runtime_context().gcs_address
         self._looked = self._answered = time.monotonic()
 
     def is_lost(self) -> bool:
-        """Whether nothing has answered there for `SECONDS_WITHOUT_HEAD`. To be asked often."""
+        """Whether the head has not answered for `SECONDS_WITHOUT_HEAD`. Call this often."""
         now = time.monotonic()
         if now - self._looked >= SECONDS_BETWEEN_LOOKS:
             self._looked = now
@@ -85,9 +85,9 @@ class Head:
 
 
 def result_of(task: Any) -> Any:
-    """Wait for a task's result. A disk that fails on a worker raises its own error here.
+    """Wait for a task's result. Restore the error of a disk that failed on a worker.
 
-    Ray raises an `OSError` without its number, which then looks like a fault of ours.
+    Ray raises an `OSError` without its number, which then looks like a bug.
     """
     try:
         return ray.get(task)

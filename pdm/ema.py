@@ -21,8 +21,8 @@ from torch import Tensor
 from pdm.errors import BadInput
 from pdm.files import atomic_file
 
-FOLDER = "ema"  # of a model's folder; files are named by progress in images and length
-MAX_LENGTH = 0.28  # gamma = 0, all models alike, has 1 / sqrt(12) = 0.289
+FOLDER = "ema"  # inside a model's folder; files are named by images seen and length
+MAX_LENGTH = 0.28  # uniform weights (gamma = 0) have 1 / sqrt(12) = 0.289
 
 
 @functools.cache
@@ -73,12 +73,12 @@ def coefficients(
 
 @dataclass(frozen=True)
 class Snapshot:
-    """An EMA on the disk.
+    """An EMA on disk.
 
     Args:
         images_seen: Progress at which it ends.
-        length: Of its profile.
-        path: A safetensors file of weights, without buffers.
+        length: Standard deviation of its profile.
+        path: Safetensors file with the weights, without buffers.
     """
 
     images_seen: int
@@ -87,7 +87,7 @@ class Snapshot:
 
 
 def write_snapshot(path: Path, weights: dict[str, Tensor]) -> None:
-    """Write an EMA's weights in half precision, all or nothing."""
+    """Write an EMA's weights in half precision, atomically."""
     with atomic_file(path) as temporary:
         save_file({name: one.half().contiguous() for name, one in weights.items()}, temporary)
 
@@ -98,7 +98,7 @@ def snapshot_name(images_seen: int, length: float) -> str:
 
 
 def snapshots_in(folder: Path) -> list[Snapshot]:
-    """All snapshots in a folder, the earliest first."""
+    """List all snapshots in a folder, earliest first."""
     found = []
     for file in sorted(folder.glob("[0-9]*.safetensors")):
         seen, length = file.stem.split("-")
@@ -107,7 +107,7 @@ def snapshots_in(folder: Path) -> list[Snapshot]:
 
 
 def combine(snapshots: Sequence[Snapshot], *, images_seen: int, length: float) -> dict[str, Tensor]:
-    """The EMA of that length that ends there, in float32, from snapshots that end no later.
+    """Combine snapshots into the EMA of that length at `images_seen`, in float32.
 
     Raises:
         OSError, SafetensorError, RuntimeError: A file is damaged.
@@ -132,25 +132,25 @@ def load_ema(model: Path, length: float, images_seen: int | None = None) -> dict
         images_seen: Where in the training the EMA ends, in images; None for the end of training.
 
     Raises:
-        BadInput: The folder holds no EMA weights, or none that ends there, or one is damaged.
+        BadInput: The folder has no EMA snapshots, or none at `images_seen`, or one is damaged.
     """
     snapshots = snapshots_in(model / FOLDER)
     if not snapshots:
         raise BadInput(
-            f"{model} holds no EMA weights to choose from; train it with training.ema_lengths set, "
-            "or set ema_length to null"
+            f"{model} has no EMA snapshots; train it with training.ema_lengths set, or set "
+            "ema_length to null"
         )
     ends = sorted({one.images_seen for one in snapshots})
     end = ends[-1] if images_seen is None else images_seen
     if end not in ends:
         raise BadInput(
-            f"{model} holds EMA weights that end after {', '.join(f'{one:,}' for one in ends)} "
-            f"images, none after {end:,}; set images_seen to one of them"
+            f"{model} has EMA snapshots at {', '.join(f'{one:,}' for one in ends)} images, but "
+            f"none at {end:,}; set images_seen to one of them"
         )
     try:
         return combine(snapshots, images_seen=end, length=length)
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise BadInput(f"the EMA weights of {model} cannot be read: {error}") from error
+        raise BadInput(f"the EMA snapshots of {model} cannot be read: {error}") from error
 
 
 def _product(one: tuple[float, float], other: tuple[float, float]) -> float:

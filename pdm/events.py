@@ -1,6 +1,6 @@
-"""The log of a training run: a local file of one JSON object a line, written first and always.
+"""The log of a training run: a local file with one JSON object per line.
 
-Whoever shows the run (MLflow, a plot, a test) reads this file; nothing that trains waits for them.
+MLflow, plots and tests read this file. Training never waits for them.
 
     {"kind": "metrics", "images_seen": 640, "seconds": 1700000000.0, "values": {"loss": 0.5}}
     {"kind": "picture", "images_seen": 640, "seconds": 1700000000.0, "name": "...", "path": "..."}
@@ -18,22 +18,22 @@ class EventLog:
     """Appends to the log. One writer at a time (worker 0).
 
     Args:
-        path: The file; made if absent.
-        images_seen: Where the run starts. Lines beyond it were written by a process that was lost
-            after its last checkpoint; they are removed, so that each point stands once.
+        path: File of the log; created if missing.
+        images_seen: Progress at which the run starts. Later lines come from a process that died
+            after its last checkpoint. They are removed, so that each point appears once.
     """
 
     def __init__(self, path: Path, images_seen: int = 0) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         kept = [event for event in read(path) if event["images_seen"] <= images_seen]
-        # Renamed when whole: a kill here must not cost a log that took days to gather.
+        # Renamed when complete: a kill here must not lose the log of days.
         temporary = path.with_name(f".tmp-{path.name}")
         temporary.write_text("".join(json.dumps(event) + "\n" for event in kept), encoding="utf-8")
         temporary.replace(path)
 
     def metrics(self, values: Mapping[str, float], images_seen: int) -> None:
-        """Record scalars. A value that is not finite is left out and named under `nonfinite`."""
+        """Record scalars. Values that are not finite are left out, and listed under `nonfinite`."""
         finite = {name: value for name, value in values.items() if math.isfinite(value)}
         event: dict[str, Any] = {"kind": "metrics", "values": finite}
         if len(finite) < len(values):
@@ -41,7 +41,7 @@ class EventLog:
         self._append(event, images_seen)
 
     def picture(self, name: str, path: Path, images_seen: int) -> None:
-        """Record a picture that lies at `path`, below the log's own folder."""
+        """Record a picture at `path`, inside the log's folder."""
         relative = path.relative_to(self.path.parent)
         self._append({"kind": "picture", "name": name, "path": str(relative)}, images_seen)
 
@@ -52,9 +52,9 @@ class EventLog:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """All whole events of a log, oldest first; an absent file is an empty log.
+    """Read all complete events of a log, oldest first; a missing file is an empty log.
 
-    What a crash of the machine left half written or garbled is passed over.
+    Lines that a crash left incomplete or garbled are skipped.
     """
     if not path.exists():
         return []
@@ -63,7 +63,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def parse_line(line: str) -> dict[str, Any] | None:
-    """The event that a line holds; None if it holds none."""
+    """Parse the event of a line; None if it has none."""
     try:
         event = json.loads(line)
     except ValueError:

@@ -1,10 +1,10 @@
-"""Writing so that a file or folder that exists under its final name is whole.
+"""Atomic writing: a file or folder that exists under its final name is complete.
 
-Everything is written beside its destination under a temporary name, flushed to disk and renamed.
-A kill at any instant leaves the old version or the new one, and at worst a `.tmp-*` that the next
-writer of the same name removes. (Of a folder that is replaced, a kill between two renames may leave
-the old version as `.old-*`; the next writer puts it back first.) Of two processes that write one
-folder at once the second is refused.
+Everything is written next to its destination under a temporary name, flushed to disk and renamed. A
+kill at any time leaves the old version or the new one, and at worst a `.tmp-*` that the next writer
+of the same name removes. (When a folder is replaced, a kill between two renames may leave the old
+version as `.old-*`; the next writer restores it first.) If two processes write the same folder at
+once, the second is refused.
 """
 
 import fcntl
@@ -22,7 +22,7 @@ from pdm.errors import Unavailable
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path; rename it to `path` if the block ends well, remove it if not."""
+    """Yield a temporary path; rename it to `path` if the block succeeds, remove it if not."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".tmp-{path.name}")
     try:
@@ -36,9 +36,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary folder; it replaces `path` if the block ends well.
+    """Yield an empty temporary folder; it replaces `path` if the block succeeds.
 
-    The old folder is moved aside first and removed last, so that its name is never half a folder.
+    The old folder is moved aside first and removed last, so `path` is never an incomplete folder.
 
     Raises:
         Unavailable: Another process is writing the same folder.
@@ -75,21 +75,21 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` whole or not at all."""
+    """Write `text` atomically."""
     with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def sha256_of(path: Path) -> str:
-    """Hex digest of a file's content."""
+    """Return the sha256 of a file's content, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
 def sole_writer(path: Path) -> Iterator[None]:
-    """Hold `.lock-<name>` beside `path`. The system frees it with the process, however that ends;
-    the file that a killed one leaves locks nobody out.
+    """Hold a lock on `.lock-<name>` next to `path`. The system releases it when the process ends,
+    however it ends; a leftover file locks nobody out.
 
     Raises:
         Unavailable: Another process holds it.
@@ -106,7 +106,7 @@ def sole_writer(path: Path) -> Iterator[None]:
 
 
 def _locked(lock: Path, path: Path) -> int:
-    """A handle on the locked file."""
+    """Lock the file, and return its file descriptor."""
     while True:
         handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
         try:
@@ -117,7 +117,7 @@ def _locked(lock: Path, path: Path) -> int:
             raise Unavailable(
                 f"{path} is being written by process {writer}; wait for it, or stop it"
             ) from None
-        # The holder before may have removed the file in between; then the lock is on nothing.
+        # The previous holder may have removed the file meanwhile; then the lock is void.
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(handle), lock.stat()):
                 return handle
@@ -125,7 +125,7 @@ def _locked(lock: Path, path: Path) -> int:
 
 
 def _settle(path: Path, old: Path) -> None:
-    """Put the old version back if no new one took its place; else remove it."""
+    """Restore the old version if no new one has replaced it; otherwise remove it."""
     if old.exists() and not path.exists():
         old.replace(path)
     _remove(old)

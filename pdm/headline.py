@@ -1,10 +1,10 @@
-"""The six scores to look at first, and what each is worth: good, fair or poor.
+"""The six scores to look at first, each rated good, fair or poor.
 
 The distance and precision and recall are by a trained network where there is one, or else by random
 features.
 
-They are defined here alone. `pyramid scores`, the end of `pyramid run` and the page of
-`pyramid compare` show them. Each is judged by its own floor, what real pictures score:
+They are defined only here. `pyramid scores`, the end of `pyramid run` and the page of `pyramid
+compare` show them. Each is compared with its floor, the score of real pictures:
 
     kernel distance      good up to 0.015 above the floor, fair up to 0.06
     other distances      good up to 2 times the floor, fair up to 5 times
@@ -12,12 +12,12 @@ They are defined here alone. `pyramid scores`, the end of `pyramid run` and the 
     reconstruction       good from 6 dB above the floor (half its error), fair from the floor, which
                          is 24.2 dB: LDM's first stage kl-f8 on ImageNet (Rombach et al.,
                          arXiv:2112.10752, table 8)
-    copies               good without any, fair up to one sample in a hundred
+    copies               good with none, fair up to one sample in a hundred
 
-The kernel distance has no bias, so that its floor is about 0 and a multiple of it means nothing;
-docs/decisions/judges.md says what one sees at its limits. Two and five are set by what one sees,
-too: samples at twice the floor are hard to tell from real
-pictures by these features, at five times the difference is plain.
+The kernel distance has no bias, so its floor is about 0, and multiples of it mean nothing;
+docs/decisions/judges.md shows what pictures look like at its limits. The factors 2 and 5 follow
+visual impression: at twice the floor, samples are hard to tell from real pictures by these
+features; at five times, the difference is obvious.
 """
 
 import fnmatch
@@ -36,11 +36,11 @@ class Headline:
     """One of the six; of the first three distances a run shows one.
 
     Args:
-        title: For people.
-        find: The name of the score among those of a run; None if there is none.
-        judge: The word for a value and its floor.
-        advice: What to do if it is not good.
-        floor: Where no score is one.
+        title: Readable name.
+        find: Finds the score's name among those of a run; None if it has none.
+        judge: Rates a value by its floor.
+        advice: What to do if the score is not good.
+        floor: Floor to use if no score gives one.
     """
 
     title: str
@@ -59,12 +59,12 @@ class Entry:
     value: float
     interval: tuple[float, float] | None
     floor: float | None
-    word: str  # empty where no floor is known
+    word: str  # empty if no floor is known
     advice: str
 
 
 def _named(*patterns: str) -> Callable[[Scores], str | None]:
-    """Finds the first name that fits the first pattern that any fits."""
+    """Make a function that finds the first name that matches the first pattern with a match."""
 
     def find(scores: Scores) -> str | None:
         names = sorted(name for name in scores if "_infinite" not in name)
@@ -84,7 +84,7 @@ def _unless(others: tuple[str, ...], name: str) -> Callable[[Scores], str | None
 
 
 def _whole_reconstruction(scores: Scores) -> str | None:
-    """The score of pictures decoded from all levels; a comparison calls it `all`."""
+    """Find the score of pictures decoded from all levels; a comparison calls it `all`."""
     if "reconstruction/psnr_db/all" in scores:
         return "reconstruction/psnr_db/all"
     start = "reconstruction/psnr_db/levels_"
@@ -93,7 +93,7 @@ def _whole_reconstruction(scores: Scores) -> str | None:
 
 
 def _copies_by_either_measure(scores: Scores) -> str | None:
-    """Of features and pixels the one that finds more copies: each misses some."""
+    """Choose the measure, features or pixels, that finds more copies, since each misses some."""
     names = sorted(fnmatch.filter(scores, "memorisation/*/share_of_copies"))
     return max(names, key=lambda name: scores[name], default=None)
 
@@ -124,7 +124,7 @@ FAR = (
     "(diffusion.training.total_images), or a larger one"
 )
 
-# In the order in which a fault is to be mended: no diffusion helps a poor autoencoder.
+# In the order of fixing: a better diffusion model does not help a poor autoencoder.
 HEADLINES = (
     Headline(
         "copies of training pictures",
@@ -137,7 +137,7 @@ HEADLINES = (
         "reconstruction, PSNR in dB",
         _whole_reconstruction,
         _psnr,
-        "the autoencoder loses detail, which no diffusion model brings back: train it longer "
+        "the autoencoder loses detail, which the diffusion model cannot restore: train it longer "
         "(autoencoder.training.total_images), or give its levels more channels",
         LDM_PSNR_DB,
     ),
@@ -176,18 +176,18 @@ HEADLINES = (
         "guidance",
     ),
 )
-# In the order in which people look.
+# In display order.
 SHOWN = tuple(HEADLINES[place] for place in (2, 3, 4, 5, 6, 7, 1, 0))
 
 
 def entries(scores: Scores) -> list[Entry]:
-    """The headline scores that are there, in the order in which people look at them."""
+    """List the headline scores of a run, in display order."""
     found = [entry(headline, scores) for headline in SHOWN]
     return [one for one in found if one is not None]
 
 
 def entry(headline: Headline, scores: Scores) -> Entry | None:
-    """A headline score of one run; None if the run has none of its names."""
+    """Find a headline score of one run; None if the run lacks it."""
     name = headline.find(scores)
     if name is None:
         return None
@@ -205,7 +205,7 @@ def entry(headline: Headline, scores: Scores) -> Entry | None:
 
 
 def next_step(scores: Scores) -> str:
-    """What to do about the first headline score that is not good."""
+    """Return advice on the first headline score that is not good."""
     found = [entry(headline, scores) for headline in HEADLINES]
     for word in (POOR, FAIR):
         for one in found:

@@ -10,13 +10,13 @@ SECONDS_BETWEEN_LINES = 5.0
 
 
 class Progress:
-    """Counts finished items and now and then logs how many, how fast, and how long it will take.
+    """Counts finished items, and logs number, speed and remaining time at intervals.
 
     Args:
-        name: What is being done, the first word of every line.
-        total: Number of items, those finished before this process included.
-        unit: What an item is, in the plural.
-        done: Items that an earlier process finished; they do not count towards the speed.
+        name: Name of the work, the first word of every line.
+        total: Number of items, including those finished by an earlier process.
+        unit: Plural noun for the items.
+        done: Items finished by an earlier process; they do not count towards the speed.
     """
 
     def __init__(self, name: str, total: int, unit: str = "images", done: int = 0) -> None:
@@ -25,7 +25,7 @@ class Progress:
         self._began = self._last_line = time.monotonic()
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        """Count `count` more items; log a line if the last one is old enough or this is the end."""
+        """Count more items; log a line if the last one is old enough or this is the end."""
         self.done += count
         now = time.monotonic()
         if self.done < self.total and now - self._last_line < SECONDS_BETWEEN_LINES:
@@ -39,7 +39,8 @@ class Progress:
         logger.info("%s%s", line, f"  {note}" if note else "")
 
     def reach(self, done: int) -> None:
-        """Count up to `done` items, as `advance` does; a number that was reached says nothing."""
+        """Count up to `done` items, like `advance`; do nothing if that number was reached
+        before."""
         if done > self.done:
             self.advance(done - self.done)
 

@@ -1,6 +1,6 @@
-"""Build every network from its config, or load it from its model folder.
+"""Builds networks from their config, or loads them from their model folder.
 
-diffusers is imported only where a network of LDM is asked for: it takes seconds.
+diffusers takes seconds to import, so it is imported only for LDM's networks.
 """
 
 from pathlib import Path
@@ -30,7 +30,7 @@ def load_autoencoder(folder: Path) -> Autoencoder:
     """Load a model folder, on the CPU and in evaluation mode.
 
     Raises:
-        BadInput: It is missing or damaged, or holds no autoencoder.
+        BadInput: The folder is missing or damaged, or is not an autoencoder.
     """
     kind = weights.record_of(folder).get("kind")
     if kind == PyramidAutoencoder.__name__:
@@ -40,7 +40,7 @@ def load_autoencoder(folder: Path) -> Autoencoder:
     for design in (KLFirstStage, VQFirstStage):
         if kind == design.__name__:
             return design.from_pretrained(folder)
-    raise BadInput(f"{folder} holds a {kind}, which is no autoencoder; name another folder")
+    raise BadInput(f"{folder} is a {kind}, not an autoencoder; name another folder")
 
 
 def build_denoiser(
@@ -49,9 +49,9 @@ def build_denoiser(
     """Build the denoising network that a config names, with random weights.
 
     Args:
-        config: The section `diffusion`.
-        channels: Of each level of the latents, coarse to fine.
-        downsamplings: Of each level, coarse to fine; "global" may be the first.
+        config: Section `diffusion` of the params.
+        channels: Channels of each level of the latents, coarse to fine.
+        downsamplings: Downsampling of each level, coarse to fine; the first may be "global".
     """
     network = config.network
     if isinstance(network, UNetConfig):
@@ -65,7 +65,7 @@ def load_denoiser(folder: Path) -> Denoiser:
     """Load a model folder, on the CPU and in evaluation mode.
 
     Raises:
-        BadInput: It is missing or damaged, or holds no denoising network.
+        BadInput: The folder is missing or damaged, or is not a denoising network.
     """
     kind = weights.record_of(folder).get("kind")
     if kind == PyramidUNet.__name__:
@@ -74,4 +74,4 @@ def load_denoiser(folder: Path) -> Denoiser:
 
     if kind == LatentUNet.__name__:
         return LatentUNet.from_pretrained(folder)
-    raise BadInput(f"{folder} holds a {kind}, which draws no pictures; name another folder")
+    raise BadInput(f"{folder} is a {kind}, not a denoising network; name another folder")

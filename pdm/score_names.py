@@ -1,7 +1,7 @@
-"""What the names of scores mean: which way is better, and what stands beside a score.
+"""What the names of scores mean: which direction is better, and which names belong together.
 
 A score is `measure/pair`, such as `frechet_random_conv/samples_vs_val`. The same measure with
-`train_vs_val` is its floor: what real pictures score, so that no generator can be asked for more.
+`train_vs_val` is its floor: the score of real pictures, which no generator is expected to beat.
 """
 
 import fnmatch
@@ -13,12 +13,12 @@ SAMPLES, FLOOR = "samples_vs_val", "train_vs_val"
 LEARNED_SCORE = f"kernel_efficientnet_lite?/{SAMPLES}"
 RANDOM_SCORE = f"frechet_random_conv/{SAMPLES}"
 INTERVALS = "intervals/"
-# What is better when it is greater; of all other scores, what is smaller.
+# Scores for which greater is better; for all others, smaller is.
 GREATER = ("psnr", "ssim", "precision", "recall", "density", "coverage")
 NEITHER = ("expected", "median_distance", "deviation", "intervals", "counts")
 JUDGED = (SAMPLES, "reconstruction", "memorisation", *GREATER)
-# Shares of samples nearer to a training picture than held-out pictures are; beside them stands what
-# new pictures would have.
+# Shares of samples nearer to a training picture than held-out pictures are. A second score gives
+# the share expected of new pictures.
 NEW_PICTURES = {"share_of_copies": 0.0, "share_closer_than_median_val": 0.5}
 
 
@@ -29,7 +29,8 @@ def main_score(*runs: Iterable[str]) -> str:
 
 
 def direction(score: str) -> int:
-    """-1 if smaller is better, 1 if greater is, 0 if neither: floors, counts, what is expected."""
+    """Return -1 if smaller is better, 1 if greater is, and 0 for floors, counts and expected
+    values."""
     words = score.replace("/", "_")
     if any(word in words for word in NEITHER):
         return 0
@@ -39,13 +40,13 @@ def direction(score: str) -> int:
 
 
 def interval(scores: Mapping[str, float], name: str) -> tuple[float, float] | None:
-    """The 95 % bootstrap interval of a score; None if it has none."""
+    """Return the 95 % bootstrap interval of a score; None if it has none."""
     low, high = (scores.get(f"{INTERVALS}{name}/{end}") for end in ("low", "high"))
     return None if low is None or high is None else (low, high)
 
 
 def floor(scores: Mapping[str, float], name: str) -> float | None:
-    """What real pictures score in place of the samples; None if nothing is known of that."""
+    """Return the floor of a score, that of real pictures; None if it is not known."""
     if name.endswith(f"/{SAMPLES}"):
         return scores.get(name.replace(SAMPLES, FLOOR))
     stem, _, share = name.rpartition("/")

@@ -1,4 +1,4 @@
-"""A thread beside the one that trains."""
+"""A thread next to the training thread."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -6,20 +6,20 @@ import torch
 
 
 def side_thread(name: str) -> ThreadPoolExecutor:
-    """One thread that may compute with torch, with no team of threads of its own.
+    """Make an executor of one thread that can compute with torch, without an OpenMP team.
 
-    With two teams more threads compute than there are cores. From then on OpenMP lets all of them
-    sleep at every barrier, also those of the training step, which takes half as long again and more
-    (GOMP_SPINCOUNT in libgomp's manual; `benchmarks/training.py --only speedup`).
+    With two teams there are more threads than cores. From then on OpenMP puts all of them to sleep
+    at every barrier, including those of the training step, which then takes half as long again or
+    more (GOMP_SPINCOUNT in libgomp's manual; `benchmarks/training.py --only speedup`).
 
     Args:
-        name: Of the thread, for people who look at the process.
+        name: Name of the thread, as debuggers show it.
     """
     threads = torch.get_num_threads()
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
-    # A thread takes over torch's number of threads when it first asks for it, and can have a number
-    # of its own only after that.
+    # A thread copies torch's number of threads when it first asks for it; only then can it have its
+    # own number.
     pool.submit(torch.get_num_threads).result()
     pool.submit(torch.set_num_threads, 1).result()
-    torch.set_num_threads(threads)  # the line above has also changed the default of new threads
+    torch.set_num_threads(threads)  # undo the change of the default for new threads
     return pool

@@ -10,6 +10,6 @@ FILE = Path(__file__).with_name("versions.yaml")
 
 @cache
 def versions() -> dict[str, int]:
-    """Version by stage, of the stages that have one."""
+    """Return the version of each stage that has one."""
     found: dict[str, int] = read_yaml(FILE.read_text(encoding="utf-8"))
     return found

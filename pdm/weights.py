@@ -1,5 +1,5 @@
-"""Weights on disk: a model folder of `config.json` and `model.safetensors`, or a file that an
-installed package ships, which is used only with the digest that it is known by."""
+"""Weights on disk: model folders with `config.json` and `model.safetensors`, and files shipped by
+installed packages, whose sha256 must match."""
 
 import dataclasses
 import importlib.util
@@ -28,16 +28,16 @@ def save(
     card: str = "",
     **facts: Any,
 ) -> None:
-    """Write a model folder, whole or not at all.
+    """Write a model folder, atomically.
 
     Args:
-        folder: Replaced if it exists.
+        folder: Folder to write; replaced if it exists.
         kind: The model's class name, so that a folder of another kind is refused on loading.
-        config: Dataclass of all that the constructor needs.
+        config: Dataclass of the constructor's arguments.
         tensors: The state dict.
-        beside: Files and folders to put a copy of into the folder, those that there are.
-        card: What `README.md` says; without it there is none.
-        facts: Anything else to keep in `config.json`, such as the digest of the training data.
+        beside: Files and folders to copy into the folder; missing ones are skipped.
+        card: Text of `README.md`; None for no such file.
+        facts: Further entries of `config.json`, such as the digest of the training data.
     """
     with atomic_folder(folder) as temporary:
         write_json(
@@ -58,15 +58,15 @@ def save(
 
 
 def record_of(folder: Path) -> dict[str, Any]:
-    """The whole of a model folder's `config.json`; "kind" names the model's class.
+    """Read a model folder's `config.json`; "kind" names the model's class.
 
     Raises:
-        BadInput: It is missing or damaged.
+        BadInput: The file is missing or damaged.
     """
     try:
         record = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if not isinstance(record, dict):
-            raise ValueError("config.json holds no mapping")
+            raise ValueError("config.json is not a mapping")
     except (OSError, ValueError) as error:
         raise BadInput(f"{folder} is not a model folder that can be read: {error}") from error
     return record
@@ -76,7 +76,7 @@ def load(folder: Path, kind: str) -> tuple[dict[str, Any], dict[str, torch.Tenso
     """Read a model folder: its record, and the tensors on the CPU.
 
     Raises:
-        BadInput: The folder or a file is missing or damaged, or holds a model of another kind.
+        BadInput: The folder or a file is missing or damaged, or the model is of another kind.
     """
     record = record_of(folder)
     try:
@@ -84,33 +84,33 @@ def load(folder: Path, kind: str) -> tuple[dict[str, Any], dict[str, torch.Tenso
     except (OSError, ValueError, SafetensorError) as error:
         raise BadInput(f"{folder} is not a model folder that can be read: {error}") from error
     if record.get("kind") != kind:
-        raise BadInput(f"{folder} holds a {record.get('kind')}, not a {kind}; name another folder")
+        raise BadInput(f"{folder} is a {record.get('kind')}, not a {kind}; name another folder")
     return record, tensors
 
 
 @contextmanager
 def explain_misfit(folder: Path) -> Iterator[None]:
-    """While a model is made from what `load` gave.
+    """Turn errors of building a model from a folder into `BadInput`.
 
     Raises:
-        BadInput: Settings or tensors are not those of this version's model.
+        BadInput: Settings or tensors do not fit the model of this version.
     """
     try:
         yield
     except (TypeError, ValueError, KeyError, RuntimeError) as error:
         said = " ".join(str(error).split())[:300]
         raise BadInput(
-            f"{folder} holds a model that this version of the project does not know ({said}); "
+            f"{folder} has a model that this version of the project does not know ({said}); "
             "train it again, or load it with the version that wrote it"
         ) from error
 
 
 def packaged_file(package: str, name: str, sha256: str) -> Path:
-    """A file of weights in an installed package. The package is found, not imported.
+    """Find a weights file in an installed package, without importing the package.
 
     Raises:
         Unavailable: The package is not installed, or has no such file.
-        BadInput: The file's digest is another.
+        BadInput: The file has another sha256.
     """
     spec = importlib.util.find_spec(package)
     folders = (spec.submodule_search_locations if spec else None) or []

@@ -1,8 +1,8 @@
 """Reads YAML 1.2, as DVC does, so that both see the same values in a params file.
 
-In YAML 1.1, the version of PyYAML, `1e-3` is text, `yes` is true and `010` is eight; in 1.2 they
-are a thousandth, text and ten. A number with an exponent that is whole, such as 1e5, is a whole
-number here.
+In YAML 1.1, the version of PyYAML, `1e-3` is text, `yes` is true and `010` is eight. In YAML 1.2
+they are a thousandth, text and ten. Here, numbers with an exponent and an integer value, such as
+1e5, are integers.
 """
 
 from collections.abc import Hashable
@@ -19,10 +19,10 @@ class NotYAML(ValueError):
 
 
 def read_yaml(text: str) -> Any:
-    """The values in a YAML document: dicts, lists, text, numbers, booleans, None.
+    """Parse a YAML document into dicts, lists, text, numbers, booleans and None.
 
     Raises:
-        NotYAML: Its syntax is wrong, or it has a key twice, or one that is not text.
+        NotYAML: The syntax is wrong, a key appears twice, or a key is not text.
     """
     yaml = YAML(typ="safe", pure=True)
     yaml.Constructor = _Constructor

@@ -89,5 +89,5 @@ def test_an_end_at_which_no_average_was_kept_is_refused_with_those_that_there_ar
         path = tmp_path / ema.FOLDER / ema.snapshot_name(seen, 0.1)
         ema.write_snapshot(path, {"weight": torch.full((2,), float(seen))})
     assert load_ema(tmp_path, 0.1, 800)["weight"].tolist() == [800, 800]
-    with pytest.raises(BadInput, match="that end after 800, 1,600 images, none after 1,000"):
+    with pytest.raises(BadInput, match="EMA snapshots at 800, 1,600 images, but none at 1,000"):
         load_ema(tmp_path, 0.1, 1000)

@@ -46,7 +46,7 @@ def test_views_and_graphs_are_saved_by_value(tmp_path):
 
 
 def test_a_model_of_another_kind_is_refused(folder):
-    with pytest.raises(BadInput, match="holds a Toy, not a PyramidUNet"):
+    with pytest.raises(BadInput, match="is a Toy, not a PyramidUNet"):
         weights.load(folder, "PyramidUNet")
 
 

@@ -1,4 +1,4 @@
-"""Reads first stages from folders of diffusers, such as those of released models."""
+"""Reads first stages from diffusers' folders, such as those of released models."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from diffusers import AutoencoderKL, VQModel
 from pdm.baselines.first_stage import DESIGNS, FirstStage, build_first_stage
 from pdm.config.first_stage import FirstStageConfig
 
-LEAST_WIDTH = 8  # that a config accepts
+LEAST_WIDTH = 8  # the least that a config accepts
 
 
 def from_diffusers(folder: Path) -> FirstStage:
@@ -18,15 +18,15 @@ def from_diffusers(folder: Path) -> FirstStage:
     Its `scaling_factor` becomes the latents' standard deviation; pickled weights are not read.
 
     Raises:
-        ValueError: It is not one of the released designs.
-        OSError: It cannot be read.
+        ValueError: The network is not one of the released designs.
+        OSError: The folder cannot be read.
     """
     kind: Any = {"VQModel": VQModel}.get(VQModel.load_config(folder)["_class_name"], AutoencoderKL)
     network = kind.from_pretrained(folder, use_safetensors=True, local_files_only=True)
     config = _matching_config(network)
     if config is None:
         raise ValueError(
-            f"{folder} holds a {kind.__name__} of none of the released designs "
+            f"{folder} has a {kind.__name__} that is not one of the released designs "
             f"({', '.join(DESIGNS)})"
         )
     model = build_first_stage(config)
@@ -37,7 +37,7 @@ def from_diffusers(folder: Path) -> FirstStage:
 
 
 def _matching_config(network: Any) -> FirstStageConfig | None:
-    """Of the released design that the network has, or None."""
+    """Find the config of the network's released design; None if it has none."""
     width = network.config.block_out_channels[0]
     for name in DESIGNS if width >= LEAST_WIDTH else ():
         config = FirstStageConfig(
@@ -51,6 +51,6 @@ def _matching_config(network: Any) -> FirstStageConfig | None:
 
 
 def _layout(network: Any) -> tuple[dict[str, tuple[int, ...]], int]:
-    """Shapes of the weights, and the groups of the norms, which no shape tells."""
+    """Return the shapes of the weights, and the groups of the norms, which no shape shows."""
     shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     return shapes, network.config.norm_num_groups

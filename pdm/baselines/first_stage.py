@@ -26,28 +26,28 @@ from pdm.models.codec import Autoencoder
 from pdm.models.posterior import LOG_VARIANCE_RANGE, LogVariances, kl_penalty
 from pdm.models.pyramid import Pyramid
 
-NUM_GROUPS = 32  # of the group norms, as published
-LEAST_PER_GROUP = 4  # channels, in networks too narrow for so many groups
+NUM_GROUPS = 32  # groups of the group norms, as published
+LEAST_PER_GROUP = 4  # channels per group in networks too narrow for `NUM_GROUPS`
 
 
 @dataclass(frozen=True, slots=True)
 class Design:
     """A configuration of the LDM release."""
 
-    multipliers: tuple[int, ...]  # of the base width, by resolution from full size down
-    channels: int  # of the latent
-    num_attending: int  # coarsest resolutions with attention in each block
-    num_codes: int = 0  # entries of the codebook; 0 for KL
+    multipliers: tuple[int, ...]  # multiples of the base width, from full resolution down
+    channels: int  # channels of the latent
+    num_attending: int  # number of coarsest resolutions with attention in each block
+    num_codes: int = 0  # size of the codebook; 0 for KL
     attends_in_the_middle: bool = True
 
     @property
     def downsampling(self) -> int:
-        """Image side over latent side."""
+        """Image side divided by latent side."""
         return 1 << (len(self.multipliers) - 1)
 
     @property
     def share_of_values(self) -> float:
-        """Values of the latent over values of the picture: c / (3 * downsampling^2)."""
+        """Values of the latent divided by values of the picture: c / (3 * downsampling^2)."""
         return self.channels / (3 * self.downsampling**2)
 
 
@@ -96,7 +96,7 @@ class FirstStage(Autoencoder):
 
     @abstractmethod
     def _decode_latent(self, latent: Tensor) -> Tensor:
-        """Images (B, 3, H, W) from the network's own latent."""
+        """Decode the network's own latent to images (B, 3, H, W)."""
 
     def set_statistics(self, means: Sequence[Tensor], stds: Sequence[Tensor]) -> None:
         """See `Autoencoder.set_statistics`.
@@ -113,7 +113,7 @@ class FirstStage(Autoencoder):
         """Write a folder that diffusers loads.
 
         Its `scaling_factor` is one over the standard deviation of all latents (LDM, appendix G):
-        diffusers has one number where we standardise each channel.
+        diffusers has one number, while we standardise each channel.
         """
         variance = self._std(0).square().mean() + self._mean(0).var(correction=0)
         self.network.register_to_config(scaling_factor=1 / math.sqrt(float(variance)))
@@ -130,7 +130,7 @@ class FirstStage(Autoencoder):
 
 
 class KLFirstStage(FirstStage):
-    """A Gaussian for each latent value, held to a standard normal by a weak KL term."""
+    """A Gaussian for each latent value, pulled towards a standard normal by a weak KL term."""
 
     def __init__(self, config: FirstStageConfig) -> None:
         super().__init__(config)
@@ -187,12 +187,12 @@ class VQFirstStage(FirstStage):
     def penalty(
         self, means: Pyramid, log_variances: LogVariances
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `Autoencoder.penalty`: how far latents are from the codes nearest to them.
+        """See `Autoencoder.penalty`: the distance of latents from their nearest codes.
 
-        Mean squares that draw latents to codes, with a weight of 1, and codes to latents, with
-        0.25, as in LDM's released code. The paper behind it has the weights the other way about
-        (van den Oord et al., arXiv:1711.00937, equation 3). LDM's code (`vqperceptual.py`) takes
-        means of the pixels here, as our trainer does, so `latent_weight` needs no factor.
+        Mean squares pull latents to codes with a weight of 1, and codes to latents with 0.25, as in
+        LDM's released code. The original paper has the weights the other way round (van den Oord et
+        al., arXiv:1711.00937, equation 3). LDM's code (`vqperceptual.py`) takes means of the pixels
+        here, as our trainer does, so `latent_weight` needs no factor.
         """
         _, loss, _ = self.network.quantize(means[0])
         return self.config.latent_weight * loss, {"codebook": loss}
@@ -204,7 +204,7 @@ class VQFirstStage(FirstStage):
 
 
 def build_first_stage(config: FirstStageConfig) -> FirstStage:
-    """The network that a config names, with random weights."""
+    """Build the network that a config names, with random weights."""
     if DESIGNS[config.name].num_codes:
         return VQFirstStage(config)
     return KLFirstStage(config)

@@ -14,7 +14,7 @@ from torch import nn
 
 
 def zero_initialised(network: nn.Module) -> dict[str, nn.Module]:
-    """The layers that LDM starts at zero, by their names in diffusers' network.
+    """Find the layers that LDM initialises to zero, by their names in diffusers' network.
 
     They are the last convolution of each residual block, the output projection of each
     self-attention block and spatial transformer, and the output convolution. The attention layers

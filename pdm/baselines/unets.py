@@ -1,4 +1,4 @@
-"""LDM's denoising networks (Rombach et al., arXiv:2112.10752), from diffusers' blocks.
+"""LDM's denoising networks (Rombach et al., arXiv:2112.10752), built from diffusers' blocks.
 
 `published` builds any of the released configurations, with their exact numbers of parameters, their
 attention heads and the initial weights of LDM's code. `LatentUNet` puts the unconditional ones
@@ -32,7 +32,7 @@ RESNET: dict[str, Any] = {"downsample_type": "resnet", "upsample_type": "resnet"
 
 
 def published(name: str) -> nn.Module:
-    """A released network with random weights, by the name of its configuration.
+    """Build a released network with random weights, by the name of its configuration.
 
     One of celeba (also ffhq and beds), churches, inpainting_big, bsr_sr, semantic; conditional:
     cin256, cin256-v2, txt2img.
@@ -41,13 +41,13 @@ def published(name: str) -> nn.Module:
 
 
 def build_unet(settings: dict[str, Any], num_heads: int | None = None) -> nn.Module:
-    """A network of diffusers with LDM's initial weights.
+    """Build a network of diffusers with LDM's initial weights.
 
     Args:
-        settings: Of `UNet2DConditionModel` if they have a `cross_attention_dim`, else of
+        settings: Arguments of `UNet2DConditionModel` if they have a `cross_attention_dim`, else of
             `UNet2DModel`.
-        num_heads: Of every self-attention block, whatever its width; `UNet2DModel` itself knows
-            only the opposite, a number of channels per head.
+        num_heads: Heads of every self-attention block, whatever its width; `UNet2DModel` itself
+            only takes a number of channels per head.
     """
     kind: Any = UNet2DConditionModel if "cross_attention_dim" in settings else UNet2DModel
     network: nn.Module = kind(**settings)
@@ -60,7 +60,7 @@ def build_unet(settings: dict[str, Any], num_heads: int | None = None) -> nn.Mod
 
 
 def _blocks(*kinds: dict[str, str]) -> dict[str, list[str]]:
-    """Types of the blocks, from the finest resolution to the coarsest."""
+    """List the types of the blocks, from the finest resolution to the coarsest."""
     return {
         "down_block_types": [kind["down"] for kind in kinds],
         "up_block_types": [kind["up"] for kind in reversed(kinds)],
@@ -113,7 +113,7 @@ RELEASED: dict[str, dict[str, Any]] = {
         "in_channels": 4,
         "out_channels": 4,
         "block_out_channels": [256, 512, 1024],
-        "attention_head_dim": [8, 16, 32],  # in this class of diffusers the number of heads
+        "attention_head_dim": [8, 16, 32],  # here, the number of heads
         "cross_attention_dim": 512,
         **_blocks(CROSS, CROSS, CROSS),
     },
@@ -137,11 +137,11 @@ RELEASED: dict[str, dict[str, Any]] = {
 
 
 class LatentUNet(Denoiser):
-    """Velocity field over pyramids of one level.
+    """Velocity field on pyramids of one level.
 
     Args:
         config: Design and width.
-        level_channels, level_downsamplings: Of the one level.
+        level_channels, level_downsamplings: Those of the single level.
     """
 
     block_types = (ResnetBlock2D, Attention)
@@ -160,12 +160,12 @@ class LatentUNet(Denoiser):
         self.network = build_unet(
             channels | DESIGNS[config.name](config.base_width), NUM_HEADS.get(config.name)
         )
-        # Rising, so that they can be searched; LDM's last step comes first.
+        # Ascending, so that they can be searched; LDM's last step comes first.
         times = step_times(LAST_BETAS[config.name]).flip(0).float()
         self.register_buffer("times", times, persistent=False)
 
     def forward(self, pyramid: Pyramid, t: Tensor, condition: Condition = NO_CONDITION) -> Pyramid:
-        """Velocity at times t (B,), as of the pyramid UNet.
+        """Predict the velocity at times t (B,), like the pyramid UNet.
 
         Raises:
             ValueError: A condition is given, or a side of the latent cannot be halved often enough.
@@ -189,7 +189,7 @@ class LatentUNet(Denoiser):
         return (((pyramid[0] - noise) / data_share).to(pyramid[0].dtype),)
 
     def set_dropout(self, share: Tensor) -> None:
-        """Does nothing: LDM's released networks have no dropout."""
+        """Do nothing: LDM's released networks have no dropout."""
 
     @classmethod
     def from_pretrained(cls, folder: Path) -> Self:

@@ -1,1 +1,1 @@
-"""Trained models at work: encoding shards into latents, drawing samples."""
+"""Uses trained models: encodes shards into latents, and draws samples."""

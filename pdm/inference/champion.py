@@ -1,4 +1,4 @@
-"""The champion of MLflow's registry, ready to draw:
+"""Loads the champion of MLflow's registry, and draws pictures from it:
 
 from pdm.inference.champion import load_champion
 
@@ -27,8 +27,8 @@ from pdm.models.pyramid import LevelShape
 from pdm.registry import load_autoencoder
 from pdm.tracking.registry.champion import fetch_champion
 
-# What `samples.json` does not hold: no picture depends on it, or there was nothing of it. A test
-# compares with the marks of `SampleConfig`.
+# Settings that `samples.json` omits, because no picture depends on them or they were not set. A
+# test compares them with the marks of `SampleConfig`.
 WITHOUT_EFFECT: dict[str, Any] = {
     "num_images": 1,
     "seed": 0,
@@ -45,7 +45,7 @@ WITHOUT_EFFECT: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Generator:
-    """All networks, in evaluation mode on one device, and how to draw from them."""
+    """All networks, in evaluation mode on one device, with their sampling settings."""
 
     autoencoder: Autoencoder
     networks: Networks
@@ -55,7 +55,7 @@ class Generator:
 
     @torch.no_grad()
     def draw(self, seeds: Sequence[int]) -> list[Pixels]:
-        """One picture for each seed, uint8 (H, W, 3): those that the stage `sample` draws."""
+        """Draw one picture for each seed, uint8 (H, W, 3): the same as the stage `sample`."""
         latents = draw_latents(self.networks, self.config, seeds, self.level_shapes)
         return list(to_pixels(self.autoencoder.decode(latents, self.size)))
 
@@ -65,7 +65,7 @@ def load_champion() -> Generator:
     onto the GPU, if there is one.
 
     Raises:
-        BadInput: There is no champion, or it is of another version of this package.
+        BadInput: There is no champion, or another version of this package made it.
         Unavailable: MLflow cannot be reached.
     """
     with tempfile.TemporaryDirectory(prefix="pyramid-champion-") as scratch:
@@ -76,7 +76,7 @@ def load_generator(folder: Path) -> Generator:
     """Load a folder of `autoencoder/`, `diffusion/` and `samples.json`.
 
     Raises:
-        BadInput: It is not such a folder.
+        BadInput: The folder lacks one of these, or one is damaged.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     facts = weights.record_of(folder / "diffusion")
@@ -91,13 +91,13 @@ def load_generator(folder: Path) -> Generator:
 
 
 def _config(path: Path) -> SampleConfig:
-    """How the scored samples were drawn."""
+    """Load the settings that the scored samples were drawn with."""
     try:
         found = WITHOUT_EFFECT | json.loads(path.read_text(encoding="utf-8"))
         settings = {item.name: found[item.name] for item in dataclasses.fields(SampleConfig)}
         return from_record(SampleConfig, settings, "sample")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(
-            f"{path.name} of the model does not say how to draw ({error!r}); it was made by "
+            f"{path.name} of the model lacks sampling settings ({error!r}); it was made by "
             "another version of this package"
         ) from error

@@ -1,4 +1,4 @@
-"""The stage `latents`: encodes the shards once, at the size that the autoencoder was trained on."""
+"""The stage `latents`: encodes the shards once, at the training size of the autoencoder."""
 
 import logging
 import math
@@ -25,25 +25,25 @@ from pdm.registry import load_autoencoder
 
 logger = logging.getLogger(__name__)
 
-STD_RANGE = (0.5, 2.0)  # of a level's standardised latents; 1 is what the statistics promise
+STD_RANGE = (0.5, 2.0)  # accepted range for a level's standardised latents; 1 is expected
 BYTES_PER_VALUE = 4  # float32 on disk
-MIRRORED = "-mirrored"  # ends the key of a mirrored copy
+MIRRORED = "-mirrored"  # suffix of the key of a mirrored copy
 
 
 def encode_shards(config: LatentsConfig, *, shards: Path, autoencoder: Path, latents: Path) -> None:
-    """Write the latents of the train split, with mirrored copies if wanted, and of the val split.
+    """Write the latents of the splits train, with mirrored copies if configured, and val.
 
     Args:
-        config: The section `latents`.
+        config: Section `latents` of the params.
         shards: Written by the stage `shard`.
-        autoencoder: Model folder; its size of training is the size of the pictures.
-        latents: Folder of latent shards, one for each shard of pictures; equal inputs give equal
-            bytes on one machine.
+        autoencoder: Model folder; pictures are encoded at its training size.
+        latents: Folder to write, with one shard of latents for each shard of pictures; on one
+            machine, equal inputs give equal bytes.
 
     Raises:
         BadInput, QualityGate: Shards or model are missing or damaged.
-        Unavailable: The disk has no room for the latents, or it filled up.
-        QualityGate: A level's latents are not finite, or far from standardised. Nothing is kept.
+        Unavailable: The disk is too full for the latents.
+        QualityGate: A level's latents are not finite, or far from standardised. Nothing is written.
     """
     record = weights.record_of(autoencoder)
     size = (record["image_height_px"], record["image_width_px"])
@@ -89,13 +89,13 @@ def encode_shards(config: LatentsConfig, *, shards: Path, autoencoder: Path, lat
 
 
 class LatentStatistics:
-    """Mean and standard deviation of each level, over all that was added."""
+    """Mean and standard deviation of each level, over all latents added."""
 
     def __init__(self, num_levels: int) -> None:
         self._sums = torch.zeros(num_levels, 3, dtype=torch.float64)  # count, sum, sum of squares
 
     def add(self, pyramid: Pyramid) -> None:
-        """Count more latents."""
+        """Include more latents."""
         for level, values in enumerate(pyramid):
             values = values.double()
             self._sums[level] += torch.stack(
@@ -103,10 +103,10 @@ class LatentStatistics:
             )
 
     def check(self) -> tuple[list[float], list[float]]:
-        """Means and standard deviations, coarse to fine.
+        """Return means and standard deviations, coarse to fine.
 
         Raises:
-            QualityGate: One is not finite, or a standard deviation is outside `STD_RANGE`.
+            QualityGate: A value is not finite, or a standard deviation is outside `STD_RANGE`.
         """
         means = self._sums[:, 1] / self._sums[:, 0]
         stds = (self._sums[:, 2] / self._sums[:, 0] - means.square()).sqrt()
@@ -114,14 +114,14 @@ class LatentStatistics:
         for level, std in enumerate(stds.tolist()):
             if not low <= std <= high:
                 raise QualityGate(
-                    f"latents of level {level} have a standard deviation of {std:.3g} where "
-                    f"{low} to {high} is expected; train the autoencoder again on these shards"
+                    f"latents of level {level} have a standard deviation of {std:.3g}, but {low} "
+                    f"to {high} is expected; train the autoencoder again on these shards"
                 )
         return means.tolist(), stds.tolist()
 
 
 def _by_shard(images: ImageShards, split: str) -> Iterator[tuple[str, range]]:
-    """Name of each file to write, and the numbers of its pictures."""
+    """Yield the name of each file to write, and the indices of its pictures."""
     start = 0
     for shard in images.manifest.splits[split]:
         yield f"{Path(shard.name).stem}.safetensors", range(start, start + shard.num_samples)
@@ -138,7 +138,8 @@ def _encode(
     batch_size: int,
     progress: Progress,
 ) -> tuple[list[str], Pyramid]:
-    """Keys and latents of some pictures: all as they are, then all mirrored."""
+    """Encode some pictures; return their keys and latents, first of the originals, then
+    mirrored."""
     keys: list[str] = []
     parts: list[Pyramid] = []
     for suffix in ("", MIRRORED) if mirrored else ("",):
@@ -148,14 +149,15 @@ def _encode(
             parts.append(_encode_batch(model, pixels.flip(3) if suffix else pixels))
             keys += [images.keys[index] + suffix for index in chosen]
             progress.advance(len(chosen))
-    if not parts:  # more shards than pictures: this one is empty
+    if not parts:  # an empty shard: there are more shards than pictures
         empty = tuple(torch.empty(0, *shape) for shape in model.level_shapes(*size))
         return keys, empty
     return keys, tuple(torch.cat(level) for level in zip(*parts, strict=True))
 
 
 def _classes(images: ImageShards, indices: range, copies: int) -> list[str | None]:
-    """Of some pictures, as `_encode` gives them: of all, and once more for mirrored copies."""
+    """Classes of some pictures, in the order of `_encode`: originals first, then mirrored
+    copies."""
     return [images.record(index).get("class_name") for index in indices] * copies
 
 

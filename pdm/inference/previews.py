@@ -1,10 +1,10 @@
 """Previews of sampling: the predicted picture step by step, and the result level by level.
 
-previews/000000/steps-00.png ...    the data that the velocity leads to, at even places on the way;
-                                    where levels begin one after another, of those that have begun
-previews/000000/levels-01.png ...   the finished picture, from its coarsest level alone to all
+previews/000000/steps-00.png ...    the predicted data at evenly spaced times; if levels have
+                                    windows, of the levels that have started
+previews/000000/levels-01.png ...   the finished picture, decoded from one level, two, ..., all
 previews/000000/steps.gif, levels.gif
-previews/sheet.png                  all of them, small
+previews/sheet.png                  thumbnails of all
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ from pdm.models.codec import Autoencoder
 from pdm.models.pyramid import LevelShape, Pyramid
 
 SMALL_PX = 256  # longer side of a picture on the sheet
-LAST_FRAME = 4  # times as long as the others
+LAST_FRAME = 4  # duration relative to other frames
 
 
 class Frames:

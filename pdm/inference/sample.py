@@ -1,4 +1,4 @@
-"""The stage `sample`: draws pictures from the trained models, each from a seed of its own."""
+"""The stage `sample`: draws pictures from the trained models, each from its own seed."""
 
 import dataclasses
 import logging
@@ -37,30 +37,30 @@ GUIDANCE_SETTINGS = ("guidance_scale", "guide", "guidance_interval")
 def sample_pictures(
     config: SampleConfig, *, autoencoder: Path, diffusion: Path, shards: Path, samples: Path
 ) -> None:
-    """Write the pictures, `samples.json` and `contact-sheet.png`, and if asked `previews/` (see
-    `pdm.inference.previews`) and `full-size/`.
+    """Write the pictures, `samples.json` and `contact-sheet.png`; if configured, also `previews/`
+    (see `pdm.inference.previews`) and `full-size/`.
 
-    Picture i has the seed `config.seed + i` and does not depend on the batch it is drawn in. Its
-    class follows from the seed, too: the classes take turns.
+    Picture i has the seed `config.seed + i` and does not depend on its batch. Its class follows
+    from the seed: pictures cycle through the classes.
 
     Args:
-        config: The section `sample`.
-        autoencoder: Model folder.
-        diffusion: Model folder, trained on this autoencoder's latents.
-        shards: Of which one held-out picture is encoded and decoded at full size, if asked.
+        config: Section `sample` of the params.
+        autoencoder: Folder of the autoencoder.
+        diffusion: Folder of the diffusion model, trained on this autoencoder's latents.
+        shards: Shards; one held-out picture is encoded and decoded at full size, if configured.
         samples: Folder to write.
 
     Raises:
-        BadInput: A model is missing, or they do not belong together, or the diffusion model has
-            no EMA weights to choose from.
+        BadInput: A model is missing, the models do not match, or the diffusion model has no EMA
+            snapshots for `ema_length`.
     """
     facts = weights.record_of(diffusion)
     decoder = load_autoencoder(autoencoder)
     digest = sha256_of(autoencoder / "model.safetensors")
     if facts["autoencoder_sha256"] != digest:
         raise BadInput(
-            f"{diffusion} was trained on latents of another autoencoder than {autoencoder}; "
-            "run the stages 'latents' and 'diffusion' again"
+            f"{diffusion} was not trained on latents of the autoencoder {autoencoder}; run the "
+            "stages 'latents' and 'diffusion' again"
         )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     decoder.to(device)
@@ -104,14 +104,14 @@ def sample_pictures(
 
 
 def _origin(networks: Networks, seed: int) -> dict[str, Any]:
-    """What sets a picture apart from the others of its run."""
+    """Return what differs between pictures of a run: seed and class."""
     name = networks.class_of(seed)
     return {"seed": seed} | ({} if name is None else {"class": name})
 
 
 def settings_of(config: SampleConfig) -> dict[str, Any]:
-    """All that a picture depends on beside its seed and the models; no guidance, no word of it, and
-    none of classes that were not chosen."""
+    """Return all settings that a picture depends on besides its seed and the models. Guidance and
+    classes are left out if they were not used."""
     guided = config.guidance_scale != 1
     unused = (() if guided else GUIDANCE_SETTINGS) + (() if config.classes else ("classes",))
     found = dataclasses.asdict(config)
@@ -128,7 +128,7 @@ def _draw(
     size: tuple[int, int],
     tile_px: int | None,
 ) -> list[Pixels]:
-    """All pictures, uint8 (H, W, 3), by seed."""
+    """Draw all pictures, uint8 (H, W, 3), in the order of their seeds."""
     progress = Progress("sample", config.num_images)
     pictures: list[Pixels] = []
     seeds = range(config.seed, config.seed + config.num_images)
@@ -145,7 +145,7 @@ def _draw(
 def _full_size(
     model: Autoencoder, shards: Path, folder: Path, device: torch.device, tile_px: int | None
 ) -> dict[str, Any]:
-    """Encode and decode the first held-out picture at the full size of the shards."""
+    """Encode and decode the first held-out picture at the shards' full size."""
     held_out = ImageShards(shards, "val")
     height, width = (int(held_out.manifest.facts[name]) for name in ("height_px", "width_px"))
     original = held_out.load(0, height, width)

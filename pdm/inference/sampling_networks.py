@@ -89,10 +89,10 @@ def _classes(folder: Path, network: Denoiser) -> tuple[str, ...]:
     if condition is None:
         return ()
     if condition.token_width or condition.map_channels:
-        raise BadInput(f"{folder} needs tokens or a map, and the stage 'sample' has none to give")
+        raise BadInput(f"{folder} takes tokens or a map, which the stage 'sample' cannot supply")
     names = names_of(weights.record_of(folder))
     if len(names) != condition.num_classes:
-        raise BadInput(f"{folder} takes {condition.num_classes} classes and names {len(names)}")
+        raise BadInput(f"{folder} takes {condition.num_classes} classes but names {len(names)}")
     return names
 
 
@@ -102,10 +102,10 @@ def _choose_classes(
     """Choose the classes to draw: those asked for, or all that the network knows."""
     for name in asked or ():
         if not known:
-            raise BadInput(f"sample.classes: {folder} knows no classes; set it to null")
+            raise BadInput(f"sample.classes: {folder} has no classes; set it to null")
         if name not in known:
             listed = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
-            raise BadInput(f"sample.classes: {folder} knows no class '{name}'; it knows {listed}")
+            raise BadInput(f"sample.classes: {folder} has no class '{name}'; it has {listed}")
     return asked or known
 
 
@@ -113,8 +113,9 @@ def _load_guide(config: GuideConfig, diffusion: Path, network: Denoiser) -> Deno
     if config.kind == "unconditional":
         if not takes_class(network):
             raise BadInput(
-                f"sample.guide: {diffusion} takes no class, so there is nothing to leave out; take "
-                "kind: ema or model, or train it with diffusion.model.condition"
+                f"sample.guide: {diffusion} takes no class, so classifier-free guidance cannot "
+                "leave it out; choose kind: ema or model, or train it with "
+                "diffusion.model.condition"
             )
         return network
     if config.kind == "ema":
@@ -131,8 +132,8 @@ def _load_guide(config: GuideConfig, diffusion: Path, network: Denoiser) -> Deno
     both = _classes(folder, guide), _classes(diffusion, network)
     if takes_class(guide) and both[0] != both[1]:
         raise BadInput(
-            f"sample.guide.path: {folder} takes the classes {both[0]}, the model that it is to "
-            f"guide {both[1]}; a guide takes the same ones, or none"
+            f"sample.guide.path: {folder} has the classes {both[0]}, but the model to guide has "
+            f"{both[1]}; a guide needs the same classes, or none"
         )
     return guide
 
@@ -155,13 +156,13 @@ def _check_fit(folder: Path, facts: dict[str, Any], windows: object, of_guide: o
     for name in ("autoencoder_sha256", "level_shapes"):
         if found.get(name) != facts[name]:
             raise BadInput(
-                f"sample.guide.path: {folder} has {name} {found.get(name)}, the model that it is "
-                f"to guide has {facts[name]}; both must be trained on the same latents"
+                f"sample.guide.path: {folder} has {name} {found.get(name)}, but the model to guide "
+                f"has {facts[name]}; both must be trained on the same latents"
             )
     if windows != of_guide:
         raise BadInput(
-            f"sample.guide.path: {folder} was trained with windows {of_guide}, the model that it "
-            f"is to guide with {windows}; their times must mean the same"
+            f"sample.guide.path: {folder} was trained with windows {of_guide}, but the model to "
+            f"guide with {windows}; both need the same windows"
         )
 
 

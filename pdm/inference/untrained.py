@@ -1,4 +1,4 @@
-"""Models with random weights: to see what a size of model costs before it is trained."""
+"""Writes models with random weights, to see what a model size costs before it is trained."""
 
 import logging
 from pathlib import Path
@@ -14,18 +14,18 @@ logger = logging.getLogger(__name__)
 
 
 def write_untrained(config: Params, *, autoencoder: Path, diffusion: Path) -> None:
-    """Write both model folders; the stage `sample` takes them for trained ones and draws noise.
+    """Write both model folders; the stage `sample` accepts them, and draws noise.
 
     Args:
-        config: All of the params.
-        autoencoder, diffusion: Folders that must not exist yet.
+        config: All sections of the params.
+        autoencoder, diffusion: Folders to write; must not exist.
 
     Raises:
-        BadInput: One exists: nobody should lose a trained model to this.
+        BadInput: One of the folders exists, and might hold a trained model.
     """
     for folder in (autoencoder, diffusion):
         if folder.exists():
-            raise BadInput(f"{folder} exists; name a folder that does not")
+            raise BadInput(f"{folder} exists; name a new folder")
     torch.manual_seed(0)
     size = (config.autoencoder.image_height_px, config.autoencoder.image_width_px)
     facts = {"image_height_px": size[0], "image_width_px": size[1], "images_seen": 0}

@@ -217,7 +217,7 @@ def test_a_saved_network_loads_bit_equal(changes, tmp_path):
     loaded = load_denoiser(tmp_path / "model")
     expected, found = (velocity_at(one, pyramid, torch.tensor(0.4)) for one in (model, loaded))
     assert torch.equal(expected[0], found[0])
-    with pytest.raises(BadInput, match="holds a LatentUNet, not a PyramidUNet"):
+    with pytest.raises(BadInput, match="is a LatentUNet, not a PyramidUNet"):
         PyramidUNet.from_pretrained(tmp_path / "model")
 
 

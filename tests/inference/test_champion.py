@@ -49,5 +49,5 @@ def test_a_folder_that_does_not_say_how_to_draw_is_refused(chain, tmp_path):
     (tmp_path / "autoencoder").symlink_to(chain.autoencoder)
     (tmp_path / "diffusion").symlink_to(chain.diffusion)
     (tmp_path / "samples.json").write_text('{"sampler": "euler"}')
-    with pytest.raises(BadInput, match="does not say how to draw"):
+    with pytest.raises(BadInput, match="lacks sampling settings"):
         load_generator(tmp_path)

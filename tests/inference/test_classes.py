@@ -279,11 +279,11 @@ def test_data_that_does_not_fit_the_condition_is_refused(taught, chain):
 
 
 def test_what_the_model_does_not_know_is_not_drawn(taught, chain, tmp_path):
-    with pytest.raises(BadInput, match="knows no class 'grey'; it knows bright, dark"):
+    with pytest.raises(BadInput, match="has no class 'grey'; it has bright, dark"):
         taught.draw(tmp_path / "samples", classes=("bright", "grey"))
-    with pytest.raises(BadInput, match="knows no classes; set it to null"):
+    with pytest.raises(BadInput, match="has no classes; set it to null"):
         draw_with(chain, tmp_path, classes=("bright",))
-    with pytest.raises(BadInput, match="takes no class, so there is nothing to leave out"):
+    with pytest.raises(BadInput, match="takes no class, so classifier-free guidance"):
         draw_with(chain, tmp_path, guidance_scale=2.0, guide=UNCONDITIONAL)
 
 

@@ -147,9 +147,9 @@ def test_another_digest_a_missing_folder_and_another_kind_are_refused(chain, tmp
     missing = replace(known, path=str(tmp_path / "missing"))
     with pytest.raises(BadInput, match=r"init_from\.path: .*missing.* cannot be read"):
         fine_tune(tmp_path, chain.shards, missing)
-    with pytest.raises(BadInput, match=r"init_from\.path: .* holds a PyramidUNet, not a Pyramid"):
+    with pytest.raises(BadInput, match=r"init_from\.path: .* is a PyramidUNet, not a Pyramid"):
         fine_tune(tmp_path, chain.shards, source_of(chain.diffusion))
-    with pytest.raises(BadInput, match=r"diffusion\.init_from\.path: .* holds a PyramidAuto"):
+    with pytest.raises(BadInput, match=r"diffusion\.init_from\.path: .* is a PyramidAuto"):
         fine_tune_diffusion(tmp_path, chain, known)
     assert not (tmp_path / "model").exists()
 

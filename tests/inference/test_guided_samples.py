@@ -132,11 +132,11 @@ def test_a_guide_that_does_not_fit_is_refused(chain, smaller, tmp_path):
         refused(f"{name} .* both must be trained on the same latents", path=str(other))
     record["config"]["windows"] = [[0.0, 0.5], [0.1, 0.8], [0.3, 1.0]]
     (other / "config.json").write_text(json.dumps(record))
-    refused("windows .* their times must mean the same", path=str(other))
+    refused("windows .* both need the same windows", path=str(other))
 
 
 def test_an_average_before_the_first_that_was_kept_is_refused(chain, tmp_path):
-    with pytest.raises(BadInput, match="that end after 16, 32 images, none after 8"):
+    with pytest.raises(BadInput, match="EMA snapshots at 16, 32 images, but none at 8"):
         draw(chain, tmp_path / "x", guidance_scale=2.0, guide=replace(EARLIER, images_seen=8))
 
 

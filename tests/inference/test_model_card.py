@@ -92,7 +92,7 @@ def test_licences_come_from_the_description_of_the_data(tmp_path, text, expected
 
 def test_licences_that_nobody_wrote_down_are_not_known(shards, tmp_path):
     assert licences_of(tmp_path) == []
-    assert "Licences that their sources state: not known." in card_of(shards)
+    assert "Licences stated by their sources: not known." in card_of(shards)
 
 
 def test_what_sources_state_is_no_markup(shards):

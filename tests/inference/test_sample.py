@@ -88,7 +88,7 @@ def test_the_contact_sheet_shows_all(samples):
 
 def test_another_autoencoder_is_refused(chain, tmp_path):
     _, other = train_autoencoder(tmp_path, chain.shards, seed=1)
-    with pytest.raises(BadInput, match="latents of another autoencoder"):
+    with pytest.raises(BadInput, match="not trained on latents of the autoencoder"):
         sample_pictures(
             SAMPLE,
             autoencoder=other,

@@ -81,7 +81,7 @@ def test_a_grid_is_not_drawn_by_another_autoencoder(chain, tmp_path):
     shutil.copytree(chain.autoencoder, tmp_path / "other")
     (tmp_path / "other" / "model.safetensors").write_bytes(b"other")
     facts = manifest.read(chain.latents).facts
-    with pytest.raises(BadInput, match="another autoencoder"):
+    with pytest.raises(BadInput, match="is not the autoencoder"):
         SampleGrid(tmp_path / "other", facts, torch.device("cpu"))
     with pytest.raises(BadInput, match="does not exist"):
         SampleGrid(tmp_path / "none", facts, torch.device("cpu"))

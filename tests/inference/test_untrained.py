@@ -21,4 +21,4 @@ def test_models_with_random_weights_draw_pictures_of_the_right_size(tmp_path, ca
     )
     assert Image.open(tmp_path / "samples" / "000000.png").size == (128, 64)
     assert cli.main(["untrained", *words]) == 2
-    assert "exists; name a folder that does not" in capsys.readouterr().err
+    assert "exists; name a new folder" in capsys.readouterr().err

@@ -247,7 +247,7 @@ def test_few_steps_that_are_not_finite_are_skipped_logged_and_counted(tmp_path, 
     assert all(weight.isfinite().all() for weight in weights)
     skipped = {at: values["skipped_steps"] for at, values in run.logged.items()}
     assert skipped == {8: 0.0, 16: 0.0, 24: 1.0, 32: 0.0, 40: 0.0, 48: 0.0}
-    assert [text.split(" worker")[0] for text in caplog.messages] == [
+    assert [text.split(", worker")[0] for text in caplog.messages] == [
         "after 16 images",
         "after 20 images",
     ]
@@ -269,7 +269,7 @@ def test_images_that_cannot_be_read_are_reported_not_trained_on(tmp_path):
 
     settings = config()
     state, network = fresh(settings)
-    with pytest.raises(QualityGate, match=r"after 8 images train-000001\.tar is damaged"):
+    with pytest.raises(QualityGate, match=r"after 8 images: train-000001\.tar is damaged"):
         train(state, network, Damaged(), settings, Recorder(tmp_path), CPU)
 
 

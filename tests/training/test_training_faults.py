@@ -83,7 +83,7 @@ def test_with_all_checkpoints_damaged_nothing_begins_anew_unasked(tmp_path):
     trained(tmp_path, config=replace(CONFIG, total_images=32))
     for name in kept(tmp_path):
         (tmp_path / "checkpoints" / name / "model.safetensors").write_bytes(b"")
-    with pytest.raises(QualityGate, match="damaged; bring one back, or remove the folder"):
+    with pytest.raises(QualityGate, match="damaged; restore one, or remove the folder"):
         trained(tmp_path)
 
 

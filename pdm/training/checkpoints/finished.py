@@ -109,7 +109,7 @@ def export_instead_of_training(stage: str, run: Path, *, model: Path, curves: Pa
 def prune(runs: Path, keep: int) -> None:
     """Remove models and checkpoints of all finished runs but the newest `keep`. Logs stay."""
     for run in _newest_first(runs)[keep:]:
-        (run / FILE_NAME).unlink(missing_ok=True)  # first, so that a half-removed run does not count as finished
+        (run / FILE_NAME).unlink(missing_ok=True)  # first: the run is unfinished from here on
         for name in (CHECKPOINTS, MODEL):
             shutil.rmtree(run / name, ignore_errors=True)
         logger.info("removed the checkpoints and the model of the older run %s", run)

@@ -49,9 +49,9 @@ Turns pictures into latents and back. Parameters: {count:,}. Images seen in trai
 {images_seen:,}. Levels, from coarse to fine; each decodes without the finer ones. Redundancy is the
 share of a level's variance that a linear map from the coarser levels explains on held-out pictures:
 
-{_levels(model, config, redundancy_by_level)} Latents are standardised per level and channel. Other
-sizes work if both sides are multiples of the largest downsampling; the model was measured at {size}
-only.
+{_levels(model, config, redundancy_by_level)}
+Latents are standardised per level and channel. Other sizes work if both sides are multiples of the
+largest downsampling; the model was measured at {size} only.
 
 ```python
 from pathlib import Path
