@@ -13,7 +13,7 @@ if __package__ in (None, ""):  # run as a script
 
 from benchmarks.command import run
 
-PARTS = ("judging", "reading", "writing", "duplicates", "scaling", "memory")
+PARTS = ("drawing", "judging", "reading", "writing", "duplicates", "scaling", "memory")
 
 if __name__ == "__main__":
     run("Speed of curation and shards, against peers.", PARTS)

@@ -16,6 +16,7 @@ from benchmarks.wavelets import Wavelets
 
 ROOT = Path(__file__).parents[1]
 KEYS = {
+    "drawing": {"drawing_vs_before"},
     "judging": {"vs_naive", "vs_img2dataset"},
     "reading": {"read_vs_webdataset", "read_vs_raw"},
     "writing": {"write_vs_webdataset"},

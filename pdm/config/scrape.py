@@ -19,7 +19,8 @@ from pdm.config.limits import (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuiltinSource:
-    """Procedural landscapes, and flawed ones of each kind, served over loopback HTTP."""
+    """Procedural landscapes, and flawed ones of each kind, served over loopback HTTP. An image's
+    class is the kind of land that it shows."""
 
     __pydantic_config__: ClassVar = STRICT
 

@@ -1,18 +1,37 @@
 import hashlib
 import io
+import os
+import subprocess
+import sys
 
 import cv2
 import numpy as np
 import pytest
+from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
 from PIL import Image
 
 from pdm.config.scrape import BuiltinSource
+from pdm.curation.scrape.drawing.grid.fields import Sampler, falloff, sine
+from pdm.curation.scrape.drawing.grid.noise import fractal, ridged
+from pdm.curation.scrape.drawing.land import lands
 from pdm.curation.scrape.drawing.landscapes import draw
-from pdm.curation.scrape.drawing.noise import fractal, ridged, sample
 from pdm.curation.scrape.drawing.scene import HOURS, LANDS, choose
 from pdm.curation.scrape.sources import builtin, flawed
 
 SIZE = (256, 144)
+SOURCE = BuiltinSource(
+    kind="builtin", num_landscapes=3, num_flawed_per_kind=1, width_px=128, height_px=72, seed=0
+)
+PRINT_DIGESTS = f"""
+import hashlib
+from pdm.curation.scrape.sources.flawed import draw_good
+for index in range({len(LANDS)}):
+    print(hashlib.sha256(draw_good(0, index, 320, 180)).hexdigest())
+"""
+
+
+def _has(feature: str) -> bool:
+    return bool(__cpu_features__.get(feature))
 
 
 def decode(content: bytes) -> np.ndarray:
@@ -30,7 +49,43 @@ def test_a_landscape_has_the_size_that_was_asked_for():
     assert draw(0, 0, 300, 170).shape == (170, 300, 3)
 
 
-@pytest.mark.parametrize("index", range(14))
+def test_no_processor_changes_a_picture():
+    """Draws with the plain code that numpy, OpenCV and the JPEG encoder have for old processors."""
+    plain = {
+        "NPY_DISABLE_CPU_FEATURES": " ".join(name for name in __cpu_dispatch__ if _has(name)),
+        "OPENCV_CPU_DISABLE": "AVX2,AVX,FMA3,FP16",
+        "OPENCV_IPP": "disabled",
+        "JSIMD_FORCENONE": "1",
+    }
+    digests = []
+    for extra in ({}, plain):
+        command = [sys.executable, "-c", PRINT_DIGESTS]
+        run = subprocess.run(command, env=os.environ | extra, capture_output=True, check=True)
+        digests.append(run.stdout)
+    assert len(set(digests[0].split())) == len(LANDS)
+    assert digests[0] == digests[1]
+
+
+def test_any_number_of_processes_and_threads_draws_the_same_bytes(tmp_path):
+    contents = []
+    for num_processes in (1, 3):
+        folder = tmp_path / str(num_processes)
+        folder.mkdir()
+        builtin.draw_all(SOURCE, folder, num_processes)
+        contents.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert contents[0] == contents[1]
+    assert set(contents[0]) == set(builtin.file_names(SOURCE))
+    threads = cv2.getNumThreads()
+    try:
+        for count in (1, 4):
+            cv2.setNumThreads(count)
+            good = flawed.draw_good(0, 1, SOURCE.width_px, SOURCE.height_px)
+            assert good == contents[0]["landscape-00001.jpg"]
+    finally:
+        cv2.setNumThreads(threads)
+
+
+@pytest.mark.parametrize("index", range(len(LANDS)))
 def test_every_land_and_hour_makes_a_picture_with_contrast_and_detail(index):
     picture = draw(0, index, *SIZE).astype(np.float32) / 255
     assert 0.08 < picture.mean() < 0.92
@@ -49,10 +104,35 @@ def test_seeds_and_indices_give_other_landscapes():
 
 
 def test_lands_and_hours_go_round():
-    scenes = [choose(0, index) for index in range(49)]
-    assert {scene.land for scene in scenes} == set(LANDS)
-    assert {scene.hour.name for scene in scenes} == {hour.name for hour in HOURS}
-    assert len({(scene.land, scene.hour.name) for scene in scenes}) == 49
+    first = [choose(0, index) for index in range(len(LANDS))]
+    assert {scene.land for scene in first} == set(LANDS) == set(lands.LANDS)
+    count = len(LANDS) * len(HOURS)
+    scenes = [choose(0, index) for index in range(count)]
+    assert len({(scene.land, scene.hour.name) for scene in scenes}) == count
+
+
+def test_captions_tell_land_time_season_and_weather():
+    assert choose(0, 0).caption == "mountains at dawn in autumn, under clouds"
+    captions = [choose(0, index).caption for index in range(500)]
+    assert len(set(captions)) > 300
+    for words in ("in the morning", "at night", ", rain", ", falling snow", ", under a clear sky"):
+        assert any(words in caption for caption in captions)
+    assert not any("dunes" in caption and "in winter" in caption for caption in captions)
+
+
+def test_lands_look_different():
+    """Small copies of each land are nearer to each other than to other lands', more often than by
+    chance, whatever the hour and the weather."""
+    count = 8 * len(LANDS)
+    small = []
+    for index in range(count):
+        grey = draw(0, index, *SIZE).astype(np.float32).mean(axis=2)
+        view = cv2.resize(grey, (16, 9), interpolation=cv2.INTER_AREA)
+        small.append((view - view.mean()).ravel() / view.std())
+    likeness = np.array(small) @ np.array(small).T
+    np.fill_diagonal(likeness, -np.inf)
+    same = [index % len(LANDS) == likeness[index].argmax() % len(LANDS) for index in range(count)]
+    assert np.mean(same) > 2 / len(LANDS)
 
 
 def test_noise_has_no_seam():
@@ -63,19 +143,34 @@ def test_noise_has_no_seam():
         assert seam < 2.5 * inside
 
 
+def test_noise_has_mean_0_and_standard_deviation_1():
+    for roughness in (0.4, 0.6, 0.9):
+        fields = [fractal(128, 8, roughness, np.random.default_rng(seed)) for seed in range(20)]
+        assert abs(np.mean(fields)) < 0.05
+        assert 0.9 < np.std(fields) < 1.1
+
+
 def test_sampling_goes_round_the_field():
     field = fractal(64, 4, 0.5, np.random.default_rng(0))
-    across = np.linspace(0, 1, 50, dtype=np.float32)[None, :]
-    along = np.full((1, 1), 0.3, np.float32)
-    np.testing.assert_allclose(
-        sample(field, across, along), sample(field, across - 3.0, along + 2.0), atol=1e-3
-    )
+    across = np.linspace(0, 64, 50, dtype=np.float32)[None, :]
+    along = np.full((1, 1), 19.2, np.float32)
+    near, far = Sampler(64, across, along), Sampler(64, across - 192, along + 128)
+    np.testing.assert_allclose(near.read(field), far.read(field), atol=1e-3)
 
 
-def test_sampling_at_the_cells_gives_the_cells():
+def test_sampling_at_the_cells_gives_the_cells_and_between_them_the_mean():
     field = fractal(64, 4, 0.5, np.random.default_rng(0))
-    places = (np.arange(64, dtype=np.float32) / 64)[None, :]
-    np.testing.assert_allclose(sample(field, places, places.T), field, atol=1e-6)
+    places = np.arange(64, dtype=np.float32)[None, :]
+    np.testing.assert_array_equal(Sampler(64, places, places.T).read(field), field)
+    between = Sampler(64, places + np.float32(0.5), places.T).read(field)
+    np.testing.assert_allclose(between, (field + np.roll(field, -1, 1)) / 2, atol=1e-6)
+
+
+def test_sine_and_falloff_are_near_the_exact_functions():
+    turns = np.linspace(-3, 3, 1000, dtype=np.float32)
+    np.testing.assert_allclose(sine(turns), np.sin(2 * np.pi * turns), atol=2e-3)
+    distance = np.linspace(0, 200, 1000, dtype=np.float32)
+    np.testing.assert_allclose(falloff(distance), np.exp(-distance), atol=0.005)
 
 
 @pytest.mark.parametrize("kind", flawed.KINDS)
@@ -113,6 +208,15 @@ def test_a_truncated_picture_does_not_decode_whole():
     content = flawed.draw_flawed("truncated", 0, 0, *SIZE, landscapes=1)
     with pytest.raises(OSError, match="truncated"):
         Image.open(io.BytesIO(content)).load()
+
+
+def test_a_class_is_the_land_and_a_copy_has_that_of_its_original():
+    scenes = {name: builtin.scene_of(SOURCE, name) for name in builtin.file_names(SOURCE)}
+    assert scenes["landscape-00001.jpg"] == choose(0, 1)
+    for name, scene in scenes.items():
+        original = builtin.original_of(name, SOURCE.num_landscapes)
+        assert original is None or scene == scenes[original]
+        assert (scene is None) == (name.startswith("flawed") and original is None)
 
 
 def test_names_say_what_must_become_of_a_picture():

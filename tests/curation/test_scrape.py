@@ -17,6 +17,7 @@ from guard_settings import settings
 
 from pdm.config.scrape import BuiltinSource, FolderSource, UrlListSource
 from pdm.curation.scrape import scrape
+from pdm.curation.scrape.drawing.scene import choose
 from pdm.curation.scrape.fetching import supervisor
 from pdm.curation.scrape.fetching.img2dataset import find_img2dataset
 from pdm.curation.scrape.raw import SCHEMA, shard_of
@@ -133,7 +134,9 @@ def test_drawn_pictures_are_those_of_their_names(runs):
     assert content_of(runs[0], row) == flawed.draw_good(0, 2, 256, 144)
     assert row["url"] == "http://builtin.invalid/0/256x144/landscape-00002.jpg"
     assert row["licence"] == "CC0-1.0"
-    assert row["caption"]
+    scene = choose(0, 2)
+    assert (row["class_name"], row["caption"]) == (scene.land, scene.caption)
+    assert json.loads((runs[0] / "summary.json").read_text())["class"]["mountains"] == 2
 
 
 def test_shards_hold_their_own_keys_in_order(runs):

@@ -10,6 +10,9 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
+from pdm.curation.scrape.drawing.scene import LANDS, choose
+from pdm.data.shards.tars import read_members
+
 ALL_STAGES = [
     "scrape",
     "curate",
@@ -70,6 +73,22 @@ def test_the_flow_runs_every_stage_and_shows_what_came_out(done):
     assert any("samples/contact-sheet.png" in line for line in lines)
     assert any("reports/data.html" in line for line in lines)
     assert "Traceback" not in done.output
+
+
+def test_classes_and_captions_of_the_sources_arrive_in_the_shards(done):
+    records = [
+        json.loads(content)
+        for tar in sorted((done.folder / "data/shards").glob("*.tar"))
+        for name, content in read_members(tar).items()
+        if name.endswith(".json")
+    ]
+    assert len(records) > 12
+    for record in records:
+        number = int(record["url"].rpartition("-")[2].removesuffix(".jpg"))
+        if "/landscape-" in record["url"]:
+            scene = choose(0, number)
+            assert (record["class_name"], record["caption"]) == (scene.land, scene.caption)
+    assert {record["class_name"] for record in records} == set(LANDS)
 
 
 def test_with_mlflow_away_the_work_goes_on_and_the_lines_are_kept(done):

@@ -4,10 +4,31 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Colour = tuple[float, float, float]  # linear light
+from pdm.curation.scrape.drawing.grid.fields import Colour, direction, rounded
 
-LANDS = ("alps", "lake", "hills", "dunes", "coast", "mesas", "fjord")  # see `lands`
+LANDS = {  # the kinds of landscapes, which are the classes of the pictures; see `lands`
+    "mountains": "mountains",
+    "lake": "a mountain lake",
+    "hills": "green hills",
+    "dunes": "desert dunes",
+    "coast": "a rocky coast",
+    "mesas": "red mesas",
+    "fjord": "a fjord",
+    "forest": "a forest",
+    "plains": "fields on a plain",
+    "islands": "islands in the sea",
+    "snow": "a snowfield",
+    "volcano": "a volcano",
+    "river": "a river in a valley",
+}
 SEASONS = ("spring", "summer", "autumn", "winter")
+_DRY = ("dunes", "mesas")
+_TIMES = {"morning": "in the morning", "evening": "in the evening"}
+
+
+# Ranges of a land's own; the horizon as a share of the picture's height, from above.
+_HORIZON = {"plains": (0.5, 0.6), "forest": (0.3, 0.45), "islands": (0.4, 0.55)}
+_CAMERA_KM = {"plains": (0.05, 0.12), "forest": (0.08, 0.16), "river": (0.12, 0.25)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,32 +130,54 @@ class Scene:
     rain: float  # 0 to 1
     snowfall: float
     warmth: float  # a photographer's white balance, around 1
+    bearing: float  # of the farmers' fields
 
     @property
     def caption(self) -> str:
         """What the picture shows, in words."""
-        weather = "rain" if self.rain else "falling snow" if self.snowfall else ""
-        weather = weather or ("mist" if self.mist > 0.3 else "")
-        place = {"alps": "mountains", "lake": "a mountain lake", "fjord": "a fjord"}
-        words = f"{place.get(self.land, self.land)} at {self.hour.name} in {self.season}"
-        return f"{words}, {weather}" if weather else words
+        time = _TIMES.get(self.hour.name, f"at {self.hour.name}")
+        season = "" if self.land in (*_DRY, "snow") else f" in {self.season}"
+        return f"{LANDS[self.land]} {time}{season}{self._weather}"
+
+    @property
+    def _weather(self) -> str:
+        if self.rain:
+            return ", rain"
+        if self.snowfall:
+            return ", falling snow"
+        if self.mist > 0.3:
+            return ", mist"
+        if self.cloud_cover > 0.55:
+            return ", under clouds"
+        return ", under a clear sky" if self.cloud_cover < 0.2 else ""
 
     @property
     def is_dark(self) -> bool:
         """Stars are out."""
         return self.hour.name in ("dusk", "night")
 
+    @property
+    def towards_light(self) -> tuple[float, float, float]:
+        """Unit vector to the light: right, up, into the picture."""
+        rise, flat = direction(self.light_height)
+        across, along = direction(self.light_azimuth)
+        return across * flat, rise, along * flat
+
 
 def choose(seed: int, index: int) -> Scene:
     """The scene of landscape `index`. Land and hour go round with the index, so that few landscapes
     are varied too; the rest is drawn."""
     random = np.random.default_rng([seed, index, 0])
-    land = LANDS[(index + seed) % len(LANDS)]
-    hour = HOURS[(3 * index + index // len(LANDS) + seed) % len(HOURS)]
+    lands = tuple(LANDS)
+    land = lands[(index + seed) % len(lands)]
+    hour = HOURS[(3 * index + seed) % len(HOURS)]
     season = str(random.choice(SEASONS, p=(0.25, 0.3, 0.25, 0.2)))
+    if land == "snow":
+        season = "winter"
     bad_weather = random.random()
     rain = float(random.uniform(0.4, 1.0)) if bad_weather < 0.08 and land != "dunes" else 0.0
-    snowing = season == "winter" and land not in ("dunes", "mesas") and 0.08 <= bad_weather < 0.4
+    rain = 0.0 if land == "snow" else rain
+    snowing = season == "winter" and land not in _DRY and 0.08 <= bad_weather < 0.4
     foggy = 0.4 <= bad_weather < 0.52
     wet = rain > 0 or snowing
     return Scene(
@@ -142,9 +185,9 @@ def choose(seed: int, index: int) -> Scene:
         season=season,
         hour=hour,
         light_azimuth=float(random.uniform(-1.15, 1.15)),
-        light_height=float(np.radians(random.uniform(*hour.light_degrees))),
-        horizon=float(random.uniform(0.36, 0.56)),
-        camera_height_km=float(random.uniform(0.07, 0.22)),
+        light_height=rounded(float(random.uniform(*hour.light_degrees)) * np.pi / 180),
+        horizon=float(random.uniform(*_HORIZON.get(land, (0.36, 0.56)))),
+        camera_height_km=float(random.uniform(*_CAMERA_KM.get(land, (0.07, 0.22)))),
         focal=float(random.uniform(0.75, 1.25)),
         visibility_km=float(
             random.uniform(2.5, 5) if wet or foggy else random.choice([9, 14, 22, 40])
@@ -155,4 +198,5 @@ def choose(seed: int, index: int) -> Scene:
         rain=rain,
         snowfall=float(random.uniform(0.4, 1.0)) if snowing else 0.0,
         warmth=float(random.uniform(0.93, 1.07)),
+        bearing=float(random.uniform(-0.7, 0.7)),
     )

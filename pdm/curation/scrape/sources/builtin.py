@@ -1,8 +1,8 @@
 """The built-in source: landscapes and flawed pictures, drawn on all cores and served over loopback.
 
-`landscape-00000.jpg` is a good picture. `flawed-blurred-00.jpg` must be dropped by curation, for
-one of its `expected_reasons`. `missing-00.jpg` is a 404, and `slow-00.jpg` is served after the
-time-out.
+`landscape-00000.jpg` is a good picture; its class is the kind of land that it shows.
+`flawed-blurred-00.jpg` must be dropped by curation, for one of its `expected_reasons`.
+`missing-00.jpg` is a 404, and `slow-00.jpg` is served after the time-out.
 
 The port differs from run to run, so rows and keys use a URL without it:
 http://builtin.invalid/SEED/WIDTHxHEIGHT/NAME. No such host can exist (RFC 6761).
@@ -18,7 +18,7 @@ from pathlib import Path
 import cv2
 
 from pdm.config.scrape import BuiltinSource
-from pdm.curation.scrape.drawing.scene import choose
+from pdm.curation.scrape.drawing.scene import Scene, choose
 from pdm.curation.scrape.entries import Entry
 from pdm.curation.scrape.guard.addresses import one_server_only
 from pdm.curation.scrape.guard.transport.urls import host_and_port
@@ -59,10 +59,22 @@ def original_of(name: str, num_landscapes: int) -> str | None:
     return f"landscape-{flawed.original_of(match[1], int(match[2]), num_landscapes):05}.jpg"
 
 
-def draw_all(source: BuiltinSource, folder: Path) -> None:
-    """Draw every picture of the source into `folder`, with one process per core."""
+def scene_of(source: BuiltinSource, name: str) -> Scene | None:
+    """What a good picture or its duplicate shows; None for other names."""
+    match = _GOOD.fullmatch(original_of(name, source.num_landscapes) or name)
+    return choose(source.seed, int(match[1])) if match else None
+
+
+def draw_all(source: BuiltinSource, folder: Path, num_processes: int | None = None) -> None:
+    """Draw every picture of the source into `folder`. The bytes depend on the source alone.
+
+    Args:
+        source: What to draw.
+        folder: Exists.
+        num_processes: At most so many; None for one per core.
+    """
     names = file_names(source)
-    num_workers = min(available_cores(), len(names))
+    num_workers = min(num_processes or available_cores(), len(names))
     context = multiprocessing.get_context("spawn")  # fork is not safe with threads
     progress = Progress("scrape: drawing", len(names))
     with ProcessPoolExecutor(num_workers, context, initializer=_start_worker) as pool:
@@ -87,23 +99,20 @@ def serve_pictures(
                 identity=f"{CANONICAL}{prefix}/{name}",
                 url=f"{CANONICAL}{prefix}/{name}",
                 source=NAME,
-                caption=_caption(source, name),
+                caption=scene.caption if scene else None,
+                class_name=scene.land if scene else None,
                 licence=LICENCE,
                 fetch_url=f"{address}{prefix}/{name}",
                 rule=rule,
             )
             for name in [SLOW, *names, MISSING]  # the slow one first, so that none waits for it
+            for scene in [scene_of(source, name)]
         ]
 
 
 def without_port(text: str | None) -> str | None:
     """A URL or message with the canonical address in place of this run's."""
     return text and re.sub(r"http://127\.0\.0\.1:\d+", CANONICAL, text)
-
-
-def _caption(source: BuiltinSource, name: str) -> str | None:
-    match = _GOOD.fullmatch(name)
-    return choose(source.seed, int(match[1])).caption if match else None
 
 
 def _start_worker() -> None:

@@ -1,0 +1,1 @@
+"""Sky, water and weather."""

@@ -1,0 +1,1 @@
+"""Fields and noise: what pictures are computed with."""
