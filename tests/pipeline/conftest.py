@@ -34,6 +34,7 @@ TINY: dict[str, Any] = {
     "autoencoder": {
         "image_height_px": 32,
         "image_width_px": 64,
+        "perceptual": None,
         "model": {
             "levels": [
                 {"downsampling": "global", "channels": 8, "kl_weight": 1e-6},
@@ -68,6 +69,7 @@ TINY: dict[str, Any] = {
     },
     "sample": {"num_images": 8, "steps": 2},
     "evaluate": {
+        "features": [],
         "num_features": 8,
         "num_projections": 8,
         "patches_per_image": 8,
