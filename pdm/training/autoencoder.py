@@ -221,7 +221,7 @@ def _work(settings: Settings, workers: Workers) -> None:
         config.init_from,
         stage="autoencoder",
         working_folder=settings.working_folder,
-        data=settings.shards,
+        listed=[settings.shards],
         run=settings.run,
         is_first=workers.is_first,
     )

@@ -178,7 +178,7 @@ def _work(settings: Settings, workers: Workers) -> None:
         config.init_from,
         stage="diffusion",
         working_folder=settings.working_folder,
-        data=settings.latents,
+        listed=[settings.latents, settings.autoencoder],
         run=settings.run,
         is_first=workers.is_first,
     )

@@ -211,12 +211,14 @@ def _find_origin(
     run: Path,
 ) -> Origin:
     """Find out what the run started from; the network's weights stay as they are."""
+    # A diffusion model's run has the joint list of its latents and their autoencoder.
+    listed = [data] if stage == "autoencoder" else [data, run]
     return initialise(
         network,
         config.init_from,
         stage=stage,
         working_folder=Path(),
-        data=data,
+        listed=listed,
         run=run,
         is_first=False,
     )

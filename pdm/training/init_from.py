@@ -1,12 +1,14 @@
 """Fine-tuning: starts a network from those weights of a model folder that fit.
 
 Tensors are matched by name and shape. Tensors without a match, such as those of other widths,
-levels or blocks, keep their random initialisation. A fine-tuned model has also seen the pictures of
-its source, so its `pictures.txt` is the union of both lists.
+levels or blocks, keep their random initialisation.
+
+The list `pictures.txt` of a trained model names the pictures of its data, of the source of its
+weights, and, if it is trained on latents, of the autoencoder that made them.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,7 +35,7 @@ class Origin:
     """What a network under training started from.
 
     Args:
-        pictures: File that lists the pictures seen by it and its source; may be missing.
+        pictures: File that lists the pictures it has seen, itself or through others; may be missing.
         facts: Entries for the `config.json` of the trained model; empty without a source.
     """
 
@@ -69,7 +71,7 @@ def initialise(
     *,
     stage: str,
     working_folder: Path,
-    data: Path,
+    listed: Sequence[Path],
     run: Path,
     is_first: bool,
 ) -> Origin:
@@ -82,7 +84,8 @@ def initialise(
         config: The setting `init_from`.
         stage: Name of the stage, for messages.
         working_folder: Folder that paths in the params are relative to.
-        data: Folder of the training data, with its list of pictures.
+        listed: Folders with lists of pictures: the training data, and models through which the
+            network sees others.
         run: Folder of the run, to write the joint list of pictures to.
         is_first: Whether this worker writes and logs.
 
@@ -91,7 +94,7 @@ def initialise(
             or has no tensor that fits.
     """
     if config is None:
-        return Origin(data / listing.FILE_NAME)
+        return Origin(_list_pictures(listed, run, is_first=is_first))
     folder = check_source(config, stage, working_folder)
     try:
         tensors = weights.load(folder, type(model).__name__)[1]
@@ -107,13 +110,12 @@ def initialise(
     resumes = bool(list_checkpoints(run))
     if not resumes:
         _copy_tensors(model, {name: tensors[name] for name in fitting})
-    if is_first:
-        if not resumes:
-            logger.info("%s: %s", stage, _describe(folder, own, tensors, fitting))
-        _write_pictures(data, folder, run)
+    if is_first and not resumes:
+        logger.info("%s: %s", stage, _describe(folder, own, tensors, fitting))
     facts = {"path": config.path, "sha256": config.sha256}
     counts = {"taken": len(fitting), "total": len(own)}
-    return Origin(run / listing.FILE_NAME, {"init_from": facts | counts})
+    pictures = _list_pictures([*listed, folder], run, is_first=is_first)
+    return Origin(pictures, {"init_from": facts | counts})
 
 
 def fitting_names(own: Mapping[str, Tensor], source: Mapping[str, Tensor]) -> list[str]:
@@ -162,17 +164,27 @@ def _shape(tensor: Tensor | None) -> str:
     return "x".join(map(str, tensor.shape)) or "scalar"
 
 
-def _write_pictures(data: Path, source: Path, run: Path) -> None:
-    """Write the union of both lists. If one of them is missing, write none: an incomplete list
+def _list_pictures(listed: Sequence[Path], run: Path, *, is_first: bool) -> Path:
+    """Return the path of a list of all pictures that these folders list. For more than one folder
+    it is a joint list in the run, which the first worker writes."""
+    if len(listed) == 1:
+        return listed[0] / listing.FILE_NAME
+    if is_first:
+        _write_pictures(listed, run)
+    return run / listing.FILE_NAME
+
+
+def _write_pictures(listed: Sequence[Path], run: Path) -> None:
+    """Write the union of all lists. If one of them is missing, write none: an incomplete list
     would hide pictures from `pyramid data removed`."""
-    unlisted = [folder for folder in (data, source) if not (folder / listing.FILE_NAME).is_file()]
+    unlisted = [folder for folder in listed if not (folder / listing.FILE_NAME).is_file()]
     if unlisted:
         (run / listing.FILE_NAME).unlink(missing_ok=True)
         logger.warning(
-            "%s has no %s, so the fine-tuned model will not have one either: nobody can tell "
-            "whether it has seen a removed picture",
+            "%s has no %s, so the trained model will not have one either: nobody can tell whether "
+            "it has seen a removed picture",
             unlisted[0],
             listing.FILE_NAME,
         )
         return
-    listing.write_union([data, source], run)
+    listing.write_union(listed, run)

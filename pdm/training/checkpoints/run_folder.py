@@ -4,7 +4,7 @@ events.jsonl     see pdm.events; written by worker 0
 run.json         see pdm.training.checkpoints.run_record
 checkpoints/     see pdm.training.checkpoints.folder
 model/           with finished.json: see pdm.training.checkpoints.finished
-pictures.txt     of a fine-tuned model: the pictures that it and its source have seen
+pictures.txt     pictures that the model has seen through others: see pdm.training.init_from
 pictures/        drawn after each checkpoint
 training.log     log of worker 0
 stop             a request to end the run early
