@@ -181,6 +181,27 @@ def test_a_run_that_does_not_exist_or_is_of_other_data_or_stage_is_refused(train
         trained.export(tmp_path / "model", None, trained.run, shards=shards)
 
 
+def test_a_run_of_before_run_json_is_refused_with_a_way_that_leads_to_its_model(trained, tmp_path):
+    run = trained.copy_run(tmp_path)
+    old = run.rename(tmp_path / ("0" * 16))
+    (old / "run.json").unlink()
+    with pytest.raises(BadInput, match=r"has no run\.json.*without --run.*Rename") as error:
+        trained.export(tmp_path / "model", 16, old)
+    assert str(old) in str(error.value)
+    with pytest.raises(BadInput, match="no run yet") as error:
+        trained.export(tmp_path / "model", 16, runs=tmp_path)
+    old.rename(str(error.value).split("(")[1].split(" does not exist")[0])
+    trained.export(tmp_path / "model", 16, runs=tmp_path)
+    assert_is_ema_of(trained.run, 16, load_autoencoder(tmp_path / "model"))
+
+
+def test_a_run_json_that_cannot_be_read_is_named(trained, tmp_path):
+    run = trained.copy_run(tmp_path)
+    (run / "run.json").write_text("{")
+    with pytest.raises(BadInput, match=r"run\.json cannot be read"):
+        trained.export(tmp_path / "model", 16, run)
+
+
 def test_what_is_no_model_of_the_kind_is_never_replaced(trained, tmp_path):
     mine = tmp_path / "mine"
     mine.mkdir()

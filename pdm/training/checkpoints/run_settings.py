@@ -11,7 +11,8 @@ from pdm.config.common import MAY_CHANGE, TrainingConfig, fields_with, neutral_s
 from pdm.config.diffusion import DiffusionConfig
 from pdm.data.shards import manifest
 from pdm.errors import BadInput
-from pdm.training.checkpoints.run_record import RunRecord
+from pdm.training.checkpoints.folder import numbers_of
+from pdm.training.checkpoints.run_record import FILE_NAME, RunRecord
 
 Config = TypeVar("Config", AutoencoderConfig, DiffusionConfig)
 
@@ -31,7 +32,7 @@ def settings_of(run: Path, present: Config, stage: str, data: dict[str, Path]) -
     """
     record = RunRecord.load(run)
     if record is None:
-        raise BadInput(f"{run} is not a run's folder, or its run.json cannot be read")
+        raise BadInput(_why_unknown(run, stage))
     if record.stage != stage:
         raise BadInput(f"{run} is a run of the stage {record.stage}, not of {stage}")
     for name, folder in data.items():
@@ -51,6 +52,20 @@ def settings_of(run: Path, present: Config, stage: str, data: dict[str, Path]) -
             f"{run} was trained with settings that this version does not know ({key}: "
             f"{fault['msg']}); export it with the version that trained it"
         ) from error
+
+
+def _why_unknown(run: Path, stage: str) -> str:
+    """Why a run's settings are not known, and what to do."""
+    if (run / FILE_NAME).exists():
+        return f"{run / FILE_NAME} cannot be read; bring it back from a copy of the run"
+    if not numbers_of(run):
+        return f"{run} is not a run's folder: it has neither {FILE_NAME} nor checkpoints"
+    return (
+        f"{run} has no {FILE_NAME}, as runs of older versions of this project, so its settings are "
+        f"unknown. Write them into the section {stage} of the params file and run the same command "
+        "without --run: it names the folder of those settings. Rename the run to it, and run the "
+        "command once more"
+    )
 
 
 def _restore_settings(recorded: dict[str, Any], present: Config) -> Config:
