@@ -35,7 +35,7 @@ class Origin:
     """What a network under training started from.
 
     Args:
-        pictures: File that lists the pictures it has seen, itself or through others; may be missing.
+        pictures: File that lists all pictures that it has seen; may be missing.
         facts: Entries for the `config.json` of the trained model; empty without a source.
     """
 

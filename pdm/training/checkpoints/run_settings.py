@@ -11,7 +11,7 @@ from pdm.config.common import MAY_CHANGE, TrainingConfig, fields_with, neutral_s
 from pdm.config.diffusion import DiffusionConfig
 from pdm.data.shards import manifest
 from pdm.errors import BadInput
-from pdm.training.checkpoints.folder import numbers_of
+from pdm.training.checkpoints.folder import list_checkpoints
 from pdm.training.checkpoints.run_record import FILE_NAME, RunRecord
 
 Config = TypeVar("Config", AutoencoderConfig, DiffusionConfig)
@@ -58,7 +58,7 @@ def _why_unknown(run: Path, stage: str) -> str:
     """Why a run's settings are not known, and what to do."""
     if (run / FILE_NAME).exists():
         return f"{run / FILE_NAME} cannot be read; bring it back from a copy of the run"
-    if not numbers_of(run):
+    if not list_checkpoints(run):
         return f"{run} is not a run's folder: it has neither {FILE_NAME} nor checkpoints"
     return (
         f"{run} has no {FILE_NAME}, as runs of older versions of this project, so its settings are "
