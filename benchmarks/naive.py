@@ -2,7 +2,8 @@
 
 It makes the same decisions by the same rules, with every score written down from its definition,
 on whole decoded pictures, in double precision. Where a crop lies is decided by the project's own
-function in both loops: placing it is not what is compared.
+function in both loops: placing it is not what is compared. Nor is the network that tells drawings
+from photographs, which both loops call in the same way.
 """
 
 import dataclasses
@@ -17,6 +18,8 @@ from pdm.config.curate import CurateConfig
 from pdm.curation.curate import rules
 from pdm.curation.curate.framing.frame import frame
 from pdm.curation.curate.judge import SMALL_PX
+from pdm.curation.curate.scores.drawing import drawing_likeness
+from pdm.curation.curate.scores.features import features_of
 from pdm.curation.curate.scores.measure import Scores
 from pdm.data.decisions import DECIDED, Row
 from pdm.data.pixels import Pixels
@@ -47,6 +50,7 @@ def curate(content: bytes, config: CurateConfig, measure: Measure) -> tuple[Row,
     crop = part.resize((config.width_px, config.height_px), Image.Resampling.LANCZOS)
     row |= {f"crop_{name}": value for name, value in dataclasses.asdict(box).items()}
     row |= dataclasses.asdict(measure(np.asarray(crop), np.asarray(part)))
+    row["drawing"] = drawing_likeness(features_of(np.asarray(crop)))
     row |= _outcome(row, config)
     return row, _saved(crop) if row["outcome"] == "kept" else None
 
@@ -79,7 +83,6 @@ def measured(crop: Pixels, decoded: Pixels) -> Scores:
         black_share=float((luma <= 3).mean()),
         white_share=float((luma >= 252).mean()),
         colour=_colour(crop),
-        drawing=_drawing(crop, luma),
         blocking=max(0.0, min(_blocking(profile) for profile in (columns, rows))),
         repetition=min(_repetition(profile) for profile in (columns, rows)),
     )
@@ -125,13 +128,6 @@ def _colour(crop: Pixels) -> float:
     means = np.array([coded[tone == one, 1:].mean(axis=0) for one in np.unique(tone)])
     offsets = coded[:, 1:] - means[np.searchsorted(np.unique(tone), tone)]
     return float(np.sqrt(np.square(offsets / 255).mean(axis=0).sum()))
-
-
-def _drawing(crop: Pixels, luma: Floats) -> float:
-    plain = (luma[:-1, :-1] == luma[:-1, 1:]) & (luma[:-1, :-1] == luma[1:, :-1])
-    colours = (crop >> 3).reshape(-1, 3).astype(np.int64) @ np.array([1024, 32, 1])
-    _, counts = np.unique(colours, return_counts=True)
-    return float(plain.mean() * np.sort(counts)[-8:].sum() / luma.size)
 
 
 def _blocking(profile: Floats) -> float:

@@ -1,6 +1,8 @@
-"""A thread next to the training thread."""
+"""How many threads compute with torch."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import torch
 
@@ -23,3 +25,14 @@ def side_thread(name: str) -> ThreadPoolExecutor:
     pool.submit(torch.set_num_threads, 1).result()
     torch.set_num_threads(threads)  # undo the change of the default for new threads
     return pool
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute with one thread, so that results are equal to the bit for any number of cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -126,6 +126,7 @@ SUPPORT = (
     "pdm.progress",
     "pdm.events",
     "pdm.cluster",
+    "pdm.threads",
     "pdm.weights",
 )
 

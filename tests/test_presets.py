@@ -86,7 +86,7 @@ def test_only_what_must_differ_differs(output_of):
     assert changed(output_of("scapes2k")) == both
     # A mapping takes the place of null.
     people = ("people", "people.min_faces", "people.max_faces", "people.min_face_share")
-    limits = ("height_px", "max_black_share", "max_white_share", "max_drawing")
+    limits = ("height_px", "max_black_share", "max_white_share")
     assert changed(output_of("people2k")) == both | {
         "autoencoder.image_width_px",
         *(f"curate.{name}" for name in people + limits),

@@ -79,7 +79,7 @@ class CurateConfig:
     allow_grey: Annotated[bool, "also keep images in tones of one hue", LIMIT]
     min_colour: Annotated[Fraction, "less is grey", LIMIT]
     allow_drawings: Annotated[bool, "also keep drawings, screenshots and charts", LIMIT]
-    max_drawing: Annotated[Fraction, "more is a drawing", LIMIT]
+    max_drawing_likeness: Annotated[Fraction, "more is a drawing, less a photograph", LIMIT]
     near_duplicate_bits: Annotated[
         Annotated[int, Limits(at_least=0, at_most=16)],
         "images whose hashes differ in at most so many bits are compared",

@@ -17,7 +17,9 @@ RENAMED_VALUES: dict[str, dict[str, Any]] = {
 }
 
 # key that is no more -> what the user should know, as the end of a sentence
-REMOVED_KEYS: dict[str, str] = {}
+REMOVED_KEYS: dict[str, str] = {
+    "curate.max_drawing": "it limited plain areas; max_drawing_likeness limits a learned score",
+}
 
 # New key of a mapping that may be null or is in a list, such as autoencoder.adversarial.* or
 # scrape.sources.* -> its value where the mapping is there. Other new keys need no entry:

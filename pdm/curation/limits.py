@@ -230,8 +230,8 @@ SCORES = (  # in the order of the rules
     Score(
         "drawing",
         "Likeness to a drawing",
-        "plain areas in few colours, as screenshots, charts and flat drawings have",
-        (Limit("max_drawing", MAX, "drawing", unless="allow_drawings"),),
+        "from a photograph at 0 to a drawing, rendered picture, screenshot or chart at 1",
+        (Limit("max_drawing_likeness", MAX, "drawing", unless="allow_drawings"),),
     ),
     Score(
         "blocking",

@@ -153,24 +153,25 @@ class EfficientNetLite(nn.Module):
         They are taken before an activation, so values have any sign.
         """
         maps = []
-        x = F.relu6(self.stem(images))
+        x = F.relu6(self.stem(images), inplace=True)
         for number, block in enumerate(self.blocks):
             x = block(x)
             if number in self.tap_numbers:
                 maps.append(x)
         return maps
 
+    def pool(self, last_map: Tensor) -> Tensor:
+        """Turn the last map of `taps` into the classifier's input: (B, 1280) in [0, 6]."""
+        return F.relu6(self.head(last_map)).mean(dim=(2, 3))
+
     def features(self, images: Tensor) -> Tensor:
         """Give the classifier's input: (B, 1280) in [0, 6]."""
-        return F.relu6(self.head(self.taps(images)[-1])).mean(dim=(2, 3))
+        return self.pool(self.taps(images)[-1])
 
     def forward(self, images: Tensor) -> Tensor:
         """Give logits (B, 1000) of the ImageNet classes."""
         logits: Tensor = self.classifier(self.features(images))
         return logits
-
-
-EfficientNetLite0 = EfficientNetLite  # which it is, made without a variant
 
 
 class _Convolution(nn.Conv2d):
@@ -183,16 +184,18 @@ class _Convolution(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C', ceil(H / stride), ceil(W / stride))."""
+        down, across = self._missing(x.shape[2]), self._missing(x.shape[3])
+        if down % 2 + across % 2 > 0:
+            x = F.pad(x, [across // 2, across - across // 2, down // 2, down - down // 2])
+            down, across = 0, 0
+        inside = [down // 2, across // 2]  # by the convolution itself, which copies nothing
+        return F.conv2d(x, self.weight, self.bias, self.stride, inside, groups=self.groups)
+
+    def _missing(self, side: int) -> int:
+        """Pixels to add to a side."""
         kernel, stride = self.kernel_size[0], self.stride[0]
-        if kernel > 1:
-            pads: list[int] = []
-            for side in (x.shape[3], x.shape[2]):
-                steps = (side + stride - 1) // stride - 1
-                pad = max(steps * stride + kernel - side, 0)
-                pads += [pad // 2, pad - pad // 2]
-            x = F.pad(x, pads)
-        output: Tensor = self._conv_forward(x, self.weight, self.bias)
-        return output
+        steps = (side + stride - 1) // stride - 1
+        return max(steps * stride + kernel - side, 0)
 
 
 class _Block(nn.Module):
@@ -214,12 +217,12 @@ class _Block(nn.Module):
     def expanded(self, x: Tensor) -> Tensor:
         """(B, in_width, H, W) to (B, in_width x expansion, H, W), in [0, 6]."""
         if self.expand is not None:
-            x = F.relu6(self.expand(x))
+            x = F.relu6(self.expand(x), inplace=True)
         return x
 
     def reduce(self, inner: Tensor, x: Tensor) -> Tensor:
         """Give the block's output for `x`, of which `inner` is `expanded`."""
-        output: Tensor = self.project(F.relu6(self.around(inner)))
+        output: Tensor = self.project(F.relu6(self.around(inner), inplace=True))
         return output + x if self.adds else output
 
 

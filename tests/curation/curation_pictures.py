@@ -14,7 +14,7 @@ from pdm.config.curate import CurateConfig
 from pdm.config.shard import ShardConfig
 from pdm.data.shards.tars import members, write_tar
 
-# The limits of params.yaml at an eighth of the size.
+# The limits of params.yaml at an eighth of the size. Drawings are kept, since `scene` draws.
 CURATE = CurateConfig(
     width_px=256,
     height_px=128,
@@ -37,8 +37,8 @@ CURATE = CurateConfig(
     max_white_share=0.4,
     allow_grey=False,
     min_colour=0.003,
-    allow_drawings=False,
-    max_drawing=0.3,
+    allow_drawings=True,
+    max_drawing_likeness=0.7,
     near_duplicate_bits=8,
     near_duplicate_difference=0.25,
     min_kept=1,
@@ -77,6 +77,12 @@ def scene(seed: int, width_px: int = 320, height_px: int = 200) -> Image.Image:
 def jpeg(image: Image.Image, quality: int = 92) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "jpeg", quality=quality)
+    return buffer.getvalue()
+
+
+def png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "png")
     return buffer.getvalue()
 
 

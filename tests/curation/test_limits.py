@@ -12,7 +12,8 @@ from pdm.curation.limits import SCORES
 from pdm.data.decisions import DECIDED
 
 PEOPLE = PeopleConfig(min_faces=2, max_faces=4, min_face_share=0.1)
-CONFIG = but(CURATE, width_px=2000, height_px=1000, max_megapixels=20.0, people=PEOPLE)
+SIZE = {"width_px": 2000, "height_px": 1000, "max_megapixels": 20.0}
+CONFIG = but(CURATE, **SIZE, people=PEOPLE, allow_drawings=False)
 GOOD = dict.fromkeys(DECIDED) | {
     **{"width_px": 4000, "height_px": 2000, "content_width_px": 4000, "content_height_px": 2000},
     **{"target_width_px": 2000, "target_height_px": 1000, "crop_width_px": 4000},

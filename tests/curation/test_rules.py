@@ -26,7 +26,7 @@ GOOD = dict.fromkeys(DECIDED) | {
     "repetition": 0.0,
     "crop_width_px": 4000,
 }
-LIMITS = but(CURATE, width_px=2048, height_px=1024, max_megapixels=20.0)
+LIMITS = but(CURATE, width_px=2048, height_px=1024, max_megapixels=20.0, allow_drawings=False)
 
 
 def reason_of(config=LIMITS, **changes):
@@ -88,8 +88,8 @@ def test_borders_do_not_count_as_size():
         ({"detail_share": 0.019}, "low_information"),
         ({"colour": 0.003}, None),
         ({"colour": 0.0029}, "grey"),
-        ({"drawing": 0.3}, None),
-        ({"drawing": 0.31}, "drawing"),
+        ({"drawing": 0.7}, None),
+        ({"drawing": 0.71}, "drawing"),
         ({"blocking": 0.9}, None),
         ({"blocking": 0.91}, "blocky"),
         ({"sharpness": 0.22}, None),

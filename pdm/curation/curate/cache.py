@@ -34,13 +34,16 @@ MEASURING = (
     "pdm.curation.curate.framing.borders",
     "pdm.curation.curate.framing.crop",
     "pdm.curation.curate.framing.faces",
-    "pdm.curation.curate.scores.focus",
     "pdm.curation.curate.framing.frame",
-    "pdm.curation.curate.judge",
-    "pdm.curation.curate.scores.origin",
     "pdm.curation.curate.framing.people",
+    "pdm.curation.curate.judge",
+    "pdm.curation.curate.scores.drawing",  # names the digest of its coefficients
+    "pdm.curation.curate.scores.features",
+    "pdm.curation.curate.scores.focus",
     "pdm.curation.curate.scores.measure",
+    "pdm.curation.curate.scores.origin",
     "pdm.curation.curate.duplicates.small",
+    "pdm.models.efficientnet_lite",  # names the digest of its weights
     *modules_behind("pdm.data.decoding.pixels"),
 )
 DECISION = (

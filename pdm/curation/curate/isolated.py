@@ -30,7 +30,7 @@ import torch
 from pydantic import TypeAdapter
 
 from pdm.config.curate import CurateConfig
-from pdm.curation.curate.judge import decide, faulty, judge_row
+from pdm.curation.curate.judge import decide, faulty, judge_row, load_networks
 from pdm.data.decisions import DECIDED, Row
 from pdm.errors import Unavailable
 
@@ -120,6 +120,7 @@ def serve() -> None:
     os.dup2(2, 1)  # what a library prints must not come among the answers
     cv2.setNumThreads(1)  # as many of these run as there are cores
     torch.set_num_threads(1)
+    load_networks()
     _write(answers, json.dumps(READY).encode())
     while head := sys.stdin.buffer.read(LENGTH.size):
         request = sys.stdin.buffer.read(*LENGTH.unpack(head))

@@ -10,6 +10,7 @@ without decoding anything again.
 
 import dataclasses
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
 from pdm.config.curate import CurateConfig
@@ -18,6 +19,8 @@ from pdm.curation.curate.duplicates.small import small_picture
 from pdm.curation.curate.framing.crop import largest_size
 from pdm.curation.curate.framing.frame import Framing, frame
 from pdm.curation.curate.framing.people import foreground
+from pdm.curation.curate.scores.drawing import drawing_likeness, load_head
+from pdm.curation.curate.scores.features import features_of, load_network
 from pdm.curation.curate.scores.measure import measure, reduced
 from pdm.data.decisions import DECIDED, Row
 from pdm.data.decoding.pixels import (
@@ -86,12 +89,45 @@ def measure_file(content: bytes, config: CurateConfig) -> Row:
     return row
 
 
+def load_networks() -> None:
+    """Load what pictures are looked at with, once in a process, so that none has to wait for it.
+
+    Raises:
+        Unavailable: A package of weights is not installed.
+        BadInput: Weights are not those that belong to this version.
+    """
+    load_network()
+    load_head()
+
+
 def faulty(fault: str, detail: str) -> Row:
     """The columns of a file that gave no pixels."""
     return {"fault": fault, "fault_detail": detail}
 
 
-def _measured(content: bytes, header: Header, config: CurateConfig) -> Row:
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A decoded image and what of it is judged."""
+
+    view: View
+    small: Pixels  # a reduced copy of the whole image
+    framing: Framing
+    box: Box  # the crop, or what takes its place in an image that is too small for one
+
+
+def finished_crop(content: bytes, config: CurateConfig) -> Pixels | None:
+    """The part of an image file that is judged, at the finished size or, if it is smaller, its own.
+
+    None if it is too small to be measured.
+
+    Raises:
+        Unreadable: As `decode_view`.
+    """
+    look = _look(content, read_header(content), config)
+    return _crop(look, config) if _is_measured(look.box) else None
+
+
+def _look(content: bytes, header: Header, config: CurateConfig) -> _Look:
     size = (header.width_px, header.height_px)
     box_size = largest_size(*size, (config.width_px, config.height_px))
     view = decode_view(content, _reduction(box_size, config), config.background)
@@ -101,19 +137,34 @@ def _measured(content: bytes, header: Header, config: CurateConfig) -> Row:
     reduction = _reduction((box.width_px, box.height_px), config)
     if reduction < view.reduction:  # borders were trimmed: look again, closer
         view = decode_view(content, reduction, config.background)
+    return _Look(view, small, framing, box)
+
+
+def _measured(content: bytes, header: Header, config: CurateConfig) -> Row:
+    look = _look(content, header, config)
+    framing = look.framing
     row: Row = {
         "num_people": _num_people(framing, config),
         "content_width_px": framing.content.width_px,
         "content_height_px": framing.content.height_px,
         "border_share": framing.border_share,
-        "transparent_share": round(view.transparent_share, 5),
-        "small": small_picture(_part(small, framing.content, size)),
+        "transparent_share": round(look.view.transparent_share, 5),
+        "small": small_picture(
+            _part(look.small, framing.content, (header.width_px, header.height_px))
+        ),
     }
     if framing.crop:
         row |= {f"crop_{name}": value for name, value in dataclasses.asdict(framing.crop).items()}
-    if min(box.width_px, box.height_px) >= MIN_MEASURED_PX:
-        row |= _scores(view, box, config)
+    if _is_measured(look.box):
+        decoded = _inside(look.view, look.box)
+        crop = _crop(look, config)
+        row |= dataclasses.asdict(measure(crop, decoded, look.view.reduction))
+        row["drawing"] = round(drawing_likeness(features_of(crop)), 5)
     return row
+
+
+def _is_measured(box: Box) -> bool:
+    return min(box.width_px, box.height_px) >= MIN_MEASURED_PX
 
 
 def _part(small: Pixels, box: Box, size: tuple[int, int]) -> Pixels:
@@ -150,15 +201,13 @@ def _middle(content: Box, config: CurateConfig) -> Box:
     return Box(left_px, top_px, width_px, height_px)
 
 
-def _scores(view: View, box: Box, config: CurateConfig) -> Row:
-    decoded = _inside(view, box)
+def _crop(look: _Look, config: CurateConfig) -> Pixels:
+    decoded = _inside(look.view, look.box)
     height_px, width_px = decoded.shape[:2]
-    crop = decoded
-    if width_px >= config.width_px and height_px >= config.height_px:
-        crop = crop_and_resize(
-            decoded, Box(0, 0, width_px, height_px), config.width_px, config.height_px
-        )
-    return dataclasses.asdict(measure(crop, decoded, view.reduction))
+    if width_px < config.width_px or height_px < config.height_px:
+        return decoded
+    whole = Box(0, 0, width_px, height_px)
+    return crop_and_resize(decoded, whole, config.width_px, config.height_px)
 
 
 def _inside(view: View, box: Box) -> Pixels:

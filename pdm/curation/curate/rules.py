@@ -145,10 +145,11 @@ def grey(row: Row, config: CurateConfig) -> Drop | None:
 
 
 def drawing(row: Row, config: CurateConfig) -> Drop | None:
-    """A screenshot, chart or flat drawing, when photographs are wanted."""
+    """A drawing, rendered picture, screenshot or chart, when photographs are wanted."""
     if config.allow_drawings:
         return None
-    return _above(row, "drawing", config.max_drawing, "drawing", "Plain areas in few colours:")
+    limit = config.max_drawing_likeness
+    return _above(row, "drawing", limit, "drawing", "Likeness to a drawing")
 
 
 def blocky(row: Row, config: CurateConfig) -> Drop | None:

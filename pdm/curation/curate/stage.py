@@ -19,7 +19,7 @@ from pdm.config.curate import CurateConfig
 from pdm.curation.curate.cache import MEASURED, ScoreCache, forget
 from pdm.curation.curate.duplicates.find import Candidate, find_duplicates
 from pdm.curation.curate.isolated import judge_rows
-from pdm.curation.curate.judge import decide
+from pdm.curation.curate.judge import decide, load_networks
 from pdm.curation.curate.raw import load_rows
 from pdm.data import decisions as tables
 from pdm.data.decisions import DECIDED, Row
@@ -107,6 +107,7 @@ def _judge_all(rows: list[Row], raw: Path, config: CurateConfig) -> Iterator[Row
     """The decided columns of each row, in any order."""
     if not rows:
         return
+    load_networks()  # what is missing is said here, once, in its own words
     columns = pa.schema([(name, tables.RAW[name]) for name in ("key", "tar", "sha256")])
     columns = columns.append(pa.field("offset", pa.int64())).append(pa.field("size", pa.int64()))
     table = pa.Table.from_pylist(rows, schema=columns)

@@ -32,7 +32,8 @@ Luma = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """See the functions of the same names here, in `focus` and in `origin`."""
+    """See the functions of the same names here, in `focus` and in `origin`. The score `drawing` is
+    learned and stands for itself: `pdm.curation.curate.scores.drawing`."""
 
     sharpness: float
     high_frequency: float
@@ -42,7 +43,6 @@ class Scores:
     black_share: float
     white_share: float
     colour: float
-    drawing: float
     blocking: float
     repetition: float
 
@@ -68,7 +68,6 @@ def measure(crop: Pixels, decoded: Pixels, reduction: int) -> Scores:
         float(counts[: BLACK + 1].sum()),
         float(counts[WHITE:].sum()),
         origin.colour(crop),
-        origin.drawing(crop, luma),
         origin.blocking(profiles, reduction),
         origin.repetition(profiles),
     )

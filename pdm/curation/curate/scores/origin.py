@@ -1,4 +1,4 @@
-"""Where a picture comes from: a camera, a drawing program, a strong JPEG, a smaller picture.
+"""Where a picture comes from: a colour camera, a strong JPEG, a smaller picture.
 
 Taken on 8-bit pixels as they were decoded, before the crop is reduced to its finished size, or on
 the finished crop; each function says which. How well each parts pictures stands in
@@ -22,7 +22,6 @@ REPEAT_REACH_ROWS = 7  # nearest-neighbour enlarging by up to 7 has one real ste
 MIN_STEP = 1.5  # grey levels: in smooth pictures a JPEG makes rows equal too
 TONES = 64  # of luma, for `colour`
 COLOUR_COPY_PX = (64, 32)
-NUM_COLOURS = 8
 
 
 def profiles(luma: Luma) -> tuple[Profile, Profile]:
@@ -93,20 +92,3 @@ def colour(pixels: Pixels) -> float:
         mean = np.bincount(tone, chroma, TONES) / count
         variance += float(np.square(chroma - mean[tone]).mean())
     return float(np.sqrt(variance))
-
-
-def drawing(pixels: Pixels, luma: Luma) -> float:
-    """How much a finished crop looks made, not taken: plain areas in few colours, 0 to 1.
-
-    Share of pixels that equal their right and lower neighbours, times the share that has one of the
-    eight most frequent colours of 32,768. Light in a camera is noisy and graded, so photographs
-    reach 0.2; screenshots, charts and flat drawings have 0.45 and more. Drawings with grain or
-    soft shading pass as photographs.
-    """
-    corner = luma[:-1, :-1]
-    differing = (corner ^ luma[:-1, 1:]) | (corner ^ luma[1:, :-1])
-    plain = 1 - np.count_nonzero(differing) / max(differing.size, 1)
-    some = pixels[::2]  # half of the rows have the same colours
-    counts = cv2.calcHist([some], [0, 1, 2], None, [32] * 3, [0, 256] * 3).ravel()
-    frequent = float(np.partition(counts, -NUM_COLOURS)[-NUM_COLOURS:].sum())
-    return float(plain * frequent / (some.size // 3))

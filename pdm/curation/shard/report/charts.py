@@ -80,9 +80,9 @@ def histogram(
     if not measured.any():
         return None
     bounds = score.bounds(limits)
-    dropped_here = _any_of(
-        [decisions.dropped_for(bound.reason) & _outside(bound, values) for bound in bounds]
-    )
+    dropped_here = np.zeros(len(values), dtype=bool)  # no limit holds where all is allowed
+    for bound in bounds:
+        dropped_here |= decisions.dropped_for(bound.reason) & _outside(bound, values)
     bins = np.minimum((_positions(values[measured], score) * NUM_BINS).astype(int), NUM_BINS - 1)
     counts = [
         np.bincount(bins[part[measured]], minlength=NUM_BINS)
@@ -159,11 +159,6 @@ def _line(bound: Bound, values: Numbers, decisions: DecisionTable, score: Score)
 def _outside(bound: Bound, values: Numbers) -> Mask:
     outside: Mask = bound.sign * (values - bound.value) < 0  # not so for NaN
     return outside
-
-
-def _any_of(masks: list[Mask]) -> Mask:
-    found: Mask = np.logical_or.reduce(masks) if masks else np.array(False)
-    return found
 
 
 def _positions(values: Numbers, score: Score) -> Numbers:

@@ -44,7 +44,7 @@ NOT_KEPT = {
     "light": "Nearly white all over, or burnt out in too large a part.",
     "low_information": "Flat: hardly any contrast, or hardly any edge.",
     "grey": "Tones of one hue, where colour is wanted.",
-    "drawing": "A screenshot, chart or flat drawing, where photographs are wanted.",
+    "drawing": "A drawing, rendered picture, screenshot or chart, where photographs are wanted.",
     "blocky": "Compressed so much that the blocks of the JPEG show.",
     "blurry": "Nothing in the crop is in focus.",
     "enlarged": "The fine detail of a smaller picture, although it has enough pixels.",
