@@ -29,22 +29,14 @@ from pdm.files import atomic_file, sha256_of
 
 logger = logging.getLogger(__name__)
 
-# All code that has a part in what is measured; a test holds the list against the imports.
-MEASURING = (
-    "pdm.curation.curate.framing.borders",
-    "pdm.curation.curate.framing.crop",
-    "pdm.curation.curate.framing.faces",
-    "pdm.curation.curate.framing.frame",
-    "pdm.curation.curate.framing.people",
+# All code that affects a score: what the judge imports, without what only carries its results.
+# Weights and coefficients are no code: the modules that use them name their digests.
+MEASURING = modules_behind(
     "pdm.curation.curate.judge",
-    "pdm.curation.curate.scores.drawing",  # names the digest of its coefficients
-    "pdm.curation.curate.scores.features",
-    "pdm.curation.curate.scores.focus",
-    "pdm.curation.curate.scores.measure",
-    "pdm.curation.curate.scores.origin",
-    "pdm.curation.curate.duplicates.small",
-    "pdm.models.efficientnet_lite",  # names the digest of its weights
-    *modules_behind("pdm.data.decoding.pixels"),
+    leave_out=(
+        *("pdm.config", "pdm.errors", "pdm.files", "pdm.threads", "pdm.weights"),
+        *("pdm.curation.curate.rules", "pdm.data.decisions", "pdm.data.shards.tars"),
+    ),
 )
 DECISION = (
     *("outcome", "reason", "detail", "duplicate_of"),
