@@ -160,4 +160,4 @@ def test_programs_get_the_same_as_json(metrics, capsys):
 
 def test_without_scores_the_command_says_what_to_run(tmp_path, capsys):
     assert cli.main(["scores", "--metrics", str(tmp_path / "none.json")]) == 2
-    assert "none.json holds no scores; run `pyramid evaluate`" in capsys.readouterr().err
+    assert "none.json has no scores; run `pyramid evaluate`" in capsys.readouterr().err

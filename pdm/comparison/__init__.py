@@ -1,1 +1,1 @@
-"""Runs side by side: what differs in settings and data, scores, curves, pictures and costs."""
+"""Compares runs side by side: settings, data, scores, curves, pictures and costs."""

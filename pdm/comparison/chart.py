@@ -1,4 +1,4 @@
-"""Curves of several runs in one chart: the numbers that the template draws, in SVG units."""
+"""Charts of curves of several runs, as coordinates in SVG units for the template."""
 
 import math
 from collections.abc import Sequence
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from pdm.comparison.run import Curve, Run
 
-WIDTH, HEIGHT = 460.0, 220.0  # of the drawing area
-# Of a stage, in this order; what else is logged comes behind.
+WIDTH, HEIGHT = 460.0, 220.0  # size of the drawing area
+# Curves of a stage shown first, in this order; all others follow.
 MAIN_CURVES = ("loss", "val_loss", "frechet_random_conv/samples_vs_decoded_val")
-MAX_POINTS = 240  # of a line; more are averaged, as many into each
-LOG_FROM = 12.0  # greatest over smallest value from which the axis is logarithmic
+MAX_POINTS = 240  # points of a line; longer curves are averaged over equal groups
+LOG_FROM = 12.0  # ratio of largest to smallest value from which the axis is logarithmic
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +18,9 @@ class Line:
     """The curve of one run."""
 
     run: int
-    points: str  # of a polyline
+    points: str  # points of an SVG polyline
     last: float
-    end: tuple[float, float]  # where it ends
+    end: tuple[float, float]  # position of its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Chart:
 
 
 def charts(runs: Sequence[Run]) -> list[Chart]:
-    """A chart for every metric that any run has a curve of; losses first, parts of losses last."""
+    """Make a chart for every metric with a curve in any run; losses first, parts of losses last."""
     names = {name for run in runs for name, curve in run.curves.items() if curve}
     return [_chart(runs, name) for name in sorted(names, key=_rank)]
 
@@ -90,11 +90,11 @@ class _Axis:
     high: float
 
     def share(self, value: float) -> float:
-        """From 0 to 1 along the axis."""
+        """Return the position along the axis, from 0 to 1."""
         return (value - self.low) / ((self.high - self.low) or 1.0)
 
     def ticks(self) -> list[float]:
-        """About four round values within."""
+        """Return about four round values in the range."""
         span = (self.high - self.low) or 1.0
         step = 10 ** math.floor(math.log10(span / 3))
         step *= next(factor for factor in (5, 2, 1) if span / (step * factor) >= 2.5 or factor == 1)
@@ -103,7 +103,7 @@ class _Axis:
 
 
 def _powers(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times powers of ten within the range."""
+    """Return 1, 2 and 5 times the powers of ten in the range."""
     exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps = (1, 2, 5) if high / low < 1000 else (1,)
     return [
@@ -115,7 +115,8 @@ def _powers(low: float, high: float) -> list[float]:
 
 
 def _thinned(curve: Curve) -> Curve:
-    """At most `MAX_POINTS` points: means of neighbours; the last one stays as it is."""
+    """Reduce a curve to at most `MAX_POINTS` points by averaging neighbours; the last point
+    stays."""
     size = math.ceil(len(curve) / MAX_POINTS)
     if size <= 1:
         return curve

@@ -14,7 +14,7 @@ from pdm.errors import BadInput
 from pdm.score_names import main_score
 from pdm.tracking.reader import Reader
 
-MAX_RUNS = 8  # side by side; as many colours can be distinguished
+MAX_RUNS = 8  # more colours are hard to distinguish
 
 
 def compare(
@@ -27,25 +27,26 @@ def compare(
     """Write the page; return a table for the terminal.
 
     Args:
-        names: Folders, ids of MLflow runs or beginnings of such, keys of pipeline runs.
-        experiment: Take all scored pipeline runs of this one instead, the newest `MAX_RUNS`.
-        num_best: Take only so many of them, those of the best main score.
-        output: An HTML file that needs nothing else.
+        names: Folders, beginnings of ids of MLflow runs, or keys of pipeline runs.
+        experiment: Compare the newest `MAX_RUNS` scored pipeline runs of this experiment instead.
+        num_best: Number of runs of the experiment to compare, those with the best main score.
+        output: HTML file to write; self-contained.
 
     Raises:
-        BadInput: A run is not known, or its name fits several; or there are too few or too
-            many to compare.
+        BadInput: A run is not known, a name matches several, or there are too few or too many runs.
         Unavailable: MLflow cannot be reached.
     """
     with tempfile.TemporaryDirectory(prefix="pyramid-compare-") as scratch:
         if names:
             if experiment is not None or num_best is not None:
-                raise BadInput("name runs, or take them by --experiment and --best; not both")
+                raise BadInput("name runs, or choose them by --experiment and --best; not both")
             runs = _named(names, Path(scratch))
         else:
             runs = _of_experiment(experiment, num_best, Path(scratch))
         if len(runs) > MAX_RUNS:
-            raise BadInput(f"{len(runs)} runs do not fit side by side; at most {MAX_RUNS} do")
+            raise BadInput(
+                f"{len(runs)} runs are too many for one page; compare at most {MAX_RUNS}"
+            )
         runs = _with_distinct_names(runs)
         write_page(runs, output)
     return f"{table(runs)}\n\nthe page: {output}"
@@ -61,13 +62,13 @@ def _named(names: Sequence[str], scratch: Path) -> list[Run]:
             reader = reader or Reader()
             runs.append(tracked.read(reader, reader.find(name), scratch / str(number)))
     if len({run.origin for run in runs}) < len(runs):
-        raise BadInput("a run is named twice; name each once")
+        raise BadInput("a run is named twice; name each run once")
     return runs
 
 
 def _of_experiment(experiment: str | None, num_best: int | None, scratch: Path) -> list[Run]:
     if num_best is not None and num_best < 1:
-        raise BadInput(f"--best {num_best}: take 1 or more")
+        raise BadInput(f"--best {num_best}: must be at least 1")
     reader = Reader()
     found = reader.of_experiment(experiment)
     if num_best is not None:
@@ -81,7 +82,7 @@ def _of_experiment(experiment: str | None, num_best: int | None, scratch: Path) 
 
 
 def _with_distinct_names(runs: list[Run]) -> list[Run]:
-    """Equal names get the beginning of their origin behind them."""
+    """Add the beginning of the origin to names that are equal."""
     names = [run.name for run in runs]
     return [
         dataclasses.replace(run, name=f"{run.name} ({run.origin[:6]})")

@@ -1,4 +1,4 @@
-"""A run read from a project's folder: what the pipeline has left there."""
+"""Reads a run from a project's folder."""
 
 import csv
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ def read(folder: Path) -> Run:
     """Read the folder of a project, or a copy of its results.
 
     Raises:
-        BadInput: It holds neither scores nor curves, or a file of it cannot be read.
+        BadInput: The folder has neither scores nor curves, or a file cannot be read.
     """
     scores = read_scores(folder / METRICS)
     curves = {
@@ -33,7 +33,7 @@ def read(folder: Path) -> Run:
     }
     if not scores and not curves:
         raise BadInput(
-            f"{folder} holds no run: neither {METRICS} nor {' nor '.join(CURVES.values())}; name "
+            f"{folder} has no results: neither {METRICS} nor {' nor '.join(CURVES.values())}; name "
             "the folder of a project in which the pipeline ran"
         )
     records = _records(folder)
@@ -51,7 +51,7 @@ def read(folder: Path) -> Run:
 
 
 def pictures_of(folder: Path) -> dict[int, Path]:
-    """The first pictures of a folder of samples by seed; none if it is not there."""
+    """Find the first pictures of a folder of samples, by seed; empty if it does not exist."""
     path = folder / "samples.json"
     if not path.is_file():
         return {}
@@ -62,7 +62,7 @@ def pictures_of(folder: Path) -> dict[int, Path]:
 
 
 def _params(path: Path) -> dict[str, str]:
-    """As the file has them, not checked: an old run may hold settings that are no more."""
+    """Read params without checking them, since old runs may have settings that no longer exist."""
     if not path.is_file():
         return {}
     try:
@@ -89,7 +89,7 @@ def _facts(folder: Path, records: Mapping[str, Record]) -> dict[str, str]:
 
 
 def _records(folder: Path) -> dict[str, Record]:
-    """The tracked run of each stage that ended last."""
+    """Find the latest tracked run of each stage."""
     paths = sorted((folder / "runs").glob("*/*/tracking.json"))
     found = [record for path in paths if (record := Record.load(path.parent)) is not None]
     return {record.stage: record for record in sorted(found, key=lambda one: one.ended)}
@@ -107,4 +107,4 @@ def _curves(path: Path) -> dict[str, Curve]:
             for name in names
         }
     except (KeyError, TypeError, ValueError) as error:
-        raise BadInput(f"{path} is no table of curves: {error}") from error
+        raise BadInput(f"{path} is not a table of curves: {error}") from error

@@ -9,11 +9,11 @@ from pdm.errors import BadInput
 
 
 def read_scores(path: Path) -> dict[str, float]:
-    """The numbers of a `metrics.json`, under flat names such as `swd/mean/samples_vs_val`; none if
-    it is not there.
+    """Read the numbers of a `metrics.json`, under flat names such as `swd/mean/samples_vs_val`;
+    empty if it does not exist.
 
     Raises:
-        BadInput: It cannot be read.
+        BadInput: The file cannot be read.
     """
     if not path.is_file():
         return {}
@@ -21,17 +21,17 @@ def read_scores(path: Path) -> dict[str, float]:
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """A JSON file that holds a mapping.
+    """Read a JSON file with a mapping.
 
     Raises:
-        BadInput: It cannot be read, or holds something else.
+        BadInput: The file cannot be read, or is not a mapping.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise BadInput(f"{path} cannot be read: {error}") from error
     if not isinstance(found, dict):
-        raise BadInput(f"{path} holds no mapping")
+        raise BadInput(f"{path} is not a mapping")
     return found
 
 

@@ -1,10 +1,10 @@
-"""Numbers for people."""
+"""Formats numbers for display."""
 
 from collections.abc import Sequence
 
 from pdm.comparison.run import Run
 
-HASH = 40  # letters, from which a text of hexadecimal digits is shown by its beginning
+HASH = 40  # hexadecimal texts of this length or more are shortened
 COSTS = {
     "wall_seconds": "wall time",
     "cpu_hours": "CPU hours",
@@ -18,18 +18,18 @@ STEPS = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k
 
 
 def number(value: float) -> str:
-    """Four digits that count."""
+    """Format a number with four significant digits."""
     return f"{value:.4g}"
 
 
 def short(text: str) -> str:
-    """A digest by its beginning; anything else as it is."""
+    """Shorten a digest to its beginning; leave any other text as it is."""
     is_digest = len(text) >= HASH and set(text) <= set("0123456789abcdef")
     return text[:12] if is_digest else text
 
 
 def cost(name: str, value: float) -> str:
-    """A cost with its unit."""
+    """Format a cost with its unit."""
     if name == "wall_seconds":
         minutes, seconds = divmod(round(value), 60)
         hours, minutes = divmod(minutes, 60)
@@ -44,7 +44,7 @@ def cost(name: str, value: float) -> str:
 
 
 def cost_rows(runs: Sequence[Run]) -> list[tuple[str, tuple[str | None, ...]]]:
-    """Costs by stage, and what can be summed over the stages."""
+    """List costs by stage, and sums over the stages where they make sense."""
     stages = sorted({stage for run in runs for stage in run.costs})
     rows = []
     for stage in stages:

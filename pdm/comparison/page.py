@@ -1,7 +1,7 @@
-"""The comparison as one HTML file: no network, nothing beside it, light and dark, wide and narrow.
+"""The comparison as one self-contained HTML file, for light and dark mode, wide and narrow screens.
 
-Names and values come from outside: the template escapes all of them. The one script zooms pictures;
-without it the page shows everything but larger pictures.
+Names and values come from outside, so the template escapes all of them. The only script zooms
+pictures; everything else works without it.
 """
 
 import base64
@@ -45,8 +45,8 @@ def write_page(runs: Sequence[Run], output: Path) -> None:
     """Write the page.
 
     Args:
-        runs: Two or more, or one by itself.
-        output: Replaced if it exists.
+        runs: One run or more.
+        output: File to write; replaced if it exists.
     """
     seeds = sorted({seed for run in runs for seed in run.pictures})
     pictures = {
@@ -79,7 +79,7 @@ def write_page(runs: Sequence[Run], output: Path) -> None:
 
 
 def _levels(run: Run) -> str:
-    """What the seeds' noise has the shape of."""
+    """Return the shapes of the latents, which are those of the seeds' noise."""
     kept = {
         name: value
         for name, value in run.params.items()

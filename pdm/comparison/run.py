@@ -1,4 +1,4 @@
-"""One run as the comparison sees it, wherever it was read from."""
+"""A run to compare, from a folder or from MLflow."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,24 +7,24 @@ from pathlib import Path
 from pdm.tracking.registry.replicates import Replicates
 
 Curve = Sequence[tuple[float, float]]  # pictures seen, value
-MAX_PICTURES = 12  # of a run on the page, those of the lowest seeds
+MAX_PICTURES = 12  # pictures of a run on the page, with the lowest seeds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """Anything may be missing but the names; what is missing is said on the page.
+    """A run to compare. Anything but the names may be missing; the page says what is missing.
 
     Args:
-        name: Short, for headings.
-        origin: Where it was read: a folder, or MLflow's id.
-        status: MLflow's word, or nothing.
-        params: Of all stages, under stage.name.
-        facts: Versions of code and data, by what they are of.
-        scores: By name.
-        replicates: Behind the scores' intervals.
-        curves: By stage and metric, such as `diffusion/loss`.
-        pictures: Files by seed.
-        costs: By stage, then by name; see `pdm.tracking.records.costs`.
+        name: Short name for headings.
+        origin: Folder that it was read from, or MLflow's id.
+        status: MLflow's status; may be empty.
+        params: Params of all stages, under stage.name.
+        facts: Versions of code and data, by name.
+        scores: Scores by name.
+        replicates: Bootstrap replicates of the scores.
+        curves: Curves by stage and metric, such as `diffusion/loss`.
+        pictures: Picture files by seed.
+        costs: Costs by stage, then by name; see `pdm.tracking.records.costs`.
     """
 
     name: str

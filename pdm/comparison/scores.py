@@ -1,4 +1,4 @@
-"""The command `pyramid scores`: what `evaluate` found out, with intervals and floors."""
+"""The command `pyramid scores`: the scores of `evaluate`, with intervals and floors."""
 
 import dataclasses
 import io
@@ -21,10 +21,10 @@ WORDS = {-1: "smaller", 1: "greater", 0: ""}
 
 
 def scores_text(metrics: Path, *, only_headline: bool) -> str:
-    """All scores, if they are asked for; then the six to look at first, and what to do next.
+    """Format all scores, unless `only_headline`; then the headline scores, and what to do next.
 
     Raises:
-        BadInput: There are no scores, or they cannot be read.
+        BadInput: There are no scores, or the file cannot be read.
     """
     scores = _read(metrics)
     parts = [] if only_headline else [_text(_all(scores))]
@@ -33,7 +33,7 @@ def scores_text(metrics: Path, *, only_headline: bool) -> str:
 
 
 def scores_json(metrics: Path, *, only_headline: bool) -> str:
-    """The same for programs: `headline`, a list; `next`, a sentence; and `scores`, by name."""
+    """Format the same as JSON: `headline`, a list; `next`, a sentence; and `scores`, by name."""
     scores = _read(metrics)
     found: dict[str, Any] = {
         "headline": [dataclasses.asdict(entry) for entry in headline.entries(scores)],
@@ -53,26 +53,24 @@ def scores_json(metrics: Path, *, only_headline: bool) -> str:
 
 
 def number(value: float) -> str:
-    """Three digits that count, without an exponent for what people compare."""
+    """Format a number with three significant digits, without an exponent for common sizes."""
     return f"{value:.3g}" if 1e-4 <= abs(value) < 1000 or value == 0 else f"{value:.2e}"
 
 
 def range_of(ends: Sequence[float] | None) -> str:
-    """An interval in brackets; nothing if there is none."""
+    """Format an interval in brackets; empty if there is none."""
     return "" if ends is None else f"[{number(ends[0])}, {number(ends[1])}]"
 
 
 def _read(metrics: Path) -> Scores:
     scores = read_scores(metrics)
     if not scores:
-        raise BadInput(
-            f"{metrics} holds no scores; run `pyramid evaluate` (or `pyramid run`) first"
-        )
+        raise BadInput(f"{metrics} has no scores; run `pyramid evaluate` (or `pyramid run`) first")
     return scores
 
 
 def _names(scores: Scores) -> list[str]:
-    """Scores that can be better or worse; floors and intervals stand beside them."""
+    """List the scores that can be better or worse, without floors and intervals."""
     return sorted(name for name in scores if direction(name) and not name.endswith(f"/{FLOOR}"))
 
 

@@ -12,11 +12,11 @@ from pdm.comparison.verdicts import differing, headline_rows, reasons_not_to_com
 from pdm.headline import Entry
 
 WIDTH = 118
-MAX_ROWS = 24  # of settings that differ; the page has all
+MAX_ROWS = 24  # rows of differing settings; the page has all
 
 
 def table(runs: Sequence[Run]) -> str:
-    """Plain text, at most `WIDTH` columns wide."""
+    """Format the comparison as plain text, at most `WIDTH` columns wide."""
     stream = io.StringIO()
     console = Console(file=stream, width=WIDTH, highlight=False, color_system=None)
     for reason in reasons_not_to_compare(runs):
@@ -32,7 +32,7 @@ def table(runs: Sequence[Run]) -> str:
             console.print()
             console.print(_plain(title, rows, runs))
     if len(changed) > MAX_ROWS:
-        console.print(f"... and {len(changed) - MAX_ROWS} settings more on the page")
+        console.print(f"... and {len(changed) - MAX_ROWS} more settings on the page")
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
 
 

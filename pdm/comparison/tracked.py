@@ -1,4 +1,4 @@
-"""A run read from MLflow."""
+"""Reads a run from MLflow."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +19,7 @@ FACTS = {
 
 
 def read(reader: Reader, found: PipelineRun, folder: Path) -> Run:
-    """The run, with the files that it shows fetched into `folder`."""
+    """Load the run, and download its files into `folder`."""
     evaluated = found.stages.get("evaluate")
     latest = list(found.stages.values())[-1:]
     return Run(
@@ -37,7 +37,7 @@ def read(reader: Reader, found: PipelineRun, folder: Path) -> Run:
 
 
 def _params(found: PipelineRun) -> dict[str, str]:
-    """Of the pipeline; of a stage that ran by itself, its own."""
+    """Return the params of the pipeline, or of a stage that ran by itself."""
     own = {
         f"{stage}.{name}": value
         for stage, run in found.stages.items()

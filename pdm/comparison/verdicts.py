@@ -1,4 +1,4 @@
-"""What the comparison says: where settings and data differ, and who wins where."""
+"""The verdicts of a comparison: where settings and data differ, and which run wins each score."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ HIDDEN = (INTERVALS, "counts/")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One thing, and what each run says of it; None where it says nothing."""
+    """A setting or fact, with its value in each run; None where it is missing."""
 
     name: str
     values: tuple[str | None, ...]
@@ -44,14 +44,14 @@ class ScoreRow:
 
     @property
     def undecided(self) -> bool:
-        """Whether nobody wins though somebody could."""
+        """Whether no run wins although one could."""
         scored = [cell for cell in self.cells if cell.value is not None]
         return self.direction != 0 and len(scored) > 1 and not any(cell.wins for cell in scored)
 
 
 @dataclass(frozen=True, slots=True)
 class HeadlineRow:
-    """A headline score of all runs: what each has, and whether it beats all others."""
+    """A headline score of all runs, and whether one beats all others."""
 
     title: str
     direction: int
@@ -59,21 +59,21 @@ class HeadlineRow:
 
 
 def differing(maps: Sequence[Mapping[str, str]]) -> list[Row]:
-    """What the maps do not agree on, by name."""
+    """List the entries that differ between the maps, by name."""
     names = sorted({name for one in maps for name in one})
     rows = [Row(name, tuple(one.get(name) for one in maps)) for name in names]
     return [row for row in rows if len(set(row.values)) > 1]
 
 
 def data_version(run: Run) -> str:
-    """Of the pictures that a run was scored on; empty if it is not known."""
+    """Return the version of the data that a run was scored on; empty if it is not known."""
     if run.replicates:
         return run.replicates.data_sha256
     return run.facts.get("version of pictures", "")
 
 
 def reasons_not_to_compare(runs: Sequence[Run]) -> tuple[str, ...]:
-    """Why no winner is called between some of the runs; nothing if all may be compared."""
+    """List why some runs cannot be compared; empty if all can."""
     reasons = []
     for run in runs:
         if not run.scores:
@@ -85,7 +85,7 @@ def reasons_not_to_compare(runs: Sequence[Run]) -> tuple[str, ...]:
         versions = "; ".join(f"{run.name}: {data_version(run)[:12] or '?'}" for run in scored)
         reasons.append(
             f"the runs were scored on different versions of the data ({versions}): their scores "
-            "do not compare, and no winner is called"
+            "cannot be compared, and there is no winner"
         )
     settings = {run.replicates.setting for run in scored if run.replicates}
     if len(settings) > 1:
@@ -96,13 +96,13 @@ def reasons_not_to_compare(runs: Sequence[Run]) -> tuple[str, ...]:
     if not settings_agree(scored):
         reasons.append(
             "the settings of `evaluate` or the size of the pictures differ: the scores do not "
-            "measure the same, and no winner is called"
+            "measure the same, and there is no winner"
         )
     return tuple(reasons)
 
 
 def settings_agree(runs: Sequence[Run]) -> bool:
-    """Whether all were scored the same way, as far as their params show."""
+    """Whether all runs were scored in the same way, as far as their params show."""
     names = {name for run in runs for name in run.params if name.startswith("evaluate.")}
     names |= {f"autoencoder.image_{side}_px" for side in ("height", "width")}
     names -= {f"evaluate.{name}" for name in NO_EFFECT}
@@ -112,10 +112,10 @@ def settings_agree(runs: Sequence[Run]) -> bool:
 
 
 def score_rows(runs: Sequence[Run]) -> list[ScoreRow]:
-    """All scores that any run has, those that can be won first, the main one before all.
+    """List all scores of any run: the main score, then others that can be won, then the rest.
 
-    Pictures decoded from some levels compare where the runs have as many levels; those decoded from
-    all of them always do.
+    Reconstructions from some of the levels are compared only between runs with the same number of
+    levels; reconstructions from all levels always are.
     """
     apart = len({_num_levels(run) for run in runs} - {0}) > 1
     runs = [with_all_levels(run) for run in runs]
@@ -131,12 +131,13 @@ def score_rows(runs: Sequence[Run]) -> list[ScoreRow]:
 
 
 def main_score_of(runs: Sequence[Run]) -> str:
-    """The score that decides between them: one that all scored runs have."""
+    """Choose the main score: one that all scored runs have."""
     return main_score(*(run.scores for run in runs if run.scores))
 
 
 def headline_rows(runs: Sequence[Run]) -> list[HeadlineRow]:
-    """The headline scores that any run has. A winner needs one score behind the title for all."""
+    """List the headline scores of any run. There is a winner only if all runs use the same score
+    for it."""
     rows = {row.name: row for row in score_rows(runs)}
     found = []
     for headline in SHOWN:
@@ -152,7 +153,7 @@ def headline_rows(runs: Sequence[Run]) -> list[HeadlineRow]:
 
 
 def with_all_levels(run: Run) -> Run:
-    """The run with its last `reconstruction/NAME/levels_N` also under `reconstruction/NAME/all`."""
+    """Copy the run's last `reconstruction/NAME/levels_N` to `reconstruction/NAME/all`."""
     ending = f"/{LEVELS}{_num_levels(run)}"
 
     def added(scores: Mapping[str, Value]) -> dict[str, Value]:
@@ -169,7 +170,7 @@ def with_all_levels(run: Run) -> Run:
 
 
 def _num_levels(run: Run) -> int:
-    """Of the autoencoder, as far as the scores show; 0 if they do not."""
+    """Number of levels of the autoencoder, from the scores; 0 if they do not show it."""
     numbers = [
         int(name.rpartition(LEVELS)[2])
         for name in run.scores
@@ -179,7 +180,7 @@ def _num_levels(run: Run) -> int:
 
 
 def pairs(runs: Sequence[Run], score: str) -> list[tuple[int, int, float, tuple[float, float]]]:
-    """The differences of every two runs: their numbers, the difference and its interval."""
+    """Compare every two runs: their indices, the difference and its interval."""
     found = []
     for a, one in enumerate(runs):
         for b, other in enumerate(runs[a + 1 :], start=a + 1):
@@ -191,7 +192,7 @@ def pairs(runs: Sequence[Run], score: str) -> list[tuple[int, int, float, tuple[
 
 
 def best(runs: Sequence[Run], count: int) -> list[Run]:
-    """The runs with the best main score among those that have it, best first."""
+    """Choose the runs with the best main score, best first."""
     score = main_score_of(runs)
     scored = [run for run in runs if score in run.scores]
     return sorted(scored, key=lambda run: run.scores[score])[:count]
@@ -221,7 +222,7 @@ def _cells(runs: Sequence[Run], name: str, judge: bool) -> list[Cell]:
 
 
 def _number(text: str) -> str:
-    """1 and 1.0 mean the same."""
+    """Normalise a number: 1 and 1.0 mean the same."""
     try:
         return repr(float(text))
     except ValueError:

@@ -1,1 +1,1 @@
-"""From a drawn picture back to seed, models, runs, data and the licences of its sources."""
+"""Traces a sample back to its seed, models, runs, data and the licences of its sources."""

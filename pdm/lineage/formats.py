@@ -1,4 +1,4 @@
-"""A lineage for people, and for programs."""
+"""Formats a lineage as text or JSON."""
 
 import dataclasses
 import json
@@ -10,7 +10,7 @@ SHOWN_DIGEST = 16
 
 
 def as_json(found: Lineage) -> str:
-    """Everything, sorted, with every training picture once."""
+    """Format everything as sorted JSON, with every training picture once."""
     record = dataclasses.asdict(found) | {"licences": dict(found.licences())}
     for model in record["models"]:
         model["num_pictures"] = len(model.pop("pictures"))
@@ -18,7 +18,7 @@ def as_json(found: Lineage) -> str:
 
 
 def as_text(found: Lineage, *, listed: bool) -> str:
-    """A page for the terminal; `listed` adds a line for each training picture."""
+    """Format a summary for the terminal; `listed` adds a line for each training picture."""
     lines = [
         f"picture      {found.picture}",
         f"seed         {found.seed}",
@@ -55,14 +55,14 @@ def _sources(found: Lineage) -> list[str]:
     ]
     if not found.sources:
         return lines or [
-            "training pictures: not known; no folder or run of these models has pictures.txt"
+            "training pictures: not known; no folder or run of these models has a pictures.txt"
         ]
     lines += [f"training pictures: {len(found.sources):,}, by the licence that their sources state"]
     lines += [f"  {count:>7,}  {licence}" for licence, count in found.licences()]
     missing = sum(source.url == NOT_KNOWN for source in found.sources)
     if missing:
         lines.append(
-            f"  of {missing:,} nothing is known here: data/decisions has no such picture now; "
+            f"  {missing:,} are not known here: data/decisions no longer lists them; "
             "`dvc checkout` the commit of the run"
         )
     return lines

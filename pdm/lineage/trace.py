@@ -1,7 +1,7 @@
-"""Finds what a drawn picture came from: in this project's folders, else in MLflow.
+"""Finds the origin of a sample in this project's folders, or in MLflow.
 
-Models are known by the sha256 of their weights, training pictures by key and by the sha256 of the
-file that was fetched; so nothing depends on where the picture lies or what it is called.
+Models are identified by the sha256 of their weights, training pictures by key and by the sha256 of
+the fetched file. So neither path nor name of the sample matters.
 """
 
 import json
@@ -34,7 +34,7 @@ TAGS = {
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where to look."""
+    """Folders to search."""
 
     models: Path
     samples: Path
@@ -45,11 +45,11 @@ class Places:
 
 @dataclass(slots=True)
 class Model:
-    """One of the two networks, or a guide of the second, as far as it is known."""
+    """One of the two networks, or a guide, as far as it is known."""
 
     stage: str
     sha256: str
-    place: str = ""  # folder, or where MLflow holds it
+    place: str = ""  # folder, or its place in MLflow
     facts: dict[str, Any] = field(default_factory=dict)
     run: dict[str, str] = field(default_factory=dict)
     params: dict[str, str] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A training picture: what its source stated when it was fetched."""
+    """A training picture, with the statements of its source when it was fetched."""
 
     key: str
     sha256: str
@@ -70,7 +70,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """All that is known of a picture."""
+    """Everything known about a sample."""
 
     picture: str
     pixels_sha256: str
@@ -80,16 +80,16 @@ class Lineage:
     sources: list[Source]
 
     def licences(self) -> list[tuple[str, int]]:
-        """How many training pictures have which licence, the most frequent first."""
+        """Count training pictures by licence, most frequent first."""
         counts = Counter(source.licence for source in self.sources)
         return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
 def trace(picture: Path, places: Places) -> Lineage:
-    """Follow a picture back.
+    """Trace a sample back to its origin.
 
     Raises:
-        BadInput: It is no picture, or it carries no mark and is not among the samples.
+        BadInput: The file is not a picture, or it has no mark and is not among the samples.
     """
     mark, digest = marks.read(picture)
     mark = mark or _by_pixels(digest, places.samples)
@@ -100,7 +100,7 @@ def trace(picture: Path, places: Places) -> Lineage:
         seed = int(drawn.pop("seed"))
         models = [_model(stage, str(drawn.pop(f"{stage}_sha256")), places) for stage in STAGES]
         guide = drawn.get("guide") or {}
-        if "sha256" in guide:  # another model; what it has seen is in the picture, too
+        if "sha256" in guide:  # another model; its training pictures also influence the sample
             models.append(_model("guide", str(guide["sha256"]), places, Path(str(guide["path"]))))
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(
@@ -112,7 +112,7 @@ def trace(picture: Path, places: Places) -> Lineage:
 
 
 def _by_pixels(digest: str, samples: Path) -> dict[str, Any] | None:
-    """The mark that a sample with these pixels must have had."""
+    """Find the mark of the sample with these pixels."""
     try:
         record = json.loads((samples / "samples.json").read_text(encoding="utf-8"))
         listed = record.pop("samples")
@@ -125,7 +125,7 @@ def _by_pixels(digest: str, samples: Path) -> dict[str, Any] | None:
 
 
 def _model(stage: str, digest: str, places: Places, *elsewhere: Path) -> Model:
-    """What the project's folders, and others, know of the weights; the rest from MLflow."""
+    """Describe the weights from the project's folders and others, then from MLflow."""
     model = Model(stage, digest)
     for folder in (*sorted(places.models.glob("*")), *elsewhere):
         file = folder / "model.safetensors"
@@ -152,7 +152,7 @@ def _look_into(model: Model, folder: Path, place: str, places: Places) -> None:
 
 
 def _ask_mlflow(model: Model, places: Places) -> None:
-    """Best effort: without MLflow, what it would know stays unknown."""
+    """Add what MLflow knows. Best effort: without MLflow it stays unknown."""
     try:
         reader = Reader()
         run = reader.by_model(model.sha256)
@@ -183,14 +183,14 @@ def _run(run_id: str, tags: dict[str, str]) -> dict[str, str]:
 
 
 def _sources(models: list[Model], folder: Path) -> list[Source]:
-    """Every picture that either network was trained on, by key; with what is known of it today."""
+    """List every picture that a network was trained on, by key, with what is known about it now."""
     seen = {(one.key, one.sha256) for model in models for one in model.pictures}
     try:
         rows = {
             (row["key"], row["sha256"]): row
             for row in decisions.load_matching(folder, "key", {key for key, _ in seen})
         }
-    except BadInput:  # no table here: the picture may have been carried elsewhere
+    except BadInput:  # no table here: the sample may come from another machine
         rows = {}
     return [
         Source(

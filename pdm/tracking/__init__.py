@@ -1,8 +1,8 @@
-"""Tells MLflow about training and evaluation. Best effort: no outage slows or ends the work.
+"""Logs training and evaluation to MLflow. Best effort: an outage neither slows nor ends the work.
 
-What a run logs is first a file in its folder (`events.jsonl`, `tracking.json`) and goes to MLflow
-from there: at MLFLOW_TRACKING_URI, or `sqlite:///mlflow.db`. Each run is the child of a pipeline
-run: that of the flow which started it, or by hand the one with the same params.yaml.
+A run first logs to files in its folder (`events.jsonl`, `tracking.json`). They are sent to MLflow
+from there: to MLFLOW_TRACKING_URI, or `sqlite:///mlflow.db`. Each run is a child of a pipeline run:
+that of the flow that started it, or, for a stage run by hand, the one with the same params.yaml.
 """
 
 import logging
@@ -29,44 +29,44 @@ logger = logging.getLogger(__name__)
 
 
 class Tracked:
-    """What a stage can add to its run while `track` is open."""
+    """The run of a stage, to add things to while `track` is open."""
 
     def __init__(self, record: Record) -> None:
         self._record = record
 
     def model(self, folder: Path) -> None:
-        """Keep a finished model's folder with the run, what it is, and what it took."""
+        """Log a finished model's folder, with its facts and its cost."""
         self._record.model = str(folder)
         tags = facts.model_tags(folder) | facts.listing_tags(folder)
         self._record.tags = self._record.tags | tags
         self._record.costs = self._record.costs | costs.of_model(folder)
 
     def scores(self, scores: Mapping[str, Any]) -> None:
-        """Keep numbers, nested ones as `outer/inner`. What is not finite is only named."""
+        """Log numbers, nested ones as `outer/inner`. Values that are not finite are only listed by
+        name."""
         numbers = _numbers(scores)
         lost = sorted(name for name, value in numbers.items() if not math.isfinite(value))
         self._record.name_nonfinite(lost)
         self._record.scores = {n: value for n, value in numbers.items() if n not in lost}
 
     def pictures(self, *paths: Path) -> None:
-        """Keep picture files, or all files of folders, with the run."""
+        """Log picture files, or all files of folders."""
         self._record.pictures = [str(path) for path in paths]
 
     def samples(self, folder: Path) -> None:
-        """Keep the first pictures of a folder of samples, and which models drew them."""
+        """Log the first pictures of a folder of samples, and the models that drew them."""
         self._record.samples = str(folder)
         self._record.tags = self._record.tags | facts.sample_tags(folder)
 
     def candidate(self, autoencoder: Path, diffusion: Path) -> None:
-        """Register the two networks as one model, champion if they earn it: once all else is sent.
-        Not without `samples` that they drew."""
+        """Register both networks as one model once everything else is sent, and promote it to
+        champion if it is better. Requires `samples` drawn by them."""
         folders = {"autoencoder": autoencoder, "diffusion": diffusion}
         drew = {stage: self._record.tags.get(f"pyramid.{stage}.sha256", "") for stage in folders}
         for stage, folder in folders.items():
             if facts.model_tags(folder).get("pyramid.model.sha256") != drew[stage]:
                 logger.warning(
-                    "%s: not registered: the samples were drawn by another model than %s; sample "
-                    "again",
+                    "%s: not registered: the samples were not drawn by %s; sample again",
                     self._record.stage,
                     folder,
                 )
@@ -79,14 +79,14 @@ class Tracked:
 def track(
     stage: str, config: Any, *, events: Path | None = None, data: Path | None = None
 ) -> Iterator[Tracked]:
-    """Follow the work of the block. An interrupted run that is taken up again goes on as one run.
+    """Track the work of the block. An interrupted and resumed run stays one run.
 
     Args:
-        stage: Its name.
-        config: Its section of params, logged flat.
-        events: The log that the work writes (`pdm.events`); its folder is the run's folder.
-            Without one the run has a folder of its own, `runs/<stage>/<fingerprint>/`.
-        data: The folder of data that the work reads, with a manifest.
+        stage: Name of the stage.
+        config: Its section of params, logged under flat names.
+        events: Log that the work writes (`pdm.events`); its folder is the run's folder. If None,
+            the folder is `runs/<stage>/<fingerprint>/`.
+        data: Folder of the input data, with a manifest.
     """
     parent = facts.pipeline_run()
     digest = _digest(data)
@@ -121,7 +121,7 @@ def track(
 def _open(
     folder: Path, stage: str, config: Any, parent: str, data: Path | None, digest: str
 ) -> Record:
-    """The folder's record if its run was cut short, else a new one."""
+    """Load the folder's record if its run was interrupted; otherwise make a new one."""
     record = Record.load(folder)
     if record is not None and record.status != FINISHED:
         record.status, record.ended, record.process = RUNNING, 0.0, os.getpid()
@@ -149,7 +149,7 @@ def _folder(stage: str, config: Any, digest: str, parent: str) -> Path:
 def _digest(data: Path | None) -> str:
     try:
         return manifest.digest(data) if data else ""
-    except OSError:  # the stage itself will say what is wrong with its input
+    except OSError:  # the stage itself reports bad input
         return ""
 
 

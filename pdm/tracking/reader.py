@@ -1,7 +1,7 @@
 """Reads runs back from MLflow.
 
-A pipeline run is a parent with a child for each stage. A stage that was fresh has no child there:
-its run is found by the digest of the model that the evaluated pictures were drawn with.
+A pipeline run is a parent with a child for each stage. A stage that was up to date has no child
+there. Its run is found by the digest of the model that drew the evaluated samples.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,14 +20,14 @@ from pdm.tracking.sending.store import RUN_KEY
 
 STAGES = ("autoencoder", "diffusion", "evaluate")
 MODEL_TAG = "pyramid.model.sha256"
-MAX_RUNS = 5000  # MLflow gives no more at once than 50,000
+MAX_RUNS = 5000  # MLflow returns at most 50,000 at once
 SHORTEST_PREFIX = 4
 Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
 class StageRun:
-    """One stage's run."""
+    """The run of one stage."""
 
     run_id: str
     stage: str
@@ -39,7 +39,7 @@ class StageRun:
 
 @dataclass(frozen=True, slots=True)
 class PipelineRun:
-    """A pipeline run with the stages that led to its scores."""
+    """A pipeline run, with the stages that led to its scores."""
 
     run_id: str
     name: str
@@ -49,11 +49,11 @@ class PipelineRun:
 
 
 class Reader:
-    """A connection to read from.
+    """A read connection to MLflow.
 
     Raises:
-        BadInput: There is no database yet.
-        Unavailable: MLflow cannot be reached. So may any method.
+        BadInput: The database does not exist yet.
+        Unavailable: MLflow cannot be reached. Any method may raise it.
     """
 
     def __init__(self) -> None:
@@ -72,10 +72,10 @@ class Reader:
             raise _away(error) from error
 
     def find(self, name: str) -> PipelineRun:
-        """The pipeline run with this id or beginning of one, or of its key; or of a stage of it.
+        """Find a pipeline run by the beginning of its id or key, or of the id of one of its stages.
 
         Raises:
-            BadInput: There is none, or several.
+            BadInput: No run matches, or several do.
         """
         matches = [run for run in self._all() if _matches(run, name)]
         exact = [run for run in matches if run.info.run_id == name]
@@ -87,22 +87,22 @@ class Reader:
             )
         if len(parents) > 1:
             known = ", ".join(sorted(parents)[:5])
-            raise BadInput(f"'{name}' may be {len(parents)} runs: {known}; give more letters")
+            raise BadInput(f"'{name}' matches {len(parents)} runs: {known}; give more characters")
         chosen = [run for run in exact if "pyramid.stage" in run.data.tags]
         return self._pipeline(parents.pop(), chosen)
 
     def of_experiment(self, name: str | None) -> list[PipelineRun]:
-        """All pipeline runs of an experiment (none named: this project's) that have scores, newest
+        """List the pipeline runs with scores of an experiment (by default this project's), newest
         first.
 
         Raises:
-            BadInput: There is no such experiment, or it has no scores.
+            BadInput: The experiment does not exist, or has no scores.
         """
         name = name or experiment_name()
         experiment = _try(lambda: self._client.get_experiment_by_name(name))
         if experiment is None:
             known = [one.name for one in _try(self._client.search_experiments)]
-            raise BadInput(f"no experiment '{name}' in MLflow; there are: {', '.join(known)}")
+            raise BadInput(f"no experiment '{name}' in MLflow; it has: {', '.join(known)}")
         scored = self._search([experiment.experiment_id], "tags.`pyramid.stage` = 'evaluate'")
         parents = {_parent_id(run): None for run in scored if run.info.status == FINISHED}
         if not parents:
@@ -110,12 +110,12 @@ class Reader:
         return [self._pipeline(run_id, []) for run_id in parents]
 
     def by_model(self, digest: str) -> StageRun | None:
-        """The newest run that made the model with these weights (sha256)."""
+        """Find the newest run that made the model with these weights (sha256)."""
         found = self._search(self._experiments, f"tags.`{MODEL_TAG}` = '{digest}'")
         return _stage_run(found[0]) if found else None
 
     def history(self, run: StageRun, metric: str) -> list[tuple[int, float]]:
-        """A metric's values by step."""
+        """Return a metric's values by step."""
         points = _try(lambda: self._client.get_metric_history(run.run_id, metric))
         return [(point.step, point.value) for point in points]
 
@@ -128,11 +128,12 @@ class Reader:
                 return None
             folder.mkdir(parents=True, exist_ok=True)
             return Path(self._client.download_artifacts(run.run_id, path, str(folder)))
-        except (OSError, MlflowException):  # gone from the disk: the page says that it is missing
+        except (OSError, MlflowException):  # missing on disk; the page says so
             return None
 
     def _pipeline(self, run_id: str, chosen: list[Run]) -> PipelineRun:
-        """With the chosen stages, else the newest that ended well of each."""
+        """Load a pipeline run with the chosen stages, or with the newest finished run of each
+        stage."""
         parent = _try(lambda: self._client.get_run(run_id))
         children = self._search(
             [parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{run_id}'"
@@ -155,7 +156,7 @@ class Reader:
         )
 
     def _makers(self, evaluated: StageRun) -> dict[str, StageRun]:
-        """The runs that made the models behind the scores, where they are known."""
+        """Find the runs that made the evaluated models, as far as they are known."""
         digests = {
             stage: evaluated.tags.get(f"pyramid.{stage}.sha256", "")
             for stage in ("autoencoder", "diffusion")
@@ -167,7 +168,7 @@ class Reader:
         return iter(self._search(self._experiments, ""))
 
     def _search(self, experiments: list[str], query: str) -> list[Run]:
-        """Newest first."""
+        """Search runs, newest first."""
         return list(
             _try(
                 lambda: self._client.search_runs(

@@ -1,4 +1,4 @@
-"""Sends later what MLflow did not take when it happened."""
+"""Sends runs to MLflow later, if they could not be sent at the time."""
 
 import logging
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A run of which MLflow lacks something."""
+    """A run that MLflow does not have completely."""
 
     folder: Path
     record: Record
@@ -28,18 +28,18 @@ class Waiting:
 
 
 def sync(runs: Path) -> str:
-    """Send what MLflow lacks, of all runs below `runs`; safe to repeat.
+    """Send everything that MLflow lacks of the runs below `runs`; safe to repeat.
 
     Returns:
-        One sentence on what was sent.
+        A sentence that says what was sent.
 
     Raises:
-        Unavailable: MLflow cannot be reached, or refuses a part of some of the runs; the others
-            are sent all the same.
+        Unavailable: MLflow cannot be reached, or refuses a part of some runs; the others are sent
+            nevertheless.
     """
     waiting = _waiting(runs)
     if not waiting:
-        return f"nothing below {runs} waits to be sent to MLflow"
+        return f"MLflow already has everything below {runs}"
     store = _connect(runs)
     num_points, refusals = 0, []
     for run in waiting:
@@ -53,7 +53,7 @@ def sync(runs: Path) -> str:
     sentence = f"sent {num_points:,} points of {num_complete} runs to {shown_address()}"
     if refusals:
         raise Unavailable(
-            f"{sentence}; of {len(refusals)} more it refused a part, which stays in {runs}:\n  "
+            f"{sentence}; it refused a part of {len(refusals)} more, which stays in {runs}:\n  "
             + "\n  ".join(refusals)
         )
     return sentence
@@ -64,8 +64,8 @@ def report_promotion(record: Record) -> None:
     decision = record.sent.promotion
     if not decision:
         logger.warning(
-            "%s: whether this model is the champion is decided by `pyramid sync`, once MLflow at "
-            "%s has all of this run",
+            "%s: `pyramid sync` decides whether this model is the champion, once MLflow at %s has "
+            "all of this run",
             record.stage,
             shown_address(),
         )
@@ -77,7 +77,7 @@ def report_promotion(record: Record) -> None:
 
 
 def _waiting(runs: Path) -> list[Waiting]:
-    """All runs that are not complete, without those still at work, which send for themselves."""
+    """List all incomplete runs, except those still running, which send by themselves."""
     found = []
     for path in sorted(runs.glob("*/*/tracking.json")):
         record = Record.load(path.parent)
@@ -97,9 +97,9 @@ def _connect(runs: Path) -> Store:
 
 
 def _send(store: Store, run: Waiting, runs: Path) -> tuple[int, list[str]]:
-    """The number of points that arrived, and what was refused."""
+    """Send a run; return the number of points that arrived, and what was refused."""
     record = run.record
-    if record.status == RUNNING:  # its process was killed before it could say so
+    if record.status == RUNNING:  # its process was killed
         record.end(KILLED)
     undecided = record.awaits_promotion
     try:
@@ -116,5 +116,5 @@ def _send(store: Store, run: Waiting, runs: Path) -> tuple[int, list[str]]:
 def _unavailable(runs: Path, error: Exception) -> Unavailable:
     return Unavailable(
         f"MLflow at {shown_address()} cannot be reached ({reason(error)}); the log lines stay in "
-        f"{runs}. Try again when it is there"
+        f"{runs}. Try again when it is available"
     )

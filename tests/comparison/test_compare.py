@@ -116,7 +116,7 @@ def test_names_are_escaped(folders):
 
 def test_a_folder_without_a_run_is_named_with_what_is_missing(folders):
     Path("empty").mkdir()
-    with pytest.raises(BadInput, match=r"empty holds no run: neither metrics\.json nor plots"):
+    with pytest.raises(BadInput, match=r"empty has no results: neither metrics\.json nor plots"):
         page_of(["empty"])
 
 
@@ -138,7 +138,7 @@ def test_a_run_named_twice_or_too_many_runs_are_refused(folders):
     with pytest.raises(BadInput, match="named twice"):
         page_of(["one", "one"])
     names = [str(write_run(Path(f"run{number}"), 3.0)) for number in range(9)]
-    with pytest.raises(BadInput, match="9 runs do not fit"):
+    with pytest.raises(BadInput, match="9 runs are too many"):
         page_of(names)
 
 

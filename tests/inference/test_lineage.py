@@ -68,7 +68,7 @@ def test_its_sources_are_all_training_pictures_with_licence_and_url(places):
     assert found.licences() == [("CC0-1.0", 2), ("CC-BY-4.0", 1), (NOT_KNOWN, 1), ("x", 1)]
     text = as_text(found, listed=False)
     assert "training pictures: 5" in text
-    assert "of 1 nothing is known here" in text
+    assert "1 are not known here" in text
     assert URL.format(2) not in text
     assert URL.format(2) in as_text(found, listed=True)
     record = json.loads(as_json(found))

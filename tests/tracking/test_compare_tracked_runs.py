@@ -113,7 +113,7 @@ def test_the_best_are_taken(parents):
 def test_unknown_and_unclear_names_are_told(parents):
     with pytest.raises(BadInput, match=r"no run 'nowhere' in MLflow at sqlite.*no folder"):
         compare(["nowhere"], output=PAGE)
-    with pytest.raises(BadInput, match="no experiment 'other' in MLflow; there are: "):
+    with pytest.raises(BadInput, match="no experiment 'other' in MLflow; it has: "):
         compare([], experiment="other", output=PAGE)
     with pytest.raises(BadInput, match="no run of the experiment 'Default' has scores"):
         compare([], experiment="Default", output=PAGE)
@@ -123,5 +123,5 @@ def test_a_name_that_fits_several_runs_names_them(monkeypatch):
     for name in ("night-1", "night-2"):
         monkeypatch.setenv("PYRAMID_PIPELINE_RUN", name)
         train("diffusion", b"one")
-    with pytest.raises(BadInput, match=r"'night' may be 2 runs: .*; give more letters"):
+    with pytest.raises(BadInput, match=r"'night' matches 2 runs: .*; give more characters"):
         compare(["night"], output=PAGE)

@@ -89,7 +89,7 @@ def test_models_that_were_trained_anew_before_the_decision_are_refused(monkeypat
     monkeypatch.setenv("MLFLOW_TRACKING_URI", local())
     sync(Path("runs"))
     tags = runs()["evaluate"].data.tags
-    assert "no longer holds the model that was scored" in tags["pyramid.promotion.reason"]
+    assert "no longer has the model that was scored" in tags["pyramid.promotion.reason"]
     with pytest.raises(MlflowException):
         champion()
 
@@ -104,7 +104,7 @@ def test_samples_of_another_model_register_nothing(monkeypatch, caplog):
 
 
 def test_without_a_champion_loading_says_what_to_do():
-    with pytest.raises(BadInput, match="knows no champion of 'pyramid-diffusion'"):
+    with pytest.raises(BadInput, match="has no champion of 'pyramid-diffusion'"):
         fetch_champion(Path("here"))
 
 

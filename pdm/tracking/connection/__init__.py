@@ -1,1 +1,1 @@
-"""Where MLflow is, how it is reached, and what its errors mean."""
+"""The connection to MLflow: address, client, and the meaning of its errors."""

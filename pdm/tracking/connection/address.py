@@ -1,6 +1,7 @@
-"""Where MLflow is, and a client of it.
+"""The address of MLflow, and a client for it.
 
-An outage must cost seconds, not MLflow's own many minutes: the time-outs are set before its import.
+An outage must cost seconds, not MLflow's default of many minutes, so time-outs are set before its
+import.
 """
 
 import fcntl
@@ -43,20 +44,20 @@ DEFAULT_ADDRESS = f"{SQLITE}mlflow.db"
 
 
 def address() -> str:
-    """Where runs are sent: MLFLOW_TRACKING_URI, or a database of the project. A relative path in
-    it starts from the project, also where DVC runs the stage in a temporary copy."""
+    """Return the address that runs are sent to: MLFLOW_TRACKING_URI, or a database of the project.
+    Relative paths start at the project, even if DVC runs the stage in a temporary copy."""
     named = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_ADDRESS
     return _from_project(named) if is_temporary() else named
 
 
 def experiment_name() -> str:
-    """Of the runs: MLFLOW_EXPERIMENT_NAME, or the project's."""
+    """Return the experiment's name: MLFLOW_EXPERIMENT_NAME, or the project's."""
     return os.environ.get("MLFLOW_EXPERIMENT_NAME", "").strip() or EXPERIMENT
 
 
 def shown_address() -> str:
-    """The address for people and files: without credentials, a database of the project by its path
-    from there, so that it is the same in a temporary copy."""
+    """Return the address for display: without credentials, and with the project's database by its
+    relative path, so that it is the same in a temporary copy."""
     file = database()
     if file is not None and file.is_absolute() and file.is_relative_to(project_root()):
         return f"{SQLITE}{file.relative_to(project_root())}"
@@ -64,22 +65,22 @@ def shown_address() -> str:
 
 
 def is_local() -> bool:
-    """Whether that is a file: never away, at worst slow."""
+    """Whether MLflow is a local file, which is always available."""
     return address().startswith("sqlite:")
 
 
 def database() -> Path | None:
-    """The file, if it is one."""
+    """Return the database file; None if MLflow is not a file."""
     return Path(address().removeprefix(SQLITE)) if is_local() else None
 
 
 def artifacts() -> str | None:
-    """Where a new experiment keeps its files; None lets the server choose."""
+    """Return the artifact location of a new experiment; None lets the server choose."""
     return (project_root() / "mlartifacts").as_uri() if is_local() else None
 
 
 def client() -> MlflowClient:
-    """A client, of tracking and of the registry."""
+    """Make a client for tracking and registry."""
     _pass_by_proxies()
     file = database()
     if file is not None and not file.exists():
@@ -89,16 +90,15 @@ def client() -> MlflowClient:
 
 
 def _pass_by_proxies() -> None:
-    """Reach a server on this machine without a proxy, which could not reach it."""
+    """Bypass proxies for a server on this machine, since they cannot reach it."""
     known = ",".join(os.environ.get(name, "") for name in ("no_proxy", "NO_PROXY")).split(",")
     hosts = dict.fromkeys(filter(None, (*map(str.strip, known), *LOOPBACK)))
     os.environ |= {"no_proxy": ",".join(hosts), "NO_PROXY": ",".join(hosts)}
 
 
 def _with_credentials_apart(uri: str) -> str:
-    """The address without user and password, which go to the variables that MLflow reads them
-    from: it puts the whole address into what it prints and into its errors, and an address ends at
-    a `/` of the password."""
+    """Move user and password from the address to MLflow's environment variables. MLflow prints the
+    full address, also in errors, and misreads one whose password has a `/`."""
     scheme, credentials, rest = split_address(uri)
     user, _, password = credentials.partition(":")
     if not scheme.startswith("http") or not (user and password):
@@ -109,7 +109,7 @@ def _with_credentials_apart(uri: str) -> str:
 
 
 def _from_project(named: str) -> str:
-    """An address in which a path is absolute."""
+    """Make the path of an address absolute."""
     if named.startswith(SQLITE):
         return f"{SQLITE}{project_root() / named.removeprefix(SQLITE)}"
     if "://" in named or named.startswith("databricks"):
@@ -118,14 +118,14 @@ def _from_project(named: str) -> str:
 
 
 def _lay_out(database: Path) -> None:
-    """Make a new database, whole or not at all, by one process at a time: MLflow's own first steps
-    fail when two take them at once, and for ever after one was killed on the way."""
+    """Create a new database atomically, by one process at a time. MLflow's own initialisation fails
+    if two processes run it at once, and fails forever after a kill."""
     database.parent.mkdir(parents=True, exist_ok=True)
     with database.with_name(f".lock-{database.name}").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not database.exists():
             with atomic_file(database.absolute()) as temporary:
                 temporary.unlink(missing_ok=True)
-                # In a process of its own: MLflow keeps connections open for as long as it lives.
+                # In a separate process, since MLflow keeps connections open as long as it lives.
                 command = [sys.executable, "-c", LAY_OUT, f"sqlite:///{temporary}"]
                 subprocess.run(command, check=True, capture_output=True)

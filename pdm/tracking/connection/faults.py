@@ -1,4 +1,4 @@
-"""What an error of MLflow means: nobody answers, or somebody refuses."""
+"""Tells outages of MLflow from refusals."""
 
 from collections.abc import Iterator
 
@@ -18,15 +18,15 @@ LONGEST_REASON = 200
 
 
 def is_outage(error: Exception) -> bool:
-    """Whether MLflow gave no answer, so that anything else would fail now, too."""
+    """Whether MLflow did not answer, so that all other requests would fail now, too."""
     if isinstance(error, MlflowException) and error.error_code in AWAY:
         return True
-    # Those of the network, also of `requests`, are OSErrors.
+    # Network errors, including those of `requests`, are OSErrors.
     return any(isinstance(cause, OSError) for cause in _causes(error))
 
 
 def reason(error: BaseException) -> str:
-    """The innermost cause in one short line, without any password."""
+    """Describe the innermost cause in one short line, without passwords."""
     *_, cause = _causes(error)
     return f"{type(cause).__name__}: {redact(' '.join(str(cause).split()))}"[:LONGEST_REASON]
 

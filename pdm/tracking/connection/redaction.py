@@ -1,6 +1,6 @@
-"""Addresses and messages that people and files may see: without passwords and tokens.
+"""Removes passwords and tokens from addresses and messages.
 
-A password may hold any character, also those that end the credentials of a well-formed address
+A password may contain any character, even those that end the credentials of a well-formed address
 (`@ : / ? #`). So everything before the last @ counts as credentials.
 """
 
@@ -11,12 +11,12 @@ from urllib.parse import parse_qsl, quote, unquote
 HIDDEN = "***"
 WITHOUT_CREDENTIALS = ("", "sqlite", "file")  # schemes in which an @ is part of a path
 SECRET_VARIABLES = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
-SECRET_KEYS = ("pass", "pwd", "token", "secret", "key")  # of an address's query
-SHORTEST_SECRET = 3  # what is shorter cannot be told from an ordinary part of a word
+SECRET_KEYS = ("pass", "pwd", "token", "secret", "key")  # keys in an address's query
+SHORTEST_SECRET = 3  # shorter ones occur in ordinary words
 
 
 def split_address(address: str) -> tuple[str, str, str]:
-    """The scheme with its `://`, the credentials (empty if there are none), and the rest."""
+    """Split an address into scheme with `://`, credentials (may be empty), and the rest."""
     scheme, separator, rest = address.partition("://")
     if not separator:
         return "", "", address
@@ -27,20 +27,20 @@ def split_address(address: str) -> tuple[str, str, str]:
 
 
 def without_credentials(address: str) -> str:
-    """The address for people to read. Of a query nothing is left: it may hold a password."""
+    """Return the address for display, without its query, which may contain a password."""
     scheme, credentials, rest = split_address(address)
     if "?" in credentials and not scheme.startswith("http"):
-        return f"{scheme}{HIDDEN}"  # a database's query may end in a password with an @
+        return f"{scheme}{HIDDEN}"  # the query may end with a password that has an @
     return scheme + (rest if _is_path(scheme.removesuffix("://")) else rest.partition("?")[0])
 
 
 def redact_urls(text: str) -> str:
-    """The text with the credentials of every well-formed address in it replaced."""
+    """Replace the credentials of every well-formed address in a text."""
     return re.sub(r"(?<=\w)://[^\s/'\"]*@", f"://{HIDDEN}@", text)
 
 
 def redact(text: str) -> str:
-    """The text without the credentials of MLflow, wherever the environment holds them."""
+    """Remove MLflow's credentials, as found in the environment, from a text."""
     for secret in sorted(_secrets(), key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     return redact_urls(text)
@@ -51,7 +51,7 @@ def _is_path(scheme: str) -> bool:
 
 
 def _secrets() -> set[str]:
-    """Everything that must not be seen, in each way that it may be written."""
+    """Collect all secrets, in each form in which they may appear."""
     _, credentials, rest = split_address(os.environ.get("MLFLOW_TRACKING_URI", ""))
     password = credentials.partition(":")[2] or credentials
     query = parse_qsl(f"{credentials}@{rest}".partition("?")[2])

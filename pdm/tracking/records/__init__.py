@@ -1,1 +1,1 @@
-"""What is known of a run, in the files of its folder."""
+"""Records of tracked runs, in files of their folders."""

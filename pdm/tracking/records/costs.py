@@ -1,4 +1,4 @@
-"""What a run cost: time, computing cores, GPUs, pictures seen, operations.
+"""The cost of a run: time, CPU cores, GPUs, pictures seen, operations.
 
     wall_seconds     of the stage, in all processes that took the run up
     cpu_hours        one core at work for an hour is one: of this process, and of training workers
@@ -8,7 +8,7 @@
     training_flops   three forward passes (Kaplan et al., arXiv:2001.08361: a backward pass takes
                      two) for every picture seen; without networks that only judge
 
-What a killed process worked after its last line in the log is in none of them.
+The work of a killed process after its last line in the log is not included.
 """
 
 import json
@@ -23,13 +23,14 @@ SECONDS_PER_HOUR = 3600
 
 
 class Meter:
-    """Measures this process from now on."""
+    """Measures the cost of this process from now on."""
 
     def __init__(self) -> None:
         self._began, self._worked = time.monotonic(), time.process_time()
 
     def add_to(self, record: Record, folder: Path) -> None:
-        """Add it to the record, with what training workers logged; once, at the end."""
+        """Add the cost to the record, with what training workers logged. Call it once, at the
+        end."""
         record.seconds += time.monotonic() - self._began
         record.cpu_seconds += time.process_time() - self._worked
         lines = [line for line in events.read(folder / EVENTS) if line["seconds"] >= record.began]
@@ -45,7 +46,7 @@ class Meter:
 
 
 def of_model(folder: Path) -> dict[str, float]:
-    """Costs that a model folder records; empty if it cannot be read."""
+    """Read the costs recorded in a model folder; empty if it cannot be read."""
     try:
         found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         known = {name: float(found[name]) for name in ("parameters", "images_seen")}

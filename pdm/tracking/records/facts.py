@@ -1,4 +1,4 @@
-"""What a run should be remembered with: settings, code, data and machine."""
+"""Facts to log with a run: settings, code, data and machine."""
 
 import dataclasses
 import hashlib
@@ -24,7 +24,7 @@ PIPELINE_RUN = "PYRAMID_PIPELINE_RUN"  # set by the flow that runs the stages
 
 
 def flat(config: Any, prefix: str = "") -> dict[str, str]:
-    """Settings under dotted names, as text."""
+    """Flatten settings to text by dotted name."""
     if dataclasses.is_dataclass(config) and not isinstance(config, type):
         config = {item.name: getattr(config, item.name) for item in dataclasses.fields(config)}
     if isinstance(config, tuple | list) and any(
@@ -33,7 +33,7 @@ def flat(config: Any, prefix: str = "") -> dict[str, str]:
         config = {str(position): part for position, part in enumerate(config)}
     if not isinstance(config, Mapping):
         value = list(config) if isinstance(config, tuple) else config
-        return {prefix: redact_urls(str(value))}  # the address of a source may hold a password
+        return {prefix: redact_urls(str(value))}  # a source's address may contain a password
     found: dict[str, str] = {}
     for name, value in config.items():
         found |= flat(value, f"{prefix}.{name}" if prefix else name)
@@ -41,7 +41,7 @@ def flat(config: Any, prefix: str = "") -> dict[str, str]:
 
 
 def pipeline_run() -> str:
-    """What the stages of one pipeline run have in common: its id, or by hand the settings."""
+    """Return the key shared by the stages of a pipeline run: its id or, by hand, the settings."""
     named = os.environ.get(PIPELINE_RUN)
     if named:
         return named
@@ -51,7 +51,7 @@ def pipeline_run() -> str:
 
 
 def settings() -> dict[str, str]:
-    """All of params.yaml, flat, as it is written; empty if there is none that can be read."""
+    """Read params.yaml, flat and unchecked; empty if it cannot be read."""
     try:
         found = read_yaml(Path("params.yaml").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -60,7 +60,7 @@ def settings() -> dict[str, str]:
 
 
 def tags() -> dict[str, str]:
-    """Versions of code and data, as far as they are known."""
+    """Collect versions of code and data, as far as they are known."""
     command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
     found = {"mlflow.source.name": redact(command)[:5000], "mlflow.source.type": "LOCAL"}
     commit = _git("rev-parse", "HEAD")
@@ -75,22 +75,23 @@ def tags() -> dict[str, str]:
 
 
 def dataset(folder: Path, digest: str) -> dict[str, str]:
-    """Name, version, place and size of a folder of data with a manifest."""
+    """Describe a data folder with a manifest: name, version, path and size."""
     found = manifest.read(folder)
     counts = {f"num_{split}": str(found.num_samples(split)) for split in sorted(found.splits)}
     known = {"name": folder.name, "digest": digest, "source": str(folder)}
-    shards = found.facts.get("shards_sha256")  # latents name the pictures that they are of
+    shards = found.facts.get("shards_sha256")  # latents name the shards they were encoded from
     return known | counts | ({"shards_sha256": str(shards)} if shards else {})
 
 
 def model_tags(folder: Path) -> dict[str, str]:
-    """By which a run is found again from the model that came out of it."""
+    """Tags by which the run of a model is found."""
     weights = folder / "model.safetensors"
     return {"pyramid.model.sha256": sha256_of(weights)} if weights.is_file() else {}
 
 
 def listing_tags(folder: Path) -> dict[str, str]:
-    """Which pictures a model was trained on and measured with: digest and length of their list."""
+    """Tags for the pictures a model was trained and measured on: digest and length of their
+    list."""
     if not (folder / listing.FILE_NAME).is_file():
         return {}
     summary = listing.summarise(folder)
@@ -98,7 +99,7 @@ def listing_tags(folder: Path) -> dict[str, str]:
 
 
 def sample_tags(folder: Path) -> dict[str, str]:
-    """By which the runs are found that made the models behind the samples."""
+    """Tags by which the runs of the samples' models are found."""
     try:
         found = json.loads((folder / SAMPLES).read_text(encoding="utf-8"))
         with Image.open(folder / found["samples"][0]["file"]) as picture:
@@ -107,12 +108,12 @@ def sample_tags(folder: Path) -> dict[str, str]:
             f"pyramid.{stage}.sha256": str(found[f"{stage}_sha256"])
             for stage in ("autoencoder", "diffusion")
         }
-    except (OSError, ValueError, LookupError, TypeError):  # drawn by something else
+    except (OSError, ValueError, LookupError, TypeError):  # not drawn by `pyramid sample`
         return {}
 
 
 def first_samples(folder: Path) -> list[Path]:
-    """The list of samples and its first pictures: as many as a person looks at."""
+    """Return the list of samples, and its first pictures."""
     try:
         listed = json.loads((folder / SAMPLES).read_text(encoding="utf-8"))["samples"]
         files = [str(one["file"]) for one in listed[:MAX_SAMPLES]]
@@ -132,7 +133,7 @@ def _git(*arguments: str) -> str:
 
 
 def machine() -> dict[str, float]:
-    """How busy this machine is now, under the names by which MLflow's pages know it."""
+    """Measure the load of this machine, under MLflow's names of system metrics."""
     memory = psutil.virtual_memory()
     return {
         "system/cpu_utilization_percentage": psutil.cpu_percent(),

@@ -1,8 +1,8 @@
-"""Keeps the files of a run that MLflow did not take, until `pyramid sync` sends them.
+"""Keeps the files of a run that MLflow did not accept, until `pyramid sync` sends them.
 
-They are outputs of a stage, which its next run replaces, or lie in a temporary copy of the project,
-which DVC removes. So the run's folder gets them, as hard links where the file system has them:
-those take no room.
+They are outputs of a stage, which its next run replaces, or are in a temporary copy of the project,
+which DVC removes. So they are kept in the run's folder, as hard links if the file system supports
+them, since those take no space.
 """
 
 import logging
@@ -22,8 +22,8 @@ KEPT = "kept"
 
 
 def folder_of_record(stage: str, folder: Path) -> Path:
-    """Where the record of a run stays: its own folder, or one of the project where that folder
-    lies in a temporary copy."""
+    """Return the folder for a run's record: the run's folder or, if that is in a temporary copy, a
+    folder of the project."""
     if not is_temporary():
         return folder
     name = "-".join(filter(None, (folder.name, experiment_of_dvc())))
@@ -31,24 +31,24 @@ def folder_of_record(stage: str, folder: Path) -> Path:
 
 
 def keep_files(record: Record, home: Path, folder: Path) -> None:
-    """Link or copy what was not sent into `home`, and let the record name it there.
+    """Link or copy unsent files into `home`, and update their paths in the record.
 
     Args:
-        record: Saved with the new paths.
-        home: The folder of the record.
-        folder: That of the logs; they are copied if it is another.
+        record: Record to save with the new paths.
+        home: Folder of the record.
+        folder: Folder of the logs; they are copied if it is not `home`.
     """
     try:
         if home != folder:
             _copy_logs(folder, home)
         _keep(record, home)
         record.save(home)
-    except OSError as error:  # a full disk must not end the work that the run is about
+    except OSError as error:  # a full disk must not end the tracked work
         logger.warning("files of the run %s are not kept for `pyramid sync`: %s", home, error)
 
 
 def drop_kept_files(home: Path) -> None:
-    """They have arrived."""
+    """Remove the kept files, once they have arrived."""
     shutil.rmtree(home / KEPT, ignore_errors=True)
 
 
@@ -76,7 +76,7 @@ def _keep(record: Record, home: Path) -> None:
 
 
 def _linked(source: Path, folder: Path) -> str:
-    """A copy of a file or folder within `folder`, by the path that `pyramid sync` will use."""
+    """Copy a file or folder into `folder`; return the path that `pyramid sync` will use."""
     target = folder / source.name
     if source.resolve() != target.resolve() and source.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ def _link_or_copy(source: str, target: str) -> None:
     Path(target).unlink(missing_ok=True)
     try:
         os.link(os.path.realpath(source), target)
-    except OSError:  # another file system, or one without links
+    except OSError:  # another file system, or no support for links
         shutil.copyfile(source, target)
 
 
@@ -107,7 +107,7 @@ def _copy_logs(folder: Path, home: Path) -> None:
 
 
 def _from_project(path: Path) -> str:
-    """Relative to the project, where `pyramid sync` runs."""
+    """Make a path relative to the project, where `pyramid sync` runs."""
     whole = path.absolute()
     root = project_root()
     return str(whole.relative_to(root)) if whole.is_relative_to(root) else str(path)

@@ -1,7 +1,7 @@
-"""What is known of one tracked run, and how much of that MLflow has.
+"""The record of a tracked run, and of what MLflow already has of it.
 
-A record is the file `tracking.json` in a run's folder, beside `events.jsonl`: the two hold all
-that MLflow should know, so whatever could not be sent can be sent later.
+A record is the file `tracking.json` in a run's folder, next to `events.jsonl`. Together they
+contain everything for MLflow, so unsent parts can be sent later.
 """
 
 import dataclasses
@@ -17,12 +17,12 @@ from pdm.files import write_json
 from pdm.tracking.connection.redaction import without_credentials
 
 FILE_NAME = "tracking.json"
-RUNNING, FINISHED, FAILED, KILLED = "RUNNING", "FINISHED", "FAILED", "KILLED"  # MLflow's words
+RUNNING, FINISHED, FAILED, KILLED = "RUNNING", "FINISHED", "FAILED", "KILLED"  # MLflow's names
 
 
 @dataclass(slots=True)
 class Sent:
-    """What has arrived, at which MLflow."""
+    """What has arrived, and at which MLflow."""
 
     uri: str = ""  # without credentials
     run_id: str = ""
@@ -38,15 +38,15 @@ class Sent:
     model: str = ""
     promotion: dict[str, str] = field(default_factory=dict)  # outcome, reason, version
     status: str = ""
-    previous: str = ""  # the run that this one takes the place of, which was deleted there
+    previous: str = ""  # deleted run that this one replaces
 
 
 @dataclass(slots=True)
 class Record:
-    """One run of one stage. Paths are as the stage was given them."""
+    """One run of one stage. Paths are as passed to the stage."""
 
     stage: str
-    parent: str  # names the pipeline run; equal for all its stages
+    parent: str  # key of the pipeline run, the same for all its stages
     params: dict[str, str]
     tags: dict[str, str]
     data: dict[str, str]  # name, digest, source of the data set; empty if there is none
@@ -57,9 +57,9 @@ class Record:
     settings: dict[str, str] = field(default_factory=dict)  # all of params.yaml, under stage.name
     scores: dict[str, float] = field(default_factory=dict)
     costs: dict[str, float] = field(default_factory=dict)
-    seconds: float = 0.0  # of work until `ended`, in all processes that took the run up
-    cpu_seconds: float = 0.0  # of these processes themselves
-    nonfinite: list[str] = field(default_factory=list)  # metrics and scores that were, sorted
+    seconds: float = 0.0  # wall time until `ended`, in all processes that worked on the run
+    cpu_seconds: float = 0.0  # CPU time of these processes
+    nonfinite: list[str] = field(default_factory=list)  # names of values that were not finite
     pictures: list[str] = field(default_factory=list)
     samples: str = ""
     model: str = ""
@@ -68,44 +68,44 @@ class Record:
 
     @classmethod
     def load(cls, folder: Path) -> "Record | None":
-        """The record of a run's folder; None if there is none that can be read."""
+        """Load the record of a run's folder; None if it is missing or damaged."""
         try:
             values = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
             sent = Sent(**values["sent"])
-            sent.uri = without_credentials(sent.uri)  # earlier versions kept all of it
+            sent.uri = without_credentials(sent.uri)  # earlier versions stored credentials
             return cls(**values | {"sent": sent})
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def save(self, folder: Path) -> None:
-        """Write it, whole."""
+        """Write the record, atomically."""
         with _changing:
             write_json(folder / FILE_NAME, dataclasses.asdict(self))
 
     @contextmanager
     def arriving(self, folder: Path) -> Iterator[Sent]:
-        """Note in the block what has arrived; then the record is saved."""
+        """Update what has arrived in the block; the record is saved afterwards."""
         with _changing:
             yield self.sent
             write_json(folder / FILE_NAME, dataclasses.asdict(self))
 
     def end(self, status: str) -> None:
-        """The work is over. The time first: the sender may look between the two."""
+        """Mark the work as ended. Set the time first, since the sender may read between the two."""
         self.ended = time.time()
         self.status = status
 
     def name_nonfinite(self, names: Iterable[str]) -> None:
-        """Remember metrics that had a value which is no number to draw or compare."""
+        """Add names of metrics that had a value that is not finite."""
         self.nonfinite = sorted({*self.nonfinite, *names})
 
     @property
     def awaits_promotion(self) -> bool:
-        """Whether it is still to be decided if this model is the champion."""
+        """Whether the decision on promotion is still open."""
         return bool(self.candidate) and self.status == FINISHED and not self.sent.promotion
 
     @property
     def is_complete(self) -> bool:
-        """Whether MLflow knows all of it but, perhaps, lines of the logs."""
+        """Whether MLflow has everything except, perhaps, lines of the logs."""
         sent = self.sent
         return (
             sent.facts

@@ -1,7 +1,7 @@
-"""Follows the two logs of a run: what its work writes, and how busy the machine was.
+"""Follows the two logs of a run: its events, and the load of the machine.
 
-Every line is read from the disk once, so that following a run costs as much as its logs are long.
-A resumed run replaces its log by a shorter one; then all of that is read.
+Every line is read from disk once, so the total cost is proportional to the length of the logs. A
+resumed run replaces its log by a shorter one, which is then read from the start.
 """
 
 import os
@@ -17,29 +17,29 @@ Event = dict[str, Any]
 
 
 class RunLog:
-    """What the logs hold that MLflow lacks.
+    """The part of the logs that MLflow lacks.
 
     Args:
-        folder: Of the run.
-        began: Unix time in seconds; what is older belongs to an earlier run.
+        folder: Folder of the run.
+        began: Unix time in seconds; older lines belong to an earlier run.
     """
 
     def __init__(self, folder: Path, began: float) -> None:
         self.folder = folder
         self._began = began
-        self.nonfinite: set[str] = set()  # metrics that had a value which is no finite number
+        self.nonfinite: set[str] = set()  # metrics that had a value that is not finite
         self.rewind()
 
     def rewind(self) -> None:
-        """Begin anew, as for an MLflow that knows nothing of the run."""
+        """Start over, for an MLflow that has nothing of the run."""
         self._tails = [_Tail(self.folder / name) for name in (EVENTS, SYSTEM)]
         self._waiting: list[Event] = []
 
     def unsent(self, sent: Sent) -> list[Event]:
-        """Lines of which something has not arrived, without what has.
+        """Return the lines that have not arrived, or their parts that have not.
 
-        A resumed run writes some steps a second time, with the values they had: a step that has
-        arrived stays as it is.
+        A resumed run writes some steps again, with the same values; steps that have arrived are not
+        sent again.
         """
         new = [event for tail in self._tails for event in tail.new_events()]
         current = [event for event in new if event.get("seconds", 0.0) >= self._began]
@@ -49,15 +49,15 @@ class RunLog:
 
 
 class _Tail:
-    """The whole lines of a growing file, as they come."""
+    """Reads the complete lines of a growing file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        # Held open: the number of a file that nobody holds may go to the one that replaces it.
+        # Kept open, because the inode number of a closed file may be reused by its replacement.
         self._file: BinaryIO | None = None
 
     def new_events(self) -> list[Event]:
-        """The events since the last call."""
+        """Read the events since the last call."""
         if self._is_replaced():
             self._open()
         if self._file is None:

@@ -1,1 +1,1 @@
-"""MLflow's registry of models, and the rule by which one becomes the champion."""
+"""MLflow's model registry, and the promotion rule for the champion."""

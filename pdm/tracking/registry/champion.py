@@ -1,7 +1,7 @@
-"""MLflow's registry: versions of the model that both networks are, and which one is the champion.
+"""MLflow's registry: versions of the model, which is both networks together, and the champion.
 
 A version is a folder, without a signature and without a pickle: `autoencoder/`, `diffusion/` (model
-folders, see `pdm.tracking.registry.models`) and `samples.json`, which says how to draw from them.
+folders, see `pdm.tracking.registry.models`) and `samples.json` with the sampling settings.
 """
 
 import hashlib
@@ -33,15 +33,15 @@ STAGES = ("autoencoder", "diffusion")
 MODEL = "model"
 PICTURE_SIZE = "pyramid.picture_size"
 FILE_NAME = "promotion.json"
-LONGEST_NAME, DIGITS = 200, 12  # the registry's tables hold 256 characters
-MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # what an absent alias answers
+LONGEST_NAME, DIGITS = 200, 12  # the registry's tables have columns of 256 characters
+MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # error codes of a missing alias
 
 
 def model_name() -> str:
-    """The experiment's name as the registry takes it: without `/` and `:`, at most
-    `LONGEST_NAME` characters (of a longer one, its beginning and a digest of all of it)."""
+    """Return the experiment's name in a form that the registry accepts: without `/` and `:`, and at
+    most `LONGEST_NAME` characters (a longer one is cut, and a digest of it is added)."""
     name = re.sub(r"[/:\s]+", "-", experiment_name()).strip("-")
-    if not name.strip("."):  # nothing is left, or a name that means a folder
+    if not name.strip("."):  # empty, or a name that means a folder
         return EXPERIMENT
     if len(name) <= LONGEST_NAME:
         return name
@@ -50,9 +50,9 @@ def model_name() -> str:
 
 
 def promote(connection: MlflowClient, record: Record, folder: Path) -> dict[str, str]:
-    """Register a scored model, and let it take the champion's place if it earned it.
+    """Register a scored model, and promote it to champion if it is better.
 
-    May be repeated: a run has one version, however often this was cut short.
+    Safe to repeat: a run gets only one version, however often this is interrupted.
 
     Returns:
         `outcome`, `reason` and, if it was registered, `version`.
@@ -80,7 +80,7 @@ def promote(connection: MlflowClient, record: Record, folder: Path) -> dict[str,
 
 
 def fetch_champion(folder: Path) -> Path:
-    """Download the champion's folder into another.
+    """Download the champion into a folder.
 
     Raises:
         BadInput: There is no champion.
@@ -91,27 +91,27 @@ def fetch_champion(folder: Path) -> Path:
         found = _champion(connection)
         if found is None:
             raise BadInput(
-                f"MLflow at {shown_address()} knows no champion of '{model_name()}'; run the "
+                f"MLflow at {shown_address()} has no champion of '{model_name()}'; run the "
                 "pipeline, or set MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME"
             )
         return Path(connection.download_artifacts(str(found.run_id), MODEL, str(folder)))
     except (OSError, MlflowException) as error:
         raise Unavailable(
-            f"MLflow at {shown_address()} cannot give the champion ({reason(error)})"
+            f"the champion cannot be downloaded from MLflow at {shown_address()} ({reason(error)})"
         ) from error
 
 
 def _changed(candidate: dict[str, str]) -> str:
-    """Why the folders no longer hold what was scored; empty if they do."""
+    """Say which folder no longer has the scored model; empty if both do."""
     for stage in STAGES:
         weights = Path(candidate[stage]) / "model.safetensors"
         if not weights.is_file() or sha256_of(weights) != candidate[f"{stage}_sha256"]:
-            return f"{candidate[stage]} no longer holds the model that was scored"
+            return f"{candidate[stage]} no longer has the model that was scored"
     return ""
 
 
 def _version(connection: MlflowClient, record: Record) -> ModelVersion:
-    """The version of this run; made if there is none."""
+    """Return the model version of this run; create it if needed."""
     run_id, name = record.sent.run_id, model_name()
     for found in connection.search_model_versions(f"run_id = '{run_id}'"):
         if found.name == name:
@@ -161,7 +161,7 @@ def _scored(connection: MlflowClient, run_id: str, name: str) -> Scored:
 def _keep(
     connection: MlflowClient, run_id: str, folder: Path, found: dict[str, str]
 ) -> dict[str, str]:
-    """Write the decision down: as a file of the run's folder and of MLflow, and as tags."""
+    """Record the decision as a file, in the run's folder and in MLflow, and as tags."""
     write_json(folder / FILE_NAME, found)
     connection.log_artifact(run_id, str(folder / FILE_NAME))
     for name, value in found.items():

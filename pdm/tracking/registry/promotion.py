@@ -13,19 +13,19 @@ from pdm.score_names import SAMPLES, main_score
 from pdm.tracking.registry.replicates import Replicates, better, difference
 
 SHARE, EXPECTED = "share_closer_than_all_val", "expected_share_closer_than_all_val"
-NO_EFFECT = ("batch_size", "num_neighbours")  # settings of `evaluate` that change no score
+NO_EFFECT = ("batch_size", "num_neighbours")  # settings of `evaluate` without effect on scores
 PROMOTED, REFUSED = "promoted", "refused"
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What is known of a scored model.
+    """A scored model.
 
     Args:
-        name: For messages.
-        setting: How it was scored: settings of `evaluate`, size of the pictures.
-        scores: By name.
-        replicates: Behind them; None if there are none.
+        name: Name for messages.
+        setting: Settings of `evaluate`, and size of the pictures.
+        scores: Scores by name.
+        replicates: Bootstrap replicates of the scores; None if there are none.
     """
 
     name: str
@@ -36,18 +36,18 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What became of a model, and why, in one sentence."""
+    """Whether a model is promoted, and why, in one sentence."""
 
     outcome: str
     reason: str
 
 
 def decide(candidate: Scored, champion: Scored | None) -> Decision:
-    """Whether the candidate takes the champion's place."""
+    """Decide whether the candidate replaces the champion."""
     if candidate.replicates is None or main_score(candidate.scores) not in candidate.scores:
         return Decision(REFUSED, "it has no score with bootstrap replicates; evaluate it again")
     if champion is None:
-        return Decision(PROMOTED, "it is the first: there was no champion to beat")
+        return Decision(PROMOTED, "it is the first: there was no champion")
     fault = _not_alike(candidate, champion) or _no_better(candidate, champion)
     fault = fault or _copies_more(candidate, champion)
     if fault:
@@ -60,7 +60,7 @@ def decide(candidate: Scored, champion: Scored | None) -> Decision:
 def _not_alike(candidate: Scored, champion: Scored) -> str:
     assert candidate.replicates is not None
     if champion.replicates is None:
-        return f"nothing is known of how {champion.name} was scored; evaluate its models again"
+        return f"it is not known how {champion.name} was scored; evaluate its models again"
     ours, theirs = candidate.replicates.data_sha256, champion.replicates.data_sha256
     if ours != theirs:
         return (

@@ -1,4 +1,4 @@
-"""Is one run better than another? By the bootstrap replicates that `evaluate` writes.
+"""Compares runs by the bootstrap replicates that `evaluate` writes.
 
 The b-th replicate of every run on one data version resamples the same reference, so what the choice
 of reference does to both runs cancels in a_b - b_b. Their 2.5 and 97.5 percentiles are the 95 %
@@ -23,12 +23,12 @@ PERCENTILES = (2.5, 97.5)
 
 @dataclass(frozen=True, slots=True)
 class Replicates:
-    """Of all scores of one run.
+    """The replicates of all scores of one run.
 
     Args:
-        data_sha256: The version of the shards that it was scored on.
-        setting: Seed and number of replicates; only equal ones were drawn alike.
-        scores: The replicates by the score's name.
+        data_sha256: Version of the shards that it was scored on.
+        setting: Seed and number of replicates; replicates compare only if both are equal.
+        scores: Replicates by name of the score.
     """
 
     data_sha256: str
@@ -36,21 +36,21 @@ class Replicates:
     scores: Mapping[str, Sequence[float]]
 
     def comparable(self, other: "Replicates") -> bool:
-        """Whether differences of the two mean anything."""
+        """Whether the replicates of both may be subtracted."""
         return (self.data_sha256, self.setting) == (other.data_sha256, other.setting)
 
 
 def read(path: Path) -> Replicates | None:
-    """The file of a run; None if there is none.
+    """Read a run's file; None if there is none.
 
     Raises:
-        BadInput: It cannot be read.
+        BadInput: The file cannot be read.
     """
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         scores = {name: [float(one) for one in values] for name, values in found["scores"].items()}
         if any(len(values) != found["num_replicates"] for values in scores.values()):
-            raise ValueError("a score has another number of replicates than num_replicates")
+            raise ValueError("a score does not have num_replicates replicates")
         return Replicates(
             str(found["data_sha256"]), (int(found["seed"]), int(found["num_replicates"])), scores
         )
@@ -63,7 +63,7 @@ def read(path: Path) -> Replicates | None:
 
 
 def difference(a: Replicates, b: Replicates, score: str) -> tuple[float, float] | None:
-    """The 95 % interval of a's score less b's; None if it is unknown."""
+    """Return the 95 % interval of a's score minus b's; None if it is unknown."""
     if not a.comparable(b) or score not in a.scores or score not in b.scores:
         return None
     low, high = np.percentile(np.subtract(a.scores[score], b.scores[score]), PERCENTILES)

@@ -1,1 +1,1 @@
-"""From the files of a run to MLflow."""
+"""Sends the files of a run to MLflow."""

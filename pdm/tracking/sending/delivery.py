@@ -1,16 +1,16 @@
-"""What became of a record that was sent."""
+"""The outcome of sending a record."""
 
 from dataclasses import dataclass
 
 FILES, REGISTRATION = (
     "files",
     "registration",
-)  # parts of a run that something else than MLflow takes
+)  # parts of a run that are not stored by the tracking server itself
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A part of a run that MLflow, its artifact store or its registry did not take."""
+    """A part of a run that MLflow, its artifact store or its registry refused."""
 
     part: str
     reason: str
@@ -18,7 +18,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What became of a record: the points that arrived now, and what was refused."""
+    """The outcome of sending a record: number of new points, and what was refused."""
 
     num_points: int
     refusals: tuple[Refusal, ...] = ()

@@ -1,4 +1,4 @@
-"""What a record says, in MLflow's terms."""
+"""Converts a record to MLflow's entities."""
 
 import json
 
@@ -10,7 +10,7 @@ LONGEST_DIGEST = 36
 
 
 def dataset(record: Record) -> DatasetInput:
-    """The data that a run read, with what it was used for; its profile holds the whole digest."""
+    """Make the dataset input of a run; its profile has the full digest."""
     data = Dataset(
         name=record.data["name"],
         digest=record.data["digest"][:LONGEST_DIGEST],
@@ -23,17 +23,17 @@ def dataset(record: Record) -> DatasetInput:
 
 
 def milliseconds(seconds: float) -> int:
-    """MLflow's unit of time."""
+    """Convert to MLflow's unit of time."""
     return round(seconds * 1000)
 
 
 def code_tags(tags: dict[str, str]) -> dict[str, str]:
-    """The tags that hold for the whole pipeline run; of the lock, that of its latest stage."""
+    """Select the tags of the whole pipeline run; dvc.lock's is that of the latest stage."""
     return {name: tags[name] for name in tags if "git" in name or "dvc_lock" in name}
 
 
 def equal(one: str, other: str) -> bool:
-    """Whether two texts of a value mean the same: 1 and 1.0 do."""
+    """Whether two texts mean the same value, as 1 and 1.0 do."""
     try:
         return one == other or float(one) == float(other)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Sends a run's files to its artifact store, which may lie elsewhere and fail by itself."""
+"""Sends a run's files to the artifact store, which may be on another server and fail separately."""
 
 import logging
 from pathlib import Path
@@ -16,13 +16,13 @@ logger = logging.getLogger(__name__)
 
 
 class Files:
-    """The files of one record that have not arrived. Each is noted as soon as it has."""
+    """The files of a record that have not arrived. Each arrival is recorded at once."""
 
     def __init__(self, connection: MlflowClient, record: Record, folder: Path) -> None:
         self._client, self._record, self._folder = connection, record, folder
 
     def send(self, lines: list[Event], logs: Path) -> None:
-        """Send all: pictures by step that the log's lines name (paths below the folder `logs`),
+        """Send everything: pictures by step named in the log's lines (paths below `logs`),
         pictures, samples, the model."""
         for line in lines:
             if line["kind"] == "picture":
@@ -43,7 +43,7 @@ class Files:
                     synchronous=True,
                 )
         except (FileNotFoundError, UnidentifiedImageError):
-            logger.warning("MLflow does not get %s: it is gone, or no picture", file)
+            logger.warning("not sent to MLflow: %s is missing, or not a picture", file)
         with self._record.arriving(self._folder) as sent:
             sent.steps[f"picture:{line['name']}"] = line["images_seen"]
 

@@ -1,4 +1,4 @@
-"""Sends a record from a thread of its own, so that no outage slows the work that it is about."""
+"""Sends a record from a separate thread, so that an outage does not slow the tracked work."""
 
 import json
 import logging
@@ -20,32 +20,32 @@ SECONDS_BETWEEN_LOOKS = 2.0
 SECONDS_BETWEEN_SAMPLES = 10.0  # of the machine
 LONGEST_PAUSE_SECONDS = 60.0  # between tries while MLflow is away
 SECONDS_TO_END = 10.0
-SECONDS_TO_END_LOCALLY = 60.0  # making a new database takes a cold, busy machine so long
+SECONDS_TO_END_LOCALLY = 60.0  # creating a new database can take this long on a busy machine
 AWAY, RUN = "away", "run"
-# What a warning says, by what did not arrive.
+# Text of the warnings, by what did not arrive.
 WARNINGS = {
-    AWAY: "MLflow at %s cannot be reached (%s). The work goes on; the log lines are kept in %s, "
+    AWAY: "MLflow at %s cannot be reached (%s). The work continues; the log lines are kept in %s, "
     "and `pyramid sync` sends them later.",
-    RUN: "MLflow at %s cannot take this run (%s). The work goes on; the log lines are kept in %s, "
-    "and `pyramid sync` tries again.",
+    RUN: "MLflow at %s does not accept this run (%s). The work continues; the log lines are kept "
+    "in %s, and `pyramid sync` tries again.",
     FILES: "The artifact store of MLflow at %s cannot be written (%s). Status, params and metrics "
     "are sent; the files are kept in %s for `pyramid sync`.",
-    REGISTRATION: "MLflow at %s did not register the model (%s). All else of the run is sent; "
+    REGISTRATION: "MLflow at %s did not register the model (%s). The rest of the run is sent; "
     "`pyramid sync` registers it from %s.",
 }
 REFUSED = (
-    "MLflow at %s refused {part} of this run (%s). All else is sent; what is missing is kept in "
-    "%s, and `pyramid sync` tries it again."
+    "MLflow at %s refused {part} of this run (%s). The rest is sent; the refused part is kept in "
+    "%s, and `pyramid sync` tries again."
 )
 
 
 class Sender:
-    """Follows a record until it is closed.
+    """Sends a record repeatedly, until it is closed.
 
     Args:
-        record: What to send.
-        folder: Where the record lies.
-        logs: The folder of its logs.
+        record: Record to send.
+        folder: Folder of the record.
+        logs: Folder of its logs.
     """
 
     def __init__(self, record: Record, folder: Path, logs: Path) -> None:
@@ -59,10 +59,10 @@ class Sender:
         self._thread.start()
 
     def close(self) -> bool:
-        """Send what is left, for a bounded time, and say so if something stays behind.
+        """Send the rest, for a bounded time, and warn if something could not be sent.
 
         Returns:
-            Whether all of it has arrived.
+            Whether everything has arrived.
         """
         self._ending.set()
         self._thread.join(SECONDS_TO_END_LOCALLY if is_local() else SECONDS_TO_END)
@@ -98,7 +98,7 @@ class Sender:
         if now - self._last_sample < SECONDS_BETWEEN_SAMPLES:
             return
         self._last_sample = now
-        # MLflow's own counter of such samples starts at 0 too; ours goes on after a resume.
+        # Like MLflow's own counter of samples it starts at 0, but it continues after a resume.
         step = round(now - self._record.began)
         line = {"kind": "metrics", "images_seen": step, "seconds": now, "values": machine()}
         with (self._log.folder / SYSTEM).open("a", encoding="utf-8") as file:
@@ -109,7 +109,7 @@ class Sender:
             self._warn(refusal.part, refusal.reason)
 
     def _warn(self, what: str, why: str) -> None:
-        """Once for each kind of fault."""
+        """Warn once for each kind of fault."""
         if what in self._warned:
             return
         self._warned.add(what)

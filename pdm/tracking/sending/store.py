@@ -1,8 +1,8 @@
 """Sends records to MLflow.
 
-Sending is idempotent: what the record says has arrived is left alone, and the record is saved after
-each thing that arrives. A point that arrives twice all the same (a kill between the two) has the
-same time and value, and MLflow keeps it once.
+Sending is idempotent: parts that have arrived, according to the record, are not sent again, and the
+record is saved after each part. A point that arrives twice nevertheless (after a kill in between)
+has the same time and value, and MLflow stores it once.
 """
 
 import logging
@@ -25,12 +25,13 @@ logger = logging.getLogger(__name__)
 
 PARAMS_PER_CALL, METRICS_PER_CALL = 100, 500  # MLflow's limits are 100 and 1000
 LONGEST_PARAM, LONGEST_TAG = 6000, 5000
-MODELS_NOT_CHATS = {"mlflow.experimentKind": "custom_model_development"}  # opens its pages there
-RUN_KEY = "pyramid.pipeline_run"  # tag of a parent run, by which its later stages find it
+# MLflow then opens its pages for model training, not those for chats.
+MODELS_NOT_CHATS = {"mlflow.experimentKind": "custom_model_development"}
+RUN_KEY = "pyramid.pipeline_run"  # tag by which later stages find their parent run
 
 
 class Store:
-    """A connection to one MLflow. Any method may raise whatever an outage raises."""
+    """A connection to an MLflow. Any method may raise the errors of an outage."""
 
     def __init__(self) -> None:
         self.uri = shown_address()
@@ -38,7 +39,7 @@ class Store:
         self._experiment = ""
 
     def answers(self) -> bool:
-        """Whether this MLflow can be reached now."""
+        """Whether MLflow can be reached now."""
         try:
             self._client.search_experiments(max_results=1)
         except Exception as error:  # noqa: BLE001 - whatever an outage raises
@@ -46,8 +47,8 @@ class Store:
         return True
 
     def send(self, record: Record, folder: Path, log: RunLog) -> Delivery:
-        """Send what has not arrived. One part that is refused holds no other up, and the status
-        least of all; files come after it, and the registration, which rests on them, last."""
+        """Send what has not arrived. A refused part does not block others. The status comes before
+        files, and the registration, which needs them, comes last."""
         if record.sent.uri != self.uri:
             record.sent = Sent(uri=self.uri)
             log.rewind()
@@ -56,14 +57,14 @@ class Store:
         except MlflowException as error:
             if not self._is_gone(error, record.sent):
                 raise
-            # The database, the experiment or the run was removed since: begin a new run.
+            # The database, the experiment or the run was deleted: start a new run.
             self._experiment = ""
             record.sent = Sent(uri=self.uri, previous=record.sent.run_id)
             log.rewind()
             return self._send(record, folder, log)
 
     def _is_gone(self, error: MlflowException, sent: Sent) -> bool:
-        """Whether the run or its parent is no more, or is in the bin."""
+        """Whether the run or its parent was deleted."""
         if error.error_code not in (GONE, *IN_THE_BIN):
             return False
         ids = [found for found in (sent.run_id, sent.parent_id) if found]
@@ -90,7 +91,7 @@ class Store:
         )
         for part, send in parts:
             if part == REGISTRATION and refusals:
-                break  # the decision rests on scores and files
+                break  # the promotion needs scores and files
             try:
                 send()
             except Exception as error:
@@ -101,7 +102,7 @@ class Store:
         return Delivery(sum(len(line["values"]) for line in lines) * arrived, tuple(refusals))
 
     def _ends_all(self, error: Exception, part: str, sent: Sent) -> bool:
-        """Whether nothing more can be sent now. Files may go elsewhere than all else."""
+        """Whether nothing else can be sent now. Files may go to another server."""
         if isinstance(error, MlflowException) and self._is_gone(error, sent):
             return True
         return part not in (FILES, REGISTRATION) and is_outage(error)
@@ -130,8 +131,8 @@ class Store:
                 sent.status = RUNNING
 
     def _find_experiment(self) -> str:
-        """The experiment of that name; if it lies in the bin, where its name stays taken, one with
-        a number behind it."""
+        """Find or create the experiment. A deleted one keeps its name, so a number is then
+        added."""
         name, number = experiment_name(), 1
         while (found := self._client.get_experiment_by_name(name)) is not None:
             if found.lifecycle_stage == "active":
@@ -139,13 +140,13 @@ class Store:
             number += 1
             name = f"{experiment_name()}-{number}"
         if number > 1:
-            logger.warning("MLflow's experiment was deleted; this run goes to '%s'", name)
+            logger.warning("the MLflow experiment was deleted; this run goes to '%s'", name)
         try:
             return str(self._client.create_experiment(name, artifacts(), tags=MODELS_NOT_CHATS))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-            return self._find_experiment()  # another process was faster
+            return self._find_experiment()  # another process created it first
 
     def _find_parent(self, record: Record) -> str:
         found = self._client.search_runs(
@@ -185,8 +186,9 @@ class Store:
             sent.tags, sent.nonfinite = tags, nonfinite
 
     def _send_params(self, run_id: str, params: dict[str, str]) -> None:
-        """Those that the run has not; MLflow refuses to change one, and then refuses the rest. Of
-        stages that ran with other values the first one's stand, and a tag names the others."""
+        """Send the params that the run lacks. MLflow refuses to change a param, and then refuses
+        the rest. If stages ran with different values, the first is kept, and a tag lists the
+        others."""
         known = self._client.get_run(run_id).data.params
         params = {name: value[:LONGEST_PARAM] for name, value in params.items()}
         new = [Param(name, value) for name, value in params.items() if name not in known]
@@ -214,7 +216,7 @@ class Store:
                 sent.steps |= {point.key: point.step for point in some}
 
     def _send_scores(self, record: Record, folder: Path) -> None:
-        """Scores under their names; costs under `cost/` here, and by stage with the pipeline."""
+        """Send scores by name, and costs under `cost/` here and by stage in the pipeline run."""
         scores, costs = dict(record.scores), dict(record.costs)
         if (scores, costs) == (record.sent.scores, record.sent.costs):
             return
