@@ -33,8 +33,6 @@ from pdm.models.tiling import (
     encode_in_tiles,
 )
 
-FIRST_PREDICTED = 2  # the global level has no places, so it predicts no map
-
 
 class PyramidAutoencoder(Autoencoder):
     """A small encoder and a large decoder of a pyramid whose first level is global."""
@@ -113,37 +111,40 @@ class PyramidAutoencoder(Autoencoder):
         return decode_region(self.decoder, self._own_content(pyramid), *sides, region)
 
     def subtract_predictions(self, pyramid: Pyramid) -> Pyramid:
-        """See `Autoencoder.subtract_predictions`; levels from the third on are predicted."""
-        residuals = pyramid[:FIRST_PREDICTED]
-        for index, level in list(enumerate(pyramid))[FIRST_PREDICTED:]:
-            residuals = (*residuals, level - self._prediction(residuals, index))
-        return residuals
+        """See `Autoencoder.subtract_predictions`; done where `residual_levels` is set."""
+        if not self.config.residual_levels:
+            return pyramid
+        return tuple(
+            level - self._prediction(pyramid[:index], level) if index else level
+            for index, level in enumerate(pyramid)
+        )
 
     def add_predictions(self, residuals: Pyramid) -> Pyramid:
         """See `Autoencoder.add_predictions`."""
-        return tuple(
-            level if index < FIRST_PREDICTED else level + self._prediction(residuals[:index], index)
-            for index, level in enumerate(residuals)
-        )
+        if not self.config.residual_levels:
+            return residuals
+        pyramid = residuals[:1]
+        for residual in residuals[1:]:
+            pyramid = (*pyramid, residual + self._prediction(pyramid, residual))
+        return pyramid
 
     def set_predictions(self, weights: Sequence[Tensor]) -> None:
-        """Set the weights of `predict_level`, one for each level from the third on."""
-        for index, weight in enumerate(weights, start=FIRST_PREDICTED):
+        """Set the weights of `predict_level`, one for each level from the second on."""
+        for index, weight in enumerate(weights, start=1):
             self.get_buffer(f"prediction_{index}").copy_(weight)
 
     def _register_predictions(self) -> None:
         channels = self.level_channels
         factors = [1, *(int(factor) for factor in self.level_downsamplings[1:])]
-        for index in range(FIRST_PREDICTED, len(channels)):
-            outputs = channels[index] * (factors[index - 1] // factors[index]) ** 2
-            weights = torch.zeros(num_inputs(channels[:index]), outputs)
+        for index in range(1, len(channels)):
+            ratio = factors[index - 1] // factors[index] if index > 1 else 1
+            weights = torch.zeros(num_inputs(channels[:index]), channels[index] * ratio**2)
             self.register_buffer(f"prediction_{index}", weights)
 
-    def _prediction(self, residuals: Pyramid, index: int) -> Tensor | float:
-        if not self.config.residual_levels:
-            return 0.0
-        weights = self.get_buffer(f"prediction_{index}")
-        return predict_level(residuals, weights, self.level_channels[index])
+    def _prediction(self, coarser: Pyramid, level: Tensor) -> Tensor:
+        weights = self.get_buffer(f"prediction_{len(coarser)}")
+        height, width = level.shape[2:]
+        return predict_level(coarser, weights, level.shape[1], (height, width))
 
     def _own_content(self, pyramid: Pyramid) -> Pyramid:
         return remove_coarse_content(pyramid) if self.config.orthogonal_levels else pyramid

@@ -6,35 +6,34 @@ from operator import add
 
 from torch import Tensor
 
-from pdm.models.autoencoder import FIRST_PREDICTED
-from pdm.models.prediction import cells_of, neighbourhoods, predict_level
+from pdm.models.prediction import regression_inputs, regression_targets
 from pdm.models.pyramid import Pyramid
 from pdm.training.latent_space.regression import Regression
 
-RIDGE = 1e-2  # keeps predictions from following the few training pictures
+# Small, since what it leaves of the predictable part stays in the residual; not smaller, since the
+# weights, and with them the errors of sampled coarse levels, grow as it falls.
+RIDGE = 3e-4
 
 
 def fit_predictions(latents: Sequence[Pyramid]) -> list[Tensor]:
-    """Fit the prediction of each level from the third on by the coarser levels' residuals.
+    """Fit the prediction of each level from the second on by the coarser levels.
 
     Args:
         latents: Batches of training latents, not standardised, on the CPU.
 
     Returns:
-        Weights for `predict_level`, one for each level from `FIRST_PREDICTED` on, in float32. They
-        have no constant: the mean of the residuals is among the statistics.
+        Weights for `predict_level`, one for each level but the first, in float32. They have no
+        constant: the mean of the residuals is among the statistics.
     """
-    residuals = [pyramid[:FIRST_PREDICTED] for pyramid in latents]
-    fitted = []
-    for index in range(FIRST_PREDICTED, len(latents[0])):
-        parts = (
-            Regression.of(neighbourhoods(own), cells_of(pyramid[index], own[-1]))
-            for own, pyramid in zip(residuals, latents, strict=True)
+    return [_fit(latents, index) for index in range(1, len(latents[0]))]
+
+
+def _fit(latents: Sequence[Pyramid], index: int) -> Tensor:
+    parts = (
+        Regression.of(
+            regression_inputs(pyramid[:index], pyramid[index]),
+            regression_targets(pyramid[:index], pyramid[index]),
         )
-        weights = reduce(add, parts).weights(RIDGE)[:-1].float()
-        fitted.append(weights)
-        residuals = [
-            (*own, pyramid[index] - predict_level(own, weights, pyramid[index].shape[1]))
-            for own, pyramid in zip(residuals, latents, strict=True)
-        ]
-    return fitted
+        for pyramid in latents
+    )
+    return reduce(add, parts).weights(RIDGE)[:-1].float()

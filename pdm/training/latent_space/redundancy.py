@@ -7,7 +7,7 @@ explains. A map is fitted by ridge regression on training pictures and scored on
 
 from collections.abc import Iterable
 
-from pdm.models.prediction import cells_of, neighbourhoods
+from pdm.models.prediction import regression_inputs, regression_targets
 from pdm.models.pyramid import Pyramid
 from pdm.training.latent_space.regression import Regression
 
@@ -37,7 +37,10 @@ def _regressions(batches: Iterable[Pyramid]) -> list[Regression]:
     totals: list[Regression] | None = None
     for pyramid in batches:
         parts = [
-            Regression.of(neighbourhoods(pyramid[:index]), cells_of(level, pyramid[index - 1]))
+            Regression.of(
+                regression_inputs(pyramid[:index], level),
+                regression_targets(pyramid[:index], level),
+            )
             for index, level in enumerate(pyramid)
             if index
         ]
