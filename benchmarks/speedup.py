@@ -1,7 +1,8 @@
 """How many images a second the default trainings reach in a process with all cores.
 
-Against the same loop as it was: threads that sleep while they wait (OMP_WAIT_POLICY=PASSIVE), and a
-loader with a team of threads of its own. The same beside two busy processes.
+Against the same loop as it was: threads that sleep while they wait (OMP_WAIT_POLICY=PASSIVE), a
+loader with a team of threads of its own, and freed memory that goes back to the system. The same
+beside two busy processes.
 """
 
 import os

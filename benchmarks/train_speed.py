@@ -3,7 +3,8 @@
     python benchmarks/train_speed.py autoencoder|diffusion [before]
 
 The data are random and in memory, of the default run's sizes. "before": the loader computes with a
-team of threads of its own, as it did. Called by benchmarks/speedup.py.
+team of threads of its own, and freed memory goes back to the system, as it did. Called by
+benchmarks/speedup.py.
 """
 
 import os
@@ -28,6 +29,7 @@ from pdm.registry import build_autoencoder, build_denoiser
 from pdm.training.autoencoder import Pictures
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop import prefetch
+from pdm.training.loop import train as loop
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.steps import Data
 from pdm.training.loop.train import train
@@ -69,6 +71,7 @@ def main() -> None:
     model, before = sys.argv[1], sys.argv[2:] == ["before"]
     if before:
         prefetch.side_thread = lambda name: ThreadPoolExecutor(1)
+        loop.keep_freed_memory = lambda: None
     torch.set_num_threads(os.cpu_count() or 1)
     state, losses, data = parts(model)
     training = getattr(params.load(Path(DEFAULT)), model).training

@@ -77,9 +77,14 @@ class TrainState:
         self.images_seen += batch_size
         step = self.images_seen // batch_size
         keep = 0.5 ** (batch_size / half_life_images)
-        for name, length in self.lengths.items():
-            share = 1 - decay_at(step, length) if length else (1 - keep) / (1 - keep**step)
-            for mean, latest in zip(self.ema_weights[name], self.model.parameters(), strict=True):
+        shares = [
+            1 - decay_at(step, length) if length else (1 - keep) / (1 - keep**step)
+            for length in self.lengths.values()
+        ]
+        # All EMAs of a weight in turn, so that it is read from memory once.
+        means = zip(*(self.ema_weights[name] for name in self.lengths), strict=True)
+        for latest, means_of_weight in zip(self.model.parameters(), means, strict=True):
+            for mean, share in zip(means_of_weight, shares, strict=True):
                 mean.lerp_(latest, share)
         for kept, buffer in zip(self.ema.buffers(), self.model.buffers(), strict=True):
             kept.copy_(buffer)

@@ -13,6 +13,7 @@ from torch import nn
 from pdm.config.common import TrainingConfig
 from pdm.data.order import share
 from pdm.errors import Preempted
+from pdm.heap import keep_freed_memory
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.prefetch import prefetch_batches
 from pdm.training.loop.state import TrainState
@@ -45,6 +46,7 @@ def train(
         Unavailable: The device has too little memory, or a checkpoint could not be written.
         Preempted: The run was asked to stop; a checkpoint was saved.
     """
+    keep_freed_memory()
     state.model.train()
     with contextlib.closing(
         prefetch_batches(data.load, _shares(state.images_seen, config, workers), workers.device)

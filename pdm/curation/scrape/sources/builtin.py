@@ -25,6 +25,7 @@ from pdm.curation.scrape.guard.transport.urls import host_and_port
 from pdm.curation.scrape.processes import available_cores, die_with_parent
 from pdm.curation.scrape.sources import flawed
 from pdm.curation.scrape.sources.loopback import serve
+from pdm.heap import keep_freed_memory
 from pdm.progress import Progress
 
 CANONICAL = "http://builtin.invalid"
@@ -117,6 +118,7 @@ def without_port(text: str | None) -> str | None:
 
 def _start_worker() -> None:
     die_with_parent()
+    keep_freed_memory()
     cv2.setNumThreads(1)  # there is one process per core
 
 
