@@ -14,6 +14,7 @@ from pdm.config.limits import (
     SidePx,
     check_limits,
     require,
+    require_sha256,
 )
 
 LIMIT = Mark.LIMIT_OF_SCORES
@@ -41,6 +42,54 @@ class PeopleConfig:
             self.max_faces,
             f"at least min_faces ({self.min_faces})",
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ContentModelConfig:
+    """A CLIP-like network in a file of the user's."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    path: Annotated[str, "TorchScript file; docs/decisions/content.md says what it must hold"]
+    sha256: Annotated[str, "of the file"]
+
+    def __post_init__(self) -> None:
+        require_sha256(self.sha256)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ContentConfig:
+    """What an image must show: what the images of a folder show, or what words say."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    min_likeness: Annotated[Fraction, "from 0 (not wanted) to 1 (wanted); less is dropped"]
+    like: Annotated[str | None, "folder of images that are wanted, a few dozen"] = None
+    unlike: Annotated[str | None, "folder of images that are not wanted"] = None
+    words: Annotated[tuple[str, ...] | None, "any of these is wanted; needs a model"] = None
+    not_words: Annotated[tuple[str, ...] | None, "none of these is wanted"] = None
+    model: Annotated[
+        ContentModelConfig | None, "null: the built-in network, which knows examples, no words"
+    ] = None
+
+    def __post_init__(self) -> None:
+        check_limits(self)
+        require(
+            (self.like is None) != (self.words is None),
+            "like",
+            self.like,
+            "a folder, or else words with a model; not both",
+        )
+        for one, other in (("like", "unlike"), ("words", "not_words")):
+            beside, value = getattr(self, one) is not None, getattr(self, other)
+            expected = f"a value beside {one}" if beside else f"none without {one}"
+            require((value is not None) == beside, other, value, expected)
+        for name in ("words", "not_words"):
+            texts = getattr(self, name)
+            good = texts is None or (len(texts) > 0 and all(text.strip() for text in texts))
+            require(good, name, texts, "at least one text, and none that is empty")
+        needed = self.words is None or self.model is not None
+        require(needed, "model", self.model, "a network that knows words")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +129,7 @@ class CurateConfig:
     min_colour: Annotated[Fraction, "less is grey", LIMIT]
     allow_drawings: Annotated[bool, "also keep drawings, screenshots and charts", LIMIT]
     max_drawing_likeness: Annotated[Fraction, "more is a drawing, less a photograph", LIMIT]
+    content: Annotated[ContentConfig | None, "null: any content; or what an image must show", LIMIT]
     near_duplicate_bits: Annotated[
         Annotated[int, Limits(at_least=0, at_most=16)],
         "images whose hashes differ in at most so many bits are compared",

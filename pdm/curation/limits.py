@@ -234,6 +234,12 @@ SCORES = (  # in the order of the rules
         (Limit("max_drawing_likeness", MAX, "drawing", unless="allow_drawings"),),
     ),
     Score(
+        "likeness",
+        "Likeness to what is wanted",
+        "by the examples or words of curate.content, from 0 (not wanted) to 1 (wanted)",
+        (Limit("content.min_likeness", MIN, "other_content"),),
+    ),
+    Score(
         "blocking",
         "JPEG blocks",
         "steps across the borders of JPEG blocks over those inside them",

@@ -67,6 +67,7 @@ DECIDED = {
     "white_share": pa.float64(),
     "colour": pa.float64(),
     "drawing": pa.float64(),
+    "likeness": pa.float64(),  # to what is wanted; null unless `curate.content` is set
     "blocking": pa.float64(),
     "repetition": pa.float64(),
     "small": pa.binary(),  # 16 x 16 pixels, without borders; see `curate.duplicates`
@@ -79,6 +80,8 @@ DECIDED = {
     "target_height_px": pa.int64(),
 }
 SCHEMA = pa.schema(list((RAW | DECIDED).items()))
+# What a worker tells of an image; `likeness` is computed from the last.
+JUDGED = DECIDED | {"embedding": pa.binary()}
 
 Row = dict[str, Any]
 

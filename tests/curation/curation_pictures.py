@@ -24,6 +24,7 @@ CURATE = CurateConfig(
     max_transparent_share=0.05,
     max_border_share=0.5,
     people=None,
+    content=None,
     min_crop_fraction=0.5,
     min_sharpness=0.22,
     min_high_frequency=0.007,

@@ -13,7 +13,7 @@ from curation_pictures import CURATE, but, jpeg, scene, write_raw
 from pdm.config.curate import PeopleConfig
 from pdm.curation.curate.isolated import IsolatedJudge
 from pdm.curation.curate.judge import judge_row
-from pdm.data.decisions import DECIDED
+from pdm.data.decisions import JUDGED
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_a_decoder_that_crashes_costs_its_own_picture(judge, raw, rows):
     fallen = judge(rows[0], raw, CURATE)
     assert (fallen["outcome"], fallen["reason"]) == ("dropped", "decoder_crash")
     assert f"code -{int(signal.SIGSEGV)}" in fallen["detail"]
-    assert fallen.keys() == {"key", *DECIDED}
+    assert fallen.keys() == {"key", *JUDGED}
     assert judge(rows[0], raw, CURATE)["outcome"] == "kept"
 
 
@@ -85,7 +85,7 @@ sys.stdin.buffer.read(8)
 say({answer})
 sys.stdin.buffer.read()
 """
-GOOD = dict.fromkeys(["key", *DECIDED]) | {"key": "one", "outcome": "kept"}
+GOOD = dict.fromkeys(["key", *JUDGED]) | {"key": "one", "outcome": "kept"}
 ANSWERS = {
     "a pickle that runs code": "pickle.dumps(Bomb())",
     "no JSON": "b'<html>'",
@@ -110,7 +110,7 @@ def test_no_answer_of_a_process_that_a_file_took_over_does_any_harm(name, raw, r
     lost = judge(rows[0], raw, but(CURATE, decode_seconds=10.0))
     judge.close()
     assert (lost["outcome"], lost["reason"]) == ("dropped", "decoder_crash")
-    assert lost.keys() == {"key", *DECIDED}
+    assert lost.keys() == {"key", *JUDGED}
     assert "no sensible answer" in lost["detail"]
     assert not mark.exists()
 

@@ -6,21 +6,22 @@ import numpy as np
 import pytest
 from curation_pictures import CURATE, but
 
-from pdm.config.curate import PeopleConfig
+from pdm.config.curate import ContentConfig, PeopleConfig
 from pdm.curation.curate.rules import reason
 from pdm.curation.limits import SCORES
 from pdm.data.decisions import DECIDED
 
 PEOPLE = PeopleConfig(min_faces=2, max_faces=4, min_face_share=0.1)
 SIZE = {"width_px": 2000, "height_px": 1000, "max_megapixels": 20.0}
-CONFIG = but(CURATE, **SIZE, people=PEOPLE, allow_drawings=False)
+CONTENT = ContentConfig(like="like", unlike="unlike", min_likeness=0.6)
+CONFIG = but(CURATE, **SIZE, people=PEOPLE, content=CONTENT, allow_drawings=False)
 GOOD = dict.fromkeys(DECIDED) | {
     **{"width_px": 4000, "height_px": 2000, "content_width_px": 4000, "content_height_px": 2000},
     **{"target_width_px": 2000, "target_height_px": 1000, "crop_width_px": 4000},
     **{"animated": False, "border_share": 0.0, "transparent_share": 0.0, "num_people": 3},
     **{"sharpness": 0.5, "high_frequency": 0.02, "detail_share": 0.4, "contrast": 0.4},
     **{"brightness": 0.5, "black_share": 0.0, "white_share": 0.0, "colour": 0.05},
-    **{"drawing": 0.01, "blocking": 0.1, "repetition": 0.0},
+    **{"drawing": 0.01, "likeness": 0.9, "blocking": 0.1, "repetition": 0.0},
 }
 LIMITS = dataclasses.asdict(CONFIG)
 BOUNDS = [(score, bound) for score in SCORES for bound in score.bounds(LIMITS)]
@@ -58,14 +59,16 @@ def test_each_limit_is_where_the_rules_have_it(score, bound):
 def test_no_limit_of_the_settings_is_missing():
     named = {bound.name for _, bound in BOUNDS}
     settings = {name for name in CURATE.__slots__ if name.startswith(("min_", "max_"))}
-    settings |= {f"people.{name}" for name in PeopleConfig.__slots__}
+    settings |= {f"people.{name}" for name in PeopleConfig.__slots__} | {"content.min_likeness"}
     assert settings - named == {"min_kept", "people.min_face_share"}  # of no single score
 
 
 def test_a_limit_that_does_not_hold_is_not_named():
-    limits = dataclasses.asdict(but(CONFIG, allow_grey=True, allow_drawings=True, people=None))
+    limits = dataclasses.asdict(
+        but(CONFIG, allow_grey=True, allow_drawings=True, people=None, content=None)
+    )
     reasons = {bound.reason for score in SCORES for bound in score.bounds(limits)}
-    assert not {"grey", "drawing", "crowd", "no_people"} & reasons
+    assert not {"grey", "drawing", "crowd", "no_people", "other_content"} & reasons
 
 
 def test_what_was_not_measured_has_no_score():

@@ -1,7 +1,7 @@
 import pytest
 from curation_pictures import CURATE, but
 
-from pdm.config.curate import PeopleConfig
+from pdm.config.curate import ContentConfig, PeopleConfig
 from pdm.curation.curate.rules import reason
 from pdm.data.decisions import DECIDED
 
@@ -108,6 +108,14 @@ def test_limits_on_scores(changes, expected):
 def test_what_is_allowed_is_no_reason():
     assert reason_of(but(LIMITS, allow_grey=True), colour=0.0) is None
     assert reason_of(but(LIMITS, allow_drawings=True), drawing=1.0) is None
+
+
+def test_the_limit_on_likeness_holds_where_content_is_asked_for():
+    asked = but(LIMITS, content=ContentConfig(like="a", unlike="b", min_likeness=0.5))
+    assert reason_of(asked, likeness=0.5) is None
+    assert reason_of(asked, likeness=0.49) == "other_content"
+    assert reason_of(asked, likeness=None) is None  # too small to be looked at
+    assert reason_of(LIMITS, likeness=0.0) is None
 
 
 @pytest.mark.parametrize(

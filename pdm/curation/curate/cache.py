@@ -22,9 +22,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pdm.config.curate import CurateConfig
+from pdm.curation.curate.content.embedding import embedded_by
 from pdm.curation.curate.scores.measure import SCORE_SETTINGS
 from pdm.data.code import code_version, modules_behind
-from pdm.data.decisions import DECIDED, Row
+from pdm.data.decisions import JUDGED, Row
 from pdm.files import atomic_file, sha256_of
 
 logger = logging.getLogger(__name__)
@@ -39,12 +40,12 @@ MEASURING = modules_behind(
     ),
 )
 DECISION = (
-    *("outcome", "reason", "detail", "duplicate_of"),
+    *("outcome", "reason", "detail", "likeness", "duplicate_of"),
     *("cluster", "nearest", "difference"),
 )
 MEASURED = {
     name: kind
-    for name, kind in DECIDED.items()
+    for name, kind in JUDGED.items()
     if name not in DECISION and not name.startswith("target_")
 }
 SCHEMA = pa.schema([("sha256", pa.string()), *MEASURED.items()])
@@ -62,7 +63,8 @@ class ScoreCache:
 
     def __init__(self, folder: Path, config: CurateConfig) -> None:
         settings = {name: dataclasses.asdict(config)[name] for name in SCORE_SETTINGS}
-        text = json.dumps([code_version(MEASURING), settings, *map(str, SCHEMA)], sort_keys=True)
+        facts = [code_version(MEASURING), settings, embedded_by(config), *map(str, SCHEMA)]
+        text = json.dumps(facts, sort_keys=True)
         self._folder = folder / hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def load(self, wanted: set[str]) -> dict[str, Row]:

@@ -29,9 +29,11 @@ import pyarrow as pa
 import torch
 from pydantic import TypeAdapter
 
-from pdm.config.curate import CurateConfig
+from pdm.config.curate import ContentModelConfig, CurateConfig
+from pdm.curation.curate.content.embedding import model_of
 from pdm.curation.curate.judge import decide, faulty, judge_row, load_networks
-from pdm.data.decisions import DECIDED, Row
+from pdm.data import decisions
+from pdm.data.decisions import Row
 from pdm.errors import Unavailable
 
 # Not `-m`, which warns of a module that its own package imports.
@@ -43,8 +45,8 @@ READY = "ready"
 
 ASKED = ("key", "tar", "offset", "size", "sha256")  # what judging needs to know of a row
 UNJUDGED = {"key", "outcome", "reason", "detail"}  # all that is said of bytes that are damaged
-JUDGED = pa.schema([("key", pa.string()), *DECIDED.items()])
-BINARY = tuple(name for name, kind in DECIDED.items() if kind == pa.binary())
+JUDGED = pa.schema([("key", pa.string()), *decisions.JUDGED.items()])
+BINARY = tuple(name for name, kind in decisions.JUDGED.items() if kind == pa.binary())
 
 
 class BadAnswer(ValueError):
@@ -71,10 +73,12 @@ class IsolatedJudge:
     def __init__(self, program: str = CHILD) -> None:
         self._command = [sys.executable, "-c", program]
         self._child: subprocess.Popen[bytes] | None = None
+        self._model: ContentModelConfig | None = None  # what the child has loaded
 
     def __call__(self, row: Row, raw: Path, config: CurateConfig) -> Row:
         """The columns decided for a row; a fault of the decoder is one of them."""
         child = self._start()
+        self._load(child, config)
         try:
             _write(child.stdin, _dump_request(row, raw, config))
             answer = _receive(child.stdout, config.decode_seconds)
@@ -98,7 +102,20 @@ class IsolatedJudge:
         if self._child is not None:
             self._child.kill()
             self._child.communicate()
-            self._child = None
+            self._child, self._model = None, None
+
+    def _load(self, child: subprocess.Popen[bytes], config: CurateConfig) -> None:
+        """Let the child load the user's network, for which no image should have to wait."""
+        model = model_of(config)
+        if model is None or model == self._model:
+            return
+        try:
+            _write(child.stdin, json.dumps([None, "", dataclasses.asdict(config)]).encode())
+            _receive(child.stdout, START_SECONDS)
+        except (TimeoutError, EOFError, BrokenPipeError, BadAnswer) as error:
+            self.close()
+            raise Unavailable(f"a process for decoding could not load {model.path}") from error
+        self._model = model
 
     def _start(self) -> subprocess.Popen[bytes]:
         """The running child, started if there is none."""
@@ -120,11 +137,15 @@ def serve() -> None:
     os.dup2(2, 1)  # what a library prints must not come among the answers
     cv2.setNumThreads(1)  # as many of these run as there are cores
     torch.set_num_threads(1)
-    load_networks()
+    load_networks(model=None)
     _write(answers, json.dumps(READY).encode())
     while head := sys.stdin.buffer.read(LENGTH.size):
-        request = sys.stdin.buffer.read(*LENGTH.unpack(head))
-        _write(answers, _dump_answer(judge_row(*_load_request(request))))
+        row, raw, config = _load_request(sys.stdin.buffer.read(*LENGTH.unpack(head)))
+        if row is None:
+            load_networks(model_of(config))
+            _write(answers, json.dumps(READY).encode())
+        else:
+            _write(answers, _dump_answer(judge_row(row, raw, config)))
 
 
 @lru_cache(maxsize=1)
@@ -137,7 +158,7 @@ def _judge_of_process(pid: int) -> IsolatedJudge:
 
 def _lost(row: Row, fault: str, detail: str, config: CurateConfig) -> Row:
     """The columns of a row whose image took its process with it."""
-    lost = dict.fromkeys(DECIDED) | faulty(fault, detail)
+    lost = dict.fromkeys(decisions.JUDGED) | faulty(fault, detail)
     return {"key": row["key"]} | lost | decide(lost, config)
 
 
@@ -146,7 +167,7 @@ def _dump_request(row: Row, raw: Path, config: CurateConfig) -> bytes:
     return json.dumps([asked, str(raw), dataclasses.asdict(config)]).encode()
 
 
-def _load_request(request: bytes) -> tuple[Row, Path, CurateConfig]:
+def _load_request(request: bytes) -> tuple[Row | None, Path, CurateConfig]:
     row, raw, config = json.loads(request)
     return row, Path(raw), _config(json.dumps(config))
 

@@ -13,8 +13,10 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from pdm.config.curate import CurateConfig
+from pdm.config.curate import ContentModelConfig, CurateConfig
 from pdm.curation.curate import rules
+from pdm.curation.curate.content.embedding import embedding
+from pdm.curation.curate.content.towers import load_towers
 from pdm.curation.curate.duplicates.small import small_picture
 from pdm.curation.curate.framing.crop import largest_size
 from pdm.curation.curate.framing.frame import Framing, frame
@@ -22,7 +24,7 @@ from pdm.curation.curate.framing.people import foreground
 from pdm.curation.curate.scores.drawing import drawing_likeness, load_head
 from pdm.curation.curate.scores.features import features_of, load_network
 from pdm.curation.curate.scores.measure import measure, reduced
-from pdm.data.decisions import DECIDED, Row
+from pdm.data.decisions import JUDGED, Row
 from pdm.data.decoding.pixels import (
     REDUCTIONS,
     Box,
@@ -73,10 +75,10 @@ def decide(row: Row, config: CurateConfig) -> Row:
 def measure_file(content: bytes, config: CurateConfig) -> Row:
     """What the header says, where the crop lies, and all scores.
 
-    Depends on the settings `SCORE_SETTINGS` alone. A picture of more than `max_megapixels` and an
-    animation are not decoded. Columns that were not measured are null.
+    Depends on the settings `SCORE_SETTINGS` and on `embedded_by` alone. A picture of more than
+    `max_megapixels` and an animation are not decoded. Columns that were not measured are null.
     """
-    row: Row = dict.fromkeys(DECIDED)
+    row: Row = dict.fromkeys(JUDGED)
     row["background"] = "#{:02x}{:02x}{:02x}".format(*config.background)
     try:
         header = read_header(content)
@@ -89,15 +91,17 @@ def measure_file(content: bytes, config: CurateConfig) -> Row:
     return row
 
 
-def load_networks() -> None:
+def load_networks(model: ContentModelConfig | None) -> None:
     """Load what pictures are looked at with, once in a process, so that none has to wait for it.
 
     Raises:
-        Unavailable: A package of weights is not installed.
-        BadInput: Weights are not those that belong to this version.
+        Unavailable: A package of weights, or the file of the model, is not there.
+        BadInput: Weights are not those that were meant.
     """
     load_network()
     load_head()
+    if model:
+        load_towers(Path(model.path), model.sha256)
 
 
 def faulty(fault: str, detail: str) -> Row:
@@ -159,7 +163,10 @@ def _measured(content: bytes, header: Header, config: CurateConfig) -> Row:
         decoded = _inside(look.view, look.box)
         crop = _crop(look, config)
         row |= dataclasses.asdict(measure(crop, decoded, look.view.reduction))
-        row["drawing"] = round(drawing_likeness(features_of(crop)), 5)
+        features = features_of(crop)
+        row["drawing"] = round(drawing_likeness(features), 5)
+        if config.content:
+            row["embedding"] = embedding(crop, features, config.content.model)
     return row
 
 

@@ -152,6 +152,14 @@ def drawing(row: Row, config: CurateConfig) -> Drop | None:
     return _above(row, "drawing", limit, "drawing", "Likeness to a drawing")
 
 
+def content(row: Row, config: CurateConfig) -> Drop | None:
+    """Something else than what examples or words ask for."""
+    if config.content is None:
+        return None
+    limit = config.content.min_likeness
+    return _below(row, "likeness", limit, "other_content", "Likeness to what is wanted")
+
+
 def blocky(row: Row, config: CurateConfig) -> Drop | None:
     """Compressed so much that the blocks of the JPEG show."""
     return _above(row, "blocking", config.max_blocking, "blocky", "Steps between JPEG blocks:")
@@ -197,6 +205,7 @@ RULES: tuple[Rule, ...] = (
     low_information,
     drawing,
     grey,
+    content,
     blocky,
     blurry,
     enlarged,

@@ -17,12 +17,14 @@ import ray
 from pdm.cluster import ray_session
 from pdm.config.curate import CurateConfig
 from pdm.curation.curate.cache import MEASURED, ScoreCache, forget
+from pdm.curation.curate.content.embedding import model_of
+from pdm.curation.curate.content.likeness import Likeness, likenesses, load_likeness
 from pdm.curation.curate.duplicates.find import Candidate, find_duplicates
 from pdm.curation.curate.isolated import judge_rows
 from pdm.curation.curate.judge import decide, load_networks
 from pdm.curation.curate.raw import load_rows
 from pdm.data import decisions as tables
-from pdm.data.decisions import DECIDED, Row
+from pdm.data.decisions import Row
 from pdm.errors import QualityGate
 from pdm.files import atomic_folder, write_json
 from pdm.progress import Progress
@@ -32,7 +34,7 @@ logger = logging.getLogger(__name__)
 SUMMARY_NAME = "summary.json"
 IMAGES_PER_TASK = 8
 IMAGES_PER_PART = 256  # of the cache: what a killed run looks at again, at most
-JUDGED = pa.schema([("key", pa.string()), *DECIDED.items()])
+JUDGED = pa.schema([("key", pa.string()), *tables.JUDGED.items()])
 
 
 def curate(
@@ -56,8 +58,13 @@ def curate(
     """
     rows = load_rows(raw)
     with atomic_folder(decisions) as folder:  # from here on: a cache has one writer, too
-        measured = _measured(rows, raw.resolve(), config, cache)
-        decided = [_decision(row, measured.get(row["sha256"]), config) for row in rows]
+        store = ScoreCache(cache, config) if cache else None
+        likeness = load_likeness(config, store)
+        if cache:
+            _forget(cache, rows, likeness)
+        measured = _measured(rows, raw.resolve(), config, store)
+        scores = likenesses(measured, likeness)
+        decided = [_decision(row, measured, scores, config) for row in rows]
         mark_duplicates(decided, config)
 
         outcomes = Counter(str(row["outcome"]) for row in decided)
@@ -68,19 +75,24 @@ def curate(
                 f"{sentence}. At least {config.min_kept} must be kept (curate.min_kept): add "
                 "sources, or look at the limits of section curate. Nothing was written."
             )
-        _write(folder, decided, config)
+        _write(folder, decided, config, likeness.facts if likeness else {})
     logger.info("%s", sentence)
     return {outcome: outcomes[outcome] for outcome in ("kept", "dropped", "failed")}
 
 
+def _forget(cache: Path, rows: list[Row], likeness: Likeness | None) -> None:
+    """Delete what was measured of images that are neither fetched nor examples any more."""
+    there = {row["sha256"] for row in rows if row["status"] == "ok"}
+    there |= likeness.sha256s if likeness else set()
+    if num_forgotten := forget(cache, lambda sha256: sha256 not in there):
+        logger.info("curate: %s that are gone were forgotten", f"{num_forgotten:,}")
+
+
 def _measured(
-    rows: list[Row], raw: Path, config: CurateConfig, cache: Path | None
+    rows: list[Row], raw: Path, config: CurateConfig, store: ScoreCache | None
 ) -> dict[str, Row]:
     """What is known of every fetched file, by its sha256; equal files are looked at once."""
     files = {row["sha256"]: row for row in rows if row["status"] == "ok"}
-    if cache and (num_forgotten := forget(cache, lambda sha256: sha256 not in files)):
-        logger.info("curate: %s that are gone were forgotten", f"{num_forgotten:,}")
-    store = ScoreCache(cache, config) if cache else None
     known = store.load(set(files)) if store else {}
     new = [row for sha256, row in files.items() if sha256 not in known]
     waiting: dict[str, Row] = {}
@@ -107,7 +119,7 @@ def _judge_all(rows: list[Row], raw: Path, config: CurateConfig) -> Iterator[Row
     """The decided columns of each row, in any order."""
     if not rows:
         return
-    load_networks()  # what is missing is said here, once, in its own words
+    load_networks(model_of(config))  # what is missing is said here, once, in its own words
     columns = pa.schema([(name, tables.RAW[name]) for name in ("key", "tar", "sha256")])
     columns = columns.append(pa.field("offset", pa.int64())).append(pa.field("size", pa.int64()))
     table = pa.Table.from_pylist(rows, schema=columns)
@@ -128,16 +140,19 @@ def _judge_all(rows: list[Row], raw: Path, config: CurateConfig) -> Iterator[Row
             yield row
 
 
-def _decision(row: Row, measured: Row | None, config: CurateConfig) -> Row:
+def _decision(
+    row: Row, known: dict[str, Row], likeness: dict[str, float], config: CurateConfig
+) -> Row:
     """A whole row of the table. Limits are held against what was measured, now or before."""
     target = {"target_width_px": config.width_px, "target_height_px": config.height_px}
     if row["status"] != "ok":
         detail = row["error_message"] or f"Not fetched: {row['reason']}."
         return row | target | {"outcome": row["status"], "detail": detail}
-    assert measured is not None
+    measured = known[row["sha256"]]
     if measured.get("reason") == "damaged":
         return row | target | {name: measured[name] for name in ("outcome", "reason", "detail")}
-    seen = {name: measured[name] for name in MEASURED}
+    seen = {name: measured[name] for name in MEASURED if name in tables.DECIDED}
+    seen["likeness"] = likeness.get(row["sha256"])
     return row | target | seen | decide(seen, config)
 
 
@@ -176,7 +191,9 @@ def _summary_line(decided: list[Row]) -> str:
     return f"curate: {len(decided):,} images: " + "; ".join(parts)
 
 
-def _write(folder: Path, decided: list[Row], config: CurateConfig) -> None:
+def _write(
+    folder: Path, decided: list[Row], config: CurateConfig, examples: dict[str, int]
+) -> None:
     counts: dict[str, dict[str, int]] = {"kept": {}, "dropped": {}, "failed": {}}
     for row in decided:
         reasons = counts[row["outcome"]]
@@ -188,5 +205,7 @@ def _write(folder: Path, decided: list[Row], config: CurateConfig) -> None:
         "reasons": {outcome: counts[outcome] for outcome in ("dropped", "failed")},
         "limits": dataclasses.asdict(config),
     }
+    if examples:
+        summary["examples"] = examples
     tables.save(folder, decided)
     write_json(folder / SUMMARY_NAME, summary)

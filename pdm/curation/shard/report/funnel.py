@@ -17,6 +17,7 @@ STEPS = (
     ("people, faces whole", {"no_people", "crowd", "face_cut"}),
     ("well exposed", {"transparent", "dark", "light", "low_information"}),
     ("photographs in colour", {"grey", "drawing"}),
+    ("what is asked for", {"other_content"}),
     ("sharp at full size", {"blocky", "blurry", "enlarged"}),
     ("one of each", set(DUPLICATES)),
 )

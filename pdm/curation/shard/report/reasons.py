@@ -45,6 +45,7 @@ NOT_KEPT = {
     "low_information": "Flat: hardly any contrast, or hardly any edge.",
     "grey": "Tones of one hue, where colour is wanted.",
     "drawing": "A drawing, rendered picture, screenshot or chart, where photographs are wanted.",
+    "other_content": "Something else than the examples or words of curate.content ask for.",
     "blocky": "Compressed so much that the blocks of the JPEG show.",
     "blurry": "Nothing in the crop is in focus.",
     "enlarged": "The fine detail of a smaller picture, although it has enough pixels.",

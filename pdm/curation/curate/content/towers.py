@@ -1,0 +1,129 @@
+"""A CLIP-like network in a file that the user names: images and texts to vectors alike.
+
+The file is a TorchScript archive with two methods, two attributes and one more file in it:
+
+    encode_image(images)  float32 (B, 3, image_px, image_px), RGB in [0, 1] -> (B, D)
+    encode_text(tokens)   int64 (B, num_tokens), padded with 0 behind the end -> (B, D)
+    image_px, num_tokens  int: 224 and 77 for CLIP's ViT-B/32
+    merges.txt            the merges of CLIP's tokenizer, as its authors published them
+
+How to write one from a published model stands in `docs/decisions/content.md`. Nothing is ever
+downloaded; the digest in the params says which file was meant.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pdm.curation.curate.content.clip_tokens import ClipTokens
+from pdm.data.pixels import Pixels
+from pdm.errors import BadInput, Unavailable
+from pdm.files import sha256_of
+
+Embeddings = NDArray[np.float32]  # (N, D), of length 1
+
+MERGES = "merges.txt"
+TRIAL = "a photo"
+# Raised by TorchScript, whose own errors are RuntimeErrors, for a file of any other kind.
+UNFIT = (RuntimeError, AttributeError, TypeError, ValueError, IndexError)
+
+
+class Towers:
+    """The network and its tokenizer.
+
+    Args:
+        path: The file.
+        sha256: Of the file.
+
+    Raises:
+        Unavailable: The file is not there.
+        BadInput: It is another file than was meant, or does not do what is said above.
+    """
+
+    def __init__(self, path: Path, sha256: str) -> None:
+        _check_digest(path, sha256)
+        try:
+            extra = {MERGES: ""}
+            network = torch.jit.load(path, map_location="cpu", _extra_files=extra)  # type: ignore[no-untyped-call]
+            self._network: nn.Module = network.eval()
+            self._tokens = ClipTokens(_text(extra[MERGES]))
+            self._image_px, self._num_tokens = int(network.image_px), int(network.num_tokens)
+            image = torch.zeros(1, 3, self._image_px, self._image_px)
+            widths = self._encode("encode_image", image).shape, self.of_texts([TRIAL]).shape
+            if widths[0] != widths[1]:
+                raise ValueError(f"images become {widths[0]}, texts {widths[1]}")
+        except UNFIT as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+            raise BadInput(
+                f"curate.content: {path} is no network for images and texts ({reason}); what the "
+                "file must hold stands in docs/decisions/content.md"
+            ) from error
+
+    def of_image(self, image: Pixels) -> Embeddings:
+        """(1, D), from squares that cover the image (H, W, 3): their mean."""
+        squares = torch.stack([self._square(part) for part in _squares(image)])
+        vectors = self._encode("encode_image", squares)
+        return F.normalize(vectors.mean(dim=0, keepdim=True)).numpy()
+
+    def of_texts(self, texts: Sequence[str]) -> Embeddings:
+        """(N, D). A text that is too long is cut."""
+        tokens = torch.zeros(len(texts), self._num_tokens, dtype=torch.int64)
+        for row, text in zip(tokens, texts, strict=True):
+            numbers = self._tokens(text)
+            numbers[self._num_tokens - 1 :] = numbers[self._num_tokens - 1 :][-1:]
+            row[: len(numbers)] = torch.tensor(numbers)
+        return self._encode("encode_text", tokens).numpy()
+
+    def _square(self, part: Pixels) -> Tensor:
+        planes = torch.from_numpy(np.ascontiguousarray(part)).permute(2, 0, 1)[None].float() / 255
+        size = (self._image_px, self._image_px)
+        # As CLIP's own preparation, whose cubic filter is Pillow's.
+        resized = F.interpolate(planes, size, mode="bicubic", antialias=True)
+        return resized[0].clamp(0, 1)
+
+    @torch.no_grad()
+    def _encode(self, method: str, values: Tensor) -> Tensor:
+        # Unoptimised: TorchScript rewrites a module after its first calls, and the first images
+        # would differ from the others by the rounding.
+        with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
+            vectors: Tensor = getattr(self._network, method)(values)
+        return F.normalize(vectors.float().reshape(len(values), -1))
+
+
+@lru_cache(maxsize=1)
+def load_towers(path: Path, sha256: str) -> Towers:
+    """`Towers`, loaded once in a process."""
+    return Towers(path, sha256)
+
+
+def _squares(image: Pixels) -> list[Pixels]:
+    """Squares side by side along the longer side, as few as cover the image; they may overlap."""
+    height, width = image.shape[:2]
+    side = min(height, width)
+    count = -(-max(height, width) // side)
+    lefts = np.linspace(0, width - side, count).round().astype(int)
+    tops = np.linspace(0, height - side, count).round().astype(int)
+    return [image[t : t + side, x : x + side] for t, x in zip(tops, lefts, strict=True)]
+
+
+def _check_digest(path: Path, sha256: str) -> None:
+    if not path.is_file():
+        raise Unavailable(
+            f"curate.content: {path} (sha256 {sha256}) is not there; put the file there, or set "
+            "curate.content to null"
+        )
+    if (found := sha256_of(path)) != sha256:
+        raise BadInput(
+            f"curate.content: {path} has sha256 {found}, but {sha256} was meant; name that file, "
+            "or correct the digest"
+        )
+
+
+def _text(content: str | bytes) -> str:
+    return content.decode("utf-8") if isinstance(content, bytes) else content
