@@ -1,1 +1,1 @@
-"""Scores of samples and reconstructions, each under a name that says what it measures."""
+"""Scores of samples and reconstructions."""

@@ -1,12 +1,12 @@
-"""The stage `evaluate`: samples and reconstructions against held-out pictures.
+"""The stage `evaluate`: scores samples and reconstructions against held-out pictures.
 
 Every distance comes with its floor. Both have the same reference (all held-out pictures, `val`) and
 the same number of pictures on the other side: `samples_vs_val` is of samples, `train_vs_val` of as
 many training pictures. Most distances grow as sets get smaller, so compare only values with equal
 counts; a perfect generator scores the floor, not zero.
 
-`intervals` in the metrics are 95 % bootstrap intervals. `replicates.json` among the plots holds the
-replicates behind them: two runs on the same data are compared by the differences of theirs.
+`intervals` in the metrics are 95 % bootstrap intervals. `replicates.json` in the plots has their
+replicates: two runs on the same data are compared by differences of replicates.
 """
 
 import logging
@@ -58,26 +58,26 @@ def evaluate(
     plots: Path,
     cache: Path,
 ) -> dict[str, float]:
-    """Score, and write `metrics` (JSON) and the folder `plots`.
+    """Compute all scores, and write `metrics` (JSON) and the folder `plots`.
 
-    Held-out and training pictures are reduced, antialiased, to the size of the samples.
+    Held-out and training pictures are reduced to the size of the samples, with antialiasing.
 
     Args:
         config: Sizes and seeds of the scores.
         samples: Written by the stage `sample`.
         shards: Written by the stage `shard`.
         autoencoder: A model folder.
-        metrics: Scores, counts and the conventions behind them, nested by name.
-        plots: Pictures and tables, replaced.
-        cache: Summaries of real pictures, by the digest of their manifest.
+        metrics: File to write: scores, counts and conventions, nested by name.
+        plots: Folder to write pictures and tables to; replaced if it exists.
+        cache: Folder for summaries of real pictures, by the digest of their manifest.
 
     Returns:
-        The numbers of `metrics` under flat names, such as `swd/level_16x32/samples_vs_val`.
+        The numbers of `metrics` under flat names such as `swd/level_16x32/samples_vs_val`.
 
     Raises:
-        BadInput: An input is missing, damaged, or holds what does not belong there; or a network
-            would judge the autoencoder that it trained.
-        QualityGate: Too few pictures, or scores that are not finite.
+        BadInput: An input is missing or damaged, or has files that do not belong there; or a
+            network would judge the autoencoder that it trained.
+        QualityGate: There are too few pictures, or scores are not finite.
     """
     _check_judges(config, autoencoder)
     model = load_autoencoder(autoencoder)
@@ -109,14 +109,15 @@ def evaluate(
 
 
 def choose_numbers(total: int, count: int, seed: int) -> NDArray[np.int64]:
-    """`count` different numbers below `total`, rising; all of them if `count` is `total`."""
+    """Choose `count` different numbers below `total`, in ascending order."""
     return np.sort(np.random.default_rng([seed]).permutation(total)[:count])
 
 
 def _summarise(
     sets: PictureSets, config: EvaluateConfig, data_sha256: str, cache: Path
 ) -> Summaries:
-    """Compare as many samples as training pictures, at most all, with all held-out pictures."""
+    """Summarise the sets. Equally many samples and training pictures are compared with all held-out
+    pictures."""
     networks = _load_networks(config)
     extractor = RandomConvFeatures(config.num_features, config.seed)
     spaces = feature_spaces(config, sets.samples.size, extractor, networks)
@@ -166,8 +167,8 @@ def _check_judges(config: EvaluateConfig, autoencoder: Path) -> None:
 
 
 def _counts(sets: PictureSets, summaries: Summaries) -> Scores:
-    """Pictures of each set, how many of the judged sets each distance is about, and signs that the
-    samples are not as they were drawn."""
+    """Count the pictures of each set, those compared by distances, and repeated or missing
+    samples."""
     counts = {f"num_{pictures.name}": len(pictures) for pictures in sets} | {
         "num_compared": len(summaries.samples.compared),
         "num_repeated_samples": sets.samples.num_repeated,
@@ -188,8 +189,8 @@ def _log_results(scores: Mapping[str, float], num_levels: int) -> None:
     if evidence := memorisation_evidence(scores):
         logger.warning(
             "evaluate: the samples look memorised (%s): %.0f %% are copies of training pictures, "
-            "%.0f %% lie closer to one than every held-out picture does; see memorisation.html "
-            "among the plots",
+            "%.0f %% are closer to one than every held-out picture; see memorisation.html in the "
+            "plots",
             " and ".join(evidence),
             *(
                 100 * max(scores[f"memorisation/{measure}/{share}"] for measure in MEASURES)
@@ -211,7 +212,7 @@ def _warn_of_few(num_val: int, config: EvaluateConfig) -> None:
 def _conventions(
     config: EvaluateConfig, summaries: Summaries, size: tuple[int, int]
 ) -> dict[str, str]:
-    """What a number must be quoted with, of pictures of (height, width)."""
+    """Describe the conventions of the scores, for pictures of (height, width)."""
     height, width = size
     return {
         **{space.frechet_name: space.convention for space in summaries.val.spaces},

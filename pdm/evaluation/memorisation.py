@@ -1,5 +1,5 @@
-"""Are samples copies of training pictures? Their nearest neighbours by features and by pixels are
-compared with those of held-out pictures."""
+"""Detects samples that are copies of training pictures, by comparing their nearest neighbours in
+features and pixels with those of held-out pictures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ MEASURES = ("by_features", "by_pixels")
 class Memorisation:
     """Nearest training picture of each sample and of each held-out picture.
 
-    Mirrored training pictures count, because training flips its pictures. Distances by pixels are
-    between thumbnails: root mean squares on the scale [-1, 1].
+    Mirrored training pictures are included, because training flips pictures. Pixel distances are
+    root mean squares between thumbnails on the scale [-1, 1].
     """
 
     samples_by_features: Neighbours
@@ -27,9 +27,8 @@ class Memorisation:
     val_by_pixels: Neighbours
 
     def scores(self) -> dict[str, float]:
-        """Shares of samples nearer to a training picture than held-out pictures are.
-
-        `expected_...` is the share that pictures as new as held-out ones would have.
+        """Compute the shares of samples nearer to a training picture than held-out pictures are.
+        `expected_...` is the share expected of new pictures.
         """
         scores: dict[str, float] = {}
         for name, (samples, val) in self.pairs().items():
@@ -44,17 +43,17 @@ class Memorisation:
         return scores
 
     def pairs(self) -> dict[str, tuple[Neighbours, Neighbours]]:
-        """Neighbours of the samples and of the held-out pictures, by measure."""
+        """Return the neighbours of samples and held-out pictures, by measure."""
         return {
             "by_features": (self.samples_by_features, self.val_by_features),
             "by_pixels": (self.samples_by_pixels, self.val_by_pixels),
         }
 
     def closest(self, count: int) -> NDArray[np.int64]:
-        """Numbers of the samples that lie nearest to a training picture, nearest first.
+        """Return the indices of the samples nearest to a training picture, nearest first.
 
-        They are ordered by the better of their ranks by features and by pixels, so that a copy
-        that only one of the two finds is not missed.
+        They are ordered by the better of their ranks in features and pixels, so that a copy found
+        by only one of them is not missed.
         """
         ranks = [
             neighbours.distances.argsort(kind="stable").argsort(kind="stable")
@@ -64,10 +63,11 @@ class Memorisation:
 
 
 def memorisation_evidence(scores: Mapping[str, float]) -> list[str]:
-    """The measures, "by features" and "by pixels", by which samples look memorised.
+    """List the measures, "by features" and "by pixels", by which samples look memorised.
 
-    By such a measure a sample is a copy, or the 95 % interval of the share of samples closer to
-    a training picture than the median held-out picture lies above the half expected of new ones.
+    A measure is listed if a sample is a copy by it, or if the 95 % interval of the share of samples
+    closer to a training picture than the median held-out picture is above the half expected of new
+    ones.
     """
     return [
         measure.replace("_", " ")

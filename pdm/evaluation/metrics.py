@@ -16,7 +16,7 @@ REPLICATES = "replicates.json"
 
 
 def add_intervals(scores: Scores) -> dict[str, float]:
-    """The scores, with `intervals/NAME/low` and `high` for those that have replicates.
+    """Return the scores, with `intervals/NAME/low` and `high` for those that have replicates.
 
     Raises:
         QualityGate: A score is not finite.
@@ -32,7 +32,7 @@ def add_intervals(scores: Scores) -> dict[str, float]:
 
 
 def write_metrics(path: Path, scores: Mapping[str, float], conventions: Mapping[str, str]) -> None:
-    """Write scores under nested names, and what they must be quoted with."""
+    """Write scores under nested names, with their conventions."""
     write_json(path, {**_nest(scores), "conventions": dict(conventions)})
 
 
@@ -41,8 +41,8 @@ def write_replicates(
 ) -> None:
     """Write `replicates.json`.
 
-    Two such files with equal `data_sha256`, `seed` and `num_replicates` may be subtracted entry by
-    entry; the 2.5 and 97.5 percentiles of the differences are the interval of the difference.
+    Files with equal `data_sha256`, `seed` and `num_replicates` may be subtracted entry by entry;
+    the 2.5 and 97.5 percentiles are the interval of the difference.
     """
     record = {
         "data_sha256": data_sha256,
@@ -56,8 +56,8 @@ def write_replicates(
 
 
 def _round(value: float) -> float:
-    """Round to six digits, which is more than any score is accurate to, so that another machine,
-    which may sum in another order, writes the same file."""
+    """Round to six digits, so that machines with another order of summation write the same file. No
+    score is more accurate."""
     return float(f"{value:.6g}")
 
 

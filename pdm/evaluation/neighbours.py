@@ -1,4 +1,4 @@
-"""Nearest training pictures of samples, and whether the samples are copies of them."""
+"""Finds the nearest training pictures of samples, and the share of copies."""
 
 from dataclasses import dataclass
 
@@ -19,18 +19,18 @@ class Neighbours:
     indices: NDArray[np.int64]  # (N,), into the references
 
     def repeat(self, counts: NDArray[np.int64]) -> "Neighbours":
-        """Take each query as often as `counts` (N,) says."""
+        """Repeat each query as often as `counts` (N,) says."""
         return Neighbours(self.distances.repeat(counts), self.indices.repeat(counts))
 
 
 def nearest(queries: NDArray[np.generic], references: NDArray[np.generic]) -> Neighbours:
-    """Nearest of `references` (M, D) to each of `queries` (N, D); the first of equals.
+    """Find the nearest of `references` (M, D) to each of `queries` (N, D); the first of equals.
 
-    Memory is that of one block of distances, whatever N and M.
+    Memory is that of one block of distances, for any N and M.
 
-    Distances are first estimated by a matrix product, which is many times as fast as differences
-    but loses small distances to rounding, and those matter here. So each reference that may be the
-    nearest, given a bound on that rounding, is compared again by differences, which decide.
+    Distances are first estimated by a matrix product, which is many times as fast as differences,
+    but loses small distances to rounding, and small distances matter here. So each reference that
+    may be the nearest, given a bound on the rounding, is compared again by differences.
     """
     best = np.full(len(queries), np.inf)  # mean squares
     indices = np.zeros(len(queries), dtype=np.int64)
@@ -41,7 +41,7 @@ def nearest(queries: NDArray[np.generic], references: NDArray[np.generic]) -> Ne
         for other in range(0, len(references), BLOCK):
             columns = references[other : other + BLOCK].astype(np.float64)
             lowest = _lower_bounds(vectors - middle, columns - middle)
-            # The likeliest first: then hardly any other has to be compared by differences.
+            # The most likely first, so that hardly any other has to be compared by differences.
             first = np.arange(len(vectors)), lowest.argmin(1)
             _compare(vectors, columns, first, best[rows], indices[rows], other)
             rest = lowest <= best[rows, None]
@@ -56,7 +56,7 @@ def nearest_or_mirrored(
     references: NDArray[np.generic],
     mirrored_references: NDArray[np.generic],
 ) -> Neighbours:
-    """As `nearest`, where a reference counts mirrored, too: training flips its pictures."""
+    """Find the nearest like `nearest`, also among mirrored references: training flips pictures."""
     plain, mirrored = nearest(queries, references), nearest(queries, mirrored_references)
     better = mirrored.distances < plain.distances
     return Neighbours(
@@ -66,7 +66,7 @@ def nearest_or_mirrored(
 
 
 def share_closer_than_all(samples: Neighbours, held_out: Neighbours) -> float:
-    """Share of the samples that lie closer to a training picture than every held-out picture does.
+    """Share of the samples that are closer to a training picture than every held-out picture.
 
     Samples that are as new as the N held-out pictures give 1 / (N + 1) on average; copies give 1.
     """
@@ -74,7 +74,7 @@ def share_closer_than_all(samples: Neighbours, held_out: Neighbours) -> float:
 
 
 def share_closer_than_median(samples: Neighbours, held_out: Neighbours) -> float:
-    """Share of the samples closer to a training picture than the median held-out picture is.
+    """Share of the samples that are closer to a training picture than the median held-out picture.
 
     Samples that are as new as held-out pictures give 0.5; copies give 1. Steadier for few pictures.
     """
@@ -82,8 +82,8 @@ def share_closer_than_median(samples: Neighbours, held_out: Neighbours) -> float
 
 
 def share_of_copies(samples: Neighbours, held_out: Neighbours) -> float:
-    """Share of the samples whose nearest training picture is less than a third as far as any
-    held-out picture's. New pictures give 0; one copy among many does not.
+    """Share of the samples whose nearest training picture is less than a third as far away as any
+    held-out picture's. New pictures give 0.
 
     The third is that of Gu et al., arXiv:2310.02664, who compare with the second nearest training
     picture instead.
@@ -99,7 +99,7 @@ SHARES = {
 
 
 def _lower_bounds(rows: Vectors, columns: Vectors) -> Vectors:
-    """Lower bounds on the mean squared difference of each pair, (N, M).
+    """Compute lower bounds on the mean squared difference of each pair, (N, M).
 
     The expanded square, less a bound on rounding. With unit roundoff u, an inner product of length
     D is wrong by at most D u |a| |b| (Higham, Accuracy and Stability of Numerical Algorithms,
@@ -126,15 +126,15 @@ def _compare(
 
     Args:
         rows, columns: (N, D) and (M, D).
-        pairs: Numbers of the rows, rising, and of the columns, rising for each row.
-        best: Mean squares of the nearest so far, (N,).
-        indices: Their numbers, (N,).
-        offset: Number of the first column.
+        pairs: Indices of the rows, ascending, and of the columns, ascending for each row.
+        best: Mean squared differences of the nearest so far, (N,).
+        indices: Indices of the nearest so far, (N,).
+        offset: Index of the first column.
     """
     for start in range(0, len(pairs[0]), BLOCK):
         row, column = (each[start : start + BLOCK] for each in pairs)
         squares = ((rows[row] - columns[column]) ** 2).mean(1)
-        # By rising distance and, of equals, rising number; the first of each row counts.
+        # Sorted by distance, then by index; the first of each row counts.
         order = np.lexsort((column, squares, row))
         row, first = np.unique(row[order], return_index=True)
         chosen = order[first]

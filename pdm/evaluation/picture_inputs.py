@@ -9,11 +9,11 @@ from pdm.evaluation.features.picture_sets import PictureSet
 from pdm.evaluation.samples_folder import SampleSet, read_samples
 from pdm.models.codec import Autoencoder
 
-MIN_PICTURES = 2  # of each set: one picture has no spread
+MIN_PICTURES = 2  # of each set; one picture has no variance
 
 
 class PictureSets(NamedTuple):
-    """All at the samples' size."""
+    """The three sets, all at the samples' size."""
 
     samples: SampleSet
     val: PictureSet
@@ -24,7 +24,7 @@ def read_picture_sets(samples: Path, shards: Path, model: Autoencoder) -> Pictur
     """Open the three sets. Held-out and training pictures are reduced to the samples' size.
 
     Raises:
-        BadInput: The samples cannot be read, or have a size that the autoencoder cannot take.
+        BadInput: The samples cannot be read, or have a size that the autoencoder does not support.
         QualityGate: A set is too small, or a picture is both held out and trained on.
     """
     sample_set = read_samples(samples)
@@ -33,7 +33,7 @@ def read_picture_sets(samples: Path, shards: Path, model: Autoencoder) -> Pictur
         model.level_shapes(height, width)
     except ValueError as error:
         raise BadInput(
-            f"{samples} holds pictures of {width}x{height}, which this autoencoder cannot "
+            f"{samples} has pictures of {width}x{height}, which this autoencoder cannot "
             f"reconstruct ({error}); sample again with the same autoencoder"
         ) from error
     sets = PictureSets(
@@ -56,7 +56,7 @@ def read_picture_sets(samples: Path, shards: Path, model: Autoencoder) -> Pictur
 
 
 def shard_pictures(images: ImageShards, height: int, width: int) -> PictureSet:
-    """The pictures of a split at this size."""
+    """Return the pictures of a split at this size."""
     return PictureSet(
         name=images.split, keys=images.keys, load=lambda index: images.load(index, height, width)
     )

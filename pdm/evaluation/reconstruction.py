@@ -1,4 +1,4 @@
-"""Pictures compared with their reconstructions, for each prefix of the autoencoder's levels."""
+"""Compares pictures with their reconstructions from each prefix of the autoencoder's levels."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from pdm.models.codec import Autoencoder
 WINDOW_PX = 11
 SIGMA_PX = 1.5
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # fine to coarse, Wang et al., 2003
-MAX_PSNR_DB = 100.0  # of equal pictures, which have no finite one
+MAX_PSNR_DB = 100.0  # of equal pictures, whose PSNR is infinite
 
 Measure = Callable[[Tensor, Tensor, float], Tensor]  # images, references, data range
 
@@ -53,9 +53,9 @@ def ms_ssim(images: Tensor, references: Tensor, data_range: float) -> Tensor:
     """Structural similarity over several scales, each half the size of the last, (B,), at most 1.
 
     Contrast and structure count at every scale, luminance at the coarsest (Wang et al., 2003,
-    doi:10.1109/ACSSC.2003.1292216). Five scales with the published weights for sides of 176 pixels
-    and up; of smaller pictures as many as the window fits into, with the first weights scaled to a
-    sum of one, which compares only with pictures of that size.
+    doi:10.1109/ACSSC.2003.1292216). Sides of 176 pixels or more have five scales with the published
+    weights. Smaller pictures have as many scales as the window fits into, with the first weights
+    scaled to a sum of one; such values are comparable only between pictures of that size.
 
     Raises:
         ValueError: A side is shorter than the window.
@@ -73,7 +73,7 @@ def ms_ssim(images: Tensor, references: Tensor, data_range: float) -> Tensor:
 
 
 def ms_ssim_weights(height: int, width: int) -> tuple[float, ...]:
-    """The weight of each scale that pictures of this size have, fine to coarse; sum 1."""
+    """Return the weight of each scale for pictures of this size, fine to coarse; sum 1."""
     count, side = 1, min(height, width)
     while count < len(SCALE_WEIGHTS) and side // 2 >= WINDOW_PX:
         count, side = count + 1, side // 2
@@ -82,7 +82,7 @@ def ms_ssim_weights(height: int, width: int) -> tuple[float, ...]:
 
 
 def _similarities(images: Tensor, references: Tensor, data_range: float) -> tuple[Tensor, Tensor]:
-    """Luminance, and contrast with structure, at each place where the window fits."""
+    """Compute luminance, and contrast with structure, at each place where the window fits."""
     if min(images.shape[-2:]) < WINDOW_PX:
         raise ValueError(f"SSIM needs sides of at least {WINDOW_PX} px; got {images.shape}")
     x, y = images.double(), references.double()
@@ -100,7 +100,7 @@ MEASURES: dict[str, Measure] = {"psnr_db": psnr, "ssim": ssim, "ms_ssim": ms_ssi
 
 
 def _gaussian_mean(images: Tensor) -> Tensor:
-    """Gaussian mean about each place where the window fits."""
+    """Compute the Gaussian mean around each place where the window fits."""
     offsets = torch.arange(WINDOW_PX, dtype=images.dtype) - WINDOW_PX // 2
     taps = torch.exp(-(offsets**2) / (2 * SIGMA_PX**2))
     taps = taps / taps.sum()
@@ -111,7 +111,7 @@ def _gaussian_mean(images: Tensor) -> Tensor:
 
 @torch.no_grad()
 def decode_prefixes(model: Autoencoder, images: Tensor) -> list[Tensor]:
-    """`images` (B, 3, H, W) decoded from the first level, the first two, ..., all; in [-1, 1]."""
+    """Decode images (B, 3, H, W) from the first level, the first two, ..., all; in [-1, 1]."""
     latents = model.encode(images)
     size = (images.shape[-2], images.shape[-1])
     return [
@@ -121,7 +121,7 @@ def decode_prefixes(model: Autoencoder, images: Tensor) -> list[Tensor]:
 
 @dataclass(frozen=True, slots=True)
 class PrefixMeasures:
-    """Measures of the pictures decoded from one prefix of the levels, picture by picture."""
+    """Measures of each picture decoded from one prefix of the levels."""
 
     measures: dict[str, Array]  # by name, (N,)
     vectors: dict[str, Array]  # by feature space of whole pictures, (N, D)
@@ -134,11 +134,11 @@ def measure_reconstructions(
 
     Measures are `psnr_db`, `ssim` and `ms_ssim`, and the features of the reconstruction in 8 bits
     in each feature space of whole pictures. Pictures are decoded one by one: in a batch, the last
-    digits and so the rounding could differ.
+    digits could differ.
 
     Raises:
         BadInput: The pictures are too small for the SSIM window.
-        QualityGate: The autoencoder gives values that are not finite.
+        QualityGate: Decoded values are not finite.
     """
     collected: list[dict[str, list[Array]]] = []
     for number in range(len(pictures)):
@@ -171,7 +171,7 @@ def _measure(decoded: Tensor, images: Tensor, spaces: Sequence[FeatureSpace]) ->
         raise QualityGate("the autoencoder decodes to values that are not finite; train it again")
     measures = {name: measure(decoded, images, 2.0).numpy() for name, measure in MEASURES.items()}
     rounded = to_pixels(decoded)
-    batch = Batch(rounded, np.arange(len(rounded)))  # numbers matter to crops only
+    batch = Batch(rounded, np.arange(len(rounded)))  # indices matter only for crops
     return measures | {
         space.name: space.extract(batch) for space in spaces if space.of_whole_pictures
     }

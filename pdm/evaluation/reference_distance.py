@@ -1,11 +1,11 @@
-"""The distance of samples from a reference set, for trainings that score their samples on the way.
+"""The distance of samples from a reference set, for scores during training.
 
     reference = ReferenceDistance(held_out)  # uint8 (H, W, 3), all of one size
     reference.distance(samples)
 
-It is the Fréchet distance that `evaluate` gives under the same name, with the number of features
-and the seed of the default params; only the reference differs. Few pictures bias it upwards, so
-compare only distances of equally many pictures from the same reference.
+It is the Fréchet distance of the same name in `evaluate`, with the number of features and the seed
+of the default params; only the reference differs. It is biased upwards for few pictures, so compare
+only distances of equally many pictures from the same reference.
 """
 
 import itertools
@@ -22,15 +22,15 @@ from pdm.evaluation.features.batch import pictures_at_once
 from pdm.evaluation.features.random_conv import RandomConvFeatures
 
 NUM_FEATURES, SEED = 64, 0
-BATCH_SIZE = 8  # fewer if the pictures are large
-MIN_PICTURES = 2  # one picture has no spread
+BATCH_SIZE = 8  # less for large pictures
+MIN_PICTURES = 2  # one picture has no variance
 
 
 class ReferenceDistance:
     """Distances from one reference set.
 
     Args:
-        reference: At least two pictures, read once, a few at a time.
+        reference: At least two pictures, read once, in small batches.
 
     Raises:
         ValueError: There are fewer than two.
@@ -43,7 +43,7 @@ class ReferenceDistance:
         self._reference = self._moments(reference)
 
     def distance(self, pictures: Iterable[Pixels]) -> float:
-        """The distance of at least two pictures from the reference.
+        """Compute the distance of at least two pictures from the reference.
 
         Raises:
             ValueError: There are fewer than two.

@@ -1,7 +1,7 @@
-"""Reads the folder that the stage `sample` wrote, and refuses one that was changed since.
+"""Reads the folder written by the stage `sample`, and refuses it if it was changed.
 
-Scores are about the pictures that the model drew. So the pixels of each picture are compared with
-their digest in `samples.json` whenever it is read, and the folder must hold only the listed files.
+Scores must be those of the pictures that the model drew. So each picture's pixels are compared with
+their digest in `samples.json` when it is read, and the folder must contain only listed files.
 """
 
 import json
@@ -18,7 +18,7 @@ from pdm.evaluation.features.picture_sets import PictureSet, decode
 logger = logging.getLogger(__name__)
 
 LIST = "samples.json"
-# What the sample stage writes beside the samples; everything else that is not listed is a leftover.
+# Other files of the stage `sample`; everything else that is not listed is a leftover.
 OTHER_FILES = {LIST, "contact-sheet.png", "full-size", "previews"}
 
 
@@ -33,31 +33,30 @@ class ListedSample:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampleSet(PictureSet):
-    """The pictures of a folder, by rising seed, and what their list says of them."""
+    """The pictures of a folder, by ascending seed, with their entries in the list."""
 
     listed: tuple[ListedSample, ...]
 
     @property
     def num_repeated(self) -> int:
-        """Samples that equal one of a lower seed, pixel for pixel."""
+        """Number of samples that equal one of a lower seed, pixel for pixel."""
         return len(self.listed) - len({sample.pixels_sha256 for sample in self.listed})
 
     @property
     def num_missing_seeds(self) -> int:
-        """Seeds between the lowest and the highest that have no sample."""
+        """Number of seeds between the lowest and the highest without a sample."""
         return self.listed[-1].seed - self.listed[0].seed + 1 - len(self.listed)
 
 
 def read_samples(folder: Path) -> SampleSet:
-    """The pictures that `samples.json` lists, in the order of their seeds.
+    """Open the pictures that `samples.json` lists, in the order of their seeds.
 
-    Each is checked when it is loaded, which raises BadInput if it is damaged, has another size than
-    the first, or other pixels than were drawn.
+    Each is checked when it is loaded. Loading raises BadInput if a picture is damaged, has another
+    size than the first, or has changed since it was drawn.
 
     Raises:
-        BadInput: The list is missing or damaged, a listed picture is missing, or the folder holds a
-            file that the list does not name: a leftover of another run that a reader of the folder
-            would score with the rest.
+        BadInput: The list is missing or damaged, a listed picture is missing, or the folder has a
+            file that is not listed, such as a leftover of another run.
     """
     listed = _read_list(folder / LIST)
     names = [sample.file for sample in listed]
@@ -83,14 +82,14 @@ def read_samples(folder: Path) -> SampleSet:
 
 
 def warn_of_chosen_samples(samples: SampleSet) -> None:
-    """Log what makes samples unlike those that a model draws: repeats, and seeds left out."""
+    """Warn of signs that samples were selected: repeated samples, and missing seeds."""
     if samples.num_repeated:
         first_of: dict[str, ListedSample] = {}
         pairs = ((first_of.setdefault(each.pixels_sha256, each), each) for each in samples.listed)
         first, second = next(pair for pair in pairs if pair[0] is not pair[1])
         logger.warning(
             "evaluate: %d of %d samples equal one of another seed, pixel for pixel (%s and %s "
-            "first); a model draws other pictures from other seeds",
+            "first); different seeds should give different pictures",
             samples.num_repeated,
             len(samples),
             first.file,
@@ -98,8 +97,8 @@ def warn_of_chosen_samples(samples: SampleSet) -> None:
         )
     if samples.num_missing_seeds:
         logger.warning(
-            "evaluate: %d of the seeds from %d to %d have no sample; scores of chosen samples say "
-            "little about the model",
+            "evaluate: %d of the seeds from %d to %d have no sample; scores of selected samples "
+            "say little about the model",
             samples.num_missing_seeds,
             samples.listed[0].seed,
             samples.listed[-1].seed,
@@ -107,7 +106,7 @@ def warn_of_chosen_samples(samples: SampleSet) -> None:
 
 
 def _read_list(path: Path) -> tuple[ListedSample, ...]:
-    """The list, by rising seed: its order must not decide which samples are compared."""
+    """Read the list, sorted by seed, since its order must not decide which samples are compared."""
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         listed = [

@@ -1,5 +1,5 @@
-"""All scores of a run under flat names, such as `swd/level_16x32/samples_vs_val`, and the bootstrap
-replicates of those whose scatter is known."""
+"""Scores of a run under flat names such as `swd/level_16x32/samples_vs_val`, and the bootstrap
+replicates of some of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class Scores:
 
 
 def distance_scores(judged: Summary, reference: Summary, config: EvaluateConfig) -> Scores:
-    """All distances of a set from the reference, such as `spectrum_db/samples_vs_val`."""
+    """Compute all distances of a set from the reference, such as `spectrum_db/samples_vs_val`."""
     pair = SetPair(judged, reference)
     suffix = f"{judged.name}_vs_{reference.name}"
     values = compute_distances(pair, config)
@@ -45,8 +45,8 @@ def distance_scores(judged: Summary, reference: Summary, config: EvaluateConfig)
 def reconstruction_scores(
     prefixes: Sequence[PrefixMeasures], pictures: Summary, train: Summary, config: EvaluateConfig
 ) -> Scores:
-    """Scores of reconstructions: `reconstruction/psnr_db/levels_3` is of the pictures decoded from
-    the three coarsest levels.
+    """Compute scores of reconstructions, such as `reconstruction/psnr_db/levels_3` for the three
+    coarsest levels.
 
     Args:
         prefixes: Measures of the decoded pictures, for each prefix of the levels.
@@ -81,7 +81,7 @@ def reconstruction_scores(
 
 
 def memorisation_scores(copies: Memorisation, config: EvaluateConfig) -> Scores:
-    """Shares of samples that are nearer to a training picture than held-out pictures are."""
+    """Compute the shares of samples nearer to a training picture than held-out pictures are."""
     return Scores(
         {f"memorisation/{name}": value for name, value in copies.scores().items()},
         {

@@ -1,11 +1,11 @@
-"""Scores of pictures that are never all in one place: as a model draws them, or with many workers.
+"""Scores pictures as a stream: while a model draws them, or with many workers.
 
     scores = score_batches(batches, shards, config, cache)
 
-takes any iterator of batches and writes no picture. All that is kept of a picture is its part in
-exact sums (`pdm.evaluation.distances.exact_moments`): memory does not grow with the number of
-pictures, and the parts of several workers add up to the same bits in any order. Only Fréchet
-distances can be had that way; neighbours, kernel distances and intervals need `evaluate`.
+takes any iterator of batches and writes no picture. Pictures only add to exact sums
+(`pdm.evaluation.distances.exact_moments`), so memory does not grow with their number, and the sums
+of several workers give the same bits in any order. This gives only Fréchet distances; neighbours,
+kernel distances and intervals need `evaluate`.
 """
 
 import hashlib
@@ -35,10 +35,10 @@ from pdm.evaluation.picture_inputs import MIN_PICTURES, shard_pictures
 
 
 class StreamedMoments:
-    """Moments of the pictures so far, in some feature spaces.
+    """Moments of the pictures so far, in each feature space.
 
     Args:
-        spaces: For pictures of one size.
+        spaces: Feature spaces for pictures of one size.
     """
 
     def __init__(self, spaces: list[FeatureSpace]) -> None:
@@ -47,8 +47,8 @@ class StreamedMoments:
         self.moments: dict[str, ExactMoments] = {}
 
     def add(self, pictures: Pixels, numbers: NDArray[np.int64]) -> None:
-        """Add pictures (B, H, W, 3), which have these numbers in their set. Memory is that of a few
-        pictures, however many there are.
+        """Add pictures (B, H, W, 3) with these indices in their set. Memory is that of a few
+        pictures.
 
         Raises:
             QualityGate: A feature is not finite.
@@ -78,7 +78,8 @@ class StreamedMoments:
         self.num_pictures += other.num_pictures
 
     def distances(self, reference: "StreamedMoments") -> dict[str, float]:
-        """Fréchet distance from the reference in each space, under the names of `evaluate`."""
+        """Compute the Fréchet distance from the reference in each space, under the names of
+        `evaluate`."""
         return {
             space.frechet_name: frechet_distance(
                 self.moments[space.name].moments(), reference.moments[space.name].moments()
@@ -95,7 +96,7 @@ class StreamedMoments:
 
     @classmethod
     def load(cls, path: Path, spaces: list[FeatureSpace]) -> "StreamedMoments | None":
-        """What `save` wrote with the same spaces; None if there is no file, or a damaged one."""
+        """Load what `save` wrote with the same spaces; None if the file is missing or damaged."""
         arrays = read_arrays(path)
         if arrays is None:
             return None
@@ -120,7 +121,7 @@ def accumulate(
     rank: int = 0,
     num_workers: int = 1,
 ) -> StreamedMoments:
-    """One worker's share of some pictures of a set.
+    """Compute the moments of one worker's share of some pictures of a set.
 
     Batches do not depend on the number of workers, since the features of a pretrained network may
     depend on the batch in their last digits. Worker `rank` takes every `num_workers`-th batch.
@@ -136,7 +137,7 @@ def accumulate(
 def score_batches(
     batches: Iterable[Pixels], shards: Path, config: EvaluateConfig, cache: Path
 ) -> dict[str, float]:
-    """Score pictures as they come, against all held-out pictures.
+    """Score a stream of pictures against all held-out pictures.
 
     Args:
         batches: uint8 (B, H, W, 3), all of one size, read once.
@@ -189,7 +190,7 @@ def _cached_moments(
     config: EvaluateConfig,
     cache: Path,
 ) -> StreamedMoments:
-    """Moments of `count` real pictures, or all, from the cache if they are there."""
+    """Return the moments of `count` real pictures, or of all, from the cache if possible."""
     images = ImageShards(shards, split)
     numbers = np.random.default_rng([config.seed]).permutation(len(images))[:count]
     data = digest(shards)

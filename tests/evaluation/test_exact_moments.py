@@ -189,7 +189,7 @@ def test_more_vectors_than_can_be_summed_exactly_are_refused():
 
 
 def test_the_stage_stops_with_the_reason():
-    with pytest.raises(QualityGate, match="cannot be taken: features must be finite and below"):
+    with pytest.raises(QualityGate, match="cannot be computed: features must be finite and below"):
         moments_of(vectors(scale=1e8).astype(np.float64))
 
 

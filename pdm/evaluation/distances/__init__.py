@@ -1,1 +1,1 @@
-"""Distances between sets of feature vectors, and how sure they are."""
+"""Distances between sets of feature vectors, with bootstrap intervals."""

@@ -1,19 +1,19 @@
-"""Bootstrap replicates of scores: how far a score would move with other pictures of the same kind.
+"""Bootstrap replicates of scores: how much a score would vary with other pictures of the same kind.
 
 A replicate is the score of sets of the same sizes, drawn from the pictures with replacement (Efron
 and Tibshirani, 1993). Pictures are resampled, not patches or crops: those of one picture are not
 independent.
 
-The b-th replicates of all runs with the same held-out pictures and seed draw the same held-out
-pictures, samples of the same places and training pictures of the same places. So what the choice of
-pictures does to two runs alike cancels in the difference of their replicates, whose percentiles are
-the interval of the difference of the runs.
+For all runs with the same held-out pictures and seed, the b-th replicate draws the same held-out
+pictures, and samples and training pictures at the same indices. So effects of the choice of
+pictures that two runs share cancel in the differences of their replicates. The percentiles of these
+differences are the interval of the difference of the runs.
 
-Fréchet and kernel distances are computed on the resampled sets while a set has up to
+Fréchet and kernel distances are computed on the resampled sets if a set has up to
 `MAX_RESAMPLED_VALUES` values (vectors times their length) and all vectors together span at most
-`MAX_RESAMPLED_DIRECTIONS`. For larger sets they are taken to first
-order: the score, plus the influence of each vector as often as it is drawn. That takes one pass
-instead of one for each replicate, and is as close to the true scatter (docs/precision.md).
+`MAX_RESAMPLED_DIRECTIONS`. For larger sets they are approximated to first order: the score plus the
+influence of each drawn vector. That takes one pass instead of one for each replicate, and is
+equally close to the true scatter (docs/precision.md).
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,16 +30,16 @@ from pdm.evaluation.distances.sliced_wasserstein import resampled_sliced_wassers
 from pdm.evaluation.distances.spectrum import spectrum_difference
 from pdm.evaluation.neighbours import SHARES, Neighbours
 
-STREAMS = {"val": 0, "samples": 1, "train": 2}  # of random numbers, one for each set
+STREAMS = {"val": 0, "samples": 1, "train": 2}  # streams of random numbers, one for each set
 LOW, HIGH = 2.5, 97.5  # percentiles of the intervals
 MAX_RESAMPLED_VALUES = 2**20  # 16,384 vectors of 64 features
 MAX_RESAMPLED_DIRECTIONS = 256  # a replicate of 1,000 directions takes a second
 
 
 def resample_counts(name: str, num_pictures: int, config: EvaluateConfig) -> Array:
-    """How often each picture of a set is drawn in each replicate, (num_replicates, num_pictures).
+    """Draw how often each picture occurs in each replicate, (num_replicates, num_pictures).
 
-    Rows sum to `num_pictures`. They follow from the set's name, its size and the seed alone.
+    Rows sum to `num_pictures`. They depend only on the set's name, its size and the seed.
     """
     random = np.random.default_rng([config.seed, STREAMS[name]])
     chances = np.full(num_pictures, 1 / num_pictures)
@@ -47,7 +47,8 @@ def resample_counts(name: str, num_pictures: int, config: EvaluateConfig) -> Arr
 
 
 def distance_replicates(pair: SetPair, config: EvaluateConfig) -> dict[str, Array]:
-    """Replicates of what `compute_distances` gives, by the same names, not yet centred."""
+    """Compute replicates of the results of `compute_distances`, by the same names, not yet
+    centred."""
     judged, reference = pair.judged, pair.reference
     counts = (
         resample_counts(judged.name, len(judged.compared), config),
@@ -78,7 +79,8 @@ def distance_replicates(pair: SetPair, config: EvaluateConfig) -> dict[str, Arra
 def share_replicates(
     samples: Neighbours, val: Neighbours, config: EvaluateConfig
 ) -> dict[str, Array]:
-    """Replicates of the shares of samples nearer to a training picture than held-out pictures."""
+    """Compute replicates of the shares of samples nearer to a training picture than held-out
+    pictures."""
     counts = resample_counts("samples", len(samples.distances), config).astype(np.int64)
     val_counts = resample_counts("val", len(val.distances), config).astype(np.int64)
     resampled = [
@@ -89,7 +91,7 @@ def share_replicates(
 
 
 def mean_replicates(values: Mapping[str, Array], config: EvaluateConfig) -> dict[str, Array]:
-    """Replicates of means over the held-out pictures of one value a picture."""
+    """Compute replicates of means over held-out pictures, from one value for each picture."""
     sizes = {len(each) for each in values.values()}
     counts = {size: resample_counts("val", size, config) for size in sizes}
     return {name: _means(each, counts[len(each)]) for name, each in values.items()}
@@ -98,12 +100,12 @@ def mean_replicates(values: Mapping[str, Array], config: EvaluateConfig) -> dict
 def paired_replicates(
     vectors: tuple[Array, Array], moments: tuple[Moments, Moments], config: EvaluateConfig
 ) -> Array:
-    """Replicates of the Fréchet distance of reconstructions from their held-out pictures, not yet
-    centred.
+    """Compute replicates of the Fréchet distance of reconstructions from their held-out pictures,
+    not yet centred.
 
     Args:
-        vectors: Of the reconstructions and of the pictures, one of each.
-        moments: Of both.
+        vectors: Vectors of the reconstructions and of the pictures, one for each picture.
+        moments: Moments of both.
         config: Number of replicates, and their seed.
     """
     counts = resample_counts("val", len(vectors[0]), config)
@@ -139,13 +141,13 @@ def centre(replicates: Array, score: float) -> Array:
 
 
 def interval(replicates: Array) -> tuple[float, float]:
-    """The ends between which 95 % of the replicates lie."""
+    """Return the ends of the interval that contains 95 % of the replicates."""
     low, high = np.percentile(replicates, (LOW, HIGH))
     return float(low), float(high)
 
 
 def _feature_replicates(pair: SetPair, counts: tuple[Array, Array]) -> dict[str, Array]:
-    """Of the Fréchet and the kernel distance in each feature space."""
+    """Compute replicates of Fréchet and kernel distance in each feature space."""
     replicates = {}
     for space in pair.reference.spaces:
         vectors = pair.vectors(space)
@@ -165,8 +167,8 @@ def _feature_replicates(pair: SetPair, counts: tuple[Array, Array]) -> dict[str,
 
 
 def _manifold_replicates(pair: SetPair, counts: tuple[Array, Array]) -> dict[str, Array]:
-    """Of precision, recall, density and coverage, with all balls left as they are: a picture that
-    is drawn twice would be its own nearest neighbour, with an empty ball."""
+    """Compute replicates of precision, recall, density and coverage, with the balls of the original
+    sets: a picture drawn twice would be its own nearest neighbour, with an empty ball."""
     return {
         f"{name}_{space}": _means(values, resampled)
         for space, scores in pair.manifolds.items()
@@ -196,7 +198,7 @@ def _frechet_influences(
 def _first_order(
     influences: tuple[Array, Array], counts: tuple[Array, Array], per_picture: int = 1
 ) -> Array:
-    """Difference of each replicate from the score, by the influences of both sets' vectors."""
+    """Compute the difference of each replicate from the score, by the influences of all vectors."""
     difference = np.zeros(len(counts[0]))
     for each, resampled in zip(influences, counts, strict=True):
         of_pictures = each.reshape(-1, per_picture).sum(1) / len(each)
@@ -225,5 +227,5 @@ def _in_their_span(first: Array, second: Array) -> tuple[Array, Array]:
 
 
 def _means(values: Array, counts: Array) -> Array:
-    """Mean of (N,) or (N, D) values over the resampled pictures, for each replicate."""
+    """Average (N,) or (N, D) values over the resampled pictures, for each replicate."""
     return np.asarray(counts @ values / len(values))

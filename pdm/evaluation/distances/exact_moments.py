@@ -1,18 +1,17 @@
 """Moments of features, summed without rounding: the same bits in any order.
 
-Each value is rounded once to a multiple of `UNIT` (2^-20); from there on all sums are of whole
-numbers, and exact. So neither the order of the pictures nor the size of batches, the number of
-workers, of threads, or the kind of processor changes a bit of the result, and moments of parts are
-merged by adding them. Nothing is kept of a picture but its share of the sums.
+Each value is rounded once to a multiple of `UNIT` (2^-20). After that all sums are integer sums,
+and exact. So the result is bit for bit independent of picture order, batch size, number of workers
+or threads, and processor. Moments of parts are merged by addition. No picture is stored.
 
-The rounding adds UNIT^2 / 12 = 8e-14 to each variance, which for features of a spread of 0.1 or
-more is less than float32 features are good for (docs/precision.md). Sums have 122 bits, enough for
-`MAX_COUNT` vectors of the largest values, so that no spread and no number of pictures is too large.
+The rounding adds UNIT^2 / 12 = 8e-14 to each variance. For features with a standard deviation of
+0.1 or more this is below the precision of float32 features (docs/precision.md). Sums have 122 bits,
+enough for `MAX_COUNT` vectors of the largest values.
 
-How whole numbers are multiplied fast: as long as sums stay below 2^53, float64 holds
-them exactly whatever the order, so a plain matrix product will do; before they could grow beyond
-they are moved over to two 64-bit integers each. Numbers beyond 2^23 (values of 8 and up) are split
-into two halves; features have few such values.
+Fast multiplication of integers: as long as sums stay below 2^53, float64 represents them exactly in
+any order, so a plain matrix product is enough. Before they could exceed it, they are moved to two
+64-bit integers each. Numbers beyond 2^23 (values of 8 and more) are split into two halves; features
+have few such values.
 """
 
 from collections.abc import Mapping
@@ -28,9 +27,9 @@ from pdm.evaluation.distances.wide_integers import MAX_ADDEND, MAX_BITS, WideInt
 
 UNIT = 2.0**-20
 CHUNK = 1024  # vectors multiplied at once
-HALF_BITS = 24  # of the low part of a split number, with its sign: -2^23 to 2^23
-EXACT = 2.0**53  # whole numbers up to here are float64 numbers
-MAX_VALUE_BITS = 2 * HALF_BITS - 3  # of a value in `UNIT`
+HALF_BITS = 24  # bits of the low part of a split number, with sign: -2^23 to 2^23
+EXACT = 2.0**53  # float64 represents all integers up to here
+MAX_VALUE_BITS = 2 * HALF_BITS - 3  # bits of a value in `UNIT`
 MAX_VALUE = 2.0**MAX_VALUE_BITS * UNIT  # about 33 million
 MAX_COUNT = 2 ** (MAX_BITS - 2 * MAX_VALUE_BITS)  # about 4 billion
 
@@ -46,17 +45,17 @@ class ExactMoments:
         self.count = 0
         self._total = WideIntegers(size)
         self._products = WideIntegers(size, size)  # lower triangle
-        self._recent = np.zeros((size, size), order="F")  # not yet counted into _products
-        self._largest = 0.0  # that any sum in _recent can have become
+        self._recent = np.zeros((size, size), order="F")  # not yet added to _products
+        self._largest = 0.0  # bound on the sums in _recent
         self._waiting = np.empty((CHUNK, size))
         self._num_waiting = 0
 
     def add(self, vectors: NDArray[np.floating]) -> None:
-        """Count (N, D) vectors in.
+        """Add (N, D) vectors.
 
         Raises:
-            ValueError: A value is not finite, or beyond `MAX_VALUE`, or there would be more than
-                `MAX_COUNT` vectors. None of the vectors counts.
+            ValueError: A value is not finite or beyond `MAX_VALUE`, or there would be more than
+                `MAX_COUNT` vectors. Then no vector is added.
         """
         if len(vectors) and not max(vectors.max(), -vectors.min()) < MAX_VALUE:
             raise ValueError(f"features must be finite and below {MAX_VALUE:,.0f}")
@@ -71,7 +70,7 @@ class ExactMoments:
             vectors = vectors[len(taken) :]
 
     def merge(self, other: Self) -> None:
-        """Count in what `other` has seen.
+        """Add the vectors of `other`.
 
         Raises:
             ValueError: There would be more than `MAX_COUNT` vectors.
@@ -83,8 +82,8 @@ class ExactMoments:
         self._products.merge(other._products)
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """All that there is to be stored, or sent to another process: equal vectors give equal
-        arrays, in whatever order they came."""
+        """Return the complete state, to be stored or sent to another process. Equal vectors give
+        equal arrays, in any order."""
         self._settle()
         total_high, total_low = self._total.words()
         high, low = self._products.words()
@@ -98,7 +97,7 @@ class ExactMoments:
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Self:
-        """What gave these `arrays`."""
+        """Restore from the result of `arrays`."""
         words = {name: array.astype(np.int64) for name, array in arrays.items()}
         moments = cls(len(words["total_low"]))
         moments.count = int(words["count"])
@@ -107,7 +106,7 @@ class ExactMoments:
         return moments
 
     def moments(self) -> Moments:
-        """As float64: rounded for the first time since the vectors were."""
+        """Return the moments in float64, the only rounding after that of the vectors."""
         self._settle()
         middle = np.rint(self._total.as_float() / self.count).astype(np.int64)
         total = self._total.as_ints()
@@ -127,7 +126,7 @@ class ExactMoments:
         self.count += more
 
     def _multiply(self) -> None:
-        """Count the waiting vectors into the sums."""
+        """Add the pending vectors to the sums."""
         values = self._waiting[: self._num_waiting]
         self._num_waiting = 0
         if not len(values):
@@ -143,14 +142,14 @@ class ExactMoments:
             self._add_products(values[start : start + rows], rows * largest**2)
 
     def _add_products(self, values: Array, growth: float) -> None:
-        """Count in vectors whose sums of products are at most `growth`."""
+        """Add the products of vectors whose sums are at most `growth`."""
         if self._largest + growth > EXACT:
             self._settle_recent()
         self._largest += growth
         self._recent = dsyrk(1.0, values.T, beta=1.0, c=self._recent, overwrite_c=1, lower=1)
 
     def _low_parts(self, values: Array) -> Array:
-        """Count in the products that high parts take part in, and leave the low parts."""
+        """Add all products that involve high parts, and return the low parts."""
         high = np.rint(values / 2.0**HALF_BITS)
         low = values - high * 2.0**HALF_BITS
         split = np.flatnonzero(high.any(1))
@@ -165,35 +164,35 @@ class ExactMoments:
         return np.asarray(low)
 
     def _settle(self) -> None:
-        """Count in all that waits."""
+        """Add everything that is pending."""
         self._multiply()
         self._settle_recent()
 
     def _settle_recent(self) -> None:
-        """Move what was added up in float64 over to the whole numbers."""
+        """Move the float64 sums to the integers."""
         self._products.add(self._recent.astype(np.int64))
         self._recent[:] = 0
         self._largest = 0.0
 
 
 def moments_of(vectors: Array) -> Moments:
-    """Of (N, D) vectors, in the same bits whatever their order.
+    """Compute the moments of (N, D) vectors, bit for bit independent of their order.
 
     Raises:
-        QualityGate: They are too large, or too many, for exact sums.
+        QualityGate: The vectors are too large, or too many, for exact sums.
     """
     exact = ExactMoments(vectors.shape[1])
     try:
         exact.add(vectors)
     except ValueError as error:
-        raise QualityGate(f"the Fréchet distance cannot be taken: {error}") from error
+        raise QualityGate(f"the Fréchet distance cannot be computed: {error}") from error
     return exact.moments()
 
 
 def _subtract_outer(
     numbers: WideIntegers, first: list[int], second: list[int], shift_bits: int = 0
 ) -> None:
-    """Subtract the outer product of two vectors of whole numbers, times 2^shift_bits."""
+    """Subtract the outer product of two integer vectors, times 2^shift_bits."""
     sizes = [max(map(abs, vector)) for vector in (first, second)]
     if sizes[0] * sizes[1] <= MAX_ADDEND:
         numbers.add(np.outer(np.negative(first), second), shift_bits)

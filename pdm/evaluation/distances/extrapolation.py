@@ -1,9 +1,8 @@
-"""The Fréchet distance that infinitely many pictures would have.
+"""The Fréchet distance extrapolated to infinitely many pictures.
 
-Its bias falls as one over the number of pictures (Chong and Forsyth, arXiv:1911.07023). So it is
-taken of growing parts of both sets, and the straight line through these values over one over the
-share of the sets is followed to where that is zero. Both sets are thinned, not the samples alone:
-held-out pictures are few here, too.
+Its bias is proportional to one over the number of pictures N (Chong and Forsyth, arXiv:1911.07023).
+So it is computed for growing parts of both sets, and a straight line in 1 / N is extrapolated to 0.
+Both sets are subsampled, not only the samples, since held-out pictures are also few here.
 """
 
 import numpy as np
@@ -14,16 +13,16 @@ from pdm.evaluation.distances.frechet import frechet_distance
 from pdm.evaluation.distances.moments import Array
 
 SHARES = np.linspace(0.5, 1, 11)
-INFINITE = 11  # keeps these random numbers apart from all others
+INFINITE = 11  # separates these random numbers from all others
 
 
 def infinite_frechet_distance(first: Array, second: Array, per_picture: int, seed: int) -> float:
-    """Distance of features (N, D) and (M, D), extrapolated. May fall below zero.
+    """Extrapolate the distance of features (N, D) and (M, D). May be negative.
 
     Args:
-        first, second: `per_picture` vectors of each picture in turn.
-        per_picture: Vectors of one picture are kept or left out together.
-        seed: Of the order in which pictures are taken.
+        first, second: `per_picture` consecutive vectors of each picture.
+        per_picture: Number of vectors of a picture, which are kept or left out together.
+        seed: Seed of the order in which pictures are chosen.
     """
     orders = [
         np.random.default_rng([seed, INFINITE, place]).permutation(len(vectors) // per_picture)

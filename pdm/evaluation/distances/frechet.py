@@ -2,9 +2,9 @@
 
     |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))          (Dowson and Landau, 1982)
 
-All in float64; float32 is off by half a percent at 2048 features. No square root of a matrix is
-taken: with C1 = F1 F1^T and C2 = F2 F2^T the last trace is the sum of the singular values of
-F1^T F2, the square roots of the eigenvalues of the symmetric F2^T C1 F2.
+Everything is in float64; float32 is wrong by half a percent at 2048 features. No matrix square root
+is computed: with C1 = F1 F1^T and C2 = F2 F2^T the last trace is the sum of the singular values of
+F1^T F2, which are the square roots of the eigenvalues of the symmetric F2^T C1 F2.
 """
 
 import numpy as np
@@ -13,21 +13,20 @@ from scipy.linalg import lapack
 
 from pdm.evaluation.distances.moments import Array, Moments
 
-# Up to this rank singular values are found as such. Beyond it they are roots of eigenvalues: five
-# times faster, and at full rank as exact (docs/precision.md).
+# Up to this rank, singular values are computed directly. Beyond it, they are roots of eigenvalues:
+# five times as fast, and equally exact at full rank (docs/precision.md).
 MAX_RANK_FOR_SINGULAR_VALUES = 512
 
-# Relative bound on what rounding may have done to the trace of the root before the slower way is
-# taken. Far from reached: where 300 of 1024 features were constant it stood at 5e-7, the error of
-# the distance at 3e-9 (docs/precision.md).
+# Largest relative error bound of the trace at which the fast method is used. With 300 of 1024
+# features constant, the bound was 5e-7 and the error of the distance 3e-9 (docs/precision.md).
 MAX_ERROR = 1e-7
 
 
 def frechet_distance(first: Moments, second: Moments) -> float:
-    """Squared distance in the features' units. Biased upwards for few pictures, whatever the sets:
-    compare only values with the same counts, and with that of two sets of real pictures.
+    """Compute the squared distance in the features' units. It is biased upwards for few pictures:
+    compare only values with the same counts, and with the distance of two sets of real pictures.
 
-    Also right when a covariance is singular, as it is for fewer pictures than features.
+    Also correct if a covariance is singular, as with fewer pictures than features.
     """
     shift = first.mean - second.mean
     traces = np.trace(first.covariance) + np.trace(second.covariance)
@@ -36,10 +35,10 @@ def frechet_distance(first: Moments, second: Moments) -> float:
 
 
 def root_factor(covariance: Array) -> Array:
-    """F with F F^T = `covariance`, (D, rank), by Cholesky's method with pivots.
+    """Compute F (D, rank) with F F^T = `covariance`, by pivoted Cholesky factorisation.
 
-    Directions whose variance is below the rounding error of the largest are noise and drop out: the
-    root of such a variance would be a hundred million times its error.
+    Directions whose variance is below the rounding error of the largest are noise, and are dropped:
+    the root of such a variance would be a hundred million times its error.
     """
     noise = len(covariance) * np.finfo(np.float64).eps * max(covariance.diagonal().max(), 0.0)
     lower, pivots, rank, _ = lapack.dpstrf(covariance, tol=noise, lower=1)
@@ -58,8 +57,9 @@ def _trace_of_root(first: Moments, second: Moments) -> float:
 
 
 def _roots_at_full_rank(first: Moments, second: Moments) -> Array | None:
-    """Roots of the eigenvalues of C1 C2, by one Cholesky factor and one symmetric problem; None if
-    rounding may have moved their sum by more than `MAX_ERROR`: a covariance is singular."""
+    """Compute the roots of the eigenvalues of C1 C2, by one Cholesky factor and one symmetric
+    eigenproblem. None if a covariance is singular, so that rounding may have changed their sum by
+    more than `MAX_ERROR`."""
     if min(first.count, second.count) <= len(first.mean):
         return None
     lower, failed = lapack.dpotrf(np.asfortranarray(second.covariance), lower=1)
@@ -74,7 +74,7 @@ def _roots_at_full_rank(first: Moments, second: Moments) -> Array | None:
 
 
 def _sum_of_singular_values(first: Array, second: Array) -> float:
-    """Of `first`^T `second`, factors (D, r1) and (D, r2)."""
+    """Sum the singular values of `first`^T `second`, with factors (D, r1) and (D, r2)."""
     if not min(first.shape[1], second.shape[1]):
         return 0.0
     product = first.T @ second

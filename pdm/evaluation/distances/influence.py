@@ -1,4 +1,4 @@
-"""How much each vector moves the Fréchet distance: its influence, to first order.
+"""The influence of each vector on the Fréchet distance, to first order.
 
 When a vector counts w times instead of once, the distance changes by (w - 1) times its influence
 over the number of vectors, as long as the changes are small (the infinitesimal jackknife: Jaeckel,
@@ -17,17 +17,18 @@ BLOCK = 4096  # vectors at once
 
 
 def frechet_influences(vectors: Array, own: Moments, other: Moments) -> Array:
-    """Influence of each vector on the distance of its set from the other one, (N,), of mean 0.
+    """Compute the influence of each vector on the distance of its set from the other, (N,), of mean
+    0.
 
-    Right for singular covariances, too, where only directions count in which the sets vary.
+    Also correct for singular covariances, where only directions with variance count.
 
     Args:
-        vectors: (N, D), of one of the two sets.
+        vectors: Vectors (N, D) of one of the two sets.
         own: Moments of `vectors`.
         other: Moments of the other set.
     """
     gradient = np.eye(len(own.mean)) - _transport(own.covariance, other.covariance)
-    gradient *= own.count / (own.count - 1)  # what a covariance is divided by, and a mean
+    gradient *= own.count / (own.count - 1)  # divisor of a covariance against that of a mean
     shift = own.mean - other.mean
     found = np.empty(len(vectors))
     for start in range(0, len(vectors), BLOCK):
@@ -38,7 +39,7 @@ def frechet_influences(vectors: Array, own: Moments, other: Moments) -> Array:
 
 
 def _transport(first: Array, second: Array) -> Array:
-    """The linear map T with T C1 T = C2, (D, D), on what both covariances span."""
+    """Compute the linear map T (D, D) with T C1 T = C2, on the span of both covariances."""
     factor = root_factor(second)
     values, directions = np.linalg.eigh(factor.T @ first @ factor)
     noise = len(values) * np.finfo(np.float64).eps * values[-1] if len(values) else 0.0

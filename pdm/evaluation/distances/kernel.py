@@ -1,7 +1,7 @@
 """Kernel distance: the unbiased squared maximum mean discrepancy with the kernel (x.y / D + 1)^3.
 
 On Inception features this is the KID (Bińkowski et al., arXiv:1801.01401). Unlike the Fréchet
-distance its expectation does not depend on the number of pictures, and it may fall below zero.
+distance, it is unbiased for any number of pictures, and may be negative.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ import numpy as np
 from pdm.evaluation.distances.moments import Array
 
 BLOCK = 1024  # rows of the kernel matrix held at once
-MAX_VECTORS = 2**16  # of each set that are compared: pairs grow as their square
+MAX_VECTORS = 2**16  # compared vectors of each set; the number of pairs is quadratic
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,22 +21,22 @@ class KernelDistance:
     """The estimate and its standard deviation."""
 
     value: float
-    deviation: float | None  # None where a set has fewer than 3 pictures
+    deviation: float | None  # None if a set has fewer than 3 pictures
 
 
 @dataclass(frozen=True, slots=True)
 class KernelSums:
-    """The kernel of each vector with all others of its set, and with all of the other set, summed.
+    """Sums of each vector's kernel with all others of its set, and with all of the other set.
 
-    Every distance follows from these sums, which take nearly all of its time.
+    Every distance follows from these sums, which take nearly all of the time.
     """
 
     within: tuple[Array, Array]  # (N,) and (M,)
     across: tuple[Array, Array]  # (N,) and (M,)
 
     def distance(self) -> KernelDistance:
-        """The deviation is the two-sample jackknife's, which errs on the large side where the sets
-        hardly differ."""
+        """Compute the distance. Its deviation is that of the two-sample jackknife, which is too
+        large for sets that hardly differ."""
         n, m = (len(sums) for sums in self.within)
         totals = self.within[0].sum(), self.within[1].sum(), self.across[0].sum()
         value = float(_unbiased(*totals, n, m))
@@ -52,7 +52,7 @@ class KernelSums:
         return KernelDistance(value, float(np.sqrt(variance)))
 
     def influences(self) -> tuple[Array, Array]:
-        """How much each vector moves the distance to first order, (N,) and (M,), of mean 0; as in
+        """Compute the influence of each vector to first order, (N,) and (M,), of mean 0; see
         `pdm.evaluation.distances.influence`."""
         n, m = (len(sums) for sums in self.within)
         first = 2 * self.within[0] / (n - 1) - 2 * self.across[0] / m
@@ -61,8 +61,7 @@ class KernelSums:
 
 
 def kernel_sums(first: Array, second: Array) -> KernelSums:
-    """Of features (N, D) and (M, D), at least 2 of each. Every pair counts once, without random
-    subsets."""
+    """Sum the kernels of features (N, D) and (M, D), at least 2 of each, over all pairs."""
     across = np.zeros(len(first)), np.zeros(len(second))
     for rows, columns, block in _blocks(first, second):
         across[0][rows] += block.sum(1)
@@ -71,18 +70,16 @@ def kernel_sums(first: Array, second: Array) -> KernelSums:
 
 
 def kernel_distance(first: Array, second: Array) -> KernelDistance:
-    """Distance between features (N, D) and (M, D), at least 2 of each."""
+    """Compute the distance between features (N, D) and (M, D), at least 2 of each."""
     return kernel_sums(first, second).distance()
 
 
 def resampled_kernel_distances(
     first: Array, second: Array, counts: Array, other_counts: Array
 ) -> Array:
-    """The distance of resampled sets, (B,).
-
-    Args:
-        first, second: Features (N, D) and (M, D).
-        counts: How often each of `first` is drawn in each of B resamples, (B, N).
+    """Compute the distances of resampled sets, (B,). Args: first, second: Features (N, D) and (M,
+    D).
+        counts: Multiplicity of each of `first` in each of B resamples, (B, N).
         other_counts: The same for `second`, (B, M).
     """
     n, m = len(first), len(second)
@@ -95,7 +92,7 @@ def resampled_kernel_distances(
 
 
 def _drawn_sum(rows: Array, columns: Array, counts: Array, other_counts: Array) -> Array:
-    """Sum of the kernel over all pairs of drawn vectors, for each resample."""
+    """Sum the kernel over all pairs of drawn vectors, for each resample."""
     total = np.zeros(len(counts))
     for here, there, block in _blocks(rows, columns):
         total += ((counts[:, here] @ block) * other_counts[:, there]).sum(1)
@@ -103,24 +100,24 @@ def _drawn_sum(rows: Array, columns: Array, counts: Array, other_counts: Array) 
 
 
 def _unbiased(first: Any, second: Any, across: Any, n: int, m: int) -> Any:
-    """The estimate from the sums of the kernel over pairs of different vectors."""
+    """Compute the estimate from sums of the kernel over pairs of different vectors."""
     return first / (n * (n - 1)) + second / (m * (m - 1)) - 2 * across / (n * m)
 
 
 def _within(vectors: Array) -> Array:
-    """Sum of each vector's kernel with all others of its set, (N,)."""
+    """Sum each vector's kernel with all others of its set, (N,)."""
     sums = -_own_kernel(vectors)
     for start in range(0, len(vectors), BLOCK):
         rows = slice(start, start + BLOCK)
         for _, columns, block in _blocks(vectors[rows], vectors[start:]):
             sums[rows] += block.sum(1)
-            if columns.start:  # a block beside the diagonal stands for its mirror image, too
+            if columns.start:  # a block off the diagonal also stands for its mirror image
                 sums[start:][columns] += block.sum(0)
     return sums
 
 
 def _blocks(first: Array, second: Array) -> Iterator[tuple[slice, slice, Array]]:
-    """The kernel of all pairs, in blocks: their rows, their columns, (rows, columns)."""
+    """Yield the kernel of all pairs in blocks: rows, columns, values (rows, columns)."""
     for start in range(0, len(first), BLOCK):
         for other in range(0, len(second), BLOCK):
             rows, columns = slice(start, start + BLOCK), slice(other, other + BLOCK)

@@ -1,4 +1,4 @@
-"""Mean and covariance of feature vectors, taken of parts and merged, in float64."""
+"""Mean and covariance of feature vectors in float64, with merging of parts."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,9 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """What is known of the vectors seen so far. Never changed in place: `merged` gives a new one.
+    """Moments of the vectors so far. Immutable: `merged` returns new ones.
 
-    Centred sums, not sums of squares, are kept: the latter lose all digits when the mean is large.
+    Stores centred sums, not sums of squares, which lose all digits if the mean is large.
     """
 
     count: int
@@ -29,7 +29,7 @@ class Moments:
 
     @classmethod
     def counted(cls, vectors: Array, counts: Array) -> "Moments":
-        """Moments of (N, D) vectors, each taken as often as `counts` (N,) says."""
+        """Moments of (N, D) vectors, each with its multiplicity in `counts` (N,)."""
         drawn = counts > 0
         values, weights = vectors[drawn], counts[drawn, None]
         mean = (weights * values).sum(0) / weights.sum()

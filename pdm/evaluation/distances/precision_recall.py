@@ -1,11 +1,11 @@
-"""Precision, recall, density and coverage: is what was drawn like real pictures, and are all kinds
-of real pictures drawn?
+"""Precision, recall, density and coverage: are samples like real pictures, and do they cover all
+kinds of real pictures?
 
-A set is taken to fill balls about its members, each reaching to the member's k-th nearest neighbour
-in the set. Precision and recall (Kynkäänniemi et al., arXiv:1904.06991) are the shares of one set
-within the balls of the other; density and coverage (Naeem et al., arXiv:2002.09797) use the balls
-of real pictures alone, which outliers among the samples cannot blow up. Memory is that of one block
-of distances, whatever the sets.
+The manifold of a set is estimated by balls around its members, each with the distance to the k-th
+nearest neighbour as radius. Precision and recall (Kynkäänniemi et al., arXiv:1904.06991) are the
+shares of one set within the balls of the other. Density and coverage (Naeem et al.,
+arXiv:2002.09797) only use the balls of real pictures, so outliers among the samples cannot inflate
+them. Memory is that of one block of distances, for sets of any size.
 """
 
 from collections.abc import Iterator
@@ -22,27 +22,27 @@ BLOCK = 1024  # rows and columns of the matrix of distances held at once
 
 @dataclass(frozen=True, slots=True)
 class ManifoldScores:
-    """What each picture adds to the scores, which are the means of these values."""
+    """Contributions of each picture to the scores, which are their means."""
 
     of_judged: dict[str, Array]  # "precision" and "density", (N,)
     of_reference: dict[str, Array]  # "recall" and "coverage", (M,)
 
     def values(self) -> dict[str, float]:
-        """`precision`, `recall`, `density` and `coverage`. Density alone may exceed 1."""
+        """Return `precision`, `recall`, `density` and `coverage`. Only density may exceed 1."""
         both = self.of_judged | self.of_reference
         names = ("precision", "recall", "density", "coverage")
         return {name: float(both[name].mean()) for name in names}
 
 
 def manifold_scores(judged: Array, reference: Array) -> ManifoldScores:
-    """Scores of features (N, D) against (M, D).
+    """Compute the scores of features (N, D) against (M, D).
 
-    For few pictures k is at most one less than the smaller set.
+    With few pictures, k is limited to the size of the smaller set minus one.
     """
     nearest = min(NUM_NEAREST, len(judged) - 1, len(reference) - 1)
     own_radii = squared_radii(judged, nearest)
     radii = squared_radii(reference, nearest)
-    within_real = np.zeros(len(judged), np.int64)  # balls of the reference that hold each picture
+    within_real = np.zeros(len(judged), np.int64)  # balls of the reference around each picture
     within_judged = np.zeros(len(reference), np.int64)
     closest = np.full(len(reference), np.inf)
     for rows, columns, squares in _blocks(judged, reference):
@@ -60,7 +60,8 @@ def _shares(members: NDArray[np.bool_]) -> Array:
 
 
 def squared_radii(vectors: Array, nearest: int) -> Array:
-    """Squared distance of each of (N, D) to its `nearest`-th neighbour among the others, (N,)."""
+    """Compute the squared distance of each of (N, D) to its `nearest`-th neighbour in the set,
+    (N,)."""
     best = np.full((len(vectors), nearest), np.inf)
     for rows, columns, squares in _blocks(vectors, vectors):
         if rows == columns:
@@ -71,8 +72,8 @@ def squared_radii(vectors: Array, nearest: int) -> Array:
 
 
 def _blocks(first: Array, second: Array) -> Iterator[tuple[slice, slice, NDArray[np.float64]]]:
-    """Squared distances of all pairs, in blocks: their rows, their columns, (rows, columns)."""
-    # About a common middle, or the expanded square loses what little tells distant vectors apart.
+    """Yield squared distances of all pairs in blocks: rows, columns, values (rows, columns)."""
+    # Centred, or the expanded square loses the small differences of vectors far from 0.
     middle = second[:BLOCK].mean(0)
     for start in range(0, len(first), BLOCK):
         rows = slice(start, min(start + BLOCK, len(first)))

@@ -1,4 +1,4 @@
-"""All distances of one set of pictures from another, by name."""
+"""Computes all distances of one set of pictures from another, by name."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,13 +17,13 @@ from pdm.evaluation.features.summary import Summary
 
 @dataclass(frozen=True)
 class SetPair:
-    """A set of pictures and the reference that it is judged by."""
+    """A set of pictures, and the reference it is compared with."""
 
     judged: Summary
     reference: Summary
 
     def vectors(self, space: FeatureSpace) -> tuple[Array, Array]:
-        """The vectors of both sets in a feature space."""
+        """Return the vectors of both sets in a feature space."""
         return self.judged.vectors[space.name], self.reference.vectors[space.name]
 
     @cached_property
@@ -44,7 +44,8 @@ class SetPair:
 
 
 def compute_distances(pair: SetPair, config: EvaluateConfig) -> dict[str, float]:
-    """Distances of the judged set from the reference by name, such as `swd/level_16x32`.
+    """Compute the distances of the judged set from the reference, by names such as
+    `swd/level_16x32`.
 
     Compare only values with the same reference and the same number of judged pictures.
     """
@@ -66,7 +67,7 @@ def _distances_in(space: FeatureSpace, pair: SetPair, seed: int) -> dict[str, fl
     kernel = pair.kernels[space.name].distance()
     moments = (each.moments[space.name] for each in (pair.judged, pair.reference))
     distances = {space.frechet_name: frechet_distance(*moments), space.kernel_name: kernel.value}
-    # Crops of one picture are alike: a jackknife over crops would count them as independent.
+    # A jackknife over crops would treat crops of one picture as independent.
     if kernel.deviation is not None and space.per_picture == 1:
         distances[f"{space.kernel_name}_deviation"] = kernel.deviation
     if space.of_whole_pictures:

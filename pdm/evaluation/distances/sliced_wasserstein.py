@@ -1,8 +1,8 @@
 """Sliced Wasserstein distance between the patches of two sets of pictures, per Laplacian level.
 
-After Karras et al., arXiv:1710.10196, section 5, with one change: both sets are normalised by the
-reference's channel means and deviations, not each by its own. A set that is duller or tinted but
-otherwise the same then scores worse, as it should.
+As in Karras et al., arXiv:1710.10196, section 5, with one change: both sets are normalised by the
+reference's channel means and deviations, not each by its own. So a set that is duller or tinted,
+but otherwise equal, scores worse, as it should.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,10 +15,10 @@ from pdm.evaluation.distances.moments import Array
 
 PATCH_SIDE_PX = 7
 
-# Patches of more pictures are not kept: 2^16 fill 38 MB a level and settle the distance.
+# Patches of further pictures are not kept: 2^16 patches take 38 MB per level, and are enough.
 MAX_PATCHES = 2**16
 
-NUM_PLACES = 128  # values at which resampled distributions are compared
+NUM_PLACES = 128  # number of values at which resampled distributions are compared
 
 Patches = NDArray[np.float32]  # (N, channels x side x side), channel first
 
@@ -31,14 +31,14 @@ def level_name(level: Tensor) -> str:
 def draw_patches(
     levels: Sequence[Tensor], first_index: int, patches_per_image: int, seed: int
 ) -> dict[str, Patches]:
-    """Patches of a batch at random places of each level.
+    """Cut patches of a batch at random positions of each level.
 
     Args:
         levels: A Laplacian pyramid, each (B, C, H, W).
-        first_index: Position of the batch's first picture in its set. Places follow from the
-            picture's position, the level and the seed, not from the batch.
-        patches_per_image: Drawn from each picture and level, with replacement.
-        seed: Of the places.
+        first_index: Index of the batch's first picture in its set. Patch positions depend on the
+            picture's index, the level and the seed, not on the batch.
+        patches_per_image: Number of patches of each picture and level, with replacement.
+        seed: Seed of the positions.
     """
     drawn = {}
     for depth, level in enumerate(levels):
@@ -57,16 +57,16 @@ def draw_patches(
 def sliced_wasserstein(
     patches: Patches, reference: Patches, num_projections: int, seed: int, num_channels: int = 3
 ) -> float:
-    """Mean over random directions of the distance between the projected patches.
+    """Average the distance between projected patches over random directions.
 
     In units of the reference's standard deviation; 0 for equal sets. Sets may differ in size.
 
     Args:
-        patches: (N, D), of the set that is judged.
-        reference: (M, D), of real pictures.
-        num_projections: Directions on the unit sphere.
-        seed: Of the directions.
-        num_channels: D is this many channels, one after the other.
+        patches: Patches (N, D) of the judged set.
+        reference: Patches (M, D) of real pictures.
+        num_projections: Number of directions on the unit sphere.
+        seed: Seed of the directions.
+        num_channels: Number of channels in D, which is ordered by channel.
     """
     ours, theirs = _projected(patches, reference, num_projections, seed, num_channels)
     size = min(len(patches), len(reference))
@@ -81,16 +81,16 @@ def resampled_sliced_wasserstein(
     num_projections: int,
     seed: int,
 ) -> Array:
-    """The distance of resampled sets, (B,), for colour patches.
+    """Compute the distances of resampled sets, (B,), for colour patches.
 
-    The area between the two distributions is summed over `NUM_PLACES` values instead of all: close
-    enough to tell how far the distance scatters.
+    The area between the two distributions is summed over `NUM_PLACES` values instead of all, which
+    is accurate enough for the scatter of the distance.
 
     Args:
-        patches: Of the judged set and of the reference, in the order of the pictures.
-        counts: How often each picture is drawn in each of B resamples, (B, pictures) for each set.
-            Pictures beyond those that have patches are left out.
-        patches_per_image: Of each picture in turn.
+        patches: Patches of the judged set and of the reference, in the order of the pictures.
+        counts: Multiplicity of each picture in each of B resamples, (B, pictures) for each set.
+            Pictures without patches are ignored.
+        patches_per_image: Number of consecutive patches of each picture.
         num_projections, seed: As for `sliced_wasserstein`.
     """
     both = _projected(*patches, num_projections, seed, num_channels=3)
@@ -112,7 +112,7 @@ def distances_by_level(
     num_projections: int,
     seed: int,
 ) -> dict[str, float]:
-    """`sliced_wasserstein` of each level, fine to coarse."""
+    """Compute `sliced_wasserstein` of each level, fine to coarse."""
     return {
         name: sliced_wasserstein(patches[name], reference[name], num_projections, seed)
         for name in reference
@@ -122,7 +122,8 @@ def distances_by_level(
 def _projected(
     patches: Patches, reference: Patches, num_projections: int, seed: int, num_channels: int
 ) -> tuple[Array, Array]:
-    """Both sets, normalised by the reference, along random directions: (patches, directions)."""
+    """Project both sets, normalised by the reference, to random directions: (patches,
+    directions)."""
     by_channel = reference.reshape(len(reference), num_channels, -1).astype(np.float64)
     mean = by_channel.mean((0, 2))[:, None]
     deviation = by_channel.std((0, 2))[:, None].clip(min=1e-8)
@@ -137,7 +138,7 @@ def _projected(
 
 
 def _resampled_shares(values: Array, counts: Array, per_picture: int, places: Array) -> Array:
-    """Share of each resample's patches at or below each place, (B, places)."""
+    """Compute the share of each resample's patches at or below each place, (B, places)."""
     num_pictures = len(values) // per_picture
     picture = np.arange(len(values)) // per_picture
     first_place = np.searchsorted(places, values).clip(max=len(places) - 1)
@@ -148,6 +149,6 @@ def _resampled_shares(values: Array, counts: Array, per_picture: int, places: Ar
 
 
 def _quantiles(values: Array, count: int) -> Array:
-    """`count` evenly spaced ranks of each sorted column; all of them if there are as many."""
+    """Return `count` evenly spaced quantiles of each sorted column."""
     ranks = ((np.arange(count) + 0.5) * len(values) / count).astype(np.int64)
     return values[ranks]

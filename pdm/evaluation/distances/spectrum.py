@@ -1,5 +1,5 @@
-"""Power of pictures by spatial frequency: samples that are too smooth fall below real pictures at
-the right end, samples with a grid or noise rise above them."""
+"""Power of pictures by spatial frequency. At high frequencies, samples that are too smooth lie
+below real pictures, and samples with a grid or noise above them."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,20 +11,21 @@ LUMA = np.array([0.2126, 0.7152, 0.0722])  # ITU-R BT.709
 
 
 def num_bins(height: int, width: int) -> int:
-    """Bins for pictures of this size: as many as the shorter side resolves, up to `MAX_BINS`."""
+    """Number of bins for pictures of this size: as many as the shorter side resolves, up to
+    `MAX_BINS`."""
     return max(1, min(MAX_BINS, min(height, width) // 2))
 
 
 def frequencies(count: int) -> Array:
-    """Middle of each of `count` bins, in cycles per pixel; 0.5 is the finest that pixels hold."""
+    """Centre of each of `count` bins, in cycles per pixel; 0.5 is the Nyquist frequency."""
     return (np.arange(count) + 1) * 0.5 / count
 
 
 def power_spectra(pictures: NDArray[np.uint8]) -> Array:
-    """Mean power of the luma in each bin, (B, `num_bins`), for pictures (B, H, W, 3).
+    """Compute the mean power of the luma in each bin, (B, `num_bins`), for pictures (B, H, W, 3).
 
-    The mean is taken away and the borders are faded out (Hann), or their jump would pass for fine
-    detail.
+    The mean is subtracted and the borders are faded out by a Hann window, since their discontinuity
+    would look like fine detail.
     """
     luma = pictures @ LUMA / 255
     height, width = luma.shape[1:]
@@ -41,7 +42,7 @@ def power_spectra(pictures: NDArray[np.uint8]) -> Array:
 
 
 def spectrum_difference(first: Array, second: Array) -> float:
-    """Root mean square difference of two mean spectra over the bins, in decibels."""
+    """Compute the root mean square difference of two mean spectra over the bins, in decibels."""
     floor = 1e-12
     difference = 10 * np.log10((first + floor) / (second + floor))
     return float(np.sqrt((difference**2).mean()))

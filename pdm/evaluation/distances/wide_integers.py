@@ -1,7 +1,7 @@
-"""Arrays of whole numbers of up to 122 bits, for sums that must stay exact.
+"""Arrays of integers of up to 122 bits, for sums that must be exact.
 
-A number is `high * 2^60 + low`, two int64 words. Carries from the low word to the high one are put
-off until the low word could overflow, so that an addition costs hardly more than one of int64.
+A number is `high * 2^60 + low`, two int64 words. Carries are delayed until the low word could
+overflow, so an addition costs hardly more than one of int64.
 """
 
 from typing import Self
@@ -12,29 +12,29 @@ from numpy.typing import NDArray
 Integers = NDArray[np.int64]
 
 LOW_BITS = 60
-MAX_BITS = 122  # of the numbers, without their sign
-MAX_ADDEND = 2**56  # in magnitude, before any shift
-MAX_LOW = 2**62  # that the low words may reach before they are carried
+MAX_BITS = 122  # bits of a number, without sign
+MAX_ADDEND = 2**56  # magnitude of an addend, before any shift
+MAX_LOW = 2**62  # limit of the low words before a carry
 
 
 class WideIntegers:
-    """An array of exact whole numbers, zero at first."""
+    """An array of exact integers, initially zero."""
 
     def __init__(self, *shape: int) -> None:
         self._high = np.zeros(shape, np.int64, order="F")
         self._low = np.zeros(shape, np.int64, order="F")
-        self._largest_low = 0  # that the magnitude of any low word can have become
+        self._largest_low = 0  # bound on the magnitude of the low words
 
     @classmethod
     def of_words(cls, high: Integers, low: Integers) -> Self:
-        """The numbers that have these `words`."""
+        """Restore numbers from their `words`."""
         numbers = cls(*high.shape)
         numbers._high[...], numbers._low[...] = high, low
         numbers._largest_low = MAX_LOW
         return numbers
 
     def words(self) -> tuple[Integers, Integers]:
-        """High and low words. Equal numbers have equal words: -2^59 <= low < 2^59."""
+        """Return high and low words. Equal numbers have equal words: -2^59 <= low < 2^59."""
         self._carry()
         return self._high, self._low
 
@@ -60,17 +60,17 @@ class WideIntegers:
         self._low += low
 
     def as_float(self) -> NDArray[np.float64]:
-        """To float64, with a relative error of at most 2^-51."""
+        """Convert to float64, with a relative error of at most 2^-51."""
         high, low = self.words()
         return np.ldexp(high.astype(np.float64), LOW_BITS) + low
 
     def as_ints(self) -> list[int]:
-        """The numbers of a one-dimensional array, as Python has them."""
+        """Convert a one-dimensional array to Python's integers."""
         high, low = self.words()
         return [(h << LOW_BITS) + x for h, x in zip(high.tolist(), low.tolist(), strict=True)]
 
     def _make_room(self, growth: int) -> None:
-        """See to it that low words can grow so far."""
+        """Carry if low words could otherwise grow too far."""
         if self._largest_low + growth > MAX_LOW:
             self._carry()
         self._largest_low += growth

@@ -1,1 +1,2 @@
-"""From pictures to feature vectors: the networks, the spaces, what is kept of real pictures."""
+"""Maps pictures to feature vectors: networks, feature spaces, and cached summaries of real
+pictures."""

@@ -1,5 +1,5 @@
-"""Files of named arrays in a cache. Several processes may write the same file at the same time, and
-a damaged file counts as missing."""
+"""Cache files of named arrays. Several processes may write the same file at once, and a damaged
+file counts as missing."""
 
 import logging
 from collections.abc import Mapping
@@ -19,21 +19,22 @@ Arrays = Mapping[str, NDArray[np.generic]]
 
 
 def read_arrays(path: Path) -> Arrays | None:
-    """What `write_arrays` wrote; None if there is no file, or, with a warning, a damaged one."""
+    """Read the arrays of `write_arrays`; None if the file is missing or, with a warning,
+    damaged."""
     if not path.exists():
         return None
     try:
         arrays: Arrays = load_file(path)
     except (OSError, SafetensorError) as error:
-        logger.warning("evaluate: %s cannot be read (%s); it is made again", path, error)
+        logger.warning("evaluate: %s cannot be read (%s); computing it again", path, error)
         return None
     return arrays
 
 
 def write_arrays(path: Path, arrays: Arrays) -> None:
-    """Write a file; equal arrays give equal bytes. The folder need not exist."""
+    """Write a file; equal arrays give equal bytes. The folder is created if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # In a folder of its own, because another process may write the same file at the same time.
+    # In a separate folder, because another process may write the same file at the same time.
     with TemporaryDirectory(prefix=".tmp-", dir=path.parent) as own:
         with atomic_file(Path(own) / path.name) as temporary:
             rows = {name: np.require(array, requirements="C") for name, array in arrays.items()}

@@ -14,15 +14,15 @@ from pdm.evaluation.features.laplacian import laplacian_pyramid
 
 MAX_PIXELS = 2**22  # one picture of 2048x2048, or 16 of 512x512
 
-Numbers = NDArray[np.int64]  # of pictures within their set
+Numbers = NDArray[np.int64]  # indices of pictures within their set
 
 
 class Batch:
-    """Some pictures of a set, and what several feature spaces need of them.
+    """Some pictures of a set, with data shared by several feature spaces.
 
     Args:
         pictures: uint8 (B, H, W, 3).
-        numbers: Their numbers within the set, (B,).
+        numbers: Their indices within the set, (B,).
     """
 
     def __init__(self, pictures: Pixels, numbers: Numbers) -> None:
@@ -32,24 +32,25 @@ class Batch:
         return len(self.pictures)
 
     def select(self, places: Numbers) -> "Batch":
-        """The pictures at some places of the batch."""
+        """Select the pictures at some places of the batch."""
         return Batch(self.pictures[places], self.numbers[places])
 
     @cached_property
     def levels(self) -> tuple[Tensor, ...]:
         """The levels of their Laplacian pyramids, fine to coarse, each (B, 3, h, w)."""
-        # One by one, because a convolution may sum in another order in a batch of another size.
+        # One by one, because the order of a convolution's sums may depend on the batch size.
         pyramids = [laplacian_pyramid(to_images(picture[None])) for picture in self.pictures]
         return tuple(torch.cat(level) for level in zip(*pyramids, strict=True))
 
 
 def pictures_at_once(batch_size: int, size: tuple[int, ...]) -> int:
-    """Pictures of (height, width, ...) in a batch: `batch_size`, or what `MAX_PIXELS` allows."""
+    """Number of pictures of (height, width, ...) in a batch: `batch_size`, limited by
+    `MAX_PIXELS`."""
     return min(batch_size, max(1, MAX_PIXELS // math.prod(size[:2])))
 
 
 def split_pictures(pictures: Pixels) -> Iterator[Pixels]:
-    """Split pictures (B, H, W, 3) into parts that are no larger than a batch may be."""
+    """Split pictures (B, H, W, 3) into parts within the limit of a batch."""
     count = pictures_at_once(len(pictures), pictures.shape[1:])
     for start in range(0, len(pictures), count):
         yield pictures[start : start + count]

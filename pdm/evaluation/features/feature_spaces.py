@@ -1,9 +1,9 @@
 """The feature spaces in which sets of pictures are compared.
 
-A feature space maps a picture to one vector or several, by a network and a part of the picture: the
-whole picture, which shows layout and colour; crops at their own size, which show detail that the
-reduction to a network's input size would remove; or one level of the Laplacian pyramid, which shows
-at which scale samples go wrong.
+A feature space maps a picture to one or several vectors, by a network and a part of the picture:
+the whole picture, which shows layout and colour; crops without resizing, which show detail that is
+lost at a network's input size; or a level of the Laplacian pyramid, which shows at which scale
+samples go wrong.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ from pdm.evaluation.features.packaged import PackagedFeatures
 from pdm.evaluation.features.pretrained import PretrainedFeatures
 from pdm.evaluation.features.random_conv import RandomConvFeatures
 
-CROPS = 7  # keeps the crops' random numbers apart from those of the patches
+CROPS = 7  # separates the crops' random numbers from those of the patches
 
 Extractor = Callable[[Pixels], Array]
 
@@ -35,9 +35,9 @@ class FeatureSpace:
     name: str
     frechet_name: str
     kernel_name: str
-    per_picture: int  # vectors of each picture
-    of_whole_pictures: bool  # one vector of the whole picture: neighbours mean something
-    convention: str  # what a score must be quoted with
+    per_picture: int  # number of vectors of each picture
+    of_whole_pictures: bool  # one vector of the whole picture, so neighbours are meaningful
+    convention: str  # to be quoted with every score
     extract: Callable[[Batch], Array]  # to (B x per_picture, D)
 
 
@@ -47,10 +47,10 @@ def feature_spaces(
     extractor: RandomConvFeatures,
     networks: Sequence[PretrainedFeatures | PackagedFeatures],
 ) -> list[FeatureSpace]:
-    """All feature spaces of pictures of (height, width).
+    """Build all feature spaces for pictures of (height, width).
 
-    The first is `random_conv` of whole pictures, then come its crops and levels, fine to coarse,
-    then whole pictures and crops by each of the pretrained networks.
+    The first is `random_conv` on whole pictures, followed by its crops and levels, fine to coarse,
+    and by whole pictures and crops of each pretrained network.
     """
     random_features = f"{config.num_features} values, seed {config.seed}"
     spaces = _whole_and_crops(
@@ -74,10 +74,10 @@ def feature_spaces(
 
 
 def cut_crops(pictures: Pixels, numbers: Numbers, config: EvaluateConfig) -> Pixels:
-    """`crops_per_image` squares of each picture, (B x crops_per_image, side, side, 3).
+    """Cut `crops_per_image` squares from each picture, (B x crops_per_image, side, side, 3).
 
-    They are cut, never resized, at places that follow from the picture's number and the seed. The
-    side is `crop_px`, or the picture's shorter side.
+    They are never resized. Positions depend on the picture's index and the seed. The side is
+    `crop_px`, or the picture's shorter side.
     """
     height, width = pictures.shape[1:3]
     side = min(config.crop_px, height, width)
@@ -102,7 +102,7 @@ def _whole_and_crops(
     standard: str | None = None,
     crops_extractor: Extractor | None = None,
 ) -> list[FeatureSpace]:
-    """Two spaces of one network.
+    """Build two spaces of one network: whole pictures and crops.
 
     Args:
         crops_extractor: Of crops; None for the same as of whole pictures.

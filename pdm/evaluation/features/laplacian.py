@@ -1,16 +1,18 @@
-"""Laplacian pyramid: a picture split into bands of detail, each half the size of the last."""
+"""Laplacian pyramid: a picture split into bands of detail, each half the size of the previous
+one."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-MIN_SIDE_PX = 16  # of the coarsest level, as in Karras et al., arXiv:1710.10196
+MIN_SIDE_PX = 16  # least side of the coarsest level, as in Karras et al., arXiv:1710.10196
 
 
 def laplacian_pyramid(images: Tensor, min_side_px: int = MIN_SIDE_PX) -> tuple[Tensor, ...]:
-    """Levels of `images` (B, C, H, W), fine to coarse; the last is the small picture that is left.
+    """Compute the levels of `images` (B, C, H, W), fine to coarse; the last is the remaining small
+    picture.
 
-    A level is what is lost when the picture is halved, so `from_laplacian` gives the picture back.
+    A level is the detail lost by halving the picture, so `from_laplacian` restores the picture.
     """
     levels = []
     while min(images.shape[-2:]) >= 2 * min_side_px:
@@ -21,7 +23,7 @@ def laplacian_pyramid(images: Tensor, min_side_px: int = MIN_SIDE_PX) -> tuple[T
 
 
 def from_laplacian(levels: tuple[Tensor, ...]) -> Tensor:
-    """The pictures that the levels were made from."""
+    """Restore the pictures from their levels."""
     images = levels[-1]
     for level in reversed(levels[:-1]):
         images = level + enlarge(images, level.shape[-2:])
@@ -29,7 +31,7 @@ def from_laplacian(levels: tuple[Tensor, ...]) -> Tensor:
 
 
 def halve(images: Tensor) -> Tensor:
-    """Half the size. The filter 1 3 3 1 lies evenly about the new pixel, so nothing shifts."""
+    """Halve the size. The filter 1 3 3 1 is centred on the new pixel, so nothing shifts."""
     taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=images.dtype, device=images.device) / 8
     channels = images.shape[1]
     kernel = torch.outer(taps, taps).expand(channels, 1, 4, 4)
@@ -38,5 +40,5 @@ def halve(images: Tensor) -> Tensor:
 
 
 def enlarge(images: Tensor, size: torch.Size) -> Tensor:
-    """`images` at `size` (H, W), bilinear; a constant picture stays constant."""
+    """Enlarge images to `size` (H, W), bilinearly; a constant picture stays constant."""
     return F.interpolate(images, size=tuple(size), mode="bilinear", align_corners=False)

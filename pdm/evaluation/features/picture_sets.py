@@ -1,7 +1,7 @@
-"""Sets of pictures to score, all of one size, read a few at a time.
+"""Sets of pictures to score, all of one size, read in small batches.
 
-A picture is a uint8 array (H, W, 3). A set knows how many pictures it has and how to load the i-th,
-so that they may be in files, in shards or in memory.
+A picture is a uint8 array (H, W, 3). A set knows its length and how to load the i-th picture, which
+may be in a file, in a shard or in memory.
 """
 
 import io
@@ -38,10 +38,10 @@ class PictureSet:
 
 
 def decode(content: bytes) -> Pixels:
-    """Decode a file to RGB, with the pixels that Pillow gives, but faster for a JPEG.
+    """Decode a file to RGB, with the same pixels as Pillow, but faster for JPEG.
 
     Raises:
-        OSError, ValueError, SyntaxError: The bytes are not a picture, or a damaged one.
+        OSError, ValueError, SyntaxError: The bytes are not a picture, or are damaged.
     """
     with Image.open(io.BytesIO(content)) as image:
         if image.mode == "RGB" and turbo.can_decode(image, content):

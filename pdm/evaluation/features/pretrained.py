@@ -24,7 +24,7 @@ from pdm.models.efficientnet_lite import DEVIATION, MEAN, VARIANTS
 # StyleGAN2-ADA published, clean-fid and k-diffusion use, and k-diffusion pins by this digest.
 STANDARD_INCEPTION = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
 
-AT_ONCE = 16  # pictures, so that the crops of a batch, many times as many, need no more memory
+AT_ONCE = 16  # pictures at once; a batch has many times as many crops
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 EFFICIENTNET_LITE = ((MEAN / 255,) * 3, (DEVIATION / 255,) * 3)
@@ -52,14 +52,14 @@ KINDS = {
 
 
 class PretrainedFeatures:
-    """Features by a pretrained network, whose input is resized by some convention.
+    """Features of a pretrained network, with input resized by a convention.
 
     Args:
         config: Names the file. A TorchScript module with a part `layers`, as the standard Inception
             is, is called by that part, which does not resize by itself.
 
     Raises:
-        Unavailable: The file is not there.
+        Unavailable: The file does not exist.
         BadInput: It is another file than was meant, or holds no network for pictures.
     """
 
@@ -101,7 +101,7 @@ class PretrainedFeatures:
     @torch.no_grad()
     def _features(self, images: Tensor) -> Tensor:
         # Unoptimised: TorchScript rewrites a module after its first calls, and the first pictures
-        # would differ from the others by the rounding.
+        # would differ from the others by rounding.
         with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
             found: Tensor = self._module(images)
         return found.flatten(1)

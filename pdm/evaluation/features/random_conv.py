@@ -1,10 +1,10 @@
-"""Features of pictures from a small convolution network that was never trained: `random_conv`.
+"""Features of a small, untrained convolutional network: `random_conv`.
 
-No weights are downloaded: all of them follow from one seed. Untrained filters cannot tell a dog
-from a cat, but their statistics over a picture follow its colours, contrast, texture and edges at
-four scales, which is what tells blurred, noisy or washed-out samples from pictures. Distances on
-these features are no FID and are never called so; they compare only with distances on the same
-seed, number of features and picture size.
+No weights are downloaded: all follow from one seed. Untrained filters cannot tell a dog from a cat.
+But their statistics over a picture reflect colours, contrast, texture and edges at four scales,
+which distinguishes blurred, noisy or washed-out samples from pictures. Distances on these features
+are not FID and are never called FID. They are comparable only with the same seed, number of
+features and picture size.
 """
 
 import itertools
@@ -19,8 +19,8 @@ NUM_SCALES = 4
 MIN_CHANNELS = 32
 CALIBRATION_PICTURES = 256
 CALIBRATION_SIDE_PX = 32
-GROUP_PIXELS = 2**15  # of small pictures that are filtered at once
-STRIP_PIXELS = 2**17  # of a picture that are filtered at once; 32 channels of them fill 17 MB
+GROUP_PIXELS = 2**15  # pixels of small pictures filtered at once
+STRIP_PIXELS = 2**17  # pixels of a picture filtered at once; 32 channels of them take 17 MB
 
 # Directions that vary less than this part of the most varying one are not scaled up further. Tried
 # on photographs: nearer to 0, noise drowns what blur changes; nearer to 1, brightness drowns all.
@@ -28,7 +28,7 @@ WHITENING_FLOOR = 0.2
 
 
 class RandomConvFeatures(nn.Module):
-    """Maps pictures to vectors. A picture's vector does not depend on the batch, to the bit.
+    """Maps pictures to vectors. A picture's vector does not depend on its batch, bit for bit.
 
     Four convolutions, each at half the size of the one before. Pooled are each channel's mean and
     the logarithm of its standard deviation (blur halves the fine detail of dark and of bright
@@ -37,7 +37,7 @@ class RandomConvFeatures(nn.Module):
 
     Args:
         num_features: Length of the vectors.
-        seed: Of the filters and the calibration.
+        seed: Seed of the filters and the calibration.
     """
 
     means: Tensor
@@ -61,7 +61,7 @@ class RandomConvFeatures(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
-        """Features of `images` (B, 3, H, W) in [-1, 1]: float64 (B, num_features).
+        """Compute features of `images` (B, 3, H, W) in [-1, 1]: float64 (B, num_features).
 
         The same bits whatever the batch. Memory beyond the batch is that of the filtered picture at
         half the size, 32 bytes a pixel of one picture, whatever the batch.

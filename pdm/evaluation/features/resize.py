@@ -1,4 +1,4 @@
-"""Pictures at a network's size, by the conventions that published scores were taken with.
+"""Resizes pictures to a network's input size, by the conventions of published scores.
 
 Every function takes pictures (B, H, W, 3) uint8 and gives (B, 3, side, side) float32 on the scale
 [0, 255], not rounded. The same pictures score differently by convention: a number says which.
@@ -23,13 +23,13 @@ from pdm.data.pixels import Pixels
 from pdm.evaluation.distances.moments import Array
 
 BICUBIC_SHARPNESS = -0.5  # Pillow's; OpenCV and torch without antialiasing have -0.75
-ROWS_AT_ONCE = 16  # of the result: few enough that their inputs overlap, enough for a fast product
+ROWS_AT_ONCE = 16  # of the result: few enough for overlapping inputs, enough for a fast product
 
 Resize = Callable[[Pixels, int], Tensor]
 
 
 def pillow_bicubic(pictures: Pixels, side: int) -> Tensor:
-    """As Pillow resizes each channel of mode F, to 1e-4 of 255, four times as fast.
+    """Resize like Pillow for each channel in mode F, to within 1e-4 of 255, four times as fast.
 
     The filter is separable and its support short: few rows of the picture reach a row of the
     result, so both passes are products with small dense blocks of the matrix of weights.
@@ -45,7 +45,7 @@ def pillow_bicubic_to(pictures: Pixels, new_height: int, new_width: int) -> Tens
 
 
 def tensorflow_bilinear(pictures: Pixels, side: int) -> Tensor:
-    """As `tf.image.resize_bilinear(align_corners=False)` of TensorFlow 1: bit for bit."""
+    """Resize like `tf.image.resize_bilinear(align_corners=False)` of TensorFlow 1, bit for bit."""
     images = torch.from_numpy(pictures).permute(0, 3, 1, 2)
     (top, bottom, below), (left, right, beside) = (
         _tensorflow_places(size, side) for size in images.shape[2:]
@@ -57,7 +57,7 @@ def tensorflow_bilinear(pictures: Pixels, side: int) -> Tensor:
 
 
 def torch_bilinear_antialiased(pictures: Pixels, side: int) -> Tensor:
-    """As `interpolate(mode="bilinear", antialias=True, align_corners=False)`."""
+    """Resize by `interpolate(mode="bilinear", antialias=True, align_corners=False)`."""
     images = torch.from_numpy(pictures).permute(0, 3, 1, 2).float()
     return F.interpolate(images, (side, side), mode="bilinear", antialias=True, align_corners=False)
 
@@ -98,7 +98,7 @@ def _blocks(size: int, side: int) -> list[tuple[int, int, int, Tensor]]:
 
 
 def _bicubic_weights(size: int, side: int) -> Array:
-    """Keys' cubic, widened to the pixels of the result where that is smaller; rows sum to one."""
+    """Compute weights of Keys' cubic, widened when the result is smaller; rows sum to one."""
     scale = size / side
     stretch = max(scale, 1.0)
     centres = (np.arange(side) + 0.5) * scale
@@ -115,7 +115,8 @@ def _bicubic_weights(size: int, side: int) -> Array:
 
 
 def _tensorflow_places(size: int, side: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Pixel before, pixel after, and share of the latter, for each pixel of the result."""
+    """Return the pixel before, the pixel after, and the weight of the latter, for each result
+    pixel."""
     places = torch.arange(side, dtype=torch.float32) * torch.tensor(size / side)
     before = places.long()
     return before, (before + 1).clamp_max(size - 1), places - before.float()

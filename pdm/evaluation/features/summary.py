@@ -1,7 +1,7 @@
-"""One pass over a set of pictures, which keeps only what the scores need.
+"""Summarises a set of pictures in one pass, keeping only what the scores need.
 
-Pictures are read batch by batch. What is kept grows by a few kilobytes a picture (features, a
-thumbnail, a spectrum), or not at all (patches).
+Pictures are read batch by batch. The summary grows by a few kilobytes per picture (features, a
+thumbnail, a spectrum).
 """
 
 from collections.abc import Sequence
@@ -28,36 +28,36 @@ from pdm.evaluation.features.picture_sets import PictureSet
 from pdm.evaluation.features.random_conv import RandomConvFeatures
 from pdm.progress import Progress
 
-THUMBNAIL_SIDE_PX = 32  # the shorter side; copies are plain at this size
+THUMBNAIL_SIDE_PX = 32  # the shorter side; copies are obvious at this size
 
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What the scores need to know about a set of N pictures."""
+    """Everything that the scores need about a set of N pictures."""
 
     name: str
     spaces: list[FeatureSpace]
     features: Array  # (N, num_features) of `random_conv`
     mirrored_features: Array  # of the pictures mirrored left to right
     thumbnails: NDArray[np.float32]  # (N, 3, h, w) in [-1, 1]
-    compared: Numbers  # numbers of the pictures that the distances below are about
+    compared: Numbers  # indices of the pictures used for distances
     vectors: dict[str, Array]  # of the compared pictures, by feature space
     patches: dict[str, Patches]  # of the compared pictures, by Laplacian level, fine to coarse
     spectra: Array  # of the compared pictures: power in each bin, (compared, bins)
 
     @property
     def spectrum(self) -> Array:
-        """Mean power of the compared pictures in each bin."""
+        """Return the mean power of the compared pictures in each bin."""
         return np.asarray(self.spectra.mean(0))
 
     @cached_property
     def moments(self) -> dict[str, Moments]:
-        """Mean and covariance of the vectors, by feature space."""
+        """Compute mean and covariance of the vectors, by feature space."""
         return {name: moments_of(vectors) for name, vectors in self.vectors.items()}
 
 
 class Summaries(NamedTuple):
-    """Of the three sets that an evaluation compares."""
+    """Summaries of the three sets of an evaluation."""
 
     samples: Summary
     val: Summary
@@ -72,14 +72,13 @@ def summarise(
     spaces: list[FeatureSpace],
     config: EvaluateConfig,
 ) -> Summary:
-    """Read the pictures once.
+    """Summarise a set, reading its pictures once.
 
     Args:
-        pictures: All of one size.
-        compared: Numbers of those that distances between sets are about, rising.
-        extractor: Gives the features by which nearest neighbours are found.
-        spaces: In which the compared pictures are compared; the first is `extractor`'s of whole
-            pictures.
+        pictures: Pictures of one size.
+        compared: Ascending indices of the pictures used for distances between sets.
+        extractor: Network of the features for nearest neighbours.
+        spaces: Feature spaces of the distances; the first is `extractor`'s on whole pictures.
         config: Sizes and seeds.
 
     Raises:
@@ -96,7 +95,7 @@ def summarise(
 
 
 class _Collector:
-    """Gathers a summary batch by batch. Arguments are those of `summarise`."""
+    """Collects a summary batch by batch. Takes the arguments of `summarise`."""
 
     def __init__(
         self,
@@ -126,7 +125,7 @@ class _Collector:
             self._compare(batch.select(places), self.features[-1][places])
 
     def _compare(self, batch: Batch, features: Array) -> None:
-        """Add what distances need of pictures that have these `features`."""
+        """Add the data for distances of pictures with these `features`."""
         whole, *others = self.spaces
         extracted = {whole.name: features} | {space.name: space.extract(batch) for space in others}
         for name, vectors in extracted.items():
@@ -157,7 +156,7 @@ class _Collector:
 
 
 def thumbnails_of(images: Tensor) -> NDArray[np.float32]:
-    """`images` (B, 3, H, W) with the shorter side reduced, antialiased, to `THUMBNAIL_SIDE_PX`."""
+    """Reduce images (B, 3, H, W) to a shorter side of `THUMBNAIL_SIDE_PX`, with antialiasing."""
     height, width = images.shape[-2:]
     scale = min(1.0, THUMBNAIL_SIDE_PX / min(height, width))
     size = (max(1, round(height * scale)), max(1, round(width * scale)))
@@ -168,6 +167,6 @@ def thumbnails_of(images: Tensor) -> NDArray[np.float32]:
 def _check_finite(vectors: Array, space: str, pictures: str) -> None:
     if not np.isfinite(vectors).all():
         raise QualityGate(
-            f"{space} gives features of {pictures} that are not finite; look at the pictures, and "
-            "at the network"
+            f"features of {pictures} in {space} are not finite; look at the pictures, and at the "
+            "network"
         )

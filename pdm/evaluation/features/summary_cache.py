@@ -1,9 +1,9 @@
-"""A cache of summaries of real pictures: each is computed once for a version of the data.
+"""A cache of summaries of real pictures, computed once for each version of the data.
 
-The name of a file covers everything that its contents depend on: the digest of the data's manifest,
-the pictures and their size, the settings of the scores, the networks and the code. So a file of
-other data, settings or code is never used. A file that cannot be read is made again. Deleting the
-folder costs only time.
+A file's name covers everything that its contents depend on: the digest of the data's manifest, the
+pictures and their size, the settings of the scores, the networks and the code. So a file of other
+data, settings or code is never used. An unreadable file is replaced. Deleting the folder only costs
+time.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 # All code that summaries and their files depend on.
 CODE = modules_behind(
-    "pdm.data.shards.images",  # reads them
+    "pdm.data.shards.images",  # reads the pictures
     "pdm.evaluation.features.summary_cache",
     "pdm.evaluation.stream",
     leave_out=("pdm.config", "pdm.data.code", "pdm.errors", "pdm.files", "pdm.progress"),
@@ -48,12 +48,12 @@ def cached_summary(
     data_sha256: str,
     cache: Path,
 ) -> Summary:
-    """As `summarise`, from `cache` if it is there.
+    """Summarise a set like `summarise`, or load its summary from `cache`.
 
     Args:
         pictures, compared, extractor, spaces, config: As for `summarise`.
         data_sha256: Digest of the manifest of the shards that the pictures come from.
-        cache: Folder; need not exist.
+        cache: Folder; created if needed.
     """
     path = cache / _name(pictures, compared, spaces, config, data_sha256)
     if (arrays := read_arrays(path)) is not None:

@@ -1,1 +1,1 @@
-"""Scores as charts, tables and pages for people."""
+"""Presents scores as charts, tables and pages."""

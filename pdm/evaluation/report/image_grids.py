@@ -1,4 +1,4 @@
-"""Grids of pictures to look at: samples beside held-out pictures, samples beside their nearest
+"""Draws grids of pictures: samples next to held-out pictures, samples next to their nearest
 training pictures, and held-out pictures decoded from more and more levels."""
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from pdm.evaluation.picture_inputs import PictureSets
 from pdm.evaluation.reconstruction import decode_prefixes
 from pdm.models.codec import Autoencoder
 
-CELL_WIDTH_PX = 256  # of a picture on a page, or a little less
+CELL_WIDTH_PX = 256  # approximate width of a picture on a page
 TITLE_PX = 30
 MARGIN_PX = 6
 FONT_PX = 10
@@ -33,7 +33,7 @@ def write_image_grids(
     """Write `nearest-neighbours.png`, `samples-and-held-out.png` and `reconstructions.png`.
 
     Args:
-        folder: Exists.
+        folder: Existing folder.
         sets: Samples, held-out and training pictures.
         copies: Nearest training pictures of the samples.
         model: Decodes the held-out pictures.
@@ -91,7 +91,7 @@ def _reconstruction_rows(val: PictureSet, model: Autoencoder) -> list[list[Cell]
 
 
 def _write_grid(path: Path, rows: list[list[Cell]]) -> None:
-    """A grid of pictures, each under its title. Small ones are enlarged by whole pixels."""
+    """Write a grid of pictures with titles. Small ones are enlarged by an integer factor."""
     height, width = rows[0][0][0].shape[:2]
     scale = max(1, CELL_WIDTH_PX // width)
     size = (

@@ -1,6 +1,6 @@
-"""`memorisation.html`: the samples nearest to training pictures, side by side with them.
+"""Writes `memorisation.html`: the samples nearest to training pictures, side by side with them.
 
-The page is one file with its pictures inside, at their own size up to `MAX_WIDTH_PX`.
+The page is one file with embedded pictures, reduced to at most `MAX_WIDTH_PX`.
 """
 
 import base64
@@ -18,7 +18,7 @@ from pdm.evaluation.neighbours import Neighbours
 from pdm.evaluation.picture_inputs import PictureSets
 from pdm.files import write_text
 
-MAX_WIDTH_PX = 512  # of a picture on the page; three fit beside each other
+MAX_WIDTH_PX = 512  # width of a picture on the page; three fit side by side
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1700px; padding: 0 1rem;
@@ -45,8 +45,8 @@ def write_memorisation_page(
     """Write the page.
 
     Args:
-        path: Of the HTML file.
-        sets: The pictures that `copies` is about.
+        path: HTML file to write.
+        sets: The picture sets of `copies`.
         copies: Nearest training picture of each sample and of each held-out picture.
         scores: Shares of memorisation, with their intervals.
         count: Samples to show, those nearest to training pictures first.

@@ -1,4 +1,4 @@
-"""The scores, and the numbers behind the charts, as CSV: for `dvc plots` and other tools."""
+"""Writes scores, and the data of the charts, as CSV, for `dvc plots` and other tools."""
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
@@ -55,8 +55,8 @@ def write_tables(folder: Path, scores: Mapping[str, float], summaries: Summaries
 
 
 def _score_rows(scores: Mapping[str, float]) -> list[tuple[object, ...]]:
-    """Each score with its interval and its floor: what real pictures score, or what is expected of
-    new ones. Scores of reconstructions have no floor."""
+    """List each score with its interval and its floor: the score of real pictures, or the value
+    expected of new ones. Scores of reconstructions have no floor."""
     compared, val = (int(scores[f"counts/num_{name}"]) for name in ("compared", "val"))
     samples = int(scores["counts/num_samples"])
     rows: list[tuple[object, ...]] = []
@@ -76,18 +76,18 @@ def _score_rows(scores: Mapping[str, float]) -> list[tuple[object, ...]]:
 
 
 def _with_interval(scores: Mapping[str, float], name: str) -> tuple[object, object, object]:
-    """A score and the ends of its interval, which are empty if there is none."""
+    """Return a score and the ends of its interval, which are empty if there is none."""
     low, high = (scores.get(f"intervals/{name}/{end}", "") for end in ("low", "high"))
     return scores[name], low, high
 
 
 def decibels(summary: Summary) -> Sequence[float]:
-    """The mean spectrum on a logarithmic scale."""
+    """Return the mean spectrum in decibels."""
     return [float(value) for value in 10 * np.log10(summary.spectrum + 1e-12)]
 
 
 def by_prefix(scores: Mapping[str, float], measure: str) -> list[float]:
-    """A reconstruction measure for one level, two levels, ..."""
+    """List a reconstruction measure for one level, two levels, ..."""
     start = f"reconstruction/{measure}/levels_"
     found = {
         int(name.removeprefix(start)): scores[name] for name in scores if name.startswith(start)
