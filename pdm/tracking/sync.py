@@ -39,7 +39,7 @@ def sync(runs: Path) -> str:
     """
     waiting = _waiting(runs)
     if not waiting:
-        return f"MLflow already has everything below {runs}"
+        return f"nothing to send: MLflow has everything below {runs}"
     store = _connect(runs)
     num_points, refusals = 0, []
     for run in waiting:
