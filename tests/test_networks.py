@@ -1,4 +1,5 @@
 import json
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import yaml
 from pdm import cli
 from pdm.config.autoencoder import PerceptualConfig
 from pdm.config.evaluate import FeaturesConfig
+from pdm.config.networks import NetworkName
 from pdm.evaluation.features.pretrained import PretrainedFeatures
 from pdm.files import sha256_of
 from pdm.models.efficientnet_lite import VARIANTS, load_published, standardise
@@ -60,6 +62,10 @@ def test_the_printed_params_name_a_file_that_the_autoencoder_takes(tmp_path, cap
     assert (config.path, config.weight) == (path, 0.15)
     perceptual = load_perceptual(config, torch.device("cpu"))
     assert perceptual(torch.zeros(1, 3, 32, 32), torch.ones(1, 3, 32, 32)) > 0.01
+
+
+def test_params_can_name_all_networks():
+    assert get_args(NetworkName) == tuple(VARIANTS)
 
 
 def test_all_networks_are_listed_with_licence_and_package(capsys):
