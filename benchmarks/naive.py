@@ -71,12 +71,13 @@ def measured(crop: Pixels, decoded: Pixels) -> Scores:
     luma = np.rint(crop @ np.array([0.299, 0.587, 0.114]))
     source = np.rint(decoded @ np.array([0.299, 0.587, 0.114]))
     steps, ranges = _edges(luma)
+    sharpness = _sharpness(steps, ranges)
     low, high = np.quantile(luma, (0.05, 0.95))
     columns = np.abs(np.diff(source, axis=1)).mean(axis=0)
     rows = np.abs(np.diff(source, axis=0)).mean(axis=1)
     return Scores(
-        sharpness=_sharpness(steps, ranges),
-        high_frequency=_high_frequency(luma),
+        sharpness=sharpness,
+        high_frequency=_high_frequency(luma, sharpness),
         detail_share=float((ranges >= 32).mean()),
         contrast=float(high - low) / 255,
         brightness=float(luma.mean()) / 255,
@@ -107,7 +108,7 @@ def _sharpness(steps: Floats, ranges: Floats) -> float:
     return float(np.quantile(ratios, 0.95)) if edged.any() else 0.0
 
 
-def _high_frequency(luma: Floats) -> float:
+def _high_frequency(luma: Floats, sharpness: float) -> float:
     windows = _tiles(luma, 128)
     windows = windows - windows.mean(axis=(1, 2), keepdims=True)
     taper = np.hanning(128)
@@ -116,9 +117,15 @@ def _high_frequency(luma: Floats) -> float:
     power /= np.square(taper).sum() ** 2
     middle = power[:, (frequency >= 0.12) & (frequency < 0.25)].mean(axis=1)
     high = power[:, (frequency >= 0.4) & (frequency < 0.5)].mean(axis=1)
-    best = np.argsort(-middle)[:8]
-    signal = np.maximum(middle[best] - 1 / 12, 0).sum()
-    return float(np.maximum(high[best] - 1 / 12, 0).sum() / signal) if signal > 0 else 0.0
+    middle, high = (np.maximum(band - 1 / 12, 0) for band in (middle, high))
+    order = np.argsort(-middle)
+    order = order[middle[order] > 0.2 * middle[order[:8]].mean()]
+    if not order.size:
+        return 0.0
+    middle, high = middle[order], high[order]
+    best = np.argsort(-high / middle)[:8]
+    strongest, sharpest = high[:8].sum() / middle[:8].sum(), high[best].sum() / middle[best].sum()
+    return float(max(strongest, 0.7 * sharpest, 0.013 * sharpness))
 
 
 def _colour(crop: Pixels) -> float:

@@ -94,7 +94,7 @@ def test_borders_do_not_count_as_size():
         ({"blocking": 0.91}, "blocky"),
         ({"sharpness": 0.22}, None),
         ({"sharpness": 0.219}, "blurry"),
-        ({"high_frequency": 0.007}, None),
+        ({"high_frequency": 0.0085}, None),
         ({"high_frequency": 0.0069}, "enlarged"),
         ({"repetition": 0.25}, None),
         ({"repetition": 0.251}, "enlarged"),

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from curation_pictures import enlarged, jpeg, scene
+from curation_pictures import CURATE, enlarged, jpeg, scene
 from PIL import Image, ImageFilter
 
 from pdm.curation.curate.scores import focus
@@ -61,7 +61,29 @@ def test_enlarging_removes_fine_detail(seed, times):
     assert original > 0.03
     assert copy < 0.25 * original
     if times == 3:
-        assert copy < 0.007
+        assert copy < CURATE.min_high_frequency
+
+
+def busy_and_soft(seed):
+    """A busy background out of focus, with far more power than the sharp subject before it."""
+    tiles = [
+        scene(100 * seed + number).resize((128, 80), Image.Resampling.BOX) for number in range(20)
+    ]
+    picture = Image.new("RGB", (1024, 512))
+    for number in range(7 * 8):
+        picture.paste(tiles[number % 20], (number % 8 * 128, number // 8 * 80))
+    picture = picture.filter(ImageFilter.GaussianBlur(1))
+    picture.paste(scene(seed + 50, 260, 200), (380, 180))
+    return picture
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_fine_detail_is_looked_for_in_the_sharpest_parts(seed):
+    limit = CURATE.min_high_frequency
+    image = busy_and_soft(seed)
+    copy = decode(jpeg(enlarged(image, 2), quality=88))
+    assert measured(decode(jpeg(image))).high_frequency > 5 * limit
+    assert measured(copy).high_frequency < limit
 
 
 def test_white_noise_has_as_much_power_in_every_band():

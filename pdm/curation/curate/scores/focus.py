@@ -23,6 +23,10 @@ NUM_WINDOWS = 8
 MIDDLE_BAND = (0.12, 0.25)
 HIGH_BAND = (0.4, 0.5)
 ROUNDING_NOISE = 1 / 12  # variance that 8-bit rounding adds, at all frequencies alike
+# Under these the three signs of fine detail are one score with one limit. Chosen on photographs and
+# enlarged copies of them: docs/decisions/curation.md.
+MIN_STRENGTH = 0.2  # of the strongest windows' power; what is fine in weaker ones may be noise
+WEIGHT_OF_SHARPEST, WEIGHT_OF_SHARPNESS = 0.7, 0.013
 
 
 def edges(luma: Luma) -> tuple[Floats, Floats]:
@@ -63,38 +67,55 @@ def detail_share(ranges: Floats) -> float:
     return float((ranges >= EDGE_RANGE).mean())
 
 
-def high_frequency(luma: Luma) -> float:
-    """Spectral power per frequency in the high band over that in the middle band.
+def high_frequency(luma: Luma, sharpness: float) -> float:
+    """Whether there is detail as fine as the pixels allow: the largest of three signs of it.
 
-    Taken over the `NUM_WINDOWS` windows with most power in the middle band. A natural picture falls
-    off as a power of the frequency (Field, 1987) and keeps some per cent; one that was enlarged
-    keeps only the noise that was added afterwards. 0 for a picture without detail.
+    A natural image's power falls off as a power of the frequency (Field, 1987), so that the high
+    band keeps some per cent of the middle one; an enlarged image keeps only the noise that was
+    added afterwards. The first sign is that share, over the `NUM_WINDOWS` windows with most power
+    in the middle band. But of a sharp subject before a soft background, that may be the background:
+    so the second is the same over those strong windows whose share is largest. The third is
+    `sharpness`, since no interpolation leaves edges as steep as a lens does. 0 without any detail.
     """
+    spectrum, frequency = _spectrum(luma)
+    middle = _power(spectrum, frequency, MIDDLE_BAND)
+    strong = np.argsort(-middle, kind="stable")
+    strong = strong[middle[strong] > MIN_STRENGTH * middle[strong[:NUM_WINDOWS]].mean()]
+    if not strong.size:
+        return 0.0
+    middle, high = middle[strong], _power(spectrum[strong], frequency, HIGH_BAND)
+    sharpest = np.argsort(-high / middle, kind="stable")[:NUM_WINDOWS]
+    signs = (
+        high[:NUM_WINDOWS].sum() / middle[:NUM_WINDOWS].sum(),
+        WEIGHT_OF_SHARPEST * high[sharpest].sum() / middle[sharpest].sum(),
+        WEIGHT_OF_SHARPNESS * sharpness,
+    )
+    return float(max(signs))
+
+
+def _spectrum(luma: Luma) -> tuple[NDArray[np.complex64], NDArray[np.float64]]:
+    """Of each window (N, size, size // 2 + 1), white noise of variance 1 at power 1; and the
+    frequencies, in cycles per pixel."""
     windows = _tiles(luma, min(WINDOW_PX, *luma.shape)).astype(np.float32)
     size = windows.shape[-1]
     windows -= windows.mean(axis=(-2, -1), keepdims=True)
-    taper = np.hanning(size).astype(np.float32)
+    taper = np.hanning(size)
+    taper = (taper / np.linalg.norm(taper)).astype(np.float32)
     windows *= taper * taper[:, None]
     spectrum = torch.fft.rfft2(torch.from_numpy(windows)).numpy()  # twice as fast as SciPy's
     vertical, horizontal = np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)
-    frequency = np.hypot(vertical, horizontal)
-    scale = np.square(taper).sum() ** 2
-    middle = _power(spectrum, frequency, MIDDLE_BAND) / scale
-    best = np.argsort(-middle, kind="stable")[:NUM_WINDOWS]
-    high = _power(spectrum[best], frequency, HIGH_BAND) / scale
-    signal = np.maximum(np.array([high, middle[best]]) - ROUNDING_NOISE, 0).sum(axis=1)
-    return float(signal[0] / signal[1]) if signal[1] > 0 else 0.0
+    return spectrum, np.hypot(vertical, horizontal)
 
 
 def _power(
     spectrum: NDArray[np.complex64], frequency: NDArray[np.float64], band: tuple[float, float]
 ) -> NDArray[np.float64]:
-    """Mean power of each window in a band of frequencies."""
+    """Mean power of each window in a band of frequencies, without that of rounding."""
     within = (frequency >= band[0]) & (frequency < band[1])
     chosen = spectrum[:, within]
     power = np.square(chosen.real) + np.square(chosen.imag)
     mean: NDArray[np.float64] = power.mean(axis=1, dtype=np.float64)
-    return mean
+    return np.maximum(mean - ROUNDING_NOISE, 0)
 
 
 def _tiles(values: Luma, size: int) -> Luma:

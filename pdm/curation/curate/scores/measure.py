@@ -59,9 +59,10 @@ def measure(crop: Pixels, decoded: Pixels, reduction: int) -> Scores:
     steps, ranges = focus.edges(luma)
     profiles = origin.profiles(luma_of(decoded))
     counts = cv2.calcHist([luma], [0], None, [256], [0, 256]).ravel().astype(float) / luma.size
+    sharpness = focus.sharpness(steps, ranges)
     values = (
-        focus.sharpness(steps, ranges),
-        focus.high_frequency(luma),
+        sharpness,
+        focus.high_frequency(luma, sharpness),
         focus.detail_share(ranges),
         contrast(counts),
         float(counts @ np.arange(256)) / 255,
