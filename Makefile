@@ -31,7 +31,7 @@ check: setup ## linters, types and import rules
 serve: setup ## run the pipeline on a schedule, until stopped
 	@.venv/bin/pyramid serve
 
-clean: ## remove what the pipeline made, not the environments
+clean: ## remove all outputs of the pipeline, but not the environments
 	rm -rf data models samples reports plots metrics.json runs
 
 # The stamp is written last, so a broken installation is done again.

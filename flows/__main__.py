@@ -12,13 +12,13 @@ from flows.errors import DISK_FAULTS, INTERRUPTED, UNAVAILABLE, RunError
 
 
 def run(args: argparse.Namespace) -> None:
-    """Bring every stage up to date, in order, and show what came out."""
+    """Bring every stage up to date, in order, and show the results."""
     began = time.monotonic()
     graph.agree_with_git()
     check_params()
     outcomes = []
     if graph.stale():
-        # Prefect takes seconds to import, and more to start: not for a pipeline that is fresh.
+        # Importing and starting Prefect takes seconds, too long for a pipeline that is up to date.
         from flows.pipeline import pipeline
         from flows.server import configured_server, start_server_until_exit
 
@@ -39,7 +39,7 @@ def serve(args: argparse.Namespace) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line; `pyramid` is the one that people type."""
+    """Build the parser; users type `pyramid` instead."""
     top = argparse.ArgumentParser(prog="python -m flows")
     commands = top.add_subparsers(required=True)
     once = commands.add_parser("run", help=run.__doc__)
@@ -70,13 +70,13 @@ def main(argv: list[str] | None = None) -> int:
             raise
         place = f"{error.filename}: " if error.filename else ""
         fault = (error.strerror or str(error)).lower()
-        print(f"error: {place}{fault}; see to the disk, then run this again", file=sys.stderr)
+        print(f"error: {place}{fault}; check the disk, then run this again", file=sys.stderr)
         return UNAVAILABLE
     return 0
 
 
 def _end(signum: int, frame: FrameType | None) -> None:
-    """Leave by the same door as ctrl-C, so that the running stage is stopped too."""
+    """End like ctrl-C, so that the running stage is stopped, too."""
     raise KeyboardInterrupt
 
 

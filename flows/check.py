@@ -9,10 +9,10 @@ from flows.stage import environment_of_stages
 
 
 def check_params() -> None:
-    """Let `pyramid params check` look at params.yaml, if `pyramid` runs any of the stages.
+    """Run `pyramid params check`, if `pyramid` runs any of the stages.
 
     Raises:
-        RunError: It does not fit; the text is the command's own.
+        RunError: params.yaml is invalid; the text is that of the command.
     """
     if not graph.is_pyramid():
         return

@@ -1,6 +1,6 @@
 """`python -m flows.child MODULE ARGUMENTS...`: like `python -m MODULE`, but ends with its parent.
 
-A flow that is killed outright cannot stop what it started; the kernel can.
+A flow that is killed cannot stop what it started, but the kernel can.
 """
 
 import ctypes

@@ -1,14 +1,13 @@
-"""The environment of this process and of what it starts.
+"""The environment of this process and of its children.
 
-Settings of Prefect must stand there before it is imported. Each is a default: what a user has set
-stays. Servers on this machine are reached past any proxy, which could not reach them.
+Prefect's settings must be set before it is imported. They are defaults: the user's own settings
+stay. Servers on this machine are reached without a proxy, since proxies cannot reach them.
 """
 
 import json
 import os
 
-# The terminal gets the stages' lines from us; Prefect's log has them too, so its own
-# console would say everything twice.
+# We print the stages' lines to the terminal; Prefect's console would print them again.
 _DEFAULTS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_CLI_PROMPT": "false",
@@ -26,7 +25,7 @@ _HIDDEN_PROXIES = "PYRAMID_HIDDEN_PROXIES"
 
 
 def prepare() -> None:
-    """Fill in what is not set."""
+    """Set the defaults."""
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
     past = [os.environ.get(name, "") for name in ("no_proxy", "NO_PROXY")]
@@ -36,8 +35,8 @@ def prepare() -> None:
 
 
 def hide_proxies() -> None:
-    """Take the proxies out of this process, which then talks to a server of its own and nobody
-    else: Prefect's client fails on some kinds (SOCKS) though it would not use them."""
+    """Hide proxies from this process, which only talks to its own server: Prefect's client fails on
+    some kinds (SOCKS) although it would not use them."""
     found = {name: value for name, value in os.environ.items() if name.lower() in _PROXIES}
     for name in found:
         del os.environ[name]
@@ -46,8 +45,8 @@ def hide_proxies() -> None:
 
 
 def with_hidden_proxies() -> dict[str, str]:
-    """This process's environment as it was before `hide_proxies`, for those who use the network.
-    They may have been hidden by the process that started this one."""
+    """Return the environment from before `hide_proxies`, for children that use the network. The
+    parent process may have hidden the proxies."""
     environment = dict(os.environ)
     hidden: dict[str, str] = json.loads(environment.pop(_HIDDEN_PROXIES, "{}"))
     return environment | hidden

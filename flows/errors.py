@@ -1,4 +1,4 @@
-"""What can end a run, each with the exit code of the command line.
+"""The errors that end a run, each with an exit code.
 
 The codes are those of `pyramid`: 2 bad input, 3 quality gate, 4 a service or resource is missing,
 75 preempted and resumable, 130 interrupted.
@@ -21,7 +21,7 @@ BAD_INPUT, UNAVAILABLE, PREEMPTED, INTERRUPTED = 2, 4, 75, 130
 
 
 class RunError(Exception):
-    """The run ends here. The text is one line that says what to do."""
+    """Ends the run. The text is one line that says what to do."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -33,7 +33,7 @@ class StageFailed(RunError):
 
     @property
     def worth_retrying(self) -> bool:
-        """Whether the same command may end better: something outside failed, not its input."""
+        """Whether a retry may help, because the cause is external and not the input."""
         return self.exit_code in (UNAVAILABLE, PREEMPTED) or (
             self.exit_code > 128 and self.exit_code != 128 + signal.SIGINT
         )

@@ -1,4 +1,4 @@
-"""The graph as DVC reads it from dvc.yaml: which stages there are, in which order, what is stale.
+"""The graph of dvc.yaml, as DVC reads it: the stages, their order, and which are stale.
 
 All functions work on the repository of the current folder.
 """
@@ -25,15 +25,15 @@ class Stage:
 
     name: str
     command: str
-    outputs: tuple[str, ...]  # metrics and plots included
+    outputs: tuple[str, ...]  # including metrics and plots
     metrics: tuple[str, ...]
-    upstream: frozenset[str]  # names of all stages that it depends on, directly or not
+    upstream: frozenset[str]  # names of all stages that it depends on, directly or indirectly
 
 
 def stages() -> list[Stage]:
-    """All stages, each after everything it depends on, else in the order of dvc.yaml.
+    """List all stages, each after its dependencies, otherwise in the order of dvc.yaml.
 
-    `Repo.index.graph` is no documented interface of DVC; this is the one place that uses it.
+    `Repo.index.graph` is not a documented interface of DVC; only this function uses it.
     """
     with repository() as repo:
         graph = repo.index.graph
@@ -49,7 +49,7 @@ def stages() -> list[Stage]:
 
 
 def is_pyramid() -> bool:
-    """Whether `pyramid` runs any of the stages, so that its other commands know their files."""
+    """Whether `pyramid` runs any of the stages."""
     return any("pyramid" in stage.command.split() for stage in stages())
 
 
@@ -76,17 +76,17 @@ def _describe(stage: PipelineStage, upstream: set[DvcStage]) -> Stage:
 
 @contextlib.contextmanager
 def repository() -> Iterator[Repo]:
-    """DVC's repository of the current folder.
+    """Open DVC's repository of the current folder.
 
     Raises:
-        RunError: DVC cannot read it, or another command is at work there.
+        RunError: DVC cannot read it, or another DVC command is running there.
     """
     try:
         with Repo(config={"core": {"no_scm": True}}) as repo:
             yield repo
     except LockError:
         raise RunError(
-            "another DVC command is at work in this folder; wait for it to end, then run again",
+            "another DVC command is running in this folder; wait for it to end, then run again",
             UNAVAILABLE,
         ) from None
     except DvcException as error:
@@ -94,9 +94,9 @@ def repository() -> Iterator[Repo]:
 
 
 def agree_with_git() -> None:
-    """Let DVC work where there is no git repository, as in an unpacked download.
+    """Let DVC work without a git repository, as in an unpacked download.
 
-    Without git DVC wants `core.no_scm` set, and with git it wants it unset.
+    DVC needs `core.no_scm` set without git, and unset with git.
     """
     has_git = any((folder / ".git").exists() for folder in (Path.cwd(), *Path.cwd().parents))
     config = Config(dvc_dir=".dvc")

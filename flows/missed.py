@@ -1,4 +1,4 @@
-"""What to do about runs of a schedule that were missed: the newest makes up for all of them."""
+"""Handles missed runs of a schedule: only the newest runs."""
 
 from prefect import runtime
 from prefect.client.orchestration import get_client
@@ -14,7 +14,7 @@ from prefect.types import DateTime
 
 
 def newer_run_is_due() -> bool:
-    """Whether this run belongs to a schedule whose next run should have begun by now."""
+    """Whether the next run of this run's schedule is already due."""
     deployment, scheduled = runtime.deployment.id, runtime.flow_run.scheduled_start_time
     if deployment is None or scheduled is None:
         return False

@@ -1,8 +1,8 @@
 """The flows: one task run per stage of dvc.yaml, in DVC's own order, one at a time.
 
-Two `dvc repro` in one folder fight over its lock, so parallel work belongs inside a stage, on Ray.
-Every line of a stage goes to the terminal and to Prefect's log. Only a failure from outside is
-tried again: a service that is missing, a preemption, a signal.
+Two `dvc repro` in one folder would wait for its lock, so parallel work belongs inside a stage, on
+Ray. Every line of a stage goes to the terminal and to Prefect's log. Only external failures are
+retried: a missing service, a preemption, a signal.
 """
 
 from collections.abc import Iterator
@@ -53,13 +53,13 @@ def reproduce(name: str, keep_models: bool = False, announced: Names = ()) -> Ou
     """Bring one stage up to date; nothing runs if nothing that it reads has changed.
 
     Args:
-        name: Of the stage.
-        keep_models: Fail rather than train a model again.
+        name: Name of the stage.
+        keep_models: Fail instead of training a model again.
         announced: Stages of which it was said that they will.
     """
     if name not in announced:
         retraining.announce_stage(name, _say, keep_models=keep_models)
-    # MLflow's runs of this pipeline run find their parent by it.
+    # MLflow's runs find their parent by this id.
     marked = {"PYRAMID_PIPELINE_RUN": str(runtime.flow_run.root_flow_run_id)}
     outcome = stage.reproduce(name, _say, marked)
     _say(report.sentence(outcome))
@@ -87,7 +87,7 @@ def diffusion(keep_models: bool = False, announced: Names = ()) -> list[Outcome]
 
 @flow(validate_parameters=False)
 def evaluation(keep_models: bool = False, announced: Names = ()) -> list[Outcome]:
-    """Score the pictures, and keep scores and contact sheet as artifacts of the run."""
+    """Score the samples, and publish scores and contact sheet as artifacts of the run."""
     outcomes = _reproduce_all(STAGES_OF["evaluation"], keep_models, announced)
     publish()
     return outcomes
@@ -101,7 +101,7 @@ def pipeline(keep_models: bool = False) -> list[Outcome]:
         keep_models: Fail, before anything of it is removed, rather than train a model again.
     """
     if newer_run_is_due():
-        _say("a newer run of the schedule is due already; leaving the work to it")
+        _say("a newer run of the schedule is already due; skipping this one")
         return []
     check_params()
     stale = graph.stale()
@@ -125,7 +125,7 @@ FLOWS = {
 
 
 def publish() -> None:
-    """Keep the scores and the contact sheet as artifacts of the flow run, if there are any."""
+    """Publish scores and contact sheet as artifacts of the flow run, if they exist."""
     found = report.results()
     if found.scores:
         create_markdown_artifact(report.markdown(found), key="scores", description="Scores")
@@ -138,7 +138,7 @@ def publish() -> None:
 
 
 def _parts() -> Iterator[tuple[str, list[str]]]:
-    """The graph's stages in order, cut where one flow ends and the next begins."""
+    """Yield the graph's stages in order, grouped by flow."""
     flow_of = {name: part for part, names in STAGES_OF.items() for name in names}
     order = [found.name for found in graph.stages()]
     for part, names in groupby(order, key=lambda name: flow_of.get(name, "")):
@@ -152,7 +152,7 @@ def _reproduce_all(
 
 
 def _say(line: str) -> None:
-    """To the terminal, and to Prefect's log."""
+    """Print a line to the terminal and to Prefect's log."""
     print(line, flush=True)
     if line.strip():
         get_run_logger().info(line.strip("\n"))

@@ -1,6 +1,6 @@
-"""What a run shows at its end, on one screen: stages, headline scores, what to do, where to look.
+"""The summary at the end of a run, on one screen: stages, headline scores, next step, files.
 
-Which scores these are, and what they are worth, `pyramid scores` knows.
+`pyramid scores` chooses and rates the scores.
 """
 
 import base64
@@ -23,15 +23,15 @@ from flows.addresses import without_credentials
 from flows.stage import Outcome, environment_of_stages
 
 UP_TO_DATE = "everything is up to date"
-LAST_OUTCOMES = Path("runs/stages.json")  # so that a fresh stage can still say what came out
+LAST_OUTCOMES = Path("runs/stages.json")  # results of stages that are up to date
 CONTACT_SHEET = "contact-sheet.png"
 LARGEST_EMBEDDED_BYTES = 4 * 2**20
-MAX_SCORES = 6  # of a pipeline whose scores `pyramid scores` does not know
+MAX_SCORES = 6  # for pipelines whose scores `pyramid scores` does not know
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A score to look at first. What is not known of it is empty."""
+    """A headline score. Unknown fields are empty."""
 
     title: str
     value: float
@@ -41,7 +41,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """What the pipeline has made, as far as it is there."""
+    """The results of the pipeline, as far as they exist."""
 
     scores: tuple[Score, ...]
     next_step: str
@@ -50,7 +50,7 @@ class Results:
 
 
 def results() -> Results:
-    """Look into the outputs that dvc.yaml declares."""
+    """Read the outputs declared in dvc.yaml."""
     stages = graph.stages()
     outputs = [Path(path) for stage in stages for path in stage.outputs]
     sheets = [sheet for path in outputs if (sheet := path / CONTACT_SHEET).is_file()]
@@ -64,7 +64,7 @@ def results() -> Results:
 
 
 def _headline_scores() -> tuple[tuple[Score, ...], str]:
-    """As `pyramid scores` has them, and what it says is to be done next."""
+    """Return the headline scores and the next step of `pyramid scores`."""
     done = subprocess.run(
         [sys.executable, "-m", "pdm", "scores", "--headline", "--json"],
         capture_output=True,
@@ -81,7 +81,7 @@ def _headline_scores() -> tuple[tuple[Score, ...], str]:
 
 
 def sentence(outcome: Outcome) -> str:
-    """One line on what became of a stage."""
+    """Describe the outcome of a stage in one line."""
     if outcome.state == "fresh":
         return f"{outcome.stage}: up to date"
     how = "done" if outcome.state == "run" else "restored from the cache"
@@ -89,7 +89,7 @@ def sentence(outcome: Outcome) -> str:
 
 
 def remember(outcome: Outcome) -> None:
-    """Keep what a stage said, for the tables of later runs in which it is fresh."""
+    """Store a stage's summary, for later runs in which it is up to date."""
     if outcome.state == "fresh":
         return
     kept = _remembered() | {outcome.stage: asdict(outcome)}
@@ -100,8 +100,7 @@ def remember(outcome: Outcome) -> None:
 
 
 def show(outcomes: list[Outcome], seconds: float) -> None:
-    """Print, on one screen, all stages, the scores to look at first, what to do next, and where to
-    look."""
+    """Print, on one screen, all stages, headline scores, the next step, and where to look."""
     console = Console(highlight=False)
     found = results()
     console.print()
@@ -127,7 +126,7 @@ def _pointers(found: Results) -> Iterator[tuple[str, str]]:
 
 
 def markdown(found: Results) -> str:
-    """The scores as a table, what to do next, and where the pictures lie."""
+    """Format scores, next step and path of the pictures as Markdown."""
     rows = [
         f"| {one.title} | {_number(one.value)} | {_number(one.floor)} | {one.word} |"
         for one in found.scores
@@ -141,15 +140,15 @@ def markdown(found: Results) -> str:
 
 
 def image_url(path: Path) -> str:
-    """An address that a browser shows wherever the server runs: the picture itself, unless it is
-    too large for that."""
+    """Return an address that works wherever the server runs: the embedded picture, unless it is too
+    large."""
     if path.stat().st_size > LARGEST_EMBEDDED_BYTES:
         return path.resolve().as_uri()
     return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
 def _mlflow_page() -> str:
-    """The command that opens it, or the address of a server; without a password."""
+    """Return the command that opens MLflow, or its server's address, without a password."""
     store = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
     if store.startswith("http"):
         return without_credentials(store)
@@ -158,7 +157,7 @@ def _mlflow_page() -> str:
 
 
 def _stages(outcomes: list[Outcome], seconds: float, width: int) -> Table:
-    """A line for each stage, cut where the terminal ends."""
+    """Make a row for each stage, cut to the terminal's width."""
     stages, now, before = graph.stages(), {one.stage: one for one in outcomes}, _remembered()
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("stage")
@@ -208,7 +207,7 @@ def _remembered() -> dict[str, Any]:
 
 
 def _flat(value: Any, name: str = "") -> dict[str, float]:
-    """Numbers of nested mappings, under dotted names."""
+    """Flatten the numbers of nested mappings to dotted names."""
     if isinstance(value, dict):
         parts = [_flat(below, f"{name}.{key}" if name else key) for key, below in value.items()]
         return {key: number for part in parts for key, number in part.items()}

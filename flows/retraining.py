@@ -1,5 +1,5 @@
-"""Says that a stage will train a model again before DVC removes the model that is there: why, what
-it costs, and how to keep that model.
+"""Warns that a stage will train a model again, before DVC removes the present one: why, the cost,
+and how to keep the model.
 
 Only `pyramid STAGE --dry-run` knows whether a stage would train at all: a finished run of the same
 params and data may have its model. Only DVC knows what changed since the model was made.
@@ -19,7 +19,7 @@ from flows.stage import environment_of_stages
 from flows.staleness import Staleness, staleness
 
 TRAINING = ("autoencoder", "diffusion")  # commands of `pyramid` with the option --dry-run
-LONG_SECONDS = 1800.0  # of a training that is worth more than a line
+LONG_SECONDS = 1800.0  # trainings longer than this get more than one line
 
 Say = Callable[[str], None]
 
@@ -29,10 +29,10 @@ class Retraining:
     """A model that would be trained again.
 
     Args:
-        stage: That would train it.
-        plan: What it would do, in a sentence.
-        why: What changed.
-        copy: Where the present model is kept, in a sentence.
+        stage: Stage that would train it.
+        plan: Sentence that says what it would do.
+        why: What has changed.
+        copy: Sentence that says where the present model is kept.
         last_seconds: Duration of the last training; None if it is not known.
     """
 
@@ -43,7 +43,8 @@ class Retraining:
     last_seconds: float | None
 
     def lines(self) -> list[str]:
-        """One line, or several if the last training was long, or nobody knows."""
+        """Format the warning: one line, or several if the last training was long or its length is
+        unknown."""
         if self.last_seconds is not None and self.last_seconds < LONG_SECONDS:
             return [f"{self.plan}. Why: {self.why}. {self.copy}"]
         return [
@@ -59,7 +60,7 @@ class Retraining:
 
 
 def announce(stale: Collection[str], say: Say, *, keep_models: bool) -> tuple[str, ...]:
-    """Before anything runs, say which models will be trained again, as far as it is known by then.
+    """Say which models will be trained again, as far as it is known before anything runs.
 
     Args:
         stale: Stages that will run.
@@ -87,7 +88,7 @@ def announce(stale: Collection[str], say: Say, *, keep_models: bool) -> tuple[st
 
 
 def announce_stage(name: str, say: Say, *, keep_models: bool) -> None:
-    """As `announce`, for one stage whose inputs are up to date.
+    """Like `announce`, for one stage whose inputs are up to date.
 
     Raises:
         RunError: The model would be trained again, and `keep_models` is set; or the stage cannot
@@ -135,7 +136,7 @@ def _refuse(names: Collection[str], *, keep_models: bool) -> None:
 
 
 def _retraining(stage: graph.Stage, *, strict: bool) -> Retraining | None:
-    """What would be trained again, if anything."""
+    """Find out whether the stage would train its model again."""
     if (why := staleness(stage.name)) is None:
         return None
     plan = _plan(stage, strict=strict)
@@ -146,7 +147,7 @@ def _retraining(stage: graph.Stage, *, strict: bool) -> Retraining | None:
 
 
 def _plan(stage: graph.Stage, *, strict: bool) -> dict[str, Any] | None:
-    """What the stage would do; None if it cannot say, which is an error if `strict`."""
+    """Return the stage's plan; None if it cannot say, which is an error if `strict`."""
     done = subprocess.run(
         _dry_run(stage), capture_output=True, text=True, env=environment_of_stages(), check=False
     )
@@ -160,7 +161,7 @@ def _plan(stage: graph.Stage, *, strict: bool) -> dict[str, Any] | None:
 
 
 def _copy(name: str, plan: dict[str, Any], why: Staleness) -> str:
-    """Where the present model is kept."""
+    """Say where the present model is kept."""
     if plan["copy"] and plan["copy_stays"]:
         return f"The present model stays in {plan['copy']}"
     if plan["copy"]:
@@ -176,7 +177,7 @@ def _copy(name: str, plan: dict[str, Any], why: Staleness) -> str:
 
 
 def _dry_run(stage: graph.Stage) -> list[str]:
-    """The command that says what the stage would do; empty if it trains nothing."""
+    """Return the dry-run command of the stage; empty if it trains nothing."""
     words = shlex.split(stage.command)
     if "pyramid" not in words:
         return []

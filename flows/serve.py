@@ -1,7 +1,7 @@
-"""Keeps the pipeline on a schedule: one run at a time, and one run for all that were missed.
+"""Runs the pipeline on a schedule: one run at a time, and one run for all missed ones.
 
-A run that is due while another is at work waits, as do runs that were missed while nothing served
-or the machine slept; of those that wait, only the newest does anything (`flows.missed`).
+A run that is due while another is running waits, and so do runs that were missed while nothing
+served or the machine slept. Of the waiting runs, only the newest does the work (`flows.missed`).
 """
 
 import contextlib
@@ -22,10 +22,10 @@ NAME = "scheduled"
 
 
 def cron_schedule(cron: str) -> Schedule:
-    """The schedule that a crontab line means, in this machine's time zone.
+    """Parse a crontab line, in this machine's time zone.
 
     Raises:
-        RunError: It is no crontab line.
+        RunError: It is not a crontab line.
     """
     try:
         CronSchedule(cron=cron)
@@ -39,10 +39,9 @@ def cron_schedule(cron: str) -> Schedule:
 
 
 def serve_pipeline(schedule: Schedule, *, keep_models: bool = False) -> None:
-    """Run the pipeline whenever `schedule` says so, until stopped.
+    """Run the pipeline on a schedule, until stopped.
 
-    Uses the Prefect server that is configured; without one it starts a local one for as long as
-    it serves.
+    Uses the configured Prefect server; without one, starts a local server meanwhile.
     """
     configured = configured_server()
     server = contextlib.nullcontext(configured) if configured else local_server()

@@ -1,4 +1,4 @@
-"""Prefect's server: the one that is configured, or a local one for as long as it is needed."""
+"""Prefect's server: the configured one, or a local one while it is needed."""
 
 import atexit
 import contextlib
@@ -38,10 +38,10 @@ TO_ITS_LOG = {
 
 
 def configured_server() -> str | None:
-    """Address of the server that PREFECT_API_URL or the profile names; None if none is named.
+    """Return the address of the server in PREFECT_API_URL or the profile; None if there is none.
 
     Raises:
-        RunError: It does not answer.
+        RunError: The server does not answer.
     """
     url = get_current_settings().api.url
     if url is None:

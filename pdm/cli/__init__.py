@@ -1,4 +1,4 @@
-"""The command `pyramid`: one subcommand per stage, and tools beside them."""
+"""The command `pyramid`: one subcommand per stage, and tools."""
 
 from pdm.cli.arguments import parser
 from pdm.cli.command import main

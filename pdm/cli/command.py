@@ -1,4 +1,4 @@
-"""Runs one command, and turns what went wrong into one line and an exit code."""
+"""Runs one command, and turns errors into one line and an exit code."""
 
 import argparse
 import ctypes
@@ -26,7 +26,7 @@ DISK_FAULTS = (
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command. What a user can fix ends in one line on stderr, not in a traceback."""
+    """Run one command. Errors that a user can fix give one line on stderr, not a traceback."""
     commands = parser()
     args = commands.parse_args(argv)
     if "function" not in args:
@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
             return 1
         place = f"{error.filename}: " if error.filename else ""
         fault = (error.strerror or str(error)).lower()
-        print(f"error: {place}{fault}; see to the disk, then run this again", file=sys.stderr)
+        print(f"error: {place}{fault}; check the disk, then run this again", file=sys.stderr)
         return Unavailable.exit_code
     except Exception:  # noqa: BLE001 - a fault of ours: show all of it
         traceback.print_exc()
@@ -64,8 +64,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _write_settings(args: argparse.Namespace) -> None:
-    """Write what `--set` gives into the params file, so that it is what DVC compares and MLflow
-    records; a preset is no file of the user's, and keeps them to itself."""
+    """Write the values of `--set` to the params file, so that DVC compares and MLflow records them.
+    With a preset they are not written, since it is not the user's file."""
     if not getattr(args, "settings", None) or getattr(args, "preset", None):
         return
     from pdm.params.override import set_values
@@ -75,8 +75,8 @@ def _write_settings(args: argparse.Namespace) -> None:
 
 
 def _die_with_parent() -> None:
-    """Let a killed `dvc repro` take its stage with it; left alone, the stage would go on writing
-    into outputs that the next repro has begun to clear."""
+    """End this stage if `dvc repro` is killed. Otherwise it would keep writing to outputs that the
+    next repro clears."""
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The first screen of `pyramid --help`: where to begin, and all commands in groups."""
+"""The first screen of `pyramid --help`: how to start, and all commands in groups."""
 
 import argparse
 import shutil
@@ -26,7 +26,7 @@ GROUPS = {
 
 
 def overview(commands: Mapping[str, argparse.ArgumentParser]) -> str:
-    """The text for these commands, by name, as wide as the terminal."""
+    """Format the overview of these commands, as wide as the terminal."""
     column = max(map(len, commands)) + 4
     wrapper = textwrap.TextWrapper(
         width=max(60, shutil.get_terminal_size().columns - 2), subsequent_indent=" " * column

@@ -1,5 +1,5 @@
-"""What the command `sample` works with: the project's params or a preset's, trained models or
-random weights. Heavy imports stay inside the functions.
+"""Settings and models of the command `sample`: the project's params or a preset, trained models or
+random weights. Heavy imports are inside the functions.
 """
 
 import argparse
@@ -22,18 +22,20 @@ DEFAULT_SAMPLES = Path("samples")  # an output of the pipeline, which a preset m
 def settings_and_folders(
     args: argparse.Namespace,
 ) -> Iterator[tuple[SampleConfig, dict[str, Path]]]:
-    """The settings, and the folders as arguments of `sample_pictures`. Models with random weights
-    are removed at the end of the block.
+    """Yield the settings, and the folders as arguments of `sample_pictures`. Models with random
+    weights are removed at the end of the block.
 
     Raises:
-        BadInput: Params or preset do not exist or fit, or the models are not there, or are not of
+        BadInput: Params or preset do not exist or do not fit, or the models are missing or not of
             the preset's size.
     """
     if not (args.preset or args.untrained):
         for flag in ("num_images", "steps"):
             if getattr(args, flag) is not None:
                 name = flag.replace("_", "-")
-                raise BadInput(f"--{name} goes with --preset; else set sample.{flag} in the params")
+                raise BadInput(
+                    f"--{name} requires --preset; without it, set sample.{flag} in the params"
+                )
         folders = {name: getattr(args, name) for name in (*MODELS, "shards", "samples")}
         yield params.load(args.params).sample, folders
         return
@@ -76,7 +78,7 @@ def _check_size(folders: dict[str, Path], config: Params, preset: str) -> None:
     for name, folder in folders.items():
         if not (folder / "config.json").is_file():
             raise BadInput(
-                f"{folder} holds no model; name trained ones by --autoencoder and --diffusion, or "
+                f"{folder} has no model; name trained models by --autoencoder and --diffusion, or "
                 "add --untrained to sample noise with random weights"
             )
         record = weights.record_of(folder)

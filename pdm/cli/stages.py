@@ -1,7 +1,7 @@
 """The stages' commands: each from paths and params to one library call.
 
-Paths are flags (dvc.yaml names them), values are in params.yaml. Heavy imports stay inside the
-functions, so that `pyramid --help` is quick.
+Paths are flags (dvc.yaml names them), values are in params.yaml. Heavy imports are inside the
+functions, so that `pyramid --help` is fast.
 """
 
 import argparse
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def scrape(args: argparse.Namespace) -> None:
-    """Fetch the images of all sources unchanged, and record what became of every URL."""
+    """Fetch the images of all sources unchanged, and record the outcome of every URL."""
     from pdm.curation.scrape import scrape
 
     scrape(
@@ -62,7 +62,7 @@ def shard(args: argparse.Namespace) -> None:
 def _track_training(
     stage: str, config: Any, folder: Path, data: Path, model: Path
 ) -> Iterator[None]:
-    """Track the run of a training stage; of `torchrun`'s processes only the first does."""
+    """Track the run of a training stage; under `torchrun`, only in the first process."""
     from pdm.tracking import track
     from pdm.training.distributed.launchers import is_first_process
 

@@ -1,7 +1,4 @@
-"""The other commands: to run and schedule the stages, and to look at what they made.
-
-Heavy imports stay inside the functions, so that `pyramid --help` is quick.
-"""
+"""The other commands: to run and schedule the stages, and to inspect their results."""
 
 import argparse
 import os

@@ -1,7 +1,7 @@
-"""What every value in `params.yaml` means: types, units, limits. One module a stage, no packages.
+"""The values in `params.yaml`: types, units, limits and meanings. One module for each stage.
 
-The classes have no defaults: every value is in `params.yaml`. Each checks its own limits when it
-is made, so code below this package never checks them again. `pdm.params` reads the file into them.
+The classes have no defaults: every value is in `params.yaml`. Each checks its limits on
+construction, so no other code checks them again. `pdm.params` reads the file into them.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from pdm.config.shard import ShardConfig
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Params:
-    """All of `params.yaml`: one section for each stage, in the order in which they run."""
+    """All of `params.yaml`: one section for each stage, in running order."""
 
     __pydantic_config__: ClassVar = STRICT
 
@@ -68,7 +68,7 @@ class Params:
         )
 
     def _check_judges(self) -> None:
-        """What the autoencoder learned to please would find no fault with it."""
+        """Refuse to judge the autoencoder by a network that trained it."""
         perceptual = self.autoencoder.perceptual
         for number, features in enumerate(self.evaluate.features):
             name = features.network_name
@@ -81,7 +81,7 @@ class Params:
             )
 
     def _check_sides(self) -> None:
-        """LDM's network halves the latent several times, and doubles it again."""
+        """Check that LDM's network can halve the latent often enough."""
         if self.diffusion.baseline is None or self.autoencoder.baseline is None:
             return
         factor = self.autoencoder.baseline.downsampling

@@ -85,7 +85,7 @@ class AutoencoderModelConfig:
 
     @property
     def downsampling(self) -> int:
-        """Side of an image over the side of its coarsest map."""
+        """Side of an image divided by the side of its coarsest map."""
         return int(2 ** (len(self.encoder_widths) - 1))
 
     def __post_init__(self) -> None:
@@ -122,8 +122,8 @@ class AutoencoderModelConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PerceptualConfig:
-    """A perceptual distance: by a network whose weights a package ships, or such as LPIPS from a
-    file of the user's."""
+    """A perceptual distance by a network whose weights a package ships, or by a file from the user,
+    such as LPIPS."""
 
     __pydantic_config__: ClassVar = STRICT
 
@@ -238,14 +238,14 @@ class AutoencoderConfig:
 
     @property
     def network(self) -> AutoencoderModelConfig | FirstStageConfig:
-        """What is trained: the baseline, if there is one, or else the model."""
+        """The network to train: the baseline, if there is one, or the model."""
         network = self.baseline or self.model
         assert network is not None
         return network
 
     @property
     def needs_length(self) -> str:
-        """As of its training."""
+        """See `TrainingConfig.needs_length`."""
         return self.training.needs_length
 
     @property
@@ -254,7 +254,7 @@ class AutoencoderConfig:
 
     @property
     def decodes_parts(self) -> bool:
-        """Whether a part of an image is encoded and decoded as in the whole one."""
+        """Whether parts of an image are encoded and decoded as in the whole image."""
         network = self.network
         return isinstance(network, AutoencoderModelConfig) and network.norm == "pixel"
 

@@ -22,25 +22,25 @@ from pdm.config.limits import (
     require,
 )
 
-# Read by pydantic: an unknown key is an error, "6" is not 6, and NaN is no number.
+# Read by pydantic: an unknown key is an error, "6" is not 6, and NaN is not a number.
 STRICT: dict[str, Any] = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
 
 
 class Mark(enum.Enum):
-    """What a field says of itself beside its type and meaning, in its `Annotated`.
+    """A property of a field, in its `Annotated`.
 
-    A mark takes a field out of what results depend on, so a field without one can at worst cause
-    work that was not needed.
+    A mark excludes a field from what results depend on, so a missing mark at worst causes
+    unnecessary work.
     """
 
-    # An unfinished run goes on from its checkpoint when such a field differs: the same images with
-    # the same noise in the same order, and the same sums of gradients but for rounding and dropout.
+    # An unfinished run resumes from its checkpoint if such a field changes: images, noise and order
+    # stay the same, and so do gradients, except for rounding and dropout.
     MAY_CHANGE = "may change while a training runs"
-    # It is held against scores that are kept; none of them depends on it.
+    # A limit for stored scores, which do not depend on it.
     LIMIT_OF_SCORES = "limit of scores"
     # No sample of a given seed depends on it.
     NOT_IN_SAMPLES = "no part in a sample"
-    # Scores depend on it, but not what is kept of real images for them.
+    # Scores depend on it, but cached features of real images do not.
     NOT_IN_FEATURES = "no part in features"
 
 
@@ -49,8 +49,8 @@ MAY_CHANGE = Mark.MAY_CHANGE
 
 @dataclasses.dataclass(frozen=True)
 class Neutral:
-    """Value of a field, beside its type and meaning, that leaves all as it was before there was
-    such a field: with it, the run keeps its name."""
+    """The value of a field that has the effect of versions without the field. With it, a run keeps
+    its name."""
 
     value: Any
 
@@ -68,15 +68,15 @@ def fields_without(kind: type, mark: Mark) -> tuple[str, ...]:
 
 
 def fingerprint(config: Any, *inputs: str) -> str:
-    """Name for a run: equal for equal settings and inputs, different otherwise.
+    """Name a run: equal for equal settings and inputs, different otherwise.
 
-    Checkpoints are filed under it, so that a retried run finds its own and a run with changed
-    settings or data can never resume from the old ones. Fields marked `MAY_CHANGE`, at any depth,
-    have no part in it, nor have those at their `Neutral` value.
+    Checkpoints are stored under this name, so a retried run finds its own, and a run with other
+    settings or data never resumes from them. Fields marked `MAY_CHANGE`, at any depth, are left
+    out, and so are fields at their `Neutral` value.
 
     Args:
-        config: A section of params (a dataclass).
-        inputs: Digests of what the run reads, such as the sha256 of its input manifest.
+        config: Section of params (a dataclass).
+        inputs: Digests of the run's inputs, such as the sha256 of a manifest.
     """
     named = settings_of_run(config)
     for name, value in neutral_settings(config).items():
@@ -87,15 +87,14 @@ def fingerprint(config: Any, *inputs: str) -> str:
 
 
 def settings_of_run(config: Any) -> dict[str, Any]:
-    """What a run follows from: values by dotted name, as JSON has them, without those that may
-    change."""
+    """Return the settings that determine a run, by dotted name, as JSON values."""
     return {
         name: _as_json(value) for name, value, marks in _leaves(config) if MAY_CHANGE not in marks
     }
 
 
 def neutral_settings(config: Any) -> dict[str, Any]:
-    """Neutral values by dotted name."""
+    """Return neutral values by dotted name."""
     return {
         name: _as_json(mark.value)
         for name, _, marks in _leaves(config)
@@ -105,7 +104,7 @@ def neutral_settings(config: Any) -> dict[str, Any]:
 
 
 def _leaves(config: Any, above: str = "") -> Iterator[tuple[str, Any, tuple[Any, ...]]]:
-    """Dotted name, value and marks of each field that is no dataclass itself."""
+    """Yield dotted name, value and marks of each field that is not a dataclass itself."""
     kind: type = type(config)
     for name, hint in field_types(kind).items():
         value, marks = getattr(config, name), getattr(hint, "__metadata__", ())
@@ -116,7 +115,7 @@ def _leaves(config: Any, above: str = "") -> Iterator[tuple[str, Any, tuple[Any,
 
 
 def _as_json(value: Any) -> Any:
-    """A value with lists for tuples, and mappings for dataclasses."""
+    """Convert a value: tuples to lists, dataclasses to mappings."""
     if dataclasses.is_dataclass(value):
         return settings_of_run(value)
     return [_as_json(each) for each in value] if isinstance(value, tuple) else value
@@ -203,7 +202,7 @@ class TrainingConfig:
 
     @property
     def needs_length(self) -> str:
-        """What makes a run depend on `total_images` from its first step; empty if nothing does."""
+        """The setting that makes every step depend on `total_images`; empty if there is none."""
         falls = self.schedule in ("cosine", "linear")
         return f"training.schedule: {self.schedule}" if falls else ""
 

@@ -94,7 +94,7 @@ class ContentConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CurateConfig:
-    """The limits of every rule. What each score measures stands in `pdm.curation.curate.scores`."""
+    """The limits of all rules. `pdm.curation.curate.scores` says what each score measures."""
 
     __pydantic_config__: ClassVar = STRICT
 

@@ -25,7 +25,7 @@ Resampling = Literal["box", "fir"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConditionConfig:
-    """What the network is conditioned on; 0 for what it is not."""
+    """What the network is conditioned on; 0 for unused kinds."""
 
     __pydantic_config__: ClassVar = STRICT
 
@@ -81,7 +81,7 @@ class UNetConfig:
 
     @property
     def level_times(self) -> bool:
-        """Whether each level has a time of its own."""
+        """Whether each level has its own time."""
         return self.windows is not None
 
     def _check_windows(self) -> None:
@@ -98,7 +98,7 @@ class UNetConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DiffusionConfig:
-    """What is trained, and on which timesteps."""
+    """The network to train, and its timesteps."""
 
     __pydantic_config__: ClassVar = STRICT
 
@@ -161,7 +161,7 @@ class DiffusionConfig:
 
     @property
     def network(self) -> UNetConfig | LatentUNetConfig:
-        """What is trained: the baseline, if there is one, or else the model."""
+        """The network to train: the baseline, if there is one, or the model."""
         network = self.baseline or self.model
         assert network is not None
         return network
@@ -173,11 +173,11 @@ class DiffusionConfig:
 
     @property
     def windows(self) -> tuple[tuple[float, float], ...] | None:
-        """The time of each level, if each has its own."""
+        """The window of each level, if levels have their own times."""
         return self.network.windows if isinstance(self.network, UNetConfig) else None
 
     @property
     def needs_length(self) -> str:
-        """As of its training; dropout that falls, falls with its length, too."""
+        """See `TrainingConfig.needs_length`; falling dropout also depends on the length."""
         falls = isinstance(self.network, UNetConfig) and self.network.dropout_falls
         return self.training.needs_length or ("model.dropout_falls" if falls else "")

@@ -10,8 +10,8 @@ from pdm.config.networks import NetworkName
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FeaturesConfig:
-    """A trained network: one whose weights a package ships, or in a file of the user's with the
-    convention that it is used by."""
+    """A trained network: one whose weights a package ships, or a file from the user, with its
+    resize convention."""
 
     __pydantic_config__: ClassVar = STRICT
 
@@ -36,7 +36,7 @@ class FeaturesConfig:
 
     @property
     def network_name(self) -> str | None:
-        """Which of the networks that packages ship it is; None if it is none of them."""
+        """Name of the packaged network; None if it is not one."""
         return self.network or (self.kind if self.kind in get_args(NetworkName) else None)
 
 

@@ -13,7 +13,7 @@ FirstStageName = Literal[
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FirstStageConfig:
-    """Which one, and how wide."""
+    """Name and width of the first stage."""
 
     __pydantic_config__: ClassVar = STRICT
 
@@ -25,14 +25,14 @@ class FirstStageConfig:
     latent_scale: Annotated[
         Literal["channel", "scalar"], "standardise each channel, or all alike as published"
     ]
-    # LDM sums KL and L1 over an image (contperceptual.py), and takes means with VQ
+    # LDM sums KL and L1 over an image (contperceptual.py), and averages with VQ
     latent_weight: Annotated[
         NonNegative, "as in LDM's code: of the KL (1.0e-6 as published) or the codebook loss (1.0)"
     ]
 
     @property
     def downsampling(self) -> int:
-        """Side of an image over the side of its latent."""
+        """Side of an image divided by the side of its latent."""
         return int(self.name.split("-")[1].removeprefix("f"))
 
     def __post_init__(self) -> None:

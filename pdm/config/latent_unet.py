@@ -9,16 +9,16 @@ from pdm.config.limits import Width, check_limits, require
 WIDTH_MULTIPLES = {
     "celeba": 32,
     "churches": 96,
-}  # what widths must be multiples of: groups and heads
+}  # widths must be multiples of these, for groups and heads
 SIDE_MULTIPLES = {
     "celeba": 8,
     "churches": 16,
-}  # what sides of latents must be: halved 3 and 4 times
+}  # sides of latents must be multiples of these, halved 3 and 4 times
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LatentUNetConfig:
-    """Which one, how wide, and what it predicts."""
+    """Name, width and prediction of the network."""
 
     __pydantic_config__: ClassVar = STRICT
 

@@ -1,11 +1,11 @@
-"""Types for settings. Each says what a value may be; `check_limits` holds a dataclass to them.
+"""Types for settings, with their limits; `check_limits` checks a dataclass against them.
 
-A field is declared as `Annotated[Count, "what it means"]`: one of the types below, or one with
-`Limits` of its own, and one line that `pyramid params show` prints. To mypy and pydantic such a
-field is a plain int or float.
+A field is declared as `Annotated[Count, "what it means"]`: a type from below, or one with its own
+`Limits`, and a line that `pyramid params show` prints. For mypy and pydantic it is a plain int or
+float.
 
-Whole numbers have an upper limit, too: beyond it a count could only exhaust the machine or overflow
-64 bits, hours into a run.
+Integers also have an upper limit, beyond which a count could only exhaust the machine or overflow
+64 bits hours into a run.
 """
 
 import re
@@ -33,7 +33,7 @@ def require_sha256(digest: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Range of a number. `above` and `below` leave out the limit itself."""
+    """Range of a number. `above` and `below` exclude the limit itself."""
 
     at_least: float | None = None
     at_most: float | None = None
@@ -41,7 +41,7 @@ class Limits:
     below: float | None = None
 
     def allow(self, value: float) -> bool:
-        """Whether the value lies in the range."""
+        """Whether the value is in the range."""
         return (
             (self.at_least is None or value >= self.at_least)
             and (self.at_most is None or value <= self.at_most)
@@ -59,13 +59,13 @@ class Limits:
         )
 
 
-# Half of what 64 bits hold with a sign: sampling adds an image's number and an offset.
+# Half of the range of signed 64 bits, since sampling adds an image's index and an offset.
 Seed = Annotated[int, Limits(at_least=0, at_most=2**62)]
 Count = Annotated[int, Limits(at_least=1, at_most=1_000_000)]
 CountOrZero = Annotated[int, Limits(at_least=0, at_most=1_000_000)]
 Images = Annotated[int, Limits(at_least=1, at_most=10**12)]  # progress of a training
 ImagesOrZero = Annotated[int, Limits(at_least=0, at_most=10**12)]
-SidePx = Annotated[int, Limits(at_least=1, at_most=65_535)]  # the most that a JPEG can have
+SidePx = Annotated[int, Limits(at_least=1, at_most=65_535)]  # the maximum of JPEG
 Width = Annotated[int, Limits(at_least=1, at_most=65_536)]  # channels, or a vector's length
 Depth = Annotated[int, Limits(at_least=1, at_most=1_000)]  # layers or blocks of a network
 Downsampling = Annotated[int, Limits(at_least=1, at_most=65_536)]
@@ -73,13 +73,13 @@ Downsampling = Annotated[int, Limits(at_least=1, at_most=65_536)]
 Positive = Annotated[float, Limits(above=0)]
 NonNegative = Annotated[float, Limits(at_least=0)]
 Fraction = Annotated[float, Limits(at_least=0, at_most=1)]
-Seconds = Annotated[float, Limits(above=0, at_most=1_000_000)]  # clocks overflow far beyond it
-Beta = Annotated[float, Limits(at_least=0, below=1)]  # of a running mean, what stays at each step
+Seconds = Annotated[float, Limits(above=0, at_most=1_000_000)]  # far below the overflow of clocks
+Beta = Annotated[float, Limits(at_least=0, below=1)]  # decay of a running mean per step
 EmaLength = Annotated[float, Limits(at_least=0.0001, at_most=0.28)]
 
 
 def check_limits(config: Any) -> None:
-    """Hold each number of a dataclass, also those in its tuples, to the limits of its type.
+    """Check each number of a dataclass, also those in tuples, against the limits of its type.
 
     Raises:
         ValueError: A number is out of range; the text names the field.
@@ -91,7 +91,7 @@ def check_limits(config: Any) -> None:
 
 @cache
 def field_types(kind: type) -> dict[str, Any]:
-    """Type of each field of a dataclass, with what `Annotated` adds to it."""
+    """Return the type of each field of a dataclass, with its `Annotated` extras."""
     hints = get_type_hints(kind, include_extras=True)
     return {field.name: hints[field.name] for field in fields(kind)}
 

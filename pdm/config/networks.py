@@ -1,4 +1,4 @@
-"""Names of the networks whose weights packages ship; `pdm.models.efficientnet_lite` has them."""
+"""Names of the packaged networks, which are in `pdm.models.efficientnet_lite`."""
 
 from typing import Literal
 

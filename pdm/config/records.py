@@ -1,7 +1,7 @@
-"""Settings as JSON has them, read back into their classes: those in a model's `config.json`.
+"""Reads settings from JSON, such as a model's `config.json`, into their classes.
 
-Such a record was written by `dataclasses.asdict`, maybe by an older version of the project. It
-needs the standard library only, so that a bare machine can load a model.
+A record was written by `dataclasses.asdict`, possibly by an older version of the project. This
+module imports only the standard library, so that any machine can load a model.
 """
 
 from collections.abc import Mapping
@@ -17,17 +17,17 @@ T = TypeVar("T")
 
 
 def from_record(kind: type[T], record: Mapping[str, Any], section: str) -> T:
-    """A dataclass of settings from what `asdict` and JSON made of it.
+    """Restore a dataclass of settings from its record.
 
     Args:
-        kind: The class.
-        record: Its fields.
-        section: Its dotted place in a params file, such as diffusion.model; names that have changed
-            since the record was written are found by it.
+        kind: Class to restore.
+        record: Its fields, as written by `asdict`.
+        section: Its dotted path in a params file, such as diffusion.model, by which renamed
+            settings are found.
 
     Raises:
-        TypeError: A field is missing, or there is one too many.
-        ValueError: A value is none of the class's.
+        TypeError: A field is missing or unknown.
+        ValueError: A value does not fit the class.
     """
     cls: type = kind
     hints, values = field_types(cls), {}
@@ -40,7 +40,7 @@ def from_record(kind: type[T], record: Mapping[str, Any], section: str) -> T:
 
 
 def _neutral_values(hints: Mapping[str, Any]) -> dict[str, Any]:
-    """Values of the fields that a record from before them does not have."""
+    """Return the values of fields that older records do not have."""
     return {
         name: mark.value
         for name, hint in hints.items()
@@ -54,7 +54,7 @@ def _value(hint: Any, value: Any, key: str) -> Any:
         return _value(hint.__origin__, value, key)
     if is_union(hint):
         choices = [each for each in get_args(hint) if each is not NoneType]
-        # Where there are two, as in `int | Literal["global"]`, none is a list or a mapping.
+        # If there are two, as in `int | Literal["global"]`, none of them is a list or a mapping.
         return _value(choices[0], value, key) if len(choices) == 1 else value
     if isinstance(value, list):
         members = get_args(hint)

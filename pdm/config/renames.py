@@ -1,9 +1,9 @@
-"""What newer versions call the settings of older ones. One line here for each change of a name.
+"""Renamed settings, with one line for each change.
 
-With it, a params file that still has an old name is refused with the new one, and `pyramid params
-upgrade` changes the file; a model whose `config.json` has an old name can still be loaded. Keys are
-dotted, as in error messages; `*` stands for any one part (a section, or an item of a list), and the
-new name takes over what it stood for, in order. Entries stay for good: users skip versions.
+A params file with an old name is refused with the new name, and `pyramid params upgrade` changes
+the file. Models whose `config.json` has old names can still be loaded. Keys are dotted, as in error
+messages. `*` matches any one part (a section, or an item of a list), and each `*` of the new name
+takes over the matched part, in order. Entries are kept forever, since users skip versions.
 """
 
 from typing import Any
@@ -16,19 +16,19 @@ RENAMED_VALUES: dict[str, dict[str, Any]] = {
     "sample.guide.kind": {"average": "ema"},
 }
 
-# key that is no more -> what the user should know, as the end of a sentence
+# removed key -> what the user should know, as the end of a sentence
 REMOVED_KEYS: dict[str, str] = {
     "curate.max_drawing": "it limited plain areas; max_drawing_likeness limits a learned score",
 }
 
 # New key of a mapping that may be null or is in a list, such as autoencoder.adversarial.* or
-# scrape.sources.* -> its value where the mapping is there. Other new keys need no entry:
+# scrape.sources.* -> its value if the mapping exists. Other new keys need no entry:
 # pdm/presets/default.yaml has their default.
 ADDED_KEYS: dict[str, Any] = {}
 
 
 def new_key(key: str) -> str | None:
-    """What this version calls the key, if it has renamed it."""
+    """Return the new name of a key, if it was renamed."""
     for old, new in RENAMED_KEYS.items():
         stars = match(old, key)
         if stars is not None:
@@ -37,7 +37,7 @@ def new_key(key: str) -> str | None:
 
 
 def new_value(key: str, value: Any) -> Any:
-    """What this version calls a key's value, if it has renamed it; else None."""
+    """Return the new name of a key's value, if it was renamed; otherwise None."""
     for pattern, values in RENAMED_VALUES.items():
         if isinstance(value, str) and match(pattern, key) is not None and value in values:
             return values[value]
@@ -45,7 +45,7 @@ def new_value(key: str, value: Any) -> Any:
 
 
 def why_removed(key: str) -> str | None:
-    """What to know of a key that is no more; None of others."""
+    """Return what to know about a removed key; None for other keys."""
     reasons = (reason for old, reason in REMOVED_KEYS.items() if match(old, key) is not None)
     return next(reasons, None)
 
@@ -56,7 +56,7 @@ def is_added(key: str) -> bool:
 
 
 def match(pattern: str, key: str) -> list[str] | None:
-    """What each `*` of the pattern stands for, if the key matches it."""
+    """Return the part that each `*` matches, if the key matches the pattern."""
     wanted, found = pattern.split("."), key.split(".")
     if len(wanted) != len(found):
         return None

@@ -24,8 +24,8 @@ NOT_IN_SAMPLES = Mark.NOT_IN_SAMPLES
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GuideConfig:
-    """What guided sampling leads away from: a worse model of the same data (autoguidance), or the
-    model itself without its class (classifier-free guidance)."""
+    """The guide, which guidance steers away from: a worse model of the same data (autoguidance), or
+    the model itself without its class (classifier-free guidance)."""
 
     __pydantic_config__: ClassVar = STRICT
     FIELDS: ClassVar = {
@@ -67,7 +67,7 @@ class PreviewsConfig:
     frames: Annotated[Count, "frames of each, at most the sampler's steps"]
     milliseconds: Annotated[
         Annotated[int, Limits(at_least=1, at_most=655_350)], "for each frame of the animation"
-    ]  # a GIF holds it as hundredths of a second, in 16 bits
+    ]  # a GIF stores hundredths of a second in 16 bits
 
     def __post_init__(self) -> None:
         check_limits(self)

@@ -19,7 +19,7 @@ from pdm.config.limits import (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuiltinSource:
-    """Procedural landscapes, and flawed ones of each kind, served over loopback HTTP. An image's
+    """Procedural landscapes, and flawed images of each kind, served over loopback HTTP. An image's
     class is the kind of land that it shows."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -37,7 +37,7 @@ class BuiltinSource:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UrlListSource:
-    """A txt (one URL a line), csv or parquet file of URLs."""
+    """A txt (one URL per line), csv or parquet file of URLs."""
 
     __pydantic_config__: ClassVar = STRICT
 
@@ -66,8 +66,8 @@ class UrlListSource:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FolderSource:
-    """Every file below a local folder. An image's class is its folder directly below that one, as
-    in torchvision's ImageFolder; images in the folder itself have none."""
+    """Every file below a local folder. An image's class is its top-level subfolder, as in
+    torchvision's ImageFolder; images in the folder itself have no class."""
 
     __pydantic_config__: ClassVar = STRICT
 
@@ -81,8 +81,8 @@ Source = BuiltinSource | UrlListSource | FolderSource
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScrapeConfig:
-    """How the sources are fetched. img2dataset moves the bytes, through our own gateway, which
-    holds the limits; nothing is decoded here."""
+    """How the sources are fetched. img2dataset moves the bytes through our gateway, which enforces
+    the limits; nothing is decoded."""
 
     __pydantic_config__: ClassVar = STRICT
 

@@ -1,4 +1,4 @@
-"""Reads `params.yaml` strictly: a value that does not fit stops the run before any work."""
+"""Reads `params.yaml` strictly: an invalid value stops the run before any work."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ def load(path: Path = DEFAULT_PATH) -> Params:
 
 
 def parse(text: str, path: Path, name: str = "") -> Params:
-    """The same of a file's text; errors call it `name`, or else by its path.
+    """Parse and check a file's text; errors call it `name`, or by its path.
 
     Raises:
         BadInput: As `load`.
@@ -35,7 +35,9 @@ def parse(text: str, path: Path, name: str = "") -> Params:
         # As JSON, so that a YAML list may fill a tuple although types are otherwise strict.
         as_json = json.dumps(values, default=str)
     except ValueError:
-        raise BadInput(f"{name}: a value holds itself, by an alias (*) of its own anchor") from None
+        raise BadInput(
+            f"{name}: a value contains itself, by an alias (*) of its own anchor"
+        ) from None
     try:
         return TypeAdapter(Params).validate_json(as_json)
     except ValidationError as error:
@@ -44,7 +46,7 @@ def parse(text: str, path: Path, name: str = "") -> Params:
 
 
 def read(path: Path) -> str:
-    """The file's text, if it is YAML, whatever its keys.
+    """Read the file's text, and check that it is YAML.
 
     Raises:
         BadInput: The file is missing or not YAML, or a key is doubled.
@@ -55,7 +57,7 @@ def read(path: Path) -> str:
 
 
 def upgrade_command(path: Path) -> str:
-    """What brings this file to the keys of this version, as a user types it."""
+    """Return the command that upgrades this file to this version."""
     return "pyramid params upgrade" + ("" if path == DEFAULT_PATH else f" --params {path}")
 
 
@@ -83,8 +85,8 @@ def _values(text: str, path: Path) -> dict[str, Any]:
 
 
 def _merge_conflict(text: str) -> str | None:
-    """Where git left two versions side by side, if it did: YAML's own complaint hides that."""
+    """Find the line of a git merge conflict, if there is one, since YAML's own error hides it."""
     for number, line in enumerate(text.splitlines(), start=1):
         if line.startswith("<<<<<<<"):
-            return f"line {number} begins a merge conflict; choose one of the two versions"
+            return f"line {number} starts a merge conflict; choose one of the two versions"
     return None

@@ -1,4 +1,4 @@
-"""What the keys of a params file mean, beside what they are: for `pyramid params show`."""
+"""Describes the keys of a params file with their values, for `pyramid params show`."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from pdm.params.keys import Key, all_keys, find_key, nearest_keys
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """One key of a file. `value` is None where the file does not have it."""
+    """One key of a file. `value` is None if the file does not have it."""
 
     name: str
     value: str | None
@@ -26,11 +26,11 @@ def describe(path: Path, name: str | None) -> list[Description]:
 
     Args:
         path: The file.
-        name: A section or key; with it, also keys that could be there and are not. None for all
-            that the file has.
+        name: Section or key to describe, including keys that the file lacks. None for all keys of
+            the file.
 
     Raises:
-        BadInput: There is no such file or key.
+        BadInput: The file or key does not exist.
     """
     values = Document(params.read(path)).root
     if name is None:
@@ -55,7 +55,7 @@ def _description(key: Key, name: str, values: Any) -> Description:
 
 
 def _value(values: Any, name: str) -> str | None:
-    """As it may be typed; of `*`, the values in all items of the list."""
+    """Format a value as it may be typed; for `*`, the values in all items of the list."""
     found = [_in_one_line(each) for each in _at(values, name.split("."))]
     return ", ".join(found) if found else None
 
@@ -74,7 +74,8 @@ def _at(values: Any, parts: list[str]) -> Iterator[Any]:
 
 
 def _in_one_line(value: Any) -> str:
-    """Of what has keys of its own, only their number: they are described, too."""
+    """Format a value in one line; for a mapping only the number of its keys, which are described
+    separately."""
     if isinstance(value, dict):
         return f"{len(value)} keys"
     if isinstance(value, list) and any(isinstance(item, dict) for item in value):

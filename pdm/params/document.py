@@ -1,8 +1,8 @@
-"""A params file as text that can be edited: values change, comments and order stay.
+"""Edits a params file as text: values change, comments and order stay.
 
-ruamel.yaml keeps a comment with what stands before it: a token of a key holds both the comment at
-the end of its line and all lines up to the next key. So an edit takes the latter, the key's *tail*,
-off first, and puts it back behind the new text.
+ruamel.yaml stores comments with the preceding key: its token has both the comment at the end of its
+line and all lines up to the next key. So an edit first removes the latter, the key's *tail*, and
+puts it back after the new text.
 """
 
 import copy
@@ -33,26 +33,26 @@ class Document:
         self._yaml.indent(**_indentation(self.root))
 
     def text(self) -> str:
-        """What to write into the file."""
+        """Return the text of the file."""
         stream = io.StringIO()
         self._yaml.dump(self.root, stream)
         return stream.getvalue()
 
 
 def parse_value(text: str) -> Any:
-    """A value as it may stand in a params file, with the way in which it is written."""
+    """Parse a value as written in a params file, keeping its style."""
     return _round_trip().load(text)
 
 
 def in_one_line(value: Any) -> str:
-    """A value as it may be typed, in one line and without comments."""
+    """Format a value in one line, without comments."""
     stream = io.StringIO()
     _round_trip().dump(_without_comments(value), stream)
     return " ".join(stream.getvalue().removesuffix("...\n").split())
 
 
 def replace(node: Node, key: Key, value: Any) -> None:
-    """Put a value in the place of another one. The line's comment stays, the old value's go."""
+    """Replace a value. The comment of the line stays, those inside the old value are removed."""
     old_tail = _take_tail(node, key)
     node[key] = value
     column = node.lc.col or 0
@@ -65,10 +65,10 @@ def replace(node: Node, key: Key, value: Any) -> None:
 
 
 def merge(node: CommentedMap, changes: CommentedMap, default: CommentedMap) -> None:
-    """Put the values of a smaller file in the places of those of a larger one.
+    """Merge the values of a smaller file into a larger one.
 
-    Mappings are merged, one that is null there with the default's; all else of the smaller file
-    takes the place of what is there.
+    Mappings are merged; one that is null is first set to the default's. All other values of the
+    smaller file replace the existing ones.
     """
     for key, value in changes.items():
         if isinstance(value, CommentedMap) and not value.fa.flow_style():
@@ -91,16 +91,15 @@ def insert(
     comment: str = "",
     before: Sequence[str] = (),
 ) -> None:
-    """Add a key behind another one, or as the first.
+    """Add a key after another one, or as the first.
 
     Args:
-        node: The mapping.
-        after: The key before the new one.
-        key: The new one.
+        node: Mapping to add it to.
+        after: Key before the new one; None to add it first.
+        key: Key to add.
         value: Its value.
         comment: The comment at the end of its line, without the `#`.
-        before: Lines of comment that belong above it; those that stand there already are not
-            written again.
+        before: Lines of comment above it; lines that are already there are not repeated.
     """
     position = 0 if after is None else list(node).index(after) + 1
     tail = [] if after is None else _take_tail(node, after).splitlines(True)
@@ -121,7 +120,7 @@ def insert(
 
 
 def rename(node: CommentedMap, old: str, new: str) -> None:
-    """Give a key another name, in its place."""
+    """Rename a key in place."""
     position, comments = list(node).index(old), node.ca.items.pop(old, None)
     value = node.pop(old)
     node.insert(position, new, value)
@@ -131,7 +130,7 @@ def rename(node: CommentedMap, old: str, new: str) -> None:
 
 
 def remove(node: CommentedMap, key: str) -> None:
-    """Take a key out, with the comment of its line."""
+    """Remove a key, with the comment of its line."""
     keys, tail = list(node), _take_tail(node, key)
     del node[key]
     node.ca.items.pop(key, None)
@@ -141,19 +140,19 @@ def remove(node: CommentedMap, key: str) -> None:
 
 
 def line_comment(node: CommentedMap, key: str) -> str:
-    """The comment at the end of a key's line, without the `#`."""
+    """Return the comment at the end of a key's line, without the `#`."""
     token = (node.ca.items.get(key) or [None] * 4)[2]
     return token.value.partition("\n")[0].lstrip("#").strip() if token else ""
 
 
 def _split_tail(tail: list[str], before: Sequence[str]) -> tuple[list[str], list[str]]:
-    """What stays above a new key: the lines up to the last one that belongs there."""
+    """Split a tail into the lines that stay above a new key, and the rest."""
     at = max((at for at, line in enumerate(tail) if line.strip() in {*before} - {""}), default=-1)
     return tail[: at + 1], tail[at + 1 :]
 
 
 def lines_above(node: CommentedMap, key: str) -> list[str]:
-    """The lines between a key and the one before it, without their indent; "" for an empty one."""
+    """Return the lines between a key and the previous one, without indent; "" for an empty line."""
     keys = list(node)
     if keys[0] == key:
         return []
@@ -164,7 +163,7 @@ def lines_above(node: CommentedMap, key: str) -> list[str]:
 
 
 def _without_comments(value: Any) -> Any:
-    """A copy of the values alone, to be written with braces and brackets."""
+    """Copy the values without comments, to be written with braces and brackets."""
     if not isinstance(value, dict | list):
         return value
     if isinstance(value, dict):
@@ -176,7 +175,7 @@ def _without_comments(value: Any) -> Any:
 
 
 def _take_tail(node: Node, key: Key) -> str:
-    """Cut off the lines between a value and the next key."""
+    """Remove and return the lines between a value and the next key."""
     node, key = _last_leaf(node, key)
     token = (node.ca.items.get(key) or [None] * 4)[_slot(node)]
     if token is None:
@@ -198,7 +197,7 @@ def _put_tail(node: Node, key: Key, tail: str) -> None:
 
 
 def _last_leaf(node: Node, key: Key) -> tuple[Node, Key]:
-    """Where the last line of a value is written: ruamel keeps the comments behind it there."""
+    """Find the node of a value's last line, which stores the comments after it."""
     value = node[key]
     while isinstance(value, CommentedMap | CommentedSeq) and value and not value.fa.flow_style():
         node, key = value, (list(value)[-1] if isinstance(value, CommentedMap) else len(value) - 1)
@@ -207,7 +206,7 @@ def _last_leaf(node: Node, key: Key) -> tuple[Node, Key]:
 
 
 def _adopt_head(node: CommentedMap, key: Key, value: Any) -> None:
-    """Above the first item of a value stand its own lines of comment, not the old value's."""
+    """Replace the comments above the first item of a value by the new value's."""
     comments = value.ca.comment if isinstance(value, CommentedMap | CommentedSeq) else None
     head = comments[1] if comments else None
     if head or key in node.ca.items:
@@ -215,7 +214,8 @@ def _adopt_head(node: CommentedMap, key: Key, value: Any) -> None:
 
 
 def _align_comment(node: CommentedMap, key: Key) -> None:
-    """In the column of the mapping's comments, if they have one; else behind one space."""
+    """Align a comment with those of the mapping, if they share a column; otherwise use one
+    space."""
     tokens = [slots[2] for slots in node.ca.items.values() if slots[2] is not None]
     token = (node.ca.items.get(key) or [None] * 4)[2]
     columns = [other.start_mark.column for other in tokens if other.value.startswith("#")]
@@ -234,12 +234,12 @@ def _set_token(node: Node, key: Key, text: str) -> None:
 
 
 def _deeper(line: str, column: int) -> bool:
-    """Whether a line of comment belongs to a value, not to what comes after it."""
+    """Whether a comment line belongs to a value, not to what follows it."""
     return line.strip() != "" and len(line) - len(line.lstrip()) > column
 
 
 def _indentation(root: CommentedMap) -> dict[str, int]:
-    """How the file indents: ruamel would write all of it in one way."""
+    """Detect the file's indentation, since ruamel would write its own."""
     sections = [value for value in root.values() if isinstance(value, CommentedMap) and value]
     mapping = sections[0].lc.col if sections else 2
     for section in sections:

@@ -1,4 +1,4 @@
-"""Turns what does not fit in a params file into one line for each fault.
+"""Turns validation errors of a params file into one line each.
 
 A line names the key, what was expected, what was found and, where possible, what to write.
 """
@@ -19,12 +19,12 @@ MISSING = ("missing", "missing_argument")
 
 
 def describe_faults(error: ValidationError, values: dict[str, Any], upgrade: str) -> list[str]:
-    """One line for each fault that pydantic found in the values, without repetitions.
+    """Describe each fault that pydantic found in one line, without repetitions.
 
     Args:
-        error: What pydantic raised.
-        values: The whole file's.
-        upgrade: The command that brings the file to this version.
+        error: Pydantic's error.
+        values: Values of the whole file.
+        upgrade: Command that upgrades the file to this version.
     """
     faults = _relevant(error.errors(), values)
     renamed = {renames.new_key(_dotted(fault)) for fault in faults if fault["type"] in UNKNOWN}
@@ -37,7 +37,7 @@ def describe_faults(error: ValidationError, values: dict[str, Any], upgrade: str
 
 
 def _relevant(faults: list[Any], values: dict[str, Any]) -> list[Any]:
-    """A source is tried as each kind; keep the complaints of the kind that it names."""
+    """Keep the faults of the kind that a source names, since pydantic tries every kind."""
     kinds = {kind.__name__: get_args(get_type_hints(kind)["kind"])[0] for kind in get_args(Source)}
     kept = []
     for fault in faults:
@@ -63,7 +63,7 @@ def _relevant(faults: list[Any], values: dict[str, Any]) -> list[Any]:
 
 
 def _of_another_version(fault: Any, upgrade: str) -> str | None:
-    """What to say of a key or a value that an older version had, or did not have yet."""
+    """Describe a key or value that an older version had, or did not have yet."""
     key, value = _dotted(fault), fault["input"]
     if fault["type"] in UNKNOWN:
         new, reason = renames.new_key(key), renames.why_removed(key)
@@ -84,7 +84,7 @@ def _dotted(fault: Any) -> str:
 
 
 def _explain(fault: Any, values: dict[str, Any]) -> str:
-    """One line: the key, what was expected, what was found, and the nearest known key."""
+    """Describe a fault in one line: key, expectation, value, and the nearest known key."""
     loc = fault["loc"]
     key = _dotted(fault) or "params"
     if fault["type"] in UNKNOWN:
@@ -94,7 +94,7 @@ def _explain(fault: Any, values: dict[str, Any]) -> str:
         return f"{key}: unknown key (value {fault['input']!r}); {hint}"
     if fault["type"] in MISSING:
         return f"{key}: missing; add it to the file"
-    if fault["type"] == "value_error":  # raised by our own checks, which name the field themselves
+    if fault["type"] == "value_error":  # from our own checks, which name the field
         section = f"{key}." if loc else ""
         return section + str(fault["msg"]).removeprefix("Value error, ")
     expectation = str(fault["msg"]).removeprefix("Input should be ")
@@ -102,7 +102,7 @@ def _explain(fault: Any, values: dict[str, Any]) -> str:
 
 
 def _how_to_write(fault: Any) -> str:
-    """Advice on how YAML wants a value of this type written, where it looks like one."""
+    """Give advice on YAML syntax, if the value looks like one of the expected type."""
     kind, value = fault["type"], fault["input"]
     if kind in ("float_type", "int_type") and isinstance(value, str) and _is_number(value):
         return "; write it without quotes"
@@ -127,7 +127,7 @@ def _known_keys(loc: tuple[Any, ...], values: dict[str, Any]) -> list[str]:
     at: Any = values
     for part in loc:
         at = at[part]
-        # A number is a place in a tuple[X, ...], a name is a field.
+        # A number is an index into a tuple[X, ...], a name is a field.
         here = get_args(here)[0] if isinstance(part, int) else get_type_hints(here)[part]
         if isinstance(here, types.UnionType):
             members = [member for member in get_args(here) if dataclasses.is_dataclass(member)]

@@ -1,4 +1,4 @@
-"""All keys that a params file may have, as the classes of `pdm.config` declare them."""
+"""Lists all keys that a params file may have, from the classes of `pdm.config`."""
 
 import difflib
 import types
@@ -13,23 +13,23 @@ from pdm.config.limits import Limits, field_types, is_union
 from pdm.config.renames import match
 from pdm.yaml12 import read_yaml
 
-# It lies with the presets, which are differences from it.
+# In the presets' folder, since presets are differences from it.
 DEFAULT = Path(__file__).parents[1] / "presets" / "default.yaml"
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key, or one of a kind: `*` in its name means any item of a list."""
+    """One key; `*` in its name means any item of a list."""
 
     name: str
     type: str
     limits: str  # empty if there are none
-    meaning: str  # also the comment beside it in the default params file
+    meaning: str  # also its comment in the default params file
 
 
 @cache
 def all_keys() -> tuple[Key, ...]:
-    """Sections and keys in the order of the classes, each mapping before what is in it."""
+    """List sections and keys in the order of the classes, each mapping before its keys."""
     found: dict[str, Key] = {}
     for key in _keys_of(Params, ""):
         found[key.name] = _both(found[key.name], key) if key.name in found else key
@@ -37,7 +37,7 @@ def all_keys() -> tuple[Key, ...]:
 
 
 def find_key(name: str) -> Key | None:
-    """The key of this name, such as sample.steps or scrape.sources.0.kind."""
+    """Find the key of a name such as sample.steps or scrape.sources.0.kind."""
     return next((key for key in all_keys() if match(key.name, name) is not None), None)
 
 
@@ -57,9 +57,9 @@ def _default_values() -> Any:
 
 
 def nearest_keys(name: str) -> list[str]:
-    """Known keys that an unknown one may have meant, the likeliest first; at least one.
+    """List known keys that may have been meant by an unknown one, most likely first; at least one.
 
-    Those that end alike come first: of `learning_rate`, all learning rates.
+    Keys with the same ending come first: for `learning_rate`, all learning rates.
     """
     known = [key.name for key in all_keys()]
     ending = [key for key in known if key.endswith(f".{name}")]
@@ -67,7 +67,7 @@ def nearest_keys(name: str) -> list[str]:
 
 
 def _both(one: Key, other: Key) -> Key:
-    """A key of several kinds of mapping, such as the path of a source."""
+    """Merge a key of several kinds of mappings, such as the path of a source."""
 
     def joined(*texts: str, by: str) -> str:
         return by.join(dict.fromkeys(text for text in texts if text))
@@ -91,7 +91,7 @@ def _keys_of(kind: type, prefix: str) -> Iterator[Key]:
 
 
 def _unwrap(hint: Any) -> tuple[Any, list[Any]]:
-    """A type without `Annotated`, and all that this had added to it."""
+    """Split a type into the type without `Annotated`, and the extras."""
     extras: list[Any] = []
     while get_origin(hint) is Annotated:
         extras += hint.__metadata__
@@ -100,7 +100,7 @@ def _unwrap(hint: Any) -> tuple[Any, list[Any]]:
 
 
 def _classes_in(hint: Any, path: str) -> Iterator[tuple[type, str]]:
-    """The dataclasses that a value of this type may be or hold, each with its path."""
+    """Yield the dataclasses that a value of this type may be or contain, with their paths."""
     hint, _ = _unwrap(hint)
     if is_dataclass(hint):
         assert isinstance(hint, type)
@@ -114,7 +114,7 @@ def _classes_in(hint: Any, path: str) -> Iterator[tuple[type, str]]:
 
 
 def _limits_in(hint: Any) -> Iterator[Limits]:
-    """Of the value, or of each of its items; those of a mapping's keys are its keys' own."""
+    """Yield the limits of a value or of its items, without those of a mapping's keys."""
     hint, extras = _unwrap(hint)
     yield from (extra for extra in extras if isinstance(extra, Limits))
     if is_union(hint) or get_origin(hint) is tuple:
@@ -123,7 +123,7 @@ def _limits_in(hint: Any) -> Iterator[Limits]:
 
 
 def _type_name(hint: Any) -> str:
-    """A type in the words of a params file."""
+    """Name a type in plain words."""
     hint, _ = _unwrap(hint)
     names = {int: "whole number", float: "number", bool: "true or false", str: "text"}
     if hint in names:

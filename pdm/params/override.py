@@ -1,4 +1,4 @@
-"""`--set KEY=VALUE`: changes values in a params file, where DVC and a later reader see them."""
+"""`--set KEY=VALUE`: changes values in a params file, so that DVC and readers see them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,14 +21,14 @@ def set_values(path: Path, assignments: Sequence[str]) -> list[str]:
 
     Args:
         path: The file.
-        assignments: Each KEY=VALUE, such as sample.steps=20 or scrape.sources.0.seed=1. The value
-            is YAML: 3e-4, null, [sea, dunes], {kind: unconditional}.
+        assignments: KEY=VALUE pairs, such as sample.steps=20 or scrape.sources.0.seed=1. Values are
+            YAML: 3e-4, null, [sea, dunes], {kind: unconditional}.
 
     Returns:
-        A line for each value that is another one now.
+        A line for each changed value.
 
     Raises:
-        BadInput: A key is unknown, or the values would not fit. The file is then as it was.
+        BadInput: A key is unknown, or the values do not fit. The file is then unchanged.
     """
     text, changes = override(params.read(path), assignments)
     params.parse(text, path, f"{path} with --set")
@@ -38,7 +38,7 @@ def set_values(path: Path, assignments: Sequence[str]) -> list[str]:
 
 
 def override(text: str, assignments: Sequence[str]) -> tuple[str, list[str]]:
-    """The same on the text of a params file, without checking the values."""
+    """Change values in the text of a params file, without checking them."""
     edited = Document(text)
     changes = [line for each in assignments if (line := _assign(edited.root, each))]
     return (edited.text() if changes else text), changes

@@ -1,7 +1,7 @@
-"""Brings an older params file to this version: keys and values renamed, new keys added.
+"""Upgrades an older params file: renames keys and values, and adds new keys.
 
-What has become of old names is in `pdm.config.renames`; new keys come from the default params file,
-with their values and comments. All else of the user's file stays as it is.
+`pdm.config.renames` lists the renames; new keys come from the default params file, with their
+values and comments. Everything else in the user's file stays.
 """
 
 import json
@@ -16,14 +16,14 @@ from pdm.params.document import Document, Node
 
 
 def upgrade(text: str, default: str) -> tuple[str, list[str]]:
-    """Bring the text of a params file to this version.
+    """Upgrade the text of a params file to this version.
 
     Args:
-        text: The user's file, of any older version.
-        default: The text of this version's default file.
+        text: Text of the user's file, of any older version.
+        default: Text of this version's default file.
 
     Returns:
-        The new text, and a line for each change; equal text and no line if there was none.
+        The new text, and a line for each change.
     """
     theirs, ours = Document(text), Document(default)
     changes = [
@@ -38,7 +38,7 @@ def upgrade(text: str, default: str) -> tuple[str, list[str]]:
 
 def _rename_keys(root: CommentedMap, default: CommentedMap) -> Iterator[str]:
     renamed = True
-    while renamed:  # a new name may be renamed again, and so may what is below it
+    while renamed:  # a new name, or keys below it, may be renamed again
         renamed = False
         for node, key, path in list(_places(root)):
             new = renames.new_key(path)
@@ -66,7 +66,7 @@ def _move(
 
 
 def _mapping_at(root: CommentedMap, default: CommentedMap, parts: list[str]) -> CommentedMap:
-    """The mapping in which a renamed key belongs; made where it is new, too."""
+    """Return the mapping of a renamed key; create it if it is new, too."""
     node: Any = root
     for depth, part in enumerate(parts):
         if isinstance(node, CommentedSeq):
@@ -108,7 +108,7 @@ def _add_missing(theirs: CommentedMap, ours: CommentedMap, path: str) -> Iterato
 
 
 def _add_listed(root: CommentedMap) -> Iterator[str]:
-    """Keys of mappings that the default file does not have, from the table."""
+    """Add new keys of mappings that the default file does not have."""
     for pattern, value in renames.ADDED_KEYS.items():
         parent, _, key = pattern.rpartition(".")
         for node, name, path in list(_places(root)):
@@ -121,7 +121,7 @@ def _add_listed(root: CommentedMap) -> Iterator[str]:
 
 
 def _insert(target: CommentedMap, default: CommentedMap | None, key: str, value: Any) -> None:
-    """Put a key where the default file has it, with its comments."""
+    """Insert a key where the default file has it, with its comments."""
     if default is None or key not in default:
         document.insert(target, list(target)[-1] if target else None, key, value)
         return
@@ -137,7 +137,7 @@ def _insert(target: CommentedMap, default: CommentedMap | None, key: str, value:
 
 
 def _places(node: Node, path: str = "") -> Iterator[tuple[Node, Any, str]]:
-    """Every key and item below a node: what it is in, its name there, its dotted path."""
+    """Yield every key and item below a node: its container, its name there, its dotted path."""
     pairs = node.items() if isinstance(node, CommentedMap) else enumerate(node)
     for key, value in pairs:
         yield node, key, f"{path}{key}"

@@ -81,7 +81,7 @@ def test_of_the_runs_that_were_missed_only_the_newest_works(toy, server):
     text = (toy / "log").read_text()
     assert text.count("third: done") == 1, work
     # Whether the other begins before the newest depends on when the runner looks.
-    left = text.count("a newer run of the schedule is due already")
+    left = text.count("a newer run of the schedule is already due")
     assert left + text.count(UP_TO_DATE) >= 1
 
 
