@@ -2,6 +2,7 @@
 
 import json
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -154,7 +155,9 @@ def test_an_unfit_folder_is_refused_by_name(tmp_path, folders):
 # by words
 
 
-def test_what_words_name_is_kept(tmp_path, model, ray_cluster):
+def test_what_words_name_is_kept(tmp_path, model, ray_cluster, monkeypatch):
+    monkeypatch.chdir(Path(model.path).parent)  # as where params.yaml is, with a path from there
+    model = ContentModelConfig(path=Path(model.path).name, sha256=model.sha256)
     files = {f"{name}-{n}": jpeg(tinted(n, c)) for c, name in enumerate("rgb") for n in range(2)}
     write_raw(tmp_path / "raw", files)
     config = asking(model=model, words=("red", "a blue one"), not_words=("green",))

@@ -119,6 +119,7 @@ def _judge_all(rows: list[Row], raw: Path, config: CurateConfig) -> Iterator[Row
     """The decided columns of each row, in any order."""
     if not rows:
         return
+    config = _with_absolute_path(config)
     load_networks(model_of(config))  # what is missing is said here, once, in its own words
     columns = pa.schema([(name, tables.RAW[name]) for name in ("key", "tar", "sha256")])
     columns = columns.append(pa.field("offset", pa.int64())).append(pa.field("size", pa.int64()))
@@ -138,6 +139,15 @@ def _judge_all(rows: list[Row], raw: Path, config: CurateConfig) -> Iterator[Row
         for row in results.iter_rows():
             progress.advance()
             yield row
+
+
+def _with_absolute_path(config: CurateConfig) -> CurateConfig:
+    """Workers run in another folder, from which the model's file must be found, too."""
+    if config.content is None or config.content.model is None:
+        return config
+    path = str(Path(config.content.model.path).resolve())
+    model = dataclasses.replace(config.content.model, path=path)
+    return dataclasses.replace(config, content=dataclasses.replace(config.content, model=model))
 
 
 def _decision(
