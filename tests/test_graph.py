@@ -126,6 +126,7 @@ SUPPORT = (
     "pdm.progress",
     "pdm.events",
     "pdm.cluster",
+    "pdm.heap",
     "pdm.threads",
     "pdm.weights",
 )
