@@ -136,7 +136,7 @@ def smooth_images(count):
     return (0.5 * F.interpolate(noise, size=64, mode="bicubic")).clamp(-1, 1)
 
 
-def test_pictures_of_block_means_alone_pass_through_the_wavelets_unchanged():
+def test_pictures_of_block_means_pass_through_the_wavelets_unchanged():
     wavelets = Wavelets(pyramid=True)
     wavelets.measure(smooth_images(40), by_channel=True)
     flat = F.interpolate(F.avg_pool2d(smooth_images(5), 8), scale_factor=8)

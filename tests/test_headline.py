@@ -145,7 +145,7 @@ def test_the_command_shows_every_score_with_its_interval_and_floor(metrics, caps
     assert lines[-1].startswith("next: ")
 
 
-def test_the_headline_alone_is_six_scores_and_the_next_step(metrics, capsys):
+def test_headline_shows_only_six_scores_and_the_next_step(metrics, capsys):
     assert cli.main(["scores", "--metrics", metrics, "--headline"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 9
 

@@ -34,7 +34,7 @@ def test_arrays_reuse_the_memory_of_those_before_them():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's malloc")
-def test_what_the_user_sets_is_left_alone(monkeypatch):
+def test_settings_of_the_user_are_kept(monkeypatch):
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", str(2**17))
     monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", str(2**17))
     assert new_pages("keep") > 20_000

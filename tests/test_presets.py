@@ -170,7 +170,7 @@ def test_a_models_levels_and_parameters_are_those_that_are_stated(
     assert sum(weight.numel() for weight in unet.parameters()) == of_the_unet
 
 
-def test_a_model_preset_goes_onto_a_file_of_ones_own(tmp_path, output_of):
+def test_a_model_preset_can_be_applied_to_ones_own_file(tmp_path, output_of):
     mine = tmp_path / "mine.yaml"
     mine.write_text(output_of("scapes2k"))
     mine.write_text(output_of("model-2048x1024", "--from", mine))
@@ -179,7 +179,7 @@ def test_a_model_preset_goes_onto_a_file_of_ones_own(tmp_path, output_of):
     assert len(config.autoencoder.model.levels) == 7
 
 
-def test_ldm_instead_of_the_pyramid_needs_none_of_its_settings(loaded):
+def test_ldm_in_place_of_the_pyramid_needs_no_settings_of_the_pyramid(loaded):
     ours, ldm = loaded("model-256x256"), loaded(LDM)
     assert ldm.autoencoder.model is None
     assert ldm.diffusion.model is None

@@ -93,7 +93,7 @@ def test_pictures_of_a_seed_stand_in_one_row(folders):
     assert [row.count("not drawn") for _, row in rows] == [1, 0, 2]
 
 
-def test_other_data_are_said_and_nobody_wins(folders):
+def test_runs_on_other_data_are_reported_and_have_no_winner(folders):
     write_run(Path("old"), 9.0, version="e" * 64)
     text, page = page_of(["one", "old"])
     assert "different versions of the data" in text
@@ -147,7 +147,7 @@ def test_runs_are_named_or_looked_for_but_not_both(folders):
         page_of(folders, num_best=2)
 
 
-def test_without_a_database_an_unknown_run_is_told_so(folders, monkeypatch, capsys):
+def test_without_a_database_an_unknown_run_is_reported(folders, monkeypatch, capsys):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{Path.cwd()}/none.db")
     assert cli.main(["compare", "abcdef"]) == 2
     assert "none.db does not exist; run the pipeline first" in capsys.readouterr().err

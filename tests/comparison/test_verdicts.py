@@ -40,7 +40,7 @@ def test_a_run_is_better_only_beyond_chance(a, b, expected):
 
 
 @pytest.mark.parametrize("change", [{"version": "e" * 64}, {"seed": 1}])
-def test_nothing_is_said_across_data_versions_and_seeds(change):
+def test_runs_of_other_data_versions_and_seeds_are_not_compared(change):
     other = replicates(9.0, **change)
     assert difference(replicates(3.0), other, SCORE) is None
     assert not better(replicates(3.0), other, SCORE)
@@ -86,7 +86,7 @@ def test_one_run_alone_wins_nothing():
     assert not row_of([run("a", 3.0)]).cells[0].wins
 
 
-def test_no_winner_is_called_across_data_versions_and_the_reason_is_said():
+def test_there_is_no_winner_across_data_versions_and_the_reason_is_given():
     other = run("b", 9.0, replicates=replicates(9.0, version="e" * 64))
     runs = [run("a", 3.0), other]
     assert not any(cell.wins or cell.beats for cell in row_of(runs).cells)

@@ -126,7 +126,7 @@ def test_kills_at_random_instants_end_with_the_same_bytes(judged, tmp_path):
     assert digests(folder / "crops") == digests(tmp_path / "clean" / "crops")
 
 
-def test_a_killed_stage_goes_on_from_the_crops_that_it_had_cut(judged, tmp_path, caplog):
+def test_a_killed_stage_resumes_from_its_finished_crops(judged, tmp_path, caplog):
     program = """
 import sys
 from pathlib import Path
@@ -190,7 +190,9 @@ def test_a_disk_that_crops_fill_ends_the_stage_and_what_was_kept_is_good(
     assert digests(tmp_path / "out" / "shards") == digests(tmp_path / "clean" / "shards")
 
 
-def test_a_disk_that_scores_fill_is_told_and_leaves_whole_parts(judged, tmp_path, small_disk):
+def test_a_disk_that_scores_fill_is_reported_and_leaves_complete_parts(
+    judged, tmp_path, small_disk
+):
     (small_disk / "ballast").write_bytes(bytes(150 * 1024))
     with pytest.raises(OSError, match="No space left"):
         curate(CURATE, raw=judged / "raw", decisions=tmp_path / "out", cache=small_disk / "scores")

@@ -46,7 +46,7 @@ def score_of(image):
 
 
 @pytest.mark.parametrize("name", PHOTOGRAPHS)
-def test_a_photograph_is_none(name):
+def test_a_photograph_is_not_a_drawing(name):
     image = photograph(name)
     assert score_of(image) <= CONFIG.max_drawing_likeness
     assert judge(jpeg(image, quality=60), CONFIG)["reason"] != "drawing"

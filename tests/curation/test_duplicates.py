@@ -18,12 +18,12 @@ def candidate(key, image, sha256="", num_pixels=100, sharpness=0.5):
     return Candidate(key, sha256 or key, small, num_pixels, sharpness)
 
 
-def found(candidates):
+def match_candidates(candidates):
     return find_duplicates(candidates, MAX_BITS, MAX_DIFFERENCE)
 
 
 def keepers(candidates):
-    return {key: keeper for key, (keeper, _) in found(candidates).dropped.items()}
+    return {key: keeper for key, (keeper, _) in match_candidates(candidates).dropped.items()}
 
 
 def cropped(image, share):
@@ -59,7 +59,7 @@ def test_an_edited_or_mirrored_copy_is_the_same_picture(change):
 
 
 def test_different_pictures_stay():
-    assert not found([candidate(f"{seed}", scene(seed)) for seed in range(60)]).dropped
+    assert not match_candidates([candidate(f"{seed}", scene(seed)) for seed in range(60)]).dropped
 
 
 def test_an_upside_down_copy_is_another_picture():
@@ -111,7 +111,7 @@ def test_the_best_of_a_group_is_kept(better, worse):
 def test_the_order_of_arrival_does_not_matter(order):
     candidates = [*CHAINS]
     order.shuffle(candidates)
-    assert found(candidates) == found(CHAINS)
+    assert match_candidates(candidates) == match_candidates(CHAINS)
 
 
 def chain(seed):
@@ -137,7 +137,7 @@ def test_every_duplicate_is_like_its_keeper_and_the_keeper_is_kept():
 
 
 def test_a_chain_is_one_cluster_even_where_its_ends_are_both_kept():
-    together = found(CHAINS)
+    together = match_candidates(CHAINS)
     kept_of_first = [one.key for one in chain(0) if one.key not in together.dropped]
     assert len(kept_of_first) > 1
     assert {together.clusters[one.key] for one in chain(0)} == {"0-0"}
@@ -147,11 +147,11 @@ def test_a_chain_is_one_cluster_even_where_its_ends_are_both_kept():
 def test_equal_files_are_exact_duplicates_and_share_their_fate():
     first = candidate("b", scene(0), sha256="s")
     same = candidate("a", scene(0), sha256="s", sharpness=0.4)
-    alone = found([first, same])
+    alone = match_candidates([first, same])
     assert alone.dropped["a"][0] == "b"
     assert alone.dropped["a"][1].reason == "exact_duplicate"
     better = candidate("c", scene(0), num_pixels=200)
-    together = found([first, same, better])
+    together = match_candidates([first, same, better])
     assert {key: drop.reason for key, (_, drop) in together.dropped.items()} == {
         "a": "near_duplicate",
         "b": "near_duplicate",
@@ -160,10 +160,10 @@ def test_equal_files_are_exact_duplicates_and_share_their_fate():
 
 
 def test_no_pictures_have_no_duplicates():
-    assert found([]).dropped == {}
+    assert match_candidates([]).dropped == {}
 
 
-def test_the_nearest_picture_is_told_on_both_sides_of_the_limit():
+def test_the_nearest_picture_is_shown_on_both_sides_of_the_limit():
     pictures = [
         candidate("original", scene(0), num_pixels=3),
         candidate("copy", cropped(scene(0), 0.02), num_pixels=2),
@@ -171,24 +171,24 @@ def test_the_nearest_picture_is_told_on_both_sides_of_the_limit():
         candidate("other", scene(1), num_pixels=1),
     ]
     limits = 64, MAX_DIFFERENCE  # the hash lets all through
-    told = find_duplicates(pictures, *limits)
-    keeper, difference = told.nearest["copy"]
-    assert (keeper, told.nearest["twin"]) == ("original", ("original", difference))
-    assert told.dropped.keys() == {"copy", "twin"}
+    matches = find_duplicates(pictures, *limits)
+    keeper, difference = matches.nearest["copy"]
+    assert (keeper, matches.nearest["twin"]) == ("original", ("original", difference))
+    assert matches.dropped.keys() == {"copy", "twin"}
     assert 0 < difference <= MAX_DIFFERENCE
     stricter = find_duplicates(pictures, 8, difference / 2)
     assert stricter.nearest["copy"] == ("original", difference)
     assert stricter.dropped.keys() == {"twin"}
-    assert "original" not in told.nearest
+    assert "original" not in matches.nearest
 
 
 @given(st.permutations(range(12)), st.sampled_from([0.1, 0.25, 0.6]))
 @settings(max_examples=15, deadline=None)
 def test_who_is_dropped_is_nearest_to_its_keeper_and_who_is_kept_to_nobody(order, limit):
     views = [candidate(f"{n}", shifted(scene(n // 6), 0.02 * (n % 6)), num_pixels=n) for n in order]
-    told = find_duplicates(views, 12, limit)
-    for key, (nearest, difference) in told.nearest.items():
-        assert nearest not in told.dropped
-        assert (difference <= limit) == (key in told.dropped)
-        assert key not in told.dropped or told.dropped[key][0] == nearest
-    assert told.dropped.keys() <= told.nearest.keys()
+    matches = find_duplicates(views, 12, limit)
+    for key, (nearest, difference) in matches.nearest.items():
+        assert nearest not in matches.dropped
+        assert (difference <= limit) == (key in matches.dropped)
+        assert key not in matches.dropped or matches.dropped[key][0] == nearest
+    assert matches.dropped.keys() <= matches.nearest.keys()

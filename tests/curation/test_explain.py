@@ -41,12 +41,12 @@ def folder(tmp_path):
     return tmp_path
 
 
-def told(folder, name):
+def explain_text(folder, name):
     return explain(name, decisions=folder / "decisions", shards=folder / "shards")
 
 
 def test_a_kept_picture_has_its_scores_limits_and_crop(folder):
-    text = told(folder, key_of("good.jpg"))
+    text = explain_text(folder, key_of("good.jpg"))
     assert text.startswith(f"{key_of('good.jpg')} was kept.\n")
     assert "320 x 200 pixels, JPEG, RGB" in text
     assert "licence CC0-1.0, author A. Painter" in text
@@ -63,37 +63,37 @@ def test_its_shard_and_split_are_named(folder):
     tar = folder / "shards" / "val-000000.tar"
     write_tar(tar, [(key_of("good.jpg"), {"jpg": b"x", "json": b"{}"})])
     manifest.Manifest({"train": [], "val": [manifest.Shard.of(tar, 1)]}, {}).save(tar.parent)
-    assert "val-000000.tar, split val" in told(folder, "good.jpg")
-    assert "in none of" in told(folder, "other.jpg")
+    assert "val-000000.tar, split val" in explain_text(folder, "good.jpg")
+    assert "in none of" in explain_text(folder, "other.jpg")
 
 
 def test_a_dropped_picture_says_which_limit_and_by_how_much(folder):
-    text = told(folder, "grey.jpg")
+    text = explain_text(folder, "grey.jpg")
     assert "was not kept (dropped: dark). Mean brightness 0.0" in text
     assert "min_brightness 0.08: OUTSIDE by" in text
     assert "  judged    320 x 160 pixels" in text
 
 
 def test_the_size_is_held_against_the_finished_size(folder):
-    text = told(folder, "small.jpg")
+    text = explain_text(folder, "small.jpg")
     assert "(dropped: too_small). 100 x 90 pixels" in text
     assert "room              0.3906   finished size 1: OUTSIDE by 0.6094" in text
 
 
 def test_a_duplicate_and_its_keeper_name_their_group(folder):
     for name in ("copy.jpg", "other.jpg"):
-        text = told(folder, name)
+        text = explain_text(folder, name)
         assert "2 pictures are alike" in text
         assert f"{key_of(name)} (this one)" in text
         assert f"exact_duplicate of {key_of('other.jpg')}" in text
-    copy = told(folder, "copy.jpg")
+    copy = explain_text(folder, "copy.jpg")
     assert f"nearest   {key_of('other.jpg')}, of the kept pictures" in copy
     assert "near_duplicate_difference 0.25: OUTSIDE by 0.125" in copy
-    assert "alike" not in told(folder, "good.jpg")
+    assert "alike" not in explain_text(folder, "good.jpg")
 
 
 def test_what_was_never_fetched_says_why(folder):
-    text = told(folder, "missing")
+    text = explain_text(folder, "missing")
     assert "(dropped: http_404)" in text
     assert "no: HTTP Error 404: Not Found" in text
 
@@ -102,18 +102,18 @@ def test_what_was_never_fetched_says_why(folder):
     "name", [key_of("good.jpg")[:8], "http://pictures.test/good.jpg", "good.jpg"]
 )
 def test_a_beginning_of_the_key_or_an_end_of_the_address_is_enough(folder, name):
-    assert told(folder, name).startswith(key_of("good.jpg"))
+    assert explain_text(folder, name).startswith(key_of("good.jpg"))
 
 
 def test_a_name_that_fits_several_lists_them(folder):
     with pytest.raises(BadInput, match=r"may mean 5 pictures: .*; give more of it"):
-        told(folder, ".jpg")
+        explain_text(folder, ".jpg")
 
 
 @pytest.mark.parametrize("name", ["god.jpg", "http://pictures.test/goood.jpg"])
 def test_an_unknown_name_gets_the_nearest(folder, name):
     with pytest.raises(BadInput, match=f"nearest are .*good.jpg \\({key_of('good.jpg')}\\)"):
-        told(folder, name)
+        explain_text(folder, name)
 
 
 def test_the_command_prints_it(folder, capsys):

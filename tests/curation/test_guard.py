@@ -136,12 +136,12 @@ def test_redirects_end_somewhere_decent_or_the_url_is_dropped(server, get, path)
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
-def test_a_few_redirects_are_followed_and_the_end_is_told(server, get, code):
+def test_a_few_redirects_are_followed_and_the_final_url_is_recorded(server, get, code):
     found = get(f"{server.url}/to?code={code}&url=/hop?left=3")
     assert found.final_url == f"{server.url}/ok"
 
 
-def test_credentials_in_a_redirect_are_neither_used_nor_told(server, get):
+def test_credentials_in_a_redirect_are_neither_used_nor_shown(server, get):
     found = get(f"{server.url}/to?url=http://user:secret@127.0.0.1/ok")
     assert verdict(found) == ("dropped", "redirect")
     assert "secret" not in found.message

@@ -9,7 +9,7 @@ from pdm.curation.scrape.guard.errors import FetchError
 from pdm.curation.scrape.guard.fetcher import Fetcher, Target
 
 
-def test_it_opens_after_so_many_silent_hosts_in_a_row():
+def test_it_opens_after_the_maximum_of_silent_hosts_in_a_row():
     breaker = CircuitBreaker(3)
     for host in ("a", "b"):
         breaker.record_unreached(host)

@@ -84,7 +84,7 @@ def test_what_forbids_its_use_is_dropped_and_its_body_not_kept(server, tmp_path,
     assert isinstance(fetch(tmp_path, url, respect_opt_outs=False), Fetched)
 
 
-def test_a_page_that_is_not_there_is_not_there_whatever_its_headers(server, tmp_path):
+def test_a_missing_page_is_missing_with_any_headers(server, tmp_path):
     assert fetch(tmp_path, f"{server.url}/status?code=404").reason == "http_404"
 
 

@@ -96,7 +96,7 @@ def test_codings_that_we_cannot_undo_are_failures_that_name_them(tmp_path, codin
 
 
 @pytest.mark.parametrize("coding", ["none", "gzip", "deflate", "gzip, gzip", "none, deflate, gzip"])
-def test_the_limit_holds_for_whatever_comes_out_of_any_coding(tmp_path, coding):
+def test_the_limit_applies_to_the_output_of_every_coding(tmp_path, coding):
     body = bytes(3 * 2**20)
     for name in coding.split(", "):
         body = {"gzip": gzip.compress, "deflate": zlib.compress, "none": bytes}[name](body)

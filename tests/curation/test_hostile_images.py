@@ -385,7 +385,7 @@ def copies() -> tuple[Candidate, ...]:
     )
 
 
-def test_of_all_copies_one_is_kept_whatever_the_order():
+def test_one_of_several_copies_is_kept_in_any_order():
     candidates = list(copies())
     found = []
     for seed in range(3):

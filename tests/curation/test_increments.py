@@ -103,7 +103,7 @@ def splits(shards):
     }
 
 
-def test_another_encoding_or_size_is_cut_anew_and_the_old_crops_go(pipeline, from_nothing):
+def test_another_encoding_or_size_is_cut_again_and_old_crops_are_removed(pipeline, from_nothing):
     pipeline.run(OLD)
     better = but(SHARD, jpeg_quality=97)
     result = pipeline.run(OLD, better)
@@ -131,7 +131,7 @@ def test_all_code_that_cuts_names_the_version_of_the_crops():
     assert cuts | {writer} == set(CUTTING)
 
 
-def test_a_crop_is_that_of_its_box_and_its_source_alone(tmp_path):
+def test_a_crop_depends_only_on_its_box_and_its_source(tmp_path):
     cache = CropCache(tmp_path, SHARD)
     row = dict.fromkeys(tables.SCHEMA.names, 1) | {"sha256": "a", "background": "#ffffff"}
     cache.store(row, b"picture")

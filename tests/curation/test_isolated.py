@@ -122,7 +122,7 @@ def test_an_answer_cannot_pass_for_another_image(raw, rows):
     judge.close()
 
 
-def test_bytes_that_changed_on_disk_are_told_as_in_this_process(judge, raw, rows):
+def test_bytes_that_changed_on_disk_are_reported_as_in_this_process(judge, raw, rows):
     changed = rows[0] | {"sha256": "0" * 64}
     assert judge(changed, raw, CURATE) == judge_row(changed, raw, CURATE)
     assert judge(changed, raw, CURATE)["reason"] == "damaged"

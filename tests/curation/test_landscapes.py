@@ -38,7 +38,7 @@ def decode(content: bytes) -> np.ndarray:
     return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
 
 
-def test_a_landscape_is_the_same_whatever_was_drawn_before_it():
+def test_a_landscape_does_not_depend_on_those_drawn_before():
     first = draw(0, 3, *SIZE)
     draw(0, 8, *SIZE)
     draw(1, 3, 320, 180)

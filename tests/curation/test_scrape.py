@@ -217,7 +217,7 @@ def test_without_img2dataset_the_stage_says_how_to_get_it(tmp_path, monkeypatch)
         scrape(settings(BUILTIN), raw=tmp_path / "raw")
 
 
-def test_an_img2dataset_that_does_not_run_is_told_with_its_last_words(tmp_path, monkeypatch):
+def test_an_img2dataset_that_does_not_run_is_reported_with_its_last_lines(tmp_path, monkeypatch):
     command = tmp_path / "img2dataset"
     command.write_text("#!/bin/sh\necho no such module >&2\nexit 0\n")
     command.chmod(0o755)

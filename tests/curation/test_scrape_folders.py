@@ -29,7 +29,7 @@ def pictures(tmp_path):
     return root
 
 
-def test_every_file_has_an_outcome_and_none_vanishes(pictures):
+def test_every_file_has_an_outcome(pictures):
     found = {e.url: (e.outcome.status, e.outcome.reason) for e in listed(pictures)}
     assert found == {
         "pictures/COPYRIGHT": ("dropped", "not_image"),
@@ -108,7 +108,7 @@ def test_a_folder_without_files_is_bad_input(tmp_path):
         (b"", "bin"),
     ],
 )
-def test_formats_are_told_by_their_first_bytes(head, extension):
+def test_formats_are_recognised_by_their_first_bytes(head, extension):
     assert extension_of(head) == extension
 
 

@@ -202,7 +202,7 @@ def test_the_gateway_fetches_nothing_that_is_not_in_the_list(gateway):
 
 
 @pytest.mark.parametrize("key", ["good", "bad"])
-def test_a_full_disk_ends_the_gateway_and_is_told(tmp_path, key):
+def test_a_full_disk_ends_the_gateway_and_is_reported(tmp_path, key):
     def full(*what) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -77,7 +77,7 @@ def test_names_are_looked_up_here_and_not_by_a_proxy(tmp_path, proxied):
     assert proxy.targets == []
 
 
-def test_a_network_that_only_a_proxy_reaches_is_told_as_such(proxied):
+def test_a_network_that_only_a_proxy_reaches_is_reported_as_such(proxied):
     assert "proxy" not in network_down_message()
     proxied("http://127.0.0.1:9")
     assert "without a proxy: all_proxy, http_proxy, https_proxy is not" in network_down_message()

@@ -52,7 +52,7 @@ def removing(folder, *lines):
     return str(folder / "removed.txt")
 
 
-def found(project, *lines):
+def find_removed(project, *lines):
     """{folder: {split: keys}} of all folders with a list."""
     folders = sorted(path.parent for path in project.glob("**/pictures.txt"))
     result = find_traces(read_removals(removing(project, *lines)), folders, project / "data/raw")
@@ -67,12 +67,12 @@ def test_a_picture_is_found_by_url_key_or_content(project, form):
         "sha256": PICTURES[0].sha256,
         "shouted": "HTTP://Pictures.test:80/0#top",
     }[form]
-    assert found(project, line) == {"models/autoencoder": {"train": [PICTURES[0].key]}}
+    assert find_removed(project, line) == {"models/autoencoder": {"train": [PICTURES[0].key]}}
 
 
-def test_held_out_pictures_are_told_from_those_of_training(project):
+def test_held_out_pictures_are_distinguished_from_training_pictures(project):
     expected = {"train": [PICTURES[12].key], "val": [PICTURES[11].key]}
-    assert found(project, URLS[11], URLS[12]) == {
+    assert find_removed(project, URLS[11], URLS[12]) == {
         "models/autoencoder": expected,
         "models/diffusion": expected,
         "data/shards": expected,
@@ -83,7 +83,7 @@ def test_a_url_that_is_listed_in_another_spelling_is_known_from_the_raw_rows(pro
     (project / "data/raw").mkdir()
     rows = [{"key": PICTURES[0].key, "reason": "removed"}, {"key": "b" * 20, "reason": None}]
     pq.write_table(pa.Table.from_pylist(rows), project / "data/raw/00000.parquet")
-    assert set(found(project, "http://elsewhere.test/")) == {"models/autoencoder"}
+    assert set(find_removed(project, "http://elsewhere.test/")) == {"models/autoencoder"}
 
 
 def test_the_command_names_every_folder_in_a_line_and_ends_with_three(project, capsys, caplog):

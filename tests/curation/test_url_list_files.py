@@ -188,14 +188,14 @@ def test_another_kind_of_file_says_what_to_do(tmp_path, name, content, words):
     assert words in refusal(tmp_path, content, name)
 
 
-def test_nul_bytes_cost_their_own_row_alone(tmp_path):
+def test_nul_bytes_cost_only_their_own_row(tmp_path):
     path = tmp_path / "list.csv"
     path.write_text(f"url,caption\nhttp://a.example/\0.jpg,x\n{THREE[0]},a \0boat\n")
     broken, good = listed(path, **COLUMNS)
     assert (broken.outcome.reason, good.outcome, good.caption) == ("bad_url", None, "a boat")
 
 
-def test_bytes_that_are_not_utf_8_are_counted_and_told(tmp_path, caplog):
+def test_bytes_that_are_not_utf_8_are_counted_and_reported(tmp_path, caplog):
     path = tmp_path / "list.csv"
     path.write_bytes(table("caf\xe9", "a boat", "na\xefve").encode("latin-1"))
     assert len(listed(path, **COLUMNS)) == 3

@@ -44,7 +44,7 @@ def test_a_missing_table_says_what_to_run(tmp_path):
             read(tmp_path)
 
 
-def test_a_table_that_is_none_or_lacks_a_column_says_what_to_run(tmp_path):
+def test_a_damaged_table_or_a_missing_column_says_what_to_run(tmp_path):
     (tmp_path / decisions.FILE_NAME).write_bytes(b"no parquet")
     with pytest.raises(BadInput, match="run `pyramid curate` again"):
         decisions.load(tmp_path)

@@ -63,7 +63,7 @@ def test_exif_that_makes_no_sense_leaves_the_picture_upright(name, kind):
 @pytest.mark.parametrize(
     "stated", [number(SHORT, 6), number(LONG, 6), number(FLOAT, 6.0), (ORIENTATION, ASCII, 2, b"6")]
 )
-def test_an_orientation_counts_in_whatever_type_it_is_written(stated, kind):
+def test_an_orientation_counts_in_any_exif_type(stated, kind):
     found = decode(with_exif(kind, PICTURE, tiff(stated)))
     assert np.array_equal(found, np.rot90(decode(encoded(PICTURE, kind)), -1))
 

@@ -181,7 +181,7 @@ def test_a_huge_picture_shows_its_size_without_being_decoded():
 
 
 @pytest.mark.parametrize("kind", ["png", "webp"])
-def test_animations_are_told_from_stills(kind):
+def test_animations_are_distinguished_from_stills(kind):
     frames = [noise(*SIZE), ramp()]
     animated = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
     assert read_header(animated).animated

@@ -64,7 +64,7 @@ def test_every_flipped_byte_of_a_picture_is_found_when_it_is_read(tmp_path, list
             Samples(tmp_path, listed).picture(3)
 
 
-def test_one_read_in_so_many_is_checked(tmp_path, listed):
+def test_one_read_in_a_fixed_number_is_checked(tmp_path, listed):
     samples = Samples(tmp_path, listed, check_every=3)
     path = tmp_path / listed[0].name
     flip(path, next(one for one in tars.members(path) if one.name == "0001.jpg").offset)
@@ -98,7 +98,7 @@ def test_a_sample_without_one_picture_is_refused(tmp_path, parts):
 
 
 @pytest.mark.parametrize("record", [b"{", b"[]", b"\xff", b"[" * 100_000])
-def test_a_record_that_is_none_is_refused(tmp_path, record):
+def test_a_damaged_record_is_refused(tmp_path, record):
     samples = Samples(tmp_path, write(tmp_path, [("a", {"jpg": b"x", "json": record})]))
     with pytest.raises(QualityGate, match=r"a\.json is absent or no JSON"):
         samples.record(0)

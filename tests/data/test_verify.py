@@ -331,7 +331,7 @@ def test_a_tar_and_a_table_that_do_not_belong_together_are_damage(raw, caplog):
     assert "b2.png: " in text
 
 
-def test_a_table_that_is_none_is_damage(raw, caplog):
+def test_an_unreadable_table_is_damage(raw, caplog):
     (raw / "00000.parquet").write_bytes(b"PAR1 no PAR1")
     assert any("00000.parquet: cannot be read" in line for line in damages(raw, caplog))
 
@@ -368,7 +368,7 @@ def test_classes_that_the_manifest_does_not_know_are_damage(encoded, caplog, cla
     assert line in found
 
 
-def test_known_classes_and_none_are_no_damage(encoded):
+def test_known_and_missing_classes_are_not_damage(encoded):
     rewritten(encoded, ["cat", None])
     assert "2 latents" in verify([encoded])
 

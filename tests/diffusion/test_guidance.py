@@ -30,13 +30,13 @@ def gaussian(mean: float, std: float):
     return velocity
 
 
-def unasked(x, t):
+def never_called(x, t):
     raise AssertionError("the guide was asked")
 
 
 def test_scale_1_is_the_velocity_itself_and_the_guide_is_not_asked():
     velocity = gaussian(1.0, 0.5)
-    assert apply_guidance(velocity, unasked, 1.0, ALWAYS) is velocity
+    assert apply_guidance(velocity, never_called, 1.0, ALWAYS) is velocity
 
 
 @SAMPLERS
@@ -63,7 +63,7 @@ def test_between_gaussians_of_one_spread_guidance_moves_the_mean_by_its_scale(sa
     assert found.std().item() == pytest.approx(0.5, rel=0.04)
 
 
-def test_away_from_a_blurred_guide_samples_gather_at_the_modes_and_leave_none_out():
+def test_autoguidance_gathers_samples_at_the_modes_and_drops_no_mode():
     """What autoguidance promises: a guide with the same faults but larger ones sharpens."""
     data = Mixture.standardised(SHAPES, components=4, seed=0)
     blurred = Mixture(data.means, tuple(2 * std for std in data.stds))

@@ -285,7 +285,7 @@ def test_every_score_with_replicates_has_its_interval_in_the_metrics(evaluated):
     assert scores[f"intervals/{inside}/low"] < scores[inside] < scores[f"intervals/{inside}/high"]
 
 
-def test_other_samples_leave_the_resamples_of_the_reference_alone(evaluate_with, tmp_path):
+def test_resamples_of_the_reference_do_not_depend_on_the_samples(evaluate_with, tmp_path):
     other = write_samples(tmp_path / "other", [landscape(70 + i) for i in range(NUM_SAMPLES)])
     first, second = evaluate_with(), evaluate_with(samples=other)
     same = "reconstruction/psnr_db/levels_3"

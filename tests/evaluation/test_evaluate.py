@@ -241,7 +241,7 @@ def test_a_picture_that_is_held_out_and_trained_on_is_refused(run, tmp_path):
         run(shards=mixed)
 
 
-def test_a_refused_run_leaves_the_old_results_alone(run, samples, tmp_path):
+def test_a_refused_run_does_not_touch_the_old_results(run, samples, tmp_path):
     (tmp_path / "plots").mkdir()
     (tmp_path / "plots" / "old.png").touch()
     (samples / "000099.png").write_bytes(png(landscape(99)))

@@ -29,7 +29,7 @@ def test_the_whole_comes_first_then_crops_then_levels_from_fine_to_coarse(spaces
     ]
 
 
-def test_every_view_gives_its_per_picture_whatever_the_batch(spaces):
+def test_every_feature_space_gives_its_vectors_per_picture_for_any_batch(spaces):
     batch, numbers = pictures(), np.arange(4)
     for space in spaces:
         together = space.extract(Batch(batch, numbers))

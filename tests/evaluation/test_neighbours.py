@@ -35,7 +35,9 @@ def with_near_and_equal_ones(count, size, shift=0.0, scale=1.0):
 @pytest.mark.parametrize("block", [1, 3, 512])
 @pytest.mark.parametrize("size", [1, 5, 300])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_is_what_differences_say_to_the_bit_whatever_the_block(monkeypatch, block, size, dtype):
+def test_neighbours_equal_those_by_differences_bit_for_bit_for_any_block(
+    monkeypatch, block, size, dtype
+):
     monkeypatch.setattr("pdm.evaluation.neighbours.BLOCK", block)
     vectors = with_near_and_equal_ones(60, size).astype(dtype)
     queries, references = vectors[::-3], vectors

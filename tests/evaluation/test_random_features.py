@@ -67,7 +67,7 @@ def test_the_seed_fixes_the_features(extractor):
     assert not torch.allclose(extractor(images), RandomConvFeatures(24, seed=4)(images))
 
 
-def test_building_the_network_leaves_the_global_generator_alone():
+def test_building_the_network_does_not_touch_the_global_generator():
     torch.manual_seed(0)
     before = torch.get_rng_state()
     RandomConvFeatures(4, seed=1)

@@ -77,7 +77,7 @@ def test_other_settings_are_other_statistics(kept, change):
     assert len(kept(config=dataclasses.replace(CONFIG, **change))) == 2
 
 
-def test_settings_of_the_scores_alone_use_what_is_kept(kept):
+def test_settings_of_the_scores_only_reuse_the_cache(kept):
     kept()
     assert len(kept(config=dataclasses.replace(CONFIG, num_replicates=30, num_projections=8))) == 1
 

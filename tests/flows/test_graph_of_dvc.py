@@ -34,7 +34,7 @@ def test_stages_come_after_what_they_depend_on_with_their_outputs(toy):
     ]
 
 
-def test_every_stage_is_stale_before_the_first_run_and_none_after_it(toy):
+def test_every_stage_is_stale_before_the_first_run_and_up_to_date_after_it(toy):
     assert set(graph.stale()) == {"first", "second", "third"}
     bring_up_to_date()
     assert graph.stale() == []

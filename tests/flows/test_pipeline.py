@@ -36,7 +36,7 @@ def run_of(state):
     return state.state_details.flow_run_id
 
 
-def asked(method, **filters):
+def query_server(method, **filters):
     with get_client(sync_client=True) as client:
         return getattr(client, method)(**filters)
 
@@ -44,7 +44,7 @@ def asked(method, **filters):
 def test_one_task_run_per_stage_in_the_graphs_order(toy):
     state = pipeline.pipeline(return_state=True)
     assert [outcome.stage for outcome in state.result()] == ["first", "second", "third"]
-    runs = asked("read_task_runs", flow_run_filter=of(state))
+    runs = query_server("read_task_runs", flow_run_filter=of(state))
     assert sorted(run.name for run in runs) == ["first", "second", "third"]
     assert all(run.state.is_completed() for run in runs)
 
@@ -54,7 +54,7 @@ def test_the_stages_lines_stand_in_prefects_log(toy):
     mine = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_of(state)]))
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:  # they are sent in batches
-        messages = [log.message for log in asked("read_logs", log_filter=mine)]
+        messages = [log.message for log in query_server("read_logs", log_filter=mine)]
         if "second: wrote a page" in messages:
             break
         time.sleep(0.5)
@@ -70,7 +70,9 @@ def test_scores_and_contact_sheet_become_artifacts(toy):
     pipeline.pipeline()
     state = only_publishing(return_state=True)
     mine = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_of(state)]))
-    found = {artifact.key: artifact for artifact in asked("read_artifacts", artifact_filter=mine)}
+    found = {
+        artifact.key: artifact for artifact in query_server("read_artifacts", artifact_filter=mine)
+    }
     assert "| near.distance | 1.25 |" in found["scores"].data
     assert found["contact-sheet"].data.startswith("data:image/png;base64,")
 
@@ -79,7 +81,7 @@ def test_what_failed_from_outside_is_tried_again(toy, script, capsys):
     script(FAILS_ONCE.format(code=4))
     state = pipeline.pipeline(return_state=True)
     assert state.is_completed()
-    runs = asked("read_task_runs", flow_run_filter=of(state))
+    runs = query_server("read_task_runs", flow_run_filter=of(state))
     assert {run.name: run.run_count for run in runs} == {"first": 2, "second": 1, "third": 1}
 
 
@@ -98,7 +100,7 @@ def test_nothing_stale_ends_at_once_and_says_so(toy, capsys):
     state = pipeline.pipeline(return_state=True)
     assert time.monotonic() - began < 10
     assert "everything is up to date" in capsys.readouterr().out
-    assert asked("read_task_runs", flow_run_filter=of(state)) == []
+    assert query_server("read_task_runs", flow_run_filter=of(state)) == []
 
 
 def test_what_came_out_is_remembered_for_the_next_table(toy):

@@ -45,7 +45,7 @@ def project(toy):
     return toy
 
 
-def shown(capsys, outcomes=()):
+def shown_text(capsys, outcomes=()):
     report.show(list(outcomes), 754.0)
     return capsys.readouterr().out.splitlines()
 
@@ -54,7 +54,7 @@ def shown(capsys, outcomes=()):
 def test_a_run_ends_with_one_screen(project, columns, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", str(columns))
     summary = "9 of 12 images, of which a long sentence tells more than fits into a line"
-    lines = shown(capsys, [Outcome("curate", "run", 61.2, summary)])
+    lines = shown_text(capsys, [Outcome("curate", "run", 61.2, summary)])
     assert len(lines) <= 30
     [curate] = [line for line in lines if line.startswith("curate ")]
     assert curate.split()[:4] == ["curate", "run", "61", "9"]
@@ -70,13 +70,13 @@ def test_a_run_ends_with_one_screen(project, columns, monkeypatch, capsys):
 
 def test_without_scores_the_rest_is_shown(project, capsys):
     Path("metrics.json").unlink()
-    lines = shown(capsys)
+    lines = shown_text(capsys)
     assert any(line.startswith("evaluate ") for line in lines)
     assert not any("floor" in line for line in lines)
 
 
 def test_a_password_in_the_address_of_a_database_is_not_shown(project, monkeypatch, capsys):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://me:p@ss/canary@host/db")
-    lines = shown(capsys)
+    lines = shown_text(capsys)
     assert "canary" not in "\n".join(lines)
     assert any('--backend-store-uri "$MLFLOW_TRACKING_URI"' in line for line in lines)

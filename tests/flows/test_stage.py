@@ -59,7 +59,7 @@ def test_only_what_failed_from_outside_is_worth_a_retry(exit_code, again):
     assert StageFailed("", exit_code).worth_retrying == again
 
 
-def test_a_failure_of_dvc_itself_is_told_in_its_words(toy):
+def test_a_failure_of_dvc_itself_is_reported_in_its_words(toy):
     with pytest.raises(StageFailed, match=r"one\.txt"):
         stage.reproduce("second", print)
 

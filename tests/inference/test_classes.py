@@ -216,7 +216,7 @@ def test_marks_list_and_lineage_name_the_class_and_the_champion_draws_it(taught,
     assert np.abs(pictures(samples)[1][1] - picture).max() <= 1
 
 
-def test_a_run_that_was_stopped_and_goes_on_ends_with_the_bits_of_an_unbroken_one(taught):
+def test_a_stopped_and_resumed_run_ends_bit_for_bit_like_an_uninterrupted_one(taught):
     config = replace(
         CONFIG, training=replace(CONFIG.training, total_images=96, save_every_images=96)
     )
@@ -232,7 +232,7 @@ def test_a_run_that_was_stopped_and_goes_on_ends_with_the_bits_of_an_unbroken_on
     assert sha256_of(broken / "model.safetensors") == sha256_of(unbroken / "model.safetensors")
 
 
-def test_the_share_asked_for_is_told_no_class_as_each_position_has_it(taught):
+def test_the_configured_share_of_labels_is_dropped_by_position(taught):
     latents = LatentShards(taught.folder / "latents", "train")
     noisy = diffusion.NoisyLatents(latents, CONFIG)
     labels = noisy.load(range(2000))[-1]
@@ -256,7 +256,7 @@ def test_without_a_condition_the_classes_change_nothing(taught):
         assert torch.equal(a, b)
 
 
-def test_pictures_without_a_class_are_counted_and_said(taught, caplog):
+def test_pictures_without_a_class_are_counted_and_logged(taught, caplog):
     with caplog.at_level(logging.INFO):
         check_classes(CONFIG, LatentShards(taught.folder / "latents", "train"))
     assert "bright 32, dark 32; 16 without a class" in caplog.text

@@ -122,7 +122,7 @@ def test_a_chosen_checkpoint_is_exported_and_the_last_one_is_the_model_of_the_st
     assert (tmp_path / "model/pictures.txt").is_file()
 
 
-def test_a_run_that_is_named_keeps_its_own_settings_whatever_the_params_say(trained, tmp_path):
+def test_a_named_run_keeps_its_own_settings_with_any_params(trained, tmp_path):
     model = replace(AUTOENCODER.model, encoder_widths=(8, 8, 8, 8))
     lengths = {"total_images": 12, "log_every_images": 6, "save_every_images": 12}
     training = replace(UNSTABLE, batch_size=6, schedule="inverse_root", **lengths)
@@ -133,7 +133,7 @@ def test_a_run_that_is_named_keeps_its_own_settings_whatever_the_params_say(trai
     assert json.loads((tmp_path / "model/config.json").read_text())["image_width_px"] == 32
 
 
-def test_a_checkpoint_that_is_not_kept_is_refused_with_those_that_are(trained, tmp_path):
+def test_a_missing_checkpoint_is_refused_with_a_list_of_existing_ones(trained, tmp_path):
     with pytest.raises(BadInput, match=r"no checkpoint at 20 images.*16, 32, 48"):
         trained.export(tmp_path / "model", 20)
     run = trained.copy_run(tmp_path)

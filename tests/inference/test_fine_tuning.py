@@ -171,7 +171,7 @@ def test_its_list_of_pictures_is_the_union_with_that_of_its_source(chain, tmp_pa
     assert len(found) == 14
 
 
-def test_without_the_list_of_its_source_it_has_none_and_warns(chain, tmp_path, caplog):
+def test_without_the_list_of_its_source_it_has_no_list_and_warns(chain, tmp_path, caplog):
     source = tmp_path / "source"
     source.mkdir()
     for name in ("config.json", "model.safetensors"):
@@ -205,7 +205,7 @@ def test_a_resumed_fine_tuning_ends_with_the_bits_of_an_unbroken_one(chain, tmp_
 
 
 @pytest.mark.parametrize("config", [AUTOENCODER, DIFFUSION], ids=["autoencoder", "diffusion"])
-def test_a_source_is_part_of_a_runs_name_and_none_leaves_the_name_as_it_was(config):
+def test_a_source_is_part_of_a_runs_name_and_no_source_keeps_the_name(config):
     assert neutral_settings(config)["init_from"] is None
     names = {fingerprint(config)}
     for digest in ("0" * 64, "1" * 64):

@@ -135,7 +135,7 @@ def test_a_guide_that_does_not_fit_is_refused(chain, smaller, tmp_path):
     refused("windows .* both need the same windows", path=str(other))
 
 
-def test_an_average_before_the_first_that_was_kept_is_refused(chain, tmp_path):
+def test_an_ema_before_the_first_snapshot_is_refused(chain, tmp_path):
     with pytest.raises(BadInput, match="EMA snapshots at 16, 32 images, but none at 8"):
         draw(chain, tmp_path / "x", guidance_scale=2.0, guide=replace(EARLIER, images_seen=8))
 
@@ -171,7 +171,7 @@ def test_a_guide_needs_what_belongs_to_its_kind(settings, match):
         GuideConfig(**settings)
 
 
-def test_norms_of_other_weights_are_estimated_anew():
+def test_norms_of_other_weights_are_estimated_again():
     torch.manual_seed(0)
     unet = PyramidUNet(DIFFUSION.model, (6, 4, 3), ("global", 8, 4)).eval()
     with torch.no_grad():

@@ -123,7 +123,7 @@ def test_nothing_trains_on_once_the_launching_process_is_gone(process, number, c
 
 
 @pytest.mark.slow
-def test_a_cluster_that_loses_its_head_ends_the_run_which_goes_on_elsewhere(tmp_path, process):
+def test_a_cluster_that_loses_its_head_ends_the_run_which_resumes_elsewhere(tmp_path, process):
     workers = workers_of(process)
     family = psutil.Process(process.pid).children(recursive=True)
     [head] = [child for child in family if child.name() == "gcs_server"]

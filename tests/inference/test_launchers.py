@@ -132,7 +132,7 @@ def test_a_batch_that_torchruns_workers_cannot_share_is_refused(tmp_path, monkey
 
 
 @pytest.mark.parametrize(("number", "error"), [(15, Preempted), (2, KeyboardInterrupt)])
-def test_a_signal_keeps_a_checkpoint_and_the_training_goes_on_from_it(tmp_path, number, error):
+def test_a_signal_saves_a_checkpoint_from_which_the_training_resumes(tmp_path, number, error):
     (tmp_path / "shards").parent.mkdir(exist_ok=True)
     write_shards(tmp_path / "shards")
     state = {"sent": False}

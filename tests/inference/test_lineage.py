@@ -141,7 +141,7 @@ def test_models_that_are_no_longer_here_are_found_in_mlflow(chain, places, tmp_p
         assert model.facts["shards_sha256"] == manifest.digest(chain.shards)
 
 
-def test_without_models_or_mlflow_what_the_picture_says_is_told(places):
+def test_without_models_or_mlflow_the_lineage_shows_what_the_picture_says(places):
     shutil.rmtree(places.models)
     found = trace(places.samples / "000000.png", places)
     assert found.sources == []

@@ -90,7 +90,7 @@ def test_licences_come_from_the_description_of_the_data(tmp_path, text, expected
     assert licences_of(tmp_path) == expected
 
 
-def test_licences_that_nobody_wrote_down_are_not_known(shards, tmp_path):
+def test_missing_licences_are_reported_as_not_known(shards, tmp_path):
     assert licences_of(tmp_path) == []
     assert "Licences stated by their sources: not known." in card_of(shards)
 

@@ -80,7 +80,9 @@ def test_with_the_usual_autoencoder_its_list_is_that_of_the_latents(chain, tmp_p
     ).read_bytes()
 
 
-def test_without_the_list_of_the_autoencoder_it_has_none_and_warns(chain, other, tmp_path, caplog):
+def test_without_the_list_of_the_autoencoder_it_has_no_list_and_warns(
+    chain, other, tmp_path, caplog
+):
     folder = Path(shutil.copytree(other, tmp_path / "autoencoder"))
     (folder / listing.FILE_NAME).unlink()
     model = train(chain, folder, tmp_path)

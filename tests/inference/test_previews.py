@@ -64,7 +64,7 @@ def test_the_animations_hold_all_frames_and_dwell_on_the_last(samples):
         assert times == [80] * (count - 1) + [320]
 
 
-def test_previews_change_no_sample_and_are_none_to_whoever_scores_them(chain, samples, tmp_path):
+def test_previews_change_no_sample_and_are_not_scored(chain, samples, tmp_path):
     sampler = "adaptive" if "adaptive" in str(samples) else "multistep"
     plain = draw(chain, tmp_path / "plain", sampler=sampler, **FEW)
     for path in plain.iterdir():

@@ -106,7 +106,7 @@ def the_run(project: Project) -> str:
     return str(run.relative_to(project.folder))
 
 
-def test_nothing_is_said_of_a_first_training(project, tmp_path):
+def test_a_first_training_is_not_announced(project, tmp_path):
     names = ("dvc.lock", "models", "plots")
     for name in names:
         Path(name).rename(tmp_path / name)
@@ -115,7 +115,7 @@ def test_nothing_is_said_of_a_first_training(project, tmp_path):
         (tmp_path / name).rename(name)
 
 
-def test_nothing_is_said_if_no_model_is_trained_again(project):
+def test_nothing_is_announced_if_no_model_is_trained_again(project):
     text = Path("params.yaml").read_text()
     Path("params.yaml").write_text(f"# a remark\n{text}")
     assert project.announced(keep_models=True) == ""
@@ -133,7 +133,7 @@ def test_a_changed_param_is_named_with_its_values_the_cost_and_what_keeps_the_mo
     assert line.endswith(f"The present model stays in {the_run(project)}/model")
 
 
-def test_of_a_long_training_of_an_unsaved_model_all_ways_to_keep_it_are_said(project):
+def test_all_ways_to_keep_an_unsaved_model_of_a_long_training_are_listed(project):
     project.set(learning_rate=0.25)
     log, config = Path(the_run(project), "events.jsonl"), Path("models/autoencoder/config.json")
     texts = {path: path.read_text() for path in (log, config)}

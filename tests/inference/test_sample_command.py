@@ -15,7 +15,7 @@ def elsewhere(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_a_preset_and_random_weights_are_enough_and_are_said_loudly(elsewhere, caplog):
+def test_a_preset_and_random_weights_are_enough_and_give_a_warning(elsewhere, caplog):
     words = ["sample", "--preset", "tiny", "--untrained", "--num-images", "2", "--steps", "1"]
     assert cli.main(words) == 0
     assert "RANDOM WEIGHTS" in caplog.text
@@ -36,9 +36,7 @@ def test_models_of_the_presets_size_are_taken(elsewhere):
     assert len(json.loads((elsewhere / "here" / "samples.json").read_text())["samples"]) == 1
 
 
-def test_models_of_another_size_or_none_are_refused_and_never_replaced_by_noise(
-    chain, elsewhere, capsys
-):
+def test_missing_models_or_models_of_another_size_are_refused(chain, elsewhere, capsys):
     def refusal(*words):
         assert cli.main(["sample", *map(str, words)]) == 2
         assert list(elsewhere.iterdir()) == []

@@ -77,7 +77,7 @@ def test_a_grid_of_the_same_seeds_is_drawn_at_every_checkpoint(chain):
     assert max(high for _, high in differences) <= 2  # training lays weights out differently
 
 
-def test_a_grid_is_not_drawn_by_another_autoencoder(chain, tmp_path):
+def test_a_sample_grid_refuses_another_autoencoder(chain, tmp_path):
     shutil.copytree(chain.autoencoder, tmp_path / "other")
     (tmp_path / "other" / "model.safetensors").write_bytes(b"other")
     facts = manifest.read(chain.latents).facts

@@ -83,7 +83,7 @@ def test_before_training_it_only_scales_its_input():
 
 
 @torch.no_grad()
-def test_many_pixels_leave_spatial_attention_alone():
+def test_many_pixels_leave_only_spatial_attention():
     features = torch.randn(1, 4, 48, 96)
     module = attention(4)
     spatial, _ = parts(module, features)
@@ -91,7 +91,7 @@ def test_many_pixels_leave_spatial_attention_alone():
 
 
 @torch.no_grad()
-def test_many_channels_leave_channel_attention_alone():
+def test_many_channels_leave_only_channel_attention():
     features = torch.randn(1, 512, 1, 2)
     module = attention(512)
     _, channel = parts(module, features)

@@ -103,7 +103,7 @@ def test_every_level_changes_the_picture():
         assert not torch.allclose(autoencoder.decode(changed), whole)
 
 
-def test_the_global_level_alone_needs_a_size():
+def test_a_global_level_without_others_needs_a_size():
     with pytest.raises(ValueError, match="give size"):
         model().decode((torch.zeros(1, 6, 1, 1),))
 

@@ -22,7 +22,7 @@ def test_the_smallest_picture_gives_one_verdict(num_layers, side):
 
 
 @pytest.mark.parametrize(("num_layers", "field"), [(2, 34), (3, 70)])
-def test_a_verdict_sees_as_much_of_the_picture_as_is_said(num_layers, field):
+def test_a_discriminator_output_has_the_documented_receptive_field(num_layers, field):
     network = discriminator(8, num_layers)
     for index, layer in enumerate(network.layers):  # they see the whole, and would hide the patch
         if isinstance(layer, nn.GroupNorm):

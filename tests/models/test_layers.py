@@ -37,7 +37,7 @@ def test_spectral_norm_holds_the_largest_singular_value_at_one(in_width, out_wid
     assert largest.item() == pytest.approx(1.0, abs=1e-3)
 
 
-def test_evaluation_leaves_the_power_iteration_alone():
+def test_evaluation_does_not_advance_the_power_iteration():
     layer = convolution(8, 8, 3, EDGES_ZERO, spectral_norm=True).eval()
     before = {name: tensor.clone() for name, tensor in layer.state_dict().items()}
     layer(torch.randn(2, 8, 4, 4))

@@ -6,7 +6,7 @@ import torch
 from pdm.models.posterior import kl_penalty, kl_to_standard_normal, sample_latents
 
 
-def test_a_level_without_log_variance_is_its_mean_whatever_the_noise():
+def test_a_level_without_log_variance_is_its_mean_for_any_noise():
     mean, noise = torch.randn(2, 3, 4, 4), torch.randn(2, 3, 4, 4)
     assert sample_latents((mean,), (None,), (noise,))[0] is mean
 

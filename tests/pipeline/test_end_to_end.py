@@ -91,7 +91,7 @@ def test_classes_and_captions_of_the_sources_arrive_in_the_shards(done):
     assert {record["class_name"] for record in records} == set(LANDS)
 
 
-def test_with_mlflow_away_the_work_goes_on_and_the_lines_are_kept(done):
+def test_without_mlflow_the_work_continues_and_the_lines_are_kept(done):
     said = [line for line in done.output.splitlines() if "cannot be reached" in line]
     assert len(said) == 3  # autoencoder, diffusion, evaluate
     assert all("are kept in runs/" in line and "pyramid sync" in line for line in said)
@@ -198,7 +198,7 @@ def test_data_travel_through_a_remote(done):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel to pass a parent's death on")
 @pytest.mark.slow  # the trainings by themselves: tests/inference/test_interrupted_training.py
-def test_training_that_is_killed_goes_on_from_its_checkpoint(sent):
+def test_a_killed_training_resumes_from_its_checkpoint(sent):
     sent.set({"diffusion": {"training": {"total_images": 800}}})
     sent.environment["SHELL"] = "/bin/sh"  # unlike bash, it stays between DVC and a command
     with sent.start("dvc", "repro", "--single-item", "diffusion") as killed:
@@ -234,7 +234,7 @@ def wait_for(condition, seconds=240):
 
 
 @pytest.mark.slow
-def test_dvc_alone_runs_every_stage_in_the_same_order(new_project):
+def test_dvc_without_prefect_runs_every_stage_in_the_same_order(new_project):
     project = new_project("dvc")
     project.run("dvc", "repro")
     assert project.stages_run() == ALL_STAGES

@@ -49,7 +49,7 @@ def test_params_that_are_refused_leave_points_scores_and_status(caplog):
     assert "of*fence" in caplog.text
 
 
-def test_sync_goes_on_past_a_record_that_is_refused_and_names_it(monkeypatch):
+def test_sync_continues_after_a_refused_record_and_names_it(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     for number, params in enumerate(({"of*fence": 1}, CONFIG)):
         events = Path(f"runs/diffusion/{number}/events.jsonl")
@@ -106,7 +106,7 @@ def test_files_that_a_store_forbids_are_kept_and_sent_by_sync(gate, monkeypatch,
     assert not list(Path("runs").glob("*/*/kept"))
 
 
-def test_a_picture_that_is_none_does_not_stop_the_others(caplog):
+def test_a_damaged_picture_does_not_stop_the_others(caplog):
     for step, content in ((10, b"no picture"), (20, None)):
         path = EVENTS.parent / f"{step}.png"
         path.parent.mkdir(parents=True, exist_ok=True)

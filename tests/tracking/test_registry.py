@@ -117,7 +117,7 @@ def test_without_a_champion_loading_says_what_to_do():
         ({"guide": {"kind": "model", "path": "other"}}, False),
     ],
 )
-def test_a_version_holds_averages_only_where_its_samples_need_them(settings, needed, monkeypatch):
+def test_a_version_has_ema_snapshots_only_if_its_samples_need_them(settings, needed, monkeypatch):
     draw_with(**settings)
     evaluate(3.0, monkeypatch)
     folder = fetch_champion(Path("here"))

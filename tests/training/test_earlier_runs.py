@@ -83,7 +83,7 @@ def score(state: TrainState, log: events.EventLog) -> float:
     return float(state.images_seen)  # the first checkpoint is the best
 
 
-def stopped(runs: Path, at: int, **changes) -> Path:
+def stop_run(runs: Path, at: int, **changes) -> Path:
     before = set(runs.glob("*"))
     with pytest.raises(Preempted):
         stage(runs, at - 8, **changes)
@@ -103,28 +103,28 @@ def last_state(run: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def said(caplog):
+def log_lines(caplog):
     """Lines of the log since the last call."""
     caplog.set_level(logging.INFO, logger="pdm.training.checkpoints")
 
-    def said():
+    def log_lines():
         lines = [record.getMessage() for record in caplog.records]
         caplog.clear()
         return lines
 
-    return said
+    return log_lines
 
 
 @pytest.mark.parametrize("schedule", ["constant", "inverse_root"])
-def test_a_stopped_run_whose_total_images_rise_goes_on_with_the_bits_of_a_longer_one(
-    tmp_path, said, schedule
+def test_a_stopped_run_with_more_total_images_continues_bit_for_bit_like_a_longer_run(
+    tmp_path, log_lines, schedule
 ):
     settings = {"schedule": schedule, "warmup_images": 16, "ema_lengths": (0.1,)}
     longer = stage(tmp_path / "whole", total_images=96, **settings)
-    said()
-    old = stopped(tmp_path / "runs", 24, total_images=48, **settings)
+    log_lines()
+    old = stop_run(tmp_path / "runs", 24, total_images=48, **settings)
     run = stage(tmp_path / "runs", total_images=96, **settings)
-    assert said() == [
+    assert log_lines() == [
         f"autoencoder: resuming from run {old.name} at 24 images; "
         "only training.total_images (48 -> 96) differs"
     ]
@@ -149,68 +149,68 @@ def test_so_does_a_finished_one_and_its_model_is_still_there_when_the_number_is_
     assert (tmp_path / "model" / "weights").read_bytes() == model
 
 
-def test_a_number_that_falls_goes_on_from_an_older_checkpoint_or_begins_anew(tmp_path, said):
+def test_a_number_that_falls_goes_on_from_an_older_checkpoint_or_begins_anew(tmp_path, log_lines):
     runs = tmp_path / "runs"
     shorter = stage(tmp_path / "whole", total_images=24)
-    stopped(runs, 32, total_images=96, keep_checkpoints=3)
-    said()
+    stop_run(runs, 32, total_images=96, keep_checkpoints=3)
+    log_lines()
     run = stage(runs, total_images=24)
-    assert "at 16 images" in said()[0]
+    assert "at 16 images" in log_lines()[0]
     assert last_state(run) == last_state(shorter)
-    said()
+    log_lines()
     stage(runs, total_images=8)
-    assert said()[0].endswith("(96 -> 8); it has no checkpoint that early; starting over")
+    assert log_lines()[0].endswith("(96 -> 8); it has no checkpoint that early; starting over")
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear"])
 def test_where_the_schedule_depends_on_the_length_a_run_begins_anew_and_says_why(
-    tmp_path, said, schedule
+    tmp_path, log_lines, schedule
 ):
     longer = stage(tmp_path / "whole", total_images=96, schedule=schedule)
-    old = stopped(tmp_path / "runs", 24, total_images=48, schedule=schedule)
-    said()
+    old = stop_run(tmp_path / "runs", 24, total_images=48, schedule=schedule)
+    log_lines()
     run = stage(tmp_path / "runs", total_images=96, schedule=schedule)
-    assert said() == [
+    assert log_lines() == [
         f"autoencoder: run {old.name} stopped at 24 images; it differs in training.total_images "
         f"(48 -> 96); training.schedule: {schedule} depends on it; starting over"
     ]
     assert last_state(run) == last_state(longer)
 
 
-def test_an_unfinished_run_that_is_left_behind_is_named_with_what_differs(tmp_path, said):
+def test_an_unfinished_run_that_is_left_behind_is_named_with_what_differs(tmp_path, log_lines):
     runs = tmp_path / "runs"
-    old = stopped(runs, 24)
-    said()
+    old = stop_run(runs, 24)
+    log_lines()
     stage(runs, learning_rate=0.2, seed=1)
-    assert said() == [
+    assert log_lines() == [
         f"autoencoder: run {old.name} stopped at 24 images; it differs in training.learning_rate "
         "(0.1 -> 0.2), training.seed (0 -> 1); starting over"
     ]
 
 
-def test_of_a_finished_run_the_log_says_how_to_have_its_model_back(tmp_path, said):
+def test_of_a_finished_run_the_log_says_how_to_have_its_model_back(tmp_path, log_lines):
     runs = tmp_path / "runs"
     old = stage(runs, keep_runs=2)
-    said()
+    log_lines()
     stage(runs, data="1" * 64, keep_runs=2)
-    assert said() == [
+    assert log_lines() == [
         f"autoencoder: run {old.name} finished at 48 images; it differs in shards "
         "(000000000000... -> 111111111111...); training from the start. With its old settings, "
         f"its model is exported again in seconds from {old}"
     ]
 
 
-def test_a_raised_version_is_another_run_and_is_named(tmp_path, said):
+def test_a_raised_version_is_another_run_and_is_named(tmp_path, log_lines):
     runs = tmp_path / "runs"
     old = stage(runs, keep_runs=2)
     record = json.loads((old / "run.json").read_text())
     older = runs / ("0" * 16)
     old.rename(older)
     (older / "run.json").write_text(json.dumps(record | {"version": record["version"] - 1}))
-    said()
+    log_lines()
     assert stage(runs, keep_runs=2) == old
     version = record["version"]
-    assert f"it differs in version ({version - 1} -> {version})" in said()[0]
+    assert f"it differs in version ({version - 1} -> {version})" in log_lines()[0]
 
 
 def test_a_finished_run_is_exported_not_trained_again(tmp_path):
@@ -238,7 +238,7 @@ def test_the_plan_says_what_a_stage_is_about_to_do(tmp_path):
     runs = tmp_path / "runs"
     assert plan(runs).action == "train"
     assert not runs.exists()
-    stopped(runs, 24)
+    stop_run(runs, 24)
     found = plan(runs)
     assert (found.action, found.images_seen) == ("resume", 24)
     run = stage(runs, keep_runs=2)
@@ -257,7 +257,7 @@ def test_the_plan_says_what_a_stage_is_about_to_do(tmp_path):
 def test_the_plan_knows_what_the_last_run_cost_without_the_time_between_its_parts(tmp_path):
     runs = tmp_path / "runs"
     assert plan(runs).last is None
-    run = stopped(runs, 24)
+    run = stop_run(runs, 24)
     lines = (run / "events.jsonl").read_text().splitlines()
     logged = [json.loads(line) for line in lines]
     for event in logged:
@@ -280,27 +280,27 @@ def test_the_plan_knows_which_run_keeps_the_present_model_and_for_how_long(tmp_p
     assert plan(runs, learning_rate=0.2).copy is None
 
 
-def test_a_run_that_no_longer_keeps_anything_still_shows_what_differs(tmp_path, said):
+def test_a_run_that_no_longer_keeps_anything_still_shows_what_differs(tmp_path, log_lines):
     runs = tmp_path / "runs"
     old = stage(runs, keep_runs=0)
-    said()
+    log_lines()
     stage(runs, learning_rate=0.2, keep_runs=0)
-    assert said()[0] == (
+    assert log_lines()[0] == (
         f"autoencoder: run {old.name} is no longer kept; it differs in training.learning_rate "
         "(0.1 -> 0.2); training from the start"
     )
     stage(runs, keep_runs=0)
-    assert "of these settings keeps neither its model nor a checkpoint" in said()[-3]
+    assert "of these settings keeps neither its model nor a checkpoint" in log_lines()[-3]
 
 
-def test_a_model_that_was_changed_since_is_made_again_from_the_last_checkpoint(tmp_path, said):
+def test_a_model_that_was_changed_since_is_made_again_from_the_last_checkpoint(tmp_path, log_lines):
     runs = tmp_path / "runs"
     run = stage(runs)
     model = (run / "model" / "weights").read_bytes()
     (run / "model" / "weights").write_bytes(b"changed")
-    said()
+    log_lines()
     assert not finished.export(run, tmp_path / "model")
-    assert "has changed since its run finished" in said()[0]
+    assert "has changed since its run finished" in log_lines()[0]
     (run / "model" / "weights").unlink()
     (run / "model").rmdir()
     stage(runs)
@@ -315,7 +315,7 @@ def test_a_finished_run_keeps_its_last_and_its_best_checkpoint(tmp_path):
 
 def test_only_the_newest_finished_runs_keep_model_and_checkpoints(tmp_path):
     runs = tmp_path / "runs"
-    unfinished = stopped(runs, 24, seed=9)
+    unfinished = stop_run(runs, 24, seed=9)
     folders = [stage(runs, seed=seed, keep_runs=2) for seed in range(3)]
     assert [(run / "model").exists() for run in folders] == [False, True, True]
     assert [bool(checkpoints(run)) for run in folders] == [False, True, True]

@@ -42,7 +42,7 @@ def gradients(model):
     return [weight.grad for weight in model.parameters()]
 
 
-def kept_by(model) -> int:
+def saved_activations(model) -> int:
     """Numbers that wait for the way back."""
     sizes = []
     with torch.autograd.graph.saved_tensors_hooks(
@@ -102,4 +102,4 @@ def test_what_happened_within_a_block_is_forgotten():
     plain = network()
     forgetful = copy.deepcopy(plain)
     checkpoint_activations(forgetful)
-    assert kept_by(forgetful) < 0.5 * kept_by(plain)
+    assert saved_activations(forgetful) < 0.5 * saved_activations(plain)

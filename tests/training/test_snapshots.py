@@ -11,7 +11,7 @@ BATCH = 8
 LENGTHS = (0.05, 0.1)
 
 
-def kept_after(folder, steps: int, save_every: int, lengths=LENGTHS, path=None) -> list[int]:
+def snapshots_after(folder, steps: int, save_every: int, lengths=LENGTHS, path=None) -> list[int]:
     """Runs a training's marks, from a checkpoint to the next; gives progress in images."""
     marks = Marks(lengths, BATCH, save_every * BATCH)
     means = {length: torch.zeros(50) for length in lengths}
@@ -34,7 +34,7 @@ def kept_after(folder, steps: int, save_every: int, lengths=LENGTHS, path=None) 
 @pytest.mark.parametrize("save_every", [1, 3, 10])
 @pytest.mark.parametrize("steps", [1, 7, 16, 17, 33, 100, 257])
 def test_between_eight_and_sixteen_marks_stand_evenly_over_the_run(tmp_path, steps, save_every):
-    found = kept_after(tmp_path / "ema", steps, save_every, lengths=(0.1,))
+    found = snapshots_after(tmp_path / "ema", steps, save_every, lengths=(0.1,))
     assert all(seen % (save_every * BATCH) == 0 for seen in found)
     assert len(found) <= 16
     if steps >= 16 * save_every:
@@ -46,9 +46,9 @@ def test_between_eight_and_sixteen_marks_stand_evenly_over_the_run(tmp_path, ste
 def test_an_extended_run_has_the_marks_of_a_longer_one(tmp_path):
     folder = tmp_path / "ema"
     for steps in (40, 100, 230):
-        kept_after(folder, steps, 3)
+        snapshots_after(folder, steps, 3)
     # The second and third begin anew over the files of the one before, as a stopped run's do.
-    assert kept_after(folder, 500, 3) == kept_after(tmp_path / "other" / "ema", 500, 3)
+    assert snapshots_after(folder, 500, 3) == snapshots_after(tmp_path / "other" / "ema", 500, 3)
 
 
 def test_a_checkpoint_between_the_regular_ones_is_no_mark():
@@ -75,7 +75,7 @@ def direct(path, length: float) -> torch.Tensor:
 def model(tmp_path, path):
     """A model's folder, with what is exported of a run of 800 steps."""
     run = tmp_path / "run"
-    kept_after(run / "checkpoints" / "ema", 800, 10, path=path)
+    snapshots_after(run / "checkpoints" / "ema", 800, 10, path=path)
     with for_model(run, LENGTHS, 800 * BATCH) as folder:
         folder.rename(tmp_path / ema.FOLDER)
     return tmp_path
@@ -103,7 +103,7 @@ def test_any_length_is_put_together_from_them_nearly_as_it_would_have_been_track
 
 def test_where_a_run_has_few_marks_a_model_gets_all_of_them(tmp_path):
     run = tmp_path / "run"
-    assert kept_after(run / "checkpoints" / "ema", 40, 10) == [80, 160, 240, 320]
+    assert snapshots_after(run / "checkpoints" / "ema", 40, 10) == [80, 160, 240, 320]
     with for_model(run, LENGTHS, 320) as folder:
         found = {(one.images_seen, one.length) for one in ema.snapshots_in(folder)}
     assert found == {(seen, length) for seen in (80, 160, 240, 320) for length in LENGTHS}

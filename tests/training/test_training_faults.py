@@ -43,7 +43,7 @@ def trained(folder: Path, workers: Workers = CPU, config=CONFIG, data=None) -> T
     return state
 
 
-def kept(folder: Path) -> list[str]:
+def list_files(folder: Path) -> list[str]:
     return sorted(path.name for path in (folder / "checkpoints").glob("0*"))
 
 
@@ -72,16 +72,16 @@ def test_whatever_damaged_the_newest_the_one_before_is_taken_and_the_end_is_the_
 ):
     unbroken = trained(tmp_path / "unbroken").copy()
     trained(tmp_path / "run", config=replace(CONFIG, total_images=32))
-    assert kept(tmp_path / "run") == ["000000016", "000000032"]
+    assert list_files(tmp_path / "run") == ["000000016", "000000032"]
     damage(kind, tmp_path / "run" / "checkpoints" / "000000032")
     found = trained(tmp_path / "run").copy()
     for file, tensors in unbroken.files.items():
         assert all(torch.equal(one, found.files[file][name]) for name, one in tensors.items())
 
 
-def test_with_all_checkpoints_damaged_nothing_begins_anew_unasked(tmp_path):
+def test_with_all_checkpoints_damaged_the_run_does_not_start_over_by_itself(tmp_path):
     trained(tmp_path, config=replace(CONFIG, total_images=32))
-    for name in kept(tmp_path):
+    for name in list_files(tmp_path):
         (tmp_path / "checkpoints" / name / "model.safetensors").write_bytes(b"")
     with pytest.raises(QualityGate, match="damaged; restore one, or remove the folder"):
         trained(tmp_path)
@@ -125,7 +125,7 @@ def test_a_pickle_in_place_of_weights_is_never_run(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-def test_the_newest_and_the_best_are_kept(tmp_path):
+def test_the_newest_and_the_best_checkpoints_are_kept(tmp_path):
     checkpoints, state = Checkpoints(tmp_path, keep=2), fresh()
     for images_seen, score in ((8, 3.0), (16, 1.0), (24, 2.0), (32, 1.5), (40, 1.0)):
         state.images_seen = images_seen
@@ -204,7 +204,7 @@ def test_a_disk_that_fills_up_ends_the_run_and_the_older_checkpoints_stay(tmp_pa
     (tmp_path / "checkpoints" / ".lock-000000032").mkdir()
     with pytest.raises(Unavailable, match=r"no checkpoint could be written .* are still there"):
         trained(tmp_path)
-    assert kept(tmp_path) == ["000000016"]
+    assert list_files(tmp_path) == ["000000016"]
 
 
 # the steps
@@ -219,7 +219,7 @@ def test_wherever_it_is_broken_off_it_ends_alike(tmp_path):
     for images_seen in (8, 24, 40, 48):
         folder = tmp_path / str(images_seen)
         shutil.copytree(tmp_path / "unbroken", folder)
-        for name in kept(folder):
+        for name in list_files(folder):
             if int(name) > images_seen:
                 shutil.rmtree(folder / "checkpoints" / name)
         found = trained(folder, config=settings).copy().files["model"]
