@@ -52,7 +52,7 @@ def page(runs: list[Run]) -> str:
             _gain_cell(group, base),
         ]
         lines.append("| " + " | ".join(cells) + " |")
-    lines += ["", "The pyramid from ever more of its levels, coarse to fine:", ""]
+    lines += ["", "The pyramid, decoded from more and more of its levels, coarse to fine:", ""]
     lines += ["| levels | " + " | ".join(sources) + " |", "|" + "---|" * (1 + len(sources))]
     pyramids = next((group for (_, name), group in groups.items() if name == "pyramid"), [])
     for prefix, levels in enumerate(LEVEL_NAMES if pyramids else ()):

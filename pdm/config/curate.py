@@ -132,7 +132,7 @@ class CurateConfig:
     content: Annotated[ContentConfig | None, "null: any content; or what an image must show", LIMIT]
     near_duplicate_bits: Annotated[
         Annotated[int, Limits(at_least=0, at_most=16)],
-        "images whose hashes differ in at most so many bits are compared",
+        "images whose hashes differ in at most this many bits are compared",
         LIMIT,
     ]
     near_duplicate_difference: Annotated[

@@ -80,9 +80,7 @@ class SampleConfig:
     __pydantic_config__: ClassVar = STRICT
 
     num_images: Annotated[Count, "samples to draw", NOT_IN_SAMPLES]
-    seed: Annotated[
-        Seed, "image i has the seed `seed + i`, whatever the batch size", NOT_IN_SAMPLES
-    ]
+    seed: Annotated[Seed, "image i has the seed `seed + i`, with any batch size", NOT_IN_SAMPLES]
     sampler: Annotated[
         Literal["euler", "heun", "multistep", "adaptive", "ddim"],
         "euler, heun, multistep, adaptive (chooses its steps) or ddim (adds noise)",

@@ -103,7 +103,7 @@ class ScrapeConfig:
     respect_robots: Annotated[bool, "fetch nothing that a host's robots.txt forbids"]
     respect_opt_outs: Annotated[bool, "drop what X-Robots-Tag or TDM-Reservation forbids to use"]
     max_unreached_in_a_row: Annotated[
-        Count, "so many URLs in a row without a connection end the stage"
+        Count, "this many URLs in a row without a connection end the stage"
     ]
     removed: Annotated[str | None, "file of URLs, keys and sha256s that must not be used any more"]
     max_image_mib: Annotated[
