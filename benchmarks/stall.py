@@ -68,7 +68,7 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
     middle = size.rounds // 2
     note = (
         f"{sum(weight.numel() for weight in state.model.parameters()) / 1e6:.1f} million weights, "
-        f"{len(state.means)} averages and the optimizer, batches of {size.batch_size}; peer: the "
+        f"{len(state.ema_weights)} EMAs and the optimizer, batches of {size.batch_size}; peer: the "
         "training waits for the file. Less is better."
     )
     return [
