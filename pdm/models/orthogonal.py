@@ -13,14 +13,16 @@ from pdm.models.pyramid import Pyramid
 def remove_coarse_content(pyramid: Pyramid) -> Pyramid:
     """Subtract from each level its own means over the cells of the next coarser level's grid.
 
-    The second level loses its mean over the picture; the first, which is global, stays as it is.
-    The result is an orthogonal projection: applied again, it changes nothing.
+    The first two levels stay as they are: the global one, and the coarsest map. The mean of that
+    map over the picture could be left to the global level, but then the network would know maps of
+    mean zero only, and what it makes of a part would depend on the size of the whole. The result is
+    an orthogonal projection: applied again, it changes nothing.
 
     Args:
         pyramid: Any prefix of the levels, each (B, C, h, w), coarse to fine.
     """
-    finer = zip(pyramid[1:], pyramid, strict=False)
-    return (*pyramid[:1], *(level - _cell_means(level, coarser) for level, coarser in finer))
+    finer = zip(pyramid[2:], pyramid[1:], strict=False)
+    return (*pyramid[:2], *(level - _cell_means(level, coarser) for level, coarser in finer))
 
 
 def _cell_means(level: Tensor, coarser: Tensor) -> Tensor:
