@@ -119,7 +119,7 @@ def test_a_project_that_cannot_be_written_is_one_line(toy):
     )
     assert done.returncode == 4
     [line] = done.stderr.splitlines()
-    assert line.endswith(": read-only file system; see to the disk, then run this again")
+    assert line.endswith(": read-only file system; check the disk, then run this again")
 
 
 def test_impossible_params_of_the_pyramid_stop_before_any_output_goes(flows_run):

@@ -156,6 +156,7 @@ def test_all_ways_to_keep_an_unsaved_model_of_a_long_training_are_listed(project
         assert words in said
 
 
+@pytest.mark.slow
 def test_with_keep_models_a_run_ends_with_2_and_removes_nothing(project):
     project.set(learning_rate=0.25)
     before = project.files() | {"lock": Path("dvc.lock").read_bytes()}
@@ -167,6 +168,7 @@ def test_with_keep_models_a_run_ends_with_2_and_removes_nothing(project):
     assert project.files() | {"lock": Path("dvc.lock").read_bytes()} == before
 
 
+@pytest.mark.slow
 def test_what_is_announced_is_done_and_is_undone_within_seconds(project):
     model = Path("models/autoencoder/model.safetensors")
     before = model.read_bytes()
