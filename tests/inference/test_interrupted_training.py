@@ -100,6 +100,7 @@ def train_on_and_compare(folder: Path) -> None:
     assert found == expected
 
 
+@pytest.mark.slow
 def test_sigterm_keeps_a_checkpoint_and_the_next_run_ends_like_an_unbroken_one(tmp_path, process):
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 75

@@ -74,6 +74,7 @@ def train_unbroken(workers: Workers, folder: Path) -> None:
     train_on_points(Settings(folder), workers)
 
 
+@pytest.mark.slow
 def test_two_workers_of_which_one_is_killed_train_as_if_nothing_had_happened(tmp_path):
     folders = [tmp_path / "killed", tmp_path / "unbroken", tmp_path / "one"]
     for folder in folders[1:]:
