@@ -60,7 +60,7 @@ class Lesson:
     inputs: Array  # (1 + NUM_VIEWS, D)
 
     @property
-    def made(self) -> bool:
+    def is_drawing(self) -> bool:
         return self.picture.kind != "photograph"
 
 
@@ -103,17 +103,17 @@ def teach(lessons: Sequence[Lesson]) -> Head:
     A source counts by the root of the number of its pictures: a large one tells more than a small
     one, but not in proportion.
     """
-    made = np.array([each.made for each in lessons])
-    groups = Counter((each.picture.source, each.made) for each in lessons)
-    weights = np.array([groups[each.picture.source, each.made] ** -0.5 for each in lessons])
+    drawings = np.array([each.is_drawing for each in lessons])
+    groups = Counter((each.picture.source, each.is_drawing) for each in lessons)
+    weights = np.array([groups[each.picture.source, each.is_drawing] ** -0.5 for each in lessons])
     weights[[each.picture.kind == "wallpaper" for each in lessons]] *= WEIGHT_OF_WALLPAPERS
     for side in (True, False):
-        weights[made == side] /= 2 * weights[made == side].sum()
+        weights[drawings == side] /= 2 * weights[drawings == side].sum()
     inputs = np.concatenate([each.inputs for each in lessons])
     mean, deviation = inputs.mean(axis=0), inputs.std(axis=0) + MIN_DEVIATION
     model = LogisticRegression(C=STRENGTH, max_iter=2000, tol=1e-6)
     count = 1 + NUM_VIEWS
-    model.fit((inputs - mean) / deviation, made.repeat(count), weights.repeat(count) / count)
+    model.fit((inputs - mean) / deviation, drawings.repeat(count), weights.repeat(count) / count)
     coefficients = model.coef_[0] / deviation
     return Head(coefficients, float(model.intercept_[0] - coefficients @ mean))
 
@@ -189,9 +189,9 @@ def _held_out(lessons: list[Lesson]) -> Array:
 def _cuts(lessons: list[Lesson], scores: Array) -> Array:
     """For each picture the least limit that loses `MAX_LOST` of other sources' photographs."""
     sources = np.array([each.picture.source for each in lessons])
-    made = np.array([each.made for each in lessons])
+    drawings = np.array([each.is_drawing for each in lessons])
     cuts = {
-        source: np.quantile(scores[(sources != source) & ~made], 1 - MAX_LOST)
+        source: np.quantile(scores[(sources != source) & ~drawings], 1 - MAX_LOST)
         for source in set(sources)
     }
     return np.array([cuts[source] for source in sources])

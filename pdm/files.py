@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from pdm.errors import Unavailable
+from pdm.errors import BadInput, Unavailable
 
 
 @contextmanager
@@ -84,6 +84,28 @@ def sha256_of(path: Path) -> str:
     """Return the sha256 of a file's content, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_sha256(path: Path, sha256: str, section: str) -> None:
+    """Check that a file is the one that a section of the params means, by its digest.
+
+    Args:
+        path: What `path` of the section leads to.
+        sha256: The section's own.
+        section: Its dotted name, for the error.
+
+    Raises:
+        BadInput: The file cannot be read, or has another sha256.
+    """
+    try:
+        digest = sha256_of(path)
+    except OSError as error:
+        raise BadInput(f"{section}.path: {path} cannot be read: {error}") from error
+    if digest != sha256:
+        raise BadInput(
+            f"{section}.path: {path} has sha256 {digest}, but {section}.sha256 is {sha256}; "
+            "correct the path or the sha256"
+        )
 
 
 @contextmanager

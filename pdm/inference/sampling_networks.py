@@ -16,7 +16,7 @@ from pdm.data.classes import labels_of, names_of
 from pdm.diffusion.flow import Velocity
 from pdm.diffusion.guidance import apply_guidance
 from pdm.errors import BadInput
-from pdm.files import sha256_of
+from pdm.files import check_sha256
 from pdm.models.condition import with_class_label
 from pdm.models.denoiser import Denoiser
 from pdm.models.layers import bake_spectral_norms, settle_spectral_norms
@@ -126,7 +126,8 @@ def _load_guide(config: GuideConfig, diffusion: Path, network: Denoiser) -> Deno
         return settle_spectral_norms(guide)
     assert config.path is not None
     folder = Path(config.path)
-    _check_files(folder, str(config.sha256))
+    # Equal params must give equal pictures.
+    check_sha256(folder / "model.safetensors", str(config.sha256), "sample.guide")
     guide = load_denoiser(folder)
     _check_fit(folder, weights.record_of(diffusion), _windows(network), _windows(guide))
     both = _classes(folder, guide), _classes(diffusion, network)
@@ -136,19 +137,6 @@ def _load_guide(config: GuideConfig, diffusion: Path, network: Denoiser) -> Deno
             f"{both[1]}; a guide needs the same classes, or none"
         )
     return guide
-
-
-def _check_files(folder: Path, sha256: str) -> None:
-    """Check the guide's sha256 against the params, so that equal params give equal pictures."""
-    try:
-        found = sha256_of(folder / "model.safetensors")
-    except OSError as error:
-        raise BadInput(f"sample.guide.path: {folder} cannot be read: {error}") from error
-    if found != sha256:
-        raise BadInput(
-            f"sample.guide.path: {folder / 'model.safetensors'} has sha256 {found}, but "
-            f"sample.guide.sha256 is {sha256}; correct the path or the sha256"
-        )
 
 
 def _check_fit(folder: Path, facts: dict[str, Any], windows: object, of_guide: object) -> None:

@@ -20,7 +20,7 @@ from pdm import weights
 from pdm.config.init_from import InitFromConfig
 from pdm.data.shards import listing
 from pdm.errors import BadInput
-from pdm.files import sha256_of
+from pdm.files import check_sha256
 from pdm.models.layers import settle_spectral_norms
 from pdm.training.checkpoints.folder import list_checkpoints
 
@@ -53,15 +53,7 @@ def check_source(config: InitFromConfig, stage: str, working_folder: Path = Path
         BadInput: The source cannot be read, or has another sha256.
     """
     file = working_folder / config.path / "model.safetensors"
-    try:
-        digest = sha256_of(file)
-    except OSError as error:
-        raise BadInput(f"{stage}.init_from.path: {file} cannot be read: {error}") from error
-    if digest != config.sha256:
-        raise BadInput(
-            f"{stage}.init_from.path: {file} has sha256 {digest}, but {stage}.init_from.sha256 is "
-            f"{config.sha256}; correct the path or the sha256"
-        )
+    check_sha256(file, config.sha256, f"{stage}.init_from")
     return file.parent
 
 

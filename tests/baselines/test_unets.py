@@ -196,15 +196,15 @@ def test_ancestral_samples_are_spread_as_the_data_and_do_not_depend_on_their_bat
         slope = (time * std**2 - (1 - time)) / variance
         return tuple(mean + slope * (one - time * mean) for one in x)
 
-    def drawn(seeds):
+    def sample(seeds):
         fresh, noise = fresh_noise(seeds, SHAPES, CPU), noise_from_seeds(seeds, SHAPES)
         return ddim(velocity, noise, sampling_times(0.0195, 200), eta=1.0, fresh=fresh)[0]
 
-    together = drawn(range(40))
+    together = sample(range(40))
     assert together.mean().item() == pytest.approx(mean, abs=0.02)
     # DDPM's smaller variance is that of data without spread: a little is lost at each step.
     assert together.std().item() == pytest.approx(std, rel=0.12)
-    torch.testing.assert_close(drawn([7])[0], together[7])
+    torch.testing.assert_close(sample([7])[0], together[7])
 
 
 @pytest.mark.parametrize(

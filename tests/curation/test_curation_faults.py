@@ -38,7 +38,7 @@ def judged(tmp_path_factory, ray_cluster):
     return folder
 
 
-def kept(judged):
+def kept_rows(judged):
     return [row for row in tables.load(judged / "decisions") if row["outcome"] == "kept"]
 
 
@@ -99,7 +99,7 @@ def die_at_each_operation(judged, folder, rows, expected, num_operations):
 def test_a_kill_before_any_file_operation_leaves_crops_that_are_whole_or_not_taken(
     judged, tmp_path
 ):
-    rows = kept(judged)[:3]
+    rows = kept_rows(judged)[:3]
     write(judged, tmp_path / "clean", rows)
     expected = digests(tmp_path / "clean" / "shards")
     num_operations = forks.Queue()
@@ -111,7 +111,7 @@ def test_a_kill_before_any_file_operation_leaves_crops_that_are_whole_or_not_tak
 
 
 def test_kills_at_random_instants_end_with_the_same_bytes(judged, tmp_path):
-    rows = kept(judged)
+    rows = kept_rows(judged)
     write(judged, tmp_path / "clean", rows)
     instants = random.Random(0)
     folder = tmp_path / "killed"

@@ -21,17 +21,10 @@ from pdm.files import sha256_of
 from pdm.training import autoencoder, diffusion
 from pdm.training.distributed.launchers import launch_in_process
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 NO_STEPS = 1e-12  # a learning rate at which weights stay what they are
 BRIEF = replace(AUTOENCODER.training, total_images=16, learning_rate=NO_STEPS)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Sums on several threads differ in their last bits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def source_of(folder: Path) -> InitFromConfig:

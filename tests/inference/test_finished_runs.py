@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 from tiny_chain import AUTOENCODER, DIFFUSION, Chain
 
 from pdm.evaluation.reference_distance import ReferenceDistance
@@ -13,6 +12,8 @@ from pdm.training.checkpoints.finished import export_instead_of_training
 from pdm.training.diffusion import run_folder as diffusion_run_folder
 from pdm.training.diffusion import train_diffusion
 from pdm.training.distributed.launchers import launch_in_process
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def train(chain: Chain, folder: Path, total_images: int = 32, **changes) -> Path:
@@ -29,15 +30,6 @@ def train(chain: Chain, folder: Path, total_images: int = 32, **changes) -> Path
 def files_of(folder: Path) -> dict[str, bytes]:
     files = (path for path in sorted(folder.iterdir()) if path.is_file())
     return {path.name: path.read_bytes() for path in files}
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Sums on several threads differ in their last bits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_a_finished_stage_writes_the_same_bytes_again_without_training(chain, tmp_path, caplog):

@@ -17,6 +17,8 @@ from pdm.errors import BadInput, Preempted
 from pdm.training.autoencoder import run_folder, train_autoencoder
 from pdm.training.distributed.launchers import choose_launcher, launch_in_process, launch_on_ray
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SCRIPT = """
 import sys
 from pathlib import Path
@@ -37,15 +39,6 @@ PLAIN = replace(
     AUTOENCODER,
     model=replace(AUTOENCODER.model, encoder_dropout=(0.0,) * 4, decoder_dropout=(0.0,) * 4),
 )
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """As the processes that are compared have; other tests keep their number."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def run_python(*arguments: object, **variables: str) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pdm.config.autoencoder import PerceptualConfig
 from pdm.errors import BadInput
-from pdm.files import sha256_of
+from pdm.files import check_sha256
 from pdm.models.efficientnet_lite import load_published
 from pdm.models.feature_distance import FeatureDistance
 from pdm.networks import network_in
@@ -63,15 +63,7 @@ def network_name(config: PerceptualConfig) -> str | None:
 
 
 def _from_file(path: Path, config: PerceptualConfig, device: torch.device) -> PerceptualLoss:
-    try:
-        digest = sha256_of(path)
-    except OSError as error:
-        raise BadInput(f"autoencoder.perceptual.path: {path} cannot be read: {error}") from error
-    if digest != config.sha256:
-        raise BadInput(
-            f"autoencoder.perceptual.path: {path} has sha256 {digest}, but autoencoder.perceptual."
-            f"sha256 is {config.sha256}; correct the path or the sha256"
-        )
+    check_sha256(path, str(config.sha256), "autoencoder.perceptual")
     images = torch.zeros(1, 3, TRIAL_PX, TRIAL_PX, device=device)
     try:
         network = torch.jit.load(path, map_location=device)  # type: ignore[no-untyped-call]
