@@ -6,7 +6,7 @@ import torch
 
 from pdm import params
 from pdm.config.common import TrainingConfig
-from pdm.models.pyramid import level_shapes
+from pdm.models.levels.pyramid import level_shapes
 from pdm.models.unet import PyramidUNet
 from pdm.presets import DEFAULT
 from pdm.training.loop.seeds import normal_pyramid_at, uniform_at

@@ -28,7 +28,7 @@ from pdm.diffusion.flow import flow_loss
 from pdm.diffusion.samplers import euler
 from pdm.diffusion.sampling_times import even_times
 from pdm.models.layers import bake_spectral_norms
-from pdm.models.pyramid import Downsampling, Pyramid, level_shapes
+from pdm.models.levels.pyramid import Downsampling, Pyramid, level_shapes
 from pdm.models.unet import PyramidUNet
 
 CHANNELS = (64, 16, 16, 8, 4)

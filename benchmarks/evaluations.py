@@ -18,7 +18,7 @@ from benchmarks.mixtures import Mixture
 from pdm.diffusion.adaptive import runge_kutta
 from pdm.diffusion.samplers import Sampler, euler, heun, multistep, noise_from_seeds
 from pdm.diffusion.sampling_times import even_times
-from pdm.models.pyramid import LevelShape, Pyramid
+from pdm.models.levels.pyramid import LevelShape, Pyramid
 
 SHAPES: list[LevelShape] = [(8, 1, 1), (4, 2, 4), (2, 8, 16)]
 COMPONENTS = 8

@@ -13,7 +13,7 @@ import torch
 from benchmarks.common import Ratio
 from benchmarks.peers import count, nearest, operations, sdxl, sdxl_inputs, unet2d
 from pdm import params, presets
-from pdm.models.pyramid import level_shapes
+from pdm.models.levels.pyramid import level_shapes
 from pdm.models.unet import PyramidUNet
 
 SIDE_PX = 2048

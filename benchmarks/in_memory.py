@@ -13,7 +13,7 @@ from torch import nn
 from pdm.config.common import TrainingConfig
 from pdm.data.pixels import Pixels
 from pdm.errors import Preempted
-from pdm.models.pyramid import LevelShape, Pyramid
+from pdm.models.levels.pyramid import LevelShape, Pyramid
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.steps import Data

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pdm.models.pyramid import LevelShape, Pyramid
+from pdm.models.levels.pyramid import LevelShape, Pyramid
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pdm.models.pyramid import Downsampling, LevelShape, Pyramid, level_shapes
+from pdm.models.levels.pyramid import Downsampling, LevelShape, Pyramid, level_shapes
 
 STEPS = 3  # down to an eighth: f8
 COLOURS = 3

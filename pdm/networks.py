@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from pdm.files import atomic_file, sha256_of
-from pdm.models.efficientnet_lite import (
+from pdm.models.features.efficientnet_lite import (
     LICENCE,
     VARIANTS,
     EfficientNetLite,
@@ -25,7 +25,7 @@ from pdm.models.efficientnet_lite import (
     load_published,
     variant_named,
 )
-from pdm.models.feature_distance import FeatureDistance
+from pdm.models.features.feature_distance import FeatureDistance
 
 Purpose = Literal["features", "perceptual"]
 ABOUT = "network.json"

@@ -12,7 +12,7 @@ from pdm.errors import BadInput
 from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.codec import Autoencoder
 from pdm.models.denoiser import Denoiser
-from pdm.models.pyramid import Downsampling
+from pdm.models.levels.pyramid import Downsampling
 from pdm.models.unet import PyramidUNet
 
 

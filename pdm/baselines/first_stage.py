@@ -23,8 +23,8 @@ from pdm import weights
 from pdm.config.first_stage import FirstStageConfig, FirstStageName
 from pdm.config.records import from_record
 from pdm.models.codec import Autoencoder
-from pdm.models.posterior import LOG_VARIANCE_RANGE, LogVariances, kl_penalty
-from pdm.models.pyramid import Pyramid
+from pdm.models.levels.posterior import LOG_VARIANCE_RANGE, LogVariances, kl_penalty
+from pdm.models.levels.pyramid import Pyramid
 
 NUM_GROUPS = 32  # groups of the group norms, as published
 LEAST_PER_GROUP = 4  # channels per group in networks too narrow for `NUM_GROUPS`

@@ -21,8 +21,8 @@ from pdm.config.latent_unet import SIDE_MULTIPLES, LatentUNetConfig
 from pdm.config.records import from_record
 from pdm.models.condition import NO_CONDITION, Condition
 from pdm.models.denoiser import Denoiser
+from pdm.models.levels.pyramid import Downsampling, Pyramid
 from pdm.models.noise_schedule import LAST_BETAS, NUM_STEPS, step_times
-from pdm.models.pyramid import Downsampling, Pyramid
 
 CROSS = {"down": "CrossAttnDownBlock2D", "up": "CrossAttnUpBlock2D"}
 ATTENDING = {"down": "AttnDownBlock2D", "up": "AttnUpBlock2D"}

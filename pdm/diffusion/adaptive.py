@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pdm.diffusion.flow import Velocity
-from pdm.models.pyramid import Pyramid
+from pdm.models.levels.pyramid import Pyramid
 
 NODES = (0.0, 1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0, 1.0)
 STAGES = (

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from pdm.models.pyramid import Pyramid
+from pdm.models.levels.pyramid import Pyramid
 
 Velocity = Callable[[Pyramid, Tensor], Pyramid]  # (pyramid, t (B,)) -> same shapes
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pdm.diffusion.flow import Velocity, by_level
-from pdm.models.pyramid import Pyramid
+from pdm.models.levels.pyramid import Pyramid
 
 # Least time left to the data, by which a clamped velocity is divided.
 MIN_TIME_LEFT = 1e-3

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pdm.diffusion.flow import Velocity
 from pdm.diffusion.sampling_times import step_lengths
-from pdm.models.pyramid import LevelShape, Pyramid
+from pdm.models.levels.pyramid import LevelShape, Pyramid
 
 Sampler = Callable[[Velocity, Pyramid, Tensor], Pyramid]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pdm.diffusion.flow import Velocity
 from pdm.diffusion.samplers import velocity_at
-from pdm.models.pyramid import LevelShape, Pyramid
+from pdm.models.levels.pyramid import LevelShape, Pyramid
 
 Fresh = Callable[[], Pyramid]
 SEED_OFFSET = 1 << 40  # added to a picture's seed for its fresh noise

@@ -23,7 +23,7 @@ from pdm.errors import BadInput
 from pdm.inference.latent_sampling import draw_latents
 from pdm.inference.sampling_networks import Networks, load_networks
 from pdm.models.codec import Autoencoder
-from pdm.models.pyramid import LevelShape
+from pdm.models.levels.pyramid import LevelShape
 from pdm.registry import load_autoencoder
 from pdm.tracking.registry.champion import fetch_champion
 

@@ -19,7 +19,7 @@ from pdm.data.space import disk_space_for
 from pdm.errors import QualityGate
 from pdm.files import atomic_folder, sha256_of
 from pdm.models.codec import Autoencoder
-from pdm.models.pyramid import Pyramid
+from pdm.models.levels.pyramid import Pyramid
 from pdm.progress import Progress
 from pdm.registry import load_autoencoder
 

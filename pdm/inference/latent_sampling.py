@@ -15,8 +15,8 @@ from pdm.diffusion.stochastic import ddim, fresh_noise
 from pdm.errors import BadInput
 from pdm.inference.sampling_networks import Networks
 from pdm.models.denoiser import Denoiser
+from pdm.models.levels.pyramid import LevelShape, Pyramid
 from pdm.models.noise_schedule import LAST_BETAS, sampling_times
-from pdm.models.pyramid import LevelShape, Pyramid
 from pdm.models.unet import PyramidUNet
 
 SAMPLERS: dict[str, Sampler] = {"euler": euler, "heun": heun, "multistep": multistep}

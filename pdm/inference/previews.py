@@ -21,7 +21,7 @@ from pdm.data.sheets import contact_sheet
 from pdm.inference.latent_sampling import draw_latents
 from pdm.inference.sampling_networks import Networks
 from pdm.models.codec import Autoencoder
-from pdm.models.pyramid import LevelShape, Pyramid
+from pdm.models.levels.pyramid import LevelShape, Pyramid
 
 SMALL_PX = 256  # longer side of a picture on the sheet
 LAST_FRAME = 4  # duration relative to other frames

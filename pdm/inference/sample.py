@@ -24,7 +24,7 @@ from pdm.inference.latent_sampling import draw_latents
 from pdm.inference.previews import write_previews
 from pdm.inference.sampling_networks import Networks, load_networks
 from pdm.models.codec import Autoencoder
-from pdm.models.pyramid import LevelShape
+from pdm.models.levels.pyramid import LevelShape
 from pdm.progress import Progress
 from pdm.registry import load_autoencoder
 

@@ -20,10 +20,10 @@ from pdm.models.codec import Autoencoder
 from pdm.models.decoder import Decoder, DecoderStage
 from pdm.models.encoder import Encoder
 from pdm.models.layers import PlainBlock, ToPixels
-from pdm.models.orthogonal import remove_coarse_content
-from pdm.models.posterior import LOG_VARIANCE_RANGE, LogVariances, kl_penalty
-from pdm.models.prediction import num_inputs, predict_level
-from pdm.models.pyramid import Pyramid
+from pdm.models.levels.orthogonal import remove_coarse_content
+from pdm.models.levels.posterior import LOG_VARIANCE_RANGE, LogVariances, kl_penalty
+from pdm.models.levels.prediction import num_inputs, predict_level
+from pdm.models.levels.pyramid import Pyramid
 from pdm.models.regions import Region
 from pdm.models.tiling import (
     check_norms,

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from pdm import weights
-from pdm.models.posterior import LogVariances
-from pdm.models.pyramid import Downsampling, LevelShape, Pyramid, level_shapes
+from pdm.models.levels.posterior import LogVariances
+from pdm.models.levels.pyramid import Downsampling, LevelShape, Pyramid, level_shapes
 from pdm.models.regions import Region
 
 

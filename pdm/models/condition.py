@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from pdm.config.diffusion import ConditionConfig
 from pdm.models.layers import group_norm, num_heads, res_skip, zero_init
-from pdm.models.pyramid import Pyramid
+from pdm.models.levels.pyramid import Pyramid
 
 
 @dataclass(frozen=True)

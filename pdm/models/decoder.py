@@ -26,7 +26,7 @@ from pdm.models.layers import (
     res_skip,
     upsample_nearest,
 )
-from pdm.models.pyramid import Pyramid
+from pdm.models.levels.pyramid import Pyramid
 
 
 class GlobalStart(nn.Module):

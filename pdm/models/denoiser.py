@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pdm import weights
 from pdm.models.condition import NO_CONDITION, Condition
-from pdm.models.pyramid import Downsampling, Pyramid
+from pdm.models.levels.pyramid import Downsampling, Pyramid
 
 
 class Denoiser(nn.Module):

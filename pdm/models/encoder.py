@@ -21,7 +21,7 @@ from pdm.models.layers import (
     convolution,
     res_skip,
 )
-from pdm.models.pyramid import Downsampling
+from pdm.models.levels.pyramid import Downsampling
 
 INITIAL_LOG_VARIANCE = -6.0  # latents start with little noise and learn how much they can bear
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from pdm.config.diffusion import Resampling
 from pdm.models.layers import average_pool, upsample_nearest, zero_init
-from pdm.models.pyramid import Pyramid
+from pdm.models.levels.pyramid import Pyramid
 
 BINOMIAL = (1.0, 3.0, 3.0, 1.0)  # NCSN++'s kernel, in both directions
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from pdm.models.decoder import Decoder, DecoderStage, upsample_bilinear
 from pdm.models.encoder import Encoder, EncoderStage
 from pdm.models.layers import PlainBlock, average_pool, upsample_nearest
-from pdm.models.pyramid import Pyramid
+from pdm.models.levels.pyramid import Pyramid
 from pdm.models.regions import Region, Span, tile_regions
 
 WHOLE_FROM = 16  # least downsampling of a whole map: at most a 256th of the pixels

@@ -25,7 +25,7 @@ from pdm.models.condition import NO_CONDITION, Condition, CrossAttention
 from pdm.models.denoiser import Denoiser
 from pdm.models.embedding import Embedding, GlobalTrunk
 from pdm.models.layers import ModulatedBlock
-from pdm.models.pyramid import Downsampling, Pyramid
+from pdm.models.levels.pyramid import Downsampling, Pyramid
 from pdm.models.stages import Context, DownStage, Layer, Place, UpStage
 from pdm.models.streams import (
     FallingDropout,

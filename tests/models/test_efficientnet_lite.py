@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from pdm.errors import BadInput, Unavailable
-from pdm.models import efficientnet_lite
-from pdm.models.efficientnet_lite import LITE0, TAP_WIDTHS, VARIANTS, load_published
+from pdm.models.features import efficientnet_lite
+from pdm.models.features.efficientnet_lite import LITE0, TAP_WIDTHS, VARIANTS, load_published
 from pdm.weights import packaged_file
 
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from pdm.models.efficientnet_lite import load_published, standardise
-from pdm.models.feature_distance import FeatureDistance
+from pdm.models.features.efficientnet_lite import load_published, standardise
+from pdm.models.features.feature_distance import FeatureDistance
 
 
 @pytest.fixture(scope="module")

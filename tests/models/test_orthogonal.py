@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pdm.models.autoencoder import PyramidAutoencoder
-from pdm.models.orthogonal import remove_coarse_content
+from pdm.models.levels.orthogonal import remove_coarse_content
 from tests.models.test_autoencoder import CONFIG, images
 
 

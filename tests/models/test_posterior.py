@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from pdm.models.posterior import kl_penalty, kl_to_standard_normal, sample_latents
+from pdm.models.levels.posterior import kl_penalty, kl_to_standard_normal, sample_latents
 
 
 def test_a_level_without_log_variance_is_its_mean_for_any_noise():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pdm.models.autoencoder import PyramidAutoencoder
-from pdm.models.prediction import (
+from pdm.models.levels.prediction import (
     num_inputs,
     predict_level,
     regression_inputs,

@@ -12,7 +12,7 @@ import sys
 for name in {HEAVY}:
     sys.modules[name] = None  # importing it now fails
 import pdm.models.autoencoder, pdm.models.unet
-import pdm.models.efficientnet_lite, pdm.models.feature_distance
+import pdm.models.features.efficientnet_lite, pdm.models.features.feature_distance
 import pdm.diffusion.flow, pdm.diffusion.samplers
 """
 

@@ -6,7 +6,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pdm.config.diffusion import ConditionConfig, UNetConfig
 from pdm.models.condition import Condition, drop_condition
-from pdm.models.pyramid import level_shapes
+from pdm.models.levels.pyramid import level_shapes
 from pdm.models.streams import FallingDropout, downsample, upsample
 from pdm.models.unet import PyramidUNet
 

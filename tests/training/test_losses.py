@@ -9,7 +9,7 @@ from training_settings import TRAINING
 from pdm.config.autoencoder import AutoencoderConfig, AutoencoderModelConfig, LevelConfig
 from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.codec import Autoencoder
-from pdm.models.posterior import sample_latents
+from pdm.models.levels.posterior import sample_latents
 from pdm.models.regions import Region, Span
 from pdm.training.monitoring.held_out import psnr
 from pdm.training.objectives.losses import (

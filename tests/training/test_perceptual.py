@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from pdm.config.autoencoder import PerceptualConfig
 from pdm.config.common import settings_of_run
 from pdm.errors import BadInput, Unavailable
-from pdm.models.efficientnet_lite import VARIANTS
+from pdm.models.features.efficientnet_lite import VARIANTS
 from pdm.networks import make_network
 from pdm.training.objectives.perceptual import load_perceptual, network_name
 

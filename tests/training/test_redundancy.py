@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from pdm.models.orthogonal import remove_coarse_content
+from pdm.models.levels.orthogonal import remove_coarse_content
 from pdm.training.latent_space.redundancy import redundancies
 
 SIZES = [(8, 1, 1), (4, 2, 4), (3, 8, 16)]

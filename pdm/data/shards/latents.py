@@ -21,7 +21,7 @@ from pdm.data.classes import labels_of, names_of
 from pdm.data.shards import manifest
 from pdm.errors import BadInput, QualityGate
 from pdm.files import atomic_file
-from pdm.models.pyramid import Pyramid
+from pdm.models.levels.pyramid import Pyramid
 
 
 def write_shard(

@@ -9,7 +9,7 @@ from torch import Tensor
 from pdm.data.shards.images import ImageShards
 from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.codec import Autoencoder
-from pdm.models.pyramid import Pyramid
+from pdm.models.levels.pyramid import Pyramid
 from pdm.training.latent_space.predictions import fit_predictions
 from pdm.training.latent_space.redundancy import redundancies
 from pdm.training.monitoring.held_out import image_batches

@@ -6,8 +6,8 @@ from operator import add
 
 from torch import Tensor
 
-from pdm.models.prediction import regression_inputs, regression_targets
-from pdm.models.pyramid import Pyramid
+from pdm.models.levels.prediction import regression_inputs, regression_targets
+from pdm.models.levels.pyramid import Pyramid
 from pdm.training.latent_space.regression import Regression
 
 # Small, since what it leaves of the predictable part stays in the residual; not smaller, since the

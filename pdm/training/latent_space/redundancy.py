@@ -2,13 +2,13 @@
 
 The redundancy of a level is the share of its variance that a linear map from the coarser levels
 explains. A map is fitted by ridge regression on training pictures and scored on held-out ones;
-`pdm.models.prediction` says what it sees.
+`pdm.models.levels.prediction` says what it sees.
 """
 
 from collections.abc import Iterable
 
-from pdm.models.prediction import regression_inputs, regression_targets
-from pdm.models.pyramid import Pyramid
+from pdm.models.levels.prediction import regression_inputs, regression_targets
+from pdm.models.levels.pyramid import Pyramid
 from pdm.training.latent_space.regression import Regression
 
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0)  # the one that explains most counts

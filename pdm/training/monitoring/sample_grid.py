@@ -15,7 +15,7 @@ from pdm.diffusion.sampling_times import Windows, even_times, times_by_level
 from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.models.condition import with_class_label
-from pdm.models.pyramid import Pyramid
+from pdm.models.levels.pyramid import Pyramid
 from pdm.registry import load_autoencoder
 
 SEEDS = range(8)

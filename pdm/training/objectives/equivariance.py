@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.nn import functional as F
 
-from pdm.models.pyramid import Downsampling, Pyramid
+from pdm.models.levels.pyramid import Downsampling, Pyramid
 
 FACTORS = (2, 4)
 

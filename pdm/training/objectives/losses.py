@@ -15,8 +15,8 @@ from pdm.diffusion.flow import flow_loss
 from pdm.models.codec import Autoencoder
 from pdm.models.condition import with_class_label
 from pdm.models.denoiser import Denoiser
-from pdm.models.posterior import sample_latents
-from pdm.models.pyramid import Pyramid
+from pdm.models.levels.posterior import sample_latents
+from pdm.models.levels.pyramid import Pyramid
 from pdm.models.regions import Region
 from pdm.training.objectives.adversarial import AdversarialLoss
 from pdm.training.objectives.equivariance import downscale_images, downscale_latents

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pdm.data.decoding.pixels import downscale
 from pdm.data.pixels import Pixels
-from pdm.models.efficientnet_lite import EfficientNetLite, load_published, standardise
+from pdm.models.features.efficientnet_lite import EfficientNetLite, load_published, standardise
 from pdm.threads import one_thread
 
 Floats = NDArray[np.float32]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pdm.models.efficientnet_lite import EfficientNetLite, standardise
+from pdm.models.features.efficientnet_lite import EfficientNetLite, standardise
 
 # Added to the squared length of a place's features. Where few are active, as in the grey images of
 # an untrained decoder, the gradient of the direction would grow without limit.

@@ -7,7 +7,7 @@ its own detail as a ripple on top, which the noise of a diffusion model hides un
 from torch import Tensor
 from torch.nn import functional as F
 
-from pdm.models.pyramid import Pyramid
+from pdm.models.levels.pyramid import Pyramid
 
 
 def remove_coarse_content(pyramid: Pyramid) -> Pyramid:

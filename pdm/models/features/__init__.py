@@ -1,0 +1,1 @@
+"""Networks that were trained to classify images, and what is built on their features."""

@@ -1,0 +1,1 @@
+"""Operations on levels of latents: their grids, and what one level says of another."""
