@@ -181,7 +181,7 @@ class LatentUNet(Denoiser):
         if self.config.predicts == "velocity":
             return (self.network(pyramid[0], (NUM_STEPS - 1) * (1 - t)).sample,)
         times = cast(Tensor, self.times)
-        t = t.clamp(float(times[0]), float(times[-1]))
+        t = t.clamp(times[0], times[-1])
         steps = NUM_STEPS - 1 - (times[None] - t[:, None]).abs().argmin(dim=1)
         data_share = t.view(-1, 1, 1, 1)
         scale = (data_share.square() + (1 - data_share).square()).sqrt()

@@ -32,6 +32,7 @@ from pdm.training.loop.prefetch import Batch
 from pdm.training.loop.seeds import generator_at, normal_pyramid_at, uniform_at
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.train import train
+from pdm.training.monitoring.example_batches import autoencoder_batch
 from pdm.training.monitoring.flops import flops_of
 from pdm.training.monitoring.held_out import (
     held_out_psnr,
@@ -39,6 +40,7 @@ from pdm.training.monitoring.held_out import (
     reconstruction_sheet,
 )
 from pdm.training.monitoring.model_card import autoencoder_card
+from pdm.training.monitoring.utilisation import flops_per_image
 from pdm.training.objectives.adversarial import AdversarialLoss
 from pdm.training.objectives.equivariance import factors_that_fit
 from pdm.training.objectives.losses import AutoencoderLosses, Plan
@@ -211,7 +213,7 @@ class Pictures:
 def _work(settings: Settings, workers: Workers) -> None:
     """Train; runs on every worker."""
     config, training = settings.config, settings.config.training
-    pictures, held_out = (ImageShards(settings.shards, split) for split in ("train", "val"))
+    images, held_out = (ImageShards(settings.shards, split) for split in ("train", "val"))
     size = (config.image_height_px, config.image_width_px)
     torch.manual_seed(training.seed)
     model = build_autoencoder(config).to(workers.device)
@@ -237,13 +239,16 @@ def _work(settings: Settings, workers: Workers) -> None:
         return -score
 
     losses = _losses(model, config, workers.device)
+    share = training.batch_size // (workers.count * training.accumulation)
+    flops = flops_per_image(losses, autoencoder_batch(config, model, share))
     state = TrainState(model, training, _discriminator_training(losses))
     restore_newest(state, checkpoints_of(settings.run, training), workers)
     run = RunFolder(settings.run, "autoencoder", training, workers, state.images_seen, draw)
     if training.checkpoint_activations:
         checkpoint_activations(model)
     network = workers.wrap(losses, training)
-    train(state, network, Pictures(pictures, config, model), training, run, workers)
+    pictures = Pictures(images, config, model)
+    train(state, network, pictures, training, run, workers, flops_per_image=flops)
     if workers.is_first:
         metrics = write_model(
             config,

@@ -31,6 +31,7 @@ from pdm.training.loop.prefetch import Batch
 from pdm.training.loop.seeds import generator_at, normal_pyramid_at
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.train import train
+from pdm.training.monitoring.example_batches import diffusion_batch
 from pdm.training.monitoring.flops import flops_of
 from pdm.training.monitoring.sample_grid import SampleGrid, check_autoencoder
 from pdm.training.monitoring.sample_scores import (
@@ -38,6 +39,7 @@ from pdm.training.monitoring.sample_scores import (
     SampleScorer,
     check_split_sizes,
 )
+from pdm.training.monitoring.utilisation import flops_per_image
 from pdm.training.objectives.losses import FlowLosses
 from pdm.training.objectives.timesteps import TimeDistribution
 
@@ -205,13 +207,17 @@ def _work(settings: Settings, workers: Workers) -> None:
         events.picture("samples", settings.run / "pictures" / name, state.images_seen)
         return losses["val_loss"]
 
+    losses = FlowLosses(model, config.level_loss_weights)
+    share = training.batch_size // (workers.count * training.accumulation)
+    flops = flops_per_image(losses, diffusion_batch(config, latents.level_shapes, share))
     state = TrainState(model, training)
     restore_newest(state, checkpoints_of(settings.run, training), workers)
     run = RunFolder(settings.run, "diffusion", training, workers, state.images_seen, score)
     if training.checkpoint_activations:
         checkpoint_activations(model)
-    network = workers.wrap(FlowLosses(model, config.level_loss_weights), training)
-    train(state, network, NoisyLatents(latents, config), training, run, workers)
+    network = workers.wrap(losses, training)
+    data = NoisyLatents(latents, config)
+    train(state, network, data, training, run, workers, flops_per_image=flops)
     if workers.is_first:
         write_model(
             config,

@@ -277,7 +277,7 @@ def test_the_log_holds_means_speed_and_each_entry_of_a_vector(tmp_path):
     settings = config()
     state, network = fresh(settings)
     run = Recorder(tmp_path)
-    train(state, network, Numbers(), settings, run, CPU)
+    train(state, network, Numbers(), settings, run, CPU, flops_per_image=1e6)
     assert list(run.logged) == [8, 16, 24, 32, 40, 48]
     assert set(run.logged[8]) == {
         "loss",

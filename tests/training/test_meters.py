@@ -1,14 +1,23 @@
 import copy
 import time
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 from torch.nn.utils import parametrizations
 
+from pdm.config.autoencoder import AdversarialConfig
+from pdm.registry import build_autoencoder, build_denoiser
 from pdm.training.distributed.workers import Workers
+from pdm.training.monitoring.example_batches import autoencoder_batch, diffusion_batch
+from pdm.training.monitoring.flops import Counter
 from pdm.training.monitoring.meters import Meters
-from pdm.training.monitoring.utilisation import flops_of_pass, matrix_rate
+from pdm.training.monitoring.utilisation import flops_per_image, matrix_rate
+from pdm.training.objectives.adversarial import AdversarialLoss
+from pdm.training.objectives.losses import AutoencoderLosses, FlowLosses
+from pdm.training.objectives.perceptual import PerceptualLoss
+from tests.inference.tiny_chain import AUTOENCODER, DIFFUSION
 
 CPU = Workers(torch.device("cpu"))
 
@@ -59,13 +68,27 @@ class Losses(nn.Module):
         return {"loss": self.dropout(self.layer(x)).square().mean()}
 
 
+class Distance(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 8, 3)
+
+    def forward(self, one, other):
+        return (self.layer(one) - self.layer(other)).square().mean((1, 2, 3))
+
+
+def test_utilisation_is_left_out_where_the_operations_are_not_known():
+    meters = fresh()
+    meters.count(10, grad_norm=torch.tensor(1.0))
+    assert "flops_utilisation" not in meters.read(CPU)
+
+
 def test_a_pass_is_counted_forward_and_back_and_leaves_no_trace():
     torch.manual_seed(0)
-    network, batch = Losses(), (torch.randn(10, 64),)
-    network.layer.eval()
+    network, batch = Losses(), (torch.randn(10, 64, device="meta"),)
     before = copy.deepcopy(network)
-    # There, and back for weights and inputs; then the norm's few.
-    assert flops_of_pass(network, batch) == pytest.approx(3 * (2 * 64 * 32) * 10, rel=0.15)
+    # Forward, and backward for weights and inputs.
+    assert flops_per_image(network, batch) == pytest.approx(3 * (2 * 64 * 32), rel=0.15)
     for name, tensor in before.state_dict().items():
         assert torch.equal(tensor, network.state_dict()[name]), name
     assert all(weight.grad is None for weight in network.parameters())
@@ -74,5 +97,51 @@ def test_a_pass_is_counted_forward_and_back_and_leaves_no_trace():
     ]
 
 
+@pytest.mark.parametrize("adversarial", [False, True])
+def test_the_operations_of_all_losses_are_counted_as_on_the_training_device(adversarial):
+    config = AUTOENCODER
+    if adversarial:
+        gan = AdversarialConfig(
+            start_images=0, weight=0.5, width=8, num_layers=1, learning_rate=1e-4
+        )
+        config = replace(config, adversarial=gan)
+    model = build_autoencoder(config)
+    losses = AutoencoderLosses(
+        model,
+        config,
+        PerceptualLoss(torch.jit.script(Distance()), 1.0),
+        AdversarialLoss(config.adversarial) if adversarial else None,
+    )
+    images, noise, plan = autoencoder_batch(config, model, 4)
+    real = torch.randn(images.shape), tuple(torch.randn(level.shape) for level in noise), plan
+    counter = Counter()
+    with counter:
+        losses(*real)
+    assert flops_per_image(losses, (images, noise, plan)) == 3 * counter.total / 4
+
+
+def test_a_network_whose_operations_cannot_be_counted_is_reported(caplog):
+    class Choosing(Losses):
+        def forward(self, x):
+            return super().forward(x) if x.sum() > 0 else {}
+
+    assert flops_per_image(Choosing(), (torch.randn(10, 64, device="meta"),)) is None
+    assert "no flops_utilisation in the log" in caplog.text
+
+
 def test_a_rate_is_measured_in_the_type_that_is_trained_in():
     assert matrix_rate(torch.device("cpu"), torch.bfloat16) > 1e9
+
+
+def test_the_operations_of_a_denoiser_with_windows_are_counted_as_on_the_training_device():
+    shapes = ((4, 1, 1), (4, 4, 4), (4, 8, 8))
+    network = FlowLosses(
+        build_denoiser(DIFFUSION, (4, 4, 4), ("global", 8, 4)), DIFFUSION.level_loss_weights
+    )
+    data, noise, times, weights, left = diffusion_batch(DIFFUSION, shapes, 4)
+    pyramids = [tuple(torch.randn(level.shape) for level in part) for part in (data, noise)]
+    counter = Counter()
+    with counter:
+        network(*pyramids, torch.rand(times.shape), torch.ones(weights.shape), torch.ones(4))
+    counted = flops_per_image(network, (data, noise, times, weights, left))
+    assert counted == 3 * counter.total / 4

@@ -26,7 +26,6 @@ from pdm.training.loop.prefetch import Batch
 from pdm.training.loop.seeds import seed_at
 from pdm.training.loop.state import TrainState
 from pdm.training.monitoring.meters import Meters
-from pdm.training.monitoring.utilisation import flops_of_pass
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +90,6 @@ class Steps:
         reduced = self.config.precision == "bfloat16"
         dtype = torch.bfloat16 if reduced else torch.float32
         self.meters = Meters(self.workers.device, dtype)
-        self.knows_flops = False  # whether the FLOPs of a pass are known
         self.num_skipped = 0  # steps in a row
         self.learning_rates: dict[str, float] = {}  # in the last step, by name in the log
 
@@ -138,9 +136,6 @@ class Steps:
 
     def run_forward(self, positions: range, batch: Batch) -> Tensor:
         """Compute the loss of a share, with its graph."""
-        if not self.knows_flops:
-            self.meters.set_flops(flops_of_pass(self.network, batch) / len(positions))
-            self.knows_flops = True
         # Seeded by position, so that dropout is the same in a resumed run.
         torch.manual_seed(seed_at(self.config.seed, positions.start, "dropout"))
         reduced = self.config.precision == "bfloat16"

@@ -27,6 +27,8 @@ def train(
     config: TrainingConfig,
     run: Run,
     workers: Workers,
+    *,
+    flops_per_image: float | None = None,
 ) -> None:
     """Train until `config.total_images`, starting wherever `state` is.
 
@@ -39,6 +41,8 @@ def train(
         run: Receives metrics every `log_every_images`, checkpoints every `save_every_images`
             and at the end.
         workers: The group of workers; may be a single one.
+        flops_per_image: Of a forward and backward pass, for `flops_utilisation` in the log; None
+            leaves it out.
 
     Raises:
         QualityGate: Losses or gradients are not finite, or a batch cannot be read. The weights are
@@ -52,6 +56,8 @@ def train(
         prefetch_batches(data.load, _shares(state.images_seen, config, workers), workers.device)
     ) as batches:
         steps = Steps(state, network, data, batches, config, run, workers)
+        if flops_per_image is not None:
+            steps.meters.set_flops(flops_per_image)
         while state.images_seen < config.total_images:
             stop = steps.advance()
             seen, meters = state.images_seen, steps.meters

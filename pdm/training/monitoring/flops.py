@@ -15,13 +15,13 @@ def flops_of(call: Callable[[], object]) -> int:
     A multiplication and an addition count as two. Norms, activations and the like are left out, as
     is usual (torch.utils.flop_counter).
     """
-    counter = _Counter()
+    counter = Counter()
     with counter:
         call()
     return counter.total
 
 
-class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts by torch's own formulas; unlike torch's counter it takes no function apart (the parts
     would round otherwise), and lets a forward pass ask for gradients."""
 

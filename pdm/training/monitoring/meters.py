@@ -23,7 +23,8 @@ class Meters:
 
     def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
         self.device, self.dtype = device, dtype
-        self._flops_per_image, self._rate = 0.0, 1.0
+        self._flops_per_image: float | None = None
+        self._rate = 1.0  # of the device, in FLOPs per second
         self._reset()
 
     def add(self, losses: dict[str, Tensor]) -> None:
@@ -59,8 +60,8 @@ class Meters:
         summed over the workers: seconds of busy CPU cores and of reserved GPUs.
 
         `flops_utilisation` is the FLOPs per second of the training's convolutions and matrix
-        products, as a share of the rate of a large matrix product on this device, measured at the
-        first step.
+        products, as a share of the rate of a large matrix product on this device, measured before
+        the first step. It is left out if the FLOPs are not known.
         """
         seconds = time.perf_counter() - self._began
         names = sorted(self._sums)
@@ -71,7 +72,9 @@ class Meters:
         values = dict(zip(names, means.tolist(), strict=True))
         speed = self._images / seconds
         values["images_per_second"] = speed
-        values["flops_utilisation"] = self._flops_per_image * speed / (self._rate * workers.count)
+        if self._flops_per_image is not None:
+            rate = self._rate * workers.count
+            values["flops_utilisation"] = self._flops_per_image * speed / rate
         values |= {f"{what}_fraction": spent / seconds for what, spent in self._spent.items()}
         values["cpu_seconds"] = float(together[-1]) * workers.count
         on_gpus = workers.device.type == "cuda"

@@ -1,41 +1,73 @@
 """FLOPs utilisation of a training: the operations of a pass, and the device's measured rate."""
 
+import copy
+import functools
+import io
+import itertools
+import logging
 import time
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.fsdp import FSDPModule
 
 from pdm.training.loop.prefetch import Batch
+from pdm.training.monitoring.example_batches import num_images
 from pdm.training.monitoring.flops import flops_of
+
+logger = logging.getLogger(__name__)
 
 PASSES = 3  # a backward pass costs two forward passes: gradients of weights and of inputs
 RATE_SIDE = {"cuda": 8192, "cpu": 768}  # side of the matrices whose product is timed
 
 
-def flops_of_pass(network: nn.Module, batch: Batch) -> int:
-    """Count the floating-point operations of one forward and backward pass.
+def flops_per_image(network: nn.Module, batch: Batch) -> float | None:
+    """Count the floating-point operations of a forward and a backward pass, for each image.
 
-    The count runs an extra forward pass in evaluation mode, which changes nothing in the training.
+    The pass runs on copies of network and batch that have shapes and no values (the meta device),
+    so it needs neither memory nor the training's device.
 
     Args:
-        network: As in `pdm.training.loop.train.train`.
-        batch: On the network's device. With sharded weights (FSDP), every worker must bring one.
+        network: Computes the losses, as in `pdm.training.loop.train.train`; neither wrapped nor
+            sharded.
+        batch: Its inputs, on the meta device; the first holds the images, (B, ...).
+
+    Returns:
+        None, with a warning in the log, if a part of the network cannot run on the meta device. A
+        TorchScript file that names its device is such a part.
     """
-    inner = network.module if isinstance(network, nn.parallel.DistributedDataParallel) else network
-    modes = [(module, module.training) for module in inner.modules()]
-    # The adaptive discriminator weight needs gradients; FSDP must not wait for a backward pass.
-    with_gradients = not any(isinstance(module, FSDPModule) for module, _ in modes)
-    inner.eval()
+    try:
+        losses = copy_to_meta(network).train()
+        return PASSES * flops_of(functools.partial(_losses, losses, batch)) / num_images(batch)
+    except (RuntimeError, NotImplementedError) as error:
+        reason = str(error).strip().splitlines()[-1]
+        logger.warning("no flops_utilisation in the log: its count failed (%s)", reason)
+        return None
 
-    def forward() -> None:
-        with torch.set_grad_enabled(with_gradients):
-            inner.forward(*batch)
 
-    found = flops_of(forward)
-    for module, training in modes:
-        module.training = training
-    return PASSES * found
+def _losses(network: nn.Module, batch: Batch) -> None:
+    with torch.enable_grad():  # the adaptive discriminator weight needs gradients
+        network(*batch)
+
+
+def copy_to_meta(network: nn.Module) -> nn.Module:
+    """Copy a network without the values of its weights, on the meta device."""
+    memo: dict[int, Any] = {}
+    for module in network.modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            memo[id(module)] = _script_on_meta(module)
+    for tensor in itertools.chain(network.parameters(), network.buffers()):
+        empty = torch.empty_like(tensor, device="meta")
+        is_weight = isinstance(tensor, nn.Parameter)
+        memo[id(tensor)] = nn.Parameter(empty, tensor.requires_grad) if is_weight else empty
+    return copy.deepcopy(network, memo)
+
+
+def _script_on_meta(module: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
+    file = io.BytesIO()
+    torch.jit.save(module, file)
+    file.seek(0)
+    return torch.jit.load(file, map_location="meta")  # type: ignore[no-untyped-call,no-any-return]
 
 
 def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:

@@ -6,7 +6,9 @@ of pictures (B, 3, h, w) in [-1, 1] and gives their distances, of any shape, zer
 pictures; their mean is the loss.
 """
 
+import contextlib
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,11 +37,17 @@ class PerceptualLoss(nn.Module):
         # Unoptimised: TorchScript rewrites a module after its first calls, and a resumed training
         # would differ from an unbroken one by the rounding.
         with (
-            torch.autocast(prediction.device.type, enabled=False),
+            _without_autocast(prediction),
             torch.jit.optimized_execution(False),  # type: ignore[attr-defined]
         ):
             distances: Tensor = self.network(prediction.float(), target.float())
         return distances.mean()
+
+
+def _without_autocast(images: Tensor) -> contextlib.AbstractContextManager[Any]:
+    if images.is_meta:  # torch has no autocast there
+        return contextlib.nullcontext()
+    return torch.autocast(images.device.type, enabled=False)
 
 
 def load_perceptual(config: PerceptualConfig, device: torch.device) -> PerceptualLoss:
