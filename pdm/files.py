@@ -49,22 +49,37 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def _written_folder(path: Path) -> Iterator[Path]:
-    temporary, old = path.with_name(f".tmp-{path.name}"), path.with_name(f".old-{path.name}")
+    temporary = path.with_name(f".tmp-{path.name}")
     _remove(temporary)
-    _settle(path, old)
+    _settle(path, _old(path))
     temporary.mkdir()
     try:
         yield temporary
-        for file in sorted(temporary.rglob("*")):
-            if file.is_file():
-                _flush(file)
-        if os.path.lexists(path):  # a broken link, too
-            path.replace(old)
-        temporary.replace(path)
-        _flush(path.parent)
+        replace_folder(temporary, path)
     finally:
         _remove(temporary)
+        _settle(path, _old(path))
+
+
+def replace_folder(complete: Path, path: Path) -> None:
+    """Flush a complete folder to disk and rename it to `path`, on the same file system. What was
+    there is moved aside first and removed last. Call it as the only writer of `path`."""
+    old = _old(path)
+    _settle(path, old)
+    for file in sorted(complete.rglob("*")):
+        if file.is_file():
+            _flush(file)
+    try:
+        if os.path.lexists(path):  # a broken link, too
+            path.replace(old)
+        complete.replace(path)
+        _flush(path.parent)
+    finally:
         _settle(path, old)
+
+
+def _old(path: Path) -> Path:
+    return path.with_name(f".old-{path.name}")
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -29,6 +29,16 @@ def contact_sheet(rows: Sequence[Sequence[Pixels]]) -> Image.Image:
     return sheet
 
 
+def reduce_picture(pixels: Pixels, side_px: int) -> Pixels:
+    """Scale a picture (H, W, 3) down so that no side is longer than `side_px`; smaller ones stay as
+    they are."""
+    if max(pixels.shape[:2]) <= side_px:
+        return pixels
+    small = Image.fromarray(pixels)
+    small.thumbnail((side_px, side_px))
+    return np.asarray(small)
+
+
 def split_into_rows(pictures: Sequence[Pixels]) -> list[Sequence[Pixels]]:
     """Split images into rows for a sheet of about 3:2.
 

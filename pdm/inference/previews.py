@@ -10,14 +10,13 @@ previews/sheet.png                  thumbnails of all
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from pdm.config.sample import PreviewsConfig, SampleConfig
 from pdm.data.pixels import Pixels, to_pixels
-from pdm.data.sheets import contact_sheet
+from pdm.data.sheets import contact_sheet, reduce_picture
 from pdm.inference.latent_sampling import draw_latents
 from pdm.inference.sampling_networks import Networks
 from pdm.models.codec import Autoencoder
@@ -68,7 +67,7 @@ def write_previews(
         for name, pyramids in (("steps", [*frames.kept, latents]), ("levels", by_levels)):
             pictures = list(_decode(decoder, pyramids, size, tile_px))
             _write(folder / f"{number:06}", name, pictures, previews)
-            rows.append([_reduce(picture) for picture in pictures])
+            rows.append([reduce_picture(picture, SMALL_PX) for picture in pictures])
     contact_sheet(rows).save(folder / "sheet.png")
 
 
@@ -90,9 +89,3 @@ def _write(folder: Path, name: str, pictures: Sequence[Pixels], config: Previews
     frames[0].save(
         folder / f"{name}.gif", save_all=True, append_images=frames[1:], duration=times, loop=0
     )
-
-
-def _reduce(picture: Pixels) -> Pixels:
-    small = Image.fromarray(picture)
-    small.thumbnail((SMALL_PX, SMALL_PX))
-    return np.asarray(small)

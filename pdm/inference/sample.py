@@ -1,36 +1,33 @@
 """The stage `sample`: draws pictures from the trained models, each from its own seed."""
 
 import dataclasses
+import hashlib
+import json
 import logging
-import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from pdm import weights
 from pdm.config.common import Mark, fields_without
 from pdm.config.sample import SampleConfig
-from pdm.data.marks import mark, pixels_sha256
-from pdm.data.pixels import Pixels, to_images, to_pixels
-from pdm.data.shards.images import ImageShards
-from pdm.data.sheets import contact_sheet, split_into_rows
+from pdm.data.pixels import Pixels
+from pdm.data.shards import manifest
+from pdm.data.sheets import contact_sheet, reduce_picture, split_into_rows
 from pdm.errors import BadInput
-from pdm.files import atomic_folder, sha256_of, write_json
-from pdm.inference.latent_sampling import draw_latents
-from pdm.inference.previews import write_previews
-from pdm.inference.sampling_networks import Networks, load_networks
-from pdm.models.codec import Autoencoder
-from pdm.models.levels.pyramid import LevelShape
+from pdm.files import sha256_of, write_json
+from pdm.inference.sample_parts import FULL_SIZE, PREVIEWS, Row, SampleTask, draw_parts, parts_of
+from pdm.part_folder import part_folder
 from pdm.progress import Progress
-from pdm.registry import load_autoencoder
+from pdm.versions import versions
 
 logger = logging.getLogger(__name__)
 
 SAMPLE_SETTINGS = fields_without(SampleConfig, Mark.NOT_IN_SAMPLES)
+SHEET_PICTURES = 48  # on the contact sheet: the first
+SHEET_SIDE_PX = 512  # longer side of a picture on it, at most
 GUIDANCE_SETTINGS = ("guidance_scale", "guide", "guidance_interval")
 
 
@@ -39,6 +36,10 @@ def sample_pictures(
 ) -> None:
     """Write the pictures, `samples.json` and `contact-sheet.png`; if configured, also `previews/`
     (see `pdm.inference.previews`) and `full-size/`.
+
+    Pictures are written as they are drawn, batch by batch, to a folder beside `samples`, and none
+    is kept in memory. After a kill, the same command draws the missing ones; the result is that of
+    an unbroken run. The sheet shows the first 48, reduced if they are large.
 
     Picture i has the seed `config.seed + i` and does not depend on its batch. Its class follows
     from the seed: pictures cycle through the classes.
@@ -55,58 +56,90 @@ def sample_pictures(
             snapshots for `ema_length`.
     """
     facts = weights.record_of(diffusion)
-    decoder = load_autoencoder(autoencoder)
     digest = sha256_of(autoencoder / "model.safetensors")
     if facts["autoencoder_sha256"] != digest:
         raise BadInput(
             f"{diffusion} was not trained on latents of the autoencoder {autoencoder}; run the "
             "stages 'latents' and 'diffusion' again"
         )
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    decoder.to(device)
-    networks = load_networks(diffusion, config, device)
-    shapes = [(c, h, w) for c, h, w in facts["level_shapes"]]
-    size = (facts["image_height_px"], facts["image_width_px"])
     untrained = facts.get("images_seen") == 0
     if untrained:
         logger.warning("sample: RANDOM WEIGHTS: %s has seen no image and draws noise", diffusion)
-    with atomic_folder(samples) as folder:
-        tile_px = config.tile_px if config.tile_px and max(size) > config.tile_px else None
-        pictures = _draw(config, decoder, networks, shapes, size, tile_px)
-        drawn = settings_of(config) | {
-            "autoencoder_sha256": digest,
-            "diffusion_sha256": sha256_of(diffusion / "model.safetensors"),
-            **({"untrained": True} if untrained else {}),
-        }
-        listed = []
-        for number, picture in enumerate(pictures):
-            name, origin = f"{number:06}.png", _origin(networks, config.seed + number)
-            Image.fromarray(picture).save(folder / name, pnginfo=mark(origin | drawn))
-            listed.append({"file": name, "pixels_sha256": pixels_sha256(picture)} | origin)
-        contact_sheet(split_into_rows(pictures)).save(folder / "contact-sheet.png")
-        if config.previews:
-            previews = folder / "previews"
-            write_previews(previews, config, decoder, networks, shapes, size, tile_px)
-        record: dict[str, Any] = {"samples": listed, **drawn}
-        if config.full_size_picture:
-            full_size = folder / "full-size"
-            record["full_size"] = _full_size(decoder, shards, full_size, device, config.tile_px)
-        write_json(folder / "samples.json", record)
-    last = config.seed + config.num_images - 1
+    drawn = settings_of(config) | {
+        "autoencoder_sha256": digest,
+        "diffusion_sha256": sha256_of(diffusion / "model.safetensors"),
+        **({"untrained": True} if untrained else {}),
+    }
+    with part_folder(samples, _key(config, drawn, shards)) as folder:
+        task = SampleTask(
+            config=config,
+            autoencoder=autoencoder.absolute(),
+            diffusion=diffusion.absolute(),
+            shards=shards.absolute(),
+            folder=folder,
+            facts=drawn,
+        )
+        _draw_missing(task)
+        _publish(task)
     logger.info(
         "sample: %d pictures of %dx%d, seeds %d to %d, in %s",
         config.num_images,
-        *size[::-1],
+        facts["image_width_px"],
+        facts["image_height_px"],
         config.seed,
-        last,
+        config.seed + config.num_images - 1,
         samples,
     )
 
 
-def _origin(networks: Networks, seed: int) -> dict[str, Any]:
-    """Return what differs between pictures of a run: seed and class."""
-    name = networks.class_of(seed)
-    return {"seed": seed} | ({} if name is None else {"class": name})
+def _key(config: SampleConfig, facts: dict[str, Any], shards: Path) -> str:
+    """Digest of everything that the folder depends on. Nothing drawn for another key is kept."""
+    data = manifest.digest(shards) if config.full_size_picture else None
+    depends = [dataclasses.asdict(config), facts, data, versions()["sample"]]
+    return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
+
+
+def _draw_missing(task: SampleTask) -> None:
+    """Draw the parts that no earlier run has finished."""
+    parts = parts_of(task.config)
+    missing = [part for part in parts if not task.folder.is_done(part)]
+    size, total = task.config.batch_size, task.config.num_images
+
+    def count(part: str) -> int:
+        return min(size, total - int(part)) if part.isdecimal() else 0
+
+    done = total - sum(map(count, missing))
+    if done:
+        logger.info("sample: going on where an earlier run ended: %d pictures are there", done)
+    progress = Progress("sample", total, done=done)
+    if missing:
+        draw_parts(task, missing, lambda part: progress.advance(count(part)))
+
+
+def _publish(task: SampleTask) -> None:
+    """Write the list of all pictures, and the sheet of the first."""
+    folder, record = task.folder, dict(task.facts)
+    rows: list[Row] = []
+    for part in parts_of(task.config):
+        found = folder.record_of(part)
+        if part == FULL_SIZE:
+            logger.info(
+                "sample: encoded and decoded %dx%d in %.1f s, PSNR %.1f dB",
+                *(found[name] for name in ("width_px", "height_px")),
+                found.pop("seconds"),
+                found["psnr"],
+            )
+            record["full_size"] = found
+        elif part != PREVIEWS:
+            rows += found
+    pictures = [_thumbnail(folder.files / row["file"]) for row in rows[:SHEET_PICTURES]]
+    contact_sheet(split_into_rows(pictures)).save(folder.files / "contact-sheet.png")
+    write_json(folder.files / "samples.json", record | {"samples": rows})
+
+
+def _thumbnail(path: Path) -> Pixels:
+    with Image.open(path) as file:
+        return reduce_picture(np.asarray(file), SHEET_SIDE_PX)
 
 
 def settings_of(config: SampleConfig) -> dict[str, Any]:
@@ -118,48 +151,3 @@ def settings_of(config: SampleConfig) -> dict[str, Any]:
     if guided:
         found["guide"] = {name: v for name, v in found["guide"].items() if v is not None}
     return {name: found[name] for name in SAMPLE_SETTINGS if name not in unused}
-
-
-def _draw(
-    config: SampleConfig,
-    decoder: Autoencoder,
-    networks: Networks,
-    shapes: Sequence[LevelShape],
-    size: tuple[int, int],
-    tile_px: int | None,
-) -> list[Pixels]:
-    """Draw all pictures, uint8 (H, W, 3), in the order of their seeds."""
-    progress = Progress("sample", config.num_images)
-    pictures: list[Pixels] = []
-    seeds = range(config.seed, config.seed + config.num_images)
-    for start in range(0, len(seeds), config.batch_size):
-        chosen = seeds[start : start + config.batch_size]
-        latents = draw_latents(networks, config, chosen, shapes)
-        with torch.no_grad():
-            pictures += list(to_pixels(decoder.decode(latents, size, tile_px)))
-        progress.advance(len(chosen))
-    return pictures
-
-
-@torch.no_grad()
-def _full_size(
-    model: Autoencoder, shards: Path, folder: Path, device: torch.device, tile_px: int | None
-) -> dict[str, Any]:
-    """Encode and decode the first held-out picture at the shards' full size."""
-    held_out = ImageShards(shards, "val")
-    height, width = (int(held_out.manifest.facts[name]) for name in ("height_px", "width_px"))
-    original = held_out.load(0, height, width)
-    began = time.perf_counter()
-    images = to_images(original[None]).to(device)
-    latents = model.encode(images, tile_px)
-    decoded = to_pixels(model.decode(latents, (height, width), tile_px))[0]
-    seconds = time.perf_counter() - began
-    folder.mkdir()
-    Image.fromarray(original).save(folder / "original.png")
-    Image.fromarray(decoded).save(folder / "decoded.png")
-    error = np.square(original.astype(np.float64) - decoded).mean()
-    psnr = float(10 * np.log10(255**2 / max(error, 1e-9)))
-    logger.info(
-        "sample: encoded and decoded %dx%d in %.1f s, PSNR %.1f dB", width, height, seconds, psnr
-    )
-    return {"key": held_out.keys[0], "psnr": psnr, "width_px": width, "height_px": height}

@@ -1,4 +1,8 @@
 import json
+import pickle
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -9,9 +13,12 @@ from safetensors.torch import load_file
 from tiny_chain import SAMPLE, train_autoencoder
 
 from pdm import ema
+from pdm.data.sheets import BACKGROUND
 from pdm.errors import BadInput
 from pdm.files import sha256_of
-from pdm.inference.sample import sample_pictures
+from pdm.inference.sample import _publish, sample_pictures
+from pdm.inference.sample_parts import SampleTask
+from pdm.part_folder import PartFolder
 
 
 def draw(chain, folder, **changes):
@@ -122,3 +129,127 @@ def test_another_length_of_the_average_draws_other_pictures_and_a_kept_one_is_it
 def test_ddim_is_refused_where_levels_have_times_of_their_own(chain, tmp_path):
     with pytest.raises(BadInput, match="one time for all levels"):
         draw(chain, tmp_path / "samples", sampler="ddim")
+
+
+def keyword_arguments(chain, folder):
+    return {
+        "autoencoder": chain.autoencoder,
+        "diffusion": chain.diffusion,
+        "shards": chain.shards,
+        "samples": folder,
+    }
+
+
+# Draws in a process of its own, which kills itself while it writes the fifth picture.
+KILLED = """
+import os, pickle, signal, sys, threading
+from PIL import Image
+from pdm.inference.sample import sample_pictures
+
+config, folders = pickle.loads(bytes.fromhex(sys.argv[1]))
+save, calls, lock = Image.Image.save, [], threading.Lock()
+
+def save_or_die(image, file, **options):
+    with lock:
+        calls.append(file)
+        if len(calls) == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+    save(image, file, **options)
+
+Image.Image.save = save_or_die
+sample_pictures(config, **folders)
+"""
+
+
+def test_after_a_kill_the_missing_pictures_are_drawn_and_the_folder_is_that_of_an_unbroken_run(
+    chain, samples, tmp_path, caplog
+):
+    folder = tmp_path / "killed"
+    task = pickle.dumps((SAMPLE, keyword_arguments(chain, folder)))
+    done = subprocess.run([sys.executable, "-c", KILLED, task.hex()], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert not folder.exists()
+    (files,) = tmp_path.glob(".part-killed-*/files")
+    times = {file.name: file.stat().st_mtime_ns for file in files.glob("0*.png")}
+    assert len(times) >= 2
+    caplog.set_level("INFO")
+    draw(chain, folder)
+    assert "pictures are there" in caplog.text
+    for name in ("000000.png", "000001.png"):  # the first batch is not drawn again
+        assert (folder / name).stat().st_mtime_ns == times[name]
+    found, expected = (
+        {path.relative_to(top): path.read_bytes() for path in top.rglob("*") if path.is_file()}
+        for top in (folder, samples)
+    )
+    assert found.keys() == expected.keys()
+    for name, content in expected.items():
+        assert found[name] == content, name
+    assert [path.name for path in tmp_path.iterdir()] == ["killed"]
+
+
+def interrupt(chain, folder, monkeypatch, **changes):
+    """Press ctrl-C while the third picture is written."""
+    calls, save = [], Image.Image.save
+
+    def save_or_stop(image, file, **options):
+        calls.append(file)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        save(image, file, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Image.Image, "save", save_or_stop)
+        with pytest.raises(KeyboardInterrupt):
+            draw(chain, folder, batch_size=1, **changes)
+    assert list(folder.parent.glob(".part-*/records/000000.json"))
+
+
+@pytest.mark.parametrize("changes", [{"seed": 8}, {"steps": 2}, {"num_images": 4}])
+def test_pictures_drawn_with_other_params_are_not_continued(chain, tmp_path, monkeypatch, changes):
+    interrupt(chain, tmp_path / "broken", monkeypatch)
+    for name in ("broken", "unbroken"):
+        draw(chain, tmp_path / name, **changes)
+    for file in (tmp_path / "unbroken").glob("*.*"):
+        assert (tmp_path / "broken" / file.name).read_bytes() == file.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "unbroken"]
+
+
+def test_large_pictures_are_reduced_on_the_sheet_which_shows_the_first_48(tmp_path):
+    folder = PartFolder(tmp_path / "files", tmp_path / "records")
+    for each in (folder.files, folder.records):
+        each.mkdir()
+    for number in range(50):
+        shade = 0 if number < 48 else 255
+        Image.new("RGB", (1200, 600), (shade,) * 3).save(folder.files / f"{number:06}.png")
+        folder.finish(f"{number:06}", [{"file": f"{number:06}.png"}])
+    config = replace(SAMPLE, num_images=50, batch_size=1, full_size_picture=False)
+    paths = dict.fromkeys(("autoencoder", "diffusion", "shards"), tmp_path)
+    _publish(SampleTask(config=config, folder=folder, facts={}, **paths))
+    sheet = Image.open(folder.files / "contact-sheet.png")
+    assert sheet.width * sheet.height < 52 * 520 * 280
+    assert max(sheet.getdata()) == BACKGROUND
+    assert len(json.loads((folder.files / "samples.json").read_text())["samples"]) == 50
+
+
+MEMORY = """
+import pickle, resource, sys
+from dataclasses import replace
+import torch
+from pdm.inference.sample import sample_pictures
+
+torch.set_num_threads(1)
+config, folders = pickle.loads(bytes.fromhex(sys.argv[1]))
+for count in (50, 1000):
+    sample_pictures(replace(config, num_images=count), **folders)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def test_a_thousand_pictures_take_the_memory_of_fifty(chain, tmp_path):
+    changes = {"batch_size": 50, "steps": 1, "sampler": "euler", "full_size_picture": False}
+    task = pickle.dumps((replace(SAMPLE, **changes), keyword_arguments(chain, tmp_path / "many")))
+    words = [sys.executable, "-c", MEMORY, task.hex()]
+    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    few, many = map(int, done.stdout.split())  # MiB at the peak
+    assert len(list((tmp_path / "many").glob("0*.png"))) == 1000
+    assert many - few < 10  # a list of them and a sheet of all took 130 MiB more

@@ -1,0 +1,159 @@
+"""Draws the pictures of the stage `sample` part by part: batches of seeds, previews, and a picture
+at full size. Each part is complete in the folder before its record is."""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from pdm import weights
+from pdm.config.sample import SampleConfig
+from pdm.data.marks import mark, pixels_sha256
+from pdm.data.pixels import Pixels, to_images, to_pixels
+from pdm.data.shards.images import ImageShards
+from pdm.device import choose_device
+from pdm.files import atomic_file
+from pdm.inference.latent_sampling import draw_latents
+from pdm.inference.previews import write_previews
+from pdm.inference.sampling_networks import Networks, load_networks
+from pdm.machine import usable_cpus
+from pdm.models.codec import Autoencoder
+from pdm.models.levels.pyramid import LevelShape
+from pdm.part_folder import PartFolder
+from pdm.registry import load_autoencoder
+
+PREVIEWS, FULL_SIZE = "previews", "full-size"  # parts, and folders, beside the batches
+Row = dict[str, Any]  # of `samples.json`
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SampleTask:
+    """Everything that a worker needs. Paths are absolute."""
+
+    config: SampleConfig
+    autoencoder: Path
+    diffusion: Path
+    shards: Path
+    folder: PartFolder
+    facts: dict[str, Any]  # of all pictures, for their marks
+
+
+def parts_of(config: SampleConfig) -> list[str]:
+    """Name the parts: batches by the number of their first picture, then what is beside them."""
+    batches = [name_of(start) for start in range(0, config.num_images, config.batch_size)]
+    beside = ((PREVIEWS, config.previews is not None), (FULL_SIZE, config.full_size_picture))
+    return batches + [name for name, wanted in beside if wanted]
+
+
+def name_of(number: int) -> str:
+    """Name of a picture's file, without its extension, and of the batch that begins with it."""
+    return f"{number:06}"
+
+
+def draw_parts(task: SampleTask, parts: Sequence[str], on_done: Callable[[str], None]) -> None:
+    """Draw some parts, and call `on_done` after each. While a batch is drawn, the pictures of the
+    one before are encoded and written."""
+    painter = Painter(task, choose_device())
+
+    def finish(part: str, record: Callable[[], Any]) -> None:
+        task.folder.finish(part, record())
+        on_done(part)
+
+    with ThreadPoolExecutor(usable_cpus(), "png") as pool:
+        previous: tuple[str, Callable[[], Any]] | None = None
+        for part in parts:
+            current = part, painter.begin(part, pool)
+            if previous:
+                finish(*previous)
+            previous = current
+        if previous:
+            finish(*previous)
+
+
+class Painter:
+    """The models of a task on this process's device, and what is drawn with them."""
+
+    def __init__(self, task: SampleTask, device: torch.device) -> None:
+        self.task, self.config, self.device = task, task.config, device
+        self.decoder: Autoencoder = load_autoencoder(task.autoencoder).to(device)
+        self.networks: Networks = load_networks(task.diffusion, task.config, device)
+        facts = weights.record_of(task.diffusion)
+        self.shapes: list[LevelShape] = [(c, h, w) for c, h, w in facts["level_shapes"]]
+        self.size = (facts["image_height_px"], facts["image_width_px"])
+        tile_px = self.config.tile_px
+        self.tile_px = tile_px if tile_px and max(self.size) > tile_px else None
+
+    def begin(self, part: str, pool: ThreadPoolExecutor) -> Callable[[], Any]:
+        """Draw a part. The returned function waits until it is written, and returns its record: the
+        rows of a batch, or the facts of the full-size picture."""
+        if part == PREVIEWS:
+            self._write_previews()
+            return lambda: None
+        if part == FULL_SIZE:
+            facts = self._write_full_size()
+            return lambda: facts
+        rows = self._draw(part, pool)
+        return lambda: [row.result() for row in rows]
+
+    def _draw(self, part: str, pool: ThreadPoolExecutor) -> list[Future[Row]]:
+        """Draw a batch, and let the pool write its pictures."""
+        start = int(part)
+        numbers = range(start, min(start + self.config.batch_size, self.config.num_images))
+        seeds = [self.config.seed + number for number in numbers]
+        latents = draw_latents(self.networks, self.config, seeds, self.shapes)
+        with torch.no_grad():
+            pictures = to_pixels(self.decoder.decode(latents, self.size, self.tile_px))
+        return [
+            pool.submit(self._write, number, picture)
+            for number, picture in zip(numbers, pictures, strict=True)
+        ]
+
+    def _write(self, number: int, picture: Pixels) -> Row:
+        """Write one picture with its mark, and return its row of the list."""
+        seed = self.config.seed + number
+        name = self.networks.class_of(seed)
+        origin = {"seed": seed} | ({} if name is None else {"class": name})
+        file = f"{name_of(number)}.png"
+        with atomic_file(self.task.folder.files / file) as temporary:
+            chunk = mark(origin | self.task.facts)
+            Image.fromarray(picture).save(temporary, format="PNG", pnginfo=chunk)
+        return {"file": file, "pixels_sha256": pixels_sha256(picture)} | origin
+
+    def _write_previews(self) -> None:
+        """Write how the first pictures form."""
+        folder = self.task.folder.files / PREVIEWS
+        write_previews(
+            folder,
+            self.config,
+            self.decoder,
+            self.networks,
+            self.shapes,
+            self.size,
+            self.tile_px,
+        )
+
+    @torch.no_grad()
+    def _write_full_size(self) -> Row:
+        """Encode and decode the first held-out picture at the shards' full size."""
+        held_out = ImageShards(self.task.shards, "val")
+        height, width = (int(held_out.manifest.facts[name]) for name in ("height_px", "width_px"))
+        original = held_out.load(0, height, width)
+        began = time.perf_counter()
+        images = to_images(original[None]).to(self.device)
+        latents = self.decoder.encode(images, self.config.tile_px)
+        decoded = to_pixels(self.decoder.decode(latents, (height, width), self.config.tile_px))[0]
+        seconds = time.perf_counter() - began
+        folder = self.task.folder.files / FULL_SIZE
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(original).save(folder / "original.png")
+        Image.fromarray(decoded).save(folder / "decoded.png")
+        error = np.square(original.astype(np.float64) - decoded).mean()
+        psnr = float(10 * np.log10(255**2 / max(error, 1e-9)))
+        facts = {"key": held_out.keys[0], "psnr": psnr, "width_px": width, "height_px": height}
+        return facts | {"seconds": seconds}

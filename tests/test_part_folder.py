@@ -1,0 +1,76 @@
+import pytest
+
+from pdm.errors import Unavailable
+from pdm.files import atomic_file
+from pdm.part_folder import part_folder
+
+
+def write(folder, part, text):
+    with atomic_file(folder.files / part) as temporary:
+        temporary.write_text(text)
+    folder.finish(part, {"length": len(text)})
+
+
+def fail_after_one_part(path, key, *, discard=False):
+    with part_folder(path, key) as folder:
+        write(folder, "a", "first")
+        if discard:
+            folder.discard()
+        raise KeyboardInterrupt
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_finished_parts_outlive_a_failure_and_appear_under_the_final_name_at_the_end(tmp_path):
+    path = tmp_path / "new" / "whole"
+    with pytest.raises(KeyboardInterrupt):
+        fail_after_one_part(path, "key")
+    assert not path.exists()
+    with part_folder(path, "key") as folder:
+        assert folder.is_done("a")
+        assert not folder.is_done("b")
+        assert folder.record_of("a") == {"length": 5}
+        write(folder, "b", "second")
+    assert {file.name: file.read_text() for file in path.iterdir()} == {"a": "first", "b": "second"}
+    assert names(path.parent) == ["whole"]
+
+
+def test_parts_of_another_key_are_removed(tmp_path):
+    path = tmp_path / "whole"
+    with pytest.raises(KeyboardInterrupt):
+        fail_after_one_part(path, "old")
+    with part_folder(path, "new") as folder:
+        assert not folder.is_done("a")
+        assert names(folder.files) == []
+        assert len(names(tmp_path)) == 2  # the new parts, and the lock
+        write(folder, "b", "second")
+    assert names(path) == ["b"]
+
+
+def test_the_old_folder_stays_until_the_new_one_is_complete(tmp_path):
+    path = tmp_path / "whole"
+    path.mkdir()
+    (path / "old").touch()
+    with part_folder(path, "key") as folder:
+        write(folder, "a", "first")
+        assert names(path) == ["old"]
+    assert names(path) == ["a"]
+
+
+def test_discarded_parts_are_gone(tmp_path):
+    path = tmp_path / "whole"
+    with pytest.raises(KeyboardInterrupt):
+        fail_after_one_part(path, "key", discard=True)
+    with part_folder(path, "key") as folder:
+        assert not folder.is_done("a")
+
+
+def test_a_second_writer_is_refused(tmp_path):
+    with (
+        part_folder(tmp_path / "whole", "key"),
+        pytest.raises(Unavailable, match="is being written"),
+        part_folder(tmp_path / "whole", "key"),
+    ):
+        pass
