@@ -125,6 +125,8 @@ def _pyramid_unet(widths: tuple[int, ...]) -> PyramidUNet:
         embedding_width=128,
         branches=True,
         windows=None,
+        level_times=None,
+        time_embedding="joint",
         input_stream=False,
         output_stream=False,
         resampling="box",

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pdm.config.common import MAY_CHANGE, STRICT, Neutral, TrainingConfig
 from pdm.config.init_from import InitFromConfig
 from pdm.config.latent_unet import LatentUNetConfig
+from pdm.config.level_times import LevelTimesConfig
 from pdm.config.limits import (
     CountOrZero,
     Depth,
@@ -21,6 +22,7 @@ from pdm.config.limits import (
 
 DropoutRate = Annotated[float, Limits(at_least=0, below=1)]
 Resampling = Literal["box", "fir"]
+Windows = tuple[tuple[Fraction, Fraction], ...]  # start and end of each level, coarse to fine
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,8 +50,18 @@ class UNetConfig:
     embedding_width: Annotated[Width, "length of the embedding of time and global latent"]
     branches: Annotated[bool, "each level enters and leaves at its own resolution"]
     windows: Annotated[
-        tuple[tuple[Fraction, Fraction], ...] | None,
+        Windows | None,
         "start and end of each level's own time, coarse to fine; null: one for all",
+    ]
+    level_times: Annotated[
+        LevelTimesConfig | None,
+        "own times of the levels by another rule; null: none",
+        Neutral(None),
+    ]
+    time_embedding: Annotated[
+        Literal["joint", "summed"],
+        "of own times: joint, or summed over the levels and their stage",
+        Neutral("joint"),
     ]
     input_stream: Annotated[bool, "each resolution also sees the means of all finer levels"]
     output_stream: Annotated[bool, "each level's velocity is passed to the next finer one"]
@@ -75,14 +87,24 @@ class UNetConfig:
             expected = f"{len(self.widths)} numbers, as many as widths"
             require(len(values) == len(self.widths), name, values, expected)
         if not self.branches:
-            alone = not (self.windows or self.input_stream or self.output_stream)
-            require(alone, "branches", False, "true with windows or a stream")
+            alone = not (self.schedule or self.input_stream or self.output_stream)
+            require(alone, "branches", False, "true with windows, level_times or a stream")
         self._check_windows()
+        one = self.windows is None or self.level_times is None
+        require(one, "level_times", self.level_times, "null with windows")
+        fits = self.time_embedding == "joint" or self.has_level_times
+        expected = "joint, unless there are windows or level_times"
+        require(fits, "time_embedding", self.time_embedding, expected)
 
     @property
-    def level_times(self) -> bool:
+    def schedule(self) -> Windows | LevelTimesConfig | None:
+        """How the levels' own times are related; None where all levels share one time."""
+        return self.windows if self.level_times is None else self.level_times
+
+    @property
+    def has_level_times(self) -> bool:
         """Whether each level has its own time."""
-        return self.windows is not None
+        return self.schedule is not None
 
     def _check_windows(self) -> None:
         windows = self.windows
@@ -118,6 +140,11 @@ class DiffusionConfig:
         Annotated[float, Limits(at_least=0, below=0.5)],
         "uniform times reach this far beyond noise and data",
     ]
+    finished_level_noise: Annotated[
+        Annotated[float, Limits(at_least=0, below=1)],
+        "largest share of noise on finished levels in training",
+        Neutral(0.0),
+    ]
     level_loss_weights: Annotated[
         tuple[NonNegative, ...], "loss weight of each level, coarse to fine"
     ]
@@ -148,16 +175,30 @@ class DiffusionConfig:
         )
         windows, count = self.model.windows if self.model else None, len(weights)
         require(windows is None or len(windows) == count, "windows", windows, f"{count} windows")
-        alone = windows is None or self.baseline is None
-        require(alone, "model.windows", windows, "null with a baseline")
+        self._check_level_times(count)
         margin = self.time_margin
-        reaches = self.timesteps == "uniform" and windows is None
+        reaches = self.timesteps == "uniform" and self.schedule is None
         expected = "0, except for uniform times that all levels share"
         require(margin == 0 or reaches, "time_margin", margin, expected)
         noise = self.baseline is not None and self.baseline.predicts == "noise"
         expected = "ldm where the baseline predicts noise, and nowhere else"
         require((self.timesteps == "ldm") == noise, "timesteps", self.timesteps, expected)
         require(noise is False or self.time_shift == 1, "time_shift", self.time_shift, "1 with ldm")
+
+    def _check_level_times(self, count: int) -> None:
+        rule, noise = self.schedule, self.finished_level_noise
+        shifted = isinstance(rule, LevelTimesConfig) and rule.kind == "shifts"
+        finish = rule is not None and not shifted
+        expected = "0, unless there are windows, or level_times of kind stages or offset"
+        require(noise == 0 or finish, "finished_level_noise", noise, expected)
+        if self.model is None:
+            return
+        if self.model.level_times is not None:
+            self.model.level_times.check_num_levels(count)
+        for name in ("windows", "level_times"):
+            value = getattr(self.model, name)
+            alone = value is None or self.baseline is None
+            require(alone, f"model.{name}", value, "null with a baseline")
 
     @property
     def network(self) -> UNetConfig | LatentUNetConfig:
@@ -172,9 +213,9 @@ class DiffusionConfig:
         return self.network.condition if isinstance(self.network, UNetConfig) else None
 
     @property
-    def windows(self) -> tuple[tuple[float, float], ...] | None:
-        """The window of each level, if levels have their own times."""
-        return self.network.windows if isinstance(self.network, UNetConfig) else None
+    def schedule(self) -> Windows | LevelTimesConfig | None:
+        """How the levels' own times are related; None where all levels share one time."""
+        return self.network.schedule if isinstance(self.network, UNetConfig) else None
 
     @property
     def needs_length(self) -> str:

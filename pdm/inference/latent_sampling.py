@@ -9,8 +9,9 @@ from pdm.config.sample import SampleConfig
 from pdm.diffusion.adaptive import runge_kutta
 from pdm.diffusion.flow import Velocity
 from pdm.diffusion.guidance import clamp_data, clamp_times, observe
+from pdm.diffusion.level_schedules import sampler_stops, stops_between_bends
 from pdm.diffusion.samplers import Sampler, euler, heun, multistep, noise_from_seeds
-from pdm.diffusion.sampling_times import even_times, shift_time, times_by_level
+from pdm.diffusion.sampling_times import even_times, shift_time
 from pdm.diffusion.stochastic import ddim, fresh_noise
 from pdm.errors import BadInput
 from pdm.inference.sampling_networks import Networks
@@ -36,7 +37,7 @@ def draw_latents(
     """
     device = next(networks.network.parameters()).device
     noise = tuple(level.to(device) for level in noise_from_seeds(seeds, shapes))
-    times = _times(networks.network, config)
+    times = _times(networks.network, config, len(shapes))
 
     def velocity_of(rows: Sequence[int]) -> Velocity:
         velocity = networks.velocity(config, [seeds[row] for row in rows])
@@ -53,15 +54,17 @@ def draw_latents(
     return SAMPLERS[config.sampler](velocity, noise, times)
 
 
-def _times(network: Denoiser, config: SampleConfig) -> Tensor:
+def _times(network: Denoiser, config: SampleConfig, num_levels: int) -> Tensor:
     """Give the sampler's stops: LDM's own steps where the network was trained on those only."""
-    steps = 1 if config.sampler == "adaptive" else config.steps
+    adaptive = config.sampler == "adaptive"
     if not isinstance(network, PyramidUNet):
+        steps = 1 if adaptive else config.steps
         if network.config.predicts == "noise":
             return sampling_times(LAST_BETAS[network.config.name], steps)
         return shift_time(even_times(steps), config.time_shift)
-    windows = network.config.windows
-    if windows is not None and config.sampler == "ddim":
+    schedule = network.config.schedule
+    if adaptive:
+        return stops_between_bends(config.steps, schedule, num_levels)
+    if schedule is not None and config.sampler == "ddim":
         raise BadInput("sample.sampler is ddim, which knows one time for all levels; take another")
-    times = shift_time(even_times(steps), config.time_shift)
-    return times if windows is None else times_by_level(times, windows)
+    return sampler_stops(config.steps, config.time_shift, schedule, num_levels)

@@ -129,7 +129,7 @@ def _load_guide(config: GuideConfig, diffusion: Path, network: Denoiser) -> Deno
     # Equal params must give equal pictures.
     check_sha256(folder / "model.safetensors", str(config.sha256), "sample.guide")
     guide = load_denoiser(folder)
-    _check_fit(folder, weights.record_of(diffusion), _windows(network), _windows(guide))
+    _check_fit(folder, weights.record_of(diffusion), _schedule(network), _schedule(guide))
     both = _classes(folder, guide), _classes(diffusion, network)
     if takes_class(guide) and both[0] != both[1]:
         raise BadInput(
@@ -139,7 +139,7 @@ def _load_guide(config: GuideConfig, diffusion: Path, network: Denoiser) -> Deno
     return guide
 
 
-def _check_fit(folder: Path, facts: dict[str, Any], windows: object, of_guide: object) -> None:
+def _check_fit(folder: Path, facts: dict[str, Any], schedule: object, of_guide: object) -> None:
     found = weights.record_of(folder)
     for name in ("autoencoder_sha256", "level_shapes"):
         if found.get(name) != facts[name]:
@@ -147,12 +147,12 @@ def _check_fit(folder: Path, facts: dict[str, Any], windows: object, of_guide: o
                 f"sample.guide.path: {folder} has {name} {found.get(name)}, but the model to guide "
                 f"has {facts[name]}; both must be trained on the same latents"
             )
-    if windows != of_guide:
+    if schedule != of_guide:
         raise BadInput(
-            f"sample.guide.path: {folder} was trained with windows {of_guide}, but the model to "
-            f"guide with {windows}; both need the same windows"
+            f"sample.guide.path: {folder} was trained with windows or level_times {of_guide}, but "
+            f"the model to guide with {schedule}; both need the same ones"
         )
 
 
-def _windows(network: Denoiser) -> object:
-    return getattr(network.config, "windows", None)
+def _schedule(network: Denoiser) -> object:
+    return getattr(network.config, "schedule", None)

@@ -47,24 +47,61 @@ class Embedding(nn.Module):
         num_times: One, or as many as there are levels.
         global_channels: Channels of the global level; None if there is none.
         num_classes: 0 for none. One more class stands for no class, as CFG needs.
+        summed: Whether each level's time has an embedding of its own, and these are added up.
     """
 
     def __init__(
-        self, width: int, num_times: int, global_channels: int | None, num_classes: int
+        self,
+        width: int,
+        num_times: int,
+        global_channels: int | None,
+        num_classes: int,
+        *,
+        summed: bool = False,
     ) -> None:
         super().__init__()
         self.sines = width // 4 * 2
-        self.time = Perceptron(self.sines * num_times, width)
+        self.time = (
+            nn.ModuleList(Perceptron(self.sines, width) for _ in range(num_times))
+            if summed
+            else Perceptron(self.sines * num_times, width)
+        )
+        self.stage = nn.Embedding(num_times, width) if summed else None
         self.picture = None if global_channels is None else Perceptron(global_channels, width)
         self.label = nn.Embedding(num_classes + 1, width) if num_classes else None
 
-    def forward(self, t: Tensor, latent: Tensor | None, label: Tensor | None) -> Tensor:
-        """Embed times (B,) or (B, num_times), global latents (B, C), classes (B,) in (B, width)."""
-        sines = sinusoidal(t.reshape(-1), self.sines).reshape(len(t), -1)
-        vector: Tensor = self.time(sines.to(self.time.hidden.weight.dtype))
+    def forward(
+        self,
+        t: Tensor,
+        latent: Tensor | None,
+        label: Tensor | None,
+        stage: Tensor | None = None,
+    ) -> Tensor:
+        """Embed what there is into (B, width).
+
+        Args:
+            t: (B,) or (B, num_times) in [0, 1].
+            latent: Global latents (B, C).
+            label: Classes (B,).
+            stage: (B,) index of the finest level that has begun, for summed embeddings.
+        """
+        vector = self._embed_times(t, stage)
         if self.picture is not None:
             vector = vector + self.picture(latent)
         return vector if self.label is None else vector + self.label(label)
+
+    def _embed_times(self, t: Tensor, stage: Tensor | None) -> Tensor:
+        sines = sinusoidal(t.reshape(-1), self.sines)
+        if self.stage is None:
+            assert isinstance(self.time, Perceptron)
+            joint: Tensor = self.time(sines.reshape(len(t), -1).to(self.time.hidden.weight.dtype))
+            return joint
+        assert isinstance(self.time, nn.ModuleList)
+        vector: Tensor = self.stage(stage)
+        by_level = sines.reshape(len(t), -1, self.sines).to(vector.dtype).unbind(1)
+        for embed, level in zip(self.time, by_level, strict=True):
+            vector = vector + embed(level)
+        return vector
 
 
 class GlobalTrunk(nn.Module):

@@ -66,9 +66,10 @@ class PyramidUNet(Denoiser):
         global_channels = channels.get("global")
         self.embedding = Embedding(
             config.embedding_width,
-            self.num_levels if config.level_times else 1,
+            self.num_levels if config.has_level_times else 1,
             global_channels,
             config.condition.num_classes if config.condition else 0,
+            summed=config.time_embedding == "summed",
         )
         places = _places(config, self.factors, channels)
         self.down = nn.ModuleList(DownStage(place, config) for place in places)
@@ -106,10 +107,10 @@ class PyramidUNet(Denoiser):
                 module.left.copy_(share)
 
     def _velocities(self, pyramid: Pyramid, t: Tensor, condition: Condition) -> Pyramid:
-        if t.ndim == 2 and not self.config.level_times:
-            raise ValueError("this network knows one time for all levels; see windows")
+        if t.ndim == 2 and not self.config.has_level_times:
+            raise ValueError("this network knows one time for all levels; see level_times")
         first = 0
-        if self.config.level_times:
+        if self.config.has_level_times:
             first = self._first_stage(t)
             t = t.view(len(t), -1).expand(-1, self.num_levels)
             pyramid = tuple(
@@ -117,8 +118,9 @@ class PyramidUNet(Denoiser):
                 for level, time in zip(pyramid, t.unbind(1), strict=True)
             )
         latent = None if self.global_trunk is None else pyramid[0][:, :, 0, 0]
-        times = t.clamp(0, 1) if self.config.level_times else t
-        embedding = self.embedding(times, latent, condition.label)
+        times = t.clamp(0, 1) if self.config.has_level_times else t
+        stage = (t >= 0).sum(dim=1) - 1 if self.config.time_embedding == "summed" else None
+        embedding = self.embedding(times, latent, condition.label, stage)
         context = Context(embedding, condition.tokens)
         maps = self._descend(pyramid, t, first, condition.picture, context)
         return self._ascend(pyramid, latent, first, maps, context)
@@ -138,7 +140,7 @@ class PyramidUNet(Denoiser):
             maps.append(self.down[index](features, latent, finer, given, context))
             if index < len(self.factors) - 1:
                 features = downsample(maps[-1][-1], self.config.resampling)
-                if self.config.level_times:
+                if self.config.has_level_times:
                     features = features * self._begun(t, index).to(features.dtype)
         return maps
 

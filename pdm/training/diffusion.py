@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from torch import Tensor
 
 from pdm.config.diffusion import DiffusionConfig
 from pdm.data import classes
@@ -150,10 +151,8 @@ class NoisyLatents:
         left, and labels if the network takes a class."""
         data = self.shards.batch(self._indices(positions))
         noise = normal_pyramid_at(self.seed, positions, "noise", self.shards.level_shapes)
-        draws = [self.times.draw(generator_at(self.seed, place, "time")) for place in positions]
-        times = torch.stack(draws)
+        times, weights = self._times(positions)
         left = torch.tensor([max(0.0, 1 - place / self.total) for place in positions])
-        weights = self.times.weights(times)
         if not has_classes(self.config):
             return data, noise, times, weights, left
         labels = self.shards.labels[self._indices(positions)]
@@ -162,6 +161,18 @@ class NoisyLatents:
     def keys(self, positions: range) -> list[str]:
         """Return the keys of the pictures."""
         return [self.shards.keys[index] for index in self._indices(positions)]
+
+    def _times(self, positions: range) -> tuple[Tensor, Tensor]:
+        """Draw times, and give the weights that they have before finished levels get noise."""
+        draws = [self.times.draw(generator_at(self.seed, place, "time")) for place in positions]
+        times = torch.stack(draws)
+        weights = self.times.weights(times)
+        if self.config.finished_level_noise:
+            generators = [generator_at(self.seed, place, "finished") for place in positions]
+            times = torch.stack(
+                [self.times.disturb(*pair) for pair in zip(times, generators, strict=True)]
+            )
+        return times, weights
 
     def _indices(self, positions: range) -> list[int]:
         found: list[int] = images_at(positions, len(self.shards), self.seed).tolist()
@@ -193,7 +204,7 @@ def _work(settings: Settings, workers: Workers) -> None:
     def score(state: TrainState, events: EventLog) -> float:
         losses = _held_out_losses(state, NoisyLatents(held_out, config), config, workers.device)
         ema = cast(Denoiser, state.ema)
-        sheet, distances = scorer.draw(ema, config.windows, num_classes)
+        sheet, distances = scorer.draw(ema, config.schedule, num_classes)
         scores = losses | distances
         events.metrics(scores, state.images_seen)
         logger.info(

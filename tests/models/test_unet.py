@@ -5,6 +5,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from pdm.config.diffusion import ConditionConfig, UNetConfig
+from pdm.config.level_times import LevelTimesConfig
 from pdm.models.condition import Condition, drop_condition
 from pdm.models.levels.pyramid import level_shapes
 from pdm.models.streams import FallingDropout, downsample, upsample
@@ -16,6 +17,8 @@ CONFIG = UNetConfig(
     embedding_width=32,
     branches=True,
     windows=None,
+    level_times=None,
+    time_embedding="joint",
     input_stream=True,
     output_stream=True,
     resampling="box",
@@ -54,8 +57,17 @@ def pyramid(height: int = 64, width: int = 128, count: int = 2) -> tuple[torch.T
 TIMES = torch.tensor([0.2, 0.9])
 # One change against CONFIG for each idea that has a switch.
 WINDOWS = ((0.0, 0.7), (0.1, 0.8), (0.2, 0.9), (0.3, 1.0))
+STAGES = LevelTimesConfig(
+    kind="stages",
+    stage_levels=(1, 2, 1),
+    stage_probabilities=(0.5, 0.25, 0.25),
+    stage_steps=(1.0, 1.0, 1.0),
+    threshold=0.9,
+    finished_location=1.5,
+)
 SWITCHES = {
     "a time for each level": {"windows": WINDOWS},
+    "stages of levels": {"level_times": STAGES, "time_embedding": "summed"},
     "no branches": {"branches": False, "input_stream": False, "output_stream": False},
     "no input stream": {"input_stream": False},
     "no output stream": {"output_stream": False},
@@ -170,7 +182,8 @@ LEVEL_TIMES = torch.tensor([[0.9, 0.5, 0.1, -0.2], [1.2, 0.3, -0.1, -0.4]])
 )
 @torch.no_grad()
 def test_stages_that_no_level_needs_are_skipped_without_a_change(changes):
-    unet = awake(network(**({"windows": WINDOWS} | changes)))
+    own_times = {} if "level_times" in changes else {"windows": WINDOWS}
+    unet = awake(network(**(own_times | changes)))
     levels = pyramid(count=3)
     for shift in (0.0, 0.15, 0.55):
         times = torch.cat([LEVEL_TIMES - shift, torch.full((1, 4), 0.5)])

@@ -10,8 +10,8 @@ import torch
 from pdm.data.pixels import Pixels, to_pixels
 from pdm.diffusion.flow import Velocity
 from pdm.diffusion.guidance import clamp_data
+from pdm.diffusion.level_schedules import Schedule, min_steps, sampler_stops
 from pdm.diffusion.samplers import multistep, noise_from_seeds
-from pdm.diffusion.sampling_times import Windows, even_times, times_by_level
 from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.models.condition import with_class_label
@@ -43,14 +43,14 @@ class SampleGrid:
         self.device = device
 
     def draw(
-        self, network: Velocity, windows: Windows | None, count: int, num_classes: int = 0
+        self, network: Velocity, schedule: Schedule | None, count: int, num_classes: int = 0
     ) -> Iterator[Pixels]:
         """Draw one picture for each seed below `count`, lazily.
 
         If the network takes a class, the pictures cycle through the classes.
         """
-        times = even_times(STEPS)
-        times = times if windows is None else times_by_level(times, windows)
+        steps = max(STEPS, min_steps(schedule, len(self.shapes)))
+        times = sampler_stops(steps, 1.0, schedule, len(self.shapes))
         for start in range(0, count, len(SEEDS)):
             seeds = range(start, min(start + len(SEEDS), count))
             labels = torch.tensor(seeds, device=self.device) % num_classes if num_classes else None

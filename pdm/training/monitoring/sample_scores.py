@@ -17,7 +17,7 @@ from pdm.data.pixels import Pixels
 from pdm.data.shards.latents import LatentShards
 from pdm.data.sheets import contact_sheet, split_into_rows
 from pdm.diffusion.flow import Velocity
-from pdm.diffusion.sampling_times import Windows
+from pdm.diffusion.level_schedules import Schedule
 from pdm.errors import BadInput
 from pdm.training.monitoring.sample_grid import SEEDS, SampleGrid
 
@@ -59,7 +59,7 @@ class SampleScorer:
         self.train, self.held_out = latents
 
     def draw(
-        self, network: Velocity, windows: Windows | None, num_classes: int = 0
+        self, network: Velocity, schedule: Schedule | None, num_classes: int = 0
     ) -> tuple[Image.Image, dict[str, float]]:
         """Draw a sheet of the first pictures, and measure the distance of `count`, if it is not 0.
 
@@ -67,7 +67,7 @@ class SampleScorer:
         it. It is what a perfect model would score: small sets are never at distance 0.
         """
         count = max(self.count, len(SEEDS))
-        pictures = self.grid.draw(network, windows, count, num_classes)
+        pictures = self.grid.draw(network, schedule, count, num_classes)
         first = list(itertools.islice(pictures, len(SEEDS)))
         sheet = contact_sheet(split_into_rows(first))
         if not self.count:

@@ -7,16 +7,24 @@ import torch
 from torch import Tensor
 
 from pdm.config.diffusion import DiffusionConfig
+from pdm.config.level_times import LevelTimesConfig
 from pdm.diffusion.flow import logit_normal_times, uniform_times
-from pdm.diffusion.sampling_times import Windows, level_times, shift_time
+from pdm.diffusion.level_schedules import Schedule
+from pdm.diffusion.sampling_times import level_times, shift_time
 from pdm.models.noise_schedule import LAST_BETAS, step_times
+from pdm.training.objectives.level_times import (
+    add_noise_to_finished,
+    draw_level_times,
+    level_weights,
+)
 
 
 @dataclass(frozen=True)
 class TimeDistribution:
     """The distribution of the times.
 
-    Where levels run in windows, one level is chosen for each picture, all with equal probability.
+    How `level_times` draws the levels' times, and how it weights them, is described there. Where
+    levels run in windows, one level is chosen for each picture, all with equal probability.
     That level's time follows the distribution, and the windows give the times of the others. If
     another level happens to run at that point, it is trained too. A level's errors are weighted by
     the density of its time under the distribution, divided by the density of this point of the way
@@ -28,28 +36,48 @@ class TimeDistribution:
         shift: Shift towards noise, see `pdm.diffusion.sampling_times.shift_time`.
         margin: How far uniform times reach beyond the ends: PDM's enlarged range.
         steps: LDM's times, where the kind is "ldm".
-        windows: Window of each level, coarse to fine; None where all levels share one time.
+        schedule: How the levels' own times are related; None where all levels share one time.
+        num_levels: Of the pyramid.
+        finished_noise: Largest share of noise of finished levels.
     """
 
     kind: str
     shift: float
     margin: float
     steps: Tensor | None
-    windows: Windows | None
+    schedule: Schedule | None
+    num_levels: int = 1
+    finished_noise: float = 0.0
 
     @classmethod
     def of(cls, config: DiffusionConfig) -> "TimeDistribution":
         """Make the distribution that a training's config asks for."""
         steps = step_times(LAST_BETAS[config.baseline.name]).float() if config.baseline else None
-        return cls(config.timesteps, config.time_shift, config.time_margin, steps, config.windows)
+        return cls(
+            config.timesteps,
+            config.time_shift,
+            config.time_margin,
+            steps,
+            config.schedule,
+            len(config.level_loss_weights),
+            config.finished_level_noise,
+        )
 
     def draw(self, generator: torch.Generator) -> Tensor:
-        """Draw a time (), or times (levels,) where levels run in windows."""
+        """Draw a time (), or times (levels,) where levels have their own."""
         time = self._time(generator)
-        if self.windows is None:
+        if self.schedule is None:
             return time
-        start, end = self.windows[int(torch.randint(len(self.windows), (), generator=generator))]
-        return level_times((start + (end - start) * time).view(1), self.windows)[0]
+        if isinstance(self.schedule, LevelTimesConfig):
+            return draw_level_times(self.schedule, time, self.num_levels, generator)
+        windows = self.schedule
+        start, end = windows[int(torch.randint(len(windows), (), generator=generator))]
+        return level_times((start + (end - start) * time).view(1), windows)[0]
+
+    def disturb(self, t: Tensor, generator: torch.Generator) -> Tensor:
+        """Give times (levels,) of one picture with noise on finished levels."""
+        assert self.schedule is not None
+        return add_noise_to_finished(self.schedule, t, self.finished_noise, generator)
 
     def weights(self, t: Tensor) -> Tensor:
         """Give loss weights for the velocity at times (B,) or (B, levels); same shape.
@@ -59,9 +87,11 @@ class TimeDistribution:
         """
         if self.kind == "ldm":
             return t.square()
-        if self.windows is None:
+        if self.schedule is None:
             return torch.ones_like(t)
-        starts, ends = torch.tensor(self.windows, device=t.device).unbind(1)
+        if isinstance(self.schedule, LevelTimesConfig):
+            return level_weights(self.schedule, t)
+        starts, ends = torch.tensor(self.schedule, device=t.device).unbind(1)
         densities = self._density(t) / (ends - starts)
         return densities / densities.mean(dim=1, keepdim=True)
 
