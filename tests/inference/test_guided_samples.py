@@ -132,7 +132,7 @@ def test_a_guide_that_does_not_fit_is_refused(chain, smaller, tmp_path):
         refused(f"{name} .* both must be trained on the same latents", path=str(other))
     record["config"]["windows"] = [[0.0, 0.5], [0.1, 0.8], [0.3, 1.0]]
     (other / "config.json").write_text(json.dumps(record))
-    refused("windows .* both need the same windows", path=str(other))
+    refused("windows .* both need the same ones", path=str(other))
 
 
 def test_an_ema_before_the_first_snapshot_is_refused(chain, tmp_path):
