@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from pdm.config.evaluate import EvaluateConfig
 from pdm.data.shards.manifest import digest
+from pdm.device import log_device
 from pdm.errors import BadInput
 from pdm.evaluation.distances.precision_recall import NUM_NEAREST
 from pdm.evaluation.features.feature_spaces import feature_spaces
@@ -81,6 +82,7 @@ def evaluate(
     """
     _check_judges(config, autoencoder)
     model = load_autoencoder(autoencoder)
+    log_device(next(model.parameters()).device)
     sets = read_picture_sets(samples, shards, model)
     warn_of_chosen_samples(sets.samples)
     _warn_of_few(len(sets.val), config)

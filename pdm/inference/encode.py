@@ -16,6 +16,7 @@ from pdm.data.shards import listing, manifest
 from pdm.data.shards.images import ImageShards
 from pdm.data.shards.latents import write_shard
 from pdm.data.space import disk_space_for
+from pdm.device import choose_device, log_device
 from pdm.errors import QualityGate
 from pdm.files import atomic_folder, sha256_of
 from pdm.models.codec import Autoencoder
@@ -47,7 +48,8 @@ def encode_shards(config: LatentsConfig, *, shards: Path, autoencoder: Path, lat
     """
     record = weights.record_of(autoencoder)
     size = (record["image_height_px"], record["image_width_px"])
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device()
+    log_device(device)
     model = load_autoencoder(autoencoder).to(device)
     splits = {split: ImageShards(shards, split) for split in ("train", "val")}
     names = classes.names_of(splits["train"].manifest.facts)

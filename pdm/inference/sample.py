@@ -16,6 +16,7 @@ from pdm.config.sample import SampleConfig
 from pdm.data.pixels import Pixels
 from pdm.data.shards import manifest
 from pdm.data.sheets import contact_sheet, reduce_picture, split_into_rows
+from pdm.device import choose_device, log_device
 from pdm.errors import BadInput
 from pdm.files import sha256_of, write_json
 from pdm.inference.sample_parts import FULL_SIZE, PREVIEWS, Row, SampleTask, draw_parts, parts_of
@@ -62,6 +63,7 @@ def sample_pictures(
             f"{diffusion} was not trained on latents of the autoencoder {autoencoder}; run the "
             "stages 'latents' and 'diffusion' again"
         )
+    log_device(choose_device())
     untrained = facts.get("images_seen") == 0
     if untrained:
         logger.warning("sample: RANDOM WEIGHTS: %s has seen no image and draws noise", diffusion)

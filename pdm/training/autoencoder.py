@@ -13,6 +13,7 @@ from pdm.data.order import images_at
 from pdm.data.pixels import Pixels, to_images
 from pdm.data.shards import manifest
 from pdm.data.shards.images import ImageShards
+from pdm.device import log_device
 from pdm.events import EventLog
 from pdm.files import atomic_file
 from pdm.models.codec import Autoencoder
@@ -213,6 +214,8 @@ class Pictures:
 def _work(settings: Settings, workers: Workers) -> None:
     """Train; runs on every worker."""
     config, training = settings.config, settings.config.training
+    if workers.is_first:
+        log_device(workers.device, training.precision, num_workers=workers.count)
     images, held_out = (ImageShards(settings.shards, split) for split in ("train", "val"))
     size = (config.image_height_px, config.image_width_px)
     torch.manual_seed(training.seed)

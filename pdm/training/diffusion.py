@@ -14,6 +14,7 @@ from pdm.data import classes
 from pdm.data.order import images_at
 from pdm.data.shards import manifest
 from pdm.data.shards.latents import LatentShards
+from pdm.device import log_device
 from pdm.events import EventLog
 from pdm.files import atomic_file
 from pdm.models.condition import with_class_label
@@ -182,6 +183,8 @@ class NoisyLatents:
 def _work(settings: Settings, workers: Workers) -> None:
     """Train; runs on every worker."""
     config, training = settings.config, settings.config.training
+    if workers.is_first:
+        log_device(workers.device, training.precision, num_workers=workers.count)
     latents, held_out = (LatentShards(settings.latents, split) for split in ("train", "val"))
     torch.manual_seed(training.seed)
     model = build_for_latents(config, latents).to(workers.device)
