@@ -1,6 +1,6 @@
 # `make run` and `make test` set everything up first; a second call installs nothing.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow check serve clean
+.PHONY: help setup run test test-slow test-gpu check serve clean
 
 # The first interpreter of a version that every pinned package supports.
 PYTHON ?= $(shell for python in python3 python3.12 python3.11; do \
@@ -21,6 +21,9 @@ test: setup ## linters, then the test suite
 
 test-slow: setup ## the tests that take minutes
 	.venv/bin/pytest -m slow
+
+test-gpu: setup ## the tests that need a GPU; they are skipped without one
+	.venv/bin/pytest -m gpu -rs tests/gpu tests/test_devices.py
 
 check: setup ## linters, types and import rules
 	.venv/bin/ruff check .

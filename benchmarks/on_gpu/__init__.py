@@ -1,0 +1,1 @@
+"""The parts of `benchmarks/gpu.py`. They need torch, numpy, safetensors and einops only."""
