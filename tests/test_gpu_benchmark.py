@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from benchmarks.gpu import run_part
 from benchmarks.on_gpu import sizes
 from benchmarks.on_gpu.clock import covered
@@ -35,6 +37,7 @@ def top_levels(package: str) -> dict[str, Path]:
     return found
 
 
+@pytest.mark.timeout(900)  # about 15 seconds on a quiet machine of two cores
 def test_it_runs_with_torch_numpy_safetensors_and_einops_only(tmp_path):
     for package in BARE:
         for name, path in top_levels(package).items():

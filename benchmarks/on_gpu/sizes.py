@@ -19,7 +19,7 @@ from pdm.config.common import TrainingConfig
 from pdm.config.diffusion import DiffusionConfig
 from pdm.config.records import from_record
 from pdm.models.autoencoder import PyramidAutoencoder
-from pdm.models.pyramid import LevelShape
+from pdm.models.levels.pyramid import LevelShape
 from pdm.models.unet import PyramidUNet
 
 FILE = Path(__file__).with_name("sizes.json")

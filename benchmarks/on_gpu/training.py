@@ -18,7 +18,7 @@ from pdm.training.loop.seeds import generator_at, normal_pyramid_at, uniform_at
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.steps import Data
 from pdm.training.loop.train import train
-from pdm.training.monitoring.utilisation import flops_of_pass, matrix_rate
+from pdm.training.monitoring.utilisation import flops_per_image, matrix_rate
 from pdm.training.objectives.losses import AutoencoderLosses, FlowLosses, Plan
 
 WARMUP_STEPS = 4
@@ -179,7 +179,7 @@ def _rows(name, size, training, speed, times, launches, device) -> Iterator[Row]
         f"{what}: first step",
         times["second"] - times["first"],
         "s",
-        note="with compilation, and the count of the operations",
+        note="with compilation",
     )
     yield Row(
         f"{key}_peak_gib", f"{what}: peak memory", times["peak"], "GiB", note=memory_note(device)
@@ -197,8 +197,10 @@ def _rows(name, size, training, speed, times, launches, device) -> Iterator[Row]
 
 def _utilisation(name, losses, data, training, speed, device) -> Row:
     """Share of the matrix rate (MFU)."""
-    batch = _to_device(data.load(range(training.batch_size)), device)
-    flops = flops_of_pass(losses, batch) / training.batch_size
+    batch = _to_device(data.load(range(training.batch_size)), torch.device("meta"))
+    flops = flops_per_image(losses, batch)
+    if flops is None:
+        raise ValueError(f"the operations of the {name} cannot be counted on the meta device")
     rate = matrix_rate(device, torch.bfloat16)
     way = "compiled" if training.compile else "default"
     return Row(
