@@ -34,7 +34,7 @@ from pdm import params
 from pdm.config.curate import CurateConfig
 from pdm.curation.curate.judge import finished_crop
 from pdm.curation.curate.scores.drawing import HEAD, inputs_of
-from pdm.curation.curate.scores.features import features_of
+from pdm.curation.curate.scores.features import compute_features
 from pdm.data.decoding.pixels import downscale
 from pdm.data.pixels import Pixels
 from pdm.files import write_json
@@ -142,7 +142,7 @@ def _inputs(content: bytes, seed: int, config: CurateConfig) -> NDArray[np.float
         return np.zeros((0, 0), np.float32)
     random = np.random.default_rng(seed)
     views = [crop, *(_view(crop, random) for _ in range(NUM_VIEWS))]
-    return np.stack([inputs_of(features_of(view)) for view in views]).astype(np.float32)
+    return np.stack([inputs_of(compute_features(view)) for view in views]).astype(np.float32)
 
 
 def _view(crop: Pixels, random: np.random.Generator) -> Pixels:

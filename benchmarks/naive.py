@@ -19,7 +19,7 @@ from pdm.curation.curate import rules
 from pdm.curation.curate.framing.frame import frame
 from pdm.curation.curate.judge import SMALL_PX
 from pdm.curation.curate.scores.drawing import drawing_likeness
-from pdm.curation.curate.scores.features import features_of
+from pdm.curation.curate.scores.features import compute_features
 from pdm.curation.curate.scores.measure import Scores
 from pdm.data.decisions import DECIDED, Row
 from pdm.data.pixels import Pixels
@@ -50,7 +50,7 @@ def curate(content: bytes, config: CurateConfig, measure: Measure) -> tuple[Row,
     crop = part.resize((config.width_px, config.height_px), Image.Resampling.LANCZOS)
     row |= {f"crop_{name}": value for name, value in dataclasses.asdict(box).items()}
     row |= dataclasses.asdict(measure(np.asarray(crop), np.asarray(part)))
-    row["drawing"] = drawing_likeness(features_of(np.asarray(crop)))
+    row["drawing"] = drawing_likeness(compute_features(np.asarray(crop)))
     row |= _outcome(row, config)
     return row, _saved(crop) if row["outcome"] == "kept" else None
 

@@ -1,4 +1,4 @@
-"""Classes and their numbers of pictures as a line for people."""
+"""Describes classes and their numbers of pictures in one line."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ MAX_LISTED = 20
 
 
 def describe_classes(counts: Mapping[str | None, int]) -> str:
-    """Such as "2 classes: dunes 3, sea 2, 1 without a class"; empty if there are none.
+    """One line, such as "2 classes: dunes 3, sea 2, 1 without a class"; empty without classes.
 
     Args:
         counts: Number of pictures by class; None stands for those without one.
@@ -21,5 +21,5 @@ def describe_classes(counts: Mapping[str | None, int]) -> str:
 
 
 def _printable(name: str) -> str:
-    """A name without what a terminal would obey."""
+    """A name without control characters, which a terminal would obey."""
     return "".join(letter if letter.isprintable() else "?" for letter in name)

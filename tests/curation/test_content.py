@@ -14,7 +14,7 @@ from torch import nn
 from pdm.config.curate import ContentConfig, ContentModelConfig
 from pdm.curation.curate import curate
 from pdm.curation.curate.content.clip_tokens import ClipTokens
-from pdm.curation.curate.content.likeness import likenesses, load_likeness
+from pdm.curation.curate.content.likeness import load_likeness, score_likeness
 from pdm.curation.curate.explain import explain
 from pdm.curation.curate.judge import measure_file
 from pdm.curation.scrape.drawing.landscapes import draw
@@ -127,7 +127,7 @@ def test_a_picture_without_a_score_is_not_dropped_for_it(folders):
     config = asking(**folders)
     small = measure_file(jpeg(scene(1, 100, 40)), config)
     assert small["embedding"] is None
-    assert likenesses({"small": small}, load_likeness(config, None)) == {}
+    assert score_likeness({"small": small}, load_likeness(config, None)) == {}
 
 
 def test_a_file_that_is_no_image_is_named_and_left_out(tmp_path, folders, caplog):
@@ -139,16 +139,16 @@ def test_a_file_that_is_no_image_is_named_and_left_out(tmp_path, folders, caplog
     assert found.facts["like"] == 8
     assert "curate.content.like: not used: notes.txt (The file cannot be decoded" in caplog.text
     assert "DS_Store" not in caplog.text
-    assert "8 of 8 in like and 0 of 10 in unlike are kept" in caplog.text
+    assert "8 of 8 examples in like and 0 of 10 in unlike are kept" in caplog.text
 
 
 def test_an_unfit_folder_is_refused_by_name(tmp_path, folders):
     with pytest.raises(BadInput, match=r"content.like: .*none is no folder; put example images"):
         load_likeness(asking(like=str(tmp_path / "none"), unlike=folders["unlike"]), None)
     few = write_files(tmp_path / "few", map(landscape, range(3)))
-    with pytest.raises(BadInput, match=r"content.unlike: .*few holds 3 images .* at least 8"):
+    with pytest.raises(BadInput, match=r"content.unlike: .*few has 3 usable images, at least 8"):
         load_likeness(asking(like=folders["like"], unlike=few), None)
-    with pytest.raises(BadInput, match=r"0\.jpg; .*: the same image is in the folder unlike"):
+    with pytest.raises(BadInput, match=r"0\.jpg; .*: the same image is also in the folder unlike"):
         load_likeness(asking(like=folders["like"], unlike=folders["like"]), None)
 
 
@@ -174,17 +174,17 @@ def test_examples_can_be_compared_by_the_users_network_too(tmp_path, model):
     rows = {
         name: measure_file(jpeg(tinted(30, c)), config) for c, name in ((0, "red"), (2, "blue"))
     }
-    scores = likenesses(rows, found)
+    scores = score_likeness(rows, found)
     assert scores["red"] > 0.9 > 0.1 > scores["blue"]
 
 
 def test_a_network_that_is_another_is_refused(tmp_path, model):
     asked = {"words": ("red",), "not_words": ("blue",)}
     other = ContentModelConfig(path=model.path, sha256="0" * 64)
-    with pytest.raises(BadInput, match=r"has sha256 .* but 0000"):
+    with pytest.raises(BadInput, match=r"has sha256 .* says 0000"):
         load_likeness(asking(model=other, **asked), None)
     gone = ContentModelConfig(path=str(tmp_path / "gone.pt"), sha256="0" * 64)
-    with pytest.raises(Unavailable, match=r"gone.pt .*is not there"):
+    with pytest.raises(Unavailable, match=r"gone.pt .*does not exist"):
         load_likeness(asking(model=gone, **asked), None)
 
 

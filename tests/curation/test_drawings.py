@@ -75,7 +75,7 @@ def test_the_score_does_not_depend_on_the_number_of_threads():
         found = []
         for number in (1, 2):
             torch.set_num_threads(number)
-            found.append(features.features_of(pixels))
+            found.append(features.compute_features(pixels))
             assert torch.get_num_threads() == number
     finally:
         torch.set_num_threads(threads)
@@ -86,7 +86,7 @@ def test_the_score_does_not_depend_on_the_number_of_threads():
 def test_the_coefficients_name_the_packages_that_taught_them():
     head = json.loads(drawing.HEAD.read_text(encoding="utf-8"))
     assert len(head["weights"]) == len(
-        drawing.inputs_of(features.features_of(np.zeros((9, 9, 3), np.uint8)))
+        drawing.inputs_of(features.compute_features(np.zeros((9, 9, 3), np.uint8)))
     )
     assert {"mate-backgrounds", "openclipart-png"} <= set(head["packages"])
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
 
 from pdm.curation.curate.duplicates.find import Candidate, find_duplicates
-from pdm.curation.curate.duplicates.small import differences, hashes_of, small_picture, stacked
+from pdm.curation.curate.duplicates.small import differences, hashes_of, small_picture, stack
 
 MAX_BITS, MAX_DIFFERENCE = 8, 0.25
 
@@ -76,7 +76,7 @@ def sky(red, green, blue, star):
 
 def test_different_dark_skies_with_near_hashes_are_not_merged():
     red, blue = sky(70, 4, 4, 40), sky(4, 16, 90, 40)
-    smalls = stacked([small_picture(np.asarray(one)) for one in (red, blue)])
+    smalls = stack([small_picture(np.asarray(one)) for one in (red, blue)])
     plain, _ = hashes_of(smalls)
     assert np.bitwise_count(plain[0] ^ plain[1]) <= MAX_BITS
     assert differences(smalls[0], smalls[1:])[0] > MAX_DIFFERENCE
@@ -84,7 +84,7 @@ def test_different_dark_skies_with_near_hashes_are_not_merged():
 
 
 def test_a_mirror_image_has_the_mirrored_hash():
-    smalls = stacked([small_picture(np.asarray(scene(seed))) for seed in range(20)])
+    smalls = stack([small_picture(np.asarray(scene(seed))) for seed in range(20)])
     plain, mirrored = hashes_of(smalls)
     plain_of_mirrors, mirrored_of_mirrors = hashes_of(smalls[:, :, ::-1])
     assert np.array_equal(plain_of_mirrors, mirrored)
@@ -132,7 +132,7 @@ def test_every_duplicate_is_like_its_keeper_and_the_keeper_is_kept():
     assert dropped
     for key, keeper in dropped.items():
         assert keeper not in dropped
-        small, other = stacked([by_key[key].small, by_key[keeper].small])
+        small, other = stack([by_key[key].small, by_key[keeper].small])
         assert differences(small, other[None])[0] <= MAX_DIFFERENCE
 
 

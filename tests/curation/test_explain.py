@@ -50,7 +50,7 @@ def test_a_kept_picture_has_its_scores_limits_and_crop(folder):
     assert text.startswith(f"{key_of('good.jpg')} was kept.\n")
     assert "320 x 200 pixels, JPEG, RGB" in text
     assert "licence CC0-1.0, author A. Painter" in text
-    assert "led to    http://store.test/good.jpg" in text
+    assert "redirect  http://store.test/good.jpg" in text
     assert "fetched   2026-11-21T10:00:00Z, " in text
     assert "min_sharpness 0.22: inside by" in text
     assert "max_brightness 0.92: inside by" in text
@@ -64,7 +64,7 @@ def test_its_shard_and_split_are_named(folder):
     write_tar(tar, [(key_of("good.jpg"), {"jpg": b"x", "json": b"{}"})])
     manifest.Manifest({"train": [], "val": [manifest.Shard.of(tar, 1)]}, {}).save(tar.parent)
     assert "val-000000.tar, split val" in explain_text(folder, "good.jpg")
-    assert "in none of" in explain_text(folder, "other.jpg")
+    assert "none in" in explain_text(folder, "other.jpg")
 
 
 def test_a_dropped_picture_says_which_limit_and_by_how_much(folder):
@@ -106,7 +106,7 @@ def test_a_beginning_of_the_key_or_an_end_of_the_address_is_enough(folder, name)
 
 
 def test_a_name_that_fits_several_lists_them(folder):
-    with pytest.raises(BadInput, match=r"may mean 5 pictures: .*; give more of it"):
+    with pytest.raises(BadInput, match=r"matches 5 pictures: .*; give more of it"):
         explain_text(folder, ".jpg")
 
 

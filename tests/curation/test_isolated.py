@@ -111,7 +111,7 @@ def test_no_answer_of_a_process_that_a_file_took_over_does_any_harm(name, raw, r
     judge.close()
     assert (lost["outcome"], lost["reason"]) == ("dropped", "decoder_crash")
     assert lost.keys() == {"key", *JUDGED}
-    assert "no sensible answer" in lost["detail"]
+    assert "an invalid answer" in lost["detail"]
     assert not mark.exists()
 
 

@@ -16,7 +16,7 @@ from curation_pictures import CURATE, but, flawed, jpeg, scene, write_raw
 
 from pdm.config.curate import PeopleConfig
 from pdm.curation.curate import curate
-from pdm.curation.curate.cache import MEASURING, ScoreCache, forget
+from pdm.curation.curate.cache import MEASURING, ScoreCache, remove_matching
 from pdm.data.decisions import load
 from pdm.files import sha256_of
 
@@ -104,7 +104,7 @@ def test_a_changed_limit_looks_at_no_pixel(runs):
     ids=lambda change: next(iter(change)),
 )
 def test_other_settings_of_the_measuring_know_nothing(tmp_path, change):
-    ScoreCache(tmp_path, CURATE).keep({"a": {"width_px": 1}})
+    ScoreCache(tmp_path, CURATE).store({"a": {"width_px": 1}})
     assert ScoreCache(tmp_path, CURATE).load({"a"})
     assert not ScoreCache(tmp_path, but(CURATE, **change)).load({"a"})
 
@@ -135,17 +135,17 @@ def test_a_picture_that_is_gone_is_forgotten_under_all_settings(runs):
     gone = {name: content for name, content in OLD.items() if name != "old-0"}
     runs.scrape(gone)
     runs.curate()
-    assert "2 that are gone were forgotten" in runs.caplog.text
-    assert forget(runs.cache, lambda sha256: True) == 2 * len(gone)
+    assert "2 removed from the cache" in runs.caplog.text
+    assert remove_matching(runs.cache, lambda sha256: True) == 2 * len(gone)
     assert not list(runs.cache.glob("*/*.parquet"))
 
 
 def test_what_a_killed_run_left_half_written_is_forgotten_too(tmp_path):
-    ScoreCache(tmp_path, CURATE).keep({"a": {"width_px": 1}})
+    ScoreCache(tmp_path, CURATE).store({"a": {"width_px": 1}})
     (part,) = tmp_path.glob("*/*.parquet")
     for name in ("new", ".tmp-new"):
         part.with_name(name).write_bytes(part.read_bytes())
-    assert forget(tmp_path, lambda sha256: False) == 0
+    assert remove_matching(tmp_path, lambda sha256: False) == 0
     assert [path.name for path in part.parent.iterdir()] == [part.name]
 
 
@@ -153,7 +153,7 @@ def test_many_small_parts_become_one(tmp_path):
     cache = ScoreCache(tmp_path, CURATE)
     names = {f"{number:02}" for number in range(40)}
     for name in sorted(names):
-        cache.keep({name: {"width_px": int(name)}})
+        cache.store({name: {"width_px": int(name)}})
     assert {name: row["width_px"] for name, row in cache.load(names).items()} == {
         name: int(name) for name in names
     }

@@ -1,6 +1,6 @@
-"""Why one picture was kept or dropped, in words: `pyramid curate explain KEY|URL|NAME`.
+"""Explains why one picture was kept or dropped: `pyramid curate explain KEY|URL|NAME`.
 
-Reads the few columns and rows that it needs, so that it answers in seconds for a million pictures.
+Only the needed columns and rows are read, so it takes seconds for a million pictures.
 """
 
 import difflib
@@ -21,22 +21,22 @@ from pdm.errors import BadInput
 
 MAX_NAMED = 5  # pictures in an error
 MAX_LISTED = 20  # pictures of a group
-PIECE = 3  # letters; names that share many such pieces are near
+PIECE = 3  # letters; similar names share many such pieces
 MAX_PIECES = 60
 MAX_NEAR = 50  # names that are compared letter by letter
 
 
 def explain(name: str, *, decisions: Path, shards: Path) -> str:
-    """What was decided about one picture, and how close it was.
+    """Describe the decision on one picture, and its scores beside their limits.
 
     Args:
-        name: Its key, the beginning of its key, its URL (also the one that it led to), or the end
-            of its URL (a file's name); enough of it to mean one picture.
+        name: Its key or the beginning of it, its URL (before or after redirects), or the end of its
+            URL, such as the file name. It must match one picture only.
         decisions: Written by the stage `curate`.
         shards: Written by the stage `shard`; may be absent.
 
     Raises:
-        BadInput: No picture is meant, or several; the text names the nearest.
+        BadInput: No picture matches, or several; the message lists the nearest.
     """
     [row] = load_matching(decisions, "key", [_find(name, decisions)])
     summary = json.loads((decisions / "summary.json").read_text(encoding="utf-8"))
@@ -52,22 +52,22 @@ def explain(name: str, *, decisions: Path, shards: Path) -> str:
 
 
 def _printable(line: str) -> str:
-    """Addresses come from outside: no control character reaches the terminal."""
+    """Escape control characters: URLs are untrusted."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 def _find(name: str, decisions: Path) -> str:
-    """The key of the one picture that is meant; an exact match goes before a part."""
+    """The key of the picture that a name matches. Exact matches come before partial ones."""
     names = load_columns(decisions, ("key", "url", "final_url"))
-    for found in _matches(name, names) if name else ():
-        if len(found) == 1:
-            return str(found["key"][0])
-        if len(found):
-            some = found.slice(0, MAX_NAMED).to_pylist()
-            listed = ", ".join(f"{row['key']} ({row['url']})" for row in some)
-            more = ", ..." if len(found) > MAX_NAMED else ""
+    for matches in _matches(name, names) if name else ():
+        if len(matches) == 1:
+            return str(matches["key"][0])
+        if len(matches):
+            rows = matches.slice(0, MAX_NAMED).to_pylist()
+            listed = ", ".join(f"{row['key']} ({row['url']})" for row in rows)
+            more = ", ..." if len(matches) > MAX_NAMED else ""
             raise BadInput(
-                f"'{name}' may mean {len(found)} pictures: {listed}{more}; give more of it"
+                f"'{name}' matches {len(matches)} pictures: {listed}{more}; give more of it"
             )
     raise BadInput(f"no picture is called '{name}'; the nearest are {_nearest(name, names)}")
 
@@ -80,17 +80,17 @@ def _matches(name: str, names: pa.Table) -> Iterator[pa.Table]:
 
 
 def _nearest(name: str, names: pa.Table) -> str:
-    """Three names: those that share most pieces with it, and of these the most alike."""
-    known: dict[str, str] = {}
-    for row in names.take(_sharing(name, names)).to_pylist():
+    """The three most similar names, among those that share most pieces with it."""
+    key_of: dict[str, str] = {}
+    for row in names.take(_rows_sharing_pieces(name, names)).to_pylist():
         words = (row["key"], row["url"], row["url"].rsplit("/")[-1])
-        known |= dict.fromkeys(words, row["key"])
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.0)
-    return ", ".join(f"{word} ({known[word]})" for word in close) or "none: there are none"
+        key_of |= dict.fromkeys(words, row["key"])
+    close = difflib.get_close_matches(name, key_of, n=3, cutoff=0.0)
+    return ", ".join(f"{word} ({key_of[word]})" for word in close) or "none: there are none"
 
 
-def _sharing(name: str, names: pa.Table) -> pa.Array:
-    """Places of the pictures whose key or URL shares most pieces of a few letters with a name."""
+def _rows_sharing_pieces(name: str, names: pa.Table) -> pa.Array:
+    """Numbers of the rows whose key or URL shares most pieces of a few letters with a name."""
     text = pc.binary_join_element_wise(names["key"], names["url"], " ")
     pieces = sorted({name[at : at + PIECE] for at in range(max(1, len(name) - PIECE + 1))})
     shared = np.zeros(len(names), dtype=np.int64)
@@ -109,7 +109,7 @@ def _verdict(row: Row) -> str:
 def _origin(row: Row) -> Iterator[str]:
     yield f"  address   {row['url']}"
     if row["final_url"] not in (None, row["url"]):
-        yield f"  led to    {row['final_url']}"
+        yield f"  redirect  {row['final_url']}"
     stated = [f"{name} {row[name] or 'not stated'}" for name in ("licence", "author")]
     yield f"  source    {', '.join((row['source'], *stated))}"
     if row["status"] != "ok":
@@ -123,7 +123,7 @@ def _origin(row: Row) -> Iterator[str]:
 
 
 def _scores(row: Row, limits: Mapping[str, Any]) -> Iterator[str]:
-    """Every measured score beside its limits, and how far it is from them."""
+    """Every measured score, its limits, and its distance from them."""
     for score in (*SCORES, DIFFERENCE):
         value = score.of(row)
         if value is not None:
@@ -139,7 +139,7 @@ def _distance(value: float, bound: Bound) -> str:
 
 
 def _group(row: Row, decisions: Path) -> Iterator[str]:
-    """The pictures that it is like, directly or through others."""
+    """The cluster of pictures that it belongs to."""
     if row["nearest"]:
         yield f"  nearest   {row['nearest']}, of the kept pictures"
     alike = load_matching(decisions, "cluster", [row["cluster"]]) if row["cluster"] else []
@@ -158,7 +158,7 @@ def _group(row: Row, decisions: Path) -> Iterator[str]:
 
 
 def _crop(row: Row) -> Iterator[str]:
-    """Where it is cut, or would have been."""
+    """The crop, or the part that was judged."""
     if row["crop_width_px"] is not None:
         width, height = row["crop_width_px"], row["crop_height_px"]
         times = width / row["target_width_px"]
@@ -171,7 +171,7 @@ def _crop(row: Row) -> Iterator[str]:
 
 
 def _place(row: Row, shards: Path) -> Iterator[str]:
-    """In which shard it is now. A picture that is kept may wait for the next run of `shard`."""
+    """The shard that contains it. A kept picture may have to wait for the next run of `shard`."""
     if row["outcome"] != "kept":
         return
     if not (shards / FILE_NAME).exists():
@@ -183,4 +183,4 @@ def _place(row: Row, shards: Path) -> Iterator[str]:
             if path.exists() and any(m.name.split(".")[0] == row["key"] for m in members(path)):
                 yield f"  shard     {path}, split {split}"
                 return
-    yield f"  shard     in none of {shards}; run `pyramid shard`"
+    yield f"  shard     none in {shards}; run `pyramid shard`"

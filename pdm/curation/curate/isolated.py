@@ -1,14 +1,14 @@
-"""Judges images in a process of their own, so that no file can take a worker with it.
+"""Judges images in a child process, so that no file can crash a worker.
 
-    with_faults = judge_rows(rows, raw, config)
+    decisions = judge_rows(rows, raw, config)
 
-A decoder that crashes, or does not end, costs its own image and the start of another process
-(about two seconds): the image is dropped as `decoder_crash` or `decode_timeout`, the others are
-judged as if it had not been there. The process is kept for later calls and ends with its parent.
+If a decoder crashes or hangs, only its image is dropped (`decoder_crash`, `decode_timeout`), and
+another process is started, in about two seconds. The process is reused by later calls and ends with
+its parent.
 
-A hostile file may take over the process that decodes it. So nothing that comes back is unpickled:
-messages are JSON, preceded by their length, and an answer is used only if it has the columns and
-the types of a judged row.
+A hostile file may take over the process that decodes it, so its answers are never unpickled:
+messages are JSON, preceded by their length, and an answer is accepted only if it has the columns
+and types of a judged row.
 """
 
 import atexit
@@ -36,21 +36,21 @@ from pdm.data import decisions
 from pdm.data.decisions import Row
 from pdm.errors import Unavailable
 
-# Not `-m`, which warns of a module that its own package imports.
+# Not `-m`, which warns about a module that its own package imports.
 CHILD = f"from {__name__} import serve; serve()"
-START_SECONDS = 120.0  # imports on a machine that is busy
+START_SECONDS = 120.0  # for imports on a busy machine
 LENGTH = struct.Struct(">Q")
-MAX_ANSWER_BYTES = 2**20  # about 3 KB are usual
+MAX_ANSWER_BYTES = 2**20  # usually about 3 KB
 READY = "ready"
 
-ASKED = ("key", "tar", "offset", "size", "sha256")  # what judging needs to know of a row
-UNJUDGED = {"key", "outcome", "reason", "detail"}  # all that is said of bytes that are damaged
+REQUEST_COLUMNS = ("key", "tar", "offset", "size", "sha256")
+DAMAGED_COLUMNS = {"key", "outcome", "reason", "detail"}  # of an image whose bytes are damaged
 JUDGED = pa.schema([("key", pa.string()), *decisions.JUDGED.items()])
 BINARY = tuple(name for name, kind in decisions.JUDGED.items() if kind == pa.binary())
 
 
 class BadAnswer(ValueError):
-    """What came back is no judged row."""
+    """The child's answer is not a judged row."""
 
 
 def judge_rows(rows: list[Row], raw: Path, config: CurateConfig) -> list[Row]:
@@ -76,7 +76,7 @@ class IsolatedJudge:
         self._model: ContentModelConfig | None = None  # what the child has loaded
 
     def __call__(self, row: Row, raw: Path, config: CurateConfig) -> Row:
-        """The columns decided for a row; a fault of the decoder is one of them."""
+        """The decided columns of a row; if the decoder failed, its fault is one of them."""
         child = self._start()
         self._load(child, config)
         try:
@@ -86,16 +86,16 @@ class IsolatedJudge:
         except TimeoutError:
             self.close()
             detail = f"Reading and measuring it took more than {config.decode_seconds:g} seconds."
-            return _lost(row, "decode_timeout", detail, config)
+            return _faulty_row(row, "decode_timeout", detail, config)
         except (EOFError, BrokenPipeError):
             code = child.wait()
             self.close()
             detail = f"The process that decoded it ended with code {code}."
-            return _lost(row, "decoder_crash", detail, config)
+            return _faulty_row(row, "decoder_crash", detail, config)
         except BadAnswer as error:
             self.close()
-            detail = f"The process that decoded it gave no sensible answer ({error})."
-            return _lost(row, "decoder_crash", detail, config)
+            detail = f"The process that decoded it gave an invalid answer ({error})."
+            return _faulty_row(row, "decoder_crash", detail, config)
 
     def close(self) -> None:
         """End the process; the next call starts another."""
@@ -105,7 +105,7 @@ class IsolatedJudge:
             self._child, self._model = None, None
 
     def _load(self, child: subprocess.Popen[bytes], config: CurateConfig) -> None:
-        """Let the child load the user's network, for which no image should have to wait."""
+        """Have the child load the user's network before the first image, whose time is limited."""
         model = model_of(config)
         if model is None or model == self._model:
             return
@@ -132,10 +132,10 @@ class IsolatedJudge:
 
 
 def serve() -> None:
-    """Answer until the other side closes; what runs in the child process, on one core."""
+    """Answer requests until stdin closes. This runs in the child process, on one core."""
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints must not come among the answers
-    cv2.setNumThreads(1)  # as many of these run as there are cores
+    os.dup2(2, 1)  # libraries must not print among the answers
+    cv2.setNumThreads(1)  # there is one such process per core
     torch.set_num_threads(1)
     load_networks(model=None)
     _write(answers, json.dumps(READY).encode())
@@ -150,21 +150,21 @@ def serve() -> None:
 
 @lru_cache(maxsize=1)
 def _judge_of_process(pid: int) -> IsolatedJudge:
-    """One for each process: a forked worker must not share its parent's pipes."""
+    """One judge per process: a forked worker must not share its parent's pipes."""
     judge = IsolatedJudge()
     atexit.register(judge.close)
     return judge
 
 
-def _lost(row: Row, fault: str, detail: str, config: CurateConfig) -> Row:
-    """The columns of a row whose image took its process with it."""
-    lost = dict.fromkeys(decisions.JUDGED) | faulty(fault, detail)
-    return {"key": row["key"]} | lost | decide(lost, config)
+def _faulty_row(row: Row, fault: str, detail: str, config: CurateConfig) -> Row:
+    """The decided columns of an image that could not be judged."""
+    columns = dict.fromkeys(decisions.JUDGED) | faulty(fault, detail)
+    return {"key": row["key"]} | columns | decide(columns, config)
 
 
 def _dump_request(row: Row, raw: Path, config: CurateConfig) -> bytes:
-    asked = {name: row[name] for name in ASKED}
-    return json.dumps([asked, str(raw), dataclasses.asdict(config)]).encode()
+    columns = {name: row[name] for name in REQUEST_COLUMNS}
+    return json.dumps([columns, str(raw), dataclasses.asdict(config)]).encode()
 
 
 def _load_request(request: bytes) -> tuple[Row | None, Path, CurateConfig]:
@@ -186,11 +186,11 @@ def _load_answer(answer: bytes) -> Row:
     """The judged columns.
 
     Raises:
-        BadAnswer: It is no JSON, or not of such a row.
+        BadAnswer: It is not JSON, or not a judged row.
     """
     try:
         row: Row = json.loads(answer)
-        if row.keys() not in (UNJUDGED, set(JUDGED.names)):
+        if row.keys() not in (DAMAGED_COLUMNS, set(JUDGED.names)):
             raise ValueError(f"its columns are {sorted(row)[:5]}...")
         row |= {name: bytes.fromhex(row[name]) for name in BINARY if row.get(name) is not None}
         pa.Table.from_pylist([row], schema=JUDGED)
@@ -211,7 +211,7 @@ def _receive(pipe: IO[bytes] | None, seconds: float) -> bytes:
     Raises:
         TimeoutError: It did not come in time.
         EOFError: The child has ended.
-        BadAnswer: It is longer than any answer.
+        BadAnswer: It is longer than any answer can be.
     """
     assert pipe is not None
     deadline = time.monotonic() + seconds

@@ -1,11 +1,10 @@
-"""Judges one picture by itself: bytes in, what was measured and the first rule that hits out.
+"""Judges one picture: measures its file, and finds the first rule that it breaks.
 
-    row = measure_file(content, config)  # looks at pixels, knows no limit
-    verdict = decide(row, config)  # looks at the row, knows no pixel
+    row = measure_file(content, config)  # uses pixels, but no limits
+    verdict = decide(row, config)  # uses the row, but no pixels
 
-This is what runs on the workers. Pixels never leave it. Every picture that can be decoded is
-measured as far as its size allows, also those that a rule drops, so that limits can be changed
-without decoding anything again.
+This runs on the workers; pixels stay there. Every picture that can be decoded is measured as far as
+its size allows, also one that a rule drops, so that limits can be changed without decoding again.
 """
 
 import dataclasses
@@ -15,15 +14,15 @@ from pathlib import Path
 
 from pdm.config.curate import ContentModelConfig, CurateConfig
 from pdm.curation.curate import rules
-from pdm.curation.curate.content.embedding import embedding
+from pdm.curation.curate.content.embedding import embed
 from pdm.curation.curate.content.towers import load_towers
 from pdm.curation.curate.duplicates.small import small_picture
 from pdm.curation.curate.framing.crop import largest_size
 from pdm.curation.curate.framing.frame import Framing, frame
 from pdm.curation.curate.framing.people import foreground
 from pdm.curation.curate.scores.drawing import drawing_likeness, load_head
-from pdm.curation.curate.scores.features import features_of, load_network
-from pdm.curation.curate.scores.measure import measure, reduced
+from pdm.curation.curate.scores.features import compute_features, load_network
+from pdm.curation.curate.scores.measure import measure, reduce_to
 from pdm.data.decisions import JUDGED, Row
 from pdm.data.decoding.pixels import (
     REDUCTIONS,
@@ -38,18 +37,20 @@ from pdm.data.decoding.pixels import (
 from pdm.data.pixels import Pixels
 from pdm.data.shards.tars import read_at
 
-SMALL_PX = 768  # longer side of the copy on which borders, content and faces are looked for
-MIN_MEASURED_PX = 64  # a crop with a shorter side is not measured: two blocks of the scores
-# The decoder may reduce the crop to so much of the finished size. A third of all pixels, or a
-# whole step of the decoder, is saved where a camera's picture is just short of twice the size.
+SMALL_PX = 768  # longer side of the copy in which borders, content and faces are searched
+MIN_MEASURED_PX = 64  # shorter sides are not measured; the scores use blocks of 32 pixels
+# The decoder may reduce the crop to this share of the finished size. This saves a step of the
+# decoder for pictures that are a little smaller than twice the finished size, as those of many
+# cameras are.
 MIN_SCALE = 0.9
 
 
 def judge_row(row: Row, raw: Path, config: CurateConfig) -> Row:
-    """Read a fetched image from its raw shard and judge it; returns the columns decided here.
+    """Read a fetched image from its raw shard and judge it; return the decided columns.
 
-    A keeper comes back as `kept` without a reason; whether it is a duplicate only the whole set
-    can tell. Bytes that differ from those fetched make the row `failed`: fetching again may help.
+    An image that breaks no rule is `kept`, without a reason; duplicates are found later, in the
+    whole set. If the bytes differ from those that were fetched, the row is `failed`, since fetching
+    again may help.
     """
     content = read_at(raw / row["tar"], row["offset"], row["size"])
     if hashlib.sha256(content).hexdigest() != row["sha256"]:
@@ -73,10 +74,10 @@ def decide(row: Row, config: CurateConfig) -> Row:
 
 
 def measure_file(content: bytes, config: CurateConfig) -> Row:
-    """What the header says, where the crop lies, and all scores.
+    """The facts of the header, the crop, and all scores.
 
-    Depends on the settings `SCORE_SETTINGS` and on `embedded_by` alone. A picture of more than
-    `max_megapixels` and an animation are not decoded. Columns that were not measured are null.
+    Depends on the settings `SCORE_SETTINGS` and on `embedding_network` only. Animations and
+    pictures of more than `max_megapixels` are not decoded. Columns that were not measured are null.
     """
     row: Row = dict.fromkeys(JUDGED)
     row["background"] = "#{:02x}{:02x}{:02x}".format(*config.background)
@@ -85,18 +86,18 @@ def measure_file(content: bytes, config: CurateConfig) -> Row:
         row |= dataclasses.asdict(header)
         too_large = header.width_px * header.height_px > config.max_megapixels * 1e6
         if not too_large and not header.animated:
-            row |= _measured(content, header, config)
+            row |= _measure_pixels(content, header, config)
     except Unreadable as error:
         row |= faulty(error.kind, f"The file cannot be decoded: {error}.")
     return row
 
 
 def load_networks(model: ContentModelConfig | None) -> None:
-    """Load what pictures are looked at with, once in a process, so that none has to wait for it.
+    """Load all networks, once per process, before the first image, whose time is limited.
 
     Raises:
-        Unavailable: A package of weights, or the file of the model, is not there.
-        BadInput: Weights are not those that were meant.
+        Unavailable: A package of weights, or the file of the model, is missing.
+        BadInput: Weights have another sha256.
     """
     load_network()
     load_head()
@@ -105,68 +106,68 @@ def load_networks(model: ContentModelConfig | None) -> None:
 
 
 def faulty(fault: str, detail: str) -> Row:
-    """The columns of a file that gave no pixels."""
+    """The columns of a file that could not be decoded."""
     return {"fault": fault, "fault_detail": detail}
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """A decoded image and what of it is judged."""
+class _FramedImage:
+    """A decoded image and the part of it that is judged."""
 
     view: View
     small: Pixels  # a reduced copy of the whole image
     framing: Framing
-    box: Box  # the crop, or what takes its place in an image that is too small for one
+    box: Box  # the crop, or the largest box of its shape in an image that is too small
 
 
 def finished_crop(content: bytes, config: CurateConfig) -> Pixels | None:
-    """The part of an image file that is judged, at the finished size or, if it is smaller, its own.
+    """The part of an image file that is judged, at the finished size or its own smaller one.
 
     None if it is too small to be measured.
 
     Raises:
         Unreadable: As `decode_view`.
     """
-    look = _look(content, read_header(content), config)
-    return _crop(look, config) if _is_measured(look.box) else None
+    image = _decode_and_frame(content, read_header(content), config)
+    return _crop(image, config) if _is_measured(image.box) else None
 
 
-def _look(content: bytes, header: Header, config: CurateConfig) -> _Look:
+def _decode_and_frame(content: bytes, header: Header, config: CurateConfig) -> _FramedImage:
     size = (header.width_px, header.height_px)
     box_size = largest_size(*size, (config.width_px, config.height_px))
     view = decode_view(content, _reduction(box_size, config), config.background)
-    small = reduced(view.pixels, SMALL_PX)
+    small = reduce_to(view.pixels, SMALL_PX)
     framing = frame(small, size, config)
     box = framing.crop or _middle(framing.content, config)
     reduction = _reduction((box.width_px, box.height_px), config)
-    if reduction < view.reduction:  # borders were trimmed: look again, closer
+    if reduction < view.reduction:  # borders were trimmed: decode again, less reduced
         view = decode_view(content, reduction, config.background)
-    return _Look(view, small, framing, box)
+    return _FramedImage(view, small, framing, box)
 
 
-def _measured(content: bytes, header: Header, config: CurateConfig) -> Row:
-    look = _look(content, header, config)
-    framing = look.framing
+def _measure_pixels(content: bytes, header: Header, config: CurateConfig) -> Row:
+    image = _decode_and_frame(content, header, config)
+    framing = image.framing
     row: Row = {
         "num_people": _num_people(framing, config),
         "content_width_px": framing.content.width_px,
         "content_height_px": framing.content.height_px,
         "border_share": framing.border_share,
-        "transparent_share": round(look.view.transparent_share, 5),
+        "transparent_share": round(image.view.transparent_share, 5),
         "small": small_picture(
-            _part(look.small, framing.content, (header.width_px, header.height_px))
+            _part(image.small, framing.content, (header.width_px, header.height_px))
         ),
     }
     if framing.crop:
         row |= {f"crop_{name}": value for name, value in dataclasses.asdict(framing.crop).items()}
-    if _is_measured(look.box):
-        decoded = _inside(look.view, look.box)
-        crop = _crop(look, config)
-        row |= dataclasses.asdict(measure(crop, decoded, look.view.reduction))
-        features = features_of(crop)
+    if _is_measured(image.box):
+        decoded = _inside(image.view, image.box)
+        crop = _crop(image, config)
+        row |= dataclasses.asdict(measure(crop, decoded, image.view.reduction))
+        features = compute_features(crop)
         row["drawing"] = round(drawing_likeness(features), 5)
         if config.content:
-            row["embedding"] = embedding(crop, features, config.content.model)
+            row["embedding"] = embed(crop, features, config.content.model)
     return row
 
 
@@ -175,7 +176,7 @@ def _is_measured(box: Box) -> bool:
 
 
 def _part(small: Pixels, box: Box, size: tuple[int, int]) -> Pixels:
-    """A part of a picture of some width and height, in a reduced copy of it."""
+    """The part of a reduced copy that corresponds to a box of the full picture."""
     across, down = small.shape[1] / size[0], small.shape[0] / size[1]
     left, right = round(box.left_px * across), round((box.left_px + box.width_px) * across)
     top, bottom = round(box.top_px * down), round((box.top_px + box.height_px) * down)
@@ -189,7 +190,7 @@ def _num_people(framing: Framing, config: CurateConfig) -> int | None:
 
 
 def _reduction(box_size: tuple[int, int], config: CurateConfig) -> int:
-    """The largest with which a crop is still measured at about its finished size."""
+    """The largest reduction with which a crop still has about its finished size."""
     for reduction in reversed(REDUCTIONS):
         if (
             box_size[0] / reduction >= MIN_SCALE * config.width_px
@@ -208,13 +209,13 @@ def _middle(content: Box, config: CurateConfig) -> Box:
     return Box(left_px, top_px, width_px, height_px)
 
 
-def _crop(look: _Look, config: CurateConfig) -> Pixels:
-    decoded = _inside(look.view, look.box)
+def _crop(image: _FramedImage, config: CurateConfig) -> Pixels:
+    decoded = _inside(image.view, image.box)
     height_px, width_px = decoded.shape[:2]
     if width_px < config.width_px or height_px < config.height_px:
         return decoded
-    whole = Box(0, 0, width_px, height_px)
-    return crop_and_resize(decoded, whole, config.width_px, config.height_px)
+    box = Box(0, 0, width_px, height_px)
+    return crop_and_resize(decoded, box, config.width_px, config.height_px)
 
 
 def _inside(view: View, box: Box) -> Pixels:

@@ -1,4 +1,4 @@
-"""Reads the metadata that `scrape` wrote: one row per source URL or file, fetched or not."""
+"""Reads the metadata of raw shards: one row for each source URL or file, fetched or not."""
 
 from pathlib import Path
 
@@ -10,14 +10,14 @@ from pdm.errors import BadInput
 
 
 def load_rows(raw: Path) -> list[Row]:
-    """All rows in key order, each with the name of its `tar` and, if not fetched, its `reason`.
+    """All rows in key order, each with the name of its `tar`, and the `reason` if not fetched.
 
     Raises:
         BadInput: There is no metadata, a file of it cannot be read, or a tar is missing.
     """
     files = sorted(raw.glob("*.parquet"))
     if not files:
-        raise BadInput(f"{raw} holds no .parquet metadata; run `pyramid scrape` first")
+        raise BadInput(f"{raw} has no .parquet metadata; run `pyramid scrape` first")
     rows = [row for file in files for row in _rows_of(file)]
     return sorted(rows, key=lambda row: str(row["key"]))
 
@@ -35,5 +35,5 @@ def _rows_of(file: Path) -> list[Row]:
         raise BadInput(f"{file} lacks the columns {', '.join(missing)}; run `pyramid scrape` again")
     if rows and not tar.exists():
         raise BadInput(f"{tar} is missing beside its .parquet; run `pyramid scrape` again")
-    wanted = {name for name in RAW if name != "tar"} | {"reason"}
-    return [{name: row[name] for name in wanted} | {"tar": tar.name} for row in rows]
+    columns = {name for name in RAW if name != "tar"} | {"reason"}
+    return [{name: row[name] for name in columns} | {"tar": tar.name} for row in rows]

@@ -1,10 +1,10 @@
-"""The rules: from what was measured to a reason for dropping a picture, or none.
+"""The rules: from the measured scores of a picture to a reason for dropping it, or none.
 
-Pure functions of a row of the table of decisions and the limits; no pixel is looked at, so rows
-that were stored can be judged again under other limits. The first rule that hits names the reason:
-faults of the file first, then size, shape and people, then exposure, content, origin and
-sharpness. Every limit is inclusive: a value equal to it passes. A score that is null (the picture
-was too small to be measured, or not decoded) breaks no limit.
+They are pure functions of a row of the table of decisions and the limits. They use no pixels, so
+stored rows can be judged again under other limits. The first broken rule gives the reason: faults
+of the file first, then size, shape and people, then exposure, content, origin and sharpness. Every
+limit is inclusive: a value equal to it passes. A score that is null (the picture was too small to
+be measured, or not decoded) breaks no limit.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from pdm.data.decisions import Row
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Why a picture is not kept: a word to count by, and a sentence with value and limit."""
+    """Why a picture is dropped: a reason to count by, and a sentence with value and limit."""
 
     reason: str
     detail: str
@@ -27,7 +27,7 @@ Rule = Callable[[Row, CurateConfig], Drop | None]
 
 
 def reason(row: Row, config: CurateConfig) -> Drop | None:
-    """The first rule that a measured row breaks, or none: the picture is kept."""
+    """The first reason to drop a measured row, or None to keep it."""
     for rule in RULES:
         if drop := rule(row, config):
             return drop
@@ -35,7 +35,7 @@ def reason(row: Row, config: CurateConfig) -> Drop | None:
 
 
 def too_many_pixels(row: Row, config: CurateConfig) -> Drop | None:
-    """Larger than is ever decoded. Told by the header."""
+    """More pixels than are ever decoded, according to the header."""
     megapixels = (row["width_px"] or 0) * (row["height_px"] or 0) / 1e6
     if megapixels <= config.max_megapixels:
         return None
@@ -87,65 +87,65 @@ def wrong_shape(row: Row, config: CurateConfig) -> Drop | None:
 
 
 def border(row: Row, config: CurateConfig) -> Drop | None:
-    """A small picture in a wide frame. Borders are trimmed; so much of them is made on purpose."""
+    """A small picture in a wide frame. Borders are trimmed, but such wide ones are a design."""
     return _above(row, "border_share", config.max_border_share, "border", "Share of borders")
 
 
 def people(row: Row, config: CurateConfig) -> Drop | None:
-    """Too few or too many people, when people are wanted, or a crop that would cut a face."""
-    wanted, found = config.people, row["num_people"]
-    if wanted is None or found is None:
+    """Too few or too many people, if people are wanted, or a crop that would cut a face."""
+    limits, num_people = config.people, row["num_people"]
+    if limits is None or num_people is None:
         return None
-    counted = f"{found} faces of a size that counts"
-    if found < wanted.min_faces:
-        return Drop("no_people", f"{counted}; at least {wanted.min_faces} are wanted.")
-    if found > wanted.max_faces:
-        return Drop("crowd", f"{counted}; at most {wanted.max_faces} are wanted.")
+    counted = f"{num_people} faces of a size that counts"
+    if num_people < limits.min_faces:
+        return Drop("no_people", f"{counted}; at least {limits.min_faces} are wanted.")
+    if num_people > limits.max_faces:
+        return Drop("crowd", f"{counted}; at most {limits.max_faces} are wanted.")
     if row["crop_width_px"] is None:
-        return Drop("face_cut", "No crop keeps the largest face whole.")
+        return Drop("face_cut", "Every crop would cut the largest face.")
     return None
 
 
 def transparent(row: Row, config: CurateConfig) -> Drop | None:
-    """The background would show. The limit is that of a logo's rounded corners, not measured."""
+    """The background would show. The limit allows rounded corners; it was chosen, not measured."""
     limit = config.max_transparent_share
     return _above(row, "transparent_share", limit, "transparent", "Transparent share")
 
 
 def dark(row: Row, config: CurateConfig) -> Drop | None:
-    """Too little light in the mean, or too much of the picture without any."""
+    """Too dark on average, or black in too large a part."""
     return _below(row, "brightness", config.min_brightness, "dark", "Mean brightness") or _above(
         row, "black_share", config.max_black_share, "dark", "Share of black pixels"
     )
 
 
 def light(row: Row, config: CurateConfig) -> Drop | None:
-    """Too much light in the mean, or too much of the picture burnt out."""
+    """Too bright on average, or burnt out in too large a part."""
     return _above(row, "brightness", config.max_brightness, "light", "Mean brightness") or _above(
         row, "white_share", config.max_white_share, "light", "Share of white pixels"
     )
 
 
 def low_information(row: Row, config: CurateConfig) -> Drop | None:
-    """One tone, or slow gradients without any edge."""
+    """A single tone, or smooth gradients without edges."""
     return _below(row, "contrast", config.min_contrast, "low_information", "Contrast") or _below(
         row,
         "detail_share",
         config.min_detail_share,
         "low_information",
-        "Share of the picture that holds any edge:",
+        "Share of the picture with edges:",
     )
 
 
 def grey(row: Row, config: CurateConfig) -> Drop | None:
-    """Tones of one hue, when colour is wanted."""
+    """Tones of one hue, if colour is wanted."""
     if config.allow_grey:
         return None
     return _below(row, "colour", config.min_colour, "grey", "Difference in colour")
 
 
 def drawing(row: Row, config: CurateConfig) -> Drop | None:
-    """A drawing, rendered picture, screenshot or chart, when photographs are wanted."""
+    """A drawing, rendered picture, screenshot or chart, if photographs are wanted."""
     if config.allow_drawings:
         return None
     limit = config.max_drawing_likeness
@@ -153,7 +153,7 @@ def drawing(row: Row, config: CurateConfig) -> Drop | None:
 
 
 def content(row: Row, config: CurateConfig) -> Drop | None:
-    """Something else than what examples or words ask for."""
+    """Not like the wanted examples or words."""
     if config.content is None:
         return None
     limit = config.content.min_likeness
@@ -161,12 +161,12 @@ def content(row: Row, config: CurateConfig) -> Drop | None:
 
 
 def blocky(row: Row, config: CurateConfig) -> Drop | None:
-    """Compressed so much that the blocks of the JPEG show."""
+    """Compressed so strongly that the JPEG's blocks are visible."""
     return _above(row, "blocking", config.max_blocking, "blocky", "Steps between JPEG blocks:")
 
 
 def blurry(row: Row, config: CurateConfig) -> Drop | None:
-    """Out of focus all over. A sharp subject before a soft background is sharp."""
+    """Out of focus everywhere. A sharp subject before a soft background counts as sharp."""
     value = row["sharpness"]
     if value is None or value >= config.min_sharpness:
         return None
@@ -179,7 +179,7 @@ def blurry(row: Row, config: CurateConfig) -> Drop | None:
 
 
 def enlarged(row: Row, config: CurateConfig) -> Drop | None:
-    """Enlarged before it reached us: rows repeat, or the fine detail of its size is missing."""
+    """Enlarged earlier: rows repeat, or the fine detail that its size allows is missing."""
     return _above(
         row, "repetition", config.max_repetition, "enlarged", "Share of repeated rows and columns"
     ) or _below(
@@ -187,7 +187,7 @@ def enlarged(row: Row, config: CurateConfig) -> Drop | None:
         "high_frequency",
         config.min_high_frequency,
         "enlarged",
-        "As of a smaller picture that was enlarged, fine detail",
+        "Fine detail",
     )
 
 
@@ -231,7 +231,7 @@ def _size(row: Row) -> str:
 
 
 def _content_size(row: Row) -> tuple[int, int]:
-    """Without borders, if the picture was looked at."""
+    """Width and height without borders, if the picture was decoded."""
     if row["content_width_px"] is None:
         return row["width_px"], row["height_px"]
     return row["content_width_px"], row["content_height_px"]

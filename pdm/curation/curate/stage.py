@@ -1,8 +1,8 @@
-"""The stage `curate`: one decision per row of the raw metadata, made on Ray Data.
+"""The stage `curate`: one decision for each row of the raw metadata, made with Ray Data.
 
-Only metadata travels: each task reads the bytes of its images by offset from the raw shards (which
-all nodes must see under the same path), and returns scores. What was measured in an earlier run is
-taken from the cache: a run looks at new pictures alone, and at none if only limits have changed.
+Only metadata is sent: each task reads the bytes of its images by offset from the raw shards, which
+all nodes must see under the same path, and returns scores. Scores of earlier runs come from the
+cache, so a run measures only new pictures, and none if only limits have changed.
 """
 
 import dataclasses
@@ -16,9 +16,9 @@ import ray
 
 from pdm.cluster import ray_session
 from pdm.config.curate import CurateConfig
-from pdm.curation.curate.cache import MEASURED, ScoreCache, forget
+from pdm.curation.curate.cache import MEASURED, ScoreCache, remove_matching
 from pdm.curation.curate.content.embedding import model_of
-from pdm.curation.curate.content.likeness import Likeness, likenesses, load_likeness
+from pdm.curation.curate.content.likeness import Likeness, load_likeness, score_likeness
 from pdm.curation.curate.duplicates.find import Candidate, find_duplicates
 from pdm.curation.curate.isolated import judge_rows
 from pdm.curation.curate.judge import decide, load_networks
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 SUMMARY_NAME = "summary.json"
 IMAGES_PER_TASK = 8
-IMAGES_PER_PART = 256  # of the cache: what a killed run looks at again, at most
+IMAGES_PER_PART = 256  # of the cache; a killed run measures at most this many again
 JUDGED = pa.schema([("key", pa.string()), *tables.JUDGED.items()])
 
 
@@ -45,26 +45,26 @@ def curate(
     Args:
         config: The limits.
         raw: Written by `scrape`.
-        decisions: Replaced as a whole, or left as it was if the stage fails.
-        cache: Folder of what was measured before, for later runs; None keeps nothing.
+        decisions: Is replaced as a whole, or left unchanged if the stage fails.
+        cache: Folder of measured scores, for later runs; None stores nothing.
 
     Returns:
         How many rows were kept, dropped and failed; they add up to the rows of `raw`.
 
     Raises:
         BadInput: `raw` is missing or incomplete.
-        QualityGate: Fewer than `config.min_kept` were kept. `decisions` is left as it was.
+        QualityGate: Fewer than `config.min_kept` were kept. `decisions` is left unchanged.
         Unavailable: Another process is writing `decisions`.
     """
     rows = load_rows(raw)
     with atomic_folder(decisions) as folder:  # from here on: a cache has one writer, too
-        store = ScoreCache(cache, config) if cache else None
-        likeness = load_likeness(config, store)
+        score_cache = ScoreCache(cache, config) if cache else None
+        likeness = load_likeness(config, score_cache)
         if cache:
-            _forget(cache, rows, likeness)
-        measured = _measured(rows, raw.resolve(), config, store)
-        scores = likenesses(measured, likeness)
-        decided = [_decision(row, measured, scores, config) for row in rows]
+            _remove_obsolete(cache, rows, likeness)
+        measured = _measure_all(rows, raw.resolve(), config, score_cache)
+        likenesses = score_likeness(measured, likeness)
+        decided = [_decide_row(row, measured, likenesses, config) for row in rows]
         mark_duplicates(decided, config)
 
         outcomes = Counter(str(row["outcome"]) for row in decided)
@@ -80,39 +80,39 @@ def curate(
     return {outcome: outcomes[outcome] for outcome in ("kept", "dropped", "failed")}
 
 
-def _forget(cache: Path, rows: list[Row], likeness: Likeness | None) -> None:
-    """Delete what was measured of images that are neither fetched nor examples any more."""
-    there = {row["sha256"] for row in rows if row["status"] == "ok"}
-    there |= likeness.sha256s if likeness else set()
-    if num_forgotten := forget(cache, lambda sha256: sha256 not in there):
-        logger.info("curate: %s that are gone were forgotten", f"{num_forgotten:,}")
+def _remove_obsolete(cache: Path, rows: list[Row], likeness: Likeness | None) -> None:
+    """Delete cached scores of images that are neither fetched nor examples any more."""
+    present = {row["sha256"] for row in rows if row["status"] == "ok"}
+    present |= likeness.sha256s if likeness else set()
+    if num_removed := remove_matching(cache, lambda sha256: sha256 not in present):
+        logger.info("curate: %s removed from the cache", f"{num_removed:,}")
 
 
-def _measured(
-    rows: list[Row], raw: Path, config: CurateConfig, store: ScoreCache | None
+def _measure_all(
+    rows: list[Row], raw: Path, config: CurateConfig, cache: ScoreCache | None
 ) -> dict[str, Row]:
-    """What is known of every fetched file, by its sha256; equal files are looked at once."""
+    """The measured row of every fetched file, by its sha256. Equal files are measured once."""
     files = {row["sha256"]: row for row in rows if row["status"] == "ok"}
-    known = store.load(set(files)) if store else {}
-    new = [row for sha256, row in files.items() if sha256 not in known]
-    waiting: dict[str, Row] = {}
+    measured = cache.load(set(files)) if cache else {}
+    new = [row for sha256, row in files.items() if sha256 not in measured]
+    to_store: dict[str, Row] = {}
     sha256_of = {row["key"]: row["sha256"] for row in new}
     for row in _judge_all(new, raw, config):
         sha256 = sha256_of[row["key"]]
-        known[sha256] = row
-        if store and row["reason"] != "damaged":
-            waiting[sha256] = row
-            if len(waiting) == IMAGES_PER_PART:
-                store.keep(waiting)
-                waiting = {}
-    if store:
-        store.keep(waiting)
+        measured[sha256] = row
+        if cache and row["reason"] != "damaged":
+            to_store[sha256] = row
+            if len(to_store) == IMAGES_PER_PART:
+                cache.store(to_store)
+                to_store = {}
+    if cache:
+        cache.store(to_store)
         logger.info(
             "curate: judged %s new, %s unchanged from before",
             f"{len(new):,}",
             f"{len(files) - len(new):,}",
         )
-    return known
+    return measured
 
 
 def _judge_all(rows: list[Row], raw: Path, config: CurateConfig) -> Iterator[Row]:
@@ -120,7 +120,7 @@ def _judge_all(rows: list[Row], raw: Path, config: CurateConfig) -> Iterator[Row
     if not rows:
         return
     config = _with_absolute_path(config)
-    load_networks(model_of(config))  # what is missing is said here, once, in its own words
+    load_networks(model_of(config))  # fails here, once, rather than on every worker
     columns = pa.schema([(name, tables.RAW[name]) for name in ("key", "tar", "sha256")])
     columns = columns.append(pa.field("offset", pa.int64())).append(pa.field("size", pa.int64()))
     table = pa.Table.from_pylist(rows, schema=columns)
@@ -129,8 +129,8 @@ def _judge_all(rows: list[Row], raw: Path, config: CurateConfig) -> Iterator[Row
         return pa.Table.from_pylist(judge_rows(block.to_pylist(), raw, config), schema=JUDGED)
 
     with ray_session():
-        for chatty in ("_internal.execution.streaming_executor", "_internal.progress"):
-            logging.getLogger(f"ray.data.{chatty}").setLevel(logging.ERROR)
+        for name in ("_internal.execution.streaming_executor", "_internal.progress"):
+            logging.getLogger(f"ray.data.{name}").setLevel(logging.ERROR)
         ray.data.DataContext.get_current().enable_progress_bars = False
         starts = range(0, len(rows), IMAGES_PER_TASK)
         blocks = ray.data.from_arrow([table.slice(start, IMAGES_PER_TASK) for start in starts])
@@ -142,7 +142,7 @@ def _judge_all(rows: list[Row], raw: Path, config: CurateConfig) -> Iterator[Row
 
 
 def _with_absolute_path(config: CurateConfig) -> CurateConfig:
-    """Workers run in another folder, from which the model's file must be found, too."""
+    """Make the path of the model's file absolute: workers run in another folder."""
     if config.content is None or config.content.model is None:
         return config
     path = str(Path(config.content.model.path).resolve())
@@ -150,24 +150,24 @@ def _with_absolute_path(config: CurateConfig) -> CurateConfig:
     return dataclasses.replace(config, content=dataclasses.replace(config.content, model=model))
 
 
-def _decision(
-    row: Row, known: dict[str, Row], likeness: dict[str, float], config: CurateConfig
+def _decide_row(
+    row: Row, measured: dict[str, Row], likenesses: dict[str, float], config: CurateConfig
 ) -> Row:
-    """A whole row of the table. Limits are held against what was measured, now or before."""
+    """A complete row of the table of decisions."""
     target = {"target_width_px": config.width_px, "target_height_px": config.height_px}
     if row["status"] != "ok":
         detail = row["error_message"] or f"Not fetched: {row['reason']}."
         return row | target | {"outcome": row["status"], "detail": detail}
-    measured = known[row["sha256"]]
-    if measured.get("reason") == "damaged":
-        return row | target | {name: measured[name] for name in ("outcome", "reason", "detail")}
-    seen = {name: measured[name] for name in MEASURED if name in tables.DECIDED}
-    seen["likeness"] = likeness.get(row["sha256"])
-    return row | target | seen | decide(seen, config)
+    scores = measured[row["sha256"]]
+    if scores.get("reason") == "damaged":
+        return row | target | {name: scores[name] for name in ("outcome", "reason", "detail")}
+    columns = {name: scores[name] for name in MEASURED if name in tables.DECIDED}
+    columns["likeness"] = likenesses.get(row["sha256"])
+    return row | target | columns | decide(columns, config)
 
 
 def mark_duplicates(decided: list[Row], config: CurateConfig) -> None:
-    """Drop the kept rows that are duplicates, in place, and say what each row is nearest to."""
+    """Drop the kept rows that are duplicates, and set each row's cluster and nearest, in place."""
     candidates = [
         Candidate(
             key=row["key"],
@@ -180,19 +180,19 @@ def mark_duplicates(decided: list[Row], config: CurateConfig) -> None:
         if row["outcome"] == "kept"
     ]
     bits, difference = config.near_duplicate_bits, config.near_duplicate_difference
-    found = find_duplicates(candidates, bits, difference)
+    duplicates = find_duplicates(candidates, bits, difference)
     for row in decided:
-        if cluster := found.clusters.get(row["key"]):
+        if cluster := duplicates.clusters.get(row["key"]):
             row["cluster"] = cluster
-            row["nearest"], row["difference"] = found.nearest.get(row["key"], (None, None))
-        if drop_for := found.dropped.get(row["key"]):
-            keeper, drop = drop_for
+            row["nearest"], row["difference"] = duplicates.nearest.get(row["key"], (None, None))
+        if keeper_and_drop := duplicates.dropped.get(row["key"]):
+            keeper, drop = keeper_and_drop
             row |= {"outcome": "dropped", "duplicate_of": keeper}
             row |= {"reason": drop.reason, "detail": drop.detail}
 
 
 def _summary_line(decided: list[Row]) -> str:
-    """curate: 128 images: 98 kept; dropped 28 (blurry 2, ...); failed 2 (http_404 2)."""
+    """Such as "curate: 128 images: 98 kept; dropped 28 (blurry 2, ...); failed 2 (http_404 2)"."""
     parts = [f"{sum(row['outcome'] == 'kept' for row in decided)} kept"]
     for outcome in ("dropped", "failed"):
         reasons = Counter(str(row["reason"]) for row in decided if row["outcome"] == outcome)

@@ -11,28 +11,28 @@ from itertools import pairwise
 END_OF_WORD = "</w>"
 NUM_MERGES = 49_152 - 256 - 2  # the published file has more lines; the rest was never used
 
-# An apostrophe with what is cut off before it, letters, one digit, or other signs without a space.
+# A contraction such as 's, a word of letters, a single digit, or a run of other signs.
 _PIECES = re.compile(
     r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[^\W\d_]+|\d|(?:[^\s\w]|_)+"
 )
 
 
 class ClipTokens:
-    """Texts to numbers.
+    """Converts texts to token numbers.
 
     Args:
         merges: Text of CLIP's `bpe_simple_vocab_16e6.txt`, or of `merges.txt` of the same model: a
-            line of comment, then in each line two pieces that become one, the most frequent first.
+            comment line, then one pair of pieces per line, the most frequent pair first.
 
     Raises:
-        ValueError: It is no list of merges.
+        ValueError: It is not a list of merges.
     """
 
     def __init__(self, merges: str) -> None:
         lines = merges.strip().split("\n")[1 : NUM_MERGES + 1]
         pairs = [tuple(line.split()) for line in lines]
         if not pairs or any(len(pair) != 2 for pair in pairs):
-            raise ValueError("its lines are no pairs of pieces")
+            raise ValueError("its lines are not pairs of pieces")
         self._letters = _letters_of_bytes()
         pieces = list(self._letters.values())
         pieces += [piece + END_OF_WORD for piece in pieces]
@@ -42,15 +42,15 @@ class ClipTokens:
         self.start, self.end = len(pieces), len(pieces) + 1  # the vocabulary's last two
 
     def __call__(self, text: str) -> list[int]:
-        """The numbers of a text, between those for its start and its end."""
-        found = [self.start]
+        """The token numbers of a text, with those for start and end."""
+        numbers = [self.start]
         for piece in _PIECES.findall(" ".join(text.lower().split())):
             letters = "".join(self._letters[byte] for byte in piece.encode())
-            found += [self._numbers[part] for part in self._merged(letters)]
-        return [*found, self.end]
+            numbers += [self._numbers[part] for part in self._merge(letters)]
+        return [*numbers, self.end]
 
-    def _merged(self, word: str) -> list[str]:
-        """A word's letters, joined pair by pair, the most frequent pair first."""
+    def _merge(self, word: str) -> list[str]:
+        """Merge a word's letters pair by pair, the most frequent pair first."""
         parts = [*word[:-1], word[-1] + END_OF_WORD]
         while len(parts) > 1:
             best = min(pairwise(parts), key=self._rank)
@@ -64,7 +64,7 @@ class ClipTokens:
 
 
 def _join(parts: list[str], pair: tuple[str, str]) -> Iterator[str]:
-    """The parts with every occurrence of the pair made one."""
+    """Join every occurrence of the pair."""
     at = 0
     while at < len(parts):
         joined = tuple(parts[at : at + 2]) == pair
@@ -73,8 +73,8 @@ def _join(parts: list[str], pair: tuple[str, str]) -> Iterator[str]:
 
 
 def _letters_of_bytes() -> dict[int, str]:
-    """A printable letter for each byte, in the order of the vocabulary (as in GPT-2's tokenizer):
-    itself where it is one, else one from 256 on."""
+    """A printable letter for each byte, in the vocabulary's order as in GPT-2's tokenizer: itself
+    if it is printable, else a letter from 256 on."""
     printable: Iterable[int] = (*range(33, 127), *range(161, 173), *range(174, 256))
     letters = {byte: chr(byte) for byte in printable}
     others = (byte for byte in range(256) if byte not in letters)

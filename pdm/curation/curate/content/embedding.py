@@ -1,4 +1,4 @@
-"""The vector that an image becomes, to be compared with examples or words; on the workers."""
+"""Computes the embedding of an image, which is compared with examples or words; on the workers."""
 
 from pathlib import Path
 
@@ -12,27 +12,27 @@ from pdm.data.pixels import Pixels
 
 Embedding = NDArray[np.float32]  # (D,), of length 1
 
-STORED = np.float16  # changes a cosine by 0.001 at most; half the bytes
+STORED = np.float16  # half the bytes; changes a cosine by 0.001 at most
 BUILT_IN = "efficientnet-lite0"
 
 
-def embedding(image: Pixels, features: Features, model: ContentModelConfig | None) -> bytes:
-    """What `unpack` takes.
+def embed(image: Pixels, features: Features, model: ContentModelConfig | None) -> bytes:
+    """Compute the embedding of an image, packed for storage; see `unpack`.
 
     Args:
         image: (H, W, 3).
         features: Of the same image.
-        model: A network to look with; None for that of `features`.
+        model: The network to use; None for that of `features`.
     """
     vector = features.pooled
     if model:
-        vector = load_towers(Path(model.path), model.sha256).of_image(image)[0]
+        vector = load_towers(Path(model.path), model.sha256).embed_image(image)[0]
     length = max(float(np.linalg.norm(vector)), 1e-12)
     return (vector / length).astype(STORED).tobytes()
 
 
 def unpack(stored: bytes) -> Embedding:
-    """A vector from its bytes."""
+    """The embedding from its stored bytes."""
     return np.frombuffer(stored, STORED).astype(np.float32)
 
 
@@ -41,8 +41,8 @@ def model_of(config: CurateConfig) -> ContentModelConfig | None:
     return config.content.model if config.content else None
 
 
-def embedded_by(config: CurateConfig) -> str | None:
-    """Names the network that embeds, None if none does: equal names mean equal embeddings."""
+def embedding_network(config: CurateConfig) -> str | None:
+    """Name of the network that computes embeddings, or None. Equal names, equal embeddings."""
     model = model_of(config)
     if model:
         return model.sha256

@@ -17,65 +17,65 @@ from pdm.curation.scrape.sources.hidden import is_hidden
 from pdm.data.decisions import Row
 from pdm.errors import BadInput
 
-Measured = Callable[[bytes], Row]  # an image file's bytes to its measured row
+Measure = Callable[[bytes], Row]  # an image file's bytes to its measured row
 
 logger = logging.getLogger(__name__)
 
 MIN_EXAMPLES = 8  # in each folder; a few dozen are better
 NUM_FOLDS = 5
 MAX_NAMED = 5  # files in a message
-STRENGTH = 100.0  # inverse of the regularisation, of embeddings of length 1
+INVERSE_REGULARISATION = 100.0  # for embeddings of length 1
 
 
 class ExampleLikeness:
-    """Of images to those of one folder rather than those of another.
+    """How much more an image is like those of one folder than those of another.
 
-    `facts` says how many examples of each folder fall on their folder's side, each judged by what
-    the others teach.
+    `facts` has the number of examples of each folder, and how many of them would be kept
+    (cross-validated).
 
     Args:
-        like: Folder of images that are wanted, in folders below it, too.
-        unlike: Folder of images that are not.
-        limit: Of likeness, for `facts`.
-        measured: Measures an example.
+        like: Folder of wanted images; folders below it count too.
+        unlike: Folder of unwanted images; likewise.
+        limit: The limit of likeness, for `facts`.
+        measure: Measures an example.
 
     Raises:
-        BadInput: A folder is missing, holds too few images that can be used, or one of the other's.
+        BadInput: A folder is missing or has too few usable images, or both have the same image.
     """
 
-    def __init__(self, like: Path, unlike: Path, limit: float, measured: Measured) -> None:
-        sides = _read("like", like, measured), _read("unlike", unlike, measured)
-        _check_apart(*sides)
+    def __init__(self, like: Path, unlike: Path, limit: float, measure: Measure) -> None:
+        sides = _read_side("like", like, measure), _read_side("unlike", unlike, measure)
+        _check_disjoint(*sides)
         vectors = np.concatenate([side.vectors for side in sides]).astype(np.float64)
         wanted = np.repeat([1, 0], [len(side.vectors) for side in sides])
-        model = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=1000)
+        model = LogisticRegression(C=INVERSE_REGULARISATION, class_weight="balanced", max_iter=1000)
         folds = StratifiedKFold(NUM_FOLDS)
         held_out = cross_val_predict(model, vectors, wanted, cv=folds, method="predict_proba")[:, 1]
         self._model = model.fit(vectors, wanted)
         self.sha256s = frozenset(sha256 for side in sides for sha256 in side.paths)
         self.facts = _facts(held_out, wanted, limit)
         logger.info(
-            "curate.content: each example judged by what the others teach, %d of %d in like and %d "
-            "of %d in unlike are kept at min_likeness %g",
+            "curate.content: in cross-validation, %d of %d examples in like and %d of %d in unlike "
+            "are kept at min_likeness %g",
             *(self.facts[name] for name in ("like_kept", "like", "unlike_kept", "unlike")),
             limit,
         )
 
     def __call__(self, embeddings: Embeddings) -> NDArray[np.float64]:
-        """(N, D) to (N,): how sure it is that an image is of the wanted kind."""
+        """(N, D) to (N,): the probability that an image is of the wanted kind."""
         odds: NDArray[np.float64] = self._model.predict_proba(embeddings.astype(np.float64))
         return odds[:, 1]
 
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """The images of a folder that can be used."""
+    """The usable images of a folder."""
 
     paths: dict[str, Path]  # by sha256
     vectors: Embeddings
 
 
-def _read(name: str, root: Path, measured: Measured) -> _Side:
+def _read_side(name: str, root: Path, measure: Measure) -> _Side:
     if not root.is_dir():
         raise BadInput(f"curate.content.{name}: {root} is no folder; put example images there")
     paths: dict[str, Path] = {}
@@ -85,16 +85,16 @@ def _read(name: str, root: Path, measured: Measured) -> _Side:
         sha256 = hashlib.sha256(content).hexdigest()
         if sha256 in paths:
             continue
-        row = measured(content)
+        row = measure(content)
         if row["embedding"] is None:
-            unusable.append(f"{path.relative_to(root)} ({_why(row)})")
+            unusable.append(f"{path.relative_to(root)} ({_why_unusable(row)})")
         else:
             paths[sha256] = path
             vectors.append(unpack(row["embedding"]))
     listed = _listed(unusable)
     if len(vectors) < MIN_EXAMPLES:
         raise BadInput(
-            f"curate.content.{name}: {root} holds {len(vectors)} images that can be used, at least "
+            f"curate.content.{name}: {root} has {len(vectors)} usable images, at least "
             f"{MIN_EXAMPLES} are needed and a few dozen are better"
             + (f"; not used: {listed}" if unusable else "")
         )
@@ -104,8 +104,7 @@ def _read(name: str, root: Path, measured: Measured) -> _Side:
 
 
 def example_files(root: Path) -> list[Path]:
-    """All files below a folder, but for hidden ones, in an order that every machine gives; none if
-    there is no such folder."""
+    """All files below a folder, sorted, without hidden ones; none if there is no such folder."""
     return sorted(
         path
         for path in root.rglob("*")
@@ -113,7 +112,7 @@ def example_files(root: Path) -> list[Path]:
     )
 
 
-def _why(row: Row) -> str:
+def _why_unusable(row: Row) -> str:
     if row["fault_detail"]:
         return str(row["fault_detail"]).rstrip(".")
     return "animated" if row["animated"] else "too large, or less than 64 pixels high or wide"
@@ -124,22 +123,22 @@ def _listed(names: list[str]) -> str:
     return "; ".join(names[:MAX_NAMED]) + more
 
 
-def _check_apart(like: _Side, unlike: _Side) -> None:
-    both = sorted(like.paths[sha256] for sha256 in like.paths.keys() & unlike.paths.keys())
-    if both:
+def _check_disjoint(like: _Side, unlike: _Side) -> None:
+    shared = sorted(like.paths[sha256] for sha256 in like.paths.keys() & unlike.paths.keys())
+    if shared:
         raise BadInput(
-            f"curate.content: {_listed([str(path) for path in both])}: the same image is in the "
-            "folder unlike, too; take one away"
+            f"curate.content: {_listed([str(path) for path in shared])}: the same image is also in "
+            "the folder unlike; remove one of the two"
         )
 
 
 def _facts(
     held_out: NDArray[np.float64], wanted: NDArray[np.int64], limit: float
 ) -> dict[str, int]:
-    kept = held_out >= limit
+    is_kept = held_out >= limit
     return {
         "like": int(wanted.sum()),
-        "like_kept": int(kept[wanted == 1].sum()),
+        "like_kept": int(is_kept[wanted == 1].sum()),
         "unlike": int((1 - wanted).sum()),
-        "unlike_kept": int(kept[wanted == 0].sum()),
+        "unlike_kept": int(is_kept[wanted == 0].sum()),
     }

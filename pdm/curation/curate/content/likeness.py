@@ -17,16 +17,16 @@ from pdm.curation.curate.content.words import WordLikeness
 from pdm.curation.curate.judge import measure_file
 from pdm.data.decisions import Row
 
-IMAGES_AT_ONCE = 4096
-DIGITS = 5  # that are repeatable
+BATCH_SIZE = 4096
+DIGITS = 5  # that every machine gives alike
 
 
 class Likeness(Protocol):
-    """To what is wanted.
+    """Scores how much images are like what is wanted.
 
     Attributes:
         facts: Numbers for the summary; may be empty.
-        sha256s: Of the image files that it was made from.
+        sha256s: Of the example files, if there are any.
     """
 
     facts: dict[str, int]
@@ -36,16 +36,16 @@ class Likeness(Protocol):
         """(N, D) to (N,), from 0 to 1."""
 
 
-def load_likeness(config: CurateConfig, store: ScoreCache | None) -> Likeness | None:
-    """What `config.content` asks for, or None if it asks for nothing.
+def load_likeness(config: CurateConfig, cache: ScoreCache | None) -> Likeness | None:
+    """Prepare the likeness that `config.content` describes; None if it is null.
 
     Args:
-        config: Its content, and how examples are measured.
-        store: Where examples that were measured before are found; new ones are added.
+        config: The content, and the settings for measuring examples.
+        cache: Of measured examples; new ones are added.
 
     Raises:
-        BadInput: A folder is missing or unfit, or the model's file is not what was meant.
-        Unavailable: The model's file, or a package of weights, is not there.
+        BadInput: A folder is missing or unusable, or the model's file has another sha256.
+        Unavailable: The model's file or a package of weights is missing.
     """
     content = config.content
     if content is None:
@@ -54,40 +54,40 @@ def load_likeness(config: CurateConfig, store: ScoreCache | None) -> Likeness | 
         assert content.model is not None
         towers = load_towers(Path(content.model.path), content.model.sha256)
         return WordLikeness(towers, content.words, content.not_words)
-    return _by_examples(content, config, store)
+    return _by_examples(content, config, cache)
 
 
-def likenesses(measured: Mapping[str, Row], likeness: Likeness | None) -> dict[str, float]:
-    """The score of every measured row that has an embedding, by the same names."""
+def score_likeness(measured: Mapping[str, Row], likeness: Likeness | None) -> dict[str, float]:
+    """The score of every measured row with an embedding, by the names of the rows."""
     if likeness is None:
         return {}
     names = [name for name, row in measured.items() if row.get("embedding") is not None]
-    found: dict[str, float] = {}
-    for start in range(0, len(names), IMAGES_AT_ONCE):
-        some = names[start : start + IMAGES_AT_ONCE]
-        scores = likeness(np.stack([unpack(measured[name]["embedding"]) for name in some]))
-        found |= {name: round(float(one), DIGITS) for name, one in zip(some, scores, strict=True)}
-    return found
+    scores: dict[str, float] = {}
+    for start in range(0, len(names), BATCH_SIZE):
+        batch = names[start : start + BATCH_SIZE]
+        values = likeness(np.stack([unpack(measured[name]["embedding"]) for name in batch]))
+        scores |= {n: round(float(value), DIGITS) for n, value in zip(batch, values, strict=True)}
+    return scores
 
 
 def _by_examples(
-    content: ContentConfig, config: CurateConfig, store: ScoreCache | None
+    content: ContentConfig, config: CurateConfig, cache: ScoreCache | None
 ) -> ExampleLikeness:
     assert content.like is not None
     assert content.unlike is not None
     folders = Path(content.like), Path(content.unlike)
     files = [path for folder in folders for path in example_files(folder)]
     digests = {hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-    known = store.load(digests) if store else {}
-    new: dict[str, Row] = {}
+    rows = cache.load(digests) if cache else {}
+    new_rows: dict[str, Row] = {}
 
-    def measured(file: bytes) -> Row:
+    def measure(file: bytes) -> Row:
         sha256 = hashlib.sha256(file).hexdigest()
-        if sha256 not in known:
-            new[sha256] = known[sha256] = measure_file(file, config)
-        return known[sha256]
+        if sha256 not in rows:
+            new_rows[sha256] = rows[sha256] = measure_file(file, config)
+        return rows[sha256]
 
-    likeness = ExampleLikeness(*folders, content.min_likeness, measured)
-    if store:
-        store.keep(new)
+    likeness = ExampleLikeness(*folders, content.min_likeness, measure)
+    if cache:
+        cache.store(new_rows)
     return likeness

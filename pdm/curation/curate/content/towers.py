@@ -1,14 +1,14 @@
-"""A CLIP-like network in a file that the user names: images and texts to vectors alike.
+"""A CLIP-like network from a file of the user's: it embeds images and texts in one space.
 
-The file is a TorchScript archive with two methods, two attributes and one more file in it:
+The file is a TorchScript archive with two methods, two attributes and one extra file:
 
     encode_image(images)  float32 (B, 3, image_px, image_px), RGB in [0, 1] -> (B, D)
     encode_text(tokens)   int64 (B, num_tokens), padded with 0 behind the end -> (B, D)
     image_px, num_tokens  int: 224 and 77 for CLIP's ViT-B/32
     merges.txt            the merges of CLIP's tokenizer, as its authors published them
 
-How to write one from a published model stands in `docs/decisions/content.md`. Nothing is ever
-downloaded; the digest in the params says which file was meant.
+`docs/decisions/content.md` describes how to write one from a published model. Nothing is ever
+downloaded; the params contain the sha256 of the file.
 """
 
 from collections.abc import Sequence
@@ -29,9 +29,9 @@ from pdm.files import sha256_of
 Embeddings = NDArray[np.float32]  # (N, D), of length 1
 
 MERGES = "merges.txt"
-TRIAL = "a photo"
-# Raised by TorchScript, whose own errors are RuntimeErrors, for a file of any other kind.
-UNFIT = (RuntimeError, AttributeError, TypeError, ValueError, IndexError)
+TRIAL_TEXT = "a photo"
+# What TorchScript raises for other files. Its own errors are RuntimeErrors.
+LOAD_ERRORS = (RuntimeError, AttributeError, TypeError, ValueError, IndexError)
 
 
 class Towers:
@@ -42,8 +42,8 @@ class Towers:
         sha256: Of the file.
 
     Raises:
-        Unavailable: The file is not there.
-        BadInput: It is another file than was meant, or does not do what is said above.
+        Unavailable: The file does not exist.
+        BadInput: Its sha256 differs, or it is not as described above.
     """
 
     def __init__(self, path: Path, sha256: str) -> None:
@@ -55,24 +55,24 @@ class Towers:
             self._tokens = ClipTokens(_text(extra[MERGES]))
             self._image_px, self._num_tokens = int(network.image_px), int(network.num_tokens)
             image = torch.zeros(1, 3, self._image_px, self._image_px)
-            widths = self._encode("encode_image", image).shape, self.of_texts([TRIAL]).shape
+            widths = self._encode("encode_image", image).shape, self.embed_texts([TRIAL_TEXT]).shape
             if widths[0] != widths[1]:
                 raise ValueError(f"images become {widths[0]}, texts {widths[1]}")
-        except UNFIT as error:
+        except LOAD_ERRORS as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
             raise BadInput(
-                f"curate.content: {path} is no network for images and texts ({reason}); what the "
-                "file must hold stands in docs/decisions/content.md"
+                f"curate.content: {path} is no network for images and texts ({reason}); "
+                "docs/decisions/content.md describes the file"
             ) from error
 
-    def of_image(self, image: Pixels) -> Embeddings:
-        """(1, D), from squares that cover the image (H, W, 3): their mean."""
+    def embed_image(self, image: Pixels) -> Embeddings:
+        """(1, D): the mean over squares that cover the image (H, W, 3)."""
         squares = torch.stack([self._square(part) for part in _squares(image)])
         vectors = self._encode("encode_image", squares)
         return F.normalize(vectors.mean(dim=0, keepdim=True)).numpy()
 
-    def of_texts(self, texts: Sequence[str]) -> Embeddings:
-        """(N, D). A text that is too long is cut."""
+    def embed_texts(self, texts: Sequence[str]) -> Embeddings:
+        """(N, D). Texts that are too long are truncated."""
         tokens = torch.zeros(len(texts), self._num_tokens, dtype=torch.int64)
         for row, text in zip(tokens, texts, strict=True):
             numbers = self._tokens(text)
@@ -83,14 +83,14 @@ class Towers:
     def _square(self, part: Pixels) -> Tensor:
         planes = torch.from_numpy(np.ascontiguousarray(part)).permute(2, 0, 1)[None].float() / 255
         size = (self._image_px, self._image_px)
-        # As CLIP's own preparation, whose cubic filter is Pillow's.
+        # As CLIP prepares images, with Pillow's cubic filter.
         resized = F.interpolate(planes, size, mode="bicubic", antialias=True)
         return resized[0].clamp(0, 1)
 
     @torch.no_grad()
     def _encode(self, method: str, values: Tensor) -> Tensor:
-        # Unoptimised: TorchScript rewrites a module after its first calls, and the first images
-        # would differ from the others by the rounding.
+        # Unoptimised: TorchScript rewrites a module after its first calls, so that the first images
+        # would be rounded otherwise than the rest.
         with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
             vectors: Tensor = getattr(self._network, method)(values)
         return F.normalize(vectors.float().reshape(len(values), -1))
@@ -98,12 +98,12 @@ class Towers:
 
 @lru_cache(maxsize=1)
 def load_towers(path: Path, sha256: str) -> Towers:
-    """`Towers`, loaded once in a process."""
+    """Load `Towers`, once per process."""
     return Towers(path, sha256)
 
 
 def _squares(image: Pixels) -> list[Pixels]:
-    """Squares side by side along the longer side, as few as cover the image; they may overlap."""
+    """The fewest squares along the longer side that cover the image; they may overlap."""
     height, width = image.shape[:2]
     side = min(height, width)
     count = -(-max(height, width) // side)
@@ -115,13 +115,13 @@ def _squares(image: Pixels) -> list[Pixels]:
 def _check_digest(path: Path, sha256: str) -> None:
     if not path.is_file():
         raise Unavailable(
-            f"curate.content: {path} (sha256 {sha256}) is not there; put the file there, or set "
+            f"curate.content: {path} (sha256 {sha256}) does not exist; put the file there, or set "
             "curate.content to null"
         )
-    if (found := sha256_of(path)) != sha256:
+    if (actual := sha256_of(path)) != sha256:
         raise BadInput(
-            f"curate.content: {path} has sha256 {found}, but {sha256} was meant; name that file, "
-            "or correct the digest"
+            f"curate.content: {path} has sha256 {actual}, but params.yaml says {sha256}; name the "
+            "right file, or correct the sha256"
         )
 
 

@@ -1,4 +1,4 @@
-"""Likeness to words: the share of a network's certainty that falls to those that are wanted."""
+"""Likeness to words: the probability that a CLIP-like network gives to the wanted ones."""
 
 from collections.abc import Sequence
 
@@ -13,23 +13,23 @@ SCALE = 100.0
 
 
 class WordLikeness:
-    """Of images to words.
+    """How much more an image is like wanted words than like unwanted ones.
 
     Args:
-        towers: What embedded the images.
-        words: Any of these is wanted.
-        not_words: None of these is.
+        towers: The network that embedded the images.
+        words: Descriptions of wanted images.
+        not_words: Descriptions of unwanted images.
     """
 
     def __init__(self, towers: Towers, words: Sequence[str], not_words: Sequence[str]) -> None:
-        self._texts = towers.of_texts([*words, *not_words])
+        self._texts = towers.embed_texts([*words, *not_words])
         self._num_wanted = len(words)
         self.facts: dict[str, int] = {}
         self.sha256s: frozenset[str] = frozenset()
 
     def __call__(self, embeddings: Embeddings) -> NDArray[np.float64]:
-        """(N, D) to (N,): the sum of a softmax over all words, of those that are wanted."""
+        """(N, D) to (N,): a softmax over all words, summed over the wanted ones."""
         logits = SCALE * (embeddings.astype(np.float64) @ self._texts.T)
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-        wanted: NDArray[np.float64] = odds[:, : self._num_wanted].sum(axis=1) / odds.sum(axis=1)
-        return wanted
+        share: NDArray[np.float64] = odds[:, : self._num_wanted].sum(axis=1) / odds.sum(axis=1)
+        return share

@@ -1,1 +1,1 @@
-"""Pictures that are the same: small copies, hashes of them, and which copy is kept."""
+"""Finds duplicates: small copies of pictures, their hashes, and the choice of the one to keep."""

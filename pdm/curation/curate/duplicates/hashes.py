@@ -1,13 +1,12 @@
-"""All pairs of hashes that differ in few bits, without comparing all pairs.
+"""Finds all pairs of hashes that differ in few bits, without comparing all pairs.
 
-Two hashes that differ in at most d bits agree wholly on some part of their bits: cut into more
-blocks than d, they agree on all blocks but d. So the hashes are sorted by the bits of such a part,
-once for each part that may be the one, and compared only where that part is equal (multi-index
-hashing: Norouzi et al., arXiv:1307.2982; the choice of blocks: Manku et al., WWW 2007). Nothing
-within the limit is missed, whatever the hashes are. How many parts, and how long, is chosen by what
-sorting and comparing cost.
+Cut into more than d blocks, two hashes that differ in at most d bits agree on all blocks but d. So
+the hashes are sorted by every choice of blocks on which two may agree (a part), and compared only
+where it is equal (multi-index hashing: Norouzi et al., arXiv:1307.2982; the choice of blocks: Manku
+et al., WWW 2007). No pair within the limit is missed. The number and length of the parts is chosen
+by the costs of sorting and comparing.
 
-Memory: under 100 bytes for each hash of 64 bits, and 24 for each pair that is found.
+Memory: under 100 bytes for each hash of 64 bits, and 24 for each pair.
 """
 
 import math
@@ -29,19 +28,19 @@ MAX_KEPT_BLOCKS = 8
 # Measured on 1,000,000 hashes of 64 bits, in seconds: to sort one hash by a digit, to compare a
 # pair.
 SORTING, COMPARING = 5e-8, 2.5e-9
-DENSE = 8  # to compare picked pairs costs about so many times as much as neighbours
-CHUNK = 2**17  # pairs compared at once: what a processor's cache holds
+DENSE = 8  # comparing selected pairs costs about this many times as much as comparing neighbours
+CHUNK = 2**17  # pairs that are compared at once; they fit into a processor's cache
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Bits of a hash on which two near ones may agree: ranges [begin, end), one after another."""
+    """Bits of a hash on which two near ones may agree: ranges [begin, end) in order."""
 
     ranges: tuple[tuple[int, int], ...]
 
     @property
     def num_bits(self) -> int:
-        """Its length."""
+        """Number of bits."""
         return sum(end - begin for begin, end in self.ranges)
 
 
@@ -49,27 +48,27 @@ def near_pairs(hashes: Hashes, max_distance: int) -> Pairs:
     """Every pair of rows that differ in at most `max_distance` bits.
 
     Args:
-        hashes: (N, words), N below 2**31. Equal rows make pairs too: where many are equal, take
-            them together first, for their pairs grow with the square of their number.
+        hashes: (N, words), N below 2**31. Equal rows are pairs too; group them first if there are
+            many, since the number of pairs grows with the square of theirs.
         max_distance: 0 or more.
     """
     num_hashes = len(hashes)
-    found = np.empty(0, dtype=np.int64)
+    pairs = np.empty(0, dtype=np.int64)  # first row * num_hashes + second row
     for part in parts_to_search(num_hashes, hashes.shape[1] * WORD_BITS, max_distance):
         codes = [
-            np.minimum(one, other) * num_hashes + np.maximum(one, other)
-            for one, other in _pairs_that_agree(hashes, part, max_distance)
+            np.minimum(first, second) * num_hashes + np.maximum(first, second)
+            for first, second in _pairs_that_agree(hashes, part, max_distance)
         ]
         if codes:
-            found = np.unique(np.concatenate([found, *codes]))
-    return np.stack([found // max(num_hashes, 1), found % max(num_hashes, 1)], axis=1)
+            pairs = np.unique(np.concatenate([pairs, *codes]))
+    return np.stack([pairs // max(num_hashes, 1), pairs % max(num_hashes, 1)], axis=1)
 
 
 def parts_to_search(num_hashes: int, num_bits: int, max_distance: int) -> list[Part]:
-    """The parts to sort by: any two hashes within the limit agree on one of them at least.
+    """The parts to sort by. Any two hashes within the limit agree on at least one of them.
 
-    The hash is cut into pieces; of `num_pieces` one holds no more than its share of the differing
-    bits. That piece is cut into blocks, and all blocks but that share agree.
+    The hash is cut into `num_pieces` pieces, of which at least one has no more than its share of
+    the differing bits. That piece is cut into blocks, of which all but that share agree.
     """
     best_cost, best = num_hashes**2 / 2 * COMPARING, (1, 0)  # one empty part: all pairs
     for num_pieces in range(1, min(max_distance + 1, num_bits) + 1):
@@ -87,28 +86,28 @@ def parts_to_search(num_hashes: int, num_bits: int, max_distance: int) -> list[P
 
 def _parts(num_bits: int, max_distance: int, num_pieces: int, num_kept: int) -> Iterator[Part]:
     share = max_distance // num_pieces
-    for begin, end in _cut(0, num_bits, num_pieces):
-        blocks = _cut(begin, end, share + num_kept) if num_kept else []
-        for kept in combinations(blocks, num_kept):
-            yield Part(kept)
+    for begin, end in _split_range(0, num_bits, num_pieces):
+        blocks = _split_range(begin, end, share + num_kept) if num_kept else []
+        for ranges in combinations(blocks, num_kept):
+            yield Part(ranges)
 
 
-def _cut(begin: int, end: int, num_parts: int) -> list[tuple[int, int]]:
-    """The range in parts of about equal lengths."""
+def _split_range(begin: int, end: int, num_parts: int) -> list[tuple[int, int]]:
+    """Split a range into parts of about equal lengths."""
     edges = [begin + (end - begin) * number // num_parts for number in range(num_parts + 1)]
     return list(pairwise(edges))
 
 
 def _pairs_that_agree(hashes: Hashes, part: Part, max_distance: int) -> Iterator[tuple[Rows, Rows]]:
-    """Near pairs, those that are equal in a part among them."""
-    order, values = _sorted_by(hashes, part)
+    """Near pairs, including all that are equal in a part."""
+    order, values = _sort_by(hashes, part)
     words = np.ascontiguousarray(hashes[order].T)
     begins = np.flatnonzero(np.diff(values, prepend=~values[:1]))
     lengths = np.diff(begins, append=len(values))
     later = np.repeat(begins + lengths, lengths) - np.arange(len(values)) - 1
     places = np.flatnonzero(later)
     step = 1
-    while places.size:  # those that have a member of their group `step` further on
+    while places.size:  # those with a member of their group `step` places later
         for near in _near(words, places, step, max_distance):
             yield order[near], order[near + step]
         step += 1
@@ -116,9 +115,9 @@ def _pairs_that_agree(hashes: Hashes, part: Part, max_distance: int) -> Iterator
 
 
 def _near(words: Hashes, places: Rows, step: int, max_distance: int) -> Iterator[Rows]:
-    """Of some places at least those that are near to what stands `step` further on."""
+    """Places whose hash is near the one `step` places later: all of `places` and maybe others."""
     first, num_hashes = words[0], words.shape[1]
-    if DENSE * len(places) >= num_hashes:  # then it is quicker to compare all, without picking
+    if DENSE * len(places) >= num_hashes:  # faster to compare all
         for begin in range(0, num_hashes - step, CHUNK):
             end = min(begin + CHUNK, num_hashes - step)
             distance = np.bitwise_count(first[begin:end] ^ first[begin + step : end + step])
@@ -130,7 +129,7 @@ def _near(words: Hashes, places: Rows, step: int, max_distance: int) -> Iterator
 
 
 def _near_in_all(words: Hashes, places: Rows, step: int, max_distance: int) -> Rows:
-    """Those of the places, near in the first word, that are near in all words together."""
+    """Of places that are near in the first word, those that are near in all words together."""
     if len(words) == 1 or not places.size:
         return places
     differing = words[:, places] ^ words[:, places + step]
@@ -138,13 +137,13 @@ def _near_in_all(words: Hashes, places: Rows, step: int, max_distance: int) -> R
     return near
 
 
-def _sorted_by(hashes: Hashes, part: Part) -> tuple[Rows, NDArray[np.uint64]]:
+def _sort_by(hashes: Hashes, part: Part) -> tuple[Rows, NDArray[np.uint64]]:
     """Row numbers in the order of a part's value, and that value in the same order.
 
-    Sorted digit by digit of 16 bits, the lowest first, which numpy does in linear time.
+    A radix sort with digits of 16 bits, which numpy sorts in linear time.
     """
     value = np.zeros(len(hashes), dtype=np.uint64)
-    for begin, end in _joined(part.ranges):
+    for begin, end in _join_ranges(part.ranges):
         value <<= np.uint64(end - begin)
         value |= _bits(hashes, begin, end)
     order: Rows = np.argsort(value.astype(np.uint16), kind="stable")
@@ -154,8 +153,8 @@ def _sorted_by(hashes: Hashes, part: Part) -> tuple[Rows, NDArray[np.uint64]]:
     return order, value[order]
 
 
-def _joined(ranges: tuple[tuple[int, int], ...]) -> list[tuple[int, int]]:
-    """The same bits in the fewest ranges of at most a word."""
+def _join_ranges(ranges: tuple[tuple[int, int], ...]) -> list[tuple[int, int]]:
+    """Join adjacent ranges, to at most `MAX_PART_BITS` bits each."""
     joined = [*ranges[:1]]
     for begin, end in ranges[1:]:
         if begin == joined[-1][1] and end - joined[-1][0] <= MAX_PART_BITS:

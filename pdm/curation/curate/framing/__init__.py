@@ -1,1 +1,1 @@
-"""What of a picture is used: borders are trimmed, the crop is placed on content or faces."""
+"""Chooses the part of a picture to use: trims borders, and places the crop on content or faces."""

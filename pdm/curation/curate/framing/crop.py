@@ -1,4 +1,4 @@
-"""Which part of a picture becomes the crop: the largest box of the right shape, on the content."""
+"""Places the crop: the largest box of the right shape, where most of the content is."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,19 +7,19 @@ from PIL import Image
 from pdm.data.decoding.pixels import Box
 from pdm.data.pixels import Pixels
 
-SMALL_PX = 256  # longer side of the picture on which content is looked for
-NOISE = 4.0  # grey levels between neighbours of the small picture; less is sky, grain or JPEG
-CENTRE_PULL = 0.1  # what the rim costs against the centre, as a share of all content
-MIN_GROUND = 0.2  # of the crop's height, below the skyline
-GROUND_PULL = 5.0  # what lacking ground costs: a tenth of the crop's height is half of all content
-# A skyline parts the rows into two tones. Of the variance between rows, the best cut through an
-# even gradient explains 3/4, through two plain halves all.
-MIN_PARTED = 0.85
+SMALL_PX = 256  # longer side of the copy in which content is searched
+NOISE = 4.0  # grey levels between neighbours of the small copy; less is sky, grain or JPEG
+CENTRE_PULL = 0.1  # cost of the rim against the centre, as a share of all content
+MIN_GROUND = 0.2  # share of the crop's height below the skyline
+GROUND_PULL = 5.0  # cost of missing ground: a tenth of the crop's height costs half of all content
+# A skyline divides the rows into two tones. The best division of an even gradient explains 3/4 of
+# the variance between rows, that of two plain halves all of it.
+MIN_EXPLAINED = 0.85
 MIN_TONE_STEP = 12.0  # grey levels between the two tones
 
 
 def largest_size(width_px: int, height_px: int, aspect: tuple[int, int]) -> tuple[int, int]:
-    """Width and height of the largest box of a shape, to the pixel, that fits into a picture."""
+    """Width and height in whole pixels of the largest box of a shape that fits into a picture."""
     across, down = aspect
     if width_px * down >= height_px * across:
         return height_px * across // down, height_px
@@ -29,16 +29,16 @@ def largest_size(width_px: int, height_px: int, aspect: tuple[int, int]) -> tupl
 def choose_crop(pixels: Pixels, size: tuple[int, int], aspect: tuple[int, int]) -> Box:
     """Place the largest box of the shape `aspect` (width, height) where most of the content is.
 
-    Only one axis is free. Content is the gradient of a small grey copy, above a noise floor; the
-    box with the largest share of it wins, less a mild pull towards the centre. So a landscape loses
-    empty sky, and a picture that is even all over is cropped in its middle. Where a skyline is
-    found, a fifth of the crop's height lies below it, as far as there is so much ground: clouds
-    hold more detail than a calm sea, and a crop through the sky alone is no landscape. Nothing is
-    turned, so a level horizon stays level.
+    The box can move along one axis only. Content is the gradient of a small grey copy, above a
+    noise floor. The box with the most content wins, with a mild pull towards the centre. So a
+    landscape loses empty sky, and an evenly filled picture is cropped in its middle. If there is a
+    skyline, a fifth of the crop's height is placed below it, as far as the picture has that much
+    ground: clouds have more detail than a calm sea, but a crop of the sky alone is no landscape.
+    The picture is not rotated.
 
     Args:
         pixels: (h, w, 3), upright; may be a reduced copy.
-        size: Width and height of the full picture, in whose pixels the box is given.
+        size: Width and height of the full picture; the box is in its pixels.
         aspect: Of the finished crop.
     """
     width_px, height_px = size
@@ -63,7 +63,7 @@ def _content(small: Image.Image) -> NDArray[np.float64]:
 
 
 def _skyline(small: Image.Image) -> float | None:
-    """How far down the picture its rows change from one tone to another, if there are two."""
+    """Where the rows change from one tone to another, as a share of the height; None if nowhere."""
     rows = np.asarray(small, dtype=np.float64).mean(axis=1)
     num_rows = len(rows)
     if num_rows < 2:
@@ -72,18 +72,21 @@ def _skyline(small: Image.Image) -> float | None:
     counts = np.arange(1, num_rows)[:, None]
     steps = above / counts - (rows.sum(axis=0) - above) / (num_rows - counts)
     shares = counts[:, 0] * (num_rows - counts[:, 0]) / num_rows**2
-    parted = shares * np.square(steps).sum(axis=1)
-    best = int(parted.argmax())
-    clear = parted[best] >= MIN_PARTED * rows.var(axis=0).sum()
-    if not clear or np.abs(steps[best]).max() < MIN_TONE_STEP:
+    explained = shares * np.square(steps).sum(axis=1)
+    best = int(explained.argmax())
+    is_clear = explained[best] >= MIN_EXPLAINED * rows.var(axis=0).sum()
+    if not is_clear or np.abs(steps[best]).max() < MIN_TONE_STEP:
         return None
     return (best + 1) / num_rows
 
 
 def _best_start(profile: NDArray[np.float64], share: float, skyline: float | None) -> float:
-    """Where a window over `share` of the axis starts: 0 at one end, 0.5 centred, 1 at the other.
+    """The best position of a window over `share` of the axis: 0 at one end, 1 at the other.
 
-    With a `skyline`, at a share of the axis, as much of the window as is wanted lies behind it.
+    Args:
+        profile: Content along the axis.
+        share: Of the axis that the window covers.
+        skyline: A share of the axis; `MIN_GROUND` of the window should be behind it.
     """
     starts = np.linspace(0, 1, 65)
     ends = np.concatenate([[0.0], np.cumsum(profile)]) / max(float(profile.sum()), 1e-12)

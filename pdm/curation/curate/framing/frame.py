@@ -1,14 +1,14 @@
-"""What of a picture is used: its borders are trimmed, then the crop is placed on what it shows.
+"""Frames a picture: trims its borders, then places the crop on its content or on people.
 
-Everything is decided on a reduced copy of the upright picture and given in its full pixels. The
-crop always has the finished shape and is never smaller than the finished size, so that nothing is
+All decisions are made on a reduced copy of the upright picture; results are in pixels of the full
+one. The crop always has the finished shape and at least the finished size, so that nothing is
 enlarged.
 """
 
 from dataclasses import dataclass
 
 from pdm.config.curate import CurateConfig
-from pdm.curation.curate.framing.borders import NO_MARGINS, Margins, find_borders, within
+from pdm.curation.curate.framing.borders import NO_MARGINS, Margins, find_borders, trim
 from pdm.curation.curate.framing.crop import choose_crop
 from pdm.curation.curate.framing.faces import find_faces
 from pdm.curation.curate.framing.people import crop_around, foreground
@@ -18,27 +18,28 @@ from pdm.data.pixels import Pixels
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """Where content, faces and the crop lie, in pixels of the full upright picture."""
+    """Boxes of the content, the faces and the crop, in pixels of the full upright picture."""
 
     content: Box  # the picture without its borders
     border_share: float  # of the picture's area that the borders take
     crop: Box | None  # None: the content is too small for it, or a face would be cut
-    faces: tuple[Box, ...]  # largest first; none are looked for unless people are wanted
+    faces: tuple[Box, ...]  # largest first; empty without `people` in the config
 
 
 def frame(small: Pixels, size: tuple[int, int], config: CurateConfig) -> Framing:
     """Decide which part of a picture becomes the crop.
 
-    Where people are wanted and found, the crop is placed around them, else on the content.
+    If the config asks for people and there are some, the crop is placed around them, else on the
+    content.
 
     Args:
         small: (h, w, 3), the whole upright picture reduced to about 512 to 1024 pixels at its
             longer side, or the picture itself.
         size: Width and height of the full upright picture.
-        config: The finished width and height and `people` matter.
+        config: Its finished width and height and `people` are used.
     """
     margins = find_borders(small)
-    pixels = within(small, margins)
+    pixels = trim(small, margins)
     content = _content_box(margins, small, size)
     share = 1 - content.width_px * content.height_px / (size[0] * size[1])
     faces = _faces(pixels, content) if config.people else ()

@@ -1,7 +1,7 @@
-"""Where the crop lies around people: faces whole, eyes at the upper third, people in the middle.
+"""Places the crop around people: no face is cut, eyes at the upper third, people in the middle.
 
-Boxes are in pixels of the full upright picture. How a crop is composed around a portrait follows
-the habit of photographers; the weights only rank what is allowed.
+Boxes are in pixels of the full upright picture. The composition follows photographers' habits; the
+weights only rank the positions that are allowed.
 """
 
 import numpy as np
@@ -17,15 +17,15 @@ EYES = 0.42  # of a face's height, from its top (measured with MTCNN's own landm
 EYES_AT = 1 / 3  # of the crop's height, from its top
 # A head around a face, as shares of the face's sides: hair above, ears, chin below.
 HAIR, EARS, CHIN = 0.45, 0.2, 0.15
-CUT_FACE, CUT_HEAD = 10.0, 0.1  # cost of each, where leaving the thirds by a fifth costs 0.04
-NUM_STARTS = 65  # places that are tried along each axis
-RIM = 0.02  # of a face's side that may lie outside: the detector is no more exact
+CUT_FACE, CUT_HEAD = 10.0, 0.1  # cost of each; a fifth of a side off the ideal place costs 0.04
+NUM_STARTS = 65  # positions that are tried along each axis
+RIM = 0.02  # share of a face's side that may be outside: the detector is not more precise
 
 
 def foreground(
     faces: tuple[Box, ...], finished_height_px: int, config: PeopleConfig
 ) -> tuple[Box, ...]:
-    """The faces that are large enough to be of people whom the picture is about."""
+    """The faces that are large enough to be of the picture's subjects."""
     min_height_px = config.min_face_share * finished_height_px
     return tuple(face for face in faces if face.height_px >= min_height_px)
 
@@ -33,16 +33,15 @@ def foreground(
 def crop_around(
     people: tuple[Box, ...], content: Box, finished: tuple[int, int], config: PeopleConfig
 ) -> Box | None:
-    """The crop around faces, largest first; None if the largest cannot be kept whole.
+    """The crop around faces, or None if every crop would cut the largest face.
 
-    As much of the picture as possible, but no more than lets the largest face have its least share
-    of the crop's height. All faces lie within if there is room for them, else the largest does and
-    no other is cut through.
+    The crop is as large as possible while the largest face has at least its share of the crop's
+    height. It contains all faces if they fit, else the largest one, and cuts no other.
 
     Args:
-        people: At least one, those that count.
-        content: Where the crop must lie; at least of the finished size.
-        finished: Width and height of the finished crop, which sets the shape and the least size.
+        people: Faces to include, largest first; at least one.
+        content: The crop must be inside it; at least of the finished size.
+        finished: Width and height of the finished crop: its shape and least size.
         config: Its `min_face_share` limits the crop's height.
     """
     size = _size(people[0], content, finished, config)
@@ -74,38 +73,39 @@ def _size(
 
 
 def _cost(
-    kept: tuple[Box, ...],
+    included: tuple[Box, ...],
     people: tuple[Box, ...],
     lefts: Numbers,
     tops: Numbers,
     size: tuple[int, int],
 ) -> Numbers:
-    """What is wrong with each place of a crop that is to keep these faces; below 10 it does."""
-    cost = _off_centre(kept, lefts, tops, size)
+    """Cost of each position of a crop that should include some faces; below 10 none is cut."""
+    cost = _off_centre(included, lefts, tops, size)
     for face in people:
-        whole = _inside(_grown(face, -RIM, -RIM, -RIM), lefts, tops, size) == 1
-        touched = _inside(face, lefts, tops, size) > 0
-        wrong = ~whole if face in kept else touched & ~whole
-        head = _grown(face, HAIR, EARS, CHIN)
-        cost += CUT_FACE * wrong + CUT_HEAD * (whole & (_inside(head, lefts, tops, size) < 1))
+        is_inside = _inside(_expand(face, -RIM, -RIM, -RIM), lefts, tops, size) == 1
+        is_touched = _inside(face, lefts, tops, size) > 0
+        is_wrong = ~is_inside if face in included else is_touched & ~is_inside
+        head = _expand(face, HAIR, EARS, CHIN)
+        head_is_cut = is_inside & (_inside(head, lefts, tops, size) < 1)
+        cost += CUT_FACE * is_wrong + CUT_HEAD * head_is_cut
     return cost
 
 
 def _off_centre(
-    kept: tuple[Box, ...], lefts: Numbers, tops: Numbers, size: tuple[int, int]
+    faces: tuple[Box, ...], lefts: Numbers, tops: Numbers, size: tuple[int, int]
 ) -> Numbers:
-    """Squared distance of the faces from where they should be, in shares of the crop's sides."""
+    """Squared distance of faces from their ideal place, in shares of the crop's sides."""
     middle = (
-        min(face.left_px for face in kept) + max(face.left_px + face.width_px for face in kept)
+        min(face.left_px for face in faces) + max(face.left_px + face.width_px for face in faces)
     ) / 2
-    eyes = float(np.mean([face.top_px + EYES * face.height_px for face in kept]))
+    eyes = float(np.mean([face.top_px + EYES * face.height_px for face in faces]))
     aside: Numbers = (middle - lefts) / size[0] - 0.5
     above: Numbers = (eyes - tops) / size[1] - EYES_AT
     return np.asarray(aside**2 + above**2)
 
 
 def _inside(face: Box, lefts: Numbers, tops: Numbers, size: tuple[int, int]) -> Numbers:
-    """Share of the box that each place of the crop holds."""
+    """Share of the face that is inside the crop, for each position of the crop."""
     right = np.minimum(face.left_px + face.width_px, lefts + size[0])
     bottom = np.minimum(face.top_px + face.height_px, tops + size[1])
     across = np.maximum(right - np.maximum(face.left_px, lefts), 0)
@@ -113,7 +113,7 @@ def _inside(face: Box, lefts: Numbers, tops: Numbers, size: tuple[int, int]) -> 
     return np.asarray(across * down / (face.width_px * face.height_px))
 
 
-def _grown(face: Box, above: float, beside: float, below: float) -> Box:
+def _expand(face: Box, above: float, beside: float, below: float) -> Box:
     return Box(
         round(face.left_px - beside * face.width_px),
         round(face.top_px - above * face.height_px),

@@ -1,1 +1,1 @@
-"""What is measured on a picture: one number for each question that a rule may ask."""
+"""Measures a picture: the scores that the rules compare with their limits."""

@@ -1,8 +1,8 @@
-"""Whether a picture was made, not taken: a logistic regression on `Features`.
+"""Tells drawings from photographs: a logistic regression on `Features`.
 
-Its coefficients lie beside this file. `benchmarks/drawings.py` taught them photographs, drawings,
-rendered wallpapers, paintings and screenshots of some fifty packages, which the file names, and
-tells how well each package's pictures are judged by what the others teach; see
+Its coefficients are in the file beside this one. `benchmarks/drawings.py` trained them on
+photographs, drawings, rendered wallpapers, paintings and screenshots from some fifty packages,
+which the file lists, and cross-validated them with whole packages held out; see
 `docs/decisions/drawings.md`.
 """
 
@@ -27,7 +27,7 @@ def drawing_likeness(features: Features) -> float:
     """From 0, a photograph, to 1, a drawing.
 
     Raises:
-        BadInput: The file of coefficients is not the one that belongs to this version.
+        BadInput: The file of coefficients is not that of this version.
     """
     weights, bias = _head()
     logit = float(weights @ inputs_of(features)) + bias
@@ -35,7 +35,7 @@ def drawing_likeness(features: Features) -> float:
 
 
 def load_head() -> None:
-    """Load the coefficients, which the first picture would have to wait for.
+    """Load the coefficients before the first picture, whose time is limited.
 
     Raises:
         BadInput: As `drawing_likeness`.
@@ -44,13 +44,13 @@ def load_head() -> None:
 
 
 def inputs_of(features: Features) -> NDArray[np.float64]:
-    """(1632,): what the regression sees. Roots make the pooled features less skewed."""
+    """(1632,): the inputs of the regression. Roots make the pooled features less skewed."""
     return np.concatenate([np.sqrt(features.pooled), features.textures]).astype(np.float64)
 
 
 @lru_cache(maxsize=1)
 def _head() -> tuple[NDArray[np.float64], float]:
-    if (found := sha256_of(HEAD)) != SHA256:
-        raise BadInput(f"{HEAD} has sha256 {found}, not {SHA256}; install the project again")
+    if (actual := sha256_of(HEAD)) != SHA256:
+        raise BadInput(f"{HEAD} has sha256 {actual}, not {SHA256}; install the project again")
     head = json.loads(HEAD.read_text(encoding="utf-8"))
     return np.array(head["weights"]), float(head["bias"])

@@ -1,7 +1,7 @@
-"""How sharp a picture is, and whether it holds the fine detail that its size promises.
+"""Sharpness of a picture, and whether it has the fine detail that its size allows.
 
-Luma is uint8 (H, W). The limits stand in `params.yaml`; how they were found, in
-`docs/decisions/curation.md`.
+Luma is uint8 (H, W). The limits are in `params.yaml`; `docs/decisions/curation.md` describes how
+they were chosen.
 """
 
 import cv2
@@ -12,70 +12,70 @@ from numpy.typing import NDArray
 Luma = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
-BLOCK_PX = 32  # for sharpness: small enough to lie wholly on a subject in focus
-EDGE_RANGE = 32  # a block with less luma range holds no edge, only texture or noise
-STEP_NOISE = 4  # grey levels between neighbours that strong JPEG compression makes on its own
+BLOCK_PX = 32  # for sharpness: small enough to be entirely on a subject in focus
+EDGE_RANGE = 32  # a block with less luma range has no edge, only texture or noise
+STEP_NOISE = 4  # grey levels between neighbours that strong JPEG compression alone causes
 
-WINDOW_PX = 128  # for the spectrum: eight periods of the lowest frequency that is looked at
+WINDOW_PX = 128  # for the spectrum: more than eight periods of the lowest frequency used
 NUM_WINDOWS = 8
-# Cycles per pixel; Nyquist is 0.5. A picture that was enlarged twice ends at 0.25. Of the bands and
-# windows that were tried on photographs and their enlarged copies, these parted them best.
+# Cycles per pixel; Nyquist is 0.5. A picture that was enlarged by 2 has none above 0.25. Of the
+# bands and windows that were tried, these separated photographs from their enlarged copies best.
 MIDDLE_BAND = (0.12, 0.25)
 HIGH_BAND = (0.4, 0.5)
 ROUNDING_NOISE = 1 / 12  # variance that 8-bit rounding adds, at all frequencies alike
-# Under these the three signs of fine detail are one score with one limit. Chosen on photographs and
-# enlarged copies of them: docs/decisions/curation.md.
-MIN_STRENGTH = 0.2  # of the strongest windows' power; what is fine in weaker ones may be noise
+# These combine the three signs of fine detail into one score with one limit. They were chosen on
+# photographs and enlarged copies of them: docs/decisions/curation.md.
+MIN_STRENGTH = 0.2  # of the strongest windows' power; fine detail in weaker ones may be noise
 WEIGHT_OF_SHARPEST, WEIGHT_OF_SHARPNESS = 0.7, 0.013
 
 
 def edges(luma: Luma) -> tuple[Floats, Floats]:
-    """Largest step between neighbouring pixels, and range of luma, of each block."""
+    """The largest step between neighbouring pixels, and the range of luma, of each block."""
     size = min(BLOCK_PX, *luma.shape)
     height, width = (side // size * size for side in luma.shape)
-    whole = np.ascontiguousarray(luma[:height, :width])
-    ranges = _of_blocks(np.maximum, whole, size) - _of_blocks(np.minimum, whole, size)
-    steps = np.zeros_like(whole)
-    steps[:, 1:] = cv2.absdiff(whole[:, 1:], whole[:, :-1])
+    blocks = np.ascontiguousarray(luma[:height, :width])
+    ranges = _reduce_blocks(np.maximum, blocks, size) - _reduce_blocks(np.minimum, blocks, size)
+    steps = np.zeros_like(blocks)
+    steps[:, 1:] = cv2.absdiff(blocks[:, 1:], blocks[:, :-1])
     steps[:, ::size] = 0  # from the block before
-    across = _of_blocks(np.maximum, steps, size)
+    across = _reduce_blocks(np.maximum, steps, size)
     steps[:] = 0
-    steps[1:] = cv2.absdiff(whole[1:], whole[:-1])
+    steps[1:] = cv2.absdiff(blocks[1:], blocks[:-1])
     steps[::size] = 0
-    down = _of_blocks(np.maximum, steps, size)
+    down = _reduce_blocks(np.maximum, steps, size)
     return np.maximum(across, down).astype(np.float32), ranges.astype(np.float32)
 
 
 def sharpness(steps: Floats, ranges: Floats) -> float:
-    """How steep the steepest edges are, in [0, 1]; about 1 / (width of an edge in pixels).
+    """Steepness of the steepest edges, in [0, 1]; about 1 / (width of an edge in pixels).
 
-    In each block the largest difference of neighbouring pixels is divided by the block's range of
-    luma, both less what compression may have added: 1 for a hard step, 0.4 / sigma for a step under
-    a Gaussian blur. Blocks without an edge do not count, and the best twentieth of the others
-    decides, so that a sharp subject before a soft background is sharp. 0 without any edge.
+    In each block, the largest difference of neighbouring pixels is divided by the block's range of
+    luma, both minus what compression may have added: 1 for a hard step, 0.4 / sigma for a step with
+    a Gaussian blur. Blocks without an edge do not count. The result is the 95th percentile of the
+    others, so that a sharp subject before a soft background counts as sharp. 0 without edges.
 
     Of 18 crops of twelve photographs, at widths of 1024 and 2048, the least sharp has 0.27, also at
     JPEG quality 60; blurred with sigma 3 and more and saved at quality 50 to 90, at most 0.21.
     """
-    edged = ranges >= EDGE_RANGE
-    ratios = np.maximum(steps[edged] - STEP_NOISE, 0) / (ranges[edged] - STEP_NOISE)
+    has_edge = ranges >= EDGE_RANGE
+    ratios = np.maximum(steps[has_edge] - STEP_NOISE, 0) / (ranges[has_edge] - STEP_NOISE)
     return float(np.quantile(ratios, 0.95)) if ratios.size else 0.0
 
 
 def detail_share(ranges: Floats) -> float:
-    """Share of the picture's blocks that hold an edge: 0 for a plain or a slow gradient."""
+    """Share of the picture's blocks that have an edge: 0 for a plain or a smooth gradient."""
     return float((ranges >= EDGE_RANGE).mean())
 
 
 def high_frequency(luma: Luma, sharpness: float) -> float:
-    """Whether there is detail as fine as the pixels allow: the largest of three signs of it.
+    """How much detail is as fine as the pixels allow: the largest of three signs of it.
 
-    A natural image's power falls off as a power of the frequency (Field, 1987), so that the high
-    band keeps some per cent of the middle one; an enlarged image keeps only the noise that was
-    added afterwards. The first sign is that share, over the `NUM_WINDOWS` windows with most power
-    in the middle band. But of a sharp subject before a soft background, that may be the background:
-    so the second is the same over those strong windows whose share is largest. The third is
-    `sharpness`, since no interpolation leaves edges as steep as a lens does. 0 without any detail.
+    A natural image's power falls off as a power of the frequency (Field, 1987), so that its high
+    band has a few per cent of the power of the middle one; an enlarged image has only the noise
+    that was added afterwards. The first sign is that share, over the `NUM_WINDOWS` windows with
+    most power in the middle band. These windows may be on a soft background behind a sharp subject,
+    so the second sign is the same over the strong windows with the largest share. The third is
+    `sharpness`, since interpolation leaves no edges as steep as a lens does. 0 without any detail.
     """
     spectrum, frequency = _spectrum(luma)
     middle = _power(spectrum, frequency, MIDDLE_BAND)
@@ -94,8 +94,10 @@ def high_frequency(luma: Luma, sharpness: float) -> float:
 
 
 def _spectrum(luma: Luma) -> tuple[NDArray[np.complex64], NDArray[np.float64]]:
-    """Of each window (N, size, size // 2 + 1), white noise of variance 1 at power 1; and the
-    frequencies, in cycles per pixel."""
+    """The spectrum of each window (N, size, size // 2 + 1), and frequencies in cycles per pixel.
+
+    White noise of variance 1 has power 1.
+    """
     windows = _tiles(luma, min(WINDOW_PX, *luma.shape)).astype(np.float32)
     size = windows.shape[-1]
     windows -= windows.mean(axis=(-2, -1), keepdims=True)
@@ -110,7 +112,7 @@ def _spectrum(luma: Luma) -> tuple[NDArray[np.complex64], NDArray[np.float64]]:
 def _power(
     spectrum: NDArray[np.complex64], frequency: NDArray[np.float64], band: tuple[float, float]
 ) -> NDArray[np.float64]:
-    """Mean power of each window in a band of frequencies, without that of rounding."""
+    """Mean power of each window in a band of frequencies, minus that of rounding."""
     within = (frequency >= band[0]) & (frequency < band[1])
     chosen = spectrum[:, within]
     power = np.square(chosen.real) + np.square(chosen.imag)
@@ -119,16 +121,16 @@ def _power(
 
 
 def _tiles(values: Luma, size: int) -> Luma:
-    """(H, W) -> (number of tiles, size, size); what is left over at right and bottom is cut off."""
+    """(H, W) -> (number of tiles, size, size), without incomplete tiles at right and bottom."""
     rows, columns = values.shape[0] // size, values.shape[1] // size
-    cut = values[: rows * size, : columns * size].reshape(rows, size, columns, size)
-    return np.ascontiguousarray(cut.swapaxes(1, 2)).reshape(-1, size, size)
+    tiles = values[: rows * size, : columns * size].reshape(rows, size, columns, size)
+    return np.ascontiguousarray(tiles.swapaxes(1, 2)).reshape(-1, size, size)
 
 
-def _of_blocks(extreme: np.ufunc, values: Luma, size: int) -> NDArray[np.uint8]:
-    """The largest or smallest value of each block, row by row; sides are whole blocks."""
+def _reduce_blocks(extreme: np.ufunc, values: Luma, size: int) -> NDArray[np.uint8]:
+    """The largest or smallest value of each block, row by row; sides are multiples of `size`."""
     rows, columns = values.shape[0] // size, values.shape[1] // size
-    # Down first: whole rows against each other is what a processor does sixty-four at a time.
+    # Along columns first: processors compare rows with vector instructions, 64 bytes at a time.
     lines = extreme.reduce(values.reshape(rows, size, -1), axis=1)
-    found: NDArray[np.uint8] = extreme.reduce(lines.reshape(rows, columns, size), axis=2)
-    return found.ravel()
+    extremes: NDArray[np.uint8] = extreme.reduce(lines.reshape(rows, columns, size), axis=2)
+    return extremes.ravel()

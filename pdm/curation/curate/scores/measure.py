@@ -1,12 +1,12 @@
-"""What is measured on a picture: one number for each question that a rule may ask.
+"""Measures a picture: the scores that the rules compare with their limits.
 
-Most scores are taken on the finished crop, at its finished size. That is what a model will see: a
-soft picture of 40 megapixels makes a sharp crop, and one that was enlarged before it reached us
-makes a crop without fine detail, whatever its number of pixels. Where a JPEG decoder reduces the
-picture to a little less than that (a tenth at most), the crop is measured at that size; a picture
-too small for the crop, at its own. Luma and shares run from 0 to 1.
+Most scores are measured on the finished crop at its finished size, which is what a model will see:
+a soft picture of 40 megapixels can make a sharp crop, and a picture that was enlarged earlier makes
+a crop without fine detail, whatever its number of pixels. If a JPEG decoder has reduced the picture
+to a little less than that (by a tenth at most), the crop is measured at that size; a picture that
+is too small for the crop, at its own. Luma and shares are from 0 to 1.
 
-The limits stand in `params.yaml`; how they were found, in `docs/decisions/curation.md`.
+The limits are in `params.yaml`; `docs/decisions/curation.md` describes how they were chosen.
 """
 
 from dataclasses import dataclass
@@ -21,19 +21,19 @@ from pdm.curation.curate.scores import focus, origin
 from pdm.data.decoding.pixels import downscale
 from pdm.data.pixels import Pixels
 
-# What stored scores depend on besides the code that measures (`cache.MEASURING`). Other settings
-# of section `curate` are limits, held by `rules.reason` against stored scores without any pixel.
+# The settings that stored scores depend on, besides code (`cache.MEASURING`). Other settings of
+# section `curate` are limits, with which `rules.reason` compares stored scores.
 SCORE_SETTINGS = fields_without(CurateConfig, Mark.LIMIT_OF_SCORES)
 
-BLACK, WHITE = 3, 252  # luma of 255 at and beyond which nothing can be told apart any more
+BLACK, WHITE = 3, 252  # luma of 255; beyond these, no detail can be distinguished
 
 Luma = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """See the functions of the same names here, in `focus` and in `origin`. The score `drawing` is
-    learned and stands for itself: `pdm.curation.curate.scores.drawing`."""
+    """See the functions of the same names here, in `focus` and in `origin`. The score `drawing`,
+    which is learned, is in `pdm.curation.curate.scores.drawing`."""
 
     sharpness: float
     high_frequency: float
@@ -48,12 +48,12 @@ class Scores:
 
 
 def measure(crop: Pixels, decoded: Pixels, reduction: int) -> Scores:
-    """All scores of a picture, rounded to what is repeatable.
+    """All scores of a picture, rounded to the digits that every machine gives alike.
 
     Args:
         crop: (H, W, 3), the finished crop.
-        decoded: (h, w, 3), the same part of the picture as the decoder gave it, never smaller.
-        reduction: By how much the decoder has reduced it.
+        decoded: (h, w, 3), the same part of the picture as decoded, never smaller.
+        reduction: The factor by which the decoder has reduced it.
     """
     luma = luma_of(crop)
     steps, ranges = focus.edges(luma)
@@ -81,13 +81,13 @@ def luma_of(pixels: Pixels) -> Luma:
 
 
 def contrast(counts: NDArray[np.float64]) -> float:
-    """Luma between the darkest and the brightest twentieth, from the share of each level."""
+    """Difference of the 95th and the 5th percentile of luma, from the share of each level."""
     low, high = np.searchsorted(np.cumsum(counts), (0.05 - 1e-9, 0.95 - 1e-9))
     return float(high - low) / 255
 
 
-def reduced(pixels: Pixels, longer_side_px: int) -> Pixels:
-    """The whole picture, antialiased, its longer side at most `longer_side_px`."""
+def reduce_to(pixels: Pixels, longer_side_px: int) -> Pixels:
+    """Reduce a picture, antialiased, to a longer side of at most `longer_side_px`."""
     height_px, width_px = pixels.shape[:2]
     scale = longer_side_px / max(height_px, width_px)
     if scale >= 1:

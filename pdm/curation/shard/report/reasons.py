@@ -38,7 +38,7 @@ NOT_KEPT = {
     "wrong_shape": "The crop would lose most of the picture.",
     "no_people": "Too few faces that are large enough, where people are wanted.",
     "crowd": "More faces than are wanted.",
-    "face_cut": "No crop keeps the largest face whole.",
+    "face_cut": "Every crop would cut the largest face.",
     "transparent": "Much of it is transparent; the background would show.",
     "dark": "Nearly black all over, or in too large a part.",
     "light": "Nearly white all over, or burnt out in too large a part.",
