@@ -28,20 +28,20 @@ def prepare() -> None:
     """Set the defaults."""
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
-    past = [os.environ.get(name, "") for name in ("no_proxy", "NO_PROXY")]
-    hosts = [host.strip() for host in ",".join(past).split(",")]
-    both = ",".join(dict.fromkeys(host for host in (*hosts, *_LOOPBACK) if host))
-    os.environ |= {"no_proxy": both, "NO_PROXY": both}
+    present = [os.environ.get(name, "") for name in ("no_proxy", "NO_PROXY")]
+    hosts = [host.strip() for host in ",".join(present).split(",")]
+    no_proxy = ",".join(dict.fromkeys(host for host in (*hosts, *_LOOPBACK) if host))
+    os.environ |= {"no_proxy": no_proxy, "NO_PROXY": no_proxy}
 
 
 def hide_proxies() -> None:
     """Hide proxies from this process, which only talks to its own server: Prefect's client fails on
     some kinds (SOCKS) although it would not use them."""
-    found = {name: value for name, value in os.environ.items() if name.lower() in _PROXIES}
-    for name in found:
+    proxies = {name: value for name, value in os.environ.items() if name.lower() in _PROXIES}
+    for name in proxies:
         del os.environ[name]
-    if found:
-        os.environ[_HIDDEN_PROXIES] = json.dumps(found)
+    if proxies:
+        os.environ[_HIDDEN_PROXIES] = json.dumps(proxies)
 
 
 def with_hidden_proxies() -> dict[str, str]:

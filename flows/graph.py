@@ -54,9 +54,8 @@ def is_pyramid() -> bool:
 
 
 def stale(*names: str) -> list[str]:
-    """Those of the named stages (of all, if none is named) that `dvc repro` would look at again:
-    code, data, params, command or outputs differ from dvc.lock. A stage whose input is about to
-    change is not stale yet."""
+    """The named stages, or those of all, whose code, data, params, command or outputs differ from
+    dvc.lock. A stage whose input is about to change is not stale yet."""
     with repository() as repo:
         changed = repo.status(targets=list(names) or None)
     return [stage for stage in (names or changed) if stage in changed]
@@ -70,7 +69,7 @@ def _describe(stage: PipelineStage, upstream: set[DvcStage]) -> Stage:
         stage.cmd if isinstance(stage.cmd, str) else " && ".join(stage.cmd),
         tuple(paths),
         tuple(path for path, is_metric in paths.items() if is_metric),
-        frozenset(one.addressing for one in upstream if isinstance(one, PipelineStage)),
+        frozenset(other.addressing for other in upstream if isinstance(other, PipelineStage)),
     )
 
 

@@ -26,5 +26,5 @@ def newer_run_is_due() -> bool:
         ),
     )
     with get_client(sync_client=True) as client:
-        found = client.read_flow_runs(flow_run_filter=due)
-    return any(run.expected_start_time and run.expected_start_time > scheduled for run in found)
+        runs = client.read_flow_runs(flow_run_filter=due)
+    return any(run.expected_start_time and run.expected_start_time > scheduled for run in runs)

@@ -36,10 +36,10 @@ Names = tuple[str, ...]
 
 async def _worth_retrying(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     failure = await state.aresult(raise_on_failure=False)
-    again = isinstance(failure, StageFailed) and failure.worth_retrying
-    if again:
+    retry = isinstance(failure, StageFailed) and failure.worth_retrying
+    if retry:
         _say(f"{failure}; trying again if tries are left")
-    return again
+    return retry
 
 
 @task(
@@ -55,13 +55,13 @@ def reproduce(name: str, keep_models: bool = False, announced: Names = ()) -> Ou
     Args:
         name: Name of the stage.
         keep_models: Fail instead of training a model again.
-        announced: Stages of which it was said that they will.
+        announced: Stages whose training was announced already.
     """
     if name not in announced:
         retraining.announce_stage(name, _say, keep_models=keep_models)
     # MLflow's runs find their parent by this id.
-    marked = {"PYRAMID_PIPELINE_RUN": str(runtime.flow_run.root_flow_run_id)}
-    outcome = stage.reproduce(name, _say, marked)
+    environment = {"PYRAMID_PIPELINE_RUN": str(runtime.flow_run.root_flow_run_id)}
+    outcome = stage.reproduce(name, _say, environment)
     _say(report.sentence(outcome))
     report.remember(outcome)
     return outcome
@@ -98,7 +98,7 @@ def pipeline(keep_models: bool = False) -> list[Outcome]:
     """Bring every stage up to date, stopping at the first that fails.
 
     Args:
-        keep_models: Fail, before anything of it is removed, rather than train a model again.
+        keep_models: Fail instead of training a model again, before it is removed.
     """
     if newer_run_is_due():
         _say("a newer run of the schedule is already due; skipping this one")
@@ -126,21 +126,21 @@ FLOWS = {
 
 def publish() -> None:
     """Publish scores and contact sheet as artifacts of the flow run, if they exist."""
-    found = report.results()
-    if found.scores:
-        create_markdown_artifact(report.markdown(found), key="scores", description="Scores")
-    if found.contact_sheet:
+    results = report.results()
+    if results.scores:
+        create_markdown_artifact(report.markdown(results), key="scores", description="Scores")
+    if results.contact_sheet:
         create_image_artifact(
-            report.image_url(found.contact_sheet),
+            report.image_url(results.contact_sheet),
             key="contact-sheet",
-            description=str(found.contact_sheet),
+            description=str(results.contact_sheet),
         )
 
 
 def _parts() -> Iterator[tuple[str, list[str]]]:
     """Yield the graph's stages in order, grouped by flow."""
     flow_of = {name: part for part, names in STAGES_OF.items() for name in names}
-    order = [found.name for found in graph.stages()]
+    order = [each.name for each in graph.stages()]
     for part, names in groupby(order, key=lambda name: flow_of.get(name, "")):
         yield part, list(names)
 

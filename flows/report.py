@@ -65,19 +65,19 @@ def results() -> Results:
 
 def _headline_scores() -> tuple[tuple[Score, ...], str]:
     """Return the headline scores and the next step of `pyramid scores`."""
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "pdm", "scores", "--headline", "--json"],
         capture_output=True,
         text=True,
         env=environment_of_stages(),
         check=False,
     )
-    if done.returncode:
+    if result.returncode:
         return (), ""
-    found = json.loads(done.stdout)
+    printed = json.loads(result.stdout)
     names = [item.name for item in fields(Score)]
-    entries = [Score(**{name: entry[name] for name in names}) for entry in found["headline"]]
-    return tuple(entries), str(found["next"])
+    entries = [Score(**{name: entry[name] for name in names}) for entry in printed["headline"]]
+    return tuple(entries), str(printed["next"])
 
 
 def sentence(outcome: Outcome) -> str:
@@ -92,50 +92,50 @@ def remember(outcome: Outcome) -> None:
     """Store a stage's summary, for later runs in which it is up to date."""
     if outcome.state == "fresh":
         return
-    kept = _remembered() | {outcome.stage: asdict(outcome)}
+    outcomes = _load_outcomes() | {outcome.stage: asdict(outcome)}
     LAST_OUTCOMES.parent.mkdir(parents=True, exist_ok=True)
     temporary = LAST_OUTCOMES.with_name(f".tmp-{LAST_OUTCOMES.name}")
-    temporary.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+    temporary.write_text(json.dumps(outcomes, indent=2) + "\n", encoding="utf-8")
     temporary.replace(LAST_OUTCOMES)
 
 
 def show(outcomes: list[Outcome], seconds: float) -> None:
     """Print, on one screen, all stages, headline scores, the next step, and where to look."""
     console = Console(highlight=False)
-    found = results()
+    latest = results()
     console.print()
     console.print(_stages(outcomes, seconds, console.width))
-    if found.scores:
+    if latest.scores:
         console.print()
-        console.print(_scores(found.scores))
+        console.print(_scores(latest.scores))
     console.print()
-    for name, text in _pointers(found):
+    for name, text in _pointers(latest):
         console.print(f"[bold]{name:<13}[/bold] {escape(text)}", soft_wrap=True)
 
 
-def _pointers(found: Results) -> Iterator[tuple[str, str]]:
-    if found.next_step:
-        yield "next", found.next_step
-    if found.contact_sheet:
-        yield "samples", str(found.contact_sheet)
-    for page in found.pages:
+def _pointers(latest: Results) -> Iterator[tuple[str, str]]:
+    if latest.next_step:
+        yield "next", latest.next_step
+    if latest.contact_sheet:
+        yield "samples", str(latest.contact_sheet)
+    for page in latest.pages:
         yield "data report", f"python3 -m webbrowser -t {page.resolve().as_uri()}"
-    if found.next_step:
+    if latest.next_step:
         yield "all scores", "pyramid scores"
     yield "MLflow", _mlflow_page()
 
 
-def markdown(found: Results) -> str:
+def markdown(latest: Results) -> str:
     """Format scores, next step and path of the pictures as Markdown."""
     rows = [
-        f"| {one.title} | {_number(one.value)} | {_number(one.floor)} | {one.word} |"
-        for one in found.scores
+        f"| {score.title} | {_number(score.value)} | {_number(score.floor)} | {score.word} |"
+        for score in latest.scores
     ]
     parts = ["\n".join(("| score | value | floor | |", "|---|---|---|---|", *rows))]
-    if found.next_step:
-        parts.append(f"Next: {found.next_step}. All scores: `pyramid scores`")
-    if found.contact_sheet:
-        parts.append(f"Contact sheet: `{found.contact_sheet}`")
+    if latest.next_step:
+        parts.append(f"Next: {latest.next_step}. All scores: `pyramid scores`")
+    if latest.contact_sheet:
+        parts.append(f"Contact sheet: `{latest.contact_sheet}`")
     return "\n\n".join(parts) + "\n"
 
 
@@ -152,18 +152,18 @@ def _mlflow_page() -> str:
     store = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
     if store.startswith("http"):
         return without_credentials(store)
-    shown = store if without_credentials(store) == store else '"$MLFLOW_TRACKING_URI"'
-    return f".venv/bin/mlflow ui --backend-store-uri {shown} --workers 1"
+    printable = store if without_credentials(store) == store else '"$MLFLOW_TRACKING_URI"'
+    return f".venv/bin/mlflow ui --backend-store-uri {printable} --workers 1"
 
 
 def _stages(outcomes: list[Outcome], seconds: float, width: int) -> Table:
     """Make a row for each stage, cut to the terminal's width."""
-    stages, now, before = graph.stages(), {one.stage: one for one in outcomes}, _remembered()
+    stages, now, before = graph.stages(), {each.stage: each for each in outcomes}, _load_outcomes()
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("stage")
     table.add_column("")
     table.add_column("seconds", justify="right")
-    table.add_column("what came out")
+    table.add_column("result")
     room = width - max(len(stage.name) for stage in stages) - len("restored  seconds") - 6
     for stage in stages:
         outcome = now.get(stage.name)
@@ -183,8 +183,9 @@ def _scores(scores: Sequence[Score]) -> Table:
     table.add_column("value", justify="right")
     table.add_column("floor", justify="right")
     table.add_column("")
-    for one in scores:
-        table.add_row(escape(one.title), _number(one.value), _number(one.floor), one.word)
+    for score in scores:
+        values = _number(score.value), _number(score.floor)
+        table.add_row(escape(score.title), *values, score.word)
     return table
 
 
@@ -198,12 +199,12 @@ def _json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _remembered() -> dict[str, Any]:
+def _load_outcomes() -> dict[str, Any]:
     try:
-        kept = json.loads(LAST_OUTCOMES.read_text(encoding="utf-8"))
+        outcomes = json.loads(LAST_OUTCOMES.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return kept if isinstance(kept, dict) else {}
+    return outcomes if isinstance(outcomes, dict) else {}
 
 
 def _flat(value: Any, name: str = "") -> dict[str, float]:

@@ -74,17 +74,17 @@ def announce(stale: Collection[str], say: Say, *, keep_models: bool) -> tuple[st
         RunError: A model would be trained again, and `keep_models` is set.
     """
     stages = [stage for stage in graph.stages() if _dry_run(stage)]
-    found = {}
+    retrainings = {}
     for stage in stages:
         inputs_are_final = not stage.upstream & set(stale)
-        if stage.name in stale and (again := _retraining(stage, strict=inputs_are_final)):
-            found[stage.name] = again
-    _say_all(found.values(), say)
+        if stage.name in stale and (retraining := _retraining(stage, strict=inputs_are_final)):
+            retrainings[stage.name] = retraining
+    _say_all(retrainings.values(), say)
     for stage in stages:
         if stage.name not in stale:
-            _say_what_may_follow(stage, found, stale, say)
-    _refuse(found, keep_models=keep_models)
-    return tuple(found)
+            _say_what_may_follow(stage, retrainings, stale, say)
+    _refuse(retrainings, keep_models=keep_models)
+    return tuple(retrainings)
 
 
 def announce_stage(name: str, say: Say, *, keep_models: bool) -> None:
@@ -96,23 +96,23 @@ def announce_stage(name: str, say: Say, *, keep_models: bool) -> None:
     """
     if name not in TRAINING:
         return
-    [stage] = [one for one in graph.stages() if one.name == name]
-    if _dry_run(stage) and (again := _retraining(stage, strict=True)):
-        _say_all([again], say)
+    [stage] = [each for each in graph.stages() if each.name == name]
+    if _dry_run(stage) and (retraining := _retraining(stage, strict=True)):
+        _say_all([retraining], say)
         _refuse([name], keep_models=keep_models)
 
 
-def _say_all(found: Iterable[Retraining], say: Say) -> None:
-    for one in found:
-        for line in one.lines():
+def _say_all(retrainings: Iterable[Retraining], say: Say) -> None:
+    for retraining in retrainings:
+        for line in retraining.lines():
             say(line)
 
 
 def _say_what_may_follow(
-    stage: graph.Stage, found: Collection[str], stale: Collection[str], say: Say
+    stage: graph.Stage, retrained: Collection[str], stale: Collection[str], say: Say
 ) -> None:
-    """Of a model that is up to date until a stage before it changes its data."""
-    trained = [name for name in found if name in stage.upstream]
+    """Announce that a model, which is still up to date, is trained again if its data change."""
+    trained = [name for name in retrained if name in stage.upstream]
     before = sorted(stage.upstream & set(stale))
     if not before:
         return
@@ -121,16 +121,16 @@ def _say_what_may_follow(
     if trained:
         say(f"{stage.name}: its model will be trained again, too, after {trained[-1]}{last}")
     else:
-        again = f"{stage.name}: its model will be trained again"
-        say(f"{again} if the output of {', '.join(before)} changes{last}")
+        changes = f"if the output of {', '.join(before)} changes"
+        say(f"{stage.name}: its model will be trained again {changes}{last}")
 
 
 def _refuse(names: Collection[str], *, keep_models: bool) -> None:
     if names and keep_models:
         raise RunError(
             f"--keep-models: {' and '.join(names)} would be trained again, for the reasons above; "
-            f"undo them, or keep what is there with `dvc commit --force {' '.join(names)}`, or run "
-            "without --keep-models. No model was removed",
+            f"undo them, or keep the present model with `dvc commit --force {' '.join(names)}`, or "
+            "run without --keep-models. No model was removed",
             BAD_INPUT,
         )
 
@@ -148,15 +148,15 @@ def _retraining(stage: graph.Stage, *, strict: bool) -> Retraining | None:
 
 def _plan(stage: graph.Stage, *, strict: bool) -> dict[str, Any] | None:
     """Return the stage's plan; None if it cannot say, which is an error if `strict`."""
-    done = subprocess.run(
+    result = subprocess.run(
         _dry_run(stage), capture_output=True, text=True, env=environment_of_stages(), check=False
     )
-    if not done.returncode:
-        found: dict[str, Any] = json.loads(done.stdout)
-        return found
+    if not result.returncode:
+        plan: dict[str, Any] = json.loads(result.stdout)
+        return plan
     if strict:
-        text = (done.stderr.strip() or done.stdout.strip()).rpartition("error: ")[2]
-        raise RunError(f"stage '{stage.name}': {text}", done.returncode)
+        text = (result.stderr.strip() or result.stdout.strip()).rpartition("error: ")[2]
+        raise RunError(f"stage '{stage.name}': {text}", result.returncode)
     return None
 
 

@@ -1,4 +1,4 @@
-"""Prefect's server: the configured one, or a local one while it is needed."""
+"""Finds the configured Prefect server, or runs a local one while it is needed."""
 
 import atexit
 import contextlib
@@ -24,14 +24,14 @@ from prefect.settings import (
 from flows.addresses import without_credentials
 from flows.environment import hide_proxies
 from flows.errors import UNAVAILABLE, RunError
-from flows.stage import die_with_parent, with_commands_found
+from flows.stage import die_with_parent, with_our_paths
 
-USUAL_PORT = 4200
+DEFAULT_PORT = 4200  # Prefect's
 SECONDS_TO_START = 90.0
 SECONDS_TO_ANSWER = 5.0
-LONGEST_REASON = 200
-# Its own log alone gets what it says, which `flows.environment` keeps off the terminal.
-TO_ITS_LOG = {
+MAX_REASON_CHARACTERS = 200
+# The server's errors go to its log. `flows.environment` switches them off elsewhere.
+LOG_SETTINGS = {
     "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR",
 }
@@ -49,26 +49,26 @@ def configured_server() -> str | None:
     if not _answers(f"{url}/health"):
         raise RunError(
             f"Prefect's server at {without_credentials(url)} does not answer; start it, or unset "
-            "PREFECT_API_URL (and `prefect config unset PREFECT_API_URL`) to do without one",
+            "PREFECT_API_URL (and `prefect config unset PREFECT_API_URL`) to run without one",
             UNAVAILABLE,
         )
     return str(url)
 
 
 def start_server_until_exit() -> None:
-    """Start a local server without pages, which ends after everything that reports to it: what
-    Prefect still has to send when this process ends, it sends before."""
+    """Start a local server without pages. It ends with this process, after Prefect's client has
+    sent its last reports."""
     stack = contextlib.ExitStack()
-    atexit.register(stack.close)  # the last registered is the first called
+    atexit.register(stack.close)  # functions registered later are called before it
     stack.enter_context(local_server(PREFECT_UI_ENABLED="0", PREFECT__SERVER_EPHEMERAL="1"))
 
 
 @contextlib.contextmanager
 def local_server(**settings: str) -> Iterator[str]:
-    """The address of a server that only this machine reaches; it is gone after the block.
+    """Run a server on loopback during the block; yield its address.
 
     Args:
-        settings: Variables of its environment.
+        settings: Additional environment variables of the server.
 
     Raises:
         RunError: It does not start.
@@ -84,16 +84,17 @@ def local_server(**settings: str) -> Iterator[str]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env=with_commands_found(os.environ) | TO_ITS_LOG | settings,
-            start_new_session=True,  # ctrl-C must reach it last, or the runner waits for it
+            env=with_our_paths(os.environ) | LOG_SETTINGS | settings,
+            start_new_session=True,  # ctrl-C must not reach it before the runner has ended
         )
-        yield from _while_it_runs(server, url, log)
+        yield from _use(server, url, log)
 
 
-def _while_it_runs(server: "subprocess.Popen[bytes]", url: str, log: IO[str]) -> Iterator[str]:
+def _use(server: "subprocess.Popen[bytes]", url: str, log: IO[str]) -> Iterator[str]:
+    """Point Prefect's settings to the server while it is in use, then end it."""
     try:
-        _wait_for(f"{url}/health", server, log)
-        os.environ["PREFECT_API_URL"] = url  # for the runs, which are processes of their own
+        _wait_until_ready(f"{url}/health", server, log)
+        os.environ["PREFECT_API_URL"] = url  # for the runs, which are child processes
         with temporary_settings({PREFECT_API_URL: url, PREFECT_UI_URL: url.removesuffix("/api")}):
             yield url
     finally:
@@ -106,8 +107,8 @@ def _while_it_runs(server: "subprocess.Popen[bytes]", url: str, log: IO[str]) ->
 
 
 def _free_port() -> int:
-    """Prefect's usual port, or any other that is free."""
-    for port in (USUAL_PORT, 0):
+    """Prefect's default port if it is free, else any free one."""
+    for port in (DEFAULT_PORT, 0):
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
@@ -115,33 +116,33 @@ def _free_port() -> int:
     raise RunError("no free port for Prefect's server", UNAVAILABLE)
 
 
-def _wait_for(url: str, server: "subprocess.Popen[bytes]", log: IO[str]) -> None:
+def _wait_until_ready(url: str, server: "subprocess.Popen[bytes]", log: IO[str]) -> None:
     deadline = time.monotonic() + SECONDS_TO_START
     while time.monotonic() < deadline and server.poll() is None:
         if _answers(url):
             return
         time.sleep(0.5)
-    why = f"within {SECONDS_TO_START:.0f} s" if server.poll() is None else f"({_reason(log)})"
+    why = f"within {SECONDS_TO_START:.0f} s" if server.poll() is None else f"({_last_error(log)})"
     raise RunError(
         f"Prefect's server did not start {why}; `{sys.executable} -m prefect server start` shows "
-        "what it says",
+        "its output",
         UNAVAILABLE,
     )
 
 
-def _reason(log: IO[str]) -> str:
+def _last_error(log: IO[str]) -> str:
     """The last error in the server's log."""
     log.seek(0)
     lines = [line.strip() for line in log if line.strip()]
     errors = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line)]
-    return (errors or lines or ["it said nothing"])[-1][:LONGEST_REASON]
+    return (errors or lines or ["no output"])[-1][:MAX_REASON_CHARACTERS]
 
 
 def _answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(without_credentials(url), timeout=SECONDS_TO_ANSWER):
             return True
-    except urllib.error.HTTPError:  # it is there, and wants something of us
+    except urllib.error.HTTPError:  # it runs, but may want a password
         return True
     except (urllib.error.URLError, OSError):
         return False

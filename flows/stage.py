@@ -16,12 +16,11 @@ from flows import graph
 from flows.environment import with_hidden_proxies
 from flows.errors import StageFailed
 
-SECONDS_TO_STOP = 60.0  # a training stage that is stopped still writes its checkpoint
+SECONDS_TO_STOP = 60.0  # a training that is stopped still writes its checkpoint
+SECONDS_TO_LINGER = 5.0  # for workers that a stage leaves behind
 
-SECONDS_TO_SWEEP = 5.0
-
-# What DVC itself says on the way; the rest are the stage's own lines.
-_DVC_SAYS = re.compile(
+# DVC's own lines; all others are the stage's.
+_DVC_LINE = re.compile(
     r"(Running stage|Stage) '|> |(Updating|Generating) lock file|To (track|enable) |\tgit add|"
     r"\tdvc config|Use `dvc push`|Data and pipelines are up to date|Verifying data sources|\s*$|"
     r"ERROR: failed to reproduce"
@@ -31,24 +30,24 @@ _EXIT = re.compile(r"ERROR: failed to reproduce .* exited with (-?\d+)$")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a stage."""
+    """The result of a stage."""
 
     stage: str
     state: str  # "run", "restored" from DVC's cache, or "fresh"
     seconds: float
-    summary: str  # the last line of the stage about itself, without its name; may be empty
+    summary: str  # the last line that starts with the stage's name, without it; may be empty
 
 
 def reproduce(
     stage: str, say: Callable[[str], None], environment: Mapping[str, str] | None = None
 ) -> Outcome:
-    """Bring one stage up to date, if it is not.
+    """Run one stage if it is not up to date.
 
     Args:
         stage: Its name in dvc.yaml. The stages before it must be up to date.
-        say: Called with a heading, then with each line that the stage writes, as it comes; not at
-            all if the stage is fresh.
-        environment: Added to this process's own.
+        say: Called with a heading, then with each line of the stage's output as it arrives; not
+            called if the stage is fresh.
+        environment: Additional environment variables.
 
     Raises:
         StageFailed: With the stage's exit code and its last `error: ` line.
@@ -62,22 +61,22 @@ def reproduce(
         for line in process.stdout or ():
             line = line.rstrip("\n")
             lines.append(line)
-            if not _DVC_SAYS.match(line):
+            if not _DVC_LINE.match(line):
                 say(line)
     if process.returncode:
-        raise StageFailed(_complaint(stage, lines), _exit_code(lines))
+        raise StageFailed(_error_message(stage, lines), _exit_code(lines))
     ran = any(line.startswith("Running stage '") for line in lines)
     state = "run" if ran else "restored"
     return Outcome(stage, state, time.monotonic() - began, _summary(stage, lines))
 
 
 def environment_of_stages() -> dict[str, str]:
-    """The user's environment, in which the commands of this Python, and this package, are found."""
-    return with_commands_found(with_hidden_proxies())
+    """The user's environment, with this Python's commands and this package on its paths."""
+    return with_our_paths(with_hidden_proxies())
 
 
-def with_commands_found(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment with the folders of this Python and of this package on its paths."""
+def with_our_paths(environment: Mapping[str, str]) -> dict[str, str]:
+    """Add the folders of this Python's commands and of this package to an environment's paths."""
     commands = [str(Path(sys.executable).parent), environment.get("PATH", os.defpath)]
     packages = [str(Path(__file__).parents[1]), environment.get("PYTHONPATH", "")]
     return {
@@ -89,13 +88,13 @@ def with_commands_found(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def die_with_parent(module: str, *arguments: str) -> list[str]:
-    """Command line that runs a Python module and, on Linux, ends when this process does."""
+    """Command line that runs a Python module; on Linux, it ends with this process."""
     return [sys.executable, "-m", "flows.child", module, *arguments]
 
 
 @contextlib.contextmanager
 def _dvc_repro(stage: str, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """The running command, in a process group of its own, which does not outlive the block."""
+    """Run the command in its own process group, which is killed at the end of the block."""
     process = subprocess.Popen(
         die_with_parent("dvc", "repro", "--single-item", stage),
         stdin=subprocess.DEVNULL,
@@ -106,9 +105,8 @@ def _dvc_repro(stage: str, environment: Mapping[str, str]) -> Iterator[subproces
         env={**environment_of_stages(), **environment},
         start_new_session=True,
     )
-    # A stray worker of the stage may hold the pipe open; the command's end is the stage's end.
-    sweep = threading.Thread(target=_sweep, args=[process], daemon=True)
-    sweep.start()
+    # A worker that the stage left behind may keep the pipe open after the command's end.
+    threading.Thread(target=_kill_leftovers, args=[process], daemon=True).start()
     try:
         with process:
             try:
@@ -120,17 +118,18 @@ def _dvc_repro(stage: str, environment: Mapping[str, str]) -> Iterator[subproces
         _kill_group(process)
 
 
-def _sweep(process: subprocess.Popen[str]) -> None:
-    if process.wait() >= 0:  # not stopped by us: then the stage may still be saving
-        time.sleep(SECONDS_TO_SWEEP)
+def _kill_leftovers(process: subprocess.Popen[str]) -> None:
+    if process.wait() >= 0:  # if a signal ended it, the stage may still be saving
+        time.sleep(SECONDS_TO_LINGER)
         _kill_group(process)
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
-    """Ask the stage to stop, give it time to write what it has, then kill the group.
+    """Ask the stage to stop, give it time to save, then kill the group.
 
-    Where the kernel passes a parent's death on (Linux), only DVC gets the signal: a stage's own
-    workers must stay alive while it saves. The pipe closes when the last of the group is gone.
+    On Linux, where the stage is signalled when DVC ends, only DVC gets the signal, since the
+    stage's workers must live while it saves. The pipe closes when the last process of the group has
+    ended.
     """
     if sys.platform == "linux":
         process.terminate()
@@ -146,15 +145,15 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 
 def _kill_group(process: subprocess.Popen[str]) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):  # all of it is gone
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # it has ended
         os.killpg(process.pid, signal.SIGKILL)
 
 
 def _summary(stage: str, lines: list[str]) -> str:
-    """The stage's last line about itself, else its last line."""
-    lines = [line for line in lines if not _DVC_SAYS.match(line)]
-    own = [line for line in lines if line.startswith(f"{stage}: ")]
-    return (own or lines or [""])[-1].removeprefix(f"{stage}: ")
+    """The last line that starts with the stage's name, else its last line."""
+    lines = [line for line in lines if not _DVC_LINE.match(line)]
+    prefixed = [line for line in lines if line.startswith(f"{stage}: ")]
+    return (prefixed or lines or [""])[-1].removeprefix(f"{stage}: ")
 
 
 def _exit_code(lines: list[str]) -> int:
@@ -165,8 +164,8 @@ def _exit_code(lines: list[str]) -> int:
     return 128 - codes[-1] if codes[-1] < 0 else codes[-1]
 
 
-def _complaint(stage: str, lines: list[str]) -> str:
+def _error_message(stage: str, lines: list[str]) -> str:
     errors = [line for line in lines if line.lower().startswith("error: ")]
-    own = [line for line in errors if not line.startswith("ERROR: failed to reproduce")]
-    text = (own or errors or [f"exit code {_exit_code(lines)}"])[-1]
-    return f"stage '{stage}': {text.split(': ', 1)[-1] if own else text}"
+    of_stage = [line for line in errors if not line.startswith("ERROR: failed to reproduce")]
+    text = (of_stage or errors or [f"exit code {_exit_code(lines)}"])[-1]
+    return f"stage '{stage}': {text.split(': ', 1)[-1] if of_stage else text}"

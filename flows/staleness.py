@@ -1,6 +1,6 @@
-"""Why DVC would run a stage again, and what of its outputs would be lost.
+"""Finds out why DVC would run a stage again, and which outputs would be lost.
 
-DVC's own status names the sections of params that changed; this names their values, old and new.
+DVC's own status only names the sections of params that changed; this also names old and new values.
 """
 
 import json
@@ -23,12 +23,13 @@ ABSENT = "none"
 
 @dataclass(frozen=True, slots=True)
 class Staleness:
-    """Of a stage whose outputs are there, or were once, and that DVC would run again.
+    """A stage that was run before and that DVC would run again.
 
     Args:
         reasons: What differs from dvc.lock.
-        unsaved: Outputs here that are not in DVC's cache, so that they would be lost.
-        missing: Outputs that are neither here nor, as dvc.lock has them, in DVC's cache.
+        unsaved: Outputs in the workspace that are not in DVC's cache, so that they would be lost.
+        missing: Outputs that are not in the workspace, and not in DVC's cache as dvc.lock names
+            them.
     """
 
     reasons: tuple[str, ...]
@@ -38,15 +39,15 @@ class Staleness:
     def __str__(self) -> str:
         """All or some reasons in one line."""
         more = len(self.reasons) - MAX_REASONS
-        named = ", ".join(self.reasons[:MAX_REASONS])
-        return f"{named} and {more} more" if more > 0 else named
+        listed = ", ".join(self.reasons[:MAX_REASONS])
+        return f"{listed} and {more} more" if more > 0 else listed
 
 
 def staleness(name: str) -> Staleness | None:
     """Why a stage would run again; None if it would not, if DVC would restore its outputs from its
     cache, or if it was never run."""
     with graph.repository() as repo:
-        stage = next(one for one in repo.index.stages if one.addressing == name)
+        stage = next(each for each in repo.index.stages if each.addressing == name)
         reasons = tuple(_reasons(stage))
         unsaved = tuple(str(out) for out in stage.outs if out.exists and not _is_saved(out))
         missing = tuple(str(out) for out in stage.outs if not out.exists and out.changed_cache())
@@ -74,7 +75,7 @@ def _reasons(stage: PipelineStage) -> Iterator[str]:
         if not out.exists:
             yield f"{out} is missing"
         elif out.changed_checksum():
-            yield f"{out} is not the one that the stage wrote"
+            yield f"{out} was changed after the stage wrote it"
 
 
 def _changed_params(dependency: ParamsDependency) -> Iterator[str]:
@@ -92,7 +93,7 @@ def _flatten(value: Any, name: str = "") -> dict[str, Any]:
     if not isinstance(value, dict):
         return {name: value}
     parts = [_flatten(below, f"{name}.{key}" if name else key) for key, below in value.items()]
-    return {key: one for part in parts for key, one in part.items()}
+    return {key: leaf for part in parts for key, leaf in part.items()}
 
 
 def _as_text(value: Any) -> str:
@@ -115,10 +116,10 @@ def _is_saved(out: Output) -> bool:
 
 
 def _is_restored(stage: PipelineStage) -> bool:
-    """Whether DVC would fetch the outputs from its cache: those of the same inputs.
+    """Whether DVC would restore the outputs from its cache, from an earlier run with these inputs.
 
-    `StageCache.restore` does this and cannot be asked beforehand: its dry run compares with the
-    inputs in dvc.lock. No documented interface of DVC.
+    `StageCache.restore` does this, but has no useful dry run: that compares with the inputs in
+    dvc.lock. These are not documented interfaces of DVC.
     """
     if not stage.changed_stage() and stage.deps_cached():
         return bool(stage.outs_cached())
@@ -127,5 +128,5 @@ def _is_restored(stage: PipelineStage) -> bool:
     except DvcException:  # an input is missing
         return False
     cache = stage.repo.stage_cache
-    found = cache._load(stage) if _can_hash(stage) else None
-    return bool(found) and bool(cache._create_stage(found, wdir=stage.wdir).outs_cached())
+    entry = cache._load(stage) if _can_hash(stage) else None
+    return bool(entry) and bool(cache._create_stage(entry, wdir=stage.wdir).outs_cached())

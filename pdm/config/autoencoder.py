@@ -195,7 +195,7 @@ class AutoencoderConfig:
     ]
     horizontal_flip: Annotated[Fraction, "probability of mirroring an image"]
     crop_px: Annotated[
-        SidePx | None, "side of a random window that alone is decoded and scored; null: all"
+        SidePx | None, "side of a random window, the only part decoded and scored; null: all"
     ]
     close_up: Annotated[
         Fraction, "probability of a crop from a larger version of the image (2x, 4x, ...)"

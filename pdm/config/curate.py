@@ -50,7 +50,7 @@ class ContentModelConfig:
 
     __pydantic_config__: ClassVar = STRICT
 
-    path: Annotated[str, "TorchScript file; docs/decisions/content.md says what it must hold"]
+    path: Annotated[str, "TorchScript file, described in docs/decisions/content.md"]
     sha256: Annotated[str, "of the file"]
 
     def __post_init__(self) -> None:
@@ -59,7 +59,7 @@ class ContentModelConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ContentConfig:
-    """What an image must show: what the images of a folder show, or what words say."""
+    """What an image must show, by example images or by words."""
 
     __pydantic_config__: ClassVar = STRICT
 
@@ -69,7 +69,7 @@ class ContentConfig:
     words: Annotated[tuple[str, ...] | None, "any of these is wanted; needs a model"] = None
     not_words: Annotated[tuple[str, ...] | None, "none of these is wanted"] = None
     model: Annotated[
-        ContentModelConfig | None, "null: the built-in network, which knows examples, no words"
+        ContentModelConfig | None, "null: the built-in network, for examples only, not for words"
     ] = None
 
     def __post_init__(self) -> None:
@@ -100,7 +100,7 @@ class CurateConfig:
 
     width_px: Annotated[SidePx, "width of the finished crop"]
     height_px: Annotated[SidePx, "height of the finished crop"]
-    max_megapixels: Annotated[Positive, "larger images are dropped unread"]
+    max_megapixels: Annotated[Positive, "larger images are dropped without decoding them"]
     decode_seconds: Annotated[Seconds, "an image that takes longer to read and measure is dropped"]
     background: Annotated[
         tuple[Byte, Byte, Byte], "red, green, blue (0 to 255) behind transparent parts"
@@ -119,7 +119,7 @@ class CurateConfig:
     max_blocking: Annotated[
         NonNegative, "step across borders of JPEG blocks, over that inside", LIMIT
     ]
-    min_detail_share: Annotated[Fraction, "share of blocks that hold an edge", LIMIT]
+    min_detail_share: Annotated[Fraction, "share of blocks with an edge", LIMIT]
     min_contrast: Annotated[Fraction, "between the darkest and the brightest twentieth", LIMIT]
     min_brightness: Annotated[Fraction, "mean luma", LIMIT]
     max_brightness: Annotated[Fraction, "mean luma", LIMIT]

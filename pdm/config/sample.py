@@ -101,7 +101,7 @@ class SampleConfig:
         EmaLength | None, "null: the EMA in the model file; or one of the saved EMAs' length"
     ]
     guidance_scale: Annotated[NonNegative, "v_guide + scale (v - v_guide); 1: no guidance"]
-    guide: Annotated[GuideConfig | None, "what guidance leads away from"]
+    guide: Annotated[GuideConfig | None, "the model that guidance steers away from"]
     guidance_interval: Annotated[
         tuple[Fraction, Fraction], "times with guidance, from noise (0) to data (1)"
     ]

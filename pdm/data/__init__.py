@@ -1,1 +1,1 @@
-"""How images and latents lie on disk, and how they are read back in a fixed order."""
+"""Formats of images and latents on disk, and readers with a fixed order."""

@@ -1,4 +1,4 @@
-"""Names a version of some code, so that what older code left behind is not taken for its result."""
+"""Computes a version of code, so that cached results of other versions are not used."""
 
 import ast
 import hashlib
@@ -8,7 +8,7 @@ from importlib.metadata import version
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
 
-# What turns bytes into pixels and back; another release of one may give other bits.
+# They decode, encode or compute pixels; another release may give other bits.
 LIBRARIES = ("numpy", "opencv-python-headless", "pillow", "simplejpeg", "torch")
 
 CAN_HAVE_DOCSTRING = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
@@ -34,26 +34,26 @@ def modules_behind(*roots: str, leave_out: Iterable[str] = ()) -> list[str]:
 
     Args:
         roots: Full names of modules. They are read, not imported.
-        leave_out: Modules, or packages with all that is in them, that are not followed.
+        leave_out: Modules, or packages with all their modules, that are left out.
 
     Returns:
         Full names, sorted.
     """
     skipped = tuple(leave_out)
-    found: set[str] = set()
-    waiting = list(roots)
-    while waiting:
-        name = waiting.pop()
-        if name in found or any(name == each or name.startswith(f"{each}.") for each in skipped):
+    modules: set[str] = set()
+    to_visit = list(roots)
+    while to_visit:
+        name = to_visit.pop()
+        if name in modules or any(name == each or name.startswith(f"{each}.") for each in skipped):
             continue
-        found.add(name)
-        waiting += _imported_by(name)
-    return sorted(found)
+        modules.add(name)
+        to_visit += _imported_by(name)
+    return sorted(modules)
 
 
 def _imported_by(name: str) -> Iterator[str]:
-    """Modules of the same package that a module imports, wherever in it; of a package of which
-    it imports parts, those parts alone."""
+    """Modules of the same package that a module imports, at any place in its code. If it imports
+    modules from a package, only these count, not the package itself."""
     path = _path(name)
     parent = name if path.name == "__init__.py" else name.rpartition(".")[0]
     package = f"{name.partition('.')[0]}."
@@ -72,7 +72,7 @@ def _imported_by(name: str) -> Iterator[str]:
 
 
 def _path(name: str) -> Path:
-    """Where a module's source would be; it need not exist."""
+    """The path of a module's source; it need not exist."""
     package, *parts = name.split(".")
     spec = find_spec(package)
     assert spec is not None, package
@@ -85,7 +85,7 @@ def _path(name: str) -> Path:
 
 @lru_cache(maxsize=1024)
 def _digest_of_code(source: bytes) -> str:
-    """Of the syntax tree without docstrings, which has no comments and no layout."""
+    """Digest of the syntax tree, which has no comments and no layout, without docstrings."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if (

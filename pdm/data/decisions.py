@@ -80,7 +80,7 @@ DECIDED = {
     "target_height_px": pa.int64(),
 }
 SCHEMA = pa.schema(list((RAW | DECIDED).items()))
-# What a worker tells of an image; `likeness` is computed from the last.
+# The columns that workers compute; `likeness` follows from the embedding.
 JUDGED = DECIDED | {"embedding": pa.binary()}
 
 Row = dict[str, Any]

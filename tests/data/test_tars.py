@@ -51,7 +51,7 @@ def test_a_member_is_found_where_the_tar_module_finds_it(tmp_path):
 
 
 def test_a_key_that_stands_twice_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="'0003' stands twice"):
+    with pytest.raises(ValueError, match="'0003' is repeated"):
         write_tar(tmp_path / "a.tar", [*SAMPLES, SAMPLES[3]])
     assert list(tmp_path.iterdir()) == []
 

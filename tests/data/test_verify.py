@@ -251,7 +251,7 @@ def test_a_manifest_that_names_files_elsewhere_is_refused(shards, name):
 @pytest.mark.parametrize(
     ("samples", "fault"),
     [
-        ([sample("e5", "val"), sample("a1", "val")], "a1: its key stands in train-000000.tar"),
+        ([sample("e5", "val"), sample("a1", "val")], "a1: its key is already in train-000000.tar"),
         ([sample("f6", "val"), sample("e5", "val")], "e5: is out of order, it follows f6"),
         ([sample("E5", "val"), sample("f6", "val")], "E5.png: is not named `key.extension`"),
         ([sample("e5", "val"), ("f6", {"png": picture(1)})], "f6: has no .json"),
@@ -327,7 +327,7 @@ def test_a_tar_and_a_table_that_do_not_belong_together_are_damage(raw, caplog):
     samples = [(key, {"png": picture(9)}) for key in ("a1", "z9")]
     tars.write_tar(raw / "00000.tar", samples)
     text = "\n".join(damages(raw, caplog))
-    assert "z9.png: stands in no row of 00000.parquet" in text
+    assert "z9.png: is in no row of 00000.parquet" in text
     assert "b2.png: " in text
 
 
@@ -352,14 +352,14 @@ def test_latents_of_other_shapes_or_twice_the_same_key_are_damage(encoded, caplo
     manifest.Manifest({"train": [listed]}, facts).save(encoded)
     lines = damages(encoded, caplog)
     assert any("(2, 1, 2, 5)" in line for line in lines)
-    assert any("a1: stands in train-000000.safetensors already" in line for line in lines)
+    assert any("a1: is already in train-000000.safetensors" in line for line in lines)
 
 
 @pytest.mark.parametrize(
     ("classes", "line"),
     [
         (["cat", "dog"], "b2: has the class 'dog', which is not listed"),
-        (["cat"], "holds 1 classes for 2 keys"),
+        (["cat"], "has 1 classes for 2 keys"),
     ],
 )
 def test_classes_that_the_manifest_does_not_know_are_damage(encoded, caplog, classes, line):

@@ -1,1 +1,1 @@
-"""Shards of pictures and latents: how they are written, listed and read."""
+"""Writes, lists and reads shards of pictures and latents."""

@@ -1,12 +1,12 @@
-"""Encoded pictures on disk: one safetensors file per shard, readable by number without loading it.
+"""Encoded pictures on disk: one safetensors file per shard, read by number without loading all.
 
     train-000000.safetensors     level0 ... levelN, each (n, C, h, w), float32, coarse to fine;
-                                 the n keys stand in the file's metadata, as a JSON list, and so do
-                                 the classes (null: without one), where pictures have any
+                                 the metadata has the n keys as a JSON list, and, if any picture
+                                 has a class, the classes (null: none)
     manifest.json                the files, and facts: level_shapes, level_downsamplings, digests
                                  of autoencoder and shards, mean and std by level
 
-Latents are standardised by the autoencoder that wrote them: whoever reads them scales nothing.
+Latents are standardised by the autoencoder that wrote them; readers do not scale them.
 """
 
 import json
@@ -30,7 +30,7 @@ def write_shard(
     pyramid: Pyramid,
     classes: Sequence[str | None] | None = None,
 ) -> manifest.Shard:
-    """Write one shard, whole or not at all; equal latents give equal bytes.
+    """Write one shard atomically; equal latents give equal bytes.
 
     Args:
         path: Replaced if it exists.
@@ -48,7 +48,7 @@ def write_shard(
 
 
 class LatentShards:
-    """One split of a folder of latents, by number. The files are mapped, not read.
+    """Random access to one split of a folder of latents. The files are memory-mapped.
 
     Args:
         folder: Written by the stage `latents`.
@@ -56,8 +56,8 @@ class LatentShards:
 
     Attributes:
         keys: Of the pictures.
-        classes: Names of all classes of the data; none where no picture has one.
-        labels: (n,) int64, each picture's place among them; `len(classes)` for one without.
+        classes: Names of all classes of the data; empty if there are none.
+        labels: (n,) int64, index of each picture's class; `len(classes)` without a class.
 
     Raises:
         BadInput: There is no manifest, or it has no such split, or the split is empty.
@@ -71,18 +71,18 @@ class LatentShards:
         self.split = split
         self.classes = names_of(self.manifest.facts)
         self.keys: list[str] = []
-        found: list[str | None] = []
+        class_names: list[str | None] = []
         self._shards: list[Pyramid] = []
         starts = []
         for shard in self.manifest.splits[split]:
             keys, classes, pyramid = _open(folder / shard.name, shard.num_samples)
             starts.append(len(self.keys))
             self.keys += keys
-            found += classes
+            class_names += classes
             self._shards.append(pyramid)
         self._starts = torch.tensor(starts)
         try:
-            self.labels = labels_of(found, self.classes)
+            self.labels = labels_of(class_names, self.classes)
         except KeyError as error:
             raise QualityGate(f"{folder} holds the unlisted class {error}; {_AGAIN}") from error
 
@@ -100,10 +100,10 @@ class LatentShards:
         shards = torch.searchsorted(self._starts, index, right=True) - 1
         pyramid = tuple(torch.empty(len(index), *shape) for shape in self.level_shapes)
         for number in sorted(set(shards.tolist())):
-            here = (shards == number).nonzero()[:, 0]
-            rows = index[here] - self._starts[number]
+            places = (shards == number).nonzero()[:, 0]
+            rows = index[places] - self._starts[number]
             for level, stored in zip(pyramid, self._shards[number], strict=True):
-                level[here] = stored[rows]
+                level[places] = stored[rows]
         return pyramid
 
 

@@ -1,11 +1,11 @@
-"""`pictures.txt`: which pictures a folder holds, or a model has seen.
+"""`pictures.txt`: the pictures in a folder of shards or latents, or those a model was trained on.
 
-A line for each: its key, the sha256 of the file that it was cut from, and its split, in key order.
-The stage `shard` writes it, latents and models carry a copy: whoever has a model can say, without
-anything else, whether a picture is in it. It names no URL.
+Each line has a picture's key, the sha256 of its source file, and its split; lines are in key order.
+The stage `shard` writes the list, and latents and models have a copy, so that a model alone is
+enough to tell whether it was trained on a picture. The list has no URLs.
 
-`pictures.json` stands for it where the list would be too long, as in MLflow: its digest, and how
-many pictures of each split it has.
+Where the list would be too long, as in MLflow, `pictures.json` replaces it: the digest of the list,
+and the number of pictures of each split.
 """
 
 import heapq
@@ -25,7 +25,7 @@ FILE_NAME, SUMMARY_NAME = "pictures.txt", "pictures.json"
 
 @dataclass(frozen=True, order=True, slots=True)
 class Listed:
-    """A line."""
+    """A line of the list."""
 
     key: str
     sha256: str
@@ -42,14 +42,14 @@ def _write_lines(folder: Path, listed: Iterable[Listed]) -> None:
         atomic_file(folder / FILE_NAME) as temporary,
         temporary.open("w", encoding="ascii") as file,
     ):
-        file.writelines(f"{' '.join(astuple(one))}\n" for one in listed)
+        file.writelines(f"{' '.join(astuple(line))}\n" for line in listed)
 
 
 def read(folder: Path) -> Iterator[Listed]:
-    """The lines in order; all of them never stand in memory.
+    """Yield the lines in order. One line at a time is in memory.
 
     Raises:
-        BadInput: There is no list, or a line of it is none.
+        BadInput: There is no list, or one of its lines is invalid.
     """
     path = folder / FILE_NAME
     try:
@@ -66,51 +66,55 @@ def read(folder: Path) -> Iterator[Listed]:
 
 
 def write_union(sources: Iterable[Path], folder: Path) -> None:
-    """Write one list of all pictures that several folders list.
+    """Merge the lists of several folders into one.
 
-    A picture that one of them has in `train` and another in `val` is one of `train`.
+    A picture that is in `train` in one list and in `val` in another counts as `train`.
 
     Raises:
-        BadInput: A folder has no list, or a line of it is none.
+        BadInput: A folder has no list, or one of its lines is invalid.
     """
     merged = heapq.merge(*(read(source) for source in sources))  # "train" comes before "val"
-    pictures = groupby(merged, key=lambda one: (one.key, one.sha256))
+    pictures = groupby(merged, key=lambda line: (line.key, line.sha256))
     _write_lines(folder, (next(lines) for _, lines in pictures))
 
 
 def copy(source: Path, folder: Path) -> None:
-    """Pass the list on to another folder. Shards that others wrote may have none."""
+    """Copy the list to another folder, if there is one; shards from other tools may have none."""
     if (source / FILE_NAME).is_file():
         shutil.copyfile(source / FILE_NAME, folder / FILE_NAME)
 
 
 def summarise(folder: Path) -> dict[str, str | int]:
-    """What `pictures.json` holds: `sha256` of the list, and `num_train`, `num_val`.
+    """The content of `pictures.json`: `sha256` of the list, `num_train` and `num_val`.
 
     Raises:
-        BadInput: There is no list, or a line of it is none.
+        BadInput: There is no list, or one of its lines is invalid.
     """
-    counts = Counter(one.split for one in read(folder))
+    counts = Counter(line.split for line in read(folder))
     numbers = {f"num_{split}": count for split, count in sorted(counts.items())}
     return {"sha256": sha256_of(folder / FILE_NAME), **numbers}
 
 
 def read_summary(folder: Path) -> dict[str, str | int]:
-    """The content of `pictures.json`; empty if there is none that can be read."""
+    """Read `pictures.json`; empty if it is missing or damaged."""
     try:
-        found = json.loads((folder / SUMMARY_NAME).read_text(encoding="utf-8"))
+        summary = json.loads((folder / SUMMARY_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return summary if isinstance(summary, dict) else {}
 
 
 def find(folder: Path, elsewhere: Iterable[Path]) -> Path | None:
-    """The folder whose list is that of `folder`: itself, or one with the list that its summary
-    names by digest; None if there is none."""
+    """Find the list of a folder's pictures.
+
+    Returns:
+        The folder itself if it has a list; else one of `elsewhere` with the list whose digest is in
+        the folder's summary; else None.
+    """
     if (folder / FILE_NAME).is_file():
         return folder
-    wanted = read_summary(folder).get("sha256")
+    digest = read_summary(folder).get("sha256")
     for other in elsewhere:
-        if wanted and (other / FILE_NAME).is_file() and sha256_of(other / FILE_NAME) == wanted:
+        if digest and (other / FILE_NAME).is_file() and sha256_of(other / FILE_NAME) == digest:
             return other
     return None

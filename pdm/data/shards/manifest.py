@@ -1,6 +1,6 @@
-"""`manifest.json` of a folder of shards: what is there, and how to tell that it is still the same.
+"""`manifest.json` of a folder of shards: the files, their sizes and their digests.
 
-The sha256 of the manifest file names a version of the data.
+The sha256 of the manifest file identifies a version of the data.
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ class Manifest:
     facts: Mapping[str, Any]
 
     def save(self, folder: Path) -> None:
-        """Write it last: a folder with a manifest is a whole folder."""
+        """Write the manifest; must be done last, since a folder with a manifest is complete."""
         write_json(folder / FILE_NAME, dataclasses.asdict(self))
 
     def num_samples(self, split: str) -> int:
@@ -48,7 +48,7 @@ class Manifest:
 
 
 def read(folder: Path) -> Manifest:
-    """Read a folder's manifest, without looking at the files that it names.
+    """Read a folder's manifest, without checking its files.
 
     Raises:
         BadInput: There is no manifest, it cannot be read, or it names a file outside the folder.
@@ -71,34 +71,34 @@ def read(folder: Path) -> Manifest:
 
 
 def load(folder: Path) -> Manifest:
-    """Read a folder's manifest and check that every shard is there with its stated size.
+    """Read a folder's manifest, and check that every shard exists and has the stated size.
 
     Raises:
         BadInput: There is no manifest, or it cannot be read.
         QualityGate: A shard is missing or has another size than stated.
     """
-    found = read(folder)
-    for shard in (shard for shards in found.splits.values() for shard in shards):
+    manifest = read(folder)
+    for shard in (shard for shards in manifest.splits.values() for shard in shards):
         if fault := size_fault(folder / shard.name, shard.num_bytes):
             raise QualityGate(f"{folder / shard.name} is {fault}; write {folder} again")
-    return found
+    return manifest
 
 
 def size_fault(file: Path, num_bytes: int) -> str | None:
     """How a file's size differs from what the manifest says, or None."""
     if not file.is_file():
         return f"missing, the manifest says {num_bytes:,} bytes"
-    found = file.stat().st_size
-    if found != num_bytes:
-        return f"{found:,} bytes, the manifest says {num_bytes:,} bytes"
+    actual = file.stat().st_size
+    if actual != num_bytes:
+        return f"{actual:,} bytes, the manifest says {num_bytes:,} bytes"
     return None
 
 
 def _check(shard: Shard) -> None:
-    """A manifest may come from elsewhere: its names must not lead out of the folder."""
+    """Check types and names: a manifest may be untrusted, and must not lead out of the folder."""
     for value, kind in zip(dataclasses.astuple(shard), (str, int, int, str), strict=True):
         if type(value) is not kind:
-            raise ValueError(f"{value!r} stands where a value of type {kind.__name__} belongs")
+            raise ValueError(f"{value!r} is not of type {kind.__name__}")
     if shard.name != Path(shard.name).name or shard.name in ("", "..") or "\\" in shard.name:
         raise ValueError(f"{shard.name!r} is no name of a file in the folder")
 

@@ -1,8 +1,8 @@
-"""Where every sample of a split lies, and its bytes: by number, or all in order at disk speed.
+"""Reads the samples of a split: by number, or all in order at the speed of the disk.
 
-A sample is a picture, `key.jpg|png|webp`, and its record, `key.json`, side by side in a tar.
-Opening reads headers only, one small read for each sample; 40 bytes and the key stay in memory for
-each. A picture's bytes are held against the `image_sha256` of its record when they are read.
+A sample is a picture, `key.jpg|png|webp`, and its record, `key.json`, next to each other in a tar.
+Opening reads headers only, with one small read for each sample, and keeps 40 bytes and the key of
+each in memory. When a picture is read, its bytes are checked against the record's `image_sha256`.
 """
 
 import hashlib
@@ -22,8 +22,8 @@ from pdm.data.shards import tars
 from pdm.data.shards.manifest import Shard
 from pdm.errors import QualityGate
 
-JSON = "json"  # extension of a sample's record; whatever else it holds is the picture
-NUM_OPENERS = 16  # shards that are indexed at once; they wait for the disk, not for a core
+JSON = "json"  # extension of a sample's record; its other file is the picture
+NUM_OPENERS = 16  # shards that are indexed at the same time; they wait for the disk, not for a core
 
 
 class Samples:
@@ -32,23 +32,24 @@ class Samples:
     Args:
         folder: Of the shards.
         shards: Those of one split, from the manifest.
-        check_every: One in so many pictures that are read is hashed first; 1 checks all. It costs
-            about 0.6 ms a megabyte, a thirtieth of decoding it.
+        check_every: One in this many pictures is checked when it is read; 1 checks all. A check
+            takes about 0.6 ms per megabyte, a thirtieth of decoding.
 
     Raises:
-        QualityGate: A shard is damaged, holds another number of samples than stated, or a key that
-            stands elsewhere too.
+        QualityGate: A shard is damaged or has another number of samples than stated, or two samples
+            have the same key.
     """
 
     def __init__(self, folder: Path, shards: Sequence[Shard], check_every: int = 1) -> None:
         self.paths = [folder / shard.name for shard in shards]
         self._check_every, self._reads = check_every, itertools.count()
         with ThreadPoolExecutor(NUM_OPENERS) as pool:
-            found = list(pool.map(_samples_of, self.paths, (one.num_samples for one in shards)))
-        self.keys = [key for keys, _ in found for key in keys]
-        self._shards = np.repeat(np.arange(len(found)), [len(keys) for keys, _ in found])
-        self._places = np.concatenate([places for _, places in found])
-        self._refuse_twins()
+            counts = (shard.num_samples for shard in shards)
+            indices = list(pool.map(_index_samples, self.paths, counts))
+        self.keys = [key for keys, _ in indices for key in keys]
+        self._shards = np.repeat(np.arange(len(indices)), [len(keys) for keys, _ in indices])
+        self._places = np.concatenate([places for _, places in indices])
+        self._require_unique_keys()
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -61,8 +62,7 @@ class Samples:
         """The encoded picture of sample number `index`.
 
         Raises:
-            QualityGate: Its bytes are not those that were written; found in the share of reads
-                that `check_every` asks for.
+            QualityGate: It is checked, and its bytes are not those that were written.
         """
         begin, size, _, _ = self._places[index].tolist()
         content = tars.read_at(self.path(index), begin, size)
@@ -71,10 +71,10 @@ class Samples:
         return content
 
     def record(self, index: int) -> dict[str, Any]:
-        """What is known about sample number `index`: url, licence, crop box, ...
+        """The record of sample number `index`: url, licence, crop box, ...
 
         Raises:
-            QualityGate: It has no record, or one that is no JSON object.
+            QualityGate: It has no record, or the record is not a JSON object.
         """
         _, _, begin, size = self._places[index].tolist()
         content = tars.read_at(self.path(index), begin, size)
@@ -88,9 +88,12 @@ class Samples:
         return record
 
     def stream(self) -> Iterator[tuple[str, bytes, bytes]]:
-        """Key, picture and record of every sample in order, each shard opened once, unchecked."""
+        """Yield key, picture and record of every sample in order, opening each shard once.
+
+        Pictures are not checked.
+        """
         numbered = zip(self._shards.tolist(), self.keys, self._places.tolist(), strict=True)
-        for number, samples in itertools.groupby(numbered, lambda one: one[0]):
+        for number, samples in itertools.groupby(numbered, lambda sample: sample[0]):
             handle = os.open(self.paths[number], os.O_RDONLY)
             try:
                 for _, key, (begin, size, record, length) in samples:
@@ -100,39 +103,39 @@ class Samples:
 
     def _check(self, index: int, content: bytes) -> None:
         if not self._places[index, 3]:
-            return  # no record: nothing was promised
+            return  # no record
         stated = self.record(index).get("image_sha256")
         if stated is not None and hashlib.sha256(content).hexdigest() != stated:
             fault = f"the picture of {self.keys[index]} is not the one that was written"
             raise damaged(self.path(index), f"{fault}: its sha256 differs")
 
-    def _refuse_twins(self) -> None:
+    def _require_unique_keys(self) -> None:
         if len(set(self.keys)) == len(self.keys):
             return
-        seen: dict[str, int] = {}
+        index_of: dict[str, int] = {}
         for index, key in enumerate(self.keys):
-            if key in seen:
-                there = self.path(seen[key]).name
-                raise damaged(self.path(index), f"holds the key {key}, and so does {there}")
-            seen[key] = index
+            if key in index_of:
+                other = self.path(index_of[key]).name
+                raise damaged(self.path(index), f"holds the key {key}, and so does {other}")
+            index_of[key] = index
 
 
 def damaged(path: Path, fault: str) -> QualityGate:
-    """The error that names a damaged shard, and what to do."""
+    """The error for a damaged shard; it says what to do."""
     return QualityGate(f"{path} {fault}; write {path.parent} again (stage 'shard')")
 
 
-def _samples_of(path: Path, num_samples: int) -> tuple[list[str], NDArray[np.int64]]:
-    """Keys, and four places for each: begin and size of the picture, then of the record."""
+def _index_samples(path: Path, num_samples: int) -> tuple[list[str], NDArray[np.int64]]:
+    """Keys, and four numbers for each: start and size of the picture, then of the record."""
     try:
-        found = tars.members(path)
+        members = tars.members(path)
     except tarfile.TarError as error:
         raise damaged(path, f"cannot be read ({error})") from error
     keys, places = [], []
-    for key, group in itertools.groupby(found, lambda member: member.name.partition(".")[0]):
+    for key, group in itertools.groupby(members, lambda member: member.name.partition(".")[0]):
         parts = list(group)
-        pictures = [one for one in parts if not one.name.endswith(f".{JSON}")]
-        records = [one for one in parts if one.name.endswith(f".{JSON}")]
+        pictures = [member for member in parts if not member.name.endswith(f".{JSON}")]
+        records = [member for member in parts if member.name.endswith(f".{JSON}")]
         if len(pictures) != 1 or len(records) > 1:
             fault = f"holds {len(pictures)} pictures and {len(records)} records of the key {key}"
             raise damaged(path, fault)

@@ -1,8 +1,8 @@
-"""A tar's headers, read strictly and in order, without touching any content.
+"""Reads a tar's headers strictly and in order, without reading content.
 
-A tar reader takes a damaged header in the middle for the end of the tar, follows links and believes
-sizes. Here every header is checked before anything it announces is read: its checksum, a plain file
-name, a regular file, a size that fits into the tar. Nothing is ever extracted.
+Other tar readers take a damaged header in the middle for the end of the tar, follow links and trust
+sizes. Here every header is checked first: its checksum, a plain file name, a regular file, a size
+that fits into the tar. Nothing is extracted.
 """
 
 import tarfile
@@ -27,21 +27,21 @@ KINDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Hostile:
-    """A header that is refused: the name it gives (None if it is no header at all), and why."""
+class BadHeader:
+    """A header that is refused: the name in it (None if it is not a header at all), and why."""
 
     name: str | None
     fault: str
 
 
-def scan(path: Path, max_member_bytes: int) -> Iterator[Member | Hostile]:
-    """Each member in order, or what is wrong with its header.
+def scan(path: Path, max_member_bytes: int) -> Iterator[Member | BadHeader]:
+    """Yield each member in order, or the fault of its header.
 
-    After a header that cannot be trusted with the place of the next one, the scan ends.
+    The scan ends at a header after which the next one cannot be found.
 
     Args:
         path: Of an uncompressed tar.
-        max_member_bytes: A member that announces more is refused.
+        max_member_bytes: Larger members are refused.
     """
     total = path.stat().st_size
     with path.open("rb") as file:
@@ -51,17 +51,17 @@ def scan(path: Path, max_member_bytes: int) -> Iterator[Member | Hostile]:
             block = file.read(BLOCK)
             if block == END:
                 if file.read(BLOCK) != END:
-                    yield Hostile(None, f"its end mark at byte {place:,} is cut short or damaged")
+                    yield BadHeader(None, f"its end mark at byte {place:,} is cut short or damaged")
                 return
             try:
                 header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
             except tarfile.HeaderError as error:
-                yield Hostile(None, f"no header at byte {place:,} ({error}); the rest is unread")
+                yield BadHeader(None, f"no header at byte {place:,} ({error}); the rest is unread")
                 return
             begin = place + BLOCK
             place = begin + -(-header.size // BLOCK) * BLOCK
             if header.size < 0 or begin + header.size > total:
-                yield Hostile(
+                yield BadHeader(
                     _printable(header.name),
                     f"announces {header.size:,} bytes, more than the tar has",
                 )
@@ -70,7 +70,7 @@ def scan(path: Path, max_member_bytes: int) -> Iterator[Member | Hostile]:
             if fault is None:
                 yield Member(header.name, begin, header.size)
             else:
-                yield Hostile(_printable(header.name), fault)
+                yield BadHeader(_printable(header.name), fault)
 
 
 def _fault(header: tarfile.TarInfo, max_member_bytes: int) -> str | None:

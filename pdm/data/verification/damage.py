@@ -1,4 +1,4 @@
-"""What a check of data on disk found: how much was checked, what is damaged, what is only odd."""
+"""Results of a check of data on disk: how much was checked, damage, and warnings."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """One fault. `member` names the file inside a tar, if it is about one; run `stage` again."""
+    """One fault of a file, or of the `member` of a tar. Running `stage` again repairs it."""
 
     file: Path
     member: str | None
@@ -20,7 +20,7 @@ class Damage:
 
 @dataclass(slots=True)
 class Findings:
-    """Filled while folders are checked."""
+    """The results for a folder; checks add to them."""
 
     damages: list[Damage] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -29,5 +29,5 @@ class Findings:
     num_bytes: int = 0
 
     def add(self, file: Path, fault: str, stage: str, member: str | None = None) -> None:
-        """Write down one more fault."""
+        """Add a fault."""
         self.damages.append(Damage(file, member, fault, stage))

@@ -1,4 +1,4 @@
-"""Checks what shards of pictures hold: members, keys, records, and pictures of the stated size."""
+"""Checks shards of pictures: members, keys, records, and pictures of the stated size."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ from typing import Any
 
 from pdm.data.decoding.pixels import Unreadable, decode, read_header
 from pdm.data.shards.manifest import Manifest, Shard
-from pdm.data.shards.tar_headers import Hostile, scan
+from pdm.data.shards.tar_headers import BadHeader, scan
 from pdm.data.shards.tars import Member, read_at
 from pdm.data.verification.damage import Findings
 from pdm.progress import Progress
@@ -22,45 +22,47 @@ NAME = re.compile(r"(?P<key>[a-z0-9_-]+)\.(?P<extension>[a-z0-9]+)")
 
 
 def check_pictures(
-    folder: Path, listed: Manifest, intact: Mapping[str, bool], found: Findings
+    folder: Path, listed: Manifest, intact: Mapping[str, bool], findings: Findings
 ) -> None:
-    """Look into every shard that is there.
+    """Check the content of every shard that exists.
 
     Args:
         folder: Of the shards.
         listed: Their manifest.
-        intact: Whether a shard's sha256 is the stated one. Of others, every picture is decoded, so
-            that the damaged ones can be named.
-        found: Takes what is wrong.
+        intact: Whether a shard's sha256 is the stated one. If not, every picture is decoded, so
+        that
+            the damaged ones can be named.
+        findings: Faults are added to it.
     """
-    seen: dict[str, str] = {}
+    shard_of: dict[str, str] = {}
     sources: dict[str, str] = {}
-    progress = Progress(f"look into {folder}", found.num_samples)
+    progress = Progress(f"check {folder}", findings.num_samples)
     for split, shards in listed.splits.items():
         for shard in shards:
             if (folder / shard.name).is_file():
-                one = _Shard(folder / shard.name, split, listed.facts, intact[shard.name], found)
-                one.sources = sources
-                one.check(shard, seen)
+                path, is_intact = folder / shard.name, intact[shard.name]
+                check = _ShardCheck(path, split, listed.facts, is_intact, findings)
+                check.sources = sources
+                check.run(shard, shard_of)
             progress.advance(shard.num_samples)
 
 
-class _Shard:
+class _ShardCheck:
     """The check of one shard."""
 
     def __init__(
-        self, path: Path, split: str, facts: Mapping[str, Any], intact: bool, found: Findings
+        self, path: Path, split: str, facts: Mapping[str, Any], intact: bool, findings: Findings
     ) -> None:
         self.path, self.split, self.facts = path, split, facts
-        self.intact, self.found = intact, found
+        self.intact, self.findings = intact, findings
         self.sources: dict[str, str] = {}  # sha256 of a source file -> the picture cut from it
 
-    def check(self, shard: Shard, seen: dict[str, str]) -> None:
-        """Go through the tar once; `seen` are the keys of all shards so far and where they are."""
+    def run(self, shard: Shard, shard_of: dict[str, str]) -> None:
+        """Read the tar once. `shard_of` maps the keys of all shards so far to their shard."""
         num_samples, last = 0, ""
         parts: dict[str, Member] = {}
         for entry in scan(self.path, MAX_MEMBER_BYTES):
-            if isinstance(entry, Hostile):
+            if isinstance(entry, BadHeader):
                 self._damaged(entry.fault, entry.name)
                 continue
             match = NAME.fullmatch(entry.name)
@@ -69,28 +71,28 @@ class _Shard:
                 continue
             key, extension = match["key"], match["extension"]
             if key != last:
-                num_samples += self._finish(last, parts)
-                self._check_place(key, last, seen)
+                num_samples += self._check_sample(last, parts)
+                self._check_key(key, last, shard_of)
                 last, parts = key, {}
             if extension in parts:
-                self._damaged("stands twice in the sample", entry.name)
+                self._damaged("is twice in the sample", entry.name)
             parts[extension] = entry
-        num_samples += self._finish(last, parts)
+        num_samples += self._check_sample(last, parts)
         if num_samples != shard.num_samples:
             self._damaged(f"holds {num_samples} pictures, the manifest says {shard.num_samples}")
 
     def _damaged(self, fault: str, member: str | None = None) -> None:
-        self.found.add(self.path, fault, STAGE, member)
+        self.findings.add(self.path, fault, STAGE, member)
 
-    def _check_place(self, key: str, last: str, seen: dict[str, str]) -> None:
-        if key in seen:
-            self._damaged(f"its key stands in {seen[key]} already", key)
+    def _check_key(self, key: str, last: str, shard_of: dict[str, str]) -> None:
+        if key in shard_of:
+            self._damaged(f"its key is already in {shard_of[key]}", key)
         elif key < last:
             self._damaged(f"is out of order, it follows {last}", key)
-        seen.setdefault(key, self.path.name)
+        shard_of.setdefault(key, self.path.name)
 
-    def _finish(self, key: str, parts: Mapping[str, Member]) -> int:
-        """Check a sample; returns the number of pictures in it."""
+    def _check_sample(self, key: str, parts: Mapping[str, Member]) -> int:
+        """Check a sample; return the number of pictures in it."""
         pictures = [member for extension, member in parts.items() if extension != JSON]
         if not parts:
             return 0
@@ -98,9 +100,9 @@ class _Shard:
             self._damaged(f"has {len(pictures)} pictures instead of one", key)
         size, digest = None, None
         for member in pictures:
-            wanted = self.facts.get("extension")
-            if wanted is not None and member.name != f"{key}.{wanted}":
-                self._damaged(f"the manifest says that pictures are .{wanted}", member.name)
+            expected = self.facts.get("extension")
+            if expected is not None and member.name != f"{key}.{expected}":
+                self._damaged(f"the manifest says that pictures are .{expected}", member.name)
             content = read_at(self.path, member.offset, member.size)
             size = self._size_of(member, content)
             digest = hashlib.sha256(content).hexdigest()
@@ -119,9 +121,9 @@ class _Shard:
             self._damaged(f"does not decode ({error})", member.name)
             return None
         size = header.width_px, header.height_px
-        wanted = self.facts.get("width_px", size[0]), self.facts.get("height_px", size[1])
-        if size != wanted:
-            self._damaged(f"is {_by(size)} pixels, the manifest says {_by(wanted)}", member.name)
+        expected = self.facts.get("width_px", size[0]), self.facts.get("height_px", size[1])
+        if size != expected:
+            self._damaged(f"is {_by(size)} pixels, the manifest says {_by(expected)}", member.name)
         return size
 
     def _check_record(
@@ -133,7 +135,7 @@ class _Shard:
         try:
             record = json.loads(read_at(self.path, member.offset, member.size))
             stated = record["width_px"], record["height_px"]
-            named = record["key"], record["split"]
+            key_and_split = record["key"], record["split"]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             fault = f"lacks {error}" if isinstance(error, KeyError) else f"is no record ({error})"
             self._damaged(fault, member.name)
@@ -143,11 +145,12 @@ class _Shard:
         if digest is not None and record.get("image_sha256", digest) != digest:
             self._damaged("its picture is not the one that was written", key)
         self._check_source(key, record.get("sha256"))
-        if named != (key, self.split):
-            self._damaged(f"says key {named[0]!r} of the split {named[1]!r}", member.name)
+        if key_and_split != (key, self.split):
+            fault = "says key {!r} of the split {!r}".format(*key_and_split)
+            self._damaged(fault, member.name)
 
     def _check_source(self, key: str, sha256: Any) -> None:
-        """No file may give two pictures: the held-out split would know a picture of training."""
+        """Check that no two pictures have the same source: one could be in train, one in val."""
         if not isinstance(sha256, str):
             return
         if sha256 in self.sources:

@@ -1,7 +1,7 @@
-"""Checks what shards of latents hold.
+"""Checks shards of latents.
 
-As many keys and classes as stated, no key twice, no class that the manifest does not list, levels
-of the right shape.
+They must have the stated numbers of keys and classes, no repeated key, only classes that the
+manifest lists, and levels of the stated shapes.
 """
 
 import json
@@ -19,39 +19,39 @@ STAGE = "latents"
 
 
 def check_latents(
-    folder: Path, listed: Manifest, intact: Mapping[str, bool], found: Findings
+    folder: Path, listed: Manifest, intact: Mapping[str, bool], findings: Findings
 ) -> None:
-    """Look into every shard whose sha256 is the stated one; of others the bytes mean nothing."""
-    seen: dict[str, str] = {}
-    shapes = [tuple(shape) for shape in listed.facts["level_shapes"]]
-    known = {None, *names_of(listed.facts)}
+    """Check the content of every shard with the stated sha256; others cannot be interpreted."""
+    shard_of: dict[str, str] = {}
+    stated_shapes = [tuple(shape) for shape in listed.facts["level_shapes"]]
+    listed_classes = {None, *names_of(listed.facts)}
     for shard in (shard for shards in listed.splits.values() for shard in shards):
         if not intact[shard.name]:
             continue
         file = folder / shard.name
         try:
-            keys, classes, found_shapes = _read(file)
+            keys, classes, shapes = _read_header(file)
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            found.add(file, f"cannot be read ({error})", STAGE)
+            findings.add(file, f"cannot be read ({error})", STAGE)
             continue
-        wanted = [(shard.num_samples, *shape) for shape in shapes]
-        if found_shapes != wanted or len(keys) != shard.num_samples:
-            fault = f"holds {len(keys)} keys and levels {found_shapes}, the manifest says {wanted}"
-            found.add(file, fault, STAGE)
+        expected = [(shard.num_samples, *shape) for shape in stated_shapes]
+        if shapes != expected or len(keys) != shard.num_samples:
+            fault = f"has {len(keys)} keys and levels {shapes}, the manifest says {expected}"
+            findings.add(file, fault, STAGE)
         if len(classes) != len(keys):
-            found.add(file, f"holds {len(classes)} classes for {len(keys)} keys", STAGE)
+            findings.add(file, f"has {len(classes)} classes for {len(keys)} keys", STAGE)
         for key, name in zip(keys, classes, strict=False):
-            if name not in known:
-                found.add(file, f"has the class {name!r}, which is not listed", STAGE, key)
+            if name not in listed_classes:
+                findings.add(file, f"has the class {name!r}, which is not listed", STAGE, key)
         for key in keys:
-            if key in seen:
-                found.add(file, f"stands in {seen[key]} already", STAGE, key)
-            seen.setdefault(key, shard.name)
-    _check_origin(folder, listed, found)
+            if key in shard_of:
+                findings.add(file, f"is already in {shard_of[key]}", STAGE, key)
+            shard_of.setdefault(key, shard.name)
+    _check_origin(folder, listed, findings)
 
 
-def _read(file: Path) -> tuple[list[str], list[str | None], list[tuple[int, ...]]]:
-    """Keys, classes, and the shape of each level, without reading any value."""
+def _read_header(file: Path) -> tuple[list[str], list[str | None], list[tuple[int, ...]]]:
+    """Keys, classes, and the shape of each level. Values are not read."""
     with safe_open(file, framework="pt") as opened:
         keys: list[str] = json.loads(opened.metadata()["keys"])
         classes = json.loads(opened.metadata().get("classes", "null")) or [None] * len(keys)
@@ -60,9 +60,9 @@ def _read(file: Path) -> tuple[list[str], list[str | None], list[tuple[int, ...]
     return keys, classes, shapes
 
 
-def _check_origin(folder: Path, listed: Manifest, found: Findings) -> None:
-    """Latents of other pictures than those that lie beside them are no damage, but worth a word."""
+def _check_origin(folder: Path, listed: Manifest, findings: Findings) -> None:
+    """Warn about latents of other pictures than those in the folder `shards` beside them."""
     shards = folder.parent / "shards"
     stated = listed.facts.get("shards_sha256")
     if stated and (shards / manifest.FILE_NAME).exists() and manifest.digest(shards) != stated:
-        found.warnings.append(f"{folder} was made from another version of {shards}")
+        findings.warnings.append(f"{folder} was made from another version of {shards}")

@@ -1,4 +1,4 @@
-"""Checks raw tars against their tables: every fetched file at its place, with its sha256."""
+"""Checks raw tars against their tables: every fetched file must be in place, with its sha256."""
 
 import hashlib
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pdm.data.shards.tar_headers import Hostile, scan
+from pdm.data.shards.tar_headers import BadHeader, scan
 from pdm.data.shards.tars import Member
 from pdm.data.verification.damage import Findings
 from pdm.progress import Progress
@@ -21,45 +21,46 @@ ROWS_AT_ONCE = 4096
 
 def check_raw(folder: Path) -> Findings:
     """Check every `NNNNN.tar` and `NNNNN.parquet` of a folder that `scrape` wrote."""
-    found = Findings()
-    seen: dict[str, str] = {}
+    findings = Findings()
+    table_of: dict[str, str] = {}
     stems = sorted({path.stem for path in folder.glob("[0-9]*.*")})
     progress = Progress(f"verify {folder}", len(stems), "shards")
     for stem in stems:
         tar, table = folder / f"{stem}.tar", folder / f"{stem}.parquet"
         if tar.is_file() and table.is_file():
-            _check_pair(tar, table, seen, found)
+            _check_pair(tar, table, table_of, findings)
         else:
-            gone, there = (table, tar) if tar.is_file() else (tar, table)
-            found.add(gone, f"missing beside {there.name}", STAGE)
+            missing, present = (table, tar) if tar.is_file() else (tar, table)
+            findings.add(missing, f"missing beside {present.name}", STAGE)
         progress.advance()
-    return found
+    return findings
 
 
-def _check_pair(tar: Path, table: Path, seen: dict[str, str], found: Findings) -> None:
-    found.num_shards += 1
-    found.num_bytes += tar.stat().st_size
+def _check_pair(tar: Path, table: Path, table_of: dict[str, str], findings: Findings) -> None:
+    findings.num_shards += 1
+    findings.num_bytes += tar.stat().st_size
     members: dict[str, Member] = {}
     for entry in scan(tar, tar.stat().st_size):
-        if isinstance(entry, Hostile):
-            found.add(tar, entry.fault, STAGE, entry.name)
+        if isinstance(entry, BadHeader):
+            findings.add(tar, entry.fault, STAGE, entry.name)
         elif entry.name in members:
-            found.add(tar, "stands twice in the tar", STAGE, entry.name)
+            findings.add(tar, "is twice in the tar", STAGE, entry.name)
         else:
             members[entry.name] = entry
     try:
         for row in _rows(table):
-            if row["key"] in seen:
-                found.add(table, f"its key stands in {seen[row['key']]} already", STAGE, row["key"])
-            seen.setdefault(row["key"], table.name)
+            if row["key"] in table_of:
+                fault = f"its key is already in {table_of[row['key']]}"
+                findings.add(table, fault, STAGE, row["key"])
+            table_of.setdefault(row["key"], table.name)
             if row["status"] == "ok":
-                found.num_samples += 1
-                _check_row(row, tar, members.pop(row["member"] or "", None), found)
+                findings.num_samples += 1
+                _check_row(row, tar, members.pop(row["member"] or "", None), findings)
     except (pa.ArrowException, KeyError) as error:
-        found.add(table, f"cannot be read ({error})", STAGE)
+        findings.add(table, f"cannot be read ({error})", STAGE)
         return
     for name in members:
-        found.add(tar, f"stands in no row of {table.name}", STAGE, name)
+        findings.add(tar, f"is in no row of {table.name}", STAGE, name)
 
 
 def _rows(table: Path) -> Iterator[dict[str, Any]]:
@@ -68,18 +69,18 @@ def _rows(table: Path) -> Iterator[dict[str, Any]]:
             yield from batch.to_pylist()
 
 
-def _check_row(row: dict[str, Any], tar: Path, member: Member | None, found: Findings) -> None:
+def _check_row(row: dict[str, Any], tar: Path, member: Member | None, findings: Findings) -> None:
     place = row["offset"], row["size"]
     name = row["member"] or row["key"]
     if None in place or min(place) < 0:
-        found.add(tar, "its row gives no place", STAGE, name)
+        findings.add(tar, "its row has no offset and size", STAGE, name)
     elif member is not None and (member.offset, member.size) != place:
         where = f"{member.size:,} bytes at {member.offset:,}"
-        found.add(tar, f"is {where}, its row says {place[1]:,} at {place[0]:,}", STAGE, name)
+        findings.add(tar, f"is {where}, its row says {place[1]:,} at {place[0]:,}", STAGE, name)
     elif _sha256_at(tar, *place) != row["sha256"]:
-        found.add(tar, "its sha256 is not that of the bytes that were fetched", STAGE, name)
+        findings.add(tar, "its sha256 is not that of the bytes that were fetched", STAGE, name)
     elif member is None:
-        found.add(tar, "has no intact header in the tar", STAGE, name)
+        findings.add(tar, "has no intact header in the tar", STAGE, name)
 
 
 def _sha256_at(path: Path, offset: int, size: int) -> str:

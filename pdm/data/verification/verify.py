@@ -1,9 +1,9 @@
 """Re-reads finished data and lists all damage: `pyramid data verify`.
 
-A folder with a `manifest.json` is checked against it (shards of pictures: `verify_shards`; latents:
-`verify_latents`), one with `.parquet` tables against those (`verify_raw`). Everything is read once
-or twice from front to back, one member at a time; only the keys seen so far stay in memory. Nothing
-is decoded beyond headers, unless a shard's sha256 says that something in it has changed.
+A folder with a `manifest.json` is checked against it (`image_shards`, `latent_shards`), one with
+`.parquet` tables against those (`raw_shards`). All files are read sequentially once or twice, one
+member at a time; only the keys so far are in memory. Pictures are decoded only in shards whose
+sha256 has changed; of others, only headers are.
 """
 
 import logging
@@ -22,14 +22,14 @@ from pdm.progress import Progress
 logger = logging.getLogger(__name__)
 
 DEFAULT_FOLDERS = (Path("data/raw"), Path("data/shards"), Path("data/latents"))
-MAX_LINES = 1000  # of damage that are logged; the last line counts all
+MAX_LINES = 1000  # of damage that are logged; the last line has the number of all
 
 
 def verify(folders: Sequence[Path]) -> str:
-    """Check whole folders of raw tars, shards or latents; all damage is logged, a line for each.
+    """Check folders of raw tars, shards or latents, and log each damage in a line.
 
     Args:
-        folders: Empty means those of `DEFAULT_FOLDERS` that exist.
+        folders: If empty, those of `DEFAULT_FOLDERS` that exist.
 
     Returns:
         A sentence such as "verified 112 pictures in 5 shards, 97.0 MiB".
@@ -45,15 +45,15 @@ def verify(folders: Sequence[Path]) -> str:
         )
     parts, num_damages, num_files = [], 0, 0
     for folder in chosen:
-        found, unit = _check(folder)
-        for warning in found.warnings:
+        findings, unit = _check(folder)
+        for warning in findings.warnings:
             logger.warning("warning: %s", warning)
-        for damage in found.damages[:MAX_LINES]:
+        for damage in findings.damages[:MAX_LINES]:
             logger.error("damaged: %s", damage)
-        num_damages += len(found.damages)
-        num_files += len({damage.file for damage in found.damages})
-        size = f"{found.num_bytes / 2**20:,.1f} MiB"
-        parts.append(f"{found.num_samples:,} {unit} in {found.num_shards:,} shards, {size}")
+        num_damages += len(findings.damages)
+        num_files += len({damage.file for damage in findings.damages})
+        size = f"{findings.num_bytes / 2**20:,.1f} MiB"
+        parts.append(f"{findings.num_samples:,} {unit} in {findings.num_shards:,} shards, {size}")
     if num_damages:
         faults = "1 fault" if num_damages == 1 else f"{num_damages:,} faults"
         files = "1 file" if num_files == 1 else f"{num_files:,} files"
@@ -62,16 +62,16 @@ def verify(folders: Sequence[Path]) -> str:
 
 
 def _check(folder: Path) -> tuple[Findings, str]:
-    """Findings, and what a sample of the folder is called."""
+    """The findings, and the word for the folder's samples."""
     if not folder.is_dir():
-        raise BadInput(f"{folder} is no folder; name one that holds raw data, shards or latents")
+        raise BadInput(f"{folder} is no folder; name one with raw data, shards or latents")
     if (folder / manifest.FILE_NAME).exists():
         return _check_listed(folder)
     if any(folder.glob("*.parquet")) and any(folder.glob("[0-9]*.*")):
         return check_raw(folder), "raw pictures"
     raise BadInput(
-        f"{folder} has no {manifest.FILE_NAME}; run the stage that writes it again. What "
-        "belongs to the data is never guessed from the files that are there"
+        f"{folder} has no {manifest.FILE_NAME}, so it is unknown which files belong to the data; "
+        "run the stage that writes it again"
     )
 
 
@@ -79,7 +79,7 @@ def _check_listed(folder: Path) -> tuple[Findings, str]:
     listed = manifest.read(folder)
     is_latents = "level_shapes" in listed.facts
     stage = "latents" if is_latents else "shard"
-    found = Findings()
+    findings = Findings()
     intact: dict[str, bool] = {}
     shards = [shard for split in listed.splits.values() for shard in split]
     progress = Progress(f"verify {folder}", sum(shard.num_samples for shard in shards))
@@ -89,30 +89,30 @@ def _check_listed(folder: Path) -> tuple[Findings, str]:
         if fault is None and sha256_of(file) != shard.sha256:
             fault = "its sha256 is not the manifest's: bytes in it have changed"
         if fault is not None:
-            found.add(file, fault, stage)
+            findings.add(file, fault, stage)
         if shard.name in intact:
-            found.add(file, "the manifest names it twice", stage)
+            findings.add(file, "the manifest names it twice", stage)
         intact[shard.name] = fault is None
-        found.num_shards += 1
-        found.num_samples += shard.num_samples
-        found.num_bytes += shard.num_bytes
+        findings.num_shards += 1
+        findings.num_samples += shard.num_samples
+        findings.num_bytes += shard.num_bytes
         progress.advance(shard.num_samples)
-    _check_listing(folder, listed, found)
+    _check_listing(folder, listed, findings)
     known = {manifest.FILE_NAME, listing.FILE_NAME, "README.md", "croissant.json", *intact}
     for path in sorted(folder.iterdir()):
         if path.name not in known:
-            found.warnings.append(
+            findings.warnings.append(
                 f"{path} is not in the manifest; it belongs to no version and is ignored"
             )
-    (check_latents if is_latents else check_pictures)(folder, listed, intact, found)
-    return found, "latents" if is_latents else "pictures"
+    (check_latents if is_latents else check_pictures)(folder, listed, intact, findings)
+    return findings, "latents" if is_latents else "pictures"
 
 
-def _check_listing(folder: Path, listed: manifest.Manifest, found: Findings) -> None:
-    """Takedowns trust the list of pictures."""
+def _check_listing(folder: Path, listed: manifest.Manifest, findings: Findings) -> None:
+    """Check the list of pictures, on which takedowns rely."""
     stated = listed.facts.get("pictures_sha256")
     file = folder / listing.FILE_NAME
     if stated and not file.is_file():
-        found.add(file, "is missing, the manifest speaks of it", "shard")
+        findings.add(file, "is missing, although the manifest has its sha256", "shard")
     elif stated and sha256_of(file) != stated:
-        found.add(file, "its sha256 is not the manifest's: bytes in it have changed", "shard")
+        findings.add(file, "its sha256 is not the manifest's: bytes in it have changed", "shard")
