@@ -29,6 +29,8 @@ from pdm.training.init_from import Origin, check_source, initialise
 from pdm.training.latent_space.measure import measure_latents
 from pdm.training.loop.activation_checkpointing import checkpoint_activations
 from pdm.training.loop.optimizer import DiscriminatorTraining
+from pdm.training.loop.out_of_memory import explain_out_of_memory
+from pdm.training.loop.precision import autocast
 from pdm.training.loop.prefetch import Batch
 from pdm.training.loop.seeds import generator_at, normal_pyramid_at, uniform_at
 from pdm.training.loop.state import TrainState
@@ -41,7 +43,7 @@ from pdm.training.monitoring.held_out import (
     reconstruction_sheet,
 )
 from pdm.training.monitoring.model_card import autoencoder_card
-from pdm.training.monitoring.utilisation import flops_per_image
+from pdm.training.monitoring.utilisation import copy_to_meta, flops_per_image
 from pdm.training.objectives.adversarial import AdversarialLoss
 from pdm.training.objectives.equivariance import factors_that_fit
 from pdm.training.objectives.losses import AutoencoderLosses, Plan
@@ -231,14 +233,16 @@ def _work(settings: Settings, workers: Workers) -> None:
         is_first=workers.is_first,
     )
 
-    def draw(state: TrainState, events: EventLog) -> float:
-        name = f"reconstructions-{state.images_seen:09}.png"
-        with atomic_file(settings.run / "pictures" / name) as temporary:
-            sheet = reconstruction_sheet(ema_model(state), held_out, size)
-            sheet.save(temporary, format="PNG")
-        events.picture("reconstructions", settings.run / "pictures" / name, state.images_seen)
-        score = held_out_psnr(ema_model(state), held_out, size)
-        events.metrics({"val_psnr": score}, state.images_seen)
+    def draw(state: TrainState, events: EventLog | None) -> float:
+        with autocast(training, workers.device):
+            sheet = reconstruction_sheet(ema_model(state), held_out, size, workers)
+            score = held_out_psnr(ema_model(state), held_out, size, workers)
+        if events is not None:
+            path = settings.run / "pictures" / f"reconstructions-{state.images_seen:09}.png"
+            with atomic_file(path) as temporary:
+                sheet.save(temporary, format="PNG")
+            events.picture("reconstructions", path, state.images_seen)
+            events.metrics({"val_psnr": score}, state.images_seen)
         return -score
 
     losses = _losses(model, config, workers.device)
@@ -252,16 +256,17 @@ def _work(settings: Settings, workers: Workers) -> None:
     network = workers.wrap(losses, training)
     pictures = Pictures(images, config, model)
     train(state, network, pictures, training, run, workers, flops_per_image=flops)
-    if workers.is_first:
-        metrics = write_model(
-            config,
-            ema_model(state),
-            shards=settings.shards,
-            run=settings.run,
-            folder=settings.model,
-            images_seen=state.images_seen,
-            origin=origin,
-        )
+    metrics = write_model(
+        config,
+        ema_model(state),
+        shards=settings.shards,
+        run=settings.run,
+        folder=settings.model,
+        images_seen=state.images_seen,
+        origin=origin,
+        workers=workers,
+    )
+    if run.events is not None:
         run.events.metrics(metrics, state.images_seen)
 
 
@@ -302,9 +307,10 @@ def write_model(
     folder: Path,
     images_seen: int,
     origin: Origin,
+    workers: Workers,
     facts: Mapping[str, Any] | None = None,
 ) -> dict[str, float]:
-    """Measure the EMA of a checkpoint, and write a model folder.
+    """Measure the EMA of a checkpoint, and write a model folder. Every worker must call this.
 
     Args:
         config: Config of the run.
@@ -314,51 +320,76 @@ def write_model(
         folder: Folder to write, atomically.
         images_seen: Images seen by the checkpoint.
         origin: What the run started from.
+        workers: Share the measurements; the first writes the folder.
         facts: Further entries of `config.json`.
+
+    Raises:
+        Unavailable: The device has too little memory.
 
     Returns:
         "val_psnr_levels_2": PSNR of held-out pictures in dB, decoded from two levels; likewise for
         one, three, ... "redundancy_level_1": share of the variance of the second level that the
         coarser one explains; likewise for the others but the first.
     """
-    pictures, held_out = (ImageShards(shards, split) for split in ("train", "val"))
     size = (config.image_height_px, config.image_width_px)
-    scores = psnr_by_prefix(model, held_out, size)
+    scores, redundancy = _measure(model, shards, size, workers)
+    if workers.is_first:
+        with snapshots.for_model(run, config.training.ema_lengths, images_seen) as ema_folder:
+            model.save_pretrained(
+                folder,
+                card=autoencoder_card(
+                    model,
+                    config,
+                    shards,
+                    psnr_by_levels=scores,
+                    redundancy_by_level=redundancy,
+                    images_seen=images_seen,
+                    init_from=origin.facts.get("init_from"),
+                ),
+                beside=[origin.pictures, ema_folder],
+                image_height_px=size[0],
+                image_width_px=size[1],
+                shards_sha256=manifest.digest(shards),
+                images_seen=images_seen,
+                **origin.facts,
+                parameters=sum(weight.numel() for weight in model.parameters()),
+                forward_flops=_forward_flops(model, config),
+                val_psnr_by_levels=scores,
+                redundancy_by_level=redundancy,
+                **_judge(config),
+                **(facts or {}),
+            )
+    psnr = {f"val_psnr_levels_{count}": score for count, score in enumerate(scores, start=1)}
+    shares = {f"redundancy_level_{k}": share for k, share in enumerate(redundancy) if k}
+    return psnr | shares
+
+
+def _measure(
+    model: Autoencoder, shards: Path, size: tuple[int, int], workers: Workers
+) -> tuple[list[float], list[float]]:
+    """Set the statistics of the latents; give the PSNR by prefix and the redundancy of each
+    level."""
+    pictures, held_out = (ImageShards(shards, split) for split in ("train", "val"))
+    with explain_out_of_memory(
+        workers.device,
+        f"to measure the model on a picture of {size[1]}x{size[0]}",
+        "run the same command again on a device with more memory: the training is complete",
+    ):
+        scores = psnr_by_prefix(model, held_out, size, workers)
+        redundancy = measure_latents(model, pictures, held_out, size, workers)
     logger.info(
         "autoencoder: PSNR of held-out pictures by number of decoded levels: %s dB",
         ", ".join(f"{score:.1f}" for score in scores),
     )
-    redundancy = measure_latents(model, pictures, held_out, size)
     logger.info(
         "autoencoder: share of each level that the coarser ones predict: %s",
         ", ".join(f"{share:.2f}" for share in redundancy[1:]) or "one level only",
     )
-    one = to_images(held_out.batch([0], *size)).to(next(model.parameters()).device)
-    with snapshots.for_model(run, config.training.ema_lengths, images_seen) as ema_folder:
-        model.save_pretrained(
-            folder,
-            card=autoencoder_card(
-                model,
-                config,
-                shards,
-                psnr_by_levels=scores,
-                redundancy_by_level=redundancy,
-                images_seen=images_seen,
-                init_from=origin.facts.get("init_from"),
-            ),
-            beside=[origin.pictures, ema_folder],
-            image_height_px=size[0],
-            image_width_px=size[1],
-            shards_sha256=manifest.digest(shards),
-            images_seen=images_seen,
-            **origin.facts,
-            parameters=sum(weight.numel() for weight in model.parameters()),
-            forward_flops=flops_of(lambda: model.decode(model.encode(one), size)),  # of one picture
-            val_psnr_by_levels=scores,
-            redundancy_by_level=redundancy,
-            **_judge(config),
-            **(facts or {}),
-        )
-    psnr = {f"val_psnr_levels_{count}": score for count, score in enumerate(scores, start=1)}
-    shares = {f"redundancy_level_{k}": share for k, share in enumerate(redundancy) if k}
-    return psnr | shares
+    return scores, redundancy
+
+
+def _forward_flops(model: Autoencoder, config: AutoencoderConfig) -> int:
+    """Count the operations of encoding and decoding one picture."""
+    size = (config.image_height_px, config.image_width_px)
+    on_meta, picture = copy_to_meta(model), torch.empty(1, 3, *size, device="meta")
+    return flops_of(lambda: on_meta.decode(on_meta.encode(picture), size))

@@ -1,12 +1,14 @@
 """The stage `diffusion`: trains the pyramid UNet on latents by rectified flow."""
 
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from PIL.Image import Image
 from torch import Tensor
 
 from pdm.config.diffusion import DiffusionConfig
@@ -19,6 +21,7 @@ from pdm.events import EventLog
 from pdm.files import atomic_file
 from pdm.models.condition import with_class_label
 from pdm.models.denoiser import Denoiser
+from pdm.models.levels.pyramid import LevelShape
 from pdm.registry import build_denoiser
 from pdm.training.checkpoints import earlier_runs, finished, snapshots
 from pdm.training.checkpoints.plan import TrainingPlan, plan_training
@@ -29,7 +32,8 @@ from pdm.training.distributed.launchers import Launch, is_first_process, launch_
 from pdm.training.distributed.workers import Workers
 from pdm.training.init_from import Origin, check_source, initialise
 from pdm.training.loop.activation_checkpointing import checkpoint_activations
-from pdm.training.loop.prefetch import Batch
+from pdm.training.loop.precision import autocast
+from pdm.training.loop.prefetch import Batch, move_batch
 from pdm.training.loop.seeds import generator_at, normal_pyramid_at
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.train import train
@@ -41,13 +45,14 @@ from pdm.training.monitoring.sample_scores import (
     SampleScorer,
     check_split_sizes,
 )
-from pdm.training.monitoring.utilisation import flops_per_image
+from pdm.training.monitoring.utilisation import copy_to_meta, flops_per_image
 from pdm.training.objectives.losses import FlowLosses
 from pdm.training.objectives.timesteps import TimeDistribution
 
 logger = logging.getLogger(__name__)
 
 HELD_OUT_IMAGES = 256  # maximum number scored after each checkpoint
+HELD_OUT_BATCH = 16  # of these at once, whatever the number of workers
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,7 @@ def train_diffusion(
         run: Folder from `run_folder`, for events, checkpoints and, at the end, the model.
         model: Folder to write the trained model to: the EMA weights.
         curves: CSV file to write the losses to.
-        build_reference_distance: Builds a distance from held-out pictures, to score samples by.
+        build_reference_distance: Builds the distance from held-out pictures to score samples by.
         launch: Starts the workers.
 
     Raises:
@@ -202,13 +207,20 @@ def _work(settings: Settings, workers: Workers) -> None:
     grid = SampleGrid(settings.autoencoder, latents.manifest.facts, workers.device)
     splits = (latents, held_out)
     num_classes = len(latents.classes) if has_classes(config) else 0
-    scorer = SampleScorer(grid, splits, config.score_images, settings.build_reference_distance)
+    scorer = SampleScorer(
+        grid, splits, config.score_images, settings.build_reference_distance(), workers
+    )
 
-    def score(state: TrainState, events: EventLog) -> float:
-        losses = _held_out_losses(state, NoisyLatents(held_out, config), config, workers.device)
+    def score(state: TrainState, events: EventLog | None) -> float:
         ema = cast(Denoiser, state.ema)
-        sheet, distances = scorer.draw(ema, config.schedule, num_classes)
-        scores = losses | distances
+        with autocast(training, workers.device):
+            losses = _held_out_losses(ema, NoisyLatents(held_out, config), config, workers)
+            sheet, distances = scorer.draw(ema, config.schedule, num_classes)
+        if events is not None:
+            record(sheet, losses | distances, state, events)
+        return losses["val_loss"]
+
+    def record(sheet: Image, scores: dict[str, float], state: TrainState, events: EventLog) -> None:
         events.metrics(scores, state.images_seen)
         logger.info(
             "diffusion: after %s images: %s",
@@ -219,7 +231,6 @@ def _work(settings: Settings, workers: Workers) -> None:
         with atomic_file(settings.run / "pictures" / name) as temporary:
             sheet.save(temporary, format="PNG")
         events.picture("samples", settings.run / "pictures" / name, state.images_seen)
-        return losses["val_loss"]
 
     losses = FlowLosses(model, config.level_loss_weights)
     share = training.batch_size // (workers.count * training.accumulation)
@@ -246,24 +257,23 @@ def _work(settings: Settings, workers: Workers) -> None:
 
 @torch.no_grad()
 def _held_out_losses(
-    state: TrainState, data: NoisyLatents, config: DiffusionConfig, device: torch.device
+    ema: Denoiser, data: NoisyLatents, config: DiffusionConfig, workers: Workers
 ) -> dict[str, float]:
     """Compute the losses of the EMA on held-out latents, with the same noise and times every
-    time."""
-    network = FlowLosses(cast(Denoiser, state.ema), config.level_loss_weights)
-    count, size = min(len(data.shards), HELD_OUT_IMAGES), config.training.batch_size
-    sums: dict[str, float] = {}
-    for start in range(0, count, size):
-        positions = range(start, min(start + size, count))
-        latents, noise, *numbers = data.load(positions)
-        batch = [tuple(level.to(device) for level in part) for part in (latents, noise)]
-        losses = network(*batch, *(part.to(device) for part in numbers))
-        by_level = enumerate(losses["loss_level"].tolist())
-        named = {"val_loss": float(losses["loss"])}
-        named |= {f"val_loss_level_{level}": value for level, value in by_level}
-        for name, value in named.items():
-            sums[name] = sums.get(name, 0.0) + value * len(positions) / count
-    return sums
+    time. The workers share them."""
+    network = FlowLosses(ema, config.level_loss_weights)
+    count = min(len(data.shards), HELD_OUT_IMAGES)
+
+    def measure(start: int) -> list[float]:
+        positions = range(start, min(start + HELD_OUT_BATCH, count))
+        losses = network(*move_batch(data.load(positions), workers.device))
+        means = [losses["loss"].item(), *losses["loss_level"].tolist()]
+        return [mean * len(positions) / count for mean in means]
+
+    parts = workers.map(measure, range(0, count, HELD_OUT_BATCH))
+    loss, *by_level = (math.fsum(values) for values in zip(*parts, strict=True))
+    levels = {f"val_loss_level_{level}": value for level, value in enumerate(by_level)}
+    return {"val_loss": loss} | levels
 
 
 def write_model(
@@ -290,10 +300,8 @@ def write_model(
         facts: Further entries of `config.json`.
     """
     shards = LatentShards(latents, "train")
-    known, device = shards.manifest.facts, next(model.parameters()).device
-    one = tuple(level.to(device) for level in shards.batch([0]))
+    known = shards.manifest.facts
     names = shards.classes if has_classes(config) else ()
-    velocity = with_class_label(model, shards.labels[:1].to(device) if names else None)
     with snapshots.for_model(run, config.training.ema_lengths, images_seen) as ema_folder:
         model.save_pretrained(
             folder,
@@ -308,11 +316,19 @@ def write_model(
             **origin.facts,
             **({classes.FACT: names} if names else {}),
             parameters=sum(weight.numel() for weight in model.parameters()),
-            forward_flops=flops_of(
-                lambda: velocity(one, torch.zeros(1, device=device))
-            ),  # of one picture
+            forward_flops=_forward_flops(model, config, shards.level_shapes),
             **(facts or {}),
         )
+
+
+def _forward_flops(
+    model: Denoiser, config: DiffusionConfig, level_shapes: tuple[LevelShape, ...]
+) -> int:
+    """Count the operations of one evaluation of the network, for one picture, with all levels."""
+    latents, _, times, _, _, *label = diffusion_batch(config, level_shapes, 1)
+    # In training all stages run; which others do depends on the times, which have no values here.
+    velocity = with_class_label(copy_to_meta(model).train(), label[0] if label else None)
+    return flops_of(lambda: velocity(latents, times))
 
 
 def build_for_latents(config: DiffusionConfig, latents: LatentShards) -> Denoiser:

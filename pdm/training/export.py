@@ -26,6 +26,7 @@ from pdm.training import autoencoder, diffusion
 from pdm.training.checkpoints.folder import Checkpoints, list_checkpoints
 from pdm.training.checkpoints.run_folder import EVENTS, checkpoints_of
 from pdm.training.checkpoints.run_settings import settings_of
+from pdm.training.distributed.workers import Workers
 from pdm.training.init_from import Origin, initialise
 from pdm.training.loop.state import check_checkpoint
 
@@ -101,6 +102,7 @@ def export_autoencoder(
         folder=model,
         images_seen=chosen.images_seen,
         origin=origin,
+        workers=Workers(next(network.parameters()).device),
         facts=chosen.facts,
     )
     return chosen.describe(model)

@@ -48,11 +48,11 @@ def test_the_distance_is_what_evaluate_calls_by_its_name():
         side.add(pictures, np.arange(len(pictures)))
     expected = sides[0].distances(sides[1])[ReferenceDistance.name]
     assert expected > 1
-    assert ReferenceDistance(iter(second)).distance(iter(first)) == pytest.approx(
-        expected, rel=1e-9
-    )
+    measure = ReferenceDistance()
+    sets = [measure.features(iter(pictures)) for pictures in (first, second)]
+    assert measure.distance(*sets) == pytest.approx(expected, rel=1e-9)
     with pytest.raises(ValueError, match="at least 2 pictures; got 1"):
-        ReferenceDistance(second[:1])
+        measure.distance(sets[0], sets[1][:1])
 
 
 def test_a_model_that_draws_the_held_out_pictures_has_no_distance(chain):

@@ -190,4 +190,4 @@ def drawn_pictures(chain: Chain, count: int = DIFFUSION.score_images) -> SampleS
     """What the training of the diffusion model draws and compares."""
     grid = SampleGrid(chain.autoencoder, manifest.read(chain.latents).facts, torch.device("cpu"))
     splits = (LatentShards(chain.latents, "train"), LatentShards(chain.latents, "val"))
-    return SampleScorer(grid, splits, count, ReferenceDistance)
+    return SampleScorer(grid, splits, count, ReferenceDistance(), Workers(torch.device("cpu")))

@@ -70,8 +70,8 @@ class RunFolder:
         config: Settings of the training.
         workers: The group of workers.
         images_seen: Progress at which the run starts.
-        draw: Called on worker 0 after each checkpoint, with the state and the event log. Returns
-            the state's score; smaller is better.
+        draw: Called on every worker after each checkpoint, with the state and, on worker 0, the
+            event log. Returns the state's score; smaller is better.
     """
 
     def __init__(
@@ -81,17 +81,17 @@ class RunFolder:
         config: TrainingConfig,
         workers: Workers,
         images_seen: int,
-        draw: Callable[[TrainState, EventLog], float],
+        draw: Callable[[TrainState, EventLog | None], float],
     ) -> None:
         self.folder, self.workers, self.draw = folder, workers, draw
         self.checkpoints, self.config = checkpoints_of(folder, config), config
+        self.events = EventLog(folder / EVENTS, images_seen) if workers.is_first else None
         if workers.is_first:
-            self.events = EventLog(folder / EVENTS, images_seen)
             self.progress = Progress(name, config.total_images, done=images_seen)
 
     def log(self, metrics: dict[str, float], images_seen: int) -> None:
         """Record scalars, on worker 0; they already cover all workers."""
-        if self.workers.is_first:
+        if self.events is not None:
             self.events.metrics(metrics, images_seen)
             self.progress.advance(
                 images_seen - self.progress.done, note=f"loss {metrics['loss']:.4f}"
@@ -107,9 +107,11 @@ class RunFolder:
             state.copy()  # every worker contributes its part
 
     def score(self, state: TrainState) -> None:
-        """Draw pictures of the current model, and record the score of its checkpoint."""
+        """Draw pictures of the current model, and record the score of its checkpoint. All workers
+        take part."""
+        score = self.draw(state, self.events)
         if self.workers.is_first:
-            self.checkpoints.record_score(state.images_seen, self.draw(state, self.events))
+            self.checkpoints.record_score(state.images_seen, score)
 
     def flush(self) -> None:
         """Wait until the last checkpoint is on disk."""

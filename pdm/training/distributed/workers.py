@@ -2,6 +2,7 @@
 groups, not the launcher. Without a process group there is one worker.
 """
 
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, distributed, nn
 from pdm.config.common import TrainingConfig
 from pdm.training.loop.compilation import compile_in_place
 
+Item = TypeVar("Item")
 Value = TypeVar("Value")
 
 
@@ -78,3 +80,15 @@ class Workers:
         if self.count > 1:
             distributed.all_gather_object(values, value, group=self.messages)
         return values
+
+    def map(self, function: Callable[[Item], Value], items: Sequence[Item]) -> list[Value]:
+        """Call the function for each item, on one worker each, and give all values on all workers.
+
+        Every worker must call this, with the same items. Values are in the order of the items, and
+        do not depend on the number of workers if the function depends on its item only.
+
+        Args:
+            function: Its values are pickled, so tensors should be on the CPU.
+        """
+        shares = self.gather([function(item) for item in items[self.rank :: self.count]])
+        return [shares[place % self.count][place // self.count] for place in range(len(items))]

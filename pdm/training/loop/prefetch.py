@@ -24,16 +24,17 @@ def prefetch_batches(
         for positions in shares:
             coming = positions, pool.submit(load, positions)
             if ahead is not None:
-                yield ahead[0], _to_device(ahead[1].result(), device)
+                yield ahead[0], move_batch(ahead[1].result(), device)
             ahead = coming
         if ahead is not None:
-            yield ahead[0], _to_device(ahead[1].result(), device)
+            yield ahead[0], move_batch(ahead[1].result(), device)
 
 
-def _to_device(value: Any, device: torch.device) -> Any:
+def move_batch(value: Any, device: torch.device) -> Any:
+    """Move a batch's tensors to the device, from pinned memory where that is a GPU."""
     if isinstance(value, Tensor):
         pinned = value.pin_memory() if device.type == "cuda" else value
         return pinned.to(device, non_blocking=True)
     if isinstance(value, tuple):
-        return tuple(_to_device(part, device) for part in value)
+        return tuple(move_batch(part, device) for part in value)
     return value

@@ -17,11 +17,13 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 
 from pdm.config.common import TrainingConfig
-from pdm.errors import PyramidError, QualityGate, Unavailable
+from pdm.errors import PyramidError, QualityGate
 from pdm.models.layers import rescale_spectral_weights
 from pdm.training.distributed.sharded import full_tensor
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.optimizer import learning_rate_at
+from pdm.training.loop.out_of_memory import explain_out_of_memory
+from pdm.training.loop.precision import autocast
 from pdm.training.loop.prefetch import Batch
 from pdm.training.loop.seeds import seed_at
 from pdm.training.loop.state import TrainState
@@ -138,8 +140,7 @@ class Steps:
         """Compute the loss of a share, with its graph."""
         # Seeded by position, so that dropout is the same in a resumed run.
         torch.manual_seed(seed_at(self.config.seed, positions.start, "dropout"))
-        reduced = self.config.precision == "bfloat16"
-        with torch.autocast(self.workers.device.type, torch.bfloat16, enabled=reduced):
+        with autocast(self.config, self.workers.device):
             losses: dict[str, Tensor] = self.network(*batch)
         self.meters.add(losses)
         loss = losses["loss"]
@@ -154,18 +155,31 @@ class Steps:
             raise self.training_failure(message) if kind is QualityGate else kind(message)
         return level == STOP
 
-    @contextlib.contextmanager
-    def explain_out_of_memory(self) -> Iterator[None]:
-        """Turn an out-of-memory error into advice on what to change."""
-        try:
-            yield
-        except torch.OutOfMemoryError as error:
-            raise Unavailable(
-                f"after {self.state.images_seen:,} images, {self.workers.device} has too little "
-                f"memory for {self.microbatch_size} images at once in {self.config.precision} "
-                f"({error}); raise training.accumulation or num_workers, lower batch_size, or "
-                "train in bfloat16"
-            ) from error
+    def explain_out_of_memory(self) -> contextlib.AbstractContextManager[None]:
+        """Turn an out-of-memory error of a pass into advice on what to change."""
+        return explain_out_of_memory(
+            self.workers.device,
+            f"for {self.microbatch_size} images at once in {self.config.precision}, after "
+            f"{self.state.images_seen:,} images",
+            "raise training.accumulation or num_workers, lower batch_size, or train in bfloat16",
+        )
+
+    def score(self) -> None:
+        """Score the state of the last checkpoint.
+
+        Raises:
+            Unavailable: The device has too little memory.
+        """
+        with (
+            self.meters.timing("scoring"),
+            explain_out_of_memory(
+                self.workers.device,
+                f"to score the checkpoint after {self.state.images_seen:,} images",
+                "train on a device with more memory, or in bfloat16; "
+                "the checkpoint itself is saved",
+            ),
+        ):
+            self.run.score(self.state)
 
     def update_weights(self) -> None:
         """Take the optimizer step with the accumulated gradient, and update the EMA.

@@ -70,8 +70,7 @@ def train(
                 with meters.timing("saving"):
                     run.save(state)
             if due:
-                with meters.timing("scoring"):
-                    run.score(state)
+                steps.score()
             if stop and seen < config.total_images:
                 run.flush()
                 raise Preempted(

@@ -43,23 +43,19 @@ class SampleGrid:
         self.device = device
 
     def draw(
-        self, network: Velocity, schedule: Schedule | None, count: int, num_classes: int = 0
+        self, network: Velocity, schedule: Schedule | None, seeds: range, num_classes: int = 0
     ) -> Iterator[Pixels]:
-        """Draw one picture for each seed below `count`, lazily.
+        """Draw one picture for each seed, all at once, and decode them one by one.
 
         If the network takes a class, the pictures cycle through the classes.
         """
         steps = max(STEPS, min_steps(schedule, len(self.shapes)))
         times = sampler_stops(steps, 1.0, schedule, len(self.shapes))
-        for start in range(0, count, len(SEEDS)):
-            seeds = range(start, min(start + len(SEEDS), count))
-            labels = torch.tensor(seeds, device=self.device) % num_classes if num_classes else None
-            noise = tuple(level.to(self.device) for level in noise_from_seeds(seeds, self.shapes))
-            with torch.no_grad():
-                latents = multistep(
-                    clamp_data(with_class_label(network, labels), CLAMP), noise, times
-                )
-            yield from self.decode(latents)
+        labels = torch.tensor(seeds, device=self.device) % num_classes if num_classes else None
+        noise = tuple(level.to(self.device) for level in noise_from_seeds(seeds, self.shapes))
+        with torch.no_grad():
+            latents = multistep(clamp_data(with_class_label(network, labels), CLAMP), noise, times)
+        yield from self.decode(latents)
 
     def decode(self, latents: Pyramid) -> Iterator[Pixels]:
         """Decode latents one by one, since pictures may be large."""
@@ -67,7 +63,7 @@ class SampleGrid:
             one = tuple(level[[place]].to(self.device) for level in latents)
             with torch.no_grad():
                 images = self.decoder.decode(one, self.size)
-            yield to_pixels(images)[0]
+            yield to_pixels(images.float())[0]
 
 
 def check_autoencoder(autoencoder: Path, facts: Mapping[str, Any]) -> None:

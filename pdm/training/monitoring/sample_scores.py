@@ -6,46 +6,58 @@ The caller supplies the distance (`ReferenceDistance`).
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from pdm.data.order import images_at
 from pdm.data.pixels import Pixels
 from pdm.data.shards.latents import LatentShards
-from pdm.data.sheets import contact_sheet, split_into_rows
+from pdm.data.sheets import contact_sheet, reduce_picture, split_into_rows
 from pdm.diffusion.flow import Velocity
 from pdm.diffusion.level_schedules import Schedule
 from pdm.errors import BadInput
+from pdm.training.distributed.workers import Workers
 from pdm.training.monitoring.sample_grid import SEEDS, SampleGrid
 
 HELD_OUT_IMAGES = 256  # maximum size of the reference
+SHEET_PX = 512  # longer side of the sheet's pictures
 MIN_IMAGES = 2  # one picture has no variance
+
+Features = NDArray[np.float64]
 
 
 class ReferenceDistance(Protocol):
-    """A distance from a set of pictures."""
+    """A distance between sets of pictures, by features of each picture."""
 
     name: str
 
-    def distance(self, pictures: Iterable[Pixels]) -> float:
-        """Distance of two or more pictures from the set."""
+    def features(self, pictures: Iterable[Pixels]) -> Features:
+        """Features (N, D) of pictures; those of one do not depend on the others."""
+
+    def distance(self, features: Features, reference: Features) -> float:
+        """Distance of two sets of two or more pictures."""
 
 
-# Takes the pictures of the reference. Must be importable by name, since workers unpickle it.
-BuildReferenceDistance = Callable[[Iterable[Pixels]], ReferenceDistance]
+# Must be importable by name, since workers unpickle it.
+BuildReferenceDistance = Callable[[], ReferenceDistance]
 
 
 class SampleScorer:
     """Draws pictures of fixed seeds, and measures their distance from decoded held-out latents.
 
+    The workers share the pictures, and all get the same result.
+
     Args:
         grid: Draws and decodes.
         latents: Splits train and val.
         count: Number of pictures to compare; 0 for none.
-        build_reference_distance: Builds the distance from the pictures of the reference.
+        distance: Compares sets of pictures.
+        workers: Every worker must make the same calls.
     """
 
     def __init__(
@@ -53,9 +65,10 @@ class SampleScorer:
         grid: SampleGrid,
         latents: tuple[LatentShards, LatentShards],
         count: int,
-        build_reference_distance: BuildReferenceDistance,
+        distance: ReferenceDistance,
+        workers: Workers,
     ) -> None:
-        self.grid, self.count, self.build_reference_distance = grid, count, build_reference_distance
+        self.grid, self.count, self.measure, self.workers = grid, count, distance, workers
         self.train, self.held_out = latents
 
     def draw(
@@ -66,31 +79,51 @@ class SampleScorer:
         The distance of equally many training pictures (or of all, if there are fewer) comes with
         it. It is what a perfect model would score: small sets are never at distance 0.
         """
-        count = max(self.count, len(SEEDS))
-        pictures = self.grid.draw(network, schedule, count, num_classes)
-        first = list(itertools.islice(pictures, len(SEEDS)))
-        sheet = contact_sheet(split_into_rows(first))
+
+        def draw_some(seeds: range) -> tuple[list[Pixels], Features | None]:
+            """Pictures for the sheet, and features of those to compare."""
+            pictures = list(self.grid.draw(network, schedule, seeds, num_classes))
+            for_sheet = pictures if seeds == SEEDS else []
+            compared = pictures[: max(0, self.count - seeds.start)]
+            features = self.measure.features(compared) if compared else None
+            return [reduce_picture(picture, SHEET_PX) for picture in for_sheet], features
+
+        total = max(self.count, len(SEEDS))
+        parts = self.workers.map(draw_some, _batches(total))
+        sheet = contact_sheet(split_into_rows(parts[0][0]))
         if not self.count:
             return sheet, {}
         reference, floor = self._reference
-        samples = itertools.islice(itertools.chain(first, pictures), self.count)
+        samples = np.concatenate([found for _, found in parts if found is not None])
         return sheet, {
-            f"{reference.name}/samples_vs_decoded_val": reference.distance(samples),
-            f"{reference.name}/train_vs_decoded_val": floor,
+            f"{self.measure.name}/samples_vs_decoded_val": self.measure.distance(
+                samples, reference
+            ),
+            f"{self.measure.name}/train_vs_decoded_val": floor,
         }
 
     @cached_property
-    def _reference(self) -> tuple[ReferenceDistance, float]:
-        """The distance from the held-out latents, and that of training latents."""
-        reference = self.build_reference_distance(self._decode(self.held_out, HELD_OUT_IMAGES))
-        return reference, reference.distance(self._decode(self.train, self.count))
+    def _reference(self) -> tuple[Features, float]:
+        """Features of the held-out latents, and the distance of training latents from them."""
+        reference = self._features(self.held_out, HELD_OUT_IMAGES)
+        return reference, self.measure.distance(self._features(self.train, self.count), reference)
 
-    def _decode(self, latents: LatentShards, count: int) -> Iterator[Pixels]:
-        """Decode `count` latents, or all if there are fewer; always the same ones."""
-        chosen = images_at(range(min(count, len(latents))), len(latents), seed=0)
-        return itertools.chain.from_iterable(
-            self.grid.decode(latents.batch([index])) for index in chosen.tolist()
-        )
+    def _features(self, latents: LatentShards, count: int) -> Features:
+        """Features of `count` decoded latents, or of all if there are fewer; always the same."""
+        total = min(count, len(latents))
+        chosen = images_at(range(total), len(latents), seed=0).tolist()
+
+        def decode_some(places: range) -> Features:
+            found = (self.grid.decode(latents.batch([chosen[place]])) for place in places)
+            return self.measure.features(itertools.chain.from_iterable(found))
+
+        return np.concatenate(self.workers.map(decode_some, _batches(total)))
+
+
+def _batches(count: int) -> list[range]:
+    """Split seeds or places into batches, each for one worker."""
+    size = len(SEEDS)
+    return [range(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 def check_split_sizes(splits: Iterable[LatentShards], count: int) -> None:

@@ -6,7 +6,7 @@ import io
 import itertools
 import logging
 import time
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,8 @@ from pdm.training.monitoring.example_batches import num_images
 from pdm.training.monitoring.flops import flops_of
 
 logger = logging.getLogger(__name__)
+
+Network = TypeVar("Network", bound=nn.Module)
 
 PASSES = 3  # a backward pass costs two forward passes: gradients of weights and of inputs
 RATE_SIDE = {"cuda": 8192, "cpu": 768}  # side of the matrices whose product is timed
@@ -50,7 +52,7 @@ def _losses(network: nn.Module, batch: Batch) -> None:
         network(*batch)
 
 
-def copy_to_meta(network: nn.Module) -> nn.Module:
+def copy_to_meta(network: Network) -> Network:
     """Copy a network without the values of its weights, on the meta device."""
     memo: dict[int, Any] = {}
     for module in network.modules():
