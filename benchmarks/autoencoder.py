@@ -1,8 +1,8 @@
-"""The pyramid autoencoder against diffusers': speed, what tiles save, and quality, in one table.
+"""The pyramid autoencoder against that of diffusers: speed, memory with tiles, and quality.
 
     .venv/bin/python benchmarks/autoencoder.py --json
 
-What else it takes stands in `benchmarks.command`.
+`benchmarks.command` describes the other options.
 """
 
 import sys
@@ -16,4 +16,4 @@ from benchmarks.command import run
 PARTS = ("decoding", "tiles", "full_size", "kept_quality")
 
 if __name__ == "__main__":
-    run("Speed and memory of the autoencoder, against diffusers'.", PARTS)
+    run("Speed and memory of the autoencoder, against diffusers'.", "models", PARTS)

@@ -1,9 +1,9 @@
-"""The command behind every benchmark: its parts in turn, one table, and one JSON object.
+"""The command line of the benchmarks: measures the parts one after another and prints one table.
 
---only NAME  One part; may be given several times.
---quick      Small sizes and one round: whether it runs, in seconds. Its figures mean nothing.
---json       One JSON object as the last line.
---any-load   Measure although others use the machine; table and JSON then say so.
+--only NAME  Measure only this part; may be repeated.
+--quick      Small sizes and one round, in seconds, to test that it runs. The figures mean nothing.
+--json       Print one JSON object as the last line.
+--any-load   Measure on a busy machine, too; table and JSON then say so.
 """
 
 import argparse
@@ -18,12 +18,13 @@ from pathlib import Path
 from benchmarks.common import Ratio, as_json, load, machine, table
 
 
-def run(description: str, parts: tuple[str, ...]) -> None:
+def run(description: str, folder: str, parts: tuple[str, ...]) -> None:
     """Measure what the command line asks for.
 
     Args:
         description: Of the command.
-        parts: Modules of this package with QUICK, FULL and `measure(size, folder)`.
+        folder: Package of the parts, below this one.
+        parts: Its modules with QUICK, FULL and `measure(size, folder)`.
     """
     args = _arguments(description, parts)
     begin, cores = load(), os.cpu_count() or 1
@@ -32,12 +33,12 @@ def run(description: str, parts: tuple[str, ...]) -> None:
     logging.getLogger().setLevel(logging.ERROR)
     lines: list[Ratio] = []
     for name in args.only or parts:
-        part = importlib.import_module(f"benchmarks.{name}")
+        part = importlib.import_module(f"benchmarks.{folder}.{name}")
         print(f"measuring: {name} ...", file=sys.stderr, flush=True)
-        with tempfile.TemporaryDirectory(prefix=f"{name}-") as folder:
-            lines += part.measure(part.QUICK if args.quick else part.FULL, Path(folder))
-        done = ", ".join(f"{line.key} {line.median:.3g}" for line in lines)
-        print(f"so far: {done}", file=sys.stderr, flush=True)  # if a later part fails
+        with tempfile.TemporaryDirectory(prefix=f"{name}-") as scratch:
+            lines += part.measure(part.QUICK if args.quick else part.FULL, Path(scratch))
+        results = ", ".join(f"{line.key} {line.median:.3g}" for line in lines)
+        print(f"so far: {results}", file=sys.stderr, flush=True)  # if a later part fails
     marks = _marks(begin, load(), cores, args.quick)
     print(table(lines))
     print("\n" + marks)
@@ -49,14 +50,14 @@ def run(description: str, parts: tuple[str, ...]) -> None:
 def _arguments(description: str, parts: tuple[str, ...]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--only", action="append", choices=parts)
-    parser.add_argument("--quick", action="store_true", help="whether it runs; no true figures")
+    parser.add_argument("--quick", action="store_true", help="test that it runs; no true figures")
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     parser.add_argument("--any-load", action="store_true", help="measure on a busy machine, too")
     return parser.parse_args()
 
 
 def _marks(begin: float, end: float, cores: int, quick: bool) -> str:
-    """A sentence on how far the figures can be believed."""
-    said = f"Load {begin} before, {end} after, on {cores} cores"
+    """A sentence about the conditions of the measurement."""
+    loads = f"Load {begin} before, {end} after, on {cores} cores"
     busy = "; OTHERS USED THE MACHINE, seconds by the clock are too long" if begin > cores else ""
-    return f"{said}{busy}.{' QUICK: sizes are too small for true figures.' if quick else ''}"
+    return f"{loads}{busy}.{' QUICK: sizes are too small for true figures.' if quick else ''}"

@@ -1,8 +1,8 @@
-"""How fast curation and shards are, against peers, in one table.
+"""Speed of curation and shards, against peers.
 
     .venv/bin/python benchmarks/curation.py --json
 
-What else it takes stands in `benchmarks.command`.
+`benchmarks.command` describes the other options.
 """
 
 import sys
@@ -16,4 +16,4 @@ from benchmarks.command import run
 PARTS = ("drawing", "judging", "reading", "writing", "duplicates", "scaling", "memory")
 
 if __name__ == "__main__":
-    run("Speed of curation and shards, against peers.", PARTS)
+    run("Speed of curation and shards, against peers.", "data", PARTS)

@@ -1,8 +1,8 @@
-"""What the pyramid diffusion model costs beside its peers, in one table.
+"""Costs of the pyramid diffusion model, against its peers.
 
     .venv/bin/python benchmarks/diffusion.py --json
 
-What else it takes stands in `benchmarks.command`. It needs torch, and diffusers for the peers.
+`benchmarks.command` describes the other options. It needs torch, and diffusers for the peers.
 """
 
 import sys
@@ -16,4 +16,4 @@ from benchmarks.command import run
 PARTS = ("evaluations", "flops", "denoising", "kept_distances")
 
 if __name__ == "__main__":
-    run("Costs of the pyramid diffusion model, against its peers'.", PARTS)
+    run("Costs of the pyramid diffusion model, against its peers'.", "models", PARTS)

@@ -1,8 +1,8 @@
-"""How fast and how exact the evaluator is, against scipy, torchmetrics and a clean-fid style loop.
+"""Speed and exactness of the evaluator, against scipy, torchmetrics and a clean-fid style loop.
 
     .venv/bin/python benchmarks/evaluation.py --json
 
-What else it takes stands in `benchmarks.command`.
+`benchmarks.command` describes the other options.
 """
 
 import sys
@@ -16,4 +16,4 @@ from benchmarks.command import run
 PARTS = ("frechet", "moments", "neighbours", "random_features", "replicates", "inputs")
 
 if __name__ == "__main__":
-    run("Speed and exactness of the evaluator, against its peers.", PARTS)
+    run("Speed and exactness of the evaluator, against its peers.", "scores", PARTS)

@@ -32,9 +32,9 @@ from typing import Any
 if __package__ in (None, ""):  # run as a script
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from benchmarks import crops, denoiser_results, denoisers, first_stage_results, first_stages
 from benchmarks.common import ROOT, machine
-from benchmarks.results import Results, Run
+from benchmarks.designs import crops, denoiser_results, denoisers, first_stage_results, first_stages
+from benchmarks.designs.results import Results, Run
 
 Job = dict[str, Any]
 TABLES: dict[str, Callable[[list[Run]], str]] = {
@@ -111,7 +111,7 @@ def _run_jobs(module: str, jobs: Iterable[Job], processes: int) -> Iterator[Run]
 
     def train(job: Job) -> Run:
         done = subprocess.run(
-            [sys.executable, "-m", f"benchmarks.{module}", json.dumps(job)],
+            [sys.executable, "-m", f"benchmarks.designs.{module}", json.dumps(job)],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             text=True,

@@ -1,8 +1,8 @@
-"""How fast trainings are, and what keeping, resuming and losing one costs, in one table.
+"""Speed of trainings, and the costs of checkpoints, of resuming and of a lost worker.
 
     .venv/bin/python benchmarks/training.py --json
 
-What else it takes stands in `benchmarks.command`.
+`benchmarks.command` describes the other options.
 """
 
 import sys
@@ -16,4 +16,4 @@ from benchmarks.command import run
 PARTS = ("speedup", "stall", "resuming", "recovery")
 
 if __name__ == "__main__":
-    run("Speed, checkpoint stall, resume and recovery of a training.", PARTS)
+    run("Speed, checkpoint stall, resume and recovery of a training.", "trainings", PARTS)

@@ -11,8 +11,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmarks.train_first_stage import scores, train_design
-from benchmarks.wavelets import Wavelets
+from benchmarks.designs.train_first_stage import scores, train_design
+from benchmarks.designs.wavelets import Wavelets
 
 ROOT = Path(__file__).parents[1]
 KEYS = {

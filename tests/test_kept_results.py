@@ -2,8 +2,9 @@
 
 import pytest
 
-from benchmarks import denoiser_results, kept_distances
-from benchmarks.results import Results
+from benchmarks.designs import denoiser_results
+from benchmarks.designs.results import Results
+from benchmarks.models import kept_distances
 
 MACHINE = {"git": "0123abc", "processor": "a chip", "cores": 2, "versions": {"torch": "2"}}
 PAIRS = (

@@ -22,7 +22,7 @@ SD_WIDTHS = (128, 256, 512, 512)
 
 def unet_peer(size: Size, device: torch.device, compiled: bool) -> Iterator[Row]:
     """UNet2DModel."""
-    from benchmarks.peers import count, nearest, unet2d
+    from benchmarks.models.peers import count, nearest, unet2d
 
     if size.peer_width is None:
         with torch.device("meta"):

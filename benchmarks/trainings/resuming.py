@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 
 from benchmarks.common import Ratio, Seconds, interleaved, timed
-from benchmarks.default_training import RandomLatents, default_config, fresh_state
-from benchmarks.stall import NoRun
+from benchmarks.trainings.default_training import RandomLatents, default_config, fresh_state
+from benchmarks.trainings.stall import NoRun
 from pdm.training.checkpoints.folder import Checkpoints
 from pdm.training.checkpoints.run_folder import restore_newest
 from pdm.training.distributed.workers import Workers

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.common import ROOT, Ratio
-from benchmarks.pictures import crops_of, raw_folder, small_pictures
+from benchmarks.data.pictures import crops_of, raw_folder, small_pictures
 from pdm.curation.curate import curate
 
 SECONDS_BETWEEN_LOOKS = 1.0  # a look at all processes takes a tenth of a second
@@ -68,7 +68,7 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
 
 
 def _peak(raw: Path) -> Peak:
-    command = [sys.executable, "-m", "benchmarks.memory", raw, raw.with_name("decisions")]
+    command = [sys.executable, "-m", "benchmarks.data.memory", raw, raw.with_name("decisions")]
     tree = driver = 0
     with subprocess.Popen(command, cwd=ROOT) as process:
         while process.poll() is None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import webdataset
 
 from benchmarks.common import Ratio, compare, interleaved, speeds, timed
-from benchmarks.shards import Sample, num_bytes, samples
+from benchmarks.data.shards import Sample, num_bytes, samples
 from pdm.data.shards.tars import read_members, write_tar
 
 

@@ -18,7 +18,7 @@ from ray.cluster_utils import Cluster
 from torch import nn
 
 from benchmarks.common import Ratio
-from benchmarks.default_training import default_config
+from benchmarks.trainings.default_training import default_config
 from pdm.config.common import TrainingConfig
 from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
 from pdm.training.distributed.ray_launcher import launch

@@ -1,10 +1,10 @@
 """Trains a default model for some steps in this process, with all cores, and prints images/s.
 
-    python benchmarks/train_speed.py autoencoder|diffusion [before]
+    python benchmarks/trainings/train_speed.py autoencoder|diffusion [before]
 
 The data are random and in memory, of the default run's sizes. "before": the loader computes with a
 team of threads of its own, and freed memory goes back to the system, as it did. Called by
-benchmarks/speedup.py.
+benchmarks/trainings/speedup.py.
 """
 
 import os
@@ -19,10 +19,10 @@ import torch  # before the package of benchmarks, which leaves libraries one thr
 from torch import nn
 
 if __package__ in (None, ""):  # run as a script
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from benchmarks.default_training import RandomLatents
-from benchmarks.in_memory import Clock, CropsInMemory
+from benchmarks.trainings.default_training import RandomLatents
+from benchmarks.trainings.in_memory import Clock, CropsInMemory
 from pdm import params
 from pdm.presets import DEFAULT
 from pdm.registry import build_autoencoder, build_denoiser

@@ -11,7 +11,7 @@ from pathlib import Path
 import webdataset
 
 from benchmarks.common import Ratio, compare, interleaved, speeds, timed
-from benchmarks.shards import in_cache, num_bytes, samples
+from benchmarks.data.shards import in_cache, num_bytes, samples
 from pdm.data.shards.manifest import Shard
 from pdm.data.shards.samples import Samples
 from pdm.data.shards.tars import write_tar

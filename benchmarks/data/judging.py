@@ -20,9 +20,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks import naive
 from benchmarks.common import Ratio, Seconds, compare, interleaved, speeds, timed
-from benchmarks.pictures import SETTINGS, camera_pictures, crops_of, raw_folder
+from benchmarks.data import naive
+from benchmarks.data.pictures import SETTINGS, camera_pictures, crops_of, raw_folder
 from pdm.config.curate import CurateConfig
 from pdm.curation.curate.judge import judge_row
 from pdm.curation.curate.raw import load_rows

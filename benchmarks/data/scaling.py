@@ -19,7 +19,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from benchmarks.common import Ratio, compare, interleaved, speeds, timed
-from benchmarks.pictures import crops_of, raw_folder, small_pictures
+from benchmarks.data.pictures import crops_of, raw_folder, small_pictures
 from pdm.cluster import ray_session
 from pdm.config.curate import CurateConfig
 from pdm.curation.curate import curate

@@ -4,8 +4,8 @@ import statistics
 from pathlib import Path
 
 from benchmarks.common import ROOT, Ratio
-from benchmarks.first_stage_results import mean_psnr, paired_with_best_baseline
-from benchmarks.results import Results
+from benchmarks.designs.first_stage_results import mean_psnr, paired_with_best_baseline
+from benchmarks.designs.results import Results
 
 QUICK = FULL = ROOT / "docs" / "results" / "autoencoder.json"
 

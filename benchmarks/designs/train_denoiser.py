@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks import crops as kept_crops
 from benchmarks.common import ROOT
-from benchmarks.crops import Crops
-from benchmarks.denoisers import DESIGNS, config_of, sampling_of
-from benchmarks.first_stages import SIDE_PX
-from benchmarks.in_memory import LatentsInMemory, trained
-from benchmarks.wavelets import Wavelets
+from benchmarks.designs import crops as kept_crops
+from benchmarks.designs.crops import Crops
+from benchmarks.designs.denoisers import DESIGNS, config_of, sampling_of
+from benchmarks.designs.first_stages import SIDE_PX
+from benchmarks.designs.wavelets import Wavelets
+from benchmarks.trainings.in_memory import LatentsInMemory, trained
 from pdm import params
 from pdm.config.sample import SampleConfig
 from pdm.data.pixels import Pixels, to_images, to_pixels

@@ -48,7 +48,7 @@ def _speed(model: str, before: list[str] | None = None) -> float:
     plain = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
     policy = {"OMP_WAIT_POLICY": "PASSIVE"} if before else SETTINGS
     done = subprocess.run(
-        [sys.executable, str(ROOT / "benchmarks" / "train_speed.py"), model, *(before or [])],
+        [sys.executable, str(ROOT / "benchmarks/trainings/train_speed.py"), model, *(before or [])],
         env=plain | policy,
         stdout=subprocess.PIPE,
         text=True,

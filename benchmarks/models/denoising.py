@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.common import ROOT, Ratio, compare, interleaved, speeds, timed
-from benchmarks.peers import count, nearest, operations, unet2d
-from benchmarks.tiles import status_mb
+from benchmarks.models.peers import count, nearest, operations, unet2d
+from benchmarks.models.tiles import status_mb
 from pdm.config.diffusion import UNetConfig
 from pdm.diffusion.flow import flow_loss
 from pdm.diffusion.samplers import euler
@@ -74,7 +74,7 @@ def _memory(job: str, size: Size) -> Ratio:
     megabytes = []
     for side in ("0", "1"):
         facts = json.dumps(dataclasses.asdict(size))
-        command = [sys.executable, "-m", "benchmarks.denoising", job, side, facts]
+        command = [sys.executable, "-m", "benchmarks.models.denoising", job, side, facts]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
         megabytes.append(float(done.stdout.splitlines()[-1]))
     return Ratio(

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from benchmarks.common import ROOT, Ratio
-from benchmarks.networks import kl_f8, pyramid_like_kl_f8
+from benchmarks.models.networks import kl_f8, pyramid_like_kl_f8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +84,7 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
 
 def _run(who: str, way: str, side: int, tile: int, base_width: int, folder: Path) -> dict[str, Any]:
     numbers = (str(side), str(tile), str(base_width))
-    command = [sys.executable, "-m", "benchmarks.tiles", who, *numbers]
+    command = [sys.executable, "-m", "benchmarks.models.tiles", who, *numbers]
     done = subprocess.run(
         [*command, str(folder / f"{who}-{way}.pt")],
         cwd=ROOT,

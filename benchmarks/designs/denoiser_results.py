@@ -1,6 +1,6 @@
 """The page of the comparison of diffusion models, and the ratios that its goals refer to."""
 
-from benchmarks.results import Run, group_runs, mean_and_deviation, provenance
+from benchmarks.designs.results import Run, group_runs, mean_and_deviation, provenance
 
 SCORE = "frechet_random_conv"
 OURS = "pdm"
@@ -66,9 +66,9 @@ EXPLANATION = (
     f"Distances are the evaluate stage's `{SCORE}`; less is better. The floor is the score of as "
     "many crops of the training set. Unseen crops come from the pictures that were trained on. All "
     "designs share one first stage, fixed and linear, with 16 values for each block of 8x8 pixels "
-    "(`benchmarks/wavelets.py` says why). Real crops pass through it too, except in the column of "
-    "untouched crops. All models are sampled with the same number of evaluations. Compare rows of "
-    "one length only: those were run in turn on one machine."
+    "(`benchmarks/designs/wavelets.py` says why). Real crops pass through it too, except in the "
+    "column of untouched crops. All models are sampled with the same number of evaluations. "
+    "Compare rows of one length only: those were run in turn on one machine."
 )
 
 

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks import crops, in_memory
-from benchmarks.first_stages import SIDE_PX, build, config_of
-from benchmarks.in_memory import ENDLESS, Clock, CropsInMemory
+from benchmarks.designs import crops
+from benchmarks.designs.first_stages import SIDE_PX, build, config_of
+from benchmarks.trainings import in_memory
+from benchmarks.trainings.in_memory import ENDLESS, Clock, CropsInMemory
 from pdm.data.pixels import Pixels, to_images
 from pdm.evaluation.reconstruction import psnr, ssim
 from pdm.models.codec import Autoencoder

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.common import Ratio
-from benchmarks.peers import count, nearest, operations, sdxl, sdxl_inputs, unet2d
+from benchmarks.models.peers import count, nearest, operations, sdxl, sdxl_inputs, unet2d
 from pdm import params, presets
 from pdm.models.levels.pyramid import level_shapes
 from pdm.models.unet import PyramidUNet

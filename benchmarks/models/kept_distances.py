@@ -4,8 +4,8 @@ import statistics
 from pathlib import Path
 
 from benchmarks.common import ROOT, Ratio
-from benchmarks.denoiser_results import BASELINES, paired_distances
-from benchmarks.results import Results
+from benchmarks.designs.denoiser_results import BASELINES, paired_distances
+from benchmarks.designs.results import Results
 
 QUICK = FULL = ROOT / "docs" / "results" / "diffusion.json"
 NOTE = "Kept from a long run: docs/results/diffusion.md."

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.common import Ratio, interleaved, timed
-from benchmarks.default_training import RandomLatents, default_config, fresh_state
+from benchmarks.trainings.default_training import RandomLatents, default_config, fresh_state
 from pdm.training.checkpoints.folder import Checkpoints
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.prefetch import prefetch_batches

@@ -35,7 +35,7 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
     path.write_text(preset_text(size.preset, None), encoding="utf-8")
     lines = []
     for side, tile_px in size.pictures:
-        command = [sys.executable, "-m", "benchmarks.full_size", str(path), str(side)]
+        command = [sys.executable, "-m", "benchmarks.models.full_size", str(path), str(side)]
         words = [*command, str(tile_px or 0)]
         done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
         found = json.loads(done.stdout.splitlines()[-1])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from benchmarks.common import ROOT
-from benchmarks.in_memory import ENDLESS
+from benchmarks.trainings.in_memory import ENDLESS
 from pdm import params
 from pdm.config.common import TrainingConfig
 from pdm.config.diffusion import DiffusionConfig

@@ -1,8 +1,9 @@
-"""How many evaluations of the velocity a sampler needs, where the velocity is known exactly.
+"""Number of evaluations that a sampler needs, with a velocity that is known exactly.
 
-Pyramids of Gaussian mixtures (`benchmarks.mixtures`), no network. A sampler's error is the root
-mean square, averaged over the levels, of its samples less those of the exact flow from the same
-noise; data has a standard deviation of 1. No timing: the same figures on every machine.
+Pyramids of Gaussian mixtures (`benchmarks.models.mixtures`), no network. A sampler's error is the
+root mean square, averaged over the levels, of the difference between its samples and those of the
+exact flow from the same noise; data has a standard deviation of 1. Nothing is timed, so the figures
+are the same on every machine.
 """
 
 import statistics
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.common import Ratio
-from benchmarks.mixtures import Mixture
+from benchmarks.models.mixtures import Mixture
 from pdm.diffusion.adaptive import runge_kutta
 from pdm.diffusion.samplers import Sampler, euler, heun, multistep, noise_from_seeds
 from pdm.diffusion.sampling_times import even_times

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.common import Ratio, Seconds, compare, interleaved, speeds, timed
-from benchmarks.networks import kl_f8, pyramid_like_kl_f8
+from benchmarks.models.networks import kl_f8, pyramid_like_kl_f8
 from pdm.models.autoencoder import PyramidAutoencoder
 
 

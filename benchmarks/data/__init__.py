@@ -1,0 +1,1 @@
+"""Drawing, judging, writing and reading images, against peers."""

@@ -1,0 +1,1 @@
+"""Networks: speed, memory, operations and quality, against peers."""

@@ -1,0 +1,1 @@
+"""Speed of trainings, and what checkpoints, resuming and a lost worker cost."""
