@@ -77,8 +77,10 @@ def _add_stage(commands: Commands, name: str, function: Function, paths: dict[st
             "--dry-run",
             nargs="?",
             const="text",
-            choices=("text", "json"),
-            help="say whether the model would be restored or trained, and train nothing",
+            choices=("text", "json", "costs"),
+            help="train nothing; say whether the model would be restored or trained, and predict "
+            "shapes, parameters, operations and memory by part (json: only the first, at once; "
+            "costs: both, as JSON)",
         )
     if function is stages.scrape:
         command.add_argument(

@@ -6,7 +6,7 @@ functions, so that `pyramid --help` is fast.
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from pdm.cli import sizes
 
 if TYPE_CHECKING:
     from pdm.training.checkpoints.plan import TrainingPlan
+    from pdm.training.monitoring.footprint import Footprint
 
 
 def scrape(args: argparse.Namespace) -> None:
@@ -74,8 +75,14 @@ def _track_training(
         tracked.model(model)
 
 
-def _print_plan(plan: "TrainingPlan", form: str) -> None:
-    print(json.dumps(plan.as_json()) if form == "json" else plan)
+def _print_plan(plan: "TrainingPlan", form: str, predict: "Callable[[], Footprint]") -> None:
+    if form == "json":  # read by the flows before every stage, so it must be quick
+        print(json.dumps(plan.as_json()))
+    elif form == "costs":
+        print(json.dumps(plan.as_json() | predict().as_json()))
+    else:
+        print(plan, flush=True)
+        print(predict())
 
 
 def autoencoder(args: argparse.Namespace) -> None:
@@ -83,11 +90,12 @@ def autoencoder(args: argparse.Namespace) -> None:
     from pdm.training.autoencoder import plan, run_folder, train_autoencoder
     from pdm.training.checkpoints.finished import export_instead_of_training
     from pdm.training.distributed.launchers import choose_launcher
+    from pdm.training.monitoring.footprint import autoencoder_footprint
 
     config = params.load(args.params).autoencoder
     if args.dry_run:
         found = plan(config, shards=args.shards, runs=args.runs, model=args.model)
-        _print_plan(found, args.dry_run)
+        _print_plan(found, args.dry_run, lambda: autoencoder_footprint(config))
         return
     folder = run_folder(config, shards=args.shards, runs=args.runs)
     outputs = {"model": args.model, "curves": args.curves}
@@ -121,11 +129,12 @@ def diffusion(args: argparse.Namespace) -> None:
     from pdm.training.checkpoints.finished import export_instead_of_training
     from pdm.training.diffusion import plan, run_folder, train_diffusion
     from pdm.training.distributed.launchers import choose_launcher
+    from pdm.training.monitoring.footprint import footprint_of_latents
 
     config = params.load(args.params).diffusion
     if args.dry_run:
         found = plan(config, latents=args.latents, runs=args.runs, model=args.model)
-        _print_plan(found, args.dry_run)
+        _print_plan(found, args.dry_run, lambda: footprint_of_latents(config, args.latents))
         return
     folder = run_folder(config, latents=args.latents, runs=args.runs)
     outputs = {"model": args.model, "curves": args.curves}

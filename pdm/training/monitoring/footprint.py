@@ -1,0 +1,226 @@
+"""What a training takes before it begins: shapes, parameters, operations and memory by part.
+
+The step is followed without values (`pdm.training.monitoring.live_memory`), so this works for
+networks that would never fit here. Memory is that of tensors. Beside it a process needs what Python
+and torch take themselves, what the kernels use for a moment, and on a CPU the pictures in memory.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from pdm.config.autoencoder import AutoencoderConfig
+from pdm.config.common import TrainingConfig
+from pdm.config.diffusion import DiffusionConfig
+from pdm.data.shards import manifest
+from pdm.models.levels.pyramid import Downsampling, LevelShape
+from pdm.registry import build_autoencoder, build_denoiser
+from pdm.training.loop.activation_checkpointing import checkpoint_activations
+from pdm.training.loop.muon import is_matrix
+from pdm.training.loop.precision import autocast
+from pdm.training.loop.prefetch import Batch
+from pdm.training.monitoring.example_batches import META, autoencoder_batch, diffusion_batch
+from pdm.training.monitoring.live_memory import LiveMemory, without_values
+from pdm.training.monitoring.utilisation import flops_per_image
+from pdm.training.objectives.adversarial import AdversarialLoss
+from pdm.training.objectives.losses import AutoencoderLosses, FlowLosses
+from pdm.training.objectives.perceptual import load_perceptual
+
+CPU = torch.device("cpu")
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What one worker of a training takes.
+
+    Args:
+        inputs: Shapes (C, H, W) of one picture, or of the levels of its latents.
+        images_at_once: On one worker.
+        parameters: Weights that are trained.
+        flops_per_step: Operations of an optimizer step, over all workers; None if unknown.
+        memory: Bytes by part. The parts but "checkpoint" are on the device, and "checkpoint" is the
+            copy on the host from the first checkpoint on.
+    """
+
+    inputs: tuple[tuple[int, ...], ...]
+    images_at_once: int
+    parameters: int
+    flops_per_step: float | None
+    memory: dict[str, int]
+
+    @property
+    def device_bytes(self) -> int:
+        """Peak memory of the device."""
+        return sum(size for part, size in self.memory.items() if part != "checkpoint")
+
+    @property
+    def host_bytes(self) -> int:
+        """Peak memory where the host is the device."""
+        return sum(self.memory.values())
+
+    def __str__(self) -> str:
+        shapes = ", ".join("x".join(map(str, shape)) for shape in self.inputs)
+        flops = "unknown" if self.flops_per_step is None else f"{self.flops_per_step:.3g}"
+        lines = [
+            f"inputs of a picture: {shapes}; {self.images_at_once} at once on each worker",
+            f"parameters: {self.parameters:,}; operations a step: {flops}",
+            "memory of a worker, predicted:",
+        ]
+        lines += [f"  {part:<12} {size / GIB:8.3f} GiB" for part, size in self.memory.items()]
+        lines.append(
+            f"  {'in all':<12} {self.device_bytes / GIB:8.3f} GiB on the device, "
+            f"and {self.memory['checkpoint'] / GIB:.3f} GiB on the host for checkpoints"
+        )
+        return "\n".join(lines)
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs; memory in bytes."""
+        return {
+            "inputs": [list(shape) for shape in self.inputs],
+            "images_at_once": self.images_at_once,
+            "parameters": self.parameters,
+            "flops_per_step": self.flops_per_step,
+            "memory_bytes": self.memory,
+            "device_bytes": self.device_bytes,
+        }
+
+
+def autoencoder_footprint(config: AutoencoderConfig, at_once: int | None = None) -> Footprint:
+    """Predict what a training of the autoencoder takes.
+
+    Args:
+        config: Section `autoencoder` of the params.
+        at_once: Images at once on a worker; None for the number that follows from the config.
+
+    Raises:
+        BadInput: The perceptual network is missing.
+    """
+    count = at_once or images_at_once(config.training)
+
+    perceptual = load_perceptual(config.perceptual, CPU) if config.perceptual else None
+
+    def build() -> tuple[nn.Module, nn.Module, nn.Module | None]:
+        model = build_autoencoder(config)
+        adversary = AdversarialLoss(config.adversarial) if config.adversarial else None
+        return AutoencoderLosses(model, config, perceptual, adversary), model, adversary
+
+    def batch(losses: Any, device: torch.device) -> Batch:
+        return autoencoder_batch(config, losses.model, count, device)
+
+    shape = (3, config.image_height_px, config.image_width_px)
+    return _footprint(config.training, count, (shape,), build, batch)
+
+
+def diffusion_footprint(
+    config: DiffusionConfig,
+    level_shapes: tuple[LevelShape, ...],
+    level_downsamplings: tuple[Downsampling, ...],
+    at_once: int | None = None,
+) -> Footprint:
+    """Predict what a training of the denoising network takes, like `autoencoder_footprint`.
+
+    Args:
+        config: Section `diffusion` of the params.
+        level_shapes: Of the latents, coarse to fine.
+        level_downsamplings: Likewise.
+        at_once: As there.
+    """
+    count = at_once or images_at_once(config.training)
+    channels = tuple(shape[0] for shape in level_shapes)
+
+    def build() -> tuple[nn.Module, nn.Module, None]:
+        model = build_denoiser(config, channels, level_downsamplings)
+        return FlowLosses(model, config.level_loss_weights), model, None
+
+    def batch(losses: Any, device: torch.device) -> Batch:
+        return diffusion_batch(config, level_shapes, count, device)
+
+    return _footprint(config.training, count, level_shapes, build, batch)
+
+
+def footprint_of_latents(config: DiffusionConfig, latents: Path) -> Footprint:
+    """Predict what a training on these latents takes; see `diffusion_footprint`.
+
+    Raises:
+        BadInput: The latents have no manifest.
+    """
+    facts = manifest.load(latents).facts
+    shapes = tuple((channels, height, width) for channels, height, width in facts["level_shapes"])
+    return diffusion_footprint(config, shapes, tuple(facts["level_downsamplings"]))
+
+
+def images_at_once(config: TrainingConfig) -> int:
+    """Give the number of images in one pass on one worker."""
+    return config.batch_size // (config.num_workers * config.accumulation)
+
+
+def _footprint(
+    config: TrainingConfig,
+    count: int,
+    inputs: tuple[tuple[int, ...], ...],
+    build: Callable[[], tuple[nn.Module, nn.Module, nn.Module | None]],
+    batch: Callable[[Any, torch.device], Batch],
+) -> Footprint:
+    mode = without_values()
+    with mode:
+        losses, model, adversary = build()
+    with META:
+        on_meta, *_ = build()
+    trained = [*model.parameters(), *(adversary.parameters() if adversary else ())]
+    shards = config.num_workers if config.strategy == "fsdp" else 1
+    own, all_trained = _bytes(model.parameters()), _bytes(trained)
+    frozen = _bytes([*losses.parameters(), *losses.buffers()]) - all_trained
+    emas = 1 + len(config.ema_lengths)
+    memory = {
+        "weights": all_trained // shards + frozen,
+        "gradients": all_trained // shards,
+        "optimizer": sum(map(_moments_of(config), trained)) // shards,
+        "EMA": emas * own // shards + (own if shards > 1 else 0),
+    }
+    memory["activations"] = max(0, _peak(mode, config, losses, model, batch) - memory["gradients"])
+    saved = all_trained + emas * own + sum(map(_moments_of(config), trained))
+    flops = flops_per_image(on_meta, batch(on_meta, META))
+    per_step = None if flops is None else flops * count * config.num_workers * config.accumulation
+    parameters = sum(weight.numel() for weight in trained)
+    return Footprint(inputs, count, parameters, per_step, memory | {"checkpoint": saved})
+
+
+def _peak(
+    mode: FakeTensorMode,
+    config: TrainingConfig,
+    losses: nn.Module,
+    model: nn.Module,
+    batch: Callable[[Any, torch.device], Batch],
+) -> int:
+    """Follow one pass forward and back; give the peak of its tensors, gradients included."""
+    if config.checkpoint_activations:
+        checkpoint_activations(model)
+    losses.train()
+    memory = LiveMemory()
+    with mode, memory:
+        for _ in range(min(2, config.accumulation)):  # the second pass finds gradients there
+            with autocast(config, CPU):
+                loss = losses(*batch(losses, CPU))["loss"]
+            loss.backward()
+            del loss
+    return memory.peak
+
+
+def _bytes(tensors: Any) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _moments_of(config: TrainingConfig) -> Callable[[nn.Parameter], int]:
+    """Bytes that the optimizer keeps for a weight: two moments, or Muon's momentum."""
+
+    def moments(weight: nn.Parameter) -> int:
+        one = config.optimizer == "muon" and is_matrix(weight)
+        return weight.numel() * weight.element_size() * (1 if one else 2)
+
+    return moments

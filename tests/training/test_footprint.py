@@ -1,0 +1,84 @@
+"""What a training is predicted to take, against what it takes."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from measured_step import levels_of, load
+
+from pdm.registry import build_autoencoder
+from pdm.training.monitoring.footprint import autoencoder_footprint, diffusion_footprint
+from pdm.training.monitoring.live_memory import LiveMemory, without_values
+from tests.inference.tiny_chain import AUTOENCODER, DIFFUSION
+
+MEASURE = Path(__file__).parent / "measured_step.py"
+SHAPES, DOWNSAMPLINGS = ((4, 1, 1), (4, 4, 4), (4, 8, 8)), ("global", 8, 4)
+
+
+def compare(stage, *assignments):
+    config = load(assignments)
+    if stage == "autoencoder":
+        predicted = autoencoder_footprint(config.autoencoder)
+    else:
+        predicted = diffusion_footprint(config.diffusion, *levels_of(config))
+    command = [sys.executable, str(MEASURE), stage, *assignments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert predicted.host_bytes == pytest.approx(int(done.stdout.split()[-1]), rel=0.15)
+
+
+def test_the_memory_of_the_default_diffusion_training_is_predicted_within_15_percent():
+    compare("diffusion")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("stage", ["autoencoder", "diffusion"])
+def test_the_memory_of_trainings_is_predicted_within_15_percent(stage, precision):
+    compare(stage, f"{stage}.training.precision={precision}", f"{stage}.training.batch_size=16")
+
+
+def parts(**changes):
+    training = replace(DIFFUSION.training, **changes)
+    found = diffusion_footprint(replace(DIFFUSION, training=training), SHAPES, DOWNSAMPLINGS)
+    return found.memory
+
+
+def test_each_part_follows_from_the_parameters():
+    found = diffusion_footprint(DIFFUSION, SHAPES, DOWNSAMPLINGS)
+    size = 4 * found.parameters
+    assert found.memory["gradients"] == size
+    assert found.memory["optimizer"] == 2 * size
+    assert found.memory["EMA"] == 3 * size  # one with a half-life, two with lengths
+    assert found.memory["checkpoint"] == (1 + 2 + 3) * size
+    assert found.memory["weights"] == pytest.approx(size, rel=0.2)  # and the norms' estimates
+
+
+def test_recomputed_activations_and_smaller_passes_take_less():
+    whole = parts()["activations"]
+    assert parts(checkpoint_activations=True)["activations"] < 0.8 * whole
+    assert parts(accumulation=2)["activations"] < 0.8 * whole
+
+
+def test_an_autoencoder_counts_its_frozen_judge_and_its_pictures():
+    found = autoencoder_footprint(AUTOENCODER)
+    trained = sum(weight.numel() for weight in build_autoencoder(AUTOENCODER).parameters())
+    assert found.parameters == trained
+    assert found.inputs == ((3, AUTOENCODER.image_height_px, AUTOENCODER.image_width_px),)
+    assert found.flops_per_step > 0
+
+
+def test_memory_is_that_of_tensors_which_live_at_the_same_time():
+    memory = LiveMemory()
+    with without_values(), memory:
+        first = torch.empty(1000)
+        first = first + 1  # both live for a moment
+        view = first[:10]
+    assert memory.peak == 8000
+    assert memory.total == 4000
+    del first
+    assert memory.total == 4000  # the view keeps it
+    del view
+    assert memory.total == 0
