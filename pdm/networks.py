@@ -17,15 +17,14 @@ import torch
 from torch import Tensor, nn
 
 from pdm.files import atomic_file, sha256_of
-from pdm.models.features.efficientnet_lite import (
+from pdm.models.features.efficientnet_lite import VARIANTS, EfficientNetLite
+from pdm.models.features.feature_distance import FeatureDistance
+from pdm.models.features.published_weights import (
     LICENCE,
-    VARIANTS,
-    EfficientNetLite,
     is_installed,
     load_published,
     variant_named,
 )
-from pdm.models.features.feature_distance import FeatureDistance
 
 Purpose = Literal["features", "perceptual"]
 ABOUT = "network.json"

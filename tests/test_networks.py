@@ -12,7 +12,8 @@ from pdm.config.evaluate import FeaturesConfig
 from pdm.config.networks import NetworkName
 from pdm.evaluation.features.pretrained import PretrainedFeatures
 from pdm.files import sha256_of
-from pdm.models.features.efficientnet_lite import VARIANTS, load_published, standardise
+from pdm.models.features.efficientnet_lite import VARIANTS, standardise
+from pdm.models.features.published_weights import load_published
 from pdm.networks import ABOUT, make_network
 from pdm.training.objectives.perceptual import load_perceptual
 

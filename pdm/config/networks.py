@@ -1,4 +1,4 @@
-"""Names of the packaged networks, which are in `pdm.models.features.efficientnet_lite`."""
+"""Names of the packaged networks, which are in `pdm.models.features`."""
 
 from typing import Literal
 

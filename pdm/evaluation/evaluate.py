@@ -41,7 +41,7 @@ from pdm.evaluation.scores import (
     reconstruction_scores,
 )
 from pdm.files import atomic_folder
-from pdm.models.features.efficientnet_lite import is_installed
+from pdm.models.features.published_weights import is_installed
 from pdm.registry import load_autoencoder
 from pdm.score_names import SAMPLES, floor, main_score
 from pdm.weights import record_of

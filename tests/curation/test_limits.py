@@ -8,7 +8,7 @@ from curation_pictures import CURATE, but
 
 from pdm.config.curate import ContentConfig, PeopleConfig
 from pdm.curation.curate.rules import reason
-from pdm.curation.limits import SCORES
+from pdm.curation.score_table import SCORES
 from pdm.data.decisions import DECIDED
 
 PEOPLE = PeopleConfig(min_faces=2, max_faces=4, min_face_share=0.1)

@@ -10,7 +10,7 @@ import pytest
 from curation_pictures import CURATE, SHARD, flawed, jpeg, key_of, scene, write_raw
 
 from pdm.curation.curate import curate
-from pdm.curation.limits import DIFFERENCE, SCORES, aspect_ratio
+from pdm.curation.score_table import DIFFERENCE, SCORES, aspect_ratio
 from pdm.curation.shard import shard
 from pdm.curation.shard.report import selection
 from pdm.curation.shard.report.charts import histogram, size_map

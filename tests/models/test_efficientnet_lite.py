@@ -6,7 +6,8 @@ import torch
 
 from pdm.errors import BadInput, Unavailable
 from pdm.models.features import efficientnet_lite
-from pdm.models.features.efficientnet_lite import LITE0, TAP_WIDTHS, VARIANTS, load_published
+from pdm.models.features.efficientnet_lite import LITE0, TAP_WIDTHS, VARIANTS
+from pdm.models.features.published_weights import load_published
 from pdm.weights import packaged_file
 
 

@@ -2,8 +2,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from pdm.models.features.efficientnet_lite import load_published, standardise
+from pdm.models.features.efficientnet_lite import standardise
 from pdm.models.features.feature_distance import FeatureDistance
+from pdm.models.features.published_weights import load_published
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pdm.curation.limits import DIFFERENCE, SCORES, Bound
+from pdm.curation.limits import Bound
+from pdm.curation.score_table import DIFFERENCE, SCORES
 from pdm.data.decisions import Row, load_columns, load_matching
 from pdm.data.shards.manifest import FILE_NAME, read
 from pdm.data.shards.tars import members

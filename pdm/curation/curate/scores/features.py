@@ -12,7 +12,8 @@ from torch import Tensor
 
 from pdm.data.decoding.pixels import downscale
 from pdm.data.pixels import Pixels
-from pdm.models.features.efficientnet_lite import EfficientNetLite, load_published, standardise
+from pdm.models.features.efficientnet_lite import EfficientNetLite, standardise
+from pdm.models.features.published_weights import load_published
 from pdm.threads import one_thread
 
 Floats = NDArray[np.float32]

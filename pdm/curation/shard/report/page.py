@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pdm.curation.limits import DIFFERENCE, SCORES, Score, aspect_ratio
+from pdm.curation.limits import Score
+from pdm.curation.score_table import DIFFERENCE, SCORES, aspect_ratio
 from pdm.curation.shard.report import charts, selection
 from pdm.curation.shard.report.charts import Histogram, histogram, size_map
 from pdm.curation.shard.report.funnel import funnel
