@@ -47,7 +47,7 @@ def test_the_overview_has_every_command_once():
     assert sorted(names) == sorted(commands)
 
 
-def test_without_a_command_the_overview_is_shown(capsys):
+def test_without_a_command_the_overview_is_printed(capsys):
     assert cli.main([]) == 2
     assert "Start here:" in capsys.readouterr().err
 

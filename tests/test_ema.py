@@ -38,7 +38,7 @@ def test_the_first_step_forgets_the_initial_weights():
     assert decay_at(1, 0.1) == 0
 
 
-def test_an_average_that_was_kept_is_given_back_as_it_is():
+def test_a_saved_ema_is_returned_unchanged():
     kept = [(0.5, 0.05), (0.5, 0.1), (1.0, 0.05), (1.0, 0.1)]
     found = coefficients(kept, end=1.0, length=0.1)
     assert found == pytest.approx([0, 0, 0, 1], abs=1e-6)
@@ -53,7 +53,7 @@ def path():
 
 
 @pytest.mark.parametrize("length", [0.03, 0.07, 0.13, 0.2])
-def test_any_length_near_those_kept_equals_an_average_tracked_directly(path, tmp_path, length):
+def test_any_length_near_those_saved_equals_an_ema_tracked_directly(path, tmp_path, length):
     """Of 16 snapshots of two lengths; the error is measured against what the choice changes."""
     for known in (0.05, 0.1):
         mean = torch.zeros(50)
@@ -84,7 +84,7 @@ def test_a_damaged_average_is_refused(tmp_path):
         load_ema(tmp_path, 0.1)
 
 
-def test_an_end_at_which_no_average_was_kept_is_refused_with_those_that_there_are(tmp_path):
+def test_an_end_without_a_saved_ema_is_refused_and_the_saved_ones_are_listed(tmp_path):
     for seen in (800, 1600):
         path = tmp_path / ema.FOLDER / ema.snapshot_name(seen, 0.1)
         ema.write_snapshot(path, {"weight": torch.full((2,), float(seen))})

@@ -403,12 +403,14 @@ def test_every_number_has_limits(kind):
     assert unlimited == []
 
 
-def test_a_seed_leaves_room_for_what_is_added_to_it(tmp_path):
+def test_the_largest_seed_can_be_used_for_every_sample(tmp_path):
     path = tmp_path / "params.yaml"
     shutil.copy(SHIPPED, path)
     set_values(path, [f"sample.seed={2**62}"])
     loaded = params.load(path)
-    fresh_noise([loaded.sample.seed + loaded.sample.num_images], [(1, 1, 1)], device("cpu"))()
+    seed = loaded.sample.seed + loaded.sample.num_images
+    (noise,) = fresh_noise([seed], [(1, 1, 1)], device("cpu"))()
+    assert noise.shape == (1, 1, 1, 1)
 
 
 # sources

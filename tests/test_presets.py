@@ -59,7 +59,7 @@ def test_without_a_name_all_are_listed_with_a_line_each(output_of):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_preset_is_a_whole_file_that_fits(name, output_of, tmp_path, capsys):
+def test_a_preset_is_a_complete_valid_file(name, output_of, tmp_path, capsys):
     path = tmp_path / "my.yaml"
     assert output_of(name, "--output", path) == ""
     assert cli.main(["params", "check", "--params", str(path)]) == 0
@@ -104,7 +104,7 @@ def test_the_comments_stay_but_for_those_on_the_sources(name, output_of):
     assert lost == (comments(default[begin:end]) if name in DATA else set())
 
 
-def test_from_a_file_its_sources_and_all_else_are_kept(tmp_path, output_of):
+def test_a_preset_on_a_file_keeps_its_sources_and_other_values(tmp_path, output_of):
     mine = tmp_path / "mine.yaml"
     values = yaml.safe_load(presets.DEFAULT.read_text())
     values["scrape"]["sources"] = [{"kind": "folder", "path": "here", "licence": "CC0-1.0"}]
@@ -226,11 +226,11 @@ def test_a_file_that_exists_is_not_replaced_unless_forced(tmp_path, output_of, c
     ("short", "name"),
     [("2048x2048", "model-2048x2048"), ("256", "model-256x256"), ("tiny", "model-tiny")],
 )
-def test_a_model_is_known_by_its_size_alone(short, name, output_of):
+def test_a_preset_of_a_model_is_found_by_its_size(short, name, output_of):
     assert output_of(short) == output_of(name)
 
 
-def test_an_unknown_name_is_told_the_nearest(capsys):
+def test_an_unknown_name_is_refused_with_the_nearest(capsys):
     said = refusal(capsys, "people4k")
     assert "'people4k'" in said
     assert "did you mean 'people2k'" in said

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from version_numbers import FOLDER, WRITE, compare
+from version_numbers import FOLDER, WRITE, assert_numbers_of_version
 
 from pdm.versions import versions
 
@@ -11,14 +11,14 @@ KEPT = {"loss": 0.5, "grad_norm": 2.0}
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv(WRITE, "1")
-    compare("autoencoder", KEPT, 3, tmp_path)
+    assert_numbers_of_version("autoencoder", KEPT, 3, tmp_path)
     monkeypatch.delenv(WRITE)
     return tmp_path
 
 
 def test_equal_numbers_pass_and_so_do_those_of_another_processor(folder):
-    compare("autoencoder", KEPT, 3, folder)
-    compare("autoencoder", {"loss": 0.50001, "grad_norm": 1.99999}, 3, folder)
+    assert_numbers_of_version("autoencoder", KEPT, 3, folder)
+    assert_numbers_of_version("autoencoder", {"loss": 0.50001, "grad_norm": 1.99999}, 3, folder)
 
 
 @pytest.mark.parametrize(
@@ -32,17 +32,17 @@ def test_other_numbers_under_the_same_version_fail_and_say_what_to_raise(
     with pytest.raises(
         pytest.fail.Exception, match=r"raise autoencoder to 4 in pdm/versions\.yaml"
     ):
-        compare("autoencoder", found, 3, folder)
+        assert_numbers_of_version("autoencoder", found, 3, folder)
     assert json.loads((folder / "autoencoder.json").read_text())["numbers"] == KEPT
 
 
 def test_a_raised_version_wants_its_numbers_written(folder, monkeypatch):
     with pytest.raises(pytest.fail.Exception, match="write those of the new one"):
-        compare("autoencoder", {"loss": 0.1}, 4, folder)
+        assert_numbers_of_version("autoencoder", {"loss": 0.1}, 4, folder)
     monkeypatch.setenv(WRITE, "1")
-    compare("autoencoder", {"loss": 0.1}, 4, folder)
+    assert_numbers_of_version("autoencoder", {"loss": 0.1}, 4, folder)
     monkeypatch.delenv(WRITE)
-    compare("autoencoder", {"loss": 0.1}, 4, folder)
+    assert_numbers_of_version("autoencoder", {"loss": 0.1}, 4, folder)
 
 
 def test_every_version_has_its_numbers():

@@ -1,4 +1,4 @@
-"""Holds what a stage computes against the numbers that its version stands for.
+"""Compares what a stage computes with the stored numbers of its version.
 
 `tests/versions/STAGE.json` has the version of pdm/versions.yaml and the numbers of that version, of
 a stage that runs on a tiny scale.
@@ -25,12 +25,12 @@ TOLERANCES = {
 }
 
 
-def compare(
+def assert_numbers_of_version(
     stage: str, found: dict[str, float], version: int | None = None, folder: Path = FOLDER
 ) -> None:
-    """Fail if the numbers are others than those of the stage's version, and say what to do.
+    """Fail if the numbers differ from those of the stage's version, and say what to do.
 
-    With `PYRAMID_WRITE_VERSIONS=1` the numbers are written, of a raised or new version alone.
+    With `PYRAMID_WRITE_VERSIONS=1`, the numbers of a raised or new version are written.
     """
     version = versions()[stage] if version is None else version
     path = folder / f"{stage}.json"

@@ -1,4 +1,4 @@
-"""Web requests that use no proxy, whatever the environment of the tests names."""
+"""Web requests without proxies, whatever the environment of the tests is."""
 
 import urllib.request
 

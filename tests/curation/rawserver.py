@@ -1,4 +1,4 @@
-"""A server that answers with the very bytes that a test gives it."""
+"""A server that answers with exactly the bytes that a test gives it."""
 
 import socket
 import threading

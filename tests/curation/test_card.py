@@ -100,7 +100,7 @@ def hub(tmp_path_factory):
     patch.undo()
 
 
-def check(found, split):
+def assert_samples_match(found, split):
     """Samples as Hugging Face gives them: decoded pictures and records."""
     expected = {key: row for key, row in ALL.items() if row["split"] == split}
     read = {sample["__key__"]: sample for sample in found}
@@ -127,17 +127,18 @@ def test_plain_webdataset_reads_pixels_and_records(shards):
 def test_hugging_face_reads_the_folder_by_its_card(hub, shards):
     found = hub.load_dataset(str(shards))
     assert set(found) == {"train", "validation"}
-    check(found["train"], "train")
-    check(found["validation"], "val")
+    assert_samples_match(found["train"], "train")
+    assert_samples_match(found["validation"], "val")
 
 
 def test_hugging_face_streams_the_folder(hub, shards):
-    check(hub.load_dataset(str(shards), split="train", streaming=True), "train")
+    assert_samples_match(hub.load_dataset(str(shards), split="train", streaming=True), "train")
 
 
 def test_hugging_faces_webdataset_builder_reads_the_tars(hub, shards):
     tars_of_val = [str(path) for path in sorted(shards.glob("val-*.tar"))]
-    check(hub.load_dataset("webdataset", data_files=tars_of_val, split="train"), "val")
+    loaded = hub.load_dataset("webdataset", data_files=tars_of_val, split="train")
+    assert_samples_match(loaded, "val")
 
 
 @pytest.fixture(scope="module")

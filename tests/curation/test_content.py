@@ -99,7 +99,7 @@ def reasons(folder):
 # by examples
 
 
-def test_what_is_like_the_examples_is_kept_and_shown_with_its_score(tmp_path, folders, ray_cluster):
+def test_images_like_the_examples_are_kept_and_explained(tmp_path, folders, ray_cluster):
     wanted = {f"land-{n}": jpeg(landscape(20 + n)) for n in range(6)}
     others = {f"polygons-{n}": jpeg(scene(n)) for n in range(6)}
     write_raw(tmp_path / "raw", wanted | others)
@@ -130,7 +130,7 @@ def test_a_picture_without_a_score_is_not_dropped_for_it(folders):
     assert score_likeness({"small": small}, load_likeness(config, None)) == {}
 
 
-def test_a_file_that_is_no_image_is_named_and_left_out(tmp_path, folders, caplog):
+def test_an_example_that_is_not_an_image_is_reported_and_left_out(tmp_path, folders, caplog):
     like = write_files(tmp_path / "like", map(landscape, range(8)))
     (tmp_path / "like" / "notes.txt").write_text("remember the milk")
     (tmp_path / "like" / ".DS_Store").write_bytes(b"hidden")
@@ -142,7 +142,7 @@ def test_a_file_that_is_no_image_is_named_and_left_out(tmp_path, folders, caplog
     assert "8 of 8 examples in like and 0 of 10 in unlike are kept" in caplog.text
 
 
-def test_an_unfit_folder_is_refused_by_name(tmp_path, folders):
+def test_an_unusable_folder_is_refused_by_name(tmp_path, folders):
     with pytest.raises(BadInput, match=r"content.like: .*none is no folder; put example images"):
         load_likeness(asking(like=str(tmp_path / "none"), unlike=folders["unlike"]), None)
     few = write_files(tmp_path / "few", map(landscape, range(3)))
@@ -155,7 +155,7 @@ def test_an_unfit_folder_is_refused_by_name(tmp_path, folders):
 # by words
 
 
-def test_what_words_name_is_kept(tmp_path, model, ray_cluster, monkeypatch):
+def test_images_that_words_describe_are_kept(tmp_path, model, ray_cluster, monkeypatch):
     monkeypatch.chdir(Path(model.path).parent)  # as where params.yaml is, with a path from there
     model = ContentModelConfig(path=Path(model.path).name, sha256=model.sha256)
     files = {f"{name}-{n}": jpeg(tinted(n, c)) for c, name in enumerate("rgb") for n in range(2)}
@@ -178,7 +178,7 @@ def test_examples_can_be_compared_by_the_users_network_too(tmp_path, model):
     assert scores["red"] > 0.9 > 0.1 > scores["blue"]
 
 
-def test_a_network_that_is_another_is_refused(tmp_path, model):
+def test_a_network_with_another_digest_is_refused(tmp_path, model):
     asked = {"words": ("red",), "not_words": ("blue",)}
     other = ContentModelConfig(path=model.path, sha256="0" * 64)
     with pytest.raises(BadInput, match=r"has sha256 .* says 0000"):
@@ -199,7 +199,7 @@ class OnlyImages(nn.Module):
 
 
 @pytest.mark.parametrize("what", ["no archive", "no text tower", "no merges"])
-def test_a_file_that_is_no_such_network_is_refused(what, tmp_path):
+def test_a_file_without_such_a_network_is_refused(what, tmp_path):
     path = tmp_path / "towers.pt"
     if what == "no archive":
         path.write_bytes(b"PK\3\4 and nothing more")

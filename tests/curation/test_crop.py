@@ -116,7 +116,7 @@ def test_a_mirrored_picture_has_the_mirrored_crop():
     assert abs(box.top_px + box.height_px + mirrored.top_px - 400) <= 4
 
 
-def test_a_picture_of_the_right_shape_is_taken_whole():
+def test_a_picture_of_the_right_shape_is_not_cropped():
     assert crop_of(np.asarray(scene(1, 256, 128)), (256, 128)) == Box(0, 0, 256, 128)
 
 

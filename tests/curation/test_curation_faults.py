@@ -96,9 +96,7 @@ def die_at_each_operation(judged, folder, rows, expected, num_operations):
         assert os.WTERMSIG(status) == signal.SIGKILL
 
 
-def test_a_kill_before_any_file_operation_leaves_crops_that_are_whole_or_not_taken(
-    judged, tmp_path
-):
+def test_a_kill_before_any_file_operation_leaves_complete_crops_or_none(judged, tmp_path):
     rows = kept_rows(judged)[:3]
     write(judged, tmp_path / "clean", rows)
     expected = digests(tmp_path / "clean" / "shards")
@@ -172,7 +170,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
-def test_a_disk_that_crops_fill_ends_the_stage_and_what_was_kept_is_good(
+def test_a_full_disk_ends_the_stage_and_stored_crops_are_intact(
     judged, tmp_path, small_disk, caplog
 ):
     with pytest.raises(Unavailable, match="filled up"):

@@ -126,7 +126,7 @@ def chain(seed):
 CHAINS = [one for seed in range(6) for one in chain(seed)]
 
 
-def test_every_duplicate_is_like_its_keeper_and_the_keeper_is_kept():
+def test_every_duplicate_matches_a_picture_that_is_kept():
     by_key = {one.key: one for one in CHAINS}
     dropped = keepers(CHAINS)
     assert dropped
@@ -136,7 +136,7 @@ def test_every_duplicate_is_like_its_keeper_and_the_keeper_is_kept():
         assert differences(small, other[None])[0] <= MAX_DIFFERENCE
 
 
-def test_a_chain_is_one_cluster_even_where_its_ends_are_both_kept():
+def test_a_chain_is_one_cluster_even_if_both_ends_are_kept():
     together = match_candidates(CHAINS)
     kept_of_first = [one.key for one in chain(0) if one.key not in together.dropped]
     assert len(kept_of_first) > 1
@@ -184,7 +184,7 @@ def test_the_nearest_picture_is_shown_on_both_sides_of_the_limit():
 
 @given(st.permutations(range(12)), st.sampled_from([0.1, 0.25, 0.6]))
 @settings(max_examples=15, deadline=None)
-def test_who_is_dropped_is_nearest_to_its_keeper_and_who_is_kept_to_nobody(order, limit):
+def test_a_dropped_picture_is_nearest_to_the_kept_one_and_a_kept_one_to_none(order, limit):
     views = [candidate(f"{n}", shifted(scene(n // 6), 0.02 * (n % 6)), num_pixels=n) for n in order]
     matches = find_duplicates(views, 12, limit)
     for key, (nearest, difference) in matches.nearest.items():

@@ -114,7 +114,7 @@ def test_a_redirect_into_a_private_network_is_blocked_at_that_hop(server, get, t
     assert server.hits["/ok"] == before
 
 
-def test_a_name_that_changes_its_mind_is_asked_once_and_its_first_answer_holds(server, get):
+def test_a_name_is_resolved_once_so_that_rebinding_has_no_effect(server, get):
     answers = iter([["127.0.0.1"], ["127.0.0.2"], ["127.0.0.3"]])
     asked = []
 
@@ -173,7 +173,7 @@ def test_size_is_limited_however_it_is_hidden(server, get, path, tmp_path):
     assert not body.exists() or body.stat().st_size <= 2**20
 
 
-def test_gzip_that_nobody_asked_for_is_undone(server, get, tmp_path):
+def test_unrequested_gzip_is_decoded(server, get, tmp_path):
     get(f"{server.url}/gzip")
     assert (tmp_path / "body").read_bytes() == JPEG
 

@@ -72,7 +72,7 @@ def test_every_tag_of_several_counts():
 
 
 @pytest.mark.parametrize(("name", "value"), [("X-Robots-Tag", "noai"), ("TDM-Reservation", "1")])
-def test_what_forbids_its_use_is_dropped_and_its_body_not_kept(server, tmp_path, name, value):
+def test_an_opted_out_picture_is_dropped_without_its_body(server, tmp_path, name, value):
     url = f"{server.url}/tagged?name={name}&value={value}"
     found = fetch(tmp_path, url)
     assert (found.status, found.reason, found.message) == (
@@ -148,7 +148,7 @@ def test_a_pattern_made_to_take_for_ever_does_not():
     assert time.monotonic() - began < 0.5
 
 
-def test_robots_txt_is_asked_for_once_for_a_host_and_holds(server, tmp_path):
+def test_robots_txt_is_fetched_once_per_host_and_obeyed(server, tmp_path):
     server.robots = (200, "User-agent: *\nDisallow: /ok")
     fetcher = Fetcher(settings(respect_robots=True))
     for _ in range(3):
@@ -204,7 +204,7 @@ def certified(folder, host: str) -> ssl.SSLContext:
     return context
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path):
+def test_a_self_signed_certificate_is_refused(tmp_path):
     with serving(certified(tmp_path, "127.0.0.1")) as server:
         found = fetch(tmp_path, f"{server.url}/ok", retries=3)
         assert (found.status, found.reason) == ("failed", "tls")

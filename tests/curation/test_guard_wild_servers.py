@@ -47,7 +47,7 @@ def assert_is_the_picture(tmp_path, found: Fetched | FetchError) -> None:
 @pytest.mark.parametrize(
     "coding", ["none", "utf-8", "binary", "aws-chunked", "identity, identity", "", "image/jpeg"]
 )
-def test_a_coding_that_nobody_knows_is_taken_for_none(tmp_path, coding):
+def test_an_unknown_coding_counts_as_none(tmp_path, coding):
     raw = answer(JPEG, f"Content-Encoding: {coding}", length())
     assert_is_the_picture(tmp_path, get(tmp_path, raw))
 
@@ -171,7 +171,7 @@ def test_a_picture_that_a_browser_would_show_comes_through(tmp_path, raw):
     ],
     **BY_TYPE,
 )
-def test_what_is_no_whole_picture_is_a_failure(tmp_path, raw, reason):
+def test_an_incomplete_picture_is_a_failure(tmp_path, raw, reason):
     found = get(tmp_path, raw)
     assert (found.status, found.reason) == ("failed", reason)
 

@@ -35,7 +35,7 @@ PICTURE = b"HTTP/1.1 200 OK\r\n\r\n\xff\xd8\xff\xe0 picture"
         ("xn--strae-oqa.example", "xn--strae-oqa.example"),
     ],
 )
-def test_a_name_is_asked_for_as_browsers_ask_for_it(name, asked):
+def test_a_host_name_is_converted_as_browsers_do(name, asked):
     assert to_request_url(f"http://{name}:8080/x.jpg") == f"http://{asked}:8080/x.jpg"
     assert normalise_url(to_request_url(f"http://{name}/")) == f"http://{asked}/"
 
@@ -63,7 +63,7 @@ def test_every_name_is_plain_ascii_or_refused(name):
 
 
 @pytest.mark.parametrize("name", ["straße.example", "☃.example", "نامه\u200cای.example"])
-def test_picture_and_robots_txt_are_asked_of_the_same_right_host(tmp_path, name):
+def test_picture_and_robots_txt_are_requested_from_the_same_host(tmp_path, name):
     looked_up = []
 
     def resolve(host, port):

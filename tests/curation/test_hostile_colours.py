@@ -172,7 +172,7 @@ def test_a_mode_ends_as_a_person_would_decide(name):
 
 
 @pytest.mark.parametrize("name", [name for name, (_, reason, _) in MODES.items() if not reason])
-def test_what_is_kept_shows_the_same_picture(name):
+def test_kept_images_show_the_same_picture(name):
     clean, found = (
         decode(make(picture(7))).astype(int) for make in (MODES["RGB"][0], MODES[name][0])
     )
@@ -180,7 +180,7 @@ def test_what_is_kept_shows_the_same_picture(name):
     assert np.abs(clean - found)[:, columns].mean() < 12
 
 
-def test_grey_is_kept_where_it_is_allowed_in_three_equal_channels():
+def test_grey_is_kept_if_allowed_with_three_equal_channels():
     content = MODES["grey"][0](picture(1))
     assert judge(content, but(CURATE, allow_grey=True))["outcome"] == "kept"
     pixels = decode(content)
@@ -196,7 +196,7 @@ def test_an_hdr_picture_is_dropped_by_its_own_reason():
     assert (row["width_px"], row["height_px"]) == (320, 200)  # as its header says
 
 
-def test_a_wide_gamut_by_numbers_is_kept_as_by_a_profile():
+def test_a_wide_gamut_given_by_numbers_is_converted_as_one_given_by_a_profile():
     by_numbers = with_chunks(encoded(picture(3)), (b"cICP", bytes([12, 13, 0, 1])))
     by_profile = encoded(picture(3), icc_profile=P3)
     one, other = (decode(content).astype(int) for content in (by_numbers, by_profile))

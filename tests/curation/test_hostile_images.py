@@ -315,7 +315,7 @@ def test_what_hangs_on_behind_a_picture_is_not_passed_on():
     assert len(encode(crop, SHARD)) < 3 * crop.size
 
 
-def test_borders_are_no_part_of_the_crop():
+def test_the_crop_has_no_borders():
     for what, side, above in (("letterboxed", 0, 60), ("pillarboxed, in white", 40, 0)):
         row = judge(CASES["A23", what][0], CURATE)
         assert row["crop_top_px"] >= above

@@ -38,14 +38,14 @@ def decode(content: bytes) -> np.ndarray:
     return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
 
 
-def test_a_landscape_does_not_depend_on_those_drawn_before():
+def test_a_landscape_does_not_depend_on_earlier_ones():
     first = draw(0, 3, *SIZE)
     draw(0, 8, *SIZE)
     draw(1, 3, 320, 180)
     assert np.array_equal(draw(0, 3, *SIZE), first)
 
 
-def test_a_landscape_has_the_size_that_was_asked_for():
+def test_a_landscape_has_the_requested_size():
     assert draw(0, 0, 300, 170).shape == (170, 300, 3)
 
 
@@ -150,7 +150,7 @@ def test_noise_has_mean_0_and_standard_deviation_1():
         assert 0.9 < np.std(fields) < 1.1
 
 
-def test_sampling_goes_round_the_field():
+def test_sampling_wraps_around_the_field():
     field = fractal(64, 4, 0.5, np.random.default_rng(0))
     across = np.linspace(0, 64, 50, dtype=np.float32)[None, :]
     along = np.full((1, 1), 19.2, np.float32)
@@ -204,7 +204,7 @@ def test_blurred_and_enlarged_pictures_have_lost_their_finest_detail():
         assert finest(flawed.draw_flawed(kind, 0, 0, 1024, 576, landscapes=1)) < 0.5 * good
 
 
-def test_a_truncated_picture_does_not_decode_whole():
+def test_a_truncated_picture_cannot_be_decoded():
     content = flawed.draw_flawed("truncated", 0, 0, *SIZE, landscapes=1)
     with pytest.raises(OSError, match="truncated"):
         Image.open(io.BytesIO(content)).load()

@@ -48,7 +48,7 @@ def test_a_slow_answer_outlasts_the_patience_of_a_client_but_not_the_server(file
     assert time.monotonic() - began < 5
 
 
-def test_a_slow_answer_holds_up_no_other(files):
+def test_a_slow_answer_does_not_delay_others(files):
     with serve(files, {"/slow.jpg": 30.0}) as address, socket.socket() as waiting:
         waiting.connect(("127.0.0.1", int(address.rpartition(":")[2])))
         waiting.sendall(b"GET /slow.jpg HTTP/1.0\r\n\r\n")

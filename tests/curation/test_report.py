@@ -103,7 +103,7 @@ def test_nothing_is_loaded_from_elsewhere(text):
     assert "default-src 'none'" in text
 
 
-def test_the_page_is_whole_and_can_be_used_without_a_mouse_or_without_eyes(text):
+def test_the_page_is_self_contained_and_accessible(text):
     page = Page(text)
     assert all(picture["alt"] for picture in page.all("img"))
     assert all(chart["aria-label"] for chart in page.all("svg"))
@@ -122,7 +122,7 @@ def test_kept_pictures_show_their_crop_and_duplicates_their_keeper(text):
     assert "Differs by" in text
 
 
-def test_what_is_soft_is_shown_pixel_for_pixel(folder):
+def test_soft_pictures_are_shown_pixel_for_pixel(folder):
     rows = [row for row in load(folder / "decisions") if row["reason"] in ("blurry", "dark")]
     blurry, dark = sorted(rows, key=lambda row: row["reason"])
     made = make_thumbnails(rows, {blurry["key"]}, folder / "raw")
@@ -159,7 +159,7 @@ def test_each_histogram_counts_every_measured_picture_on_one_side_of_each_limit(
         assert line.num_dropped <= line.num_outside
 
 
-def test_a_limit_stands_at_its_value(decided):
+def test_a_limit_is_drawn_at_its_value(decided):
     [score] = [score for score in SCORES if score.name == "brightness"]
     chart = histogram(score, *decided.numbers("brightness"), decided, LIMITS)
     assert [line.place for line in chart.lines] == [36.8, 423.2]  # 0.08 and 0.92 of 460

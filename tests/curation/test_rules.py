@@ -105,12 +105,12 @@ def test_limits_on_scores(changes, expected):
     assert reason_of(**changes) == expected
 
 
-def test_what_is_allowed_is_no_reason():
+def test_an_allowed_property_is_no_reason_to_drop():
     assert reason_of(but(LIMITS, allow_grey=True), colour=0.0) is None
     assert reason_of(but(LIMITS, allow_drawings=True), drawing=1.0) is None
 
 
-def test_the_limit_on_likeness_holds_where_content_is_asked_for():
+def test_the_limit_of_likeness_applies_with_content_only():
     asked = but(LIMITS, content=ContentConfig(like="a", unlike="b", min_likeness=0.5))
     assert reason_of(asked, likeness=0.5) is None
     assert reason_of(asked, likeness=0.49) == "other_content"

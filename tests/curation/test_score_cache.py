@@ -72,7 +72,7 @@ def blank_tars(raw):
         tar.write_bytes(bytes(tar.stat().st_size))
 
 
-def test_of_ten_new_pictures_ten_are_judged_and_the_result_is_that_of_a_run_from_nothing(runs):
+def test_only_new_pictures_are_judged_with_the_result_of_a_run_from_scratch(runs):
     runs.curate()
     assert runs.new_and_unchanged() == (len(OLD), 0)
     runs.scrape(OLD | NEW)
@@ -81,7 +81,7 @@ def test_of_ten_new_pictures_ten_are_judged_and_the_result_is_that_of_a_run_from
     assert digests(grown) == digests(runs.curate(cached=False))
 
 
-def test_a_changed_limit_looks_at_no_pixel(runs):
+def test_a_changed_limit_measures_nothing_again(runs):
     strict = but(CURATE, min_brightness=0.45, max_brightness=0.6, near_duplicate_bits=4)
     expected = runs.curate(strict, cached=False)
     kept = [{row["outcome"] for row in load(folder)} for folder in (expected, runs.curate())]
@@ -103,7 +103,7 @@ def test_a_changed_limit_looks_at_no_pixel(runs):
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_other_settings_of_the_measuring_know_nothing(tmp_path, change):
+def test_other_settings_have_their_own_cache(tmp_path, change):
     ScoreCache(tmp_path, CURATE).store({"a": {"width_px": 1}})
     assert ScoreCache(tmp_path, CURATE).load({"a"})
     assert not ScoreCache(tmp_path, but(CURATE, **change)).load({"a"})
@@ -129,7 +129,7 @@ def test_a_damaged_part_is_noticed_and_its_pictures_are_judged_again(runs):
     assert runs.new_and_unchanged() == (0, len(OLD))
 
 
-def test_a_picture_that_is_gone_is_forgotten_under_all_settings(runs):
+def test_a_picture_that_is_no_longer_fetched_is_removed_for_all_settings(runs):
     runs.curate()
     runs.curate(but(CURATE, width_px=128))
     gone = {name: content for name, content in OLD.items() if name != "old-0"}
@@ -140,7 +140,7 @@ def test_a_picture_that_is_gone_is_forgotten_under_all_settings(runs):
     assert not list(runs.cache.glob("*/*.parquet"))
 
 
-def test_what_a_killed_run_left_half_written_is_forgotten_too(tmp_path):
+def test_temporary_files_of_a_killed_run_are_removed_too(tmp_path):
     ScoreCache(tmp_path, CURATE).store({"a": {"width_px": 1}})
     (part,) = tmp_path.glob("*/*.parquet")
     for name in ("new", ".tmp-new"):
@@ -161,7 +161,7 @@ def test_many_small_parts_become_one(tmp_path):
     assert set(cache.load(names)) == names
 
 
-def test_what_a_killed_run_had_measured_is_not_measured_again(runs):
+def test_scores_of_a_killed_run_are_not_measured_again(runs):
     """Killed for good as soon as the first part has its name."""
     program = """
         import os, signal, sys

@@ -110,7 +110,7 @@ def test_removals_leave_the_next_version_and_the_cache_and_models_are_named(proj
     assert keys["/chunked"] in kept
 
 
-def test_a_picture_is_removed_by_its_content_wherever_it_comes_from(project, tmp_path):
+def test_a_picture_is_removed_by_its_content_from_any_source(project, tmp_path):
     removed = tmp_path / "removed.txt"
     removed.write_text(SHA256.upper())
     with pytest.raises(QualityGate, match="removed 2"):

@@ -36,7 +36,7 @@ def proxied(monkeypatch):
     return set_proxy
 
 
-def test_a_list_and_drawn_pictures_come_past_proxies_that_let_nothing_through(
+def test_lists_and_built_in_pictures_are_fetched_despite_proxies_that_block_everything(
     tmp_path, proxied, caplog
 ):
     with answering({}) as refusing, socket.socket() as dead, serving() as server:

@@ -64,7 +64,7 @@ def test_a_table_brings_captions_and_licences_from_columns_of_any_name(tmp_path)
     ],
 )
 @pytest.mark.parametrize("declared", ["binary", "text"])
-def test_captions_that_are_no_clean_text_are_mended(tmp_path, given, kept, declared, caplog):
+def test_captions_are_cleaned(tmp_path, given, kept, declared, caplog):
     path = tmp_path / "list.parquet"
     captions = pa.array([given], pa.binary())
     if declared == "text":  # Arrow does not look whether it is
@@ -150,7 +150,7 @@ def test_a_missing_column_is_named_together_with_those_there_are(tmp_path):
         listed(path)
 
 
-def test_a_column_that_stands_twice_is_bad_input(tmp_path):
+def test_a_repeated_column_is_bad_input(tmp_path):
     path = tmp_path / "list.csv"
     path.write_text("url,url\nhttp://a.example/x.jpg,http://b.example/x.jpg\n")
     with pytest.raises(BadInput, match="2 columns named 'url'"):
@@ -197,7 +197,7 @@ def test_a_damaged_table_is_bad_input(tmp_path):
         "javascript:alert(1)",
     ],
 )
-def test_what_is_no_plain_web_address_is_dropped(tmp_path, url):
+def test_invalid_urls_are_dropped(tmp_path, url):
     assert verdicts(tmp_path, url) == ["bad_url"]
 
 
@@ -257,7 +257,7 @@ def test_urls_are_read_as_browsers_read_them(tmp_path, written, asked):
     assert listed(path)[0].fetch_url == asked
 
 
-def test_a_url_that_stands_again_is_dropped_and_has_a_key_of_its_own():
+def test_a_repeated_url_is_dropped_and_has_another_key():
     same = ["http://A.example/x", "http://a.example:80/x", "http://A.example/x"]
     entries = [Entry(identity=url, url=url, source="s", fetch_url=url) for url in same]
     found = index_by_key(entries)

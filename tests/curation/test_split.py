@@ -48,7 +48,7 @@ def test_four_images_leave_two_in_either_split(val_fraction):
     assert sorted(found.values()) == ["train", "train", "val", "val"]
 
 
-def test_only_what_is_kept_has_a_split():
+def test_only_kept_images_have_a_split():
     rows = [*strangers(5), picture("copy", outcome="dropped"), picture("odd") | {"cluster": None}]
     assert set(splits(rows)) == {row["key"] for row in rows[:5]}
 

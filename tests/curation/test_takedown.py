@@ -79,7 +79,7 @@ def test_held_out_pictures_are_distinguished_from_training_pictures(project):
     }
 
 
-def test_a_url_that_is_listed_in_another_spelling_is_known_from_the_raw_rows(project):
+def test_a_url_in_another_spelling_is_found_in_the_raw_rows(project):
     (project / "data/raw").mkdir()
     rows = [{"key": PICTURES[0].key, "reason": "removed"}, {"key": "b" * 20, "reason": None}]
     pq.write_table(pa.Table.from_pylist(rows), project / "data/raw/00000.parquet")
@@ -111,7 +111,7 @@ def test_where_nothing_is_left_the_command_says_so(project, capsys):
     assert "no removed picture in data/shards, models/autoencoder" in capsys.readouterr().out
 
 
-def test_a_copy_of_a_model_elsewhere_can_be_asked_and_one_without_a_list_cannot_tell(
+def test_a_copy_of_a_model_can_be_checked_and_one_without_a_list_is_reported(
     project, tmp_path, caplog
 ):
     removals = removing(project, URLS[0])
@@ -124,7 +124,7 @@ def test_a_copy_of_a_model_elsewhere_can_be_asked_and_one_without_a_list_cannot_
     assert f"{old}: has no pictures.txt" in caplog.text
 
 
-def test_a_model_from_mlflow_is_known_by_the_digest_of_its_list(project, tmp_path, caplog):
+def test_a_model_from_mlflow_is_found_by_the_digest_of_its_list(project, tmp_path, caplog):
     removals = removing(project, URLS[0])
     fetched = model(tmp_path / "fetched", None)
     summary = fetched / listing.SUMMARY_NAME
@@ -162,7 +162,7 @@ def test_pictures_like_a_removed_one_are_named_before_they_take_its_place(projec
 
 
 @pytest.mark.parametrize("content", [None, b"no parquet"])
-def test_decisions_that_cannot_be_read_are_no_obstacle(tmp_path, content):
+def test_unreadable_decisions_are_ignored(tmp_path, content):
     if content:
         (tmp_path / "decisions.parquet").write_bytes(content)
     assert find_look_alikes(read_removals(removing(tmp_path, URLS[0])), tmp_path) == []

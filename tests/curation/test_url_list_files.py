@@ -55,7 +55,7 @@ def test_a_quotation_mark_too_many_is_refused_with_its_line(tmp_path, captions, 
     assert words in text
 
 
-def test_a_stray_quotation_mark_in_a_column_that_nobody_named_is_refused_too(tmp_path):
+def test_a_stray_quotation_mark_in_an_unnamed_column_is_refused_too(tmp_path):
     text = refusal(tmp_path, table('"a 20 inch frame', "a boat", "a dune"))
     assert text.startswith(
         ", line 2: the row that begins here has a quotation mark that is never closed"
@@ -214,7 +214,7 @@ def test_empty_lines_are_skipped_and_empty_cells_are_rows(tmp_path):
     assert [e.outcome and e.outcome.reason for e in listed(path, **COLUMNS)] == [None, "bad_url"]
 
 
-def test_columns_that_nobody_named_may_stand_twice(tmp_path):
+def test_unnamed_columns_may_be_repeated(tmp_path):
     path = tmp_path / "list.csv"
     path.write_text(f"n,url,n,\n1,{THREE[0]},2,\n")
     assert [entry.url for entry in listed(path)] == [THREE[0]]
@@ -243,7 +243,7 @@ def test_a_txt_list_of_tab_separated_rows_says_what_is_wrong(tmp_path):
 
 
 @pytest.mark.parametrize("place", [0, 4, 100, 1000, -100])
-def test_a_damaged_parquet_file_is_bad_input_wherever_it_is_damaged(tmp_path, place):
+def test_a_parquet_file_with_damage_at_any_place_is_bad_input(tmp_path, place):
     path = tmp_path / "list.parquet"
     pq.write_table(pa.table({"url": [f"http://a.example/{n}" for n in range(5000)]}), path)
     content = bytearray(path.read_bytes())

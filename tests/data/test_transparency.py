@@ -68,10 +68,10 @@ FILES = {
 
 @pytest.mark.parametrize("name", FILES)
 def test_the_background_shows_through_an_alpha_channel(name):
-    check_halves(*FILES[name], tolerance=6 if "lossy" in name or "AVIF" in name else 1)
+    assert_half_is_background(*FILES[name], tolerance=6 if "lossy" in name or "AVIF" in name else 1)
 
 
-def check_halves(content, colour, tolerance=1):
+def assert_half_is_background(content, colour, tolerance=1):
     view = decode_view(content, 1, BACKGROUND)
     assert view.transparent_share == pytest.approx(0.5, abs=0.01)
     left, right = view.pixels[1, 0].astype(int), view.pixels[1, -1].astype(int)
@@ -95,10 +95,10 @@ def check_halves(content, colour, tolerance=1):
 def test_one_colour_of_grey_or_rgb_may_mean_transparent(depth, hidden, shown, decoded):
     rows = samples(depth, *hidden * 2, *shown * 2)
     colour_type = {1: 0, 3: 2}[len(hidden)]
-    check_halves(png(rows, 4, depth, colour_type, key(hidden)), decoded)
+    assert_half_is_background(png(rows, 4, depth, colour_type, key(hidden)), decoded)
     if depth in (2, 4, 8):  # bits beyond the depth do not count
         more = [value + 2**depth for value in hidden]
-        check_halves(png(rows, 4, depth, colour_type, key(more)), decoded)
+        assert_half_is_background(png(rows, 4, depth, colour_type, key(more)), decoded)
 
 
 @pytest.mark.parametrize("num_channels", [1, 3])

@@ -34,7 +34,7 @@ def never_called(x, t):
     raise AssertionError("the guide was asked")
 
 
-def test_scale_1_is_the_velocity_itself_and_the_guide_is_not_asked():
+def test_scale_1_is_the_velocity_itself_and_the_guide_is_not_evaluated():
     velocity = gaussian(1.0, 0.5)
     assert apply_guidance(velocity, never_called, 1.0, ALWAYS) is velocity
 
@@ -54,7 +54,7 @@ TIMES = even_times(7)
 
 @SAMPLERS
 @pytest.mark.parametrize("scale", [0.5, 2.0])
-def test_between_gaussians_of_one_spread_guidance_moves_the_mean_by_its_scale(sampler, scale):
+def test_between_gaussians_of_equal_variance_guidance_moves_the_mean_by_its_scale(sampler, scale):
     """Their velocities are linear in the mean, so the guided one is a Gaussian's, too."""
     noise = noise_from_seeds([0], [(1, 80, 80)])
     velocity = apply_guidance(gaussian(1.0, 0.5), gaussian(-1.0, 0.5), scale, ALWAYS)
@@ -89,7 +89,7 @@ def test_autoguidance_gathers_samples_at_the_modes_and_drops_no_mode():
     assert spreads[2.0] < 0.7
 
 
-def test_outside_of_its_interval_there_is_no_guidance_and_the_guide_is_not_asked():
+def test_outside_of_its_interval_the_guide_is_not_evaluated():
     asked = []
 
     def guide(x, t):

@@ -52,7 +52,7 @@ def draws(law: TimeDistribution, count: int = 4000) -> torch.Tensor:
 @KINDS
 @pytest.mark.parametrize("shift", [1.0, 2.5])
 @pytest.mark.parametrize("steps", [9, 40])
-def test_a_sampler_takes_the_steps_asked_for_and_every_level_goes_all_the_way(rule, shift, steps):
+def test_a_sampler_takes_the_given_number_of_steps_from_noise_to_data(rule, shift, steps):
     times = sampler_stops(steps, shift, rule, 4)
     assert len(times) == steps + 1
     assert (times.clamp(0, 1).diff(dim=0) >= 0).all()

@@ -27,7 +27,7 @@ def test_the_true_straight_velocity_leads_to_the_data(sampler, steps):
 
 
 @SAMPLERS
-def test_gaussian_data_is_sampled_with_its_mean_and_spread(sampler):
+def test_gaussian_data_is_sampled_with_its_mean_and_deviation(sampler):
     mean, std = 3.0, 0.5
 
     def velocity(x, t):
@@ -160,7 +160,7 @@ def test_a_clamp_that_never_bites_changes_nothing(sampler):
         torch.testing.assert_close(a, b, atol=1e-3, rtol=0)
 
 
-def test_a_velocity_within_a_margin_is_asked_there_only():
+def test_a_velocity_with_a_margin_is_evaluated_only_inside_it():
     velocity, asked = counted(lambda x, t: x)
     euler(clamp_times(velocity, 0.1), noise_from_seeds([0], SHAPES), even_times(20))
     times = [time for (time,) in asked]
@@ -197,7 +197,7 @@ def test_seeds_give_standard_normal_noise_that_differs_between_levels_and_pictur
 
 
 @SAMPLERS
-def test_the_dtype_of_the_noise_is_kept(sampler):
+def test_samples_have_the_dtype_of_the_noise(sampler):
     noise = tuple(level.double() for level in noise_from_seeds([0], SHAPES))
     for level in sampler(clamp_data(lambda x, t: x, 4.0), noise, even_times(3)):
         assert level.dtype == torch.float64

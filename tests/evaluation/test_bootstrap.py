@@ -246,7 +246,7 @@ def difference_interval(seed, shift):
     return bootstrap.interval(replicates[1] - replicates[0])
 
 
-def test_the_interval_of_a_difference_holds_zero_for_equal_runs_and_not_for_others():
+def test_the_interval_of_a_difference_contains_zero_for_equal_runs_only():
     equal = [difference_interval(seed, 0.0) for seed in range(30)]
     held = np.mean([low <= 0 <= high for low, high in equal])
     assert held >= 0.85

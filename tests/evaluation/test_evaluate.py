@@ -40,7 +40,7 @@ def leaves(tree, name=""):
 # what it writes
 
 
-def test_every_distance_stands_beside_its_floor(done):
+def test_every_distance_is_listed_with_its_floor(done):
     _, scores = done
     ours = {
         name.removesuffix("/samples_vs_val") for name in scores if name.endswith("/samples_vs_val")
@@ -120,7 +120,7 @@ def test_held_out_pictures_as_samples_have_no_distance(run, tmp_path):
     assert scores["swd/mean/train_vs_val"] > 0
 
 
-def test_one_table_holds_every_score_with_its_interval_its_floor_and_the_counts(done):
+def test_one_table_has_every_score_with_its_interval_floor_and_counts(done):
     folder, scores = done
     with (folder / "plots" / "scores.csv").open(newline="") as file:
         rows = {row["score"]: row for row in csv.DictReader(file)}

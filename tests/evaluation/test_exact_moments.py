@@ -46,7 +46,7 @@ def test_are_the_moments_of_the_rounded_vectors(shift, scale):
     np.testing.assert_allclose(ours.covariance, expected.covariance, rtol=0, atol=1e-10 * largest)
 
 
-def test_rounding_is_small_beside_the_spread_of_features():
+def test_rounding_is_small_compared_with_the_deviation_of_features():
     values = vectors(scale=0.3)
     ours, exact = moments_after(values).moments(), Moments.of(values)
     assert np.abs(ours.covariance - exact.covariance).max() < 1e-6 * exact.covariance.max()
@@ -150,7 +150,7 @@ def repeated(moments, doublings):
     ("shift", "scale"),
     [(0.0, 1.0), (0.0, 100.0), (5e4, 100.0), (-3e7, 1e5), (0.0, 3e6), (1e7, 1e-4)],
 )
-def test_no_spread_is_too_large(shift, scale):
+def test_no_variance_is_too_large(shift, scale):
     values = vectors(60, 4, shift, scale).clip(-3.3e7, 3.3e7)
     assert_equal_but_for_the_last_rounding(
         moments_after(values).moments(), moments_by_python(values)

@@ -134,7 +134,7 @@ def test_a_shift_gives_its_squared_length():
     assert moved == pytest.approx(shift @ shift, rel=1e-9)
 
 
-def test_sets_without_spread_differ_by_their_means():
+def test_sets_without_variance_differ_by_their_means():
     first, second = (Moments.of(np.full((3, 4), value)) for value in (0.0, 2.0))
     assert frechet_distance(first, second) == pytest.approx(16)
 

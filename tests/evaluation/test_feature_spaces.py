@@ -20,7 +20,7 @@ def spaces():
     return feature_spaces(CONFIG, (HEIGHT, WIDTH), extractor, [])
 
 
-def test_the_whole_comes_first_then_crops_then_levels_from_fine_to_coarse(spaces):
+def test_pictures_come_first_then_crops_then_levels_from_fine_to_coarse(spaces):
     assert [space.name for space in spaces] == [
         "random_conv",
         "random_conv_crops",

@@ -62,7 +62,7 @@ def test_many_equal_references_are_the_first_of_them():
     assert nearest(np.zeros((2, 4)), references).indices.tolist() == [0, 0]
 
 
-def test_a_copy_lies_at_exactly_zero_however_large_the_values():
+def test_the_distance_of_a_copy_is_exactly_zero_for_values_of_any_size():
     references = np.random.default_rng(0).normal(1e6, 1, (4, 3))
     found = nearest(references[[2]], references)
     assert found.distances.tolist() == [0]

@@ -25,7 +25,7 @@ def network():
     return PackagedFeatures(NAME)
 
 
-def test_whole_pictures_keep_their_shape_at_the_size_of_the_training(network):
+def test_pictures_keep_their_shape_at_the_size_of_the_training(network):
     grey = np.full((1, 32, 64, 3), 127, np.uint8)
     expected = load_published(NAME).features(torch.zeros(1, 3, 240, 480))
     np.testing.assert_allclose(network.of_whole(grey), expected.numpy(), atol=1e-5)
@@ -55,7 +55,7 @@ def learned(shards, autoencoder, tmp_path_factory):
     return folder, json.loads(paths["metrics"].read_text()), scores
 
 
-def test_every_kind_of_distance_is_given_with_its_floor_and_interval(learned):
+def test_every_distance_has_a_floor_and_an_interval(learned):
     _, metrics, scores = learned
     measures = [
         *(f"{kind}_{SCORE}{part}" for kind in ("frechet", "kernel") for part in ("", "_crops")),

@@ -152,7 +152,7 @@ def test_the_standard_inception_gives_fid_by_the_name_of_its_convention(scored, 
         assert all({"samples_vs_val", "train_vs_val"} <= metrics[name].keys() for name in names)
 
 
-def test_features_that_are_not_finite_are_no_result(evaluate_with, tmp_path):
+def test_features_that_are_not_finite_are_refused(evaluate_with, tmp_path):
     class Nothing(nn.Module):
         def forward(self, x):
             return x.mean((2, 3)) / 0.0

@@ -75,7 +75,7 @@ def test_building_the_network_does_not_touch_the_global_generator():
 
 
 @pytest.mark.parametrize("num_features", [1, 24, 300])
-def test_the_asked_number_of_features_comes_out(num_features):
+def test_the_number_of_features_is_as_configured(num_features):
     features = RandomConvFeatures(num_features, seed=0)(pictures(2, 9, 17))
     assert features.shape == (2, num_features)
     assert features.isfinite().all()

@@ -35,7 +35,7 @@ def test_psnr_agrees_with_scikit_image():
     assert psnr(tensor(noisy), tensor(picture), 2.0).item() == pytest.approx(expected, rel=1e-9)
 
 
-def test_psnr_of_a_known_error():
+def test_psnr_of_a_given_error():
     black, grey = torch.zeros(1, 3, 8, 8), torch.full((1, 3, 8, 8), 0.1)
     assert psnr(grey, black, 1.0).item() == pytest.approx(20, abs=1e-5)
 
@@ -127,7 +127,7 @@ def test_every_prefix_of_the_levels_is_scored(autoencoder):
     )
 
 
-def test_the_last_prefix_is_the_whole_pyramid(autoencoder):
+def test_the_last_prefix_is_the_full_pyramid(autoencoder):
     model = PyramidAutoencoder.from_pretrained(autoencoder)
     images = torch.rand(2, 3, 32, 64) * 2 - 1
     with torch.no_grad():
@@ -135,7 +135,7 @@ def test_the_last_prefix_is_the_whole_pyramid(autoencoder):
     torch.testing.assert_close(decode_prefixes(model, images)[-1], expected)
 
 
-def test_an_autoencoder_gone_to_nan_is_no_result(autoencoder):
+def test_an_autoencoder_with_nan_weights_is_refused(autoencoder):
     model = PyramidAutoencoder.from_pretrained(autoencoder)
     for parameter in model.parameters():
         parameter.data.fill_(torch.nan)

@@ -173,7 +173,7 @@ def test_samples_that_were_picked_by_hand_are_counted_with_a_warning(run, sample
     assert "2 of the seeds from 0 to 5 have no sample" in caplog.text
 
 
-def test_samples_as_they_were_drawn_give_no_warning(run, caplog):
+def test_unchanged_samples_give_no_warning(run, caplog):
     scores = run()
     assert scores["counts/num_repeated_samples"] == scores["counts/num_missing_seeds"] == 0
     assert "seed" not in caplog.text

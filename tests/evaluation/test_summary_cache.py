@@ -175,7 +175,7 @@ def test_pictures_from_a_generator_score_as_the_stage_scores_their_files(
     assert scores["counts/num_val"] == NUM_VAL
 
 
-def test_what_is_kept_for_streams_gives_the_same_scores(shards, tmp_path):
+def test_cached_features_give_the_same_scores(shards, tmp_path):
     pictures = np.stack([landscape(index) for index in range(4)])
     first = score_batches([pictures], shards, CONFIG, tmp_path)
     assert len(contents(tmp_path)) == 2

@@ -64,7 +64,7 @@ def test_works_without_git_and_again_with_it(toy):
     assert "no_scm" not in Path(".dvc/config.local").read_text()
 
 
-def test_a_folder_at_work_is_named_as_such(toy, script):
+def test_a_locked_folder_is_reported(toy, script):
     script("import pathlib, time; pathlib.Path('begun').touch(); time.sleep(30)")
     with subprocess.Popen([sys.executable, "-m", "dvc", "repro", "-q", "first"]) as other:
         while not Path("begun").exists():

@@ -122,7 +122,7 @@ def test_a_project_that_cannot_be_written_is_one_line(toy):
     assert line.endswith(": read-only file system; check the disk, then run this again")
 
 
-def test_impossible_params_of_the_pyramid_stop_before_any_output_goes(flows_run):
+def test_impossible_params_of_the_pyramid_end_the_run_before_an_output_is_removed(flows_run):
     Path("one.txt").write_text("kept")
     Path("dvc.yaml").write_text(
         "stages: {first: {cmd: pyramid scrape --raw one.txt, params: [first], outs: [one.txt]}}"

@@ -68,7 +68,7 @@ def test_a_run_ends_with_one_screen(project, columns, monkeypatch, capsys):
         assert any(where in line for line in lines)
 
 
-def test_without_scores_the_rest_is_shown(project, capsys):
+def test_without_scores_all_else_is_printed(project, capsys):
     Path("metrics.json").unlink()
     lines = shown_text(capsys)
     assert any(line.startswith("evaluate ") for line in lines)

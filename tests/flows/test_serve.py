@@ -102,7 +102,7 @@ def ended(client, deployment_id, number):
     return runs if len(runs) == number else None
 
 
-def test_what_is_no_cron_line_is_refused_with_an_example():
+def test_an_invalid_cron_line_is_refused_with_an_example():
     with pytest.raises(RunError, match="five fields") as error:
         cron_schedule("every night")
     assert error.value.exit_code == BAD_INPUT

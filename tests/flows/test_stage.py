@@ -25,7 +25,7 @@ def test_a_fresh_stage_is_not_run(toy):
     assert lines == []
 
 
-def test_what_dvc_has_kept_is_restored(toy):
+def test_outputs_in_dvcs_cache_are_restored(toy):
     params = Path("params.yaml").read_text()
     stage.reproduce("first", print)
     Path("params.yaml").write_text(params.replace("first: {value: 1}", "first: {value: 9}"))

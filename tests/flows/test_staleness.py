@@ -66,7 +66,7 @@ def test_many_reasons_are_counted(done):
     assert str(staleness("first")).endswith(" and 2 more")
 
 
-def test_what_dvc_has_kept_is_restored_and_not_run_again(done):
+def test_outputs_in_dvcs_cache_are_restored_and_not_computed_again(done):
     change("params.yaml", "first: {value: 1}", "first: {value: 9}")
     assert staleness("first")
     reproduce()

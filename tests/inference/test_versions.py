@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 from tiny_chain import AUTOENCODER, DIFFUSION, SAMPLE, Chain
-from version_numbers import compare
+from version_numbers import assert_numbers_of_version
 
 from pdm import ema, events
 from pdm.config.autoencoder import AdversarialConfig
@@ -84,7 +84,7 @@ def norm_of(tensors: dict[str, torch.Tensor]) -> float:
     return sum(float(one.double().square().sum()) for one in tensors.values()) ** 0.5
 
 
-def test_autoencoder(chain: Chain, tmp_path):
+def test_autoencoder_computes_the_numbers_of_its_version(chain: Chain, tmp_path):
     found = numbers_of("chain", chain.autoencoder_run, chain.autoencoder)
     for name, config in AUTOENCODERS.items():
         config = replace(config, training=replace(config.training, **TRAINING))
@@ -92,10 +92,10 @@ def test_autoencoder(chain: Chain, tmp_path):
         settings = autoencoder.Settings(config, chain.shards, folder / "run", folder / "model")
         autoencoder._work(settings, CPU)
         found |= numbers_of(name, settings.run, settings.model)
-    compare("autoencoder", found)
+    assert_numbers_of_version("autoencoder", found)
 
 
-def test_latents(chain: Chain):
+def test_latents_computes_the_numbers_of_its_version(chain: Chain):
     shards = LatentShards(chain.latents, "train")
     pyramid = shards.batch(list(range(len(shards))))
     found = {"count": float(len(shards))}
@@ -103,10 +103,10 @@ def test_latents(chain: Chain):
         found[f"level {number} mean"] = float(level.mean())
         found[f"level {number} size"] = float(level.square().mean().sqrt())
         found[f"level {number} last"] = float(level.flatten()[-1])
-    compare("latents", found)
+    assert_numbers_of_version("latents", found)
 
 
-def test_diffusion(chain: Chain, tmp_path):
+def test_diffusion_computes_the_numbers_of_its_version(chain: Chain, tmp_path):
     found = numbers_of("chain", chain.diffusion_run, chain.diffusion)
     for name, config in UNETS.items():
         config = replace(config, training=replace(config.training, **TRAINING), score_images=0)
@@ -121,10 +121,10 @@ def test_diffusion(chain: Chain, tmp_path):
         )
         diffusion._work(settings, CPU)
         found |= numbers_of(name, settings.run, settings.model)
-    compare("diffusion", found)
+    assert_numbers_of_version("diffusion", found)
 
 
-def test_sample(chain: Chain, tmp_path):
+def test_sample_computes_the_numbers_of_its_version(chain: Chain, tmp_path):
     found = {}
     for sampler in ("heun", "multistep", "adaptive"):
         sample_pictures(
@@ -138,4 +138,4 @@ def test_sample(chain: Chain, tmp_path):
             pixels = np.asarray(Image.open(file), dtype=float)
             found[f"{sampler}/{file.stem} mean"] = pixels.mean()
             found[f"{sampler}/{file.stem} spread"] = pixels.std()
-    compare("sample", found)
+    assert_numbers_of_version("sample", found)

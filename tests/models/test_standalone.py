@@ -18,4 +18,5 @@ import pdm.diffusion.flow, pdm.diffusion.samplers
 
 
 def test_networks_and_flows_need_torch_and_safetensors_only():
-    subprocess.run([sys.executable, "-c", SCRIPT], check=True)
+    result = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr

@@ -124,7 +124,7 @@ def test_a_second_repro_runs_nothing(done):
     assert done.stages_run() == []
 
 
-def test_what_was_kept_is_sent_later_and_once(sent):
+def test_stored_lines_are_sent_later_and_once(sent):
     assert "3 runs" in sent.run("pyramid", "sync")
     assert "nothing" in sent.run("pyramid", "sync")
 
@@ -150,7 +150,7 @@ def test_mlflow_has_a_parent_with_a_child_per_training_and_evaluation(sent):
         ("sample", {"steps": "six"}, "'six'"),
     ],
 )
-def test_bad_params_stop_before_an_output_goes(done, section, change, words):
+def test_bad_params_end_the_run_before_an_output_is_removed(done, section, change, words):
     good = (done.folder / "params.yaml").read_text()
     done.set({section: change})
     try:

@@ -38,7 +38,9 @@ def test_a_run_of_any_experiment_is_finished_registered_and_compared(
 def test_the_registry_takes_every_name(text):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_EXPERIMENT_NAME", text)
-        _validate_model_name(model_name())
+        name = model_name()
+    assert name
+    _validate_model_name(name)  # raises for a name that the registry refuses
 
 
 def test_long_names_are_cut_and_stay_apart(monkeypatch):

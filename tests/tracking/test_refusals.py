@@ -1,4 +1,4 @@
-"""What MLflow, its registry or its artifact store does not take holds nothing else up."""
+"""If MLflow, its registry or its artifact store refuses something, all else is still sent."""
 
 import json
 import logging

@@ -31,7 +31,7 @@ def state_after(steps: int) -> TrainState:
     return state
 
 
-def test_a_state_comes_back_whole(tmp_path):
+def test_a_state_is_restored_completely(tmp_path):
     state = state_after(3)
     state.save(tmp_path / "state")
     other = TrainState(nn.Linear(3, 2), CONFIG)
@@ -57,7 +57,7 @@ def test_equal_states_give_equal_bytes(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip", "remove", "no manifest"])
-def test_a_damaged_checkpoint_is_passed_over_and_said_to_be(tmp_path, caplog, damage):
+def test_a_damaged_checkpoint_is_skipped_and_reported(tmp_path, caplog, damage):
     checkpoints = Checkpoints(tmp_path, keep=3)
     for steps in (1, 2):
         checkpoints.save(state_after(steps))
@@ -86,7 +86,7 @@ def test_only_the_newest_are_kept(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["000000012", "000000016"]
 
 
-def test_a_half_written_checkpoint_is_no_checkpoint(tmp_path):
+def test_an_incomplete_checkpoint_is_ignored(tmp_path):
     checkpoints = Checkpoints(tmp_path, keep=2)
     checkpoints.save(state_after(1))
     half = tmp_path / ".tmp-000000008"

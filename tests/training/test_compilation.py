@@ -34,7 +34,7 @@ def trained(folder, **changes):
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_with_and_without_compilation(tmp_path):
+def test_a_run_resumes_with_and_without_compilation(tmp_path):
     expected = trained(tmp_path / "plain")
     for first in (True, False):
         folder = tmp_path / str(first)

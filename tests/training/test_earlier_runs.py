@@ -149,7 +149,7 @@ def test_so_does_a_finished_one_and_its_model_is_still_there_when_the_number_is_
     assert (tmp_path / "model" / "weights").read_bytes() == model
 
 
-def test_a_number_that_falls_goes_on_from_an_older_checkpoint_or_begins_anew(tmp_path, log_lines):
+def test_a_smaller_total_resumes_from_an_older_checkpoint_or_starts_over(tmp_path, log_lines):
     runs = tmp_path / "runs"
     shorter = stage(tmp_path / "whole", total_images=24)
     stop_run(runs, 32, total_images=96, keep_checkpoints=3)

@@ -15,7 +15,7 @@ def test_every_level_that_is_a_map_shrinks_and_the_global_one_stays():
     torch.testing.assert_close(shrunk[1][..., 0, 1], pyramid[1][..., :, 2:].mean((2, 3)))
 
 
-def test_a_prefix_shrinks_as_the_whole_does():
+def test_a_prefix_is_reduced_like_the_full_pyramid():
     """Each level is scaled by itself, so a scaled prefix is a prefix of the scaled pyramid."""
     pyramid = (torch.randn(1, 2, 1, 1), torch.randn(1, 2, 4, 4), torch.randn(1, 2, 8, 8))
     whole = downscale_latents(pyramid, ("global", 8, 4), 4)
@@ -30,7 +30,7 @@ def test_latents_that_are_a_reduced_picture_shrink_as_the_picture_does():
     torch.testing.assert_close(shrunk, downscale_images(downscale_images(images, 2), 8))
 
 
-def test_factors_leave_whole_cells_at_the_coarsest_level():
+def test_factors_divide_the_coarsest_level():
     assert factors_that_fit((64, 128), ("global", 32, 4)) == (2,)
     assert factors_that_fit((64, 128), ("global", 16, 4)) == (2, 4)
     assert factors_that_fit((64, 96), ("global", 32, 4)) == ()

@@ -147,7 +147,7 @@ def test_a_run_stopped_and_resumed_twice_equals_an_unbroken_one(tmp_path):
     assert metrics[48] == record.logged[48]["loss"]
 
 
-def test_it_goes_on_from_a_checkpoint_when_killed_without_warning(tmp_path):
+def test_a_killed_training_resumes_from_its_checkpoint(tmp_path):
     settings = config()
     unbroken, network = fresh(settings)
     train(unbroken, network, Numbers(), settings, Recorder(tmp_path / "a"), CPU)
@@ -273,7 +273,7 @@ def test_images_that_cannot_be_read_are_reported_not_trained_on(tmp_path):
         train(state, network, Damaged(), settings, Recorder(tmp_path), CPU)
 
 
-def test_the_log_holds_means_speed_and_each_entry_of_a_vector(tmp_path):
+def test_the_log_has_means_speed_and_each_entry_of_a_vector(tmp_path):
     settings = config()
     state, network = fresh(settings)
     run = Recorder(tmp_path)

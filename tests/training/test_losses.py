@@ -186,7 +186,7 @@ def test_a_perceptual_network_computes_in_float32_under_bfloat16():
         assert losses(*batch(), PLAN)["perceptual"].dtype == torch.float32
 
 
-def test_crops_of_both_are_the_same_part_and_small_pictures_stay_whole():
+def test_both_crops_are_the_same_part_and_small_pictures_are_not_cropped():
     small = torch.randn(1, 3, 32, 48)
     assert all(torch.equal(crop, small) for crop in random_crop(small, small))
     large = torch.randn(1, 1, 1, LARGEST_CROP_PX + 300)

@@ -34,7 +34,7 @@ def test_what_could_not_be_measured_counts_neither_way():
     assert (found["loss_time_0"], found["loss_time_1"]) == (2.0, 8.0)
 
 
-def test_time_is_stated_by_what_it_was_spent_on():
+def test_time_is_logged_by_activity():
     meters = fresh()
     meters.count(8, grad_norm=torch.tensor(1.0))
     meters.read(CPU)

@@ -108,7 +108,7 @@ def test_a_module_that_takes_or_gives_something_else_is_refused(saved, module):
         load_perceptual(saved(module), CPU)
 
 
-def test_a_similarity_is_no_distance(saved):
+def test_a_similarity_is_refused_as_a_distance(saved):
     with pytest.raises(BadInput, match=r"finds equal pictures 1\.0 apart"):
         load_perceptual(saved(Similar()), CPU)
 

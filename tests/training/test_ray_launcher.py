@@ -93,7 +93,7 @@ def test_two_workers_of_which_one_is_killed_train_as_if_nothing_had_happened(tmp
     assert torch.equal(second, two["layer.weight"])
 
 
-def test_more_workers_than_cores_is_said_at_once(tmp_path):
+def test_more_workers_than_cores_are_refused_before_anything_starts(tmp_path):
     began = time.monotonic()
     with pytest.raises(Unavailable, match=r"num_workers is 3, but the cluster has 2 CPUs"):
         launch(train_on_points, Settings(tmp_path), num_workers=3, run=tmp_path / "run")
@@ -140,7 +140,7 @@ def fail_alone(settings: Settings, workers: Workers) -> None:
 
 
 @pytest.mark.slow
-def test_a_worker_that_fails_alone_ends_the_others_that_wait_for_it(tmp_path):
+def test_a_failing_worker_ends_the_others_that_wait_for_it(tmp_path):
     with pytest.raises(BadInput, match=r"^a shard is missing on this machine$"):
         launch(fail_alone, Settings(tmp_path), num_workers=2, run=tmp_path / "run")
     assert (tmp_path / "tries").read_text() == "xx"  # Ray began again, the work did not
@@ -173,6 +173,6 @@ def die(settings: Settings, workers: Workers) -> None:
 
 
 @pytest.mark.slow
-def test_workers_that_always_die_are_given_up(tmp_path):
+def test_training_ends_if_workers_die_again_and_again(tmp_path):
     with pytest.raises(Unavailable, match=r"were lost .* could not be replaced"):
         launch(die, Settings(tmp_path), num_workers=1, run=tmp_path / "run")

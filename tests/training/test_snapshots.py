@@ -51,7 +51,7 @@ def test_an_extended_run_has_the_marks_of_a_longer_one(tmp_path):
     assert snapshots_after(folder, 500, 3) == snapshots_after(tmp_path / "other" / "ema", 500, 3)
 
 
-def test_a_checkpoint_between_the_regular_ones_is_no_mark():
+def test_a_checkpoint_between_the_regular_ones_is_not_scored():
     marks = Marks(LENGTHS, BATCH, 10 * BATCH)
     assert [step for step in range(1, 31) if marks.include(step * BATCH)] == [10, 20, 30]
 

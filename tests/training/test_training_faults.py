@@ -67,7 +67,7 @@ def damage(kind: str, path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["empty folder", "link to itself", "no mapping", "flipped bit"])
-def test_whatever_damaged_the_newest_the_one_before_is_taken_and_the_end_is_the_same(
+def test_if_the_newest_checkpoint_is_damaged_the_one_before_is_used_with_the_same_result(
     tmp_path, kind
 ):
     unbroken = trained(tmp_path / "unbroken").copy()
@@ -189,7 +189,7 @@ def count_down(number: int) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks")
-def test_a_kill_at_any_moment_of_saving_leaves_a_whole_checkpoint(tmp_path):
+def test_a_kill_at_any_moment_of_saving_leaves_a_complete_checkpoint(tmp_path):
     state = fresh()
     state.images_seen = 16
     Checkpoints(tmp_path, keep=1).save(state)
@@ -210,7 +210,7 @@ def test_a_disk_that_fills_up_ends_the_run_and_the_older_checkpoints_stay(tmp_pa
 # the steps
 
 
-def test_wherever_it_is_broken_off_it_ends_alike(tmp_path):
+def test_an_interruption_at_any_step_does_not_change_the_result(tmp_path):
     """At the start, within an epoch of twelve, at its end, and before the last step."""
     settings = replace(CONFIG, total_images=48, save_every_images=8, keep_checkpoints=9)
     unbroken = trained(tmp_path / "unbroken", config=settings).copy()
@@ -377,7 +377,7 @@ def train_in_parts(workers: Workers, folder: Path, total_images: int) -> dict[st
     return {"seen": data.seen, "weights": state.model.layer.weight.flatten().tolist()}
 
 
-def test_another_number_of_workers_goes_on_with_the_same_images(tmp_path):
+def test_another_number_of_workers_resumes_with_the_same_images(tmp_path):
     """48 images by one worker, and 16 each by two, one and four: the same sequence, the same end
     but for rounding."""
     [one] = run_group(1, train_in_parts, tmp_path / "one", 48)

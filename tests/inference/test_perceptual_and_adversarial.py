@@ -1,4 +1,4 @@
-"""Training against networks that judge: files of the user's, and a discriminator."""
+"""Training with a perceptual loss from a file, and with a discriminator."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""Which pictures a diffusion model has seen: those of its latents, and those of the autoencoder."""
+"""The list of the pictures that a model was trained on: of the latents, and of the autoencoder."""
 
 import shutil
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Distances of the pictures that a diffusion model draws while it is being trained."""
+"""Scores of the samples at each checkpoint of a diffusion training."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What long comparisons kept: pages of it, and the figures that the goals are about."""
+"""Stored results of long comparisons: their pages, and the figures that the goals refer to."""
 
 import pytest
 

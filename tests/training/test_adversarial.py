@@ -71,7 +71,7 @@ def test_the_pull_on_the_autoencoder_is_its_share_of_the_reconstructions(adversa
     assert pull.norm().item() == pytest.approx(0.5 * other.norm().item(), rel=0.02)
 
 
-def test_each_player_learns_from_its_own_loss_alone(adversary, last):
+def test_each_network_is_trained_by_its_own_loss_only(adversary, last):
     loss, _ = played(adversary, last)
     loss.backward()
     both = gradients(adversary.discriminator)
@@ -86,7 +86,7 @@ def test_each_player_learns_from_its_own_loss_alone(adversary, last):
     assert gradients(last) == [None, None]
 
 
-def test_before_the_start_nothing_is_asked_and_every_weight_is_in_the_graph(adversary, last):
+def test_before_its_start_the_discriminator_is_not_evaluated(adversary, last):
     loss, terms = played(adversary, last, images_seen=7)
     assert loss.item() == 0
     assert terms == {}

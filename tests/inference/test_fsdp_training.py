@@ -1,4 +1,4 @@
-"""Both trainings on two workers with spread weights and forgetful blocks: the models they leave."""
+"""Both trainings on two workers, with FSDP and activation checkpointing: the models they write."""
 
 from dataclasses import replace
 

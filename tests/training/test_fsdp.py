@@ -1,4 +1,4 @@
-"""Weights whole on each worker, or spread over two: FSDP2 on gloo."""
+"""Weights replicated on each worker (DDP), or sharded over two (FSDP2), on gloo."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -88,7 +88,7 @@ def flat(files) -> dict[str, list[float]]:
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", pytest.param("muon", marks=pytest.mark.slow)])
-def test_spread_weights_train_like_whole_ones(tmp_path, optimizer):
+def test_sharded_weights_train_like_replicated_ones(tmp_path, optimizer):
     found = {}
     for strategy in ("ddp", "fsdp"):
         changes = {"strategy": strategy, "optimizer": optimizer}
@@ -104,7 +104,7 @@ def test_spread_weights_train_like_whole_ones(tmp_path, optimizer):
         assert found["fsdp"][1][name] == pytest.approx(expected, **close), name
 
 
-def test_a_run_goes_on_with_the_other_strategy_and_another_number_of_workers(tmp_path):
+def test_a_run_resumes_with_the_other_strategy_and_another_number_of_workers(tmp_path):
     """16 images on two workers with spread weights, 16 on one, 16 on two with whole ones."""
     [expected] = run_group(1, train_network, tmp_path / "one", {"strategy": "ddp"})
     for count, strategy, total_images in ((2, "fsdp", 16), (1, "fsdp", 32), (2, "ddp", 48)):
