@@ -1,91 +1,14 @@
-import copy
-import json
+"""Values of params.yaml: keys, types, ranges, and values that must fit each other."""
+
 import shutil
-import types
-from dataclasses import is_dataclass
-from functools import reduce
-from operator import getitem
-from pathlib import Path
-from typing import Annotated, Union, get_args, get_origin
 
 import pytest
 import yaml
-from dvc.utils.serialize import dump_yaml, modify_yaml
-from torch import device
+from dvc.utils.serialize import modify_yaml
+from shipped_params import SHIPPED, put
 
 from pdm import params
-from pdm.config import Params
-from pdm.config.limits import Limits, field_types
-from pdm.diffusion.stochastic import fresh_noise
 from pdm.errors import BadInput
-from pdm.params.override import set_values
-
-SHIPPED = Path(__file__).parent.parent / "params.yaml"
-
-
-@pytest.fixture
-def refused(tmp_path):
-    """Writes the shipped values with a change, loads them, and gives the text of the refusal."""
-
-    def refused(change):
-        values = copy.deepcopy(yaml.safe_load(SHIPPED.read_text(encoding="utf-8")))
-        change(values)
-        path = tmp_path / "params.yaml"
-        dump_yaml(path, values)
-        with pytest.raises(BadInput) as caught:
-            params.load(path)
-        return str(caught.value).replace(f"{path}: ", "")
-
-    return refused
-
-
-@pytest.fixture
-def refused_text(tmp_path):
-    """Loads a file of this content and gives the text of the refusal."""
-
-    def refused_text(content):
-        path = tmp_path / "params.yaml"
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        with pytest.raises(BadInput) as caught:
-            params.load(path)
-        assert str(path) in str(caught.value)
-        return str(caught.value)
-
-    return refused_text
-
-
-def all_kinds(kind=Params):
-    """Each dataclass of settings below this one, and itself."""
-    found = {kind}
-    pending = list(field_types(kind).values())
-    while pending:
-        hint = pending.pop()
-        if isinstance(hint, type) and is_dataclass(hint):
-            found |= all_kinds(hint)
-        pending += [] if get_origin(hint) is None else get_args(hint)
-    return found
-
-
-def numbers_of(hint, extras=()):
-    """What `Annotated` adds to each int and float within a type."""
-    if get_origin(hint) is Annotated:
-        return numbers_of(get_args(hint)[0], (*extras, *get_args(hint)[1:]))
-    if get_origin(hint) in (Union, types.UnionType):
-        return [found for member in get_args(hint) for found in numbers_of(member, extras)]
-    if get_origin(hint) is tuple:
-        return [found for member in get_args(hint) for found in numbers_of(member)]
-    return [extras] if hint in (int, float) else []
-
-
-def put(*path_and_value):
-    *path, last, value = path_and_value
-
-    def change(values):
-        for part in path:
-            values = values[part]
-        values[last] = value
-
-    return change
 
 
 def test_the_shipped_file_fits():
@@ -359,60 +282,6 @@ def test_the_latents_of_ldms_network_must_have_sides_that_it_can_halve(refused):
     assert expected in refused(change)
 
 
-# limits
-
-
-def numbers(values, path=()):
-    """The place of every number in nested values."""
-    if isinstance(values, dict | list):
-        pairs = values.items() if isinstance(values, dict) else enumerate(values)
-        return [place for key, value in pairs for place in numbers(value, (*path, key))]
-    return [path] if type(values) in (int, float) else []
-
-
-VALUES = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
-WHOLE = [place for place in numbers(VALUES) if type(reduce(getitem, place, VALUES)) is int]
-
-
-@pytest.mark.parametrize("place", WHOLE, ids=lambda place: ".".join(map(str, place)))
-def test_a_whole_number_that_would_overflow_is_refused(place):
-    for value in (2**63, -(2**63)):
-        values = copy.deepcopy(VALUES)
-        put(*place, value)(values)
-        with pytest.raises(BadInput) as caught:
-            params.parse(json.dumps(values), SHIPPED)
-        assert ".".join(map(str, place)) in str(caught.value)
-
-
-def test_a_number_of_thousands_of_digits_is_refused_in_one_line(refused_text):
-    text = refused_text(f"sample: {{seed: {'9' * 5000}}}\n")
-    assert "5000 digits" in text
-    assert "\n" not in text
-
-
-@pytest.mark.parametrize(
-    "kind", sorted(all_kinds(), key=lambda kind: kind.__name__), ids=lambda kind: kind.__name__
-)
-def test_every_number_has_limits(kind):
-    unlimited = [
-        name
-        for name, hint in field_types(kind).items()
-        for number in numbers_of(hint)
-        if not any(isinstance(extra, Limits) for extra in number)
-    ]
-    assert unlimited == []
-
-
-def test_the_largest_seed_can_be_used_for_every_sample(tmp_path):
-    path = tmp_path / "params.yaml"
-    shutil.copy(SHIPPED, path)
-    set_values(path, [f"sample.seed={2**62}"])
-    loaded = params.load(path)
-    seed = loaded.sample.seed + loaded.sample.num_images
-    (noise,) = fresh_noise([seed], [(1, 1, 1)], device("cpu"))()
-    assert noise.shape == (1, 1, 1, 1)
-
-
 # sources
 
 
@@ -431,71 +300,6 @@ def test_an_unknown_kind_of_source_lists_the_known_ones(refused, kind):
 @pytest.mark.parametrize("source", ["list.csv", None, []])
 def test_a_source_that_is_no_mapping_is_refused(refused, source):
     assert refused(put("scrape", "sources", [source])).startswith("scrape.sources.0")
-
-
-# the file
-
-
-def test_a_missing_file_says_what_to_do(tmp_path):
-    with pytest.raises(BadInput, match="does not exist; run this from the project's folder"):
-        params.load(tmp_path / "params.yaml")
-
-
-def test_a_folder_is_no_file(tmp_path):
-    with pytest.raises(BadInput, match="cannot be read"):
-        params.load(tmp_path)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        "sample:\n\tsteps: 25\n",
-        "sample: {steps: 25\n",
-        "sample: 'unclosed\n",
-        b"sample: \xff\xfe\n",
-        "sample: \x00\n",
-        "<<<<<<< HEAD\nsample: 1\n=======\nsample: 2\n>>>>>>> branch\n",
-        "sample:\n<<<<<<< HEAD\n  steps: 1\n=======\n  steps: 2\n>>>>>>> branch\n",
-        "sample: !!python/object/apply:os.system ['true']\n",
-        "sample: *missing\n",
-    ],
-)
-def test_what_is_not_yaml_is_refused_in_one_line(refused_text, content):
-    text = refused_text(content)
-    assert "is not valid YAML" in text
-    assert "\n" not in text
-
-
-def test_merge_conflict_markers_are_called_by_their_name(refused_text):
-    text = refused_text("sample:\n<<<<<<< HEAD\n  steps: 1\n=======\n  steps: 2\n>>>>>>> branch\n")
-    assert "line 2" in text
-    assert "merge conflict" in text
-
-
-@pytest.mark.parametrize(("content", "kind"), [("", "NoneType"), ("- a\n", "list"), ("7", "int")])
-def test_what_is_no_mapping_is_refused(refused_text, content, kind):
-    assert f"expected a mapping of sections, got {kind}" in refused_text(content)
-
-
-@pytest.mark.parametrize("content", ["? [a, b]\n: 1\n", "? {a: 1}\n: 1\n", "sample: {[1]: 2}\n"])
-def test_a_key_that_is_not_text_is_refused(refused_text, content):
-    assert "is not text" in refused_text(content)
-
-
-def test_a_value_that_holds_itself_is_refused(refused_text):
-    assert "contains itself" in refused_text("sample: &a {steps: *a}\n")
-
-
-def test_a_byte_order_mark_does_no_harm(tmp_path):
-    path = tmp_path / "params.yaml"
-    path.write_bytes(b"\xef\xbb\xbf" + SHIPPED.read_bytes())
-    assert params.load(path) == params.load(SHIPPED)
-
-
-def test_windows_line_ends_do_no_harm(tmp_path):
-    path = tmp_path / "params.yaml"
-    path.write_bytes(SHIPPED.read_bytes().replace(b"\n", b"\r\n"))
-    assert params.load(path) == params.load(SHIPPED)
 
 
 def test_scaling_latents_asks_for_pictures_that_halve(refused):
