@@ -12,6 +12,8 @@ from typing import Any
 
 import ray
 
+from pdm.errors import PyramidError
+
 # Ray itself ends the process after 60 seconds without its head, without an error that could be
 # caught. A head that restarts elsewhere with its state may need part of that time.
 SECONDS_WITHOUT_HEAD = 30.0
@@ -85,13 +87,14 @@ class Head:
 
 
 def result_of(task: Any) -> Any:
-    """Wait for a task's result. Restore the error of a disk that failed on a worker.
+    """Wait for a task's result. Restore expected errors and those of a worker's disk.
 
-    Ray raises an `OSError` without its number, which then looks like a bug.
+    Ray raises an `OSError` without its number, which then looks like a bug, and any error with the
+    worker's traceback as its text.
     """
     try:
         return ray.get(task)
     except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, OSError):
+        if isinstance(error.cause, OSError | PyramidError):
             raise error.cause from None
         raise

@@ -2,6 +2,8 @@
 for the log."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -38,3 +40,13 @@ def describe_device(
 def log_device(device: torch.device, precision: str = "float32", *, num_workers: int = 1) -> None:
     """Log `describe_device`: the first line of each stage that computes with torch."""
     logger.info(describe_device(device, precision, num_workers=num_workers))
+
+
+@contextmanager
+def exact_convolutions() -> Iterator[None]:
+    """Convolve on a GPU in full float32 and by algorithms that repeat their bits, while the block
+    runs: by default it rounds factors to 10 bits (TF32), which scores should not depend on."""
+    with torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    ):
+        yield

@@ -66,6 +66,15 @@ def _add_stage(commands: Commands, name: str, function: Function, paths: dict[st
         _add_explain(command)
     if function is stages.sample:
         _add_sizes(command)
+    if function in (stages.latents, stages.sample):
+        command.add_argument(
+            "--workers",
+            type=_count,
+            metavar="N",
+            help="Ray workers, with a GPU each if there are any; 0: this process alone (default: "
+            "one for each GPU of the cluster that RAY_ADDRESS names, or of this machine if it has "
+            "several; else 0)",
+        )
     if function in (stages.autoencoder, stages.diffusion):
         command.add_argument(
             "--launcher",
@@ -86,6 +95,13 @@ def _add_stage(commands: Commands, name: str, function: Function, paths: dict[st
         command.add_argument(
             "--retry-failed", action="store_true", help="fetch again what failed before"
         )
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError(text)
+    return number
 
 
 def _add_params(commands: Commands) -> None:

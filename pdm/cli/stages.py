@@ -120,6 +120,7 @@ def latents(args: argparse.Namespace) -> None:
         shards=args.shards,
         autoencoder=args.autoencoder,
         latents=args.latents,
+        num_workers=args.workers,
     )
 
 
@@ -157,17 +158,21 @@ def sample(args: argparse.Namespace) -> None:
     from pdm.inference.sample import sample_pictures
 
     with sizes.settings_and_folders(args) as (config, folders):
-        sample_pictures(config, **folders)
+        # Random weights lie in a temporary folder, which other machines do not see.
+        num_workers = 0 if args.untrained else args.workers
+        sample_pictures(config, num_workers=num_workers, **folders)
 
 
 def evaluate(args: argparse.Namespace) -> None:
     """Score samples and reconstructions against held-out images."""
     from pdm.evaluation.evaluate import evaluate
+    from pdm.parts.work import call_with_gpu
     from pdm.tracking import track
 
     config = params.load(args.params).evaluate
     with track("evaluate", config, data=args.shards) as tracked:
-        scores = evaluate(
+        scores = call_with_gpu(
+            evaluate,
             config,
             samples=args.samples,
             shards=args.shards,

@@ -1,7 +1,7 @@
 """Section `latents`: how the shards are encoded, once."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pdm.config.common import STRICT
 from pdm.config.limits import Count, check_limits
@@ -15,6 +15,10 @@ class LatentsConfig:
 
     batch_size: Annotated[Count, "images encoded at once"]
     flipped_copies: Annotated[bool, "also encode each training image mirrored"]
+    storage: Annotated[
+        Literal["float32", "float16", "bfloat16"],
+        "numbers on disk; those of 16 bits take half the space",
+    ]
 
     def __post_init__(self) -> None:
         check_limits(self)

@@ -16,11 +16,11 @@ from pdm.config.sample import SampleConfig
 from pdm.data.pixels import Pixels
 from pdm.data.shards import manifest
 from pdm.data.sheets import contact_sheet, reduce_picture, split_into_rows
-from pdm.device import choose_device, log_device
 from pdm.errors import BadInput
 from pdm.files import sha256_of, write_json
 from pdm.inference.sample_parts import FULL_SIZE, PREVIEWS, Row, SampleTask, draw_parts, parts_of
-from pdm.part_folder import part_folder
+from pdm.parts.folder import part_folder
+from pdm.parts.work import work_on_parts
 from pdm.progress import Progress
 from pdm.versions import versions
 
@@ -33,7 +33,13 @@ GUIDANCE_SETTINGS = ("guidance_scale", "guide", "guidance_interval")
 
 
 def sample_pictures(
-    config: SampleConfig, *, autoencoder: Path, diffusion: Path, shards: Path, samples: Path
+    config: SampleConfig,
+    *,
+    autoencoder: Path,
+    diffusion: Path,
+    shards: Path,
+    samples: Path,
+    num_workers: int | None = None,
 ) -> None:
     """Write the pictures, `samples.json` and `contact-sheet.png`; if configured, also `previews/`
     (see `pdm.inference.previews`) and `full-size/`.
@@ -51,6 +57,7 @@ def sample_pictures(
         diffusion: Folder of the diffusion model, trained on this autoencoder's latents.
         shards: Shards; one held-out picture is encoded and decoded at full size, if configured.
         samples: Folder to write.
+        num_workers: See `pdm.parts.work.work_on_parts`.
 
     Raises:
         BadInput: A model is missing, the models do not match, or the diffusion model has no EMA
@@ -63,7 +70,6 @@ def sample_pictures(
             f"{diffusion} was not trained on latents of the autoencoder {autoencoder}; run the "
             "stages 'latents' and 'diffusion' again"
         )
-    log_device(choose_device())
     untrained = facts.get("images_seen") == 0
     if untrained:
         logger.warning("sample: RANDOM WEIGHTS: %s has seen no image and draws noise", diffusion)
@@ -78,10 +84,10 @@ def sample_pictures(
             autoencoder=autoencoder.absolute(),
             diffusion=diffusion.absolute(),
             shards=shards.absolute(),
-            folder=folder,
+            folder=folder.absolute(),
             facts=drawn,
         )
-        _draw_missing(task)
+        _draw_missing(task, num_workers)
         _publish(task)
     logger.info(
         "sample: %d pictures of %dx%d, seeds %d to %d, in %s",
@@ -101,21 +107,26 @@ def _key(config: SampleConfig, facts: dict[str, Any], shards: Path) -> str:
     return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
 
 
-def _draw_missing(task: SampleTask) -> None:
+def _draw_missing(task: SampleTask, num_workers: int | None) -> None:
     """Draw the parts that no earlier run has finished."""
-    parts = parts_of(task.config)
-    missing = [part for part in parts if not task.folder.is_done(part)]
+    parts, finished = parts_of(task.config), task.folder.done()
     size, total = task.config.batch_size, task.config.num_images
 
     def count(part: str) -> int:
         return min(size, total - int(part)) if part.isdecimal() else 0
 
-    done = total - sum(map(count, missing))
+    done = sum(map(count, finished))
     if done:
         logger.info("sample: going on where an earlier run ended: %d pictures are there", done)
     progress = Progress("sample", total, done=done)
-    if missing:
-        draw_parts(task, missing, lambda part: progress.advance(count(part)))
+    work_on_parts(
+        draw_parts,
+        task,
+        parts,
+        folder=task.folder,
+        on_done=lambda part: progress.advance(count(part)),
+        num_workers=num_workers,
+    )
 
 
 def _publish(task: SampleTask) -> None:

@@ -17,7 +17,7 @@ from pdm.config.sample import SampleConfig
 from pdm.data.marks import mark, pixels_sha256
 from pdm.data.pixels import Pixels, to_images, to_pixels
 from pdm.data.shards.images import ImageShards
-from pdm.device import choose_device
+from pdm.device import choose_device, log_device
 from pdm.files import atomic_file
 from pdm.inference.latent_sampling import draw_latents
 from pdm.inference.previews import write_previews
@@ -25,7 +25,7 @@ from pdm.inference.sampling_networks import Networks, load_networks
 from pdm.machine import usable_cpus
 from pdm.models.codec import Autoencoder
 from pdm.models.levels.pyramid import LevelShape
-from pdm.part_folder import PartFolder
+from pdm.parts.folder import PartFolder
 from pdm.registry import load_autoencoder
 
 PREVIEWS, FULL_SIZE = "previews", "full-size"  # parts, and folders, beside the batches
@@ -59,7 +59,9 @@ def name_of(number: int) -> str:
 def draw_parts(task: SampleTask, parts: Sequence[str], on_done: Callable[[str], None]) -> None:
     """Draw some parts, and call `on_done` after each. While a batch is drawn, the pictures of the
     one before are encoded and written."""
-    painter = Painter(task, choose_device())
+    device = choose_device()
+    log_device(device)
+    painter = Painter(task, device)
 
     def finish(part: str, record: Callable[[], Any]) -> None:
         task.folder.finish(part, record())

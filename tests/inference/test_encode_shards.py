@@ -1,4 +1,8 @@
 import json
+import pickle
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -86,4 +90,116 @@ def test_a_folder_that_is_no_model_is_bad_input(chain, tmp_path):
     with pytest.raises(BadInput, match="nowhere"):
         encode_shards(
             LATENTS, shards=chain.shards, autoencoder=tmp_path / "nowhere", latents=tmp_path / "out"
+        )
+
+
+# Encodes in a process of its own, which kills itself while it writes the second of three shards.
+KILLED = """
+import os, pickle, signal, sys
+import torch
+from pdm.inference import encode_parts
+from pdm.inference.encode import encode_shards
+
+torch.set_num_threads(int(sys.argv[2]))
+config, folders = pickle.loads(bytes.fromhex(sys.argv[1]))
+write = encode_parts.write_shard
+
+def write_or_die(path, *rest):
+    if path.name == "train-000001.safetensors":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return write(path, *rest)
+
+encode_parts.write_shard = write_or_die
+encode_shards(config, **folders)
+"""
+
+
+def killed_in_the_second_shard(chain, folder, config=LATENTS):
+    folders = {"shards": chain.shards, "autoencoder": chain.autoencoder, "latents": folder}
+    task = pickle.dumps((config, folders)).hex()
+    words = [sys.executable, "-c", KILLED, task, str(torch.get_num_threads())]
+    assert subprocess.run(words, check=False).returncode == -signal.SIGKILL
+    assert not folder.exists()
+    (record,) = folder.parent.glob(".part-*/records/*.json")
+    assert record.name == "train-000000.json"
+
+
+def test_after_a_kill_the_missing_shards_are_encoded_with_the_bytes_of_an_unbroken_run(
+    chain, tmp_path, caplog
+):
+    folder = tmp_path / "latents"
+    killed_in_the_second_shard(chain, folder)
+    caplog.set_level("INFO")
+    encode_shards(LATENTS, shards=chain.shards, autoencoder=chain.autoencoder, latents=folder)
+    assert "going on where an earlier run ended: 6 are there" in caplog.text
+    assert {file.name for file in folder.iterdir()} == {f.name for f in chain.latents.iterdir()}
+    for file in chain.latents.iterdir():
+        assert (folder / file.name).read_bytes() == file.read_bytes(), file.name
+    assert [path.name for path in tmp_path.iterdir()] == ["latents"]
+
+
+def test_shards_encoded_with_other_params_are_not_continued(chain, tmp_path, caplog):
+    folder = tmp_path / "latents"
+    killed_in_the_second_shard(chain, folder, replace(LATENTS, flipped_copies=False))
+    caplog.set_level("INFO")
+    encode_shards(LATENTS, shards=chain.shards, autoencoder=chain.autoencoder, latents=folder)
+    assert "going on" not in caplog.text
+    assert manifest.digest(folder) == manifest.digest(chain.latents)
+
+
+@pytest.mark.parametrize(("storage", "error"), [("float16", 2**-10), ("bfloat16", 2**-7)])
+def test_latents_of_16_bits_take_half_the_space_and_are_read_as_float32(
+    chain, tmp_path, storage, error
+):
+    encode_shards(
+        replace(LATENTS, storage=storage),
+        shards=chain.shards,
+        autoencoder=chain.autoencoder,
+        latents=tmp_path / "small",
+    )
+    small, large = (LatentShards(folder, "train") for folder in (tmp_path / "small", chain.latents))
+    assert small.keys == large.keys
+    every = range(len(small))
+    for found, expected in zip(small.batch(every), large.batch(every), strict=True):
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found, expected, rtol=error, atol=1e-6)
+    facts = [manifest.load(folder).facts for folder in (tmp_path / "small", chain.latents)]
+    assert facts[0]["storage"] == storage
+    assert "storage" not in facts[1]  # the manifest of float32 is that of earlier versions
+    name = "train-000000.safetensors"
+    sizes = [(folder / name).stat().st_size for folder in (tmp_path / "small", chain.latents)]
+    values = 2 * 3 * sum(level[0].numel() for level in large.batch([0]))
+    assert sizes[1] - sizes[0] >= 1.9 * values
+
+
+def test_each_picture_is_decoded_once_for_itself_and_its_mirrored_copy(
+    chain, tmp_path, monkeypatch
+):
+    loaded, load = [], ImageShards.load
+
+    def count(shards, index, height, width):
+        loaded.append((shards.split, index))
+        return load(shards, index, height, width)
+
+    monkeypatch.setattr(ImageShards, "load", count)
+    encode_shards(
+        LATENTS, shards=chain.shards, autoencoder=chain.autoencoder, latents=tmp_path / "latents"
+    )
+    assert sorted(loaded) == sorted(
+        (split, index) for split, count in (("train", 5), ("val", 2)) for index in range(count)
+    )
+
+
+def test_latents_that_are_not_finite_stop_the_stage_at_their_shard(chain, tmp_path):
+    model = PyramidAutoencoder.from_pretrained(chain.autoencoder)
+    model.set_statistics(
+        [torch.full((c,), float("nan")) for c in model.level_channels],
+        [torch.ones(c) for c in model.level_channels],
+    )
+    facts = json.loads((chain.autoencoder / "config.json").read_text())
+    names = ("image_height_px", "image_width_px")
+    model.save_pretrained(tmp_path / "model", **{name: facts[name] for name in names})
+    with pytest.raises(QualityGate, match="not finite"):
+        encode_shards(
+            LATENTS, shards=chain.shards, autoencoder=tmp_path / "model", latents=tmp_path / "out"
         )

@@ -18,7 +18,7 @@ from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.inference.sample import _publish, sample_pictures
 from pdm.inference.sample_parts import SampleTask
-from pdm.part_folder import PartFolder
+from pdm.parts.folder import PartFolder
 
 
 def draw(chain, folder, **changes):

@@ -94,7 +94,7 @@ DIFFUSION = DiffusionConfig(
     score_images=9,
     training=replace(TRAINING, ema_lengths=(0.05, 0.1)),
 )
-LATENTS = LatentsConfig(batch_size=3, flipped_copies=True)
+LATENTS = LatentsConfig(batch_size=3, flipped_copies=True, storage="float32")
 SAMPLE = SampleConfig(
     num_images=5,
     seed=7,

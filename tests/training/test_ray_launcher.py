@@ -20,8 +20,9 @@ from worker_groups import run_group
 from pdm.cluster import ray_session
 from pdm.errors import BadInput, QualityGate, Unavailable
 from pdm.files import sole_writer
+from pdm.parts import placement
 from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
-from pdm.training.distributed import placement, ray_launcher
+from pdm.training.distributed import ray_launcher
 from pdm.training.distributed.ray_launcher import launch
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.state import TrainState

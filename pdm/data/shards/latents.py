@@ -1,6 +1,7 @@
 """Encoded pictures on disk: one safetensors file per shard, read by number without loading all.
 
-    train-000000.safetensors     level0 ... levelN, each (n, C, h, w), float32, coarse to fine;
+    train-000000.safetensors     level0 ... levelN, each (n, C, h, w), coarse to fine, float32
+                                 or as `latents.storage` says;
                                  the metadata has the n keys as a JSON list, and, if any picture
                                  has a class, the classes (null: none)
     manifest.json                the files, and facts: level_shapes, level_downsamplings, digests
@@ -29,6 +30,7 @@ def write_shard(
     keys: Sequence[str],
     pyramid: Pyramid,
     classes: Sequence[str | None] | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> manifest.Shard:
     """Write one shard atomically; equal latents give equal bytes.
 
@@ -37,11 +39,12 @@ def write_shard(
         keys: One for each picture.
         pyramid: Levels (n, C, h, w), coarse to fine.
         classes: One for each picture; None where no picture of the data has a class.
+        dtype: Of the values on disk; readers get float32.
     """
     metadata = {"keys": json.dumps(list(keys))}
     if classes is not None:
         metadata["classes"] = json.dumps(list(classes))
-    tensors = {f"level{i}": level.cpu().float().contiguous() for i, level in enumerate(pyramid)}
+    tensors = {f"level{i}": level.cpu().to(dtype).contiguous() for i, level in enumerate(pyramid)}
     with atomic_file(path) as temporary:
         save_file(tensors, temporary, metadata=metadata)
     return manifest.Shard.of(path, len(keys))
@@ -103,7 +106,7 @@ class LatentShards:
             places = (shards == number).nonzero()[:, 0]
             rows = index[places] - self._starts[number]
             for level, stored in zip(pyramid, self._shards[number], strict=True):
-                level[places] = stored[rows]
+                level[places] = stored[rows].float()
         return pyramid
 
 

@@ -29,9 +29,9 @@ from pdm import errors, openmp
 from pdm.cluster import Head, ray_session
 from pdm.errors import PyramidError, Unavailable
 from pdm.files import sole_writer, write_json
+from pdm.parts.placement import resources_of_worker
 from pdm.training.checkpoints.run_folder import LOG, STOP
 from pdm.training.distributed.launchers import SECONDS_OF_SILENCE
-from pdm.training.distributed.placement import resources_of_worker
 from pdm.training.distributed.workers import Workers
 
 logger = logging.getLogger(__name__)

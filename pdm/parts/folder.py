@@ -46,6 +46,14 @@ class PartFolder:
         """What `finish` was given for a finished part."""
         return json.loads(self._record(part).read_text(encoding="utf-8"))
 
+    def absolute(self) -> "PartFolder":
+        """The same folder, for processes with another working folder."""
+        return PartFolder(self.files.absolute(), self.records.absolute())
+
+    def done(self) -> set[str]:
+        """Names of all finished parts."""
+        return {file.stem for file in self.records.glob("[!.]*.json")}
+
     def discard(self) -> None:
         """Remove all parts, where another run could only fail in the same way."""
         for folder in (self.records, self.files):

@@ -1,0 +1,166 @@
+"""Encodes the pictures of the stage `latents` shard by shard. While a batch is encoded, the next
+ones are read and the shard before is written."""
+
+import dataclasses
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from pdm.config.latents import LatentsConfig
+from pdm.data.pixels import Pixels, to_images
+from pdm.data.shards.images import ImageShards
+from pdm.data.shards.latents import write_shard
+from pdm.device import choose_device, log_device
+from pdm.errors import QualityGate
+from pdm.models.codec import Autoencoder
+from pdm.models.levels.pyramid import Pyramid
+from pdm.parts.folder import PartFolder
+from pdm.registry import load_autoencoder
+from pdm.threads import side_thread
+
+MIRRORED = "-mirrored"  # suffix of the key of a mirrored copy
+BATCHES_AHEAD = 2  # read while one is encoded
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class EncodeTask:
+    """Everything that a worker needs. Paths are absolute."""
+
+    config: LatentsConfig
+    shards: Path
+    autoencoder: Path
+    folder: PartFolder
+    size: tuple[int, int]  # height and width at which pictures are encoded
+    with_classes: bool
+
+
+class ShardPart(NamedTuple):
+    """One shard of pictures, which gives one shard of latents."""
+
+    split: str
+    indices: range  # of its pictures in the split
+
+
+def parts_of(splits: dict[str, ImageShards]) -> dict[str, ShardPart]:
+    """Name the parts after their shards: train first, then val."""
+    parts = {}
+    for split, images in splits.items():
+        start = 0
+        for shard in images.manifest.splits[split]:
+            indices = range(start, start + shard.num_samples)
+            parts[Path(shard.name).stem] = ShardPart(split, indices)
+            start = indices.stop
+    return parts
+
+
+def open_splits(shards: Path) -> dict[str, ImageShards]:
+    """Open the splits that are encoded."""
+    return {split: ImageShards(shards, split) for split in ("train", "val")}
+
+
+def num_copies(config: LatentsConfig, split: str) -> int:
+    """How often each picture of a split is encoded."""
+    return 1 + (config.flipped_copies and split == "train")
+
+
+def encode_parts(task: EncodeTask, names: Sequence[str], on_done: Callable[[str], None]) -> None:
+    """Encode some shards, and call `on_done` after each."""
+    splits = open_splits(task.shards)
+    every = parts_of(splits)
+    parts = {name: every[name] for name in names}
+    device = choose_device()
+    log_device(device)
+    model = load_autoencoder(task.autoencoder).to(device)
+
+    batches = _read_ahead(splits, list(parts.values()), task)
+    with side_thread("writer") as writer:
+        before: Future[str] | None = None
+        for name, part in parts.items():
+            images = splits[part.split]
+            pyramid = _encode_shard(model, part, batches, task)
+            current = writer.submit(_write, task, name, part, images, pyramid)
+            if before:
+                on_done(before.result())
+            before = current
+        if before:
+            on_done(before.result())
+
+
+def _read_ahead(
+    splits: dict[str, ImageShards], parts: Sequence[ShardPart], task: EncodeTask
+) -> Iterator[Pixels]:
+    """Yield the pictures of all parts, batch by batch, while the next batches are read."""
+    with side_thread("reader") as reader:
+        coming: deque[Future[Pixels]] = deque()
+        for part in parts:
+            for batch in _batches(part, task.config.batch_size):
+                coming.append(reader.submit(splits[part.split].batch, batch, *task.size))
+                if len(coming) > BATCHES_AHEAD:
+                    yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
+
+
+def _batches(part: ShardPart, batch_size: int) -> Iterator[range]:
+    for start in range(0, len(part.indices), batch_size):
+        yield part.indices[start : start + batch_size]
+
+
+@torch.no_grad()
+def _encode_shard(
+    model: Autoencoder, part: ShardPart, batches: Iterator[Pixels], task: EncodeTask
+) -> Pyramid:
+    """Encode the pictures of a shard: first the originals, then their mirrored copies."""
+    count, copies = len(part.indices), num_copies(task.config, part.split)
+    shapes = model.level_shapes(*task.size)
+    pyramid = tuple(torch.empty(copies * count, *shape) for shape in shapes)
+    device = next(model.parameters()).device
+    for batch in _batches(part, task.config.batch_size):
+        images = to_images(next(batches), device)
+        start = batch.start - part.indices.start
+        for copy in range(copies):
+            found = model.encode(images.flip(3) if copy else images)
+            _place(found, pyramid, copy * count + start)
+    return pyramid
+
+
+def _place(found: Pyramid, pyramid: Pyramid, start: int) -> None:
+    for level, (values, target) in enumerate(zip(found, pyramid, strict=True)):
+        if not values.isfinite().all():
+            raise QualityGate(
+                f"latents of level {level} are not finite; train the autoencoder again on these "
+                "shards"
+            )
+        target[start : start + len(values)] = values.cpu()
+
+
+def _write(
+    task: EncodeTask, name: str, part: ShardPart, images: ImageShards, pyramid: Pyramid
+) -> str:
+    """Write a shard of latents, and record it with its entry of the manifest and the sums of its
+    levels. Return its name."""
+    copies = num_copies(task.config, part.split)
+    suffixes = ("", MIRRORED)[:copies]
+    keys = [images.keys[index] + suffix for suffix in suffixes for index in part.indices]
+    classes = None
+    if task.with_classes:
+        classes = [images.record(index).get("class_name") for index in part.indices] * copies
+    sums = [sums_of(level).tolist() for level in pyramid]
+    dtype = DTYPES[task.config.storage]
+    path = task.folder.files / f"{name}.safetensors"
+    shard = write_shard(path, keys, pyramid, classes, dtype)
+    task.folder.finish(name, {"shard": dataclasses.astuple(shard), "sums": sums})
+    return name
+
+
+def sums_of(level: Tensor) -> Tensor:
+    """Number of values, their sum and the sum of their squares, (3,) float64."""
+    values = level.double()
+    count = torch.tensor(float(values.numel()))
+    return torch.stack([count, values.sum(), values.square().sum()])

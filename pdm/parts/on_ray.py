@@ -1,0 +1,169 @@
+"""Spreads parts over Ray tasks. A lost worker is replaced; the new one makes what is missing."""
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import ray
+import torch
+
+from pdm import openmp
+from pdm.cluster import Head, ray_session, result_of
+from pdm.errors import Unavailable
+from pdm.parts.folder import PartFolder
+from pdm.parts.placement import num_gpus, resources_of_worker
+
+Result = TypeVar("Result")
+
+MAX_LOST_WORKERS = 2  # for each task
+SECONDS_BETWEEN_LOOKS = 1.0  # polling interval
+
+
+def work_on_ray(
+    work: Callable[..., None],
+    task: Any,
+    parts: Sequence[str],
+    folder: PartFolder,
+    on_done: Callable[[str], None],
+    num_workers: int | None,
+) -> bool:
+    """Make all parts on Ray workers; see `pdm.parts.work`. Return whether that was done: not if no
+    number of workers was asked for and the cluster has no GPU."""
+    with ray_session():
+        wanted = num_gpus() if num_workers is None else num_workers
+        if not wanted:
+            return False
+        count = min(wanted, len(parts))
+        resources = resources_of_worker(count, "--workers")
+        remote: Any = _remote(resources)(_work)
+        place = str(Path.cwd())
+        tasks = [
+            remote.remote(work, task, parts[number::count], folder, place, int(resources["CPU"]))
+            for number in range(count)
+        ]
+        try:
+            _watch(tasks, parts, folder, on_done)
+        finally:
+            for each in tasks:
+                ray.cancel(each, force=True)
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Generic[Result]):
+    """What a call returned."""
+
+    value: Result
+
+
+def call_on_gpu(
+    function: Callable[..., Result], args: tuple[Any, ...], keywords: dict[str, Any]
+) -> Found[Result] | None:
+    """Call a function in a worker with a GPU; None if the cluster has no GPU."""
+    with ray_session():
+        if not num_gpus():
+            return None
+        resources = resources_of_worker(1)
+        remote: Any = _remote(resources)(_call)
+        task = remote.remote(function, args, keywords, str(Path.cwd()), int(resources["CPU"]))
+        head = Head()
+        try:
+            while not ray.wait([task], timeout=SECONDS_BETWEEN_LOOKS)[0]:
+                _check_head(head)
+            return Found(_result(task))
+        finally:
+            ray.cancel(task, force=True)
+
+
+def _call(
+    function: Callable[..., Result],
+    args: tuple[Any, ...],
+    keywords: dict[str, Any],
+    place: str,
+    num_threads: int,
+) -> Result:
+    _prepare(place, num_threads)
+    return function(*args, **keywords)
+
+
+def _remote(resources: dict[str, float]) -> Any:
+    """Make the decorator of a task with these resources."""
+    return ray.remote(
+        num_cpus=resources["CPU"],
+        num_gpus=resources.get("GPU", 0),
+        max_retries=MAX_LOST_WORKERS,
+        runtime_env={"env_vars": openmp.SETTINGS},
+    )
+
+
+def _prepare(place: str, num_threads: int) -> None:
+    """Set up a worker. Relative paths are those of the project's folder."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    os.chdir(place)
+    torch.set_num_threads(num_threads)
+
+
+def _work(
+    work: Callable[..., None],
+    task: Any,
+    parts: Sequence[str],
+    folder: PartFolder,
+    place: str,
+    num_threads: int,
+) -> None:
+    """Make the parts that are missing, in a worker."""
+    _prepare(place, num_threads)
+    done = folder.done()  # by a worker that was lost
+    work(task, [part for part in parts if part not in done], _ignore)
+
+
+def _ignore(part: str) -> None:
+    """The process that started the workers sees by itself which parts are done."""
+
+
+def _watch(
+    tasks: Sequence[Any],
+    parts: Sequence[str],
+    folder: PartFolder,
+    on_done: Callable[[str], None],
+) -> None:
+    """Wait for all tasks, and report the parts that they finish."""
+    head, waiting, reported = Head(), list(tasks), set[str]()
+    while True:
+        ready, waiting = ray.wait(waiting, timeout=SECONDS_BETWEEN_LOOKS)
+        done = folder.done().intersection(parts)
+        for part in sorted(done - reported):
+            on_done(part)
+        reported |= done
+        for each in ready:
+            _result(each)
+        if not waiting:
+            return
+        _check_head(head)
+
+
+def _check_head(head: Head) -> None:
+    if head.is_lost():
+        raise Unavailable(
+            f"the head of the Ray cluster ({head.address}) no longer answers; run the same "
+            "command again, on a working cluster, to go on with what is missing"
+        )
+
+
+def _result(task: Any) -> Any:
+    """Return what a task that has ended returned, or raise its error."""
+    try:
+        return result_of(task)
+    except (
+        ray.exceptions.WorkerCrashedError,
+        ray.exceptions.NodeDiedError,
+        ray.exceptions.OutOfMemoryError,
+    ) as error:
+        raise Unavailable(
+            "workers were lost (out of memory? killed?) and could not be replaced: "
+            f"{str(error).splitlines()[0]} Run the same command again to go on with what is "
+            "missing"
+        ) from error

@@ -1,0 +1,90 @@
+"""Parts on two workers of a real local Ray."""
+
+import os
+import sys
+
+import pytest
+from ray import cloudpickle
+from tiny_chain import LATENTS, SAMPLE
+
+from pdm.cluster import ray_session
+from pdm.errors import QualityGate
+from pdm.inference.encode import encode_shards
+from pdm.inference.sample import sample_pictures
+from pdm.parts.folder import part_folder
+from pdm.parts.work import call_with_gpu, work_on_parts
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import a test
+
+
+@pytest.fixture(scope="module", autouse=True)
+def session():
+    with ray_session(num_cpus=2):
+        yield
+
+
+def write_parts(task, parts, on_done):
+    for part in parts:
+        if part == task["bad"]:
+            raise QualityGate(f"{part} is bad")
+        if part == task["deadly"] and not (task["folder"].files / "died").exists():
+            import os
+
+            (task["folder"].files / "died").touch()
+            os.kill(os.getpid(), 9)
+        (task["folder"].files / part).write_text(part)
+        task["folder"].finish(part, part)
+        on_done(part)
+
+
+def run(path, **faults):
+    reported = []
+    with part_folder(path, "key") as folder:
+        task = {"folder": folder.absolute(), "bad": None, "deadly": None} | faults
+        work_on_parts(
+            write_parts, task, list("abcde"), folder=folder, on_done=reported.append, num_workers=2
+        )
+    return sorted(reported)
+
+
+def test_every_part_is_made_once_and_reported(tmp_path):
+    assert run(tmp_path / "whole") == list("abcde")
+    assert sorted(file.name for file in (tmp_path / "whole").iterdir()) == list("abcde")
+
+
+def test_a_lost_worker_is_replaced_and_goes_on(tmp_path):
+    assert run(tmp_path / "whole", deadly="c") == list("abcde")
+
+
+def test_an_expected_error_has_its_own_kind_and_text_and_finished_parts_stay(tmp_path):
+    with pytest.raises(QualityGate, match=r"^d is bad$"):
+        run(tmp_path / "whole", bad="d")
+    assert not (tmp_path / "whole").exists()
+    assert "b" not in run(tmp_path / "whole")
+
+
+def test_latents_and_samples_of_two_workers_are_those_of_one_process(chain, one_thread, tmp_path):
+    for name, num_workers in (("here", 0), ("two", 2)):
+        folders = {"shards": chain.shards, "autoencoder": chain.autoencoder}
+        encode_shards(
+            LATENTS, **folders, latents=tmp_path / name / "latents", num_workers=num_workers
+        )
+        sample_pictures(
+            SAMPLE,
+            **folders,
+            diffusion=chain.diffusion,
+            samples=tmp_path / name / "samples",
+            num_workers=num_workers,
+        )
+    here, two = (
+        {file.relative_to(top): file.read_bytes() for file in top.rglob("*") if file.is_file()}
+        for top in (tmp_path / "here", tmp_path / "two")
+    )
+    assert here.keys() == two.keys()
+    for name, content in here.items():
+        assert two[name] == content, name
+
+
+def test_a_call_needs_a_gpu_of_the_cluster_or_happens_here(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "any: this process has joined one")
+    assert call_with_gpu(os.getpid) == os.getpid()  # the cluster has none
