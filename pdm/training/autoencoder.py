@@ -10,7 +10,7 @@ import torch
 
 from pdm.config.autoencoder import AutoencoderConfig
 from pdm.data.order import images_at
-from pdm.data.pixels import Pixels, to_images
+from pdm.data.pixels import Pixels, RawImages
 from pdm.data.shards import manifest
 from pdm.data.shards.images import ImageShards
 from pdm.device import log_device
@@ -154,11 +154,11 @@ class Pictures:
         self.factors = factors_that_fit(self.size, model.level_downsamplings) or (1,)
 
     def load(self, positions: range) -> Batch:
-        """Load images, noise, and the step's plan."""
+        """Load images as bytes, noise, and the step's plan."""
         seed = self.config.training.seed
-        images = to_images(self._pixels(positions))
         mirrored = uniform_at(seed, positions, "mirror") < self.config.horizontal_flip
-        images[mirrored] = images[mirrored].flip(3)
+        pixels = torch.from_numpy(self._pixels(positions))
+        images = RawImages(pixels, mirrored.nonzero()[:, 0])
         noise = normal_pyramid_at(seed, positions, "latents", self.level_shapes)
         return images, noise, self._plan(positions.start)
 

@@ -8,6 +8,7 @@ from PIL import Image
 
 from pdm.data.shards import manifest, tars
 from pdm.data.shards.images import ImageShards
+from pdm.data.shards.locations import write_index
 from pdm.errors import BadInput, QualityGate
 
 
@@ -125,3 +126,38 @@ def test_a_picture_that_does_not_decode_is_named(tmp_path):
     path.write_bytes(content)
     with pytest.raises(QualityGate, match=rf"train-000000\.tar.*{member.name[:20]}"):
         ImageShards(folder, "train").load(1, 32, 64)
+
+
+def test_a_jpeg_at_its_own_size_has_the_pixels_of_pillow(tmp_path):
+    folder = write_shards(tmp_path / "shards", "jpeg")
+    shards = ImageShards(folder, "train")
+    content = io.BytesIO(shards.samples.picture(1))
+    assert np.array_equal(shards.load(1, 32, 64), np.asarray(Image.open(content)))
+
+
+def test_with_an_index_no_header_is_read_and_all_samples_are_the_same(tmp_path, monkeypatch):
+    folder = write_shards(tmp_path / "shards", num_shards=3)
+    by_headers = ImageShards(folder, "train")
+    write_index(folder, manifest.load(folder))
+
+    def refuse(path):
+        raise AssertionError(f"the headers of {path} were read")
+
+    monkeypatch.setattr(tars, "members", refuse)
+    indexed = ImageShards(folder, "train")
+    assert indexed.keys == by_headers.keys
+    for index in range(len(indexed)):
+        assert indexed.samples.picture(index) == by_headers.samples.picture(index)
+        assert indexed.record(index) == by_headers.record(index)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no index"])
+def test_an_index_of_other_shards_or_a_damaged_one_is_not_used(tmp_path, content):
+    folder = write_shards(tmp_path / "shards")
+    write_index(folder, manifest.load(folder))
+    if content is None:
+        write_shards(folder, encoding="webp")
+    else:
+        (folder / "index.safetensors").write_bytes(content)
+    shards = ImageShards(folder, "train")
+    assert np.array_equal(shards.load(2, 32, 64), np.asarray(picture(2)))

@@ -132,7 +132,7 @@ def test_noise_times_and_mirroring_do_not_depend_on_the_number_of_workers(chain,
     noisy = diffusion.NoisyLatents(LatentShards(chain.latents, "train"), DIFFUSION)
     shares = [share(batch, rank, world_size) for rank in range(world_size)]
     whole, parts = pictures.load(batch), [pictures.load(positions) for positions in shares]
-    assert torch.equal(whole[0], torch.cat([part[0] for part in parts]))
+    assert torch.equal(whole[0].images(), torch.cat([part[0].images() for part in parts]))
     whole, parts = noisy.load(batch), [noisy.load(positions) for positions in shares]
     assert torch.equal(whole[2], torch.cat([part[2] for part in parts]))
     for level in range(3):

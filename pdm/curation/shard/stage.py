@@ -25,6 +25,7 @@ from pdm.data import classes
 from pdm.data.decisions import Row, load
 from pdm.data.shards import listing
 from pdm.data.shards.listing import Listed
+from pdm.data.shards.locations import write_index
 from pdm.data.shards.manifest import Manifest, Shard
 from pdm.data.shards.tars import num_whole_members
 from pdm.data.space import disk_space_for
@@ -153,6 +154,7 @@ def _write_metadata(
             (folder / one.shard.name).unlink()
     write_text(folder / "README.md", data_card(manifest, crop_rows))
     write_json(folder / croissant.FILE_NAME, croissant.describe_shards(manifest, crop_rows))
+    write_index(folder, manifest)
     manifest.save(folder)
     return manifest
 

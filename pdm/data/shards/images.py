@@ -10,21 +10,22 @@ wanted size, then with a Lanczos filter.
 """
 
 import io
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 from PIL import Image
 
+from pdm.data.decoding import turbo
 from pdm.data.pixels import Pixels
 from pdm.data.shards import manifest
-from pdm.data.shards.samples import Samples, damaged
+from pdm.data.shards.locations import damaged
+from pdm.data.shards.samples import Samples
 from pdm.errors import BadInput
+from pdm.machine import usable_cpus, usable_memory
 from pdm.progress import Progress
 
 
@@ -61,6 +62,8 @@ class ImageShards:
         content = self.samples.picture(index)
         try:
             with Image.open(io.BytesIO(content)) as file:
+                if file.size == (width, height) and turbo.can_decode(file, content):
+                    return turbo.decode(content, file.size, 1)
                 file.draft("RGB", (2 * width, 2 * height))
                 image = file.convert("RGB")
                 if image.size != (width, height):
@@ -88,13 +91,24 @@ class ImageShards:
     def batch(self, indices: Sequence[int], height: int, width: int) -> Pixels:
         """Some images, (len(indices), height, width, 3).
 
-        From memory if the whole split fits in a quarter of the free memory, else from disk.
+        From memory if the whole split fits in a quarter of the memory that is free for this
+        process (`pdm.machine`), else from disk.
         """
         if _fits(self, height, width):
             chosen: Pixels = self.reduced(height, width)[np.asarray(indices)]
             return chosen
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            return np.stack(list(pool.map(lambda i: self.load(i, height, width), indices)))
+        return self.decoded(indices, height, width)
+
+    def decoded(self, indices: Sequence[int], height: int, width: int) -> Pixels:
+        """Some images, (len(indices), height, width, 3), from disk; decoded on all cores that this
+        process may use."""
+        pixels = np.empty((len(indices), height, width, 3), dtype=np.uint8)
+
+        def place(number: int) -> None:
+            pixels[number] = self.load(indices[number], height, width)
+
+        list(_decoders().map(place, range(len(indices))))
+        return pixels
 
     def num_bytes(self, height: int, width: int) -> int:
         """The memory that `reduced` needs."""
@@ -104,17 +118,26 @@ class ImageShards:
 @lru_cache(maxsize=16)
 def _fits(shards: ImageShards, height: int, width: int) -> bool:
     # Cached, because the free memory changes as soon as the images are read.
-    return shards.num_bytes(height, width) <= int(psutil.virtual_memory().available) // 4
+    return shards.num_bytes(height, width) <= usable_memory() // 4
+
+
+@cache
+def _decoders() -> ThreadPoolExecutor:
+    """Threads that decode, for as long as the process lives: one for each core that it may use.
+
+    Pillow and libjpeg-turbo decode and resize without the interpreter's lock.
+    """
+    return ThreadPoolExecutor(usable_cpus(), "decoder")
 
 
 @lru_cache(maxsize=16)
 def _reduced(shards: ImageShards, height: int, width: int) -> Pixels:
     pictures = np.empty((len(shards), height, width, 3), dtype=np.uint8)
     progress = Progress(f"reading {shards.split} at {width}x{height}", len(shards))
-    # Pillow decodes and resizes without the interpreter's lock, so threads are enough.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        loaded = pool.map(lambda index: shards.load(index, height, width), range(len(shards)))
-        for index, picture in enumerate(loaded):
-            pictures[index] = picture
-            progress.advance()
+
+    def place(index: int) -> None:
+        pictures[index] = shards.load(index, height, width)
+
+    for _ in _decoders().map(place, range(len(shards))):
+        progress.advance()
     return pictures

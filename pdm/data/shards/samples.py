@@ -1,29 +1,23 @@
 """Reads the samples of a split: by number, or all in order at the speed of the disk.
 
 A sample is a picture, `key.jpg|png|webp`, and its record, `key.json`, next to each other in a tar.
-Opening reads headers only, with one small read for each sample, and keeps 40 bytes and the key of
-each in memory. When a picture is read, its bytes are checked against the record's `image_sha256`.
+Opening reads the index beside the shards, or all headers where there is none
+(`pdm.data.shards.locations`), and keeps 40 bytes and the key of each sample in memory. When a picture is read, its bytes are checked against the record's `image_sha256`.
 """
 
 import hashlib
 import itertools
 import json
 import os
-import tarfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pdm.data.shards import tars
+from pdm.data.shards.locations import JSON, damaged, locate
 from pdm.data.shards.manifest import Shard
-from pdm.errors import QualityGate
-
-JSON = "json"  # extension of a sample's record; its other file is the picture
-NUM_OPENERS = 16  # shards that are indexed at the same time; they wait for the disk, not for a core
 
 
 class Samples:
@@ -43,9 +37,7 @@ class Samples:
     def __init__(self, folder: Path, shards: Sequence[Shard], check_every: int = 1) -> None:
         self.paths = [folder / shard.name for shard in shards]
         self._check_every, self._reads = check_every, itertools.count()
-        with ThreadPoolExecutor(NUM_OPENERS) as pool:
-            counts = (shard.num_samples for shard in shards)
-            indices = list(pool.map(_index_samples, self.paths, counts))
+        indices = locate(folder, shards)
         self.keys = [key for keys, _ in indices for key in keys]
         self._shards = np.repeat(np.arange(len(indices)), [len(keys) for keys, _ in indices])
         self._places = np.concatenate([places for _, places in indices])
@@ -118,30 +110,3 @@ class Samples:
                 other = self.path(index_of[key]).name
                 raise damaged(self.path(index), f"holds the key {key}, and so does {other}")
             index_of[key] = index
-
-
-def damaged(path: Path, fault: str) -> QualityGate:
-    """The error for a damaged shard; it says what to do."""
-    return QualityGate(f"{path} {fault}; write {path.parent} again (stage 'shard')")
-
-
-def _index_samples(path: Path, num_samples: int) -> tuple[list[str], NDArray[np.int64]]:
-    """Keys, and four numbers for each: start and size of the picture, then of the record."""
-    try:
-        members = tars.members(path)
-    except tarfile.TarError as error:
-        raise damaged(path, f"cannot be read ({error})") from error
-    keys, places = [], []
-    for key, group in itertools.groupby(members, lambda member: member.name.partition(".")[0]):
-        parts = list(group)
-        pictures = [member for member in parts if not member.name.endswith(f".{JSON}")]
-        records = [member for member in parts if member.name.endswith(f".{JSON}")]
-        if len(pictures) != 1 or len(records) > 1:
-            fault = f"holds {len(pictures)} pictures and {len(records)} records of the key {key}"
-            raise damaged(path, fault)
-        keys.append(key)
-        record = records[0] if records else tars.Member("", 0, 0)
-        places.append((pictures[0].offset, pictures[0].size, record.offset, record.size))
-    if len(keys) != num_samples:
-        raise damaged(path, f"holds {len(keys)} images where the manifest says {num_samples}")
-    return keys, np.array(places, dtype=np.int64).reshape(-1, 4)

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from pdm.data.shards import listing, manifest
+from pdm.data.shards import listing, locations, manifest
 from pdm.data.verification.damage import Findings
 from pdm.data.verification.image_shards import check_pictures
 from pdm.data.verification.latent_shards import check_latents
@@ -99,6 +99,7 @@ def _check_listed(folder: Path) -> tuple[Findings, str]:
         progress.advance(shard.num_samples)
     _check_listing(folder, listed, findings)
     known = {manifest.FILE_NAME, listing.FILE_NAME, "README.md", "croissant.json", *intact}
+    known.add(locations.FILE_NAME)
     for path in sorted(folder.iterdir()):
         if path.name not in known:
             findings.warnings.append(
