@@ -14,11 +14,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from pdm.config.evaluate import EvaluateConfig
 from pdm.data.shards.manifest import digest
-from pdm.device import log_device
+from pdm.device import choose_device, exact_convolutions, log_device
 from pdm.errors import BadInput
 from pdm.evaluation.distances.precision_recall import NUM_NEAREST
 from pdm.evaluation.features.feature_spaces import feature_spaces
@@ -49,6 +50,7 @@ from pdm.weights import record_of
 logger = logging.getLogger(__name__)
 
 
+@exact_convolutions()
 def evaluate(
     config: EvaluateConfig,
     *,
@@ -81,12 +83,13 @@ def evaluate(
         QualityGate: There are too few pictures, or scores are not finite.
     """
     _check_judges(config, autoencoder)
-    model = load_autoencoder(autoencoder)
-    log_device(next(model.parameters()).device)
+    device = choose_device()
+    log_device(device)
+    model = load_autoencoder(autoencoder).to(device)
     sets = read_picture_sets(samples, shards, model)
     warn_of_chosen_samples(sets.samples)
     _warn_of_few(len(sets.val), config)
-    summaries = _summarise(sets, config, digest(shards), cache)
+    summaries = _summarise(sets, config, digest(shards), cache, device)
     copies = measure_memorisation(summaries)
     prefixes = measure_reconstructions(model, sets.val, summaries.val.spaces)
     measured = (
@@ -116,19 +119,23 @@ def choose_numbers(total: int, count: int, seed: int) -> NDArray[np.int64]:
 
 
 def _summarise(
-    sets: PictureSets, config: EvaluateConfig, data_sha256: str, cache: Path
+    sets: PictureSets,
+    config: EvaluateConfig,
+    data_sha256: str,
+    cache: Path,
+    device: torch.device,
 ) -> Summaries:
     """Summarise the sets. Equally many samples and training pictures are compared with all held-out
     pictures."""
-    networks = _load_networks(config)
-    extractor = RandomConvFeatures(config.num_features, config.seed)
+    networks = _load_networks(config, device)
+    extractor = RandomConvFeatures(config.num_features, config.seed).to(device)
     spaces = feature_spaces(config, sets.samples.size, extractor, networks)
     count = min(len(sets.samples), len(sets.train))
     samples, train = (
         choose_numbers(len(pictures), count, config.seed) for pictures in (sets.samples, sets.train)
     )
     return Summaries(
-        summarise(sets.samples, samples, extractor, spaces, config),
+        summarise(sets.samples, samples, extractor, spaces, config, cache),
         *(
             cached_summary(pictures, compared, extractor, spaces, config, data_sha256, cache)
             for pictures, compared in ((sets.val, np.arange(len(sets.val))), (sets.train, train))
@@ -136,7 +143,9 @@ def _summarise(
     )
 
 
-def _load_networks(config: EvaluateConfig) -> list[PretrainedFeatures | PackagedFeatures]:
+def _load_networks(
+    config: EvaluateConfig, device: torch.device
+) -> list[PretrainedFeatures | PackagedFeatures]:
     """Load those of `features`, without the ones whose packages are not installed."""
     for name in (missing := _missing_networks(config)):
         logger.warning(
@@ -145,7 +154,7 @@ def _load_networks(config: EvaluateConfig) -> list[PretrainedFeatures | Packaged
             name,
         )
     return [
-        PackagedFeatures(each.network) if each.network else PretrainedFeatures(each)
+        PackagedFeatures(each.network, device) if each.network else PretrainedFeatures(each, device)
         for each in config.features
         if each.network not in missing
     ]

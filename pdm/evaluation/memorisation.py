@@ -95,5 +95,20 @@ def _by_features(queries: Summary, train: Summary) -> Neighbours:
 def _by_pixels(queries: Summary, train: Summary) -> Neighbours:
     flat = queries.thumbnails.reshape(len(queries.thumbnails), -1)
     references = train.thumbnails.reshape(len(train.thumbnails), -1)
-    mirrored = train.thumbnails[..., ::-1].reshape(len(train.thumbnails), -1)
-    return nearest_or_mirrored(flat, references, mirrored)
+    return nearest_or_mirrored(flat, references, _Mirrored(train.thumbnails))
+
+
+class _Mirrored:
+    """Thumbnails (N, 3, h, w) mirrored left to right as vectors, some rows at a time: a copy of all
+    would not fit in memory.
+    """
+
+    def __init__(self, thumbnails: NDArray[np.float32]) -> None:
+        self._thumbnails = thumbnails
+
+    def __len__(self) -> int:
+        return len(self._thumbnails)
+
+    def __getitem__(self, rows: slice) -> NDArray[np.float32]:
+        some = self._thumbnails[rows]
+        return some[..., ::-1].reshape(len(some), -1)

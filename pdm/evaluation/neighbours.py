@@ -1,6 +1,7 @@
 """Finds the nearest training pictures of samples, and the share of copies."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,17 @@ class Neighbours:
         return Neighbours(self.distances.repeat(counts), self.indices.repeat(counts))
 
 
-def nearest(queries: NDArray[np.generic], references: NDArray[np.generic]) -> Neighbours:
+class Rows(Protocol):
+    """Vectors (M, D) of which a few rows at a time are read, such as an array."""
+
+    def __len__(self) -> int:
+        """Number of vectors."""
+
+    def __getitem__(self, rows: slice, /) -> NDArray[np.generic]:
+        """Some of them, (rows, D)."""
+
+
+def nearest(queries: NDArray[np.generic], references: Rows) -> Neighbours:
     """Find the nearest of `references` (M, D) to each of `queries` (N, D); the first of equals.
 
     Memory is that of one block of distances, for any N and M.
@@ -52,9 +63,7 @@ def nearest(queries: NDArray[np.generic], references: NDArray[np.generic]) -> Ne
 
 
 def nearest_or_mirrored(
-    queries: NDArray[np.generic],
-    references: NDArray[np.generic],
-    mirrored_references: NDArray[np.generic],
+    queries: NDArray[np.generic], references: Rows, mirrored_references: Rows
 ) -> Neighbours:
     """Find the nearest like `nearest`, also among mirrored references: training flips pictures."""
     plain, mirrored = nearest(queries, references), nearest(queries, mirrored_references)

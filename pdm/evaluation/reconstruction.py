@@ -1,6 +1,6 @@
 """Compares pictures with their reconstructions from each prefix of the autoencoder's levels."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,7 +62,7 @@ def ms_ssim(images: Tensor, references: Tensor, data_range: float) -> Tensor:
     """
     weights = ms_ssim_weights(*images.shape[-2:])
     x, y = images.double(), references.double()
-    found = torch.ones(len(images), dtype=torch.float64)
+    found = torch.ones(len(images), dtype=torch.float64, device=images.device)
     for scale, weight in enumerate(weights):
         luminance, structure = _similarities(x, y, data_range)
         at_last = scale == len(weights) - 1
@@ -101,7 +101,7 @@ MEASURES: dict[str, Measure] = {"psnr_db": psnr, "ssim": ssim, "ms_ssim": ms_ssi
 
 def _gaussian_mean(images: Tensor) -> Tensor:
     """Compute the Gaussian mean around each place where the window fits."""
-    offsets = torch.arange(WINDOW_PX, dtype=images.dtype) - WINDOW_PX // 2
+    offsets = torch.arange(WINDOW_PX, dtype=images.dtype, device=images.device) - WINDOW_PX // 2
     taps = torch.exp(-(offsets**2) / (2 * SIGMA_PX**2))
     taps = taps / taps.sum()
     channels = images.shape[1]
@@ -109,14 +109,18 @@ def _gaussian_mean(images: Tensor) -> Tensor:
     return F.conv2d(rows, taps.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels)
 
 
-@torch.no_grad()
-def decode_prefixes(model: Autoencoder, images: Tensor) -> list[Tensor]:
-    """Decode images (B, 3, H, W) from the first level, the first two, ..., all; in [-1, 1]."""
-    latents = model.encode(images)
+def decode_prefixes(model: Autoencoder, images: Tensor) -> Iterator[Tensor]:
+    """Decode images (B, 3, H, W) from the first level, the first two, ..., all; in [-1, 1].
+
+    One at a time: at 2048x2048 each takes 50 MB and its decoding gigabytes.
+    """
+    with torch.no_grad():
+        latents = model.encode(images)
     size = (images.shape[-2], images.shape[-1])
-    return [
-        model.decode(latents[:count], size).clamp(-1, 1) for count in range(1, len(latents) + 1)
-    ]
+    for count in range(1, len(latents) + 1):
+        with torch.no_grad():
+            decoded = model.decode(latents[:count], size).clamp(-1, 1)
+        yield decoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,18 +144,18 @@ def measure_reconstructions(
         BadInput: The pictures are too small for the SSIM window.
         QualityGate: Decoded values are not finite.
     """
-    collected: list[dict[str, list[Array]]] = []
+    collected: dict[int, dict[str, list[Array]]] = {}
+    device = next(model.parameters()).device
     for number in range(len(pictures)):
-        images = to_images(pictures.load_batch([number]))
+        images = to_images(pictures.load_batch([number]), device)
         if min(images.shape[-2:]) < WINDOW_PX:
             raise BadInput(
                 f"pictures of {images.shape[-1]}x{images.shape[-2]} are too small to be scored; "
                 f"SSIM needs {WINDOW_PX} px a side"
             )
-        decoded = decode_prefixes(model, images)
-        collected = collected or [{} for _ in decoded]
-        for values, reconstruction in zip(collected, decoded, strict=True):
-            for name, value in _measure(reconstruction, images, spaces).items():
+        for count, decoded in enumerate(decode_prefixes(model, images)):
+            values = collected.setdefault(count, {})
+            for name, value in _measure(decoded, images, spaces).items():
                 values.setdefault(name, []).append(value)
     return [
         PrefixMeasures(
@@ -162,16 +166,19 @@ def measure_reconstructions(
                 if space.of_whole_pictures
             },
         )
-        for values in collected
+        for values in collected.values()
     ]
 
 
 def _measure(decoded: Tensor, images: Tensor, spaces: Sequence[FeatureSpace]) -> dict[str, Array]:
     if not decoded.isfinite().all():
         raise QualityGate("the autoencoder decodes to values that are not finite; train it again")
-    measures = {name: measure(decoded, images, 2.0).numpy() for name, measure in MEASURES.items()}
+    measures = {
+        name: measure(decoded, images, 2.0).cpu().numpy() for name, measure in MEASURES.items()
+    }
     rounded = to_pixels(decoded)
-    batch = Batch(rounded, np.arange(len(rounded)))  # indices matter only for crops
+    # Indices matter only for crops.
+    batch = Batch(rounded, np.arange(len(rounded)), decoded.device)
     return measures | {
         space.name: space.extract(batch) for space in spaces if space.of_whole_pictures
     }

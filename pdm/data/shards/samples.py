@@ -2,7 +2,8 @@
 
 A sample is a picture, `key.jpg|png|webp`, and its record, `key.json`, next to each other in a tar.
 Opening reads the index beside the shards, or all headers where there is none
-(`pdm.data.shards.locations`), and keeps 40 bytes and the key of each sample in memory. When a picture is read, its bytes are checked against the record's `image_sha256`.
+(`pdm.data.shards.locations`), and keeps 40 bytes and the key of each sample in memory. When a
+picture is read, its bytes are checked against the record's `image_sha256`.
 """
 
 import hashlib

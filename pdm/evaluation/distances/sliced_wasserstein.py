@@ -43,7 +43,9 @@ def draw_patches(
     drawn = {}
     for depth, level in enumerate(levels):
         side = min(PATCH_SIDE_PX, *level.shape[-2:])
-        windows = np.lib.stride_tricks.sliding_window_view(level.numpy(), (side, side), (2, 3))
+        windows = np.lib.stride_tricks.sliding_window_view(
+            level.cpu().numpy(), (side, side), (2, 3)
+        )
         patches = []
         for offset, picture in enumerate(windows):
             places = np.random.default_rng([seed, depth, first_index + offset])

@@ -23,23 +23,27 @@ class Batch:
     Args:
         pictures: uint8 (B, H, W, 3).
         numbers: Their indices within the set, (B,).
+        device: Where their pyramids are computed.
     """
 
-    def __init__(self, pictures: Pixels, numbers: Numbers) -> None:
-        self.pictures, self.numbers = pictures, numbers
+    def __init__(
+        self, pictures: Pixels, numbers: Numbers, device: torch.device | None = None
+    ) -> None:
+        self.pictures, self.numbers, self.device = pictures, numbers, device
 
     def __len__(self) -> int:
         return len(self.pictures)
 
     def select(self, places: Numbers) -> "Batch":
         """Select the pictures at some places of the batch."""
-        return Batch(self.pictures[places], self.numbers[places])
+        return Batch(self.pictures[places], self.numbers[places], self.device)
 
     @cached_property
     def levels(self) -> tuple[Tensor, ...]:
         """The levels of their Laplacian pyramids, fine to coarse, each (B, 3, h, w)."""
         # One by one, because the order of a convolution's sums may depend on the batch size.
-        pyramids = [laplacian_pyramid(to_images(picture[None])) for picture in self.pictures]
+        images = (to_images(picture[None], self.device) for picture in self.pictures)
+        pyramids = [laplacian_pyramid(image) for image in images]
         return tuple(torch.cat(level) for level in zip(*pyramids, strict=True))
 
 

@@ -22,17 +22,19 @@ class PackagedFeatures:
 
     Args:
         network: Its name.
+        device: Where it computes.
 
     Raises:
         Unavailable: The package is not installed.
         BadInput: Its file is another than the one that is known.
     """
 
-    def __init__(self, network: str) -> None:
+    def __init__(self, network: str, device: torch.device | None = None) -> None:
         variant = variant_named(network)
         self.name = network.replace("-", "_")
         self.side_px, self.sha256 = variant.side_px, variant.sha256
-        self._network = load_published(network)
+        self._device = device or torch.device("cpu")
+        self._network = load_published(network).to(self._device)
         self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def of_whole(self, pictures: Pixels) -> Array:
@@ -53,4 +55,5 @@ class PackagedFeatures:
     def _features(self, images: torch.Tensor) -> Array:
         """Of images (B, 3, h, w) on the scale [0, 255]."""
         images = ((images - MEAN) / DEVIATION).to(memory_format=torch.channels_last)
-        return np.asarray(self._network.features(images).double().numpy())
+        found = self._network.features(images.to(self._device))
+        return np.asarray(found.double().cpu().numpy())

@@ -57,13 +57,14 @@ class PretrainedFeatures:
     Args:
         config: Names the file. A TorchScript module with a part `layers`, as the standard Inception
             is, is called by that part, which does not resize by itself.
+        device: Where it computes.
 
     Raises:
         Unavailable: The file does not exist.
         BadInput: It is another file than was meant, or holds no network for pictures.
     """
 
-    def __init__(self, config: FeaturesConfig) -> None:
+    def __init__(self, config: FeaturesConfig, device: torch.device | None = None) -> None:
         # The config has all of them where it names no package's network.
         assert config.kind is not None
         assert config.sha256 is not None
@@ -74,7 +75,8 @@ class PretrainedFeatures:
         )
         self.name = f"{config.kind}_{config.convention}"
         self.sha256 = config.sha256
-        self._module = _loaded(config)
+        self._device = device or torch.device("cpu")
+        self._module = _loaded(config).to(self._device)
         trial = torch.zeros(1, 3, self.kind.side_px, self.kind.side_px)
         try:
             self.num_features = self._features(trial).shape[1]
@@ -103,8 +105,8 @@ class PretrainedFeatures:
         # Unoptimised: TorchScript rewrites a module after its first calls, and the first pictures
         # would differ from the others by rounding.
         with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
-            found: Tensor = self._module(images)
-        return found.flatten(1)
+            found: Tensor = self._module(images.to(self._device))
+        return found.flatten(1).cpu()
 
 
 def _loaded(config: FeaturesConfig) -> nn.Module:

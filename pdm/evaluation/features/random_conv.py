@@ -59,19 +59,26 @@ class RandomConvFeatures(nn.Module):
         standardised = (pooled - self.means) / self.deviations
         self.register_buffer("directions", _whitening(standardised, num_features))
 
+    @property
+    def device(self) -> torch.device:
+        """Where the filters are."""
+        return self.means.device
+
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
-        """Compute features of `images` (B, 3, H, W) in [-1, 1]: float64 (B, num_features).
+        """Compute features of `images` (B, 3, H, W) in [-1, 1]: float64 (B, num_features), on the
+        CPU whatever the device of the filters.
 
         The same bits whatever the batch. Memory beyond the batch is that of the filtered picture at
         half the size, 32 bytes a pixel of one picture, whatever the batch.
         """
         # Convolutions and products of another shape may sum in another order. So small pictures go
         # through in groups of one size, the last filled up, and vectors are rotated one by one.
+        images = images.to(self.device)
         group = max(1, GROUP_PIXELS // (images.shape[2] * images.shape[3]))
         pooled = torch.cat([self._pooled_group(part, group) for part in torch.split(images, group)])
         standardised = (pooled - self.means) / self.deviations
-        return torch.stack([vector @ self.directions for vector in standardised])
+        return torch.stack([vector @ self.directions for vector in standardised]).cpu()
 
     def _pooled_group(self, images: Tensor, size: int) -> Tensor:
         missing = images.new_zeros(size - len(images), *images.shape[1:])
@@ -112,7 +119,7 @@ def _filtered(images: Tensor, filters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def _merged(counts: list[int], means: Tensor, deviations: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and deviation of parts together, of those of each part, (parts, B, C)."""
-    weights = torch.tensor(counts, dtype=torch.float64)[:, None, None]
+    weights = torch.tensor(counts, dtype=torch.float64, device=means.device)[:, None, None]
     mean = (weights * means.double()).sum(0) / weights.sum()
     squares = deviations.double().square() + (means.double() - mean).square()
     variance = (weights * squares).sum(0) / weights.sum()

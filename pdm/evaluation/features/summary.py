@@ -1,12 +1,14 @@
 """Summarises a set of pictures in one pass, keeping only what the scores need.
 
 Pictures are read batch by batch. The summary grows by a few kilobytes per picture (features, a
-thumbnail, a spectrum).
+thumbnail, a spectrum), on disk: its arrays are mapped files, so memory does not grow.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +24,7 @@ from pdm.evaluation.distances.exact_moments import moments_of
 from pdm.evaluation.distances.moments import Array, Moments
 from pdm.evaluation.distances.sliced_wasserstein import MAX_PATCHES, Patches, draw_patches
 from pdm.evaluation.distances.spectrum import power_spectra
+from pdm.evaluation.features.array_files import GrowingArray
 from pdm.evaluation.features.batch import Batch, Numbers, pictures_at_once
 from pdm.evaluation.features.feature_spaces import FeatureSpace
 from pdm.evaluation.features.picture_sets import PictureSet
@@ -71,6 +74,7 @@ def summarise(
     extractor: RandomConvFeatures,
     spaces: list[FeatureSpace],
     config: EvaluateConfig,
+    scratch: Path | None = None,
 ) -> Summary:
     """Summarise a set, reading its pictures once.
 
@@ -80,22 +84,30 @@ def summarise(
         extractor: Network of the features for nearest neighbours.
         spaces: Feature spaces of the distances; the first is `extractor`'s on whole pictures.
         config: Sizes and seeds.
+        scratch: Folder on a disk with room for the summary; None: the system's for temporary files.
+            The space is free again when the summary is no longer used.
 
     Raises:
         QualityGate: A feature is not finite.
     """
-    collector = _Collector(pictures.name, compared, extractor, spaces, config)
-    progress = Progress(f"features of {pictures.name}", len(pictures))
-    count = pictures_at_once(config.batch_size, pictures.size)
-    for start in range(0, len(pictures), count):
-        numbers = np.arange(start, min(start + count, len(pictures)))
-        collector.add(Batch(pictures.load_batch(numbers.tolist()), numbers))
-        progress.advance(len(numbers))
-    return collector.summary()
+    if scratch:
+        scratch.mkdir(parents=True, exist_ok=True)
+    # A file that is mapped can be read after it was removed.
+    with TemporaryDirectory(prefix=".tmp-", dir=scratch, ignore_cleanup_errors=True) as folder:
+        collector = _Collector(pictures.name, compared, extractor, spaces, config, Path(folder))
+        progress = Progress(f"features of {pictures.name}", len(pictures))
+        count = pictures_at_once(config.batch_size, pictures.size)
+        for start in range(0, len(pictures), count):
+            numbers = np.arange(start, min(start + count, len(pictures)))
+            batch = Batch(pictures.load_batch(numbers.tolist()), numbers, extractor.device)
+            collector.add(batch)
+            progress.advance(len(numbers))
+        return collector.summary()
 
 
 class _Collector:
-    """Collects a summary batch by batch. Takes the arguments of `summarise`."""
+    """Collects a summary batch by batch, in files of a folder. It takes the arguments of
+    `summarise`."""
 
     def __init__(
         self,
@@ -104,25 +116,30 @@ class _Collector:
         extractor: RandomConvFeatures,
         spaces: list[FeatureSpace],
         config: EvaluateConfig,
+        folder: Path,
     ) -> None:
         self.name, self.compared, self.extractor, self.spaces = name, compared, extractor, spaces
         self.config = config
         self.last_with_patches = compared[: max(1, MAX_PATCHES // config.patches_per_image)][-1]
-        self.features: list[Array] = []
-        self.mirrored: list[Array] = []
-        self.thumbnails: list[NDArray[np.float32]] = []
-        self.spectra: list[Array] = []
-        self.vectors: dict[str, list[Array]] = {space.name: [] for space in spaces}
-        self.patches: dict[str, list[Patches]] = {}
+        names = ("features", "mirrored", "thumbnails", "spectra")
+        self.features, self.mirrored, self.thumbnails, self.spectra = (
+            GrowingArray(folder / name) for name in names
+        )
+        self.vectors = {
+            space.name: GrowingArray(folder / f"vectors-{number}")
+            for number, space in enumerate(spaces)
+        }
+        self.patches: dict[str, list[Patches]] = {}  # limited by `MAX_PATCHES`
 
     def add(self, batch: Batch) -> None:
-        images = to_images(batch.pictures)
-        self.features.append(self.extractor(images).numpy())
+        images = to_images(batch.pictures, self.extractor.device)
+        features = self.extractor(images).numpy()
+        self.features.append(features)
         self.mirrored.append(self.extractor(images.flip(3)).numpy())
         self.thumbnails.append(thumbnails_of(images))
         places = np.flatnonzero(np.isin(batch.numbers, self.compared))
         if len(places):
-            self._compare(batch.select(places), self.features[-1][places])
+            self._compare(batch.select(places), features[places])
 
     def _compare(self, batch: Batch, features: Array) -> None:
         """Add the data for distances of pictures with these `features`."""
@@ -131,7 +148,8 @@ class _Collector:
         for name, vectors in extracted.items():
             _check_finite(vectors, name, self.name)
             self.vectors[name].append(vectors)
-        self.spectra += [power_spectra(picture[None]) for picture in batch.pictures]
+        for picture in batch.pictures:
+            self.spectra.append(power_spectra(picture[None]))
         for place, number in enumerate(batch.numbers.tolist()):
             if number <= self.last_with_patches:
                 self._add_patches([level[place : place + 1] for level in batch.levels], number)
@@ -145,13 +163,13 @@ class _Collector:
         return Summary(
             name=self.name,
             spaces=self.spaces,
-            features=np.concatenate(self.features),
-            mirrored_features=np.concatenate(self.mirrored),
-            thumbnails=np.concatenate(self.thumbnails),
+            features=self.features.array(),
+            mirrored_features=self.mirrored.array(),
+            thumbnails=self.thumbnails.array(),
             compared=self.compared,
-            vectors={name: np.concatenate(parts) for name, parts in self.vectors.items()},
+            vectors={name: vectors.array() for name, vectors in self.vectors.items()},
             patches={level: np.concatenate(parts) for level, parts in self.patches.items()},
-            spectra=np.concatenate(self.spectra),
+            spectra=self.spectra.array(),
         )
 
 
@@ -161,7 +179,7 @@ def thumbnails_of(images: Tensor) -> NDArray[np.float32]:
     scale = min(1.0, THUMBNAIL_SIDE_PX / min(height, width))
     size = (max(1, round(height * scale)), max(1, round(width * scale)))
     small = F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
-    return small.numpy()
+    return small.cpu().numpy()
 
 
 def _check_finite(vectors: Array, space: str, pictures: str) -> None:

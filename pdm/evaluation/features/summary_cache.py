@@ -59,7 +59,7 @@ def cached_summary(
     if (arrays := read_arrays(path)) is not None:
         logger.info("evaluate: features of %s from the cache, %s", pictures.name, path)
         return _from_arrays(arrays, pictures.name, spaces)
-    summary = summarise(pictures, compared, extractor, spaces, config)
+    summary = summarise(pictures, compared, extractor, spaces, config, cache)
     write_arrays(path, _to_arrays(summary))
     return summary
 

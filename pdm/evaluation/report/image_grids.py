@@ -81,10 +81,11 @@ def _reconstruction_rows(val: PictureSet, model: Autoencoder) -> list[list[Cell]
     rows = []
     for index in range(min(len(val), NUM_RECONSTRUCTED)):
         picture = val.load(index)
-        decoded = decode_prefixes(model, to_images(picture[None]))
+        images = to_images(picture[None], next(model.parameters()).device)
+        decoded = [to_pixels(image)[0] for image in decode_prefixes(model, images)]
         row = [
-            (to_pixels(image)[0], f"{count} of {len(decoded)} levels")
-            for count, image in enumerate(decoded, start=1)
+            (pixels, f"{count} of {len(decoded)} levels")
+            for count, pixels in enumerate(decoded, start=1)
         ]
         rows.append([*row, (picture, f"held out {val.keys[index]}")])
     return rows
