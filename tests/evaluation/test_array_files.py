@@ -16,7 +16,7 @@ ARRAYS = {
 
 
 def root(array):
-    while array.base is not None and not isinstance(array, mmap.mmap):
+    while not isinstance(array, mmap.mmap) and array.base is not None:
         array = array.base
     return array
 
