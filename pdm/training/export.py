@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from pdm import events
@@ -26,6 +25,7 @@ from pdm.training import autoencoder, diffusion
 from pdm.training.checkpoints.folder import Checkpoints, list_checkpoints
 from pdm.training.checkpoints.run_folder import EVENTS, checkpoints_of
 from pdm.training.checkpoints.run_settings import settings_of
+from pdm.training.checkpoints.sharded_files import load_whole
 from pdm.training.distributed.workers import Workers
 from pdm.training.init_from import Origin, initialise
 from pdm.training.loop.state import check_checkpoint
@@ -228,12 +228,13 @@ def _find_origin(
 
 def _load_ema(network: Network, checkpoint: Path) -> Network:
     """Load a checkpoint's EMA into the network, in the state in which training writes models."""
-    path = checkpoint / "ema.safetensors"
     try:
-        network.load_state_dict(load_file(path))
+        network.load_state_dict(load_whole(checkpoint, "ema"))
     except (RuntimeError, OSError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise BadInput(f"{path} does not fit the network of its run: {reason}") from error
+        raise BadInput(
+            f"the EMA of {checkpoint} does not fit the network of its run: {reason}"
+        ) from error
     network.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.requires_grad_(False).eval()

@@ -1,5 +1,7 @@
 """Weights replicated on each worker (DDP), or sharded over two (FSDP2), on gloo."""
 
+import resource
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +12,15 @@ from torch import nn
 from torch.nn.utils import parametrizations
 from worker_groups import run_group
 
+from pdm.errors import Unavailable
 from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
+from pdm.training.checkpoints.sharded_files import load_whole
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.seeds import normal_pyramid_at
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.train import train
+
+FILES = ("model", "ema", "ema-0.1", "optimizer")  # of a checkpoint
 
 
 class Block(nn.Module):
@@ -69,12 +75,14 @@ def train_network(workers: Workers, folder: Path, changes: dict) -> list:
     restore_newest(state, checkpoints_of(folder, config), workers)
     run = RunFolder(folder, "images", config, workers, state.images_seen, lambda *_: 0.0)
     train(state, workers.wrap(Losses(model), config), Images(), config, run, workers)
-    copied = state.copy()
+    workers.max_over_workers(0)  # barrier: worker 0 has written the last checkpoint
+    checkpoint = folder / "checkpoints" / f"{state.images_seen:09}"
+    files = {name: load_whole(checkpoint, name) for name in FILES}
     weights = [weight.numel() for weight in model.parameters()]
     here = [part.to_local().numel() for part in model.parameters()] if state.is_sharded else weights
     return [
         sum(here) / sum(weights),
-        flat(copied.files),
+        flat(files),
         float(state.ema(torch.ones(1, 1, 8, 8)).sum()),
     ]
 
@@ -128,3 +136,53 @@ def test_weights_under_a_spectral_norm_keep_their_length_whoever_trains_them(tmp
         for block in (0, 1):
             name = f"model/blocks.{block}.first.parametrizations.weight.original"
             assert torch.tensor(first[1][name]).norm() == pytest.approx((16 / 3) ** 0.5, rel=1e-5)
+
+
+def test_a_sharded_training_resumes_to_the_bit(tmp_path):
+    changes = {"strategy": "fsdp"}
+    expected, _ = run_group(2, train_network, tmp_path / "one", changes)
+    for total_images in (16, 32, 48):
+        found, _ = run_group(
+            2, train_network, tmp_path / "two", changes | {"total_images": total_images}
+        )
+    assert found == expected
+
+
+def test_each_worker_writes_its_own_shards_and_no_pickle(tmp_path):
+    changes = {"strategy": "fsdp", "total_images": 16}
+    run_group(2, train_network, tmp_path, changes)
+    checkpoint = tmp_path / "checkpoints" / "000000016"
+    names = sorted(str(one.relative_to(checkpoint)) for one in checkpoint.rglob("*.*"))
+    shards = [f"shards/shard-0000{rank}-model-00001-of-00001.safetensors" for rank in (1, 2)]
+    assert names == ["MANIFEST.json", *shards, "state.json"]
+    sizes = [(checkpoint / name).stat().st_size for name in shards]
+    assert sizes[1] > 0.4 * sum(sizes)
+    damaged = checkpoint / shards[1]
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+    for found in run_group(2, train_network, tmp_path, changes):
+        assert "damaged" in str(found)
+
+
+def test_a_worker_that_cannot_write_stops_all_and_leaves_no_checkpoint(tmp_path):
+    for found in run_group(2, train_and_fail, tmp_path):
+        assert isinstance(found, Unavailable), found
+        assert "no checkpoint could be written" in str(found)
+    assert not (tmp_path / "checkpoints" / "000000016").exists()
+
+
+def train_and_fail(workers: Workers, folder: Path) -> list:
+    """Worker 1 has a disk that is full: it may write no file beyond 20 kB."""
+    if workers.rank == 1:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+    return train_network(workers, folder, {"strategy": "fsdp"})
+
+
+def test_in_bfloat16_sharded_weights_train_like_whole_ones(tmp_path):
+    found = {}
+    for strategy in ("ddp", "fsdp"):
+        changes = {"strategy": strategy, "precision": "bfloat16"}
+        found[strategy], _ = run_group(2, train_network, tmp_path / strategy, changes)
+    for name, expected in found["ddp"][1].items():
+        if name.startswith("ema/"):  # all have moved by about 0.02
+            assert found["fsdp"][1][name] == pytest.approx(expected, rel=0.02, abs=4e-3), name

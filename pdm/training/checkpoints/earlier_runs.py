@@ -194,8 +194,9 @@ def _link_history(old: Path, run: Path, images_seen: int) -> None:
 
 def _link_folder(old: Path, new: Path) -> None:
     with atomic_folder(new) as temporary:
-        for file in old.iterdir():
-            _link(file, temporary / file.name)
+        for file in old.rglob("*"):
+            if file.is_file():
+                _link(file, temporary / file.relative_to(old))
 
 
 def _link(old: Path, new: Path) -> None:

@@ -19,6 +19,7 @@ from pdm import ema
 from pdm.errors import QualityGate, Unavailable
 from pdm.files import write_json
 from pdm.threads import side_thread
+from pdm.training.checkpoints.sharded_files import load_whole
 from pdm.training.checkpoints.snapshots import CHECKPOINTS, Marks
 from pdm.training.checkpoints.state_copy import StateCopy
 from pdm.training.loop.state import TrainState, check_checkpoint
@@ -48,7 +49,8 @@ class Checkpoints:
         self._writing: Future[None] | None = None
 
     def begin(self, state: TrainState, marks: Marks | None = None) -> None:
-        """Copy the state and write the copy in a thread, after waiting for the previous write.
+        """Copy the state and write the copy in a thread, after waiting for the previous write. With
+        sharded weights, every worker must call this.
 
         Args:
             state: State to save.
@@ -130,14 +132,21 @@ class Checkpoints:
     def _keep(self, copy: StateCopy, marks: Marks | None) -> None:
         """Write the copy, then remove old checkpoints."""
         path = self.path(copy.images_seen)
-        if marks is not None and marks.include(copy.images_seen):
-            snapshots = self.folder / ema.FOLDER
-            for length in marks.lengths:
-                name = ema.snapshot_name(copy.images_seen, length)
-                ema.write_snapshot(snapshots / name, copy.files[f"ema-{length}"])
-            marks.thin(snapshots, copy.images_seen)
-        copy.write(path)
-        self._remove_old([other for other in self._all() if other.name <= path.name])
+
+        def write_snapshots(checkpoint: Path) -> None:
+            if marks is not None and marks.include(copy.images_seen):
+                self._write_snapshots(checkpoint, copy.images_seen, marks)
+
+        copy.write(path, write_snapshots)
+        if copy.is_first:
+            self._remove_old([other for other in self._all() if other.name <= path.name])
+
+    def _write_snapshots(self, checkpoint: Path, images_seen: int, marks: Marks) -> None:
+        folder = self.folder / ema.FOLDER
+        for length in marks.lengths:
+            name = ema.snapshot_name(images_seen, length)
+            ema.write_snapshot(folder / name, load_whole(checkpoint, f"ema-{length}"))
+        marks.thin(folder, images_seen)
 
     def _remove_old(self, checkpoints: list[Path]) -> None:
         """Remove these, oldest first, except the newest `keep` and the best."""

@@ -99,12 +99,10 @@ class RunFolder:
 
     def save(self, state: TrainState) -> None:
         """Start to write a checkpoint; training continues meanwhile."""
-        if self.workers.is_first:
+        if self.workers.is_first or state.is_sharded:  # each worker writes its own shards
             config = self.config
             marks = Marks(config.ema_lengths, config.batch_size, config.save_every_images)
             self.checkpoints.begin(state, marks)
-        elif state.is_sharded:
-            state.copy()  # every worker contributes its part
 
     def score(self, state: TrainState) -> None:
         """Draw pictures of the current model, and record the score of its checkpoint. All workers

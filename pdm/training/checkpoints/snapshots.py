@@ -10,7 +10,7 @@ training, from which any length between them is combined; and the tracked length
 quarter and half of the training, for autoguidance. docs/decisions/ema.md has sizes and errors.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 
 from pdm import ema
 from pdm.ema import Snapshot
+from pdm.training.checkpoints.sharded_files import whole_file
 
 CHECKPOINTS = "checkpoints"  # inside a run's folder
 MOST_MARKS = 16
@@ -79,16 +80,18 @@ def for_model(run: Path, lengths: Sequence[float], images_seen: int) -> Iterator
     with TemporaryDirectory(dir=run, prefix=".tmp-") as scratch:
         folder = Path(scratch) / ema.FOLDER
         if lengths:
-            _export(run / CHECKPOINTS / ema.FOLDER, checkpoint, lengths, images_seen, folder)
+            whole = Path(scratch) / "whole"
+            ends = {one: whole_file(checkpoint, f"ema-{one}", whole) for one in lengths}
+            _export(run / CHECKPOINTS / ema.FOLDER, ends, images_seen, folder)
         yield folder
 
 
-def _export(
-    kept: Path, checkpoint: Path, lengths: Sequence[float], images_seen: int, folder: Path
-) -> None:
+def _export(kept: Path, ends: Mapping[float, Path], images_seen: int, folder: Path) -> None:
+    """Write the chosen snapshots; `ends` are the files of the checkpoint, by their length."""
+    lengths = list(ends)
     found = [one for one in ema.snapshots_in(kept) if one.images_seen < images_seen]
     earlier = [one for one in found if one.length in lengths]
-    last = [Snapshot(images_seen, one, checkpoint / f"ema-{one}.safetensors") for one in lengths]
+    last = [Snapshot(images_seen, length, path) for length, path in ends.items()]
     around = _lengths_around(lengths)
     chosen = _nearest(earlier, [share * images_seen for share in EARLIER_ENDS])
     if len(earlier) <= len(chosen) + len(around):

@@ -2,54 +2,131 @@
 
 model.safetensors ema.safetensors optimizer.safetensors state.json
 discriminator.safetensors if there is a discriminator
+shards/           in place of these files if the weights are sharded: see `sharded_files`
 MANIFEST.json     sha256 of each file; written last
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, distributed
+from torch.distributed import ProcessGroup
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.tensor import DTensor
 
 from pdm.files import atomic_folder, sha256_of, write_json
-from pdm.training.distributed.sharded import full_tensor
+from pdm.training.checkpoints.sharded_files import write_shards
 
 MANIFEST = "MANIFEST.json"
 
 
+def _nothing(_: Path) -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class StateCopy:
-    """The contents of a checkpoint.
+    """The contents of a checkpoint, or one worker's part of them.
 
     Args:
         files: Tensors on the CPU, by file (without its suffix) and name.
         images_seen: Images seen by all workers together.
+        group: The workers whose parts make up the state; None if this copy is all of it.
     """
 
     files: dict[str, dict[str, Tensor]]
     images_seen: int
+    group: ProcessGroup | None = None
 
-    def write(self, folder: Path) -> None:
-        """Write the folder atomically; equal states give equal bytes."""
-        with atomic_folder(folder) as temporary:
-            for name, tensors in self.files.items():
-                plain = {key: tensor.contiguous() for key, tensor in tensors.items()}
-                save_file(plain, temporary / f"{name}.safetensors")
-            write_json(temporary / "state.json", {"images_seen": self.images_seen})
-            digests = {file.name: sha256_of(file) for file in sorted(temporary.iterdir())}
-            write_json(temporary / MANIFEST, digests)
+    @property
+    def is_first(self) -> bool:
+        """Whether this worker completes the folder."""
+        return self.group is None or distributed.get_rank(self.group) == 0
+
+    def write(self, folder: Path, finish: Callable[[Path], None] = _nothing) -> None:
+        """Write the folder atomically; equal states give equal bytes. With a group, all of its
+        workers must call this, in the same order; it may run in a thread.
+
+        Args:
+            folder: On storage that all workers share.
+            finish: Called on the first worker with the temporary folder, when it has all tensors.
+
+        Raises:
+            OSError, SafetensorError: A file could not be written; raised on every worker.
+        """
+        if self.group is None:
+            with atomic_folder(folder) as temporary:
+                for name, tensors in self.files.items():
+                    plain = {key: tensor.contiguous() for key, tensor in tensors.items()}
+                    save_file(plain, temporary / f"{name}.safetensors")
+                names = [file.name for file in sorted(temporary.iterdir())]
+                digests = {name: sha256_of(temporary / name) for name in names}
+                self._complete(temporary, digests, finish)
+        elif self.is_first:
+            self._write_first_part(folder, finish)
+        else:
+            self._write_part()
+
+    def _write_first_part(self, folder: Path, finish: Callable[[Path], None]) -> None:
+        """Name the temporary folder to the others, write a part, complete the folder, and say
+        whether that has worked."""
+        assert self.group is not None
+        try:
+            with atomic_folder(folder) as temporary:
+                self._broadcast(str(temporary))
+                digests = write_shards(temporary, self.files, self.group)
+                self._complete(temporary, digests, finish)
+        except BaseException:
+            self._broadcast(None)
+            raise
+        self._broadcast("complete")
+
+    def _write_part(self) -> None:
+        assert self.group is not None
+        place = self._broadcast(None)
+        if place is None:
+            raise OSError("worker 0 could not begin the checkpoint")
+        try:
+            write_shards(Path(place), self.files, self.group)
+        finally:
+            outcome = self._broadcast(None)
+        if outcome is None:
+            raise OSError("worker 0 could not complete the checkpoint")
+
+    def _broadcast(self, message: str | None) -> str | None:
+        """Send the first worker's message to all."""
+        messages = [message]
+        distributed.broadcast_object_list(messages, src=0, group=self.group)
+        return messages[0]
+
+    def _complete(
+        self, folder: Path, digests: dict[str, str], finish: Callable[[Path], None]
+    ) -> None:
+        finish(folder)
+        write_json(folder / "state.json", {"images_seen": self.images_seen})
+        digests = digests | {"state.json": sha256_of(folder / "state.json")}
+        write_json(folder / MANIFEST, dict(sorted(digests.items())))
 
 
 class HostMemory:
     """CPU memory that is reused for each copy, since allocating pages costs more than copying. A
-    copy is valid until the next one is made."""
+    copy is valid until the next one is made.
 
-    def __init__(self) -> None:
+    Args:
+        mesh: The workers that share sharded tensors, with the CPU for their device; None if all
+            tensors are whole.
+    """
+
+    def __init__(self, mesh: DeviceMesh | None) -> None:
+        self._mesh = mesh
         self._buffers: dict[tuple[str, str], Tensor] = {}
 
     def copy(self, files: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
-        """Copy the tensors to the CPU, unsharded; the copy is complete when this returns."""
+        """Copy the tensors to the CPU; of sharded tensors this worker's shards only. The copy is
+        complete when this returns."""
         copied = {
             file: {name: self._copy_tensor(file, name, tensor) for name, tensor in tensors.items()}
             for file, tensors in files.items()
@@ -58,8 +135,21 @@ class HostMemory:
             torch.cuda.synchronize()
         return copied
 
-    def _copy_tensor(self, file: str, name: str, part: Tensor) -> Tensor:
-        tensor = full_tensor(part.detach())
+    def _copy_tensor(self, file: str, name: str, tensor: Tensor) -> Tensor:
+        tensor = tensor.detach()
+        if not isinstance(tensor, DTensor):
+            return self._copy_plain(file, name, tensor)
+        assert self._mesh is not None
+        return DTensor.from_local(
+            self._copy_plain(file, name, tensor.to_local()),
+            self._mesh,
+            tensor.placements,
+            run_check=False,
+            shape=tensor.shape,
+            stride=tensor.stride(),
+        )
+
+    def _copy_plain(self, file: str, name: str, tensor: Tensor) -> Tensor:
         kept = self._buffers.get((file, name))
         if kept is None or kept.shape != tensor.shape:
             # Pinned memory lets the device copy many tensors without waiting for each.

@@ -11,27 +11,29 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.distributed.device_mesh import DeviceMesh
 
 from pdm.config.common import TrainingConfig
 from pdm.ema import decay_at
 from pdm.files import sha256_of
 from pdm.models.layers import spectral_weights
+from pdm.training.checkpoints.sharded_files import load_whole, read_into, shapes_in
 from pdm.training.checkpoints.state_copy import MANIFEST, HostMemory, StateCopy
-from pdm.training.distributed.sharded import shard_like, shard_model
+from pdm.training.distributed.sharded import full_tensor, is_to_shard, shard_model
 from pdm.training.loop.optimizer import (
     DiscriminatorTraining,
     build_optimizer,
     networks_to_optimize,
 )
+from pdm.training.monitoring.utilisation import copy_to_meta
 
 
 class TrainState:
     """The model, its EMAs, optimizer and progress; and the discriminator, if there is one.
 
-    With `strategy` "fsdp" this class shards the weights, and all workers must call `copy`, `save`
-    and `load`.
+    With `strategy` "fsdp" this class shards the weights, optimizer and EMAs. Then all workers must
+    call `save`, `load` and `gather_ema`, and write the copies that they make.
 
     Args:
         model: The network under training, on its device.
@@ -39,8 +41,8 @@ class TrainState:
         discriminator: Trained by the same optimizer, and saved; has no EMA.
 
     Attributes:
-        ema: A complete network with the EMA weights; with sharded weights, those of the last
-            `copy`.
+        ema: A complete network with the EMA weights; with sharded weights only from `gather_ema`
+            to `release_ema`, and otherwise without values (on the meta device).
     """
 
     def __init__(
@@ -50,8 +52,11 @@ class TrainState:
         discriminator: DiscriminatorTraining | None = None,
     ) -> None:
         self.model = model
-        self.ema = copy.deepcopy(model).requires_grad_(False).eval()
+        whole = copy_to_meta(model) if is_to_shard(config) else copy.deepcopy(model)
+        self.ema = whole.requires_grad_(False).eval()
         self.is_sharded = shard_model(model, config)
+        # Its own group, since checkpoints are written in a thread.
+        self._group = distributed.new_group(backend="gloo") if self.is_sharded else None
         self.discriminator = discriminator.network if discriminator is not None else None
         names = {"ema": 0.0} | {f"ema-{length}": length for length in config.ema_lengths}
         self.lengths = names  # length of each EMA; 0 for the one with a fixed half-life
@@ -64,7 +69,8 @@ class TrainState:
         self.networks = networks_to_optimize(model, config, discriminator)
         self.optimizer = build_optimizer(self.networks, config)
         self.images_seen = 0  # over all workers
-        self._memory = HostMemory()
+        mesh = DeviceMesh.from_group(self._group, "cpu") if self._group is not None else None
+        self._memory = HostMemory(mesh)
 
     @torch.no_grad()
     def update_ema(self, half_life_images: int, batch_size: int) -> None:
@@ -86,11 +92,32 @@ class TrainState:
         for latest, means_of_weight in zip(self.model.parameters(), means, strict=True):
             for mean, share in zip(means_of_weight, shares, strict=True):
                 mean.lerp_(latest, share)
+        if not self.is_sharded:
+            self._copy_buffers()
+
+    @torch.no_grad()
+    def gather_ema(self) -> None:
+        """Give `ema` its values, if the weights are sharded. All workers must call this, and all
+        get them."""
+        if not self.is_sharded:
+            return
+        self.ema.to_empty(device=next(self.model.parameters()).device)
+        for kept, mean in zip(self.ema.parameters(), self.ema_weights["ema"], strict=True):
+            kept.copy_(full_tensor(mean))
+        self._copy_buffers()
+
+    def release_ema(self) -> None:
+        """Free the memory that `gather_ema` took."""
+        if self.is_sharded:
+            self.ema.to("meta")
+
+    def _copy_buffers(self) -> None:
         for kept, buffer in zip(self.ema.buffers(), self.model.buffers(), strict=True):
             kept.copy_(buffer)
 
     def copy(self) -> StateCopy:
-        """Copy the state to the CPU; the next call overwrites the returned copy."""
+        """Copy the state to the CPU, or this worker's part of a sharded one; the next call
+        overwrites the returned copy."""
         files = {"model": self.model.state_dict()}
         for name, means in self.ema_weights.items():
             names = [one for one, _ in self.model.named_parameters()]
@@ -99,10 +126,7 @@ class TrainState:
         if self.discriminator is not None:
             files["discriminator"] = self.discriminator.state_dict()
         files["optimizer"] = self._optimizer_tensors()
-        copied = StateCopy(self._memory.copy(files), self.images_seen)
-        if self.is_sharded:
-            self.ema.load_state_dict(copied.files["ema"])
-        return copied
+        return StateCopy(self._memory.copy(files), self.images_seen, self._group)
 
     def save(self, folder: Path) -> None:
         """Write a checkpoint's folder, atomically."""
@@ -116,31 +140,28 @@ class TrainState:
         """
         check_checkpoint(folder)
         try:
-            self._load_model(load_file(folder / "model.safetensors"))
-            self.ema.load_state_dict(load_file(folder / "ema.safetensors"))
-            for name, means in self.ema_weights.items():
-                self._load_ema_weights(means, load_file(folder / f"{name}.safetensors"))
+            self._load_network(self.model, folder, "model")
+            if not self.is_sharded:
+                self._load_network(self.ema, folder, "ema")
+            names = [name for name, _ in self.model.named_parameters()]
+            for file, means in self.ema_weights.items():
+                read_into(folder, file, dict(zip(names, means, strict=True)), self._group)
             if self.discriminator is not None:
-                self.discriminator.load_state_dict(load_file(folder / "discriminator.safetensors"))
-            self._load_optimizer(load_file(folder / "optimizer.safetensors"))
-        except (RuntimeError, KeyError, IndexError, OSError, SafetensorError) as error:
+                self._load_network(self.discriminator, folder, "discriminator")
+            self._load_optimizer(folder)
+        except (RuntimeError, LookupError, ValueError, OSError, SafetensorError) as error:
             reason = " ".join(str(error).split())
             raise ValueError(f"{folder} does not fit the model: {reason}") from error
         self.images_seen = json.loads((folder / "state.json").read_text())["images_seen"]
 
-    def _load_model(self, tensors: dict[str, Tensor]) -> None:
-        known = self.model.state_dict()
-        fitting = {
-            name: shard_like(known[name], tensor) if name in known else tensor
-            for name, tensor in tensors.items()
-        }
-        self.model.load_state_dict(fitting)
-
-    @torch.no_grad()
-    def _load_ema_weights(self, means: list[Tensor], tensors: dict[str, Tensor]) -> None:
-        names = (name for name, _ in self.model.named_parameters())
-        for name, mean in zip(names, means, strict=True):
-            mean.copy_(shard_like(mean, tensors[name]))
+    def _load_network(self, network: nn.Module, folder: Path, file: str) -> None:
+        if not self.is_sharded:
+            network.load_state_dict(load_whole(folder, file))
+            return
+        tensors = network.state_dict()
+        if extra := shapes_in(folder, file).keys() - tensors.keys():
+            raise KeyError(f"the network has no {', '.join(sorted(extra))}")
+        read_into(folder, file, tensors, self._group)
 
     def _optimizer_tensors(self) -> dict[str, Tensor]:
         """Tensors by `index.name`; the optimizer's settings come from the params instead."""
@@ -150,16 +171,20 @@ class TrainState:
         }
 
     @torch.no_grad()
-    def _load_optimizer(self, tensors: dict[str, Tensor]) -> None:
-        state: dict[int, dict[str, Any]] = {}
+    def _load_optimizer(self, folder: Path) -> None:
         weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
-        for key, value in tensors.items():
+        tensors: dict[str, Tensor] = {}
+        for key, shape in shapes_in(folder, "optimizer").items():
             index, name = key.split(".")
             weight = weights[int(index)]
             # The fused step walks weight and moments in memory order, so both need the same layout.
-            fits = value.shape == weight.shape
-            one = torch.empty_like(weight).copy_(shard_like(weight, value)) if fits else value
-            state.setdefault(int(index), {})[name] = one
+            alike = name != "step" and shape == weight.shape
+            tensors[key] = torch.empty_like(weight) if alike else torch.empty(shape)
+        read_into(folder, "optimizer", tensors, self._group)
+        state: dict[int, dict[str, Any]] = {}
+        for key, value in tensors.items():
+            index, name = key.split(".")
+            state.setdefault(int(index), {})[name] = value
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
 

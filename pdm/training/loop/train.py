@@ -70,7 +70,9 @@ def train(
                 with meters.timing("saving"):
                     run.save(state)
             if due:
+                state.gather_ema()
                 steps.score()
+                state.release_ema()
             if stop and seen < config.total_images:
                 run.flush()
                 raise Preempted(
@@ -78,6 +80,7 @@ def train(
                     f"run the same command again to resume from {run.newest()}"
                 )
     run.flush()
+    state.gather_ema()  # for the caller, who writes the model
 
 
 def _shares(images_seen: int, config: TrainingConfig, workers: Workers) -> Iterator[range]:
