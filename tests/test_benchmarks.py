@@ -46,6 +46,7 @@ COMMANDS = {
     "stall": "training",
     "resuming": "training",
     "recovery": "training",
+    "sharded_memory": "training",
 }
 SLOW_KEYS = {
     "decoding": {"decode_vs_default", "decode_vs_tuned"},
@@ -57,6 +58,7 @@ SLOW_KEYS = {
     "replicates": {"replicates_to_first_order"},
     "stall": {"checkpoint_stall", "checkpoint_stall_in_steps"},
     "recovery": {"recovery_seconds"},
+    "sharded_memory": {"fsdp_memory"},
     "denoising": {"train_vs_tuned", "sample_vs_tuned", "train_memory"},
     "flops": {"flops_vs_unet2d", "flops_vs_sdxl"},
     "tiles": {"tiled_memory", "tiled_time", "tiled_max_abs_diff", "diffusers_tiled_memory"},

@@ -45,7 +45,7 @@ class Footprint:
         parameters: Weights that are trained.
         flops_per_step: Operations of an optimizer step, over all workers; None if unknown.
         memory: Bytes by part. The parts but "checkpoint" are on the device, and "checkpoint" is the
-            copy on the host from the first checkpoint on.
+            copy of its part on the host from the first checkpoint on.
     """
 
     inputs: tuple[tuple[int, ...], ...]
@@ -188,7 +188,7 @@ def _footprint(
     flops = flops_per_image(on_meta, batch(on_meta, META))
     per_step = None if flops is None else flops * count * config.num_workers * config.accumulation
     parameters = sum(weight.numel() for weight in trained)
-    return Footprint(inputs, count, parameters, per_step, memory | {"checkpoint": saved})
+    return Footprint(inputs, count, parameters, per_step, memory | {"checkpoint": saved // shards})
 
 
 def _peak(
