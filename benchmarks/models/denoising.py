@@ -127,6 +127,7 @@ def _pyramid_unet(widths: tuple[int, ...]) -> PyramidUNet:
         windows=None,
         level_times=None,
         time_embedding="joint",
+        predicts=None,
         input_stream=False,
         output_stream=False,
         resampling="box",

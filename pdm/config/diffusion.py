@@ -63,6 +63,11 @@ class UNetConfig:
         "of own times: joint, or summed over the levels and their stage",
         Neutral("joint"),
     ]
+    predicts: Annotated[
+        tuple[Literal["velocity", "data"], ...] | None,
+        "velocity or data, of each level, coarse to fine; null: all velocities",
+        Neutral(None),
+    ]
     input_stream: Annotated[bool, "each resolution also sees the means of all finer levels"]
     output_stream: Annotated[bool, "each level's velocity is passed to the next finer one"]
     resampling: Annotated[Resampling, "box: means of 2x2; fir: NCSN++'s filter of 4x4"]
@@ -185,6 +190,12 @@ class DiffusionConfig:
         require((self.timesteps == "ldm") == noise, "timesteps", self.timesteps, expected)
         require(noise is False or self.time_shift == 1, "time_shift", self.time_shift, "1 with ldm")
 
+    @property
+    def data_levels(self) -> tuple[int, ...]:
+        """Numbers of the levels whose data the network predicts, in place of their velocity."""
+        predicts = self.network.predicts if isinstance(self.network, UNetConfig) else None
+        return tuple(level for level, what in enumerate(predicts or ()) if what == "data")
+
     def _check_level_times(self, count: int) -> None:
         rule, noise = self.schedule, self.finished_level_noise
         shifted = isinstance(rule, LevelTimesConfig) and rule.kind == "shifts"
@@ -193,6 +204,9 @@ class DiffusionConfig:
         require(noise == 0 or finish, "finished_level_noise", noise, expected)
         if self.model is None:
             return
+        predicts = self.model.predicts
+        good = predicts is None or len(predicts) == count
+        require(good, "model.predicts", predicts, f"{count} words, one for each level")
         if self.model.level_times is not None:
             self.model.level_times.check_num_levels(count)
         for name in ("windows", "level_times"):

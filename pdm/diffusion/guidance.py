@@ -10,10 +10,8 @@ import torch
 from torch import Tensor
 
 from pdm.diffusion.flow import Velocity, by_level
+from pdm.models.levels.parameterisation import MIN_TIME_LEFT
 from pdm.models.levels.pyramid import Pyramid
-
-# Least time left to the data, by which a clamped velocity is divided.
-MIN_TIME_LEFT = 1e-3
 
 
 def clamp_data(velocity: Velocity, limit: float) -> Velocity:

@@ -4,7 +4,8 @@ Its trunk runs over the resolutions of the latents. On the way down each level's
 its own resolution (Res-Skip); on the way up a head per level predicts its velocity. The global
 level enters through the embedding that modulates every block, and a small MLP predicts its
 velocity. A pyramid without a global level, such as LDM's single latent, needs neither. An
-untrained network predicts zero everywhere. Any size of picture works.
+untrained network predicts zero everywhere. Any size of picture works. For levels whose data it
+predicts (`predicts`), its output becomes a velocity at the end.
 
 Where levels have their own times, a level with a time below 0 has not begun: the trunk gets zeros
 for it. In evaluation mode, if no picture of a batch has begun a fine level, the stages that only
@@ -25,6 +26,7 @@ from pdm.models.condition import NO_CONDITION, Condition, CrossAttention
 from pdm.models.denoiser import Denoiser
 from pdm.models.embedding import Embedding, GlobalTrunk
 from pdm.models.layers import ModulatedBlock
+from pdm.models.levels.parameterisation import velocity_of_data
 from pdm.models.levels.pyramid import Downsampling, Pyramid
 from pdm.models.stages import Context, DownStage, Layer, Place, UpStage
 from pdm.models.streams import (
@@ -94,11 +96,19 @@ class PyramidUNet(Denoiser):
             ValueError: The condition is not what it was built for, or it takes one time only.
         """
         condition.check(self.config.condition)
-        if not self.config.branches:
-            return split_levels(
-                self._velocities((merge_levels(pyramid),), t, condition)[0], pyramid
-            )
-        return self._velocities(pyramid, t, condition)
+        if self.config.branches:
+            outputs = self._outputs(pyramid, t, condition)
+        else:
+            merged = self._outputs((merge_levels(pyramid),), t, condition)[0]
+            outputs = split_levels(merged, pyramid)
+        if self.config.predicts is None:
+            return outputs
+        times = t.view(len(t), -1).expand(-1, len(pyramid)).unbind(1)
+        parts = zip(self.config.predicts, outputs, pyramid, times, strict=True)
+        return tuple(
+            velocity_of_data(output, x, time) if what == "data" else output
+            for what, output, x, time in parts
+        )
 
     def set_dropout(self, share: Tensor) -> None:
         """Multiply all rates of falling dropout by a scalar."""
@@ -106,7 +116,7 @@ class PyramidUNet(Denoiser):
             if isinstance(module, FallingDropout):
                 module.left.copy_(share)
 
-    def _velocities(self, pyramid: Pyramid, t: Tensor, condition: Condition) -> Pyramid:
+    def _outputs(self, pyramid: Pyramid, t: Tensor, condition: Condition) -> Pyramid:
         if t.ndim == 2 and not self.config.has_level_times:
             raise ValueError("this network knows one time for all levels; see level_times")
         first = 0

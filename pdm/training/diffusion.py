@@ -169,7 +169,7 @@ class NoisyLatents:
         return [self.shards.keys[index] for index in self._indices(positions)]
 
     def _times(self, positions: range) -> tuple[Tensor, Tensor]:
-        """Draw times, and give the weights that they have before finished levels get noise."""
+        """Draw times, and give their weights, which noise on finished levels does not change."""
         draws = [self.times.draw(generator_at(self.seed, place, "time")) for place in positions]
         times = torch.stack(draws)
         weights = self.times.weights(times)
@@ -178,7 +178,7 @@ class NoisyLatents:
             times = torch.stack(
                 [self.times.disturb(*pair) for pair in zip(times, generators, strict=True)]
             )
-        return times, weights
+        return times, self.times.weigh_predicted_data(weights, times)
 
     def _indices(self, positions: range) -> list[int]:
         found: list[int] = images_at(positions, len(self.shards), self.seed).tolist()

@@ -73,6 +73,7 @@ DIFFUSION = DiffusionConfig(
         windows=((0.0, 0.7), (0.1, 0.8), (0.3, 1.0)),
         level_times=None,
         time_embedding="joint",
+        predicts=None,
         input_stream=True,
         output_stream=False,
         resampling="box",

@@ -19,6 +19,7 @@ CONFIG = UNetConfig(
     windows=None,
     level_times=None,
     time_embedding="joint",
+    predicts=None,
     input_stream=True,
     output_stream=True,
     resampling="box",

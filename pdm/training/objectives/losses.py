@@ -170,7 +170,7 @@ class FlowLosses(nn.Module):
             data: Pyramid of standardised latents.
             noise: Standard normal, same shapes.
             t: Times (B,), or (B, levels) where each level has its own.
-            time_weights: Factors of the squared errors, shaped like the times.
+            time_weights: Factors of the squared errors, (B,) or (B, levels).
             left: (B,) fraction of the training that is left.
             label: (B,) classes, where the network takes one.
 

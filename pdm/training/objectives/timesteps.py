@@ -11,6 +11,7 @@ from pdm.config.level_times import LevelTimesConfig
 from pdm.diffusion.flow import logit_normal_times, uniform_times
 from pdm.diffusion.level_schedules import Schedule
 from pdm.diffusion.sampling_times import level_times, shift_time
+from pdm.models.levels.parameterisation import data_loss_weight
 from pdm.models.noise_schedule import LAST_BETAS, step_times
 from pdm.training.objectives.level_times import (
     add_noise_to_finished,
@@ -39,6 +40,7 @@ class TimeDistribution:
         schedule: How the levels' own times are related; None where all levels share one time.
         num_levels: Of the pyramid.
         finished_noise: Largest share of noise of finished levels.
+        data_levels: Levels whose data the network predicts.
     """
 
     kind: str
@@ -48,6 +50,7 @@ class TimeDistribution:
     schedule: Schedule | None
     num_levels: int = 1
     finished_noise: float = 0.0
+    data_levels: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, config: DiffusionConfig) -> "TimeDistribution":
@@ -61,6 +64,7 @@ class TimeDistribution:
             config.schedule,
             len(config.level_loss_weights),
             config.finished_level_noise,
+            config.data_levels,
         )
 
     def draw(self, generator: torch.Generator) -> Tensor:
@@ -94,6 +98,16 @@ class TimeDistribution:
         starts, ends = torch.tensor(self.schedule, device=t.device).unbind(1)
         densities = self._density(t) / (ends - starts)
         return densities / densities.mean(dim=1, keepdim=True)
+
+    def weigh_predicted_data(self, weights: Tensor, t: Tensor) -> Tensor:
+        """Lower the weights near the data, of levels whose data is predicted: (B, levels)."""
+        if not self.data_levels:
+            return weights
+        weights, t = (one.view(len(t), -1).expand(-1, self.num_levels) for one in (weights, t))
+        factors = torch.ones_like(weights)
+        chosen = list(self.data_levels)
+        factors[:, chosen] = data_loss_weight(t[:, chosen])
+        return weights * factors
 
     def _time(self, generator: torch.Generator) -> Tensor:
         if self.kind == "ldm":
