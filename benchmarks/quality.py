@@ -20,23 +20,19 @@ diffusion.py, also print the ratios of these runs.
 
 import argparse
 import contextlib
-import json
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 if __package__ in (None, ""):  # run as a script
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.common import ROOT, machine
 from benchmarks.designs import crops, denoiser_results, denoisers, first_stage_results, first_stages
+from benchmarks.designs.jobs import Job, run_jobs
 from benchmarks.designs.results import Results, Run
 
-Job = dict[str, Any]
 TABLES: dict[str, Callable[[list[Run]], str]] = {
     "autoencoder": first_stage_results.page,
     "diffusion": denoiser_results.page,
@@ -59,7 +55,7 @@ def _train_first_stages(args: argparse.Namespace, folder: Path) -> Iterator[Run]
     path = _crops(args, folder, args.num_crops // 46, 0)
     designs = args.only or _designs(args.what)
     jobs = [_job(args, design, seed, path) for seed in args.seeds for design in designs]
-    yield from _run_jobs("train_first_stage", jobs, args.processes)
+    yield from run_jobs("train_first_stage", jobs, args.processes)
 
 
 def _train_denoisers(args: argparse.Namespace, folder: Path) -> Iterator[Run]:
@@ -75,7 +71,7 @@ def _train_denoisers(args: argparse.Namespace, folder: Path) -> Iterator[Run]:
         for design in args.only or _designs(args.what)
         for source in args.source or crops.load(path)
     ]
-    yield from _run_jobs("train_denoiser", jobs, args.processes)
+    yield from run_jobs("train_denoiser", jobs, args.processes)
 
 
 def _job(args: argparse.Namespace, design: str, seed: int, path: Path) -> Job:
@@ -99,29 +95,8 @@ def _designs(what: str) -> tuple[str, ...]:
 
 def _crops(args: argparse.Namespace, folder: Path, num_held_out: int, num_unseen: int) -> Path:
     """The file of the crops; cut and written if it is missing."""
-    path, count = folder / "crops.npz", args.num_crops
-    if not path.exists():
-        numbers = (max(4, count // 100), first_stages.SIDE_PX, count, max(4, num_held_out))
-        crops.save(crops.crops(args.pictures, *numbers, num_unseen), path)
-    return path
-
-
-def _run_jobs(module: str, jobs: Iterable[Job], processes: int) -> Iterator[Run]:
-    """Run each job in its own process, which has its own processor time."""
-
-    def train(job: Job) -> Run:
-        done = subprocess.run(
-            [sys.executable, "-m", f"benchmarks.designs.{module}", json.dumps(job)],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        )
-        run: Run = json.loads(done.stdout.splitlines()[-1])
-        return run
-
-    with ThreadPoolExecutor(processes) as pool:
-        yield from pool.map(train, jobs)
+    numbers = (first_stages.SIDE_PX, args.num_crops, num_held_out, num_unseen)
+    return crops.cut_once(folder / "crops.npz", args.pictures, *numbers)
 
 
 def _summary_line(run: Run) -> str:

@@ -32,6 +32,21 @@ class Crops:
 CropsBySource = dict[str, Crops]
 
 
+def cut_once(
+    path: Path,
+    pictures: Path | None,
+    side_px: int,
+    num_train: int,
+    num_held_out: int,
+    num_unseen: int,
+) -> Path:
+    """Cut crops into a file, unless it is there; landscapes are a hundredth of the crops."""
+    if not path.exists():
+        numbers = (max(4, num_train // 100), side_px, num_train, max(4, num_held_out), num_unseen)
+        save(crops(pictures, *numbers), path)
+    return path
+
+
 def save(found: CropsBySource, path: Path) -> None:
     """Write one file for `load`."""
     parts = {

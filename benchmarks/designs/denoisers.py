@@ -126,7 +126,7 @@ def config_of(
         model=dataclasses.replace(default.model, **(PAPER_MODEL | design.model)),
         baseline=design.predicts
         and LatentUNetConfig(name="celeba", base_width=LDM_WIDTH, predicts=design.predicts),
-        training=_training(default.training, seed, learning_rate, total_images or ENDLESS),
+        training=training_config(default.training, seed, learning_rate, total_images or ENDLESS),
         **flow,
     )
 
@@ -147,7 +147,7 @@ def sampling_of(name: str) -> SampleConfig:
     return dataclasses.replace(default, **changes)
 
 
-def _training(
+def training_config(
     default: TrainingConfig, seed: int, learning_rate: float, total_images: int
 ) -> TrainingConfig:
     return dataclasses.replace(

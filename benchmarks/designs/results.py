@@ -18,6 +18,10 @@ class Results:
         self.path = path
         self.runs: list[Run] = json.loads(path.read_text())["runs"] if path.exists() else []
 
+    def has(self, run: Run) -> bool:
+        """Whether there is a run of the same design, source, length and seed."""
+        return any(_identity(one) == _identity(run) for one in self.runs)
+
     def add(self, run: Run) -> None:
         self.runs = [one for one in self.runs if _identity(one) != _identity(run)] + [run]
 
@@ -47,12 +51,12 @@ def group_runs(runs: list[Run]) -> dict[tuple[str, str], list[Run]]:
     return groups
 
 
-def provenance(runs: list[Run], command: str) -> str:
+def provenance(runs: list[Run], command: str, script: str = "quality.py") -> str:
     """Command, commits and machine that the runs of a page come from."""
     machine = runs[-1]["machine"]
     commits = ", ".join(sorted({run["machine"]["git"] for run in runs}))
     return (
-        f"Made by `benchmarks/quality.py {command}`, which says how; commits {commits}; one "
+        f"Made by `benchmarks/{script} {command}`, which says how; commits {commits}; one "
         f"thread of {machine['processor']}, {machine['cores']} cores, "
         f"torch {machine['versions']['torch']}. Crops of 64x64 px, whole pictures held out. "
         "Seconds are of the processor. Mean ± standard deviation over the seeds."

@@ -5,11 +5,12 @@ import hashlib
 import json
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from benchmarks.common import ROOT
 from benchmarks.designs import crops as kept_crops
@@ -19,23 +20,28 @@ from benchmarks.designs.first_stages import SIDE_PX
 from benchmarks.designs.wavelets import Wavelets
 from benchmarks.trainings.in_memory import LatentsInMemory, trained
 from pdm import params
+from pdm.config.diffusion import DiffusionConfig
 from pdm.config.sample import SampleConfig
 from pdm.data.pixels import Pixels, to_images, to_pixels
 from pdm.evaluation.distances.set_pairs import SetPair, compute_distances
 from pdm.evaluation.features.feature_spaces import feature_spaces
+from pdm.evaluation.features.packaged import PackagedFeatures
 from pdm.evaluation.features.picture_sets import PictureSet
 from pdm.evaluation.features.random_conv import RandomConvFeatures
 from pdm.evaluation.features.summary import Summary
 from pdm.evaluation.features.summary_cache import cached_summary
 from pdm.inference.latent_sampling import draw_latents
 from pdm.inference.sampling_networks import Networks
+from pdm.models.codec import Autoencoder
 from pdm.models.denoiser import Denoiser
 from pdm.models.layers import bake_spectral_norms
+from pdm.models.levels.pyramid import Pyramid
 from pdm.registry import build_denoiser
 from pdm.training.diffusion import NoisyLatents
 from pdm.training.loop.state import TrainState
 from pdm.training.objectives.losses import FlowLosses
 
+FirstStage = Autoencoder | Wavelets
 BATCH = 64
 FIRST_SAMPLE_SEED = 10_000
 
@@ -57,7 +63,8 @@ def main() -> None:
     design = DESIGNS[job["design"]]
     wavelets = Wavelets(pyramid=design.predicts is None)
     wavelets.measure(to_images(crops.train), by_channel=design.scale == "channel")
-    network, images_seen = _train(job, wavelets, crops.train)
+    config = config_of(job["design"], job["seed"], job["learning_rate"], job["images"])
+    network, images_seen = train_network(config, wavelets, crops.train, job["seconds"])
     num_samples = len(crops.unseen)
     samples = draw_samples(network, wavelets, sampling_of(job["design"]), num_samples)
     if job["samples"]:
@@ -91,50 +98,82 @@ def score(
         "held_out": reconstruct(wavelets, crops.held_out),
         "untouched": crops.unseen,
     }
-    known = {name: _summary(name, pixels, cache) for name, pixels in sets.items()}
+    return distances_of_pairs(sets, PAIRS, cache)
+
+
+def distances_of_pairs(
+    sets: dict[str, Pixels],
+    pairs: dict[str, tuple[str, str]],
+    cache: Path,
+    networks: Sequence[PackagedFeatures] = (),
+) -> dict[str, dict[str, float]]:
+    """All distances of the evaluate stage, of each pair (judged set, reference)."""
+    known = {name: _summary(name, pixels, cache, networks) for name, pixels in sets.items()}
     config = params.load(ROOT / "params.yaml").evaluate
     return {
         name: compute_distances(SetPair(known[judged], known[reference]), config)
-        for name, (judged, reference) in PAIRS.items()
+        for name, (judged, reference) in pairs.items()
     }
 
 
 @torch.no_grad()
-def reconstruct(wavelets: Wavelets, pixels: Pixels) -> Pixels:
+def reconstruct(first_stage: FirstStage, pixels: Pixels) -> Pixels:
     """Encode and decode pictures with the first stage."""
-    return to_pixels(wavelets.decode(wavelets.encode(to_images(pixels))))
+    parts = []
+    for start in range(0, len(pixels), BATCH):
+        images = to_images(pixels[start : start + BATCH])
+        parts.append(to_pixels(first_stage.decode(first_stage.encode(images))))
+    return np.concatenate(parts)
 
 
 @torch.no_grad()
-def draw_samples(network: Denoiser, wavelets: Wavelets, config: SampleConfig, count: int) -> Pixels:
+def draw_samples(
+    network: Denoiser, first_stage: FirstStage, config: SampleConfig, count: int
+) -> Pixels:
     """Samples of consecutive seeds."""
     seeds = range(FIRST_SAMPLE_SEED, FIRST_SAMPLE_SEED + count)
-    shapes = wavelets.level_shapes(SIDE_PX, SIDE_PX)
+    shapes = first_stage.level_shapes(SIDE_PX, SIDE_PX)
     networks, pictures = Networks(network), []
     for start in range(0, count, BATCH):
         latents = draw_latents(networks, config, seeds[start : start + BATCH], shapes)
-        pictures.append(to_pixels(wavelets.decode(latents)))
+        pictures.append(to_pixels(first_stage.decode(latents)))
     return np.concatenate(pictures)
 
 
-def _train(job: dict[str, Any], wavelets: Wavelets, pixels: Pixels) -> tuple[Denoiser, int]:
-    """The average model, in evaluation mode; images seen."""
-    config = config_of(job["design"], job["seed"], job["learning_rate"], job["images"])
+def train_network(
+    config: DiffusionConfig, first_stage: FirstStage, pixels: Pixels, seconds: float | None
+) -> tuple[Denoiser, int]:
+    """Train for processor seconds, or as many images as the config says if there are none.
+
+    Returns:
+        The EMA, in evaluation mode, and the number of images seen.
+    """
     images = to_images(pixels)
     both = torch.cat([images, images.flip(3)])  # mirrored copies, as the stage `latents` makes
-    latents = LatentsInMemory(wavelets.encode(both))
-    torch.manual_seed(job["seed"])
-    channels, downsamplings = wavelets.level_channels, wavelets.level_downsamplings
+    latents = LatentsInMemory(encode(first_stage, both))
+    torch.manual_seed(config.training.seed)
+    channels, downsamplings = first_stage.level_channels, first_stage.level_downsamplings
     network = build_denoiser(config, channels, downsamplings)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = TrainState(network, config.training)
     losses = FlowLosses(network, config.level_loss_weights)
     data = NoisyLatents(latents, config)  # type: ignore[arg-type]
-    trained(state, losses, data, config.training, job["seconds"])
+    trained(state, losses, data, config.training, seconds)
     return bake_spectral_norms(state.ema), state.images_seen  # type: ignore[return-value]
 
 
-def _summary(name: str, pixels: Pixels, cache: Path) -> Summary:
+@torch.no_grad()
+def encode(first_stage: FirstStage, images: Tensor) -> Pyramid:
+    """Encode many images (N, 3, H, W), some at a time."""
+    parts = [
+        first_stage.encode(images[start : start + BATCH]) for start in range(0, len(images), BATCH)
+    ]
+    return tuple(torch.cat(level) for level in zip(*parts, strict=True))
+
+
+def _summary(
+    name: str, pixels: Pixels, cache: Path, networks: Sequence[PackagedFeatures]
+) -> Summary:
     config = dataclasses.replace(params.load(ROOT / "params.yaml").evaluate, crops_per_image=2)
     extractor = RandomConvFeatures(config.num_features, config.seed)
     return cached_summary(
@@ -143,7 +182,7 @@ def _summary(name: str, pixels: Pixels, cache: Path) -> Summary:
         ),
         np.arange(len(pixels)),
         extractor,
-        feature_spaces(config, (SIDE_PX, SIDE_PX), extractor, []),
+        feature_spaces(config, (SIDE_PX, SIDE_PX), extractor, list(networks)),
         config,
         hashlib.sha256(pixels.tobytes()).hexdigest(),
         cache,

@@ -14,26 +14,36 @@ from benchmarks.designs import crops
 from benchmarks.designs.first_stages import SIDE_PX, build, config_of
 from benchmarks.trainings import in_memory
 from benchmarks.trainings.in_memory import ENDLESS, Clock, CropsInMemory
+from pdm.config.autoencoder import AutoencoderConfig
 from pdm.data.pixels import Pixels, to_images
 from pdm.evaluation.reconstruction import psnr, ssim
 from pdm.models.codec import Autoencoder
 from pdm.training.autoencoder import Pictures, ema_model
 from pdm.training.loop.state import TrainState
 from pdm.training.objectives.losses import AutoencoderLosses
+from pdm.training.objectives.perceptual import load_perceptual
 from pdm.training.objectives.pixel_losses import gradient_loss
 
 
 def train_design(job: dict[str, Any], pixels: Pixels) -> tuple[Autoencoder, Clock, int]:
-    """The average model, in evaluation mode; its clock; images seen."""
+    """The EMA of the model, in evaluation mode; its clock; images seen."""
     config = config_of(job["design"], job["seed"], job["learning_rate"], job["images"] or ENDLESS)
-    torch.manual_seed(job["seed"])
+    return train_autoencoder(config, pixels, job["seconds"])
+
+
+def train_autoencoder(
+    config: AutoencoderConfig, pixels: Pixels, seconds: float | None
+) -> tuple[Autoencoder, Clock, int]:
+    """Train for processor seconds, or as many images as the config says if there are none."""
+    torch.manual_seed(config.training.seed)
     model = build(config)
     state = TrainState(model, config.training)
-    losses = AutoencoderLosses(model, config, None, None)
+    cpu = torch.device("cpu")
+    perceptual = load_perceptual(config.perceptual, cpu) if config.perceptual else None
+    losses = AutoencoderLosses(model, config, perceptual, None)
     data: Any = CropsInMemory(pixels)
-    clock = in_memory.trained(
-        state, losses, Pictures(data, config, model), config.training, job["seconds"]
-    )
+    pictures = Pictures(data, config, model)
+    clock = in_memory.trained(state, losses, pictures, config.training, seconds)
     return ema_model(state), clock, state.images_seen
 
 

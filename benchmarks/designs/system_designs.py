@@ -1,0 +1,131 @@
+"""Whole systems, a first stage and a flow, whose pictures are compared.
+
+Both parts of every system are trained, each for half of the time. Latents of a picture of 64x64
+have 256 values in each, and parameters, of both parts together, are equal within 5 %. All first
+stages have the same losses, with a perceptual term by a network that judges nothing afterwards. All
+systems take the same number of evaluations for a picture.
+
+`pdm` is the default run's recipe. LDM's flow is there in three variants, and DFM's recipe in two,
+as published and with a stage for each level: ratios are to the best of them.
+"""
+
+import dataclasses
+from typing import Any, Literal
+
+from benchmarks.common import ROOT
+from benchmarks.designs import denoisers, first_stages
+from benchmarks.designs.denoisers import EVALUATIONS, LDM_WIDTH
+from benchmarks.trainings.in_memory import ENDLESS
+from pdm import params
+from pdm.config.autoencoder import AutoencoderConfig, PerceptualConfig
+from pdm.config.diffusion import DiffusionConfig
+from pdm.config.latent_unet import LatentUNetConfig
+from pdm.config.level_times import LevelTimesConfig
+from pdm.config.networks import NetworkName
+from pdm.config.sample import SampleConfig
+
+TEACHER: NetworkName = "efficientnet-lite0"  # of the perceptual term
+JUDGE: NetworkName = "efficientnet-lite1"  # trains nothing
+
+TRUNK: dict[str, Any] = denoisers.PAPER_MODEL | denoisers.PLAIN_STREAMS
+STAGES = LevelTimesConfig(
+    kind="stages",
+    stage_levels=(3, 1),
+    stage_probabilities=(0.9, 0.1),
+    stage_steps=(3.0, 1.0),
+    threshold=0.9,
+    finished_location=1.5,
+)
+STAGE_PER_LEVEL = dataclasses.replace(
+    STAGES, stage_levels=(1,) * 4, stage_probabilities=(0.25,) * 4, stage_steps=(1.0,) * 4
+)
+# LapFlow's level k runs from T_k to the end. A level is chosen in turn; all that run are trained.
+LAPFLOW_WINDOWS = ((0.0, 1.0), (1 / 6, 1.0), (1 / 3, 1.0), (0.5, 1.0))
+
+
+@dataclasses.dataclass(frozen=True)
+class System:
+    """What differs between the rows.
+
+    Args:
+        first_stage: "pyramid" or "kl-f8".
+        scale: kl-f8: one standard deviation for each channel, or for all values as published.
+        predicts: What LDM's network predicts; None for the pyramid's network.
+        model: Changes of the pyramid's network.
+        sample: Changes of the sampler.
+    """
+
+    first_stage: Literal["pyramid", "kl-f8"] = "pyramid"
+    scale: Literal["channel", "scalar"] = "channel"
+    predicts: Literal["noise", "velocity"] | None = None
+    model: dict[str, Any] = dataclasses.field(default_factory=dict)
+    sample: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+SYSTEMS: dict[str, System] = {
+    "pdm": System(),
+    "ldm-f8": System("kl-f8", "scalar", "noise", sample={"sampler": "ddim"}),
+    "ldm-f8 by channel": System("kl-f8", predicts="noise", sample={"sampler": "ddim"}),
+    "ldm-f8 by channel, our flow": System("kl-f8", predicts="velocity"),
+    "dfm": System(
+        model={"level_times": STAGES, "time_embedding": "summed"}, sample={"sampler": "euler"}
+    ),
+    "dfm, a stage for each level": System(
+        model={"level_times": STAGE_PER_LEVEL, "time_embedding": "summed"}
+    ),
+    "lapflow": System(
+        model={"windows": LAPFLOW_WINDOWS}, sample={"steps": EVALUATIONS - 3}
+    ),  # each start is a stop of its own
+}
+# The rivals of each ratio; the best of a group counts
+GROUPS: dict[str, tuple[str, ...]] = {
+    "ldm": ("ldm-f8", "ldm-f8 by channel", "ldm-f8 by channel, our flow"),
+    "dfm": ("dfm", "dfm, a stage for each level"),
+    "lapflow": ("lapflow",),
+}
+OURS = "pdm"
+
+
+def first_stage_config(system: System, seed: int) -> AutoencoderConfig:
+    """All training settings of a system's first stage. Equal for all systems that share it."""
+    rate = first_stages.LEARNING_RATE
+    config = first_stages.config_of(system.first_stage, seed, rate, ENDLESS)
+    assert config.model is not None
+    return dataclasses.replace(
+        config,
+        model=dataclasses.replace(config.model, orthogonal_levels=True),
+        perceptual=PerceptualConfig(network=TEACHER, weight=0.15),
+    )
+
+
+def flow_config(system: System, seed: int) -> DiffusionConfig:
+    """All training settings of a system's flow."""
+    default = params.load(ROOT / "params.yaml").diffusion
+    assert default.model is not None
+    rate = denoisers.LEARNING_RATE
+    ldm = system.predicts is not None
+    return dataclasses.replace(
+        default,
+        model=dataclasses.replace(default.model, **(TRUNK | system.model)),
+        baseline=system.predicts
+        and LatentUNetConfig(name="celeba", base_width=LDM_WIDTH, predicts=system.predicts),
+        timesteps="ldm" if system.predicts == "noise" else "logit_normal",
+        time_shift=1.0,
+        level_loss_weights=(1.0,) if ldm else (1.0,) * 4,
+        training=denoisers.training_config(default.training, seed, rate, ENDLESS),
+    )
+
+
+def sampling_config(system: System) -> SampleConfig:
+    """Settings with which a system is sampled."""
+    default = params.load(ROOT / "params.yaml").sample
+    changes: dict[str, Any] = {
+        "sampler": "multistep",
+        "steps": EVALUATIONS,
+        "eta": 0.0,
+        "time_shift": 1.0,
+        "ema_length": None,
+        "guidance_scale": 1.0,
+        **system.sample,
+    }
+    return dataclasses.replace(default, **changes)

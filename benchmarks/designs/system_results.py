@@ -1,0 +1,118 @@
+"""The page of the comparison of whole systems, and the ratios that its goals refer to."""
+
+import statistics
+
+from benchmarks.common import Ratio
+from benchmarks.designs.results import Run, group_runs, mean_and_deviation, provenance
+from benchmarks.designs.system_designs import GROUPS, JUDGE, OURS, TEACHER
+
+NETWORK = JUDGE.replace("-", "_")
+SCORE = f"kernel_{NETWORK}"
+GOALS = {"ldm": "at most 0.5", "dfm": "at most 1.0", "lapflow": "at most 1.0"}
+COLUMNS = {  # pair and score of each column, with a factor and digits
+    "learned distance": ("samples", SCORE, 1000, 1),
+    "of reconstructions": ("reconstructions", SCORE, 1000, 1),
+    "to held-out pictures": ("samples, held out", SCORE, 1000, 1),
+    "Fréchet": ("samples", f"frechet_{NETWORK}", 1, 1),
+    "recall": ("samples", f"recall_{NETWORK}", 1, 2),
+    "`random_conv`": ("samples", "frechet_random_conv", 1, 2),
+    "spectrum dB": ("samples", "spectrum_db", 1, 1),
+}
+FLOORS = {"samples": "floor", "samples, held out": "floor, held out"}
+
+Distances = tuple[float, float]  # ours, the best rival's
+
+
+def paired_distances(runs: list[Run], group: str) -> dict[tuple[str, int], Distances]:
+    """Our distance and the best rival's of a group, by source and seed.
+
+    Of the length with most such pairs, the longest of those. A seed counts once every rival of the
+    group has run, or the best could be missing.
+    """
+    lengths = sorted({run["seconds"] for run in runs}, reverse=True)
+    return max((_pairs(runs, group, length) for length in lengths), key=len, default={})
+
+
+def _pairs(runs: list[Run], group: str, seconds: float) -> dict[tuple[str, int], Distances]:
+    by_place: dict[tuple[str, int], dict[str, float]] = {}
+    for run in runs:
+        if run["seconds"] == seconds:
+            scores = by_place.setdefault((run["source"], run["seed"]), {})
+            scores[run["design"]] = run["distances"]["samples"][SCORE]
+    return {
+        place: (scores[OURS], min(scores[rival] for rival in GROUPS[group]))
+        for place, scores in sorted(by_place.items())
+        if {OURS, *GROUPS[group]} <= scores.keys()
+    }
+
+
+def ratios(runs: list[Run]) -> list[Ratio]:
+    """A line for each group of rivals that has run beside ours; each source and seed is a round."""
+    lines = []
+    for group, goal in GOALS.items():
+        pairs = list(paired_distances(runs, group).values())
+        if not pairs:
+            continue
+        ours, theirs = zip(*pairs, strict=True)
+        values = tuple(a / b for a, b in pairs)
+        question = f"learned distance of a whole system's samples, over that of {group} (best)"
+        medians = statistics.median(ours), statistics.median(theirs)
+        note = "Kept from a long run: docs/results/systems.md. Less is better."
+        lines.append(Ratio(f"system_vs_{group}", question, *medians, "", values, goal, note))
+    return lines
+
+
+def page(runs: list[Run]) -> str:
+    """What was compared, and for each source a table with one row for each system."""
+    lines = ["# Whole systems after the same time of training", ""]
+    lines += [provenance(runs, "", "systems.py").replace("py `", "py`"), "", EXPLANATION, ""]
+    for source in sorted({run["source"] for run in runs}):
+        own = [run for run in runs if run["source"] == source]
+        lines += [f"## {source.capitalize()}", "", *_table(own), ""]
+    for group in GROUPS:
+        pairs = paired_distances(runs, group)
+        each = [
+            f"{source}, seed {seed}: {ours / theirs:.3f}"
+            for (source, seed), (ours, theirs) in pairs.items()
+        ]
+        if pairs:
+            lines += [f"Learned distance of `{OURS}` over the best of {group}: {'; '.join(each)}."]
+            lines += [""]
+    return "\n".join(lines)
+
+
+EXPLANATION = (
+    "A system is a first stage and a flow, each trained for half of the time. Learned distance: "
+    f"`{SCORE}` x 1000, the unbiased kernel distance of features of {JUDGE}, which trained "
+    f"nothing; the perceptual term of all first stages is by {TEACHER}. Less is better. All are "
+    "against crops that were not trained on, of the pictures that were, unless the column says "
+    "held out; none passes through a first stage. The floor is the score of as many crops of the "
+    "training set. `pdm`, `dfm` and `lapflow` share one first stage, and so do the rows of LDM. "
+    "Compare rows of one length only."
+)
+
+
+def _table(runs: list[Run]) -> list[str]:
+    heads = ["system", "seeds", "trained for", "images, first stage", "images, flow"]
+    heads += ["parameters", "values", *COLUMNS]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for (trained, name), group in group_runs(runs).items():
+        cells = [
+            name,
+            str(len(group)),
+            trained,
+            f"{statistics.mean(run['first_stage_images'] for run in group):,.0f}",
+            f"{statistics.mean(run['images_seen'] for run in group):,.0f}",
+            " + ".join(f"{part:,}" for part in group[0]["parameters"]),
+            str(group[0]["latent_values"]),
+            *(_cell(group, *column) for column in COLUMNS.values()),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    floors = ["real crops (floor)", *[""] * 6]
+    for pair, *column in COLUMNS.values():
+        floors.append(_cell(runs[:1], FLOORS[pair], *column) if pair in FLOORS else "")  # type: ignore[arg-type]
+    return [*lines, "| " + " | ".join(floors) + " |"]
+
+
+def _cell(runs: list[Run], pair: str, score: str, factor: float, digits: int) -> str:
+    return mean_and_deviation([factor * run["distances"][pair][score] for run in runs], digits)

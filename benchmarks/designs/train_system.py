@@ -1,0 +1,115 @@
+"""Trains one whole system on crops, draws from it, and scores the pictures."""
+
+import dataclasses
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.designs import crops as kept_crops
+from benchmarks.designs.crops import Crops
+from benchmarks.designs.first_stages import SIDE_PX
+from benchmarks.designs.system_designs import (
+    JUDGE,
+    SYSTEMS,
+    System,
+    first_stage_config,
+    flow_config,
+    sampling_config,
+)
+from benchmarks.designs.train_denoiser import (
+    distances_of_pairs,
+    draw_samples,
+    reconstruct,
+    train_network,
+)
+from benchmarks.designs.train_first_stage import train_autoencoder
+from benchmarks.trainings.in_memory import CropsInMemory
+from pdm import weights
+from pdm.data.sheets import contact_sheet
+from pdm.evaluation.features.packaged import PackagedFeatures
+from pdm.models.codec import Autoencoder
+from pdm.registry import load_autoencoder
+from pdm.training.latent_space.measure import measure_latents
+
+SHEET_PICTURES = 32
+PAIRS = {
+    "samples": ("samples", "unseen"),
+    "reconstructions": ("reconstructions", "unseen"),
+    "floor": ("train", "unseen"),
+    "samples, held out": ("samples", "held_out"),
+    "floor, held out": ("train", "held_out"),
+}
+
+
+def main() -> None:
+    logging.getLogger().setLevel(logging.ERROR)
+    torch.set_num_threads(1)
+    job = json.loads(sys.argv[1])
+    crops = kept_crops.load(Path(job["crops"]))[job["source"]]
+    system, half, work = SYSTEMS[job["design"]], job["seconds"] / 2, Path(job["work"])
+    name = f"{system.first_stage}-{job['source']}-{job['seed']}-{half:g}s"
+    first_stage = first_stage_of(system, job["seed"], half, crops, work / "first-stages" / name)
+    config = flow_config(system, job["seed"])
+    network, images_seen = train_network(config, first_stage, crops.train, half)
+    count = len(crops.unseen)
+    samples = draw_samples(network, first_stage, sampling_config(system), count)
+    _save_sheet(samples, work / "sheets" / f"{job['design']} {name}.png")
+    sets = {
+        "samples": samples,
+        "reconstructions": reconstruct(first_stage, crops.unseen),
+        "train": crops.train[:count],
+        "unseen": crops.unseen,
+        "held_out": crops.held_out,
+    }
+    parts = (first_stage, network)
+    found = {
+        **{key: job[key] for key in ("design", "source", "seed", "seconds")},
+        "images": None,
+        "first_stage_images": first_stage_images(work / "first-stages" / name),
+        "images_seen": images_seen,
+        "parameters": [sum(weight.numel() for weight in part.parameters()) for part in parts],
+        "latent_values": sum(c * h * w for c, h, w in first_stage.level_shapes(SIDE_PX, SIDE_PX)),
+        "samples": count,
+        "distances": distances_of_pairs(sets, PAIRS, work / "real", [PackagedFeatures(JUDGE)]),
+    }
+    print(json.dumps(found))
+
+
+def first_stage_of(
+    system: System, seed: int, seconds: float, crops: Crops, folder: Path
+) -> Autoencoder:
+    """Load the first stage, which systems share; train and keep it if there is none.
+
+    All that share it would train the same one. The scale of kl-f8's latents is no part of the
+    training: it is set afterwards.
+    """
+    if not folder.exists():
+        config = first_stage_config(system, seed)
+        model, _, images_seen = train_autoencoder(config, crops.train, seconds)
+        model.save_pretrained(folder, images_seen=images_seen)
+    model = load_autoencoder(folder)
+    if system.first_stage == "kl-f8":
+        model.config = dataclasses.replace(model.config, latent_scale=system.scale)
+    sets: list[Any] = [CropsInMemory(part) for part in (crops.train, crops.held_out)]
+    measure_latents(model, sets[0], sets[1], (SIDE_PX, SIDE_PX))
+    return model
+
+
+def first_stage_images(folder: Path) -> int:
+    """How many images a kept first stage saw."""
+    return int(weights.record_of(folder)["images_seen"])
+
+
+def _save_sheet(samples: Any, path: Path) -> None:
+    """The first samples, unselected, to look at."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [list(samples[start : start + 8]) for start in range(0, SHEET_PICTURES, 8)]
+    contact_sheet([row for row in rows if row]).save(path)
+
+
+if __name__ == "__main__":
+    main()

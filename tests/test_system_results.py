@@ -1,0 +1,134 @@
+"""The comparison of whole systems: fair designs, kept rows, ratios to the best rival."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.designs import system_results
+from benchmarks.designs.first_stages import SIDE_PX, build
+from benchmarks.designs.results import Results
+from benchmarks.designs.system_designs import (
+    GROUPS,
+    JUDGE,
+    OURS,
+    SYSTEMS,
+    TEACHER,
+    first_stage_config,
+    flow_config,
+    sampling_config,
+)
+from pdm.inference.latent_sampling import sampler_stops
+from pdm.registry import build_denoiser
+
+ROOT = Path(__file__).parents[1]
+MACHINE = {"git": "0123abc", "processor": "a chip", "cores": 2, "versions": {"torch": "2"}}
+EVERY_PAIR = {pair for pair, *_ in system_results.COLUMNS.values()} | set(
+    system_results.FLOORS.values()
+)
+SCORES = {score for _, score, *_ in system_results.COLUMNS.values()}
+
+
+def run(design, distance, *, source="landscapes", seed=0, seconds=1200.0):
+    return {
+        "design": design,
+        "source": source,
+        "seed": seed,
+        "seconds": seconds,
+        "images": None,
+        "first_stage_images": 500,
+        "images_seen": 1000,
+        "parameters": [1_000_000, 5_000_000],
+        "latent_values": 256,
+        "machine": MACHINE,
+        "distances": {pair: dict.fromkeys(SCORES, distance) for pair in EVERY_PAIR},
+    }
+
+
+def runs(ours, ldm, **where):
+    names = (OURS, *GROUPS["ldm"])
+    return [run(name, value, **where) for name, value in zip(names, (ours, *ldm), strict=True)]
+
+
+def test_a_ratio_is_to_the_best_rival_of_the_group_seed_by_seed():
+    kept = [
+        *runs(1.0, (8.0, 4.0, 2.0)),
+        *runs(3.0, (4.0, 6.0, 9.0), seed=1),
+        *runs(1.0, (9.0, 9.0, 9.0), seconds=7200.0),  # longer, but one seed alone
+        run(OURS, 1.0, seed=2),
+    ]
+    (line,) = system_results.ratios(kept)
+    assert (line.key, line.values) == ("system_vs_ldm", (0.5, 0.75))
+
+
+def test_a_group_whose_best_may_be_missing_gives_no_ratio():
+    assert system_results.ratios(runs(1.0, (8.0, 4.0, 2.0))[:-1]) == []
+
+
+def test_ratios_are_read_back_from_the_kept_rows(tmp_path):
+    kept = Results(tmp_path / "systems.json")
+    for one in (*runs(1.0, (8.0, 4.0, 2.0)), run("lapflow", 0.5)):
+        kept.add(one)
+    kept.write(tmp_path / "systems.md", system_results.page)
+    command = [sys.executable, ROOT / "benchmarks/systems.py", "--json", "--results", tmp_path]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert (found["system_vs_ldm"], found["system_vs_lapflow"]) == (0.5, 2.0)
+    page = (tmp_path / "systems.md").read_text()
+    assert "| real crops (floor) |" in page
+    widths = {line.count("|") for line in page.splitlines() if line.startswith("| ")}
+    assert len(widths) == 1
+
+
+def test_a_row_that_is_there_is_not_missing(tmp_path):
+    kept = Results(tmp_path / "systems.json")
+    kept.add(run("dfm", 1.0))
+    assert kept.has(run("dfm", 2.0))
+    for other in (run("pdm", 1.0), run("dfm", 1.0, seed=1), run("dfm", 1.0, seconds=60.0)):
+        assert not kept.has(other)
+
+
+def test_systems_have_as_many_parameters_latent_values_and_evaluations():
+    parameters, values, evaluations = [], set(), set()
+    for system in SYSTEMS.values():
+        first_stage, config = build(first_stage_config(system, 0)), flow_config(system, 0)
+        shapes = first_stage.level_shapes(SIDE_PX, SIDE_PX)
+        levels = first_stage.level_channels, first_stage.level_downsamplings
+        parts = first_stage, build_denoiser(config, *levels)
+        parameters.append(sum(weight.numel() for part in parts for weight in part.parameters()))
+        values.add(sum(c * h * w for c, h, w in shapes))
+        sampling = sampling_config(system)
+        stops = sampler_stops(sampling.steps, 1.0, config.schedule, len(shapes))
+        evaluations.add(len(stops) - 1)
+    assert max(parameters) < 1.05 * min(parameters)
+    assert values == {256}
+    assert evaluations == {50}
+
+
+def test_the_judge_has_trained_nothing():
+    configs = [first_stage_config(system, 0) for system in SYSTEMS.values()]
+    assert {config.perceptual.network for config in configs} == {TEACHER} != {JUDGE}
+
+
+def test_systems_on_the_pyramid_share_one_first_stage_and_so_do_ldms():
+    torch.manual_seed(0)
+    for kind in ("pyramid", "kl-f8"):
+        same = [one for one in SYSTEMS.values() if one.first_stage == kind]
+        assert all(first_stage_config(one, 3) == first_stage_config(same[0], 3) for one in same)
+
+
+@pytest.mark.slow
+def test_a_row_is_stored_when_it_is_finished_and_a_second_run_goes_on(tmp_path):
+    command = [sys.executable, ROOT / "benchmarks/systems.py", "--minutes", "0.02", "--seeds", "0"]
+    sizes = ["--num-crops", "64", "--num-samples", "16"]
+    words = [*command, *sizes, "--results", tmp_path, "--work", tmp_path / "work"]
+    for systems in (["pdm"], ["pdm", "dfm", "ldm-f8"]):
+        only = [word for name in systems for word in ("--only", name)]
+        subprocess.run([*words, *only], cwd=ROOT, check=True)
+        found = json.loads((tmp_path / "systems.json").read_text())["runs"]
+        assert [one["design"] for one in found] == systems
+    assert len(list((tmp_path / "work").glob("*/first-stages/*"))) == 2
+    assert len(list((tmp_path / "work").glob("*/sheets/*.png"))) == 3
