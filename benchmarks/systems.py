@@ -3,9 +3,9 @@
     .venv/bin/python benchmarks/systems.py --pictures FOLDER --minutes 20 --seeds 0 1 2
     .venv/bin/python benchmarks/systems.py --json
 
-`benchmarks.designs.system_designs` says what a system is, and which there are. Each finished row is written
-at once to docs/results/systems.json and systems.md. Rows that are there are not run again, so the
-same command goes on after an interruption; rows of another length or seed are kept beside them.
+`benchmarks.designs.system_designs` says what a system is, and which there are. Each finished row is
+written at once to docs/results/systems.json and systems.md. Rows that are there are not run again,
+so the same command goes on after an interruption; rows of another length or seed stay beside them.
 
 --pictures   Folder of photographs to use beside the built-in landscapes.
 --minutes    Processor time of one core for each system, half of it for the first stage.
@@ -33,7 +33,7 @@ from benchmarks.designs.first_stages import SIDE_PX
 from benchmarks.designs.jobs import Job, run_job
 from benchmarks.designs.results import Results, Run
 from benchmarks.designs.system_designs import JUDGE, SYSTEMS, TEACHER
-from pdm.models.features.efficientnet_lite import is_installed
+from pdm.models.features.published_weights import is_installed
 
 
 def main() -> None:

@@ -30,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
     _add_preset(commands)
     _add_untrained(commands)
     _add_export(commands)
+    _add_ema(commands)
     _add_networks(commands)
     _add_data_tools(commands)
     _add_scores(commands)
@@ -279,6 +280,28 @@ def _add_export(commands: Commands) -> None:
         )
         _takes_params(command)
         _takes_paths(command, {data: f"data/{data}", "runs": f"runs/{stage}"})
+
+
+def _add_ema(commands: Commands) -> None:
+    command = _command(commands, "ema", tools.ema)
+    command.add_argument(
+        "lengths",
+        nargs="*",
+        type=float,
+        default=[0.03, 0.05, 0.08, 0.1, 0.15, 0.2],
+        metavar="LENGTH",
+        help="default: 0.03 0.05 0.08 0.1 0.15 0.2; the EMA in the model file always comes first",
+    )
+    command.add_argument(
+        "--num-images",
+        type=_positive,
+        default=128,
+        metavar="N",
+        help="samples of each; default: %(default)s",
+    )
+    _takes_params(command)
+    models = {"autoencoder": "models/autoencoder", "diffusion": "models/diffusion"}
+    _takes_paths(command, {"latents": "data/latents"} | models)
 
 
 def _add_networks(commands: Commands) -> None:

@@ -21,7 +21,7 @@ GROUPS = {
     "Its stages, in order": tuple(STAGES),
     "Params": ("params", "preset"),
     "Results": ("scores", "compare", "lineage", "sync"),
-    "Data and models": ("data", "export", "networks", "untrained"),
+    "Data and models": ("data", "export", "ema", "networks", "untrained"),
 }
 
 

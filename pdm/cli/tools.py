@@ -109,6 +109,23 @@ def export_diffusion(args: argparse.Namespace) -> None:
     print(export_diffusion(config, latents=args.latents, runs=args.runs, **choice))
 
 
+def ema(args: argparse.Namespace) -> None:
+    """Compare EMAs of several lengths of a trained model, to choose sample.ema_length."""
+    from pdm.evaluation.learned_distance import LearnedDistance
+    from pdm.evaluation.reference_distance import ReferenceDistance
+    from pdm.inference.ema_lengths import Judge, score_ema_lengths
+
+    config = params.load(args.params)
+    names = (each.network for each in config.evaluate.features)
+    judges: list[Judge] = [ReferenceDistance(), *(LearnedDistance(name) for name in names if name)]
+    folders = {name: getattr(args, name) for name in ("latents", "autoencoder", "diffusion")}
+    lengths = [None, *args.lengths]
+    for row in score_ema_lengths(config.sample, lengths, args.num_images, judges, **folders):
+        title = "model file" if row.length is None else f"{row.length:g}"
+        scores = "  ".join(f"{name} {value:.4f}" for name, value in row.distances.items())
+        print(f"ema_length {title:<10}  {scores}", flush=True)
+
+
 def list_networks(args: argparse.Namespace) -> None:
     """List the networks that can be made."""
     from pdm.networks import list_networks
