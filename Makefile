@@ -1,6 +1,6 @@
 # `make run` and `make test` set everything up first; a second call installs nothing.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow test-gpu check serve clean
+.PHONY: help setup run showcase test test-slow test-gpu check serve clean
 
 # The first interpreter of a version that every pinned package supports.
 PYTHON ?= $(shell for python in python3 python3.12 python3.11; do \
@@ -14,6 +14,12 @@ setup: .venv/installed .venv-scrape/installed ## install the pinned packages (ab
 
 run: setup ## the whole pipeline: scrape to scores
 	@.venv/bin/pyramid run
+
+# A clone of its own, so that the params, data and models of this one stay as they are.
+showcase: setup ## train longer, on 2,000 landscapes at 256x128, in showcase/ (about two hours)
+	@test -d showcase || git clone --quiet . showcase
+	@cd showcase && ../.venv/bin/pyramid preset showcase --output params.yaml --force
+	@cd showcase && ../.venv/bin/pyramid run
 
 test: setup ## linters, then the test suite
 	@$(MAKE) --no-print-directory check
