@@ -26,6 +26,7 @@ KEYS = {
     "kept_distances": {"distance_vs_ldm", "distance_vs_fair_ldm"},
     "moments": {"moments_vs_torchmetrics"},
     "neighbours": {"neighbours_48"},
+    "feeding": {"feed_speedup"},
     "resuming": {"resume_seconds"},
 }
 COMMANDS = {
@@ -43,6 +44,7 @@ COMMANDS = {
     "replicates": "evaluation",
     "random_features": "evaluation",
     "inputs": "evaluation",
+    "feeding": "training",
     "stall": "training",
     "resuming": "training",
     "recovery": "training",

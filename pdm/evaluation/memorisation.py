@@ -95,10 +95,10 @@ def _by_features(queries: Summary, train: Summary) -> Neighbours:
 def _by_pixels(queries: Summary, train: Summary) -> Neighbours:
     flat = queries.thumbnails.reshape(len(queries.thumbnails), -1)
     references = train.thumbnails.reshape(len(train.thumbnails), -1)
-    return nearest_or_mirrored(flat, references, _Mirrored(train.thumbnails))
+    return nearest_or_mirrored(flat, references, Mirrored(train.thumbnails))
 
 
-class _Mirrored:
+class Mirrored:
     """Thumbnails (N, 3, h, w) mirrored left to right as vectors, some rows at a time: a copy of all
     would not fit in memory.
     """

@@ -20,7 +20,9 @@ from pdm.evaluation.features import array_files, summary_cache
 from pdm.evaluation.features.feature_spaces import feature_spaces
 from pdm.evaluation.features.picture_sets import PictureSet
 from pdm.evaluation.features.random_conv import RandomConvFeatures
+from pdm.evaluation.features.summary import summarise
 from pdm.evaluation.features.summary_cache import cached_summary
+from pdm.evaluation.memorisation import Mirrored
 from pdm.evaluation.stream import StreamedMoments, accumulate, score_batches
 
 # what is kept for the stage
@@ -126,6 +128,21 @@ def test_a_damaged_file_is_made_again(kept, tmp_path, caplog):
         path.write_bytes(path.read_bytes()[:100])
     assert kept() == before
     assert "cannot be read" in caplog.text
+
+
+def test_a_summary_is_mapped_from_files_and_read_in_parts(tmp_path):
+    extractor = RandomConvFeatures(CONFIG.num_features, CONFIG.seed)
+    spaces = feature_spaces(CONFIG, (HEIGHT, WIDTH), extractor, [])
+    pictures = in_memory(np.stack([landscape(seed) for seed in range(5)]))
+    summary = summarise(pictures, np.arange(3), extractor, spaces, CONFIG, tmp_path / "scratch")
+    assert list((tmp_path / "scratch").iterdir()) == []
+    arrays = [summary.features, summary.mirrored_features, summary.thumbnails, summary.spectra]
+    for array in [*arrays, *summary.vectors.values()]:
+        assert isinstance(array.base, np.memmap)
+    mirrored = summary.thumbnails[..., ::-1].reshape(5, -1)
+    in_parts = Mirrored(summary.thumbnails)
+    assert len(in_parts) == 5
+    assert np.array_equal(in_parts[1:4], mirrored[1:4])
 
 
 # streams
