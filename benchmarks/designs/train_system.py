@@ -33,6 +33,7 @@ from pdm.data.sheets import contact_sheet
 from pdm.evaluation.features.packaged import PackagedFeatures
 from pdm.models.codec import Autoencoder
 from pdm.registry import load_autoencoder
+from pdm.training.distributed.workers import Workers
 from pdm.training.latent_space.measure import measure_latents
 
 SHEET_PICTURES = 32
@@ -95,7 +96,7 @@ def first_stage_of(
     if system.first_stage == "kl-f8":
         model.config = dataclasses.replace(model.config, latent_scale=system.scale)
     sets: list[Any] = [CropsInMemory(part) for part in (crops.train, crops.held_out)]
-    measure_latents(model, sets[0], sets[1], (SIDE_PX, SIDE_PX))
+    measure_latents(model, *sets, (SIDE_PX, SIDE_PX), Workers(torch.device("cpu")))
     return model
 
 
