@@ -28,6 +28,7 @@ def parser() -> argparse.ArgumentParser:
         _add_stage(commands, name, function, paths)
     _add_params(commands)
     _add_preset(commands)
+    _add_rehearse(commands)
     _add_untrained(commands)
     _add_export(commands)
     _add_ema(commands)
@@ -242,6 +243,28 @@ def _add_preset(commands: Commands) -> None:
         metavar="FILE",
         help="start from this params file: keep its sources and all that the preset does not name",
     )
+
+
+def _add_rehearse(commands: Commands) -> None:
+    command = _command(commands, "rehearse", tools.rehearse)
+    which = command.add_mutually_exclusive_group()
+    which.add_argument("--preset", metavar="NAME", help="such as 2048x2048, instead of FILE")
+    which.add_argument(
+        "--params", type=Path, default=DEFAULT_PATH, metavar="FILE", help="default: %(default)s"
+    )
+    command.add_argument(
+        "--pictures", type=Path, metavar="FOLDER", help="a dozen pictures; default: built-in ones"
+    )
+    command.add_argument(
+        "--keep", type=Path, metavar="DIR", help="work there; default: a folder that is removed"
+    )
+    command.add_argument(
+        "--max-memory",
+        type=float,
+        metavar="GIB",
+        help="stop a stage that takes more memory of the host; default: no limit",
+    )
+    command.add_argument("--json", action="store_true", help="print all as JSON in the last line")
 
 
 def _add_untrained(commands: Commands) -> None:

@@ -17,7 +17,7 @@ Start here:
 """
 
 GROUPS = {
-    "The whole pipeline": ("run", "serve"),
+    "The whole pipeline": ("run", "serve", "rehearse"),
     "Its stages, in order": tuple(STAGES),
     "Params": ("params", "preset"),
     "Results": ("scores", "compare", "lineage", "sync"),

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 
 from pdm import params
@@ -80,6 +81,28 @@ def preset(args: argparse.Namespace) -> None:
         print(text, end="")
     else:
         presets.write_preset(text, args.output, force=args.force)
+
+
+def rehearse(args: argparse.Namespace) -> None:
+    """Run every stage at its real size on a few pictures, and say what each takes."""
+    from pdm.rehearsal import rehearse as rehearsal
+
+    # Like ctrl-C, so that the running stage and the folder do not outlive this process.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    limit = int(args.max_memory * 2**30) if args.max_memory else None
+    print(rehearsal.heading(), flush=True)
+    results = rehearsal.rehearse(
+        args.preset, args.params, pictures=args.pictures, keep=args.keep, max_bytes=limit
+    )
+    for result in results:
+        if isinstance(result, rehearsal.Row):
+            print(rehearsal.line_of(result), flush=True)
+            continue
+        if text := rehearsal.conclusion(result):
+            print(text)
+        if args.json:
+            print(rehearsal.as_json(result))
+        rehearsal.raise_failure(result)
 
 
 def untrained(args: argparse.Namespace) -> None:

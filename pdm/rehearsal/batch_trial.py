@@ -1,0 +1,95 @@
+"""Takes one optimizer step with a given number of images at once, to see whether they fit.
+
+    python -m pdm.rehearsal.batch_trial STAGE PARAMS NUM_IMAGES
+
+The batch has the shapes of a real one, and random values.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pdm import params
+from pdm.config import Params
+from pdm.models.levels.pyramid import Downsampling, LevelShape
+from pdm.registry import build_autoencoder, build_denoiser
+from pdm.training.loop.activation_checkpointing import checkpoint_activations
+from pdm.training.loop.optimizer import DiscriminatorTraining
+from pdm.training.loop.precision import autocast
+from pdm.training.loop.prefetch import Batch
+from pdm.training.loop.state import TrainState
+from pdm.training.monitoring.example_batches import autoencoder_batch, diffusion_batch
+from pdm.training.monitoring.footprint import Footprint, autoencoder_footprint, diffusion_footprint
+from pdm.training.objectives.adversarial import AdversarialLoss
+from pdm.training.objectives.losses import AutoencoderLosses, FlowLosses
+from pdm.training.objectives.perceptual import load_perceptual
+
+CPU = torch.device("cpu")
+
+
+def levels_of(config: Params) -> tuple[tuple[LevelShape, ...], tuple[Downsampling, ...]]:
+    """Shapes and downsamplings of the latents."""
+    with torch.device("meta"):
+        model = build_autoencoder(config.autoencoder)
+    sides = config.autoencoder.image_height_px, config.autoencoder.image_width_px
+    return model.level_shapes(*sides), model.level_downsamplings
+
+
+def footprint(stage: str, config: Params, at_once: int) -> Footprint:
+    """Predict what a training takes with so many images at once."""
+    if stage == "autoencoder":
+        return autoencoder_footprint(config.autoencoder, at_once)
+    return diffusion_footprint(config.diffusion, *levels_of(config), at_once)
+
+
+def take_step(stage: str, config: Params, at_once: int) -> None:
+    """Take one step, on the GPU if there is one."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    training = getattr(config, stage).training
+    losses, model, discriminator, batch = _build(stage, config, at_once, device)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    state = TrainState(model, training, discriminator)
+    if training.checkpoint_activations:
+        checkpoint_activations(model)
+    state.model.train()
+    with autocast(training, device):
+        loss = losses(*batch)["loss"]
+    loss.backward()
+    state.optimizer.step()
+    state.update_ema(training.ema_half_life_images, at_once)
+
+
+def _build(
+    stage: str, config: Params, at_once: int, device: torch.device
+) -> tuple[nn.Module, nn.Module, DiscriminatorTraining | None, Batch]:
+    if stage == "diffusion":
+        shapes, downsamplings = levels_of(config)
+        channels = tuple(shape[0] for shape in shapes)
+        denoiser = build_denoiser(config.diffusion, channels, downsamplings).to(device)
+        losses = FlowLosses(denoiser, config.diffusion.level_loss_weights)
+        batch = diffusion_batch(config.diffusion, shapes, at_once, device)
+        return losses, denoiser, None, _fill(batch)
+    section = config.autoencoder
+    model = build_autoencoder(section).to(device)
+    perceptual = load_perceptual(section.perceptual, device) if section.perceptual else None
+    adversary = AdversarialLoss(section.adversarial).to(device) if section.adversarial else None
+    discriminator = None
+    if adversary is not None:
+        settings = adversary.config
+        discriminator = DiscriminatorTraining(adversary, settings.learning_rate, 0)
+    batch = autoencoder_batch(section, model, at_once, device)
+    wrapped = AutoencoderLosses(model, section, perceptual, adversary)
+    return wrapped, model, discriminator, _fill(batch)
+
+
+def _fill(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value if value.dtype == torch.long else value.uniform_()
+    return tuple(map(_fill, value)) if isinstance(value, tuple) else value
+
+
+if __name__ == "__main__":
+    take_step(sys.argv[1], params.load(Path(sys.argv[2])), int(sys.argv[3]))

@@ -1,0 +1,300 @@
+"""Runs all stages of a rehearsal one after the other, and says what each of them took.
+
+Everything happens in a folder of its own: no file, run or tracker of the user's project is touched.
+"""
+
+import contextlib
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from pdm import errors, params
+from pdm.config import Params
+from pdm.errors import BadInput, Preempted, PyramidError
+from pdm.files import write_text
+from pdm.progress import as_clock
+from pdm.rehearsal.processes import GIB, MIB, Measured, run
+from pdm.rehearsal.settings import STEPS, real_text, rehearsal_text
+
+TRAININGS = ("autoencoder", "diffusion")
+SHARE_OF_MEMORY = 0.9  # of what is available, for the largest batch
+LARGEST_TRIED = 1024  # images at once
+PARAMS = "params.yaml"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of the rehearsal.
+
+    Args:
+        name: As in the table.
+        words: Module and arguments of the command.
+        stage: Of the pipeline.
+        interrupt: Whether it is interrupted, and must end with a checkpoint.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    stage: str
+    interrupt: bool = False
+
+
+@dataclass
+class Row:
+    """What one step took.
+
+    Args:
+        name: Of the step.
+        seconds: Wall-clock time.
+        host_bytes: Peak resident memory.
+        device_bytes: Peak memory on GPUs; None where there is none.
+        disk_bytes: By which the rehearsal's folder grew.
+        exit_code: Of the command.
+        images_per_second: In the last step of a training; None for other stages.
+        whole_seconds: What the real training would take at that speed; None for other stages.
+    """
+
+    name: str
+    seconds: float
+    host_bytes: int
+    device_bytes: int | None
+    disk_bytes: int
+    exit_code: int
+    images_per_second: float | None = None
+    whole_seconds: float | None = None
+
+
+@dataclass
+class Rehearsal:
+    """All that was measured.
+
+    Args:
+        rows: Of the steps that ran.
+        batches: By training: the largest number of images at once that fits.
+        error: What went wrong, in a line; empty if nothing did.
+        exit_code: Of the step that failed, or 0.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    batches: dict[str, dict[str, Any]] = field(default_factory=dict)
+    error: str = ""
+    exit_code: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return asdict(self)
+
+
+def steps() -> list[Step]:
+    """List the commands of a rehearsal, in order."""
+    commands = [_stage(name) for name in ("scrape", "curate", "shard")]
+    commands += [*_training("autoencoder"), _stage("latents"), *_training("diffusion")]
+    return [*commands, _stage("sample"), _stage("evaluate")]
+
+
+def _stage(name: str) -> Step:
+    return Step(name, ("pdm", name), name)
+
+
+def _training(stage: str) -> list[Step]:
+    words = ("pdm", stage, "--launcher", "process")
+    export = ("pdm", "export", stage, "--best", "--model", f"exported/{stage}")
+    return [
+        Step(f"{stage}, interrupted", words, stage, interrupt=True),
+        Step(f"{stage}, resumed", words, stage),
+        Step(f"export {stage}", export, stage),
+    ]
+
+
+def rehearse(
+    preset: str | None,
+    path: Path,
+    *,
+    pictures: Path | None = None,
+    keep: Path | None = None,
+    max_bytes: int | None = None,
+) -> Iterator[Row | Rehearsal]:
+    """Run every stage on a few pictures; yield a row for each, and the whole at the end.
+
+    Args:
+        preset: Name of a preset; None for the params file.
+        path: The params file.
+        pictures: Folder with a handful of pictures; None for built-in landscapes.
+        keep: Folder to work in and to leave there; None for a temporary one.
+        max_bytes: A stage that takes more memory is stopped; None for no limit.
+
+    Raises:
+        BadInput: The params or the pictures do not exist or do not fit, or `keep` is not empty.
+    """
+    if pictures is not None and not pictures.is_dir():
+        raise BadInput(f"--pictures {pictures}: no such folder")
+    real = real_text(preset, path)
+    with _working_folder(keep) as folder:
+        write_text(folder / PARAMS, rehearsal_text(real, pictures))
+        found = Rehearsal()
+        for step in steps():
+            row, measured = _take(step, folder, params.parse(real, path), max_bytes)
+            found.rows.append(row)
+            yield row
+            if measured.error:
+                found.error = f"{step.name}: {measured.error}"
+                found.exit_code = measured.exit_code if measured.exit_code > 0 else 1
+                break
+        else:
+            _add_largest_batches(found, folder, max_bytes)
+        yield found
+
+
+@contextlib.contextmanager
+def _working_folder(keep: Path | None) -> Iterator[Path]:
+    if keep is None:
+        with tempfile.TemporaryDirectory(prefix="pyramid-rehearsal-") as folder:
+            yield Path(folder)
+        return
+    if keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
+        raise BadInput(f"--keep {keep}: it exists and is not an empty folder; name another")
+    keep.mkdir(parents=True, exist_ok=True)
+    yield keep.absolute()
+
+
+def _take(step: Step, folder: Path, real: Params, max_bytes: int | None) -> tuple[Row, Measured]:
+    before = _size(folder)
+    measured = run(step.words, folder, max_bytes=max_bytes, interrupt=step.interrupt)
+    if step.interrupt and measured.exit_code == 0:
+        measured = Measured(
+            1,
+            measured.seconds,
+            measured.host_bytes,
+            measured.device_bytes,
+            f"it was asked to stop and did not; expected exit code {Preempted.exit_code}",
+        )
+    row = Row(
+        step.name,
+        measured.seconds,
+        measured.host_bytes,
+        measured.device_bytes,
+        _size(folder) - before,
+        measured.exit_code,
+    )
+    speed = _speed(folder, step.stage) if step.stage in TRAININGS else None
+    if speed and step.name.endswith("resumed"):
+        total = getattr(real, step.stage).training.total_images
+        row.images_per_second, row.whole_seconds = speed, total / speed
+    return row, measured
+
+
+def _size(folder: Path) -> int:
+    """Bytes of all files, those with several names once."""
+    found = [file.lstat() for file in folder.rglob("*") if file.is_file() and not file.is_symlink()]
+    return sum({(one.st_dev, one.st_ino): one.st_blocks * 512 for one in found}.values())
+
+
+def _speed(folder: Path, stage: str) -> float | None:
+    """Images per second in the last logged step of the stage."""
+    from pdm import events
+
+    for log in (folder / "runs" / stage).glob("*/events.jsonl"):
+        for event in reversed(events.read(log)):
+            if speed := event.get("values", {}).get("images_per_second"):
+                return float(speed)
+    return None
+
+
+def _add_largest_batches(found: Rehearsal, folder: Path, max_bytes: int | None) -> None:
+    for stage in TRAININGS:
+        try:
+            found.batches[stage] = _largest_batch(stage, folder, max_bytes)
+        except PyramidError as error:
+            found.error, found.exit_code = f"largest batch of {stage}: {error}", error.exit_code
+            return
+
+
+def _largest_batch(stage: str, folder: Path, max_bytes: int | None) -> dict[str, Any]:
+    """Predict the largest power of two that fits, and take a step with it."""
+    from pdm.rehearsal.batch_trial import footprint
+
+    config = params.load(folder / PARAMS)
+    one, two = (footprint(stage, config, count).device_bytes for count in (1, 2))
+    available = _available_bytes() if max_bytes is None else max_bytes
+    budget = int(SHARE_OF_MEMORY * available)
+    largest = 0
+    for count in (2**power for power in range(LARGEST_TRIED.bit_length())):
+        if one + (count - 1) * (two - one) <= budget:
+            largest = count
+    if not largest:
+        return {"images_at_once": 0, "predicted_bytes": one, "available_bytes": available}
+    words = ("pdm.rehearsal.batch_trial", stage, PARAMS, str(largest))
+    measured = run(words, folder, max_bytes=max_bytes)
+    used = measured.host_bytes if measured.device_bytes is None else measured.device_bytes
+    return {
+        "images_at_once": largest,
+        "predicted_bytes": one + (largest - 1) * (two - one),
+        "available_bytes": available,
+        "measured_bytes": used,
+        "seconds": measured.seconds,
+        "fits": measured.exit_code == 0,
+    }
+
+
+def _available_bytes() -> int:
+    """Memory for a training: of the GPU, or what is free on the host."""
+    import torch
+
+    if torch.cuda.is_available():
+        return int(torch.cuda.mem_get_info()[1])
+    return int(psutil.virtual_memory().available)
+
+
+def heading() -> str:
+    """The first line of the table."""
+    return (
+        f"{'stage':<26} {'seconds':>8} {'host GiB':>9} {'GPU GiB':>8} {'disk MiB':>9}  "
+        "whole training here"
+    )
+
+
+def line_of(row: Row) -> str:
+    """A row of the table."""
+    device = "-" if row.device_bytes is None else f"{row.device_bytes / GIB:.2f}"
+    whole = ""
+    if row.whole_seconds is not None:
+        whole = f"{as_clock(row.whole_seconds)} ({row.images_per_second:.3g} images/s)"
+    return (
+        f"{row.name:<26} {row.seconds:8.1f} {row.host_bytes / GIB:9.2f} {device:>8} "
+        f"{row.disk_bytes / MIB:9.1f}  {whole}"
+    ).rstrip()
+
+
+def conclusion(found: Rehearsal) -> str:
+    """The lines below the table."""
+    lines = []
+    for stage, batch in found.batches.items():
+        text = f"{stage}: {batch['images_at_once']} images at once fit, as predicted: "
+        text += f"{batch['predicted_bytes'] / GIB:.2f} of {batch['available_bytes'] / GIB:.2f} GiB"
+        if "fits" in batch:
+            done = "tried" if batch["fits"] else "tried, AND FAILED"
+            text += f"; {done}: {batch['measured_bytes'] / GIB:.2f} GiB, {batch['seconds']:.0f} s"
+        lines.append(text)
+    if found.error:
+        lines.append(f"failed: {found.error}")
+    return "\n".join(lines)
+
+
+def raise_failure(found: Rehearsal) -> None:
+    """Raise the error of the step that failed, with its exit code."""
+    if not found.exit_code:
+        return
+    for kind in PyramidError.__subclasses__():
+        if kind.exit_code == found.exit_code:
+            raise kind(found.error)
+    raise errors.PyramidError(found.error)
+
+
+def as_json(found: Rehearsal) -> str:
+    """All that was measured, in one line."""
+    return json.dumps(found.as_json() | {"steps": STEPS})
