@@ -19,7 +19,7 @@ from pdm.errors import BadInput
 from pdm.files import check_sha256
 from pdm.models.condition import with_class_label
 from pdm.models.denoiser import Denoiser
-from pdm.models.layers import bake_spectral_norms, settle_spectral_norms
+from pdm.models.spectral_norm import bake_spectral_norms, settle_spectral_norms
 from pdm.registry import load_denoiser
 
 

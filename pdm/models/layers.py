@@ -12,19 +12,17 @@ pads with zeros (`EDGES_ZERO`), from which it learns where in the picture it is.
 """
 
 import math
-from collections.abc import Sequence
-from typing import Literal, TypeVar, cast
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils import parametrizations, parametrize
+
+from pdm.models.spectral_norm import with_spectral_norm
 
 HALF_ROOT = math.sqrt(0.5)
-NORM_ITERATIONS = 64  # within a hundredth, also where the two largest singular values are close
 HEAD_WIDTH = 64  # channels per head of an attention, at most
 
-Network = TypeVar("Network", bound=nn.Module)
 Norm = Literal["group", "pixel"]
 Edges = Literal["replicate", "zeros"]
 EDGES_REPEATED: Edges = "replicate"
@@ -67,65 +65,7 @@ def convolution(
 ) -> nn.Module:
     """Make a square convolution that keeps the size, with spectral norm if asked."""
     layer = nn.Conv2d(in_width, out_width, side, padding=side // 2, padding_mode=edges)
-    return parametrizations.spectral_norm(layer) if spectral_norm else layer
-
-
-@torch.no_grad()
-def bake_spectral_norms(network: Network) -> Network:
-    """Divide every weight by its spectral norm once and for all, for inference.
-
-    Otherwise each evaluation computes all norms again and divides by them. Layers are replaced, not
-    changed in place, since copies of a network share their parametrisations. The result cannot be
-    trained further.
-    """
-    for parent in list(network.modules()):
-        for name, layer in list(parent.named_children()):
-            if isinstance(layer, nn.Conv2d) and parametrize.is_parametrized(layer, "weight"):
-                side = layer.kernel_size[0]
-                sizes = (layer.in_channels, layer.out_channels, side)
-                edges = layer.padding_mode
-                plain = nn.Conv2d(*sizes, padding=side // 2, padding_mode=edges)
-                plain.weight, plain.bias = nn.Parameter(layer.weight), layer.bias
-                setattr(parent, name, plain.train(layer.training))
-    return network
-
-
-@torch.no_grad()
-def settle_spectral_norms(network: Network) -> Network:
-    """Estimate all spectral norms again, after the weights were replaced (by an EMA, say)."""
-    was_training = network.training
-    network.train()
-    for layer in list(network.modules()):
-        if isinstance(layer, nn.Conv2d) and parametrize.is_parametrized(layer, "weight"):
-            for _ in range(NORM_ITERATIONS):
-                _ = layer.weight  # in training mode each access runs one power iteration
-    return network.train(was_training)
-
-
-def spectral_weights(network: nn.Module) -> list[nn.Parameter]:
-    """Give the weights under spectral norm; their own scale has no effect."""
-    return [
-        cast(nn.Parameter, cast(nn.ModuleDict, module.parametrizations)["weight"].original)
-        for module in network.modules()
-        if isinstance(module, nn.Conv2d) and parametrize.is_parametrized(module, "weight")
-    ]
-
-
-@torch.no_grad()
-def rescale_spectral_weights(weights: Sequence[nn.Parameter]) -> None:
-    """Rescale weights under spectral norm to the Frobenius norm that they have on initialisation.
-
-    The network's output stays the same. But a gradient is orthogonal to a weight whose scale has no
-    effect, so every step makes the weight longer, and the same learning rate turns it less and
-    less: an unintended decay of the learning rate. Karras et al. (arXiv:2312.02696, section 2.3)
-    fix norms for that reason.
-
-    Args:
-        weights: (outputs, inputs, h, w) each, as `spectral_weights` gives them.
-    """
-    for weight in weights:
-        norm = torch.linalg.vector_norm(weight)
-        weight.mul_(math.sqrt(len(weight) / 3) / norm.clamp_min(1e-12))
+    return with_spectral_norm(layer) if spectral_norm else layer
 
 
 def zero_init(layer: nn.Conv2d | nn.Linear) -> nn.Module:

@@ -1,5 +1,3 @@
-import copy
-
 import pytest
 import torch
 
@@ -7,14 +5,10 @@ from pdm.models.layers import (
     EDGES_ZERO,
     ResidualBlock,
     average_pool,
-    bake_spectral_norms,
     convolution,
     group_norm,
     norm_layer,
     res_skip,
-    rescale_spectral_weights,
-    settle_spectral_norms,
-    spectral_weights,
 )
 
 
@@ -89,32 +83,3 @@ def test_dropout_acts_in_training_only():
 def test_pooling_averages_squares_of_four():
     features = torch.arange(16.0).reshape(1, 1, 4, 4)
     assert average_pool(features).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
-
-
-@torch.no_grad()
-def test_plain_weights_do_what_normed_ones_do():
-    torch.manual_seed(0)
-    network = torch.nn.Sequential(
-        *(convolution(4, 4, side, EDGES_ZERO, spectral_norm=True) for side in (3, 1)),
-        torch.nn.Conv2d(4, 2, 1),
-    ).eval()
-    features = torch.randn(2, 4, 8, 8)
-    expected, names = network(features), len(network.state_dict())
-    plain = bake_spectral_norms(copy.deepcopy(network))
-    assert torch.equal(plain(features), expected)
-    assert torch.equal(network(features), expected)  # the original goes on as it was
-    assert len(plain.state_dict()) == 6 < names
-
-
-def test_the_scale_of_a_spectrally_normed_weight_has_no_effect_and_is_set_back():
-    torch.manual_seed(0)
-    network = settle_spectral_norms(convolution(16, 32, 3, "zeros", spectral_norm=True)).eval()
-    weights, image = spectral_weights(network), torch.randn(1, 16, 8, 8)
-    before = network(image)
-    with torch.no_grad():
-        weights[0].mul_(5)
-    rescale_spectral_weights(weights)
-    torch.testing.assert_close(network(image), before, atol=1e-5, rtol=1e-5)
-    fresh = convolution(16, 32, 3, "zeros", spectral_norm=True)
-    expected = torch.linalg.vector_norm(spectral_weights(fresh)[0].detach())
-    assert torch.linalg.vector_norm(weights[0].detach()) == pytest.approx(float(expected), rel=0.05)

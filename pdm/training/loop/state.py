@@ -17,7 +17,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from pdm.config.common import TrainingConfig
 from pdm.ema import decay_at
 from pdm.files import sha256_of
-from pdm.models.layers import spectral_weights
+from pdm.models.spectral_norm import rescale_spectral_weights, spectral_weights
 from pdm.training.checkpoints.sharded_files import load_whole, read_into, shapes_in
 from pdm.training.checkpoints.state_copy import MANIFEST, HostMemory, StateCopy
 from pdm.training.distributed.sharded import full_tensor, is_to_shard, shard_model
@@ -26,6 +26,7 @@ from pdm.training.loop.optimizer import (
     build_optimizer,
     networks_to_optimize,
 )
+from pdm.training.loop.power_iteration import SpectralNorms
 from pdm.training.monitoring.utilisation import copy_to_meta
 
 
@@ -65,12 +66,25 @@ class TrainState:
         }
         if not self.is_sharded:
             self.ema_weights["ema"] = list(self.ema.parameters())
-        self.spectral_weights = spectral_weights(model)
+        # Layers with sharded weights iterate on their own, where their weight is gathered.
+        self.spectral_norms = None if self.is_sharded else SpectralNorms(model)
         self.networks = networks_to_optimize(model, config, discriminator)
         self.optimizer = build_optimizer(self.networks, config)
         self.images_seen = 0  # over all workers
         mesh = DeviceMesh.from_group(self._group, "cpu") if self._group is not None else None
         self._memory = HostMemory(mesh)
+
+    def iterate_spectral_norms(self) -> None:
+        """Take the power iteration of a step, before its passes."""
+        if self.spectral_norms is not None:
+            self.spectral_norms.iterate()
+
+    def rescale_spectral_weights(self) -> None:
+        """Set weights under spectral norm back to their initial length, after a step."""
+        if self.spectral_norms is not None:
+            self.spectral_norms.rescale()
+        else:
+            rescale_spectral_weights(spectral_weights(self.model))
 
     @torch.no_grad()
     def update_ema(self, half_life_images: int, batch_size: int) -> None:

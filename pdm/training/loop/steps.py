@@ -18,7 +18,6 @@ from torch.distributed.fsdp import FSDPModule
 
 from pdm.config.common import TrainingConfig
 from pdm.errors import PyramidError, QualityGate
-from pdm.models.layers import rescale_spectral_weights
 from pdm.training.distributed.sharded import full_tensor
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.optimizer import learning_rate_at
@@ -104,6 +103,7 @@ class Steps:
         """
         stop = self.run.stop_requested()
         self.passes: list[tuple[range, Tensor]] = []  # positions and loss of each
+        self.state.iterate_spectral_norms()
         for number in range(self.config.accumulation):
             share, fault = self.next_share()
             # Before the forward pass, which waits for all workers with sharded weights, and with
@@ -194,7 +194,7 @@ class Steps:
             self.skip_step(faulty)
         else:
             state.optimizer.step()
-            rescale_spectral_weights(state.spectral_weights)
+            state.rescale_spectral_weights()
             self.num_skipped = 0
         state.optimizer.zero_grad(set_to_none=True)
         state.update_ema(config.ema_half_life_images, config.batch_size)

@@ -1,0 +1,194 @@
+"""Spectral norm: a weight divided by its largest singular value (Miyato et al., arXiv:1802.05957).
+
+One power iteration per training pass follows the singular vectors of each weight. A layer on its
+own iterates in every training pass, like torch's `spectral_norm`; names, initialisation and values
+are those of torch. A training loop iterates for all layers at once, once per step and outside
+autograd (`pdm.training.loop.power_iteration`). Weights are read in memory order, so that a weight
+in channels_last layout is not copied.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils import parametrize
+
+INITIAL_ITERATIONS = 15  # as in torch
+SETTLING_ITERATIONS = 64  # within a hundredth, also where the two largest values are close
+EPSILON = 1e-12
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class SpectralNorm(nn.Module):
+    """Parametrisation of a weight (outputs, inputs, h, w): divides it by its spectral norm.
+
+    The norm is u^T W v, with estimates u (outputs,) and v (inputs * h * w,) of the singular
+    vectors. Gradients flow through the norm, but not through u and v.
+
+    Attributes:
+        held: Norm, u, and v in memory order, for the present step, if a training loop updates them.
+    """
+
+    _u: Tensor
+    _v: Tensor
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        matrix = weight.detach().flatten(1)
+        for name, length in zip(("_u", "_v"), matrix.shape, strict=True):
+            vector = F.normalize(matrix.new_empty(length).normal_(), dim=0, eps=EPSILON)
+            self.register_buffer(name, vector)
+        self.held: tuple[Tensor, Tensor, Tensor] | None = None
+        self.iterate(weight, INITIAL_ITERATIONS)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Divide the weight by its norm; same shape."""
+        if self.training and self.held is not None:
+            return _divide(weight, *self.held)
+        if self.training:
+            self.iterate(weight)
+        # Copies, since a second pass may iterate before the backward pass of this one.
+        order = reorder(self._v, weight)
+        left, right = self._u.clone(), order.clone(memory_format=torch.contiguous_format).flatten()
+        return _divide(weight, _norm(weight, left, right), left, right)
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        """Give the weight as it is."""
+        return weight
+
+    @torch.no_grad()
+    def iterate(self, weight: Tensor, count: int = 1) -> None:
+        """Take steps of the power iteration."""
+        matrix, order = as_matrix(weight), reorder(self._v, weight)
+        left, right = self._u, order.flatten()
+        for _ in range(count):
+            left = F.normalize(torch.mv(matrix, right), dim=0, eps=EPSILON)
+            right = F.normalize(torch.mv(matrix.T, left), dim=0, eps=EPSILON)
+        self._u.copy_(left)
+        order.copy_(right.view(order.shape))
+
+
+class _Division(torch.autograd.Function):
+    """W / norm, where norm = u^T W v and so d norm / d W = u v^T; v is in memory order."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, norm: Tensor, left: Tensor, right: Tensor) -> Tensor:
+        divided = weight / norm
+        ctx.save_for_backward(divided, norm, left, right)
+        return divided
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        divided, norm, left, right = ctx.saved_tensors
+        if _is_channels_last(divided):
+            gradient = gradients[0].contiguous(memory_format=torch.channels_last)
+        else:
+            gradient = gradients[0].contiguous()
+        rows, matrix = as_matrix(gradient), as_matrix(divided)
+        along = torch.dot(rows.flatten(), matrix.flatten())
+        found = torch.addr(rows, left * along, right, alpha=-1).div_(norm)
+        return _as_weight(found, divided), None, None, None
+
+
+def _divide(weight: Tensor, norm: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    found: Tensor = _Division.apply(weight, norm, left, right)  # type: ignore[no-untyped-call]
+    return found
+
+
+def with_spectral_norm(layer: nn.Conv2d) -> nn.Conv2d:
+    """Put the weight of a layer under spectral norm."""
+    parametrize.register_parametrization(layer, "weight", SpectralNorm(layer.weight))
+    return layer
+
+
+@torch.no_grad()
+def bake_spectral_norms(network: Network) -> Network:
+    """Divide every weight by its spectral norm once and for all, for inference.
+
+    Otherwise each evaluation computes all norms again and divides by them. Layers are replaced, not
+    changed in place, since copies of a network share their parametrisations. The result cannot be
+    trained further.
+    """
+    for parent in list(network.modules()):
+        for name, layer in list(parent.named_children()):
+            if isinstance(layer, nn.Conv2d) and parametrize.is_parametrized(layer, "weight"):
+                side = layer.kernel_size[0]
+                sizes = (layer.in_channels, layer.out_channels, side)
+                edges = layer.padding_mode
+                plain = nn.Conv2d(*sizes, padding=side // 2, padding_mode=edges)
+                plain.weight, plain.bias = nn.Parameter(layer.weight), layer.bias
+                setattr(parent, name, plain.train(layer.training))
+    return network
+
+
+def settle_spectral_norms(network: Network) -> Network:
+    """Estimate all spectral norms again, after the weights were replaced (by an EMA, say)."""
+    for norm, weight in norms_and_weights(network):
+        norm.iterate(weight, SETTLING_ITERATIONS)
+    return network
+
+
+def spectral_weights(network: nn.Module) -> list[nn.Parameter]:
+    """Give the weights under spectral norm; their own scale has no effect."""
+    return [weight for _, weight in norms_and_weights(network)]
+
+
+@torch.no_grad()
+def rescale_spectral_weights(weights: Sequence[nn.Parameter]) -> None:
+    """Rescale weights under spectral norm to the Frobenius norm that they have on initialisation.
+
+    The network's output stays the same. But a gradient is orthogonal to a weight whose scale has no
+    effect, so every step makes the weight longer, and the same learning rate turns it less and
+    less: an unintended decay of the learning rate. Karras et al. (arXiv:2312.02696, section 2.3)
+    fix norms for that reason.
+
+    Args:
+        weights: (outputs, inputs, h, w) each, as `spectral_weights` gives them.
+    """
+    for weight in weights:
+        norm = torch.linalg.vector_norm(weight)
+        weight.mul_(math.sqrt(len(weight) / 3) / norm.clamp_min(EPSILON))
+
+
+def norms_and_weights(network: nn.Module) -> Iterator[tuple[SpectralNorm, nn.Parameter]]:
+    """Yield the parametrisations, each with the weight that it divides."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d) and parametrize.is_parametrized(module, "weight"):
+            found = cast(nn.ModuleDict, module.parametrizations)["weight"]
+            norm = cast(SpectralNorm, cast(nn.ModuleList, found)[0])
+            yield norm, cast(nn.Parameter, found.original)
+
+
+def _norm(weight: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """u^T W v, in the precision of the weight also under autocast; v is in memory order."""
+    kind = weight.device.type
+    with torch.no_grad(), torch.autocast("cpu" if kind == "meta" else kind, enabled=False):
+        return torch.dot(left, torch.mv(as_matrix(weight), right))
+
+
+def _is_channels_last(weight: Tensor) -> bool:
+    return not weight.is_contiguous() and weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def as_matrix(weight: Tensor) -> Tensor:
+    """(outputs, inputs * h * w), with the columns in memory order: a view."""
+    return (weight.permute(0, 2, 3, 1) if _is_channels_last(weight) else weight).flatten(1)
+
+
+def _as_weight(matrix: Tensor, pattern: Tensor) -> Tensor:
+    """Undo `as_matrix`, for a weight of this shape and layout."""
+    if not _is_channels_last(pattern):
+        return matrix.view(pattern.shape)
+    outputs, inputs, height, width = pattern.shape
+    return matrix.view(outputs, height, width, inputs).permute(0, 3, 1, 2)
+
+
+def reorder(vector: Tensor, weight: Tensor) -> Tensor:
+    """Give v with its values in the order of the columns of `as_matrix`: a view, of any shape."""
+    if not _is_channels_last(weight):
+        return vector
+    return vector.view(weight.shape[1:]).permute(1, 2, 0)
