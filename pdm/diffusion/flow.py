@@ -63,7 +63,7 @@ def flow_loss(
     data: Pyramid,
     noise: Pyramid,
     t: Tensor,
-    level_weights: Sequence[float],
+    level_weights: Sequence[float] | Tensor,
     time_weights: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Give the mean squared error of the velocity, averaged within each level, then over levels.
@@ -75,7 +75,8 @@ def flow_loss(
         data: Latents, standardised.
         noise: Standard normal, same shapes.
         t: (B,) in [0, 1], or (B, levels).
-        level_weights: One per level, coarse to fine; only their ratios matter.
+        level_weights: One per level, coarse to fine; only their ratios matter. A tensor on the
+            device saves a copy to it.
         time_weights: (B,) or (B, levels), factors of each picture's squared errors; None for 1.
 
     Returns:
@@ -92,5 +93,5 @@ def flow_loss(
     if time_weights is not None:
         by_picture = by_picture * time_weights.reshape(len(t), -1).mT
     errors = by_picture.mean(dim=1)
-    weights = torch.tensor(level_weights, dtype=errors.dtype, device=errors.device)
+    weights = torch.as_tensor(level_weights, dtype=errors.dtype, device=errors.device)
     return (errors * weights).sum() / weights.sum(), by_picture.detach()

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -62,6 +63,24 @@ class Region:
         top, left = self.rows.start - outer.rows.start, self.columns.start - outer.columns.start
         height, breadth = (span.stop - span.start for span in (self.rows, self.columns))
         return part[:, :, top : top + height, left : left + breadth]
+
+
+def random_region(size: tuple[int, int], side: int, generator: torch.Generator) -> Region | None:
+    """Draw a region of a map, at most `side` wide and high; None for all of a map that is smaller.
+
+    Args:
+        size: (H, W) of the map.
+        side: Largest side of the region.
+        generator: On the CPU.
+    """
+    if max(size) <= side:
+        return None
+    spans = []
+    for whole in size:
+        start = int(torch.randint(max(whole - side, 0) + 1, (), generator=generator))
+        spans.append(Span(start, start + min(side, whole)))
+    rows, columns = spans
+    return Region(rows, columns, *size)
 
 
 def tile_regions(height: int, breadth: int, side: int) -> Iterator[Region]:

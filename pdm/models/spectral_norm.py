@@ -60,6 +60,10 @@ class SpectralNorm(nn.Module):
         """Give the weight as it is."""
         return weight
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Give the attributes of a copy: no training loop updates it."""
+        return self.__dict__ | {"held": None}
+
     @torch.no_grad()
     def iterate(self, weight: Tensor, count: int = 1) -> None:
         """Take steps of the power iteration."""

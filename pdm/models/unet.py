@@ -204,7 +204,8 @@ class PyramidUNet(Denoiser):
     def _begun(self, t: Tensor, index: int) -> Tensor:
         """Give (B, 1, 1, 1): whether a level of this stage or a finer one has begun."""
         levels = [self.positions[factor] for factor in self._factors_until(index + 1)]
-        return (t[:, levels] >= 0).any(dim=1).view(-1, 1, 1, 1)
+        begun = torch.stack([t[:, level] >= 0 for level in levels])
+        return begun.any(dim=0).view(-1, 1, 1, 1)
 
     def _factors_until(self, index: int) -> list[int]:
         """List the downsamplings of the levels that are finer than a stage."""

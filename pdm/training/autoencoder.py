@@ -17,7 +17,7 @@ from pdm.device import log_device
 from pdm.events import EventLog
 from pdm.files import atomic_file
 from pdm.models.codec import Autoencoder
-from pdm.models.regions import Region, Span
+from pdm.models.regions import random_region
 from pdm.registry import build_autoencoder
 from pdm.training.checkpoints import earlier_runs, finished, snapshots
 from pdm.training.checkpoints.plan import TrainingPlan, plan_training
@@ -46,7 +46,7 @@ from pdm.training.monitoring.model_card import autoencoder_card
 from pdm.training.monitoring.utilisation import copy_to_meta, flops_per_image
 from pdm.training.objectives.adversarial import AdversarialLoss
 from pdm.training.objectives.equivariance import factors_that_fit
-from pdm.training.objectives.losses import AutoencoderLosses, Plan
+from pdm.training.objectives.losses import LARGEST_CROP_PX, AutoencoderLosses, Plan
 from pdm.training.objectives.perceptual import load_perceptual, network_name
 
 logger = logging.getLogger(__name__)
@@ -165,10 +165,11 @@ class Pictures:
     def _plan(self, position: int) -> Plan:
         batch_size = self.config.training.batch_size
         step = position // batch_size
-        levels, downscaling = (
+        levels, downscaling, window, crop = (
             generator_at(self.config.training.seed, step, purpose)
-            for purpose in ("levels", "shrinking")
+            for purpose in ("levels", "shrinking", "window", "crop")
         )
+        side = self.config.crop_px
         most = max(1, len(self.level_shapes) - 1)  # a single level has no shorter prefix
         return Plan(
             num_levels=int(torch.randint(1, most + 1, (), generator=levels)),
@@ -176,17 +177,9 @@ class Pictures:
                 int(torch.randint(len(self.factors), (), generator=downscaling))
             ],
             images_seen=step * batch_size,
-            region=self._region(step),
+            region=None if side is None else random_region(self.size, side, window),
+            crop=random_region(self.size if side is None else (side, side), LARGEST_CROP_PX, crop),
         )
-
-    def _region(self, step: int) -> Region | None:
-        """The region in which all pictures of the step are decoded; None for whole pictures."""
-        side = self.config.crop_px
-        if side is None:
-            return None
-        draw = generator_at(self.config.training.seed, step, "window")
-        top, left = (int(torch.randint(s - side + 1, (), generator=draw)) for s in self.size)
-        return Region(Span(top, top + side), Span(left, left + side), *self.size)
 
     def _pixels(self, positions: range) -> Pixels:
         """uint8 (B, H, W, 3): whole pictures, and close-ups of some."""

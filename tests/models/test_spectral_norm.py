@@ -32,7 +32,7 @@ def test_weights_gradients_and_singular_vectors_are_those_of_torch(at_once, layo
         network(with_spectral_norm, layout),
         network(parametrizations.spectral_norm, layout),
     )
-    norms = SpectralNorms(ours) if at_once else None
+    norms = SpectralNorms(ours, ours) if at_once else None
     for step in range(4):
         if norms is not None:
             norms.iterate()
@@ -62,7 +62,7 @@ def test_the_gradient_is_that_of_the_quotient():
 
 def test_several_passes_of_a_step_use_the_same_norms():
     model = network(with_spectral_norm)
-    norms, image = SpectralNorms(model), torch.randn(2, 8, 8, 8)
+    norms, image = SpectralNorms(model, model), torch.randn(2, 8, 8, 8)
     norms.iterate()
     first = model(image)
     assert torch.equal(model(image), first)
@@ -77,13 +77,14 @@ def test_rescaling_all_weights_at_once_does_what_rescaling_each_does():
             for weight in spectral_weights(model):
                 weight.mul_(3)
     rescale_spectral_weights(spectral_weights(one))
-    SpectralNorms(other).rescale()
+    SpectralNorms(other, other).rescale()
     for weight, expected in zip(spectral_weights(other), spectral_weights(one), strict=True):
         torch.testing.assert_close(weight, expected)
 
 
 def test_a_network_without_spectral_norm_needs_nothing():
-    norms = SpectralNorms(nn.Sequential(nn.Conv2d(3, 3, 1)))
+    model = nn.Sequential(nn.Conv2d(3, 3, 1))
+    norms = SpectralNorms(model, model)
     norms.iterate()
     norms.rescale()
 

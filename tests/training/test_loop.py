@@ -237,11 +237,10 @@ class PoisonedTwice(Numbers):
 def test_few_steps_that_are_not_finite_are_skipped_logged_and_counted(tmp_path, caplog):
     settings = config(max_skipped_steps=2)
     state, network = fresh(settings)
-    run, seen = Recorder(tmp_path), []
-    step = state.optimizer.step
-    state.optimizer.step = lambda: (seen.append(state.images_seen), step())
+    run = Recorder(tmp_path)
     train(state, network, PoisonedTwice(), settings, run, CPU)
-    assert seen == [start for start in range(0, 48, 4) if start not in (16, 20)]
+    counts = {float(values["step"]) for values in state.optimizer.state.values()}
+    assert counts == {48 / 4 - 2}
     assert state.images_seen == 48
     weights = (*network.parameters(), *state.ema.parameters())
     assert all(weight.isfinite().all() for weight in weights)

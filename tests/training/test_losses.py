@@ -13,11 +13,9 @@ from pdm.models.levels.posterior import sample_latents
 from pdm.models.regions import Region, Span
 from pdm.training.monitoring.held_out import psnr
 from pdm.training.objectives.losses import (
-    LARGEST_CROP_PX,
     AutoencoderLosses,
     Plan,
     means_by_time,
-    random_crop,
 )
 from pdm.training.objectives.perceptual import PerceptualLoss
 from pdm.training.objectives.pixel_losses import gradient_loss
@@ -59,7 +57,7 @@ CONFIG = AutoencoderConfig(
     close_up=0.0,
     training=replace(TRAINING, batch_size=2, total_images=16),
 )
-PLAN = Plan(num_levels=2, downscaling=2, images_seen=0, region=None)
+PLAN = Plan(num_levels=2, downscaling=2, images_seen=0, region=None, crop=None)
 
 
 def losses_of(**changes) -> AutoencoderLosses:
@@ -186,17 +184,21 @@ def test_a_perceptual_network_computes_in_float32_under_bfloat16():
         assert losses(*batch(), PLAN)["perceptual"].dtype == torch.float32
 
 
-def test_both_crops_are_the_same_part_and_small_pictures_are_not_cropped():
-    small = torch.randn(1, 3, 32, 48)
-    assert all(torch.equal(crop, small) for crop in random_crop(small, small))
-    large = torch.randn(1, 1, 1, LARGEST_CROP_PX + 300)
-    places = set()
-    for _ in range(8):
-        found, wanted = random_crop(large, large + 1)
-        assert found.shape == (1, 1, 1, LARGEST_CROP_PX)
-        torch.testing.assert_close(found + 1, wanted)
-        places.add(found[0, 0, 0, 0].item())
-    assert len(places) > 1
+class Seen(torch.nn.Module):
+    """A perceptual network that remembers the shapes of what it sees."""
+
+    def forward(self, prediction, target):
+        self.shapes = (prediction.shape[2:], target.shape[2:])
+        return (prediction - target).square()
+
+
+def test_the_networks_that_judge_see_the_crop_of_the_plan():
+    seen = Seen()
+    losses = AutoencoderLosses(losses_of().model, CONFIG, PerceptualLoss(seen, weight=0.5), None)
+    losses(*batch(), replace(PLAN, crop=Region(Span(8, 24), Span(0, 32), 32, 64)))
+    assert seen.shapes == ((16, 32), (16, 32))
+    losses(*batch(), PLAN)
+    assert seen.shapes == ((32, 64), (32, 64))
 
 
 def scenes(count: int) -> torch.Tensor:

@@ -61,6 +61,11 @@ def full_tensor(tensor: Tensor) -> Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
+def local_tensor(tensor: Tensor) -> Tensor:
+    """Give this worker's part of a sharded tensor, sharing its memory; any other as it is."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
 def shard_like(pattern: Tensor, tensor: Tensor) -> Tensor:
     """Shard a full tensor like the pattern; each worker keeps its part of its own copy."""
     if not isinstance(pattern, DTensor):

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pdm.training.distributed.sharded import full_tensor, shard_like
+from pdm.training.distributed.sharded import full_tensor, local_tensor, shard_like
 
 MOMENTUM = 0.95
 MIN_SIDE = 16  # smallest side of a matrix that is orthogonalised
@@ -30,7 +30,8 @@ def is_matrix(weight: nn.Parameter) -> bool:
 class Muon(torch.optim.AdamW):
     """AdamW that updates the matrices of some groups by Muon. Takes the arguments of AdamW.
 
-    A group asks for Muon by its entry `orthogonal`.
+    A group asks for Muon by its entry `orthogonal`. A step with the attribute `found_inf` 1 changes
+    nothing, as with torch's fused optimizers.
     """
 
     @torch.no_grad()
@@ -49,11 +50,21 @@ class Muon(torch.optim.AdamW):
             state["momentum"] = torch.zeros_like(weight)
         gradient, momentum = weight.grad, state["momentum"]
         assert gradient is not None
+        skip = getattr(self, "found_inf", None)
+        before = None if skip is None else (weight.clone(), momentum.clone())
         momentum.lerp_(gradient, 1 - MOMENTUM)
         ahead = full_tensor(gradient.lerp(momentum, MOMENTUM))  # Nesterov momentum
         direction = orthogonalise(ahead.flatten(1)).view(ahead.shape).to(weight.dtype)
         size = UPDATE_RMS * math.sqrt(max(ahead.shape[0], ahead[0].numel()))
         weight.mul_(1 - rate * decay).add_(shard_like(weight, direction), alpha=-rate * size)
+        if skip is not None and before is not None:
+            for now, earlier in zip((weight, momentum), before, strict=True):
+                _select(local_tensor(now), local_tensor(earlier), skip)
+
+
+def _select(now: Tensor, earlier: Tensor, skip: Tensor) -> None:
+    """Take earlier values back where `skip` is 1; values now may be NaN."""
+    torch.where(skip.bool(), earlier, now, out=now)
 
 
 def orthogonalise(matrix: Tensor) -> Tensor:

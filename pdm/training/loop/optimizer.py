@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from pdm.config.common import TrainingConfig
+from pdm.training.distributed.sharded import full_tensor
 from pdm.training.loop.muon import Muon
 
 DISCRIMINATOR_BETAS = (0.5, 0.9)  # as in LDM's code (arXiv:2112.10752)
@@ -101,6 +103,32 @@ def build_optimizer(networks: Sequence[Optimized], config: TrainingConfig) -> to
     groups = [group for network in networks for group in network.groups(config.weight_decay)]
     kind = Muon if config.optimizer == "muon" else torch.optim.AdamW
     return kind(groups, lr=config.learning_rate, fused=True)
+
+
+def clip_gradients(weights: Sequence[nn.Parameter], max_norm: float) -> Tensor:
+    """Scale gradients down to a norm, as `torch.nn.utils.clip_grad_norm_` does, in few launches.
+
+    Returns:
+        Their norm before, a scalar on their device.
+    """
+    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    if any(isinstance(gradient, DTensor) for gradient in gradients):
+        return full_tensor(nn.utils.clip_grad_norm_(weights, max_norm))
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    torch._foreach_mul_(gradients, (max_norm / (norm + 1e-6)).clamp(max=1.0))
+    return norm
+
+
+def step_unless(skip: Tensor, optimizer: torch.optim.Optimizer) -> None:
+    """Take a step of `build_optimizer`'s optimizer, unless `skip` is 1; decided on the device.
+
+    Args:
+        skip: Scalar on the device, 0 or 1. With 1, weights, moments and counts stay as they are.
+        optimizer: All gradients are in its groups.
+    """
+    # Fused optimizers read these attributes, which are meant for `torch.amp.GradScaler`.
+    optimizer.grad_scale, optimizer.found_inf = None, skip  # type: ignore[attr-defined]
+    optimizer.step()
 
 
 def learning_rate_at(

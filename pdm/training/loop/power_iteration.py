@@ -17,21 +17,24 @@ from pdm.models.spectral_norm import (
 class SpectralNorms:
     """Singular vectors of all weights of a network under spectral norm, for a training loop.
 
-    Layers then use the norms of the last `iterate` in all passes of a step. So several passes
-    through a layer, accumulation and recomputed activations all use the same norm.
+    Layers then use the norms of the last `iterate` in all passes of a step. So accumulation and
+    recomputed activations use the same norms.
 
     Args:
         network: On its device; parameters must not be replaced afterwards.
+        held: The network, or its part whose layers run once a pass. Layers outside of it iterate by
+            themselves.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, held: nn.Module) -> None:
         self.weights: list[Tensor] = [*spectral_weights(network)]
-        weights = self.weights
-        if not weights:
+        lengths = [math.sqrt(len(weight) / 3) for weight in self.weights]
+        self._lengths = torch.tensor(lengths, device=next(network.parameters()).device)
+        self._held: list[Tensor] = [*spectral_weights(held)]
+        if not self._held:
             return
-        norms = [norm for norm, _ in norms_and_weights(network)]
+        norms, weights = [norm for norm, _ in norms_and_weights(held)], self._held
         self._values = weights[0].new_ones(len(weights))
-        self._targets = weights[0].new_tensor([math.sqrt(len(weight) / 3) for weight in weights])
         self._left = _Vectors([norm._u for norm in norms], [torch.arange(len(w)) for w in weights])
         orders = (reorder(torch.arange(len(n._v)), w) for n, w in zip(norms, weights, strict=True))
         self._right = _Vectors([norm._v for norm in norms], [order.flatten() for order in orders])
@@ -42,9 +45,9 @@ class SpectralNorms:
     @torch.no_grad()
     def iterate(self) -> None:
         """Take one step of the power iteration for all weights, and keep the norms."""
-        if not self.weights:
+        if not self._held:
             return
-        matrices = [as_matrix(weight) for weight in self.weights]
+        matrices = [as_matrix(weight) for weight in self._held]
         self._right.load()
         products = zip(matrices, self._right.parts, strict=True)
         self._left.store([torch.mv(matrix, right) for matrix, right in products])
@@ -58,7 +61,7 @@ class SpectralNorms:
         if not self.weights:
             return
         lengths = torch.stack(torch._foreach_norm(self.weights))
-        factors = self._targets / lengths.clamp_min_(EPSILON)
+        factors = self._lengths / lengths.clamp_min_(EPSILON)
         torch._foreach_mul_(self.weights, factors.unbind())
 
 

@@ -20,7 +20,12 @@ from pdm.files import sha256_of
 from pdm.models.spectral_norm import rescale_spectral_weights, spectral_weights
 from pdm.training.checkpoints.sharded_files import load_whole, read_into, shapes_in
 from pdm.training.checkpoints.state_copy import MANIFEST, HostMemory, StateCopy
-from pdm.training.distributed.sharded import full_tensor, is_to_shard, shard_model
+from pdm.training.distributed.sharded import (
+    full_tensor,
+    is_to_shard,
+    local_tensor,
+    shard_model,
+)
 from pdm.training.loop.optimizer import (
     DiscriminatorTraining,
     build_optimizer,
@@ -67,7 +72,9 @@ class TrainState:
         if not self.is_sharded:
             self.ema_weights["ema"] = list(self.ema.parameters())
         # Layers with sharded weights iterate on their own, where their weight is gathered.
-        self.spectral_norms = None if self.is_sharded else SpectralNorms(model)
+        # Those of a decoder, which runs several times in a pass, iterate each time.
+        held = getattr(model, "encoder", model)
+        self.spectral_norms = None if self.is_sharded else SpectralNorms(model, held)
         self.networks = networks_to_optimize(model, config, discriminator)
         self.optimizer = build_optimizer(self.networks, config)
         self.images_seen = 0  # over all workers
@@ -103,9 +110,9 @@ class TrainState:
         ]
         # All EMAs of a weight in turn, so that it is read from memory once.
         means = zip(*(self.ema_weights[name] for name in self.lengths), strict=True)
-        for latest, means_of_weight in zip(self.model.parameters(), means, strict=True):
-            for mean, share in zip(means_of_weight, shares, strict=True):
-                mean.lerp_(latest, share)
+        means_in_turn = [local_tensor(mean) for of_weight in means for mean in of_weight]
+        latest = [local_tensor(weight) for weight in self.model.parameters() for _ in shares]
+        torch._foreach_lerp_(means_in_turn, latest, shares * (len(latest) // len(shares)))
         if not self.is_sharded:
             self._copy_buffers()
 
@@ -126,8 +133,8 @@ class TrainState:
             self.ema.to("meta")
 
     def _copy_buffers(self) -> None:
-        for kept, buffer in zip(self.ema.buffers(), self.model.buffers(), strict=True):
-            kept.copy_(buffer)
+        if buffers := list(self.model.buffers()):
+            torch._foreach_copy_(list(self.ema.buffers()), buffers)
 
     def copy(self) -> StateCopy:
         """Copy the state to the CPU, or this worker's part of a sharded one; the next call

@@ -18,13 +18,13 @@ from torch.distributed.fsdp import FSDPModule
 
 from pdm.config.common import TrainingConfig
 from pdm.errors import PyramidError, QualityGate
-from pdm.training.distributed.sharded import full_tensor
 from pdm.training.distributed.workers import Workers
-from pdm.training.loop.optimizer import learning_rate_at
+from pdm.training.loop.optimizer import clip_gradients, learning_rate_at, step_unless
 from pdm.training.loop.out_of_memory import explain_out_of_memory
 from pdm.training.loop.precision import autocast
 from pdm.training.loop.prefetch import Batch
 from pdm.training.loop.seeds import seed_at
+from pdm.training.loop.skipping import HostCopy, StepNumbers
 from pdm.training.loop.state import TrainState
 from pdm.training.monitoring.meters import Meters
 
@@ -92,6 +92,7 @@ class Steps:
         dtype = torch.bfloat16 if reduced else torch.float32
         self.meters = Meters(self.workers.device, dtype)
         self.num_skipped = 0  # steps in a row
+        self.last_step: tuple[StepNumbers, HostCopy] | None = None  # not yet reported
         self.learning_rates: dict[str, float] = {}  # in the last step, by name in the log
 
     def advance(self) -> bool:
@@ -152,7 +153,9 @@ class Steps:
         level = self.workers.max_over_workers(FAULT if fault else STOP if stop else FINE)
         if level == FAULT:
             kind, message = next(one for one in self.workers.gather(fault) if one)
-            raise self.training_failure(message) if kind is QualityGate else kind(message)
+            if kind is QualityGate:
+                raise self.training_failure(message, self.state.images_seen)
+            raise kind(message)
         return level == STOP
 
     def explain_out_of_memory(self) -> contextlib.AbstractContextManager[None]:
@@ -189,17 +192,16 @@ class Steps:
         """
         state, config = self.state, self.config
         norms = self.clip_gradients()
-        faulty = {name: norm.item() for name, norm in norms.items() if not norm.isfinite()}
-        if faulty:
-            self.skip_step(faulty)
-        else:
-            state.optimizer.step()
-            state.rescale_spectral_weights()
-            self.num_skipped = 0
+        self.report_last_step()
+        numbers = StepNumbers(state.images_seen, self.passes, norms)
+        skip = numbers.is_faulty()
+        step_unless(skip, state.optimizer)
+        state.rescale_spectral_weights()
+        self.last_step = numbers, numbers.copy_to_host()
         state.optimizer.zero_grad(set_to_none=True)
         state.update_ema(config.ema_half_life_images, config.batch_size)
-        skipped = torch.tensor(float(bool(faulty)), device=self.workers.device)
-        self.meters.count(config.batch_size, skipped_steps=skipped, **({} if faulty else norms))
+        counted = {name: norm.where(skip == 0, torch.nan) for name, norm in norms.items()}
+        self.meters.count(config.batch_size, skipped_steps=skip, **counted)
 
     def clip_gradients(self) -> dict[str, Tensor]:
         """Clip the gradient of each network separately, so that a steep one does not slow the
@@ -217,39 +219,40 @@ class Steps:
             rate = learning_rate_at(seen, network.learning_rate, self.config, start)
             network.set_learning_rate(self.state.optimizer, rate)
             self.learning_rates[f"learning_rate{network.suffix}"] = rate
-            norm = nn.utils.clip_grad_norm_(network.weights, self.config.max_grad_norm)
-            norms[f"grad_norm{network.suffix}"] = full_tensor(norm)
+            norms[f"grad_norm{network.suffix}"] = clip_gradients(
+                network.weights, self.config.max_grad_norm
+            )
         return norms
 
-    def skip_step(self, norms: dict[str, float]) -> None:
-        """Log a skipped step; raise on all workers if there were too many in a row."""
-        reason = self.non_finite_loss() or " and ".join(
-            f"the norm of the gradient is {norm} ({name})" for name, norm in norms.items()
-        )
+    def report_last_step(self) -> None:
+        """Log the last step if it was skipped; called while the device works on the next one.
+
+        Raises:
+            QualityGate: On all workers, if too many in a row were skipped.
+        """
+        if self.last_step is None:
+            return
+        (step, copy), self.last_step = self.last_step, None
+        fault, loss = step.faults(copy, self.data.keys)
+        if fault is None:
+            self.num_skipped = 0
+            return
         if self.num_skipped >= self.config.max_skipped_steps:
             # Every worker gets here; report the first loss that is not finite on any of them.
-            notes = self.workers.gather(self.non_finite_loss())
-            raise self.training_failure(next((note for note in notes if note), reason))
+            losses = [one for one in self.workers.gather(loss) if one]
+            raise self.training_failure(losses[0] if losses else fault, step.images_seen)
         self.num_skipped += 1
         logger.warning(
             "after %s images, worker %s skipped a step: %s",
-            f"{self.state.images_seen:,}",
+            f"{step.images_seen:,}",
             self.workers.rank,
-            reason,
+            loss or fault,
         )
 
-    def non_finite_loss(self) -> str | None:
-        """Describe this worker's first loss in this step that is not finite, with its images."""
-        for positions, loss in self.passes:
-            if not loss.isfinite():
-                keys = ", ".join(self.data.keys(positions))
-                return f"the loss is {loss.item()} on the images {keys}"
-        return None
-
-    def training_failure(self, fault: str) -> QualityGate:
+    def training_failure(self, fault: str, images_seen: int) -> QualityGate:
         """Make the error that ends the run; the weights are those of the last good step."""
         return QualityGate(
-            f"after {self.state.images_seen:,} images: {fault}. Newest intact checkpoint: "
+            f"after {images_seen:,} images: {fault}. Newest intact checkpoint: "
             f"{self.run.newest()}. Look at these images, lower learning_rate, or train in float32"
         )
 

@@ -61,11 +61,14 @@ def train(
         while state.images_seen < config.total_images:
             stop = steps.advance()
             seen, meters = state.images_seen, steps.meters
-            if seen % config.log_every_images == 0:
+            logs = seen % config.log_every_images == 0
+            due = seen % config.save_every_images == 0 or seen == config.total_images
+            if logs or due or stop:
+                steps.report_last_step()
+            if logs:
                 values = meters.read(workers) | steps.learning_rates
                 with meters.timing("logging"):
                     run.log(values, seen)
-            due = seen % config.save_every_images == 0 or seen == config.total_images
             if due or stop:
                 with meters.timing("saving"):
                     run.save(state)

@@ -9,11 +9,11 @@ from pdm.config.autoencoder import AutoencoderConfig
 from pdm.config.diffusion import DiffusionConfig
 from pdm.models.codec import Autoencoder
 from pdm.models.levels.pyramid import LevelShape
-from pdm.models.regions import Region, Span
+from pdm.models.regions import Region, Span, random_region
 from pdm.training.class_check import has_classes
 from pdm.training.loop.prefetch import Batch
 from pdm.training.objectives.equivariance import factors_that_fit
-from pdm.training.objectives.losses import Plan
+from pdm.training.objectives.losses import LARGEST_CROP_PX, Plan
 from pdm.training.objectives.timesteps import TimeDistribution
 
 META = torch.device("meta")
@@ -33,10 +33,12 @@ def autoencoder_batch(
     noise = tuple(torch.empty(count, *shape, device=device) for shape in level_shapes)
     side = config.crop_px
     region = side and Region(Span(0, side), Span(0, side), height, width)
+    decoded = (side, side) if side else (height, width)
+    crop = random_region(decoded, LARGEST_CROP_PX, torch.Generator())
     # Of the random choices those that cost most: the largest prefix, and the least downscaling.
     levels = max(1, len(level_shapes) - 1)
     factor = min(factors_that_fit((height, width), model.level_downsamplings) or (1,))
-    return images, noise, Plan(levels, factor, LAST_IMAGE, region or None)
+    return images, noise, Plan(levels, factor, LAST_IMAGE, region or None, crop)
 
 
 def diffusion_batch(

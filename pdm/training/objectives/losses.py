@@ -37,6 +37,8 @@ class Plan:
     downscaling: int  # downscaling factor of the equivariance loss
     images_seen: int  # before this step
     region: Region | None  # part of the picture that is decoded and compared; None for all
+    # Part of what is decoded that perceptual network and discriminator see; None for all.
+    crop: Region | None
 
 
 class AutoencoderLosses(nn.Module):
@@ -78,7 +80,7 @@ class AutoencoderLosses(nn.Module):
         means, log_variances = self.model.posterior(images)
         latents = sample_latents(means, log_variances, noise)
         prediction, target = self._decode(latents, images, plan.region)
-        loss, terms = self._judge_whole(prediction, target, plan.images_seen)
+        loss, terms = self._judge_whole(prediction, target, plan)
         if plan.num_levels < len(latents):
             # Every second picture is enough here, and saves a quarter of the step's time.
             prefix = tuple(level[::2] for level in latents[: plan.num_levels])
@@ -101,16 +103,21 @@ class AutoencoderLosses(nn.Module):
         return self.model.decode_region(latents, region), region.of(images)
 
     def _judge_whole(
-        self, prediction: Tensor, images: Tensor, images_seen: int
+        self, prediction: Tensor, images: Tensor, plan: Plan
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Give the weighted sum of all losses of the full reconstruction, and its terms."""
         loss, terms = self._pixel_distance(prediction, images)
-        crops = random_crop(prediction, images)
+        # Crops were once drawn here. The draws still move the generator on, so that the masks of
+        # dropout, and all results of this version of the stage, stay as they were.
+        torch.randint(1, (2,))
+        crops = prediction, images
+        if plan.crop is not None:
+            crops = plan.crop.of(prediction), plan.crop.of(images)
         if self.perceptual is not None:
             terms["perceptual"] = self.perceptual(*crops)
             loss = loss + self.perceptual.weight * terms["perceptual"]
         if self.adversary is not None:
-            gan, gan_terms = self.adversary(*crops, loss, self.model.last_weight, images_seen)
+            gan, gan_terms = self.adversary(*crops, loss, self.model.last_weight, plan.images_seen)
             loss, terms = loss + gan, terms | gan_terms
         return loss, terms
 
@@ -134,15 +141,6 @@ class AutoencoderLosses(nn.Module):
         return distance
 
 
-def random_crop(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Crop the same random part of both, at most `LARGEST_CROP_PX` wide and high."""
-    height, width = (min(side, LARGEST_CROP_PX) for side in prediction.shape[2:])
-    top = int(torch.randint(prediction.shape[2] - height + 1, ()))
-    left = int(torch.randint(prediction.shape[3] - width + 1, ()))
-    area = (..., slice(top, top + height), slice(left, left + width))
-    return prediction[area], target[area]
-
-
 class FlowLosses(nn.Module):
     """Loss of a denoising network: the error of its velocities.
 
@@ -151,9 +149,15 @@ class FlowLosses(nn.Module):
         level_weights: Weight of each level, coarse to fine.
     """
 
+    level_weights: Tensor
+
     def __init__(self, model: Denoiser, level_weights: Sequence[float]) -> None:
         super().__init__()
-        self.model, self.level_weights = model, level_weights
+        self.model = model
+        # Not persistent: they belong to the config, not to a checkpoint.
+        device = next(model.parameters()).device
+        weights = torch.tensor(level_weights, device=device)
+        self.register_buffer("level_weights", weights, persistent=False)
 
     def forward(
         self,
@@ -183,7 +187,7 @@ class FlowLosses(nn.Module):
         self.model.set_dropout(left.mean())
         velocity = with_class_label(self.model, label)
         loss, errors = flow_loss(velocity, data, noise, t, self.level_weights, time_weights)
-        weights = errors.new_tensor(self.level_weights)
+        weights = self.level_weights
         place = t if t.ndim == 1 else t.clamp(0, 1).mean(dim=1)
         by_time = means_by_time(weights @ errors / weights.sum(), place)
         return {"loss": loss, "loss_level": errors.mean(dim=1), "loss_time": by_time}
