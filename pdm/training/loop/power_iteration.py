@@ -38,8 +38,8 @@ class SpectralNorms:
         self._left = _Vectors([norm._u for norm in norms], [torch.arange(len(w)) for w in weights])
         orders = (reorder(torch.arange(len(n._v)), w) for n, w in zip(norms, weights, strict=True))
         self._right = _Vectors([norm._v for norm in norms], [order.flatten() for order in orders])
-        held = zip(norms, self._values, self._left.parts, self._right.parts, strict=True)
-        for norm, value, left, right in held:
+        numbers = zip(norms, self._values, self._left.parts, self._right.parts, strict=True)
+        for norm, value, left, right in numbers:
             norm.held = value, left, right
 
     @torch.no_grad()

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from pdm.config.autoencoder import AutoencoderConfig
 from pdm.diffusion.flow import flow_loss
@@ -199,5 +198,6 @@ def means_by_time(values: Tensor, t: Tensor) -> Tensor:
     Times outside [0, 1] count as the nearer end.
     """
     parts = (t * TIME_BINS).long().clamp(0, TIME_BINS - 1)
-    members = F.one_hot(parts, TIME_BINS).to(values.dtype)
+    # Not F.one_hot, which makes the host wait for the largest of the parts.
+    members = (parts[:, None] == torch.arange(TIME_BINS, device=t.device)).to(values.dtype)
     return values @ members / members.sum(dim=0)
