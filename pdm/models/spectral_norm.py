@@ -2,7 +2,7 @@
 
 One power iteration per training pass follows the singular vectors of each weight. A layer on its
 own iterates in every training pass, like torch's `spectral_norm`; names, initialisation and values
-are those of torch. A training loop iterates for all layers at once, once per step and outside
+are those of torch. A training loop iterates for all layers at once, before a pass and outside
 autograd (`pdm.training.loop.power_iteration`). Weights are read in memory order, so that a weight
 in channels_last layout is not copied.
 """
@@ -30,7 +30,7 @@ class SpectralNorm(nn.Module):
     vectors. Gradients flow through the norm, but not through u and v.
 
     Attributes:
-        held: Norm, u, and v in memory order, for the present step, if a training loop updates them.
+        held: Norm, u, and v in memory order, for the present pass, if a training loop updates them.
     """
 
     _u: Tensor

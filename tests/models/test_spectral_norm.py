@@ -60,7 +60,7 @@ def test_the_gradient_is_that_of_the_quotient():
         assert torch.autograd.gradcheck(norm, laid_out)
 
 
-def test_several_passes_of_a_step_use_the_same_norms():
+def test_passes_use_the_norms_of_the_last_iteration():
     model = network(with_spectral_norm)
     norms, image = SpectralNorms(model, model), torch.randn(2, 8, 8, 8)
     norms.iterate()

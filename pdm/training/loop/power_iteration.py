@@ -17,8 +17,7 @@ from pdm.models.spectral_norm import (
 class SpectralNorms:
     """Singular vectors of all weights of a network under spectral norm, for a training loop.
 
-    Layers then use the norms of the last `iterate` in all passes of a step. So accumulation and
-    recomputed activations use the same norms.
+    Layers then use the norms of the last `iterate`, also where their activations are recomputed.
 
     Args:
         network: On its device; parameters must not be replaced afterwards.

@@ -82,7 +82,7 @@ class TrainState:
         self._memory = HostMemory(mesh)
 
     def iterate_spectral_norms(self) -> None:
-        """Take the power iteration of a step, before its passes."""
+        """Take the power iteration of a pass, before it."""
         if self.spectral_norms is not None:
             self.spectral_norms.iterate()
 

@@ -104,7 +104,6 @@ class Steps:
         """
         stop = self.run.stop_requested()
         self.passes: list[tuple[range, Tensor]] = []  # positions and loss of each
-        self.state.iterate_spectral_norms()
         for number in range(self.config.accumulation):
             share, fault = self.next_share()
             # Before the forward pass, which waits for all workers with sharded weights, and with
@@ -139,6 +138,7 @@ class Steps:
 
     def run_forward(self, positions: range, batch: Batch) -> Tensor:
         """Compute the loss of a share, with its graph."""
+        self.state.iterate_spectral_norms()
         # Seeded by position, so that dropout is the same in a resumed run.
         torch.manual_seed(seed_at(self.config.seed, positions.start, "dropout"))
         with autocast(self.config, self.workers.device):
