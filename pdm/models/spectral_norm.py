@@ -163,8 +163,9 @@ def norms_and_weights(network: nn.Module) -> Iterator[tuple[SpectralNorm, nn.Par
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and parametrize.is_parametrized(module, "weight"):
             found = cast(nn.ModuleDict, module.parametrizations)["weight"]
-            norm = cast(SpectralNorm, cast(nn.ModuleList, found)[0])
-            yield norm, cast(nn.Parameter, found.original)
+            norm = cast(nn.ModuleList, found)[0]
+            if isinstance(norm, SpectralNorm):
+                yield norm, cast(nn.Parameter, found.original)
 
 
 def _norm(weight: Tensor, left: Tensor, right: Tensor) -> Tensor:

@@ -9,10 +9,10 @@ import pytest
 import torch
 from points import CONFIG
 from torch import nn
-from torch.nn.utils import parametrizations
 from worker_groups import run_group
 
 from pdm.errors import Unavailable
+from pdm.models.spectral_norm import with_spectral_norm
 from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
 from pdm.training.checkpoints.sharded_files import load_whole
 from pdm.training.distributed.workers import Workers
@@ -26,7 +26,7 @@ FILES = ("model", "ema", "ema-0.1", "optimizer")  # of a checkpoint
 class Block(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.first = parametrizations.spectral_norm(nn.Conv2d(16, 16, 3, padding=1))
+        self.first = with_spectral_norm(nn.Conv2d(16, 16, 3, padding=1))
         self.second = nn.Conv2d(16, 16, 3, padding=1)
 
     def forward(self, image):
