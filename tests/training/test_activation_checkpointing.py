@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.nn.utils import parametrizations
 
 from pdm import params
 from pdm.config.first_stage import FirstStageConfig
 from pdm.config.latent_unet import LatentUNetConfig
+from pdm.models.spectral_norm import with_spectral_norm
 from pdm.registry import build_autoencoder, build_denoiser
 from pdm.training.loop.activation_checkpointing import blocks_of, checkpoint_activations
 
@@ -18,7 +18,7 @@ from pdm.training.loop.activation_checkpointing import blocks_of, checkpoint_act
 class Block(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.first = parametrizations.spectral_norm(nn.Conv2d(8, 8, 3, padding=1))
+        self.first = with_spectral_norm(nn.Conv2d(8, 8, 3, padding=1))
         self.dropout = nn.Dropout(0.5)
         self.second = nn.Conv2d(8, 8, 3, padding=1)
 
