@@ -38,7 +38,8 @@ from pdm.models.features.published_weights import is_installed
 
 def main() -> None:
     args = _arguments()
-    results = Results(args.results / "systems.json")
+    path = args.results / "systems.json"
+    results = Results(path)
     if args.json:
         lines = system_results.ratios(results.runs)
         print(table(lines))
@@ -47,6 +48,7 @@ def main() -> None:
     for job in _missing(args, results):
         run = run_job("train_system", job)
         print(_summary_line(run), file=sys.stderr, flush=True)
+        results = Results(path)  # another process may have added rows meanwhile
         results.add(run | {"machine": machine()})
         results.write(args.results / "systems.md", system_results.page)
 
