@@ -13,16 +13,23 @@ def mean_psnr(run: Run, prefix: int = -1) -> float:
 
 
 def paired_with_best_baseline(runs: list[Run]) -> list[tuple[Run, Run]]:
-    """The pyramid's run and that of the better baseline, by seed, of the longest trainings."""
-    timed = [run["seconds"] for run in runs if run["design"] == "kl-f8" and run["seconds"]]
-    longest = f"{max(timed, default=0):g} s"
+    """The pyramid's run and that of the better baseline, by seed, each of its longest training.
+
+    LDM's stages were trained again, with their own KL weight, for as many images as the time that
+    the pyramid was trained for had held.
+    """
     by_name = {
-        name: {run["seed"]: run for run in group_runs(runs).get((longest, name), [])}
+        name: {run["seed"]: run for run in _longest(runs, name)}
         for name in ("pyramid", "kl-f8", "kl-f16")
     }
     ours, *baselines = by_name.values()
     seeds = [seed for seed in ours if all(seed in one for one in baselines)]
     return [(ours[seed], max((one[seed] for one in baselines), key=mean_psnr)) for seed in seeds]
+
+
+def _longest(runs: list[Run], design: str) -> list[Run]:
+    groups = [group for (_, name), group in group_runs(runs).items() if name == design]
+    return max(groups, key=lambda group: group[0]["images_seen"], default=[])
 
 
 def page(runs: list[Run]) -> str:
@@ -62,7 +69,7 @@ def page(runs: list[Run]) -> str:
     if len(gains) > 1:
         lines += [
             "",
-            "Gain over the better of kl-f8 and kl-f16, seed by seed: "
+            "Gain over the better of kl-f8 and kl-f16, seed by seed, longest trainings: "
             f"{statistics.mean(gains):.2f} ± {statistics.stdev(gains):.2f} dB.",
         ]
     return "\n".join(lines) + "\n"
