@@ -1,6 +1,6 @@
 """Files of a checkpoint whose tensors are sharded over workers (`strategy: fsdp`).
 
-Each worker writes its own shards, by torch.distributed.checkpoint (DCP), into one safetensors file
+Each worker writes its own shards, by torch.distributed.checkpoint (DCP), into safetensors files
 in the folder `shards/` of the checkpoint; no file is a pickle. Any number of workers can read them,
 with sharded tensors or whole ones. A tensor's name there is FILE/NAME, such as ema/entry.weight.
 The functions that read also take checkpoints of whole tensors, with one file FILE.safetensors each.
@@ -26,6 +26,7 @@ from pdm.files import sha256_of
 from pdm.training.distributed.sharded import shard_like
 
 SHARDS = "shards"  # folder inside a checkpoint
+BYTES_PER_FILE = 2**26
 
 
 def write_shards(
@@ -45,12 +46,15 @@ def write_shards(
         OSError: A worker could not write; raised on all of them.
     """
     folder = checkpoint / SHARDS
-    writer = HuggingFaceStorageWriter(str(folder), save_distributed=True)
+    rank, count = distributed.get_rank(group), distributed.get_world_size(group)
+    tensors = _by_full_name(files)
+    writer = HuggingFaceStorageWriter(
+        str(folder), fqn_to_index_mapping=_file_numbers(tensors, count), save_distributed=True
+    )
     try:
-        state_dict_saver.save(_by_full_name(files), storage_writer=writer, process_group=group)
+        state_dict_saver.save(tensors, storage_writer=writer, process_group=group)
     except CheckpointException as error:
         raise OSError(_reason(error)) from error
-    rank, count = distributed.get_rank(group), distributed.get_world_size(group)
     # DCP numbers the workers' files from one.
     mine = {f"{SHARDS}/{one.name}": sha256_of(one) for one in folder.glob(f"shard-{rank + 1:05}-*")}
     digests: list[dict[str, str]] = [{}] * count
@@ -136,6 +140,16 @@ def _by_full_name(files: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor
         for file, tensors in files.items()
         for name, tensor in tensors.items()
     }
+
+
+def _file_numbers(tensors: Mapping[str, Tensor], num_workers: int) -> dict[str, int]:
+    """Number the files that the tensors go to, the same on all workers. A worker's part of a file
+    is about `BYTES_PER_FILE` or less, since the writer holds copies of a whole file in memory."""
+    numbers, total = {}, 0
+    for name, tensor in tensors.items():
+        numbers[name] = 1 + total // (num_workers * BYTES_PER_FILE)
+        total += tensor.numel() * tensor.element_size()
+    return numbers
 
 
 def _reason(error: CheckpointException) -> str:
