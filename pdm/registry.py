@@ -6,7 +6,8 @@ diffusers takes seconds to import, so it is imported only for LDM's networks.
 from pathlib import Path
 
 from pdm import weights
-from pdm.config.autoencoder import AutoencoderConfig, AutoencoderModelConfig
+from pdm.config.autoencoder import AutoencoderConfig
+from pdm.config.autoencoder_model import AutoencoderModelConfig
 from pdm.config.diffusion import DiffusionConfig, UNetConfig
 from pdm.errors import BadInput
 from pdm.models.autoencoder import PyramidAutoencoder

@@ -9,7 +9,7 @@ import pytest
 
 from pdm import params
 from pdm.config import renames
-from pdm.config.autoencoder import AutoencoderModelConfig
+from pdm.config.autoencoder_model import AutoencoderModelConfig
 from pdm.config.common import Mark, fields_with, fields_without
 from pdm.config.curate import CurateConfig
 from pdm.config.diffusion import ConditionConfig, UNetConfig

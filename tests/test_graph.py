@@ -14,7 +14,7 @@ import yaml
 
 from flows.pipeline import STAGES_OF
 from pdm import cli, params
-from pdm.params import document
+from pdm.params import comments
 from pdm.params.document import Document
 from pdm.params.keys import all_keys, in_default
 from pdm.presets import DEFAULT
@@ -63,9 +63,9 @@ def test_each_default_has_its_meaning_beside_it_and_the_first_ones_stand_on_top(
         if not parents or not in_default(key.name):
             continue
         section = reduce(getitem, parents, root)
-        assert document.line_comment(section, name) == key.meaning, key.name
+        assert comments.line_comment(section, name) == key.meaning, key.name
     for section, values in root.items():
-        above = [LINE in document.lines_above(values, key) for key in values]
+        above = [LINE in comments.lines_above(values, key) for key in values]
         assert above.count(True) == (len(values) > 3), section
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from pdm.baselines.first_stage import KLFirstStage
-from pdm.config.autoencoder import AutoencoderConfig, AutoencoderModelConfig, LevelConfig
+from pdm.config.autoencoder import AutoencoderConfig
+from pdm.config.autoencoder_model import AutoencoderModelConfig, LevelConfig
 from pdm.config.common import TrainingConfig
 from pdm.config.first_stage import FirstStageConfig
 from pdm.models.codec import Autoencoder

@@ -7,7 +7,8 @@ construction, so no other code checks them again. `pdm.params` reads the file in
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pdm.config.autoencoder import AutoencoderConfig, AutoencoderModelConfig
+from pdm.config.autoencoder import AutoencoderConfig
+from pdm.config.autoencoder_model import AutoencoderModelConfig
 from pdm.config.common import STRICT
 from pdm.config.curate import CurateConfig
 from pdm.config.diffusion import DiffusionConfig

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pdm.config.autoencoder import AutoencoderModelConfig, LevelConfig
+from pdm.config.autoencoder_model import AutoencoderModelConfig, LevelConfig
 from pdm.models.attention import SpatialChannelAttention
 from pdm.models.layers import (
     EDGES_REPEATED,

@@ -1,23 +1,28 @@
 """Edits a params file as text: values change, comments and order stay.
 
-ruamel.yaml stores comments with the preceding key: its token has both the comment at the end of its
-line and all lines up to the next key. So an edit first removes the latter, the key's *tail*, and
-puts it back after the new text.
+ruamel.yaml stores the lines between two keys with the first of them (`comments`). So an edit first
+removes this tail, and puts it back after the new text.
 """
 
 import copy
 import io
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import CommentMark
-from ruamel.yaml.tokens import CommentToken
 
-Node = CommentedMap | CommentedSeq
-Key = str | int
+from pdm.params.comments import (
+    Key,
+    Node,
+    adopt_head,
+    align_comment,
+    is_deeper,
+    put_tail,
+    set_token,
+    split_tail,
+    take_tail,
+)
 
 
 class Document:
@@ -53,15 +58,15 @@ def in_one_line(value: Any) -> str:
 
 def replace(node: Node, key: Key, value: Any) -> None:
     """Replace a value. The comment of the line stays, those inside the old value are removed."""
-    old_tail = _take_tail(node, key)
+    old_tail = take_tail(node, key)
     node[key] = value
     column = node.lc.col or 0
-    own = [line for line in _take_tail(node, key).splitlines(True) if _deeper(line, column)]
-    rest = [line for line in old_tail.splitlines(True) if not _deeper(line, column)]
-    _put_tail(node, key, "".join(own + rest))
+    own = [line for line in take_tail(node, key).splitlines(True) if is_deeper(line, column)]
+    rest = [line for line in old_tail.splitlines(True) if not is_deeper(line, column)]
+    put_tail(node, key, "".join(own + rest))
     if isinstance(node, CommentedMap):
-        _adopt_head(node, key, value)
-        _align_comment(node, key)
+        adopt_head(node, key, value)
+        align_comment(node, key)
 
 
 def merge(node: CommentedMap, changes: CommentedMap, default: CommentedMap) -> None:
@@ -102,21 +107,21 @@ def insert(
         before: Lines of comment above it; lines that are already there are not repeated.
     """
     position = 0 if after is None else list(node).index(after) + 1
-    tail = [] if after is None else _take_tail(node, after).splitlines(True)
+    tail = [] if after is None else take_tail(node, after).splitlines(True)
     node.insert(position, key, value)
     if node.fa.flow_style():
         return
     column = node.lc.col or 0
-    own = [line for line in _take_tail(node, key).splitlines(True) if _deeper(line, column)]
+    own = [line for line in take_tail(node, key).splitlines(True) if is_deeper(line, column)]
     if comment:
-        _set_token(node, key, f"# {comment}\n")
-        _align_comment(node, key)
-    above, below = _split_tail(tail, before)
+        set_token(node, key, f"# {comment}\n")
+        align_comment(node, key)
+    above, below = split_tail(tail, before)
     there = {line.strip() for line in above}
     above += [f"{' ' * column}{line}\n" for line in before if line not in there]
     if after is not None:
-        _put_tail(node, after, "".join(above))
-    _put_tail(node, key, "".join(own + below))
+        put_tail(node, after, "".join(above))
+    put_tail(node, key, "".join(own + below))
 
 
 def rename(node: CommentedMap, old: str, new: str) -> None:
@@ -126,40 +131,17 @@ def rename(node: CommentedMap, old: str, new: str) -> None:
     node.insert(position, new, value)
     if comments is not None:
         node.ca.items[new] = comments
-        _align_comment(node, new)
+        align_comment(node, new)
 
 
 def remove(node: CommentedMap, key: str) -> None:
     """Remove a key, with the comment of its line."""
-    keys, tail = list(node), _take_tail(node, key)
+    keys, tail = list(node), take_tail(node, key)
     del node[key]
     node.ca.items.pop(key, None)
     if tail and keys[0] != key:
         before = keys[keys.index(key) - 1]
-        _put_tail(node, before, _take_tail(node, before) + tail)
-
-
-def line_comment(node: CommentedMap, key: str) -> str:
-    """Return the comment at the end of a key's line, without the `#`."""
-    token = (node.ca.items.get(key) or [None] * 4)[2]
-    return token.value.partition("\n")[0].lstrip("#").strip() if token else ""
-
-
-def _split_tail(tail: list[str], before: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Split a tail into the lines that stay above a new key, and the rest."""
-    at = max((at for at, line in enumerate(tail) if line.strip() in {*before} - {""}), default=-1)
-    return tail[: at + 1], tail[at + 1 :]
-
-
-def lines_above(node: CommentedMap, key: str) -> list[str]:
-    """Return the lines between a key and the previous one, without indent; "" for an empty line."""
-    keys = list(node)
-    if keys[0] == key:
-        return []
-    leaf, last = _last_leaf(node, keys[keys.index(key) - 1])
-    token = (leaf.ca.items.get(last) or [None] * 4)[_slot(leaf)]
-    lines = token.value.splitlines()[1:] if token else []
-    return [line.strip() for line in lines]
+        put_tail(node, before, take_tail(node, before) + tail)
 
 
 def _without_comments(value: Any) -> Any:
@@ -172,70 +154,6 @@ def _without_comments(value: Any) -> Any:
         copied = CommentedSeq(_without_comments(each) for each in value)
     copied.fa.set_flow_style()
     return copied
-
-
-def _take_tail(node: Node, key: Key) -> str:
-    """Remove and return the lines between a value and the next key."""
-    node, key = _last_leaf(node, key)
-    token = (node.ca.items.get(key) or [None] * 4)[_slot(node)]
-    if token is None:
-        return ""
-    line, newline, tail = token.value.partition("\n")
-    token.value = line + newline
-    return str(tail)
-
-
-def _put_tail(node: Node, key: Key, tail: str) -> None:
-    if not tail:
-        return
-    node, key = _last_leaf(node, key)
-    token = (node.ca.items.get(key) or [None] * 4)[_slot(node)]
-    if token is None:
-        _set_token(node, key, "\n" + tail)
-    else:
-        token.value = token.value.rstrip("\n") + "\n" + tail
-
-
-def _last_leaf(node: Node, key: Key) -> tuple[Node, Key]:
-    """Find the node of a value's last line, which stores the comments after it."""
-    value = node[key]
-    while isinstance(value, CommentedMap | CommentedSeq) and value and not value.fa.flow_style():
-        node, key = value, (list(value)[-1] if isinstance(value, CommentedMap) else len(value) - 1)
-        value = node[key]
-    return node, key
-
-
-def _adopt_head(node: CommentedMap, key: Key, value: Any) -> None:
-    """Replace the comments above the first item of a value by the new value's."""
-    comments = value.ca.comment if isinstance(value, CommentedMap | CommentedSeq) else None
-    head = comments[1] if comments else None
-    if head or key in node.ca.items:
-        node.ca.items.setdefault(key, [None] * 4)[3] = head
-
-
-def _align_comment(node: CommentedMap, key: Key) -> None:
-    """Align a comment with those of the mapping, if they share a column; otherwise use one
-    space."""
-    tokens = [slots[2] for slots in node.ca.items.values() if slots[2] is not None]
-    token = (node.ca.items.get(key) or [None] * 4)[2]
-    columns = [other.start_mark.column for other in tokens if other.value.startswith("#")]
-    [(column, count)] = Counter(columns).most_common(1) or [(0, 0)]
-    if token is not None:
-        token.start_mark = CommentMark(column if count > 1 else 0)
-
-
-def _slot(node: Node) -> int:
-    return 2 if isinstance(node, CommentedMap) else 0
-
-
-def _set_token(node: Node, key: Key, text: str) -> None:
-    slots = node.ca.items.setdefault(key, [None] * 4)
-    slots[_slot(node)] = CommentToken(text, CommentMark(0), None)
-
-
-def _deeper(line: str, column: int) -> bool:
-    """Whether a comment line belongs to a value, not to what follows it."""
-    return line.strip() != "" and len(line) - len(line.lstrip()) > column
 
 
 def _indentation(root: CommentedMap) -> dict[str, int]:

@@ -11,8 +11,9 @@ from typing import Any
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from pdm.config import renames
-from pdm.params import document
-from pdm.params.document import Document, Node
+from pdm.params import comments, document
+from pdm.params.comments import Node
+from pdm.params.document import Document
 
 
 def upgrade(text: str, default: str) -> tuple[str, list[str]]:
@@ -131,8 +132,8 @@ def _insert(target: CommentedMap, default: CommentedMap | None, key: str, value:
         next((name for name in reversed(before) if name in target), None),
         key,
         value,
-        comment=document.line_comment(default, key),
-        before=document.lines_above(default, key),
+        comment=comments.line_comment(default, key),
+        before=comments.lines_above(default, key),
     )
 
 

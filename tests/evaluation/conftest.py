@@ -16,7 +16,7 @@ from evaluation_folders import (
     write_shards,
 )
 
-from pdm.config.autoencoder import AutoencoderModelConfig, LevelConfig
+from pdm.config.autoencoder_model import AutoencoderModelConfig, LevelConfig
 from pdm.evaluation.evaluate import evaluate
 from pdm.models.autoencoder import PyramidAutoencoder
 

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 from training_settings import TRAINING
 
-from pdm.config.autoencoder import AutoencoderConfig, AutoencoderModelConfig, LevelConfig
+from pdm.config.autoencoder import AutoencoderConfig
+from pdm.config.autoencoder_model import AutoencoderModelConfig, LevelConfig
 from pdm.config.diffusion import DiffusionConfig, UNetConfig
 from pdm.config.first_stage import FirstStageConfig
 from pdm.config.latent_unet import LatentUNetConfig

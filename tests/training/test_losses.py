@@ -6,7 +6,8 @@ import torch
 from torch import nn
 from training_settings import TRAINING
 
-from pdm.config.autoencoder import AutoencoderConfig, AutoencoderModelConfig, LevelConfig
+from pdm.config.autoencoder import AutoencoderConfig
+from pdm.config.autoencoder_model import AutoencoderModelConfig, LevelConfig
 from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.codec import Autoencoder
 from pdm.models.levels.posterior import sample_latents
