@@ -11,12 +11,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from pdm import errors, params
 from pdm.config import Params
 from pdm.errors import BadInput, Preempted, PyramidError
 from pdm.files import write_text
+from pdm.machine import usable_memory
 from pdm.progress import as_clock
 from pdm.rehearsal.processes import GIB, MIB, Measured, run
 from pdm.rehearsal.settings import STEPS, real_text, rehearsal_text
@@ -247,7 +246,7 @@ def _available_bytes() -> int:
 
     if torch.cuda.is_available():
         return int(torch.cuda.mem_get_info()[1])
-    return int(psutil.virtual_memory().available)
+    return usable_memory()
 
 
 def heading() -> str:
