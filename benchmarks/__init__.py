@@ -1,7 +1,7 @@
-"""Benchmarks: each prints one table, side by side with a peer, and compares the outputs.
+"""Benchmarks: each prints one table of comparisons with peers, and compares the outputs.
 
-Importing this package, before numpy and others are loaded, gives every library one thread, ours
-and the peers' alike.
+Import this package before numpy and others: it limits every library to one thread, ours and the
+peers' alike.
 """
 
 import os

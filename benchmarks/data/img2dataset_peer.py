@@ -1,5 +1,8 @@
-"""Runs in img2dataset's own environment: its resizer over a folder of pictures, once for each line
-of standard input; answers each with a line of JSON. Nothing is fetched and nothing is written."""
+"""Runs img2dataset's resizer over a folder of pictures, in img2dataset's own environment.
+
+It runs once for each line of standard input, and answers with a line of JSON. Nothing is fetched or
+written.
+"""
 
 import io
 import json

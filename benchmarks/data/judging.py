@@ -2,7 +2,7 @@
 
 Ten JPEGs of 12 megapixels, quality 90, of which three are kept. One process, one thread. Seconds
 are those of the processor, so that work beside it on the machine counts little; by the clock the
-ratio stands in the note.
+ratio is in the note.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""The loop that one would write in an afternoon: Pillow to decode and reduce, numpy to measure.
+"""A simple loop as a peer: Pillow decodes and reduces, numpy measures.
 
 It makes the same decisions by the same rules, with every score written down from its definition,
 on whole decoded pictures, in double precision. Where a crop lies is decided by the project's own

@@ -1,6 +1,6 @@
 """Reading shards in order, against plain webdataset and against the bare bytes of the files.
 
-No side decodes. Files lie in the page cache, so that the reader is measured and not the disk.
+Neither side decodes. The files are in the page cache, so that the reader is measured, not the disk.
 """
 
 from dataclasses import dataclass

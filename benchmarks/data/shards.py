@@ -1,4 +1,4 @@
-"""What reading and writing shards have in common: samples of about the size of a 2K crop."""
+"""Samples of about the size of a 2K crop, for reading and writing shards."""
 
 import json
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Writing shards, against webdataset's writer, to the disk that holds the temporary folder.
 
-Ours flushes a shard to the disk before it takes its name. The peer does not, so it is measured as
-it is and with a flush behind it.
+Ours flushes a shard to the disk before it gets its name. The peer does not, so it is measured both
+as it is and with a flush added.
 """
 
 import os

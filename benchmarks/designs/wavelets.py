@@ -24,7 +24,7 @@ FINE = 13  # directions of these that are kept
 
 
 class Wavelets:
-    """What is asked of an autoencoder, for pictures of 64x64.
+    """The interface of an autoencoder, for pictures of 64x64.
 
     Args:
         pyramid: Levels 1x1x12, 2x2x9, 4x4x9 and 8x8x13; or one latent of 8x8x16.

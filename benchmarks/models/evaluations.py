@@ -42,7 +42,7 @@ FULL = Size(mixtures=5, pictures=64, samples=2048)
 
 @dataclass
 class Counted:
-    """A velocity that counts the pictures it was asked for."""
+    """A velocity that counts the pictures it is evaluated for."""
 
     mixture: Mixture
     pictures: int = 0

@@ -35,12 +35,12 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
         ("flops_vs_unet2d_f8", "UNet2DModel on the latent of an f8 first stage", SIDE_PX // 8, 0),
     ):
         peer = nearest(unet2d, ours)
-        spent = operations(
+        peer_flops = operations(
             lambda p=peer, s=side: p(
                 torch.empty(1, 4, s, s, device="meta"), torch.zeros(1, device="meta")
             )
         )
-        lines.append(_line(key, name, ours, flops, count(peer), spent, goal))
+        lines.append(_line(key, name, ours, flops, count(peer), peer_flops, goal))
     for key, name, side, goal in (
         (
             "flops_vs_sdxl",
@@ -51,21 +51,21 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
         ("flops_vs_sdxl_f16", "the SDXL layout on a latent as fine as our finest", finest, 0),
     ):
         peer = nearest(sdxl, ours)
-        spent = operations(lambda p=peer, s=side: p(**sdxl_inputs(s)))
-        lines.append(_line(key, name, ours, flops, count(peer), spent, goal))
+        peer_flops = operations(lambda p=peer, s=side: p(**sdxl_inputs(s)))
+        lines.append(_line(key, name, ours, flops, count(peer), peer_flops, goal))
     return lines
 
 
 def _line(
-    key: str, name: str, ours: int, flops: int, parameters: int, spent: int, goal: float
+    key: str, name: str, ours: int, flops: int, parameters: int, peer_flops: int, goal: float
 ) -> Ratio:
     return Ratio(
         key,
         f"operations of one evaluation at {SIDE_PX}x{SIDE_PX}, against {name} (less is better)",
         flops / 1e12,
-        spent / 1e12,
+        peer_flops / 1e12,
         "TFLOP",
-        (flops / spent,),
+        (flops / peer_flops,),
         f"at most {goal:.3g}" if goal else "",
         f"{ours / 1e6:.1f} million parameters, the peer {parameters / 1e6:.1f}.",
     )

@@ -1,4 +1,4 @@
-"""Quality of diffusion models after equal training, from the runs that `quality.py` kept."""
+"""Quality of diffusion models after equal training, from the runs that `quality.py` stored."""
 
 import statistics
 from pathlib import Path

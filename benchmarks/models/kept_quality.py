@@ -1,4 +1,4 @@
-"""Quality of autoencoders after equal training, from the runs that `quality.py` kept."""
+"""Quality of autoencoders after equal training, from the runs that `quality.py` stored."""
 
 import statistics
 from pathlib import Path

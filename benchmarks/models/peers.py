@@ -1,4 +1,4 @@
-"""diffusers' UNets, with any number of parameters; and counting what a run takes."""
+"""UNets of diffusers with any number of parameters; counts parameters and operations."""
 
 from collections.abc import Callable
 from typing import Any

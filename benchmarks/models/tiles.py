@@ -1,4 +1,4 @@
-"""Decoding in tiles against decoding the whole: memory, time, and how far the pictures differ.
+"""Decoding in tiles and decoding as a whole: memory, time, and the difference of the pictures.
 
 Ours beside diffusers' own tiling of a KL f8 with about as many parameters. Each run is a process of
 its own, so that its peak of memory is its own.

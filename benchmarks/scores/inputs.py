@@ -1,4 +1,4 @@
-"""From 2K files to what an Inception network is fed: ours against the loop that clean-fid runs.
+"""From 2K files to the input of an Inception network: ours against the loop of clean-fid.
 
 The network itself is left out of the time, being the same on both sides. What both feed it goes
 through one small network of random weights, and the Fréchet distance between the two is taken.

@@ -1,4 +1,4 @@
-"""Mean and covariance of features as they stream in: exact sums, and torchmetrics' running ones."""
+"""Mean and covariance of streamed features: our exact sums, and torchmetrics' running sums."""
 
 import dataclasses
 from collections.abc import Callable

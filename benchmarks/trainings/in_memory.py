@@ -34,7 +34,7 @@ class CropsInMemory:
         return len(self.pixels)
 
     def batch(self, indices: Sequence[int], height: int, width: int) -> Pixels:
-        """The crops, whatever size is asked for: they have one only."""
+        """The crops; they have one size only, whatever the requested size."""
         return self.pixels[list(indices)]
 
 
@@ -58,7 +58,7 @@ class LatentsInMemory:
 
 @dataclasses.dataclass
 class Clock:
-    """A run that keeps nothing, and ends when its processor time is spent."""
+    """A run that stores nothing, and ends after its processor time."""
 
     seconds: float
     curve: list[tuple[int, float]] = dataclasses.field(default_factory=list)

@@ -1,4 +1,4 @@
-"""How long a training stands still when one of its workers is killed.
+"""How long a training is interrupted when one of its workers is killed.
 
 Two workers on two nodes of a local Ray cluster; the second kills itself in the middle of a step.
 From there to the first batch after the resume, in the process that took its place.

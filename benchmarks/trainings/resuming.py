@@ -1,6 +1,6 @@
-"""How long a training takes to go on: from looking for a checkpoint to the end of the first step.
+"""How long a training takes to resume: from the search for a checkpoint to the end of a step.
 
-Beside it, the same first step from nothing.
+The peer is the same first step of a new training.
 """
 
 import itertools

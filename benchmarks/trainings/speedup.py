@@ -1,8 +1,8 @@
-"""How many images a second the default trainings reach in a process with all cores.
+"""Images per second of the default trainings in a process with all cores.
 
-Against the same loop as it was: threads that sleep while they wait (OMP_WAIT_POLICY=PASSIVE), a
-loader with a team of threads of its own, and freed memory that goes back to the system. The same
-beside two busy processes.
+The peer is the same loop as it was earlier: threads that sleep while they wait
+(OMP_WAIT_POLICY=PASSIVE), a loader with a team of threads of its own, and freed memory that goes
+back to the system. The same beside two busy processes.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""How much a checkpoint holds a training up, written beside it and written in between.
+"""How much a checkpoint delays a training, written in the background or between two steps.
 
 Some steps of the default run's UNet, with a checkpoint begun before the first of them, against the
 same number without. The stall is the extra time as a share of the default run's interval between
