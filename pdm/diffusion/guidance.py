@@ -13,6 +13,8 @@ from pdm.diffusion.flow import Velocity, by_level
 from pdm.models.levels.parameterisation import MIN_TIME_LEFT
 from pdm.models.levels.pyramid import Pyramid
 
+BothVelocities = Callable[[Pyramid, Tensor], tuple[Pyramid, Pyramid]]
+
 
 def clamp_data(velocity: Velocity, limit: float) -> Velocity:
     """Clamp the data that the velocity predicts, x + (1 - t) v, to [-limit, limit]; 0 for no limit.
@@ -34,7 +36,11 @@ def clamp_data(velocity: Velocity, limit: float) -> Velocity:
 
 
 def apply_guidance(
-    velocity: Velocity, guide: Velocity, scale: float, interval: tuple[float, float]
+    velocity: Velocity,
+    guide: Velocity,
+    scale: float,
+    interval: tuple[float, float],
+    both: BothVelocities | None = None,
 ) -> Velocity:
     """Push the velocity away from a worse model's: guide + scale * (velocity - guide).
 
@@ -49,23 +55,44 @@ def apply_guidance(
             0 gives the guide.
         interval: Times with guidance, ends included (Kynkäänniemi et al., arXiv:2404.07724).
             Where levels have their own times, it applies to each level's.
+        both: Gives the velocity and the guide's at once, see `in_one_batch`; None to evaluate one
+            after the other.
     """
     if scale == 1:
         return velocity
     start, end = interval
+    # Asking whether a time is inside waits for the device, and is worth it only to spare the guide.
+    always = start <= 0 and end >= 1
 
     def guided_velocity(pyramid: Pyramid, t: Tensor) -> Pyramid:
-        velocities = velocity(pyramid, t)
         inside = (t >= start) & (t <= end)
-        if not inside.any():
-            return velocities
-        worse = guide(pyramid, t)
+        if not (always or inside.any()):
+            return velocity(pyramid, t)
+        if both is not None:
+            velocities, worse = both(pyramid, t)
+        else:
+            velocities, worse = velocity(pyramid, t), guide(pyramid, t)
         return tuple(
             torch.where(here, w + scale * (v - w), v)
             for v, w, here in zip(velocities, worse, by_level(inside, len(pyramid)), strict=True)
         )
 
     return guided_velocity
+
+
+def in_one_batch(velocity: Velocity) -> BothVelocities:
+    """Evaluate a network and itself under another condition in one pass, for `apply_guidance`.
+
+    Args:
+        velocity: Takes a batch twice: the first half has the condition, the second the guide's.
+    """
+
+    def both_velocities(pyramid: Pyramid, t: Tensor) -> tuple[Pyramid, Pyramid]:
+        twice = velocity(tuple(torch.cat([level, level]) for level in pyramid), torch.cat([t, t]))
+        halves = [level.chunk(2) for level in twice]
+        return tuple(half[0] for half in halves), tuple(half[1] for half in halves)
+
+    return both_velocities
 
 
 def observe(velocity: Velocity, on_step: Callable[[Pyramid, Tensor], None]) -> Velocity:

@@ -14,7 +14,7 @@ from pdm.config.diffusion import ConditionConfig
 from pdm.config.sample import GuideConfig, SampleConfig
 from pdm.data.classes import labels_of, names_of
 from pdm.diffusion.flow import Velocity
-from pdm.diffusion.guidance import apply_guidance
+from pdm.diffusion.guidance import apply_guidance, in_one_batch
 from pdm.errors import BadInput
 from pdm.files import check_sha256
 from pdm.models.condition import with_class_label
@@ -40,14 +40,19 @@ class Networks:
 
     def velocity(self, config: SampleConfig, seeds: Sequence[int]) -> Velocity:
         """Make the velocity of these seeds' pictures, with guidance as the config says."""
-        velocity = with_class_label(self.network, self._labels(seeds))
+        labels = self._labels(seeds)
+        velocity = with_class_label(self.network, labels)
         if self.guide is None:
             return velocity
-        labels = self._labels(seeds) if takes_class(self.guide) else None
-        if labels is not None and not self.guide_gets_class:
-            labels = torch.full_like(labels, len(self.classes))
+        guide_labels = labels if takes_class(self.guide) else None
+        if guide_labels is not None and not self.guide_gets_class:
+            guide_labels = torch.full_like(guide_labels, len(self.classes))
+        guide, both = with_class_label(self.guide, guide_labels), None
+        if self.guide is self.network and labels is not None and guide_labels is not None:
+            twice = with_class_label(self.network, torch.cat([labels, guide_labels]))
+            both = in_one_batch(twice)
         scale, interval = config.guidance_scale, config.guidance_interval
-        return apply_guidance(velocity, with_class_label(self.guide, labels), scale, interval)
+        return apply_guidance(velocity, guide, scale, interval, both)
 
     def _labels(self, seeds: Sequence[int]) -> Tensor | None:
         if not self.classes:

@@ -24,6 +24,7 @@ from pdm.models.layers import (
     convolution,
     norm_layer,
     num_heads,
+    pixels_first,
     res_skip,
     zero_init,
 )
@@ -43,7 +44,8 @@ def importance(num_pixels: int, num_channels: int, ratio: Ratio) -> tuple[float,
 
 def spatial_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Attend from each pixel to all pixels. All tensors are (B, heads, channels, pixels)."""
-    attended: Tensor = F.scaled_dot_product_attention(query.mT, key.mT, value.mT)
+    rows = (pixels_first(part) for part in (query, key, value))
+    attended: Tensor = F.scaled_dot_product_attention(*rows)
     return attended.mT
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdm.config.diffusion import ConditionConfig
-from pdm.models.layers import group_norm, num_heads, res_skip, zero_init
+from pdm.models.layers import group_norm, num_heads, pixels_first, res_skip, zero_init
 from pdm.models.levels.pyramid import Pyramid
 
 
@@ -82,7 +82,7 @@ class CrossAttention(nn.Module):
             part.reshape(batch, -1, self.num_heads, width // self.num_heads).transpose(1, 2)
             for part in (key, value)
         )
-        attended = F.scaled_dot_product_attention(query.mT, key, value)
+        attended = F.scaled_dot_product_attention(pixels_first(query), key, value)
         return res_skip(features, self.projection(attended.mT.reshape(features.shape)))
 
 

@@ -87,6 +87,14 @@ def num_heads(width: int) -> int:
     return next(count for count in range(fewest, width + 1) if width % count == 0)
 
 
+def pixels_first(features: Tensor) -> Tensor:
+    """(B, heads, channels, pixels) to (B, heads, pixels, channels), with neighbouring channels side
+    by side in memory: fused attention kernels require it. Copies maps in contiguous layout only.
+    """
+    rows = features.mT
+    return rows if rows.stride(-1) == 1 else rows.contiguous()
+
+
 def average_pool(features: Tensor) -> Tensor:
     """Halve both sides by averaging."""
     return F.avg_pool2d(features, 2)

@@ -7,7 +7,7 @@ import torch
 
 from benchmarks.models.mixtures import Mixture
 from pdm.diffusion.adaptive import runge_kutta
-from pdm.diffusion.guidance import apply_guidance
+from pdm.diffusion.guidance import apply_guidance, in_one_batch
 from pdm.diffusion.samplers import euler, heun, multistep, noise_from_seeds
 from pdm.diffusion.sampling_times import even_times
 from pdm.diffusion.stochastic import ddim
@@ -130,3 +130,22 @@ def test_a_guided_picture_does_not_depend_on_its_batch(sampler):
         alone = sampler(velocity, tuple(level[row : row + 1] for level in noise), even_times(5))
         for a, b in zip(together, alone, strict=True):
             assert torch.equal(a[row : row + 1], b)
+
+
+@pytest.mark.parametrize("interval", [ALWAYS, (0.3, 0.6)])
+def test_one_pass_gives_what_two_passes_give(interval):
+    means, sizes = torch.tensor([1.0, 1.0, -1.0, -1.0]), []
+
+    def conditional(x, t, means=means):
+        sizes.append(len(t))
+        return tuple(means[: len(t)].view(-1, 1, 1, 1) - level for level in x)
+
+    noise = noise_from_seeds(range(2), SHAPES)
+    guide = partial(conditional, means=means[2:])
+    in_turn = euler(apply_guidance(conditional, guide, 3.0, interval), noise, TIMES)
+    sizes.clear()
+    guided = apply_guidance(conditional, never_called, 3.0, interval, in_one_batch(conditional))
+    for found, expected in zip(euler(guided, noise, TIMES), in_turn, strict=True):
+        assert torch.equal(found, expected)
+    assert sizes.count(4) == sum(interval[0] <= t <= interval[1] for t in TIMES[:-1].tolist())
+    assert len(sizes) == len(TIMES) - 1

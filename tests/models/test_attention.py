@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from pdm.models.attention import (
     SpatialChannelAttention,
@@ -103,3 +104,25 @@ def test_heads_divide_every_width_and_hold_at_most_64_channels(width):
     count = built(width).num_heads
     assert width % count == 0
     assert width // count <= 64
+
+
+class Names(TorchDispatchMode):
+    """Collects the names of operations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[str] = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.found.add(func.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("training", [False, True])
+def test_pixels_attend_by_a_fused_kernel_in_both_layouts(layout, training):
+    module = built(64).train(training).to(memory_format=layout)
+    features = torch.randn(2, 64, 8, 8).contiguous(memory_format=layout)
+    with Names() as names, torch.set_grad_enabled(training):
+        module(features)
+    assert any("flash" in name or "efficient" in name for name in names.found)
