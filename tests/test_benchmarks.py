@@ -27,6 +27,7 @@ KEYS = {
     "moments": {"moments_vs_torchmetrics"},
     "neighbours": {"neighbours_48"},
     "feeding": {"feed_speedup"},
+    "launches": {"launches_vs_before"},
     "resuming": {"resume_seconds"},
 }
 COMMANDS = {
@@ -45,6 +46,7 @@ COMMANDS = {
     "random_features": "evaluation",
     "inputs": "evaluation",
     "feeding": "training",
+    "launches": "training",
     "stall": "training",
     "resuming": "training",
     "recovery": "training",

@@ -44,8 +44,8 @@ def importance(num_pixels: int, num_channels: int, ratio: Ratio) -> tuple[float,
 
 def spatial_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Attend from each pixel to all pixels. All tensors are (B, heads, channels, pixels)."""
-    rows = (pixels_first(part) for part in (query, key, value))
-    attended: Tensor = F.scaled_dot_product_attention(*rows)
+    query, key, value = pixels_first(query), pixels_first(key), pixels_first(value)
+    attended: Tensor = F.scaled_dot_product_attention(query, key, value)
     return attended.mT
 
 

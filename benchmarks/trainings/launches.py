@@ -1,0 +1,113 @@
+"""Kernel launches of a training step of the UNet for 2048x2048, counted on the meta device.
+
+A step is here a power iteration, forward and backward pass, clipping and EMAs, without AdamW (whose
+fused kernel does not run there) and without compilation. Views launch nothing. A foreach call
+launches as many kernels as CUDA needs for its tensors. On the meta device attention is not fused
+(on a GPU it is), and nothing is converted to bfloat16. No timing: equal figures on every machine.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from benchmarks.common import Ratio
+from pdm import presets
+from pdm.models.levels.pyramid import level_shapes
+from pdm.models.unet import PyramidUNet
+from pdm.training.distributed.workers import Workers
+from pdm.training.loop.state import TrainState
+from pdm.training.loop.steps import Steps
+from pdm.training.monitoring.example_batches import diffusion_batch
+from pdm.training.objectives.losses import FlowLosses
+
+SIDE_PX, BATCH = 2048, 8
+# Forward, backward and EMAs of commit 245d186, without clipping and AdamW.
+BEFORE = 5_300
+# Limits of one launch in ATen/native/cuda/MultiTensorApply.cuh: tensors by number of lists, blocks,
+# and values for each block.
+MAX_TENSORS, MAX_BLOCKS, CHUNK = (110, 64, 48, 36, 30), 320, 65_536
+
+
+@dataclass(frozen=True)
+class Size:
+    preset: str
+
+
+QUICK = FULL = Size("model-2048x2048")
+
+
+def measure(size: Size, folder: Path) -> list[Ratio]:
+    counter = launches_of_step(size.preset)
+    return [
+        Ratio(
+            "launches_vs_before",
+            "kernel launches of a training step at 2048x2048, against the first version (less is "
+            "better)",
+            counter.total,
+            BEFORE,
+            "launches",
+            (counter.total / BEFORE,),
+            "at most 0.25",
+            "Without compilation and AdamW; the first version's count leaves out clipping, too.",
+        )
+    ]
+
+
+def launches_of_step(preset: str) -> "Launches":
+    config = presets.load(preset)
+    levels = config.autoencoder.model.levels
+    channels = tuple(level.channels for level in levels)
+    downsamplings = tuple(level.downsampling for level in levels)
+    shapes = level_shapes(channels, downsamplings, SIDE_PX, SIDE_PX)
+    meta = torch.device("meta")
+    with meta:
+        network = PyramidUNet(config.diffusion.model, channels, downsamplings)
+        network.to(memory_format=torch.channels_last)
+        state = TrainState(network, config.diffusion.training)
+        losses = FlowLosses(network, config.diffusion.level_loss_weights)
+        batch = diffusion_batch(config.diffusion, shapes, BATCH)
+    network.train()
+    steps = Steps(state, losses, None, iter(()), config.diffusion.training, None, Workers(meta))
+    counter = Launches()
+    with counter:
+        state.iterate_spectral_norms()
+        losses(*batch)["loss"].backward()
+        steps.clip_gradients()
+        state.rescale_spectral_weights()
+        state.update_ema(1, BATCH)
+    return counter
+
+
+class Launches(TorchDispatchMode):
+    """Counts kernels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        found = func(*args, **(kwargs or {}))
+        self.total += _launches(func, args)
+        return found
+
+
+def _launches(func, args) -> int:
+    name = func.__name__
+    view = any(one.alias_info and not one.alias_info.is_write for one in func._schema.returns)
+    if view or name.startswith(("_unsafe_view", "empty", "new_empty", "detach")):
+        return 0
+    lists = [one for one in args if isinstance(one, list | tuple) and _holds_tensors(one)]
+    if not name.startswith(("_foreach", "_fused")) or not lists:
+        return 1
+    if any(one[k].shape != lists[0][k].shape for one in lists[:3] for k in range(len(one))):
+        return len(lists[0])  # of unequal shapes: one by one
+    blocks = sum(math.ceil(one.numel() / CHUNK) for one in lists[0])
+    most = MAX_TENSORS[min(len(lists), len(MAX_TENSORS)) - 1]
+    return max(math.ceil(len(lists[0]) / most), math.ceil(blocks / MAX_BLOCKS))
+
+
+def _holds_tensors(values) -> bool:
+    return len(values) > 0 and all(isinstance(value, torch.Tensor) for value in values)
