@@ -166,10 +166,13 @@ def test_the_table_says_what_was_measured_and_what_fits():
         "available_bytes": 2**31,
         "measured_bytes": 2**30,
         "seconds": 3.0,
-        "fits": True,
+        "too_large": [16],
     }
     text = conclusion(Rehearsal([row], {"diffusion": batch}))
-    assert text.startswith("diffusion: 8 images at once fit, as predicted: 1.00 of 2.00 GiB; tried")
+    assert text == (
+        "diffusion: 8 images at once fit in 2.00 GiB; predicted 1.00 GiB, tried: 1.00 GiB, 3 s; "
+        "too many when tried: 16"
+    )
     raise_failure(Rehearsal([row]))
 
 
@@ -186,5 +189,5 @@ def test_a_tiny_rehearsal_runs_every_stage_and_leaves_nothing(tmp_path):
         "autoencoder, interrupted",
         "diffusion, interrupted",
     }
-    assert all(batch["fits"] for batch in found["batches"].values())
+    assert all(batch["images_at_once"] for batch in found["batches"].values())
     assert list(tmp_path.iterdir()) == []

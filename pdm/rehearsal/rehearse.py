@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pdm import errors, params
 from pdm.config import Params
@@ -20,9 +20,13 @@ from pdm.progress import as_clock
 from pdm.rehearsal.processes import GIB, MIB, Measured, run
 from pdm.rehearsal.settings import STEPS, real_text, rehearsal_text
 
+if TYPE_CHECKING:
+    from pdm.training.monitoring.footprint import Footprint
+
 TRAININGS = ("autoencoder", "diffusion")
 SHARE_OF_MEMORY = 0.9  # of what is available, for the largest batch
 LARGEST_TRIED = 1024  # images at once
+PROCESS_BYTES = 2**29  # Python, torch and its kernels
 PARAMS = "params.yaml"
 
 
@@ -214,30 +218,37 @@ def _add_largest_batches(found: Rehearsal, folder: Path, max_bytes: int | None) 
 
 
 def _largest_batch(stage: str, folder: Path, max_bytes: int | None) -> dict[str, Any]:
-    """Predict the largest power of two that fits, and take a step with it."""
+    """Predict the largest power of two that fits, and take a step with it; with half as many as
+    long as it does not fit."""
     from pdm.rehearsal.batch_trial import footprint
 
     config = params.load(folder / PARAMS)
-    one, two = (footprint(stage, config, count).device_bytes for count in (1, 2))
+    one, two = (_bytes_here(footprint(stage, config, count)) for count in (1, 2))
     available = _available_bytes() if max_bytes is None else max_bytes
-    budget = int(SHARE_OF_MEMORY * available)
-    largest = 0
-    for count in (2**power for power in range(LARGEST_TRIED.bit_length())):
-        if one + (count - 1) * (two - one) <= budget:
-            largest = count
-    if not largest:
-        return {"images_at_once": 0, "predicted_bytes": one, "available_bytes": available}
-    words = ("pdm.rehearsal.batch_trial", stage, PARAMS, str(largest))
-    measured = run(words, folder, max_bytes=max_bytes)
-    used = measured.host_bytes if measured.device_bytes is None else measured.device_bytes
-    return {
-        "images_at_once": largest,
-        "predicted_bytes": one + (largest - 1) * (two - one),
-        "available_bytes": available,
-        "measured_bytes": used,
-        "seconds": measured.seconds,
-        "fits": measured.exit_code == 0,
-    }
+    fitting = (
+        2**power
+        for power in reversed(range(LARGEST_TRIED.bit_length()))
+        if one + (2**power - 1) * (two - one) <= SHARE_OF_MEMORY * available
+    )
+    found: dict[str, Any] = {"available_bytes": available, "too_large": []}
+    for count in fitting:
+        words = ("pdm.rehearsal.batch_trial", stage, PARAMS, str(count))
+        measured = run(words, folder, max_bytes=max_bytes)
+        if measured.exit_code == 0:
+            used = measured.host_bytes if measured.device_bytes is None else measured.device_bytes
+            predicted = one + (count - 1) * (two - one)
+            tried = {"predicted_bytes": predicted, "measured_bytes": used}
+            return found | tried | {"images_at_once": count, "seconds": measured.seconds}
+        found["too_large"].append(count)
+    return found | {"images_at_once": 0, "predicted_bytes": one}
+
+
+def _bytes_here(footprint: "Footprint") -> int:
+    """What a process on this machine takes at its peak, where the host may be the device."""
+    import torch
+
+    on_gpu = torch.cuda.is_available()
+    return footprint.device_bytes if on_gpu else footprint.host_bytes + PROCESS_BYTES
 
 
 def _available_bytes() -> int:
@@ -273,11 +284,13 @@ def conclusion(found: Rehearsal) -> str:
     """The lines below the table."""
     lines = []
     for stage, batch in found.batches.items():
-        text = f"{stage}: {batch['images_at_once']} images at once fit, as predicted: "
-        text += f"{batch['predicted_bytes'] / GIB:.2f} of {batch['available_bytes'] / GIB:.2f} GiB"
-        if "fits" in batch:
-            done = "tried" if batch["fits"] else "tried, AND FAILED"
-            text += f"; {done}: {batch['measured_bytes'] / GIB:.2f} GiB, {batch['seconds']:.0f} s"
+        text = f"{stage}: {batch['images_at_once']} images at once fit in "
+        text += f"{batch['available_bytes'] / GIB:.2f} GiB; predicted "
+        text += f"{batch['predicted_bytes'] / GIB:.2f} GiB"
+        if batch["images_at_once"]:
+            text += f", tried: {batch['measured_bytes'] / GIB:.2f} GiB, {batch['seconds']:.0f} s"
+        if batch["too_large"]:
+            text += f"; too many when tried: {', '.join(map(str, batch['too_large']))}"
         lines.append(text)
     if found.error:
         lines.append(f"failed: {found.error}")
