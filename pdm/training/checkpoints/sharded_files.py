@@ -26,7 +26,7 @@ from pdm.files import sha256_of
 from pdm.training.distributed.sharded import shard_like
 
 SHARDS = "shards"  # folder inside a checkpoint
-BYTES_PER_FILE = 2**26
+BYTES_PER_FILE = 2**24
 
 
 def write_shards(
