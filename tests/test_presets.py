@@ -13,7 +13,7 @@ from pdm.params.override import set_values
 DATA = ("people2k", "scapes2k")
 MODELS = ("model-2048x1024", "model-2048x2048", "model-256x256", "model-tiny")
 LDM = "model-ldm-256x256"
-NAMES = (*sorted((*MODELS, LDM)), *DATA)
+NAMES = (*sorted((*MODELS, LDM)), *DATA, "showcase")
 
 
 @pytest.fixture

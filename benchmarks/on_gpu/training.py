@@ -72,7 +72,7 @@ class Crops:
             region = Region(Span(top, top + side), Span(left, left + side), height, width)
         # Half of the levels, as a random number of them is on average.
         levels = max(1, len(noise) // 2)
-        return 2 * images - 1, noise, Plan(levels, 1, 0, region)
+        return 2 * images - 1, noise, Plan(levels, 1, 0, region, None)
 
 
 class StepClock:

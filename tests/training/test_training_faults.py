@@ -258,10 +258,12 @@ def train_on_poison(workers: Workers, folder: Path) -> list[float]:
     raise AssertionError("it trained on")
 
 
-def test_a_loss_that_is_not_finite_on_one_worker_stops_all_before_the_step(tmp_path):
+def test_a_loss_that_is_not_finite_on_one_worker_stops_all_with_the_weights_before_the_step(
+    tmp_path,
+):
     first, second = run_group(2, train_on_poison, tmp_path)
     assert first[2:] == second[2:]
-    assert first[0] == second[0] == 16
+    assert first[0] == second[0] <= 24  # the fault is known up to one step later
     assert "after 16 images: the loss is nan on the images point20, point21" in first[1]
     assert "checkpoints/000000016. Look at" in first[1]
     good = fresh()
