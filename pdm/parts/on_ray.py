@@ -47,8 +47,7 @@ def work_on_ray(
         try:
             _watch(tasks, parts, folder, on_done)
         finally:
-            for each in tasks:
-                ray.cancel(each, force=True)
+            _cancel(tasks)
     return True
 
 
@@ -75,7 +74,7 @@ def call_on_gpu(
                 _check_head(head)
             return Found(_result(task))
         finally:
-            ray.cancel(task, force=True)
+            _cancel([task])
 
 
 def _call(
@@ -143,6 +142,15 @@ def _watch(
         if not waiting:
             return
         _check_head(head)
+
+
+def _cancel(tasks: Sequence[Any]) -> None:
+    """Interrupt the tasks that have not ended.
+
+    Ray 2.60 aborts the calling process where a task that is just ending is cancelled by force.
+    """
+    for task in ray.wait(list(tasks), num_returns=len(tasks), timeout=0)[1]:
+        ray.cancel(task)
 
 
 def _check_head(head: Head) -> None:
