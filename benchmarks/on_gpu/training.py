@@ -10,6 +10,7 @@ from torch import nn
 from benchmarks.on_gpu.clock import Profile, memory_note, peak_gib, reset_peak, synchronise
 from benchmarks.on_gpu.rows import Row
 from benchmarks.on_gpu.sizes import Size, build_autoencoder, build_unet, level_shapes_of
+from benchmarks.trainings.no_run import NoRun
 from pdm.config.common import TrainingConfig
 from pdm.models.regions import Region, Span
 from pdm.training.distributed.workers import Workers
@@ -75,8 +76,8 @@ class Crops:
         return 2 * images - 1, noise, Plan(levels, 1, 0, region, None)
 
 
-class StepClock:
-    """A `Run` that calls something at the start of chosen steps, and keeps nothing."""
+class StepClock(NoRun):
+    """A run that calls something at the start of chosen steps."""
 
     def __init__(self, actions: dict[int, Callable[[], None]]) -> None:
         self.actions, self.step = actions, 0
@@ -86,24 +87,6 @@ class StepClock:
         self.actions.get(self.step, lambda: None)()
         self.step += 1
         return False
-
-    def log(self, metrics: dict[str, float], images_seen: int) -> None:
-        pass
-
-    def save(self, state: TrainState) -> None:
-        pass
-
-    def score(self, state: TrainState) -> None:
-        pass
-
-    def flush(self) -> None:
-        pass
-
-    def save_failed(self) -> bool:
-        return False
-
-    def newest(self) -> str:
-        return "none is kept"
 
 
 def unet_steps(size: Size, device: torch.device, compiled: bool) -> Iterator[Row]:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import torch
 from torch import nn
 
+from benchmarks.trainings.no_run import NoRun
 from pdm.config.common import TrainingConfig
 from pdm.data.pixels import Pixels
 from pdm.errors import Preempted
@@ -57,8 +58,8 @@ class LatentsInMemory:
 
 
 @dataclasses.dataclass
-class Clock:
-    """A run that stores nothing, and ends after its processor time."""
+class Clock(NoRun):
+    """A run that ends after its processor time."""
 
     seconds: float
     curve: list[tuple[int, float]] = dataclasses.field(default_factory=list)
@@ -66,21 +67,6 @@ class Clock:
 
     def log(self, metrics: dict[str, float], images_seen: int) -> None:
         self.curve.append((images_seen, round(metrics["loss"], 4)))
-
-    def save(self, state: TrainState) -> None:
-        pass
-
-    def score(self, state: TrainState) -> None:
-        pass
-
-    def flush(self) -> None:
-        pass
-
-    def save_failed(self) -> bool:
-        return False
-
-    def newest(self) -> str:
-        return "none is kept"
 
     def stop_requested(self) -> bool:
         return time.process_time() - self.began > self.seconds
