@@ -13,6 +13,7 @@ import pytest
 from pdm import params, presets
 from pdm.cli import main
 from pdm.errors import BadInput
+from pdm.params.override import override
 from pdm.rehearsal.processes import run
 from pdm.rehearsal.rehearse import (
     Rehearsal,
@@ -48,6 +49,22 @@ def test_pictures_and_networks_are_named_by_absolute_paths(tmp_path):
     text = real_text("tiny", Path("params.yaml"))
     found = params.parse(rehearsal_text(text, Path("some/pictures")), Path("rehearsed"))
     assert found.scrape.sources[0].path == str(Path("some/pictures").absolute())
+
+
+def test_what_a_rehearsal_cannot_have_is_left_out():
+    changes = [
+        "curate.people={min_faces: 1, max_faces: 2, min_face_share: 0.1}",
+        "curate.content={like: good, unlike: bad, min_likeness: 0.5}",
+        "sample.guidance_scale=2.0",
+        f"sample.guide={{kind: model, path: other, sha256: {'a' * 64}}}",
+    ]
+    text, _ = override(real_text("tiny", Path("params.yaml")), changes)
+    alone = params.parse(rehearsal_text(text, None), Path("rehearsed"))
+    assert (alone.curate.people, alone.curate.content, alone.sample.guide) == (None, None, None)
+    shown = params.parse(rehearsal_text(text, Path("pictures")), Path("rehearsed")).curate
+    assert shown.people.max_faces == 2
+    assert shown.content.like == str(Path("good").absolute())
+    assert shown.content.unlike == str(Path("bad").absolute())
 
 
 def test_all_stages_are_rehearsed_in_the_order_of_the_pipeline():

@@ -1,6 +1,8 @@
 """Params of a rehearsal: those of the real run, with few pictures, two steps and short scores.
 
-What decides on memory and on the time of a step stays: sizes, networks, precision, tiles.
+What decides on memory and on the time of a step stays: sizes, networks, precision, tiles. Left out
+is what a rehearsal cannot have: people or content in built-in landscapes, models to fine-tune, and
+guides that other trainings made.
 """
 
 import json
@@ -43,6 +45,7 @@ def _assignments(real: Params, pictures: Path | None) -> list[str]:
         f"scrape.sources={json.dumps([_source(real, pictures)])}",
         "scrape.removed=null",
         "curate.min_kept=4",
+        *(["curate.people=null", "curate.content=null"] if pictures is None else []),
         "shard.val_fraction=0.4",
         "shard.num_train_shards=1",
         *_training("autoencoder"),
@@ -55,10 +58,11 @@ def _assignments(real: Params, pictures: Path | None) -> list[str]:
         "sample.num_images=2",
         "sample.steps=2",
         "sample.batch_size=1",
+        *_guidance(real),
         "evaluate.batch_size=1",
         "evaluate.num_replicates=10",
         "evaluate.num_neighbours=2",
-        *_absolute_paths(real),
+        *_absolute_paths(real, pictures),
     ]
 
 
@@ -91,12 +95,26 @@ def _training(stage: str) -> list[str]:
     return [f"{stage}.training.{name}={value}" for name, value in values.items()]
 
 
-def _absolute_paths(real: Params) -> list[str]:
-    """Paths of networks: a rehearsal runs in another folder."""
+def _guidance(real: Params) -> list[str]:
+    """Keep classifier-free guidance alone: a rehearsal has neither old checkpoints nor a second
+    model of its own latents."""
+    guide = real.sample.guide
+    if guide is None or guide.kind == "unconditional":
+        return []
+    return ["sample.guidance_scale=1.0", "sample.guide=null"]
+
+
+def _absolute_paths(real: Params, pictures: Path | None) -> list[str]:
+    """Paths of networks and of example images: a rehearsal runs in another folder."""
     found = [
         (f"evaluate.features.{place}.path", each.path)
         for place, each in enumerate(real.evaluate.features)
     ]
     if real.autoencoder.perceptual:
         found.append(("autoencoder.perceptual.path", real.autoencoder.perceptual.path))
+    content = real.curate.content
+    if content and pictures is not None:
+        found += [("curate.content.like", content.like), ("curate.content.unlike", content.unlike)]
+        if content.model:
+            found.append(("curate.content.model.path", content.model.path))
     return [f"{key}={json.dumps(str(Path(path).absolute()))}" for key, path in found if path]
