@@ -19,6 +19,7 @@ from pdm import weights
 from pdm.config.records import from_record
 from pdm.config.sample import SampleConfig
 from pdm.data.pixels import Pixels, to_pixels
+from pdm.device import choose_device
 from pdm.errors import BadInput
 from pdm.inference.latent_sampling import draw_latents
 from pdm.inference.sampling_networks import Networks, load_networks
@@ -78,7 +79,7 @@ def load_generator(folder: Path) -> Generator:
     Raises:
         BadInput: The folder lacks one of these, or one is damaged.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device()
     facts = weights.record_of(folder / "diffusion")
     config = _config(folder / "samples.json")
     return Generator(

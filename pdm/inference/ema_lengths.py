@@ -21,6 +21,7 @@ from pdm.data.order import images_at
 from pdm.data.pixels import Pixels, to_pixels
 from pdm.data.shards import manifest
 from pdm.data.shards.latents import LatentShards
+from pdm.device import choose_device
 from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.inference.latent_sampling import draw_latents
@@ -31,7 +32,6 @@ from pdm.registry import load_autoencoder
 
 REFERENCE_IMAGES = 256  # maximum number of held-out images
 MIN_IMAGES = 2  # one has no variance
-
 
 Features = NDArray[np.float64]
 
@@ -93,7 +93,7 @@ def score_ema_lengths(
             f"{num_images} samples and {len(held_out)} held-out images: each must be at least "
             f"{MIN_IMAGES}, since one image has no variance"
         )
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device()
     decoder = load_autoencoder(autoencoder).to(device)
     size = (facts["image_height_px"], facts["image_width_px"])
     shapes = [(c, h, w) for c, h, w in facts["level_shapes"]]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from pdm import params
 from pdm.config import Params
+from pdm.device import choose_device
 from pdm.models.levels.pyramid import Downsampling, LevelShape
 from pdm.registry import build_autoencoder, build_denoiser
 from pdm.training.loop.activation_checkpointing import checkpoint_activations
@@ -47,7 +48,7 @@ def footprint(stage: str, config: Params, at_once: int) -> Footprint:
 
 def take_step(stage: str, config: Params, at_once: int) -> None:
     """Take one step, on the GPU if there is one."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device()
     training = getattr(config, stage).training
     losses, model, discriminator, batch = _build(stage, config, at_once, device)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

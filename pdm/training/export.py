@@ -19,6 +19,7 @@ from pdm import events
 from pdm.config.autoencoder import AutoencoderConfig
 from pdm.config.diffusion import DiffusionConfig
 from pdm.data.shards.latents import LatentShards
+from pdm.device import choose_device
 from pdm.errors import BadInput, QualityGate
 from pdm.registry import build_autoencoder, load_autoencoder, load_denoiser
 from pdm.training import autoencoder, diffusion
@@ -235,6 +236,6 @@ def _load_ema(network: Network, checkpoint: Path) -> Network:
         raise BadInput(
             f"the EMA of {checkpoint} does not fit the network of its run: {reason}"
         ) from error
-    network.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    network.to(choose_device())
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.requires_grad_(False).eval()
