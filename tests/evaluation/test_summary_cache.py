@@ -63,30 +63,31 @@ def summarised(tmp_path):
 
 
 @pytest.fixture
-def kept(summarised, tmp_path):
-    """Summarises them; gives the files that are there."""
+def list_summarised(summarised, tmp_path):
+    """A function that summarises the pictures and lists the files of the cache."""
 
-    def kept(**others):
+    def list_summarised(**others):
         summarised(**others)
         return contents(tmp_path / "cache")
 
-    return kept
+    return list_summarised
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"crop_px": 8}, {"num_features": 8}])
-def test_other_settings_are_other_statistics(kept, change):
-    assert len(kept()) == 1
-    assert len(kept(config=dataclasses.replace(CONFIG, **change))) == 2
+def test_other_settings_are_other_statistics(list_summarised, change):
+    assert len(list_summarised()) == 1
+    assert len(list_summarised(config=dataclasses.replace(CONFIG, **change))) == 2
 
 
-def test_settings_of_the_scores_only_reuse_the_cache(kept):
-    kept()
-    assert len(kept(config=dataclasses.replace(CONFIG, num_replicates=30, num_projections=8))) == 1
+def test_settings_of_the_scores_only_reuse_the_cache(list_summarised):
+    list_summarised()
+    scores_only = dataclasses.replace(CONFIG, num_replicates=30, num_projections=8)
+    assert len(list_summarised(config=scores_only)) == 1
 
 
-def test_other_data_are_other_statistics(kept):
-    kept()
-    assert [name[0] for name in kept(data_sha256="b" * 64)] == ["a", "b"]
+def test_other_data_are_other_statistics(list_summarised):
+    list_summarised()
+    assert [name[0] for name in list_summarised(data_sha256="b" * 64)] == ["a", "b"]
 
 
 def test_all_code_that_reads_pictures_or_looks_at_them_names_the_version():
@@ -100,13 +101,13 @@ def test_all_code_that_reads_pictures_or_looks_at_them_names_the_version():
     assert behind - set(summary_cache.CODE) == left_out
 
 
-def test_other_code_is_other_statistics(kept, monkeypatch):
-    kept()
+def test_other_code_is_other_statistics(list_summarised, monkeypatch):
+    list_summarised()
     monkeypatch.setattr(summary_cache, "CODE", [*summary_cache.CODE, "pdm.data.marks"])
-    assert len(kept()) == 2
+    assert len(list_summarised()) == 2
 
 
-def test_two_that_write_the_same_at_once_both_end_well(summarised, kept, monkeypatch):
+def test_two_that_write_the_same_at_once_both_end_well(summarised, list_summarised, monkeypatch):
     both_written = threading.Barrier(2, timeout=60)
     save = array_files.save_file
 
@@ -119,14 +120,14 @@ def test_two_that_write_the_same_at_once_both_end_well(summarised, kept, monkeyp
         for done in [pool.submit(summarised), pool.submit(summarised)]:
             done.result()
     monkeypatch.undo()
-    assert len(kept()) == 1
+    assert len(list_summarised()) == 1
 
 
-def test_a_damaged_file_is_made_again(kept, tmp_path, caplog):
-    before = kept()
+def test_a_damaged_file_is_made_again(list_summarised, tmp_path, caplog):
+    before = list_summarised()
     for path in (tmp_path / "cache").iterdir():
         path.write_bytes(path.read_bytes()[:100])
-    assert kept() == before
+    assert list_summarised() == before
     assert "cannot be read" in caplog.text
 
 

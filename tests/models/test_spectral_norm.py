@@ -82,11 +82,13 @@ def test_rescaling_all_weights_at_once_does_what_rescaling_each_does():
         torch.testing.assert_close(weight, expected)
 
 
-def test_a_network_without_spectral_norm_needs_nothing():
+def test_a_network_without_spectral_norm_is_left_as_it_is():
     model = nn.Sequential(nn.Conv2d(3, 3, 1))
+    before = copy.deepcopy(model.state_dict())
     norms = SpectralNorms(model, model)
     norms.iterate()
     norms.rescale()
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
 @torch.no_grad()

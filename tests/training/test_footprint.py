@@ -18,7 +18,7 @@ MEASURE = Path(__file__).parent / "measured_step.py"
 SHAPES, DOWNSAMPLINGS = ((4, 1, 1), (4, 4, 4), (4, 8, 8)), ("global", 8, 4)
 
 
-def compare(stage, *assignments):
+def assert_memory_is_predicted(stage, *assignments):
     config = load(assignments)
     if stage == "autoencoder":
         predicted = autoencoder_footprint(config.autoencoder)
@@ -30,14 +30,16 @@ def compare(stage, *assignments):
 
 
 def test_the_memory_of_the_default_diffusion_training_is_predicted_within_15_percent():
-    compare("diffusion")
+    assert_memory_is_predicted("diffusion")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("stage", ["autoencoder", "diffusion"])
 def test_the_memory_of_trainings_is_predicted_within_15_percent(stage, precision):
-    compare(stage, f"{stage}.training.precision={precision}", f"{stage}.training.batch_size=16")
+    assert_memory_is_predicted(
+        stage, f"{stage}.training.precision={precision}", f"{stage}.training.batch_size=16"
+    )
 
 
 def parts(**changes):
