@@ -1,16 +1,14 @@
 """Trains a default model for some steps in this process, with all cores, and prints images/s.
 
-    python benchmarks/trainings/train_speed.py autoencoder|diffusion [before]
+    python benchmarks/trainings/train_speed.py autoencoder|diffusion
 
-The data are random and in memory, of the default run's sizes. "before": the loader computes with a
-team of threads of its own, and freed memory goes back to the system, as it did. Called by
+The data are random and in memory, of the default run's sizes. Called by
 benchmarks/trainings/speedup.py.
 """
 
 import os
 import statistics
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,8 +26,6 @@ from pdm.presets import DEFAULT
 from pdm.registry import build_autoencoder, build_denoiser
 from pdm.training.autoencoder import Pictures
 from pdm.training.distributed.workers import Workers
-from pdm.training.loop import prefetch
-from pdm.training.loop import train as loop
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.steps import Data
 from pdm.training.loop.train import train
@@ -68,10 +64,7 @@ def parts(model: str) -> tuple[TrainState, nn.Module, Data]:
 
 
 def main() -> None:
-    model, before = sys.argv[1], sys.argv[2:] == ["before"]
-    if before:
-        prefetch.side_thread = lambda name: ThreadPoolExecutor(1)
-        loop.keep_freed_memory = lambda: None
+    model = sys.argv[1]
     torch.set_num_threads(os.cpu_count() or 1)
     state, losses, data = parts(model)
     training = getattr(params.load(Path(DEFAULT)), model).training
