@@ -126,6 +126,14 @@ def test_a_failing_command_gives_its_last_error_and_its_exit_code(tmp_path):
     assert (found.exit_code, found.error) == (3, "no pictures")
 
 
+def test_a_command_that_the_system_kills_is_named_by_its_signal(tmp_path):
+    write_module(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    found = run(["work"], tmp_path)
+    assert found.exit_code == 4
+    assert "SIGKILL" in found.error
+    assert "out of memory" in found.error
+
+
 def test_the_settings_of_the_users_project_do_not_reach_a_command(tmp_path, monkeypatch):
     for name in ("MLFLOW_TRACKING_URI", "RAY_ADDRESS", "PYRAMID_ROOT", "DVC_STAGE", "RANK"):
         monkeypatch.setenv(name, "theirs")

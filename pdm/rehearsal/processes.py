@@ -24,7 +24,7 @@ class Measured:
     """What a command took.
 
     Args:
-        exit_code: Of the command; 4 if it took too much memory.
+        exit_code: Of the command; 4 if it took too much memory or was killed.
         seconds: Wall-clock time.
         host_bytes: Peak resident memory of the process and its children.
         device_bytes: Peak memory on the GPUs; None without `nvidia-smi`.
@@ -71,6 +71,8 @@ def run(
     if exceeded and max_bytes is not None:
         error = f"took more than {max_bytes / GIB:.1f} GiB of memory and was stopped"
         return Measured(4, seconds, host, device, error)
+    if process.returncode < 0:
+        return Measured(4, seconds, host, device, _end_by_signal(-process.returncode, host))
     failed = process.returncode not in (0, 75) or (process.returncode == 75 and not interrupt)
     error = _error(log, start) if failed else ""
     return Measured(process.returncode, seconds, host, device, error)
@@ -144,6 +146,14 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         for one in reversed(_family(process.pid)):
             one.kill()
         process.wait()
+
+
+def _end_by_signal(number: int, host_bytes: int) -> str:
+    """Say which signal ended a command; SIGKILL is mostly the system that is short of memory."""
+    text = f"ended by {signal.Signals(number).name} at {host_bytes / GIB:.1f} GiB"
+    if number == signal.SIGKILL:
+        text += ". If nobody killed it, the machine ran out of memory: end other programs"
+    return text
 
 
 def _error(log: Path, start: int) -> str:
