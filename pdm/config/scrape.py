@@ -44,7 +44,9 @@ class UrlListSource:
     kind: Annotated[Literal["urls"], "urls: a list of URLs"]
     path: Annotated[str, "the list: a .txt, .csv or .parquet file"]
     url_column: Annotated[str, "column with the URLs"] = "url"
-    caption_column: Annotated[str | None, "column with captions"] = None
+    caption_column: Annotated[
+        str | None, "column with captions: a text, or a list of texts for the same image"
+    ] = None
     licence_column: Annotated[str | None, "column with licences"] = None
     author_column: Annotated[str | None, "column with authors"] = None
     class_column: Annotated[
@@ -62,12 +64,18 @@ class UrlListSource:
         require(
             self.path.endswith(known), "path", self.path, f"a file ending in {', '.join(known)}"
         )
+        if self.path.endswith(".txt"):  # it has no columns
+            for name in ("caption", "licence", "author", "class", "sha256"):
+                column = getattr(self, f"{name}_column")
+                expected = "null with a .txt list, which has URLs only"
+                require(column is None, f"{name}_column", column, expected)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FolderSource:
     """Every file below a local folder. An image's class is its top-level subfolder, as in
-    torchvision's ImageFolder; images in the folder itself have no class."""
+    torchvision's ImageFolder; images in the folder itself have no class. The captions of `NAME.jpg`
+    are the lines of `NAME.txt` beside it."""
 
     __pydantic_config__: ClassVar = STRICT
 

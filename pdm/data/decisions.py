@@ -79,7 +79,9 @@ DECIDED = {
     "target_width_px": pa.int64(),
     "target_height_px": pa.int64(),
 }
-SCHEMA = pa.schema(list((RAW | DECIDED).items()))
+# Columns that the file has only if a row has a value there; readers always get them.
+OPTIONAL = {"captions": pa.list_(pa.string())}  # all captions of a picture that has several
+SCHEMA = pa.schema(list((RAW | DECIDED | OPTIONAL).items()))
 # The columns that workers compute; `likeness` follows from the embedding.
 JUDGED = DECIDED | {"embedding": pa.binary()}
 
@@ -89,8 +91,10 @@ Row = dict[str, Any]
 def save(folder: Path, rows: list[Row]) -> None:
     """Write the table, sorted by key. Columns that a row lacks are null."""
     ordered = sorted(rows, key=lambda row: str(row["key"]))
+    table = pa.Table.from_pylist(ordered, schema=SCHEMA)
+    unused = [name for name in OPTIONAL if table[name].null_count == len(table)]
     with atomic_file(folder / FILE_NAME) as temporary:
-        pq.write_table(pa.Table.from_pylist(ordered, schema=SCHEMA), temporary)
+        pq.write_table(table.drop_columns(unused), temporary)
 
 
 def load(folder: Path) -> list[Row]:
@@ -126,8 +130,16 @@ def load_matching(folder: Path, column: str, values: Iterable[str]) -> list[Row]
     with _readable(folder / FILE_NAME) as path, pq.ParquetFile(path) as file:
         for part in file.iter_batches(ROWS_PER_PART):
             matching = part.filter(pc.is_in(part[column], wanted))
-            rows += pa.Table.from_batches([matching]).cast(SCHEMA).to_pylist()
+            rows += _complete(pa.Table.from_batches([matching])).to_pylist()
     return rows
+
+
+def _complete(table: pa.Table) -> pa.Table:
+    """The table with all columns of the schema; optional ones that it lacks are null."""
+    for name, kind in OPTIONAL.items():
+        if name not in table.column_names:
+            table = table.append_column(name, pa.nulls(len(table), kind))
+    return table.select(SCHEMA.names).cast(SCHEMA)
 
 
 @contextmanager

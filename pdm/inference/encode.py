@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pdm import weights
 from pdm.config.latents import LatentsConfig
-from pdm.data import classes
+from pdm.data import captions, classes
 from pdm.data.shards import listing, manifest
 from pdm.data.space import disk_space_for
 from pdm.errors import QualityGate
@@ -70,7 +70,8 @@ def encode_shards(
     record = weights.record_of(autoencoder)
     size = (record["image_height_px"], record["image_width_px"])
     splits = open_splits(shards)
-    names = classes.names_of(splits["train"].manifest.facts)
+    known = splits["train"].manifest.facts
+    names = classes.names_of(known)
     model = load_autoencoder(autoencoder)
     facts = {
         "level_shapes": model.level_shapes(*size),
@@ -80,6 +81,7 @@ def encode_shards(
         "autoencoder_sha256": sha256_of(autoencoder / "model.safetensors"),
         "shards_sha256": manifest.digest(shards),
         **({classes.FACT: names} if names else {}),
+        **({captions.FACT: known[captions.FACT]} if captions.FACT in known else {}),
         **({} if config.storage == "float32" else {"storage": config.storage}),
     }
     parts = parts_of(splits)
@@ -94,6 +96,7 @@ def encode_shards(
             folder=folder.absolute(),
             size=size,
             with_classes=bool(names),
+            with_captions=captions.FACT in known,
         )
         _encode_missing(task, counts, model, latents, num_workers)
         _publish(folder, parts, facts, shards)

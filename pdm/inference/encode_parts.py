@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pdm.config.latents import LatentsConfig
+from pdm.data.captions import captions_of
 from pdm.data.pixels import Pixels, to_images
 from pdm.data.shards.images import ImageShards
 from pdm.data.shards.latents import write_shard
@@ -38,6 +39,7 @@ class EncodeTask:
     folder: PartFolder
     size: tuple[int, int]  # height and width at which pictures are encoded
     with_classes: bool
+    with_captions: bool
 
 
 class ShardPart(NamedTuple):
@@ -148,13 +150,15 @@ def _write(
     copies = num_copies(task.config, part.split)
     suffixes = ("", MIRRORED)[:copies]
     keys = [images.keys[index] + suffix for suffix in suffixes for index in part.indices]
-    classes = None
+    classes, captions = None, None
     if task.with_classes:
         classes = [images.record(index).get("class_name") for index in part.indices] * copies
+    if task.with_captions:
+        captions = [captions_of(images.record(index)) for index in part.indices] * copies
     sums = [sums_of(level).tolist() for level in pyramid]
     dtype = DTYPES[task.config.storage]
     path = task.folder.files / f"{name}.safetensors"
-    shard = write_shard(path, keys, pyramid, classes, dtype)
+    shard = write_shard(path, keys, pyramid, classes, dtype, captions)
     task.folder.finish(name, {"shard": dataclasses.astuple(shard), "sums": sums})
     return name
 

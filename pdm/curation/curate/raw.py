@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pdm.data.decisions import RAW, Row
+from pdm.data.decisions import OPTIONAL, RAW, Row
 from pdm.errors import BadInput
 
 
@@ -36,4 +36,9 @@ def _rows_of(file: Path) -> list[Row]:
     if rows and not tar.exists():
         raise BadInput(f"{tar} is missing beside its .parquet; run `pyramid scrape` again")
     columns = {name for name in RAW if name != "tar"} | {"reason"}
-    return [{name: row[name] for name in columns} | {"tar": tar.name} for row in rows]
+    return [
+        {name: row[name] for name in columns}
+        | {name: row.get(name) for name in OPTIONAL}
+        | {"tar": tar.name}
+        for row in rows
+    ]

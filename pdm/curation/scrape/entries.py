@@ -55,7 +55,7 @@ class Entry:
     identity: str  # the URL, or the folder's name and the path below it; the key is its hash
     url: str
     source: str
-    caption: str | None = None
+    captions: tuple[str, ...] = ()  # one text, or several for the same picture
     licence: str | None = None
     author: str | None = None
     class_name: str | None = None
@@ -63,6 +63,11 @@ class Entry:
     fetch_url: str | None = None  # null if there is nothing to fetch
     rule: AddressRule = public_only  # allowed addresses
     outcome: Outcome | None = None  # null until it is fetched
+
+    @property
+    def caption(self) -> str | None:
+        """The first caption, if there is one."""
+        return self.captions[0] if self.captions else None
 
 
 def key_of(identity: str) -> str:

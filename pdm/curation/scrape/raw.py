@@ -40,12 +40,14 @@ SCHEMA = pa.schema(
         ("size", pa.int64()),
     ]
 )
+# Only in the table of a shard in which a picture has several.
+CAPTIONS = pa.field("captions", pa.list_(pa.string()))
 MIB = 2**20
 
 
 @dataclass(slots=True)
 class Row:
-    """A row of the parquet; its fields are the columns of `SCHEMA`."""
+    """A row of the parquet; its fields are the columns of `SCHEMA`, and `CAPTIONS`."""
 
     key: str
     url: str
@@ -64,6 +66,7 @@ class Row:
     member: str | None = None
     offset: int | None = None
     size: int | None = None
+    captions: tuple[str, ...] | None = None  # all of them, of an entry that has several
 
 
 def write_shards(
@@ -124,7 +127,9 @@ def _write_shard(
     for member in members(tar):
         row = rows[member.name.partition(".")[0]]
         row.member, row.offset, row.size = member.name, member.offset, member.size
-    table = pa.Table.from_pylist([asdict(row) for row in rows.values()], schema=SCHEMA)
+    several = any(row.captions for row in rows.values())
+    schema = SCHEMA.append(CAPTIONS) if several else SCHEMA
+    table = pa.Table.from_pylist([asdict(row) for row in rows.values()], schema=schema)
     pq.write_table(table, folder / f"{number:05}.parquet")
     return list(rows.values())
 
@@ -143,6 +148,7 @@ def _row(key: str, entry: Entry, outcome: Outcome) -> Row:
         outcome.error_message,
         outcome.retrieved_at,
         outcome.final_url,
+        captions=entry.captions if len(entry.captions) > 1 else None,
     )
 
 

@@ -1,12 +1,14 @@
 """Reads text files and cleans text from outside."""
 
 import codecs
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
 
 from pdm.errors import BadInput
 
 MAX_TEXT_BYTES = 8192  # of a caption, a licence, an author or a class
+MAX_CAPTIONS = 64  # of a picture
 _HEAD_BYTES = 64
 # UTF-32 first: its little-endian mark begins with that of UTF-16.
 _BYTE_ORDER_MARKS = (
@@ -48,6 +50,13 @@ def clean(text: str | None) -> str | None:
         return None
     encoded = text.replace("\0", "").encode("utf-8", "replace")[:MAX_TEXT_BYTES]
     return encoded.decode("utf-8", "ignore").strip() or None
+
+
+def clean_captions(texts: Iterable[str]) -> tuple[str, ...]:
+    """The first `MAX_CAPTIONS` captions, each cleaned, without empty and repeated ones."""
+    cleaned = (clean(text) for text in texts)
+    different = dict.fromkeys(text for text in cleaned if text is not None)
+    return tuple(different)[:MAX_CAPTIONS]
 
 
 def one_line(text: str | None) -> str | None:

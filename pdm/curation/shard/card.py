@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import yaml
 
+from pdm.curation.shard.report.captions import caption_facts
+from pdm.data import captions
 from pdm.data.decisions import Row
 from pdm.data.shards.manifest import Manifest
 
@@ -19,6 +21,7 @@ FIELDS = (  # of a record that `write` stores
     ("retrieved_at", "when it was fetched, UTC"),
     ("source", "the list or folder that it is from"),
     ("caption, licence, author", "as the source states them; null if it does not"),
+    ("captions", "all of them, if there are several; caption is then the first; else absent"),
     ("class_name", "as the source states it; absent if it does not"),
     ("sha256, num_bytes", "of the source file"),
     ("original_width_px, original_height_px", "of the source, upright"),
@@ -35,10 +38,15 @@ def data_card(manifest: Manifest, rows: list[Row]) -> str:
         rows: The decisions on the images that are in them.
     """
     width, height = manifest.facts["width_px"], manifest.facts["height_px"]
+    captioned = captions.FACT in manifest.facts
+    tasks = ["text-to-image"] if captioned else []
+    parts = (
+        ", `key.json` and `key.txt` (the captions, one a line)" if captioned else " and `key.json`"
+    )
     extension = manifest.facts["extension"]
     head = {
         "pretty_name": f"Pictures of {width} x {height} pixels",
-        "task_categories": ["unconditional-image-generation"],
+        "task_categories": ["unconditional-image-generation", *tasks],
         "tags": ["webdataset", "image"],
         "license": "other",
         "size_categories": [_size_category(len(rows))],
@@ -58,7 +66,7 @@ def data_card(manifest: Manifest, rows: list[Row]) -> str:
 # Pictures of {width} x {height} pixels
 
 Crops of {len(rows):,} pictures, each exactly {width} x {height} pixels, sRGB, upright, never
-enlarged, as WebDataset tars of `key.{extension}` and `key.json`.
+enlarged, as WebDataset tars of `key.{extension}`{parts}.
 
 {_table(("split", "pictures", "shards", "bytes"), _split_lines(manifest))}
 An image's split and shard follow from hashes of its content and its key. `manifest.json` has the
@@ -74,7 +82,7 @@ describes the same files in MLCommons' Croissant format. `pyramid data verify` f
 {_fetch_period(rows)}
 
 {_table(("host", "pictures"), _most_frequent(map(_host, rows)))}
-{_class_section(rows)}## Licences and authors
+{_class_section(rows)}{_caption_section(rows)}## Licences and authors
 
 Each picture keeps the licence of its source, which is in `key.json`.
 
@@ -130,6 +138,22 @@ def _class_section(rows: list[Row]) -> str:
     if set(named) <= {"none"}:
         return ""
     return f"## Classes\n\n{_table(('class', 'pictures'), _most_frequent(named))}\n"
+
+
+def _caption_section(rows: list[Row]) -> str:
+    """The section on captions; empty if no picture has one."""
+    facts = caption_facts(rows)
+    if facts is None:
+        return ""
+    lengths = [(name, f"{count:,}") for name, count in facts.lengths]
+    return f"""## Captions
+
+{facts.num_with:,} of {len(rows):,} pictures ({facts.share_with:.1%}) have a caption,
+{facts.num_several:,} of them several. The median caption has {facts.median_words:,} words, the
+longest {facts.longest_words:,}.
+
+{_table(("words", "captions"), lengths)}
+"""
 
 
 def _split_lines(manifest: Manifest) -> list[tuple[str, str, str, str]]:

@@ -8,6 +8,7 @@ to the publisher of the data: a date and a citation.
 from collections import Counter
 from typing import Any
 
+from pdm.data.captions import FACT
 from pdm.data.decisions import Row
 from pdm.data.shards.manifest import Manifest
 
@@ -58,10 +59,11 @@ MEDIA_TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
 # cannot join two file sets by key. So both sets have the key.
 FACTS = (
     "JSON with key, split, url, final_url (after redirects), retrieved_at (UTC), source, caption, "
-    "licence, author, class_name if it has one, sha256 and num_bytes of the source file, "
-    "original_width_px and original_height_px of the upright source, the crop's position in it, "
-    "image_sha256, width_px and height_px of the crop."
+    "licence, author, captions if it has several, class_name if it has one, sha256 and num_bytes "
+    "of the source file, original_width_px and original_height_px of the upright source, the "
+    "crop's position in it, image_sha256, width_px and height_px of the crop."
 )
+LINES = "The captions, one a line; empty for a picture without one."
 
 
 def describe_shards(manifest: Manifest, rows: list[Row]) -> dict[str, Any]:
@@ -86,6 +88,11 @@ def describe_shards(manifest: Manifest, rows: list[Row]) -> dict[str, Any]:
         "recordSet": [
             _record_set("pictures", "image", "sc:ImageObject", f"{width} x {height} pixels, sRGB."),
             _record_set("records", "facts", "sc:Text", FACTS),
+            *(
+                [_record_set("captions", "text", "sc:Text", LINES)]
+                if FACT in manifest.facts
+                else []
+            ),
         ],
     }
 
@@ -111,6 +118,10 @@ def _file(shard: Any) -> dict[str, Any]:
 def _members(manifest: Manifest) -> list[dict[str, Any]]:
     """The pictures and the records of all tars."""
     extension = manifest.facts["extension"]
+    kinds = [("pictures-files", MEDIA_TYPES[extension], extension)]
+    kinds.append(("records-files", "application/json", "json"))
+    if FACT in manifest.facts:
+        kinds.append(("captions-files", "text/plain", "txt"))
     held = [{"@id": shard.name} for shards in manifest.splits.values() for shard in shards]
     return [
         {
@@ -121,10 +132,7 @@ def _members(manifest: Manifest) -> list[dict[str, Any]]:
             "encodingFormat": media_type,
             "includes": f"*.{ending}",
         }
-        for name, media_type, ending in (
-            ("pictures-files", MEDIA_TYPES[extension], extension),
-            ("records-files", "application/json", "json"),
-        )
+        for name, media_type, ending in kinds
     ]
 
 

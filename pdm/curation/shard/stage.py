@@ -21,7 +21,8 @@ from pdm.curation.shard.crops import CropCache
 from pdm.curation.shard.report.page import Report, write_report
 from pdm.curation.shard.split import TRAIN, VAL, assign_splits, shard_of
 from pdm.curation.shard.write import EXTENSIONS, WrittenShard, estimate_bytes, write_shard
-from pdm.data import classes
+from pdm.data import captions, classes
+from pdm.data.captions import captions_of
 from pdm.data.decisions import Row, load
 from pdm.data.shards import listing
 from pdm.data.shards.listing import Listed
@@ -72,7 +73,8 @@ def shard(
     with ray_session():
         with disk_space_for(shards, num_bytes), atomic_folder(shards) as folder:
             plan = _plan_shards(kept, splits, config)
-            written = _write_shards(plan, folder, raw.resolve(), config, crops)
+            with_captions = any(map(captions_of, kept))
+            written = _write_shards(plan, folder, raw.resolve(), config, crops, with_captions)
             failures = {key: why for one in written.values() for key, why in one.failures.items()}
             crop_rows = [row for row in kept if row["key"] not in failures]
             manifest = _write_metadata(folder, written, crop_rows, splits, config)
@@ -103,13 +105,19 @@ def _plan_shards(kept: list[Row], splits: dict[str, str], config: ShardConfig) -
 
 
 def _write_shards(
-    plan: Plan, folder: Path, raw: Path, config: ShardConfig, crops: CropCache | None
+    plan: Plan,
+    folder: Path,
+    raw: Path,
+    config: ShardConfig,
+    crops: CropCache | None,
+    with_captions: bool,
 ) -> dict[tuple[str, int], WrittenShard]:
     progress = Progress("shard", sum(map(len, plan.values())))
     remote = ray.remote(num_cpus=1)(write_shard)
     tasks = {
         remote.remote(
-            folder.resolve() / f"{split}-{number:06}.tar", rows, split, raw, config, crops
+            folder.resolve() / f"{split}-{number:06}.tar",
+            *(rows, split, raw, config, crops, with_captions),
         ): (split, number)
         for (split, number), rows in plan.items()
     }
@@ -128,13 +136,13 @@ def _write_shards(
             for key, why in written[tasks[task]].failures.items():
                 logger.warning("shard: %s left out: %s", key, why)
         finished = sum(len(plan[place]) for place in written)
-        progress.reach(finished + _num_images_in_progress(folder))
+        progress.reach(finished + _num_images_in_progress(folder, 3 if with_captions else 2))
     return dict(sorted(written.items()))
 
 
-def _num_images_in_progress(folder: Path) -> int:
-    """Number of images in shards that are not finished yet."""
-    return sum(num_whole_members(path) for path in folder.glob(".tmp-*.tar")) // 2
+def _num_images_in_progress(folder: Path, num_parts: int) -> int:
+    """Number of images in shards that are not finished yet; a sample has so many files."""
+    return sum(num_whole_members(path) for path in folder.glob(".tmp-*.tar")) // num_parts
 
 
 def _write_metadata(
@@ -184,4 +192,6 @@ def _build_manifest(
     names = {row["class_name"] for row in crop_rows} - {None}
     if names:
         facts[classes.FACT] = sorted(names)
+    if num_captioned := sum(bool(captions_of(row)) for row in crop_rows):
+        facts[captions.FACT] = num_captioned
     return Manifest(splits, facts)

@@ -15,6 +15,7 @@ from PIL import Image, ImageColor
 
 from pdm.config.shard import ShardConfig
 from pdm.curation.shard.crops import CropCache
+from pdm.data.captions import SEVERAL, TXT, as_lines, captions_of
 from pdm.data.decisions import Row
 from pdm.data.decoding.pixels import Box, Unreadable, crop_and_resize, decode
 from pdm.data.pixels import Pixels
@@ -50,10 +51,12 @@ def write_shard(
     raw: Path,
     config: ShardConfig,
     cache: CropCache | None,
+    with_captions: bool,
 ) -> WrittenShard:
     """Write the crops of `rows` (kept decisions, in key order) to the tar `path`.
 
-    Crops in the cache are not cut again; new ones are stored there.
+    Crops in the cache are not cut again; new ones are stored there. `with_captions`: also write the
+    captions of each, empty if it has none, since some readers want the same parts in every sample.
     """
     failures: dict[str, str] = {}
     num_cut = 0
@@ -73,7 +76,8 @@ def write_shard(
                     cache.store(row, image)
             facts = _provenance(row, split) | {"image_sha256": hashlib.sha256(image).hexdigest()}
             record = json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()
-            yield row["key"], {EXTENSIONS[config.encoding]: image, "json": record}
+            text = {TXT: as_lines(captions_of(row)).encode()} if with_captions else {}
+            yield row["key"], {EXTENSIONS[config.encoding]: image, "json": record} | text
 
     write_tar(path, samples())
     return WrittenShard(Shard.of(path, len(rows) - len(failures)), failures, num_cut)
@@ -113,6 +117,8 @@ def encode(crop: Pixels, config: ShardConfig) -> bytes:
 
 def _provenance(row: Row, split: str) -> dict[str, object]:
     stated = {} if row["class_name"] is None else {"class_name": row["class_name"]}
+    if row.get(SEVERAL):
+        stated[SEVERAL] = row[SEVERAL]
     return (
         {name: row[name] for name in PROVENANCE}
         | stated

@@ -3,7 +3,8 @@
     train-000000.safetensors     level0 ... levelN, each (n, C, h, w), coarse to fine, float32
                                  or as `latents.storage` says;
                                  the metadata has the n keys as a JSON list, and, if any picture
-                                 has a class, the classes (null: none)
+                                 has a class, the classes (null: none); captions as well, a list
+                                 for each picture
     manifest.json                the files, and facts: level_shapes, level_downsamplings, digests
                                  of autoencoder and shards, mean and std by level
 
@@ -31,6 +32,7 @@ def write_shard(
     pyramid: Pyramid,
     classes: Sequence[str | None] | None = None,
     dtype: torch.dtype = torch.float32,
+    captions: Sequence[Sequence[str]] | None = None,
 ) -> manifest.Shard:
     """Write one shard atomically; equal latents give equal bytes.
 
@@ -40,10 +42,13 @@ def write_shard(
         pyramid: Levels (n, C, h, w), coarse to fine.
         classes: One for each picture; None where no picture of the data has a class.
         dtype: Of the values on disk; readers get float32.
+        captions: Of each picture; None where no picture of the data has any.
     """
     metadata = {"keys": json.dumps(list(keys))}
     if classes is not None:
         metadata["classes"] = json.dumps(list(classes))
+    if captions is not None:
+        metadata["captions"] = json.dumps([list(texts) for texts in captions], ensure_ascii=False)
     tensors = {f"level{i}": level.cpu().to(dtype).contiguous() for i, level in enumerate(pyramid)}
     with atomic_file(path) as temporary:
         save_file(tensors, temporary, metadata=metadata)
@@ -61,6 +66,7 @@ class LatentShards:
         keys: Of the pictures.
         classes: Names of all classes of the data; empty if there are none.
         labels: (n,) int64, index of each picture's class; `len(classes)` without a class.
+        captions: Of each picture; empty for one that has none.
 
     Raises:
         BadInput: There is no manifest, or it has no such split, or the split is empty.
@@ -74,14 +80,16 @@ class LatentShards:
         self.split = split
         self.classes = names_of(self.manifest.facts)
         self.keys: list[str] = []
+        self.captions: list[tuple[str, ...]] = []
         class_names: list[str | None] = []
         self._shards: list[Pyramid] = []
         starts = []
         for shard in self.manifest.splits[split]:
-            keys, classes, pyramid = _open(folder / shard.name, shard.num_samples)
+            keys, classes, captions, pyramid = _open(folder / shard.name, shard.num_samples)
             starts.append(len(self.keys))
             self.keys += keys
             class_names += classes
+            self.captions += captions
             self._shards.append(pyramid)
         self._starts = torch.tensor(starts)
         try:
@@ -110,21 +118,25 @@ class LatentShards:
         return pyramid
 
 
-def _open(path: Path, num_samples: int) -> tuple[list[str], list[str | None], Pyramid]:
-    """Keys, classes and levels of a shard."""
+def _open(
+    path: Path, num_samples: int
+) -> tuple[list[str], list[str | None], list[tuple[str, ...]], Pyramid]:
+    """Keys, classes, captions and levels of a shard."""
     try:
         with safe_open(path, framework="pt") as file:
             keys = json.loads(file.metadata()["keys"])
             classes = json.loads(file.metadata().get("classes", "null")) or [None] * len(keys)
+            texts = json.loads(file.metadata().get("captions", "null")) or [()] * len(keys)
+            captions = [tuple(each) for each in texts]
             pyramid = tuple(file.get_tensor(f"level{i}") for i in range(len(file.keys())))
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise QualityGate(f"{path} cannot be read ({error}); {_AGAIN}") from error
-    counts = {len(keys), len(classes), *(len(level) for level in pyramid)}
+    counts = {len(keys), len(classes), len(captions), *(len(level) for level in pyramid)}
     if counts != {num_samples}:
         raise QualityGate(
             f"{path} holds {sorted(counts)} latents where the manifest says {num_samples}; {_AGAIN}"
         )
-    return keys, classes, pyramid
+    return keys, classes, captions, pyramid
 
 
 _AGAIN = "write the latents again (stage 'latents')"

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from pdm.data.captions import TXT
 from pdm.data.shards import tars
 from pdm.data.shards.manifest import Manifest, Shard
 from pdm.errors import QualityGate
@@ -30,7 +31,8 @@ from pdm.files import atomic_file
 logger = logging.getLogger(__name__)
 
 FILE_NAME = "index.safetensors"
-JSON = "json"  # extension of a sample's record; whatever else it holds is the picture
+JSON = "json"  # extension of a sample's record
+BESIDE = (f".{JSON}", f".{TXT}")  # endings of what is no picture
 NUM_OPENERS = 16  # shards that are read at once; they wait for the disk, not for a core
 
 
@@ -108,7 +110,7 @@ def _located(path: Path, num_samples: int) -> Located:
     keys, places = [], []
     for key, group in itertools.groupby(found, lambda member: member.name.partition(".")[0]):
         parts = list(group)
-        pictures = [one for one in parts if not one.name.endswith(f".{JSON}")]
+        pictures = [one for one in parts if not one.name.endswith(BESIDE)]
         records = [one for one in parts if one.name.endswith(f".{JSON}")]
         if len(pictures) != 1 or len(records) > 1:
             fault = f"holds {len(pictures)} pictures and {len(records)} records of the key {key}"

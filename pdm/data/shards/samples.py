@@ -1,6 +1,7 @@
 """Reads the samples of a split: by number, or all in order at the speed of the disk.
 
-A sample is a picture, `key.jpg|png|webp`, and its record, `key.json`, next to each other in a tar.
+A sample is a picture, `key.jpg|png|webp`, and its record, `key.json`, next to each other in a tar,
+with the captions in `key.txt` if the data have any.
 Opening reads the index beside the shards, or all headers where there is none
 (`pdm.data.shards.locations`), and keeps 40 bytes and the key of each sample in memory. When a
 picture is read, its bytes are checked against the record's `image_sha256`.

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pdm.data.captions import TXT, as_lines, captions_of
 from pdm.data.decoding.pixels import Unreadable, decode, read_header
 from pdm.data.shards.manifest import Manifest, Shard
 from pdm.data.shards.tar_headers import BadHeader, scan
@@ -93,7 +94,7 @@ class _ShardCheck:
 
     def _check_sample(self, key: str, parts: Mapping[str, Member]) -> int:
         """Check a sample; return the number of pictures in it."""
-        pictures = [member for extension, member in parts.items() if extension != JSON]
+        pictures = [part for extension, part in parts.items() if extension not in (JSON, TXT)]
         if not parts:
             return 0
         if len(pictures) != 1:
@@ -107,7 +108,7 @@ class _ShardCheck:
             size = self._size_of(member, content)
             digest = hashlib.sha256(content).hexdigest()
         if JSON in parts:
-            self._check_record(key, parts[JSON], size, digest)
+            self._check_record(key, parts[JSON], size, digest, parts.get(TXT))
         else:
             self._damaged("has no .json", key)
         return len(pictures)
@@ -127,7 +128,12 @@ class _ShardCheck:
         return size
 
     def _check_record(
-        self, key: str, member: Member, size: tuple[int, int] | None, digest: str | None
+        self,
+        key: str,
+        member: Member,
+        size: tuple[int, int] | None,
+        digest: str | None,
+        captions: Member | None,
     ) -> None:
         if member.size > MAX_RECORD_BYTES:
             self._damaged(f"has {member.size:,} bytes; no record has", member.name)
@@ -145,9 +151,17 @@ class _ShardCheck:
         if digest is not None and record.get("image_sha256", digest) != digest:
             self._damaged("its picture is not the one that was written", key)
         self._check_source(key, record.get("sha256"))
+        self._check_captions(record, captions)
         if key_and_split != (key, self.split):
             fault = "says key {!r} of the split {!r}".format(*key_and_split)
             self._damaged(fault, member.name)
+
+    def _check_captions(self, record: Mapping[str, Any], member: Member | None) -> None:
+        if member is None:
+            return
+        stated = as_lines([str(caption) for caption in captions_of(record)]).encode()
+        if stated != read_at(self.path, member.offset, min(member.size, MAX_RECORD_BYTES)):
+            self._damaged("its captions are not those of its record", member.name)
 
     def _check_source(self, key: str, sha256: Any) -> None:
         """Check that no two pictures have the same source: one could be in train, one in val."""

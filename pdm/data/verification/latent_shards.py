@@ -30,7 +30,7 @@ def check_latents(
             continue
         file = folder / shard.name
         try:
-            keys, classes, shapes = _read_header(file)
+            keys, classes, num_captioned, shapes = _read_header(file)
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             findings.add(file, f"cannot be read ({error})", STAGE)
             continue
@@ -38,6 +38,8 @@ def check_latents(
         if shapes != expected or len(keys) != shard.num_samples:
             fault = f"has {len(keys)} keys and levels {shapes}, the manifest says {expected}"
             findings.add(file, fault, STAGE)
+        if num_captioned != len(keys):
+            findings.add(file, f"has captions of {num_captioned} for {len(keys)} keys", STAGE)
         if len(classes) != len(keys):
             findings.add(file, f"has {len(classes)} classes for {len(keys)} keys", STAGE)
         for key, name in zip(keys, classes, strict=False):
@@ -50,14 +52,16 @@ def check_latents(
     _check_origin(folder, listed, findings)
 
 
-def _read_header(file: Path) -> tuple[list[str], list[str | None], list[tuple[int, ...]]]:
-    """Keys, classes, and the shape of each level. Values are not read."""
+def _read_header(file: Path) -> tuple[list[str], list[str | None], int, list[tuple[int, ...]]]:
+    """Keys, classes, number of lists of captions, and the shape of each level. Values are not
+    read."""
     with safe_open(file, framework="pt") as opened:
         keys: list[str] = json.loads(opened.metadata()["keys"])
         classes = json.loads(opened.metadata().get("classes", "null")) or [None] * len(keys)
+        captions = json.loads(opened.metadata().get("captions", "null")) or keys
         num_levels = len(opened.keys())
         shapes = [tuple(opened.get_slice(f"level{i}").get_shape()) for i in range(num_levels)]
-    return keys, classes, shapes
+    return keys, classes, len(captions), shapes
 
 
 def _check_origin(folder: Path, listed: Manifest, findings: Findings) -> None:

@@ -100,7 +100,7 @@ def serve_pictures(
                 identity=f"{CANONICAL}{prefix}/{name}",
                 url=f"{CANONICAL}{prefix}/{name}",
                 source=NAME,
-                caption=scene.caption if scene else None,
+                captions=(scene.caption,) if scene else (),
                 class_name=scene.land if scene else None,
                 licence=LICENCE,
                 fetch_url=f"{address}{prefix}/{name}",

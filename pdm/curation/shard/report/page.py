@@ -16,12 +16,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pdm.curation.limits import Score
 from pdm.curation.score_table import DIFFERENCE, SCORES, aspect_ratio
 from pdm.curation.shard.report import charts, selection
+from pdm.curation.shard.report.captions import caption_facts, kept_captions
 from pdm.curation.shard.report.charts import Histogram, histogram, size_map
 from pdm.curation.shard.report.funnel import funnel
 from pdm.curation.shard.report.reasons import explain_reason
 from pdm.curation.shard.report.selection import CloseCalls, Group, Sample
 from pdm.curation.shard.report.table import DecisionTable
 from pdm.curation.shard.report.thumbnails import make_thumbnails
+from pdm.data.captions import captions_of
 from pdm.data.shards.manifest import Manifest
 from pdm.files import write_text
 
@@ -128,6 +130,7 @@ def write_report(path: Path, report: Report, raw: Path) -> None:
         sources=_most_frequent(decisions.counts(("source",), everything)),
         licences=_most_frequent(decisions.counts(("licence",), decisions.kept)),
         authors=_most_frequent(decisions.counts(("author",), decisions.kept)),
+        captions=caption_facts(kept_captions(decisions)),
         splits=report.splits,
         failures=report.failures,
         limits=report.limits,
@@ -189,6 +192,7 @@ def _template() -> Any:
         lstrip_blocks=True,
     )
     environment.filters["number"] = lambda value: f"{value:,}"
+    environment.filters["captions_of"] = captions_of
     environment.filters["sentence"] = lambda text: f"{text[:1].upper()}{text[1:]}."
     environment.filters["words"] = lambda reason: reason.replace("_", " ")
     return environment.get_template("report.html")

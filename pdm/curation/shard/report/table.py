@@ -55,6 +55,10 @@ class DecisionTable:
         table = load_columns(self._folder, names)
         return [pc.cast(table[name], pa.float64()).to_numpy() for name in names]
 
+    def columns(self, names: Sequence[str], where: pa.Array) -> pa.Table:
+        """Some columns of some rows."""
+        return load_columns(self._folder, names).filter(where)
+
     def counts(self, names: Sequence[str], where: Mask) -> list[tuple[str, int]]:
         """Counts of each combination of values among some rows, most frequent first."""
         table = load_columns(self._folder, names).filter(pa.array(where))

@@ -13,7 +13,7 @@ from pdm.curation.scrape.entries import Entry, dropped
 from pdm.curation.scrape.guard.addresses import AddressRule, any_address, public_only
 from pdm.curation.scrape.guard.transport.urls import strip_credentials, to_request_url
 from pdm.curation.scrape.sources.url_lists.rows import Row, read_rows
-from pdm.curation.scrape.text import clean, one_line
+from pdm.curation.scrape.text import clean, clean_captions, one_line
 from pdm.errors import BadInput
 
 logger = logging.getLogger(__name__)
@@ -37,12 +37,16 @@ def entries_of_list(source: UrlListSource) -> list[Entry]:
     num_changed = num_undecodable = 0
     for row in read_rows(source, path):
         listed.append(_entry(row, name, rule))
-        num_changed += listed[-1].caption != row.get("caption")
-        num_undecodable += any("\ufffd" in text for text in row.values() if text)
+        num_changed += listed[-1].captions != row.captions
+        texts = (*row.fields.values(), *row.captions)
+        num_undecodable += any("\ufffd" in text for text in texts if text)
     if not listed:
         raise BadInput(f"{path} has no URLs; add some, or remove it from scrape.sources")
     if num_changed:
-        logger.info("scrape: %s: %s captions cut or cleaned", path, f"{num_changed:,}")
+        logger.info("scrape: %s: captions of %s rows cut or cleaned", path, f"{num_changed:,}")
+    if source.caption_column is not None:
+        num_with = sum(bool(entry.captions) for entry in listed)
+        logger.info("scrape: %s: %s of %s rows have a caption", path, num_with, len(listed))
     if num_undecodable:
         logger.warning(
             "scrape: %s: %s rows have bytes that are not UTF-8 and became U+FFFD; save the list as "
@@ -54,8 +58,9 @@ def entries_of_list(source: UrlListSource) -> list[Entry]:
 
 
 def _entry(row: Row, source: str, rule: AddressRule) -> Entry:
-    url = row["url"] or ""
-    sha256 = row.get("sha256")
+    fields = row.fields
+    url = fields["url"] or ""
+    sha256 = fields.get("sha256")
     fetch_url, outcome = None, None
     try:
         fetch_url = to_request_url(url)
@@ -69,10 +74,10 @@ def _entry(row: Row, source: str, rule: AddressRule) -> Entry:
         identity=url,
         url=strip_credentials(url),
         source=source,
-        caption=clean(row.get("caption")),
-        licence=clean(row.get("licence")),
-        author=clean(row.get("author")),
-        class_name=one_line(row.get("class")),
+        captions=clean_captions(row.captions),
+        licence=clean(fields.get("licence")),
+        author=clean(fields.get("author")),
+        class_name=one_line(fields.get("class")),
         sha256=sha256,
         fetch_url=fetch_url,
         rule=rule,

@@ -44,7 +44,16 @@ def _as_bytes(column: Any) -> Any:
     kind = column.type
     if pa.types.is_dictionary(kind):
         column, kind = column.dictionary_decode(), kind.value_type
+    if _is_list(kind):
+        return column.cast(pa.large_list(pa.large_binary()))
     return column.cast(pa.large_binary()) if _is_text(kind) else column
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    """Whether it is a list of texts."""
+    types = pa.types
+    listed = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+    return listed and _is_text(kind.value_type)
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -64,10 +73,12 @@ def _is_text(kind: pa.DataType) -> bool:
 
 def _require_text(path: Path, field: str, column: str, kind: pa.DataType) -> None:
     plain = kind.value_type if pa.types.is_dictionary(kind) else kind
-    # A caption or a class may be a number, but not a list or a struct.
+    # A caption or a class may be a number, and captions may be a list of texts.
     usable = _is_text(plain) or pa.types.is_null(plain)
     if field in ("caption", "class"):
         usable = usable or pa.types.is_primitive(plain)
+    if field == "caption":
+        usable = usable or _is_list(plain)
     if not usable:
         raise BadInput(
             f"{path}: column '{column}' has the type {kind}, not text; change {field}_column"
