@@ -1,0 +1,71 @@
+"""LDM's text encoder: a transformer over word pieces, trained with the denoising network.
+
+Its layers are those of LDM's code (`x_transformer.py`): normalisation first, learned positions, no
+biases in queries, keys and values, GELU. Unlike LDM's, no token reads padding.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pdm.config.text import TextTransformerConfig
+
+EMBEDDING_STD = 0.02
+
+
+class TextTransformer(nn.Module):
+    """Token states of texts.
+
+    Args:
+        config: Sizes.
+    """
+
+    def __init__(self, config: TextTransformerConfig) -> None:
+        super().__init__()
+        self.pieces = nn.Embedding(config.vocabulary_size, config.width)
+        self.positions = nn.Parameter(torch.empty(config.max_tokens, config.width))
+        for weight in (self.pieces.weight, self.positions):
+            nn.init.normal_(weight, std=EMBEDDING_STD)
+        self.layers = nn.ModuleList(TextLayer(config) for _ in range(config.depth))
+        self.norm = nn.LayerNorm(config.width)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Encode texts into states (B, N, width).
+
+        Args:
+            ids: (B, N) int64, word pieces.
+            mask: (B, N) bool, False for padding. Every text has a token.
+        """
+        states = self.pieces(ids) + self.positions[: ids.shape[1]]
+        for layer in self.layers:
+            states = layer(states, mask)
+        encoded: Tensor = self.norm(states)
+        return encoded
+
+
+class TextLayer(nn.Module):
+    """Self-attention, then two layers for each token; each adds to its input."""
+
+    def __init__(self, config: TextTransformerConfig) -> None:
+        super().__init__()
+        width, inner = config.width, config.num_heads * config.head_width
+        self.num_heads = config.num_heads
+        self.attention_norm = nn.LayerNorm(width)
+        self.query_key_value = nn.Linear(width, 3 * inner, bias=False)
+        self.projection = nn.Linear(inner, width)
+        self.feed_norm = nn.LayerNorm(width)
+        self.feed = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+        )
+
+    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        """(B, N, width) and (B, N) to (B, N, width)."""
+        batch, count, _ = states.shape
+        parts = self.query_key_value(self.attention_norm(states)).chunk(3, dim=-1)
+        query, key, value = (
+            part.reshape(batch, count, self.num_heads, -1).transpose(1, 2) for part in parts
+        )
+        attended = F.scaled_dot_product_attention(query, key, value, mask[:, None, None, :])
+        states = states + self.projection(attended.transpose(1, 2).reshape(batch, count, -1))
+        fed: Tensor = states + self.feed(self.feed_norm(states))
+        return fed

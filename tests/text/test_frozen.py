@@ -1,0 +1,98 @@
+"""Frozen encoders in Hugging Face's layout, with random weights, made here."""
+
+import json
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+from pdm.config.text import FrozenEncoderConfig
+from pdm.errors import BadInput, Unavailable
+from pdm.files import sha256_of
+from pdm.text.frozen import FrozenEncoder, digest_of
+from pdm.text.word_pieces import SPECIAL, write_vocabulary
+
+CPU = torch.device("cpu")
+WORDS = [*SPECIAL, "[MASK]", "a", "dune", "sea", "at", "noon", "##s"]
+
+
+def test_without_transformers_one_line_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    digest = sha256_of(tmp_path / "model.safetensors")
+    config = FrozenEncoderConfig(
+        kind="frozen", folder=str(tmp_path), sha256=digest, width=8, max_tokens=8
+    )
+    with pytest.raises(Unavailable, match=r'pip install "pyramid-diffusion\[text\]"'):
+        FrozenEncoder(config, tmp_path, CPU)
+
+
+def test_a_folder_that_is_missing_or_has_another_sha256_is_refused(tmp_path):
+    config = FrozenEncoderConfig(
+        kind="frozen", folder="bert", sha256="0" * 64, width=8, max_tokens=8
+    )
+    with pytest.raises(BadInput, match="no such folder with a text encoder"):
+        digest_of(config, tmp_path)
+    (tmp_path / "bert").mkdir()
+    (tmp_path / "bert" / "model.safetensors").write_bytes(b"weights")
+    with pytest.raises(BadInput, match="has sha256"):
+        digest_of(config, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory):
+    transformers = pytest.importorskip("transformers")
+    folder = tmp_path_factory.mktemp("bert")
+    torch.manual_seed(0)
+    settings = transformers.BertConfig(
+        vocab_size=len(WORDS),
+        hidden_size=8,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=16,
+    )
+    transformers.BertModel(settings).save_pretrained(folder)
+    write_vocabulary(folder / "vocab.txt", WORDS)
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "BertTokenizer", "do_lower_case": True})
+    )
+    return FrozenEncoderConfig(
+        kind="frozen",
+        folder=str(folder),
+        sha256=sha256_of(folder / "model.safetensors"),
+        width=8,
+        max_tokens=6,
+    )
+
+
+def test_states_are_those_of_the_encoder_and_the_same_every_time(bert, tmp_path):
+    encoder = FrozenEncoder(bert, tmp_path, CPU)
+    states = encoder.encode("A dune at noon")
+    assert states.shape == (6, 8)
+    assert states.std() > 0.1
+    assert torch.equal(states, FrozenEncoder(bert, tmp_path, CPU).encode("A dune at noon"))
+    assert encoder.encode("").shape == (2, 8)
+    assert not torch.equal(states, encoder.encode("A sea at noon"))
+
+
+def test_a_long_text_is_cut_and_its_length_is_known(bert, tmp_path):
+    encoder = FrozenEncoder(bert, tmp_path, CPU)
+    assert encoder.length("a dune at noon at sea") == 8
+    assert len(encoder.encode("a dune at noon at sea")) == 6
+
+
+def test_a_setting_that_does_not_fit_the_encoder_is_named(bert, tmp_path):
+    with pytest.raises(BadInput, match=r"width is 9, but the states .* have 8"):
+        FrozenEncoder(replace(bert, width=9), tmp_path, CPU)
+    with pytest.raises(BadInput, match=r"max_tokens is 17, but .* reads 16 tokens at most"):
+        FrozenEncoder(replace(bert, max_tokens=17), tmp_path, CPU)
+
+
+def test_the_digest_follows_weights_tokenizer_and_length(bert, tmp_path):
+    digests = {digest_of(bert, tmp_path), digest_of(replace(bert, max_tokens=5), tmp_path)}
+    assert len(digests) == 2
+    with (tmp_path / bert.folder / "vocab.txt").open("a") as file:
+        file.write("more\n")
+    assert digest_of(bert, tmp_path) not in digests
