@@ -13,7 +13,7 @@ if __package__ in (None, ""):  # run as a script
 
 from benchmarks.command import run
 
-PARTS = ("evaluations", "flops", "denoising", "kept_distances")
+PARTS = ("evaluations", "flops", "denoising", "kept_distances", "few_steps")
 
 if __name__ == "__main__":
     run("Costs of the pyramid diffusion model, against its peers'.", "models", PARTS)

@@ -5,7 +5,9 @@ functions, so that `pyramid --help` is fast.
 """
 
 import argparse
+import dataclasses
 import json
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +16,10 @@ from typing import TYPE_CHECKING, Any
 from pdm import params
 from pdm.cli import sizes
 
+logger = logging.getLogger(__name__)
+
 if TYPE_CHECKING:
+    from pdm.config.diffusion import DiffusionConfig
     from pdm.training.checkpoints.plan import TrainingPlan
     from pdm.training.monitoring.footprint import Footprint
 
@@ -125,11 +130,11 @@ def latents(args: argparse.Namespace) -> None:
 
 
 def diffusion(args: argparse.Namespace) -> None:
-    """Train the pyramid UNet on the latents with rectified flow."""
-    from pdm.evaluation.reference_distance import ReferenceDistance
+    """Train the pyramid UNet on the latents with rectified flow, and tune it for few steps."""
     from pdm.training.checkpoints.finished import export_instead_of_training
-    from pdm.training.diffusion import plan, run_folder, train_diffusion
-    from pdm.training.distributed.launchers import choose_launcher
+    from pdm.training.diffusion import run_folder
+    from pdm.training.distillation import plan
+    from pdm.training.distributed.launchers import is_under_torchrun
     from pdm.training.monitoring.footprint import footprint_of_latents
 
     config = params.load(args.params).diffusion
@@ -137,17 +142,58 @@ def diffusion(args: argparse.Namespace) -> None:
         found = plan(config, latents=args.latents, runs=args.runs, model=args.model)
         _print_plan(found, args.dry_run, lambda: footprint_of_latents(config, args.latents))
         return
-    folder = run_folder(config, latents=args.latents, runs=args.runs)
+    flow = dataclasses.replace(config, distil=None)
+    folder = run_folder(flow, latents=args.latents, runs=args.runs)
     outputs = {"model": args.model, "curves": args.curves}
-    if export_instead_of_training("diffusion", folder, **outputs):
+    exported = export_instead_of_training("diffusion", folder, **outputs)
+    if not exported:
+        _train_flow(flow, folder, args)
+    if config.distil is None:
         return
+    if is_under_torchrun() and not exported:
+        logger.warning("diffusion: run the same command again to tune the flow for few steps")
+        return
+    _distil(config, folder, args)
+
+
+def _train_flow(config: "DiffusionConfig", folder: Path, args: argparse.Namespace) -> None:
+    from pdm.evaluation.reference_distance import ReferenceDistance
+    from pdm.training.diffusion import train_diffusion
+    from pdm.training.distributed.launchers import choose_launcher
+
     with _track_training("diffusion", config, folder, args.latents, args.model):
         train_diffusion(
             config,
             latents=args.latents,
             autoencoder=args.autoencoder,
             run=folder,
-            **outputs,
+            model=args.model,
+            curves=args.curves,
+            build_reference_distance=ReferenceDistance,
+            launch=choose_launcher(args.launcher),
+        )
+
+
+def _distil(config: "DiffusionConfig", flow_run: Path, args: argparse.Namespace) -> None:
+    """Tune the finished flow, unless the run of that has finished, too."""
+    from pdm.evaluation.reference_distance import ReferenceDistance
+    from pdm.training.checkpoints.finished import export
+    from pdm.training.distillation import distil_flow, flow_folder, run_folder
+    from pdm.training.distributed.launchers import choose_launcher
+    from pdm.weights import FEW_STEPS
+
+    flow = flow_folder(flow_run, args.model)
+    folder = run_folder(config, latents=args.latents, flow_run=flow_run, flow=flow)
+    if export(folder, args.model):
+        return
+    with _track_training("diffusion", config, folder, args.latents, args.model / FEW_STEPS):
+        distil_flow(
+            config,
+            latents=args.latents,
+            autoencoder=args.autoencoder,
+            flow=flow,
+            run=folder,
+            model=args.model,
             build_reference_distance=ReferenceDistance,
             launch=choose_launcher(args.launcher),
         )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 from pdm.config.common import MAY_CHANGE, STRICT, Neutral, TrainingConfig
+from pdm.config.distil import DistilConfig
 from pdm.config.init_from import InitFromConfig
 from pdm.config.latent_unet import LatentUNetConfig
 from pdm.config.level_times import LevelTimesConfig
@@ -157,6 +158,11 @@ class DiffusionConfig:
         Annotated[float, Limits(at_least=0, below=1)],
         "share of images trained without it, for classifier-free guidance",
     ]
+    distil: Annotated[
+        DistilConfig | None,
+        "null: none; or how the finished flow is tuned for few steps",
+        Neutral(None),
+    ]
     score_images: Annotated[
         CountOrZero, "images sampled and scored at each checkpoint; 0: none", MAY_CHANGE
     ]
@@ -189,12 +195,24 @@ class DiffusionConfig:
         expected = "ldm where the baseline predicts noise, and nowhere else"
         require((self.timesteps == "ldm") == noise, "timesteps", self.timesteps, expected)
         require(noise is False or self.time_shift == 1, "time_shift", self.time_shift, "1 with ldm")
+        self._check_distil(noise)
 
     @property
     def data_levels(self) -> tuple[int, ...]:
         """Numbers of the levels whose data the network predicts, in place of their velocity."""
         predicts = self.network.predicts if isinstance(self.network, UNetConfig) else None
         return tuple(level for level, what in enumerate(predicts or ()) if what == "data")
+
+    def _check_distil(self, predicts_noise: bool) -> None:
+        distil = self.distil
+        if distil is None:
+            return
+        expected = "null, where a baseline predicts noise: only a flow can be tuned for few steps"
+        require(not predicts_noise, "distil", distil, expected)
+        share = self.training.num_workers * self.training.accumulation
+        expected = f"a multiple of num_workers x accumulation ({share})"
+        fits = distil.batch_size % share == 0
+        require(fits, "distil.batch_size", distil.batch_size, expected)
 
     def _check_level_times(self, count: int) -> None:
         rule, noise = self.schedule, self.finished_level_noise

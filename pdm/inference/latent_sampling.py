@@ -7,6 +7,7 @@ from torch import Tensor
 
 from pdm.config.sample import SampleConfig
 from pdm.diffusion.adaptive import runge_kutta
+from pdm.diffusion.few_steps import take_few_steps
 from pdm.diffusion.flow import Velocity
 from pdm.diffusion.guidance import clamp_data, clamp_times, observe
 from pdm.diffusion.level_schedules import sampler_stops, stops_between_bends
@@ -37,6 +38,10 @@ def draw_latents(
     """
     device = next(networks.network.parameters()).device
     noise = tuple(level.to(device) for level in noise_from_seeds(seeds, shapes))
+    if networks.stops is not None:
+        velocity = networks.velocity(config, seeds)
+        velocity = velocity if on_step is None else observe(velocity, on_step)
+        return take_few_steps(velocity, noise, networks.stops)
     times = _times(networks.network, config, len(shapes))
 
     def velocity_of(rows: Sequence[int]) -> Velocity:

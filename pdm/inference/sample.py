@@ -19,6 +19,7 @@ from pdm.data.sheets import contact_sheet, reduce_picture, split_into_rows
 from pdm.errors import BadInput
 from pdm.files import sha256_of, write_json
 from pdm.inference.sample_parts import FULL_SIZE, PREVIEWS, Row, SampleTask, draw_parts, parts_of
+from pdm.inference.sampling_networks import takes_few_steps
 from pdm.parts.folder import part_folder
 from pdm.parts.work import work_on_parts
 from pdm.progress import Progress
@@ -77,6 +78,7 @@ def sample_pictures(
         "autoencoder_sha256": digest,
         "diffusion_sha256": sha256_of(diffusion / "model.safetensors"),
         **({"untrained": True} if untrained else {}),
+        **_few_steps(config, diffusion),
     }
     with part_folder(samples, _key(config, drawn, shards)) as folder:
         task = SampleTask(
@@ -98,6 +100,16 @@ def sample_pictures(
         config.seed + config.num_images - 1,
         samples,
     )
+
+
+def _few_steps(config: SampleConfig, diffusion: Path) -> dict[str, str]:
+    """Fact on the network that was tuned for this number of steps, if it draws the pictures."""
+    if not takes_few_steps(diffusion, config):
+        return {}
+    logger.info(
+        "sample: taking the network of %s that was tuned for %d steps", diffusion, config.steps
+    )
+    return {"few_steps_sha256": sha256_of(diffusion / weights.FEW_STEPS / "model.safetensors")}
 
 
 def _key(config: SampleConfig, facts: dict[str, Any], shards: Path) -> str:

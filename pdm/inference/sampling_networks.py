@@ -33,6 +33,7 @@ class Networks:
     guide_gets_class: bool = False
     classes: tuple[str, ...] = ()  # classes of the network, by label
     chosen: tuple[str, ...] = ()  # classes of the pictures to draw
+    stops: Tensor | None = None  # of a network that was tuned for few steps; None for a flow
 
     def class_of(self, seed: int) -> str | None:
         """Give the class of a seed's picture, whatever its batch; None without classes."""
@@ -64,9 +65,14 @@ class Networks:
 def load_networks(diffusion: Path, config: SampleConfig, device: torch.device) -> Networks:
     """Load the networks that the section `sample` asks for.
 
+    With as many steps as a network in the folder was tuned for, it is that network; see
+    `takes_few_steps`.
+
     Raises:
         BadInput: A model is missing, has no EMA snapshots, or cannot guide this one.
     """
+    if takes_few_steps(diffusion, config):
+        return _load_few_steps(diffusion, config, device)
     network = load_denoiser(diffusion)
     if config.ema_length is not None:
         network.load_state_dict(ema.load_ema(diffusion, config.ema_length), strict=False)
@@ -80,6 +86,36 @@ def load_networks(diffusion: Path, config: SampleConfig, device: torch.device) -
         guide = bake_spectral_norms(_load_guide(config.guide, diffusion, network)).to(device)
     plain = bake_spectral_norms(network).to(device)
     return Networks(plain, guide, gets_class, classes, chosen)
+
+
+def takes_few_steps(diffusion: Path, config: SampleConfig) -> bool:
+    """Tell whether the network that was tuned for few steps (`diffusion.distil`) is sampled from.
+
+    It is if the model has one for exactly `sample.steps`, whichever sampler of fixed steps is
+    chosen: it has its own. An adaptive sampler and `ddim` always take the flow.
+    """
+    folder = diffusion / weights.FEW_STEPS
+    if config.sampler in ("adaptive", "ddim") or not folder.is_dir():
+        return False
+    return len(weights.record_of(folder)["stops"]) == config.steps + 1
+
+
+def _load_few_steps(diffusion: Path, config: SampleConfig, device: torch.device) -> Networks:
+    folder = diffusion / weights.FEW_STEPS
+    for name, neutral in (("guidance_scale", 1.0), ("ema_length", None)):
+        if (value := getattr(config, name)) != neutral:
+            raise BadInput(
+                f"sample.{name} is {value}, but {folder}, the network for {config.steps} steps, "
+                f"takes none; set it to {'null' if neutral is None else neutral}, or take another "
+                "number of steps"
+            )
+    network = load_denoiser(folder)
+    classes = _classes(folder, network)
+    chosen = _choose_classes(config.classes, classes, folder)
+    stops = torch.tensor(weights.record_of(folder)["stops"], dtype=torch.float64)
+    return Networks(
+        bake_spectral_norms(network).to(device), classes=classes, chosen=chosen, stops=stops
+    )
 
 
 def takes_class(network: Denoiser) -> bool:

@@ -1,6 +1,5 @@
 """The stage `diffusion`: trains the pyramid UNet on latents by rectified flow."""
 
-import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +7,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from PIL.Image import Image
 from torch import Tensor
 
 from pdm.config.diffusion import DiffusionConfig
@@ -18,7 +16,6 @@ from pdm.data.shards import manifest
 from pdm.data.shards.latents import LatentShards
 from pdm.device import log_device
 from pdm.events import EventLog
-from pdm.files import atomic_file
 from pdm.models.condition import with_class_label
 from pdm.models.denoiser import Denoiser
 from pdm.models.levels.pyramid import LevelShape
@@ -39,17 +36,16 @@ from pdm.training.loop.state import TrainState
 from pdm.training.loop.train import train
 from pdm.training.monitoring.example_batches import diffusion_batch
 from pdm.training.monitoring.flops import flops_of
-from pdm.training.monitoring.sample_grid import SampleGrid, check_autoencoder
+from pdm.training.monitoring.sample_grid import SampleGrid, check_autoencoder, flow_sampler
 from pdm.training.monitoring.sample_scores import (
     BuildReferenceDistance,
     SampleScorer,
     check_split_sizes,
+    record_samples,
 )
 from pdm.training.monitoring.utilisation import copy_to_meta, flops_per_image
 from pdm.training.objectives.losses import FlowLosses
 from pdm.training.objectives.timesteps import TimeDistribution
-
-logger = logging.getLogger(__name__)
 
 HELD_OUT_IMAGES = 256  # maximum number scored after each checkpoint
 HELD_OUT_BATCH = 16  # of these at once, whatever the number of workers
@@ -210,27 +206,17 @@ def _work(settings: Settings, workers: Workers) -> None:
     scorer = SampleScorer(
         grid, splits, config.score_images, settings.build_reference_distance(), workers
     )
+    sampler = flow_sampler(config.schedule, len(latents.level_shapes))
 
     def score(state: TrainState, events: EventLog | None) -> float:
         ema = cast(Denoiser, state.ema)
         with autocast(training, workers.device):
             losses = _held_out_losses(ema, NoisyLatents(held_out, config), config, workers)
-            sheet, distances = scorer.draw(ema, config.schedule, num_classes)
+            sheet, distances = scorer.draw(ema, sampler, num_classes)
         if events is not None:
-            record(sheet, losses | distances, state, events)
+            scores = losses | distances
+            record_samples("diffusion", sheet, scores, state.images_seen, events, settings.run)
         return losses["val_loss"]
-
-    def record(sheet: Image, scores: dict[str, float], state: TrainState, events: EventLog) -> None:
-        events.metrics(scores, state.images_seen)
-        logger.info(
-            "diffusion: after %s images: %s",
-            f"{state.images_seen:,}",
-            ", ".join(f"{name} {value:.4f}" for name, value in scores.items()),
-        )
-        name = f"samples-{state.images_seen:09}.png"
-        with atomic_file(settings.run / "pictures" / name) as temporary:
-            sheet.save(temporary, format="PNG")
-        events.picture("samples", settings.run / "pictures" / name, state.images_seen)
 
     losses = FlowLosses(model, config.level_loss_weights)
     share = training.batch_size // (workers.count * training.accumulation)

@@ -21,7 +21,7 @@ from pdm.models.unet import PyramidUNet
 from pdm.training import diffusion
 from pdm.training.checkpoints.run_folder import STOP
 from pdm.training.distributed.workers import Workers
-from pdm.training.monitoring.sample_grid import SEEDS
+from pdm.training.monitoring.sample_grid import SEEDS, flow_sampler
 from pdm.training.monitoring.sample_scores import check_split_sizes
 
 SAMPLES, FLOOR = (f"frechet_random_conv/{side}_vs_decoded_val" for side in ("samples", "train"))
@@ -60,10 +60,10 @@ def test_a_model_that_draws_the_held_out_pictures_has_no_distance(chain):
     latents = drawn.held_out.batch([0, 1] * (len(SEEDS) // 2))
     noise = noise_from_seeds(SEEDS, drawn.grid.shapes)
     slope = tuple(one - other for one, other in zip(latents, noise, strict=True))
-    _, found = drawn.draw(lambda x, t: slope, None)
+    _, found = drawn.draw(lambda x, t: slope, flow_sampler(None, 3))
     assert found[SAMPLES] == pytest.approx(0, abs=0.01)
     assert found[FLOOR] > 0.1
-    _, found = drawn.draw(lambda x, t: tuple(0.5 * level for level in slope), None)
+    _, found = drawn.draw(lambda x, t: tuple(0.5 * level for level in slope), flow_sampler(None, 3))
     assert found[SAMPLES] > 0.1
 
 
@@ -72,7 +72,7 @@ def test_distances_are_logged_at_every_checkpoint(chain):
     logged = [event for event in log if SAMPLES in event.get("values", {})]
     assert [event["images_seen"] for event in logged] == [16, 32]
     model = PyramidUNet.from_pretrained(chain.diffusion)
-    _, again = drawn_pictures(chain).draw(model, DIFFUSION.model.windows)
+    _, again = drawn_pictures(chain).draw(model, flow_sampler(DIFFUSION.model.windows, 3))
     found = {name: logged[-1]["values"][name] for name in again}
     assert found == pytest.approx(again, rel=0.02)  # training lays weights out differently
     values = [event.get("values", {}) for event in log]

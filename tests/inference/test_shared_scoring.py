@@ -24,7 +24,7 @@ from pdm.training.monitoring.held_out import (
     psnr_by_prefix,
     reconstruction_sheet,
 )
-from pdm.training.monitoring.sample_grid import SampleGrid
+from pdm.training.monitoring.sample_grid import SampleGrid, flow_sampler
 from pdm.training.monitoring.sample_scores import SampleScorer
 
 SIZE = (AUTOENCODER.image_height_px, AUTOENCODER.image_width_px)
@@ -51,7 +51,7 @@ def score_samples(workers, latents, autoencoder, diffusion):
     grid = SampleGrid(autoencoder, facts, workers.device)
     scorer = SampleScorer(grid, splits, 17, ReferenceDistance(), workers)
     model = load_denoiser(diffusion)
-    sheet, distances = scorer.draw(model, DIFFUSION.schedule)
+    sheet, distances = scorer.draw(model, flow_sampler(DIFFUSION.schedule, 3))
     losses = _held_out_losses(model, NoisyLatents(splits[0], DIFFUSION), DIFFUSION, workers)
     return {"sheet": np.array(sheet).tobytes(), **distances, **losses}
 

@@ -86,7 +86,18 @@ def dataset(folder: Path, digest: str) -> dict[str, str]:
 def model_tags(folder: Path) -> dict[str, str]:
     """Tags by which the run of a model is found."""
     weights = folder / "model.safetensors"
-    return {"pyramid.model.sha256": sha256_of(weights)} if weights.is_file() else {}
+    if not weights.is_file():
+        return {}
+    return {"pyramid.model.sha256": sha256_of(weights)} | _teacher_tags(folder)
+
+
+def _teacher_tags(folder: Path) -> dict[str, str]:
+    """Tag of a model that was distilled: its teacher."""
+    try:
+        found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return {"pyramid.model.distilled_from.sha256": str(found["distilled_from"]["sha256"])}
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}
 
 
 def listing_tags(folder: Path) -> dict[str, str]:
@@ -106,7 +117,8 @@ def sample_tags(folder: Path) -> dict[str, str]:
             size = "{}x{}".format(*picture.size)
         return {"pyramid.picture_size": size} | {
             f"pyramid.{stage}.sha256": str(found[f"{stage}_sha256"])
-            for stage in ("autoencoder", "diffusion")
+            for stage in ("autoencoder", "diffusion", "few_steps")
+            if stage != "few_steps" or "few_steps_sha256" in found
         }
     except (OSError, ValueError, LookupError, TypeError):  # not drawn by `pyramid sample`
         return {}

@@ -18,6 +18,7 @@ from pdm.training.checkpoints.run_folder import EVENTS
 from pdm.training.checkpoints.snapshots import CHECKPOINTS
 from pdm.training.distributed.launchers import is_first_process
 from pdm.training.monitoring.curves import write_curves
+from pdm.weights import FEW_STEPS
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +111,7 @@ def prune(runs: Path, keep: int) -> None:
     """Remove models and checkpoints of all finished runs but the newest `keep`. Logs stay."""
     for run in _newest_first(runs)[keep:]:
         (run / FILE_NAME).unlink(missing_ok=True)  # first: the run is unfinished from here on
-        for name in (CHECKPOINTS, MODEL):
+        for name in (CHECKPOINTS, MODEL, FEW_STEPS):
             shutil.rmtree(run / name, ignore_errors=True)
         logger.info("removed the checkpoints and the model of the older run %s", run)
 

@@ -1,7 +1,7 @@
 """Draws pictures from a diffusion model during training. Seeds are always the same, so that
 progress is visible, and two runs can be compared at every step."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from pdm.registry import load_autoencoder
 SEEDS = range(8)
 STEPS = 16  # enough to see layout and colour; the stage `sample` uses more
 CLAMP = 4.0  # standard deviations; an untrained model predicts values far outside
+
+Draw = Callable[[Velocity, Pyramid], Pyramid]  # from a velocity and noise to data
 
 
 class SampleGrid:
@@ -43,18 +45,16 @@ class SampleGrid:
         self.device = device
 
     def draw(
-        self, network: Velocity, schedule: Schedule | None, seeds: range, num_classes: int = 0
+        self, network: Velocity, sampler: Draw, seeds: range, num_classes: int = 0
     ) -> Iterator[Pixels]:
         """Draw one picture for each seed, all at once, and decode them one by one.
 
         If the network takes a class, the pictures cycle through the classes.
         """
-        steps = max(STEPS, min_steps(schedule, len(self.shapes)))
-        times = sampler_stops(steps, 1.0, schedule, len(self.shapes))
         labels = torch.tensor(seeds, device=self.device) % num_classes if num_classes else None
         noise = tuple(level.to(self.device) for level in noise_from_seeds(seeds, self.shapes))
         with torch.no_grad():
-            latents = multistep(clamp_data(with_class_label(network, labels), CLAMP), noise, times)
+            latents = sampler(with_class_label(network, labels), noise)
         yield from self.decode(latents)
 
     def decode(self, latents: Pyramid) -> Iterator[Pixels]:
@@ -64,6 +64,13 @@ class SampleGrid:
             with torch.no_grad():
                 images = self.decoder.decode(one, self.size)
             yield to_pixels(images.float())[0]
+
+
+def flow_sampler(schedule: Schedule | None, num_levels: int) -> Draw:
+    """Make the sampler of a flow network under training."""
+    steps = max(STEPS, min_steps(schedule, num_levels))
+    times = sampler_stops(steps, 1.0, schedule, num_levels)
+    return lambda velocity, noise: multistep(clamp_data(velocity, CLAMP), noise, times)
 
 
 def check_autoencoder(autoencoder: Path, facts: Mapping[str, Any]) -> None:

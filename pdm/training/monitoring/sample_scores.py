@@ -6,8 +6,10 @@ The caller supplies the distance (`ReferenceDistance`).
 """
 
 import itertools
+import logging
 from collections.abc import Callable, Iterable
 from functools import cached_property
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -19,10 +21,13 @@ from pdm.data.pixels import Pixels
 from pdm.data.shards.latents import LatentShards
 from pdm.data.sheets import contact_sheet, reduce_picture, split_into_rows
 from pdm.diffusion.flow import Velocity
-from pdm.diffusion.level_schedules import Schedule
 from pdm.errors import BadInput
+from pdm.events import EventLog
+from pdm.files import atomic_file
 from pdm.training.distributed.workers import Workers
-from pdm.training.monitoring.sample_grid import SEEDS, SampleGrid
+from pdm.training.monitoring.sample_grid import SEEDS, Draw, SampleGrid
+
+logger = logging.getLogger(__name__)
 
 HELD_OUT_IMAGES = 256  # maximum size of the reference
 SHEET_PX = 512  # longer side of the sheet's pictures
@@ -72,7 +77,7 @@ class SampleScorer:
         self.train, self.held_out = latents
 
     def draw(
-        self, network: Velocity, schedule: Schedule | None, num_classes: int = 0
+        self, network: Velocity, sampler: Draw, num_classes: int = 0
     ) -> tuple[Image.Image, dict[str, float]]:
         """Draw a sheet of the first pictures, and measure the distance of `count`, if it is not 0.
 
@@ -82,7 +87,7 @@ class SampleScorer:
 
         def draw_some(seeds: range) -> tuple[list[Pixels], Features | None]:
             """Pictures for the sheet, and features of those to compare."""
-            pictures = list(self.grid.draw(network, schedule, seeds, num_classes))
+            pictures = list(self.grid.draw(network, sampler, seeds, num_classes))
             for_sheet = pictures if seeds == SEEDS else []
             compared = pictures[: max(0, self.count - seeds.start)]
             features = self.measure.features(compared) if compared else None
@@ -118,6 +123,28 @@ class SampleScorer:
             return self.measure.features(itertools.chain.from_iterable(found))
 
         return np.concatenate(self.workers.map(decode_some, _batches(total)))
+
+
+def record_samples(
+    name: str,
+    sheet: Image.Image,
+    scores: dict[str, float],
+    images_seen: int,
+    events: EventLog,
+    run: Path,
+) -> None:
+    """Log a checkpoint's scores, and write its sheet to the run's folder.
+
+    Args:
+        name: Of the training, in the log.
+    """
+    events.metrics(scores, images_seen)
+    listed = ", ".join(f"{score} {value:.4f}" for score, value in scores.items())
+    logger.info("%s: after %s images: %s", name, f"{images_seen:,}", listed)
+    path = run / "pictures" / f"samples-{images_seen:09}.png"
+    with atomic_file(path) as temporary:
+        sheet.save(temporary, format="PNG")
+    events.picture("samples", path, images_seen)
 
 
 def _batches(count: int) -> list[range]:

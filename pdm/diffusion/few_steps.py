@@ -1,0 +1,75 @@
+"""Sampling in few steps, by a network that was tuned for exactly these steps.
+
+A flow network predicts the velocity at a point of its path, so long steps miss the path. A few-step
+network predicts the mean velocity from one stop to the next (MeanFlow, arXiv:2505.13447, equation
+3), so Euler's steps between its stops stay on the path. It learns the mean velocities from ways
+that the flow, its teacher, took in many steps (as in progressive distillation, arXiv:2202.00512,
+but in one go).
+
+Stops are as elsewhere (`pdm.diffusion.sampling_times`): (steps + 1,), or (steps + 1, levels).
+"""
+
+import torch
+from torch import Tensor
+
+from pdm.diffusion.flow import Velocity
+from pdm.diffusion.samplers import multistep, take_step, velocity_at
+from pdm.diffusion.sampling_times import step_lengths
+from pdm.models.levels.pyramid import Pyramid
+
+
+def choose_stops(num_stops: int, steps: int) -> list[int]:
+    """Choose steps + 1 of the teacher's stops, evenly by number, with the first and the last."""
+    return [round(step * (num_stops - 1) / steps) for step in range(steps + 1)]
+
+
+def times_of_steps(stops: Tensor) -> Tensor:
+    """Give the times (steps,) or (steps, levels) at which the network is evaluated.
+
+    They are those at the beginning of each step. A level that begins within a step is taken as
+    having just begun, at time 0, since a network sees nothing of levels that have not begun.
+    """
+    now, later = stops[:-1], stops[1:]
+    return torch.where(later > 0, now.clamp_min(0), now)
+
+
+def take_few_steps(velocity: Velocity, noise: Pyramid, stops: Tensor) -> Pyramid:
+    """Sample by a few-step network: one evaluation per step. A `Sampler`."""
+    pyramid = noise
+    for t, step in zip(times_of_steps(stops), step_lengths(stops), strict=True):
+        pyramid = take_step(pyramid, velocity_at(velocity, pyramid, t), step)
+    return pyramid
+
+
+def way_of_teacher(
+    velocity: Velocity, noise: Pyramid, times: Tensor, kept: list[int]
+) -> list[Pyramid]:
+    """Follow a flow from noise to data by `multistep`; give the points at the stops `kept`.
+
+    Args:
+        velocity: Of the teacher, with guidance and clamping.
+        noise: Where the ways begin.
+        times: The teacher's stops.
+        kept: Numbers of stops, rising.
+    """
+    points: list[Pyramid] = []
+
+    def recorded(pyramid: Pyramid, t: Tensor) -> Pyramid:
+        points.append(pyramid)
+        return velocity(pyramid, t)
+
+    end = multistep(recorded, noise, times)
+    return [points[stop] if stop < len(points) else end for stop in kept]
+
+
+def mean_velocity(start: Pyramid, end: Pyramid, step: list[float]) -> Pyramid:
+    """Give the mean velocity of a step between two points; 0 for levels that do not move.
+
+    Args:
+        step: Its length, or one for each level.
+    """
+    lengths = step if len(step) > 1 else step * len(start)
+    return tuple(
+        (after - before) / length if length else torch.zeros_like(before)
+        for before, after, length in zip(start, end, lengths, strict=True)
+    )

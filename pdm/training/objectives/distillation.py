@@ -1,0 +1,114 @@
+"""Loss of a network that is tuned to sample in few steps: the error of its mean velocities."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from pdm.diffusion.few_steps import (
+    choose_stops,
+    mean_velocity,
+    times_of_steps,
+    way_of_teacher,
+)
+from pdm.diffusion.guidance import clamp_data, clamp_times
+from pdm.diffusion.sampling_times import step_lengths
+from pdm.models.condition import with_class_label
+from pdm.models.denoiser import Denoiser
+from pdm.models.levels.pyramid import Pyramid
+
+CLAMP, MARGIN = 4.0, 1e-3  # `sample.clamp_latents` and `time_margin` of the teacher; the defaults
+
+
+class DistillationLosses(nn.Module):
+    """Compares a student with the ways of its teacher, see `pdm.diffusion.few_steps`.
+
+    Args:
+        model: The network under training.
+        teacher: A flow network, in evaluation mode, on the same device. It is no part of this
+            module: it is neither trained nor saved.
+        teacher_stops: Where the teacher evaluates, (stops,) or (stops, levels).
+        steps: Of the student.
+        level_weights: Weight of each level, coarse to fine.
+    """
+
+    level_weights: Tensor
+    times: Tensor
+    moves: Tensor
+
+    def __init__(
+        self,
+        model: Denoiser,
+        teacher: Denoiser,
+        teacher_stops: Tensor,
+        steps: int,
+        level_weights: Sequence[float],
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self._teacher = (teacher,)  # in a tuple, so that torch does not register it
+        self.teacher_stops = teacher_stops
+        self.kept = choose_stops(len(teacher_stops), steps)
+        self.stops = teacher_stops[self.kept]
+        self.lengths = step_lengths(self.stops)
+        device = next(model.parameters()).device
+        weights = torch.tensor(level_weights, device=device)
+        self.register_buffer("level_weights", weights, persistent=False)
+        times = times_of_steps(self.stops).float().to(device)
+        self.register_buffer("times", times, persistent=False)
+        rows = [step if len(step) > 1 else step * len(level_weights) for step in self.lengths]
+        moves = (torch.tensor(rows, device=device) > 0).mT.to(weights.dtype)
+        self.register_buffer("moves", moves, persistent=False)  # (levels, steps)
+
+    def forward(self, noise: Pyramid, label: Tensor | None = None) -> dict[str, Tensor]:
+        """Compute the losses of a batch of ways.
+
+        Args:
+            noise: Standard normal, where the ways begin.
+            label: (B,) classes, where the network takes one.
+
+        Returns:
+            "loss" is the weighted mean over the levels; "loss_level" is each level's own, over the
+            steps in which it moves; "loss_step" is that of each step.
+        """
+        points = self.way(noise, label)
+        pairs = list(zip(points, points[1:], self.lengths, strict=False))
+        targets = [mean_velocity(*pair) for pair in pairs]
+        starts, expected = _stack(points[:-1]), _stack(targets)
+        count, steps = len(noise[0]), len(pairs)
+        labels = None if label is None else label.repeat(steps)
+        predicted = with_class_label(self.model, labels)(
+            starts, self.times.repeat_interleave(count, dim=0)
+        )
+        errors = torch.stack(
+            [
+                (guess.float() - truth.float()).square().mean(dim=(1, 2, 3)).view(steps, count)
+                for guess, truth in zip(predicted, expected, strict=True)
+            ]
+        ).mean(dim=2)  # (levels, steps)
+        weights, moves = self.level_weights, self.moves
+        by_level = (errors * moves).sum(dim=1) / moves.sum(dim=1)
+        return {
+            "loss": (by_level * weights).sum() / weights.sum(),
+            "loss_level": by_level.detach(),
+            "loss_step": (weights @ (errors * moves) / (weights @ moves)).detach(),
+        }
+
+    def of_network(self, network: Denoiser) -> "DistillationLosses":
+        """Give the losses of another network, such as the EMA of this one."""
+        steps, level_weights = len(self.lengths), self.level_weights.tolist()
+        teacher = self._teacher[0]
+        return DistillationLosses(network, teacher, self.teacher_stops, steps, level_weights)
+
+    @torch.no_grad()
+    def way(self, noise: Pyramid, label: Tensor | None = None) -> list[Pyramid]:
+        """Give the teacher's points at the student's stops."""
+        velocity = clamp_times(with_class_label(self._teacher[0], label), MARGIN)
+        velocity = clamp_data(velocity, CLAMP)
+        points = way_of_teacher(velocity, noise, self.teacher_stops, self.kept)
+        return [tuple(level.float() for level in point) for point in points]
+
+
+def _stack(pyramids: Sequence[Pyramid]) -> Pyramid:
+    """Concatenate batches of pyramids."""
+    return tuple(torch.cat(level) for level in zip(*pyramids, strict=True))
