@@ -3,7 +3,9 @@
 diffusers takes seconds to import, so it is imported only for LDM's networks.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pdm import weights
 from pdm.config.autoencoder import AutoencoderConfig
@@ -15,6 +17,8 @@ from pdm.models.codec import Autoencoder
 from pdm.models.denoiser import Denoiser
 from pdm.models.levels.pyramid import Downsampling
 from pdm.models.unet import PyramidUNet
+from pdm.tasks.find import with_sizes
+from pdm.tasks.task import Levels
 
 
 def build_autoencoder(config: AutoencoderConfig) -> Autoencoder:
@@ -45,7 +49,10 @@ def load_autoencoder(folder: Path) -> Autoencoder:
 
 
 def build_denoiser(
-    config: DiffusionConfig, channels: tuple[int, ...], downsamplings: tuple[Downsampling, ...]
+    config: DiffusionConfig,
+    channels: tuple[int, ...],
+    downsamplings: tuple[Downsampling, ...],
+    facts: Mapping[str, Any] | None = None,
 ) -> Denoiser:
     """Build the denoising network that a config names, with random weights.
 
@@ -53,9 +60,14 @@ def build_denoiser(
         config: Section `diffusion` of the params.
         channels: Channels of each level of the latents, coarse to fine.
         downsamplings: Downsampling of each level, coarse to fine; the first may be "global".
+        facts: Those of the latents' manifest, which the sizes of a condition may follow from.
+
+    Raises:
+        BadInput: They would follow from facts that there are none of.
     """
     network = config.network
     if isinstance(network, UNetConfig):
+        network = with_sizes(config, Levels(channels, downsamplings), facts or {})
         return PyramidUNet(network, channels, downsamplings)
     from pdm.baselines.unets import LatentUNet
 

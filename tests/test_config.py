@@ -16,7 +16,7 @@ from pdm.config.diffusion import ConditionConfig, UNetConfig
 from pdm.config.evaluate import EvaluateConfig
 from pdm.config.records import from_record
 from pdm.config.sample import GuideConfig, SampleConfig
-from pdm.inference.champion import WITHOUT_EFFECT, _config
+from pdm.inference.champion import WITHOUT_EFFECT, settings_of_samples
 from pdm.inference.sample import GUIDANCE_SETTINGS, settings_of
 from pdm.params.keys import DEFAULT
 
@@ -110,7 +110,7 @@ def test_every_setting_that_a_sample_depends_on_is_stored_with_it():
 def test_the_champion_draws_by_the_settings_of_the_scored_samples(config, tmp_path):
     path = Path(tmp_path / "samples.json")
     path.write_text(json.dumps(settings_of(config) | {"samples": []}))
-    found = _config(path)
+    found = settings_of_samples(path)
     assert settings_of(found) == settings_of(config)
 
 

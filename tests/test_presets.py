@@ -13,7 +13,8 @@ from pdm.params.override import set_values
 DATA = ("people2k", "scapes2k")
 MODELS = ("model-2048x1024", "model-2048x2048", "model-256x256", "model-tiny")
 LDM = "model-ldm-256x256"
-NAMES = (*sorted((*MODELS, LDM)), *DATA, "showcase")
+TASKS = ("task-inpainting",)
+NAMES = (*sorted((*MODELS, LDM)), *DATA, "showcase", *TASKS)
 
 
 @pytest.fixture
@@ -177,6 +178,22 @@ def test_a_model_preset_can_be_applied_to_ones_own_file(tmp_path, output_of):
     config = params.load(mine)
     assert config.scrape.sources[0].kind == "urls"
     assert len(config.autoencoder.model.levels) == 7
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_preset_on_ones_own_file_changes_the_task_and_what_it_needs(
+    name, tmp_path, output_of
+):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(output_of("model-tiny"))
+    found = yaml.safe_load(output_of(name, "--from", mine))
+    before = values_of(mine.read_text())
+    after = {k: v for k, v in flat(found).items() if not k.startswith("diffusion.task.")}
+    assert {key for key in after if after[key] != before.get(key)} <= {
+        *("latents.keep_pictures", "diffusion.condition_dropout"),
+    }
+    assert found["diffusion"]["task"]["kind"] == name.removeprefix("task-").replace("-", "_")
+    assert "keep_pictures: true" in output_of(name, "--from", mine)
 
 
 def test_ldm_in_place_of_the_pyramid_needs_no_settings_of_the_pyramid(loaded):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from pdm import __version__
-from pdm.cli import stages, tools
+from pdm.cli import pictures, stages, tools
 from pdm.cli.overview import overview
 from pdm.params import DEFAULT_PATH
 
@@ -26,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     _add_run(commands)
     for name, (function, paths) in stages.STAGES.items():
         _add_stage(commands, name, function, paths)
+    _add_pictures(commands)
     _add_params(commands)
     _add_preset(commands)
     _add_rehearse(commands)
@@ -229,6 +230,50 @@ def _positive(text: str) -> int:
     if number < 1:
         raise ValueError
     return number
+
+
+def _add_pictures(commands: Commands) -> None:
+    inpaint = _command(commands, "inpaint", pictures.inpaint)
+    inpaint.add_argument("picture", type=Path, metavar="PICTURE", help="JPEG, PNG, WebP or AVIF")
+    inpaint.add_argument(
+        "--mask",
+        type=Path,
+        required=True,
+        metavar="MASK",
+        help="an image of the same size: what is white is drawn, what is black stays",
+    )
+    inpaint.add_argument(
+        "--soft-edge",
+        type=_count,
+        default=0,
+        metavar="PX",
+        help="blend so many pixels around the mask, too; default: none, they stay to the bit",
+    )
+    _draws_pictures(inpaint)
+
+
+def _draws_pictures(command: argparse.ArgumentParser) -> None:
+    """Options of all commands that draw in a picture."""
+    which = command.add_mutually_exclusive_group()
+    which.add_argument(
+        "--models",
+        type=Path,
+        default=Path("models"),
+        metavar="PATH",
+        help="folder with the models autoencoder and diffusion; default: %(default)s",
+    )
+    which.add_argument("--champion", action="store_true", help="take MLflow's champion instead")
+    command.add_argument("--seed", type=_count, default=0, metavar="N", help="default: %(default)s")
+    command.add_argument(
+        "--num", type=_positive, default=1, metavar="N", help="pictures, of as many seeds"
+    )
+    command.add_argument(
+        "--steps", type=_positive, metavar="N", help="default: sample.steps of the params"
+    )
+    command.add_argument(
+        "--output", type=Path, metavar="PNG", help="default: a file beside the picture"
+    )
+    _takes_params(command)
 
 
 def _add_preset(commands: Commands) -> None:

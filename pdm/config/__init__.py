@@ -59,6 +59,7 @@ class Params:
             "null: only a pyramid autoencoder with norm: pixel works in tiles",
         )
         self._check_judges()
+        self._check_task()
         ratio = self.curate.width_px / self.curate.height_px
         size = (self.autoencoder.image_width_px, self.autoencoder.image_height_px)
         require(
@@ -80,6 +81,16 @@ class Params:
                 "another network than that of autoencoder.perceptual.network: what trains a model "
                 "must not judge it",
             )
+
+    def _check_task(self) -> None:
+        """Check that other sections give the task what it needs."""
+        task = self.diffusion.drawn_by
+        require(
+            self.latents.keep_pictures or not task.needs_pictures,
+            "latents.keep_pictures",
+            False,
+            f"true: diffusion.task {task.kind} learns from the pictures, too",
+        )
 
     def _check_sides(self) -> None:
         """Check that LDM's network can halve the latent often enough."""

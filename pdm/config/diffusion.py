@@ -9,6 +9,7 @@ from pdm.config.init_from import InitFromConfig
 from pdm.config.latent_unet import LatentUNetConfig
 from pdm.config.level_times import LevelTimesConfig
 from pdm.config.limits import (
+    Count,
     CountOrZero,
     Depth,
     Downsampling,
@@ -20,6 +21,7 @@ from pdm.config.limits import (
     check_limits,
     require,
 )
+from pdm.config.task import ClassTask, TaskConfig, UnconditionalTask
 
 DropoutRate = Annotated[float, Limits(at_least=0, below=1)]
 Resampling = Literal["box", "fir"]
@@ -28,13 +30,19 @@ Windows = tuple[tuple[Fraction, Fraction], ...]  # start and end of each level, 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConditionConfig:
-    """What the network is conditioned on; 0 for unused kinds."""
+    """Sizes of what the network is conditioned on; 0 for unused kinds. They follow from
+    `diffusion.task` where this is null."""
 
     __pydantic_config__: ClassVar = STRICT
 
     num_classes: Annotated[CountOrZero, "classes of the data; 0: none"]
     token_width: Annotated[CountOrZero, "length of each token of a text; 0: none"]
     map_channels: Annotated[CountOrZero, "channels of a map beside the latents; 0: none"]
+    level_channels: Annotated[
+        tuple[Count, ...],
+        "channels of a map for each level but the global one, coarse to fine; []: none",
+        Neutral(()),
+    ] = ()
 
     def __post_init__(self) -> None:
         check_limits(self)
@@ -82,7 +90,7 @@ class UNetConfig:
     ]
     dropout_falls: Annotated[bool, "dropout also falls to 0 over the training"]
     spectral_norm: Annotated[bool, "divide weights by their largest singular value"]
-    condition: Annotated[ConditionConfig | None, "null: unconditional"]
+    condition: Annotated[ConditionConfig | None, "null: what diffusion.task needs"]
 
     def __post_init__(self) -> None:
         check_limits(self)
@@ -130,6 +138,11 @@ class DiffusionConfig:
 
     __pydantic_config__: ClassVar = STRICT
 
+    task: Annotated[
+        TaskConfig | None,
+        "what it draws by; null: by classes if the model takes them",
+        Neutral(None),
+    ]
     model: Annotated[UNetConfig | None, "the pyramid UNet"]
     baseline: Annotated[
         LatentUNetConfig | None, "one of LDM's networks, trained instead, on a single latent"
@@ -184,6 +197,7 @@ class DiffusionConfig:
             None,
             "a network, or a baseline",
         )
+        self._check_task()
         windows, count = self.model.windows if self.model else None, len(weights)
         require(windows is None or len(windows) == count, "windows", windows, f"{count} windows")
         self._check_level_times(count)
@@ -214,6 +228,15 @@ class DiffusionConfig:
         fits = distil.batch_size % share == 0
         require(fits, "distil.batch_size", distil.batch_size, expected)
 
+    def _check_task(self) -> None:
+        if self.task is None or isinstance(self.task, UnconditionalTask):
+            none = self.task is None or self.condition is None
+            expected = "null with a task of the kind unconditional"
+            require(none, "model.condition", self.condition, expected)
+            return
+        expected = "null with a task: LDM's unconditional networks take no condition"
+        require(self.baseline is None, "baseline", self.baseline, expected)
+
     def _check_level_times(self, count: int) -> None:
         rule, noise = self.schedule, self.finished_level_noise
         shifted = isinstance(rule, LevelTimesConfig) and rule.kind == "shifts"
@@ -240,8 +263,16 @@ class DiffusionConfig:
         return network
 
     @property
+    def drawn_by(self) -> TaskConfig:
+        """The task; where none is set, classes if the network takes them, else nothing."""
+        if self.task is not None:
+            return self.task
+        takes_class = self.condition is not None and self.condition.num_classes > 0
+        return ClassTask(kind="class") if takes_class else UnconditionalTask(kind="unconditional")
+
+    @property
     def condition(self) -> ConditionConfig | None:
-        """What the network is conditioned on, if anything."""
+        """Sizes of the network's condition, as far as the params state them."""
         return self.network.condition if isinstance(self.network, UNetConfig) else None
 
     @property

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from pdm.config.common import STRICT
+from pdm.config.common import STRICT, Neutral
 from pdm.config.limits import Count, check_limits
 
 
@@ -18,6 +18,9 @@ class LatentsConfig:
     storage: Annotated[
         Literal["float32", "float16", "bfloat16"],
         "numbers on disk; those of 16 bits take half the space",
+    ]
+    keep_pictures: Annotated[
+        bool, "also keep each image, as tasks such as inpainting need it", Neutral(False)
     ]
 
     def __post_init__(self) -> None:

@@ -81,7 +81,7 @@ def load_generator(folder: Path) -> Generator:
     """
     device = choose_device()
     facts = weights.record_of(folder / "diffusion")
-    config = _config(folder / "samples.json")
+    config = settings_of_samples(folder / "samples.json")
     return Generator(
         load_autoencoder(folder / "autoencoder").to(device),
         load_networks(folder / "diffusion", config, device),
@@ -91,7 +91,7 @@ def load_generator(folder: Path) -> Generator:
     )
 
 
-def _config(path: Path) -> SampleConfig:
+def settings_of_samples(path: Path) -> SampleConfig:
     """Load the settings that the scored samples were drawn with."""
     try:
         found = WITHOUT_EFFECT | json.loads(path.read_text(encoding="utf-8"))

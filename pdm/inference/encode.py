@@ -123,6 +123,8 @@ def _encode_missing(
     progress = Progress("latents", total, done=num_done)
     values = sum(math.prod(shape) for shape in model.level_shapes(*task.size))
     num_bytes = DTYPES[task.config.storage].itemsize * values * (total - num_done)
+    if task.config.keep_pictures:  # PNGs of photographs take about half of their pixels' bytes
+        num_bytes += 3 * math.prod(task.size) // 2 * (total - num_done)
     with disk_space_for(latents, num_bytes):
         work_on_parts(
             encode_parts,

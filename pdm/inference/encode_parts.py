@@ -2,6 +2,7 @@
 ones are read and the shard before is written."""
 
 import dataclasses
+import io
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from pdm.config.latents import LatentsConfig
@@ -85,8 +87,8 @@ def encode_parts(task: EncodeTask, names: Sequence[str], on_done: Callable[[str]
         before: Future[str] | None = None
         for name, part in parts.items():
             images = splits[part.split]
-            pyramid = _encode_shard(model, part, batches, task)
-            current = writer.submit(_write, task, name, part, images, pyramid)
+            pyramid, pictures = _encode_shard(model, part, batches, task)
+            current = writer.submit(_write, task, name, part, images, pyramid, pictures)
             if before:
                 on_done(before.result())
             before = current
@@ -117,19 +119,32 @@ def _batches(part: ShardPart, batch_size: int) -> Iterator[range]:
 @torch.no_grad()
 def _encode_shard(
     model: Autoencoder, part: ShardPart, batches: Iterator[Pixels], task: EncodeTask
-) -> Pyramid:
-    """Encode the pictures of a shard: first the originals, then their mirrored copies."""
+) -> tuple[Pyramid, list[bytes] | None]:
+    """Encode the pictures of a shard: first the originals, then their mirrored copies.
+
+    If the originals are to be kept, they come as PNGs.
+    """
     count, copies = len(part.indices), num_copies(task.config, part.split)
     shapes = model.level_shapes(*task.size)
     pyramid = tuple(torch.empty(copies * count, *shape) for shape in shapes)
     device = next(model.parameters()).device
+    kept: list[bytes] | None = [] if task.config.keep_pictures else None
     for batch in _batches(part, task.config.batch_size):
-        images = to_images(next(batches), device)
+        pixels = next(batches)
+        if kept is not None:
+            kept += map(_png, pixels)
+        images = to_images(pixels, device)
         start = batch.start - part.indices.start
         for copy in range(copies):
             found = model.encode(images.flip(3) if copy else images)
             _place(found, pyramid, copy * count + start)
-    return pyramid
+    return pyramid, kept
+
+
+def _png(pixels: Pixels) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=4)
+    return buffer.getvalue()
 
 
 def _place(found: Pyramid, pyramid: Pyramid, start: int) -> None:
@@ -143,7 +158,12 @@ def _place(found: Pyramid, pyramid: Pyramid, start: int) -> None:
 
 
 def _write(
-    task: EncodeTask, name: str, part: ShardPart, images: ImageShards, pyramid: Pyramid
+    task: EncodeTask,
+    name: str,
+    part: ShardPart,
+    images: ImageShards,
+    pyramid: Pyramid,
+    pictures: list[bytes] | None,
 ) -> str:
     """Write a shard of latents, and record it with its entry of the manifest and the sums of its
     levels. Return its name."""
@@ -158,7 +178,7 @@ def _write(
     sums = [sums_of(level).tolist() for level in pyramid]
     dtype = DTYPES[task.config.storage]
     path = task.folder.files / f"{name}.safetensors"
-    shard = write_shard(path, keys, pyramid, classes, dtype, captions)
+    shard = write_shard(path, keys, pyramid, classes, dtype, captions, pictures)
     task.folder.finish(name, {"shard": dataclasses.astuple(shard), "sums": sums})
     return name
 

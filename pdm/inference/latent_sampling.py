@@ -1,6 +1,7 @@
 """Draw latents from seeds: noise, the guided and clamped velocity, and a sampler."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -10,18 +11,40 @@ from pdm.diffusion.adaptive import runge_kutta
 from pdm.diffusion.few_steps import take_few_steps
 from pdm.diffusion.flow import Velocity
 from pdm.diffusion.guidance import clamp_data, clamp_times, observe
+from pdm.diffusion.known import hold_known
 from pdm.diffusion.level_schedules import sampler_stops, stops_between_bends
 from pdm.diffusion.samplers import Sampler, euler, heun, multistep, noise_from_seeds
 from pdm.diffusion.sampling_times import even_times, shift_time
 from pdm.diffusion.stochastic import ddim, fresh_noise
 from pdm.errors import BadInput
 from pdm.inference.sampling_networks import Networks
+from pdm.models.condition import Condition
 from pdm.models.denoiser import Denoiser
 from pdm.models.levels.pyramid import LevelShape, Pyramid
 from pdm.models.noise_schedule import LAST_BETAS, sampling_times
 from pdm.models.unet import PyramidUNet
 
 SAMPLERS: dict[str, Sampler] = {"euler": euler, "heun": heun, "multistep": multistep}
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Latents of pictures that are known in part, on the networks' device.
+
+    Args:
+        data: Levels (B, C, h, w).
+        cells: True where a cell is known, (B, 1, h, w) for each level.
+    """
+
+    data: Pyramid
+    cells: Pyramid
+
+    def hold(self, velocity: Velocity, noise: Pyramid, rows: Sequence[int]) -> Velocity:
+        """Hold the known cells of some rows of the batch on their path."""
+        parts = (
+            tuple(level[list(rows)] for level in part) for part in (self.data, noise, self.cells)
+        )
+        return hold_known(velocity, *parts)
 
 
 @torch.no_grad()
@@ -31,27 +54,39 @@ def draw_latents(
     seeds: Sequence[int],
     shapes: Sequence[LevelShape],
     on_step: Callable[[Pyramid, Tensor], None] | None = None,
+    condition: Condition | None = None,
+    known: Known | None = None,
 ) -> Pyramid:
     """Draw latents of one picture per seed, on the networks' device.
 
-    `on_step` gets the predicted data and the times of each evaluation (`pdm.diffusion.guidance`).
+    Args:
+        networks: The networks, and what the pictures of the seeds show.
+        config: Section `sample` of the params.
+        seeds: One for each picture.
+        shapes: Of the levels.
+        on_step: Gets the predicted data and the times of each evaluation
+            (`pdm.diffusion.guidance`).
+        condition: What the pictures show; None for what the seeds say.
+        known: Latents that are known already, and where; None draws all.
     """
     device = next(networks.network.parameters()).device
     noise = tuple(level.to(device) for level in noise_from_seeds(seeds, shapes))
-    if networks.stops is not None:
-        velocity = networks.velocity(config, seeds)
-        velocity = velocity if on_step is None else observe(velocity, on_step)
-        return take_few_steps(velocity, noise, networks.stops)
-    times = _times(networks.network, config, len(shapes))
+    shown = networks.condition(seeds) if condition is None else networks.to_device(condition)
 
     def velocity_of(rows: Sequence[int]) -> Velocity:
-        velocity = networks.velocity(config, [seeds[row] for row in rows])
-        velocity = clamp_data(clamp_times(velocity, config.time_margin), config.clamp_latents)
+        velocity = networks.velocity(config, shown.change(lambda tensor: tensor[list(rows)]))
+        if networks.stops is None:
+            velocity = clamp_data(clamp_times(velocity, config.time_margin), config.clamp_latents)
+        if known is not None:
+            velocity = known.hold(velocity, noise, rows)
         return velocity if on_step is None else observe(velocity, on_step)
 
     velocity = velocity_of(range(len(seeds)))
+    if networks.stops is not None:
+        return take_few_steps(velocity, noise, networks.stops)
+    times = _times(networks.network, config, len(shapes))
     if config.sampler == "adaptive":
-        narrowed = velocity_of if networks.classes else None
+        narrowed = None if shown.is_empty and known is None else velocity_of
         return runge_kutta(velocity, noise, times, tolerance=config.tolerance, narrowed=narrowed)
     if config.sampler == "ddim":
         fresh = fresh_noise(seeds, shapes, device)

@@ -22,11 +22,13 @@ from pdm.files import atomic_file
 from pdm.inference.latent_sampling import draw_latents
 from pdm.inference.previews import write_previews
 from pdm.inference.sampling_networks import Networks, load_networks
+from pdm.inference.subjects import HeldOut, Subjects, size_of
 from pdm.machine import usable_cpus
 from pdm.models.codec import Autoencoder
-from pdm.models.levels.pyramid import LevelShape
+from pdm.models.levels.pyramid import LevelShape, Pyramid
 from pdm.parts.folder import PartFolder
 from pdm.registry import load_autoencoder
+from pdm.tasks.find import find_task, task_of_model
 
 PREVIEWS, FULL_SIZE = "previews", "full-size"  # parts, and folders, beside the batches
 Row = dict[str, Any]  # of `samples.json`
@@ -84,12 +86,24 @@ class Painter:
     def __init__(self, task: SampleTask, device: torch.device) -> None:
         self.task, self.config, self.device = task, task.config, device
         self.decoder: Autoencoder = load_autoencoder(task.autoencoder).to(device)
-        self.networks: Networks = load_networks(task.diffusion, task.config, device)
         facts = weights.record_of(task.diffusion)
         self.shapes: list[LevelShape] = [(c, h, w) for c, h, w in facts["level_shapes"]]
-        self.size = (facts["image_height_px"], facts["image_width_px"])
+        self.size = size_of(facts)
+        subjects = self._held_out(facts)
+        self.networks: Networks = load_networks(task.diffusion, task.config, device, subjects)
         tile_px = self.config.tile_px
         self.tile_px = tile_px if tile_px and max(self.size) > tile_px else None
+
+    def _held_out(self, facts: dict[str, Any]) -> Subjects | None:
+        """Give the held-out pictures that a task works on; None for a task that needs none."""
+        task = find_task(task_of_model(facts, None))
+        if not task.needs_pictures:
+            return None
+        return HeldOut(task, ImageShards(self.task.shards, "val"), self.size, self._encode)
+
+    @torch.no_grad()
+    def _encode(self, pixels: Pixels) -> Pyramid:
+        return self.decoder.encode(to_images(pixels, self.device))
 
     def begin(self, part: str, pool: ThreadPoolExecutor) -> Callable[[], Any]:
         """Draw a part. The returned function waits until it is written, and returns its record: the
@@ -119,8 +133,8 @@ class Painter:
     def _write(self, number: int, picture: Pixels) -> Row:
         """Write one picture with its mark, and return its row of the list."""
         seed = self.config.seed + number
-        name = self.networks.class_of(seed)
-        origin = {"seed": seed} | ({} if name is None else {"class": name})
+        picture = self.networks.subjects.finish(seed, picture)
+        origin = {"seed": seed} | self.networks.subjects.origin(seed)
         file = f"{name_of(number)}.png"
         with atomic_file(self.task.folder.files / file) as temporary:
             chunk = mark(origin | self.task.facts)

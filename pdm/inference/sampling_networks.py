@@ -1,4 +1,4 @@
-"""The networks of sampling: the diffusion model with the EMA asked for, its classes, and the guide
+"""The networks of sampling: the diffusion model with the EMA asked for, and the guide
 of classifier-free guidance (CFG) or autoguidance, if any."""
 
 from collections.abc import Sequence
@@ -10,17 +10,24 @@ import torch
 from torch import Tensor
 
 from pdm import ema, weights
-from pdm.config.diffusion import ConditionConfig
 from pdm.config.sample import GuideConfig, SampleConfig
-from pdm.data.classes import labels_of, names_of
+from pdm.data.classes import names_of
 from pdm.diffusion.flow import Velocity
 from pdm.diffusion.guidance import apply_guidance, in_one_batch
 from pdm.errors import BadInput
 from pdm.files import check_sha256
-from pdm.models.condition import with_class_label
+from pdm.inference.subjects import NO_SUBJECTS, Classes, Subjects, choose_classes
+from pdm.models.condition import (
+    NO_CONDITION,
+    Condition,
+    concatenate,
+    drop_condition,
+    with_condition,
+)
 from pdm.models.denoiser import Denoiser
 from pdm.models.spectral_norm import bake_spectral_norms, settle_spectral_norms
 from pdm.registry import load_denoiser
+from pdm.tasks.find import find_task, task_of_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,63 +36,76 @@ class Networks:
 
     network: Denoiser
     guide: Denoiser | None = None  # None without guidance
-    # Whether the guide gets the picture's class; otherwise one that takes a class gets "no class".
-    guide_gets_class: bool = False
-    classes: tuple[str, ...] = ()  # classes of the network, by label
-    chosen: tuple[str, ...] = ()  # classes of the pictures to draw
+    # Whether the guide gets the picture's condition; otherwise one that takes any gets the empty.
+    guide_gets_condition: bool = False
+    subjects: Subjects = NO_SUBJECTS  # what the pictures of the seeds show
     stops: Tensor | None = None  # of a network that was tuned for few steps; None for a flow
 
-    def class_of(self, seed: int) -> str | None:
-        """Give the class of a seed's picture, whatever its batch; None without classes."""
-        return self.chosen[seed % len(self.chosen)] if self.chosen else None
+    def condition(self, seeds: Sequence[int]) -> Condition:
+        """Give the condition of these seeds' pictures, on the networks' device."""
+        return self.to_device(self.subjects.condition(seeds))
 
-    def velocity(self, config: SampleConfig, seeds: Sequence[int]) -> Velocity:
-        """Make the velocity of these seeds' pictures, with guidance as the config says."""
-        labels = self._labels(seeds)
-        velocity = with_class_label(self.network, labels)
+    def to_device(self, condition: Condition) -> Condition:
+        """Move a condition to the networks' device."""
+        device = next(self.network.parameters()).device
+        return condition.change(lambda tensor: tensor.to(device))
+
+    def velocity(self, config: SampleConfig, condition: Condition) -> Velocity:
+        """Make the velocity of pictures of a condition, with guidance as the config says."""
+        velocity = with_condition(self.network, condition)
         if self.guide is None:
             return velocity
-        guide_labels = labels if takes_class(self.guide) else None
-        if guide_labels is not None and not self.guide_gets_class:
-            guide_labels = torch.full_like(guide_labels, len(self.classes))
-        guide, both = with_class_label(self.guide, guide_labels), None
-        if self.guide is self.network and labels is not None and guide_labels is not None:
-            twice = with_class_label(self.network, torch.cat([labels, guide_labels]))
-            both = in_one_batch(twice)
+        of_guide = self._condition_of_guide(condition)
+        guide, both = with_condition(self.guide, of_guide), None
+        if self.guide is self.network and not condition.is_empty:
+            both = in_one_batch(with_condition(self.network, concatenate(condition, of_guide)))
         scale, interval = config.guidance_scale, config.guidance_interval
         return apply_guidance(velocity, guide, scale, interval, both)
 
-    def _labels(self, seeds: Sequence[int]) -> Tensor | None:
-        if not self.classes:
-            return None
-        names = [self.class_of(seed) for seed in seeds]
-        return labels_of(names, self.classes).to(next(self.network.parameters()).device)
+    def _condition_of_guide(self, condition: Condition) -> Condition:
+        assert self.guide is not None
+        sizes = self.guide.condition_sizes
+        if sizes is None:
+            return NO_CONDITION
+        return condition if self.guide_gets_condition else drop_condition(sizes, condition)
 
 
-def load_networks(diffusion: Path, config: SampleConfig, device: torch.device) -> Networks:
+def load_networks(
+    diffusion: Path,
+    config: SampleConfig,
+    device: torch.device,
+    subjects: Subjects | None = None,
+) -> Networks:
     """Load the networks that the section `sample` asks for.
 
     With as many steps as a network in the folder was tuned for, it is that network; see
     `takes_few_steps`.
 
+    Args:
+        diffusion: Folder of the diffusion model.
+        config: Section `sample` of the params.
+        device: Device of the networks.
+        subjects: What the pictures show; needed only where it is a part of a picture. None for
+            classes as the config says, or nothing.
+
     Raises:
-        BadInput: A model is missing, has no EMA snapshots, or cannot guide this one.
+        BadInput: A model is missing, has no EMA snapshots, or cannot guide this one; or a model
+            that works on a picture has none.
     """
     if takes_few_steps(diffusion, config):
-        return _load_few_steps(diffusion, config, device)
+        return _load_few_steps(diffusion, config, device, subjects)
     network = load_denoiser(diffusion)
     if config.ema_length is not None:
         network.load_state_dict(ema.load_ema(diffusion, config.ema_length), strict=False)
         settle_spectral_norms(network)  # they were estimated on the weights of another EMA
-    classes = _classes(diffusion, network)
-    chosen = _choose_classes(config.classes, classes, diffusion)
-    guide, gets_class = None, False
+    subjects = subjects or _subjects_of(diffusion, network, config)
+    guide, gets_condition = None, False
     if config.guidance_scale != 1:
         assert config.guide is not None
-        gets_class = config.guide.kind != "unconditional"
+        gets_condition = config.guide.kind != "unconditional"
         guide = bake_spectral_norms(_load_guide(config.guide, diffusion, network)).to(device)
     plain = bake_spectral_norms(network).to(device)
-    return Networks(plain, guide, gets_class, classes, chosen)
+    return Networks(plain, guide, gets_condition, subjects)
 
 
 def takes_few_steps(diffusion: Path, config: SampleConfig) -> bool:
@@ -100,7 +120,9 @@ def takes_few_steps(diffusion: Path, config: SampleConfig) -> bool:
     return len(weights.record_of(folder)["stops"]) == config.steps + 1
 
 
-def _load_few_steps(diffusion: Path, config: SampleConfig, device: torch.device) -> Networks:
+def _load_few_steps(
+    diffusion: Path, config: SampleConfig, device: torch.device, subjects: Subjects | None
+) -> Networks:
     folder = diffusion / weights.FEW_STEPS
     for name, neutral in (("guidance_scale", 1.0), ("ema_length", None)):
         if (value := getattr(config, name)) != neutral:
@@ -110,53 +132,42 @@ def _load_few_steps(diffusion: Path, config: SampleConfig, device: torch.device)
                 "number of steps"
             )
     network = load_denoiser(folder)
-    classes = _classes(folder, network)
-    chosen = _choose_classes(config.classes, classes, folder)
+    subjects = subjects or _subjects_of(folder, network, config)
     stops = torch.tensor(weights.record_of(folder)["stops"], dtype=torch.float64)
-    return Networks(
-        bake_spectral_norms(network).to(device), classes=classes, chosen=chosen, stops=stops
-    )
+    return Networks(bake_spectral_norms(network).to(device), subjects=subjects, stops=stops)
 
 
-def takes_class(network: Denoiser) -> bool:
-    """Tell whether a network takes a class (or the label for no class)."""
-    condition: ConditionConfig | None = getattr(network.config, "condition", None)
-    return condition is not None and condition.num_classes > 0
+def _subjects_of(folder: Path, network: Denoiser, config: SampleConfig) -> Subjects:
+    """Give the subjects that need nothing but the model and the config."""
+    record = weights.record_of(folder)
+    task = task_of_model(record, network.condition_sizes)
+    if find_task(task).needs_pictures:
+        raise BadInput(
+            f"{folder} was trained for {task.kind} and works on a picture; use the stage 'sample' "
+            f"on held-out pictures, or the command for {task.kind} on yours"
+        )
+    names = _classes(folder, network)
+    chosen = choose_classes(config.classes, names, folder)
+    return Classes(chosen, names) if names else NO_SUBJECTS
 
 
 def _classes(folder: Path, network: Denoiser) -> tuple[str, ...]:
     """Give the names of the classes that a network takes, by label."""
-    condition: ConditionConfig | None = getattr(network.config, "condition", None)
-    if condition is None:
+    condition = network.condition_sizes
+    if condition is None or not condition.num_classes:
         return ()
-    if condition.token_width or condition.map_channels:
-        raise BadInput(f"{folder} takes tokens or a map, which the stage 'sample' cannot supply")
     names = names_of(weights.record_of(folder))
     if len(names) != condition.num_classes:
         raise BadInput(f"{folder} takes {condition.num_classes} classes but names {len(names)}")
     return names
 
 
-def _choose_classes(
-    asked: tuple[str, ...] | None, known: tuple[str, ...], folder: Path
-) -> tuple[str, ...]:
-    """Choose the classes to draw: those asked for, or all that the network knows."""
-    for name in asked or ():
-        if not known:
-            raise BadInput(f"sample.classes: {folder} has no classes; set it to null")
-        if name not in known:
-            listed = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
-            raise BadInput(f"sample.classes: {folder} has no class '{name}'; it has {listed}")
-    return asked or known
-
-
 def _load_guide(config: GuideConfig, diffusion: Path, network: Denoiser) -> Denoiser:
     if config.kind == "unconditional":
-        if not takes_class(network):
+        if network.condition_sizes is None:
             raise BadInput(
-                f"sample.guide: {diffusion} takes no class, so classifier-free guidance cannot "
-                "leave it out; choose kind: ema or model, or train it with "
-                "diffusion.model.condition"
+                f"sample.guide: {diffusion} takes no condition, so classifier-free guidance cannot "
+                "leave it out; choose kind: ema or model, or train it with diffusion.task"
             )
         return network
     if config.kind == "ema":
@@ -172,7 +183,12 @@ def _load_guide(config: GuideConfig, diffusion: Path, network: Denoiser) -> Deno
     guide = load_denoiser(folder)
     _check_fit(folder, weights.record_of(diffusion), _schedule(network), _schedule(guide))
     both = _classes(folder, guide), _classes(diffusion, network)
-    if takes_class(guide) and both[0] != both[1]:
+    if guide.condition_sizes not in (None, network.condition_sizes):
+        raise BadInput(
+            f"sample.guide.path: {folder} takes another condition than the model to guide; a guide "
+            "needs the same one, or none"
+        )
+    if both[0] and both[0] != both[1]:
         raise BadInput(
             f"sample.guide.path: {folder} has the classes {both[0]}, but the model to guide has "
             f"{both[1]}; a guide needs the same classes, or none"

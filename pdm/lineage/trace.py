@@ -23,6 +23,7 @@ from pdm.tracking.records.record import Record
 
 STAGES = ("autoencoder", "diffusion")
 NOT_KNOWN = "not known"
+OWN = ("seed", "class", "held_out")  # facts of one sample alone
 WANTED = ("url", "licence", "author")
 FACTS = ("shards_sha256", "latents_sha256", "images_seen", "parameters")
 TAGS = {
@@ -120,7 +121,7 @@ def _by_pixels(digest: str, samples: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     record.pop("full_size", None)
-    own = {name: found[name] for name in ("seed", "class") if name in found}
+    own = {name: found[name] for name in OWN if name in found}
     return {**own, **record}
 
 

@@ -1,12 +1,12 @@
-"""Conditions of a denoising network: a class, tokens, a map.
+"""Conditions of a denoising network: a class, tokens, a map, an encoded picture.
 
-Other tasks can plug in here: text, super-resolution, inpainting. The trunk knows a `Condition` and
-no task. A condition must have each part that the network was built for. `drop_condition` gives the
-empty condition that classifier-free guidance (CFG) needs.
+The trunk knows a `Condition` and no task: `pdm.tasks` makes the condition of each task. A condition
+must have each part that the network was built for. `drop_condition` gives the empty condition that
+classifier-free guidance (CFG) needs.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from pdm.config.diffusion import ConditionConfig
 from pdm.models.layers import group_norm, num_heads, pixels_first, res_skip, zero_init
-from pdm.models.levels.pyramid import Pyramid
+from pdm.models.levels.pyramid import LevelShape, Pyramid
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,24 @@ class Condition:
     picture: Tensor | None = (
         None  # (B, map_channels, h, w), any size; averaged down to each level's
     )
+    levels: Pyramid | None = (
+        None  # (B, level_channels[k], h, w) for each level that is a map, of that level's size
+    )
+
+    def change(self, change: Callable[[Tensor], Tensor]) -> "Condition":
+        """Change every tensor, for example move it to a device."""
+        label, tokens, picture, levels = self.label, self.tokens, self.picture, self.levels
+        return Condition(
+            None if label is None else change(label),
+            None if tokens is None else change(tokens),
+            None if picture is None else change(picture),
+            None if levels is None else tuple(change(level) for level in levels),
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no part, as for an unconditional network."""
+        return not _tensors(self)
 
     def check(self, config: ConditionConfig | None) -> None:
         """Check that the condition has the parts that a network was built for, and no others.
@@ -45,21 +63,80 @@ class Condition:
 NO_CONDITION = Condition()
 
 
-def with_class_label(
-    network: Callable[..., Pyramid], label: Tensor | None
+def with_condition(
+    network: Callable[..., Pyramid], condition: Condition
 ) -> Callable[[Pyramid, Tensor], Pyramid]:
-    """Bind the class (B,) of each picture to the network; None for a network without classes."""
-    return network if label is None else partial(network, condition=Condition(label))
+    """Bind the condition of a batch to a network."""
+    return network if condition.is_empty else partial(network, condition=condition)
 
 
 def drop_condition(config: ConditionConfig, condition: Condition) -> Condition:
-    """Give the empty condition of the same shape: no class, tokens and map of zeros."""
-    label, tokens, picture = condition.label, condition.tokens, condition.picture
+    """Give the empty condition of the same shape: no class, tokens and maps of zeros."""
+    empty, label = condition.change(torch.zeros_like), condition.label
+    if label is None:
+        return empty
+    return replace(empty, label=torch.full_like(label, config.num_classes))
+
+
+def drop_rows(config: ConditionConfig, condition: Condition, dropped: Tensor) -> Condition:
+    """Give the empty condition to the pictures that `dropped` (B,) names, for CFG."""
+
+    def choose(empty: Tensor, full: Tensor) -> Tensor:
+        rows = dropped.to(full.device).view(-1, *[1] * (full.ndim - 1))
+        return torch.where(rows, empty, full)
+
+    return combine(choose, drop_condition(config, condition), condition)
+
+
+def concatenate(first: Condition, second: Condition) -> Condition:
+    """Join the conditions of two batches, which have the same parts, into that of one batch."""
+    return combine(lambda one, other: torch.cat([one, other]), first, second)
+
+
+def combine(
+    merge: Callable[[Tensor, Tensor], Tensor], first: Condition, second: Condition
+) -> Condition:
+    """Merge each tensor of one condition with that of another, which has the same parts."""
+    others = iter(_tensors(second))
+    return first.change(lambda tensor: merge(tensor, next(others)))
+
+
+def empty_condition(
+    config: ConditionConfig | None,
+    level_shapes: Sequence[LevelShape],
+    count: int,
+    device: torch.device,
+) -> Condition:
+    """Give a condition of zeros, or on the meta device of shapes alone, for these latents.
+
+    Args:
+        config: What the network is conditioned on; None gives no condition.
+        level_shapes: Of the latents, coarse to fine.
+        count: Number of pictures.
+        device: Device of the tensors.
+    """
+    if config is None:
+        return NO_CONDITION
+    finest = level_shapes[-1][1:]
+    maps = level_shapes[len(level_shapes) - len(config.level_channels) :]
     return Condition(
-        None if label is None else torch.full_like(label, config.num_classes),
-        None if tokens is None else torch.zeros_like(tokens),
-        None if picture is None else torch.zeros_like(picture),
+        torch.zeros(count, dtype=torch.long, device=device) if config.num_classes else None,
+        torch.zeros(count, 1, config.token_width, device=device) if config.token_width else None,
+        torch.zeros(count, config.map_channels, *finest, device=device)
+        if config.map_channels
+        else None,
+        tuple(
+            torch.zeros(count, channels, *shape[1:], device=device)
+            for channels, shape in zip(config.level_channels, maps, strict=True)
+        )
+        or None,
     )
+
+
+def _tensors(condition: Condition) -> list[Tensor]:
+    """List the tensors in the order in which `Condition.change` visits them."""
+    parts = condition.label, condition.tokens, condition.picture, *(condition.levels or ())
+    return [part for part in parts if part is not None]
 
 
 class CrossAttention(nn.Module):
@@ -88,9 +165,10 @@ class CrossAttention(nn.Module):
 
 def _sizes(config: ConditionConfig | None) -> dict[str, int]:
     if config is None:
-        return {"label": 0, "tokens": 0, "picture": 0}
+        return {"label": 0, "tokens": 0, "picture": 0, "levels": 0}
     return {
         "label": config.num_classes,
         "tokens": config.token_width,
         "picture": config.map_channels,
+        "levels": len(config.level_channels),
     }

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 from torch import Tensor, nn
 
 from pdm import weights
+from pdm.config.diffusion import ConditionConfig
 from pdm.models.condition import NO_CONDITION, Condition
 from pdm.models.levels.pyramid import Downsampling, Pyramid
 
@@ -34,6 +35,11 @@ class Denoiser(nn.Module):
     ) -> None:
         super().__init__()
         self.facts = {"level_channels": level_channels, "level_downsamplings": level_downsamplings}
+
+    @property
+    def condition_sizes(self) -> ConditionConfig | None:
+        """Sizes of the condition that it takes; None where it takes none."""
+        return None
 
     @abstractmethod
     def forward(self, pyramid: Pyramid, t: Tensor, condition: Condition = NO_CONDITION) -> Pyramid:

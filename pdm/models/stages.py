@@ -30,6 +30,8 @@ class Place:
     finer_channels: int  # of all finer levels together
     # Of the next coarser level that is a map, if there is one.
     coarser_channels: int | None
+    # Of the condition's map for this level, if there is one.
+    condition_channels: int = 0
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ class DownStage(nn.Module):
         self.stream = InputStream(place.finer_channels, width) if streams else None
         given = config.condition.map_channels if config.condition else 0
         self.given = zero_init(nn.Conv2d(given, width, 1)) if given else None
+        own = place.condition_channels
+        self.given_level = zero_init(nn.Conv2d(own, width, 1)) if own else None
         self.layers = nn.ModuleList(
             Layer(in_width if number == 0 else width, place, config)
             for number in range(config.blocks[place.index])
@@ -100,6 +104,7 @@ class DownStage(nn.Module):
         latent: Tensor | None,
         finer: list[Tensor],
         picture: Tensor | None,
+        level_map: Tensor | None,
         context: Context,
     ) -> list[Tensor]:
         """Give one map per layer.
@@ -109,11 +114,14 @@ class DownStage(nn.Module):
             latent: Latent of this resolution's level, if there is one.
             finer: Latents of all finer levels.
             picture: The map of the condition, at this resolution, if there is one.
+            level_map: The condition's map for this level, if there is one.
             context: Embedding and tokens, for all layers.
         """
         entry = None if self.entry is None else self.entry(latent)
         if entry is not None and self.given is not None:
             entry = entry + self.given(picture)
+        if entry is not None and self.given_level is not None:
+            entry = entry + self.given_level(level_map)
         maps: list[Tensor] = []
         for layer in self.layers:
             if features is None:  # the finest stage begins with its latent alone

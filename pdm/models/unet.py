@@ -12,6 +12,7 @@ for it. In evaluation mode, if no picture of a batch has begun a fine level, the
 that level needs do not run. No other velocity changes.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from pdm import weights
-from pdm.config.diffusion import UNetConfig
+from pdm.config.diffusion import ConditionConfig, UNetConfig
 from pdm.config.records import from_record
 from pdm.models.attention import SpatialChannelAttention
 from pdm.models.condition import NO_CONDITION, Condition, CrossAttention
@@ -58,6 +59,7 @@ class PyramidUNet(Denoiser):
     ) -> None:
         super().__init__(level_channels, level_downsamplings)
         self.config = config
+        maps = _condition_channels(config, level_downsamplings)
         if not config.branches:
             level_channels = (sum(level_channels),)
             level_downsamplings = level_downsamplings[-1:]
@@ -73,7 +75,7 @@ class PyramidUNet(Denoiser):
             config.condition.num_classes if config.condition else 0,
             summed=config.time_embedding == "summed",
         )
-        places = _places(config, self.factors, channels)
+        places = _places(config, self.factors, channels, maps)
         self.down = nn.ModuleList(DownStage(place, config) for place in places)
         self.middle = Layer(config.widths[-1], places[-1], config)
         self.global_trunk = (
@@ -82,6 +84,12 @@ class PyramidUNet(Denoiser):
             else GlobalTrunk(global_channels, config.widths[-1], config.embedding_width)
         )
         self.up = nn.ModuleList(UpStage(place, config) for place in places)
+
+    @property
+    def condition_sizes(self) -> ConditionConfig | None:
+        """See `Denoiser.condition_sizes`."""
+        sizes: ConditionConfig | None = self.config.condition
+        return sizes
 
     def forward(self, pyramid: Pyramid, t: Tensor, condition: Condition = NO_CONDITION) -> Pyramid:
         """Predict the velocity of every level; same shapes as the pyramid.
@@ -99,6 +107,8 @@ class PyramidUNet(Denoiser):
         if self.config.branches:
             outputs = self._outputs(pyramid, t, condition)
         else:
+            if condition.levels is not None:
+                condition = replace(condition, levels=(merge_levels(condition.levels),))
             merged = self._outputs((merge_levels(pyramid),), t, condition)[0]
             outputs = split_levels(merged, pyramid)
         if self.config.predicts is None:
@@ -132,11 +142,11 @@ class PyramidUNet(Denoiser):
         stage = (t >= 0).sum(dim=1) - 1 if self.config.time_embedding == "summed" else None
         embedding = self.embedding(times, latent, condition.label, stage)
         context = Context(embedding, condition.tokens)
-        maps = self._descend(pyramid, t, first, condition.picture, context)
+        maps = self._descend(pyramid, t, first, condition, context)
         return self._ascend(pyramid, latent, first, maps, context)
 
     def _descend(
-        self, pyramid: Pyramid, t: Tensor, first: int, picture: Tensor | None, context: Context
+        self, pyramid: Pyramid, t: Tensor, first: int, condition: Condition, context: Context
     ) -> list[list[Tensor]]:
         """Run the way down; give every layer's maps, by resolution, from `first` on."""
         features = self._beginning(pyramid, first)
@@ -144,10 +154,8 @@ class PyramidUNet(Denoiser):
         for index in range(first, len(self.factors)):
             latent = self._level(pyramid, index)
             finer = [pyramid[self.positions[factor]] for factor in self._factors_until(index)]
-            given = None
-            if picture is not None and latent is not None:
-                given = average_to(picture, latent)
-            maps.append(self.down[index](features, latent, finer, given, context))
+            given = self._given(condition, latent, index)
+            maps.append(self.down[index](features, latent, finer, *given, context))
             if index < len(self.factors) - 1:
                 features = downsample(maps[-1][-1], self.config.resampling)
                 if self.config.has_level_times:
@@ -180,6 +188,19 @@ class PyramidUNet(Denoiser):
                 features = stage.narrow(features)
                 features = upsample(features, self.config.resampling)
         return tuple(velocities)
+
+    def _given(
+        self, condition: Condition, latent: Tensor | None, index: int
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Give the condition's picture and level map at the resolution of a stage's level."""
+        picture, levels = condition.picture, condition.levels
+        if latent is None:
+            return None, None
+        level = self.positions[self.factors[index]] - (self.global_trunk is not None)
+        return (
+            None if picture is None else average_to(picture, latent),
+            None if levels is None else levels[level],
+        )
 
     def _first_stage(self, t: Tensor) -> int:
         """Give the finest stage that a picture of the batch needs; in training, all stages run.
@@ -243,8 +264,24 @@ def _factors(config: UNetConfig, downsamplings: tuple[Downsampling, ...]) -> tup
     return factors
 
 
+def _condition_channels(
+    config: UNetConfig, downsamplings: tuple[Downsampling, ...]
+) -> dict[Downsampling, int]:
+    """Give the channels of the condition's map for each level, by its downsampling."""
+    counts = config.condition.level_channels if config.condition else ()
+    if not counts:
+        return {}
+    if not config.branches:
+        return {downsamplings[-1]: sum(counts)}
+    maps = [factor for factor in downsamplings if factor != "global"]
+    return dict(zip(maps, counts, strict=True))
+
+
 def _places(
-    config: UNetConfig, factors: tuple[int, ...], channels: dict[Downsampling, int]
+    config: UNetConfig,
+    factors: tuple[int, ...],
+    channels: dict[Downsampling, int],
+    condition_channels: dict[Downsampling, int],
 ) -> list[Place]:
     """Describe the place of each stage, finest first."""
     return [
@@ -256,6 +293,7 @@ def _places(
             next(
                 (channels[coarser] for coarser in factors[index + 1 :] if coarser in channels), None
             ),
+            condition_channels.get(factor, 0),
         )
         for index, factor in enumerate(factors)
     ]

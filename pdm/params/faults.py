@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from pdm.config import Params, renames
 from pdm.config.scrape import Source
+from pdm.config.task import TaskConfig
 from pdm.params.keys import in_default
 
 UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
@@ -37,29 +38,38 @@ def describe_faults(error: ValidationError, values: dict[str, Any], upgrade: str
 
 
 def _relevant(faults: list[Any], values: dict[str, Any]) -> list[Any]:
-    """Keep the faults of the kind that a source names, since pydantic tries every kind."""
-    kinds = {kind.__name__: get_args(get_type_hints(kind)["kind"])[0] for kind in get_args(Source)}
+    """Keep the faults of the kind that a mapping names, since pydantic tries every kind."""
     kept = []
     for fault in faults:
-        kind = next((part for part in fault["loc"] if part in kinds), None)
-        if kind is not None:
-            sources = values["scrape"]["sources"]
-            source = sources[fault["loc"][2]] if isinstance(fault["loc"][2], int) else None
-            named = source.get("kind") if isinstance(source, dict) else None
-            if named in kinds.values() and named != kinds[kind]:
-                continue
-            if named not in kinds.values():
-                fault = {
-                    **fault,
-                    "type": "source_kind",
-                    "loc": (*fault["loc"][:3], "kind"),
-                    "input": named,
-                    "msg": f"Input should be one of {', '.join(kinds.values())}",
-                }
-            else:
-                fault = {**fault, "loc": tuple(part for part in fault["loc"] if part != kind)}
-        kept.append(fault)
+        for union in (Source, TaskConfig):
+            fault = fault and _of_named_kind(fault, values, union)
+        if fault:
+            kept.append(fault)
     return kept
+
+
+def _of_named_kind(fault: Any, values: dict[str, Any], union: Any) -> Any:
+    """Leave out a fault of another kind of the union than the value names, by giving None; leave
+    the name of the class out of the key of others."""
+    kinds = {kind.__name__: get_args(get_type_hints(kind)["kind"])[0] for kind in get_args(union)}
+    place = next((at for at, part in enumerate(fault["loc"]) if part in kinds), None)
+    if place is None:
+        return fault
+    value: Any = values
+    for part in fault["loc"][:place]:
+        value = value[part]
+    named = value.get("kind") if isinstance(value, dict) else None
+    if named not in kinds.values():
+        return {
+            **fault,
+            "type": "unknown_kind",
+            "loc": (*fault["loc"][:place], "kind"),
+            "input": named,
+            "msg": f"Input should be one of {', '.join(kinds.values())}",
+        }
+    if named != kinds[fault["loc"][place]]:
+        return None
+    return {**fault, "loc": fault["loc"][:place] + fault["loc"][place + 1 :]}
 
 
 def _of_another_version(fault: Any, upgrade: str) -> str | None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from pdm import params
 from pdm.config import Params
 from pdm.device import choose_device
+from pdm.models.condition import Condition
 from pdm.models.levels.pyramid import Downsampling, LevelShape
 from pdm.registry import build_autoencoder, build_denoiser
 from pdm.training.loop.activation_checkpointing import checkpoint_activations
@@ -71,7 +72,8 @@ def _build(
         channels = tuple(shape[0] for shape in shapes)
         denoiser = build_denoiser(config.diffusion, channels, downsamplings).to(device)
         losses = FlowLosses(denoiser, config.diffusion.level_loss_weights)
-        batch = diffusion_batch(config.diffusion, shapes, at_once, device)
+        sizes = denoiser.condition_sizes
+        batch = diffusion_batch(config.diffusion, shapes, at_once, device, sizes)
         return losses, denoiser, None, _fill(batch)
     section = config.autoencoder
     model = build_autoencoder(section).to(device)
@@ -89,6 +91,8 @@ def _build(
 def _fill(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value if value.dtype == torch.long else value.uniform_()
+    if isinstance(value, Condition):
+        return value.change(_fill)
     return tuple(map(_fill, value)) if isinstance(value, tuple) else value
 
 

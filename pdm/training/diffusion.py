@@ -9,24 +9,28 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from pdm.config.diffusion import DiffusionConfig
+from pdm.config.diffusion import ConditionConfig, DiffusionConfig
+from pdm.config.task import FACT, task_record
 from pdm.data import classes
 from pdm.data.order import images_at
 from pdm.data.shards import manifest
 from pdm.data.shards.latents import LatentShards
 from pdm.device import log_device
 from pdm.events import EventLog
-from pdm.models.condition import with_class_label
+from pdm.models.condition import NO_CONDITION, Condition, with_condition
 from pdm.models.denoiser import Denoiser
 from pdm.models.levels.pyramid import LevelShape
 from pdm.registry import build_denoiser
+from pdm.tasks.examples import examples_at, examples_of_seeds
+from pdm.tasks.find import check_task, find_task
+from pdm.tasks.task import Encode, refuse_to_encode
 from pdm.training.checkpoints import earlier_runs, finished, snapshots
 from pdm.training.checkpoints.plan import TrainingPlan, plan_training
 from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
 from pdm.training.checkpoints.run_record import RunRecord
-from pdm.training.class_check import check_classes, drop_labels, has_classes
 from pdm.training.distributed.launchers import Launch, is_first_process, launch_on_ray
 from pdm.training.distributed.workers import Workers
+from pdm.training.dropped_conditions import drop_some
 from pdm.training.init_from import Origin, check_source, initialise
 from pdm.training.loop.activation_checkpointing import checkpoint_activations
 from pdm.training.loop.precision import autocast
@@ -119,7 +123,7 @@ def train_diffusion(
     """
     found = [LatentShards(latents, split) for split in ("train", "val")]
     check_autoencoder(autoencoder, found[0].manifest.facts)  # fail here rather than on the cluster
-    check_classes(config, found[0])
+    check_task(config, found[0])
     check_split_sizes(found, config.score_images)
     if config.init_from:
         check_source(config.init_from, "diffusion")
@@ -141,24 +145,40 @@ class NoisyLatents:
 
     Args:
         shards: Split to train on.
-        config: Distribution of the times, and the seed.
+        config: Distribution of the times, the task, and the seed.
+        sizes: Sizes of the network's condition.
+        encode: Encodes pictures for a task that needs it, on the device of the training.
     """
 
-    def __init__(self, shards: LatentShards, config: DiffusionConfig) -> None:
+    def __init__(
+        self,
+        shards: LatentShards,
+        config: DiffusionConfig,
+        sizes: ConditionConfig | None = None,
+        encode: Encode = refuse_to_encode,
+    ) -> None:
         self.shards, self.config, self.seed = shards, config, config.training.seed
+        self.task, self.sizes, self.encode = find_task(config.drawn_by), sizes, encode
         self.times, self.total = TimeDistribution.of(config), config.training.total_images
 
     def load(self, positions: range) -> Batch:
-        """Load data, noise and, each (B,): times, their weights, the share of the training that is
-        left, and labels if the network takes a class."""
+        """Load data, noise and, each (B,): times, their weights, and the share of the training that
+        is left; then the condition."""
         data = self.shards.batch(self._indices(positions))
         noise = normal_pyramid_at(self.seed, positions, "noise", self.shards.level_shapes)
         times, weights = self._times(positions)
         left = torch.tensor([max(0.0, 1 - place / self.total) for place in positions])
-        if not has_classes(self.config):
-            return data, noise, times, weights, left
-        labels = self.shards.labels[self._indices(positions)]
-        return data, noise, times, weights, left, drop_labels(labels, self.config, positions)
+        return data, noise, times, weights, left, self._condition(positions)
+
+    @torch.no_grad()
+    def _condition(self, positions: range) -> Condition:
+        """Give the condition of each picture; a share of them, chosen by position, is dropped."""
+        if self.sizes is None:
+            return NO_CONDITION
+        task, indices = self.task, self._indices(positions)
+        examples = examples_at(task, self.shards, positions, indices, self.seed)
+        condition = task.condition(examples, self.encode)
+        return drop_some(condition, self.sizes, self.config, positions)
 
     def keys(self, positions: range) -> list[str]:
         """Return the keys of the pictures."""
@@ -202,7 +222,14 @@ def _work(settings: Settings, workers: Workers) -> None:
 
     grid = SampleGrid(settings.autoencoder, latents.manifest.facts, workers.device)
     splits = (latents, held_out)
-    num_classes = len(latents.classes) if has_classes(config) else 0
+    sizes, task = model.condition_sizes, find_task(config.drawn_by)
+
+    def noisy(shards: LatentShards) -> NoisyLatents:
+        return NoisyLatents(shards, config, sizes, grid.encode)
+
+    def conditions_of(seeds: range) -> Condition:
+        return task.condition(examples_of_seeds(task, held_out, seeds), grid.encode)
+
     scorer = SampleScorer(
         grid, splits, config.score_images, settings.build_reference_distance(), workers
     )
@@ -211,8 +238,8 @@ def _work(settings: Settings, workers: Workers) -> None:
     def score(state: TrainState, events: EventLog | None) -> float:
         ema = cast(Denoiser, state.ema)
         with autocast(training, workers.device):
-            losses = _held_out_losses(ema, NoisyLatents(held_out, config), config, workers)
-            sheet, distances = scorer.draw(ema, sampler, num_classes)
+            losses = _held_out_losses(ema, noisy(held_out), config, workers)
+            sheet, distances = scorer.draw(ema, sampler, conditions_of)
         if events is not None:
             scores = losses | distances
             record_samples("diffusion", sheet, scores, state.images_seen, events, settings.run)
@@ -220,15 +247,14 @@ def _work(settings: Settings, workers: Workers) -> None:
 
     losses = FlowLosses(model, config.level_loss_weights)
     share = training.batch_size // (workers.count * training.accumulation)
-    flops = flops_per_image(losses, diffusion_batch(config, latents.level_shapes, share))
+    flops = flops_per_image(losses, _example_batch(config, model, latents, share))
     state = TrainState(model, training)
     restore_newest(state, checkpoints_of(settings.run, training), workers)
     run = RunFolder(settings.run, "diffusion", training, workers, state.images_seen, score)
     if training.checkpoint_activations:
         checkpoint_activations(model)
     network = workers.wrap(losses, training)
-    data = NoisyLatents(latents, config)
-    train(state, network, data, training, run, workers, flops_per_image=flops)
+    train(state, network, noisy(latents), training, run, workers, flops_per_image=flops)
     if workers.is_first:
         write_model(
             config,
@@ -287,7 +313,9 @@ def write_model(
     """
     shards = LatentShards(latents, "train")
     known = shards.manifest.facts
-    names = shards.classes if has_classes(config) else ()
+    sizes = model.condition_sizes
+    names = shards.classes if sizes is not None and sizes.num_classes else ()
+    task = {} if config.task is None else {FACT: task_record(config.task)}
     with snapshots.for_model(run, config.training.ema_lengths, images_seen) as ema_folder:
         model.save_pretrained(
             folder,
@@ -301,6 +329,7 @@ def write_model(
             images_seen=images_seen,
             **origin.facts,
             **({classes.FACT: names} if names else {}),
+            **task,
             parameters=sum(weight.numel() for weight in model.parameters()),
             forward_flops=_forward_flops(model, config, shards.level_shapes),
             **(facts or {}),
@@ -311,13 +340,20 @@ def _forward_flops(
     model: Denoiser, config: DiffusionConfig, level_shapes: tuple[LevelShape, ...]
 ) -> int:
     """Count the operations of one evaluation of the network, for one picture, with all levels."""
-    latents, _, times, _, _, *label = diffusion_batch(config, level_shapes, 1)
+    sizes = model.condition_sizes
+    latents, _, times, _, _, condition = diffusion_batch(config, level_shapes, 1, sizes=sizes)
     # In training all stages run; which others do depends on the times, which have no values here.
-    velocity = with_class_label(copy_to_meta(model).train(), label[0] if label else None)
+    velocity = with_condition(copy_to_meta(model).train(), condition)
     return flops_of(lambda: velocity(latents, times))
 
 
 def build_for_latents(config: DiffusionConfig, latents: LatentShards) -> Denoiser:
     """Build the network of a config for the levels of these latents, with random weights."""
-    channels = tuple(shape[0] for shape in latents.level_shapes)
-    return build_denoiser(config, channels, tuple(latents.manifest.facts["level_downsamplings"]))
+    channels, facts = tuple(shape[0] for shape in latents.level_shapes), latents.manifest.facts
+    return build_denoiser(config, channels, tuple(facts["level_downsamplings"]), facts)
+
+
+def _example_batch(
+    config: DiffusionConfig, model: Denoiser, latents: LatentShards, count: int
+) -> Batch:
+    return diffusion_batch(config, latents.level_shapes, count, sizes=model.condition_sizes)

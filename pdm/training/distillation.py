@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from pdm import weights
-from pdm.config.diffusion import DiffusionConfig, UNetConfig
+from pdm.config.diffusion import ConditionConfig, DiffusionConfig, UNetConfig
+from pdm.config.task import FACT
 from pdm.data.shards import listing, manifest
 from pdm.data.shards.latents import LatentShards
 from pdm.device import log_device
@@ -26,17 +27,21 @@ from pdm.diffusion.level_schedules import min_steps, sampler_stops
 from pdm.errors import BadInput
 from pdm.events import EventLog
 from pdm.files import atomic_folder, sha256_of
+from pdm.models.condition import NO_CONDITION, Condition
 from pdm.models.denoiser import Denoiser
 from pdm.models.spectral_norm import bake_spectral_norms
 from pdm.registry import build_denoiser, load_denoiser
+from pdm.tasks.examples import examples_of_seeds
+from pdm.tasks.find import find_task
+from pdm.tasks.task import Encode, refuse_to_encode
 from pdm.training import diffusion
 from pdm.training.checkpoints import earlier_runs, finished
 from pdm.training.checkpoints.plan import RESTORE, TrainingPlan, plan_training
 from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
 from pdm.training.checkpoints.run_record import RunRecord
-from pdm.training.class_check import drop_labels, has_classes
 from pdm.training.distributed.launchers import Launch, is_first_process, launch_on_ray
 from pdm.training.distributed.workers import Workers
+from pdm.training.dropped_conditions import drop_some
 from pdm.training.loop.activation_checkpointing import checkpoint_activations
 from pdm.training.loop.precision import autocast
 from pdm.training.loop.prefetch import Batch, move_batch
@@ -171,26 +176,38 @@ def _check_steps(config: DiffusionConfig, latents: LatentShards) -> None:
 
 
 class Ways:
-    """Noise by position, where the teacher's ways begin, and a class for each.
+    """Noise by position, where the teacher's ways begin, and a condition for each.
 
     Args:
-        latents: For shapes and number of classes.
+        latents: For shapes, number of classes and pictures.
         config: With the settings of the tuning.
         purpose: Of the noise; another purpose gives other noise.
+        sizes: Sizes of the network's condition.
+        encode: Encodes pictures for a task that needs it.
     """
 
-    def __init__(self, latents: LatentShards, config: DiffusionConfig, purpose: str) -> None:
+    def __init__(
+        self,
+        latents: LatentShards,
+        config: DiffusionConfig,
+        purpose: str,
+        sizes: ConditionConfig | None = None,
+        encode: Encode = refuse_to_encode,
+    ) -> None:
         self.latents, self.config, self.purpose = latents, config, purpose
+        self.task, self.sizes, self.encode = find_task(config.drawn_by), sizes, encode
 
+    @torch.no_grad()
     def load(self, positions: range) -> Batch:
-        """Load noise, and labels if the network takes a class: all classes in turn, and for a
-        share of the ways none."""
+        """Load noise, and the condition: all classes or pictures in turn, and for a share of the
+        ways none."""
         seed, shapes = self.config.training.seed, self.latents.level_shapes
         noise = normal_pyramid_at(seed, positions, self.purpose, shapes)
-        if not has_classes(self.config):
-            return (noise,)
-        labels = torch.tensor(positions) % len(self.latents.classes)
-        return noise, drop_labels(labels, self.config, positions)
+        if self.sizes is None:
+            return noise, NO_CONDITION
+        examples = examples_of_seeds(self.task, self.latents, positions)
+        condition = self.task.condition(examples, self.encode)
+        return noise, drop_some(condition, self.sizes, self.config, positions)
 
     def keys(self, positions: range) -> list[str]:
         """Name the noise."""
@@ -212,7 +229,8 @@ def build_losses(
     assert config.distil is not None
     channels = tuple(teacher.facts["level_channels"])
     downsamplings = tuple(teacher.facts["level_downsamplings"])
-    model = build_denoiser(_without_dropout(config), channels, downsamplings)
+    plain = _without_dropout(config, teacher.condition_sizes)
+    model = build_denoiser(plain, channels, downsamplings)
     model.load_state_dict(teacher.state_dict())
     for network in (model, teacher):
         network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -221,11 +239,12 @@ def build_losses(
     return DistillationLosses(model, teacher, stops, config.distil.steps, config.level_loss_weights)
 
 
-def _without_dropout(config: DiffusionConfig) -> DiffusionConfig:
+def _without_dropout(config: DiffusionConfig, sizes: ConditionConfig | None) -> DiffusionConfig:
     if not isinstance(config.network, UNetConfig):
         return config
     none = (0.0,) * len(config.network.dropout)
-    return dataclasses.replace(config, model=dataclasses.replace(config.network, dropout=none))
+    network = dataclasses.replace(config.network, dropout=none, condition=sizes)
+    return dataclasses.replace(config, model=network)
 
 
 def _work(settings: Settings, workers: Workers) -> None:
@@ -236,19 +255,26 @@ def _work(settings: Settings, workers: Workers) -> None:
     latents, held_out = (LatentShards(settings.latents, split) for split in ("train", "val"))
     torch.manual_seed(training.seed)
     losses = build_losses(config, load_denoiser(settings.flow), workers.device)
-    num_classes = len(latents.classes) if has_classes(config) else 0
     grid = SampleGrid(settings.autoencoder, latents.manifest.facts, workers.device)
     distance = settings.build_reference_distance()
     scorer = SampleScorer(grid, (latents, held_out), config.score_images, distance, workers)
 
+    sizes, task = losses.model.condition_sizes, find_task(config.drawn_by)
+
+    def ways(purpose: str) -> Ways:
+        return Ways(latents, config, purpose, sizes, grid.encode)
+
+    def conditions_of(seeds: range) -> Condition:
+        return task.condition(examples_of_seeds(task, held_out, seeds), grid.encode)
+
     def score(state: TrainState, events: EventLog | None) -> float:
         ema = cast(Denoiser, state.ema)
         with autocast(training, workers.device):
-            loss = _held_out_loss(ema, losses, Ways(latents, config, "held-out ways"), workers)
+            loss = _held_out_loss(ema, losses, ways("held-out ways"), workers)
             sheet, distances = scorer.draw(
                 ema,
                 lambda velocity, noise: take_few_steps(velocity, noise, losses.stops),
-                num_classes,
+                conditions_of,
             )
         if events is not None:
             scores = {"val_loss": loss} | distances
@@ -261,7 +287,7 @@ def _work(settings: Settings, workers: Workers) -> None:
     if training.checkpoint_activations:
         checkpoint_activations(losses.model)
     network = workers.wrap(losses, training)
-    train(state, network, Ways(latents, config, "ways"), training, run, workers)
+    train(state, network, ways("ways"), training, run, workers)
     if workers.is_first:
         write_model(settings, cast(Denoiser, state.ema), losses.stops, state.images_seen)
 
@@ -290,7 +316,14 @@ def write_model(settings: Settings, student: Denoiser, stops: Tensor, images_see
         name: flow[name]
         for name in (
             *("level_shapes", "image_height_px", "image_width_px", "latents_sha256"),
-            *("shards_sha256", "autoencoder_sha256", "parameters", "forward_flops", "classes"),
+            *(
+                "shards_sha256",
+                "autoencoder_sha256",
+                "parameters",
+                "forward_flops",
+                "classes",
+                FACT,
+            ),
         )
         if name in flow
     }

@@ -13,8 +13,10 @@ import torch
 from PIL import Image
 from tiny_chain import AUTOENCODER, DIFFUSION, LATENTS, SAMPLE, TRAINING
 
+from pdm import weights
 from pdm.config.diffusion import ConditionConfig
 from pdm.config.sample import GuideConfig
+from pdm.config.task import ClassTask
 from pdm.data.shards import listing, manifest, tars
 from pdm.data.shards.latents import LatentShards
 from pdm.data.shards.listing import Listed
@@ -26,8 +28,8 @@ from pdm.inference.encode import encode_shards
 from pdm.inference.sample import sample_pictures
 from pdm.lineage.formats import as_text
 from pdm.lineage.trace import Places, trace
+from pdm.tasks.find import check_task
 from pdm.training import autoencoder, diffusion
-from pdm.training.class_check import check_classes
 from pdm.training.distributed.workers import Workers
 
 GREYS = {"bright": 200, "dark": 40, None: 120}
@@ -234,31 +236,33 @@ def test_a_stopped_and_resumed_run_ends_bit_for_bit_like_an_uninterrupted_one(ta
 
 def test_the_configured_share_of_labels_is_dropped_by_position(taught):
     latents = LatentShards(taught.folder / "latents", "train")
-    noisy = diffusion.NoisyLatents(latents, CONFIG)
-    labels = noisy.load(range(2000))[-1]
+    noisy = diffusion.NoisyLatents(latents, CONFIG, CLASSES)
+    labels = noisy.load(range(2000))[-1].label
     true = latents.labels[noisy._indices(range(2000))]
     dropped = (labels != true).float().sum() / (true < 2).sum()
     assert dropped.item() == pytest.approx(0.2, abs=0.03)
     assert set(labels[labels != true].tolist()) == {2}
-    assert torch.equal(noisy.load(range(1000, 1010))[-1], labels[1000:1010])
-    everything = diffusion.NoisyLatents(latents, replace(CONFIG, condition_dropout=0.0))
-    assert torch.equal(everything.load(range(100))[-1], true[:100])
+    assert torch.equal(noisy.load(range(1000, 1010))[-1].label, labels[1000:1010])
+    everything = diffusion.NoisyLatents(latents, replace(CONFIG, condition_dropout=0.0), CLASSES)
+    assert torch.equal(everything.load(range(100))[-1].label, true[:100])
 
 
 def test_without_a_condition_the_classes_change_nothing(taught):
     latents = LatentShards(taught.folder / "latents", "train")
     plain = replace(CONFIG, model=replace(CONFIG.model, condition=None))
     batch, other = (
-        diffusion.NoisyLatents(latents, config).load(range(8)) for config in (plain, CONFIG)
+        diffusion.NoisyLatents(latents, config, CLASSES).load(range(8))
+        for config in (plain, CONFIG)
     )
-    assert len(batch) == len(other) - 1
-    for a, b in zip(batch[0] + batch[1] + batch[2:], other[0] + other[1] + other[2:], strict=False):
+    assert batch[-1].is_empty
+    one, two = ((*parts[0], *parts[1], *parts[2:5]) for parts in (batch, other))
+    for a, b in zip(one, two, strict=True):
         assert torch.equal(a, b)
 
 
 def test_pictures_without_a_class_are_counted_and_logged(taught, caplog):
     with caplog.at_level(logging.INFO):
-        check_classes(CONFIG, LatentShards(taught.folder / "latents", "train"))
+        check_task(CONFIG, LatentShards(taught.folder / "latents", "train"))
     assert "bright 32, dark 32; 16 without a class" in caplog.text
 
 
@@ -268,14 +272,29 @@ def conditioned(**changes):
 
 def test_data_that_does_not_fit_the_condition_is_refused(taught, chain):
     latents = LatentShards(taught.folder / "latents", "train")
-    with pytest.raises(BadInput, match=r"num_classes is 3, but the latents have 2: bright, dark"):
-        check_classes(conditioned(num_classes=3), latents)
-    with pytest.raises(
-        BadInput, match=r"num_classes is 2, but no picture has a class; sort .* folder"
-    ):
-        check_classes(CONFIG, LatentShards(chain.latents, "train"))
-    with pytest.raises(BadInput, match=r"token_width: the data have no such condition"):
-        check_classes(conditioned(token_width=8), latents)
+    with pytest.raises(BadInput, match=r"states num_classes 3, but .* class needs num_classes 2"):
+        check_task(conditioned(num_classes=3), latents)
+    with pytest.raises(BadInput, match=r"no picture has a class; sort .* folder"):
+        check_task(CONFIG, LatentShards(chain.latents, "train"))
+    with pytest.raises(BadInput, match=r"num_classes 2, token_width 8, but .* needs num_classes 2"):
+        check_task(conditioned(token_width=8), latents)
+    with pytest.raises(BadInput, match=r"map_channels 4, but .* unconditional needs no condition"):
+        check_task(conditioned(num_classes=0, map_channels=4), latents)
+
+
+def test_a_class_task_needs_no_sizes_and_trains_the_same_model(taught):
+    """The number of classes follows from the data; old params state it, and mean the same."""
+    quick = replace(CONFIG.training, total_images=32, save_every_images=32, log_every_images=32)
+    stated = replace(CONFIG, training=quick)
+    derived = replace(
+        stated, task=ClassTask(kind="class"), model=replace(stated.model, condition=None)
+    )
+    one, other = (
+        train(taught.folder, name, config)
+        for name, config in (("stated", stated), ("derived", derived))
+    )
+    assert sha256_of(one / "model.safetensors") == sha256_of(other / "model.safetensors")
+    assert weights.record_of(other)["task"] == {"kind": "class"}
 
 
 def test_what_the_model_does_not_know_is_not_drawn(taught, chain, tmp_path):
@@ -283,7 +302,7 @@ def test_what_the_model_does_not_know_is_not_drawn(taught, chain, tmp_path):
         taught.draw(tmp_path / "samples", classes=("bright", "grey"))
     with pytest.raises(BadInput, match="has no classes; set it to null"):
         draw_with(chain, tmp_path, classes=("bright",))
-    with pytest.raises(BadInput, match="takes no class, so classifier-free guidance"):
+    with pytest.raises(BadInput, match="takes no condition, so classifier-free guidance"):
         draw_with(chain, tmp_path, guidance_scale=2.0, guide=UNCONDITIONAL)
 
 

@@ -106,7 +106,7 @@ def diffusion_steps(config) -> Steps:
     model = build_denoiser(config, channels, downsamplings)
     state = TrainState(model, config.training)
     batch = diffusion_batch(config, level_shapes(channels, downsamplings, 16, 32), 2, CPU.device)
-    data, noise, times, weights, left = batch
+    data, noise, times, weights, left, _ = batch
     levels = (tuple(torch.randn_like(level) for level in part) for part in (data, noise))
     numbers = (torch.rand_like(times), torch.ones_like(weights), torch.ones_like(left))
     return steps_of(

@@ -66,6 +66,7 @@ AUTOENCODER = AutoencoderConfig(
     training=TRAINING,
 )
 DIFFUSION = DiffusionConfig(
+    task=None,
     model=UNetConfig(
         widths=(8, 8),
         blocks=(1, 1),
@@ -97,7 +98,7 @@ DIFFUSION = DiffusionConfig(
     score_images=9,
     training=replace(TRAINING, ema_lengths=(0.05, 0.1)),
 )
-LATENTS = LatentsConfig(batch_size=3, flipped_copies=True, storage="float32")
+LATENTS = LatentsConfig(batch_size=3, flipped_copies=True, storage="float32", keep_pictures=False)
 SAMPLE = SampleConfig(
     num_images=5,
     seed=7,

@@ -6,7 +6,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pdm.config.diffusion import ConditionConfig, UNetConfig
 from pdm.config.level_times import LevelTimesConfig
-from pdm.models.condition import Condition, drop_condition
+from pdm.models.condition import Condition, drop_condition, drop_rows, empty_condition
 from pdm.models.levels.pyramid import level_shapes
 from pdm.models.streams import FallingDropout, downsample, upsample
 from pdm.models.unet import PyramidUNet
@@ -30,7 +30,7 @@ CONFIG = UNetConfig(
     spectral_norm=True,
     condition=None,
 )
-CONDITION = ConditionConfig(num_classes=3, token_width=7, map_channels=2)
+CONDITION = ConditionConfig(num_classes=3, token_width=7, map_channels=2, level_channels=(5, 4, 3))
 CHANNELS = (6, 5, 4, 3)
 DOWNSAMPLINGS = ("global", 16, 8, 4)
 
@@ -226,12 +226,18 @@ def test_one_time_stands_for_all_levels():
         network()(levels, LEVEL_TIMES)
 
 
+def level_maps(generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+    shapes = level_shapes(CONDITION.level_channels, DOWNSAMPLINGS[1:], 64, 128)
+    return tuple(torch.randn(2, *shape, generator=generator) for shape in shapes)
+
+
 def condition(**changes) -> Condition:
     generator = torch.Generator().manual_seed(2)
     whole = Condition(
         label=torch.tensor([0, 2]),
         tokens=torch.randn(2, 5, 7, generator=generator),
         picture=torch.randn(2, 2, 32, 64, generator=generator),
+        levels=level_maps(generator),
     )
     return dataclasses.replace(whole, **changes)
 
@@ -250,8 +256,9 @@ def test_conditions_are_taken_only_by_a_network_built_for_them():
         {"label": torch.tensor([1, 1])},
         {"tokens": torch.zeros(2, 3, 7)},
         {"picture": torch.zeros(2, 2, 16, 32)},
+        {"levels": level_maps(torch.Generator().manual_seed(3))},
     ],
-    ids=["class", "tokens", "map"],
+    ids=["class", "tokens", "map", "levels"],
 )
 @torch.no_grad()
 def test_each_kind_of_condition_is_heard_by_every_level(other):
@@ -271,6 +278,36 @@ def test_without_a_condition_all_pictures_are_alike():
         strict=True,
     ):
         assert torch.equal(a, b)
+
+
+@torch.no_grad()
+def test_maps_by_level_are_merged_for_a_network_without_branches():
+    changes = {"branches": False, "input_stream": False, "output_stream": False}
+    unet = awake(network(condition=CONDITION, **changes))
+    maps = level_maps(torch.Generator().manual_seed(3))
+    found = unet(pyramid(), TIMES, condition())
+    assert [level.shape for level in found] == [level.shape for level in pyramid()]
+    other = unet(pyramid(), TIMES, condition(levels=(*maps[:-1], condition().levels[-1])))
+    assert not torch.allclose(found[-1], other[-1], atol=1e-6)
+
+
+def test_rows_are_dropped_one_by_one():
+    dropped = drop_rows(CONDITION, condition(), torch.tensor([True, False]))
+    empty, full = drop_condition(CONDITION, condition()), condition()
+    for name in ("label", "tokens", "picture"):
+        found = getattr(dropped, name)
+        assert torch.equal(found[0], getattr(empty, name)[0])
+        assert torch.equal(found[1], getattr(full, name)[1])
+    for found, expected in zip(dropped.levels, full.levels, strict=True):
+        assert not found[0].any()
+        assert torch.equal(found[1], expected[1])
+
+
+def test_an_empty_condition_has_the_parts_that_a_network_takes():
+    shapes = level_shapes(CHANNELS, DOWNSAMPLINGS, 64, 128)
+    found = empty_condition(CONDITION, shapes, 2, torch.device("cpu"))
+    network(condition=CONDITION)(pyramid(), TIMES, found)
+    assert empty_condition(None, shapes, 2, torch.device("cpu")).is_empty
 
 
 def test_with_conditions_every_parameter_gets_a_gradient():

@@ -139,7 +139,7 @@ def test_the_operations_of_a_denoiser_with_windows_are_counted_as_on_the_trainin
     network = FlowLosses(
         build_denoiser(DIFFUSION, (4, 4, 4), ("global", 8, 4)), DIFFUSION.level_loss_weights
     )
-    data, noise, times, weights, left = diffusion_batch(DIFFUSION, shapes, 4)
+    data, noise, times, weights, left, _ = diffusion_batch(DIFFUSION, shapes, 4)
     pyramids = [tuple(torch.randn(level.shape) for level in part) for part in (data, noise)]
     counter = Counter()
     with sdpa_kernel(SDPBackend.MATH), counter:

@@ -4,22 +4,31 @@
                                  or as `latents.storage` says;
                                  the metadata has the n keys as a JSON list, and, if any picture
                                  has a class, the classes (null: none); captions as well, a list
-                                 for each picture
+                                 for each picture; where pictures are kept, `pictures` has their
+                                 PNGs one after another, uint8, and `picture_ends` where each ends;
+                                 there are as many as originals, which come before their mirrored
+                                 copies
     manifest.json                the files, and facts: level_shapes, level_downsamplings, digests
                                  of autoencoder and shards, mean and std by level
 
 Latents are standardised by the autoencoder that wrote them; readers do not scale them.
 """
 
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import torch
+from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from pdm.data.classes import labels_of, names_of
+from pdm.data.pixels import Pixels
 from pdm.data.shards import manifest
 from pdm.errors import BadInput, QualityGate
 from pdm.files import atomic_file
@@ -33,6 +42,7 @@ def write_shard(
     classes: Sequence[str | None] | None = None,
     dtype: torch.dtype = torch.float32,
     captions: Sequence[Sequence[str]] | None = None,
+    pictures: Sequence[bytes] | None = None,
 ) -> manifest.Shard:
     """Write one shard atomically; equal latents give equal bytes.
 
@@ -43,6 +53,7 @@ def write_shard(
         classes: One for each picture; None where no picture of the data has a class.
         dtype: Of the values on disk; readers get float32.
         captions: Of each picture; None where no picture of the data has any.
+        pictures: PNGs of what was encoded, one for each original; None keeps none.
     """
     metadata = {"keys": json.dumps(list(keys))}
     if classes is not None:
@@ -50,6 +61,8 @@ def write_shard(
     if captions is not None:
         metadata["captions"] = json.dumps([list(texts) for texts in captions], ensure_ascii=False)
     tensors = {f"level{i}": level.cpu().to(dtype).contiguous() for i, level in enumerate(pyramid)}
+    if pictures is not None:
+        tensors |= _pack(pictures)
     with atomic_file(path) as temporary:
         save_file(tensors, temporary, metadata=metadata)
     return manifest.Shard.of(path, len(keys))
@@ -83,14 +96,18 @@ class LatentShards:
         self.captions: list[tuple[str, ...]] = []
         class_names: list[str | None] = []
         self._shards: list[Pyramid] = []
+        self._pictures: list[tuple[Tensor, Tensor] | None] = []
         starts = []
         for shard in self.manifest.splits[split]:
-            keys, classes, captions, pyramid = _open(folder / shard.name, shard.num_samples)
+            keys, classes, captions, pyramid, pictures = _open(
+                folder / shard.name, shard.num_samples
+            )
             starts.append(len(self.keys))
             self.keys += keys
             class_names += classes
             self.captions += captions
             self._shards.append(pyramid)
+            self._pictures.append(pictures)
         self._starts = torch.tensor(starts)
         try:
             self.labels = labels_of(class_names, self.classes)
@@ -105,6 +122,34 @@ class LatentShards:
         """(C, h, w) of each level, coarse to fine."""
         return tuple((c, h, w) for _, c, h, w in (level.shape for level in self._shards[0]))
 
+    @property
+    def has_pictures(self) -> bool:
+        """Whether the pictures were kept, see `picture`."""
+        return None not in self._pictures
+
+    def picture(self, index: int) -> Pixels:
+        """Picture number `index` as it was encoded, uint8 (H, W, 3): mirrored, if its latents are.
+
+        Raises:
+            QualityGate: The pictures were not kept, or it cannot be decoded.
+        """
+        shard = int(torch.searchsorted(self._starts, index, right=True)) - 1
+        kept, row = self._pictures[shard], index - int(self._starts[shard])
+        if kept is None:
+            raise QualityGate(f"the latents have no pictures (latents.keep_pictures); {_AGAIN}")
+        content, ends = kept
+        number = row % len(ends)
+        start = int(ends[number - 1]) if number else 0
+        try:
+            png = content[start : int(ends[number])].numpy().tobytes()
+            with Image.open(io.BytesIO(png)) as file:
+                pixels = np.array(file.convert("RGB"))
+        except (OSError, ValueError, SyntaxError) as error:
+            raise QualityGate(
+                f"picture {self.keys[index]} of the latents ({error}); {_AGAIN}"
+            ) from error
+        return pixels[:, ::-1].copy() if row >= len(ends) else pixels
+
     def batch(self, indices: Sequence[int]) -> Pyramid:
         """The latents of these pictures, in this order: levels (len(indices), C, h, w), float32."""
         index = torch.as_tensor(indices)
@@ -118,17 +163,36 @@ class LatentShards:
         return pyramid
 
 
-def _open(
-    path: Path, num_samples: int
-) -> tuple[list[str], list[str | None], list[tuple[str, ...]], Pyramid]:
-    """Keys, classes, captions and levels of a shard."""
+def _pack(contents: Sequence[bytes]) -> dict[str, Tensor]:
+    """Pack files into one tensor of bytes, and one of where each ends."""
+    joined = np.frombuffer(b"".join(contents), dtype=np.uint8).copy()
+    ends = torch.tensor([len(content) for content in contents]).cumsum(0)
+    return {"pictures": torch.from_numpy(joined), "picture_ends": ends}
+
+
+class _Opened(NamedTuple):
+    """The content of a shard."""
+
+    keys: list[str]
+    classes: list[str | None]
+    captions: list[tuple[str, ...]]
+    pyramid: Pyramid
+    pictures: tuple[Tensor, Tensor] | None  # bytes of all, and where each ends
+
+
+def _open(path: Path, num_samples: int) -> _Opened:
     try:
         with safe_open(path, framework="pt") as file:
             keys = json.loads(file.metadata()["keys"])
             classes = json.loads(file.metadata().get("classes", "null")) or [None] * len(keys)
             texts = json.loads(file.metadata().get("captions", "null")) or [()] * len(keys)
             captions = [tuple(each) for each in texts]
-            pyramid = tuple(file.get_tensor(f"level{i}") for i in range(len(file.keys())))
+            names = set(file.keys())
+            num_levels = sum(name.startswith("level") for name in names)
+            pyramid = tuple(file.get_tensor(f"level{i}") for i in range(num_levels))
+            pictures = None
+            if "pictures" in names:
+                pictures = file.get_tensor("pictures"), file.get_tensor("picture_ends")
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise QualityGate(f"{path} cannot be read ({error}); {_AGAIN}") from error
     counts = {len(keys), len(classes), len(captions), *(len(level) for level in pyramid)}
@@ -136,7 +200,7 @@ def _open(
         raise QualityGate(
             f"{path} holds {sorted(counts)} latents where the manifest says {num_samples}; {_AGAIN}"
         )
-    return keys, classes, captions, pyramid
+    return _Opened(keys, classes, captions, pyramid, pictures)
 
 
 _AGAIN = "write the latents again (stage 'latents')"

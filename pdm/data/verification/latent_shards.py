@@ -59,7 +59,7 @@ def _read_header(file: Path) -> tuple[list[str], list[str | None], int, list[tup
         keys: list[str] = json.loads(opened.metadata()["keys"])
         classes = json.loads(opened.metadata().get("classes", "null")) or [None] * len(keys)
         captions = json.loads(opened.metadata().get("captions", "null")) or keys
-        num_levels = len(opened.keys())
+        num_levels = sum(name.startswith("level") for name in [*opened.keys()])
         shapes = [tuple(opened.get_slice(f"level{i}").get_shape()) for i in range(num_levels)]
     return keys, classes, len(captions), shapes
 

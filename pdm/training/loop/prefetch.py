@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from pdm.data.pixels import RawImages
+from pdm.models.condition import Condition
 from pdm.threads import side_thread
 
-Batch = tuple[Any, ...]  # tensors, `RawImages`, tuples of these, and plain numbers
+Batch = tuple[Any, ...]  # tensors, `RawImages`, `Condition`s, tuples of these, plain numbers
 BATCHES_AHEAD = 3  # of a worker's share; evens out pictures that take longer to decode
 
 
@@ -55,7 +56,7 @@ def move_batch(batch: Batch, device: torch.device) -> Batch:
 
 
 def _pin(tensor: Tensor) -> Tensor:
-    return tensor.pin_memory()
+    return tensor if tensor.is_cuda else tensor.pin_memory()
 
 
 def _each(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
@@ -64,6 +65,8 @@ def _each(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
         return change(value)
     if isinstance(value, RawImages):
         return RawImages(*(change(part) for part in value))
+    if isinstance(value, Condition):
+        return value.change(change)
     if isinstance(value, tuple):
         return tuple(_each(part, change) for part in value)
     return value

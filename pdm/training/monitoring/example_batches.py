@@ -6,11 +6,11 @@ They are on the meta device, unless another mode of torch decides (`FakeTensorMo
 import torch
 
 from pdm.config.autoencoder import AutoencoderConfig
-from pdm.config.diffusion import DiffusionConfig
+from pdm.config.diffusion import ConditionConfig, DiffusionConfig
 from pdm.models.codec import Autoencoder
+from pdm.models.condition import empty_condition
 from pdm.models.levels.pyramid import LevelShape
 from pdm.models.regions import Region, Span, random_region
-from pdm.training.class_check import has_classes
 from pdm.training.loop.prefetch import Batch
 from pdm.training.objectives.equivariance import factors_that_fit
 from pdm.training.objectives.losses import LARGEST_CROP_PX, Plan
@@ -46,17 +46,18 @@ def diffusion_batch(
     level_shapes: tuple[LevelShape, ...],
     count: int,
     device: torch.device = META,
+    sizes: ConditionConfig | None = None,
 ) -> Batch:
-    """Give inputs of `FlowLosses` for `count` latents of these shapes."""
+    """Give inputs of `FlowLosses` for `count` latents of these shapes, and a condition of these
+    sizes (`Denoiser.condition_sizes`)."""
     data, noise = (
         tuple(torch.empty(count, *shape, device=device) for shape in level_shapes) for _ in range(2)
     )
     one = TimeDistribution.of(config).draw(torch.Generator())
     times, weights = (torch.empty(count, *one.shape, device=device) for _ in range(2))
     left = torch.empty(count, device=device)
-    if not has_classes(config):
-        return data, noise, times, weights, left
-    return data, noise, times, weights, left, torch.zeros(count, dtype=torch.long, device=device)
+    condition = empty_condition(sizes, level_shapes, count, device)
+    return data, noise, times, weights, left, condition
 
 
 def num_images(batch: Batch) -> int:

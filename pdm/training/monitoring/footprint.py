@@ -5,7 +5,7 @@ networks that would never fit here. Memory is that of tensors. Beside it a proce
 and torch take themselves, what the kernels use for a moment, and on a CPU the pictures in memory.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,6 +122,7 @@ def diffusion_footprint(
     level_shapes: tuple[LevelShape, ...],
     level_downsamplings: tuple[Downsampling, ...],
     at_once: int | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> Footprint:
     """Predict what a training of the denoising network takes, like `autoencoder_footprint`.
 
@@ -130,16 +131,18 @@ def diffusion_footprint(
         level_shapes: Of the latents, coarse to fine.
         level_downsamplings: Likewise.
         at_once: As there.
+        facts: Those of the latents' manifest, see `build_denoiser`.
     """
     count = at_once or images_at_once(config.training)
     channels = tuple(shape[0] for shape in level_shapes)
 
     def build() -> tuple[nn.Module, nn.Module, None]:
-        model = build_denoiser(config, channels, level_downsamplings)
+        model = build_denoiser(config, channels, level_downsamplings, facts)
         return FlowLosses(model, config.level_loss_weights), model, None
 
     def batch(losses: Any, device: torch.device) -> Batch:
-        return diffusion_batch(config, level_shapes, count, device)
+        sizes = losses.model.condition_sizes
+        return diffusion_batch(config, level_shapes, count, device, sizes)
 
     return _footprint(config.training, count, level_shapes, build, batch)
 
@@ -152,7 +155,7 @@ def footprint_of_latents(config: DiffusionConfig, latents: Path) -> Footprint:
     """
     facts = manifest.load(latents).facts
     shapes = tuple((channels, height, width) for channels, height, width in facts["level_shapes"])
-    return diffusion_footprint(config, shapes, tuple(facts["level_downsamplings"]))
+    return diffusion_footprint(config, shapes, tuple(facts["level_downsamplings"]), facts=facts)
 
 
 def images_at_once(config: TrainingConfig) -> int:

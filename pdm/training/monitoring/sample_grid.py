@@ -7,19 +7,20 @@ from typing import Any
 
 import torch
 
-from pdm.data.pixels import Pixels, to_pixels
+from pdm.data.pixels import Pixels, to_images, to_pixels
 from pdm.diffusion.flow import Velocity
 from pdm.diffusion.guidance import clamp_data
 from pdm.diffusion.level_schedules import Schedule, min_steps, sampler_stops
 from pdm.diffusion.samplers import multistep, noise_from_seeds
 from pdm.errors import BadInput
 from pdm.files import sha256_of
-from pdm.models.condition import with_class_label
+from pdm.models.condition import NO_CONDITION, Condition, with_condition
 from pdm.models.levels.pyramid import Pyramid
 from pdm.registry import load_autoencoder
 
 SEEDS = range(8)
 STEPS = 16  # enough to see layout and colour; the stage `sample` uses more
+ConditionsOf = Callable[[range], Condition]  # of the pictures of these seeds
 CLAMP = 4.0  # standard deviations; an untrained model predicts values far outside
 
 Draw = Callable[[Velocity, Pyramid], Pyramid]  # from a velocity and noise to data
@@ -45,17 +46,23 @@ class SampleGrid:
         self.device = device
 
     def draw(
-        self, network: Velocity, sampler: Draw, seeds: range, num_classes: int = 0
+        self,
+        network: Velocity,
+        sampler: Draw,
+        seeds: range,
+        conditions_of: ConditionsOf = lambda seeds: NO_CONDITION,
     ) -> Iterator[Pixels]:
-        """Draw one picture for each seed, all at once, and decode them one by one.
-
-        If the network takes a class, the pictures cycle through the classes.
-        """
-        labels = torch.tensor(seeds, device=self.device) % num_classes if num_classes else None
+        """Draw one picture for each seed, all at once, and decode them one by one."""
         noise = tuple(level.to(self.device) for level in noise_from_seeds(seeds, self.shapes))
         with torch.no_grad():
-            latents = sampler(with_class_label(network, labels), noise)
+            condition = conditions_of(seeds).change(lambda tensor: tensor.to(self.device))
+            latents = sampler(with_condition(network, condition), noise)
         yield from self.decode(latents)
+
+    def encode(self, pixels: Pixels) -> Pyramid:
+        """Encode pictures (B, H, W, 3) to standardised latents, on the device."""
+        with torch.no_grad():
+            return self.decoder.encode(to_images(pixels, self.device))
 
     def decode(self, latents: Pyramid) -> Iterator[Pixels]:
         """Decode latents one by one, since pictures may be large."""

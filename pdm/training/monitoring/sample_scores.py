@@ -24,8 +24,9 @@ from pdm.diffusion.flow import Velocity
 from pdm.errors import BadInput
 from pdm.events import EventLog
 from pdm.files import atomic_file
+from pdm.models.condition import NO_CONDITION
 from pdm.training.distributed.workers import Workers
-from pdm.training.monitoring.sample_grid import SEEDS, Draw, SampleGrid
+from pdm.training.monitoring.sample_grid import SEEDS, ConditionsOf, Draw, SampleGrid
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +78,10 @@ class SampleScorer:
         self.train, self.held_out = latents
 
     def draw(
-        self, network: Velocity, sampler: Draw, num_classes: int = 0
+        self,
+        network: Velocity,
+        sampler: Draw,
+        conditions_of: ConditionsOf = lambda seeds: NO_CONDITION,
     ) -> tuple[Image.Image, dict[str, float]]:
         """Draw a sheet of the first pictures, and measure the distance of `count`, if it is not 0.
 
@@ -87,7 +91,7 @@ class SampleScorer:
 
         def draw_some(seeds: range) -> tuple[list[Pixels], Features | None]:
             """Pictures for the sheet, and features of those to compare."""
-            pictures = list(self.grid.draw(network, sampler, seeds, num_classes))
+            pictures = list(self.grid.draw(network, sampler, seeds, conditions_of))
             for_sheet = pictures if seeds == SEEDS else []
             compared = pictures[: max(0, self.count - seeds.start)]
             features = self.measure.features(compared) if compared else None

@@ -13,7 +13,7 @@ from pdm.diffusion.few_steps import (
 )
 from pdm.diffusion.guidance import clamp_data, clamp_times
 from pdm.diffusion.sampling_times import step_lengths
-from pdm.models.condition import with_class_label
+from pdm.models.condition import NO_CONDITION, Condition, with_condition
 from pdm.models.denoiser import Denoiser
 from pdm.models.levels.pyramid import Pyramid
 
@@ -60,24 +60,24 @@ class DistillationLosses(nn.Module):
         moves = (torch.tensor(rows, device=device) > 0).mT.to(weights.dtype)
         self.register_buffer("moves", moves, persistent=False)  # (levels, steps)
 
-    def forward(self, noise: Pyramid, label: Tensor | None = None) -> dict[str, Tensor]:
+    def forward(self, noise: Pyramid, condition: Condition = NO_CONDITION) -> dict[str, Tensor]:
         """Compute the losses of a batch of ways.
 
         Args:
             noise: Standard normal, where the ways begin.
-            label: (B,) classes, where the network takes one.
+            condition: Of the pictures, with the parts that the network takes.
 
         Returns:
             "loss" is the weighted mean over the levels; "loss_level" is each level's own, over the
             steps in which it moves; "loss_step" is that of each step.
         """
-        points = self.way(noise, label)
+        points = self.way(noise, condition)
         pairs = list(zip(points, points[1:], self.lengths, strict=False))
         targets = [mean_velocity(*pair) for pair in pairs]
         starts, expected = _stack(points[:-1]), _stack(targets)
         count, steps = len(noise[0]), len(pairs)
-        labels = None if label is None else label.repeat(steps)
-        predicted = with_class_label(self.model, labels)(
+        repeated = condition.change(lambda part: part.repeat(steps, *[1] * (part.ndim - 1)))
+        predicted = with_condition(self.model, repeated)(
             starts, self.times.repeat_interleave(count, dim=0)
         )
         errors = torch.stack(
@@ -101,9 +101,9 @@ class DistillationLosses(nn.Module):
         return DistillationLosses(network, teacher, self.teacher_stops, steps, level_weights)
 
     @torch.no_grad()
-    def way(self, noise: Pyramid, label: Tensor | None = None) -> list[Pyramid]:
+    def way(self, noise: Pyramid, condition: Condition = NO_CONDITION) -> list[Pyramid]:
         """Give the teacher's points at the student's stops."""
-        velocity = clamp_times(with_class_label(self._teacher[0], label), MARGIN)
+        velocity = clamp_times(with_condition(self._teacher[0], condition), MARGIN)
         velocity = clamp_data(velocity, CLAMP)
         points = way_of_teacher(velocity, noise, self.teacher_stops, self.kept)
         return [tuple(level.float() for level in point) for point in points]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pdm.config.autoencoder import AutoencoderConfig
 from pdm.diffusion.flow import flow_loss
 from pdm.models.codec import Autoencoder
-from pdm.models.condition import with_class_label
+from pdm.models.condition import NO_CONDITION, Condition, with_condition
 from pdm.models.denoiser import Denoiser
 from pdm.models.levels.posterior import sample_latents
 from pdm.models.levels.pyramid import Pyramid
@@ -165,7 +165,7 @@ class FlowLosses(nn.Module):
         t: Tensor,
         time_weights: Tensor,
         left: Tensor,
-        label: Tensor | None = None,
+        condition: Condition = NO_CONDITION,
     ) -> dict[str, Tensor]:
         """Compute the losses of a batch of latents.
 
@@ -175,7 +175,7 @@ class FlowLosses(nn.Module):
             t: Times (B,), or (B, levels) where each level has its own.
             time_weights: Factors of the squared errors, (B,) or (B, levels).
             left: (B,) fraction of the training that is left.
-            label: (B,) classes, where the network takes one.
+            condition: Of the pictures, with the parts that the network takes.
 
         Returns:
             "loss" is the weighted mean over the levels; "loss_level" is each level's own;
@@ -184,7 +184,7 @@ class FlowLosses(nn.Module):
             mean counts.
         """
         self.model.set_dropout(left.mean())
-        velocity = with_class_label(self.model, label)
+        velocity = with_condition(self.model, condition)
         loss, errors = flow_loss(velocity, data, noise, t, self.level_weights, time_weights)
         weights = self.level_weights
         place = t if t.ndim == 1 else t.clamp(0, 1).mean(dim=1)

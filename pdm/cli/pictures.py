@@ -1,0 +1,81 @@
+"""Commands that draw in a user's pictures. Heavy imports are inside the functions."""
+
+import argparse
+import contextlib
+import dataclasses
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pdm import params
+from pdm.errors import BadInput
+
+if TYPE_CHECKING:
+    from pdm.config.sample import SampleConfig
+    from pdm.inference.pictures.studio import Studio
+
+
+def inpaint(args: argparse.Namespace) -> None:
+    """Draw a part of a picture anew: what is white in the mask. All other pixels stay."""
+    from pdm.files import sha256_of
+    from pdm.inference.pictures import inpaint as inpainting
+    from pdm.inference.pictures.read import read_mask, read_picture
+
+    picture = read_picture(args.picture)
+    mask = read_mask(args.mask, picture, args.picture)
+    suffix = f"inpainted-{args.seed}"
+    facts = {"command": "inpaint", "picture_sha256": sha256_of(args.picture)}
+    facts |= {"mask_sha256": sha256_of(args.mask), "soft_edge_px": args.soft_edge}
+    with _studio(args) as studio:
+        inpainting.check_model(studio)
+        seeds = range(args.seed, args.seed + args.num)
+        drawn = inpainting.inpaint(studio, picture, mask, seeds, args.soft_edge)
+        _write_all(args, zip(seeds, drawn, strict=True), suffix, studio.facts | facts)
+
+
+def _write_all(
+    args: argparse.Namespace, pictures: Any, suffix: str, facts: dict[str, object]
+) -> None:
+    """Write each picture when it is drawn, and say where."""
+    from pdm.inference.pictures.read import output_path, write_picture
+
+    first = output_path(args.picture, args.output, suffix)
+    for number, (seed, picture) in enumerate(pictures):
+        path = first
+        if args.num > 1:
+            path = first.with_name(f"{first.stem.removesuffix(f'-{args.seed}')}-{seed}.png")
+        write_picture(path, picture, {"seed": seed} | facts)
+        print(f"{path}  ({number + 1} of {args.num})" if args.num > 1 else path, flush=True)
+
+
+@contextlib.contextmanager
+def _studio(args: argparse.Namespace) -> "Iterator[Studio]":
+    """Yield the models that the arguments name, or the champion."""
+    from pdm.inference.champion import settings_of_samples
+    from pdm.inference.pictures.studio import open_studio
+    from pdm.tracking.registry.champion import fetch_champion
+
+    with tempfile.TemporaryDirectory(prefix="pyramid-champion-") as scratch:
+        if args.champion:
+            folder = fetch_champion(Path(scratch))
+            config = settings_of_samples(folder / "samples.json")
+        else:
+            folder, config = args.models, _sample_settings(args.params)
+        if args.steps:
+            config = dataclasses.replace(config, steps=args.steps)
+        if not (folder / "diffusion" / "config.json").is_file():
+            raise BadInput(
+                f"{folder} has no trained models; run the pipeline, name their folder by --models, "
+                "or take the champion of MLflow by --champion"
+            )
+        yield open_studio(folder, config)
+
+
+def _sample_settings(path: Path) -> "SampleConfig":
+    """Read the section `sample`; without a params file, take the default one's."""
+    from pdm.params.keys import DEFAULT
+
+    if path == params.DEFAULT_PATH and not path.exists():
+        path = DEFAULT
+    return params.load(path).sample

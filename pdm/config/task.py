@@ -1,0 +1,78 @@
+"""Setting `diffusion.task`: what the diffusion model learns to draw by.
+
+A task fixes the sizes of the network's condition, so `diffusion.model.condition` can stay null. A
+trained model keeps its task in `config.json`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+from pdm.config.common import STRICT
+from pdm.config.limits import Fraction, check_limits, require
+from pdm.config.records import from_record
+
+MaskShape = Literal["rectangle", "circle", "brush", "irregular"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnconditionalTask:
+    """Draw pictures like the data, by no condition."""
+
+    __pydantic_config__: ClassVar = STRICT
+    needs_pictures: ClassVar = False
+
+    kind: Annotated[Literal["unconditional"], "unconditional: draw by no condition"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassTask:
+    """Draw pictures of a class of the data."""
+
+    __pydantic_config__: ClassVar = STRICT
+    needs_pictures: ClassVar = False
+
+    kind: Annotated[Literal["class"], "class: draw by a class of the data"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InpaintingTask:
+    """Fill in a part of a picture. Masks are drawn anew for each picture and epoch."""
+
+    __pydantic_config__: ClassVar = STRICT
+    needs_pictures: ClassVar = True
+
+    kind: Annotated[Literal["inpainting"], "inpainting: fill in a part of a picture"]
+    mask_shapes: Annotated[tuple[MaskShape, ...], "inpainting: shapes of the masks, in turn"]
+    min_share: Annotated[Fraction, "inpainting: least share of a picture that a mask covers"]
+    max_share: Annotated[Fraction, "inpainting: largest share of a picture that a mask covers"]
+
+    def __post_init__(self) -> None:
+        check_limits(self)
+        require(len(self.mask_shapes) > 0, "mask_shapes", self.mask_shapes, "at least one shape")
+        good = 0 < self.min_share <= self.max_share < 1
+        expected = f"from above 0 to max_share ({self.max_share}), which is below 1"
+        require(good, "min_share", self.min_share, expected)
+
+
+TaskConfig = UnconditionalTask | ClassTask | InpaintingTask
+KINDS: dict[str, type[TaskConfig]] = {
+    "unconditional": UnconditionalTask,
+    "class": ClassTask,
+    "inpainting": InpaintingTask,
+}
+FACT = "task"  # entry of a model's `config.json`; absent in models of unconditional tasks
+
+
+def task_record(task: TaskConfig) -> dict[str, Any]:
+    """Describe a task for `config.json`, as JSON values."""
+    return asdict(task)
+
+
+def task_from_record(record: Mapping[str, Any]) -> TaskConfig:
+    """Restore a task from `task_record`.
+
+    Raises:
+        KeyError, TypeError, ValueError: It is not a task of this version.
+    """
+    return from_record(KINDS[record["kind"]], record, "diffusion.task")

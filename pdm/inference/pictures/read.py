@@ -1,0 +1,115 @@
+"""Reads pictures, masks and maps of users; what cannot be used is refused in one line."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from pdm.data.decoding.pixels import Unreadable, decode
+from pdm.data.marks import mark
+from pdm.data.pixels import Pixels
+from pdm.errors import BadInput
+from pdm.files import atomic_file
+from pdm.tasks.masks import Mask
+
+WHITE_FROM = 128  # of 255: masks are cut in the middle
+
+
+def read_picture(path: Path) -> Pixels:
+    """Read a picture, upright and in sRGB, uint8 (H, W, 3).
+
+    Raises:
+        BadInput: The file does not exist, or is not an image that can be read.
+    """
+    try:
+        return decode(path.read_bytes()).copy()
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read ({error.strerror})") from error
+    except Unreadable as error:
+        raise BadInput(f"{path} is not a picture that can be used: {error}") from error
+
+
+def read_mask(path: Path, picture: Pixels, name: Path) -> Mask:
+    """Read a mask, bool (H, W): true where it is white.
+
+    Args:
+        path: A grey or black and white image; grey is cut in the middle.
+        picture: The picture that it belongs to, whose size it must have.
+        name: File of the picture, for messages.
+
+    Raises:
+        BadInput: The file cannot be read, has another size, has colours or transparent parts, or is
+            black everywhere.
+    """
+    image = open_image(path)
+    check_size(path, image.size, picture, name)
+    grey = _grey_of(path, image)
+    mask = grey >= WHITE_FROM
+    if not mask.any():
+        raise BadInput(f"{path} is black everywhere, so nothing is to be drawn; white is drawn")
+    return mask
+
+
+def open_image(path: Path) -> Image.Image:
+    """Open and decode an image of any mode.
+
+    Raises:
+        BadInput: The file does not exist, or is not an image.
+    """
+    try:
+        with Image.open(path) as file:
+            file.load()
+            return file.copy()
+    except FileNotFoundError:
+        raise BadInput(f"{path} does not exist") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise BadInput(f"{path} is not an image that can be read ({error})") from error
+
+
+def check_size(path: Path, size: tuple[int, int], picture: Pixels, name: Path) -> None:
+    """Raise BadInput unless a file has the (width, height) of a picture."""
+    height, width, _ = picture.shape
+    if size != (width, height):
+        raise BadInput(
+            f"{path} is {size[0]}x{size[1]}, but {name} is {width}x{height}; both must have one "
+            "size (a photograph that its camera marks as turned counts upright)"
+        )
+
+
+def write_picture(path: Path, picture: Pixels, facts: dict[str, object]) -> None:
+    """Write a PNG with its mark, atomically."""
+    info: PngInfo = mark(facts)
+    with atomic_file(path) as temporary:
+        Image.fromarray(picture).save(temporary, format="PNG", pnginfo=info)
+
+
+def output_path(picture: Path, output: Path | None, suffix: str) -> Path:
+    """Give the file to write: the named one, or one beside the picture.
+
+    Raises:
+        BadInput: It would replace the picture itself, or is not a PNG.
+    """
+    path = output or picture.with_name(f"{picture.stem}-{suffix}.png")
+    if path.suffix.lower() != ".png":
+        raise BadInput(f"--output {path} must end in .png: other formats would change pixels")
+    if path.resolve() == picture.resolve():
+        raise BadInput(f"--output {path} is the picture itself; name another file")
+    return path
+
+
+def _grey_of(path: Path, image: Image.Image) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
+    if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
+        alpha = np.asarray(image.convert("RGBA"))[..., 3]
+        if alpha.min() < 255:
+            raise BadInput(
+                f"{path} has transparent parts; use white where to draw and black elsewhere"
+            )
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        raise BadInput(f"{path} has the mode {image.mode}; save it with 8 bits a pixel")
+    pixels = np.asarray(image.convert("RGB"))
+    if (pixels != pixels[..., :1]).any():
+        raise BadInput(
+            f"{path} has colours; a mask is grey or black and white: white is drawn, black stays"
+        )
+    return pixels[..., 0]

@@ -1,0 +1,115 @@
+"""Trained models, loaded to draw in a user's pictures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pdm import weights
+from pdm.config.latent_unet import SIDE_MULTIPLES, LatentUNetConfig
+from pdm.config.sample import SampleConfig
+from pdm.config.task import TaskConfig
+from pdm.data.pixels import Pixels, to_images, to_pixels
+from pdm.device import choose_device
+from pdm.errors import BadInput
+from pdm.files import sha256_of
+from pdm.inference.latent_sampling import Known, draw_latents
+from pdm.inference.sample import settings_of
+from pdm.inference.sampling_networks import Networks, load_networks
+from pdm.inference.subjects import NO_SUBJECTS, size_of
+from pdm.models.codec import Autoencoder
+from pdm.models.condition import Condition
+from pdm.models.levels.pyramid import Pyramid
+from pdm.registry import load_autoencoder
+from pdm.tasks.find import find_task, task_of_model
+
+
+@dataclass(frozen=True, slots=True)
+class Studio:
+    """Both networks in evaluation mode on one device, and the task that they were trained for.
+
+    Args:
+        autoencoder: Encodes and decodes.
+        networks: The diffusion model.
+        config: How to sample.
+        task: What it was trained for.
+        size: (H, W) in pixels that it was trained at.
+        facts: Of every picture that is drawn, for its mark.
+    """
+
+    autoencoder: Autoencoder
+    networks: Networks
+    config: SampleConfig
+    task: TaskConfig
+    size: tuple[int, int]
+    facts: dict[str, Any]
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the networks."""
+        return next(self.networks.network.parameters()).device
+
+    @property
+    def side_multiple(self) -> int:
+        """What the sides of a picture must be multiples of."""
+        factor = max(int(one) for one in self.autoencoder.level_downsamplings if one != "global")
+        config = self.networks.network.config
+        halvings = SIDE_MULTIPLES[config.name] if isinstance(config, LatentUNetConfig) else 1
+        return factor * halvings
+
+    @torch.no_grad()
+    def encode(self, pixels: Pixels) -> Pyramid:
+        """Encode pictures (B, H, W, 3) to standardised latents."""
+        images = to_images(pixels, self.device)
+        return self.autoencoder.encode(images, self._tile_px(pixels.shape[1:3]))
+
+    @torch.no_grad()
+    def draw(
+        self,
+        seeds: Sequence[int],
+        size: tuple[int, int],
+        condition: Condition | None,
+        known: Known | None = None,
+    ) -> list[Pixels]:
+        """Draw a picture of (H, W) pixels for each seed.
+
+        Args:
+            seeds: One for each picture.
+            size: Multiples of `side_multiple`.
+            condition: With one row for each seed; None for what the model's classes say.
+            known: Latents that are known already.
+        """
+        shapes = self.autoencoder.level_shapes(*size)
+        latents = draw_latents(
+            self.networks, self.config, seeds, shapes, condition=condition, known=known
+        )
+        return list(to_pixels(self.autoencoder.decode(latents, size, self._tile_px(size))))
+
+    def _tile_px(self, size: Sequence[int]) -> int | None:
+        tile_px = self.config.tile_px
+        return tile_px if tile_px and max(size) > tile_px else None
+
+
+def open_studio(folder: Path, config: SampleConfig) -> Studio:
+    """Load the models in the folders `autoencoder` and `diffusion` of a folder.
+
+    Raises:
+        BadInput: A model is missing or damaged, or they do not belong together.
+    """
+    autoencoder, diffusion = folder / "autoencoder", folder / "diffusion"
+    record, digest = weights.record_of(diffusion), sha256_of(autoencoder / "model.safetensors")
+    if record.get("autoencoder_sha256") != digest:
+        raise BadInput(f"{diffusion} was not trained on latents of {autoencoder}; name its own")
+    device = choose_device()
+    task = task_of_model(record, None)
+    subjects = NO_SUBJECTS if find_task(task).needs_pictures else None
+    networks = load_networks(diffusion, config, device, subjects)
+    facts = settings_of(config) | {
+        "autoencoder_sha256": digest,
+        "diffusion_sha256": sha256_of(diffusion / "model.safetensors"),
+    }
+    decoder = load_autoencoder(autoencoder).to(device)
+    task = task_of_model(record, networks.network.condition_sizes)
+    return Studio(decoder, networks, config, task, size_of(record), facts)

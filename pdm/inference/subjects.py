@@ -1,0 +1,133 @@
+"""What each picture of the stage `sample` is to show: nothing, a class, or what a held-out picture
+gives, such as the part of it that stays."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pdm.data.pixels import Pixels
+from pdm.data.shards.images import ImageShards
+from pdm.errors import BadInput
+from pdm.models.condition import NO_CONDITION, Condition
+from pdm.tasks.class_labels import ClassLabels
+from pdm.tasks.task import Encode, Example, Task, refuse_to_encode
+
+
+class Subjects(Protocol):
+    """Gives the condition of each seed's picture, which does not depend on its batch."""
+
+    def condition(self, seeds: Sequence[int]) -> Condition:
+        """Give the condition of the pictures of these seeds."""
+
+    def origin(self, seed: int) -> dict[str, Any]:
+        """Give what a picture's mark says about it."""
+
+    def finish(self, seed: int, drawn: Pixels) -> Pixels:
+        """Give the picture to write from the one that was drawn."""
+
+
+class NoSubjects:
+    """For a network without a condition."""
+
+    def condition(self, seeds: Sequence[int]) -> Condition:
+        """No condition."""
+        return NO_CONDITION
+
+    def origin(self, seed: int) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def finish(self, seed: int, drawn: Pixels) -> Pixels:
+        """The picture as it was drawn."""
+        return drawn
+
+
+NO_SUBJECTS = NoSubjects()
+
+
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """Pictures cycle through the chosen classes, by their seeds.
+
+    Args:
+        chosen: Classes to draw.
+        names: All classes of the network, by label.
+    """
+
+    chosen: tuple[str, ...]
+    names: tuple[str, ...]
+
+    def condition(self, seeds: Sequence[int]) -> Condition:
+        """Give the labels."""
+        labels = [self.names.index(self._class_of(seed)) for seed in seeds]
+        return ClassLabels().condition(
+            [Example("", label=label) for label in labels], refuse_to_encode
+        )
+
+    def origin(self, seed: int) -> dict[str, Any]:
+        """Name the class."""
+        return {"class": self._class_of(seed)}
+
+    def finish(self, seed: int, drawn: Pixels) -> Pixels:
+        """The picture as it was drawn."""
+        return drawn
+
+    def _class_of(self, seed: int) -> str:
+        return self.chosen[seed % len(self.chosen)]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Each seed takes a held-out picture, in turn.
+
+    Args:
+        task: Makes the conditions.
+        images: Split `val` of the shards.
+        size: (H, W) at which pictures are encoded.
+        encode: The autoencoder.
+    """
+
+    task: Task
+    images: ImageShards
+    size: tuple[int, int]
+    encode: Encode
+
+    def condition(self, seeds: Sequence[int]) -> Condition:
+        """Give what the task makes of the pictures."""
+        return self.task.condition([self.example(seed) for seed in seeds], self.encode)
+
+    def origin(self, seed: int) -> dict[str, Any]:
+        """Name the held-out picture."""
+        return {"held_out": self.images.keys[seed % len(self.images)]}
+
+    def finish(self, seed: int, drawn: Pixels) -> Pixels:
+        """Give what the task makes of the drawn picture."""
+        return self.task.finish(self.example(seed), drawn)
+
+    def example(self, seed: int) -> Example:
+        """Give the picture of a seed; its mask or the like depends on the seed, too."""
+        index = seed % len(self.images)
+        pixels = self.images.load(index, *self.size)
+        return Example(self.images.keys[index], epoch=seed // len(self.images), pixels=pixels)
+
+
+def choose_classes(
+    asked: tuple[str, ...] | None, known: tuple[str, ...], folder: object
+) -> tuple[str, ...]:
+    """Choose the classes to draw: those asked for, or all that the network knows.
+
+    Raises:
+        BadInput: One that was asked for is unknown.
+    """
+    for name in asked or ():
+        if not known:
+            raise BadInput(f"sample.classes: {folder} has no classes; set it to null")
+        if name not in known:
+            listed = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
+            raise BadInput(f"sample.classes: {folder} has no class '{name}'; it has {listed}")
+    return asked or known
+
+
+def size_of(record: Mapping[str, Any]) -> tuple[int, int]:
+    """Give the (H, W) in pixels that a model was trained at."""
+    return record["image_height_px"], record["image_width_px"]

@@ -1,0 +1,48 @@
+"""Examples of the pictures of a training, for the task to make conditions of."""
+
+from collections.abc import Sequence
+
+from pdm.data.shards.latents import LatentShards
+from pdm.tasks.task import Example, Task
+
+
+def examples_at(
+    task: Task, shards: LatentShards, positions: range, indices: Sequence[int], seed: int
+) -> list[Example]:
+    """Give the pictures at some positions of a training, with what the task reads of them.
+
+    Args:
+        task: Decides what is read.
+        shards: Latents of the split.
+        positions: In the run; the epoch follows from them.
+        indices: Numbers of the pictures in the split.
+        seed: Of the run.
+    """
+    return [
+        Example(
+            shards.keys[index],
+            position // len(shards),
+            seed,
+            int(shards.labels[index]),
+            shards.picture(index) if task.needs_pictures else None,
+            shards.captions[index],
+        )
+        for position, index in zip(positions, indices, strict=True)
+    ]
+
+
+def examples_of_seeds(task: Task, shards: LatentShards, seeds: Sequence[int]) -> list[Example]:
+    """Give a held-out picture for each seed, in turn; a task of classes takes turns with those.
+
+    The same seed gives the same example at every checkpoint.
+    """
+    num_classes = len(shards.classes)
+    examples = []
+    for seed in seeds:
+        index = seed % len(shards)
+        label = seed % num_classes if num_classes else 0
+        pixels = shards.picture(index) if task.needs_pictures else None
+        captions = shards.captions[index]
+        epoch = seed // len(shards)
+        examples.append(Example(shards.keys[index], epoch, 0, label, pixels, captions))
+    return examples

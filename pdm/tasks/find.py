@@ -1,0 +1,100 @@
+"""From the settings of a task to the task, and to the sizes of the network's condition."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from pdm.config.diffusion import ConditionConfig, DiffusionConfig, UNetConfig
+from pdm.config.task import (
+    FACT,
+    ClassTask,
+    InpaintingTask,
+    TaskConfig,
+    UnconditionalTask,
+    task_from_record,
+)
+from pdm.data.shards.latents import LatentShards
+from pdm.errors import BadInput
+from pdm.tasks.class_labels import ClassLabels
+from pdm.tasks.inpainting import Inpainting
+from pdm.tasks.task import Levels, Task
+from pdm.tasks.unconditional import Unconditional
+
+KEY = "diffusion.model.condition"
+
+
+def find_task(config: TaskConfig) -> Task:
+    """Give the task that the settings name."""
+    match config:
+        case UnconditionalTask():
+            return Unconditional()
+        case ClassTask():
+            return ClassLabels()
+        case InpaintingTask():
+            return Inpainting(config)
+
+
+def task_of_model(record: Mapping[str, Any], condition: ConditionConfig | None) -> TaskConfig:
+    """Give the task that a model was trained for.
+
+    Args:
+        record: The model's `config.json`.
+        condition: Sizes of its condition.
+
+    Raises:
+        BadInput: This version does not know the task.
+    """
+    if FACT in record:
+        try:
+            return task_from_record(record[FACT])
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadInput(
+                f"the model was trained for the task {record[FACT]}, which this version does not "
+                "know; load it with the version that trained it"
+            ) from error
+    if condition is not None and condition.num_classes:
+        return ClassTask(kind="class")
+    return UnconditionalTask(kind="unconditional")
+
+
+def check_task(config: DiffusionConfig, latents: LatentShards) -> None:
+    """Check that the latents have what the task needs, and that stated sizes are those it needs.
+
+    Raises:
+        BadInput: They do not, or they are not; the text says what to do.
+    """
+    task = find_task(config.drawn_by)
+    facts = latents.manifest.facts
+    channels = tuple(shape[0] for shape in latents.level_shapes)
+    needed = task.sizes(Levels(channels, tuple(facts["level_downsamplings"])), facts)
+    if task.needs_pictures and not latents.has_pictures:
+        raise BadInput(
+            f"diffusion.task is {config.drawn_by.kind}, but the latents have no pictures beside "
+            "them; set latents.keep_pictures: true, and run the stage 'latents' again"
+        )
+    if config.condition is not None and config.condition != needed:
+        raise BadInput(
+            f"{KEY} states {_describe(config.condition)}, but diffusion.task "
+            f"{config.drawn_by.kind} needs {_describe(needed)} on these latents; set it to null"
+        )
+    task.check(latents)
+
+
+def with_sizes(config: DiffusionConfig, levels: Levels, facts: Mapping[str, Any]) -> UNetConfig:
+    """Give the settings of the pyramid UNet with the sizes of its condition filled in.
+
+    Raises:
+        BadInput: The facts lack what the task needs, such as the names of the classes.
+    """
+    network = config.network
+    assert isinstance(network, UNetConfig)
+    if network.condition is not None:
+        return network
+    sizes = find_task(config.drawn_by).sizes(levels, facts)
+    return dataclasses.replace(network, condition=sizes)
+
+
+def _describe(condition: ConditionConfig | None) -> str:
+    sizes = dataclasses.asdict(condition) if condition else {}
+    used = [f"{name} {value}" for name, value in sizes.items() if value]
+    return ", ".join(used) or "no condition"

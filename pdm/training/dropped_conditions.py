@@ -1,0 +1,23 @@
+"""Leaves the condition out for a share of the pictures, as classifier-free guidance needs it."""
+
+from pdm.config.diffusion import ConditionConfig, DiffusionConfig
+from pdm.models.condition import Condition, drop_rows
+from pdm.training.loop.seeds import uniform_at
+
+
+def drop_some(
+    condition: Condition,
+    sizes: ConditionConfig,
+    config: DiffusionConfig,
+    positions: range,
+) -> Condition:
+    """Give some pictures the empty condition, chosen by their positions in the run.
+
+    Args:
+        condition: Of the pictures at these positions.
+        sizes: Sizes of the network's condition.
+        config: The share, `condition_dropout`, and the seed.
+        positions: In the run.
+    """
+    dropped = uniform_at(config.training.seed, positions, "condition") < config.condition_dropout
+    return drop_rows(sizes, condition, dropped)

@@ -1,0 +1,215 @@
+"""Inpainting from the shards to a user's picture, at a tiny size."""
+
+import json
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_chain import DIFFUSION, LATENTS, SAMPLE, Chain
+
+from pdm import cli, weights
+from pdm.config.task import InpaintingTask
+from pdm.data import marks
+from pdm.data.shards.latents import LatentShards
+from pdm.errors import BadInput, Preempted
+from pdm.evaluation.reference_distance import ReferenceDistance
+from pdm.files import sha256_of
+from pdm.inference.encode import encode_shards
+from pdm.inference.sample import sample_pictures
+from pdm.lineage.trace import Places, trace
+from pdm.presets import DEFAULT
+from pdm.tasks.find import check_task
+from pdm.training import diffusion
+from pdm.training.distributed.workers import Workers
+
+TASK = InpaintingTask(
+    kind="inpainting", mask_shapes=("rectangle", "brush"), min_share=0.1, max_share=0.5
+)
+CONFIG = replace(DIFFUSION, task=TASK, condition_dropout=0.25, score_images=2)
+
+
+@dataclass(frozen=True)
+class Trained:
+    folder: Path  # with models/autoencoder, models/diffusion
+    latents: Path
+    shards: Path
+
+    @property
+    def models(self) -> Path:
+        return self.folder / "models"
+
+
+def train(folder: Path, name: str, latents: Path, autoencoder: Path) -> Path:
+    settings = diffusion.Settings(
+        CONFIG, ReferenceDistance, latents, folder / f"{name}-run", folder / name, autoencoder
+    )
+    diffusion._work(settings, Workers(torch.device("cpu")))
+    return settings.model
+
+
+@pytest.fixture(scope="module")
+def trained(chain, tmp_path_factory) -> Trained:
+    folder = tmp_path_factory.mktemp("inpainting")
+    config = replace(LATENTS, keep_pictures=True)
+    encode_shards(
+        config, shards=chain.shards, autoencoder=chain.autoencoder, latents=folder / "latents"
+    )
+    train(folder, "models/diffusion", folder / "latents", chain.autoencoder)
+    (folder / "models/autoencoder").symlink_to(chain.autoencoder)
+    return Trained(folder, folder / "latents", chain.shards)
+
+
+@pytest.fixture
+def photo(tmp_path) -> Path:
+    """Larger than what the model learned from, with odd sides."""
+    pixels = np.random.default_rng(3).integers(0, 256, (13, 21, 3), np.uint8)
+    path = tmp_path / "photo.png"
+    Image.fromarray(pixels).resize((53, 37), Image.Resampling.BICUBIC).save(path)
+    return path
+
+
+def mask_file(path: Path, size=(53, 37), box=(20, 10, 33, 22), mode="L") -> Path:
+    image = Image.new("L", size, 0)
+    image.paste(255, box)
+    image.convert(mode).save(path)
+    return path
+
+
+def inpaint(capsys, photo: Path, mask: Path, models: Path, *words, code=0) -> str:
+    arguments = ["inpaint", photo, "--mask", mask, "--models", models, "--steps", 3, *words]
+    assert cli.main([*map(str, arguments), "--params", str(DEFAULT)]) == code
+    written = capsys.readouterr()
+    return written.err if code else written.out
+
+
+def pixels_of(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path).convert("RGB")).astype(int)
+
+
+def test_latents_keep_the_pictures_that_were_encoded(trained, chain):
+    latents = LatentShards(trained.latents, "train")
+    assert latents.has_pictures
+    first, mirrored = (
+        latents.keys.index("0" * 19 + "1"),
+        latents.keys.index("0" * 19 + "1-mirrored"),
+    )
+    picture = latents.picture(first)
+    assert picture.shape == (16, 32, 3)
+    assert (latents.picture(mirrored) == picture[:, ::-1]).all()
+    plain = LatentShards(chain.latents, "train")
+    assert not plain.has_pictures
+    for one, other in zip(latents.batch([0, 5, 9]), plain.batch([0, 5, 9]), strict=True):
+        assert torch.equal(one, other)
+    with pytest.raises(BadInput, match=r"keep_pictures: true, and run the stage 'latents'"):
+        check_task(CONFIG, plain)
+
+
+def test_a_model_says_what_it_was_trained_for(trained):
+    record = weights.record_of(trained.models / "diffusion")
+    assert record["task"]["mask_shapes"] == ["rectangle", "brush"]
+    assert record["config"]["condition"]["level_channels"] == [11, 4]
+
+
+def test_a_stopped_and_resumed_run_ends_bit_for_bit_like_an_uninterrupted_one(
+    trained, chain, one_thread
+):
+    unbroken = train(trained.folder, "unbroken", trained.latents, chain.autoencoder)
+    stop = trained.folder / "broken-run" / "stop"
+    stop.parent.mkdir()
+    stop.touch()
+    with pytest.raises(Preempted):
+        train(trained.folder, "broken", trained.latents, chain.autoencoder)
+    stop.unlink()
+    broken = train(trained.folder, "broken", trained.latents, chain.autoencoder)
+    assert sha256_of(broken / "model.safetensors") == sha256_of(unbroken / "model.safetensors")
+
+
+def test_the_stage_sample_fills_held_out_pictures_in_and_says_which(trained, tmp_path):
+    samples = tmp_path / "samples"
+    sample_pictures(
+        replace(SAMPLE, full_size_picture=False),
+        autoencoder=trained.models / "autoencoder",
+        diffusion=trained.models / "diffusion",
+        shards=trained.shards,
+        samples=samples,
+    )
+    rows = json.loads((samples / "samples.json").read_text())["samples"]
+    latents = LatentShards(trained.latents, "val")
+    for row in rows:
+        original = latents.picture(latents.keys.index(row["held_out"])).astype(int)
+        same = (pixels_of(samples / row["file"]) == original).all(axis=-1).mean()
+        assert 0.5 <= same < 0.95  # known pixels are those of the picture; the others are drawn
+    places = Places(*(tmp_path / name for name in ("none", "samples", "runs", "decisions")))
+    assert trace(samples / "000000.png", places).drawn["held_out"] == rows[0]["held_out"]
+
+
+@pytest.mark.parametrize("kind", ["trained", "unconditional"])
+def test_all_other_pixels_of_a_users_picture_stay_to_the_bit(
+    kind, trained, chain: Chain, photo, tmp_path, capsys
+):
+    models = trained.models
+    if kind == "unconditional":
+        models = tmp_path / "models"
+        models.mkdir()
+        (models / "autoencoder").symlink_to(chain.autoencoder)
+        (models / "diffusion").symlink_to(chain.diffusion)
+    mask = mask_file(tmp_path / "mask.png")
+    hole = pixels_of(mask)[..., 0] > 0
+    current, before = photo, pixels_of(photo)
+    for seed in range(10):
+        output = tmp_path / f"edit-{seed}.png"
+        inpaint(capsys, current, mask, models, "--seed", seed, "--output", output)
+        current = output
+    after = pixels_of(current)
+    assert (after[~hole] == before[~hole]).all()
+    assert (after[hole] != before[hole]).any(axis=-1).mean() > 0.5
+    mark, _ = marks.read(current)
+    assert mark["command"] == "inpaint"
+    assert mark["mask_sha256"] == sha256_of(mask)
+
+
+def test_seeds_give_different_fillings_and_the_same_one_again(trained, photo, tmp_path, capsys):
+    mask = mask_file(tmp_path / "mask.png")
+    said = inpaint(capsys, photo, mask, trained.models, "--num", 2, "--seed", 4).splitlines()
+    one, other = (Path(line.split("  ")[0]) for line in said)
+    assert (one.name, other.name) == ("photo-inpainted-4.png", "photo-inpainted-5.png")
+    assert (pixels_of(one) != pixels_of(other)).any()
+    again = tmp_path / "again.png"
+    inpaint(capsys, photo, mask, trained.models, "--seed", 5, "--output", again)
+    assert (pixels_of(again) == pixels_of(other)).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"size": (54, 37)}, r"mask.png is 54x37, but .*photo.png is 53x37"),
+        ({"box": (0, 0, 0, 0)}, "black everywhere"),
+        ({"mode": "I;16"}, "has the mode I;16; save it with 8 bits"),
+    ],
+)
+def test_a_mask_that_does_not_fit_is_refused_in_one_line(
+    change, message, trained, photo, tmp_path, capsys
+):
+    mask = mask_file(tmp_path / "mask.png", **change)
+    said = inpaint(capsys, photo, mask, trained.models, code=2)
+    assert len(said.splitlines()) == 1
+    assert re.search(message, said)
+
+
+def test_colours_transparency_and_missing_files_are_refused(trained, photo, tmp_path, capsys):
+    coloured = tmp_path / "coloured.png"
+    Image.new("RGB", (53, 37), (255, 0, 0)).save(coloured)
+    assert "has colours" in inpaint(capsys, photo, coloured, trained.models, code=2)
+    clear = tmp_path / "clear.png"
+    Image.new("RGBA", (53, 37), (255, 255, 255, 0)).save(clear)
+    assert "transparent parts" in inpaint(capsys, photo, clear, trained.models, code=2)
+    none = tmp_path / "none.png"
+    assert f"{none} does not exist" in inpaint(capsys, photo, none, trained.models, code=2)
+    mask = mask_file(tmp_path / "mask.png")
+    assert "no trained models" in inpaint(capsys, photo, mask, tmp_path / "empty", code=2)
+    same = inpaint(capsys, photo, mask, trained.models, "--output", photo, code=2)
+    assert "is the picture itself" in same
