@@ -14,6 +14,7 @@ from benchmarks.trainings.no_run import NoRun
 from pdm.config.common import TrainingConfig
 from pdm.models.regions import Region, Span
 from pdm.training.distributed.workers import Workers
+from pdm.training.loop.compilation import prepare_blocks
 from pdm.training.loop.prefetch import Batch
 from pdm.training.loop.seeds import generator_at, normal_pyramid_at, uniform_at
 from pdm.training.loop.state import TrainState
@@ -145,6 +146,7 @@ def _measure(
     )
     reset_peak(device)
     state, workers = TrainState(model, training), Workers(device)
+    prepare_blocks(model, training, device)
     network = workers.wrap(losses, training)
     train(state, network, data, training, clock, workers)
     speed = size.num_steps * training.batch_size / (times["end"] - times["begin"])

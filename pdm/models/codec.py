@@ -31,6 +31,8 @@ class Autoencoder(nn.Module):
     config: Any  # a dataclass with everything that the design's constructor takes
     # What activation checkpointing recomputes and FSDP shards as one; no block within another.
     block_types: ClassVar[tuple[type[nn.Module], ...]]
+    # In training, blocks get maps of many sizes: of crops, prefixes of levels, reduced latents.
+    sizes_vary: ClassVar[bool] = True
 
     def __init__(self, channels: Sequence[int], downsamplings: Sequence[Downsampling]) -> None:
         super().__init__()

@@ -27,7 +27,7 @@ from pdm.training.distributed.launchers import Launch, is_first_process, launch_
 from pdm.training.distributed.workers import Workers
 from pdm.training.init_from import Origin, check_source, initialise
 from pdm.training.latent_space.measure import measure_latents
-from pdm.training.loop.activation_checkpointing import checkpoint_activations
+from pdm.training.loop.compilation import prepare_blocks
 from pdm.training.loop.optimizer import DiscriminatorTraining
 from pdm.training.loop.out_of_memory import explain_out_of_memory
 from pdm.training.loop.precision import autocast
@@ -244,8 +244,7 @@ def _work(settings: Settings, workers: Workers) -> None:
     state = TrainState(model, training, _discriminator_training(losses))
     restore_newest(state, checkpoints_of(settings.run, training), workers)
     run = RunFolder(settings.run, "autoencoder", training, workers, state.images_seen, draw)
-    if training.checkpoint_activations:
-        checkpoint_activations(model)
+    prepare_blocks(model, training, workers.device)
     network = workers.wrap(losses, training)
     pictures = Pictures(images, config, model)
     train(state, network, pictures, training, run, workers, flops_per_image=flops)

@@ -32,7 +32,7 @@ from pdm.training.distributed.launchers import Launch, is_first_process, launch_
 from pdm.training.distributed.workers import Workers
 from pdm.training.dropped_conditions import drop_some
 from pdm.training.init_from import Origin, check_source, initialise
-from pdm.training.loop.activation_checkpointing import checkpoint_activations
+from pdm.training.loop.compilation import prepare_blocks
 from pdm.training.loop.precision import autocast
 from pdm.training.loop.prefetch import Batch, move_batch
 from pdm.training.loop.seeds import generator_at, normal_pyramid_at
@@ -251,8 +251,7 @@ def _work(settings: Settings, workers: Workers) -> None:
     state = TrainState(model, training)
     restore_newest(state, checkpoints_of(settings.run, training), workers)
     run = RunFolder(settings.run, "diffusion", training, workers, state.images_seen, score)
-    if training.checkpoint_activations:
-        checkpoint_activations(model)
+    prepare_blocks(model, training, workers.device)
     network = workers.wrap(losses, training)
     train(state, network, noisy(latents), training, run, workers, flops_per_image=flops)
     if workers.is_first:

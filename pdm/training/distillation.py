@@ -42,7 +42,7 @@ from pdm.training.checkpoints.run_record import RunRecord
 from pdm.training.distributed.launchers import Launch, is_first_process, launch_on_ray
 from pdm.training.distributed.workers import Workers
 from pdm.training.dropped_conditions import drop_some
-from pdm.training.loop.activation_checkpointing import checkpoint_activations
+from pdm.training.loop.compilation import prepare_blocks
 from pdm.training.loop.precision import autocast
 from pdm.training.loop.prefetch import Batch, move_batch
 from pdm.training.loop.seeds import normal_pyramid_at
@@ -284,8 +284,7 @@ def _work(settings: Settings, workers: Workers) -> None:
     state = TrainState(losses.model, training)
     restore_newest(state, checkpoints_of(settings.run, training), workers)
     run = RunFolder(settings.run, NAME, training, workers, state.images_seen, score)
-    if training.checkpoint_activations:
-        checkpoint_activations(losses.model)
+    prepare_blocks(losses.model, training, workers.device)
     network = workers.wrap(losses, training)
     train(state, network, ways("ways"), training, run, workers)
     if workers.is_first:

@@ -17,6 +17,7 @@ from pdm.diffusion.samplers import euler, noise_from_seeds
 from pdm.diffusion.sampling_times import even_times
 from pdm.models.spectral_norm import bake_spectral_norms
 from pdm.training.distributed.workers import Workers
+from pdm.training.loop.compilation import prepare_blocks
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.train import train
 from pdm.training.objectives.losses import AutoencoderLosses, FlowLosses
@@ -128,6 +129,7 @@ def train_to(name: str, place: Place, folder, steps: int, resume_from=None, cloc
     state, workers = TrainState(model, config), Workers(place.device)
     if resume_from is not None:
         state.load(resume_from)
+    prepare_blocks(model, config, place.device)
     train(state, workers.wrap(losses, config), data, config, clock or StepClock({}), workers)
     state.save(folder)
     files = (load_file(folder / f"{file}.safetensors") for file in ("model", "ema"))

@@ -4,12 +4,11 @@ import pytest
 import torch
 from points import CONFIG, Points, Regression
 from safetensors.torch import load_file
-from torch import nn
 
 from pdm.errors import Unavailable
 from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
 from pdm.training.distributed.workers import Workers
-from pdm.training.loop.compilation import compile_in_place
+from pdm.training.loop.compilation import compile_blocks, prepare_blocks
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.train import train
 
@@ -20,7 +19,7 @@ CPU = Workers(torch.device("cpu"))
 def test_without_a_compiler_it_says_what_is_missing(device, variable, monkeypatch):
     monkeypatch.setenv(variable, "no-such-compiler")
     with pytest.raises(Unavailable, match=r"no compiler \(no-such-compiler\).* set it to false"):
-        compile_in_place(nn.Linear(1, 1), torch.device(device))
+        compile_blocks(Regression(), torch.device(device))
 
 
 def trained(folder, **changes):
@@ -29,6 +28,7 @@ def trained(folder, **changes):
     state = TrainState(Regression(), config)
     restore_newest(state, checkpoints_of(folder, config), CPU)
     run = RunFolder(folder, "points", config, CPU, state.images_seen, lambda *_: 0.0)
+    prepare_blocks(state.model, config, CPU.device)
     train(state, CPU.wrap(state.model, config), Points(), config, run, CPU)
     return load_file(folder / "checkpoints" / f"{config.total_images:09}" / "ema.safetensors")
 

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, distributed, nn
 
 from pdm.config.common import TrainingConfig
-from pdm.training.loop.compilation import compile_in_place
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -37,13 +36,7 @@ class Workers:
         return self.rank == 0
 
     def wrap(self, network: nn.Module, config: TrainingConfig) -> nn.Module:
-        """Wrap the network so that gradients are averaged over the workers and all start equal.
-
-        Raises:
-            Unavailable: `config.compile` is set, and there is no compiler.
-        """
-        if config.compile:
-            compile_in_place(network, self.device)
+        """Wrap the network so that gradients are averaged over the workers and all start equal."""
         if self.count == 1 or config.strategy == "fsdp":  # FSDP already wraps the weights
             return network
         devices = [self.device] if self.device.type == "cuda" else None
