@@ -13,7 +13,7 @@ from pdm.params.override import set_values
 DATA = ("people2k", "scapes2k")
 MODELS = ("model-2048x1024", "model-2048x2048", "model-256x256", "model-tiny")
 LDM = "model-ldm-256x256"
-TASKS = ("task-inpainting",)
+TASKS = ("task-inpainting", "task-super-resolution")
 NAMES = (*sorted((*MODELS, LDM)), *DATA, "showcase", *TASKS)
 
 

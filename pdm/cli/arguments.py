@@ -250,6 +250,12 @@ def _add_pictures(commands: Commands) -> None:
         help="blend so many pixels around the mask, too; default: none, they stay to the bit",
     )
     _draws_pictures(inpaint)
+    upscale = _command(commands, "upscale", pictures.upscale)
+    upscale.add_argument("picture", type=Path, metavar="PICTURE", help="JPEG, PNG, WebP or AVIF")
+    upscale.add_argument(
+        "--factor", type=_positive, metavar="N", help="default: that of the model, 2 or 4"
+    )
+    _draws_pictures(upscale)
 
 
 def _draws_pictures(command: argparse.ArgumentParser) -> None:

@@ -34,6 +34,29 @@ def inpaint(args: argparse.Namespace) -> None:
         _write_all(args, zip(seeds, drawn, strict=True), suffix, studio.facts | facts)
 
 
+def upscale(args: argparse.Namespace) -> None:
+    """Enlarge a picture of any size, exactly by the factor that the model learned."""
+    from pdm.files import sha256_of
+    from pdm.inference.pictures import upscale as enlarging
+    from pdm.inference.pictures.read import read_picture
+    from pdm.progress import Progress
+
+    picture = read_picture(args.picture)
+    facts = {"command": "upscale", "picture_sha256": sha256_of(args.picture)}
+    with _studio(args) as studio:
+        task = enlarging.check_model(studio, args.factor)
+        progress: list[Progress] = []
+
+        def report(done: int, total: int) -> None:
+            progress[:] = progress or [Progress("upscale", total, unit="tiles")]
+            progress[0].reach(done)
+
+        seeds = range(args.seed, args.seed + args.num)
+        drawn = (enlarging.upscale(studio, task, picture, seed, report) for seed in seeds)
+        suffix = f"x{task.factor}-{args.seed}"
+        _write_all(args, zip(seeds, drawn, strict=True), suffix, studio.facts | facts)
+
+
 def _write_all(
     args: argparse.Namespace, pictures: Any, suffix: str, facts: dict[str, object]
 ) -> None:

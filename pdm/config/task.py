@@ -55,11 +55,27 @@ class InpaintingTask:
         require(good, "min_share", self.min_share, expected)
 
 
-TaskConfig = UnconditionalTask | ClassTask | InpaintingTask
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SuperResolutionTask:
+    """Enlarge a picture. Pairs are made from the pictures of the data."""
+
+    __pydantic_config__: ClassVar = STRICT
+    needs_pictures: ClassVar = True
+
+    kind: Annotated[Literal["super_resolution"], "super_resolution: enlarge a picture"]
+    factor: Annotated[Literal[2, 4], "super_resolution: of each side"]
+    degradation: Annotated[
+        Literal["bicubic", "bsr_light"],
+        "super_resolution: how small pictures are made; bsr_light adds blur, noise and JPEG",
+    ]
+
+
+TaskConfig = UnconditionalTask | ClassTask | InpaintingTask | SuperResolutionTask
 KINDS: dict[str, type[TaskConfig]] = {
     "unconditional": UnconditionalTask,
     "class": ClassTask,
     "inpainting": InpaintingTask,
+    "super_resolution": SuperResolutionTask,
 }
 FACT = "task"  # entry of a model's `config.json`; absent in models of unconditional tasks
 

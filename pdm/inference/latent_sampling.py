@@ -56,6 +56,7 @@ def draw_latents(
     on_step: Callable[[Pyramid, Tensor], None] | None = None,
     condition: Condition | None = None,
     known: Known | None = None,
+    noise: Pyramid | None = None,
 ) -> Pyramid:
     """Draw latents of one picture per seed, on the networks' device.
 
@@ -68,9 +69,10 @@ def draw_latents(
             (`pdm.diffusion.guidance`).
         condition: What the pictures show; None for what the seeds say.
         known: Latents that are known already, and where; None draws all.
+        noise: What sampling starts from; None for that of the seeds.
     """
     device = next(networks.network.parameters()).device
-    noise = tuple(level.to(device) for level in noise_from_seeds(seeds, shapes))
+    noise = tuple(level.to(device) for level in noise or noise_from_seeds(seeds, shapes))
     shown = networks.condition(seeds) if condition is None else networks.to_device(condition)
 
     def velocity_of(rows: Sequence[int]) -> Velocity:

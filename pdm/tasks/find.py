@@ -9,6 +9,7 @@ from pdm.config.task import (
     FACT,
     ClassTask,
     InpaintingTask,
+    SuperResolutionTask,
     TaskConfig,
     UnconditionalTask,
     task_from_record,
@@ -17,6 +18,7 @@ from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput
 from pdm.tasks.class_labels import ClassLabels
 from pdm.tasks.inpainting import Inpainting
+from pdm.tasks.super_resolution import SuperResolution
 from pdm.tasks.task import Levels, Task
 from pdm.tasks.unconditional import Unconditional
 
@@ -32,6 +34,8 @@ def find_task(config: TaskConfig) -> Task:
             return ClassLabels()
         case InpaintingTask():
             return Inpainting(config)
+        case SuperResolutionTask():
+            return SuperResolution(config)
 
 
 def task_of_model(record: Mapping[str, Any], condition: ConditionConfig | None) -> TaskConfig:

@@ -72,6 +72,7 @@ class Studio:
         size: tuple[int, int],
         condition: Condition | None,
         known: Known | None = None,
+        noise: Pyramid | None = None,
     ) -> list[Pixels]:
         """Draw a picture of (H, W) pixels for each seed.
 
@@ -80,10 +81,17 @@ class Studio:
             size: Multiples of `side_multiple`.
             condition: With one row for each seed; None for what the model's classes say.
             known: Latents that are known already.
+            noise: What sampling starts from; None for that of the seeds.
         """
         shapes = self.autoencoder.level_shapes(*size)
         latents = draw_latents(
-            self.networks, self.config, seeds, shapes, condition=condition, known=known
+            self.networks,
+            self.config,
+            seeds,
+            shapes,
+            condition=condition,
+            known=known,
+            noise=noise,
         )
         return list(to_pixels(self.autoencoder.decode(latents, size, self._tile_px(size))))
 

@@ -1,0 +1,182 @@
+"""Enlarges a picture of any size, tile by tile.
+
+Tiles are as large as the pictures that the model learned from. They overlap, share one field of
+noise, so that they agree where they overlap, and are blended there. Each has the colours of the
+part that it enlarges. Memory is that of a few tiles, and of the result in bytes.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pdm.config.task import SuperResolutionTask
+from pdm.data.pixels import Pixels
+from pdm.errors import BadInput
+from pdm.inference.pictures.studio import Studio
+from pdm.inference.pictures.windows import Window, round_up
+from pdm.models.levels.pyramid import Pyramid
+from pdm.tasks.degradation import back_project
+from pdm.tasks.super_resolution import enlarged_condition
+
+OVERLAP = 0.25  # of a tile's side, at least
+MEAN_ERROR, MEAN_ROUNDS = 0.05, 8  # levels of 255
+
+
+def check_model(studio: Studio, factor: int | None) -> SuperResolutionTask:
+    """Give the model's task.
+
+    Raises:
+        BadInput: It does not enlarge, or by another factor.
+    """
+    task = studio.task
+    if not isinstance(task, SuperResolutionTask):
+        raise BadInput(
+            f"the model was trained for {task.kind}, not to enlarge; take one trained for "
+            "super_resolution (`pyramid preset task-super-resolution`)"
+        )
+    if factor not in (None, task.factor):
+        raise BadInput(f"--factor is {factor}, but the model enlarges {task.factor} times")
+    return task
+
+
+def upscale(
+    studio: Studio,
+    task: SuperResolutionTask,
+    picture: Pixels,
+    seed: int,
+    on_tiles: Callable[[int, int], None] = lambda done, total: None,
+) -> Pixels:
+    """Enlarge a picture by the factor of the task.
+
+    Args:
+        studio: The models.
+        task: From `check_model`.
+        picture: uint8 (H, W, 3), of any size. Beyond its edges tiles see its mirror image.
+        seed: Of the noise.
+        on_tiles: Gets the numbers of finished tiles and of all.
+
+    Returns:
+        uint8 (N H, N W, 3). The mean of each channel is that of the picture within half a level,
+        as far as white and black allow.
+    """
+    factor = task.factor
+    tile = studio.size[0] // factor, studio.size[1] // factor
+    unit = max(1, studio.side_multiple // factor)
+    columns, rows = (_starts(picture.shape[axis], tile[axis], unit) for axis in (1, 0))
+    padded = _pad(picture, rows[-1] + tile[0], columns[-1] + tile[1])
+    noise = _noise_field(studio, seed, padded.shape[0] * factor, padded.shape[1] * factor)
+    windows = [Window(top, left, *tile) for top in rows for left in columns]
+    result = np.empty((padded.shape[0] * factor, padded.shape[1] * factor, 3), np.uint8)
+    done = 0
+    for batch in _batches(windows, studio.config.batch_size):
+        small = [window.of(padded) for window in batch]
+        parts = [_cut_noise(studio, noise, window, factor) for window in batch]
+        drawn = studio.draw(
+            [seed] * len(batch),
+            studio.size,
+            enlarged_condition(small, task, studio.encode),
+            noise=tuple(torch.cat(level) for level in zip(*parts, strict=True)),
+        )
+        for window, reduced, large in zip(batch, small, drawn, strict=True):
+            _blend(result, back_project(large, reduced), window, factor, (rows, columns))
+        done += len(batch)
+        on_tiles(done, len(windows))
+    height, width = picture.shape[0] * factor, picture.shape[1] * factor
+    return _with_means(result[:height, :width], picture)
+
+
+def _starts(side: int, tile: int, unit: int) -> list[int]:
+    """Give where tiles begin along one axis: at multiples of the unit, overlapping by a quarter."""
+    if side <= tile:
+        return [0]
+    most = max(unit, int((1 - OVERLAP) * tile) // unit * unit)
+    count = -(-(side - tile) // most)
+    step = round_up(-(-(side - tile) // count), unit)
+    return [number * step for number in range(count + 1)]
+
+
+def _pad(picture: Pixels, height: int, width: int) -> Pixels:
+    margins = [(0, height - picture.shape[0]), (0, width - picture.shape[1]), (0, 0)]
+    return np.pad(picture, margins, "symmetric")
+
+
+def _batches(windows: Sequence[Window], size: int) -> Iterator[Sequence[Window]]:
+    for start in range(0, len(windows), size):
+        yield windows[start : start + size]
+
+
+@dataclass(frozen=True, slots=True)
+class _NoiseField:
+    """Noise for the whole picture: each level but the global one at its full size."""
+
+    levels: Pyramid
+
+
+def _noise_field(studio: Studio, seed: int, height: int, width: int) -> _NoiseField:
+    generator = torch.Generator().manual_seed(seed)
+    multiple = studio.side_multiple
+    shapes = studio.autoencoder.level_shapes(round_up(height, multiple), round_up(width, multiple))
+    return _NoiseField(tuple(torch.randn(1, *shape, generator=generator) for shape in shapes))
+
+
+def _cut_noise(studio: Studio, noise: _NoiseField, window: Window, factor: int) -> Pyramid:
+    """Cut the noise of a tile out; tiles begin at whole cells of every level."""
+    shapes = studio.autoencoder.level_shapes(*studio.size)
+    parts = []
+    downsamplings = studio.autoencoder.level_downsamplings
+    for level, shape, downsampling in zip(noise.levels, shapes, downsamplings, strict=True):
+        if downsampling == "global":
+            parts.append(level)
+            continue
+        top, left = (start * factor // int(downsampling) for start in (window.top, window.left))
+        parts.append(level[:, :, top : top + shape[1], left : left + shape[2]])
+    return tuple(parts)
+
+
+def _blend(
+    result: Pixels,
+    large: Pixels,
+    window: Window,
+    factor: int,
+    starts: tuple[Sequence[int], Sequence[int]],
+) -> None:
+    """Lay a tile over those above and to the left of it, rising over the overlap."""
+    rows = _ramp(window.top, window.height, starts[0], factor)
+    columns = _ramp(window.left, window.width, starts[1], factor)
+    scaled = Window(
+        *(factor * side for side in (window.top, window.left, window.height, window.width))
+    )
+    below = scaled.of(result)
+    alpha = (rows[:, None] * columns[None])[..., None]
+    mixed = np.where(alpha < 1, below + alpha * (large.astype(np.float32) - below), large)
+    below[:] = mixed.round().clip(0, 255)
+
+
+def _ramp(start: int, tile: int, starts: Sequence[int], factor: int) -> NDArray[np.float32]:
+    """Give the weight of a tile along one axis: rising from its start to the end of the last."""
+    weights = np.ones(factor * tile, np.float32)
+    number = starts.index(start)
+    if number:
+        overlap = factor * (starts[number - 1] + tile - start)
+        weights[:overlap] = (np.arange(overlap, dtype=np.float32) + 0.5) / overlap
+    return weights
+
+
+def _with_means(large: Pixels, picture: Pixels) -> Pixels:
+    """Shift channels whose mean is not that of the picture; a few rounds, for clipped values.
+
+    A shift by less than a level reaches a share of the pixels only, chosen at random.
+    """
+    large = large.copy()
+    dither = np.random.default_rng(0).random(large.shape[:2], np.float32)
+    for channel, wanted in enumerate(picture.mean(axis=(0, 1), dtype=np.float64)):
+        plane = large[..., channel]
+        for _ in range(MEAN_ROUNDS):
+            shift = wanted - plane.mean(dtype=np.float64)
+            if abs(shift) <= MEAN_ERROR:
+                break
+            plane[:] = (plane + np.floor(np.float32(shift) + dither)).clip(0, 255)
+    return large

@@ -1,0 +1,135 @@
+"""Super-resolution from the shards to a user's picture, at a tiny size."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_chain import DIFFUSION, LATENTS, SAMPLE
+
+from pdm import cli
+from pdm.config.task import SuperResolutionTask
+from pdm.data import marks
+from pdm.evaluation.reference_distance import ReferenceDistance
+from pdm.inference.encode import encode_shards
+from pdm.inference.pictures.studio import Studio, open_studio
+from pdm.inference.pictures.upscale import upscale
+from pdm.inference.sample import sample_pictures
+from pdm.presets import DEFAULT
+from pdm.training import diffusion
+from pdm.training.distributed.workers import Workers
+
+TASK = SuperResolutionTask(kind="super_resolution", factor=4, degradation="bsr_light")
+CONFIG = replace(DIFFUSION, task=TASK, condition_dropout=0.0, score_images=2)
+
+
+@pytest.fixture(scope="module")
+def models(chain, tmp_path_factory) -> Path:
+    """Trained on 32x16 pixels."""
+    folder = tmp_path_factory.mktemp("upscale")
+    config = replace(LATENTS, keep_pictures=True)
+    latents = folder / "latents"
+    encode_shards(config, shards=chain.shards, autoencoder=chain.autoencoder, latents=latents)
+    settings = diffusion.Settings(
+        CONFIG,
+        ReferenceDistance,
+        latents,
+        folder / "run",
+        folder / "models/diffusion",
+        chain.autoencoder,
+    )
+    diffusion._work(settings, Workers(torch.device("cpu")))
+    (folder / "models/autoencoder").symlink_to(chain.autoencoder)
+    return folder / "models"
+
+
+@pytest.fixture(scope="module")
+def studio(models) -> Studio:
+    return open_studio(models, replace(SAMPLE, batch_size=3))
+
+
+def picture_of(height: int, width: int) -> np.ndarray:
+    rough = np.random.default_rng(5).integers(30, 226, (5, 7, 3), np.uint8)
+    return np.asarray(Image.fromarray(rough).resize((width, height), Image.Resampling.BICUBIC))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 29), (4, 8), (13, 21)])
+def test_any_size_comes_out_exactly_four_times_as_large_with_its_colours(size, studio):
+    picture = picture_of(*size)
+    large = upscale(studio, TASK, picture, seed=0)
+    assert large.shape == (4 * size[0], 4 * size[1], 3)
+    shift = large.mean((0, 1), dtype=float) - picture.mean((0, 1), dtype=float)
+    assert np.abs(shift).max() <= 0.5
+
+
+def test_it_looks_like_the_picture_everywhere_and_has_no_seams(studio):
+    """A tile that were put elsewhere, or mirrored, would differ by far more."""
+    picture = picture_of(16, 32)
+    large = upscale(studio, TASK, picture, seed=0).astype(float)
+    smooth = np.asarray(Image.fromarray(picture).resize((128, 64), Image.Resampling.BICUBIC))
+    assert np.abs(large - smooth).mean() < 20
+    steps = np.abs(np.diff(large, axis=1)).mean(axis=(0, 2))
+    assert steps.max() < 3 * np.median(steps) + 6
+
+
+def test_tiles_report_their_progress_and_a_seed_gives_the_same_picture_again(studio):
+    said = []
+    picture = picture_of(9, 20)
+    large = upscale(studio, TASK, picture, 3, lambda done, total: said.append((done, total)))
+    assert said[-1][0] == said[-1][1] == len(range(said[-1][1]))
+    assert [done for done, _ in said] == sorted(done for done, _ in said)
+    assert (upscale(studio, TASK, picture, 3) == large).all()
+    assert (upscale(studio, TASK, picture, 4) != large).any()
+
+
+def test_the_command_writes_a_marked_picture(models, tmp_path, capsys):
+    photo = tmp_path / "photo.png"
+    Image.fromarray(picture_of(6, 9)).save(photo)
+    words = ["upscale", photo, "--factor", 4, "--models", models, "--steps", 2, "--params", DEFAULT]
+    assert cli.main([*map(str, words)]) == 0
+    path = Path(capsys.readouterr().out.strip())
+    assert path.name == "photo-x4-0.png"
+    with Image.open(path) as large:
+        assert large.size == (36, 24)
+    mark, _ = marks.read(path)
+    assert (mark["command"], mark["seed"]) == ("upscale", 0)
+
+
+def test_what_the_model_cannot_do_is_said_in_one_line(models, chain, tmp_path, capsys):
+    photo = tmp_path / "photo.png"
+    Image.fromarray(picture_of(6, 9)).save(photo)
+
+    def refusal(*words) -> str:
+        arguments = [*words, "--steps", 2, "--params", DEFAULT]
+        assert cli.main([*map(str, arguments)]) == 2
+        said = capsys.readouterr().err.strip()
+        assert len(said.splitlines()) == 1
+        return said
+
+    assert "enlarges 4 times" in refusal("upscale", photo, "--factor", 2, "--models", models)
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    (plain / "autoencoder").symlink_to(chain.autoencoder)
+    (plain / "diffusion").symlink_to(chain.diffusion)
+    assert "trained for unconditional, not to enlarge" in refusal(
+        "upscale", photo, "--models", plain
+    )
+    Image.new("L", (9, 6), 255).save(tmp_path / "mask.png")
+    filling = refusal("inpaint", photo, "--mask", tmp_path / "mask.png", "--models", models)
+    assert "trained for super_resolution, which cannot fill" in filling
+    assert "is not a picture" in refusal("upscale", DEFAULT, "--models", models)
+
+
+def test_the_stage_sample_enlarges_held_out_pictures(models, chain, tmp_path):
+    sample_pictures(
+        replace(SAMPLE, full_size_picture=False, num_images=2),
+        autoencoder=models / "autoencoder",
+        diffusion=models / "diffusion",
+        shards=chain.shards,
+        samples=tmp_path / "samples",
+    )
+    rows = json.loads((tmp_path / "samples" / "samples.json").read_text())["samples"]
+    assert all(row["held_out"] for row in rows)
