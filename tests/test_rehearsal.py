@@ -15,15 +15,8 @@ from pdm.cli import main
 from pdm.errors import BadInput
 from pdm.params.override import override
 from pdm.rehearsal.processes import run
-from pdm.rehearsal.rehearse import (
-    Rehearsal,
-    Row,
-    conclusion,
-    line_of,
-    raise_failure,
-    rehearse,
-    steps,
-)
+from pdm.rehearsal.rehearse import rehearse, steps
+from pdm.rehearsal.results import Rehearsal, Row, conclusion, line_of, raise_failure
 from pdm.rehearsal.settings import real_text, rehearsal_text
 
 PRESETS = list(presets.descriptions())

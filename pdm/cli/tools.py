@@ -85,24 +85,25 @@ def preset(args: argparse.Namespace) -> None:
 
 def rehearse(args: argparse.Namespace) -> None:
     """Run every stage at its real size on a few pictures, and say what each takes."""
-    from pdm.rehearsal import rehearse as rehearsal
+    from pdm.rehearsal import results
+    from pdm.rehearsal.rehearse import rehearse
 
     # Like ctrl-C, so that the running stage and the folder do not outlive this process.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     limit = int(args.max_memory * 2**30) if args.max_memory else None
-    print(rehearsal.heading(), flush=True)
-    results = rehearsal.rehearse(
+    print(results.heading(), flush=True)
+    steps = rehearse(
         args.preset, args.params, pictures=args.pictures, keep=args.keep, max_bytes=limit
     )
-    for result in results:
-        if isinstance(result, rehearsal.Row):
-            print(rehearsal.line_of(result), flush=True)
+    for result in steps:
+        if isinstance(result, results.Row):
+            print(results.line_of(result), flush=True)
             continue
-        if text := rehearsal.conclusion(result):
+        if text := results.conclusion(result):
             print(text)
         if args.json:
-            print(rehearsal.as_json(result))
-        rehearsal.raise_failure(result)
+            print(results.as_json(result))
+        results.raise_failure(result)
 
 
 def untrained(args: argparse.Namespace) -> None:

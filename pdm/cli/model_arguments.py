@@ -1,0 +1,127 @@
+"""Arguments of the tools for models and for trials of a training."""
+
+from pathlib import Path
+
+from pdm.cli import tools
+from pdm.cli.options import (
+    Commands,
+    add_command,
+    add_params_option,
+    add_path_options,
+    positive_count,
+)
+from pdm.params import DEFAULT_PATH
+
+
+def add_rehearse(commands: Commands) -> None:
+    """Add `pyramid rehearse`."""
+    command = add_command(commands, "rehearse", tools.rehearse)
+    which = command.add_mutually_exclusive_group()
+    which.add_argument("--preset", metavar="NAME", help="such as 2048x2048, instead of FILE")
+    which.add_argument(
+        "--params", type=Path, default=DEFAULT_PATH, metavar="FILE", help="default: %(default)s"
+    )
+    command.add_argument(
+        "--pictures", type=Path, metavar="FOLDER", help="a dozen pictures; default: built-in ones"
+    )
+    command.add_argument(
+        "--keep", type=Path, metavar="DIR", help="work there; default: a folder that is removed"
+    )
+    command.add_argument(
+        "--max-memory",
+        type=float,
+        metavar="GIB",
+        help="stop a stage that takes more memory of the host; default: no limit",
+    )
+    command.add_argument("--json", action="store_true", help="print all as JSON in the last line")
+
+
+def add_untrained(commands: Commands) -> None:
+    """Add `pyramid untrained`."""
+    command = add_command(commands, "untrained", tools.untrained)
+    add_params_option(command)
+    for name in ("autoencoder", "diffusion"):
+        command.add_argument(
+            f"--{name}", type=Path, required=True, metavar="PATH", help="folder to write"
+        )
+
+
+def add_export(commands: Commands) -> None:
+    """Add `pyramid export`: autoencoder and diffusion."""
+    text = "Write a model from any checkpoint that is kept, such as the best."
+    sub = commands.add_parser("export", help=text, description=text).add_subparsers(
+        title="models", metavar="MODEL", required=True
+    )
+    for function, data in (
+        (tools.export_autoencoder, "shards"),
+        (tools.export_diffusion, "latents"),
+    ):
+        stage = function.__name__.removeprefix("export_")
+        command = add_command(sub, stage, function)
+        which = command.add_mutually_exclusive_group(required=True)
+        which.add_argument("--best", action="store_true", help="the checkpoint with the best score")
+        which.add_argument(
+            "--images",
+            type=positive_count,
+            metavar="N",
+            help="the checkpoint that has seen N images",
+        )
+        command.add_argument(
+            "--run",
+            type=Path,
+            metavar="DIR",
+            help="folder of the run; default: that of the present params and data, in --runs",
+        )
+        command.add_argument(
+            "--model", type=Path, required=True, metavar="OUT", help="folder to write"
+        )
+        add_params_option(command)
+        add_path_options(command, {data: f"data/{data}", "runs": f"runs/{stage}"})
+
+
+def add_ema(commands: Commands) -> None:
+    """Add `pyramid ema`."""
+    command = add_command(commands, "ema", tools.ema)
+    command.add_argument(
+        "lengths",
+        nargs="*",
+        type=float,
+        default=[0.03, 0.05, 0.08, 0.1, 0.15, 0.2],
+        metavar="LENGTH",
+        help="default: 0.03 0.05 0.08 0.1 0.15 0.2; the EMA in the model file always comes first",
+    )
+    command.add_argument(
+        "--num-images",
+        type=positive_count,
+        default=128,
+        metavar="N",
+        help="samples of each; default: %(default)s",
+    )
+    add_params_option(command)
+    models = {"autoencoder": "models/autoencoder", "diffusion": "models/diffusion"}
+    add_path_options(command, {"latents": "data/latents"} | models)
+
+
+def add_networks(commands: Commands) -> None:
+    """Add `pyramid networks`: list and make."""
+    text = "Make files of trained networks for evaluate.features and autoencoder.perceptual."
+    sub = commands.add_parser("networks", help=text, description=text).add_subparsers(
+        title="commands", metavar="COMMAND", required=True
+    )
+    add_command(sub, "list", tools.list_networks)
+    make = add_command(sub, "make", tools.make_network)
+    make.add_argument("name", metavar="NAME", help="such as efficientnet-lite0")
+    make.add_argument(
+        "--for",
+        dest="purpose",
+        choices=("features", "perceptual"),
+        default="features",
+        help="features: for evaluate.features (the default); perceptual: for "
+        "autoencoder.perceptual",
+    )
+    make.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="default: NAME-features.pt or NAME-perceptual.pt",
+    )

@@ -1,0 +1,66 @@
+"""Parts of the command line that several commands share."""
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+from pdm.params import DEFAULT_PATH
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Function = Callable[[argparse.Namespace], None]
+
+
+def add_command(commands: Commands, name: str, function: Function) -> argparse.ArgumentParser:
+    """Add a command that calls this function; its help is the function's docstring."""
+    text = function.__doc__
+    command = commands.add_parser(name, help=text, description=text)
+    command.set_defaults(function=function)
+    return command
+
+
+def add_params_option(command: argparse.ArgumentParser) -> None:
+    """Add `--params FILE`."""
+    command.add_argument(
+        "--params", type=Path, default=DEFAULT_PATH, metavar="FILE", help="default: %(default)s"
+    )
+
+
+def add_path_options(command: argparse.ArgumentParser, paths: Mapping[str, str]) -> None:
+    """Add a flag for each path, by its name, with its default."""
+    for name, default in paths.items():
+        command.add_argument(
+            f"--{name}",
+            type=Path,
+            default=Path(default),
+            metavar="PATH",
+            help="default: %(default)s",
+        )
+
+
+def add_set_option(command: argparse.ArgumentParser) -> None:
+    """Add `--set KEY=VALUE`."""
+    command.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        metavar="KEY=VALUE",
+        help="write a value into the params file first, such as "
+        "diffusion.training.learning_rate=3e-4; may be repeated",
+    )
+
+
+def count(text: str) -> int:
+    """Parse a whole number, 0 or more."""
+    number = int(text)
+    if number < 0:
+        raise ValueError(text)
+    return number
+
+
+def positive_count(text: str) -> int:
+    """Parse a whole number, 1 or more."""
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number

@@ -1,0 +1,64 @@
+"""Arguments of the commands that draw in a user's pictures."""
+
+import argparse
+from pathlib import Path
+
+from pdm.cli import pictures
+from pdm.cli.options import (
+    Commands,
+    add_command,
+    add_params_option,
+    count,
+    positive_count,
+)
+
+
+def add_pictures(commands: Commands) -> None:
+    """Add `pyramid inpaint` and `pyramid upscale`."""
+    inpaint = add_command(commands, "inpaint", pictures.inpaint)
+    inpaint.add_argument("picture", type=Path, metavar="PICTURE", help="JPEG, PNG, WebP or AVIF")
+    inpaint.add_argument(
+        "--mask",
+        type=Path,
+        required=True,
+        metavar="MASK",
+        help="an image of the same size: what is white is drawn, what is black stays",
+    )
+    inpaint.add_argument(
+        "--soft-edge",
+        type=count,
+        default=0,
+        metavar="PX",
+        help="blend so many pixels around the mask, too; default: none, they stay to the bit",
+    )
+    _add_drawing_options(inpaint)
+    upscale = add_command(commands, "upscale", pictures.upscale)
+    upscale.add_argument("picture", type=Path, metavar="PICTURE", help="JPEG, PNG, WebP or AVIF")
+    upscale.add_argument(
+        "--factor", type=positive_count, metavar="N", help="default: that of the model, 2 or 4"
+    )
+    _add_drawing_options(upscale)
+
+
+def _add_drawing_options(command: argparse.ArgumentParser) -> None:
+    """Add the options of all commands that draw in a picture."""
+    which = command.add_mutually_exclusive_group()
+    which.add_argument(
+        "--models",
+        type=Path,
+        default=Path("models"),
+        metavar="PATH",
+        help="folder with the models autoencoder and diffusion; default: %(default)s",
+    )
+    which.add_argument("--champion", action="store_true", help="take MLflow's champion instead")
+    command.add_argument("--seed", type=count, default=0, metavar="N", help="default: %(default)s")
+    command.add_argument(
+        "--num", type=positive_count, default=1, metavar="N", help="pictures, of as many seeds"
+    )
+    command.add_argument(
+        "--steps", type=positive_count, metavar="N", help="default: sample.steps of the params"
+    )
+    command.add_argument(
+        "--output", type=Path, metavar="PNG", help="default: a file beside the picture"
+    )
+    add_params_option(command)
