@@ -18,11 +18,12 @@ from pdm.config.autoencoder import AutoencoderConfig
 from pdm.data.pixels import Pixels, to_images
 from pdm.evaluation.reconstruction import psnr, ssim
 from pdm.models.codec import Autoencoder
-from pdm.training.autoencoder import Pictures, ema_model
+from pdm.training.autoencoder import ema_model
 from pdm.training.loop.state import TrainState
 from pdm.training.objectives.losses import AutoencoderLosses
 from pdm.training.objectives.perceptual import load_perceptual
 from pdm.training.objectives.pixel_losses import gradient_loss
+from pdm.training.training_pictures import Pictures
 
 
 def train_design(job: dict[str, Any], pixels: Pixels) -> tuple[Autoencoder, Clock, int]:

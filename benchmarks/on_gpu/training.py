@@ -15,10 +15,10 @@ from pdm.config.common import TrainingConfig
 from pdm.models.regions import Region, Span
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.compilation import prepare_blocks
+from pdm.training.loop.interfaces import Data
 from pdm.training.loop.prefetch import Batch
 from pdm.training.loop.seeds import generator_at, normal_pyramid_at, uniform_at
 from pdm.training.loop.state import TrainState
-from pdm.training.loop.steps import Data
 from pdm.training.loop.train import train
 from pdm.training.monitoring.utilisation import flops_per_image, matrix_rate
 from pdm.training.objectives.losses import AutoencoderLosses, FlowLosses, Plan

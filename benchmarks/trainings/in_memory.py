@@ -16,8 +16,8 @@ from pdm.data.pixels import Pixels
 from pdm.errors import Preempted
 from pdm.models.levels.pyramid import LevelShape, Pyramid
 from pdm.training.distributed.workers import Workers
+from pdm.training.loop.interfaces import Data
 from pdm.training.loop.state import TrainState
-from pdm.training.loop.steps import Data
 from pdm.training.loop.train import train
 
 ENDLESS = 8 * 10**8  # images; the clock ends the run

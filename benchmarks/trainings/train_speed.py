@@ -24,12 +24,12 @@ from benchmarks.trainings.in_memory import Clock, CropsInMemory
 from pdm import params
 from pdm.presets import DEFAULT
 from pdm.registry import build_autoencoder, build_denoiser
-from pdm.training.autoencoder import Pictures
 from pdm.training.distributed.workers import Workers
+from pdm.training.loop.interfaces import Data
 from pdm.training.loop.state import TrainState
-from pdm.training.loop.steps import Data
 from pdm.training.loop.train import train
 from pdm.training.objectives.losses import AutoencoderLosses, FlowLosses
+from pdm.training.training_pictures import Pictures
 
 LOG_STEPS, NUM_LOGS, WARMUP_LOGS = 4, 5, 2  # of the logged intervals the first ones do not count
 

@@ -22,7 +22,7 @@ from pdm.data.shards.latents import LatentShards
 from pdm.device import choose_device
 from pdm.errors import BadInput, QualityGate
 from pdm.registry import build_autoencoder, load_autoencoder, load_denoiser
-from pdm.training import autoencoder, diffusion
+from pdm.training import autoencoder, autoencoder_folder, diffusion
 from pdm.training.checkpoints.folder import Checkpoints, list_checkpoints
 from pdm.training.checkpoints.run_folder import EVENTS, checkpoints_of
 from pdm.training.checkpoints.run_settings import settings_of
@@ -95,7 +95,7 @@ def export_autoencoder(
     )
     network = _load_ema(build_autoencoder(config), chosen.path)
     origin = _find_origin(network, config, "autoencoder", shards, run)
-    autoencoder.write_model(
+    autoencoder_folder.write_model(
         config,
         network,
         shards=shards,

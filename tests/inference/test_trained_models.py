@@ -18,7 +18,7 @@ from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.unet import PyramidUNet
-from pdm.training import autoencoder, diffusion
+from pdm.training import autoencoder, diffusion, training_pictures
 from pdm.training.monitoring.curves import write_curves
 from pdm.training.monitoring.flops import flops_of
 from pdm.training.monitoring.sample_grid import SampleGrid, flow_sampler
@@ -129,7 +129,7 @@ def test_a_run_is_named_after_its_settings_and_its_data(chain, tmp_path):
 def test_noise_times_and_mirroring_do_not_depend_on_the_number_of_workers(chain, world_size):
     batch = range(8, 16)
     model = PyramidAutoencoder.from_pretrained(chain.autoencoder)
-    pictures = autoencoder.Pictures(ImageShards(chain.shards, "train"), AUTOENCODER, model)
+    pictures = training_pictures.Pictures(ImageShards(chain.shards, "train"), AUTOENCODER, model)
     noisy = diffusion.NoisyLatents(LatentShards(chain.latents, "train"), DIFFUSION)
     shares = [share(batch, rank, world_size) for rank in range(world_size)]
     whole, parts = pictures.load(batch), [pictures.load(positions) for positions in shares]

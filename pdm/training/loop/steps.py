@@ -10,7 +10,6 @@ import contextlib
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +18,7 @@ from torch.distributed.fsdp import FSDPModule
 from pdm.config.common import TrainingConfig
 from pdm.errors import PyramidError, QualityGate
 from pdm.training.distributed.workers import Workers
+from pdm.training.loop.interfaces import Data, Run
 from pdm.training.loop.optimizer import clip_gradients, learning_rate_at, step_unless
 from pdm.training.loop.out_of_memory import explain_out_of_memory
 from pdm.training.loop.precision import autocast
@@ -32,43 +32,6 @@ logger = logging.getLogger(__name__)
 
 FINE, STOP, FAULT = range(3)  # what workers report before each pass; the highest counts
 Fault = tuple[type[PyramidError], str]
-
-
-class Run(Protocol):
-    """Receives the reports of a training run."""
-
-    def log(self, metrics: dict[str, float], images_seen: int) -> None:
-        """Record scalars against progress in images."""
-
-    def save(self, state: TrainState) -> None:
-        """Start to write a checkpoint that `train` can resume from."""
-
-    def score(self, state: TrainState) -> None:
-        """Score the state of the last `save`."""
-
-    def flush(self) -> None:
-        """Wait until the last checkpoint is written. Raises `Unavailable` if it cannot be
-        written."""
-
-    def save_failed(self) -> bool:
-        """Whether the last write is already known to have failed, so that `flush` would raise."""
-
-    def newest(self) -> str:
-        """Name of the newest checkpoint, for a message."""
-
-    def stop_requested(self) -> bool:
-        """Whether the run should save a checkpoint and end early."""
-
-
-class Data(Protocol):
-    """The endless sequence of training images, by position."""
-
-    def load(self, positions: range) -> Batch:
-        """Load the network's inputs, on the CPU; all randomness in them follows from the
-        positions."""
-
-    def keys(self, positions: range) -> list[str]:
-        """Names of the images, for a message."""
 
 
 @dataclass

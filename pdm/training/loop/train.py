@@ -15,9 +15,10 @@ from pdm.data.order import share
 from pdm.errors import Preempted
 from pdm.heap import keep_freed_memory
 from pdm.training.distributed.workers import Workers
+from pdm.training.loop.interfaces import Data, Run
 from pdm.training.loop.prefetch import prefetch_batches
 from pdm.training.loop.state import TrainState
-from pdm.training.loop.steps import Data, Run, Steps
+from pdm.training.loop.steps import Steps
 
 
 def train(

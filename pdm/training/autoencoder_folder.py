@@ -1,0 +1,128 @@
+"""Measures a trained autoencoder and writes its model folder."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pdm.config.autoencoder import AutoencoderConfig
+from pdm.data.shards import manifest
+from pdm.data.shards.images import ImageShards
+from pdm.models.codec import Autoencoder
+from pdm.training.checkpoints import snapshots
+from pdm.training.distributed.workers import Workers
+from pdm.training.init_from import Origin
+from pdm.training.latent_space.measure import measure_latents
+from pdm.training.loop.out_of_memory import explain_out_of_memory
+from pdm.training.monitoring.flops import flops_of
+from pdm.training.monitoring.held_out import psnr_by_prefix
+from pdm.training.monitoring.model_card import autoencoder_card
+from pdm.training.monitoring.utilisation import copy_to_meta
+from pdm.training.objectives.perceptual import network_name
+
+logger = logging.getLogger(__name__)
+
+
+def write_model(
+    config: AutoencoderConfig,
+    model: Autoencoder,
+    *,
+    shards: Path,
+    run: Path,
+    folder: Path,
+    images_seen: int,
+    origin: Origin,
+    workers: Workers,
+    facts: Mapping[str, Any] | None = None,
+) -> dict[str, float]:
+    """Measure the EMA of a checkpoint, and write a model folder. Every worker must call this.
+
+    Args:
+        config: Config of the run.
+        model: The EMA of the checkpoint; it gets the statistics of its latents here.
+        shards: Shards that the run trains on.
+        run: Folder of the run, with the checkpoint.
+        folder: Folder to write, atomically.
+        images_seen: Images seen by the checkpoint.
+        origin: What the run started from.
+        workers: Share the measurements; the first writes the folder.
+        facts: Further entries of `config.json`.
+
+    Raises:
+        Unavailable: The device has too little memory.
+
+    Returns:
+        "val_psnr_levels_2": PSNR of held-out pictures in dB, decoded from two levels; likewise for
+        one, three, ... "redundancy_level_1": share of the variance of the second level that the
+        coarser one explains; likewise for the others but the first.
+    """
+    size = (config.image_height_px, config.image_width_px)
+    scores, redundancy = _measure(model, shards, size, workers)
+    if workers.is_first:
+        with snapshots.for_model(run, config.training.ema_lengths, images_seen) as ema_folder:
+            model.save_pretrained(
+                folder,
+                card=autoencoder_card(
+                    model,
+                    config,
+                    shards,
+                    psnr_by_levels=scores,
+                    redundancy_by_level=redundancy,
+                    images_seen=images_seen,
+                    init_from=origin.facts.get("init_from"),
+                ),
+                beside=[origin.pictures, ema_folder],
+                image_height_px=size[0],
+                image_width_px=size[1],
+                shards_sha256=manifest.digest(shards),
+                images_seen=images_seen,
+                **origin.facts,
+                parameters=sum(weight.numel() for weight in model.parameters()),
+                forward_flops=_forward_flops(model, config),
+                val_psnr_by_levels=scores,
+                redundancy_by_level=redundancy,
+                **_judge(config),
+                **(facts or {}),
+            )
+    psnr = {f"val_psnr_levels_{count}": score for count, score in enumerate(scores, start=1)}
+    shares = {f"redundancy_level_{k}": share for k, share in enumerate(redundancy) if k}
+    return psnr | shares
+
+
+def _measure(
+    model: Autoencoder, shards: Path, size: tuple[int, int], workers: Workers
+) -> tuple[list[float], list[float]]:
+    """Set the statistics of the latents; give the PSNR by prefix and the redundancy of each
+    level."""
+    pictures, held_out = (ImageShards(shards, split) for split in ("train", "val"))
+    with explain_out_of_memory(
+        workers.device,
+        f"to measure the model on a picture of {size[1]}x{size[0]}",
+        "run the same command again on a device with more memory: the training is complete",
+    ):
+        scores = psnr_by_prefix(model, held_out, size, workers)
+        redundancy = measure_latents(model, pictures, held_out, size, workers)
+    logger.info(
+        "autoencoder: PSNR of held-out pictures by number of decoded levels: %s dB",
+        ", ".join(f"{score:.1f}" for score in scores),
+    )
+    logger.info(
+        "autoencoder: share of each level that the coarser ones predict: %s",
+        ", ".join(f"{share:.2f}" for share in redundancy[1:]) or "one level only",
+    )
+    return scores, redundancy
+
+
+def _forward_flops(model: Autoencoder, config: AutoencoderConfig) -> int:
+    """Count the operations of encoding and decoding one picture."""
+    size = (config.image_height_px, config.image_width_px)
+    on_meta, picture = copy_to_meta(model), torch.empty(1, 3, *size, device="meta")
+    return flops_of(lambda: on_meta.decode(on_meta.encode(picture), size))
+
+
+def _judge(config: AutoencoderConfig) -> dict[str, str]:
+    """The network that judged in the training: it must not score the model, too."""
+    name = network_name(config.perceptual) if config.perceptual else None
+    return {"perceptual_network": name} if name else {}
