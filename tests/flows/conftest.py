@@ -1,6 +1,8 @@
 """A toy project: three real stages under real DVC and git."""
 
+import contextlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -43,16 +45,25 @@ SCRIPTS = {
 }
 
 
-@pytest.fixture
-def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, nothing run yet. dvc.yaml does not list its stages in order."""
-    monkeypatch.chdir(tmp_path)
-    Path("params.yaml").write_text(PARAMS)
-    Path("dvc.yaml").write_text(STAGES)
+@pytest.fixture(scope="session")
+def new_toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project to copy: DVC takes seconds to make one."""
+    folder = tmp_path_factory.mktemp("toy")
+    (folder / "params.yaml").write_text(PARAMS)
+    (folder / "dvc.yaml").write_text(STAGES)
     for name, script in SCRIPTS.items():
-        Path(name).write_text(script)
-    subprocess.run(["git", "init", "--quiet"], check=True)
-    dvc("init", "--quiet")
+        (folder / name).write_text(script)
+    with contextlib.chdir(folder):
+        subprocess.run(["git", "init", "--quiet"], check=True)
+        dvc("init", "--quiet")
+    return folder
+
+
+@pytest.fixture
+def toy(new_toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, nothing run yet. dvc.yaml does not list its stages in order."""
+    shutil.copytree(new_toy, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
