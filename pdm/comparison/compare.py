@@ -70,14 +70,14 @@ def _of_experiment(experiment: str | None, num_best: int | None, scratch: Path) 
     if num_best is not None and num_best < 1:
         raise BadInput(f"--best {num_best}: must be at least 1")
     reader = Reader()
-    found = reader.of_experiment(experiment)
+    selected = reader.of_experiment(experiment)
     if num_best is not None:
-        score = main_score(*(one.stages["evaluate"].metrics for one in found))
-        found = [one for one in found if score in one.stages["evaluate"].metrics]
-        found.sort(key=lambda one: one.stages["evaluate"].metrics[score])
-        found = found[:num_best]
-    found = found[:MAX_RUNS]
-    runs = [tracked.read(reader, one, scratch / str(place)) for place, one in enumerate(found)]
+        score = main_score(*(run.stages["evaluate"].metrics for run in selected))
+        selected = [run for run in selected if score in run.stages["evaluate"].metrics]
+        selected.sort(key=lambda run: run.stages["evaluate"].metrics[score])
+        selected = selected[:num_best]
+    selected = selected[:MAX_RUNS]
+    runs = [tracked.read(reader, run, scratch / str(place)) for place, run in enumerate(selected)]
     return best(runs, num_best) if num_best is not None else runs
 
 

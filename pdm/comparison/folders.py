@@ -55,10 +55,10 @@ def pictures_of(folder: Path) -> dict[int, Path]:
     path = folder / "samples.json"
     if not path.is_file():
         return {}
-    listed = read_mapping(path).get("samples", [])
-    by_seed = {int(one["seed"]): folder / str(one["file"]) for one in listed}
-    there = [seed for seed in sorted(by_seed) if by_seed[seed].is_file()]
-    return {seed: by_seed[seed] for seed in there[:MAX_PICTURES]}
+    samples = read_mapping(path).get("samples", [])
+    by_seed = {int(sample["seed"]): folder / str(sample["file"]) for sample in samples}
+    existing = [seed for seed in sorted(by_seed) if by_seed[seed].is_file()]
+    return {seed: by_seed[seed] for seed in existing[:MAX_PICTURES]}
 
 
 def _params(path: Path) -> dict[str, str]:
@@ -66,33 +66,33 @@ def _params(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     try:
-        found = read_yaml(path.read_text(encoding="utf-8"))
+        values = read_yaml(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise BadInput(f"{path} cannot be read: {error}") from error
-    return facts.flat(found) if isinstance(found, Mapping) else {}
+    return facts.flat(values) if isinstance(values, Mapping) else {}
 
 
 def _facts(folder: Path, records: Mapping[str, Record]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    result: dict[str, str] = {}
     for stage in sorted(records):
         tags = records[stage].tags
-        found |= {"code": tags.get("mlflow.source.git.commit", "")}
+        result |= {"code": tags.get("mlflow.source.git.commit", "")}
     for name, path in ("pictures", "data/shards"), ("latents", "data/latents"):
         if (folder / path / manifest.FILE_NAME).is_file():
-            found[f"version of {name}"] = manifest.digest(folder / path)
+            result[f"version of {name}"] = manifest.digest(folder / path)
             counts = manifest.read(folder / path)
             for split in sorted(counts.splits):
-                found[f"{split} {name}"] = f"{counts.num_samples(split):,}"
+                result[f"{split} {name}"] = f"{counts.num_samples(split):,}"
     if (folder / "dvc.lock").is_file():
-        found["dvc.lock"] = sha256_of(folder / "dvc.lock")
-    return {name: value for name, value in found.items() if value}
+        result["dvc.lock"] = sha256_of(folder / "dvc.lock")
+    return {name: value for name, value in result.items() if value}
 
 
 def _records(folder: Path) -> dict[str, Record]:
     """Find the latest tracked run of each stage."""
     paths = sorted((folder / "runs").glob("*/*/tracking.json"))
-    found = [record for path in paths if (record := Record.load(path.parent)) is not None]
-    return {record.stage: record for record in sorted(found, key=lambda one: one.ended)}
+    records = [record for path in paths if (record := Record.load(path.parent)) is not None]
+    return {record.stage: record for record in sorted(records, key=lambda record: record.ended)}
 
 
 def _curves(path: Path) -> dict[str, Curve]:

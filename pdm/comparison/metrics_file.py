@@ -27,12 +27,12 @@ def read_mapping(path: Path) -> dict[str, Any]:
         BadInput: The file cannot be read, or is not a mapping.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        mapping = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise BadInput(f"{path} cannot be read: {error}") from error
-    if not isinstance(found, dict):
+    if not isinstance(mapping, dict):
         raise BadInput(f"{path} is not a mapping")
-    return found
+    return mapping
 
 
 def _flat(value: Any, name: str = "") -> dict[str, float]:

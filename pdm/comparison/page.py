@@ -54,7 +54,7 @@ def write_page(runs: Sequence[Run], output: Path) -> None:
         for place, run in enumerate(runs)
         for seed, path in run.pictures.items()
     }
-    found, rows = charts(runs), score_rows(runs)
+    all_charts, rows = charts(runs), score_rows(runs)
     text = _template().render(
         runs=runs,
         notes=reasons_not_to_compare(runs),
@@ -66,8 +66,8 @@ def write_page(runs: Sequence[Run], output: Path) -> None:
         pairs=pairs(runs, main_score_of(runs)),
         params=differing([run.params for run in runs]),
         facts=differing([run.facts for run in runs]),
-        main_charts=[chart for chart in found if chart.metric in MAIN_CURVES],
-        other_charts=[chart for chart in found if chart.metric not in MAIN_CURVES],
+        main_charts=[chart for chart in all_charts if chart.metric in MAIN_CURVES],
+        other_charts=[chart for chart in all_charts if chart.metric not in MAIN_CURVES],
         chart_width=WIDTH,
         chart_height=HEIGHT,
         seeds=seeds,
@@ -80,13 +80,13 @@ def write_page(runs: Sequence[Run], output: Path) -> None:
 
 def _levels(run: Run) -> str:
     """Return the shapes of the latents, which are those of the seeds' noise."""
-    kept = {
+    shapes = {
         name: value
         for name, value in run.params.items()
         if (name.startswith(LEVEL_SHAPES) and not name.endswith("kl_weight"))
         or name.startswith(("autoencoder.baseline", "autoencoder.image_"))
     }
-    return repr(sorted(kept.items()))
+    return repr(sorted(shapes.items()))
 
 
 def _embed(path: Path) -> EmbeddedPicture:

@@ -35,12 +35,12 @@ def scores_text(metrics: Path, *, only_headline: bool) -> str:
 def scores_json(metrics: Path, *, only_headline: bool) -> str:
     """Format the same as JSON: `headline`, a list; `next`, a sentence; and `scores`, by name."""
     scores = _read(metrics)
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "headline": [dataclasses.asdict(entry) for entry in headline.entries(scores)],
         "next": headline.next_step(scores),
     }
     if not only_headline:
-        found["scores"] = {
+        result["scores"] = {
             name: {
                 "value": scores[name],
                 "interval": interval(scores, name),
@@ -49,7 +49,7 @@ def scores_json(metrics: Path, *, only_headline: bool) -> str:
             }
             for name in _names(scores)
         }
-    return json.dumps(found, indent=2, ensure_ascii=False)
+    return json.dumps(result, indent=2, ensure_ascii=False)
 
 
 def number(value: float) -> str:

@@ -37,11 +37,11 @@ def table(runs: Sequence[Run]) -> str:
 
 
 def _scores(runs: Sequence[Run]) -> Table:
-    found = _table("headline score  (* better than all others beyond chance)", runs)
+    result = _table("headline score  (* better than all others beyond chance)", runs)
     for row in headline_rows(runs):
         arrow = "↑" if row.direction > 0 else "↓"
-        found.add_row(f"{row.title} {arrow}", *(_cell(entry, wins) for entry, wins in row.cells))
-    return found
+        result.add_row(f"{row.title} {arrow}", *(_cell(entry, wins) for entry, wins in row.cells))
+    return result
 
 
 def _cell(entry: Entry | None, wins: bool) -> str:
@@ -56,15 +56,15 @@ def _cell(entry: Entry | None, wins: bool) -> str:
 def _plain(
     title: str, rows: Sequence[tuple[str, Sequence[str | None]]], runs: Sequence[Run]
 ) -> Table:
-    found = _table(title, runs)
+    result = _table(title, runs)
     for name, values in rows:
-        found.add_row(name, *("-" if value is None else short(value) for value in values))
-    return found
+        result.add_row(name, *("-" if value is None else short(value) for value in values))
+    return result
 
 
 def _table(title: str, runs: Sequence[Run]) -> Table:
-    found = Table(box=None, pad_edge=False, header_style="")
-    found.add_column(title, overflow="fold")
+    result = Table(box=None, pad_edge=False, header_style="")
+    result.add_column(title, overflow="fold")
     for run in runs:
-        found.add_column(run.name, justify="right", overflow="fold")
-    return found
+        result.add_column(run.name, justify="right", overflow="fold")
+    return result

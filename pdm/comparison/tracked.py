@@ -18,42 +18,42 @@ FACTS = {
 }
 
 
-def read(reader: Reader, found: PipelineRun, folder: Path) -> Run:
+def read(reader: Reader, pipeline_run: PipelineRun, folder: Path) -> Run:
     """Load the run, and download its files into `folder`."""
-    evaluated = found.stages.get("evaluate")
-    latest = list(found.stages.values())[-1:]
+    evaluated = pipeline_run.stages.get("evaluate")
+    latest = list(pipeline_run.stages.values())[-1:]
     return Run(
-        name=found.name,
-        origin=found.run_id,
+        name=pipeline_run.name,
+        origin=pipeline_run.run_id,
         status=evaluated.status if evaluated else (latest[0].status if latest else ""),
-        params=_params(found),
-        facts=_facts(found),
+        params=_params(pipeline_run),
+        facts=_facts(pipeline_run),
         scores=_scores(evaluated) if evaluated else {},
         replicates=_replicates(reader, evaluated, folder) if evaluated else None,
-        curves=_curves(reader, found),
+        curves=_curves(reader, pipeline_run),
         pictures=_pictures(reader, evaluated, folder) if evaluated else {},
-        costs=_costs(found),
+        costs=_costs(pipeline_run),
     )
 
 
-def _params(found: PipelineRun) -> dict[str, str]:
+def _params(pipeline_run: PipelineRun) -> dict[str, str]:
     """Return the params of the pipeline, or of a stage that ran by itself."""
     own = {
         f"{stage}.{name}": value
-        for stage, run in found.stages.items()
+        for stage, run in pipeline_run.stages.items()
         for name, value in run.params.items()
     }
-    return found.params | own
+    return pipeline_run.params | own
 
 
-def _facts(found: PipelineRun) -> dict[str, str]:
-    known: dict[str, str] = {}
-    for stage, run in found.stages.items():
-        known |= {name: run.tags[tag] for name, tag in FACTS.items() if tag in run.tags}
+def _facts(pipeline_run: PipelineRun) -> dict[str, str]:
+    facts: dict[str, str] = {}
+    for stage, run in pipeline_run.stages.items():
+        facts |= {name: run.tags[tag] for name, tag in FACTS.items() if tag in run.tags}
         if "pyramid.data.sha256" in run.tags:
             name = "latents" if stage == "diffusion" else "pictures"
-            known[f"version of {name}"] = run.tags["pyramid.data.sha256"]
-    return known
+            facts[f"version of {name}"] = run.tags["pyramid.data.sha256"]
+    return facts
 
 
 def _scores(evaluated: StageRun) -> dict[str, float]:
@@ -62,9 +62,9 @@ def _scores(evaluated: StageRun) -> dict[str, float]:
     }
 
 
-def _costs(found: PipelineRun) -> dict[str, Mapping[str, float]]:
+def _costs(pipeline_run: PipelineRun) -> dict[str, Mapping[str, float]]:
     by_stage: dict[str, Mapping[str, float]] = {}
-    for stage, run in found.stages.items():
+    for stage, run in pipeline_run.stages.items():
         costs = {
             name.removeprefix(COST): value
             for name, value in run.metrics.items()
@@ -75,10 +75,10 @@ def _costs(found: PipelineRun) -> dict[str, Mapping[str, float]]:
     return by_stage
 
 
-def _curves(reader: Reader, found: PipelineRun) -> dict[str, Curve]:
+def _curves(reader: Reader, pipeline_run: PipelineRun) -> dict[str, Curve]:
     return {
         f"{stage}/{name}": reader.history(run, name)
-        for stage, run in found.stages.items()
+        for stage, run in pipeline_run.stages.items()
         if stage != "evaluate"
         for name in sorted(run.metrics)
         if not name.startswith(NOT_CURVES) and "seconds" not in name

@@ -60,8 +60,8 @@ class HeadlineRow:
 
 def differing(maps: Sequence[Mapping[str, str]]) -> list[Row]:
     """List the entries that differ between the maps, by name."""
-    names = sorted({name for one in maps for name in one})
-    rows = [Row(name, tuple(one.get(name) for one in maps)) for name in names]
+    names = sorted({name for mapping in maps for name in mapping})
+    rows = [Row(name, tuple(mapping.get(name) for mapping in maps)) for name in names]
     return [row for row in rows if len(set(row.values)) > 1]
 
 
@@ -120,12 +120,12 @@ def score_rows(runs: Sequence[Run]) -> list[ScoreRow]:
     apart = len({_num_levels(run) for run in runs} - {0}) > 1
     runs = [with_all_levels(run) for run in runs]
     names = {name for run in runs for name in run.scores if not name.startswith(HIDDEN)}
-    shown = [name for name in names if not name.endswith(FLOOR)]
+    visible = [name for name in names if not name.endswith(FLOOR)]
     judge = settings_agree([run for run in runs if run.scores])
     rows = []
-    for name in shown:
-        wanted = 0 if apart and LEVELS in name else direction(name)
-        rows.append(ScoreRow(name, wanted, tuple(_cells(runs, name, judge and wanted != 0))))
+    for name in visible:
+        sign = 0 if apart and LEVELS in name else direction(name)
+        rows.append(ScoreRow(name, sign, tuple(_cells(runs, name, judge and sign != 0))))
     main = main_score_of(runs)
     return sorted(rows, key=lambda row: (row.direction == 0, row.name != main, row.name))
 
@@ -139,34 +139,34 @@ def headline_rows(runs: Sequence[Run]) -> list[HeadlineRow]:
     """List the headline scores of any run. There is a winner only if all runs use the same score
     for it."""
     rows = {row.name: row for row in score_rows(runs)}
-    found = []
+    result = []
     for headline in SHOWN:
         entries = [entry(headline, with_all_levels(run).scores) for run in runs]
-        known = [one for one in entries if one is not None]
-        if known:
-            names = {one.name for one in known}
+        available = [candidate for candidate in entries if candidate is not None]
+        if available:
+            names = {candidate.name for candidate in available}
             row = rows.get(names.pop()) if len(names) == 1 else None
             wins = [cell.wins for cell in row.cells] if row else [False] * len(runs)
             cells = tuple(zip(entries, wins, strict=True))
-            found.append(HeadlineRow(headline.title, direction(known[0].name), cells))
-    return found
+            result.append(HeadlineRow(headline.title, direction(available[0].name), cells))
+    return result
 
 
 def with_all_levels(run: Run) -> Run:
     """Copy the run's last `reconstruction/NAME/levels_N` to `reconstruction/NAME/all`."""
     ending = f"/{LEVELS}{_num_levels(run)}"
 
-    def added(scores: Mapping[str, Value]) -> dict[str, Value]:
-        whole = {
+    def with_all(scores: Mapping[str, Value]) -> dict[str, Value]:
+        complete = {
             name.replace(ending, "/all"): value
             for name, value in scores.items()
             if name.startswith(("reconstruction/", "intervals/reconstruction/"))
             and f"{name}/".find(f"{ending}/") > 0
         }
-        return {**scores, **whole}
+        return {**scores, **complete}
 
-    found = run.replicates and replace(run.replicates, scores=added(run.replicates.scores))
-    return replace(run, scores=added(run.scores), replicates=found)
+    replicates = run.replicates and replace(run.replicates, scores=with_all(run.replicates.scores))
+    return replace(run, scores=with_all(run.scores), replicates=replicates)
 
 
 def _num_levels(run: Run) -> int:
@@ -181,14 +181,18 @@ def _num_levels(run: Run) -> int:
 
 def pairs(runs: Sequence[Run], score: str) -> list[tuple[int, int, float, tuple[float, float]]]:
     """Compare every two runs: their indices, the difference and its interval."""
-    found = []
-    for a, one in enumerate(runs):
-        for b, other in enumerate(runs[a + 1 :], start=a + 1):
-            if one.replicates and other.replicates and score in one.scores.keys() & other.scores:
-                interval = difference(one.replicates, other.replicates, score)
+    result = []
+    for i, first in enumerate(runs):
+        for j, second in enumerate(runs[i + 1 :], start=i + 1):
+            if (
+                first.replicates
+                and second.replicates
+                and score in first.scores.keys() & second.scores
+            ):
+                interval = difference(first.replicates, second.replicates, score)
                 if interval is not None:
-                    found.append((a, b, one.scores[score] - other.scores[score], interval))
-    return found
+                    result.append((i, j, first.scores[score] - second.scores[score], interval))
+    return result
 
 
 def best(runs: Sequence[Run], count: int) -> list[Run]:

@@ -62,14 +62,14 @@ def ms_ssim(images: Tensor, references: Tensor, data_range: float) -> Tensor:
     """
     weights = ms_ssim_weights(*images.shape[-2:])
     x, y = images.double(), references.double()
-    found = torch.ones(len(images), dtype=torch.float64, device=images.device)
+    product = torch.ones(len(images), dtype=torch.float64, device=images.device)
     for scale, weight in enumerate(weights):
         luminance, structure = _similarities(x, y, data_range)
         at_last = scale == len(weights) - 1
         similarity = luminance * structure if at_last else structure
-        found *= similarity.flatten(1).mean(1).clamp_min(0) ** weight
+        product *= similarity.flatten(1).mean(1).clamp_min(0) ** weight
         x, y = F.avg_pool2d(x, 2), F.avg_pool2d(y, 2)
-    return found
+    return product
 
 
 def ms_ssim_weights(height: int, width: int) -> tuple[float, ...]:

@@ -38,13 +38,13 @@ class ReferenceDistance:
 
     def features(self, pictures: Iterable[Pixels]) -> Array:
         """Compute the features of pictures, (N, D); they are read once, in small batches."""
-        found = [np.empty((0, NUM_FEATURES))]
+        features = [np.empty((0, NUM_FEATURES))]
         remaining = iter(pictures)
         count = 1
         while batch := list(itertools.islice(remaining, count)):
-            found.append(self._network(to_images(np.stack(batch))).numpy())
+            features.append(self._network(to_images(np.stack(batch))).numpy())
             count = pictures_at_once(BATCH_SIZE, batch[0].shape)
-        return np.concatenate(found)
+        return np.concatenate(features)
 
     def distance(self, features: Array, reference: Array) -> float:
         """Compute the distance of two sets of at least two pictures, from features (N, D) of each.

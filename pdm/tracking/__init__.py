@@ -62,9 +62,9 @@ class Tracked:
         """Register both networks as one model once everything else is sent, and promote it to
         champion if it is better. Requires `samples` drawn by them."""
         folders = {"autoencoder": autoencoder, "diffusion": diffusion}
-        drew = {stage: self._record.tags.get(f"pyramid.{stage}.sha256", "") for stage in folders}
+        digests = {stage: self._record.tags.get(f"pyramid.{stage}.sha256", "") for stage in folders}
         for stage, folder in folders.items():
-            if facts.model_tags(folder).get("pyramid.model.sha256") != drew[stage]:
+            if facts.model_tags(folder).get("pyramid.model.sha256") != digests[stage]:
                 logger.warning(
                     "%s: not registered: the samples were not drawn by %s; sample again",
                     self._record.stage,
@@ -72,7 +72,7 @@ class Tracked:
                 )
                 return
         paths = {stage: str(folder) for stage, folder in folders.items()}
-        self._record.candidate = paths | {f"{stage}_sha256": drew[stage] for stage in folders}
+        self._record.candidate = paths | {f"{stage}_sha256": digests[stage] for stage in folders}
 
 
 @contextmanager

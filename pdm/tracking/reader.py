@@ -66,7 +66,7 @@ class Reader:
         try:
             self._client = client()
             self._experiments = [
-                str(found.experiment_id) for found in self._client.search_experiments()
+                str(experiment.experiment_id) for experiment in self._client.search_experiments()
             ]
         except Exception as error:
             raise _away(error) from error
@@ -101,7 +101,7 @@ class Reader:
         name = name or experiment_name()
         experiment = _try(lambda: self._client.get_experiment_by_name(name))
         if experiment is None:
-            known = [one.name for one in _try(self._client.search_experiments)]
+            known = [each.name for each in _try(self._client.search_experiments)]
             raise BadInput(f"no experiment '{name}' in MLflow; it has: {', '.join(known)}")
         scored = self._search([experiment.experiment_id], "tags.`pyramid.stage` = 'evaluate'")
         parents = {_parent_id(run): None for run in scored if run.info.status == FINISHED}
@@ -111,8 +111,8 @@ class Reader:
 
     def by_model(self, digest: str) -> StageRun | None:
         """Find the newest run that made the model with these weights (sha256)."""
-        found = self._search(self._experiments, f"tags.`{MODEL_TAG}` = '{digest}'")
-        return _stage_run(found[0]) if found else None
+        runs = self._search(self._experiments, f"tags.`{MODEL_TAG}` = '{digest}'")
+        return _stage_run(runs[0]) if runs else None
 
     def history(self, run: StageRun, metric: str) -> list[tuple[int, float]]:
         """Return a metric's values by step."""
@@ -161,8 +161,8 @@ class Reader:
             stage: evaluated.tags.get(f"pyramid.{stage}.sha256", "")
             for stage in ("autoencoder", "diffusion")
         }
-        found = {stage: self.by_model(digest) for stage, digest in digests.items() if digest}
-        return {stage: run for stage, run in found.items() if run is not None}
+        runs = {stage: self.by_model(digest) for stage, digest in digests.items() if digest}
+        return {stage: run for stage, run in runs.items() if run is not None}
 
     def _all(self) -> Iterator[Run]:
         return iter(self._search(self._experiments, ""))

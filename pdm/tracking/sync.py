@@ -78,15 +78,15 @@ def report_promotion(record: Record) -> None:
 
 def _waiting(runs: Path) -> list[Waiting]:
     """List all incomplete runs, except those still running, which send by themselves."""
-    found = []
+    waiting = []
     for path in sorted(runs.glob("*/*/tracking.json")):
         record = Record.load(path.parent)
         if record is None or (record.status == RUNNING and psutil.pid_exists(record.process)):
             continue
         log = RunLog(path.parent, record.began)
         if not record.is_complete or record.status == RUNNING or log.unsent(record.sent):
-            found.append(Waiting(path.parent, record, log))
-    return found
+            waiting.append(Waiting(path.parent, record, log))
+    return waiting
 
 
 def _connect(runs: Path) -> Store:
@@ -110,7 +110,9 @@ def _send(store: Store, run: Waiting, runs: Path) -> tuple[int, list[str]]:
         return 0, [reason(error)]
     if undecided:
         report_promotion(record)
-    return delivery.num_points, [f"{one.part} ({one.reason})" for one in delivery.refusals]
+    return delivery.num_points, [
+        f"{refusal.part} ({refusal.reason})" for refusal in delivery.refusals
+    ]
 
 
 def _unavailable(runs: Path, error: Exception) -> Unavailable:

@@ -30,12 +30,12 @@ def frechet_influences(vectors: Array, own: Moments, other: Moments) -> Array:
     gradient = np.eye(len(own.mean)) - _transport(own.covariance, other.covariance)
     gradient *= own.count / (own.count - 1)  # divisor of a covariance against that of a mean
     shift = own.mean - other.mean
-    found = np.empty(len(vectors))
+    influences = np.empty(len(vectors))
     for start in range(0, len(vectors), BLOCK):
         centred = vectors[start : start + BLOCK] - own.mean
         squares = np.einsum("nd,nd->n", centred @ gradient, centred)
-        found[start : start + BLOCK] = 2 * centred @ shift + squares
-    return np.asarray(found - found.mean())
+        influences[start : start + BLOCK] = 2 * centred @ shift + squares
+    return np.asarray(influences - influences.mean())
 
 
 def _transport(first: Array, second: Array) -> Array:

@@ -30,8 +30,8 @@ class Moments:
     @classmethod
     def counted(cls, vectors: Array, counts: Array) -> "Moments":
         """Moments of (N, D) vectors, each with its multiplicity in `counts` (N,)."""
-        drawn = counts > 0
-        values, weights = vectors[drawn], counts[drawn, None]
+        present = counts > 0
+        values, weights = vectors[present], counts[present, None]
         mean = (weights * values).sum(0) / weights.sum()
         centred = np.sqrt(weights) * (values - mean)
         return cls(int(weights.sum()), mean, centred.T @ centred)

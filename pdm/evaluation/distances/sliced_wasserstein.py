@@ -40,7 +40,7 @@ def draw_patches(
         patches_per_image: Number of patches of each picture and level, with replacement.
         seed: Seed of the positions.
     """
-    drawn = {}
+    patches_by_level = {}
     for depth, level in enumerate(levels):
         side = min(PATCH_SIDE_PX, *level.shape[-2:])
         windows = np.lib.stride_tricks.sliding_window_view(
@@ -52,8 +52,8 @@ def draw_patches(
             y = places.integers(picture.shape[1], size=patches_per_image)
             x = places.integers(picture.shape[2], size=patches_per_image)
             patches.append(picture[:, y, x].swapaxes(0, 1).reshape(patches_per_image, -1))
-        drawn[level_name(level)] = np.concatenate(patches)
-    return drawn
+        patches_by_level[level_name(level)] = np.concatenate(patches)
+    return patches_by_level
 
 
 def sliced_wasserstein(
@@ -145,8 +145,8 @@ def _resampled_shares(values: Array, counts: Array, per_picture: int, places: Ar
     picture = np.arange(len(values)) // per_picture
     first_place = np.searchsorted(places, values).clip(max=len(places) - 1)
     cells = np.bincount(picture * len(places) + first_place, minlength=num_pictures * len(places))
-    drawn = counts[:, :num_pictures]
-    cumulative = (drawn @ cells.reshape(num_pictures, -1)).cumsum(1)
+    counts_of_pictures = counts[:, :num_pictures]
+    cumulative = (counts_of_pictures @ cells.reshape(num_pictures, -1)).cumsum(1)
     return np.asarray(cumulative / cumulative[:, -1:])
 
 

@@ -37,7 +37,7 @@ def power_spectra(pictures: NDArray[np.uint8]) -> Array:
     bins = np.round(radius / 0.5 * count).astype(np.int64) - 1
     inside = (bins >= 0) & (bins < count)
     sizes = np.bincount(bins[inside], minlength=count)
-    sums = [np.bincount(bins[inside], one[inside], count) for one in power]
+    sums = [np.bincount(bins[inside], spectrum[inside], count) for spectrum in power]
     return np.stack(sums) / np.maximum(sizes, 1)
 
 

@@ -55,5 +55,5 @@ class PackagedFeatures:
     def _features(self, images: torch.Tensor) -> Array:
         """Of images (B, 3, h, w) on the scale [0, 255]."""
         images = ((images - MEAN) / DEVIATION).to(memory_format=torch.channels_last)
-        found = self._network.features(images.to(self._device))
-        return np.asarray(found.double().cpu().numpy())
+        features = self._network.features(images.to(self._device))
+        return np.asarray(features.double().cpu().numpy())

@@ -105,8 +105,8 @@ class PretrainedFeatures:
         # Unoptimised: TorchScript rewrites a module after its first calls, and the first pictures
         # would differ from the others by rounding.
         with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
-            found: Tensor = self._module(images.to(self._device))
-        return found.flatten(1).cpu()
+            features: Tensor = self._module(images.to(self._device))
+        return features.flatten(1).cpu()
 
 
 def _loaded(config: FeaturesConfig) -> nn.Module:
@@ -116,9 +116,9 @@ def _loaded(config: FeaturesConfig) -> nn.Module:
             f"evaluate.features: {path} (sha256 {config.sha256}) is not there; put the file there, "
             "or take its entry out"
         )
-    if (found := sha256_of(path)) != config.sha256:
+    if (digest := sha256_of(path)) != config.sha256:
         raise BadInput(
-            f"evaluate.features: {path} has sha256 {found}, but {config.sha256} was meant; name "
+            f"evaluate.features: {path} has sha256 {digest}, but {config.sha256} was meant; name "
             "that file, or correct the digest"
         )
     try:

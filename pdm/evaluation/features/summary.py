@@ -143,8 +143,8 @@ class _Collector:
 
     def _compare(self, batch: Batch, features: Array) -> None:
         """Add the data for distances of pictures with these `features`."""
-        whole, *others = self.spaces
-        extracted = {whole.name: features} | {space.name: space.extract(batch) for space in others}
+        first, *others = self.spaces
+        extracted = {first.name: features} | {space.name: space.extract(batch) for space in others}
         for name, vectors in extracted.items():
             _check_finite(vectors, name, self.name)
             self.vectors[name].append(vectors)
@@ -155,8 +155,10 @@ class _Collector:
                 self._add_patches([level[place : place + 1] for level in batch.levels], number)
 
     def _add_patches(self, levels: Sequence[Tensor], number: int) -> None:
-        drawn = draw_patches(levels, number, self.config.patches_per_image, self.config.seed)
-        for level, patches in drawn.items():
+        patches_by_level = draw_patches(
+            levels, number, self.config.patches_per_image, self.config.seed
+        )
+        for level, patches in patches_by_level.items():
             self.patches.setdefault(level, []).append(patches)
 
     def summary(self) -> Summary:

@@ -89,10 +89,10 @@ def decibels(summary: Summary) -> Sequence[float]:
 def by_prefix(scores: Mapping[str, float], measure: str) -> list[float]:
     """List a reconstruction measure for one level, two levels, ..."""
     start = f"reconstruction/{measure}/levels_"
-    found = {
+    values = {
         int(name.removeprefix(start)): scores[name] for name in scores if name.startswith(start)
     }
-    return [found[count] for count in sorted(found)]
+    return [values[count] for count in sorted(values)]
 
 
 def _write(path: Path, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -55,11 +55,15 @@ def _secrets() -> set[str]:
     _, credentials, rest = split_address(os.environ.get("MLFLOW_TRACKING_URI", ""))
     password = credentials.partition(":")[2] or credentials
     query = parse_qsl(f"{credentials}@{rest}".partition("?")[2])
-    found = {
+    secrets = {
         *(os.environ.get(name, "") for name in SECRET_VARIABLES),
         *(value for key, value in query if any(word in key.lower() for word in SECRET_KEYS)),
         credentials,
         password,
     }
-    written = {way for one in found for way in (one, unquote(one), quote(one, safe=""))}
-    return {one for one in written if len(one) >= SHORTEST_SECRET}
+    spellings = {
+        spelling
+        for secret in secrets
+        for spelling in (secret, unquote(secret), quote(secret, safe=""))
+    }
+    return {secret for secret in spellings if len(secret) >= SHORTEST_SECRET}

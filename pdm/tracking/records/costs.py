@@ -48,9 +48,9 @@ class Meter:
 def of_model(folder: Path) -> dict[str, float]:
     """Read the costs recorded in a model folder; empty if it cannot be read."""
     try:
-        found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        known = {name: float(found[name]) for name in ("parameters", "images_seen")}
-        flops = 3.0 * float(found["forward_flops"]) * known["images_seen"]
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        costs = {name: float(config[name]) for name in ("parameters", "images_seen")}
+        flops = 3.0 * float(config["forward_flops"]) * costs["images_seen"]
     except (OSError, ValueError, KeyError, TypeError):
         return {}
-    return known | {"training_flops": flops}
+    return costs | {"training_flops": flops}

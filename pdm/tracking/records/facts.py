@@ -34,10 +34,10 @@ def flat(config: Any, prefix: str = "") -> dict[str, str]:
     if not isinstance(config, Mapping):
         value = list(config) if isinstance(config, tuple) else config
         return {prefix: redact_urls(str(value))}  # a source's address may contain a password
-    found: dict[str, str] = {}
+    result: dict[str, str] = {}
     for name, value in config.items():
-        found |= flat(value, f"{prefix}.{name}" if prefix else name)
-    return found
+        result |= flat(value, f"{prefix}.{name}" if prefix else name)
+    return result
 
 
 def pipeline_run() -> str:
@@ -53,33 +53,33 @@ def pipeline_run() -> str:
 def settings() -> dict[str, str]:
     """Read params.yaml, flat and unchecked; empty if it cannot be read."""
     try:
-        found = read_yaml(Path("params.yaml").read_text(encoding="utf-8"))
+        values = read_yaml(Path("params.yaml").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return flat(found) if isinstance(found, Mapping) else {}
+    return flat(values) if isinstance(values, Mapping) else {}
 
 
 def tags() -> dict[str, str]:
     """Collect versions of code and data, as far as they are known."""
     command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
-    found = {"mlflow.source.name": redact(command)[:5000], "mlflow.source.type": "LOCAL"}
+    result = {"mlflow.source.name": redact(command)[:5000], "mlflow.source.type": "LOCAL"}
     commit = _git("rev-parse", "HEAD")
     if commit:
-        found["mlflow.source.git.commit"] = commit
-        found["pyramid.git.dirty"] = str(bool(_git("status", "--porcelain"))).lower()
+        result["mlflow.source.git.commit"] = commit
+        result["pyramid.git.dirty"] = str(bool(_git("status", "--porcelain"))).lower()
     if experiment_of_dvc():
-        found["pyramid.dvc_experiment"] = experiment_of_dvc()
+        result["pyramid.dvc_experiment"] = experiment_of_dvc()
     if Path("dvc.lock").exists():
-        found["pyramid.dvc_lock.sha256"] = sha256_of(Path("dvc.lock"))
-    return found
+        result["pyramid.dvc_lock.sha256"] = sha256_of(Path("dvc.lock"))
+    return result
 
 
 def dataset(folder: Path, digest: str) -> dict[str, str]:
     """Describe a data folder with a manifest: name, version, path and size."""
-    found = manifest.read(folder)
-    counts = {f"num_{split}": str(found.num_samples(split)) for split in sorted(found.splits)}
+    content = manifest.read(folder)
+    counts = {f"num_{split}": str(content.num_samples(split)) for split in sorted(content.splits)}
     known = {"name": folder.name, "digest": digest, "source": str(folder)}
-    shards = found.facts.get("shards_sha256")  # latents name the shards they were encoded from
+    shards = content.facts.get("shards_sha256")  # latents name the shards they were encoded from
     return known | counts | ({"shards_sha256": str(shards)} if shards else {})
 
 
@@ -112,13 +112,13 @@ def listing_tags(folder: Path) -> dict[str, str]:
 def sample_tags(folder: Path) -> dict[str, str]:
     """Tags by which the runs of the samples' models are found."""
     try:
-        found = json.loads((folder / SAMPLES).read_text(encoding="utf-8"))
-        with Image.open(folder / found["samples"][0]["file"]) as picture:
+        content = json.loads((folder / SAMPLES).read_text(encoding="utf-8"))
+        with Image.open(folder / content["samples"][0]["file"]) as picture:
             size = "{}x{}".format(*picture.size)
         return {"pyramid.picture_size": size} | {
-            f"pyramid.{stage}.sha256": str(found[f"{stage}_sha256"])
+            f"pyramid.{stage}.sha256": str(content[f"{stage}_sha256"])
             for stage in ("autoencoder", "diffusion", "few_steps")
-            if stage != "few_steps" or "few_steps_sha256" in found
+            if stage != "few_steps" or "few_steps_sha256" in content
         }
     except (OSError, ValueError, LookupError, TypeError):  # not drawn by `pyramid sample`
         return {}
@@ -128,7 +128,7 @@ def first_samples(folder: Path) -> list[Path]:
     """Return the list of samples, and its first pictures."""
     try:
         listed = json.loads((folder / SAMPLES).read_text(encoding="utf-8"))["samples"]
-        files = [str(one["file"]) for one in listed[:MAX_SAMPLES]]
+        files = [str(sample["file"]) for sample in listed[:MAX_SAMPLES]]
     except (OSError, ValueError, KeyError, TypeError):
         return []
     return [folder / name for name in (SAMPLES, *files) if (folder / name).is_file()]

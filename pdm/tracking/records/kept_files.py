@@ -108,6 +108,6 @@ def _copy_logs(folder: Path, home: Path) -> None:
 
 def _from_project(path: Path) -> str:
     """Make a path relative to the project, where `pyramid sync` runs."""
-    whole = path.absolute()
+    absolute = path.absolute()
     root = project_root()
-    return str(whole.relative_to(root)) if whole.is_relative_to(root) else str(path)
+    return str(absolute.relative_to(root)) if absolute.is_relative_to(root) else str(path)

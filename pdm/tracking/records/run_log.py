@@ -83,7 +83,7 @@ class _Tail:
 
 
 def _without_sent(lines: Iterable[Event], sent: Sent) -> list[Event]:
-    found = []
+    unsent = []
     for event in lines:
         values = {
             name: value
@@ -92,5 +92,5 @@ def _without_sent(lines: Iterable[Event], sent: Sent) -> list[Event]:
         }
         step = sent.steps.get(f"picture:{event.get('name')}", -1)
         if values or (event["kind"] == "picture" and event["images_seen"] > step):
-            found.append(event | {"values": values})
-    return found
+            unsent.append(event | {"values": values})
+    return unsent

@@ -71,12 +71,12 @@ def promote(connection: MlflowClient, record: Record, folder: Path) -> dict[str,
         decision = decide(candidate, champion)
     if decision.outcome == PROMOTED:
         connection.set_registered_model_alias(model_name(), CHAMPION, version.version)
-    found = {"outcome": decision.outcome, "reason": decision.reason}
-    for name, value in found.items():
+    facts = {"outcome": decision.outcome, "reason": decision.reason}
+    for name, value in facts.items():
         connection.set_model_version_tag(
             model_name(), version.version, f"pyramid.promotion.{name}", value
         )
-    return _keep(connection, run_id, folder, found | {"version": str(version.version)})
+    return _keep(connection, run_id, folder, facts | {"version": str(version.version)})
 
 
 def fetch_champion(folder: Path) -> Path:
@@ -88,13 +88,13 @@ def fetch_champion(folder: Path) -> Path:
     """
     try:
         connection = client()
-        found = _champion(connection)
-        if found is None:
+        champion = _champion(connection)
+        if champion is None:
             raise BadInput(
                 f"MLflow at {shown_address()} has no champion of '{model_name()}'; run the "
                 "pipeline, or set MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME"
             )
-        return Path(connection.download_artifacts(str(found.run_id), MODEL, str(folder)))
+        return Path(connection.download_artifacts(str(champion.run_id), MODEL, str(folder)))
     except (OSError, MlflowException) as error:
         raise Unavailable(
             f"the champion cannot be downloaded from MLflow at {shown_address()} ({reason(error)})"
@@ -113,9 +113,9 @@ def _changed(candidate: dict[str, str]) -> str:
 def _version(connection: MlflowClient, record: Record) -> ModelVersion:
     """Return the model version of this run; create it if needed."""
     run_id, name = record.sent.run_id, model_name()
-    for found in connection.search_model_versions(f"run_id = '{run_id}'"):
-        if found.name == name:
-            return found
+    for version in connection.search_model_versions(f"run_id = '{run_id}'"):
+        if version.name == name:
+            return version
     samples = Path(record.samples) / SAMPLES
     folders = {stage: Path(record.candidate[stage]) for stage in STAGES}
     for stage, model in folders.items():
@@ -142,28 +142,28 @@ def _champion(connection: MlflowClient) -> ModelVersion | None:
         raise
 
 
-def _scored_version(connection: MlflowClient, found: ModelVersion) -> Scored:
-    return _scored(connection, str(found.run_id), f"version {found.version}")
+def _scored_version(connection: MlflowClient, version: ModelVersion) -> Scored:
+    return _scored(connection, str(version.run_id), f"version {version.version}")
 
 
 def _scored(connection: MlflowClient, run_id: str, name: str) -> Scored:
     run = connection.get_run(run_id)
     setting = run.data.params | {PICTURE_SIZE: run.data.tags.get(PICTURE_SIZE, "")}
     with tempfile.TemporaryDirectory(prefix="pyramid-promotion-") as scratch:
-        found = None
+        measured = None
         listed = {file.path for file in connection.list_artifacts(run_id, "pictures")}
         path = f"pictures/{replicates.FILE_NAME}"
         if path in listed:
-            found = replicates.read(Path(connection.download_artifacts(run_id, path, scratch)))
-    return Scored(name, setting, dict(run.data.metrics), found)
+            measured = replicates.read(Path(connection.download_artifacts(run_id, path, scratch)))
+    return Scored(name, setting, dict(run.data.metrics), measured)
 
 
 def _keep(
-    connection: MlflowClient, run_id: str, folder: Path, found: dict[str, str]
+    connection: MlflowClient, run_id: str, folder: Path, facts: dict[str, str]
 ) -> dict[str, str]:
     """Record the decision as a file, in the run's folder and in MLflow, and as tags."""
-    write_json(folder / FILE_NAME, found)
+    write_json(folder / FILE_NAME, facts)
     connection.log_artifact(run_id, str(folder / FILE_NAME))
-    for name, value in found.items():
+    for name, value in facts.items():
         connection.set_tag(run_id, f"pyramid.promotion.{name}", value)
-    return found
+    return facts

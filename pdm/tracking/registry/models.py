@@ -37,6 +37,6 @@ def log_ema_snapshots(connection: MlflowClient, run_id: str, folder: Path, name:
 def use_ema_snapshots(samples: Path) -> bool:
     """Whether the pictures of this `samples.json` were drawn with, or guided by, an EMA
     snapshot."""
-    drawn = json.loads(samples.read_text(encoding="utf-8"))
-    guide = drawn.get("guide") or {}
-    return drawn.get("ema_length") is not None or guide.get("kind") == "ema"
+    content = json.loads(samples.read_text(encoding="utf-8"))
+    guide = content.get("guide") or {}
+    return content.get("ema_length") is not None or guide.get("kind") == "ema"

@@ -47,12 +47,16 @@ def read(path: Path) -> Replicates | None:
         BadInput: The file cannot be read.
     """
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        scores = {name: [float(one) for one in values] for name, values in found["scores"].items()}
-        if any(len(values) != found["num_replicates"] for values in scores.values()):
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        scores = {
+            name: [float(value) for value in values] for name, values in content["scores"].items()
+        }
+        if any(len(values) != content["num_replicates"] for values in scores.values()):
             raise ValueError("a score does not have num_replicates replicates")
         return Replicates(
-            str(found["data_sha256"]), (int(found["seed"]), int(found["num_replicates"])), scores
+            str(content["data_sha256"]),
+            (int(content["seed"]), int(content["num_replicates"])),
+            scores,
         )
     except FileNotFoundError:
         return None

@@ -32,9 +32,9 @@ def code_tags(tags: dict[str, str]) -> dict[str, str]:
     return {name: tags[name] for name in tags if "git" in name or "dvc_lock" in name}
 
 
-def equal(one: str, other: str) -> bool:
+def equal(first: str, second: str) -> bool:
     """Whether two texts mean the same value, as 1 and 1.0 do."""
     try:
-        return one == other or float(one) == float(other)
+        return first == second or float(first) == float(second)
     except ValueError:
         return False

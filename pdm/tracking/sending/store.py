@@ -67,9 +67,9 @@ class Store:
         """Whether the run or its parent was deleted."""
         if error.error_code not in (GONE, *IN_THE_BIN):
             return False
-        ids = [found for found in (sent.run_id, sent.parent_id) if found]
+        ids = [run_id for run_id in (sent.run_id, sent.parent_id) if run_id]
         try:
-            runs = [self._client.get_run(one) for one in ids]
+            runs = [self._client.get_run(run_id) for run_id in ids]
         except MlflowException as absent:
             return bool(absent.error_code == GONE)
         deleted = any(run.info.lifecycle_stage == "deleted" for run in runs)
@@ -134,9 +134,9 @@ class Store:
         """Find or create the experiment. A deleted one keeps its name, so a number is then
         added."""
         name, number = experiment_name(), 1
-        while (found := self._client.get_experiment_by_name(name)) is not None:
-            if found.lifecycle_stage == "active":
-                return str(found.experiment_id)
+        while (experiment := self._client.get_experiment_by_name(name)) is not None:
+            if experiment.lifecycle_stage == "active":
+                return str(experiment.experiment_id)
             number += 1
             name = f"{experiment_name()}-{number}"
         if number > 1:
@@ -149,12 +149,12 @@ class Store:
             return self._find_experiment()  # another process created it first
 
     def _find_parent(self, record: Record) -> str:
-        found = self._client.search_runs(
+        parents = self._client.search_runs(
             [self._experiment], f"tags.`{RUN_KEY}` = '{record.parent}'", max_results=1
         )
-        if found:
-            self._client.update_run(found[0].info.run_id, status=RUNNING)
-            return str(found[0].info.run_id)
+        if parents:
+            self._client.update_run(parents[0].info.run_id, status=RUNNING)
+            return str(parents[0].info.run_id)
         run = self._client.create_run(
             self._experiment,
             start_time=milliseconds(record.began),
@@ -179,8 +179,8 @@ class Store:
         if (tags, nonfinite) == (record.sent.tags, record.sent.nonfinite):
             return
         own = tags | ({"pyramid.nonfinite": ", ".join(nonfinite)} if nonfinite else {})
-        for run_id, some in (record.sent.run_id, own), (record.sent.parent_id, code_tags(tags)):
-            new = [RunTag(name, value[:LONGEST_TAG]) for name, value in some.items()]
+        for run_id, values in (record.sent.run_id, own), (record.sent.parent_id, code_tags(tags)):
+            new = [RunTag(name, value[:LONGEST_TAG]) for name, value in values.items()]
             self._client.log_batch(run_id, tags=new, synchronous=True)
         with record.arriving(folder) as sent:
             sent.tags, sent.nonfinite = tags, nonfinite
@@ -193,8 +193,8 @@ class Store:
         params = {name: value[:LONGEST_PARAM] for name, value in params.items()}
         new = [Param(name, value) for name, value in params.items() if name not in known]
         for start in range(0, len(new), PARAMS_PER_CALL):
-            some = new[start : start + PARAMS_PER_CALL]
-            self._client.log_batch(run_id, params=some, synchronous=True)
+            chunk = new[start : start + PARAMS_PER_CALL]
+            self._client.log_batch(run_id, params=chunk, synchronous=True)
         changed = {
             name: params[name]
             for name in params.keys() & known.keys()
@@ -210,10 +210,10 @@ class Store:
             for name, value in line["values"].items()
         ]
         for start in range(0, len(points), METRICS_PER_CALL):
-            some = points[start : start + METRICS_PER_CALL]
-            self._client.log_batch(record.sent.run_id, metrics=some, synchronous=True)
+            chunk = points[start : start + METRICS_PER_CALL]
+            self._client.log_batch(record.sent.run_id, metrics=chunk, synchronous=True)
             with record.arriving(folder) as sent:
-                sent.steps |= {point.key: point.step for point in some}
+                sent.steps |= {point.key: point.step for point in chunk}
 
     def _send_scores(self, record: Record, folder: Path) -> None:
         """Send scores by name, and costs under `cost/` here and by stage in the pipeline run."""
