@@ -13,7 +13,7 @@ from pdm.params.override import set_values
 DATA = ("people2k", "scapes2k")
 MODELS = ("model-2048x1024", "model-2048x2048", "model-256x256", "model-tiny")
 LDM = "model-ldm-256x256"
-TASKS = ("task-inpainting", "task-super-resolution")
+TASKS = ("task-inpainting", "task-semantic", "task-super-resolution")
 NAMES = (*sorted((*MODELS, LDM)), *DATA, "showcase", *TASKS)
 
 
@@ -193,7 +193,8 @@ def test_a_task_preset_on_ones_own_file_changes_the_task_and_what_it_needs(
         *("latents.keep_pictures", "diffusion.condition_dropout"),
     }
     assert found["diffusion"]["task"]["kind"] == name.removeprefix("task-").replace("-", "_")
-    assert "keep_pictures: true" in output_of(name, "--from", mine)
+    needs = "false" if name == "task-semantic" else "true"
+    assert f"keep_pictures: {needs}" in output_of(name, "--from", mine)
 
 
 def test_ldm_in_place_of_the_pyramid_needs_no_settings_of_the_pyramid(loaded):

@@ -14,7 +14,7 @@ from pdm.cli.options import (
 
 
 def add_pictures(commands: Commands) -> None:
-    """Add `pyramid inpaint` and `pyramid upscale`."""
+    """Add `pyramid inpaint`, `pyramid upscale` and `pyramid paint`."""
     inpaint = add_command(commands, "inpaint", pictures.inpaint)
     inpaint.add_argument("picture", type=Path, metavar="PICTURE", help="JPEG, PNG, WebP or AVIF")
     inpaint.add_argument(
@@ -38,6 +38,11 @@ def add_pictures(commands: Commands) -> None:
         "--factor", type=positive_count, metavar="N", help="default: that of the model, 2 or 4"
     )
     _add_drawing_options(upscale)
+    paint = add_command(commands, "paint", pictures.paint)
+    paint.add_argument(
+        "picture", type=Path, metavar="MAP", help="PNG of class indices; 255: anything"
+    )
+    _add_drawing_options(paint)
 
 
 def _add_drawing_options(command: argparse.ArgumentParser) -> None:

@@ -57,6 +57,22 @@ def upscale(args: argparse.Namespace) -> None:
         _write_all(args, zip(seeds, drawn, strict=True), suffix, studio.facts | facts)
 
 
+def paint(args: argparse.Namespace) -> None:
+    """Draw a picture from a map of classes (an index PNG), at the map's size."""
+    from pdm.files import sha256_of
+    from pdm.inference.pictures import paint as painting
+
+    with _studio(args) as studio:
+        painting.check_model(studio)
+        class_map = painting.read_map(args.picture, studio.map_names)
+        facts = {"command": "paint", "map_sha256": sha256_of(args.picture)}
+        seeds = range(args.seed, args.seed + args.num)
+        drawn = painting.paint(studio, class_map, seeds)
+        _write_all(
+            args, zip(seeds, drawn, strict=True), f"painted-{args.seed}", studio.facts | facts
+        )
+
+
 def _write_all(
     args: argparse.Namespace, pictures: Any, suffix: str, facts: dict[str, object]
 ) -> None:

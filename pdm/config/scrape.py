@@ -30,6 +30,9 @@ class BuiltinSource:
     width_px: Annotated[SidePx, "width of each image"]
     height_px: Annotated[SidePx, "height of each image"]
     seed: Annotated[Seed, "another seed draws other landscapes"]
+    maps: Annotated[bool, "also a map of sky, water, land, forest and snow of each landscape"] = (
+        False
+    )
 
     def __post_init__(self) -> None:
         check_limits(self)
@@ -82,6 +85,10 @@ class FolderSource:
     kind: Annotated[Literal["folder"], "folder: a folder of images"]
     path: Annotated[str, "the folder"]
     licence: Annotated[str | None, "licence of all its images"] = None
+    maps: Annotated[
+        str | None,
+        "another folder, with a map of classes as NAME.png for NAME.jpg, and classes.txt",
+    ] = None
 
 
 Source = BuiltinSource | UrlListSource | FolderSource

@@ -70,12 +70,23 @@ class SuperResolutionTask:
     ]
 
 
-TaskConfig = UnconditionalTask | ClassTask | InpaintingTask | SuperResolutionTask
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SemanticTask:
+    """Draw a picture from a map of meanings. The classes are those of the data's maps."""
+
+    __pydantic_config__: ClassVar = STRICT
+    needs_pictures: ClassVar = False
+
+    kind: Annotated[Literal["semantic"], "semantic: draw from a map of classes"]
+
+
+TaskConfig = UnconditionalTask | ClassTask | InpaintingTask | SuperResolutionTask | SemanticTask
 KINDS: dict[str, type[TaskConfig]] = {
     "unconditional": UnconditionalTask,
     "class": ClassTask,
     "inpainting": InpaintingTask,
     "super_resolution": SuperResolutionTask,
+    "semantic": SemanticTask,
 }
 FACT = "task"  # entry of a model's `config.json`; absent in models of unconditional tasks
 

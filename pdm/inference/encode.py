@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pdm import weights
 from pdm.config.latents import LatentsConfig
-from pdm.data import captions, classes
+from pdm.data import captions, classes, maps
 from pdm.data.shards import listing, manifest
 from pdm.data.space import disk_space_for
 from pdm.errors import QualityGate
@@ -81,6 +81,7 @@ def encode_shards(
         "autoencoder_sha256": sha256_of(autoencoder / "model.safetensors"),
         "shards_sha256": manifest.digest(shards),
         **({classes.FACT: names} if names else {}),
+        **({maps.FACT: known[maps.FACT]} if maps.FACT in known else {}),
         **({captions.FACT: known[captions.FACT]} if captions.FACT in known else {}),
         **({} if config.storage == "float32" else {"storage": config.storage}),
     }

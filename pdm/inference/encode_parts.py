@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pdm.config.latents import LatentsConfig
 from pdm.data.captions import captions_of
+from pdm.data.maps import encode_map, names_of
 from pdm.data.pixels import Pixels, to_images
 from pdm.data.shards.images import ImageShards
 from pdm.data.shards.latents import write_shard
@@ -177,8 +178,11 @@ def _write(
         captions = [captions_of(images.record(index)) for index in part.indices] * copies
     sums = [sums_of(level).tolist() for level in pyramid]
     dtype = DTYPES[task.config.storage]
+    class_maps = None
+    if names_of(images.manifest.facts):
+        class_maps = [encode_map(images.class_map(index, *task.size)) for index in part.indices]
     path = task.folder.files / f"{name}.safetensors"
-    shard = write_shard(path, keys, pyramid, classes, dtype, captions, pictures)
+    shard = write_shard(path, keys, pyramid, classes, dtype, captions, pictures, class_maps)
     task.folder.finish(name, {"shard": dataclasses.astuple(shard), "sums": sums})
     return name
 

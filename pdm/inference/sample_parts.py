@@ -96,8 +96,8 @@ class Painter:
 
     def _held_out(self, facts: dict[str, Any]) -> Subjects | None:
         """Give the held-out pictures that a task works on; None for a task that needs none."""
-        task = find_task(task_of_model(facts, None))
-        if not task.needs_pictures:
+        task = find_task(task_of_model(facts, None), facts)
+        if not (task.needs_pictures or task.needs_maps):
             return None
         return HeldOut(task, ImageShards(self.task.shards, "val"), self.size, self._encode)
 

@@ -141,7 +141,8 @@ def _subjects_of(folder: Path, network: Denoiser, config: SampleConfig) -> Subje
     """Give the subjects that need nothing but the model and the config."""
     record = weights.record_of(folder)
     task = task_of_model(record, network.condition_sizes)
-    if find_task(task).needs_pictures:
+    found = find_task(task, record)
+    if found.needs_pictures or found.needs_maps:
         raise BadInput(
             f"{folder} was trained for {task.kind} and works on a picture; use the stage 'sample' "
             f"on held-out pictures, or the command for {task.kind} on yours"

@@ -106,9 +106,13 @@ class HeldOut:
 
     def example(self, seed: int) -> Example:
         """Give the picture of a seed; its mask or the like depends on the seed, too."""
-        index = seed % len(self.images)
-        pixels = self.images.load(index, *self.size)
-        return Example(self.images.keys[index], epoch=seed // len(self.images), pixels=pixels)
+        index, task = seed % len(self.images), self.task
+        return Example(
+            self.images.keys[index],
+            epoch=seed // len(self.images),
+            pixels=self.images.load(index, *self.size) if task.needs_pictures else None,
+            class_map=self.images.class_map(index, *self.size) if task.needs_maps else None,
+        )
 
 
 def choose_classes(

@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 class ClassLabels:
     """See `pdm.tasks.task.Task`."""
 
+    needs_maps: ClassVar = False
     needs_pictures: ClassVar = False
 
     def sizes(self, levels: Levels, facts: Mapping[str, Any]) -> ConditionConfig | None:
@@ -46,3 +47,7 @@ class ClassLabels:
     def finish(self, example: Example, drawn: Pixels) -> Pixels:
         """The picture as it was drawn."""
         return drawn
+
+    def facts(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}

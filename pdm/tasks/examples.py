@@ -26,6 +26,7 @@ def examples_at(
             int(shards.labels[index]),
             shards.picture(index) if task.needs_pictures else None,
             shards.captions[index],
+            shards.class_map(index) if task.needs_maps else None,
         )
         for position, index in zip(positions, indices, strict=True)
     ]
@@ -44,5 +45,7 @@ def examples_of_seeds(task: Task, shards: LatentShards, seeds: Sequence[int]) ->
         pixels = shards.picture(index) if task.needs_pictures else None
         captions = shards.captions[index]
         epoch = seed // len(shards)
-        examples.append(Example(shards.keys[index], epoch, 0, label, pixels, captions))
+        class_map = shards.class_map(index) if task.needs_maps else None
+        key = shards.keys[index]
+        examples.append(Example(key, epoch, 0, label, pixels, captions, class_map))
     return examples

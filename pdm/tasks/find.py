@@ -9,6 +9,7 @@ from pdm.config.task import (
     FACT,
     ClassTask,
     InpaintingTask,
+    SemanticTask,
     SuperResolutionTask,
     TaskConfig,
     UnconditionalTask,
@@ -18,6 +19,7 @@ from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput
 from pdm.tasks.class_labels import ClassLabels
 from pdm.tasks.inpainting import Inpainting
+from pdm.tasks.semantic import Semantic
 from pdm.tasks.super_resolution import SuperResolution
 from pdm.tasks.task import Levels, Task
 from pdm.tasks.unconditional import Unconditional
@@ -25,8 +27,13 @@ from pdm.tasks.unconditional import Unconditional
 KEY = "diffusion.model.condition"
 
 
-def find_task(config: TaskConfig) -> Task:
-    """Give the task that the settings name."""
+def find_task(config: TaskConfig, facts: Mapping[str, Any]) -> Task:
+    """Give the task that the settings name.
+
+    Args:
+        config: The settings.
+        facts: Of the latents' manifest, or of a model's `config.json`.
+    """
     match config:
         case UnconditionalTask():
             return Unconditional()
@@ -36,6 +43,8 @@ def find_task(config: TaskConfig) -> Task:
             return Inpainting(config)
         case SuperResolutionTask():
             return SuperResolution(config)
+        case SemanticTask():
+            return Semantic(facts)
 
 
 def task_of_model(record: Mapping[str, Any], condition: ConditionConfig | None) -> TaskConfig:
@@ -67,8 +76,8 @@ def check_task(config: DiffusionConfig, latents: LatentShards) -> None:
     Raises:
         BadInput: They do not, or they are not; the text says what to do.
     """
-    task = find_task(config.drawn_by)
     facts = latents.manifest.facts
+    task = find_task(config.drawn_by, facts)
     channels = tuple(shape[0] for shape in latents.level_shapes)
     needed = task.sizes(Levels(channels, tuple(facts["level_downsamplings"])), facts)
     if task.needs_pictures and not latents.has_pictures:
@@ -94,7 +103,7 @@ def with_sizes(config: DiffusionConfig, levels: Levels, facts: Mapping[str, Any]
     assert isinstance(network, UNetConfig)
     if network.condition is not None:
         return network
-    sizes = find_task(config.drawn_by).sizes(levels, facts)
+    sizes = find_task(config.drawn_by, facts).sizes(levels, facts)
     return dataclasses.replace(network, condition=sizes)
 
 

@@ -23,6 +23,7 @@ from pdm.tasks.task import Encode, Example, Levels
 class Inpainting:
     """See `pdm.tasks.task.Task`."""
 
+    needs_maps: ClassVar = False
     needs_pictures: ClassVar = True
 
     def __init__(self, config: InpaintingTask) -> None:
@@ -44,6 +45,10 @@ class Inpainting:
     def finish(self, example: Example, drawn: Pixels) -> Pixels:
         """The known pixels to the bit, and the drawn ones fitted to them."""
         return fill_in(_pixels_of(example), drawn, soften(self.mask(example), 0))
+
+    def facts(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
 
     def mask(self, example: Example) -> Mask:
         """Draw the mask of an example; the same one every time."""

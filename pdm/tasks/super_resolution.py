@@ -23,6 +23,7 @@ from pdm.tasks.task import Encode, Example, Levels
 class SuperResolution:
     """See `pdm.tasks.task.Task`."""
 
+    needs_maps: ClassVar = False
     needs_pictures: ClassVar = True
 
     def __init__(self, config: SuperResolutionTask) -> None:
@@ -49,6 +50,10 @@ class SuperResolution:
     def finish(self, example: Example, drawn: Pixels) -> Pixels:
         """The drawn picture with the colours of the small one."""
         return back_project(drawn, self.reduce(example))
+
+    def facts(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
 
     def reduce(self, example: Example) -> Pixels:
         """Give the small picture of an example; the same one every time."""

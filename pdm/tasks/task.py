@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from pdm.config.diffusion import ConditionConfig
+from pdm.data.maps import ClassMap
 from pdm.data.pixels import Pixels
 from pdm.data.shards.latents import LatentShards
 from pdm.models.condition import Condition
@@ -40,6 +41,7 @@ class Example:
     label: int | None = None  # index of its class, or the number of classes for none
     pixels: Pixels | None = None  # uint8 (H, W, 3)
     captions: tuple[str, ...] = ()
+    class_map: ClassMap | None = None  # uint8 (H, W)
 
     def generator(self, purpose: str) -> np.random.Generator:
         """Make a generator for one purpose that depends on seed, picture and epoch only."""
@@ -56,6 +58,7 @@ class Task(Protocol):
     """What a network draws by."""
 
     needs_pictures: ClassVar[bool]  # reads `Example.pixels`
+    needs_maps: ClassVar[bool]  # reads `Example.class_map`
 
     def sizes(self, levels: Levels, facts: Mapping[str, Any]) -> ConditionConfig | None:
         """Give the sizes of the network's condition; None for no condition.
@@ -81,3 +84,6 @@ class Task(Protocol):
     def finish(self, example: Example, drawn: Pixels) -> Pixels:
         """Give the picture that a user gets from the one that was drawn, such as with the known
         pixels put back."""
+
+    def facts(self) -> dict[str, Any]:
+        """Give what a trained model must remember of its data, for `config.json`."""

@@ -13,6 +13,7 @@ from pdm.tasks.task import Encode, Example, Levels
 class Unconditional:
     """See `pdm.tasks.task.Task`."""
 
+    needs_maps: ClassVar = False
     needs_pictures: ClassVar = False
 
     def sizes(self, levels: Levels, facts: Mapping[str, Any]) -> ConditionConfig | None:
@@ -29,3 +30,7 @@ class Unconditional:
     def finish(self, example: Example, drawn: Pixels) -> Pixels:
         """The picture as it was drawn."""
         return drawn
+
+    def facts(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}

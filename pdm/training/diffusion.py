@@ -158,7 +158,8 @@ class NoisyLatents:
         encode: Encode = refuse_to_encode,
     ) -> None:
         self.shards, self.config, self.seed = shards, config, config.training.seed
-        self.task, self.sizes, self.encode = find_task(config.drawn_by), sizes, encode
+        facts = shards.manifest.facts if sizes is not None else {}
+        self.task, self.sizes, self.encode = find_task(config.drawn_by, facts), sizes, encode
         self.times, self.total = TimeDistribution.of(config), config.training.total_images
 
     def load(self, positions: range) -> Batch:
@@ -222,7 +223,7 @@ def _work(settings: Settings, workers: Workers) -> None:
 
     grid = SampleGrid(settings.autoencoder, latents.manifest.facts, workers.device)
     splits = (latents, held_out)
-    sizes, task = model.condition_sizes, find_task(config.drawn_by)
+    sizes, task = model.condition_sizes, find_task(config.drawn_by, latents.manifest.facts)
 
     def noisy(shards: LatentShards) -> NoisyLatents:
         return NoisyLatents(shards, config, sizes, grid.encode)
@@ -315,6 +316,7 @@ def write_model(
     sizes = model.condition_sizes
     names = shards.classes if sizes is not None and sizes.num_classes else ()
     task = {} if config.task is None else {FACT: task_record(config.task)}
+    task |= find_task(config.drawn_by, known).facts()
     with snapshots.for_model(run, config.training.ema_lengths, images_seen) as ema_folder:
         model.save_pretrained(
             folder,

@@ -19,6 +19,7 @@ from torch import Tensor
 from pdm import weights
 from pdm.config.diffusion import ConditionConfig, DiffusionConfig, UNetConfig
 from pdm.config.task import FACT
+from pdm.data.maps import FACT as MAP_CLASSES
 from pdm.data.shards import listing, manifest
 from pdm.data.shards.latents import LatentShards
 from pdm.device import log_device
@@ -195,7 +196,8 @@ class Ways:
         encode: Encode = refuse_to_encode,
     ) -> None:
         self.latents, self.config, self.purpose = latents, config, purpose
-        self.task, self.sizes, self.encode = find_task(config.drawn_by), sizes, encode
+        facts = latents.manifest.facts if sizes is not None else {}
+        self.task, self.sizes, self.encode = find_task(config.drawn_by, facts), sizes, encode
 
     @torch.no_grad()
     def load(self, positions: range) -> Batch:
@@ -259,7 +261,7 @@ def _work(settings: Settings, workers: Workers) -> None:
     distance = settings.build_reference_distance()
     scorer = SampleScorer(grid, (latents, held_out), config.score_images, distance, workers)
 
-    sizes, task = losses.model.condition_sizes, find_task(config.drawn_by)
+    sizes, task = losses.model.condition_sizes, find_task(config.drawn_by, latents.manifest.facts)
 
     def ways(purpose: str) -> Ways:
         return Ways(latents, config, purpose, sizes, grid.encode)
@@ -315,14 +317,8 @@ def write_model(settings: Settings, student: Denoiser, stops: Tensor, images_see
         name: flow[name]
         for name in (
             *("level_shapes", "image_height_px", "image_width_px", "latents_sha256"),
-            *(
-                "shards_sha256",
-                "autoencoder_sha256",
-                "parameters",
-                "forward_flops",
-                "classes",
-                FACT,
-            ),
+            *("shards_sha256", "autoencoder_sha256", "parameters", "forward_flops"),
+            *("classes", MAP_CLASSES, FACT),
         )
         if name in flow
     }

@@ -48,7 +48,7 @@ def write(judged, folder, rows):
     with atomic_folder(folder / "shards") as temporary:
         for number in range(2):
             path = temporary / f"train-{number:06}.tar"
-            write_shard(path, rows[number::2], "train", judged / "raw", LOSSLESS, crops, False)
+            write_shard(path, rows[number::2], "train", judged / "raw", LOSSLESS, crops, False, ())
 
 
 def digests(folder):

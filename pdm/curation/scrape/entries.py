@@ -63,6 +63,7 @@ class Entry:
     fetch_url: str | None = None  # null if there is nothing to fetch
     rule: AddressRule = public_only  # allowed addresses
     outcome: Outcome | None = None  # null until it is fetched
+    class_map: Path | None = None  # a local file, see `pdm.data.maps`
 
     @property
     def caption(self) -> str | None:

@@ -11,6 +11,7 @@ from pdm.config.scrape import BuiltinSource, FolderSource, ScrapeConfig, UrlList
 from pdm.curation.scrape.entries import Entry, Outcome, index_by_key
 from pdm.curation.scrape.fetching.img2dataset import find_img2dataset
 from pdm.curation.scrape.fetching.incremental import CachedFetch
+from pdm.curation.scrape.maps import copy_maps, names_of_sources
 from pdm.curation.scrape.raw import write_shards
 from pdm.curation.scrape.removal.removal_list import read_removals
 from pdm.curation.scrape.removal.takedown import warn_of_traces
@@ -58,6 +59,7 @@ def scrape(
             pictures that were fetched are in the cache.
     """
     removals = read_removals(config.removed)
+    map_names = names_of_sources(config.sources)
     listed = [entry for source in config.sources for entry in _list_entries(source)]
     if any(not isinstance(source, FolderSource) for source in config.sources):
         find_img2dataset()  # fails here rather than after minutes of drawing
@@ -74,6 +76,7 @@ def scrape(
                 config.max_image_mib,
                 removals.matches_picture,
             )
+            copy_maps(folder, outcomes, map_names)
             _check_quality_gate(summary, config.max_failed_fraction)
         fetching.remember_failed()
         if models and decisions and removals.any:

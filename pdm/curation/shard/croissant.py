@@ -10,6 +10,8 @@ from typing import Any
 
 from pdm.data.captions import FACT
 from pdm.data.decisions import Row
+from pdm.data.maps import EXTENSION as MAP
+from pdm.data.maps import FACT as MAP_CLASSES
 from pdm.data.shards.manifest import Manifest
 
 FILE_NAME = "croissant.json"
@@ -122,6 +124,8 @@ def _members(manifest: Manifest) -> list[dict[str, Any]]:
     kinds.append(("records-files", "application/json", "json"))
     if FACT in manifest.facts:
         kinds.append(("captions-files", "text/plain", "txt"))
+    if MAP_CLASSES in manifest.facts:
+        kinds.append(("maps-files", "image/png", MAP))
     held = [{"@id": shard.name} for shards in manifest.splits.values() for shard in shards]
     return [
         {

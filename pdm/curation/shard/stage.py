@@ -20,10 +20,11 @@ from pdm.curation.shard.card import data_card
 from pdm.curation.shard.crops import CropCache
 from pdm.curation.shard.report.page import Report, write_report
 from pdm.curation.shard.split import TRAIN, VAL, assign_splits, shard_of
-from pdm.curation.shard.write import EXTENSIONS, WrittenShard, estimate_bytes, write_shard
-from pdm.data import captions, classes
+from pdm.curation.shard.write import EXTENSIONS, MAPS, WrittenShard, estimate_bytes, write_shard
+from pdm.data import captions, classes, maps
 from pdm.data.captions import captions_of
 from pdm.data.decisions import Row, load
+from pdm.data.maps import read_names
 from pdm.data.shards import listing
 from pdm.data.shards.listing import Listed
 from pdm.data.shards.locations import write_index
@@ -74,10 +75,13 @@ def shard(
         with disk_space_for(shards, num_bytes), atomic_folder(shards) as folder:
             plan = _plan_shards(kept, splits, config)
             with_captions = any(map(captions_of, kept))
-            written = _write_shards(plan, folder, raw.resolve(), config, crops, with_captions)
+            map_names = read_names(raw / MAPS) if (raw / MAPS).is_dir() else ()
+            written = _write_shards(
+                plan, folder, raw.resolve(), config, crops, with_captions, map_names
+            )
             failures = {key: why for one in written.values() for key, why in one.failures.items()}
             crop_rows = [row for row in kept if row["key"] not in failures]
-            manifest = _write_metadata(folder, written, crop_rows, splits, config)
+            manifest = _write_metadata(folder, written, crop_rows, splits, config, map_names)
         write_report(report, Report(decisions, splits, failures, limits, manifest), raw.resolve())
     num_cut = sum(one.num_cut for one in written.values())
     classes_text = describe_classes(Counter(row["class_name"] for row in crop_rows))
@@ -111,13 +115,15 @@ def _write_shards(
     config: ShardConfig,
     crops: CropCache | None,
     with_captions: bool,
+    map_names: tuple[str, ...],
 ) -> dict[tuple[str, int], WrittenShard]:
     progress = Progress("shard", sum(map(len, plan.values())))
+    num_parts = 2 + with_captions + bool(map_names)
     remote = ray.remote(num_cpus=1)(write_shard)
     tasks = {
         remote.remote(
             folder.resolve() / f"{split}-{number:06}.tar",
-            *(rows, split, raw, config, crops, with_captions),
+            *(rows, split, raw, config, crops, with_captions, map_names),
         ): (split, number)
         for (split, number), rows in plan.items()
     }
@@ -136,7 +142,7 @@ def _write_shards(
             for key, why in written[tasks[task]].failures.items():
                 logger.warning("shard: %s left out: %s", key, why)
         finished = sum(len(plan[place]) for place in written)
-        progress.reach(finished + _num_images_in_progress(folder, 3 if with_captions else 2))
+        progress.reach(finished + _num_images_in_progress(folder, num_parts))
     return dict(sorted(written.items()))
 
 
@@ -151,12 +157,14 @@ def _write_metadata(
     crop_rows: list[Row],
     splits: dict[str, str],
     config: ShardConfig,
+    map_names: tuple[str, ...],
 ) -> Manifest:
     """Write all files beside the shards, the manifest last."""
     listing.write(
         folder, (Listed(row["key"], row["sha256"], splits[row["key"]]) for row in crop_rows)
     )
-    manifest = _build_manifest(written, crop_rows, config, sha256_of(folder / listing.FILE_NAME))
+    digest = sha256_of(folder / listing.FILE_NAME)
+    manifest = _build_manifest(written, crop_rows, config, digest, map_names)
     for one in written.values():
         if not one.shard.num_samples:
             (folder / one.shard.name).unlink()
@@ -172,6 +180,7 @@ def _build_manifest(
     crop_rows: list[Row],
     config: ShardConfig,
     pictures_sha256: str,
+    map_names: tuple[str, ...],
 ) -> Manifest:
     splits: dict[str, list[Shard]] = {TRAIN: [], VAL: []}
     for (split, _), one in written.items():
@@ -194,4 +203,6 @@ def _build_manifest(
         facts[classes.FACT] = sorted(names)
     if num_captioned := sum(bool(captions_of(row)) for row in crop_rows):
         facts[captions.FACT] = num_captioned
+    if map_names:
+        facts[maps.FACT] = map_names
     return Manifest(splits, facts)

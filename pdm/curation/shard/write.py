@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image, ImageColor
 
 from pdm.config.shard import ShardConfig
@@ -18,6 +19,7 @@ from pdm.curation.shard.crops import CropCache
 from pdm.data.captions import SEVERAL, TXT, as_lines, captions_of
 from pdm.data.decisions import Row
 from pdm.data.decoding.pixels import Box, Unreadable, crop_and_resize, decode
+from pdm.data.maps import EXTENSION, UNKNOWN, decode_map, encode_map, resize_map
 from pdm.data.pixels import Pixels
 from pdm.data.shards.manifest import Shard
 from pdm.data.shards.tars import read_at, write_tar
@@ -27,6 +29,7 @@ PROVENANCE = (
     *("key", "source", "url", "final_url", "retrieved_at", "sha256", "num_bytes"),
     *("caption", "licence", "author"),
 )
+MAPS = "maps"  # folder within the raw shards, see `pdm.curation.scrape.maps`
 EXTENSIONS = {"jpeg": "jpg", "png": "png", "webp": "webp"}
 # Over 19 crops of 2048 x 1024 (7 photographs, 12 built-in landscapes) the means were 0.37 at JPEG
 # quality 95, 1.23 and 0.74, the largest 0.75, 2.26 and 0.91. Photographs of foliage take most.
@@ -52,11 +55,13 @@ def write_shard(
     config: ShardConfig,
     cache: CropCache | None,
     with_captions: bool,
+    map_names: tuple[str, ...],
 ) -> WrittenShard:
     """Write the crops of `rows` (kept decisions, in key order) to the tar `path`.
 
     Crops in the cache are not cut again; new ones are stored there. `with_captions`: also write the
     captions of each, empty if it has none, since some readers want the same parts in every sample.
+    `map_names`: also write the map of each, with the same crop; unknown everywhere if it has none.
     """
     failures: dict[str, str] = {}
     num_cut = 0
@@ -74,10 +79,18 @@ def write_shard(
                 num_cut += 1
                 if cache:
                     cache.store(row, image)
+            try:
+                class_map = {EXTENSION: cut_map(row, raw, map_names)} if map_names else {}
+            except Unreadable as error:
+                failures[row["key"]] = str(error)
+                continue
             facts = _provenance(row, split) | {"image_sha256": hashlib.sha256(image).hexdigest()}
             record = json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()
             text = {TXT: as_lines(captions_of(row)).encode()} if with_captions else {}
-            yield row["key"], {EXTENSIONS[config.encoding]: image, "json": record} | text
+            yield (
+                row["key"],
+                {EXTENSIONS[config.encoding]: image, "json": record} | text | class_map,
+            )
 
     write_tar(path, samples())
     return WrittenShard(Shard.of(path, len(rows) - len(failures)), failures, num_cut)
@@ -101,6 +114,31 @@ def cut_crop(row: Row, raw: Path) -> Pixels:
     pixels = decode(content, ImageColor.getrgb(row["background"])[:3])
     box = Box(*(row[f"crop_{name}_px"] for name in ("left", "top", "width", "height")))
     return crop_and_resize(pixels, box, row["target_width_px"], row["target_height_px"])
+
+
+def cut_map(row: Row, raw: Path, names: tuple[str, ...]) -> bytes:
+    """The finished crop of a kept image's map, as a PNG; unknown everywhere if it has no map.
+
+    Raises:
+        Unreadable: It cannot be decoded, has another size than its picture, or an index without a
+            class.
+    """
+    path = raw / MAPS / f"{row['key']}.png"
+    target = row["target_height_px"], row["target_width_px"]
+    if not path.is_file():
+        return encode_map(np.full(target, UNKNOWN, np.uint8))
+    try:
+        indices = decode_map(path.read_bytes(), names)
+    except ValueError as error:
+        raise Unreadable(f"its map cannot be used: {error}") from error
+    size = row["width_px"], row["height_px"]
+    if indices.shape != (size[1], size[0]):
+        found = f"{indices.shape[1]}x{indices.shape[0]}"
+        raise Unreadable(f"its map is {found}, but the picture, upright, is {size[0]}x{size[1]}")
+    left, top, width, height = (
+        row[f"crop_{name}_px"] for name in ("left", "top", "width", "height")
+    )
+    return encode_map(resize_map(indices[top : top + height, left : left + width], *target))
 
 
 def encode(crop: Pixels, config: ShardConfig) -> bytes:

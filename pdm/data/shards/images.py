@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image
 
 from pdm.data.decoding import turbo
+from pdm.data.maps import ClassMap, decode_map, names_of, resize_map
 from pdm.data.pixels import Pixels
 from pdm.data.shards import manifest
 from pdm.data.shards.locations import damaged
@@ -72,6 +73,19 @@ class ImageShards:
         except (OSError, ValueError, SyntaxError) as error:
             fault = f"holds {self.keys[index]}, whose image cannot be decoded ({error})"
             raise damaged(self.samples.path(index), fault) from error
+
+    def class_map(self, index: int, height: int, width: int) -> ClassMap:
+        """The map of image number `index`, at any size: the nearest pixels, uint8 (height, width).
+
+        Raises:
+            QualityGate: It has none, or it cannot be decoded.
+        """
+        try:
+            indices = decode_map(self.samples.class_map(index), names_of(self.manifest.facts))
+        except ValueError as error:
+            fault = f"the map of {self.keys[index]} cannot be used ({error})"
+            raise damaged(self.samples.path(index), fault) from error
+        return resize_map(indices, height, width)
 
     def record(self, index: int) -> dict[str, Any]:
         """The record of image number `index`: url, licence, crop box, ...

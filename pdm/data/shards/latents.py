@@ -7,7 +7,7 @@
                                  for each picture; where pictures are kept, `pictures` has their
                                  PNGs one after another, uint8, and `picture_ends` where each ends;
                                  there are as many as originals, which come before their mirrored
-                                 copies
+                                 copies; likewise `maps` and `map_ends`, if the pictures have maps
     manifest.json                the files, and facts: level_shapes, level_downsamplings, digests
                                  of autoencoder and shards, mean and std by level
 
@@ -27,12 +27,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from pdm.data import maps
 from pdm.data.classes import labels_of, names_of
+from pdm.data.maps import ClassMap, decode_map
 from pdm.data.pixels import Pixels
 from pdm.data.shards import manifest
 from pdm.errors import BadInput, QualityGate
 from pdm.files import atomic_file
 from pdm.models.levels.pyramid import Pyramid
+
+Packed = tuple[Tensor, Tensor]  # the bytes of all files, and where each ends
 
 
 def write_shard(
@@ -43,6 +47,7 @@ def write_shard(
     dtype: torch.dtype = torch.float32,
     captions: Sequence[Sequence[str]] | None = None,
     pictures: Sequence[bytes] | None = None,
+    maps: Sequence[bytes] | None = None,
 ) -> manifest.Shard:
     """Write one shard atomically; equal latents give equal bytes.
 
@@ -54,6 +59,7 @@ def write_shard(
         dtype: Of the values on disk; readers get float32.
         captions: Of each picture; None where no picture of the data has any.
         pictures: PNGs of what was encoded, one for each original; None keeps none.
+        maps: PNGs of their maps, of the same size; None where the data have no maps.
     """
     metadata = {"keys": json.dumps(list(keys))}
     if classes is not None:
@@ -62,7 +68,9 @@ def write_shard(
         metadata["captions"] = json.dumps([list(texts) for texts in captions], ensure_ascii=False)
     tensors = {f"level{i}": level.cpu().to(dtype).contiguous() for i, level in enumerate(pyramid)}
     if pictures is not None:
-        tensors |= _pack(pictures)
+        tensors |= _pack("picture", pictures)
+    if maps is not None:
+        tensors |= _pack("map", maps)
     with atomic_file(path) as temporary:
         save_file(tensors, temporary, metadata=metadata)
     return manifest.Shard.of(path, len(keys))
@@ -96,10 +104,11 @@ class LatentShards:
         self.captions: list[tuple[str, ...]] = []
         class_names: list[str | None] = []
         self._shards: list[Pyramid] = []
-        self._pictures: list[tuple[Tensor, Tensor] | None] = []
+        self._pictures: list[Packed | None] = []
+        self._maps: list[Packed | None] = []
         starts = []
         for shard in self.manifest.splits[split]:
-            keys, classes, captions, pyramid, pictures = _open(
+            keys, classes, captions, pyramid, pictures, maps = _open(
                 folder / shard.name, shard.num_samples
             )
             starts.append(len(self.keys))
@@ -108,6 +117,7 @@ class LatentShards:
             self.captions += captions
             self._shards.append(pyramid)
             self._pictures.append(pictures)
+            self._maps.append(maps)
         self._starts = torch.tensor(starts)
         try:
             self.labels = labels_of(class_names, self.classes)
@@ -133,22 +143,39 @@ class LatentShards:
         Raises:
             QualityGate: The pictures were not kept, or it cannot be decoded.
         """
-        shard = int(torch.searchsorted(self._starts, index, right=True)) - 1
-        kept, row = self._pictures[shard], index - int(self._starts[shard])
-        if kept is None:
-            raise QualityGate(f"the latents have no pictures (latents.keep_pictures); {_AGAIN}")
-        content, ends = kept
-        number = row % len(ends)
-        start = int(ends[number - 1]) if number else 0
+        png, mirrored = self._packed(self._pictures, index, "pictures (latents.keep_pictures)")
         try:
-            png = content[start : int(ends[number])].numpy().tobytes()
             with Image.open(io.BytesIO(png)) as file:
                 pixels = np.array(file.convert("RGB"))
         except (OSError, ValueError, SyntaxError) as error:
             raise QualityGate(
                 f"picture {self.keys[index]} of the latents ({error}); {_AGAIN}"
             ) from error
-        return pixels[:, ::-1].copy() if row >= len(ends) else pixels
+        return pixels[:, ::-1].copy() if mirrored else pixels
+
+    def class_map(self, index: int) -> ClassMap:
+        """The map of picture number `index`, uint8 (H, W): mirrored, if its latents are.
+
+        Raises:
+            QualityGate: The data have no maps, or it cannot be decoded.
+        """
+        png, mirrored = self._packed(self._maps, index, "maps")
+        try:
+            indices = decode_map(png, maps.names_of(self.manifest.facts))
+        except ValueError as error:
+            raise QualityGate(f"the map of {self.keys[index]}: {error}; {_AGAIN}") from error
+        return indices[:, ::-1].copy() if mirrored else indices
+
+    def _packed(self, packed: Sequence[Packed | None], index: int, what: str) -> tuple[bytes, bool]:
+        """Give the file of a picture, and whether its latents are of the mirrored copy."""
+        shard = int(torch.searchsorted(self._starts, index, right=True)) - 1
+        kept, row = packed[shard], index - int(self._starts[shard])
+        if kept is None:
+            raise QualityGate(f"the latents have no {what}; {_AGAIN}")
+        content, ends = kept
+        number = row % len(ends)
+        start = int(ends[number - 1]) if number else 0
+        return content[start : int(ends[number])].numpy().tobytes(), row >= len(ends)
 
     def batch(self, indices: Sequence[int]) -> Pyramid:
         """The latents of these pictures, in this order: levels (len(indices), C, h, w), float32."""
@@ -163,11 +190,11 @@ class LatentShards:
         return pyramid
 
 
-def _pack(contents: Sequence[bytes]) -> dict[str, Tensor]:
+def _pack(name: str, contents: Sequence[bytes]) -> dict[str, Tensor]:
     """Pack files into one tensor of bytes, and one of where each ends."""
     joined = np.frombuffer(b"".join(contents), dtype=np.uint8).copy()
     ends = torch.tensor([len(content) for content in contents]).cumsum(0)
-    return {"pictures": torch.from_numpy(joined), "picture_ends": ends}
+    return {f"{name}s": torch.from_numpy(joined), f"{name}_ends": ends}
 
 
 class _Opened(NamedTuple):
@@ -177,7 +204,8 @@ class _Opened(NamedTuple):
     classes: list[str | None]
     captions: list[tuple[str, ...]]
     pyramid: Pyramid
-    pictures: tuple[Tensor, Tensor] | None  # bytes of all, and where each ends
+    pictures: Packed | None
+    maps: Packed | None
 
 
 def _open(path: Path, num_samples: int) -> _Opened:
@@ -190,9 +218,12 @@ def _open(path: Path, num_samples: int) -> _Opened:
             names = set(file.keys())
             num_levels = sum(name.startswith("level") for name in names)
             pyramid = tuple(file.get_tensor(f"level{i}") for i in range(num_levels))
-            pictures = None
-            if "pictures" in names:
-                pictures = file.get_tensor("pictures"), file.get_tensor("picture_ends")
+            pictures, maps = (
+                (file.get_tensor(f"{name}s"), file.get_tensor(f"{name}_ends"))
+                if f"{name}s" in names
+                else None
+                for name in ("picture", "map")
+            )
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise QualityGate(f"{path} cannot be read ({error}); {_AGAIN}") from error
     counts = {len(keys), len(classes), len(captions), *(len(level) for level in pyramid)}
@@ -200,7 +231,7 @@ def _open(path: Path, num_samples: int) -> _Opened:
         raise QualityGate(
             f"{path} holds {sorted(counts)} latents where the manifest says {num_samples}; {_AGAIN}"
         )
-    return _Opened(keys, classes, captions, pyramid, pictures)
+    return _Opened(keys, classes, captions, pyramid, pictures, maps)
 
 
 _AGAIN = "write the latents again (stage 'latents')"

@@ -23,6 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from pdm.data.captions import TXT
+from pdm.data.maps import EXTENSION as MAP
 from pdm.data.shards import tars
 from pdm.data.shards.manifest import Manifest, Shard
 from pdm.errors import QualityGate
@@ -32,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 FILE_NAME = "index.safetensors"
 JSON = "json"  # extension of a sample's record
-BESIDE = (f".{JSON}", f".{TXT}")  # endings of what is no picture
+BESIDE = (f".{JSON}", f".{TXT}", f".{MAP}")  # endings of what is no picture
 NUM_OPENERS = 16  # shards that are read at once; they wait for the disk, not for a core
 
 

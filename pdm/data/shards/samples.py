@@ -11,12 +11,14 @@ import hashlib
 import itertools
 import json
 import os
+import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pdm.data.maps import EXTENSION
 from pdm.data.shards import tars
 from pdm.data.shards.locations import JSON, damaged, locate
 from pdm.data.shards.manifest import Shard
@@ -63,6 +65,22 @@ class Samples:
         if next(self._reads) % self._check_every == 0:
             self._check(index, content)
         return content
+
+    def class_map(self, index: int) -> bytes:
+        """The encoded map of sample number `index`, which follows its record in the tar.
+
+        Raises:
+            QualityGate: It has none.
+        """
+        _, _, begin, size = self._places[index].tolist()
+        path, name = self.path(index), f"{self.keys[index]}.{EXTENSION}"
+        try:
+            member = tars.member_behind(path, begin, size)
+        except tarfile.TarError as error:
+            raise damaged(path, f"cannot be read ({error})") from error
+        if member is None or member.name != name:
+            raise damaged(path, f"has no {name} behind the record")
+        return tars.read_at(path, member.offset, member.size)
 
     def record(self, index: int) -> dict[str, Any]:
         """The record of sample number `index`: url, licence, crop box, ...

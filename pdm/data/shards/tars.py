@@ -112,6 +112,21 @@ def members(path: Path) -> list[Member]:
         os.close(handle)
 
 
+def member_behind(path: Path, offset: int, size: int) -> Member | None:
+    """The member that follows another one, of `size` bytes at `offset`; None if that is the last.
+
+    Raises:
+        tarfile.TarError: There is no header.
+    """
+    place = offset + -(-size // BLOCK) * BLOCK
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        total, block = os.fstat(handle).st_size, os.pread(handle, BLOCK, place)
+    finally:
+        os.close(handle)
+    return None if block == END else _parse_header(block, place, total)
+
+
 def num_whole_members(path: Path) -> int:
     """Number of complete members in a tar that is being written; 0 if it does not exist."""
     try:

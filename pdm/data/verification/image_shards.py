@@ -9,6 +9,8 @@ from typing import Any
 
 from pdm.data.captions import TXT, as_lines, captions_of
 from pdm.data.decoding.pixels import Unreadable, decode, read_header
+from pdm.data.maps import EXTENSION as MAP
+from pdm.data.maps import decode_map, names_of
 from pdm.data.shards.manifest import Manifest, Shard
 from pdm.data.shards.tar_headers import BadHeader, scan
 from pdm.data.shards.tars import Member, read_at
@@ -19,7 +21,7 @@ STAGE = "shard"
 JSON = "json"
 MAX_MEMBER_BYTES = 2**30  # an uncompressed picture of 350 megapixels
 MAX_RECORD_BYTES = 2**20
-NAME = re.compile(r"(?P<key>[a-z0-9_-]+)\.(?P<extension>[a-z0-9]+)")
+NAME = re.compile(r"(?P<key>[a-z0-9_-]+)\.(?P<extension>map\.png|[a-z0-9]+)")
 
 
 def check_pictures(
@@ -94,7 +96,7 @@ class _ShardCheck:
 
     def _check_sample(self, key: str, parts: Mapping[str, Member]) -> int:
         """Check a sample; return the number of pictures in it."""
-        pictures = [part for extension, part in parts.items() if extension not in (JSON, TXT)]
+        pictures = [part for extension, part in parts.items() if extension not in (JSON, TXT, MAP)]
         if not parts:
             return 0
         if len(pictures) != 1:
@@ -107,11 +109,25 @@ class _ShardCheck:
             content = read_at(self.path, member.offset, member.size)
             size = self._size_of(member, content)
             digest = hashlib.sha256(content).hexdigest()
+        if MAP in parts:
+            self._check_map(parts[MAP], size)
+        elif names_of(self.facts):
+            self._damaged(f"has no .{MAP}", key)
         if JSON in parts:
             self._check_record(key, parts[JSON], size, digest, parts.get(TXT))
         else:
             self._damaged("has no .json", key)
         return len(pictures)
+
+    def _check_map(self, member: Member, size: tuple[int, int] | None) -> None:
+        try:
+            content = read_at(self.path, member.offset, member.size)
+            height, width = decode_map(content, names_of(self.facts)).shape
+        except ValueError as error:
+            self._damaged(f"is no map ({error})", member.name)
+            return
+        if size not in (None, (width, height)):
+            self._damaged(f"is {width}x{height}, another size than its picture", member.name)
 
     def _size_of(self, member: Member, content: bytes) -> tuple[int, int] | None:
         try:

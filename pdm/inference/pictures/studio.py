@@ -11,6 +11,7 @@ from pdm import weights
 from pdm.config.latent_unet import SIDE_MULTIPLES, LatentUNetConfig
 from pdm.config.sample import SampleConfig
 from pdm.config.task import TaskConfig
+from pdm.data.maps import names_of
 from pdm.data.pixels import Pixels, to_images, to_pixels
 from pdm.device import choose_device
 from pdm.errors import BadInput
@@ -45,6 +46,7 @@ class Studio:
     task: TaskConfig
     size: tuple[int, int]
     facts: dict[str, Any]
+    map_names: tuple[str, ...] = ()  # classes of the maps that it draws from
 
     @property
     def device(self) -> torch.device:
@@ -112,7 +114,8 @@ def open_studio(folder: Path, config: SampleConfig) -> Studio:
         raise BadInput(f"{diffusion} was not trained on latents of {autoencoder}; name its own")
     device = choose_device()
     task = task_of_model(record, None)
-    subjects = NO_SUBJECTS if find_task(task).needs_pictures else None
+    found = find_task(task, record)
+    subjects = NO_SUBJECTS if found.needs_pictures or found.needs_maps else None
     networks = load_networks(diffusion, config, device, subjects)
     facts = settings_of(config) | {
         "autoencoder_sha256": digest,
@@ -120,4 +123,4 @@ def open_studio(folder: Path, config: SampleConfig) -> Studio:
     }
     decoder = load_autoencoder(autoencoder).to(device)
     task = task_of_model(record, networks.network.condition_sizes)
-    return Studio(decoder, networks, config, task, size_of(record), facts)
+    return Studio(decoder, networks, config, task, size_of(record), facts, names_of(record))

@@ -1,6 +1,6 @@
 """A landscape in layers on the coarse grid, before it is exposed and given its finest detail."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,11 +31,20 @@ class Layers:
 
 
 def compose(
-    scene: Scene, frame: Frame, size: int, textures: Textures, random: np.random.Generator
+    scene: Scene,
+    frame: Frame,
+    size: int,
+    textures: Textures,
+    random: np.random.Generator,
+    on_seen: Callable[[terrain.Terrain, view.View], None] = lambda land, seen: None,
 ) -> Layers:
-    """Build the land of a scene, look at it, and paint what is seen."""
+    """Build the land of a scene, look at it, and paint what is seen.
+
+    `on_seen` gets the land and the view of it, and must change neither.
+    """
     land = terrain.build(scene, size, random)
     seen = view.project(scene, land, textures.crowns, frame)
+    on_seen(land, seen)
     cloud_tiles = sky.clouds(scene, size, random)
     calm = float(random.uniform(0.25, 1.0)) + 0.8 * scene.rain
     layers = _empty(scene, frame, seen)

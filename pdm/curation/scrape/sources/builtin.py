@@ -18,6 +18,7 @@ from pathlib import Path
 import cv2
 
 from pdm.config.scrape import BuiltinSource
+from pdm.curation.scrape.drawing.landscapes import draw_with_map
 from pdm.curation.scrape.drawing.scene import Scene, choose
 from pdm.curation.scrape.entries import Entry
 from pdm.curation.scrape.guard.addresses import one_server_only
@@ -25,6 +26,7 @@ from pdm.curation.scrape.guard.transport.urls import host_and_port
 from pdm.curation.scrape.processes import available_cores, die_with_parent
 from pdm.curation.scrape.sources import flawed
 from pdm.curation.scrape.sources.loopback import serve
+from pdm.data.maps import encode_map
 from pdm.heap import keep_freed_memory
 from pdm.progress import Progress
 
@@ -105,10 +107,16 @@ def serve_pictures(
                 licence=LICENCE,
                 fetch_url=f"{address}{prefix}/{name}",
                 rule=rule,
+                class_map=drawn if (drawn := map_path(folder / name)).is_file() else None,
             )
             for name in [SLOW, *names, MISSING]  # the slow one first, so that none waits for it
             for scene in [scene_of(source, name)]
         ]
+
+
+def map_path(picture: Path) -> Path:
+    """The file of a drawn picture's map."""
+    return picture.with_suffix(".map.png")
 
 
 def without_port(text: str | None) -> str | None:
@@ -126,6 +134,11 @@ def _draw(task: tuple[BuiltinSource, str, Path]) -> None:
     source, name, path = task
     size = (source.width_px, source.height_px)
     good = _GOOD.fullmatch(name)
+    if good and source.maps:
+        picture, kinds = draw_with_map(source.seed, int(good[1]), *size)
+        path.write_bytes(flawed.encode_jpeg(picture))
+        map_path(path).write_bytes(encode_map(kinds))
+        return
     if good:
         path.write_bytes(flawed.draw_good(source.seed, int(good[1]), *size))
         return

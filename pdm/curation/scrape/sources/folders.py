@@ -12,6 +12,7 @@ from pathlib import Path
 from pdm.config.scrape import FolderSource
 from pdm.curation.scrape.entries import Content, Entry, Outcome, dropped, failed
 from pdm.curation.scrape.formats import EXTENSIONS, NUM_BYTES, extension_of
+from pdm.curation.scrape.maps import map_of
 from pdm.curation.scrape.sources.hidden import is_hidden
 from pdm.curation.scrape.text import MAX_TEXT_BYTES, clean_captions, one_line, open_text
 from pdm.errors import BadInput
@@ -35,13 +36,20 @@ def entries_of_folder(source: FolderSource) -> list[Entry]:
     root = Path(source.path)
     if not root.is_dir():
         raise BadInput(f"{root}: no such folder; fix scrape.sources in params.yaml")
+    if source.maps is not None and Path(source.maps).resolve().is_relative_to(root.resolve()):
+        raise BadInput(
+            f"scrape.sources: the maps in {source.maps} would count as pictures of {root}; put "
+            "them into a folder beside it"
+        )
     name = f"folder:{root.resolve().name}"
     outcomes = dict(_walk(root))
     captions = _captions_of_pictures(outcomes)
     texts = {path.with_suffix(".txt") for path in captions}
     entries = [
         dataclasses.replace(
-            _entry(path, root, name, source.licence, outcome), captions=captions.get(path, ())
+            _entry(path, root, name, source.licence, outcome),
+            captions=captions.get(path, ()),
+            class_map=map_of(path, root, source.maps),
         )
         for path, outcome in outcomes.items()
         if path not in texts

@@ -62,11 +62,11 @@ class Ground:
     fine: Field  # fine noise, standard deviation 1
 
 
-def cover(scene: Scene, ground: Ground) -> tuple[Planes, Field]:
-    """Colour of the ground, and how densely trees stand, 0 to 1."""
+def cover(scene: Scene, ground: Ground) -> tuple[Planes, Field, Field]:
+    """Colour of the ground, how densely trees stand, and how much snow lies, 0 to 1."""
     colour = _rock(scene, ground)
     if scene.land in _DESERTS:
-        return colour, np.zeros_like(ground.height)
+        return colour, np.zeros_like(ground.height), np.zeros_like(ground.height)
     mixed = smoothstep(-1.2, 1.2, ground.patches + 0.5 * ground.fine)
     meadow, forest = _meadow(scene, ground), _forest(scene, ground)
     sand = 1.0 - smoothstep(0.004, 0.02, ground.height + 0.004 * ground.fine)
@@ -80,7 +80,7 @@ def cover(scene: Scene, ground: Ground) -> tuple[Planes, Field]:
     _lay(colour, _WOOD[scene.season], mixed, forest)
     _lay(colour, (_SAND, _SAND), mixed, sand)
     _lay(colour, (_SNOW, _SNOW), mixed, snow)
-    return colour, forest
+    return colour, forest, snow
 
 
 def _lay(colour: Planes, pair: Pair, mixed: Field, amount: Field) -> None:

@@ -25,6 +25,7 @@ class Terrain:
     height: Field  # km; water stands at 0
     colour: Planes  # linear light, lit and shadowed
     forest: Field  # 0 to 1, how densely trees stand
+    snow: Field  # 0 to 1, how much of it lies
     is_wooded: bool  # there are trees
     has_water: bool
 
@@ -40,6 +41,7 @@ def build(scene: Scene, size: int, random: np.random.Generator) -> Terrain:
     shadow = _shadows(scene, height)
     colour: Planes = np.zeros((3, size, size), np.float32)
     forest: Field = np.zeros((size, size), np.float32)
+    snow: Field = np.zeros((size, size), np.float32)
     for rows, columns in _seen_strips(scene, size):
         cells = (rows, columns)
         slope_x, slope_z = _slopes(height, rows, columns)
@@ -52,10 +54,10 @@ def build(scene: Scene, size: int, random: np.random.Generator) -> Terrain:
             elsewhere[cells],
             fine[cells],
         )
-        albedo, forest[cells] = cover(scene, ground)
+        albedo, forest[cells], snow[cells] = cover(scene, ground)
         light = _light(scene, slope_x, slope_z, shadow[cells] * np.float32(1 / 255))
         colour[:, rows, columns] = albedo * light
-    return Terrain(height, colour, forest, bool(forest.any()), bool(height.min() < 0))
+    return Terrain(height, colour, forest, snow, bool(forest.any()), bool(height.min() < 0))
 
 
 def _seen_strips(scene: Scene, size: int) -> list[tuple[slice, slice]]:

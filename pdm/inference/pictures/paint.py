@@ -1,0 +1,58 @@
+"""Draws pictures from a map of meanings of any size."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pdm.config.task import SemanticTask
+from pdm.data.maps import UNKNOWN, ClassMap, decode_map
+from pdm.data.pixels import Pixels
+from pdm.errors import BadInput
+from pdm.inference.pictures.studio import Studio
+from pdm.inference.pictures.windows import round_up
+from pdm.tasks.semantic import map_condition
+
+
+def check_model(studio: Studio) -> None:
+    """Raise BadInput unless the model draws from maps."""
+    if not isinstance(studio.task, SemanticTask):
+        raise BadInput(
+            f"the model was trained for {studio.task.kind}, not to draw from maps; take one "
+            "trained for semantic (`pyramid preset task-semantic`)"
+        )
+
+
+def read_map(path: Path, names: Sequence[str]) -> ClassMap:
+    """Read a map of indices of the model's classes, `UNKNOWN` where anything may be drawn.
+
+    Raises:
+        BadInput: It cannot be read, has colours, or has an index without a class.
+    """
+    try:
+        return decode_map(path.read_bytes(), names)
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        listed = ", ".join(f"{index} {name}" for index, name in enumerate(names))
+        raise BadInput(f"{path} cannot be painted: {error}. The model knows {listed}") from error
+
+
+def paint(studio: Studio, class_map: ClassMap, seeds: Sequence[int]) -> Iterator[Pixels]:
+    """Draw a picture of the map's size for each seed.
+
+    A map smaller than the pictures that the model learned from, or whose sides do not fit, is
+    extended by what is unknown, and the picture is cut.
+
+    Yields:
+        uint8 (H, W, 3) for each seed.
+    """
+    height, width = class_map.shape
+    multiple, least = studio.side_multiple, studio.size
+    size = round_up(max(height, least[0]), multiple), round_up(max(width, least[1]), multiple)
+    margins = [(0, size[0] - height), (0, size[1] - width)]
+    padded = np.pad(class_map, margins, constant_values=UNKNOWN)
+    condition = map_condition([padded], len(studio.map_names))
+    for seed in seeds:
+        [drawn] = studio.draw([seed], size, condition)
+        yield drawn[:height, :width]

@@ -1,0 +1,144 @@
+"""Semantic synthesis from shards with maps to a picture from a user's map, at a tiny size."""
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_chain import DIFFUSION, LATENTS, SAMPLE, sample_of
+
+from pdm import cli, weights
+from pdm.config.task import SemanticTask
+from pdm.data import marks
+from pdm.data.maps import UNKNOWN
+from pdm.data.shards import listing, manifest, tars
+from pdm.data.shards.latents import LatentShards
+from pdm.data.shards.listing import Listed
+from pdm.errors import BadInput
+from pdm.evaluation.reference_distance import ReferenceDistance
+from pdm.inference.encode import encode_shards
+from pdm.inference.sample import sample_pictures
+from pdm.presets import DEFAULT
+from pdm.tasks.find import check_task
+from pdm.tasks.semantic import map_condition
+from pdm.training import diffusion
+from pdm.training.distributed.workers import Workers
+
+NAMES = ["sky", "sea", "land"]
+CONFIG = replace(DIFFUSION, task=SemanticTask(kind="semantic"), score_images=2)
+
+
+def map_of(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 3, (4, 8)).repeat(16, 0).repeat(16, 1)
+
+
+def write_shards(folder: Path) -> Path:
+    folder.mkdir()
+    splits = {}
+    for split, seeds in (("train", range(5)), ("val", range(5, 7))):
+        samples = []
+        for seed in seeds:
+            key, parts = sample_of(seed)
+            file = io.BytesIO()
+            Image.fromarray(map_of(seed).astype(np.uint8)).save(file, "PNG")
+            samples.append((key, parts | {"map.png": file.getvalue()}))
+        path = folder / f"{split}-000000.tar"
+        tars.write_tar(path, samples)
+        splits[split] = [manifest.Shard.of(path, len(samples))]
+    listing.write(
+        folder, (Listed(f"{n:020x}", f"{n:064x}", "train" if n < 5 else "val") for n in range(7))
+    )
+    facts = {"width_px": 128, "height_px": 64, "map_classes": NAMES}
+    manifest.Manifest(splits, facts).save(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(chain, tmp_path_factory) -> Path:
+    """A folder with shards, latents and models."""
+    folder = tmp_path_factory.mktemp("paint")
+    shards = write_shards(folder / "shards")
+    latents = folder / "latents"
+    encode_shards(LATENTS, shards=shards, autoencoder=chain.autoencoder, latents=latents)
+    settings = diffusion.Settings(
+        CONFIG,
+        ReferenceDistance,
+        latents,
+        folder / "run",
+        folder / "models/diffusion",
+        chain.autoencoder,
+    )
+    check_task(CONFIG, LatentShards(latents, "train"))
+    diffusion._work(settings, Workers(torch.device("cpu")))
+    (folder / "models/autoencoder").symlink_to(chain.autoencoder)
+    return folder
+
+
+def test_latents_have_the_maps_at_their_size_and_mirror_them(trained):
+    latents = LatentShards(trained / "latents", "train")
+    for number in range(5):
+        expected = map_of(number)[2::4, 2::4]
+        assert (latents.class_map(number) == expected).all()
+        assert (latents.class_map(number + 5) == expected[:, ::-1]).all()
+    record = weights.record_of(trained / "models" / "diffusion")
+    assert record["map_classes"] == NAMES
+    assert record["config"]["condition"]["map_channels"] == 3
+
+
+def test_an_unknown_part_has_no_class_and_a_cell_has_the_share_of_each():
+    indices = np.zeros((8, 8), np.uint8)
+    indices[:, 2:] = 2
+    indices[4:] = UNKNOWN
+    found = map_condition([indices], 3).picture
+    assert found.shape == (1, 3, 2, 2)
+    assert found[0, :, 0, 0].tolist() == [0.5, 0, 0.5]
+    assert not found[0, :, 1].any()
+
+
+def paint(capsys, path: Path, models: Path, *words, code=0) -> str:
+    arguments = ["paint", path, "--models", models, "--steps", 2, "--params", DEFAULT, *words]
+    assert cli.main([*map(str, arguments)]) == code
+    written = capsys.readouterr()
+    return (written.err if code else written.out).strip()
+
+
+@pytest.mark.parametrize("size", [(5, 3), (32, 16), (70, 41)])
+def test_a_map_of_any_size_gives_a_picture_of_that_size(size, trained, tmp_path, capsys):
+    path = tmp_path / "map.png"
+    Image.new("P", size, 1).save(path)
+    drawn = Path(paint(capsys, path, trained / "models", "--seed", 3))
+    assert drawn.name == "map-painted-3.png"
+    with Image.open(drawn) as picture:
+        assert picture.size == size
+    mark, _ = marks.read(drawn)
+    assert (mark["command"], mark["seed"]) == ("paint", 3)
+
+
+def test_maps_that_the_model_cannot_know_are_refused_in_one_line(trained, chain, tmp_path, capsys):
+    path = tmp_path / "map.png"
+    Image.new("L", (32, 16), 7).save(path)
+    said = paint(capsys, path, trained / "models", code=2)
+    assert "the index 7, but there are 3 classes" in said
+    assert "0 sky, 1 sea, 2 land" in said
+    Image.new("RGB", (32, 16)).save(path)
+    said = paint(capsys, path, trained / "models", code=2)
+    assert "has the mode RGB" in said
+    assert len(said.splitlines()) == 1
+    with pytest.raises(BadInput, match="the data have no maps; name a folder of maps"):
+        check_task(CONFIG, LatentShards(chain.latents, "train"))
+
+
+def test_the_stage_sample_draws_from_the_maps_of_held_out_pictures(trained, chain, tmp_path):
+    sample_pictures(
+        replace(SAMPLE, full_size_picture=False, num_images=2),
+        autoencoder=chain.autoencoder,
+        diffusion=trained / "models" / "diffusion",
+        shards=trained / "shards",
+        samples=tmp_path / "samples",
+    )
+    rows = json.loads((tmp_path / "samples" / "samples.json").read_text())["samples"]
+    assert [row["held_out"] for row in rows] == [f"{6:020x}", f"{5:020x}"]
