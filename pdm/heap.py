@@ -3,7 +3,9 @@
 By default glibc gives large blocks back to the system as soon as they are free. A training step
 makes and frees arrays of megabytes all the time, and each time the system clears their pages again:
 layers whose activations have 4 MB took several times as long as those with 2 MB
-(`benchmarks/training.py --only speedup`).
+(`benchmarks/training.py --only speedup`). Very large blocks still go back at once: kept, they leave
+holes that the next ones do not fit, and a training at 2048x1024 grew by gigabytes while it was
+scored.
 """
 
 import ctypes
@@ -11,7 +13,8 @@ import os
 import sys
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_* of malloc.h
-_BYTES = 2**30  # blocks up to this size come from the heap, which keeps as much when it is free
+_LARGEST_BLOCK = 2**26  # blocks up to this size come from the heap
+_FREE_BYTES = 2**30  # kept at the end of the heap
 
 
 def keep_freed_memory() -> None:
@@ -19,6 +22,9 @@ def keep_freed_memory() -> None:
     if sys.platform != "linux":
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
-    for option, name in ((_TRIM_THRESHOLD, "TRIM"), (_MMAP_THRESHOLD, "MMAP")):
+    for option, name, size in (
+        (_TRIM_THRESHOLD, "TRIM", _FREE_BYTES),
+        (_MMAP_THRESHOLD, "MMAP", _LARGEST_BLOCK),
+    ):
         if mallopt is not None and f"MALLOC_{name}_THRESHOLD_" not in os.environ:
-            mallopt(option, _BYTES)
+            mallopt(option, size)
