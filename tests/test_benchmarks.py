@@ -29,6 +29,7 @@ KEYS = {
     "feeding": {"feed_speedup"},
     "launches": {"launches_vs_before"},
     "resuming": {"resume_seconds"},
+    "inpainting": {"inpaint_known_diff", "inpaint_edge"},
 }
 COMMANDS = {
     "decoding": "autoencoder",
@@ -36,6 +37,9 @@ COMMANDS = {
     "kept_quality": "autoencoder",
     "tiles": "autoencoder",
     "evaluations": "diffusion",
+    "inpainting": "tasks",
+    "super_resolution": "tasks",
+    "semantic": "tasks",
     "flops": "diffusion",
     "denoising": "diffusion",
     "kept_distances": "diffusion",
@@ -53,6 +57,8 @@ COMMANDS = {
     "sharded_memory": "training",
 }
 SLOW_KEYS = {
+    "super_resolution": {"sr_distance_vs_bicubic", "sr_psnr_gain_db"},
+    "semantic": {"semantic_agreement"},
     "decoding": {"decode_vs_default", "decode_vs_tuned"},
     "frechet": {"frechet_vs_sqrtm", "frechet_vs_torchmetrics", "frechet_rel_error"},
     "inputs": {"features_vs_cleanfid", "features_vs_cleanfid_png"},

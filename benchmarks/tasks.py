@@ -1,0 +1,20 @@
+"""What models learn of the tasks super_resolution, inpainting and semantic.
+
+    .venv/bin/python benchmarks/tasks.py --json
+
+`benchmarks.command` describes the other options. The data are small built-in landscapes; held-out
+ones are judged. Each part trains an autoencoder and one diffusion model.
+"""
+
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):  # run as a script
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from benchmarks.command import run
+
+PARTS = ("super_resolution", "inpainting", "semantic")
+
+if __name__ == "__main__":
+    run("What models learn of each task, on small landscapes.", "task_models", PARTS)
