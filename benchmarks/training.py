@@ -13,7 +13,10 @@ if __package__ in (None, ""):  # run as a script
 
 from benchmarks.command import run
 
-PARTS = ("feeding", "speedup", "launches", "stall", "resuming", "recovery", "sharded_memory")
+PARTS = (
+    *("feeding", "speedup", "launches", "compiling", "stall", "resuming", "recovery"),
+    "sharded_memory",
+)
 
 if __name__ == "__main__":
     run("Speed, checkpoint stall, resume and recovery of a training.", "trainings", PARTS)

@@ -23,7 +23,7 @@ from pdm.training.loop.steps import Steps
 from pdm.training.monitoring.example_batches import diffusion_batch
 from pdm.training.objectives.losses import FlowLosses
 
-SIDE_PX, BATCH = 2048, 8
+BATCH = 8
 # Forward, backward and EMAs of commit 245d186, without clipping and AdamW.
 BEFORE = 5_300
 # Limits of one launch in ATen/native/cuda/MultiTensorApply.cuh: tensors by number of lists, blocks,
@@ -56,28 +56,40 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
     ]
 
 
+class Step:
+    """A training step without values."""
+
+    def __init__(self, preset: str) -> None:
+        config = presets.load(preset)
+        levels = config.autoencoder.model.levels
+        channels = tuple(level.channels for level in levels)
+        downsamplings = tuple(level.downsampling for level in levels)
+        size = (config.autoencoder.image_height_px, config.autoencoder.image_width_px)
+        shapes = level_shapes(channels, downsamplings, *size)
+        meta = torch.device("meta")
+        with meta:
+            self.network = PyramidUNet(config.diffusion.model, channels, downsamplings)
+            self.network.to(memory_format=torch.channels_last)
+            self.state = TrainState(self.network, config.diffusion.training)
+            self.losses = FlowLosses(self.network, config.diffusion.level_loss_weights)
+            self.batch = diffusion_batch(config.diffusion, shapes, BATCH)
+        self.network.train()
+        training = config.diffusion.training
+        self.steps = Steps(self.state, self.losses, None, iter(()), training, None, Workers(meta))
+
+    def run(self) -> None:
+        """Take the step."""
+        self.state.iterate_spectral_norms()
+        self.losses(*self.batch)["loss"].backward()
+        self.steps.clip_gradients()
+        self.state.rescale_spectral_weights()
+        self.state.update_ema(1, BATCH)
+
+
 def launches_of_step(preset: str) -> "Launches":
-    config = presets.load(preset)
-    levels = config.autoencoder.model.levels
-    channels = tuple(level.channels for level in levels)
-    downsamplings = tuple(level.downsampling for level in levels)
-    shapes = level_shapes(channels, downsamplings, SIDE_PX, SIDE_PX)
-    meta = torch.device("meta")
-    with meta:
-        network = PyramidUNet(config.diffusion.model, channels, downsamplings)
-        network.to(memory_format=torch.channels_last)
-        state = TrainState(network, config.diffusion.training)
-        losses = FlowLosses(network, config.diffusion.level_loss_weights)
-        batch = diffusion_batch(config.diffusion, shapes, BATCH)
-    network.train()
-    steps = Steps(state, losses, None, iter(()), config.diffusion.training, None, Workers(meta))
-    counter = Launches()
+    step, counter = Step(preset), Launches()
     with counter:
-        state.iterate_spectral_norms()
-        losses(*batch)["loss"].backward()
-        steps.clip_gradients()
-        state.rescale_spectral_weights()
-        state.update_ema(1, BATCH)
+        step.run()
     return counter
 
 
