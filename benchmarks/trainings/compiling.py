@@ -73,8 +73,8 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
             "s",
             (seconds.cpu,),
             "at most 360 on two cores",
-            f"{blocks}, one after another; with the first pass of each it took {seconds.wall:.0f} s "
-            "by the clock. torch compiles on all cores.",
+            f"{blocks}, one after another, each with its first pass; {seconds.wall:.0f} s by the "
+            "clock. torch compiles on all cores.",
         ),
         Ratio(
             "launches_compiled_vs_before",

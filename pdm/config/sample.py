@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from pdm.config.common import STRICT, Mark
+from pdm.config.common import STRICT, Mark, Neutral
 from pdm.config.limits import (
     Count,
     EmaLength,
@@ -92,6 +92,11 @@ class SampleConfig:
     time_margin: Annotated[
         Annotated[float, Limits(at_least=0, below=0.5)],
         "the network is evaluated at times in [margin, 1 - margin] only",
+    ]
+    precision: Annotated[
+        Literal["float32", "bfloat16"],
+        "float32 or bfloat16, of the networks' layers; steps and noise stay float32",
+        Neutral("float32"),
     ]
     batch_size: Annotated[Count, "images sampled at once", NOT_IN_SAMPLES]
     classes: Annotated[

@@ -172,6 +172,7 @@ def settings_of(config: SampleConfig) -> dict[str, Any]:
     classes are left out if they were not used."""
     guided = config.guidance_scale != 1
     unused = (() if guided else GUIDANCE_SETTINGS) + (() if config.classes else ("classes",))
+    unused += ("precision",) if config.precision == "float32" else ()  # as in earlier versions
     found = dataclasses.asdict(config)
     if guided:
         found["guide"] = {name: v for name, v in found["guide"].items() if v is not None}

@@ -20,6 +20,7 @@ from pdm.data.shards.images import ImageShards
 from pdm.device import choose_device, log_device
 from pdm.files import atomic_file
 from pdm.inference.latent_sampling import draw_latents
+from pdm.inference.precision import decoding_precision
 from pdm.inference.previews import write_previews
 from pdm.inference.sampling_networks import Networks, load_networks
 from pdm.inference.subjects import HeldOut, Subjects, size_of
@@ -62,7 +63,7 @@ def draw_parts(task: SampleTask, parts: Sequence[str], on_done: Callable[[str], 
     """Draw some parts, and call `on_done` after each. While a batch is drawn, the pictures of the
     one before are encoded and written."""
     device = choose_device()
-    log_device(device)
+    log_device(device, task.config.precision)
     painter = Painter(task, device)
 
     def finish(part: str, record: Callable[[], Any]) -> None:
@@ -123,8 +124,9 @@ class Painter:
         numbers = range(start, min(start + self.config.batch_size, self.config.num_images))
         seeds = [self.config.seed + number for number in numbers]
         latents = draw_latents(self.networks, self.config, seeds, self.shapes)
-        with torch.no_grad():
-            pictures = to_pixels(self.decoder.decode(latents, self.size, self.tile_px))
+        with torch.no_grad(), decoding_precision(self.decoder, self.config, self.device):
+            images = self.decoder.decode(latents, self.size, self.tile_px)
+        pictures = to_pixels(images.float())
         return [
             pool.submit(self._write, number, picture)
             for number, picture in zip(numbers, pictures, strict=True)

@@ -16,6 +16,7 @@ from pdm.diffusion.flow import Velocity
 from pdm.diffusion.guidance import apply_guidance, in_one_batch
 from pdm.errors import BadInput
 from pdm.files import check_sha256
+from pdm.inference.precision import in_precision
 from pdm.inference.subjects import NO_SUBJECTS, Classes, Subjects, choose_classes
 from pdm.models.condition import (
     NO_CONDITION,
@@ -52,13 +53,14 @@ class Networks:
 
     def velocity(self, config: SampleConfig, condition: Condition) -> Velocity:
         """Make the velocity of pictures of a condition, with guidance as the config says."""
-        velocity = with_condition(self.network, condition)
+        velocity = in_precision(with_condition(self.network, condition), config)
         if self.guide is None:
             return velocity
         of_guide = self._condition_of_guide(condition)
-        guide, both = with_condition(self.guide, of_guide), None
+        guide, both = in_precision(with_condition(self.guide, of_guide), config), None
         if self.guide is self.network and not condition.is_empty:
-            both = in_one_batch(with_condition(self.network, concatenate(condition, of_guide)))
+            twice = with_condition(self.network, concatenate(condition, of_guide))
+            both = in_one_batch(in_precision(twice, config))
         scale, interval = config.guidance_scale, config.guidance_interval
         return apply_guidance(velocity, guide, scale, interval, both)
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from pdm import weights
+from pdm.models.layers import without_autocast
 from pdm.models.levels.posterior import LogVariances
 from pdm.models.levels.pyramid import Downsampling, LevelShape, Pyramid, level_shapes
 from pdm.models.regions import Region
@@ -135,7 +136,8 @@ class Autoencoder(nn.Module):
         residuals = tuple(
             level * self._std(index) + self._mean(index) for index, level in enumerate(pyramid)
         )
-        raw = self.add_predictions(residuals)
+        with without_autocast(residuals[0].device):
+            raw = self.add_predictions(residuals)
         return self.decode_raw(raw, size, tile_px).clamp_(-1, 1)
 
     def subtract_predictions(self, pyramid: Pyramid) -> Pyramid:

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pdm.models.layers import without_autocast
+
 MAX_PERIOD = 10_000.0  # longest period of the sines, in thousandths of the flow's time
 
 
@@ -85,7 +87,8 @@ class Embedding(nn.Module):
             label: Classes (B,).
             stage: (B,) index of the finest level that has begun, for summed embeddings.
         """
-        vector = self._embed_times(t, stage)
+        with without_autocast(t.device):  # bfloat16 has three digits, too few for a time
+            vector = self._embed_times(t, stage)
         if self.picture is not None:
             vector = vector + self.picture(latent)
         return vector if self.label is None else vector + self.label(label)

@@ -184,6 +184,12 @@ class ModulatedBlock(nn.Module):
         return res_skip(self.shortcut(features), self.gain * hidden)
 
 
+def without_autocast(device: torch.device) -> torch.autocast:
+    """Make the context in which layers compute in the precision of their weights and inputs."""
+    kind = device.type
+    return torch.autocast("cpu" if kind == "meta" else kind, enabled=False)  # meta has none
+
+
 class NoPixels(nn.Module):
     """Stands in for `ToPixels` where a stage adds nothing to the picture."""
 
@@ -201,6 +207,11 @@ class ToPixels(nn.Module):
         self.conv = nn.Conv2d(width, channels, 3, padding=1, padding_mode=EDGES_REPEATED)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, width, H, W) to (B, channels, H, W)."""
-        pixels: Tensor = self.conv(F.silu(self.norm(features)))
+        """(B, width, H, W) to (B, channels, H, W); outside of training in float32 at least."""
+        features = F.silu(self.norm(features))
+        if self.training:
+            trained: Tensor = self.conv(features)
+            return trained
+        with without_autocast(features.device):
+            pixels: Tensor = self.conv(features.to(self.conv.weight.dtype))
         return pixels

@@ -108,6 +108,7 @@ SAMPLE = SampleConfig(
     eta=0.0,
     time_shift=1.0,
     time_margin=0.001,
+    precision="float32",
     batch_size=2,
     classes=None,
     ema_length=None,
