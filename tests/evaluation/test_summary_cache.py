@@ -207,7 +207,7 @@ def test_one_streamed_picture_is_too_few(shards, tmp_path):
 
 def test_memory_does_not_grow_with_the_number_of_pictures(spaces):
     peaks = []
-    for count in (20, 200):
+    for count in (10, 60):
         stream = StreamedMoments(spaces)
         stream.add(landscape(0)[None], np.zeros(1, np.int64))
         tracemalloc.start()
@@ -215,4 +215,4 @@ def test_memory_does_not_grow_with_the_number_of_pictures(spaces):
             stream.add(landscape(number % 5)[None], np.array([number]))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[1] < 1.5 * peaks[0]  # 180 more pictures would be five times as much
+    assert peaks[1] < 1.5 * peaks[0]  # if it kept them, it would be twice as much

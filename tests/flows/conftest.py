@@ -79,11 +79,11 @@ def script(toy: Path) -> Callable[[str], Path]:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server(new_prefect_home: Callable[[], Path]) -> Iterator[str]:
     """The address of a Prefect server of our own, which flows and clients here use."""
     from flows.server import local_server
 
-    os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
+    os.environ["PREFECT_HOME"] = str(new_prefect_home())
     with local_server() as url:
         yield url
 

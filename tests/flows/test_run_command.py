@@ -8,9 +8,9 @@ from flows.stage import environment_of_stages
 
 
 @pytest.fixture
-def flows_run(toy, tmp_path_factory):
+def flows_run(toy, new_prefect_home):
     """Runs `python -m flows run` as a user without a Prefect server does."""
-    environment = environment_of_stages() | {"PREFECT_HOME": str(tmp_path_factory.mktemp("home"))}
+    environment = environment_of_stages() | {"PREFECT_HOME": str(new_prefect_home())}
     environment.pop("PREFECT_API_URL", None)
     environment["COLUMNS"] = "120"
 

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from shared_folders import make_once
 from tracked_runs import local
 from tracked_servers import gated_mlflow
 
@@ -10,9 +11,11 @@ from tracked_servers import gated_mlflow
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory):
     """Made once: it takes MLflow seconds."""
-    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
-    return path
+
+    def make(folder):
+        MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db").search_experiments()
+
+    return make_once(tmp_path_factory, "empty-mlflow", make) / "mlflow.db"
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from pdm.config.curate import ContentConfig, CurateConfig
 from pdm.curation.curate.cache import ScoreCache
 from pdm.curation.curate.content.embedding import unpack
-from pdm.curation.curate.content.examples import ExampleLikeness, example_files
 from pdm.curation.curate.content.towers import Embeddings, load_towers
 from pdm.curation.curate.content.words import WordLikeness
 from pdm.curation.curate.judge import measure_file
 from pdm.data.decisions import Row
+
+if TYPE_CHECKING:
+    from pdm.curation.curate.content.examples import ExampleLikeness
 
 BATCH_SIZE = 4096
 DIGITS = 5  # that every machine gives alike
@@ -72,7 +74,10 @@ def score_likeness(measured: Mapping[str, Row], likeness: Likeness | None) -> di
 
 def _by_examples(
     content: ContentConfig, config: CurateConfig, cache: ScoreCache | None
-) -> ExampleLikeness:
+) -> "ExampleLikeness":
+    # Here, since scikit-learn takes a second to import, and most runs compare with no examples.
+    from pdm.curation.curate.content.examples import ExampleLikeness, example_files
+
     assert content.like is not None
     assert content.unlike is not None
     folders = Path(content.like), Path(content.unlike)
