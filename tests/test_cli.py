@@ -76,6 +76,18 @@ def test_help_loads_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize(
+    ("option", "lowest"), [("--num-images=0", 1), ("--steps=few", 1), ("--workers=-1", 0)]
+)
+def test_a_count_that_is_none_is_refused_with_what_is_expected(capsys, option, lowest):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["sample", option])
+    assert end.value.code == 2
+    name, value = option.split("=")
+    expected = f"{name}: expected a whole number of at least {lowest}, got '{value}'"
+    assert expected in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("arguments", [["paint"], ["sample", "--colour", "red"], ["params"]])
 def test_a_command_that_does_not_exist_ends_with_two(arguments):
     with pytest.raises(SystemExit) as caught:

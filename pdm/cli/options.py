@@ -52,15 +52,21 @@ def add_set_option(command: argparse.ArgumentParser) -> None:
 
 def count(text: str) -> int:
     """Parse a whole number, 0 or more."""
-    number = int(text)
-    if number < 0:
-        raise ValueError(text)
-    return number
+    return _at_least(0, text)
 
 
 def positive_count(text: str) -> int:
     """Parse a whole number, 1 or more."""
-    number = int(text)
-    if number < 1:
-        raise ValueError
+    return _at_least(1, text)
+
+
+def _at_least(lowest: int, text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = lowest - 1
+    if number < lowest:
+        raise argparse.ArgumentTypeError(
+            f"expected a whole number of at least {lowest}, got '{text}'"
+        )
     return number

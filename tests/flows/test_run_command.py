@@ -45,9 +45,9 @@ def test_a_run_shows_each_line_once_then_the_table_and_where_to_look(flows_run):
     assert any("wrote a page" in line for line in second.stdout.splitlines())
 
 
-def test_a_failing_stage_ends_the_run_with_its_line_and_exit_code(flows_run, script):
+def test_a_failing_stage_ends_the_run_with_its_line_and_exit_code(flows_run, script, server):
     script("import sys; print('error: a key is missing', flush=True); sys.exit(2)")
-    done = flows_run()
+    done = flows_run(PREFECT_API_URL=server)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == "error: stage 'first': a key is missing"
     assert "Traceback" not in done.stdout + done.stderr
