@@ -29,7 +29,6 @@ KEYS = {
     "feeding": {"feed_speedup"},
     "launches": {"launches_vs_before"},
     "resuming": {"resume_seconds"},
-    "inpainting": {"inpaint_known_diff", "inpaint_edge"},
 }
 COMMANDS = {
     "decoding": "autoencoder",
@@ -59,6 +58,7 @@ COMMANDS = {
     "sharded_memory": "training",
 }
 SLOW_KEYS = {
+    "inpainting": {"inpaint_known_diff", "inpaint_edge"},
     "super_resolution": {"sr_distance_vs_bicubic", "sr_psnr_gain_db"},
     "semantic": {"semantic_agreement"},
     "decoding": {"decode_vs_default", "decode_vs_tuned"},
