@@ -65,9 +65,8 @@ def build_denoiser(
     Raises:
         BadInput: They would follow from facts that there are none of.
     """
-    network = config.network
+    network = with_sizes(config, Levels(channels, downsamplings), facts or {})
     if isinstance(network, UNetConfig):
-        network = with_sizes(config, Levels(channels, downsamplings), facts or {})
         return PyramidUNet(network, channels, downsamplings)
     from pdm.baselines.unets import LatentUNet
 

@@ -1,8 +1,9 @@
 """LDM's denoising networks (Rombach et al., arXiv:2112.10752), built from diffusers' blocks.
 
 `published` builds any of the released configurations, with their exact numbers of parameters, their
-attention heads and the initial weights of LDM's code. `LatentUNet` puts the unconditional ones
-behind the interface of the pyramid UNet, for a pyramid of one level. It trains in the same trainer
+attention heads and the initial weights of LDM's code. `LatentUNet` puts those without
+cross-attention behind the interface of the pyramid UNet, for a pyramid of one level; what a task
+gives stands beside the latent, as in LDM. It trains in the same trainer
 and is sampled by the same samplers, whether it predicts the noise, as published, or the velocity of
 our flow, as a stronger baseline.
 """
@@ -10,13 +11,16 @@ our flow, as a stronger baseline.
 from pathlib import Path
 from typing import Any, Self, cast
 
+import torch
 from diffusers import UNet2DConditionModel, UNet2DModel
 from diffusers.models.attention_processor import Attention
 from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from pdm import weights
 from pdm.baselines.initialisation import initialise_as_ldm
+from pdm.config.diffusion import ConditionConfig
 from pdm.config.latent_unet import SIDE_MULTIPLES, LatentUNetConfig
 from pdm.config.records import from_record
 from pdm.models.condition import NO_CONDITION, Condition
@@ -84,31 +88,44 @@ def _churches(width: int) -> dict[str, Any]:
     }
 
 
-DESIGNS = {"celeba": _celeba, "churches": _churches}
+def _inpainting_big(width: int) -> dict[str, Any]:
+    return {
+        "block_out_channels": [width * factor for factor in (1, 2, 3, 4)],
+        **RESNET,
+        **_blocks(RESAMPLING, ATTENDING, ATTENDING, ATTENDING),
+    }
+
+
+def _bsr_sr(width: int) -> dict[str, Any]:
+    return {
+        "block_out_channels": [width * factor for factor in (1, 2, 2, 4)],
+        "attention_head_dim": 32,
+        **_blocks(PLAIN, PLAIN, PLAIN, ATTENDING),
+    }
+
+
+def _semantic(width: int) -> dict[str, Any]:
+    return {
+        "block_out_channels": [width * factor for factor in (1, 4, 8)],
+        **_blocks(PLAIN, PLAIN, PLAIN),
+    }
+
+
+DESIGNS = {
+    "celeba": _celeba,
+    "churches": _churches,
+    "inpainting_big": _inpainting_big,
+    "bsr_sr": _bsr_sr,
+    "semantic": _semantic,
+}
+MAP_CHANNELS = 3  # of maps beside the latent: LDM's 1x1 convolution takes 182 classes to 3
 NUM_HEADS = {"churches": 8, "inpainting_big": 8, "semantic": 8}  # `num_heads` of the release
 RELEASED: dict[str, dict[str, Any]] = {
     "celeba": {"in_channels": 3, "out_channels": 3, **_celeba(224)},
     "churches": {"in_channels": 4, "out_channels": 4, **_churches(192)},
-    "inpainting_big": {
-        "in_channels": 7,
-        "out_channels": 3,
-        "block_out_channels": [256, 512, 768, 1024],
-        **RESNET,
-        **_blocks(RESAMPLING, ATTENDING, ATTENDING, ATTENDING),
-    },
-    "bsr_sr": {
-        "in_channels": 6,
-        "out_channels": 3,
-        "block_out_channels": [160, 320, 320, 640],
-        "attention_head_dim": 32,
-        **_blocks(PLAIN, PLAIN, PLAIN, ATTENDING),
-    },
-    "semantic": {
-        "in_channels": 6,
-        "out_channels": 3,
-        "block_out_channels": [128, 512, 1024],
-        **_blocks(PLAIN, PLAIN, PLAIN),
-    },
+    "inpainting_big": {"in_channels": 7, "out_channels": 3, **_inpainting_big(256)},
+    "bsr_sr": {"in_channels": 6, "out_channels": 3, **_bsr_sr(160)},
+    "semantic": {"in_channels": 6, "out_channels": 3, **_semantic(128)},
     "cin256": {
         "in_channels": 4,
         "out_channels": 4,
@@ -156,9 +173,15 @@ class LatentUNet(Denoiser):
         if len(level_channels) != 1:
             raise ValueError(f"LDM's networks take one level, not {len(level_channels)}")
         self.config = config
-        channels = {"in_channels": level_channels[0], "out_channels": level_channels[0]}
+        beside = config.condition_channels + (MAP_CHANNELS if config.map_classes else 0)
+        channels = {"in_channels": level_channels[0] + beside, "out_channels": level_channels[0]}
         self.network = build_unet(
             channels | DESIGNS[config.name](config.base_width), NUM_HEADS.get(config.name)
+        )
+        self.map_to_channels = (
+            nn.Conv2d(config.map_classes, MAP_CHANNELS, 1, bias=False)
+            if config.map_classes
+            else None
         )
         # Ascending, so that they can be searched; LDM's last step comes first.
         times = step_times(LAST_BETAS[config.name]).flip(0).float()
@@ -168,9 +191,10 @@ class LatentUNet(Denoiser):
         """Predict the velocity at times t (B,), like the pyramid UNet.
 
         Raises:
-            ValueError: A condition is given, or a side of the latent cannot be halved often enough.
+            ValueError: The condition is not what it was built for, or a side of the latent cannot
+                be halved often enough.
         """
-        condition.check(None)
+        condition.check(self.condition_sizes)
         height, width = pyramid[0].shape[2:]
         multiple = SIDE_MULTIPLES[self.config.name]
         if height % multiple or width % multiple:
@@ -178,15 +202,39 @@ class LatentUNet(Denoiser):
                 f"{self.config.name} halves its latent: sides must be multiples of {multiple}, not "
                 f"{height}x{width}"
             )
+        beside = self._beside(condition, pyramid[0])
         if self.config.predicts == "velocity":
-            return (self.network(pyramid[0], (NUM_STEPS - 1) * (1 - t)).sample,)
+            joined = torch.cat([pyramid[0], *beside], dim=1)
+            return (self.network(joined, (NUM_STEPS - 1) * (1 - t)).sample,)
         times = cast(Tensor, self.times)
         t = t.clamp(times[0], times[-1])
         steps = NUM_STEPS - 1 - (times[None] - t[:, None]).abs().argmin(dim=1)
         data_share = t.view(-1, 1, 1, 1)
         scale = (data_share.square() + (1 - data_share).square()).sqrt()
-        noise = self.network(pyramid[0] / scale, steps).sample.float()
+        joined = torch.cat([pyramid[0] / scale, *beside], dim=1)
+        noise = self.network(joined, steps).sample.float()
         return (((pyramid[0] - noise) / data_share).to(pyramid[0].dtype),)
+
+    @property
+    def condition_sizes(self) -> ConditionConfig | None:
+        """See `Denoiser.condition_sizes`."""
+        beside, classes = self.config.condition_channels, self.config.map_classes
+        if not (beside or classes):
+            return None
+        return ConditionConfig(
+            num_classes=0,
+            token_width=0,
+            map_channels=classes,
+            level_channels=(beside,) if beside else (),
+        )
+
+    def _beside(self, condition: Condition, latent: Tensor) -> list[Tensor]:
+        """Give the maps that stand beside the latent, at its size."""
+        maps = [level.to(latent.dtype) for level in condition.levels or ()]
+        if condition.picture is not None and self.map_to_channels is not None:
+            small = F.adaptive_avg_pool2d(condition.picture, (latent.shape[2], latent.shape[3]))
+            maps.append(self.map_to_channels(small))
+        return maps
 
     def set_dropout(self, share: Tensor) -> None:
         """Do nothing: LDM's released networks have no dropout."""

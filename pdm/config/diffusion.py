@@ -234,8 +234,11 @@ class DiffusionConfig:
             expected = "null with a task of the kind unconditional"
             require(none, "model.condition", self.condition, expected)
             return
-        expected = "null with a task: LDM's unconditional networks take no condition"
-        require(self.baseline is None, "baseline", self.baseline, expected)
+        beside = self.task.kind in ("inpainting", "super_resolution", "semantic")
+        expected = (
+            f"null with the task {self.task.kind}: LDM's networks here take pictures and maps"
+        )
+        require(self.baseline is None or beside, "baseline", self.baseline, expected)
 
     def _check_level_times(self, count: int) -> None:
         rule, noise = self.schedule, self.finished_level_noise

@@ -1,19 +1,29 @@
-"""One of LDM's denoising networks, in place of the pyramid UNet."""
+"""One of LDM's denoising networks, in place of the pyramid UNet.
+
+The names are those of the released configurations. Any of them can learn any task that gives the
+network a picture or a map: its channels stand beside those of the latent.
+"""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from pdm.config.common import STRICT
-from pdm.config.limits import Width, check_limits, require
+from pdm.config.common import STRICT, Neutral
+from pdm.config.limits import CountOrZero, Width, check_limits, require
 
 WIDTH_MULTIPLES = {
     "celeba": 32,
     "churches": 96,
+    "inpainting_big": 32,
+    "bsr_sr": 32,
+    "semantic": 32,
 }  # widths must be multiples of these, for groups and heads
 SIDE_MULTIPLES = {
     "celeba": 8,
     "churches": 16,
-}  # sides of latents must be multiples of these, halved 3 and 4 times
+    "inpainting_big": 8,
+    "bsr_sr": 8,
+    "semantic": 4,
+}  # sides of latents must be multiples of these, halved 2 to 4 times
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,11 +32,24 @@ class LatentUNetConfig:
 
     __pydantic_config__: ClassVar = STRICT
 
-    name: Annotated[Literal["celeba", "churches"], "as released, both unconditional"]
-    base_width: Annotated[Width, "channels at the finest resolution: 224 and 192 as published"]
+    name: Annotated[
+        Literal["celeba", "churches", "inpainting_big", "bsr_sr", "semantic"],
+        "as released; the last three for a task",
+    ]
+    base_width: Annotated[
+        Width, "channels at the finest resolution: 224, 192, 256, 160 and 128 as published"
+    ]
     predicts: Annotated[
         Literal["noise", "velocity"], "noise as published, which needs timesteps: ldm"
     ]
+    condition_channels: Annotated[
+        CountOrZero,
+        "channels beside the latent, which follow from diffusion.task; leave out",
+        Neutral(0),
+    ] = 0
+    map_classes: Annotated[
+        CountOrZero, "classes of maps, which follow from diffusion.task; leave out", Neutral(0)
+    ] = 0
 
     def __post_init__(self) -> None:
         check_limits(self)

@@ -11,7 +11,13 @@ from torch import Tensor
 
 NUM_STEPS = 1000
 FIRST_BETA = 0.0015
-LAST_BETAS = {"celeba": 0.0195, "churches": 0.0155}  # from the configurations of LDM's release
+LAST_BETAS = {  # from the configurations of LDM's release
+    "celeba": 0.0195,
+    "churches": 0.0155,
+    "inpainting_big": 0.0205,
+    "bsr_sr": 0.0155,
+    "semantic": 0.0205,
+}
 
 
 def cumulative_alphas(last_beta: float, first_beta: float = FIRST_BETA) -> Tensor:

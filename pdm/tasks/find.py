@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pdm.config.diffusion import ConditionConfig, DiffusionConfig, UNetConfig
+from pdm.config.latent_unet import LatentUNetConfig
 from pdm.config.task import (
     FACT,
     ClassTask,
@@ -93,18 +94,24 @@ def check_task(config: DiffusionConfig, latents: LatentShards) -> None:
     task.check(latents)
 
 
-def with_sizes(config: DiffusionConfig, levels: Levels, facts: Mapping[str, Any]) -> UNetConfig:
-    """Give the settings of the pyramid UNet with the sizes of its condition filled in.
+def with_sizes(
+    config: DiffusionConfig, levels: Levels, facts: Mapping[str, Any]
+) -> UNetConfig | LatentUNetConfig:
+    """Give the settings of the network with the sizes of its condition filled in.
 
     Raises:
         BadInput: The facts lack what the task needs, such as the names of the classes.
     """
     network = config.network
-    assert isinstance(network, UNetConfig)
-    if network.condition is not None:
+    if isinstance(network, UNetConfig) and network.condition is not None:
         return network
     sizes = find_task(config.drawn_by, facts).sizes(levels, facts)
-    return dataclasses.replace(network, condition=sizes)
+    if isinstance(network, UNetConfig):
+        return dataclasses.replace(network, condition=sizes)
+    if sizes is None:
+        return network
+    beside, classes = sum(sizes.level_channels), sizes.map_channels
+    return dataclasses.replace(network, condition_channels=beside, map_classes=classes)
 
 
 def _describe(condition: ConditionConfig | None) -> str:

@@ -10,6 +10,7 @@ from pdm.config.latent_unet import LatentUNetConfig
 from pdm.diffusion.samplers import noise_from_seeds, velocity_at
 from pdm.diffusion.stochastic import ddim, fresh_noise
 from pdm.errors import BadInput
+from pdm.models.condition import Condition
 from pdm.models.noise_schedule import cumulative_alphas, sampling_times, step_times
 from pdm.models.unet import PyramidUNet
 from pdm.registry import load_denoiser
@@ -229,3 +230,43 @@ def test_sides_that_cannot_be_halved_are_named():
 def test_it_knows_one_level_only():
     with pytest.raises(ValueError, match="one level, not 2"):
         LatentUNet(LatentUNetConfig(**SMALL), (4, 4), (16, 8))
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "beside", "published_parameters"),
+    [
+        ("inpainting_big", 256, {"condition_channels": 4}, 387_245_827),
+        ("bsr_sr", 160, {"condition_channels": 3}, 113_622_563),
+        ("semantic", 128, {"map_classes": 182}, 215_229_315 + 182 * 3),
+    ],
+)
+def test_the_networks_of_tasks_have_the_published_numbers_of_parameters(
+    name, width, beside, published_parameters
+):
+    """The last with the 1x1 convolution that takes 182 classes to three channels."""
+    config = LatentUNetConfig(name=name, base_width=width, predicts="noise", **beside)
+    with torch.device("meta"):
+        model = LatentUNet(config, (3,), (4,))
+    assert sum(weight.numel() for weight in model.parameters()) == published_parameters
+    assert model.network.config.in_channels == {"inpainting_big": 7}.get(name, 6)
+
+
+@pytest.mark.parametrize(
+    ("name", "beside", "condition"),
+    [
+        ("inpainting_big", {"condition_channels": 5}, {"levels": (torch.ones(2, 5, 8, 8),)}),
+        ("semantic", {"map_classes": 6}, {"picture": torch.ones(2, 6, 32, 32)}),
+    ],
+)
+@torch.no_grad()
+def test_what_a_task_gives_stands_beside_the_latent(name, beside, condition):
+    model = network(name=name, base_width=32, predicts="velocity", **beside)
+    latents, times = (torch.randn(2, 4, 8, 8),), torch.tensor([0.2, 0.9])
+    shown = Condition(**condition)
+    found, other = (
+        model(latents, times, one)[0] for one in (shown, shown.change(torch.zeros_like))
+    )
+    assert found.shape == (2, 4, 8, 8)
+    assert not torch.allclose(found, other, atol=1e-5)
+    with pytest.raises(ValueError, match="needs a condition of the kind"):
+        model(latents, times)

@@ -3,15 +3,24 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import torch
 from PIL import Image
-from tiny_chain import SAMPLE, train_chain
+from tiny_chain import DIFFUSION, LATENTS, SAMPLE, train_autoencoder, train_chain, write_shards
 
 from pdm.config.first_stage import FirstStageConfig
 from pdm.config.latent_unet import LatentUNetConfig
+from pdm.config.task import InpaintingTask
 from pdm.data.shards.latents import LatentShards
+from pdm.evaluation.reference_distance import ReferenceDistance
+from pdm.inference.encode import encode_shards
+from pdm.inference.pictures.inpaint import inpaint
+from pdm.inference.pictures.studio import open_studio
 from pdm.inference.sample import sample_pictures
 from pdm.registry import load_autoencoder
+from pdm.training import diffusion
+from pdm.training.distributed.workers import Workers
 
 
 @pytest.mark.parametrize(
@@ -42,3 +51,41 @@ def test_ldm_goes_the_whole_way(name, weight, predicts, sampler, scale, tmp_path
     )
     assert Image.open(samples / "000004.png").size == (64, 32)
     assert Image.open(samples / "full-size" / "decoded.png").size == (128, 64)
+
+
+def test_ldms_network_of_a_task_goes_the_whole_way_to_a_users_picture(tmp_path):
+    """Trained for inpainting, with the masked latent and the mask beside the noisy latent."""
+    baseline = FirstStageConfig(
+        name="kl-f4", base_width=8, latent_weight=1.0e-6, latent_scale="scalar"
+    )
+    shards = write_shards(tmp_path / "shards")
+    _, first_stage = train_autoencoder(tmp_path / "autoencoder", shards, baseline=baseline)
+    latents = tmp_path / "latents"
+    keeping = replace(LATENTS, keep_pictures=True)
+    encode_shards(keeping, shards=shards, autoencoder=first_stage, latents=latents)
+    config = replace(
+        DIFFUSION,
+        level_loss_weights=(1.0,),
+        model=None,
+        baseline=LatentUNetConfig(name="inpainting_big", base_width=32, predicts="noise"),
+        timesteps="ldm",
+        task=InpaintingTask(
+            kind="inpainting", mask_shapes=("circle",), min_share=0.1, max_share=0.3
+        ),
+        score_images=0,
+        training=replace(DIFFUSION.training, total_images=8, save_every_images=8),
+    )
+    models = tmp_path / "models"
+    settings = diffusion.Settings(
+        config, ReferenceDistance, latents, tmp_path / "run", models / "diffusion", first_stage
+    )
+    diffusion._work(settings, Workers(torch.device("cpu")))
+    (models / "autoencoder").symlink_to(first_stage)
+    studio = open_studio(models, replace(SAMPLE, sampler="ddim"))
+    assert studio.networks.network.network.config.in_channels == 7
+    picture = np.random.default_rng(0).integers(0, 256, (40, 70, 3), np.uint8)
+    mask = np.zeros((40, 70), bool)
+    mask[10:20, 30:50] = True
+    [filled] = inpaint(studio, picture, mask, [0])
+    assert (filled[~mask] == picture[~mask]).all()
+    assert (filled[mask] != picture[mask]).any()
