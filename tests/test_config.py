@@ -95,6 +95,7 @@ def test_marks_say_what_results_depend_on():
     )
     assert set(fields_with(SampleConfig, Mark.NOT_IN_SAMPLES)) == {
         *("num_images", "seed", "batch_size", "previews", "full_size_picture", "tile_px"),
+        *("prompts", "negative_prompt"),
     }
 
 

@@ -13,7 +13,7 @@ from pdm.params.override import set_values
 DATA = ("people2k", "scapes2k")
 MODELS = ("model-2048x1024", "model-2048x2048", "model-256x256", "model-tiny")
 LDM = "model-ldm-256x256"
-TASKS = ("task-inpainting", "task-semantic", "task-super-resolution")
+TASKS = ("task-inpainting", "task-semantic", "task-super-resolution", "task-text")
 NAMES = (*sorted((*MODELS, LDM)), *DATA, "showcase", *TASKS)
 
 
@@ -191,9 +191,10 @@ def test_a_task_preset_on_ones_own_file_changes_the_task_and_what_it_needs(
     after = {k: v for k, v in flat(found).items() if not k.startswith("diffusion.task.")}
     assert {key for key in after if after[key] != before.get(key)} <= {
         *("latents.keep_pictures", "diffusion.condition_dropout"),
+        *("sample.guidance_scale", "sample.guide", "sample.guide.kind"),
     }
     assert found["diffusion"]["task"]["kind"] == name.removeprefix("task-").replace("-", "_")
-    needs = "false" if name == "task-semantic" else "true"
+    needs = "false" if name in ("task-semantic", "task-text") else "true"
     assert f"keep_pictures: {needs}" in output_of(name, "--from", mine)
 
 

@@ -19,7 +19,7 @@ Start here:
 GROUPS = {
     "The whole pipeline": ("run", "serve", "rehearse"),
     "Its stages, in order": tuple(STAGES),
-    "Draw in pictures": ("inpaint", "upscale", "paint"),
+    "Draw": ("draw", "inpaint", "upscale", "paint"),
     "Params": ("params", "preset"),
     "Results": ("scores", "compare", "lineage", "sync"),
     "Data and models": ("data", "export", "ema", "networks", "untrained"),

@@ -14,7 +14,8 @@ from pdm.cli.options import (
 
 
 def add_pictures(commands: Commands) -> None:
-    """Add `pyramid inpaint`, `pyramid upscale` and `pyramid paint`."""
+    """Add `pyramid draw`, `pyramid inpaint`, `pyramid upscale` and `pyramid paint`."""
+    _add_draw(commands)
     inpaint = add_command(commands, "inpaint", pictures.inpaint)
     inpaint.add_argument("picture", type=Path, metavar="PICTURE", help="JPEG, PNG, WebP or AVIF")
     inpaint.add_argument(
@@ -45,8 +46,36 @@ def add_pictures(commands: Commands) -> None:
     _add_drawing_options(paint)
 
 
+def _add_draw(commands: Commands) -> None:
+    draw = add_command(commands, "draw", pictures.draw)
+    draw.add_argument(
+        "prompt",
+        nargs="?",
+        metavar="PROMPT",
+        help="such as 'a red sunset over a lake'; may end with options: --d seed, --s steps, "
+        "--l guidance scale, --n negative prompt",
+    )
+    draw.add_argument("--prompts", type=Path, metavar="FILE", help="prompts, one a line, instead")
+    draw.add_argument("--negative", metavar="TEXT", help="what guidance steers away from")
+    draw.add_argument(
+        "--guidance", type=float, metavar="SCALE", help="default: sample.guidance_scale"
+    )
+    _add_model_options(draw, "pictures of each prompt, of as many seeds")
+    draw.add_argument(
+        "--output", type=Path, default=Path(), metavar="DIR", help="default: this folder"
+    )
+
+
 def _add_drawing_options(command: argparse.ArgumentParser) -> None:
     """Add the options of all commands that draw in a picture."""
+    _add_model_options(command, "pictures, of as many seeds")
+    command.add_argument(
+        "--output", type=Path, metavar="PNG", help="default: a file beside the picture"
+    )
+
+
+def _add_model_options(command: argparse.ArgumentParser, num: str) -> None:
+    """Add the options of all commands that draw."""
     which = command.add_mutually_exclusive_group()
     which.add_argument(
         "--models",
@@ -57,13 +86,8 @@ def _add_drawing_options(command: argparse.ArgumentParser) -> None:
     )
     which.add_argument("--champion", action="store_true", help="take MLflow's champion instead")
     command.add_argument("--seed", type=count, default=0, metavar="N", help="default: %(default)s")
-    command.add_argument(
-        "--num", type=positive_count, default=1, metavar="N", help="pictures, of as many seeds"
-    )
+    command.add_argument("--num", type=positive_count, default=1, metavar="N", help=num)
     command.add_argument(
         "--steps", type=positive_count, metavar="N", help="default: sample.steps of the params"
-    )
-    command.add_argument(
-        "--output", type=Path, metavar="PNG", help="default: a file beside the picture"
     )
     add_params_option(command)

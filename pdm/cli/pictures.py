@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import dataclasses
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from pdm import params
 from pdm.errors import BadInput
 
 if TYPE_CHECKING:
+    from pdm.config.prompts import Prompt
     from pdm.config.sample import SampleConfig
     from pdm.inference.pictures.studio import Studio
 
@@ -73,6 +74,49 @@ def paint(args: argparse.Namespace) -> None:
         )
 
 
+def draw(args: argparse.Namespace) -> None:
+    """Draw what a prompt says."""
+    from pdm.config.prompts import parse_prompts
+    from pdm.inference.pictures import draw as drawing
+    from pdm.inference.pictures.read import write_picture
+
+    prompts = [_with_options(prompt, args) for prompt in _prompts(args, parse_prompts)]
+    with _studio(args, prompts) as studio:
+        drawing.check_model(studio)
+        args.output.mkdir(parents=True, exist_ok=True)
+        total, number = args.num * len(prompts), 0
+        for prompt in prompts:
+            for seed, picture, facts in drawing.draw(studio, prompt, args.num):
+                number += 1
+                path = args.output / drawing.name_of(prompt, seed)
+                write_picture(
+                    path, picture, studio.facts | {"command": "draw", "seed": seed} | facts
+                )
+                print(f"{path}  ({number} of {total})" if total > 1 else path, flush=True)
+
+
+def _prompts(args: argparse.Namespace, parse: "Callable[[list[str]], tuple[Prompt, ...]]") -> Any:
+    if (args.prompt is None) == (args.prompts is None):
+        raise BadInput('name a prompt, such as "a red sunset over a lake", or a file by --prompts')
+    try:
+        if args.prompts is None:
+            return parse([args.prompt])
+        lines = args.prompts.read_text(encoding="utf-8-sig").splitlines()
+        return parse(lines)
+    except (UnicodeDecodeError, ValueError) as error:
+        raise BadInput(f"{args.prompts or 'the prompt'}: {error}") from error
+
+
+def _with_options(prompt: "Prompt", args: argparse.Namespace) -> "Prompt":
+    """The prompt with the command's options where it has none of its own."""
+    return dataclasses.replace(
+        prompt,
+        seed=args.seed if prompt.seed is None else prompt.seed,
+        negative=args.negative if prompt.negative is None else prompt.negative,
+        guidance_scale=args.guidance if prompt.guidance_scale is None else prompt.guidance_scale,
+    )
+
+
 def _write_all(
     args: argparse.Namespace, pictures: Any, suffix: str, facts: dict[str, object]
 ) -> None:
@@ -89,10 +133,12 @@ def _write_all(
 
 
 @contextlib.contextmanager
-def _studio(args: argparse.Namespace) -> "Iterator[Studio]":
-    """Yield the models that the arguments name, or the champion."""
+def _studio(args: argparse.Namespace, prompts: "Sequence[Prompt]" = ()) -> "Iterator[Studio]":
+    """Yield the models that the arguments name, or the champion; with a guide if a prompt needs
+    one."""
     from pdm.inference.champion import settings_of_samples
     from pdm.inference.pictures.studio import open_studio
+    from pdm.inference.prompts import config_for_loading
     from pdm.tracking.registry.champion import fetch_champion
 
     with tempfile.TemporaryDirectory(prefix="pyramid-champion-") as scratch:
@@ -108,7 +154,7 @@ def _studio(args: argparse.Namespace) -> "Iterator[Studio]":
                 f"{folder} has no trained models; run the pipeline, name their folder by --models, "
                 "or take the champion of MLflow by --champion"
             )
-        yield open_studio(folder, config)
+        yield open_studio(folder, config_for_loading(config, prompts))
 
 
 def _sample_settings(path: Path) -> "SampleConfig":

@@ -22,6 +22,7 @@ from pdm.config.limits import (
     require,
 )
 from pdm.config.task import ClassTask, TaskConfig, UnconditionalTask
+from pdm.config.text import TextTransformerConfig
 
 DropoutRate = Annotated[float, Limits(at_least=0, below=1)]
 Resampling = Literal["box", "fir"]
@@ -43,9 +44,17 @@ class ConditionConfig:
         "channels of a map for each level but the global one, coarse to fine; []: none",
         Neutral(()),
     ] = ()
+    text: Annotated[
+        TextTransformerConfig | None,
+        "transformer that makes the tokens of word pieces; null: they are states already",
+        Neutral(None),
+    ] = None
 
     def __post_init__(self) -> None:
         check_limits(self)
+        if self.text is not None:
+            width = self.token_width
+            require(width == self.text.width, "token_width", width, f"{self.text.width}, as text's")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -54,6 +54,8 @@ def _value(hint: Any, value: Any, key: str) -> Any:
         return _value(hint.__origin__, value, key)
     if is_union(hint):
         choices = [each for each in get_args(hint) if each is not NoneType]
+        if isinstance(value, Mapping) and "kind" in value:
+            choices = [each for each in choices if _is_of_kind(each, value["kind"])]
         # If there are two, as in `int | Literal["global"]`, none of them is a list or a mapping.
         return _value(choices[0], value, key) if len(choices) == 1 else value
     if isinstance(value, list):
@@ -66,3 +68,12 @@ def _value(hint: Any, value: Any, key: str) -> Any:
         assert isinstance(hint, type)
         return from_record(hint, value, key)
     return value
+
+
+def _is_of_kind(hint: Any, kind: object) -> bool:
+    """Whether a class, one of several in a union, is the one with this `kind`."""
+    if not is_dataclass(hint):
+        return False
+    assert isinstance(hint, type)
+    own = field_types(hint).get("kind")
+    return own is None or kind in get_args(get_args(own)[0])

@@ -18,6 +18,7 @@ from pdm.config.limits import (
     check_limits,
     require,
 )
+from pdm.config.prompts import parse_prompts
 
 NOT_IN_SAMPLES = Mark.NOT_IN_SAMPLES
 
@@ -102,6 +103,14 @@ class SampleConfig:
     classes: Annotated[
         tuple[str, ...] | None, "classes to draw, in turn; null: all that the model knows"
     ]
+    prompts: Annotated[
+        tuple[str, ...] | str | None,
+        "of text: drawn in turn, or a file with one a line; null: captions of held-out images",
+        NOT_IN_SAMPLES,  # each sample names its own
+    ]
+    negative_prompt: Annotated[
+        str | None, "of text: what guidance steers away from; null: nothing", NOT_IN_SAMPLES
+    ]
     ema_length: Annotated[
         EmaLength | None, "null: the EMA in the model file; or one of the saved EMAs' length"
     ]
@@ -128,6 +137,9 @@ class SampleConfig:
     def __post_init__(self) -> None:
         check_limits(self)
         require(self.classes != (), "classes", self.classes, "names of classes, or null for all")
+        require(self.prompts not in ((), ""), "prompts", self.prompts, "prompts, a file, or null")
+        if isinstance(self.prompts, tuple):
+            parse_prompts(self.prompts)
         without = self.guidance_scale == 1
         require(without or self.guide is not None, "guide", None, "one, or guidance_scale: 1.0")
         start, end = self.guidance_interval

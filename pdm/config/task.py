@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from pdm.config.common import STRICT
+from pdm.config.common import MAY_CHANGE, STRICT
 from pdm.config.limits import Fraction, check_limits, require
+from pdm.config.prompts import Prompt, parse_prompts
 from pdm.config.records import from_record
+from pdm.config.text import TextEncoderConfig
 
 MaskShape = Literal["rectangle", "circle", "brush", "irregular"]
 
@@ -80,13 +82,41 @@ class SemanticTask:
     kind: Annotated[Literal["semantic"], "semantic: draw from a map of classes"]
 
 
-TaskConfig = UnconditionalTask | ClassTask | InpaintingTask | SuperResolutionTask | SemanticTask
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextTask:
+    """Draw what a text says, learnt from the pictures' captions."""
+
+    __pydantic_config__: ClassVar = STRICT
+    needs_pictures: ClassVar = False
+
+    kind: Annotated[Literal["text"], "text: draw what a text says"]
+    encoder: Annotated[TextEncoderConfig, "text: what turns it into tokens"]
+    prompts: Annotated[
+        tuple[str, ...],
+        "text: prompts drawn at each checkpoint; []: captions of held-out images",
+        MAY_CHANGE,
+    ]
+
+    def __post_init__(self) -> None:
+        check_limits(self)
+        parse_prompts(self.prompts)
+
+    @property
+    def parsed_prompts(self) -> tuple[Prompt, ...]:
+        """The prompts, with their options."""
+        return parse_prompts(self.prompts)
+
+
+TaskConfig = (
+    UnconditionalTask | ClassTask | InpaintingTask | SuperResolutionTask | SemanticTask | TextTask
+)
 KINDS: dict[str, type[TaskConfig]] = {
     "unconditional": UnconditionalTask,
     "class": ClassTask,
     "inpainting": InpaintingTask,
     "super_resolution": SuperResolutionTask,
     "semantic": SemanticTask,
+    "text": TextTask,
 }
 FACT = "task"  # entry of a model's `config.json`; absent in models of unconditional tasks
 

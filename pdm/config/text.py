@@ -56,3 +56,6 @@ class FrozenEncoderConfig:
     def __post_init__(self) -> None:
         check_limits(self)
         require_sha256(self.sha256)
+
+
+TextEncoderConfig = WordPiecesConfig | FrozenEncoderConfig

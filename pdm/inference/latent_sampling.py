@@ -57,6 +57,7 @@ def draw_latents(
     condition: Condition | None = None,
     known: Known | None = None,
     noise: Pyramid | None = None,
+    negative: Condition | None = None,
 ) -> Pyramid:
     """Draw latents of one picture per seed, on the networks' device.
 
@@ -70,13 +71,22 @@ def draw_latents(
         condition: What the pictures show; None for what the seeds say.
         known: Latents that are known already, and where; None draws all.
         noise: What sampling starts from; None for that of the seeds.
+        negative: With `condition`: what guidance steers away from; None for no condition.
     """
     device = next(networks.network.parameters()).device
     noise = tuple(level.to(device) for level in noise or noise_from_seeds(seeds, shapes))
-    shown = networks.condition(seeds) if condition is None else networks.to_device(condition)
+    if condition is None:
+        shown, negative = networks.condition(seeds), networks.negative(seeds)
+    else:
+        shown = networks.to_device(condition)
+        negative = None if negative is None else networks.to_device(negative)
 
     def velocity_of(rows: Sequence[int]) -> Velocity:
-        velocity = networks.velocity(config, shown.change(lambda tensor: tensor[list(rows)]))
+        def choose(tensor: Tensor) -> Tensor:
+            return tensor[list(rows)]
+
+        hidden = None if negative is None else negative.change(choose)
+        velocity = networks.velocity(config, shown.change(choose), hidden)
         if networks.stops is None:
             velocity = clamp_data(clamp_times(velocity, config.time_margin), config.clamp_latents)
         if known is not None:

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from PIL import Image
 
 from pdm import weights
 from pdm.config.common import Mark, fields_without
+from pdm.config.prompts import Prompt
 from pdm.config.sample import SampleConfig
 from pdm.data.pixels import Pixels
 from pdm.data.shards import manifest
 from pdm.data.sheets import contact_sheet, reduce_picture, split_into_rows
 from pdm.errors import BadInput
 from pdm.files import sha256_of, write_json
+from pdm.inference.prompts import read_prompts
 from pdm.inference.sample_parts import FULL_SIZE, PREVIEWS, Row, SampleTask, draw_parts, parts_of
 from pdm.inference.sampling_networks import takes_few_steps
 from pdm.parts.folder import part_folder
@@ -50,7 +53,8 @@ def sample_pictures(
     an unbroken run. The sheet shows the first 48, reduced if they are large.
 
     Picture i has the seed `config.seed + i` and does not depend on its batch. Its class follows
-    from the seed: pictures cycle through the classes.
+    from the seed: pictures cycle through the classes. They cycle through prompts by their number,
+    see `pdm.inference.prompts`.
 
     Args:
         config: Section `sample` of the params.
@@ -61,8 +65,8 @@ def sample_pictures(
         num_workers: See `pdm.parts.work.work_on_parts`.
 
     Raises:
-        BadInput: A model is missing, the models do not match, or the diffusion model has no EMA
-            snapshots for `ema_length`.
+        BadInput: A model is missing, the models do not match, the diffusion model has no EMA
+            snapshots for `ema_length`, or prompts do not fit it.
     """
     facts = weights.record_of(diffusion)
     digest = sha256_of(autoencoder / "model.safetensors")
@@ -80,7 +84,8 @@ def sample_pictures(
         **({"untrained": True} if untrained else {}),
         **_few_steps(config, diffusion),
     }
-    with part_folder(samples, _key(config, drawn, shards)) as folder:
+    prompts = read_prompts(config, diffusion, shards)
+    with part_folder(samples, _key(config, drawn, shards, prompts)) as folder:
         task = SampleTask(
             config=config,
             autoencoder=autoencoder.absolute(),
@@ -88,6 +93,7 @@ def sample_pictures(
             shards=shards.absolute(),
             folder=folder.absolute(),
             facts=drawn,
+            prompts=prompts,
         )
         _draw_missing(task, num_workers)
         _publish(task)
@@ -112,10 +118,14 @@ def _few_steps(config: SampleConfig, diffusion: Path) -> dict[str, str]:
     return {"few_steps_sha256": sha256_of(diffusion / weights.FEW_STEPS / "model.safetensors")}
 
 
-def _key(config: SampleConfig, facts: dict[str, Any], shards: Path) -> str:
+def _key(
+    config: SampleConfig, facts: dict[str, Any], shards: Path, prompts: tuple[Prompt, ...]
+) -> str:
     """Digest of everything that the folder depends on. Nothing drawn for another key is kept."""
     data = manifest.digest(shards) if config.full_size_picture else None
-    depends = [dataclasses.asdict(config), facts, data, versions()["sample"]]
+    depends: list[Any] = [dataclasses.asdict(config), facts, data, versions()["sample"]]
+    if prompts:
+        depends.append([dataclasses.asdict(prompt) for prompt in prompts])
     return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
 
 
@@ -158,8 +168,16 @@ def _publish(task: SampleTask) -> None:
         elif part != PREVIEWS:
             rows += found
     pictures = [_thumbnail(folder.files / row["file"]) for row in rows[:SHEET_PICTURES]]
-    contact_sheet(split_into_rows(pictures)).save(folder.files / "contact-sheet.png")
+    sheet = contact_sheet(_rows_of_sheet(pictures, len(task.prompts)))
+    sheet.save(folder.files / "contact-sheet.png")
     write_json(folder.files / "samples.json", record | {"samples": rows})
+
+
+def _rows_of_sheet(pictures: list[Pixels], num_prompts: int) -> Sequence[Sequence[Pixels]]:
+    """The rows of the sheet: one for each prompt, if there are few."""
+    if 0 < num_prompts < len(pictures):
+        return [pictures[first::num_prompts] for first in range(num_prompts)]
+    return split_into_rows(pictures)
 
 
 def _thumbnail(path: Path) -> Pixels:

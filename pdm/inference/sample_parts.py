@@ -13,7 +13,9 @@ import torch
 from PIL import Image
 
 from pdm import weights
+from pdm.config.prompts import Prompt
 from pdm.config.sample import SampleConfig
+from pdm.config.task import TextTask
 from pdm.data.marks import mark, pixels_sha256
 from pdm.data.pixels import Pixels, to_images, to_pixels
 from pdm.data.shards.images import ImageShards
@@ -22,6 +24,7 @@ from pdm.files import atomic_file
 from pdm.inference.latent_sampling import draw_latents
 from pdm.inference.precision import decoding_precision
 from pdm.inference.previews import write_previews
+from pdm.inference.prompts import Group, Prompts, config_for_loading, text_task
 from pdm.inference.sampling_networks import Networks, load_networks
 from pdm.inference.subjects import HeldOut, Subjects, size_of
 from pdm.machine import usable_cpus
@@ -45,6 +48,7 @@ class SampleTask:
     shards: Path
     folder: PartFolder
     facts: dict[str, Any]  # of all pictures, for their marks
+    prompts: tuple[Prompt, ...] = ()  # for a model of text
 
 
 def parts_of(config: SampleConfig) -> list[str]:
@@ -90,14 +94,19 @@ class Painter:
         facts = weights.record_of(task.diffusion)
         self.shapes: list[LevelShape] = [(c, h, w) for c, h, w in facts["level_shapes"]]
         self.size = size_of(facts)
-        subjects = self._held_out(facts)
-        self.networks: Networks = load_networks(task.diffusion, task.config, device, subjects)
+        subjects = self._subjects(facts)
+        config = config_for_loading(task.config, task.prompts)
+        self.networks: Networks = load_networks(task.diffusion, config, device, subjects)
         tile_px = self.config.tile_px
         self.tile_px = tile_px if tile_px and max(self.size) > tile_px else None
 
-    def _held_out(self, facts: dict[str, Any]) -> Subjects | None:
-        """Give the held-out pictures that a task works on; None for a task that needs none."""
-        task = find_task(task_of_model(facts, None), facts)
+    def _subjects(self, facts: dict[str, Any]) -> Subjects | None:
+        """Give the prompts, or the held-out pictures, that a task works on; None for others."""
+        config = task_of_model(facts, None)
+        if isinstance(config, TextTask):
+            task_of_text = text_task(self.task.diffusion, config)
+            return Prompts(self.task.prompts, task_of_text, self.config)
+        task = find_task(config, facts)
         if not (task.needs_pictures or task.needs_maps):
             return None
         return HeldOut(task, ImageShards(self.task.shards, "val"), self.size, self._encode)
@@ -122,24 +131,44 @@ class Painter:
         """Draw a batch, and let the pool write its pictures."""
         start = int(part)
         numbers = range(start, min(start + self.config.batch_size, self.config.num_images))
-        seeds = [self.config.seed + number for number in numbers]
-        latents = draw_latents(self.networks, self.config, seeds, self.shapes)
-        with torch.no_grad(), decoding_precision(self.decoder, self.config, self.device):
+        subjects = self.networks.subjects
+        if isinstance(subjects, Prompts):
+            drawn = [
+                (one.numbers, self._draw_group(subjects, one)) for one in subjects.groups(numbers)
+            ]
+        else:
+            seeds = [self.config.seed + number for number in numbers]
+            drawn = [(list(numbers), draw_latents(self.networks, self.config, seeds, self.shapes))]
+        rows = {
+            number: pool.submit(self._write, number, picture)
+            for members, latents in drawn
+            for number, picture in zip(members, self._decode(latents), strict=True)
+        }
+        return [rows[number] for number in numbers]
+
+    def _draw_group(self, prompts: Prompts, group: Group) -> Pyramid:
+        seeds = [prompts.seed_of(number) for number in group.numbers]
+        shown, negative = prompts.conditions(group.numbers)
+        return draw_latents(
+            self.networks, group.config, seeds, self.shapes, condition=shown, negative=negative
+        )
+
+    @torch.no_grad()
+    def _decode(self, latents: Pyramid) -> Pixels:
+        with decoding_precision(self.decoder, self.config, self.device):
             images = self.decoder.decode(latents, self.size, self.tile_px)
-        pictures = to_pixels(images.float())
-        return [
-            pool.submit(self._write, number, picture)
-            for number, picture in zip(numbers, pictures, strict=True)
-        ]
+        return to_pixels(images.float())
 
     def _write(self, number: int, picture: Pixels) -> Row:
         """Write one picture with its mark, and return its row of the list."""
         seed = self.config.seed + number
         picture = self.networks.subjects.finish(seed, picture)
-        origin = {"seed": seed} | self.networks.subjects.origin(seed)
+        subjects = self.networks.subjects
+        own = subjects.seed_of(number) if isinstance(subjects, Prompts) else seed
+        origin = {"seed": own} | subjects.origin(seed)
         file = f"{name_of(number)}.png"
         with atomic_file(self.task.folder.files / file) as temporary:
-            chunk = mark(origin | self.task.facts)
+            chunk = mark(self.task.facts | origin)
             Image.fromarray(picture).save(temporary, format="PNG", pnginfo=chunk)
         return {"file": file, "pixels_sha256": pixels_sha256(picture)} | origin
 

@@ -10,13 +10,16 @@ import torch
 from torch import Tensor
 
 from pdm import ema, weights
+from pdm.config.prompts import Prompt, parse_prompts
 from pdm.config.sample import GuideConfig, SampleConfig
+from pdm.config.task import TextTask
 from pdm.data.classes import names_of
 from pdm.diffusion.flow import Velocity
 from pdm.diffusion.guidance import apply_guidance, in_one_batch
 from pdm.errors import BadInput
 from pdm.files import check_sha256
 from pdm.inference.precision import in_precision
+from pdm.inference.prompts import Prompts, text_task
 from pdm.inference.subjects import NO_SUBJECTS, Classes, Subjects, choose_classes
 from pdm.models.condition import (
     NO_CONDITION,
@@ -29,6 +32,7 @@ from pdm.models.denoiser import Denoiser
 from pdm.models.spectral_norm import bake_spectral_norms, settle_spectral_norms
 from pdm.registry import load_denoiser
 from pdm.tasks.find import find_task, task_of_model
+from pdm.tasks.text import EMPTY
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,25 +55,41 @@ class Networks:
         device = next(self.network.parameters()).device
         return condition.change(lambda tensor: tensor.to(device))
 
-    def velocity(self, config: SampleConfig, condition: Condition) -> Velocity:
-        """Make the velocity of pictures of a condition, with guidance as the config says."""
-        velocity = in_precision(with_condition(self.network, condition), config)
-        if self.guide is None:
+    def negative(self, seeds: Sequence[int]) -> Condition | None:
+        """Give what guidance steers these seeds' pictures away from; None for no condition."""
+        negative = self.subjects.negative(seeds)
+        return None if negative is None else self.to_device(negative)
+
+    def velocity(
+        self, config: SampleConfig, condition: Condition, negative: Condition | None = None
+    ) -> Velocity:
+        """Make the velocity of pictures of a condition, with guidance as the config says.
+
+        Args:
+            config: Section `sample` of the params.
+            condition: What the pictures show.
+            negative: What a guide without their condition gets; None for the empty condition.
+        """
+        shown = self.network.encode_text(condition)
+        velocity = in_precision(with_condition(self.network, shown), config)
+        if self.guide is None or config.guidance_scale == 1:
             return velocity
-        of_guide = self._condition_of_guide(condition)
+        of_guide = self.guide.encode_text(self._condition_of_guide(condition, negative))
         guide, both = in_precision(with_condition(self.guide, of_guide), config), None
         if self.guide is self.network and not condition.is_empty:
-            twice = with_condition(self.network, concatenate(condition, of_guide))
+            twice = with_condition(self.network, concatenate(shown, of_guide))
             both = in_one_batch(in_precision(twice, config))
         scale, interval = config.guidance_scale, config.guidance_interval
         return apply_guidance(velocity, guide, scale, interval, both)
 
-    def _condition_of_guide(self, condition: Condition) -> Condition:
+    def _condition_of_guide(self, condition: Condition, negative: Condition | None) -> Condition:
         assert self.guide is not None
         sizes = self.guide.condition_sizes
         if sizes is None:
             return NO_CONDITION
-        return condition if self.guide_gets_condition else drop_condition(sizes, condition)
+        if self.guide_gets_condition:
+            return condition
+        return drop_condition(sizes, condition) if negative is None else negative
 
 
 def load_networks(
@@ -149,6 +169,10 @@ def _subjects_of(folder: Path, network: Denoiser, config: SampleConfig) -> Subje
             f"{folder} was trained for {task.kind} and works on a picture; use the stage 'sample' "
             f"on held-out pictures, or the command for {task.kind} on yours"
         )
+    if isinstance(task, TextTask):
+        prompts = config.prompts if isinstance(config.prompts, tuple) else ()
+        parsed = parse_prompts(prompts) or (Prompt(EMPTY),)
+        return Prompts(parsed, text_task(folder, task), config)
     names = _classes(folder, network)
     chosen = choose_classes(config.classes, names, folder)
     return Classes(chosen, names) if names else NO_SUBJECTS

@@ -19,6 +19,9 @@ class Subjects(Protocol):
     def condition(self, seeds: Sequence[int]) -> Condition:
         """Give the condition of the pictures of these seeds."""
 
+    def negative(self, seeds: Sequence[int]) -> Condition | None:
+        """Give what guidance steers these seeds' pictures away from; None for no condition."""
+
     def origin(self, seed: int) -> dict[str, Any]:
         """Give what a picture's mark says about it."""
 
@@ -32,6 +35,10 @@ class NoSubjects:
     def condition(self, seeds: Sequence[int]) -> Condition:
         """No condition."""
         return NO_CONDITION
+
+    def negative(self, seeds: Sequence[int]) -> Condition | None:
+        """No condition."""
+        return None
 
     def origin(self, seed: int) -> dict[str, Any]:
         """Nothing."""
@@ -64,6 +71,10 @@ class Classes:
             [Example("", label=label) for label in labels], refuse_to_encode
         )
 
+    def negative(self, seeds: Sequence[int]) -> Condition | None:
+        """No condition."""
+        return None
+
     def origin(self, seed: int) -> dict[str, Any]:
         """Name the class."""
         return {"class": self._class_of(seed)}
@@ -95,6 +106,10 @@ class HeldOut:
     def condition(self, seeds: Sequence[int]) -> Condition:
         """Give what the task makes of the pictures."""
         return self.task.condition([self.example(seed) for seed in seeds], self.encode)
+
+    def negative(self, seeds: Sequence[int]) -> Condition | None:
+        """No condition."""
+        return None
 
     def origin(self, seed: int) -> dict[str, Any]:
         """Name the held-out picture."""

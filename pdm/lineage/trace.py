@@ -23,7 +23,7 @@ from pdm.tracking.records.record import Record
 
 STAGES = ("autoencoder", "diffusion")
 NOT_KNOWN = "not known"
-OWN = ("seed", "class", "held_out")  # facts of one sample alone
+NOT_FACTS = ("file", "pixels_sha256")  # of a sample's row; the rest is as in its mark
 WANTED = ("url", "licence", "author")
 FACTS = ("shards_sha256", "latents_sha256", "images_seen", "parameters")
 TAGS = {
@@ -121,8 +121,8 @@ def _by_pixels(digest: str, samples: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     record.pop("full_size", None)
-    own = {name: found[name] for name in OWN if name in found}
-    return {**own, **record}
+    own = {name: value for name, value in found.items() if name not in NOT_FACTS}
+    return {**own, **record, **own}
 
 
 def _model(stage: str, digest: str, places: Places, *elsewhere: Path) -> Model:

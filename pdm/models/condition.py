@@ -25,13 +25,16 @@ class Condition:
     label: Tensor | None = (
         None  # (B,) int64, a class below num_classes, or num_classes for no class
     )
-    tokens: Tensor | None = None  # (B, any number, token_width)
+    tokens: Tensor | None = (
+        None  # (B, N, token_width), or (B, N) int64 word pieces for a network with a text encoder
+    )
     picture: Tensor | None = (
         None  # (B, map_channels, h, w), any size; averaged down to each level's
     )
     levels: Pyramid | None = (
         None  # (B, level_channels[k], h, w) for each level that is a map, of that level's size
     )
+    mask: Tensor | None = None  # (B, N) bool, False for tokens that are padding; None: none is
 
     def change(self, change: Callable[[Tensor], Tensor]) -> "Condition":
         """Change every tensor, for example move it to a device."""
@@ -41,6 +44,7 @@ class Condition:
             None if tokens is None else change(tokens),
             None if picture is None else change(picture),
             None if levels is None else tuple(change(level) for level in levels),
+            None if self.mask is None else change(self.mask),
         )
 
     @property
@@ -73,6 +77,8 @@ def with_condition(
 def drop_condition(config: ConditionConfig, condition: Condition) -> Condition:
     """Give the empty condition of the same shape: no class, tokens and maps of zeros."""
     empty, label = condition.change(torch.zeros_like), condition.label
+    if condition.mask is not None:  # attention needs a token
+        empty = replace(empty, mask=torch.ones_like(condition.mask))
     if label is None:
         return empty
     return replace(empty, label=torch.full_like(label, config.num_classes))
@@ -80,12 +86,16 @@ def drop_condition(config: ConditionConfig, condition: Condition) -> Condition:
 
 def drop_rows(config: ConditionConfig, condition: Condition, dropped: Tensor) -> Condition:
     """Give the empty condition to the pictures that `dropped` (B,) names, for CFG."""
+    return choose_rows(dropped, drop_condition(config, condition), condition)
 
-    def choose(empty: Tensor, full: Tensor) -> Tensor:
-        rows = dropped.to(full.device).view(-1, *[1] * (full.ndim - 1))
-        return torch.where(rows, empty, full)
 
-    return combine(choose, drop_condition(config, condition), condition)
+def choose_rows(rows: Tensor, first: Condition, second: Condition) -> Condition:
+    """Give the first condition to the pictures that `rows` (B,) names, the second to the others."""
+
+    def choose(one: Tensor, other: Tensor) -> Tensor:
+        return torch.where(rows.to(one.device).view(-1, *[1] * (one.ndim - 1)), one, other)
+
+    return combine(choose, first, second)
 
 
 def concatenate(first: Condition, second: Condition) -> Condition:
@@ -121,7 +131,7 @@ def empty_condition(
     maps = level_shapes[len(level_shapes) - len(config.level_channels) :]
     return Condition(
         torch.zeros(count, dtype=torch.long, device=device) if config.num_classes else None,
-        torch.zeros(count, 1, config.token_width, device=device) if config.token_width else None,
+        _no_tokens(config, count, device),
         torch.zeros(count, config.map_channels, *finest, device=device)
         if config.map_channels
         else None,
@@ -130,13 +140,24 @@ def empty_condition(
             for channels, shape in zip(config.level_channels, maps, strict=True)
         )
         or None,
+        torch.ones(count, config.text.max_tokens, dtype=torch.bool, device=device)
+        if config.text
+        else None,
     )
+
+
+def _no_tokens(config: ConditionConfig, count: int, device: torch.device) -> Tensor | None:
+    if config.text is not None:
+        return torch.zeros(count, config.text.max_tokens, dtype=torch.long, device=device)
+    if not config.token_width:
+        return None
+    return torch.zeros(count, 1, config.token_width, device=device)
 
 
 def _tensors(condition: Condition) -> list[Tensor]:
     """List the tensors in the order in which `Condition.change` visits them."""
     parts = condition.label, condition.tokens, condition.picture, *(condition.levels or ())
-    return [part for part in parts if part is not None]
+    return [part for part in (*parts, condition.mask) if part is not None]
 
 
 class CrossAttention(nn.Module):
@@ -150,8 +171,9 @@ class CrossAttention(nn.Module):
         self.key_value = nn.Linear(token_width, 2 * width)
         self.projection = zero_init(nn.Conv2d(width, width, 1))
 
-    def forward(self, features: Tensor, tokens: Tensor) -> Tensor:
-        """(B, width, h, w) and (B, N, token_width) to (B, width, h, w)."""
+    def forward(self, features: Tensor, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B, width, h, w) and (B, N, token_width) to (B, width, h, w); no pixel reads tokens where
+        the mask (B, N) is False."""
         batch, width, height, breadth = features.shape
         query = self.query(self.norm(features)).reshape(batch, self.num_heads, -1, height * breadth)
         key, value = self.key_value(tokens).chunk(2, dim=-1)
@@ -159,7 +181,8 @@ class CrossAttention(nn.Module):
             part.reshape(batch, -1, self.num_heads, width // self.num_heads).transpose(1, 2)
             for part in (key, value)
         )
-        attended = F.scaled_dot_product_attention(pixels_first(query), key, value)
+        allowed = None if mask is None else mask[:, None, None, :]
+        attended = F.scaled_dot_product_attention(pixels_first(query), key, value, allowed)
         return res_skip(features, self.projection(attended.mT.reshape(features.shape)))
 
 

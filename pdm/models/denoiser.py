@@ -51,6 +51,10 @@ class Denoiser(nn.Module):
             condition: With the parts that the network was built for.
         """
 
+    def encode_text(self, condition: Condition) -> Condition:
+        """Put token states in place of word pieces, once for many calls; the same velocity."""
+        return condition
+
     @abstractmethod
     def set_dropout(self, share: Tensor) -> None:
         """Multiply the rates of all dropout that falls during training by a scalar."""

@@ -40,6 +40,7 @@ class Context:
 
     embedding: Tensor  # (B, embedding_width)
     tokens: Tensor | None  # (B, N, token_width)
+    mask: Tensor | None = None  # (B, N), False for tokens that are padding
 
 
 class Layer(nn.Module):
@@ -70,7 +71,10 @@ class Layer(nn.Module):
     def forward(self, features: Tensor, context: Context) -> Tensor:
         """(B, in_width, h, w) to (B, width, h, w)."""
         features = self.attention(self.block(features, context.embedding))
-        return features if self.reading is None else self.reading(features, context.tokens)
+        if self.reading is None:
+            return features
+        read: Tensor = self.reading(features, context.tokens, context.mask)
+        return read
 
 
 class DownStage(nn.Module):

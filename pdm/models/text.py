@@ -4,11 +4,14 @@ Its layers are those of LDM's code (`x_transformer.py`): normalisation first, le
 biases in queries, keys and values, GELU. Unlike LDM's, no token reads padding.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdm.config.text import TextTransformerConfig
+from pdm.models.condition import Condition
 
 EMBEDDING_STD = 0.02
 
@@ -41,6 +44,19 @@ class TextTransformer(nn.Module):
             states = layer(states, mask)
         encoded: Tensor = self.norm(states)
         return encoded
+
+
+def read_text(encoder: TextTransformer | None, condition: Condition) -> Condition:
+    """Put the states of its texts into a condition that has their word pieces.
+
+    A condition that has states already stays as it is: a sampler encodes its texts once.
+    """
+    tokens, mask = condition.tokens, condition.mask
+    if encoder is None or tokens is None or tokens.is_floating_point():
+        return condition
+    if mask is None:
+        mask = torch.ones_like(tokens, dtype=torch.bool)
+    return replace(condition, tokens=encoder(tokens, mask))
 
 
 class TextLayer(nn.Module):

@@ -38,6 +38,7 @@ from pdm.models.streams import (
     split_levels,
     upsample,
 )
+from pdm.models.text import TextLayer, TextTransformer, read_text
 
 
 class PyramidUNet(Denoiser):
@@ -49,7 +50,7 @@ class PyramidUNet(Denoiser):
         level_downsamplings: Coarse to fine; "global" may be the first.
     """
 
-    block_types = (ModulatedBlock, SpatialChannelAttention, CrossAttention)
+    block_types = (ModulatedBlock, SpatialChannelAttention, CrossAttention, TextLayer)
 
     def __init__(
         self,
@@ -75,6 +76,8 @@ class PyramidUNet(Denoiser):
             config.condition.num_classes if config.condition else 0,
             summed=config.time_embedding == "summed",
         )
+        text = config.condition.text if config.condition else None
+        self.text = None if text is None else TextTransformer(text)
         places = _places(config, self.factors, channels, maps)
         self.down = nn.ModuleList(DownStage(place, config) for place in places)
         self.middle = Layer(config.widths[-1], places[-1], config)
@@ -104,6 +107,7 @@ class PyramidUNet(Denoiser):
             ValueError: The condition is not what it was built for, or it takes one time only.
         """
         condition.check(self.config.condition)
+        condition = self.encode_text(condition)
         if self.config.branches:
             outputs = self._outputs(pyramid, t, condition)
         else:
@@ -119,6 +123,10 @@ class PyramidUNet(Denoiser):
             velocity_of_data(output, x, time) if what == "data" else output
             for what, output, x, time in parts
         )
+
+    def encode_text(self, condition: Condition) -> Condition:
+        """Put token states in place of word pieces, once for many calls; the same velocity."""
+        return read_text(self.text, condition)
 
     def set_dropout(self, share: Tensor) -> None:
         """Multiply all rates of falling dropout by a scalar."""
@@ -141,7 +149,7 @@ class PyramidUNet(Denoiser):
         times = t.clamp(0, 1) if self.config.has_level_times else t
         stage = (t >= 0).sum(dim=1) - 1 if self.config.time_embedding == "summed" else None
         embedding = self.embedding(times, latent, condition.label, stage)
-        context = Context(embedding, condition.tokens)
+        context = Context(embedding, condition.tokens, condition.mask)
         maps = self._descend(pyramid, t, first, condition, context)
         return self._ascend(pyramid, latent, first, maps, context)
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from pdm.config import Params, renames
 from pdm.config.scrape import Source
 from pdm.config.task import TaskConfig
+from pdm.config.text import TextEncoderConfig
 from pdm.params.keys import in_default
 
 UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
@@ -41,7 +42,7 @@ def _relevant(faults: list[Any], values: dict[str, Any]) -> list[Any]:
     """Keep the faults of the kind that a mapping names, since pydantic tries every kind."""
     kept = []
     for fault in faults:
-        for union in (Source, TaskConfig):
+        for union in (Source, TaskConfig, TextEncoderConfig):
             fault = fault and _of_named_kind(fault, values, union)
         if fault:
             kept.append(fault)

@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
 
 from pdm.config.diffusion import ConditionConfig
 from pdm.data import classes
 from pdm.data.pixels import Pixels
 from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput
-from pdm.models.condition import Condition
+from pdm.models.condition import Condition, drop_rows
 from pdm.tasks.task import Encode, Example, Levels
 
 logger = logging.getLogger(__name__)
@@ -43,6 +44,10 @@ class ClassLabels:
     def condition(self, examples: Sequence[Example], encode: Encode) -> Condition:
         """The label of each picture."""
         return Condition(torch.tensor([example.label for example in examples], dtype=torch.int64))
+
+    def drop(self, sizes: ConditionConfig, condition: Condition, dropped: Tensor) -> Condition:
+        """The empty condition for some pictures."""
+        return drop_rows(sizes, condition, dropped)
 
     def finish(self, example: Example, drawn: Pixels) -> Pixels:
         """The picture as it was drawn."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from pdm.data.shards.latents import LatentShards
 from pdm.tasks.task import Example, Task
+from pdm.tasks.text import Text
 
 
 def examples_at(
@@ -33,7 +34,8 @@ def examples_at(
 
 
 def examples_of_seeds(task: Task, shards: LatentShards, seeds: Sequence[int]) -> list[Example]:
-    """Give a held-out picture for each seed, in turn; a task of classes takes turns with those.
+    """Give a held-out picture for each seed, in turn; a task of classes takes turns with those, and
+    one of text with the prompts that it names.
 
     The same seed gives the same example at every checkpoint.
     """
@@ -44,6 +46,8 @@ def examples_of_seeds(task: Task, shards: LatentShards, seeds: Sequence[int]) ->
         label = seed % num_classes if num_classes else 0
         pixels = shards.picture(index) if task.needs_pictures else None
         captions = shards.captions[index]
+        if isinstance(task, Text) and task.prompts:
+            captions = (task.prompts[seed % len(task.prompts)].text,)
         epoch = seed // len(shards)
         class_map = shards.class_map(index) if task.needs_maps else None
         key = shards.keys[index]

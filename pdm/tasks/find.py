@@ -13,6 +13,7 @@ from pdm.config.task import (
     SemanticTask,
     SuperResolutionTask,
     TaskConfig,
+    TextTask,
     UnconditionalTask,
     task_from_record,
 )
@@ -23,17 +24,19 @@ from pdm.tasks.inpainting import Inpainting
 from pdm.tasks.semantic import Semantic
 from pdm.tasks.super_resolution import SuperResolution
 from pdm.tasks.task import Levels, Task
+from pdm.tasks.text import Text, TextFiles
 from pdm.tasks.unconditional import Unconditional
 
 KEY = "diffusion.model.condition"
 
 
-def find_task(config: TaskConfig, facts: Mapping[str, Any]) -> Task:
+def find_task(config: TaskConfig, facts: Mapping[str, Any], files: TextFiles | None = None) -> Task:
     """Give the task that the settings name.
 
     Args:
         config: The settings.
         facts: Of the latents' manifest, or of a model's `config.json`.
+        files: Where a task of text has its files; needed for its conditions.
     """
     match config:
         case UnconditionalTask():
@@ -46,6 +49,8 @@ def find_task(config: TaskConfig, facts: Mapping[str, Any]) -> Task:
             return SuperResolution(config)
         case SemanticTask():
             return Semantic(facts)
+        case TextTask():
+            return Text(config, files)
 
 
 def task_of_model(record: Mapping[str, Any], condition: ConditionConfig | None) -> TaskConfig:

@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+from torch import Tensor
 
 from pdm.config.diffusion import ConditionConfig
 from pdm.config.task import InpaintingTask
 from pdm.data.pixels import Pixels
 from pdm.data.shards.latents import LatentShards
-from pdm.models.condition import Condition
+from pdm.models.condition import Condition, drop_rows
 from pdm.tasks.compose import fill_in, soften
 from pdm.tasks.encoded import join_maps, level_maps, level_sizes
 from pdm.tasks.masks import Mask, batch_of_masks, blank, mask_to_levels, random_mask
@@ -41,6 +42,10 @@ class Inpainting:
         pictures = [_pixels_of(example) for example in examples]
         masks = [self.mask(example) for example in examples]
         return masked_condition(pictures, masks, encode)
+
+    def drop(self, sizes: ConditionConfig, condition: Condition, dropped: Tensor) -> Condition:
+        """The empty condition for some pictures."""
+        return drop_rows(sizes, condition, dropped)
 
     def finish(self, example: Example, drawn: Pixels) -> Pixels:
         """The known pixels to the bit, and the drawn ones fitted to them."""

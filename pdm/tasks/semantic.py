@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from pdm.config.diffusion import ConditionConfig
@@ -16,7 +17,7 @@ from pdm.data.maps import FACT, UNKNOWN, ClassMap, names_of
 from pdm.data.pixels import Pixels
 from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput
-from pdm.models.condition import Condition
+from pdm.models.condition import Condition, drop_rows
 from pdm.tasks.task import Encode, Example, Levels
 
 logger = logging.getLogger(__name__)
@@ -73,6 +74,10 @@ class Semantic:
     def finish(self, example: Example, drawn: Pixels) -> Pixels:
         """The picture as it was drawn."""
         return drawn
+
+    def drop(self, sizes: ConditionConfig, condition: Condition, dropped: Tensor) -> Condition:
+        """The empty condition for some pictures."""
+        return drop_rows(sizes, condition, dropped)
 
     def facts(self) -> dict[str, Any]:
         """The names of the classes, for the model's `config.json`."""

@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+from torch import Tensor
 
 from pdm.config.diffusion import ConditionConfig
 from pdm.config.task import SuperResolutionTask
 from pdm.data.pixels import Pixels
 from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput
-from pdm.models.condition import Condition
+from pdm.models.condition import Condition, drop_rows
 from pdm.tasks.degradation import back_project, degrade, enlarge
 from pdm.tasks.encoded import level_maps, level_sizes
 from pdm.tasks.task import Encode, Example, Levels
@@ -50,6 +51,10 @@ class SuperResolution:
     def finish(self, example: Example, drawn: Pixels) -> Pixels:
         """The drawn picture with the colours of the small one."""
         return back_project(drawn, self.reduce(example))
+
+    def drop(self, sizes: ConditionConfig, condition: Condition, dropped: Tensor) -> Condition:
+        """The empty condition for some pictures."""
+        return drop_rows(sizes, condition, dropped)
 
     def facts(self) -> dict[str, Any]:
         """Nothing."""

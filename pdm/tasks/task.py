@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
+from torch import Tensor
 
 from pdm.config.diffusion import ConditionConfig
 from pdm.data.maps import ClassMap
@@ -80,6 +81,9 @@ class Task(Protocol):
 
     def condition(self, examples: Sequence[Example], encode: Encode) -> Condition:
         """Give the condition of a batch; the same for equal examples, whatever the batch."""
+
+    def drop(self, sizes: ConditionConfig, condition: Condition, dropped: Tensor) -> Condition:
+        """Give the pictures that `dropped` (B,) names the condition that CFG leaves out."""
 
     def finish(self, example: Example, drawn: Pixels) -> Pixels:
         """Give the picture that a user gets from the one that was drawn, such as with the known

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from torch import Tensor
+
 from pdm.config.diffusion import ConditionConfig
 from pdm.data.pixels import Pixels
 from pdm.data.shards.latents import LatentShards
@@ -26,6 +28,10 @@ class Unconditional:
     def condition(self, examples: Sequence[Example], encode: Encode) -> Condition:
         """No condition."""
         return NO_CONDITION
+
+    def drop(self, sizes: ConditionConfig, condition: Condition, dropped: Tensor) -> Condition:
+        """No condition."""
+        return condition
 
     def finish(self, example: Example, drawn: Pixels) -> Pixels:
         """The picture as it was drawn."""

@@ -2,17 +2,14 @@
 
 A vocabulary is a list of pieces; a piece's number is its place. `##` begins a piece inside a word.
 Texts are put into lower case and lose their accents. A text is [CLS], its pieces, [SEP].
+The library `tokenizers` is imported where a text is read, since most trainings have none.
 """
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from tokenizers import Tokenizer
-from tokenizers.models import WordPiece
-from tokenizers.normalizers import BertNormalizer
-from tokenizers.pre_tokenizers import BertPreTokenizer
-from tokenizers.trainers import WordPieceTrainer
 from torch import Tensor
 
 from pdm.errors import BadInput
@@ -78,6 +75,8 @@ def write_vocabulary(path: Path, vocabulary: Sequence[str]) -> None:
 
 def make_vocabulary(texts: Iterable[str], vocabulary_size: int) -> tuple[str, ...]:
     """Make the word pieces of some texts, at most so many. Equal texts give equal pieces."""
+    from tokenizers.trainers import WordPieceTrainer
+
     ordered = sorted(texts)
     tokenizer = _tokenizer({piece: number for number, piece in enumerate(SPECIAL)})
     # The trainer numbers the letters inside words in the order of a hash table, which differs from
@@ -91,7 +90,7 @@ def make_vocabulary(texts: Iterable[str], vocabulary_size: int) -> tuple[str, ..
     return tuple(sorted(numbers, key=lambda piece: numbers[piece]))[:vocabulary_size]
 
 
-def _letters_inside_words(tokenizer: Tokenizer, texts: Iterable[str]) -> list[str]:
+def _letters_inside_words(tokenizer: Any, texts: Iterable[str]) -> list[str]:
     """Every letter that follows another in a word, as a piece, in order."""
     letters: set[str] = set()
     for text in texts:
@@ -102,7 +101,12 @@ def _letters_inside_words(tokenizer: Tokenizer, texts: Iterable[str]) -> list[st
     return [f"##{letter}" for letter in sorted(letters)]
 
 
-def _tokenizer(numbers: dict[str, int]) -> Tokenizer:
+def _tokenizer(numbers: dict[str, int]) -> Any:
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordPiece
+    from tokenizers.normalizers import BertNormalizer
+    from tokenizers.pre_tokenizers import BertPreTokenizer
+
     model = WordPiece(numbers, unk_token=UNKNOWN, max_input_chars_per_word=MAX_CHARACTERS_OF_WORD)
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = BertNormalizer(lowercase=True)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pdm.config.diffusion import ConditionConfig, DiffusionConfig
-from pdm.config.task import FACT, task_record
+from pdm.config.task import FACT, TextTask, task_record
 from pdm.data import classes
 from pdm.data.order import images_at
 from pdm.data.shards import manifest
@@ -23,7 +23,9 @@ from pdm.models.levels.pyramid import LevelShape
 from pdm.registry import build_denoiser
 from pdm.tasks.examples import examples_at, examples_of_seeds
 from pdm.tasks.find import check_task, find_task
-from pdm.tasks.task import Encode, refuse_to_encode
+from pdm.tasks.task import Encode, Task, refuse_to_encode
+from pdm.tasks.text import Text, TextFiles, prepare_text
+from pdm.text.word_pieces import FILE_NAME as VOCABULARY
 from pdm.training.checkpoints import earlier_runs, finished, snapshots
 from pdm.training.checkpoints.plan import TrainingPlan, plan_training
 from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
@@ -67,6 +69,11 @@ class Settings:
     model: Path
     autoencoder: Path
     working_folder: Path = Path()
+
+    @property
+    def text_files(self) -> TextFiles:
+        """Where a task of text has its files; all runs share the states of frozen encoders."""
+        return TextFiles(self.run, self.run.parent.parent / "text", self.working_folder)
 
 
 def run_folder(config: DiffusionConfig, *, latents: Path, runs: Path) -> Path:
@@ -131,6 +138,9 @@ def train_diffusion(
         earlier_runs.prepare(run, _record(config, latents), config)
     paths = (path.absolute() for path in (latents, run, run / finished.MODEL, autoencoder, Path()))
     settings = Settings(config, build_reference_distance, *paths)
+    if is_first_process() and isinstance(config.task, TextTask):
+        origin = Path(config.init_from.path) if config.init_from else None
+        prepare_text(config.task, found, settings.text_files, origin)
     launch(_work, settings, num_workers=config.training.num_workers, run=run)
     if is_first_process():
         finished.publish(run, config.training, model=model, curves=curves)
@@ -148,6 +158,7 @@ class NoisyLatents:
         config: Distribution of the times, the task, and the seed.
         sizes: Sizes of the network's condition.
         encode: Encodes pictures for a task that needs it, on the device of the training.
+        task: Makes the conditions; None for a task that has no files.
     """
 
     def __init__(
@@ -156,10 +167,12 @@ class NoisyLatents:
         config: DiffusionConfig,
         sizes: ConditionConfig | None = None,
         encode: Encode = refuse_to_encode,
+        task: Task | None = None,
     ) -> None:
         self.shards, self.config, self.seed = shards, config, config.training.seed
         facts = shards.manifest.facts if sizes is not None else {}
-        self.task, self.sizes, self.encode = find_task(config.drawn_by, facts), sizes, encode
+        self.task = task or find_task(config.drawn_by, facts)
+        self.sizes, self.encode = sizes, encode
         self.times, self.total = TimeDistribution.of(config), config.training.total_images
 
     def load(self, positions: range) -> Batch:
@@ -179,7 +192,7 @@ class NoisyLatents:
         task, indices = self.task, self._indices(positions)
         examples = examples_at(task, self.shards, positions, indices, self.seed)
         condition = task.condition(examples, self.encode)
-        return drop_some(condition, self.sizes, self.config, positions)
+        return drop_some(condition, task, self.sizes, self.config, positions)
 
     def keys(self, positions: range) -> list[str]:
         """Return the keys of the pictures."""
@@ -223,10 +236,11 @@ def _work(settings: Settings, workers: Workers) -> None:
 
     grid = SampleGrid(settings.autoencoder, latents.manifest.facts, workers.device)
     splits = (latents, held_out)
-    sizes, task = model.condition_sizes, find_task(config.drawn_by, latents.manifest.facts)
+    sizes = model.condition_sizes
+    task = find_task(config.drawn_by, latents.manifest.facts, settings.text_files)
 
     def noisy(shards: LatentShards) -> NoisyLatents:
-        return NoisyLatents(shards, config, sizes, grid.encode)
+        return NoisyLatents(shards, config, sizes, grid.encode, task)
 
     def conditions_of(seeds: range) -> Condition:
         return task.condition(examples_of_seeds(task, held_out, seeds), grid.encode)
@@ -252,6 +266,8 @@ def _work(settings: Settings, workers: Workers) -> None:
     state = TrainState(model, training)
     restore_newest(state, checkpoints_of(settings.run, training), workers)
     run = RunFolder(settings.run, "diffusion", training, workers, state.images_seen, score)
+    if isinstance(task, Text) and not state.images_seen:
+        run.draw(state, run.events)  # the sheet to compare all later ones with
     prepare_blocks(model, training, workers.device)
     network = workers.wrap(losses, training)
     train(state, network, noisy(latents), training, run, workers, flops_per_image=flops)
@@ -320,7 +336,7 @@ def write_model(
     with snapshots.for_model(run, config.training.ema_lengths, images_seen) as ema_folder:
         model.save_pretrained(
             folder,
-            beside=[origin.pictures, ema_folder],
+            beside=[origin.pictures, ema_folder, run / VOCABULARY],
             level_shapes=shards.level_shapes,
             image_height_px=known["image_height_px"],
             image_width_px=known["image_width_px"],

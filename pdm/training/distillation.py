@@ -34,7 +34,8 @@ from pdm.models.spectral_norm import bake_spectral_norms
 from pdm.registry import build_denoiser, load_denoiser
 from pdm.tasks.examples import examples_of_seeds
 from pdm.tasks.find import find_task
-from pdm.tasks.task import Encode, refuse_to_encode
+from pdm.tasks.task import Encode, Task, refuse_to_encode
+from pdm.tasks.text import TextFiles
 from pdm.training import diffusion
 from pdm.training.checkpoints import earlier_runs, finished
 from pdm.training.checkpoints.plan import RESTORE, TrainingPlan, plan_training
@@ -185,6 +186,7 @@ class Ways:
         purpose: Of the noise; another purpose gives other noise.
         sizes: Sizes of the network's condition.
         encode: Encodes pictures for a task that needs it.
+        task: Makes the conditions; None for a task that has no files.
     """
 
     def __init__(
@@ -194,10 +196,12 @@ class Ways:
         purpose: str,
         sizes: ConditionConfig | None = None,
         encode: Encode = refuse_to_encode,
+        task: Task | None = None,
     ) -> None:
         self.latents, self.config, self.purpose = latents, config, purpose
         facts = latents.manifest.facts if sizes is not None else {}
-        self.task, self.sizes, self.encode = find_task(config.drawn_by, facts), sizes, encode
+        self.task = task or find_task(config.drawn_by, facts)
+        self.sizes, self.encode = sizes, encode
 
     @torch.no_grad()
     def load(self, positions: range) -> Batch:
@@ -209,7 +213,7 @@ class Ways:
             return noise, NO_CONDITION
         examples = examples_of_seeds(self.task, self.latents, positions)
         condition = self.task.condition(examples, self.encode)
-        return noise, drop_some(condition, self.sizes, self.config, positions)
+        return noise, drop_some(condition, self.task, self.sizes, self.config, positions)
 
     def keys(self, positions: range) -> list[str]:
         """Name the noise."""
@@ -261,10 +265,11 @@ def _work(settings: Settings, workers: Workers) -> None:
     distance = settings.build_reference_distance()
     scorer = SampleScorer(grid, (latents, held_out), config.score_images, distance, workers)
 
-    sizes, task = losses.model.condition_sizes, find_task(config.drawn_by, latents.manifest.facts)
+    sizes = losses.model.condition_sizes
+    task = find_task(config.drawn_by, latents.manifest.facts, TextFiles(settings.flow))
 
     def ways(purpose: str) -> Ways:
-        return Ways(latents, config, purpose, sizes, grid.encode)
+        return Ways(latents, config, purpose, sizes, grid.encode, task)
 
     def conditions_of(seeds: range) -> Condition:
         return task.condition(examples_of_seeds(task, held_out, seeds), grid.encode)

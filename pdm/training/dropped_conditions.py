@@ -1,12 +1,14 @@
 """Leaves the condition out for a share of the pictures, as classifier-free guidance needs it."""
 
 from pdm.config.diffusion import ConditionConfig, DiffusionConfig
-from pdm.models.condition import Condition, drop_rows
+from pdm.models.condition import Condition
+from pdm.tasks.task import Task
 from pdm.training.loop.seeds import uniform_at
 
 
 def drop_some(
     condition: Condition,
+    task: Task,
     sizes: ConditionConfig,
     config: DiffusionConfig,
     positions: range,
@@ -15,9 +17,10 @@ def drop_some(
 
     Args:
         condition: Of the pictures at these positions.
+        task: What the network draws by.
         sizes: Sizes of the network's condition.
         config: The share, `condition_dropout`, and the seed.
         positions: In the run.
     """
     dropped = uniform_at(config.training.seed, positions, "condition") < config.condition_dropout
-    return drop_rows(sizes, condition, dropped)
+    return task.drop(sizes, condition, dropped)

@@ -1,20 +1,18 @@
 """Frozen encoders in Hugging Face's layout, with random weights, made here."""
 
-import json
 import sys
 from dataclasses import replace
 
 import pytest
 import torch
+from tiny_bert import write_bert
 
 from pdm.config.text import FrozenEncoderConfig
 from pdm.errors import BadInput, Unavailable
 from pdm.files import sha256_of
 from pdm.text.frozen import FrozenEncoder, digest_of
-from pdm.text.word_pieces import SPECIAL, write_vocabulary
 
 CPU = torch.device("cpu")
-WORDS = [*SPECIAL, "[MASK]", "a", "dune", "sea", "at", "noon", "##s"]
 
 
 def test_without_transformers_one_line_says_what_to_install(tmp_path, monkeypatch):
@@ -42,29 +40,7 @@ def test_a_folder_that_is_missing_or_has_another_sha256_is_refused(tmp_path):
 
 @pytest.fixture(scope="module")
 def bert(tmp_path_factory):
-    transformers = pytest.importorskip("transformers")
-    folder = tmp_path_factory.mktemp("bert")
-    torch.manual_seed(0)
-    settings = transformers.BertConfig(
-        vocab_size=len(WORDS),
-        hidden_size=8,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=16,
-        max_position_embeddings=16,
-    )
-    transformers.BertModel(settings).save_pretrained(folder)
-    write_vocabulary(folder / "vocab.txt", WORDS)
-    (folder / "tokenizer_config.json").write_text(
-        json.dumps({"tokenizer_class": "BertTokenizer", "do_lower_case": True})
-    )
-    return FrozenEncoderConfig(
-        kind="frozen",
-        folder=str(folder),
-        sha256=sha256_of(folder / "model.safetensors"),
-        width=8,
-        max_tokens=6,
-    )
+    return write_bert(tmp_path_factory.mktemp("bert"), max_tokens=6)
 
 
 def test_states_are_those_of_the_encoder_and_the_same_every_time(bert, tmp_path):

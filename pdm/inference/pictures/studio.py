@@ -75,6 +75,8 @@ class Studio:
         condition: Condition | None,
         known: Known | None = None,
         noise: Pyramid | None = None,
+        negative: Condition | None = None,
+        config: SampleConfig | None = None,
     ) -> list[Pixels]:
         """Draw a picture of (H, W) pixels for each seed.
 
@@ -84,16 +86,19 @@ class Studio:
             condition: With one row for each seed; None for what the model's classes say.
             known: Latents that are known already.
             noise: What sampling starts from; None for that of the seeds.
+            negative: With `condition`: what guidance steers away from; None for no condition.
+            config: How to sample, if not as the studio's.
         """
         shapes = self.autoencoder.level_shapes(*size)
         latents = draw_latents(
             self.networks,
-            self.config,
+            config or self.config,
             seeds,
             shapes,
             condition=condition,
             known=known,
             noise=noise,
+            negative=negative,
         )
         return list(to_pixels(self.autoencoder.decode(latents, size, self._tile_px(size))))
 

@@ -1,0 +1,201 @@
+"""The prompts of the stage `sample`, and of `pyramid draw`: which picture shows which, and how.
+
+Pictures take turns with the prompts. Picture i has the seed `sample.seed + i`, or, if its prompt
+names a seed, that seed and the number of pictures of this prompt before it.
+"""
+
+import dataclasses
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pdm import weights
+from pdm.config.prompts import Prompt, parse_prompts
+from pdm.config.sample import GuideConfig, SampleConfig
+from pdm.config.task import TextTask
+from pdm.data.captions import captions_of
+from pdm.data.pixels import Pixels
+from pdm.data.shards.images import ImageShards
+from pdm.errors import BadInput
+from pdm.models.condition import Condition
+from pdm.tasks.find import find_task, task_of_model
+from pdm.tasks.text import EMPTY, Text, TextFiles
+
+logger = logging.getLogger(__name__)
+
+KEY = "sample.prompts"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Pictures of a batch that are drawn together: with the same steps and guidance.
+
+    Args:
+        config: With their steps and guidance scale.
+        numbers: Of the pictures.
+    """
+
+    config: SampleConfig
+    numbers: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """See `pdm.inference.subjects.Subjects`; a seed there is `sample.seed` plus the number of the
+    picture.
+
+    Args:
+        prompts: In turn.
+        task: Makes tokens of them.
+        config: Section `sample` of the params.
+    """
+
+    prompts: tuple[Prompt, ...]
+    task: Text
+    config: SampleConfig
+
+    def prompt_of(self, number: int) -> Prompt:
+        """Give the prompt of a picture."""
+        return self.prompts[number % len(self.prompts)]
+
+    def seed_of(self, number: int) -> int:
+        """Give the seed of a picture's noise."""
+        seed = self.prompt_of(number).seed
+        return self.config.seed + number if seed is None else seed + number // len(self.prompts)
+
+    def groups(self, numbers: Sequence[int]) -> Iterator[Group]:
+        """Split a batch into groups that are drawn together."""
+        found: dict[tuple[int, float], Group] = {}
+        for number in numbers:
+            config = self._config_of(self.prompt_of(number))
+            key = config.steps, config.guidance_scale
+            found.setdefault(key, Group(config, [])).numbers.append(number)
+        yield from found.values()
+
+    def conditions(self, numbers: Sequence[int]) -> tuple[Condition, Condition]:
+        """Give what pictures show, and what guidance steers them away from."""
+        prompts = [self.prompt_of(number) for number in numbers]
+        shown = self.task.condition_of_texts([prompt.text for prompt in prompts])
+        return shown, self.task.condition_of_texts([self._negative_of(one) for one in prompts])
+
+    def condition(self, seeds: Sequence[int]) -> Condition:
+        """Give what the pictures show."""
+        return self.conditions([seed - self.config.seed for seed in seeds])[0]
+
+    def negative(self, seeds: Sequence[int]) -> Condition | None:
+        """Give the negative prompts, or the empty text."""
+        return self.conditions([seed - self.config.seed for seed in seeds])[1]
+
+    def origin(self, seed: int) -> dict[str, Any]:
+        """Give prompt, negative prompt and all options that differ from the section `sample`."""
+        number = seed - self.config.seed
+        prompt = self.prompt_of(number)
+        own = self._config_of(prompt)
+        facts: dict[str, Any] = {"prompt": prompt.text}
+        if own.guidance_scale != 1 and (negative := self._negative_of(prompt)):
+            facts["negative_prompt"] = negative
+        for name in ("steps", "guidance_scale"):
+            if getattr(own, name) != getattr(self.config, name):
+                facts[name] = getattr(own, name)
+        return facts
+
+    def finish(self, seed: int, drawn: Pixels) -> Pixels:
+        """The picture as it was drawn."""
+        return drawn
+
+    def _negative_of(self, prompt: Prompt) -> str:
+        return (
+            (self.config.negative_prompt or EMPTY) if prompt.negative is None else prompt.negative
+        )
+
+    def _config_of(self, prompt: Prompt) -> SampleConfig:
+        config, scale = self.config, prompt.guidance_scale
+        if prompt.steps is not None:
+            config = dataclasses.replace(config, steps=prompt.steps)
+        if scale is not None:
+            guide = config.guide or GuideConfig(kind="unconditional")
+            config = dataclasses.replace(config, guidance_scale=scale, guide=guide)
+        return config
+
+
+def read_prompts(config: SampleConfig, diffusion: Path, shards: Path) -> tuple[Prompt, ...]:
+    """Read the prompts of the section `sample`; without any, the captions of held-out pictures.
+
+    Args:
+        config: Section `sample` of the params.
+        diffusion: Folder of the diffusion model.
+        shards: Of the data.
+
+    Returns:
+        None at all for a model without text.
+
+    Raises:
+        BadInput: There are prompts for a model without text, their file cannot be read, or one does
+            not fit the model; or no held-out picture has a caption.
+    """
+    record = weights.record_of(diffusion)
+    if not isinstance(task_of_model(record, None), TextTask):
+        if config.prompts is not None or config.negative_prompt:
+            raise BadInput(f"{KEY}: {diffusion} was not trained with text; set it to null")
+        return ()
+    if config.prompts is None:
+        return _captions(shards)
+    prompts = _parse(config.prompts)
+    size = record["image_width_px"], record["image_height_px"]
+    for prompt in prompts:
+        check_size(prompt, size, KEY)
+    return prompts
+
+
+def check_size(prompt: Prompt, size: tuple[int, int], key: str) -> None:
+    """Raise BadInput if a prompt asks for another (width, height) than the model's."""
+    asked = prompt.width_px or size[0], prompt.height_px or size[1]
+    if asked != size:
+        raise BadInput(
+            f"{key}: {prompt.text!r} asks for {asked[0]}x{asked[1]} pixels, but the model draws "
+            f"{size[0]}x{size[1]}; leave out --w and --h"
+        )
+
+
+def text_task(diffusion: Path, task: TextTask, base: Path = Path()) -> Text:
+    """Give the task of a trained model, which reads its vocabulary or its frozen encoder."""
+    found = find_task(task, {}, TextFiles(diffusion, base=base))
+    assert isinstance(found, Text)
+    return found
+
+
+def config_for_loading(config: SampleConfig, prompts: Sequence[Prompt]) -> SampleConfig:
+    """Give the settings to load networks with: with a guide, if any prompt needs one."""
+    if config.guidance_scale != 1 or all(one.guidance_scale in (None, 1) for one in prompts):
+        return config
+    guide = config.guide or GuideConfig(kind="unconditional")
+    scale = next(one.guidance_scale for one in prompts if one.guidance_scale not in (None, 1))
+    assert scale is not None
+    return dataclasses.replace(config, guidance_scale=scale, guide=guide)
+
+
+def _parse(prompts: tuple[str, ...] | str) -> tuple[Prompt, ...]:
+    if not isinstance(prompts, str):
+        return parse_prompts(prompts)
+    path = Path(prompts)
+    try:
+        found = parse_prompts(path.read_text(encoding="utf-8-sig").splitlines())
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{KEY}: {path} cannot be read ({error})") from error
+    except ValueError as error:
+        raise BadInput(f"{KEY}: {path}: {error}") from error
+    if not found:
+        raise BadInput(f"{KEY}: {path} has no prompts; write one a line")
+    return found
+
+
+def _captions(shards: Path) -> tuple[Prompt, ...]:
+    """The first caption of each held-out picture that has one."""
+    images = ImageShards(shards, "val")
+    captions = [captions_of(images.record(index)) for index in range(len(images))]
+    found = tuple(Prompt(each[0]) for each in captions if each)
+    if not found:
+        raise BadInput(f"{KEY} is null, but no held-out picture has a caption; name prompts")
+    return found

@@ -1,0 +1,393 @@
+"""Text, from the captions of the shards to what prompts draw: bright pictures and dark ones, each
+with two captions, and others that have none."""
+
+import io
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_bert import write_bert
+from tiny_chain import AUTOENCODER, DIFFUSION, LATENTS, SAMPLE, TRAINING
+
+from pdm.cli import main
+from pdm.config.sample import GuideConfig
+from pdm.config.task import TextTask
+from pdm.config.text import TextTransformerConfig, WordPiecesConfig
+from pdm.data import marks
+from pdm.data.shards import listing, manifest, tars
+from pdm.data.shards.latents import LatentShards
+from pdm.data.shards.listing import Listed
+from pdm.errors import BadInput, Preempted
+from pdm.evaluation.reference_distance import ReferenceDistance
+from pdm.files import sha256_of
+from pdm.inference.encode import encode_shards
+from pdm.inference.sample import sample_pictures
+from pdm.lineage.trace import Places, trace
+from pdm.params.keys import DEFAULT
+from pdm.registry import load_denoiser
+from pdm.tasks.find import check_task, find_task
+from pdm.tasks.text import TextFiles, prepare_text
+from pdm.training import autoencoder, diffusion
+from pdm.training.distributed.workers import Workers
+
+GREYS = {"bright": 200, "dark": 40, None: 120}
+CAPTIONS = {
+    "bright": ("a bright picture", "something light"),
+    "dark": ("a dark picture", "something at night"),
+    None: (),
+}
+SPLITS = {"train": range(40), "val": range(40, 50)}
+TASK = TextTask(
+    kind="text",
+    encoder=WordPiecesConfig(
+        kind="word_pieces",
+        vocabulary=None,
+        transformer=TextTransformerConfig(
+            vocabulary_size=80, max_tokens=8, width=16, depth=1, num_heads=2, head_width=8
+        ),
+    ),
+    prompts=(),
+)
+CONFIG = replace(
+    DIFFUSION,
+    task=TASK,
+    model=replace(DIFFUSION.model, dropout=(0.0, 0.0)),
+    condition_dropout=0.2,
+    training=replace(
+        TRAINING,
+        total_images=2400,
+        batch_size=16,
+        save_every_images=2400,
+        log_every_images=800,
+        learning_rate=4e-3,
+        ema_half_life_images=160,
+    ),
+)
+
+
+def shade_of(number: int) -> str | None:
+    return ("bright", "dark", "bright", "dark", None)[number % 5]
+
+
+def sample_of(number: int):
+    generator = np.random.default_rng(number)
+    noise = generator.normal(0, 12, (4, 8, 3)) + generator.normal(0, 12, 3)
+    pixels = (GREYS[shade_of(number)] + noise).clip(0, 255).astype(np.uint8)
+    file, key = io.BytesIO(), f"{number:020x}"
+    Image.fromarray(pixels).resize((128, 64), Image.Resampling.BICUBIC).save(file, "PNG")
+    captions = CAPTIONS[shade_of(number)]
+    record = {"key": key, "caption": captions[0] if captions else None, "captions": captions}
+    return key, {"png": file.getvalue(), "json": json.dumps(record).encode(), "txt": b""}
+
+
+def write_shards(folder: Path) -> Path:
+    folder.mkdir()
+    splits = {}
+    for split, numbers in SPLITS.items():
+        path = folder / f"{split}-000000.tar"
+        tars.write_tar(path, (sample_of(number) for number in numbers))
+        splits[split] = [manifest.Shard.of(path, len(numbers))]
+    listing.write(
+        folder,
+        (Listed(f"{n:020x}", f"{n:064x}", split) for split, ns in SPLITS.items() for n in ns),
+    )
+    facts = {"width_px": 128, "height_px": 64, "captioned": 40}
+    manifest.Manifest(splits, facts).save(folder)
+    return folder
+
+
+def train(folder: Path, name: str, config=CONFIG) -> Path:
+    settings = diffusion.Settings(
+        config,
+        ReferenceDistance,
+        folder / "latents",
+        folder / "runs" / "diffusion" / name,
+        folder / name,
+        folder / "autoencoder",
+        folder,
+    )
+    splits = [LatentShards(folder / "latents", split) for split in ("train", "val")]
+    prepare_text(config.task, splits, settings.text_files, None)
+    diffusion._work(settings, Workers(torch.device("cpu")))
+    return settings.model
+
+
+@dataclass(frozen=True)
+class Taught:
+    folder: Path
+    diffusion: Path
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory) -> Taught:
+    folder = tmp_path_factory.mktemp("text")
+    shards = write_shards(folder / "shards")
+    config = replace(
+        AUTOENCODER,
+        equivariance_loss_weight=0.0,
+        close_up=0.0,
+        training=replace(CONFIG.training, total_images=640, save_every_images=640),
+    )
+    config = replace(config, training=replace(config.training, log_every_images=320))
+    autoencoder._work(
+        autoencoder.Settings(config, shards, folder / "run", folder / "autoencoder"),
+        Workers(torch.device("cpu")),
+    )
+    encode_shards(
+        LATENTS, shards=shards, autoencoder=folder / "autoencoder", latents=folder / "latents"
+    )
+    return Taught(folder, train(folder, "diffusion"))
+
+
+def test_latents_know_the_captions_of_each_picture_and_of_its_mirrored_copy(taught):
+    for split, copies in (("train", 2), ("val", 1)):
+        latents = LatentShards(taught.folder / "latents", split)
+        assert latents.captions == [CAPTIONS[shade_of(n)] for n in SPLITS[split]] * copies
+
+
+def test_the_model_carries_its_vocabulary_and_its_task(taught):
+    pieces = (taught.diffusion / "vocab.txt").read_text().splitlines()
+    assert "bright" in pieces
+    record = json.loads((taught.diffusion / "config.json").read_text())
+    assert record["task"]["kind"] == "text"
+    assert record["config"]["condition"]["text"]["width"] == 16
+
+
+def test_a_stopped_and_resumed_run_ends_bit_for_bit_like_an_uninterrupted_one(taught):
+    config = replace(
+        CONFIG, training=replace(CONFIG.training, total_images=96, save_every_images=96)
+    )
+    config = replace(config, training=replace(config.training, log_every_images=32))
+    unbroken = train(taught.folder, "unbroken", config)
+    stop = taught.folder / "runs" / "diffusion" / "broken" / "stop"
+    stop.parent.mkdir()
+    stop.touch()
+    with pytest.raises(Preempted):
+        train(taught.folder, "broken", config)
+    stop.unlink()
+    broken = train(taught.folder, "broken", config)
+    assert sha256_of(broken / "model.safetensors") == sha256_of(unbroken / "model.safetensors")
+
+
+def noisy(taught, **changes):
+    files = TextFiles(taught.folder / "runs" / "diffusion" / "diffusion")
+    latents = LatentShards(taught.folder / "latents", "train")
+    sizes = load_denoiser(taught.diffusion).condition_sizes
+    config = replace(CONFIG, **changes)
+    return diffusion.NoisyLatents(latents, config, sizes, task=find_task(TASK, {}, files))
+
+
+def test_every_caption_of_a_picture_is_shown_in_the_course_of_the_epochs(taught):
+    data = noisy(taught, condition_dropout=0.0)
+    latents, num_epochs = data.shards, 20
+    positions = range(num_epochs * len(latents))
+    tokens = data._condition(positions).tokens
+    seen = {}
+    for index, row in zip(data._indices(positions), tokens, strict=True):
+        seen.setdefault(index, set()).add(tuple(row.tolist()))
+    for index, captions in enumerate(latents.captions):
+        expected = data.task.condition_of_texts(captions or ("",)).tokens
+        assert seen[index] == {tuple(row.tolist()) for row in expected}
+    again = data._condition(range(1000, 1010)).tokens
+    assert torch.equal(again, tokens[1000:1010])
+
+
+def test_a_dropped_condition_is_the_empty_text(taught):
+    data = noisy(taught)
+    condition = data._condition(range(2000))
+    empty = data.task.condition_of_texts([""])
+    is_empty = (condition.tokens == empty.tokens).all(dim=1)
+    # A fifth of the pictures has no caption.
+    assert is_empty.float().mean().item() == pytest.approx(0.2 + 0.8 * 0.2, abs=0.03)
+    assert (condition.mask[is_empty] == empty.mask).all()
+
+
+def test_padding_changes_no_velocity(taught):
+    network = load_denoiser(taught.diffusion)
+    _, noise, times, *_, condition = noisy(taught).load(range(4))
+    other = replace(condition, tokens=torch.where(condition.mask, condition.tokens, 9))
+    with torch.no_grad():
+        expected, found = (network(noise, times, each) for each in (condition, other))
+        encoded = network(noise, times, network.encode_text(condition))
+    for one, two, three in zip(expected, found, encoded, strict=True):
+        assert one.abs().max() > 0.1
+        assert torch.equal(one, two)
+        assert torch.equal(one, three)
+
+
+def test_data_without_captions_is_refused_before_any_work(taught, chain):
+    with pytest.raises(BadInput, match="no picture has a caption; name a caption_column"):
+        check_task(CONFIG, LatentShards(chain.latents, "train"))
+
+
+def test_a_vocabulary_that_changes_during_a_run_is_refused(taught):
+    files = TextFiles(taught.folder / "runs" / "diffusion" / "diffusion", base=taught.folder)
+    splits = [LatentShards(taught.folder / "latents", split) for split in ("train", "val")]
+    (taught.folder / "own.txt").write_text("[UNK]\n[CLS]\n[SEP]\na\n")
+    task = replace(TASK, encoder=replace(TASK.encoder, vocabulary="own.txt"))
+    with pytest.raises(BadInput, match="another one than that of the run"):
+        prepare_text(task, splits, files, None)
+
+
+def draw(taught, samples: Path, **changes) -> Path:
+    config = {"num_images": 6, "steps": 5, "batch_size": 4, "full_size_picture": False}
+    sample_pictures(
+        replace(SAMPLE, **config | changes),
+        autoencoder=taught.folder / "autoencoder",
+        diffusion=taught.diffusion,
+        shards=taught.folder / "shards",
+        samples=samples,
+    )
+    return samples
+
+
+def rows_of(samples: Path):
+    listed = json.loads((samples / "samples.json").read_text())["samples"]
+    return [
+        (one, np.asarray(Image.open(samples / one["file"])).astype(int).mean()) for one in listed
+    ]
+
+
+PROMPTS = ("a bright picture", "something at night --d 3 --s 7")
+UNCONDITIONAL = GuideConfig(kind="unconditional")
+
+
+def test_pictures_look_as_their_prompts_say_and_take_turns_with_them(taught, tmp_path):
+    found = rows_of(draw(taught, tmp_path / "samples", prompts=PROMPTS))
+    assert [row["file"] for row, _ in found] == [f"{number:06}.png" for number in range(6)]
+    assert [row["prompt"] for row, _ in found] == ["a bright picture", "something at night"] * 3
+    # The first prompt has the seeds of the section, the second its own.
+    assert [row["seed"] for row, _ in found] == [7, 3, 9, 4, 11, 5]
+    assert [row.get("steps") for row, _ in found] == [None, 7] * 3
+    for row, mean in found:
+        assert abs(mean - GREYS["bright" if "bright" in row["prompt"] else "dark"]) < 60
+
+
+def test_a_picture_of_a_prompt_does_not_depend_on_its_batch(taught, tmp_path):
+    options = {"prompts": PROMPTS, "guidance_scale": 3.0, "guide": UNCONDITIONAL}
+    together, alone = (
+        rows_of(draw(taught, tmp_path / str(size), batch_size=size, **options)) for size in (6, 1)
+    )
+    for (_, mean), (_, expected) in zip(together, alone, strict=True):
+        assert abs(mean - expected) < 1
+
+
+def test_prompts_come_from_a_file_or_are_the_captions_of_held_out_pictures(taught, tmp_path):
+    (tmp_path / "prompts.txt").write_text("# mine\n\na dark picture\nsomething light --d 1\n")
+    by_file = rows_of(draw(taught, tmp_path / "a", prompts=str(tmp_path / "prompts.txt")))
+    assert [row["prompt"] for row, _ in by_file[:2]] == ["a dark picture", "something light"]
+    held_out = rows_of(draw(taught, tmp_path / "b", num_images=9))
+    first = [CAPTIONS[shade_of(n)][0] for n in SPLITS["val"] if shade_of(n)]
+    assert [row["prompt"] for row, _ in held_out] == [*first, first[0]]
+
+
+def test_guidance_of_1_is_the_conditional_model_and_of_0_the_unconditional_one(taught, tmp_path):
+    def drawn(name, prompt, **options):
+        samples = draw(taught, tmp_path / name, prompts=(prompt,), num_images=2, **options)
+        return [row["pixels_sha256"] for row, _ in rows_of(samples)]
+
+    guide = {"guide": UNCONDITIONAL}
+    plain = drawn("plain", "a dark picture")
+    assert drawn("one", "a dark picture --l 1", guidance_scale=3.0, **guide) == plain
+    empty = drawn("empty", "--d 7")
+    assert drawn("zero", "a dark picture --d 7", guidance_scale=0.0, **guide) == empty
+    assert plain != empty
+
+
+def test_guidance_leads_away_from_the_negative_prompt(taught, tmp_path):
+    means = {}
+    for negative in ("a dark picture", "a bright picture"):
+        options = {"guidance_scale": 2.0, "guide": UNCONDITIONAL, "negative_prompt": negative}
+        rows = rows_of(draw(taught, tmp_path / negative, prompts=("--d 0",), **options))
+        means[negative] = np.mean([mean for _, mean in rows])
+        assert {row["negative_prompt"] for row, _ in rows} == {negative}
+    assert means["a dark picture"] > means["a bright picture"] + 20
+
+
+def test_marks_and_lineage_name_prompt_guidance_and_steps(taught, tmp_path):
+    prompt = "a dark picture --n a bright one --l 2.5 --s 6"
+    samples = draw(taught, tmp_path / "samples", prompts=(prompt,), num_images=1)
+    places = Places(*(tmp_path / name for name in ("none", "samples", "runs", "decisions")))
+    with Image.open(samples / "000000.png") as picture:
+        picture.save(tmp_path / "copy.bmp")  # without a mark
+    for path in (samples / "000000.png", tmp_path / "copy.bmp"):
+        drawn = trace(path, places).drawn
+        assert drawn["prompt"] == "a dark picture"
+        assert drawn["negative_prompt"] == "a bright one"
+        assert (drawn["guidance_scale"], drawn["steps"]) == (2.5, 6)
+
+
+def test_prompts_that_do_not_fit_the_model_are_refused_before_any_work(taught, chain, tmp_path):
+    with pytest.raises(BadInput, match="asks for 640x640 pixels, but the model draws 32x16"):
+        draw(taught, tmp_path / "a", prompts=("a lake --w 640 --h 640",))
+    with pytest.raises(BadInput, match="cannot be read"):
+        draw(taught, tmp_path / "a", prompts=str(tmp_path / "none.txt"))
+    with pytest.raises(BadInput, match="was not trained with text; set it to null"):
+        sample_pictures(
+            replace(SAMPLE, prompts=("a lake",)),
+            autoencoder=chain.autoencoder,
+            diffusion=chain.diffusion,
+            shards=chain.shards,
+            samples=tmp_path / "a",
+        )
+    with pytest.raises(ValueError, match="has the option --q"):
+        replace(SAMPLE, prompts=("a lake --q 2",))
+
+
+def test_the_command_draws_prompts_with_the_models_of_a_folder(taught, chain, tmp_path, capsys):
+    models, params = tmp_path / "models", tmp_path / "params.yaml"
+    models.mkdir()
+    for stage in ("autoencoder", "diffusion"):
+        (models / stage).symlink_to(taught.folder / stage)
+    params.write_text(DEFAULT.read_text())
+    words = ["draw", "A dark picture!", "--models", str(models), "--params", str(params)]
+    words += ["--seed", "3", "--num", "2", "--steps", "5", "--output", str(tmp_path)]
+    assert main([*words, "--negative", "a bright one", "--guidance", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == f"{tmp_path / 'a-dark-picture-4.png'}  (2 of 2)"
+    facts, _ = marks.read(tmp_path / "a-dark-picture-3.png")
+    assert (facts["prompt"], facts["seed"], facts["guidance_scale"]) == ("A dark picture!", 3, 2.0)
+    assert facts["negative_prompt"] == "a bright one"
+    assert np.asarray(Image.open(tmp_path / "a-dark-picture-4.png")).mean() < 90
+
+    other = tmp_path / "other"
+    other.mkdir()
+    for stage in ("autoencoder", "diffusion"):
+        (other / stage).symlink_to(getattr(chain, stage))
+    assert main([*words[:2], "--models", str(other), "--params", str(params)]) == 2
+    assert "without text, so it cannot follow a prompt" in capsys.readouterr().err
+
+
+def test_training_from_cached_states_equals_training_without_a_cache_to_the_bit(taught, tmp_path):
+    encoder = write_bert(tmp_path / "bert", max_tokens=6)
+    task = replace(TASK, encoder=encoder)
+    config = replace(
+        CONFIG,
+        task=task,
+        training=replace(
+            CONFIG.training, total_images=96, save_every_images=96, log_every_images=32
+        ),
+    )
+    cached = train(taught.folder, "cached", config)
+    states = taught.folder / "runs" / "text"
+    assert len(list(states.glob("*/*.safetensors"))) == 1
+    splits = [LatentShards(taught.folder / "latents", split) for split in ("train", "val")]
+    bare = TextFiles(taught.folder)
+    for at in range(2):
+        kept, direct = (
+            diffusion.NoisyLatents(
+                splits[at],
+                config,
+                load_denoiser(cached).condition_sizes,
+                task=find_task(task, {}, files),
+            )._condition(range(40))
+            for files in (TextFiles(taught.folder, states), bare)
+        )
+        assert torch.equal(kept.tokens, direct.tokens)
+        assert torch.equal(kept.mask, direct.mask)
+    drawn = rows_of(draw(replace(taught, diffusion=cached), tmp_path / "a", prompts=("a sea",)))
+    assert {row["prompt"] for row, _ in drawn} == {"a sea"}
