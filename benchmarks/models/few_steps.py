@@ -54,7 +54,7 @@ from pdm.training.objectives.losses import FlowLosses
 SYSTEM = SYSTEMS["pdm"]
 STEPS = 40  # of the flow
 CPU = torch.device("cpu")
-DISTANCES = (f"kernel_{JUDGE}", "frechet_random_conv")
+DISTANCES = (f"kernel_{JUDGE.replace('-', '_')}", "frechet_random_conv")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +78,7 @@ FULL = Size(
         teacher_steps=12,
         total_images=320,
         batch_size=8,
-        learning_rate=5e-4,
+        learning_rate=1e-4,
         ema_half_life_images=40,
     ),
 )

@@ -1,10 +1,11 @@
 """Sampling in few steps, by a network that was tuned for exactly these steps.
 
 A flow network predicts the velocity at a point of its path, so long steps miss the path. A few-step
-network predicts the mean velocity from one stop to the next (MeanFlow, arXiv:2505.13447, equation
-3), so Euler's steps between its stops stay on the path. It learns the mean velocities from ways
-that the flow, its teacher, took in many steps (as in progressive distillation, arXiv:2202.00512,
-but in one go).
+network is tuned so that the steps of `multistep` between its stops stay on the path: they then
+follow the mean velocity from one stop to the next (MeanFlow, arXiv:2505.13447, equation 3). It
+learns from ways that the flow, its teacher, took in many steps (as in progressive distillation,
+arXiv:2202.00512, but in one go). It starts as the flow itself, whose `multistep` misses the path by
+less than Euler's method does.
 
 Stops are as elsewhere (`pdm.diffusion.sampling_times`): (steps + 1,), or (steps + 1, levels).
 """
@@ -13,8 +14,7 @@ import torch
 from torch import Tensor
 
 from pdm.diffusion.flow import Velocity
-from pdm.diffusion.samplers import multistep, take_step, velocity_at
-from pdm.diffusion.sampling_times import step_lengths
+from pdm.diffusion.samplers import multistep, multistep_at
 from pdm.models.levels.pyramid import Pyramid
 
 
@@ -35,10 +35,18 @@ def times_of_steps(stops: Tensor) -> Tensor:
 
 def take_few_steps(velocity: Velocity, noise: Pyramid, stops: Tensor) -> Pyramid:
     """Sample by a few-step network: one evaluation per step. A `Sampler`."""
-    pyramid = noise
-    for t, step in zip(times_of_steps(stops), step_lengths(stops), strict=True):
-        pyramid = take_step(pyramid, velocity_at(velocity, pyramid, t), step)
-    return pyramid
+    return multistep_at(velocity, noise, stops, times_of_steps(stops))
+
+
+def extrapolate(velocities: Tensor, shares: Tensor) -> Tensor:
+    """Give the velocities that the steps of `multistep` follow, from those of its network.
+
+    Args:
+        velocities: (steps, ...), of a level at each stop.
+        shares: (steps,), from `extrapolations`; the first is 0.
+    """
+    previous = torch.cat([velocities[:1], velocities[:-1]])
+    return velocities + shares.view(-1, *[1] * (velocities.ndim - 1)) * (velocities - previous)
 
 
 def way_of_teacher(

@@ -63,14 +63,33 @@ def multistep(velocity: Velocity, noise: Pyramid, times: Tensor) -> Pyramid:
     Each step extrapolates the velocity from the previous step's; steps may differ in length. A
     level's first step is Euler's.
     """
-    pyramid, before, past = noise, noise, [0.0]
-    for t, step in zip(times, step_lengths(times), strict=False):
+    return multistep_at(velocity, noise, times, times[:-1])
+
+
+def multistep_at(velocity: Velocity, noise: Pyramid, times: Tensor, evaluated: Tensor) -> Pyramid:
+    """Take the steps of `multistep`, with the velocity at other times than the steps begin at.
+
+    Args:
+        evaluated: (steps,), or (steps, levels).
+    """
+    pyramid, before = noise, noise
+    steps = step_lengths(times)
+    for t, step, share in zip(evaluated, steps, extrapolations(steps), strict=True):
         slope = velocity_at(velocity, pyramid, t)
-        share = [now / (2 * last) if last else 0.0 for now, last in zip(step, past, strict=False)]
         bends = tuple(a - b for a, b in zip(slope, before, strict=True))
         pyramid = take_step(pyramid, take_step(slope, bends, share), step)
-        before, past = slope, step
+        before = slope
     return pyramid
+
+
+def extrapolations(steps: Sequence[Sequence[float]]) -> list[list[float]]:
+    """Give the share of the change since the previous step that a step of `multistep` adds to its
+    velocity: a number for each step, or one for each level."""
+    before = [[0.0] * len(steps[0]), *steps]
+    return [
+        [now / (2 * last) if last else 0.0 for now, last in zip(step, past, strict=True)]
+        for step, past in zip(steps, before, strict=False)
+    ]
 
 
 def velocity_at(velocity: Velocity, pyramid: Pyramid, t: Tensor) -> Pyramid:

@@ -6,13 +6,14 @@ import torch
 from pdm.config.level_times import LevelTimesConfig
 from pdm.diffusion.few_steps import (
     choose_stops,
+    extrapolate,
     mean_velocity,
     take_few_steps,
     times_of_steps,
     way_of_teacher,
 )
 from pdm.diffusion.level_schedules import sampler_stops
-from pdm.diffusion.samplers import multistep
+from pdm.diffusion.samplers import extrapolations, multistep
 from pdm.diffusion.sampling_times import step_lengths
 
 WINDOWS = ((0.0, 0.7), (0.1, 0.8), (0.3, 1.0))
@@ -44,13 +45,24 @@ def curved(pyramid, t):
 
 @SCHEDULES
 @pytest.mark.parametrize("steps", [1, 4, 5])
-def test_mean_velocities_lead_to_the_teachers_end(schedule, steps):
+def test_a_network_whose_steps_follow_the_mean_velocities_reaches_the_teachers_end(schedule, steps):
     times = sampler_stops(NUM_TEACHER_STEPS, 1.0, schedule, 3)
     kept = choose_stops(len(times), steps)
     points = way_of_teacher(curved, noise(), times, kept)
     lengths = step_lengths(times[kept])
-    answers = iter(map(mean_velocity, points, points[1:], lengths))
-    found = take_few_steps(lambda x, t: next(answers), noise(), times[kept])
+    means = [mean_velocity(*pair) for pair in zip(points, points[1:], lengths, strict=False)]
+    shares = [row if len(row) > 1 else row * 3 for row in extrapolations(lengths)]
+    answers = []  # of a network that is right: p with p + share (p - previous p) = mean
+    for number, (mean, share) in enumerate(zip(means, shares, strict=True)):
+        before = answers[number - 1] if number else mean
+        parts = zip(mean, before, share, strict=True)
+        answers.append(tuple((one + part * old) / (1 + part) for one, old, part in parts))
+    for level in range(3):
+        stacked = torch.stack([answer[level] for answer in answers])
+        followed = extrapolate(stacked, torch.tensor([share[level] for share in shares]))
+        torch.testing.assert_close(followed, torch.stack([mean[level] for mean in means]))
+    remaining = iter(answers)
+    found = take_few_steps(lambda x, t: next(remaining), noise(), times[kept])
     for ours, end in zip(found, multistep(curved, noise(), times), strict=True):
         torch.testing.assert_close(ours, end)
 

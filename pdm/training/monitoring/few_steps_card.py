@@ -31,6 +31,6 @@ Distilled from the flow in the folder above (`model.safetensors` with sha256
 was tuned on {images_seen:,} ways that the flow took from noise to data in {distil.teacher_steps}
 steps. It has seen no picture but through its teacher, and may retain traces of the teacher's.
 
-It predicts mean velocities between the stops in `config.json`, not velocities: no other steps,
+Its predictions are right for `multistep` between the stops in `config.json`: no other steps,
 samplers or guidance fit. `pyramid sample` takes it with `sample.steps: {distil.steps}`.
 """

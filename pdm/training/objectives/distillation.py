@@ -1,4 +1,5 @@
-"""Loss of a network that is tuned to sample in few steps: the error of its mean velocities."""
+"""Loss of a network that is tuned to sample in few steps: the error of the velocities that these
+steps follow."""
 
 from collections.abc import Sequence
 
@@ -7,11 +8,13 @@ from torch import Tensor, nn
 
 from pdm.diffusion.few_steps import (
     choose_stops,
+    extrapolate,
     mean_velocity,
     times_of_steps,
     way_of_teacher,
 )
 from pdm.diffusion.guidance import clamp_data, clamp_times
+from pdm.diffusion.samplers import extrapolations
 from pdm.diffusion.sampling_times import step_lengths
 from pdm.models.condition import NO_CONDITION, Condition, with_condition
 from pdm.models.denoiser import Denoiser
@@ -35,6 +38,7 @@ class DistillationLosses(nn.Module):
     level_weights: Tensor
     times: Tensor
     moves: Tensor
+    shares: Tensor
 
     def __init__(
         self,
@@ -59,6 +63,8 @@ class DistillationLosses(nn.Module):
         rows = [step if len(step) > 1 else step * len(level_weights) for step in self.lengths]
         moves = (torch.tensor(rows, device=device) > 0).mT.to(weights.dtype)
         self.register_buffer("moves", moves, persistent=False)  # (levels, steps)
+        shares = torch.tensor(extrapolations(rows), device=device).mT.contiguous()
+        self.register_buffer("shares", shares, persistent=False)  # (levels, steps)
 
     def forward(self, noise: Pyramid, condition: Condition = NO_CONDITION) -> dict[str, Tensor]:
         """Compute the losses of a batch of ways.
@@ -80,12 +86,16 @@ class DistillationLosses(nn.Module):
         predicted = with_condition(self.model, repeated)(
             starts, self.times.repeat_interleave(count, dim=0)
         )
+        followed = [
+            extrapolate(level.float().reshape(steps, count, *level.shape[1:]), shares)
+            for level, shares in zip(predicted, self.shares, strict=True)
+        ]
         errors = torch.stack(
             [
-                (guess.float() - truth.float()).square().mean(dim=(1, 2, 3)).view(steps, count)
-                for guess, truth in zip(predicted, expected, strict=True)
+                (guess - truth.reshape(guess.shape)).square().mean(dim=(1, 2, 3, 4))
+                for guess, truth in zip(followed, expected, strict=True)
             ]
-        ).mean(dim=2)  # (levels, steps)
+        )  # (levels, steps)
         weights, moves = self.level_weights, self.moves
         by_level = (errors * moves).sum(dim=1) / moves.sum(dim=1)
         return {
