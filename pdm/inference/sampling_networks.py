@@ -12,7 +12,7 @@ from torch import Tensor
 from pdm import ema, weights
 from pdm.config.prompts import Prompt, parse_prompts
 from pdm.config.sample import GuideConfig, SampleConfig
-from pdm.config.task import TextTask
+from pdm.config.task import TextTask, UnconditionalTask
 from pdm.data.classes import names_of
 from pdm.diffusion.flow import Velocity
 from pdm.diffusion.guidance import apply_guidance, in_one_batch
@@ -173,6 +173,12 @@ def _subjects_of(folder: Path, network: Denoiser, config: SampleConfig) -> Subje
         prompts = config.prompts if isinstance(config.prompts, tuple) else ()
         parsed = parse_prompts(prompts) or (Prompt(EMPTY),)
         return Prompts(parsed, text_task(folder, task), config)
+    sizes = network.condition_sizes
+    if sizes is not None and isinstance(task, UnconditionalTask):
+        raise BadInput(
+            f"{folder} takes a condition ({sizes}), but does not say for which task; train it "
+            "again with diffusion.task"
+        )
     names = _classes(folder, network)
     chosen = choose_classes(config.classes, names, folder)
     return Classes(chosen, names) if names else NO_SUBJECTS

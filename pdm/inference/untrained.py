@@ -1,5 +1,6 @@
 """Writes models with random weights, to see what a model size costs before it is trained."""
 
+import dataclasses
 import logging
 from pathlib import Path
 
@@ -32,7 +33,9 @@ def write_untrained(config: Params, *, autoencoder: Path, diffusion: Path) -> No
     decoder = build_autoencoder(config.autoencoder).eval()
     decoder.save_pretrained(autoencoder, **facts)
     levels = (decoder.level_channels, decoder.level_downsamplings)
-    network = build_denoiser(config.diffusion, *levels).eval()
+    # A condition costs little, and its sizes may follow from data that there are none of yet.
+    free = dataclasses.replace(config.diffusion, task=None)
+    network = build_denoiser(free, *levels).eval()
     network.save_pretrained(
         diffusion,
         level_shapes=decoder.level_shapes(*size),

@@ -14,6 +14,9 @@ from torch import Tensor, nn
 
 from pdm import params
 from pdm.config import Params
+from pdm.curation.scrape.drawing.kinds import KINDS
+from pdm.curation.scrape.drawing.scene import LANDS
+from pdm.data import classes, maps
 from pdm.device import choose_device
 from pdm.models.condition import Condition
 from pdm.models.levels.pyramid import Downsampling, LevelShape
@@ -30,6 +33,8 @@ from pdm.training.objectives.losses import AutoencoderLosses, FlowLosses
 from pdm.training.objectives.perceptual import load_perceptual
 
 CPU = torch.device("cpu")
+# Of data whose classes and maps are those of the built-in landscapes.
+FACTS = {classes.FACT: sorted(LANDS), maps.FACT: KINDS}
 
 
 def levels_of(config: Params) -> tuple[tuple[LevelShape, ...], tuple[Downsampling, ...]]:
@@ -44,7 +49,7 @@ def footprint(stage: str, config: Params, at_once: int) -> Footprint:
     """Predict what a training takes with so many images at once."""
     if stage == "autoencoder":
         return autoencoder_footprint(config.autoencoder, at_once)
-    return diffusion_footprint(config.diffusion, *levels_of(config), at_once)
+    return diffusion_footprint(config.diffusion, *levels_of(config), at_once, FACTS)
 
 
 def take_step(stage: str, config: Params, at_once: int) -> None:
@@ -70,7 +75,7 @@ def _build(
     if stage == "diffusion":
         shapes, downsamplings = levels_of(config)
         channels = tuple(shape[0] for shape in shapes)
-        denoiser = build_denoiser(config.diffusion, channels, downsamplings).to(device)
+        denoiser = build_denoiser(config.diffusion, channels, downsamplings, FACTS).to(device)
         losses = FlowLosses(denoiser, config.diffusion.level_loss_weights)
         sizes = denoiser.condition_sizes
         batch = diffusion_batch(config.diffusion, shapes, at_once, device, sizes)

@@ -1,10 +1,26 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
-from pdm import cli, params
+from pdm import cli, params, presets
 from pdm.inference.sample import sample_pictures
+from pdm.inference.untrained import write_untrained
+
+
+@pytest.mark.parametrize("preset", ["task-inpainting", "task-semantic"])
+def test_models_of_a_task_need_no_data_to_say_what_a_size_costs(preset, tmp_path):
+    config = presets.load(preset)
+    folders = {name: tmp_path / name for name in ("autoencoder", "diffusion")}
+    write_untrained(config, **folders)
+    sample_pictures(
+        replace(config.sample, num_images=1, steps=1, full_size_picture=False),
+        **folders,
+        shards=tmp_path / "none",
+        samples=tmp_path / "samples",
+    )
+    assert Image.open(tmp_path / "samples" / "000000.png").size == (128, 64)
 
 
 def test_models_with_random_weights_draw_pictures_of_the_right_size(tmp_path, capsys):
