@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from shared_folders import make_once
 
-# Tests run in two processes on two cores: threads that wait must not spin at all.
+# Tests run in two processes on two cores: threads that wait must not spin at all, and with tensors
+# as small as theirs a second thread takes more time than it saves.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Each process takes the next file of this order when it is done with one, so what takes long comes
 # first: at the end no process waits for the other's last file.
