@@ -75,10 +75,10 @@ FULL = Size(
     512,
     DistilConfig(
         steps=4,
-        teacher_steps=12,
-        total_images=320,
+        teacher_steps=8,
+        total_images=384,
         batch_size=8,
-        learning_rate=1e-4,
+        learning_rate=2e-4,
         ema_half_life_images=40,
     ),
 )
