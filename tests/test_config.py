@@ -31,6 +31,7 @@ GUIDED = replace(
     guidance_scale=2.0,
     guidance_interval=(0.2, 0.9),
     classes=("sea", "dunes"),
+    precision="bfloat16",
     guide=GuideConfig(kind="ema", ema_length=0.1, images_seen=320),
 )
 
@@ -100,7 +101,7 @@ def test_marks_say_what_results_depend_on():
 
 
 def test_every_setting_that_a_sample_depends_on_is_stored_with_it():
-    unused = {*GUIDANCE_SETTINGS, "classes"}
+    unused = {*GUIDANCE_SETTINGS, "classes", "precision"}
     every = {field.name for field in dataclasses.fields(SampleConfig)}
     assert set(settings_of(GUIDED)) == every - set(fields_with(SampleConfig, Mark.NOT_IN_SAMPLES))
     assert set(settings_of(LOADED.sample)) == set(settings_of(GUIDED)) - unused

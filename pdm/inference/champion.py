@@ -40,6 +40,7 @@ WITHOUT_EFFECT: dict[str, Any] = {
     "guidance_scale": 1.0,
     "guide": None,
     "classes": None,
+    "precision": "float32",
     "prompts": None,
     "negative_prompt": None,
     "guidance_interval": [0.0, 1.0],
