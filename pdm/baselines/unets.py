@@ -26,7 +26,8 @@ from pdm.config.records import from_record
 from pdm.models.condition import NO_CONDITION, Condition
 from pdm.models.denoiser import Denoiser
 from pdm.models.levels.pyramid import Downsampling, Pyramid
-from pdm.models.noise_schedule import LAST_BETAS, NUM_STEPS, step_times
+from pdm.models.noise_schedule import NUM_STEPS, betas_of, step_times
+from pdm.models.text import TextLayer, TextTransformer, read_text
 
 CROSS = {"down": "CrossAttnDownBlock2D", "up": "CrossAttnUpBlock2D"}
 ATTENDING = {"down": "AttnDownBlock2D", "up": "AttnUpBlock2D"}
@@ -111,12 +112,21 @@ def _semantic(width: int) -> dict[str, Any]:
     }
 
 
+def _txt2img(width: int) -> dict[str, Any]:
+    return {
+        "block_out_channels": [width * factor for factor in (1, 2, 4, 4)],
+        "attention_head_dim": 8,  # here, the number of heads
+        **_blocks(CROSS, CROSS, CROSS, PLAIN),
+    }
+
+
 DESIGNS = {
     "celeba": _celeba,
     "churches": _churches,
     "inpainting_big": _inpainting_big,
     "bsr_sr": _bsr_sr,
     "semantic": _semantic,
+    "txt2img": _txt2img,
 }
 MAP_CHANNELS = 3  # of maps beside the latent: LDM's 1x1 convolution takes 182 classes to 3
 NUM_HEADS = {"churches": 8, "inpainting_big": 8, "semantic": 8}  # `num_heads` of the release
@@ -145,10 +155,8 @@ RELEASED: dict[str, dict[str, Any]] = {
     "txt2img": {
         "in_channels": 4,
         "out_channels": 4,
-        "block_out_channels": [320, 640, 1280, 1280],
-        "attention_head_dim": 8,
         "cross_attention_dim": 1280,
-        **_blocks(CROSS, CROSS, CROSS, PLAIN),
+        **_txt2img(320),
     },
 }
 
@@ -161,7 +169,7 @@ class LatentUNet(Denoiser):
         level_channels, level_downsamplings: Those of the single level.
     """
 
-    block_types = (ResnetBlock2D, Attention)
+    block_types = (ResnetBlock2D, Attention, TextLayer)
 
     def __init__(
         self,
@@ -175,16 +183,19 @@ class LatentUNet(Denoiser):
         self.config = config
         beside = config.condition_channels + (MAP_CHANNELS if config.map_classes else 0)
         channels = {"in_channels": level_channels[0] + beside, "out_channels": level_channels[0]}
+        if config.token_width:
+            channels["cross_attention_dim"] = config.token_width
         self.network = build_unet(
             channels | DESIGNS[config.name](config.base_width), NUM_HEADS.get(config.name)
         )
+        self.text = None if config.text is None else TextTransformer(config.text)
         self.map_to_channels = (
             nn.Conv2d(config.map_classes, MAP_CHANNELS, 1, bias=False)
             if config.map_classes
             else None
         )
         # Ascending, so that they can be searched; LDM's last step comes first.
-        times = step_times(LAST_BETAS[config.name]).flip(0).float()
+        times = step_times(*betas_of(config.name)).flip(0).float()
         self.register_buffer("times", times, persistent=False)
 
     def forward(self, pyramid: Pyramid, t: Tensor, condition: Condition = NO_CONDITION) -> Pyramid:
@@ -203,30 +214,43 @@ class LatentUNet(Denoiser):
                 f"{height}x{width}"
             )
         beside = self._beside(condition, pyramid[0])
+        read = self._text(condition)
         if self.config.predicts == "velocity":
             joined = torch.cat([pyramid[0], *beside], dim=1)
-            return (self.network(joined, (NUM_STEPS - 1) * (1 - t)).sample,)
+            return (self.network(joined, (NUM_STEPS - 1) * (1 - t), **read).sample,)
         times = cast(Tensor, self.times)
         t = t.clamp(times[0], times[-1])
         steps = NUM_STEPS - 1 - (times[None] - t[:, None]).abs().argmin(dim=1)
         data_share = t.view(-1, 1, 1, 1)
         scale = (data_share.square() + (1 - data_share).square()).sqrt()
         joined = torch.cat([pyramid[0] / scale, *beside], dim=1)
-        noise = self.network(joined, steps).sample.float()
+        noise = self.network(joined, steps, **read).sample.float()
         return (((pyramid[0] - noise) / data_share).to(pyramid[0].dtype),)
 
     @property
     def condition_sizes(self) -> ConditionConfig | None:
         """See `Denoiser.condition_sizes`."""
         beside, classes = self.config.condition_channels, self.config.map_classes
-        if not (beside or classes):
+        if not (beside or classes or self.config.token_width):
             return None
         return ConditionConfig(
             num_classes=0,
-            token_width=0,
+            token_width=self.config.token_width,
             map_channels=classes,
             level_channels=(beside,) if beside else (),
+            text=self.config.text,
         )
+
+    def encode_text(self, condition: Condition) -> Condition:
+        """Put token states in place of word pieces, once for many calls; the same velocity."""
+        return read_text(self.text, condition)
+
+    def _text(self, condition: Condition) -> dict[str, Tensor | None]:
+        """Give the tokens as diffusers' network takes them; nothing for one without text."""
+        if not self.config.token_width:
+            return {}
+        read = self.encode_text(condition)
+        return {"encoder_hidden_states": read.tokens, "encoder_attention_mask": read.mask}
 
     def _beside(self, condition: Condition, latent: Tensor) -> list[Tensor]:
         """Give the maps that stand beside the latent, at its size."""

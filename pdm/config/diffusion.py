@@ -239,15 +239,20 @@ class DiffusionConfig:
 
     def _check_task(self) -> None:
         if self.task is None or isinstance(self.task, UnconditionalTask):
+            name = self.baseline.name if self.baseline else None
+            require(name != "txt2img", "baseline.name", name, "another without a task of text")
             none = self.task is None or self.condition is None
             expected = "null with a task of the kind unconditional"
             require(none, "model.condition", self.condition, expected)
             return
-        beside = self.task.kind in ("inpainting", "super_resolution", "semantic")
-        expected = (
-            f"null with the task {self.task.kind}: LDM's networks here take pictures and maps"
-        )
-        require(self.baseline is None or beside, "baseline", self.baseline, expected)
+        name, kind = self.baseline.name if self.baseline else None, self.task.kind
+        reads = kind in ("inpainting", "super_resolution", "semantic")
+        if kind == "text":
+            good, expected = name in (None, "txt2img"), "txt2img, the one that reads text, or null"
+        else:
+            good = name is None or (reads and name != "txt2img")
+            expected = f"null with the task {kind}: LDM's networks here take pictures and maps"
+        require(good, "baseline", name, expected)
 
     def _check_level_times(self, count: int) -> None:
         rule, noise = self.schedule, self.finished_level_noise

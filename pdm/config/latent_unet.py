@@ -1,7 +1,8 @@
 """One of LDM's denoising networks, in place of the pyramid UNet.
 
 The names are those of the released configurations. Any of them can learn any task that gives the
-network a picture or a map: its channels stand beside those of the latent.
+network a picture or a map: its channels stand beside those of the latent. Only txt2img reads text,
+by cross-attention.
 """
 
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pdm.config.common import STRICT, Neutral
 from pdm.config.limits import CountOrZero, Width, check_limits, require
+from pdm.config.text import TextTransformerConfig
 
 WIDTH_MULTIPLES = {
     "celeba": 32,
@@ -16,6 +18,7 @@ WIDTH_MULTIPLES = {
     "inpainting_big": 32,
     "bsr_sr": 32,
     "semantic": 32,
+    "txt2img": 32,
 }  # widths must be multiples of these, for groups and heads
 SIDE_MULTIPLES = {
     "celeba": 8,
@@ -23,6 +26,7 @@ SIDE_MULTIPLES = {
     "inpainting_big": 8,
     "bsr_sr": 8,
     "semantic": 4,
+    "txt2img": 8,
 }  # sides of latents must be multiples of these, halved 2 to 4 times
 
 
@@ -33,11 +37,11 @@ class LatentUNetConfig:
     __pydantic_config__: ClassVar = STRICT
 
     name: Annotated[
-        Literal["celeba", "churches", "inpainting_big", "bsr_sr", "semantic"],
-        "as released; the last three for a task",
+        Literal["celeba", "churches", "inpainting_big", "bsr_sr", "semantic", "txt2img"],
+        "as released; the last four for a task",
     ]
     base_width: Annotated[
-        Width, "channels at the finest resolution: 224, 192, 256, 160 and 128 as published"
+        Width, "channels at the finest resolution: 224, 192, 256, 160, 128 and 320 as published"
     ]
     predicts: Annotated[
         Literal["noise", "velocity"], "noise as published, which needs timesteps: ldm"
@@ -50,6 +54,14 @@ class LatentUNetConfig:
     map_classes: Annotated[
         CountOrZero, "classes of maps, which follow from diffusion.task; leave out", Neutral(0)
     ] = 0
+    token_width: Annotated[
+        CountOrZero, "txt2img: follows from diffusion.task; leave out", Neutral(0)
+    ] = 0
+    text: Annotated[
+        TextTransformerConfig | None,
+        "txt2img: follows from diffusion.task; leave out",
+        Neutral(None),
+    ] = None
 
     def __post_init__(self) -> None:
         check_limits(self)

@@ -21,7 +21,7 @@ from pdm.inference.sampling_networks import Networks
 from pdm.models.condition import Condition
 from pdm.models.denoiser import Denoiser
 from pdm.models.levels.pyramid import LevelShape, Pyramid
-from pdm.models.noise_schedule import LAST_BETAS, sampling_times
+from pdm.models.noise_schedule import betas_of, sampling_times
 from pdm.models.unet import PyramidUNet
 
 SAMPLERS: dict[str, Sampler] = {"euler": euler, "heun": heun, "multistep": multistep}
@@ -112,7 +112,8 @@ def _times(network: Denoiser, config: SampleConfig, num_levels: int) -> Tensor:
     if not isinstance(network, PyramidUNet):
         steps = 1 if adaptive else config.steps
         if network.config.predicts == "noise":
-            return sampling_times(LAST_BETAS[network.config.name], steps)
+            last, first = betas_of(network.config.name)
+            return sampling_times(last, steps, first)
         return shift_time(even_times(steps), config.time_shift)
     schedule = network.config.schedule
     if adaptive:

@@ -17,7 +17,9 @@ LAST_BETAS = {  # from the configurations of LDM's release
     "inpainting_big": 0.0205,
     "bsr_sr": 0.0155,
     "semantic": 0.0205,
+    "txt2img": 0.012,
 }
+FIRST_BETAS = {"txt2img": 0.00085}  # of the others: FIRST_BETA
 
 
 def cumulative_alphas(last_beta: float, first_beta: float = FIRST_BETA) -> Tensor:
@@ -26,13 +28,18 @@ def cumulative_alphas(last_beta: float, first_beta: float = FIRST_BETA) -> Tenso
     return (1 - roots.square()).cumprod(0)
 
 
-def step_times(last_beta: float) -> Tensor:
+def betas_of(name: str) -> tuple[float, float]:
+    """Give the last and the first beta of a released configuration."""
+    return LAST_BETAS[name], FIRST_BETAS.get(name, FIRST_BETA)
+
+
+def step_times(last_beta: float, first_beta: float = FIRST_BETA) -> Tensor:
     """Give our flow's time at each of LDM's steps, (1000,) in float64, from data to noise."""
-    abar = cumulative_alphas(last_beta)
+    abar = cumulative_alphas(last_beta, first_beta)
     return abar.sqrt() / (abar.sqrt() + (1 - abar).sqrt())
 
 
-def sampling_times(last_beta: float, steps: int) -> Tensor:
+def sampling_times(last_beta: float, steps: int, first_beta: float = FIRST_BETA) -> Tensor:
     """Give a sampler's stops, (steps + 1,): evenly spaced steps of LDM's, then 1.
 
     Raises:
@@ -41,4 +48,5 @@ def sampling_times(last_beta: float, steps: int) -> Tensor:
     if steps > NUM_STEPS:
         raise ValueError(f"{steps} steps asked for, of the {NUM_STEPS} that there are")
     places = torch.linspace(NUM_STEPS - 1, 0, steps + 1, dtype=torch.float64)[:-1].round().long()
-    return torch.cat([step_times(last_beta)[places], torch.ones(1, dtype=torch.float64)])
+    times = step_times(last_beta, first_beta)[places]
+    return torch.cat([times, torch.ones(1, dtype=torch.float64)])

@@ -116,7 +116,13 @@ def with_sizes(
     if sizes is None:
         return network
     beside, classes = sum(sizes.level_channels), sizes.map_channels
-    return dataclasses.replace(network, condition_channels=beside, map_classes=classes)
+    return dataclasses.replace(
+        network,
+        condition_channels=beside,
+        map_classes=classes,
+        token_width=sizes.token_width,
+        text=sizes.text,
+    )
 
 
 def _describe(condition: ConditionConfig | None) -> str:

@@ -12,7 +12,7 @@ from pdm.diffusion.flow import logit_normal_times, uniform_times
 from pdm.diffusion.level_schedules import Schedule
 from pdm.diffusion.sampling_times import level_times, shift_time
 from pdm.models.levels.parameterisation import data_loss_weight
-from pdm.models.noise_schedule import LAST_BETAS, step_times
+from pdm.models.noise_schedule import betas_of, step_times
 from pdm.training.objectives.level_times import (
     add_noise_to_finished,
     draw_level_times,
@@ -55,7 +55,7 @@ class TimeDistribution:
     @classmethod
     def of(cls, config: DiffusionConfig) -> "TimeDistribution":
         """Make the distribution that a training's config asks for."""
-        steps = step_times(LAST_BETAS[config.baseline.name]).float() if config.baseline else None
+        steps = step_times(*betas_of(config.baseline.name)).float() if config.baseline else None
         return cls(
             config.timesteps,
             config.time_shift,
