@@ -75,7 +75,7 @@ def rehearse(
     keep: Path | None = None,
     max_bytes: int | None = None,
 ) -> Iterator[Row | Rehearsal]:
-    """Run every stage on a few pictures; yield a row for each, and the whole at the end.
+    """Run every stage on a few pictures; yield a row for each, and all of them at the end.
 
     Args:
         preset: Name of a preset; None for the params file.
@@ -92,18 +92,18 @@ def rehearse(
     real = real_text(preset, path)
     with _working_folder(keep) as folder:
         write_text(folder / PARAMS, rehearsal_text(real, pictures))
-        found = Rehearsal()
+        rehearsal = Rehearsal()
         for step in steps():
-            row, measured = _take(step, folder, params.parse(real, path), max_bytes)
-            found.rows.append(row)
+            row, measured = _run_step(step, folder, params.parse(real, path), max_bytes)
+            rehearsal.rows.append(row)
             yield row
             if measured.error:
-                found.error = f"{step.name}: {measured.error}"
-                found.exit_code = measured.exit_code if measured.exit_code > 0 else 1
+                rehearsal.error = f"{step.name}: {measured.error}"
+                rehearsal.exit_code = measured.exit_code if measured.exit_code > 0 else 1
                 break
         else:
-            _add_largest_batches(found, folder, max_bytes)
-        yield found
+            _add_largest_batches(rehearsal, folder, max_bytes)
+        yield rehearsal
 
 
 @contextlib.contextmanager
@@ -118,7 +118,9 @@ def _working_folder(keep: Path | None) -> Iterator[Path]:
     yield keep.absolute()
 
 
-def _take(step: Step, folder: Path, real: Params, max_bytes: int | None) -> tuple[Row, Measured]:
+def _run_step(
+    step: Step, folder: Path, real: Params, max_bytes: int | None
+) -> tuple[Row, Measured]:
     before = _size(folder)
     measured = run(step.words, folder, max_bytes=max_bytes, interrupt=step.interrupt)
     if step.interrupt and measured.exit_code == 0:
@@ -146,8 +148,8 @@ def _take(step: Step, folder: Path, real: Params, max_bytes: int | None) -> tupl
 
 def _size(folder: Path) -> int:
     """Bytes of all files, those with several names once."""
-    found = [file.lstat() for file in folder.rglob("*") if file.is_file() and not file.is_symlink()]
-    return sum({(one.st_dev, one.st_ino): one.st_blocks * 512 for one in found}.values())
+    stats = [file.lstat() for file in folder.rglob("*") if file.is_file() and not file.is_symlink()]
+    return sum({(stat.st_dev, stat.st_ino): stat.st_blocks * 512 for stat in stats}.values())
 
 
 def _speed(folder: Path, stage: str) -> float | None:
@@ -161,12 +163,15 @@ def _speed(folder: Path, stage: str) -> float | None:
     return None
 
 
-def _add_largest_batches(found: Rehearsal, folder: Path, max_bytes: int | None) -> None:
+def _add_largest_batches(rehearsal: Rehearsal, folder: Path, max_bytes: int | None) -> None:
     for stage in TRAININGS:
         try:
-            found.batches[stage] = _largest_batch(stage, folder, max_bytes)
+            rehearsal.batches[stage] = _largest_batch(stage, folder, max_bytes)
         except PyramidError as error:
-            found.error, found.exit_code = f"largest batch of {stage}: {error}", error.exit_code
+            rehearsal.error, rehearsal.exit_code = (
+                f"largest batch of {stage}: {error}",
+                error.exit_code,
+            )
             return
 
 
@@ -183,7 +188,7 @@ def _largest_batch(stage: str, folder: Path, max_bytes: int | None) -> dict[str,
         for power in reversed(range(LARGEST_TRIED.bit_length()))
         if one + (2**power - 1) * (two - one) <= SHARE_OF_MEMORY * available
     )
-    found: dict[str, Any] = {"available_bytes": available, "too_large": []}
+    result: dict[str, Any] = {"available_bytes": available, "too_large": []}
     for count in fitting:
         words = ("pdm.rehearsal.batch_trial", stage, PARAMS, str(count))
         measured = run(words, folder, max_bytes=max_bytes)
@@ -191,9 +196,9 @@ def _largest_batch(stage: str, folder: Path, max_bytes: int | None) -> dict[str,
             used = measured.host_bytes if measured.device_bytes is None else measured.device_bytes
             predicted = one + (count - 1) * (two - one)
             tried = {"predicted_bytes": predicted, "measured_bytes": used}
-            return found | tried | {"images_at_once": count, "seconds": measured.seconds}
-        found["too_large"].append(count)
-    return found | {"images_at_once": 0, "predicted_bytes": one}
+            return result | tried | {"images_at_once": count, "seconds": measured.seconds}
+        result["too_large"].append(count)
+    return result | {"images_at_once": 0, "predicted_bytes": one}
 
 
 def _bytes_here(footprint: "Footprint") -> int:

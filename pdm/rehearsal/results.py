@@ -77,10 +77,10 @@ def line_of(row: Row) -> str:
     ).rstrip()
 
 
-def conclusion(found: Rehearsal) -> str:
+def conclusion(rehearsal: Rehearsal) -> str:
     """The lines below the table."""
     lines = []
-    for stage, batch in found.batches.items():
+    for stage, batch in rehearsal.batches.items():
         text = f"{stage}: {batch['images_at_once']} images at once fit in "
         text += f"{batch['available_bytes'] / GIB:.2f} GiB; predicted "
         text += f"{batch['predicted_bytes'] / GIB:.2f} GiB"
@@ -89,21 +89,21 @@ def conclusion(found: Rehearsal) -> str:
         if batch["too_large"]:
             text += f"; too many when tried: {', '.join(map(str, batch['too_large']))}"
         lines.append(text)
-    if found.error:
-        lines.append(f"failed: {found.error}")
+    if rehearsal.error:
+        lines.append(f"failed: {rehearsal.error}")
     return "\n".join(lines)
 
 
-def raise_failure(found: Rehearsal) -> None:
+def raise_failure(rehearsal: Rehearsal) -> None:
     """Raise the error of the step that failed, with its exit code."""
-    if not found.exit_code:
+    if not rehearsal.exit_code:
         return
     for kind in PyramidError.__subclasses__():
-        if kind.exit_code == found.exit_code:
-            raise kind(found.error)
-    raise errors.PyramidError(found.error)
+        if kind.exit_code == rehearsal.exit_code:
+            raise kind(rehearsal.error)
+    raise errors.PyramidError(rehearsal.error)
 
 
-def as_json(found: Rehearsal) -> str:
+def as_json(rehearsal: Rehearsal) -> str:
     """All that was measured, in one line."""
-    return json.dumps(found.as_json() | {"steps": STEPS})
+    return json.dumps(rehearsal.as_json() | {"steps": STEPS})
