@@ -43,7 +43,7 @@ class Size:
 
 
 QUICK = Size(8, 4, 16, 16, 2)
-FULL = Size(400, 80, 4800, 9600, 20)
+FULL = Size(160, 40, 1600, 9600, 20)
 
 
 @dataclass(frozen=True)
