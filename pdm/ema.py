@@ -153,6 +153,25 @@ def load_ema(model: Path, length: float, images_seen: int | None = None) -> dict
         raise BadInput(f"the EMA snapshots of {model} cannot be read: {error}") from error
 
 
+def earlier_end(model: Path, share: float) -> int:
+    """Give the images seen at the snapshots nearest to a share of the training, before its end.
+
+    Args:
+        model: Folder of a model that was trained with `ema_lengths`.
+        share: Of the training, from 0 to 1.
+
+    Raises:
+        BadInput: The folder has no EMA snapshots, or only those of the end.
+    """
+    ends = sorted({one.images_seen for one in snapshots_in(model / FOLDER)})
+    if len(ends) < 2:
+        raise BadInput(
+            f"{model} has no EMA snapshots from before the end of its training; train it with "
+            "training.ema_lengths set and several checkpoints"
+        )
+    return min(ends[:-1], key=lambda end: abs(end - share * ends[-1]))
+
+
 def _product(one: tuple[float, float], other: tuple[float, float]) -> float:
     """Integral of the product of two profiles (end, gamma), each of integral one on [0, end]."""
     (end, exponent), (other_end, other_exponent) = one, other

@@ -161,7 +161,8 @@ def test_a_rehearsal_that_is_ended_leaves_no_process_and_no_folder(tmp_path):
         time.sleep(0.1)
     process.terminate()
     assert process.wait(60) == 130
-    assert not any(child.is_running() for child in children)
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive
     assert list(place.glob("pyramid-rehearsal-*")) == []
 
 

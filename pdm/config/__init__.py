@@ -60,6 +60,7 @@ class Params:
         )
         self._check_judges()
         self._check_task()
+        self._check_guide()
         ratio = self.curate.width_px / self.curate.height_px
         size = (self.autoencoder.image_width_px, self.autoencoder.image_height_px)
         require(
@@ -91,6 +92,23 @@ class Params:
             False,
             f"true: diffusion.task {task.kind} learns from the pictures, too",
         )
+
+    def _check_guide(self) -> None:
+        """Check that the training keeps the earlier EMA that guides the sampling."""
+        guide, training = self.sample.guide, self.diffusion.training
+        if self.sample.guidance_scale == 1 or guide is None or guide.kind != "ema":
+            return
+        for name, value, kept, expected in (
+            ("ema_lengths", training.ema_lengths, len(training.ema_lengths) > 0, "a length"),
+            (
+                "save_every_images",
+                training.save_every_images,
+                training.save_every_images < training.total_images,
+                f"less than total_images ({training.total_images:,})",
+            ),
+        ):
+            expected += ": sample.guide is an earlier EMA; or set sample.guidance_scale to 1.0"
+            require(kept, f"diffusion.training.{name}", value, expected)
 
     def _check_sides(self) -> None:
         """Check that LDM's network can halve the latent often enough."""

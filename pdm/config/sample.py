@@ -31,9 +31,10 @@ class GuideConfig:
     __pydantic_config__: ClassVar = STRICT
     FIELDS: ClassVar = {
         "unconditional": (),
-        "ema": ("ema_length", "images_seen"),
+        "ema": ("ema_length", "images_seen", "training_share"),
         "model": ("path", "sha256"),
     }
+    PROGRESS: ClassVar = ("images_seen", "training_share")  # one of them
 
     kind: Annotated[
         Literal["unconditional", "ema", "model"],
@@ -41,6 +42,9 @@ class GuideConfig:
     ]
     ema_length: Annotated[EmaLength | None, "ema: its length"] = None
     images_seen: Annotated[Images | None, "ema: as it was after this many images"] = None
+    training_share: Annotated[
+        Fraction | None, "ema: instead, as it was after about this share of its training"
+    ] = None
     path: Annotated[str | None, "model: its folder, trained on the same autoencoder's latents"] = (
         None
     )
@@ -52,7 +56,12 @@ class GuideConfig:
         for name in every:
             value, belongs = getattr(self, name), name in self.FIELDS[self.kind]
             expected = f"a value with kind {self.kind}" if belongs else f"none with {self.kind}"
-            require((value is not None) == belongs, name, value, expected)
+            if name not in self.PROGRESS or not belongs:
+                require((value is not None) == belongs, name, value, expected)
+        if self.kind == "ema":
+            one = (self.images_seen is None) != (self.training_share is None)
+            expected = "a number, or a training_share, not both"
+            require(one, "images_seen", self.images_seen, expected)
         digest = self.sha256
         good = digest is None or re.fullmatch("[0-9a-f]{64}", digest) is not None
         require(good, "sha256", digest, "64 digits from 0 to f, as sha256sum prints them")

@@ -78,6 +78,7 @@ def sample_pictures(
     untrained = facts.get("images_seen") == 0
     if untrained:
         logger.warning("sample: RANDOM WEIGHTS: %s has seen no image and draws noise", diffusion)
+        config = dataclasses.replace(config, guidance_scale=1.0)  # it has no earlier self
     drawn = settings_of(config) | {
         "autoencoder_sha256": digest,
         "diffusion_sha256": sha256_of(diffusion / "model.safetensors"),

@@ -206,7 +206,7 @@ def _load_guide(config: GuideConfig, diffusion: Path, network: Denoiser) -> Deno
     if config.kind == "ema":
         assert config.ema_length is not None
         guide = load_denoiser(diffusion)
-        found = ema.load_ema(diffusion, config.ema_length, config.images_seen)
+        found = ema.load_ema(diffusion, config.ema_length, _end_of_ema(config, diffusion))
         guide.load_state_dict(found, strict=False)
         return settle_spectral_norms(guide)
     assert config.path is not None
@@ -227,6 +227,16 @@ def _load_guide(config: GuideConfig, diffusion: Path, network: Denoiser) -> Deno
             f"{both[1]}; a guide needs the same classes, or none"
         )
     return guide
+
+
+def _end_of_ema(config: GuideConfig, diffusion: Path) -> int:
+    if config.images_seen is not None:
+        return config.images_seen
+    assert config.training_share is not None
+    try:
+        return ema.earlier_end(diffusion, config.training_share)
+    except BadInput as error:
+        raise BadInput(f"sample.guide: {error}; or set sample.guidance_scale to 1.0") from error
 
 
 def _check_fit(folder: Path, facts: dict[str, Any], schedule: object, of_guide: object) -> None:

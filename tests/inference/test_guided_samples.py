@@ -22,6 +22,8 @@ from pdm.lineage.formats import as_text
 from pdm.lineage.trace import Places, trace
 from pdm.models.spectral_norm import bake_spectral_norms, settle_spectral_norms
 from pdm.models.unet import PyramidUNet
+from pdm.params.keys import DEFAULT
+from pdm.params.override import set_values
 from pdm.training import diffusion
 from pdm.training.distributed.workers import Workers
 
@@ -140,6 +142,35 @@ def test_an_ema_before_the_first_snapshot_is_refused(chain, tmp_path):
         draw(chain, tmp_path / "x", guidance_scale=2.0, guide=replace(EARLIER, images_seen=8))
 
 
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.6, 1.0])
+def test_an_ema_by_its_share_of_the_training_is_the_nearest_before_the_end(chain, tmp_path, share):
+    by_share = replace(EARLIER, images_seen=None, training_share=share)
+    drawn = [
+        draw(chain, tmp_path / str(number), guidance_scale=4.0, guide=guide, **FEW)
+        for number, guide in enumerate((by_share, replace(EARLIER, images_seen=16)))
+    ]
+    assert (pictures(drawn[0]) == pictures(drawn[1])).all()
+
+
+def test_a_share_of_a_training_without_earlier_snapshots_is_refused(chain, tmp_path):
+    diffusion = tmp_path / "diffusion"
+    shutil.copytree(chain.diffusion, diffusion)
+    for file in (diffusion / "ema").glob("000000016-*"):
+        file.unlink()
+    guide = replace(EARLIER, images_seen=None, training_share=0.25)
+    with pytest.raises(BadInput, match=r"before the end .* set sample\.guidance_scale to"):
+        draw(replace(chain, diffusion=diffusion), tmp_path / "x", guidance_scale=2.0, guide=guide)
+
+
+@pytest.mark.parametrize("name", ["ema_lengths=[]", "save_every_images=12800"])
+def test_params_whose_training_keeps_no_earlier_ema_are_refused(tmp_path, name):
+    path = tmp_path / "params.yaml"
+    shutil.copy(DEFAULT, path)
+    with pytest.raises(BadInput, match=name.split("=")[0]) as refused:
+        set_values(path, [f"diffusion.training.{name}"])
+    assert "sample.guide is an earlier EMA" in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
@@ -158,8 +189,12 @@ def test_settings_that_make_no_sense_are_refused(changes, match):
     [
         ({"kind": "model", "path": "x"}, r"sha256: expected a value with kind model"),
         ({"kind": "model", "path": "x", "sha256": "abc"}, r"sha256: expected 64 digits"),
-        ({"kind": "ema", "ema_length": 0.1}, r"images_seen: expected a value"),
+        ({"kind": "ema", "ema_length": 0.1}, "images_seen: expected a number, or a training_share"),
         ({"kind": "ema", "ema_length": 0.5, "images_seen": 1}, "from 0.0001 to 0.28"),
+        (
+            {"kind": "ema", "ema_length": 0.1, "images_seen": 1, "training_share": 0.5},
+            "not both",
+        ),
         (
             {"kind": "ema", "ema_length": 0.1, "images_seen": 1, "path": "x"},
             r"path: expected none with ema",
