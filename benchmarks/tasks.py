@@ -1,4 +1,4 @@
-"""What models learn of the tasks super_resolution, inpainting and semantic.
+"""What models learn of the tasks super_resolution, inpainting, semantic and text.
 
     .venv/bin/python benchmarks/tasks.py --json
 
@@ -14,7 +14,7 @@ if __package__ in (None, ""):  # run as a script
 
 from benchmarks.command import run
 
-PARTS = ("super_resolution", "inpainting", "semantic")
+PARTS = ("super_resolution", "inpainting", "semantic", "text")
 
 if __name__ == "__main__":
     run("What models learn of each task, on small landscapes.", "task_models", PARTS)

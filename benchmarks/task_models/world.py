@@ -12,16 +12,20 @@ from PIL import Image
 
 from pdm import presets
 from pdm.config import Params
+from pdm.config.task import TextTask
 from pdm.curation.scrape.drawing.kinds import KINDS
 from pdm.curation.scrape.drawing.landscapes import draw_with_map
+from pdm.curation.scrape.drawing.scene import choose
 from pdm.data.maps import EXTENSION, ClassMap, encode_map, resize_map
 from pdm.data.pixels import Pixels
 from pdm.data.shards import listing, manifest, tars
 from pdm.data.shards.images import ImageShards
+from pdm.data.shards.latents import LatentShards
 from pdm.data.shards.listing import Listed
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.inference.encode import encode_shards
 from pdm.inference.pictures.studio import Studio, open_studio
+from pdm.tasks.text import prepare_text
 from pdm.training import autoencoder, diffusion
 from pdm.training.distributed.workers import Workers
 
@@ -75,6 +79,9 @@ def build(size: Size, preset: str, folder: Path) -> World:
         models / "diffusion",
         first_stage.model,
     )
+    if isinstance(config.diffusion.task, TextTask):
+        splits = [LatentShards(latents, split) for split in ("train", "val")]
+        prepare_text(config.diffusion.task, splits, settings.text_files, None)
     diffusion._work(settings, Workers(CPU))
     sample = dataclasses.replace(config.sample, steps=size.steps, batch_size=16, tile_px=None)
     height, width = config.autoencoder.image_height_px, config.autoencoder.image_width_px
@@ -109,7 +116,9 @@ def _params(size: Size, preset: str) -> Params:
         condition_dropout=with_task.diffusion.condition_dropout,
         score_images=0,
     )
-    return dataclasses.replace(config, latents=with_task.latents, **sections)
+    guided = {name: getattr(with_task.sample, name) for name in ("guidance_scale", "guide")}
+    sample = dataclasses.replace(config.sample, **guided)
+    return dataclasses.replace(config, latents=with_task.latents, sample=sample, **sections)
 
 
 def _write_shards(size: Size, config: Params, folder: Path) -> Path:
@@ -127,6 +136,7 @@ def _write_shards(size: Size, config: Params, folder: Path) -> Path:
     lines = (Listed(f"{i:020x}", f"{i:064x}", split) for split, ids in numbers.items() for i in ids)
     listing.write(folder, lines)
     facts = {"width_px": target[0], "height_px": target[1], "map_classes": KINDS}
+    facts["captioned"] = sum(map(len, numbers.values()))
     manifest.Manifest(splits, facts).save(folder)
     return folder
 
@@ -136,7 +146,7 @@ def _sample(index: int, width: int, height: int) -> tuple[str, dict[str, bytes]]
     file, key = io.BytesIO(), f"{index:020x}"
     Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS).save(file, "PNG")
     content = encode_map(resize_map(kinds, height, width))
-    record = json.dumps({"key": key}).encode()
+    record = json.dumps({"key": key, "caption": choose(SEED, index).caption}).encode()
     return key, {"png": file.getvalue(), "json": record, EXTENSION: content}
 
 
