@@ -149,9 +149,10 @@ def _studio(args: argparse.Namespace, prompts: "Sequence[Prompt]" = ()) -> "Iter
             folder, config = args.models, _sample_settings(args.params)
         if args.steps:
             config = dataclasses.replace(config, steps=args.steps)
-        if not (folder / "diffusion" / "config.json").is_file():
+        files = ("autoencoder/model.safetensors", "diffusion/config.json")
+        if not all((folder / file).is_file() for file in files):
             raise BadInput(
-                f"{folder} has no trained models; run the pipeline, name their folder by --models, "
+                f"{folder} lacks a trained model; run the pipeline, name their folder by --models, "
                 "or take the champion of MLflow by --champion"
             )
         yield open_studio(folder, config_for_loading(config, prompts))

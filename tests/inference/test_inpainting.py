@@ -210,6 +210,6 @@ def test_colours_transparency_and_missing_files_are_refused(trained, photo, tmp_
     none = tmp_path / "none.png"
     assert f"{none} does not exist" in inpaint(capsys, photo, none, trained.models, code=2)
     mask = mask_file(tmp_path / "mask.png")
-    assert "no trained models" in inpaint(capsys, photo, mask, tmp_path / "empty", code=2)
+    assert "lacks a trained model" in inpaint(capsys, photo, mask, tmp_path / "empty", code=2)
     same = inpaint(capsys, photo, mask, trained.models, "--output", photo, code=2)
     assert "is the picture itself" in same
