@@ -84,6 +84,7 @@ def build(size: Size, preset: str, folder: Path) -> World:
         prepare_text(config.diffusion.task, splits, settings.text_files, None)
     diffusion._work(settings, Workers(CPU))
     sample = dataclasses.replace(config.sample, steps=size.steps, batch_size=16, tile_px=None)
+    sample = dataclasses.replace(sample, guidance_scale=1.0, guide=None)
     height, width = config.autoencoder.image_height_px, config.autoencoder.image_width_px
     sets = [ImageShards(shards, split) for split in ("val", "train")]
     pictures = [one.batch(range(len(one)), height, width) for one in sets]

@@ -13,6 +13,8 @@ from pdm.data.pixels import Pixels
 from pdm.tasks.masks import Mask
 
 FloatMap = NDArray[np.float32]
+SWEEPS = 8  # at each resolution
+NEIGHBOURS = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32) / 4
 
 
 def fill_in(picture: Pixels, drawn: Pixels, alpha: FloatMap) -> Pixels:
@@ -51,7 +53,13 @@ def extend(values: FloatMap, known: Mask) -> FloatMap:
     height, width = known.shape
     doubled = cv2.resize(inner, (2 * inner.shape[1], 2 * inner.shape[0]))[:height, :width]
     smooth = np.asarray(doubled, np.float32).reshape(values.shape)
-    return np.where(weights > 0, values, smooth)
+    extended = np.where(weights > 0, values, smooth)
+    # Towards the solution of Laplace's equation, so that the edge has the value of the very pixel
+    # beside it, not that of the pixels around.
+    for _ in range(SWEEPS):
+        means = cv2.filter2D(extended, -1, NEIGHBOURS, borderType=cv2.BORDER_REPLICATE)
+        extended = np.where(weights > 0, values, np.asarray(means).reshape(values.shape))
+    return extended
 
 
 def soften(mask: Mask, soft_px: int) -> FloatMap:
