@@ -18,6 +18,7 @@ from pdm.config.task import InpaintingTask, MaskShape
 Mask = NDArray[np.bool_]
 Canvas = NDArray[np.uint8]
 MAX_TURN = np.pi / 2  # between two parts of a brush stroke
+MOSTLY_HIDDEN = 0.5  # share of a coarse cell
 MAX_PIECES = 200  # drawn in one mask, whatever their size
 
 
@@ -59,6 +60,24 @@ def mask_to_levels(masks: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Tens
     return [
         F.max_pool2d(F.adaptive_max_pool2d(masks, size), 3, stride=1, padding=1) for size in sizes
     ]
+
+
+def known_cells(masks: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Tensor]:
+    """Give which cells of each level are known well enough to be held while the rest is drawn.
+
+    In the finest level those that the mask does not touch, as in `mask_to_levels`. A cell of a
+    coarser level, the global one included, is known where less than half of it is hidden: such
+    cells hold the layout and the colours, and without them something else would be drawn.
+
+    Args:
+        masks: (B, 1, H, W) of 0 and 1, 1 where the picture is hidden.
+        sizes: (h, w) of each level, coarse to fine.
+
+    Returns:
+        bool (B, 1, h, w) for each level.
+    """
+    coarse = [F.adaptive_avg_pool2d(masks, size) < MOSTLY_HIDDEN for size in sizes[:-1]]
+    return [*coarse, mask_to_levels(masks, sizes[-1:])[0] == 0]
 
 
 def blank(pixels: NDArray[np.uint8], mask: Mask) -> NDArray[np.uint8]:

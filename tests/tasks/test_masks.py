@@ -7,7 +7,7 @@ import torch
 
 from pdm.config.task import InpaintingTask
 from pdm.tasks.inpainting import Inpainting
-from pdm.tasks.masks import batch_of_masks, blank, mask_to_levels, random_mask
+from pdm.tasks.masks import batch_of_masks, blank, known_cells, mask_to_levels, random_mask
 from pdm.tasks.task import Example
 
 SHAPES = ("rectangle", "circle", "brush", "irregular")
@@ -58,3 +58,19 @@ def test_a_blanked_picture_tells_nothing_of_what_was_there():
     other[~mask] = one[~mask]
     assert (blank(one, mask) == blank(other, mask)).all()
     assert (blank(one, mask)[~mask] == one[~mask]).all()
+
+
+def test_a_small_hole_leaves_the_coarse_cells_known_and_a_large_one_does_not():
+    sizes = [(1, 1), (2, 4), (8, 16)]
+    small, large = torch.zeros(1, 1, 64, 128), torch.zeros(1, 1, 64, 128)
+    small[..., 20:30, 40:50] = 1
+    large[..., 10:, 10:] = 1
+    whole, coarse, fine = known_cells(small, sizes)
+    assert whole.all()
+    assert coarse.all()
+    assert torch.equal(fine, mask_to_levels(small, sizes[-1:])[0] == 0)
+    assert not any(level.any() for level in known_cells(large, sizes)[:1])
+
+
+def test_nothing_is_known_of_a_picture_that_is_hidden():
+    assert not any(level.any() for level in known_cells(torch.ones(1, 1, 8, 8), [(1, 1), (4, 4)]))

@@ -7,7 +7,7 @@ the latents at every step (`pdm.diffusion.known`). Either way known pixels stay,
 
 from collections.abc import Iterator, Sequence
 
-import torch
+import numpy as np
 
 from pdm.config.task import ClassTask, InpaintingTask, UnconditionalTask
 from pdm.data.pixels import Pixels
@@ -16,9 +16,9 @@ from pdm.inference.latent_sampling import Known
 from pdm.inference.pictures.studio import Studio
 from pdm.inference.pictures.windows import Window, pad_to_size, round_up, window_around
 from pdm.models.condition import Condition
-from pdm.tasks.compose import fill_in, soften
+from pdm.tasks.compose import extend, fill_in, soften
 from pdm.tasks.inpainting import masked_condition
-from pdm.tasks.masks import Mask, batch_of_masks, blank, mask_to_levels
+from pdm.tasks.masks import Mask, batch_of_masks, known_cells
 
 
 def check_model(studio: Studio) -> None:
@@ -73,13 +73,13 @@ def _draw(studio: Studio, picture: Pixels, mask: Mask, seed: int) -> Pixels:
 
 
 def _known_latents(studio: Studio, picture: Pixels, mask: Mask) -> Known:
-    """Encode the picture without the hole; cells that the hole or its surroundings reach are not
-    known, and so a global level never is.
-    """
-    data = studio.encode(blank(picture, mask)[None])
+    """Encode the picture with its hole filled smoothly, and say which cells are known."""
+    around = extend(picture.astype(np.float32), ~mask)
+    filled = np.where(mask[..., None], around.round(), picture).astype(np.uint8)
+    data = studio.encode(filled[None])
     sizes = [(level.shape[2], level.shape[3]) for level in data]
-    holes = mask_to_levels(batch_of_masks([mask]), sizes)
-    return Known(data, tuple((hole == 0).to(studio.device, torch.bool) for hole in holes))
+    known = known_cells(batch_of_masks([mask]), sizes)
+    return Known(data, tuple(cells.to(studio.device) for cells in known))
 
 
 def _cut(picture: Pixels, mask: Mask, window: Window) -> tuple[Pixels, Mask]:
