@@ -1,5 +1,6 @@
 """Examples of the pictures of a training, for the task to make conditions of."""
 
+import dataclasses
 from collections.abc import Sequence
 
 from pdm.data.shards.latents import LatentShards
@@ -34,8 +35,7 @@ def examples_at(
 
 
 def examples_of_seeds(task: Task, shards: LatentShards, seeds: Sequence[int]) -> list[Example]:
-    """Give a held-out picture for each seed, in turn; a task of classes takes turns with those, and
-    one of text with the prompts that it names.
+    """Give a picture of the split for each seed, in turn; a task of classes takes turns with those.
 
     The same seed gives the same example at every checkpoint.
     """
@@ -45,11 +45,23 @@ def examples_of_seeds(task: Task, shards: LatentShards, seeds: Sequence[int]) ->
         index = seed % len(shards)
         label = seed % num_classes if num_classes else 0
         pixels = shards.picture(index) if task.needs_pictures else None
-        captions = shards.captions[index]
-        if isinstance(task, Text) and task.prompts:
-            captions = (task.prompts[seed % len(task.prompts)].text,)
-        epoch = seed // len(shards)
         class_map = shards.class_map(index) if task.needs_maps else None
-        key = shards.keys[index]
+        key, epoch, captions = shards.keys[index], seed // len(shards), shards.captions[index]
         examples.append(Example(key, epoch, 0, label, pixels, captions, class_map))
     return examples
+
+
+def examples_to_preview(task: Task, shards: LatentShards, seeds: Sequence[int]) -> list[Example]:
+    """Give what the samples drawn during a training show: as `examples_of_seeds`, but a task of
+    text takes turns with its prompts, if it has any.
+
+    Nothing may be trained on these.
+    """
+    examples = examples_of_seeds(task, shards, seeds)
+    if not isinstance(task, Text) or not task.prompts:
+        return examples
+    prompts = [task.prompts[seed % len(task.prompts)] for seed in seeds]
+    return [
+        dataclasses.replace(example, captions=(prompt.text,))
+        for example, prompt in zip(examples, prompts, strict=True)
+    ]

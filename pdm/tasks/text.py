@@ -154,15 +154,33 @@ def prepare_text(
             than when the run began.
         Unavailable: The package of frozen encoders is not installed.
     """
-    captions = {text for split in splits for texts in split.captions for text in texts}
+    encoder = config.encoder
+    if not isinstance(encoder, WordPiecesConfig):
+        prepare_states(config, splits, files)
+        return
+    vocabulary = _vocabulary(encoder, splits[0], files.base, origin)
+    most = encoder.transformer.vocabulary_size
+    _keep_vocabulary(files.folder / FILE_NAME, vocabulary, most)
+    pieces = WordPieces(vocabulary, encoder.transformer.max_tokens)
+    report_cut(pieces, _captions(splits), "diffusion.task.encoder.transformer.max_tokens")
+
+
+def prepare_states(config: TextTask, splits: Sequence[LatentShards], files: TextFiles) -> None:
+    """Write the states of all captions and prompts to the cache, if the encoder is a frozen one.
+
+    Args:
+        config: Encoder and prompts.
+        splits: train, then val.
+        files: With the cache.
+
+    Raises:
+        BadInput: The encoder is missing, or has another sha256.
+        Unavailable: The package of frozen encoders is not installed.
+    """
     encoder = config.encoder
     if isinstance(encoder, WordPiecesConfig):
-        vocabulary = _vocabulary(encoder, splits[0], files.base, origin)
-        most = encoder.transformer.vocabulary_size
-        _keep_vocabulary(files.folder / FILE_NAME, vocabulary, most)
-        pieces = WordPieces(vocabulary, encoder.transformer.max_tokens)
-        report_cut(pieces, captions, "diffusion.task.encoder.transformer.max_tokens")
         return
+    captions = _captions(splits)
     frozen = FrozenEncoder(encoder, files.base, choose_device())
     report_cut(frozen, captions, "diffusion.task.encoder.max_tokens")
     if files.cache is None:
@@ -171,6 +189,10 @@ def prepare_text(
     texts = [EMPTY, *captions, *(prompt.text for prompt in config.parsed_prompts)]
     num_new = cache.fill(texts, frozen.encode)
     logger.info("text: %d texts encoded, %d were in the cache", num_new, len(set(texts)) - num_new)
+
+
+def _captions(splits: Sequence[LatentShards]) -> set[str]:
+    return {text for split in splits for texts in split.captions for text in texts}
 
 
 def _choose(example: Example) -> str:

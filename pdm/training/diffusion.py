@@ -21,7 +21,7 @@ from pdm.models.condition import NO_CONDITION, Condition, with_condition
 from pdm.models.denoiser import Denoiser
 from pdm.models.levels.pyramid import LevelShape
 from pdm.registry import build_denoiser
-from pdm.tasks.examples import examples_at, examples_of_seeds
+from pdm.tasks.examples import examples_at, examples_to_preview
 from pdm.tasks.find import check_task, find_task
 from pdm.tasks.task import Encode, Task, refuse_to_encode
 from pdm.tasks.text import Text, TextFiles, prepare_text
@@ -73,7 +73,13 @@ class Settings:
     @property
     def text_files(self) -> TextFiles:
         """Where a task of text has its files; all runs share the states of frozen encoders."""
-        return TextFiles(self.run, self.run.parent.parent / "text", self.working_folder)
+        return TextFiles(self.run, text_cache(self.run), self.working_folder)
+
+
+def text_cache(run: Path) -> Path:
+    """Return the folder that the run of a flow shares with all others, for the states of frozen
+    text encoders."""
+    return run.parent.parent / "text"
 
 
 def run_folder(config: DiffusionConfig, *, latents: Path, runs: Path) -> Path:
@@ -243,7 +249,7 @@ def _work(settings: Settings, workers: Workers) -> None:
         return NoisyLatents(shards, config, sizes, grid.encode, task)
 
     def conditions_of(seeds: range) -> Condition:
-        return task.condition(examples_of_seeds(task, held_out, seeds), grid.encode)
+        return task.condition(examples_to_preview(task, held_out, seeds), grid.encode)
 
     scorer = SampleScorer(
         grid, splits, config.score_images, settings.build_reference_distance(), workers

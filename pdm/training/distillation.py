@@ -9,16 +9,17 @@ removed together.
 import dataclasses
 import math
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from pdm import weights
 from pdm.config.diffusion import ConditionConfig, DiffusionConfig, UNetConfig
-from pdm.config.task import FACT
+from pdm.config.task import FACT, TextTask
 from pdm.data.maps import FACT as MAP_CLASSES
 from pdm.data.shards import listing, manifest
 from pdm.data.shards.latents import LatentShards
@@ -32,10 +33,10 @@ from pdm.models.condition import NO_CONDITION, Condition
 from pdm.models.denoiser import Denoiser
 from pdm.models.spectral_norm import bake_spectral_norms
 from pdm.registry import build_denoiser, load_denoiser
-from pdm.tasks.examples import examples_of_seeds
+from pdm.tasks.examples import examples_of_seeds, examples_to_preview
 from pdm.tasks.find import find_task
 from pdm.tasks.task import Encode, Task, refuse_to_encode
-from pdm.tasks.text import TextFiles
+from pdm.tasks.text import TextFiles, prepare_states
 from pdm.training import diffusion
 from pdm.training.checkpoints import earlier_runs, finished
 from pdm.training.checkpoints.plan import RESTORE, TrainingPlan, plan_training
@@ -66,10 +67,12 @@ HELD_OUT_WAYS, HELD_OUT_BATCH = 32, 8  # scored after each checkpoint; at once
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything a worker needs. Paths are absolute.
+    """Everything a worker needs. Paths are absolute; those in `config` are relative to
+    `working_folder`.
 
     Args:
         config: With the settings of the tuning in place of `training`.
+        run: Folder from `run_folder`.
         flow: Folder of the finished flow.
     """
 
@@ -80,6 +83,14 @@ class Settings:
     model: Path
     flow: Path
     autoencoder: Path
+    working_folder: Path = Path()
+
+    @property
+    def text_files(self) -> TextFiles:
+        """Where a task of text has its files: the vocabulary is the flow's, and states of frozen
+        encoders are where its training keeps them."""
+        flow_run = self.run.parent.parent
+        return TextFiles(self.flow, diffusion.text_cache(flow_run), self.working_folder)
 
 
 def flow_folder(flow_run: Path, model: Path) -> Path:
@@ -141,14 +152,20 @@ def distil_flow(
         launch: Starts the workers.
 
     Raises:
-        BadInput: `distil.teacher_steps` are too few for the levels' own times.
+        BadInput: `distil.teacher_steps` are too few for the levels' own times, or the frozen
+            encoder of a task of text is not there.
         QualityGate, Unavailable, Preempted: As for `train_diffusion`.
     """
-    _check_steps(config, LatentShards(latents, "train"))
+    splits = [LatentShards(latents, split) for split in ("train", "val")]
+    _check_steps(config, splits[0])
     if is_first_process():
         earlier_runs.prepare(run, _record(config, latents, flow), config)
-    paths = (path.absolute() for path in (latents, run, run / finished.MODEL, flow, autoencoder))
+    folders = (latents, run, run / finished.MODEL, flow, autoencoder, Path())
+    paths = (path.absolute() for path in folders)
     settings = Settings(_tuning(config), build_reference_distance, *paths)
+    if is_first_process() and isinstance(config.task, TextTask):
+        # Prompts may have changed since the flow was trained, and the cache may be gone.
+        prepare_states(config.task, splits, settings.text_files)
     launch(_work, settings, num_workers=config.training.num_workers, run=run)
     if is_first_process():
         finished.finish(run, settings.config.training.total_images)
@@ -221,7 +238,10 @@ class Ways:
 
 
 def build_losses(
-    config: DiffusionConfig, teacher: Denoiser, device: torch.device
+    config: DiffusionConfig,
+    teacher: Denoiser,
+    device: torch.device,
+    facts: Mapping[str, Any] | None = None,
 ) -> DistillationLosses:
     """Build the student, which starts with its teacher's weights, and its losses.
 
@@ -231,12 +251,13 @@ def build_losses(
         config: With `distil`.
         teacher: The flow, as it was trained; it is changed, see `bake_spectral_norms`.
         device: To put both on.
+        facts: Those of the latents' manifest, which the sizes of a condition may follow from.
     """
     assert config.distil is not None
     channels = tuple(teacher.facts["level_channels"])
     downsamplings = tuple(teacher.facts["level_downsamplings"])
     plain = _without_dropout(config, teacher.condition_sizes)
-    model = build_denoiser(plain, channels, downsamplings)
+    model = build_denoiser(plain, channels, downsamplings, facts)
     model.load_state_dict(teacher.state_dict())
     for network in (model, teacher):
         network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -260,19 +281,20 @@ def _work(settings: Settings, workers: Workers) -> None:
         log_device(workers.device, training.precision, num_workers=workers.count)
     latents, held_out = (LatentShards(settings.latents, split) for split in ("train", "val"))
     torch.manual_seed(training.seed)
-    losses = build_losses(config, load_denoiser(settings.flow), workers.device)
-    grid = SampleGrid(settings.autoencoder, latents.manifest.facts, workers.device)
+    facts = latents.manifest.facts
+    losses = build_losses(config, load_denoiser(settings.flow), workers.device, facts)
+    grid = SampleGrid(settings.autoencoder, facts, workers.device)
     distance = settings.build_reference_distance()
     scorer = SampleScorer(grid, (latents, held_out), config.score_images, distance, workers)
 
     sizes = losses.model.condition_sizes
-    task = find_task(config.drawn_by, latents.manifest.facts, TextFiles(settings.flow))
+    task = find_task(config.drawn_by, facts, settings.text_files)
 
     def ways(purpose: str) -> Ways:
         return Ways(latents, config, purpose, sizes, grid.encode, task)
 
     def conditions_of(seeds: range) -> Condition:
-        return task.condition(examples_of_seeds(task, held_out, seeds), grid.encode)
+        return task.condition(examples_to_preview(task, held_out, seeds), grid.encode)
 
     def score(state: TrainState, events: EventLog | None) -> float:
         ema = cast(Denoiser, state.ema)

@@ -1,0 +1,155 @@
+"""Tuning for few steps of flows that draw by text or by maps."""
+
+import contextlib
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import test_paint
+import test_text
+import torch
+from test_distillation import CONFIG, DISTIL
+from test_text import TASK
+from tiny_bert import write_bert
+from tiny_chain import AUTOENCODER, DIFFUSION, LATENTS, TRAINING, train_autoencoder
+
+from pdm import weights
+from pdm.config.first_stage import FirstStageConfig
+from pdm.config.latent_unet import LatentUNetConfig
+from pdm.config.prompts import Prompt
+from pdm.config.task import SemanticTask
+from pdm.data.shards.latents import LatentShards
+from pdm.evaluation.reference_distance import ReferenceDistance
+from pdm.inference.encode import encode_shards
+from pdm.registry import build_denoiser, load_denoiser
+from pdm.tasks.examples import examples_to_preview
+from pdm.tasks.find import find_task
+from pdm.training import autoencoder, diffusion, distillation
+from pdm.training.distributed.launchers import launch_in_process
+from pdm.training.distributed.workers import Workers
+from pdm.weights import FEW_STEPS
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+PROMPTS = ("a sunset", "snow")
+WITH_PROMPTS = replace(TASK, prompts=PROMPTS)
+TEXT = replace(DIFFUSION, task=WITH_PROMPTS, score_images=4)
+SEMANTIC = replace(
+    CONFIG,
+    task=SemanticTask(kind="semantic"),
+    model=None,
+    baseline=LatentUNetConfig(name="semantic", base_width=32, predicts="velocity"),
+    timesteps="uniform",
+    level_loss_weights=(1.0,),
+    score_images=2,
+    training=replace(TRAINING, total_images=8, save_every_images=8),
+    distil=replace(DISTIL, total_images=4),
+)
+CPU = torch.device("cpu")
+
+
+def distil_text(folder: Path, name: str, config, launch=launch_in_process) -> Path:
+    """Tune the flow of a name, trained by `test_text.train`."""
+    distillation.distil_flow(
+        replace(config, distil=replace(DISTIL, total_images=8)),
+        latents=folder / "latents",
+        autoencoder=folder / "autoencoder",
+        flow=folder / name,
+        run=folder / "runs" / "diffusion" / name / FEW_STEPS / "tuning",
+        model=folder / f"{name}-tuned",
+        build_reference_distance=ReferenceDistance,
+        launch=launch,
+    )
+    return folder / f"{name}-tuned"
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory) -> Path:
+    """A folder with shards, an autoencoder, latents and a flow of text, hardly trained."""
+    folder = tmp_path_factory.mktemp("distilled-text")
+    shards = test_text.write_shards(folder / "shards")
+    config = replace(AUTOENCODER, training=replace(TRAINING, total_images=16))
+    settings = autoencoder.Settings(config, shards, folder / "run", folder / "autoencoder")
+    autoencoder._work(settings, Workers(CPU))
+    encode_shards(
+        LATENTS, shards=shards, autoencoder=folder / "autoencoder", latents=folder / "latents"
+    )
+    test_text.train(folder, "flow", TEXT)
+    return folder
+
+
+def test_what_is_distilled_are_the_captions_and_not_the_prompts_of_the_samples(text):
+    latents = LatentShards(text / "latents", "train")
+    task = find_task(WITH_PROMPTS, {}, distillation.TextFiles(text / "flow"))
+    sizes = load_denoiser(text / "flow").condition_sizes
+    config = replace(TEXT, condition_dropout=0.0)
+    ways = distillation.Ways(latents, config, "ways", sizes, task=task)
+    _, condition = ways.load(range(20 * len(latents)))
+    captions = [one for texts in test_text.CAPTIONS.values() for one in texts or ("",)]
+    expected = task.condition_of_texts(captions).tokens
+    assert {tuple(row) for row in condition.tokens.tolist()} == {
+        tuple(row) for row in expected.tolist()
+    }
+
+
+def test_samples_drawn_during_a_training_take_turns_with_the_prompts_if_there_are_any(text):
+    held_out = LatentShards(text / "latents", "val")
+    for task, expected in (
+        (WITH_PROMPTS, [("a sunset",), ("snow",), ("a sunset",)]),
+        (TASK, held_out.captions[:3]),
+    ):
+        found = examples_to_preview(find_task(task, {}), held_out, range(3))
+        assert [example.captions for example in found] == expected
+    assert find_task(WITH_PROMPTS, {}).prompts == tuple(Prompt(one) for one in PROMPTS)
+
+
+def test_a_frozen_encoder_in_a_relative_folder_is_found_and_runs_once_for_all_batches(
+    text, monkeypatch
+):
+    encoder = replace(write_bert(text / "bert", max_tokens=6), folder="bert")
+    config = replace(TEXT, task=replace(WITH_PROMPTS, encoder=encoder))
+    test_text.train(text, "frozen", config)
+    monkeypatch.chdir(text)
+    config = replace(config, task=replace(config.task, prompts=("a lake, new since the flow",)))
+
+    def launch_elsewhere(work, settings, **options):
+        """As on a cluster, whose workers have another working folder; they load no encoder."""
+        monkeypatch.setitem(sys.modules, "transformers", None)
+        with contextlib.chdir("/"):
+            launch_in_process(work, settings, **options)
+
+    tuned = distil_text(text, "frozen", config, launch_elsewhere)
+    assert (tuned / FEW_STEPS / "model.safetensors").is_file()
+
+
+def test_a_student_of_ldms_network_of_maps_takes_the_classes_of_its_data():
+    facts = {"map_classes": test_paint.NAMES}
+    teacher = build_denoiser(SEMANTIC, (3,), (4,), facts)
+    student = distillation.build_losses(SEMANTIC, teacher, CPU, facts).model
+    assert student.condition_sizes == teacher.condition_sizes
+    assert student.condition_sizes.map_channels == len(test_paint.NAMES)
+
+
+@pytest.mark.slow
+def test_ldms_network_of_maps_is_tuned_with_the_classes_of_its_data(tmp_path):
+    shards, latents = test_paint.write_shards(tmp_path / "shards"), tmp_path / "latents"
+    first_stage = FirstStageConfig(
+        name="kl-f4", base_width=8, latent_scale="channel", latent_weight=1e-6
+    )
+    _, model = train_autoencoder(tmp_path / "autoencoder", shards, baseline=first_stage)
+    encode_shards(LATENTS, shards=shards, autoencoder=model, latents=latents)
+    flow = tmp_path / "flow"
+    settings = diffusion.Settings(
+        SEMANTIC, ReferenceDistance, latents, tmp_path / "run", flow, model
+    )
+    diffusion._work(settings, Workers(CPU))
+    tuning = distillation.Settings(
+        distillation._tuning(SEMANTIC),
+        ReferenceDistance,
+        *(latents, tmp_path / "run" / FEW_STEPS / "tuning", tmp_path / "tuned", flow, model),
+    )
+    distillation._work(tuning, Workers(CPU))
+    record = weights.record_of(tmp_path / "tuned" / FEW_STEPS)
+    assert record["map_classes"] == test_paint.NAMES
+    assert record["config"]["map_classes"] == len(test_paint.NAMES)
