@@ -18,7 +18,7 @@ def test_options_follow_the_text_in_any_order():
     )
     assert parse_prompt("a lake --d 3 --n") == Prompt("a lake", negative="", seed=3)
     assert parse_prompt("--d 0") == Prompt("", seed=0)
-    with pytest.raises(ValueError, match=r"--l takes a number of at least 0, not '7\.5 over"):
+    with pytest.raises(ValueError, match=r"--l: expected a number of at least 0, got '7\.5 over"):
         parse_prompt(line)
 
 
@@ -40,9 +40,11 @@ def test_blank_lines_and_comments_are_skipped():
     [
         ("a lake --q 3", "has the option --q; a prompt knows --w, --h, --d, --s, --l, --n"),
         ("a lake --d 3 --d 4", "has the option --d twice"),
-        ("a lake --d 3.5", "--d takes a whole number of at least 0, not '3.5'"),
-        ("a lake --w 0", "--w takes a whole number of at least 1, not '0'"),
-        ("a lake --l nan", "--l takes a number of at least 0, not 'nan'"),
+        ("a lake --d 3.5", "--d: expected a whole number from 0 to .*, got '3.5'"),
+        ("a lake --w 0", "--w: expected a whole number from 1 to 65,535, got '0'"),
+        ("a lake --s 2000000", "--s: expected a whole number from 1 to 1,000,000, got '2000000'"),
+        ("a lake --l inf", "--l: expected a number of at least 0, got 'inf'"),
+        ("a lake --l nan", "--l: expected a number of at least 0, got 'nan'"),
     ],
 )
 def test_an_option_that_does_not_fit_is_named(line, message):

@@ -3,8 +3,9 @@
 import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+from pdm.config.limits import Count, NonNegative, Seed, parse_number
 from pdm.params import DEFAULT_PATH
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -58,6 +59,28 @@ def count(text: str) -> int:
 def positive_count(text: str) -> int:
     """Parse a whole number, 1 or more."""
     return _at_least(1, text)
+
+
+def limited_count(text: str) -> float:
+    """Parse a number of steps or pictures, as the params limit them."""
+    return _number(text, Count)
+
+
+def seed(text: str) -> float:
+    """Parse a seed, as the params limit it."""
+    return _number(text, Seed)
+
+
+def guidance_scale(text: str) -> float:
+    """Parse a guidance scale: 0 or more, and finite."""
+    return _number(text, NonNegative)
+
+
+def _number(text: str, hint: Any) -> float:
+    try:
+        return parse_number(text, hint)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _at_least(lowest: int, text: str) -> int:

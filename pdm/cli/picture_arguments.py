@@ -9,7 +9,10 @@ from pdm.cli.options import (
     add_command,
     add_params_option,
     count,
+    guidance_scale,
+    limited_count,
     positive_count,
+    seed,
 )
 
 
@@ -58,7 +61,7 @@ def _add_draw(commands: Commands) -> None:
     draw.add_argument("--prompts", type=Path, metavar="FILE", help="prompts, one a line, instead")
     draw.add_argument("--negative", metavar="TEXT", help="what guidance steers away from")
     draw.add_argument(
-        "--guidance", type=float, metavar="SCALE", help="default: sample.guidance_scale"
+        "--guidance", type=guidance_scale, metavar="SCALE", help="default: sample.guidance_scale"
     )
     _add_model_options(draw, "pictures of each prompt, of as many seeds")
     draw.add_argument(
@@ -85,9 +88,9 @@ def _add_model_options(command: argparse.ArgumentParser, num: str) -> None:
         help="folder with the models autoencoder and diffusion; default: %(default)s",
     )
     which.add_argument("--champion", action="store_true", help="take MLflow's champion instead")
-    command.add_argument("--seed", type=count, default=0, metavar="N", help="default: %(default)s")
-    command.add_argument("--num", type=positive_count, default=1, metavar="N", help=num)
+    command.add_argument("--seed", type=seed, default=0, metavar="N", help="default: %(default)s")
+    command.add_argument("--num", type=limited_count, default=1, metavar="N", help=num)
     command.add_argument(
-        "--steps", type=positive_count, metavar="N", help="default: sample.steps of the params"
+        "--steps", type=limited_count, metavar="N", help="default: sample.steps of the params"
     )
     add_params_option(command)

@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import dataclasses
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,13 +76,11 @@ def paint(args: argparse.Namespace) -> None:
 
 def draw(args: argparse.Namespace) -> None:
     """Draw what a prompt says."""
-    from pdm.config.prompts import parse_prompts
     from pdm.inference.pictures import draw as drawing
     from pdm.inference.pictures.read import write_picture
 
-    prompts = [_with_options(prompt, args) for prompt in _prompts(args, parse_prompts)]
+    prompts = [_with_options(prompt, args) for prompt in _prompts(args)]
     with _studio(args, prompts) as studio:
-        drawing.check_model(studio)
         args.output.mkdir(parents=True, exist_ok=True)
         total, number = args.num * len(prompts), 0
         for prompt in prompts:
@@ -95,16 +93,21 @@ def draw(args: argparse.Namespace) -> None:
                 print(f"{path}  ({number} of {total})" if total > 1 else path, flush=True)
 
 
-def _prompts(args: argparse.Namespace, parse: "Callable[[list[str]], tuple[Prompt, ...]]") -> Any:
+def _prompts(args: argparse.Namespace) -> "Sequence[Prompt]":
+    """Read the prompt, or those of the file."""
+    from pdm.config.prompts import parse_prompt
+    from pdm.inference.prompts import read_prompt_file
+
     if (args.prompt is None) == (args.prompts is None):
         raise BadInput('name a prompt, such as "a red sunset over a lake", or a file by --prompts')
+    if args.prompts is not None:
+        return read_prompt_file(args.prompts, "--prompts")
+    if not args.prompt.strip():
+        raise BadInput('the prompt is empty; name what to draw, such as "a red sunset over a lake"')
     try:
-        if args.prompts is None:
-            return parse([args.prompt])
-        lines = args.prompts.read_text(encoding="utf-8-sig").splitlines()
-        return parse(lines)
-    except (UnicodeDecodeError, ValueError) as error:
-        raise BadInput(f"{args.prompts or 'the prompt'}: {error}") from error
+        return [parse_prompt(args.prompt)]
+    except ValueError as error:
+        raise BadInput(f"the prompt: {error}") from error
 
 
 def _with_options(prompt: "Prompt", args: argparse.Namespace) -> "Prompt":
@@ -137,8 +140,8 @@ def _studio(args: argparse.Namespace, prompts: "Sequence[Prompt]" = ()) -> "Iter
     """Yield the models that the arguments name, or the champion; with a guide if a prompt needs
     one."""
     from pdm.inference.champion import settings_of_samples
+    from pdm.inference.pictures.draw import check_prompts
     from pdm.inference.pictures.studio import open_studio
-    from pdm.inference.prompts import config_for_loading
     from pdm.tracking.registry.champion import fetch_champion
 
     with tempfile.TemporaryDirectory(prefix="pyramid-champion-") as scratch:
@@ -146,7 +149,8 @@ def _studio(args: argparse.Namespace, prompts: "Sequence[Prompt]" = ()) -> "Iter
             folder = fetch_champion(Path(scratch))
             config = settings_of_samples(folder / "samples.json")
         else:
-            folder, config = args.models, _sample_settings(args.params)
+            preset = "task-text" if prompts else None
+            folder, config = args.models, _sample_settings(args.params, preset)
         if args.steps:
             config = dataclasses.replace(config, steps=args.steps)
         files = ("autoencoder/model.safetensors", "diffusion/config.json")
@@ -155,13 +159,16 @@ def _studio(args: argparse.Namespace, prompts: "Sequence[Prompt]" = ()) -> "Iter
                 f"{folder} lacks a trained model; run the pipeline, name their folder by --models, "
                 "or take the champion of MLflow by --champion"
             )
-        yield open_studio(folder, config_for_loading(config, prompts))
+        if prompts:
+            check_prompts(prompts, folder / "diffusion", config)
+        yield open_studio(folder, config, prompts)
 
 
-def _sample_settings(path: Path) -> "SampleConfig":
-    """Read the section `sample`; without a params file, take the default one's."""
+def _sample_settings(path: Path, preset: str | None) -> "SampleConfig":
+    """Read the section `sample`; without a params file, take a preset's, or the default one's."""
+    from pdm import presets
     from pdm.params.keys import DEFAULT
 
-    if path == params.DEFAULT_PATH and not path.exists():
-        path = DEFAULT
-    return params.load(path).sample
+    if path != params.DEFAULT_PATH or path.exists():
+        return params.load(path).sample
+    return presets.load(preset).sample if preset else params.load(DEFAULT).sample

@@ -8,6 +8,7 @@ Integers also have an upper limit, beyond which a count could only exhaust the m
 64 bits hours into a run.
 """
 
+import math
 import re
 import types
 from dataclasses import dataclass, fields
@@ -76,6 +77,23 @@ Fraction = Annotated[float, Limits(at_least=0, at_most=1)]
 Seconds = Annotated[float, Limits(above=0, at_most=1_000_000)]  # far below the overflow of clocks
 Beta = Annotated[float, Limits(at_least=0, below=1)]  # decay of a running mean per step
 EmaLength = Annotated[float, Limits(at_least=0.0001, at_most=0.28)]
+
+
+def parse_number(text: str, hint: Any) -> float:
+    """Read a number of one of the types above, as written on a command line or in a prompt.
+
+    Raises:
+        ValueError: It is not a number, not finite, or out of range.
+    """
+    kind, limits = get_args(hint)
+    try:
+        number: float = kind(text)
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and limits.allow(number)):
+        what = "a whole number" if kind is int else "a number"
+        raise ValueError(f"expected {what} {limits}, got '{text}'")
+    return number
 
 
 def check_limits(config: Any) -> None:

@@ -10,10 +10,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from pdm.config.limits import Count, NonNegative, Seed, SidePx, parse_number
+
 _OPTION = re.compile(r"(?:^|\s)--([a-z]+)(?=\s|$)")
-_NUMBERS = {"w": int, "h": int, "d": int, "s": int, "l": float}
+_NUMBERS = {"w": SidePx, "h": SidePx, "d": Seed, "s": Count, "l": NonNegative}
 _FIELDS = {"w": "width_px", "h": "height_px", "d": "seed", "s": "steps", "l": "guidance_scale"}
-_LEAST = {"w": 1, "h": 1, "d": 0, "s": 1, "l": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +60,7 @@ def parse_prompts(lines: Iterable[str]) -> tuple[Prompt, ...]:
 
 
 def _number(line: str, name: str, value: str) -> float:
-    kind = _NUMBERS[name]
     try:
-        number: float = kind(value)
-    except ValueError:
-        number = -1
-    if not _LEAST[name] <= number < 2**62:
-        what = "a whole number" if kind is int else "a number"
-        raise ValueError(
-            f"{line!r}: --{name} takes {what} of at least {_LEAST[name]}, not {value!r}"
-        )
-    return number
+        return parse_number(value, _NUMBERS[name])
+    except ValueError as error:
+        raise ValueError(f"{line!r}: --{name}: {error}") from error

@@ -146,9 +146,10 @@ class SampleConfig:
     def __post_init__(self) -> None:
         check_limits(self)
         require(self.classes != (), "classes", self.classes, "names of classes, or null for all")
-        require(self.prompts not in ((), ""), "prompts", self.prompts, "prompts, a file, or null")
-        if isinstance(self.prompts, tuple):
-            parse_prompts(self.prompts)
+        none = self.prompts == "" or (
+            isinstance(self.prompts, tuple) and not parse_prompts(self.prompts)
+        )
+        require(not none, "prompts", self.prompts, "prompts, a file, or null")
         without = self.guidance_scale == 1
         require(without or self.guide is not None, "guide", None, "one, or guidance_scale: 1.0")
         start, end = self.guidance_interval

@@ -69,7 +69,7 @@ class Prompts:
         """Split a batch into groups that are drawn together."""
         found: dict[tuple[int, float], Group] = {}
         for number in numbers:
-            config = self._config_of(self.prompt_of(number))
+            config = settings_of_prompt(self.prompt_of(number), self.config)
             key = config.steps, config.guidance_scale
             found.setdefault(key, Group(config, [])).numbers.append(number)
         yield from found.values()
@@ -77,8 +77,9 @@ class Prompts:
     def conditions(self, numbers: Sequence[int]) -> tuple[Condition, Condition]:
         """Give what pictures show, and what guidance steers them away from."""
         prompts = [self.prompt_of(number) for number in numbers]
+        negatives = [_negative_of(prompt, self.config) for prompt in prompts]
         shown = self.task.condition_of_texts([prompt.text for prompt in prompts])
-        return shown, self.task.condition_of_texts([self._negative_of(one) for one in prompts])
+        return shown, self.task.condition_of_texts(negatives)
 
     def condition(self, seeds: Sequence[int]) -> Condition:
         """Give what the pictures show."""
@@ -92,9 +93,9 @@ class Prompts:
         """Give prompt, negative prompt and all options that differ from the section `sample`."""
         number = seed - self.config.seed
         prompt = self.prompt_of(number)
-        own = self._config_of(prompt)
+        own = settings_of_prompt(prompt, self.config)
         facts: dict[str, Any] = {"prompt": prompt.text}
-        if own.guidance_scale != 1 and (negative := self._negative_of(prompt)):
+        if own.guidance_scale != 1 and (negative := _negative_of(prompt, self.config)):
             facts["negative_prompt"] = negative
         for name in ("steps", "guidance_scale"):
             if getattr(own, name) != getattr(self.config, name):
@@ -105,19 +106,15 @@ class Prompts:
         """The picture as it was drawn."""
         return drawn
 
-    def _negative_of(self, prompt: Prompt) -> str:
-        return (
-            (self.config.negative_prompt or EMPTY) if prompt.negative is None else prompt.negative
-        )
 
-    def _config_of(self, prompt: Prompt) -> SampleConfig:
-        config, scale = self.config, prompt.guidance_scale
-        if prompt.steps is not None:
-            config = dataclasses.replace(config, steps=prompt.steps)
-        if scale is not None:
-            guide = config.guide or GuideConfig(kind="unconditional")
-            config = dataclasses.replace(config, guidance_scale=scale, guide=guide)
-        return config
+def settings_of_prompt(prompt: Prompt, config: SampleConfig) -> SampleConfig:
+    """Give the section `sample` with the steps and the guidance scale of a prompt."""
+    if prompt.steps is not None:
+        config = dataclasses.replace(config, steps=prompt.steps)
+    if prompt.guidance_scale is not None:
+        guide = config.guide or GuideConfig(kind="unconditional")
+        config = dataclasses.replace(config, guidance_scale=prompt.guidance_scale, guide=guide)
+    return config
 
 
 def read_prompts(config: SampleConfig, diffusion: Path, shards: Path) -> tuple[Prompt, ...]:
@@ -133,20 +130,43 @@ def read_prompts(config: SampleConfig, diffusion: Path, shards: Path) -> tuple[P
 
     Raises:
         BadInput: There are prompts for a model without text, their file cannot be read, or one does
-            not fit the model; or no held-out picture has a caption.
+            not fit the model or the guidance; or no held-out picture has a caption.
     """
     record = weights.record_of(diffusion)
     if not isinstance(task_of_model(record, None), TextTask):
         if config.prompts is not None or config.negative_prompt:
             raise BadInput(f"{KEY}: {diffusion} was not trained with text; set it to null")
         return ()
-    if config.prompts is None:
-        return _captions(shards)
-    prompts = _parse(config.prompts)
+    prompts = _captions(shards) if config.prompts is None else _parse(config.prompts)
+    check_guidance(prompts, config, KEY)
     size = record["image_width_px"], record["image_height_px"]
     for prompt in prompts:
         check_size(prompt, size, KEY)
     return prompts
+
+
+def check_guidance(prompts: Sequence[Prompt], config: SampleConfig, key: str) -> None:
+    """Raise BadInput if a prompt has a negative prompt that its guidance would ignore.
+
+    A negative prompt of the section is left out of prompts that switch guidance off themselves.
+    """
+    for prompt in prompts:
+        negative, own = _negative_of(prompt, config), settings_of_prompt(prompt, config)
+        of_section = prompt.negative is None
+        if not negative or (of_section and prompt.guidance_scale == 1):
+            continue
+        where = "sample.negative_prompt" if of_section else f"{key}: {prompt.text!r}"
+        if own.guidance_scale == 1:
+            raise BadInput(
+                f"{where} names {negative!r} to steer away from, but the guidance scale is 1, "
+                "which is no guidance; take another scale, or leave the negative prompt out"
+            )
+        if own.guide is not None and own.guide.kind != "unconditional":
+            raise BadInput(
+                f"{where} names {negative!r} to steer away from, but a guide of kind "
+                f"{own.guide.kind} ignores it; set sample.guide to {{kind: unconditional}}, or "
+                "leave the negative prompt out"
+            )
 
 
 def check_size(prompt: Prompt, size: tuple[int, int], key: str) -> None:
@@ -176,19 +196,35 @@ def config_for_loading(config: SampleConfig, prompts: Sequence[Prompt]) -> Sampl
     return dataclasses.replace(config, guidance_scale=scale, guide=guide)
 
 
-def _parse(prompts: tuple[str, ...] | str) -> tuple[Prompt, ...]:
-    if not isinstance(prompts, str):
-        return parse_prompts(prompts)
-    path = Path(prompts)
+def read_prompt_file(path: Path, key: str) -> tuple[Prompt, ...]:
+    """Read a file with one prompt a line.
+
+    Args:
+        path: Of the file.
+        key: What names it, for errors.
+
+    Raises:
+        BadInput: It cannot be read, has no prompts, or one does not fit.
+    """
     try:
         found = parse_prompts(path.read_text(encoding="utf-8-sig").splitlines())
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{KEY}: {path} cannot be read ({error})") from error
+        raise BadInput(f"{key}: {path} cannot be read ({error})") from error
     except ValueError as error:
-        raise BadInput(f"{KEY}: {path}: {error}") from error
+        raise BadInput(f"{key}: {path}: {error}") from error
     if not found:
-        raise BadInput(f"{KEY}: {path} has no prompts; write one a line")
+        raise BadInput(f"{key}: {path} has no prompts; write one a line")
     return found
+
+
+def _negative_of(prompt: Prompt, config: SampleConfig) -> str:
+    return (config.negative_prompt or EMPTY) if prompt.negative is None else prompt.negative
+
+
+def _parse(prompts: tuple[str, ...] | str) -> tuple[Prompt, ...]:
+    if isinstance(prompts, str):
+        return read_prompt_file(Path(prompts), KEY)
+    return parse_prompts(prompts)
 
 
 def _captions(shards: Path) -> tuple[Prompt, ...]:

@@ -75,17 +75,18 @@ def sample_pictures(
             f"{diffusion} was not trained on latents of the autoencoder {autoencoder}; run the "
             "stages 'latents' and 'diffusion' again"
         )
+    prompts = read_prompts(config, diffusion, shards)
     untrained = facts.get("images_seen") == 0
     if untrained:
         logger.warning("sample: RANDOM WEIGHTS: %s has seen no image and draws noise", diffusion)
         config = dataclasses.replace(config, guidance_scale=1.0)  # it has no earlier self
+        prompts = tuple(dataclasses.replace(prompt, guidance_scale=None) for prompt in prompts)
     drawn = settings_of(config) | {
         "autoencoder_sha256": digest,
         "diffusion_sha256": sha256_of(diffusion / "model.safetensors"),
         **({"untrained": True} if untrained else {}),
         **_few_steps(config, diffusion),
     }
-    prompts = read_prompts(config, diffusion, shards)
     with part_folder(samples, _key(config, drawn, shards, prompts)) as folder:
         task = SampleTask(
             config=config,

@@ -27,7 +27,8 @@ from pdm.files import sha256_of
 from pdm.inference.encode import encode_shards
 from pdm.inference.sample import sample_pictures
 from pdm.lineage.trace import Places, trace
-from pdm.params.keys import DEFAULT
+from pdm.params.override import override
+from pdm.presets import preset_text
 from pdm.registry import load_denoiser
 from pdm.tasks.find import check_task, find_task
 from pdm.tasks.text import TextFiles, prepare_text
@@ -257,7 +258,8 @@ UNCONDITIONAL = GuideConfig(kind="unconditional")
 
 
 def test_pictures_look_as_their_prompts_say_and_take_turns_with_them(taught, tmp_path):
-    found = rows_of(draw(taught, tmp_path / "samples", prompts=PROMPTS))
+    options = {"prompts": PROMPTS, "guidance_scale": 2.0, "guide": UNCONDITIONAL}
+    found = rows_of(draw(taught, tmp_path / "samples", **options))
     assert [row["file"] for row, _ in found] == [f"{number:06}.png" for number in range(6)]
     assert [row["prompt"] for row, _ in found] == ["a bright picture", "something at night"] * 3
     # The first prompt has the seeds of the section, the second its own.
@@ -336,14 +338,154 @@ def test_prompts_that_do_not_fit_the_model_are_refused_before_any_work(taught, c
         )
     with pytest.raises(ValueError, match="has the option --q"):
         replace(SAMPLE, prompts=("a lake --q 2",))
+    with pytest.raises(ValueError, match="--s: expected a whole number from 1 to 1,000,000"):
+        replace(SAMPLE, prompts=("a lake --s 2000000",))
+    with pytest.raises(ValueError, match="prompts: expected prompts"):
+        replace(SAMPLE, prompts=("# mine", " "))
 
 
-def test_the_command_draws_prompts_with_the_models_of_a_folder(taught, chain, tmp_path, capsys):
-    models, params = tmp_path / "models", tmp_path / "params.yaml"
-    models.mkdir()
+AUTOGUIDANCE = GuideConfig(kind="ema", ema_length=0.1, training_share=0.25)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"prompts": ("a lake --n people",), "guidance_scale": 2.0, "guide": AUTOGUIDANCE},
+            "sample.prompts: 'a lake' .* a guide of kind ema ignores it",
+        ),
+        (
+            {"negative_prompt": "people", "guidance_scale": 2.0, "guide": AUTOGUIDANCE},
+            "sample.negative_prompt names 'people' .* a guide of kind ema ignores it",
+        ),
+        ({"negative_prompt": "people"}, "sample.negative_prompt .* the guidance scale is 1"),
+        ({"prompts": ("a hill --n people --l 1",)}, "prompts: 'a hill' .* the guidance scale is 1"),
+    ],
+)
+def test_a_negative_prompt_that_guidance_would_ignore_is_refused(
+    options, message, taught, tmp_path
+):
+    with pytest.raises(BadInput, match=message):
+        draw(taught, tmp_path / "samples", **options)
+
+
+def test_a_prompt_may_switch_guidance_off_in_spite_of_the_sections_negative_prompt(
+    taught, tmp_path
+):
+    options = {"guidance_scale": 2.0, "guide": UNCONDITIONAL, "negative_prompt": "a bright one"}
+    prompts = ("a dark picture", "a dark picture --l 1")
+    rows = rows_of(draw(taught, tmp_path / "samples", prompts=prompts, num_images=2, **options))
+    assert [row.get("negative_prompt") for row, _ in rows] == ["a bright one", None]
+
+
+@pytest.fixture(scope="module")
+def models(taught, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
     for stage in ("autoencoder", "diffusion"):
-        (models / stage).symlink_to(taught.folder / stage)
-    params.write_text(DEFAULT.read_text())
+        (folder / stage).symlink_to(taught.folder / stage)
+    return folder
+
+
+def run_draw(models: Path, output: Path, *words, code=0, **sample) -> list[Path]:
+    """Run `pyramid draw`, with the text preset and changes of its section `sample`."""
+    params = output / "params.yaml"
+    changes = [f"sample.{name}={value}" for name, value in sample.items()]
+    params.write_text(override(preset_text("task-text", None), changes)[0])
+    arguments = ["draw", *words, "--models", models, "--params", params, "--output", output]
+    assert main([*map(str, arguments), "--steps", "3"]) == code
+    return sorted(output.glob("*.png"))
+
+
+def test_the_negative_prompt_of_the_command_changes_the_picture(models, tmp_path):
+    found = []
+    for name, words in (("without", []), ("with", ["--negative", "a bright picture"])):
+        folder = tmp_path / name
+        folder.mkdir()
+        [path] = run_draw(models, folder, "a dark picture", *words)
+        found.append(marks.read(path))
+    (plain, pixels), (negative, other) = found
+    assert negative["negative_prompt"] == "a bright picture"
+    assert "negative_prompt" not in plain
+    assert pixels != other
+
+
+def test_without_a_params_file_the_command_guides_by_the_empty_text(models, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["draw", "a dark picture", "--models", str(models), "--negative", "bright"]
+    assert main([*words, "--steps", "3"]) == 0
+    facts, _ = marks.read(tmp_path / "a-dark-picture-0.png")
+    assert (facts["guide"], facts["guidance_scale"]) == ({"kind": "unconditional"}, 3.0)
+
+
+def test_the_options_of_a_prompt_reach_no_other_prompt(models, tmp_path):
+    (tmp_path / "prompts.txt").write_text("a lake\na hill --l 7.5\n")
+    words = ["--prompts", tmp_path / "prompts.txt"]
+    hill, lake = run_draw(models, tmp_path, *words, guidance_scale=1.0)
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    [expected] = run_draw(models, alone, "a lake", guidance_scale=1.0)
+    assert marks.read(lake) == marks.read(expected)
+    assert "guidance_scale" not in marks.read(lake)[0]  # it has none
+    assert marks.read(hill)[0]["guidance_scale"] == 7.5
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--negative", "people", "--guidance", "1"], "the guidance scale is 1"),
+        (["--prompts", "prompts.txt"], "asks for 640x16 pixels, but the model draws 32x16"),
+    ],
+)
+def test_prompts_that_do_not_fit_the_model_are_refused_before_any_is_drawn(
+    words, message, models, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "prompts.txt").write_text("a lake\na hill --w 640\n")
+    words = words if "--prompts" in words else ["a lake", *words]
+    assert run_draw(models, tmp_path, *words, code=2) == []
+    assert message in capsys.readouterr().err
+
+
+def test_a_prompt_of_the_command_is_no_comment(models, tmp_path):
+    [path] = run_draw(models, tmp_path, "#1 dad")
+    assert marks.read(path)[0]["prompt"] == "#1 dad"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["a lake --s 2000000"], "--s: expected a whole number from 1 to 1,000,000"),
+        ([" "], "the prompt is empty"),
+        (["--prompts", "empty.txt"], "has no prompts"),
+        (["--prompts", "none.txt"], "cannot be read"),
+    ],
+)
+def test_prompts_that_do_not_fit_the_command_are_refused_before_the_models_are_read(
+    words, message, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.txt").write_text("# nothing\n\n")
+    for stage, file in (("autoencoder", "model.safetensors"), ("diffusion", "config.json")):
+        (tmp_path / "models" / stage).mkdir(parents=True)
+        (tmp_path / "models" / stage / file).write_text("damaged")
+    run_draw(tmp_path / "models", tmp_path, *words, code=2)
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--guidance", "-1"], ["--guidance", "nan"], ["--steps", "99999999"], ["--seed", "1" * 20]],
+)
+def test_numbers_out_of_range_are_refused_by_the_command_line(words, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["draw", "a lake", *words])
+    assert caught.value.code == 2
+    assert f"argument {words[0]}: expected" in capsys.readouterr().err
+
+
+def test_the_command_draws_prompts_with_the_models_of_a_folder(models, chain, tmp_path, capsys):
+    params = tmp_path / "params.yaml"
+    params.write_text(preset_text("task-text", None))
     words = ["draw", "A dark picture!", "--models", str(models), "--params", str(params)]
     words += ["--seed", "3", "--num", "2", "--steps", "5", "--output", str(tmp_path)]
     assert main([*words, "--negative", "a bright one", "--guidance", "2"]) == 0

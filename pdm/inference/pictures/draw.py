@@ -2,27 +2,44 @@
 
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+from pdm import weights
 from pdm.config.prompts import Prompt
+from pdm.config.sample import SampleConfig
+from pdm.config.task import TextTask
 from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
 from pdm.inference.pictures.studio import Studio
-from pdm.inference.prompts import Prompts, check_size
+from pdm.inference.prompts import Prompts, check_guidance, check_size
+from pdm.inference.subjects import size_of
+from pdm.tasks.find import task_of_model
 
 MAX_NAME = 60  # characters of a prompt in a file's name
 
 
-def check_model(studio: Studio) -> Prompts:
-    """Give the model's reading of prompts, or raise BadInput if it was trained without text."""
-    prompts = studio.networks.subjects
-    if not isinstance(prompts, Prompts):
+def check_prompts(prompts: Sequence[Prompt], diffusion: Path, config: SampleConfig) -> None:
+    """Raise BadInput if a model was trained without text, or a prompt fits neither it nor the
+    guidance.
+
+    Args:
+        prompts: With their options.
+        diffusion: Folder of the model; only its record is read.
+        config: Section `sample` of the params.
+    """
+    record = weights.record_of(diffusion)
+    task = task_of_model(record, None)
+    if not isinstance(task, TextTask):
         raise BadInput(
-            f"the model was trained for {studio.task.kind}, without text, so it cannot follow a "
+            f"the model was trained for {task.kind}, without text, so it cannot follow a "
             "prompt; train one with `pyramid preset task-text`, or draw with `pyramid sample`"
         )
-    return prompts
+    height, width = size_of(record)
+    for prompt in prompts:
+        check_size(prompt, (width, height), "the prompt")
+    check_guidance(prompts, config, "the prompt")
 
 
 def draw(
@@ -38,10 +55,11 @@ def draw(
     Yields:
         Seed, uint8 (H, W, 3), and what a mark says about the picture beside `studio.facts`.
     """
-    check_size(prompt, (studio.size[1], studio.size[0]), "the prompt")
+    subjects = studio.networks.subjects
+    assert isinstance(subjects, Prompts)  # of `check_prompts`
     first = prompt.seed or 0
     config = dataclasses.replace(studio.config, seed=first)
-    plan = dataclasses.replace(check_model(studio), prompts=(prompt,), config=config)
+    plan = dataclasses.replace(subjects, prompts=(prompt,), config=config)
     for number in range(count):
         [group] = plan.groups([number])
         shown, negative = plan.conditions([number])

@@ -9,6 +9,7 @@ import torch
 
 from pdm import weights
 from pdm.config.latent_unet import SIDE_MULTIPLES, LatentUNetConfig
+from pdm.config.prompts import Prompt
 from pdm.config.sample import SampleConfig
 from pdm.config.task import TaskConfig
 from pdm.data.maps import names_of
@@ -17,6 +18,7 @@ from pdm.device import choose_device
 from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.inference.latent_sampling import Known, draw_latents
+from pdm.inference.prompts import config_for_loading
 from pdm.inference.sample import settings_of
 from pdm.inference.sampling_networks import Networks, load_networks
 from pdm.inference.subjects import NO_SUBJECTS, size_of
@@ -107,8 +109,13 @@ class Studio:
         return tile_px if tile_px and max(size) > tile_px else None
 
 
-def open_studio(folder: Path, config: SampleConfig) -> Studio:
+def open_studio(folder: Path, config: SampleConfig, prompts: Sequence[Prompt] = ()) -> Studio:
     """Load the models in the folders `autoencoder` and `diffusion` of a folder.
+
+    Args:
+        folder: Of both.
+        config: Section `sample` of the params.
+        prompts: That will be drawn; the guide is loaded, too, if one of them needs it.
 
     Raises:
         BadInput: A model is missing or damaged, or they do not belong together.
@@ -121,7 +128,8 @@ def open_studio(folder: Path, config: SampleConfig) -> Studio:
     task = task_of_model(record, None)
     found = find_task(task, record)
     subjects = NO_SUBJECTS if found.needs_pictures or found.needs_maps else None
-    networks = load_networks(diffusion, config, device, subjects)
+    for_loading = config_for_loading(config, prompts)
+    networks = load_networks(diffusion, for_loading, device, subjects)
     facts = settings_of(config) | {
         "autoencoder_sha256": digest,
         "diffusion_sha256": sha256_of(diffusion / "model.safetensors"),
