@@ -22,7 +22,7 @@ from pdm.errors import BadInput
 from pdm.files import sha256_of, write_json
 from pdm.inference.prompts import read_prompts
 from pdm.inference.sample_parts import FULL_SIZE, PREVIEWS, Row, SampleTask, draw_parts, parts_of
-from pdm.inference.sampling_networks import takes_few_steps
+from pdm.inference.sampling_networks import check_few_steps, few_steps_facts
 from pdm.parts.folder import part_folder
 from pdm.parts.work import work_on_parts
 from pdm.progress import Progress
@@ -81,11 +81,12 @@ def sample_pictures(
         logger.warning("sample: RANDOM WEIGHTS: %s has seen no image and draws noise", diffusion)
         config = dataclasses.replace(config, guidance_scale=1.0)  # it has no earlier self
         prompts = tuple(dataclasses.replace(prompt, guidance_scale=None) for prompt in prompts)
+    check_few_steps(diffusion, config, prompts)
     drawn = settings_of(config) | {
         "autoencoder_sha256": digest,
         "diffusion_sha256": sha256_of(diffusion / "model.safetensors"),
         **({"untrained": True} if untrained else {}),
-        **_few_steps(config, diffusion),
+        **few_steps_facts(diffusion, config),
     }
     with part_folder(samples, _key(config, drawn, shards, prompts)) as folder:
         task = SampleTask(
@@ -108,16 +109,6 @@ def sample_pictures(
         config.seed + config.num_images - 1,
         samples,
     )
-
-
-def _few_steps(config: SampleConfig, diffusion: Path) -> dict[str, str]:
-    """Fact on the network that was tuned for this number of steps, if it draws the pictures."""
-    if not takes_few_steps(diffusion, config):
-        return {}
-    logger.info(
-        "sample: taking the network of %s that was tuned for %d steps", diffusion, config.steps
-    )
-    return {"few_steps_sha256": sha256_of(diffusion / weights.FEW_STEPS / "model.safetensors")}
 
 
 def _key(

@@ -1,6 +1,7 @@
 """The networks of sampling: the diffusion model with the EMA asked for, and the guide
 of classifier-free guidance (CFG) or autoguidance, if any."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from pdm.data.classes import names_of
 from pdm.diffusion.flow import Velocity
 from pdm.diffusion.guidance import apply_guidance, in_one_batch
 from pdm.errors import BadInput
-from pdm.files import check_sha256
+from pdm.files import check_sha256, sha256_of
 from pdm.inference.precision import in_precision
 from pdm.inference.prompts import Prompts, text_task
 from pdm.inference.subjects import NO_SUBJECTS, Classes, Subjects, choose_classes
@@ -33,6 +34,8 @@ from pdm.models.spectral_norm import bake_spectral_norms, settle_spectral_norms
 from pdm.registry import load_denoiser
 from pdm.tasks.find import find_task, task_of_model
 from pdm.tasks.text import EMPTY
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +145,39 @@ def takes_few_steps(diffusion: Path, config: SampleConfig) -> bool:
     return len(weights.record_of(folder)["stops"]) == config.steps + 1
 
 
+def few_steps_facts(diffusion: Path, config: SampleConfig) -> dict[str, str]:
+    """Give the digest of the network that was tuned for few steps, for marks; nothing if the flow
+    is sampled from."""
+    if not takes_few_steps(diffusion, config):
+        return {}
+    logger.info("taking the network of %s that was tuned for %d steps", diffusion, config.steps)
+    return {"few_steps_sha256": sha256_of(diffusion / weights.FEW_STEPS / "model.safetensors")}
+
+
+def check_few_steps(diffusion: Path, config: SampleConfig, prompts: Sequence[Prompt]) -> None:
+    """Raise BadInput if a prompt has options that the network for few steps cannot follow.
+
+    Args:
+        diffusion: Folder of the diffusion model.
+        config: Section `sample` of the params.
+        prompts: That will be drawn.
+    """
+    if not takes_few_steps(diffusion, config):
+        return
+    for prompt in prompts:
+        for option, asked, only in (
+            ("--s", prompt.steps, config.steps),
+            ("--l", prompt.guidance_scale, 1.0),
+        ):
+            if asked not in (None, only):
+                raise BadInput(
+                    f"{prompt.text!r} has {option} {asked:g}, but {config.steps} steps are taken "
+                    f"by {diffusion / weights.FEW_STEPS}, a network tuned for exactly these and "
+                    f"without guidance; leave out {option}, or draw in another number of steps "
+                    "(sample.steps, --steps)"
+                )
+
+
 def _load_few_steps(
     diffusion: Path, config: SampleConfig, device: torch.device, subjects: Subjects | None
 ) -> Networks:
@@ -154,7 +190,8 @@ def _load_few_steps(
                 "number of steps"
             )
     network = load_denoiser(folder)
-    subjects = subjects or _subjects_of(folder, network, config)
+    # The vocabulary of a text model is in the folder of the flow.
+    subjects = subjects or _subjects_of(diffusion, network, config)
     stops = torch.tensor(weights.record_of(folder)["stops"], dtype=torch.float64)
     return Networks(bake_spectral_norms(network).to(device), subjects=subjects, stops=stops)
 

@@ -1,6 +1,7 @@
 """Tuning for few steps of flows that draw by text or by maps."""
 
 import contextlib
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -9,19 +10,26 @@ import pytest
 import test_paint
 import test_text
 import torch
+import yaml
 from test_distillation import CONFIG, DISTIL
 from test_text import TASK
 from tiny_bert import write_bert
-from tiny_chain import AUTOENCODER, DIFFUSION, LATENTS, TRAINING, train_autoencoder
+from tiny_chain import AUTOENCODER, DIFFUSION, LATENTS, SAMPLE, TRAINING, train_autoencoder
 
 from pdm import weights
+from pdm.cli import main
 from pdm.config.first_stage import FirstStageConfig
 from pdm.config.latent_unet import LatentUNetConfig
 from pdm.config.prompts import Prompt
 from pdm.config.task import SemanticTask
+from pdm.data import marks
 from pdm.data.shards.latents import LatentShards
+from pdm.errors import BadInput
 from pdm.evaluation.reference_distance import ReferenceDistance
+from pdm.files import sha256_of
 from pdm.inference.encode import encode_shards
+from pdm.inference.sample import sample_pictures
+from pdm.params.keys import DEFAULT
 from pdm.registry import build_denoiser, load_denoiser
 from pdm.tasks.examples import examples_to_preview
 from pdm.tasks.find import find_task
@@ -102,6 +110,52 @@ def test_samples_drawn_during_a_training_take_turns_with_the_prompts_if_there_ar
         found = examples_to_preview(find_task(task, {}), held_out, range(3))
         assert [example.captions for example in found] == expected
     assert find_task(WITH_PROMPTS, {}).prompts == tuple(Prompt(one) for one in PROMPTS)
+
+
+@pytest.fixture(scope="module")
+def tuned(text) -> Path:
+    """A folder with an autoencoder and a flow of text that was tuned for four steps."""
+    models = text / "models"
+    models.mkdir()
+    (models / "diffusion").symlink_to(distil_text(text, "flow", TEXT))
+    (models / "autoencoder").symlink_to(text / "autoencoder")
+    return models
+
+
+def draw(models: Path, folder: Path, *words: str) -> int:
+    """Draw by the command, without guidance."""
+    folder.mkdir()
+    content = yaml.safe_load(DEFAULT.read_text())
+    content["sample"] |= {"guidance_scale": 1.0, "guide": None}
+    (folder / "params.yaml").write_text(yaml.safe_dump(content))
+    params = ["--params", str(folder / "params.yaml"), "--output", str(folder)]
+    return main(["draw", "--models", str(models), *params, *words])
+
+
+def test_the_command_draws_prompts_in_few_steps_and_the_mark_names_the_network(tuned, tmp_path):
+    digest = sha256_of(tuned / "diffusion" / FEW_STEPS / "model.safetensors")
+    for steps, expected in (("4", digest), ("5", None)):
+        assert draw(tuned, tmp_path / steps, "a dark picture", "--steps", steps) == 0
+        facts, _ = marks.read(tmp_path / steps / "a-dark-picture-0.png")
+        assert (facts["steps"], facts.get("few_steps_sha256")) == (int(steps), expected)
+
+
+@pytest.mark.parametrize("option", ["--s 40", "--l 7.5"])
+def test_options_that_a_network_for_few_steps_cannot_follow_are_refused(
+    option, tuned, tmp_path, capsys
+):
+    assert draw(tuned, tmp_path / "drawn", f"a lake {option}", "--steps", "4") == 2
+    message = f"'a lake' has {option}, but 4 steps are taken by .*; leave out {option[:3]}, or"
+    assert re.search(message, capsys.readouterr().err)
+    with pytest.raises(BadInput, match=message):
+        sample_pictures(
+            replace(SAMPLE, steps=4, prompts=("a lake --s 4 --l 1", f"a lake {option}")),
+            autoencoder=tuned / "autoencoder",
+            diffusion=tuned / "diffusion",
+            shards=tuned.parent / "shards",
+            samples=tmp_path / "samples",
+        )
+    assert not (tmp_path / "samples").exists()
 
 
 def test_a_frozen_encoder_in_a_relative_folder_is_found_and_runs_once_for_all_batches(

@@ -20,7 +20,12 @@ from pdm.files import sha256_of
 from pdm.inference.latent_sampling import Known, draw_latents
 from pdm.inference.prompts import config_for_loading
 from pdm.inference.sample import settings_of
-from pdm.inference.sampling_networks import Networks, load_networks
+from pdm.inference.sampling_networks import (
+    Networks,
+    check_few_steps,
+    few_steps_facts,
+    load_networks,
+)
 from pdm.inference.subjects import NO_SUBJECTS, size_of
 from pdm.models.codec import Autoencoder
 from pdm.models.condition import Condition
@@ -118,12 +123,14 @@ def open_studio(folder: Path, config: SampleConfig, prompts: Sequence[Prompt] = 
         prompts: That will be drawn; the guide is loaded, too, if one of them needs it.
 
     Raises:
-        BadInput: A model is missing or damaged, or they do not belong together.
+        BadInput: A model is missing or damaged, they do not belong together, or the network for
+            few steps cannot follow a prompt's options.
     """
     autoencoder, diffusion = folder / "autoencoder", folder / "diffusion"
     record, digest = weights.record_of(diffusion), sha256_of(autoencoder / "model.safetensors")
     if record.get("autoencoder_sha256") != digest:
         raise BadInput(f"{diffusion} was not trained on latents of {autoencoder}; name its own")
+    check_few_steps(diffusion, config, prompts)
     device = choose_device()
     task = task_of_model(record, None)
     found = find_task(task, record)
@@ -133,6 +140,7 @@ def open_studio(folder: Path, config: SampleConfig, prompts: Sequence[Prompt] = 
     facts = settings_of(config) | {
         "autoencoder_sha256": digest,
         "diffusion_sha256": sha256_of(diffusion / "model.safetensors"),
+        **few_steps_facts(diffusion, config),
     }
     decoder = load_autoencoder(autoencoder).to(device)
     task = task_of_model(record, networks.network.condition_sizes)
