@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import dataclasses
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from pdm.errors import BadInput
 if TYPE_CHECKING:
     from pdm.config.prompts import Prompt
     from pdm.config.sample import SampleConfig
+    from pdm.data.pixels import Pixels
     from pdm.inference.pictures.studio import Studio
 
 
@@ -25,14 +26,13 @@ def inpaint(args: argparse.Namespace) -> None:
 
     picture = read_picture(args.picture)
     mask = read_mask(args.mask, picture, args.picture)
-    suffix = f"inpainted-{args.seed}"
+    paths = _output_paths(args, f"inpainted-{args.seed}", args.picture, args.mask)
     facts = {"command": "inpaint", "picture_sha256": sha256_of(args.picture)}
     facts |= {"mask_sha256": sha256_of(args.mask), "soft_edge_px": args.soft_edge}
     with _studio(args) as studio:
         inpainting.check_model(studio)
-        seeds = range(args.seed, args.seed + args.num)
-        drawn = inpainting.inpaint(studio, picture, mask, seeds, args.soft_edge)
-        _write_all(args, zip(seeds, drawn, strict=True), suffix, studio.facts | facts)
+        drawn = inpainting.inpaint(studio, picture, mask, _seeds(args), args.soft_edge)
+        _write_all(args, drawn, paths, studio.facts | facts)
 
 
 def upscale(args: argparse.Namespace) -> None:
@@ -43,6 +43,8 @@ def upscale(args: argparse.Namespace) -> None:
     from pdm.progress import Progress
 
     picture = read_picture(args.picture)
+    if args.output:  # otherwise the name depends on the model's factor
+        _output_paths(args, "", args.picture)
     facts = {"command": "upscale", "picture_sha256": sha256_of(args.picture)}
     with _studio(args) as studio:
         task = enlarging.check_model(studio, args.factor)
@@ -52,10 +54,9 @@ def upscale(args: argparse.Namespace) -> None:
             progress[:] = progress or [Progress("upscale", total, unit="tiles")]
             progress[0].reach(done)
 
-        seeds = range(args.seed, args.seed + args.num)
-        drawn = (enlarging.upscale(studio, task, picture, seed, report) for seed in seeds)
-        suffix = f"x{task.factor}-{args.seed}"
-        _write_all(args, zip(seeds, drawn, strict=True), suffix, studio.facts | facts)
+        paths = _output_paths(args, f"x{task.factor}-{args.seed}", args.picture)
+        drawn = (enlarging.upscale(studio, task, picture, seed, report) for seed in _seeds(args))
+        _write_all(args, drawn, paths, studio.facts | facts)
 
 
 def paint(args: argparse.Namespace) -> None:
@@ -63,15 +64,13 @@ def paint(args: argparse.Namespace) -> None:
     from pdm.files import sha256_of
     from pdm.inference.pictures import paint as painting
 
+    paths = _output_paths(args, f"painted-{args.seed}", args.picture)
     with _studio(args) as studio:
         painting.check_model(studio)
         class_map = painting.read_map(args.picture, studio.map_names)
         facts = {"command": "paint", "map_sha256": sha256_of(args.picture)}
-        seeds = range(args.seed, args.seed + args.num)
-        drawn = painting.paint(studio, class_map, seeds)
-        _write_all(
-            args, zip(seeds, drawn, strict=True), f"painted-{args.seed}", studio.facts | facts
-        )
+        drawn = painting.paint(studio, class_map, _seeds(args))
+        _write_all(args, drawn, paths, studio.facts | facts)
 
 
 def draw(args: argparse.Namespace) -> None:
@@ -82,15 +81,14 @@ def draw(args: argparse.Namespace) -> None:
     prompts = [_with_options(prompt, args) for prompt in _prompts(args)]
     with _studio(args, prompts) as studio:
         args.output.mkdir(parents=True, exist_ok=True)
-        total, number = args.num * len(prompts), 0
+        total, written = args.num * len(prompts), list[Path]()
         for prompt in prompts:
-            for seed, picture, facts in drawing.draw(studio, prompt, args.num):
-                number += 1
-                path = args.output / drawing.name_of(prompt, seed)
-                write_picture(
-                    path, picture, studio.facts | {"command": "draw", "seed": seed} | facts
-                )
-                print(f"{path}  ({number} of {total})" if total > 1 else path, flush=True)
+            for seed, picture, own in drawing.draw(studio, prompt, args.num):
+                facts = studio.facts | {"command": "draw", "seed": seed} | own
+                path = drawing.choose_path(args.output, prompt, seed, facts, written)
+                write_picture(path, picture, facts)
+                written.append(path)
+                print(f"{path}  ({len(written)} of {total})" if total > 1 else path, flush=True)
 
 
 def _prompts(args: argparse.Namespace) -> "Sequence[Prompt]":
@@ -120,17 +118,27 @@ def _with_options(prompt: "Prompt", args: argparse.Namespace) -> "Prompt":
     )
 
 
+def _seeds(args: argparse.Namespace) -> range:
+    return range(args.seed, args.seed + args.num)
+
+
+def _output_paths(args: argparse.Namespace, suffix: str, *inputs: Path) -> list[Path]:
+    """Name the file of each seed, none of which may replace an input."""
+    from pdm.inference.pictures.read import output_paths
+
+    return output_paths(args.picture, args.output, suffix, _seeds(args), inputs)
+
+
 def _write_all(
-    args: argparse.Namespace, pictures: Any, suffix: str, facts: dict[str, object]
+    args: argparse.Namespace,
+    pictures: "Iterable[Pixels]",
+    paths: Sequence[Path],
+    facts: dict[str, Any],
 ) -> None:
     """Write each picture when it is drawn, and say where."""
-    from pdm.inference.pictures.read import output_path, write_picture
+    from pdm.inference.pictures.read import write_picture
 
-    first = output_path(args.picture, args.output, suffix)
-    for number, (seed, picture) in enumerate(pictures):
-        path = first
-        if args.num > 1:
-            path = first.with_name(f"{first.stem.removesuffix(f'-{args.seed}')}-{seed}.png")
+    for number, (seed, path, picture) in enumerate(zip(_seeds(args), paths, pictures, strict=True)):
         write_picture(path, picture, {"seed": seed} | facts)
         print(f"{path}  ({number + 1} of {args.num})" if args.num > 1 else path, flush=True)
 

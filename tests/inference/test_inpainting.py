@@ -212,4 +212,15 @@ def test_colours_transparency_and_missing_files_are_refused(trained, photo, tmp_
     mask = mask_file(tmp_path / "mask.png")
     assert "lacks a trained model" in inpaint(capsys, photo, mask, tmp_path / "empty", code=2)
     same = inpaint(capsys, photo, mask, trained.models, "--output", photo, code=2)
-    assert "is the picture itself" in same
+    assert f"{photo} would replace {photo}; name another file by --output" in same
+
+
+@pytest.mark.parametrize("words", [["--output", "mask.png"], ["--output", "m.png", "--num", 3]])
+def test_no_output_replaces_the_picture_or_the_mask(words, photo, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    photo, mask = photo.rename("m-1.png"), mask_file(Path("mask.png"))
+    before = photo.read_bytes(), mask.read_bytes()
+    # Before any model is read: there is none.
+    said = inpaint(capsys, photo, mask, tmp_path / "none", *words, code=2)
+    assert f"would replace {'m-1.png' if '--num' in words else 'mask.png'}" in said
+    assert (photo.read_bytes(), mask.read_bytes()) == before

@@ -446,6 +446,31 @@ def test_prompts_that_do_not_fit_the_model_are_refused_before_any_is_drawn(
     assert message in capsys.readouterr().err
 
 
+def test_pictures_whose_prompts_begin_alike_have_files_of_their_own(models, tmp_path):
+    words = "a very long prompt of more than sixty characters about a dark sea"
+    lines = ["a cat", "a cat --l 7.5", "a cat 0 --d 2", f"{words} at night", f"{words} at noon"]
+    (tmp_path / "prompts.txt").write_text("\n".join(lines))
+    found = run_draw(models, tmp_path, "--prompts", tmp_path / "prompts.txt")
+    facts = {path.stem: marks.read(path)[0] for path in found}
+    assert [len(facts), facts["a-cat-0"]["guidance_scale"]] == [5, 3.0]
+    assert facts["a-cat-0-2"]["guidance_scale"] == 7.5
+    assert facts["a-cat-0-2-2"]["prompt"] == "a cat 0"
+    assert {one["prompt"] for one in facts.values()} == {line.split(" --")[0] for line in lines}
+
+
+def test_a_picture_of_an_earlier_command_stays_and_an_equal_one_is_not_doubled(models, tmp_path):
+    (tmp_path / "a-cat-1.png").write_bytes(b"not a picture of ours")
+    expected = ["a-cat-0.png", "a-cat-1-2.png", "a-cat-1.png"]
+    for _ in range(2):  # the second time the same pictures are drawn again
+        found = run_draw(models, tmp_path, "a cat", "--num", 2)
+        assert [path.name for path in found] == expected
+    first = found[0].read_bytes()
+    found = run_draw(models, tmp_path, "a cat", "--guidance", 7.5)
+    assert [path.name for path in found] == ["a-cat-0-2.png", *expected]
+    assert (tmp_path / "a-cat-0.png").read_bytes() == first
+    assert (tmp_path / "a-cat-1.png").read_bytes() == b"not a picture of ours"
+
+
 def test_a_prompt_of_the_command_is_no_comment(models, tmp_path):
     [path] = run_draw(models, tmp_path, "#1 dad")
     assert marks.read(path)[0]["prompt"] == "#1 dad"

@@ -1,6 +1,8 @@
 """Draws what a prompt says."""
 
 import dataclasses
+import itertools
+import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,6 +12,7 @@ from pdm import weights
 from pdm.config.prompts import Prompt
 from pdm.config.sample import SampleConfig
 from pdm.config.task import TextTask
+from pdm.data import marks
 from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
 from pdm.inference.pictures.studio import Studio
@@ -69,7 +72,31 @@ def draw(
         yield first + number, picture, plan.origin(first + number)
 
 
-def name_of(prompt: Prompt, seed: int) -> str:
-    """Give a file name from the words of a prompt and the seed."""
+def choose_path(
+    folder: Path, prompt: Prompt, seed: int, facts: dict[str, Any], taken: Sequence[Path]
+) -> Path:
+    """Name a picture's file by the words of its prompt and its seed, and by a number if another
+    picture has that name: one of this call, or a file in the folder with another mark.
+
+    Args:
+        folder: Of the file.
+        prompt: Of the picture.
+        seed: Of the picture.
+        facts: Its mark; a file with the same one is replaced by the same picture.
+        taken: Files of this call.
+    """
     words = re.sub(r"[^\w]+", "-", prompt.text.lower()).strip("-")[:MAX_NAME].rstrip("-")
-    return f"{words or 'picture'}-{seed}.png"
+    stem = f"{words or 'picture'}-{seed}"
+    names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
+    paths = (folder / f"{name}.png" for name in names)
+    return next(path for path in paths if path not in taken and _is_free(path, facts))
+
+
+def _is_free(path: Path, facts: dict[str, Any]) -> bool:
+    if not path.exists():
+        return True
+    try:
+        found, _ = marks.read(path)
+    except BadInput:
+        return False
+    return bool(found == json.loads(json.dumps(facts)))

@@ -1,5 +1,6 @@
 """Reads pictures, masks and maps of users; what cannot be used is refused in one line."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -84,18 +85,39 @@ def write_picture(path: Path, picture: Pixels, facts: dict[str, object]) -> None
         Image.fromarray(picture).save(temporary, format="PNG", pnginfo=info)
 
 
-def output_path(picture: Path, output: Path | None, suffix: str) -> Path:
-    """Give the file to write: the named one, or one beside the picture.
+def output_paths(
+    picture: Path, output: Path | None, suffix: str, seeds: range, inputs: Sequence[Path]
+) -> list[Path]:
+    """Give the file to write for each seed: the named one, or one beside the picture; several have
+    their seeds in their names.
+
+    Args:
+        picture: That the files are named after.
+        output: What the user named, if anything.
+        suffix: Of names after the picture; ends with the first seed.
+        seeds: Of the pictures.
+        inputs: Files that are read.
 
     Raises:
-        BadInput: It would replace the picture itself, or is not a PNG.
+        BadInput: One would replace an input, or is not a PNG.
     """
-    path = output or picture.with_name(f"{picture.stem}-{suffix}.png")
-    if path.suffix.lower() != ".png":
-        raise BadInput(f"--output {path} must end in .png: other formats would change pixels")
-    if path.resolve() == picture.resolve():
-        raise BadInput(f"--output {path} is the picture itself; name another file")
-    return path
+    first = output or picture.with_name(f"{picture.stem}-{suffix}.png")
+    if first.suffix.lower() != ".png":
+        raise BadInput(f"--output {first} must end in .png: other formats would change pixels")
+    paths = [first]
+    if len(seeds) > 1:
+        stem = first.stem.removesuffix(f"-{seeds[0]}")
+        paths = [first.with_name(f"{stem}-{seed}.png") for seed in seeds]
+    for path in paths:
+        for each in inputs:
+            if _is_same_file(path, each):
+                raise BadInput(f"{path} would replace {each}; name another file by --output")
+    return paths
+
+
+def _is_same_file(one: Path, other: Path) -> bool:
+    same = one.resolve() == other.resolve()
+    return same or (one.exists() and other.exists() and one.samefile(other))
 
 
 def _grey_of(path: Path, image: Image.Image) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
