@@ -1,19 +1,23 @@
-"""Filling in with a network that knows no masks: what is known stays on its own path.
+"""Filling in with a network that knows no masks: what is known goes straight to its data.
 
-At each evaluation the known part of the noisy latents is that of the known picture with the same
-noise (LDM's mask blending, `ddim.py`; Lugmayr et al., arXiv:2201.09865, without going back in
-time). Our paths are straight, so any sampler carries the known part exactly to its data.
+At each evaluation the network sees the known part of the noisy latents as that of the known picture
+with the same noise (LDM's mask blending, `ddim.py`; Lugmayr et al., arXiv:2201.09865, without going
+back in time). The known part's own velocity leads from where it is to the data: in the time that is
+left, so any sampler carries it there exactly, even one that adds fresh noise.
 """
 
 import torch
 from torch import Tensor
 
-from pdm.diffusion.flow import Velocity, interpolate, target
+from pdm.diffusion.flow import Velocity, by_level, interpolate, target
 from pdm.models.levels.pyramid import Pyramid
+
+# At later times a level has arrived, and rounding errors over the time left would grow.
+LAST_TIME = 1 - 1e-4
 
 
 def hold_known(velocity: Velocity, data: Pyramid, noise: Pyramid, known: Pyramid) -> Velocity:
-    """Hold known cells on the path from the noise to the data.
+    """Hold known cells on the way to the data.
 
     Args:
         velocity: Of the whole picture.
@@ -25,9 +29,21 @@ def hold_known(velocity: Velocity, data: Pyramid, noise: Pyramid, known: Pyramid
 
     def held_velocity(pyramid: Pyramid, t: Tensor) -> Pyramid:
         true = interpolate(data, noise, t)
-        return _choose(known, path, velocity(_choose(known, true, pyramid), t))
+        held = _velocity_to(data, pyramid, t, path)
+        return _choose(known, held, velocity(_choose(known, true, pyramid), t))
 
     return held_velocity
+
+
+def _velocity_to(data: Pyramid, pyramid: Pyramid, t: Tensor, path: Pyramid) -> Pyramid:
+    """Give the velocity from points at times t to the data; that of the path where the time is up.
+
+    On the path both are the same, (data - x) / (1 - t).
+    """
+    return tuple(
+        torch.where(time < LAST_TIME, (end - x) / (1 - time.clamp(0, LAST_TIME)), along)
+        for end, x, time, along in zip(data, pyramid, by_level(t, len(data)), path, strict=True)
+    )
 
 
 def _choose(known: Pyramid, one: Pyramid, other: Pyramid) -> Pyramid:

@@ -26,6 +26,7 @@ from pdm.inference.sampling_networks import check_few_steps, few_steps_facts
 from pdm.parts.folder import part_folder
 from pdm.parts.work import work_on_parts
 from pdm.progress import Progress
+from pdm.tasks.find import find_task, task_of_model
 from pdm.versions import versions
 
 logger = logging.getLogger(__name__)
@@ -88,7 +89,8 @@ def sample_pictures(
         **({"untrained": True} if untrained else {}),
         **few_steps_facts(diffusion, config),
     }
-    with part_folder(samples, _key(config, drawn, shards, prompts)) as folder:
+    data = manifest.digest(shards) if _reads_shards(config, facts) else None
+    with part_folder(samples, _key(config, drawn, data, prompts)) as folder:
         task = SampleTask(
             config=config,
             autoencoder=autoencoder.absolute(),
@@ -111,11 +113,29 @@ def sample_pictures(
     )
 
 
+def _reads_shards(config: SampleConfig, record: dict[str, Any]) -> bool:
+    """Whether what is drawn depends on the held-out pictures or their maps. Captions, which are
+    prompts, are told apart as such.
+
+    Args:
+        config: Section `sample` of the params.
+        record: `config.json` of the diffusion model.
+    """
+    task = find_task(task_of_model(record, None), record)
+    return config.full_size_picture or task.needs_pictures or task.needs_maps
+
+
 def _key(
-    config: SampleConfig, facts: dict[str, Any], shards: Path, prompts: tuple[Prompt, ...]
+    config: SampleConfig, facts: dict[str, Any], data: str | None, prompts: tuple[Prompt, ...]
 ) -> str:
-    """Digest of everything that the folder depends on. Nothing drawn for another key is kept."""
-    data = manifest.digest(shards) if config.full_size_picture else None
+    """Digest of everything that the folder depends on. Nothing drawn for another key is kept.
+
+    Args:
+        config: Section `sample` of the params.
+        facts: Of all pictures, with the digests of the models.
+        data: Digest of the shards; None if nothing of them is read.
+        prompts: In turn.
+    """
     depends: list[Any] = [dataclasses.asdict(config), facts, data, versions()["sample"]]
     if prompts:
         depends.append([dataclasses.asdict(prompt) for prompt in prompts])

@@ -2,6 +2,9 @@
 
 import io
 import json
+import pickle
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,7 +39,7 @@ def map_of(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 3, (4, 8)).repeat(16, 0).repeat(16, 1)
 
 
-def write_shards(folder: Path) -> Path:
+def write_shards(folder: Path, first_map: int = 0) -> Path:
     folder.mkdir()
     splits = {}
     for split, seeds in (("train", range(5)), ("val", range(5, 7))):
@@ -44,7 +47,7 @@ def write_shards(folder: Path) -> Path:
         for seed in seeds:
             key, parts = sample_of(seed)
             file = io.BytesIO()
-            Image.fromarray(map_of(seed).astype(np.uint8)).save(file, "PNG")
+            Image.fromarray(map_of(first_map + seed).astype(np.uint8)).save(file, "PNG")
             samples.append((key, parts | {"map.png": file.getvalue()}))
         path = folder / f"{split}-000000.tar"
         tars.write_tar(path, samples)
@@ -142,3 +145,40 @@ def test_the_stage_sample_draws_from_the_maps_of_held_out_pictures(trained, chai
     )
     rows = json.loads((tmp_path / "samples" / "samples.json").read_text())["samples"]
     assert [row["held_out"] for row in rows] == [f"{6:020x}", f"{5:020x}"]
+
+
+KILLED = """
+import os, pickle, signal, sys
+import torch
+from pdm.inference.sample import sample_pictures
+from pdm.parts.folder import PartFolder
+
+torch.set_num_threads(1)
+finish = PartFolder.finish
+
+def finish_and_die(folder, part, record):
+    finish(folder, part, record)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+PartFolder.finish = finish_and_die
+config, folders = pickle.loads(bytes.fromhex(sys.argv[1]))
+sample_pictures(config, **folders)
+"""
+
+
+def test_after_a_kill_nothing_is_kept_that_was_drawn_from_other_maps(trained, chain, tmp_path):
+    config = replace(SAMPLE, full_size_picture=False, num_images=2, batch_size=1)
+
+    def folders(shards: Path, samples: str) -> dict[str, Path]:
+        models = {"autoencoder": chain.autoencoder, "diffusion": trained / "models" / "diffusion"}
+        return models | {"shards": shards, "samples": tmp_path / samples}
+
+    other = write_shards(tmp_path / "shards", first_map=100)
+    task = pickle.dumps((config, folders(trained / "shards", "killed"))).hex()
+    assert subprocess.run([sys.executable, "-c", KILLED, task], check=False).returncode < 0
+    assert list(tmp_path.glob(".part-killed-*/records/000000.json"))
+    for name in ("killed", "unbroken"):
+        sample_pictures(config, **folders(other, name))
+    for file in ("000000.png", "000001.png"):
+        killed, unbroken = (tmp_path / name / file for name in ("killed", "unbroken"))
+        assert killed.read_bytes() == unbroken.read_bytes()
