@@ -1,6 +1,6 @@
 """Draw latents from seeds: noise, the guided and clamped velocity, and a sampler."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +17,7 @@ from pdm.diffusion.samplers import Sampler, euler, heun, multistep, noise_from_s
 from pdm.diffusion.sampling_times import even_times, shift_time
 from pdm.diffusion.stochastic import ddim, fresh_noise
 from pdm.errors import BadInput
+from pdm.inference.prompts import Prompts
 from pdm.inference.sampling_networks import Networks
 from pdm.models.condition import Condition
 from pdm.models.denoiser import Denoiser
@@ -104,6 +105,43 @@ def draw_latents(
         fresh = fresh_noise(seeds, shapes, device)
         return ddim(velocity, noise, times, eta=config.eta, fresh=fresh)
     return SAMPLERS[config.sampler](velocity, noise, times)
+
+
+def draw_numbers(
+    networks: Networks,
+    config: SampleConfig,
+    numbers: Sequence[int],
+    shapes: Sequence[LevelShape],
+    on_step: Callable[[Pyramid, Tensor], None] | None = None,
+) -> Iterator[tuple[Sequence[int], Pyramid]]:
+    """Draw latents of pictures of the stage `sample`, by their numbers.
+
+    Args:
+        networks: See `draw_latents`, as for the others.
+        config: Section `sample` of the params; a prompt may have another seed, scale and steps.
+        numbers: Of the pictures.
+        shapes: Of the levels.
+        on_step: See `draw_latents`.
+
+    Yields:
+        The numbers of those that are drawn together, and their latents.
+    """
+    prompts = networks.subjects
+    if not isinstance(prompts, Prompts):
+        seeds = [config.seed + number for number in numbers]
+        yield numbers, draw_latents(networks, config, seeds, shapes, on_step)
+        return
+    for group in prompts.groups(numbers):
+        seeds = [prompts.seed_of(number) for number in group.numbers]
+        shown, negative = prompts.conditions(group.numbers)
+        yield (
+            group.numbers,
+            draw_latents(
+                *(networks, group.config, seeds, shapes, on_step),
+                condition=shown,
+                negative=negative,
+            ),
+        )
 
 
 def _times(network: Denoiser, config: SampleConfig, num_levels: int) -> Tensor:

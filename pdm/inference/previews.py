@@ -17,7 +17,7 @@ from torch import Tensor
 from pdm.config.sample import PreviewsConfig, SampleConfig
 from pdm.data.pixels import Pixels, to_pixels
 from pdm.data.sheets import contact_sheet, reduce_picture
-from pdm.inference.latent_sampling import draw_latents
+from pdm.inference.latent_sampling import draw_numbers
 from pdm.inference.sampling_networks import Networks
 from pdm.models.codec import Autoencoder
 from pdm.models.levels.pyramid import LevelShape, Pyramid
@@ -62,7 +62,7 @@ def write_previews(
     rows: list[list[Pixels]] = []
     for number in range(min(previews.num_images, config.num_images)):
         frames = Frames(previews.frames)
-        latents = draw_latents(networks, config, [config.seed + number], shapes, frames.record)
+        [(_, latents)] = draw_numbers(networks, config, [number], shapes, frames.record)
         by_levels = [latents[:count] for count in range(1, len(latents) + 1)]
         for name, pyramids in (("steps", [*frames.kept, latents]), ("levels", by_levels)):
             pictures = list(_decode(decoder, pyramids, size, tile_px))

@@ -21,10 +21,10 @@ from pdm.data.pixels import Pixels, to_images, to_pixels
 from pdm.data.shards.images import ImageShards
 from pdm.device import choose_device, log_device
 from pdm.files import atomic_file
-from pdm.inference.latent_sampling import draw_latents
+from pdm.inference.latent_sampling import draw_numbers
 from pdm.inference.precision import decoding_precision
 from pdm.inference.previews import write_previews
-from pdm.inference.prompts import Group, Prompts, config_for_loading, text_task
+from pdm.inference.prompts import Prompts, config_for_loading, text_task
 from pdm.inference.sampling_networks import Networks, load_networks
 from pdm.inference.subjects import HeldOut, Subjects, size_of
 from pdm.machine import usable_cpus
@@ -131,27 +131,12 @@ class Painter:
         """Draw a batch, and let the pool write its pictures."""
         start = int(part)
         numbers = range(start, min(start + self.config.batch_size, self.config.num_images))
-        subjects = self.networks.subjects
-        if isinstance(subjects, Prompts):
-            drawn = [
-                (one.numbers, self._draw_group(subjects, one)) for one in subjects.groups(numbers)
-            ]
-        else:
-            seeds = [self.config.seed + number for number in numbers]
-            drawn = [(list(numbers), draw_latents(self.networks, self.config, seeds, self.shapes))]
         rows = {
             number: pool.submit(self._write, number, picture)
-            for members, latents in drawn
+            for members, latents in draw_numbers(self.networks, self.config, numbers, self.shapes)
             for number, picture in zip(members, self._decode(latents), strict=True)
         }
         return [rows[number] for number in numbers]
-
-    def _draw_group(self, prompts: Prompts, group: Group) -> Pyramid:
-        seeds = [prompts.seed_of(number) for number in group.numbers]
-        shown, negative = prompts.conditions(group.numbers)
-        return draw_latents(
-            self.networks, group.config, seeds, self.shapes, condition=shown, negative=negative
-        )
 
     @torch.no_grad()
     def _decode(self, latents: Pyramid) -> Pixels:

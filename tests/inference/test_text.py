@@ -14,7 +14,7 @@ from tiny_bert import write_bert
 from tiny_chain import AUTOENCODER, DIFFUSION, LATENTS, SAMPLE, TRAINING
 
 from pdm.cli import main
-from pdm.config.sample import GuideConfig
+from pdm.config.sample import GuideConfig, PreviewsConfig
 from pdm.config.task import TextTask
 from pdm.config.text import TextTransformerConfig, WordPiecesConfig
 from pdm.data import marks
@@ -308,6 +308,18 @@ def test_guidance_leads_away_from_the_negative_prompt(taught, tmp_path):
         means[negative] = np.mean([mean for _, mean in rows])
         assert {row["negative_prompt"] for row, _ in rows} == {negative}
     assert means["a dark picture"] > means["a bright picture"] + 20
+
+
+def test_previews_end_with_the_pictures_of_prompts_with_options(taught, tmp_path):
+    prompts = ("a dark picture", "a bright one --d 3 --s 7 --l 2.5 --n a dark one")
+    previews = PreviewsConfig(num_images=2, frames=2, milliseconds=80)
+    samples = draw(taught, tmp_path / "samples", prompts=prompts, num_images=2, previews=previews)
+    for number in ("000000", "000001"):
+        picture, last = (
+            np.asarray(Image.open(samples / path).convert("RGB")).astype(int)
+            for path in (f"{number}.png", f"previews/{number}/levels-03.png")
+        )
+        assert np.abs(picture - last).max() <= 1
 
 
 def test_marks_and_lineage_name_prompt_guidance_and_steps(taught, tmp_path):
