@@ -90,12 +90,21 @@ def map_condition(maps: Sequence[ClassMap], num_classes: int) -> Condition:
     Returns:
         (B, num_classes, H / 4, W / 4) in [0, 1], with sides rounded up.
     """
-    return Condition(picture=torch.stack([_shares(one, num_classes) for one in maps]))
+    height, width = (-(-side // REDUCTION) for side in maps[0].shape)
+    shares = torch.zeros(len(maps), num_classes, height, width)
+    for planes, indices in zip(shares, maps, strict=True):
+        _fill_shares(planes, indices)
+    return Condition(picture=shares)
 
 
-def _shares(indices: ClassMap, num_classes: int) -> torch.Tensor:
-    planes = torch.from_numpy(indices)[None] == torch.arange(num_classes)[:, None, None]
-    return F.avg_pool2d(planes.float(), REDUCTION, ceil_mode=True)
+def _fill_shares(planes: Tensor, indices: ClassMap) -> None:
+    """Write the share of each class (C, h, w); zeros are there. One class of the map after the
+    other: all at once would take five bytes a pixel for every class that there is."""
+    whole = torch.from_numpy(indices)
+    for label in np.flatnonzero(np.bincount(indices.ravel())):
+        if label < len(planes):
+            plane = (whole == int(label)).float()[None]
+            planes[label] = F.avg_pool2d(plane, REDUCTION, ceil_mode=True)[0]
 
 
 def _map_of(example: Example) -> ClassMap:

@@ -1,6 +1,7 @@
 """Super-resolution from the shards to a user's picture, at a tiny size."""
 
 import json
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from pdm.data import marks
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.inference.encode import encode_shards
 from pdm.inference.pictures.studio import Studio, open_studio
-from pdm.inference.pictures.upscale import upscale
+from pdm.inference.pictures.upscale import _match_means, upscale
 from pdm.inference.sample import sample_pictures
 from pdm.presets import DEFAULT
 from pdm.training import diffusion
@@ -63,6 +64,19 @@ def test_any_size_comes_out_exactly_four_times_as_large_with_its_colours(size, s
     assert large.shape == (4 * size[0], 4 * size[1], 3)
     shift = large.mean((0, 1), dtype=float) - picture.mean((0, 1), dtype=float)
     assert np.abs(shift).max() <= 0.5
+
+
+def test_colours_are_matched_in_place_with_the_memory_of_a_band():
+    picture = picture_of(512, 512)
+    large = np.asarray(Image.fromarray(picture).resize((2048, 2048)).point(lambda v: v * 0.9 + 7))
+    large = large.copy()
+    tracemalloc.start()
+    _match_means(large, picture)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 0.25 * large.nbytes  # whole planes and a copy took more than it thrice
+    shift = large.mean((0, 1), dtype=float) - picture.mean((0, 1), dtype=float)
+    assert np.abs(shift).max() <= 0.05
 
 
 def test_it_looks_like_the_picture_everywhere_and_has_no_seams(studio):

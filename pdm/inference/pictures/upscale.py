@@ -2,7 +2,7 @@
 
 Tiles are as large as the pictures that the model learned from. They overlap, share one field of
 noise, so that they agree where they overlap, and are blended there. Each has the colours of the
-part that it enlarges. Memory is that of a few tiles, and of the result in bytes.
+part that it enlarges. Memory is that of a few tiles, and of the result in bytes, with its noise.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +23,7 @@ from pdm.tasks.super_resolution import enlarged_condition
 
 OVERLAP = 0.25  # of a tile's side, at least
 MEAN_ERROR, MEAN_ROUNDS = 0.05, 8  # levels of 255
+BAND_ROWS = 64  # shifted at once
 
 
 def check_model(studio: Studio, factor: int | None) -> SuperResolutionTask:
@@ -85,7 +86,9 @@ def upscale(
         done += len(batch)
         on_tiles(done, len(windows))
     height, width = picture.shape[0] * factor, picture.shape[1] * factor
-    return _with_means(result[:height, :width], picture)
+    large = result[:height, :width]
+    _match_means(large, picture)
+    return large
 
 
 def _starts(side: int, tile: int, unit: int) -> list[int]:
@@ -165,18 +168,25 @@ def _ramp(start: int, tile: int, starts: Sequence[int], factor: int) -> NDArray[
     return weights
 
 
-def _with_means(large: Pixels, picture: Pixels) -> Pixels:
-    """Shift channels whose mean is not that of the picture; a few rounds, for clipped values.
-
-    A shift by less than a level reaches a share of the pixels only, chosen at random.
-    """
-    large = large.copy()
-    dither = np.random.default_rng(0).random(large.shape[:2], np.float32)
+def _match_means(large: Pixels, picture: Pixels) -> None:
+    """Shift channels, in place, whose mean is not that of the picture; a few rounds, for clipped
+    values."""
     for channel, wanted in enumerate(picture.mean(axis=(0, 1), dtype=np.float64)):
         plane = large[..., channel]
         for _ in range(MEAN_ROUNDS):
             shift = wanted - plane.mean(dtype=np.float64)
             if abs(shift) <= MEAN_ERROR:
                 break
-            plane[:] = (plane + np.floor(np.float32(shift) + dither)).clip(0, 255)
-    return large
+            _shift(plane, shift)
+
+
+def _shift(plane: NDArray[np.uint8], shift: float) -> None:
+    """Shift the values of a channel (H, W), in place and band by band.
+
+    A shift by less than a level reaches a share of the pixels only, chosen at random.
+    """
+    random = np.random.default_rng(0)
+    for top in range(0, len(plane), BAND_ROWS):
+        band = plane[top : top + BAND_ROWS]
+        dither = random.random(band.shape, np.float32)
+        band[:] = (band + np.floor(np.float32(shift) + dither)).clip(0, 255)
