@@ -122,11 +122,12 @@ def tuned(text) -> Path:
     return models
 
 
-def draw(models: Path, folder: Path, *words: str) -> int:
-    """Draw by the command, without guidance."""
+def draw(models: Path, folder: Path, *words: str, guidance_scale: float = 1.0) -> int:
+    """Draw by the command."""
     folder.mkdir()
     content = yaml.safe_load(DEFAULT.read_text())
-    content["sample"] |= {"guidance_scale": 1.0, "guide": None}
+    guide = {"kind": "unconditional"}
+    content["sample"] |= {"guidance_scale": guidance_scale, "guide": guide}
     (folder / "params.yaml").write_text(yaml.safe_dump(content))
     params = ["--params", str(folder / "params.yaml"), "--output", str(folder)]
     return main(["draw", "--models", str(models), *params, *words])
@@ -138,6 +139,19 @@ def test_the_command_draws_prompts_in_few_steps_and_the_mark_names_the_network(t
         assert draw(tuned, tmp_path / steps, "a dark picture", "--steps", steps) == 0
         facts, _ = marks.read(tmp_path / steps / "a-dark-picture-0.png")
         assert (facts["steps"], facts.get("few_steps_sha256")) == (int(steps), expected)
+
+
+def test_the_commands_guidance_takes_the_place_of_that_of_the_params(tuned, tmp_path, capsys):
+    words = ("a dark picture", "--steps", "4")
+    assert draw(tuned, tmp_path / "params", *words, guidance_scale=3.0) == 2
+    assert "sample.guidance_scale is 3.0" in capsys.readouterr().err
+    assert draw(tuned, tmp_path / "own", *words, "--guidance", "1", guidance_scale=3.0) == 0
+    assert draw(tuned, tmp_path / "none", *words) == 0
+    own, none = (
+        marks.read(tmp_path / name / "a-dark-picture-0.png")[0] for name in ("own", "none")
+    )
+    assert own == none
+    assert "few_steps_sha256" in own
 
 
 @pytest.mark.parametrize("option", ["--s 40", "--l 7.5"])
