@@ -16,9 +16,13 @@ from pdm.config.diffusion import ConditionConfig, UNetConfig
 from pdm.config.evaluate import EvaluateConfig
 from pdm.config.records import from_record
 from pdm.config.sample import GuideConfig, SampleConfig
+from pdm.errors import BadInput
 from pdm.inference.champion import WITHOUT_EFFECT, settings_of_samples
 from pdm.inference.sample import GUIDANCE_SETTINGS, settings_of
+from pdm.params import parse
 from pdm.params.keys import DEFAULT
+from pdm.params.override import override
+from pdm.presets import preset_text
 
 LOADED = params.load(DEFAULT)
 UNET = replace(
@@ -120,3 +124,26 @@ def test_the_champion_draws_by_the_settings_of_the_scored_samples(config, tmp_pa
 def test_every_field_of_a_guide_belongs_to_a_kind():
     fields = {field.name for field in dataclasses.fields(GuideConfig)} - {"kind"}
     assert {name for names in GuideConfig.FIELDS.values() for name in names} == fields
+
+
+# files
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("sample.prompts=prompts.txt", "sample.prompts: expected a list, a file as {path: "),
+        ("sample.prompts={path: a.txt}", "sample.prompts.sha256: missing"),
+        ("sample.prompts={path: a.txt, sha256: 7}", "sample.prompts.sha256: expected"),
+        ("sample.prompts={path: a.txt, sha: 7}", "did you mean 'sha256'?"),
+        ("sample.prompts=[7]", "sample.prompts.0: expected a valid string, got 7"),
+        ("diffusion.task.encoder.vocabulary={path: a.txt}", "encoder.vocabulary.sha256: missing"),
+    ],
+)
+def test_a_file_needs_its_digest_so_that_another_one_is_noticed(change, message):
+    text, _ = override(preset_text("task-text", None), [change])
+    with pytest.raises(BadInput) as caught:
+        parse(text, Path("params.yaml"))
+    assert message in str(caught.value)
+    assert "FileConfig" not in str(caught.value)
+    assert "tuple" not in str(caught.value)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 from pdm.config.common import STRICT, Mark, Neutral
+from pdm.config.file import FileConfig
 from pdm.config.limits import (
     Count,
     EmaLength,
@@ -113,7 +114,7 @@ class SampleConfig:
         tuple[str, ...] | None, "classes to draw, in turn; null: all that the model knows"
     ]
     prompts: Annotated[
-        tuple[str, ...] | str | None,
+        tuple[str, ...] | FileConfig | None,
         "of text: drawn in turn, or a file with one a line; null: captions of held-out images",
         NOT_IN_SAMPLES,  # each sample names its own
     ]
@@ -146,9 +147,7 @@ class SampleConfig:
     def __post_init__(self) -> None:
         check_limits(self)
         require(self.classes != (), "classes", self.classes, "names of classes, or null for all")
-        none = self.prompts == "" or (
-            isinstance(self.prompts, tuple) and not parse_prompts(self.prompts)
-        )
+        none = isinstance(self.prompts, tuple) and not parse_prompts(self.prompts)
         require(not none, "prompts", self.prompts, "prompts, a file, or null")
         without = self.guidance_scale == 1
         require(without or self.guide is not None, "guide", None, "one, or guidance_scale: 1.0")

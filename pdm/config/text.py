@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 from pdm.config.common import STRICT
+from pdm.config.file import FileConfig
 from pdm.config.limits import Count, Depth, Limits, Width, check_limits, require, require_sha256
 
 MaxTokens = Annotated[int, Limits(at_least=2, at_most=4096)]  # two mark the ends of a text
@@ -36,7 +37,8 @@ class WordPiecesConfig:
 
     kind: Annotated[Literal["word_pieces"], "word_pieces: a transformer trained with the network"]
     vocabulary: Annotated[
-        str | None, "a vocab.txt of BERT's kind, one word piece a line; null: made of the captions"
+        FileConfig | None,
+        "a vocab.txt of BERT's kind, one word piece a line; null: made of the captions",
     ]
     transformer: Annotated[TextTransformerConfig, "the transformer"]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pdm import weights
+from pdm.config.file import FileConfig
 from pdm.config.prompts import Prompt, parse_prompts
 from pdm.config.sample import GuideConfig, SampleConfig
 from pdm.config.task import TextTask
@@ -19,6 +20,7 @@ from pdm.data.captions import captions_of
 from pdm.data.pixels import Pixels
 from pdm.data.shards.images import ImageShards
 from pdm.errors import BadInput
+from pdm.files import check_sha256
 from pdm.models.condition import Condition
 from pdm.tasks.find import find_task, task_of_model
 from pdm.tasks.text import EMPTY, Text, TextFiles
@@ -221,10 +223,12 @@ def _negative_of(prompt: Prompt, config: SampleConfig) -> str:
     return (config.negative_prompt or EMPTY) if prompt.negative is None else prompt.negative
 
 
-def _parse(prompts: tuple[str, ...] | str) -> tuple[Prompt, ...]:
-    if isinstance(prompts, str):
-        return read_prompt_file(Path(prompts), KEY)
-    return parse_prompts(prompts)
+def _parse(prompts: tuple[str, ...] | FileConfig) -> tuple[Prompt, ...]:
+    if not isinstance(prompts, FileConfig):
+        return parse_prompts(prompts)
+    path = Path(prompts.path)
+    check_sha256(path, prompts.sha256, KEY)
+    return read_prompt_file(path, KEY)
 
 
 def _captions(shards: Path) -> tuple[Prompt, ...]:

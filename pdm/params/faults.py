@@ -11,6 +11,7 @@ from typing import Any, get_args, get_type_hints
 from pydantic import ValidationError
 
 from pdm.config import Params, renames
+from pdm.config.file import FileConfig
 from pdm.config.scrape import Source
 from pdm.config.task import TaskConfig
 from pdm.config.text import TextEncoderConfig
@@ -44,6 +45,7 @@ def _relevant(faults: list[Any], values: dict[str, Any]) -> list[Any]:
     for fault in faults:
         for union in (Source, TaskConfig, TextEncoderConfig):
             fault = fault and _of_named_kind(fault, values, union)
+        fault = fault and _of_list_or_file(fault, values)
         if fault:
             kept.append(fault)
     return kept
@@ -71,6 +73,29 @@ def _of_named_kind(fault: Any, values: dict[str, Any], union: Any) -> Any:
     if named != kinds[fault["loc"][place]]:
         return None
     return {**fault, "loc": fault["loc"][:place] + fault["loc"][place + 1 :]}
+
+
+def _of_list_or_file(fault: Any, values: dict[str, Any]) -> Any:
+    """Of a key that takes a list or a file, keep the faults of what was written, by giving None for
+    others; leave pydantic's name of its type out of the key."""
+    loc = fault["loc"]
+    of_file = [part == FileConfig.__name__ for part in loc]
+    place = next((at for at, part in enumerate(loc) if of_file[at] or _is_tuple(part)), None)
+    if place is None:
+        return fault
+    value: Any = values
+    for part in loc[:place]:
+        value = value[part]
+    if isinstance(value, dict if of_file[place] else list):
+        return {**fault, "loc": loc[:place] + loc[place + 1 :]}
+    if isinstance(value, dict | list):
+        return None
+    message = "Input should be a list, a file as {path: ..., sha256: ...}, or null"
+    return {**fault, "type": "list_or_file", "loc": loc[:place], "input": value, "msg": message}
+
+
+def _is_tuple(part: Any) -> bool:
+    return str(part).startswith("tuple[")
 
 
 def _of_another_version(fault: Any, upgrade: str) -> str | None:

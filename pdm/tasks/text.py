@@ -21,7 +21,7 @@ from pdm.data.pixels import Pixels
 from pdm.data.shards.latents import LatentShards
 from pdm.device import choose_device
 from pdm.errors import BadInput
-from pdm.files import atomic_file
+from pdm.files import atomic_file, check_sha256
 from pdm.models.condition import Condition, choose_rows
 from pdm.tasks.task import Encode, Example, Levels
 from pdm.text.encoders import CachedStates, TextEncoder, encode_batch, report_cut
@@ -208,7 +208,9 @@ def _vocabulary(
 ) -> tuple[str, ...]:
     size = encoder.transformer.vocabulary_size
     if encoder.vocabulary is not None:
-        return read_vocabulary(base / encoder.vocabulary, size)
+        path = base / encoder.vocabulary.path
+        check_sha256(path, encoder.vocabulary.sha256, "diffusion.task.encoder.vocabulary")
+        return read_vocabulary(path, size)
     if origin is not None and (origin / FILE_NAME).is_file():
         return read_vocabulary(origin / FILE_NAME, size)
     made = make_vocabulary((text for texts in train.captions for text in texts), size)
@@ -220,8 +222,8 @@ def _keep_vocabulary(path: Path, vocabulary: tuple[str, ...], most: int) -> None
     if path.is_file():
         if read_vocabulary(path, most) != vocabulary:
             raise BadInput(
-                f"the vocabulary is another one than that of the run, {path}; restore it, or name "
-                "the new one by another path, which starts a new run"
+                f"the vocabulary is another one than that of the run, {path}; restore that file, "
+                "or remove the run's folder to start anew"
             )
         return
     path.parent.mkdir(parents=True, exist_ok=True)

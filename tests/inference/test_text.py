@@ -14,6 +14,7 @@ from tiny_bert import write_bert
 from tiny_chain import AUTOENCODER, DIFFUSION, LATENTS, SAMPLE, TRAINING
 
 from pdm.cli import main
+from pdm.config.file import FileConfig
 from pdm.config.sample import GuideConfig, PreviewsConfig
 from pdm.config.task import TextTask
 from pdm.config.text import TextTransformerConfig, WordPiecesConfig
@@ -228,9 +229,14 @@ def test_data_without_captions_is_refused_before_any_work(taught, chain):
 def test_a_vocabulary_that_changes_during_a_run_is_refused(taught):
     files = TextFiles(taught.folder / "runs" / "diffusion" / "diffusion", base=taught.folder)
     splits = [LatentShards(taught.folder / "latents", split) for split in ("train", "val")]
-    (taught.folder / "own.txt").write_text("[UNK]\n[CLS]\n[SEP]\na\n")
-    task = replace(TASK, encoder=replace(TASK.encoder, vocabulary="own.txt"))
+    own = taught.folder / "own.txt"
+    own.write_text("[UNK]\n[CLS]\n[SEP]\na\n")
+    vocabulary = replace(file_of(own), path="own.txt")
+    task = replace(TASK, encoder=replace(TASK.encoder, vocabulary=vocabulary))
     with pytest.raises(BadInput, match="another one than that of the run"):
+        prepare_text(task, splits, files, None)
+    own.write_text("[UNK]\n[CLS]\n[SEP]\nb\n")
+    with pytest.raises(BadInput, match=r"encoder\.vocabulary\.path: .*own.txt has sha256"):
         prepare_text(task, splits, files, None)
 
 
@@ -251,6 +257,10 @@ def rows_of(samples: Path):
     return [
         (one, np.asarray(Image.open(samples / one["file"])).astype(int).mean()) for one in listed
     ]
+
+
+def file_of(path: Path) -> FileConfig:
+    return FileConfig(path=str(path), sha256=sha256_of(path))
 
 
 PROMPTS = ("a bright picture", "something at night --d 3 --s 7")
@@ -279,8 +289,9 @@ def test_a_picture_of_a_prompt_does_not_depend_on_its_batch(taught, tmp_path):
 
 
 def test_prompts_come_from_a_file_or_are_the_captions_of_held_out_pictures(taught, tmp_path):
-    (tmp_path / "prompts.txt").write_text("# mine\n\na dark picture\nsomething light --d 1\n")
-    by_file = rows_of(draw(taught, tmp_path / "a", prompts=str(tmp_path / "prompts.txt")))
+    path = tmp_path / "prompts.txt"
+    path.write_text("# mine\n\na dark picture\nsomething light --d 1\n")
+    by_file = rows_of(draw(taught, tmp_path / "a", prompts=file_of(path)))
     assert [row["prompt"] for row, _ in by_file[:2]] == ["a dark picture", "something light"]
     held_out = rows_of(draw(taught, tmp_path / "b", num_images=9))
     first = [CAPTIONS[shade_of(n)][0] for n in SPLITS["val"] if shade_of(n)]
@@ -338,8 +349,15 @@ def test_marks_and_lineage_name_prompt_guidance_and_steps(taught, tmp_path):
 def test_prompts_that_do_not_fit_the_model_are_refused_before_any_work(taught, chain, tmp_path):
     with pytest.raises(BadInput, match="asks for 640x640 pixels, but the model draws 32x16"):
         draw(taught, tmp_path / "a", prompts=("a lake --w 640 --h 640",))
+    path = tmp_path / "prompts.txt"
+    path.write_text("a lake")
+    file = file_of(path)
+    path.write_text("a hill")
+    with pytest.raises(BadInput, match=r"sample\.prompts\.path: .* has sha256"):
+        draw(taught, tmp_path / "a", prompts=file)
+    path.unlink()
     with pytest.raises(BadInput, match="cannot be read"):
-        draw(taught, tmp_path / "a", prompts=str(tmp_path / "none.txt"))
+        draw(taught, tmp_path / "a", prompts=file)
     with pytest.raises(BadInput, match="was not trained with text; set it to null"):
         sample_pictures(
             replace(SAMPLE, prompts=("a lake",)),
