@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pdm import params
+from pdm.cli import main
 from pdm.config import renames
 from pdm.config.autoencoder_model import AutoencoderModelConfig
 from pdm.config.common import Mark, fields_with, fields_without
@@ -17,6 +18,7 @@ from pdm.config.evaluate import EvaluateConfig
 from pdm.config.records import from_record
 from pdm.config.sample import GuideConfig, SampleConfig
 from pdm.errors import BadInput
+from pdm.files import sha256_of
 from pdm.inference.champion import WITHOUT_EFFECT, settings_of_samples
 from pdm.inference.sample import GUIDANCE_SETTINGS, settings_of
 from pdm.params import parse
@@ -147,3 +149,16 @@ def test_a_file_needs_its_digest_so_that_another_one_is_noticed(change, message)
     assert message in str(caught.value)
     assert "FileConfig" not in str(caught.value)
     assert "tuple" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["sample.prompts", "diffusion.task.encoder.vocabulary"])
+def test_an_edited_file_is_noticed_by_the_check_before_a_run(key, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("words.txt").write_text("a lake")
+    change = f"{key}={{path: words.txt, sha256: {sha256_of(Path('words.txt'))}}}"
+    text, _ = override(preset_text("task-text", None), [change])
+    Path("params.yaml").write_text(text)
+    assert main(["params", "check"]) == 0
+    Path("words.txt").write_text("a hill")
+    assert main(["params", "check"]) == 2
+    assert f"{key}.path: words.txt has sha256" in capsys.readouterr().err

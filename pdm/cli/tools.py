@@ -27,8 +27,10 @@ def _replace_by_flows(*words: str) -> None:
 
 
 def check_params(args: argparse.Namespace) -> None:
-    """Check that all values in params.yaml fit."""
-    params.load(args.params)
+    """Check that all values in params.yaml fit, and that prompts and vocabulary are as it says."""
+    from pdm.params.files import check_files
+
+    check_files(params.load(args.params))
     print(f"{args.params}: all values fit")
 
 
