@@ -162,8 +162,8 @@ class PyramidUNet(Denoiser):
         for index in range(first, len(self.factors)):
             latent = self._level(pyramid, index)
             finer = [pyramid[self.positions[factor]] for factor in self._factors_until(index)]
-            given = self._given(condition, latent, index)
-            maps.append(self.down[index](features, latent, finer, *given, context))
+            maps_of_condition = self._condition_maps(condition, latent, index)
+            maps.append(self.down[index](features, latent, finer, *maps_of_condition, context))
             if index < len(self.factors) - 1:
                 features = downsample(maps[-1][-1], self.config.resampling)
                 if self.config.has_level_times:
@@ -197,7 +197,7 @@ class PyramidUNet(Denoiser):
                 features = upsample(features, self.config.resampling)
         return tuple(velocities)
 
-    def _given(
+    def _condition_maps(
         self, condition: Condition, latent: Tensor | None, index: int
     ) -> tuple[Tensor | None, Tensor | None]:
         """Give the condition's picture and level map at the resolution of a stage's level."""

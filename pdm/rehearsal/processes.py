@@ -116,7 +116,7 @@ def _resident_bytes(pid: int) -> int:
         try:
             memory = one.memory_info()
         except psutil.Error:
-            continue
+            continue  # it has ended since it was listed
         total += memory.rss - getattr(memory, "shared", 0) * (one.pid != pid)
     return total
 

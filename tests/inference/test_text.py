@@ -299,15 +299,15 @@ def test_prompts_come_from_a_file_or_are_the_captions_of_held_out_pictures(taugh
 
 
 def test_guidance_of_1_is_the_conditional_model_and_of_0_the_unconditional_one(taught, tmp_path):
-    def drawn(name, prompt, **options):
+    def draw_pixels(name, prompt, **options):
         samples = draw(taught, tmp_path / name, prompts=(prompt,), num_images=2, **options)
         return [row["pixels_sha256"] for row, _ in rows_of(samples)]
 
     guide = {"guide": UNCONDITIONAL}
-    plain = drawn("plain", "a dark picture")
-    assert drawn("one", "a dark picture --l 1", guidance_scale=3.0, **guide) == plain
-    empty = drawn("empty", "--d 7")
-    assert drawn("zero", "a dark picture --d 7", guidance_scale=0.0, **guide) == empty
+    plain = draw_pixels("plain", "a dark picture")
+    assert draw_pixels("one", "a dark picture --l 1", guidance_scale=3.0, **guide) == plain
+    empty = draw_pixels("empty", "--d 7")
+    assert draw_pixels("zero", "a dark picture --d 7", guidance_scale=0.0, **guide) == empty
     assert plain != empty
 
 
