@@ -1,13 +1,16 @@
 """Samplers: they solve dx/dt = velocity(x, t) from noise (t = 0) to data (t = 1), over pyramids.
 
 All have one signature (`Sampler`): the velocity, the noise, and the times to stop at, rising from 0
-to 1, shared by all levels or one per level (`pdm.diffusion.sampling_times`). They
-run under the caller's grad mode and keep the noise's device and dtype. A picture's result does not
-depend on its batch. Guidance (CFG) and clamping are wrapped around the velocity beforehand
+to 1, shared by all levels or one per level (`pdm.diffusion.sampling_times`). Those of fixed steps
+can also be taken step by step (`Step`), from a `Point` that may be saved in between. They run under
+the caller's grad mode and keep the noise's device and dtype. A picture's result does not depend on
+its batch. Guidance (CFG) and clamping are wrapped around the velocity beforehand
 (`pdm.diffusion.guidance`).
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -32,12 +35,45 @@ def noise_from_seeds(seeds: Sequence[int], shapes: Sequence[LevelShape]) -> Pyra
     return tuple(torch.stack(level) for level in zip(*pictures, strict=True))
 
 
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Where a sampler stands between two steps.
+
+    Args:
+        pyramid: Its place between noise and data.
+        number: Steps taken.
+        slope: Velocity of the last step, for samplers that need it.
+    """
+
+    pyramid: Pyramid
+    number: int = 0
+    slope: Pyramid | None = None
+
+    def move(self, pyramid: Pyramid, slope: Pyramid | None = None) -> "Point":
+        """Give the point after one more step."""
+        return Point(pyramid, self.number + 1, slope)
+
+
+Step = Callable[[Velocity, Point, Tensor], Point]  # (velocity, point, all times) -> next point
+
+
+def take_all_steps(step: Step, velocity: Velocity, noise: Pyramid, times: Tensor) -> Pyramid:
+    """Sample from noise to the last of the times."""
+    point = Point(noise)
+    while point.number < len(times) - 1:
+        point = step(velocity, point, times)
+    return point.pyramid
+
+
 def euler(velocity: Velocity, noise: Pyramid, times: Tensor) -> Pyramid:
     """Solve by Euler's method: order one, one evaluation of the velocity per step."""
-    pyramid = noise
-    for t, step in zip(times, step_lengths(times), strict=False):
-        pyramid = take_step(pyramid, velocity_at(velocity, pyramid, t), step)
-    return pyramid
+    return take_all_steps(euler_step, velocity, noise, times)
+
+
+def euler_step(velocity: Velocity, point: Point, times: Tensor) -> Point:
+    """Take one step of `euler`."""
+    slope = velocity_at(velocity, point.pyramid, times[point.number])
+    return point.move(take_step(point.pyramid, slope, _length(times, point.number)))
 
 
 def heun(velocity: Velocity, noise: Pyramid, times: Tensor) -> Pyramid:
@@ -47,14 +83,18 @@ def heun(velocity: Velocity, noise: Pyramid, times: Tensor) -> Pyramid:
     would reach. The last step is Euler's, since at t = 1 nothing is left to predict (as in Karras
     et al., arXiv:2206.00364); the order stays two.
     """
-    pyramid = noise
-    for number, step in enumerate(step_lengths(times)):
-        slope = velocity_at(velocity, pyramid, times[number])
-        if number < len(times) - 2:
-            other = velocity_at(velocity, take_step(pyramid, slope, step), times[number + 1])
-            slope = tuple((a + b) / 2 for a, b in zip(slope, other, strict=True))
-        pyramid = take_step(pyramid, slope, step)
-    return pyramid
+    return take_all_steps(heun_step, velocity, noise, times)
+
+
+def heun_step(velocity: Velocity, point: Point, times: Tensor) -> Point:
+    """Take one step of `heun`."""
+    number, length = point.number, _length(times, point.number)
+    slope = velocity_at(velocity, point.pyramid, times[number])
+    if number < len(times) - 2:
+        reached = take_step(point.pyramid, slope, length)
+        other = velocity_at(velocity, reached, times[number + 1])
+        slope = tuple((a + b) / 2 for a, b in zip(slope, other, strict=True))
+    return point.move(take_step(point.pyramid, slope, length))
 
 
 def multistep(velocity: Velocity, noise: Pyramid, times: Tensor) -> Pyramid:
@@ -63,7 +103,12 @@ def multistep(velocity: Velocity, noise: Pyramid, times: Tensor) -> Pyramid:
     Each step extrapolates the velocity from the previous step's; steps may differ in length. A
     level's first step is Euler's.
     """
-    return multistep_at(velocity, noise, times, times[:-1])
+    return take_all_steps(multistep_step, velocity, noise, times)
+
+
+def multistep_step(velocity: Velocity, point: Point, times: Tensor) -> Point:
+    """Take one step of `multistep`."""
+    return multistep_step_at(velocity, point, times, times)
 
 
 def multistep_at(velocity: Velocity, noise: Pyramid, times: Tensor, evaluated: Tensor) -> Pyramid:
@@ -72,14 +117,19 @@ def multistep_at(velocity: Velocity, noise: Pyramid, times: Tensor, evaluated: T
     Args:
         evaluated: (steps,), or (steps, levels).
     """
-    pyramid, before = noise, noise
-    steps = step_lengths(times)
-    for t, step, share in zip(evaluated, steps, extrapolations(steps), strict=True):
-        slope = velocity_at(velocity, pyramid, t)
-        bends = tuple(a - b for a, b in zip(slope, before, strict=True))
-        pyramid = take_step(pyramid, take_step(slope, bends, share), step)
-        before = slope
-    return pyramid
+    step = partial(multistep_step_at, evaluated=evaluated)
+    return take_all_steps(step, velocity, noise, times)
+
+
+def multistep_step_at(velocity: Velocity, point: Point, times: Tensor, evaluated: Tensor) -> Point:
+    """Take one step of `multistep_at`."""
+    number = point.number
+    steps = step_lengths(times[max(number - 1, 0) : number + 2])
+    slope = velocity_at(velocity, point.pyramid, evaluated[number])
+    before = slope if point.slope is None else point.slope
+    bends = tuple(a - b for a, b in zip(slope, before, strict=True))
+    extrapolated = take_step(slope, bends, extrapolations(steps)[-1])
+    return point.move(take_step(point.pyramid, extrapolated, steps[-1]), slope)
 
 
 def extrapolations(steps: Sequence[Sequence[float]]) -> list[list[float]]:
@@ -105,6 +155,11 @@ def take_step(pyramid: Pyramid, slope: Pyramid, step: Sequence[float]) -> Pyrami
         x + length * v if length else x
         for x, v, length in zip(pyramid, slope, by_level, strict=True)
     )
+
+
+def _length(times: Tensor, number: int) -> Sequence[float]:
+    """Give the length of one step."""
+    return step_lengths(times[number : number + 2])[0]
 
 
 def _noise(seed: int, shapes: Sequence[LevelShape]) -> list[Tensor]:

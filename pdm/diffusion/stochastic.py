@@ -6,12 +6,13 @@ factors, such an x is a point of our paths, so the sampler takes any velocity. W
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from pdm.diffusion.flow import Velocity
-from pdm.diffusion.samplers import velocity_at
+from pdm.diffusion.samplers import Point, take_all_steps, velocity_at
 from pdm.models.levels.pyramid import LevelShape, Pyramid
 
 Fresh = Callable[[], Pyramid]
@@ -42,21 +43,30 @@ def ddim(velocity: Velocity, noise: Pyramid, times: Tensor, *, eta: float, fresh
         eta: Standard deviation of the fresh noise as a fraction of ancestral sampling's.
         fresh: Draws fresh noise for the same pictures, from `fresh_noise`.
     """
-    pyramid = tuple(level * _noise_to_signal(float(times[0])) for level in noise)
-    for number in range(len(times) - 1):
-        now, later = float(times[number]), float(times[number + 1])
-        slope = velocity_at(velocity, pyramid, times[number])
-        abar, scale = _abar(later), _noise_to_signal(later)
-        added = eta * _ancestral_std(now, later)
-        old = (max(0.0, 1 - abar - added**2)) ** 0.5
-        data = tuple(x + (1 - now) * v for x, v in zip(pyramid, slope, strict=True))
-        guess = tuple(x - now * v for x, v in zip(pyramid, slope, strict=True))
-        pyramid = tuple(
-            scale * (abar**0.5 * end + old * start) for end, start in zip(data, guess, strict=True)
-        )
-        if added:
-            pyramid = tuple(x + scale * added * z for x, z in zip(pyramid, fresh(), strict=True))
-    return pyramid
+    step = partial(ddim_step, eta=eta, fresh=fresh)
+    return take_all_steps(step, velocity, noise, times)
+
+
+def ddim_step(
+    velocity: Velocity, point: Point, times: Tensor, *, eta: float, fresh: Fresh
+) -> Point:
+    """Take one step of `ddim`. All but the last draw fresh noise once, unless `eta` is 0."""
+    number, pyramid = point.number, point.pyramid
+    if number == 0:
+        pyramid = tuple(level * _noise_to_signal(float(times[0])) for level in pyramid)
+    now, later = float(times[number]), float(times[number + 1])
+    slope = velocity_at(velocity, pyramid, times[number])
+    abar, scale = _abar(later), _noise_to_signal(later)
+    added = eta * _ancestral_std(now, later)
+    old = (max(0.0, 1 - abar - added**2)) ** 0.5
+    data = tuple(x + (1 - now) * v for x, v in zip(pyramid, slope, strict=True))
+    guess = tuple(x - now * v for x, v in zip(pyramid, slope, strict=True))
+    pyramid = tuple(
+        scale * (abar**0.5 * end + old * start) for end, start in zip(data, guess, strict=True)
+    )
+    if added:
+        pyramid = tuple(x + scale * added * z for x, z in zip(pyramid, fresh(), strict=True))
+    return point.move(pyramid)
 
 
 def _abar(t: float) -> float:
