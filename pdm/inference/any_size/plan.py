@@ -1,0 +1,254 @@
+"""Plans how a picture of any size is drawn, from a model that knows one size or a few.
+
+A composition is drawn first, at a size that the model knows; rounds of enlargement by 2 or 4 follow
+until it covers the picture. Nothing is ever stretched: where shapes differ, edges are cut off, and
+they are cut before they cost anything. If all rounds would end larger than asked for, the picture
+is reduced before the last one, so that each pixel of the result is drawn as such.
+
+Sizes are (H, W) in pixels.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pdm.errors import BadInput
+from pdm.inference.pictures.windows import round_up
+
+Size = tuple[int, int]
+
+LEAST_SIDE, LARGEST_SIDE = 128, 18_432
+# A picture whose shape differs more from every shape that the model knows is composed of several
+# pictures side by side; up to here the rest of one is cut off. See docs/any-size.md.
+MOST_CUT = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle of a picture in pixels, and not always at whole ones."""
+
+    top: float
+    left: float
+    height: float
+    width: float
+
+    def times(self, factor: float) -> "Box":
+        """The same part of a picture that is `factor` times as large."""
+        return Box(*(factor * side for side in (self.top, self.left, self.height, self.width)))
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One enlargement.
+
+    Args:
+        box: What is enlarged, of the picture before.
+        size: Of the box after it was reduced; mirror images fill what the box lacks of it.
+        factor: How many times it is enlarged.
+    """
+
+    box: Box
+    size: Size
+    factor: int
+
+    @property
+    def result(self) -> Size:
+        """Size of the picture after the round."""
+        return self.size[0] * self.factor, self.size[1] * self.factor
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a picture is drawn.
+
+    Args:
+        size: Of the picture.
+        composition: Size of what is drawn first.
+        rounds: Enlargements, in turn.
+        box: What is reduced to `size`, of the picture after all rounds.
+    """
+
+    size: Size
+    composition: Size
+    rounds: tuple[Round, ...]
+    box: Box
+
+    @property
+    def is_reduced_last(self) -> bool:
+        """Whether the picture is reduced after all rounds, and not only cut."""
+        return self.box.width > self.size[1] or self.box.height > self.size[0]
+
+    def __str__(self) -> str:
+        steps = [f"compose {_text(self.composition)}"]
+        last = self.composition
+        for each in self.rounds:
+            if each.size != last:
+                reduced = each.box.width > each.size[1] or each.box.height > each.size[0]
+                steps.append(f"{'reduce' if reduced else 'cut'} to {_text(each.size)}")
+            steps.append(f"enlarge {each.factor} times")
+            last = each.result
+        if last != self.size:
+            steps.append(f"{'reduce' if self.is_reduced_last else 'cut'} to {_text(self.size)}")
+        return ", ".join(steps)
+
+
+def check_size(size: Size, name: str) -> None:
+    """Raise BadInput if a side is out of range.
+
+    Args:
+        size: Of a picture to draw.
+        name: Of what the user wrote, for the message.
+    """
+    if not all(LEAST_SIDE <= side <= LARGEST_SIDE for side in size):
+        raise BadInput(
+            f"{name} is {_text(size)}; give a width and a height from {LEAST_SIDE} to "
+            f"{LARGEST_SIDE:,} pixels"
+        )
+
+
+def plan_drawing(size: Size, known: Sequence[Size], factors: Sequence[int], unit: int) -> Plan:
+    """Plan a picture that a model draws from nothing.
+
+    Args:
+        size: Of the picture.
+        known: Sizes that the model learned; the nearest in the logarithm of the ratio is taken.
+        factors: By which it can enlarge.
+        unit: Every side that a network sees is a multiple of it.
+    """
+    nearest = min(known, key=lambda each: (abs(_log_ratio(each) - _log_ratio(size)), each))
+    composition = _widen(nearest, size, unit)
+    return _plan(size, composition, nearest, factors, unit)
+
+
+def plan_enlargement(
+    picture: Size, size: Size, tile: Size, factors: Sequence[int], unit: int
+) -> Plan:
+    """Plan the enlargement of a picture, whose edges are cut off where the shapes differ.
+
+    Args:
+        picture: Its size.
+        size: To reach.
+        tile: Size that the model learned; it sees no smaller one.
+        factors: See `plan_drawing`, as for `unit`.
+
+    Raises:
+        BadInput: The picture covers the size already.
+    """
+    if picture[0] >= size[0] and picture[1] >= size[1]:
+        raise BadInput(
+            f"the picture is {_text(picture)}, which is not enlarged by reaching {_text(size)}; "
+            "give a larger size"
+        )
+    return _plan(size, picture, tile, factors, unit)
+
+
+def _plan(size: Size, start: Size, tile: Size, factors: Sequence[int], unit: int) -> Plan:
+    scale = max(size[0] / start[0], size[1] / start[1])
+    picture, part = start, _centred((size[0] / scale, size[1] / scale), _whole(start), start)
+    rounds: list[Round] = []
+    for factor, is_last in _choose_factors(scale, factors):
+        if rounds and is_last:
+            # Not before the first round: that would throw away what the composition shows.
+            current, part = _reduced_round(picture, part, size, tile, factor, unit)
+        else:
+            current, part = _cut_round(picture, part, tile, factor, unit)
+        rounds.append(current)
+        picture = current.result
+    return Plan(size, start, tuple(rounds), _snap(part, size))
+
+
+def _choose_factors(scale: float, factors: Sequence[int]) -> list[tuple[int, bool]]:
+    """Give the factors of the rounds, each with whether it is the last, for the least product that
+    reaches a scale; as few rounds as possible."""
+    product = 1
+    while product < scale * (1 - 1e-12):
+        product *= min(factors)
+    chosen: list[int] = []
+    while product > 1:
+        chosen.append(max(factor for factor in factors if product % factor == 0))
+        product //= chosen[-1]
+    return [(factor, number == len(chosen)) for number, factor in enumerate(chosen, 1)]
+
+
+def _cut_round(picture: Size, part: Box, tile: Size, factor: int, unit: int) -> tuple[Round, Box]:
+    """Enlarge what is needed of a picture, and no less than makes a tile.
+
+    Returns:
+        The round, and where `part` is in its result.
+    """
+    step = max(1, unit // factor)
+    needed = (max(part.height, tile[0] / factor), max(part.width, tile[1] / factor))
+    height, width = (round_up(math.ceil(side - 1e-6), step) for side in needed)
+    box = _snap(_centred((height, width), part, picture), (height, width))
+    inside = Box(part.top - box.top, part.left - box.left, part.height, part.width)
+    # A box at whole pixels may end up to a pixel before the part does.
+    inside = _centred((part.height, part.width), inside, (height, width))
+    return Round(box, (height, width), factor), inside.times(factor)
+
+
+def _reduced_round(
+    picture: Size, part: Box, size: Size, tile: Size, factor: int, unit: int
+) -> tuple[Round, Box]:
+    """Reduce a picture so that the enlarged one has the pixels of the result.
+
+    Returns:
+        The round, and where the result is in what it gives, at whole pixels.
+    """
+    step = max(1, unit // factor)
+    needed = [round_up(-(-side // factor), step) for side in size]
+    # A little more than the part is cut off where rounding up would need more than there is.
+    scale = max(size[1] / (factor * part.width), needed[0] / picture[0], needed[1] / picture[1])
+    height, width = (
+        max(side, round_up(-(-least // factor), step))
+        for side, least in zip(needed, tile, strict=True)
+    )
+    box = _centred((height / scale, width / scale), part, picture)
+    current = Round(_snap(box, (height, width)), (height, width), factor)
+    shown = (size[0] / (factor * scale), size[1] / (factor * scale))
+    inside = _centred(shown, part, picture)
+    moved = Box(inside.top - box.top, inside.left - box.left, *shown).times(factor * scale)
+    return current, _snap(_centred(size, moved, current.result), size)
+
+
+def _widen(nearest: Size, size: Size, unit: int) -> Size:
+    """Give a size of another shape, if too much of the nearest one would be cut off; of several
+    pictures side by side, but not larger than the picture."""
+    if math.exp(abs(_log_ratio(nearest) - _log_ratio(size))) <= MOST_CUT:
+        return nearest
+    height, width = nearest
+    if _log_ratio(size) > _log_ratio(nearest):
+        wanted = min(height * size[1] / size[0], size[1])
+        return height, max(width, round_up(math.ceil(wanted), unit))
+    wanted = min(width * size[0] / size[1], size[0])
+    return max(height, round_up(math.ceil(wanted), unit)), width
+
+
+def _centred(size: tuple[float, float], around: Box, picture: Size) -> Box:
+    """Give a box with the middle of another, moved so that it begins and ends inside the picture;
+    one that is larger than the picture begins at its edge."""
+    starts = (around.top, around.left)
+    sides = (around.height, around.width)
+    top, left = (
+        max(0.0, min(start + (side - own) / 2, whole - own))
+        for start, side, own, whole in zip(starts, sides, size, picture, strict=True)
+    )
+    return Box(top, left, *size)
+
+
+def _snap(box: Box, size: Size) -> Box:
+    """Put a box that is only cut, and not reduced, to whole pixels."""
+    if math.isclose(box.height, size[0]) and math.isclose(box.width, size[1]):
+        return Box(math.floor(box.top + 1e-6), math.floor(box.left + 1e-6), *size)
+    return box
+
+
+def _whole(size: Size) -> Box:
+    return Box(0, 0, *size)
+
+
+def _log_ratio(size: Size) -> float:
+    return math.log(size[1] / size[0])
+
+
+def _text(size: Size) -> str:
+    return f"{size[1]}x{size[0]}"

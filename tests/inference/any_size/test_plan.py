@@ -1,0 +1,147 @@
+"""Plans of pictures of any size: what is drawn, enlarged, cut and reduced."""
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pdm.errors import BadInput
+from pdm.inference.any_size.plan import (
+    LARGEST_SIDE,
+    LEAST_SIDE,
+    MOST_CUT,
+    Box,
+    Plan,
+    check_size,
+    plan_drawing,
+    plan_enlargement,
+)
+
+sides = st.integers(LEAST_SIDE, LARGEST_SIDE)
+sizes = st.tuples(sides, sides)
+BUCKETS = [(256, 1024), (384, 640), (512, 512), (640, 384), (1024, 256)]
+models = st.sampled_from([[(128, 256)], [(64, 128)], [(64, 64)], [(1024, 2048)], BUCKETS])
+all_factors = st.sampled_from([(2,), (4,), (2, 4)])
+
+
+def ends_inside(box: Box, size: tuple[int, int]) -> bool:
+    bottom, right = box.top + box.height, box.left + box.width
+    slack = 1e-6 * max(size)
+    return min(box.top, box.left) >= 0 and bottom <= size[0] + slack and right <= size[1] + slack
+
+
+def steps_of(plan: Plan) -> list[tuple[tuple[int, int], Box, tuple[int, int]]]:
+    """Each cut: from a picture of which size, what, and the size that it becomes."""
+    pictures = [plan.composition, *(each.result for each in plan.rounds)]
+    boxes = [*((each.box, each.size) for each in plan.rounds), (plan.box, plan.size)]
+    return [(picture, *box) for picture, box in zip(pictures, boxes, strict=True)]
+
+
+@given(sizes, models, all_factors)
+@settings(max_examples=400, deadline=None)
+def test_every_size_is_reached_without_stretching_or_needless_pixels(size, known, factors):
+    unit = 64
+    plan = plan_drawing(size, known, factors, unit)
+
+    for picture, box, reduced in steps_of(plan):
+        assert ends_inside(box, picture)
+        vertical, horizontal = box.height / reduced[0], box.width / reduced[1]
+        assert vertical == pytest.approx(horizontal, rel=1e-6)  # never squeezed
+        assert vertical >= 1 - 1e-9  # cut and reduced, but enlarged by the networks only
+        if math.isclose(vertical, 1):
+            assert box.top == int(box.top)
+            assert box.left == int(box.left)
+
+    nearest = min(abs(math.log(size[1] * h / (size[0] * w))) for h, w in known)
+    own = min(known, key=lambda each: math.dist(each, plan.composition))
+    for side, whole, least in zip(plan.composition, size, own, strict=True):
+        assert side >= least
+        assert side % unit == 0
+        assert side <= max(least, whole + unit)
+    if nearest <= math.log(MOST_CUT):
+        assert plan.composition in known
+
+    product = math.prod(each.factor for each in plan.rounds)
+    covered = [product * side / whole for side, whole in zip(plan.composition, size, strict=True)]
+    assert min(covered) >= 1 - 1e-9
+    if plan.rounds:
+        assert min(covered) < min(factors) * (1 + 1e-9)  # one factor less would not cover it
+    for each in plan.rounds:
+        assert all(side % unit == 0 for side in each.result)
+        assert all(a >= b for a, b in zip(each.result, own, strict=True))
+    if len(plan.rounds) > 1:
+        assert not plan.is_reduced_last
+        largest = max(factors) * unit
+        last = plan.rounds[-1].result
+        assert all(a < b + largest for a, b in zip(last, size, strict=True))
+
+
+@given(sizes, st.tuples(st.integers(1, 3000), st.integers(1, 3000)), all_factors)
+@settings(max_examples=400, deadline=None)
+def test_every_picture_is_enlarged_to_every_larger_size(size, picture, factors):
+    if picture[0] >= size[0] and picture[1] >= size[1]:
+        with pytest.raises(BadInput, match="not enlarged"):
+            plan_enlargement(picture, size, (128, 256), factors, 64)
+        return
+    plan = plan_enlargement(picture, size, (128, 256), factors, 64)
+    for each in plan.rounds:
+        assert all(side % 64 == 0 for side in each.result)
+        assert all(a >= b for a, b in zip(each.result, (128, 256), strict=True))
+    for before, box, reduced in steps_of(plan):
+        vertical, horizontal = box.height / reduced[0], box.width / reduced[1]
+        assert vertical == pytest.approx(horizontal, rel=1e-6)
+        assert vertical >= 1 - 1e-9
+        assert min(box.top, box.left) >= 0
+        if before != plan.composition:
+            assert ends_inside(box, before)
+
+
+@given(sizes, st.tuples(st.integers(1, 3000), st.integers(1, 3000)))
+@settings(max_examples=200, deadline=None)
+def test_an_enlarged_picture_shows_the_middle_of_the_original(size, picture):
+    """Followed back through all rounds, the result is the largest box of its shape."""
+    if picture[0] >= size[0] and picture[1] >= size[1]:
+        return
+    plan = plan_enlargement(picture, size, (128, 256), (2, 4), 64)
+    box = plan.box
+    for each in reversed(plan.rounds):
+        scale = each.box.width / each.result[1]
+        inner = box.times(scale)
+        box = Box(each.box.top + inner.top, each.box.left + inner.left, inner.height, inner.width)
+    scale = max(size[0] / picture[0], size[1] / picture[1])
+    assert box.height * scale == pytest.approx(size[0], rel=0.15, abs=64)
+    assert ends_inside(box, picture)
+    for start, side, whole in (
+        (box.top, box.height, picture[0]),
+        (box.left, box.width, picture[1]),
+    ):
+        assert start + side / 2 == pytest.approx(whole / 2, abs=1 + 0.1 * whole)
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        ((128, 256), "compose 256x128"),
+        ((128, 128), "compose 256x128, cut to 128x128"),
+        ((150, 300), "compose 256x128, enlarge 2 times, reduce to 300x150"),
+        ((512, 1024), "compose 256x128, enlarge 4 times"),
+        (
+            (2500, 6000),
+            "compose 256x128, cut to 256x112, enlarge 4 times, cut to 1024x432, "
+            "enlarge 4 times, reduce to 3008x1280, enlarge 2 times, cut to 6000x2500",
+        ),
+        (
+            (1024, 18432),
+            "compose 2304x128, enlarge 4 times, enlarge 2 times",
+        ),
+    ],
+)
+def test_plans_read_as_what_will_be_done(size, text):
+    assert str(plan_drawing(size, [(128, 256)], (2, 4), 64)) == text
+
+
+@pytest.mark.parametrize("size", [(127, 500), (500, 18433), (0, 0), (-5, 300)])
+def test_sizes_out_of_range_are_refused(size):
+    with pytest.raises(BadInput, match="from 128 to 18,432"):
+        check_size(size, "--size")
