@@ -1,6 +1,7 @@
-"""Provenance in sampled PNGs: how an image was sampled, and by which models.
+"""Provenance in sampled pictures: how an image was sampled, and by which models.
 
-The mark is JSON in a text chunk of the PNG, so it travels with the file. A copy that lost its mark
+The mark is JSON in a text chunk of a PNG, or in the tag ImageDescription of a TIFF, so it travels
+with the file. A copy that lost its mark
 can still be recognised by the sha256 of its pixels, which `samples.json` lists.
 """
 
@@ -13,18 +14,25 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from PIL.TiffImagePlugin import TiffImageFile
 
 from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
 
 KEYWORD = "pyramid-diffusion"
+IMAGE_DESCRIPTION = 270  # tag of TIFF
 
 
 def mark(facts: Mapping[str, Any]) -> PngInfo:
     """The text chunk for `Image.save(..., pnginfo=...)`; equal facts give equal bytes."""
     info = PngInfo()
-    info.add_text(KEYWORD, json.dumps(dict(facts), sort_keys=True))
+    info.add_text(KEYWORD, text_of(facts))
     return info
+
+
+def text_of(facts: Mapping[str, Any]) -> str:
+    """The mark as ASCII."""
+    return json.dumps(dict(facts), sort_keys=True)
 
 
 def read(picture: Path) -> tuple[dict[str, Any] | None, str]:
@@ -36,7 +44,7 @@ def read(picture: Path) -> tuple[dict[str, Any] | None, str]:
     try:
         with Image.open(picture) as opened:
             pixels = np.asarray(opened.convert("RGB"))
-            text = getattr(opened, "text", {}).get(KEYWORD, "")
+            text = _text_in(opened)
     except FileNotFoundError:
         raise BadInput(f"{picture} does not exist") from None
     except (OSError, ValueError, SyntaxError) as error:
@@ -50,5 +58,17 @@ def read(picture: Path) -> tuple[dict[str, Any] | None, str]:
 
 def pixels_sha256(pixels: Pixels) -> str:
     """The sha256 of uint8 (H, W, 3) pixels and their shape, independent of the file format."""
-    shape = "x".join(map(str, pixels.shape))
-    return hashlib.sha256(shape.encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
+    digest = hashlib.sha256(shape_text(pixels.shape).encode())
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.hexdigest()
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    """What stands before the pixels in their sha256."""
+    return "x".join(map(str, shape))
+
+
+def _text_in(image: Image.Image) -> str:
+    if isinstance(image, TiffImageFile):
+        return str(image.tag_v2.get(IMAGE_DESCRIPTION, ""))
+    return str(getattr(image, "text", {}).get(KEYWORD, ""))

@@ -1,0 +1,1 @@
+"""Pictures that are written row by row, so that memory does not follow their size."""
