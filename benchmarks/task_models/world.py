@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pdm import presets
+from pdm import params, presets
 from pdm.config import Params
 from pdm.config.task import TextTask
 from pdm.curation.scrape.drawing.kinds import KINDS
@@ -25,6 +25,7 @@ from pdm.data.shards.listing import Listed
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.inference.encode import encode_shards
 from pdm.inference.pictures.studio import Studio, open_studio
+from pdm.params.keys import DEFAULT
 from pdm.tasks.text import prepare_text
 from pdm.training import autoencoder, diffusion
 from pdm.training.distributed.workers import Workers
@@ -61,41 +62,75 @@ class World:
     train_maps: list[ClassMap]
 
 
+@dataclass(frozen=True)
+class FirstStage:
+    """What several tasks can share: shards, an autoencoder trained on them, and their latents."""
+
+    shards: Path
+    model: Path
+    latents: Path
+
+
 def build(size: Size, preset: str, folder: Path) -> World:
     """Draw, train and load. `preset` is the task's, onto the smallest model."""
-    config = _params(size, preset)
-    shards = _write_shards(size, config, folder / "shards")
-    models, latents = folder / "models", folder / "latents"
-    first_stage = autoencoder.Settings(
-        config.autoencoder, shards, folder / "run-autoencoder", models / "autoencoder"
-    )
-    autoencoder._work(first_stage, Workers(CPU))
-    encode_shards(config.latents, shards=shards, autoencoder=first_stage.model, latents=latents)
+    config = params_of(size, "model-tiny", preset)
+    sample = dataclasses.replace(config.sample, guidance_scale=1.0, guide=None)
+    config = dataclasses.replace(config, sample=sample)
+    return train_task(config, train_first_stage(size, config, folder), folder)
+
+
+def train_first_stage(size: Size, config: Params, folder: Path) -> FirstStage:
+    """Draw landscapes, train an autoencoder on them, and encode them. What an earlier call has
+    finished in the folder is taken as it is."""
+    stage = FirstStage(folder / "shards", folder / "models/autoencoder", folder / "latents")
+    if not (stage.shards / manifest.FILE_NAME).exists():
+        _write_shards(size, config, stage.shards)
+    if not stage.model.exists():
+        run = folder / "run-autoencoder"
+        settings = autoencoder.Settings(config.autoencoder, stage.shards, run, stage.model)
+        autoencoder._work(settings, Workers(CPU))
+    if not stage.latents.exists():
+        encode_shards(
+            config.latents, shards=stage.shards, autoencoder=stage.model, latents=stage.latents
+        )
+    return stage
+
+
+def train_task(config: Params, stage: FirstStage, folder: Path) -> World:
+    """Train the diffusion model of a task, unless an earlier call has, and load it."""
+    models = folder / "models"
     settings = diffusion.Settings(
         config.diffusion,
         ReferenceDistance,
-        latents,
+        stage.latents,
         folder / "run-diffusion",
         models / "diffusion",
-        first_stage.model,
+        stage.model,
     )
     if isinstance(config.diffusion.task, TextTask):
-        splits = [LatentShards(latents, split) for split in ("train", "val")]
+        splits = [LatentShards(stage.latents, split) for split in ("train", "val")]
         prepare_text(config.diffusion.task, splits, settings.text_files, None)
-    diffusion._work(settings, Workers(CPU))
-    sample = dataclasses.replace(config.sample, steps=size.steps, batch_size=16, tile_px=None)
-    sample = dataclasses.replace(sample, guidance_scale=1.0, guide=None)
+    if not settings.model.exists():
+        diffusion._work(settings, Workers(CPU))
+    if not (models / "autoencoder").exists():
+        (models / "autoencoder").symlink_to(stage.model.resolve())
     height, width = config.autoencoder.image_height_px, config.autoencoder.image_width_px
-    sets = [ImageShards(shards, split) for split in ("val", "train")]
+    sets = [ImageShards(stage.shards, split) for split in ("val", "train")]
     pictures = [one.batch(range(len(one)), height, width) for one in sets]
     maps = [[one.class_map(i, height, width) for i in range(len(one))] for one in sets]
-    return World(open_studio(models, sample), pictures[0], maps[0], pictures[1], maps[1])
+    return World(open_studio(models, config.sample), pictures[0], maps[0], pictures[1], maps[1])
 
 
-def _params(size: Size, preset: str) -> Params:
-    text = presets.preset_text("model-tiny", None)
-    with_task = presets.load(preset)
-    config = presets.params.parse(text, Path("model-tiny.yaml"))
+def params_of(size: Size, model: str | None, task: str | None) -> Params:
+    """Give the params of a training.
+
+    Args:
+        size: How long to train, and how many steps the sampler takes.
+        model: Preset of the model; None for the default one.
+        task: Preset of the task; None for no condition.
+    """
+    config = presets.load(model) if model else params.load(DEFAULT)
+    of_task = presets.load(task) if task else config
     lengths = {"autoencoder": size.autoencoder_images, "diffusion": size.diffusion_images}
     sections = {
         name: dataclasses.replace(
@@ -113,13 +148,19 @@ def _params(size: Size, preset: str) -> Params:
     }
     sections["diffusion"] = dataclasses.replace(
         sections["diffusion"],
-        task=with_task.diffusion.task,
-        condition_dropout=with_task.diffusion.condition_dropout,
+        task=of_task.diffusion.task,
+        condition_dropout=of_task.diffusion.condition_dropout,
         score_images=0,
     )
-    guided = {name: getattr(with_task.sample, name) for name in ("guidance_scale", "guide")}
-    sample = dataclasses.replace(config.sample, **guided)
-    return dataclasses.replace(config, latents=with_task.latents, sample=sample, **sections)
+    sample = dataclasses.replace(
+        config.sample,
+        steps=size.steps,
+        batch_size=16,
+        tile_px=None,
+        guidance_scale=of_task.sample.guidance_scale if task else 1.0,
+        guide=of_task.sample.guide if task else None,
+    )
+    return dataclasses.replace(config, latents=of_task.latents, sample=sample, **sections)
 
 
 def _write_shards(size: Size, config: Params, folder: Path) -> Path:
