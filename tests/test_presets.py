@@ -189,6 +189,9 @@ def test_a_task_preset_on_ones_own_file_changes_the_task_and_what_it_needs(
     found = yaml.safe_load(output_of(name, "--from", mine))
     before = values_of(mine.read_text())
     after = {k: v for k, v in flat(found).items() if not k.startswith("diffusion.task.")}
+    if name == "task-semantic":
+        [source] = before["scrape.sources"]
+        assert after.pop("scrape.sources") == [source | {"maps": True}]
     assert {key for key in after if after[key] != before.get(key)} <= {
         *("latents.keep_pictures", "diffusion.condition_dropout"),
         *("sample.guidance_scale", "sample.guide", "sample.guide.kind"),
@@ -196,6 +199,39 @@ def test_a_task_preset_on_ones_own_file_changes_the_task_and_what_it_needs(
     assert found["diffusion"]["task"]["kind"] == name.removeprefix("task-").replace("-", "_")
     needs = "false" if name in ("task-semantic", "task-text") else "true"
     assert f"keep_pictures: {needs}" in output_of(name, "--from", mine)
+
+
+def test_a_preset_with_maps_gives_them_to_built_in_landscapes_and_keeps_comments(
+    tmp_path, output_of
+):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(presets.DEFAULT.read_text())
+    lines = output_of("task-semantic", "--from", mine).splitlines()
+    kept = [line for line in presets.DEFAULT.read_text().splitlines() if "- {kind: " in line]
+    assert [line for line in lines if "# - {kind: " in line] == kept
+    assert lines[lines.index("      maps: true") - 1].strip() == "seed: 0"
+    mine.write_text(output_of("task-semantic", "--from", mine))
+    assert params.load(mine).scrape.sources[0].maps
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "words"),
+    [
+        ("task-semantic", {"kind": "folder", "path": "here"}, "maps: FOLDER"),
+        ("task-semantic", {"kind": "urls", "path": "a.csv", "url_column": "url"}, "maps: true"),
+        ("task-text", {"kind": "urls", "path": "a.csv", "url_column": "url"}, "caption_column"),
+    ],
+)
+def test_sources_without_what_the_task_learns_from_are_refused_before_any_work(
+    name, source, words, tmp_path, output_of
+):
+    values = yaml.safe_load(output_of(name))
+    values["scrape"]["sources"] = [source]
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(values))
+    with pytest.raises(BadInput, match=r"scrape\.sources") as error:
+        params.load(path)
+    assert words in str(error.value)
 
 
 def test_ldm_in_place_of_the_pyramid_needs_no_settings_of_the_pyramid(loaded):

@@ -160,7 +160,8 @@ def params_of(size: Size, model: str | None, task: str | None) -> Params:
         guidance_scale=of_task.sample.guidance_scale if task else 1.0,
         guide=of_task.sample.guide if task else None,
     )
-    return dataclasses.replace(config, latents=of_task.latents, sample=sample, **sections)
+    data = {"scrape": of_task.scrape, "latents": of_task.latents}
+    return dataclasses.replace(config, sample=sample, **data, **sections)
 
 
 def _write_shards(size: Size, config: Params, folder: Path) -> Path:

@@ -19,6 +19,7 @@ from pdm.config.limits import require
 from pdm.config.sample import SampleConfig
 from pdm.config.scrape import ScrapeConfig
 from pdm.config.shard import ShardConfig
+from pdm.config.task import SemanticTask, TextTask
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +92,21 @@ class Params:
             "latents.keep_pictures",
             False,
             f"true: diffusion.task {task.kind} learns from the pictures, too",
+        )
+        sources = self.scrape.sources
+        require(
+            not isinstance(task, SemanticTask) or any(source.has_maps for source in sources),
+            "scrape.sources",
+            ", ".join(source.kind for source in sources),
+            "a source with maps, which diffusion.task semantic learns from: maps: true for builtin "
+            "landscapes, or maps: FOLDER for a folder",
+        )
+        require(
+            not isinstance(task, TextTask) or any(source.may_have_captions for source in sources),
+            "scrape.sources",
+            ", ".join(source.kind for source in sources),
+            "a source with captions, which diffusion.task text learns from: name the "
+            "caption_column of a list of URLs",
         )
 
     def _check_guide(self) -> None:

@@ -37,6 +37,16 @@ class BuiltinSource:
     def __post_init__(self) -> None:
         check_limits(self)
 
+    @property
+    def has_maps(self) -> bool:
+        """Whether there are maps of its pictures."""
+        return self.maps
+
+    @property
+    def may_have_captions(self) -> bool:
+        """Always: every landscape says what it shows."""
+        return True
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UrlListSource:
@@ -73,6 +83,16 @@ class UrlListSource:
                 expected = "null with a .txt list, which has URLs only"
                 require(column is None, f"{name}_column", column, expected)
 
+    @property
+    def has_maps(self) -> bool:
+        """Never."""
+        return False
+
+    @property
+    def may_have_captions(self) -> bool:
+        """Whether a column of the list has them."""
+        return self.caption_column is not None
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FolderSource:
@@ -89,6 +109,16 @@ class FolderSource:
         str | None,
         "another folder, with a map of classes as NAME.png for NAME.jpg, and classes.txt",
     ] = None
+
+    @property
+    def has_maps(self) -> bool:
+        """Whether a folder has maps of its pictures."""
+        return self.maps is not None
+
+    @property
+    def may_have_captions(self) -> bool:
+        """Always: only the folder knows whether there are files of captions."""
+        return True
 
 
 Source = BuiltinSource | UrlListSource | FolderSource

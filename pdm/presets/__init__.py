@@ -66,7 +66,8 @@ def preset_text(name: str, base: Path | None) -> str:
     Args:
         name: See `full_name`.
         base: A params file of the user's, which keeps its sources and all else that the preset
-            does not name; None for the default.
+            does not name; None for the default. Its built-in landscapes get maps if the preset's
+            have them.
 
     Raises:
         BadInput: There is no such preset, or `base` is not a valid params file.
@@ -79,7 +80,7 @@ def preset_text(name: str, base: Path | None) -> str:
     merged, default_root = Document(text), Document(default).root
     for changes in _changes(name):
         if base:
-            changes.get("scrape", {}).pop("sources", None)
+            _keep_sources(merged.root, changes)
         document.merge(merged.root, changes, default_root)
     return merged.text()
 
@@ -93,6 +94,20 @@ def write_preset(text: str, path: Path, *, force: bool) -> None:
     if path.exists() and not force:
         raise BadInput(f"{path} exists; add --force to replace it, or name another file")
     write_text(path, text)
+
+
+def _keep_sources(root: CommentedMap, changes: CommentedMap) -> None:
+    """Leave the sources out of the changes, but for the maps of built-in landscapes."""
+    sources = changes.get("scrape", {}).pop("sources", [])
+    if not any(source.get("maps") for source in sources):
+        return
+    for source in root["scrape"]["sources"]:
+        if source["kind"] != "builtin":
+            continue
+        if "maps" in source:
+            document.replace(source, "maps", True)
+        else:
+            document.insert(source, list(source)[-1], "maps", True)
 
 
 def _changes(name: str) -> list[CommentedMap]:
