@@ -56,7 +56,7 @@ def _add_draw(commands: Commands) -> None:
         nargs="?",
         metavar="PROMPT",
         help="such as 'a red sunset over a lake'; may end with options: --d seed, --s steps, "
-        "--l guidance scale, --n negative prompt",
+        "--l guidance scale, --n negative prompt, --w width, --h height",
     )
     draw.add_argument("--prompts", type=Path, metavar="FILE", help="prompts, one a line, instead")
     draw.add_argument("--negative", metavar="TEXT", help="what guidance steers away from")

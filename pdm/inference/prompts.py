@@ -172,12 +172,12 @@ def check_guidance(prompts: Sequence[Prompt], config: SampleConfig, key: str) ->
 
 
 def check_size(prompt: Prompt, size: tuple[int, int], key: str) -> None:
-    """Raise BadInput if a prompt asks for another (width, height) than the model's."""
+    """Raise BadInput if a prompt asks for another (width, height) than that of all samples."""
     asked = prompt.width_px or size[0], prompt.height_px or size[1]
     if asked != size:
         raise BadInput(
-            f"{key}: {prompt.text!r} asks for {asked[0]}x{asked[1]} pixels, but the model draws "
-            f"{size[0]}x{size[1]}; leave out --w and --h"
+            f"{key}: {prompt.text!r} asks for {asked[0]}x{asked[1]} pixels, but samples are scored "
+            f"at the model's {size[0]}x{size[1]}; leave out --w and --h, or take `pyramid draw`"
         )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from pdm.config.latent_unet import SIDE_MULTIPLES
 from pdm.data.pixels import Pixels
 from pdm.data.shards.images import ImageShards
 from pdm.errors import BadInput
@@ -150,3 +151,11 @@ def choose_classes(
 def size_of(record: Mapping[str, Any]) -> tuple[int, int]:
     """Give the (H, W) in pixels that a model was trained at."""
     return record["image_height_px"], record["image_width_px"]
+
+
+def side_multiple_of(record: Mapping[str, Any]) -> int:
+    """Give what the sides of a picture must be multiples of, in pixels, so that every level of a
+    model's latents, and every resolution of its network, has whole cells."""
+    factor = max(int(one) for one in record["level_downsamplings"] if one != "global")
+    name: str | None = record["config"].get("name")  # of LDM's networks
+    return factor * (SIDE_MULTIPLES[name] if name else 1)

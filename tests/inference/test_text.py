@@ -347,7 +347,7 @@ def test_marks_and_lineage_name_prompt_guidance_and_steps(taught, tmp_path):
 
 
 def test_prompts_that_do_not_fit_the_model_are_refused_before_any_work(taught, chain, tmp_path):
-    with pytest.raises(BadInput, match="asks for 640x640 pixels, but the model draws 32x16"):
+    with pytest.raises(BadInput, match="asks for 640x640 pixels, but samples are scored at"):
         draw(taught, tmp_path / "a", prompts=("a lake --w 640 --h 640",))
     path = tmp_path / "prompts.txt"
     path.write_text("a lake")
@@ -463,17 +463,33 @@ def test_the_options_of_a_prompt_reach_no_other_prompt(models, tmp_path):
     ("words", "message"),
     [
         (["--negative", "people", "--guidance", "1"], "the guidance scale is 1"),
-        (["--prompts", "prompts.txt"], "asks for 640x16 pixels, but the model draws 32x16"),
+        (["--prompts", "prompts.txt"], "has --w 636, but sides must be multiples of 8"),
     ],
 )
 def test_prompts_that_do_not_fit_the_model_are_refused_before_any_is_drawn(
     words, message, models, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "prompts.txt").write_text("a lake\na hill --w 640\n")
+    (tmp_path / "prompts.txt").write_text("a lake\na hill --w 636\n")
     words = words if "--prompts" in words else ["a lake", *words]
     assert run_draw(models, tmp_path, *words, code=2) == []
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("options", "size"), [("--w 64 --h 40", (64, 40)), ("--h 8", (32, 8))])
+def test_a_prompt_is_drawn_at_another_size_with_a_warning(options, size, models, tmp_path, caplog):
+    [path] = run_draw(models, tmp_path, f"a dark picture {options}")
+    with Image.open(path) as picture:
+        assert picture.size == size
+        assert np.asarray(picture).mean() < 100  # as dark as at the size of the training
+    assert "drawn at {}x{} by a model that was trained at 32x16".format(*size) in caplog.text
+
+
+def test_a_prompt_that_names_the_size_of_the_training_is_drawn_without_a_warning(
+    models, tmp_path, caplog
+):
+    run_draw(models, tmp_path, "a dark picture --w 32 --h 16")
+    assert "trained at" not in caplog.text
 
 
 def test_pictures_whose_prompts_begin_alike_have_files_of_their_own(models, tmp_path):
