@@ -14,7 +14,7 @@ from PIL import Image
 
 from pdm.data import marks
 from pdm.data.large_pictures.png import write_png
-from pdm.data.large_pictures.tiff import cut_rows
+from pdm.data.large_pictures.rows import cut_rows
 from pdm.data.large_pictures.write import check_ending, write_picture
 from pdm.errors import BadInput
 

@@ -1,12 +1,13 @@
 """Writes a TIFF from bands of rows, in strips that are compressed one by one."""
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import tifffile
 
+from pdm.data.large_pictures.rows import cut_rows
 from pdm.data.pixels import Pixels
 
 ROWS_PER_STRIP = 64
@@ -37,23 +38,6 @@ def write_tiff(
             description=description,
             metadata=None,
         )
-
-
-def cut_rows(bands: Iterable[Pixels], rows: int) -> Iterator[Pixels]:
-    """Cut bands of any heights into bands of one height; only the last may be lower."""
-    waiting: list[Pixels] = []
-    count = 0
-    for band in bands:
-        start = 0
-        while count + len(band) - start >= rows:
-            stop = start + rows - count
-            yield np.concatenate([*waiting, band[start:stop]])
-            waiting, count, start = [], 0, stop
-        if start < len(band):
-            waiting.append(band[start:].copy())
-            count += len(band) - start
-    if waiting:
-        yield np.concatenate(waiting)
 
 
 def _compress(strip: Pixels) -> bytes:
