@@ -42,11 +42,14 @@ def step_times(last_beta: float, first_beta: float = FIRST_BETA) -> Tensor:
 def sampling_times(last_beta: float, steps: int, first_beta: float = FIRST_BETA) -> Tensor:
     """Give a sampler's stops, (steps + 1,): evenly spaced steps of LDM's, then 1.
 
+    They begin at the last step, as "trailing" ones do (Lin et al., arXiv:2305.08891, table 2). For
+    a number of steps that divides 1,000 they are those of diffusers' `DDIMScheduler`.
+
     Raises:
         ValueError: `steps` is more than 1,000.
     """
     if steps > NUM_STEPS:
         raise ValueError(f"{steps} steps asked for, of the {NUM_STEPS} that there are")
-    places = torch.linspace(NUM_STEPS - 1, 0, steps + 1, dtype=torch.float64)[:-1].round().long()
+    places = torch.linspace(NUM_STEPS, 0, steps + 1, dtype=torch.float64)[:-1].round().long() - 1
     times = step_times(last_beta, first_beta)[places]
     return torch.cat([times, torch.ones(1, dtype=torch.float64)])

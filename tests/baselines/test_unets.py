@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from diffusers import DDIMScheduler
 from diffusers.models.attention_processor import Attention
 
 from pdm.baselines.initialisation import zero_initialised
@@ -142,6 +143,14 @@ def test_the_text_models_schedule_starts_elsewhere():
     assert kept.tolist() == pytest.approx([0.6754, 0.2777, 0.0566, 4.66e-3], rel=1e-2)
 
 
+@pytest.mark.parametrize("steps", [1, 4, 20, 50, 250, 1000])
+def test_sampling_stops_at_the_trailing_steps_of_diffusers(steps):
+    scheduler = DDIMScheduler(timestep_spacing="trailing")
+    scheduler.set_timesteps(steps)
+    stops = step_times(0.0195)[scheduler.timesteps]
+    assert torch.equal(sampling_times(0.0195, steps)[:-1], stops)
+
+
 def test_steps_as_times_have_the_schedules_ratio_of_data_to_noise():
     times, kept = step_times(0.0195), cumulative_alphas(0.0195)
     torch.testing.assert_close((times / (1 - times)).square(), kept / (1 - kept))
@@ -174,7 +183,7 @@ def test_ddim_equals_its_formula_on_ldms_own_variables(eta):
     """Equation 12 of arXiv:2010.02502, without fresh noise and with all of it."""
     model, seeds = network(), [3, 4]
     noise, stops = noise_from_seeds(seeds, SHAPES), sampling_times(0.0195, 4)
-    steps = (999, 749, 500, 250)
+    steps = (999, 749, 499, 249)
     kept = [*cumulative_alphas(0.0195)[list(steps)].tolist(), 1.0]
     (found,) = ddim(model, noise, stops, eta=eta, fresh=fresh_noise(seeds, SHAPES, CPU))
     draw, (x,) = fresh_noise(seeds, SHAPES, CPU), noise
