@@ -47,10 +47,10 @@ def add_untrained(commands: Commands) -> None:
 
 
 def add_export(commands: Commands) -> None:
-    """Add `pyramid export`: autoencoder and diffusion."""
-    text = "Write a model from any checkpoint that is kept, such as the best."
+    """Add `pyramid export`: autoencoder, diffusion and diffusers."""
+    text = "Write a model from any checkpoint that is kept, or both models for diffusers."
     sub = commands.add_parser("export", help=text, description=text).add_subparsers(
-        title="models", metavar="MODEL", required=True
+        title="what to write", metavar="WHAT", required=True
     )
     for function, data in (
         (tools.export_autoencoder, "shards"),
@@ -77,6 +77,23 @@ def add_export(commands: Commands) -> None:
         )
         add_params_option(command)
         add_path_options(command, {data: f"data/{data}", "runs": f"runs/{stage}"})
+    _add_export_diffusers(sub)
+
+
+def _add_export_diffusers(sub: Commands) -> None:
+    command = add_command(sub, "diffusers", tools.export_diffusers)
+    command.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="pipeline folder to write"
+    )
+    command.add_argument(
+        "--kind",
+        choices=("auto", "stock", "custom"),
+        default="auto",
+        help="stock: diffusers' own classes, or an error that says why not; custom: the pipeline "
+        "of this package; auto, the default: stock where it draws the same pictures",
+    )
+    add_params_option(command)
+    add_path_options(command, {"models": "models"})
 
 
 def add_ema(commands: Commands) -> None:

@@ -135,6 +135,14 @@ def export_diffusion(args: argparse.Namespace) -> None:
     print(export_diffusion(config, latents=args.latents, runs=args.runs, **choice))
 
 
+def export_diffusers(args: argparse.Namespace) -> None:
+    """Write both models as a pipeline folder that diffusers loads."""
+    from pdm.pipelines.export import export_diffusers
+
+    config = params.load(args.params).sample
+    print(export_diffusers(config, models=args.models, output=args.output, kind=args.kind))
+
+
 def ema(args: argparse.Namespace) -> None:
     """Compare EMAs of several lengths of a trained model, to choose sample.ema_length."""
     from pdm.evaluation.learned_distance import LearnedDistance

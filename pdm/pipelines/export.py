@@ -1,0 +1,191 @@
+"""Writes both models as one pipeline folder that diffusers loads."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from pdm import ema, weights
+from pdm.baselines.stock_pipeline import stock_pipeline, why_not_stock
+from pdm.config.sample import SampleConfig
+from pdm.config.task import TextTask
+from pdm.config.text import FrozenEncoderConfig
+from pdm.errors import BadInput
+from pdm.files import atomic_folder, sha256_of, write_json, write_text
+from pdm.inference.sampling_networks import load_networks
+from pdm.inference.subjects import NO_SUBJECTS
+from pdm.models.denoiser import Denoiser
+from pdm.models.noise_schedule import NUM_STEPS
+from pdm.pipelines.components import GUIDE, SAMPLING
+from pdm.registry import load_autoencoder
+from pdm.tasks.find import task_of_model
+
+Kind = Literal["auto", "stock", "custom"]
+INDEX = "model_index.json"
+# diffusers reads this code only with trust_remote_code; the package itself has all that it does.
+PIPELINE_FILE = '''"""Needs the package pyramid-diffusion, whose pipeline draws from this folder."""
+
+from pdm.pipelines.pipeline import PyramidPipeline  # noqa: F401
+'''
+COMPONENT_FILE = '''"""Needs the package pyramid-diffusion, whose classes load this folder."""
+
+from pdm.pipelines.components import {name}  # noqa: F401
+'''
+
+
+def export_diffusers(
+    config: SampleConfig, *, models: Path, output: Path, kind: Kind = "auto"
+) -> str:
+    """Write a pipeline folder for diffusers.
+
+    LDM becomes diffusers' own `LDMPipeline` where that draws the same pictures. Everything else
+    becomes a `PyramidPipeline`, for which this package must be installed.
+
+    Args:
+        config: Section `sample` of the params: which EMA, and how a `PyramidPipeline` samples.
+        models: Folder with the folders `autoencoder` and `diffusion`.
+        output: Folder to write, atomically. An existing pipeline folder is replaced.
+        kind: stock: diffusers' own classes or none; custom: always a `PyramidPipeline`.
+
+    Returns:
+        What was written, and how to load it.
+
+    Raises:
+        BadInput: A model is missing, they do not belong together, diffusers' own classes do not fit
+            though `kind` asks for them, or the folder exists and is something else.
+    """
+    record = weights.record_of(models / "diffusion")
+    digest = sha256_of_model(models / "autoencoder")
+    if record.get("autoencoder_sha256") != digest:
+        raise BadInput(
+            f"{models / 'diffusion'} was not trained on latents of {models / 'autoencoder'}; name "
+            "a folder with both models of one run"
+        )
+    _check_output(output, models)
+    autoencoder = load_autoencoder(models / "autoencoder")
+    shapes = tuple((c, h, w) for c, h, w in record["level_shapes"])
+    network = _load_network(models / "diffusion", config)
+    reason = why_not_stock(autoencoder, network, shapes)
+    if kind == "stock" and reason:
+        raise BadInput(
+            f"{models / 'diffusion'} cannot be exported to diffusers' own classes: {reason}; leave "
+            "out --kind stock to export a custom pipeline"
+        )
+    if reason or kind == "custom":
+        return _write_custom(config, models, output, reason)
+    with atomic_folder(output) as temporary:
+        stock_pipeline(autoencoder, network, shapes).save_pretrained(temporary)
+        write_text(temporary / "README.md", _stock_readme())
+    return (
+        f"{output}: diffusers' own LDMPipeline; load it with DiffusionPipeline.from_pretrained. It "
+        "draws what `pyramid sample` does with sampler: ddim, no guidance and clamp_latents: 0"
+    )
+
+
+def sha256_of_model(folder: Path) -> str:
+    """Digest of a model folder's weights.
+
+    Raises:
+        BadInput: It has none.
+    """
+    try:
+        return sha256_of(folder / "model.safetensors")
+    except OSError as error:
+        raise BadInput(f"{folder} is not a model folder that can be read: {error}") from error
+
+
+def _load_network(folder: Path, config: SampleConfig) -> Denoiser:
+    """Load the flow, with the EMA that the config names, whatever its task."""
+    # As many steps as no network for few steps has, so that it is the flow.
+    flow = dataclasses.replace(config, steps=NUM_STEPS, guidance_scale=1.0, sampler="ddim")
+    return load_networks(folder, flow, torch.device("cpu"), NO_SUBJECTS).network
+
+
+def _check_output(output: Path, models: Path) -> None:
+    inside = output.resolve().is_relative_to(models.resolve())
+    if inside or models.resolve().is_relative_to(output.resolve()):
+        raise BadInput(f"--output {output} and the models in {models} lie within each other")
+    if output.exists() and not (output / INDEX).is_file():
+        raise BadInput(
+            f"{output} exists and is not replaced, because it is not a pipeline folder of "
+            "diffusers; remove it, or choose another folder"
+        )
+
+
+def _write_custom(config: SampleConfig, models: Path, output: Path, reason: str | None) -> str:
+    with atomic_folder(output) as temporary:
+        index: dict[str, object] = {
+            "_class_name": ["pipeline", "PyramidPipeline"],
+            "_diffusers_version": _diffusers_version(),
+        }
+        for name, kind in (("autoencoder", "AutoencoderModel"), ("diffusion", "DiffusionModel")):
+            left_out = shutil.ignore_patterns(*([] if _needs_ema(config) else [ema.FOLDER]))
+            shutil.copytree(models / name, temporary / name, ignore=left_out)
+            write_text(temporary / name / "pdm_model.py", COMPONENT_FILE.format(name=kind))
+            index[name] = ["pdm_model", kind]
+        if config.guidance_scale != 1 and config.guide and config.guide.path:
+            shutil.copytree(config.guide.path, temporary / GUIDE)
+        write_json(temporary / INDEX, index)
+        write_json(temporary / SAMPLING, dataclasses.asdict(config))
+        write_text(temporary / "pipeline.py", PIPELINE_FILE)
+        write_text(temporary / "README.md", _custom_readme())
+    return (
+        f"{output}: a custom pipeline{f', since {reason}' if reason else ''}; load it with "
+        "DiffusionPipeline.from_pretrained(..., trust_remote_code=True) where pyramid-diffusion is "
+        f"installed{_outside(models / 'diffusion')}"
+    )
+
+
+def _needs_ema(config: SampleConfig) -> bool:
+    guided = config.guidance_scale != 1 and config.guide is not None
+    return config.ema_length is not None or (
+        guided and config.guide is not None and config.guide.kind == "ema"
+    )
+
+
+def _outside(diffusion: Path) -> str:
+    """Say what the folder needs that is not in it."""
+    task = task_of_model(weights.record_of(diffusion), None)
+    if isinstance(task, TextTask) and isinstance(task.encoder, FrozenEncoderConfig):
+        return f". It reads the text encoder in {task.encoder.folder}, which is not copied"
+    return ""
+
+
+def _diffusers_version() -> str:
+    import diffusers
+
+    return diffusers.__version__
+
+
+def _stock_readme() -> str:
+    return """# Latent diffusion model
+
+    from diffusers import DiffusionPipeline
+    import torch
+
+    pipeline = DiffusionPipeline.from_pretrained("FOLDER")
+    seeds = [torch.Generator().manual_seed(seed) for seed in range(4)]
+    images = pipeline(batch_size=4, generator=seeds, num_inference_steps=50).images
+
+A generator's seed draws the picture that Pyramid Diffusion draws of it by `sampler: ddim`, `eta: 0`
+and as many steps, without guidance. Take a number of steps that divides 1,000, such as 20, 50 or
+250: with others, diffusers' DDIMScheduler loses the distance between its steps.
+"""
+
+
+def _custom_readme() -> str:
+    return """# Pyramid Diffusion
+
+    pip install pyramid-diffusion
+    from diffusers import DiffusionPipeline
+
+    pipeline = DiffusionPipeline.from_pretrained("FOLDER", trust_remote_code=True)
+    images = pipeline(seed=0, num_images=4).images
+
+`pipeline.py` imports the pipeline from the package. Of a model of text it takes a prompt, of one
+for super-resolution `image`, for inpainting `image` and `mask_image`, and for maps `image`, the map
+of class indices. `sampling.json` has the settings of sampling; `num_inference_steps` and
+`guidance_scale` replace two of them.
+"""

@@ -1,0 +1,174 @@
+"""The pipeline of diffusers that draws from any model of this project."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline, ImagePipelineOutput
+from PIL import Image
+
+from pdm.config.prompts import Prompt
+from pdm.config.sample import GuideConfig, SampleConfig
+from pdm.config.task import SemanticTask, SuperResolutionTask, TextTask
+from pdm.data.maps import names_of
+from pdm.data.pixels import Pixels
+from pdm.inference.pictures import inpaint, paint, upscale
+from pdm.inference.pictures.draw import draw
+from pdm.inference.pictures.studio import Studio
+from pdm.inference.sampling_networks import Networks
+from pdm.inference.subjects import Classes, choose_classes, size_of
+from pdm.pipelines.components import AutoencoderModel, DiffusionModel
+from pdm.tasks.find import task_of_model
+from pdm.tasks.masks import Mask
+
+
+class PyramidPipeline(DiffusionPipeline):
+    """Draws the same pictures as `pyramid sample` and the commands that draw, by the same seeds."""
+
+    def __init__(self, autoencoder: AutoencoderModel, diffusion: DiffusionModel) -> None:
+        super().__init__()
+        self.register_modules(  # type: ignore[no-untyped-call]
+            autoencoder=autoencoder, diffusion=diffusion
+        )
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        prompt: str | None = None,
+        *,
+        image: Image.Image | None = None,
+        mask_image: Image.Image | None = None,
+        seed: int = 0,
+        num_images: int = 1,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        negative_prompt: str | None = None,
+        classes: Sequence[str] | None = None,
+        output_type: str = "pil",
+    ) -> ImagePipelineOutput:
+        """Draw pictures of the seeds `seed`, `seed + 1`, ...
+
+        Args:
+            prompt: Of a model of text.
+            image: To enlarge, to fill in, or a map of class indices (mode P or L).
+            mask_image: White where `image` is to be filled in; all other pixels stay.
+            seed: Of the first picture.
+            num_images: Number of pictures.
+            num_inference_steps: In place of `steps` in `sampling.json`.
+            guidance_scale: In place of that of `sampling.json`.
+            negative_prompt: What guidance steers away from.
+            classes: To draw in turn, of a model of classes; None for all.
+            output_type: pil, or np for float arrays (B, H, W, 3) in [0, 1].
+
+        Raises:
+            ValueError: The model cannot draw by this.
+            BadInput: As in the command for the model's task.
+        """
+        self._check_inputs(prompt, image, mask_image)
+        studio = self._studio(num_inference_steps, guidance_scale, classes)
+        if prompt is not None:
+            wish = Prompt(prompt, seed=seed, negative=negative_prompt)
+            drawn: Iterator[Pixels] = (each for _, each, _ in draw(studio, wish, num_images))
+        else:
+            drawn = _draw(studio, image, mask_image, range(seed, seed + num_images))
+        pictures = []
+        with self.progress_bar(total=num_images) as bar:
+            for picture in drawn:
+                pictures.append(Image.fromarray(picture))
+                bar.update()
+        if output_type == "np":
+            arrays = np.stack([np.asarray(one, np.float32) / 255 for one in pictures])
+            return ImagePipelineOutput(images=arrays)
+        return ImagePipelineOutput(images=pictures)
+
+    def _check_inputs(self, prompt: Any, image: Any, mask_image: Any) -> None:
+        task = task_of_model(self.diffusion.record, None)
+        needs_text = isinstance(task, TextTask)
+        needs_image = isinstance(task, SuperResolutionTask | SemanticTask)
+        if needs_text != (prompt is not None):
+            raise ValueError(
+                f"a model of {task.kind} draws {'by' if needs_text else 'without'} a prompt"
+            )
+        if needs_image and image is None:
+            raise ValueError(f"a model of {task.kind} needs an image")
+        if (mask_image is not None) and image is None:
+            raise ValueError("mask_image needs the image that is to be filled in")
+
+    def _studio(
+        self, steps: int | None, scale: float | None, classes: Sequence[str] | None
+    ) -> Studio:
+        model: DiffusionModel = self.diffusion
+        networks, config, record = model.networks, model.sampling, model.record
+        if steps is not None:
+            config = dataclasses.replace(config, steps=steps)
+        if scale is not None:
+            networks, config = _with_guidance(networks, config, scale)
+        if networks.stops is not None and config != model.sampling:
+            raise ValueError(
+                f"{model.sampling.steps} steps without guidance are those that this network was "
+                "tuned for; leave out num_inference_steps and guidance_scale, or export the models "
+                "with another number of steps (sample.steps)"
+            )
+        if isinstance(networks.subjects, Classes) and classes:
+            names = networks.subjects.names
+            chosen = Classes(choose_classes(tuple(classes), names, "this model"), names)
+            networks = dataclasses.replace(networks, subjects=chosen)
+        elif classes:
+            raise ValueError("this model knows no classes")
+        task = task_of_model(record, networks.network.condition_sizes)
+        decoder = self.autoencoder.network
+        return Studio(decoder, networks, config, task, size_of(record), {}, names_of(record))
+
+
+def _with_guidance(
+    networks: Networks, config: SampleConfig, scale: float
+) -> tuple[Networks, SampleConfig]:
+    """Give another guidance scale; without a guide, the network without its condition is one."""
+    guide, settings = networks.guide, config.guide
+    if scale != 1 and guide is None:
+        if networks.network.condition_sizes is None:
+            raise ValueError(
+                f"guidance_scale is {scale}, but this model takes no condition and was exported "
+                "without a guide; export it with sample.guide, or take a scale of 1"
+            )
+        guide, settings = networks.network, GuideConfig(kind="unconditional")
+    return (
+        dataclasses.replace(networks, guide=guide),
+        dataclasses.replace(config, guidance_scale=scale, guide=settings),
+    )
+
+
+def _draw(
+    studio: Studio, image: Image.Image | None, mask_image: Image.Image | None, seeds: range
+) -> Iterator[Pixels]:
+    """Draw what a model without text draws."""
+    if isinstance(studio.task, SuperResolutionTask):
+        assert image is not None
+        task = upscale.check_model(studio, None)
+        for seed in seeds:
+            yield upscale.upscale(studio, task, _pixels(image), seed)
+    elif isinstance(studio.task, SemanticTask):
+        assert image is not None
+        yield from paint.paint(studio, np.asarray(image), seeds)
+    elif image is not None:
+        inpaint.check_model(studio)
+        yield from inpaint.inpaint(studio, _pixels(image), _mask(image, mask_image), seeds)
+    else:
+        size = studio.config.batch_size
+        for start in range(seeds.start, seeds.stop, size):
+            yield from studio.draw(range(start, min(start + size, seeds.stop)), studio.size, None)
+
+
+def _pixels(image: Image.Image) -> Pixels:
+    return np.array(image.convert("RGB"))
+
+
+def _mask(image: Image.Image, mask_image: Image.Image | None) -> Mask:
+    if mask_image is None or mask_image.size != image.size:
+        size = "none" if mask_image is None else "x".join(map(str, mask_image.size))
+        raise ValueError(
+            f"mask_image is {size}; it must have the image's size {image.size[0]}x{image.size[1]}"
+        )
+    return np.asarray(mask_image.convert("L")) >= 128

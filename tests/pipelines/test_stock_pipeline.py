@@ -1,0 +1,157 @@
+"""LDM as diffusers' own pipeline: it draws what the stage `sample` does, of the same noise."""
+
+import json
+from dataclasses import replace
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from random_models import (
+    CELEBA,
+    KL_CHANNEL,
+    KL_SCALAR,
+    SAMPLE,
+    VQ_CHANNEL,
+    VQ_SCALAR,
+    first_stage,
+    latent_unet,
+    pyramid,
+    write_models,
+)
+from safetensors.torch import load_file
+
+from pdm.cli import main
+from pdm.config.task import InpaintingTask
+from pdm.errors import BadInput
+from pdm.inference.sample import sample_pictures
+from pdm.pipelines.export import export_diffusers
+from pdm.presets import preset_text
+
+
+def draw_by_stage(models, folder, config=SAMPLE):
+    """The pictures of the stage `sample`, uint8 (B, H, W, 3)."""
+    sample_pictures(
+        config,
+        autoencoder=models / "autoencoder",
+        diffusion=models / "diffusion",
+        shards=folder / "no-shards",
+        samples=folder / "samples",
+    )
+    files = sorted((folder / "samples").glob("0*.png"))
+    return np.stack([np.asarray(Image.open(file)) for file in files])
+
+
+@pytest.mark.parametrize(
+    "stage", [KL_SCALAR, KL_CHANNEL, VQ_SCALAR], ids=["kl-scalar", "kl-channel", "vq-scalar"]
+)
+def test_diffusers_draws_the_pictures_of_the_stage_from_the_same_seeds(stage, tmp_path):
+    models = write_models(tmp_path / "models", first_stage(stage), latent_unet(CELEBA))
+    said = export_diffusers(SAMPLE, models=models, output=tmp_path / "folder", kind="stock")
+    assert "LDMPipeline" in said
+    pipeline = diffusers.DiffusionPipeline.from_pretrained(tmp_path / "folder")
+    assert type(pipeline) is diffusers.LDMPipeline
+    pipeline.set_progress_bar_config(disable=True)
+    seeds = [torch.Generator().manual_seed(seed) for seed in range(5, 8)]
+    options = {"batch_size": 3, "generator": seeds, "num_inference_steps": 4}
+    drawn = pipeline(**options, output_type="np").images
+    expected = draw_by_stage(models, tmp_path)
+    assert expected.std() > 5
+    np.testing.assert_allclose(drawn * 255, expected, atol=0.55)  # half a level, for rounding
+
+
+def test_weights_keep_their_names_and_values(tmp_path):
+    stage, unet = first_stage(KL_SCALAR), latent_unet(CELEBA)
+    models = write_models(tmp_path / "models", stage, unet)
+    export_diffusers(SAMPLE, models=models, output=tmp_path / "folder")
+    for name, network in (("unet", unet.network), ("vqvae", stage.network)):
+        found = load_file(tmp_path / "folder" / name / "diffusion_pytorch_model.safetensors")
+        expected = network.state_dict()
+        assert found.keys() == expected.keys()
+        assert all(torch.equal(found[key], expected[key]) for key in found)
+
+
+def test_all_that_pictures_depend_on_is_stated(tmp_path):
+    stage = first_stage(KL_SCALAR)
+    models = write_models(tmp_path / "models", stage, latent_unet(CELEBA))
+    export_diffusers(SAMPLE, models=models, output=tmp_path / "folder")
+    scheduler = json.loads((tmp_path / "folder/scheduler/scheduler_config.json").read_text())
+    stated = {
+        "num_train_timesteps": 1000,
+        "beta_start": 0.0015,
+        "beta_end": 0.0195,
+        "beta_schedule": "scaled_linear",
+        "prediction_type": "epsilon",
+        "timestep_spacing": "trailing",
+        "clip_sample": False,
+        "set_alpha_to_one": True,
+        "steps_offset": 0,
+    }
+    assert stated.items() <= scheduler.items()
+    vqvae = json.loads((tmp_path / "folder/vqvae/config.json").read_text())
+    assert vqvae["scaling_factor"] == pytest.approx(1 / float(stage.std_0[0]))
+
+
+def test_heads_of_a_network_with_one_attention_width_are_kept(tmp_path):
+    unet = latent_unet(replace(CELEBA, name="semantic"))
+    models = write_models(tmp_path / "models", first_stage(KL_SCALAR), unet)
+    export_diffusers(SAMPLE, models=models, output=tmp_path / "folder", kind="stock")
+    loaded = diffusers.UNet2DModel.from_pretrained(tmp_path / "folder" / "unet")
+    x = torch.randn(1, 3, 8, 8)
+    torch.testing.assert_close(loaded(x, 3).sample, unet.network(x, 3).sample)
+
+
+MASKS = InpaintingTask(kind="inpainting", mask_shapes=("circle",), min_share=0.1, max_share=0.3)
+
+
+@pytest.mark.parametrize(
+    ("stage", "unet", "size", "task", "reason"),
+    [
+        (KL_SCALAR, replace(CELEBA, predicts="velocity"), (32, 32), None, "predicts the velocity"),
+        (KL_SCALAR, CELEBA, (32, 64), None, "squares only, not latents of 16x8"),
+        (VQ_CHANNEL, CELEBA, (32, 32), None, "latent_scale: channel"),
+        (KL_SCALAR, replace(CELEBA, name="inpainting_big"), (32, 32), None, "8 heads"),
+        (
+            KL_SCALAR,
+            replace(CELEBA, name="semantic", condition_channels=4),
+            (32, 32),
+            MASKS,
+            "no encoded picture",
+        ),
+    ],
+)
+def test_a_model_that_diffusers_classes_do_not_fit_is_refused_in_one_line(
+    stage, unet, size, task, reason, tmp_path
+):
+    models = write_models(tmp_path / "models", first_stage(stage), latent_unet(unet), size, task)
+    with pytest.raises(BadInput, match=reason) as caught:
+        export_diffusers(SAMPLE, models=models, output=tmp_path / "folder", kind="stock")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "folder").exists()
+
+
+def test_a_folder_that_is_something_else_is_not_replaced(tmp_path):
+    models = write_models(tmp_path / "models", *pyramid())
+    (tmp_path / "notes").mkdir()
+    for output, fault in ((tmp_path / "notes", "not a pipeline folder"), (models, "lie within")):
+        with pytest.raises(BadInput, match=fault):
+            export_diffusers(SAMPLE, models=models, output=output)
+
+
+def test_models_of_different_runs_are_refused(tmp_path):
+    models = write_models(tmp_path / "models", *pyramid())
+    first_stage(KL_SCALAR).save_pretrained(models / "autoencoder")
+    with pytest.raises(BadInput, match="was not trained on latents of"):
+        export_diffusers(SAMPLE, models=models, output=tmp_path / "folder")
+
+
+def test_the_command_says_what_it_wrote_and_how_to_load_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(preset_text("model-tiny", None))
+    write_models(tmp_path / "models", first_stage(KL_SCALAR), latent_unet(CELEBA))
+    main(["export", "diffusers", "--output", "folder"])
+    assert "folder: diffusers' own LDMPipeline" in capsys.readouterr().out
+    missing = ["export", "diffusers", "--output", "folder", "--models", "missing"]
+    assert main(missing) == 2
+    assert "missing/diffusion" in capsys.readouterr().err
