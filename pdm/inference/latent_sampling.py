@@ -97,7 +97,7 @@ def draw_latents(
     velocity = velocity_of(range(len(seeds)))
     if networks.stops is not None:
         return take_few_steps(velocity, noise, networks.stops)
-    times = _times(networks.network, config, len(shapes))
+    times = sampler_times(networks.network, config, len(shapes))
     if config.sampler == "adaptive":
         narrowed = None if shown.is_empty and known is None else velocity_of
         return runge_kutta(velocity, noise, times, tolerance=config.tolerance, narrowed=narrowed)
@@ -144,7 +144,7 @@ def draw_numbers(
         )
 
 
-def _times(network: Denoiser, config: SampleConfig, num_levels: int) -> Tensor:
+def sampler_times(network: Denoiser, config: SampleConfig, num_levels: int) -> Tensor:
     """Give the sampler's stops: LDM's own steps where the network was trained on those only."""
     adaptive = config.sampler == "adaptive"
     if not isinstance(network, PyramidUNet):

@@ -1,0 +1,122 @@
+"""What an enlargement works on: the levels that it draws, on maps of the whole large picture.
+
+The coarse levels of a tile are known: they come from encoding the tile's part of the picture after
+a bicubic enlargement. They hold everything that such a picture has, so the composition stays one,
+whatever a tile sees. Only the finer levels are drawn. A network with a single level draws that.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pdm.config.task import SuperResolutionTask
+from pdm.config.tiling import TilingConfig
+from pdm.data.pixels import Pixels
+from pdm.diffusion.tiles.layout import Layout, Place
+from pdm.errors import BadInput
+from pdm.inference.any_size.enlarged import EnlargedPicture
+from pdm.inference.pictures.studio import Studio
+from pdm.inference.pictures.windows import round_up
+from pdm.models.levels.pyramid import LevelShape, Pyramid
+
+
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """A picture that is enlarged by a model.
+
+    Args:
+        studio: The models.
+        picture: After the bicubic enlargement, with sides that the model can draw.
+        num_known: Levels that are known, the coarsest; the others are drawn.
+    """
+
+    studio: Studio
+    picture: EnlargedPicture
+    num_known: int
+
+    @property
+    def unit_px(self) -> int:
+        """Pixels of a cell of the coarsest map that is drawn; tiles begin at whole ones."""
+        return int(self.studio.autoencoder.level_downsamplings[self.num_known])
+
+    @property
+    def scales(self) -> list[int]:
+        """Cells of each drawn map within one of the coarsest of them, along a side."""
+        drawn = self.studio.autoencoder.level_downsamplings[self.num_known :]
+        return [self.unit_px // int(each) for each in drawn]
+
+    @property
+    def shapes(self) -> list[LevelShape]:
+        """Shapes of the drawn maps of the whole picture."""
+        channels = self.studio.autoencoder.level_channels[self.num_known :]
+        height, width = (side // self.unit_px for side in self.picture.size)
+        return [
+            (count, height * scale, width * scale)
+            for count, scale in zip(channels, self.scales, strict=True)
+        ]
+
+    def layout(self, config: TilingConfig) -> Layout:
+        """Lay tiles of the trained size over the picture."""
+        size, tile = (
+            (height // self.unit_px, width // self.unit_px)
+            for height, width in (self.picture.size, self.studio.size)
+        )
+        return Layout(config, size, tile)
+
+    def encode(self, places: Sequence[Place]) -> Pyramid:
+        """Encode the picture's tiles at some places: all levels."""
+        size = self.studio.size
+        corners = [(place.top * self.unit_px, place.left * self.unit_px) for place in places]
+        crops = [self.picture.crop(top, left, *size) for top, left in corners]
+        return self.studio.encode(np.stack(crops))
+
+
+def make_canvas(studio: Studio, picture: Pixels, factor: int) -> Canvas:
+    """Prepare an enlargement.
+
+    Args:
+        studio: The models.
+        picture: uint8 (H, W, 3), of any size.
+        factor: 2, 4, ...: a power of 2.
+
+    Raises:
+        BadInput: The model cannot enlarge, or not by this factor.
+    """
+    num_known = count_known_levels(studio, factor)
+    downsamplings = studio.autoencoder.level_downsamplings
+    multiple = int(downsamplings[num_known])
+    height, width = (
+        max(round_up(side * factor, multiple), least)
+        for side, least in zip(picture.shape[:2], studio.size, strict=True)
+    )
+    return Canvas(studio, EnlargedPicture(picture, factor, (height, width)), num_known)
+
+
+def count_known_levels(studio: Studio, factor: int) -> int:
+    """Count the levels that an enlarged picture already has.
+
+    It has no detail finer than `factor` pixels, which is what the finest levels hold: one of them
+    at factor 2, two at factor 4. A model with a single level, as LDM's, has none that is known.
+
+    Raises:
+        BadInput: The factor is not one that the model can enlarge by.
+    """
+    factors = enlarging_factors(studio)
+    if factor not in factors:
+        expected = " or ".join(str(each) for each in factors)
+        raise BadInput(f"the factor is {factor}, but the model enlarges by {expected} in one go")
+    maps = [int(each) for each in studio.autoencoder.level_downsamplings if each != "global"]
+    if len(maps) == 1:
+        return 0
+    drawn = sum(each < maps[-1] * factor for each in maps)
+    return len(studio.autoencoder.level_downsamplings) - drawn
+
+
+def enlarging_factors(studio: Studio) -> tuple[int, ...]:
+    """Give the factors by which a model can enlarge in one go, rising."""
+    if isinstance(studio.task, SuperResolutionTask):
+        return (studio.task.factor,)
+    maps = [each for each in studio.autoencoder.level_downsamplings if each != "global"]
+    # The coarsest map stays known.
+    return (2, 4) if len(maps) == 1 else tuple(2**power for power in range(1, len(maps)))[:2]

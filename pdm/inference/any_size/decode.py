@@ -1,0 +1,97 @@
+"""Decodes a large picture from its drawn maps, band by band.
+
+Tiles of the trained size are decoded, each with the coarse levels of its own part of the enlarged
+picture. They overlap, and their pixels are blended by smooth weights.
+"""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from pdm.config.tiling import TilingConfig
+from pdm.data.pixels import Pixels, to_pixels
+from pdm.diffusion.tiles.layout import AxisTiles, Place
+from pdm.inference.any_size.canvas import Canvas
+from pdm.inference.precision import decoding_precision
+from pdm.models.levels.pyramid import Pyramid
+
+OVERLAP = 0.25  # of a tile's side
+
+
+def decoding_layout(canvas: Canvas, tiles_at_once: int) -> tuple[AxisTiles, AxisTiles]:
+    """Give the tiles that are decoded, in cells of the coarsest drawn map."""
+    config = TilingConfig(mode="multidiffusion", overlap=OVERLAP, tiles_at_once=tiles_at_once)
+    grid = canvas.layout(config).grid(0)
+    return grid.rows, grid.columns
+
+
+@torch.no_grad()
+def decode_bands(
+    canvas: Canvas,
+    pyramid: Pyramid,
+    tiles_at_once: int,
+    on_tiles: Callable[[int], None] = lambda count: None,
+) -> Iterator[Pixels]:
+    """Yield the picture from top to bottom in bands (rows, W, 3), uint8.
+
+    Args:
+        canvas: The picture.
+        pyramid: Drawn maps of the whole picture, as data.
+        tiles_at_once: Tiles in one batch.
+        on_tiles: Gets the number of tiles after each batch.
+    """
+    rows, columns = (each.scale(canvas.unit_px) for each in decoding_layout(canvas, tiles_at_once))
+    row_weights, column_weights = (_ramps(axis) for axis in (rows, columns))
+    device = pyramid[0].device
+    below = torch.zeros(3, 0, columns.side, device=device)  # of rows that are not finished
+    for row, top in enumerate(rows.starts):
+        strip = torch.zeros(3, rows.tile, columns.side, device=device)
+        strip[:, : below.shape[1]] = below
+        for start in range(0, len(columns.starts), tiles_at_once):
+            numbers = range(len(columns.starts))[start : start + tiles_at_once]
+            lefts = [columns.starts[number] for number in numbers]
+            images = _decode(canvas, pyramid, [(top, left) for left in lefts])
+            for number, left, image in zip(numbers, lefts, images, strict=True):
+                weights = row_weights[row][:, None] * column_weights[number]
+                strip[:, :, left : left + columns.tile] += weights.to(device) * image
+            on_tiles(len(numbers))
+        end = rows.starts[row + 1] if row + 1 < len(rows.starts) else rows.side
+        yield to_pixels(strip[None, :, : end - top])[0]
+        below = strip[:, end - top :]
+
+
+def _decode(canvas: Canvas, pyramid: Pyramid, corners: list[tuple[int, int]]) -> Tensor:
+    """Decode tiles that begin at these pixels, (tiles, 3, h, w) in [-1, 1]."""
+    studio, unit = canvas.studio, canvas.unit_px
+    places = [Place(top // unit, left // unit, 0, 0) for top, left in corners]
+    known = canvas.encode(places)[: canvas.num_known] if canvas.num_known else ()
+    height, width = (side // unit for side in studio.size)
+    drawn = [
+        torch.cat(
+            [
+                level[
+                    :,
+                    :,
+                    place.top * scale : (place.top + height) * scale,
+                    place.left * scale : (place.left + width) * scale,
+                ]
+                for place in places
+            ]
+        )
+        for level, scale in zip(pyramid, canvas.scales, strict=True)
+    ]
+    with decoding_precision(studio.autoencoder, studio.config, studio.device):
+        images = studio.autoencoder.decode((*known, *drawn), studio.size)
+    return images.float()
+
+
+def _ramps(axis: AxisTiles) -> list[Tensor]:
+    """Give each tile's weights along an axis: linear ramps at its ends, with a sum of 1."""
+    ramp = max(round(OVERLAP * axis.tile), 1)
+    places = torch.arange(axis.tile) + 0.5
+    profile = (torch.minimum(places, axis.tile - places) / ramp).clamp(max=1)
+    total = torch.zeros(axis.side)
+    for start in axis.starts:
+        total[start : start + axis.tile] += profile
+    return [profile / total[start : start + axis.tile] for start in axis.starts]

@@ -1,0 +1,206 @@
+"""Enlarges a picture of any size by a trained model, drawing fine detail tile by tile.
+
+A tile has the trained size and is a complete pyramid. Its coarse levels are those of the picture
+after a bicubic enlargement; its fine levels are parts of maps of the whole large picture, whose
+predictions are stitched in every step (`pdm.diffusion.tiles`). So the composition is that of the
+picture, and memory is that of a few tiles, of the drawn maps and of one row of decoded tiles.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pdm.config.task import SuperResolutionTask
+from pdm.config.tiling import TilingConfig
+from pdm.data.pixels import Pixels
+from pdm.diffusion.samplers import Point, noise_from_seeds
+from pdm.diffusion.tiles.layout import Layout
+from pdm.diffusion.tiles.sampling import TiledState, sample_in_tiles
+from pdm.diffusion.tiles.velocity import TiledVelocity
+from pdm.inference.any_size.canvas import Canvas, make_canvas
+from pdm.inference.any_size.decode import decode_bands, decoding_layout
+from pdm.inference.any_size.state import load_state, save_state
+from pdm.inference.any_size.tile_velocity import (
+    TilePainter,
+    Way,
+    check_model,
+    plan_steps,
+    start_of,
+)
+from pdm.inference.pictures.studio import Studio
+from pdm.models.condition import Condition
+from pdm.models.levels.pyramid import Pyramid
+
+OnProgress = Callable[[int, int], None]  # (tiles done, all tiles)
+
+
+def enlarge(
+    studio: Studio,
+    picture: Pixels,
+    factor: int,
+    *,
+    tiling: TilingConfig | None = None,
+    seed: int = 0,
+    strength: float | None = None,
+    condition: Condition | None = None,
+    negative: Condition | None = None,
+    on_progress: OnProgress = lambda done, total: None,
+    state: Path | None = None,
+    save_seconds: float = 30.0,
+) -> Iterator[Pixels]:
+    """Enlarge a picture; the result comes in bands, so that its size does not matter to memory.
+
+    Args:
+        studio: The models: trained for super-resolution, unconditional, of classes or of text.
+        picture: uint8 (H, W, 3), of any size.
+        factor: One of `pdm.inference.any_size.canvas.enlarging_factors(studio)`.
+        tiling: Mode and further settings; None for FSTD. Its seed is replaced by `seed`.
+        seed: Of noise and offsets.
+        strength: How much is drawn: 1 begins at noise, less at a mix of noise and the enlarged
+            picture (SDEdit). None for `default_strength(studio)`.
+        condition: What the picture shows, with one row; None for what the seed says.
+        negative: With `condition`: what guidance steers away from; None for no condition.
+        on_progress: Gets the number of tiles done, and of all. A tile is counted once for each
+            evaluation of the network, and once when it is decoded.
+        state: Folder for an unfinished state. A run that was killed goes on from the last saved
+            step, with equal bits. Delete the folder when the picture is written; None to save
+            nothing.
+        save_seconds: Least time between two saves.
+
+    Yields:
+        uint8 (rows, factor * W, 3), from top to bottom, factor * H rows in all.
+
+    Raises:
+        BadInput: The model cannot enlarge, or not by this factor. Raised at the call, before any
+            work.
+    """
+    check_model(studio)
+    config = replace(tiling or TilingConfig(), seed=seed)
+    strength = default_strength(studio) if strength is None else strength
+    canvas = make_canvas(studio, picture, factor)
+    job = _Job(canvas, config, seed, strength, condition, negative)
+    return job.run(on_progress, state, save_seconds)
+
+
+def default_strength(studio: Studio) -> float:
+    """Give the share of the way from noise that an enlargement takes.
+
+    All of it where the picture enters as a condition or as known levels. A single latent without
+    a condition has nothing else to hold on to than what it starts from.
+    """
+    is_single = len(studio.autoencoder.level_channels) == 1
+    return 0.5 if is_single and not isinstance(studio.task, SuperResolutionTask) else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    canvas: Canvas
+    config: TilingConfig
+    seed: int
+    strength: float
+    condition: Condition | None
+    negative: Condition | None
+
+    @torch.no_grad()
+    def run(
+        self, on_progress: OnProgress, folder: Path | None, save_seconds: float
+    ) -> Iterator[Pixels]:
+        """Draw the maps, then decode them and yield the bands."""
+        key = self.key()
+        found = None if folder is None else load_state(folder, key, self.canvas.studio.device)
+        done = 0 if found is None else found.point.number
+        way = plan_steps(self.canvas, self.seed, self.strength, done)
+        layout = self.canvas.layout(self.config)
+        progress = _Count(on_progress, _num_tiles(layout, way, way.num_steps))
+        progress.total += _num_decoded(self.canvas, self.config)
+        progress.add(_num_tiles(layout, way, done))
+        painter = TilePainter(self.canvas, way, self.seed, self.condition, self.negative)
+        velocity = TiledVelocity(painter, layout, self.canvas.scales, progress.add)
+        state = found or TiledState(Point(self.start(way)))
+        saved = time.monotonic()
+        for reached in sample_in_tiles(way.step, velocity, state, way.times):
+            state, is_last = reached, reached.point.number == way.num_steps
+            if folder is not None and (is_last or time.monotonic() - saved >= save_seconds):
+                save_state(folder, state, key)
+                saved = time.monotonic()
+        yield from self._crop(state.point.pyramid, progress)
+
+    def start(self, way: Way) -> Pyramid:
+        """Give the maps at the first stop."""
+        device = self.canvas.studio.device
+        noise = noise_from_seeds([self.seed], self.canvas.shapes)
+        return start_of(self.canvas, way, tuple(level.to(device) for level in noise), self._encode)
+
+    def _encode(self) -> Pyramid:
+        """Encode the whole enlarged picture's drawn maps, tile by tile."""
+        canvas = self.canvas
+        config = replace(self.config, mode="mixture", overlap=0.5)
+
+        def encoded(pyramid: Pyramid, t: torch.Tensor, places: Any) -> Pyramid:
+            return canvas.encode(places)[canvas.num_known :]
+
+        stitched = TiledVelocity(encoded, canvas.layout(config), canvas.scales)
+        device = canvas.studio.device
+        zeros = tuple(torch.zeros(1, *shape, device=device) for shape in canvas.shapes)
+        return stitched(zeros, torch.zeros(1, device=device))
+
+    def _crop(self, pyramid: Pyramid, progress: "_Count") -> Iterator[Pixels]:
+        """Yield bands without what was added at the bottom and on the right."""
+        enlarged = self.canvas.picture
+        height, width = (side * enlarged.factor for side in enlarged.small.shape[:2])
+        top = 0
+        for band in decode_bands(self.canvas, pyramid, self.config.tiles_at_once, progress.add):
+            rows = min(len(band), height - top)
+            if rows > 0:
+                yield band[:rows, :width]
+            top += len(band)
+
+    def key(self) -> str:
+        """Digest of everything that the result depends on."""
+        studio, enlarged = self.canvas.studio, self.canvas.picture
+        conditions = [
+            None if each is None else [(t.shape, t.double().sum().item()) for t in _tensors(each)]
+            for each in (self.condition, self.negative)
+        ]
+        depends = {
+            "facts": studio.facts,
+            "picture": hashlib.sha256(enlarged.small.tobytes()).hexdigest(),
+            "shape": enlarged.small.shape,
+            "factor": enlarged.factor,
+            "tiling": asdict(self.config),
+            "strength": self.strength,
+            "seed": self.seed,
+            "conditions": conditions,
+        }
+        return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(slots=True)
+class _Count:
+    on_progress: OnProgress
+    total: int
+    done: int = 0
+
+    def add(self, count: int) -> None:
+        self.done += count
+        self.on_progress(self.done, self.total)
+
+
+def _num_tiles(layout: Layout, way: Way, steps: int) -> int:
+    return sum(len(layout.grid(step).places) * way.evaluations(step) for step in range(steps))
+
+
+def _num_decoded(canvas: Canvas, config: TilingConfig) -> int:
+    rows, columns = decoding_layout(canvas, config.tiles_at_once)
+    return len(rows.starts) * len(columns.starts)
+
+
+def _tensors(condition: Condition) -> list[torch.Tensor]:
+    parts = condition.label, condition.tokens, condition.picture, condition.mask
+    return [each for each in (*parts, *(condition.levels or ())) if each is not None]

@@ -1,0 +1,64 @@
+"""Keeps an unfinished enlargement on disk, so that a run that was killed goes on."""
+
+import json
+import logging
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pdm.diffusion.samplers import Point
+from pdm.diffusion.tiles.sampling import TiledState
+from pdm.files import atomic_file
+from pdm.models.levels.pyramid import Pyramid
+
+logger = logging.getLogger(__name__)
+FILE = "enlargement.safetensors"
+PARTS = ("pyramid", "slope", "predicted")
+
+
+def save_state(folder: Path, state: TiledState, key: str) -> None:
+    """Write a state, atomically.
+
+    Args:
+        folder: To write to.
+        state: Between two steps.
+        key: Of everything that the enlargement depends on.
+    """
+    parts = (state.point.pyramid, state.point.slope, state.predicted)
+    tensors = {
+        f"{name}_{index}": level.cpu().contiguous()
+        for name, part in zip(PARTS, parts, strict=True)
+        for index, level in enumerate(part or ())
+    }
+    facts = {"key": key, "number": state.point.number}
+    with atomic_file(folder / FILE) as temporary:
+        save_file(tensors, temporary, {"state": json.dumps(facts)})
+
+
+def load_state(folder: Path, key: str, device: torch.device) -> TiledState | None:
+    """Read a state; None if there is none, or it belongs to another enlargement."""
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads((file.metadata() or {}).get("state", "{}"))
+            if facts.get("key") != key:
+                logger.info("%s belongs to another enlargement; beginning anew", path)
+                return None
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        logger.warning("%s cannot be read (%s); beginning anew", path, error)
+        return None
+    found = {part: _levels(tensors, part, device) for part in PARTS}
+    assert found["pyramid"] is not None
+    point = Point(found["pyramid"], facts["number"], found["slope"])
+    return TiledState(point, found["predicted"])
+
+
+def _levels(tensors: dict[str, Tensor], part: str, device: torch.device) -> Pyramid | None:
+    count = sum(name.startswith(f"{part}_") for name in tensors)
+    return tuple(tensors[f"{part}_{index}"].to(device) for index in range(count)) or None

@@ -1,0 +1,187 @@
+"""The velocity of the tiles of an enlargement, and the times at which it is evaluated."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from torch import Tensor
+
+from pdm.config.task import (
+    ClassTask,
+    SuperResolutionTask,
+    TextTask,
+    UnconditionalTask,
+)
+from pdm.diffusion.few_steps import times_of_steps
+from pdm.diffusion.flow import Velocity, interpolate
+from pdm.diffusion.guidance import clamp_data, clamp_times
+from pdm.diffusion.samplers import (
+    Step,
+    euler_step,
+    heun_step,
+    multistep_step,
+    multistep_step_at,
+    noise_from_seeds,
+)
+from pdm.diffusion.stochastic import ddim_step, fresh_noise
+from pdm.diffusion.tiles.layout import Place
+from pdm.errors import BadInput
+from pdm.inference.any_size.canvas import Canvas
+from pdm.inference.latent_sampling import sampler_times
+from pdm.inference.pictures.studio import Studio
+from pdm.models.condition import NO_CONDITION, Condition
+from pdm.models.levels.pyramid import Pyramid
+from pdm.tasks.encoded import level_maps
+
+STEPS: dict[str, Step] = {
+    "euler": euler_step,
+    "heun": heun_step,
+    "multistep": multistep_step,
+}
+
+
+def check_model(studio: Studio) -> None:
+    """Raise BadInput if the model cannot draw the detail of an enlarged picture."""
+    able = SuperResolutionTask | UnconditionalTask | ClassTask | TextTask
+    if not isinstance(studio.task, able):
+        raise BadInput(
+            f"the model was trained for {studio.task.kind}, which cannot enlarge a picture; take "
+            "one trained for super_resolution, an unconditional one, or one of classes or text"
+        )
+    if studio.networks.stops is None and studio.config.sampler == "adaptive":
+        raise BadInput(
+            "sample.sampler is adaptive, which has no steps that all tiles could share; take "
+            "euler, heun, multistep or ddim"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The steps from noise to data.
+
+    Args:
+        times: Stops of the drawn levels: (stops,), or (stops, drawn levels).
+        step: Takes one step.
+        all_levels: (rows, levels) where levels have their own times: every time of all levels at
+            which the network is evaluated; None where all levels share one.
+    """
+
+    times: Tensor
+    step: Step
+    all_levels: Tensor | None = None
+
+    @property
+    def num_steps(self) -> int:
+        """Steps to take."""
+        return len(self.times) - 1
+
+    def evaluations(self, number: int) -> int:
+        """Count the evaluations of the velocity in a step."""
+        return 2 if self.step is heun_step and number < self.num_steps - 1 else 1
+
+    def times_of_all(self, t: Tensor, num_known: int) -> Tensor:
+        """Give the times of all levels, from those of the drawn ones."""
+        if self.all_levels is None:
+            return t
+        rows = self.all_levels.float().to(t.device)
+        [row] = (rows[:, num_known:] == t[0]).all(1).nonzero()[0].tolist()
+        return rows[row].expand(len(t), -1)
+
+
+def plan_steps(canvas: Canvas, seed: int, strength: float, done: int) -> Way:
+    """Plan the steps of an enlargement.
+
+    Args:
+        canvas: The picture.
+        seed: Of fresh noise, for `ddim`.
+        strength: Where the way begins: 1 at noise, less nearer to the enlarged picture.
+        done: Steps that an earlier run has taken.
+    """
+    studio, config = canvas.studio, canvas.studio.config
+    num_levels = len(studio.autoencoder.level_channels)
+    stops = studio.networks.stops
+    times = sampler_times(studio.networks.network, config, num_levels) if stops is None else stops
+    own = times.view(len(times), -1)[:, -len(canvas.shapes) :]
+    # Steps before any drawn level moves are left out.
+    first = int((own <= 1 - strength + 1e-9).all(1).nonzero()[-1])
+    times = times[first:]
+    drawn = times[:, canvas.num_known :] if times.ndim == 2 else times
+    evaluated = times if stops is None else times_of_steps(times)
+    step = STEPS.get(config.sampler)
+    if stops is not None:
+        columns = evaluated[:, canvas.num_known :] if evaluated.ndim == 2 else evaluated
+        step = partial(multistep_step_at, evaluated=columns)
+    elif config.sampler == "ddim":
+        fresh = fresh_noise([seed], canvas.shapes, studio.device)
+        for _ in range(done if config.eta else 0):
+            fresh()
+        step = partial(ddim_step, eta=config.eta, fresh=fresh)
+    assert step is not None
+    return Way(drawn, step, evaluated if times.ndim == 2 else None)
+
+
+def start_of(canvas: Canvas, way: Way, noise: Pyramid, encode: Callable[[], Pyramid]) -> Pyramid:
+    """Give the drawn maps at the first stop: noise, or a mix of it and the enlarged picture."""
+    first = way.times[:1].float().to(noise[0].device)
+    if (first <= 0).all():
+        return noise
+    return interpolate(encode(), noise, first)
+
+
+class TilePainter:
+    """Predicts velocities of tiles; a `VelocityOfTiles`.
+
+    Args:
+        canvas: The picture.
+        way: The steps.
+        seed: Of the noise of known levels, which is the same in every tile.
+        condition: What the picture shows, with one row; None for what the model's classes or the
+            task say.
+        negative: What guidance steers away from; None for no condition.
+    """
+
+    def __init__(
+        self,
+        canvas: Canvas,
+        way: Way,
+        seed: int,
+        condition: Condition | None = None,
+        negative: Condition | None = None,
+    ) -> None:
+        self.canvas, self.way = canvas, way
+        studio = canvas.studio
+        shapes = studio.autoencoder.level_shapes(*studio.size)[: canvas.num_known]
+        self.noise = tuple(level.to(studio.device) for level in noise_from_seeds([seed], shapes))
+        self.enlarges = isinstance(studio.task, SuperResolutionTask)
+        if condition is None and not self.enlarges:
+            condition, negative = (
+                studio.networks.condition([seed]),
+                studio.networks.negative([seed]),
+            )
+        self.condition, self.negative = condition or NO_CONDITION, negative
+
+    def __call__(self, pyramid: Pyramid, t: Tensor, places: Sequence[Place]) -> Pyramid:
+        """See `VelocityOfTiles`; the maps are those of the drawn levels."""
+        count = self.canvas.num_known
+        needs_picture = count or self.enlarges
+        encoded = self.canvas.encode(places) if needs_picture else ()
+        t = self.way.times_of_all(t, count)
+        known_times = t[:, :count] if t.ndim == 2 else t
+        noise = tuple(level.expand(len(places), -1, -1, -1) for level in self.noise)
+        known = interpolate(encoded[:count], noise, known_times) if count else ()
+        return self._velocity(encoded, len(places))((*known, *pyramid), t)[count:]
+
+    def _velocity(self, encoded: Pyramid, num_tiles: int) -> Velocity:
+        studio, config = self.canvas.studio, self.canvas.studio.config
+
+        def repeat(tensor: Tensor) -> Tensor:
+            return tensor.to(studio.device).expand(num_tiles, *tensor.shape[1:])
+
+        condition = self.condition.change(repeat)
+        if self.enlarges:
+            condition = Condition(levels=tuple(level_maps(encoded)))
+        negative = None if self.negative is None else self.negative.change(repeat)
+        velocity = studio.networks.velocity(config, condition, negative)
+        if studio.networks.stops is not None:
+            return velocity
+        return clamp_data(clamp_times(velocity, config.time_margin), config.clamp_latents)

@@ -1,0 +1,213 @@
+"""Pictures enlarged by tiny models, against the same drawn as a whole."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_chain import DIFFUSION, LATENTS, SAMPLE, train_chain
+
+from pdm.config.first_stage import FirstStageConfig
+from pdm.config.latent_unet import LatentUNetConfig
+from pdm.config.task import SemanticTask, SuperResolutionTask
+from pdm.config.tiling import MODES, TilingConfig
+from pdm.diffusion.samplers import noise_from_seeds
+from pdm.errors import BadInput
+from pdm.evaluation.reference_distance import ReferenceDistance
+from pdm.inference.any_size.canvas import enlarging_factors, make_canvas
+from pdm.inference.any_size.decode import decode_bands
+from pdm.inference.any_size.enlarge import enlarge
+from pdm.inference.any_size.enlarged import EnlargedPicture
+from pdm.inference.encode import encode_shards
+from pdm.inference.latent_sampling import Known
+from pdm.inference.pictures.studio import open_studio
+from pdm.training import diffusion
+from pdm.training.distributed.workers import Workers
+
+
+def open_models(folder, autoencoder, diffusion_model, **settings):
+    folder.mkdir(exist_ok=True)
+    (folder / "autoencoder").symlink_to(autoencoder)
+    (folder / "diffusion").symlink_to(diffusion_model)
+    return open_studio(folder, replace(SAMPLE, **settings))
+
+
+@pytest.fixture(scope="module")
+def studio(chain, tmp_path_factory):
+    """A pyramid with a global level and maps at 8 and 4 pixels, each with its own times."""
+    folder = tmp_path_factory.mktemp("models")
+    return open_models(folder, chain.autoencoder, chain.diffusion)
+
+
+@pytest.fixture(scope="module")
+def ldm(tmp_path_factory):
+    """A single latent at 4 pixels, and a network that predicts noise."""
+    folder = tmp_path_factory.mktemp("ldm")
+    stage = FirstStageConfig(name="kl-f4", base_width=8, latent_weight=1e-6, latent_scale="scalar")
+    unet = LatentUNetConfig(name="celeba", base_width=32, predicts="noise")
+    chain = train_chain(folder, stage, unet)
+    return open_models(folder / "models", chain.autoencoder, chain.diffusion, sampler="ddim")
+
+
+@pytest.fixture(scope="module")
+def super_resolution(chain, tmp_path_factory):
+    """Trained to enlarge 4 times, at 32x16."""
+    folder = tmp_path_factory.mktemp("super")
+    latents = folder / "latents"
+    config = replace(LATENTS, keep_pictures=True)
+    encode_shards(config, shards=chain.shards, autoencoder=chain.autoencoder, latents=latents)
+    task = SuperResolutionTask(kind="super_resolution", factor=4, degradation="bicubic")
+    settings = diffusion.Settings(
+        replace(DIFFUSION, task=task, condition_dropout=0.0, score_images=2),
+        *(ReferenceDistance, latents, folder / "run", folder / "diffusion", chain.autoencoder),
+    )
+    diffusion._work(settings, Workers(torch.device("cpu")))
+    return open_models(folder / "models", chain.autoencoder, settings.model)
+
+
+def picture_of(height: int, width: int) -> np.ndarray:
+    rough = np.random.default_rng(5).integers(30, 226, (5, 7, 3), np.uint8)
+    return np.asarray(Image.fromarray(rough).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def whole(studio, picture, factor=2, **settings):
+    return np.concatenate(list(enlarge(studio, picture, factor, **settings)))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (13, 21), (16, 32), (40, 33)])
+def test_the_result_is_exactly_as_many_times_as_large(studio, size):
+    bands = list(enlarge(studio, picture_of(*size), 2))
+    assert np.concatenate(bands).shape == (2 * size[0], 2 * size[1], 3)
+    assert all(len(band) <= studio.size[0] for band in bands)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_all_modes_draw_the_same_picture_again_for_the_same_seed(studio, mode):
+    picture, tiling = picture_of(21, 40), TilingConfig(mode=mode)
+    first = whole(studio, picture, tiling=tiling, seed=3)
+    assert np.array_equal(first, whole(studio, picture, tiling=tiling, seed=3))
+    assert not np.array_equal(first, whole(studio, picture, tiling=tiling, seed=4))
+
+
+def test_a_picture_of_one_tile_is_plain_sampling_with_the_coarse_levels_held(studio):
+    picture, size = picture_of(8, 16), studio.size
+    canvas = make_canvas(studio, picture, 2)
+    assert canvas.picture.size == size
+    encoded = studio.encode(canvas.picture.crop(0, 0, *size)[None])
+    known = [True] * canvas.num_known + [False] * len(canvas.shapes)
+    cells = tuple(
+        torch.full_like(level[:, :1], fill_value=held, dtype=torch.bool)
+        for level, held in zip(encoded, known, strict=True)
+    )
+    shapes = studio.autoencoder.level_shapes(*size)
+    coarse = noise_from_seeds([6], shapes[: canvas.num_known])
+    noise = (*coarse, *noise_from_seeds([6], canvas.shapes))
+    [expected] = studio.draw([6], size, None, Known(encoded, cells), noise)
+    found = whole(studio, picture, seed=6).astype(int)
+    assert np.abs(found - expected).max() <= 1  # the levels on their path are rounded differently
+
+
+@pytest.mark.parametrize("which", ["studio", "ldm", "super_resolution"])
+def test_a_run_that_was_stopped_goes_on_with_equal_pixels(which, request, tmp_path):
+    models = request.getfixturevalue(which)
+    models = replace(models, config=replace(models.config, steps=6, eta=1.0))
+    [factor, *_] = enlarging_factors(models)
+    settings = {"factor": factor, "seed": 2, "tiling": TilingConfig(tiles_at_once=1)}
+    picture = picture_of(7, 14 if which == "super_resolution" else 40)
+    expected = whole(models, picture, **settings)
+
+    def stop_at(share):
+        def report(done, total):
+            if done > share * total:
+                raise KeyboardInterrupt
+
+        return report
+
+    saved = {"state": tmp_path, "save_seconds": 0.0}
+    for share in (0.4, 0.7):
+        with pytest.raises(KeyboardInterrupt):
+            whole(models, picture, **settings, **saved, on_progress=stop_at(share))
+    calls = []
+    found = whole(
+        *(models, picture), **settings, **saved, on_progress=lambda *counts: calls.append(counts)
+    )
+    assert np.array_equal(found, expected)
+    assert calls[-1][0] == calls[-1][1]
+    assert calls[0][0] > 0.4 * calls[0][1]  # went on, and did not begin anew
+
+
+def test_a_state_of_another_picture_is_not_used(studio, tmp_path):
+    one, other = picture_of(16, 40), picture_of(16, 40)[::-1]
+    whole(studio, one, state=tmp_path, save_seconds=0.0)
+    assert np.array_equal(whole(studio, other, state=tmp_path), whole(studio, other))
+
+
+def test_progress_ends_at_the_number_of_tiles(studio):
+    counts: list[tuple[int, int]] = []
+    whole(studio, picture_of(20, 50), on_progress=lambda *both: counts.append(both))
+    done = [count for count, _ in counts]
+    assert done == sorted(done)
+    assert len({total for _, total in counts}) == 1
+    assert counts[-1][0] == counts[-1][1]
+
+
+def test_coarse_levels_keep_the_composition_whatever_is_drawn(studio):
+    """What the seeds change is the finest level alone."""
+    picture = picture_of(24, 48)
+    pictures = [whole(studio, picture, seed=seed).astype(float) for seed in range(3)]
+    canvas = make_canvas(studio, picture, 2)
+    for seed in range(3):
+        noise = noise_from_seeds([seed], canvas.shapes)
+        [*bands] = decode_bands(canvas, noise, 4)
+        pictures.append(np.concatenate(bands).astype(float))
+    spread = np.std(pictures, axis=0).mean()
+    assert spread < np.std(picture)
+
+
+@pytest.mark.parametrize("sampler", ["euler", "heun", "multistep"])
+def test_every_sampler_of_fixed_steps_works(studio, sampler):
+    models = replace(studio, config=replace(SAMPLE, sampler=sampler, steps=4))
+    assert whole(models, picture_of(16, 40)).shape == (32, 80, 3)
+
+
+def test_less_strength_is_nearer_to_the_bicubic_enlargement(ldm):
+    picture = picture_of(30, 50)
+    large = np.asarray(Image.fromarray(picture).resize((100, 60), Image.Resampling.BICUBIC))
+    errors = [
+        np.abs(whole(ldm, picture, strength=strength).astype(float) - large).mean()
+        for strength in (0.05, 0.95)
+    ]
+    assert errors[0] < errors[1]
+
+
+def test_parts_of_an_enlarged_picture_equal_those_of_the_whole():
+    small = np.random.default_rng(0).integers(0, 256, (23, 31, 3), np.uint8)
+    for factor in (2, 4):
+        large = Image.fromarray(small).resize((31 * factor, 23 * factor), Image.Resampling.BICUBIC)
+        lazy = EnlargedPicture(small, factor, (23 * factor, 31 * factor))
+        for top, left, height, width in [(0, 0, 9, 9), (12, 7, 20, 30), (40, 50, 6, 12)]:
+            expected = np.asarray(large)[top : top + height, left : left + width]
+            assert np.array_equal(lazy.crop(top, left, height, width), expected)
+
+
+def test_beyond_the_edges_lies_the_mirror_image():
+    small = np.random.default_rng(0).integers(0, 256, (6, 5, 3), np.uint8)
+    lazy = EnlargedPicture(small, 2, (50, 40))
+    image = lazy.crop(0, 0, 50, 40)
+    assert image.shape == (50, 40, 3)
+    assert np.array_equal(image[12:20], image[4:12][::-1])
+    assert np.array_equal(image[:, 10:16], image[:, 4:10][:, ::-1])
+
+
+def test_models_that_cannot_enlarge_are_refused_before_any_work(studio, super_resolution):
+    picture = picture_of(8, 8)
+    with pytest.raises(BadInput, match="factor is 3, but the model enlarges by 2"):
+        enlarge(studio, picture, 3)
+    with pytest.raises(BadInput, match="factor is 2, but the model enlarges by 4"):
+        enlarge(super_resolution, picture, 2)
+    with pytest.raises(BadInput, match="sampler is adaptive"):
+        enlarge(replace(studio, config=replace(SAMPLE, sampler="adaptive")), picture, 2)
+    task = SemanticTask(kind="semantic")
+    with pytest.raises(BadInput, match="cannot enlarge a picture"):
+        enlarge(replace(studio, task=task), picture, 2)
