@@ -95,7 +95,7 @@ def test_a_record_that_does_not_fit_is_refused(change):
 
 def test_marks_say_what_results_depend_on():
     assert fields_without(CurateConfig, Mark.LIMIT_OF_SCORES) == (
-        *("width_px", "height_px", "max_megapixels", "decode_seconds", "background"),
+        *("width_px", "height_px", "buckets", "max_megapixels", "decode_seconds", "background"),
         "people",
     )
     assert fields_with(EvaluateConfig, Mark.NOT_IN_FEATURES) == (

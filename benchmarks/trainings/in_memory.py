@@ -30,9 +30,14 @@ class CropsInMemory:
         self.pixels = pixels
         self.keys = [str(number) for number in range(len(pixels))]
         self.manifest = SimpleNamespace(facts={"height_px": pixels.shape[1]})
+        self.bucket_ranges = [range(len(pixels))]
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    def size_in(self, bucket: int, height: int, width: int) -> tuple[int, int]:
+        """The requested size, since there is one bucket."""
+        return height, width
 
     def batch(self, indices: Sequence[int], height: int, width: int) -> Pixels:
         """The crops; they have one size only, whatever the requested size."""

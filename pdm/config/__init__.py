@@ -4,11 +4,12 @@ The classes have no defaults: every value is in `params.yaml`. Each checks its l
 construction, so no other code checks them again. `pdm.params` reads the file into them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from pdm.config.autoencoder import AutoencoderConfig
 from pdm.config.autoencoder_model import AutoencoderModelConfig
+from pdm.config.buckets import bucket_name, training_size
 from pdm.config.common import STRICT
 from pdm.config.curate import CurateConfig
 from pdm.config.diffusion import DiffusionConfig
@@ -52,7 +53,7 @@ class Params:
             self.diffusion.baseline,
             "null, or a baseline of the section autoencoder, too: LDM's network knows one latent",
         )
-        self._check_sides()
+        self._check_sides(self.autoencoder)
         require(
             self.sample.tile_px is None or self.autoencoder.decodes_parts,
             "sample.tile_px",
@@ -62,6 +63,10 @@ class Params:
         self._check_judges()
         self._check_task()
         self._check_guide()
+        self._check_shape()
+
+    def _check_shape(self) -> None:
+        """Check that pictures keep their shape when they are reduced, in every bucket."""
         ratio = self.curate.width_px / self.curate.height_px
         size = (self.autoencoder.image_width_px, self.autoencoder.image_height_px)
         require(
@@ -70,6 +75,18 @@ class Params:
             size[0],
             f"{ratio:g} x image_height_px ({size[1]}), the shape of the crops of section curate",
         )
+        for bucket in self.curate.buckets or ():
+            try:
+                main = (self.curate.width_px, self.curate.height_px)
+                width, height = training_size(bucket, main, size)
+                self._check_sides(
+                    replace(self.autoencoder, image_width_px=width, image_height_px=height)
+                )
+            except ValueError as error:
+                raise ValueError(
+                    f"curate.buckets: expected sizes that the autoencoder can train on, got "
+                    f"{bucket_name(bucket)} ({error})"
+                ) from error
 
     def _check_judges(self) -> None:
         """Refuse to judge the autoencoder by a network that trained it."""
@@ -126,16 +143,16 @@ class Params:
             expected += ": sample.guide is an earlier EMA; or set sample.guidance_scale to 1.0"
             require(kept, f"diffusion.training.{name}", value, expected)
 
-    def _check_sides(self) -> None:
+    def _check_sides(self, autoencoder: AutoencoderConfig) -> None:
         """Check that LDM's network can halve the latent often enough."""
-        if self.diffusion.baseline is None or self.autoencoder.baseline is None:
+        if self.diffusion.baseline is None or autoencoder.baseline is None:
             return
-        factor = self.autoencoder.baseline.downsampling
+        factor = autoencoder.baseline.downsampling
         multiple = factor * SIDE_MULTIPLES[self.diffusion.baseline.name]
         for name in ("image_height_px", "image_width_px"):
-            side = getattr(self.autoencoder, name)
+            side = getattr(autoencoder, name)
             expectation = (
-                f"a multiple of {multiple}, for {self.autoencoder.baseline.name} and "
+                f"a multiple of {multiple}, for {autoencoder.baseline.name} and "
                 f"diffusion.baseline {self.diffusion.baseline.name}"
             )
             require(side % multiple == 0, f"autoencoder.{name}", side, expectation)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from pdm.config.common import STRICT, Mark
+from pdm.config.buckets import check_buckets
+from pdm.config.common import STRICT, Mark, Neutral
 from pdm.config.limits import (
     Count,
     Fraction,
@@ -100,6 +101,11 @@ class CurateConfig:
 
     width_px: Annotated[SidePx, "width of the finished crop"]
     height_px: Annotated[SidePx, "height of the finished crop"]
+    buckets: Annotated[
+        tuple[tuple[SidePx, SidePx], ...] | None,
+        "null: all crops have one size; or the sizes, of which each image takes the nearest shape",
+        Neutral(None),
+    ] = None
     max_megapixels: Annotated[Positive, "larger images are dropped without decoding them"]
     decode_seconds: Annotated[Seconds, "an image that takes longer to read and measure is dropped"]
     background: Annotated[
@@ -148,3 +154,10 @@ class CurateConfig:
             self.min_brightness,
             f"less than max_brightness ({self.max_brightness})",
         )
+        if self.buckets is not None:
+            check_buckets(self.buckets, (self.width_px, self.height_px))
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """Width and height of each kind of finished crop."""
+        return self.buckets or ((self.width_px, self.height_px),)

@@ -185,14 +185,20 @@ DIFFERENCE = Score(
 
 def aspect_ratio(limits: Mapping[str, Any]) -> Score:
     """The score of shapes: width over height without borders, and the shapes that are kept."""
-    shape, fraction = limits["width_px"] / limits["height_px"], limits["min_crop_fraction"]
-    bounds = [Limit("narrowest", MIN, "wrong_shape", fixed=shape * fraction)]
+    sizes = limits.get("buckets") or [(limits["width_px"], limits["height_px"])]
+    shapes, fraction = (
+        sorted(width / height for width, height in sizes),
+        limits["min_crop_fraction"],
+    )
+    bounds = [Limit("narrowest", MIN, "wrong_shape", fixed=shapes[0] * fraction)]
     if fraction:
-        bounds.append(Limit("widest", MAX, "wrong_shape", fixed=shape / fraction))
+        bounds.append(Limit("widest", MAX, "wrong_shape", fixed=shapes[-1] / fraction))
+    listed = ", ".join(f"{shape:.4g}" for shape in shapes)
     return Score(
         "aspect_ratio",
         "Aspect ratio",
-        f"width over height; the finished crop has {shape:.4g}",
+        f"width over height; the finished crop has {listed}"
+        + (", whichever is nearest" if len(shapes) > 1 else ""),
         tuple(bounds),
         (0.125, 8.0),
         True,

@@ -1,4 +1,4 @@
-"""Contact sheets: a grid of images of one size, for people to look at."""
+"""Contact sheets: a grid of images, for people to look at."""
 
 import math
 from collections.abc import Sequence
@@ -14,8 +14,9 @@ SMALL_PX = 256  # narrower images are enlarged, to be seen at all
 
 
 def contact_sheet(rows: Sequence[Sequence[Pixels]]) -> Image.Image:
-    """A sheet of rows of uint8 (H, W, 3) images, all of one size, with margins between them."""
-    height, width, _ = rows[0][0].shape
+    """A sheet of rows of uint8 (H, W, 3) images with margins between them. Its cells have the size
+    of the largest."""
+    height, width = (max(image.shape[axis] for row in rows for image in row) for axis in (0, 1))
     scale = max(1, SMALL_PX // width)
     columns = max(len(row) for row in rows)
     step_x, step_y = scale * width + MARGIN_PX, scale * height + MARGIN_PX
@@ -24,7 +25,8 @@ def contact_sheet(rows: Sequence[Sequence[Pixels]]) -> Image.Image:
     for y, row in enumerate(rows):
         for x, pixels in enumerate(row):
             picture = Image.fromarray(np.ascontiguousarray(pixels))
-            picture = picture.resize((scale * width, scale * height), Image.Resampling.BICUBIC)
+            enlarged = (scale * picture.width, scale * picture.height)
+            picture = picture.resize(enlarged, Image.Resampling.BICUBIC)
             sheet.paste(picture, (MARGIN_PX + x * step_x, MARGIN_PX + y * step_y))
     return sheet
 

@@ -1,12 +1,15 @@
 """The stage `autoencoder`: trains the pyramid autoencoder on pictures from the shards."""
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from pdm.config.autoencoder import AutoencoderConfig
+from pdm.data.bucket_order import describe_order
 from pdm.data.shards import manifest
+from pdm.data.shards.buckets import has_buckets
 from pdm.data.shards.images import ImageShards
 from pdm.device import log_device
 from pdm.events import EventLog
@@ -33,6 +36,8 @@ from pdm.training.objectives.adversarial import AdversarialLoss
 from pdm.training.objectives.losses import AutoencoderLosses
 from pdm.training.objectives.perceptual import load_perceptual
 from pdm.training.training_pictures import Pictures
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -156,6 +161,9 @@ def _work(settings: Settings, workers: Workers) -> None:
     prepare_blocks(model, training, workers.device)
     network = workers.wrap(losses, training)
     pictures = Pictures(images, config, model)
+    if workers.is_first and has_buckets(images.manifest.facts):
+        names = [bucket.name for bucket in images.buckets]
+        logger.info("autoencoder: %s", describe_order(pictures.order, names))
     train(state, network, pictures, training, run, workers, flops_per_image=flops)
     metrics = write_model(
         config,

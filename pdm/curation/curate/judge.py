@@ -17,7 +17,7 @@ from pdm.curation.curate import rules
 from pdm.curation.curate.content.embedding import embed
 from pdm.curation.curate.content.towers import load_towers
 from pdm.curation.curate.duplicates.small import small_picture
-from pdm.curation.curate.framing.crop import largest_size
+from pdm.curation.curate.framing.crop import largest_size, nearest_size
 from pdm.curation.curate.framing.frame import Framing, frame
 from pdm.curation.curate.framing.people import foreground
 from pdm.curation.curate.scores.drawing import drawing_likeness, load_head
@@ -129,17 +129,18 @@ def finished_crop(content: bytes, config: CurateConfig) -> Pixels | None:
         Unreadable: As `decode_view`.
     """
     image = _decode_and_frame(content, read_header(content), config)
-    return _crop(image, config) if _is_measured(image.box) else None
+    return _crop(image) if _is_measured(image.box) else None
 
 
 def _decode_and_frame(content: bytes, header: Header, config: CurateConfig) -> _FramedImage:
     size = (header.width_px, header.height_px)
-    box_size = largest_size(*size, (config.width_px, config.height_px))
-    view = decode_view(content, _reduction(box_size, config), config.background)
+    likely = nearest_size(config.sizes, *size)  # borders may lead to another
+    reduction = _reduction(largest_size(*size, likely), likely)
+    view = decode_view(content, reduction, config.background)
     small = reduce_to(view.pixels, SMALL_PX)
     framing = frame(small, size, config)
-    box = framing.crop or _middle(framing.content, config)
-    reduction = _reduction((box.width_px, box.height_px), config)
+    box = framing.crop or _middle(framing.content, framing.finished)
+    reduction = _reduction((box.width_px, box.height_px), framing.finished)
     if reduction < view.reduction:  # borders were trimmed: decode again, less reduced
         view = decode_view(content, reduction, config.background)
     return _FramedImage(view, small, framing, box)
@@ -162,7 +163,7 @@ def _measure_pixels(content: bytes, header: Header, config: CurateConfig) -> Row
         row |= {f"crop_{name}": value for name, value in dataclasses.asdict(framing.crop).items()}
     if _is_measured(image.box):
         decoded = _inside(image.view, image.box)
-        crop = _crop(image, config)
+        crop = _crop(image)
         row |= dataclasses.asdict(measure(crop, decoded, image.view.reduction))
         features = compute_features(crop)
         row["drawing"] = round(drawing_likeness(features), 5)
@@ -186,36 +187,34 @@ def _part(small: Pixels, box: Box, size: tuple[int, int]) -> Pixels:
 def _num_people(framing: Framing, config: CurateConfig) -> int | None:
     if config.people is None:
         return None
-    return len(foreground(framing.faces, config.height_px, config.people))
+    return len(foreground(framing.faces, framing.finished[1], config.people))
 
 
-def _reduction(box_size: tuple[int, int], config: CurateConfig) -> int:
+def _reduction(box_size: tuple[int, int], finished: tuple[int, int]) -> int:
     """The largest reduction with which a crop still has about its finished size."""
     for reduction in reversed(REDUCTIONS):
         if (
-            box_size[0] / reduction >= MIN_SCALE * config.width_px
-            and box_size[1] / reduction >= MIN_SCALE * config.height_px
+            box_size[0] / reduction >= MIN_SCALE * finished[0]
+            and box_size[1] / reduction >= MIN_SCALE * finished[1]
         ):
             return reduction
     return 1
 
 
-def _middle(content: Box, config: CurateConfig) -> Box:
+def _middle(content: Box, finished: tuple[int, int]) -> Box:
     """The largest box of the crop's shape, in the middle: for pictures too small for the crop."""
-    aspect = (config.width_px, config.height_px)
-    width_px, height_px = largest_size(content.width_px, content.height_px, aspect)
+    width_px, height_px = largest_size(content.width_px, content.height_px, finished)
     left_px = content.left_px + (content.width_px - width_px) // 2
     top_px = content.top_px + (content.height_px - height_px) // 2
     return Box(left_px, top_px, width_px, height_px)
 
 
-def _crop(image: _FramedImage, config: CurateConfig) -> Pixels:
-    decoded = _inside(image.view, image.box)
+def _crop(image: _FramedImage) -> Pixels:
+    decoded, finished = _inside(image.view, image.box), image.framing.finished
     height_px, width_px = decoded.shape[:2]
-    if width_px < config.width_px or height_px < config.height_px:
+    if width_px < finished[0] or height_px < finished[1]:
         return decoded
-    box = Box(0, 0, width_px, height_px)
-    return crop_and_resize(decoded, box, config.width_px, config.height_px)
+    return crop_and_resize(decoded, Box(0, 0, width_px, height_px), *finished)
 
 
 def _inside(view: View, box: Box) -> Pixels:

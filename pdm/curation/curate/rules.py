@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pdm.config.curate import CurateConfig
-from pdm.curation.curate.framing.crop import largest_size
+from pdm.curation.curate.framing.crop import largest_size, nearest_size
 from pdm.data.decisions import Row
 
 
@@ -60,28 +60,29 @@ def fault(row: Row, config: CurateConfig) -> Drop | None:
 
 def too_small(row: Row, config: CurateConfig) -> Drop | None:
     """The crop would need enlarging; borders do not count."""
-    width_px, height_px = _content_size(row)
-    if width_px >= config.width_px and height_px >= config.height_px:
+    width_px, height_px = content_size(row)
+    finished = nearest_size(config.sizes, width_px, height_px)
+    if width_px >= finished[0] and height_px >= finished[1]:
         return None
     trimmed = f", {width_px} x {height_px} without its borders" if row["border_share"] else ""
     return Drop(
         "too_small",
-        f"{_size(row)}{trimmed}; a crop of {config.width_px} x {config.height_px} would need "
-        "enlarging.",
+        f"{_size(row)}{trimmed}; a crop of {finished[0]} x {finished[1]} would need enlarging.",
     )
 
 
 def wrong_shape(row: Row, config: CurateConfig) -> Drop | None:
     """The crop would lose too much of the picture, its borders not counted."""
-    width_px, height_px = _content_size(row)
-    crop_width, crop_height = largest_size(width_px, height_px, (config.width_px, config.height_px))
+    width_px, height_px = content_size(row)
+    finished = nearest_size(config.sizes, width_px, height_px)
+    crop_width, crop_height = largest_size(width_px, height_px, finished)
     fraction = crop_width * crop_height / max(width_px * height_px, 1)
     if fraction >= config.min_crop_fraction:
         return None
     return Drop(
         "wrong_shape",
-        f"{width_px} x {height_px} pixels; the largest crop of shape {config.width_px} : "
-        f"{config.height_px} keeps {fraction:.0%} of it, at least "
+        f"{width_px} x {height_px} pixels; the largest crop of shape {finished[0]} : "
+        f"{finished[1]} keeps {fraction:.0%} of it, at least "
         f"{config.min_crop_fraction:.0%} is wanted.",
     )
 
@@ -230,7 +231,7 @@ def _size(row: Row) -> str:
     return f"{row['width_px']} x {row['height_px']} pixels"
 
 
-def _content_size(row: Row) -> tuple[int, int]:
+def content_size(row: Row) -> tuple[int, int]:
     """Width and height without borders, if the picture was decoded."""
     if row["content_width_px"] is None:
         return row["width_px"], row["height_px"]

@@ -20,9 +20,11 @@ from pdm.curation.curate.cache import MEASURED, ScoreCache, remove_matching
 from pdm.curation.curate.content.embedding import model_of
 from pdm.curation.curate.content.likeness import Likeness, load_likeness, score_likeness
 from pdm.curation.curate.duplicates.find import Candidate, find_duplicates
+from pdm.curation.curate.framing.crop import nearest_size
 from pdm.curation.curate.isolated import judge_rows
 from pdm.curation.curate.judge import decide, load_networks
 from pdm.curation.curate.raw import load_rows
+from pdm.curation.curate.rules import content_size
 from pdm.data import decisions as tables
 from pdm.data.decisions import Row
 from pdm.errors import QualityGate
@@ -154,16 +156,27 @@ def _decide_row(
     row: Row, measured: dict[str, Row], likenesses: dict[str, float], config: CurateConfig
 ) -> Row:
     """A complete row of the table of decisions."""
-    target = {"target_width_px": config.width_px, "target_height_px": config.height_px}
     if row["status"] != "ok":
         detail = row["error_message"] or f"Not fetched: {row['reason']}."
-        return row | target | {"outcome": row["status"], "detail": detail}
+        return row | _target(row, config) | {"outcome": row["status"], "detail": detail}
     scores = measured[row["sha256"]]
+    target = _target(scores, config)
     if scores.get("reason") == "damaged":
         return row | target | {name: scores[name] for name in ("outcome", "reason", "detail")}
     columns = {name: scores[name] for name in MEASURED if name in tables.DECIDED}
     columns["likeness"] = likenesses.get(row["sha256"])
     return row | target | columns | decide(columns, config)
+
+
+def _target(measured: Row, config: CurateConfig) -> Row:
+    """The size of a row's finished crop. With buckets it is null where no size was measured."""
+    if config.buckets is None:
+        target: tuple[int | None, int | None] = config.width_px, config.height_px
+    elif measured.get("width_px") is None or measured.get("height_px") is None:
+        target = None, None
+    else:
+        target = nearest_size(config.sizes, *content_size(measured))
+    return dict(zip(("target_width_px", "target_height_px"), target, strict=True))
 
 
 def mark_duplicates(decided: list[Row], config: CurateConfig) -> None:
@@ -209,11 +222,13 @@ def _write(
         reasons = counts[row["outcome"]]
         reason = row["reason"] or "kept"
         reasons[reason] = reasons.get(reason, 0) + 1
+    limits = dataclasses.asdict(config)
+    unused = () if config.buckets else ("buckets",)
     summary = {
         "total": len(decided),
         "outcomes": {outcome: sum(reasons.values()) for outcome, reasons in counts.items()},
         "reasons": {outcome: counts[outcome] for outcome in ("dropped", "failed")},
-        "limits": dataclasses.asdict(config),
+        "limits": {name: value for name, value in limits.items() if name not in unused},
     }
     if examples:
         summary["examples"] = examples

@@ -9,6 +9,7 @@ import yaml
 from pdm.curation.shard.report.captions import caption_facts
 from pdm.data import captions
 from pdm.data.decisions import Row
+from pdm.data.shards.buckets import buckets_of, has_buckets
 from pdm.data.shards.manifest import Manifest
 
 MAX_LISTED = 100  # names in a table; the others are summed up
@@ -30,6 +31,12 @@ FIELDS = (  # of a record that `write` stores
 )
 
 
+SPLITS = (
+    "An image's split and shard follow from hashes of its content and its key. `manifest.json` has "
+    "the"
+)
+
+
 def data_card(manifest: Manifest, rows: list[Row]) -> str:
     """Markdown about the content of the shards, its sources and how to read it.
 
@@ -38,14 +45,19 @@ def data_card(manifest: Manifest, rows: list[Row]) -> str:
         rows: The decisions on the images that are in them.
     """
     width, height = manifest.facts["width_px"], manifest.facts["height_px"]
+    size = f"{width} x {height} pixels"
+    title = f"Pictures of {size}"
+    if has_buckets(manifest.facts):
+        size, title = "of the size of its bucket", "Pictures of many aspect ratios"
     captioned = captions.FACT in manifest.facts
     tasks = ["text-to-image"] if captioned else []
     parts = (
         ", `key.json` and `key.txt` (the captions, one a line)" if captioned else " and `key.json`"
     )
     extension = manifest.facts["extension"]
+    shape = "(height, width, 3)" if has_buckets(manifest.facts) else f"({height}, {width}, 3)"
     head = {
-        "pretty_name": f"Pictures of {width} x {height} pixels",
+        "pretty_name": title,
         "task_categories": ["unconditional-image-generation", *tasks],
         "tags": ["webdataset", "image"],
         "license": "other",
@@ -63,13 +75,13 @@ def data_card(manifest: Manifest, rows: list[Row]) -> str:
     return f"""---
 {yaml.safe_dump(head, sort_keys=False)}---
 
-# Pictures of {width} x {height} pixels
+# {title}
 
-Crops of {len(rows):,} pictures, each exactly {width} x {height} pixels, sRGB, upright, never
+Crops of {len(rows):,} pictures, each exactly {size}, sRGB, upright, never
 enlarged, as WebDataset tars of `key.{extension}`{parts}.
 
 {_table(("split", "pictures", "shards", "bytes"), _split_lines(manifest))}
-An image's split and shard follow from hashes of its content and its key. `manifest.json` has the
+{_bucket_section(manifest)}{SPLITS}
 sha256 of every shard; a tar that is not in it does not belong to the data. `croissant.json`
 describes the same files in MLCommons' Croissant format. `pyramid data verify` finds any damage.
 
@@ -113,7 +125,7 @@ import pathlib, webdataset
 
 shards = sorted(map(str, pathlib.Path("shards").glob("train-*.tar")))
 for sample in webdataset.WebDataset(shards, shardshuffle=False).decode("rgb8"):
-    pixels, facts = sample["{extension}"], sample["json"]  # ({height}, {width}, 3) and a dict
+    pixels, facts = sample["{extension}"], sample["json"]  # {shape} and a dict
 ```
 
 ```python
@@ -129,6 +141,25 @@ import mlcroissant
 for sample in mlcroissant.Dataset("shards/croissant.json").records("pictures"):
     key, picture = sample["pictures/key"], sample["pictures/image"]
 ```
+"""
+
+
+def _bucket_section(manifest: Manifest) -> str:
+    """The counts by size; empty if all pictures have one."""
+    if not has_buckets(manifest.facts):
+        return ""
+    lines = [
+        (
+            f"{bucket.size[0]} x {bucket.size[1]}",
+            f"{bucket.size[0] / bucket.size[1]:.3g}",
+            *(f"{bucket.num_samples.get(split, 0):,}" for split in manifest.splits),
+        )
+        for bucket in buckets_of(manifest)
+    ]
+    titles = ("width x height", "ratio", *manifest.splits)
+    return f"""Each picture is cut to the nearest of these shapes. A shard has pictures of one size.
+
+{_table(titles, lines)}
 """
 
 

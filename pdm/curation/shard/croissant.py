@@ -12,6 +12,7 @@ from pdm.data.captions import FACT
 from pdm.data.decisions import Row
 from pdm.data.maps import EXTENSION as MAP
 from pdm.data.maps import FACT as MAP_CLASSES
+from pdm.data.shards.buckets import buckets_of, has_buckets
 from pdm.data.shards.manifest import Manifest
 
 FILE_NAME = "croissant.json"
@@ -76,19 +77,25 @@ def describe_shards(manifest: Manifest, rows: list[Row]) -> dict[str, Any]:
         rows: The decisions on the images that are in them.
     """
     width, height = manifest.facts["width_px"], manifest.facts["height_px"]
+    name, size = f"{width}x{height}", f"{width} x {height} pixels"
+    each = f"each exactly {size}, "
+    if has_buckets(manifest.facts):
+        sizes = [bucket.name for bucket in buckets_of(manifest)]
+        name, size = "of-many-aspect-ratios", f"{', '.join(sizes)} pixels"
+        each = f"each of one of the sizes {', '.join(sizes)} pixels, "
     tars = [_file(shard) for shards in manifest.splits.values() for shard in shards]
     return {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": CONFORMS_TO,
-        "name": f"pictures-{width}x{height}",
-        "description": f"Crops of {len(rows):,} pictures, each exactly {width} x {height} pixels, "
+        "name": f"pictures-{name}",
+        "description": f"Crops of {len(rows):,} pictures, {each}"
         "sRGB, upright, never enlarged, with source, licence and author of each.",
         "license": _licences(rows),
         "version": "1.0.0",
         "distribution": [*tars, *_members(manifest)],
         "recordSet": [
-            _record_set("pictures", "image", "sc:ImageObject", f"{width} x {height} pixels, sRGB."),
+            _record_set("pictures", "image", "sc:ImageObject", f"{size}, sRGB."),
             _record_set("records", "facts", "sc:Text", FACTS),
             *(
                 [_record_set("captions", "text", "sc:Text", LINES)]

@@ -9,10 +9,12 @@ import json
 import logging
 from collections import Counter, defaultdict
 from pathlib import Path
+from typing import Any
 
 import ray
 
 from pdm.cluster import ray_session, result_of
+from pdm.config.buckets import bucket_name
 from pdm.config.shard import ShardConfig
 from pdm.curation.class_counts import describe_classes
 from pdm.curation.shard import croissant
@@ -25,7 +27,7 @@ from pdm.data import captions, classes, maps
 from pdm.data.captions import captions_of
 from pdm.data.decisions import Row, load
 from pdm.data.maps import read_names
-from pdm.data.shards import listing
+from pdm.data.shards import buckets, listing
 from pdm.data.shards.listing import Listed
 from pdm.data.shards.locations import write_index
 from pdm.data.shards.manifest import Manifest, Shard
@@ -37,7 +39,8 @@ from pdm.progress import SECONDS_BETWEEN_LINES, Progress
 
 logger = logging.getLogger(__name__)
 
-Plan = dict[tuple[str, int], list[Row]]
+Place = tuple[str, str, int]  # split, name of the bucket (empty if there are none), number
+Plan = dict[Place, list[Row]]
 
 
 def shard(
@@ -73,7 +76,7 @@ def shard(
     num_bytes += estimate_bytes(crops.prune(kept), config) if crops else 0
     with ray_session():
         with disk_space_for(shards, num_bytes), atomic_folder(shards) as folder:
-            plan = _plan_shards(kept, splits, config)
+            plan = _plan_shards(kept, splits, config, with_buckets="buckets" in limits)
             with_captions = any(map(captions_of, kept))
             map_names = read_names(raw / MAPS) if (raw / MAPS).is_dir() else ()
             written = _write_shards(
@@ -81,7 +84,9 @@ def shard(
             )
             failures = {key: why for one in written.values() for key, why in one.failures.items()}
             crop_rows = [row for row in kept if row["key"] not in failures]
-            manifest = _write_metadata(folder, written, crop_rows, splits, config, map_names)
+            manifest = _write_metadata(
+                folder, written, crop_rows, splits, config, limits, map_names
+            )
         write_report(report, Report(decisions, splits, failures, limits, manifest), raw.resolve())
     num_cut = sum(one.num_cut for one in written.values())
     classes_text = describe_classes(Counter(row["class_name"] for row in crop_rows))
@@ -98,14 +103,29 @@ def shard(
     )
 
 
-def _plan_shards(kept: list[Row], splits: dict[str, str], config: ShardConfig) -> Plan:
-    """(split, number of the shard) -> its images, in key order; no entry for an empty shard."""
+def _plan_shards(
+    kept: list[Row], splits: dict[str, str], config: ShardConfig, *, with_buckets: bool
+) -> Plan:
+    """Place of each shard -> its images, in key order; no entry for an empty shard.
+
+    A shard has images of one size only.
+    """
     num_shards = {TRAIN: config.num_train_shards, VAL: config.num_val_shards}
     plan: Plan = defaultdict(list)
     for row in kept:
         split = splits[row["key"]]
-        plan[split, shard_of(row["key"], num_shards[split])].append(row)
+        bucket = bucket_name(_size_of(row)) if with_buckets else ""
+        plan[split, bucket, shard_of(row["key"], num_shards[split])].append(row)
     return dict(sorted(plan.items()))
+
+
+def _size_of(row: Row) -> tuple[int, int]:
+    """Width and height of a kept row's crop."""
+    return row["target_width_px"], row["target_height_px"]
+
+
+def _shard_name(split: str, bucket: str, number: int) -> str:
+    return f"{split}-{bucket}-{number:06}.tar" if bucket else f"{split}-{number:06}.tar"
 
 
 def _write_shards(
@@ -116,18 +136,18 @@ def _write_shards(
     crops: CropCache | None,
     with_captions: bool,
     map_names: tuple[str, ...],
-) -> dict[tuple[str, int], WrittenShard]:
+) -> dict[Place, WrittenShard]:
     progress = Progress("shard", sum(map(len, plan.values())))
     num_parts = 2 + with_captions + bool(map_names)
     remote = ray.remote(num_cpus=1)(write_shard)
     tasks = {
         remote.remote(
-            folder.resolve() / f"{split}-{number:06}.tar",
-            *(rows, split, raw, config, crops, with_captions, map_names),
-        ): (split, number)
-        for (split, number), rows in plan.items()
+            folder.resolve() / _shard_name(*place),
+            *(rows, place[0], raw, config, crops, with_captions, map_names),
+        ): place
+        for place, rows in plan.items()
     }
-    written: dict[tuple[str, int], WrittenShard] = {}
+    written: dict[Place, WrittenShard] = {}
     waiting = list(tasks)
     while waiting:
         done, waiting = ray.wait(waiting, num_returns=1, timeout=SECONDS_BETWEEN_LINES)
@@ -153,10 +173,11 @@ def _num_images_in_progress(folder: Path, num_parts: int) -> int:
 
 def _write_metadata(
     folder: Path,
-    written: dict[tuple[str, int], WrittenShard],
+    written: dict[Place, WrittenShard],
     crop_rows: list[Row],
     splits: dict[str, str],
     config: ShardConfig,
+    limits: dict[str, Any],
     map_names: tuple[str, ...],
 ) -> Manifest:
     """Write all files beside the shards, the manifest last."""
@@ -164,7 +185,7 @@ def _write_metadata(
         folder, (Listed(row["key"], row["sha256"], splits[row["key"]]) for row in crop_rows)
     )
     digest = sha256_of(folder / listing.FILE_NAME)
-    manifest = _build_manifest(written, crop_rows, config, digest, map_names)
+    manifest = _build_manifest(written, crop_rows, config, limits, digest, map_names)
     for one in written.values():
         if not one.shard.num_samples:
             (folder / one.shard.name).unlink()
@@ -176,14 +197,15 @@ def _write_metadata(
 
 
 def _build_manifest(
-    written: dict[tuple[str, int], WrittenShard],
+    written: dict[Place, WrittenShard],
     crop_rows: list[Row],
     config: ShardConfig,
+    limits: dict[str, Any],
     pictures_sha256: str,
     map_names: tuple[str, ...],
 ) -> Manifest:
     splits: dict[str, list[Shard]] = {TRAIN: [], VAL: []}
-    for (split, _), one in written.items():
+    for (split, _, _), one in written.items():
         splits[split] += [one.shard] if one.shard.num_samples else []
     for split, files in splits.items():
         if not files:
@@ -192,12 +214,14 @@ def _build_manifest(
                 "images (section curate, or more sources). Nothing was written."
             )
     facts = {
-        "width_px": crop_rows[0]["target_width_px"],
-        "height_px": crop_rows[0]["target_height_px"],
+        "width_px": limits["width_px"],
+        "height_px": limits["height_px"],
         "encoding": config.encoding,
         "extension": EXTENSIONS[config.encoding],
         "pictures_sha256": pictures_sha256,
     }
+    if "buckets" in limits:
+        facts[buckets.FACT] = _describe_buckets(written, limits["buckets"])
     names = {row["class_name"] for row in crop_rows} - {None}
     if names:
         facts[classes.FACT] = sorted(names)
@@ -206,3 +230,24 @@ def _build_manifest(
     if map_names:
         facts[maps.FACT] = map_names
     return Manifest(splits, facts)
+
+
+def _describe_buckets(
+    written: dict[Place, WrittenShard], sizes: list[tuple[int, int]]
+) -> list[dict[str, Any]]:
+    """Describe each bucket, also one without a picture, with its shards and their samples."""
+    shards = {place: one.shard for place, one in sorted(written.items()) if one.shard.num_samples}
+    return [
+        buckets.describe(
+            (width, height),
+            {
+                split: [
+                    shard
+                    for (of, name, _), shard in shards.items()
+                    if (of, name) == (split, bucket_name((width, height)))
+                ]
+                for split in (TRAIN, VAL)
+            },
+        )
+        for width, height in sizes
+    ]

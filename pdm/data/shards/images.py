@@ -4,9 +4,13 @@
     shards.keys[3], shards.load(3, 64, 128)  # key, uint8 (64, 128, 3) RGB
     shards.reduced(64, 128)  # all of them, uint8 (N, 64, 128, 3), for sizes that fit in memory
 
-Images are in the order of the manifest's shards and, within a shard, of the tar: the same on every
-machine. They are scaled down with antialiasing: by the JPEG decoder to no less than twice the
-wanted size, then with a Lanczos filter.
+Images are in the order of the manifest's buckets and shards and, within a shard, of the tar: the
+same on every machine. They are scaled down with antialiasing: by the JPEG decoder to no less than
+twice the wanted size, then with a Lanczos filter.
+
+Where the data have several sizes (buckets), the wanted size is that of the main one. Pictures of
+the others are reduced by the same factor, so that none is squeezed, and a batch has pictures of one
+bucket only. `bucket_ranges` has the numbers of each bucket's pictures.
 """
 
 import io
@@ -19,10 +23,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from pdm.config.buckets import training_size
 from pdm.data.decoding import turbo
 from pdm.data.maps import ClassMap, decode_map, names_of, resize_map
 from pdm.data.pixels import Pixels
 from pdm.data.shards import manifest
+from pdm.data.shards.buckets import filled_buckets, has_buckets, ranges_of
 from pdm.data.shards.locations import damaged
 from pdm.data.shards.samples import Samples
 from pdm.errors import BadInput
@@ -48,19 +54,40 @@ class ImageShards:
         if split not in self.manifest.splits or not self.manifest.num_samples(split):
             raise BadInput(f"{folder} has no images in the split '{split}'; write it again")
         self.split = split
-        self.samples = Samples(folder, self.manifest.splits[split], check_every)
+        self.buckets = filled_buckets(self.manifest, split)
+        files = self.manifest.splits[split]
+        self.shards = [shard for bucket in self.buckets for shard in bucket.select(files)]
+        self.samples = Samples(folder, self.shards, check_every)
         self.keys = self.samples.keys
+        self.bucket_ranges = ranges_of(self.buckets, split)
+        self._main = (
+            self.manifest.facts.get("width_px", 0),
+            self.manifest.facts.get("height_px", 0),
+        )
 
     def __len__(self) -> int:
         return len(self.keys)
 
+    def bucket_of(self, index: int) -> int:
+        """The place in `buckets` of the bucket of image number `index`."""
+        return next(place for place, numbers in enumerate(self.bucket_ranges) if index in numbers)
+
+    def size_in(self, bucket: int, height: int, width: int) -> tuple[int, int]:
+        """Height and width of the pictures of a bucket, where those of the main one have these."""
+        if len(self.buckets) == 1 and not has_buckets(self.manifest.facts):
+            return height, width
+        size = training_size(self.buckets[bucket].size, self._main, (width, height))
+        return size[1], size[0]
+
     def load(self, index: int, height: int, width: int) -> Pixels:
-        """Image number `index`, scaled down to uint8 (height, width, 3) RGB.
+        """Image number `index`, scaled down to uint8 (height, width, 3) RGB, or to the size of its
+        bucket.
 
         Raises:
             QualityGate: Its bytes have changed, or cannot be decoded; the text names shard and key.
         """
         content = self.samples.picture(index)
+        height, width = self.size_in(self.bucket_of(index), height, width)
         try:
             with Image.open(io.BytesIO(content)) as file:
                 if file.size == (width, height) and turbo.can_decode(file, content):
@@ -75,7 +102,8 @@ class ImageShards:
             raise damaged(self.samples.path(index), fault) from error
 
     def class_map(self, index: int, height: int, width: int) -> ClassMap:
-        """The map of image number `index`, at any size: the nearest pixels, uint8 (height, width).
+        """The map of image number `index`, at any size, as `load`: the nearest pixels, uint8
+        (height, width).
 
         Raises:
             QualityGate: It has none, or it cannot be decoded.
@@ -85,7 +113,7 @@ class ImageShards:
         except ValueError as error:
             fault = f"the map of {self.keys[index]} cannot be used ({error})"
             raise damaged(self.samples.path(index), fault) from error
-        return resize_map(indices, height, width)
+        return resize_map(indices, *self.size_in(self.bucket_of(index), height, width))
 
     def record(self, index: int) -> dict[str, Any]:
         """The record of image number `index`: url, licence, crop box, ...
@@ -95,28 +123,31 @@ class ImageShards:
         """
         return self.samples.record(index)
 
-    def reduced(self, height: int, width: int) -> Pixels:
-        """All images at one size, (N, height, width, 3); cached for the next call.
+    def reduced(self, height: int, width: int, bucket: int = 0) -> Pixels:
+        """All images of a bucket at one size, (N, height, width, 3); cached for the next call.
 
         Needs N x height x width x 3 bytes of memory.
         """
-        return _reduced(self, height, width)
+        return _reduced(self, height, width, bucket)
 
     def batch(self, indices: Sequence[int], height: int, width: int) -> Pixels:
-        """Some images, (len(indices), height, width, 3).
+        """Some images of one bucket, (len(indices), height, width, 3).
 
         From memory if the whole split fits in a quarter of the memory that is free for this
         process (`pdm.machine`), else from disk.
         """
-        if _fits(self, height, width):
-            chosen: Pixels = self.reduced(height, width)[np.asarray(indices)]
+        if len(indices) and _fits(self, height, width):
+            bucket = self._only_bucket(indices)
+            start = self.bucket_ranges[bucket].start
+            chosen: Pixels = self.reduced(height, width, bucket)[np.asarray(indices) - start]
             return chosen
         return self.decoded(indices, height, width)
 
     def decoded(self, indices: Sequence[int], height: int, width: int) -> Pixels:
-        """Some images, (len(indices), height, width, 3), from disk; decoded on all cores that this
-        process may use."""
-        pixels = np.empty((len(indices), height, width, 3), dtype=np.uint8)
+        """Some images of one bucket, (len(indices), height, width, 3), from disk; decoded on all
+        cores that this process may use."""
+        size = self.size_in(self._only_bucket(indices), height, width) if len(indices) else (0, 0)
+        pixels = np.empty((len(indices), *size, 3), dtype=np.uint8)
 
         def place(number: int) -> None:
             pixels[number] = self.load(indices[number], height, width)
@@ -125,8 +156,24 @@ class ImageShards:
         return pixels
 
     def num_bytes(self, height: int, width: int) -> int:
-        """The memory that `reduced` needs."""
-        return len(self) * height * width * 3
+        """The memory that `reduced` needs, for all buckets."""
+        sizes = [self.size_in(bucket, height, width) for bucket in range(len(self.buckets))]
+        return sum(
+            3 * len(numbers) * across * down
+            for numbers, (down, across) in zip(self.bucket_ranges, sizes, strict=True)
+        )
+
+    def _only_bucket(self, indices: Sequence[int]) -> int:
+        """The bucket of some images.
+
+        Raises:
+            ValueError: They are of several, and so have no common shape.
+        """
+        bucket = self.bucket_of(indices[0])
+        numbers = self.bucket_ranges[bucket]
+        if any(index not in numbers for index in indices):
+            raise ValueError(f"images {list(indices)} are of several buckets; read each by itself")
+        return bucket
 
 
 @lru_cache(maxsize=16)
@@ -144,14 +191,15 @@ def _decoders() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(usable_cpus(), "decoder")
 
 
-@lru_cache(maxsize=16)
-def _reduced(shards: ImageShards, height: int, width: int) -> Pixels:
-    pictures = np.empty((len(shards), height, width, 3), dtype=np.uint8)
-    progress = Progress(f"reading {shards.split} at {width}x{height}", len(shards))
+@lru_cache(maxsize=64)
+def _reduced(shards: ImageShards, height: int, width: int, bucket: int) -> Pixels:
+    numbers, size = shards.bucket_ranges[bucket], shards.size_in(bucket, height, width)
+    pictures = np.empty((len(numbers), *size, 3), dtype=np.uint8)
+    progress = Progress(f"reading {shards.split} at {size[1]}x{size[0]}", len(numbers))
 
-    def place(index: int) -> None:
-        pictures[index] = shards.load(index, height, width)
+    def place(number: int) -> None:
+        pictures[number] = shards.load(numbers[number], height, width)
 
-    for _ in _decoders().map(place, range(len(shards))):
+    for _ in _decoders().map(place, range(len(numbers))):
         progress.advance()
     return pictures

@@ -11,6 +11,7 @@ from pdm.data.captions import TXT, as_lines, captions_of
 from pdm.data.decoding.pixels import Unreadable, decode, read_header
 from pdm.data.maps import EXTENSION as MAP
 from pdm.data.maps import decode_map, names_of
+from pdm.data.shards.buckets import facts_of_shard
 from pdm.data.shards.manifest import Manifest, Shard
 from pdm.data.shards.tar_headers import BadHeader, scan
 from pdm.data.shards.tars import Member, read_at
@@ -44,7 +45,8 @@ def check_pictures(
         for shard in shards:
             if (folder / shard.name).is_file():
                 path, is_intact = folder / shard.name, intact[shard.name]
-                check = _ShardCheck(path, split, listed.facts, is_intact, findings)
+                facts = facts_of_shard(listed, shard.name)
+                check = _ShardCheck(path, split, facts, is_intact, findings)
                 check.sources = sources
                 check.run(shard, shard_of)
             progress.advance(shard.num_samples)

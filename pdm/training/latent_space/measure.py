@@ -12,7 +12,7 @@ from pdm.models.levels.pyramid import Pyramid
 from pdm.training.distributed.workers import Workers
 from pdm.training.latent_space.predictions import fit_predictions
 from pdm.training.latent_space.redundancy import redundancies
-from pdm.training.monitoring.held_out import Size, batches, image_batches, load_images
+from pdm.training.monitoring.held_out import Size, first_batches, image_batches, load_images
 
 FITTED_IMAGES = 256  # enough for linear maps, and few enough to be kept in memory
 MEASURED_IMAGES = 10_000  # for means and deviations of channels, which more would not change
@@ -72,7 +72,7 @@ def latent_statistics(
         means, _ = model.posterior(load_images(model, shards, batch, size))
         return [_sums(level) for level in model.subtract_predictions(means)]
 
-    parts = workers.map(sums, batches(min(len(shards), MEASURED_IMAGES), size))
+    parts = workers.map(sums, first_batches(shards, MEASURED_IMAGES, size))
     totals = [torch.stack(level).sum(0) for level in zip(*parts, strict=True)]
     moments = [total[1:] / total[0] for total in totals]
     stds = [

@@ -5,6 +5,7 @@ Pictures go through the model in batches that depend on their size only: 16 smal
 long for another, and results do not depend on their number. Models are in evaluation mode.
 """
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 
@@ -41,11 +42,11 @@ def psnr_by_prefix(
         images = load_images(model, shards, batch, size)
         means, _ = model.posterior(images)
         return [
-            psnr(model.decode_raw(means[: count + 1], size), images).tolist()
+            psnr(model.decode_raw(means[: count + 1], size_of(images)), images).tolist()
             for count in range(len(means))
         ]
 
-    scores = workers.map(measure, batches(min(len(shards), MEASURED_IMAGES), size))
+    scores = workers.map(measure, first_batches(shards, MEASURED_IMAGES, size))
     return [_mean(values) for values in zip(*scores, strict=True)]
 
 
@@ -57,11 +58,11 @@ def held_out_psnr(model: Autoencoder, shards: ImageShards, size: Size, workers: 
     def measure(batch: range) -> list[float]:
         images = load_images(model, shards, batch, size)
         values: list[float] = psnr(
-            model.decode_raw(model.posterior(images)[0], size), images
+            model.decode_raw(model.posterior(images)[0], size_of(images)), images
         ).tolist()
         return values
 
-    return _mean(workers.map(measure, batches(min(len(shards), SCORED_IMAGES), size)))
+    return _mean(workers.map(measure, first_batches(shards, SCORED_IMAGES, size)))
 
 
 def psnr(prediction: Tensor, target: Tensor) -> Tensor:
@@ -81,18 +82,43 @@ def reconstruction_sheet(
     def draw(index: int) -> list[Pixels]:
         images = load_images(model, shards, range(index, index + 1), size)
         means, _ = model.posterior(images)
-        decoded = (model.decode_raw(means[: count + 1], size) for count in range(len(means)))
+        decoded = (
+            model.decode_raw(means[: count + 1], size_of(images)) for count in range(len(means))
+        )
         column = (to_pixels(picture.float())[0] for picture in (images, *decoded))
         return [reduce_picture(picture, SHEET_PX) for picture in column]
 
-    columns = workers.map(draw, range(min(SHEET_IMAGES, len(shards))))
+    columns = workers.map(draw, _first_of_buckets(shards))
     return contact_sheet(list(zip(*columns, strict=True)))
 
 
+def _first_of_buckets(shards: ImageShards) -> list[int]:
+    """The first `SHEET_IMAGES` pictures, taken from the buckets in turn."""
+    in_turn = itertools.zip_longest(*shards.bucket_ranges)
+    numbers = [number for turn in in_turn for number in turn if number is not None]
+    return numbers[:SHEET_IMAGES]
+
+
 def batches(count: int, size: Size) -> list[range]:
-    """Split the first `count` pictures of a split into batches for their size."""
+    """Split the first `count` pictures of one size into batches."""
     at_once = min(BATCH_SIZE, max(1, MAX_PIXELS // math.prod(size)))
     return [range(start, min(start + at_once, count)) for start in range(0, count, at_once)]
+
+
+def first_batches(shards: ImageShards, count: int, size: Size) -> list[range]:
+    """Split about the first `count` pictures of a split into batches, or all if there are fewer.
+    Each bucket has an equal part, and batches of its own."""
+    share = -(-count // len(shards.bucket_ranges))
+    return [
+        numbers[batch.start : batch.stop]
+        for place, numbers in enumerate(shards.bucket_ranges)
+        for batch in batches(min(share, len(numbers)), shards.size_in(place, *size))
+    ]
+
+
+def size_of(images: Tensor) -> Size:
+    """Height and width of images (B, 3, H, W)."""
+    return images.shape[2], images.shape[3]
 
 
 def image_batches(
@@ -100,7 +126,7 @@ def image_batches(
 ) -> Iterator[Tensor]:
     """The first `count` pictures of a split in batches (B, 3, H, W), in [-1, 1] and on the model's
     device; all if there are fewer."""
-    for batch in batches(min(count, len(shards)), size):
+    for batch in first_batches(shards, count, size):
         yield load_images(model, shards, batch, size)
 
 

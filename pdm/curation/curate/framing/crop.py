@@ -1,5 +1,8 @@
 """Places the crop: the largest box of the right shape, where most of the content is."""
 
+from collections.abc import Sequence
+from fractions import Fraction
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -24,6 +27,24 @@ def largest_size(width_px: int, height_px: int, aspect: tuple[int, int]) -> tupl
     if width_px * down >= height_px * across:
         return height_px * across // down, height_px
     return width_px, width_px * down // across
+
+
+def nearest_size(
+    sizes: Sequence[tuple[int, int]], width_px: int, height_px: int
+) -> tuple[int, int]:
+    """Width and height of the finished crop of a picture: those of the nearest shape.
+
+    The nearest is that with the smallest |log ratio|. Fractions compare exactly, so every machine
+    chooses the same; of two that are equally near, it is the first.
+    """
+    if len(sizes) == 1:
+        return sizes[0]
+
+    def distance(size: tuple[int, int]) -> Fraction:
+        ratio = Fraction(width_px * size[1], height_px * size[0])
+        return max(ratio, 1 / ratio)
+
+    return min(sizes, key=distance)
 
 
 def choose_crop(pixels: Pixels, size: tuple[int, int], aspect: tuple[int, int]) -> Box:

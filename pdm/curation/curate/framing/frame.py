@@ -7,9 +7,9 @@ enlarged.
 
 from dataclasses import dataclass
 
-from pdm.config.curate import CurateConfig
+from pdm.config.curate import CurateConfig, PeopleConfig
 from pdm.curation.curate.framing.borders import NO_MARGINS, Margins, find_borders, trim
-from pdm.curation.curate.framing.crop import choose_crop
+from pdm.curation.curate.framing.crop import choose_crop, nearest_size
 from pdm.curation.curate.framing.faces import find_faces
 from pdm.curation.curate.framing.people import crop_around, foreground
 from pdm.data.decoding.pixels import Box
@@ -24,6 +24,7 @@ class Framing:
     border_share: float  # of the picture's area that the borders take
     crop: Box | None  # None: the content is too small for it, or a face would be cut
     faces: tuple[Box, ...]  # largest first; empty without `people` in the config
+    finished: tuple[int, int]  # width and height of the finished crop
 
 
 def frame(small: Pixels, size: tuple[int, int], config: CurateConfig) -> Framing:
@@ -36,17 +37,18 @@ def frame(small: Pixels, size: tuple[int, int], config: CurateConfig) -> Framing
         small: (h, w, 3), the whole upright picture reduced to about 512 to 1024 pixels at its
             longer side, or the picture itself.
         size: Width and height of the full upright picture.
-        config: Its finished width and height and `people` are used.
+        config: Its finished sizes and `people` are used. The shape of the content chooses one.
     """
     margins = find_borders(small)
     pixels = trim(small, margins)
     content = _content_box(margins, small, size)
     share = 1 - content.width_px * content.height_px / (size[0] * size[1])
     faces = _faces(pixels, content) if config.people else ()
+    finished = nearest_size(config.sizes, content.width_px, content.height_px)
     crop = None
-    if content.width_px >= config.width_px and content.height_px >= config.height_px:
-        crop = _crop(pixels, content, faces, config)
-    return Framing(content, round(share, 5), crop, faces)
+    if content.width_px >= finished[0] and content.height_px >= finished[1]:
+        crop = _crop(pixels, content, faces, finished, config.people)
+    return Framing(content, round(share, 5), crop, faces, finished)
 
 
 def _content_box(margins: Margins, small: Pixels, size: tuple[int, int]) -> Box:
@@ -73,10 +75,15 @@ def _faces(pixels: Pixels, content: Box) -> tuple[Box, ...]:
     )
 
 
-def _crop(pixels: Pixels, content: Box, faces: tuple[Box, ...], config: CurateConfig) -> Box | None:
-    finished = (config.width_px, config.height_px)
-    if config.people and (people := foreground(faces, config.height_px, config.people)):
-        return crop_around(people, content, finished, config.people)
+def _crop(
+    pixels: Pixels,
+    content: Box,
+    faces: tuple[Box, ...],
+    finished: tuple[int, int],
+    config: PeopleConfig | None,
+) -> Box | None:
+    if config and (people := foreground(faces, finished[1], config)):
+        return crop_around(people, content, finished, config)
     box = choose_crop(pixels, (content.width_px, content.height_px), finished)
     left_px, top_px = content.left_px + box.left_px, content.top_px + box.top_px
     return Box(left_px, top_px, box.width_px, box.height_px)

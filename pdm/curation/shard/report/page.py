@@ -24,9 +24,11 @@ from pdm.curation.shard.report.selection import CloseCalls, Group, Sample
 from pdm.curation.shard.report.table import DecisionTable
 from pdm.curation.shard.report.thumbnails import make_thumbnails
 from pdm.data.captions import captions_of
+from pdm.data.shards.buckets import Bucket, buckets_of, has_buckets
 from pdm.data.shards.manifest import Manifest
 from pdm.files import write_text
 
+BUCKET_REASONS = ("too_small", "wrong_shape")  # what another list of buckets could change
 MAX_LISTED = 25  # lines of a table
 # Scores and reasons whose pictures are shown with a detail, pixel for pixel.
 DETAILED_SCORES = ("blocking", "sharpness", "repetition", "high_frequency")
@@ -77,6 +79,16 @@ class ScorePanel:
 
 
 @dataclass(frozen=True, slots=True)
+class BucketCounts:
+    """The pictures whose shape is nearest to one bucket."""
+
+    bucket: Bucket
+    num_images: int  # kept or not
+    dropped: dict[str, int]  # for size or shape
+    median_reduction: float | None  # of the kept ones' crops; None without any
+
+
+@dataclass(frozen=True, slots=True)
 class Pictures:
     """The pictures that the report shows, by section."""
 
@@ -124,6 +136,8 @@ def write_report(path: Path, report: Report, raw: Path) -> None:
         thumbnails=make_thumbnails(rows.values(), shown.detailed(), raw),
         explanation=explain_reason,
         sizes=_sizes(decisions, report),
+        smallest_sides=_smallest_sides(report.limits),
+        buckets=_count_buckets(decisions, report.manifest),
         shapes=_shapes(decisions, report),
         charts=charts,
         formats=_most_frequent(decisions.counts(("format", "mode"), decisions.fetched)),
@@ -164,9 +178,39 @@ def _panels(decisions: DecisionTable, report: Report) -> Iterator[ScorePanel]:
 
 
 def _sizes(decisions: DecisionTable, report: Report) -> charts.SizeMap:
-    target = (report.limits["width_px"], report.limits["height_px"])
+    target = _smallest_sides(report.limits)
     widths, heights = decisions.numbers("width_px", "height_px")
     return size_map(widths, heights, decisions.kept, target)
+
+
+def _smallest_sides(limits: dict[str, Any]) -> tuple[int, int]:
+    """The width and the height below which no picture is large enough for any crop."""
+    sizes = limits.get("buckets") or [(limits["width_px"], limits["height_px"])]
+    return min(width for width, _ in sizes), min(height for _, height in sizes)
+
+
+def _count_buckets(decisions: DecisionTable, manifest: Manifest) -> list[BucketCounts]:
+    """The pictures of each bucket; none if all crops have one size."""
+    if not has_buckets(manifest.facts):
+        return []
+    columns = ("target_width_px", "target_height_px", "crop_width_px")
+    widths, heights, cropped = decisions.numbers(*columns)
+    found = []
+    for bucket in buckets_of(manifest):
+        here = (widths == bucket.size[0]) & (heights == bucket.size[1])
+        times = cropped[here & decisions.kept] / bucket.size[0]
+        found.append(
+            BucketCounts(
+                bucket,
+                num_images=int(here.sum()),
+                dropped={
+                    reason: int((here & decisions.dropped_for(reason)).sum())
+                    for reason in BUCKET_REASONS
+                },
+                median_reduction=float(np.median(times)) if len(times) else None,
+            )
+        )
+    return found
 
 
 def _shapes(decisions: DecisionTable, report: Report) -> Histogram | None:

@@ -1,0 +1,107 @@
+"""The buckets of a folder of shards: pictures of one size, in shards of their own.
+
+`facts["buckets"]` of the manifest lists them, also those without a picture; it is absent if all
+pictures have one size. `facts["width_px"]` and `["height_px"]` are then the main size.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pdm.config.buckets import Size, bucket_name
+from pdm.data.shards.manifest import Manifest, Shard
+from pdm.errors import BadInput
+
+FACT = "buckets"
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Pictures of one size.
+
+    Args:
+        size: Width and height in pixels.
+        num_samples: By split.
+        shards: Names of the files of all splits; None where all shards are of this bucket.
+    """
+
+    size: Size
+    num_samples: Mapping[str, int]
+    shards: frozenset[str] | None
+
+    @property
+    def name(self) -> str:
+        """Such as 512x384, width x height."""
+        return bucket_name(self.size)
+
+    def select(self, shards: Sequence[Shard]) -> list[Shard]:
+        """Return those of the shards that hold this bucket's pictures."""
+        return [one for one in shards if self.shards is None or one.name in self.shards]
+
+
+def describe(size: Size, shards: Mapping[str, Sequence[Shard]]) -> dict[str, Any]:
+    """Describe a bucket for the manifest, from its shards by split."""
+    return {
+        "width_px": size[0],
+        "height_px": size[1],
+        "num_samples": {
+            split: sum(shard.num_samples for shard in files) for split, files in shards.items()
+        },
+        "shards": [shard.name for files in shards.values() for shard in files],
+    }
+
+
+def has_buckets(facts: Mapping[str, Any]) -> bool:
+    """Whether the pictures have several sizes."""
+    return FACT in facts
+
+
+def buckets_of(manifest: Manifest) -> list[Bucket]:
+    """List the buckets of a folder, in the order of its params; one if there is one size.
+
+    Raises:
+        BadInput: The manifest describes them in a way that cannot be read.
+    """
+    facts = manifest.facts
+    if not has_buckets(facts):
+        counts = {split: manifest.num_samples(split) for split in manifest.splits}
+        size = int(facts.get("width_px", 0)), int(facts.get("height_px", 0))
+        return [Bucket(size, counts, None)]
+    try:
+        return [
+            Bucket(
+                (int(entry["width_px"]), int(entry["height_px"])),
+                {split: int(count) for split, count in entry["num_samples"].items()},
+                frozenset(map(str, entry["shards"])),
+            )
+            for entry in facts[FACT]
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput(
+            f"manifest.json cannot be read: its buckets are damaged ({error!r}); write the folder "
+            "again"
+        ) from error
+
+
+def filled_buckets(manifest: Manifest, split: str) -> list[Bucket]:
+    """List the buckets that have a picture in a split."""
+    return [bucket for bucket in buckets_of(manifest) if bucket.num_samples.get(split)]
+
+
+def ranges_of(buckets: Sequence[Bucket], split: str) -> list[range]:
+    """The numbers of each bucket's pictures in a split that is read bucket by bucket."""
+    ranges, start = [], 0
+    for bucket in buckets:
+        ranges.append(range(start, start + bucket.num_samples[split]))
+        start = ranges[-1].stop
+    return ranges
+
+
+def facts_of_shard(manifest: Manifest, name: str) -> Mapping[str, Any]:
+    """The manifest's facts, with the width and height of one shard's pictures."""
+    if not has_buckets(manifest.facts):
+        return manifest.facts
+    for bucket in buckets_of(manifest):
+        if bucket.shards is None or name in bucket.shards:
+            return {**manifest.facts, "width_px": bucket.size[0], "height_px": bucket.size[1]}
+    raise BadInput(f"manifest.json lists the shard {name} in no bucket; write the folder again")
