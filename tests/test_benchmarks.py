@@ -17,6 +17,7 @@ from benchmarks.designs.wavelets import Wavelets
 ROOT = Path(__file__).parents[1]
 KEYS = {
     "drawing": {"drawing_vs_before"},
+    "calls": {"calls_1024", "time_vs_explicit"},
     "judging": {"vs_naive", "vs_img2dataset"},
     "reading": {"read_vs_webdataset", "read_vs_raw"},
     "writing": {"write_vs_webdataset"},
@@ -36,6 +37,9 @@ COMMANDS = {
     "kept_quality": "autoencoder",
     "tiles": "autoencoder",
     "evaluations": "diffusion",
+    "calls": "any_size",
+    "enlarging_memory": "any_size",
+    "seams": "any_size",
     "inpainting": "tasks",
     "super_resolution": "tasks",
     "semantic": "tasks",
@@ -59,6 +63,8 @@ COMMANDS = {
     "sharded_memory": "training",
 }
 SLOW_KEYS = {
+    "enlarging_memory": {"memory_growth", "size_at_equal_memory"},
+    "seams": {"seam_fstd", "seam_none", "seam_on_gradients_fstd", "collage_fstd"},
     "inpainting": {"inpaint_known_diff", "inpaint_edge"},
     "super_resolution": {"sr_distance_vs_bicubic", "sr_psnr_gain_db"},
     "semantic": {"semantic_agreement"},

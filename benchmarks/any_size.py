@@ -1,0 +1,19 @@
+"""Pictures larger than trained: calls and time of the network, memory, and seams, in all modes.
+
+    .venv/bin/python benchmarks/any_size.py --json
+
+`benchmarks.command` describes the other options.
+"""
+
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):  # run as a script
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from benchmarks.command import run
+
+PARTS = ("calls", "enlarging_memory", "seams")
+
+if __name__ == "__main__":
+    run("Pictures larger than trained, tile by tile.", "any_size_parts", PARTS)

@@ -1,0 +1,37 @@
+"""A small LDM with random weights: 8 pixels to a latent cell, tiles of 64 cells as published."""
+
+import dataclasses
+
+import torch
+
+from pdm import presets
+from pdm.baselines.first_stage import KLFirstStage
+from pdm.baselines.unets import LatentUNet
+from pdm.config.first_stage import FirstStageConfig
+from pdm.config.latent_unet import LatentUNetConfig
+from pdm.config.task import UnconditionalTask
+from pdm.inference.pictures.studio import Studio
+from pdm.inference.sampling_networks import Networks
+
+TILE_PX = 512
+FACTOR = 8
+
+
+def small_ldm(steps: int) -> Studio:
+    """A KL f8 and LDM's network for faces, both at a small width, trained at 512x512 in name."""
+    torch.manual_seed(0)
+    stage = FirstStageConfig(name="kl-f8", base_width=32, latent_scale="channel", latent_weight=1.0)
+    autoencoder = KLFirstStage(stage).eval()
+    unet = LatentUNetConfig(name="celeba", base_width=32, predicts="velocity")
+    network = LatentUNet(unet, autoencoder.level_channels, autoencoder.level_downsamplings)
+    config = dataclasses.replace(
+        presets.load("model-tiny").sample,
+        steps=steps,
+        sampler="multistep",
+        guidance_scale=1.0,
+        guide=None,
+        tile_px=None,
+    )
+    task = UnconditionalTask(kind="unconditional")
+    size = (TILE_PX, TILE_PX)
+    return Studio(autoencoder, Networks(network.eval()), config, task, size, {})

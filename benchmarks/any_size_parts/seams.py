@@ -1,0 +1,204 @@
+"""Seams at the borders of tiles, and collages of pictures that know nothing of each other.
+
+The seam score of a picture is the mean absolute step between neighbouring pixels across the lines
+where tiles of a grid without overlap meet, over that elsewhere: 1 without seams. The collage score
+is the likeness of features between the tiles of a picture, over that within real pictures.
+
+Small models of built-in landscapes are trained here. Pictures of the trained size are enlarged
+four times, in two rounds.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from benchmarks.common import Ratio
+from benchmarks.task_models import world
+from pdm.config.tiling import MODES, Mode, TilingConfig
+from pdm.curation.scrape.drawing.landscapes import draw_with_map
+from pdm.data.pixels import Pixels
+from pdm.evaluation.reference_distance import ReferenceDistance
+from pdm.inference.any_size.enlarge import enlarge
+from pdm.inference.pictures.studio import Studio
+
+FACTOR = 4  # in two rounds of 2
+RESAMPLES = 1000
+INTERVAL = (2.5, 97.5)
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Size:
+    world: world.Size
+    num_pictures: int
+
+
+QUICK = Size(world.QUICK, 2)
+FULL = Size(world.Size(160, 40, 3200, 9600, 20), 12)
+
+
+def measure(size: Size, folder: Path) -> list[Ratio]:
+    """Train, enlarge drawn pictures and plain gradients in all modes, and score them."""
+    studio = _train(size.world, folder)
+    real = _landscapes(studio, size.num_pictures)
+    drawn = [studio.draw([seed], studio.size, None)[0] for seed in range(size.num_pictures)]
+    plain = [_gradient(studio, seed) for seed in range(size.num_pictures)]
+    pictures = {mode: _enlarge_all(studio, drawn, mode) for mode in MODES}
+    gradients = {mode: _enlarge_all(studio, plain, mode) for mode in MODES}
+    truth = seam_scores(real, studio.size)
+    lines = [
+        _seam_line(mode, pictures[mode], truth, studio.size, "drawn pictures", "seam")
+        for mode in MODES
+    ]
+    even = np.ones(size.num_pictures)  # of a gradient without seams
+    lines += [
+        _seam_line(mode, gradients[mode], even, studio.size, "plain gradients", "seam_on_gradients")
+        for mode in MODES
+    ]
+    own = likeness(real, studio.size)
+    return lines + [_collage_line(mode, pictures[mode], own, studio.size) for mode in MODES]
+
+
+def seam_scores(pictures: list[Pixels], tile: tuple[int, int]) -> Floats:
+    """Score pictures (H, W, 3) against the borders of tiles (h, w): (pictures,)."""
+    return np.array([_seam_score(picture.astype(np.float64), tile) for picture in pictures])
+
+
+def likeness(pictures: list[Pixels], tile: tuple[int, int]) -> Floats:
+    """Give the mean cosine between the features of each picture's tiles: (pictures,).
+
+    Features are those of the random convolutional network, less their mean over all tiles of all
+    pictures.
+    """
+    height, width = tile
+    cut = [
+        [
+            picture[top : top + height, left : left + width]
+            for top in range(0, picture.shape[0] - height + 1, height)
+            for left in range(0, picture.shape[1] - width + 1, width)
+        ]
+        for picture in pictures
+    ]
+    judge = ReferenceDistance()
+    features = np.stack([judge.features(tiles) for tiles in cut])
+    features = features - features.mean((0, 1))
+    features /= np.linalg.norm(features, axis=2, keepdims=True)
+    products = np.einsum("pid,pjd->pij", features, features)
+    count = features.shape[1]
+    values: Floats = (products.sum((1, 2)) - count) / (count * (count - 1))
+    return values
+
+
+def interval(
+    values: Floats, reference: Floats, statistic: Callable[[Floats, Floats], float]
+) -> tuple[float, float]:
+    """Give a bootstrap interval of 95 % over pictures of both sets."""
+    random = np.random.default_rng(0)
+    found = [
+        statistic(random.choice(values, len(values)), random.choice(reference, len(reference)))
+        for _ in range(RESAMPLES)
+    ]
+    low, high = np.percentile(found, INTERVAL)
+    return float(low), float(high)
+
+
+def _seam_score(picture: Floats, tile: tuple[int, int]) -> float:
+    across, elsewhere = [], []
+    for axis, side in enumerate(tile):
+        steps = np.abs(np.diff(picture, axis=axis)).mean(axis=(1 - axis, 2))
+        at_line = (np.arange(len(steps)) + 1) % side == 0
+        across.append(steps[at_line])
+        elsewhere.append(steps[~at_line])
+    return float(np.concatenate(across).mean() / np.concatenate(elsewhere).mean())
+
+
+def _seam_line(
+    mode: Mode, pictures: list[Pixels], real: Floats, tile: tuple[int, int], what: str, key: str
+) -> Ratio:
+    scores = seam_scores(pictures, tile)
+    low, high = interval(scores, real, _ratio_of_means)
+    is_goal = mode == "fstd" and key == "seam"
+    truth = "real pictures" if key == "seam" else "an even gradient"
+    return Ratio(
+        f"{key}_{mode}",
+        f"seam score of {what}, {mode}, over that of {truth} (less is better)",
+        float(scores.mean()),
+        float(real.mean()),
+        "",
+        (_ratio_of_means(scores, real),),
+        "at most 1.05" if is_goal else "",
+        f"95 % interval over {len(pictures)} pictures: {low:.3f} to {high:.3f}.",
+    )
+
+
+def _collage_line(mode: Mode, pictures: list[Pixels], real: Floats, tile: tuple[int, int]) -> Ratio:
+    values = likeness(pictures, tile)
+    low, high = interval(values, real, _difference_of_means)
+    return Ratio(
+        f"collage_{mode}",
+        f"likeness between the tiles of a drawn picture, {mode}, less that of real pictures "
+        "(above 0: more alike)",
+        float(values.mean()),
+        float(real.mean()),
+        "cosine",
+        (_difference_of_means(values, real),),
+        "",
+        f"95 % interval over {len(pictures)} pictures: {low:.3f} to {high:.3f}.",
+    )
+
+
+def _ratio_of_means(values: Floats, reference: Floats) -> float:
+    return float(values.mean() / reference.mean())
+
+
+def _difference_of_means(values: Floats, reference: Floats) -> float:
+    return float(values.mean() - reference.mean())
+
+
+def _train(size: world.Size, folder: Path) -> Studio:
+    config = world.params_of(size, "model-tiny", None)
+    # Tiles show parts of pictures, so the autoencoder learns from parts, too.
+    config = dataclasses.replace(
+        config, autoencoder=dataclasses.replace(config.autoencoder, close_up=0.5)
+    )
+    return world.train_task(config, world.train_first_stage(size, config, folder), folder).studio
+
+
+def _landscapes(studio: Studio, count: int) -> list[Pixels]:
+    """Real pictures of the large size."""
+    height, width = (side * FACTOR for side in studio.size)
+    return [
+        np.asarray(
+            Image.fromarray(draw_with_map(world.SEED + 1, index, 2 * width, 2 * height)[0]).resize(
+                (width, height), Image.Resampling.BOX
+            )
+        )
+        for index in range(count)
+    ]
+
+
+def _gradient(studio: Studio, seed: int) -> Pixels:
+    """A picture of the trained size that goes evenly from one colour to another."""
+    random = np.random.default_rng(seed)
+    height, width = studio.size
+    begin, end = random.uniform(60, 200, (2, 3))
+    slope = random.uniform(0, 1)
+    rows, columns = np.linspace(0, 1, height)[:, None, None], np.linspace(0, 1, width)[:, None]
+    share = slope * rows + (1 - slope) * columns
+    return np.asarray((begin + (end - begin) * share).round(), np.uint8)
+
+
+def _enlarge_all(studio: Studio, pictures: list[Pixels], mode: Mode) -> list[Pixels]:
+    tiling = TilingConfig(mode=mode, tiles_at_once=8)
+    results = []
+    for seed, picture in enumerate(pictures):
+        large = picture
+        for _ in range(2):
+            large = np.concatenate(list(enlarge(studio, large, 2, tiling=tiling, seed=seed)))
+        results.append(large)
+    return results
