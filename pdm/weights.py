@@ -5,7 +5,7 @@ import dataclasses
 import importlib.util
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,18 @@ def save(
                 shutil.copyfile(file, temporary / file.name)
             elif file.is_dir():
                 shutil.copytree(file, temporary / file.name)
+
+
+def copy(source: Path, folder: Path, facts: Mapping[str, Any]) -> None:
+    """Copy a model folder, atomically, and add entries to its `config.json`.
+
+    Raises:
+        BadInput: `source` cannot be read.
+    """
+    record = record_of(source)
+    with atomic_folder(folder) as temporary:
+        shutil.copytree(source, temporary, dirs_exist_ok=True)
+        write_json(temporary / "config.json", {**record, **facts})
 
 
 def record_of(folder: Path) -> dict[str, Any]:

@@ -103,7 +103,7 @@ def evaluate(
     with atomic_folder(plots) as folder:
         tables.write_tables(folder, scores, summaries)
         charts.write_charts(folder, scores, summaries)
-        image_grids.write_image_grids(folder, sets, copies, model, config.num_neighbours)
+        image_grids.write_image_grids(folder, sets, copies, prefixes, config.num_neighbours)
         write_memorisation_page(
             folder / "memorisation.html", sets, copies, scores, config.num_neighbours
         )

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
-from pdm.data.pixels import to_images, to_pixels
+from pdm.data.pixels import Pixels, to_images, to_pixels
 from pdm.errors import BadInput, QualityGate
 from pdm.evaluation.distances.moments import Array
 from pdm.evaluation.features.batch import Batch
@@ -20,6 +21,8 @@ WINDOW_PX = 11
 SIGMA_PX = 1.5
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # fine to coarse, Wang et al., 2003
 MAX_PSNR_DB = 100.0  # of equal pictures, whose PSNR is infinite
+NUM_SHOWN = 4  # pictures whose reconstructions are kept, for people to look at
+SHOWN_PX = 256  # largest width of these
 
 Measure = Callable[[Tensor, Tensor, float], Tensor]  # images, references, data range
 
@@ -129,6 +132,7 @@ class PrefixMeasures:
 
     measures: dict[str, Array]  # by name, (N,)
     vectors: dict[str, Array]  # by feature space of whole pictures, (N, D)
+    shown: list[Pixels]  # the first reconstructions, uint8 (H, W, 3), reduced if they are large
 
 
 def measure_reconstructions(
@@ -145,6 +149,7 @@ def measure_reconstructions(
         QualityGate: Decoded values are not finite.
     """
     collected: dict[int, dict[str, list[Array]]] = {}
+    shown: dict[int, list[Pixels]] = {}
     device = next(model.parameters()).device
     for number in range(len(pictures)):
         images = to_images(pictures.load_batch([number]), device)
@@ -155,7 +160,10 @@ def measure_reconstructions(
             )
         for count, decoded in enumerate(decode_prefixes(model, images)):
             values = collected.setdefault(count, {})
-            for name, value in _measure(decoded, images, spaces).items():
+            rounded = to_pixels(decoded)
+            if number < NUM_SHOWN:
+                shown.setdefault(count, []).append(reduce_width(rounded[0]))
+            for name, value in _measure(decoded, rounded, images, spaces).items():
                 values.setdefault(name, []).append(value)
     return [
         PrefixMeasures(
@@ -165,18 +173,29 @@ def measure_reconstructions(
                 for space in spaces
                 if space.of_whole_pictures
             },
+            shown[count],
         )
-        for values in collected.values()
+        for count, values in collected.items()
     ]
 
 
-def _measure(decoded: Tensor, images: Tensor, spaces: Sequence[FeatureSpace]) -> dict[str, Array]:
+def reduce_width(picture: Pixels) -> Pixels:
+    """Reduce a picture to `SHOWN_PX` if it is wider."""
+    height, width = picture.shape[:2]
+    if width <= SHOWN_PX:
+        return picture
+    size = (SHOWN_PX, round(height * SHOWN_PX / width))
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
+
+
+def _measure(
+    decoded: Tensor, rounded: Pixels, images: Tensor, spaces: Sequence[FeatureSpace]
+) -> dict[str, Array]:
     if not decoded.isfinite().all():
         raise QualityGate("the autoencoder decodes to values that are not finite; train it again")
     measures = {
         name: measure(decoded, images, 2.0).cpu().numpy() for name, measure in MEASURES.items()
     }
-    rounded = to_pixels(decoded)
     # Indices matter only for crops.
     batch = Batch(rounded, np.arange(len(rounded)), decoded.device)
     return measures | {

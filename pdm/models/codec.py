@@ -110,7 +110,10 @@ class Autoencoder(nn.Module):
             ValueError: A side is not a multiple of the largest downsampling, `tile_px` is not a
                 multiple of 64, or the network cannot work in tiles.
         """
-        means, _ = self.posterior(images, tile_px)
+        return self.standardise(self.posterior(images, tile_px)[0])
+
+    def standardise(self, means: Pyramid) -> Pyramid:
+        """Standardise means from `posterior`, as `encode` does."""
         residuals = self.subtract_predictions(means)
         return tuple(
             (level - self._mean(index)) / self._std(index) for index, level in enumerate(residuals)

@@ -30,7 +30,7 @@ from pdm.training.loop.precision import autocast
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.train import train
 from pdm.training.monitoring.example_batches import autoencoder_batch
-from pdm.training.monitoring.held_out import held_out_psnr, reconstruction_sheet
+from pdm.training.monitoring.held_out import Reconstructions, reconstruct_held_out
 from pdm.training.monitoring.utilisation import flops_per_image
 from pdm.training.objectives.adversarial import AdversarialLoss
 from pdm.training.objectives.losses import AutoencoderLosses
@@ -140,17 +140,20 @@ def _work(settings: Settings, workers: Workers) -> None:
         is_first=workers.is_first,
     )
 
+    newest: dict[int, Reconstructions] = {}  # of the last checkpoint, by images seen
+
     def draw(state: TrainState, events: EventLog | None) -> float:
         with autocast(training, workers.device):
-            sheet = reconstruction_sheet(ema_model(state), held_out, size, workers)
-            score = held_out_psnr(ema_model(state), held_out, size, workers)
+            found = reconstruct_held_out(ema_model(state), held_out, size, workers)
+        newest.clear()
+        newest[state.images_seen] = found
         if events is not None:
             path = settings.run / "pictures" / f"reconstructions-{state.images_seen:09}.png"
             with atomic_file(path) as temporary:
-                sheet.save(temporary, format="PNG")
+                found.sheet.save(temporary, format="PNG")
             events.picture("reconstructions", path, state.images_seen)
-            events.metrics({"val_psnr": score}, state.images_seen)
-        return -score
+            events.metrics({"val_psnr": found.psnr}, state.images_seen)
+        return -found.psnr
 
     losses = _losses(model, config, workers.device)
     share = training.batch_size // (workers.count * training.accumulation)
@@ -174,6 +177,7 @@ def _work(settings: Settings, workers: Workers) -> None:
         images_seen=state.images_seen,
         origin=origin,
         workers=workers,
+        reconstructed=newest.get(state.images_seen),
     )
     if run.events is not None:
         run.events.metrics(metrics, state.images_seen)

@@ -16,8 +16,9 @@ from pdm.training.distributed.workers import Workers
 from pdm.training.init_from import Origin
 from pdm.training.latent_space.measure import measure_latents
 from pdm.training.loop.out_of_memory import explain_out_of_memory
+from pdm.training.loop.precision import autocast
 from pdm.training.monitoring.flops import flops_of
-from pdm.training.monitoring.held_out import psnr_by_prefix
+from pdm.training.monitoring.held_out import Reconstructions, psnr_by_prefix
 from pdm.training.monitoring.model_card import autoencoder_card
 from pdm.training.monitoring.utilisation import copy_to_meta
 from pdm.training.objectives.perceptual import network_name
@@ -35,6 +36,7 @@ def write_model(
     images_seen: int,
     origin: Origin,
     workers: Workers,
+    reconstructed: Reconstructions | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> dict[str, float]:
     """Measure the EMA of a checkpoint, and write a model folder. Every worker must call this.
@@ -48,6 +50,7 @@ def write_model(
         images_seen: Images seen by the checkpoint.
         origin: What the run started from.
         workers: Share the measurements; the first writes the folder.
+        reconstructed: Scores of this very checkpoint, if it was scored just now.
         facts: Further entries of `config.json`.
 
     Raises:
@@ -59,7 +62,13 @@ def write_model(
         coarser one explains; likewise for the others but the first.
     """
     size = (config.image_height_px, config.image_width_px)
-    scores, redundancy = _measure(model, shards, size, workers)
+    with explain_out_of_memory(
+        workers.device,
+        f"to measure the model on a picture of {size[1]}x{size[0]}",
+        "run the same command again on a device with more memory: the training is complete",
+    ):
+        scores = _scores(config, model, shards, workers, reconstructed)
+        redundancy = _set_statistics(model, shards, size, workers)
     if workers.is_first:
         with snapshots.for_model(run, config.training.ema_lengths, images_seen) as ema_folder:
             model.save_pretrained(
@@ -91,28 +100,37 @@ def write_model(
     return psnr | shares
 
 
-def _measure(
-    model: Autoencoder, shards: Path, size: tuple[int, int], workers: Workers
-) -> tuple[list[float], list[float]]:
-    """Set the statistics of the latents; give the PSNR by prefix and the redundancy of each
-    level."""
-    pictures, held_out = (ImageShards(shards, split) for split in ("train", "val"))
-    with explain_out_of_memory(
-        workers.device,
-        f"to measure the model on a picture of {size[1]}x{size[0]}",
-        "run the same command again on a device with more memory: the training is complete",
-    ):
-        scores = psnr_by_prefix(model, held_out, size, workers)
-        redundancy = measure_latents(model, pictures, held_out, size, workers)
+def _scores(
+    config: AutoencoderConfig,
+    model: Autoencoder,
+    shards: Path,
+    workers: Workers,
+    reconstructed: Reconstructions | None,
+) -> list[float]:
+    """PSNR of held-out pictures in dB by prefix, in the precision of the training, as for all
+    checkpoints."""
+    size = (config.image_height_px, config.image_width_px)
+    known = reconstructed.by_levels if reconstructed else {}
+    with autocast(config.training, workers.device):
+        scores = psnr_by_prefix(model, ImageShards(shards, "val"), size, workers, known)
     logger.info(
         "autoencoder: PSNR of held-out pictures by number of decoded levels: %s dB",
         ", ".join(f"{score:.1f}" for score in scores),
     )
+    return scores
+
+
+def _set_statistics(
+    model: Autoencoder, shards: Path, size: tuple[int, int], workers: Workers
+) -> list[float]:
+    """Set the statistics of the latents, and give the redundancy of each level."""
+    pictures, held_out = (ImageShards(shards, split) for split in ("train", "val"))
+    redundancy = measure_latents(model, pictures, held_out, size, workers)
     logger.info(
         "autoencoder: share of each level that the coarser ones predict: %s",
         ", ".join(f"{share:.2f}" for share in redundancy[1:]) or "one level only",
     )
-    return scores, redundancy
+    return redundancy
 
 
 def _forward_flops(model: Autoencoder, config: AutoencoderConfig) -> int:

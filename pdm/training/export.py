@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from pdm import events
+from pdm import events, weights
 from pdm.config.autoencoder import AutoencoderConfig
 from pdm.config.diffusion import DiffusionConfig
 from pdm.data.shards.latents import LatentShards
@@ -23,6 +23,7 @@ from pdm.device import choose_device
 from pdm.errors import BadInput, QualityGate
 from pdm.registry import build_autoencoder, load_autoencoder, load_denoiser
 from pdm.training import autoencoder, autoencoder_folder, diffusion
+from pdm.training.checkpoints import finished
 from pdm.training.checkpoints.folder import Checkpoints, list_checkpoints
 from pdm.training.checkpoints.run_folder import EVENTS, checkpoints_of
 from pdm.training.checkpoints.run_settings import settings_of
@@ -93,6 +94,10 @@ def export_autoencoder(
     chosen = _choose_checkpoint(
         run, checkpoints_of(run, config.training), images_seen, "autoencoder"
     )
+    if finished.images_seen(run) == chosen.images_seen and finished.is_sound(run):
+        # The training has measured this very model, which takes long with large pictures.
+        weights.copy(run / finished.MODEL, model, chosen.facts)
+        return chosen.describe(model)
     network = _load_ema(build_autoencoder(config), chosen.path)
     origin = _find_origin(network, config, "autoencoder", shards, run)
     autoencoder_folder.write_model(

@@ -20,9 +20,8 @@ from pdm.training.loop.out_of_memory import explain_out_of_memory
 from pdm.training.monitoring import held_out as held_out_module
 from pdm.training.monitoring.held_out import (
     batches,
-    held_out_psnr,
     psnr_by_prefix,
-    reconstruction_sheet,
+    reconstruct_held_out,
 )
 from pdm.training.monitoring.sample_grid import SampleGrid, flow_sampler
 from pdm.training.monitoring.sample_scores import SampleScorer
@@ -33,10 +32,11 @@ SIZE = (AUTOENCODER.image_height_px, AUTOENCODER.image_width_px)
 def score_autoencoder(workers, shards, folder):
     held_out_module.MAX_PIXELS = 1  # one picture at a time, as for 2048x2048
     model, training = load_autoencoder(folder), ImageShards(shards, "train")
+    found = reconstruct_held_out(model, training, SIZE, workers)
     return {
         "prefixes": psnr_by_prefix(model, training, SIZE, workers),
-        "psnr": held_out_psnr(model, training, SIZE, workers),
-        "sheet": np.array(reconstruction_sheet(model, training, SIZE, workers)).tobytes(),
+        "scores": (found.by_levels, found.complete, found.psnr),
+        "sheet": np.array(found.sheet).tobytes(),
         "statistics": [
             values.tolist()
             for part in latent_statistics(model, training, SIZE, workers)
@@ -68,8 +68,20 @@ def test_scores_are_equal_for_any_number_of_workers_on_all_of_them(chain, kind):
 
 
 def test_large_pictures_are_scored_one_by_one_and_small_ones_in_batches():
-    assert batches(3, (2048, 2048)) == [range(0, 1), range(1, 2), range(2, 3)]
-    assert batches(20, (64, 128)) == [range(0, 16), range(16, 20)]
+    assert batches(range(3), (2048, 2048)) == [range(0, 1), range(1, 2), range(2, 3)]
+    assert batches(range(20), (64, 128)) == [range(0, 16), range(16, 20)]
+
+
+def test_a_score_is_the_same_whether_or_not_pictures_were_scored_before(chain):
+    model, training = load_autoencoder(chain.autoencoder), ImageShards(chain.shards, "train")
+    workers = Workers(torch.device("cpu"))
+    known = reconstruct_held_out(model, training, SIZE, workers)
+    assert len(known.by_levels) == 4
+    assert len(known.complete) == len(training) - 4
+    anew = psnr_by_prefix(model, training, SIZE, workers)
+    completed = psnr_by_prefix(model, training, SIZE, workers, known.by_levels)
+    assert completed == pytest.approx(anew, rel=1e-6)
+    assert known.psnr == pytest.approx(anew[-1], rel=1e-6)
 
 
 def test_memory_that_runs_out_while_scoring_gives_advice():

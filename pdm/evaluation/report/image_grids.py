@@ -1,24 +1,23 @@
 """Draws grids of pictures: samples next to held-out pictures, samples next to their nearest
 training pictures, and held-out pictures decoded from more and more levels."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from pdm.data.pixels import Pixels, to_images, to_pixels
+from pdm.data.pixels import Pixels
 from pdm.evaluation.features.picture_sets import PictureSet
 from pdm.evaluation.memorisation import Memorisation
 from pdm.evaluation.picture_inputs import PictureSets
-from pdm.evaluation.reconstruction import decode_prefixes
-from pdm.models.codec import Autoencoder
+from pdm.evaluation.reconstruction import SHOWN_PX, PrefixMeasures, reduce_width
 
-CELL_WIDTH_PX = 256  # approximate width of a picture on a page
+CELL_WIDTH_PX = SHOWN_PX  # approximate width of a picture on a page
 TITLE_PX = 30
 MARGIN_PX = 6
 FONT_PX = 10
 NUM_SIDE_BY_SIDE = 16
-NUM_RECONSTRUCTED = 4
 
 Cell = tuple[Pixels, str]
 
@@ -27,7 +26,7 @@ def write_image_grids(
     folder: Path,
     sets: PictureSets,
     copies: Memorisation,
-    model: Autoencoder,
+    prefixes: Sequence[PrefixMeasures],
     num_neighbours: int,
 ) -> None:
     """Write `nearest-neighbours.png`, `samples-and-held-out.png` and `reconstructions.png`.
@@ -36,14 +35,14 @@ def write_image_grids(
         folder: Existing folder.
         sets: Samples, held-out and training pictures.
         copies: Nearest training pictures of the samples.
-        model: Decodes the held-out pictures.
+        prefixes: Reconstructions of the held-out pictures, by number of decoded levels.
         num_neighbours: Samples shown with their neighbours, those nearest to training first.
     """
     samples, val, train = sets
     nearest = _neighbour_rows(samples, train, copies, num_neighbours)
     _write_grid(folder / "nearest-neighbours.png", nearest)
     _write_grid(folder / "samples-and-held-out.png", _side_by_side_rows(samples, val))
-    _write_grid(folder / "reconstructions.png", _reconstruction_rows(val, model))
+    _write_grid(folder / "reconstructions.png", _reconstruction_rows(val, prefixes))
 
 
 def _neighbour_rows(
@@ -76,18 +75,16 @@ def _side_by_side_rows(samples: PictureSet, val: PictureSet) -> list[list[Cell]]
     return [left + right for left, right in zip(*(half[:num_rows] for half in halves), strict=True)]
 
 
-def _reconstruction_rows(val: PictureSet, model: Autoencoder) -> list[list[Cell]]:
+def _reconstruction_rows(val: PictureSet, prefixes: Sequence[PrefixMeasures]) -> list[list[Cell]]:
     """One row for each picture: decoded from one level, two, ..., all; then the original."""
     rows = []
-    for index in range(min(len(val), NUM_RECONSTRUCTED)):
-        picture = val.load(index)
-        images = to_images(picture[None], next(model.parameters()).device)
-        decoded = [to_pixels(image)[0] for image in decode_prefixes(model, images)]
+    for index in range(len(prefixes[0].shown)):
         row = [
-            (pixels, f"{count} of {len(decoded)} levels")
-            for count, pixels in enumerate(decoded, start=1)
+            (prefix.shown[index], f"{count} of {len(prefixes)} levels")
+            for count, prefix in enumerate(prefixes, start=1)
         ]
-        rows.append([*row, (picture, f"held out {val.keys[index]}")])
+        original = reduce_width(val.load(index))
+        rows.append([*row, (original, f"held out {val.keys[index]}")])
     return rows
 
 

@@ -7,7 +7,10 @@ long for another, and results do not depend on their number. Models are in evalu
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TypeVar
 
 import torch
 from PIL import Image
@@ -17,6 +20,7 @@ from pdm.data.pixels import Pixels, to_images, to_pixels
 from pdm.data.shards.images import ImageShards
 from pdm.data.sheets import contact_sheet, reduce_picture
 from pdm.models.codec import Autoencoder
+from pdm.models.levels.pyramid import Pyramid
 from pdm.training.distributed.workers import Workers
 
 BATCH_SIZE = 16
@@ -25,44 +29,99 @@ SHEET_IMAGES = 4
 SHEET_PX = 512  # longer side of its pictures; whole large ones would take minutes to write
 SCORED_IMAGES = 16  # after each checkpoint; enough to rank checkpoints
 MEASURED_IMAGES = 1024  # of a finished model; PSNR has a deviation of about 3 dB over pictures
+MEASURED_PIXELS = 2**28  # of all of them together: 64 pictures of 2048x2048, decoded several times
 
 Size = tuple[int, int]  # height and width in pixels
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Reconstructions:
+    """How an autoencoder reconstructs the first held-out pictures.
+
+    Args:
+        by_levels: PSNR in dB of each picture on the sheet by its number, decoded from the coarsest
+            level, the two coarsest, ..., all.
+        complete: PSNR in dB of further pictures, decoded from all levels.
+        sheet: The first pictures in the first row, and their reconstructions from more and more
+            levels below; large pictures are reduced.
+    """
+
+    by_levels: dict[int, list[float]]
+    complete: list[float]
+    sheet: Image.Image
+
+    @property
+    def psnr(self) -> float:
+        """Mean PSNR in dB of all pictures, decoded from all levels."""
+        return _mean([*(scores[-1] for scores in self.by_levels.values()), *self.complete])
+
+
+@torch.no_grad()
+def reconstruct_held_out(
+    model: Autoencoder, shards: ImageShards, size: Size, workers: Workers
+) -> Reconstructions:
+    """Reconstruct the first `SCORED_IMAGES` pictures, and those of the sheet from each prefix of
+    the levels. Each is encoded once. Every worker must call this."""
+    shown = _first_of_buckets(shards)
+    others = [number for number in first_numbers(shards, SCORED_IMAGES) if number not in shown]
+
+    def measure(batch: Sequence[int]) -> tuple[list[list[float]], list[list[Pixels]]]:
+        """Scores of each picture, and its column of the sheet."""
+        images, means = _encode(model, shards, batch, size)
+        if batch[0] not in shown:
+            decoded = model.decode_raw(means, size_of(images))
+            return [[score] for score in psnr(decoded, images).tolist()], []
+        scores, rows = [], [_reduce(images)]
+        for count in range(1, len(means) + 1):
+            decoded = model.decode_raw(means[:count], size_of(images))
+            scores.append(psnr(decoded, images).tolist())
+            rows.append(_reduce(decoded))
+        return _transpose(scores), _transpose(rows)
+
+    parts = batches_by_bucket(shards, shown, size) + batches_by_bucket(shards, others, size)
+    found = workers.map(measure, parts)
+    numbers = [number for batch in parts for number in batch]
+    scores = dict(zip(numbers, (row for rows, _ in found for row in rows), strict=True))
+    columns = dict(zip(numbers, (row for _, rows in found for row in rows), strict=False))
+    return Reconstructions(
+        {number: scores[number] for number in shown},
+        [scores[number][-1] for number in others],
+        contact_sheet(_transpose([columns[number] for number in shown])),
+    )
 
 
 @torch.no_grad()
 def psnr_by_prefix(
-    model: Autoencoder, shards: ImageShards, size: Size, workers: Workers
+    model: Autoencoder,
+    shards: ImageShards,
+    size: Size,
+    workers: Workers,
+    known: Mapping[int, Sequence[float]] = MappingProxyType({}),
 ) -> list[float]:
     """Mean PSNR in dB, decoded from the coarsest level, the two coarsest, ...
 
-    Of the first `MEASURED_IMAGES` pictures; every worker must call this.
+    Of the first `MEASURED_IMAGES` pictures, or fewer large ones; every worker must call this.
+
+    Args:
+        known: `Reconstructions.by_levels` of the same model, if it was scored already.
     """
 
-    def measure(batch: range) -> list[list[float]]:
-        images = load_images(model, shards, batch, size)
-        means, _ = model.posterior(images)
-        return [
-            psnr(model.decode_raw(means[: count + 1], size_of(images)), images).tolist()
-            for count in range(len(means))
-        ]
+    def measure(batch: Sequence[int]) -> list[list[float]]:
+        images, means = _encode(model, shards, batch, size)
+        prefixes = (means[:count] for count in range(1, len(means) + 1))
+        return _transpose(
+            [
+                psnr(model.decode_raw(prefix, size_of(images)), images).tolist()
+                for prefix in prefixes
+            ]
+        )
 
-    scores = workers.map(measure, first_batches(shards, MEASURED_IMAGES, size))
-    return [_mean(values) for values in zip(*scores, strict=True)]
-
-
-@torch.no_grad()
-def held_out_psnr(model: Autoencoder, shards: ImageShards, size: Size, workers: Workers) -> float:
-    """Mean PSNR in dB of the first `SCORED_IMAGES` pictures, decoded from all levels. Every worker
-    must call this."""
-
-    def measure(batch: range) -> list[float]:
-        images = load_images(model, shards, batch, size)
-        values: list[float] = psnr(
-            model.decode_raw(model.posterior(images)[0], size_of(images)), images
-        ).tolist()
-        return values
-
-    return _mean(workers.map(measure, first_batches(shards, SCORED_IMAGES, size)))
+    most = min(MEASURED_IMAGES, max(SCORED_IMAGES, MEASURED_PIXELS // math.prod(size)))
+    rest = [number for number in first_numbers(shards, most) if number not in known]
+    parts = workers.map(measure, batches_by_bucket(shards, rest, size))
+    scores = [*known.values(), *(score for part in parts for score in part)]
+    return [_mean(level) for level in zip(*scores, strict=True)]
 
 
 def psnr(prediction: Tensor, target: Tensor) -> Tensor:
@@ -72,26 +131,6 @@ def psnr(prediction: Tensor, target: Tensor) -> Tensor:
     return 10 * (4 / error.clamp(min=1e-12)).log10().cpu()
 
 
-@torch.no_grad()
-def reconstruction_sheet(
-    model: Autoencoder, shards: ImageShards, size: Size, workers: Workers
-) -> Image.Image:
-    """Draw a few pictures in the first row, and their reconstructions from more and more levels
-    below. Every worker must call this; large pictures are reduced."""
-
-    def draw(index: int) -> list[Pixels]:
-        images = load_images(model, shards, range(index, index + 1), size)
-        means, _ = model.posterior(images)
-        decoded = (
-            model.decode_raw(means[: count + 1], size_of(images)) for count in range(len(means))
-        )
-        column = (to_pixels(picture.float())[0] for picture in (images, *decoded))
-        return [reduce_picture(picture, SHEET_PX) for picture in column]
-
-    columns = workers.map(draw, _first_of_buckets(shards))
-    return contact_sheet(list(zip(*columns, strict=True)))
-
-
 def _first_of_buckets(shards: ImageShards) -> list[int]:
     """The first `SHEET_IMAGES` pictures, taken from the buckets in turn."""
     in_turn = itertools.zip_longest(*shards.bucket_ranges)
@@ -99,35 +138,35 @@ def _first_of_buckets(shards: ImageShards) -> list[int]:
     return numbers[:SHEET_IMAGES]
 
 
-def batches(count: int, size: Size) -> list[range]:
-    """Split the first `count` pictures of one size into batches."""
-    at_once = min(BATCH_SIZE, max(1, MAX_PIXELS // math.prod(size)))
-    return [range(start, min(start + at_once, count)) for start in range(0, count, at_once)]
-
-
-def first_batches(shards: ImageShards, count: int, size: Size) -> list[range]:
-    """Split about the first `count` pictures of a split into batches, or all if there are fewer.
-    Each bucket has an equal part, and batches of its own."""
+def first_numbers(shards: ImageShards, count: int) -> list[int]:
+    """About the first `count` pictures of a split, or all if there are fewer; an equal part from
+    each bucket."""
     share = -(-count // len(shards.bucket_ranges))
+    return [number for numbers in shards.bucket_ranges for number in numbers[:share]]
+
+
+def batches_by_bucket(
+    shards: ImageShards, numbers: Sequence[int], size: Size
+) -> list[Sequence[int]]:
+    """Split pictures into batches of one bucket each, in the order of the buckets."""
     return [
-        numbers[batch.start : batch.stop]
-        for place, numbers in enumerate(shards.bucket_ranges)
-        for batch in batches(min(share, len(numbers)), shards.size_in(place, *size))
+        batch
+        for place, bucket in enumerate(shards.bucket_ranges)
+        for batch in batches(
+            [number for number in numbers if number in bucket], shards.size_in(place, *size)
+        )
     ]
+
+
+def batches(numbers: Sequence[int], size: Size) -> list[Sequence[int]]:
+    """Split pictures of one size into batches."""
+    at_once = min(BATCH_SIZE, max(1, MAX_PIXELS // math.prod(size)))
+    return [numbers[start : start + at_once] for start in range(0, len(numbers), at_once)]
 
 
 def size_of(images: Tensor) -> Size:
     """Height and width of images (B, 3, H, W)."""
     return images.shape[2], images.shape[3]
-
-
-def image_batches(
-    model: Autoencoder, shards: ImageShards, size: Size, count: int
-) -> Iterator[Tensor]:
-    """The first `count` pictures of a split in batches (B, 3, H, W), in [-1, 1] and on the model's
-    device; all if there are fewer."""
-    for batch in first_batches(shards, count, size):
-        yield load_images(model, shards, batch, size)
 
 
 def load_images(
@@ -138,6 +177,21 @@ def load_images(
     return to_images(shards.batch(indices, *size)).to(device)
 
 
-def _mean(batches_of_values: Sequence[Sequence[float]]) -> float:
-    values = [value for batch in batches_of_values for value in batch]
+def _encode(
+    model: Autoencoder, shards: ImageShards, indices: Sequence[int], size: Size
+) -> tuple[Tensor, Pyramid]:
+    """Some pictures, and their latents."""
+    images = load_images(model, shards, indices, size)
+    return images, model.posterior(images)[0]
+
+
+def _reduce(images: Tensor) -> list[Pixels]:
+    return [reduce_picture(picture, SHEET_PX) for picture in to_pixels(images.float())]
+
+
+def _transpose(rows: Sequence[Sequence[Item]]) -> list[list[Item]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
