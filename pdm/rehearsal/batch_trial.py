@@ -1,8 +1,9 @@
-"""Takes one optimizer step with a given number of images at once, to see whether they fit.
+"""Takes two optimizer steps with a given number of images at once, to see whether they fit.
 
     python -m pdm.rehearsal.batch_trial STAGE PARAMS NUM_IMAGES
 
-The batch has the shapes of a real one, and random values.
+The batch has the shapes of a real one, and random values. Between the steps the state is copied for
+a checkpoint: only the second step takes as much memory as the steps of a training do.
 """
 
 import sys
@@ -14,10 +15,12 @@ from torch import Tensor, nn
 
 from pdm import params
 from pdm.config import Params
+from pdm.config.common import TrainingConfig
 from pdm.curation.scrape.drawing.kinds import KINDS
 from pdm.curation.scrape.drawing.scene import LANDS
 from pdm.data import classes, maps
 from pdm.device import choose_device
+from pdm.heap import keep_freed_memory
 from pdm.models.condition import Condition
 from pdm.models.levels.pyramid import Downsampling, LevelShape
 from pdm.registry import build_autoencoder, build_denoiser
@@ -52,8 +55,9 @@ def footprint(stage: str, config: Params, at_once: int) -> Footprint:
     return diffusion_footprint(config.diffusion, *levels_of(config), at_once, FACTS)
 
 
-def take_step(stage: str, config: Params, at_once: int) -> None:
-    """Take one step, on the GPU if there is one."""
+def take_steps(stage: str, config: Params, at_once: int) -> None:
+    """Take two steps, on the GPU if there is one."""
+    keep_freed_memory()
     device = choose_device()
     training = getattr(config, stage).training
     losses, model, discriminator, batch = _build(stage, config, at_once, device)
@@ -62,11 +66,26 @@ def take_step(stage: str, config: Params, at_once: int) -> None:
     if training.checkpoint_activations:
         checkpoint_activations(model)
     state.model.train()
+    _step(losses, batch, state, training, device)
+    copy = state.copy()
+    _step(losses, batch, state, training, device)
+    del copy
+
+
+def _step(
+    losses: nn.Module,
+    batch: Batch,
+    state: TrainState,
+    training: TrainingConfig,
+    device: torch.device,
+) -> None:
+    state.iterate_spectral_norms()
     with autocast(training, device):
         loss = losses(*batch)["loss"]
     loss.backward()
     state.optimizer.step()
-    state.update_ema(training.ema_half_life_images, at_once)
+    state.optimizer.zero_grad(set_to_none=True)
+    state.update_ema(training.ema_half_life_images, training.batch_size)
 
 
 def _build(
@@ -102,4 +121,4 @@ def _fill(value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    take_step(sys.argv[1], params.load(Path(sys.argv[2])), int(sys.argv[3]))
+    take_steps(sys.argv[1], params.load(Path(sys.argv[2])), int(sys.argv[3]))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 TRAININGS = ("autoencoder", "diffusion")
 SHARE_OF_MEMORY = 0.9  # of what is available, for the largest batch
 LARGEST_TRIED = 1024  # images at once
-PROCESS_BYTES = 2**29  # Python, torch and its kernels
+PROCESS_BYTES = 7 * 2**26  # Python and torch, before the first step
 PARAMS = "params.yaml"
 
 
@@ -176,7 +176,7 @@ def _add_largest_batches(rehearsal: Rehearsal, folder: Path, max_bytes: int | No
 
 
 def _largest_batch(stage: str, folder: Path, max_bytes: int | None) -> dict[str, Any]:
-    """Predict the largest power of two that fits, and take a step with it; with half as many as
+    """Predict the largest power of two that fits, and take steps with it; with half as many as
     long as it does not fit."""
     from pdm.rehearsal.batch_trial import footprint
 

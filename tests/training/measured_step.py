@@ -1,6 +1,7 @@
 """Measures the resident memory of a training's steps in a process of its own:
 
-python measured_step.py STAGE KEY=VALUE ... prints the bytes that two steps take at their peak.
+python measured_step.py STAGE KEY=VALUE ... prints the bytes that two steps take at their peak, with
+a checkpoint after each.
 """
 
 import dataclasses
@@ -104,9 +105,9 @@ def measure(stage, config):
         losses = FlowLosses(model, section.level_loss_weights)
         batch = diffusion_batch(section, shapes, count, CPU)
     state = TrainState(model, section.training)
-    length = 2 * section.training.batch_size
+    length = section.training.batch_size
     training = dataclasses.replace(
-        section.training, total_images=length, log_every_images=length, save_every_images=length
+        section.training, total_images=2 * length, log_every_images=length, save_every_images=length
     )
     train(state, losses, Data(batch), training, Run(), Workers(CPU))
     peak = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]

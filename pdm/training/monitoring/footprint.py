@@ -1,8 +1,9 @@
 """What a training takes before it begins: shapes, parameters, operations and memory by part.
 
 The step is followed without values (`pdm.training.monitoring.live_memory`), so this works for
-networks that would never fit here. Memory is that of tensors. Beside it a process needs what Python
-and torch take themselves, what the kernels use for a moment, and on a CPU the pictures in memory.
+networks that would never fit here. Memory is that of tensors, and of the kernels that a first step
+loads. Beside it a process needs what Python and torch take when they start, what kernels use for a
+moment, and on a CPU the pictures in memory and holes in the heap.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,6 +34,10 @@ from pdm.training.objectives.perceptual import load_perceptual
 
 CPU = torch.device("cpu")
 GIB = 2**30
+# torch's code, loaded by the first step (24 MB), and the convolutions that oneDNN compiles for the
+# shapes of a network (35 MB in float32, 60 MB in bfloat16, for the default networks).
+KERNEL_BYTES = 80_000_000
+HOST_PARTS = ("checkpoint", "kernels")
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,8 @@ class Footprint:
         images_at_once: On one worker.
         parameters: Weights that are trained.
         flops_per_step: Operations of an optimizer step, over all workers; None if unknown.
-        memory: Bytes by part. The parts but "checkpoint" are on the device, and "checkpoint" is the
-            copy of its part on the host from the first checkpoint on.
+        memory: Bytes by part. On the host are "checkpoint", the copy of this worker's part from the
+            first checkpoint on, and "kernels"; the others are on the device.
     """
 
     inputs: tuple[tuple[int, ...], ...]
@@ -57,7 +62,7 @@ class Footprint:
     @property
     def device_bytes(self) -> int:
         """Peak memory of the device."""
-        return sum(size for part, size in self.memory.items() if part != "checkpoint")
+        return sum(size for part, size in self.memory.items() if part not in HOST_PARTS)
 
     @property
     def host_bytes(self) -> int:
@@ -75,7 +80,8 @@ class Footprint:
         lines += [f"  {part:<12} {size / GIB:8.3f} GiB" for part, size in self.memory.items()]
         lines.append(
             f"  {'in all':<12} {self.device_bytes / GIB:8.3f} GiB on the device, "
-            f"and {self.memory['checkpoint'] / GIB:.3f} GiB on the host for checkpoints"
+            f"and {(self.host_bytes - self.device_bytes) / GIB:.3f} GiB on the host for "
+            f"{' and '.join(HOST_PARTS)}"
         )
         return "\n".join(lines)
 
@@ -191,7 +197,8 @@ def _footprint(
     flops = flops_per_image(on_meta, batch(on_meta, META))
     per_step = None if flops is None else flops * count * config.num_workers * config.accumulation
     parameters = sum(weight.numel() for weight in trained)
-    return Footprint(inputs, count, parameters, per_step, memory | {"checkpoint": saved // shards})
+    memory |= {"checkpoint": saved // shards, "kernels": KERNEL_BYTES}
+    return Footprint(inputs, count, parameters, per_step, memory)
 
 
 def _peak(
