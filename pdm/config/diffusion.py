@@ -21,6 +21,7 @@ from pdm.config.limits import (
     check_limits,
     require,
 )
+from pdm.config.lora import LoraConfig
 from pdm.config.task import ClassTask, TaskConfig, UnconditionalTask
 from pdm.config.text import TextTransformerConfig
 
@@ -159,6 +160,11 @@ class DiffusionConfig:
     init_from: Annotated[
         InitFromConfig | None, "a trained model to fine-tune; null: random weights", Neutral(None)
     ]
+    lora: Annotated[
+        LoraConfig | None,
+        "train only low-rank adapters of init_from; null: all weights",
+        Neutral(None),
+    ]
     timesteps: Annotated[
         Literal["uniform", "logit_normal", "ldm"],
         "uniform, logit_normal, or ldm where a baseline predicts noise",
@@ -219,6 +225,7 @@ class DiffusionConfig:
         require((self.timesteps == "ldm") == noise, "timesteps", self.timesteps, expected)
         require(noise is False or self.time_shift == 1, "time_shift", self.time_shift, "1 with ldm")
         self._check_distil(noise)
+        self._check_lora()
 
     @property
     def data_levels(self) -> tuple[int, ...]:
@@ -236,6 +243,15 @@ class DiffusionConfig:
         expected = f"a multiple of num_workers x accumulation ({share})"
         fits = distil.batch_size % share == 0
         require(fits, "distil.batch_size", distil.batch_size, expected)
+
+    def _check_lora(self) -> None:
+        if self.lora is None:
+            return
+        expected = "a trained model, whose weights lora leaves as they are"
+        require(self.init_from is not None, "init_from", None, expected)
+        require(self.distil is None, "distil", self.distil, "null with lora")
+        strategy = self.training.strategy
+        require(strategy == "ddp", "training.strategy", strategy, "ddp with lora")
 
     def _check_task(self) -> None:
         if self.task is None or isinstance(self.task, UnconditionalTask):

@@ -1,5 +1,6 @@
 """The stage `diffusion`: trains the pyramid UNet on latents by rectified flow."""
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from pdm.tasks.find import check_task, find_task
 from pdm.tasks.task import Encode, Task, refuse_to_encode
 from pdm.tasks.text import Text, TextFiles, prepare_text
 from pdm.text.word_pieces import FILE_NAME as VOCABULARY
+from pdm.training import lora
 from pdm.training.checkpoints import earlier_runs, finished, snapshots
 from pdm.training.checkpoints.plan import TrainingPlan, plan_training
 from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
@@ -238,7 +240,9 @@ def _work(settings: Settings, workers: Workers) -> None:
         listed=[settings.latents, settings.autoencoder],
         run=settings.run,
         is_first=workers.is_first,
+        complete=config.lora is not None,
     )
+    model = lora.attach(model, config.lora)
 
     grid = SampleGrid(settings.autoencoder, latents.manifest.facts, workers.device)
     splits = (latents, held_out)
@@ -325,7 +329,7 @@ def write_model(
 
     Args:
         config: Config of the run.
-        model: The EMA of the checkpoint.
+        model: The EMA of the checkpoint; adapters of LoRA are merged.
         latents: Latents that the run trains on.
         run: Folder of the run, with the checkpoint.
         folder: Folder to write, atomically.
@@ -339,10 +343,17 @@ def write_model(
     names = shards.classes if sizes is not None and sizes.num_classes else ()
     task = {} if config.task is None else {FACT: task_record(config.task)}
     task |= find_task(config.drawn_by, known).facts()
-    with snapshots.for_model(run, config.training.ema_lengths, images_seen) as ema_folder:
+    with (
+        snapshots.for_model(run, config.training.ema_lengths, images_seen) as ema_folder,
+        lora.adapter_folder(model, config.lora, run) as adapters,
+    ):
+        if config.lora is not None:
+            model = lora.merge(model, config.lora)
+            lora.merge_snapshots(ema_folder, config.lora)
+            task[lora.FOLDER] = dataclasses.asdict(config.lora)
         model.save_pretrained(
             folder,
-            beside=[origin.pictures, ema_folder, run / VOCABULARY],
+            beside=[origin.pictures, ema_folder, adapters, run / VOCABULARY],
             level_shapes=shards.level_shapes,
             image_height_px=known["image_height_px"],
             image_width_px=known["image_width_px"],

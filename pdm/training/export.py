@@ -22,7 +22,7 @@ from pdm.data.shards.latents import LatentShards
 from pdm.device import choose_device
 from pdm.errors import BadInput, QualityGate
 from pdm.registry import build_autoencoder, load_autoencoder, load_denoiser
-from pdm.training import autoencoder, autoencoder_folder, diffusion
+from pdm.training import autoencoder, autoencoder_folder, diffusion, lora
 from pdm.training.checkpoints import finished
 from pdm.training.checkpoints.folder import Checkpoints, list_checkpoints
 from pdm.training.checkpoints.run_folder import EVENTS, checkpoints_of
@@ -136,8 +136,8 @@ def export_diffusion(
         config = settings_of(run, config, "diffusion", {"latents": latents})
     chosen = _choose_checkpoint(run, checkpoints_of(run, config.training), images_seen, "diffusion")
     network = diffusion.build_for_latents(config, LatentShards(latents, "train"))
-    network = _load_ema(network, chosen.path)
     origin = _find_origin(network, config, "diffusion", latents, run)
+    network = _load_ema(lora.attach(network, config.lora), chosen.path)
     diffusion.write_model(
         config,
         network,

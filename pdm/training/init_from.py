@@ -66,6 +66,7 @@ def initialise(
     listed: Sequence[Path],
     run: Path,
     is_first: bool,
+    complete: bool = False,
 ) -> Origin:
     """Load the weights that fit from the model that the params name, if they name one.
 
@@ -80,10 +81,11 @@ def initialise(
             network sees others.
         run: Folder of the run, to write the joint list of pictures to.
         is_first: Whether this worker writes and logs.
+        complete: Whether all tensors must fit, as those of a network that stays as it is.
 
     Raises:
         BadInput: The source is missing or damaged, has another sha256, is another kind of network,
-            or has no tensor that fits.
+            or has no tensor that fits, or not all that must.
     """
     if config is None:
         return Origin(_list_pictures(listed, run, is_first=is_first))
@@ -99,9 +101,17 @@ def initialise(
             f"{stage}.init_from.path: no tensor of {folder} fits the network of these params by "
             "name and shape; name a model of similar widths and levels, or set init_from to null"
         )
+    if complete and len(fitting) < len(own):
+        raise BadInput(
+            f"{stage}.lora needs a network whose weights all come from init_from, but it "
+            f"{_describe(folder, own, tensors, fitting)}; take the settings and the task of that "
+            "model, or set lora to null"
+        )
     resumes = bool(list_checkpoints(run))
     if not resumes:
         _copy_tensors(model, {name: tensors[name] for name in fitting})
+        if not complete:
+            settle_spectral_norms(model)  # else the source's own vectors keep its very weights
     if is_first and not resumes:
         logger.info("%s: %s", stage, _describe(folder, own, tensors, fitting))
     facts = {"path": config.path, "sha256": config.sha256}
@@ -130,7 +140,6 @@ def _copy_tensors(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     own = model.state_dict()
     for name, tensor in tensors.items():
         own[name].copy_(tensor)  # in place, to preserve the memory format
-    settle_spectral_norms(model)
 
 
 def _describe(

@@ -94,6 +94,7 @@ DIFFUSION = DiffusionConfig(
     finished_level_noise=0.0,
     level_loss_weights=(1.0, 1.0, 1.0),
     condition_dropout=0.1,
+    lora=None,
     distil=None,
     score_images=9,
     training=replace(TRAINING, ema_lengths=(0.05, 0.1)),

@@ -79,9 +79,9 @@ def uses_weight_decay(weight: nn.Parameter) -> bool:
 def networks_to_optimize(
     model: nn.Module, config: TrainingConfig, discriminator: DiscriminatorTraining | None
 ) -> tuple[Optimized, ...]:
-    """List the model, and the discriminator if there is one."""
+    """List the model, without weights that are frozen, and the discriminator if there is one."""
     first, second = config.betas
-    weights = list(model.parameters())
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
     tables = (module for module in model.modules() if isinstance(module, nn.Embedding))
     embeddings = frozenset(cast(nn.Parameter, table.weight) for table in tables)
     mine = Optimized("", weights, config.learning_rate, 0, (first, second), True, embeddings)

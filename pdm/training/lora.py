@@ -1,0 +1,129 @@
+"""Fine-tuning by LoRA: adapters on a frozen network, and a model folder without them.
+
+Spectral norms are divided out before: the adapters are on the effective weights, and the trained
+network has none. docs/decisions/lora.md says why this is not done by the package peft.
+"""
+
+import dataclasses
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from pdm import ema
+from pdm.config.diffusion import UNetConfig
+from pdm.config.lora import ATTENTION, LoraConfig
+from pdm.errors import BadInput
+from pdm.files import write_json
+from pdm.models.denoiser import Denoiser
+from pdm.models.lora import ATTENTION_LAYERS, add_adapters, factors_of, merge_adapters
+from pdm.models.spectral_norm import bake_spectral_norms
+
+logger = logging.getLogger(__name__)
+
+FOLDER = "lora"  # inside a model's folder
+
+Network = TypeVar("Network", bound=Denoiser)
+
+
+def attach(network: Network, config: LoraConfig | None) -> Network:
+    """Freeze a network and add adapters, in place; None leaves it as it is.
+
+    Raises:
+        BadInput: A target is not the end of a layer's name.
+    """
+    if config is None:
+        return network
+    was_training = network.training
+    bake_spectral_norms(network.eval()).train(was_training)  # in training, the norms would iterate
+    if isinstance(network.config, UNetConfig):
+        network.config = dataclasses.replace(network.config, spectral_norm=False)
+    try:
+        layers = add_adapters(network, config.rank, config.scale, _targets(network, config))
+    except ValueError as error:
+        raise BadInput(
+            f"diffusion.lora.targets: {error}; layers of attention end in "
+            f"{', '.join(_attention_of(network))}"
+        ) from error
+    weights = list(network.parameters())
+    trained = sum(weight.numel() for weight in weights if weight.requires_grad)
+    frozen = sum(weight.numel() for weight in weights) - trained
+    logger.info(
+        "diffusion: LoRA of rank %d on %d layers trains %s weights (%.2f %% of the %s that stay)",
+        config.rank,
+        len(layers),
+        f"{trained:,}",
+        100 * trained / frozen,
+        f"{frozen:,}",
+    )
+    return network
+
+
+def merge(network: Network, config: LoraConfig) -> Network:
+    """Give a network without adapters that computes the same, on the same device."""
+    device = next(network.parameters()).device
+    levels = network.facts["level_channels"], network.facts["level_downsamplings"]
+    plain = type(network)(network.config, *levels)  # type: ignore[call-arg]
+    plain.load_state_dict(merge_adapters(network.state_dict(), config.scale))
+    plain.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return plain.requires_grad_(requires_grad=False).eval()
+
+
+@contextmanager
+def adapter_folder(network: Denoiser, config: LoraConfig | None, run: Path) -> Iterator[Path]:
+    """Yield a temporary folder with the adapters in the format of peft, for a model's folder; it
+    does not exist without LoRA."""
+    with TemporaryDirectory(dir=run, prefix=".tmp-") as scratch:
+        folder = Path(scratch) / FOLDER
+        if config is not None:
+            _write_adapters(network, config, folder)
+        yield folder
+
+
+def merge_snapshots(folder: Path, config: LoraConfig | None) -> None:
+    """Merge the adapters of EMA snapshots in a folder, in place."""
+    for snapshot in ema.snapshots_in(folder) if config is not None else ():
+        assert config is not None
+        ema.write_snapshot(snapshot.path, merge_adapters(load_file(snapshot.path), config.scale))
+
+
+def _targets(network: Denoiser, config: LoraConfig) -> list[str]:
+    found: list[str] = []
+    for target in config.targets:
+        found += _attention_of(network) if target == ATTENTION else [target]
+    return found
+
+
+def _attention_of(network: Denoiser) -> list[str]:
+    """List the ends of names of layers of attention that the network has, but for its text encoder,
+    whose layers have names like those of the trunk."""
+    names = [f".{name}" for name, _ in network.named_modules() if not name.startswith("text.")]
+    return [end for end in ATTENTION_LAYERS if any(name.endswith(f".{end}") for name in names)]
+
+
+def _write_adapters(network: Denoiser, config: LoraConfig, folder: Path) -> None:
+    folder.mkdir()
+    factors = factors_of(network.state_dict())
+    tensors = {
+        f"base_model.model.{layer}.lora_{letter}.weight": factor.detach().cpu().contiguous()
+        for layer, pair in factors.items()
+        for letter, factor in zip("AB", pair, strict=True)
+    }
+    save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    settings: dict[str, Any] = {
+        "peft_type": "LORA",
+        "base_model_name_or_path": None,
+        "r": config.rank,
+        "lora_alpha": config.alpha,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "target_modules": list(factors),
+        "inference_mode": True,
+        "task_type": None,
+    }
+    write_json(folder / "adapter_config.json", settings)

@@ -1,0 +1,234 @@
+"""Fine-tuning by LoRA, as the stage `diffusion` runs it."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from test_fine_tuning import source_of
+from tiny_chain import DIFFUSION, LATENTS, Chain, train_autoencoder, write_shards
+
+from pdm import ema
+from pdm.baselines.unets import LatentUNet
+from pdm.config.common import fingerprint
+from pdm.config.first_stage import FirstStageConfig
+from pdm.config.latent_unet import LatentUNetConfig
+from pdm.config.lora import LoraConfig
+from pdm.data.shards.latents import LatentShards
+from pdm.errors import BadInput
+from pdm.evaluation.reference_distance import ReferenceDistance
+from pdm.inference.encode import encode_shards
+from pdm.models.lora import ADAPTER, ORIGINAL
+from pdm.models.spectral_norm import bake_spectral_norms
+from pdm.registry import load_denoiser
+from pdm.training import diffusion, lora
+from pdm.training.checkpoints.folder import list_checkpoints
+from pdm.training.distributed.launchers import launch_in_process
+from pdm.training.export import export_diffusion
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+UNET = LatentUNetConfig(name="bsr_sr", base_width=32, predicts="noise")
+LORA = LoraConfig(rank=2, alpha=4.0)
+TRAINING = replace(DIFFUSION.training, total_images=16, save_every_images=8, ema_lengths=())
+
+
+def config_of(chain: Chain, **changes):
+    record = json.loads((chain.diffusion / "config.json").read_text())
+    base = replace(DIFFUSION, score_images=0, training=TRAINING)
+    if record["kind"] == "LatentUNet":
+        model = replace(DIFFUSION.model, windows=None)
+        base = replace(base, baseline=UNET, timesteps="ldm", level_loss_weights=(1.0,), model=model)
+    return replace(base, **{"init_from": source_of(chain.diffusion), "lora": LORA} | changes)
+
+
+def tune(folder, chain: Chain, **changes):
+    """Run the stage; return the config."""
+    config = config_of(chain, **changes)
+    diffusion.train_diffusion(
+        config,
+        latents=chain.latents,
+        autoencoder=chain.autoencoder,
+        run=folder / "run",
+        model=folder / "model",
+        curves=folder / "curves.csv",
+        build_reference_distance=ReferenceDistance,
+        launch=launch_in_process,
+    )
+    return config
+
+
+def example(network, count=2):
+    """Noisy latents and times for a network."""
+    torch.manual_seed(3)
+    facts = network.facts
+    shapes = [
+        (channels, 1, 1) if factor == "global" else (channels, 32 // factor, 64 // factor)
+        for channels, factor in zip(
+            facts["level_channels"], facts["level_downsamplings"], strict=True
+        )
+    ]
+    levels = len(shapes) if getattr(network.config, "has_level_times", False) else None
+    t = torch.full((count,) if levels is None else (count, levels), 0.4)
+    return tuple(torch.randn(count, *shape) for shape in shapes), t
+
+
+def trained_with_adapters(folder, config, chain: Chain):
+    """The EMA of the last checkpoint, with its adapters."""
+    network = diffusion.build_for_latents(config, LatentShards(chain.latents, "train"))
+    network = lora.attach(network, config.lora)
+    last = list_checkpoints(folder / "run")[-1]
+    files = folder / "run" / "checkpoints" / f"{last:09}"
+    network.load_state_dict(load_file(files / "ema.safetensors"))
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def ldm(tmp_path_factory) -> Chain:
+    """LDM's first stage, and its denoising network with random weights."""
+    folder = tmp_path_factory.mktemp("ldm")
+    stage = FirstStageConfig(name="kl-f4", base_width=8, latent_weight=1e-6, latent_scale="scalar")
+    shards = write_shards(folder / "shards")
+    run, autoencoder = train_autoencoder(folder / "autoencoder", shards, baseline=stage)
+    latents = folder / "latents"
+    encode_shards(LATENTS, shards=shards, autoencoder=autoencoder, latents=latents)
+    torch.manual_seed(0)
+    network = LatentUNet(UNET, (3,), (4,))
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.add_(0.02 * torch.randn_like(weight))  # some start at zero
+    network.save_pretrained(folder / "diffusion", beside=[shards / "pictures.txt"])
+    return Chain(shards, autoencoder, latents, folder / "diffusion", run, run)
+
+
+@pytest.mark.parametrize("kind", ["pyramid", "ldm"])
+def test_the_model_is_merged_and_its_base_stays_to_the_bit(kind, request, tmp_path, caplog):
+    caplog.set_level("INFO", logger="pdm")
+    chain = request.getfixturevalue("chain" if kind == "pyramid" else "ldm")
+    config = tune(tmp_path, chain)
+    tuned = trained_with_adapters(tmp_path, config, chain)
+
+    loaded = load_denoiser(chain.diffusion).to(memory_format=torch.channels_last)  # as in training
+    base = bake_spectral_norms(loaded).state_dict()
+    state = tuned.state_dict()
+    adapted = {name.removesuffix(ORIGINAL) for name in state if name.endswith(ORIGINAL)}
+    for name, tensor in base.items():
+        layer = name.removesuffix(".weight")
+        found = state[f"{layer}{ORIGINAL}"] if layer in adapted else state[name]
+        assert torch.equal(found, tensor)
+
+    merged = load_denoiser(tmp_path / "model")
+    pyramid, t = example(merged)
+    with torch.no_grad():
+        outputs = [network(pyramid, t) for network in (merged, tuned)]
+        before = load_denoiser(chain.diffusion)(pyramid, t)
+    for one, other in zip(*outputs, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+    assert max((a - b).abs().max() for a, b in zip(before, outputs[0], strict=True)) > 1e-4
+
+    trained = sum(tensor.numel() for name, tensor in state.items() if ADAPTER in name)
+    stay = sum(one.numel() for one in merged.parameters())
+    [line] = {one for one in caplog.messages if "LoRA" in one}
+    assert f"LoRA of rank 2 on {len(adapted)} layers trains {trained:,} weights" in line
+    assert f"of the {stay:,} that stay" in line
+    record = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert record["lora"] == {"rank": 2, "alpha": 4.0, "targets": ["attention"]}
+    assert record["parameters"] == stay
+
+
+def test_attention_alone_is_adapted_unless_layers_are_named(chain, ldm):
+    for each, end in ((chain, "query_key_value"), (ldm, "to_out.0")):
+        shards = LatentShards(each.latents, "train")
+        config = config_of(each)
+        network = lora.attach(diffusion.build_for_latents(config, shards), LORA)
+        ends = {
+            name.removesuffix(ORIGINAL).split("attention")[-1]
+            for name in network.state_dict()
+            if name.endswith(ORIGINAL)
+        }
+        assert any(one.endswith(end) for one in ends)
+        assert not any("conv" in one for one in ends)
+    named = LoraConfig(rank=1, alpha=1.0, targets=("conv_in",))
+    network = lora.attach(
+        diffusion.build_for_latents(config_of(chain), LatentShards(chain.latents, "train")), named
+    )
+    found = [name for name in network.state_dict() if name.endswith(ORIGINAL)]
+    assert found
+    assert all(f"conv_in{ORIGINAL}" in name for name in found)
+
+
+def test_a_resumed_tuning_ends_with_the_bits_of_an_unbroken_one(chain, tmp_path):
+    lengths = {"broken": (8, 16), "unbroken": (16,)}
+    model = replace(DIFFUSION.model, dropout_falls=False)
+    for name, each in lengths.items():
+        for total_images in each:
+            training = replace(TRAINING, total_images=total_images)
+            tune(tmp_path / name, chain, training=training, model=model)
+    for file in ("model.safetensors", "config.json", "lora/adapter_model.safetensors"):
+        broken, unbroken = ((tmp_path / name / "model" / file).read_bytes() for name in lengths)
+        assert broken == unbroken
+
+
+def test_the_adapter_lies_beside_in_the_layout_of_peft(chain, tmp_path):
+    tune(tmp_path, chain)
+    folder = tmp_path / "model" / "lora"
+    settings = json.loads((folder / "adapter_config.json").read_text())
+    assert (settings["peft_type"], settings["r"], settings["lora_alpha"]) == ("LORA", 2, 4.0)
+    tensors = load_file(folder / "adapter_model.safetensors")
+    base = bake_spectral_norms(load_denoiser(chain.diffusion)).state_dict()
+    merged = load_file(tmp_path / "model" / "model.safetensors")
+    assert len(tensors) == 2 * len(settings["target_modules"]) > 0
+    for layer in settings["target_modules"]:
+        down, up = (tensors[f"base_model.model.{layer}.lora_{one}.weight"] for one in "AB")
+        change = (4.0 / 2) * (up.flatten(1) @ down.flatten(1)).view_as(base[f"{layer}.weight"])
+        torch.testing.assert_close(merged[f"{layer}.weight"], base[f"{layer}.weight"] + change)
+
+
+def test_ema_snapshots_are_merged_so_that_any_length_loads(chain, tmp_path):
+    training = replace(TRAINING, ema_lengths=(0.05, 0.1))
+    tune(tmp_path, chain, training=training)
+    found = ema.load_ema(tmp_path / "model", 0.1)
+    network = load_denoiser(tmp_path / "model")
+    assert found.keys() == dict(network.named_parameters()).keys()
+    network.load_state_dict(found, strict=True)
+
+
+def test_any_checkpoint_is_exported_merged(chain, tmp_path):
+    config = tune(tmp_path, chain, training=replace(TRAINING, keep_checkpoints=5))
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    run = diffusion.run_folder(config, latents=chain.latents, runs=runs)
+    (tmp_path / "run").rename(run)
+    export_diffusion(
+        config, latents=chain.latents, runs=runs, run=None, images_seen=16, model=tmp_path / "again"
+    )
+    names = ("model.safetensors", "lora/adapter_model.safetensors")
+    for name in names:
+        expected = (tmp_path / "model" / name).read_bytes()
+        assert (tmp_path / "again" / name).read_bytes() == expected
+
+
+def test_a_source_of_another_shape_and_an_unknown_layer_are_refused(chain, tmp_path):
+    wider = replace(DIFFUSION.model, widths=(8, 12))
+    with pytest.raises(BadInput, match=r"diffusion\.lora needs a network whose weights all come"):
+        tune(tmp_path / "wider", chain, model=wider)
+    unknown = LoraConfig(rank=2, alpha=2.0, targets=("to_q",))
+    with pytest.raises(BadInput, match=r"lora\.targets: .* ends in 'to_q'; .* query_key_value"):
+        tune(tmp_path / "unknown", chain, lora=unknown)
+
+
+def test_settings_that_cannot_be_met_are_refused_before_any_work(chain):
+    with pytest.raises(ValueError, match="init_from: expected a trained model"):
+        config_of(chain, init_from=None)
+    with pytest.raises(ValueError, match=r"strategy: expected ddp with lora"):
+        config_of(chain, training=replace(TRAINING, strategy="fsdp"))
+    with pytest.raises(ValueError, match="rank"):
+        LoraConfig(rank=0, alpha=1.0)
+
+
+def test_lora_is_part_of_a_runs_name_and_none_keeps_the_name(chain):
+    without = config_of(chain, lora=None)
+    names = {fingerprint(config_of(chain)), fingerprint(without)}
+    names.add(fingerprint(config_of(chain, lora=replace(LORA, rank=4))))
+    assert len(names) == 3
