@@ -14,6 +14,8 @@ from pdm.cli.options import (
     positive_count,
     seed,
 )
+from pdm.config.any_size import COLOURS
+from pdm.config.tiling import MODES
 
 
 def add_pictures(commands: Commands) -> None:
@@ -38,8 +40,14 @@ def add_pictures(commands: Commands) -> None:
     _add_drawing_options(inpaint)
     upscale = add_command(commands, "upscale", pictures.upscale)
     upscale.add_argument("picture", type=Path, metavar="PICTURE", help="JPEG, PNG, WebP or AVIF")
-    upscale.add_argument(
+    how = upscale.add_mutually_exclusive_group()
+    how.add_argument(
         "--factor", type=positive_count, metavar="N", help="default: that of the model, 2 or 4"
+    )
+    _add_size_options(
+        upscale,
+        how,
+        "to any size, by any model; edges are cut off where the shapes differ",
     )
     _add_drawing_options(upscale)
     paint = add_command(commands, "paint", pictures.paint)
@@ -63,9 +71,31 @@ def _add_draw(commands: Commands) -> None:
     draw.add_argument(
         "--guidance", type=guidance_scale, metavar="SCALE", help="default: sample.guidance_scale"
     )
+    _add_size_options(draw, draw, "any size; default: that of the model")
+    draw.add_argument(
+        "--format", choices=("png", "tif"), default="png", help="default: %(default)s"
+    )
     _add_model_options(draw, "pictures of each prompt, of as many seeds")
     draw.add_argument(
         "--output", type=Path, default=Path(), metavar="DIR", help="default: this folder"
+    )
+
+
+def _add_size_options(
+    command: argparse.ArgumentParser, holder: argparse._ActionsContainer, size: str
+) -> None:
+    """Add the options of commands that draw at any size."""
+    holder.add_argument("--size", metavar="WxH", help=f"such as 6000x2500: {size}")
+    command.add_argument(
+        "--mode",
+        choices=MODES,
+        help="with --size: how tiles are sampled; default: fstd (docs/any-size.md)",
+    )
+    command.add_argument(
+        "--colour",
+        "--color",
+        choices=COLOURS,
+        help="with --size: how colours are kept as the picture is enlarged; default: wavelet",
     )
 
 

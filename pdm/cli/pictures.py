@@ -1,14 +1,14 @@
 """Commands that draw in a user's pictures. Heavy imports are inside the functions."""
 
 import argparse
-import contextlib
 import dataclasses
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pdm import params
+from pdm.cli.large_pictures import upscale_to_size, wanted_size, write_drawing
+from pdm.cli.picture_models import open_models
 from pdm.errors import BadInput
 
 if TYPE_CHECKING:
@@ -29,34 +29,44 @@ def inpaint(args: argparse.Namespace) -> None:
     paths = _output_paths(args, f"inpainted-{args.seed}", args.picture, args.mask)
     facts = {"command": "inpaint", "picture_sha256": sha256_of(args.picture)}
     facts |= {"mask_sha256": sha256_of(args.mask), "soft_edge_px": args.soft_edge}
-    with _studio(args) as studio:
+    with open_models(args) as studio:
         inpainting.check_model(studio)
         drawn = inpainting.inpaint(studio, picture, mask, _seeds(args), args.soft_edge)
         _write_all(args, drawn, paths, studio.facts | facts)
 
 
 def upscale(args: argparse.Namespace) -> None:
-    """Enlarge a picture of any size, exactly by the factor that the model learned."""
+    """Enlarge a picture of any size: by the factor that the model learned, or to any size."""
     from pdm.files import sha256_of
-    from pdm.inference.pictures import upscale as enlarging
     from pdm.inference.pictures.read import read_picture
-    from pdm.progress import Progress
 
+    if args.size:
+        upscale_to_size(args)
+        return
     picture = read_picture(args.picture)
     if args.output:  # otherwise the name depends on the model's factor
         _output_paths(args, "", args.picture)
     facts = {"command": "upscale", "picture_sha256": sha256_of(args.picture)}
-    with _studio(args) as studio:
-        task = enlarging.check_model(studio, args.factor)
-        progress: list[Progress] = []
+    with open_models(args) as studio:
+        _enlarge_by_factor(args, studio, picture, facts)
 
-        def report(done: int, total: int) -> None:
-            progress[:] = progress or [Progress("upscale", total, unit="tiles")]
-            progress[0].reach(done)
 
-        paths = _output_paths(args, f"x{task.factor}-{args.seed}", args.picture)
-        drawn = (enlarging.upscale(studio, task, picture, seed, report) for seed in _seeds(args))
-        _write_all(args, drawn, paths, studio.facts | facts)
+def _enlarge_by_factor(
+    args: argparse.Namespace, studio: "Studio", picture: "Pixels", facts: dict[str, Any]
+) -> None:
+    from pdm.inference.pictures import upscale as enlarging
+    from pdm.progress import Progress
+
+    task = enlarging.check_model(studio, args.factor)
+    progress: list[Progress] = []
+
+    def report(done: int, total: int) -> None:
+        progress[:] = progress or [Progress("upscale", total, unit="tiles")]
+        progress[0].reach(done)
+
+    paths = _output_paths(args, f"x{task.factor}-{args.seed}", args.picture)
+    drawn = (enlarging.upscale(studio, task, picture, seed, report) for seed in _seeds(args))
+    _write_all(args, drawn, paths, studio.facts | facts)
 
 
 def paint(args: argparse.Namespace) -> None:
@@ -65,7 +75,7 @@ def paint(args: argparse.Namespace) -> None:
     from pdm.inference.pictures import paint as painting
 
     paths = _output_paths(args, f"painted-{args.seed}", args.picture)
-    with _studio(args) as studio:
+    with open_models(args) as studio:
         painting.check_model(studio)
         class_map = painting.read_map(args.picture, studio.map_names)
         facts = {"command": "paint", "map_sha256": sha256_of(args.picture)}
@@ -74,32 +84,39 @@ def paint(args: argparse.Namespace) -> None:
 
 
 def draw(args: argparse.Namespace) -> None:
-    """Draw what a prompt says."""
+    """Draw what a prompt says, or what a model draws without one; at any size."""
     from pdm.inference.pictures import draw as drawing
-    from pdm.inference.pictures.read import write_picture
 
     prompts = [_with_options(prompt, args) for prompt in _prompts(args)]
-    with _studio(args, prompts) as studio:
+    large = wanted_size(args, prompts)
+
+    def check(diffusion: Path, config: "SampleConfig") -> None:
+        if prompts:
+            drawing.check_prompts(prompts, diffusion, config)
+        else:
+            drawing.check_draws_alone(diffusion)
+
+    with open_models(args, check, prompts) as studio:
         args.output.mkdir(parents=True, exist_ok=True)
-        total, written = args.num * len(prompts), list[Path]()
-        for prompt in prompts:
-            for seed, picture, own in drawing.draw(studio, prompt, args.num):
-                facts = studio.facts | {"command": "draw", "seed": seed} | own
-                path = drawing.choose_path(args.output, prompt, seed, facts, written)
-                write_picture(path, picture, facts)
-                written.append(path)
-                print(f"{path}  ({len(written)} of {total})" if total > 1 else path, flush=True)
+        drawings = [drawing.drawings_of_prompt(studio, prompt, args.num) for prompt in prompts]
+        total, written = args.num * max(len(prompts), 1), list[Path]()
+        for each in itertools.chain(*drawings or [drawing.drawings_of_seeds(studio, _seeds(args))]):
+            path = write_drawing(args, each, large, written)
+            written.append(path)
+            print(f"{path}  ({len(written)} of {total})" if total > 1 else path, flush=True)
 
 
 def _prompts(args: argparse.Namespace) -> "Sequence[Prompt]":
-    """Read the prompt, or those of the file."""
+    """Read the prompt, or those of the file; none if neither is named."""
     from pdm.config.prompts import parse_prompt
     from pdm.inference.prompts import read_prompt_file
 
-    if (args.prompt is None) == (args.prompts is None):
-        raise BadInput('name a prompt, such as "a red sunset over a lake", or a file by --prompts')
+    if args.prompt is not None and args.prompts is not None:
+        raise BadInput("name a prompt, or a file by --prompts, not both")
     if args.prompts is not None:
         return read_prompt_file(args.prompts, "--prompts")
+    if args.prompt is None:
+        return ()
     if not args.prompt.strip():
         raise BadInput('the prompt is empty; name what to draw, such as "a red sunset over a lake"')
     try:
@@ -141,42 +158,3 @@ def _write_all(
     for number, (seed, path, picture) in enumerate(zip(_seeds(args), paths, pictures, strict=True)):
         write_picture(path, picture, {"seed": seed} | facts)
         print(f"{path}  ({number + 1} of {args.num})" if args.num > 1 else path, flush=True)
-
-
-@contextlib.contextmanager
-def _studio(args: argparse.Namespace, prompts: "Sequence[Prompt]" = ()) -> "Iterator[Studio]":
-    """Yield the models that the arguments name, or the champion; with a guide if a prompt needs
-    one."""
-    from pdm.inference.champion import settings_of_samples
-    from pdm.inference.pictures.draw import check_prompts
-    from pdm.inference.pictures.studio import open_studio
-    from pdm.tracking.registry.champion import fetch_champion
-
-    with tempfile.TemporaryDirectory(prefix="pyramid-champion-") as scratch:
-        if args.champion:
-            folder = fetch_champion(Path(scratch))
-            config = settings_of_samples(folder / "samples.json")
-        else:
-            preset = "task-text" if prompts else None
-            folder, config = args.models, _sample_settings(args.params, preset)
-        if args.steps:
-            config = dataclasses.replace(config, steps=args.steps)
-        files = ("autoencoder/model.safetensors", "diffusion/config.json")
-        if not all((folder / file).is_file() for file in files):
-            raise BadInput(
-                f"{folder} lacks a trained model; run the pipeline, name their folder by --models, "
-                "or take the champion of MLflow by --champion"
-            )
-        if prompts:
-            check_prompts(prompts, folder / "diffusion", config)
-        yield open_studio(folder, config, prompts)
-
-
-def _sample_settings(path: Path, preset: str | None) -> "SampleConfig":
-    """Read the section `sample`; without a params file, take a preset's, or the default one's."""
-    from pdm import presets
-    from pdm.params.keys import DEFAULT
-
-    if path != params.DEFAULT_PATH or path.exists():
-        return params.load(path).sample
-    return presets.load(preset).sample if preset else params.load(DEFAULT).sample

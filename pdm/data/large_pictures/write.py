@@ -21,7 +21,9 @@ ENDINGS = (".png", *TIFF)
 def check_ending(path: Path) -> None:
     """Raise BadInput unless the name of a file says a format that can be written by rows."""
     if path.suffix.lower() not in ENDINGS:
-        raise BadInput(f"{path} must end in .png, .tif or .tiff: other formats would change pixels")
+        raise BadInput(
+            f"--output {path} must end in .png, .tif or .tiff: other formats would change pixels"
+        )
 
 
 def write_picture(

@@ -120,3 +120,10 @@ def enlarging_factors(studio: Studio) -> tuple[int, ...]:
     maps = [each for each in studio.autoencoder.level_downsamplings if each != "global"]
     # The coarsest map stays known.
     return (2, 4) if len(maps) == 1 else tuple(2**power for power in range(1, len(maps)))[:2]
+
+
+def enlarging_unit(studio: Studio) -> int:
+    """Give what the sides of enlarged pictures should be multiples of: pixels of a cell of the
+    coarsest map that is drawn."""
+    largest = max(enlarging_factors(studio))
+    return int(studio.autoencoder.level_downsamplings[count_known_levels(studio, largest)])

@@ -9,16 +9,14 @@ Two methods, both of StableSR (Wang et al., arXiv:2305.07015; `scripts/wavelet_c
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pdm.config.any_size import Colour
 from pdm.data.large_pictures.rows import cut_rows
 from pdm.data.pixels import Pixels
-
-Colour = Literal["wavelet", "adain", "none"]
-COLOURS: tuple[Colour, ...] = get_args(Colour)
 
 LEVELS = 5  # of the wavelet decomposition
 REACH = 2**LEVELS - 1  # pixels that its blurs reach together

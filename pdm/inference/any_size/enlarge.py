@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from pdm.config.task import SuperResolutionTask
@@ -84,8 +85,25 @@ def enlarge(
     config = replace(tiling or TilingConfig(), seed=seed)
     strength = default_strength(studio) if strength is None else strength
     canvas = make_canvas(studio, picture, factor)
-    job = _Job(canvas, config, seed, strength, condition, negative)
+    job = Job(canvas, config, seed, strength, condition, negative)
     return job.run(on_progress, state, save_seconds)
+
+
+def count_tiles(
+    studio: Studio, size: tuple[int, int], factor: int, tiling: TilingConfig, seed: int
+) -> int:
+    """Count the tiles of an enlargement, as `on_progress` of `enlarge` does.
+
+    Args:
+        studio: The models.
+        size: (H, W) of the picture before.
+        factor: As for `enlarge`, as are the others.
+    """
+    shape_only = np.broadcast_to(np.uint8(0), (*size, 3))
+    canvas, config = make_canvas(studio, shape_only, factor), replace(tiling, seed=seed)
+    way = plan_steps(canvas, seed, default_strength(studio), 0)
+    layout = canvas.layout(config)
+    return _num_tiles(layout, way, way.num_steps) + _num_decoded(canvas, config)
 
 
 def default_strength(studio: Studio) -> float:
@@ -99,7 +117,9 @@ def default_strength(studio: Studio) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
+class Job:
+    """The enlargement of a canvas; arguments as for `enlarge`."""
+
     canvas: Canvas
     config: TilingConfig
     seed: int

@@ -17,7 +17,6 @@ from pdm.inference.pictures.windows import round_up
 
 Size = tuple[int, int]
 
-LEAST_SIDE, LARGEST_SIDE = 128, 18_432
 # A picture whose shape differs more from every shape that the model knows is composed of several
 # pictures side by side; up to here the rest of one is cut off. See docs/any-size.md.
 MOST_CUT = 2.0
@@ -78,6 +77,13 @@ class Plan:
         """Whether the picture is reduced after all rounds, and not only cut."""
         return self.box.width > self.size[1] or self.box.height > self.size[0]
 
+    @property
+    def cut_share(self) -> float:
+        """Share of the composition's area that the picture does not show."""
+        height, width = self.composition
+        scale = max(self.size[0] / height, self.size[1] / width)
+        return 1 - self.size[0] * self.size[1] / (scale * scale * height * width)
+
     def __str__(self) -> str:
         steps = [f"compose {_text(self.composition)}"]
         last = self.composition
@@ -92,31 +98,20 @@ class Plan:
         return ", ".join(steps)
 
 
-def check_size(size: Size, name: str) -> None:
-    """Raise BadInput if a side is out of range.
-
-    Args:
-        size: Of a picture to draw.
-        name: Of what the user wrote, for the message.
-    """
-    if not all(LEAST_SIDE <= side <= LARGEST_SIDE for side in size):
-        raise BadInput(
-            f"{name} is {_text(size)}; give a width and a height from {LEAST_SIDE} to "
-            f"{LARGEST_SIDE:,} pixels"
-        )
-
-
-def plan_drawing(size: Size, known: Sequence[Size], factors: Sequence[int], unit: int) -> Plan:
+def plan_drawing(
+    size: Size, known: Sequence[Size], factors: Sequence[int], coarse_unit: int, unit: int
+) -> Plan:
     """Plan a picture that a model draws from nothing.
 
     Args:
         size: Of the picture.
         known: Sizes that the model learned; the nearest in the logarithm of the ratio is taken.
         factors: By which it can enlarge.
-        unit: Every side that a network sees is a multiple of it.
+        coarse_unit: Sides of compositions are multiples of it.
+        unit: Sides of enlarged pictures are multiples of it.
     """
     nearest = min(known, key=lambda each: (abs(_log_ratio(each) - _log_ratio(size)), each))
-    composition = _widen(nearest, size, unit)
+    composition = _widen(nearest, size, coarse_unit)
     return _plan(size, composition, nearest, factors, unit)
 
 

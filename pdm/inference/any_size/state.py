@@ -27,13 +27,16 @@ def save_state(folder: Path, state: TiledState, key: str) -> None:
         state: Between two steps.
         key: Of everything that the enlargement depends on.
     """
-    parts = (state.point.pyramid, state.point.slope, state.predicted)
+    slope = state.point.slope
+    # The sampler's slope is often the very prediction; a file may hold a tensor once only.
+    is_predicted = slope is not None and slope is state.predicted
+    parts = (state.point.pyramid, None if is_predicted else slope, state.predicted)
     tensors = {
         f"{name}_{index}": level.cpu().contiguous()
         for name, part in zip(PARTS, parts, strict=True)
         for index, level in enumerate(part or ())
     }
-    facts = {"key": key, "number": state.point.number}
+    facts = {"key": key, "number": state.point.number, "slope_is_predicted": is_predicted}
     with atomic_file(folder / FILE) as temporary:
         save_file(tensors, temporary, {"state": json.dumps(facts)})
 
@@ -55,8 +58,8 @@ def load_state(folder: Path, key: str, device: torch.device) -> TiledState | Non
         return None
     found = {part: _levels(tensors, part, device) for part in PARTS}
     assert found["pyramid"] is not None
-    point = Point(found["pyramid"], facts["number"], found["slope"])
-    return TiledState(point, found["predicted"])
+    slope = found["predicted"] if facts["slope_is_predicted"] else found["slope"]
+    return TiledState(Point(found["pyramid"], facts["number"], slope), found["predicted"])
 
 
 def _levels(tensors: dict[str, Tensor], part: str, device: torch.device) -> Pyramid | None:

@@ -1,4 +1,4 @@
-"""Draws what a prompt says."""
+"""Draws what a prompt says, a class, or what a model draws by itself."""
 
 import dataclasses
 import itertools
@@ -6,19 +6,21 @@ import json
 import logging
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pdm import weights
 from pdm.config.prompts import Prompt
 from pdm.config.sample import SampleConfig
-from pdm.config.task import TextTask
+from pdm.config.task import ClassTask, TextTask, UnconditionalTask
 from pdm.data import marks
 from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
 from pdm.inference.pictures.studio import Studio
 from pdm.inference.prompts import Prompts, check_guidance
 from pdm.inference.subjects import side_multiple_of, size_of
+from pdm.models.condition import Condition
 from pdm.tasks.find import task_of_model
 
 logger = logging.getLogger(__name__)
@@ -53,52 +55,112 @@ def size_of_prompt(prompt: Prompt, trained: tuple[int, int]) -> tuple[int, int]:
     return prompt.height_px or trained[0], prompt.width_px or trained[1]
 
 
+def check_draws_alone(diffusion: Path) -> None:
+    """Raise BadInput if a model needs a prompt, a picture or a map to draw from.
+
+    Args:
+        diffusion: Folder of the model; only its record is read.
+    """
+    task = task_of_model(weights.record_of(diffusion), None)
+    if isinstance(task, TextTask):
+        raise BadInput('name a prompt, such as "a red sunset over a lake", or a file by --prompts')
+    if not isinstance(task, UnconditionalTask | ClassTask):
+        raise BadInput(
+            f"the model was trained for {task.kind}, so it does not draw without a picture; take "
+            "an unconditional one, or one of classes or text"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A picture to draw.
+
+    Args:
+        studio: The models, with the steps and guidance of the picture.
+        seed: Of the noise.
+        size: (H, W), multiples of the studio's `side_multiple`.
+        condition: What the picture shows, with one row.
+        negative: What guidance steers away from; None for no condition.
+        origin: What a mark says about the picture beside `studio.facts`.
+    """
+
+    studio: Studio
+    seed: int
+    size: tuple[int, int]
+    condition: Condition
+    negative: Condition | None
+    origin: dict[str, Any]
+
+    def draw(self) -> Pixels:
+        """Draw it, uint8 (H, W, 3)."""
+        [picture] = self.studio.draw([self.seed], self.size, self.condition, negative=self.negative)
+        return picture
+
+
 def draw(
     studio: Studio, prompt: Prompt, count: int
 ) -> Iterator[tuple[int, Pixels, dict[str, Any]]]:
-    """Draw some pictures of a prompt.
+    """Draw some pictures of a prompt; arguments as for `drawings_of_prompt`.
+
+    Yields:
+        Seed, uint8 (H, W, 3), and what a mark says about the picture beside `studio.facts`.
+    """
+    for drawing in drawings_of_prompt(studio, prompt, count):
+        yield drawing.seed, drawing.draw(), drawing.origin
+
+
+def drawings_of_prompt(studio: Studio, prompt: Prompt, count: int) -> Iterator[Drawing]:
+    """Give some pictures of a prompt.
 
     Args:
         studio: The models.
         prompt: With its options; `seed` and the following numbers are the pictures' seeds.
         count: Number of pictures.
-
-    Yields:
-        Seed, uint8 (H, W, 3), and what a mark says about the picture beside `studio.facts`.
     """
     subjects = studio.networks.subjects
     assert isinstance(subjects, Prompts)  # of `check_prompts`
     first = prompt.seed or 0
     config = dataclasses.replace(studio.config, seed=first)
-    size = size_of_prompt(prompt, studio.size)
     plan = dataclasses.replace(subjects, prompts=(prompt,), config=config)
     for number in range(count):
         [group] = plan.groups([number])
         shown, negative = plan.conditions([number])
-        [picture] = studio.draw(
-            [first + number], size, shown, negative=negative, config=group.config
-        )
-        yield first + number, picture, plan.origin(first + number)
+        own = dataclasses.replace(studio, config=group.config)
+        origin = plan.origin(first + number)
+        size = size_of_prompt(prompt, studio.size)
+        yield Drawing(own, first + number, size, shown, negative, origin)
 
 
-def choose_path(
-    folder: Path, prompt: Prompt, seed: int, facts: dict[str, Any], taken: Sequence[Path]
-) -> Path:
-    """Name a picture's file by the words of its prompt and its seed, and by a number if another
-    picture has that name: one of this call, or a file in the folder with another mark.
+def drawings_of_seeds(studio: Studio, seeds: Sequence[int]) -> Iterator[Drawing]:
+    """Give the pictures that a model draws without a prompt: of its classes in turn, if any."""
+    networks = studio.networks
+    for seed in seeds:
+        shown, negative = networks.condition([seed]), networks.negative([seed])
+        origin = networks.subjects.origin(seed)
+        yield Drawing(studio, seed, studio.size, shown, negative, origin)
+
+
+def choose_path(folder: Path, name: str, facts: dict[str, Any], taken: Sequence[Path]) -> Path:
+    """Name a picture's file, with a number at the end if another picture has that name: one of
+    this call, or a file in the folder with another mark.
 
     Args:
         folder: Of the file.
-        prompt: Of the picture.
-        seed: Of the picture.
+        name: With its ending.
         facts: Its mark; a file with the same one is replaced by the same picture.
         taken: Files of this call.
     """
-    words = re.sub(r"[^\w]+", "-", prompt.text.lower()).strip("-")[:MAX_NAME].rstrip("-")
-    stem = f"{words or 'picture'}-{seed}"
+    stem, ending = Path(name).stem, Path(name).suffix
     names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
-    paths = (folder / f"{name}.png" for name in names)
+    paths = (folder / f"{name}{ending}" for name in names)
     return next(path for path in paths if path not in taken and _is_free(path, facts))
+
+
+def words_of(origin: dict[str, Any]) -> str:
+    """Give a file's name for what a picture shows: words of its prompt, its class, or "picture"."""
+    text = str(origin.get("prompt") or origin.get("class") or "")
+    words = re.sub(r"[^\w]+", "-", text.lower()).strip("-")[:MAX_NAME].rstrip("-")
+    return words or "picture"
 
 
 def _check_size(prompt: Prompt, trained: tuple[int, int], multiple: int) -> None:

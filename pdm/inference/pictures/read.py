@@ -1,6 +1,6 @@
 """Reads pictures, masks and maps of users; what cannot be used is refused in one line."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -85,8 +85,19 @@ def write_picture(path: Path, picture: Pixels, facts: dict[str, object]) -> None
         Image.fromarray(picture).save(temporary, format="PNG", pnginfo=info)
 
 
+def check_png(path: Path) -> None:
+    """Raise BadInput unless a file is a PNG."""
+    if path.suffix.lower() != ".png":
+        raise BadInput(f"--output {path} must end in .png: other formats would change pixels")
+
+
 def output_paths(
-    picture: Path, output: Path | None, suffix: str, seeds: range, inputs: Sequence[Path]
+    picture: Path,
+    output: Path | None,
+    suffix: str,
+    seeds: range,
+    inputs: Sequence[Path],
+    check: Callable[[Path], None] = check_png,
 ) -> list[Path]:
     """Give the file to write for each seed: the named one, or one beside the picture; several have
     their seeds in their names.
@@ -97,17 +108,17 @@ def output_paths(
         suffix: Of names after the picture; ends with the first seed.
         seeds: Of the pictures.
         inputs: Files that are read.
+        check: Raises BadInput if a file has an ending that it must not have.
 
     Raises:
-        BadInput: One would replace an input, or is not a PNG.
+        BadInput: One would replace an input, or has another ending.
     """
     first = output or picture.with_name(f"{picture.stem}-{suffix}.png")
-    if first.suffix.lower() != ".png":
-        raise BadInput(f"--output {first} must end in .png: other formats would change pixels")
+    check(first)
     paths = [first]
     if len(seeds) > 1:
         stem = first.stem.removesuffix(f"-{seeds[0]}")
-        paths = [first.with_name(f"{stem}-{seed}.png") for seed in seeds]
+        paths = [first.with_name(f"{stem}-{seed}{first.suffix}") for seed in seeds]
     for path in paths:
         for each in inputs:
             if _is_same_file(path, each):

@@ -6,14 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pdm.config.any_size import LARGEST_SIDE, LEAST_SIDE, parse_size
 from pdm.errors import BadInput
 from pdm.inference.any_size.plan import (
-    LARGEST_SIDE,
-    LEAST_SIDE,
     MOST_CUT,
     Box,
     Plan,
-    check_size,
     plan_drawing,
     plan_enlargement,
 )
@@ -42,7 +40,7 @@ def steps_of(plan: Plan) -> list[tuple[tuple[int, int], Box, tuple[int, int]]]:
 @settings(max_examples=400, deadline=None)
 def test_every_size_is_reached_without_stretching_or_needless_pixels(size, known, factors):
     unit = 64
-    plan = plan_drawing(size, known, factors, unit)
+    plan = plan_drawing(size, known, factors, unit, unit)
 
     for picture, box, reduced in steps_of(plan):
         assert ends_inside(box, picture)
@@ -138,10 +136,17 @@ def test_an_enlarged_picture_shows_the_middle_of_the_original(size, picture):
     ],
 )
 def test_plans_read_as_what_will_be_done(size, text):
-    assert str(plan_drawing(size, [(128, 256)], (2, 4), 64)) == text
+    assert str(plan_drawing(size, [(128, 256)], (2, 4), 64, 64)) == text
 
 
-@pytest.mark.parametrize("size", [(127, 500), (500, 18433), (0, 0), (-5, 300)])
-def test_sizes_out_of_range_are_refused(size):
-    with pytest.raises(BadInput, match="from 128 to 18,432"):
-        check_size(size, "--size")
+@pytest.mark.parametrize(
+    "text", ["127x500", "500x18433", "0x0", "-5x300", "6000", "6000x", "axb", "6e3x500", "1x2x3"]
+)
+def test_sizes_out_of_range_are_refused(text):
+    with pytest.raises(ValueError, match="from 128 to 18,432"):
+        parse_size(text)
+
+
+def test_a_size_is_written_with_its_width_first():
+    assert parse_size("6000x2500") == (2500, 6000)
+    assert parse_size("128X18432") == (18432, 128)

@@ -1,0 +1,96 @@
+"""Draws and enlarges pictures to the size that a user names.
+
+Heavy imports are inside the functions.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pdm.cli.picture_models import open_models
+from pdm.config.any_size import parse_size
+from pdm.errors import BadInput
+
+if TYPE_CHECKING:
+    from pdm.config.prompts import Prompt
+    from pdm.inference.any_size.large import LargePicture
+    from pdm.inference.pictures.draw import Drawing
+
+
+def wanted_size(
+    args: argparse.Namespace, prompts: "Sequence[Prompt]" = ()
+) -> "LargePicture | None":
+    """Give the size that `--size` names; None for that of the model.
+
+    Raises:
+        BadInput: It is no size or out of range, a prompt names another one, or an option needs it.
+    """
+    if args.size is None:
+        for option in ("mode", "colour"):
+            if getattr(args, option) is not None:
+                raise BadInput(f"--{option} requires --size")
+        if getattr(args, "format", "png") != "png":
+            raise BadInput(f"--format {args.format} requires --size")
+        return None
+    try:
+        size = parse_size(args.size)
+    except ValueError as error:
+        raise BadInput(f"--size: {error}") from error
+    for prompt in prompts:
+        if prompt.width_px or prompt.height_px:
+            raise BadInput(f"{prompt.text!r} has --w or --h; leave them out, or leave --size out")
+    from pdm.config.tiling import TilingConfig
+    from pdm.inference.any_size.large import LargePicture
+
+    tiling = TilingConfig(mode=args.mode or "fstd")
+    return LargePicture(size=size, tiling=tiling, colour=args.colour or "wavelet")
+
+
+def write_drawing(
+    args: argparse.Namespace,
+    drawing: "Drawing",
+    large: "LargePicture | None",
+    written: Sequence[Path],
+) -> Path:
+    """Draw a picture of `pyramid draw` and write it. Return its file."""
+    from pdm.inference.any_size import large as any_size
+    from pdm.inference.pictures.draw import choose_path, words_of
+    from pdm.inference.pictures.read import write_picture
+
+    facts = drawing.studio.facts | {"command": "draw", "seed": drawing.seed} | drawing.origin
+    words = words_of(drawing.origin)
+    if large is None:
+        path = choose_path(args.output, f"{words}-{drawing.seed}.png", facts, written)
+        write_picture(path, drawing.draw(), facts)
+        return path
+    facts |= large.facts
+    name = f"{words}-{large.text}-{drawing.seed}.{args.format}"
+    path = choose_path(args.output, name, facts, written)
+    any_size.write_drawing(large, drawing, path, facts)
+    return path
+
+
+def upscale_to_size(args: argparse.Namespace) -> None:
+    """Enlarge a picture to the size that `--size` names, once for each seed."""
+    from pdm.data.large_pictures.write import check_ending
+    from pdm.files import sha256_of
+    from pdm.inference.any_size.large import write_enlargement
+    from pdm.inference.pictures.read import output_paths, read_picture
+
+    large = wanted_size(args)
+    assert large is not None
+    seeds = range(args.seed, args.seed + args.num)
+    paths = output_paths(
+        *(args.picture, args.output, f"{large.text}-{args.seed}", seeds, [args.picture]),
+        check=check_ending,
+    )
+    picture = read_picture(args.picture)
+    own: dict[str, Any] = {"command": "upscale", "picture_sha256": sha256_of(args.picture)}
+    with open_models(args) as studio:
+        plan = large.plan_enlargement(studio, picture)
+        large.log(plan, "upscale")
+        for number, (seed, path) in enumerate(zip(seeds, paths, strict=True), 1):
+            facts = studio.facts | own | {"seed": seed} | large.facts
+            write_enlargement(large, studio, picture, seed, path, facts)
+            print(f"{path}  ({number} of {args.num})" if args.num > 1 else path, flush=True)

@@ -1,0 +1,64 @@
+"""Models of the commands that draw in a user's pictures. Heavy imports are inside the functions."""
+
+import argparse
+import contextlib
+import dataclasses
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pdm import params
+from pdm.errors import BadInput
+
+if TYPE_CHECKING:
+    from pdm.config.prompts import Prompt
+    from pdm.config.sample import SampleConfig
+    from pdm.inference.pictures.studio import Studio
+
+
+@contextlib.contextmanager
+def open_models(
+    args: argparse.Namespace,
+    check: "Callable[[Path, SampleConfig], None]" = lambda diffusion, config: None,
+    prompts: "Sequence[Prompt]" = (),
+) -> "Iterator[Studio]":
+    """Yield the models that the arguments name, or the champion.
+
+    Args:
+        args: Of the command.
+        check: Raises BadInput if the diffusion model in a folder does not fit; called before it is
+            loaded.
+        prompts: To draw; a guide is loaded if one needs it.
+    """
+    from pdm.inference.champion import settings_of_samples
+    from pdm.inference.pictures.studio import open_studio
+    from pdm.tracking.registry.champion import fetch_champion
+
+    with tempfile.TemporaryDirectory(prefix="pyramid-champion-") as scratch:
+        if args.champion:
+            folder = fetch_champion(Path(scratch))
+            config = settings_of_samples(folder / "samples.json")
+        else:
+            preset = "task-text" if prompts else None
+            folder, config = args.models, _sample_settings(args.params, preset)
+        if args.steps:
+            config = dataclasses.replace(config, steps=args.steps)
+        files = ("autoencoder/model.safetensors", "diffusion/config.json")
+        if not all((folder / file).is_file() for file in files):
+            raise BadInput(
+                f"{folder} lacks a trained model; run the pipeline, name their folder by --models, "
+                "or take the champion of MLflow by --champion"
+            )
+        check(folder / "diffusion", config)
+        yield open_studio(folder, config, prompts)
+
+
+def _sample_settings(path: Path, preset: str | None) -> "SampleConfig":
+    """Read the section `sample`; without a params file, take a preset's, or the default one's."""
+    from pdm import presets
+    from pdm.params.keys import DEFAULT
+
+    if path != params.DEFAULT_PATH or path.exists():
+        return params.load(path).sample
+    return presets.load(preset).sample if preset else params.load(DEFAULT).sample

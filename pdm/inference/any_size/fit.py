@@ -1,0 +1,46 @@
+"""Cuts, reduces and extends pictures, whole ones and bands of rows."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from PIL import Image
+
+from pdm.data.pixels import Pixels
+from pdm.inference.any_size.plan import Box, Size
+
+
+def fit(picture: Pixels, box: Box, size: Size) -> Pixels:
+    """Cut a box out of a picture and reduce it.
+
+    Args:
+        picture: uint8 (H, W, 3).
+        box: May end beyond the picture, which then goes on as its mirror image.
+        size: Of the result, with the box's shape; not larger than it.
+    """
+    scale = size[1] / box.width
+    bottom = min(box.top + box.height, picture.shape[0])
+    right = min(box.left + box.width, picture.shape[1])
+    height = min(size[0], max(1, round((bottom - box.top) * scale)))
+    width = min(size[1], max(1, round((right - box.left) * scale)))
+    if scale == 1:
+        top, left = int(box.top), int(box.left)
+        found = picture[top : top + height, left : left + width]
+    else:
+        corners = (box.left, box.top, right, bottom)
+        reduced = Image.fromarray(picture).resize(
+            (width, height), Image.Resampling.LANCZOS, box=corners
+        )
+        found = np.asarray(reduced)
+    margins = [(0, size[0] - height), (0, size[1] - width), (0, 0)]
+    return np.ascontiguousarray(np.pad(found, margins, "symmetric"))
+
+
+def cut_bands(bands: Iterable[Pixels], box: Box) -> Iterator[Pixels]:
+    """Cut a box at whole pixels out of a picture that comes in bands."""
+    top, left, height, width = (int(each) for each in (box.top, box.left, box.height, box.width))
+    row = 0
+    for band in bands:
+        first, last = max(top - row, 0), min(top + height - row, len(band))
+        if first < last:
+            yield band[first:last, left : left + width]
+        row += len(band)

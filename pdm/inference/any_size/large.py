@@ -1,0 +1,155 @@
+"""Draws a picture of any size, or enlarges one to any size, and writes it to a file.
+
+A run that was killed goes on where it was when it is started again, and ends with equal bytes:
+finished rounds are kept beside the file, and the unfinished one every half minute.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pdm.config.any_size import Colour
+from pdm.config.tiling import TilingConfig
+from pdm.data.large_pictures.write import write_picture
+from pdm.data.pixels import Pixels
+from pdm.inference.any_size.canvas import enlarging_factors, enlarging_unit
+from pdm.inference.any_size.panorama import compose_side_by_side
+from pdm.inference.any_size.plan import Plan, Size, plan_drawing, plan_enlargement
+from pdm.inference.any_size.rounds import Enlarger, draw_by_plan
+from pdm.inference.any_size.tile_velocity import check_model
+from pdm.inference.any_size.unfinished import unfinished
+from pdm.inference.pictures.draw import Drawing
+from pdm.inference.pictures.studio import Studio
+
+logger = logging.getLogger(__name__)
+
+LEAST_CUT_TOLD = 0.02  # share of a picture
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LargePicture:
+    """What is asked for.
+
+    Args:
+        size: (H, W) in pixels.
+        tiling: How tiles are sampled.
+        colour: How colours are kept.
+    """
+
+    size: Size
+    tiling: TilingConfig
+    colour: Colour
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """For the picture's mark."""
+        height, width = self.size
+        return {"size": [width, height], "tiling": self.tiling.mode, "colour": self.colour}
+
+    @property
+    def text(self) -> str:
+        """Such as 6000x2500."""
+        return f"{self.size[1]}x{self.size[0]}"
+
+    def log(self, plan: Plan, name: str) -> None:
+        """Log what will be done, and what is cut off."""
+        logger.info("%s: %s: %s", name, self.text, plan)
+        if plan.cut_share >= LEAST_CUT_TOLD:
+            logger.info("%s: %.0f %% of it are cut off", name, 100 * plan.cut_share)
+
+    def plan_drawing(self, studio: Studio) -> Plan:
+        """Plan a picture that a model draws from nothing.
+
+        Raises:
+            BadInput: The model cannot enlarge.
+        """
+        check_model(studio)
+        return plan_drawing(
+            self.size,
+            [studio.size],
+            enlarging_factors(studio),
+            studio.side_multiple,
+            enlarging_unit(studio),
+        )
+
+    def plan_enlargement(self, studio: Studio, picture: Pixels) -> Plan:
+        """Plan the enlargement of a picture.
+
+        Raises:
+            BadInput: The model cannot enlarge, or the picture is not smaller.
+        """
+        check_model(studio)
+        height, width, _ = picture.shape
+        return plan_enlargement(
+            (height, width),
+            self.size,
+            studio.size,
+            enlarging_factors(studio),
+            enlarging_unit(studio),
+        )
+
+
+def write_drawing(
+    large: LargePicture, drawing: Drawing, path: Path, facts: Mapping[str, Any]
+) -> str:
+    """Draw a picture and write it.
+
+    Args:
+        large: What is asked for.
+        drawing: What the picture shows.
+        path: Ends in .png, .tif or .tiff.
+        facts: For its mark.
+
+    Returns:
+        The sha256 of its pixels.
+    """
+    studio = drawing.studio
+    plan = large.plan_drawing(studio)
+    large.log(plan, "draw")
+    enlarger = Enlarger(
+        studio=studio,
+        tiling=large.tiling,
+        colour=large.colour,
+        seed=drawing.seed,
+        condition=drawing.condition,
+        negative=drawing.negative,
+    )
+
+    def compose() -> Iterable[Pixels]:
+        if plan.composition == studio.size:
+            return [drawing.draw()]
+        return compose_side_by_side(drawing, plan.composition)
+
+    with unfinished(path, dict(facts) | {"plan": str(plan)}) as folder:
+        bands = draw_by_plan(plan, compose, enlarger, folder, "draw")
+        return write_picture(path, large.size, bands, facts)
+
+
+def write_enlargement(
+    large: LargePicture,
+    studio: Studio,
+    picture: Pixels,
+    seed: int,
+    path: Path,
+    facts: Mapping[str, Any],
+) -> str:
+    """Enlarge a picture and write it.
+
+    Args:
+        large: What is asked for.
+        studio: The models.
+        picture: uint8 (H, W, 3).
+        seed: Of the noise.
+        path: Ends in .png, .tif or .tiff.
+        facts: For its mark.
+
+    Returns:
+        The sha256 of its pixels.
+    """
+    plan = large.plan_enlargement(studio, picture)
+    enlarger = Enlarger(studio=studio, tiling=large.tiling, colour=large.colour, seed=seed)
+    with unfinished(path, dict(facts) | {"plan": str(plan)}) as folder:
+        bands = draw_by_plan(plan, lambda: [picture], enlarger, folder, "upscale")
+        return write_picture(path, large.size, bands, facts)

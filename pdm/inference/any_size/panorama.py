@@ -1,0 +1,59 @@
+"""Composes a picture of another shape than the model knows: several pictures side by side.
+
+Each tile has the trained size and is a complete pyramid; all maps are parts of maps of the whole,
+whose predictions are stitched in every step (`pdm.diffusion.tiles`). Tiles overlap, so that what
+they show goes on in the next (MultiDiffusion, arXiv:2302.08113). The global level has no place, so
+it is that of a picture that the model draws from the same seed: all tiles have one light and style.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from pdm.config.tiling import TilingConfig
+from pdm.data.pixels import Pixels
+from pdm.diffusion.tiles.layout import Place
+from pdm.inference.any_size.canvas import Canvas
+from pdm.inference.any_size.enlarge import Job
+from pdm.inference.any_size.enlarged import EnlargedPicture
+from pdm.inference.pictures.draw import Drawing
+from pdm.models.levels.pyramid import Pyramid
+
+TILING = TilingConfig(mode="mixture", overlap=0.75)
+
+
+@dataclass(frozen=True, slots=True)
+class Panorama(Canvas):
+    """The whole picture, whose global level alone is known.
+
+    Args:
+        model: Levels of a picture that the model drew.
+    """
+
+    model: Pyramid
+
+    def encode(self, places: Sequence[Place]) -> Pyramid:
+        """Give the levels of the drawn picture for every tile."""
+        return tuple(level.expand(len(places), -1, -1, -1) for level in self.model)
+
+
+@torch.no_grad()
+def compose_side_by_side(drawing: Drawing, size: tuple[int, int]) -> Iterator[Pixels]:
+    """Draw a composition.
+
+    Args:
+        drawing: What it shows.
+        size: (H, W), multiples of the studio's `side_multiple`, at least the trained size.
+
+    Yields:
+        uint8 (rows, W, 3), from the top.
+    """
+    studio = drawing.studio
+    model = studio.encode(drawing.draw()[None])
+    num_global = sum(each == "global" for each in studio.autoencoder.level_downsamplings)
+    plain = EnlargedPicture(np.broadcast_to(np.uint8(0), (*size, 3)), 1, size)
+    canvas = Panorama(studio, plain, num_global, model)
+    job = Job(canvas, TILING, drawing.seed, 1.0, drawing.condition, drawing.negative)
+    yield from job.run(lambda done, total: None, None, 0.0)

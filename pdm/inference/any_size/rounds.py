@@ -1,0 +1,149 @@
+"""Draws a picture of any size by its plan: from a composition through the rounds of enlargement."""
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pdm.config.any_size import Colour
+from pdm.config.tiling import TilingConfig
+from pdm.data.pixels import Pixels
+from pdm.inference.any_size.colour import keep_colour
+from pdm.inference.any_size.enlarge import OnProgress, count_tiles, enlarge
+from pdm.inference.any_size.enlarged import EnlargedPicture
+from pdm.inference.any_size.fit import cut_bands, fit
+from pdm.inference.any_size.plan import Plan, Round
+from pdm.inference.any_size.unfinished import keep_picture
+from pdm.inference.pictures.studio import Studio
+from pdm.models.condition import Condition
+from pdm.progress import Progress
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Enlarger:
+    """How pictures are enlarged.
+
+    Args:
+        studio: The models.
+        tiling: Of the sampling.
+        colour: How colours are kept.
+        seed: Of the picture; each round has a seed that follows from it.
+        condition: What the picture shows, with one row; None for what the model's task says.
+        negative: With `condition`: what guidance steers away from; None for no condition.
+    """
+
+    studio: Studio
+    tiling: TilingConfig
+    colour: Colour
+    seed: int
+    condition: Condition | None = None
+    negative: Condition | None = None
+
+    def count(self, current: Round, number: int) -> int:
+        """Count the tiles of a round."""
+        seed = _seed_of_round(self.seed, number)
+        return count_tiles(self.studio, current.size, current.factor, self.tiling, seed)
+
+    def enlarge(
+        self, picture: Pixels, factor: int, number: int, folder: Path, on_progress: OnProgress
+    ) -> Iterator[Pixels]:
+        """Enlarge a picture.
+
+        Args:
+            picture: uint8 (H, W, 3).
+            factor: One of `factors`.
+            number: Of the round.
+            folder: For the unfinished state.
+            on_progress: See `pdm.inference.any_size.enlarge.enlarge`.
+
+        Yields:
+            uint8 (rows, factor * W, 3), from the top.
+        """
+        folder.mkdir(exist_ok=True)
+        height, width = (factor * side for side in picture.shape[:2])
+        bands = enlarge(
+            self.studio,
+            picture,
+            factor,
+            tiling=self.tiling,
+            seed=_seed_of_round(self.seed, number),
+            condition=self.condition,
+            negative=self.negative,
+            on_progress=on_progress,
+            state=folder,
+        )
+        reference = EnlargedPicture(picture, factor, (height, width))
+        return keep_colour(self.colour, bands, reference, (height, width), folder / "bands")
+
+
+def draw_by_plan(
+    plan: Plan,
+    compose: Callable[[], Iterable[Pixels]],
+    enlarger: Enlarger,
+    folder: Path,
+    name: str,
+) -> Iterator[Pixels]:
+    """Draw a picture.
+
+    Args:
+        plan: Of the picture.
+        compose: Gives the bands of the composition.
+        enlarger: How to enlarge.
+        folder: For what is finished. A run that was killed goes on from there, with equal pixels.
+        name: First word of the lines of progress.
+
+    Yields:
+        uint8 (rows, W, 3), from the top.
+    """
+    picture = keep_picture(folder / "composition.npy", plan.composition, compose)
+    progress = _RoundsProgress(
+        name, [enlarger.count(each, number) for number, each in enumerate(plan.rounds)]
+    )
+    for number, current in enumerate(plan.rounds):
+        draw = partial(_draw_round, enlarger, picture, current, number, folder, progress)
+        if number == len(plan.rounds) - 1 and not plan.is_reduced_last:
+            yield from cut_bands(draw(), plan.box)
+            return
+        picture = keep_picture(folder / f"round-{number}.npy", current.result, draw)
+    yield fit(picture, plan.box, plan.size)
+
+
+def _draw_round(
+    enlarger: Enlarger,
+    picture: Pixels,
+    current: Round,
+    number: int,
+    folder: Path,
+    progress: "_RoundsProgress",
+) -> Iterator[Pixels]:
+    state = folder / f"round-{number}"
+    small = fit(picture, current.box, current.size)
+    yield from enlarger.enlarge(small, current.factor, number, state, progress.of_round(number))
+    shutil.rmtree(state)
+
+
+class _RoundsProgress:
+    """Logs the tiles of all rounds together, with the time that is left."""
+
+    def __init__(self, name: str, tiles: list[int]) -> None:
+        self.name, self.tiles = name, tiles
+        self.progress: Progress | None = None
+
+    def of_round(self, number: int) -> OnProgress:
+        """Give what gets the tiles of one round."""
+        before, total = sum(self.tiles[:number]), sum(self.tiles)
+
+        def report(done: int, all_tiles: int) -> None:
+            if self.progress is None:  # what an earlier run has done says nothing of our speed
+                self.progress = Progress(self.name, total, unit="tiles", done=before + done)
+            self.progress.reach(before + done)
+
+        return report
+
+
+def _seed_of_round(seed: int, number: int) -> int:
+    """Equal noise in two rounds would show as a pattern."""
+    digest = hashlib.sha256(f"{seed}/{number}".encode()).digest()
+    return int.from_bytes(digest[:6])

@@ -1,0 +1,71 @@
+"""Keeps what is finished of a large picture beside its file, so that a killed run goes on."""
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib.format import open_memmap
+
+from pdm.data.pixels import Pixels
+from pdm.files import atomic_file, sole_writer
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def unfinished(path: Path, depends: Mapping[str, Any]) -> Iterator[Path]:
+    """Yield a folder for what is finished of a file, and remove it at the end of the block.
+
+    If the block fails or the process is killed, the folder stays for the next writer of the same
+    file from the same facts. What was begun from other facts is removed.
+
+    Args:
+        path: Of the file.
+        depends: Everything that its content depends on; JSON.
+
+    Raises:
+        Unavailable: Another process is writing the same file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    key = hashlib.sha256(json.dumps(dict(depends), sort_keys=True).encode()).hexdigest()
+    folder = path.with_name(f".part-{path.name}-{key[:16]}")
+    with sole_writer(path):
+        for other in path.parent.glob(f".part-{path.name}-*"):
+            if other != folder:
+                shutil.rmtree(other, ignore_errors=True)
+        if folder.exists():
+            logger.info("%s: going on where an earlier run ended", path)
+        folder.mkdir(exist_ok=True)
+        yield folder
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def keep_picture(path: Path, size: tuple[int, int], draw: Callable[[], Iterable[Pixels]]) -> Pixels:
+    """Give a picture from the disk; draw it first, if it is not there.
+
+    Args:
+        path: Ends in .npy.
+        size: (H, W).
+        draw: Gives its bands, uint8 (rows, W, 3), from the top.
+
+    Returns:
+        uint8 (H, W, 3), mapped from the file.
+    """
+    if not path.exists():
+        with atomic_file(path) as temporary:
+            found = open_memmap(temporary, "w+", np.uint8, (*size, 3))
+            row = 0
+            for band in draw():
+                found[row : row + len(band)] = band
+                row += len(band)
+            assert row == size[0], f"bands have {row} rows, the picture has {size[0]}"
+            found.flush()
+    # A private copy on write: libraries that take writable memory only can read it.
+    picture: Pixels = np.load(path, mmap_mode="c")
+    return picture

@@ -1,0 +1,181 @@
+"""Pictures of any size by the commands, from a tiny model of 32x16 pixels."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pdm import cli
+from pdm.data import marks
+from pdm.inference.any_size.fit import cut_bands, fit
+from pdm.inference.any_size.plan import Box
+from pdm.presets import DEFAULT
+
+
+@pytest.fixture(scope="module")
+def models(chain, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("any-size")
+    (folder / "autoencoder").symlink_to(chain.autoencoder)
+    (folder / "diffusion").symlink_to(chain.diffusion)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def params(tmp_path_factory) -> Path:
+    """Without guidance, since the tiny model has no earlier EMA."""
+    path = tmp_path_factory.mktemp("params") / "params.yaml"
+    text = DEFAULT.read_text().replace("guidance_scale: 2.5", "guidance_scale: 1.0")
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture
+def run(models, params, tmp_path, one_thread):
+    def call(*words, code=0) -> None:
+        options = ["--models", models, "--params", params, "--steps", 3]
+        assert cli.main([*map(str, (*words, *options))]) == code
+
+    return call
+
+
+def pixels_of(path: Path) -> np.ndarray:
+    with Image.open(path) as file:
+        return np.asarray(file)
+
+
+def photo_in(folder: Path, width: int, height: int) -> Path:
+    rough = np.random.default_rng(3).integers(40, 216, (5, 7, 3), np.uint8)
+    path = folder / "photo.png"
+    Image.fromarray(rough).resize((width, height), Image.Resampling.BICUBIC).save(path)
+    return path
+
+
+def test_a_model_draws_without_a_prompt_at_its_own_size(run, tmp_path, capsys):
+    run("draw", "--output", tmp_path, "--num", 2, "--seed", 5)
+    names = [Path(line.split()[0]).name for line in capsys.readouterr().out.splitlines()]
+    assert names == ["picture-5.png", "picture-6.png"]
+    assert pixels_of(tmp_path / "picture-5.png").shape == (16, 32, 3)
+
+
+@pytest.mark.parametrize(("size", "ending"), [("300x140", "png"), ("131x128", "tif")])
+def test_any_size_is_drawn_exactly_and_a_seed_gives_the_same_bytes(size, ending, run, tmp_path):
+    files = []
+    for name in "ab":
+        run("draw", "--size", size, "--format", ending, "--output", tmp_path / name)
+        files.append(tmp_path / name / f"picture-{size}-0.{ending}")
+        assert [each.name for each in (tmp_path / name).iterdir()] == [files[-1].name]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    picture = pixels_of(files[0])
+    assert f"{picture.shape[1]}x{picture.shape[0]}" == size
+    mark, _ = marks.read(files[0])
+    assert mark["size"] == [picture.shape[1], picture.shape[0]]
+    assert (mark["command"], mark["tiling"], mark["colour"]) == ("draw", "fstd", "wavelet")
+
+
+def test_a_large_picture_has_the_composition_of_the_models_own(run, tmp_path):
+    run("draw", "--output", tmp_path)
+    run("draw", "--output", tmp_path, "--size", "256x128")
+    own = pixels_of(tmp_path / "picture-0.png").astype(float)
+    large = Image.open(tmp_path / "picture-256x128-0.png").resize((32, 16), Image.Resampling.BOX)
+    assert np.abs(np.asarray(large, float) - own).mean() < 12
+
+
+def test_a_shape_that_the_model_does_not_know_is_composed_of_several_pictures(run, tmp_path):
+    run("draw", "--size", "512x128", "--output", tmp_path)
+    [path] = tmp_path.iterdir()
+    picture = pixels_of(path).astype(float)
+    assert picture.shape == (128, 512, 3)
+    left, right = picture[:, :256], picture[:, -256:]
+    assert np.abs(left - right).mean() > 3  # not one picture again and again
+    steps = np.abs(np.diff(picture, axis=1)).mean(axis=(0, 2))
+    assert steps.max() < 4 * np.median(steps) + 8
+
+
+def test_a_killed_run_goes_on_where_it_was_and_ends_with_equal_bytes(
+    models, params, run, tmp_path, caplog
+):
+    words = ["draw", "--size", "300x140", "--seed", "4"]
+    name = "picture-300x140-4.png"
+    command = [sys.executable, "-m", "pdm", *words, "--output", str(tmp_path / "killed")]
+    command += ["--models", str(models), "--params", str(params), "--steps", "3"]
+    process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "killed").glob(".part-*/round-2.npy")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "killed" / name).exists()
+
+    run(*words, "--output", tmp_path / "whole")
+    caplog.set_level("INFO")
+    run(*words, "--output", tmp_path / "killed")
+    assert "going on where an earlier run ended" in caplog.text
+    whole, killed = (tmp_path / each / name for each in ("whole", "killed"))
+    assert whole.read_bytes() == killed.read_bytes()
+    assert [each.name for each in (tmp_path / "killed").iterdir()] == [name]
+
+
+def test_progress_counts_the_tiles_of_all_rounds(run, tmp_path, caplog):
+    caplog.set_level("INFO")
+    run("draw", "--size", "300x140", "--output", tmp_path)
+    lines = [each for each in caplog.messages if "tiles" in each]
+    done, total = (int(word.replace(",", "")) for word in lines[-1].split()[1:4:2])
+    assert done == total
+    assert "left" in lines[-1]
+
+
+@pytest.mark.parametrize("colour", ["wavelet", "adain", "none"])
+def test_a_picture_is_enlarged_to_any_size_by_a_model_without_a_task(colour, run, tmp_path):
+    photo = photo_in(tmp_path, 45, 30)
+    run("upscale", photo, "--size", "200x150", "--colour", colour)
+    large = pixels_of(tmp_path / "photo-200x150-0.png").astype(float)
+    assert large.shape == (150, 200, 3)
+    # Edges are cut off at the left and the right.
+    shown = pixels_of(photo)[:, 2:43].mean((0, 1))
+    assert colour == "none" or np.abs(large.mean((0, 1)) - shown).max() < 4
+
+
+def test_what_cannot_be_drawn_is_refused_in_one_line_before_any_work(run, tmp_path, capsys):
+    photo = photo_in(tmp_path, 300, 200)
+
+    def refusal(*words) -> str:
+        run(*words, "--models", tmp_path / "nowhere", code=2)
+        text = capsys.readouterr().err.strip()
+        assert len(text.splitlines()) == 1
+        return text
+
+    assert "--size: expected a width and a height from 128 to 18,432" in refusal(
+        "draw", "--size", "100x5000"
+    )
+    assert "got '6000'" in refusal("draw", "--size", "6000")
+    assert "--mode requires --size" in refusal("draw", "--mode", "spot")
+    assert "--format tif requires --size" in refusal("draw", "--format", "tif")
+    assert "must end in .png, .tif or .tiff" in refusal(
+        "upscale", photo, "--size", "999x999", "--output", tmp_path / "a.jpg"
+    )
+    assert "would replace" in refusal("upscale", photo, "--size", "999x999", "--output", photo)
+    run("upscale", photo, "--size", "300x128", code=2)
+    assert "not enlarged by reaching 300x128" in capsys.readouterr().err
+
+
+def test_cutting_bands_is_cutting_the_picture():
+    picture = np.random.default_rng(0).integers(0, 256, (50, 40, 3), np.uint8)
+    bands = (picture[top : top + 7] for top in range(0, 50, 7))
+    found = np.concatenate(list(cut_bands(bands, Box(5, 3, 31, 20))))
+    np.testing.assert_array_equal(found, picture[5:36, 3:23])
+
+
+def test_a_box_beyond_the_picture_is_filled_with_its_mirror_image():
+    picture = np.random.default_rng(0).integers(0, 256, (6, 5, 3), np.uint8)
+    found = fit(picture, Box(1, 0, 8, 7), (8, 7))
+    np.testing.assert_array_equal(found[:5, :5], picture[1:])
+    np.testing.assert_array_equal(found[5:, :5], picture[:2:-1])
+    np.testing.assert_array_equal(found[:, 5:], found[:, 4:2:-1])
