@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -21,9 +22,13 @@ from benchmarks.common import Ratio
 from benchmarks.task_models import world
 from pdm.config.tiling import MODES, Mode, TilingConfig
 from pdm.curation.scrape.drawing.landscapes import draw_with_map
-from pdm.data.pixels import Pixels
+from pdm.data.pixels import Pixels, to_pixels
 from pdm.evaluation.reference_distance import ReferenceDistance
+from pdm.inference.any_size.canvas import Canvas, count_known_levels
+from pdm.inference.any_size.decode import decode_bands
+from pdm.inference.any_size.encode import encode_maps
 from pdm.inference.any_size.enlarge import enlarge
+from pdm.inference.any_size.enlarged import EnlargedPicture
 from pdm.inference.pictures.studio import Studio
 
 FACTOR = 4  # in two rounds of 2
@@ -36,10 +41,11 @@ Floats = NDArray[np.float64]
 class Size:
     world: world.Size
     num_pictures: int
+    num_gradients: int
 
 
-QUICK = Size(world.QUICK, 2)
-FULL = Size(world.Size(160, 40, 3200, 9600, 20), 12)
+QUICK = Size(world.QUICK, 2, 2)
+FULL = Size(world.Size(160, 40, 3200, 9600, 12), 10, 5)
 
 
 def measure(size: Size, folder: Path) -> list[Ratio]:
@@ -47,7 +53,7 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
     studio = _train(size.world, folder)
     real = _landscapes(studio, size.num_pictures)
     drawn = [studio.draw([seed], studio.size, None)[0] for seed in range(size.num_pictures)]
-    plain = [_gradient(studio, seed) for seed in range(size.num_pictures)]
+    plain = [_gradient(studio, seed) for seed in range(size.num_gradients)]
     pictures = {mode: _enlarge_all(studio, drawn, mode) for mode in MODES}
     gradients = {mode: _enlarge_all(studio, plain, mode) for mode in MODES}
     truth = seam_scores(real, studio.size)
@@ -55,11 +61,12 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
         _seam_line(mode, pictures[mode], truth, studio.size, "drawn pictures", "seam")
         for mode in MODES
     ]
-    even = np.ones(size.num_pictures)  # of a gradient without seams
+    even = np.ones(size.num_gradients)  # of a gradient without seams
     lines += [
         _seam_line(mode, gradients[mode], even, studio.size, "plain gradients", "seam_on_gradients")
         for mode in MODES
     ]
+    lines.append(_decoding_line(studio, real))
     own = likeness(real, studio.size)
     return lines + [_collage_line(mode, pictures[mode], own, studio.size) for mode in MODES]
 
@@ -149,6 +156,34 @@ def _collage_line(mode: Mode, pictures: list[Pixels], real: Floats, tile: tuple[
         (_difference_of_means(values, real),),
         "",
         f"95 % interval over {len(pictures)} pictures: {low:.3f} to {high:.3f}.",
+    )
+
+
+def _decoding_line(studio: Studio, pictures: list[Pixels]) -> Ratio:
+    """Compare two ways through the autoencoder at a size that it was not trained at."""
+    truth = np.stack(pictures)
+    size = truth.shape[1], truth.shape[2]
+    whole = []
+    in_tiles = []
+    with torch.no_grad():
+        for picture in pictures:
+            images = studio.autoencoder.decode(studio.encode(picture[None]), size)
+            whole.append(to_pixels(images)[0])
+            canvas = Canvas(
+                studio, EnlargedPicture(picture, 1, size), count_known_levels(studio, 2)
+            )
+            bands = decode_bands(canvas, encode_maps(canvas, 8), 8)
+            in_tiles.append(np.concatenate(list(bands)))
+    quality = [world.psnr(np.stack(each), truth) for each in (in_tiles, whole)]
+    return Ratio(
+        "large_psnr_gain_db",
+        f"PSNR of real pictures {FACTOR} times as large as trained, encoded and decoded in "
+        "overlapping tiles of the trained size, less that as a whole",
+        *quality,
+        "dB",
+        (quality[0] - quality[1],),
+        "",
+        "As a whole is also what exact tiles give (pdm.models.tiling).",
     )
 
 

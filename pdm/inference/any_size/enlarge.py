@@ -11,8 +11,8 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from pdm.diffusion.tiles.sampling import TiledState, sample_in_tiles
 from pdm.diffusion.tiles.velocity import TiledVelocity
 from pdm.inference.any_size.canvas import Canvas, make_canvas
 from pdm.inference.any_size.decode import decode_bands, decoding_layout
+from pdm.inference.any_size.encode import encode_maps
 from pdm.inference.any_size.state import load_state, save_state
 from pdm.inference.any_size.tile_velocity import (
     TilePainter,
@@ -155,20 +156,12 @@ class Job:
         """Give the maps at the first stop."""
         device = self.canvas.studio.device
         noise = noise_from_seeds([self.seed], self.canvas.shapes)
-        return start_of(self.canvas, way, tuple(level.to(device) for level in noise), self._encode)
-
-    def _encode(self) -> Pyramid:
-        """Encode the whole enlarged picture's drawn maps, tile by tile."""
-        canvas = self.canvas
-        config = replace(self.config, mode="mixture", overlap=0.5)
-
-        def encoded(pyramid: Pyramid, t: torch.Tensor, places: Any) -> Pyramid:
-            return canvas.encode(places)[canvas.num_known :]
-
-        stitched = TiledVelocity(encoded, canvas.layout(config), canvas.scales)
-        device = canvas.studio.device
-        zeros = tuple(torch.zeros(1, *shape, device=device) for shape in canvas.shapes)
-        return stitched(zeros, torch.zeros(1, device=device))
+        return start_of(
+            self.canvas,
+            way,
+            tuple(level.to(device) for level in noise),
+            partial(encode_maps, self.canvas, self.config.tiles_at_once),
+        )
 
     def _crop(self, pyramid: Pyramid, progress: "_Count") -> Iterator[Pixels]:
         """Yield bands without what was added at the bottom and on the right."""

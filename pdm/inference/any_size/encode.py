@@ -1,0 +1,29 @@
+"""Encodes a picture larger than trained, tile by tile, to the maps that are drawn of it."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pdm.config.tiling import TilingConfig
+from pdm.diffusion.tiles.layout import Place
+from pdm.diffusion.tiles.velocity import TiledVelocity
+from pdm.inference.any_size.canvas import Canvas
+from pdm.models.levels.pyramid import Pyramid
+
+
+def encode_maps(canvas: Canvas, tiles_at_once: int) -> Pyramid:
+    """Encode overlapping tiles, and average them by Gaussian weights.
+
+    Returns:
+        The maps of `canvas.shapes`, with a batch of one.
+    """
+    config = TilingConfig(mode="mixture", tiles_at_once=tiles_at_once)
+
+    def encode(pyramid: Pyramid, t: Tensor, places: Sequence[Place]) -> Pyramid:
+        return canvas.encode(places)[canvas.num_known :]
+
+    stitched = TiledVelocity(encode, canvas.layout(config), canvas.scales)
+    device = canvas.studio.device
+    zeros = tuple(torch.zeros(1, *shape, device=device) for shape in canvas.shapes)
+    return stitched(zeros, torch.zeros(1, device=device))
