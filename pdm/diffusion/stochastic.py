@@ -44,16 +44,22 @@ def ddim(velocity: Velocity, noise: Pyramid, times: Tensor, *, eta: float, fresh
         fresh: Draws fresh noise for the same pictures, from `fresh_noise`.
     """
     step = partial(ddim_step, eta=eta, fresh=fresh)
-    return take_all_steps(step, velocity, noise, times)
+    return take_all_steps(step, velocity, start_on_path(noise, times), times)
+
+
+def start_on_path(noise: Pyramid, times: Tensor) -> Pyramid:
+    """Give the point of our path where `ddim` begins: LDM's x at the first time is the noise."""
+    return tuple(level * _noise_to_signal(float(times[0])) for level in noise)
 
 
 def ddim_step(
     velocity: Velocity, point: Point, times: Tensor, *, eta: float, fresh: Fresh
 ) -> Point:
-    """Take one step of `ddim`. All but the last draw fresh noise once, unless `eta` is 0."""
+    """Take one step of `ddim` from a point of our path, such as `start_on_path` gives.
+
+    All steps but the last draw fresh noise once, unless `eta` is 0.
+    """
     number, pyramid = point.number, point.pyramid
-    if number == 0:
-        pyramid = tuple(level * _noise_to_signal(float(times[0])) for level in pyramid)
     now, later = float(times[number]), float(times[number + 1])
     slope = velocity_at(velocity, pyramid, times[number])
     abar, scale = _abar(later), _noise_to_signal(later)

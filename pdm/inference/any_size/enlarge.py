@@ -20,10 +20,11 @@ import torch
 from pdm.config.task import SuperResolutionTask
 from pdm.config.tiling import TilingConfig
 from pdm.data.pixels import Pixels
-from pdm.diffusion.samplers import Point, noise_from_seeds
+from pdm.diffusion.samplers import Point
 from pdm.diffusion.tiles.layout import Layout
 from pdm.diffusion.tiles.sampling import TiledState, sample_in_tiles
 from pdm.diffusion.tiles.velocity import TiledVelocity
+from pdm.errors import BadInput
 from pdm.inference.any_size.canvas import Canvas, make_canvas
 from pdm.inference.any_size.decode import decode_bands, decoding_layout
 from pdm.inference.any_size.encode import encode_maps
@@ -79,12 +80,14 @@ def enlarge(
         uint8 (rows, factor * W, 3), from top to bottom, factor * H rows in all.
 
     Raises:
-        BadInput: The model cannot enlarge, or not by this factor. Raised at the call, before any
-            work.
+        BadInput: The model cannot enlarge, or not by this factor; or the strength is none. Raised
+            at the call, before any work.
     """
     check_model(studio)
     config = replace(tiling or TilingConfig(), seed=seed)
     strength = default_strength(studio) if strength is None else strength
+    if not 0 <= strength <= 1:
+        raise BadInput(f"the strength is {strength}; give a number from 0 (nothing new) to 1")
     canvas = make_canvas(studio, picture, factor)
     job = Job(canvas, config, seed, strength, condition, negative)
     return job.run(on_progress, state, save_seconds)
@@ -110,11 +113,11 @@ def count_tiles(
 def default_strength(studio: Studio) -> float:
     """Give the share of the way from noise that an enlargement takes.
 
-    All of it where the picture enters as a condition or as known levels. A single latent without
-    a condition has nothing else to hold on to than what it starts from.
+    All of it where a model was trained to enlarge. Half of it elsewhere: the finest level of the
+    enlarged picture is soft but true, and from noise alone small models draw contours anew (see
+    docs/any-size.md).
     """
-    is_single = len(studio.autoencoder.level_channels) == 1
-    return 0.5 if is_single and not isinstance(studio.task, SuperResolutionTask) else 1.0
+    return 1.0 if isinstance(studio.task, SuperResolutionTask) else 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +157,8 @@ class Job:
 
     def start(self, way: Way) -> Pyramid:
         """Give the maps at the first stop."""
-        device = self.canvas.studio.device
-        noise = noise_from_seeds([self.seed], self.canvas.shapes)
-        return start_of(
-            self.canvas,
-            way,
-            tuple(level.to(device) for level in noise),
-            partial(encode_maps, self.canvas, self.config.tiles_at_once),
-        )
+        encode = partial(encode_maps, self.canvas, self.config.tiles_at_once)
+        return start_of(self.canvas, way, self.seed, self.strength, encode)
 
     def _crop(self, pyramid: Pyramid, progress: "_Count") -> Iterator[Pixels]:
         """Yield bands without what was added at the bottom and on the right."""

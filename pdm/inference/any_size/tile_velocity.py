@@ -23,7 +23,7 @@ from pdm.diffusion.samplers import (
     multistep_step_at,
     noise_from_seeds,
 )
-from pdm.diffusion.stochastic import ddim_step, fresh_noise
+from pdm.diffusion.stochastic import ddim_step, fresh_noise, start_on_path
 from pdm.diffusion.tiles.layout import Place
 from pdm.errors import BadInput
 from pdm.inference.any_size.canvas import Canvas
@@ -33,6 +33,7 @@ from pdm.models.condition import NO_CONDITION, Condition
 from pdm.models.levels.pyramid import Pyramid
 from pdm.tasks.encoded import level_maps
 
+ROUNDING = 1e-9  # of times
 STEPS: dict[str, Step] = {
     "euler": euler_step,
     "heun": heun_step,
@@ -103,8 +104,8 @@ def plan_steps(canvas: Canvas, seed: int, strength: float, done: int) -> Way:
     times = sampler_times(studio.networks.network, config, num_levels) if stops is None else stops
     own = times.view(len(times), -1)[:, -len(canvas.shapes) :]
     # Steps before any drawn level moves are left out.
-    first = int((own <= 1 - strength + 1e-9).all(1).nonzero()[-1])
-    times = times[first:]
+    passed = (own <= 1 - strength + ROUNDING).all(1).nonzero().flatten().tolist()
+    times = times[max(passed, default=0) :]
     drawn = times[:, canvas.num_known :] if times.ndim == 2 else times
     evaluated = times if stops is None else times_of_steps(times)
     step = STEPS.get(config.sampler)
@@ -120,12 +121,17 @@ def plan_steps(canvas: Canvas, seed: int, strength: float, done: int) -> Way:
     return Way(drawn, step, evaluated if times.ndim == 2 else None)
 
 
-def start_of(canvas: Canvas, way: Way, noise: Pyramid, encode: Callable[[], Pyramid]) -> Pyramid:
-    """Give the drawn maps at the first stop: noise, or a mix of it and the enlarged picture."""
-    first = way.times[:1].float().to(noise[0].device)
-    if (first <= 0).all():
-        return noise
-    return interpolate(encode(), noise, first)
+def start_of(
+    canvas: Canvas, way: Way, seed: int, strength: float, encode: Callable[[], Pyramid]
+) -> Pyramid:
+    """Give the drawn maps at the first stop: noise, or with less strength a mix of noise and the
+    enlarged picture."""
+    device = canvas.studio.device
+    noise = tuple(level.to(device) for level in noise_from_seeds([seed], canvas.shapes))
+    if strength < 1:
+        return interpolate(encode(), noise, way.times[:1].float().to(device))
+    is_ddim = isinstance(way.step, partial) and way.step.func is ddim_step
+    return start_on_path(noise, way.times) if is_ddim else noise
 
 
 class TilePainter:

@@ -104,7 +104,7 @@ def test_a_picture_of_one_tile_is_plain_sampling_with_the_coarse_levels_held(stu
     coarse = noise_from_seeds([6], shapes[: canvas.num_known])
     noise = (*coarse, *noise_from_seeds([6], canvas.shapes))
     [expected] = studio.draw([6], size, None, Known(encoded, cells), noise)
-    found = whole(studio, picture, seed=6).astype(int)
+    found = whole(studio, picture, seed=6, strength=1.0).astype(int)
     assert np.abs(found - expected).max() <= 1  # the levels on their path are rounded differently
 
 
@@ -171,6 +171,21 @@ def test_every_sampler_of_fixed_steps_works(studio, sampler):
     assert whole(models, picture_of(16, 40)).shape == (32, 80, 3)
 
 
+@pytest.mark.parametrize("which", ["studio", "ldm"])
+def test_without_strength_nothing_is_drawn(which, request):
+    models, picture = request.getfixturevalue(which), picture_of(16, 40)
+    pictures = [whole(models, picture, strength=0.0, seed=seed) for seed in (1, 2)]
+    assert np.array_equal(*pictures)
+
+
+def test_with_all_strength_one_tile_of_a_single_latent_is_plain_sampling(ldm):
+    models = replace(ldm, config=replace(ldm.config, eta=1.0))
+    height, width = models.size
+    [expected] = models.draw([3], models.size, None)
+    picture = picture_of(height // 2, width // 2)
+    assert np.array_equal(whole(models, picture, strength=1.0, seed=3), expected)
+
+
 def test_less_strength_is_nearer_to_the_bicubic_enlargement(ldm):
     picture = picture_of(30, 50)
     large = np.asarray(Image.fromarray(picture).resize((100, 60), Image.Resampling.BICUBIC))
@@ -208,6 +223,8 @@ def test_models_that_cannot_enlarge_are_refused_before_any_work(studio, super_re
         enlarge(super_resolution, picture, 2)
     with pytest.raises(BadInput, match="sampler is adaptive"):
         enlarge(replace(studio, config=replace(SAMPLE, sampler="adaptive")), picture, 2)
+    with pytest.raises(BadInput, match=r"strength is 1.5; give a number"):
+        enlarge(studio, picture, 2, strength=1.5)
     task = SemanticTask(kind="semantic")
     with pytest.raises(BadInput, match="cannot enlarge a picture"):
         enlarge(replace(studio, task=task), picture, 2)
