@@ -52,6 +52,7 @@ class LatentsInMemory:
         self.keys = [str(number) for number in range(len(pyramid[0]))]
         shapes = [tuple(level.shape[1:]) for level in pyramid]
         self.level_shapes: list[LevelShape] = [(c, h, w) for c, h, w in shapes]
+        self.bucket_ranges = [range(len(self.keys))]
 
     def __len__(self) -> int:
         return len(self.keys)

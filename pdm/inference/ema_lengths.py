@@ -87,7 +87,7 @@ def score_ema_lengths(
     """
     facts = weights.record_of(diffusion)
     _check_origin(facts, latents, autoencoder, diffusion)
-    held_out = LatentShards(latents, "val")
+    held_out = LatentShards(latents, "val").of_main_size()
     if min(num_images, len(held_out)) < MIN_IMAGES:
         raise BadInput(
             f"{num_images} samples and {len(held_out)} held-out images: each must be at least "

@@ -12,9 +12,12 @@ import torch
 from torch import Tensor
 
 from pdm import weights
+from pdm.config.buckets import training_size
 from pdm.config.latents import LatentsConfig
 from pdm.data import captions, classes, maps
-from pdm.data.shards import listing, manifest
+from pdm.data.shards import buckets, listing, manifest
+from pdm.data.shards.buckets import buckets_of, has_buckets
+from pdm.data.shards.images import ImageShards
 from pdm.data.space import disk_space_for
 from pdm.errors import QualityGate
 from pdm.files import sha256_of
@@ -83,6 +86,7 @@ def encode_shards(
         **({classes.FACT: names} if names else {}),
         **({maps.FACT: known[maps.FACT]} if maps.FACT in known else {}),
         **({captions.FACT: known[captions.FACT]} if captions.FACT in known else {}),
+        **({buckets.FACT: _describe_buckets(splits, model, size)} if has_buckets(known) else {}),
         **({} if config.storage == "float32" else {"storage": config.storage}),
     }
     parts = parts_of(splits)
@@ -146,10 +150,12 @@ def _publish(
         QualityGate: A level is far from standardised; all parts are removed.
     """
     written: dict[str, list[manifest.Shard]] = {"train": [], "val": []}
+    shard_of: dict[str, manifest.Shard] = {}
     statistics = LatentStatistics(len(facts["level_shapes"]))
     for name, part in parts.items():
         record = folder.record_of(name)
-        written[part.split].append(manifest.Shard(*record["shard"]))
+        shard_of[name] = manifest.Shard(*record["shard"])
+        written[part.split].append(shard_of[name])
         if part.split == "train":
             statistics.add_sums(torch.tensor(record["sums"], dtype=torch.float64))
     try:
@@ -159,8 +165,60 @@ def _publish(
         raise
     listing.copy(shards, folder.files)
     levels = {"level_means": means, "level_stds": stds}
-    manifest.Manifest(written, facts | levels).save(folder.files)
+    counted = _count_buckets(facts, parts, shard_of)
+    manifest.Manifest(written, facts | levels | counted).save(folder.files)
     logger.info("latents: std by level, coarse to fine: %s", ", ".join(f"{s:.3f}" for s in stds))
+
+
+def _describe_buckets(
+    splits: dict[str, ImageShards], model: Autoencoder, size: tuple[int, int]
+) -> list[dict[str, Any]]:
+    """The size at which each bucket is encoded, and the shapes of its levels; not yet its shards.
+
+    Args:
+        splits: Of the pictures.
+        model: The autoencoder.
+        size: (H, W) at which pictures of the main size are encoded.
+    """
+    listed = splits["train"].manifest
+    main = (listed.facts["width_px"], listed.facts["height_px"])
+    entries = []
+    for bucket in buckets_of(listed):
+        width, height = training_size(bucket.size, main, (size[1], size[0]))
+        shapes = model.level_shapes(height, width)
+        entries.append(
+            {
+                "width_px": width,
+                "height_px": height,
+                "crop_width_px": bucket.size[0],
+                "crop_height_px": bucket.size[1],
+                "level_shapes": shapes,
+            }
+        )
+    return entries
+
+
+def _count_buckets(
+    facts: dict[str, Any], parts: dict[str, ShardPart], shards: dict[str, manifest.Shard]
+) -> dict[str, Any]:
+    """The buckets of the manifest, with their shards and the numbers of latents in them.
+
+    Args:
+        facts: With `_describe_buckets`, if there are several sizes.
+        parts: By name.
+        shards: What was written for each part.
+    """
+    if not has_buckets(facts):
+        return {}
+    entries = []
+    for entry in facts[buckets.FACT]:
+        crop = entry["crop_width_px"], entry["crop_height_px"]
+        of_split: dict[str, list[manifest.Shard]] = {"train": [], "val": []}
+        for name, part in parts.items():
+            if part.crop_size == crop:
+                of_split[part.split].append(shards[name])
+        entries.append(entry | buckets.describe((entry["width_px"], entry["height_px"]), of_split))
+    return {buckets.FACT: entries}
 
 
 class LatentStatistics:

@@ -40,7 +40,7 @@ class EncodeTask:
     shards: Path
     autoencoder: Path
     folder: PartFolder
-    size: tuple[int, int]  # height and width at which pictures are encoded
+    size: tuple[int, int]  # height and width at which pictures (of the main size) are encoded
     with_classes: bool
     with_captions: bool
 
@@ -50,6 +50,7 @@ class ShardPart(NamedTuple):
 
     split: str
     indices: range  # of its pictures in the split
+    crop_size: tuple[int, int]  # width and height of its pictures in the shards
 
 
 def parts_of(splits: dict[str, ImageShards]) -> dict[str, ShardPart]:
@@ -57,9 +58,10 @@ def parts_of(splits: dict[str, ImageShards]) -> dict[str, ShardPart]:
     parts = {}
     for split, images in splits.items():
         start = 0
-        for shard in images.manifest.splits[split]:
+        for shard in images.shards:
             indices = range(start, start + shard.num_samples)
-            parts[Path(shard.name).stem] = ShardPart(split, indices)
+            crop_size = images.buckets[images.bucket_of(start)].size
+            parts[Path(shard.name).stem] = ShardPart(split, indices, crop_size)
             start = indices.stop
     return parts
 
@@ -88,7 +90,8 @@ def encode_parts(task: EncodeTask, names: Sequence[str], on_done: Callable[[str]
         before: Future[str] | None = None
         for name, part in parts.items():
             images = splits[part.split]
-            pyramid, pictures = _encode_shard(model, part, batches, task)
+            size = images.size_in(images.bucket_of(part.indices.start), *task.size)
+            pyramid, pictures = _encode_shard(model, part, batches, task, size)
             current = writer.submit(_write, task, name, part, images, pyramid, pictures)
             if before:
                 on_done(before.result())
@@ -119,14 +122,18 @@ def _batches(part: ShardPart, batch_size: int) -> Iterator[range]:
 
 @torch.no_grad()
 def _encode_shard(
-    model: Autoencoder, part: ShardPart, batches: Iterator[Pixels], task: EncodeTask
+    model: Autoencoder,
+    part: ShardPart,
+    batches: Iterator[Pixels],
+    task: EncodeTask,
+    size: tuple[int, int],
 ) -> tuple[Pyramid, list[bytes] | None]:
     """Encode the pictures of a shard: first the originals, then their mirrored copies.
 
     If the originals are to be kept, they come as PNGs.
     """
     count, copies = len(part.indices), num_copies(task.config, part.split)
-    shapes = model.level_shapes(*task.size)
+    shapes = model.level_shapes(*size)
     pyramid = tuple(torch.empty(copies * count, *shape) for shape in shapes)
     device = next(model.parameters()).device
     kept: list[bytes] | None = [] if task.config.keep_pictures else None

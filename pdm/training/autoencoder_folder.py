@@ -8,7 +8,9 @@ from typing import Any
 import torch
 
 from pdm.config.autoencoder import AutoencoderConfig
+from pdm.config.buckets import training_size
 from pdm.data.shards import manifest
+from pdm.data.shards.buckets import FACT, filled_buckets, has_buckets
 from pdm.data.shards.images import ImageShards
 from pdm.models.codec import Autoencoder
 from pdm.training.checkpoints import snapshots
@@ -85,6 +87,7 @@ def write_model(
                 beside=[origin.pictures, ema_folder],
                 image_height_px=size[0],
                 image_width_px=size[1],
+                **_trained_sizes(shards, size),
                 shards_sha256=manifest.digest(shards),
                 images_seen=images_seen,
                 **origin.facts,
@@ -131,6 +134,19 @@ def _set_statistics(
         ", ".join(f"{share:.2f}" for share in redundancy[1:]) or "one level only",
     )
     return redundancy
+
+
+def _trained_sizes(shards: Path, size: tuple[int, int]) -> dict[str, Any]:
+    """The size at which each bucket was trained on; nothing if all pictures have one size."""
+    listed = manifest.read(shards)
+    if not has_buckets(listed.facts):
+        return {}
+    main = (listed.facts["width_px"], listed.facts["height_px"])
+    entries = []
+    for bucket in filled_buckets(listed, "train"):
+        width, height = training_size(bucket.size, main, (size[1], size[0]))
+        entries.append({"width_px": width, "height_px": height, "num_samples": bucket.num_samples})
+    return {FACT: entries}
 
 
 def _forward_flops(model: Autoencoder, config: AutoencoderConfig) -> int:

@@ -1,8 +1,9 @@
 """The stage `diffusion`: trains the pyramid UNet on latents by rectified flow."""
 
 import dataclasses
+import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -13,8 +14,9 @@ from torch import Tensor
 from pdm.config.diffusion import ConditionConfig, DiffusionConfig
 from pdm.config.task import FACT, TextTask, task_record
 from pdm.data import classes
-from pdm.data.order import images_at
-from pdm.data.shards import manifest
+from pdm.data.bucket_order import BucketOrder, describe_order
+from pdm.data.shards import buckets, manifest
+from pdm.data.shards.buckets import has_buckets
 from pdm.data.shards.latents import LatentShards
 from pdm.device import log_device
 from pdm.events import EventLog
@@ -54,6 +56,8 @@ from pdm.training.monitoring.sample_scores import (
 from pdm.training.monitoring.utilisation import copy_to_meta, flops_per_image
 from pdm.training.objectives.losses import FlowLosses
 from pdm.training.objectives.timesteps import TimeDistribution
+
+logger = logging.getLogger(__name__)
 
 HELD_OUT_IMAGES = 256  # maximum number scored after each checkpoint
 HELD_OUT_BATCH = 16  # of these at once, whatever the number of workers
@@ -139,7 +143,7 @@ def train_diffusion(
     found = [LatentShards(latents, split) for split in ("train", "val")]
     check_autoencoder(autoencoder, found[0].manifest.facts)  # fail here rather than on the cluster
     check_task(config, found[0])
-    check_split_sizes(found, config.score_images)
+    check_split_sizes([split.of_main_size() for split in found], config.score_images)
     if config.init_from:
         check_source(config.init_from, "diffusion")
     if is_first_process():
@@ -159,7 +163,8 @@ def _record(config: DiffusionConfig, latents: Path) -> RunRecord:
 
 
 class NoisyLatents:
-    """Latents by position in the run, each with its own noise and time.
+    """Latents by position in the run, each with its own noise and time. A step has latents of one
+    bucket. They are kept by picture, never by step, with its class, captions and map.
 
     Args:
         shards: Split to train on.
@@ -182,12 +187,15 @@ class NoisyLatents:
         self.task = task or find_task(config.drawn_by, facts)
         self.sizes, self.encode = sizes, encode
         self.times, self.total = TimeDistribution.of(config), config.training.total_images
+        counts = tuple(map(len, shards.bucket_ranges))
+        self.order = BucketOrder(counts, config.training.batch_size, self.seed)
 
     def load(self, positions: range) -> Batch:
         """Load data, noise and, each (B,): times, their weights, and the share of the training that
         is left; then the condition."""
         data = self.shards.batch(self._indices(positions))
-        noise = normal_pyramid_at(self.seed, positions, "noise", self.shards.level_shapes)
+        shapes = [(c, h, w) for _, c, h, w in (level.shape for level in data)]
+        noise = normal_pyramid_at(self.seed, positions, "noise", shapes)
         times, weights = self._times(positions)
         left = torch.tensor([max(0.0, 1 - place / self.total) for place in positions])
         return data, noise, times, weights, left, self._condition(positions)
@@ -219,7 +227,8 @@ class NoisyLatents:
         return times, self.times.weigh_predicted_data(weights, times)
 
     def _indices(self, positions: range) -> list[int]:
-        found: list[int] = images_at(positions, len(self.shards), self.seed).tolist()
+        start = self.shards.bucket_ranges[self.order.bucket_at(positions)].start
+        found: list[int] = (start + self.order.images_at(positions)).tolist()
         return found
 
 
@@ -245,25 +254,26 @@ def _work(settings: Settings, workers: Workers) -> None:
     model = lora.attach(model, config.lora)
 
     grid = SampleGrid(settings.autoencoder, latents.manifest.facts, workers.device)
-    splits = (latents, held_out)
     sizes = model.condition_sizes
     task = find_task(config.drawn_by, latents.manifest.facts, settings.text_files)
 
     def noisy(shards: LatentShards) -> NoisyLatents:
         return NoisyLatents(shards, config, sizes, grid.encode, task)
 
+    of_main_size = latents.of_main_size(), held_out.of_main_size()
+
     def conditions_of(seeds: range) -> Condition:
-        return task.condition(examples_to_preview(task, held_out, seeds), grid.encode)
+        return task.condition(examples_to_preview(task, of_main_size[1], seeds), grid.encode)
 
     scorer = SampleScorer(
-        grid, splits, config.score_images, settings.build_reference_distance(), workers
+        grid, of_main_size, config.score_images, settings.build_reference_distance(), workers
     )
     sampler = flow_sampler(config.schedule, len(latents.level_shapes))
 
     def score(state: TrainState, events: EventLog | None) -> float:
         ema = cast(Denoiser, state.ema)
         with autocast(training, workers.device):
-            losses = _held_out_losses(ema, noisy(held_out), config, workers)
+            losses = _losses_by_bucket(ema, held_out, noisy, config, workers)
             sheet, distances = scorer.draw(ema, sampler, conditions_of)
         if events is not None:
             scores = losses | distances
@@ -280,7 +290,13 @@ def _work(settings: Settings, workers: Workers) -> None:
         run.draw(state, run.events)  # the sheet to compare all later ones with
     prepare_blocks(model, training, workers.device)
     network = workers.wrap(losses, training)
-    train(state, network, noisy(latents), training, run, workers, flops_per_image=flops)
+    data = noisy(latents)
+    if workers.is_first and has_buckets(latents.manifest.facts):
+        logger.info(
+            "diffusion: %s",
+            describe_order(data.order, [bucket.name for bucket in latents.buckets]),
+        )
+    train(state, network, data, training, run, workers, flops_per_image=flops)
     if workers.is_first:
         write_model(
             config,
@@ -312,6 +328,33 @@ def _held_out_losses(
     loss, *by_level = (math.fsum(values) for values in zip(*parts, strict=True))
     levels = {f"val_loss_level_{level}": value for level, value in enumerate(by_level)}
     return {"val_loss": loss} | levels
+
+
+def _losses_by_bucket(
+    ema: Denoiser,
+    held_out: LatentShards,
+    noisy: Callable[[LatentShards], NoisyLatents],
+    config: DiffusionConfig,
+    workers: Workers,
+) -> dict[str, float]:
+    """Compute the losses on held-out latents: their mean over all pictures, and, if there are
+    several sizes, `val_loss_bucket_512x384` of each."""
+    num_buckets = len(held_out.buckets)
+    found = [
+        _held_out_losses(ema, noisy(held_out.only(place)), config, workers)
+        for place in range(num_buckets)
+    ]
+    if num_buckets == 1:
+        return found[0]
+    shares = [len(numbers) / len(held_out) for numbers in held_out.bucket_ranges]
+    means = {
+        name: math.fsum(share * losses[name] for share, losses in zip(shares, found, strict=True))
+        for name in found[0]
+    }
+    return means | {
+        f"val_loss_bucket_{bucket.name}": losses["val_loss"]
+        for bucket, losses in zip(held_out.buckets, found, strict=True)
+    }
 
 
 def write_model(
@@ -363,6 +406,7 @@ def write_model(
             images_seen=images_seen,
             **origin.facts,
             **({classes.FACT: names} if names else {}),
+            **buckets.facts_of_model(shards.manifest),
             **task,
             parameters=sum(weight.numel() for weight in model.parameters()),
             forward_flops=_forward_flops(model, config, shards.level_shapes),

@@ -22,6 +22,7 @@ from pdm.config.diffusion import ConditionConfig, DiffusionConfig, UNetConfig
 from pdm.config.task import FACT, TextTask
 from pdm.data.maps import FACT as MAP_CLASSES
 from pdm.data.shards import listing, manifest
+from pdm.data.shards.buckets import has_buckets
 from pdm.data.shards.latents import LatentShards
 from pdm.device import log_device
 from pdm.diffusion.few_steps import take_few_steps
@@ -157,6 +158,11 @@ def distil_flow(
         QualityGate, Unavailable, Preempted: As for `train_diffusion`.
     """
     splits = [LatentShards(latents, split) for split in ("train", "val")]
+    if has_buckets(splits[0].manifest.facts):
+        raise BadInput(
+            f"{latents} has pictures of several sizes, and tuning for few steps knows one only; "
+            "sample the model with more steps, or train on one size (curate.buckets: null)"
+        )
     _check_steps(config, splits[0])
     if is_first_process():
         earlier_runs.prepare(run, _record(config, latents, flow), config)

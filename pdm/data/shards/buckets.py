@@ -97,11 +97,39 @@ def ranges_of(buckets: Sequence[Bucket], split: str) -> list[range]:
     return ranges
 
 
+def bucket_of_all(ranges: Sequence[range], indices: Sequence[int]) -> int:
+    """The place of the bucket that some pictures are of; the first for none.
+
+    Raises:
+        ValueError: They are of several buckets.
+    """
+    if len(ranges) == 1 or not len(indices):
+        return 0
+    bucket = next(place for place, numbers in enumerate(ranges) if indices[0] in numbers)
+    if any(index not in ranges[bucket] for index in indices):
+        raise ValueError(f"pictures {list(indices)} are of several buckets; read each by itself")
+    return bucket
+
+
 def facts_of_shard(manifest: Manifest, name: str) -> Mapping[str, Any]:
-    """The manifest's facts, with the width and height of one shard's pictures."""
+    """The manifest's facts; those of its bucket, such as `width_px`, are of one shard's pictures.
+
+    Raises:
+        BadInput: The shard is in no bucket.
+    """
     if not has_buckets(manifest.facts):
         return manifest.facts
-    for bucket in buckets_of(manifest):
+    for bucket, entry in zip(buckets_of(manifest), manifest.facts[FACT], strict=True):
         if bucket.shards is None or name in bucket.shards:
-            return {**manifest.facts, "width_px": bucket.size[0], "height_px": bucket.size[1]}
+            return {**manifest.facts, **entry}
     raise BadInput(f"manifest.json lists the shard {name} in no bucket; write the folder again")
+
+
+def facts_of_model(latents: Manifest) -> dict[str, Any]:
+    """What a model's folder says of the buckets of its latents: sizes, shapes of the levels, and
+    how many were trained on; nothing if all pictures have one size."""
+    if not has_buckets(latents.facts):
+        return {}
+    names = ("width_px", "height_px", "level_shapes", "num_samples")
+    entries = [{name: entry[name] for name in names} for entry in latents.facts[FACT]]
+    return {FACT: [entry for entry in entries if entry["num_samples"]["train"]]}

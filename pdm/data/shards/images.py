@@ -28,7 +28,7 @@ from pdm.data.decoding import turbo
 from pdm.data.maps import ClassMap, decode_map, names_of, resize_map
 from pdm.data.pixels import Pixels
 from pdm.data.shards import manifest
-from pdm.data.shards.buckets import filled_buckets, has_buckets, ranges_of
+from pdm.data.shards.buckets import bucket_of_all, filled_buckets, has_buckets, ranges_of
 from pdm.data.shards.locations import damaged
 from pdm.data.shards.samples import Samples
 from pdm.errors import BadInput
@@ -70,7 +70,7 @@ class ImageShards:
 
     def bucket_of(self, index: int) -> int:
         """The place in `buckets` of the bucket of image number `index`."""
-        return next(place for place, numbers in enumerate(self.bucket_ranges) if index in numbers)
+        return bucket_of_all(self.bucket_ranges, [index])
 
     def size_in(self, bucket: int, height: int, width: int) -> tuple[int, int]:
         """Height and width of the pictures of a bucket, where those of the main one have these."""
@@ -135,9 +135,12 @@ class ImageShards:
 
         From memory if the whole split fits in a quarter of the memory that is free for this
         process (`pdm.machine`), else from disk.
+
+        Raises:
+            ValueError: They are of several buckets.
         """
-        if len(indices) and _fits(self, height, width):
-            bucket = self._only_bucket(indices)
+        if _fits(self, height, width):
+            bucket = bucket_of_all(self.bucket_ranges, indices)
             start = self.bucket_ranges[bucket].start
             chosen: Pixels = self.reduced(height, width, bucket)[np.asarray(indices) - start]
             return chosen
@@ -146,7 +149,7 @@ class ImageShards:
     def decoded(self, indices: Sequence[int], height: int, width: int) -> Pixels:
         """Some images of one bucket, (len(indices), height, width, 3), from disk; decoded on all
         cores that this process may use."""
-        size = self.size_in(self._only_bucket(indices), height, width) if len(indices) else (0, 0)
+        size = self.size_in(bucket_of_all(self.bucket_ranges, indices), height, width)
         pixels = np.empty((len(indices), *size, 3), dtype=np.uint8)
 
         def place(number: int) -> None:
@@ -162,18 +165,6 @@ class ImageShards:
             3 * len(numbers) * across * down
             for numbers, (down, across) in zip(self.bucket_ranges, sizes, strict=True)
         )
-
-    def _only_bucket(self, indices: Sequence[int]) -> int:
-        """The bucket of some images.
-
-        Raises:
-            ValueError: They are of several, and so have no common shape.
-        """
-        bucket = self.bucket_of(indices[0])
-        numbers = self.bucket_ranges[bucket]
-        if any(index not in numbers for index in indices):
-            raise ValueError(f"images {list(indices)} are of several buckets; read each by itself")
-        return bucket
 
 
 @lru_cache(maxsize=16)

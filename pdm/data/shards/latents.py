@@ -12,8 +12,12 @@
                                  of autoencoder and shards, mean and std by level
 
 Latents are standardised by the autoencoder that wrote them; readers do not scale them.
+
+Pictures of several sizes are in buckets, each with shards and level shapes of its own. They are
+read bucket by bucket: `bucket_ranges` has the numbers of each bucket's pictures.
 """
 
+import copy
 import io
 import json
 from collections.abc import Sequence
@@ -32,6 +36,7 @@ from pdm.data.classes import labels_of, names_of
 from pdm.data.maps import ClassMap, decode_map
 from pdm.data.pixels import Pixels
 from pdm.data.shards import manifest
+from pdm.data.shards.buckets import bucket_of_all, filled_buckets, has_buckets, ranges_of
 from pdm.errors import BadInput, QualityGate
 from pdm.files import atomic_file
 from pdm.models.levels.pyramid import Pyramid
@@ -88,6 +93,8 @@ class LatentShards:
         classes: Names of all classes of the data; empty if there are none.
         labels: (n,) int64, index of each picture's class; `len(classes)` without a class.
         captions: Of each picture; empty for one that has none.
+        buckets: Those that have a picture in the split; one if all have one size.
+        bucket_ranges: The numbers of the pictures of each.
 
     Raises:
         BadInput: There is no manifest, or it has no such split, or the split is empty.
@@ -107,7 +114,10 @@ class LatentShards:
         self._pictures: list[Packed | None] = []
         self._maps: list[Packed | None] = []
         starts = []
-        for shard in self.manifest.splits[split]:
+        self.buckets = filled_buckets(self.manifest, split)
+        self.bucket_ranges = ranges_of(self.buckets, split)
+        files = self.manifest.splits[split]
+        for shard in (one for bucket in self.buckets for one in bucket.select(files)):
             keys, classes, captions, pyramid, pictures, maps = _open(
                 folder / shard.name, shard.num_samples
             )
@@ -129,8 +139,49 @@ class LatentShards:
 
     @property
     def level_shapes(self) -> tuple[tuple[int, int, int], ...]:
-        """(C, h, w) of each level, coarse to fine."""
-        return tuple((c, h, w) for _, c, h, w in (level.shape for level in self._shards[0]))
+        """(C, h, w) of each level, coarse to fine; of the main bucket, if there are several."""
+        if has_buckets(self.manifest.facts):
+            return tuple((c, h, w) for c, h, w in self.manifest.facts["level_shapes"])
+        return self.shapes_in(0)
+
+    def shapes_in(self, bucket: int) -> tuple[tuple[int, int, int], ...]:
+        """(C, h, w) of each level of a bucket's pictures, coarse to fine."""
+        pyramid = self._shards[self._shard_of(self.bucket_ranges[bucket].start)]
+        return tuple((c, h, w) for _, c, h, w in (level.shape for level in pyramid))
+
+    def only(self, bucket: int) -> "LatentShards":
+        """The pictures of one bucket, numbered from 0."""
+        if len(self.buckets) == 1:
+            return self
+        numbers = self.bucket_ranges[bucket]
+        first, last = self._shard_of(numbers.start), self._shard_of(numbers.stop - 1) + 1
+        one = copy.copy(self)
+        one.buckets, one.bucket_ranges = [self.buckets[bucket]], [range(len(numbers))]
+        pictures, shards = slice(numbers.start, numbers.stop), slice(first, last)
+        one.keys, one.captions = self.keys[pictures], self.captions[pictures]
+        one.labels, one._shards = self.labels[pictures], self._shards[shards]
+        one._pictures, one._maps = self._pictures[shards], self._maps[shards]
+        one._starts = self._starts[shards] - numbers.start
+        return one
+
+    def of_main_size(self) -> "LatentShards":
+        """The pictures of the main size: all, if there is one.
+
+        Raises:
+            BadInput: There are several, and the split has no picture of the main one.
+        """
+        main = tuple(self.manifest.facts.get(f"image_{side}_px") for side in ("width", "height"))
+        for place, bucket in enumerate(self.buckets):
+            if not has_buckets(self.manifest.facts) or bucket.size == main:
+                return self.only(place)
+        raise BadInput(
+            f"the split '{self.split}' has no picture of the main size (trained on at "
+            f"{main[0]}x{main[1]}), which previews and scores are drawn at; take another bucket as "
+            "curate.width_px and height_px, or more pictures"
+        )
+
+    def _shard_of(self, index: int) -> int:
+        return int(torch.searchsorted(self._starts, index, right=True)) - 1
 
     @property
     def has_pictures(self) -> bool:
@@ -168,7 +219,7 @@ class LatentShards:
 
     def _packed(self, packed: Sequence[Packed | None], index: int, what: str) -> tuple[bytes, bool]:
         """Give the file of a picture, and whether its latents are of the mirrored copy."""
-        shard = int(torch.searchsorted(self._starts, index, right=True)) - 1
+        shard = self._shard_of(index)
         kept, row = packed[shard], index - int(self._starts[shard])
         if kept is None:
             raise QualityGate(f"the latents have no {what}; {_AGAIN}")
@@ -178,10 +229,15 @@ class LatentShards:
         return content[start : int(ends[number])].numpy().tobytes(), row >= len(ends)
 
     def batch(self, indices: Sequence[int]) -> Pyramid:
-        """The latents of these pictures, in this order: levels (len(indices), C, h, w), float32."""
+        """The latents of these pictures, in this order: levels (len(indices), C, h, w), float32.
+
+        Raises:
+            ValueError: They are of several buckets, and so have no common shape.
+        """
         index = torch.as_tensor(indices)
         shards = torch.searchsorted(self._starts, index, right=True) - 1
-        pyramid = tuple(torch.empty(len(index), *shape) for shape in self.level_shapes)
+        bucket = bucket_of_all(self.bucket_ranges, indices)
+        pyramid = tuple(torch.empty(len(index), *shape) for shape in self.shapes_in(bucket))
         for number in sorted(set(shards.tolist())):
             places = (shards == number).nonzero()[:, 0]
             rows = index[places] - self._starts[number]

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from pdm.data.classes import names_of
 from pdm.data.shards import manifest
+from pdm.data.shards.buckets import facts_of_shard
 from pdm.data.shards.manifest import Manifest
 from pdm.data.verification.damage import Findings
 
@@ -23,7 +24,6 @@ def check_latents(
 ) -> None:
     """Check the content of every shard with the stated sha256; others cannot be interpreted."""
     shard_of: dict[str, str] = {}
-    stated_shapes = [tuple(shape) for shape in listed.facts["level_shapes"]]
     listed_classes = {None, *names_of(listed.facts)}
     for shard in (shard for shards in listed.splits.values() for shard in shards):
         if not intact[shard.name]:
@@ -34,6 +34,8 @@ def check_latents(
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             findings.add(file, f"cannot be read ({error})", STAGE)
             continue
+        facts = facts_of_shard(listed, shard.name)
+        stated_shapes = [tuple(shape) for shape in facts["level_shapes"]]
         expected = [(shard.num_samples, *shape) for shape in stated_shapes]
         if shapes != expected or len(keys) != shard.num_samples:
             fault = f"has {len(keys)} keys and levels {shapes}, the manifest says {expected}"

@@ -1,0 +1,163 @@
+"""Training on many aspect ratios: what a step has, what latents belong to, and a resumed run."""
+
+import json
+import logging
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+from bucket_chain import CONFIGS, COUNTS, train_bucket_chain, write_bucket_shards
+from tiny_chain import LATENTS
+
+from pdm.data.order import share
+from pdm.data.pixels import to_images
+from pdm.data.shards.images import ImageShards
+from pdm.data.shards.latents import LatentShards
+from pdm.data.verification.verify import verify
+from pdm.errors import BadInput
+from pdm.evaluation.reference_distance import ReferenceDistance
+from pdm.inference.encode import encode_shards
+from pdm.inference.encode_parts import MIRRORED
+from pdm.registry import load_autoencoder
+from pdm.training import autoencoder, diffusion
+from pdm.training.distributed.workers import Workers
+from pdm.training.training_pictures import Pictures
+
+AUTOENCODER, DIFFUSION = CONFIGS
+SIZES = {(width // 4, height // 4) for width, height in COUNTS}
+STEPS = [range(start, start + 4) for start in range(0, 160, 4)]
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory):
+    return train_bucket_chain(tmp_path_factory.mktemp("buckets"))
+
+
+@pytest.fixture(scope="module")
+def pictures(chain):
+    model = load_autoencoder(chain.autoencoder)
+    return Pictures(ImageShards(chain.shards, "train"), AUTOENCODER, model)
+
+
+@pytest.fixture(scope="module")
+def noisy(chain):
+    return diffusion.NoisyLatents(LatentShards(chain.latents, "train"), DIFFUSION)
+
+
+def size_of(images):
+    return images.shape[3], images.shape[2]
+
+
+def test_every_step_has_one_bucket_and_all_are_trained_on(pictures, noisy):
+    assert {size_of(pictures.load(step)[0].images()) for step in STEPS} == SIZES
+    shapes = {tuple(level.shape[1:] for level in noisy.load(step)[0]) for step in STEPS}
+    assert shapes == {((6, 1, 1), (4, h // 8, w // 8), (3, h // 4, w // 4)) for w, h in SIZES}
+
+
+# NovelAI/novelai-aspect-ratio-bucketing#3
+@pytest.mark.parametrize("num_workers", [2, 4])
+def test_shares_of_any_number_of_workers_make_up_the_same_step(pictures, noisy, num_workers):
+    for step in STEPS[:12]:
+        shares = [share(step, rank, num_workers) for rank in range(num_workers)]
+        parts = [pictures.load(part) for part in shares]
+        assert torch.equal(
+            pictures.load(step)[0].images(), torch.cat([part[0].images() for part in parts])
+        )
+        assert {part[2] for part in parts} == {pictures.load(step)[2]}
+        parts = [noisy.load(part) for part in shares]
+        for place in (0, 1):  # data and noise
+            for level, whole in enumerate(noisy.load(step)[place]):
+                assert torch.equal(whole, torch.cat([part[place][level] for part in parts]))
+
+
+# huggingface/diffusers PR #14158: pictures were squeezed to the size of their bucket.
+def test_no_picture_is_squeezed(chain):
+    images = ImageShards(chain.shards, "train")
+    for index in range(len(images)):
+        width, height = images.buckets[images.bucket_of(index)].size
+        assert images.load(index, 16, 32).shape == (height // 4, width // 4, 3)
+    with pytest.raises(ValueError, match="several buckets"):
+        images.batch([0, len(images) - 1], 16, 32)
+
+
+# huggingface/diffusers PRs #13353, #13712: latents were cached by step, and the loader reshuffled,
+# so pictures were trained on with others' captions.
+def test_latents_belong_to_pictures_and_not_to_steps(chain, noisy):
+    images, model = ImageShards(chain.shards, "train"), load_autoencoder(chain.autoencoder)
+    numbers = {key: index for index, key in enumerate(images.keys)}
+    for step in STEPS[:12]:
+        data = noisy.load(step)[0]
+        for row, key in enumerate(noisy.keys(step)):
+            pixels = images.load(numbers[key.removesuffix(MIRRORED)], 16, 32)
+            if key.endswith(MIRRORED):
+                pixels = pixels[:, ::-1].copy()
+            with torch.no_grad():
+                expected = model.encode(to_images(pixels[None]))
+            for level, wanted in zip(data, expected, strict=True):
+                torch.testing.assert_close(level[row], wanted[0], atol=1e-4, rtol=1e-3)
+
+
+def test_every_picture_is_trained_on_equally_often(noisy):
+    count, batch = len(noisy.shards), DIFFUSION.training.batch_size
+    steps = range(0, batch * count, batch)  # as many epochs as a batch has images
+    keys = [key for start in steps for key in noisy.keys(range(start, start + batch))]
+    assert {keys.count(key) for key in noisy.shards.keys} == {batch}
+
+
+def test_manifests_and_models_know_the_buckets_and_verify(chain):
+    verify([chain.latents])
+    record = json.loads((chain.diffusion / "config.json").read_text())
+    assert {(one["width_px"], one["height_px"]) for one in record["buckets"]} == SIZES
+    trained = {one["width_px"]: one["num_samples"]["train"] for one in record["buckets"][:1]}
+    assert trained == {32: 14}  # 7 pictures and their mirrored copies
+
+
+def test_what_is_left_over_is_in_the_log(chain, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    config = replace(DIFFUSION, score_images=0)
+    config = replace(config, training=replace(config.training, total_images=16))
+    train(config, chain, tmp_path)
+    assert "16x32 6 (1 batches, 2 left over)" in caplog.text
+    assert "val_loss_bucket_16x16" in (tmp_path / "run" / "events.jsonl").read_text()
+
+
+def train(config, chain, folder):
+    settings = diffusion.Settings(
+        *(config, ReferenceDistance, chain.latents, folder / "run", folder / "model"),
+        chain.autoencoder,
+    )
+    diffusion._work(settings, Workers(torch.device("cpu")))
+    return folder / "model" / "model.safetensors"
+
+
+def test_a_resumed_run_equals_an_unbroken_one_to_the_bit(chain, tmp_path, one_thread):
+    config = replace(DIFFUSION, training=replace(DIFFUSION.training, keep_checkpoints=2))
+    model = train(config, chain, tmp_path)
+    unbroken = model.read_bytes()
+    checkpoints = sorted((tmp_path / "run" / "checkpoints").glob("*32"))
+    assert checkpoints
+    for checkpoint in checkpoints:
+        shutil.rmtree(checkpoint)
+    shutil.rmtree(model.parent)
+    assert train(config, chain, tmp_path).read_bytes() == unbroken
+
+
+def test_a_bucket_without_held_out_pictures_is_trained_on_all_the_same(tmp_path):
+    counts = {(128, 64): (6, 3), (64, 64): (4, 0)}
+    shards = write_bucket_shards(tmp_path / "shards", counts)
+    settings = autoencoder.Settings(AUTOENCODER, shards, tmp_path / "run", tmp_path / "model")
+    autoencoder._work(settings, Workers(torch.device("cpu")))
+    latents = tmp_path / "latents"
+    encode_shards(LATENTS, shards=shards, autoencoder=tmp_path / "model", latents=latents)
+    assert [len(one) for one in LatentShards(latents, "train").bucket_ranges] == [12, 8]
+    assert [bucket.name for bucket in LatentShards(latents, "val").buckets] == ["32x16"]
+
+
+def test_without_a_picture_of_the_main_size_the_error_says_what_to_do(tmp_path, chain):
+    counts = {(128, 64): (0, 0), (64, 64): (4, 4)}
+    shards = write_bucket_shards(tmp_path / "shards", counts)
+    latents = tmp_path / "latents"
+    encode_shards(LATENTS, shards=shards, autoencoder=chain.autoencoder, latents=latents)
+    with pytest.raises(BadInput, match="no picture of the main size"):
+        LatentShards(latents, "train").of_main_size()
