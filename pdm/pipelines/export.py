@@ -12,6 +12,7 @@ from pdm.baselines.stock_pipeline import stock_pipeline, why_not_stock
 from pdm.config.sample import SampleConfig
 from pdm.config.task import TextTask
 from pdm.config.text import FrozenEncoderConfig
+from pdm.data.shards import listing
 from pdm.errors import BadInput
 from pdm.files import atomic_folder, sha256_of, write_json, write_text
 from pdm.inference.sampling_networks import load_networks
@@ -57,7 +58,7 @@ def export_diffusers(
             though `kind` asks for them, or the folder exists and is something else.
     """
     record = weights.record_of(models / "diffusion")
-    digest = sha256_of_model(models / "autoencoder")
+    digest = _digest_of(models / "autoencoder")
     if record.get("autoencoder_sha256") != digest:
         raise BadInput(
             f"{models / 'diffusion'} was not trained on latents of {models / 'autoencoder'}; name "
@@ -78,18 +79,14 @@ def export_diffusers(
     with atomic_folder(output) as temporary:
         stock_pipeline(autoencoder, network, shapes).save_pretrained(temporary)
         write_text(temporary / "README.md", _stock_readme())
+        _copy_pictures(models, temporary)
     return (
         f"{output}: diffusers' own LDMPipeline; load it with DiffusionPipeline.from_pretrained. It "
         "draws what `pyramid sample` does with sampler: ddim, no guidance and clamp_latents: 0"
     )
 
 
-def sha256_of_model(folder: Path) -> str:
-    """Digest of a model folder's weights.
-
-    Raises:
-        BadInput: It has none.
-    """
+def _digest_of(folder: Path) -> str:
     try:
         return sha256_of(folder / "model.safetensors")
     except OSError as error:
@@ -116,12 +113,12 @@ def _check_output(output: Path, models: Path) -> None:
 
 def _write_custom(config: SampleConfig, models: Path, output: Path, reason: str | None) -> str:
     with atomic_folder(output) as temporary:
+        left_out = None if _needs_ema(config) else shutil.ignore_patterns(ema.FOLDER)
         index: dict[str, object] = {
             "_class_name": ["pipeline", "PyramidPipeline"],
             "_diffusers_version": _diffusers_version(),
         }
         for name, kind in (("autoencoder", "AutoencoderModel"), ("diffusion", "DiffusionModel")):
-            left_out = shutil.ignore_patterns(*([] if _needs_ema(config) else [ema.FOLDER]))
             shutil.copytree(models / name, temporary / name, ignore=left_out)
             write_text(temporary / name / "pdm_model.py", COMPONENT_FILE.format(name=kind))
             index[name] = ["pdm_model", kind]
@@ -131,6 +128,7 @@ def _write_custom(config: SampleConfig, models: Path, output: Path, reason: str 
         write_json(temporary / SAMPLING, dataclasses.asdict(config))
         write_text(temporary / "pipeline.py", PIPELINE_FILE)
         write_text(temporary / "README.md", _custom_readme())
+        _copy_pictures(models, temporary)
     return (
         f"{output}: a custom pipeline{f', since {reason}' if reason else ''}; load it with "
         "DiffusionPipeline.from_pretrained(..., trust_remote_code=True) where pyramid-diffusion is "
@@ -139,10 +137,8 @@ def _write_custom(config: SampleConfig, models: Path, output: Path, reason: str 
 
 
 def _needs_ema(config: SampleConfig) -> bool:
-    guided = config.guidance_scale != 1 and config.guide is not None
-    return config.ema_length is not None or (
-        guided and config.guide is not None and config.guide.kind == "ema"
-    )
+    guide = config.guide if config.guidance_scale != 1 else None
+    return config.ema_length is not None or (guide is not None and guide.kind == "ema")
 
 
 def _outside(diffusion: Path) -> str:
@@ -151,6 +147,13 @@ def _outside(diffusion: Path) -> str:
     if isinstance(task, TextTask) and isinstance(task.encoder, FrozenEncoderConfig):
         return f". It reads the text encoder in {task.encoder.folder}, which is not copied"
     return ""
+
+
+def _copy_pictures(models: Path, folder: Path) -> None:
+    """Copy the list of pictures that both models have seen, for `pyramid data removed`."""
+    listed = models / "diffusion" / listing.FILE_NAME
+    if listed.is_file():
+        shutil.copyfile(listed, folder / listing.FILE_NAME)
 
 
 def _diffusers_version() -> str:

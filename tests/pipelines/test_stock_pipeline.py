@@ -22,6 +22,7 @@ from random_models import (
 )
 from safetensors.torch import load_file
 
+from pdm import ema
 from pdm.cli import main
 from pdm.config.task import InpaintingTask
 from pdm.errors import BadInput
@@ -100,6 +101,24 @@ def test_heads_of_a_network_with_one_attention_width_are_kept(tmp_path):
     loaded = diffusers.UNet2DModel.from_pretrained(tmp_path / "folder" / "unet")
     x = torch.randn(1, 3, 8, 8)
     torch.testing.assert_close(loaded(x, 3).sample, unet.network(x, 3).sample)
+
+
+def test_the_ema_that_the_params_name_is_exported_with_the_list_of_pictures(tmp_path):
+    unet = latent_unet(CELEBA)
+    models = write_models(tmp_path / "models", first_stage(KL_SCALAR), unet)
+    (models / "diffusion" / "pictures.txt").write_text("listed\n")
+    (models / "diffusion" / "ema").mkdir()
+    for length in (0.05, 0.1):
+        path = models / "diffusion" / "ema" / ema.snapshot_name(64, length)
+        ema.write_snapshot(path, {name: 0 * one for name, one in unet.named_parameters()})
+    config = replace(SAMPLE, ema_length=0.1)
+    export_diffusers(config, models=models, output=tmp_path / "folder", kind="stock")
+    found = load_file(tmp_path / "folder/unet/diffusion_pytorch_model.safetensors")
+    assert not any(weight.any() for weight in found.values())
+    assert (tmp_path / "folder" / "pictures.txt").read_text() == "listed\n"
+    for each, kept in ((SAMPLE, False), (config, True)):  # a folder is replaced
+        export_diffusers(each, models=models, output=tmp_path / "folder", kind="custom")
+        assert (tmp_path / "folder" / "diffusion" / "ema").exists() == kept
 
 
 MASKS = InpaintingTask(kind="inpainting", mask_shapes=("circle",), min_share=0.1, max_share=0.3)
