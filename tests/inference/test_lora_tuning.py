@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 from test_fine_tuning import source_of
 from tiny_chain import DIFFUSION, LATENTS, Chain, train_autoencoder, write_shards
+from worker_groups import run_group
 
 from pdm import ema
 from pdm.baselines.unets import LatentUNet
@@ -168,6 +169,29 @@ def test_a_resumed_tuning_ends_with_the_bits_of_an_unbroken_one(chain, tmp_path)
     for file in ("model.safetensors", "config.json", "lora/adapter_model.safetensors"):
         broken, unbroken = ((tmp_path / name / "model" / file).read_bytes() for name in lengths)
         assert broken == unbroken
+
+
+def work(workers, settings):
+    diffusion._work(settings, workers)
+
+
+@pytest.mark.slow
+def test_two_workers_train_the_same_adapters_as_one(chain, tmp_path):
+    found = []
+    for count in (1, 2):
+        folder = tmp_path / str(count)
+        (folder / "run").mkdir(parents=True)
+        training = replace(TRAINING, num_workers=count)
+        still = replace(DIFFUSION.model, dropout=(0.0, 0.0))  # each worker draws its own
+        config = config_of(chain, training=training, model=still)
+        settings = diffusion.Settings(
+            *(config, ReferenceDistance, chain.latents, folder / "run", folder / "model"),
+            chain.autoencoder,
+        )
+        assert run_group(count, work, settings) == [None] * count
+        found.append(load_file(folder / "model" / "lora" / "adapter_model.safetensors"))
+    for name, tensor in found[0].items():
+        torch.testing.assert_close(found[1][name], tensor, atol=1e-4, rtol=1e-2)
 
 
 def test_the_adapter_lies_beside_in_the_layout_of_peft(chain, tmp_path):
