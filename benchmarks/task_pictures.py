@@ -38,7 +38,7 @@ def main() -> None:
         preset, draw_sheet = SHEETS[name]
         began = time.monotonic()
         config = world.params_of(size, model, preset)
-        built = world.train_task(config, stage, args.models / name)
+        built = world.train_task(config, stage, args.models / (name if preset else "unconditional"))
         trained = time.monotonic() - began
         path = args.output / f"{name}.jpg"
         draw_sheet(built).save(path, quality=88, optimize=True)

@@ -12,6 +12,7 @@ from pdm.data.maps import UNKNOWN, ClassMap
 from pdm.data.pixels import Pixels
 from pdm.data.sheets import contact_sheet
 from pdm.inference.pictures.draw import draw
+from pdm.inference.pictures.guided import Guiding
 from pdm.inference.pictures.inpaint import inpaint
 from pdm.inference.pictures.paint import paint
 from pdm.inference.pictures.upscale import upscale
@@ -41,6 +42,17 @@ def free_sheet(world: World) -> Image.Image:
     return contact_sheet([pictures[start : start + 4] for start in range(0, len(seeds), 4)])
 
 
+def guided_sheet(world: World) -> Image.Image:
+    """The small picture, a bicubic filter's enlargement, two seeds guided to it, the true one."""
+    guiding = Guiding(4, 1.0)
+    rows = []
+    for truth in world.held_out[:ROWS]:
+        small = _reduce(truth, guiding.factor)
+        large = [upscale(world.studio, guiding, small, seed) for seed in (0, 1)]
+        rows.append([_as_blocks(small, 4), enlarge(small, *truth.shape[:2]), *large, truth])
+    return contact_sheet(rows)
+
+
 def text_sheet(world: World) -> Image.Image:
     """A row for each prompt: four seeds."""
     return contact_sheet(
@@ -58,9 +70,10 @@ def super_resolution_sheet(world: World) -> Image.Image:
     rows = []
     for seed, truth in enumerate(world.held_out[:ROWS]):
         small = degrade(truth, task, np.random.default_rng(0))
-        blocks = small.repeat(task.factor, axis=0).repeat(task.factor, axis=1)
         large = upscale(world.studio, task, small, seed)
-        rows.append([blocks, enlarge(small, *truth.shape[:2]), large, truth])
+        rows.append(
+            [_as_blocks(small, task.factor), enlarge(small, *truth.shape[:2]), large, truth]
+        )
     return contact_sheet(rows)
 
 
@@ -83,6 +96,17 @@ def semantic_sheet(world: World) -> Image.Image:
     )
 
 
+def _as_blocks(small: Pixels, factor: int) -> Pixels:
+    return small.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def _reduce(picture: Pixels, factor: int) -> Pixels:
+    """Means of cells."""
+    height, width, _ = picture.shape
+    cells = picture.reshape(height // factor, factor, width // factor, factor, 3)
+    return cells.mean((1, 3)).round().astype(np.uint8)
+
+
 def _hide(picture: Pixels, mask: Mask) -> Pixels:
     return np.where(mask[..., None], np.uint8(GREY), picture)
 
@@ -92,9 +116,10 @@ def _colour(class_map: ClassMap) -> Pixels:
     return np.where((class_map == UNKNOWN)[..., None], np.uint8(GREY), COLOURS[known])
 
 
-# Preset of the task, and what draws its sheet.
+# Preset of the task, and what draws its sheet. Those without a task share one model.
 SHEETS: dict[str, tuple[str | None, Callable[[World], Image.Image]]] = {
     "unconditional": (None, free_sheet),
+    "guided": (None, guided_sheet),
     "semantic": ("task-semantic", semantic_sheet),
     "super-resolution": ("task-super-resolution", super_resolution_sheet),
     "inpainting": ("task-inpainting", inpainting_sheet),

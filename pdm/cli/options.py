@@ -3,9 +3,9 @@
 import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
-from pdm.config.limits import Count, NonNegative, Seed, parse_number
+from pdm.config.limits import Count, Limits, NonNegative, Seed, parse_number
 from pdm.params import DEFAULT_PATH
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -74,6 +74,11 @@ def seed(text: str) -> float:
 def guidance_scale(text: str) -> float:
     """Parse a guidance scale: 0 or more, and finite."""
     return _number(text, NonNegative)
+
+
+def positive_share(text: str) -> float:
+    """Parse a number above 0, at most 1."""
+    return _number(text, Annotated[float, Limits(above=0, at_most=1)])
 
 
 def _number(text: str, hint: Any) -> float:

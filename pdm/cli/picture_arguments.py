@@ -12,6 +12,7 @@ from pdm.cli.options import (
     guidance_scale,
     limited_count,
     positive_count,
+    positive_share,
     seed,
 )
 from pdm.config.any_size import COLOURS
@@ -42,7 +43,13 @@ def add_pictures(commands: Commands) -> None:
     upscale.add_argument("picture", type=Path, metavar="PICTURE", help="JPEG, PNG, WebP or AVIF")
     how = upscale.add_mutually_exclusive_group()
     how.add_argument(
-        "--factor", type=positive_count, metavar="N", help="default: that of the model, 2 or 4"
+        "--factor", type=positive_count, metavar="N", help="default: that of the model, or 4"
+    )
+    upscale.add_argument(
+        "--guide-strength",
+        type=positive_share,
+        metavar="S",
+        help="guide an unconditional model to the picture: above 0, at most 1",
     )
     _add_size_options(
         upscale,

@@ -41,12 +41,18 @@ def upscale(args: argparse.Namespace) -> None:
     from pdm.inference.pictures.read import read_picture
 
     if args.size:
+        if args.guide_strength is not None:
+            raise BadInput(
+                "--guide-strength enlarges by a factor; name --factor in place of --size"
+            )
         upscale_to_size(args)
         return
     picture = read_picture(args.picture)
     if args.output:  # otherwise the name depends on the model's factor
         _output_paths(args, "", args.picture)
     facts = {"command": "upscale", "picture_sha256": sha256_of(args.picture)}
+    if args.guide_strength is not None:
+        facts["guide_strength"] = args.guide_strength
     with open_models(args) as studio:
         _enlarge_by_factor(args, studio, picture, facts)
 
@@ -57,15 +63,15 @@ def _enlarge_by_factor(
     from pdm.inference.pictures import upscale as enlarging
     from pdm.progress import Progress
 
-    task = enlarging.check_model(studio, args.factor)
+    method = enlarging.choose_method(studio, args.factor, args.guide_strength)
     progress: list[Progress] = []
 
     def report(done: int, total: int) -> None:
         progress[:] = progress or [Progress("upscale", total, unit="tiles")]
         progress[0].reach(done)
 
-    paths = _output_paths(args, f"x{task.factor}-{args.seed}", args.picture)
-    drawn = (enlarging.upscale(studio, task, picture, seed, report) for seed in _seeds(args))
+    paths = _output_paths(args, f"x{method.factor}-{args.seed}", args.picture)
+    drawn = (enlarging.upscale(studio, method, picture, seed, report) for seed in _seeds(args))
     _write_all(args, drawn, paths, studio.facts | facts)
 
 

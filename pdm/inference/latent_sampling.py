@@ -11,6 +11,7 @@ from pdm.diffusion.adaptive import runge_kutta
 from pdm.diffusion.few_steps import take_few_steps
 from pdm.diffusion.flow import Velocity
 from pdm.diffusion.guidance import clamp_data, clamp_times, observe
+from pdm.diffusion.image_guide import ImageGuide
 from pdm.diffusion.known import hold_known
 from pdm.diffusion.level_schedules import sampler_stops, stops_between_bends
 from pdm.diffusion.samplers import Sampler, euler, heun, multistep, noise_from_seeds
@@ -59,6 +60,7 @@ def draw_latents(
     known: Known | None = None,
     noise: Pyramid | None = None,
     negative: Condition | None = None,
+    guide: ImageGuide | None = None,
 ) -> Pyramid:
     """Draw latents of one picture per seed, on the networks' device.
 
@@ -73,6 +75,7 @@ def draw_latents(
         known: Latents that are known already, and where; None draws all.
         noise: What sampling starts from; None for that of the seeds.
         negative: With `condition`: what guidance steers away from; None for no condition.
+        guide: Moves the predicted data towards a known picture; not with a network for few steps.
     """
     device = next(networks.network.parameters()).device
     noise = tuple(level.to(device) for level in noise or noise_from_seeds(seeds, shapes))
@@ -89,7 +92,10 @@ def draw_latents(
         hidden = None if negative is None else negative.change(choose)
         velocity = networks.velocity(config, shown.change(choose), hidden)
         if networks.stops is None:
-            velocity = clamp_data(clamp_times(velocity, config.time_margin), config.clamp_latents)
+            velocity = clamp_times(velocity, config.time_margin)
+            if guide is not None:
+                velocity = guide.push(velocity, rows)
+            velocity = clamp_data(velocity, config.clamp_latents)
         if known is not None:
             velocity = known.hold(velocity, noise, rows)
         return velocity if on_step is None else observe(velocity, on_step)
@@ -99,7 +105,8 @@ def draw_latents(
         return take_few_steps(velocity, noise, networks.stops)
     times = sampler_times(networks.network, config, len(shapes))
     if config.sampler == "adaptive":
-        narrowed = None if shown.is_empty and known is None else velocity_of
+        same_for_all = shown.is_empty and known is None and guide is None
+        narrowed = None if same_for_all else velocity_of
         return runge_kutta(velocity, noise, times, tolerance=config.tolerance, narrowed=narrowed)
     if config.sampler == "ddim":
         fresh = fresh_noise(seeds, shapes, device)

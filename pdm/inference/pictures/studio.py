@@ -16,6 +16,7 @@ from pdm.config.task import TaskConfig
 from pdm.data.maps import names_of
 from pdm.data.pixels import Pixels, to_images, to_pixels
 from pdm.device import choose_device
+from pdm.diffusion.image_guide import ImageGuide
 from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.inference.latent_sampling import Known, draw_latents
@@ -85,6 +86,7 @@ class Studio:
         noise: Pyramid | None = None,
         negative: Condition | None = None,
         config: SampleConfig | None = None,
+        guide: ImageGuide | None = None,
     ) -> list[Pixels]:
         """Draw a picture of (H, W) pixels for each seed.
 
@@ -96,6 +98,7 @@ class Studio:
             noise: What sampling starts from; None for that of the seeds.
             negative: With `condition`: what guidance steers away from; None for no condition.
             config: How to sample, if not as the studio's.
+            guide: Moves the predicted data towards a known picture.
         """
         shapes = self.autoencoder.level_shapes(*size)
         latents = draw_latents(
@@ -107,6 +110,7 @@ class Studio:
             known=known,
             noise=noise,
             negative=negative,
+            guide=guide,
         )
         return list(to_pixels(self.autoencoder.decode(latents, size, self._tile_px(size))))
 

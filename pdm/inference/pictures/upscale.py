@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pdm.config.task import SuperResolutionTask
 from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
+from pdm.inference.pictures.guided import Guiding, choose_guiding, guide_to
 from pdm.inference.pictures.studio import Studio
 from pdm.inference.pictures.windows import Window, round_up
 from pdm.models.levels.pyramid import Pyramid
@@ -36,25 +37,39 @@ def check_model(studio: Studio, factor: int | None) -> SuperResolutionTask:
     if not isinstance(task, SuperResolutionTask):
         raise BadInput(
             f"the model was trained for {task.kind}, not to enlarge; take one trained for "
-            "super_resolution (`pyramid preset task-super-resolution`)"
+            "super_resolution (`pyramid preset task-super-resolution`), or guide an unconditional "
+            "one by --guide-strength 1"
         )
     if factor not in (None, task.factor):
         raise BadInput(f"--factor is {factor}, but the model enlarges {task.factor} times")
     return task
 
 
+def choose_method(
+    studio: Studio, factor: int | None, guide_strength: float | None
+) -> SuperResolutionTask | Guiding:
+    """Give how to enlarge: by the model's task, or by guidance if its strength is named.
+
+    Raises:
+        BadInput: The model does not enlarge in this way, or by another factor.
+    """
+    if guide_strength is None:
+        return check_model(studio, factor)
+    return choose_guiding(studio, factor, guide_strength)
+
+
 def upscale(
     studio: Studio,
-    task: SuperResolutionTask,
+    method: SuperResolutionTask | Guiding,
     picture: Pixels,
     seed: int,
     on_tiles: Callable[[int, int], None] = lambda done, total: None,
 ) -> Pixels:
-    """Enlarge a picture by the factor of the task.
+    """Enlarge a picture by the factor of the method.
 
     Args:
         studio: The models.
-        task: From `check_model`.
+        method: From `choose_method`.
         picture: uint8 (H, W, 3), of any size. Beyond its edges tiles see its mirror image.
         seed: Of the noise.
         on_tiles: Gets the numbers of finished tiles and of all.
@@ -63,7 +78,7 @@ def upscale(
         uint8 (N H, N W, 3). The mean of each channel is that of the picture within half a level,
         as far as white and black allow.
     """
-    factor = task.factor
+    factor = method.factor
     tile = studio.size[0] // factor, studio.size[1] // factor
     unit = max(1, studio.side_multiple // factor)
     columns, rows = (_starts(picture.shape[axis], tile[axis], unit) for axis in (1, 0))
@@ -75,12 +90,8 @@ def upscale(
     for batch in _batches(windows, studio.config.batch_size):
         small = [window.of(padded) for window in batch]
         parts = [_cut_noise(studio, noise, window, factor) for window in batch]
-        drawn = studio.draw(
-            [seed] * len(batch),
-            studio.size,
-            enlarged_condition(small, task, studio.encode),
-            noise=tuple(torch.cat(level) for level in zip(*parts, strict=True)),
-        )
+        batch_noise = tuple(torch.cat(level) for level in zip(*parts, strict=True))
+        drawn = _draw_tiles(studio, method, small, [seed] * len(batch), batch_noise)
         for window, reduced, large in zip(batch, small, drawn, strict=True):
             _blend(result, back_project(large, reduced), window, factor, (rows, columns))
         done += len(batch)
@@ -89,6 +100,20 @@ def upscale(
     large = result[:height, :width]
     _match_means(large, picture)
     return large
+
+
+def _draw_tiles(
+    studio: Studio,
+    method: SuperResolutionTask | Guiding,
+    small: Sequence[Pixels],
+    seeds: Sequence[int],
+    noise: Pyramid,
+) -> list[Pixels]:
+    if isinstance(method, Guiding):
+        guide = guide_to(studio, small, method)
+        return studio.draw(seeds, studio.size, None, noise=noise, guide=guide)
+    condition = enlarged_condition(small, method, studio.encode)
+    return studio.draw(seeds, studio.size, condition, noise=noise)
 
 
 def _starts(side: int, tile: int, unit: int) -> list[int]:
