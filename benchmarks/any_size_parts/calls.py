@@ -29,7 +29,7 @@ class Size:
     rounds: int
 
 
-FULL = Size((1024, 2048, 4096), 2048, 3)
+FULL = Size((1024, 2048, 4096), 2048, 1)
 QUICK = Size((1024,), 1024, 1)
 PUBLISHED = {1024: 4, 2048: 16, 4096: 64}
 EXPLICIT = {1024: 9, 2048: 49, 4096: 225}

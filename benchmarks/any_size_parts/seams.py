@@ -1,29 +1,23 @@
 """Seams at the borders of tiles, and collages of pictures that know nothing of each other.
 
-The seam score of a picture is the mean absolute step between neighbouring pixels across the lines
-where tiles of a grid without overlap meet, over that elsewhere: 1 without seams. The collage score
-is the likeness of features between the tiles of a picture, over that within real pictures.
-
 Small models of built-in landscapes are trained here. Pictures of the trained size are enlarged
-four times, in two rounds.
+four times, in two rounds. Each begins at noise, where tiles know least of each other.
 """
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.any_size_parts.seam_scores import Floats, interval, likeness, seam_scores
 from benchmarks.common import Ratio
 from benchmarks.task_models import world
 from pdm.config.tiling import MODES, Mode, TilingConfig
 from pdm.curation.scrape.drawing.landscapes import draw_with_map
 from pdm.data.pixels import Pixels, to_pixels
-from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.inference.any_size.canvas import Canvas, count_known_levels
 from pdm.inference.any_size.decode import decode_bands
 from pdm.inference.any_size.encode import encode_maps
@@ -32,9 +26,7 @@ from pdm.inference.any_size.enlarged import EnlargedPicture
 from pdm.inference.pictures.studio import Studio
 
 FACTOR = 4  # in two rounds of 2
-RESAMPLES = 1000
-INTERVAL = (2.5, 97.5)
-Floats = NDArray[np.float64]
+STRENGTH = 1.0
 
 
 @dataclass(frozen=True)
@@ -61,6 +53,7 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
         _seam_line(mode, pictures[mode], truth, studio.size, "drawn pictures", "seam")
         for mode in MODES
     ]
+    lines.append(_contrast_line(pictures, studio.size))
     even = np.ones(size.num_gradients)  # of a gradient without seams
     lines += [
         _seam_line(mode, gradients[mode], even, studio.size, "plain gradients", "seam_on_gradients")
@@ -69,59 +62,6 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
     lines.append(_decoding_line(studio, real))
     own = likeness(real, studio.size)
     return lines + [_collage_line(mode, pictures[mode], own, studio.size) for mode in MODES]
-
-
-def seam_scores(pictures: list[Pixels], tile: tuple[int, int]) -> Floats:
-    """Score pictures (H, W, 3) against the borders of tiles (h, w): (pictures,)."""
-    return np.array([_seam_score(picture.astype(np.float64), tile) for picture in pictures])
-
-
-def likeness(pictures: list[Pixels], tile: tuple[int, int]) -> Floats:
-    """Give the mean cosine between the features of each picture's tiles: (pictures,).
-
-    Features are those of the random convolutional network, less their mean over all tiles of all
-    pictures.
-    """
-    height, width = tile
-    cut = [
-        [
-            picture[top : top + height, left : left + width]
-            for top in range(0, picture.shape[0] - height + 1, height)
-            for left in range(0, picture.shape[1] - width + 1, width)
-        ]
-        for picture in pictures
-    ]
-    judge = ReferenceDistance()
-    features = np.stack([judge.features(tiles) for tiles in cut])
-    features = features - features.mean((0, 1))
-    features /= np.linalg.norm(features, axis=2, keepdims=True)
-    products = np.einsum("pid,pjd->pij", features, features)
-    count = features.shape[1]
-    values: Floats = (products.sum((1, 2)) - count) / (count * (count - 1))
-    return values
-
-
-def interval(
-    values: Floats, reference: Floats, statistic: Callable[[Floats, Floats], float]
-) -> tuple[float, float]:
-    """Give a bootstrap interval of 95 % over pictures of both sets."""
-    random = np.random.default_rng(0)
-    found = [
-        statistic(random.choice(values, len(values)), random.choice(reference, len(reference)))
-        for _ in range(RESAMPLES)
-    ]
-    low, high = np.percentile(found, INTERVAL)
-    return float(low), float(high)
-
-
-def _seam_score(picture: Floats, tile: tuple[int, int]) -> float:
-    across, elsewhere = [], []
-    for axis, side in enumerate(tile):
-        steps = np.abs(np.diff(picture, axis=axis)).mean(axis=(1 - axis, 2))
-        at_line = (np.arange(len(steps)) + 1) % side == 0
-        across.append(steps[at_line])
-        elsewhere.append(steps[~at_line])
-    return float(np.concatenate(across).mean() / np.concatenate(elsewhere).mean())
 
 
 def _seam_line(
@@ -140,6 +80,23 @@ def _seam_line(
         (_ratio_of_means(scores, real),),
         "at most 1.05" if is_goal else "",
         f"95 % interval over {len(pictures)} pictures: {low:.3f} to {high:.3f}.",
+    )
+
+
+def _contrast_line(pictures: dict[Mode, list[Pixels]], tile: tuple[int, int]) -> Ratio:
+    """Compare the same pictures in two modes: what composition has to do with it cancels out."""
+    with_seams, without = (seam_scores(pictures[mode], tile) for mode in ("none", "fstd"))
+    ratios = with_seams / without
+    low, high = interval(ratios, np.ones(1), _ratio_of_means)
+    return Ratio(
+        "seam_none_vs_fstd",
+        "seam score of a picture drawn without overlap, over that of the same in mode fstd",
+        float(with_seams.mean()),
+        float(without.mean()),
+        "",
+        (float(ratios.mean()),),
+        "",
+        f"95 % interval over {len(ratios)} pictures: {low:.3f} to {high:.3f}.",
     )
 
 
@@ -234,6 +191,8 @@ def _enlarge_all(studio: Studio, pictures: list[Pixels], mode: Mode) -> list[Pix
     for seed, picture in enumerate(pictures):
         large = picture
         for _ in range(2):
-            large = np.concatenate(list(enlarge(studio, large, 2, tiling=tiling, seed=seed)))
+            large = np.concatenate(
+                list(enlarge(studio, large, 2, tiling=tiling, seed=seed, strength=STRENGTH))
+            )
         results.append(large)
     return results
