@@ -13,6 +13,8 @@ SAMPLES, FLOOR = "samples_vs_val", "train_vs_val"
 LEARNED_SCORE = f"kernel_efficientnet_lite?/{SAMPLES}"
 RANDOM_SCORE = f"frechet_random_conv/{SAMPLES}"
 INTERVALS = "intervals/"
+# Of samples of several sizes: by_size/512x384/NAME of each, and by_size/mean/NAME.
+BY_SIZE, MEAN_OF_SIZES = "by_size", "mean"
 # Scores for which greater is better; for all others, smaller is.
 GREATER = ("psnr", "ssim", "precision", "recall", "density", "coverage")
 NEITHER = ("expected", "median_distance", "deviation", "intervals", "counts")

@@ -27,6 +27,7 @@ from pdm.comparison.verdicts import (
     score_rows,
 )
 from pdm.files import write_text
+from pdm.score_names import BY_SIZE
 
 LARGEST_PNG_BYTES = 2**20  # larger ones go onto the page as WebP, quality 92
 LEVEL_SHAPES = "autoencoder.model.levels"
@@ -62,6 +63,11 @@ def write_page(runs: Sequence[Run], output: Path) -> None:
         headline=headline_rows(runs),
         judged=[row for row in rows if row.direction],
         other_numbers=[row for row in rows if not row.direction],
+        by_size=[
+            row
+            for row in rows
+            if row.name.startswith(f"{BY_SIZE}/") and row.name.endswith(f"/{main_score_of(runs)}")
+        ],
         main_score=main_score_of(runs),
         pairs=pairs(runs, main_score_of(runs)),
         params=differing([run.params for run in runs]),

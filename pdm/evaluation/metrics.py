@@ -69,5 +69,5 @@ def _nest(scores: Mapping[str, float]) -> dict[str, Any]:
         here = tree
         for parent in parents:
             here = here.setdefault(parent, {})
-        here[leaf] = int(value) if parents == ["counts"] else value
+        here[leaf] = int(value) if parents[-1:] == ["counts"] else value
     return tree

@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from pdm.data.shards import manifest
+from pdm.data.shards.buckets import buckets_of, has_buckets
 from pdm.data.shards.images import ImageShards
 from pdm.errors import BadInput, QualityGate
 from pdm.evaluation.features.picture_sets import PictureSet
-from pdm.evaluation.samples_folder import SampleSet, read_samples
+from pdm.evaluation.samples_folder import SampleSet, listed_sizes, read_samples
 from pdm.models.codec import Autoencoder
 
 MIN_PICTURES = 2  # of each set; one picture has no variance
@@ -20,14 +22,23 @@ class PictureSets(NamedTuple):
     train: PictureSet
 
 
-def read_picture_sets(samples: Path, shards: Path, model: Autoencoder) -> PictureSets:
+def read_picture_sets(
+    samples: Path, shards: Path, model: Autoencoder, size: tuple[int, int] | None = None
+) -> PictureSets:
     """Open the three sets. Held-out and training pictures are reduced to the samples' size.
+
+    Args:
+        samples: Written by the stage `sample`.
+        shards: Written by the stage `shard`. If they have several sizes, only pictures of the
+            samples' shape are compared.
+        model: The autoencoder.
+        size: (H, W) of the samples to read, where they have several; None if they have one.
 
     Raises:
         BadInput: The samples cannot be read, or have a size that the autoencoder does not support.
         QualityGate: A set is too small, or a picture is both held out and trained on.
     """
-    sample_set = read_samples(samples)
+    sample_set = read_samples(samples, size)
     height, width = sample_set.size
     try:
         model.level_shapes(height, width)
@@ -38,8 +49,8 @@ def read_picture_sets(samples: Path, shards: Path, model: Autoencoder) -> Pictur
         ) from error
     sets = PictureSets(
         sample_set,
-        shard_pictures(ImageShards(shards, "val"), height, width),
-        shard_pictures(ImageShards(shards, "train"), height, width),
+        shard_pictures(open_shape(shards, "val", height, width), height, width),
+        shard_pictures(open_shape(shards, "train", height, width), height, width),
     )
     for pictures in sets:
         if len(pictures) < MIN_PICTURES:
@@ -53,6 +64,41 @@ def read_picture_sets(samples: Path, shards: Path, model: Autoencoder) -> Pictur
             "first; write the shards again"
         )
     return sets
+
+
+def open_shape(shards: Path, split: str, height: int, width: int) -> ImageShards:
+    """Open the pictures of a split that have this shape: all, if the shards have one size.
+
+    Raises:
+        BadInput: The shards have several sizes, and none has this shape.
+    """
+    listed = manifest.load(shards)
+    if not has_buckets(listed.facts):
+        return ImageShards(shards, split)
+    known = buckets_of(listed)
+    for bucket in known:
+        if bucket.size[0] * height == bucket.size[1] * width:
+            return ImageShards(shards, split, only=bucket.size)
+    names = ", ".join(bucket.name for bucket in known)
+    raise BadInput(
+        f"{shards} has pictures of {names}, but the samples are {width}x{height}, which is none of "
+        "these shapes; sample again with a model that was trained on these shards"
+    )
+
+
+def sizes_of_samples(samples: Path, shards: Path) -> list[tuple[int, int] | None]:
+    """(H, W) of all sizes of samples, the main size of the shards first; [None] if there is one.
+
+    Raises:
+        BadInput: The list of the samples is missing or damaged.
+    """
+    found = listed_sizes(samples)
+    if len(found) < 2:
+        return [None]
+    facts = manifest.load(shards).facts
+    across, down = facts["width_px"], facts["height_px"]
+    main = [size for size in found if size[1] * down == size[0] * across]
+    return [*main, *(size for size in found if size not in main)]
 
 
 def shard_pictures(images: ImageShards, height: int, width: int) -> PictureSet:

@@ -29,6 +29,7 @@ class ListedSample:
     file: str
     seed: int
     pixels_sha256: str
+    size: tuple[int, int] | None  # (H, W); None where all samples have one size
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +37,7 @@ class SampleSet(PictureSet):
     """The pictures of a folder, by ascending seed, with their entries in the list."""
 
     listed: tuple[ListedSample, ...]
+    seeds: tuple[int, ...]  # of all samples of the folder, ascending
 
     @property
     def num_repeated(self) -> int:
@@ -45,11 +47,24 @@ class SampleSet(PictureSet):
     @property
     def num_missing_seeds(self) -> int:
         """Number of seeds between the lowest and the highest without a sample."""
-        return self.listed[-1].seed - self.listed[0].seed + 1 - len(self.listed)
+        return self.seeds[-1] - self.seeds[0] + 1 - len(self.seeds)
 
 
-def read_samples(folder: Path) -> SampleSet:
+def listed_sizes(folder: Path) -> list[tuple[int, int]]:
+    """(H, W) of the sizes that `samples.json` states, in the order of their first samples; none if
+    all samples have one size.
+
+    Raises:
+        BadInput: The list is missing or damaged.
+    """
+    sizes = [sample.size for sample in _read_list(folder / LIST) if sample.size]
+    return list(dict.fromkeys(sizes))
+
+
+def read_samples(folder: Path, size: tuple[int, int] | None = None) -> SampleSet:
     """Open the pictures that `samples.json` lists, in the order of their seeds.
+
+    With a size (H, W): only those that the list says have it.
 
     Each is checked when it is loaded. Loading raises BadInput if a picture is damaged, has another
     size than the first, or has changed since it was drawn.
@@ -59,17 +74,20 @@ def read_samples(folder: Path) -> SampleSet:
             file that is not listed, such as a leftover of another run.
     """
     listed = _read_list(folder / LIST)
+    _check_files(folder, {sample.file for sample in listed})
+    seeds = tuple(sample.seed for sample in listed)
+    if size is not None:
+        listed = tuple(sample for sample in listed if sample.size == size)
     names = [sample.file for sample in listed]
-    _check_files(folder, set(names))
-    size = _decode_file(folder / names[0]).shape
+    shape = _decode_file(folder / names[0]).shape
 
     def load(index: int) -> Pixels:
         path = folder / names[index]
         picture = _decode_file(path)
-        if picture.shape != size:
+        if picture.shape != shape:
             raise BadInput(
-                f"{path} is {_size_text(picture)}, {names[0]} is {size[1]}x{size[0]}; samples must "
-                "have one size"
+                f"{path} is {_size_text(picture)}, {names[0]} is {shape[1]}x{shape[0]}; samples "
+                "must have one size"
             )
         if pixels_sha256(picture) != listed[index].pixels_sha256:
             raise BadInput(
@@ -78,7 +96,7 @@ def read_samples(folder: Path) -> SampleSet:
             )
         return picture
 
-    return SampleSet(name="samples", keys=names, load=load, listed=listed)
+    return SampleSet(name="samples", keys=names, load=load, listed=listed, seeds=seeds)
 
 
 def warn_of_chosen_samples(samples: SampleSet) -> None:
@@ -100,8 +118,8 @@ def warn_of_chosen_samples(samples: SampleSet) -> None:
             "evaluate: %d of the seeds from %d to %d have no sample; scores of selected samples "
             "say little about the model",
             samples.num_missing_seeds,
-            samples.listed[0].seed,
-            samples.listed[-1].seed,
+            samples.seeds[0],
+            samples.seeds[-1],
         )
 
 
@@ -110,7 +128,9 @@ def _read_list(path: Path) -> tuple[ListedSample, ...]:
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         listed = [
-            ListedSample(str(row["file"]), int(row["seed"]), str(row["pixels_sha256"]))
+            ListedSample(
+                str(row["file"]), int(row["seed"]), str(row["pixels_sha256"]), _size_of(row)
+            )
             for row in record["samples"]
         ]
     except FileNotFoundError:
@@ -123,6 +143,12 @@ def _read_list(path: Path) -> tuple[ListedSample, ...]:
     if len({sample.seed for sample in listed}) < len(listed):
         raise BadInput(f"{path} lists two samples of one seed; sample again")
     return tuple(sorted(listed, key=lambda sample: sample.seed))
+
+
+def _size_of(row: dict[str, Any]) -> tuple[int, int] | None:
+    if "width_px" not in row:
+        return None
+    return int(row["height_px"]), int(row["width_px"])
 
 
 def _check_files(folder: Path, names: set[str]) -> None:

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from pdm.config.evaluate import EvaluateConfig
 from pdm.data.code import code_version
 from pdm.data.pixels import Pixels
-from pdm.data.shards.images import ImageShards
 from pdm.data.shards.manifest import digest
 from pdm.errors import QualityGate
 from pdm.evaluation.distances.exact_moments import ExactMoments
@@ -31,7 +30,7 @@ from pdm.evaluation.features.picture_sets import PictureSet
 from pdm.evaluation.features.pretrained import PretrainedFeatures
 from pdm.evaluation.features.random_conv import RandomConvFeatures
 from pdm.evaluation.features.summary_cache import CODE
-from pdm.evaluation.picture_inputs import MIN_PICTURES, shard_pictures
+from pdm.evaluation.picture_inputs import MIN_PICTURES, open_shape, shard_pictures
 
 
 class StreamedMoments:
@@ -191,7 +190,7 @@ def _cached_moments(
     cache: Path,
 ) -> StreamedMoments:
     """Return the moments of `count` real pictures, or of all, from the cache if possible."""
-    images = ImageShards(shards, split)
+    images = open_shape(shards, split, size[0], size[1])
     numbers = np.random.default_rng([config.seed]).permutation(len(images))[:count]
     data = digest(shards)
     described = [[space.name, space.per_picture, space.convention] for space in spaces]

@@ -18,9 +18,10 @@ from pdm.config.sample import PreviewsConfig, SampleConfig
 from pdm.data.pixels import Pixels, to_pixels
 from pdm.data.sheets import contact_sheet, reduce_picture
 from pdm.inference.latent_sampling import draw_numbers
+from pdm.inference.picture_sizes import SizesInTurn
 from pdm.inference.sampling_networks import Networks
 from pdm.models.codec import Autoencoder
-from pdm.models.levels.pyramid import LevelShape, Pyramid
+from pdm.models.levels.pyramid import Pyramid
 
 SMALL_PX = 256  # longer side of a picture on the sheet
 LAST_FRAME = 4  # duration relative to other frames
@@ -52,9 +53,7 @@ def write_previews(
     config: SampleConfig,
     decoder: Autoencoder,
     networks: Networks,
-    shapes: Sequence[LevelShape],
-    size: tuple[int, int],
-    tile_px: int | None,
+    sizes: SizesInTurn,
 ) -> None:
     """Draw the first pictures again, one at a time, and write their previews."""
     previews = config.previews
@@ -62,10 +61,11 @@ def write_previews(
     rows: list[list[Pixels]] = []
     for number in range(min(previews.num_images, config.num_images)):
         frames = Frames(previews.frames)
-        [(_, latents)] = draw_numbers(networks, config, [number], shapes, frames.record)
+        size = sizes.size_of(number)
+        [(_, latents)] = draw_numbers(networks, config, [number], size.shapes, frames.record)
         by_levels = [latents[:count] for count in range(1, len(latents) + 1)]
         for name, pyramids in (("steps", [*frames.kept, latents]), ("levels", by_levels)):
-            pictures = list(_decode(decoder, pyramids, size, tile_px))
+            pictures = list(_decode(decoder, pyramids, size.size, size.tile_px(config.tile_px)))
             _write(folder / f"{number:06}", name, pictures, previews)
             rows.append([reduce_picture(picture, SMALL_PX) for picture in pictures])
     contact_sheet(rows).save(folder / "sheet.png")

@@ -20,6 +20,7 @@ from pdm.data.shards import manifest
 from pdm.data.sheets import contact_sheet, reduce_picture, split_into_rows
 from pdm.errors import BadInput
 from pdm.files import sha256_of, write_json
+from pdm.inference.picture_sizes import sizes_of
 from pdm.inference.prompts import read_prompts
 from pdm.inference.sample_parts import FULL_SIZE, PREVIEWS, Row, SampleTask, draw_parts, parts_of
 from pdm.inference.sampling_networks import check_few_steps, few_steps_facts
@@ -55,7 +56,8 @@ def sample_pictures(
 
     Picture i has the seed `config.seed + i` and does not depend on its batch. Its class follows
     from the seed: pictures cycle through the classes. They cycle through prompts by their number,
-    see `pdm.inference.prompts`.
+    see `pdm.inference.prompts`, and through the sizes of a model that knows several, see
+    `pdm.inference.picture_sizes`.
 
     Args:
         config: Section `sample` of the params.
@@ -103,10 +105,9 @@ def sample_pictures(
         _draw_missing(task, num_workers)
         _publish(task)
     logger.info(
-        "sample: %d pictures of %dx%d, seeds %d to %d, in %s",
+        "sample: %d pictures of %s, seeds %d to %d, in %s",
         config.num_images,
-        facts["image_width_px"],
-        facts["image_height_px"],
+        ", ".join("{1}x{0}".format(*one.size) for one in sizes_of(facts)),
         config.seed,
         config.seed + config.num_images - 1,
         samples,

@@ -22,6 +22,7 @@ from pdm.data.shards.images import ImageShards
 from pdm.device import choose_device, log_device
 from pdm.files import atomic_file
 from pdm.inference.latent_sampling import draw_numbers
+from pdm.inference.picture_sizes import PictureSize, SizesInTurn, sizes_of
 from pdm.inference.precision import decoding_precision
 from pdm.inference.previews import write_previews
 from pdm.inference.prompts import Prompts, config_for_loading, text_task
@@ -29,7 +30,7 @@ from pdm.inference.sampling_networks import Networks, load_networks
 from pdm.inference.subjects import HeldOut, Subjects, size_of
 from pdm.machine import usable_cpus
 from pdm.models.codec import Autoencoder
-from pdm.models.levels.pyramid import LevelShape, Pyramid
+from pdm.models.levels.pyramid import Pyramid
 from pdm.parts.folder import PartFolder
 from pdm.registry import load_autoencoder
 from pdm.tasks.find import find_task, task_of_model
@@ -92,13 +93,11 @@ class Painter:
         self.task, self.config, self.device = task, task.config, device
         self.decoder: Autoencoder = load_autoencoder(task.autoencoder).to(device)
         facts = weights.record_of(task.diffusion)
-        self.shapes: list[LevelShape] = [(c, h, w) for c, h, w in facts["level_shapes"]]
-        self.size = size_of(facts)
+        self.main_size = size_of(facts)
         subjects = self._subjects(facts)
         config = config_for_loading(task.config, task.prompts)
         self.networks: Networks = load_networks(task.diffusion, config, device, subjects)
-        tile_px = self.config.tile_px
-        self.tile_px = tile_px if tile_px and max(self.size) > tile_px else None
+        self.sizes = SizesInTurn(sizes_of(facts), self.networks.subjects, self.config.seed)
 
     def _subjects(self, facts: dict[str, Any]) -> Subjects | None:
         """Give the prompts, or the held-out pictures, that a task works on; None for others."""
@@ -109,7 +108,7 @@ class Painter:
         task = find_task(config, facts)
         if not (task.needs_pictures or task.needs_maps):
             return None
-        return HeldOut(task, ImageShards(self.task.shards, "val"), self.size, self._encode)
+        return HeldOut(task, ImageShards(self.task.shards, "val"), self.main_size, self._encode)
 
     @torch.no_grad()
     def _encode(self, pixels: Pixels) -> Pyramid:
@@ -133,15 +132,16 @@ class Painter:
         numbers = range(start, min(start + self.config.batch_size, self.config.num_images))
         rows = {
             number: pool.submit(self._write, number, picture)
-            for members, latents in draw_numbers(self.networks, self.config, numbers, self.shapes)
-            for number, picture in zip(members, self._decode(latents), strict=True)
+            for size, group in self.sizes.groups(numbers).items()
+            for members, latents in draw_numbers(self.networks, self.config, group, size.shapes)
+            for number, picture in zip(members, self._decode(latents, size), strict=True)
         }
         return [rows[number] for number in numbers]
 
     @torch.no_grad()
-    def _decode(self, latents: Pyramid) -> Pixels:
+    def _decode(self, latents: Pyramid, size: PictureSize) -> Pixels:
         with decoding_precision(self.decoder, self.config, self.device):
-            images = self.decoder.decode(latents, self.size, self.tile_px)
+            images = self.decoder.decode(latents, size.size, size.tile_px(self.config.tile_px))
         return to_pixels(images.float())
 
     def _write(self, number: int, picture: Pixels) -> Row:
@@ -151,6 +151,9 @@ class Painter:
         subjects = self.networks.subjects
         own = subjects.seed_of(number) if isinstance(subjects, Prompts) else seed
         origin = {"seed": own} | subjects.origin(seed)
+        if len(self.sizes.sizes) > 1:  # else the models say it
+            height, width = self.sizes.size_of(number).size
+            origin |= {"width_px": width, "height_px": height}
         file = f"{name_of(number)}.png"
         with atomic_file(self.task.folder.files / file) as temporary:
             chunk = mark(self.task.facts | origin)
@@ -165,9 +168,7 @@ class Painter:
             self.config,
             self.decoder,
             self.networks,
-            self.shapes,
-            self.size,
-            self.tile_px,
+            self.sizes,
         )
 
     @torch.no_grad()
@@ -176,6 +177,7 @@ class Painter:
         held_out = ImageShards(self.task.shards, "val")
         height, width = (int(held_out.manifest.facts[name]) for name in ("height_px", "width_px"))
         original = held_out.load(0, height, width)
+        height, width = original.shape[:2]
         began = time.perf_counter()
         images = to_images(original[None]).to(self.device)
         latents = self.decoder.encode(images, self.config.tile_px)

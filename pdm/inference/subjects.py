@@ -95,7 +95,7 @@ class HeldOut:
     Args:
         task: Makes the conditions.
         images: Split `val` of the shards.
-        size: (H, W) at which pictures are encoded.
+        size: (H, W) at which pictures (of the main size) are encoded.
         encode: The autoencoder.
     """
 
@@ -119,6 +119,11 @@ class HeldOut:
     def finish(self, seed: int, drawn: Pixels) -> Pixels:
         """Give what the task makes of the drawn picture."""
         return self.task.finish(self.example(seed), drawn)
+
+    def size_of(self, seed: int) -> tuple[int, int]:
+        """Give the (H, W) of the picture of a seed: that of its held-out picture."""
+        bucket = self.images.bucket_of(seed % len(self.images))
+        return self.images.size_in(bucket, *self.size)
 
     def example(self, seed: int) -> Example:
         """Give the picture of a seed; its mask or the like depends on the seed, too."""

@@ -3,13 +3,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from compared_runs import SCORE, write_run
+from compared_runs import SCORE, run, write_run
 
 from pdm import cli
 from pdm.comparison.chart import MAX_POINTS, charts
 from pdm.comparison.compare import compare
 from pdm.comparison.folders import read
 from pdm.comparison.numbers import cost
+from pdm.comparison.page import write_page
 from pdm.errors import BadInput
 
 
@@ -186,3 +187,18 @@ def write_run_with_curve(text):
 )
 def test_costs_have_units(name, value, expected):
     assert cost(name, value) == expected
+
+
+def test_scores_of_several_sizes_have_a_table_of_their_own(tmp_path):
+    sizes = {"512x384": 3.0, "384x512": 5.0, "mean": 4.0}
+    scores = {f"by_size/{size}/{SCORE}": value for size, value in sizes.items()}
+    runs = [run(name, 3.0, scores={SCORE: 3.0} | scores) for name in ("one", "two")]
+    write_page(runs, tmp_path / "page.html")
+    table = (
+        (tmp_path / "page.html").read_text().partition('id="by-size"')[2].partition("</table>")[0]
+    )
+    for size, value in sizes.items():
+        assert size in table
+        assert f"<b>{value:g}" in table
+    write_page([run("one", 3.0)], tmp_path / "page.html")
+    assert 'id="by-size"' not in (tmp_path / "page.html").read_text()

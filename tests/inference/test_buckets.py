@@ -5,20 +5,28 @@ import logging
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from bucket_chain import CONFIGS, COUNTS, train_bucket_chain, write_bucket_shards
-from tiny_chain import LATENTS
+from PIL import Image
+from tiny_chain import LATENTS, SAMPLE
 
+from pdm.config.evaluate import EvaluateConfig
+from pdm.config.sample import PreviewsConfig
 from pdm.data.order import share
 from pdm.data.pixels import to_images
 from pdm.data.shards.images import ImageShards
 from pdm.data.shards.latents import LatentShards
 from pdm.data.verification.verify import verify
 from pdm.errors import BadInput
+from pdm.evaluation.evaluate import evaluate
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.inference.encode import encode_shards
 from pdm.inference.encode_parts import MIRRORED
+from pdm.inference.picture_sizes import PictureSize, SizesInTurn
+from pdm.inference.sample import sample_pictures
+from pdm.inference.subjects import Classes
 from pdm.registry import load_autoencoder
 from pdm.training import autoencoder, diffusion
 from pdm.training.distributed.workers import Workers
@@ -26,6 +34,19 @@ from pdm.training.training_pictures import Pictures
 
 AUTOENCODER, DIFFUSION = CONFIGS
 SIZES = {(width // 4, height // 4) for width, height in COUNTS}
+EVALUATE = EvaluateConfig(
+    num_features=8,
+    num_projections=8,
+    patches_per_image=4,
+    crops_per_image=2,
+    crop_px=8,
+    features=(),
+    num_replicates=10,
+    num_neighbours=2,
+    batch_size=4,
+    seed=0,
+)
+PREVIEWS = PreviewsConfig(num_images=2, frames=2, milliseconds=100)
 STEPS = [range(start, start + 4) for start in range(0, 160, 4)]
 
 
@@ -161,3 +182,103 @@ def test_without_a_picture_of_the_main_size_the_error_says_what_to_do(tmp_path, 
     encode_shards(LATENTS, shards=shards, autoencoder=chain.autoencoder, latents=latents)
     with pytest.raises(BadInput, match="no picture of the main size"):
         LatentShards(latents, "train").of_main_size()
+
+
+@pytest.fixture(scope="module")
+def samples(chain, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("samples") / "samples"
+    config = replace(SAMPLE, num_images=14, batch_size=5, previews=PREVIEWS)
+    sample_pictures(
+        config,
+        autoencoder=chain.autoencoder,
+        diffusion=chain.diffusion,
+        shards=chain.shards,
+        samples=folder,
+    )
+    return folder
+
+
+def listed(folder):
+    return json.loads((folder / "samples.json").read_text())["samples"]
+
+
+def test_samples_have_the_sizes_in_turn_and_state_them(samples):
+    sizes = []
+    for row in listed(samples):
+        with Image.open(samples / row["file"]) as picture:
+            assert picture.size == (row["width_px"], row["height_px"])
+            sizes.append(picture.size)
+    assert set(sizes[:3]) == SIZES
+    assert sizes[3:] == sizes[:-3]
+
+
+def test_a_sample_does_not_depend_on_its_batch(chain, samples, tmp_path):
+    config = replace(SAMPLE, num_images=14, batch_size=14, full_size_picture=False)
+    sample_pictures(
+        config,
+        autoencoder=chain.autoencoder,
+        diffusion=chain.diffusion,
+        shards=chain.shards,
+        samples=tmp_path / "samples",
+    )
+    for one, other in zip(listed(samples), listed(tmp_path / "samples"), strict=True):
+        pictures = [
+            np.asarray(Image.open(folder / row["file"]), dtype=int)
+            for folder, row in ((samples, one), (tmp_path / "samples", other))
+        ]
+        assert np.abs(pictures[0] - pictures[1]).max() <= 1
+
+
+def test_every_class_is_drawn_at_every_size():
+    sizes = [PictureSize((side, side), ()) for side in (8, 16, 24)]
+    classes = Classes(("a", "b", "c"), ("a", "b", "c"))
+    turns = SizesInTurn(sizes, classes, first_seed=4)
+    drawn = {(classes.origin(4 + n)["class"], turns.size_of(n).size) for n in range(9)}
+    assert len(drawn) == 9
+
+
+def test_each_size_is_scored_against_held_out_pictures_of_its_bucket(chain, samples, tmp_path):
+    scores = evaluate(
+        EVALUATE,
+        samples=samples,
+        shards=chain.shards,
+        autoencoder=chain.autoencoder,
+        metrics=tmp_path / "metrics.json",
+        plots=tmp_path / "plots",
+        cache=tmp_path / "cache",
+    )
+    name = "frechet_random_conv/samples_vs_val"
+    each = {size: scores[f"by_size/{size}/{name}"] for size in ("32x16", "16x16", "16x32")}
+    assert scores[name] == each["32x16"]
+    assert len(set(each.values())) == 3
+    assert scores[f"by_size/mean/{name}"] == pytest.approx(sum(each.values()) / 3, rel=1e-4)
+    written = json.loads((tmp_path / "metrics.json").read_text())
+    assert written["by_size"]["16x32"]["counts"] == {
+        "num_samples": 4,
+        "num_val": 4,
+        "num_train": 3,
+    }
+    assert "by_size" in written["conventions"]["sizes"]
+
+
+def test_a_size_with_too_few_pictures_is_not_scored_and_said_so(chain, tmp_path, caplog):
+    counts = {(128, 64): (6, 4), (64, 64): (4, 1), (64, 128): (4, 4)}
+    shards = write_bucket_shards(tmp_path / "shards", counts)
+    sample_pictures(
+        replace(SAMPLE, num_images=9, full_size_picture=False),
+        autoencoder=chain.autoencoder,
+        diffusion=chain.diffusion,
+        shards=shards,
+        samples=tmp_path / "samples",
+    )
+    scores = evaluate(
+        EVALUATE,
+        samples=tmp_path / "samples",
+        shards=shards,
+        autoencoder=chain.autoencoder,
+        metrics=tmp_path / "metrics.json",
+        plots=tmp_path / "plots",
+        cache=tmp_path / "cache",
+    )
+    assert "no scores of 16x16: 1 val pictures are too few" in caplog.text
+    assert not any(name.startswith("by_size/16x16") for name in scores)

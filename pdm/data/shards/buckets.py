@@ -132,4 +132,4 @@ def facts_of_model(latents: Manifest) -> dict[str, Any]:
         return {}
     names = ("width_px", "height_px", "level_shapes", "num_samples")
     entries = [{name: entry[name] for name in names} for entry in latents.facts[FACT]]
-    return {FACT: [entry for entry in entries if entry["num_samples"]["train"]]}
+    return {FACT: [entry for entry in entries if any(entry["num_samples"].values())]}

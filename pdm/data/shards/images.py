@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pdm.config.buckets import training_size
+from pdm.config.buckets import Size, training_size
 from pdm.data.decoding import turbo
 from pdm.data.maps import ClassMap, decode_map, names_of, resize_map
 from pdm.data.pixels import Pixels
@@ -43,23 +43,33 @@ class ImageShards:
         folder: Written by the stage `shard`.
         split: "train" or "val".
         check_every: The sha256 of every n-th image is checked when it is read.
+        only: Width and height of the only bucket to open; the wanted size is then its own.
 
     Raises:
         BadInput: There is no manifest, or it has no such split, or the split is empty.
         QualityGate: A shard is missing, damaged, or has another number of images than the manifest.
     """
 
-    def __init__(self, folder: Path, split: str, check_every: int = 1) -> None:
+    def __init__(
+        self, folder: Path, split: str, check_every: int = 1, only: Size | None = None
+    ) -> None:
         self.manifest = manifest.load(folder)
         if split not in self.manifest.splits or not self.manifest.num_samples(split):
             raise BadInput(f"{folder} has no images in the split '{split}'; write it again")
         self.split = split
-        self.buckets = filled_buckets(self.manifest, split)
+        self.buckets = [
+            bucket
+            for bucket in filled_buckets(self.manifest, split)
+            if only is None or bucket.size == only
+        ]
+        if not self.buckets:
+            raise BadInput(f"{folder} has no images of {only} in the split '{split}'")
         files = self.manifest.splits[split]
         self.shards = [shard for bucket in self.buckets for shard in bucket.select(files)]
         self.samples = Samples(folder, self.shards, check_every)
         self.keys = self.samples.keys
         self.bucket_ranges = ranges_of(self.buckets, split)
+        self._wants_own_size = only is not None or not has_buckets(self.manifest.facts)
         self._main = (
             self.manifest.facts.get("width_px", 0),
             self.manifest.facts.get("height_px", 0),
@@ -74,7 +84,7 @@ class ImageShards:
 
     def size_in(self, bucket: int, height: int, width: int) -> tuple[int, int]:
         """Height and width of the pictures of a bucket, where those of the main one have these."""
-        if len(self.buckets) == 1 and not has_buckets(self.manifest.facts):
+        if self._wants_own_size:
             return height, width
         size = training_size(self.buckets[bucket].size, self._main, (width, height))
         return size[1], size[0]

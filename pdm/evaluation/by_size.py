@@ -1,0 +1,86 @@
+"""Scores of samples of several sizes: of each against real pictures of its own bucket.
+
+Most distances are of pictures of one size, so no distance covers a whole folder of several. The
+mean over the sizes stands for it, each size counted once.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from pdm.config.evaluate import EvaluateConfig
+from pdm.errors import PyramidError
+from pdm.evaluation.features.summary import Summaries
+from pdm.evaluation.memorisation import measure_memorisation
+from pdm.evaluation.picture_inputs import PictureSets
+from pdm.evaluation.scores import Scores, distance_scores, memorisation_scores
+from pdm.score_names import BY_SIZE, MEAN_OF_SIZES
+
+logger = logging.getLogger(__name__)
+
+Size = tuple[int, int]  # (H, W)
+
+
+def score_sizes(
+    config: EvaluateConfig,
+    sizes: Sequence[Size | None],
+    read: Callable[[Size | None], PictureSets],
+    summarise: Callable[[PictureSets], Summaries],
+) -> Iterator[tuple[Size, Scores]]:
+    """Score sizes one after another, each by distances and memorisation.
+
+    A size with too few pictures is left out, with a warning that says why.
+    """
+    for size in sizes:
+        assert size is not None
+        try:
+            sets = read(size)
+        except PyramidError as error:
+            logger.warning("evaluate: no scores of %dx%d: %s", size[1], size[0], error)
+            continue
+        found = summarise(sets)
+        yield (
+            size,
+            distance_scores(found.samples, found.val, config)
+            | distance_scores(found.train, found.val, config)
+            | memorisation_scores(measure_memorisation(found), config)
+            | Scores({f"counts/num_{each.name}": float(len(each)) for each in sets}),
+        )
+
+
+def by_size(main: Scores, main_size: Size | None, others: Iterator[tuple[Size, Scores]]) -> Scores:
+    """All scores with their size in their name, such as `by_size/512x384/NAME`, and the means.
+
+    A mean is over the sizes that were scored, of the scores that all of them have; those of other
+    levels or crops than the main size's are left out.
+    """
+    assert main_size is not None
+    scored = [(main_size, _without_reconstruction(main)), *others]
+    found = Scores({})
+    for (height, width), scores in scored:
+        found |= _renamed(scores, f"{BY_SIZE}/{width}x{height}")
+    common = set.intersection(*(set(scores.values) for _, scores in scored))
+    means = {
+        name: float(np.mean([scores.values[name] for _, scores in scored]))
+        for name in main.values
+        if name in common and not name.startswith("counts/")
+    }
+    return found | _renamed(Scores(means), f"{BY_SIZE}/{MEAN_OF_SIZES}")
+
+
+def _without_reconstruction(scores: Scores) -> Scores:
+    def keep(name: str) -> bool:
+        return not name.startswith("reconstruction/")
+
+    return Scores(
+        {name: value for name, value in scores.values.items() if keep(name)},
+        {name: value for name, value in scores.replicates.items() if keep(name)},
+    )
+
+
+def _renamed(scores: Scores, prefix: str) -> Scores:
+    return Scores(
+        {f"{prefix}/{name}": value for name, value in scores.values.items()},
+        {f"{prefix}/{name}": value for name, value in scores.replicates.items()},
+    )

@@ -1,0 +1,89 @@
+"""The sizes that a diffusion model was trained at, and which of them each sample has.
+
+A model of many aspect ratios draws its sizes in turn: first one picture of every class or prompt at
+the first size, then at the second. A picture that is drawn from a held-out one has its size.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pdm.data.shards.buckets import FACT
+from pdm.inference.prompts import Prompts
+from pdm.inference.subjects import Classes, HeldOut, Subjects, size_of
+from pdm.models.levels.pyramid import LevelShape
+
+
+@dataclass(frozen=True, slots=True)
+class PictureSize:
+    """What depends on the size of a picture.
+
+    Args:
+        size: (H, W) in pixels.
+        shapes: (C, h, w) of the levels.
+        is_trained: Whether the model was trained on pictures of this size, or only tested.
+    """
+
+    size: tuple[int, int]
+    shapes: tuple[LevelShape, ...]
+    is_trained: bool = True
+
+    def tile_px(self, asked: int | None) -> int | None:
+        """Side of the tiles to decode in; None if the picture fits into one."""
+        return asked if asked and max(self.size) > asked else None
+
+
+def sizes_of(record: Mapping[str, Any]) -> tuple[PictureSize, ...]:
+    """The sizes of a model's data; one, unless it knows many aspect ratios."""
+    if FACT not in record:
+        return (PictureSize(size_of(record), _shapes(record)),)
+    return tuple(
+        PictureSize(
+            (entry["height_px"], entry["width_px"]),
+            _shapes(entry),
+            is_trained=entry["num_samples"]["train"] > 0,
+        )
+        for entry in record[FACT]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SizesInTurn:
+    """Chooses the size of each picture of the stage `sample`, by its number.
+
+    Args:
+        sizes: Of the model.
+        subjects: What the pictures show.
+        first_seed: Seed of the picture with number 0.
+    """
+
+    sizes: Sequence[PictureSize]
+    subjects: Subjects
+    first_seed: int
+
+    def size_of(self, number: int) -> PictureSize:
+        """The size of a picture; it does not depend on the picture's batch."""
+        if isinstance(self.subjects, HeldOut):
+            size = self.subjects.size_of(self.first_seed + number)
+            return next(one for one in self.sizes if one.size == size)
+        trained = [one for one in self.sizes if one.is_trained]
+        return trained[number // self._num_subjects % len(trained)]
+
+    def groups(self, numbers: Sequence[int]) -> dict[PictureSize, list[int]]:
+        """Split a batch by size: only pictures of one size are drawn together."""
+        found: dict[PictureSize, list[int]] = {}
+        for number in numbers:
+            found.setdefault(self.size_of(number), []).append(number)
+        return found
+
+    @property
+    def _num_subjects(self) -> int:
+        """Number of pictures in which every class or prompt was drawn once, so that each of them is
+        drawn at every size."""
+        if isinstance(self.subjects, Classes):
+            return len(self.subjects.chosen)
+        return len(self.subjects.prompts) if isinstance(self.subjects, Prompts) else 1
+
+
+def _shapes(entry: Mapping[str, Any]) -> tuple[LevelShape, ...]:
+    return tuple((c, h, w) for c, h, w in entry["level_shapes"])
