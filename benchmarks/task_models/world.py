@@ -74,8 +74,6 @@ class FirstStage:
 def build(size: Size, preset: str, folder: Path) -> World:
     """Draw, train and load. `preset` is the task's, onto the smallest model."""
     config = params_of(size, "model-tiny", preset)
-    sample = dataclasses.replace(config.sample, guidance_scale=1.0, guide=None)
-    config = dataclasses.replace(config, sample=sample)
     return train_task(config, train_first_stage(size, config, folder), folder)
 
 

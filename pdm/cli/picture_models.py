@@ -36,29 +36,33 @@ def open_models(
     from pdm.tracking.registry.champion import fetch_champion
 
     with tempfile.TemporaryDirectory(prefix="pyramid-champion-") as scratch:
-        if args.champion:
-            folder = fetch_champion(Path(scratch))
-            config = settings_of_samples(folder / "samples.json")
-        else:
-            preset = "task-text" if prompts else None
-            folder, config = args.models, _sample_settings(args.params, preset)
-        if args.steps:
-            config = dataclasses.replace(config, steps=args.steps)
+        folder = fetch_champion(Path(scratch)) if args.champion else args.models
         files = ("autoencoder/model.safetensors", "diffusion/config.json")
         if not all((folder / file).is_file() for file in files):
             raise BadInput(
                 f"{folder} lacks a trained model; run the pipeline, name their folder by --models, "
                 "or take the champion of MLflow by --champion"
             )
+        if args.champion:
+            config = settings_of_samples(folder / "samples.json")
+        else:
+            config = _sample_settings(args.params, folder / "diffusion")
+        if args.steps:
+            config = dataclasses.replace(config, steps=args.steps)
         check(folder / "diffusion", config)
         yield open_studio(folder, config, prompts)
 
 
-def _sample_settings(path: Path, preset: str | None) -> "SampleConfig":
-    """Read the section `sample`; without a params file, take a preset's, or the default one's."""
-    from pdm import presets
+def _sample_settings(path: Path, diffusion: Path) -> "SampleConfig":
+    """Read the section `sample`; without a params file, take that of the preset for the model's
+    task, or the default one."""
+    from pdm import presets, weights
     from pdm.params.keys import DEFAULT
+    from pdm.tasks.find import task_of_model
 
     if path != params.DEFAULT_PATH or path.exists():
         return params.load(path).sample
-    return presets.load(preset).sample if preset else params.load(DEFAULT).sample
+    kind = task_of_model(weights.record_of(diffusion), None).kind
+    preset = f"task-{kind.replace('_', '-')}"
+    known = preset in presets.descriptions()
+    return presets.load(preset).sample if known else params.load(DEFAULT).sample

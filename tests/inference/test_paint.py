@@ -182,3 +182,13 @@ def test_after_a_kill_nothing_is_kept_that_was_drawn_from_other_maps(trained, ch
     for file in ("000000.png", "000001.png"):
         killed, unbroken = (tmp_path / name / file for name in ("killed", "unbroken"))
         assert killed.read_bytes() == unbroken.read_bytes()
+
+
+def test_without_a_params_file_a_map_is_painted_with_the_guidance_of_the_preset(
+    trained, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(map_of(1).astype(np.uint8)).save("map.png")
+    assert cli.main(["paint", "map.png", "--models", str(trained / "models"), "--steps", "3"]) == 0
+    mark, _ = marks.read(Path(capsys.readouterr().out.strip()))
+    assert (mark["guidance_scale"], mark["guide"]) == (3.0, {"kind": "unconditional"})
