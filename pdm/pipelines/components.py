@@ -9,17 +9,23 @@ import torch
 from diffusers.models.modeling_utils import ModelMixin
 
 from pdm import weights
+from pdm.config.prompts import Prompt
 from pdm.config.records import from_record
 from pdm.config.sample import SampleConfig
+from pdm.config.task import TextTask
+from pdm.config.text import FrozenEncoderConfig
 from pdm.errors import BadInput
+from pdm.inference.prompts import Prompts, text_task
 from pdm.inference.sampling_networks import Networks, load_networks
-from pdm.inference.subjects import NO_SUBJECTS
+from pdm.inference.subjects import NO_SUBJECTS, Subjects
 from pdm.models.codec import Autoencoder
 from pdm.registry import load_autoencoder
 from pdm.tasks.find import find_task, task_of_model
+from pdm.tasks.text import EMPTY
 
 SAMPLING = "sampling.json"  # section `sample` of the params
 GUIDE = "guide"  # folder of another model that guides
+TEXT_ENCODER = "text_encoder"  # folder of a frozen encoder
 
 
 class PyramidModel(ModelMixin):
@@ -83,9 +89,7 @@ class DiffusionModel(PyramidModel):
     @classmethod
     def _load(cls, folder: Path) -> Self:
         config, record = read_sampling(folder.parent), weights.record_of(folder)
-        task = task_of_model(record, None)
-        found = find_task(task, record)
-        subjects = NO_SUBJECTS if found.needs_pictures or found.needs_maps else None
+        subjects = _subjects_of(folder, config, record)
         networks = load_networks(folder, config, torch.device("cpu"), subjects)
         return cls(networks, config, record)
 
@@ -106,3 +110,14 @@ def read_sampling(folder: Path) -> SampleConfig:
         return config
     guide = dataclasses.replace(config.guide, path=str(folder / GUIDE))
     return dataclasses.replace(config, guide=guide)
+
+
+def _subjects_of(folder: Path, config: SampleConfig, record: dict[str, Any]) -> Subjects | None:
+    """Give what pictures show where that is not in the model's folder; else None."""
+    task = task_of_model(record, None)
+    if isinstance(task, TextTask) and isinstance(task.encoder, FrozenEncoderConfig):
+        copied = dataclasses.replace(task.encoder, folder=str(folder.parent / TEXT_ENCODER))
+        reading = text_task(folder, dataclasses.replace(task, encoder=copied))
+        return Prompts((Prompt(EMPTY),), reading, config)
+    found = find_task(task, record)
+    return NO_SUBJECTS if found.needs_pictures or found.needs_maps else None

@@ -19,9 +19,10 @@ from pdm.inference.sampling_networks import load_networks
 from pdm.inference.subjects import NO_SUBJECTS
 from pdm.models.denoiser import Denoiser
 from pdm.models.noise_schedule import NUM_STEPS
-from pdm.pipelines.components import GUIDE, SAMPLING
+from pdm.pipelines.components import GUIDE, SAMPLING, TEXT_ENCODER
 from pdm.registry import load_autoencoder
 from pdm.tasks.find import task_of_model
+from pdm.text.frozen import SETTINGS, WEIGHTS, digest_of
 
 Kind = Literal["auto", "stock", "custom"]
 INDEX = "model_index.json"
@@ -124,6 +125,7 @@ def _write_custom(config: SampleConfig, models: Path, output: Path, reason: str 
             index[name] = ["pdm_model", kind]
         if config.guidance_scale != 1 and config.guide and config.guide.path:
             shutil.copytree(config.guide.path, temporary / GUIDE)
+        _copy_text_encoder(models, temporary)
         write_json(temporary / INDEX, index)
         write_json(temporary / SAMPLING, dataclasses.asdict(config))
         write_text(temporary / "pipeline.py", PIPELINE_FILE)
@@ -132,7 +134,7 @@ def _write_custom(config: SampleConfig, models: Path, output: Path, reason: str 
     return (
         f"{output}: a custom pipeline{f', since {reason}' if reason else ''}; load it with "
         "DiffusionPipeline.from_pretrained(..., trust_remote_code=True) where pyramid-diffusion is "
-        f"installed{_outside(models / 'diffusion')}"
+        "installed"
     )
 
 
@@ -141,12 +143,20 @@ def _needs_ema(config: SampleConfig) -> bool:
     return config.ema_length is not None or (guide is not None and guide.kind == "ema")
 
 
-def _outside(diffusion: Path) -> str:
-    """Say what the folder needs that is not in it."""
-    task = task_of_model(weights.record_of(diffusion), None)
-    if isinstance(task, TextTask) and isinstance(task.encoder, FrozenEncoderConfig):
-        return f". It reads the text encoder in {task.encoder.folder}, which is not copied"
-    return ""
+def _copy_text_encoder(models: Path, folder: Path) -> None:
+    """Copy the frozen encoder of a model of text, if it has one.
+
+    Raises:
+        BadInput: It is missing, or has another sha256 than in the training.
+    """
+    task = task_of_model(weights.record_of(models / "diffusion"), None)
+    if not (isinstance(task, TextTask) and isinstance(task.encoder, FrozenEncoderConfig)):
+        return
+    digest_of(task.encoder, Path())  # checks the sha256
+    (folder / TEXT_ENCODER).mkdir()
+    for name in (WEIGHTS, *SETTINGS):
+        if (file := Path(task.encoder.folder) / name).is_file():
+            shutil.copyfile(file, folder / TEXT_ENCODER / name)
 
 
 def _copy_pictures(models: Path, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """The pipeline of this package, as diffusers loads it: it draws what the commands draw."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +20,7 @@ from random_models import (
     write_models,
 )
 from test_stock_pipeline import draw_by_stage
+from tiny_bert import write_bert
 
 from pdm.config.prompts import Prompt
 from pdm.config.sample import GuideConfig
@@ -73,6 +75,10 @@ def conditional_models(folder, task, size=(16, 32)):
 def load(models, folder, config=SAMPLE):
     said = export_diffusers(config, models=models, output=folder)
     assert "trust_remote_code=True" in said
+    return load_folder(folder)
+
+
+def load_folder(folder):
     pipeline = DiffusionPipeline.from_pretrained(folder, trust_remote_code=True)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
@@ -143,6 +149,19 @@ def test_a_prompt_draws_what_the_command_draws(tmp_path):
     assert (drawn == expected).all()
     with pytest.raises(ValueError, match="a model of text draws by a prompt"):
         pipeline(seed=3)
+
+
+def test_a_frozen_text_encoder_is_copied_and_read_from_the_folder(tmp_path):
+    encoder = write_bert(tmp_path / "bert", max_tokens=8)
+    task = replace(TASKS["text"], encoder=encoder)
+    models = conditional_models(tmp_path / "models", task)
+    wish = Prompt("a dune at noon", seed=3)
+    [(_, expected, _)] = draw(open_studio(models, SAMPLE, [wish]), wish, 1)
+    export_diffusers(SAMPLE, models=models, output=tmp_path / "folder")
+    shutil.rmtree(tmp_path / "bert")
+    pipeline = load_folder(tmp_path / "folder")
+    [drawn] = pipeline("a dune at noon", seed=3).images
+    assert (np.asarray(drawn) == expected).all()
 
 
 def test_super_resolution_gives_exactly_twice_the_size(tmp_path):
