@@ -34,7 +34,7 @@ class Size:
     candidates: tuple[int, ...]  # times the trained side, rising
 
 
-FULL = Size(1024, 8, (18, 32))
+FULL = Size(1024, 8, (18,))
 QUICK = Size(128, 2, (2,))
 
 

@@ -105,10 +105,10 @@ class _Stitching:
         if all(covered(axis).all() for axis in (self.grid.rows, self.grid.columns)):
             return self.sums
         assert previous is not None  # in the first step tiles cover everything
-        return tuple(
-            torch.where(cells.to(total.device), total, before)
-            for total, before, cells in zip(self.sums, previous, self._covered(), strict=True)
-        )
+        for total, before, cells in zip(self.sums, previous, self._covered(), strict=True):
+            strips = ~cells.to(total.device)
+            total[:, :, strips] = before[:, :, strips]
+        return self.sums
 
     def _covered(self) -> Iterator[Tensor]:
         for rows, columns in self.axes:
