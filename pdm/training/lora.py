@@ -27,6 +27,7 @@ from pdm.models.spectral_norm import bake_spectral_norms
 logger = logging.getLogger(__name__)
 
 FOLDER = "lora"  # inside a model's folder
+NUM_NAMED = 4  # layers named in an error
 
 Network = TypeVar("Network", bound=Denoiser)
 
@@ -46,9 +47,10 @@ def attach(network: Network, config: LoraConfig | None) -> Network:
     try:
         layers = add_adapters(network, config.rank, config.scale, _targets(network, config))
     except ValueError as error:
+        layers = [name for name, one in network.named_modules() if not list(one.children())]
         raise BadInput(
-            f"diffusion.lora.targets: {error}; layers of attention end in "
-            f"{', '.join(_attention_of(network))}"
+            f"diffusion.lora.targets: {error}; names of layers are such as "
+            f"{', '.join(_attention_of(network)[:NUM_NAMED] or layers[:NUM_NAMED])}"
         ) from error
     weights = list(network.parameters())
     trained = sum(weight.numel() for weight in weights if weight.requires_grad)
@@ -93,17 +95,20 @@ def merge_snapshots(folder: Path, config: LoraConfig | None) -> None:
 
 
 def _targets(network: Denoiser, config: LoraConfig) -> list[str]:
+    """List names of layers, or their ends, with all layers of attention in place of `ATTENTION`."""
     found: list[str] = []
     for target in config.targets:
         found += _attention_of(network) if target == ATTENTION else [target]
+    if not found:
+        raise ValueError("the network has no attention; name other layers")
     return found
 
 
 def _attention_of(network: Denoiser) -> list[str]:
-    """List the ends of names of layers of attention that the network has, but for its text encoder,
-    whose layers have names like those of the trunk."""
-    names = [f".{name}" for name, _ in network.named_modules() if not name.startswith("text.")]
-    return [end for end in ATTENTION_LAYERS if any(name.endswith(f".{end}") for name in names)]
+    """List the layers of attention, but for those of a text encoder that is trained with it."""
+    ends = tuple(f".{end}" for end in ATTENTION_LAYERS)
+    names = (name for name, _ in network.named_modules() if not name.startswith("text."))
+    return [name for name in names if f".{name}".endswith(ends)]
 
 
 def _write_adapters(network: Denoiser, config: LoraConfig, folder: Path) -> None:

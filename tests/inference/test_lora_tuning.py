@@ -13,15 +13,19 @@ from worker_groups import run_group
 from pdm import ema
 from pdm.baselines.unets import LatentUNet
 from pdm.config.common import fingerprint
+from pdm.config.diffusion import ConditionConfig
 from pdm.config.first_stage import FirstStageConfig
 from pdm.config.latent_unet import LatentUNetConfig
 from pdm.config.lora import LoraConfig
+from pdm.config.text import TextTransformerConfig
 from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.inference.encode import encode_shards
+from pdm.models.condition import Condition
 from pdm.models.lora import ADAPTER, ORIGINAL
 from pdm.models.spectral_norm import bake_spectral_norms
+from pdm.models.unet import PyramidUNet
 from pdm.registry import load_denoiser
 from pdm.training import diffusion, lora
 from pdm.training.checkpoints.folder import list_checkpoints
@@ -159,6 +163,52 @@ def test_attention_alone_is_adapted_unless_layers_are_named(chain, ldm):
     assert all(f"conv_in{ORIGINAL}" in name for name in found)
 
 
+def text_networks():
+    """Networks that read text, with random weights everywhere."""
+    text = TextTransformerConfig(
+        vocabulary_size=9, max_tokens=4, width=8, depth=1, num_heads=2, head_width=4
+    )
+    sizes = ConditionConfig(num_classes=0, token_width=8, map_channels=0, text=text)
+    ours = replace(DIFFUSION.model, windows=None, condition=sizes)
+    ldms = replace(UNET, name="txt2img", token_width=8, text=text)
+    torch.manual_seed(0)
+    found = (
+        PyramidUNet(ours, (6, 4, 3), ("global", 8, 4)),
+        LatentUNet(ldms, (3,), (4,)),
+    )
+    for network in found:
+        with torch.no_grad():
+            for weight in network.parameters():
+                weight.add_(0.05 * torch.randn_like(weight))
+    return found
+
+
+def test_a_text_encoder_is_not_adapted_and_cross_attention_is():
+    for network in text_networks():
+        network = lora.attach(network, LORA).eval()
+        names = [name.removesuffix(ORIGINAL) for name in network.state_dict() if ORIGINAL in name]
+        assert not any(name.startswith("text.") for name in names)
+        assert any("reading.key_value" in name or "attn2.to_k" in name for name in names)
+        with torch.no_grad():
+            for name, weight in network.named_parameters():
+                if weight.requires_grad and name.endswith(".up"):
+                    weight.add_(0.05 * torch.randn_like(weight))
+            pyramid, t = example(network)
+            texts = Condition(tokens=torch.tensor([[1, 2, 3, 0], [4, 5, 6, 7]]))
+            texts = replace(texts, mask=texts.tokens > 0)
+            merged = lora.merge(network, LORA)
+            outputs = [one(pyramid, t, texts) for one in (merged, network)]
+        for one, other in zip(*outputs, strict=True):
+            torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+
+
+def test_a_network_without_attention_needs_other_targets():
+    plain = replace(DIFFUSION.model, attention_from=64)
+    network = PyramidUNet(plain, (6, 4, 3), ("global", 8, 4))
+    with pytest.raises(BadInput, match=r"lora\.targets: the network has no attention; .* such as"):
+        lora.attach(network, LORA)
+
+
 def test_a_resumed_tuning_ends_with_the_bits_of_an_unbroken_one(chain, tmp_path):
     lengths = {"broken": (8, 16), "unbroken": (16,)}
     model = replace(DIFFUSION.model, dropout_falls=False)
@@ -238,7 +288,7 @@ def test_a_source_of_another_shape_and_an_unknown_layer_are_refused(chain, tmp_p
     with pytest.raises(BadInput, match=r"diffusion\.lora needs a network whose weights all come"):
         tune(tmp_path / "wider", chain, model=wider)
     unknown = LoraConfig(rank=2, alpha=2.0, targets=("to_q",))
-    with pytest.raises(BadInput, match=r"lora\.targets: .* ends in 'to_q'; .* query_key_value"):
+    with pytest.raises(BadInput, match=r"lora\.targets: .* ends in 'to_q'; .*query_key_value"):
         tune(tmp_path / "unknown", chain, lora=unknown)
 
 
