@@ -1,9 +1,9 @@
-"""What models learn of the tasks super_resolution, inpainting, semantic and text.
+"""What models learn of the tasks, and what latents spare against pixels.
 
     .venv/bin/python benchmarks/tasks.py --json
 
 `benchmarks.command` describes the other options. The data are small built-in landscapes; held-out
-ones are judged. Each part trains an autoencoder and one diffusion model.
+ones are judged. Each part but `latent_vs_pixel` trains an autoencoder and one diffusion model.
 """
 
 import sys
@@ -14,7 +14,7 @@ if __package__ in (None, ""):  # run as a script
 
 from benchmarks.command import run
 
-PARTS = ("super_resolution", "inpainting", "semantic", "text")
+PARTS = ("super_resolution", "inpainting", "semantic", "text", "latent_vs_pixel")
 
 if __name__ == "__main__":
     run("What models learn of each task, on small landscapes.", "task_models", PARTS)
