@@ -17,6 +17,7 @@ from pdm.config.evaluate import EvaluateConfig
 from pdm.config.latent_unet import SIDE_MULTIPLES, LatentUNetConfig
 from pdm.config.latents import LatentsConfig
 from pdm.config.limits import require
+from pdm.config.prompts import Prompt
 from pdm.config.sample import SampleConfig
 from pdm.config.scrape import ScrapeConfig
 from pdm.config.shard import ShardConfig
@@ -132,6 +133,10 @@ class Params:
             "caption_column of a list of URLs",
         )
 
+        if isinstance(task, TextTask):
+            for prompt in task.parsed_prompts:
+                _check_drawn_in_training(prompt)
+
     def _check_guide(self) -> None:
         """Check that the training keeps the earlier EMA that guides the sampling."""
         guide, training = self.sample.guide, self.diffusion.training
@@ -182,3 +187,14 @@ class Params:
             unet.widths,
             f"{resolutions} widths, one for each downsampling from {finest} to {coarsest}",
         )
+
+
+def _check_drawn_in_training(prompt: Prompt) -> None:
+    """Refuse options that the sheets of a training cannot follow. Not a check of the task itself,
+    which is read from older models, too."""
+    key, fixed = "diffusion.task.prompts", (prompt.steps, prompt.width_px, prompt.height_px)
+    expected = "no --s, --w or --h: what a training draws has the same steps and size"
+    require(fixed == (None, None, None), key, prompt.text, expected)
+    useless = bool(prompt.negative) and prompt.guidance_scale in (None, 1)
+    expected = f"a guidance scale beside --n {prompt.negative}, such as --l 3"
+    require(not useless, key, prompt.text, expected)

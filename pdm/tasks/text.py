@@ -186,7 +186,9 @@ def prepare_states(config: TextTask, splits: Sequence[LatentShards], files: Text
     if files.cache is None:
         return
     cache = StateCache(files.cache / digest_of(encoder, files.base))
-    texts = [EMPTY, *captions, *(prompt.text for prompt in config.parsed_prompts)]
+    prompts = config.parsed_prompts
+    negatives = (prompt.negative for prompt in prompts if prompt.negative)
+    texts = [EMPTY, *captions, *(prompt.text for prompt in prompts), *negatives]
     num_new = cache.fill(texts, frozen.encode)
     logger.info("text: %d texts encoded, %d were in the cache", num_new, len(set(texts)) - num_new)
 

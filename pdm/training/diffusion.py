@@ -24,7 +24,7 @@ from pdm.models.condition import NO_CONDITION, Condition, with_condition
 from pdm.models.denoiser import Denoiser
 from pdm.models.levels.pyramid import LevelShape
 from pdm.registry import build_denoiser
-from pdm.tasks.examples import examples_at, examples_to_preview
+from pdm.tasks.examples import examples_at
 from pdm.tasks.find import check_task, find_task
 from pdm.tasks.task import Encode, Task, refuse_to_encode
 from pdm.tasks.text import Text, TextFiles, prepare_text
@@ -53,6 +53,7 @@ from pdm.training.monitoring.sample_scores import (
     check_split_sizes,
     record_samples,
 )
+from pdm.training.monitoring.shown import show_task
 from pdm.training.monitoring.utilisation import copy_to_meta, flops_per_image
 from pdm.training.objectives.losses import FlowLosses
 from pdm.training.objectives.timesteps import TimeDistribution
@@ -262,9 +263,7 @@ def _work(settings: Settings, workers: Workers) -> None:
 
     of_main_size = latents.of_main_size(), held_out.of_main_size()
 
-    def conditions_of(seeds: range) -> Condition:
-        return task.condition(examples_to_preview(task, of_main_size[1], seeds), grid.encode)
-
+    show = show_task(task, of_main_size[1], grid.encode, guided=True)
     scorer = SampleScorer(
         grid, of_main_size, config.score_images, settings.build_reference_distance(), workers
     )
@@ -274,7 +273,7 @@ def _work(settings: Settings, workers: Workers) -> None:
         ema = cast(Denoiser, state.ema)
         with autocast(training, workers.device):
             losses = _losses_by_bucket(ema, held_out, noisy, config, workers)
-            sheet, distances = scorer.draw(ema, sampler, conditions_of)
+            sheet, distances = scorer.draw(ema, sampler, show)
         if events is not None:
             scores = losses | distances
             record_samples("diffusion", sheet, scores, state.images_seen, events, settings.run)

@@ -30,11 +30,11 @@ from pdm.diffusion.level_schedules import min_steps, sampler_stops
 from pdm.errors import BadInput
 from pdm.events import EventLog
 from pdm.files import atomic_folder, sha256_of
-from pdm.models.condition import NO_CONDITION, Condition
+from pdm.models.condition import NO_CONDITION
 from pdm.models.denoiser import Denoiser
 from pdm.models.spectral_norm import bake_spectral_norms
 from pdm.registry import build_denoiser, load_denoiser
-from pdm.tasks.examples import examples_of_seeds, examples_to_preview
+from pdm.tasks.examples import examples_of_seeds
 from pdm.tasks.find import find_task
 from pdm.tasks.task import Encode, Task, refuse_to_encode
 from pdm.tasks.text import TextFiles, prepare_states
@@ -59,6 +59,7 @@ from pdm.training.monitoring.sample_scores import (
     SampleScorer,
     record_samples,
 )
+from pdm.training.monitoring.shown import show_task
 from pdm.training.objectives.distillation import DistillationLosses
 from pdm.weights import FEW_STEPS
 
@@ -299,8 +300,7 @@ def _work(settings: Settings, workers: Workers) -> None:
     def ways(purpose: str) -> Ways:
         return Ways(latents, config, purpose, sizes, grid.encode, task)
 
-    def conditions_of(seeds: range) -> Condition:
-        return task.condition(examples_to_preview(task, held_out, seeds), grid.encode)
+    show = show_task(task, held_out, grid.encode, guided=False)
 
     def score(state: TrainState, events: EventLog | None) -> float:
         ema = cast(Denoiser, state.ema)
@@ -309,7 +309,7 @@ def _work(settings: Settings, workers: Workers) -> None:
             sheet, distances = scorer.draw(
                 ema,
                 lambda velocity, noise: take_few_steps(velocity, noise, losses.stops),
-                conditions_of,
+                show,
             )
         if events is not None:
             scores = {"val_loss": loss} | distances

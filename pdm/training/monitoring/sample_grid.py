@@ -14,13 +14,12 @@ from pdm.diffusion.level_schedules import Schedule, min_steps, sampler_stops
 from pdm.diffusion.samplers import multistep, noise_from_seeds
 from pdm.errors import BadInput
 from pdm.files import sha256_of
-from pdm.models.condition import NO_CONDITION, Condition, with_condition
 from pdm.models.levels.pyramid import Pyramid
 from pdm.registry import load_autoencoder
+from pdm.training.monitoring.shown import ShowSeeds, show_nothing
 
 SEEDS = range(8)
 STEPS = 16  # enough to see layout and colour; the stage `sample` uses more
-ConditionsOf = Callable[[range], Condition]  # of the pictures of these seeds
 CLAMP = 4.0  # standard deviations; an untrained model predicts values far outside
 
 Draw = Callable[[Velocity, Pyramid], Pyramid]  # from a velocity and noise to data
@@ -50,13 +49,16 @@ class SampleGrid:
         network: Velocity,
         sampler: Draw,
         seeds: range,
-        conditions_of: ConditionsOf = lambda seeds: NO_CONDITION,
+        show: ShowSeeds = show_nothing,
     ) -> Iterator[Pixels]:
         """Draw one picture for each seed, all at once, and decode them one by one."""
-        noise = tuple(level.to(self.device) for level in noise_from_seeds(seeds, self.shapes))
         with torch.no_grad():
-            condition = conditions_of(seeds).change(lambda tensor: tensor.to(self.device))
-            latents = sampler(with_condition(network, condition), noise)
+            shown = show(seeds)
+            noise = noise_from_seeds(shown.seeds, self.shapes)
+            latents = sampler(
+                shown.velocity(network, self.device),
+                tuple(level.to(self.device) for level in noise),
+            )
         yield from self.decode(latents)
 
     def encode(self, pixels: Pixels) -> Pyramid:

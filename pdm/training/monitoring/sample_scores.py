@@ -24,9 +24,9 @@ from pdm.diffusion.flow import Velocity
 from pdm.errors import BadInput
 from pdm.events import EventLog
 from pdm.files import atomic_file
-from pdm.models.condition import NO_CONDITION
 from pdm.training.distributed.workers import Workers
-from pdm.training.monitoring.sample_grid import SEEDS, ConditionsOf, Draw, SampleGrid
+from pdm.training.monitoring.sample_grid import SEEDS, Draw, SampleGrid
+from pdm.training.monitoring.shown import ShowSeeds, show_nothing
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class SampleScorer:
         self,
         network: Velocity,
         sampler: Draw,
-        conditions_of: ConditionsOf = lambda seeds: NO_CONDITION,
+        show: ShowSeeds = show_nothing,
     ) -> tuple[Image.Image, dict[str, float]]:
         """Draw a sheet of the first pictures, and measure the distance of `count`, if it is not 0.
 
@@ -91,7 +91,7 @@ class SampleScorer:
 
         def draw_some(seeds: range) -> tuple[list[Pixels], Features | None]:
             """Pictures for the sheet, and features of those to compare."""
-            pictures = list(self.grid.draw(network, sampler, seeds, conditions_of))
+            pictures = list(self.grid.draw(network, sampler, seeds, show))
             for_sheet = pictures if seeds == SEEDS else []
             compared = pictures[: max(0, self.count - seeds.start)]
             features = self.measure.features(compared) if compared else None
