@@ -13,6 +13,7 @@ from PIL import Image
 from tiny_chain import LATENTS, SAMPLE
 
 from pdm.config.evaluate import EvaluateConfig
+from pdm.config.init_from import InitFromConfig
 from pdm.config.sample import PreviewsConfig
 from pdm.data.order import share
 from pdm.data.pixels import to_images
@@ -22,9 +23,13 @@ from pdm.data.verification.verify import verify
 from pdm.errors import BadInput
 from pdm.evaluation.evaluate import evaluate
 from pdm.evaluation.reference_distance import ReferenceDistance
+from pdm.files import sha256_of
+from pdm.inference.any_size.plan import nearest_size
 from pdm.inference.encode import encode_shards
 from pdm.inference.encode_parts import MIRRORED
 from pdm.inference.picture_sizes import PictureSize, SizesInTurn
+from pdm.inference.pictures.draw import drawings_of_seeds
+from pdm.inference.pictures.studio import open_studio
 from pdm.inference.sample import sample_pictures
 from pdm.inference.subjects import Classes
 from pdm.registry import load_autoencoder
@@ -282,3 +287,29 @@ def test_a_size_with_too_few_pictures_is_not_scored_and_said_so(chain, tmp_path,
     )
     assert "no scores of 16x16: 1 val pictures are too few" in caplog.text
     assert not any(name.startswith("by_size/16x16") for name in scores)
+
+
+def test_a_picture_of_any_size_is_composed_at_the_nearest_trained_size(chain):
+    studio = open_studio(chain.diffusion.parent, SAMPLE)
+    assert set(studio.sizes) == {(height, width) for width, height in SIZES}
+    [drawing] = drawings_of_seeds(studio, [3])
+    for asked, trained in (((40, 90), (16, 32)), ((90, 40), (32, 16)), ((50, 60), (16, 16))):
+        composed = drawing.at_size(nearest_size(studio.sizes, asked))
+        assert composed.draw().shape == (*trained, 3)
+        assert composed.studio.size == trained
+
+
+def test_a_square_model_is_fine_tuned_on_buckets(chain, tmp_path):
+    counts = {(128, 64): (6, 3)}
+    one = write_bucket_shards(tmp_path / "one", counts)
+    first = autoencoder.Settings(AUTOENCODER, one, tmp_path / "run-1", tmp_path / "first")
+    autoencoder._work(first, Workers(torch.device("cpu")))
+    digest = sha256_of(first.model / "model.safetensors")
+    origin = InitFromConfig(path=str(first.model), sha256=digest)
+    settings = autoencoder.Settings(
+        replace(AUTOENCODER, init_from=origin), chain.shards, tmp_path / "run-2", tmp_path / "tuned"
+    )
+    autoencoder._work(settings, Workers(torch.device("cpu")))
+    record = json.loads((tmp_path / "tuned" / "config.json").read_text())
+    assert len(record["buckets"]) == 3
+    assert record["init_from"]["sha256"] == digest

@@ -16,7 +16,13 @@ from pdm.data.large_pictures.write import write_picture
 from pdm.data.pixels import Pixels
 from pdm.inference.any_size.canvas import enlarging_factors, enlarging_unit
 from pdm.inference.any_size.panorama import compose_side_by_side
-from pdm.inference.any_size.plan import Plan, Size, plan_drawing, plan_enlargement
+from pdm.inference.any_size.plan import (
+    Plan,
+    Size,
+    nearest_size,
+    plan_drawing,
+    plan_enlargement,
+)
 from pdm.inference.any_size.rounds import Enlarger, draw_by_plan
 from pdm.inference.any_size.tile_velocity import check_model
 from pdm.inference.any_size.unfinished import unfinished
@@ -105,6 +111,8 @@ def write_drawing(
     Returns:
         The sha256 of its pixels.
     """
+    known = drawing.studio.sizes or (drawing.studio.size,)
+    drawing = drawing.at_size(nearest_size(known, large.size))
     studio = drawing.studio
     plan = large.plan_drawing(studio)
     large.log(plan, "draw")

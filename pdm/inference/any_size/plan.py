@@ -110,9 +110,14 @@ def plan_drawing(
         coarse_unit: Sides of compositions are multiples of it.
         unit: Sides of enlarged pictures are multiples of it.
     """
-    nearest = min(known, key=lambda each: (abs(_log_ratio(each) - _log_ratio(size)), each))
+    nearest = nearest_size(known, size)
     composition = _widen(nearest, size, coarse_unit)
     return _plan(size, composition, nearest, factors, unit)
+
+
+def nearest_size(known: Sequence[Size], size: Size) -> Size:
+    """Of the sizes that a model learned, the nearest in the logarithm of the ratio."""
+    return min(known, key=lambda each: (abs(_log_ratio(each) - _log_ratio(size)), each))
 
 
 def plan_enlargement(

@@ -17,6 +17,7 @@ from pdm.config.task import ClassTask, TextTask, UnconditionalTask
 from pdm.data import marks
 from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
+from pdm.inference.picture_sizes import sizes_of
 from pdm.inference.pictures.studio import Studio
 from pdm.inference.prompts import Prompts, check_guidance
 from pdm.inference.subjects import side_multiple_of, size_of
@@ -45,8 +46,9 @@ def check_prompts(prompts: Sequence[Prompt], diffusion: Path, config: SampleConf
             "prompt; train one with `pyramid preset task-text`, or draw with `pyramid sample`"
         )
     trained, multiple = size_of(record), side_multiple_of(record)
+    sizes = [one.size for one in sizes_of(record) if one.is_trained]
     for prompt in prompts:
-        _check_size(prompt, trained, multiple)
+        _check_size(prompt, trained, sizes, multiple)
     check_guidance(prompts, config, "the prompt")
 
 
@@ -90,6 +92,12 @@ class Drawing:
     condition: Condition
     negative: Condition | None
     origin: dict[str, Any]
+
+    def at_size(self, size: tuple[int, int]) -> "Drawing":
+        """The same at another (H, W) that the model was trained at, also where it is tiled."""
+        return dataclasses.replace(
+            self, studio=dataclasses.replace(self.studio, size=size), size=size
+        )
 
     def draw(self) -> Pixels:
         """Draw it, uint8 (H, W, 3)."""
@@ -163,7 +171,9 @@ def words_of(origin: dict[str, Any]) -> str:
     return words or "picture"
 
 
-def _check_size(prompt: Prompt, trained: tuple[int, int], multiple: int) -> None:
+def _check_size(
+    prompt: Prompt, trained: tuple[int, int], sizes: Sequence[tuple[int, int]], multiple: int
+) -> None:
     """Raise BadInput for sides that the networks cannot halve often enough; warn of all others
     that the model was not trained at."""
     height, width = size_of_prompt(prompt, trained)
@@ -175,11 +185,12 @@ def _check_size(prompt: Prompt, trained: tuple[int, int], multiple: int) -> None
                 f"{prompt.text!r} has {option} {side}, but sides must be multiples of {multiple} "
                 f"for this model; take {near}"
             )
-    if (height, width) != trained:
+    if (height, width) not in sizes:
         logger.warning(
-            "%r is drawn at %dx%d by a model that was trained at %dx%d: its layout may repeat "
+            "%r is drawn at %dx%d by a model that was trained at %s: its layout may repeat "
             "itself or fall apart",
-            *(prompt.text, width, height, trained[1], trained[0]),
+            *(prompt.text, width, height),
+            ", ".join(f"{across}x{down}" for down, across in sizes),
         )
 
 

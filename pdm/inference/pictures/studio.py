@@ -20,6 +20,7 @@ from pdm.diffusion.image_guide import ImageGuide
 from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.inference.latent_sampling import Known, draw_latents
+from pdm.inference.picture_sizes import sizes_of
 from pdm.inference.prompts import config_for_loading
 from pdm.inference.sample import settings_of
 from pdm.inference.sampling_networks import (
@@ -45,8 +46,10 @@ class Studio:
         networks: The diffusion model.
         config: How to sample.
         task: What it was trained for.
-        size: (H, W) in pixels that it was trained at.
+        size: (H, W) in pixels that it was trained at; the main one, if there are several.
         facts: Of every picture that is drawn, for its mark.
+        map_names: Classes of the maps that it draws from.
+        sizes: All (H, W) that it was trained at.
     """
 
     autoencoder: Autoencoder
@@ -55,7 +58,8 @@ class Studio:
     task: TaskConfig
     size: tuple[int, int]
     facts: dict[str, Any]
-    map_names: tuple[str, ...] = ()  # classes of the maps that it draws from
+    map_names: tuple[str, ...] = ()
+    sizes: tuple[tuple[int, int], ...] = ()
 
     @property
     def device(self) -> torch.device:
@@ -152,4 +156,5 @@ def open_studio(folder: Path, config: SampleConfig, prompts: Sequence[Prompt] = 
     }
     decoder = load_autoencoder(autoencoder).to(device)
     task = task_of_model(record, networks.network.condition_sizes)
-    return Studio(decoder, networks, config, task, size_of(record), facts, names_of(record))
+    sizes = tuple(one.size for one in sizes_of(record) if one.is_trained)
+    return Studio(decoder, networks, config, task, size_of(record), facts, names_of(record), sizes)
