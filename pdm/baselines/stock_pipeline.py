@@ -14,7 +14,8 @@ from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
 from pdm.baselines.first_stage import FirstStage, KLFirstStage
-from pdm.baselines.unets import NUM_HEADS, LatentUNet
+from pdm.baselines.unet_with_heads import UNetWithEightHeads
+from pdm.baselines.unets import HEADS, LatentUNet
 from pdm.models.codec import Autoencoder
 from pdm.models.denoiser import Denoiser
 from pdm.models.levels.pyramid import LevelShape
@@ -39,11 +40,6 @@ def why_not_stock(
         return "diffusers' LDM takes no encoded picture or map beside the latent"
     if denoiser.config.predicts != "noise":
         return "diffusers' LDMPipeline has no sampler for a network that predicts the velocity"
-    if _head_width(denoiser) is None and denoiser.config.name in NUM_HEADS:
-        return (
-            f"{denoiser.config.name} has {NUM_HEADS[denoiser.config.name]} heads at every width, "
-            "but diffusers' UNet2DModel has as many channels in each head"
-        )
     (_, height, width) = level_shapes[0]
     if height != width:
         return f"diffusers' LDMPipeline draws squares only, not latents of {width}x{height}"
@@ -66,10 +62,7 @@ def stock_pipeline(
     """
     assert isinstance(autoencoder, FirstStage)
     assert isinstance(denoiser, LatentUNet)
-    unet = copy.deepcopy(cast(Any, denoiser.network))
-    unet.register_to_config(sample_size=level_shapes[0][1])
-    if denoiser.config.name in NUM_HEADS:
-        unet.register_to_config(attention_head_dim=_head_width(denoiser))
+    unet = _stock_unet(denoiser, sample_size=level_shapes[0][1])
     last_beta, first_beta = betas_of(denoiser.config.name)
     scheduler = DDIMScheduler(  # type: ignore[no-untyped-call]
         num_train_timesteps=NUM_STEPS,
@@ -87,6 +80,25 @@ def stock_pipeline(
         vqvae=first_stage, unet=unet, scheduler=scheduler
     )
     return pipeline
+
+
+def has_own_unet(denoiser: Denoiser) -> bool:
+    """Whether the pipeline's UNet is `UNetWithEightHeads`, whose file its folder needs."""
+    assert isinstance(denoiser, LatentUNet)
+    return denoiser.config.name in HEADS and _head_width(denoiser) is None
+
+
+def _stock_unet(denoiser: LatentUNet, sample_size: int) -> Any:
+    network = cast(Any, denoiser.network)
+    if has_own_unet(denoiser):
+        unet = UNetWithEightHeads.from_config(network.config)
+        unet.load_state_dict(network.state_dict())
+    else:
+        unet = copy.deepcopy(network)
+        if denoiser.config.name in HEADS:
+            unet.register_to_config(attention_head_dim=_head_width(denoiser))
+    unet.register_to_config(sample_size=sample_size)
+    return unet.eval()
 
 
 def _head_width(denoiser: LatentUNet) -> int | None:

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from pdm import weights
 from pdm.baselines.initialisation import initialise_as_ldm
+from pdm.baselines.unet_with_heads import NUM_HEADS, set_num_heads
 from pdm.config.diffusion import ConditionConfig
 from pdm.config.latent_unet import SIDE_MULTIPLES, LatentUNetConfig
 from pdm.config.records import from_record
@@ -42,7 +43,7 @@ def published(name: str) -> nn.Module:
     One of celeba (also ffhq and beds), churches, inpainting_big, bsr_sr, semantic; conditional:
     cin256, cin256-v2, txt2img.
     """
-    return build_unet(RELEASED[name], num_heads=NUM_HEADS.get(name))
+    return build_unet(RELEASED[name], num_heads=HEADS.get(name))
 
 
 def build_unet(settings: dict[str, Any], num_heads: int | None = None) -> nn.Module:
@@ -56,10 +57,8 @@ def build_unet(settings: dict[str, Any], num_heads: int | None = None) -> nn.Mod
     """
     kind: Any = UNet2DConditionModel if "cross_attention_dim" in settings else UNet2DModel
     network: nn.Module = kind(**settings)
-    for module in network.modules():
-        if num_heads and isinstance(module, Attention):
-            module.heads = module.sliceable_head_dim = num_heads
-            module.scale = (module.inner_dim // num_heads) ** -0.5
+    if num_heads:
+        set_num_heads(network, num_heads)
     initialise_as_ldm(network)
     return network
 
@@ -129,7 +128,7 @@ DESIGNS = {
     "txt2img": _txt2img,
 }
 MAP_CHANNELS = 3  # of maps beside the latent: LDM's 1x1 convolution takes 182 classes to 3
-NUM_HEADS = {"churches": 8, "inpainting_big": 8, "semantic": 8}  # `num_heads` of the release
+HEADS = dict.fromkeys(("churches", "inpainting_big", "semantic"), NUM_HEADS)  # as released
 RELEASED: dict[str, dict[str, Any]] = {
     "celeba": {"in_channels": 3, "out_channels": 3, **_celeba(224)},
     "churches": {"in_channels": 4, "out_channels": 4, **_churches(192)},
@@ -186,7 +185,7 @@ class LatentUNet(Denoiser):
         if config.token_width:
             channels["cross_attention_dim"] = config.token_width
         self.network = build_unet(
-            channels | DESIGNS[config.name](config.base_width), NUM_HEADS.get(config.name)
+            channels | DESIGNS[config.name](config.base_width), HEADS.get(config.name)
         )
         self.text = None if config.text is None else TextTransformer(config.text)
         self.map_to_channels = (

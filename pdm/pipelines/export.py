@@ -1,6 +1,7 @@
 """Writes both models as one pipeline folder that diffusers loads."""
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 from typing import Literal
@@ -8,7 +9,9 @@ from typing import Literal
 import torch
 
 from pdm import ema, weights
-from pdm.baselines.stock_pipeline import stock_pipeline, why_not_stock
+from pdm.baselines import unet_with_heads
+from pdm.baselines.stock_pipeline import has_own_unet, stock_pipeline, why_not_stock
+from pdm.baselines.unet_with_heads import UNetWithEightHeads
 from pdm.config.sample import SampleConfig
 from pdm.config.task import TextTask
 from pdm.config.text import FrozenEncoderConfig
@@ -26,6 +29,7 @@ from pdm.text.frozen import SETTINGS, WEIGHTS, digest_of
 
 Kind = Literal["auto", "stock", "custom"]
 INDEX = "model_index.json"
+UNET_FILE = f"unet/{Path(unet_with_heads.__file__).name}"
 # diffusers reads this code only with trust_remote_code; the package itself has all that it does.
 PIPELINE_FILE = '''"""Needs the package pyramid-diffusion, whose pipeline draws from this folder."""
 
@@ -77,14 +81,27 @@ def export_diffusers(
         )
     if reason or kind == "custom":
         return _write_custom(config, models, output, reason)
+    own_unet = has_own_unet(network)
     with atomic_folder(output) as temporary:
         stock_pipeline(autoencoder, network, shapes).save_pretrained(temporary)
-        write_text(temporary / "README.md", _stock_readme())
+        write_text(temporary / "README.md", _stock_readme("trust_remote_code=True" * own_unet))
         _copy_pictures(models, temporary)
+        if own_unet:
+            _add_own_unet(temporary)
+    option = f", trust_remote_code=True, for {UNET_FILE}" if own_unet else ""
     return (
-        f"{output}: diffusers' own LDMPipeline; load it with DiffusionPipeline.from_pretrained. It "
-        "draws what `pyramid sample` does with sampler: ddim, no guidance and clamp_latents: 0"
+        f"{output}: diffusers' own LDMPipeline; load it with DiffusionPipeline.from_pretrained"
+        f"{option}. It draws what `pyramid sample` does with sampler: ddim, no guidance and "
+        "clamp_latents: 0"
     )
+
+
+def _add_own_unet(folder: Path) -> None:
+    """Add the file of a UNet that diffusers does not have, and name it in the index."""
+    shutil.copyfile(Path(unet_with_heads.__file__), folder / UNET_FILE)
+    index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    index["unet"] = [unet_with_heads.__name__.rpartition(".")[2], UNetWithEightHeads.__name__]
+    write_json(folder / INDEX, index)
 
 
 def _digest_of(folder: Path) -> str:
@@ -172,13 +189,13 @@ def _diffusers_version() -> str:
     return diffusers.__version__
 
 
-def _stock_readme() -> str:
-    return """# Latent diffusion model
+def _stock_readme(options: str) -> str:
+    return f"""# Latent diffusion model
 
     from diffusers import DiffusionPipeline
     import torch
 
-    pipeline = DiffusionPipeline.from_pretrained("FOLDER")
+    pipeline = DiffusionPipeline.from_pretrained("FOLDER"{f", {options}" if options else ""})
     seeds = [torch.Generator().manual_seed(seed) for seed in range(4)]
     images = pipeline(batch_size=4, generator=seeds, num_inference_steps=50).images
 
