@@ -20,7 +20,7 @@ from pdm.config.sample import GuideConfig, SampleConfig
 from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.inference.champion import WITHOUT_EFFECT, settings_of_samples
-from pdm.inference.sample import GUIDANCE_SETTINGS, settings_of
+from pdm.inference.sample_settings import GUIDANCE_SETTINGS, SIZE_SETTINGS, settings_of
 from pdm.params import parse
 from pdm.params.keys import DEFAULT
 from pdm.params.override import override
@@ -39,6 +39,7 @@ GUIDED = replace(
     guidance_scale=2.0,
     guidance_interval=(0.2, 0.9),
     classes=("sea", "dunes"),
+    size=(600, 200),
     guide=GuideConfig(kind="ema", ema_length=0.1, images_seen=320),
 )
 
@@ -108,7 +109,7 @@ def test_marks_say_what_results_depend_on():
 
 
 def test_every_setting_that_a_sample_depends_on_is_stored_with_it():
-    unused = {*GUIDANCE_SETTINGS, "classes", "precision"}
+    unused = {*GUIDANCE_SETTINGS, "classes", "precision", *SIZE_SETTINGS}
     every = {field.name for field in dataclasses.fields(SampleConfig)}
     assert set(settings_of(GUIDED)) == every - set(fields_with(SampleConfig, Mark.NOT_IN_SAMPLES))
     assert set(settings_of(PLAIN)) == set(settings_of(GUIDED)) - unused

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
+from pdm.config.any_size import LARGEST_SIDE, LEAST_SIDE, Colour
 from pdm.config.common import STRICT, Mark, Neutral
 from pdm.config.file import FileConfig
 from pdm.config.limits import (
@@ -20,8 +21,10 @@ from pdm.config.limits import (
     require,
 )
 from pdm.config.prompts import parse_prompts
+from pdm.config.tiling import Mode
 
 NOT_IN_SAMPLES = Mark.NOT_IN_SAMPLES
+AnySide = Annotated[int, Limits(at_least=LEAST_SIDE, at_most=LARGEST_SIDE)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,6 +145,17 @@ class SampleConfig:
         SidePx | None,
         "larger images go through the autoencoder in tiles; null: whole",
         NOT_IN_SAMPLES,
+    ]
+
+    size: Annotated[
+        tuple[AnySide, AnySide] | None,
+        "[width, height] of the samples, each from 128 to 18,432; null: the size of the training",
+    ]
+    tiling: Annotated[
+        Mode, "with size: how tiles are sampled: fstd, none, multidiffusion, mixture or spot"
+    ]
+    colour: Annotated[
+        Colour, "with size: how colours are kept as pictures are enlarged: wavelet, adain or none"
     ]
 
     def __post_init__(self) -> None:

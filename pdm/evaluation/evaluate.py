@@ -26,6 +26,7 @@ from pdm.evaluation.picture_inputs import PictureSets, read_picture_sets, sizes_
 from pdm.evaluation.reconstruction import measure_reconstructions, ms_ssim_weights
 from pdm.evaluation.report import charts, image_grids, tables
 from pdm.evaluation.report.memorisation_page import write_memorisation_page
+from pdm.evaluation.sample_size import check_sample_size
 from pdm.evaluation.samples_folder import warn_of_chosen_samples
 from pdm.evaluation.scores import (
     Scores,
@@ -82,6 +83,7 @@ def evaluate(
     device = choose_device()
     log_device(device)
     model = load_autoencoder(autoencoder).to(device)
+    check_sample_size(samples, shards)
     main, *others = sizes_of_samples(samples, shards)
     sets = read_picture_sets(samples, shards, model, main)
     warn_of_chosen_samples(sets.samples)

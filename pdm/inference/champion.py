@@ -44,6 +44,9 @@ WITHOUT_EFFECT: dict[str, Any] = {
     "prompts": None,
     "negative_prompt": None,
     "guidance_interval": [0.0, 1.0],
+    "size": None,
+    "tiling": "fstd",
+    "colour": "wavelet",
 }
 
 

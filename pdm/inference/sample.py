@@ -12,7 +12,6 @@ import numpy as np
 from PIL import Image
 
 from pdm import weights
-from pdm.config.common import Mark, fields_without
 from pdm.config.prompts import Prompt
 from pdm.config.sample import SampleConfig
 from pdm.data.pixels import Pixels
@@ -20,9 +19,11 @@ from pdm.data.shards import manifest
 from pdm.data.sheets import contact_sheet, reduce_picture, split_into_rows
 from pdm.errors import BadInput
 from pdm.files import sha256_of, write_json
+from pdm.inference.any_size.samples import large_samples
 from pdm.inference.picture_sizes import sizes_of
 from pdm.inference.prompts import read_prompts
 from pdm.inference.sample_parts import FULL_SIZE, PREVIEWS, Row, SampleTask, draw_parts, parts_of
+from pdm.inference.sample_settings import settings_of
 from pdm.inference.sampling_networks import check_few_steps, few_steps_facts
 from pdm.parts.folder import part_folder
 from pdm.parts.work import work_on_parts
@@ -32,10 +33,8 @@ from pdm.versions import versions
 
 logger = logging.getLogger(__name__)
 
-SAMPLE_SETTINGS = fields_without(SampleConfig, Mark.NOT_IN_SAMPLES)
 SHEET_PICTURES = 48  # on the contact sheet: the first
 SHEET_SIDE_PX = 512  # longer side of a picture on it, at most
-GUIDANCE_SETTINGS = ("guidance_scale", "guide", "guidance_interval")
 
 
 def sample_pictures(
@@ -78,6 +77,8 @@ def sample_pictures(
             f"{diffusion} was not trained on latents of the autoencoder {autoencoder}; run the "
             "stages 'latents' and 'diffusion' again"
         )
+    if large_samples(config, facts):
+        config = dataclasses.replace(config, batch_size=1)  # each is a part that survives a kill
     prompts = read_prompts(config, diffusion, shards)
     untrained = facts.get("images_seen") == 0
     if untrained:
@@ -104,10 +105,11 @@ def sample_pictures(
         )
         _draw_missing(task, num_workers)
         _publish(task)
+    sizes = [config.size[::-1]] if config.size else [one.size for one in sizes_of(facts)]
     logger.info(
         "sample: %d pictures of %s, seeds %d to %d, in %s",
         config.num_images,
-        ", ".join("{1}x{0}".format(*one.size) for one in sizes_of(facts)),
+        ", ".join(f"{width}x{height}" for height, width in sizes),
         config.seed,
         config.seed + config.num_images - 1,
         samples,
@@ -197,15 +199,3 @@ def _rows_of_sheet(pictures: list[Pixels], num_prompts: int) -> Sequence[Sequenc
 def _thumbnail(path: Path) -> Pixels:
     with Image.open(path) as file:
         return reduce_picture(np.asarray(file), SHEET_SIDE_PX)
-
-
-def settings_of(config: SampleConfig) -> dict[str, Any]:
-    """Return all settings that a picture depends on besides its seed and the models. Guidance and
-    classes are left out if they were not used."""
-    guided = config.guidance_scale != 1
-    unused = (() if guided else GUIDANCE_SETTINGS) + (() if config.classes else ("classes",))
-    unused += ("precision",) if config.precision == "float32" else ()  # as in earlier versions
-    found = dataclasses.asdict(config)
-    if guided:
-        found["guide"] = {name: v for name, v in found["guide"].items() if v is not None}
-    return {name: found[name] for name in SAMPLE_SETTINGS if name not in unused}

@@ -21,8 +21,11 @@ from pdm.data.pixels import Pixels, to_images, to_pixels
 from pdm.data.shards.images import ImageShards
 from pdm.device import choose_device, log_device
 from pdm.files import atomic_file
+from pdm.inference.any_size.large import LargePicture
+from pdm.inference.any_size.samples import large_samples, write_sample
 from pdm.inference.latent_sampling import draw_numbers
 from pdm.inference.picture_sizes import PictureSize, SizesInTurn, sizes_of
+from pdm.inference.pictures.studio import Studio
 from pdm.inference.precision import decoding_precision
 from pdm.inference.previews import write_previews
 from pdm.inference.prompts import Prompts, config_for_loading, text_task
@@ -98,6 +101,11 @@ class Painter:
         config = config_for_loading(task.config, task.prompts)
         self.networks: Networks = load_networks(task.diffusion, config, device, subjects)
         self.sizes = SizesInTurn(sizes_of(facts), self.networks.subjects, self.config.seed)
+        self.large = large_samples(self.config, facts)
+        task_config = task_of_model(facts, self.networks.network.condition_sizes)
+        self.studio = Studio(
+            *(self.decoder, self.networks, self.config, task_config, self.main_size, task.facts)
+        )
 
     def _subjects(self, facts: dict[str, Any]) -> Subjects | None:
         """Give the prompts, or the held-out pictures, that a task works on; None for others."""
@@ -123,13 +131,15 @@ class Painter:
         if part == FULL_SIZE:
             facts = self._write_full_size()
             return lambda: facts
+        if self.large:
+            large_rows = [self._draw_large(self.large, number) for number in self._numbers(part)]
+            return lambda: large_rows
         rows = self._draw(part, pool)
         return lambda: [row.result() for row in rows]
 
     def _draw(self, part: str, pool: ThreadPoolExecutor) -> list[Future[Row]]:
         """Draw a batch, and let the pool write its pictures."""
-        start = int(part)
-        numbers = range(start, min(start + self.config.batch_size, self.config.num_images))
+        numbers = self._numbers(part)
         rows = {
             number: pool.submit(self._write, number, picture)
             for size, group in self.sizes.groups(numbers).items()
@@ -137,6 +147,15 @@ class Painter:
             for number, picture in zip(members, self._decode(latents, size), strict=True)
         }
         return [rows[number] for number in numbers]
+
+    def _numbers(self, part: str) -> range:
+        """Give the numbers of a batch's pictures."""
+        start = int(part)
+        return range(start, min(start + self.config.batch_size, self.config.num_images))
+
+    def _draw_large(self, large: LargePicture, number: int) -> Row:
+        path = self.task.folder.files / f"{name_of(number)}.png"
+        return write_sample(large, self.studio, number, path, self.task.facts)
 
     @torch.no_grad()
     def _decode(self, latents: Pyramid, size: PictureSize) -> Pixels:

@@ -122,6 +122,9 @@ SAMPLE = SampleConfig(
     previews=None,
     full_size_picture=True,
     tile_px=None,
+    size=None,
+    tiling="fstd",
+    colour="wavelet",
 )
 
 

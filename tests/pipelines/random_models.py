@@ -85,6 +85,9 @@ SAMPLE = SampleConfig(
     previews=None,
     full_size_picture=False,
     tile_px=None,
+    size=None,
+    tiling="fstd",
+    colour="wavelet",
 )
 
 

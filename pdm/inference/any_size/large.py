@@ -63,7 +63,7 @@ class LargePicture:
         """Log what will be done, and what is cut off."""
         logger.info("%s: %s: %s", name, self.text, plan)
         if plan.cut_share >= LEAST_CUT_TOLD:
-            logger.info("%s: %.0f %% of it are cut off", name, 100 * plan.cut_share)
+            logger.info("%s: %.0f %% of the composition is cut off", name, 100 * plan.cut_share)
 
     def plan_drawing(self, studio: Studio) -> Plan:
         """Plan a picture that a model draws from nothing.

@@ -22,7 +22,7 @@ from pdm.files import sha256_of
 from pdm.inference.latent_sampling import Known, draw_latents
 from pdm.inference.picture_sizes import sizes_of
 from pdm.inference.prompts import config_for_loading
-from pdm.inference.sample import settings_of
+from pdm.inference.sample_settings import settings_of
 from pdm.inference.sampling_networks import (
     Networks,
     check_few_steps,

@@ -1,0 +1,71 @@
+"""Samples of the stage `sample` at the size that `sample.size` names."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pdm.config.sample import SampleConfig
+from pdm.config.task import ClassTask, TextTask, UnconditionalTask
+from pdm.config.tiling import TilingConfig
+from pdm.errors import BadInput
+from pdm.inference.any_size.large import LargePicture, write_drawing
+from pdm.inference.pictures.draw import Drawing, drawings_of_seeds
+from pdm.inference.pictures.studio import Studio
+from pdm.inference.prompts import Prompts
+from pdm.tasks.find import task_of_model
+
+
+def large_samples(config: SampleConfig, record: Mapping[str, Any]) -> LargePicture | None:
+    """Give what `sample.size` asks for; None for the size of the training.
+
+    Args:
+        config: Section `sample` of the params.
+        record: `config.json` of the diffusion model.
+
+    Raises:
+        BadInput: The model's task has the size of a held-out picture.
+    """
+    if config.size is None:
+        return None
+    task = task_of_model(record, None)
+    if not isinstance(task, UnconditionalTask | ClassTask | TextTask):
+        raise BadInput(
+            f"sample.size is {list(config.size)}, but a model that was trained for {task.kind} "
+            "draws on held-out pictures, whose size its samples have; set sample.size to null"
+        )
+    width, height = config.size
+    tiling = TilingConfig(mode=config.tiling)
+    return LargePicture(size=(height, width), tiling=tiling, colour=config.colour)
+
+
+def write_sample(
+    large: LargePicture, studio: Studio, number: int, path: Path, facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Draw one sample and write it.
+
+    Args:
+        large: Its size.
+        studio: The models.
+        number: Of the sample.
+        path: Of the PNG.
+        facts: Of all samples, for its mark.
+
+    Returns:
+        Its row of `samples.json`.
+    """
+    drawing = _drawing_of(studio, number)
+    origin = {"seed": drawing.seed} | drawing.origin
+    digest = write_drawing(large, drawing, path, dict(facts) | origin)
+    return {"file": path.name, "pixels_sha256": digest} | origin
+
+
+def _drawing_of(studio: Studio, number: int) -> Drawing:
+    subjects, seed = studio.networks.subjects, studio.config.seed + number
+    if not isinstance(subjects, Prompts):
+        return next(drawings_of_seeds(studio, [seed]))
+    [group] = subjects.groups([number])
+    shown, negative = subjects.conditions([number])
+    own = dataclasses.replace(studio, config=group.config)
+    origin = subjects.origin(seed)
+    return Drawing(own, subjects.seed_of(number), studio.size, shown, negative, origin)
