@@ -34,7 +34,7 @@ class TilingConfig:
     symmetric: Annotated[
         bool, "Gaussian weights with their middle exactly in the tile's, not half a row below"
     ] = False
-    tiles_at_once: Annotated[Count, "tiles in one batch of the network"] = 4
+    tiles_at_once: Annotated[Count, "most tiles in one batch of the network"] = 16
     seed: Annotated[Seed, "of the offsets"] = 0
 
     def __post_init__(self) -> None:

@@ -63,7 +63,8 @@ def enlarge(
         studio: The models: trained for super-resolution, unconditional, of classes or of text.
         picture: uint8 (H, W, 3), of any size.
         factor: One of `pdm.inference.any_size.canvas.enlarging_factors(studio)`.
-        tiling: Mode and further settings; None for FSTD. Its seed is replaced by `seed`.
+        tiling: Mode and further settings; None for FSTD. Its seed is replaced by `seed`, and no
+            more tiles are evaluated at once than pictures by `sample` (`sample.batch_size`).
         seed: Of noise and offsets.
         strength: How much is drawn: 1 begins at noise, less at a mix of noise and the enlarged
             picture (SDEdit). None for `default_strength(studio)`.
@@ -80,11 +81,13 @@ def enlarge(
         uint8 (rows, factor * W, 3), from top to bottom, factor * H rows in all.
 
     Raises:
-        BadInput: The model cannot enlarge, or not by this factor; or the strength is none. Raised
-            at the call, before any work.
+        BadInput: The model cannot enlarge, or not by this factor; or the strength is out of range.
+            Raised at the call, before any work.
     """
     check_model(studio)
-    config = replace(tiling or TilingConfig(), seed=seed)
+    tiling = tiling or TilingConfig()
+    at_once = min(tiling.tiles_at_once, studio.config.batch_size)
+    config = replace(tiling, seed=seed, tiles_at_once=at_once)
     strength = default_strength(studio) if strength is None else strength
     if not 0 <= strength <= 1:
         raise BadInput(f"the strength is {strength}; give a number from 0 (nothing new) to 1")
