@@ -30,7 +30,7 @@ class SpectralNorm(nn.Module):
     vectors. Gradients flow through the norm, but not through u and v.
 
     Attributes:
-        held: Norm, u, and v in memory order, for the present pass, if a training loop updates them.
+        held: The divided weight, for the present pass, if a training loop divides all at once.
     """
 
     _u: Tensor
@@ -42,26 +42,28 @@ class SpectralNorm(nn.Module):
         for name, length in zip(("_u", "_v"), matrix.shape, strict=True):
             vector = F.normalize(matrix.new_empty(length).normal_(), dim=0, eps=EPSILON)
             self.register_buffer(name, vector)
-        self.held: tuple[Tensor, Tensor, Tensor] | None = None
+        self.held: Tensor | None = None
         self.iterate(weight, INITIAL_ITERATIONS)
 
     def forward(self, weight: Tensor) -> Tensor:
         """Divide the weight by its norm; same shape."""
         if self.training and self.held is not None:
-            return _divide(weight, *self.held)
+            return self.held
         if self.training:
             self.iterate(weight)
         # Copies, since a second pass may iterate before the backward pass of this one.
         order = reorder(self._v, weight)
         left, right = self._u.clone(), order.clone(memory_format=torch.contiguous_format).flatten()
-        return _divide(weight, _norm(weight, left, right), left, right)
+        norms = _norm(weight, left, right)[None]
+        matrices = as_matrix(weight.detach())[None]
+        return divide_weights(matrices, norms, left[None], right[None], [weight])[0]
 
     def right_inverse(self, weight: Tensor) -> Tensor:
         """Give the weight as it is."""
         return weight
 
     def __getstate__(self) -> dict[str, Any]:
-        """Give the attributes of a copy: no training loop updates it."""
+        """Give the attributes of a copy: no training loop divides its weight."""
         return self.__dict__ | {"held": None}
 
     @torch.no_grad()
@@ -77,29 +79,47 @@ class SpectralNorm(nn.Module):
 
 
 class _Division(torch.autograd.Function):
-    """W / norm, where norm = u^T W v and so d norm / d W = u v^T; v is in memory order."""
+    """W / norm, where norm = u^T W v and so d norm / d W = u v^T, for weights of one shape."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, norm: Tensor, left: Tensor, right: Tensor) -> Tensor:
-        divided = weight / norm
-        ctx.save_for_backward(divided, norm, left, right)
-        return divided
+    def forward(
+        ctx: Any, matrices: Tensor, norms: Tensor, left: Tensor, right: Tensor, *weights: Tensor
+    ) -> tuple[Tensor, ...]:
+        divided = matrices / norms[:, None, None]
+        ctx.save_for_backward(divided, norms, left, right)
+        ctx.pattern = weights[0]
+        return tuple(as_weight(matrix, weights[0]) for matrix in divided)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
-        divided, norm, left, right = ctx.saved_tensors
-        if _is_channels_last(divided):
-            gradient = gradients[0].contiguous(memory_format=torch.channels_last)
-        else:
-            gradient = gradients[0].contiguous()
-        rows, matrix = as_matrix(gradient), as_matrix(divided)
-        along = torch.dot(rows.flatten(), matrix.flatten())
-        found = torch.addr(rows, left * along, right, alpha=-1).div_(norm)
-        return _as_weight(found, divided), None, None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        divided, norms, left, right = ctx.saved_tensors
+        layout = torch.channels_last if _is_channels_last(ctx.pattern) else torch.contiguous_format
+        rows = [as_matrix(gradient.contiguous(memory_format=layout)) for gradient in gradients]
+        stacked = torch.stack(rows) if len(rows) > 1 else rows[0][None]
+        along = torch.bmm(stacked.flatten(1)[:, None], divided.flatten(1)[:, :, None])
+        found = torch.baddbmm(stacked, left[:, :, None] * along, right[:, None], alpha=-1)
+        found.div_(norms[:, None, None])
+        return (None, None, None, None, *(as_weight(matrix, ctx.pattern) for matrix in found))
 
 
-def _divide(weight: Tensor, norm: Tensor, left: Tensor, right: Tensor) -> Tensor:
-    found: Tensor = _Division.apply(weight, norm, left, right)  # type: ignore[no-untyped-call]
+def divide_weights(
+    matrices: Tensor, norms: Tensor, left: Tensor, right: Tensor, weights: Sequence[Tensor]
+) -> tuple[Tensor, ...]:
+    """Divide weights of one shape and layout by their spectral norms.
+
+    Args:
+        matrices: (K, outputs, columns), `as_matrix` of each weight, without a graph.
+        norms: (K,).
+        left: (K, outputs), the vectors u.
+        right: (K, columns), the vectors v, in memory order.
+        weights: K weights, which get the gradients.
+
+    Returns:
+        Each weight divided, in its own shape.
+    """
+    found: tuple[Tensor, ...] = _Division.apply(  # type: ignore[no-untyped-call]
+        matrices, norms, left, right, *weights
+    )
     return found
 
 
@@ -184,7 +204,7 @@ def as_matrix(weight: Tensor) -> Tensor:
     return (weight.permute(0, 2, 3, 1) if _is_channels_last(weight) else weight).flatten(1)
 
 
-def _as_weight(matrix: Tensor, pattern: Tensor) -> Tensor:
+def as_weight(matrix: Tensor, pattern: Tensor) -> Tensor:
     """Undo `as_matrix`, for a weight of this shape and layout."""
     if not _is_channels_last(pattern):
         return matrix.view(pattern.shape)
