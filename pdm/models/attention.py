@@ -52,7 +52,9 @@ def spatial_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 def channel_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Attend from each channel to all of its head. All tensors are (B, heads, channels, pixels)."""
     logits: Tensor = query @ key.mT / math.sqrt(query.shape[-1])
-    return logits.softmax(dim=-1) @ value
+    # In the order that leaves pixels first in memory, as in spatial attention.
+    attended: Tensor = value.mT @ logits.softmax(dim=-1).mT
+    return attended.mT
 
 
 class SpatialChannelAttention(nn.Module):
@@ -73,12 +75,23 @@ class SpatialChannelAttention(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, width, H, W) to the same shape."""
-        batch, width, height, breadth = features.shape
-        stacked = self.query_key_value(self.norm(features))
-        heads = stacked.reshape(batch, 3, self.num_heads, -1, height * breadth)
-        query, key, value = heads.unbind(dim=1)
-        spatial_weight, channel_weight = importance(height * breadth, width, self.ratio)
-        attended = spatial_weight * spatial_attention(query, key, value)
+        height, breadth = features.shape[2:]
+        query, key, value = self._split(self.query_key_value(self.norm(features)))
+        _, channel_weight = importance(height * breadth, features.shape[1], self.ratio)
+        attended = spatial_attention(query, key, value)
         if channel_weight:
-            attended = attended + channel_weight * channel_attention(query, key, value)
-        return res_skip(features, self.projection(attended.reshape(features.shape)))
+            attended = attended.lerp(channel_attention(query, key, value), channel_weight)
+        rows = attended.permute(0, 3, 1, 2).reshape(len(features), height, breadth, -1)
+        return res_skip(features, self.projection(rows.permute(0, 3, 1, 2)))
+
+    def _split(self, stacked: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, 3 * width, H, W) to query, key and value, each (B, heads, channels, pixels).
+
+        One copy brings all three to the layout that no product copies again: heads apart, and the
+        channels of a pixel side by side.
+        """
+        batch, width, height, breadth = stacked.shape
+        channels = width // (3 * self.num_heads)
+        heads = stacked.reshape(batch, 3, self.num_heads, channels, height * breadth)
+        query, key, value = heads.permute(1, 0, 2, 4, 3).contiguous().mT.unbind()
+        return query, key, value

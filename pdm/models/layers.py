@@ -12,6 +12,7 @@ pads with zeros (`EDGES_ZERO`), from which it learns where in the picture it is.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -175,13 +176,52 @@ class ModulatedBlock(nn.Module):
         self.gain = nn.Parameter(torch.ones(out_width, 1, 1))
         self.shortcut = project_to_width(in_width, out_width)
 
-    def forward(self, features: Tensor, embedding: Tensor) -> Tensor:
-        """(B, in_width, H, W) to (B, out_width, H, W)."""
-        scale, shift = self.modulation(F.silu(embedding))[:, :, None, None].chunk(2, dim=1)
+    def forward(
+        self, features: Tensor, embedding: Tensor, modulation: Tensor | None = None
+    ) -> Tensor:
+        """(B, in_width, H, W) to (B, out_width, H, W).
+
+        Args:
+            features: At this resolution.
+            embedding: (B, E).
+            modulation: Scale and shift that `modulate_blocks` made of it, (B, 2 * out_width); None
+                to make them here.
+        """
+        if modulation is None:
+            modulation = self.modulation(F.silu(embedding))
+        scale, shift = modulation[:, :, None, None].chunk(2, dim=1)
         hidden = self.conv_in(F.silu(self.norm_in(features)))
         hidden = self.norm_out(hidden) * (1 + scale) + shift
         hidden = self.conv_out(self.dropout(F.silu(hidden)))
         return res_skip(self.shortcut(features), self.gain * hidden)
+
+
+def modulate_blocks(blocks: Sequence[ModulatedBlock], embedding: Tensor) -> dict[nn.Module, Tensor]:
+    """Make the scales and shifts of blocks in one matrix product.
+
+    Blocks whose weights are sharded, or have more than a linear layer for it, are left out.
+
+    Args:
+        blocks: Of one network.
+        embedding: (B, E).
+
+    Returns:
+        (B, 2 * out_width) for each block.
+    """
+    plain = [block for block in blocks if _is_plain(block.modulation)]
+    if not plain:
+        return {}
+    layers = [block.modulation for block in plain]
+    weights = torch.cat([layer.weight for layer in layers])
+    biases = torch.cat([layer.bias for layer in layers])
+    joint = F.linear(F.silu(embedding), weights, biases)
+    parts = torch.split(joint, [layer.out_features for layer in layers], dim=1)
+    return dict(zip(plain, parts, strict=True))
+
+
+def _is_plain(layer: nn.Module) -> bool:
+    # A sharded weight (DTensor, whose import would take long) has a mesh of devices.
+    return type(layer) is nn.Linear and not hasattr(layer.weight, "device_mesh")
 
 
 def without_autocast(device: torch.device) -> torch.autocast:

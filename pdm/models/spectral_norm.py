@@ -95,11 +95,48 @@ class _Division(torch.autograd.Function):
         divided, norms, left, right = ctx.saved_tensors
         layout = torch.channels_last if _is_channels_last(ctx.pattern) else torch.contiguous_format
         rows = [as_matrix(gradient.contiguous(memory_format=layout)) for gradient in gradients]
-        stacked = torch.stack(rows) if len(rows) > 1 else rows[0][None]
-        along = torch.bmm(stacked.flatten(1)[:, None], divided.flatten(1)[:, :, None])
-        found = torch.baddbmm(stacked, left[:, :, None] * along, right[:, None], alpha=-1)
-        found.div_(norms[:, None, None])
+        find = gradients_one_by_one if divided.device.type == "cpu" else gradients_at_once
+        found = find(rows, divided, norms, left, right)
         return (None, None, None, None, *(as_weight(matrix, ctx.pattern) for matrix in found))
+
+
+def gradients_at_once(
+    rows: Sequence[Tensor], divided: Tensor, norms: Tensor, left: Tensor, right: Tensor
+) -> Sequence[Tensor]:
+    """Gradients of K weights from those of the divided weights, in few launches.
+
+    Args:
+        rows: (outputs, columns) each.
+        divided: (K, outputs, columns).
+        norms: (K,).
+        left: (K, outputs).
+        right: (K, columns).
+    """
+    stacked = torch.stack(list(rows)) if len(rows) > 1 else rows[0][None]
+    along = multiply_at_once(divided.flatten(1)[:, None], stacked.flatten(1))
+    found = torch.baddbmm(stacked, (left * along)[:, :, None], right[:, None], alpha=-1)
+    return found.div_(norms[:, None, None]).unbind()
+
+
+def gradients_one_by_one(
+    rows: Sequence[Tensor], divided: Tensor, norms: Tensor, left: Tensor, right: Tensor
+) -> Sequence[Tensor]:
+    """Do what `gradients_at_once` does; on a CPU in a fraction of the time."""
+    return [
+        torch.addr(row, u * torch.dot(row.flatten(), weight.flatten()), v, alpha=-1).div_(norm)
+        for row, weight, norm, u, v in zip(rows, divided, norms, left, right, strict=True)
+    ]
+
+
+def multiply_at_once(matrices: Tensor, vectors: Tensor) -> Tensor:
+    """Multiply matrices (K, M, N) with vectors (K, N) in one launch."""
+    return torch.bmm(matrices, vectors[:, :, None])[:, :, 0]
+
+
+def multiply_one_by_one(matrices: Tensor, vectors: Tensor) -> Tensor:
+    """Do what `multiply_at_once` does; on a CPU ten times as fast."""
+    pairs = zip(matrices, vectors, strict=True)
+    return torch.stack([torch.mv(matrix, vector) for matrix, vector in pairs])
 
 
 def divide_weights(

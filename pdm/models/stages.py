@@ -1,6 +1,7 @@
 """Stages of the pyramid UNet: the layers of one resolution, on the way down and on the way up."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +42,8 @@ class Context:
     embedding: Tensor  # (B, embedding_width)
     tokens: Tensor | None  # (B, N, token_width)
     mask: Tensor | None = None  # (B, N), False for tokens that are padding
+    # Scales and shifts of blocks that were made of the embedding for all of them at once.
+    modulations: Mapping[nn.Module, Tensor] = field(default_factory=dict)
 
 
 class Layer(nn.Module):
@@ -70,7 +73,8 @@ class Layer(nn.Module):
 
     def forward(self, features: Tensor, context: Context) -> Tensor:
         """(B, in_width, h, w) to (B, width, h, w)."""
-        features = self.attention(self.block(features, context.embedding))
+        modulation = context.modulations.get(self.block)
+        features = self.attention(self.block(features, context.embedding, modulation))
         if self.reading is None:
             return features
         read: Tensor = self.reading(features, context.tokens, context.mask)

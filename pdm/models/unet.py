@@ -26,7 +26,7 @@ from pdm.models.attention import SpatialChannelAttention
 from pdm.models.condition import NO_CONDITION, Condition, CrossAttention
 from pdm.models.denoiser import Denoiser
 from pdm.models.embedding import Embedding, GlobalTrunk
-from pdm.models.layers import ModulatedBlock
+from pdm.models.layers import ModulatedBlock, modulate_blocks
 from pdm.models.levels.parameterisation import velocity_of_data
 from pdm.models.levels.pyramid import Downsampling, Pyramid
 from pdm.models.stages import Context, DownStage, Layer, Place, UpStage
@@ -87,6 +87,7 @@ class PyramidUNet(Denoiser):
             else GlobalTrunk(global_channels, config.widths[-1], config.embedding_width)
         )
         self.up = nn.ModuleList(UpStage(place, config) for place in places)
+        self._modulated = [block for block in self.modules() if isinstance(block, ModulatedBlock)]
 
     @property
     def condition_sizes(self) -> ConditionConfig | None:
@@ -149,7 +150,8 @@ class PyramidUNet(Denoiser):
         times = t.clamp(0, 1) if self.config.has_level_times else t
         stage = (t >= 0).sum(dim=1) - 1 if self.config.time_embedding == "summed" else None
         embedding = self.embedding(times, latent, condition.label, stage)
-        context = Context(embedding, condition.tokens, condition.mask)
+        modulations = modulate_blocks(self._modulated, embedding)
+        context = Context(embedding, condition.tokens, condition.mask, modulations)
         maps = self._descend(pyramid, t, first, condition, context)
         return self._ascend(pyramid, latent, first, maps, context)
 

@@ -8,6 +8,10 @@ from torch.nn.utils import parametrizations
 from pdm.models.layers import EDGES_ZERO, convolution
 from pdm.models.spectral_norm import (
     bake_spectral_norms,
+    gradients_at_once,
+    gradients_one_by_one,
+    multiply_at_once,
+    multiply_one_by_one,
     rescale_spectral_weights,
     settle_spectral_norms,
     spectral_weights,
@@ -58,6 +62,32 @@ def test_the_gradient_is_that_of_the_quotient():
     for layout in LAYOUTS:
         laid_out = weight.detach().contiguous(memory_format=layout).requires_grad_()
         assert torch.autograd.gradcheck(norm, laid_out)
+
+
+def test_weights_of_one_shape_get_the_same_on_a_cpu_and_on_devices_that_count_launches():
+    torch.manual_seed(0)
+    divided, rows = torch.randn(3, 4, 6), [*torch.randn(3, 4, 6)]
+    norms, left, right = torch.rand(3) + 1, torch.randn(3, 4), torch.randn(3, 6)
+    for matrices, vectors in ((divided, right), (divided.mT, left)):
+        expected = multiply_one_by_one(matrices, vectors)
+        torch.testing.assert_close(multiply_at_once(matrices, vectors), expected)
+    for weights in (slice(0, 3), slice(0, 1)):
+        parts = rows[weights], divided[weights], norms[weights], left[weights], right[weights]
+        for found, expected in zip(
+            gradients_at_once(*parts), gradients_one_by_one(*parts), strict=True
+        ):
+            torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_weights_that_share_memory_keep_their_values_layout_and_names(layout):
+    model = network(with_spectral_norm, layout)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    strides = [weight.stride() for weight in model.parameters()]
+    SpectralNorms(model, model)
+    assert [weight.stride() for weight in model.parameters()] == strides
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert before.keys() == model.state_dict().keys()
 
 
 def test_passes_use_the_norms_of_the_last_iteration():

@@ -15,8 +15,9 @@ from pdm.models.spectral_norm import (
     EPSILON,
     SpectralNorm,
     as_matrix,
-    as_weight,
     divide_weights,
+    multiply_at_once,
+    multiply_one_by_one,
     norms_and_weights,
     reorder,
 )
@@ -94,12 +95,14 @@ class _Stack:
         self.weights = [weight for _, weight in pairs]
         self.matrices = torch.stack([as_matrix(weight.detach()) for weight in self.weights])
         for weight, matrix in zip(self.weights, self.matrices, strict=True):
-            weight.data = as_weight(matrix, weight)
+            place = matrix.storage_offset()
+            weight.data = matrix.as_strided(weight.shape, weight.stride(), place)
 
     def times(self, vectors: Tensor, *, transposed: bool) -> Sequence[Tensor]:
         """Multiply each matrix, or each transposed one, with its vector."""
         matrices = self.matrices.mT if transposed else self.matrices
-        return torch.bmm(matrices, vectors[:, :, None])[:, :, 0].unbind()
+        on_cpu = matrices.device.type == "cpu"
+        return (multiply_one_by_one if on_cpu else multiply_at_once)(matrices, vectors).unbind()
 
     def divide(self, norms: Tensor, left: Tensor, right: Tensor) -> None:
         """Let the layers use the divided weights."""
