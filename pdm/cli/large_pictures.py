@@ -27,7 +27,7 @@ def wanted_size(
         BadInput: It is no size or out of range, a prompt names another one, or an option needs it.
     """
     if args.size is None:
-        for option in ("mode", "colour"):
+        for option in ("mode", "colour", "strength"):
             if getattr(args, option) is not None:
                 raise BadInput(f"--{option} requires --size")
         if getattr(args, "format", "png") != "png":
@@ -44,7 +44,9 @@ def wanted_size(
     from pdm.inference.any_size.large import LargePicture
 
     tiling = TilingConfig(mode=args.mode or "fstd")
-    return LargePicture(size=size, tiling=tiling, colour=args.colour or "wavelet")
+    return LargePicture(
+        size=size, tiling=tiling, colour=args.colour or "wavelet", strength=args.strength
+    )
 
 
 def write_drawing(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
-from pdm.config.limits import Count, Limits, NonNegative, Seed, parse_number
+from pdm.config.limits import Count, Fraction, Limits, NonNegative, Seed, parse_number
 from pdm.params import DEFAULT_PATH
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -79,6 +79,11 @@ def guidance_scale(text: str) -> float:
 def positive_share(text: str) -> float:
     """Parse a number above 0, at most 1."""
     return _number(text, Annotated[float, Limits(above=0, at_most=1)])
+
+
+def fraction(text: str) -> float:
+    """Parse a number from 0 to 1."""
+    return _number(text, Fraction)
 
 
 def _number(text: str, hint: Any) -> float:

@@ -9,6 +9,7 @@ from pdm.cli.options import (
     add_command,
     add_params_option,
     count,
+    fraction,
     guidance_scale,
     limited_count,
     positive_count,
@@ -103,6 +104,13 @@ def _add_size_options(
         "--color",
         choices=COLOURS,
         help="with --size: how colours are kept as the picture is enlarged; default: wavelet",
+    )
+    command.add_argument(
+        "--strength",
+        type=fraction,
+        metavar="S",
+        help="with --size: share of the detail that is drawn anew, 0 to 1; default: 0.5, or 1 for "
+        "a model of super_resolution",
     )
 
 

@@ -104,7 +104,8 @@ class Painter:
         self.large = large_samples(self.config, facts)
         task_config = task_of_model(facts, self.networks.network.condition_sizes)
         self.studio = Studio(
-            *(self.decoder, self.networks, self.config, task_config, self.main_size, task.facts)
+            *(self.decoder, self.networks, self.config, task_config, self.main_size, task.facts),
+            sizes=tuple(one.size for one in sizes_of(facts) if one.is_trained),
         )
 
     def _subjects(self, facts: dict[str, Any]) -> Subjects | None:

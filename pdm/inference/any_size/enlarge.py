@@ -97,7 +97,12 @@ def enlarge(
 
 
 def count_tiles(
-    studio: Studio, size: tuple[int, int], factor: int, tiling: TilingConfig, seed: int
+    studio: Studio,
+    size: tuple[int, int],
+    factor: int,
+    tiling: TilingConfig,
+    seed: int,
+    strength: float | None = None,
 ) -> int:
     """Count the tiles of an enlargement, as `on_progress` of `enlarge` does.
 
@@ -108,7 +113,8 @@ def count_tiles(
     """
     shape_only = np.broadcast_to(np.uint8(0), (*size, 3))
     canvas, config = make_canvas(studio, shape_only, factor), replace(tiling, seed=seed)
-    way = plan_steps(canvas, seed, default_strength(studio), 0)
+    strength = default_strength(studio) if strength is None else strength
+    way = plan_steps(canvas, seed, strength, 0)
     layout = canvas.layout(config)
     return _num_tiles(layout, way, way.num_steps) + _num_decoded(canvas, config)
 

@@ -42,17 +42,21 @@ class LargePicture:
         size: (H, W) in pixels.
         tiling: How tiles are sampled.
         colour: How colours are kept.
+        strength: Share of the detail that each enlargement draws anew, from 0 to 1; None for the
+            default of the model.
     """
 
     size: Size
     tiling: TilingConfig
     colour: Colour
+    strength: float | None = None
 
     @property
     def facts(self) -> dict[str, Any]:
         """For the picture's mark."""
         height, width = self.size
-        return {"size": [width, height], "tiling": self.tiling.mode, "colour": self.colour}
+        own = {"size": [width, height], "tiling": self.tiling.mode, "colour": self.colour}
+        return own if self.strength is None else own | {"strength": self.strength}
 
     @property
     def text(self) -> str:
@@ -120,6 +124,7 @@ def write_drawing(
         studio=studio,
         tiling=large.tiling,
         colour=large.colour,
+        strength=large.strength,
         seed=drawing.seed,
         condition=drawing.condition,
         negative=drawing.negative,
@@ -157,7 +162,13 @@ def write_enlargement(
         The sha256 of its pixels.
     """
     plan = large.plan_enlargement(studio, picture)
-    enlarger = Enlarger(studio=studio, tiling=large.tiling, colour=large.colour, seed=seed)
+    enlarger = Enlarger(
+        studio=studio,
+        tiling=large.tiling,
+        colour=large.colour,
+        strength=large.strength,
+        seed=seed,
+    )
     with unfinished(path, dict(facts) | {"plan": str(plan)}) as folder:
         bands = draw_by_plan(plan, lambda: [picture], enlarger, folder, "upscale")
         return write_picture(path, large.size, bands, facts)

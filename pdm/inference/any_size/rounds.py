@@ -29,6 +29,7 @@ class Enlarger:
         studio: The models.
         tiling: Of the sampling.
         colour: How colours are kept.
+        strength: Share of the detail that is drawn anew; None for the default of the model.
         seed: Of the picture; each round has a seed that follows from it.
         condition: What the picture shows, with one row; None for what the model's task says.
         negative: With `condition`: what guidance steers away from; None for no condition.
@@ -38,13 +39,16 @@ class Enlarger:
     tiling: TilingConfig
     colour: Colour
     seed: int
+    strength: float | None = None
     condition: Condition | None = None
     negative: Condition | None = None
 
     def count(self, current: Round, number: int) -> int:
         """Count the tiles of a round."""
         seed = _seed_of_round(self.seed, number)
-        return count_tiles(self.studio, current.size, current.factor, self.tiling, seed)
+        return count_tiles(
+            *(self.studio, current.size, current.factor, self.tiling, seed, self.strength)
+        )
 
     def enlarge(
         self, picture: Pixels, factor: int, number: int, folder: Path, on_progress: OnProgress
@@ -69,6 +73,7 @@ class Enlarger:
             factor,
             tiling=self.tiling,
             seed=_seed_of_round(self.seed, number),
+            strength=self.strength,
             condition=self.condition,
             negative=self.negative,
             on_progress=on_progress,
