@@ -40,6 +40,7 @@ COMMANDS = {
     "calls": "any_size",
     "enlarging_memory": "any_size",
     "seams": "any_size",
+    "aspect_ratios": "any_size",
     "inpainting": "tasks",
     "super_resolution": "tasks",
     "semantic": "tasks",
@@ -65,6 +66,7 @@ COMMANDS = {
 }
 SLOW_KEYS = {
     "enlarging_memory": {"memory_growth", "size_at_equal_memory"},
+    "aspect_ratios": {"arad_vs_square"},
     "seams": {"seam_fstd", "seam_none", "seam_on_gradients_fstd", "collage_fstd"},
     "inpainting": {"inpaint_known_diff", "inpaint_edge"},
     "super_resolution": {"sr_distance_vs_bicubic", "sr_psnr_gain_db"},

@@ -13,6 +13,7 @@ from torch import Tensor
 from pdm.config.diffusion import ConditionConfig
 from pdm.config.task import SuperResolutionTask
 from pdm.data.pixels import Pixels
+from pdm.data.shards.buckets import has_buckets
 from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput
 from pdm.models.condition import Condition, drop_rows
@@ -37,12 +38,15 @@ class SuperResolution:
     def check(self, latents: LatentShards) -> None:
         """The pictures' sides must be multiples of the factor."""
         facts, factor = latents.manifest.facts, self.config.factor
-        size = facts["image_width_px"], facts["image_height_px"]
-        if any(side % factor for side in size):
-            raise BadInput(
-                f"diffusion.task.factor is {factor}, but the pictures of the latents are "
-                f"{size[0]}x{size[1]}; both sides must be multiples of it"
-            )
+        sizes = [(facts["image_width_px"], facts["image_height_px"])]
+        if has_buckets(facts):
+            sizes = [bucket.size for bucket in latents.buckets]
+        for width, height in sizes:
+            if width % factor or height % factor:
+                raise BadInput(
+                    f"diffusion.task.factor is {factor}, but the latents have pictures of "
+                    f"{width}x{height}; both sides must be multiples of it"
+                )
 
     def condition(self, examples: Sequence[Example], encode: Encode) -> Condition:
         """What is left of each picture when it is reduced."""

@@ -12,9 +12,14 @@ from bucket_chain import CONFIGS, COUNTS, train_bucket_chain, write_bucket_shard
 from PIL import Image
 from tiny_chain import LATENTS, SAMPLE
 
+from pdm.baselines.first_stage import build_first_stage
+from pdm.baselines.unets import LatentUNet
 from pdm.config.evaluate import EvaluateConfig
+from pdm.config.first_stage import FirstStageConfig
 from pdm.config.init_from import InitFromConfig
+from pdm.config.latent_unet import LatentUNetConfig
 from pdm.config.sample import PreviewsConfig
+from pdm.config.task import SuperResolutionTask
 from pdm.data.order import share
 from pdm.data.pixels import to_images
 from pdm.data.shards.images import ImageShards
@@ -27,12 +32,14 @@ from pdm.files import sha256_of
 from pdm.inference.any_size.plan import nearest_size
 from pdm.inference.encode import encode_shards
 from pdm.inference.encode_parts import MIRRORED
-from pdm.inference.picture_sizes import PictureSize, SizesInTurn
+from pdm.inference.picture_sizes import PictureSize, SizesInTurn, sizes_of
 from pdm.inference.pictures.draw import drawings_of_seeds
 from pdm.inference.pictures.studio import open_studio
 from pdm.inference.sample import sample_pictures
-from pdm.inference.subjects import Classes
+from pdm.inference.subjects import Classes, HeldOut
 from pdm.registry import load_autoencoder
+from pdm.tasks.super_resolution import SuperResolution
+from pdm.tasks.task import refuse_to_encode
 from pdm.training import autoencoder, diffusion
 from pdm.training.distributed.workers import Workers
 from pdm.training.training_pictures import Pictures
@@ -313,3 +320,32 @@ def test_a_square_model_is_fine_tuned_on_buckets(chain, tmp_path):
     record = json.loads((tmp_path / "tuned" / "config.json").read_text())
     assert len(record["buckets"]) == 3
     assert record["init_from"]["sha256"] == digest
+
+
+def test_a_sample_from_a_held_out_picture_has_its_size(chain):
+    config = SuperResolutionTask(kind="super_resolution", factor=2, degradation="bicubic")
+    images = ImageShards(chain.shards, "val")
+    held_out = HeldOut(SuperResolution(config), images, (16, 32), refuse_to_encode)
+    turns = SizesInTurn(
+        sizes_of(json.loads((chain.diffusion / "config.json").read_text())), held_out, first_seed=3
+    )
+    for number in range(len(images)):
+        pixels = held_out.example(3 + number).pixels
+        assert pixels.shape[:2] == turns.size_of(number).size
+
+
+@pytest.mark.parametrize(("width", "height"), [(64, 32), (32, 32), (32, 64)])
+def test_networks_of_ldm_take_every_shape_too(width, height):
+    torch.manual_seed(0)
+    stage = FirstStageConfig(name="kl-f4", base_width=32, latent_scale="channel", latent_weight=1.0)
+    first = build_first_stage(stage).eval()
+    unet = LatentUNet(
+        LatentUNetConfig(name="celeba", base_width=32, predicts="noise"),
+        first.level_channels,
+        first.level_downsamplings,
+    ).eval()
+    images = torch.zeros(1, 3, height, width)
+    with torch.no_grad():
+        latents = first.encode(images)
+        assert unet(latents, torch.tensor([0.5]))[0].shape == latents[0].shape
+        assert first.decode(latents).shape == images.shape

@@ -8,6 +8,7 @@ from typing import Any
 
 from pdm.config.autoencoder import AutoencoderConfig
 from pdm.data.shards import manifest
+from pdm.data.shards.buckets import FACT, has_buckets
 from pdm.models.codec import Autoencoder
 
 CROISSANT = "croissant.json"  # in the shards' folder; names the licences of their pictures
@@ -36,6 +37,9 @@ def autoencoder_card(
         init_from: Entry of `config.json` on the model that it was fine-tuned from, if any.
     """
     size = f"{config.image_width_px}x{config.image_height_px}"
+    if has_buckets(listed := manifest.read(shards).facts):
+        # The main size stands for all, which are reduced by the same factor.
+        size += f" and {len(listed[FACT]) - 1} other shapes"
     count = sum(weight.numel() for weight in model.parameters())
     return f"""---
 library_name: pyramid-diffusion
