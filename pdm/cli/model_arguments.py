@@ -6,6 +6,7 @@ from pdm.cli import tools
 from pdm.cli.options import (
     Commands,
     add_command,
+    add_models_option,
     add_params_option,
     add_path_options,
     positive_count,
@@ -92,8 +93,8 @@ def _add_export_diffusers(sub: Commands) -> None:
         help="stock: diffusers' own classes, or an error that says why not; custom: the pipeline "
         "of this package; auto, the default: stock where it draws the same pictures",
     )
+    add_models_option(command)
     add_params_option(command)
-    add_path_options(command, {"models": "models"})
 
 
 def add_ema(commands: Commands) -> None:

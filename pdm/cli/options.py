@@ -27,6 +27,19 @@ def add_params_option(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_models_option(command: argparse.ArgumentParser) -> None:
+    """Add `--models PATH` and `--champion`, one of which names the trained models."""
+    which = command.add_mutually_exclusive_group()
+    which.add_argument(
+        "--models",
+        type=Path,
+        default=Path("models"),
+        metavar="PATH",
+        help="folder with the models autoencoder and diffusion; default: %(default)s",
+    )
+    which.add_argument("--champion", action="store_true", help="take MLflow's champion instead")
+
+
 def add_path_options(command: argparse.ArgumentParser, paths: Mapping[str, str]) -> None:
     """Add a flag for each path, by its name, with its default."""
     for name, default in paths.items():

@@ -7,6 +7,7 @@ from pdm.cli import pictures
 from pdm.cli.options import (
     Commands,
     add_command,
+    add_models_option,
     add_params_option,
     count,
     fraction,
@@ -124,15 +125,7 @@ def _add_drawing_options(command: argparse.ArgumentParser) -> None:
 
 def _add_model_options(command: argparse.ArgumentParser, num: str) -> None:
     """Add the options of all commands that draw."""
-    which = command.add_mutually_exclusive_group()
-    which.add_argument(
-        "--models",
-        type=Path,
-        default=Path("models"),
-        metavar="PATH",
-        help="folder with the models autoencoder and diffusion; default: %(default)s",
-    )
-    which.add_argument("--champion", action="store_true", help="take MLflow's champion instead")
+    add_models_option(command)
     command.add_argument("--seed", type=seed, default=0, metavar="N", help="default: %(default)s")
     command.add_argument("--num", type=limited_count, default=1, metavar="N", help=num)
     command.add_argument(

@@ -31,8 +31,20 @@ def open_models(
             loaded.
         prompts: To draw; a guide is loaded if one needs it.
     """
-    from pdm.inference.champion import settings_of_samples
     from pdm.inference.pictures.studio import open_studio
+
+    with find_models(args) as (folder, config):
+        if args.steps:
+            config = dataclasses.replace(config, steps=args.steps)
+        check(folder / "diffusion", config)
+        yield open_studio(folder, config, prompts)
+
+
+@contextlib.contextmanager
+def find_models(args: argparse.Namespace) -> "Iterator[tuple[Path, SampleConfig]]":
+    """Yield the folder of the models that the arguments name, or of the champion, and how to sample
+    from them."""
+    from pdm.inference.champion import settings_of_samples
     from pdm.tracking.registry.champion import fetch_champion
 
     with tempfile.TemporaryDirectory(prefix="pyramid-champion-") as scratch:
@@ -44,13 +56,9 @@ def open_models(
                 "or take the champion of MLflow by --champion"
             )
         if args.champion:
-            config = settings_of_samples(folder / "samples.json")
+            yield folder, settings_of_samples(folder / "samples.json")
         else:
-            config = _sample_settings(args.params, folder / "diffusion")
-        if args.steps:
-            config = dataclasses.replace(config, steps=args.steps)
-        check(folder / "diffusion", config)
-        yield open_studio(folder, config, prompts)
+            yield folder, _sample_settings(args.params, folder / "diffusion")
 
 
 def _sample_settings(path: Path, diffusion: Path) -> "SampleConfig":

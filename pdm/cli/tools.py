@@ -137,10 +137,11 @@ def export_diffusion(args: argparse.Namespace) -> None:
 
 def export_diffusers(args: argparse.Namespace) -> None:
     """Write both models as a pipeline folder that diffusers loads."""
+    from pdm.cli.picture_models import find_models
     from pdm.pipelines.export import export_diffusers
 
-    config = params.load(args.params).sample
-    print(export_diffusers(config, models=args.models, output=args.output, kind=args.kind))
+    with find_models(args) as (models, config):
+        print(export_diffusers(config, models=models, output=args.output, kind=args.kind))
 
 
 def ema(args: argparse.Namespace) -> None:

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -18,6 +18,7 @@ from pdm.config.text import FrozenEncoderConfig
 from pdm.data.shards import listing
 from pdm.errors import BadInput
 from pdm.files import atomic_folder, sha256_of, write_json, write_text
+from pdm.inference.picture_sizes import sizes_of
 from pdm.inference.sampling_networks import load_networks
 from pdm.inference.subjects import NO_SUBJECTS
 from pdm.models.denoiser import Denoiser
@@ -73,7 +74,7 @@ def export_diffusers(
     autoencoder = load_autoencoder(models / "autoencoder")
     shapes = tuple((c, h, w) for c, h, w in record["level_shapes"])
     network = _load_network(models / "diffusion", config)
-    reason = why_not_stock(autoencoder, network, shapes)
+    reason = why_not_stock(autoencoder, network, shapes) or _several_sizes(record)
     if kind == "stock" and reason:
         raise BadInput(
             f"{models / 'diffusion'} cannot be exported to diffusers' own classes: {reason}; leave "
@@ -102,6 +103,12 @@ def _add_own_unet(folder: Path) -> None:
     index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     index["unet"] = [unet_with_heads.__name__.rpartition(".")[2], UNetWithEightHeads.__name__]
     write_json(folder / INDEX, index)
+
+
+def _several_sizes(record: dict[str, Any]) -> str | None:
+    if len(sizes_of(record)) == 1:
+        return None
+    return "it was trained at several sizes, and diffusers' LDMPipeline draws one"
 
 
 def _digest_of(folder: Path) -> str:
@@ -216,6 +223,7 @@ def _custom_readme() -> str:
 
 `pipeline.py` imports the pipeline from the package. Of a model of text it takes a prompt, of one
 for super-resolution `image`, for inpainting `image` and `mask_image`, and for maps `image`, the map
-of class indices. `sampling.json` has the settings of sampling; `num_inference_steps` and
+of class indices. `height` and `width` ask for another size than that of the training.
+`sampling.json` has the settings of sampling; `num_inference_steps` and
 `guidance_scale` replace two of them.
 """

@@ -14,9 +14,11 @@ from pdm.config.sample import GuideConfig, SampleConfig
 from pdm.config.task import SemanticTask, SuperResolutionTask, TextTask
 from pdm.data.maps import names_of
 from pdm.data.pixels import Pixels
+from pdm.inference.picture_sizes import sizes_of
 from pdm.inference.pictures import inpaint, paint, upscale
 from pdm.inference.pictures.draw import draw
 from pdm.inference.pictures.studio import Studio
+from pdm.inference.prompts import check_guidance
 from pdm.inference.sampling_networks import Networks
 from pdm.inference.subjects import Classes, choose_classes, size_of
 from pdm.pipelines.components import AutoencoderModel, DiffusionModel
@@ -42,6 +44,8 @@ class PyramidPipeline(DiffusionPipeline):
         mask_image: Image.Image | None = None,
         seed: int = 0,
         num_images: int = 1,
+        height: int | None = None,
+        width: int | None = None,
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
         negative_prompt: str | None = None,
@@ -56,6 +60,8 @@ class PyramidPipeline(DiffusionPipeline):
             mask_image: White where `image` is to be filled in; all other pixels stay.
             seed: Of the first picture.
             num_images: Number of pictures.
+            height, width: Of pictures without an `image`, in pixels; None for the main size that
+                the model was trained at. Others it draws as a whole.
             num_inference_steps: In place of `steps` in `sampling.json`.
             guidance_scale: In place of that of `sampling.json`.
             negative_prompt: What guidance steers away from.
@@ -68,11 +74,16 @@ class PyramidPipeline(DiffusionPipeline):
         """
         self._check_inputs(prompt, image, mask_image)
         studio = self._studio(num_inference_steps, guidance_scale, classes)
+        size = _check_size(studio, height, width)
         if prompt is not None:
-            wish = Prompt(prompt, seed=seed, negative=negative_prompt)
+            height, width = size
+            wish = Prompt(
+                prompt, seed=seed, negative=negative_prompt, height_px=height, width_px=width
+            )
+            check_guidance([wish], studio.config, "the prompt")
             drawn: Iterator[Pixels] = (each for _, each, _ in draw(studio, wish, num_images))
         else:
-            drawn = _draw(studio, image, mask_image, range(seed, seed + num_images))
+            drawn = _draw(studio, image, mask_image, range(seed, seed + num_images), size)
         pictures = []
         with self.progress_bar(total=num_images) as bar:
             for picture in drawn:
@@ -119,7 +130,9 @@ class PyramidPipeline(DiffusionPipeline):
             raise ValueError("this model knows no classes")
         task = task_of_model(record, networks.network.condition_sizes)
         decoder = self.autoencoder.network
-        return Studio(decoder, networks, config, task, size_of(record), {}, names_of(record))
+        sizes = tuple(one.size for one in sizes_of(record) if one.is_trained)
+        main = size_of(record)
+        return Studio(decoder, networks, config, task, main, {}, names_of(record), sizes)
 
 
 def _with_guidance(
@@ -141,7 +154,11 @@ def _with_guidance(
 
 
 def _draw(
-    studio: Studio, image: Image.Image | None, mask_image: Image.Image | None, seeds: range
+    studio: Studio,
+    image: Image.Image | None,
+    mask_image: Image.Image | None,
+    seeds: range,
+    size: tuple[int, int],
 ) -> Iterator[Pixels]:
     """Draw what a model without text draws."""
     if isinstance(studio.task, SuperResolutionTask):
@@ -156,9 +173,19 @@ def _draw(
         inpaint.check_model(studio)
         yield from inpaint.inpaint(studio, _pixels(image), _mask(image, mask_image), seeds)
     else:
-        size = studio.config.batch_size
-        for start in range(seeds.start, seeds.stop, size):
-            yield from studio.draw(range(start, min(start + size, seeds.stop)), studio.size, None)
+        count = studio.config.batch_size
+        for start in range(seeds.start, seeds.stop, count):
+            yield from studio.draw(range(start, min(start + count, seeds.stop)), size, None)
+
+
+def _check_size(studio: Studio, height: int | None, width: int | None) -> tuple[int, int]:
+    """Give the (H, W) of pictures to draw."""
+    size, multiple = (height or studio.size[0], width or studio.size[1]), studio.side_multiple
+    if size[0] % multiple or size[1] % multiple:
+        raise ValueError(
+            f"height and width are {size[0]} and {size[1]}, but must be multiples of {multiple}"
+        )
+    return size
 
 
 def _pixels(image: Image.Image) -> Pixels:

@@ -27,6 +27,7 @@ from pdm.config.sample import GuideConfig
 from pdm.config.task import ClassTask, InpaintingTask, SemanticTask, SuperResolutionTask, TextTask
 from pdm.config.text import TextTransformerConfig, WordPiecesConfig
 from pdm.data import classes, maps
+from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.inference.pictures.draw import draw
 from pdm.inference.pictures.inpaint import inpaint
@@ -102,6 +103,9 @@ def test_a_pyramid_draws_the_pictures_of_the_stage(tmp_path):
     assert (drawn == expected).all()
     other = as_arrays(pipeline(seed=5, num_images=3, num_inference_steps=2).images)
     assert (other != expected).any()
+    assert pipeline(height=32, width=48).images[0].size == (48, 32)
+    with pytest.raises(ValueError, match="30 and 32, but must be multiples of 8"):
+        pipeline(height=30)
 
 
 @pytest.mark.parametrize("changes", [{"predicts": "velocity"}, {"name": "inpainting_big"}])
@@ -149,6 +153,8 @@ def test_a_prompt_draws_what_the_command_draws(tmp_path):
     assert (drawn == expected).all()
     with pytest.raises(ValueError, match="a model of text draws by a prompt"):
         pipeline(seed=3)
+    with pytest.raises(BadInput, match="'sea' to steer away from, but the guidance scale is 1"):
+        pipeline("a dune", negative_prompt="sea")
 
 
 def test_a_frozen_text_encoder_is_copied_and_read_from_the_folder(tmp_path):

@@ -28,7 +28,6 @@ from pdm.config.task import InpaintingTask
 from pdm.errors import BadInput
 from pdm.inference.sample import sample_pictures
 from pdm.pipelines.export import export_diffusers
-from pdm.presets import preset_text
 
 
 def draw_by_stage(models, folder, config=SAMPLE):
@@ -185,10 +184,9 @@ def test_models_of_different_runs_are_refused(tmp_path):
 
 def test_the_command_says_what_it_wrote_and_how_to_load_it(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_text(preset_text("model-tiny", None))
     write_models(tmp_path / "models", first_stage(KL_SCALAR), latent_unet(CELEBA))
     main(["export", "diffusers", "--output", "folder"])
     assert "folder: diffusers' own LDMPipeline" in capsys.readouterr().out
     missing = ["export", "diffusers", "--output", "folder", "--models", "missing"]
     assert main(missing) == 2
-    assert "missing/diffusion" in capsys.readouterr().err
+    assert "missing lacks a trained model" in capsys.readouterr().err
