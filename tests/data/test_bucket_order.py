@@ -41,17 +41,6 @@ def test_all_workers_have_the_same_bucket_in_a_step(num_workers):
         assert np.array_equal(joined, ORDER.images_at(whole))
 
 
-# SimpleTuner#1391 and mmdetection#11114: workers took different numbers of steps, and hung.
-@pytest.mark.parametrize("num_workers", [2, 4])
-def test_all_workers_take_the_same_number_of_steps(num_workers):
-    counts = [
-        sum(len(share(range(start, start + BATCH), rank, num_workers)) > 0 for start in steps)
-        for rank in range(num_workers)
-        for steps in [range(0, 50 * BATCH, BATCH)]
-    ]
-    assert set(counts) == {50}
-
-
 # kohya_ss#3457, OneTrainer#816, SimpleTuner#1303: small buckets were dropped without a word.
 def test_no_image_is_dropped_or_preferred_whatever_the_size_of_its_bucket():
     epochs = BATCH  # after so many, every bucket has complete batches only

@@ -10,7 +10,9 @@ import pytest
 import torch
 from bucket_chain import CONFIGS, COUNTS, train_bucket_chain, write_bucket_shards
 from PIL import Image
+from safetensors.torch import load_file
 from tiny_chain import LATENTS, SAMPLE
+from worker_groups import run_group
 
 from pdm.baselines.first_stage import build_first_stage
 from pdm.baselines.unets import LatentUNet
@@ -174,6 +176,33 @@ def test_a_resumed_run_equals_an_unbroken_one_to_the_bit(chain, tmp_path, one_th
         shutil.rmtree(checkpoint)
     shutil.rmtree(model.parent)
     assert train(config, chain, tmp_path).read_bytes() == unbroken
+
+
+def train_in_group(workers, config, chain, folder):
+    settings = diffusion.Settings(
+        *(config, ReferenceDistance, chain.latents, folder / "run", folder / "model"),
+        chain.autoencoder,
+    )
+    diffusion._work(settings, workers)
+    return folder / "model" / "model.safetensors"
+
+
+# SimpleTuner PR #1391, open-mmlab/mmdetection#11114: workers had unequal numbers of batches, and
+# those with more waited for ever. Here a run goes on with another number of workers, too.
+def test_two_workers_take_over_a_run_and_end_with_the_same_weights(chain, tmp_path, one_thread):
+    training = replace(DIFFUSION.training, num_workers=2, keep_checkpoints=2)
+    # Dropout is drawn for a share as a whole, so it alone depends on the number of workers.
+    network = replace(DIFFUSION.model, dropout=(0.0, 0.0))
+    config = replace(DIFFUSION, score_images=0, training=training, model=network)
+    alone = train_in_group(Workers(torch.device("cpu")), config, chain, tmp_path / "one")
+    shutil.copytree(tmp_path / "one" / "run", tmp_path / "two" / "run")
+    for checkpoint in (tmp_path / "two" / "run" / "checkpoints").glob("*32"):
+        shutil.rmtree(checkpoint)
+    both = run_group(2, train_in_group, config, chain, tmp_path / "two")
+    assert not any(isinstance(result, Exception) for result in both), both
+    expected, found = load_file(alone), load_file(both[0])
+    for name, values in expected.items():
+        torch.testing.assert_close(found[name], values, atol=1e-4, rtol=1e-3)
 
 
 def test_a_bucket_without_held_out_pictures_is_trained_on_all_the_same(tmp_path):
