@@ -63,3 +63,14 @@ def test_a_key_of_several_kinds_of_source_has_the_meaning_of_each(show_params):
 
 def test_an_unknown_key_gets_the_nearest_key(show_params):
     assert "did you mean sample.steps?" in show_params("sample.stepps", code=2)
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("autoencoder.training.betas", "([number, number], of at least 0 and below 1)"),
+        ("curate.buckets", "(list of [whole number, whole number] | null, from 1 to 65,535)"),
+    ],
+)
+def test_the_types_of_a_list_are_printed_in_their_brackets(show_params, key, words):
+    assert words in show_params(key)

@@ -50,7 +50,9 @@ def show_params(args: argparse.Namespace) -> None:
         console.print(line, overflow="ellipsis", no_wrap=console.is_terminal)
         if not section:
             text = Text(key.meaning).append(f"  ({key.type})", style="dim")
-            console.print(Padding(text, (0, 0, 0, 4)) if console.is_terminal else f"    {text}")
+            # A Text, since rich takes brackets in a plain string for its markup.
+            plain = Text("    ").append(text.plain)
+            console.print(Padding(text, (0, 0, 0, 4)) if console.is_terminal else plain)
 
 
 def upgrade_params(args: argparse.Namespace) -> None:

@@ -137,5 +137,6 @@ def _type_name(hint: Any) -> str:
     if get_origin(hint) is tuple:
         members = [_type_name(member) for member in get_args(hint) if member is not ...]
         many = get_args(hint)[-1] is ...
-        return f"list of {members[0]}s" if many else f"[{', '.join(members)}]"
+        plural = members[0] if members[0].endswith("]") else f"{members[0]}s"
+        return f"list of {plural}" if many else f"[{', '.join(members)}]"
     return " | ".join(dict.fromkeys(_type_name(member) for member in get_args(hint)))
