@@ -439,6 +439,19 @@ def test_the_negative_prompt_of_the_command_changes_the_picture(models, tmp_path
     assert pixels != other
 
 
+def test_prompts_are_drawn_at_any_size(models, tmp_path, capsys):
+    [path] = run_draw(models, tmp_path, "a dark picture", "--size", "140x128", guidance_scale=1.0)
+    assert path.name == "a-dark-picture-140x128-0.png"
+    with Image.open(path) as file:
+        assert file.size == (140, 128)
+        assert np.asarray(file).mean() < 120
+    assert marks.read(path)[0]["prompt"] == "a dark picture"
+    run_draw(models, tmp_path, "a lake --w 64", "--size", "140x128", code=2)
+    assert "leave --size out" in capsys.readouterr().err
+    run_draw(models, tmp_path, code=2)
+    assert "name a prompt" in capsys.readouterr().err
+
+
 def test_without_a_params_file_the_command_guides_by_the_empty_text(models, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = ["draw", "a dark picture", "--models", str(models), "--negative", "bright"]

@@ -112,6 +112,17 @@ def test_the_command_writes_a_marked_picture(models, tmp_path, capsys):
     assert (mark["command"], mark["seed"]) == ("upscale", 0)
 
 
+def test_a_picture_is_enlarged_to_any_size_in_several_rounds(models, tmp_path):
+    photo = tmp_path / "photo.png"
+    Image.fromarray(picture_of(24, 32)).save(photo)
+    words = ["upscale", photo, "--size", "180x128", "--models", models, "--params", DEFAULT]
+    assert cli.main([*map(str, words), "--steps", "2", "--output", str(tmp_path / "a.tif")]) == 0
+    with Image.open(tmp_path / "a.tif") as large:
+        assert large.size == (180, 128)
+    mark, _ = marks.read(tmp_path / "a.tif")
+    assert (mark["command"], mark["size"]) == ("upscale", [180, 128])
+
+
 def test_what_the_model_cannot_do_is_said_in_one_line(models, chain, tmp_path, capsys):
     photo = tmp_path / "photo.png"
     Image.fromarray(picture_of(6, 9)).save(photo)
@@ -132,6 +143,7 @@ def test_what_the_model_cannot_do_is_said_in_one_line(models, chain, tmp_path, c
         "upscale", photo, "--models", plain
     )
     Image.new("L", (9, 6), 255).save(tmp_path / "mask.png")
+    assert "does not draw without a picture" in refusal("draw", "--models", models)
     filling = refusal("inpaint", photo, "--mask", tmp_path / "mask.png", "--models", models)
     assert "trained for super_resolution, which cannot fill" in filling
     assert "is not a picture" in refusal("upscale", DEFAULT, "--models", models)

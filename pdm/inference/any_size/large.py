@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pdm import __version__
 from pdm.config.any_size import Colour
 from pdm.config.tiling import TilingConfig
 from pdm.data.large_pictures.write import write_picture
@@ -28,6 +29,7 @@ from pdm.inference.any_size.tile_velocity import check_model
 from pdm.inference.any_size.unfinished import unfinished
 from pdm.inference.pictures.draw import Drawing
 from pdm.inference.pictures.studio import Studio
+from pdm.versions import versions
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +137,7 @@ def write_drawing(
             return [drawing.draw()]
         return compose_side_by_side(drawing, plan.composition)
 
-    with unfinished(path, dict(facts) | {"plan": str(plan)}) as folder:
+    with unfinished(path, _depends(facts, plan)) as folder:
         bands = draw_by_plan(plan, compose, enlarger, folder, "draw")
         return write_picture(path, large.size, bands, facts)
 
@@ -169,6 +171,11 @@ def write_enlargement(
         strength=large.strength,
         seed=seed,
     )
-    with unfinished(path, dict(facts) | {"plan": str(plan)}) as folder:
+    with unfinished(path, _depends(facts, plan)) as folder:
         bands = draw_by_plan(plan, lambda: [picture], enlarger, folder, "upscale")
         return write_picture(path, large.size, bands, facts)
+
+
+def _depends(facts: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
+    """Everything that a picture depends on: nothing begun by another version is gone on with."""
+    return dict(facts) | {"plan": str(plan), "version": [__version__, versions()["sample"]]}

@@ -20,6 +20,7 @@ from pdm.inference.any_size.enlarge import Job
 from pdm.inference.any_size.enlarged import EnlargedPicture
 from pdm.inference.pictures.draw import Drawing
 from pdm.models.levels.pyramid import Pyramid
+from pdm.progress import Progress
 
 TILING = TilingConfig(mode="mixture", overlap=0.75)
 
@@ -51,9 +52,15 @@ def compose_side_by_side(drawing: Drawing, size: tuple[int, int]) -> Iterator[Pi
         uint8 (rows, W, 3), from the top.
     """
     studio = drawing.studio
-    model = studio.encode(drawing.draw()[None])
     num_global = sum(each == "global" for each in studio.autoencoder.level_downsamplings)
+    model = studio.encode(drawing.draw()[None]) if num_global else ()
     plain = EnlargedPicture(np.broadcast_to(np.uint8(0), (*size, 3)), 1, size)
     canvas = Panorama(studio, plain, num_global, model)
     job = Job(canvas, TILING, drawing.seed, 1.0, drawing.condition, drawing.negative)
-    yield from job.run(lambda done, total: None, None, 0.0)
+    progress: list[Progress] = []
+
+    def report(done: int, total: int) -> None:
+        progress[:] = progress or [Progress("compose", total, unit="tiles")]
+        progress[0].reach(done)
+
+    yield from job.run(report, None, 0.0)

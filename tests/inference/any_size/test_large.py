@@ -5,16 +5,20 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_chain import SAMPLE
 
 from pdm import cli
 from pdm.data import marks
+from pdm.inference.any_size.enlarge import enlarge
 from pdm.inference.any_size.fit import cut_bands, fit
 from pdm.inference.any_size.plan import Box
+from pdm.inference.pictures.studio import open_studio
 from pdm.presets import DEFAULT
 
 
@@ -121,6 +125,26 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_with_equal_bytes(
     whole, killed = (tmp_path / each / name for each in ("whole", "killed"))
     assert whole.read_bytes() == killed.read_bytes()
     assert [each.name for each in (tmp_path / "killed").iterdir()] == [name]
+
+
+@pytest.mark.parametrize("sampler", ["multistep", "heun"])
+def test_a_round_goes_on_from_any_of_its_steps(sampler, models, tmp_path, one_thread):
+    """The state is saved after each step here; a run that ends at a tile loses one step at most."""
+    studio = open_studio(models, replace(SAMPLE, sampler=sampler, steps=5))
+    picture = np.random.default_rng(1).integers(0, 256, (24, 40, 3), np.uint8)
+    whole = np.concatenate(list(enlarge(studio, picture, 2, seed=3)))
+
+    def interrupt(done: int, total: int) -> None:
+        if done > 0.6 * total:
+            raise KeyboardInterrupt
+
+    options = {"seed": 3, "state": tmp_path, "save_seconds": 0.0}
+    with pytest.raises(KeyboardInterrupt):
+        list(enlarge(studio, picture, 2, on_progress=interrupt, **options))
+    first: list[int] = []
+    bands = enlarge(studio, picture, 2, on_progress=lambda done, _: first.append(done), **options)
+    np.testing.assert_array_equal(np.concatenate(list(bands)), whole)
+    assert first[0] > 0
 
 
 def test_progress_counts_the_tiles_of_all_rounds(run, tmp_path, caplog):
