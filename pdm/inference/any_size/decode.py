@@ -82,7 +82,8 @@ def _decode(canvas: Canvas, pyramid: Pyramid, corners: list[tuple[int, int]]) ->
         for level, scale in zip(pyramid, canvas.scales, strict=True)
     ]
     with decoding_precision(studio.autoencoder, studio.config, studio.device):
-        images = studio.autoencoder.decode((*known, *drawn), studio.size)
+        tile_px = studio.tile_px_for(studio.size)
+        images = studio.autoencoder.decode((*known, *drawn), studio.size, tile_px)
     return images.float()
 
 

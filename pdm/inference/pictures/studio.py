@@ -78,7 +78,7 @@ class Studio:
     def encode(self, pixels: Pixels) -> Pyramid:
         """Encode pictures (B, H, W, 3) to standardised latents."""
         images = to_images(pixels, self.device)
-        return self.autoencoder.encode(images, self._tile_px(pixels.shape[1:3]))
+        return self.autoencoder.encode(images, self.tile_px_for(pixels.shape[1:3]))
 
     @torch.no_grad()
     def draw(
@@ -116,9 +116,13 @@ class Studio:
             negative=negative,
             guide=guide,
         )
-        return list(to_pixels(self.autoencoder.decode(latents, size, self._tile_px(size))))
+        return list(to_pixels(self.autoencoder.decode(latents, size, self.tile_px_for(size))))
 
-    def _tile_px(self, size: Sequence[int]) -> int | None:
+    def tile_px_for(self, size: Sequence[int]) -> int | None:
+        """Give the side of the exact tiles in which pictures of (H, W) are encoded and decoded.
+
+        None for a whole picture at once (`sample.tile_px`).
+        """
         tile_px = self.config.tile_px
         return tile_px if tile_px and max(size) > tile_px else None
 
