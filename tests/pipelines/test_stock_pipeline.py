@@ -25,6 +25,7 @@ from safetensors.torch import load_file
 from pdm import ema
 from pdm.cli import main
 from pdm.config.task import InpaintingTask
+from pdm.data.shards import buckets
 from pdm.errors import BadInput
 from pdm.inference.sample import sample_pictures
 from pdm.pipelines.export import export_diffusers
@@ -165,6 +166,23 @@ def test_a_model_that_diffusers_classes_do_not_fit_is_refused_in_one_line(
         export_diffusers(SAMPLE, models=models, output=tmp_path / "folder", kind="stock")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "folder").exists()
+
+
+def test_a_model_of_several_sizes_becomes_a_custom_pipeline(tmp_path):
+    stage = first_stage(KL_SCALAR)
+    sizes = [
+        {
+            "height_px": height,
+            "width_px": 32,
+            "level_shapes": stage.level_shapes(height, 32),
+            "num_samples": {"train": 1, "val": 1},
+        }
+        for height in (32, 64)
+    ]
+    facts = {buckets.FACT: sizes}
+    models = write_models(tmp_path / "models", stage, latent_unet(CELEBA), **facts)
+    said = export_diffusers(SAMPLE, models=models, output=tmp_path / "folder")
+    assert "a custom pipeline, since it was trained at several sizes" in said
 
 
 def test_a_folder_that_is_something_else_is_not_replaced(tmp_path):
