@@ -10,6 +10,7 @@ from pdm.data.pixels import Pixels
 from pdm.data.shards.images import ImageShards
 from pdm.errors import BadInput
 from pdm.models.condition import NO_CONDITION, Condition
+from pdm.models.levels.pyramid import Downsampling
 from pdm.tasks.class_labels import ClassLabels
 from pdm.tasks.task import Encode, Example, Task, refuse_to_encode
 
@@ -159,8 +160,17 @@ def size_of(record: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def side_multiple_of(record: Mapping[str, Any]) -> int:
-    """Give what the sides of a picture must be multiples of, in pixels, so that every level of a
-    model's latents, and every resolution of its network, has whole cells."""
-    factor = max(int(one) for one in record["level_downsamplings"] if one != "global")
-    name: str | None = record["config"].get("name")  # of LDM's networks
+    """Give the `side_multiple` of a model, from its `config.json`."""
+    return side_multiple(record["level_downsamplings"], record["config"].get("name"))
+
+
+def side_multiple(downsamplings: Sequence[Downsampling], name: str | None) -> int:
+    """Give what the sides of a picture in pixels must be multiples of, so that every level of its
+    latents, and every resolution of the network, has whole cells.
+
+    Args:
+        downsamplings: Of the levels.
+        name: Of LDM's network; None for the pyramid's, whose resolutions are those of its levels.
+    """
+    factor = max(int(one) for one in downsamplings if one != "global")
     return factor * (SIDE_MULTIPLES[name] if name else 1)

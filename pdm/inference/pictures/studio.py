@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from pdm import weights
-from pdm.config.latent_unet import SIDE_MULTIPLES, LatentUNetConfig
+from pdm.config.latent_unet import LatentUNetConfig
 from pdm.config.prompts import Prompt
 from pdm.config.sample import SampleConfig
 from pdm.config.task import TaskConfig
@@ -29,7 +29,7 @@ from pdm.inference.sampling_networks import (
     few_steps_facts,
     load_networks,
 )
-from pdm.inference.subjects import NO_SUBJECTS, size_of
+from pdm.inference.subjects import NO_SUBJECTS, side_multiple, size_of
 from pdm.models.codec import Autoencoder
 from pdm.models.condition import Condition
 from pdm.models.levels.pyramid import Pyramid
@@ -69,10 +69,9 @@ class Studio:
     @property
     def side_multiple(self) -> int:
         """What the sides of a picture must be multiples of."""
-        factor = max(int(one) for one in self.autoencoder.level_downsamplings if one != "global")
         config = self.networks.network.config
-        halvings = SIDE_MULTIPLES[config.name] if isinstance(config, LatentUNetConfig) else 1
-        return factor * halvings
+        name = config.name if isinstance(config, LatentUNetConfig) else None
+        return side_multiple(self.autoencoder.level_downsamplings, name)
 
     @torch.no_grad()
     def encode(self, pixels: Pixels) -> Pyramid:
