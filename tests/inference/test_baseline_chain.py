@@ -52,6 +52,16 @@ def test_ldm_goes_the_whole_way(name, weight, predicts, sampler, scale, tmp_path
     assert Image.open(samples / "000004.png").size == (64, 32)
     assert Image.open(samples / "full-size" / "decoded.png").size == (128, 64)
 
+    wide = replace(SAMPLE, sampler=sampler, eta=1.0, steps=2, size=(560, 128))
+    sample_pictures(
+        replace(wide, num_images=1, full_size_picture=False),
+        autoencoder=chain.autoencoder,
+        diffusion=chain.diffusion,
+        shards=chain.shards,
+        samples=tmp_path / "wide",
+    )
+    assert Image.open(tmp_path / "wide" / "000000.png").size == (560, 128)
+
 
 def test_ldms_network_of_a_task_goes_the_whole_way_to_a_users_picture(tmp_path):
     """Trained for inpainting, with the masked latent and the mask beside the noisy latent."""
