@@ -21,7 +21,10 @@ OVERLAP = 0.25  # of a tile's side
 
 def decoding_layout(canvas: Canvas, tiles_at_once: int) -> tuple[AxisTiles, AxisTiles]:
     """Give the tiles that are decoded, in cells of the coarsest drawn map."""
-    config = TilingConfig(mode="multidiffusion", overlap=OVERLAP, tiles_at_once=tiles_at_once)
+    layout = canvas.layout(TilingConfig())
+    # Where a tile has few cells, as in compositions of several pictures, a quarter may be none.
+    overlap = max([OVERLAP, *(1 / side for side in layout.tile if side > 1)])
+    config = TilingConfig(mode="multidiffusion", overlap=overlap, tiles_at_once=tiles_at_once)
     grid = canvas.layout(config).grid(0)
     return grid.rows, grid.columns
 

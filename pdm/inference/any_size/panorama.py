@@ -22,7 +22,8 @@ from pdm.inference.pictures.draw import Drawing
 from pdm.models.levels.pyramid import Pyramid
 from pdm.progress import Progress
 
-TILING = TilingConfig(mode="mixture", overlap=0.75)
+# Symmetric: a tile has few cells of the coarsest map, and half a cell off would be no overlap.
+TILING = TilingConfig(mode="mixture", overlap=0.5, symmetric=True)
 
 
 @dataclass(frozen=True, slots=True)

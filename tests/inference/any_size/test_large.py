@@ -14,8 +14,12 @@ from PIL import Image
 from tiny_chain import SAMPLE
 
 from pdm import cli
+from pdm.config.tiling import TilingConfig
 from pdm.data import marks
+from pdm.inference.any_size.canvas import Canvas
+from pdm.inference.any_size.decode import decoding_layout
 from pdm.inference.any_size.enlarge import enlarge
+from pdm.inference.any_size.enlarged import EnlargedPicture
 from pdm.inference.any_size.fit import cut_bands, fit
 from pdm.inference.any_size.plan import Box
 from pdm.inference.pictures.studio import open_studio
@@ -99,6 +103,18 @@ def test_a_shape_that_the_model_does_not_know_is_composed_of_several_pictures(ru
     assert np.abs(left - right).mean() > 3  # not one picture again and again
     steps = np.abs(np.diff(picture, axis=1)).mean(axis=(0, 2))
     assert steps.max() < 4 * np.median(steps) + 8
+
+
+def test_decoded_tiles_overlap_even_where_a_tile_has_two_cells(models):
+    """Pictures one above the other had a border between them."""
+    studio = open_studio(models, SAMPLE)
+    plain = EnlargedPicture(np.zeros((80, 80, 3), np.uint8), 1, (80, 80))
+    canvas = Canvas(studio, plain, num_known=1)
+    assert canvas.layout(TilingConfig()).tile == (2, 4)
+    for axis in decoding_layout(canvas, tiles_at_once=4):
+        steps = np.diff(axis.starts)
+        assert len(steps) > 1
+        assert steps.max() < axis.tile
 
 
 def test_a_killed_run_goes_on_where_it_was_and_ends_with_equal_bytes(
