@@ -91,7 +91,8 @@ class SpatialChannelAttention(nn.Module):
         channels of a pixel side by side.
         """
         batch, width, height, breadth = stacked.shape
-        channels = width // (3 * self.num_heads)
-        heads = stacked.reshape(batch, 3, self.num_heads, channels, height * breadth)
-        query, key, value = heads.permute(1, 0, 2, 4, 3).contiguous().mT.unbind()
+        # By rows, since the gradient then comes back in channels_last layout.
+        rows = stacked.permute(0, 2, 3, 1).reshape(batch, height * breadth, width)
+        heads = rows.view(batch, height * breadth, 3, self.num_heads, width // 3 // self.num_heads)
+        query, key, value = heads.permute(2, 0, 3, 1, 4).contiguous().mT.unbind()
         return query, key, value

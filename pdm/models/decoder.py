@@ -22,6 +22,7 @@ from pdm.models.layers import (
     ResidualBlock,
     ToPixels,
     convolution,
+    in_layout_of,
     project_to_width,
     res_skip,
     upsample_nearest,
@@ -146,7 +147,7 @@ class Decoder(nn.Module):
         Returns:
             Features for the next stage, at half its sides, and the picture so far.
         """
-        features = self.start(pyramid[0], height, breadth)
+        features = in_layout_of(self.start(pyramid[0], height, breadth), self.stages[0])
         features, images = self.stages[0](features, self.latent_of(0, pyramid))
         for number in range(1, num_stages):
             latent = self.latent_of(number, pyramid)

@@ -96,6 +96,18 @@ def pixels_first(features: Tensor) -> Tensor:
     return rows if rows.stride(-1) == 1 else rows.contiguous()
 
 
+def in_layout_of(features: Tensor, network: nn.Module) -> Tensor:
+    """Bring a map to the memory layout of a network's convolutions: each would copy it otherwise,
+    since norms and sums keep the layout that they get."""
+    weights = (weight for weight in network.parameters() if weight.ndim == 4)
+    format_of = torch.channels_last
+    channels_last = any(
+        weight.is_contiguous(memory_format=format_of) and not weight.is_contiguous()
+        for weight in weights
+    )
+    return features.contiguous(memory_format=format_of) if channels_last else features
+
+
 def average_pool(features: Tensor) -> Tensor:
     """Halve both sides by averaging."""
     return F.avg_pool2d(features, 2)
