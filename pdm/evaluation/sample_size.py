@@ -2,9 +2,12 @@
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
+from pdm.config.buckets import bucket_name
 from pdm.data.shards import manifest
+from pdm.data.shards.buckets import buckets_of
 from pdm.errors import BadInput
 
 SHAPE_TOLERANCE = 0.02  # of the logarithm of the ratio: sides are whole pixels
@@ -24,12 +27,17 @@ def check_sample_size(samples: Path, shards: Path) -> None:
         return  # `read_samples` says what is wrong
     if size is None:
         return
-    facts = manifest.load(shards).facts
-    crop = facts["width_px"], facts["height_px"]
-    differs = abs(math.log(size[0] / size[1]) - math.log(crop[0] / crop[1])) > SHAPE_TOLERANCE
-    if differs or size[0] > crop[0]:
+    crops = [bucket.size for bucket in buckets_of(manifest.load(shards))]
+    if not any(_fits(size, crop) for crop in crops):
+        listed = ", ".join(map(bucket_name, crops))
         raise BadInput(
             f"the samples are {size[0]}x{size[1]} (sample.size), the held-out pictures "
-            f"{crop[0]}x{crop[1]}: only a size of their shape that is not larger can be scored; "
+            f"{listed}: only a size of their shape that is not larger can be scored; "
             "set sample.size to such a size, or to null"
         )
+
+
+def _fits(size: Sequence[int], crop: tuple[int, int]) -> bool:
+    """Whether crops can be reduced to a size, both as width and height, without stretching them."""
+    differs = abs(math.log(size[0] / size[1]) - math.log(crop[0] / crop[1])) > SHAPE_TOLERANCE
+    return not differs and size[0] <= crop[0]

@@ -30,6 +30,7 @@ from pdm.data.verification.verify import verify
 from pdm.errors import BadInput
 from pdm.evaluation.evaluate import evaluate
 from pdm.evaluation.reference_distance import ReferenceDistance
+from pdm.evaluation.sample_size import check_sample_size
 from pdm.files import sha256_of
 from pdm.inference.any_size.plan import nearest_size
 from pdm.inference.encode import encode_shards
@@ -378,3 +379,13 @@ def test_networks_of_ldm_take_every_shape_too(width, height):
         latents = first.encode(images)
         assert unet(latents, torch.tensor([0.5]))[0].shape == latents[0].shape
         assert first.decode(latents).shape == images.shape
+
+
+def test_samples_of_a_named_size_are_scored_if_any_bucket_has_their_shape(chain, tmp_path):
+    def check(width, height):
+        (tmp_path / "samples.json").write_text(json.dumps({"size": [width, height]}))
+        check_sample_size(tmp_path, chain.shards)
+
+    check(32, 64)  # as the crops of 64x128
+    with pytest.raises(BadInput, match="128x64, 64x64, 64x128: only a size of their shape"):
+        check(96, 32)
