@@ -15,6 +15,7 @@ from PIL import Image
 from tiny_chain import DIFFUSION, LATENTS, SAMPLE, sample_of
 
 from pdm import cli, weights
+from pdm.config.sample import GuideConfig
 from pdm.config.task import SemanticTask
 from pdm.data import marks
 from pdm.data.maps import UNKNOWN
@@ -135,9 +136,14 @@ def test_maps_that_the_model_cannot_know_are_refused_in_one_line(trained, chain,
         check_task(CONFIG, LatentShards(chain.latents, "train"))
 
 
-def test_the_stage_sample_draws_from_the_maps_of_held_out_pictures(trained, chain, tmp_path):
+@pytest.mark.parametrize(
+    "guidance", [{}, {"guidance_scale": 3.0, "guide": GuideConfig(kind="unconditional")}]
+)
+def test_the_stage_sample_draws_from_the_maps_of_held_out_pictures(
+    guidance, trained, chain, tmp_path
+):
     sample_pictures(
-        replace(SAMPLE, full_size_picture=False, num_images=2),
+        replace(SAMPLE, full_size_picture=False, num_images=2, **guidance),
         autoencoder=chain.autoencoder,
         diffusion=trained / "models" / "diffusion",
         shards=trained / "shards",
