@@ -158,6 +158,14 @@ def test_samples_look_like_their_class(taught, tmp_path, sampler):
         assert abs(pixels.mean() - GREYS[name]) < 40
 
 
+def test_a_large_sample_looks_like_its_class_with_guidance(taught, tmp_path):
+    guided = {"guidance_scale": 2.0, "guide": UNCONDITIONAL, "sampler": "euler", "steps": 4}
+    samples = taught.draw(tmp_path / "samples", size=(140, 128), num_images=1, **guided)
+    [(name, pixels)] = pictures(samples)
+    assert (name, pixels.shape) == ("dark", (128, 140, 3))
+    assert abs(pixels.mean() - GREYS[name]) < 50
+
+
 @pytest.mark.parametrize("sampler", ["heun", "adaptive"])
 @pytest.mark.parametrize("scale", [1.0, 3.0])
 def test_a_picture_of_a_class_does_not_depend_on_its_batch(taught, tmp_path, sampler, scale):
