@@ -120,12 +120,12 @@ def test_a_missing_key_names_the_command():
 
 def test_what_still_does_not_fit_is_said_afterwards(tmp_path, capsys):
     path = tmp_path / "mine.yaml"
-    path.write_text(without(TEXT, "eta").replace("steps: 40", "steps: null\n  colour: red"))
+    path.write_text(without(TEXT, "eta").replace("steps: 40", "steps: null\n  hue: red"))
     assert cli.main(["params", "upgrade", "--params", str(path)]) == 2
     written = capsys.readouterr()
     assert "added sample.eta" in written.out
     assert "sample.steps" in written.err
-    assert "sample.colour: unknown key" in written.err
+    assert "sample.hue: unknown key" in written.err
     assert "eta: 0.0" in path.read_text()
 
 
@@ -151,7 +151,7 @@ OLD = (
     TEXT.replace("  ema_lengths:", "  averages:")
     .replace("  num_images:", "  number:")
     .replace("kl_weight:", "kl:")
-    .replace("  sampler: multistep", "  colour: red # mine\n  sampler: ab2")
+    .replace("  sampler: multistep", "  hue: red # mine\n  sampler: ab2")
 )
 
 
