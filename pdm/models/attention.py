@@ -15,6 +15,7 @@ the deep layers. These weights change when a trained network gets a larger pictu
 import math
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -77,10 +78,11 @@ class SpatialChannelAttention(nn.Module):
         """(B, width, H, W) to the same shape."""
         height, breadth = features.shape[2:]
         query, key, value = self._split(self.query_key_value(self.norm(features)))
-        _, channel_weight = importance(height * breadth, features.shape[1], self.ratio)
+        spatial_weight, channel_weight = importance(height * breadth, features.shape[1], self.ratio)
         attended = spatial_attention(query, key, value)
         if channel_weight:
-            attended = attended.lerp(channel_attention(query, key, value), channel_weight)
+            channel = channel_attention(query, key, value)
+            attended = _mix(attended, channel, spatial_weight, channel_weight)
         rows = attended.permute(0, 3, 1, 2).reshape(len(features), height, breadth, -1)
         return res_skip(features, self.projection(rows.permute(0, 3, 1, 2)))
 
@@ -96,3 +98,10 @@ class SpatialChannelAttention(nn.Module):
         heads = rows.view(batch, height * breadth, 3, self.num_heads, width // 3 // self.num_heads)
         query, key, value = heads.permute(2, 0, 3, 1, 4).contiguous().mT.unbind()
         return query, key, value
+
+
+def _mix(spatial: Tensor, channel: Tensor, spatial_weight: float, channel_weight: float) -> Tensor:
+    """Weigh the two attentions; the weights sum to 1."""
+    if torch.compiler.is_compiling():  # a lerp would have a weight of one size
+        return spatial_weight * spatial + channel_weight * channel
+    return spatial.lerp(channel, channel_weight)
