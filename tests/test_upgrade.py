@@ -143,7 +143,7 @@ def renamed(monkeypatch):
     }
     monkeypatch.setattr(renames, "RENAMED_KEYS", history)
     monkeypatch.setattr(renames, "RENAMED_VALUES", {"sample.sampler": {"ab2": "multistep"}})
-    monkeypatch.setattr(renames, "REMOVED_KEYS", {"sample.colour": "pictures have all colours"})
+    monkeypatch.setattr(renames, "REMOVED_KEYS", {"sample.hue": "pictures have all hues"})
     monkeypatch.setattr(renames, "ADDED_KEYS", {"autoencoder.adversarial.width": 64})
 
 
@@ -161,7 +161,7 @@ def test_old_names_become_new_ones_in_their_places(upgraded):
     assert text == TEXT
     assert "renamed diffusion.training.averages to diffusion.training.ema_lengths" in said
     assert "changed sample.sampler: ab2 is now multistep" in said
-    assert "removed sample.colour: pictures have all colours" in said
+    assert "removed sample.hue: pictures have all hues" in said
 
 
 @pytest.mark.usefixtures("renamed")
@@ -177,7 +177,7 @@ def test_an_old_name_is_refused_with_its_new_one():
         "autoencoder.training.ema_lengths; `pyramid params upgrade` renames it",
         "params.yaml: diffusion.training.averages: is now called "
         "diffusion.training.ema_lengths; `pyramid params upgrade` renames it",
-        "params.yaml: sample.colour: is no longer a key: pictures have all colours; "
+        "params.yaml: sample.hue: is no longer a key: pictures have all hues; "
         "`pyramid params upgrade` removes it",
         "params.yaml: sample.number: is now called sample.num_images; "
         "`pyramid params upgrade` renames it",
