@@ -6,6 +6,7 @@ picture. They overlap, and their pixels are blended by smooth weights.
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +18,7 @@ from pdm.inference.precision import decoding_precision
 from pdm.models.levels.pyramid import Pyramid
 
 OVERLAP = 0.25  # of a tile's side
+ROWS_AT_ONCE = 32  # converted to pixels
 
 
 def decoding_layout(canvas: Canvas, tiles_at_once: int) -> tuple[AxisTiles, AxisTiles]:
@@ -60,8 +62,10 @@ def decode_bands(
                 strip[:, :, left : left + columns.tile] += weights.to(device) * image
             on_tiles(len(numbers))
         end = rows.starts[row + 1] if row + 1 < len(rows.starts) else rows.side
-        yield to_pixels(strip[None, :, : end - top])[0]
-        below = strip[:, end - top :]
+        below = strip[:, end - top :].clone()  # a view would keep the whole strip in memory
+        band = _rows_to_pixels(strip[:, : end - top])
+        del strip
+        yield band
 
 
 def _decode(canvas: Canvas, pyramid: Pyramid, corners: list[tuple[int, int]]) -> Tensor:
@@ -88,6 +92,15 @@ def _decode(canvas: Canvas, pyramid: Pyramid, corners: list[tuple[int, int]]) ->
         tile_px = studio.tile_px_for(studio.size)
         images = studio.autoencoder.decode((*known, *drawn), studio.size, tile_px)
     return images.float()
+
+
+def _rows_to_pixels(images: Tensor) -> Pixels:
+    """Convert (3, rows, W) to uint8 (rows, W, 3), a few rows at a time to spare memory."""
+    pixels = np.empty((*images.shape[1:], 3), np.uint8)
+    for start in range(0, len(pixels), ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        pixels[rows] = to_pixels(images[None, :, rows])[0]
+    return pixels
 
 
 def _ramps(axis: AxisTiles) -> list[Tensor]:
