@@ -37,8 +37,8 @@ from pdm.models.denoiser import Denoiser
 from pdm.models.levels.pyramid import Pyramid
 from pdm.models.spectral_norm import bake_spectral_norms
 from pdm.registry import build_denoiser
-from pdm.training.diffusion import NoisyLatents
 from pdm.training.loop.state import TrainState
+from pdm.training.noisy_latents import NoisyLatents
 from pdm.training.objectives.losses import FlowLosses
 
 FirstStage = Autoencoder | Wavelets

@@ -44,11 +44,11 @@ from pdm.models.codec import Autoencoder
 from pdm.models.denoiser import Denoiser
 from pdm.models.spectral_norm import bake_spectral_norms
 from pdm.registry import build_denoiser
-from pdm.training.diffusion import NoisyLatents
 from pdm.training.distillation import Ways, build_losses
 from pdm.training.distributed.workers import Workers
 from pdm.training.latent_space.measure import measure_latents
 from pdm.training.loop.state import TrainState
+from pdm.training.noisy_latents import NoisyLatents
 from pdm.training.objectives.losses import FlowLosses
 
 SYSTEM = SYSTEMS["pdm"]

@@ -28,6 +28,7 @@ from pdm.training.checkpoints.folder import Checkpoints, list_checkpoints
 from pdm.training.checkpoints.run_folder import EVENTS, checkpoints_of
 from pdm.training.checkpoints.run_settings import settings_of
 from pdm.training.checkpoints.sharded_files import load_whole
+from pdm.training.diffusion_folder import build_for_latents, write_model
 from pdm.training.distributed.workers import Workers
 from pdm.training.init_from import Origin, initialise
 from pdm.training.loop.state import check_checkpoint
@@ -135,10 +136,10 @@ def export_diffusion(
     else:
         config = settings_of(run, config, "diffusion", {"latents": latents})
     chosen = _choose_checkpoint(run, checkpoints_of(run, config.training), images_seen, "diffusion")
-    network = diffusion.build_for_latents(config, LatentShards(latents, "train"))
+    network = build_for_latents(config, LatentShards(latents, "train"))
     origin = _find_origin(network, config, "diffusion", latents, run)
     network = _load_ema(lora.attach(network, config.lora), chosen.path)
-    diffusion.write_model(
+    write_model(
         config,
         network,
         latents=latents,

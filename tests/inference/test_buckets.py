@@ -45,6 +45,7 @@ from pdm.tasks.super_resolution import SuperResolution
 from pdm.tasks.task import refuse_to_encode
 from pdm.training import autoencoder, diffusion
 from pdm.training.distributed.workers import Workers
+from pdm.training.noisy_latents import NoisyLatents
 from pdm.training.training_pictures import Pictures
 
 AUTOENCODER, DIFFUSION = CONFIGS
@@ -78,7 +79,7 @@ def pictures(chain):
 
 @pytest.fixture(scope="module")
 def noisy(chain):
-    return diffusion.NoisyLatents(LatentShards(chain.latents, "train"), DIFFUSION)
+    return NoisyLatents(LatentShards(chain.latents, "train"), DIFFUSION)
 
 
 def size_of(images):

@@ -31,6 +31,7 @@ from pdm.lineage.trace import Places, trace
 from pdm.tasks.find import check_task
 from pdm.training import autoencoder, diffusion
 from pdm.training.distributed.workers import Workers
+from pdm.training.noisy_latents import NoisyLatents
 
 GREYS = {"bright": 200, "dark": 40, None: 120}
 SPLITS = {"train": range(40), "val": range(40, 50)}
@@ -243,14 +244,14 @@ def test_a_stopped_and_resumed_run_ends_bit_for_bit_like_an_uninterrupted_one(ta
 
 def test_the_configured_share_of_labels_is_dropped_by_position(taught):
     latents = LatentShards(taught.folder / "latents", "train")
-    noisy = diffusion.NoisyLatents(latents, CONFIG, CLASSES)
+    noisy = NoisyLatents(latents, CONFIG, CLASSES)
     labels = noisy.load(range(2000))[-1].label
     true = latents.labels[noisy._indices(range(2000))]
     dropped = (labels != true).float().sum() / (true < 2).sum()
     assert dropped.item() == pytest.approx(0.2, abs=0.03)
     assert set(labels[labels != true].tolist()) == {2}
     assert torch.equal(noisy.load(range(1000, 1010))[-1].label, labels[1000:1010])
-    everything = diffusion.NoisyLatents(latents, replace(CONFIG, condition_dropout=0.0), CLASSES)
+    everything = NoisyLatents(latents, replace(CONFIG, condition_dropout=0.0), CLASSES)
     assert torch.equal(everything.load(range(100))[-1].label, true[:100])
 
 
@@ -258,8 +259,7 @@ def test_without_a_condition_the_classes_change_nothing(taught):
     latents = LatentShards(taught.folder / "latents", "train")
     plain = replace(CONFIG, model=replace(CONFIG.model, condition=None))
     batch, other = (
-        diffusion.NoisyLatents(latents, config, CLASSES).load(range(8))
-        for config in (plain, CONFIG)
+        NoisyLatents(latents, config, CLASSES).load(range(8)) for config in (plain, CONFIG)
     )
     assert batch[-1].is_empty
     one, two = ((*parts[0], *parts[1], *parts[2:5]) for parts in (batch, other))

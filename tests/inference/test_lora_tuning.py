@@ -29,6 +29,7 @@ from pdm.models.unet import PyramidUNet
 from pdm.registry import load_denoiser
 from pdm.training import diffusion, lora
 from pdm.training.checkpoints.folder import list_checkpoints
+from pdm.training.diffusion_folder import build_for_latents
 from pdm.training.distributed.launchers import launch_in_process
 from pdm.training.export import export_diffusion
 
@@ -81,7 +82,7 @@ def example(network, count=2):
 
 def trained_with_adapters(folder, config, chain: Chain):
     """The EMA of the last checkpoint, with its adapters."""
-    network = diffusion.build_for_latents(config, LatentShards(chain.latents, "train"))
+    network = build_for_latents(config, LatentShards(chain.latents, "train"))
     network = lora.attach(network, config.lora)
     last = list_checkpoints(folder / "run")[-1]
     files = folder / "run" / "checkpoints" / f"{last:09}"
@@ -146,7 +147,7 @@ def test_attention_alone_is_adapted_unless_layers_are_named(chain, ldm):
     for each, end in ((chain, "query_key_value"), (ldm, "to_out.0")):
         shards = LatentShards(each.latents, "train")
         config = config_of(each)
-        network = lora.attach(diffusion.build_for_latents(config, shards), LORA)
+        network = lora.attach(build_for_latents(config, shards), LORA)
         ends = {
             name.removesuffix(ORIGINAL).split("attention")[-1]
             for name in network.state_dict()
@@ -156,7 +157,7 @@ def test_attention_alone_is_adapted_unless_layers_are_named(chain, ldm):
         assert not any("conv" in one for one in ends)
     named = LoraConfig(rank=1, alpha=1.0, targets=("conv_in",))
     network = lora.attach(
-        diffusion.build_for_latents(config_of(chain), LatentShards(chain.latents, "train")), named
+        build_for_latents(config_of(chain), LatentShards(chain.latents, "train")), named
     )
     found = [name for name in network.state_dict() if name.endswith(ORIGINAL)]
     assert found

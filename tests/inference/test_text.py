@@ -35,6 +35,7 @@ from pdm.tasks.find import check_task, find_task
 from pdm.tasks.text import TextFiles, prepare_text
 from pdm.training import autoencoder, diffusion
 from pdm.training.distributed.workers import Workers
+from pdm.training.noisy_latents import NoisyLatents
 
 GREYS = {"bright": 200, "dark": 40, None: 120}
 CAPTIONS = {
@@ -180,7 +181,7 @@ def noisy(taught, **changes):
     latents = LatentShards(taught.folder / "latents", "train")
     sizes = load_denoiser(taught.diffusion).condition_sizes
     config = replace(CONFIG, **changes)
-    return diffusion.NoisyLatents(latents, config, sizes, task=find_task(TASK, {}, files))
+    return NoisyLatents(latents, config, sizes, task=find_task(TASK, {}, files))
 
 
 def test_every_caption_of_a_picture_is_shown_in_the_course_of_the_epochs(taught):
@@ -605,7 +606,7 @@ def test_training_from_cached_states_equals_training_without_a_cache_to_the_bit(
     bare = TextFiles(taught.folder)
     for at in range(2):
         kept, direct = (
-            diffusion.NoisyLatents(
+            NoisyLatents(
                 splits[at],
                 config,
                 load_denoiser(cached).condition_sizes,
