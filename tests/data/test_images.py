@@ -89,6 +89,15 @@ def test_all_at_once_equals_one_by_one(tmp_path):
     assert shards.reduced(8, 16) is together
 
 
+# Forty buckets at two sizes are usual; each that was dropped would be decoded again for one batch.
+def test_no_size_is_read_again_however_many_there_are(tmp_path):
+    shards = ImageShards(write_shards(tmp_path / "shards"), "train")
+    first = shards.reduced(1, 2)
+    for width in range(3, 103):
+        shards.reduced(1, width)
+    assert shards.reduced(1, 2) is first
+
+
 def test_an_absent_or_empty_split_is_bad_input(tmp_path):
     folder = write_shards(tmp_path / "shards")
     for split in ("val", "test"):

@@ -74,6 +74,7 @@ class ImageShards:
             self.manifest.facts.get("width_px", 0),
             self.manifest.facts.get("height_px", 0),
         )
+        self._reduced: dict[tuple[int, int, int], Pixels] = {}  # by height, width and bucket
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -134,11 +135,27 @@ class ImageShards:
         return self.samples.record(index)
 
     def reduced(self, height: int, width: int, bucket: int = 0) -> Pixels:
-        """All images of a bucket at one size, (N, height, width, 3); cached for the next call.
+        """All images of a bucket at one size, (N, height, width, 3); kept for the next call.
 
         Needs N x height x width x 3 bytes of memory.
         """
-        return _reduced(self, height, width, bucket)
+        place = (height, width, bucket)
+        if place not in self._reduced:
+            self._reduced[place] = self._read(*place)
+        return self._reduced[place]
+
+    def _read(self, height: int, width: int, bucket: int) -> Pixels:
+        """Read all images of a bucket."""
+        numbers, size = self.bucket_ranges[bucket], self.size_in(bucket, height, width)
+        pictures = np.empty((len(numbers), *size, 3), dtype=np.uint8)
+        progress = Progress(f"reading {self.split} at {size[1]}x{size[0]}", len(numbers))
+
+        def place(number: int) -> None:
+            pictures[number] = self.load(numbers[number], height, width)
+
+        for _ in _decoders().map(place, range(len(numbers))):
+            progress.advance()
+        return pictures
 
     def batch(self, indices: Sequence[int], height: int, width: int) -> Pixels:
         """Some images of one bucket, (len(indices), height, width, 3).
@@ -190,17 +207,3 @@ def _decoders() -> ThreadPoolExecutor:
     Pillow and libjpeg-turbo decode and resize without the interpreter's lock.
     """
     return ThreadPoolExecutor(usable_cpus(), "decoder")
-
-
-@lru_cache(maxsize=64)
-def _reduced(shards: ImageShards, height: int, width: int, bucket: int) -> Pixels:
-    numbers, size = shards.bucket_ranges[bucket], shards.size_in(bucket, height, width)
-    pictures = np.empty((len(numbers), *size, 3), dtype=np.uint8)
-    progress = Progress(f"reading {shards.split} at {size[1]}x{size[0]}", len(numbers))
-
-    def place(number: int) -> None:
-        pictures[number] = shards.load(numbers[number], height, width)
-
-    for _ in _decoders().map(place, range(len(numbers))):
-        progress.advance()
-    return pictures
