@@ -50,10 +50,13 @@ def test_what_a_rehearsal_cannot_have_is_left_out():
         "curate.content={like: good, unlike: bad, min_likeness: 0.5}",
         "sample.guidance_scale=2.0",
         f"sample.guide={{kind: model, path: other, sha256: {'a' * 64}}}",
+        f"diffusion.init_from={{path: other, sha256: {'a' * 64}}}",
+        "diffusion.lora={rank: 2, alpha: 2}",
     ]
     text, _ = override(real_text("tiny", Path("params.yaml")), changes)
     alone = params.parse(rehearsal_text(text, None), Path("rehearsed"))
     assert (alone.curate.people, alone.curate.content, alone.sample.guide) == (None, None, None)
+    assert (alone.diffusion.init_from, alone.diffusion.lora) == (None, None)
     shown = params.parse(rehearsal_text(text, Path("pictures")), Path("rehearsed")).curate
     assert shown.people.max_faces == 2
     assert shown.content.like == str(Path("good").absolute())

@@ -1,8 +1,8 @@
 """Params of a rehearsal: those of the real run, with few pictures, two steps and short scores.
 
 What decides on memory and on the time of a step stays: sizes, networks, precision, tiles. Left out
-is what a rehearsal cannot have: people or content in built-in landscapes, models to fine-tune, and
-guides that other trainings made.
+is what a rehearsal cannot have: people or content in built-in landscapes, models to fine-tune with
+their adapters (LoRA), and guides that other trainings made.
 """
 
 import json
@@ -54,6 +54,7 @@ def _assignments(real: Params, pictures: Path | None) -> list[str]:
         *_training("diffusion"),
         "autoencoder.init_from=null",
         "diffusion.init_from=null",
+        "diffusion.lora=null",
         *(["autoencoder.adversarial.start_images=0"] if real.autoencoder.adversarial else []),
         "diffusion.score_images=2",
         "latents.batch_size=1",
