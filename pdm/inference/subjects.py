@@ -91,7 +91,7 @@ class Classes:
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """Each seed takes a held-out picture, in turn.
+    """Each seed takes a held-out picture, in turn; of several sizes, one of each in turn.
 
     Args:
         task: Makes the conditions.
@@ -115,7 +115,7 @@ class HeldOut:
 
     def origin(self, seed: int) -> dict[str, Any]:
         """Name the held-out picture."""
-        return {"held_out": self.images.keys[seed % len(self.images)]}
+        return {"held_out": self.images.keys[self._index_of(seed)]}
 
     def finish(self, seed: int, drawn: Pixels) -> Pixels:
         """Give what the task makes of the drawn picture."""
@@ -123,18 +123,21 @@ class HeldOut:
 
     def size_of(self, seed: int) -> tuple[int, int]:
         """Give the (H, W) of the picture of a seed: that of its held-out picture."""
-        bucket = self.images.bucket_of(seed % len(self.images))
+        bucket = self.images.bucket_of(self._index_of(seed))
         return self.images.size_in(bucket, *self.size)
 
     def example(self, seed: int) -> Example:
         """Give the picture of a seed; its mask or the like depends on the seed, too."""
-        index, task = seed % len(self.images), self.task
+        index, task = self._index_of(seed), self.task
         return Example(
             self.images.keys[index],
             epoch=seed // len(self.images),
             pixels=self.images.load(index, *self.size) if task.needs_pictures else None,
             class_map=self.images.class_map(index, *self.size) if task.needs_maps else None,
         )
+
+    def _index_of(self, seed: int) -> int:
+        return self.images.in_turn[seed % len(self.images)]
 
 
 def choose_classes(

@@ -363,6 +363,10 @@ def test_a_sample_from_a_held_out_picture_has_its_size(chain):
     for number in range(len(images)):
         pixels = held_out.example(3 + number).pixels
         assert pixels.shape[:2] == turns.size_of(number).size
+    # However few are drawn: scores without a size are of the main one.
+    assert {turns.size_of(number).size[::-1] for number in range(3)} == SIZES
+    drawn = {held_out.origin(3 + number)["held_out"] for number in range(len(images))}
+    assert drawn == set(images.keys)
 
 
 @pytest.mark.parametrize(("width", "height"), [(64, 32), (32, 32), (32, 64)])

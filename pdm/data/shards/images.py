@@ -14,9 +14,10 @@ bucket only. `bucket_ranges` has the numbers of each bucket's pictures.
 """
 
 import io
+import itertools
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,12 @@ class ImageShards:
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    @cached_property
+    def in_turn(self) -> list[int]:
+        """The numbers of all images, one from each bucket in turn."""
+        turns = itertools.zip_longest(*self.bucket_ranges)
+        return [number for turn in turns for number in turn if number is not None]
 
     def bucket_of(self, index: int) -> int:
         """The place in `buckets` of the bucket of image number `index`."""

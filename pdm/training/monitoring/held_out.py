@@ -5,7 +5,6 @@ Pictures go through the model in batches that depend on their size only: 16 smal
 long for another, and results do not depend on their number. Models are in evaluation mode.
 """
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -63,7 +62,7 @@ def reconstruct_held_out(
 ) -> Reconstructions:
     """Reconstruct the first `SCORED_IMAGES` pictures, and those of the sheet from each prefix of
     the levels. Each is encoded once. Every worker must call this."""
-    shown = _first_of_buckets(shards)
+    shown = shards.in_turn[:SHEET_IMAGES]
     others = [number for number in first_numbers(shards, SCORED_IMAGES) if number not in shown]
 
     def measure(batch: Sequence[int]) -> tuple[list[list[float]], list[list[Pixels]]]:
@@ -129,13 +128,6 @@ def psnr(prediction: Tensor, target: Tensor) -> Tensor:
     range."""
     error = (prediction.float().clamp(-1, 1) - target).square().mean(dim=(1, 2, 3))
     return 10 * (4 / error.clamp(min=1e-12)).log10().cpu()
-
-
-def _first_of_buckets(shards: ImageShards) -> list[int]:
-    """The first `SHEET_IMAGES` pictures, taken from the buckets in turn."""
-    in_turn = itertools.zip_longest(*shards.bucket_ranges)
-    numbers = [number for turn in in_turn for number in turn if number is not None]
-    return numbers[:SHEET_IMAGES]
 
 
 def first_numbers(shards: ImageShards, count: int) -> list[int]:
