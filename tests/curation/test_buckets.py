@@ -15,6 +15,7 @@ from pdm.curation.curate.framing.crop import nearest_size
 from pdm.curation.curate.framing.frame import frame
 from pdm.curation.curate.rules import too_small
 from pdm.curation.shard import shard
+from pdm.curation.shard.split import assign_splits
 from pdm.data import decisions as tables
 from pdm.data.shards import manifest
 from pdm.data.shards.buckets import buckets_of
@@ -114,6 +115,33 @@ def test_shards_hold_one_size_each_and_the_manifest_counts_them(work):
         assert sum(bucket.num_samples.values()) == 4
     counted = sum(sum(bucket.num_samples.values()) for bucket in buckets_of(listed))
     assert counted == sum(map(listed.num_samples, listed.splits))
+
+
+def test_a_main_size_without_a_held_out_picture_is_an_error_before_any_training(work, tmp_path):
+    few = but(
+        SHARD, val_fraction=1e-6
+    )  # two pictures are held out, so one of three buckets has none
+    rows = tables.load(work / "decisions")
+    splits = assign_splits(rows, few.val_fraction)
+    sizes = {row["key"]: (row["target_width_px"], row["target_height_px"]) for row in rows}
+    main = next(
+        each
+        for each in BUCKETS
+        if each not in {sizes[key] for key in splits if splits[key] == "val"}
+    )
+    shutil.copytree(work / "decisions", tmp_path / "decisions")
+    summary = json.loads((tmp_path / "decisions" / "summary.json").read_text())
+    summary["limits"] |= {"width_px": main[0], "height_px": main[1]}
+    (tmp_path / "decisions" / "summary.json").write_text(json.dumps(summary))
+    with pytest.raises(QualityGate, match=f"'val' has no picture of the main size, {main[0]}x"):
+        shard(
+            few,
+            raw=work / "raw",
+            decisions=tmp_path / "decisions",
+            shards=tmp_path / "shards",
+            report=tmp_path / "report.html",
+        )
+    assert not (tmp_path / "shards").exists()
 
 
 def test_verification_finds_no_fault_in_buckets(work):

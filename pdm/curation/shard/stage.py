@@ -64,7 +64,7 @@ def shard(
 
     Raises:
         BadInput: `decisions` is missing or cannot be read.
-        QualityGate: A split has no image. Nothing is published.
+        QualityGate: A split has no image, or none of the main size. Nothing is published.
         Unavailable: The disk has no room for the shards, or became full.
     """
     rows = load(decisions)
@@ -222,6 +222,7 @@ def _build_manifest(
     }
     if "buckets" in limits:
         facts[buckets.FACT] = _describe_buckets(written, limits["buckets"])
+        buckets.check_main_size(facts)
     names = {row["class_name"] for row in crop_rows} - {None}
     if names:
         facts[classes.FACT] = sorted(names)

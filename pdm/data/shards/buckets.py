@@ -10,7 +10,7 @@ from typing import Any
 
 from pdm.config.buckets import Size, bucket_name
 from pdm.data.shards.manifest import Manifest, Shard
-from pdm.errors import BadInput
+from pdm.errors import BadInput, QualityGate
 
 FACT = "buckets"
 
@@ -49,6 +49,29 @@ def describe(size: Size, shards: Mapping[str, Sequence[Shard]]) -> dict[str, Any
         },
         "shards": [shard.name for files in shards.values() for shard in files],
     }
+
+
+def check_main_size(facts: Mapping[str, Any]) -> None:
+    """Check that the main size has a picture in every split: training the diffusion model needs it.
+
+    Args:
+        facts: Of a manifest with buckets.
+
+    Raises:
+        QualityGate: A split has none.
+    """
+    main = (facts["width_px"], facts["height_px"])
+    for entry in facts[FACT]:
+        if (entry["width_px"], entry["height_px"]) != main:
+            continue
+        for split, count in entry["num_samples"].items():
+            if not count:
+                raise QualityGate(
+                    f"the split '{split}' has no picture of the main size, {bucket_name(main)}, "
+                    "which previews and scores are drawn at: take another bucket as "
+                    "curate.width_px and height_px, keep more pictures, or raise "
+                    "shard.val_fraction. Nothing was written."
+                )
 
 
 def has_buckets(facts: Mapping[str, Any]) -> bool:
