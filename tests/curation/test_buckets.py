@@ -1,5 +1,6 @@
 """Crops of many aspect ratios: which bucket a picture gets, and shards of one size each."""
 
+import io
 import json
 import math
 import random
@@ -13,6 +14,7 @@ from PIL import Image
 from pdm.curation.curate import curate
 from pdm.curation.curate.framing.crop import nearest_size
 from pdm.curation.curate.framing.frame import frame
+from pdm.curation.curate.judge import judge
 from pdm.curation.curate.rules import too_small
 from pdm.curation.shard import shard
 from pdm.curation.shard.split import assign_splits
@@ -73,6 +75,18 @@ def test_borders_do_not_count_for_the_shape():
     assert found.finished == (256, 128)
     assert found.crop is not None
     assert found.crop.height_px <= 170
+
+
+def test_a_picture_that_is_all_border_is_dropped_as_with_one_size():
+    halves = np.full((512, 512, 3), 20, np.uint8)  # two plain halves, with a soft line between them
+    halves[:, 255:] = 90
+    halves[:, 256:] = 160
+    halves[:, 257:] = 230
+    file = io.BytesIO()
+    Image.fromarray(halves).save(file, "PNG")
+    alone, among_many = judge(file.getvalue(), CURATE), judge(file.getvalue(), MANY)
+    assert alone["content_width_px"] == 0
+    assert (among_many["outcome"], among_many["reason"]) == ("dropped", alone["reason"])
 
 
 def test_one_bucket_gives_the_framing_of_a_single_size():

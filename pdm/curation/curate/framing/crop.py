@@ -35,10 +35,12 @@ def nearest_size(
     """Width and height of the finished crop of a picture: those of the nearest shape.
 
     The nearest is that with the smallest |log ratio|. Fractions compare exactly, so every machine
-    chooses the same; of two that are equally near, it is the first.
+    chooses the same; of two that are equally near, it is the first. Where borders leave nothing of
+    a picture, a side of 0 counts as 1.
     """
     if len(sizes) == 1:
         return sizes[0]
+    width_px, height_px = max(width_px, 1), max(height_px, 1)
 
     def distance(size: tuple[int, int]) -> Fraction:
         ratio = Fraction(width_px * size[1], height_px * size[0])
