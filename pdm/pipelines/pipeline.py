@@ -73,6 +73,9 @@ class PyramidPipeline(DiffusionPipeline):
             BadInput: As in the command for the model's task.
         """
         self._check_inputs(prompt, image, mask_image)
+        self._check_unused(prompt, negative_prompt, image, mask_image, height or width)
+        if output_type not in ("pil", "np"):
+            raise ValueError(f"output_type is {output_type!r}; it must be 'pil' or 'np'")
         studio = self._studio(num_inference_steps, guidance_scale, classes)
         size = _check_size(studio, height, width)
         if prompt is not None:
@@ -106,6 +109,20 @@ class PyramidPipeline(DiffusionPipeline):
             raise ValueError(f"a model of {task.kind} needs an image")
         if (mask_image is not None) and image is None:
             raise ValueError("mask_image needs the image that is to be filled in")
+
+    def _check_unused(
+        self, prompt: Any, negative_prompt: Any, image: Any, mask_image: Any, side: int | None
+    ) -> None:
+        """Refuse arguments that would have no effect."""
+        kind = task_of_model(self.diffusion.record, None).kind
+        if negative_prompt is not None and prompt is None:
+            raise ValueError(f"a model of {kind} takes no negative_prompt")
+        if image is not None and prompt is not None:
+            raise ValueError(f"a model of {kind} draws from a prompt alone; leave out the image")
+        if mask_image is not None and kind in ("super_resolution", "semantic"):
+            raise ValueError(f"a model of {kind} takes no mask_image")
+        if image is not None and side is not None:
+            raise ValueError("the image decides on the size; leave out height and width")
 
     def _studio(
         self, steps: int | None, scale: float | None, classes: Sequence[str] | None

@@ -155,6 +155,8 @@ def test_a_prompt_draws_what_the_command_draws(tmp_path):
         pipeline(seed=3)
     with pytest.raises(BadInput, match="'sea' to steer away from, but the guidance scale is 1"):
         pipeline("a dune", negative_prompt="sea")
+    with pytest.raises(ValueError, match="draws from a prompt alone; leave out the image"):
+        pipeline("a dune", image=picture(32, 16))
 
 
 def test_a_frozen_text_encoder_is_copied_and_read_from_the_folder(tmp_path):
@@ -181,6 +183,10 @@ def test_super_resolution_gives_exactly_twice_the_size(tmp_path):
     assert (np.asarray(drawn) == expected).all()
     with pytest.raises(ValueError, match="needs an image"):
         pipeline()
+    with pytest.raises(ValueError, match="super_resolution takes no mask_image"):
+        pipeline(image=small, mask_image=small)
+    with pytest.raises(ValueError, match="leave out height and width"):
+        pipeline(image=small, height=64)
 
 
 @pytest.mark.parametrize("trained", [True, False])
@@ -218,6 +224,10 @@ def test_guidance_without_a_guide_and_other_precisions_are_refused(tmp_path):
         pipeline(guidance_scale=2.0)
     with pytest.raises(ValueError, match="without a prompt"):
         pipeline("a dune")
+    with pytest.raises(ValueError, match="takes no negative_prompt"):
+        pipeline(negative_prompt="a dune")
+    with pytest.raises(ValueError, match="it must be 'pil' or 'np'"):
+        pipeline(output_type="pt")
     half = {"torch_dtype": torch.float16}
     with pytest.raises(ValueError, match="torch_dtype is torch"):
         DiffusionPipeline.from_pretrained(tmp_path / "folder", trust_remote_code=True, **half)
