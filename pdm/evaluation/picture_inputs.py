@@ -8,6 +8,7 @@ from pdm.data.shards.buckets import buckets_of, has_buckets
 from pdm.data.shards.images import ImageShards
 from pdm.errors import BadInput, QualityGate
 from pdm.evaluation.features.picture_sets import PictureSet
+from pdm.evaluation.sample_size import has_shape, shape_distance
 from pdm.evaluation.samples_folder import SampleSet, listed_sizes, read_samples
 from pdm.models.codec import Autoencoder
 
@@ -69,6 +70,8 @@ def read_picture_sets(
 def open_shape(shards: Path, split: str, height: int, width: int) -> ImageShards:
     """Open the pictures of a split that have this shape: all, if the shards have one size.
 
+    A named size (`sample.size`) may differ from the shape by the rounding of its sides.
+
     Raises:
         BadInput: The shards have several sizes, and none has this shape.
     """
@@ -76,9 +79,9 @@ def open_shape(shards: Path, split: str, height: int, width: int) -> ImageShards
     if not has_buckets(listed.facts):
         return ImageShards(shards, split)
     known = buckets_of(listed)
-    for bucket in known:
-        if bucket.size[0] * height == bucket.size[1] * width:
-            return ImageShards(shards, split, only=bucket.size)
+    nearest = min(known, key=lambda bucket: shape_distance(bucket.size, width, height))
+    if has_shape(nearest.size, width, height):
+        return ImageShards(shards, split, only=nearest.size)
     names = ", ".join(bucket.name for bucket in known)
     raise BadInput(
         f"{shards} has pictures of {names}, but the samples are {width}x{height}, which is none of "

@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
 from pdm.config.buckets import bucket_name
@@ -28,16 +27,21 @@ def check_sample_size(samples: Path, shards: Path) -> None:
     if size is None:
         return
     crops = [bucket.size for bucket in buckets_of(manifest.load(shards))]
-    if not any(_fits(size, crop) for crop in crops):
+    width, height = size
+    if not any(has_shape(crop, width, height) and width <= crop[0] for crop in crops):
         listed = ", ".join(map(bucket_name, crops))
         raise BadInput(
-            f"the samples are {size[0]}x{size[1]} (sample.size), the held-out pictures "
+            f"the samples are {width}x{height} (sample.size), the held-out pictures "
             f"{listed}: only a size of their shape that is not larger can be scored; "
             "set sample.size to such a size, or to null"
         )
 
 
-def _fits(size: Sequence[int], crop: tuple[int, int]) -> bool:
-    """Whether crops can be reduced to a size, both as width and height, without stretching them."""
-    differs = abs(math.log(size[0] / size[1]) - math.log(crop[0] / crop[1])) > SHAPE_TOLERANCE
-    return not differs and size[0] <= crop[0]
+def has_shape(crop: tuple[int, int], width: int, height: int) -> bool:
+    """Whether crops of a width and height can be resized to others without stretching them."""
+    return shape_distance(crop, width, height) <= SHAPE_TOLERANCE
+
+
+def shape_distance(crop: tuple[int, int], width: int, height: int) -> float:
+    """|log ratio| of the shapes of crops of a width and height and of another size; 0 if equal."""
+    return abs(math.log(width * crop[1]) - math.log(height * crop[0]))

@@ -29,6 +29,7 @@ from pdm.data.shards.latents import LatentShards
 from pdm.data.verification.verify import verify
 from pdm.errors import BadInput
 from pdm.evaluation.evaluate import evaluate
+from pdm.evaluation.picture_inputs import open_shape
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.evaluation.sample_size import check_sample_size
 from pdm.files import sha256_of
@@ -392,5 +393,11 @@ def test_samples_of_a_named_size_are_scored_if_any_bucket_has_their_shape(chain,
         check_sample_size(tmp_path, chain.shards)
 
     check(32, 64)  # as the crops of 64x128
+    check(126, 64)  # almost as 128x64
+    opened = open_shape(chain.shards, "val", 64, 126)
+    assert [bucket.name for bucket in opened.buckets] == ["128x64"]
+    assert opened.load(0, 64, 126).shape == (64, 126, 3)
     with pytest.raises(BadInput, match="128x64, 64x64, 64x128: only a size of their shape"):
         check(96, 32)
+    with pytest.raises(BadInput, match="none of these shapes"):
+        open_shape(chain.shards, "val", 32, 96)
