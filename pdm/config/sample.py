@@ -149,7 +149,7 @@ class SampleConfig:
 
     size: Annotated[
         tuple[AnySide, AnySide] | None,
-        "[width, height] of the samples, each from 128 to 18,432; null: the size of the training",
+        "[width, height] of the samples; null: the size of the training",
     ]
     tiling: Annotated[
         Mode, "with size: how tiles are sampled: fstd, none, multidiffusion, mixture or spot"
