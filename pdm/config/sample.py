@@ -154,9 +154,7 @@ class SampleConfig:
     tiling: Annotated[
         Mode, "with size: how tiles are sampled: fstd, none, multidiffusion, mixture or spot"
     ]
-    colour: Annotated[
-        Colour, "with size: how colours are kept as pictures are enlarged: wavelet, adain or none"
-    ]
+    colour: Annotated[Colour, "with size: how colours are kept: wavelet, adain or none"]
 
     def __post_init__(self) -> None:
         check_limits(self)
