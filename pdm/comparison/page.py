@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from PIL import Image
 
 from pdm.comparison.chart import HEIGHT, MAIN_CURVES, WIDTH, charts
 from pdm.comparison.numbers import cost_rows, number, short
@@ -26,10 +25,12 @@ from pdm.comparison.verdicts import (
     reasons_not_to_compare,
     score_rows,
 )
+from pdm.data.pillow import Image
 from pdm.files import write_text
 from pdm.score_names import BY_SIZE
 
 LARGEST_PNG_BYTES = 2**20  # larger ones go onto the page as WebP, quality 92
+LARGEST_SIDE_PX = 4096  # larger ones are reduced; WebP has 16,383 pixels at most
 LEVEL_SHAPES = "autoencoder.model.levels"
 
 
@@ -101,7 +102,9 @@ def _embed(path: Path) -> EmbeddedPicture:
         width, height = picture.size
         if len(content) > LARGEST_PNG_BYTES:
             buffer = io.BytesIO()
-            picture.convert("RGB").save(buffer, "WEBP", quality=92)
+            shown = picture.convert("RGB")
+            shown.thumbnail((LARGEST_SIDE_PX, LARGEST_SIDE_PX))
+            shown.save(buffer, "WEBP", quality=92)
             content, kind = buffer.getvalue(), "webp"
     url = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
     return EmbeddedPicture(url, width, height)

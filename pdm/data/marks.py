@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import TiffImageFile
 
+from pdm.data.pillow import Image
 from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
 
@@ -47,7 +47,7 @@ def read(picture: Path) -> tuple[dict[str, Any] | None, str]:
             text = _text_in(opened)
     except FileNotFoundError:
         raise BadInput(f"{picture} does not exist") from None
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadInput(f"{picture} is not an image that can be read ({error})") from error
     try:
         facts = json.loads(text)

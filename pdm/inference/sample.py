@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from pdm import weights
 from pdm.config.prompts import Prompt
 from pdm.config.sample import SampleConfig
+from pdm.data.pillow import Image
 from pdm.data.pixels import Pixels
 from pdm.data.shards import manifest
 from pdm.data.sheets import contact_sheet, reduce_picture, split_into_rows

@@ -1,9 +1,13 @@
+import base64
+import io
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from compared_runs import SCORE, run, write_run
+from PIL import Image
 
 from pdm import cli
 from pdm.comparison.chart import MAX_POINTS, charts
@@ -92,6 +96,16 @@ def test_pictures_of_a_seed_stand_in_one_row(folders):
     assert [seed for seed, _ in rows] == ["0", "1", "2"]
     assert [row.count("<img") for _, row in rows] == [2, 3, 1]
     assert [row.count("not drawn") for _, row in rows] == [1, 0, 2]
+
+
+def test_pictures_wider_than_webp_allows_are_reduced_on_the_page(folders):
+    noise = np.random.default_rng(0).integers(0, 256, (32, 16_500, 3), np.uint8)
+    Image.fromarray(noise).save("one/samples/000000.png")
+    _, page = page_of(folders)
+    [content] = re.findall(r"data:image/webp;base64,([^\"]+)", page)
+    with Image.open(io.BytesIO(base64.b64decode(content))) as picture:
+        assert picture.width == 4096
+    assert 'width="16500"' in page
 
 
 def test_runs_on_other_data_are_reported_and_have_no_winner(folders):

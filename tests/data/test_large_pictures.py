@@ -1,5 +1,6 @@
 """Pictures written row by row: the same pixels as read by others, with the memory of a band."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -122,3 +123,34 @@ def test_memory_of_the_largest_picture_is_that_of_a_band(ending, tmp_path):
     words = [sys.executable, "-c", MEASURE, str(tmp_path / f"large.{ending}"), "18432"]
     grown = float(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
     assert grown < 12
+
+
+def write_bare_png(path: Path, side: int) -> Path:
+    """Write the header of a square PNG, which has no pixels."""
+    write_png(path, (side, side), [], {marks.KEYWORD: "{}"})
+    return path
+
+
+READ_LARGEST = """
+import json, sys, warnings
+from pathlib import Path
+from pdm.tracking.records.facts import sample_tags
+warnings.simplefilter("error")
+print(sample_tags(Path(sys.argv[1]))["pyramid.picture_size"])
+"""
+
+
+def test_the_largest_picture_is_no_bomb(tmp_path):
+    """In a process that imports nothing else that would lift Pillow's limit."""
+    write_bare_png(tmp_path / "000000.png", 18_432)
+    listed = {"samples": [{"file": "000000.png"}], "autoencoder_sha256": "a"}
+    (tmp_path / "samples.json").write_text(json.dumps(listed | {"diffusion_sha256": "b"}))
+    command = [sys.executable, "-c", READ_LARGEST, str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "18432x18432"
+
+
+def test_a_bomb_is_refused_in_words(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 18_432**2)  # others may have lifted it
+    with pytest.raises(BadInput, match=r"bomb\.png is not an image that can be read"):
+        marks.read(write_bare_png(tmp_path / "bomb.png", 40_000))

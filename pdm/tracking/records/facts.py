@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from PIL import Image
 
+from pdm.data.pillow import Image
 from pdm.data.shards import listing, manifest
 from pdm.files import sha256_of
 from pdm.tracking.connection.project import experiment_of_dvc
