@@ -73,15 +73,13 @@ def write_drawing(
     return path
 
 
-def upscale_to_size(args: argparse.Namespace) -> None:
+def upscale_to_size(args: argparse.Namespace, large: "LargePicture") -> None:
     """Enlarge a picture to the size that `--size` names, once for each seed."""
     from pdm.data.large_pictures.write import check_ending
     from pdm.files import sha256_of
     from pdm.inference.any_size.large import write_enlargement
     from pdm.inference.pictures.read import output_paths, read_picture
 
-    large = wanted_size(args)
-    assert large is not None
     seeds = range(args.seed, args.seed + args.num)
     paths = output_paths(
         *(args.picture, args.output, f"{large.text}-{args.seed}", seeds, [args.picture]),

@@ -40,12 +40,13 @@ def upscale(args: argparse.Namespace) -> None:
     from pdm.files import sha256_of
     from pdm.inference.pictures.read import read_picture
 
-    if args.size:
+    large = wanted_size(args)
+    if large is not None:
         if args.guide_strength is not None:
             raise BadInput(
                 "--guide-strength enlarges by a factor; name --factor in place of --size"
             )
-        upscale_to_size(args)
+        upscale_to_size(args, large)
         return
     picture = read_picture(args.picture)
     if args.output:  # otherwise the name depends on the model's factor

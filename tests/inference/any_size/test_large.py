@@ -198,6 +198,9 @@ def test_what_cannot_be_drawn_is_refused_in_one_line_before_any_work(run, tmp_pa
     assert "got '6000'" in refusal("draw", "--size", "6000")
     assert "--mode requires --size" in refusal("draw", "--mode", "spot")
     assert "--format tif requires --size" in refusal("draw", "--format", "tif")
+    for option, value in (("--mode", "spot"), ("--colour", "adain"), ("--strength", "0.3")):
+        assert f"{option} requires --size" in refusal("upscale", photo, option, value)
+    assert "--size: expected a width" in refusal("upscale", photo, "--size", "")
     assert "must end in .png, .tif or .tiff" in refusal(
         "upscale", photo, "--size", "999x999", "--output", tmp_path / "a.jpg"
     )
