@@ -1,5 +1,6 @@
 """Keeps what is finished of a large picture beside its file, so that a killed run goes on."""
 
+import glob
 import hashlib
 import json
 import logging
@@ -16,6 +17,8 @@ from pdm.data.pixels import Pixels
 from pdm.files import atomic_file, sole_writer
 
 logger = logging.getLogger(__name__)
+
+DIGITS = 16  # of a digest in the name of a folder
 
 
 @contextmanager
@@ -34,9 +37,10 @@ def unfinished(path: Path, depends: Mapping[str, Any]) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     key = hashlib.sha256(json.dumps(dict(depends), sort_keys=True).encode()).hexdigest()
-    folder = path.with_name(f".part-{path.name}-{key[:16]}")
+    folder = path.with_name(f".part-{path.name}-{key[:DIGITS]}")
     with sole_writer(path):
-        for other in path.parent.glob(f".part-{path.name}-*"):
+        # The name may have characters of patterns, as "photo[1].png".
+        for other in path.parent.glob(f".part-{glob.escape(path.name)}-{'?' * DIGITS}"):
             if other != folder:
                 shutil.rmtree(other, ignore_errors=True)
         if folder.exists():
