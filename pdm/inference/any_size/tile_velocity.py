@@ -165,6 +165,7 @@ class TilePainter:
                 studio.networks.negative([seed]),
             )
         self.condition, self.negative = condition or NO_CONDITION, negative
+        self.velocities: dict[int, Velocity] = {}  # by the number of tiles
 
     def __call__(self, pyramid: Pyramid, t: Tensor, places: Sequence[Place]) -> Pyramid:
         """See `VelocityOfTiles`; the maps are those of the drawn levels."""
@@ -178,15 +179,20 @@ class TilePainter:
         return self._velocity(encoded, len(places))((*known, *pyramid), t)[count:]
 
     def _velocity(self, encoded: Pyramid, num_tiles: int) -> Velocity:
-        studio, config = self.canvas.studio, self.canvas.studio.config
-
-        def repeat(tensor: Tensor) -> Tensor:
-            return tensor.to(studio.device).expand(num_tiles, *tensor.shape[1:])
-
-        condition = self.condition.change(repeat)
         if self.enlarges:
-            condition = Condition(levels=tuple(level_maps(encoded)))
-        negative = None if self.negative is None else self.negative.change(repeat)
+            return self._make_velocity(Condition(levels=tuple(level_maps(encoded))), None)
+        if num_tiles not in self.velocities:  # kept, since making one reads the text
+            negative = self.negative and self._repeat(self.negative, num_tiles)
+            shown = self._repeat(self.condition, num_tiles)
+            self.velocities[num_tiles] = self._make_velocity(shown, negative)
+        return self.velocities[num_tiles]
+
+    def _repeat(self, condition: Condition, num_tiles: int) -> Condition:
+        device = self.canvas.studio.device
+        return condition.change(lambda one: one.to(device).expand(num_tiles, *one.shape[1:]))
+
+    def _make_velocity(self, condition: Condition, negative: Condition | None) -> Velocity:
+        studio, config = self.canvas.studio, self.canvas.studio.config
         velocity = studio.networks.velocity(config, condition, negative)
         if studio.networks.stops is not None:
             return velocity
