@@ -28,6 +28,7 @@ from pdm.files import sha256_of
 from pdm.inference.encode import encode_shards
 from pdm.inference.sample import sample_pictures
 from pdm.lineage.trace import Places, trace
+from pdm.models.unet import PyramidUNet
 from pdm.params.override import override
 from pdm.presets import preset_text
 from pdm.registry import load_denoiser
@@ -451,6 +452,34 @@ def test_prompts_are_drawn_at_any_size(models, tmp_path, capsys):
     assert "leave --size out" in capsys.readouterr().err
     run_draw(models, tmp_path, code=2)
     assert "name a prompt" in capsys.readouterr().err
+
+
+def test_the_prompts_of_the_params_are_not_drawn_into_a_picture_that_is_enlarged(models, tmp_path):
+    Image.new("RGB", (80, 60), (200, 200, 200)).save(tmp_path / "photo.png")
+    found = []
+    for prompt in ("a dark picture", "a bright picture"):
+        params, path = tmp_path / "params.yaml", tmp_path / f"{prompt}.png"
+        changes = ["sample.guidance_scale=1.0", f"sample.prompts=[{prompt}]"]
+        params.write_text(override(preset_text("task-text", None), changes)[0])
+        words = ["upscale", tmp_path / "photo.png", "--size", "160x128", "--output", path]
+        words += ["--colour", "none", "--models", models, "--params", params, "--steps", 3]
+        assert main([*map(str, words)]) == 0
+        found.append(path.read_bytes())
+    assert found[0] == found[1]
+
+
+def test_the_text_is_read_once_and_not_for_every_tile(models, tmp_path, monkeypatch):
+    read = []
+    encode_text = PyramidUNet.encode_text
+
+    def count(network, condition):
+        read.append(condition)
+        return encode_text(network, condition)
+
+    monkeypatch.setattr(PyramidUNet, "encode_text", count)
+    run_draw(models, tmp_path, "a dark picture", "--size", "140x128", guidance_scale=1.0)
+    # Once for the composition; in a round, once for each number of tiles in a batch.
+    assert len(read) < 10
 
 
 def test_without_a_params_file_the_command_guides_by_the_empty_text(models, tmp_path, monkeypatch):

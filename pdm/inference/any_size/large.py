@@ -12,6 +12,7 @@ from typing import Any
 
 from pdm import __version__
 from pdm.config.any_size import Colour
+from pdm.config.task import SuperResolutionTask
 from pdm.config.tiling import TilingConfig
 from pdm.data.large_pictures.write import write_picture
 from pdm.data.pixels import Pixels
@@ -29,6 +30,9 @@ from pdm.inference.any_size.tile_velocity import check_model
 from pdm.inference.any_size.unfinished import unfinished
 from pdm.inference.pictures.draw import Drawing
 from pdm.inference.pictures.studio import Studio
+from pdm.inference.prompts import Prompts
+from pdm.models.condition import Condition
+from pdm.tasks.text import EMPTY
 from pdm.versions import versions
 
 logger = logging.getLogger(__name__)
@@ -164,16 +168,30 @@ def write_enlargement(
         The sha256 of its pixels.
     """
     plan = large.plan_enlargement(studio, picture)
+    condition, origin = _condition_of_enlargement(studio, seed)
+    facts = dict(facts) | origin
     enlarger = Enlarger(
         studio=studio,
         tiling=large.tiling,
         colour=large.colour,
         strength=large.strength,
         seed=seed,
+        condition=condition,
     )
     with unfinished(path, _depends(facts, plan)) as folder:
         bands = draw_by_plan(plan, lambda: [picture], enlarger, folder, "upscale")
         return write_picture(path, large.size, bands, facts)
+
+
+def _condition_of_enlargement(studio: Studio, seed: int) -> tuple[Condition | None, dict[str, Any]]:
+    """Give what a user's picture is said to show in all rounds, and what its mark says of it: no
+    text, whatever the prompts of the params, or the class of the seed."""
+    subjects = studio.networks.subjects
+    if isinstance(studio.task, SuperResolutionTask):
+        return None, {}
+    if isinstance(subjects, Prompts):
+        return subjects.task.condition_of_texts([EMPTY]), {}
+    return subjects.condition([seed]), subjects.origin(seed)
 
 
 def _depends(facts: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
