@@ -19,6 +19,7 @@ import torch
 
 from pdm.config.task import SuperResolutionTask
 from pdm.config.tiling import TilingConfig
+from pdm.data.marks import pixels_sha256
 from pdm.data.pixels import Pixels
 from pdm.diffusion.samplers import Point
 from pdm.diffusion.tiles.layout import Layout
@@ -145,7 +146,7 @@ class Job:
         self, on_progress: OnProgress, folder: Path | None, save_seconds: float
     ) -> Iterator[Pixels]:
         """Draw the maps, then decode them and yield the bands."""
-        key = self.key()
+        key = "" if folder is None else self.key()
         found = None if folder is None else load_state(folder, key, self.canvas.studio.device)
         done = 0 if found is None else found.point.number
         way = plan_steps(self.canvas, self.seed, self.strength, done)
@@ -184,13 +185,12 @@ class Job:
         """Digest of everything that the result depends on."""
         studio, enlarged = self.canvas.studio, self.canvas.picture
         conditions = [
-            None if each is None else [(t.shape, t.double().sum().item()) for t in _tensors(each)]
+            None if each is None else [_digest_of(tensor) for tensor in _tensors(each)]
             for each in (self.condition, self.negative)
         ]
         depends = {
             "facts": studio.facts,
-            "picture": hashlib.sha256(enlarged.small.tobytes()).hexdigest(),
-            "shape": enlarged.small.shape,
+            "picture": pixels_sha256(enlarged.small),
             "factor": enlarged.factor,
             "tiling": asdict(self.config),
             "strength": self.strength,
@@ -218,6 +218,11 @@ def _num_tiles(layout: Layout, way: Way, steps: int) -> int:
 def _num_decoded(canvas: Canvas, config: TilingConfig) -> int:
     rows, columns = decoding_layout(canvas, config.tiles_at_once)
     return len(rows.starts) * len(columns.starts)
+
+
+def _digest_of(tensor: torch.Tensor) -> str:
+    content = tensor.double().cpu().numpy().tobytes()
+    return hashlib.sha256(f"{tuple(tensor.shape)}".encode() + content).hexdigest()
 
 
 def _tensors(condition: Condition) -> list[torch.Tensor]:

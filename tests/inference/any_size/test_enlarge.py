@@ -17,11 +17,12 @@ from pdm.errors import BadInput
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.inference.any_size.canvas import enlarging_factors, make_canvas
 from pdm.inference.any_size.decode import decode_bands
-from pdm.inference.any_size.enlarge import enlarge
+from pdm.inference.any_size.enlarge import Job, enlarge
 from pdm.inference.any_size.enlarged import EnlargedPicture
 from pdm.inference.encode import encode_shards
 from pdm.inference.latent_sampling import Known
 from pdm.inference.pictures.studio import open_studio
+from pdm.models.condition import Condition
 from pdm.training import diffusion
 from pdm.training.distributed.workers import Workers
 
@@ -228,3 +229,13 @@ def test_models_that_cannot_enlarge_are_refused_before_any_work(studio, super_re
     task = SemanticTask(kind="semantic")
     with pytest.raises(BadInput, match="cannot enlarge a picture"):
         enlarge(replace(studio, task=task), picture, 2)
+
+
+def test_the_same_words_in_another_order_are_another_enlargement(studio):
+    def key_of(*tokens: int) -> str:
+        shown = Condition(tokens=torch.tensor([tokens]))
+        canvas = make_canvas(studio, picture_of(13, 21), 2)
+        return Job(canvas, TilingConfig(), 0, 1.0, shown, None).key()
+
+    assert key_of(5, 7, 9) == key_of(5, 7, 9)
+    assert len({key_of(5, 7, 9), key_of(9, 7, 5), key_of(6, 6, 9)}) == 3
