@@ -77,6 +77,7 @@ def sample_pictures(
             f"{diffusion} was not trained on latents of the autoencoder {autoencoder}; run the "
             "stages 'latents' and 'diffusion' again"
         )
+    tiles_at_once = config.batch_size
     if large_samples(config, facts):
         config = dataclasses.replace(config, batch_size=1)  # each is a part that survives a kill
     prompts = read_prompts(config, diffusion, shards)
@@ -102,6 +103,7 @@ def sample_pictures(
             folder=folder.absolute(),
             facts=drawn,
             prompts=prompts,
+            tiles_at_once=tiles_at_once,
         )
         _draw_missing(task, num_workers)
         _publish(task)

@@ -1,6 +1,7 @@
 """Draws the pictures of the stage `sample` part by part: batches of seeds, previews, and a picture
 at full size. Each part is complete in the folder before its record is."""
 
+import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -53,6 +54,7 @@ class SampleTask:
     folder: PartFolder
     facts: dict[str, Any]  # of all pictures, for their marks
     prompts: tuple[Prompt, ...] = ()  # for a model of text
+    tiles_at_once: int = 1  # of pictures of a size of their own; at most
 
 
 def parts_of(config: SampleConfig) -> list[str]:
@@ -103,8 +105,9 @@ class Painter:
         self.sizes = SizesInTurn(sizes_of(facts), self.networks.subjects, self.config.seed)
         self.large = large_samples(self.config, facts)
         task_config = task_of_model(facts, self.networks.network.condition_sizes)
+        of_tiles = dataclasses.replace(self.config, batch_size=task.tiles_at_once)
         self.studio = Studio(
-            *(self.decoder, self.networks, self.config, task_config, self.main_size, task.facts),
+            *(self.decoder, self.networks, of_tiles, task_config, self.main_size, task.facts),
             sizes=tuple(one.size for one in sizes_of(facts) if one.is_trained),
         )
 

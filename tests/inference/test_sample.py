@@ -18,6 +18,7 @@ from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.inference.sample import _publish, sample_pictures
 from pdm.inference.sample_parts import SampleTask
+from pdm.models.unet import PyramidUNet
 from pdm.parts.folder import PartFolder
 
 
@@ -86,6 +87,21 @@ def test_the_full_size_picture_is_a_held_out_one(samples):
     assert pixels(samples / "full-size" / "decoded.png").shape == (64, 128, 3)
     record = json.loads((samples / "samples.json").read_text())["full_size"]
     assert record["key"] == f"{5:020x}"
+
+
+def test_tiles_of_a_large_picture_are_drawn_as_many_at_once_as_pictures(chain, tmp_path):
+    batches: list[int] = []
+
+    def count(module, inputs) -> None:
+        if isinstance(module, PyramidUNet):
+            batches.append(len(inputs[0][0]))
+
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(count)
+    try:
+        draw(chain, tmp_path / "samples", num_images=1, size=(131, 128), full_size_picture=False)
+    finally:
+        hook.remove()
+    assert max(batches) == SAMPLE.batch_size
 
 
 def test_the_contact_sheet_shows_all(samples):

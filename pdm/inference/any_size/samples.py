@@ -66,6 +66,7 @@ def _drawing_of(studio: Studio, number: int) -> Drawing:
         return next(drawings_of_seeds(studio, [seed]))
     [group] = subjects.groups([number])
     shown, negative = subjects.conditions([number])
-    own = dataclasses.replace(studio, config=group.config)
+    config = dataclasses.replace(group.config, batch_size=studio.config.batch_size)
+    own = dataclasses.replace(studio, config=config)
     origin = subjects.origin(seed)
     return Drawing(own, subjects.seed_of(number), studio.size, shown, negative, origin)
