@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib.format import open_memmap
+from numpy.lib.format import write_array_header_1_0
 
 from pdm.data.pixels import Pixels
 from pdm.files import atomic_file, sole_writer
@@ -62,14 +62,15 @@ def keep_picture(path: Path, size: tuple[int, int], draw: Callable[[], Iterable[
         uint8 (H, W, 3), mapped from the file.
     """
     if not path.exists():
-        with atomic_file(path) as temporary:
-            found = open_memmap(temporary, "w+", np.uint8, (*size, 3))
+        # Not into a mapped file: there a full disk kills the process, without a word.
+        facts = {"descr": "|u1", "fortran_order": False, "shape": (*size, 3)}
+        with atomic_file(path) as temporary, temporary.open("wb") as file:
+            write_array_header_1_0(file, facts)
             row = 0
             for band in draw():
-                found[row : row + len(band)] = band
+                file.write(np.ascontiguousarray(band).data)
                 row += len(band)
             assert row == size[0], f"bands have {row} rows, the picture has {size[0]}"
-            found.flush()
     # A private copy on write: libraries that take writable memory only can read it.
     picture: Pixels = np.load(path, mmap_mode="c")
     return picture

@@ -1,8 +1,9 @@
 """What is finished of a large picture stays beside its file, and nothing else is removed."""
 
+import numpy as np
 import pytest
 
-from pdm.inference.any_size.unfinished import unfinished
+from pdm.inference.any_size.unfinished import keep_picture, unfinished
 
 
 def interrupt(path, facts):
@@ -26,3 +27,18 @@ def test_what_is_finished_of_another_picture_stays(name, tmp_path):
     with unfinished(tmp_path / "photo[1].png", {}):
         pass
     assert other.exists()
+
+
+def test_a_picture_takes_its_place_on_the_disk_row_by_row(tmp_path):
+    """A file with holes would have ended the process by SIGBUS where the disk is full."""
+    picture = np.random.default_rng(0).integers(0, 256, (300, 70, 3), np.uint8)
+
+    def draw():
+        for top in range(0, 300, 100):
+            [file] = tmp_path.iterdir()
+            assert file.stat().st_size <= 128 + top * 70 * 3
+            yield picture[top : top + 100]
+
+    found = keep_picture(tmp_path / "a.npy", (300, 70), draw)
+    np.testing.assert_array_equal(found, picture)
+    np.testing.assert_array_equal(keep_picture(tmp_path / "a.npy", (300, 70), list), picture)
