@@ -7,7 +7,8 @@ can still be recognised by the sha256 of its pixels, which `samples.json` lists.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,19 +42,39 @@ def read(picture: Path) -> tuple[dict[str, Any] | None, str]:
     Raises:
         BadInput: The file does not exist or is not an image.
     """
+    with _open(picture) as opened:
+        pixels = np.asarray(opened.convert("RGB"))
+        return _facts_in(_text_in(opened)), pixels_sha256(pixels)
+
+
+def read_mark(picture: Path) -> dict[str, Any] | None:
+    """The mark alone, without decoding the pixels; None if it is not before them, or unreadable.
+
+    Raises:
+        BadInput: As for `read`.
+    """
+    with _open(picture) as opened:
+        is_tiff = isinstance(opened, TiffImageFile)
+        return _facts_in(_text_in(opened) if is_tiff else str(opened.info.get(KEYWORD, "")))
+
+
+@contextmanager
+def _open(picture: Path) -> Iterator[Image.Image]:
     try:
         with Image.open(picture) as opened:
-            pixels = np.asarray(opened.convert("RGB"))
-            text = _text_in(opened)
+            yield opened
     except FileNotFoundError:
         raise BadInput(f"{picture} does not exist") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadInput(f"{picture} is not an image that can be read ({error})") from error
+
+
+def _facts_in(text: str) -> dict[str, Any] | None:
     try:
         facts = json.loads(text)
     except ValueError:
-        facts = None
-    return (facts if isinstance(facts, dict) else None), pixels_sha256(pixels)
+        return None
+    return facts if isinstance(facts, dict) else None
 
 
 def pixels_sha256(pixels: Pixels) -> str:

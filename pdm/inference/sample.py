@@ -16,7 +16,7 @@ from pdm.config.sample import SampleConfig
 from pdm.data.pillow import Image
 from pdm.data.pixels import Pixels
 from pdm.data.shards import manifest
-from pdm.data.sheets import contact_sheet, reduce_picture, split_into_rows
+from pdm.data.sheets import contact_sheet, split_into_rows
 from pdm.errors import BadInput
 from pdm.files import sha256_of, write_json
 from pdm.inference.any_size.samples import large_samples
@@ -200,4 +200,6 @@ def _rows_of_sheet(pictures: list[Pixels], num_prompts: int) -> Sequence[Sequenc
 
 def _thumbnail(path: Path) -> Pixels:
     with Image.open(path) as file:
-        return reduce_picture(np.asarray(file), SHEET_SIDE_PX)
+        if max(file.size) > SHEET_SIDE_PX:  # within Pillow, without a copy of a large picture
+            file.thumbnail((SHEET_SIDE_PX, SHEET_SIDE_PX))
+        return np.asarray(file)

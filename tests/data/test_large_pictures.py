@@ -18,6 +18,7 @@ from pdm.data.large_pictures.png import write_png
 from pdm.data.large_pictures.rows import cut_rows
 from pdm.data.large_pictures.write import check_ending, write_picture
 from pdm.errors import BadInput
+from pdm.inference.pictures.draw import choose_path
 
 FACTS = {"command": "draw", "seed": 3, "prompt": "häuser – am See"}
 
@@ -129,6 +130,17 @@ def write_bare_png(path: Path, side: int) -> Path:
     """Write the header of a square PNG, which has no pixels."""
     write_png(path, (side, side), [], {marks.KEYWORD: "{}"})
     return path
+
+
+def test_a_mark_is_read_without_the_pixels(tmp_path):
+    """A file with the same mark is replaced; asking for it took gigabytes for a large picture."""
+    path = tmp_path / "picture.png"
+    write_png(path, (18_432, 18_432), [], {marks.KEYWORD: marks.text_of(FACTS)})
+    assert marks.read_mark(path) == FACTS
+    assert choose_path(tmp_path, path.name, FACTS, []) == path
+    assert choose_path(tmp_path, path.name, FACTS | {"seed": 4}, []).name == "picture-2.png"
+    write_picture(tmp_path / "a.tif", (9, 5), [landscape(9, 5)], FACTS)
+    assert marks.read_mark(tmp_path / "a.tif") == FACTS
 
 
 READ_LARGEST = """

@@ -198,7 +198,7 @@ def _is_free(path: Path, facts: dict[str, Any]) -> bool:
     if not path.exists():
         return True
     try:
-        found, _ = marks.read(path)
+        found = marks.read_mark(path)
     except BadInput:
         return False
     return bool(found == json.loads(json.dumps(facts)))
