@@ -473,7 +473,8 @@ def test_the_text_is_read_once_and_not_for_every_tile(models, tmp_path, monkeypa
     encode_text = PyramidUNet.encode_text
 
     def count(network, condition):
-        read.append(condition)
+        if not condition.tokens.is_floating_point():  # word pieces
+            read.append(condition)
         return encode_text(network, condition)
 
     monkeypatch.setattr(PyramidUNet, "encode_text", count)

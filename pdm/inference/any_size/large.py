@@ -7,6 +7,7 @@ finished rounds are kept beside the file, and the unfinished one every half minu
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -136,13 +137,14 @@ def write_drawing(
         negative=drawing.negative,
     )
 
-    def compose() -> Iterable[Pixels]:
+    def compose(state: Path) -> Iterable[Pixels]:
         if plan.composition == studio.size:
             return [drawing.draw()]
-        return compose_side_by_side(drawing, plan.composition)
+        return compose_side_by_side(drawing, plan.composition, state)
 
     with unfinished(path, _depends(facts, plan)) as folder:
-        bands = draw_by_plan(plan, compose, enlarger, folder, "draw")
+        begin = partial(compose, folder / "composition")
+        bands = draw_by_plan(plan, begin, enlarger, folder, "draw")
         return write_picture(path, large.size, bands, facts)
 
 

@@ -6,8 +6,10 @@ they show goes on in the next (MultiDiffusion, arXiv:2302.08113). The global lev
 it is that of a picture that the model draws from the same seed: all tiles have one light and style.
 """
 
+import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -42,12 +44,17 @@ class Panorama(Canvas):
 
 
 @torch.no_grad()
-def compose_side_by_side(drawing: Drawing, size: tuple[int, int]) -> Iterator[Pixels]:
-    """Draw a composition.
+def compose_side_by_side(
+    drawing: Drawing, size: tuple[int, int], state: Path, save_seconds: float = 30.0
+) -> Iterator[Pixels]:
+    """Draw a composition. No more tiles are evaluated at once than pictures by `sample`.
 
     Args:
         drawing: What it shows.
         size: (H, W), multiples of the studio's `side_multiple`, at least the trained size.
+        state: Folder for an unfinished state, as for `pdm.inference.any_size.enlarge.enlarge`. It
+            is removed at the end.
+        save_seconds: Least time between two saves.
 
     Yields:
         uint8 (rows, W, 3), from the top.
@@ -57,11 +64,14 @@ def compose_side_by_side(drawing: Drawing, size: tuple[int, int]) -> Iterator[Pi
     model = studio.encode(drawing.draw()[None]) if num_global else ()
     plain = EnlargedPicture(np.broadcast_to(np.uint8(0), (*size, 3)), 1, size)
     canvas = Panorama(studio, plain, num_global, model)
-    job = Job(canvas, TILING, drawing.seed, 1.0, drawing.condition, drawing.negative)
+    at_once = min(TILING.tiles_at_once, studio.config.batch_size)
+    tiling = replace(TILING, tiles_at_once=at_once)
+    job = Job(canvas, tiling, drawing.seed, 1.0, drawing.condition, drawing.negative)
     progress: list[Progress] = []
 
     def report(done: int, total: int) -> None:
-        progress[:] = progress or [Progress("compose", total, unit="tiles")]
+        progress[:] = progress or [Progress("compose", total, unit="tiles", done=done)]
         progress[0].reach(done)
 
-    yield from job.run(report, None, 0.0)
+    yield from job.run(report, state, save_seconds)
+    shutil.rmtree(state, ignore_errors=True)

@@ -21,7 +21,9 @@ from pdm.inference.any_size.decode import decoding_layout
 from pdm.inference.any_size.enlarge import enlarge
 from pdm.inference.any_size.enlarged import EnlargedPicture
 from pdm.inference.any_size.fit import cut_bands, fit
+from pdm.inference.any_size.panorama import compose_side_by_side
 from pdm.inference.any_size.plan import Box
+from pdm.inference.pictures.draw import drawings_of_seeds
 from pdm.inference.pictures.studio import open_studio
 from pdm.presets import DEFAULT
 
@@ -69,6 +71,11 @@ def test_a_model_draws_without_a_prompt_at_its_own_size(run, tmp_path, capsys):
     names = [Path(line.split()[0]).name for line in capsys.readouterr().out.splitlines()]
     assert names == ["picture-5.png", "picture-6.png"]
     assert pixels_of(tmp_path / "picture-5.png").shape == (16, 32, 3)
+
+
+def test_the_size_of_the_stage_is_not_that_of_a_drawing(models):
+    studio = open_studio(models, replace(SAMPLE, size=(6000, 2500)))
+    assert not {"size", "tiling", "colour"} & set(studio.facts)
 
 
 @pytest.mark.parametrize(("size", "ending"), [("300x140", "png"), ("131x128", "tif")])
@@ -222,3 +229,36 @@ def test_a_box_beyond_the_picture_is_filled_with_its_mirror_image():
     np.testing.assert_array_equal(found[:5, :5], picture[1:])
     np.testing.assert_array_equal(found[5:, :5], picture[:2:-1])
     np.testing.assert_array_equal(found[:, 5:], found[:, 4:2:-1])
+
+
+class Interrupted(Exception):
+    """Ends a drawing."""
+
+
+def test_a_composition_of_several_pictures_goes_on_and_fits_the_batch(models, tmp_path, one_thread):
+    studio = open_studio(models, replace(SAMPLE, batch_size=2, steps=6))
+    [drawing] = drawings_of_seeds(studio, [1])
+    batches: list[int] = []
+    most = 1000
+
+    def count(network, inputs) -> None:
+        batches.append(len(inputs[0][0]))
+        if len(batches) == most:
+            raise Interrupted
+
+    def compose(name: str) -> tuple[np.ndarray, int]:
+        batches.clear()
+        bands = compose_side_by_side(drawing, (16, 128), tmp_path / name, save_seconds=0.0)
+        return np.concatenate(list(bands)), len(batches)
+
+    with studio.networks.network.register_forward_pre_hook(count):
+        expected, evaluations = compose("whole")
+        assert max(batches) == 2
+        most = evaluations - 5
+        with pytest.raises(Interrupted):
+            compose("interrupted")
+        most = 1000
+        found, left = compose("interrupted")
+    np.testing.assert_array_equal(found, expected)
+    assert left < 0.5 * evaluations
+    assert not list(tmp_path.iterdir())
