@@ -79,7 +79,7 @@ def add_adapters(network: nn.Module, rank: int, scale: float, targets: Sequence[
     for layer in chosen.values():
         weight = layer.weight
         assert isinstance(weight, Tensor)
-        adapter = LowRank(weight, rank, scale).to(weight.device)
+        adapter = LowRank(weight, rank, scale)
         parametrize.register_parametrization(layer, "weight", adapter)
     return list(chosen)
 

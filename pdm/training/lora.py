@@ -40,18 +40,7 @@ def attach(network: Network, config: LoraConfig | None) -> Network:
     """
     if config is None:
         return network
-    was_training = network.training
-    bake_spectral_norms(network.eval()).train(was_training)  # in training, the norms would iterate
-    if isinstance(network.config, UNetConfig):
-        network.config = dataclasses.replace(network.config, spectral_norm=False)
-    try:
-        layers = add_adapters(network, config.rank, config.scale, _targets(network, config))
-    except ValueError as error:
-        layers = [name for name, one in network.named_modules() if not list(one.children())]
-        raise BadInput(
-            f"diffusion.lora.targets: {error}; names of layers are such as "
-            f"{', '.join(_attention_of(network)[:NUM_NAMED] or layers[:NUM_NAMED])}"
-        ) from error
+    layers = adapt(network, config)
     weights = list(network.parameters())
     trained = sum(weight.numel() for weight in weights if weight.requires_grad)
     frozen = sum(weight.numel() for weight in weights) - trained
@@ -64,6 +53,26 @@ def attach(network: Network, config: LoraConfig | None) -> Network:
         f"{frozen:,}",
     )
     return network
+
+
+def adapt(network: Denoiser, config: LoraConfig) -> list[str]:
+    """Do what `attach` does, and give the names of the adapted layers.
+
+    Raises:
+        BadInput: A target is not the end of a layer's name.
+    """
+    was_training = network.training
+    bake_spectral_norms(network.eval()).train(was_training)  # in training, the norms would iterate
+    if isinstance(network.config, UNetConfig):
+        network.config = dataclasses.replace(network.config, spectral_norm=False)
+    try:
+        return add_adapters(network, config.rank, config.scale, _targets(network, config))
+    except ValueError as error:
+        layers = [name for name, one in network.named_modules() if not list(one.children())]
+        raise BadInput(
+            f"diffusion.lora.targets: {error}; names of layers are such as "
+            f"{', '.join(_attention_of(network)[:NUM_NAMED] or layers[:NUM_NAMED])}"
+        ) from error
 
 
 def merge(network: Network, config: LoraConfig) -> Network:

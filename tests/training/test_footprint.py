@@ -9,6 +9,8 @@ import pytest
 import torch
 from measured_step import levels_of, load
 
+from pdm.config.init_from import InitFromConfig
+from pdm.config.lora import LoraConfig
 from pdm.registry import build_autoencoder
 from pdm.training.monitoring.footprint import autoencoder_footprint, diffusion_footprint
 from pdm.training.monitoring.live_memory import LiveMemory, without_values
@@ -56,6 +58,18 @@ def test_each_part_follows_from_the_parameters():
     assert found.memory["EMA"] == 3 * size  # one with a half-life, two with lengths
     assert found.memory["checkpoint"] == (1 + 2 + 3) * size
     assert found.memory["weights"] == pytest.approx(size, rel=0.2)  # and the norms' estimates
+
+
+def test_adapters_alone_have_gradients_and_moments():
+    origin = InitFromConfig(path="other", sha256="a" * 64)
+    tuned = replace(DIFFUSION, init_from=origin, lora=LoraConfig(rank=2, alpha=2.0))
+    found, full = (diffusion_footprint(one, SHAPES, DOWNSAMPLINGS) for one in (tuned, DIFFUSION))
+    size = 4 * found.parameters
+    assert 0 < found.parameters < 0.2 * full.parameters
+    assert found.memory["gradients"] == size
+    assert found.memory["optimizer"] == 2 * size
+    assert found.memory["weights"] > 4 * full.parameters  # the frozen network, and the adapters
+    assert found.memory["EMA"] == 3 * (4 * full.parameters + size)
 
 
 def test_recomputed_activations_and_smaller_passes_take_less():

@@ -21,6 +21,7 @@ from pdm.config.diffusion import DiffusionConfig
 from pdm.data.shards import manifest
 from pdm.models.levels.pyramid import Downsampling, LevelShape
 from pdm.registry import build_autoencoder, build_denoiser
+from pdm.training import lora
 from pdm.training.loop.activation_checkpointing import checkpoint_activations
 from pdm.training.loop.muon import is_matrix
 from pdm.training.loop.precision import autocast
@@ -144,6 +145,8 @@ def diffusion_footprint(
 
     def build() -> tuple[nn.Module, nn.Module, None]:
         model = build_denoiser(config, channels, level_downsamplings, facts)
+        if config.lora is not None:
+            lora.adapt(model, config.lora)
         return FlowLosses(model, config.level_loss_weights), model, None
 
     def batch(losses: Any, device: torch.device) -> Batch:
@@ -181,7 +184,8 @@ def _footprint(
         losses, model, adversary = build()
     with META:
         on_meta, *_ = build()
-    trained = [*model.parameters(), *(adversary.parameters() if adversary else ())]
+    saved_weights = [*model.parameters(), *(adversary.parameters() if adversary else ())]
+    trained = [weight for weight in saved_weights if weight.requires_grad]
     shards = config.num_workers if config.strategy == "fsdp" else 1
     own, all_trained = _bytes(model.parameters()), _bytes(trained)
     frozen = _bytes([*losses.parameters(), *losses.buffers()]) - all_trained
@@ -193,7 +197,7 @@ def _footprint(
         "EMA": emas * own // shards + (own if shards > 1 else 0),
     }
     memory["activations"] = max(0, _peak(mode, config, losses, model, batch) - memory["gradients"])
-    saved = all_trained + emas * own + sum(map(_moments_of(config), trained))
+    saved = _bytes(saved_weights) + emas * own + sum(map(_moments_of(config), trained))
     flops = flops_per_image(on_meta, batch(on_meta, META))
     per_step = None if flops is None else flops * count * config.num_workers * config.accumulation
     parameters = sum(weight.numel() for weight in trained)
