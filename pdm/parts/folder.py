@@ -11,6 +11,7 @@ missing ones. The key covers everything that the content depends on; parts of an
 removed.
 """
 
+import glob
 import json
 import shutil
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from pdm.files import replace_folder, sole_writer, write_json
+
+DIGITS = 16  # of a key in the name of a folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +72,16 @@ def part_folder(path: Path, key: str) -> Iterator[PartFolder]:
 
     Args:
         path: Final name.
-        key: Digest of everything that the content depends on.
+        key: Digest of everything that the content depends on, of 16 digits or more.
 
     Raises:
         Unavailable: Another process is writing the same folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    own = path.with_name(f".part-{path.name}-{key[:16]}")
+    own = path.with_name(f".part-{path.name}-{key[:DIGITS]}")
     with sole_writer(path):
-        for other in path.parent.glob(f".part-{path.name}-*"):
+        # No more than a digest, or parts of "samples-2" would be removed with those of "samples".
+        for other in path.parent.glob(f".part-{glob.escape(path.name)}-{'?' * DIGITS}"):
             if other != own:
                 shutil.rmtree(other, ignore_errors=True)
         folder = PartFolder(own / "files", own / "records")

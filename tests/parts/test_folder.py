@@ -40,13 +40,23 @@ def test_finished_parts_outlive_a_failure_and_appear_under_the_final_name_at_the
 def test_parts_of_another_key_are_removed(tmp_path):
     path = tmp_path / "whole"
     with pytest.raises(KeyboardInterrupt):
-        fail_after_one_part(path, "old")
-    with part_folder(path, "new") as folder:
+        fail_after_one_part(path, "1" * 64)
+    with part_folder(path, "2" * 64) as folder:
         assert not folder.is_done("a")
         assert names(folder.files) == []
         assert len(names(tmp_path)) == 2  # the new parts, and the lock
         write(folder, "b", "second")
     assert names(path) == ["b"]
+
+
+@pytest.mark.parametrize("other", ["whole-2", "[w]hole"])
+def test_unfinished_parts_of_a_folder_with_a_similar_name_stay(other, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        fail_after_one_part(tmp_path / other, "1" * 64)
+    with part_folder(tmp_path / "whole", "2" * 64):
+        pass
+    with part_folder(tmp_path / other, "1" * 64) as folder:
+        assert folder.is_done("a")
 
 
 def test_the_old_folder_stays_until_the_new_one_is_complete(tmp_path):
