@@ -25,6 +25,7 @@ from pdm.data.shards.listing import Listed
 from pdm.errors import BadInput, Preempted
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.files import sha256_of
+from pdm.inference.any_size import large
 from pdm.inference.encode import encode_shards
 from pdm.inference.sample import sample_pictures
 from pdm.lineage.trace import Places, trace
@@ -466,6 +467,22 @@ def test_the_prompts_of_the_params_are_not_drawn_into_a_picture_that_is_enlarged
         assert main([*map(str, words)]) == 0
         found.append(path.read_bytes())
     assert found[0] == found[1]
+
+
+def test_what_was_begun_with_another_guidance_interval_is_not_gone_on_with(
+    models, tmp_path, monkeypatch
+):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(large, "write_picture", interrupt)
+    found = set()
+    for interval in ("[0.0, 1.0]", "[0.2, 0.8]"):
+        settings = {"guidance_scale": 1.0, "guidance_interval": interval}
+        words = ["a dark picture", "--guidance", 3, "--size", "140x128"]
+        run_draw(models, tmp_path, *words, code=130, **settings)
+        found |= {path.name for path in tmp_path.glob(".part-*")}
+    assert len(found) == 2
 
 
 def test_the_text_is_read_once_and_not_for_every_tile(models, tmp_path, monkeypatch):

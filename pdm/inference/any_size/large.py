@@ -13,6 +13,7 @@ from typing import Any
 
 from pdm import __version__
 from pdm.config.any_size import Colour
+from pdm.config.sample import SampleConfig
 from pdm.config.task import SuperResolutionTask
 from pdm.config.tiling import TilingConfig
 from pdm.data.large_pictures.write import write_picture
@@ -32,6 +33,7 @@ from pdm.inference.any_size.unfinished import unfinished
 from pdm.inference.pictures.draw import Drawing
 from pdm.inference.pictures.studio import Studio
 from pdm.inference.prompts import Prompts
+from pdm.inference.sample_settings import settings_of
 from pdm.models.condition import Condition
 from pdm.tasks.text import EMPTY
 from pdm.versions import versions
@@ -142,7 +144,7 @@ def write_drawing(
             return [drawing.draw()]
         return compose_side_by_side(drawing, plan.composition, state)
 
-    with unfinished(path, _depends(facts, plan)) as folder:
+    with unfinished(path, _depends(facts, plan, studio.config)) as folder:
         begin = partial(compose, folder / "composition")
         bands = draw_by_plan(plan, begin, enlarger, folder, "draw")
         return write_picture(path, large.size, bands, facts)
@@ -180,7 +182,7 @@ def write_enlargement(
         seed=seed,
         condition=condition,
     )
-    with unfinished(path, _depends(facts, plan)) as folder:
+    with unfinished(path, _depends(facts, plan, studio.config)) as folder:
         bands = draw_by_plan(plan, lambda: [picture], enlarger, folder, "upscale")
         return write_picture(path, large.size, bands, facts)
 
@@ -196,6 +198,8 @@ def _condition_of_enlargement(studio: Studio, seed: int) -> tuple[Condition | No
     return subjects.condition([seed]), subjects.origin(seed)
 
 
-def _depends(facts: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
-    """Everything that a picture depends on: nothing begun by another version is gone on with."""
-    return dict(facts) | {"plan": str(plan), "version": [__version__, versions()["sample"]]}
+def _depends(facts: Mapping[str, Any], plan: Plan, config: SampleConfig) -> dict[str, Any]:
+    """Everything that a picture depends on: nothing begun by another version is gone on with. The
+    settings are those of its prompt, which may be guided where the params are not."""
+    own = {"plan": str(plan), "settings": settings_of(config)}
+    return dict(facts) | own | {"version": [__version__, versions()["sample"]]}
