@@ -17,7 +17,6 @@ from benchmarks.designs.wavelets import Wavelets
 ROOT = Path(__file__).parents[1]
 KEYS = {
     "drawing": {"drawing_vs_before"},
-    "calls": {"calls_1024", "time_vs_explicit"},
     "judging": {"vs_naive", "vs_img2dataset"},
     "reading": {"read_vs_webdataset", "read_vs_raw"},
     "writing": {"write_vs_webdataset"},
@@ -65,6 +64,7 @@ COMMANDS = {
     "sharded_memory": "training",
 }
 SLOW_KEYS = {
+    "calls": {"calls_1024", "time_vs_explicit"},
     "enlarging_memory": {"memory_growth", "size_at_equal_memory"},
     "aspect_ratios": {"arad_vs_square"},
     "seams": {"seam_fstd", "seam_none", "seam_on_gradients_fstd", "collage_fstd"},
