@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any, Self
 
@@ -46,8 +47,9 @@ class PyramidModel(ModelMixin):
         return cls._load(Path(pretrained_model_name_or_path))
 
     @classmethod
+    @abstractmethod
     def _load(cls, folder: Path) -> Self:
-        raise NotImplementedError
+        """Load the model of a folder."""
 
     def save_pretrained(self, *args: Any, **options: Any) -> None:
         """Refuse: `pyramid export diffusers` writes pipeline folders.

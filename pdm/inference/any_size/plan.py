@@ -144,7 +144,7 @@ def plan_enlargement(
 
 def _plan(size: Size, start: Size, tile: Size, factors: Sequence[int], unit: int) -> Plan:
     scale = max(size[0] / start[0], size[1] / start[1])
-    picture, part = start, _centred((size[0] / scale, size[1] / scale), _whole(start), start)
+    picture, part = start, _centred((size[0] / scale, size[1] / scale), _full_box(start), start)
     rounds: list[Round] = []
     for factor, is_last in _choose_factors(scale, factors):
         if rounds and is_last:
@@ -242,7 +242,7 @@ def _snap(box: Box, size: Size) -> Box:
     return box
 
 
-def _whole(size: Size) -> Box:
+def _full_box(size: Size) -> Box:
     return Box(0, 0, *size)
 
 

@@ -72,7 +72,7 @@ def picture_of(height: int, width: int) -> np.ndarray:
     return np.asarray(Image.fromarray(rough).resize((width, height), Image.Resampling.BICUBIC))
 
 
-def whole(studio, picture, factor=2, **settings):
+def enlarge_at_once(studio, picture, factor=2, **settings):
     return np.concatenate(list(enlarge(studio, picture, factor, **settings)))
 
 
@@ -86,9 +86,9 @@ def test_the_result_is_exactly_as_many_times_as_large(studio, size):
 @pytest.mark.parametrize("mode", MODES)
 def test_all_modes_draw_the_same_picture_again_for_the_same_seed(studio, mode):
     picture, tiling = picture_of(21, 40), TilingConfig(mode=mode)
-    first = whole(studio, picture, tiling=tiling, seed=3)
-    assert np.array_equal(first, whole(studio, picture, tiling=tiling, seed=3))
-    assert not np.array_equal(first, whole(studio, picture, tiling=tiling, seed=4))
+    first = enlarge_at_once(studio, picture, tiling=tiling, seed=3)
+    assert np.array_equal(first, enlarge_at_once(studio, picture, tiling=tiling, seed=3))
+    assert not np.array_equal(first, enlarge_at_once(studio, picture, tiling=tiling, seed=4))
 
 
 def test_a_picture_of_one_tile_is_plain_sampling_with_the_coarse_levels_held(studio):
@@ -105,7 +105,7 @@ def test_a_picture_of_one_tile_is_plain_sampling_with_the_coarse_levels_held(stu
     coarse = noise_from_seeds([6], shapes[: canvas.num_known])
     noise = (*coarse, *noise_from_seeds([6], canvas.shapes))
     [expected] = studio.draw([6], size, None, Known(encoded, cells), noise)
-    found = whole(studio, picture, seed=6, strength=1.0).astype(int)
+    found = enlarge_at_once(studio, picture, seed=6, strength=1.0).astype(int)
     assert np.abs(found - expected).max() <= 1  # the levels on their path are rounded differently
 
 
@@ -116,7 +116,7 @@ def test_a_run_that_was_stopped_goes_on_with_equal_pixels(which, request, tmp_pa
     [factor, *_] = enlarging_factors(models)
     settings = {"factor": factor, "seed": 2, "tiling": TilingConfig(tiles_at_once=1)}
     picture = picture_of(7, 14 if which == "super_resolution" else 40)
-    expected = whole(models, picture, **settings)
+    expected = enlarge_at_once(models, picture, **settings)
 
     def stop_at(share):
         def report(done, total):
@@ -128,9 +128,9 @@ def test_a_run_that_was_stopped_goes_on_with_equal_pixels(which, request, tmp_pa
     saved = {"state": tmp_path, "save_seconds": 0.0}
     for share in (0.4, 0.7):
         with pytest.raises(KeyboardInterrupt):
-            whole(models, picture, **settings, **saved, on_progress=stop_at(share))
+            enlarge_at_once(models, picture, **settings, **saved, on_progress=stop_at(share))
     calls = []
-    found = whole(
+    found = enlarge_at_once(
         *(models, picture), **settings, **saved, on_progress=lambda *counts: calls.append(counts)
     )
     assert np.array_equal(found, expected)
@@ -140,13 +140,15 @@ def test_a_run_that_was_stopped_goes_on_with_equal_pixels(which, request, tmp_pa
 
 def test_a_state_of_another_picture_is_not_used(studio, tmp_path):
     one, other = picture_of(16, 40), picture_of(16, 40)[::-1]
-    whole(studio, one, state=tmp_path, save_seconds=0.0)
-    assert np.array_equal(whole(studio, other, state=tmp_path), whole(studio, other))
+    enlarge_at_once(studio, one, state=tmp_path, save_seconds=0.0)
+    assert np.array_equal(
+        enlarge_at_once(studio, other, state=tmp_path), enlarge_at_once(studio, other)
+    )
 
 
 def test_progress_ends_at_the_number_of_tiles(studio):
     counts: list[tuple[int, int]] = []
-    whole(studio, picture_of(20, 50), on_progress=lambda *both: counts.append(both))
+    enlarge_at_once(studio, picture_of(20, 50), on_progress=lambda *both: counts.append(both))
     done = [count for count, _ in counts]
     assert done == sorted(done)
     assert len({total for _, total in counts}) == 1
@@ -156,7 +158,7 @@ def test_progress_ends_at_the_number_of_tiles(studio):
 def test_coarse_levels_keep_the_composition_whatever_is_drawn(studio):
     """What the seeds change is the finest level alone."""
     picture = picture_of(24, 48)
-    pictures = [whole(studio, picture, seed=seed).astype(float) for seed in range(3)]
+    pictures = [enlarge_at_once(studio, picture, seed=seed).astype(float) for seed in range(3)]
     canvas = make_canvas(studio, picture, 2)
     for seed in range(3):
         noise = noise_from_seeds([seed], canvas.shapes)
@@ -169,13 +171,13 @@ def test_coarse_levels_keep_the_composition_whatever_is_drawn(studio):
 @pytest.mark.parametrize("sampler", ["euler", "heun", "multistep"])
 def test_every_sampler_of_fixed_steps_works(studio, sampler):
     models = replace(studio, config=replace(SAMPLE, sampler=sampler, steps=4))
-    assert whole(models, picture_of(16, 40)).shape == (32, 80, 3)
+    assert enlarge_at_once(models, picture_of(16, 40)).shape == (32, 80, 3)
 
 
 @pytest.mark.parametrize("which", ["studio", "ldm"])
 def test_without_strength_nothing_is_drawn(which, request):
     models, picture = request.getfixturevalue(which), picture_of(16, 40)
-    pictures = [whole(models, picture, strength=0.0, seed=seed) for seed in (1, 2)]
+    pictures = [enlarge_at_once(models, picture, strength=0.0, seed=seed) for seed in (1, 2)]
     assert np.array_equal(*pictures)
 
 
@@ -184,14 +186,14 @@ def test_with_all_strength_one_tile_of_a_single_latent_is_plain_sampling(ldm):
     height, width = models.size
     [expected] = models.draw([3], models.size, None)
     picture = picture_of(height // 2, width // 2)
-    assert np.array_equal(whole(models, picture, strength=1.0, seed=3), expected)
+    assert np.array_equal(enlarge_at_once(models, picture, strength=1.0, seed=3), expected)
 
 
 def test_less_strength_is_nearer_to_the_bicubic_enlargement(ldm):
     picture = picture_of(30, 50)
     large = np.asarray(Image.fromarray(picture).resize((100, 60), Image.Resampling.BICUBIC))
     errors = [
-        np.abs(whole(ldm, picture, strength=strength).astype(float) - large).mean()
+        np.abs(enlarge_at_once(ldm, picture, strength=strength).astype(float) - large).mean()
         for strength in (0.05, 0.95)
     ]
     assert errors[0] < errors[1]
