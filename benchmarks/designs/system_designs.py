@@ -2,8 +2,8 @@
 
 Both parts of every system are trained, each for half of the time. Latents of a picture of 64x64
 have 256 values in each, and parameters, of both parts together, are equal within 5 %. All first
-stages have the same losses, with a perceptual term by a network that judges nothing afterwards. All
-systems take the same number of evaluations for a picture.
+stages have the same losses, with the default run's perceptual term by a network that judges nothing
+afterwards. All systems take the same number of evaluations for a picture.
 
 `pdm` is the default run's recipe. LDM's flow is there in three variants, and DFM's recipe in two,
 as published and with a stage for each level: ratios are to the best of them.
@@ -17,7 +17,7 @@ from benchmarks.designs import denoisers, first_stages
 from benchmarks.designs.denoisers import EVALUATIONS, LDM_WIDTH
 from benchmarks.trainings.in_memory import ENDLESS
 from pdm import params
-from pdm.config.autoencoder import AutoencoderConfig, PerceptualConfig
+from pdm.config.autoencoder import AutoencoderConfig
 from pdm.config.diffusion import DiffusionConfig
 from pdm.config.latent_unet import LatentUNetConfig
 from pdm.config.level_times import LevelTimesConfig
@@ -88,13 +88,16 @@ OURS = "pdm"
 
 def first_stage_config(system: System, seed: int) -> AutoencoderConfig:
     """All training settings of a system's first stage. Equal for all systems that share it."""
+    default = params.load(ROOT / "params.yaml").autoencoder
     rate = first_stages.LEARNING_RATE
     config = first_stages.config_of(system.first_stage, seed, rate, ENDLESS)
     assert config.model is not None
+    assert default.perceptual is not None
+    assert default.perceptual.network == TEACHER
     return dataclasses.replace(
         config,
         model=dataclasses.replace(config.model, orthogonal_levels=True),
-        perceptual=PerceptualConfig(network=TEACHER, weight=0.15),
+        perceptual=default.perceptual,
     )
 
 
