@@ -10,7 +10,8 @@ from typing import Any
 from pdm import weights
 from pdm.config.autoencoder import AutoencoderConfig
 from pdm.config.autoencoder_model import AutoencoderModelConfig
-from pdm.config.diffusion import DiffusionConfig, UNetConfig
+from pdm.config.diffusion import DiffusionConfig
+from pdm.config.unet import UNetConfig
 from pdm.errors import BadInput
 from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.codec import Autoencoder

@@ -12,11 +12,12 @@ from pdm.cli import main
 from pdm.config import renames
 from pdm.config.autoencoder_model import AutoencoderModelConfig
 from pdm.config.common import Mark, fields_with, fields_without
+from pdm.config.condition import ConditionConfig
 from pdm.config.curate import CurateConfig
-from pdm.config.diffusion import ConditionConfig, UNetConfig
 from pdm.config.evaluate import EvaluateConfig
 from pdm.config.records import from_record
 from pdm.config.sample import GuideConfig, SampleConfig
+from pdm.config.unet import UNetConfig
 from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.inference.champion import WITHOUT_EFFECT, settings_of_samples

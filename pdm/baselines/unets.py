@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from pdm import weights
 from pdm.baselines.initialisation import initialise_as_ldm
 from pdm.baselines.unet_with_heads import NUM_HEADS, set_num_heads
-from pdm.config.diffusion import ConditionConfig
+from pdm.config.condition import ConditionConfig
 from pdm.config.latent_unet import SIDE_MULTIPLES, LatentUNetConfig
 from pdm.config.records import from_record
 from pdm.models.condition import NO_CONDITION, Condition

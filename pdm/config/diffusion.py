@@ -1,145 +1,20 @@
-"""Section `diffusion`: the pyramid UNet and its training by rectified flow."""
+"""Section `diffusion`: the network to train, what it draws by, and how it is trained."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 from pdm.config.common import MAY_CHANGE, STRICT, Neutral, TrainingConfig
+from pdm.config.condition import ConditionConfig
 from pdm.config.distil import DistilConfig
 from pdm.config.init_from import InitFromConfig
 from pdm.config.latent_unet import LatentUNetConfig
 from pdm.config.level_times import LevelTimesConfig
-from pdm.config.limits import (
-    Count,
-    CountOrZero,
-    Depth,
-    Downsampling,
-    Fraction,
-    Limits,
-    NonNegative,
-    Positive,
-    Width,
-    check_limits,
-    require,
-)
+from pdm.config.limits import CountOrZero, Limits, NonNegative, Positive, check_limits, require
 from pdm.config.lora import LoraConfig
 from pdm.config.task import ClassTask, TaskConfig, UnconditionalTask
-from pdm.config.text import TextTransformerConfig
+from pdm.config.unet import UNetConfig, Windows
 
-DropoutRate = Annotated[float, Limits(at_least=0, below=1)]
-Resampling = Literal["box", "fir"]
-Windows = tuple[tuple[Fraction, Fraction], ...]  # start and end of each level, coarse to fine
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ConditionConfig:
-    """Sizes of what the network is conditioned on; 0 for unused kinds. They follow from
-    `diffusion.task` where this is null."""
-
-    __pydantic_config__: ClassVar = STRICT
-
-    num_classes: Annotated[CountOrZero, "classes of the data; 0: none"]
-    token_width: Annotated[CountOrZero, "length of each token of a text; 0: none"]
-    map_channels: Annotated[CountOrZero, "channels of a map beside the latents; 0: none"]
-    level_channels: Annotated[
-        tuple[Count, ...],
-        "channels of a map for each level but the global one, coarse to fine; []: none",
-        Neutral(()),
-    ] = ()
-    text: Annotated[
-        TextTransformerConfig | None,
-        "transformer that makes the tokens of word pieces; null: they are states already",
-        Neutral(None),
-    ] = None
-
-    def __post_init__(self) -> None:
-        check_limits(self)
-        if self.text is not None:
-            width = self.token_width
-            require(width == self.text.width, "token_width", width, f"{self.text.width}, as text's")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class UNetConfig:
-    """The network. Lists run over the resolutions of the latents, finest first."""
-
-    __pydantic_config__: ClassVar = STRICT
-
-    widths: Annotated[tuple[Width, ...], "channels at each resolution, finest first"]
-    blocks: Annotated[tuple[Depth, ...], "residual blocks at each, down, and as many up"]
-    embedding_width: Annotated[Width, "length of the embedding of time and global latent"]
-    branches: Annotated[bool, "each level enters and leaves at its own resolution"]
-    windows: Annotated[
-        Windows | None,
-        "start and end of each level's own time, coarse to fine; null: one for all",
-    ]
-    level_times: Annotated[
-        LevelTimesConfig | None,
-        "own times of the levels by another rule; null: none",
-        Neutral(None),
-    ]
-    time_embedding: Annotated[
-        Literal["joint", "summed"],
-        "of own times: joint, or summed over the levels and their stage",
-        Neutral("joint"),
-    ]
-    predicts: Annotated[
-        tuple[Literal["velocity", "data"], ...] | None,
-        "velocity or data, of each level, coarse to fine; null: all velocities",
-        Neutral(None),
-    ]
-    input_stream: Annotated[bool, "each resolution also sees the means of all finer levels"]
-    output_stream: Annotated[bool, "each level's velocity is passed to the next finer one"]
-    resampling: Annotated[Resampling, "box: means of 2x2; fir: NCSN++'s filter of 4x4"]
-    attention_from: Annotated[Downsampling, "attention where the downsampling is at least this"]
-    attention_ratio: Annotated[
-        Literal["shape", "equal", "spatial"],
-        "spatial to channel attention, by their sizes (shape), 1 : 1 (equal), or spatial",
-    ]
-    dropout: Annotated[
-        tuple[DropoutRate, ...], "at each resolution, finest first; falls towards fine detail"
-    ]
-    dropout_falls: Annotated[bool, "dropout also falls to 0 over the training"]
-    spectral_norm: Annotated[bool, "divide weights by their largest singular value"]
-    condition: Annotated[ConditionConfig | None, "null: what diffusion.task needs"]
-
-    def __post_init__(self) -> None:
-        check_limits(self)
-        require(self.embedding_width % 4 == 0, "embedding_width", self.embedding_width, "4, 8, ...")
-        require(len(self.widths) >= 1, "widths", self.widths, "at least one width")
-        for name in ("blocks", "dropout"):
-            values = getattr(self, name)
-            expected = f"{len(self.widths)} numbers, as many as widths"
-            require(len(values) == len(self.widths), name, values, expected)
-        if not self.branches:
-            alone = not (self.schedule or self.input_stream or self.output_stream)
-            require(alone, "branches", False, "true with windows, level_times or a stream")
-        self._check_windows()
-        one = self.windows is None or self.level_times is None
-        require(one, "level_times", self.level_times, "null with windows")
-        fits = self.time_embedding == "joint" or self.has_level_times
-        expected = "joint, unless there are windows or level_times"
-        require(fits, "time_embedding", self.time_embedding, expected)
-
-    @property
-    def schedule(self) -> Windows | LevelTimesConfig | None:
-        """How the levels' own times are related; None where all levels share one time."""
-        return self.windows if self.level_times is None else self.level_times
-
-    @property
-    def has_level_times(self) -> bool:
-        """Whether each level has its own time."""
-        return self.schedule is not None
-
-    def _check_windows(self) -> None:
-        windows = self.windows
-        if windows is not None:
-            good = len(windows) > 0 and all(0 <= start < end <= 1 for start, end in windows)
-            require(good, "windows", windows, "a start below an end, both from 0 to 1")
-            starts, ends = zip(*windows, strict=True)
-            risen = list(starts) == sorted(starts) and list(ends) == sorted(ends)
-            require(risen, "windows", windows, "starts and ends that do not fall, coarse to fine")
-            whole = starts[0] == 0 and ends[-1] == 1
-            require(whole, "windows", windows, "a first window from 0 and a last window to 1")
+__all__ = ["ConditionConfig", "DiffusionConfig", "UNetConfig"]  # what code on tasks needs of it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

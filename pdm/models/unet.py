@@ -20,8 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from pdm import weights
-from pdm.config.diffusion import ConditionConfig, UNetConfig
+from pdm.config.condition import ConditionConfig
 from pdm.config.records import from_record
+from pdm.config.unet import UNetConfig
 from pdm.models.attention import SpatialChannelAttention
 from pdm.models.condition import NO_CONDITION, Condition, CrossAttention
 from pdm.models.denoiser import Denoiser

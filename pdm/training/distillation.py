@@ -18,8 +18,10 @@ import torch
 from torch import Tensor
 
 from pdm import weights
-from pdm.config.diffusion import ConditionConfig, DiffusionConfig, UNetConfig
+from pdm.config.condition import ConditionConfig
+from pdm.config.diffusion import DiffusionConfig
 from pdm.config.task import FACT, TextTask
+from pdm.config.unet import UNetConfig
 from pdm.data.maps import FACT as MAP_CLASSES
 from pdm.data.shards import listing, manifest
 from pdm.data.shards.buckets import has_buckets

@@ -14,7 +14,7 @@ from PIL import Image
 from tiny_chain import AUTOENCODER, DIFFUSION, LATENTS, SAMPLE, TRAINING
 
 from pdm import weights
-from pdm.config.diffusion import ConditionConfig
+from pdm.config.condition import ConditionConfig
 from pdm.config.sample import GuideConfig
 from pdm.config.task import ClassTask
 from pdm.data.shards import listing, manifest, tars

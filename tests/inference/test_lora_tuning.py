@@ -13,7 +13,7 @@ from worker_groups import run_group
 from pdm import ema
 from pdm.baselines.unets import LatentUNet
 from pdm.config.common import fingerprint
-from pdm.config.diffusion import ConditionConfig
+from pdm.config.condition import ConditionConfig
 from pdm.config.first_stage import FirstStageConfig
 from pdm.config.latent_unet import LatentUNetConfig
 from pdm.config.lora import LoraConfig

@@ -12,11 +12,12 @@ from training_settings import TRAINING
 
 from pdm.config.autoencoder import AutoencoderConfig
 from pdm.config.autoencoder_model import AutoencoderModelConfig, LevelConfig
-from pdm.config.diffusion import DiffusionConfig, UNetConfig
+from pdm.config.diffusion import DiffusionConfig
 from pdm.config.first_stage import FirstStageConfig
 from pdm.config.latent_unet import LatentUNetConfig
 from pdm.config.latents import LatentsConfig
 from pdm.config.sample import SampleConfig
+from pdm.config.unet import UNetConfig
 from pdm.data.shards import listing, manifest, tars
 from pdm.data.shards.latents import LatentShards
 from pdm.data.shards.listing import Listed

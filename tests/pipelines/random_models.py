@@ -6,11 +6,11 @@ from pathlib import Path
 import torch
 
 from pdm.config.autoencoder_model import AutoencoderModelConfig, LevelConfig
-from pdm.config.diffusion import UNetConfig
 from pdm.config.first_stage import FirstStageConfig
 from pdm.config.latent_unet import LatentUNetConfig
 from pdm.config.sample import SampleConfig
 from pdm.config.task import TaskConfig, task_record
+from pdm.config.unet import UNetConfig
 from pdm.files import sha256_of
 from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.codec import Autoencoder

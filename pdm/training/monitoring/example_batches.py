@@ -6,7 +6,8 @@ They are on the meta device, unless another mode of torch decides (`FakeTensorMo
 import torch
 
 from pdm.config.autoencoder import AutoencoderConfig
-from pdm.config.diffusion import ConditionConfig, DiffusionConfig
+from pdm.config.condition import ConditionConfig
+from pdm.config.diffusion import DiffusionConfig
 from pdm.models.codec import Autoencoder
 from pdm.models.condition import empty_condition
 from pdm.models.levels.pyramid import LevelShape
