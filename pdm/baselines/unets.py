@@ -41,7 +41,7 @@ def published(name: str) -> nn.Module:
     """Build a released network with random weights, by the name of its configuration.
 
     One of celeba (also ffhq and beds), churches, inpainting_big, bsr_sr, semantic; conditional:
-    cin256, cin256-v2, txt2img.
+    cin256, cin256-v2, txt2img, layout (of OpenImages).
     """
     return build_unet(RELEASED[name], num_heads=HEADS.get(name))
 
@@ -119,6 +119,16 @@ def _txt2img(width: int) -> dict[str, Any]:
     }
 
 
+def _layout(width: int) -> dict[str, Any]:
+    widths = [width * factor for factor in (1, 2, 3, 4)]
+    return {
+        "block_out_channels": widths,
+        "attention_head_dim": [one // 32 for one in widths],  # here, the number of heads
+        "transformer_layers_per_block": 3,
+        **_blocks(PLAIN, CROSS, CROSS, CROSS),
+    }
+
+
 DESIGNS = {
     "celeba": _celeba,
     "churches": _churches,
@@ -126,6 +136,7 @@ DESIGNS = {
     "bsr_sr": _bsr_sr,
     "semantic": _semantic,
     "txt2img": _txt2img,
+    "layout": _layout,
 }
 MAP_CHANNELS = 3  # of maps beside the latent: LDM's 1x1 convolution takes 182 classes to 3
 HEADS = dict.fromkeys(("churches", "inpainting_big", "semantic"), NUM_HEADS)  # as released
@@ -156,6 +167,12 @@ RELEASED: dict[str, dict[str, Any]] = {
         "out_channels": 4,
         "cross_attention_dim": 1280,
         **_txt2img(320),
+    },
+    "layout": {
+        "in_channels": 3,
+        "out_channels": 3,
+        "cross_attention_dim": 512,
+        **_layout(128),
     },
 }
 
@@ -245,7 +262,7 @@ class LatentUNet(Denoiser):
         return read_text(self.text, condition)
 
     def _text(self, condition: Condition) -> dict[str, Tensor | None]:
-        """Give the tokens as diffusers' network takes them; nothing for one without text."""
+        """Give the tokens as diffusers' network takes them; nothing for one without tokens."""
         if not self.config.token_width:
             return {}
         read = self.encode_text(condition)

@@ -25,7 +25,7 @@ class ConditionConfig:
     ] = ()
     text: Annotated[
         TextTransformerConfig | None,
-        "transformer that makes the tokens of word pieces; null: they are states already",
+        "transformer that reads word pieces or boxes; null: tokens are states already",
         Neutral(None),
     ] = None
 

@@ -7,7 +7,7 @@ from pdm.config.common import MAY_CHANGE, STRICT, Neutral, TrainingConfig
 from pdm.config.condition import ConditionConfig
 from pdm.config.distil import DistilConfig
 from pdm.config.init_from import InitFromConfig
-from pdm.config.latent_unet import LatentUNetConfig
+from pdm.config.latent_unet import TOKEN_READERS, LatentUNetConfig
 from pdm.config.level_times import LevelTimesConfig
 from pdm.config.limits import CountOrZero, Limits, NonNegative, Positive, check_limits, require
 from pdm.config.lora import LoraConfig
@@ -131,17 +131,18 @@ class DiffusionConfig:
     def _check_task(self) -> None:
         if self.task is None or isinstance(self.task, UnconditionalTask):
             name = self.baseline.name if self.baseline else None
-            require(name != "txt2img", "baseline.name", name, "another without a task of text")
+            expected = "another, without a task of text or layout"
+            require(name not in TOKEN_READERS.values(), "baseline.name", name, expected)
             none = self.task is None or self.condition is None
             expected = "null with a task of the kind unconditional"
             require(none, "model.condition", self.condition, expected)
             return
         name, kind = self.baseline.name if self.baseline else None, self.task.kind
         reads = kind in ("inpainting", "super_resolution", "semantic")
-        if kind == "text":
-            good, expected = name in (None, "txt2img"), "txt2img, the one that reads text, or null"
+        if reader := TOKEN_READERS.get(kind):
+            good, expected = name in (None, reader), f"{reader}, which reads it, or null"
         else:
-            good = name is None or (reads and name != "txt2img")
+            good = name is None or (reads and name not in TOKEN_READERS.values())
             expected = f"null with the task {kind}: LDM's networks here take pictures and maps"
         require(good, "baseline", name, expected)
 

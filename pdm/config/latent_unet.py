@@ -1,8 +1,8 @@
 """One of LDM's denoising networks, in place of the pyramid UNet.
 
 The names are those of the released configurations. Any of them can learn any task that gives the
-network a picture or a map: its channels stand beside those of the latent. Only txt2img reads text,
-by cross-attention.
+network a picture or a map: its channels stand beside those of the latent. Only txt2img and layout
+read tokens, of a text or of boxes, by cross-attention.
 """
 
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ WIDTH_MULTIPLES = {
     "bsr_sr": 32,
     "semantic": 32,
     "txt2img": 32,
+    "layout": 32,
 }  # widths must be multiples of these, for groups and heads
 SIDE_MULTIPLES = {
     "celeba": 8,
@@ -27,7 +28,10 @@ SIDE_MULTIPLES = {
     "bsr_sr": 8,
     "semantic": 4,
     "txt2img": 8,
+    "layout": 8,
 }  # sides of latents must be multiples of these, halved 2 to 4 times
+# Task -> the network that reads its tokens.
+TOKEN_READERS = {"text": "txt2img", "layout": "layout"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,11 +41,11 @@ class LatentUNetConfig:
     __pydantic_config__: ClassVar = STRICT
 
     name: Annotated[
-        Literal["celeba", "churches", "inpainting_big", "bsr_sr", "semantic", "txt2img"],
-        "as released; the last four for a task",
+        Literal["celeba", "churches", "inpainting_big", "bsr_sr", "semantic", "txt2img", "layout"],
+        "as released; the last five for a task",
     ]
     base_width: Annotated[
-        Width, "channels at the finest resolution: 224, 192, 256, 160, 128 and 320 as published"
+        Width, "channels at the finest resolution: 224, 192, 256, 160, 128, 320, 128 as published"
     ]
     predicts: Annotated[
         Literal["noise", "velocity"], "noise as published, which needs timesteps: ldm"
@@ -55,11 +59,11 @@ class LatentUNetConfig:
         CountOrZero, "classes of maps, which follow from diffusion.task; leave out", Neutral(0)
     ] = 0
     token_width: Annotated[
-        CountOrZero, "txt2img: follows from diffusion.task; leave out", Neutral(0)
+        CountOrZero, "txt2img, layout: follows from diffusion.task; leave out", Neutral(0)
     ] = 0
     text: Annotated[
         TextTransformerConfig | None,
-        "txt2img: follows from diffusion.task; leave out",
+        "txt2img, layout: follows from diffusion.task; leave out",
         Neutral(None),
     ] = None
 

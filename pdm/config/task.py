@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 from pdm.config.common import MAY_CHANGE, STRICT
-from pdm.config.limits import Fraction, check_limits, require
+from pdm.config.limits import Count, Depth, Fraction, Limits, Width, check_limits, require
 from pdm.config.prompts import Prompt, parse_prompts
 from pdm.config.records import from_record
-from pdm.config.text import TextEncoderConfig
+from pdm.config.text import TextEncoderConfig, TextTransformerConfig
 
 MaskShape = Literal["rectangle", "circle", "brush", "irregular"]
 
@@ -107,8 +107,57 @@ class TextTask:
         return parse_prompts(self.prompts)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LayoutTask:
+    """Draw a picture from boxes with the names of classes: what stands where.
+
+    Each box is three tokens, for its top-left corner, its bottom-right corner and its class; two
+    more say which part of its source the picture shows. A transformer that is trained with the
+    network reads them. As in LDM (Rombach et al., arXiv:2112.10752, table 17 and section E.1): 30
+    boxes, 92 tokens, a vocabulary of 8192, depth 16, width 512; its code has 8 heads of 64.
+    """
+
+    __pydantic_config__: ClassVar = STRICT
+    needs_pictures: ClassVar = False
+
+    kind: Annotated[Literal["layout"], "layout: draw from boxes with classes"]
+    max_boxes: Annotated[
+        Annotated[int, Limits(at_least=1, at_most=1000)],
+        "layout: boxes of a picture, at most; the smallest of more are left out",
+    ]
+    vocabulary_size: Annotated[
+        Annotated[int, Limits(at_least=9, at_most=1_000_000)],
+        "layout: tokens; corners lie on a grid whose side is its square root: 8192 gives 90 x 90",
+    ]
+    width: Annotated[Width, "layout: length of each token"]
+    depth: Annotated[Depth, "layout: layers of the transformer"]
+    num_heads: Annotated[Count, "layout: heads of its attention"]
+    head_width: Annotated[Width, "layout: length of a head's queries"]
+
+    def __post_init__(self) -> None:
+        check_limits(self)
+
+    @property
+    def transformer(self) -> TextTransformerConfig:
+        """Sizes of the transformer."""
+        return TextTransformerConfig(
+            vocabulary_size=self.vocabulary_size,
+            max_tokens=3 * self.max_boxes + 2,
+            width=self.width,
+            depth=self.depth,
+            num_heads=self.num_heads,
+            head_width=self.head_width,
+        )
+
+
 TaskConfig = (
-    UnconditionalTask | ClassTask | InpaintingTask | SuperResolutionTask | SemanticTask | TextTask
+    UnconditionalTask
+    | ClassTask
+    | InpaintingTask
+    | SuperResolutionTask
+    | SemanticTask
+    | TextTask
+    | LayoutTask
 )
 KINDS: dict[str, type[TaskConfig]] = {
     "unconditional": UnconditionalTask,
@@ -117,6 +166,7 @@ KINDS: dict[str, type[TaskConfig]] = {
     "super_resolution": SuperResolutionTask,
     "semantic": SemanticTask,
     "text": TextTask,
+    "layout": LayoutTask,
 }
 FACT = "task"  # entry of a model's `config.json`; absent in models of unconditional tasks
 

@@ -12,8 +12,9 @@ MaxTokens = Annotated[int, Limits(at_least=2, at_most=4096)]  # two mark the end
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TextTransformerConfig:
-    """A transformer over word pieces that is trained with the network, as LDM's (Rombach et al.,
-    arXiv:2112.10752, table 17: 77 tokens, depth 32, width 1280; its code: 8 heads of 64)."""
+    """A transformer over word pieces, or the tokens of boxes, that is trained with the network, as
+    LDM's (Rombach et al., arXiv:2112.10752, table 17: for text 77 tokens, depth 32, width 1280;
+    its code: 8 heads of 64)."""
 
     __pydantic_config__: ClassVar = STRICT
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from pdm import weights
 from pdm.config.buckets import training_size
 from pdm.config.latents import LatentsConfig
-from pdm.data import captions, classes, maps
+from pdm.data import boxes, captions, classes, maps
 from pdm.data.shards import buckets, listing, manifest
 from pdm.data.shards.buckets import buckets_of, has_buckets
 from pdm.data.shards.images import ImageShards
@@ -86,6 +86,7 @@ def encode_shards(
         **({classes.FACT: names} if names else {}),
         **({maps.FACT: known[maps.FACT]} if maps.FACT in known else {}),
         **({captions.FACT: known[captions.FACT]} if captions.FACT in known else {}),
+        **({boxes.FACT: known[boxes.FACT]} if boxes.FACT in known else {}),
         **({buckets.FACT: _describe_buckets(splits, model, size)} if has_buckets(known) else {}),
         **({} if config.storage == "float32" else {"storage": config.storage}),
     }
@@ -102,6 +103,7 @@ def encode_shards(
             size=size,
             with_classes=bool(names),
             with_captions=captions.FACT in known,
+            with_boxes=boxes.FACT in known,
         )
         _encode_missing(task, counts, model, latents, num_workers)
         _publish(folder, parts, facts, shards)

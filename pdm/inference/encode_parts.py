@@ -14,11 +14,12 @@ from PIL import Image
 from torch import Tensor
 
 from pdm.config.latents import LatentsConfig
+from pdm.data.boxes import layout_of_sample
 from pdm.data.captions import captions_of
 from pdm.data.maps import encode_map, names_of
 from pdm.data.pixels import Pixels, to_images
 from pdm.data.shards.images import ImageShards
-from pdm.data.shards.latents import write_shard
+from pdm.data.shards.latent_file import write_shard
 from pdm.device import choose_device, log_device
 from pdm.errors import QualityGate
 from pdm.models.codec import Autoencoder
@@ -43,6 +44,7 @@ class EncodeTask:
     size: tuple[int, int]  # height and width at which pictures (of the main size) are encoded
     with_classes: bool
     with_captions: bool
+    with_boxes: bool
 
 
 class ShardPart(NamedTuple):
@@ -178,18 +180,23 @@ def _write(
     copies = num_copies(task.config, part.split)
     suffixes = ("", MIRRORED)[:copies]
     keys = [images.keys[index] + suffix for suffix in suffixes for index in part.indices]
-    classes, captions = None, None
+    classes, captions, layouts = None, None, None
     if task.with_classes:
         classes = [images.record(index).get("class_name") for index in part.indices] * copies
     if task.with_captions:
         captions = [captions_of(images.record(index)) for index in part.indices] * copies
+    if task.with_boxes:
+        layouts = [layout_of_sample(images.record(index)) for index in part.indices]
+        layouts += [layout.mirrored() for layout in layouts * (copies - 1)]
     sums = [sums_of(level).tolist() for level in pyramid]
     dtype = DTYPES[task.config.storage]
     class_maps = None
     if names_of(images.manifest.facts):
         class_maps = [encode_map(images.class_map(index, *task.size)) for index in part.indices]
     path = task.folder.files / f"{name}.safetensors"
-    shard = write_shard(path, keys, pyramid, classes, dtype, captions, pictures, class_maps)
+    shard = write_shard(
+        path, keys, pyramid, classes, dtype, captions, pictures, class_maps, layouts
+    )
     task.folder.finish(name, {"shard": dataclasses.astuple(shard), "sums": sums})
     return name
 

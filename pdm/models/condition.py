@@ -26,7 +26,7 @@ class Condition:
         None  # (B,) int64, a class below num_classes, or num_classes for no class
     )
     tokens: Tensor | None = (
-        None  # (B, N, token_width), or (B, N) int64 word pieces for a network with a text encoder
+        None  # (B, N, token_width), or (B, N) int64 for a network with a transformer
     )
     picture: Tensor | None = (
         None  # (B, map_channels, h, w), any size; averaged down to each level's

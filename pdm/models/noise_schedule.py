@@ -18,6 +18,7 @@ LAST_BETAS = {  # from the configurations of LDM's release
     "bsr_sr": 0.0155,
     "semantic": 0.0205,
     "txt2img": 0.012,
+    "layout": 0.0205,
 }
 FIRST_BETAS = {"txt2img": 0.00085}  # of the others: FIRST_BETA
 

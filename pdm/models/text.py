@@ -1,4 +1,5 @@
-"""LDM's text encoder: a transformer over word pieces, trained with the denoising network.
+"""LDM's encoder of texts and of layouts: a transformer over word pieces, or over the tokens of
+boxes, trained with the denoising network.
 
 Its layers are those of LDM's code (`x_transformer.py`): normalisation first, learned positions, no
 biases in queries, keys and values, GELU. Unlike LDM's, no token reads padding.

@@ -29,6 +29,7 @@ def examples_at(
             shards.picture(index) if task.needs_pictures else None,
             shards.captions[index],
             shards.class_map(index) if task.needs_maps else None,
+            shards.layouts[index],
         )
         for position, index in zip(positions, indices, strict=True)
     ]
@@ -47,7 +48,8 @@ def examples_of_seeds(task: Task, shards: LatentShards, seeds: Sequence[int]) ->
         pixels = shards.picture(index) if task.needs_pictures else None
         class_map = shards.class_map(index) if task.needs_maps else None
         key, epoch, captions = shards.keys[index], seed // len(shards), shards.captions[index]
-        examples.append(Example(key, epoch, 0, label, pixels, captions, class_map))
+        layout = shards.layouts[index]
+        examples.append(Example(key, epoch, 0, label, pixels, captions, class_map, layout))
     return examples
 
 

@@ -10,6 +10,7 @@ from pdm.config.task import (
     FACT,
     ClassTask,
     InpaintingTask,
+    LayoutTask,
     SemanticTask,
     SuperResolutionTask,
     TaskConfig,
@@ -21,6 +22,7 @@ from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput
 from pdm.tasks.class_labels import ClassLabels
 from pdm.tasks.inpainting import Inpainting
+from pdm.tasks.layout import BoxLayout
 from pdm.tasks.semantic import Semantic
 from pdm.tasks.super_resolution import SuperResolution
 from pdm.tasks.task import Levels, Task
@@ -51,6 +53,8 @@ def find_task(config: TaskConfig, facts: Mapping[str, Any], files: TextFiles | N
             return Semantic(facts)
         case TextTask():
             return Text(config, files)
+        case LayoutTask():
+            return BoxLayout(config, facts)
 
 
 def task_of_model(record: Mapping[str, Any], condition: ConditionConfig | None) -> TaskConfig:

@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from pdm.config.diffusion import ConditionConfig
+from pdm.data.boxes import Layout
 from pdm.data.maps import ClassMap
 from pdm.data.pixels import Pixels
 from pdm.data.shards.latents import LatentShards
@@ -43,6 +44,7 @@ class Example:
     pixels: Pixels | None = None  # uint8 (H, W, 3)
     captions: tuple[str, ...] = ()
     class_map: ClassMap | None = None  # uint8 (H, W)
+    layout: Layout | None = None
 
     def generator(self, purpose: str) -> np.random.Generator:
         """Make a generator for one purpose that depends on seed, picture and epoch only."""

@@ -45,6 +45,7 @@ def network(**changes) -> LatentUNet:
         ("cin256", 394_984_196),
         ("cin256-v2", 400_920_579),
         ("txt2img", 872_300_484),
+        ("layout", 246_277_379),
     ],
 )
 def test_the_released_networks_have_their_numbers_of_parameters(name, parameters):
@@ -64,6 +65,7 @@ def test_the_released_networks_have_their_numbers_of_parameters(name, parameters
         ("cin256", {256: 8, 512: 16, 1024: 32}),
         ("cin256-v2", {384: 1, 576: 1, 960: 1}),
         ("txt2img", {320: 8, 640: 8, 1280: 8}),
+        ("layout", {256: 8, 384: 12, 512: 16}),
     ],
 )
 def test_the_released_networks_have_their_attention_heads(name, heads_by_width):

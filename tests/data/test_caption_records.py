@@ -7,7 +7,8 @@ import torch
 from pdm.data import decisions
 from pdm.data.captions import as_lines, captions_of
 from pdm.data.shards import manifest
-from pdm.data.shards.latents import LatentShards, write_shard
+from pdm.data.shards.latent_file import write_shard
+from pdm.data.shards.latents import LatentShards
 
 PYRAMID = (torch.zeros(3, 2, 1, 1),)
 CAPTIONS = [("a boat", "a red boat at sea"), (), ("eine Düne",)]

@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from pdm.data.shards import manifest
-from pdm.data.shards.latents import LatentShards, write_shard
+from pdm.data.shards.latent_file import write_shard
+from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput, QualityGate
 
 SHAPES = [(5, 1, 1), (3, 2, 4)]

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from pdm import cli
-from pdm.data.shards import latents, listing, manifest, tars
+from pdm.data.shards import latent_file, listing, manifest, tars
 from pdm.data.verification.verify import verify
 from pdm.errors import BadInput, QualityGate
 from pdm.files import sha256_of
@@ -89,7 +89,7 @@ def encoded(tmp_path):
     folder = tmp_path / "latents"
     folder.mkdir()
     pyramid = (torch.ones(2, 3, 1, 1), torch.ones(2, 1, 2, 4))
-    listed = latents.write_shard(folder / "train-000000.safetensors", ["a1", "b2"], pyramid)
+    listed = latent_file.write_shard(folder / "train-000000.safetensors", ["a1", "b2"], pyramid)
     facts = {"level_shapes": [[3, 1, 1], [1, 2, 4]]}
     manifest.Manifest({"train": [listed], "val": []}, facts).save(folder)
     return folder
@@ -347,7 +347,7 @@ def test_a_flipped_byte_in_latents_is_found(encoded, caplog):
 
 def test_latents_of_other_shapes_or_twice_the_same_key_are_damage(encoded, caplog):
     pyramid = (torch.ones(2, 3, 1, 1), torch.ones(2, 1, 2, 5))
-    listed = latents.write_shard(encoded / "train-000000.safetensors", ["a1", "a1"], pyramid)
+    listed = latent_file.write_shard(encoded / "train-000000.safetensors", ["a1", "a1"], pyramid)
     facts = {"level_shapes": [[3, 1, 1], [1, 2, 4]]}
     manifest.Manifest({"train": [listed]}, facts).save(encoded)
     lines = damages(encoded, caplog)
@@ -376,7 +376,7 @@ def test_known_and_missing_classes_are_not_damage(encoded):
 def rewritten(encoded, classes):
     pyramid = (torch.ones(2, 3, 1, 1), torch.ones(2, 1, 2, 4))
     shard = encoded / "train-000000.safetensors"
-    listed = latents.write_shard(shard, ["a1", "b2"], pyramid, classes)
+    listed = latent_file.write_shard(shard, ["a1", "b2"], pyramid, classes)
     facts = {"level_shapes": [[3, 1, 1], [1, 2, 4]], "classes": ["cat"]}
     manifest.Manifest({"train": [listed]}, facts).save(encoded)
 

@@ -1,13 +1,6 @@
 """Encoded pictures on disk: one safetensors file per shard, read by number without loading all.
 
-    train-000000.safetensors     level0 ... levelN, each (n, C, h, w), coarse to fine, float32
-                                 or as `latents.storage` says;
-                                 the metadata has the n keys as a JSON list, and, if any picture
-                                 has a class, the classes (null: none); captions as well, a list
-                                 for each picture; where pictures are kept, `pictures` has their
-                                 PNGs one after another, uint8, and `picture_ends` where each ends;
-                                 there are as many as originals, which come before their mirrored
-                                 copies; likewise `maps` and `map_ends`, if the pictures have maps
+    train-000000.safetensors     see `pdm.data.shards.latent_file`
     manifest.json                the files, and facts: level_shapes, level_downsamplings, digests
                                  of autoencoder and shards, mean and std by level
 
@@ -19,66 +12,23 @@ read bucket by bucket: `bucket_ranges` has the numbers of each bucket's pictures
 
 import copy
 import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
 
 from pdm.data import maps
+from pdm.data.boxes import Layout
 from pdm.data.classes import labels_of, names_of
 from pdm.data.maps import ClassMap, decode_map
 from pdm.data.pixels import Pixels
 from pdm.data.shards import manifest
 from pdm.data.shards.buckets import bucket_of_all, filled_buckets, has_buckets, ranges_of
+from pdm.data.shards.latent_file import AGAIN, Packed, open_shard
 from pdm.errors import BadInput, QualityGate
-from pdm.files import atomic_file
 from pdm.models.levels.pyramid import Pyramid
-
-Packed = tuple[Tensor, Tensor]  # the bytes of all files, and where each ends
-
-
-def write_shard(
-    path: Path,
-    keys: Sequence[str],
-    pyramid: Pyramid,
-    classes: Sequence[str | None] | None = None,
-    dtype: torch.dtype = torch.float32,
-    captions: Sequence[Sequence[str]] | None = None,
-    pictures: Sequence[bytes] | None = None,
-    maps: Sequence[bytes] | None = None,
-) -> manifest.Shard:
-    """Write one shard atomically; equal latents give equal bytes.
-
-    Args:
-        path: Replaced if it exists.
-        keys: One for each picture.
-        pyramid: Levels (n, C, h, w), coarse to fine.
-        classes: One for each picture; None where no picture of the data has a class.
-        dtype: Of the values on disk; readers get float32.
-        captions: Of each picture; None where no picture of the data has any.
-        pictures: PNGs of what was encoded, one for each original; None keeps none.
-        maps: PNGs of their maps, of the same size; None where the data have no maps.
-    """
-    metadata = {"keys": json.dumps(list(keys))}
-    if classes is not None:
-        metadata["classes"] = json.dumps(list(classes))
-    if captions is not None:
-        metadata["captions"] = json.dumps([list(texts) for texts in captions], ensure_ascii=False)
-    tensors = {f"level{i}": level.cpu().to(dtype).contiguous() for i, level in enumerate(pyramid)}
-    if pictures is not None:
-        tensors |= _pack("picture", pictures)
-    if maps is not None:
-        tensors |= _pack("map", maps)
-    with atomic_file(path) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
-    return manifest.Shard.of(path, len(keys))
 
 
 class LatentShards:
@@ -93,6 +43,7 @@ class LatentShards:
         classes: Names of all classes of the data; empty if there are none.
         labels: (n,) int64, index of each picture's class; `len(classes)` without a class.
         captions: Of each picture; empty for one that has none.
+        layouts: Of each picture; without boxes where the data have none.
         buckets: Those that have a picture in the split; one if all have one size.
         bucket_ranges: The numbers of the pictures of each.
 
@@ -109,6 +60,7 @@ class LatentShards:
         self.classes = names_of(self.manifest.facts)
         self.keys: list[str] = []
         self.captions: list[tuple[str, ...]] = []
+        self.layouts: list[Layout] = []
         class_names: list[str | None] = []
         self._shards: list[Pyramid] = []
         self._pictures: list[Packed | None] = []
@@ -118,21 +70,20 @@ class LatentShards:
         self.bucket_ranges = ranges_of(self.buckets, split)
         files = self.manifest.splits[split]
         for shard in (one for bucket in self.buckets for one in bucket.select(files)):
-            keys, classes, captions, pyramid, pictures, maps = _open(
-                folder / shard.name, shard.num_samples
-            )
+            opened = open_shard(folder / shard.name, shard.num_samples)
             starts.append(len(self.keys))
-            self.keys += keys
-            class_names += classes
-            self.captions += captions
-            self._shards.append(pyramid)
-            self._pictures.append(pictures)
-            self._maps.append(maps)
+            self.keys += opened.keys
+            class_names += opened.classes
+            self.captions += opened.captions
+            self.layouts += opened.layouts
+            self._shards.append(opened.pyramid)
+            self._pictures.append(opened.pictures)
+            self._maps.append(opened.maps)
         self._starts = torch.tensor(starts)
         try:
             self.labels = labels_of(class_names, self.classes)
         except KeyError as error:
-            raise QualityGate(f"{folder} holds the unlisted class {error}; {_AGAIN}") from error
+            raise QualityGate(f"{folder} holds the unlisted class {error}; {AGAIN}") from error
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -159,6 +110,7 @@ class LatentShards:
         one.buckets, one.bucket_ranges = [self.buckets[bucket]], [range(len(numbers))]
         pictures, shards = slice(numbers.start, numbers.stop), slice(first, last)
         one.keys, one.captions = self.keys[pictures], self.captions[pictures]
+        one.layouts = self.layouts[pictures]
         one.labels, one._shards = self.labels[pictures], self._shards[shards]
         one._pictures, one._maps = self._pictures[shards], self._maps[shards]
         one._starts = self._starts[shards] - numbers.start
@@ -200,7 +152,7 @@ class LatentShards:
                 pixels = np.array(file.convert("RGB"))
         except (OSError, ValueError, SyntaxError) as error:
             raise QualityGate(
-                f"picture {self.keys[index]} of the latents ({error}); {_AGAIN}"
+                f"picture {self.keys[index]} of the latents ({error}); {AGAIN}"
             ) from error
         return pixels[:, ::-1].copy() if mirrored else pixels
 
@@ -214,7 +166,7 @@ class LatentShards:
         try:
             indices = decode_map(png, maps.names_of(self.manifest.facts))
         except ValueError as error:
-            raise QualityGate(f"the map of {self.keys[index]}: {error}; {_AGAIN}") from error
+            raise QualityGate(f"the map of {self.keys[index]}: {error}; {AGAIN}") from error
         return indices[:, ::-1].copy() if mirrored else indices
 
     def _packed(self, packed: Sequence[Packed | None], index: int, what: str) -> tuple[bytes, bool]:
@@ -222,7 +174,7 @@ class LatentShards:
         shard = self._shard_of(index)
         kept, row = packed[shard], index - int(self._starts[shard])
         if kept is None:
-            raise QualityGate(f"the latents have no {what}; {_AGAIN}")
+            raise QualityGate(f"the latents have no {what}; {AGAIN}")
         content, ends = kept
         number = row % len(ends)
         start = int(ends[number - 1]) if number else 0
@@ -244,50 +196,3 @@ class LatentShards:
             for level, stored in zip(pyramid, self._shards[number], strict=True):
                 level[places] = stored[rows].float()
         return pyramid
-
-
-def _pack(name: str, contents: Sequence[bytes]) -> dict[str, Tensor]:
-    """Pack files into one tensor of bytes, and one of where each ends."""
-    joined = np.frombuffer(b"".join(contents), dtype=np.uint8).copy()
-    ends = torch.tensor([len(content) for content in contents]).cumsum(0)
-    return {f"{name}s": torch.from_numpy(joined), f"{name}_ends": ends}
-
-
-class _Opened(NamedTuple):
-    """The content of a shard."""
-
-    keys: list[str]
-    classes: list[str | None]
-    captions: list[tuple[str, ...]]
-    pyramid: Pyramid
-    pictures: Packed | None
-    maps: Packed | None
-
-
-def _open(path: Path, num_samples: int) -> _Opened:
-    try:
-        with safe_open(path, framework="pt") as file:
-            keys = json.loads(file.metadata()["keys"])
-            classes = json.loads(file.metadata().get("classes", "null")) or [None] * len(keys)
-            texts = json.loads(file.metadata().get("captions", "null")) or [()] * len(keys)
-            captions = [tuple(each) for each in texts]
-            names = set(file.keys())
-            num_levels = sum(name.startswith("level") for name in names)
-            pyramid = tuple(file.get_tensor(f"level{i}") for i in range(num_levels))
-            pictures, maps = (
-                (file.get_tensor(f"{name}s"), file.get_tensor(f"{name}_ends"))
-                if f"{name}s" in names
-                else None
-                for name in ("picture", "map")
-            )
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise QualityGate(f"{path} cannot be read ({error}); {_AGAIN}") from error
-    counts = {len(keys), len(classes), len(captions), *(len(level) for level in pyramid)}
-    if counts != {num_samples}:
-        raise QualityGate(
-            f"{path} holds {sorted(counts)} latents where the manifest says {num_samples}; {_AGAIN}"
-        )
-    return _Opened(keys, classes, captions, pyramid, pictures, maps)
-
-
-_AGAIN = "write the latents again (stage 'latents')"
