@@ -44,7 +44,8 @@ from pdm.models.codec import Autoencoder
 from pdm.models.denoiser import Denoiser
 from pdm.models.spectral_norm import bake_spectral_norms
 from pdm.registry import build_denoiser
-from pdm.training.distillation import Ways, build_losses
+from pdm.training.distillation.student import build_losses
+from pdm.training.distillation.ways import Ways
 from pdm.training.distributed.workers import Workers
 from pdm.training.latent_space.measure import measure_latents
 from pdm.training.loop.state import TrainState

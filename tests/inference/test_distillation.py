@@ -24,8 +24,8 @@ from pdm.inference.sample import sample_pictures
 from pdm.inference.sampling_networks import load_networks
 from pdm.registry import load_denoiser
 from pdm.tracking.records.facts import model_tags
-from pdm.training import distillation
 from pdm.training.checkpoints.run_folder import STOP
+from pdm.training.distillation import distil_flow, stage, worker
 from pdm.training.distributed.launchers import launch_in_process
 from pdm.training.distributed.workers import Workers
 from pdm.weights import FEW_STEPS
@@ -46,7 +46,7 @@ CPU = torch.device("cpu")
 
 def distil(chain, folder: Path, config=CONFIG) -> Path:
     run = folder / "run"
-    distillation.distil_flow(
+    distil_flow(
         config,
         latents=chain.latents,
         autoencoder=chain.autoencoder,
@@ -101,16 +101,16 @@ def test_each_checkpoint_is_scored_and_the_loss_falls(distilled):
 def test_a_stopped_and_resumed_tuning_ends_bit_for_bit_like_an_unbroken_one(
     chain, distilled, tmp_path
 ):
-    settings = distillation.Settings(
-        distillation._tuning(CONFIG),
+    settings = worker.Settings(
+        stage.tuning_config(CONFIG),
         ReferenceDistance,
         *(chain.latents, tmp_path, tmp_path / "model", chain.diffusion, chain.autoencoder),
     )
     (tmp_path / STOP).touch()
     with pytest.raises(Preempted, match="after 4 of 16"):
-        distillation._work(settings, Workers(CPU))
+        worker.work(settings, Workers(CPU))
     (tmp_path / STOP).unlink()
-    distillation._work(settings, Workers(CPU))
+    worker.work(settings, Workers(CPU))
     file = f"{FEW_STEPS}/model.safetensors"
     assert (tmp_path / "model" / file).read_bytes() == (distilled / file).read_bytes()
 

@@ -33,7 +33,11 @@ from pdm.params.keys import DEFAULT
 from pdm.registry import build_denoiser, load_denoiser
 from pdm.tasks.examples import examples_to_preview
 from pdm.tasks.find import find_task
-from pdm.training import autoencoder, diffusion, distillation
+from pdm.tasks.text import TextFiles
+from pdm.training import autoencoder, diffusion
+from pdm.training.distillation import distil_flow, stage, worker
+from pdm.training.distillation.student import build_losses
+from pdm.training.distillation.ways import Ways
 from pdm.training.distributed.launchers import launch_in_process
 from pdm.training.distributed.workers import Workers
 from pdm.weights import FEW_STEPS
@@ -59,7 +63,7 @@ CPU = torch.device("cpu")
 
 def distil_text(folder: Path, name: str, config, launch=launch_in_process) -> Path:
     """Tune the flow of a name, trained by `test_text.train`."""
-    distillation.distil_flow(
+    distil_flow(
         replace(config, distil=replace(DISTIL, total_images=8)),
         latents=folder / "latents",
         autoencoder=folder / "autoencoder",
@@ -89,10 +93,10 @@ def text(tmp_path_factory) -> Path:
 
 def test_what_is_distilled_are_the_captions_and_not_the_prompts_of_the_samples(text):
     latents = LatentShards(text / "latents", "train")
-    task = find_task(WITH_PROMPTS, {}, distillation.TextFiles(text / "flow"))
+    task = find_task(WITH_PROMPTS, {}, TextFiles(text / "flow"))
     sizes = load_denoiser(text / "flow").condition_sizes
     config = replace(TEXT, condition_dropout=0.0)
-    ways = distillation.Ways(latents, config, "ways", sizes, task=task)
+    ways = Ways(latents, config, "ways", sizes, task=task)
     _, condition = ways.load(range(20 * len(latents)))
     captions = [one for texts in test_text.CAPTIONS.values() for one in texts or ("",)]
     expected = task.condition_of_texts(captions).tokens
@@ -194,7 +198,7 @@ def test_a_frozen_encoder_in_a_relative_folder_is_found_and_runs_once_for_all_ba
 def test_a_student_of_ldms_network_of_maps_takes_the_classes_of_its_data():
     facts = {"map_classes": test_paint.NAMES}
     teacher = build_denoiser(SEMANTIC, (3,), (4,), facts)
-    student = distillation.build_losses(SEMANTIC, teacher, CPU, facts).model
+    student = build_losses(SEMANTIC, teacher, CPU, facts).model
     assert student.condition_sizes == teacher.condition_sizes
     assert student.condition_sizes.map_channels == len(test_paint.NAMES)
 
@@ -212,12 +216,12 @@ def test_ldms_network_of_maps_is_tuned_with_the_classes_of_its_data(tmp_path):
         SEMANTIC, ReferenceDistance, latents, tmp_path / "run", flow, model
     )
     diffusion._work(settings, Workers(CPU))
-    tuning = distillation.Settings(
-        distillation._tuning(SEMANTIC),
+    tuning = worker.Settings(
+        stage.tuning_config(SEMANTIC),
         ReferenceDistance,
         *(latents, tmp_path / "run" / FEW_STEPS / "tuning", tmp_path / "tuned", flow, model),
     )
-    distillation._work(tuning, Workers(CPU))
+    worker.work(tuning, Workers(CPU))
     record = weights.record_of(tmp_path / "tuned" / FEW_STEPS)
     assert record["map_classes"] == test_paint.NAMES
     assert record["config"]["map_classes"] == len(test_paint.NAMES)

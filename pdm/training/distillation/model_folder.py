@@ -1,0 +1,59 @@
+"""Writes the model: the flow's folder, with the tuned network in it."""
+
+import shutil
+from pathlib import Path
+
+from torch import Tensor
+
+from pdm import weights
+from pdm.config.diffusion import DiffusionConfig
+from pdm.config.task import FACT
+from pdm.data.maps import FACT as MAP_CLASSES
+from pdm.data.shards import listing
+from pdm.files import atomic_folder, sha256_of
+from pdm.models.denoiser import Denoiser
+from pdm.training.checkpoints import finished
+from pdm.training.monitoring.few_steps_card import few_steps_card
+from pdm.weights import FEW_STEPS
+
+SHARED_FACTS = (  # that the tuned network has in common with the flow
+    *("level_shapes", "image_height_px", "image_width_px", "latents_sha256"),
+    *("shards_sha256", "autoencoder_sha256", "parameters", "forward_flops"),
+    *("classes", MAP_CLASSES, FACT),
+)
+
+
+def write_model(
+    model: Path,
+    student: Denoiser,
+    stops: Tensor,
+    *,
+    config: DiffusionConfig,
+    flow: Path,
+    images_seen: int,
+) -> None:
+    """Write the folder of the flow again, atomically, with the tuned network in it.
+
+    Args:
+        model: Folder to write, which may be that of the flow.
+        student: The EMA of the tuned network.
+        stops: Of its steps, (steps + 1,) or (steps + 1, levels).
+        config: With `distil`.
+        flow: Folder of the finished flow.
+        images_seen: Ways that it was tuned on.
+    """
+    record = weights.record_of(flow)
+    assert config.distil is not None
+    teacher = sha256_of(flow / finished.WEIGHTS)
+    with atomic_folder(model) as folder:
+        shutil.copytree(flow, folder, dirs_exist_ok=True)
+        shutil.rmtree(folder / FEW_STEPS, ignore_errors=True)
+        student.save_pretrained(
+            folder / FEW_STEPS,
+            beside=[flow / listing.FILE_NAME],
+            card=few_steps_card(config.distil, teacher, record, images_seen),
+            **{name: record[name] for name in SHARED_FACTS if name in record},
+            images_seen=images_seen,
+            stops=stops.tolist(),
+            distilled_from={"sha256": teacher, "images_seen": record["images_seen"]},
+        )

@@ -1,0 +1,53 @@
+"""The network under tuning, and its teacher, the flow whose weights it starts with."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from pdm.config.condition import ConditionConfig
+from pdm.config.diffusion import DiffusionConfig
+from pdm.config.unet import UNetConfig
+from pdm.diffusion.level_schedules import sampler_stops
+from pdm.models.denoiser import Denoiser
+from pdm.models.spectral_norm import bake_spectral_norms
+from pdm.registry import build_denoiser
+from pdm.training.objectives.distillation import DistillationLosses
+
+
+def build_losses(
+    config: DiffusionConfig,
+    teacher: Denoiser,
+    device: torch.device,
+    facts: Mapping[str, Any] | None = None,
+) -> DistillationLosses:
+    """Build the student, which starts with its teacher's weights, and its losses.
+
+    The student has no dropout: its targets have no noise that it could learn by heart.
+
+    Args:
+        config: With `distil`.
+        teacher: The flow, as it was trained; it is changed, see `bake_spectral_norms`.
+        device: To put both on.
+        facts: Those of the latents' manifest, which the sizes of a condition may follow from.
+    """
+    assert config.distil is not None
+    channels = tuple(teacher.facts["level_channels"])
+    downsamplings = tuple(teacher.facts["level_downsamplings"])
+    plain = _without_dropout(config, teacher.condition_sizes)
+    model = build_denoiser(plain, channels, downsamplings, facts)
+    model.load_state_dict(teacher.state_dict())
+    for network in (model, teacher):
+        network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    teacher = bake_spectral_norms(teacher).requires_grad_(False).eval()
+    stops = sampler_stops(config.distil.teacher_steps, 1.0, config.schedule, len(channels))
+    return DistillationLosses(model, teacher, stops, config.distil.steps, config.level_loss_weights)
+
+
+def _without_dropout(config: DiffusionConfig, sizes: ConditionConfig | None) -> DiffusionConfig:
+    if not isinstance(config.network, UNetConfig):
+        return config
+    none = (0.0,) * len(config.network.dropout)
+    network = dataclasses.replace(config.network, dropout=none, condition=sizes)
+    return dataclasses.replace(config, model=network)

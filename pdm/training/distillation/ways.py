@@ -1,0 +1,57 @@
+"""What a tuning trains on: the noise where the teacher's ways begin, by position in the run."""
+
+import torch
+
+from pdm.config.condition import ConditionConfig
+from pdm.config.diffusion import DiffusionConfig
+from pdm.data.shards.latents import LatentShards
+from pdm.models.condition import NO_CONDITION
+from pdm.tasks.examples import examples_of_seeds
+from pdm.tasks.find import find_task
+from pdm.tasks.task import Encode, Task, refuse_to_encode
+from pdm.training.dropped_conditions import drop_some
+from pdm.training.loop.prefetch import Batch
+from pdm.training.loop.seeds import normal_pyramid_at
+
+
+class Ways:
+    """Noise by position, where the teacher's ways begin, and a condition for each.
+
+    Args:
+        latents: For shapes, number of classes and pictures.
+        config: With the settings of the tuning.
+        purpose: Of the noise; another purpose gives other noise.
+        sizes: Sizes of the network's condition.
+        encode: Encodes pictures for a task that needs it.
+        task: Makes the conditions; None for a task that has no files.
+    """
+
+    def __init__(
+        self,
+        latents: LatentShards,
+        config: DiffusionConfig,
+        purpose: str,
+        sizes: ConditionConfig | None = None,
+        encode: Encode = refuse_to_encode,
+        task: Task | None = None,
+    ) -> None:
+        self.latents, self.config, self.purpose = latents, config, purpose
+        facts = latents.manifest.facts if sizes is not None else {}
+        self.task = task or find_task(config.drawn_by, facts)
+        self.sizes, self.encode = sizes, encode
+
+    @torch.no_grad()
+    def load(self, positions: range) -> Batch:
+        """Load noise, and the condition: all classes or pictures in turn, and for a share of the
+        ways none."""
+        seed, shapes = self.config.training.seed, self.latents.level_shapes
+        noise = normal_pyramid_at(seed, positions, self.purpose, shapes)
+        if self.sizes is None:
+            return noise, NO_CONDITION
+        examples = examples_of_seeds(self.task, self.latents, positions)
+        condition = self.task.condition(examples, self.encode)
+        return noise, drop_some(condition, self.task, self.sizes, self.config, positions)
+
+    def keys(self, positions: range) -> list[str]:
+        """Name the noise."""
+        return [f"noise {position}" for position in positions]

@@ -1,0 +1,135 @@
+"""What each worker of a tuning does: it trains the student, and scores it at each checkpoint."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+
+from pdm.config.diffusion import DiffusionConfig
+from pdm.data.shards.latents import LatentShards
+from pdm.device import log_device
+from pdm.diffusion.few_steps import take_few_steps
+from pdm.events import EventLog
+from pdm.models.denoiser import Denoiser
+from pdm.registry import load_denoiser
+from pdm.tasks.find import find_task
+from pdm.tasks.text import TextFiles
+from pdm.training import diffusion
+from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
+from pdm.training.distillation.model_folder import write_model
+from pdm.training.distillation.student import build_losses
+from pdm.training.distillation.ways import Ways
+from pdm.training.distributed.workers import Workers
+from pdm.training.loop.compilation import prepare_blocks
+from pdm.training.loop.precision import autocast
+from pdm.training.loop.prefetch import move_batch
+from pdm.training.loop.state import TrainState
+from pdm.training.loop.train import train
+from pdm.training.monitoring.sample_grid import SampleGrid
+from pdm.training.monitoring.sample_scores import (
+    BuildReferenceDistance,
+    SampleScorer,
+    record_samples,
+)
+from pdm.training.monitoring.shown import show_task
+from pdm.training.objectives.distillation import DistillationLosses
+
+NAME = "diffusion, few steps"  # in the log
+HELD_OUT_WAYS, HELD_OUT_BATCH = 32, 8  # scored after each checkpoint; at once
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything a worker needs. Paths are absolute; those in `config` are relative to
+    `working_folder`.
+
+    Args:
+        config: With the settings of the tuning in place of `training`.
+        run: Folder from `run_folder`.
+        flow: Folder of the finished flow.
+    """
+
+    config: DiffusionConfig
+    build_reference_distance: BuildReferenceDistance
+    latents: Path
+    run: Path
+    model: Path
+    flow: Path
+    autoencoder: Path
+    working_folder: Path = Path()
+
+    @property
+    def text_files(self) -> TextFiles:
+        """Where a task of text has its files: the vocabulary is the flow's, and states of frozen
+        encoders are where its training keeps them."""
+        flow_run = self.run.parent.parent
+        return TextFiles(self.flow, diffusion.text_cache(flow_run), self.working_folder)
+
+
+def work(settings: Settings, workers: Workers) -> None:
+    """Tune; runs on every worker."""
+    config, training = settings.config, settings.config.training
+    if workers.is_first:
+        log_device(workers.device, training.precision, num_workers=workers.count)
+    latents, held_out = (LatentShards(settings.latents, split) for split in ("train", "val"))
+    torch.manual_seed(training.seed)
+    facts = latents.manifest.facts
+    losses = build_losses(config, load_denoiser(settings.flow), workers.device, facts)
+    grid = SampleGrid(settings.autoencoder, facts, workers.device)
+    distance = settings.build_reference_distance()
+    scorer = SampleScorer(grid, (latents, held_out), config.score_images, distance, workers)
+
+    sizes = losses.model.condition_sizes
+    task = find_task(config.drawn_by, facts, settings.text_files)
+
+    def ways(purpose: str) -> Ways:
+        return Ways(latents, config, purpose, sizes, grid.encode, task)
+
+    show = show_task(task, held_out, grid.encode, guided=False)
+
+    def score(state: TrainState, events: EventLog | None) -> float:
+        ema = cast(Denoiser, state.ema)
+        with autocast(training, workers.device):
+            loss = _held_out_loss(ema, losses, ways("held-out ways"), workers)
+            sheet, distances = scorer.draw(
+                ema,
+                lambda velocity, noise: take_few_steps(velocity, noise, losses.stops),
+                show,
+            )
+        if events is not None:
+            scores = {"val_loss": loss} | distances
+            record_samples(NAME, sheet, scores, state.images_seen, events, settings.run)
+        return loss
+
+    state = TrainState(losses.model, training)
+    restore_newest(state, checkpoints_of(settings.run, training), workers)
+    run = RunFolder(settings.run, NAME, training, workers, state.images_seen, score)
+    prepare_blocks(losses.model, training, workers.device)
+    network = workers.wrap(losses, training)
+    train(state, network, ways("ways"), training, run, workers)
+    if workers.is_first:
+        write_model(
+            settings.model,
+            cast(Denoiser, state.ema),
+            losses.stops,
+            config=config,
+            flow=settings.flow,
+            images_seen=state.images_seen,
+        )
+
+
+@torch.no_grad()
+def _held_out_loss(
+    ema: Denoiser, losses: DistillationLosses, ways: Ways, workers: Workers
+) -> float:
+    """Compute the loss of the EMA on ways that are not trained on; the workers share them."""
+    network = losses.of_network(ema)
+
+    def measure(start: int) -> float:
+        batch = ways.load(range(start, start + HELD_OUT_BATCH))
+        return float(network(*move_batch(batch, workers.device))["loss"])
+
+    parts = workers.map(measure, range(0, HELD_OUT_WAYS, HELD_OUT_BATCH))
+    return math.fsum(parts) / len(parts)
