@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from pdm.cli import stages, tools
+from pdm.cli import stages, tools, training_stages
 from pdm.cli.options import (
     Commands,
     Function,
@@ -54,7 +54,7 @@ def add_stage(commands: Commands, name: str, function: Function, paths: dict[str
             "one for each GPU of the cluster that RAY_ADDRESS names, or of this machine if it has "
             "several; else 0)",
         )
-    if function in (stages.autoencoder, stages.diffusion):
+    if function in (training_stages.autoencoder, training_stages.diffusion):
         command.add_argument(
             "--launcher",
             choices=("ray", "process"),

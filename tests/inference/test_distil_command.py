@@ -9,7 +9,7 @@ import pytest
 from test_distillation import CONFIG
 
 from pdm import params
-from pdm.cli import stages
+from pdm.cli import training_stages
 from pdm.weights import FEW_STEPS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -35,11 +35,11 @@ def test_the_command_trains_the_flow_then_tunes_it_and_does_neither_twice(
     )
 
     def planned() -> str:
-        stages.diffusion(argparse.Namespace(**vars(args) | {"dry_run": "json"}))
+        training_stages.diffusion(argparse.Namespace(**vars(args) | {"dry_run": "json"}))
         return json.loads(capsys.readouterr().out)["text"]
 
     assert planned().startswith("diffusion: training from the start, 32 images")
-    stages.diffusion(args)
+    training_stages.diffusion(args)
     tuned = (tmp_path / "model" / FEW_STEPS / "model.safetensors").read_bytes()
     [run] = (path for path in (tmp_path / "runs").iterdir() if path.is_dir())
     [tuning] = (run / FEW_STEPS).iterdir()
@@ -47,10 +47,10 @@ def test_the_command_trains_the_flow_then_tunes_it_and_does_neither_twice(
     assert "pyramid.model.distilled_from.sha256" in record["tags"]
     assert planned().startswith("diffusion, few steps: the model of a finished run is written")
     before = {path: path.stat().st_mtime_ns for path in (run, tuning)}
-    stages.diffusion(args)
+    training_stages.diffusion(args)
     assert (tmp_path / "model" / FEW_STEPS / "model.safetensors").read_bytes() == tuned
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
     config = replace(config, distil=None)
-    stages.diffusion(args)
+    training_stages.diffusion(args)
     assert not (tmp_path / "model" / FEW_STEPS).exists()
