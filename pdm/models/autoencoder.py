@@ -16,10 +16,10 @@ from pdm import weights
 from pdm.config.autoencoder_model import AutoencoderModelConfig
 from pdm.config.records import from_record
 from pdm.models.attention import SpatialChannelAttention
+from pdm.models.blocks import PlainBlock, ToPixels
 from pdm.models.codec import Autoencoder
 from pdm.models.decoder import Decoder, DecoderStage
 from pdm.models.encoder import Encoder
-from pdm.models.layers import PlainBlock, ToPixels
 from pdm.models.levels.orthogonal import remove_coarse_content
 from pdm.models.levels.posterior import LOG_VARIANCE_RANGE, LogVariances, kl_penalty
 from pdm.models.levels.prediction import num_inputs, predict_level

@@ -14,13 +14,10 @@ from torch.nn import functional as F
 
 from pdm.config.autoencoder_model import AutoencoderModelConfig
 from pdm.models.attention import SpatialChannelAttention
+from pdm.models.blocks import NoPixels, PlainBlock, ResidualBlock, ToPixels
 from pdm.models.layers import (
     EDGES_REPEATED,
-    NoPixels,
     Norm,
-    PlainBlock,
-    ResidualBlock,
-    ToPixels,
     convolution,
     in_layout_of,
     project_to_width,

@@ -12,15 +12,8 @@ from torch.nn import functional as F
 
 from pdm.config.autoencoder_model import AutoencoderModelConfig, LevelConfig
 from pdm.models.attention import SpatialChannelAttention
-from pdm.models.layers import (
-    EDGES_REPEATED,
-    PlainBlock,
-    ResidualBlock,
-    ToPixels,
-    average_pool,
-    convolution,
-    res_skip,
-)
+from pdm.models.blocks import PlainBlock, ResidualBlock, ToPixels
+from pdm.models.layers import EDGES_REPEATED, average_pool, convolution, res_skip
 from pdm.models.levels.pyramid import Downsampling
 
 INITIAL_LOG_VARIANCE = -6.0  # latents start with little noise and learn how much they can bear

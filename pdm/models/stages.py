@@ -8,16 +8,9 @@ from torch import Tensor, nn
 
 from pdm.config.unet import UNetConfig
 from pdm.models.attention import SpatialChannelAttention
+from pdm.models.blocks import ModulatedBlock, ToPixels
 from pdm.models.condition import CrossAttention
-from pdm.models.layers import (
-    EDGES_ZERO,
-    ModulatedBlock,
-    ToPixels,
-    convolution,
-    project_to_width,
-    res_skip,
-    zero_init,
-)
+from pdm.models.layers import EDGES_ZERO, convolution, project_to_width, res_skip, zero_init
 from pdm.models.streams import FallingDropout, InputStream, OutputStream
 
 

@@ -24,10 +24,10 @@ from pdm.config.condition import ConditionConfig
 from pdm.config.records import from_record
 from pdm.config.unet import UNetConfig
 from pdm.models.attention import SpatialChannelAttention
+from pdm.models.blocks import ModulatedBlock, modulate_blocks
 from pdm.models.condition import NO_CONDITION, Condition, CrossAttention
 from pdm.models.denoiser import Denoiser
 from pdm.models.embedding import Embedding, GlobalTrunk
-from pdm.models.layers import ModulatedBlock, modulate_blocks
 from pdm.models.levels.parameterisation import velocity_of_data
 from pdm.models.levels.pyramid import Downsampling, Pyramid
 from pdm.models.stages import Context, DownStage, Layer, Place, UpStage

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
+from pdm.models.blocks import ResidualBlock
 from pdm.models.layers import (
     EDGES_ZERO,
-    ResidualBlock,
     average_pool,
     convolution,
     group_norm,
