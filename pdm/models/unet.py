@@ -30,7 +30,8 @@ from pdm.models.denoiser import Denoiser
 from pdm.models.embedding import Embedding, GlobalTrunk
 from pdm.models.levels.parameterisation import velocity_of_data
 from pdm.models.levels.pyramid import Downsampling, Pyramid
-from pdm.models.stages import Context, DownStage, Layer, Place, UpStage
+from pdm.models.resolutions import Resolutions, condition_channels_of, places_of_stages
+from pdm.models.stages import Context, DownStage, Layer, UpStage
 from pdm.models.streams import (
     FallingDropout,
     average_to,
@@ -61,13 +62,12 @@ class PyramidUNet(Denoiser):
     ) -> None:
         super().__init__(level_channels, level_downsamplings)
         self.config = config
-        maps = _condition_channels(config, level_downsamplings)
+        maps = condition_channels_of(config, level_downsamplings)
         if not config.branches:
             level_channels = (sum(level_channels),)
             level_downsamplings = level_downsamplings[-1:]
         self.num_levels = len(level_channels)
-        self.factors = _factors(config, level_downsamplings)
-        self.positions = {factor: k for k, factor in enumerate(level_downsamplings)}
+        self.resolutions = Resolutions(len(config.widths), level_downsamplings)
         channels = dict(zip(level_downsamplings, level_channels, strict=True))
         global_channels = channels.get("global")
         self.embedding = Embedding(
@@ -79,7 +79,7 @@ class PyramidUNet(Denoiser):
         )
         text = config.condition.text if config.condition else None
         self.text = None if text is None else TextTransformer(text)
-        places = _places(config, self.factors, channels, maps)
+        places = places_of_stages(config, self.resolutions.factors, channels, maps)
         self.down = nn.ModuleList(DownStage(place, config) for place in places)
         self.middle = Layer(config.widths[-1], places[-1], config)
         self.global_trunk = (
@@ -162,15 +162,15 @@ class PyramidUNet(Denoiser):
         """Run the way down; give every layer's maps, by resolution, from `first` on."""
         features = self._beginning(pyramid, first)
         maps: list[list[Tensor]] = []
-        for index in range(first, len(self.factors)):
-            latent = self._level(pyramid, index)
-            finer = [pyramid[self.positions[factor]] for factor in self._factors_until(index)]
+        for index in range(first, len(self.resolutions)):
+            latent = self.resolutions.latent_at(index, pyramid)
+            finer = [pyramid[level] for level in self.resolutions.levels_until(index)]
             maps_of_condition = self._condition_maps(condition, latent, index)
             maps.append(self.down[index](features, latent, finer, *maps_of_condition, context))
-            if index < len(self.factors) - 1:
+            if index < len(self.resolutions) - 1:
                 features = downsample(maps[-1][-1], self.config.resampling)
                 if self.config.has_level_times:
-                    features = features * self._begun(t, index).to(features.dtype)
+                    features = features * self.resolutions.has_begun(index, t).to(features.dtype)
         return maps
 
     def _ascend(
@@ -188,13 +188,14 @@ class PyramidUNet(Denoiser):
             found = self.global_trunk(latent, features, context.embedding)
             velocities[0] = found[:, :, None, None]
         coarser = None
-        for index in reversed(range(first, len(self.factors))):
+        for index in reversed(range(first, len(self.resolutions))):
             stage = self.up[index]
             assert isinstance(stage, UpStage)
             features = stage(features, maps[index - first], context)
-            if self.factors[index] in self.positions:
+            level = self.resolutions.level_at(index)
+            if level is not None:
                 coarser = stage.velocity(features, coarser)
-                velocities[self.positions[self.factors[index]]] = coarser
+                velocities[level] = coarser
             if index > first:
                 features = stage.narrow(features)
                 features = upsample(features, self.config.resampling)
@@ -205,12 +206,13 @@ class PyramidUNet(Denoiser):
     ) -> tuple[Tensor | None, Tensor | None]:
         """Give the condition's picture and level map at the resolution of a stage's level."""
         picture, levels = condition.picture, condition.levels
-        if latent is None:
+        level = self.resolutions.level_at(index)
+        if latent is None or level is None:
             return None, None
-        level = self.positions[self.factors[index]] - (self.global_trunk is not None)
+        map_number = level - (self.global_trunk is not None)
         return (
             None if picture is None else average_to(picture, latent),
-            None if levels is None else levels[level],
+            None if levels is None else levels[map_number],
         )
 
     def _first_stage(self, t: Tensor) -> int:
@@ -220,33 +222,15 @@ class PyramidUNet(Denoiser):
         """
         if self.training or t.ndim == 1:
             return 0
-        begun = (t >= 0).any(dim=0).tolist()
-        holding = [i for i, factor in enumerate(self.factors) if factor in self.positions]
-        needed = (i for i in holding if begun[self.positions[self.factors[i]]])
-        return min(needed, default=holding[-1])
+        return self.resolutions.finest_needed(t)
 
     def _beginning(self, pyramid: Pyramid, first: int) -> Tensor | None:
         """Give zeros in place of a finer stage's features, for the first stage that runs."""
         if first == 0:
             return None
-        latent = self._level(pyramid, first)
+        latent = self.resolutions.latent_at(first, pyramid)
         assert latent is not None
         return latent.new_zeros(len(latent), self.config.widths[first - 1], *latent.shape[2:])
-
-    def _begun(self, t: Tensor, index: int) -> Tensor:
-        """Give (B, 1, 1, 1): whether a level of this stage or a finer one has begun."""
-        levels = [self.positions[factor] for factor in self._factors_until(index + 1)]
-        begun = torch.stack([t[:, level] >= 0 for level in levels])
-        return begun.any(dim=0).view(-1, 1, 1, 1)
-
-    def _factors_until(self, index: int) -> list[int]:
-        """List the downsamplings of the levels that are finer than a stage."""
-        return [factor for factor in self.factors[:index] if factor in self.positions]
-
-    def _level(self, pyramid: Pyramid, index: int) -> Tensor | None:
-        """Give the latent of a stage's resolution, if there is one."""
-        position = self.positions.get(self.factors[index])
-        return None if position is None else pyramid[position]
 
     @classmethod
     def from_pretrained(cls, folder: Path) -> Self:
@@ -260,51 +244,3 @@ class PyramidUNet(Denoiser):
             )
             model.load_state_dict(tensors)
         return model.eval()
-
-
-def _factors(config: UNetConfig, downsamplings: tuple[Downsampling, ...]) -> tuple[int, ...]:
-    """Give the downsampling of every resolution of the trunk, finest first."""
-    finest = int(downsamplings[-1])
-    factors = tuple(finest * 2**index for index in range(len(config.widths)))
-    maps = [factor for factor in downsamplings if factor != "global"]
-    if len(maps) > 1 and factors[-1] != maps[0]:
-        raise ValueError(
-            f"levels {downsamplings} do not fit {len(config.widths)} widths: expected one width "
-            f"for each downsampling from {finest} to {maps[0]}"
-        )
-    return factors
-
-
-def _condition_channels(
-    config: UNetConfig, downsamplings: tuple[Downsampling, ...]
-) -> dict[Downsampling, int]:
-    """Give the channels of the condition's map for each level, by its downsampling."""
-    counts = config.condition.level_channels if config.condition else ()
-    if not counts:
-        return {}
-    if not config.branches:
-        return {downsamplings[-1]: sum(counts)}
-    maps = [factor for factor in downsamplings if factor != "global"]
-    return dict(zip(maps, counts, strict=True))
-
-
-def _places(
-    config: UNetConfig,
-    factors: tuple[int, ...],
-    channels: dict[Downsampling, int],
-    condition_channels: dict[Downsampling, int],
-) -> list[Place]:
-    """Describe the place of each stage, finest first."""
-    return [
-        Place(
-            index,
-            factor >= config.attention_from,
-            channels.get(factor),
-            sum(channels.get(finer, 0) for finer in factors[:index]),
-            next(
-                (channels[coarser] for coarser in factors[index + 1 :] if coarser in channels), None
-            ),
-            condition_channels.get(factor, 0),
-        )
-        for index, factor in enumerate(factors)
-    ]
