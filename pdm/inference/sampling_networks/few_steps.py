@@ -1,0 +1,71 @@
+"""The network that was tuned for few steps (`diffusion.distil`): when it is sampled from, and what
+it cannot follow. It is in a folder within the flow's."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from pdm import weights
+from pdm.config.prompts import Prompt
+from pdm.config.sample import SampleConfig
+from pdm.errors import BadInput
+from pdm.files import sha256_of
+
+logger = logging.getLogger(__name__)
+
+
+def takes_few_steps(diffusion: Path, config: SampleConfig) -> bool:
+    """Tell whether it is sampled from, in place of the flow.
+
+    It is if the model has one for exactly `sample.steps`, whichever sampler of fixed steps is
+    chosen: it has its own. An adaptive sampler and `ddim` always take the flow.
+    """
+    folder = diffusion / weights.FEW_STEPS
+    if config.sampler in ("adaptive", "ddim") or not folder.is_dir():
+        return False
+    return len(weights.record_of(folder)["stops"]) == config.steps + 1
+
+
+def few_steps_facts(diffusion: Path, config: SampleConfig) -> dict[str, str]:
+    """Give the digest of the network that was tuned for few steps, for marks; nothing if the flow
+    is sampled from."""
+    if not takes_few_steps(diffusion, config):
+        return {}
+    logger.info("taking the network of %s that was tuned for %d steps", diffusion, config.steps)
+    return {"few_steps_sha256": sha256_of(diffusion / weights.FEW_STEPS / "model.safetensors")}
+
+
+def check_few_steps(diffusion: Path, config: SampleConfig, prompts: Sequence[Prompt]) -> None:
+    """Raise BadInput if a prompt has options that the network for few steps cannot follow.
+
+    Args:
+        diffusion: Folder of the diffusion model.
+        config: Section `sample` of the params.
+        prompts: That will be drawn.
+    """
+    if not takes_few_steps(diffusion, config):
+        return
+    for prompt in prompts:
+        for option, asked, only in (
+            ("--s", prompt.steps, config.steps),
+            ("--l", prompt.guidance_scale, 1.0),
+        ):
+            if asked not in (None, only):
+                raise BadInput(
+                    f"{prompt.text!r} has {option} {asked:g}, but {config.steps} steps are taken "
+                    f"by {diffusion / weights.FEW_STEPS}, a network tuned for exactly these and "
+                    f"without guidance; leave out {option}, or draw in another number of steps "
+                    "(sample.steps, --steps)"
+                )
+
+
+def check_settings(diffusion: Path, config: SampleConfig) -> None:
+    """Raise BadInput if a setting asks for what the network for few steps does not have."""
+    folder = diffusion / weights.FEW_STEPS
+    for name, neutral in (("guidance_scale", 1.0), ("ema_length", None)):
+        if (value := getattr(config, name)) != neutral:
+            raise BadInput(
+                f"sample.{name} is {value}, but {folder}, the network for {config.steps} steps, "
+                f"takes none; set it to {'null' if neutral is None else neutral}, or take another "
+                "number of steps"
+            )

@@ -1,0 +1,60 @@
+"""What pictures show where only the model and the config say it: classes, prompts, or nothing."""
+
+from pathlib import Path
+
+from pdm import weights
+from pdm.config.prompts import Prompt, parse_prompts
+from pdm.config.sample import SampleConfig
+from pdm.config.task import TextTask, UnconditionalTask
+from pdm.data.classes import names_of
+from pdm.errors import BadInput
+from pdm.inference.prompts import Prompts, text_task
+from pdm.inference.subjects import NO_SUBJECTS, Classes, Subjects, choose_classes
+from pdm.models.denoiser import Denoiser
+from pdm.tasks.find import find_task, task_of_model
+from pdm.tasks.text import EMPTY
+
+
+def subjects_of_model(folder: Path, network: Denoiser, config: SampleConfig) -> Subjects:
+    """Give the subjects that need nothing but the model and the config.
+
+    Args:
+        folder: Of the diffusion model; a text model's has its vocabulary.
+        network: Loaded from it, or tuned from it.
+        config: Section `sample` of the params.
+
+    Raises:
+        BadInput: The model works on a picture, or takes a condition of an unknown task.
+    """
+    record = weights.record_of(folder)
+    task = task_of_model(record, network.condition_sizes)
+    found = find_task(task, record)
+    if found.needs_pictures or found.needs_maps:
+        raise BadInput(
+            f"{folder} was trained for {task.kind} and works on a picture; use the stage 'sample' "
+            f"on held-out pictures, or the command for {task.kind} on yours"
+        )
+    if isinstance(task, TextTask):
+        prompts = config.prompts if isinstance(config.prompts, tuple) else ()
+        parsed = parse_prompts(prompts) or (Prompt(EMPTY),)
+        return Prompts(parsed, text_task(folder, task), config)
+    sizes = network.condition_sizes
+    if sizes is not None and isinstance(task, UnconditionalTask):
+        raise BadInput(
+            f"{folder} takes a condition ({sizes}), but does not say for which task; train it "
+            "again with diffusion.task"
+        )
+    names = classes_of_model(folder, network)
+    chosen = choose_classes(config.classes, names, folder)
+    return Classes(chosen, names) if names else NO_SUBJECTS
+
+
+def classes_of_model(folder: Path, network: Denoiser) -> tuple[str, ...]:
+    """Give the names of the classes that a network takes, by label."""
+    condition = network.condition_sizes
+    if condition is None or not condition.num_classes:
+        return ()
+    names = names_of(weights.record_of(folder))
+    if len(names) != condition.num_classes:
+        raise BadInput(f"{folder} takes {condition.num_classes} classes but names {len(names)}")
+    return names
