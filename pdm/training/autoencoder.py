@@ -23,7 +23,7 @@ from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, resto
 from pdm.training.checkpoints.run_record import RunRecord
 from pdm.training.distributed.launchers import Launch, is_first_process, launch_on_ray
 from pdm.training.distributed.workers import Workers
-from pdm.training.init_from import check_source, initialise
+from pdm.training.init_from import Origin, check_source, initialise
 from pdm.training.loop.compilation import prepare_blocks
 from pdm.training.loop.optimizer import DiscriminatorTraining
 from pdm.training.loop.precision import autocast
@@ -126,33 +126,17 @@ def _work(settings: Settings, workers: Workers) -> None:
     if workers.is_first:
         log_device(workers.device, training.precision, num_workers=workers.count)
     images, held_out = (ImageShards(settings.shards, split) for split in ("train", "val"))
+    model, origin = _initial_model(settings, workers)
     size = (config.image_height_px, config.image_width_px)
-    torch.manual_seed(training.seed)
-    model = build_autoencoder(config).to(workers.device)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast
-    origin = initialise(
-        model,
-        config.init_from,
-        stage="autoencoder",
-        working_folder=settings.working_folder,
-        listed=[settings.shards],
-        run=settings.run,
-        is_first=workers.is_first,
-    )
-
     newest: dict[int, Reconstructions] = {}  # of the last checkpoint, by images seen
 
-    def draw(state: TrainState, events: EventLog | None) -> float:
+    def score(state: TrainState, events: EventLog | None) -> float:
         with autocast(training, workers.device):
             found = reconstruct_held_out(ema_model(state), held_out, size, workers)
         newest.clear()
         newest[state.images_seen] = found
         if events is not None:
-            path = settings.run / "pictures" / f"reconstructions-{state.images_seen:09}.png"
-            with atomic_file(path) as temporary:
-                found.sheet.save(temporary, format="PNG")
-            events.picture("reconstructions", path, state.images_seen)
-            events.metrics({"val_psnr": found.psnr}, state.images_seen)
+            _record_reconstructions(settings.run, found, state.images_seen, events)
         return -found.psnr
 
     losses = _losses(model, config, workers.device)
@@ -160,7 +144,7 @@ def _work(settings: Settings, workers: Workers) -> None:
     flops = flops_per_image(losses, autoencoder_batch(config, model, share))
     state = TrainState(model, training, _discriminator_training(losses))
     restore_newest(state, checkpoints_of(settings.run, training), workers)
-    run = RunFolder(settings.run, "autoencoder", training, workers, state.images_seen, draw)
+    run = RunFolder(settings.run, "autoencoder", training, workers, state.images_seen, score)
     prepare_blocks(model, training, workers.device)
     network = workers.wrap(losses, training)
     pictures = Pictures(images, config, model)
@@ -181,6 +165,35 @@ def _work(settings: Settings, workers: Workers) -> None:
     )
     if run.events is not None:
         run.events.metrics(metrics, state.images_seen)
+
+
+def _initial_model(settings: Settings, workers: Workers) -> tuple[Autoencoder, Origin]:
+    """Build the model that the training starts with, and say what its weights are from."""
+    config = settings.config
+    torch.manual_seed(config.training.seed)
+    model = build_autoencoder(config).to(workers.device)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast
+    origin = initialise(
+        model,
+        config.init_from,
+        stage="autoencoder",
+        working_folder=settings.working_folder,
+        listed=[settings.shards],
+        run=settings.run,
+        is_first=workers.is_first,
+    )
+    return model, origin
+
+
+def _record_reconstructions(
+    run: Path, found: Reconstructions, images_seen: int, events: EventLog
+) -> None:
+    """Log a checkpoint's score, and write its sheet to the run's folder."""
+    path = run / "pictures" / f"reconstructions-{images_seen:09}.png"
+    with atomic_file(path) as temporary:
+        found.sheet.save(temporary, format="PNG")
+    events.picture("reconstructions", path, images_seen)
+    events.metrics({"val_psnr": found.psnr}, images_seen)
 
 
 def _losses(

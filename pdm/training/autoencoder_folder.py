@@ -72,35 +72,30 @@ def write_model(
         scores = _scores(config, model, shards, workers, reconstructed)
         redundancy = _set_statistics(model, shards, size, workers)
     if workers.is_first:
+        card = autoencoder_card(
+            model,
+            config,
+            shards,
+            psnr_by_levels=scores,
+            redundancy_by_level=redundancy,
+            images_seen=images_seen,
+            init_from=origin.facts.get("init_from"),
+        )
         with snapshots.for_model(run, config.training.ema_lengths, images_seen) as ema_folder:
             model.save_pretrained(
                 folder,
-                card=autoencoder_card(
-                    model,
-                    config,
-                    shards,
-                    psnr_by_levels=scores,
-                    redundancy_by_level=redundancy,
-                    images_seen=images_seen,
-                    init_from=origin.facts.get("init_from"),
-                ),
+                card=card,
                 beside=[origin.pictures, ema_folder],
-                image_height_px=size[0],
-                image_width_px=size[1],
-                **_trained_sizes(shards, size),
-                shards_sha256=manifest.digest(shards),
+                **_facts_of_data(shards, size),
                 images_seen=images_seen,
                 **origin.facts,
-                parameters=sum(weight.numel() for weight in model.parameters()),
-                forward_flops=_forward_flops(model, config),
+                **_facts_of_model(model, config),
                 val_psnr_by_levels=scores,
                 redundancy_by_level=redundancy,
                 **_judge(config),
                 **(facts or {}),
             )
-    psnr = {f"val_psnr_levels_{count}": score for count, score in enumerate(scores, start=1)}
-    shares = {f"redundancy_level_{k}": share for k, share in enumerate(redundancy) if k}
-    return psnr | shares
+    return _metrics(scores, redundancy)
 
 
 def _scores(
@@ -134,6 +129,31 @@ def _set_statistics(
         ", ".join(f"{share:.2f}" for share in redundancy[1:]) or "one level only",
     )
     return redundancy
+
+
+def _metrics(psnr_by_levels: list[float], redundancy_by_level: list[float]) -> dict[str, float]:
+    """Name the scores for the run's log; the coarsest level has no redundancy."""
+    psnr = {f"val_psnr_levels_{count}": score for count, score in enumerate(psnr_by_levels, 1)}
+    shares = {f"redundancy_level_{k}": share for k, share in enumerate(redundancy_by_level) if k}
+    return psnr | shares
+
+
+def _facts_of_data(shards: Path, size: tuple[int, int]) -> dict[str, Any]:
+    """What `config.json` says about the pictures of the training."""
+    return {
+        "image_height_px": size[0],
+        "image_width_px": size[1],
+        **_trained_sizes(shards, size),
+        "shards_sha256": manifest.digest(shards),
+    }
+
+
+def _facts_of_model(model: Autoencoder, config: AutoencoderConfig) -> dict[str, Any]:
+    """What `config.json` says about the size of the network."""
+    return {
+        "parameters": sum(weight.numel() for weight in model.parameters()),
+        "forward_flops": _forward_flops(model, config),
+    }
 
 
 def _trained_sizes(shards: Path, size: tuple[int, int]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The stage `diffusion`: trains the pyramid UNet on latents by rectified flow."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -17,6 +18,7 @@ from pdm.device import log_device
 from pdm.events import EventLog
 from pdm.models.denoiser import Denoiser
 from pdm.tasks.find import check_task, find_task
+from pdm.tasks.task import Task
 from pdm.tasks.text import Text, TextFiles, prepare_text
 from pdm.training import lora
 from pdm.training.checkpoints import earlier_runs, finished
@@ -27,7 +29,7 @@ from pdm.training.diffusion_folder import build_for_latents, write_model
 from pdm.training.distributed.launchers import Launch, is_first_process, launch_on_ray
 from pdm.training.distributed.workers import Workers
 from pdm.training.held_out_losses import losses_by_bucket
-from pdm.training.init_from import check_source, initialise
+from pdm.training.init_from import Origin, check_source, initialise
 from pdm.training.loop.compilation import prepare_blocks
 from pdm.training.loop.precision import autocast
 from pdm.training.loop.prefetch import Batch
@@ -154,7 +156,48 @@ def _work(settings: Settings, workers: Workers) -> None:
     if workers.is_first:
         log_device(workers.device, training.precision, num_workers=workers.count)
     latents, held_out = (LatentShards(settings.latents, split) for split in ("train", "val"))
-    torch.manual_seed(training.seed)
+    model, origin = _initial_model(settings, latents, workers)
+    facts = latents.manifest.facts
+    grid, sizes = SampleGrid(settings.autoencoder, facts, workers.device), model.condition_sizes
+    task = find_task(config.drawn_by, facts, settings.text_files)
+
+    def noisy(shards: LatentShards) -> NoisyLatents:
+        return NoisyLatents(shards, config, sizes, grid.encode, task)
+
+    score = _scoring(settings, (latents, held_out), grid, task, noisy, workers)
+    losses = FlowLosses(model, config.level_loss_weights)
+    share = training.batch_size // (workers.count * training.accumulation)
+    flops = flops_per_image(losses, _example_batch(config, model, latents, share))
+    state = TrainState(model, training)
+    restore_newest(state, checkpoints_of(settings.run, training), workers)
+    run = RunFolder(settings.run, "diffusion", training, workers, state.images_seen, score)
+    if isinstance(task, Text) and not state.images_seen:
+        run.draw(state, run.events)  # the sheet to compare all later ones with
+    prepare_blocks(model, training, workers.device)
+    network = workers.wrap(losses, training)
+    data = noisy(latents)
+    if workers.is_first and has_buckets(facts):
+        names = [bucket.name for bucket in latents.buckets]
+        logger.info("diffusion: %s", describe_order(data.order, names))
+    train(state, network, data, training, run, workers, flops_per_image=flops)
+    if workers.is_first:
+        write_model(
+            config,
+            cast(Denoiser, state.ema),
+            latents=settings.latents,
+            run=settings.run,
+            folder=settings.model,
+            images_seen=state.images_seen,
+            origin=origin,
+        )
+
+
+def _initial_model(
+    settings: Settings, latents: LatentShards, workers: Workers
+) -> tuple[Denoiser, Origin]:
+    """Build the network that the training starts with, and say what its weights are from."""
+    config = settings.config
+    torch.manual_seed(config.training.seed)
     model = build_for_latents(config, latents).to(workers.device)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast
     origin = initialise(
@@ -167,26 +210,28 @@ def _work(settings: Settings, workers: Workers) -> None:
         is_first=workers.is_first,
         complete=config.lora is not None,
     )
-    model = lora.attach(model, config.lora)
+    return lora.attach(model, config.lora), origin
 
-    grid = SampleGrid(settings.autoencoder, latents.manifest.facts, workers.device)
-    sizes = model.condition_sizes
-    task = find_task(config.drawn_by, latents.manifest.facts, settings.text_files)
 
-    def noisy(shards: LatentShards) -> NoisyLatents:
-        return NoisyLatents(shards, config, sizes, grid.encode, task)
-
+def _scoring(
+    settings: Settings,
+    splits: tuple[LatentShards, LatentShards],
+    grid: SampleGrid,
+    task: Task,
+    noisy: Callable[[LatentShards], NoisyLatents],
+    workers: Workers,
+) -> Callable[[TrainState, EventLog | None], float]:
+    """Make the function that scores each checkpoint: by held-out losses, and by samples."""
+    config, (latents, held_out) = settings.config, splits
     of_main_size = latents.of_main_size(), held_out.of_main_size()
-
     show = show_task(task, of_main_size[1], grid.encode, guided=True)
-    scorer = SampleScorer(
-        grid, of_main_size, config.score_images, settings.build_reference_distance(), workers
-    )
+    distance = settings.build_reference_distance()
+    scorer = SampleScorer(grid, of_main_size, config.score_images, distance, workers)
     sampler = flow_sampler(config.schedule, len(latents.level_shapes))
 
     def score(state: TrainState, events: EventLog | None) -> float:
         ema = cast(Denoiser, state.ema)
-        with autocast(training, workers.device):
+        with autocast(config.training, workers.device):
             losses = losses_by_bucket(ema, held_out, noisy, config, workers)
             sheet, distances = scorer.draw(ema, sampler, show)
         if events is not None:
@@ -194,33 +239,7 @@ def _work(settings: Settings, workers: Workers) -> None:
             record_samples("diffusion", sheet, scores, state.images_seen, events, settings.run)
         return losses["val_loss"]
 
-    losses = FlowLosses(model, config.level_loss_weights)
-    share = training.batch_size // (workers.count * training.accumulation)
-    flops = flops_per_image(losses, _example_batch(config, model, latents, share))
-    state = TrainState(model, training)
-    restore_newest(state, checkpoints_of(settings.run, training), workers)
-    run = RunFolder(settings.run, "diffusion", training, workers, state.images_seen, score)
-    if isinstance(task, Text) and not state.images_seen:
-        run.draw(state, run.events)  # the sheet to compare all later ones with
-    prepare_blocks(model, training, workers.device)
-    network = workers.wrap(losses, training)
-    data = noisy(latents)
-    if workers.is_first and has_buckets(latents.manifest.facts):
-        logger.info(
-            "diffusion: %s",
-            describe_order(data.order, [bucket.name for bucket in latents.buckets]),
-        )
-    train(state, network, data, training, run, workers, flops_per_image=flops)
-    if workers.is_first:
-        write_model(
-            config,
-            cast(Denoiser, state.ema),
-            latents=settings.latents,
-            run=settings.run,
-            folder=settings.model,
-            images_seen=state.images_seen,
-            origin=origin,
-        )
+    return score
 
 
 def _example_batch(
