@@ -11,6 +11,7 @@ replicates: two runs on the same data are compared by differences of replicates.
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from pdm.config.evaluate import EvaluateConfig
@@ -18,12 +19,20 @@ from pdm.data.shards.manifest import digest
 from pdm.device import choose_device, exact_convolutions, log_device
 from pdm.errors import BadInput
 from pdm.evaluation.by_size import by_size, score_sizes
-from pdm.evaluation.distances.precision_recall import NUM_NEAREST
+from pdm.evaluation.conventions import conventions
 from pdm.evaluation.features.summary import Summaries
-from pdm.evaluation.memorisation import MEASURES, measure_memorisation, memorisation_evidence
+from pdm.evaluation.memorisation import (
+    MEASURES,
+    Memorisation,
+    measure_memorisation,
+    memorisation_evidence,
+)
 from pdm.evaluation.metrics import add_intervals, write_metrics, write_replicates
 from pdm.evaluation.picture_inputs import PictureSets, read_picture_sets, sizes_of_samples
-from pdm.evaluation.reconstruction import measure_reconstructions, ms_ssim_weights
+from pdm.evaluation.reconstruction import (
+    PrefixMeasures,
+    measure_reconstructions,
+)
 from pdm.evaluation.report import charts, image_grids, tables
 from pdm.evaluation.report.memorisation_page import write_memorisation_page
 from pdm.evaluation.sample_size import check_sample_size
@@ -34,8 +43,9 @@ from pdm.evaluation.scores import (
     memorisation_scores,
     reconstruction_scores,
 )
-from pdm.evaluation.set_summaries import load_networks, missing_networks, summarise_sets
+from pdm.evaluation.set_summaries import load_networks, summarise_sets
 from pdm.files import atomic_folder
+from pdm.models.codec import Autoencoder
 from pdm.registry import load_autoencoder
 from pdm.score_names import SAMPLES, floor, main_score
 from pdm.weights import record_of
@@ -85,45 +95,72 @@ def evaluate(
     model = load_autoencoder(autoencoder).to(device)
     check_sample_size(samples, shards)
     main, *others = sizes_of_samples(samples, shards)
-    sets = read_picture_sets(samples, shards, model, main)
+
+    def read(size: tuple[int, int] | None) -> PictureSets:
+        return read_picture_sets(samples, shards, model, size)
+
+    sets = read(main)
     warn_of_chosen_samples(sets.samples)
     _warn_of_few(len(sets.val), config)
     networks = load_networks(config, device)
-    summaries = summarise_sets(sets, config, digest(shards), cache, device, networks)
+
+    def summarise(found: PictureSets) -> Summaries:
+        return summarise_sets(found, config, digest(shards), cache, device, networks)
+
+    measured = _measure(sets, summarise(sets), model)
+    all_scores = _score(measured, config)
+    if others:
+        of_others = score_sizes(config, others, read, summarise)
+        all_scores |= by_size(all_scores, main, of_others)
+    scores = add_intervals(all_scores)
+    with atomic_folder(plots) as folder:
+        _write_plots(folder, measured, scores, config.num_neighbours)
+        write_replicates(folder, all_scores.replicates, digest(shards), config)
+    size = sets.samples.size
+    write_metrics(metrics, scores, conventions(config, measured.summaries, size, len(others)))
+    _log_results(scores, len(measured.prefixes))
+    return scores
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """What the scores and plots of one size are made of."""
+
+    sets: PictureSets
+    summaries: Summaries
+    copies: Memorisation
+    prefixes: list[PrefixMeasures]  # of reconstructions from the coarsest level, the two coarsest
+
+
+def _measure(sets: PictureSets, summaries: Summaries, model: Autoencoder) -> _Measured:
+    """Look for copies among the samples, and reconstruct the held-out pictures."""
     copies = measure_memorisation(summaries)
     prefixes = measure_reconstructions(model, sets.val, summaries.val.spaces)
-    measured = (
-        distance_scores(summaries.samples, summaries.val, config)
-        | distance_scores(summaries.train, summaries.val, config)
-        | reconstruction_scores(prefixes, summaries.val, summaries.train, config)
-        | memorisation_scores(copies, config)
-        | _counts(sets, summaries)
+    return _Measured(sets, summaries, copies, prefixes)
+
+
+def _score(measured: _Measured, config: EvaluateConfig) -> Scores:
+    """Compute all scores of one size."""
+    samples, val, train = measured.summaries
+    return (
+        distance_scores(samples, val, config)
+        | distance_scores(train, val, config)
+        | reconstruction_scores(measured.prefixes, val, train, config)
+        | memorisation_scores(measured.copies, config)
+        | _counts(measured.sets, measured.summaries)
     )
-    if others:
-        measured |= by_size(
-            measured,
-            main,
-            score_sizes(
-                config,
-                others,
-                lambda size: read_picture_sets(samples, shards, model, size),
-                lambda found: summarise_sets(
-                    found, config, digest(shards), cache, device, networks
-                ),
-            ),
-        )
-    scores = add_intervals(measured)
-    with atomic_folder(plots) as folder:
-        tables.write_tables(folder, scores, summaries)
-        charts.write_charts(folder, scores, summaries)
-        image_grids.write_image_grids(folder, sets, copies, prefixes, config.num_neighbours)
-        write_memorisation_page(
-            folder / "memorisation.html", sets, copies, scores, config.num_neighbours
-        )
-        write_replicates(folder, measured.replicates, digest(shards), config)
-    write_metrics(metrics, scores, _conventions(config, summaries, sets.samples.size, len(others)))
-    _log_results(scores, len(prefixes))
-    return scores
+
+
+def _write_plots(
+    folder: Path, measured: _Measured, scores: Mapping[str, float], num_neighbours: int
+) -> None:
+    """Write tables, charts, grids of pictures and the page on memorisation."""
+    sets, copies = measured.sets, measured.copies
+    tables.write_tables(folder, scores, measured.summaries)
+    charts.write_charts(folder, scores, measured.summaries)
+    image_grids.write_image_grids(folder, sets, copies, measured.prefixes, num_neighbours)
+    page = folder / "memorisation.html"
+    write_memorisation_page(page, sets, copies, scores, num_neighbours)
 
 
 def _check_judges(config: EvaluateConfig, autoencoder: Path) -> None:
@@ -179,34 +216,3 @@ def _warn_of_few(num_val: int, config: EvaluateConfig) -> None:
             num_val,
             config.num_features,
         )
-
-
-def _conventions(
-    config: EvaluateConfig, summaries: Summaries, size: tuple[int, int], num_other_sizes: int
-) -> dict[str, str]:
-    """Describe the conventions of the scores, for pictures of (height, width)."""
-    height, width = size
-    several = {
-        "sizes": f"scores without a size are of {width}x{height}; by_size has those of all "
-        f"{num_other_sizes + 1} sizes, each against real pictures of its own bucket, and their mean"
-    }
-    return {
-        **{space.frechet_name: space.convention for space in summaries.val.spaces},
-        **{
-            f"frechet_{name.replace('-', '_')}": "none: its package was not installed"
-            for name in missing_networks(config)
-        },
-        "picture_size": f"{width}x{height}",
-        **(several if num_other_sizes else {}),
-        "resize": "Lanczos, antialiased, from the shards to the size of the samples",
-        "reference": "all val pictures; num_compared samples or train pictures against them",
-        "swd": f"{config.num_projections} directions, {config.patches_per_image} patches of "
-        "7x7 per picture and Laplacian level, normalised by the reference",
-        "precision_recall": f"also density and coverage: {NUM_NEAREST} nearest neighbours (k); "
-        "most published values have k = 3",
-        "intervals": f"95 %, bootstrap over pictures, {config.num_replicates} replicates, centred "
-        "on the score (shares of memorisation are not)",
-        "reconstruction": "mean over val pictures; SSIM: Gaussian window 11, sigma 1.5; MS-SSIM: "
-        f"{len(ms_ssim_weights(height, width))} scales; rfrechet: decoded against val, 8 bits "
-        "each; kernel: decoded against the num_compared train pictures",
-    }
