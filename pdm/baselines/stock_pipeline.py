@@ -14,8 +14,9 @@ from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
 from pdm.baselines.first_stage import FirstStage, KLFirstStage
+from pdm.baselines.released_unets import HEADS
 from pdm.baselines.unet_with_heads import UNetWithEightHeads
-from pdm.baselines.unets import HEADS, LatentUNet
+from pdm.baselines.unets import LatentUNet
 from pdm.models.codec import Autoencoder
 from pdm.models.denoiser import Denoiser
 from pdm.models.levels.pyramid import LevelShape

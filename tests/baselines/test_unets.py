@@ -6,7 +6,8 @@ from diffusers import DDIMScheduler
 from diffusers.models.attention_processor import Attention
 
 from pdm.baselines.initialisation import zero_initialised
-from pdm.baselines.unets import LatentUNet, build_unet, published
+from pdm.baselines.released_unets import build_unet, published
+from pdm.baselines.unets import LatentUNet
 from pdm.config.latent_unet import LatentUNetConfig
 from pdm.diffusion.samplers import noise_from_seeds, velocity_at
 from pdm.diffusion.stochastic import ddim, fresh_noise
