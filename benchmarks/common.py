@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.markdown import table_lines
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = (
     *("numpy", "pillow", "opencv-python-headless", "simplejpeg", "torch", "scipy", "pyarrow"),
@@ -94,15 +96,20 @@ def compare(
 
 def table(lines: list[Ratio]) -> str:
     """The lines as a Markdown table, with their notes below it."""
-    rows = ["| question | ours | peer | unit | ratio (least to most) | goal |", "|" + "---|" * 6]
-    for number, line in enumerate(lines, 1):
-        spread = f"{line.median:.3g} ({min(line.values):.3g} to {max(line.values):.3g})"
-        rows.append(
-            f"| {number}. {line.question} [{line.key}] | {line.ours:,.4g} | {line.peer:,.4g} "
-            f"| {line.unit} | {spread} | {line.goal} |"
+    heads = ("question", "ours", "peer", "unit", "ratio (least to most)", "goal")
+    rows = [
+        (
+            f"{number}. {line.question} [{line.key}]",
+            f"{line.ours:,.4g}",
+            f"{line.peer:,.4g}",
+            line.unit,
+            f"{line.median:.3g} ({min(line.values):.3g} to {max(line.values):.3g})",
+            line.goal,
         )
+        for number, line in enumerate(lines, 1)
+    ]
     notes = [f"{number}. {line.note}" for number, line in enumerate(lines, 1) if line.note]
-    return "\n".join([*rows, "", *notes])
+    return "\n".join([*table_lines(heads, rows), "", *notes])
 
 
 def as_json(lines: list[Ratio], **facts: Any) -> dict[str, Any]:

@@ -29,6 +29,7 @@ if __package__ in (None, ""):  # run as a script
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.common import ROOT, machine
+from benchmarks.markdown import table_lines
 from benchmarks.picture_packages import Picture, pictures
 from pdm import params
 from pdm.config.curate import CurateConfig
@@ -198,13 +199,13 @@ def _cuts(examples: list[Example], scores: Array) -> Array:
 
 
 def _table(examples: list[Example], caught: dict[str, NDArray[np.bool_]]) -> str:
-    rows = ["| source | kind | number | over the limit | over the cut |", "|---|---|---|---|---|"]
+    heads, rows = ("source", "kind", "number", "over the limit", "over the cut"), []
     groups = [(each.picture.source, each.picture.kind) for each in examples]
     for group in sorted(set(groups), key=lambda each: (each[1], each[0])):
         within = np.array([each == group for each in groups])
-        counts = " | ".join(str(some[within].sum()) for some in caught.values())
-        rows.append(f"| {group[0]} | {group[1]} | {within.sum()} | {counts} |")
-    return "\n".join(rows)
+        counts = (str(some[within].sum()) for some in caught.values())
+        rows.append((*group, str(within.sum()), *counts))
+    return "\n".join(table_lines(heads, rows))
 
 
 def _shares(examples: list[Example], caught: NDArray[np.bool_]) -> dict[str, float]:

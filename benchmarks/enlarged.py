@@ -24,6 +24,7 @@ if __package__ in (None, ""):  # run as a script
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.common import ROOT, machine
+from benchmarks.markdown import table_lines
 from benchmarks.picture_packages import pictures
 from pdm import params
 from pdm.config.curate import CurateConfig
@@ -97,11 +98,11 @@ def _is_enlarged(crop: Pixels, config: CurateConfig) -> bool:
 def _table(found: dict[str, list[Found]]) -> str:
     every = [one for some in found.values() for one in some]
     names = list(every[0])
-    rows = [f"| photographs of | number | {' | '.join(names)} |", "|" + "---|" * (len(names) + 2)]
-    for source, some in [*sorted(found.items()), ("all", every)]:
-        counts = [str(sum(one[name] for one in some)) for name in names]
-        rows.append(f"| {source} | {len(some)} | {' | '.join(counts)} |")
-    return "\n".join(rows)
+    rows = [
+        (source, str(len(some)), *(str(sum(one[name] for one in some)) for name in names))
+        for source, some in [*sorted(found.items()), ("all", every)]
+    ]
+    return "\n".join(table_lines(("photographs of", "number", *names), rows))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The page of the comparison of diffusion models, and the ratios that its goals refer to."""
 
 from benchmarks.designs.results import Run, group_runs, mean_and_deviation, provenance
+from benchmarks.markdown import table_lines
 
 SCORE = "frechet_random_conv"
 OURS = "pdm"
@@ -77,7 +78,7 @@ def _table(source: str, runs: list[Run]) -> list[str]:
     heads = ["design", "seeds", "trained for", "images seen", "parameters"]
     heads += [title for title, _ in COLUMNS.values()]
     heads += [title for title, _ in OTHERS.values()]
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    rows = []
     for (trained, name), group in group_runs(own).items():
         cells = [
             name,
@@ -88,12 +89,12 @@ def _table(source: str, runs: list[Run]) -> list[str]:
             *(_cell(group, column, SCORE, 3) for column in COLUMNS),
             *(_cell(group, "samples", score, digits) for score, (_, digits) in OTHERS.items()),
         ]
-        lines.append("| " + " | ".join(cells) + " |")
+        rows.append(cells)
     real = own[0]["distances"]
     floors = ["real crops (floor)", "", "", "", ""]
     floors += [f"{real[pair][SCORE]:.3f}" for _, pair in COLUMNS.values()]
     floors += [f"{real['floor'][score]:.{digits}f}" for score, (_, digits) in OTHERS.items()]
-    return [*lines, "| " + " | ".join(floors) + " |"]
+    return table_lines(heads, [*rows, floors])
 
 
 def _cell(runs: list[Run], pair: str, score: str, digits: int) -> str:

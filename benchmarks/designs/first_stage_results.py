@@ -3,8 +3,11 @@
 import statistics
 
 from benchmarks.designs.results import Run, group_runs, mean_and_deviation, provenance
+from benchmarks.markdown import table_lines
 
 LEVEL_NAMES = ("1x1", "to 2x2", "to 4x4", "all")  # of the pyramid of a 64x64 picture
+
+Groups = dict[tuple[str, str], list[Run]]  # by length and design, as `group_runs` gives them
 
 
 def mean_psnr(run: Run, prefix: int = -1) -> float:
@@ -41,11 +44,27 @@ def page(runs: list[Run]) -> str:
         "",
         provenance(runs, "autoencoder"),
         "",
-        "| design | seeds | trained for | images seen | parameters | values | "
-        + " | ".join(f"{name}: PSNR dB, SSIM, gradient error" for name in sources)
-        + " | mean PSNR against the pyramid's |",
-        "|" + "---|" * (7 + len(sources)),
+        *_designs(groups, sources),
+        "",
+        "The pyramid, decoded from more and more of its levels, coarse to fine:",
+        "",
+        *_prefixes(groups, sources),
     ]
+    gains = [mean_psnr(ours) - mean_psnr(other) for ours, other in paired_with_best_baseline(runs)]
+    if len(gains) > 1:
+        lines += [
+            "",
+            "Gain over the better of kl-f8 and kl-f16, seed by seed, longest trainings: "
+            f"{statistics.mean(gains):.2f} ± {statistics.stdev(gains):.2f} dB.",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _designs(groups: Groups, sources: list[str]) -> list[str]:
+    """The lines of the table with a row for each design."""
+    heads = ["design", "seeds", "trained for", "images seen", "parameters", "values"]
+    heads += [f"{name}: PSNR dB, SSIM, gradient error" for name in sources]
+    rows = []
     for (trained, name), group in groups.items():
         first, base = group[0], {run["seed"]: run for run in groups.get((trained, "pyramid"), [])}
         cells = [
@@ -58,21 +77,18 @@ def page(runs: list[Run]) -> str:
             *(", ".join(_cells(group, source, -1)) for source in sources),
             _gain_cell(group, base),
         ]
-        lines.append("| " + " | ".join(cells) + " |")
-    lines += ["", "The pyramid, decoded from more and more of its levels, coarse to fine:", ""]
-    lines += ["| levels | " + " | ".join(sources) + " |", "|" + "---|" * (1 + len(sources))]
+        rows.append(cells)
+    return table_lines([*heads, "mean PSNR against the pyramid's"], rows)
+
+
+def _prefixes(groups: Groups, sources: list[str]) -> list[str]:
+    """The lines of the table with a row for each prefix of the pyramid's levels."""
     pyramids = next((group for (_, name), group in groups.items() if name == "pyramid"), [])
-    for prefix, levels in enumerate(LEVEL_NAMES if pyramids else ()):
-        cells = [", ".join(_cells(pyramids, source, prefix)) for source in sources]
-        lines.append(f"| {levels} | " + " | ".join(cells) + " |")
-    gains = [mean_psnr(ours) - mean_psnr(other) for ours, other in paired_with_best_baseline(runs)]
-    if len(gains) > 1:
-        lines += [
-            "",
-            "Gain over the better of kl-f8 and kl-f16, seed by seed, longest trainings: "
-            f"{statistics.mean(gains):.2f} ± {statistics.stdev(gains):.2f} dB.",
-        ]
-    return "\n".join(lines) + "\n"
+    rows = [
+        [levels, *(", ".join(_cells(pyramids, source, prefix)) for source in sources)]
+        for prefix, levels in enumerate(LEVEL_NAMES if pyramids else ())
+    ]
+    return table_lines(["levels", *sources], rows)
 
 
 def _cells(runs: list[Run], source: str, prefix: int) -> list[str]:

@@ -5,6 +5,7 @@ import statistics
 from benchmarks.common import Ratio
 from benchmarks.designs.results import Run, group_runs, mean_and_deviation, provenance
 from benchmarks.designs.system_designs import GROUPS, JUDGE, OURS, TEACHER
+from benchmarks.markdown import table_lines
 
 NETWORK = JUDGE.replace("-", "_")
 SCORE = f"kernel_{NETWORK}"
@@ -95,7 +96,7 @@ EXPLANATION = (
 def _table(runs: list[Run]) -> list[str]:
     heads = ["system", "seeds", "trained for", "images, first stage", "images, flow"]
     heads += ["parameters", "values", *COLUMNS]
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    rows = []
     for (trained, name), group in group_runs(runs).items():
         cells = [
             name,
@@ -107,11 +108,11 @@ def _table(runs: list[Run]) -> list[str]:
             str(group[0]["latent_values"]),
             *(_cell(group, *column) for column in COLUMNS.values()),
         ]
-        lines.append("| " + " | ".join(cells) + " |")
+        rows.append(cells)
     floors = ["real crops (floor)", *[""] * 6]
     for pair, *column in COLUMNS.values():
         floors.append(_cell(runs[:1], FLOORS[pair], *column) if pair in FLOORS else "")  # type: ignore[arg-type]
-    return [*lines, "| " + " | ".join(floors) + " |"]
+    return table_lines(heads, [*rows, floors])
 
 
 def _cell(runs: list[Run], pair: str, score: str, factor: float, digits: int) -> str:

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from benchmarks.markdown import table_lines
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -45,14 +47,17 @@ def left_out(key: str, what: str, reason: str) -> Row:
 
 def table(rows: Iterable[Row]) -> str:
     """All rows as one Markdown table."""
-    lines = ["| what | value | unit | goal | note |", "|" + "---|" * 5]
-    for row in rows:
-        value = "ERROR" if row.failed else "-" if row.value is None else f"{row.value:,.4g}"
-        lines.append(
-            f"| {row.what} [{row.key}] | {value} | {row.unit} | {row.goal} "
-            f"| {row.note.replace('|', '/')} |"
-        )
-    return "\n".join(lines)
+    lines = [
+        (f"{row.what} [{row.key}]", _value(row), row.unit, row.goal, row.note.replace("|", "/"))
+        for row in rows
+    ]
+    return "\n".join(table_lines(("what", "value", "unit", "goal", "note"), lines))
+
+
+def _value(row: Row) -> str:
+    if row.failed:
+        return "ERROR"
+    return "-" if row.value is None else f"{row.value:,.4g}"
 
 
 def as_json(rows: Iterable[Row], **facts: Any) -> dict[str, Any]:
