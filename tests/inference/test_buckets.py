@@ -35,7 +35,7 @@ from pdm.evaluation.sample_size import check_sample_size
 from pdm.files import sha256_of
 from pdm.inference.any_size.plan import nearest_size
 from pdm.inference.encode import encode_shards
-from pdm.inference.encode_parts import MIRRORED
+from pdm.inference.encode.parts import MIRRORED
 from pdm.inference.picture_sizes import PictureSize, SizesInTurn, sizes_of
 from pdm.inference.pictures.draw import drawings_of_seeds
 from pdm.inference.pictures.studio import open_studio

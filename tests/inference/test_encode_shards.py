@@ -15,7 +15,8 @@ from pdm.data.shards.images import ImageShards
 from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput, QualityGate
 from pdm.files import sha256_of
-from pdm.inference.encode import LatentStatistics, encode_shards
+from pdm.inference.encode import encode_shards
+from pdm.inference.encode.statistics import LatentStatistics
 from pdm.models.autoencoder import PyramidAutoencoder
 
 
@@ -97,19 +98,19 @@ def test_a_folder_that_is_no_model_is_bad_input(chain, tmp_path):
 KILLED = """
 import os, pickle, signal, sys
 import torch
-from pdm.inference import encode_parts
+from pdm.inference.encode import parts
 from pdm.inference.encode import encode_shards
 
 torch.set_num_threads(int(sys.argv[2]))
 config, folders = pickle.loads(bytes.fromhex(sys.argv[1]))
-write = encode_parts.write_shard
+write = parts.write_shard
 
 def write_or_die(path, *rest):
     if path.name == "train-000001.safetensors":
         os.kill(os.getpid(), signal.SIGKILL)
     return write(path, *rest)
 
-encode_parts.write_shard = write_or_die
+parts.write_shard = write_or_die
 encode_shards(config, **folders)
 """
 

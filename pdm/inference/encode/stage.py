@@ -1,4 +1,4 @@
-"""The stage `latents`: encodes the shards once, at the training size of the autoencoder."""
+"""Encodes the shards that no earlier run has encoded, and writes their manifest."""
 
 import dataclasses
 import hashlib
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from pdm import weights
 from pdm.config.buckets import training_size
@@ -21,7 +20,7 @@ from pdm.data.shards.images import ImageShards
 from pdm.data.space import disk_space_for
 from pdm.errors import QualityGate
 from pdm.files import sha256_of
-from pdm.inference.encode_parts import (
+from pdm.inference.encode.parts import (
     DTYPES,
     EncodeTask,
     ShardPart,
@@ -29,10 +28,9 @@ from pdm.inference.encode_parts import (
     num_copies,
     open_splits,
     parts_of,
-    sums_of,
 )
+from pdm.inference.encode.statistics import LatentStatistics
 from pdm.models.codec import Autoencoder
-from pdm.models.levels.pyramid import Pyramid
 from pdm.parts.folder import PartFolder, part_folder
 from pdm.parts.work import work_on_parts
 from pdm.progress import Progress
@@ -40,8 +38,6 @@ from pdm.registry import load_autoencoder
 from pdm.versions import versions
 
 logger = logging.getLogger(__name__)
-
-STD_RANGE = (0.5, 2.0)  # accepted range for a level's standardised latents; 1 is expected
 
 
 def encode_shards(
@@ -74,21 +70,10 @@ def encode_shards(
     size = (record["image_height_px"], record["image_width_px"])
     splits = open_splits(shards)
     known = splits["train"].manifest.facts
-    names = classes.names_of(known)
     model = load_autoencoder(autoencoder)
-    facts = {
-        "level_shapes": model.level_shapes(*size),
-        "level_downsamplings": model.level_downsamplings,
-        "image_height_px": size[0],
-        "image_width_px": size[1],
+    facts = _facts_of_latents(config, model, splits, size) | {
         "autoencoder_sha256": sha256_of(autoencoder / "model.safetensors"),
         "shards_sha256": manifest.digest(shards),
-        **({classes.FACT: names} if names else {}),
-        **({maps.FACT: known[maps.FACT]} if maps.FACT in known else {}),
-        **({captions.FACT: known[captions.FACT]} if captions.FACT in known else {}),
-        **({boxes.FACT: known[boxes.FACT]} if boxes.FACT in known else {}),
-        **({buckets.FACT: _describe_buckets(splits, model, size)} if has_buckets(known) else {}),
-        **({} if config.storage == "float32" else {"storage": config.storage}),
     }
     parts = parts_of(splits)
     counts = {
@@ -101,12 +86,40 @@ def encode_shards(
             autoencoder=autoencoder.absolute(),
             folder=folder.absolute(),
             size=size,
-            with_classes=bool(names),
+            with_classes=bool(classes.names_of(known)),
             with_captions=captions.FACT in known,
             with_boxes=boxes.FACT in known,
         )
         _encode_missing(task, counts, model, latents, num_workers)
         _publish(folder, parts, facts, shards)
+
+
+def _facts_of_latents(
+    config: LatentsConfig,
+    model: Autoencoder,
+    splits: dict[str, ImageShards],
+    size: tuple[int, int],
+) -> dict[str, Any]:
+    """What the manifest says about the latents, and takes over about their pictures.
+
+    Args:
+        config: Section `latents` of the params.
+        model: The autoencoder.
+        splits: Of the pictures.
+        size: (H, W) at which pictures of the main size are encoded.
+    """
+    known = splits["train"].manifest.facts
+    names = classes.names_of(known)
+    return {
+        "level_shapes": model.level_shapes(*size),
+        "level_downsamplings": model.level_downsamplings,
+        "image_height_px": size[0],
+        "image_width_px": size[1],
+        **({classes.FACT: names} if names else {}),
+        **{fact: known[fact] for fact in (maps.FACT, captions.FACT, boxes.FACT) if fact in known},
+        **({buckets.FACT: _describe_buckets(splits, model, size)} if has_buckets(known) else {}),
+        **({} if config.storage == "float32" else {"storage": config.storage}),
+    }
 
 
 def _key(config: LatentsConfig, facts: dict[str, Any]) -> str:
@@ -221,35 +234,3 @@ def _count_buckets(
                 of_split[part.split].append(shards[name])
         entries.append(entry | buckets.describe((entry["width_px"], entry["height_px"]), of_split))
     return {buckets.FACT: entries}
-
-
-class LatentStatistics:
-    """Mean and standard deviation of each level, over all latents added."""
-
-    def __init__(self, num_levels: int) -> None:
-        self._sums = torch.zeros(num_levels, 3, dtype=torch.float64)  # count, sum, sum of squares
-
-    def add(self, pyramid: Pyramid) -> None:
-        """Include more latents."""
-        self.add_sums(torch.stack([sums_of(level) for level in pyramid]))
-
-    def add_sums(self, sums: Tensor) -> None:
-        """Include latents by `sums_of` each level, (levels, 3)."""
-        self._sums += sums
-
-    def check(self) -> tuple[list[float], list[float]]:
-        """Return means and standard deviations, coarse to fine.
-
-        Raises:
-            QualityGate: A value is not finite, or a standard deviation is outside `STD_RANGE`.
-        """
-        means = self._sums[:, 1] / self._sums[:, 0]
-        stds = (self._sums[:, 2] / self._sums[:, 0] - means.square()).sqrt()
-        low, high = STD_RANGE
-        for level, std in enumerate(stds.tolist()):
-            if not low <= std <= high:
-                raise QualityGate(
-                    f"latents of level {level} have a standard deviation of {std:.3g}, but {low} "
-                    f"to {high} is expected; train the autoencoder again on these shards"
-                )
-        return means.tolist(), stds.tolist()
