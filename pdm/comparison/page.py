@@ -9,9 +9,8 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Template
 
 from pdm.comparison.chart import HEIGHT, MAIN_CURVES, WIDTH, charts
 from pdm.comparison.numbers import cost_rows, number, short
@@ -27,6 +26,7 @@ from pdm.comparison.verdicts import (
 )
 from pdm.data.pillow import Image
 from pdm.files import write_text
+from pdm.page_template import page_template
 from pdm.score_names import BY_SIZE
 
 LARGEST_PNG_BYTES = 2**20  # larger ones go onto the page as WebP, quality 92
@@ -110,15 +110,10 @@ def _embed(path: Path) -> EmbeddedPicture:
     return EmbeddedPicture(url, width, height)
 
 
-def _template() -> Any:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+def _template() -> Template:
+    return page_template(
+        Path(__file__).with_name("comparison.html"),
+        number=number,
+        short=short,
+        row_pair=lambda row: (row.name, row.values),
     )
-    environment.filters["number"] = number
-    environment.filters["short"] = short
-    environment.filters["row_pair"] = lambda row: (row.name, row.values)
-    return environment.get_template("comparison.html")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Template
 
 from pdm.curation.limits import Score
 from pdm.curation.score_table import DIFFERENCE, SCORES, aspect_ratio
@@ -27,6 +27,7 @@ from pdm.data.captions import captions_of
 from pdm.data.shards.buckets import Bucket, buckets_of, has_buckets
 from pdm.data.shards.manifest import Manifest
 from pdm.files import write_text
+from pdm.page_template import page_template
 
 BUCKET_REASONS = ("too_small", "wrong_shape")  # what another list of buckets could change
 MAX_LISTED = 25  # lines of a table
@@ -227,16 +228,11 @@ def _most_frequent(counts: list[tuple[str, int]]) -> list[tuple[str, int]]:
     return counts[:MAX_LISTED] + rest
 
 
-def _template() -> Any:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+def _template() -> Template:
+    return page_template(
+        Path(__file__).with_name("report.html"),
+        number=lambda value: f"{value:,}",
+        captions_of=captions_of,
+        sentence=lambda text: f"{text[:1].upper()}{text[1:]}.",
+        words=lambda reason: reason.replace("_", " "),
     )
-    environment.filters["number"] = lambda value: f"{value:,}"
-    environment.filters["captions_of"] = captions_of
-    environment.filters["sentence"] = lambda text: f"{text[:1].upper()}{text[1:]}."
-    environment.filters["words"] = lambda reason: reason.replace("_", " ")
-    return environment.get_template("report.html")
