@@ -13,7 +13,7 @@ from pdm.params.override import set_values
 DATA = ("people2k", "scapes2k")
 MODELS = ("model-2048x1024", "model-2048x2048", "model-256x256", "model-tiny")
 LDM = "model-ldm-256x256"
-TASKS = ("task-inpainting", "task-semantic", "task-super-resolution", "task-text")
+TASKS = ("task-inpainting", "task-layout", "task-semantic", "task-super-resolution", "task-text")
 BUCKETS = ("buckets-1024", "buckets-2048x1024", "buckets-512")
 NAMES = (*BUCKETS, *sorted((*MODELS, LDM)), *DATA, "showcase", *TASKS)
 

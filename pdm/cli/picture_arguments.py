@@ -76,6 +76,12 @@ def _add_draw(commands: Commands) -> None:
         "--l guidance scale, --n negative prompt, --w width, --h height",
     )
     draw.add_argument("--prompts", type=Path, metavar="FILE", help="prompts, one a line, instead")
+    draw.add_argument(
+        "--boxes",
+        type=Path,
+        metavar="FILE",
+        help="JSON: what is to stand where, for a model of layouts (docs/tasks.md)",
+    )
     draw.add_argument("--negative", metavar="TEXT", help="what guidance steers away from")
     draw.add_argument(
         "--guidance", type=guidance_scale, metavar="SCALE", help="default: sample.guidance_scale"
@@ -84,7 +90,7 @@ def _add_draw(commands: Commands) -> None:
     draw.add_argument(
         "--format", choices=("png", "tif"), default="png", help="default: %(default)s"
     )
-    _add_model_options(draw, "pictures of each prompt, of as many seeds")
+    _add_model_options(draw, "pictures of each prompt or layout, of as many seeds")
     draw.add_argument(
         "--output", type=Path, default=Path(), metavar="DIR", help="default: this folder"
     )

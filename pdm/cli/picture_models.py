@@ -32,10 +32,13 @@ def open_models(
         prompts: To draw; a guide is loaded if one needs it.
     """
     from pdm.inference.pictures.studio import open_studio
+    from pdm.inference.prompts import with_guidance
 
     with find_models(args) as (folder, config):
         if args.steps:
             config = dataclasses.replace(config, steps=args.steps)
+        if not prompts:  # which have guidance of their own
+            config = with_guidance(config, getattr(args, "guidance", None))
         check(folder / "diffusion", config)
         yield open_studio(folder, config, prompts)
 

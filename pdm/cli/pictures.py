@@ -3,7 +3,7 @@
 import argparse
 import dataclasses
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,10 @@ from pdm.errors import BadInput
 if TYPE_CHECKING:
     from pdm.config.prompts import Prompt
     from pdm.config.sample import SampleConfig
+    from pdm.data.boxes import Layout
     from pdm.data.pixels import Pixels
+    from pdm.inference.any_size.large import LargePicture
+    from pdm.inference.pictures.draw import Drawing
     from pdm.inference.pictures.studio import Studio
 
 
@@ -91,9 +94,12 @@ def paint(args: argparse.Namespace) -> None:
 
 
 def draw(args: argparse.Namespace) -> None:
-    """Draw what a prompt says, or what a model draws without one; at any size."""
+    """Draw what a prompt says, what boxes say, or what a model draws without either."""
     from pdm.inference.pictures import draw as drawing
 
+    if args.boxes is not None:
+        _draw_boxes(args)
+        return
     prompts = [_with_options(prompt, args) for prompt in _prompts(args)]
     large = wanted_size(args, prompts)
 
@@ -104,13 +110,43 @@ def draw(args: argparse.Namespace) -> None:
             drawing.check_draws_alone(diffusion)
 
     with open_models(args, check, prompts) as studio:
-        args.output.mkdir(parents=True, exist_ok=True)
         drawings = [drawing.drawings_of_prompt(studio, prompt, args.num) for prompt in prompts]
-        total, written = args.num * max(len(prompts), 1), list[Path]()
-        for each in itertools.chain(*drawings or [drawing.drawings_of_seeds(studio, _seeds(args))]):
-            path = write_drawing(args, each, large, written)
-            written.append(path)
-            print(f"{path}  ({len(written)} of {total})" if total > 1 else path, flush=True)
+        drawings = drawings or [drawing.drawings_of_seeds(studio, _seeds(args))]
+        _write_drawings(args, drawings, large)
+
+
+def _draw_boxes(args: argparse.Namespace) -> None:
+    """Draw each layout of a file."""
+    from pdm.inference.pictures import draw as drawing
+
+    for option in ("prompt", "prompts", "negative", "size"):
+        if getattr(args, option) is not None:
+            name = "a prompt" if option == "prompt" else f"--{option}"
+            raise BadInput(f"--boxes goes without {name}: a model of layouts reads boxes only")
+    wanted_size(args)  # refuses options that require --size
+    layouts: list[Layout] = []
+
+    def check(diffusion: Path, config: "SampleConfig") -> None:
+        layouts.extend(drawing.read_boxes(args.boxes, diffusion))
+
+    with open_models(args, check) as studio:
+        seeds = _seeds(args)
+        drawings = [drawing.drawings_of_layout(studio, layout, seeds) for layout in layouts]
+        _write_drawings(args, drawings, None)
+
+
+def _write_drawings(
+    args: argparse.Namespace,
+    drawings: "Sequence[Iterator[Drawing]]",
+    large: "LargePicture | None",
+) -> None:
+    """Write each picture of each prompt or layout when it is drawn, and say where."""
+    args.output.mkdir(parents=True, exist_ok=True)
+    total, written = args.num * len(drawings), list[Path]()
+    for each in itertools.chain(*drawings):
+        path = write_drawing(args, each, large, written)
+        written.append(path)
+        print(f"{path}  ({len(written)} of {total})" if total > 1 else path, flush=True)
 
 
 def _prompts(args: argparse.Namespace) -> "Sequence[Prompt]":

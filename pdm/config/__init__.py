@@ -21,7 +21,7 @@ from pdm.config.prompts import Prompt
 from pdm.config.sample import SampleConfig
 from pdm.config.scrape import ScrapeConfig
 from pdm.config.shard import ShardConfig
-from pdm.config.task import SemanticTask, TextTask
+from pdm.config.task import LayoutTask, SemanticTask, TextTask
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,6 +133,13 @@ class Params:
             "caption_column of a list of URLs",
         )
 
+        require(
+            not isinstance(task, LayoutTask) or any(source.may_have_boxes for source in sources),
+            "scrape.sources",
+            ", ".join(source.kind for source in sources),
+            "a source with boxes, which diffusion.task layout learns from: boxes: true for builtin "
+            "landscapes, a folder with NAME.boxes.json, or the boxes_column of a list of URLs",
+        )
         if isinstance(task, TextTask):
             for prompt in task.parsed_prompts:
                 _check_drawn_in_training(prompt)

@@ -124,6 +124,12 @@ class SampleConfig:
     negative_prompt: Annotated[
         str | None, "of text: what guidance steers away from; null: nothing", NOT_IN_SAMPLES
     ]
+    layouts: Annotated[
+        FileConfig | None,
+        "of boxes: a file of layouts, drawn in turn; null: those of held-out images",
+        NOT_IN_SAMPLES,  # each sample names its own
+        Neutral(None),
+    ]
     ema_length: Annotated[
         EmaLength | None, "null: the EMA in the model file; or one of the saved EMAs' length"
     ]

@@ -33,6 +33,9 @@ class BuiltinSource:
     maps: Annotated[bool, "also a map of sky, water, land, forest and snow of each landscape"] = (
         False
     )
+    boxes: Annotated[
+        bool, "also boxes around the sun, the moon, hills, water, forest and snow of each"
+    ] = False
 
     def __post_init__(self) -> None:
         check_limits(self)
@@ -41,6 +44,11 @@ class BuiltinSource:
     def has_maps(self) -> bool:
         """Whether there are maps of its pictures."""
         return self.maps
+
+    @property
+    def may_have_boxes(self) -> bool:
+        """Whether there are boxes of its pictures."""
+        return self.boxes
 
     @property
     def may_have_captions(self) -> bool:
@@ -60,6 +68,7 @@ class UrlListSource:
     caption_column: Annotated[
         str | None, "column with captions: a text, or a list of texts for the same image"
     ] = None
+    boxes_column: Annotated[str | None, "column with boxes, as JSON"] = None
     licence_column: Annotated[str | None, "column with licences"] = None
     author_column: Annotated[str | None, "column with authors"] = None
     class_column: Annotated[
@@ -78,7 +87,7 @@ class UrlListSource:
             self.path.endswith(known), "path", self.path, f"a file ending in {', '.join(known)}"
         )
         if self.path.endswith(".txt"):  # it has no columns
-            for name in ("caption", "licence", "author", "class", "sha256"):
+            for name in ("caption", "boxes", "licence", "author", "class", "sha256"):
                 column = getattr(self, f"{name}_column")
                 expected = "null with a .txt list, which has URLs only"
                 require(column is None, f"{name}_column", column, expected)
@@ -87,6 +96,11 @@ class UrlListSource:
     def has_maps(self) -> bool:
         """Never."""
         return False
+
+    @property
+    def may_have_boxes(self) -> bool:
+        """Whether a column of the list has them."""
+        return self.boxes_column is not None
 
     @property
     def may_have_captions(self) -> bool:
@@ -98,7 +112,7 @@ class UrlListSource:
 class FolderSource:
     """Every file below a local folder. An image's class is its top-level subfolder, as in
     torchvision's ImageFolder; images in the folder itself have no class. The captions of `NAME.jpg`
-    are the lines of `NAME.txt` beside it."""
+    are the lines of `NAME.txt` beside it, its boxes are in `NAME.boxes.json`."""
 
     __pydantic_config__: ClassVar = STRICT
 
@@ -114,6 +128,11 @@ class FolderSource:
     def has_maps(self) -> bool:
         """Whether a folder has maps of its pictures."""
         return self.maps is not None
+
+    @property
+    def may_have_boxes(self) -> bool:
+        """Always: only the folder knows whether there are files of boxes."""
+        return True
 
     @property
     def may_have_captions(self) -> bool:

@@ -86,11 +86,12 @@ def layout_of_sample(record: Mapping[str, Any]) -> Layout:
         return Layout(parse_boxes(record.get(KEY) or ()))
     crop = (record["crop"][f"{name}_px"] for name in ("left", "top", "width", "height"))
     size = record["original_width_px"], record["original_height_px"]
-    return Layout(parse_boxes(record.get(KEY) or ()), edges_of(*crop, size))
+    return Layout(parse_boxes(record.get(KEY) or ()), edges_of(tuple(crop), size))
 
 
-def edges_of(left: float, top: float, width: float, height: float, size: tuple[int, int]) -> Edges:
-    """Give a rectangle in pixels as shares of a picture of (width, height)."""
+def edges_of(rectangle: Sequence[float], size: tuple[int, int]) -> Edges:
+    """Give left, top, width and height in pixels as shares of a picture of (width, height)."""
+    left, top, width, height = rectangle
     across, down = size
     edges = left / across, top / down, (left + width) / across, (top + height) / down
     first, second, third, fourth = (round(edge, DIGITS) for edge in edges)

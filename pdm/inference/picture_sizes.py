@@ -1,7 +1,8 @@
 """The sizes that a diffusion model was trained at, and which of them each sample has.
 
-A model of many aspect ratios draws its sizes in turn: first one picture of every class or prompt at
-the first size, then at the second. A picture that is drawn from a held-out one has its size.
+A model of many aspect ratios draws its sizes in turn: first one picture of every class, prompt or
+layout at the first size, then at the second. A picture that is drawn from a held-out one has its
+size.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pdm.data.shards.buckets import FACT
+from pdm.inference.layouts import Layouts
 from pdm.inference.prompts import Prompts
 from pdm.inference.subjects import Classes, HeldOut, Subjects, size_of
 from pdm.models.levels.pyramid import LevelShape
@@ -78,10 +80,12 @@ class SizesInTurn:
 
     @property
     def _num_subjects(self) -> int:
-        """Number of pictures in which every class or prompt was drawn once, so that each of them is
-        drawn at every size."""
+        """Number of pictures in which every class, prompt or layout was drawn once, so that each of
+        them is drawn at every size."""
         if isinstance(self.subjects, Classes):
             return len(self.subjects.chosen)
+        if isinstance(self.subjects, Layouts):
+            return len(self.subjects.layouts)
         return len(self.subjects.prompts) if isinstance(self.subjects, Prompts) else 1
 
 

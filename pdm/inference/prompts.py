@@ -113,10 +113,15 @@ def settings_of_prompt(prompt: Prompt, config: SampleConfig) -> SampleConfig:
     """Give the section `sample` with the steps and the guidance scale of a prompt."""
     if prompt.steps is not None:
         config = dataclasses.replace(config, steps=prompt.steps)
-    if prompt.guidance_scale is not None:
-        guide = config.guide or GuideConfig(kind="unconditional")
-        config = dataclasses.replace(config, guidance_scale=prompt.guidance_scale, guide=guide)
-    return config
+    return with_guidance(config, prompt.guidance_scale)
+
+
+def with_guidance(config: SampleConfig, scale: float | None) -> SampleConfig:
+    """Give the section `sample` with another guidance scale; with its own if `scale` is None."""
+    if scale is None:
+        return config
+    guide = config.guide or GuideConfig(kind="unconditional")
+    return dataclasses.replace(config, guidance_scale=scale, guide=guide)
 
 
 def read_prompts(config: SampleConfig, diffusion: Path, shards: Path) -> tuple[Prompt, ...]:

@@ -13,6 +13,8 @@ import numpy as np
 from pdm import weights
 from pdm.config.prompts import Prompt
 from pdm.config.sample import SampleConfig
+from pdm.data.box_outlines import outline_boxes
+from pdm.data.boxes import layout_from_record
 from pdm.data.pillow import Image
 from pdm.data.pixels import Pixels
 from pdm.data.shards import manifest
@@ -20,6 +22,7 @@ from pdm.data.sheets import contact_sheet, split_into_rows
 from pdm.errors import BadInput
 from pdm.files import sha256_of, write_json
 from pdm.inference.any_size.samples import large_samples
+from pdm.inference.layouts import ShownLayout, read_layouts
 from pdm.inference.picture_sizes import sizes_of
 from pdm.inference.prompts import read_prompts
 from pdm.inference.sample_parts import FULL_SIZE, PREVIEWS, Row, SampleTask, draw_parts, parts_of
@@ -81,6 +84,7 @@ def sample_pictures(
     if large_samples(config, facts):
         config = dataclasses.replace(config, batch_size=1)  # each is a part that survives a kill
     prompts = read_prompts(config, diffusion, shards)
+    layouts = read_layouts(config, diffusion, shards)
     untrained = facts.get("images_seen") == 0
     if untrained:
         logger.warning("sample: RANDOM WEIGHTS: %s has seen no image and draws noise", diffusion)
@@ -94,7 +98,7 @@ def sample_pictures(
         **few_steps_facts(diffusion, config),
     }
     data = manifest.digest(shards) if _reads_shards(config, facts) else None
-    with part_folder(samples, _key(config, drawn, data, prompts)) as folder:
+    with part_folder(samples, _key(config, drawn, data, prompts, layouts)) as folder:
         task = SampleTask(
             config=config,
             autoencoder=autoencoder.absolute(),
@@ -103,6 +107,7 @@ def sample_pictures(
             folder=folder.absolute(),
             facts=drawn,
             prompts=prompts,
+            layouts=layouts,
             tiles_at_once=tiles_at_once,
         )
         _draw_missing(task, num_workers)
@@ -119,8 +124,8 @@ def sample_pictures(
 
 
 def _reads_shards(config: SampleConfig, record: dict[str, Any]) -> bool:
-    """Whether what is drawn depends on the held-out pictures or their maps. Captions, which are
-    prompts, are told apart as such.
+    """Whether what is drawn depends on the held-out pictures or their maps. Captions and boxes,
+    which are prompts and layouts, are told apart as such.
 
     Args:
         config: Section `sample` of the params.
@@ -131,7 +136,11 @@ def _reads_shards(config: SampleConfig, record: dict[str, Any]) -> bool:
 
 
 def _key(
-    config: SampleConfig, facts: dict[str, Any], data: str | None, prompts: tuple[Prompt, ...]
+    config: SampleConfig,
+    facts: dict[str, Any],
+    data: str | None,
+    prompts: tuple[Prompt, ...],
+    layouts: tuple[ShownLayout, ...],
 ) -> str:
     """Digest of everything that the folder depends on. Nothing drawn for another key is kept.
 
@@ -140,10 +149,13 @@ def _key(
         facts: Of all pictures, with the digests of the models.
         data: Digest of the shards; None if nothing of them is read.
         prompts: In turn.
+        layouts: In turn.
     """
     depends: list[Any] = [dataclasses.asdict(config), facts, data, versions()["sample"]]
     if prompts:
         depends.append([dataclasses.asdict(prompt) for prompt in prompts])
+    if layouts:
+        depends.append([dataclasses.asdict(layout) for layout in layouts])
     return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
 
 
@@ -185,7 +197,7 @@ def _publish(task: SampleTask) -> None:
             record["full_size"] = found
         elif part != PREVIEWS:
             rows += found
-    pictures = [_thumbnail(folder.files / row["file"]) for row in rows[:SHEET_PICTURES]]
+    pictures = [_thumbnail(folder.files / row["file"], row) for row in rows[:SHEET_PICTURES]]
     sheet = contact_sheet(_rows_of_sheet(pictures, len(task.prompts)))
     sheet.save(folder.files / "contact-sheet.png")
     write_json(folder.files / "samples.json", record | {"samples": rows})
@@ -198,8 +210,12 @@ def _rows_of_sheet(pictures: list[Pixels], num_prompts: int) -> Sequence[Sequenc
     return split_into_rows(pictures)
 
 
-def _thumbnail(path: Path) -> Pixels:
+def _thumbnail(path: Path, row: Row) -> Pixels:
+    """A picture for the sheet, with the boxes that it was drawn by."""
     with Image.open(path) as file:
         if max(file.size) > SHEET_SIDE_PX:  # within Pillow, without a copy of a large picture
             file.thumbnail((SHEET_SIDE_PX, SHEET_SIDE_PX))
-        return np.asarray(file)
+        pixels = np.asarray(file)
+    if "layout" not in row:
+        return pixels
+    return outline_boxes(pixels, layout_from_record(row["layout"]).boxes)

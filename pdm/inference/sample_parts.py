@@ -16,7 +16,7 @@ from PIL import Image
 from pdm import weights
 from pdm.config.prompts import Prompt
 from pdm.config.sample import SampleConfig
-from pdm.config.task import TextTask
+from pdm.config.task import LayoutTask, TextTask
 from pdm.data.marks import mark, pixels_sha256
 from pdm.data.pixels import Pixels, to_images, to_pixels
 from pdm.data.shards.images import ImageShards
@@ -25,6 +25,7 @@ from pdm.files import atomic_file
 from pdm.inference.any_size.large import LargePicture
 from pdm.inference.any_size.samples import large_samples, write_sample
 from pdm.inference.latent_sampling import draw_numbers
+from pdm.inference.layouts import Layouts, ShownLayout
 from pdm.inference.picture_sizes import PictureSize, SizesInTurn, sizes_of
 from pdm.inference.pictures.studio import Studio
 from pdm.inference.precision import decoding_precision
@@ -38,6 +39,7 @@ from pdm.models.levels.pyramid import Pyramid
 from pdm.parts.folder import PartFolder
 from pdm.registry import load_autoencoder
 from pdm.tasks.find import find_task, task_of_model
+from pdm.tasks.layout import BoxLayout
 
 PREVIEWS, FULL_SIZE = "previews", "full-size"  # parts, and folders, beside the batches
 Row = dict[str, Any]  # of `samples.json`
@@ -54,6 +56,7 @@ class SampleTask:
     folder: PartFolder
     facts: dict[str, Any]  # of all pictures, for their marks
     prompts: tuple[Prompt, ...] = ()  # for a model of text
+    layouts: tuple[ShownLayout, ...] = ()  # for a model of layouts
     tiles_at_once: int = 1  # of pictures of a size of their own; at most
 
 
@@ -112,11 +115,13 @@ class Painter:
         )
 
     def _subjects(self, facts: dict[str, Any]) -> Subjects | None:
-        """Give the prompts, or the held-out pictures, that a task works on; None for others."""
+        """Give the prompts, layouts or held-out pictures that a task works on; None for others."""
         config = task_of_model(facts, None)
         if isinstance(config, TextTask):
             task_of_text = text_task(self.task.diffusion, config)
             return Prompts(self.task.prompts, task_of_text, self.config)
+        if isinstance(config, LayoutTask):
+            return Layouts(self.task.layouts, BoxLayout(config, facts), self.config.seed)
         task = find_task(config, facts)
         if not (task.needs_pictures or task.needs_maps):
             return None

@@ -7,6 +7,7 @@ these values: its comments and its order stay.
 """
 
 import difflib
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -66,8 +67,8 @@ def preset_text(name: str, base: Path | None) -> str:
     Args:
         name: See `full_name`.
         base: A params file of the user's, which keeps its sources and all else that the preset
-            does not name; None for the default. Its built-in landscapes get maps if the preset's
-            have them.
+            does not name; None for the default. Its built-in landscapes get maps or boxes if the
+            preset's have them.
 
     Raises:
         BadInput: There is no such preset, or `base` is not a valid params file.
@@ -97,17 +98,15 @@ def write_preset(text: str, path: Path, *, force: bool) -> None:
 
 
 def _keep_sources(root: CommentedMap, changes: CommentedMap) -> None:
-    """Leave the sources out of the changes, but for the maps of built-in landscapes."""
+    """Leave the sources out of the changes, but for maps and boxes of built-in landscapes."""
     sources = changes.get("scrape", {}).pop("sources", [])
-    if not any(source.get("maps") for source in sources):
-        return
-    for source in root["scrape"]["sources"]:
-        if source["kind"] != "builtin":
-            continue
-        if "maps" in source:
-            document.replace(source, "maps", True)
+    wanted = [name for name in ("maps", "boxes") if any(one.get(name) for one in sources)]
+    builtin = [one for one in root["scrape"]["sources"] if one["kind"] == "builtin"]
+    for source, name in itertools.product(builtin, wanted):
+        if name in source:
+            document.replace(source, name, True)
         else:
-            document.insert(source, list(source)[-1], "maps", True)
+            document.insert(source, list(source)[-1], name, True)
 
 
 def _changes(name: str) -> list[CommentedMap]:

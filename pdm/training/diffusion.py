@@ -43,7 +43,7 @@ from pdm.training.monitoring.sample_scores import (
     check_split_sizes,
     record_samples,
 )
-from pdm.training.monitoring.shown import show_task
+from pdm.training.monitoring.shown import annotate_task, show_task
 from pdm.training.monitoring.utilisation import flops_per_image
 from pdm.training.noisy_latents import NoisyLatents
 from pdm.training.objectives.losses import FlowLosses
@@ -225,6 +225,7 @@ def _scoring(
     config, (latents, held_out) = settings.config, splits
     of_main_size = latents.of_main_size(), held_out.of_main_size()
     show = show_task(task, of_main_size[1], grid.encode, guided=True)
+    annotate = annotate_task(task, of_main_size[1])
     distance = settings.build_reference_distance()
     scorer = SampleScorer(grid, of_main_size, config.score_images, distance, workers)
     sampler = flow_sampler(config.schedule, len(latents.level_shapes))
@@ -233,7 +234,7 @@ def _scoring(
         ema = cast(Denoiser, state.ema)
         with autocast(config.training, workers.device):
             losses = losses_by_bucket(ema, held_out, noisy, config, workers)
-            sheet, distances = scorer.draw(ema, sampler, show)
+            sheet, distances = scorer.draw(ema, sampler, show, annotate)
         if events is not None:
             scores = losses | distances
             record_samples("diffusion", sheet, scores, state.images_seen, events, settings.run)

@@ -115,6 +115,7 @@ SAMPLE = SampleConfig(
     classes=None,
     prompts=None,
     negative_prompt=None,
+    layouts=None,
     ema_length=None,
     guidance_scale=1.0,
     guide=None,

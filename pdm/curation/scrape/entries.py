@@ -64,6 +64,7 @@ class Entry:
     rule: AddressRule = public_only  # allowed addresses
     outcome: Outcome | None = None  # null until it is fetched
     class_map: Path | None = None  # a local file, see `pdm.data.maps`
+    boxes: str | None = None  # JSON, see `pdm.data.boxes`
 
     @property
     def caption(self) -> str | None:

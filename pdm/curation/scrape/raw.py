@@ -40,14 +40,14 @@ SCHEMA = pa.schema(
         ("size", pa.int64()),
     ]
 )
-# Only in the table of a shard in which a picture has several.
-CAPTIONS = pa.field("captions", pa.list_(pa.string()))
+# Each only in the table of a shard in which a picture has several captions, or boxes.
+OPTIONAL = (pa.field("captions", pa.list_(pa.string())), pa.field("boxes", pa.string()))
 MIB = 2**20
 
 
 @dataclass(slots=True)
 class Row:
-    """A row of the parquet; its fields are the columns of `SCHEMA`, and `CAPTIONS`."""
+    """A row of the parquet; its fields are the columns of `SCHEMA`, and of `OPTIONAL`."""
 
     key: str
     url: str
@@ -67,6 +67,7 @@ class Row:
     offset: int | None = None
     size: int | None = None
     captions: tuple[str, ...] | None = None  # all of them, of an entry that has several
+    boxes: str | None = None  # JSON
 
 
 def write_shards(
@@ -127,8 +128,10 @@ def _write_shard(
     for member in members(tar):
         row = rows[member.name.partition(".")[0]]
         row.member, row.offset, row.size = member.name, member.offset, member.size
-    several = any(row.captions for row in rows.values())
-    schema = SCHEMA.append(CAPTIONS) if several else SCHEMA
+    schema = SCHEMA
+    for field in OPTIONAL:
+        if any(getattr(row, field.name) for row in rows.values()):
+            schema = schema.append(field)
     table = pa.Table.from_pylist([asdict(row) for row in rows.values()], schema=schema)
     pq.write_table(table, folder / f"{number:05}.parquet")
     return list(rows.values())
@@ -149,6 +152,7 @@ def _row(key: str, entry: Entry, outcome: Outcome) -> Row:
         outcome.retrieved_at,
         outcome.final_url,
         captions=entry.captions if len(entry.captions) > 1 else None,
+        boxes=entry.boxes,
     )
 
 

@@ -1,18 +1,15 @@
 """The data card: `README.md` of a folder of shards, with the YAML header that dataset hubs read."""
 
-import html
-from collections import Counter
-from collections.abc import Iterable, Sequence
-
 import yaml
 
+from pdm.curation.shard.box_counts import BoxCounts
+from pdm.curation.shard.card_tables import MAX_LISTED, most_frequent, table
 from pdm.curation.shard.report.captions import caption_facts
 from pdm.data import captions
 from pdm.data.decisions import Row
 from pdm.data.shards.buckets import buckets_of, has_buckets
 from pdm.data.shards.manifest import Manifest
 
-MAX_LISTED = 100  # names in a table; the others are summed up
 STATED = ("licence", "author", "caption")  # a source may leave these out
 
 FIELDS = (  # of a record that `write` stores
@@ -29,7 +26,11 @@ FIELDS = (  # of a record that `write` stores
     ("crop", "the part of the source that was cut out, in pixels of the source"),
     ("width_px, height_px, image_sha256", "of the crop in the tar"),
 )
-
+BOX_FIELD = (
+    "boxes",
+    "what stands where: class, then x, y (of the top-left corner), width and height as shares of "
+    "the crop; absent if the source has none",
+)
 
 SPLITS = (
     "An image's split and shard follow from hashes of its content and its key. `manifest.json` has "
@@ -37,13 +38,15 @@ SPLITS = (
 )
 
 
-def data_card(manifest: Manifest, rows: list[Row]) -> str:
+def data_card(manifest: Manifest, rows: list[Row], boxes: BoxCounts | None = None) -> str:
     """Markdown about the content of the shards, its sources and how to read it.
 
     Args:
         manifest: Of the shards.
         rows: The decisions on the images that are in them.
+        boxes: Counts of their boxes, if any has some.
     """
+    boxes = boxes or BoxCounts()
     width, height = manifest.facts["width_px"], manifest.facts["height_px"]
     size = f"{width} x {height} pixels"
     title = f"Pictures of {size}"
@@ -51,6 +54,7 @@ def data_card(manifest: Manifest, rows: list[Row]) -> str:
         size, title = "of the size of its bucket", "Pictures of many aspect ratios"
     captioned = captions.FACT in manifest.facts
     tasks = ["text-to-image"] if captioned else []
+    fields = (*FIELDS, BOX_FIELD) if boxes.num_boxes else FIELDS
     parts = (
         ", `key.json` and `key.txt` (the captions, one a line)" if captioned else " and `key.json`"
     )
@@ -80,27 +84,27 @@ def data_card(manifest: Manifest, rows: list[Row]) -> str:
 Crops of {len(rows):,} pictures, each exactly {size}, sRGB, upright, never
 enlarged, as WebDataset tars of `key.{extension}`{parts}.
 
-{_table(("split", "pictures", "shards", "bytes"), _split_lines(manifest))}
+{table(("split", "pictures", "shards", "bytes"), _split_lines(manifest))}
 {_bucket_section(manifest)}{SPLITS}
 sha256 of every shard; a tar that is not in it does not belong to the data. `croissant.json`
 describes the same files in MLCommons' Croissant format. `pyramid data verify` finds any damage.
 
 ## What is known about each picture
 
-{_table(("field of `key.json`", "meaning"), FIELDS)}
+{table(("field of `key.json`", "meaning"), fields)}
 ## Sources
 
-{_table(("source", "pictures"), _most_frequent(row["source"] for row in rows))}
+{table(("source", "pictures"), most_frequent(row["source"] for row in rows))}
 {_fetch_period(rows)}
 
-{_table(("host", "pictures"), _most_frequent(map(_host, rows)))}
-{_class_section(rows)}{_caption_section(rows)}## Licences and authors
+{table(("host", "pictures"), most_frequent(map(_host, rows)))}
+{_class_section(rows)}{_caption_section(rows)}{_box_section(boxes)}## Licences and authors
 
 Each picture keeps the licence of its source, which is in `key.json`.
 
-{_table(("", "pictures that state it", "that do not"), _lines_of_stated_facts(rows))}
-{_table(("licence", "pictures"), _most_frequent(row["licence"] for row in rows))}
-{_table(("author", "pictures"), _most_frequent(row["author"] for row in rows))}
+{table(("", "pictures that state it", "that do not"), _lines_of_stated_facts(rows))}
+{table(("licence", "pictures"), most_frequent(row["licence"] for row in rows))}
+{table(("author", "pictures"), most_frequent(row["author"] for row in rows))}
 ## Known limits
 
 - Licences, authors and captions are those that the sources state; they were not checked.
@@ -159,7 +163,7 @@ def _bucket_section(manifest: Manifest) -> str:
     titles = ("width x height", "ratio", *manifest.splits)
     return f"""Each picture is cut to the nearest of these shapes. A shard has pictures of one size.
 
-{_table(titles, lines)}
+{table(titles, lines)}
 """
 
 
@@ -168,7 +172,7 @@ def _class_section(rows: list[Row]) -> str:
     named = [row["class_name"] or "none" for row in rows if "class_name" in row]
     if set(named) <= {"none"}:
         return ""
-    return f"## Classes\n\n{_table(('class', 'pictures'), _most_frequent(named))}\n"
+    return f"## Classes\n\n{table(('class', 'pictures'), most_frequent(named))}\n"
 
 
 def _caption_section(rows: list[Row]) -> str:
@@ -183,7 +187,21 @@ def _caption_section(rows: list[Row]) -> str:
 {facts.num_several:,} of them several. The median caption has {facts.median_words:,} words, the
 longest {facts.longest_words:,}.
 
-{_table(("words", "captions"), lengths)}
+{table(("words", "captions"), lengths)}
+"""
+
+
+def _box_section(boxes: BoxCounts) -> str:
+    """The section on boxes; empty if no picture has one."""
+    if not boxes.num_boxes:
+        return ""
+    lines = [(name, f"{count:,}") for name, count in boxes.by_class.most_common(MAX_LISTED)]
+    return f"""## Boxes
+
+{boxes.num_pictures:,} pictures have boxes, {boxes.num_boxes:,} in all, at most {boxes.most:,} on
+one. {boxes.num_lost:,} more were left out: less than a quarter of each is in the crop.
+
+{table(("class", "boxes"), lines)}
 """
 
 
@@ -216,27 +234,6 @@ def _host(row: Row) -> str:
     """Host of a picture's final URL, or "(files)"."""
     _, slashes, rest = str(row["final_url"] or row["url"]).partition("://")
     return rest.partition("/")[0].rpartition("@")[2] if slashes else "(files)"
-
-
-def _most_frequent(names: Iterable[str | None]) -> list[tuple[str, str]]:
-    """The most frequent names and their counts; the others summed up in one line."""
-    counts = Counter(name or "not stated" for name in names)
-    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    listed = [(name, f"{count:,}") for name, count in ranked[:MAX_LISTED]]
-    others = ranked[MAX_LISTED:]
-    if others:
-        listed.append((f"{len(others):,} others", f"{sum(count for _, count in others):,}"))
-    return listed
-
-
-def _table(titles: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> str:
-    rows = [titles, ("---",) * len(titles), *(tuple(map(_cell, line)) for line in lines)]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
-
-
-def _cell(text: str) -> str:
-    """Escaped text for a cell: names are untrusted, and must not add markup or cells."""
-    return html.escape(" ".join(text.split())).replace("|", "\\|").replace("`", "\\`")
 
 
 def _size_category(count: int) -> str:

@@ -9,7 +9,6 @@ import json
 import logging
 from collections import Counter, defaultdict
 from pathlib import Path
-from typing import Any
 
 import ray
 
@@ -17,29 +16,27 @@ from pdm.cluster import ray_session, result_of
 from pdm.config.buckets import bucket_name
 from pdm.config.shard import ShardConfig
 from pdm.curation.class_counts import describe_classes
-from pdm.curation.shard import croissant
-from pdm.curation.shard.card import data_card
+from pdm.curation.shard.box_counts import join
 from pdm.curation.shard.crops import CropCache
+from pdm.curation.shard.metadata import Place, write_metadata
 from pdm.curation.shard.report.page import Report, write_report
 from pdm.curation.shard.split import TRAIN, VAL, assign_splits, shard_of
-from pdm.curation.shard.write import EXTENSIONS, MAPS, WrittenShard, estimate_bytes, write_shard
-from pdm.data import captions, classes, maps
+from pdm.curation.shard.write import (
+    MAPS,
+    WrittenShard,
+    estimate_bytes,
+    write_shard,
+)
 from pdm.data.captions import captions_of
 from pdm.data.decisions import Row, load
 from pdm.data.maps import read_names
-from pdm.data.shards import buckets, listing
-from pdm.data.shards.listing import Listed
-from pdm.data.shards.locations import write_index
-from pdm.data.shards.manifest import Manifest, Shard
 from pdm.data.shards.tars import num_whole_members
 from pdm.data.space import disk_space_for
-from pdm.errors import QualityGate
-from pdm.files import atomic_folder, sha256_of, write_json, write_text
+from pdm.files import atomic_folder
 from pdm.progress import SECONDS_BETWEEN_LINES, Progress
 
 logger = logging.getLogger(__name__)
 
-Place = tuple[str, str, int]  # split, name of the bucket (empty if there are none), number
 Plan = dict[Place, list[Row]]
 
 
@@ -84,10 +81,10 @@ def shard(
             )
             failures = {key: why for one in written.values() for key, why in one.failures.items()}
             crop_rows = [row for row in kept if row["key"] not in failures]
-            manifest = _write_metadata(
-                folder, written, crop_rows, splits, config, limits, map_names
-            )
-        write_report(report, Report(decisions, splits, failures, limits, manifest), raw.resolve())
+            manifest = write_metadata(folder, written, crop_rows, splits, config, limits, map_names)
+        box_counts = join(one.boxes for one in written.values())
+        about = Report(decisions, splits, failures, limits, manifest, box_counts)
+        write_report(report, about, raw.resolve())
     num_cut = sum(one.num_cut for one in written.values())
     classes_text = describe_classes(Counter(row["class_name"] for row in crop_rows))
     logger.info(
@@ -101,6 +98,8 @@ def shard(
         f"; {classes_text}" if classes_text else "",
         report,
     )
+    if boxes_text := box_counts.describe():
+        logger.info("shard: %s", boxes_text)
 
 
 def _plan_shards(
@@ -169,86 +168,3 @@ def _write_shards(
 def _num_images_in_progress(folder: Path, num_parts: int) -> int:
     """Number of images in shards that are not finished yet; a sample has so many files."""
     return sum(num_whole_members(path) for path in folder.glob(".tmp-*.tar")) // num_parts
-
-
-def _write_metadata(
-    folder: Path,
-    written: dict[Place, WrittenShard],
-    crop_rows: list[Row],
-    splits: dict[str, str],
-    config: ShardConfig,
-    limits: dict[str, Any],
-    map_names: tuple[str, ...],
-) -> Manifest:
-    """Write all files beside the shards, the manifest last."""
-    listing.write(
-        folder, (Listed(row["key"], row["sha256"], splits[row["key"]]) for row in crop_rows)
-    )
-    digest = sha256_of(folder / listing.FILE_NAME)
-    manifest = _build_manifest(written, crop_rows, config, limits, digest, map_names)
-    for one in written.values():
-        if not one.shard.num_samples:
-            (folder / one.shard.name).unlink()
-    write_text(folder / "README.md", data_card(manifest, crop_rows))
-    write_json(folder / croissant.FILE_NAME, croissant.describe_shards(manifest, crop_rows))
-    write_index(folder, manifest)
-    manifest.save(folder)
-    return manifest
-
-
-def _build_manifest(
-    written: dict[Place, WrittenShard],
-    crop_rows: list[Row],
-    config: ShardConfig,
-    limits: dict[str, Any],
-    pictures_sha256: str,
-    map_names: tuple[str, ...],
-) -> Manifest:
-    splits: dict[str, list[Shard]] = {TRAIN: [], VAL: []}
-    for (split, _, _), one in written.items():
-        splits[split] += [one.shard] if one.shard.num_samples else []
-    for split, files in splits.items():
-        if not files:
-            raise QualityGate(
-                f"the split '{split}' has no image ({len(crop_rows)} crops in all): keep more "
-                "images (section curate, or more sources). Nothing was written."
-            )
-    facts = {
-        "width_px": limits["width_px"],
-        "height_px": limits["height_px"],
-        "encoding": config.encoding,
-        "extension": EXTENSIONS[config.encoding],
-        "pictures_sha256": pictures_sha256,
-    }
-    if "buckets" in limits:
-        facts[buckets.FACT] = _describe_buckets(written, limits["buckets"])
-        buckets.check_main_size(facts)
-    names = {row["class_name"] for row in crop_rows} - {None}
-    if names:
-        facts[classes.FACT] = sorted(names)
-    if num_captioned := sum(bool(captions_of(row)) for row in crop_rows):
-        facts[captions.FACT] = num_captioned
-    if map_names:
-        facts[maps.FACT] = map_names
-    return Manifest(splits, facts)
-
-
-def _describe_buckets(
-    written: dict[Place, WrittenShard], sizes: list[tuple[int, int]]
-) -> list[dict[str, Any]]:
-    """Describe each bucket, also one without a picture, with its shards and their samples."""
-    shards = {place: one.shard for place, one in sorted(written.items()) if one.shard.num_samples}
-    return [
-        buckets.describe(
-            (width, height),
-            {
-                split: [
-                    shard
-                    for (of, name, _), shard in shards.items()
-                    if (of, name) == (split, bucket_name((width, height)))
-                ]
-                for split in (TRAIN, VAL)
-            },
-        )
-        for width, height in sizes
-    ]

@@ -15,7 +15,9 @@ import numpy as np
 from PIL import Image, ImageColor
 
 from pdm.config.shard import ShardConfig
+from pdm.curation.shard.box_counts import BoxCounts
 from pdm.curation.shard.crops import CropCache
+from pdm.data import boxes as boxes_data
 from pdm.data.captions import SEVERAL, TXT, as_lines, captions_of
 from pdm.data.decisions import Row
 from pdm.data.decoding.pixels import Box, Unreadable, crop_and_resize, decode
@@ -39,12 +41,19 @@ RECORD_BYTES = 3 * 1024  # a sample's record, two tar headers and padding
 
 @dataclass(frozen=True, slots=True)
 class WrittenShard:
-    """A finished shard, the images that could not be written (key -> why), and the number of crops
-    that were cut; the others came from the cache."""
+    """A finished shard.
+
+    Args:
+        shard: Its entry of the manifest.
+        failures: The images that could not be written: key -> why.
+        num_cut: Crops that were cut; the others came from the cache.
+        boxes: Counts of the boxes of its images.
+    """
 
     shard: Shard
     failures: dict[str, str]
     num_cut: int
+    boxes: BoxCounts
 
 
 def write_shard(
@@ -64,7 +73,7 @@ def write_shard(
     `map_names`: also write the map of each, with the same crop; unknown everywhere if it has none.
     """
     failures: dict[str, str] = {}
-    num_cut = 0
+    num_cut, counts = 0, BoxCounts()
 
     def samples() -> Iterator[tuple[str, dict[str, bytes]]]:
         nonlocal num_cut
@@ -81,10 +90,12 @@ def write_shard(
                     cache.store(row, image)
             try:
                 class_map = {EXTENSION: cut_map(row, raw, map_names)} if map_names else {}
+                boxes = cut_boxes(row, counts)
             except Unreadable as error:
                 failures[row["key"]] = str(error)
                 continue
             facts = _provenance(row, split) | {"image_sha256": hashlib.sha256(image).hexdigest()}
+            facts |= {} if boxes is None else {boxes_data.KEY: boxes}
             record = json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()
             text = {TXT: as_lines(captions_of(row)).encode()} if with_captions else {}
             yield (
@@ -93,7 +104,7 @@ def write_shard(
             )
 
     write_tar(path, samples())
-    return WrittenShard(Shard.of(path, len(rows) - len(failures)), failures, num_cut)
+    return WrittenShard(Shard.of(path, len(rows) - len(failures)), failures, num_cut, counts)
 
 
 def estimate_bytes(rows: list[Row], config: ShardConfig) -> int:
@@ -139,6 +150,30 @@ def cut_map(row: Row, raw: Path, names: tuple[str, ...]) -> bytes:
         row[f"crop_{name}_px"] for name in ("left", "top", "width", "height")
     )
     return encode_map(resize_map(indices[top : top + height, left : left + width], *target))
+
+
+def cut_boxes(row: Row, counts: BoxCounts) -> list[dict[str, Any]] | None:
+    """The boxes of a kept image as shares of its crop, which are counted; None if it has none.
+
+    Raises:
+        Unreadable: They are no boxes, or reach out of the picture.
+    """
+    if row.get(boxes_data.KEY) is None:
+        return None
+    size = row["width_px"], row["height_px"]
+    try:
+        found = boxes_data.decode_boxes(row[boxes_data.KEY], size)
+    except ValueError as error:
+        raise Unreadable(f"its boxes cannot be used: {error}") from error
+    kept, num_lost = boxes_data.crop_boxes(found, crop_edges(row))
+    counts.add(kept, num_lost)
+    return [box.as_record() for box in kept]
+
+
+def crop_edges(row: Row) -> boxes_data.Edges:
+    """The crop of a kept image, as shares of the upright source."""
+    crop = [row[f"crop_{name}_px"] for name in ("left", "top", "width", "height")]
+    return boxes_data.edges_of(crop, (row["width_px"], row["height_px"]))
 
 
 def encode(crop: Pixels, config: ShardConfig) -> bytes:

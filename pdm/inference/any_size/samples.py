@@ -32,7 +32,7 @@ def large_samples(config: SampleConfig, record: Mapping[str, Any]) -> LargePictu
     if not isinstance(task, UnconditionalTask | ClassTask | TextTask):
         raise BadInput(
             f"sample.size is {list(config.size)}, but a model that was trained for {task.kind} "
-            "draws on held-out pictures, whose size its samples have; set sample.size to null"
+            "draws at the size of its training or of held-out pictures; set sample.size to null"
         )
     width, height = config.size
     tiling = TilingConfig(mode=config.tiling)

@@ -1,4 +1,4 @@
-"""Draws what a prompt says, a class, or what a model draws by itself."""
+"""Draws what a prompt says, boxes, a class, or what a model draws by itself."""
 
 import dataclasses
 import itertools
@@ -13,16 +13,19 @@ from typing import Any
 from pdm import weights
 from pdm.config.prompts import Prompt
 from pdm.config.sample import SampleConfig
-from pdm.config.task import ClassTask, TextTask, UnconditionalTask
+from pdm.config.task import ClassTask, LayoutTask, TextTask, UnconditionalTask
 from pdm.data import marks
+from pdm.data.boxes import Layout
 from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
+from pdm.inference.layouts import Layouts, ShownLayout, read_layout_file
 from pdm.inference.picture_sizes import sizes_of
 from pdm.inference.pictures.studio import Studio
 from pdm.inference.prompts import Prompts, check_guidance
 from pdm.inference.subjects import side_multiple_of, size_of
 from pdm.models.condition import Condition
 from pdm.tasks.find import task_of_model
+from pdm.tasks.layout import BoxLayout
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +61,7 @@ def size_of_prompt(prompt: Prompt, trained: tuple[int, int]) -> tuple[int, int]:
 
 
 def check_draws_alone(diffusion: Path) -> None:
-    """Raise BadInput if a model needs a prompt, a picture or a map to draw from.
+    """Raise BadInput if a model needs a prompt, boxes, a picture or a map to draw from.
 
     Args:
         diffusion: Folder of the model; only its record is read.
@@ -66,6 +69,8 @@ def check_draws_alone(diffusion: Path) -> None:
     task = task_of_model(weights.record_of(diffusion), None)
     if isinstance(task, TextTask):
         raise BadInput('name a prompt, such as "a red sunset over a lake", or a file by --prompts')
+    if isinstance(task, LayoutTask):
+        raise BadInput("name a file of boxes by --boxes; docs/tasks.md shows one")
     if not isinstance(task, UnconditionalTask | ClassTask):
         raise BadInput(
             f"the model was trained for {task.kind}, so it does not draw without a picture; take "
@@ -148,6 +153,36 @@ def drawings_of_seeds(studio: Studio, seeds: Sequence[int]) -> Iterator[Drawing]
         yield Drawing(studio, seed, studio.size, shown, negative, origin)
 
 
+def read_boxes(path: Path, diffusion: Path) -> tuple[Layout, ...]:
+    """Read the layouts of a file for a model.
+
+    Args:
+        path: Of the file; see `pdm.inference.layouts`.
+        diffusion: Folder of the model; only its record is read.
+
+    Raises:
+        BadInput: The model was trained without boxes, or a layout does not fit it.
+    """
+    record = weights.record_of(diffusion)
+    task = task_of_model(record, None)
+    if not isinstance(task, LayoutTask):
+        raise BadInput(
+            f"the model was trained for {task.kind}, without boxes, so it cannot draw by them; "
+            "train one with `pyramid preset task-layout`"
+        )
+    return read_layout_file(path, BoxLayout(task, record), "--boxes")
+
+
+def drawings_of_layout(studio: Studio, layout: Layout, seeds: Sequence[int]) -> Iterator[Drawing]:
+    """Give some pictures of a layout, one for each seed."""
+    subjects = studio.networks.subjects
+    assert isinstance(subjects, Layouts)  # of `read_boxes`
+    for seed in seeds:
+        plan = Layouts((ShownLayout(layout),), subjects.task, seed)
+        shown, negative = plan.condition([seed]), plan.negative([seed])
+        yield Drawing(studio, seed, studio.size, shown, negative, plan.origin(seed))
+
+
 def choose_path(folder: Path, name: str, facts: dict[str, Any], taken: Sequence[Path]) -> Path:
     """Name a picture's file, with a number at the end if another picture has that name: one of
     this call, or a file in the folder with another mark.
@@ -165,8 +200,11 @@ def choose_path(folder: Path, name: str, facts: dict[str, Any], taken: Sequence[
 
 
 def words_of(origin: dict[str, Any]) -> str:
-    """Give a file's name for what a picture shows: words of its prompt, its class, or "picture"."""
-    text = str(origin.get("prompt") or origin.get("class") or "")
+    """Give a file's name for what a picture shows: words of its prompt, its class, the classes of
+    its boxes, or "picture"."""
+    boxes = origin.get("layout", {}).get("boxes", ())
+    things = " ".join(dict.fromkeys(box["class"] for box in boxes))
+    text = str(origin.get("prompt") or origin.get("class") or things)
     words = re.sub(r"[^\w]+", "-", text.lower()).strip("-")[:MAX_NAME].rstrip("-")
     return words or "picture"
 

@@ -5,13 +5,16 @@ from pathlib import Path
 from pdm import weights
 from pdm.config.prompts import Prompt, parse_prompts
 from pdm.config.sample import SampleConfig
-from pdm.config.task import TextTask, UnconditionalTask
+from pdm.config.task import LayoutTask, TextTask, UnconditionalTask
+from pdm.data.boxes import Layout
 from pdm.data.classes import names_of
 from pdm.errors import BadInput
+from pdm.inference.layouts import Layouts, ShownLayout
 from pdm.inference.prompts import Prompts, text_task
 from pdm.inference.subjects import NO_SUBJECTS, Classes, Subjects, choose_classes
 from pdm.models.denoiser import Denoiser
 from pdm.tasks.find import find_task, task_of_model
+from pdm.tasks.layout import BoxLayout
 from pdm.tasks.text import EMPTY
 
 
@@ -38,6 +41,9 @@ def subjects_of_model(folder: Path, network: Denoiser, config: SampleConfig) -> 
         prompts = config.prompts if isinstance(config.prompts, tuple) else ()
         parsed = parse_prompts(prompts) or (Prompt(EMPTY),)
         return Prompts(parsed, text_task(folder, task), config)
+    if isinstance(task, LayoutTask):
+        reading = BoxLayout(task, record)
+        return Layouts((ShownLayout(Layout(crop=reading.crop)),), reading, config.seed)
     sizes = network.condition_sizes
     if sizes is not None and isinstance(task, UnconditionalTask):
         raise BadInput(

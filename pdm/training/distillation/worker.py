@@ -33,7 +33,7 @@ from pdm.training.monitoring.sample_scores import (
     SampleScorer,
     record_samples,
 )
-from pdm.training.monitoring.shown import show_task
+from pdm.training.monitoring.shown import annotate_task, show_task
 from pdm.training.objectives.distillation import DistillationLosses
 
 NAME = "diffusion, few steps"  # in the log
@@ -88,6 +88,7 @@ def work(settings: Settings, workers: Workers) -> None:
         return Ways(latents, config, purpose, sizes, grid.encode, task)
 
     show = show_task(task, held_out, grid.encode, guided=False)
+    annotate = annotate_task(task, held_out)
 
     def score(state: TrainState, events: EventLog | None) -> float:
         ema = cast(Denoiser, state.ema)
@@ -97,6 +98,7 @@ def work(settings: Settings, workers: Workers) -> None:
                 ema,
                 lambda velocity, noise: take_few_steps(velocity, noise, losses.stops),
                 show,
+                annotate,
             )
         if events is not None:
             scores = {"val_loss": loss} | distances

@@ -26,7 +26,7 @@ from pdm.events import EventLog
 from pdm.files import atomic_file
 from pdm.training.distributed.workers import Workers
 from pdm.training.monitoring.sample_grid import SEEDS, Draw, SampleGrid
-from pdm.training.monitoring.shown import ShowSeeds, show_nothing
+from pdm.training.monitoring.shown import Annotate, ShowSeeds, leave_plain, show_nothing
 
 logger = logging.getLogger(__name__)
 
@@ -82,8 +82,11 @@ class SampleScorer:
         network: Velocity,
         sampler: Draw,
         show: ShowSeeds = show_nothing,
+        annotate: Annotate = leave_plain,
     ) -> tuple[Image.Image, dict[str, float]]:
         """Draw a sheet of the first pictures, and measure the distance of `count`, if it is not 0.
+
+        What `annotate` draws over the pictures is on the sheet only.
 
         The distance of equally many training pictures (or of all, if there are fewer) comes with
         it. It is what a perfect model would score: small sets are never at distance 0.
@@ -95,7 +98,8 @@ class SampleScorer:
             for_sheet = pictures if seeds == SEEDS else []
             compared = pictures[: max(0, self.count - seeds.start)]
             features = self.measure.features(compared) if compared else None
-            return [reduce_picture(picture, SHEET_PX) for picture in for_sheet], features
+            small = [reduce_picture(picture, SHEET_PX) for picture in for_sheet]
+            return [annotate(*pair) for pair in enumerate(small, seeds.start)], features
 
         total = max(self.count, len(SEEDS))
         parts = self.workers.map(draw_some, _batches(total))

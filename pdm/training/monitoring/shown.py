@@ -6,11 +6,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pdm.data.box_outlines import outline_boxes
+from pdm.data.pixels import Pixels
 from pdm.data.shards.latents import LatentShards
 from pdm.diffusion.flow import Velocity
 from pdm.models.condition import NO_CONDITION, Condition, with_condition
 from pdm.models.levels.pyramid import Pyramid
 from pdm.tasks.examples import examples_to_preview
+from pdm.tasks.layout import BoxLayout
 from pdm.tasks.task import Encode, Task
 from pdm.tasks.text import EMPTY, Text
 
@@ -49,11 +52,32 @@ class Shown:
 
 
 ShowSeeds = Callable[[range], Shown]  # for the numbers of the pictures
+Annotate = Callable[[int, Pixels], Pixels]  # of a sheet, by the number of the picture
 
 
 def show_nothing(numbers: range) -> Shown:
     """Draw by no condition."""
     return Shown(NO_CONDITION, numbers)
+
+
+def leave_plain(number: int, picture: Pixels) -> Pixels:
+    """The picture as it was drawn."""
+    return picture
+
+
+def annotate_task(task: Task, shards: LatentShards) -> Annotate:
+    """Draw over the pictures of a sheet what they were drawn by: boxes, if the task has any.
+
+    Args:
+        task: Of the training.
+        shards: That of `show_task`.
+    """
+
+    def outline(number: int, picture: Pixels) -> Pixels:
+        [example] = examples_to_preview(task, shards, [number])
+        return outline_boxes(picture, example.layout.boxes if example.layout else ())
+
+    return outline if isinstance(task, BoxLayout) else leave_plain
 
 
 def show_task(task: Task, shards: LatentShards, encode: Encode, *, guided: bool) -> ShowSeeds:

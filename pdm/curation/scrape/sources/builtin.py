@@ -8,6 +8,7 @@ The port differs from run to run, so rows and keys use a URL without it:
 http://builtin.invalid/SEED/WIDTHxHEIGHT/NAME. No such host can exist (RFC 6761).
 """
 
+import json
 import multiprocessing
 import re
 from collections.abc import Iterator
@@ -18,7 +19,8 @@ from pathlib import Path
 import cv2
 
 from pdm.config.scrape import BuiltinSource
-from pdm.curation.scrape.drawing.landscapes import draw_with_map
+from pdm.curation.scrape.boxes import ENDING, read_boxes
+from pdm.curation.scrape.drawing.landscapes import draw_described
 from pdm.curation.scrape.drawing.scene import Scene, choose
 from pdm.curation.scrape.entries import Entry
 from pdm.curation.scrape.guard.addresses import one_server_only
@@ -108,6 +110,7 @@ def serve_pictures(
                 fetch_url=f"{address}{prefix}/{name}",
                 rule=rule,
                 class_map=drawn if (drawn := map_path(folder / name)).is_file() else None,
+                boxes=read_boxes(found) if (found := box_path(folder / name)).is_file() else None,
             )
             for name in [SLOW, *names, MISSING]  # the slow one first, so that none waits for it
             for scene in [scene_of(source, name)]
@@ -117,6 +120,11 @@ def serve_pictures(
 def map_path(picture: Path) -> Path:
     """The file of a drawn picture's map."""
     return picture.with_suffix(".map.png")
+
+
+def box_path(picture: Path) -> Path:
+    """The file of a drawn picture's boxes."""
+    return picture.with_suffix(ENDING)
 
 
 def without_port(text: str | None) -> str | None:
@@ -134,10 +142,14 @@ def _draw(task: tuple[BuiltinSource, str, Path]) -> None:
     source, name, path = task
     size = (source.width_px, source.height_px)
     good = _GOOD.fullmatch(name)
-    if good and source.maps:
-        picture, kinds = draw_with_map(source.seed, int(good[1]), *size)
-        path.write_bytes(flawed.encode_jpeg(picture))
-        map_path(path).write_bytes(encode_map(kinds))
+    if good and (source.maps or source.boxes):
+        landscape = draw_described(source.seed, int(good[1]), *size)
+        path.write_bytes(flawed.encode_jpeg(landscape.picture))
+        if source.maps:
+            map_path(path).write_bytes(encode_map(landscape.kinds))
+        if source.boxes:
+            records = [box.as_record() for box in landscape.boxes]
+            box_path(path).write_text(json.dumps(records), encoding="utf-8")
         return
     if good:
         path.write_bytes(flawed.draw_good(source.seed, int(good[1]), *size))

@@ -1,30 +1,27 @@
 """Folder sources: every file below a folder. Files stay in place until the shards are written.
 
-`NAME.txt` beside a picture has its captions, one a line.
+`NAME.txt` beside a picture has its captions, `NAME.boxes.json` its boxes.
 """
 
 import dataclasses
-import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from pdm.config.scrape import FolderSource
 from pdm.curation.scrape.entries import Content, Entry, Outcome, dropped, failed
 from pdm.curation.scrape.formats import EXTENSIONS, NUM_BYTES, extension_of
 from pdm.curation.scrape.maps import map_of
+from pdm.curation.scrape.sources.beside import read_beside
 from pdm.curation.scrape.sources.hidden import is_hidden
-from pdm.curation.scrape.text import MAX_TEXT_BYTES, clean_captions, one_line, open_text
+from pdm.curation.scrape.text import one_line
 from pdm.errors import BadInput
-
-logger = logging.getLogger(__name__)
-MAX_CHARACTERS = 64 * MAX_TEXT_BYTES  # read of a file of captions
 
 
 def entries_of_folder(source: FolderSource) -> list[Entry]:
     """One entry for each file, sorted by path, and one for each folder that is skipped.
 
-    A file of captions has no entry of its own: the pictures of its name have its lines.
+    A file of captions or of boxes has no entry of its own: the pictures of its name have them.
 
     Files that are no pictures by their first bytes and by their name are dropped as `not_image`,
     links out of the folder as `outside_folder`, hidden files and folders as `hidden`. A folder that
@@ -43,21 +40,17 @@ def entries_of_folder(source: FolderSource) -> list[Entry]:
         )
     name = f"folder:{root.resolve().name}"
     outcomes = dict(_walk(root))
-    captions = _captions_of_pictures(outcomes)
-    texts = {path.with_suffix(".txt") for path in captions}
+    beside = read_beside(root, outcomes)
     entries = [
         dataclasses.replace(
             _entry(path, root, name, source.licence, outcome),
-            captions=captions.get(path, ()),
+            captions=beside.captions.get(path, ()),
+            boxes=beside.boxes.get(path),
             class_map=map_of(path, root, source.maps),
         )
         for path, outcome in outcomes.items()
-        if path not in texts
+        if path not in beside.files
     ]
-    if captions:
-        num_with = sum(map(bool, captions.values()))
-        num_pictures = sum(entry.outcome.status == "ok" for entry in entries if entry.outcome)
-        logger.info("scrape: %s: %s of %s files have a caption", root, num_with, num_pictures)
     if not entries:
         raise BadInput(f"{root} has no files; put pictures there, or remove it from scrape.sources")
     return sorted(entries, key=lambda entry: entry.url)
@@ -77,37 +70,6 @@ def _walk(root: Path) -> Iterator[tuple[Path, Outcome]]:
             yield path, dropped("hidden", f"a hidden folder with {num_files:,} files")
     for error in unreadable:
         yield Path(error.filename), failed("unreadable_file", str(error.strerror))
-
-
-def _captions_of_pictures(outcomes: Mapping[Path, Outcome]) -> dict[Path, tuple[str, ...]]:
-    """The captions of each picture that has a text file of its name beside it."""
-    found, changed = {}, []
-    for path, outcome in outcomes.items():
-        text = path.with_suffix(".txt")
-        usable = text != path and text in outcomes and outcomes[text].reason == "not_image"
-        if outcome.status == "ok" and usable and text.is_file():
-            found[path], is_same = _read_captions(text)
-            changed += [] if is_same else [text]
-    if changed:
-        logger.warning(
-            "scrape: %s files of captions are no text in UTF-8, or have captions that are too "
-            "long, too many or repeated; the first is %s",
-            f"{len(changed):,}",
-            changed[0],
-        )
-    return found
-
-
-def _read_captions(path: Path) -> tuple[tuple[str, ...], bool]:
-    """The lines of a text file that are not blank, and whether all of them could be used."""
-    try:
-        with open_text(path) as file:
-            text = file.read(MAX_CHARACTERS)
-    except (OSError, BadInput):
-        return (), False
-    lines = tuple(line for part in text.splitlines() if (line := part.strip()))
-    captions = clean_captions(lines)
-    return captions, captions == lines and len(text) < MAX_CHARACTERS and "\ufffd" not in text
 
 
 def _entry(path: Path, root: Path, name: str, licence: str | None, outcome: Outcome) -> Entry:

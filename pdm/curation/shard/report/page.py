@@ -6,7 +6,7 @@ template escapes all of them, and no URL becomes a link.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from jinja2 import Template
 
 from pdm.curation.limits import Score
 from pdm.curation.score_table import DIFFERENCE, SCORES, aspect_ratio
+from pdm.curation.shard.box_counts import BoxCounts
 from pdm.curation.shard.report import charts, selection
 from pdm.curation.shard.report.captions import caption_facts, kept_captions
 from pdm.curation.shard.report.charts import Histogram, histogram, size_map
@@ -46,6 +47,7 @@ class Report:
         failures: Kept images that could not be written: key -> why.
         limits: Section `curate` of the params of the decisions.
         manifest: Of the shards.
+        boxes: Counts of the boxes of the crops.
     """
 
     decisions: Path
@@ -53,6 +55,7 @@ class Report:
     failures: dict[str, str]
     limits: dict[str, Any]
     manifest: Manifest
+    boxes: BoxCounts = field(default_factory=BoxCounts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +149,8 @@ def write_report(path: Path, report: Report, raw: Path) -> None:
         licences=_most_frequent(decisions.counts(("licence",), decisions.kept)),
         authors=_most_frequent(decisions.counts(("author",), decisions.kept)),
         captions=caption_facts(kept_captions(decisions)),
+        boxes=report.boxes,
+        boxes_by_class=_most_frequent(report.boxes.by_class.most_common()),
         splits=report.splits,
         failures=report.failures,
         limits=report.limits,

@@ -6,7 +6,7 @@ from pathlib import Path
 from pdm.config.scrape import UrlListSource
 from pdm.errors import BadInput
 
-FIELDS = ("url", "caption", "licence", "author", "class", "sha256")
+FIELDS = ("url", "caption", "boxes", "licence", "author", "class", "sha256")
 
 
 def named_columns(source: UrlListSource) -> dict[str, str]:

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from pdm.config.scrape import UrlListSource
+from pdm.curation.scrape.boxes import check_boxes
 from pdm.curation.scrape.entries import Entry, dropped
 from pdm.curation.scrape.guard.addresses import AddressRule, any_address, public_only
 from pdm.curation.scrape.guard.transport.urls import strip_credentials, to_request_url
@@ -34,9 +35,10 @@ def entries_of_list(source: UrlListSource) -> list[Entry]:
     name = clean(f"urls:{path.name}") or "urls"
     rule = any_address if source.allow_private_addresses else public_only
     listed: list[Entry] = []
+    unusable: list[str] = []
     num_changed = num_undecodable = 0
     for row in read_rows(source, path):
-        listed.append(_entry(row, name, rule))
+        listed.append(_entry(row, name, rule, unusable))
         num_changed += listed[-1].captions != row.captions
         texts = (*row.fields.values(), *row.captions)
         num_undecodable += any("\ufffd" in text for text in texts if text)
@@ -47,6 +49,17 @@ def entries_of_list(source: UrlListSource) -> list[Entry]:
     if source.caption_column is not None:
         num_with = sum(bool(entry.captions) for entry in listed)
         logger.info("scrape: %s: %s of %s rows have a caption", path, num_with, len(listed))
+    if source.boxes_column is not None:
+        num_with = sum(entry.boxes is not None for entry in listed)
+        logger.info("scrape: %s: %s of %s rows have boxes", path, num_with, len(listed))
+    if unusable:
+        logger.warning(
+            "scrape: %s: the boxes of %s rows cannot be used, and their pictures have none; the "
+            "first are of %s",
+            path,
+            f"{len(unusable):,}",
+            unusable[0],
+        )
     if num_undecodable:
         logger.warning(
             "scrape: %s: %s rows have bytes that are not UTF-8 and became U+FFFD; save the list as "
@@ -57,7 +70,8 @@ def entries_of_list(source: UrlListSource) -> list[Entry]:
     return listed
 
 
-def _entry(row: Row, source: str, rule: AddressRule) -> Entry:
+def _entry(row: Row, source: str, rule: AddressRule, unusable: list[str]) -> Entry:
+    """The entry of a row; what is wrong with its boxes is added to `unusable`."""
     fields = row.fields
     url = fields["url"] or ""
     sha256 = fields.get("sha256")
@@ -70,6 +84,13 @@ def _entry(row: Row, source: str, rule: AddressRule) -> Entry:
         sha256 = sha256.lower()
         if outcome is None and not _SHA256.fullmatch(sha256):
             outcome = dropped("hash_mismatch", "the list's sha256 does not have 64 hex digits")
+    boxes = fields.get("boxes")
+    if boxes is not None:
+        try:
+            boxes = check_boxes(boxes)
+        except ValueError as error:
+            unusable.append(f"{url}: {error}")
+            boxes = None
     return Entry(
         identity=url,
         url=strip_credentials(url),
@@ -82,4 +103,5 @@ def _entry(row: Row, source: str, rule: AddressRule) -> Entry:
         fetch_url=fetch_url,
         rule=rule,
         outcome=outcome,
+        boxes=boxes,
     )

@@ -1,0 +1,45 @@
+"""Boxes of pictures on their way from a source to the raw shards: checked and shortened JSON.
+
+They may be in pixels, and the sizes of the pictures are not known yet: the stage `shard` checks
+that they fit.
+"""
+
+import json
+from pathlib import Path
+
+from pdm.data.boxes import ANY_SIZE, SHARES, parse_boxes
+
+ENDING = ".boxes.json"  # of a file beside a picture
+MAX_BYTES = 2**20
+
+
+def check_boxes(text: str) -> str:
+    """Give the boxes of a picture without anything that is not read of them.
+
+    Raises:
+        ValueError: It is no list of boxes; the text says why.
+    """
+    if len(text) > MAX_BYTES:
+        raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"it is no JSON ({error})") from error
+    parse_boxes(value, ANY_SIZE)
+    names = [("class", "bbox") if "bbox" in one else ("class", *SHARES) for one in value]
+    kept = [{name: one[name] for name in each} for one, each in zip(value, names, strict=True)]
+    return json.dumps(kept, ensure_ascii=False)
+
+
+def read_boxes(path: Path) -> str:
+    """Read and check a file of boxes.
+
+    Raises:
+        ValueError: It cannot be read, or is no list of boxes.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        return check_boxes(content.decode("utf-8-sig"))
+    except OSError as error:
+        raise ValueError(f"it cannot be read ({error.strerror})") from error

@@ -1,0 +1,72 @@
+"""Counts of the boxes of finished crops, for the log, the manifest, the card and the report."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pdm.data.boxes import DIGITS, Edges, LabelledBox
+
+
+@dataclass(slots=True)
+class BoxCounts:
+    """Boxes of some pictures.
+
+    Attributes:
+        by_class: Number of boxes of each class.
+        num_pictures: Pictures with boxes.
+        num_lost: Boxes of which the crop shows too little (`pdm.data.boxes.LEAST_LEFT`).
+        most: Boxes of the picture with the most.
+    """
+
+    by_class: Counter[str] = field(default_factory=Counter)
+    num_pictures: int = 0
+    num_lost: int = 0
+    most: int = 0
+
+    @property
+    def num_boxes(self) -> int:
+        """Boxes in all."""
+        return self.by_class.total()
+
+    def add(self, kept: Sequence[LabelledBox], num_lost: int) -> None:
+        """Count the boxes of a picture."""
+        self.by_class.update(box.class_name for box in kept)
+        self.num_pictures += bool(kept)
+        self.num_lost += num_lost
+        self.most = max(self.most, len(kept))
+
+    def describe(self) -> str:
+        """One line for a log; empty if there is no box."""
+        if not self.num_boxes + self.num_lost:
+            return ""
+        names = ", ".join(f"{name} {count:,}" for name, count in self.by_class.most_common())
+        return (
+            f"{self.num_boxes:,} boxes on {self.num_pictures:,} pictures ({names}); "
+            f"{self.num_lost:,} left out, with less than a quarter in the crop"
+        )
+
+
+def join(counts: Iterable[BoxCounts]) -> BoxCounts:
+    """The counts of all shards together."""
+    total = BoxCounts()
+    for one in counts:
+        total.by_class.update(one.by_class)
+        total.num_pictures += one.num_pictures
+        total.num_lost += one.num_lost
+        total.most = max(total.most, one.most)
+    return total
+
+
+def fact_of(counts: BoxCounts, crops: Iterable[Edges]) -> dict[str, Any]:
+    """What the manifest says of the boxes: the names of the classes, sorted, and the median of the
+    crops, which is what a layout without a crop of its own is drawn at.
+
+    Args:
+        counts: Of all pictures.
+        crops: Of all pictures.
+    """
+    middle = np.median(np.array(list(crops)), axis=0).round(DIGITS).tolist()
+    return {"classes": sorted(counts.by_class), "crop": middle}
