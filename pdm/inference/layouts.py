@@ -141,7 +141,7 @@ def read_layout_file(path: Path, task: BoxLayout, key: str) -> tuple[Layout, ...
     layouts = []
     for number, one in enumerate(value, 1):
         try:
-            layouts.append(_parse_layout(one, task))
+            layouts.append(parse_layout(one, task))
         except ValueError as error:
             where = f", layout {number}" if len(value) > 1 else ""
             raise BadInput(f"{key}: {path}{where}: {error}") from error
@@ -149,15 +149,16 @@ def read_layout_file(path: Path, task: BoxLayout, key: str) -> tuple[Layout, ...
     return tuple(layouts)
 
 
-def _is_layout(value: object) -> bool:
-    """Whether a list is one of boxes, not of layouts."""
-    return isinstance(value, list) and any(
-        isinstance(one, Mapping) and KEY not in one for one in value
-    )
+def parse_layout(value: object, task: BoxLayout) -> Layout:
+    """Read one layout for a model.
 
+    Args:
+        value: A list of boxes, or an object with `boxes` and `crop`, as in JSON.
+        task: Of the model.
 
-def _parse_layout(value: object, task: BoxLayout) -> Layout:
-    """Read one layout; ValueError if it does not fit the model."""
+    Raises:
+        ValueError: It has no boxes, or one that does not fit.
+    """
     crop = task.crop
     if isinstance(value, Mapping):
         crop, value = _parse_crop(value.get("crop", list(crop))), value.get(KEY)
@@ -171,6 +172,13 @@ def _parse_layout(value: object, task: BoxLayout) -> Layout:
                 f"{', '.join(task.names)}"
             )
     return Layout(boxes, crop)
+
+
+def _is_layout(value: object) -> bool:
+    """Whether a list is one of boxes, not of layouts."""
+    return isinstance(value, list) and any(
+        isinstance(one, Mapping) and KEY not in one for one in value
+    )
 
 
 def _parse_crop(value: object) -> tuple[float, float, float, float]:

@@ -221,9 +221,10 @@ def _custom_readme() -> str:
     pipeline = DiffusionPipeline.from_pretrained("FOLDER", trust_remote_code=True)
     images = pipeline(seed=0, num_images=4).images
 
-`pipeline.py` imports the pipeline from the package. Of a model of text it takes a prompt, of one
-for super-resolution `image`, for inpainting `image` and `mask_image`, and for maps `image`, the map
-of class indices. `height` and `width` ask for another size than that of the training.
+`pipeline.py` imports the pipeline from the package. Of a model of text it takes a prompt, of one of
+layouts `boxes`, of one for super-resolution `image`, for inpainting `image` and `mask_image`, and
+for maps `image`, the map of class indices. `height` and `width` ask for another size than that of
+the training.
 `sampling.json` has the settings of sampling; `num_inference_steps` and
 `guidance_scale` replace two of them.
 """

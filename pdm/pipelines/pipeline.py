@@ -1,7 +1,7 @@
 """The pipeline of diffusers that draws from any model of this project."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,13 @@ from PIL import Image
 
 from pdm.config.prompts import Prompt
 from pdm.config.sample import GuideConfig, SampleConfig
-from pdm.config.task import SemanticTask, SuperResolutionTask, TextTask
+from pdm.config.task import LayoutTask, SemanticTask, SuperResolutionTask, TextTask
 from pdm.data.maps import names_of
 from pdm.data.pixels import Pixels
+from pdm.inference.layouts import Layouts, parse_layout
 from pdm.inference.picture_sizes import sizes_of
 from pdm.inference.pictures import inpaint, paint, upscale
-from pdm.inference.pictures.draw import draw
+from pdm.inference.pictures.draw import draw, drawings_of_layout
 from pdm.inference.pictures.studio import Studio
 from pdm.inference.prompts import check_guidance
 from pdm.inference.sampling_networks import Networks
@@ -50,6 +51,7 @@ class PyramidPipeline(DiffusionPipeline):
         guidance_scale: float | None = None,
         negative_prompt: str | None = None,
         classes: Sequence[str] | None = None,
+        boxes: Sequence[Mapping[str, Any]] | None = None,
         output_type: str = "pil",
     ) -> ImagePipelineOutput:
         """Draw pictures of the seeds `seed`, `seed + 1`, ...
@@ -66,13 +68,14 @@ class PyramidPipeline(DiffusionPipeline):
             guidance_scale: In place of that of `sampling.json`.
             negative_prompt: What guidance steers away from.
             classes: To draw in turn, of a model of classes; None for all.
+            boxes: Of a model of layouts: each with class, x, y, width and height, as shares.
             output_type: pil, or np for float arrays (B, H, W, 3) in [0, 1].
 
         Raises:
             ValueError: The model cannot draw by this.
             BadInput: As in the command for the model's task.
         """
-        self._check_inputs(prompt, image, mask_image)
+        self._check_inputs(prompt, image, mask_image, boxes)
         self._check_unused(prompt, negative_prompt, image, mask_image, height or width)
         if output_type not in ("pil", "np"):
             raise ValueError(f"output_type is {output_type!r}; it must be 'pil' or 'np'")
@@ -85,6 +88,11 @@ class PyramidPipeline(DiffusionPipeline):
             )
             check_guidance([wish], studio.config, "the prompt")
             drawn: Iterator[Pixels] = (each for _, each, _ in draw(studio, wish, num_images))
+        elif boxes is not None:
+            layout = parse_layout(list(boxes), _layouts_of(studio).task)
+            seeds = range(seed, seed + num_images)
+            drawings = drawings_of_layout(studio, layout, seeds)
+            drawn = (each.at_size(size).draw() for each in drawings)
         else:
             drawn = _draw(studio, image, mask_image, range(seed, seed + num_images), size)
         pictures = []
@@ -97,7 +105,7 @@ class PyramidPipeline(DiffusionPipeline):
             return ImagePipelineOutput(images=arrays)
         return ImagePipelineOutput(images=pictures)
 
-    def _check_inputs(self, prompt: Any, image: Any, mask_image: Any) -> None:
+    def _check_inputs(self, prompt: Any, image: Any, mask_image: Any, boxes: Any) -> None:
         task = task_of_model(self.diffusion.record, None)
         needs_text = isinstance(task, TextTask)
         needs_image = isinstance(task, SuperResolutionTask | SemanticTask)
@@ -105,6 +113,9 @@ class PyramidPipeline(DiffusionPipeline):
             raise ValueError(
                 f"a model of {task.kind} draws {'by' if needs_text else 'without'} a prompt"
             )
+        if isinstance(task, LayoutTask) != (boxes is not None):
+            how = "without" if boxes is not None else "by"
+            raise ValueError(f"a model of {task.kind} draws {how} boxes")
         if needs_image and image is None:
             raise ValueError(f"a model of {task.kind} needs an image")
         if (mask_image is not None) and image is None:
@@ -117,8 +128,9 @@ class PyramidPipeline(DiffusionPipeline):
         kind = task_of_model(self.diffusion.record, None).kind
         if negative_prompt is not None and prompt is None:
             raise ValueError(f"a model of {kind} takes no negative_prompt")
-        if image is not None and prompt is not None:
-            raise ValueError(f"a model of {kind} draws from a prompt alone; leave out the image")
+        if image is not None and (prompt is not None or kind == "layout"):
+            given = "boxes" if kind == "layout" else "a prompt"
+            raise ValueError(f"a model of {kind} draws from {given} alone; leave out the image")
         if mask_image is not None and kind in ("super_resolution", "semantic"):
             raise ValueError(f"a model of {kind} takes no mask_image")
         if image is not None and side is not None:
@@ -168,6 +180,12 @@ def _with_guidance(
         dataclasses.replace(networks, guide=guide),
         dataclasses.replace(config, guidance_scale=scale, guide=settings),
     )
+
+
+def _layouts_of(studio: Studio) -> Layouts:
+    subjects = studio.networks.subjects
+    assert isinstance(subjects, Layouts)  # of `_check_inputs`
+    return subjects
 
 
 def _draw(

@@ -24,12 +24,20 @@ from tiny_bert import write_bert
 
 from pdm.config.prompts import Prompt
 from pdm.config.sample import GuideConfig
-from pdm.config.task import ClassTask, InpaintingTask, SemanticTask, SuperResolutionTask, TextTask
+from pdm.config.task import (
+    ClassTask,
+    InpaintingTask,
+    LayoutTask,
+    SemanticTask,
+    SuperResolutionTask,
+    TextTask,
+)
 from pdm.config.text import TextTransformerConfig, WordPiecesConfig
-from pdm.data import classes, maps
+from pdm.data import boxes, classes, maps
+from pdm.data.boxes import Layout, parse_boxes
 from pdm.errors import BadInput
 from pdm.files import sha256_of
-from pdm.inference.pictures.draw import draw
+from pdm.inference.pictures.draw import draw, drawings_of_layout
 from pdm.inference.pictures.inpaint import inpaint
 from pdm.inference.pictures.paint import paint
 from pdm.inference.pictures.studio import open_studio
@@ -57,8 +65,15 @@ TASKS = {
         kind="super_resolution", factor=2, degradation="bicubic"
     ),
     "semantic": SemanticTask(kind="semantic"),
+    "layout": LayoutTask(
+        kind="layout", max_boxes=2, vocabulary_size=64, width=8, depth=1, num_heads=2, head_width=4
+    ),
 }
-NAMES = {classes.FACT: ["dune", "sea"], maps.FACT: ["sky", "water"]}
+NAMES = {
+    classes.FACT: ["dune", "sea"],
+    maps.FACT: ["sky", "water"],
+    boxes.FACT: {"classes": ["boat", "sun"], "crop": [0.0, 0.1, 1.0, 0.9]},
+}
 
 
 def conditional_models(folder, task, size=(16, 32)):
@@ -215,6 +230,23 @@ def test_a_map_is_painted(tmp_path):
     [drawn] = pipeline(image=Image.fromarray(indices), seed=4).images
     [expected] = paint(open_studio(models, SAMPLE), indices, [4])
     assert (np.asarray(drawn) == expected).all()
+
+
+def test_boxes_are_drawn_as_by_the_command(tmp_path):
+    models = conditional_models(tmp_path / "models", TASKS["layout"])
+    pipeline = load(models, tmp_path / "folder")
+    boat = {"class": "boat", "x": 0.1, "y": 0.5, "width": 0.5, "height": 0.25}
+    [drawn] = pipeline(boxes=[boat], seed=4).images
+    layout = Layout(parse_boxes([boat]), (0.0, 0.1, 1.0, 0.9))
+    [expected] = drawings_of_layout(open_studio(models, SAMPLE), layout, [4])
+    assert (np.asarray(drawn) == expected.draw()).all()
+    other = Layout(parse_boxes([boat | {"class": "sun"}]), layout.crop)
+    [sun] = drawings_of_layout(open_studio(models, SAMPLE), other, [4])
+    assert (np.asarray(drawn) != sun.draw()).any()
+    with pytest.raises(ValueError, match="a model of layout draws by boxes"):
+        pipeline()
+    with pytest.raises(ValueError, match="class 'car'; the model knows boat, sun"):
+        pipeline(boxes=[boat | {"class": "car"}])
 
 
 def test_guidance_without_a_guide_and_other_precisions_are_refused(tmp_path):
