@@ -16,7 +16,8 @@ import yaml
 from PIL import Image
 
 from pdm.curation.shard import croissant
-from pdm.curation.shard.card import MAX_LISTED, data_card
+from pdm.curation.shard.card import data_card
+from pdm.curation.shard.card_sources import MAX_LISTED
 from pdm.data.shards import manifest, tars
 from pdm.files import sha256_of, write_json, write_text
 

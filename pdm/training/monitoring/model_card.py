@@ -1,6 +1,5 @@
 """The model card: `README.md` in the folder of a trained autoencoder."""
 
-import html
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from pdm.config.autoencoder import AutoencoderConfig
 from pdm.data.shards import manifest
 from pdm.data.shards.buckets import FACT, has_buckets
+from pdm.markdown import plain, table
 from pdm.models.codec import Autoencoder
 
 CROISSANT = "croissant.json"  # in the shards' folder; names the licences of their pictures
@@ -70,7 +70,7 @@ images = model.decode(latents)
 
 PSNR of held-out pictures, reduced to {size}, by the number of levels decoded.
 
-{_table(("levels", "PSNR in dB"), _psnr(psnr_by_levels))}
+{table(("levels", "PSNR in dB"), _psnr(psnr_by_levels))}
 ## Training
 
 {_losses(config)}
@@ -101,7 +101,7 @@ def _levels(model: Autoencoder, config: AutoencoderConfig, redundancy: Sequence[
         (str(factor), f"{height}x{width}, {count}", f"{count * height * width:,}", f"{share:.2f}")
         for factor, (count, height, width), share in rows
     ]
-    return _table(("downsampling", "map, channels", "values", "redundancy"), lines)
+    return table(("downsampling", "map, channels", "values", "redundancy"), lines)
 
 
 def _psnr(by_levels: Sequence[float]) -> list[tuple[str, str]]:
@@ -125,7 +125,7 @@ def _losses(config: AutoencoderConfig) -> str:
 def _source(init_from: Mapping[str, Any] | None) -> str:
     if init_from is None:
         return ""
-    path, digest = _plain(init_from["path"]), init_from["sha256"]
+    path, digest = plain(init_from["path"]), init_from["sha256"]
     return (
         f"\nFine-tuned from the model `{path}` (sha256 `{digest}`), with "
         f"{init_from['taken']} of {init_from['total']} tensors taken from it. `pictures.txt`, if "
@@ -140,16 +140,6 @@ def _data(shards: Path) -> str:
     return (
         f"Pictures: {counts}; `pictures.txt`, if it exists, lists them. Version (sha256 of "
         f"the manifest): `{manifest.digest(shards)}`.\n\n"
-        f"Licences stated by their sources: {', '.join(map(_plain, licences))}. "
+        f"Licences stated by their sources: {', '.join(map(plain, licences))}. "
         "Nobody has verified them, and a model may retain traces of its pictures."
     )
-
-
-def _table(titles: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> str:
-    rows = [titles, ("---",) * len(titles), *lines]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
-
-
-def _plain(text: str) -> str:
-    """Escape markup in a name that comes from outside."""
-    return html.escape(" ".join(text.split())).replace("`", "\\`")
