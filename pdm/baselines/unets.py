@@ -5,8 +5,7 @@ trains in the same trainer and is sampled by the same samplers, whether it predi
 published, or the velocity of our flow, as a stronger baseline.
 """
 
-from pathlib import Path
-from typing import Self, cast
+from typing import cast
 
 import torch
 from diffusers.models.attention_processor import Attention
@@ -14,11 +13,9 @@ from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pdm import weights
 from pdm.baselines.released_unets import DESIGNS, HEADS, build_unet
 from pdm.config.condition import ConditionConfig
 from pdm.config.latent_unet import SIDE_MULTIPLES, LatentUNetConfig
-from pdm.config.records import from_record
 from pdm.models.condition import NO_CONDITION, Condition
 from pdm.models.denoiser import Denoiser
 from pdm.models.levels.pyramid import Downsampling, Pyramid
@@ -37,6 +34,8 @@ class LatentUNet(Denoiser):
     """
 
     block_types = (ResnetBlock2D, Attention, TextLayer)
+    config_type = LatentUNetConfig
+    section = "diffusion.baseline"
 
     def __init__(
         self,
@@ -44,10 +43,9 @@ class LatentUNet(Denoiser):
         level_channels: tuple[int, ...],
         level_downsamplings: tuple[Downsampling, ...],
     ) -> None:
-        super().__init__(level_channels, level_downsamplings)
+        super().__init__(config, level_channels, level_downsamplings)
         if len(level_channels) != 1:
             raise ValueError(f"LDM's networks take one level, not {len(level_channels)}")
-        self.config = config
         beside = config.condition_channels + (MAP_CHANNELS if config.map_classes else 0)
         channels = {"in_channels": level_channels[0] + beside, "out_channels": level_channels[0]}
         if config.token_width:
@@ -129,16 +127,3 @@ class LatentUNet(Denoiser):
 
     def set_dropout(self, share: Tensor) -> None:
         """Do nothing: LDM's released networks have no dropout."""
-
-    @classmethod
-    def from_pretrained(cls, folder: Path) -> Self:
-        """Load what `save_pretrained` wrote, on the CPU and in evaluation mode."""
-        record, tensors = weights.load(folder, cls.__name__)
-        with weights.explain_misfit(folder):
-            model = cls(
-                from_record(LatentUNetConfig, record["config"], "diffusion.baseline"),
-                tuple(record["level_channels"]),
-                tuple(record["level_downsamplings"]),
-            )
-            model.load_state_dict(tensors)
-        return model.eval()

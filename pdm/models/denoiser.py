@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from pdm import weights
 from pdm.config.condition import ConditionConfig
+from pdm.config.records import from_record
 from pdm.models.condition import NO_CONDITION, Condition
 from pdm.models.levels.pyramid import Downsampling, Pyramid
 
@@ -27,13 +28,19 @@ class Denoiser(nn.Module):
 
     # What activation checkpointing recomputes and FSDP shards as one; no block within another.
     block_types: ClassVar[tuple[type[nn.Module], ...]]
+    config_type: ClassVar[type]
+    section: ClassVar[str]  # of the params, which has the config
     config: Any
     facts: dict[str, Any]
 
     def __init__(
-        self, level_channels: tuple[int, ...], level_downsamplings: tuple[Downsampling, ...]
+        self,
+        config: Any,
+        level_channels: tuple[int, ...],
+        level_downsamplings: tuple[Downsampling, ...],
     ) -> None:
         super().__init__()
+        self.config = config
         self.facts = {"level_channels": level_channels, "level_downsamplings": level_downsamplings}
 
     @property
@@ -65,10 +72,18 @@ class Denoiser(nn.Module):
         weights.save(folder, type(self).__name__, self.config, self.state_dict(), **known)
 
     @classmethod
-    @abstractmethod
     def from_pretrained(cls, folder: Path) -> Self:
         """Load what `save_pretrained` wrote, on the CPU and in evaluation mode.
 
         Raises:
             BadInput: The folder is missing or damaged, or holds another kind of model.
         """
+        record, tensors = weights.load(folder, cls.__name__)
+        with weights.explain_misfit(folder):
+            model = cls(
+                from_record(cls.config_type, record["config"], cls.section),
+                tuple(record["level_channels"]),
+                tuple(record["level_downsamplings"]),
+            )
+            model.load_state_dict(tensors)
+        return model.eval()

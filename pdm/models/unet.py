@@ -13,15 +13,11 @@ that level needs do not run. No other velocity changes.
 """
 
 from dataclasses import replace
-from pathlib import Path
-from typing import Self
 
 import torch
 from torch import Tensor, nn
 
-from pdm import weights
 from pdm.config.condition import ConditionConfig
-from pdm.config.records import from_record
 from pdm.config.unet import UNetConfig
 from pdm.models.attention import SpatialChannelAttention
 from pdm.models.blocks import ModulatedBlock, modulate_blocks
@@ -53,6 +49,8 @@ class PyramidUNet(Denoiser):
     """
 
     block_types = (ModulatedBlock, SpatialChannelAttention, CrossAttention, TextLayer)
+    config_type = UNetConfig
+    section = "diffusion.model"
 
     def __init__(
         self,
@@ -60,8 +58,7 @@ class PyramidUNet(Denoiser):
         level_channels: tuple[int, ...],
         level_downsamplings: tuple[Downsampling, ...],
     ) -> None:
-        super().__init__(level_channels, level_downsamplings)
-        self.config = config
+        super().__init__(config, level_channels, level_downsamplings)
         maps = condition_channels_of(config, level_downsamplings)
         if not config.branches:
             level_channels = (sum(level_channels),)
@@ -231,16 +228,3 @@ class PyramidUNet(Denoiser):
         latent = self.resolutions.latent_at(first, pyramid)
         assert latent is not None
         return latent.new_zeros(len(latent), self.config.widths[first - 1], *latent.shape[2:])
-
-    @classmethod
-    def from_pretrained(cls, folder: Path) -> Self:
-        """Load what `save_pretrained` wrote, on the CPU and in evaluation mode."""
-        record, tensors = weights.load(folder, cls.__name__)
-        with weights.explain_misfit(folder):
-            model = cls(
-                from_record(UNetConfig, record["config"], "diffusion.model"),
-                tuple(record["level_channels"]),
-                tuple(record["level_downsamplings"]),
-            )
-            model.load_state_dict(tensors)
-        return model.eval()
