@@ -79,7 +79,7 @@ def merge(network: Network, config: LoraConfig) -> Network:
     """Give a network without adapters that computes the same, on the same device."""
     device = next(network.parameters()).device
     levels = network.facts["level_channels"], network.facts["level_downsamplings"]
-    plain = type(network)(network.config, *levels)  # type: ignore[call-arg]
+    plain = type(network)(network.config, *levels)
     plain.load_state_dict(merge_adapters(network.state_dict(), config.scale))
     plain.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return plain.requires_grad_(requires_grad=False).eval()
