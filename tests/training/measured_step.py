@@ -7,6 +7,7 @@ a checkpoint after each.
 import dataclasses
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psutil
 import torch
@@ -15,6 +16,7 @@ from pdm import params
 from pdm.models.levels.pyramid import level_shapes
 from pdm.params.override import override
 from pdm.registry import build_autoencoder, build_denoiser
+from pdm.training.checkpoints.folder import Checkpoints
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.prefetch import move_batch
 from pdm.training.loop.state import TrainState
@@ -42,17 +44,20 @@ def load(assignments):
 
 
 class Run:
+    def __init__(self, folder):
+        self.checkpoints = Checkpoints(folder, keep=1)
+
     def log(self, metrics, images_seen):
         pass
 
     def save(self, state):
-        state.copy()
+        self.checkpoints.begin(state)
 
     def score(self, state):
         pass
 
     def flush(self):
-        pass
+        self.checkpoints.flush()
 
     def save_failed(self):
         return False
@@ -109,7 +114,8 @@ def measure(stage, config):
     training = dataclasses.replace(
         section.training, total_images=2 * length, log_every_images=length, save_every_images=length
     )
-    train(state, losses, Data(batch), training, Run(), Workers(CPU))
+    with TemporaryDirectory() as folder:
+        train(state, losses, Data(batch), training, Run(Path(folder)), Workers(CPU))
     peak = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]
     return int(peak) * 1024 - before
 

@@ -70,11 +70,11 @@ def damage(kind: str, path: Path) -> None:
 def test_if_the_newest_checkpoint_is_damaged_the_one_before_is_used_with_the_same_result(
     tmp_path, kind
 ):
-    unbroken = trained(tmp_path / "unbroken").copy()
+    unbroken = trained(tmp_path / "unbroken").contents()
     trained(tmp_path / "run", config=replace(CONFIG, total_images=32))
     assert list_files(tmp_path / "run") == ["000000016", "000000032"]
     damage(kind, tmp_path / "run" / "checkpoints" / "000000032")
-    found = trained(tmp_path / "run").copy()
+    found = trained(tmp_path / "run").contents()
     for file, tensors in unbroken.files.items():
         assert all(torch.equal(one, found.files[file][name]) for name, one in tensors.items())
 
@@ -137,14 +137,15 @@ def test_the_newest_and_the_best_checkpoints_are_kept(tmp_path):
 
 
 class SlowCheckpoints(Checkpoints):
-    def _keep(self, copy, marks):
+    def _keep(self, contents, marks):
         time.sleep(0.3)
-        super()._keep(copy, marks)
+        super()._keep(contents, marks)
 
 
-def test_a_checkpoint_that_is_still_being_written_is_not_touched_by_the_next(tmp_path):
+def test_weights_wait_for_the_checkpoint_that_is_being_written(tmp_path):
     checkpoints, state = SlowCheckpoints(tmp_path, keep=2), fresh()
     for images_seen in (8, 16):
+        state.wait_for_reader()
         torch.nn.init.constant_(state.model.layer.weight, images_seen)
         state.images_seen = images_seen
         checkpoints.begin(state)
@@ -152,6 +153,21 @@ def test_a_checkpoint_that_is_still_being_written_is_not_touched_by_the_next(tmp
     for images_seen in (8, 16):
         found = load_file(checkpoints.path(images_seen) / "model.safetensors")
         assert (found["layer.weight"] == images_seen).all()
+
+
+def test_a_step_does_not_overtake_the_checkpoint_that_is_being_written(tmp_path):
+    """The bytes of every checkpoint are those of a run that waits for each."""
+    config = replace(CONFIG, keep_checkpoints=9)
+    trained(tmp_path / "fast", config=config)
+    state = fresh(config)
+    run = RunFolder(tmp_path / "slow", "points", config, CPU, 0, lambda *_: 0.0)
+    run.checkpoints = SlowCheckpoints(run.checkpoints.folder, keep=9)
+    train(state, state.model, Points(), config, run, CPU)
+    names = list_files(tmp_path / "fast")
+    assert names == list_files(tmp_path / "slow")
+    for name in names:
+        fast, slow = (tmp_path / one / "checkpoints" / name for one in ("fast", "slow"))
+        assert (fast / "MANIFEST.json").read_bytes() == (slow / "MANIFEST.json").read_bytes()
 
 
 def killed_at_each_file_operation(folder: Path) -> None:
@@ -163,7 +179,7 @@ def killed_at_each_file_operation(folder: Path) -> None:
                 count_down(number)
                 state = fresh()
                 state.images_seen = 32
-                Checkpoints(folder, keep=1)._keep(state.copy(), None)
+                Checkpoints(folder, keep=1)._keep(state.contents(), None)
                 os._exit(0)
             finally:
                 os._exit(1)  # nothing of the tests may run in the child
@@ -213,7 +229,7 @@ def test_a_disk_that_fills_up_ends_the_run_and_the_older_checkpoints_stay(tmp_pa
 def test_an_interruption_at_any_step_does_not_change_the_result(tmp_path):
     """At the start, within an epoch of twelve, at its end, and before the last step."""
     settings = replace(CONFIG, total_images=48, save_every_images=8, keep_checkpoints=9)
-    unbroken = trained(tmp_path / "unbroken", config=settings).copy()
+    unbroken = trained(tmp_path / "unbroken", config=settings).contents()
     ends = dict(unbroken.files["model"])
     ends = {name: tensor.clone() for name, tensor in ends.items()}
     for images_seen in (8, 24, 40, 48):
@@ -222,7 +238,7 @@ def test_an_interruption_at_any_step_does_not_change_the_result(tmp_path):
         for name in list_files(folder):
             if int(name) > images_seen:
                 shutil.rmtree(folder / "checkpoints" / name)
-        found = trained(folder, config=settings).copy().files["model"]
+        found = trained(folder, config=settings).contents().files["model"]
         assert all(torch.equal(ends[name], tensor) for name, tensor in found.items()), images_seen
 
 

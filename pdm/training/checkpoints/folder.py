@@ -1,9 +1,9 @@
 """The checkpoints of a run: `<run>/checkpoints/000012800/`, named by the images seen.
 
 A run resumes from the newest intact checkpoint; damaged ones are skipped with a warning. A thread
-writes one checkpoint at a time from a copy in memory, so training waits only for the copy. An old
-checkpoint is removed only after the new one is complete on disk. `best.json` names the checkpoint
-with the best score, which is kept, too.
+writes one checkpoint at a time while training continues (`pdm.training.checkpoints.contents`). An
+old checkpoint is removed only after the new one is complete on disk. `best.json` names the
+checkpoint with the best score, which is kept, too.
 """
 
 import json
@@ -19,9 +19,9 @@ from pdm import ema
 from pdm.errors import QualityGate, Unavailable
 from pdm.files import write_json
 from pdm.threads import side_thread
+from pdm.training.checkpoints.contents import Contents
 from pdm.training.checkpoints.sharded_files import load_whole
 from pdm.training.checkpoints.snapshots import CHECKPOINTS, Marks
-from pdm.training.checkpoints.state_copy import StateCopy
 from pdm.training.loop.state import TrainState, check_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -49,8 +49,8 @@ class Checkpoints:
         self._writing: Future[None] | None = None
 
     def begin(self, state: TrainState, marks: Marks | None = None) -> None:
-        """Copy the state and write the copy in a thread, after waiting for the previous write. With
-        sharded weights, every worker must call this.
+        """Write the state in a thread, after waiting for the previous write. With sharded weights,
+        every worker must call this. Before the state changes, call its `wait_for_reader`.
 
         Args:
             state: State to save.
@@ -60,7 +60,7 @@ class Checkpoints:
             Unavailable: The previous checkpoint could not be written.
         """
         self.flush()
-        self._writing = self._writer.submit(self._keep, state.copy(), marks)
+        self._writing = self._writer.submit(self._keep, state.contents(), marks)
 
     def flush(self) -> None:
         """Wait until the last checkpoint is on disk.
@@ -129,16 +129,16 @@ class Checkpoints:
         """Remove all checkpoints but the newest `keep` and the best."""
         self._remove_old(self._all())
 
-    def _keep(self, copy: StateCopy, marks: Marks | None) -> None:
-        """Write the copy, then remove old checkpoints."""
-        path = self.path(copy.images_seen)
+    def _keep(self, contents: Contents, marks: Marks | None) -> None:
+        """Write a checkpoint, then remove old ones."""
+        path = self.path(contents.images_seen)
 
         def write_snapshots(checkpoint: Path) -> None:
-            if marks is not None and marks.include(copy.images_seen):
-                self._write_snapshots(checkpoint, copy.images_seen, marks)
+            if marks is not None and marks.include(contents.images_seen):
+                self._write_snapshots(checkpoint, contents.images_seen, marks)
 
-        copy.write(path, write_snapshots)
-        if copy.is_first:
+        contents.write(path, write_snapshots)
+        if contents.is_first:
             self._remove_old([other for other in self._all() if other.name <= path.name])
 
     def _write_snapshots(self, checkpoint: Path, images_seen: int, marks: Marks) -> None:

@@ -1,6 +1,6 @@
 """The state of a training: everything that one step passes on to the next.
 
-`pdm.training.checkpoints.state_copy` says what a checkpoint's folder holds. No random state is
+`pdm.training.checkpoints.contents` says what a checkpoint's folder holds. No random state is
 saved: randomness follows from the position (`pdm.training.loop.seeds`).
 """
 
@@ -18,8 +18,8 @@ from pdm.config.common import TrainingConfig
 from pdm.ema import decay_at
 from pdm.files import sha256_of
 from pdm.models.spectral_norm import rescale_spectral_weights, spectral_weights
-from pdm.training.checkpoints.sharded_files import load_whole, read_into, shapes_in
-from pdm.training.checkpoints.state_copy import MANIFEST, HostMemory, StateCopy
+from pdm.training.checkpoints.contents import MANIFEST, Contents, HostMemory
+from pdm.training.checkpoints.sharded_files import read_into, shapes_in
 from pdm.training.distributed.sharded import (
     full_tensor,
     is_to_shard,
@@ -80,6 +80,7 @@ class TrainState:
         self.images_seen = 0  # over all workers
         mesh = DeviceMesh.from_group(self._group, "cpu") if self._group is not None else None
         self._memory = HostMemory(mesh)
+        self._being_read: Contents | None = None
 
     def iterate_spectral_norms(self) -> None:
         """Take the power iteration of a pass, before it."""
@@ -136,22 +137,40 @@ class TrainState:
         if buffers := list(self.model.buffers()):
             torch._foreach_copy_(list(self.ema.buffers()), buffers)
 
-    def copy(self) -> StateCopy:
-        """Copy the state to the CPU, or this worker's part of a sharded one; the next call
-        overwrites the returned copy."""
+    def contents(self) -> Contents:
+        """Give the contents of a checkpoint, or this worker's part of them.
+
+        Write them in another thread, or before the next step: `wait_for_reader` waits for it. A
+        copy of a GPU's tensors is overwritten by the next call.
+        """
+        networks = {"model": self.model, "ema": self.model}
         files = {"model": self.model.state_dict()}
         for name, means in self.ema_weights.items():
             names = [one for one, _ in self.model.named_parameters()]
             files[name] = dict(zip(names, means, strict=True))
         files["ema"] = self.model.state_dict() | files["ema"]  # adds the buffers
         if self.discriminator is not None:
+            networks["discriminator"] = self.discriminator
             files["discriminator"] = self.discriminator.state_dict()
         files["optimizer"] = self._optimizer_tensors()
-        return StateCopy(self._memory.copy(files), self.images_seen, self._group)
+        for file, network in networks.items():
+            _copy_buffers_among(files[file], network)
+        on_gpu = next(self.model.parameters()).is_cuda
+        if on_gpu and self._memory.has_room(files):
+            return Contents(self._memory.copy(files), self.images_seen, self._group)
+        self._being_read = Contents(files, self.images_seen, self._group)
+        return self._being_read
+
+    def wait_for_reader(self) -> None:
+        """Wait until the last `contents` have been read; call this before weights, moments or EMAs
+        change."""
+        if self._being_read is not None:
+            self._being_read.read.wait()
+            self._being_read = None
 
     def save(self, folder: Path) -> None:
         """Write a checkpoint's folder, atomically."""
-        self.copy().write(folder)
+        self.contents().write(folder)
 
     def load(self, folder: Path) -> None:
         """Restore the state that `save` wrote, with any number of workers.
@@ -176,9 +195,6 @@ class TrainState:
         self.images_seen = json.loads((folder / "state.json").read_text())["images_seen"]
 
     def _load_network(self, network: nn.Module, folder: Path, file: str) -> None:
-        if not self.is_sharded:
-            network.load_state_dict(load_whole(folder, file))
-            return
         tensors = network.state_dict()
         if extra := shapes_in(folder, file).keys() - tensors.keys():
             raise KeyError(f"the network has no {', '.join(sorted(extra))}")
@@ -208,6 +224,13 @@ class TrainState:
             state.setdefault(int(index), {})[name] = value
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _copy_buffers_among(tensors: dict[str, Tensor], network: nn.Module) -> None:
+    """Replace buffers by copies: forward passes change them, such as those of spectral norms."""
+    for name, _ in network.named_buffers():
+        if name in tensors:  # it is not, if it is no part of the state
+            tensors[name] = tensors[name].clone()
 
 
 def check_checkpoint(folder: Path) -> None:

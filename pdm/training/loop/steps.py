@@ -158,6 +158,8 @@ class Steps:
         self.report_last_step()
         numbers = StepNumbers(state.images_seen, self.passes, norms)
         skip = numbers.is_faulty()
+        with self.meters.timing("saving"):
+            state.wait_for_reader()
         step_unless(skip, state.optimizer)
         state.rescale_spectral_weights()
         self.last_step = numbers, numbers.copy_to_host()

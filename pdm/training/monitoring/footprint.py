@@ -50,8 +50,9 @@ class Footprint:
         images_at_once: On one worker.
         parameters: Weights that are trained.
         flops_per_step: Operations of an optimizer step, over all workers; None if unknown.
-        memory: Bytes by part. On the host are "checkpoint", the copy of this worker's part from the
-            first checkpoint on, and "kernels"; the others are on the device.
+        memory: Bytes by part. On the host are "kernels" and, beside a GPU only, "checkpoint": from
+            the first checkpoint on a copy of this worker's part of the state, if there is room
+            (`pdm.training.checkpoints.contents`). The others are on the device.
     """
 
     inputs: tuple[tuple[int, ...], ...]
@@ -68,7 +69,7 @@ class Footprint:
     @property
     def host_bytes(self) -> int:
         """Peak memory where the host is the device."""
-        return sum(self.memory.values())
+        return self.device_bytes + self.memory["kernels"]
 
     def __str__(self) -> str:
         shapes = ", ".join("x".join(map(str, shape)) for shape in self.inputs)
@@ -80,9 +81,9 @@ class Footprint:
         ]
         lines += [f"  {part:<12} {size / GIB:8.3f} GiB" for part, size in self.memory.items()]
         lines.append(
-            f"  {'in all':<12} {self.device_bytes / GIB:8.3f} GiB on the device, "
-            f"and {(self.host_bytes - self.device_bytes) / GIB:.3f} GiB on the host for "
-            f"{' and '.join(HOST_PARTS)}"
+            f"  {'in all':<12} {self.device_bytes / GIB:8.3f} GiB on the device, and on the host "
+            f"{self.memory['kernels'] / GIB:.3f} GiB for kernels; beside a GPU also "
+            f"{self.memory['checkpoint'] / GIB:.3f} GiB for the copy that a checkpoint is made of"
         )
         return "\n".join(lines)
 

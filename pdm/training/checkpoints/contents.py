@@ -1,4 +1,9 @@
-"""A copy of a training state in CPU memory, to be written while training continues.
+"""The contents of a checkpoint, written by a thread while training continues.
+
+On a CPU they are the training's own tensors, so a checkpoint takes no memory to speak of. They stay
+as they are while the checkpoint is scored and while the next gradient is computed; before the
+optimizer's step, training waits until they have been read. On a GPU they are copied to CPU memory
+first, if there is room.
 
 model.safetensors ema.safetensors optimizer.safetensors state.json
 discriminator.safetensors if there is a discriminator
@@ -7,18 +12,21 @@ MANIFEST.json     sha256 of each file; written last
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, distributed
 from torch.distributed import ProcessGroup
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor
 
 from pdm.files import atomic_folder, sha256_of, write_json
+from pdm.machine import usable_memory
 from pdm.training.checkpoints.sharded_files import write_shards
+from pdm.training.checkpoints.tensor_file import write_tensors
+from pdm.training.distributed.sharded import local_tensor
 
 MANIFEST = "MANIFEST.json"
 
@@ -28,18 +36,23 @@ def _nothing(_: Path) -> None:
 
 
 @dataclass(frozen=True)
-class StateCopy:
+class Contents:
     """The contents of a checkpoint, or one worker's part of them.
 
     Args:
-        files: Tensors on the CPU, by file (without its suffix) and name.
+        files: Tensors by file (without its suffix) and name. They must not change before `read` is
+            set.
         images_seen: Images seen by all workers together.
-        group: The workers whose parts make up the state; None if this copy is all of it.
+        group: The workers whose parts make up the state; None if this is all of it.
+
+    Attributes:
+        read: Set as soon as `write` needs the tensors no more, also when it fails.
     """
 
     files: dict[str, dict[str, Tensor]]
     images_seen: int
     group: ProcessGroup | None = None
+    read: Event = field(default_factory=Event)
 
     @property
     def is_first(self) -> bool:
@@ -57,18 +70,25 @@ class StateCopy:
         Raises:
             OSError, SafetensorError: A file could not be written; raised on every worker.
         """
-        if self.group is None:
-            with atomic_folder(folder) as temporary:
-                for name, tensors in self.files.items():
-                    plain = {key: tensor.contiguous() for key, tensor in tensors.items()}
-                    save_file(plain, temporary / f"{name}.safetensors")
-                names = [file.name for file in sorted(temporary.iterdir())]
-                digests = {name: sha256_of(temporary / name) for name in names}
-                self._complete(temporary, digests, finish)
-        elif self.is_first:
-            self._write_first_part(folder, finish)
-        else:
-            self._write_part()
+        try:
+            if self.group is None:
+                self._write_all(folder, finish)
+            elif self.is_first:
+                self._write_first_part(folder, finish)
+            else:
+                self._write_part()
+        finally:
+            self.read.set()
+
+    def _write_all(self, folder: Path, finish: Callable[[Path], None]) -> None:
+        with atomic_folder(folder) as temporary:
+            names = {name: f"{name}.safetensors" for name in sorted(self.files)}
+            digests = {
+                file: write_tensors(temporary / file, self.files[name])
+                for name, file in names.items()
+            }
+            self.read.set()
+            self._complete(temporary, digests, finish)
 
     def _write_first_part(self, folder: Path, finish: Callable[[Path], None]) -> None:
         """Name the temporary folder to the others, write a part, complete the folder, and say
@@ -78,6 +98,7 @@ class StateCopy:
             with atomic_folder(folder) as temporary:
                 self._broadcast(str(temporary))
                 digests = write_shards(temporary, self.files, self.group)
+                self.read.set()
                 self._complete(temporary, digests, finish)
         except BaseException:
             self._broadcast(None)
@@ -112,8 +133,8 @@ class StateCopy:
 
 
 class HostMemory:
-    """CPU memory that is reused for each copy, since allocating pages costs more than copying. A
-    copy is valid until the next one is made.
+    """CPU memory that is reused for each copy of a GPU's tensors, since allocating pages costs more
+    than copying. A copy is valid until the next one is made.
 
     Args:
         mesh: The workers that share sharded tensors, with the CPU for their device; None if all
@@ -123,6 +144,13 @@ class HostMemory:
     def __init__(self, mesh: DeviceMesh | None) -> None:
         self._mesh = mesh
         self._buffers: dict[tuple[str, str], Tensor] = {}
+
+    def has_room(self, files: dict[str, dict[str, Tensor]]) -> bool:
+        """Whether a copy fits: the first one may take half of the memory that is free."""
+        if self._buffers:
+            return True
+        tensors = (tensor for named in files.values() for tensor in named.values())
+        return sum(map(_local_bytes, tensors)) <= usable_memory() // 2
 
     def copy(self, files: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
         """Copy the tensors to the CPU; of sharded tensors this worker's shards only. The copy is
@@ -158,3 +186,8 @@ class HostMemory:
             )
             self._buffers[file, name] = kept
         return kept.copy_(tensor, non_blocking=True)
+
+
+def _local_bytes(tensor: Tensor) -> int:
+    here = local_tensor(tensor)
+    return here.numel() * here.element_size()
