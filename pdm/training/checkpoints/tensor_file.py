@@ -7,8 +7,7 @@ https://huggingface.co/docs/safetensors.
 
 import hashlib
 import json
-from collections.abc import Mapping
-from itertools import chain
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -44,10 +43,18 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
     ordered = sorted(tensors.items(), key=lambda item: (-item[1].element_size(), item[0]))
     digest = hashlib.sha256()
     with path.open("wb") as file:
-        for part in chain([_header(ordered)], (_bytes_of(tensor) for _, tensor in ordered)):
+        for part in _parts(ordered):
             digest.update(part)
             file.write(part)
     return digest.hexdigest()
+
+
+def _parts(tensors: list[tuple[str, Tensor]]) -> Iterator[bytes | memoryview]:
+    """Yield the content of the file."""
+    yield _header(tensors)
+    for _, tensor in tensors:
+        plain = tensor.detach().cpu().contiguous()
+        yield memoryview(plain.flatten().view(torch.uint8).numpy())
 
 
 def _header(tensors: list[tuple[str, Tensor]]) -> bytes:
@@ -63,8 +70,3 @@ def _header(tensors: list[tuple[str, Tensor]]) -> bytes:
     text = json.dumps(entries, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text
-
-
-def _bytes_of(tensor: Tensor) -> memoryview:
-    plain = tensor.detach().cpu().contiguous()
-    return memoryview(plain.flatten().view(torch.uint8).numpy())
