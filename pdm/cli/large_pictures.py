@@ -4,6 +4,7 @@ Heavy imports are inside the functions.
 """
 
 import argparse
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 from pdm.cli.picture_models import open_models
 from pdm.config.any_size import parse_size
 from pdm.errors import BadInput
+from pdm.versions import versions
 
 if TYPE_CHECKING:
     from pdm.config.prompts import Prompt
     from pdm.inference.any_size.large import LargePicture
     from pdm.inference.pictures.draw import Drawing
+
+logger = logging.getLogger(__name__)
 
 
 def wanted_size(
@@ -55,21 +59,21 @@ def write_drawing(
     large: "LargePicture | None",
     written: Sequence[Path],
 ) -> Path:
-    """Draw a picture of `pyramid draw` and write it. Return its file."""
+    """Write a picture of `pyramid draw`, unless an earlier call has. Return its file."""
     from pdm.inference.any_size import large as any_size
     from pdm.inference.pictures.draw import choose_path, words_of
     from pdm.inference.pictures.read import write_picture
 
-    facts = drawing.studio.facts | {"command": "draw", "seed": drawing.seed} | drawing.origin
-    words = words_of(drawing.origin)
-    if large is None:
-        path = choose_path(args.output, f"{words}-{drawing.seed}.png", facts, written)
-        write_picture(path, drawing.draw(), facts)
-        return path
-    facts |= large.facts
-    name = f"{words}-{large.text}-{drawing.seed}.{args.format}"
+    facts = {"command": "draw"} | drawing.facts | (large.facts if large else {})
+    size = f"-{large.text}" if large else ""
+    name = f"{words_of(drawing.origin)}{size}-{drawing.seed}.{args.format}"
     path = choose_path(args.output, name, facts, written)
-    any_size.write_drawing(large, drawing, path, facts)
+    if _is_drawn(path, facts):
+        return path
+    if large is None:
+        write_picture(path, drawing.draw(), facts)
+    else:
+        any_size.write_drawing(large, drawing, path, facts)
     return path
 
 
@@ -77,7 +81,7 @@ def upscale_to_size(args: argparse.Namespace, large: "LargePicture") -> None:
     """Enlarge a picture to the size that `--size` names, once for each seed."""
     from pdm.data.large_pictures.write import check_ending
     from pdm.files import sha256_of
-    from pdm.inference.any_size.large import write_enlargement
+    from pdm.inference.any_size.large import condition_of_enlargement, write_enlargement
     from pdm.inference.pictures.read import output_paths, read_picture
 
     seeds = range(args.seed, args.seed + args.num)
@@ -87,10 +91,25 @@ def upscale_to_size(args: argparse.Namespace, large: "LargePicture") -> None:
     )
     picture = read_picture(args.picture)
     own: dict[str, Any] = {"command": "upscale", "picture_sha256": sha256_of(args.picture)}
+    own["sample_version"] = versions()["sample"]
     with open_models(args) as studio:
         plan = large.plan_enlargement(studio, picture)
         large.log(plan, "upscale")
         for number, (seed, path) in enumerate(zip(seeds, paths, strict=True), 1):
-            facts = studio.facts | own | {"seed": seed} | large.facts
-            write_enlargement(large, studio, picture, seed, path, facts)
+            condition, origin = condition_of_enlargement(studio, seed)
+            facts = studio.facts | own | {"seed": seed} | large.facts | origin
+            if not _is_drawn(path, facts):
+                write_enlargement(large, studio, picture, seed, condition, path, facts)
             print(f"{path}  ({number} of {args.num})" if args.num > 1 else path, flush=True)
+
+
+def _is_drawn(path: Path, facts: dict[str, Any]) -> bool:
+    """Tell whether an earlier call has written a picture, and say so in the log."""
+    from pdm.inference.any_size.unfinished import remove_unfinished
+    from pdm.inference.pictures.draw import is_drawn
+
+    if not is_drawn(path, facts):
+        return False
+    remove_unfinished(path)
+    logger.info("%s is there already, of the same seed, models and settings", path)
+    return True

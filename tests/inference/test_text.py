@@ -546,6 +546,13 @@ def test_a_prompt_is_drawn_at_another_size_with_a_warning(options, size, models,
     assert "drawn at {}x{} by a model that was trained at 32x16".format(*size) in caplog.text
 
 
+def test_an_equal_prompt_at_another_size_is_another_picture(models, tmp_path):
+    for options in ("", "--w 64"):
+        found = run_draw(models, tmp_path, f"a dark picture {options}")
+    widths = {path.name: Image.open(path).width for path in found}
+    assert widths == {"a-dark-picture-0.png": 32, "a-dark-picture-0-2.png": 64}
+
+
 def test_a_prompt_that_names_the_size_of_the_training_is_drawn_without_a_warning(
     models, tmp_path, caplog
 ):
@@ -568,7 +575,7 @@ def test_pictures_whose_prompts_begin_alike_have_files_of_their_own(models, tmp_
 def test_a_picture_of_an_earlier_command_stays_and_an_equal_one_is_not_doubled(models, tmp_path):
     (tmp_path / "a-cat-1.png").write_bytes(b"not a picture of ours")
     expected = ["a-cat-0.png", "a-cat-1-2.png", "a-cat-1.png"]
-    for _ in range(2):  # the second time the same pictures are drawn again
+    for _ in range(2):  # the second time they are there already
         found = run_draw(models, tmp_path, "a cat", "--num", 2)
         assert [path.name for path in found] == expected
     first = found[0].read_bytes()

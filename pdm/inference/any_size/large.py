@@ -155,6 +155,7 @@ def write_enlargement(
     studio: Studio,
     picture: Pixels,
     seed: int,
+    condition: Condition | None,
     path: Path,
     facts: Mapping[str, Any],
 ) -> str:
@@ -165,6 +166,7 @@ def write_enlargement(
         studio: The models.
         picture: uint8 (H, W, 3).
         seed: Of the noise.
+        condition: Of `condition_of_enlargement`.
         path: Ends in .png, .tif or .tiff.
         facts: For its mark.
 
@@ -172,8 +174,6 @@ def write_enlargement(
         The sha256 of its pixels.
     """
     plan = large.plan_enlargement(studio, picture)
-    condition, origin = _condition_of_enlargement(studio, seed)
-    facts = dict(facts) | origin
     enlarger = Enlarger(
         studio=studio,
         tiling=large.tiling,
@@ -187,9 +187,14 @@ def write_enlargement(
         return write_picture(path, large.size, bands, facts)
 
 
-def _condition_of_enlargement(studio: Studio, seed: int) -> tuple[Condition | None, dict[str, Any]]:
-    """Give what a user's picture is said to show in all rounds, and what its mark says of it: no
-    text, whatever the prompts of the params, or the class of the seed."""
+def condition_of_enlargement(studio: Studio, seed: int) -> tuple[Condition | None, dict[str, Any]]:
+    """Give what a user's picture is said to show in all rounds: no text, whatever the prompts of the
+    params, or the class of the seed.
+
+    Returns:
+        The condition, with one row; None for a model that needs none. And what the picture's mark
+        says of it.
+    """
     subjects = studio.networks.subjects
     if isinstance(studio.task, SuperResolutionTask):
         return None, {}

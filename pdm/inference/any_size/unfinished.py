@@ -39,8 +39,7 @@ def unfinished(path: Path, depends: Mapping[str, Any]) -> Iterator[Path]:
     key = hashlib.sha256(json.dumps(dict(depends), sort_keys=True).encode()).hexdigest()
     folder = path.with_name(f".part-{path.name}-{key[:DIGITS]}")
     with sole_writer(path):
-        # The name may have characters of patterns, as "photo[1].png".
-        for other in path.parent.glob(f".part-{glob.escape(path.name)}-{'?' * DIGITS}"):
+        for other in _folders_of(path):
             if other != folder:
                 shutil.rmtree(other, ignore_errors=True)
         if folder.exists():
@@ -48,6 +47,17 @@ def unfinished(path: Path, depends: Mapping[str, Any]) -> Iterator[Path]:
         folder.mkdir(exist_ok=True)
         yield folder
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_unfinished(path: Path) -> None:
+    """Remove what a run left beside a finished file, if it was killed right after writing it."""
+    for folder in _folders_of(path):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folders_of(path: Path) -> list[Path]:
+    # The name may have characters of patterns, as "photo[1].png".
+    return list(path.parent.glob(f".part-{glob.escape(path.name)}-{'?' * DIGITS}"))
 
 
 def keep_picture(path: Path, size: tuple[int, int], draw: Callable[[], Iterable[Pixels]]) -> Pixels:

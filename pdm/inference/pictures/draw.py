@@ -22,10 +22,12 @@ from pdm.inference.layouts import Layouts, ShownLayout, read_layout_file
 from pdm.inference.picture_sizes import sizes_of
 from pdm.inference.pictures.studio import Studio
 from pdm.inference.prompts import Prompts, check_guidance
+from pdm.inference.sample_settings import settings_of
 from pdm.inference.subjects import side_multiple_of, size_of
 from pdm.models.condition import Condition
 from pdm.tasks.find import task_of_model
 from pdm.tasks.layout import BoxLayout
+from pdm.versions import versions
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +99,15 @@ class Drawing:
     condition: Condition
     negative: Condition | None
     origin: dict[str, Any]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """For the picture's mark: everything that it depends on at the model's own size."""
+        facts = self.studio.facts | settings_of(self.studio.config) | {"seed": self.seed}
+        facts["sample_version"] = versions()["sample"]
+        if self.size != self.studio.size:
+            facts["height_px"], facts["width_px"] = self.size
+        return facts | self.origin
 
     def at_size(self, size: tuple[int, int]) -> "Drawing":
         """The same at another (H, W) that the model was trained at, also where it is tiled."""
@@ -190,13 +201,26 @@ def choose_path(folder: Path, name: str, facts: dict[str, Any], taken: Sequence[
     Args:
         folder: Of the file.
         name: With its ending.
-        facts: Its mark; a file with the same one is replaced by the same picture.
+        facts: Its mark; a file with the same one is the same picture.
         taken: Files of this call.
     """
     stem, ending = Path(name).stem, Path(name).suffix
     names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
     paths = (folder / f"{name}{ending}" for name in names)
-    return next(path for path in paths if path not in taken and _is_free(path, facts))
+    return next(
+        path for path in paths if path not in taken and (not path.exists() or is_drawn(path, facts))
+    )
+
+
+def is_drawn(path: Path, facts: dict[str, Any]) -> bool:
+    """Tell whether a file is there and has this mark, so that it need not be drawn again."""
+    if not path.exists():
+        return False
+    try:
+        found = marks.read_mark(path)
+    except BadInput:
+        return False
+    return bool(found == json.loads(json.dumps(facts)))
 
 
 def words_of(origin: dict[str, Any]) -> str:
@@ -230,13 +254,3 @@ def _check_size(
             *(prompt.text, width, height),
             ", ".join(f"{across}x{down}" for down, across in sizes),
         )
-
-
-def _is_free(path: Path, facts: dict[str, Any]) -> bool:
-    if not path.exists():
-        return True
-    try:
-        found = marks.read_mark(path)
-    except BadInput:
-        return False
-    return bool(found == json.loads(json.dumps(facts)))

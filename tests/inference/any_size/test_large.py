@@ -127,27 +127,32 @@ def test_decoded_tiles_overlap_even_where_a_tile_has_two_cells(models):
 def test_a_killed_run_goes_on_where_it_was_and_ends_with_equal_bytes(
     models, params, run, tmp_path, caplog
 ):
-    words = ["draw", "--size", "300x140", "--seed", "4"]
-    name = "picture-300x140-4.png"
-    command = [sys.executable, "-m", "pdm", *words, "--output", str(tmp_path / "killed")]
+    """It is killed while it draws the second of two pictures; the first is not drawn again."""
+    words = ["draw", "--size", "140x128", "--seed", "3", "--num", "2"]
+    finished, broken = "picture-140x128-3.png", "picture-140x128-4.png"
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    command = [sys.executable, "-m", "pdm", *words, "--output", str(killed)]
     command += ["--models", str(models), "--params", str(params), "--steps", "3"]
     process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
     deadline = time.monotonic() + 120
-    while not list((tmp_path / "killed").glob(".part-*/round-2.npy")):
+    while not list(killed.glob(f".part-{broken}-*/round-1.npy")):
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert not (tmp_path / "killed" / name).exists()
+    assert not (killed / broken).exists()
+    written = (killed / finished).stat().st_mtime_ns
 
-    run(*words, "--output", tmp_path / "whole")
+    run(*words, "--output", whole)
     caplog.set_level("INFO")
-    run(*words, "--output", tmp_path / "killed")
+    run(*words, "--output", killed)
     assert "going on where an earlier run ended" in caplog.text
-    whole, killed = (tmp_path / each / name for each in ("whole", "killed"))
-    assert whole.read_bytes() == killed.read_bytes()
-    assert [each.name for each in (tmp_path / "killed").iterdir()] == [name]
+    assert f"{finished} is there already" in caplog.text
+    assert (killed / finished).stat().st_mtime_ns == written
+    assert sorted(each.name for each in killed.iterdir()) == [finished, broken]
+    for name in (finished, broken):
+        assert (whole / name).read_bytes() == (killed / name).read_bytes()
 
 
 @pytest.mark.parametrize("sampler", ["multistep", "heun"])

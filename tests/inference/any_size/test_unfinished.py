@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pdm.inference.any_size.unfinished import keep_picture, unfinished
+from pdm.inference.any_size.unfinished import keep_picture, remove_unfinished, unfinished
 
 
 def interrupt(path, facts):
@@ -24,6 +24,9 @@ def test_what_was_begun_from_other_facts_is_removed(tmp_path):
 @pytest.mark.parametrize("name", ["photo1.png", "photo[1].png-2.png"])
 def test_what_is_finished_of_another_picture_stays(name, tmp_path):
     other = interrupt(tmp_path / name, {})
+    own = interrupt(tmp_path / "photo[1].png", {})
+    remove_unfinished(tmp_path / "photo[1].png")
+    assert not own.exists()
     with unfinished(tmp_path / "photo[1].png", {}):
         pass
     assert other.exists()
