@@ -4,6 +4,7 @@ Heavy imports are inside the functions.
 """
 
 import argparse
+import dataclasses
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from pdm.versions import versions
 
 if TYPE_CHECKING:
     from pdm.config.prompts import Prompt
+    from pdm.config.sample import SampleConfig
     from pdm.inference.any_size.large import LargePicture
     from pdm.inference.pictures.draw import Drawing
 
@@ -31,8 +33,8 @@ def wanted_size(
         BadInput: It is no size or out of range, a prompt names another one, or an option needs it.
     """
     if args.size is None:
-        for option in ("mode", "colour", "strength"):
-            if getattr(args, option) is not None:
+        for option in ("enlarger", "mode", "colour", "strength"):
+            if getattr(args, option, None) is not None:
                 raise BadInput(f"--{option} requires --size")
         if getattr(args, "format", "png") != "png":
             raise BadInput(f"--format {args.format} requires --size")
@@ -53,6 +55,25 @@ def wanted_size(
     )
 
 
+def check_enlarger_of(args: argparse.Namespace, config: "SampleConfig") -> None:
+    """Raise BadInput if the models that `--enlarger` names cannot enlarge."""
+    if args.enlarger is not None:
+        from pdm.inference.any_size.enlarger_models import check_enlarger
+
+        check_enlarger(args.enlarger, config, "--enlarger")
+
+
+def with_enlarger(
+    args: argparse.Namespace, large: "LargePicture | None", config: "SampleConfig"
+) -> "LargePicture | None":
+    """Give the size with the models that `--enlarger` names, loaded."""
+    if large is None or args.enlarger is None:
+        return large
+    from pdm.inference.any_size.enlarger_models import open_enlarger
+
+    return dataclasses.replace(large, enlarger=open_enlarger(args.enlarger, config))
+
+
 def write_drawing(
     args: argparse.Namespace,
     drawing: "Drawing",
@@ -65,6 +86,7 @@ def write_drawing(
     from pdm.inference.pictures.read import write_picture
 
     facts = {"command": "draw"} | drawing.facts | (large.facts if large else {})
+    facts |= _enlarger_facts(args, large)
     size = f"-{large.text}" if large else ""
     name = f"{words_of(drawing.origin)}{size}-{drawing.seed}.{args.format}"
     path = choose_path(args.output, name, facts, written)
@@ -101,6 +123,15 @@ def upscale_to_size(args: argparse.Namespace, large: "LargePicture") -> None:
             if not _is_drawn(path, facts):
                 write_enlargement(large, studio, picture, seed, condition, path, facts)
             print(f"{path}  ({number} of {args.num})" if args.num > 1 else path, flush=True)
+
+
+def _enlarger_facts(args: argparse.Namespace, large: "LargePicture | None") -> dict[str, Any]:
+    if large is None or large.enlarger is None:
+        return {}
+    from pdm.inference.any_size.enlarger_models import digests_of_loaded
+
+    own = {"path": str(args.enlarger), "sha256": large.enlarger.facts["diffusion_sha256"]}
+    return {"enlarger": own} | digests_of_loaded(large.enlarger)
 
 
 def _is_drawn(path: Path, facts: dict[str, Any]) -> bool:

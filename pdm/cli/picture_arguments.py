@@ -88,6 +88,13 @@ def _add_draw(commands: Commands) -> None:
     )
     _add_size_options(draw, draw, "any size; default: that of the model")
     draw.add_argument(
+        "--enlarger",
+        type=Path,
+        metavar="DIR",
+        help="with --size: folder of other models, which enlarge what is composed: trained for "
+        "super_resolution, or another pyramid; default: the same models",
+    )
+    draw.add_argument(
         "--format", choices=("png", "tif"), default="png", help="default: %(default)s"
     )
     _add_model_options(draw, "pictures of each prompt or layout, of as many seeds")

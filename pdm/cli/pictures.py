@@ -7,7 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pdm.cli.large_pictures import upscale_to_size, wanted_size, write_drawing
+from pdm.cli.large_pictures import (
+    check_enlarger_of,
+    upscale_to_size,
+    wanted_size,
+    with_enlarger,
+    write_drawing,
+)
 from pdm.cli.picture_models import open_models
 from pdm.errors import BadInput
 
@@ -108,8 +114,10 @@ def draw(args: argparse.Namespace) -> None:
             drawing.check_prompts(prompts, diffusion, config)
         else:
             drawing.check_draws_alone(diffusion)
+        check_enlarger_of(args, config)
 
     with open_models(args, check, prompts) as studio:
+        large = with_enlarger(args, large, studio.config)
         drawings = [drawing.drawings_of_prompt(studio, prompt, args.num) for prompt in prompts]
         drawings = drawings or [drawing.drawings_of_seeds(studio, _seeds(args))]
         _write_drawings(args, drawings, large)

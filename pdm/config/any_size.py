@@ -1,12 +1,30 @@
-"""Sizes and colours of pictures that are drawn at any size."""
+"""Sizes, colours and enlarging models of pictures that are drawn at any size."""
 
 import re
-from typing import Literal, get_args
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal, get_args
+
+from pdm.config.common import STRICT
+from pdm.config.limits import check_limits, require_sha256
 
 LEAST_SIDE, LARGEST_SIDE = 128, 18_432
 
 Colour = Literal["wavelet", "adain", "none"]
 COLOURS: tuple[Colour, ...] = get_args(Colour)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EnlargerConfig:
+    """Other models that enlarge what the sampled one composes."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    path: Annotated[str, "folder of their autoencoder/ and diffusion/"]
+    sha256: Annotated[str, "of diffusion/model.safetensors in it"]
+
+    def __post_init__(self) -> None:
+        check_limits(self)
+        require_sha256(self.sha256)
 
 
 def parse_size(text: str) -> tuple[int, int]:

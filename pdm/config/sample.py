@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from pdm.config.any_size import LARGEST_SIDE, LEAST_SIDE, Colour
+from pdm.config.any_size import LARGEST_SIDE, LEAST_SIDE, Colour, EnlargerConfig
 from pdm.config.common import STRICT, Mark, Neutral
 from pdm.config.file import FileConfig
 from pdm.config.limits import (
@@ -157,6 +157,9 @@ class SampleConfig:
         tuple[AnySide, AnySide] | None,
         "[width, height] of the samples; null: the size of the training",
     ]
+    enlarger: Annotated[
+        EnlargerConfig | None, "with size: other models that enlarge; null: the model itself"
+    ]
     tiling: Annotated[
         Mode, "with size: how tiles are sampled: fstd, none, multidiffusion, mixture or spot"
     ]
@@ -169,6 +172,8 @@ class SampleConfig:
         require(not none, "prompts", self.prompts, "prompts, a file, or null")
         without = self.guidance_scale == 1
         require(without or self.guide is not None, "guide", None, "one, or guidance_scale: 1.0")
+        needless = self.enlarger is not None and self.size is None
+        require(not needless, "enlarger", self.enlarger, "null without a size")
         start, end = self.guidance_interval
         good = start < end
         require(good, "guidance_interval", self.guidance_interval, "a start below an end")

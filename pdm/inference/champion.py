@@ -45,6 +45,7 @@ WITHOUT_EFFECT: dict[str, Any] = {
     "negative_prompt": None,
     "guidance_interval": [0.0, 1.0],
     "size": None,
+    "enlarger": None,
     "tiling": "fstd",
     "colour": "wavelet",
 }

@@ -21,7 +21,7 @@ from pdm.data.shards import manifest
 from pdm.data.sheets import contact_sheet, split_into_rows
 from pdm.errors import BadInput
 from pdm.files import sha256_of, write_json
-from pdm.inference.any_size.samples import large_samples
+from pdm.inference.any_size.samples import check_enlarger_of, large_samples
 from pdm.inference.layouts import ShownLayout, read_layouts
 from pdm.inference.picture_sizes import sizes_of
 from pdm.inference.prompts import read_prompts
@@ -71,7 +71,7 @@ def sample_pictures(
 
     Raises:
         BadInput: A model is missing, the models do not match, the diffusion model has no EMA
-            snapshots for `ema_length`, or prompts do not fit it.
+            snapshots for `ema_length`, prompts do not fit it, or the enlarger cannot enlarge.
     """
     facts = weights.record_of(diffusion)
     digest = sha256_of(autoencoder / "model.safetensors")
@@ -80,8 +80,9 @@ def sample_pictures(
             f"{diffusion} was not trained on latents of the autoencoder {autoencoder}; run the "
             "stages 'latents' and 'diffusion' again"
         )
-    tiles_at_once = config.batch_size
+    tiles_at_once, of_enlarger = config.batch_size, dict[str, str]()
     if large_samples(config, facts):
+        of_enlarger = check_enlarger_of(config)
         config = dataclasses.replace(config, batch_size=1)  # each is a part that survives a kill
     prompts = read_prompts(config, diffusion, shards)
     layouts = read_layouts(config, diffusion, shards)
@@ -96,6 +97,7 @@ def sample_pictures(
         "diffusion_sha256": sha256_of(diffusion / "model.safetensors"),
         **({"untrained": True} if untrained else {}),
         **few_steps_facts(diffusion, config),
+        **of_enlarger,
     }
     data = manifest.digest(shards) if _reads_shards(config, facts) else None
     with part_folder(samples, _key(config, drawn, data, prompts, layouts)) as folder:

@@ -23,7 +23,7 @@ from pdm.data.shards.images import ImageShards
 from pdm.device import choose_device, log_device
 from pdm.files import atomic_file
 from pdm.inference.any_size.large import LargePicture
-from pdm.inference.any_size.samples import large_samples, write_sample
+from pdm.inference.any_size.samples import large_samples, load_enlarger, write_sample
 from pdm.inference.latent_sampling import draw_numbers
 from pdm.inference.layouts import Layouts, ShownLayout
 from pdm.inference.picture_sizes import PictureSize, SizesInTurn, sizes_of
@@ -106,9 +106,10 @@ class Painter:
         config = config_for_loading(task.config, task.prompts)
         self.networks: Networks = load_networks(task.diffusion, config, device, subjects)
         self.sizes = SizesInTurn(sizes_of(facts), self.networks.subjects, self.config.seed)
-        self.large = large_samples(self.config, facts)
-        task_config = task_of_model(facts, self.networks.network.condition_sizes)
+        large = large_samples(self.config, facts)
         of_tiles = dataclasses.replace(self.config, batch_size=task.tiles_at_once)
+        self.large = large and load_enlarger(large, of_tiles)
+        task_config = task_of_model(facts, self.networks.network.condition_sizes)
         self.studio = Studio(
             *(self.decoder, self.networks, of_tiles, task_config, self.main_size, task.facts),
             sizes=tuple(one.size for one in sizes_of(facts) if one.is_trained),

@@ -8,7 +8,7 @@ from pdm.config.sample import SampleConfig
 
 SAMPLE_SETTINGS = fields_without(SampleConfig, Mark.NOT_IN_SAMPLES)
 GUIDANCE_SETTINGS = ("guidance_scale", "guide", "guidance_interval")
-SIZE_SETTINGS = ("size", "tiling", "colour")
+SIZE_SETTINGS = ("size", "enlarger", "tiling", "colour")
 
 
 def settings_of(config: SampleConfig) -> dict[str, Any]:
@@ -19,6 +19,7 @@ def settings_of(config: SampleConfig) -> dict[str, Any]:
     # As in earlier versions, which had no other.
     unused += ("precision",) if config.precision == "float32" else ()
     unused += SIZE_SETTINGS if config.size is None else ()
+    unused += ("enlarger",) if config.enlarger is None else ()
     found = dataclasses.asdict(config)
     if guided:
         found["guide"] = {name: v for name, v in found["guide"].items() if v is not None}

@@ -46,7 +46,7 @@ class Places:
 
 @dataclass(slots=True)
 class Model:
-    """One of the two networks, or a guide, as far as it is known."""
+    """One of the two networks, a guide or an enlarger, as far as it is known."""
 
     stage: str
     sha256: str
@@ -103,6 +103,7 @@ def trace(picture: Path, places: Places) -> Lineage:
         guide = drawn.get("guide") or {}
         if "sha256" in guide:  # another model; its training pictures also influence the sample
             models.append(_model("guide", str(guide["sha256"]), places, Path(str(guide["path"]))))
+        models += _models_that_enlarged(drawn, places)
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(
             f"{picture} carries no mark of `pyramid sample`, and its pixels are not in "
@@ -110,6 +111,22 @@ def trace(picture: Path, places: Places) -> Lineage:
             "--samples"
         ) from error
     return Lineage(str(picture), digest, seed, drawn, models, _sources(models, places.decisions))
+
+
+def _models_that_enlarged(drawn: dict[str, Any], places: Places) -> list[Model]:
+    """Describe the models of `sample.enlarger` or `--enlarger`, if there are any."""
+    enlarger = drawn.get("enlarger")
+    if not enlarger:
+        return []
+    folder = Path(str(enlarger["path"]))
+    digests = {
+        "enlarger's autoencoder": (drawn.pop("enlarger_autoencoder_sha256"), "autoencoder"),
+        "enlarger": (enlarger["sha256"], "diffusion"),
+    }
+    return [
+        _model(name, str(digest), places, folder / stage)
+        for name, (digest, stage) in digests.items()
+    ]
 
 
 def _by_pixels(digest: str, samples: Path) -> dict[str, Any] | None:

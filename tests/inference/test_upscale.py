@@ -15,6 +15,7 @@ from pdm import cli
 from pdm.config.task import SuperResolutionTask
 from pdm.data import marks
 from pdm.evaluation.reference_distance import ReferenceDistance
+from pdm.files import sha256_of
 from pdm.inference.encode import encode_shards
 from pdm.inference.pictures.studio import Studio, open_studio
 from pdm.inference.pictures.upscale import _match_means, upscale
@@ -110,6 +111,28 @@ def test_the_command_writes_a_marked_picture(models, tmp_path, capsys):
         assert large.size == (36, 24)
     mark, _ = marks.read(path)
     assert (mark["command"], mark["seed"]) == ("upscale", 0)
+
+
+def test_it_enlarges_what_another_model_composes(models, chain, tmp_path, caplog):
+    composing = tmp_path / "models"
+    composing.mkdir()
+    (composing / "autoencoder").symlink_to(chain.autoencoder)
+    (composing / "diffusion").symlink_to(chain.diffusion)
+    params = tmp_path / "params.yaml"
+    params.write_text(DEFAULT.read_text().replace("guidance_scale: 2.5", "guidance_scale: 1.0"))
+    words = ["draw", "--size", "256x128", "--models", composing, "--enlarger", models]
+    words += ["--steps", 2, "--params", params, "--output", tmp_path]
+    caplog.set_level("INFO")
+    assert cli.main([*map(str, words)]) == 0
+    assert "compose 32x16, enlarge 4 times, reduce to 64x32, enlarge 4 times" in caplog.text
+    path = tmp_path / "picture-256x128-0.png"
+    with Image.open(path) as large:
+        assert large.size == (256, 128)
+        small = np.asarray(large.resize((32, 16), Image.Resampling.BOX), float)
+    [own] = open_studio(composing, replace(SAMPLE, steps=2)).draw([0], (16, 32), None)
+    assert np.abs(small - own).mean() < 20
+    digest = sha256_of(models / "diffusion/model.safetensors")
+    assert marks.read(path)[0]["enlarger"] == {"path": str(models), "sha256": digest}
 
 
 def test_a_picture_is_enlarged_to_any_size_in_several_rounds(models, tmp_path):

@@ -125,6 +125,7 @@ SAMPLE = SampleConfig(
     full_size_picture=True,
     tile_px=None,
     size=None,
+    enlarger=None,
     tiling="fstd",
     colour="wavelet",
 )

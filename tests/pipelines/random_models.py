@@ -87,6 +87,7 @@ SAMPLE = SampleConfig(
     full_size_picture=False,
     tile_px=None,
     size=None,
+    enlarger=None,
     tiling="fstd",
     colour="wavelet",
 )

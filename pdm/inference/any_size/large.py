@@ -19,6 +19,7 @@ from pdm.config.tiling import TilingConfig
 from pdm.data.large_pictures.write import write_picture
 from pdm.data.pixels import Pixels
 from pdm.inference.any_size.canvas import enlarging_factors, enlarging_unit
+from pdm.inference.any_size.enlarger_models import condition_for
 from pdm.inference.any_size.panorama import compose_side_by_side
 from pdm.inference.any_size.plan import (
     Plan,
@@ -53,12 +54,14 @@ class LargePicture:
         colour: How colours are kept.
         strength: Share of the detail that each enlargement draws anew, from 0 to 1; None for the
             default of the model.
+        enlarger: Models that enlarge what is composed; None for the ones that compose.
     """
 
     size: Size
     tiling: TilingConfig
     colour: Colour
     strength: float | None = None
+    enlarger: Studio | None = None
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -77,6 +80,8 @@ class LargePicture:
         logger.info("%s: %s: %s", name, self.text, plan)
         if plan.cut_share >= LEAST_CUT_TOLD:
             logger.info("%s: %.0f %% of the composition is cut off", name, 100 * plan.cut_share)
+        if self.enlarger and not plan.rounds:
+            logger.warning("%s: nothing is enlarged, so the enlarger is not used", name)
 
     def plan_drawing(self, studio: Studio) -> Plan:
         """Plan a picture that a model draws from nothing.
@@ -85,12 +90,14 @@ class LargePicture:
             BadInput: The model cannot enlarge.
         """
         check_model(studio)
+        enlarger = self.enlarger or studio
         return plan_drawing(
             self.size,
             [studio.size],
-            enlarging_factors(studio),
+            enlarging_factors(enlarger),
             studio.side_multiple,
-            enlarging_unit(studio),
+            enlarging_unit(enlarger),
+            tile=enlarger.size,
         )
 
     def plan_enlargement(self, studio: Studio, picture: Pixels) -> Plan:
@@ -129,15 +136,7 @@ def write_drawing(
     studio = drawing.studio
     plan = large.plan_drawing(studio)
     large.log(plan, "draw")
-    enlarger = Enlarger(
-        studio=studio,
-        tiling=large.tiling,
-        colour=large.colour,
-        strength=large.strength,
-        seed=drawing.seed,
-        condition=drawing.condition,
-        negative=drawing.negative,
-    )
+    enlarger = _enlarger_of(large, drawing)
 
     def compose(state: Path) -> Iterable[Pixels]:
         if plan.composition == studio.size:
@@ -148,6 +147,21 @@ def write_drawing(
         begin = partial(compose, folder / "composition")
         bands = draw_by_plan(plan, begin, enlarger, folder, "draw")
         return write_picture(path, large.size, bands, facts)
+
+
+def _enlarger_of(large: LargePicture, drawing: Drawing) -> Enlarger:
+    condition, negative = drawing.condition, drawing.negative
+    if large.enlarger:
+        condition, negative = condition_for(large.enlarger, drawing), None
+    return Enlarger(
+        studio=large.enlarger or drawing.studio,
+        tiling=large.tiling,
+        colour=large.colour,
+        strength=large.strength,
+        seed=drawing.seed,
+        condition=condition,
+        negative=negative,
+    )
 
 
 def write_enlargement(
@@ -188,8 +202,8 @@ def write_enlargement(
 
 
 def condition_of_enlargement(studio: Studio, seed: int) -> tuple[Condition | None, dict[str, Any]]:
-    """Give what a user's picture is said to show in all rounds: no text, whatever the prompts of the
-    params, or the class of the seed.
+    """Give what a user's picture is said to show in all rounds: no text, whatever the prompts of
+    the params, or the class of the seed.
 
     Returns:
         The condition, with one row; None for a model that needs none. And what the picture's mark

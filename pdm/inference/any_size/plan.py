@@ -99,7 +99,12 @@ class Plan:
 
 
 def plan_drawing(
-    size: Size, known: Sequence[Size], factors: Sequence[int], coarse_unit: int, unit: int
+    size: Size,
+    known: Sequence[Size],
+    factors: Sequence[int],
+    coarse_unit: int,
+    unit: int,
+    tile: Size | None = None,
 ) -> Plan:
     """Plan a picture that a model draws from nothing.
 
@@ -109,10 +114,11 @@ def plan_drawing(
         factors: By which it can enlarge.
         coarse_unit: Sides of compositions are multiples of it.
         unit: Sides of enlarged pictures are multiples of it.
+        tile: Size that another model learned, which enlarges; None if it is the one that draws.
     """
     nearest = nearest_size(known, size)
     composition = _widen(nearest, size, coarse_unit)
-    return _plan(size, composition, nearest, factors, unit)
+    return _plan(size, composition, tile or nearest, factors, unit)
 
 
 def nearest_size(known: Sequence[Size], size: Size) -> Size:

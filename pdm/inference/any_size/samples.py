@@ -9,11 +9,15 @@ from pdm.config.sample import SampleConfig
 from pdm.config.task import ClassTask, TextTask, UnconditionalTask
 from pdm.config.tiling import TilingConfig
 from pdm.errors import BadInput
+from pdm.files import check_sha256
+from pdm.inference.any_size.enlarger_models import check_enlarger, digests_of, open_enlarger
 from pdm.inference.any_size.large import LargePicture, write_drawing
 from pdm.inference.pictures.draw import Drawing, drawings_of_seeds
 from pdm.inference.pictures.studio import Studio
 from pdm.inference.prompts import Prompts
 from pdm.tasks.find import task_of_model
+
+KEY = "sample.enlarger"
 
 
 def large_samples(config: SampleConfig, record: Mapping[str, Any]) -> LargePicture | None:
@@ -37,6 +41,27 @@ def large_samples(config: SampleConfig, record: Mapping[str, Any]) -> LargePictu
     width, height = config.size
     tiling = TilingConfig(mode=config.tiling)
     return LargePicture(size=(height, width), tiling=tiling, colour=config.colour)
+
+
+def check_enlarger_of(config: SampleConfig) -> dict[str, str]:
+    """Check the models that `sample.enlarger` names, and give their digests for marks.
+
+    Raises:
+        BadInput: They are others than those of the params, or cannot enlarge.
+    """
+    if config.enlarger is None:
+        return {}
+    folder = Path(config.enlarger.path)
+    check_enlarger(folder, config, KEY)
+    check_sha256(folder / "diffusion/model.safetensors", config.enlarger.sha256, KEY)
+    return digests_of(folder, config)
+
+
+def load_enlarger(large: LargePicture, config: SampleConfig) -> LargePicture:
+    """Give the size with the models that `sample.enlarger` names, if any, loaded."""
+    if config.enlarger is None:
+        return large
+    return dataclasses.replace(large, enlarger=open_enlarger(Path(config.enlarger.path), config))
 
 
 def write_sample(

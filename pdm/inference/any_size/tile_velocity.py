@@ -6,9 +6,11 @@ from functools import partial
 
 from torch import Tensor
 
+from pdm.config.sample import SampleConfig
 from pdm.config.task import (
     ClassTask,
     SuperResolutionTask,
+    TaskConfig,
     TextTask,
     UnconditionalTask,
 )
@@ -43,13 +45,24 @@ STEPS: dict[str, Step] = {
 
 def check_model(studio: Studio) -> None:
     """Raise BadInput if the model cannot draw the detail of an enlarged picture."""
+    check_task(studio.task)
+    if studio.networks.stops is None:
+        check_config(studio.config)
+
+
+def check_task(task: TaskConfig) -> None:
+    """Raise BadInput if a model that was trained for a task cannot enlarge."""
     able = SuperResolutionTask | UnconditionalTask | ClassTask | TextTask
-    if not isinstance(studio.task, able):
+    if not isinstance(task, able):
         raise BadInput(
-            f"the model was trained for {studio.task.kind}, which cannot enlarge a picture; take "
+            f"the model was trained for {task.kind}, which cannot enlarge a picture; take "
             "one trained for super_resolution, an unconditional one, or one of classes or text"
         )
-    if studio.networks.stops is None and studio.config.sampler == "adaptive":
+
+
+def check_config(config: SampleConfig) -> None:
+    """Raise BadInput if the sampler of a flow cannot be used in tiles."""
+    if config.sampler == "adaptive":
         raise BadInput(
             "sample.sampler is adaptive, which has no steps that all tiles could share; take "
             "euler, heun, multistep or ddim"

@@ -138,7 +138,8 @@ def open_studio(folder: Path, config: SampleConfig, prompts: Sequence[Prompt] = 
         BadInput: A model is missing or damaged, they do not belong together, or the network for
             few steps cannot follow a prompt's options.
     """
-    config = dataclasses.replace(config, size=None)  # the stage's own; commands have theirs
+    # The stage's own; commands have theirs.
+    config = dataclasses.replace(config, size=None, enlarger=None)
     autoencoder, diffusion = folder / "autoencoder", folder / "diffusion"
     record, digest = weights.record_of(diffusion), sha256_of(autoencoder / "model.safetensors")
     if record.get("autoencoder_sha256") != digest:

@@ -1,0 +1,111 @@
+"""Opens models of another folder that enlarge what the sampled model composes: a model trained for
+super-resolution, or another pyramid."""
+
+import dataclasses
+from pathlib import Path
+
+from pdm import weights
+from pdm.config.sample import SampleConfig
+from pdm.errors import BadInput
+from pdm.files import sha256_of
+from pdm.inference.any_size.tile_velocity import check_config, check_task
+from pdm.inference.pictures.draw import Drawing
+from pdm.inference.pictures.studio import Studio, open_studio
+from pdm.inference.prompts import Prompts
+from pdm.inference.sampling_networks import few_steps_facts
+from pdm.inference.subjects import Classes
+from pdm.models.condition import Condition
+from pdm.tasks.find import task_of_model
+from pdm.tasks.text import EMPTY
+
+FILES = ("autoencoder/model.safetensors", "diffusion/config.json", "diffusion/model.safetensors")
+
+
+def check_enlarger(folder: Path, config: SampleConfig, name: str) -> None:
+    """Check models that are to enlarge, by their records.
+
+    Args:
+        folder: With `autoencoder/` and `diffusion/`.
+        config: Section `sample` of the params.
+        name: Of the option or setting that names the folder, for errors.
+
+    Raises:
+        BadInput: A model is missing or untrained, cannot enlarge, or was not trained on latents of
+            the autoencoder beside it; or the sampler cannot be used in tiles.
+    """
+    missing = [file for file in FILES if not (folder / file).is_file()]
+    if missing:
+        raise BadInput(
+            f"{name}: {folder} lacks {', '.join(missing)}; name a folder with autoencoder/ and "
+            "diffusion/ in it"
+        )
+    record = weights.record_of(folder / "diffusion")
+    if record.get("images_seen") == 0:
+        raise BadInput(f"{name}: {folder}/diffusion has seen no image; train it first")
+    if record.get("autoencoder_sha256") != sha256_of(folder / FILES[0]):
+        raise BadInput(
+            f"{name}: {folder}/diffusion was not trained on latents of the autoencoder beside it; "
+            "put its own there"
+        )
+    try:
+        check_task(task_of_model(record, None))
+        check_config(config)
+    except BadInput as error:
+        raise BadInput(f"{name}: {folder}: {error}") from error
+
+
+def open_enlarger(folder: Path, config: SampleConfig) -> Studio:
+    """Load models that `check_enlarger` has passed. They take the sampler and the steps of the
+    section `sample`, but not its guidance, EMA length, classes and prompts, which belong to the
+    model that composes."""
+    own = dataclasses.replace(
+        config,
+        guidance_scale=1.0,
+        guide=None,
+        ema_length=None,
+        classes=None,
+        prompts=None,
+        negative_prompt=None,
+    )
+    return open_studio(folder, own)
+
+
+def digests_of(folder: Path, config: SampleConfig) -> dict[str, str]:
+    """Give the digests of models that enlarge, for marks, beside that of the diffusion model."""
+    few_steps = few_steps_facts(folder / "diffusion", config)
+    return _as_enlarger({"autoencoder_sha256": sha256_of(folder / FILES[0]), **few_steps})
+
+
+def digests_of_loaded(enlarger: Studio) -> dict[str, str]:
+    """Give the same of models that are loaded."""
+    names = ("autoencoder_sha256", "few_steps_sha256")
+    return _as_enlarger({name: enlarger.facts[name] for name in names if name in enlarger.facts})
+
+
+def _as_enlarger(digests: dict[str, str]) -> dict[str, str]:
+    return {f"enlarger_{name}": digest for name, digest in digests.items()}
+
+
+def condition_for(enlarger: Studio, drawing: Drawing) -> Condition | None:
+    """Give a drawing's condition to a model that enlarges it: the same prompt or class.
+
+    Returns:
+        With one row; None for a model that takes none.
+
+    Raises:
+        BadInput: The model draws classes, and the drawing shows none of them.
+    """
+    subjects = enlarger.networks.subjects
+    if isinstance(subjects, Prompts):
+        text = str(drawing.origin.get("prompt", EMPTY))
+        return subjects.task.condition_of_texts([text])
+    if not isinstance(subjects, Classes):
+        return None
+    shown = drawing.origin.get("class")
+    if shown not in subjects.names:
+        raise BadInput(
+            f"the enlarger draws the classes {', '.join(subjects.names)}, but the picture is "
+            f"{'of none' if shown is None else repr(shown)}; take a model without classes, or one "
+            "of the same"
+        )
+    return dataclasses.replace(subjects, chosen=(shown,)).condition([drawing.seed])
