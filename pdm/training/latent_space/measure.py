@@ -16,10 +16,12 @@ from pdm.training.latent_space.redundancy import redundancies
 from pdm.training.monitoring.held_out import (
     Size,
     batches_by_bucket,
-    first_numbers,
     load_images,
+    proportional_numbers,
 )
 
+# Buckets count by their share of the data: training meets each picture equally often, whatever its
+# shape, so this is the mean and deviation of what the diffusion model learns from.
 FITTED_IMAGES = 256  # enough for linear maps, and few enough to be kept in memory
 MEASURED_IMAGES = 10_000  # for means and deviations of channels, which more would not change
 CPU = torch.device("cpu")
@@ -41,8 +43,8 @@ def measure_latents(
 
     Args:
         model: Trained, in evaluation mode.
-        training: Predictions are fitted on its first `FITTED_IMAGES` pictures, statistics on the
-            first `MEASURED_IMAGES`.
+        training: Predictions are fitted on about `FITTED_IMAGES` of its pictures, statistics on
+            `MEASURED_IMAGES`; of each bucket the first ones, by its share of the pictures.
         held_out: For the redundancy.
         size: (H, W) in pixels.
 
@@ -71,7 +73,7 @@ def latent_statistics(
 
     Args:
         model: Its latents are taken less their predictions, not standardised.
-        shards: Their first `MEASURED_IMAGES` pictures count.
+        shards: About `MEASURED_IMAGES` of their pictures count, as for `measure_latents`.
         size: (H, W) in pixels.
         encoded: Raw latents of some of them, by batch, where these are known.
     """
@@ -82,7 +84,8 @@ def latent_statistics(
 
     device = next(model.parameters()).device
     known = {number for batch in encoded for number in batch}
-    rest = [number for number in first_numbers(shards, MEASURED_IMAGES) if number not in known]
+    chosen = proportional_numbers(shards, MEASURED_IMAGES)
+    rest = [number for number in chosen if number not in known]
     parts = [sums(_to(device, means)) for means in encoded.values()] + workers.map(
         lambda batch: sums(model.posterior(load_images(model, shards, batch, size))[0]),
         batches_by_bucket(shards, rest, size),
@@ -98,8 +101,8 @@ def latent_statistics(
 def _encode_first(
     model: Autoencoder, shards: ImageShards, size: Size, workers: Workers
 ) -> dict[Batch, Pyramid]:
-    """Raw latents of the first `FITTED_IMAGES` pictures by batch, on the CPU; on all workers."""
-    batches = batches_by_bucket(shards, first_numbers(shards, FITTED_IMAGES), size)
+    """Raw latents of about `FITTED_IMAGES` pictures by batch, on the CPU; on all workers."""
+    batches = batches_by_bucket(shards, proportional_numbers(shards, FITTED_IMAGES), size)
     found = workers.map(
         lambda batch: _to(CPU, model.posterior(load_images(model, shards, batch, size))[0]), batches
     )

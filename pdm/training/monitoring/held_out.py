@@ -132,9 +132,20 @@ def psnr(prediction: Tensor, target: Tensor) -> Tensor:
 
 def first_numbers(shards: ImageShards, count: int) -> list[int]:
     """About the first `count` pictures of a split, or all if there are fewer; an equal part from
-    each bucket."""
+    each bucket, so that a score hears of every shape."""
     share = -(-count // len(shards.bucket_ranges))
     return [number for numbers in shards.bucket_ranges for number in numbers[:share]]
+
+
+def proportional_numbers(shards: ImageShards, count: int) -> list[int]:
+    """About `count` pictures of a split, or all if there are fewer: the first of each bucket, as
+    large a share of every bucket, at least one. With one bucket the first `count`."""
+    most = min(count, len(shards))
+    return [
+        number
+        for numbers in shards.bucket_ranges
+        for number in numbers[: -(-most * len(numbers) // len(shards))]
+    ]
 
 
 def batches_by_bucket(
