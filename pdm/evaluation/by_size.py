@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from pdm.config.evaluate import EvaluateConfig
-from pdm.errors import PyramidError
+from pdm.errors import BadInput, PyramidError
 from pdm.evaluation.features.summary import Summaries
 from pdm.evaluation.memorisation import measure_memorisation
 from pdm.evaluation.picture_inputs import PictureSets
@@ -27,10 +27,12 @@ def score_sizes(
     sizes: Sequence[Size | None],
     read: Callable[[Size | None], PictureSets],
     summarise: Callable[[PictureSets], Summaries],
+    reconstruct: Callable[[PictureSets, Summaries], Scores],
 ) -> Iterator[tuple[Size, Scores]]:
-    """Score sizes one after another, each by distances and memorisation.
+    """Score sizes one after another, each by distances, memorisation and reconstructions.
 
-    A size with too few pictures is left out, with a warning that says why.
+    A size with too few pictures is left out, and so are the reconstructions of one that is too
+    small, with a warning that says why.
     """
     for size in sizes:
         assert size is not None
@@ -45,8 +47,22 @@ def score_sizes(
             distance_scores(found.samples, found.val, config)
             | distance_scores(found.train, found.val, config)
             | memorisation_scores(measure_memorisation(found), config)
+            | _reconstructed(sets, found, reconstruct)
             | Scores({f"counts/num_{each.name}": float(len(each)) for each in sets}),
         )
+
+
+def _reconstructed(
+    sets: PictureSets,
+    summaries: Summaries,
+    reconstruct: Callable[[PictureSets, Summaries], Scores],
+) -> Scores:
+    try:
+        return reconstruct(sets, summaries)
+    except BadInput as error:
+        height, width = sets.samples.size
+        logger.warning("evaluate: no reconstruction scores of %dx%d: %s", width, height, error)
+        return Scores({})
 
 
 def by_size(main: Scores, main_size: Size | None, others: Iterator[tuple[Size, Scores]]) -> Scores:
@@ -56,7 +72,7 @@ def by_size(main: Scores, main_size: Size | None, others: Iterator[tuple[Size, S
     levels or crops than the main size's are left out.
     """
     assert main_size is not None
-    scored = [(main_size, _without_reconstruction(main)), *others]
+    scored = [(main_size, main), *others]
     found = Scores({})
     for (height, width), scores in scored:
         found |= _renamed(scores, f"{BY_SIZE}/{width}x{height}")
@@ -67,16 +83,6 @@ def by_size(main: Scores, main_size: Size | None, others: Iterator[tuple[Size, S
         if name in common and not name.startswith("counts/")
     }
     return found | _renamed(Scores(means), f"{BY_SIZE}/{MEAN_OF_SIZES}")
-
-
-def _without_reconstruction(scores: Scores) -> Scores:
-    def keep(name: str) -> bool:
-        return not name.startswith("reconstruction/")
-
-    return Scores(
-        {name: value for name, value in scores.values.items() if keep(name)},
-        {name: value for name, value in scores.replicates.items() if keep(name)},
-    )
 
 
 def _renamed(scores: Scores, prefix: str) -> Scores:

@@ -107,10 +107,14 @@ def evaluate(
     def summarise(found: PictureSets) -> Summaries:
         return summarise_sets(found, config, digest(shards), cache, device, networks)
 
+    def reconstruct(found: PictureSets, summaries: Summaries) -> Scores:
+        prefixes = measure_reconstructions(model, found.val, summaries.val.spaces)
+        return reconstruction_scores(prefixes, summaries.val, summaries.train, config)
+
     measured = _measure(sets, summarise(sets), model)
     all_scores = _score(measured, config)
     if others:
-        of_others = score_sizes(config, others, read, summarise)
+        of_others = score_sizes(config, others, read, summarise, reconstruct)
         all_scores |= by_size(all_scores, main, of_others)
     scores = add_intervals(all_scores)
     with atomic_folder(plots) as folder:
