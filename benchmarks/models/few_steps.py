@@ -188,7 +188,7 @@ def tune(
     config = dataclasses.replace(config, training=training)
     losses = build_losses(config, flow, CPU)
     state = TrainState(losses.model, training)
-    ways = Ways(latents, config, "ways")  # type: ignore[arg-type]
+    ways = Ways(latents, config, "ways", training.batch_size)  # type: ignore[arg-type]
     trained(state, losses, ways, training, None)
     return bake_spectral_norms(state.ema), losses.stops  # type: ignore[return-value]
 

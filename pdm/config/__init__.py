@@ -76,12 +76,6 @@ class Params:
             size[0],
             f"{ratio:g} x image_height_px ({size[1]}), the shape of the crops of section curate",
         )
-        require(
-            self.curate.buckets is None or self.diffusion.distil is None,
-            "diffusion.distil",
-            "a setting",
-            "null with curate.buckets: tuning for few steps knows one size only",
-        )
         for bucket in self.curate.buckets or ():
             try:
                 main = (self.curate.width_px, self.curate.height_px)

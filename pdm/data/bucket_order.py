@@ -52,12 +52,20 @@ class BucketOrder:
         Raises:
             ValueError: The positions are not all of one batch.
         """
+        bucket, _ = self._place(positions)
+        return images_at(self.places_at(positions), self.num_images[bucket], self.seed)
+
+    def places_at(self, positions: range) -> range:
+        """Where these positions are in the endless sequence of their bucket.
+
+        Raises:
+            ValueError: The positions are not all of one batch.
+        """
         if len(self.num_images) == 1:
-            return images_at(positions, self.num_images[0], self.seed)
-        bucket, number = self._place(positions)
+            return positions
+        _, number = self._place(positions)
         start = number * self.batch_size + positions.start % self.batch_size
-        sequence = range(start, start + len(positions))
-        return images_at(sequence, self.num_images[bucket], self.seed)
+        return range(start, start + len(positions))
 
     def batches_before(self, epoch: int) -> int:
         """Number of batches in all epochs before this one, counted from 0."""

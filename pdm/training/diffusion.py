@@ -44,6 +44,7 @@ from pdm.training.monitoring.sample_scores import (
     record_samples,
 )
 from pdm.training.monitoring.shown import annotate_task, show_task
+from pdm.training.monitoring.size_previews import SizePreviews, record_previews
 from pdm.training.monitoring.utilisation import flops_per_image
 from pdm.training.noisy_latents import NoisyLatents
 from pdm.training.objectives.losses import FlowLosses
@@ -228,6 +229,7 @@ def _scoring(
     annotate = annotate_task(task, of_main_size[1])
     distance = settings.build_reference_distance()
     scorer = SampleScorer(grid, of_main_size, config.score_images, distance, workers)
+    previews = SizePreviews(grid, splits, task, workers, guided=True)
     sampler = flow_sampler(config.schedule, len(latents.level_shapes))
 
     def score(state: TrainState, events: EventLog | None) -> float:
@@ -235,9 +237,11 @@ def _scoring(
         with autocast(config.training, workers.device):
             losses = losses_by_bucket(ema, held_out, noisy, config, workers)
             sheet, distances = scorer.draw(ema, sampler, show, annotate)
+            sizes_sheet = previews.draw(ema, sampler)
         if events is not None:
             scores = losses | distances
             record_samples("diffusion", sheet, scores, state.images_seen, events, settings.run)
+            record_previews(sizes_sheet, state.images_seen, events, settings.run)
         return losses["val_loss"]
 
     return score

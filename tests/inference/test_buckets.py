@@ -16,6 +16,7 @@ from worker_groups import run_group
 
 from pdm.baselines.first_stage import build_first_stage
 from pdm.baselines.unets import LatentUNet
+from pdm.config.distil import DistilConfig
 from pdm.config.evaluate import EvaluateConfig
 from pdm.config.first_stage import FirstStageConfig
 from pdm.config.init_from import InitFromConfig
@@ -30,6 +31,7 @@ from pdm.data.verification.verify import verify
 from pdm.errors import BadInput
 from pdm.evaluation.evaluate import evaluate
 from pdm.evaluation.picture_inputs import open_shape
+from pdm.evaluation.reconstruction import psnr
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.evaluation.sample_size import check_sample_size
 from pdm.files import sha256_of
@@ -45,7 +47,11 @@ from pdm.registry import load_autoencoder
 from pdm.tasks.super_resolution import SuperResolution
 from pdm.tasks.task import refuse_to_encode
 from pdm.training import autoencoder, diffusion
+from pdm.training.distillation import distil_flow
+from pdm.training.distillation.ways import Ways
+from pdm.training.distributed.launchers import launch_in_process
 from pdm.training.distributed.workers import Workers
+from pdm.training.monitoring.held_out import proportional_numbers
 from pdm.training.noisy_latents import NoisyLatents
 from pdm.training.training_pictures import Pictures
 
@@ -151,6 +157,13 @@ def test_manifests_and_models_know_the_buckets_and_verify(chain):
     assert trained == {32: 14}  # 7 pictures and their mirrored copies
 
 
+def test_latents_are_measured_on_each_bucket_by_its_share_of_the_pictures(chain):
+    images = ImageShards(chain.shards, "train")  # of 7, 5 and 3 pictures
+    chosen = proportional_numbers(images, 6)
+    assert [sum(n in bucket for n in chosen) for bucket in images.bucket_ranges] == [3, 2, 2]
+    assert proportional_numbers(images, 1000) == list(range(15))
+
+
 def test_what_is_left_over_is_in_the_log(chain, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     config = replace(DIFFUSION, score_images=0)
@@ -167,6 +180,54 @@ def train(config, chain, folder):
     )
     diffusion._work(settings, Workers(torch.device("cpu")))
     return folder / "model" / "model.safetensors"
+
+
+def test_all_sizes_are_drawn_at_each_checkpoint_in_a_row_each(chain):
+    pictures = chain.diffusion_run / "pictures"
+    for name in ("samples", "sizes"):
+        assert len(list(pictures.glob(f"{name}-*.png"))) == 2
+    [(width, height)] = {Image.open(path).size for path in pictures.glob("sizes-*.png")}
+    # Cells are 8 times as large as 32x32, the smallest box around all sizes.
+    assert (width, height) == (4 * (8 * 32 + 6) + 6, 3 * (8 * 32 + 6) + 6)
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_a_step_of_tuning_for_few_steps_has_one_size_on_all_workers(chain, num_workers):
+    latents = LatentShards(chain.latents, "train")
+    ways = Ways(latents, DIFFUSION, "ways", 4)
+    shapes = []
+    for step in STEPS:
+        shares = [ways.load(share(step, rank, num_workers))[0] for rank in range(num_workers)]
+        for level, whole in enumerate(ways.load(step)[0]):
+            assert torch.equal(whole, torch.cat([part[level] for part in shares]))
+        shapes.append(shares[0][1].shape[2:])
+    counts = [shapes.count((h // 8, w // 8)) for w, h in ((32, 16), (16, 16), (16, 32))]
+    assert counts == pytest.approx([40 * number / 15 for number in (7, 5, 3)], abs=1)
+
+
+def test_a_flow_of_several_sizes_is_tuned_for_few_steps_and_draws_them_all(chain, tmp_path):
+    tuning = {"total_images": 8, "batch_size": 4, "learning_rate": 1e-3}
+    distil = DistilConfig(steps=2, teacher_steps=4, ema_half_life_images=4, **tuning)
+    distil_flow(
+        replace(DIFFUSION, distil=distil),
+        latents=chain.latents,
+        autoencoder=chain.autoencoder,
+        flow=chain.diffusion,
+        run=tmp_path / "run",
+        model=tmp_path / "diffusion",
+        build_reference_distance=ReferenceDistance,
+        launch=launch_in_process,
+    )
+    assert list((tmp_path / "run/pictures").glob("sizes-*.png"))
+    sample_pictures(
+        replace(SAMPLE, num_images=3, steps=2, full_size_picture=False),
+        autoencoder=chain.autoencoder,
+        diffusion=tmp_path / "diffusion",
+        shards=chain.shards,
+        samples=tmp_path / "samples",
+    )
+    assert "few_steps_sha256" in json.loads((tmp_path / "samples/samples.json").read_text())
+    assert {(row["width_px"], row["height_px"]) for row in listed(tmp_path / "samples")} == SIZES
 
 
 def test_a_resumed_run_equals_an_unbroken_one_to_the_bit(chain, tmp_path, one_thread):
@@ -296,6 +357,16 @@ def test_each_size_is_scored_against_held_out_pictures_of_its_bucket(chain, samp
     assert scores[name] == each["32x16"]
     assert len(set(each.values())) == 3
     assert scores[f"by_size/mean/{name}"] == pytest.approx(sum(each.values()) / 3, rel=1e-4)
+    sharp = "reconstruction/psnr_db/levels_3"
+    each = {size: scores[f"by_size/{size}/{sharp}"] for size in ("32x16", "16x16", "16x32")}
+    assert scores[sharp] == each["32x16"]
+    assert len(set(each.values())) == 3
+    model = load_autoencoder(chain.autoencoder)
+    tall = ImageShards(chain.shards, "val", only=(64, 128))
+    images = to_images(np.stack([tall.load(number, 32, 16) for number in range(len(tall))]))
+    with torch.no_grad():
+        decoded = model.decode(model.encode(images), (32, 16)).clamp(-1, 1)
+    assert each["16x32"] == pytest.approx(float(psnr(decoded, images, 2.0).mean()), abs=1e-3)
     written = json.loads((tmp_path / "metrics.json").read_text())
     assert written["by_size"]["16x32"]["counts"] == {
         "num_samples": 4,

@@ -96,7 +96,7 @@ def test_what_is_distilled_are_the_captions_and_not_the_prompts_of_the_samples(t
     task = find_task(WITH_PROMPTS, {}, TextFiles(text / "flow"))
     sizes = load_denoiser(text / "flow").condition_sizes
     config = replace(TEXT, condition_dropout=0.0)
-    ways = Ways(latents, config, "ways", sizes, task=task)
+    ways = Ways(latents, config, "ways", 1, sizes, task=task)
     _, condition = ways.load(range(20 * len(latents)))
     captions = [one for texts in test_text.CAPTIONS.values() for one in texts or ("",)]
     expected = task.condition_of_texts(captions).tokens

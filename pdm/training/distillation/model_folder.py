@@ -10,6 +10,7 @@ from pdm.config.diffusion import DiffusionConfig
 from pdm.config.task import FACT
 from pdm.data.maps import FACT as MAP_CLASSES
 from pdm.data.shards import listing
+from pdm.data.shards.buckets import FACT as BUCKETS
 from pdm.files import atomic_folder, sha256_of
 from pdm.models.denoiser import Denoiser
 from pdm.training.checkpoints import finished
@@ -19,7 +20,7 @@ from pdm.weights import FEW_STEPS
 SHARED_FACTS = (  # that the tuned network has in common with the flow
     *("level_shapes", "image_height_px", "image_width_px", "latents_sha256"),
     *("shards_sha256", "autoencoder_sha256", "parameters", "forward_flops"),
-    *("classes", MAP_CLASSES, FACT),
+    *("classes", MAP_CLASSES, FACT, BUCKETS),
 )
 
 

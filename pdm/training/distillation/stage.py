@@ -6,7 +6,6 @@ from pathlib import Path
 from pdm.config.diffusion import DiffusionConfig
 from pdm.config.task import TextTask
 from pdm.data.shards import manifest
-from pdm.data.shards.buckets import has_buckets
 from pdm.data.shards.latents import LatentShards
 from pdm.diffusion.level_schedules import min_steps
 from pdm.errors import BadInput
@@ -86,11 +85,6 @@ def distil_flow(
         QualityGate, Unavailable, Preempted: As for `train_diffusion`.
     """
     splits = [LatentShards(latents, split) for split in ("train", "val")]
-    if has_buckets(splits[0].manifest.facts):
-        raise BadInput(
-            f"{latents} has pictures of several sizes, and tuning for few steps knows one only; "
-            "sample the model with more steps, or train on one size (curate.buckets: null)"
-        )
     _check_steps(config, splits[0])
     if is_first_process():
         earlier_runs.prepare(run, _record(config, latents, flow), config)

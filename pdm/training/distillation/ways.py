@@ -4,6 +4,7 @@ import torch
 
 from pdm.config.condition import ConditionConfig
 from pdm.config.diffusion import DiffusionConfig
+from pdm.data.bucket_order import BucketOrder
 from pdm.data.shards.latents import LatentShards
 from pdm.models.condition import NO_CONDITION
 from pdm.tasks.examples import examples_of_seeds
@@ -15,12 +16,14 @@ from pdm.training.loop.seeds import normal_pyramid_at
 
 
 class Ways:
-    """Noise by position, where the teacher's ways begin, and a condition for each.
+    """Noise by position, where the teacher's ways begin, and a condition for each. The ways of a
+    step have one size; sizes come as often as in a training on the pictures.
 
     Args:
         latents: For shapes, number of classes and pictures.
         config: With the settings of the tuning.
         purpose: Of the noise; another purpose gives other noise.
+        batch_size: Ways of a step, over all workers.
         sizes: Sizes of the network's condition.
         encode: Encodes pictures for a task that needs it.
         task: Makes the conditions; None for a task that has no files.
@@ -31,11 +34,18 @@ class Ways:
         latents: LatentShards,
         config: DiffusionConfig,
         purpose: str,
+        batch_size: int,
         sizes: ConditionConfig | None = None,
         encode: Encode = refuse_to_encode,
         task: Task | None = None,
     ) -> None:
-        self.latents, self.config, self.purpose = latents, config, purpose
+        self.config, self.purpose = config, purpose
+        counts = tuple(map(len, latents.bucket_ranges))
+        self.order = BucketOrder(counts, batch_size, config.training.seed)
+        self.buckets, self.shapes = [latents], [latents.level_shapes]
+        if len(counts) > 1:
+            self.buckets = [latents.only(place) for place in range(len(counts))]
+            self.shapes = [latents.shapes_in(place) for place in range(len(counts))]
         facts = latents.manifest.facts if sizes is not None else {}
         self.task = task or find_task(config.drawn_by, facts)
         self.sizes, self.encode = sizes, encode
@@ -44,11 +54,12 @@ class Ways:
     def load(self, positions: range) -> Batch:
         """Load noise, and the condition: all classes or pictures in turn, and for a share of the
         ways none."""
-        seed, shapes = self.config.training.seed, self.latents.level_shapes
-        noise = normal_pyramid_at(seed, positions, self.purpose, shapes)
+        seed, bucket = self.config.training.seed, self.order.bucket_at(positions)
+        noise = normal_pyramid_at(seed, positions, self.purpose, self.shapes[bucket])
         if self.sizes is None:
             return noise, NO_CONDITION
-        examples = examples_of_seeds(self.task, self.latents, positions)
+        places = self.order.places_at(positions)
+        examples = examples_of_seeds(self.task, self.buckets[bucket], places)
         condition = self.task.condition(examples, self.encode)
         return noise, drop_some(condition, self.task, self.sizes, self.config, positions)
 

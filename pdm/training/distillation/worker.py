@@ -11,8 +11,10 @@ from pdm.config.diffusion import DiffusionConfig
 from pdm.data.shards.latents import LatentShards
 from pdm.device import log_device
 from pdm.diffusion.few_steps import take_few_steps
+from pdm.diffusion.flow import Velocity
 from pdm.events import EventLog
 from pdm.models.denoiser import Denoiser
+from pdm.models.levels.pyramid import Pyramid
 from pdm.registry import load_denoiser
 from pdm.tasks.find import find_task
 from pdm.tasks.text import TextFiles
@@ -34,6 +36,7 @@ from pdm.training.monitoring.sample_scores import (
     record_samples,
 )
 from pdm.training.monitoring.shown import annotate_task, show_task
+from pdm.training.monitoring.size_previews import SizePreviews, record_previews
 from pdm.training.objectives.distillation import DistillationLosses
 
 NAME = "diffusion, few steps"  # in the log
@@ -79,30 +82,32 @@ def work(settings: Settings, workers: Workers) -> None:
     losses = build_losses(config, load_denoiser(settings.flow), workers.device, facts)
     grid = SampleGrid(settings.autoencoder, facts, workers.device)
     distance = settings.build_reference_distance()
-    scorer = SampleScorer(grid, (latents, held_out), config.score_images, distance, workers)
+    of_main_size = latents.of_main_size(), held_out.of_main_size()
+    scorer = SampleScorer(grid, of_main_size, config.score_images, distance, workers)
 
     sizes = losses.model.condition_sizes
     task = find_task(config.drawn_by, facts, settings.text_files)
 
-    def ways(purpose: str) -> Ways:
-        return Ways(latents, config, purpose, sizes, grid.encode, task)
+    def ways(purpose: str, batch_size: int = training.batch_size) -> Ways:
+        return Ways(latents, config, purpose, batch_size, sizes, grid.encode, task)
 
-    show = show_task(task, held_out, grid.encode, guided=False)
-    annotate = annotate_task(task, held_out)
+    show = show_task(task, of_main_size[1], grid.encode, guided=False)
+    annotate = annotate_task(task, of_main_size[1])
+    previews = SizePreviews(grid, (latents, held_out), task, workers, guided=False)
+
+    def sample(velocity: Velocity, noise: Pyramid) -> Pyramid:
+        return take_few_steps(velocity, noise, losses.stops)
 
     def score(state: TrainState, events: EventLog | None) -> float:
         ema = cast(Denoiser, state.ema)
         with autocast(training, workers.device):
-            loss = _held_out_loss(ema, losses, ways("held-out ways"), workers)
-            sheet, distances = scorer.draw(
-                ema,
-                lambda velocity, noise: take_few_steps(velocity, noise, losses.stops),
-                show,
-                annotate,
-            )
+            loss = _held_out_loss(ema, losses, ways("held-out ways", HELD_OUT_BATCH), workers)
+            sheet, distances = scorer.draw(ema, sample, show, annotate)
+            sizes_sheet = previews.draw(ema, sample)
         if events is not None:
             scores = {"val_loss": loss} | distances
             record_samples(NAME, sheet, scores, state.images_seen, events, settings.run)
+            record_previews(sizes_sheet, state.images_seen, events, settings.run)
         return loss
 
     state = TrainState(losses.model, training)

@@ -1,6 +1,7 @@
 """Draws pictures from a diffusion model during training. Seeds are always the same, so that
 progress is visible, and two runs can be compared at every step."""
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import torch
 
 from pdm.data.pixels import Pixels, to_images, to_pixels
+from pdm.data.shards.latents import LatentShards
 from pdm.diffusion.flow import Velocity
 from pdm.diffusion.guidance import clamp_data
 from pdm.diffusion.level_schedules import Schedule, min_steps, sampler_stops
@@ -43,6 +45,14 @@ class SampleGrid:
         self.shapes = [(c, h, w) for c, h, w in facts["level_shapes"]]
         self.size = (facts["image_height_px"], facts["image_width_px"])
         self.device = device
+
+    def of_bucket(self, shards: LatentShards) -> "SampleGrid":
+        """The same at the size of the pictures of a bucket (`LatentShards.only`)."""
+        grid = copy.copy(self)
+        grid.shapes = list(shards.shapes_in(0))
+        width, height = shards.buckets[0].size
+        grid.size = (height, width)
+        return grid
 
     def draw(
         self,
