@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.any_size_parts.seam_scores import likeness, seam_scores
+from pdm.evaluation.reference_distance import ReferenceDistance
 
 TILE = (32, 64)
 
@@ -36,5 +37,6 @@ def test_steps_elsewhere_do_not():
 def test_tiles_that_show_the_same_are_a_collage():
     different = [noise(seed) // 4 + np.uint8(40 * (seed % 5)) for seed in range(6)]
     collages = [np.tile(picture[:32, :64], (4, 4, 1)) for picture in different]
-    assert likeness(collages, TILE).mean() == pytest.approx(1, abs=0.01)
-    assert likeness([noise(seed) for seed in range(6)], TILE).mean() < 0.5
+    judge = ReferenceDistance()
+    assert likeness(collages, TILE, judge).mean() == pytest.approx(1, abs=0.01)
+    assert likeness([noise(seed) for seed in range(6)], TILE, judge).mean() < 0.5

@@ -8,13 +8,13 @@ The collage score is the likeness of features between the tiles of a picture: hi
 draws the same again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pdm.data.pixels import Pixels
-from pdm.evaluation.reference_distance import ReferenceDistance
 
 LINES_PX = 8  # between the lines that are compared
 RESAMPLES = 1000
@@ -22,16 +22,22 @@ INTERVAL = (2.5, 97.5)
 Floats = NDArray[np.float64]
 
 
+class Judge(Protocol):
+    """A network, such as `pdm.evaluation.reference_distance.ReferenceDistance`."""
+
+    def features(self, pictures: Iterable[Pixels]) -> Floats:
+        """Compute the features of pictures (H, W, 3), (N, D)."""
+
+
 def seam_scores(pictures: list[Pixels], tile: tuple[int, int]) -> Floats:
     """Score pictures (H, W, 3) against the borders of tiles (h, w): (pictures,)."""
     return np.array([_seam_score(picture.astype(np.float64), tile) for picture in pictures])
 
 
-def likeness(pictures: list[Pixels], tile: tuple[int, int]) -> Floats:
+def likeness(pictures: list[Pixels], tile: tuple[int, int], judge: Judge) -> Floats:
     """Give the mean cosine between the features of each picture's tiles: (pictures,).
 
-    Features are those of the random convolutional network, less their mean over all tiles of all
-    pictures.
+    Features are those of the judge, less their mean over all tiles of all pictures.
     """
     height, width = tile
     cut = [
@@ -42,7 +48,6 @@ def likeness(pictures: list[Pixels], tile: tuple[int, int]) -> Floats:
         ]
         for picture in pictures
     ]
-    judge = ReferenceDistance()
     features = np.stack([judge.features(tiles) for tiles in cut])
     features = features - features.mean((0, 1))
     features /= np.linalg.norm(features, axis=2, keepdims=True)

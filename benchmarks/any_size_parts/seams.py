@@ -12,21 +12,31 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.any_size_parts.seam_scores import Floats, interval, likeness, seam_scores
+from benchmarks.any_size_parts.seam_scores import (
+    Floats,
+    Judge,
+    interval,
+    likeness,
+    seam_scores,
+)
 from benchmarks.common import Ratio
 from benchmarks.task_models import world
 from pdm.config.tiling import MODES, Mode, TilingConfig
 from pdm.curation.scrape.drawing.landscapes import draw_with_map
 from pdm.data.pixels import Pixels, to_pixels
+from pdm.evaluation.learned_distance import LearnedDistance
+from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.inference.any_size.canvas import Canvas, count_known_levels
 from pdm.inference.any_size.decode import decode_bands
 from pdm.inference.any_size.encode import encode_maps
 from pdm.inference.any_size.enlarge import enlarge
 from pdm.inference.any_size.enlarged import EnlargedPicture
 from pdm.inference.pictures.studio import Studio
+from pdm.models.features.published_weights import is_installed
 
 FACTOR = 4  # in two rounds of 2
 STRENGTH = 1.0
+TRAINED = "efficientnet-lite1"
 
 
 @dataclass(frozen=True)
@@ -60,8 +70,12 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
         for mode in MODES
     ]
     lines.append(_decoding_line(studio, real))
-    own = likeness(real, studio.size)
-    return lines + [_collage_line(mode, pictures[mode], own, studio.size) for mode in MODES]
+    for key, judge in _judges().items():
+        own = likeness(real, studio.size, judge)
+        for mode in MODES:
+            drawn_tiles = likeness(pictures[mode], studio.size, judge)
+            lines.append(_collage_line(mode, drawn_tiles, own, key))
+    return lines
 
 
 def _seam_line(
@@ -100,19 +114,28 @@ def _contrast_line(pictures: dict[Mode, list[Pixels]], tile: tuple[int, int]) ->
     )
 
 
-def _collage_line(mode: Mode, pictures: list[Pixels], real: Floats, tile: tuple[int, int]) -> Ratio:
-    values = likeness(pictures, tile)
+def _judges() -> dict[str, Judge]:
+    """Networks that compare tiles, by the first word of their keys: random weights and, where its
+    package is installed, a trained one."""
+    found: dict[str, Judge] = {"collage": ReferenceDistance()}
+    if is_installed(TRAINED):
+        found["collage_trained"] = LearnedDistance(TRAINED)
+    return found
+
+
+def _collage_line(mode: Mode, values: Floats, real: Floats, key: str) -> Ratio:
     low, high = interval(values, real, _difference_of_means)
+    network = "random weights" if key == "collage" else TRAINED
     return Ratio(
-        f"collage_{mode}",
-        f"likeness between the tiles of a drawn picture, {mode}, less that of real pictures "
-        "(above 0: more alike)",
+        f"{key}_{mode}",
+        f"likeness between the tiles of a drawn picture by a network of {network}, {mode}, less "
+        "that of real pictures (above 0: more alike)",
         float(values.mean()),
         float(real.mean()),
         "cosine",
         (_difference_of_means(values, real),),
         "",
-        f"95 % interval over {len(pictures)} pictures: {low:.3f} to {high:.3f}.",
+        f"95 % interval over {len(values)} pictures: {low:.3f} to {high:.3f}.",
     )
 
 
