@@ -14,7 +14,7 @@ if __package__ in (None, ""):  # run as a script
 
 from benchmarks.command import run
 
-PARTS = ("super_resolution", "inpainting", "semantic", "text", "latent_vs_pixel")
+PARTS = ("super_resolution", "inpainting", "semantic", "text", "layout", "latent_vs_pixel")
 
 if __name__ == "__main__":
     run("What models learn of each task, on small landscapes.", "task_models", PARTS)

@@ -190,15 +190,15 @@ def test_a_task_preset_on_ones_own_file_changes_the_task_and_what_it_needs(
     found = yaml.safe_load(output_of(name, "--from", mine))
     before = values_of(mine.read_text())
     after = {k: v for k, v in flat(found).items() if not k.startswith("diffusion.task.")}
-    if name == "task-semantic":
+    if given := {"task-semantic": "maps", "task-layout": "boxes"}.get(name):
         [source] = before["scrape.sources"]
-        assert after.pop("scrape.sources") == [source | {"maps": True}]
+        assert after.pop("scrape.sources") == [source | {given: True}]
     assert {key for key in after if after[key] != before.get(key)} <= {
         *("latents.keep_pictures", "diffusion.condition_dropout"),
         *("sample.guidance_scale", "sample.guide", "sample.guide.kind"),
     }
     assert found["diffusion"]["task"]["kind"] == name.removeprefix("task-").replace("-", "_")
-    needs = "false" if name in ("task-semantic", "task-text") else "true"
+    needs = "false" if name in ("task-layout", "task-semantic", "task-text") else "true"
     assert f"keep_pictures: {needs}" in output_of(name, "--from", mine)
 
 
@@ -221,6 +221,7 @@ def test_a_preset_with_maps_gives_them_to_built_in_landscapes_and_keeps_comments
         ("task-semantic", {"kind": "folder", "path": "here"}, "maps: FOLDER"),
         ("task-semantic", {"kind": "urls", "path": "a.csv", "url_column": "url"}, "maps: true"),
         ("task-text", {"kind": "urls", "path": "a.csv", "url_column": "url"}, "caption_column"),
+        ("task-layout", {"kind": "urls", "path": "a.csv", "url_column": "url"}, "boxes_column"),
     ],
 )
 def test_sources_without_what_the_task_learns_from_are_refused_before_any_work(

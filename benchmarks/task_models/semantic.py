@@ -27,7 +27,7 @@ PIXELS = 60_000  # that the classifier learns from
 def measure(size: Size, folder: Path) -> list[Ratio]:
     """Measure on the maps of held-out pictures."""
     built = world.build(size, "task-semantic", folder)
-    classify = _train(built.train, built.train_maps)
+    classify = train_classifier(built.train, built.train_maps)
     drawn = [next(paint(built.studio, one, [seed])) for seed, one in enumerate(built.maps)]
     ours = _agreement(classify, np.stack(drawn), built.maps)
     real = _agreement(classify, built.held_out, built.maps)
@@ -47,8 +47,9 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
     ]
 
 
-def _train(pictures: Pixels, maps: list[ClassMap]) -> LogisticRegression:
-    values, labels = _features(pictures), np.stack(maps).reshape(-1)
+def train_classifier(pictures: Pixels, maps: list[ClassMap]) -> LogisticRegression:
+    """Train the classifier of pixels on pictures (N, H, W, 3) and their maps."""
+    values, labels = features(pictures), np.stack(maps).reshape(-1)
     rng = np.random.default_rng(0)
     chosen = rng.permutation(np.flatnonzero(labels != UNKNOWN))[:PIXELS]
     return LogisticRegression(max_iter=300).fit(values[chosen], labels[chosen])
@@ -56,10 +57,11 @@ def _train(pictures: Pixels, maps: list[ClassMap]) -> LogisticRegression:
 
 def _agreement(classifier: LogisticRegression, pictures: Pixels, maps: list[ClassMap]) -> float:
     labels = np.stack(maps).reshape(-1)
-    return float((classifier.predict(_features(pictures)) == labels)[labels != UNKNOWN].mean())
+    return float((classifier.predict(features(pictures)) == labels)[labels != UNKNOWN].mean())
 
 
-def _features(pictures: Pixels) -> NDArray[np.float64]:
+def features(pictures: Pixels) -> NDArray[np.float64]:
+    """What the classifier sees of each pixel of pictures (N, H, W, 3): (N x H x W, D)."""
     height, width = pictures.shape[1:3]
     rows = np.broadcast_to(np.linspace(-1, 1, height)[:, None, None], (height, width, 1))
     found = []

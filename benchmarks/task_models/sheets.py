@@ -8,10 +8,11 @@ from PIL import Image
 from benchmarks.task_models.world import World
 from pdm.config.prompts import Prompt
 from pdm.config.task import InpaintingTask, SuperResolutionTask
+from pdm.data.box_outlines import outline_boxes
 from pdm.data.maps import UNKNOWN, ClassMap
 from pdm.data.pixels import Pixels
 from pdm.data.sheets import contact_sheet
-from pdm.inference.pictures.draw import draw
+from pdm.inference.pictures.draw import draw, drawings_of_layout
 from pdm.inference.pictures.guided import Guiding
 from pdm.inference.pictures.inpaint import inpaint
 from pdm.inference.pictures.paint import paint
@@ -96,6 +97,18 @@ def semantic_sheet(world: World) -> Image.Image:
     )
 
 
+def layout_sheet(world: World) -> Image.Image:
+    """Two seeds drawn by the boxes, and the true picture, with the boxes over each of the first and
+    the last."""
+    rows = []
+    for layout, truth in zip(world.layouts[:ROWS], world.held_out, strict=False):
+        drawn = [one.draw() for one in drawings_of_layout(world.studio, layout, [0, 1])]
+        outlined = [outline_boxes(one, layout.boxes) for one in (drawn[0], truth)]
+        plain = [outline_boxes(one, ()) for one in drawn]
+        rows.append([outlined[0], *plain, outlined[1]])
+    return contact_sheet(rows)
+
+
 def _as_blocks(small: Pixels, factor: int) -> Pixels:
     return small.repeat(factor, axis=0).repeat(factor, axis=1)
 
@@ -124,4 +137,5 @@ SHEETS: dict[str, tuple[str | None, Callable[[World], Image.Image]]] = {
     "super-resolution": ("task-super-resolution", super_resolution_sheet),
     "inpainting": ("task-inpainting", inpainting_sheet),
     "text": ("task-text", text_sheet),
+    "layout": ("task-layout", layout_sheet),
 }

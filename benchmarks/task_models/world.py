@@ -13,9 +13,11 @@ from PIL import Image
 from pdm import params, presets
 from pdm.config import Params
 from pdm.config.task import TextTask
+from pdm.curation.scrape.drawing.boxes import NAMES as BOX_CLASSES
 from pdm.curation.scrape.drawing.kinds import KINDS
-from pdm.curation.scrape.drawing.landscapes import draw_with_map
+from pdm.curation.scrape.drawing.landscapes import draw_described
 from pdm.curation.scrape.drawing.scene import choose
+from pdm.data.boxes import WHOLE, Layout, layout_of_sample
 from pdm.data.maps import EXTENSION, ClassMap, encode_map, resize_map
 from pdm.data.pixels import Pixels
 from pdm.data.shards import listing, manifest, tars
@@ -53,13 +55,14 @@ FULL = Size(160, 40, 1600, 9600, 20)
 
 @dataclass(frozen=True)
 class World:
-    """A trained model of a task, and held-out pictures with maps at the training size."""
+    """A trained model of a task, and held-out pictures with maps and boxes at the training size."""
 
     studio: Studio
     held_out: Pixels  # (N, H, W, 3)
     maps: list[ClassMap]
     train: Pixels
     train_maps: list[ClassMap]
+    layouts: list[Layout]  # of the held-out pictures
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,9 @@ def train_task(config: Params, stage: FirstStage, folder: Path) -> World:
     sets = [ImageShards(stage.shards, split) for split in ("val", "train")]
     pictures = [one.batch(range(len(one)), height, width) for one in sets]
     maps = [[one.class_map(i, height, width) for i in range(len(one))] for one in sets]
-    return World(open_studio(models, config.sample), pictures[0], maps[0], pictures[1], maps[1])
+    layouts = [layout_of_sample(sets[0].record(number)) for number in range(len(sets[0]))]
+    studio = open_studio(models, config.sample)
+    return World(studio, pictures[0], maps[0], pictures[1], maps[1], layouts)
 
 
 def params_of(size: Size, model: str | None, task: str | None) -> Params:
@@ -177,17 +182,21 @@ def _write_shards(size: Size, config: Params, folder: Path) -> Path:
     lines = (Listed(f"{i:020x}", f"{i:064x}", split) for split, ids in numbers.items() for i in ids)
     listing.write(folder, lines)
     facts = {"width_px": target[0], "height_px": target[1], "map_classes": KINDS}
+    facts["boxes"] = {"classes": sorted(BOX_CLASSES), "crop": WHOLE}
     facts["captioned"] = sum(map(len, numbers.values()))
     manifest.Manifest(splits, facts).save(folder)
     return folder
 
 
 def _sample(index: int, width: int, height: int) -> tuple[str, dict[str, bytes]]:
-    picture, kinds = draw_with_map(SEED, index, *DRAWN_PX)
+    landscape = draw_described(SEED, index, *DRAWN_PX)
     file, key = io.BytesIO(), f"{index:020x}"
-    Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS).save(file, "PNG")
-    content = encode_map(resize_map(kinds, height, width))
-    record = json.dumps({"key": key, "caption": choose(SEED, index).caption}).encode()
+    picture = Image.fromarray(landscape.picture)
+    picture.resize((width, height), Image.Resampling.LANCZOS).save(file, "PNG")
+    content = encode_map(resize_map(landscape.kinds, height, width))
+    boxes = [box.as_record() for box in landscape.boxes]
+    facts = {"key": key, "caption": choose(SEED, index).caption, "boxes": boxes}
+    record = json.dumps(facts).encode()
     return key, {"png": file.getvalue(), "json": record, EXTENSION: content}
 
 

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from pdm import params
 from pdm.config import Params
 from pdm.config.common import TrainingConfig
+from pdm.curation.scrape.drawing.boxes import NAMES
 from pdm.curation.scrape.drawing.kinds import KINDS
 from pdm.curation.scrape.drawing.scene import LANDS
-from pdm.data import classes, maps
+from pdm.data import boxes, classes, maps
 from pdm.device import choose_device
 from pdm.heap import keep_freed_memory
 from pdm.models.condition import Condition
@@ -36,8 +37,12 @@ from pdm.training.objectives.losses import AutoencoderLosses, FlowLosses
 from pdm.training.objectives.perceptual import load_perceptual
 
 CPU = torch.device("cpu")
-# Of data whose classes and maps are those of the built-in landscapes.
-FACTS = {classes.FACT: sorted(LANDS), maps.FACT: KINDS}
+# Of data whose classes, maps and boxes are those of the built-in landscapes.
+FACTS = {
+    classes.FACT: sorted(LANDS),
+    maps.FACT: KINDS,
+    boxes.FACT: {"classes": sorted(NAMES), "crop": boxes.WHOLE},
+}
 
 
 def levels_of(config: Params) -> tuple[tuple[LevelShape, ...], tuple[Downsampling, ...]]:

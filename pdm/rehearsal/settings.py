@@ -75,6 +75,7 @@ def _source(real: Params, pictures: Path | None) -> dict[str, object]:
     return {
         "kind": "builtin",
         "maps": real.diffusion.drawn_by.kind == "semantic",
+        "boxes": real.diffusion.drawn_by.kind == "layout",
         "num_landscapes": NUM_LANDSCAPES,
         "num_flawed_per_kind": 0,
         "width_px": int(MARGIN * real.curate.width_px),

@@ -15,7 +15,8 @@ FROM_LATENTS = ["latents", "diffusion", "sample", "evaluate"]
 def project(new_project):
     """One project for all tasks: its pictures and its autoencoder are made once."""
     project = new_project("tasks")
-    take_preset(project, "semantic")  # its built-in landscapes get maps
+    for task in ("layout", "semantic"):  # built-in landscapes get boxes and maps
+        take_preset(project, task)
     project.run("dvc", "repro", "latents")
     return project
 
@@ -78,6 +79,16 @@ def test_super_resolution(project):
     held_out_picture(project, "small.png")
     project.run("pyramid", "upscale", "small.png", "--factor", "4", "--output", "large.png")
     assert pixels(project.folder / "large.png").shape == (192, 384, 3)
+
+
+def test_layout(project):
+    samples = reproduce(project, "layout")
+    drawn = samples["samples"][0]["layout"]["boxes"]
+    assert drawn
+    (project.folder / "boxes.json").write_text(json.dumps([drawn, drawn[:1]]))
+    project.run("pyramid", "draw", "--boxes", "boxes.json", "--seed", "3", "--output", "drawn")
+    found = list((project.folder / "drawn").glob("*-3*.png"))
+    assert [pixels(path).shape for path in found] == [(32, 64, 3)] * 2
 
 
 def test_text(project):

@@ -21,6 +21,7 @@ from pdm.curation.scrape.drawing.scene import Scene
 from pdm.data.boxes import LabelledBox
 
 KINDS = {"water": WATER, "forest": FOREST, "snow": SNOW}
+NAMES = ("sun", "moon", "hill", *KINDS)
 LEAST_SHARE = 0.01  # of the picture
 _GLOW = 0.05  # radians around the light; the halo has a third of its strength there
 _CLEAR = 0.3  # how much of the sky must show through the clouds
