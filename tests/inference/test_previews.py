@@ -9,7 +9,7 @@ from test_sample import draw
 from pdm.config.sample import PreviewsConfig
 from pdm.data.pixels import to_pixels
 from pdm.evaluation.samples_folder import read_samples
-from pdm.inference.previews import Frames
+from pdm.inference.sample.previews import Frames
 from pdm.registry import load_autoencoder
 
 PREVIEWS = PreviewsConfig(num_images=2, frames=3, milliseconds=80)

@@ -16,8 +16,9 @@ from pdm import ema
 from pdm.data.sheets import BACKGROUND
 from pdm.errors import BadInput
 from pdm.files import sha256_of
-from pdm.inference.sample import _publish, sample_pictures
-from pdm.inference.sample_parts import SampleTask
+from pdm.inference.sample import sample_pictures
+from pdm.inference.sample.parts import SampleTask
+from pdm.inference.sample.stage import _publish
 from pdm.models.unet import PyramidUNet
 from pdm.parts.folder import PartFolder
 

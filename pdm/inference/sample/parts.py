@@ -29,8 +29,8 @@ from pdm.inference.layouts import Layouts, ShownLayout
 from pdm.inference.picture_sizes import PictureSize, SizesInTurn, sizes_of
 from pdm.inference.pictures.studio import Studio
 from pdm.inference.precision import decoding_precision
-from pdm.inference.previews import write_previews
 from pdm.inference.prompts import Prompts, config_for_loading, text_task
+from pdm.inference.sample.previews import write_previews
 from pdm.inference.sampling_networks import Networks, load_networks
 from pdm.inference.subjects import HeldOut, Subjects, size_of
 from pdm.machine import usable_cpus

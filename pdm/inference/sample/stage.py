@@ -1,31 +1,24 @@
-"""The stage `sample`: draws pictures from the trained models, each from its own seed."""
+"""Draws the samples that no earlier run has drawn, and publishes them with their list and sheet."""
 
 import dataclasses
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from pdm import weights
 from pdm.config.prompts import Prompt
 from pdm.config.sample import SampleConfig
-from pdm.data.box_outlines import outline_boxes
-from pdm.data.boxes import layout_from_record
-from pdm.data.pillow import Image
-from pdm.data.pixels import Pixels
 from pdm.data.shards import manifest
-from pdm.data.sheets import contact_sheet, split_into_rows
 from pdm.errors import BadInput
 from pdm.files import sha256_of, write_json
 from pdm.inference.any_size.samples import check_enlarger_of, large_samples
 from pdm.inference.layouts import ShownLayout, read_layouts
 from pdm.inference.picture_sizes import sizes_of
 from pdm.inference.prompts import read_prompts
-from pdm.inference.sample_parts import FULL_SIZE, PREVIEWS, Row, SampleTask, draw_parts, parts_of
+from pdm.inference.sample.parts import FULL_SIZE, PREVIEWS, Row, SampleTask, draw_parts, parts_of
+from pdm.inference.sample.sheet import write_sheet
 from pdm.inference.sample_settings import settings_of
 from pdm.inference.sampling_networks import check_few_steps, few_steps_facts
 from pdm.parts.folder import part_folder
@@ -35,9 +28,6 @@ from pdm.tasks.find import find_task, task_of_model
 from pdm.versions import versions
 
 logger = logging.getLogger(__name__)
-
-SHEET_PICTURES = 48  # on the contact sheet: the first
-SHEET_SIDE_PX = 512  # longer side of a picture on it, at most
 
 
 def sample_pictures(
@@ -50,7 +40,7 @@ def sample_pictures(
     num_workers: int | None = None,
 ) -> None:
     """Write the pictures, `samples.json` and `contact-sheet.png`; if configured, also `previews/`
-    (see `pdm.inference.previews`) and `full-size/`.
+    (see `pdm.inference.sample.previews`) and `full-size/`.
 
     Pictures are written as they are drawn, batch by batch, to a folder beside `samples`, and none
     is kept in memory. After a kill, the same command draws the missing ones; the result is that of
@@ -74,12 +64,7 @@ def sample_pictures(
             snapshots for `ema_length`, prompts do not fit it, or the enlarger cannot enlarge.
     """
     facts = weights.record_of(diffusion)
-    digest = sha256_of(autoencoder / "model.safetensors")
-    if facts["autoencoder_sha256"] != digest:
-        raise BadInput(
-            f"{diffusion} was not trained on latents of the autoencoder {autoencoder}; run the "
-            "stages 'latents' and 'diffusion' again"
-        )
+    digests = _digests_of_models(autoencoder, diffusion, facts)
     tiles_at_once, of_enlarger = config.batch_size, dict[str, str]()
     if large_samples(config, facts):
         of_enlarger = check_enlarger_of(config)
@@ -92,9 +77,9 @@ def sample_pictures(
         config = dataclasses.replace(config, guidance_scale=1.0)  # it has no earlier self
         prompts = tuple(dataclasses.replace(prompt, guidance_scale=None) for prompt in prompts)
     check_few_steps(diffusion, config, prompts)
-    drawn = settings_of(config) | {
-        "autoencoder_sha256": digest,
-        "diffusion_sha256": sha256_of(diffusion / "model.safetensors"),
+    drawn = {
+        **settings_of(config),
+        **digests,
         **({"untrained": True} if untrained else {}),
         **few_steps_facts(diffusion, config),
         **of_enlarger,
@@ -114,7 +99,30 @@ def sample_pictures(
         )
         _draw_missing(task, num_workers)
         _publish(task)
-    sizes = [config.size[::-1]] if config.size else [one.size for one in sizes_of(facts)]
+    _log_result(config, facts, samples)
+
+
+def _digests_of_models(
+    autoencoder: Path, diffusion: Path, record: dict[str, Any]
+) -> dict[str, str]:
+    """Give the sha256 of both models, which must belong together.
+
+    Args:
+        autoencoder, diffusion: Their folders.
+        record: `config.json` of the diffusion model.
+    """
+    digest = sha256_of(autoencoder / "model.safetensors")
+    if record["autoencoder_sha256"] != digest:
+        raise BadInput(
+            f"{diffusion} was not trained on latents of the autoencoder {autoencoder}; run the "
+            "stages 'latents' and 'diffusion' again"
+        )
+    of_diffusion = sha256_of(diffusion / "model.safetensors")
+    return {"autoencoder_sha256": digest, "diffusion_sha256": of_diffusion}
+
+
+def _log_result(config: SampleConfig, record: dict[str, Any], samples: Path) -> None:
+    sizes = [config.size[::-1]] if config.size else [one.size for one in sizes_of(record)]
     logger.info(
         "sample: %d pictures of %s, seeds %d to %d, in %s",
         config.num_images,
@@ -199,25 +207,5 @@ def _publish(task: SampleTask) -> None:
             record["full_size"] = found
         elif part != PREVIEWS:
             rows += found
-    pictures = [_thumbnail(folder.files / row["file"], row) for row in rows[:SHEET_PICTURES]]
-    sheet = contact_sheet(_rows_of_sheet(pictures, len(task.prompts)))
-    sheet.save(folder.files / "contact-sheet.png")
+    write_sheet(folder.files, rows, len(task.prompts))
     write_json(folder.files / "samples.json", record | {"samples": rows})
-
-
-def _rows_of_sheet(pictures: list[Pixels], num_prompts: int) -> Sequence[Sequence[Pixels]]:
-    """The rows of the sheet: one for each prompt, if there are few."""
-    if 0 < num_prompts < len(pictures):
-        return [pictures[first::num_prompts] for first in range(num_prompts)]
-    return split_into_rows(pictures)
-
-
-def _thumbnail(path: Path, row: Row) -> Pixels:
-    """A picture for the sheet, with the boxes that it was drawn by."""
-    with Image.open(path) as file:
-        if max(file.size) > SHEET_SIDE_PX:  # within Pillow, without a copy of a large picture
-            file.thumbnail((SHEET_SIDE_PX, SHEET_SIDE_PX))
-        pixels = np.asarray(file)
-    if "layout" not in row:
-        return pixels
-    return outline_boxes(pixels, layout_from_record(row["layout"]).boxes)

@@ -1,0 +1,5 @@
+"""The stage `sample`: draws pictures from the trained models, each from its own seed."""
+
+from pdm.inference.sample.stage import sample_pictures
+
+__all__ = ["sample_pictures"]
