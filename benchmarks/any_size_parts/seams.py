@@ -26,11 +26,11 @@ from pdm.curation.scrape.drawing.landscapes import draw_with_map
 from pdm.data.pixels import Pixels, to_pixels
 from pdm.evaluation.learned_distance import LearnedDistance
 from pdm.evaluation.reference_distance import ReferenceDistance
-from pdm.inference.any_size.canvas import Canvas, count_known_levels
-from pdm.inference.any_size.decode import decode_bands
-from pdm.inference.any_size.encode import encode_maps
-from pdm.inference.any_size.enlarge import enlarge
-from pdm.inference.any_size.enlarged import EnlargedPicture
+from pdm.inference.any_size.tiled.canvas import Canvas, count_known_levels
+from pdm.inference.any_size.tiled.decode import decode_bands
+from pdm.inference.any_size.tiled.encode import encode_maps
+from pdm.inference.any_size.tiled.enlarge import enlarge
+from pdm.inference.any_size.tiled.enlarged import EnlargedPicture
 from pdm.inference.pictures.studio import Studio
 from pdm.models.features.published_weights import is_installed
 

@@ -8,7 +8,7 @@ from pdm import weights
 from pdm.config.sample import SampleConfig
 from pdm.errors import BadInput
 from pdm.files import sha256_of
-from pdm.inference.any_size.tile_velocity import check_config, check_task
+from pdm.inference.any_size.tiled.tile_velocity import check_config, check_task
 from pdm.inference.pictures.draw import Drawing
 from pdm.inference.pictures.studio import Studio, open_studio
 from pdm.inference.prompts import Prompts

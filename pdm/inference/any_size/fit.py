@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from pdm.data.pixels import Pixels
-from pdm.inference.any_size.plan import Box, Size
+from pdm.inference.any_size.rectangles import Box, Size
 
 
 def fit(picture: Pixels, box: Box, size: Size) -> Pixels:

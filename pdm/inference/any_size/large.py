@@ -18,18 +18,13 @@ from pdm.config.task import SuperResolutionTask
 from pdm.config.tiling import TilingConfig
 from pdm.data.large_pictures.write import write_picture
 from pdm.data.pixels import Pixels
-from pdm.inference.any_size.canvas import enlarging_factors, enlarging_unit
 from pdm.inference.any_size.enlarger_models import condition_for
-from pdm.inference.any_size.panorama import compose_side_by_side
-from pdm.inference.any_size.plan import (
-    Plan,
-    Size,
-    nearest_size,
-    plan_drawing,
-    plan_enlargement,
-)
+from pdm.inference.any_size.plan import Plan, nearest_size, plan_drawing, plan_enlargement
+from pdm.inference.any_size.rectangles import Size
 from pdm.inference.any_size.rounds import Enlarger, draw_by_plan
-from pdm.inference.any_size.tile_velocity import check_model
+from pdm.inference.any_size.tiled.canvas import enlarging_factors, enlarging_unit
+from pdm.inference.any_size.tiled.panorama import compose_side_by_side
+from pdm.inference.any_size.tiled.tile_velocity import check_model
 from pdm.inference.any_size.unfinished import unfinished
 from pdm.inference.pictures.draw import Drawing
 from pdm.inference.pictures.studio import Studio

@@ -13,27 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pdm.errors import BadInput
+from pdm.inference.any_size.rectangles import Box, Size, centred, snap
 from pdm.inference.pictures.windows import round_up
-
-Size = tuple[int, int]
 
 # A picture whose shape differs more from every shape that the model knows is composed of several
 # pictures side by side; up to here the rest of one is cut off. See docs/any-size.md.
 MOST_CUT = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A rectangle of a picture in pixels, and not always at whole ones."""
-
-    top: float
-    left: float
-    height: float
-    width: float
-
-    def times(self, factor: float) -> "Box":
-        """The same part of a picture that is `factor` times as large."""
-        return Box(*(factor * side for side in (self.top, self.left, self.height, self.width)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +135,7 @@ def plan_enlargement(
 
 def _plan(size: Size, start: Size, tile: Size, factors: Sequence[int], unit: int) -> Plan:
     scale = max(size[0] / start[0], size[1] / start[1])
-    picture, part = start, _centred((size[0] / scale, size[1] / scale), _full_box(start), start)
+    picture, part = start, centred((size[0] / scale, size[1] / scale), Box(0, 0, *start), start)
     rounds: list[Round] = []
     for factor, is_last in _choose_factors(scale, factors):
         if rounds and is_last:
@@ -160,7 +145,7 @@ def _plan(size: Size, start: Size, tile: Size, factors: Sequence[int], unit: int
             current, part = _cut_round(picture, part, tile, factor, unit)
         rounds.append(current)
         picture = current.result
-    return Plan(size, start, tuple(rounds), _snap(part, size))
+    return Plan(size, start, tuple(rounds), snap(part, size))
 
 
 def _choose_factors(scale: float, factors: Sequence[int]) -> list[tuple[int, bool]]:
@@ -185,10 +170,10 @@ def _cut_round(picture: Size, part: Box, tile: Size, factor: int, unit: int) -> 
     step = max(1, unit // factor)
     needed = (max(part.height, tile[0] / factor), max(part.width, tile[1] / factor))
     height, width = (round_up(math.ceil(side - 1e-6), step) for side in needed)
-    box = _snap(_centred((height, width), part, picture), (height, width))
+    box = snap(centred((height, width), part, picture), (height, width))
     inside = Box(part.top - box.top, part.left - box.left, part.height, part.width)
     # A box at whole pixels may end up to a pixel before the part does.
-    inside = _centred((part.height, part.width), inside, (height, width))
+    inside = centred((part.height, part.width), inside, (height, width))
     return Round(box, (height, width), factor), inside.times(factor)
 
 
@@ -208,12 +193,12 @@ def _reduced_round(
         max(side, round_up(-(-least // factor), step))
         for side, least in zip(needed, tile, strict=True)
     )
-    box = _centred((height / scale, width / scale), part, picture)
-    current = Round(_snap(box, (height, width)), (height, width), factor)
+    box = centred((height / scale, width / scale), part, picture)
+    current = Round(snap(box, (height, width)), (height, width), factor)
     shown = (size[0] / (factor * scale), size[1] / (factor * scale))
-    inside = _centred(shown, part, picture)
+    inside = centred(shown, part, picture)
     moved = Box(inside.top - box.top, inside.left - box.left, *shown).times(factor * scale)
-    return current, _snap(_centred(size, moved, current.result), size)
+    return current, snap(centred(size, moved, current.result), size)
 
 
 def _widen(nearest: Size, size: Size, unit: int) -> Size:
@@ -227,29 +212,6 @@ def _widen(nearest: Size, size: Size, unit: int) -> Size:
         return height, max(width, round_up(math.ceil(wanted), unit))
     wanted = min(width * size[0] / size[1], size[0])
     return max(height, round_up(math.ceil(wanted), unit)), width
-
-
-def _centred(size: tuple[float, float], around: Box, picture: Size) -> Box:
-    """Give a box with the middle of another, moved so that it begins and ends inside the picture;
-    one that is larger than the picture begins at its edge."""
-    starts = (around.top, around.left)
-    sides = (around.height, around.width)
-    top, left = (
-        max(0.0, min(start + (side - own) / 2, whole - own))
-        for start, side, own, whole in zip(starts, sides, size, picture, strict=True)
-    )
-    return Box(top, left, *size)
-
-
-def _snap(box: Box, size: Size) -> Box:
-    """Put a box that is only cut, and not reduced, to whole pixels."""
-    if math.isclose(box.height, size[0]) and math.isclose(box.width, size[1]):
-        return Box(math.floor(box.top + 1e-6), math.floor(box.left + 1e-6), *size)
-    return box
-
-
-def _full_box(size: Size) -> Box:
-    return Box(0, 0, *size)
 
 
 def _log_ratio(size: Size) -> float:

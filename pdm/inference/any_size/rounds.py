@@ -11,10 +11,10 @@ from pdm.config.any_size import Colour
 from pdm.config.tiling import TilingConfig
 from pdm.data.pixels import Pixels
 from pdm.inference.any_size.colour import keep_colour
-from pdm.inference.any_size.enlarge import OnProgress, count_tiles, enlarge
-from pdm.inference.any_size.enlarged import EnlargedPicture
 from pdm.inference.any_size.fit import cut_bands, fit
 from pdm.inference.any_size.plan import Plan, Round
+from pdm.inference.any_size.tiled.enlarge import OnProgress, count_tiles, enlarge
+from pdm.inference.any_size.tiled.enlarged import EnlargedPicture
 from pdm.inference.any_size.unfinished import keep_picture
 from pdm.inference.pictures.studio import Studio
 from pdm.models.condition import Condition
@@ -60,7 +60,7 @@ class Enlarger:
             factor: One of `factors`.
             number: Of the round.
             folder: For the unfinished state.
-            on_progress: See `pdm.inference.any_size.enlarge.enlarge`.
+            on_progress: See `pdm.inference.any_size.tiled.enlarge.enlarge`.
 
         Yields:
             uint8 (rows, factor * W, 3), from the top.

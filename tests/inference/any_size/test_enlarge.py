@@ -15,10 +15,10 @@ from pdm.config.tiling import MODES, TilingConfig
 from pdm.diffusion.samplers import noise_from_seeds
 from pdm.errors import BadInput
 from pdm.evaluation.reference_distance import ReferenceDistance
-from pdm.inference.any_size.canvas import enlarging_factors, make_canvas
-from pdm.inference.any_size.decode import decode_bands
-from pdm.inference.any_size.enlarge import Job, enlarge
-from pdm.inference.any_size.enlarged import EnlargedPicture
+from pdm.inference.any_size.tiled.canvas import enlarging_factors, make_canvas
+from pdm.inference.any_size.tiled.decode import decode_bands
+from pdm.inference.any_size.tiled.enlarge import Job, enlarge
+from pdm.inference.any_size.tiled.enlarged import EnlargedPicture
 from pdm.inference.encode import encode_shards
 from pdm.inference.latent_sampling import Known
 from pdm.inference.pictures.studio import open_studio

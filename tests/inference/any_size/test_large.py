@@ -16,13 +16,13 @@ from tiny_chain import SAMPLE
 from pdm import cli
 from pdm.config.tiling import TilingConfig
 from pdm.data import marks
-from pdm.inference.any_size.canvas import Canvas
-from pdm.inference.any_size.decode import decoding_layout
-from pdm.inference.any_size.enlarge import enlarge
-from pdm.inference.any_size.enlarged import EnlargedPicture
 from pdm.inference.any_size.fit import cut_bands, fit
-from pdm.inference.any_size.panorama import compose_side_by_side
-from pdm.inference.any_size.plan import Box
+from pdm.inference.any_size.rectangles import Box
+from pdm.inference.any_size.tiled.canvas import Canvas
+from pdm.inference.any_size.tiled.decode import decoding_layout
+from pdm.inference.any_size.tiled.enlarge import enlarge
+from pdm.inference.any_size.tiled.enlarged import EnlargedPicture
+from pdm.inference.any_size.tiled.panorama import compose_side_by_side
 from pdm.inference.pictures.draw import drawings_of_seeds
 from pdm.inference.pictures.studio import open_studio
 from pdm.presets import DEFAULT

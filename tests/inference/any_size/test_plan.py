@@ -10,11 +10,11 @@ from pdm.config.any_size import LARGEST_SIDE, LEAST_SIDE, parse_size
 from pdm.errors import BadInput
 from pdm.inference.any_size.plan import (
     MOST_CUT,
-    Box,
     Plan,
     plan_drawing,
     plan_enlargement,
 )
+from pdm.inference.any_size.rectangles import Box
 
 sides = st.integers(LEAST_SIDE, LARGEST_SIDE)
 sizes = st.tuples(sides, sides)

@@ -15,7 +15,7 @@ from pdm.config.tiling import TilingConfig
 from pdm.data.pixels import Pixels
 from pdm.diffusion.tiles.layout import Layout, Place
 from pdm.errors import BadInput
-from pdm.inference.any_size.enlarged import EnlargedPicture
+from pdm.inference.any_size.tiled.enlarged import EnlargedPicture
 from pdm.inference.pictures.studio import Studio
 from pdm.inference.pictures.windows import round_up
 from pdm.models.levels.pyramid import LevelShape, Pyramid

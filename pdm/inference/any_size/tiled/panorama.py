@@ -17,9 +17,9 @@ import torch
 from pdm.config.tiling import TilingConfig
 from pdm.data.pixels import Pixels
 from pdm.diffusion.tiles.layout import Place
-from pdm.inference.any_size.canvas import Canvas
-from pdm.inference.any_size.enlarge import Job
-from pdm.inference.any_size.enlarged import EnlargedPicture
+from pdm.inference.any_size.tiled.canvas import Canvas
+from pdm.inference.any_size.tiled.enlarge import Job
+from pdm.inference.any_size.tiled.enlarged import EnlargedPicture
 from pdm.inference.pictures.draw import Drawing
 from pdm.models.levels.pyramid import Pyramid
 from pdm.progress import Progress
@@ -52,8 +52,8 @@ def compose_side_by_side(
     Args:
         drawing: What it shows.
         size: (H, W), multiples of the studio's `side_multiple`, at least the trained size.
-        state: Folder for an unfinished state, as for `pdm.inference.any_size.enlarge.enlarge`. It
-            is removed at the end.
+        state: Folder for an unfinished state, as for `pdm.inference.any_size.tiled.enlarge`. It is
+            removed at the end.
         save_seconds: Least time between two saves.
 
     Yields:

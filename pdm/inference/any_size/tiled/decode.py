@@ -13,7 +13,7 @@ from torch import Tensor
 from pdm.config.tiling import TilingConfig
 from pdm.data.pixels import Pixels, to_pixels
 from pdm.diffusion.tiles.layout import AxisTiles, Place
-from pdm.inference.any_size.canvas import Canvas
+from pdm.inference.any_size.tiled.canvas import Canvas
 from pdm.inference.precision import decoding_precision
 from pdm.models.levels.pyramid import Pyramid
 

@@ -28,7 +28,7 @@ from pdm.diffusion.samplers import (
 from pdm.diffusion.stochastic import ddim_step, fresh_noise, start_on_path
 from pdm.diffusion.tiles.layout import Place
 from pdm.errors import BadInput
-from pdm.inference.any_size.canvas import Canvas
+from pdm.inference.any_size.tiled.canvas import Canvas
 from pdm.inference.latent_sampling import sampler_times
 from pdm.inference.pictures.studio import Studio
 from pdm.models.condition import NO_CONDITION, Condition

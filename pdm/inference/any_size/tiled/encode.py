@@ -8,7 +8,7 @@ from torch import Tensor
 from pdm.config.tiling import TilingConfig
 from pdm.diffusion.tiles.layout import Place
 from pdm.diffusion.tiles.velocity import TiledVelocity
-from pdm.inference.any_size.canvas import Canvas
+from pdm.inference.any_size.tiled.canvas import Canvas
 from pdm.models.levels.pyramid import Pyramid
 
 

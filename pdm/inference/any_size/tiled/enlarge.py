@@ -26,11 +26,11 @@ from pdm.diffusion.tiles.layout import Layout
 from pdm.diffusion.tiles.sampling import TiledState, sample_in_tiles
 from pdm.diffusion.tiles.velocity import TiledVelocity
 from pdm.errors import BadInput
-from pdm.inference.any_size.canvas import Canvas, make_canvas
-from pdm.inference.any_size.decode import decode_bands, decoding_layout
-from pdm.inference.any_size.encode import encode_maps
-from pdm.inference.any_size.state import load_state, save_state
-from pdm.inference.any_size.tile_velocity import (
+from pdm.inference.any_size.tiled.canvas import Canvas, make_canvas
+from pdm.inference.any_size.tiled.decode import decode_bands, decoding_layout
+from pdm.inference.any_size.tiled.encode import encode_maps
+from pdm.inference.any_size.tiled.state import load_state, save_state
+from pdm.inference.any_size.tiled.tile_velocity import (
     TilePainter,
     Way,
     check_model,
@@ -63,7 +63,7 @@ def enlarge(
     Args:
         studio: The models: trained for super-resolution, unconditional, of classes or of text.
         picture: uint8 (H, W, 3), of any size.
-        factor: One of `pdm.inference.any_size.canvas.enlarging_factors(studio)`.
+        factor: One of `pdm.inference.any_size.tiled.canvas.enlarging_factors(studio)`.
         tiling: Mode and further settings; None for FSTD. Its seed is replaced by `seed`, and no
             more tiles are evaluated at once than pictures by `sample` (`sample.batch_size`).
         seed: Of noise and offsets.
