@@ -68,19 +68,46 @@ def _select(now: Tensor, earlier: Tensor, skip: Tensor) -> None:
 
 
 def orthogonalise(matrix: Tensor) -> Tensor:
-    """Bring all singular values of a matrix near one, in bfloat16.
+    """Bring all singular values of a matrix near one, by five steps of a Newton-Schulz iteration.
 
-    The Newton-Schulz iteration consists of matrix products only, so it is fast on a GPU.
+    It consists of matrix products only. On a GPU they are taken in bfloat16, which is fast there.
+
+    On the CPU, where it is not, they are taken in float32, and on the Gram matrix: each step
+    multiplies the matrix from the left by a polynomial of it, so the steps are composed on that
+    small square, and the wide matrix is multiplied twice in place of ten times. (Singular values
+    below a thousandth of the largest would be lost in the Gram matrix in bfloat16.)
 
     Args:
         matrix: (rows, columns), of any scale.
+
+    Returns:
+        (rows, columns), in bfloat16 on a GPU, in float32 on the CPU.
     """
-    first, second, third = FACTORS
     tall = matrix.shape[0] > matrix.shape[1]
-    x = (matrix.T if tall else matrix).bfloat16()
-    x = x / x.norm().clamp(min=1e-7)
+    wide = matrix.T if tall else matrix
+    wide = wide.bfloat16() if matrix.is_cuda else wide.float()
+    wide = wide / wide.norm().clamp(min=1e-7)
+    result = _iterate(wide) if matrix.is_cuda else _gram_iteration(wide) @ wide
+    return result.T if tall else result
+
+
+def _iterate(x: Tensor) -> Tensor:
+    first, second, third = FACTORS
     for _ in range(STEPS):
         gram = x @ x.T
         factor = torch.addmm(gram, gram, gram, beta=second, alpha=third)
         x = torch.addmm(x, factor, x, beta=first)
-    return x.T if tall else x
+    return x
+
+
+def _gram_iteration(x: Tensor) -> Tensor:
+    """Compose the steps: the matrix (rows, rows) that takes x to the result of `_iterate`."""
+    first, second, third = FACTORS
+    gram = x @ x.T
+    whole = torch.eye(len(gram), device=x.device)
+    for _ in range(STEPS):
+        factor = torch.addmm(gram, gram, gram, beta=second, alpha=third)
+        factor.diagonal().add_(first)
+        whole = factor @ whole
+        gram = factor @ gram @ factor
+    return whole
