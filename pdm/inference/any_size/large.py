@@ -145,17 +145,15 @@ def write_drawing(
 
 
 def _enlarger_of(large: LargePicture, drawing: Drawing) -> Enlarger:
-    condition, negative = drawing.condition, drawing.negative
-    if large.enlarger:
-        condition, negative = condition_for(large.enlarger, drawing), None
+    other = large.enlarger
     return Enlarger(
-        studio=large.enlarger or drawing.studio,
+        studio=other or drawing.studio,
         tiling=large.tiling,
         colour=large.colour,
         strength=large.strength,
         seed=drawing.seed,
-        condition=condition,
-        negative=negative,
+        condition=condition_for(other, drawing) if other else drawing.condition,
+        negative=None if other else drawing.negative,
     )
 
 
