@@ -9,13 +9,14 @@ import pytest
 from curation_pictures import CURATE, SHARD, jpeg, scene
 from guard_settings import settings
 
-from pdm.config.scrape import FolderSource, UrlListSource
+from pdm.config.scrape import BuiltinSource, FolderSource, UrlListSource
 from pdm.curation.curate import curate
 from pdm.curation.scrape import scrape
 from pdm.curation.scrape.drawing.boxes import KINDS
 from pdm.curation.scrape.drawing.kinds import SKY
 from pdm.curation.scrape.drawing.landscapes import draw, draw_described
 from pdm.curation.scrape.drawing.scene import choose
+from pdm.curation.scrape.sources import builtin
 from pdm.curation.scrape.sources.url_lists.entries import entries_of_list
 from pdm.curation.shard import shard
 from pdm.data.shards import manifest
@@ -111,6 +112,26 @@ def test_a_list_has_a_column_of_boxes(tmp_path, caplog):
     assert "http://a.example/2.jpg: box 1 is 1, not an object" in caplog.text
     with pytest.raises(ValueError, match=r"boxes_column: expected null with a \.txt list"):
         UrlListSource(kind="urls", path="list.txt", boxes_column="boxes")
+
+
+def test_built_in_landscapes_come_with_their_boxes(tmp_path):
+    source = BuiltinSource(
+        kind="builtin",
+        num_landscapes=1,
+        num_flawed_per_kind=0,
+        width_px=64,
+        height_px=32,
+        seed=3,
+        boxes=True,
+    )
+    name = "landscape-00000.jpg"
+    builtin._draw((source, name, tmp_path / name))
+    with builtin.serve_pictures(source, tmp_path, timeout_seconds=1) as entries:
+        found = {entry.url.rsplit("/", 1)[1]: entry for entry in entries}
+    expected = draw_described(3, 0, 64, 32)
+    assert json.loads(found[name].boxes) == [box.as_record() for box in expected.boxes]
+    assert found[name].class_map is None
+    assert found[builtin.MISSING].boxes is None
 
 
 def test_boxes_of_landscapes_enclose_what_is_drawn_and_change_nothing():
