@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,15 +10,17 @@ import pytest
 
 
 def make_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
-    """The folder of this name; whichever process asks first lets `make` fill it."""
+    """The folder of this name; whichever process asks first lets `make` fill it. All others read
+    it, so no test may write there."""
     base = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         base = base.parent  # a worker's own folder is inside that of the run
+    folder, made = base / name, base / f".made-{name}"
     with (base / f".lock-{name}").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (base / name).exists():
-            temporary = base / f".new-{name}"
-            temporary.mkdir()
-            make(temporary)
-            temporary.rename(base / name)
-    return base / name
+        if not made.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of a process that failed
+            folder.mkdir()
+            make(folder)
+            made.touch()
+    return folder

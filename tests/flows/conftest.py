@@ -1,14 +1,14 @@
-"""A toy project: three real stages under real DVC and git."""
+"""Projects to run, and a Prefect server of our own."""
 
 import contextlib
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from shared_folders import make_once
+from toy_project import bring_up_to_date, make_toy
 
 from flows import environment
 
@@ -16,53 +16,37 @@ os.environ["PREFECT_TASKS_DEFAULT_RETRY_DELAY_SECONDS"] = "0"
 os.environ["PREFECT_RUNNER_POLL_FREQUENCY"] = "1"
 environment.prepare()
 
-PARAMS = "first: {value: 1}\nsecond: {value: 2}\nthird: {value: 3}\n"
-STAGES = """
-stages:
-  third:
-    cmd: python third.py
-    deps: [two]
-    params: [third]
-    metrics: [scores.json: {cache: false}]
-  first:
-    cmd: python first.py
-    params: [first]
-    outs: [one.txt]
-  second:
-    cmd: python second.py
-    deps: [one.txt]
-    params: [second]
-    outs: [two, page.html]
-"""
-SCRIPTS = {
-    "first.py": "open('one.txt', 'w').write('1'); print('first: wrote a one')",
-    "second.py": (
-        "import pathlib; pathlib.Path('two').mkdir(); print('second: 1 of 1 files, 0:00 left')\n"
-        "pathlib.Path('two/contact-sheet.png').write_bytes(b'picture')\n"
-        "pathlib.Path('page.html').write_text('page'); print('second: wrote a page')"
-    ),
-    "third.py": "open('scores.json', 'w').write('{\"near\": {\"distance\": 1.25}}')",
-}
-
 
 @pytest.fixture(scope="session")
 def new_toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project to copy: DVC takes seconds to make one."""
-    folder = tmp_path_factory.mktemp("toy")
-    (folder / "params.yaml").write_text(PARAMS)
-    (folder / "dvc.yaml").write_text(STAGES)
-    for name, script in SCRIPTS.items():
-        (folder / name).write_text(script)
-    with contextlib.chdir(folder):
-        subprocess.run(["git", "init", "--quiet"], check=True)
-        dvc("init", "--quiet")
-    return folder
+    return make_once(tmp_path_factory, "toy", make_toy)
+
+
+@pytest.fixture(scope="session")
+def finished_toy(new_toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project to copy whose stages have run."""
+
+    def make(folder: Path) -> None:
+        shutil.copytree(new_toy, folder, dirs_exist_ok=True)
+        with contextlib.chdir(folder):
+            bring_up_to_date()
+
+    return make_once(tmp_path_factory, "finished-toy", make)
 
 
 @pytest.fixture
 def toy(new_toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, nothing run yet. dvc.yaml does not list its stages in order."""
+    """The current folder, nothing run yet."""
     shutil.copytree(new_toy, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def done(finished_toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, all stages up to date."""
+    shutil.copytree(finished_toy, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -86,12 +70,3 @@ def server(new_prefect_home: Callable[[], Path]) -> Iterator[str]:
     os.environ["PREFECT_HOME"] = str(new_prefect_home())
     with local_server() as url:
         yield url
-
-
-def dvc(*arguments: str) -> str:
-    """Run a DVC command in the current folder; its output."""
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout

@@ -1,5 +1,8 @@
+import contextlib
 import json
+import shutil
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from prefect.client.schemas.filters import (
     LogFilter,
     LogFilterFlowRunId,
 )
+from prefect.client.schemas.objects import State
 
 from flows import pipeline
 from flows.errors import StageFailed
@@ -32,6 +36,20 @@ def _prefect(server):
     """Every test here talks to the same server."""
 
 
+@dataclass(frozen=True)
+class Finished:
+    folder: Path
+    state: State
+
+
+@pytest.fixture(scope="module")
+def finished(new_toy, server, tmp_path_factory):
+    """A project after its first run; the tests below only look."""
+    folder = shutil.copytree(new_toy, tmp_path_factory.mktemp("run"), dirs_exist_ok=True)
+    with contextlib.chdir(folder):
+        return Finished(folder, pipeline.pipeline(return_state=True))
+
+
 def run_of(state):
     return state.state_details.flow_run_id
 
@@ -41,17 +59,15 @@ def query_server(method, **filters):
         return getattr(client, method)(**filters)
 
 
-def test_one_task_run_per_stage_in_the_graphs_order(toy):
-    state = pipeline.pipeline(return_state=True)
-    assert [outcome.stage for outcome in state.result()] == ["first", "second", "third"]
-    runs = query_server("read_task_runs", flow_run_filter=of(state))
+def test_one_task_run_per_stage_in_the_graphs_order(finished):
+    assert [outcome.stage for outcome in finished.state.result()] == ["first", "second", "third"]
+    runs = query_server("read_task_runs", flow_run_filter=of(finished.state))
     assert sorted(run.name for run in runs) == ["first", "second", "third"]
     assert all(run.state.is_completed() for run in runs)
 
 
-def test_the_stages_lines_stand_in_prefects_log(toy):
-    state = pipeline.pipeline(return_state=True)
-    mine = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_of(state)]))
+def test_the_stages_lines_stand_in_prefects_log(finished):
+    mine = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_of(finished.state)]))
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:  # they are sent in batches
         messages = [log.message for log in query_server("read_logs", log_filter=mine)]
@@ -62,12 +78,11 @@ def test_the_stages_lines_stand_in_prefects_log(toy):
     assert messages.count("second: wrote a page") == 1
 
 
-def test_scores_and_contact_sheet_become_artifacts(toy):
+def test_scores_and_contact_sheet_become_artifacts(done):
     @flow
     def only_publishing():
         pipeline.publish()
 
-    pipeline.pipeline()
     state = only_publishing(return_state=True)
     mine = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_of(state)]))
     found = {
@@ -75,6 +90,11 @@ def test_scores_and_contact_sheet_become_artifacts(toy):
     }
     assert "| near.distance | 1.25 |" in found["scores"].data
     assert found["contact-sheet"].data.startswith("data:image/png;base64,")
+
+
+def test_what_came_out_is_remembered_for_the_next_table(finished):
+    kept = json.loads((finished.folder / "runs/stages.json").read_text())
+    assert kept["second"]["summary"] == "wrote a page"
 
 
 def test_what_failed_from_outside_is_tried_again(toy, script, capsys):
@@ -94,19 +114,12 @@ def test_bad_input_and_broken_gates_are_not_tried_again(toy, script, code):
     assert not Path("two").exists()
 
 
-def test_nothing_stale_ends_at_once_and_says_so(toy, capsys):
-    pipeline.pipeline()
+def test_nothing_stale_ends_at_once_and_says_so(done, capsys):
     began = time.monotonic()
     state = pipeline.pipeline(return_state=True)
     assert time.monotonic() - began < 10
     assert "everything is up to date" in capsys.readouterr().out
     assert query_server("read_task_runs", flow_run_filter=of(state)) == []
-
-
-def test_what_came_out_is_remembered_for_the_next_table(toy):
-    pipeline.pipeline()
-    kept = json.loads(Path("runs/stages.json").read_text())
-    assert kept["second"]["summary"] == "wrote a page"
 
 
 def of(state):

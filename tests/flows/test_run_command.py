@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,28 +8,55 @@ import pytest
 from flows.stage import environment_of_stages
 
 
+def run_command(folder, home, *arguments, **more):
+    """Run `python -m flows run` as a user without a Prefect server does."""
+    environment = environment_of_stages() | {"PREFECT_HOME": str(home), "COLUMNS": "120"}
+    environment.pop("PREFECT_API_URL", None)
+    return subprocess.run(
+        [sys.executable, "-m", "flows", "run", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=environment | more,
+        check=False,
+    )
+
+
 @pytest.fixture
 def flows_run(toy, new_prefect_home):
-    """Runs `python -m flows run` as a user without a Prefect server does."""
-    environment = environment_of_stages() | {"PREFECT_HOME": str(new_prefect_home())}
-    environment.pop("PREFECT_API_URL", None)
-    environment["COLUMNS"] = "120"
-
-    def run(*arguments, **more):
-        return subprocess.run(
-            [sys.executable, "-m", "flows", "run", *arguments],
-            capture_output=True,
-            text=True,
-            env=environment | more,
-            check=False,
-        )
-
-    return run
+    home = new_prefect_home()
+    return lambda *arguments, **more: run_command(toy, home, *arguments, **more)
 
 
-def test_a_run_shows_each_line_once_then_the_table_and_where_to_look(flows_run):
-    first = flows_run()
-    assert first.returncode == 0, first.stdout + first.stderr
+# No servers are there.
+PROXIES = {
+    "http_proxy": "http://127.0.0.1:9",
+    "HTTPS_PROXY": "nonsense",
+    "all_proxy": "socks5://127.0.0.1:9",
+    "no_proxy": "example.org",
+}
+PRINTS_PROXIES = """
+import os, sys
+print({name: os.environ.get(name) for name in sys.argv[1:]})
+open('one.txt', 'w').write('1')
+"""
+
+
+@pytest.fixture(scope="module")
+def first_run(new_toy, new_prefect_home, tmp_path_factory):
+    """A project, Prefect's folder, and the first run there, behind proxies."""
+    folder = shutil.copytree(new_toy, tmp_path_factory.mktemp("first"), dirs_exist_ok=True)
+    (folder / "first.py").write_text(PRINTS_PROXIES)
+    graph = (folder / "dvc.yaml").read_text()
+    (folder / "dvc.yaml").write_text(graph.replace("first.py", f"first.py {' '.join(PROXIES)}"))
+    home = new_prefect_home()
+    done = run_command(folder, home, **PROXIES)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder, home, done
+
+
+def test_a_run_shows_each_line_once_then_the_table_and_where_to_look(first_run):
+    folder, home, first = first_run
     lines = first.stdout.splitlines()
     for line in ("== second ==", "second: wrote a page"):
         assert lines.count(line) == 1
@@ -40,9 +68,15 @@ def test_a_run_shows_each_line_once_then_the_table_and_where_to_look(flows_run):
     assert "Traceback" not in first.stderr
     assert "CancelledError" not in first.stderr
 
-    second = flows_run()
+    second = run_command(folder, home)
     assert second.stdout.splitlines()[-1] == "everything is up to date"
     assert any("wrote a page" in line for line in second.stdout.splitlines())
+
+
+def test_a_proxy_is_for_the_stages_and_not_for_servers_on_this_machine(first_run):
+    *_, first = first_run
+    expected = PROXIES | {"no_proxy": "example.org,127.0.0.1,localhost"}
+    assert str(expected) in first.stdout
 
 
 def test_a_failing_stage_ends_the_run_with_its_line_and_exit_code(flows_run, script, server):
@@ -65,27 +99,6 @@ def test_a_password_in_the_address_of_a_server_is_not_shown(flows_run):
     assert done.returncode == 4
     assert "http://127.0.0.1:9/api does not answer" in done.stderr
     assert "canary" not in done.stdout + done.stderr
-
-
-PROXIES = {
-    "http_proxy": "http://127.0.0.1:9",
-    "HTTPS_PROXY": "nonsense",
-    "all_proxy": "socks5://127.0.0.1:9",
-    "no_proxy": "example.org",
-}
-
-
-def test_a_proxy_is_for_the_stages_and_not_for_servers_on_this_machine(flows_run, script):
-    script(
-        "import os, sys\nprint({name: os.environ.get(name) for name in sys.argv[1:]})\n"
-        "open('one.txt', 'w').write('1')"
-    )
-    dvc = Path("dvc.yaml").read_text()
-    Path("dvc.yaml").write_text(dvc.replace("first.py", f"first.py {' '.join(PROXIES)}"))
-    done = flows_run(**PROXIES)
-    assert done.returncode == 0, done.stdout + done.stderr
-    expected = PROXIES | {"no_proxy": "example.org,127.0.0.1,localhost"}
-    assert str(expected) in done.stdout
 
 
 def test_a_server_that_does_not_start_is_one_line(flows_run, tmp_path):
