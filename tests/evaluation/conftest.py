@@ -1,6 +1,7 @@
 """Small folders as the other stages leave them: shards, samples, an untrained autoencoder."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ from evaluation_folders import (
     write_samples,
     write_shards,
 )
+from tiny_pyramid import AUTOENCODER
 
-from pdm.config.autoencoder_model import AutoencoderModelConfig, LevelConfig
+from pdm.config.autoencoder_model import LevelConfig
 from pdm.evaluation.evaluate import evaluate
 from pdm.models.autoencoder import PyramidAutoencoder
 
@@ -40,7 +42,8 @@ def samples(tmp_path) -> Path:
 @pytest.fixture(scope="session")
 def autoencoder(tmp_path_factory) -> Path:
     torch.manual_seed(0)
-    config = AutoencoderModelConfig(
+    config = replace(
+        AUTOENCODER,
         levels=(
             LevelConfig(downsampling="global", channels=4, kl_weight=1e-6),
             LevelConfig(downsampling=8, channels=4, kl_weight=1e-6),
@@ -48,18 +51,7 @@ def autoencoder(tmp_path_factory) -> Path:
         ),
         encoder_widths=(8, 8, 8, 8),
         decoder_widths=(8, 8, 8, 8),
-        encoder_blocks=1,
-        decoder_blocks=1,
-        norm="group",
-        attention_from=8,
-        attention_ratio="shape",
-        encoder_dropout=(0.0,) * 4,
-        decoder_dropout=(0.0,) * 4,
         encoder_spectral_norm=False,
-        decoder_spectral_norm=False,
-        skips="res_skip",
-        orthogonal_levels=False,
-        residual_levels=False,
     )
     folder = tmp_path_factory.mktemp("models") / "autoencoder"
     PyramidAutoencoder(config).save_pretrained(folder)

@@ -4,13 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from tiny_pyramid import AUTOENCODER, UNET
 
-from pdm.config.autoencoder_model import AutoencoderModelConfig, LevelConfig
 from pdm.config.first_stage import FirstStageConfig
 from pdm.config.latent_unet import LatentUNetConfig
-from pdm.config.sample import SampleConfig
 from pdm.config.task import TaskConfig, task_record
-from pdm.config.unet import UNetConfig
 from pdm.files import sha256_of
 from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.codec import Autoencoder
@@ -23,74 +21,6 @@ KL_SCALAR = FirstStageConfig(name="kl-f4", base_width=8, latent_weight=1e-6, lat
 KL_CHANNEL = replace(KL_SCALAR, latent_scale="channel")
 VQ_SCALAR = replace(KL_SCALAR, name="vq-f4", latent_weight=1.0)
 VQ_CHANNEL = replace(VQ_SCALAR, latent_scale="channel")
-PYRAMID = AutoencoderModelConfig(
-    levels=(
-        LevelConfig(downsampling="global", channels=6, kl_weight=1e-6),
-        LevelConfig(downsampling=8, channels=4, kl_weight=0.0),
-        LevelConfig(downsampling=4, channels=3, kl_weight=1e-6),
-    ),
-    encoder_widths=(4, 8, 8, 8),
-    decoder_widths=(4, 8, 8, 8),
-    encoder_blocks=1,
-    decoder_blocks=1,
-    norm="group",
-    attention_from=8,
-    attention_ratio="shape",
-    encoder_dropout=(0.0,) * 4,
-    decoder_dropout=(0.0,) * 4,
-    encoder_spectral_norm=True,
-    decoder_spectral_norm=False,
-    skips="res_skip",
-    orthogonal_levels=False,
-    residual_levels=False,
-)
-PYRAMID_UNET = UNetConfig(
-    widths=(8, 8),
-    blocks=(1, 1),
-    embedding_width=32,
-    branches=True,
-    windows=None,
-    level_times=None,
-    time_embedding="joint",
-    predicts=None,
-    input_stream=True,
-    output_stream=False,
-    resampling="box",
-    attention_from=8,
-    attention_ratio="shape",
-    dropout=(0.0, 0.0),
-    dropout_falls=False,
-    spectral_norm=True,
-    condition=None,
-)
-SAMPLE = SampleConfig(
-    num_images=3,
-    seed=5,
-    sampler="ddim",
-    steps=4,
-    tolerance=1e-2,
-    eta=0.0,
-    time_shift=1.0,
-    time_margin=0.0,
-    precision="float32",
-    batch_size=2,
-    classes=None,
-    prompts=None,
-    negative_prompt=None,
-    layouts=None,
-    ema_length=None,
-    guidance_scale=1.0,
-    guide=None,
-    guidance_interval=(0.0, 1.0),
-    clamp_latents=0.0,
-    previews=None,
-    full_size_picture=False,
-    tile_px=None,
-    size=None,
-    enlarger=None,
-    tiling="fstd",
-    colour="wavelet",
-)
 
 
 def randomise(network: torch.nn.Module) -> torch.nn.Module:
@@ -124,10 +54,10 @@ def latent_unet(config: LatentUNetConfig, channels: int = 3) -> Denoiser:
 
 def pyramid() -> tuple[Autoencoder, Denoiser]:
     torch.manual_seed(0)
-    levels = tuple((level.channels, level.downsampling) for level in PYRAMID.levels)
+    levels = tuple((level.channels, level.downsampling) for level in AUTOENCODER.levels)
     channels, downsamplings = zip(*levels, strict=True)
-    unet = PyramidUNet(PYRAMID_UNET, channels, downsamplings)
-    return randomise(PyramidAutoencoder(PYRAMID)), randomise(unet)
+    unet = PyramidUNet(UNET, channels, downsamplings)
+    return randomise(PyramidAutoencoder(AUTOENCODER)), randomise(unet)
 
 
 def write_models(

@@ -11,8 +11,6 @@ from PIL import Image
 from random_models import (
     CELEBA,
     KL_SCALAR,
-    PYRAMID_UNET,
-    SAMPLE,
     first_stage,
     latent_unet,
     pyramid,
@@ -21,6 +19,7 @@ from random_models import (
 )
 from test_stock_pipeline import draw_by_stage
 from tiny_bert import write_bert
+from tiny_pyramid import SAMPLE, UNET
 
 from pdm.config.prompts import Prompt
 from pdm.config.sample import GuideConfig
@@ -81,7 +80,7 @@ def conditional_models(folder, task, size=(16, 32)):
     autoencoder, _ = pyramid()
     levels = Levels(autoencoder.level_channels, autoencoder.level_downsamplings)
     sizes = find_task(task, NAMES).sizes(levels, NAMES)
-    config = replace(PYRAMID_UNET, condition=sizes)
+    config = replace(UNET, condition=sizes)
     unet = randomise(PyramidUNet(config, levels.channels, levels.downsamplings))
     write_models(folder, autoencoder, unet, size, task, **NAMES)
     write_vocabulary(folder / "diffusion" / "vocab.txt", [*SPECIAL, "a", "dune", "sea"])

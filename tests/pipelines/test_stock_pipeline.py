@@ -12,7 +12,6 @@ from random_models import (
     CELEBA,
     KL_CHANNEL,
     KL_SCALAR,
-    SAMPLE,
     VQ_CHANNEL,
     VQ_SCALAR,
     first_stage,
@@ -21,6 +20,7 @@ from random_models import (
     write_models,
 )
 from safetensors.torch import load_file
+from tiny_pyramid import SAMPLE
 
 from pdm import ema
 from pdm.cli import main

@@ -3,11 +3,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tiny_pyramid import AUTOENCODER
 from torch import nn
 from training_settings import TRAINING
 
 from pdm.config.autoencoder import AutoencoderConfig
-from pdm.config.autoencoder_model import AutoencoderModelConfig, LevelConfig
+from pdm.config.autoencoder_model import LevelConfig
 from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.codec import Autoencoder
 from pdm.models.levels.posterior import sample_latents
@@ -24,26 +25,15 @@ from pdm.training.objectives.pixel_losses import gradient_loss
 CONFIG = AutoencoderConfig(
     image_height_px=32,
     image_width_px=64,
-    model=AutoencoderModelConfig(
+    model=replace(
+        AUTOENCODER,
         levels=(
             LevelConfig(downsampling="global", channels=6, kl_weight=1e-3),
             LevelConfig(downsampling=8, channels=4, kl_weight=0.0),
             LevelConfig(downsampling=4, channels=3, kl_weight=1e-2),
         ),
-        encoder_widths=(4, 8, 8, 8),
-        decoder_widths=(4, 8, 8, 8),
-        encoder_blocks=1,
-        decoder_blocks=1,
         norm="pixel",
-        attention_from=8,
         attention_ratio="equal",
-        encoder_dropout=(0.0, 0.0, 0.0, 0.0),
-        decoder_dropout=(0.0, 0.0, 0.0, 0.0),
-        encoder_spectral_norm=True,
-        decoder_spectral_norm=False,
-        skips="res_skip",
-        orthogonal_levels=False,
-        residual_levels=False,
     ),
     baseline=None,
     init_from=None,
