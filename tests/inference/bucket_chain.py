@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from tiny_chain import AUTOENCODER, DIFFUSION, LATENTS, Chain
+from tiny_chain import AUTOENCODER, DIFFUSION, LATENTS, Chain, train_diffusion
 
 from pdm.data.shards import buckets, listing, manifest, tars
 from pdm.data.shards.listing import Listed
-from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.inference.encode import encode_shards
-from pdm.training import autoencoder, diffusion
+from pdm.training import autoencoder
 from pdm.training.distributed.workers import Workers
 
 # Width and height of the crops -> number of pictures to train on and held out. They are reduced to
@@ -55,14 +54,10 @@ def write_bucket_shards(folder: Path, counts=COUNTS) -> Path:
 
 
 def train_bucket_chain(folder: Path) -> Chain:
-    shards, workers = write_bucket_shards(folder / "shards"), Workers(torch.device("cpu"))
-    first = autoencoder.Settings(CONFIGS[0], shards, folder / "run-a", folder / "autoencoder")
-    autoencoder._work(first, workers)
-    latents = folder / "latents"
-    encode_shards(LATENTS, shards=shards, autoencoder=first.model, latents=latents)
-    second = diffusion.Settings(
-        *(CONFIGS[1], ReferenceDistance, latents, folder / "run-d", folder / "diffusion"),
-        first.model,
-    )
-    diffusion._work(second, workers)
-    return Chain(shards, first.model, latents, second.model, first.run, second.run)
+    made = Chain.below(folder)
+    write_bucket_shards(made.shards)
+    settings = autoencoder.Settings(CONFIGS[0], made.shards, made.autoencoder_run, made.autoencoder)
+    autoencoder._work(settings, Workers(torch.device("cpu")))
+    encode_shards(LATENTS, shards=made.shards, autoencoder=made.autoencoder, latents=made.latents)
+    train_diffusion(CONFIGS[1], made)
+    return made

@@ -7,9 +7,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_chain import DIFFUSION, LATENTS, SAMPLE, train_autoencoder, train_chain, write_shards
+from tiny_chain import (
+    BY_NOISE,
+    BY_VELOCITY,
+    DIFFUSION,
+    LATENTS,
+    SAMPLE,
+    train_autoencoder,
+    write_shards,
+)
 
-from pdm.config.first_stage import FirstStageConfig
 from pdm.config.latent_unet import LatentUNetConfig
 from pdm.config.task import InpaintingTask
 from pdm.data.shards.latents import LatentShards
@@ -24,21 +31,19 @@ from pdm.training.distributed.workers import Workers
 
 
 @pytest.mark.parametrize(
-    ("name", "weight", "predicts", "sampler", "scale"),
+    ("which", "first_stage", "sampler"),
     [
-        ("kl-f4", 1.0e-6, "noise", "ddim", "scalar"),
-        ("vq-f4", 1.0, "velocity", "multistep", "channel"),
+        ("ldm_by_noise", BY_NOISE[0], "ddim"),
+        ("ldm_by_velocity", BY_VELOCITY[0], "multistep"),
     ],
 )
-def test_ldm_goes_the_whole_way(name, weight, predicts, sampler, scale, tmp_path):
-    baseline = FirstStageConfig(name=name, base_width=8, latent_weight=weight, latent_scale=scale)
-    unet = LatentUNetConfig(name="celeba", base_width=32, predicts=predicts)
-    chain = train_chain(tmp_path, baseline, unet)
+def test_ldm_goes_the_whole_way(which, first_stage, sampler, request, tmp_path):
+    chain = request.getfixturevalue(which)
     assert LatentShards(chain.latents, "train").level_shapes == ((3, 8, 16),)
     model = load_autoencoder(chain.autoencoder)
-    assert model.config == baseline
+    assert model.config == first_stage
     spreads = model.std_0.unique()
-    assert (len(spreads) == 1) == (scale == "scalar")
+    assert (len(spreads) == 1) == (first_stage.latent_scale == "scalar")
     record = json.loads((chain.autoencoder / "config.json").read_text())
     assert len(record["val_psnr_by_levels"]) == 1
     samples = tmp_path / "samples"
@@ -65,11 +70,8 @@ def test_ldm_goes_the_whole_way(name, weight, predicts, sampler, scale, tmp_path
 
 def test_ldms_network_of_a_task_goes_the_whole_way_to_a_users_picture(tmp_path):
     """Trained for inpainting, with the masked latent and the mask beside the noisy latent."""
-    baseline = FirstStageConfig(
-        name="kl-f4", base_width=8, latent_weight=1.0e-6, latent_scale="scalar"
-    )
     shards = write_shards(tmp_path / "shards")
-    _, first_stage = train_autoencoder(tmp_path / "autoencoder", shards, baseline=baseline)
+    _, first_stage = train_autoencoder(tmp_path / "autoencoder", shards, baseline=BY_NOISE[0])
     latents = tmp_path / "latents"
     keeping = replace(LATENTS, keep_pictures=True)
     encode_shards(keeping, shards=shards, autoencoder=first_stage, latents=latents)

@@ -1,152 +1,63 @@
 """Classes, from the records of the shards to the samples: bright pictures, dark ones, and others
 that nobody gave a class."""
 
-import io
 import json
 import logging
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_chain import AUTOENCODER, DIFFUSION, LATENTS, SAMPLE, TRAINING
+from shades import (
+    BRIEF,
+    BY_CLASS,
+    CLASSES,
+    GREYS,
+    SPLITS,
+    UNCONDITIONAL,
+    Taught,
+    link_latents,
+    rows_of,
+    shade_of,
+    train,
+)
+from shared_folders import make_once
+from tiny_chain import SAMPLE
 
 from pdm import weights
-from pdm.config.condition import ConditionConfig
-from pdm.config.sample import GuideConfig
 from pdm.config.task import ClassTask
-from pdm.data.shards import listing, manifest, tars
 from pdm.data.shards.latents import LatentShards
-from pdm.data.shards.listing import Listed
 from pdm.errors import BadInput, Preempted
-from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.files import sha256_of
 from pdm.inference.champion import load_generator
-from pdm.inference.encode import encode_shards
 from pdm.inference.sample import sample_pictures
 from pdm.lineage.formats import as_text
 from pdm.lineage.trace import Places, trace
 from pdm.tasks.find import check_task
-from pdm.training import autoencoder, diffusion
-from pdm.training.distributed.workers import Workers
 from pdm.training.noisy_latents import NoisyLatents
 
-GREYS = {"bright": 200, "dark": 40, None: 120}
-SPLITS = {"train": range(40), "val": range(40, 50)}
-CLASSES = ConditionConfig(num_classes=2, token_width=0, map_channels=0)
-CONFIG = replace(
-    DIFFUSION,
-    model=replace(DIFFUSION.model, condition=CLASSES, dropout=(0.0, 0.0)),
-    condition_dropout=0.2,
-    training=replace(
-        TRAINING,
-        total_images=2400,
-        batch_size=16,
-        save_every_images=2400,
-        log_every_images=800,
-        learning_rate=4e-3,
-        ema_half_life_images=160,
-    ),
-)
-UNCONDITIONAL = GuideConfig(kind="unconditional")
+
+@pytest.fixture(scope="session")
+def taught(shades, tmp_path_factory) -> Taught:
+    """Has learnt from classes which is which."""
+
+    def make(folder):
+        train(link_latents(shades, folder), "diffusion", BY_CLASS)
+
+    folder = make_once(tmp_path_factory, "taught-classes", make)
+    return Taught(folder, folder / "diffusion")
 
 
-def class_of(number: int) -> str | None:
-    return ("bright", "dark", "bright", "dark", None)[number % 5]
-
-
-def sample_of(number: int):
-    generator = np.random.default_rng(number)
-    noise = generator.normal(0, 12, (4, 8, 3)) + generator.normal(0, 12, 3)
-    pixels = (GREYS[class_of(number)] + noise).clip(0, 255).astype(np.uint8)
-    file, key = io.BytesIO(), f"{number:020x}"
-    Image.fromarray(pixels).resize((128, 64), Image.Resampling.BICUBIC).save(file, "PNG")
-    record = {"key": key, "class_name": class_of(number)}
-    return key, {"png": file.getvalue(), "json": json.dumps(record).encode()}
-
-
-def write_shards(folder: Path) -> Path:
-    folder.mkdir()
-    splits = {}
-    for split, numbers in SPLITS.items():
-        path = folder / f"{split}-000000.tar"
-        tars.write_tar(path, (sample_of(number) for number in numbers))
-        splits[split] = [manifest.Shard.of(path, len(numbers))]
-    listing.write(
-        folder,
-        (Listed(f"{n:020x}", f"{n:064x}", split) for split, ns in SPLITS.items() for n in ns),
-    )
-    facts = {"width_px": 128, "height_px": 64, "classes": ["bright", "dark"]}
-    manifest.Manifest(splits, facts).save(folder)
-    return folder
-
-
-def train(chain_folder: Path, name: str, config=CONFIG) -> Path:
-    settings = diffusion.Settings(
-        config,
-        ReferenceDistance,
-        chain_folder / "latents",
-        chain_folder / f"{name}-run",
-        chain_folder / name,
-        chain_folder / "autoencoder",
-    )
-    diffusion._work(settings, Workers(torch.device("cpu")))
-    return settings.model
-
-
-@dataclass(frozen=True)
-class Taught:
-    folder: Path
-    diffusion: Path
-
-    def draw(self, samples: Path, **changes) -> Path:
-        config = {"num_images": 6, "steps": 5, "batch_size": 6, "full_size_picture": False}
-        sample_pictures(
-            replace(SAMPLE, **config | changes),
-            autoencoder=self.folder / "autoencoder",
-            diffusion=self.diffusion,
-            shards=self.folder / "shards",
-            samples=samples,
-        )
-        return samples
-
-
-@pytest.fixture(scope="module")
-def taught(tmp_path_factory) -> Taught:
-    folder = tmp_path_factory.mktemp("classes")
-    shards = write_shards(folder / "shards")
-    config = replace(
-        AUTOENCODER,
-        equivariance_loss_weight=0.0,
-        close_up=0.0,
-        training=replace(CONFIG.training, total_images=640, save_every_images=640),
-    )
-    config = replace(config, training=replace(config.training, log_every_images=320))
-    autoencoder._work(
-        autoencoder.Settings(config, shards, folder / "run", folder / "autoencoder"),
-        Workers(torch.device("cpu")),
-    )
-    encode_shards(
-        LATENTS, shards=shards, autoencoder=folder / "autoencoder", latents=folder / "latents"
-    )
-    return Taught(folder, train(folder, "diffusion"))
-
-
-def pictures(samples: Path):
-    listed = json.loads((samples / "samples.json").read_text())["samples"]
-    return [
-        (one.get("class"), np.asarray(Image.open(samples / one["file"])).astype(int))
-        for one in listed
-    ]
+def pictures(samples):
+    return [(row.get("class"), pixels) for row, pixels in rows_of(samples)]
 
 
 def test_latents_know_the_class_of_each_picture_and_of_its_mirrored_copy(taught):
     for split, copies in (("train", 2), ("val", 1)):
         latents = LatentShards(taught.folder / "latents", split)
         assert latents.classes == ("bright", "dark")
-        expected = [{"bright": 0, "dark": 1, None: 2}[class_of(n)] for n in SPLITS[split]] * copies
+        expected = [{"bright": 0, "dark": 1, None: 2}[shade_of(n)] for n in SPLITS[split]] * copies
         assert latents.labels.tolist() == expected
 
 
@@ -226,40 +137,38 @@ def test_marks_list_and_lineage_name_the_class_and_the_champion_draws_it(taught,
     assert np.abs(pictures(samples)[1][1] - picture).max() <= 1
 
 
-def test_a_stopped_and_resumed_run_ends_bit_for_bit_like_an_uninterrupted_one(taught):
-    config = replace(
-        CONFIG, training=replace(CONFIG.training, total_images=96, save_every_images=96)
-    )
-    config = replace(config, training=replace(config.training, log_every_images=32))
-    unbroken = train(taught.folder, "unbroken", config)
-    stop = taught.folder / "broken-run" / "stop"
+def test_a_stopped_and_resumed_run_ends_bit_for_bit_like_an_uninterrupted_one(shades, tmp_path):
+    config = replace(BY_CLASS, score_images=0, training=BRIEF)
+    folder = link_latents(shades, tmp_path)
+    unbroken = train(folder, "unbroken", config)
+    stop = folder / "runs" / "diffusion" / "broken" / "stop"
     stop.parent.mkdir()
     stop.touch()
     with pytest.raises(Preempted):
-        train(taught.folder, "broken", config)
+        train(folder, "broken", config)
     stop.unlink()
-    broken = train(taught.folder, "broken", config)
+    broken = train(folder, "broken", config)
     assert sha256_of(broken / "model.safetensors") == sha256_of(unbroken / "model.safetensors")
 
 
 def test_the_configured_share_of_labels_is_dropped_by_position(taught):
     latents = LatentShards(taught.folder / "latents", "train")
-    noisy = NoisyLatents(latents, CONFIG, CLASSES)
+    noisy = NoisyLatents(latents, BY_CLASS, CLASSES)
     labels = noisy.load(range(2000))[-1].label
     true = latents.labels[noisy._indices(range(2000))]
     dropped = (labels != true).float().sum() / (true < 2).sum()
     assert dropped.item() == pytest.approx(0.2, abs=0.03)
     assert set(labels[labels != true].tolist()) == {2}
     assert torch.equal(noisy.load(range(1000, 1010))[-1].label, labels[1000:1010])
-    everything = NoisyLatents(latents, replace(CONFIG, condition_dropout=0.0), CLASSES)
+    everything = NoisyLatents(latents, replace(BY_CLASS, condition_dropout=0.0), CLASSES)
     assert torch.equal(everything.load(range(100))[-1].label, true[:100])
 
 
 def test_without_a_condition_the_classes_change_nothing(taught):
     latents = LatentShards(taught.folder / "latents", "train")
-    plain = replace(CONFIG, model=replace(CONFIG.model, condition=None))
+    plain = replace(BY_CLASS, model=replace(BY_CLASS.model, condition=None))
     batch, other = (
-        NoisyLatents(latents, config, CLASSES).load(range(8)) for config in (plain, CONFIG)
+        NoisyLatents(latents, config, CLASSES).load(range(8)) for config in (plain, BY_CLASS)
     )
     assert batch[-1].is_empty
     one, two = ((*parts[0], *parts[1], *parts[2:5]) for parts in (batch, other))
@@ -269,12 +178,12 @@ def test_without_a_condition_the_classes_change_nothing(taught):
 
 def test_pictures_without_a_class_are_counted_and_logged(taught, caplog):
     with caplog.at_level(logging.INFO):
-        check_task(CONFIG, LatentShards(taught.folder / "latents", "train"))
+        check_task(BY_CLASS, LatentShards(taught.folder / "latents", "train"))
     assert "bright 32, dark 32; 16 without a class" in caplog.text
 
 
 def conditioned(**changes):
-    return replace(CONFIG, model=replace(CONFIG.model, condition=replace(CLASSES, **changes)))
+    return replace(BY_CLASS, model=replace(BY_CLASS.model, condition=replace(CLASSES, **changes)))
 
 
 def test_data_that_does_not_fit_the_condition_is_refused(taught, chain):
@@ -282,23 +191,23 @@ def test_data_that_does_not_fit_the_condition_is_refused(taught, chain):
     with pytest.raises(BadInput, match=r"states num_classes 3, but .* class needs num_classes 2"):
         check_task(conditioned(num_classes=3), latents)
     with pytest.raises(BadInput, match=r"no picture has a class; sort .* folder"):
-        check_task(CONFIG, LatentShards(chain.latents, "train"))
+        check_task(BY_CLASS, LatentShards(chain.latents, "train"))
     with pytest.raises(BadInput, match=r"num_classes 2, token_width 8, but .* needs num_classes 2"):
         check_task(conditioned(token_width=8), latents)
     with pytest.raises(BadInput, match=r"map_channels 4, but .* unconditional needs no condition"):
         check_task(conditioned(num_classes=0, map_channels=4), latents)
 
 
-def test_a_class_task_needs_no_sizes_and_trains_the_same_model(taught):
+def test_a_class_task_needs_no_sizes_and_trains_the_same_model(shades, tmp_path):
     """The number of classes follows from the data; old params state it, and mean the same."""
-    quick = replace(CONFIG.training, total_images=32, save_every_images=32, log_every_images=32)
-    stated = replace(CONFIG, training=quick)
+    quick = replace(BY_CLASS.training, total_images=32, save_every_images=32, log_every_images=32)
+    stated = replace(BY_CLASS, score_images=0, training=quick)
     derived = replace(
         stated, task=ClassTask(kind="class"), model=replace(stated.model, condition=None)
     )
+    folder = link_latents(shades, tmp_path)
     one, other = (
-        train(taught.folder, name, config)
-        for name, config in (("stated", stated), ("derived", derived))
+        train(folder, name, config) for name, config in (("stated", stated), ("derived", derived))
     )
     assert sha256_of(one / "model.safetensors") == sha256_of(other / "model.safetensors")
     assert weights.record_of(other)["task"] == {"kind": "class"}

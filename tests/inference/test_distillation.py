@@ -9,11 +9,10 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from tiny_chain import DIFFUSION, SAMPLE, train_chain
+from tiny_chain import BY_VELOCITY, DIFFUSION, SAMPLE
 
 from pdm import events, weights
 from pdm.config.distil import DistilConfig
-from pdm.config.first_stage import FirstStageConfig
 from pdm.config.latent_unet import LatentUNetConfig
 from pdm.config.sample import GuideConfig
 from pdm.errors import BadInput, Preempted
@@ -65,15 +64,6 @@ def distilled(chain, tmp_path_factory):
     torch.set_num_threads(1)  # as `one_thread`, which comes later than this fixture
     yield distil(chain, tmp_path_factory.mktemp("distilled"))
     torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def baseline(tmp_path_factory):
-    first_stage = FirstStageConfig(
-        name="kl-f4", base_width=8, latent_scale="channel", latent_weight=1e-6
-    )
-    unet = LatentUNetConfig(name="celeba", base_width=32, predicts="velocity")
-    return train_chain(tmp_path_factory.mktemp("baseline"), first_stage, unet)
 
 
 def test_the_flow_stays_and_the_tuned_network_names_its_teacher(chain, distilled):
@@ -164,20 +154,20 @@ def test_what_the_tuned_network_cannot_do_is_refused(chain, distilled, tmp_path,
         draw(chain, distilled, tmp_path / "samples", steps=4, guide=guide, **changes)
 
 
-def test_ldms_network_is_tuned_too(baseline, tmp_path):
+def test_ldms_network_is_tuned_too(ldm_by_velocity, tmp_path):
     config = replace(
         CONFIG,
         model=replace(DIFFUSION.model, windows=None),
-        baseline=LatentUNetConfig(name="celeba", base_width=32, predicts="velocity"),
+        baseline=BY_VELOCITY[1],
         timesteps="uniform",
         level_loss_weights=(1.0,),
         distil=replace(DISTIL, total_images=8),
     )
-    model = distil(baseline, tmp_path, config)
+    model = distil(ldm_by_velocity, tmp_path, config)
     before = load_file(model / "model.safetensors")
     after = load_denoiser(model / FEW_STEPS).state_dict()
     assert any(not torch.equal(after[name], tensor) for name, tensor in before.items())
-    found = draw(baseline, model, tmp_path / "samples", steps=4, sampler="multistep")
+    found = draw(ldm_by_velocity, model, tmp_path / "samples", steps=4, sampler="multistep")
     assert "few_steps_sha256" in found
 
 

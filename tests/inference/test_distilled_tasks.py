@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import shades
 import test_paint
-import test_text
 import torch
 import yaml
+from shades import TASK
 from test_distillation import CONFIG, DISTIL
-from test_text import TASK
 from tiny_bert import write_bert
 from tiny_chain import AUTOENCODER, DIFFUSION, LATENTS, SAMPLE, TRAINING, train_autoencoder
 
@@ -62,7 +62,7 @@ CPU = torch.device("cpu")
 
 
 def distil_text(folder: Path, name: str, config, launch=launch_in_process) -> Path:
-    """Tune the flow of a name, trained by `test_text.train`."""
+    """Tune the flow of a name, trained by `shades.train`."""
     distil_flow(
         replace(config, distil=replace(DISTIL, total_images=8)),
         latents=folder / "latents",
@@ -80,14 +80,14 @@ def distil_text(folder: Path, name: str, config, launch=launch_in_process) -> Pa
 def text(tmp_path_factory) -> Path:
     """A folder with shards, an autoencoder, latents and a flow of text, hardly trained."""
     folder = tmp_path_factory.mktemp("distilled-text")
-    shards = test_text.write_shards(folder / "shards")
+    shards = shades.write_shards(folder / "shards")
     config = replace(AUTOENCODER, training=replace(TRAINING, total_images=16))
     settings = autoencoder.Settings(config, shards, folder / "run", folder / "autoencoder")
     autoencoder._work(settings, Workers(CPU))
     encode_shards(
         LATENTS, shards=shards, autoencoder=folder / "autoencoder", latents=folder / "latents"
     )
-    test_text.train(folder, "flow", TEXT)
+    shades.train(folder, "flow", TEXT)
     return folder
 
 
@@ -98,7 +98,7 @@ def test_what_is_distilled_are_the_captions_and_not_the_prompts_of_the_samples(t
     config = replace(TEXT, condition_dropout=0.0)
     ways = Ways(latents, config, "ways", 1, sizes, task=task)
     _, condition = ways.load(range(20 * len(latents)))
-    captions = [one for texts in test_text.CAPTIONS.values() for one in texts or ("",)]
+    captions = [one for texts in shades.CAPTIONS.values() for one in texts or ("",)]
     expected = task.condition_of_texts(captions).tokens
     assert {tuple(row) for row in condition.tokens.tolist()} == {
         tuple(row) for row in expected.tolist()
@@ -181,7 +181,7 @@ def test_a_frozen_encoder_in_a_relative_folder_is_found_and_runs_once_for_all_ba
 ):
     encoder = replace(write_bert(text / "bert", max_tokens=6), folder="bert")
     config = replace(TEXT, task=replace(WITH_PROMPTS, encoder=encoder))
-    test_text.train(text, "frozen", config)
+    shades.train(text, "frozen", config)
     monkeypatch.chdir(text)
     config = replace(config, task=replace(config.task, prompts=("a lake, new since the flow",)))
 

@@ -94,6 +94,20 @@ def test_flops_are_counted_as_everybody_counts_them():
     assert flops_of(lambda: network(torch.zeros(1, 3, 16, 32))) == 2 * 27 * 8 * 16 * 32
 
 
+def test_flops_without_values_are_those_with_values():
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 8, 3),
+        torch.nn.GroupNorm(2, 8),
+        torch.nn.Upsample(scale_factor=2, mode="bilinear"),
+        torch.nn.LayerNorm(20),
+        torch.nn.Conv2d(8, 4, 3),
+    ).to(memory_format=torch.channels_last)
+    pictures = torch.zeros(2, 3, 8, 12).to(memory_format=torch.channels_last)
+    expected = flops_of(lambda: network(pictures))
+    network.to("meta")
+    assert flops_of(lambda: network(pictures.to("meta"))) == expected > 0
+
+
 def test_models_and_latents_carry_the_list_of_pictures_and_the_version_of_the_shards(chain):
     expected = (chain.shards / listing.FILE_NAME).read_bytes()
     for folder in (chain.latents, chain.autoencoder, chain.diffusion):

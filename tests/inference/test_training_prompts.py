@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_text import TASK
+from shades import TASK
 from tiny_chain import drawn_pictures
 
 from pdm.data.shards.latents import LatentShards

@@ -6,18 +6,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import tiny_pyramid
 import torch
 from PIL import Image
 from training_settings import TRAINING
 
 from pdm.config.autoencoder import AutoencoderConfig
-from pdm.config.autoencoder_model import AutoencoderModelConfig, LevelConfig
 from pdm.config.diffusion import DiffusionConfig
 from pdm.config.first_stage import FirstStageConfig
 from pdm.config.latent_unet import LatentUNetConfig
 from pdm.config.latents import LatentsConfig
-from pdm.config.sample import SampleConfig
-from pdm.config.unet import UNetConfig
 from pdm.data.shards import listing, manifest, tars
 from pdm.data.shards.latents import LatentShards
 from pdm.data.shards.listing import Listed
@@ -32,26 +30,10 @@ TRAINING = replace(TRAINING, warmup_images=8)
 AUTOENCODER = AutoencoderConfig(
     image_height_px=16,
     image_width_px=32,
-    model=AutoencoderModelConfig(
-        levels=(
-            LevelConfig(downsampling="global", channels=6, kl_weight=1e-6),
-            LevelConfig(downsampling=8, channels=4, kl_weight=0.0),
-            LevelConfig(downsampling=4, channels=3, kl_weight=1e-6),
-        ),
-        encoder_widths=(4, 8, 8, 8),
-        decoder_widths=(4, 8, 8, 8),
-        encoder_blocks=1,
-        decoder_blocks=1,
-        norm="group",
-        attention_from=8,
-        attention_ratio="shape",
+    model=replace(
+        tiny_pyramid.AUTOENCODER,
         encoder_dropout=(0.0, 0.0, 0.1, 0.1),
         decoder_dropout=(0.0, 0.0, 0.0, 0.1),
-        encoder_spectral_norm=True,
-        decoder_spectral_norm=False,
-        skips="res_skip",
-        orthogonal_levels=False,
-        residual_levels=False,
     ),
     baseline=None,
     init_from=None,
@@ -68,24 +50,11 @@ AUTOENCODER = AutoencoderConfig(
 )
 DIFFUSION = DiffusionConfig(
     task=None,
-    model=UNetConfig(
-        widths=(8, 8),
-        blocks=(1, 1),
-        embedding_width=32,
-        branches=True,
+    model=replace(
+        tiny_pyramid.UNET,
         windows=((0.0, 0.7), (0.1, 0.8), (0.3, 1.0)),
-        level_times=None,
-        time_embedding="joint",
-        predicts=None,
-        input_stream=True,
-        output_stream=False,
-        resampling="box",
-        attention_from=8,
-        attention_ratio="shape",
         dropout=(0.0, 0.1),
         dropout_falls=True,
-        spectral_norm=True,
-        condition=None,
     ),
     baseline=None,
     init_from=None,
@@ -100,34 +69,25 @@ DIFFUSION = DiffusionConfig(
     score_images=9,
     training=replace(TRAINING, ema_lengths=(0.05, 0.1)),
 )
+# LDM's networks, as they were published but for their widths.
+BY_NOISE = (
+    FirstStageConfig(name="kl-f4", base_width=8, latent_weight=1e-6, latent_scale="scalar"),
+    LatentUNetConfig(name="celeba", base_width=32, predicts="noise"),
+)
+BY_VELOCITY = (
+    FirstStageConfig(name="vq-f4", base_width=8, latent_weight=1.0, latent_scale="channel"),
+    LatentUNetConfig(name="celeba", base_width=32, predicts="velocity"),
+)
 LATENTS = LatentsConfig(batch_size=3, flipped_copies=True, storage="float32", keep_pictures=False)
-SAMPLE = SampleConfig(
+SAMPLE = replace(
+    tiny_pyramid.SAMPLE,
     num_images=5,
     seed=7,
     sampler="heun",
     steps=3,
-    tolerance=1e-2,
-    eta=0.0,
-    time_shift=1.0,
     time_margin=0.001,
-    precision="float32",
-    batch_size=2,
-    classes=None,
-    prompts=None,
-    negative_prompt=None,
-    layouts=None,
-    ema_length=None,
-    guidance_scale=1.0,
-    guide=None,
-    guidance_interval=(0.0, 1.0),
     clamp_latents=4.0,
-    previews=None,
     full_size_picture=True,
-    tile_px=None,
-    size=None,
-    enlarger=None,
-    tiling="fstd",
-    colour="wavelet",
 )
 
 
@@ -164,6 +124,17 @@ class Chain:
     autoencoder_run: Path
     diffusion_run: Path
 
+    @classmethod
+    def below(cls, folder: Path) -> "Chain":
+        return cls(
+            shards=folder / "shards",
+            autoencoder=folder / "autoencoder" / "model",
+            latents=folder / "latents",
+            diffusion=folder / "diffusion",
+            autoencoder_run=folder / "autoencoder" / "run",
+            diffusion_run=folder / "run",
+        )
+
 
 def train_autoencoder(
     folder: Path, shards: Path, seed: int = 0, baseline: FirstStageConfig | None = None
@@ -181,23 +152,28 @@ def train_chain(
     baseline: FirstStageConfig | None = None,
     unet: LatentUNetConfig | None = None,
 ) -> Chain:
-    shards = write_shards(folder / "shards")
-    autoencoder_run, autoencoder_model = train_autoencoder(
-        folder / "autoencoder", shards, baseline=baseline
-    )
-    latents = folder / "latents"
-    encode_shards(LATENTS, shards=shards, autoencoder=autoencoder_model, latents=latents)
+    made = Chain.below(folder)
+    write_shards(made.shards)
+    train_autoencoder(folder / "autoencoder", made.shards, baseline=baseline)
+    encode_shards(LATENTS, shards=made.shards, autoencoder=made.autoencoder, latents=made.latents)
     single = replace(DIFFUSION.model, windows=None)
     alone = replace(DIFFUSION, level_loss_weights=(1.0,), model=single)
     config = alone if baseline else DIFFUSION
     if unet:
         timesteps = "ldm" if unet.predicts == "noise" else "uniform"
-        config = replace(config, baseline=unet, timesteps=timesteps)
+        # It is large, so it draws and scores at the end alone.
+        training = replace(config.training, save_every_images=32)
+        config = replace(config, baseline=unet, timesteps=timesteps, training=training)
+    train_diffusion(config, made)
+    return made
+
+
+def train_diffusion(config: DiffusionConfig, made: Chain) -> None:
     settings = diffusion.Settings(
-        config, ReferenceDistance, latents, folder / "run", folder / "diffusion", autoencoder_model
+        *(config, ReferenceDistance, made.latents, made.diffusion_run, made.diffusion),
+        made.autoencoder,
     )
     diffusion._work(settings, Workers(torch.device("cpu")))
-    return Chain(shards, autoencoder_model, latents, settings.model, autoencoder_run, settings.run)
 
 
 def drawn_pictures(chain: Chain, count: int = DIFFUSION.score_images) -> SampleScorer:

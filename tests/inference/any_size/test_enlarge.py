@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_chain import DIFFUSION, LATENTS, SAMPLE, train_chain
+from tiny_chain import DIFFUSION, LATENTS, SAMPLE
 
-from pdm.config.first_stage import FirstStageConfig
-from pdm.config.latent_unet import LatentUNetConfig
 from pdm.config.task import SemanticTask, SuperResolutionTask
 from pdm.config.tiling import MODES, TilingConfig
 from pdm.diffusion.samplers import noise_from_seeds
@@ -42,13 +40,10 @@ def studio(chain, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def ldm(tmp_path_factory):
+def ldm(ldm_by_noise, tmp_path_factory):
     """A single latent at 4 pixels, and a network that predicts noise."""
-    folder = tmp_path_factory.mktemp("ldm")
-    stage = FirstStageConfig(name="kl-f4", base_width=8, latent_weight=1e-6, latent_scale="scalar")
-    unet = LatentUNetConfig(name="celeba", base_width=32, predicts="noise")
-    chain = train_chain(folder, stage, unet)
-    return open_models(folder / "models", chain.autoencoder, chain.diffusion, sampler="ddim")
+    folder = tmp_path_factory.mktemp("ldm") / "models"
+    return open_models(folder, ldm_by_noise.autoencoder, ldm_by_noise.diffusion, sampler="ddim")
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +80,7 @@ def test_the_result_is_exactly_as_many_times_as_large(studio, size):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_all_modes_draw_the_same_picture_again_for_the_same_seed(studio, mode):
-    picture, tiling = picture_of(21, 40), TilingConfig(mode=mode)
+    picture, tiling = picture_of(9, 20), TilingConfig(mode=mode)  # more than one tile
     first = enlarge_at_once(studio, picture, tiling=tiling, seed=3)
     assert np.array_equal(first, enlarge_at_once(studio, picture, tiling=tiling, seed=3))
     assert not np.array_equal(first, enlarge_at_once(studio, picture, tiling=tiling, seed=4))
@@ -171,7 +166,7 @@ def test_coarse_levels_keep_the_composition_whatever_is_drawn(studio):
 @pytest.mark.parametrize("sampler", ["euler", "heun", "multistep"])
 def test_every_sampler_of_fixed_steps_works(studio, sampler):
     models = replace(studio, config=replace(SAMPLE, sampler=sampler, steps=4))
-    assert enlarge_at_once(models, picture_of(16, 40)).shape == (32, 80, 3)
+    assert enlarge_at_once(models, picture_of(9, 20)).shape == (18, 40, 3)
 
 
 @pytest.mark.parametrize("which", ["studio", "ldm"])
