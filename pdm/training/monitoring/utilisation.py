@@ -72,8 +72,10 @@ def _script_on_meta(module: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
     return torch.jit.load(file, map_location="meta")  # type: ignore[no-untyped-call,no-any-return]
 
 
+@functools.cache
 def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """Measure the floating-point operations per second of a large matrix product, best of five.
+    """Measure the floating-point operations per second of a large matrix product, best of five;
+    once in a process.
 
     The matrices are random, since products of zeros are faster on some devices.
     """
