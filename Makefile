@@ -7,6 +7,9 @@ PYTHON ?= $(shell for python in python3 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
 	&& echo $$python && break; done)
 
+# One more than two cores have: at any time a test waits for a server, a worker or a disk.
+TEST_PROCESSES ?= 3
+
 help: ## this list
 	@awk -F '##' '/^[a-z-]+:.*##/ { split($$1, name, ":"); printf "make %-10s %s\n", name[1], $$2 }' $(MAKEFILE_LIST)
 
@@ -23,7 +26,7 @@ showcase: setup ## train longer, on 2,000 landscapes at 256x128, in showcase/ (a
 
 test: setup ## linters, then the test suite
 	@$(MAKE) --no-print-directory check
-	.venv/bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	.venv/bin/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 test-slow: setup ## the tests that take minutes
 	.venv/bin/pytest -m slow

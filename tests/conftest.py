@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from shared_folders import make_once
 
-# Tests run in two processes on two cores: threads that wait must not spin at all, and with tensors
-# as small as theirs a second thread takes more time than it saves.
+# Several processes run tests: threads that wait must not spin at all, and with tensors as small as
+# theirs a second thread takes more time than it saves.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -18,11 +18,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 LONGEST = (
     "tests/pipeline/",
     "tests/flows/test_run_command",
+    "tests/test_benchmarks",
     "tests/flows/",
     "tests/training/test_ray_launcher",
     "tests/curation/test_scrape",
     "tests/inference/",
-    "tests/test_benchmarks",
     "tests/test_gpu_benchmark",
     "tests/tracking/",
 )
