@@ -166,8 +166,8 @@ def test_a_size_with_too_few_pictures_is_not_scored_and_said_so(chain, tmp_path,
     assert not any(name.startswith("by_size/16x16") for name in scores)
 
 
-def test_a_picture_of_any_size_is_composed_at_the_nearest_trained_size(chain):
-    studio = open_studio(chain.diffusion.parent, SAMPLE)
+def test_a_picture_of_any_size_is_composed_at_the_nearest_trained_size(chain, tmp_path):
+    studio = open_studio(chain.link_models(tmp_path), SAMPLE)
     assert set(studio.sizes) == {(height, width) for width, height in SIZES}
     [drawing] = drawings_of_seeds(studio, [3])
     for asked, trained in (((40, 90), (16, 32)), ((90, 40), (32, 16)), ((50, 60), (16, 16))):

@@ -135,6 +135,12 @@ class Chain:
             diffusion_run=folder / "run",
         )
 
+    def link_models(self, folder: Path) -> Path:
+        """Lay the models into an empty folder as `models` has them."""
+        (folder / "autoencoder").symlink_to(self.autoencoder)
+        (folder / "diffusion").symlink_to(self.diffusion)
+        return folder
+
 
 def train_autoencoder(
     folder: Path, shards: Path, seed: int = 0, baseline: FirstStageConfig | None = None
