@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 from bucket_chain import CONFIGS, COUNTS, write_bucket_shards
+from PIL import Image
 from safetensors.torch import load_file
 from tiny_chain import LATENTS
 from worker_groups import run_group
@@ -29,6 +30,7 @@ from pdm.inference.encode import encode_shards
 from pdm.inference.encode.parts import MIRRORED
 from pdm.registry import load_autoencoder
 from pdm.training import autoencoder, diffusion
+from pdm.training.distillation.ways import Ways
 from pdm.training.distributed.workers import Workers
 from pdm.training.monitoring.held_out import proportional_numbers
 from pdm.training.noisy_latents import NoisyLatents
@@ -141,6 +143,29 @@ def test_what_is_left_over_is_in_the_log(chain, tmp_path, caplog):
 
 def train(config, chain, folder):
     return train_in_group(Workers(torch.device("cpu")), config, chain, folder)
+
+
+def test_all_sizes_are_drawn_at_each_checkpoint_in_a_row_each(chain):
+    pictures = chain.diffusion_run / "pictures"
+    for name in ("samples", "sizes"):
+        assert len(list(pictures.glob(f"{name}-*.png"))) == 2
+    [(width, height)] = {Image.open(path).size for path in pictures.glob("sizes-*.png")}
+    # Cells are 8 times as large as 32x32, the smallest box around all sizes.
+    assert (width, height) == (4 * (8 * 32 + 6) + 6, 3 * (8 * 32 + 6) + 6)
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_a_step_of_tuning_for_few_steps_has_one_size_on_all_workers(chain, num_workers):
+    latents = LatentShards(chain.latents, "train")
+    ways = Ways(latents, DIFFUSION, "ways", 4)
+    shapes = []
+    for step in STEPS:
+        shares = [ways.load(share(step, rank, num_workers))[0] for rank in range(num_workers)]
+        for level, whole in enumerate(ways.load(step)[0]):
+            assert torch.equal(whole, torch.cat([part[level] for part in shares]))
+        shapes.append(shares[0][1].shape[2:])
+    counts = [shapes.count((h // 8, w // 8)) for w, h in ((32, 16), (16, 16), (16, 32))]
+    assert counts == pytest.approx([40 * number / 15 for number in (7, 5, 3)], abs=1)
 
 
 def test_a_resumed_run_equals_an_unbroken_one_to_the_bit(chain, tmp_path, one_thread):
