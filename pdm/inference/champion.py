@@ -43,6 +43,7 @@ WITHOUT_EFFECT: dict[str, Any] = {
     "precision": "float32",
     "prompts": None,
     "negative_prompt": None,
+    "layouts": None,
     "guidance_interval": [0.0, 1.0],
     "size": None,
     "enlarger": None,
