@@ -9,17 +9,18 @@ profiles (section 3.2).
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from pdm.errors import BadInput
 from pdm.files import atomic_file
+from pdm.tensor_file import write_tensors
 
 FOLDER = "ema"  # inside a model's folder; files are named by images seen and length
 MAX_LENGTH = 0.28  # uniform weights (gamma = 0) have 1 / sqrt(12) = 0.289
@@ -86,10 +87,10 @@ class Snapshot:
     path: Path
 
 
-def write_snapshot(path: Path, weights: dict[str, Tensor]) -> None:
-    """Write an EMA's weights in half precision, atomically."""
+def write_snapshot(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Write an EMA's weights in half precision, atomically; one tensor at a time is converted."""
     with atomic_file(path) as temporary:
-        save_file({name: one.half().contiguous() for name, one in weights.items()}, temporary)
+        write_tensors(temporary, weights, torch.float16)
 
 
 def snapshot_name(images_seen: int, length: float) -> str:

@@ -24,8 +24,8 @@ from torch.distributed.tensor import DTensor
 
 from pdm.files import atomic_folder, sha256_of, write_json
 from pdm.machine import usable_memory
+from pdm.tensor_file import write_tensors
 from pdm.training.checkpoints.sharded_files import write_shards
-from pdm.training.checkpoints.tensor_file import write_tensors
 from pdm.training.distributed.sharded import local_tensor
 
 MANIFEST = "MANIFEST.json"
@@ -59,6 +59,11 @@ class Contents:
         """Whether this worker completes the folder."""
         return self.group is None or distributed.get_rank(self.group) == 0
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether `files` are all of the state, and not one worker's part."""
+        return self.group is None
+
     def write(self, folder: Path, finish: Callable[[Path], None] = _nothing) -> None:
         """Write the folder atomically; equal states give equal bytes. With a group, all of its
         workers must call this, in the same order; it may run in a thread.
@@ -66,12 +71,13 @@ class Contents:
         Args:
             folder: On storage that all workers share.
             finish: Called on the first worker with the temporary folder, when it has all tensors.
+                It may read `files`, if they are all of the state.
 
         Raises:
             OSError, SafetensorError: A file could not be written; raised on every worker.
         """
         try:
-            if self.group is None:
+            if self.is_whole:
                 self._write_all(folder, finish)
             elif self.is_first:
                 self._write_first_part(folder, finish)
@@ -87,8 +93,9 @@ class Contents:
                 file: write_tensors(temporary / file, self.files[name])
                 for name, file in names.items()
             }
+            finish(temporary)
             self.read.set()
-            self._complete(temporary, digests, finish)
+            self._complete(temporary, digests)
 
     def _write_first_part(self, folder: Path, finish: Callable[[Path], None]) -> None:
         """Name the temporary folder to the others, write a part, complete the folder, and say
@@ -99,7 +106,8 @@ class Contents:
                 self._broadcast(str(temporary))
                 digests = write_shards(temporary, self.files, self.group)
                 self.read.set()
-                self._complete(temporary, digests, finish)
+                finish(temporary)
+                self._complete(temporary, digests)
         except BaseException:
             self._broadcast(None)
             raise
@@ -123,10 +131,7 @@ class Contents:
         distributed.broadcast_object_list(messages, src=0, group=self.group)
         return messages[0]
 
-    def _complete(
-        self, folder: Path, digests: dict[str, str], finish: Callable[[Path], None]
-    ) -> None:
-        finish(folder)
+    def _complete(self, folder: Path, digests: dict[str, str]) -> None:
         write_json(folder / "state.json", {"images_seen": self.images_seen})
         digests = digests | {"state.json": sha256_of(folder / "state.json")}
         write_json(folder / MANIFEST, dict(sorted(digests.items())))

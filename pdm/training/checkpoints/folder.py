@@ -135,18 +135,19 @@ class Checkpoints:
 
         def write_snapshots(checkpoint: Path) -> None:
             if marks is not None and marks.include(contents.images_seen):
-                self._write_snapshots(checkpoint, contents.images_seen, marks)
+                self._write_snapshots(checkpoint, contents, marks)
 
         contents.write(path, write_snapshots)
         if contents.is_first:
             self._remove_old([other for other in self._all() if other.name <= path.name])
 
-    def _write_snapshots(self, checkpoint: Path, images_seen: int, marks: Marks) -> None:
+    def _write_snapshots(self, checkpoint: Path, contents: Contents, marks: Marks) -> None:
         folder = self.folder / ema.FOLDER
         for length in marks.lengths:
-            name = ema.snapshot_name(images_seen, length)
-            ema.write_snapshot(folder / name, load_whole(checkpoint, f"ema-{length}"))
-        marks.thin(folder, images_seen)
+            file = f"ema-{length}"
+            whole = contents.files[file] if contents.is_whole else load_whole(checkpoint, file)
+            ema.write_snapshot(folder / ema.snapshot_name(contents.images_seen, length), whole)
+        marks.thin(folder, contents.images_seen)
 
     def _remove_old(self, checkpoints: list[Path]) -> None:
         """Remove these, oldest first, except the newest `keep` and the best."""

@@ -3,9 +3,9 @@
 import hashlib
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
-from pdm.training.checkpoints.tensor_file import DTYPES, write_tensors
+from pdm.tensor_file import DTYPES, write_tensors
 
 
 def test_the_safetensors_library_reads_what_is_written(tmp_path):
@@ -21,6 +21,21 @@ def test_the_safetensors_library_reads_what_is_written(tmp_path):
         assert found[name].dtype == tensor.dtype
         assert torch.equal(found[name], tensor), name
     assert digest == hashlib.sha256((tmp_path / "file").read_bytes()).hexdigest()
+
+
+def test_the_bytes_are_those_of_the_safetensors_library(tmp_path):
+    tensors = {
+        "b": torch.randn(3),
+        "ü": torch.randn(2, 3),
+        "a": torch.arange(3),
+        "s": torch.ones(()),
+    }
+    write_tensors(tmp_path / "1", tensors)
+    save_file(tensors, tmp_path / "2")
+    assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
+    write_tensors(tmp_path / "1", tensors, torch.float16)
+    save_file({name: tensor.half() for name, tensor in tensors.items()}, tmp_path / "2")
+    assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
 
 
 def test_neither_order_nor_layout_changes_the_bytes(tmp_path):
