@@ -85,6 +85,8 @@ def _step(
     state.iterate_spectral_norms()
     with autocast(training, device):
         loss = losses(*batch)["loss"]
+    if not training.checkpoint_activations:
+        state.release_divided_weights()
     loss.backward()
     state.optimizer.step()
     state.optimizer.zero_grad(set_to_none=True)

@@ -26,8 +26,9 @@ from pdm.models.spectral_norm import (
 class SpectralNorms:
     """All weights of a network under spectral norm, for a training loop.
 
-    From `iterate` to `rescale`, layers use the weights that `iterate` has divided, also where their
-    activations are recomputed. A backward pass needs an `iterate` of its own.
+    From `iterate` to `release`, layers use the weights that `iterate` has divided. Call `release`
+    after the forward pass, or after the backward pass if that recomputes activations. A backward
+    pass needs an `iterate` of its own.
 
     Args:
         network: On its device and in its layout; parameters must not be replaced afterwards.
@@ -64,6 +65,12 @@ class SpectralNorms:
         for stack, place in zip(self._held, self._places, strict=True):
             stack.divide(lengths[place], self._left.rows(place), self._right.rows(place))
 
+    def release(self) -> None:
+        """Let each layer iterate and divide by itself again. A graph keeps the divided weights only
+        as long as its backward pass needs them, so they give way to the gradients."""
+        for stack in self._held:
+            stack.free()
+
     def _products(self, vectors: "_Vectors", *, transposed: bool) -> list[Tensor]:
         return [
             product
@@ -73,9 +80,8 @@ class SpectralNorms:
 
     @torch.no_grad()
     def rescale(self) -> None:
-        """Do what `rescale_spectral_weights` does, for a shape at a time; free divided weights."""
-        for stack in self._held:
-            stack.free()
+        """Do what `rescale_spectral_weights` does, for a shape at a time; `release`, too."""
+        self.release()
         stacks = [*self._held, *self._others]
         if not stacks:
             return

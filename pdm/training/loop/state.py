@@ -87,6 +87,11 @@ class TrainState:
         if self.spectral_norms is not None:
             self.spectral_norms.iterate()
 
+    def release_divided_weights(self) -> None:
+        """End the use of the weights that `iterate_spectral_norms` has divided."""
+        if self.spectral_norms is not None:
+            self.spectral_norms.release()
+
     def rescale_spectral_weights(self) -> None:
         """Set weights under spectral norm back to their initial length, after a step."""
         if self.spectral_norms is not None:
@@ -138,11 +143,8 @@ class TrainState:
             torch._foreach_copy_(list(self.ema.buffers()), buffers)
 
     def contents(self) -> Contents:
-        """Give the contents of a checkpoint, or this worker's part of them.
-
-        Write them in another thread, or before the next step: `wait_for_reader` waits for it. A
-        copy of a GPU's tensors is overwritten by the next call.
-        """
+        """Give the contents of a checkpoint, or this worker's part of them, valid until the next
+        call. Write them in another thread, or before the next step, which waits for that."""
         networks = {"model": self.model, "ema": self.model}
         files = {"model": self.model.state_dict()}
         for name, means in self.ema_weights.items():

@@ -106,6 +106,8 @@ class Steps:
         torch.manual_seed(seed_at(self.config.seed, positions.start, "dropout"))
         with autocast(self.config, self.workers.device):
             losses: dict[str, Tensor] = self.network(*batch)
+        if not self.config.checkpoint_activations:  # else the backward pass needs them again
+            self.state.release_divided_weights()
         self.meters.add(losses)
         loss = losses["loss"]
         self.passes.append((positions, loss.detach()))
