@@ -14,8 +14,8 @@ if __package__ in (None, ""):  # run as a script
 from benchmarks.command import run
 
 PARTS = (
-    *("feeding", "speedup", "launches", "compiling", "stall", "resuming", "recovery"),
-    "sharded_memory",
+    *("feeding", "speedup", "launches", "compiled_launches", "compiling"),
+    *("stall", "resuming", "recovery", "sharded_memory"),
 )
 
 if __name__ == "__main__":

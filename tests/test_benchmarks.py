@@ -61,7 +61,8 @@ SLOW_KEYS = {
         "replicates": {"replicates_to_first_order"},
     },
     "training": {
-        "compiling": {"compile_seconds", "launches_compiled_vs_before"},
+        "compiled_launches": {"launches_compiled_vs_before"},
+        "compiling": {"compile_seconds"},
         "stall": {"checkpoint_stall", "checkpoint_stall_in_steps"},
         "recovery": {"recovery_seconds"},
         "sharded_memory": {"fsdp_memory"},
