@@ -1,7 +1,6 @@
 """The stage `diffusion`: trains the pyramid UNet on latents by rectified flow."""
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -15,10 +14,8 @@ from pdm.data.shards import manifest
 from pdm.data.shards.buckets import has_buckets
 from pdm.data.shards.latents import LatentShards
 from pdm.device import log_device
-from pdm.events import EventLog
 from pdm.models.denoiser import Denoiser
 from pdm.tasks.find import check_task, find_task
-from pdm.tasks.task import Task
 from pdm.tasks.text import Text, TextFiles, prepare_text
 from pdm.training import lora
 from pdm.training.checkpoints import earlier_runs, finished
@@ -26,25 +23,20 @@ from pdm.training.checkpoints.plan import TrainingPlan, plan_training
 from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
 from pdm.training.checkpoints.run_record import RunRecord
 from pdm.training.diffusion_folder import build_for_latents, write_model
+from pdm.training.diffusion_scores import scoring_of_checkpoints
 from pdm.training.distributed.launchers import Launch, is_first_process, launch_on_ray
 from pdm.training.distributed.workers import Workers
-from pdm.training.held_out_losses import losses_by_bucket
 from pdm.training.init_from import Origin, check_source, initialise
 from pdm.training.loop.compilation import prepare_blocks
-from pdm.training.loop.precision import autocast
 from pdm.training.loop.prefetch import Batch
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.train import train
 from pdm.training.monitoring.example_batches import diffusion_batch
-from pdm.training.monitoring.sample_grid import SampleGrid, check_autoencoder, flow_sampler
+from pdm.training.monitoring.sample_grid import SampleGrid, check_autoencoder
 from pdm.training.monitoring.sample_scores import (
     BuildReferenceDistance,
-    SampleScorer,
     check_split_sizes,
-    record_samples,
 )
-from pdm.training.monitoring.shown import annotate_task, show_task
-from pdm.training.monitoring.size_previews import SizePreviews, record_previews
 from pdm.training.monitoring.utilisation import flops_per_image
 from pdm.training.noisy_latents import NoisyLatents
 from pdm.training.objectives.losses import FlowLosses
@@ -165,7 +157,16 @@ def _work(settings: Settings, workers: Workers) -> None:
     def noisy(shards: LatentShards) -> NoisyLatents:
         return NoisyLatents(shards, config, sizes, grid.encode, task)
 
-    score = _scoring(settings, (latents, held_out), grid, task, noisy, workers)
+    score = scoring_of_checkpoints(
+        config,
+        (latents, held_out),
+        task,
+        noisy,
+        grid,
+        settings.build_reference_distance(),
+        run=settings.run,
+        workers=workers,
+    )
     losses = FlowLosses(model, config.level_loss_weights)
     share = training.batch_size // (workers.count * training.accumulation)
     flops = flops_per_image(losses, _example_batch(config, model, latents, share))
@@ -212,39 +213,6 @@ def _initial_model(
         complete=config.lora is not None,
     )
     return lora.attach(model, config.lora), origin
-
-
-def _scoring(
-    settings: Settings,
-    splits: tuple[LatentShards, LatentShards],
-    grid: SampleGrid,
-    task: Task,
-    noisy: Callable[[LatentShards], NoisyLatents],
-    workers: Workers,
-) -> Callable[[TrainState, EventLog | None], float]:
-    """Make the function that scores each checkpoint: by held-out losses, and by samples."""
-    config, (latents, held_out) = settings.config, splits
-    of_main_size = latents.of_main_size(), held_out.of_main_size()
-    show = show_task(task, of_main_size[1], grid.encode, guided=True)
-    annotate = annotate_task(task, of_main_size[1])
-    distance = settings.build_reference_distance()
-    scorer = SampleScorer(grid, of_main_size, config.score_images, distance, workers)
-    previews = SizePreviews(grid, splits, task, workers, guided=True)
-    sampler = flow_sampler(config.schedule, len(latents.level_shapes))
-
-    def score(state: TrainState, events: EventLog | None) -> float:
-        ema = cast(Denoiser, state.ema)
-        with autocast(config.training, workers.device):
-            losses = losses_by_bucket(ema, held_out, noisy, config, workers)
-            sheet, distances = scorer.draw(ema, sampler, show, annotate)
-            sizes_sheet = previews.draw(ema, sampler)
-        if events is not None:
-            scores = losses | distances
-            record_samples("diffusion", sheet, scores, state.images_seen, events, settings.run)
-            record_previews(sizes_sheet, state.images_seen, events, settings.run)
-        return losses["val_loss"]
-
-    return score
 
 
 def _example_batch(

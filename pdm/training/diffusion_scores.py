@@ -1,0 +1,73 @@
+"""Scores each checkpoint of a flow under training: by held-out losses, and by samples."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+from pdm.config.diffusion import DiffusionConfig
+from pdm.data.shards.latents import LatentShards
+from pdm.events import EventLog
+from pdm.models.denoiser import Denoiser
+from pdm.tasks.task import Task
+from pdm.training.distributed.workers import Workers
+from pdm.training.held_out_losses import losses_by_bucket
+from pdm.training.loop.precision import autocast
+from pdm.training.loop.state import TrainState
+from pdm.training.monitoring.sample_grid import SampleGrid, flow_sampler
+from pdm.training.monitoring.sample_scores import (
+    ReferenceDistance,
+    SampleScorer,
+    record_samples,
+)
+from pdm.training.monitoring.shown import annotate_task, show_task
+from pdm.training.monitoring.size_previews import SizePreviews, record_previews
+from pdm.training.noisy_latents import NoisyLatents
+
+
+def scoring_of_checkpoints(
+    config: DiffusionConfig,
+    splits: tuple[LatentShards, LatentShards],
+    task: Task,
+    noisy: Callable[[LatentShards], NoisyLatents],
+    grid: SampleGrid,
+    distance: ReferenceDistance,
+    *,
+    run: Path,
+    workers: Workers,
+) -> Callable[[TrainState, EventLog | None], float]:
+    """Make the function that a `RunFolder` calls on every worker after each checkpoint.
+
+    It computes held-out losses, draws a sheet and, of several sizes, a sheet of all, and returns
+    the held-out loss. On the first worker it also records them.
+
+    Args:
+        config: Section `diffusion` of the params.
+        splits: Latents of train and val.
+        task: Of the training.
+        noisy: Makes the batches of a split.
+        grid: Draws and decodes.
+        distance: Compares samples with held-out pictures.
+        run: Folder of the run, for the sheets.
+        workers: They share the work.
+    """
+    latents, held_out = splits
+    of_main_size = latents.of_main_size(), held_out.of_main_size()
+    show = show_task(task, of_main_size[1], grid.encode, guided=True)
+    annotate = annotate_task(task, of_main_size[1])
+    scorer = SampleScorer(grid, of_main_size, config.score_images, distance, workers)
+    previews = SizePreviews(grid, splits, task, workers, guided=True)
+    sampler = flow_sampler(config.schedule, len(latents.level_shapes))
+
+    def score(state: TrainState, events: EventLog | None) -> float:
+        ema = cast(Denoiser, state.ema)
+        with autocast(config.training, workers.device):
+            losses = losses_by_bucket(ema, held_out, noisy, config, workers)
+            sheet, distances = scorer.draw(ema, sampler, show, annotate)
+            sizes_sheet = previews.draw(ema, sampler)
+        if events is not None:
+            scores = losses | distances
+            record_samples("diffusion", sheet, scores, state.images_seen, events, run)
+            record_previews(sizes_sheet, state.images_seen, events, run)
+        return losses["val_loss"]
+
+    return score
