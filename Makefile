@@ -8,7 +8,7 @@ PYTHON ?= $(shell for python in python3 python3.12 python3.11; do \
 	&& echo $$python && break; done)
 
 # One more than two cores have: at any time a test waits for a server, a worker or a disk.
-TEST_PROCESSES ?= 3
+TEST_PROCESSES ?= 2
 
 help: ## this list
 	@awk -F '##' '/^[a-z-]+:.*##/ { split($$1, name, ":"); printf "make %-10s %s\n", name[1], $$2 }' $(MAKEFILE_LIST)

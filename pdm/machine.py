@@ -7,8 +7,6 @@ and 64 GiB, in control groups (cgroup), and eight workers on one machine share w
 import os
 from pathlib import Path
 
-import psutil
-
 CGROUPS = Path("/sys/fs/cgroup")
 UNLIMITED = 2**60  # a limit at least this large is how cgroup v1 says that there is none
 
@@ -33,6 +31,8 @@ def usable_cpus(cgroups: Path = CGROUPS) -> int:
 def usable_memory(cgroups: Path = CGROUPS) -> int:
     """Bytes of memory that are free for this process: those of the machine, within the container's
     limit, divided by the workers on this machine."""
+    import psutil  # here, since benchmarks/gpu.py runs where it is not installed
+
     free = int(psutil.virtual_memory().available)
     for folder in _own_groups(cgroups):
         free = min(free, _memory_limit(folder) - _memory_used(folder))

@@ -10,6 +10,7 @@ import pytest
 from pdm import params
 from pdm.cli import main
 from pdm.config import renames
+from pdm.config.any_size import EnlargerConfig
 from pdm.config.autoencoder_model import AutoencoderModelConfig
 from pdm.config.common import Mark, fields_with, fields_without
 from pdm.config.condition import ConditionConfig
@@ -41,6 +42,7 @@ GUIDED = replace(
     guidance_interval=(0.2, 0.9),
     classes=("sea", "dunes"),
     size=(600, 200),
+    enlarger=EnlargerConfig(path="other/models", sha256="0" * 64),
     guide=GuideConfig(kind="ema", ema_length=0.1, images_seen=320),
 )
 
@@ -105,7 +107,7 @@ def test_marks_say_what_results_depend_on():
     )
     assert set(fields_with(SampleConfig, Mark.NOT_IN_SAMPLES)) == {
         *("num_images", "seed", "batch_size", "previews", "full_size_picture", "tile_px"),
-        *("prompts", "negative_prompt"),
+        *("prompts", "negative_prompt", "layouts"),
     }
 
 
