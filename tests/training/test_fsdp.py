@@ -107,7 +107,7 @@ def test_sharded_weights_train_like_replicated_ones(tmp_path, optimizer):
     assert found["fsdp"][0] == pytest.approx(0.5, abs=0.05)
     assert found["fsdp"][2] == pytest.approx(found["ddp"][2], rel=1e-3)
     for name, expected in found["ddp"][1].items():
-        # Muon's matrices are found in bfloat16, so another order of sums shows sooner.
+        # Muon gives rare directions the size of common ones, so another order of sums shows sooner.
         close = {"rel": 1e-3, "abs": 1e-4} if optimizer == "adamw" else {"rel": 0.05, "abs": 2e-3}
         assert found["fsdp"][1][name] == pytest.approx(expected, **close), name
 

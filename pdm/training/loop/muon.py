@@ -103,11 +103,12 @@ def _iterate(x: Tensor) -> Tensor:
 def _gram_iteration(x: Tensor) -> Tensor:
     """Compose the steps: the matrix (rows, rows) that takes x to the result of `_iterate`."""
     first, second, third = FACTORS
-    gram = x @ x.T
-    whole = torch.eye(len(gram), device=x.device)
-    for _ in range(STEPS):
+    gram, whole = x @ x.T, None
+    for step in range(STEPS):
         factor = torch.addmm(gram, gram, gram, beta=second, alpha=third)
         factor.diagonal().add_(first)
-        whole = factor @ whole
-        gram = factor @ gram @ factor
+        whole = factor if whole is None else factor @ whole
+        if step < STEPS - 1:
+            gram = factor @ gram @ factor
+    assert whole is not None
     return whole
