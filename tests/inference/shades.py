@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 from tiny_chain import AUTOENCODER, DIFFUSION, LATENTS, SAMPLE, TRAINING
@@ -19,7 +20,9 @@ from pdm.config.text import TextTransformerConfig, WordPiecesConfig
 from pdm.data.shards import listing, manifest, tars
 from pdm.data.shards.latents import LatentShards
 from pdm.data.shards.listing import Listed
+from pdm.errors import Preempted
 from pdm.evaluation.reference_distance import ReferenceDistance
+from pdm.files import sha256_of
 from pdm.inference.encode import encode_shards
 from pdm.inference.sample import sample_pictures
 from pdm.tasks.text import prepare_text
@@ -162,3 +165,16 @@ def rows_of(samples: Path) -> list[tuple[dict, np.ndarray]]:
     """What samples.json says of each picture, and its pixels, int (H, W, 3)."""
     listed = json.loads((samples / "samples.json").read_text())["samples"]
     return [(one, np.asarray(Image.open(samples / one["file"])).astype(int)) for one in listed]
+
+
+def check_that_resuming_changes_nothing(config: DiffusionConfig, folder: Path) -> None:
+    """Train once without and once with a stop at its first chance; compare the weights."""
+    unbroken = train(folder, "unbroken", config)
+    stop = folder / "runs" / "diffusion" / "broken" / "stop"
+    stop.parent.mkdir()
+    stop.touch()
+    with pytest.raises(Preempted):
+        train(folder, "broken", config)
+    stop.unlink()
+    broken = train(folder, "broken", config)
+    assert sha256_of(broken / "model.safetensors") == sha256_of(unbroken / "model.safetensors")

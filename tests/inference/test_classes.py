@@ -17,6 +17,7 @@ from shades import (
     SPLITS,
     UNCONDITIONAL,
     Taught,
+    check_that_resuming_changes_nothing,
     link_latents,
     rows_of,
     shade_of,
@@ -28,7 +29,7 @@ from tiny_chain import SAMPLE
 from pdm import weights
 from pdm.config.task import ClassTask
 from pdm.data.shards.latents import LatentShards
-from pdm.errors import BadInput, Preempted
+from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.inference.champion import load_generator
 from pdm.inference.sample import sample_pictures
@@ -139,16 +140,7 @@ def test_marks_list_and_lineage_name_the_class_and_the_champion_draws_it(taught,
 
 def test_a_stopped_and_resumed_run_ends_bit_for_bit_like_an_uninterrupted_one(shades, tmp_path):
     config = replace(BY_CLASS, score_images=0, training=BRIEF)
-    folder = link_latents(shades, tmp_path)
-    unbroken = train(folder, "unbroken", config)
-    stop = folder / "runs" / "diffusion" / "broken" / "stop"
-    stop.parent.mkdir()
-    stop.touch()
-    with pytest.raises(Preempted):
-        train(folder, "broken", config)
-    stop.unlink()
-    broken = train(folder, "broken", config)
-    assert sha256_of(broken / "model.safetensors") == sha256_of(unbroken / "model.safetensors")
+    check_that_resuming_changes_nothing(config, link_latents(shades, tmp_path))
 
 
 def test_the_configured_share_of_labels_is_dropped_by_position(taught):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from tiny_chain import DIFFUSION, LATENTS, SAMPLE, sample_of
+from task_training import train_task
+from tiny_chain import DIFFUSION, SAMPLE, sample_of
 
 from pdm import cli, weights
 from pdm.config.file import FileConfig
@@ -21,14 +21,10 @@ from pdm.data.shards import listing, manifest, tars
 from pdm.data.shards.latents import LatentShards
 from pdm.data.shards.listing import Listed
 from pdm.errors import BadInput
-from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.files import sha256_of
-from pdm.inference.encode import encode_shards
 from pdm.inference.sample import sample_pictures
 from pdm.presets import DEFAULT
 from pdm.tasks.find import check_task
-from pdm.training import diffusion
-from pdm.training.distributed.workers import Workers
 
 TASK = LayoutTask(
     kind="layout", max_boxes=3, vocabulary_size=64, width=8, depth=1, num_heads=2, head_width=4
@@ -68,21 +64,8 @@ def write_shards(folder: Path) -> Path:
 def trained(chain, tmp_path_factory) -> Path:
     """A folder with shards, latents and models."""
     folder = tmp_path_factory.mktemp("layouts")
-    shards = write_shards(folder / "shards")
-    latents = folder / "latents"
-    encode_shards(LATENTS, shards=shards, autoencoder=chain.autoencoder, latents=latents)
-    settings = diffusion.Settings(
-        CONFIG,
-        ReferenceDistance,
-        latents,
-        folder / "run",
-        folder / "models/diffusion",
-        chain.autoencoder,
-    )
-    check_task(CONFIG, LatentShards(latents, "train"))
-    diffusion._work(settings, Workers(torch.device("cpu")))
-    (folder / "models/autoencoder").symlink_to(chain.autoencoder)
-    return folder
+    write_shards(folder / "shards")
+    return train_task(CONFIG, chain.autoencoder, folder)
 
 
 def test_latents_have_the_layouts_and_mirrored_copies_mirrored_ones(trained):

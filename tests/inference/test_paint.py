@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from tiny_chain import DIFFUSION, LATENTS, SAMPLE, sample_of
+from task_training import train_task
+from tiny_chain import DIFFUSION, SAMPLE, sample_of
 
 from pdm import cli, weights
 from pdm.config.sample import GuideConfig
@@ -23,14 +23,10 @@ from pdm.data.shards import listing, manifest, tars
 from pdm.data.shards.latents import LatentShards
 from pdm.data.shards.listing import Listed
 from pdm.errors import BadInput
-from pdm.evaluation.reference_distance import ReferenceDistance
-from pdm.inference.encode import encode_shards
 from pdm.inference.sample import sample_pictures
 from pdm.presets import DEFAULT
 from pdm.tasks.find import check_task
 from pdm.tasks.semantic import map_condition
-from pdm.training import diffusion
-from pdm.training.distributed.workers import Workers
 
 NAMES = ["sky", "sea", "land"]
 CONFIG = replace(DIFFUSION, task=SemanticTask(kind="semantic"), score_images=2)
@@ -65,21 +61,8 @@ def write_shards(folder: Path, first_map: int = 0) -> Path:
 def trained(chain, tmp_path_factory) -> Path:
     """A folder with shards, latents and models."""
     folder = tmp_path_factory.mktemp("paint")
-    shards = write_shards(folder / "shards")
-    latents = folder / "latents"
-    encode_shards(LATENTS, shards=shards, autoencoder=chain.autoencoder, latents=latents)
-    settings = diffusion.Settings(
-        CONFIG,
-        ReferenceDistance,
-        latents,
-        folder / "run",
-        folder / "models/diffusion",
-        chain.autoencoder,
-    )
-    check_task(CONFIG, LatentShards(latents, "train"))
-    diffusion._work(settings, Workers(torch.device("cpu")))
-    (folder / "models/autoencoder").symlink_to(chain.autoencoder)
-    return folder
+    write_shards(folder / "shards")
+    return train_task(CONFIG, chain.autoencoder, folder)
 
 
 def test_latents_have_the_maps_at_their_size_and_mirror_them(trained):

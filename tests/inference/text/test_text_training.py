@@ -11,6 +11,7 @@ from shades import (
     CAPTIONS,
     SPLITS,
     TASK,
+    check_that_resuming_changes_nothing,
     link_latents,
     rows_of,
     shade_of,
@@ -20,7 +21,7 @@ from tiny_bert import write_bert
 
 from pdm.config.file import FileConfig
 from pdm.data.shards.latents import LatentShards
-from pdm.errors import BadInput, Preempted
+from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.registry import load_denoiser
 from pdm.tasks.find import check_task, find_task
@@ -44,16 +45,7 @@ def test_the_model_carries_its_vocabulary_and_its_task(taught):
 
 def test_a_stopped_and_resumed_run_ends_bit_for_bit_like_an_uninterrupted_one(shades, tmp_path):
     config = replace(BY_TEXT, score_images=0, training=BRIEF)
-    folder = link_latents(shades, tmp_path)
-    unbroken = train(folder, "unbroken", config)
-    stop = folder / "runs" / "diffusion" / "broken" / "stop"
-    stop.parent.mkdir()
-    stop.touch()
-    with pytest.raises(Preempted):
-        train(folder, "broken", config)
-    stop.unlink()
-    broken = train(folder, "broken", config)
-    assert sha256_of(broken / "model.safetensors") == sha256_of(unbroken / "model.safetensors")
+    check_that_resuming_changes_nothing(config, link_latents(shades, tmp_path))
 
 
 def noisy(taught, **changes):
