@@ -20,21 +20,32 @@ CONFIG = replace(
 )
 
 
-def state_after(steps: int) -> TrainState:
+def state_after(steps: int, optimizer: str = "adamw") -> TrainState:
     torch.manual_seed(0)
-    state = TrainState(nn.Linear(3, 2), CONFIG)
+    state = new_state(optimizer)
     for _ in range(steps):
-        state.model(torch.randn(4, 3)).square().sum().backward()
-        state.optimizer.step()
-        state.optimizer.zero_grad()
-        state.update_ema(8, 4)
+        take_step(state)
     return state
 
 
-def test_a_state_is_restored_completely(tmp_path):
-    state = state_after(3)
+def new_state(optimizer: str) -> TrainState:
+    """Of a matrix that is large enough for Muon, if Muon is asked for."""
+    model = nn.Linear(*((20, 16) if optimizer == "muon" else (3, 2)))
+    return TrainState(model, replace(CONFIG, optimizer=optimizer))
+
+
+def take_step(state: TrainState) -> None:
+    state.model(torch.randn(4, state.model.in_features)).square().sum().backward()
+    state.optimizer.step()
+    state.optimizer.zero_grad()
+    state.update_ema(8, 4)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_state_is_restored_completely(tmp_path, optimizer):
+    state = state_after(3, optimizer)
     state.save(tmp_path / "state")
-    other = TrainState(nn.Linear(3, 2), CONFIG)
+    other = new_state(optimizer)
     other.load(tmp_path / "state")
     assert other.images_seen == 12
     for mine, theirs in ((state.model, other.model), (state.ema, other.ema)):
@@ -47,6 +58,10 @@ def test_a_state_is_restored_completely(tmp_path):
         for values in optimizer.state.values()
     ]
     assert kept[:2] == kept[2:]
+    for one in (state, other):
+        torch.manual_seed(1)
+        take_step(one)
+    assert torch.equal(state.model.weight, other.model.weight)
 
 
 def test_equal_states_give_equal_bytes(tmp_path):

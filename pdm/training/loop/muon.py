@@ -34,6 +34,10 @@ class Muon(torch.optim.AdamW):
     nothing, as with torch's fused optimizers.
     """
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a state. AdamW's own method expects its moments for every weight."""
+        torch.optim.Optimizer.__setstate__(self, state)
+
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Take one step; weights without a gradient stay as they are."""
