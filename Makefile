@@ -7,7 +7,7 @@ PYTHON ?= $(shell for python in python3 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
 	&& echo $$python && break; done)
 
-# One more than two cores have: at any time a test waits for a server, a worker or a disk.
+# As many as a laptop has cores to spare; more do not end sooner on two.
 TEST_PROCESSES ?= 2
 
 help: ## this list
