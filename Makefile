@@ -22,7 +22,7 @@ run: setup ## the whole pipeline: scrape to scores
 showcase: setup ## train longer, on 2,000 landscapes at 256x128, in showcase/ (about two hours)
 	@test -d showcase || git clone --quiet . showcase
 	@cd showcase && ../.venv/bin/pyramid preset showcase --output params.yaml --force
-	@cd showcase && ../.venv/bin/pyramid run
+	@cd showcase && PYRAMID_IMG2DATASET=$(CURDIR)/.venv-scrape/bin/img2dataset ../.venv/bin/pyramid run
 
 test: setup ## linters, then the test suite
 	@$(MAKE) --no-print-directory check
