@@ -197,7 +197,7 @@ def test_data_travel_through_a_remote(done):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel to pass a parent's death on")
-@pytest.mark.slow  # the trainings by themselves: tests/inference/test_interrupted_training.py
+@pytest.mark.slow  # trainings alone: tests/inference/training/test_interrupted_training.py
 def test_a_killed_training_resumes_from_its_checkpoint(sent):
     sent.set({"diffusion": {"training": {"total_images": 800}}})
     sent.environment["SHELL"] = "/bin/sh"  # unlike bash, it stays between DVC and a command

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import shades
-import test_paint
 import torch
 import yaml
+from map_shards import NAMES, write_map_shards
 from shades import TASK
 from test_distillation import CONFIG, DISTIL
 from tiny_bert import write_bert
@@ -196,16 +196,16 @@ def test_a_frozen_encoder_in_a_relative_folder_is_found_and_runs_once_for_all_ba
 
 
 def test_a_student_of_ldms_network_of_maps_takes_the_classes_of_its_data():
-    facts = {"map_classes": test_paint.NAMES}
+    facts = {"map_classes": NAMES}
     teacher = build_denoiser(SEMANTIC, (3,), (4,), facts)
     student = build_losses(SEMANTIC, teacher, CPU, facts).model
     assert student.condition_sizes == teacher.condition_sizes
-    assert student.condition_sizes.map_channels == len(test_paint.NAMES)
+    assert student.condition_sizes.map_channels == len(NAMES)
 
 
 @pytest.mark.slow
 def test_ldms_network_of_maps_is_tuned_with_the_classes_of_its_data(tmp_path):
-    shards, latents = test_paint.write_shards(tmp_path / "shards"), tmp_path / "latents"
+    shards, latents = write_map_shards(tmp_path / "shards"), tmp_path / "latents"
     first_stage = FirstStageConfig(
         name="kl-f4", base_width=8, latent_scale="channel", latent_weight=1e-6
     )
@@ -223,5 +223,5 @@ def test_ldms_network_of_maps_is_tuned_with_the_classes_of_its_data(tmp_path):
     )
     worker.work(tuning, Workers(CPU))
     record = weights.record_of(tmp_path / "tuned" / FEW_STEPS)
-    assert record["map_classes"] == test_paint.NAMES
-    assert record["config"]["map_classes"] == len(test_paint.NAMES)
+    assert record["map_classes"] == NAMES
+    assert record["config"]["map_classes"] == len(NAMES)

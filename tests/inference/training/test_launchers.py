@@ -33,7 +33,8 @@ places = dict(shards=shards, run=run, model=folder / "model", curves=folder / "c
 train_autoencoder(AUTOENCODER, **places, launch=launch_in_process)
 print([name for name in ("ray", "dvc", "prefect", "mlflow") if name in sys.modules])
 """
-ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
 # Without dropout, which every worker draws for its own images.
 PLAIN = replace(
     AUTOENCODER,
@@ -42,7 +43,7 @@ PLAIN = replace(
 
 
 def run_python(*arguments: object, **variables: str) -> str:
-    path = os.pathsep.join(map(str, (ROOT, ROOT / "tests", ROOT / "tests" / "inference")))
+    path = os.pathsep.join(map(str, (ROOT, ROOT / "tests", HERE.parent, HERE)))
     done = subprocess.run(
         [sys.executable, *map(str, arguments)],
         env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"} | variables,

@@ -15,7 +15,7 @@ from flows import environment, graph, retraining
 from flows.errors import RunError
 from flows.stage import environment_of_stages
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SECTIONS = {"autoencoder": AUTOENCODER, "diffusion": DIFFUSION, "sample": SAMPLE}
 LEARNING_RATE = "autoencoder.training.learning_rate"
 

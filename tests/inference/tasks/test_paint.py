@@ -1,6 +1,5 @@
 """Semantic synthesis from shards with maps to a picture from a user's map, at a tiny size."""
 
-import io
 import json
 import pickle
 import subprocess
@@ -10,58 +9,31 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from map_shards import NAMES, map_of, write_map_shards
 from PIL import Image
 from task_training import train_task
-from tiny_chain import DIFFUSION, SAMPLE, sample_of
+from tiny_chain import DIFFUSION, SAMPLE
 
 from pdm import cli, weights
 from pdm.config.sample import GuideConfig
 from pdm.config.task import SemanticTask
 from pdm.data import marks
 from pdm.data.maps import UNKNOWN
-from pdm.data.shards import listing, manifest, tars
 from pdm.data.shards.latents import LatentShards
-from pdm.data.shards.listing import Listed
 from pdm.errors import BadInput
 from pdm.inference.sample import sample_pictures
 from pdm.presets import DEFAULT
 from pdm.tasks.find import check_task
 from pdm.tasks.semantic import map_condition
 
-NAMES = ["sky", "sea", "land"]
 CONFIG = replace(DIFFUSION, task=SemanticTask(kind="semantic"), score_images=2)
-
-
-def map_of(seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 3, (4, 8)).repeat(16, 0).repeat(16, 1)
-
-
-def write_shards(folder: Path, first_map: int = 0) -> Path:
-    folder.mkdir()
-    splits = {}
-    for split, seeds in (("train", range(5)), ("val", range(5, 7))):
-        samples = []
-        for seed in seeds:
-            key, parts = sample_of(seed)
-            file = io.BytesIO()
-            Image.fromarray(map_of(first_map + seed).astype(np.uint8)).save(file, "PNG")
-            samples.append((key, parts | {"map.png": file.getvalue()}))
-        path = folder / f"{split}-000000.tar"
-        tars.write_tar(path, samples)
-        splits[split] = [manifest.Shard.of(path, len(samples))]
-    listing.write(
-        folder, (Listed(f"{n:020x}", f"{n:064x}", "train" if n < 5 else "val") for n in range(7))
-    )
-    facts = {"width_px": 128, "height_px": 64, "map_classes": NAMES}
-    manifest.Manifest(splits, facts).save(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
 def trained(chain, tmp_path_factory) -> Path:
     """A folder with shards, latents and models."""
     folder = tmp_path_factory.mktemp("paint")
-    write_shards(folder / "shards")
+    write_map_shards(folder / "shards")
     return train_task(CONFIG, chain.autoencoder, folder)
 
 
@@ -162,7 +134,7 @@ def test_after_a_kill_nothing_is_kept_that_was_drawn_from_other_maps(trained, ch
         models = {"autoencoder": chain.autoencoder, "diffusion": trained / "models" / "diffusion"}
         return models | {"shards": shards, "samples": tmp_path / samples}
 
-    other = write_shards(tmp_path / "shards", first_map=100)
+    other = write_map_shards(tmp_path / "shards", first_map=100)
     task = pickle.dumps((config, folders(trained / "shards", "killed"))).hex()
     assert subprocess.run([sys.executable, "-c", KILLED, task], check=False).returncode < 0
     assert list(tmp_path.glob(".part-killed-*/records/000000.json"))
