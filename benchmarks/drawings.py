@@ -32,7 +32,7 @@ from benchmarks.common import ROOT, machine
 from benchmarks.markdown import table_lines
 from benchmarks.picture_packages import Picture, pictures
 from pdm import params
-from pdm.config.curate import CurateConfig
+from pdm.config.stages.curate import CurateConfig
 from pdm.curation.curate.judge import finished_crop
 from pdm.curation.curate.scores.drawing import HEAD, inputs_of
 from pdm.curation.curate.scores.features import compute_features

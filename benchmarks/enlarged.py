@@ -27,7 +27,7 @@ from benchmarks.common import ROOT, machine
 from benchmarks.markdown import table_lines
 from benchmarks.picture_packages import pictures
 from pdm import params
-from pdm.config.curate import CurateConfig
+from pdm.config.stages.curate import CurateConfig
 from pdm.curation.curate.judge import finished_crop
 from pdm.curation.curate.scores import focus, origin
 from pdm.curation.curate.scores.measure import luma_of

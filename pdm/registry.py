@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from pdm import weights
-from pdm.config.autoencoder import AutoencoderConfig
-from pdm.config.autoencoder_model import AutoencoderModelConfig
-from pdm.config.diffusion import DiffusionConfig
-from pdm.config.unet import UNetConfig
+from pdm.config.networks.autoencoder_model import AutoencoderModelConfig
+from pdm.config.networks.unet import UNetConfig
+from pdm.config.stages.autoencoder import AutoencoderConfig
+from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.errors import BadInput
 from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.codec import Autoencoder

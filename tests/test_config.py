@@ -10,15 +10,15 @@ import pytest
 from pdm import params
 from pdm.cli import main
 from pdm.config import renames
-from pdm.config.any_size import EnlargerConfig
-from pdm.config.autoencoder_model import AutoencoderModelConfig
-from pdm.config.common import Mark, fields_with, fields_without
-from pdm.config.condition import ConditionConfig
-from pdm.config.curate import CurateConfig
-from pdm.config.evaluate import EvaluateConfig
+from pdm.config.fields import Mark, fields_with, fields_without
+from pdm.config.networks.autoencoder_model import AutoencoderModelConfig
+from pdm.config.networks.condition import ConditionConfig
+from pdm.config.networks.unet import UNetConfig
 from pdm.config.records import from_record
-from pdm.config.sample import GuideConfig, SampleConfig
-from pdm.config.unet import UNetConfig
+from pdm.config.sampling.any_size import EnlargerConfig
+from pdm.config.stages.curate import CurateConfig
+from pdm.config.stages.evaluate import EvaluateConfig
+from pdm.config.stages.sample import GuideConfig, SampleConfig
 from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.inference.champion import WITHOUT_EFFECT, settings_of_samples

@@ -13,9 +13,9 @@ import pytest
 from benchmarks.gpu import run_part
 from benchmarks.on_gpu import sizes
 from benchmarks.on_gpu.clock import covered
-from pdm.config.autoencoder import AutoencoderConfig
-from pdm.config.diffusion import DiffusionConfig
 from pdm.config.records import from_record
+from pdm.config.stages.autoencoder import AutoencoderConfig
+from pdm.config.stages.diffusion import DiffusionConfig
 
 ROOT = Path(__file__).parents[1]
 BARE = ("torch", "numpy", "safetensors", "einops")

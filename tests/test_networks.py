@@ -7,9 +7,9 @@ import torch
 import yaml
 
 from pdm import cli
-from pdm.config.autoencoder import PerceptualConfig
-from pdm.config.evaluate import FeaturesConfig
-from pdm.config.networks import NetworkName
+from pdm.config.networks.packaged import NetworkName
+from pdm.config.stages.autoencoder import PerceptualConfig
+from pdm.config.stages.evaluate import FeaturesConfig
 from pdm.evaluation.features.pretrained import PretrainedFeatures
 from pdm.files import sha256_of
 from pdm.models.features.efficientnet_lite import VARIANTS, standardise

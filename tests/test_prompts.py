@@ -2,7 +2,7 @@
 
 import pytest
 
-from pdm.config.prompts import Prompt, parse_prompt, parse_prompts
+from pdm.config.sampling.prompts import Prompt, parse_prompt, parse_prompts
 
 
 def test_options_follow_the_text_in_any_order():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pdm.config.text import FrozenEncoderConfig
+from pdm.config.networks.text import FrozenEncoderConfig
 from pdm.files import sha256_of
 from pdm.text.word_pieces import SPECIAL, write_vocabulary
 

@@ -1,8 +1,8 @@
 """Settings of the tiniest pyramid that has all its parts; a test replaces what it is about."""
 
-from pdm.config.autoencoder_model import AutoencoderModelConfig, LevelConfig
-from pdm.config.sample import SampleConfig
-from pdm.config.unet import UNetConfig
+from pdm.config.networks.autoencoder_model import AutoencoderModelConfig, LevelConfig
+from pdm.config.networks.unet import UNetConfig
+from pdm.config.stages.sample import SampleConfig
 
 AUTOENCODER = AutoencoderModelConfig(
     levels=(

@@ -1,6 +1,6 @@
 """Settings of a training that ends at once; a test replaces what it is about."""
 
-from pdm.config.common import TrainingConfig
+from pdm.config.training.loop import TrainingConfig
 
 TRAINING = TrainingConfig(
     num_workers=1,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from benchmarks.any_size_parts.networks import FACTOR, TILE_PX, small_ldm
 from benchmarks.common import Ratio, interleaved, timed
-from pdm.config.tiling import Mode, TilingConfig
+from pdm.config.sampling.tiling import Mode, TilingConfig
 from pdm.diffusion.samplers import Point, multistep_step
 from pdm.diffusion.sampling_times import even_times
 from pdm.diffusion.tiles.layout import Layout, Place

@@ -20,7 +20,7 @@ import torch
 from benchmarks.any_size_parts.networks import TILE_PX, small_ldm
 from benchmarks.common import ROOT, Ratio
 from benchmarks.models.tiles import status_mb
-from pdm.config.tiling import TilingConfig
+from pdm.config.sampling.tiling import TilingConfig
 from pdm.inference.any_size.tiled.enlarge import enlarge
 
 STEPS = 2  # so that the second has the step before in memory

@@ -7,8 +7,8 @@ import torch
 from pdm import presets
 from pdm.baselines.first_stage import KLFirstStage
 from pdm.baselines.unets import LatentUNet
-from pdm.config.first_stage import FirstStageConfig
-from pdm.config.latent_unet import LatentUNetConfig
+from pdm.config.networks.first_stage import FirstStageConfig
+from pdm.config.networks.latent_unet import LatentUNetConfig
 from pdm.config.task import UnconditionalTask
 from pdm.inference.pictures.studio import Studio
 from pdm.inference.sampling_networks import Networks

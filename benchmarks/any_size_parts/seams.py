@@ -21,7 +21,7 @@ from benchmarks.any_size_parts.seam_scores import (
 )
 from benchmarks.common import Ratio
 from benchmarks.task_models import world
-from pdm.config.tiling import MODES, Mode, TilingConfig
+from pdm.config.sampling.tiling import MODES, Mode, TilingConfig
 from pdm.curation.scrape.drawing.landscapes import draw_with_map
 from pdm.data.pixels import Pixels, to_pixels
 from pdm.evaluation.learned_distance import LearnedDistance

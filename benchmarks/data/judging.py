@@ -23,7 +23,7 @@ from PIL import Image
 from benchmarks.common import Ratio, Seconds, compare, interleaved, speeds, timed
 from benchmarks.data import naive
 from benchmarks.data.pictures import SETTINGS, camera_pictures, crops_of, raw_folder
-from pdm.config.curate import CurateConfig
+from pdm.config.stages.curate import CurateConfig
 from pdm.curation.curate.judge import judge_row
 from pdm.curation.curate.raw import load_rows
 from pdm.curation.curate.scores import measure as scores

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from pdm.config.curate import CurateConfig
+from pdm.config.stages.curate import CurateConfig
 from pdm.curation.curate import rules
 from pdm.curation.curate.framing.frame import frame
 from pdm.curation.curate.judge import SMALL_PX

@@ -11,8 +11,8 @@ from PIL import Image
 
 from benchmarks.common import ROOT
 from pdm import params
-from pdm.config.curate import CurateConfig
-from pdm.config.scrape import FolderSource
+from pdm.config.stages.curate import CurateConfig
+from pdm.config.stages.scrape import FolderSource
 from pdm.curation.scrape.drawing.landscapes import draw
 from pdm.curation.scrape.sources.flawed import encode_jpeg
 from pdm.curation.scrape.stage import scrape

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from benchmarks.common import Ratio, compare, interleaved, speeds, timed
 from benchmarks.data.pictures import crops_of, raw_folder, small_pictures
 from pdm.cluster import ray_session
-from pdm.config.curate import CurateConfig
+from pdm.config.stages.curate import CurateConfig
 from pdm.curation.curate import curate
 from pdm.curation.curate.judge import judge_row
 from pdm.curation.curate.raw import load_rows

@@ -14,10 +14,10 @@ from typing import Any, Literal
 from benchmarks.common import ROOT
 from benchmarks.trainings.in_memory import ENDLESS
 from pdm import params
-from pdm.config.common import TrainingConfig
-from pdm.config.diffusion import DiffusionConfig
-from pdm.config.latent_unet import LatentUNetConfig
-from pdm.config.sample import SampleConfig
+from pdm.config.networks.latent_unet import LatentUNetConfig
+from pdm.config.stages.diffusion import DiffusionConfig
+from pdm.config.stages.sample import SampleConfig
+from pdm.config.training.loop import TrainingConfig
 
 Scale = Literal["channel", "scalar"]
 EVALUATIONS = 50

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from pdm.baselines.first_stage import KLFirstStage
-from pdm.config.autoencoder import AutoencoderConfig
-from pdm.config.autoencoder_model import AutoencoderModelConfig, LevelConfig
-from pdm.config.common import TrainingConfig
-from pdm.config.first_stage import FirstStageConfig
+from pdm.config.networks.autoencoder_model import AutoencoderModelConfig, LevelConfig
+from pdm.config.networks.first_stage import FirstStageConfig
+from pdm.config.stages.autoencoder import AutoencoderConfig
+from pdm.config.training.loop import TrainingConfig
 from pdm.models.codec import Autoencoder
 from pdm.models.encoder import INITIAL_LOG_VARIANCE
 from pdm.registry import build_autoencoder

@@ -17,12 +17,12 @@ from benchmarks.designs import denoisers, first_stages
 from benchmarks.designs.denoisers import EVALUATIONS, LDM_WIDTH
 from benchmarks.trainings.in_memory import ENDLESS
 from pdm import params
-from pdm.config.autoencoder import AutoencoderConfig
-from pdm.config.diffusion import DiffusionConfig
-from pdm.config.latent_unet import LatentUNetConfig
-from pdm.config.level_times import LevelTimesConfig
-from pdm.config.networks import NetworkName
-from pdm.config.sample import SampleConfig
+from pdm.config.networks.latent_unet import LatentUNetConfig
+from pdm.config.networks.level_times import LevelTimesConfig
+from pdm.config.networks.packaged import NetworkName
+from pdm.config.stages.autoencoder import AutoencoderConfig
+from pdm.config.stages.diffusion import DiffusionConfig
+from pdm.config.stages.sample import SampleConfig
 
 TEACHER: NetworkName = "efficientnet-lite0"  # of the perceptual term
 JUDGE: NetworkName = "efficientnet-lite1"  # trains nothing

@@ -20,8 +20,8 @@ from benchmarks.designs.first_stages import SIDE_PX
 from benchmarks.designs.wavelets import Wavelets
 from benchmarks.trainings.in_memory import LatentsInMemory, trained
 from pdm import params
-from pdm.config.diffusion import DiffusionConfig
-from pdm.config.sample import SampleConfig
+from pdm.config.stages.diffusion import DiffusionConfig
+from pdm.config.stages.sample import SampleConfig
 from pdm.data.pixels import Pixels, to_images, to_pixels
 from pdm.evaluation.distances.set_pairs import SetPair, compute_distances
 from pdm.evaluation.features.feature_spaces import feature_spaces

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from benchmarks.common import ROOT, Ratio, compare, interleaved, speeds, timed
 from benchmarks.models.peers import count, nearest, operations, unet2d
 from benchmarks.models.tiles import status_mb
-from pdm.config.unet import UNetConfig
+from pdm.config.networks.unet import UNetConfig
 from pdm.diffusion.flow import flow_loss
 from pdm.diffusion.samplers import euler
 from pdm.diffusion.sampling_times import even_times

@@ -33,9 +33,9 @@ from benchmarks.designs.train_denoiser import (
 )
 from benchmarks.designs.train_first_stage import train_autoencoder
 from benchmarks.trainings.in_memory import CropsInMemory, LatentsInMemory, trained
-from pdm.config.common import TrainingConfig
-from pdm.config.diffusion import DiffusionConfig
-from pdm.config.distil import DistilConfig
+from pdm.config.stages.diffusion import DiffusionConfig
+from pdm.config.training.distil import DistilConfig
+from pdm.config.training.loop import TrainingConfig
 from pdm.data.pixels import Pixels, to_images, to_pixels
 from pdm.evaluation.features.packaged import PackagedFeatures
 from pdm.inference.latent_sampling import draw_latents

@@ -3,7 +3,7 @@
 import torch
 from diffusers import AutoencoderKL
 
-from pdm.config.autoencoder_model import AutoencoderModelConfig, LevelConfig
+from pdm.config.networks.autoencoder_model import AutoencoderModelConfig, LevelConfig
 from pdm.models.autoencoder import PyramidAutoencoder
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from pdm.config.autoencoder import AutoencoderConfig
-from pdm.config.common import TrainingConfig
-from pdm.config.diffusion import DiffusionConfig
 from pdm.config.records import from_record
+from pdm.config.stages.autoencoder import AutoencoderConfig
+from pdm.config.stages.diffusion import DiffusionConfig
+from pdm.config.training.loop import TrainingConfig
 from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.levels.pyramid import LevelShape
 from pdm.models.unet import PyramidUNet

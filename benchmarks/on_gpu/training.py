@@ -11,7 +11,7 @@ from benchmarks.on_gpu.clock import Profile, memory_note, peak_gib, reset_peak, 
 from benchmarks.on_gpu.rows import Row
 from benchmarks.on_gpu.sizes import Size, build_autoencoder, build_unet, level_shapes_of
 from benchmarks.trainings.no_run import NoRun
-from pdm.config.common import TrainingConfig
+from pdm.config.training.loop import TrainingConfig
 from pdm.models.regions import Region, Span
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.compilation import prepare_blocks

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.task_models.world import World
-from pdm.config.prompts import Prompt
+from pdm.config.sampling.prompts import Prompt
 from pdm.config.task import InpaintingTask, SuperResolutionTask
 from pdm.data.box_outlines import outline_boxes
 from pdm.data.maps import UNKNOWN, ClassMap

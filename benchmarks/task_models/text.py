@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from benchmarks.common import Ratio
 from benchmarks.task_models import world
 from benchmarks.task_models.world import SEED, Size
-from pdm.config.prompts import Prompt
+from pdm.config.sampling.prompts import Prompt
 from pdm.curation.scrape.drawing.scene import choose
 from pdm.data.pixels import Pixels
 from pdm.inference.pictures.draw import draw

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from pdm import params
-from pdm.config.common import TrainingConfig
+from pdm.config.training.loop import TrainingConfig
 from pdm.models.levels.pyramid import level_shapes
 from pdm.models.unet import PyramidUNet
 from pdm.presets import DEFAULT

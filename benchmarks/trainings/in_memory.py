@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from benchmarks.trainings.no_run import NoRun
-from pdm.config.common import TrainingConfig
+from pdm.config.training.loop import TrainingConfig
 from pdm.data.pixels import Pixels
 from pdm.errors import Preempted
 from pdm.models.levels.pyramid import LevelShape, Pyramid

@@ -19,7 +19,7 @@ from torch import nn
 
 from benchmarks.common import Ratio
 from benchmarks.trainings.default_training import default_config
-from pdm.config.common import TrainingConfig
+from pdm.config.training.loop import TrainingConfig
 from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
 from pdm.training.distributed.ray_launcher import launch
 from pdm.training.distributed.workers import Workers

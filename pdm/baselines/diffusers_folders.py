@@ -7,7 +7,7 @@ import torch
 from diffusers import AutoencoderKL, VQModel
 
 from pdm.baselines.first_stage import DESIGNS, FirstStage, build_first_stage
-from pdm.config.first_stage import FirstStageConfig
+from pdm.config.networks.first_stage import FirstStageConfig
 
 LEAST_WIDTH = 8  # the least that a config accepts
 

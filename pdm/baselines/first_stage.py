@@ -20,7 +20,7 @@ from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor
 
 from pdm import weights
-from pdm.config.first_stage import FirstStageConfig, FirstStageName
+from pdm.config.networks.first_stage import FirstStageConfig, FirstStageName
 from pdm.config.records import from_record
 from pdm.models.codec import Autoencoder
 from pdm.models.levels.posterior import LOG_VARIANCE_RANGE, LogVariances, kl_penalty

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdm.baselines.released_unets import DESIGNS, HEADS, build_unet
-from pdm.config.condition import ConditionConfig
-from pdm.config.latent_unet import SIDE_MULTIPLES, LatentUNetConfig
+from pdm.config.networks.condition import ConditionConfig
+from pdm.config.networks.latent_unet import SIDE_MULTIPLES, LatentUNetConfig
 from pdm.models.condition import NO_CONDITION, Condition
 from pdm.models.denoiser import Denoiser
 from pdm.models.levels.pyramid import Downsampling, Pyramid

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pdm.cli.picture_models import open_models
-from pdm.config.any_size import parse_size
+from pdm.config.sampling.any_size import parse_size
 from pdm.errors import BadInput
 from pdm.versions import versions
 
 if TYPE_CHECKING:
-    from pdm.config.prompts import Prompt
-    from pdm.config.sample import SampleConfig
+    from pdm.config.sampling.prompts import Prompt
+    from pdm.config.stages.sample import SampleConfig
     from pdm.inference.any_size.large import LargePicture
     from pdm.inference.pictures.draw import Drawing
 
@@ -46,7 +46,7 @@ def wanted_size(
     for prompt in prompts:
         if prompt.width_px or prompt.height_px:
             raise BadInput(f"{prompt.text!r} has --w or --h; leave them out, or leave --size out")
-    from pdm.config.tiling import TilingConfig
+    from pdm.config.sampling.tiling import TilingConfig
     from pdm.inference.any_size.large import LargePicture
 
     tiling = TilingConfig(mode=args.mode or "fstd")

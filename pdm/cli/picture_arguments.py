@@ -17,8 +17,8 @@ from pdm.cli.options import (
     positive_share,
     seed,
 )
-from pdm.config.any_size import COLOURS
-from pdm.config.tiling import MODES
+from pdm.config.sampling.any_size import COLOURS
+from pdm.config.sampling.tiling import MODES
 
 
 def add_pictures(commands: Commands) -> None:

@@ -12,8 +12,8 @@ from pdm import params
 from pdm.errors import BadInput
 
 if TYPE_CHECKING:
-    from pdm.config.prompts import Prompt
-    from pdm.config.sample import SampleConfig
+    from pdm.config.sampling.prompts import Prompt
+    from pdm.config.stages.sample import SampleConfig
     from pdm.inference.pictures.studio import Studio
 
 

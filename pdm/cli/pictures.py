@@ -18,8 +18,8 @@ from pdm.cli.picture_models import open_models
 from pdm.errors import BadInput
 
 if TYPE_CHECKING:
-    from pdm.config.prompts import Prompt
-    from pdm.config.sample import SampleConfig
+    from pdm.config.sampling.prompts import Prompt
+    from pdm.config.stages.sample import SampleConfig
     from pdm.data.boxes import Layout
     from pdm.data.pixels import Pixels
     from pdm.inference.any_size.large import LargePicture
@@ -159,7 +159,7 @@ def _write_drawings(
 
 def _prompts(args: argparse.Namespace) -> "Sequence[Prompt]":
     """Read the prompt, or those of the file; none if neither is named."""
-    from pdm.config.prompts import parse_prompt
+    from pdm.config.sampling.prompts import parse_prompt
     from pdm.inference.prompts import read_prompt_file
 
     if args.prompt is not None and args.prompts is not None:

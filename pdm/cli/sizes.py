@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pdm import params, presets
 from pdm.config import Params
-from pdm.config.sample import SampleConfig
+from pdm.config.stages.sample import SampleConfig
 from pdm.errors import BadInput
 
 MODELS = ("autoencoder", "diffusion")

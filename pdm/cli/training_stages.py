@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pdm import params
 
 if TYPE_CHECKING:
-    from pdm.config.diffusion import DiffusionConfig
+    from pdm.config.stages.diffusion import DiffusionConfig
     from pdm.training.checkpoints.plan import TrainingPlan
     from pdm.training.monitoring.footprint import Footprint
 

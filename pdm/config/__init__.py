@@ -1,4 +1,7 @@
-"""The values in `params.yaml`: types, units, limits and meanings. One module for each stage.
+"""The values in `params.yaml`: types, units, limits and meanings.
+
+`stages` has a module for each section. What sections contain is in `networks`, `training`,
+`sampling` and `task`.
 
 The classes have no defaults: every value is in `params.yaml`. Each checks its limits on
 construction, so no other code checks them again. `pdm.params` reads the file into them.
@@ -7,20 +10,20 @@ construction, so no other code checks them again. `pdm.params` reads the file in
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from pdm.config.autoencoder import AutoencoderConfig
-from pdm.config.autoencoder_model import AutoencoderModelConfig
 from pdm.config.buckets import bucket_name, training_size
-from pdm.config.common import STRICT
-from pdm.config.curate import CurateConfig
-from pdm.config.diffusion import DiffusionConfig
-from pdm.config.evaluate import EvaluateConfig
-from pdm.config.latent_unet import SIDE_MULTIPLES, LatentUNetConfig
-from pdm.config.latents import LatentsConfig
+from pdm.config.fields import STRICT
 from pdm.config.limits import require
-from pdm.config.prompts import Prompt
-from pdm.config.sample import SampleConfig
-from pdm.config.scrape import ScrapeConfig
-from pdm.config.shard import ShardConfig
+from pdm.config.networks.autoencoder_model import AutoencoderModelConfig
+from pdm.config.networks.latent_unet import SIDE_MULTIPLES, LatentUNetConfig
+from pdm.config.sampling.prompts import Prompt
+from pdm.config.stages.autoencoder import AutoencoderConfig
+from pdm.config.stages.curate import CurateConfig
+from pdm.config.stages.diffusion import DiffusionConfig
+from pdm.config.stages.evaluate import EvaluateConfig
+from pdm.config.stages.latents import LatentsConfig
+from pdm.config.stages.sample import SampleConfig
+from pdm.config.stages.scrape import ScrapeConfig
+from pdm.config.stages.shard import ShardConfig
 from pdm.config.task import LayoutTask, SemanticTask, TextTask
 
 

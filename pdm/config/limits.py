@@ -74,6 +74,7 @@ Downsampling = Annotated[int, Limits(at_least=1, at_most=65_536)]
 Positive = Annotated[float, Limits(above=0)]
 NonNegative = Annotated[float, Limits(at_least=0)]
 Fraction = Annotated[float, Limits(at_least=0, at_most=1)]
+DropoutRate = Annotated[float, Limits(at_least=0, below=1)]
 Seconds = Annotated[float, Limits(above=0, at_most=1_000_000)]  # far below the overflow of clocks
 Beta = Annotated[float, Limits(at_least=0, below=1)]  # decay of a running mean per step
 EmaLength = Annotated[float, Limits(at_least=0.0001, at_most=0.28)]

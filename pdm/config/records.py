@@ -10,7 +10,7 @@ from types import NoneType
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pdm.config import renames
-from pdm.config.common import Neutral
+from pdm.config.fields import Neutral
 from pdm.config.limits import field_types, is_union
 
 T = TypeVar("T")

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from pdm.config.common import MAY_CHANGE, STRICT
+from pdm.config.fields import MAY_CHANGE, STRICT
 from pdm.config.limits import Count, Depth, Fraction, Limits, Width, check_limits, require
-from pdm.config.prompts import Prompt, parse_prompts
+from pdm.config.networks.text import TextEncoderConfig, TextTransformerConfig
 from pdm.config.records import from_record
-from pdm.config.text import TextEncoderConfig, TextTransformerConfig
+from pdm.config.sampling.prompts import Prompt, parse_prompts
 
 MaskShape = Literal["rectangle", "circle", "brush", "irregular"]
 

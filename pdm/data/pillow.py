@@ -5,7 +5,7 @@ By default it warns at 89 megapixels, and fails at 179.
 
 from PIL import Image
 
-from pdm.config.any_size import LARGEST_SIDE
+from pdm.config.sampling.any_size import LARGEST_SIDE
 
 __all__ = ["Image"]
 

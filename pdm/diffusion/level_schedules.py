@@ -11,8 +11,8 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from pdm.config.level_times import LevelTimesConfig
-from pdm.config.unet import Windows
+from pdm.config.networks.level_times import LevelTimesConfig
+from pdm.config.networks.unet import Windows
 from pdm.diffusion.sampling_times import even_times, level_times, shift_time, times_by_level
 from pdm.errors import BadInput
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from pdm.config.evaluate import EvaluateConfig
+from pdm.config.stages.evaluate import EvaluateConfig
 from pdm.errors import BadInput, PyramidError
 from pdm.evaluation.features.summary import Summaries
 from pdm.evaluation.memorisation import measure_memorisation

@@ -1,6 +1,6 @@
 """What `metrics.json` says of its scores: of which pictures they are, and how each is computed."""
 
-from pdm.config.evaluate import EvaluateConfig
+from pdm.config.stages.evaluate import EvaluateConfig
 from pdm.evaluation.distances.precision_recall import NUM_NEAREST
 from pdm.evaluation.features.summary import Summaries
 from pdm.evaluation.reconstruction import ms_ssim_weights

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pdm.config.evaluate import EvaluateConfig
+from pdm.config.stages.evaluate import EvaluateConfig
 from pdm.data.shards.manifest import digest
 from pdm.device import choose_device, exact_convolutions, log_device
 from pdm.errors import BadInput

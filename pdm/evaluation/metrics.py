@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pdm.config.evaluate import EvaluateConfig
+from pdm.config.stages.evaluate import EvaluateConfig
 from pdm.errors import QualityGate
 from pdm.evaluation.distances import bootstrap
 from pdm.evaluation.distances.moments import Array

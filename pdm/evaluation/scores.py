@@ -4,7 +4,7 @@ replicates of some of them."""
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pdm.config.evaluate import EvaluateConfig
+from pdm.config.stages.evaluate import EvaluateConfig
 from pdm.evaluation.distances import bootstrap
 from pdm.evaluation.distances.exact_moments import moments_of
 from pdm.evaluation.distances.frechet import frechet_distance

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pdm.config.evaluate import EvaluateConfig
+from pdm.config.stages.evaluate import EvaluateConfig
 from pdm.evaluation.features.feature_spaces import feature_spaces
 from pdm.evaluation.features.packaged import PackagedFeatures
 from pdm.evaluation.features.pretrained import PretrainedFeatures

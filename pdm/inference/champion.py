@@ -17,7 +17,7 @@ import torch
 
 from pdm import weights
 from pdm.config.records import from_record
-from pdm.config.sample import SampleConfig
+from pdm.config.stages.sample import SampleConfig
 from pdm.data.pixels import Pixels, to_pixels
 from pdm.device import choose_device
 from pdm.errors import BadInput

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from pdm import weights
-from pdm.config.sample import SampleConfig
+from pdm.config.stages.sample import SampleConfig
 from pdm.data.order import images_at
 from pdm.data.pixels import Pixels, to_pixels
 from pdm.data.shards import manifest

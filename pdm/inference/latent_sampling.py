@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pdm.config.sample import SampleConfig
+from pdm.config.stages.sample import SampleConfig
 from pdm.diffusion.adaptive import runge_kutta
 from pdm.diffusion.few_steps import take_few_steps
 from pdm.diffusion.flow import Velocity

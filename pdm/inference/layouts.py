@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pdm import weights
-from pdm.config.sample import SampleConfig
+from pdm.config.stages.sample import SampleConfig
 from pdm.config.task import LayoutTask
 from pdm.data.boxes import KEY, Layout, layout_of_sample, parse_boxes
 from pdm.data.pixels import Pixels

@@ -10,7 +10,7 @@ import contextlib
 import torch
 from torch import Tensor
 
-from pdm.config.sample import SampleConfig
+from pdm.config.stages.sample import SampleConfig
 from pdm.diffusion.flow import Velocity
 from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.codec import Autoencoder

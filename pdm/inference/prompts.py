@@ -13,8 +13,8 @@ from typing import Any
 
 from pdm import weights
 from pdm.config.file import FileConfig
-from pdm.config.prompts import Prompt, parse_prompts
-from pdm.config.sample import GuideConfig, SampleConfig
+from pdm.config.sampling.prompts import Prompt, parse_prompts
+from pdm.config.stages.sample import GuideConfig, SampleConfig
 from pdm.config.task import TextTask
 from pdm.data.captions import captions_of
 from pdm.data.pixels import Pixels

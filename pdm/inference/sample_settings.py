@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Any
 
-from pdm.config.common import Mark, fields_without
-from pdm.config.sample import SampleConfig
+from pdm.config.fields import Mark, fields_without
+from pdm.config.stages.sample import SampleConfig
 
 SAMPLE_SETTINGS = fields_without(SampleConfig, Mark.NOT_IN_SAMPLES)
 GUIDANCE_SETTINGS = ("guidance_scale", "guide", "guidance_interval")

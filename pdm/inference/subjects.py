@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pdm.config.latent_unet import SIDE_MULTIPLES
+from pdm.config.networks.latent_unet import SIDE_MULTIPLES
 from pdm.data.pixels import Pixels
 from pdm.data.shards.images import ImageShards
 from pdm.errors import BadInput

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pdm import weights
-from pdm.config.autoencoder_model import AutoencoderModelConfig
+from pdm.config.networks.autoencoder_model import AutoencoderModelConfig
 from pdm.config.records import from_record
 from pdm.models.attention import SpatialChannelAttention
 from pdm.models.blocks import PlainBlock, ToPixels

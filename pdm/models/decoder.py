@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pdm.config.autoencoder_model import AutoencoderModelConfig
+from pdm.config.networks.autoencoder_model import AutoencoderModelConfig
 from pdm.models.attention import SpatialChannelAttention
 from pdm.models.blocks import NoPixels, PlainBlock, ResidualBlock, ToPixels
 from pdm.models.layers import (

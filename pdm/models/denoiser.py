@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 from torch import Tensor, nn
 
 from pdm import weights
-from pdm.config.condition import ConditionConfig
+from pdm.config.networks.condition import ConditionConfig
 from pdm.config.records import from_record
 from pdm.models.condition import NO_CONDITION, Condition
 from pdm.models.levels.pyramid import Downsampling, Pyramid

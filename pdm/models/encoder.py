@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pdm.config.autoencoder_model import AutoencoderModelConfig, LevelConfig
+from pdm.config.networks.autoencoder_model import AutoencoderModelConfig, LevelConfig
 from pdm.models.attention import SpatialChannelAttention
 from pdm.models.blocks import PlainBlock, ResidualBlock, ToPixels
 from pdm.models.layers import EDGES_REPEATED, average_pool, convolution, res_skip

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from pdm.config.unet import UNetConfig
+from pdm.config.networks.unet import UNetConfig
 from pdm.models.levels.pyramid import Downsampling, Pyramid
 from pdm.models.stages import Place
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from pdm.config.unet import UNetConfig
+from pdm.config.networks.unet import UNetConfig
 from pdm.models.attention import SpatialChannelAttention
 from pdm.models.blocks import ModulatedBlock, ToPixels
 from pdm.models.condition import CrossAttention

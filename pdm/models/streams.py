@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pdm.config.unet import Resampling
+from pdm.config.networks.unet import Resampling
 from pdm.models.layers import average_pool, upsample_nearest, zero_init
 from pdm.models.levels.pyramid import Pyramid
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pdm.config.text import TextTransformerConfig
+from pdm.config.networks.text import TextTransformerConfig
 from pdm.models.condition import Condition
 
 EMBEDDING_STD = 0.02

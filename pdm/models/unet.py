@@ -17,8 +17,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from pdm.config.condition import ConditionConfig
-from pdm.config.unet import UNetConfig
+from pdm.config.networks.condition import ConditionConfig
+from pdm.config.networks.unet import UNetConfig
 from pdm.models.attention import SpatialChannelAttention
 from pdm.models.blocks import ModulatedBlock, modulate_blocks
 from pdm.models.condition import NO_CONDITION, Condition, CrossAttention

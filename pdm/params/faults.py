@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from pdm.config import Params, renames
 from pdm.config.file import FileConfig
-from pdm.config.scrape import Source
+from pdm.config.networks.text import TextEncoderConfig
+from pdm.config.stages.scrape import Source
 from pdm.config.task import TaskConfig
-from pdm.config.text import TextEncoderConfig
 from pdm.params.keys import in_default
 
 UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")

@@ -10,11 +10,11 @@ import torch
 from diffusers.models.modeling_utils import ModelMixin
 
 from pdm import weights
-from pdm.config.prompts import Prompt
+from pdm.config.networks.text import FrozenEncoderConfig
 from pdm.config.records import from_record
-from pdm.config.sample import SampleConfig
+from pdm.config.sampling.prompts import Prompt
+from pdm.config.stages.sample import SampleConfig
 from pdm.config.task import TextTask
-from pdm.config.text import FrozenEncoderConfig
 from pdm.errors import BadInput
 from pdm.inference.prompts import Prompts, text_task
 from pdm.inference.sampling_networks import Networks, load_networks

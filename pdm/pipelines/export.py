@@ -12,9 +12,9 @@ from pdm import ema, weights
 from pdm.baselines import unet_with_heads
 from pdm.baselines.stock_pipeline import has_own_unet, stock_pipeline, why_not_stock
 from pdm.baselines.unet_with_heads import UNetWithEightHeads
-from pdm.config.sample import SampleConfig
+from pdm.config.networks.text import FrozenEncoderConfig
+from pdm.config.stages.sample import SampleConfig
 from pdm.config.task import TextTask
-from pdm.config.text import FrozenEncoderConfig
 from pdm.data.shards import listing
 from pdm.errors import BadInput
 from pdm.files import atomic_folder, sha256_of, write_json, write_text

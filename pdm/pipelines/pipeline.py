@@ -9,8 +9,8 @@ import torch
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline, ImagePipelineOutput
 from PIL import Image
 
-from pdm.config.prompts import Prompt
-from pdm.config.sample import GuideConfig, SampleConfig
+from pdm.config.sampling.prompts import Prompt
+from pdm.config.stages.sample import GuideConfig, SampleConfig
 from pdm.config.task import LayoutTask, SemanticTask, SuperResolutionTask, TextTask
 from pdm.data.maps import names_of
 from pdm.data.pixels import Pixels

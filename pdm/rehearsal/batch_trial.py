@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from pdm import params
 from pdm.config import Params
-from pdm.config.common import TrainingConfig
+from pdm.config.training.loop import TrainingConfig
 from pdm.curation.scrape.drawing.boxes import NAMES
 from pdm.curation.scrape.drawing.kinds import KINDS
 from pdm.curation.scrape.drawing.scene import LANDS

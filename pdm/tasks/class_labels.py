@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from pdm.config.diffusion import ConditionConfig
+from pdm.config.networks.condition import ConditionConfig
 from pdm.data import classes
 from pdm.data.pixels import Pixels
 from pdm.data.shards.latents import LatentShards

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pdm.config.diffusion import ConditionConfig
+from pdm.config.networks.condition import ConditionConfig
 from pdm.models.levels.pyramid import Pyramid
 from pdm.tasks.task import Levels
 

@@ -4,8 +4,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from pdm.config.diffusion import ConditionConfig, DiffusionConfig, UNetConfig
-from pdm.config.latent_unet import LatentUNetConfig
+from pdm.config.networks.condition import ConditionConfig
+from pdm.config.networks.latent_unet import LatentUNetConfig
+from pdm.config.networks.unet import UNetConfig
+from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.config.task import (
     FACT,
     ClassTask,

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor
 
-from pdm.config.diffusion import ConditionConfig
+from pdm.config.networks.condition import ConditionConfig
 from pdm.config.task import InpaintingTask
 from pdm.data.pixels import Pixels
 from pdm.data.shards.latents import LatentShards

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from pdm.config.condition import ConditionConfig
+from pdm.config.networks.condition import ConditionConfig
 from pdm.config.task import LayoutTask
 from pdm.data.boxes import FACT, Layout, names_of, typical_crop
 from pdm.data.pixels import Pixels

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from torch import Tensor
 
-from pdm.config.diffusion import ConditionConfig
+from pdm.config.networks.condition import ConditionConfig
 from pdm.data.boxes import Layout
 from pdm.data.maps import ClassMap
 from pdm.data.pixels import Pixels

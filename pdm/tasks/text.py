@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from pdm.config.diffusion import ConditionConfig
+from pdm.config.networks.condition import ConditionConfig
+from pdm.config.networks.text import FrozenEncoderConfig, WordPiecesConfig
 from pdm.config.task import TextTask
-from pdm.config.text import FrozenEncoderConfig, WordPiecesConfig
 from pdm.data.pixels import Pixels
 from pdm.data.shards.latents import LatentShards
 from pdm.device import choose_device

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from pdm.config.diffusion import ConditionConfig
+from pdm.config.networks.condition import ConditionConfig
 from pdm.data.pixels import Pixels
 from pdm.data.shards.latents import LatentShards
 from pdm.models.condition import NO_CONDITION, Condition

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pdm.config.text import FrozenEncoderConfig
+from pdm.config.networks.text import FrozenEncoderConfig
 from pdm.errors import BadInput, Unavailable
 from pdm.files import check_sha256, sha256_of
 

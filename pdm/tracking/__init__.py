@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pdm.config.common import fingerprint
+from pdm.config.fingerprint import fingerprint
 from pdm.data.shards import manifest
 from pdm.errors import Preempted
 from pdm.tracking.records import costs, facts

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from pdm.config.autoencoder import AutoencoderConfig
+from pdm.config.stages.autoencoder import AutoencoderConfig
 from pdm.data.bucket_order import describe_order
 from pdm.data.shards import manifest
 from pdm.data.shards.buckets import has_buckets

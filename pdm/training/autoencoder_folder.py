@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from pdm.config.autoencoder import AutoencoderConfig
 from pdm.config.buckets import training_size
+from pdm.config.stages.autoencoder import AutoencoderConfig
 from pdm.data.shards import manifest
 from pdm.data.shards.buckets import FACT, filled_buckets, has_buckets
 from pdm.data.shards.images import ImageShards

@@ -7,7 +7,7 @@ from typing import cast
 
 import torch
 
-from pdm.config.diffusion import DiffusionConfig
+from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.config.task import TextTask
 from pdm.data.bucket_order import describe_order
 from pdm.data.shards import manifest

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pdm.config.diffusion import DiffusionConfig
+from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.config.task import FACT, task_record
 from pdm.data import classes
 from pdm.data.shards import buckets, manifest

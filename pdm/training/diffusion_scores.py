@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-from pdm.config.diffusion import DiffusionConfig
+from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.data.shards.latents import LatentShards
 from pdm.events import EventLog
 from pdm.models.denoiser import Denoiser

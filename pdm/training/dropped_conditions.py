@@ -1,7 +1,7 @@
 """Leaves the condition out for a share of the pictures, as classifier-free guidance needs it."""
 
-from pdm.config.condition import ConditionConfig
-from pdm.config.diffusion import DiffusionConfig
+from pdm.config.networks.condition import ConditionConfig
+from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.models.condition import Condition
 from pdm.tasks.task import Task
 from pdm.training.loop.seeds import uniform_at

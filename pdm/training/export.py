@@ -16,8 +16,8 @@ from safetensors import SafetensorError
 from torch import nn
 
 from pdm import events, weights
-from pdm.config.autoencoder import AutoencoderConfig
-from pdm.config.diffusion import DiffusionConfig
+from pdm.config.stages.autoencoder import AutoencoderConfig
+from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.data.shards.latents import LatentShards
 from pdm.device import choose_device
 from pdm.errors import BadInput, QualityGate

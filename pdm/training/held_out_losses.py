@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import torch
 
-from pdm.config.diffusion import DiffusionConfig
+from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.data.shards.latents import LatentShards
 from pdm.models.denoiser import Denoiser
 from pdm.training.distributed.workers import Workers

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from pdm import weights
-from pdm.config.init_from import InitFromConfig
+from pdm.config.training.init_from import InitFromConfig
 from pdm.data.shards import listing
 from pdm.errors import BadInput
 from pdm.files import check_sha256

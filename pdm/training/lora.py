@@ -16,8 +16,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pdm import ema
-from pdm.config.lora import ATTENTION, LoraConfig
-from pdm.config.unet import UNetConfig
+from pdm.config.networks.unet import UNetConfig
+from pdm.config.training.lora import ATTENTION, LoraConfig
 from pdm.errors import BadInput
 from pdm.files import write_json
 from pdm.models.denoiser import Denoiser

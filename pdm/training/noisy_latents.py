@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from pdm.config.condition import ConditionConfig
-from pdm.config.diffusion import DiffusionConfig
+from pdm.config.networks.condition import ConditionConfig
+from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.data.bucket_order import BucketOrder
 from pdm.data.shards.latents import LatentShards
 from pdm.models.condition import NO_CONDITION, Condition

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from pdm.config.autoencoder import AutoencoderConfig
+from pdm.config.stages.autoencoder import AutoencoderConfig
 from pdm.data.bucket_order import BucketOrder
 from pdm.data.pixels import Pixels, RawImages
 from pdm.data.shards.images import ImageShards

@@ -10,7 +10,7 @@ from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 
 from pdm.baselines.diffusers_folders import from_diffusers
 from pdm.baselines.first_stage import DESIGNS, build_first_stage
-from pdm.config.first_stage import FirstStageConfig
+from pdm.config.networks.first_stage import FirstStageConfig
 from pdm.training.objectives.pixel_losses import l1
 
 # Rombach et al., arXiv:2112.10752, and the checkpoints of its release, in millions of parameters.

@@ -5,8 +5,8 @@ import torch
 from torch.nn import functional as F
 
 from pdm.baselines.unets import LatentUNet
-from pdm.config.latent_unet import LatentUNetConfig
-from pdm.config.text import TextTransformerConfig
+from pdm.config.networks.latent_unet import LatentUNetConfig
+from pdm.config.networks.text import TextTransformerConfig
 from pdm.models.condition import Condition
 from pdm.models.noise_schedule import betas_of, cumulative_alphas
 

@@ -8,7 +8,7 @@ from diffusers.models.attention_processor import Attention
 from pdm.baselines.initialisation import zero_initialised
 from pdm.baselines.released_unets import build_unet, published
 from pdm.baselines.unets import LatentUNet
-from pdm.config.latent_unet import LatentUNetConfig
+from pdm.config.networks.latent_unet import LatentUNetConfig
 from pdm.diffusion.samplers import noise_from_seeds, velocity_at
 from pdm.diffusion.stochastic import ddim, fresh_noise
 from pdm.errors import BadInput

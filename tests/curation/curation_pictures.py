@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image, ImageFilter
 
-from pdm.config.curate import CurateConfig
-from pdm.config.shard import ShardConfig
+from pdm.config.stages.curate import CurateConfig
+from pdm.config.stages.shard import ShardConfig
 from pdm.data.shards.tars import members, write_tar
 
 # The limits of params.yaml at an eighth of the size. Drawings are kept, since `scene` draws.

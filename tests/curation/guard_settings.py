@@ -1,6 +1,6 @@
 """Limits for tests of the guard: quick to lose patience."""
 
-from pdm.config.scrape import ScrapeConfig, UrlListSource
+from pdm.config.stages.scrape import ScrapeConfig, UrlListSource
 
 
 def settings(*sources, **changes) -> ScrapeConfig:

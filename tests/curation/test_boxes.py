@@ -9,7 +9,7 @@ import pytest
 from curation_pictures import CURATE, SHARD, jpeg, scene
 from guard_settings import settings
 
-from pdm.config.scrape import BuiltinSource, FolderSource, UrlListSource
+from pdm.config.stages.scrape import BuiltinSource, FolderSource, UrlListSource
 from pdm.curation.curate import curate
 from pdm.curation.scrape import scrape
 from pdm.curation.scrape.drawing.boxes import KINDS

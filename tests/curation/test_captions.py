@@ -11,7 +11,7 @@ import webdataset
 from curation_pictures import CURATE, SHARD, jpeg, key_of, scene, write_raw
 from guard_settings import settings
 
-from pdm.config.scrape import FolderSource, UrlListSource
+from pdm.config.stages.scrape import FolderSource, UrlListSource
 from pdm.curation.curate import curate
 from pdm.curation.scrape import scrape
 from pdm.curation.scrape.sources.folders import entries_of_folder

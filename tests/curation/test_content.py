@@ -11,7 +11,7 @@ from curation_pictures import CURATE, but, jpeg, key_of, scene, write_raw
 from PIL import Image
 from torch import nn
 
-from pdm.config.curate import ContentConfig, ContentModelConfig
+from pdm.config.stages.curate import ContentConfig, ContentModelConfig
 from pdm.curation.curate import curate
 from pdm.curation.curate.content.clip_tokens import ClipTokens
 from pdm.curation.curate.content.likeness import load_likeness, score_likeness

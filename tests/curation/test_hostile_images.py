@@ -40,7 +40,7 @@ from hostile_files import (
 from PIL import Image, ImageFilter
 from portraits import meadow, paste_person
 
-from pdm.config.curate import PeopleConfig
+from pdm.config.stages.curate import PeopleConfig
 from pdm.curation.curate.duplicates.find import Candidate, find_duplicates
 from pdm.curation.curate.judge import judge
 from pdm.curation.curate.rules import RULES

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from curation_pictures import CURATE, but, jpeg, scene, write_raw
 
-from pdm.config.curate import PeopleConfig
+from pdm.config.stages.curate import PeopleConfig
 from pdm.curation.curate.isolated import IsolatedJudge
 from pdm.curation.curate.judge import judge_row
 from pdm.data.decisions import JUDGED

@@ -10,7 +10,7 @@ import pytest
 from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
 from PIL import Image
 
-from pdm.config.scrape import BuiltinSource
+from pdm.config.stages.scrape import BuiltinSource
 from pdm.curation.scrape.drawing.grid.fields import Sampler, falloff, sine
 from pdm.curation.scrape.drawing.grid.noise import fractal, ridged
 from pdm.curation.scrape.drawing.land import lands

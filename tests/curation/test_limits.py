@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from curation_pictures import CURATE, but
 
-from pdm.config.curate import ContentConfig, PeopleConfig
+from pdm.config.stages.curate import ContentConfig, PeopleConfig
 from pdm.curation.curate.rules import reason
 from pdm.curation.score_table import SCORES
 from pdm.data.decisions import DECIDED

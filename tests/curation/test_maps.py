@@ -10,7 +10,7 @@ from curation_pictures import CURATE, SHARD, jpeg, scene
 from guard_settings import settings
 from PIL import Image
 
-from pdm.config.scrape import BuiltinSource, FolderSource
+from pdm.config.stages.scrape import BuiltinSource, FolderSource
 from pdm.curation.curate import curate
 from pdm.curation.scrape import scrape
 from pdm.curation.scrape.drawing.kinds import FOREST, KINDS, SKY, SNOW, WATER

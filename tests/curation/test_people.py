@@ -3,7 +3,7 @@ import pytest
 from curation_pictures import CURATE, but
 from portraits import meadow, paste_person
 
-from pdm.config.curate import PeopleConfig
+from pdm.config.stages.curate import PeopleConfig
 from pdm.curation.curate.framing.frame import frame
 from pdm.curation.curate.framing.people import crop_around
 from pdm.data.decoding.pixels import Box

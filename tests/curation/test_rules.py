@@ -1,7 +1,7 @@
 import pytest
 from curation_pictures import CURATE, but
 
-from pdm.config.curate import ContentConfig, PeopleConfig
+from pdm.config.stages.curate import ContentConfig, PeopleConfig
 from pdm.curation.curate.rules import reason
 from pdm.data.decisions import DECIDED
 

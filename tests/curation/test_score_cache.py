@@ -14,7 +14,7 @@ import pytest
 import ray
 from curation_pictures import CURATE, but, flawed, jpeg, scene, write_raw
 
-from pdm.config.curate import PeopleConfig
+from pdm.config.stages.curate import PeopleConfig
 from pdm.curation.curate import curate
 from pdm.curation.curate.cache import MEASURING, ScoreCache, remove_matching
 from pdm.data.decisions import load

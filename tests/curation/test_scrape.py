@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from guard_settings import settings
 
-from pdm.config.scrape import BuiltinSource, FolderSource, UrlListSource
+from pdm.config.stages.scrape import BuiltinSource, FolderSource, UrlListSource
 from pdm.curation.scrape import scrape
 from pdm.curation.scrape.drawing.scene import choose
 from pdm.curation.scrape.fetching import supervisor

@@ -4,7 +4,7 @@ import os
 import pytest
 from guard_settings import settings
 
-from pdm.config.scrape import FolderSource
+from pdm.config.stages.scrape import FolderSource
 from pdm.curation.class_counts import describe_classes
 from pdm.curation.scrape import scrape
 from pdm.curation.scrape.formats import extension_of

@@ -14,7 +14,7 @@ from direct import open_directly
 from faultserver import JPEG, serving
 from guard_settings import settings
 
-from pdm.config.scrape import UrlListSource
+from pdm.config.stages.scrape import UrlListSource
 from pdm.curation.scrape import scrape
 from pdm.curation.scrape.fetching.fetch import interleave_hosts
 from pdm.curation.scrape.guard.addresses import any_address, public_only

@@ -11,7 +11,7 @@ import pytest
 from faultserver import JPEG, serving
 from guard_settings import settings
 
-from pdm.config.scrape import UrlListSource
+from pdm.config.stages.scrape import UrlListSource
 from pdm.curation.scrape import scrape
 from pdm.curation.scrape.entries import Outcome, key_of
 from pdm.curation.scrape.fetching.cache import FetchCache

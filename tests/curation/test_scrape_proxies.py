@@ -8,7 +8,7 @@ from faultserver import serving
 from guard_settings import settings
 from rawserver import answering
 
-from pdm.config.scrape import BuiltinSource, UrlListSource
+from pdm.config.stages.scrape import BuiltinSource, UrlListSource
 from pdm.curation.scrape import scrape
 from pdm.curation.scrape.fetching.fetch import network_down_message
 from pdm.curation.scrape.fetching.img2dataset import command_environment, proxy_variables

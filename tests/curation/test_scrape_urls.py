@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pdm.config.scrape import UrlListSource
+from pdm.config.stages.scrape import UrlListSource
 from pdm.curation.scrape.entries import Entry, index_by_key
 from pdm.curation.scrape.guard.transport.urls import normalise_url
 from pdm.curation.scrape.sources.url_lists.entries import entries_of_list

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pdm.config.scrape import UrlListSource
+from pdm.config.stages.scrape import UrlListSource
 from pdm.curation.scrape.sources.url_lists.entries import entries_of_list
 from pdm.errors import BadInput
 

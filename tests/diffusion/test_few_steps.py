@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pdm.config.level_times import LevelTimesConfig
+from pdm.config.networks.level_times import LevelTimesConfig
 from pdm.diffusion.few_steps import (
     choose_stops,
     extrapolate,

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pdm import params
-from pdm.config.level_times import LevelTimesConfig
+from pdm.config.networks.level_times import LevelTimesConfig
 from pdm.diffusion.adaptive import runge_kutta
 from pdm.diffusion.level_schedules import (
     sampler_stops,

@@ -3,7 +3,7 @@ from functools import partial
 import pytest
 import torch
 
-from pdm.config.tiling import MODES, TilingConfig
+from pdm.config.sampling.tiling import MODES, TilingConfig
 from pdm.diffusion.samplers import (
     Point,
     euler,

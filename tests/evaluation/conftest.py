@@ -18,7 +18,7 @@ from evaluation_folders import (
 )
 from tiny_pyramid import AUTOENCODER
 
-from pdm.config.autoencoder_model import LevelConfig
+from pdm.config.networks.autoencoder_model import LevelConfig
 from pdm.evaluation.evaluate import evaluate
 from pdm.models.autoencoder import PyramidAutoencoder
 

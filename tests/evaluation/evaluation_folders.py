@@ -6,7 +6,7 @@ import json
 import numpy as np
 from PIL import Image
 
-from pdm.config.evaluate import EvaluateConfig
+from pdm.config.stages.evaluate import EvaluateConfig
 from pdm.data.marks import pixels_sha256
 from pdm.data.shards.manifest import Manifest, Shard
 from pdm.data.shards.tars import write_tar

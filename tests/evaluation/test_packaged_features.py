@@ -9,7 +9,7 @@ import pytest
 import torch
 from evaluation_folders import CONFIG, NUM_SAMPLES, landscape, write_samples
 
-from pdm.config.evaluate import FeaturesConfig
+from pdm.config.stages.evaluate import FeaturesConfig
 from pdm.errors import BadInput
 from pdm.evaluation.evaluate import evaluate
 from pdm.evaluation.features.packaged import PackagedFeatures

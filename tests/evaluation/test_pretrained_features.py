@@ -7,7 +7,7 @@ import torch
 from evaluation_folders import CONFIG, landscape
 from torch import nn
 
-from pdm.config.evaluate import FeaturesConfig
+from pdm.config.stages.evaluate import FeaturesConfig
 from pdm.errors import BadInput, QualityGate, Unavailable
 from pdm.evaluation.evaluate import evaluate
 from pdm.evaluation.features import pretrained as networks

@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 from tiny_chain import AUTOENCODER, DIFFUSION, LATENTS, SAMPLE, TRAINING
 
-from pdm.config.condition import ConditionConfig
-from pdm.config.diffusion import DiffusionConfig
-from pdm.config.sample import GuideConfig
+from pdm.config.networks.condition import ConditionConfig
+from pdm.config.networks.text import TextTransformerConfig, WordPiecesConfig
+from pdm.config.stages.diffusion import DiffusionConfig
+from pdm.config.stages.sample import GuideConfig
 from pdm.config.task import TextTask
-from pdm.config.text import TextTransformerConfig, WordPiecesConfig
 from pdm.data.shards import listing, manifest, tars
 from pdm.data.shards.latents import LatentShards
 from pdm.data.shards.listing import Listed

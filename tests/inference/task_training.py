@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from tiny_chain import LATENTS
 
-from pdm.config.diffusion import DiffusionConfig
+from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.data.shards.latents import LatentShards
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.inference.encode import encode_shards

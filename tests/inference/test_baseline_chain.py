@@ -17,7 +17,7 @@ from tiny_chain import (
     write_shards,
 )
 
-from pdm.config.latent_unet import LatentUNetConfig
+from pdm.config.networks.latent_unet import LatentUNetConfig
 from pdm.config.task import InpaintingTask
 from pdm.data.shards.latents import LatentShards
 from pdm.evaluation.reference_distance import ReferenceDistance

@@ -15,9 +15,9 @@ from worker_groups import run_group
 
 from pdm.baselines.first_stage import build_first_stage
 from pdm.baselines.unets import LatentUNet
-from pdm.config.first_stage import FirstStageConfig
-from pdm.config.init_from import InitFromConfig
-from pdm.config.latent_unet import LatentUNetConfig
+from pdm.config.networks.first_stage import FirstStageConfig
+from pdm.config.networks.latent_unet import LatentUNetConfig
+from pdm.config.training.init_from import InitFromConfig
 from pdm.data.order import share
 from pdm.data.pixels import to_images
 from pdm.data.shards.images import ImageShards

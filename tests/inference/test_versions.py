@@ -14,7 +14,7 @@ from tiny_chain import AUTOENCODER, DIFFUSION, SAMPLE, Chain
 from version_numbers import assert_numbers_of_version
 
 from pdm import ema, events
-from pdm.config.autoencoder import AdversarialConfig
+from pdm.config.stages.autoencoder import AdversarialConfig
 from pdm.data.shards.latents import LatentShards
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.inference.sample import sample_pictures

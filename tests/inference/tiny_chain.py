@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 from training_settings import TRAINING
 
-from pdm.config.autoencoder import AutoencoderConfig
-from pdm.config.diffusion import DiffusionConfig
-from pdm.config.first_stage import FirstStageConfig
-from pdm.config.latent_unet import LatentUNetConfig
-from pdm.config.latents import LatentsConfig
+from pdm.config.networks.first_stage import FirstStageConfig
+from pdm.config.networks.latent_unet import LatentUNetConfig
+from pdm.config.stages.autoencoder import AutoencoderConfig
+from pdm.config.stages.diffusion import DiffusionConfig
+from pdm.config.stages.latents import LatentsConfig
 from pdm.data.shards import listing, manifest, tars
 from pdm.data.shards.latents import LatentShards
 from pdm.data.shards.listing import Listed

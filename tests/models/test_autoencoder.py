@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from pdm.config.autoencoder_model import AutoencoderModelConfig, LevelConfig
+from pdm.config.networks.autoencoder_model import AutoencoderModelConfig, LevelConfig
 from pdm.errors import BadInput
 from pdm.models.autoencoder import PyramidAutoencoder
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from pdm.config.text import TextTransformerConfig
+from pdm.config.networks.text import TextTransformerConfig
 from pdm.models.text import TextTransformer
 
 SMALL = TextTransformerConfig(

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from pdm.config.autoencoder_model import AutoencoderModelConfig, LevelConfig
+from pdm.config.networks.autoencoder_model import AutoencoderModelConfig, LevelConfig
 from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.regions import Region, Span
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from pdm.config.condition import ConditionConfig
-from pdm.config.level_times import LevelTimesConfig
-from pdm.config.unet import UNetConfig
+from pdm.config.networks.condition import ConditionConfig
+from pdm.config.networks.level_times import LevelTimesConfig
+from pdm.config.networks.unet import UNetConfig
 from pdm.models.condition import Condition, drop_condition, drop_rows, empty_condition
 from pdm.models.levels.pyramid import level_shapes
 from pdm.models.streams import FallingDropout, downsample, upsample

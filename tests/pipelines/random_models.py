@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from tiny_pyramid import AUTOENCODER, UNET
 
-from pdm.config.first_stage import FirstStageConfig
-from pdm.config.latent_unet import LatentUNetConfig
+from pdm.config.networks.first_stage import FirstStageConfig
+from pdm.config.networks.latent_unet import LatentUNetConfig
 from pdm.config.task import TaskConfig, task_record
 from pdm.files import sha256_of
 from pdm.models.autoencoder import PyramidAutoencoder

@@ -21,8 +21,9 @@ from test_stock_pipeline import draw_by_stage
 from tiny_bert import write_bert
 from tiny_pyramid import SAMPLE, UNET
 
-from pdm.config.prompts import Prompt
-from pdm.config.sample import GuideConfig
+from pdm.config.networks.text import TextTransformerConfig, WordPiecesConfig
+from pdm.config.sampling.prompts import Prompt
+from pdm.config.stages.sample import GuideConfig
 from pdm.config.task import (
     ClassTask,
     InpaintingTask,
@@ -31,7 +32,6 @@ from pdm.config.task import (
     SuperResolutionTask,
     TextTask,
 )
-from pdm.config.text import TextTransformerConfig, WordPiecesConfig
 from pdm.data import boxes, classes, maps
 from pdm.data.boxes import Layout, parse_boxes
 from pdm.errors import BadInput

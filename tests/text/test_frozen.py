@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_bert import write_bert
 
-from pdm.config.text import FrozenEncoderConfig
+from pdm.config.networks.text import FrozenEncoderConfig
 from pdm.errors import BadInput, Unavailable
 from pdm.files import sha256_of
 from pdm.text.frozen import FrozenEncoder, digest_of

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from pdm.config.autoencoder import AdversarialConfig
+from pdm.config.stages.autoencoder import AdversarialConfig
 from pdm.training.objectives.adversarial import AdversarialLoss, adaptive_weight, hinge
 
 CONFIG = AdversarialConfig(start_images=8, weight=0.5, width=8, num_layers=2, learning_rate=1e-3)

@@ -11,7 +11,7 @@ from points import CONFIG, Points, Regression
 from torch import nn
 
 from pdm import events
-from pdm.config.common import TrainingConfig
+from pdm.config.training.loop import TrainingConfig
 from pdm.errors import Preempted
 from pdm.files import sha256_of
 from pdm.training.checkpoints import earlier_runs, finished

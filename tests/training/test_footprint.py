@@ -9,8 +9,8 @@ import pytest
 import torch
 from measured_step import levels_of, load
 
-from pdm.config.init_from import InitFromConfig
-from pdm.config.lora import LoraConfig
+from pdm.config.training.init_from import InitFromConfig
+from pdm.config.training.lora import LoraConfig
 from pdm.registry import build_autoencoder
 from pdm.training.monitoring.footprint import autoencoder_footprint, diffusion_footprint
 from pdm.training.monitoring.live_memory import LiveMemory, without_values

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pdm.config.common import TrainingConfig
+from pdm.config.training.loop import TrainingConfig
 from pdm.data.order import images_at
 from pdm.errors import Preempted, QualityGate
 from pdm.training.checkpoints.folder import Checkpoints

@@ -7,8 +7,8 @@ from tiny_pyramid import AUTOENCODER
 from torch import nn
 from training_settings import TRAINING
 
-from pdm.config.autoencoder import AutoencoderConfig
-from pdm.config.autoencoder_model import LevelConfig
+from pdm.config.networks.autoencoder_model import LevelConfig
+from pdm.config.stages.autoencoder import AutoencoderConfig
 from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.codec import Autoencoder
 from pdm.models.levels.posterior import sample_latents

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils import parametrizations
 
-from pdm.config.autoencoder import AdversarialConfig
+from pdm.config.stages.autoencoder import AdversarialConfig
 from pdm.registry import build_autoencoder, build_denoiser
 from pdm.training.distributed.workers import Workers
 from pdm.training.monitoring.example_batches import autoencoder_batch, diffusion_batch

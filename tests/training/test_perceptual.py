@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pdm.config.autoencoder import PerceptualConfig
-from pdm.config.common import settings_of_run
+from pdm.config.fingerprint import settings_of_run
+from pdm.config.stages.autoencoder import PerceptualConfig
 from pdm.errors import BadInput, Unavailable
 from pdm.models.features.efficientnet_lite import VARIANTS
 from pdm.networks import make_network

@@ -17,7 +17,9 @@ from safetensors.torch import load_file
 from torch import nn
 from worker_groups import run_group
 
-from pdm.config.common import MAY_CHANGE, TrainingConfig, fields_with, fingerprint
+from pdm.config.fields import MAY_CHANGE, fields_with
+from pdm.config.fingerprint import fingerprint
+from pdm.config.training.loop import TrainingConfig
 from pdm.errors import BadInput, QualityGate, Unavailable
 from pdm.files import sha256_of
 from pdm.training.checkpoints.folder import Checkpoints

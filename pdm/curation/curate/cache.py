@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pdm.config.curate import CurateConfig
+from pdm.config.stages.curate import CurateConfig
 from pdm.curation.curate.content.embedding import embedding_network
 from pdm.curation.curate.scores.measure import SCORE_SETTINGS
 from pdm.data.code import code_version, modules_behind

@@ -29,7 +29,7 @@ import pyarrow as pa
 import torch
 from pydantic import TypeAdapter
 
-from pdm.config.curate import ContentModelConfig, CurateConfig
+from pdm.config.stages.curate import ContentModelConfig, CurateConfig
 from pdm.curation.curate.content.embedding import model_of
 from pdm.curation.curate.judge import decide, faulty, judge_row, load_networks
 from pdm.data import decisions

@@ -12,7 +12,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from pdm.config.curate import ContentModelConfig, CurateConfig
+from pdm.config.stages.curate import ContentModelConfig, CurateConfig
 from pdm.curation.curate import rules
 from pdm.curation.curate.content.embedding import embed
 from pdm.curation.curate.content.towers import load_towers

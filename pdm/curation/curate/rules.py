@@ -10,7 +10,7 @@ be measured, or not decoded) breaks no limit.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pdm.config.curate import CurateConfig
+from pdm.config.stages.curate import CurateConfig
 from pdm.curation.curate.framing.crop import largest_size, nearest_size
 from pdm.data.decisions import Row
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import ray
 
 from pdm.cluster import ray_session
-from pdm.config.curate import CurateConfig
+from pdm.config.stages.curate import CurateConfig
 from pdm.curation.curate.cache import MEASURED, ScoreCache, remove_matching
 from pdm.curation.curate.content.embedding import model_of
 from pdm.curation.curate.content.likeness import Likeness, load_likeness, score_likeness

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pdm.config.scrape import ScrapeConfig
+from pdm.config.stages.scrape import ScrapeConfig
 
 
 def scrape(

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from pdm.config.scrape import BuiltinSource, FolderSource, UrlListSource
+from pdm.config.stages.scrape import BuiltinSource, FolderSource, UrlListSource
 from pdm.curation.scrape.drawing.kinds import KINDS
 from pdm.curation.scrape.entries import Entry, Outcome
 from pdm.data.maps import NAMES_FILE, read_names

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from pdm.config.scrape import BuiltinSource, FolderSource, ScrapeConfig, UrlListSource
+from pdm.config.stages.scrape import BuiltinSource, FolderSource, ScrapeConfig, UrlListSource
 from pdm.curation.scrape.entries import Entry, Outcome, index_by_key
 from pdm.curation.scrape.fetching.img2dataset import find_img2dataset
 from pdm.curation.scrape.fetching.incremental import CachedFetch

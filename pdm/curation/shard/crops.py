@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from pdm.config.shard import ShardConfig
+from pdm.config.stages.shard import ShardConfig
 from pdm.data.code import code_version, modules_behind
 from pdm.data.decisions import Row
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from pdm.config.buckets import bucket_name
-from pdm.config.shard import ShardConfig
+from pdm.config.stages.shard import ShardConfig
 from pdm.curation.shard import croissant
 from pdm.curation.shard.box_counts import fact_of, join
 from pdm.curation.shard.card import data_card

@@ -14,7 +14,7 @@ import ray
 
 from pdm.cluster import ray_session, result_of
 from pdm.config.buckets import bucket_name
-from pdm.config.shard import ShardConfig
+from pdm.config.stages.shard import ShardConfig
 from pdm.curation.class_counts import describe_classes
 from pdm.curation.shard.box_counts import join
 from pdm.curation.shard.crops import CropCache

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageColor
 
-from pdm.config.shard import ShardConfig
+from pdm.config.stages.shard import ShardConfig
 from pdm.curation.shard.box_counts import BoxCounts
 from pdm.curation.shard.crops import CropCache
 from pdm.data import boxes as boxes_data

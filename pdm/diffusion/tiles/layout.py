@@ -9,7 +9,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pdm.config.tiling import TilingConfig
+from pdm.config.sampling.tiling import TilingConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ the sum over all tiles is a product, too, and each axis is normalised by itself.
 import torch
 from torch import Tensor
 
-from pdm.config.tiling import TilingConfig
+from pdm.config.sampling.tiling import TilingConfig
 from pdm.diffusion.tiles.layout import AxisTiles
 
 VARIANCE = 0.01  # of the Gaussian, in units of the tile's squared side (Mixture of Diffusers)

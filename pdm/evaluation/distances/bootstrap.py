@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pdm.config.evaluate import EvaluateConfig
+from pdm.config.stages.evaluate import EvaluateConfig
 from pdm.evaluation.distances.frechet import frechet_distance
 from pdm.evaluation.distances.influence import frechet_influences
 from pdm.evaluation.distances.kernel import kernel_sums, resampled_kernel_distances

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from pdm.config.evaluate import EvaluateConfig
+from pdm.config.stages.evaluate import EvaluateConfig
 from pdm.evaluation.distances.extrapolation import infinite_frechet_distance
 from pdm.evaluation.distances.frechet import frechet_distance
 from pdm.evaluation.distances.kernel import MAX_VECTORS, KernelSums, kernel_sums

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from pdm.config.evaluate import EvaluateConfig
+from pdm.config.stages.evaluate import EvaluateConfig
 from pdm.data.pixels import Pixels, to_images
 from pdm.evaluation.distances.moments import Array
 from pdm.evaluation.distances.sliced_wasserstein import level_name

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pdm.config.evaluate import FeaturesConfig
+from pdm.config.stages.evaluate import FeaturesConfig
 from pdm.data.pixels import Pixels
 from pdm.errors import BadInput, Unavailable
 from pdm.evaluation.distances.moments import Array

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pdm.config.evaluate import EvaluateConfig
+from pdm.config.stages.evaluate import EvaluateConfig
 from pdm.data.pixels import to_images
 from pdm.errors import QualityGate
 from pdm.evaluation.distances.exact_moments import moments_of

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pdm.config.common import Mark, fields_without
-from pdm.config.evaluate import EvaluateConfig
+from pdm.config.fields import Mark, fields_without
+from pdm.config.stages.evaluate import EvaluateConfig
 from pdm.data.code import code_version, modules_behind
 from pdm.evaluation.distances.moments import Array
 from pdm.evaluation.features.array_files import Arrays, read_arrays, write_arrays

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pdm.config.any_size import Colour
+from pdm.config.sampling.any_size import Colour
 from pdm.data.large_pictures.rows import cut_rows
 from pdm.data.pixels import Pixels
 

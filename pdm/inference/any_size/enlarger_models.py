@@ -5,7 +5,7 @@ import dataclasses
 from pathlib import Path
 
 from pdm import weights
-from pdm.config.sample import SampleConfig
+from pdm.config.stages.sample import SampleConfig
 from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.inference.any_size.tiled.tile_velocity import check_config, check_task

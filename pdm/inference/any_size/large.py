@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from pdm import __version__
-from pdm.config.any_size import Colour
-from pdm.config.sample import SampleConfig
+from pdm.config.sampling.any_size import Colour
+from pdm.config.sampling.tiling import TilingConfig
+from pdm.config.stages.sample import SampleConfig
 from pdm.config.task import SuperResolutionTask
-from pdm.config.tiling import TilingConfig
 from pdm.data.large_pictures.write import write_picture
 from pdm.data.pixels import Pixels
 from pdm.inference.any_size.enlarger_models import condition_for

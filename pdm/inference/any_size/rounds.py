@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from pdm.config.any_size import Colour
-from pdm.config.tiling import TilingConfig
+from pdm.config.sampling.any_size import Colour
+from pdm.config.sampling.tiling import TilingConfig
 from pdm.data.pixels import Pixels
 from pdm.inference.any_size.colour import keep_colour
 from pdm.inference.any_size.fit import cut_bands, fit

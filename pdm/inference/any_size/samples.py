@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pdm.config.sample import SampleConfig
+from pdm.config.sampling.tiling import TilingConfig
+from pdm.config.stages.sample import SampleConfig
 from pdm.config.task import ClassTask, TextTask, UnconditionalTask
-from pdm.config.tiling import TilingConfig
 from pdm.errors import BadInput
 from pdm.files import check_sha256
 from pdm.inference.any_size.enlarger_models import check_enlarger, digests_of, open_enlarger

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pdm.config.latents import LatentsConfig
+from pdm.config.stages.latents import LatentsConfig
 from pdm.data.boxes import layout_of_sample
 from pdm.data.captions import captions_of
 from pdm.data.maps import encode_map, names_of

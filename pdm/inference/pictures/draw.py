@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from pdm import weights
-from pdm.config.prompts import Prompt
-from pdm.config.sample import SampleConfig
+from pdm.config.sampling.prompts import Prompt
+from pdm.config.stages.sample import SampleConfig
 from pdm.config.task import ClassTask, LayoutTask, TextTask, UnconditionalTask
 from pdm.data import marks
 from pdm.data.boxes import Layout

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from pdm import weights
-from pdm.config.latent_unet import LatentUNetConfig
-from pdm.config.prompts import Prompt
-from pdm.config.sample import SampleConfig
+from pdm.config.networks.latent_unet import LatentUNetConfig
+from pdm.config.sampling.prompts import Prompt
+from pdm.config.stages.sample import SampleConfig
 from pdm.config.task import TaskConfig
 from pdm.data.maps import names_of
 from pdm.data.pixels import Pixels, to_images, to_pixels

@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 
 from pdm import weights
-from pdm.config.prompts import Prompt
-from pdm.config.sample import SampleConfig
+from pdm.config.sampling.prompts import Prompt
+from pdm.config.stages.sample import SampleConfig
 from pdm.config.task import LayoutTask, TextTask
 from pdm.data.marks import mark, pixels_sha256
 from pdm.data.pixels import Pixels, to_images, to_pixels

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pdm.config.sample import PreviewsConfig, SampleConfig
+from pdm.config.stages.sample import PreviewsConfig, SampleConfig
 from pdm.data.pixels import Pixels, to_pixels
 from pdm.data.sheets import contact_sheet, reduce_picture
 from pdm.inference.latent_sampling import draw_numbers

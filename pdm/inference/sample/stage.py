@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pdm import weights
-from pdm.config.prompts import Prompt
-from pdm.config.sample import SampleConfig
+from pdm.config.sampling.prompts import Prompt
+from pdm.config.stages.sample import SampleConfig
 from pdm.data.shards import manifest
 from pdm.errors import BadInput
 from pdm.files import sha256_of, write_json

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pdm import weights
-from pdm.config.prompts import Prompt
-from pdm.config.sample import SampleConfig
+from pdm.config.sampling.prompts import Prompt
+from pdm.config.stages.sample import SampleConfig
 from pdm.errors import BadInput
 from pdm.files import sha256_of
 

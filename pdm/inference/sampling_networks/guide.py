@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from pdm import ema, weights
-from pdm.config.sample import GuideConfig
+from pdm.config.stages.sample import GuideConfig
 from pdm.errors import BadInput
 from pdm.files import check_sha256
 from pdm.inference.sampling_networks.subjects_of_model import classes_of_model

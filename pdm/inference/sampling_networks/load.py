@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from pdm import ema, weights
-from pdm.config.sample import SampleConfig
+from pdm.config.stages.sample import SampleConfig
 from pdm.inference.sampling_networks.few_steps import check_settings, takes_few_steps
 from pdm.inference.sampling_networks.guide import load_guide
 from pdm.inference.sampling_networks.networks import Networks

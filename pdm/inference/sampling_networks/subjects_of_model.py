@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from pdm import weights
-from pdm.config.prompts import Prompt, parse_prompts
-from pdm.config.sample import SampleConfig
+from pdm.config.sampling.prompts import Prompt, parse_prompts
+from pdm.config.stages.sample import SampleConfig
 from pdm.config.task import LayoutTask, TextTask, UnconditionalTask
 from pdm.data.boxes import Layout
 from pdm.data.classes import names_of

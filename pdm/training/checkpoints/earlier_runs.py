@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pdm import ema, events
-from pdm.config.common import TrainingConfig, neutral_settings
+from pdm.config.fingerprint import neutral_settings
+from pdm.config.training.loop import TrainingConfig
 from pdm.files import atomic_file, atomic_folder
 from pdm.training.checkpoints import finished
 from pdm.training.checkpoints.folder import list_checkpoints

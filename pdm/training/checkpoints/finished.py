@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from pdm.config.common import TrainingConfig
+from pdm.config.training.loop import TrainingConfig
 from pdm.files import atomic_folder, sha256_of, write_json
 from pdm.training.checkpoints.folder import Checkpoints
 from pdm.training.checkpoints.run_folder import EVENTS

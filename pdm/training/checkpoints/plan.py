@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pdm import events
-from pdm.config.common import neutral_settings
+from pdm.config.fingerprint import neutral_settings
 from pdm.progress import as_clock
 from pdm.training.checkpoints import finished
 from pdm.training.checkpoints.earlier_runs import Config, earlier_runs

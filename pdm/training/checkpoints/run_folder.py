@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pdm import ema
-from pdm.config.common import TrainingConfig
+from pdm.config.training.loop import TrainingConfig
 from pdm.errors import BadInput, QualityGate, Unavailable
 from pdm.events import EventLog
 from pdm.progress import Progress

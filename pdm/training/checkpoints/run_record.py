@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pdm.config.common import fingerprint, settings_of_run
+from pdm.config.fingerprint import fingerprint, settings_of_run
 from pdm.files import write_json
 from pdm.versions import versions
 

@@ -6,9 +6,11 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from pdm.config.autoencoder import AutoencoderConfig
-from pdm.config.common import MAY_CHANGE, TrainingConfig, fields_with, neutral_settings
-from pdm.config.diffusion import DiffusionConfig
+from pdm.config.fields import MAY_CHANGE, fields_with
+from pdm.config.fingerprint import neutral_settings
+from pdm.config.stages.autoencoder import AutoencoderConfig
+from pdm.config.stages.diffusion import DiffusionConfig
+from pdm.config.training.loop import TrainingConfig
 from pdm.data.shards import manifest
 from pdm.errors import BadInput
 from pdm.training.checkpoints.folder import list_checkpoints

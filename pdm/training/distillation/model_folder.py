@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from pdm import weights
-from pdm.config.diffusion import DiffusionConfig
+from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.config.task import FACT
 from pdm.data.maps import FACT as MAP_CLASSES
 from pdm.data.shards import listing

@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from pdm.config.diffusion import DiffusionConfig
+from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.config.task import TextTask
 from pdm.data.shards import manifest
 from pdm.data.shards.latents import LatentShards

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from pdm.config.condition import ConditionConfig
-from pdm.config.diffusion import DiffusionConfig
-from pdm.config.unet import UNetConfig
+from pdm.config.networks.condition import ConditionConfig
+from pdm.config.networks.unet import UNetConfig
+from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.diffusion.level_schedules import sampler_stops
 from pdm.models.denoiser import Denoiser
 from pdm.models.spectral_norm import bake_spectral_norms

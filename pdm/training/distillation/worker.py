@@ -7,7 +7,7 @@ from typing import cast
 
 import torch
 
-from pdm.config.diffusion import DiffusionConfig
+from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.data.shards.latents import LatentShards
 from pdm.device import log_device
 from pdm.diffusion.few_steps import take_few_steps

@@ -10,7 +10,7 @@ from torch.distributed.fsdp import (
 )
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from pdm.config.common import TrainingConfig
+from pdm.config.training.loop import TrainingConfig
 from pdm.models.spectral_norm import spectral_weights
 from pdm.training.loop.activation_checkpointing import blocks_of
 

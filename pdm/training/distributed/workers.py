@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, distributed, nn
 
-from pdm.config.common import TrainingConfig
+from pdm.config.training.loop import TrainingConfig
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")

@@ -16,7 +16,7 @@ import torch
 from torch import device as Device
 from torch import nn
 
-from pdm.config.common import TrainingConfig
+from pdm.config.training.loop import TrainingConfig
 from pdm.errors import Unavailable
 from pdm.training.loop.activation_checkpointing import blocks_of, checkpoint_activations
 

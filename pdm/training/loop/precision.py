@@ -2,7 +2,7 @@
 
 import torch
 
-from pdm.config.common import TrainingConfig
+from pdm.config.training.loop import TrainingConfig
 
 
 def autocast(config: TrainingConfig, device: torch.device) -> torch.autocast:

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor, distributed, nn
 from torch.distributed.device_mesh import DeviceMesh
 
-from pdm.config.common import TrainingConfig
+from pdm.config.training.loop import TrainingConfig
 from pdm.ema import decay_at
 from pdm.files import sha256_of
 from pdm.models.spectral_norm import rescale_spectral_weights, spectral_weights

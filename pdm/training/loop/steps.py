@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 
-from pdm.config.common import TrainingConfig
+from pdm.config.training.loop import TrainingConfig
 from pdm.errors import PyramidError, QualityGate
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.interfaces import Data, Run

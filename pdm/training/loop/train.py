@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from pdm.config.common import TrainingConfig
+from pdm.config.training.loop import TrainingConfig
 from pdm.data.order import share
 from pdm.errors import Preempted
 from pdm.heap import keep_freed_memory

@@ -5,9 +5,9 @@ They are on the meta device, unless another mode of torch decides (`FakeTensorMo
 
 import torch
 
-from pdm.config.autoencoder import AutoencoderConfig
-from pdm.config.condition import ConditionConfig
-from pdm.config.diffusion import DiffusionConfig
+from pdm.config.networks.condition import ConditionConfig
+from pdm.config.stages.autoencoder import AutoencoderConfig
+from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.models.codec import Autoencoder
 from pdm.models.condition import empty_condition
 from pdm.models.levels.pyramid import LevelShape

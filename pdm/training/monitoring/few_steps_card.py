@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pdm.config.distil import DistilConfig
+from pdm.config.training.distil import DistilConfig
 
 
 def few_steps_card(

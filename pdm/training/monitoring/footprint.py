@@ -15,9 +15,9 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from pdm.config.autoencoder import AutoencoderConfig
-from pdm.config.common import TrainingConfig
-from pdm.config.diffusion import DiffusionConfig
+from pdm.config.stages.autoencoder import AutoencoderConfig
+from pdm.config.stages.diffusion import DiffusionConfig
+from pdm.config.training.loop import TrainingConfig
 from pdm.data.shards import manifest
 from pdm.models.levels.pyramid import Downsampling, LevelShape
 from pdm.registry import build_autoencoder, build_denoiser

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pdm.config.autoencoder import AutoencoderConfig
+from pdm.config.stages.autoencoder import AutoencoderConfig
 from pdm.data.shards import manifest
 from pdm.data.shards.buckets import FACT, has_buckets
 from pdm.markdown import plain, table

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from pdm.config.autoencoder import AdversarialConfig
+from pdm.config.stages.autoencoder import AdversarialConfig
 from pdm.models.discriminator import PatchDiscriminator
 
 # Both keep the quotient finite, as in the code of LDM's first stages (arXiv:2112.10752).

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from pdm.config.level_times import LevelTimesConfig
+from pdm.config.networks.level_times import LevelTimesConfig
 from pdm.diffusion.level_schedules import NOT_BEGUN, Schedule, offset_windows, shifted_by_level
 from pdm.diffusion.sampling_times import level_times
 

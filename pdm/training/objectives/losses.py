@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from pdm.config.autoencoder import AutoencoderConfig
+from pdm.config.stages.autoencoder import AutoencoderConfig
 from pdm.diffusion.flow import flow_loss
 from pdm.models.codec import Autoencoder
 from pdm.models.condition import NO_CONDITION, Condition, with_condition

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pdm.config.autoencoder import PerceptualConfig
+from pdm.config.stages.autoencoder import PerceptualConfig
 from pdm.errors import BadInput
 from pdm.files import check_sha256
 from pdm.models.features.feature_distance import FeatureDistance

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pdm.config.diffusion import DiffusionConfig
-from pdm.config.level_times import LevelTimesConfig
+from pdm.config.networks.level_times import LevelTimesConfig
+from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.diffusion.flow import logit_normal_times, uniform_times
 from pdm.diffusion.level_schedules import Schedule
 from pdm.diffusion.sampling_times import level_times, shift_time

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from tiny_chain import DIFFUSION, LATENTS, SAMPLE
 
+from pdm.config.sampling.tiling import MODES, TilingConfig
 from pdm.config.task import SemanticTask, SuperResolutionTask
-from pdm.config.tiling import MODES, TilingConfig
 from pdm.diffusion.samplers import noise_from_seeds
 from pdm.errors import BadInput
 from pdm.evaluation.reference_distance import ReferenceDistance

@@ -14,7 +14,7 @@ from PIL import Image
 from tiny_chain import SAMPLE
 
 from pdm import cli
-from pdm.config.tiling import TilingConfig
+from pdm.config.sampling.tiling import TilingConfig
 from pdm.data import marks
 from pdm.inference.any_size.fit import cut_bands, fit
 from pdm.inference.any_size.rectangles import Box

@@ -8,7 +8,7 @@ import pytest
 from tiny_chain import SAMPLE
 
 from pdm import cli
-from pdm.config.any_size import EnlargerConfig
+from pdm.config.sampling.any_size import EnlargerConfig
 from pdm.data import marks
 from pdm.errors import BadInput
 from pdm.files import sha256_of

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pdm.config.any_size import LARGEST_SIDE, LEAST_SIDE, parse_size
+from pdm.config.sampling.any_size import LARGEST_SIDE, LEAST_SIDE, parse_size
 from pdm.errors import BadInput
 from pdm.inference.any_size.plan import (
     MOST_CUT,

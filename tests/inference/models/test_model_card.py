@@ -4,8 +4,8 @@ from dataclasses import replace
 import pytest
 from tiny_chain import AUTOENCODER, write_shards
 
-from pdm.config.autoencoder import AdversarialConfig, PerceptualConfig
-from pdm.config.first_stage import FirstStageConfig
+from pdm.config.networks.first_stage import FirstStageConfig
+from pdm.config.stages.autoencoder import AdversarialConfig, PerceptualConfig
 from pdm.data.shards import manifest
 from pdm.registry import build_autoencoder
 from pdm.training.monitoring.model_card import autoencoder_card, licences_of

@@ -8,8 +8,8 @@ import torch
 from tiny_chain import DIFFUSION, drawn_pictures
 
 from pdm import events
-from pdm.config.common import fingerprint
-from pdm.config.evaluate import EvaluateConfig
+from pdm.config.fingerprint import fingerprint
+from pdm.config.stages.evaluate import EvaluateConfig
 from pdm.data.shards.latents import LatentShards
 from pdm.diffusion.samplers import noise_from_seeds
 from pdm.errors import BadInput, Preempted

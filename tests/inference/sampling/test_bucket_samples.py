@@ -10,10 +10,10 @@ from bucket_chain import CONFIGS, COUNTS, write_bucket_shards
 from PIL import Image
 from tiny_chain import SAMPLE
 
-from pdm.config.distil import DistilConfig
-from pdm.config.evaluate import EvaluateConfig
-from pdm.config.sample import PreviewsConfig
+from pdm.config.stages.evaluate import EvaluateConfig
+from pdm.config.stages.sample import PreviewsConfig
 from pdm.config.task import SuperResolutionTask
+from pdm.config.training.distil import DistilConfig
 from pdm.data.pixels import to_images
 from pdm.data.shards.images import ImageShards
 from pdm.errors import BadInput

@@ -12,7 +12,7 @@ from test_sample import draw
 from tiny_chain import DIFFUSION, SAMPLE
 from torch.nn.utils import parametrize
 
-from pdm.config.sample import GuideConfig
+from pdm.config.stages.sample import GuideConfig
 from pdm.errors import BadInput
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.files import sha256_of

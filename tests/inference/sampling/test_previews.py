@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from test_sample import draw
 
-from pdm.config.sample import PreviewsConfig
+from pdm.config.stages.sample import PreviewsConfig
 from pdm.data.pixels import to_pixels
 from pdm.evaluation.samples_folder import read_samples
 from pdm.inference.sample.previews import Frames

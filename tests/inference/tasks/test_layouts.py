@@ -12,7 +12,7 @@ from tiny_chain import DIFFUSION, SAMPLE, sample_of
 
 from pdm import cli, weights
 from pdm.config.file import FileConfig
-from pdm.config.sample import GuideConfig
+from pdm.config.stages.sample import GuideConfig
 from pdm.config.task import LayoutTask
 from pdm.data import marks
 from pdm.data.box_outlines import outline_boxes

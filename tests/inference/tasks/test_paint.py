@@ -15,7 +15,7 @@ from task_training import train_task
 from tiny_chain import DIFFUSION, SAMPLE
 
 from pdm import cli, weights
-from pdm.config.sample import GuideConfig
+from pdm.config.stages.sample import GuideConfig
 from pdm.config.task import SemanticTask
 from pdm.data import marks
 from pdm.data.maps import UNKNOWN

@@ -10,7 +10,7 @@ from shades import CAPTIONS, GREYS, SPLITS, UNCONDITIONAL, rows_of, shade_of
 from tiny_chain import SAMPLE
 
 from pdm.config.file import FileConfig
-from pdm.config.sample import GuideConfig, PreviewsConfig
+from pdm.config.stages.sample import GuideConfig, PreviewsConfig
 from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.inference.sample import sample_pictures

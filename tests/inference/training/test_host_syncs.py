@@ -9,7 +9,7 @@ from test_versions import AUTOENCODERS, UNETS
 from tiny_chain import AUTOENCODER, DIFFUSION
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pdm.config.autoencoder import AutoencoderConfig
+from pdm.config.stages.autoencoder import AutoencoderConfig
 from pdm.models.levels.pyramid import level_shapes
 from pdm.registry import build_autoencoder, build_denoiser
 from pdm.training.autoencoder import _discriminator_training, _losses

@@ -12,8 +12,8 @@ from tiny_chain import AUTOENCODER, TRAINING, write_shards
 from torch import Tensor, distributed, multiprocessing, nn
 
 from pdm import events
-from pdm.config.autoencoder import AdversarialConfig, PerceptualConfig
-from pdm.config.first_stage import FirstStageConfig
+from pdm.config.networks.first_stage import FirstStageConfig
+from pdm.config.stages.autoencoder import AdversarialConfig, PerceptualConfig
 from pdm.errors import BadInput
 from pdm.training import autoencoder
 from pdm.training.distributed.workers import Workers

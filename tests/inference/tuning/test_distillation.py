@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from tiny_chain import BY_VELOCITY, DIFFUSION, SAMPLE
 
 from pdm import events, weights
-from pdm.config.distil import DistilConfig
-from pdm.config.latent_unet import LatentUNetConfig
-from pdm.config.sample import GuideConfig
+from pdm.config.networks.latent_unet import LatentUNetConfig
+from pdm.config.stages.sample import GuideConfig
+from pdm.config.training.distil import DistilConfig
 from pdm.errors import BadInput, Preempted
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.files import sha256_of

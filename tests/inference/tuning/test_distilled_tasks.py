@@ -18,9 +18,9 @@ from tiny_chain import AUTOENCODER, DIFFUSION, LATENTS, SAMPLE, TRAINING, train_
 
 from pdm import weights
 from pdm.cli import main
-from pdm.config.first_stage import FirstStageConfig
-from pdm.config.latent_unet import LatentUNetConfig
-from pdm.config.prompts import Prompt
+from pdm.config.networks.first_stage import FirstStageConfig
+from pdm.config.networks.latent_unet import LatentUNetConfig
+from pdm.config.sampling.prompts import Prompt
 from pdm.config.task import SemanticTask
 from pdm.data import marks
 from pdm.data.shards.latents import LatentShards

@@ -10,9 +10,9 @@ from safetensors.torch import save_file
 from tiny_chain import AUTOENCODER, DIFFUSION, Chain, write_shards
 
 from pdm import events
-from pdm.config.autoencoder import AutoencoderConfig
-from pdm.config.common import fingerprint, neutral_settings
-from pdm.config.init_from import InitFromConfig
+from pdm.config.fingerprint import fingerprint, neutral_settings
+from pdm.config.stages.autoencoder import AutoencoderConfig
+from pdm.config.training.init_from import InitFromConfig
 from pdm.data.shards import listing
 from pdm.data.shards.listing import Listed
 from pdm.errors import BadInput

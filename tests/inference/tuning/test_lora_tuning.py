@@ -12,12 +12,12 @@ from worker_groups import run_group
 
 from pdm import ema
 from pdm.baselines.unets import LatentUNet
-from pdm.config.common import fingerprint
-from pdm.config.condition import ConditionConfig
-from pdm.config.first_stage import FirstStageConfig
-from pdm.config.latent_unet import LatentUNetConfig
-from pdm.config.lora import LoraConfig
-from pdm.config.text import TextTransformerConfig
+from pdm.config.fingerprint import fingerprint
+from pdm.config.networks.condition import ConditionConfig
+from pdm.config.networks.first_stage import FirstStageConfig
+from pdm.config.networks.latent_unet import LatentUNetConfig
+from pdm.config.networks.text import TextTransformerConfig
+from pdm.config.training.lora import LoraConfig
 from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput
 from pdm.evaluation.reference_distance import ReferenceDistance

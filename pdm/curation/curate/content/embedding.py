@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pdm.config.curate import ContentModelConfig, CurateConfig
+from pdm.config.stages.curate import ContentModelConfig, CurateConfig
 from pdm.curation.curate.content.towers import load_towers
 from pdm.curation.curate.scores.features import Features
 from pdm.data.pixels import Pixels

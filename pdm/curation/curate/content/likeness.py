@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pdm.config.curate import ContentConfig, CurateConfig
+from pdm.config.stages.curate import ContentConfig, CurateConfig
 from pdm.curation.curate.cache import ScoreCache
 from pdm.curation.curate.content.embedding import unpack
 from pdm.curation.curate.content.towers import Embeddings, load_towers

@@ -7,7 +7,7 @@ enlarged.
 
 from dataclasses import dataclass
 
-from pdm.config.curate import CurateConfig, PeopleConfig
+from pdm.config.stages.curate import CurateConfig, PeopleConfig
 from pdm.curation.curate.framing.borders import NO_MARGINS, Margins, find_borders, trim
 from pdm.curation.curate.framing.crop import choose_crop, nearest_size
 from pdm.curation.curate.framing.faces import find_faces

@@ -7,7 +7,7 @@ weights only rank the positions that are allowed.
 import numpy as np
 from numpy.typing import NDArray
 
-from pdm.config.curate import PeopleConfig
+from pdm.config.stages.curate import PeopleConfig
 from pdm.curation.curate.framing.crop import largest_size
 from pdm.data.decoding.pixels import Box
 

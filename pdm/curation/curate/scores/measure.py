@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pdm.config.common import Mark, fields_without
-from pdm.config.curate import CurateConfig
+from pdm.config.fields import Mark, fields_without
+from pdm.config.stages.curate import CurateConfig
 from pdm.curation.curate.scores import focus, origin
 from pdm.data.decoding.pixels import downscale
 from pdm.data.pixels import Pixels

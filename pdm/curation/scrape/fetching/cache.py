@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pdm.config.scrape import ScrapeConfig
+from pdm.config.stages.scrape import ScrapeConfig
 from pdm.curation.scrape.entries import Content, Outcome
 from pdm.curation.scrape.guard.addresses import public_only
 from pdm.curation.scrape.guard.fetcher import Target

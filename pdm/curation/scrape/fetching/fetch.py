@@ -20,7 +20,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pdm.config.scrape import ScrapeConfig
+from pdm.config.stages.scrape import ScrapeConfig
 from pdm.curation.scrape.entries import Content, Outcome, failed
 from pdm.curation.scrape.fetching.img2dataset import (
     KEY_COLUMN,

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from pdm.config.scrape import ScrapeConfig
+from pdm.config.stages.scrape import ScrapeConfig
 from pdm.curation.scrape.fetching import supervisor
 from pdm.curation.scrape.processes import available_cores
 from pdm.errors import Unavailable

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from pdm.config.scrape import ScrapeConfig
+from pdm.config.stages.scrape import ScrapeConfig
 from pdm.curation.scrape.entries import Content, Entry, Outcome, dropped
 from pdm.curation.scrape.fetching.cache import FetchCache
 from pdm.curation.scrape.fetching.fetch import error_outcome, fetch, picture_outcome

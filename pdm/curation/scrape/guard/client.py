@@ -13,7 +13,7 @@ from http import HTTPStatus
 from http.client import HTTPResponse, responses
 from typing import TypeVar
 
-from pdm.config.scrape import ScrapeConfig
+from pdm.config.stages.scrape import ScrapeConfig
 from pdm.curation.scrape.guard.addresses import AddressRule
 from pdm.curation.scrape.guard.circuit_breaker import CircuitBreaker
 from pdm.curation.scrape.guard.errors import FetchError

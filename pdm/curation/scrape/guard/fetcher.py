@@ -7,7 +7,7 @@ from http.client import HTTPResponse
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pdm.config.scrape import ScrapeConfig
+from pdm.config.stages.scrape import ScrapeConfig
 from pdm.curation.scrape.guard.addresses import AddressRule
 from pdm.curation.scrape.guard.client import HttpClient
 from pdm.curation.scrape.guard.consent import robots

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import cv2
 
-from pdm.config.scrape import BuiltinSource
+from pdm.config.stages.scrape import BuiltinSource
 from pdm.curation.scrape.boxes import ENDING, read_boxes
 from pdm.curation.scrape.drawing.landscapes import draw_described
 from pdm.curation.scrape.drawing.scene import Scene, choose

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from pdm.config.scrape import FolderSource
+from pdm.config.stages.scrape import FolderSource
 from pdm.curation.scrape.entries import Content, Entry, Outcome, dropped, failed
 from pdm.curation.scrape.formats import EXTENSIONS, NUM_BYTES, extension_of
 from pdm.curation.scrape.maps import map_of

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pdm.config.sampling.tiling import TilingConfig
 from pdm.config.task import SuperResolutionTask
-from pdm.config.tiling import TilingConfig
 from pdm.data.pixels import Pixels
 from pdm.diffusion.tiles.layout import Layout, Place
 from pdm.errors import BadInput

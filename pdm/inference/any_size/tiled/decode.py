@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdm.config.tiling import TilingConfig
+from pdm.config.sampling.tiling import TilingConfig
 from pdm.data.pixels import Pixels, to_pixels
 from pdm.diffusion.tiles.layout import AxisTiles, Place
 from pdm.inference.any_size.tiled.canvas import Canvas

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pdm.config.tiling import TilingConfig
+from pdm.config.sampling.tiling import TilingConfig
 from pdm.diffusion.tiles.layout import Place
 from pdm.diffusion.tiles.velocity import TiledVelocity
 from pdm.inference.any_size.tiled.canvas import Canvas

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pdm.config.sampling.tiling import TilingConfig
 from pdm.config.task import SuperResolutionTask
-from pdm.config.tiling import TilingConfig
 from pdm.data.marks import pixels_sha256
 from pdm.data.pixels import Pixels
 from pdm.diffusion.samplers import Point

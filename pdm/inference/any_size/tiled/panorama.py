@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pdm.config.tiling import TilingConfig
+from pdm.config.sampling.tiling import TilingConfig
 from pdm.data.pixels import Pixels
 from pdm.diffusion.tiles.layout import Place
 from pdm.inference.any_size.tiled.canvas import Canvas

@@ -6,14 +6,8 @@ from functools import partial
 
 from torch import Tensor
 
-from pdm.config.sample import SampleConfig
-from pdm.config.task import (
-    ClassTask,
-    SuperResolutionTask,
-    TaskConfig,
-    TextTask,
-    UnconditionalTask,
-)
+from pdm.config.stages.sample import SampleConfig
+from pdm.config.task import ClassTask, SuperResolutionTask, TaskConfig, TextTask, UnconditionalTask
 from pdm.diffusion.few_steps import times_of_steps
 from pdm.diffusion.flow import Velocity, interpolate
 from pdm.diffusion.guidance import clamp_data, clamp_times

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pdm.config.scrape import UrlListSource
+from pdm.config.stages.scrape import UrlListSource
 from pdm.errors import BadInput
 
 FIELDS = ("url", "caption", "boxes", "licence", "author", "class", "sha256")

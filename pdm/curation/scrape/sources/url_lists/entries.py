@@ -8,7 +8,7 @@ import logging
 import re
 from pathlib import Path
 
-from pdm.config.scrape import UrlListSource
+from pdm.config.stages.scrape import UrlListSource
 from pdm.curation.scrape.boxes import check_boxes
 from pdm.curation.scrape.entries import Entry, dropped
 from pdm.curation.scrape.guard.addresses import AddressRule, any_address, public_only

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from pdm.config.scrape import UrlListSource
+from pdm.config.stages.scrape import UrlListSource
 from pdm.curation.scrape.sources.url_lists.columns import named_columns
 from pdm.curation.scrape.sources.url_lists.csv_rows import read_csv
 from pdm.curation.scrape.sources.url_lists.parquet_rows import read_parquet

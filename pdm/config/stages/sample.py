@@ -1,11 +1,9 @@
 """Section `sample`: how images are sampled from the trained models."""
 
-import re
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from pdm.config.any_size import LARGEST_SIDE, LEAST_SIDE, Colour, EnlargerConfig
-from pdm.config.common import STRICT, Mark, Neutral
+from pdm.config.fields import STRICT, Mark, Neutral
 from pdm.config.file import FileConfig
 from pdm.config.limits import (
     Count,
@@ -19,9 +17,11 @@ from pdm.config.limits import (
     SidePx,
     check_limits,
     require,
+    require_sha256,
 )
-from pdm.config.prompts import parse_prompts
-from pdm.config.tiling import Mode
+from pdm.config.sampling.any_size import LARGEST_SIDE, LEAST_SIDE, Colour, EnlargerConfig
+from pdm.config.sampling.prompts import parse_prompts
+from pdm.config.sampling.tiling import Mode
 
 NOT_IN_SAMPLES = Mark.NOT_IN_SAMPLES
 AnySide = Annotated[int, Limits(at_least=LEAST_SIDE, at_most=LARGEST_SIDE)]
@@ -66,9 +66,8 @@ class GuideConfig:
             one = (self.images_seen is None) != (self.training_share is None)
             expected = "a number, or a training_share, not both"
             require(one, "images_seen", self.images_seen, expected)
-        digest = self.sha256
-        good = digest is None or re.fullmatch("[0-9a-f]{64}", digest) is not None
-        require(good, "sha256", digest, "64 digits from 0 to f, as sha256sum prints them")
+        if self.sha256 is not None:
+            require_sha256(self.sha256)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

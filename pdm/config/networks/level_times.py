@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from pdm.config.common import STRICT
+from pdm.config.fields import STRICT
 from pdm.config.limits import Count, Fraction, Limits, Positive, check_limits, require
 
 Location = Annotated[float, Limits(at_least=0, at_most=10)]

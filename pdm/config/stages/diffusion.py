@@ -3,18 +3,17 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from pdm.config.common import MAY_CHANGE, STRICT, Neutral, TrainingConfig
-from pdm.config.condition import ConditionConfig
-from pdm.config.distil import DistilConfig
-from pdm.config.init_from import InitFromConfig
-from pdm.config.latent_unet import TOKEN_READERS, LatentUNetConfig
-from pdm.config.level_times import LevelTimesConfig
+from pdm.config.fields import MAY_CHANGE, STRICT, Neutral
 from pdm.config.limits import CountOrZero, Limits, NonNegative, Positive, check_limits, require
-from pdm.config.lora import LoraConfig
+from pdm.config.networks.condition import ConditionConfig
+from pdm.config.networks.latent_unet import TOKEN_READERS, LatentUNetConfig
+from pdm.config.networks.level_times import LevelTimesConfig
+from pdm.config.networks.unet import UNetConfig, Windows
 from pdm.config.task import ClassTask, TaskConfig, UnconditionalTask
-from pdm.config.unet import UNetConfig, Windows
-
-__all__ = ["ConditionConfig", "DiffusionConfig", "UNetConfig"]  # what code on tasks needs of it
+from pdm.config.training.distil import DistilConfig
+from pdm.config.training.init_from import InitFromConfig
+from pdm.config.training.loop import TrainingConfig
+from pdm.config.training.lora import LoraConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

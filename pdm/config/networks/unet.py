@@ -3,12 +3,19 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from pdm.config.common import STRICT, Neutral
-from pdm.config.condition import ConditionConfig
-from pdm.config.level_times import LevelTimesConfig
-from pdm.config.limits import Depth, Downsampling, Fraction, Limits, Width, check_limits, require
+from pdm.config.fields import STRICT, Neutral
+from pdm.config.limits import (
+    Depth,
+    Downsampling,
+    DropoutRate,
+    Fraction,
+    Width,
+    check_limits,
+    require,
+)
+from pdm.config.networks.condition import ConditionConfig
+from pdm.config.networks.level_times import LevelTimesConfig
 
-DropoutRate = Annotated[float, Limits(at_least=0, below=1)]
 Resampling = Literal["box", "fir"]
 Windows = tuple[tuple[Fraction, Fraction], ...]  # start and end of each level, coarse to fine
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, get_args
 
-from pdm.config.common import STRICT, Mark
+from pdm.config.fields import STRICT, Mark
 from pdm.config.limits import Count, Seed, SidePx, Width, check_limits, require, require_sha256
-from pdm.config.networks import NetworkName
+from pdm.config.networks.packaged import NetworkName
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

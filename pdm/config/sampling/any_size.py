@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, get_args
 
-from pdm.config.common import STRICT
+from pdm.config.fields import STRICT
 from pdm.config.limits import check_limits, require_sha256
 
 LEAST_SIDE, LARGEST_SIDE = 128, 18_432

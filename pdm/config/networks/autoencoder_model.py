@@ -3,18 +3,17 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from pdm.config.common import STRICT, Neutral
+from pdm.config.fields import STRICT, Neutral
 from pdm.config.limits import (
     Depth,
     Downsampling,
-    Limits,
+    DropoutRate,
     NonNegative,
     Width,
     check_limits,
     require,
 )
 
-DropoutRate = Annotated[float, Limits(at_least=0, below=1)]
 Skips = Literal["res_skip", "residual", "input_output"]
 
 

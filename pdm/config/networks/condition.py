@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from pdm.config.common import STRICT, Neutral
+from pdm.config.fields import STRICT, Neutral
 from pdm.config.limits import Count, CountOrZero, check_limits, require
-from pdm.config.text import TextTransformerConfig
+from pdm.config.networks.text import TextTransformerConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,10 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from pdm.config.autoencoder_model import AutoencoderModelConfig
-from pdm.config.common import STRICT, Neutral, TrainingConfig
-from pdm.config.first_stage import FirstStageConfig
-from pdm.config.init_from import InitFromConfig
+from pdm.config.fields import STRICT, Neutral
 from pdm.config.limits import (
     Fraction,
     ImagesOrZero,
@@ -19,10 +16,11 @@ from pdm.config.limits import (
     require,
     require_sha256,
 )
-from pdm.config.networks import NetworkName
-
-DropoutRate = Annotated[float, Limits(at_least=0, below=1)]
-Skips = Literal["res_skip", "residual", "input_output"]
+from pdm.config.networks.autoencoder_model import AutoencoderModelConfig
+from pdm.config.networks.first_stage import FirstStageConfig
+from pdm.config.networks.packaged import NetworkName
+from pdm.config.training.init_from import InitFromConfig
+from pdm.config.training.loop import TrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

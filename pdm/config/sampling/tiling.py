@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, get_args
 
-from pdm.config.common import STRICT
+from pdm.config.fields import STRICT
 from pdm.config.limits import Count, Limits, Seed, check_limits
 
 Mode = Literal["fstd", "none", "multidiffusion", "mixture", "spot"]

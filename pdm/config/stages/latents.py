@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from pdm.config.common import STRICT, Neutral
+from pdm.config.fields import STRICT, Neutral
 from pdm.config.limits import Count, check_limits
 
 

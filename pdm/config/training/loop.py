@@ -1,12 +1,9 @@
-"""Checks and pieces that several sections share."""
+"""Setting `training` of both trainings: batches, optimizer, schedule, EMA and checkpoints."""
 
-import dataclasses
-import enum
-import hashlib
-import json
-from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
 
+from pdm.config.fields import MAY_CHANGE, STRICT, Neutral
 from pdm.config.limits import (
     Beta,
     Count,
@@ -18,110 +15,11 @@ from pdm.config.limits import (
     Positive,
     Seed,
     check_limits,
-    field_types,
     require,
 )
 
-# Read by pydantic: an unknown key is an error, "6" is not 6, and NaN is not a number.
-STRICT: dict[str, Any] = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
 
-
-class Mark(enum.Enum):
-    """A property of a field, in its `Annotated`.
-
-    A mark excludes a field from what results depend on, so a missing mark at worst causes
-    unnecessary work.
-    """
-
-    # An unfinished run resumes from its checkpoint if such a field changes: images, noise and order
-    # stay the same, and so do gradients, except for rounding and dropout.
-    MAY_CHANGE = "may change while a training runs"
-    # A limit for stored scores, which do not depend on it.
-    LIMIT_OF_SCORES = "limit of scores"
-    # No sample of a given seed depends on it.
-    NOT_IN_SAMPLES = "no part in a sample"
-    # Scores depend on it, but cached features of real images do not.
-    NOT_IN_FEATURES = "no part in features"
-
-
-MAY_CHANGE = Mark.MAY_CHANGE
-
-
-@dataclasses.dataclass(frozen=True)
-class Neutral:
-    """The value of a field that has the effect of versions without the field. With it, a run keeps
-    its name."""
-
-    value: Any
-
-
-def fields_with(kind: type, mark: Mark) -> tuple[str, ...]:
-    """Names of a dataclass's fields that carry the mark."""
-    hints = field_types(kind).items()
-    return tuple(name for name, hint in hints if mark in getattr(hint, "__metadata__", ()))
-
-
-def fields_without(kind: type, mark: Mark) -> tuple[str, ...]:
-    """Names of a dataclass's fields that do not carry the mark, in their order."""
-    marked = fields_with(kind, mark)
-    return tuple(name for name in field_types(kind) if name not in marked)
-
-
-def fingerprint(config: Any, *inputs: str) -> str:
-    """Name a run: equal for equal settings and inputs, different otherwise.
-
-    Checkpoints are stored under this name, so a retried run finds its own, and a run with other
-    settings or data never resumes from them. Fields marked `MAY_CHANGE`, at any depth, are left
-    out, and so are fields at their `Neutral` value.
-
-    Args:
-        config: Section of params (a dataclass).
-        inputs: Digests of the run's inputs, such as the sha256 of a manifest.
-    """
-    named = settings_of_run(config)
-    for name, value in neutral_settings(config).items():
-        if named.get(name) == value:
-            del named[name]
-    text = json.dumps([named, *inputs], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def settings_of_run(config: Any) -> dict[str, Any]:
-    """Return the settings that determine a run, by dotted name, as JSON values."""
-    return {
-        name: _as_json(value) for name, value, marks in _leaves(config) if MAY_CHANGE not in marks
-    }
-
-
-def neutral_settings(config: Any) -> dict[str, Any]:
-    """Return neutral values by dotted name."""
-    return {
-        name: _as_json(mark.value)
-        for name, _, marks in _leaves(config)
-        for mark in marks
-        if isinstance(mark, Neutral)
-    }
-
-
-def _leaves(config: Any, above: str = "") -> Iterator[tuple[str, Any, tuple[Any, ...]]]:
-    """Yield dotted name, value and marks of each field that is not a dataclass itself."""
-    kind: type = type(config)
-    for name, hint in field_types(kind).items():
-        value, marks = getattr(config, name), getattr(hint, "__metadata__", ())
-        if dataclasses.is_dataclass(value) and MAY_CHANGE not in marks:
-            yield from _leaves(value, f"{above}{name}.")
-        else:
-            yield f"{above}{name}", value, marks
-
-
-def _as_json(value: Any) -> Any:
-    """Convert a value: tuples to lists, dataclasses to mappings."""
-    if dataclasses.is_dataclass(value):
-        return settings_of_run(value)
-    return [_as_json(each) for each in value] if isinstance(value, tuple) else value
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingConfig:
     """How a model is trained. Progress is counted in images, over all workers, not in steps."""
 

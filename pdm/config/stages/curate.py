@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pdm.config.buckets import check_buckets
-from pdm.config.common import STRICT, Mark, Neutral
+from pdm.config.fields import STRICT, Mark, Neutral
 from pdm.config.limits import (
     Count,
     Fraction,

@@ -8,9 +8,9 @@ read tokens, of a text or of boxes, by cross-attention.
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from pdm.config.common import STRICT, Neutral
+from pdm.config.fields import STRICT, Neutral
 from pdm.config.limits import CountOrZero, Width, check_limits, require
-from pdm.config.text import TextTransformerConfig
+from pdm.config.networks.text import TextTransformerConfig
 
 WIDTH_MULTIPLES = {
     "celeba": 32,

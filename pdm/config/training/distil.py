@@ -4,8 +4,9 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from pdm.config.common import STRICT, TrainingConfig
+from pdm.config.fields import STRICT
 from pdm.config.limits import Count, Images, Positive, check_limits, require
+from pdm.config.training.loop import TrainingConfig
 
 LOGS, CHECKPOINTS = 20, 4  # of a distillation, about
 

@@ -1,0 +1,1 @@
+"""The sections of `params.yaml`: one module for each stage."""
