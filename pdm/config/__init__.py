@@ -24,7 +24,7 @@ from pdm.config.stages.latents import LatentsConfig
 from pdm.config.stages.sample import SampleConfig
 from pdm.config.stages.scrape import ScrapeConfig
 from pdm.config.stages.shard import ShardConfig
-from pdm.config.task import LayoutTask, SemanticTask, TextTask
+from pdm.config.task import InpaintingTask, LayoutTask, SemanticTask, SuperResolutionTask, TextTask
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,8 +108,9 @@ class Params:
     def _check_task(self) -> None:
         """Check that other sections give the task what it needs."""
         task = self.diffusion.drawn_by
+        reads_pictures = isinstance(task, InpaintingTask | SuperResolutionTask)
         require(
-            self.latents.keep_pictures or not task.needs_pictures,
+            self.latents.keep_pictures or not reads_pictures,
             "latents.keep_pictures",
             False,
             f"true: diffusion.task {task.kind} learns from the pictures, too",

@@ -1,9 +1,9 @@
-"""What a section's fields share: how strictly they are read, and marks that exclude some of them
-from what results depend on."""
+"""What fields of settings share: how strictly they are read, marks that exclude some of them from
+what results depend on, and the field `kind`, by which a mapping names its class."""
 
 import dataclasses
 import enum
-from typing import Any
+from typing import Any, get_args
 
 from pdm.config.limits import field_types
 
@@ -50,3 +50,16 @@ def fields_without(kind: type, mark: Mark) -> tuple[str, ...]:
     """Names of a dataclass's fields that do not carry the mark, in their order."""
     marked = fields_with(kind, mark)
     return tuple(name for name in field_types(kind) if name not in marked)
+
+
+def kinds_of(hint: Any) -> tuple[str, ...]:
+    """Words that the field `kind` of a class takes; none without such a field."""
+    if not (isinstance(hint, type) and dataclasses.is_dataclass(hint)):
+        return ()
+    annotated = field_types(hint).get("kind")
+    return get_args(get_args(annotated)[0]) if annotated else ()
+
+
+def classes_by_kind(union: Any) -> dict[str, type[Any]]:
+    """The classes of a union, such as that of all tasks, by the word of their field `kind`."""
+    return {kind: member for member in get_args(union) for kind in kinds_of(member)}

@@ -10,7 +10,7 @@ from types import NoneType
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pdm.config import renames
-from pdm.config.fields import Neutral
+from pdm.config.fields import Neutral, kinds_of
 from pdm.config.limits import field_types, is_union
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ def _value(hint: Any, value: Any, key: str) -> Any:
     if is_union(hint):
         choices = [each for each in get_args(hint) if each is not NoneType]
         if isinstance(value, Mapping) and "kind" in value:
-            choices = [each for each in choices if _is_of_kind(each, value["kind"])]
+            choices = [each for each in choices if _may_be_of_kind(each, value["kind"])]
         # If there are two, as in `int | Literal["global"]`, none of them is a list or a mapping.
         return _value(choices[0], value, key) if len(choices) == 1 else value
     if isinstance(value, list):
@@ -70,10 +70,6 @@ def _value(hint: Any, value: Any, key: str) -> Any:
     return value
 
 
-def _is_of_kind(hint: Any, kind: object) -> bool:
-    """Whether a class, one of several in a union, is the one with this `kind`."""
-    if not is_dataclass(hint):
-        return False
-    assert isinstance(hint, type)
-    own = field_types(hint).get("kind")
-    return own is None or kind in get_args(get_args(own)[0])
+def _may_be_of_kind(hint: Any, kind: object) -> bool:
+    """Whether a type, one of several in a union, is a class with this `kind`, or without kinds."""
+    return is_dataclass(hint) and kind in (kinds_of(hint) or (kind,))

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from pdm.config.fields import MAY_CHANGE, STRICT
+from pdm.config.fields import MAY_CHANGE, STRICT, classes_by_kind
 from pdm.config.limits import Count, Depth, Fraction, Limits, Width, check_limits, require
 from pdm.config.networks.text import TextEncoderConfig, TextTransformerConfig
 from pdm.config.records import from_record
@@ -22,7 +22,6 @@ class UnconditionalTask:
     """Draw pictures like the data, by no condition."""
 
     __pydantic_config__: ClassVar = STRICT
-    needs_pictures: ClassVar = False
 
     kind: Annotated[Literal["unconditional"], "unconditional: draw by no condition"]
 
@@ -32,7 +31,6 @@ class ClassTask:
     """Draw pictures of a class of the data."""
 
     __pydantic_config__: ClassVar = STRICT
-    needs_pictures: ClassVar = False
 
     kind: Annotated[Literal["class"], "class: draw by a class of the data"]
 
@@ -42,7 +40,6 @@ class InpaintingTask:
     """Fill in a part of a picture. Masks are drawn anew for each picture and epoch."""
 
     __pydantic_config__: ClassVar = STRICT
-    needs_pictures: ClassVar = True
 
     kind: Annotated[Literal["inpainting"], "inpainting: fill in a part of a picture"]
     mask_shapes: Annotated[tuple[MaskShape, ...], "inpainting: shapes of the masks, in turn"]
@@ -62,7 +59,6 @@ class SuperResolutionTask:
     """Enlarge a picture. Pairs are made from the pictures of the data."""
 
     __pydantic_config__: ClassVar = STRICT
-    needs_pictures: ClassVar = True
 
     kind: Annotated[Literal["super_resolution"], "super_resolution: enlarge a picture"]
     factor: Annotated[Literal[2, 4], "super_resolution: of each side"]
@@ -77,7 +73,6 @@ class SemanticTask:
     """Draw a picture from a map of meanings. The classes are those of the data's maps."""
 
     __pydantic_config__: ClassVar = STRICT
-    needs_pictures: ClassVar = False
 
     kind: Annotated[Literal["semantic"], "semantic: draw from a map of classes"]
 
@@ -87,7 +82,6 @@ class TextTask:
     """Draw what a text says, learnt from the pictures' captions."""
 
     __pydantic_config__: ClassVar = STRICT
-    needs_pictures: ClassVar = False
 
     kind: Annotated[Literal["text"], "text: draw what a text says"]
     encoder: Annotated[TextEncoderConfig, "text: what turns it into tokens"]
@@ -118,7 +112,6 @@ class LayoutTask:
     """
 
     __pydantic_config__: ClassVar = STRICT
-    needs_pictures: ClassVar = False
 
     kind: Annotated[Literal["layout"], "layout: draw from boxes with classes"]
     max_boxes: Annotated[
@@ -159,15 +152,6 @@ TaskConfig = (
     | TextTask
     | LayoutTask
 )
-KINDS: dict[str, type[TaskConfig]] = {
-    "unconditional": UnconditionalTask,
-    "class": ClassTask,
-    "inpainting": InpaintingTask,
-    "super_resolution": SuperResolutionTask,
-    "semantic": SemanticTask,
-    "text": TextTask,
-    "layout": LayoutTask,
-}
 FACT = "task"  # entry of a model's `config.json`; absent in models of unconditional tasks
 
 
@@ -182,4 +166,5 @@ def task_from_record(record: Mapping[str, Any]) -> TaskConfig:
     Raises:
         KeyError, TypeError, ValueError: It is not a task of this version.
     """
-    return from_record(KINDS[record["kind"]], record, "diffusion.task")
+    kind: type[TaskConfig] = classes_by_kind(TaskConfig)[record["kind"]]
+    return from_record(kind, record, "diffusion.task")

@@ -11,6 +11,7 @@ from typing import Any, get_args, get_type_hints
 from pydantic import ValidationError
 
 from pdm.config import Params, renames
+from pdm.config.fields import classes_by_kind, kinds_of
 from pdm.config.file import FileConfig
 from pdm.config.networks.text import TextEncoderConfig
 from pdm.config.stages.scrape import Source
@@ -54,7 +55,7 @@ def _relevant(faults: list[Any], values: dict[str, Any]) -> list[Any]:
 def _of_named_kind(fault: Any, values: dict[str, Any], union: Any) -> Any:
     """Leave out a fault of another kind of the union than the value names, by giving None; leave
     the name of the class out of the key of others."""
-    kinds = {kind.__name__: get_args(get_type_hints(kind)["kind"])[0] for kind in get_args(union)}
+    kinds = {member.__name__: kind for kind, member in classes_by_kind(union).items()}
     place = next((at for at, part in enumerate(fault["loc"]) if part in kinds), None)
     if place is None:
         return fault
@@ -168,6 +169,6 @@ def _known_keys(loc: tuple[Any, ...], values: dict[str, Any]) -> list[str]:
         if isinstance(here, types.UnionType):
             members = [member for member in get_args(here) if dataclasses.is_dataclass(member)]
             kind = at.get("kind") if isinstance(at, dict) else None
-            matching = [m for m in members if kind in get_args(get_type_hints(m).get("kind"))]
+            matching = [member for member in members if kind in kinds_of(member)]
             here = (matching or members)[0]
     return [field.name for field in dataclasses.fields(here)]
