@@ -82,7 +82,7 @@ def write_drawing(
 ) -> Path:
     """Write a picture of `pyramid draw`, unless an earlier call has. Return its file."""
     from pdm.inference.any_size import large as any_size
-    from pdm.inference.pictures.draw import choose_path, words_of
+    from pdm.inference.pictures.file_names import choose_path, words_of
     from pdm.inference.pictures.read import write_picture
 
     facts = {"command": "draw"} | drawing.facts | (large.facts if large else {})
@@ -137,7 +137,7 @@ def _enlarger_facts(args: argparse.Namespace, large: "LargePicture | None") -> d
 def _is_drawn(path: Path, facts: dict[str, Any]) -> bool:
     """Tell whether an earlier call has written a picture, and say so in the log."""
     from pdm.inference.any_size.unfinished import remove_unfinished
-    from pdm.inference.pictures.draw import is_drawn
+    from pdm.inference.pictures.file_names import is_drawn
 
     if not is_drawn(path, facts):
         return False

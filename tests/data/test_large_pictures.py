@@ -18,7 +18,7 @@ from pdm.data.large_pictures.png import write_png
 from pdm.data.large_pictures.rows import cut_rows
 from pdm.data.large_pictures.write import check_ending, write_picture
 from pdm.errors import BadInput
-from pdm.inference.pictures.draw import choose_path
+from pdm.inference.pictures.file_names import choose_path
 
 FACTS = {"command": "draw", "seed": 3, "prompt": "häuser – am See"}
 

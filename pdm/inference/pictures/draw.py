@@ -1,10 +1,7 @@
 """Draws what a prompt says, boxes, a class, or what a model draws by itself."""
 
 import dataclasses
-import itertools
-import json
 import logging
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +11,6 @@ from pdm import weights
 from pdm.config.sampling.prompts import Prompt
 from pdm.config.stages.sample import SampleConfig
 from pdm.config.task import ClassTask, LayoutTask, TextTask, UnconditionalTask
-from pdm.data import marks
 from pdm.data.boxes import Layout
 from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
@@ -30,8 +26,6 @@ from pdm.tasks.layout import BoxLayout
 from pdm.versions import versions
 
 logger = logging.getLogger(__name__)
-
-MAX_NAME = 60  # characters of a prompt in a file's name
 
 
 def check_prompts(prompts: Sequence[Prompt], diffusion: Path, config: SampleConfig) -> None:
@@ -192,45 +186,6 @@ def drawings_of_layout(studio: Studio, layout: Layout, seeds: Sequence[int]) -> 
         plan = Layouts((ShownLayout(layout),), subjects.task, seed)
         shown, negative = plan.condition([seed]), plan.negative([seed])
         yield Drawing(studio, seed, studio.size, shown, negative, plan.origin(seed))
-
-
-def choose_path(folder: Path, name: str, facts: dict[str, Any], taken: Sequence[Path]) -> Path:
-    """Name a picture's file, with a number at the end if another picture has that name: one of
-    this call, or a file in the folder with another mark.
-
-    Args:
-        folder: Of the file.
-        name: With its ending.
-        facts: Its mark; a file with the same one is the same picture.
-        taken: Files of this call.
-    """
-    stem, ending = Path(name).stem, Path(name).suffix
-    names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
-    paths = (folder / f"{name}{ending}" for name in names)
-    return next(
-        path for path in paths if path not in taken and (not path.exists() or is_drawn(path, facts))
-    )
-
-
-def is_drawn(path: Path, facts: dict[str, Any]) -> bool:
-    """Tell whether a file is there and has this mark, so that it need not be drawn again."""
-    if not path.exists():
-        return False
-    try:
-        found = marks.read_mark(path)
-    except BadInput:
-        return False
-    return bool(found == json.loads(json.dumps(facts)))
-
-
-def words_of(origin: dict[str, Any]) -> str:
-    """Give a file's name for what a picture shows: words of its prompt, its class, the classes of
-    its boxes, or "picture"."""
-    boxes = origin.get("layout", {}).get("boxes", ())
-    things = " ".join(dict.fromkeys(box["class"] for box in boxes))
-    text = str(origin.get("prompt") or origin.get("class") or things)
-    words = re.sub(r"[^\w]+", "-", text.lower()).strip("-")[:MAX_NAME].rstrip("-")
-    return words or "picture"
 
 
 def _check_size(

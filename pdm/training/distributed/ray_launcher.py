@@ -6,18 +6,14 @@ work to save a checkpoint and end. A second ctrl-C, or the death of this process
 at once.
 """
 
-import json
 import logging
 import os
 import shutil
-import signal
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, wait
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import Any, TypeVar
 
 import ray
 import torch
@@ -26,25 +22,29 @@ from ray.train.torch import TorchConfig, TorchTrainer, get_device
 from ray.train.v2.api.exceptions import TrainingFailedError
 
 from pdm import errors, openmp
-from pdm.cluster import Head, ray_session
+from pdm.cluster import ray_session
 from pdm.errors import PyramidError, Unavailable
-from pdm.files import sole_writer, write_json
+from pdm.files import sole_writer
 from pdm.parts.placement import resources_of_worker
 from pdm.training.checkpoints.run_folder import LOG, STOP
 from pdm.training.distributed.launchers import SECONDS_OF_SILENCE
+from pdm.training.distributed.watch import stop_on_sigterm, watch
+from pdm.training.distributed.worker_failures import (
+    FAILED,
+    Failure,
+    first_failure,
+    report_failure,
+    wait_until_all_failed,
+)
 from pdm.training.distributed.workers import Workers
 
 logger = logging.getLogger(__name__)
 
 Settings = TypeVar("Settings")
-Outcome = tuple[str, str] | None  # class and text of an expected failure
 
 MAX_LOST_WORKERS = 2
 SIGNS_OF_LOSS = ("died unexpectedly", "ActorDiedError", "startup timed out")  # in Ray's errors
-FAILED = "failed"  # inside a run's folder: the expected error of each worker that failed
-SECONDS_TO_FAIL = 5.0  # time for all workers to fail after they have agreed to
 SECONDS_TO_START = 300  # a group of workers; Ray's 60 are too few on a busy machine
-SECONDS_BETWEEN_LOOKS = 0.2  # polling interval of the workers' log
 SECONDS_TO_STOP = 60.0  # after ctrl-C: time to finish a step and save a checkpoint
 
 
@@ -73,7 +73,7 @@ def launch(
     with sole_writer(run):
         _prepare_folder(run)
         # In this order: Ray sets its own handler when it starts, which would end us at once.
-        with ray_session(worker_output=False), _stop_on_sigterm(run / STOP):
+        with ray_session(worker_output=False), stop_on_sigterm(run / STOP):
             trainer = TorchTrainer(
                 _work,  # type: ignore[arg-type]  # it does return worker 0's value
                 train_loop_config={"work": work, "settings": settings, "run": str(run)},
@@ -98,45 +98,24 @@ def _prepare_folder(run: Path) -> None:
     (run / LOG).write_text("", encoding="utf-8")
 
 
-def _work(task: dict[str, Any]) -> Outcome:
+def _work(task: dict[str, Any]) -> Failure | None:
     """Do the work in a worker, with its log; return an expected failure as plain data."""
-    failed = Path(task["run"]) / FAILED
-    workers = Workers(get_device())
-    if failure := _first_failure(
-        failed
-    ):  # another worker failed before this one started or restarted
-        write_json(failed / str(workers.rank), failure)  # the others wait until all have failed
+    run, workers = Path(task["run"]), Workers(get_device())
+    # Another worker failed before this one started or restarted; the others wait for all to fail.
+    if failure := first_failure(run):
+        report_failure(run, workers.rank, failure)
         return failure
     resources = ray.get_runtime_context().get_assigned_resources()  # type: ignore[no-untyped-call]
     torch.set_num_threads(int(resources["CPU"]))  # by default Ray gives a worker one thread
     if workers.is_first:
-        _log_to(Path(task["run"]) / LOG)
+        _log_to(run / LOG)
     try:
         task["work"](task["settings"], workers)
     except PyramidError as error:
-        write_json(failed / str(workers.rank), [type(error).__name__, str(error)])
-        if not _wait_until_all_failed(failed, workers.count):
+        report_failure(run, workers.rank, (type(error).__name__, str(error)))
+        if not wait_until_all_failed(run, workers.count):
             raise  # the others are blocked; only Ray can end them
-        return _first_failure(failed)
-    return None
-
-
-def _wait_until_all_failed(failed: Path, count: int) -> bool:
-    """Wait until all workers have failed, as they do after agreeing to; return whether they
-    have."""
-    end = time.monotonic() + SECONDS_TO_FAIL
-    while len(list(failed.glob("[0-9]*"))) < count:
-        if time.monotonic() > end:
-            return False
-        time.sleep(SECONDS_BETWEEN_LOOKS)
-    return True
-
-
-def _first_failure(failed: Path) -> Outcome:
-    """Return the failure of the first worker that has one."""
-    for path in sorted(failed.glob("[0-9]*")):
-        kind, message = json.loads(path.read_text(encoding="utf-8"))
-        return kind, message
+        return first_failure(run)
     return None
 
 
@@ -171,7 +150,7 @@ def _scaling(num_workers: int) -> ScalingConfig:
     )
 
 
-def _fit(trainer: TorchTrainer, run: Path) -> Outcome:
+def _fit(trainer: TorchTrainer, run: Path) -> Failure | None:
     """Run the trainer, and forward the workers' log lines. After ctrl-C, wait until it has
     ended."""
     fitted: Future[Any] = Future()
@@ -185,7 +164,7 @@ def _fit(trainer: TorchTrainer, run: Path) -> Outcome:
     # In a thread, so that Ray leaves ctrl-C to us; a daemon, so that it ends with this process.
     threading.Thread(target=fit, daemon=True).start()
     try:
-        _watch(fitted, run)
+        watch(fitted, run)
     except KeyboardInterrupt:
         # Ray ends the whole process if that thread still calls it after its shutdown.
         logger.info("ctrl-C: saving a checkpoint; press ctrl-C again to end without it")
@@ -193,34 +172,12 @@ def _fit(trainer: TorchTrainer, run: Path) -> Outcome:
         wait([fitted], timeout=SECONDS_TO_STOP)
         raise
     try:
-        outcome: Outcome = fitted.result().return_value
+        outcome: Failure | None = fitted.result().return_value
     except TrainingFailedError as error:
-        if failure := _first_failure(run / FAILED):  # after too many lost workers
+        if failure := first_failure(run):  # after too many lost workers
             return failure
         raise _explain(error) from error
     return outcome
-
-
-def _watch(fitted: "Future[Any]", run: Path) -> None:
-    """Forward the workers' log lines until they have ended, or the cluster has lost its head."""
-    with (run / LOG).open(encoding="utf-8") as lines:
-        head = Head()
-        while not fitted.done():
-            _forward_lines(lines)
-            wait([fitted], timeout=SECONDS_BETWEEN_LOOKS)
-            if head.is_lost():
-                (run / STOP).touch()  # nothing else can reach workers on other machines
-                raise Unavailable(
-                    f"the head of the Ray cluster ({head.address}) no longer answers; run "
-                    "the same command again, on a working cluster, to resume from the newest "
-                    "checkpoint"
-                )
-        _forward_lines(lines)
-
-
-def _forward_lines(lines: TextIO) -> None:
-    for line in lines:
-        logger.info(line.rstrip("\n"))
 
 
 def _explain(error: TrainingFailedError) -> Exception:
@@ -233,20 +190,3 @@ def _explain(error: TrainingFailedError) -> Exception:
         "training workers were lost (out of memory? killed?) and could not be replaced: "
         f"{reason.strip()} Run the same command again to resume from the newest checkpoint"
     )
-
-
-@contextmanager
-def _stop_on_sigterm(request: Path) -> Iterator[None]:
-    """Let SIGTERM ask the workers to stop, instead of ending this process."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def ask(signum: int, frame: object) -> None:
-        request.touch()
-
-    before = signal.signal(signal.SIGTERM, ask)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,52 @@
+"""Names of the files of drawn pictures: what they show, and a number where another has the name."""
+
+import itertools
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pdm.data import marks
+from pdm.errors import BadInput
+
+MAX_NAME = 60  # characters of a prompt in a file's name
+
+
+def choose_path(folder: Path, name: str, facts: dict[str, Any], taken: Sequence[Path]) -> Path:
+    """Name a picture's file, with a number at the end if another picture has that name: one of
+    this call, or a file in the folder with another mark.
+
+    Args:
+        folder: Of the file.
+        name: With its ending.
+        facts: Its mark; a file with the same one is the same picture.
+        taken: Files of this call.
+    """
+    stem, ending = Path(name).stem, Path(name).suffix
+    names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
+    paths = (folder / f"{name}{ending}" for name in names)
+    return next(
+        path for path in paths if path not in taken and (not path.exists() or is_drawn(path, facts))
+    )
+
+
+def is_drawn(path: Path, facts: dict[str, Any]) -> bool:
+    """Tell whether a file is there and has this mark, so that it need not be drawn again."""
+    if not path.exists():
+        return False
+    try:
+        found = marks.read_mark(path)
+    except BadInput:
+        return False
+    return bool(found == json.loads(json.dumps(facts)))
+
+
+def words_of(origin: dict[str, Any]) -> str:
+    """Give a file's name for what a picture shows: words of its prompt, its class, the classes of
+    its boxes, or "picture"."""
+    boxes = origin.get("layout", {}).get("boxes", ())
+    things = " ".join(dict.fromkeys(box["class"] for box in boxes))
+    text = str(origin.get("prompt") or origin.get("class") or things)
+    words = re.sub(r"[^\w]+", "-", text.lower()).strip("-")[:MAX_NAME].rstrip("-")
+    return words or "picture"
