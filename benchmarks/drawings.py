@@ -29,6 +29,7 @@ if __package__ in (None, ""):  # run as a script
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.common import ROOT, machine
+from benchmarks.data.other_views import other_view
 from benchmarks.markdown import table_lines
 from benchmarks.picture_packages import Picture, pictures
 from pdm import params
@@ -36,8 +37,6 @@ from pdm.config.stages.curate import CurateConfig
 from pdm.curation.curate.judge import finished_crop
 from pdm.curation.curate.scores.drawing import HEAD, inputs_of
 from pdm.curation.curate.scores.features import compute_features
-from pdm.data.decoding.pixels import downscale
-from pdm.data.pixels import Pixels
 from pdm.files import write_json
 from pdm.progress import Progress
 
@@ -142,38 +141,8 @@ def _inputs(content: bytes, seed: int, config: CurateConfig) -> NDArray[np.float
     if crop is None:
         return np.zeros((0, 0), np.float32)
     random = np.random.default_rng(seed)
-    views = [crop, *(_view(crop, random) for _ in range(NUM_VIEWS))]
+    views = [crop, *(other_view(crop, random) for _ in range(NUM_VIEWS))]
     return np.stack([inputs_of(compute_features(view)) for view in views]).astype(np.float32)
-
-
-def _view(crop: Pixels, random: np.random.Generator) -> Pixels:
-    """Another picture of the same kind: what sites and cameras do to pictures."""
-    height, width = crop.shape[:2]
-    share = random.uniform(0.5, 1)
-    size = max(64, int(width * share)), max(64, int(height * share))
-    left, top = random.integers(0, width - size[0] + 1), random.integers(0, height - size[1] + 1)
-    part = crop[top : top + size[1], left : left + size[0]]
-    if random.random() < 0.5:
-        part = part[:, ::-1]
-    part = np.ascontiguousarray(part)
-    if random.random() < 0.6 and min(size) > 200:
-        share = random.uniform(max(0.25, 160 / min(size)), 1)
-        part = downscale(part, round(size[0] * share), round(size[1] * share))
-    if random.random() < 0.6:
-        part = _other_tones(part, random)
-    if random.random() < 0.6:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(55, 96))]
-        saved = cv2.imencode(".jpg", part[..., ::-1], quality)[1]
-        part = np.asarray(cv2.imdecode(saved, cv2.IMREAD_COLOR)[..., ::-1], np.uint8)
-    return np.ascontiguousarray(part)
-
-
-def _other_tones(part: Pixels, random: np.random.Generator) -> Pixels:
-    tones = 128 + (part.astype(np.float32) - 128) * random.uniform(0.75, 1.2)
-    tones += random.uniform(-15, 15)
-    grey = tones.mean(axis=2, keepdims=True)
-    tones = grey + (tones - grey) * random.uniform(0.5, 1.3)
-    return np.asarray(tones.clip(0, 255), np.uint8)
 
 
 def _held_out(examples: list[Example]) -> Array:
