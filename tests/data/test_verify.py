@@ -1,127 +1,32 @@
-"""Every kind of damage, done for real, and what the check says of it."""
+"""Every kind of damage to shards, done for real, and what the check says of it."""
 
-import hashlib
-import io
 import json
 import shutil
 import tarfile
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-import torch
-from PIL import Image
+from damaged_data import (
+    damages,
+    flip,
+    member,
+    picture,
+    record,
+    sample,
+    write_manifest,
+    write_shards,
+)
 
 from pdm import cli
-from pdm.data.shards import latent_file, listing, manifest, tars
+from pdm.data.shards import listing, manifest, tars
 from pdm.data.verification.verify import verify
-from pdm.errors import BadInput, QualityGate
+from pdm.errors import BadInput
 from pdm.files import sha256_of
-
-WIDTH, HEIGHT = 32, 16
-SPLITS = {"train-000000": ["a1", "b2", "c3"], "train-000001": ["d4"], "val-000000": ["e5", "f6"]}
-
-
-def picture(seed, width=WIDTH):
-    pixels = np.random.default_rng(seed).integers(0, 255, (HEIGHT, width, 3), dtype=np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "png")
-    return buffer.getvalue()
-
-
-def record(key, split, **changes):
-    facts = {"key": key, "split": split, "width_px": WIDTH, "height_px": HEIGHT}
-    return json.dumps(facts | changes).encode()
-
-
-def sample(key, split, **changes):
-    content = picture(ord(key[0]))
-    digest = hashlib.sha256(content).hexdigest()
-    record_of = record(key, split, **({"image_sha256": digest, "sha256": key * 32} | changes))
-    return key, {"png": content, "json": record_of}
-
-
-def write_manifest(folder, counts=None):
-    """List what is in the folder, so that only looking inside can find what is wrong."""
-    splits = {"train": [], "val": []}
-    for path in sorted(folder.glob("*.tar")):
-        split = path.name.split("-")[0]
-        number = (counts or {}).get(path.stem, len(SPLITS[path.stem]))
-        splits[split].append(manifest.Shard.of(path, number))
-    facts = {"width_px": WIDTH, "height_px": HEIGHT, "extension": "png"}
-    manifest.Manifest(splits, facts).save(folder)
 
 
 @pytest.fixture
 def shards(tmp_path):
-    folder = tmp_path / "shards"
-    for stem, keys in SPLITS.items():
-        split = stem.split("-")[0]
-        tars.write_tar(folder / f"{stem}.tar", [sample(key, split) for key in keys])
-    write_manifest(folder)
-    return folder
-
-
-@pytest.fixture
-def raw(tmp_path):
-    folder = tmp_path / "raw"
-    contents = {key: {"png": picture(ord(key[0]))} for key in ("a1", "b2")}
-    tars.write_tar(folder / "00000.tar", contents.items())
-    rows = [
-        {
-            "key": member.name.split(".")[0],
-            "status": "ok",
-            "sha256": hashlib.sha256(contents[member.name.split(".")[0]]["png"]).hexdigest(),
-            "member": member.name,
-            "offset": member.offset,
-            "size": member.size,
-        }
-        for member in tars.members(folder / "00000.tar")
-    ]
-    rows.append(dict.fromkeys(rows[0]) | {"key": "c3", "status": "failed"})
-    pq.write_table(pa.Table.from_pylist(rows), folder / "00000.parquet")
-    return folder
-
-
-@pytest.fixture
-def encoded(tmp_path):
-    folder = tmp_path / "latents"
-    folder.mkdir()
-    pyramid = (torch.ones(2, 3, 1, 1), torch.ones(2, 1, 2, 4))
-    listed = latent_file.write_shard(folder / "train-000000.safetensors", ["a1", "b2"], pyramid)
-    facts = {"level_shapes": [[3, 1, 1], [1, 2, 4]]}
-    manifest.Manifest({"train": [listed], "val": []}, facts).save(folder)
-    return folder
-
-
-def damages(folder, caplog):
-    """All lines of damage, without the path."""
-    caplog.clear()
-    with pytest.raises(QualityGate, match="fault"):
-        verify([folder])
-    lines = [line.message for line in caplog.records if line.message.startswith("damaged: ")]
-    return [line.removeprefix(f"damaged: {folder}/") for line in lines]
-
-
-def flip(path, place, bits=0xFF):
-    content = bytearray(path.read_bytes())
-    content[place] ^= bits
-    path.write_bytes(content)
-
-
-def member(path, name):
-    return next(one for one in tars.members(path) if one.name == name)
-
-
-# clean data
-
-
-def test_clean_data_is_counted(shards, raw, encoded):
-    said = verify([shards, raw, encoded])
-    assert said.startswith("verified 6 pictures in 3 shards, ")
-    assert "2 raw pictures in 1 shards" in said
-    assert "2 latents in 1 shards" in said
+    return write_shards(tmp_path / "shards")
 
 
 def test_the_command_says_so_and_ends_with_zero(shards, capsys):
@@ -303,87 +208,3 @@ def test_a_hostile_member_is_refused_by_its_header(shards, caplog, info, fault):
     write_manifest(shards)
     assert any(fault in line for line in damages(shards, caplog))
     assert sorted(path.name for path in shards.parent.iterdir()) == ["shards"]
-
-
-# raw data
-
-
-def test_a_flipped_byte_in_a_fetched_file_names_it(raw, caplog):
-    flip(raw / "00000.tar", member(raw / "00000.tar", "b2.png").offset + 5)
-    (line,) = damages(raw, caplog)
-    assert line.startswith("00000.tar: b2.png: its sha256 is not that of the bytes")
-    assert line.endswith("(to fix it, run: pyramid scrape)")
-
-
-@pytest.mark.parametrize("name", ["00000.tar", "00000.parquet"])
-def test_half_a_pair_is_damage(raw, caplog, name):
-    for file in ("00000.tar", "00000.parquet"):
-        shutil.copy(raw / file, raw / file.replace("0.", "1."))
-    (raw / name).unlink()
-    assert any(line.startswith(f"{name}: missing beside") for line in damages(raw, caplog))
-
-
-def test_a_tar_and_a_table_that_do_not_belong_together_are_damage(raw, caplog):
-    samples = [(key, {"png": picture(9)}) for key in ("a1", "z9")]
-    tars.write_tar(raw / "00000.tar", samples)
-    text = "\n".join(damages(raw, caplog))
-    assert "z9.png: is in no row of 00000.parquet" in text
-    assert "b2.png: " in text
-
-
-def test_an_unreadable_table_is_damage(raw, caplog):
-    (raw / "00000.parquet").write_bytes(b"PAR1 no PAR1")
-    assert any("00000.parquet: cannot be read" in line for line in damages(raw, caplog))
-
-
-# latents
-
-
-def test_a_flipped_byte_in_latents_is_found(encoded, caplog):
-    flip(encoded / "train-000000.safetensors", -3)
-    (line,) = damages(encoded, caplog)
-    assert line.endswith("(to fix it, run: pyramid latents)")
-
-
-def test_latents_of_other_shapes_or_twice_the_same_key_are_damage(encoded, caplog):
-    pyramid = (torch.ones(2, 3, 1, 1), torch.ones(2, 1, 2, 5))
-    listed = latent_file.write_shard(encoded / "train-000000.safetensors", ["a1", "a1"], pyramid)
-    facts = {"level_shapes": [[3, 1, 1], [1, 2, 4]]}
-    manifest.Manifest({"train": [listed]}, facts).save(encoded)
-    lines = damages(encoded, caplog)
-    assert any("(2, 1, 2, 5)" in line for line in lines)
-    assert any("a1: is already in train-000000.safetensors" in line for line in lines)
-
-
-@pytest.mark.parametrize(
-    ("classes", "line"),
-    [
-        (["cat", "dog"], "b2: has the class 'dog', which is not listed"),
-        (["cat"], "has 1 classes for 2 keys"),
-    ],
-)
-def test_classes_that_the_manifest_does_not_know_are_damage(encoded, caplog, classes, line):
-    rewritten(encoded, classes)
-    (found,) = damages(encoded, caplog)
-    assert line in found
-
-
-def test_known_and_missing_classes_are_not_damage(encoded):
-    rewritten(encoded, ["cat", None])
-    assert "2 latents" in verify([encoded])
-
-
-def rewritten(encoded, classes):
-    pyramid = (torch.ones(2, 3, 1, 1), torch.ones(2, 1, 2, 4))
-    shard = encoded / "train-000000.safetensors"
-    listed = latent_file.write_shard(shard, ["a1", "b2"], pyramid, classes)
-    facts = {"level_shapes": [[3, 1, 1], [1, 2, 4]], "classes": ["cat"]}
-    manifest.Manifest({"train": [listed]}, facts).save(encoded)
-
-
-def test_latents_of_other_shards_are_a_warning(encoded, shards, caplog):
-    record = json.loads((encoded / manifest.FILE_NAME).read_text())
-    record["facts"]["shards_sha256"] = "0" * 64
-    (encoded / manifest.FILE_NAME).write_text(json.dumps(record))
-    assert verify([encoded])
-    assert "made from another version" in caplog.text
