@@ -163,7 +163,7 @@ def _decoding_line(studio: Studio, pictures: list[Pixels]) -> Ratio:
         "dB",
         (quality[0] - quality[1],),
         "",
-        "As a whole is also what exact tiles give (pdm.models.tiling).",
+        "As a whole is also what exact tiles give (pdm.models.autoencoder_parts.tiling).",
     )
 
 

@@ -14,8 +14,8 @@ from pdm.config.networks.autoencoder_model import AutoencoderModelConfig, LevelC
 from pdm.config.networks.first_stage import FirstStageConfig
 from pdm.config.stages.autoencoder import AutoencoderConfig
 from pdm.config.training.loop import TrainingConfig
+from pdm.models.autoencoder_parts.encoder import INITIAL_LOG_VARIANCE
 from pdm.models.codec import Autoencoder
-from pdm.models.encoder import INITIAL_LOG_VARIANCE
 from pdm.registry import build_autoencoder
 
 SIDE_PX = 64

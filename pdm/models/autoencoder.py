@@ -2,7 +2,7 @@
 
 All but the global level is convolutional, so any size works. With `tile_px`, large pictures are
 encoded and decoded part by part, in a fraction of the memory and with the same result
-(`pdm.models.tiling`).
+(`pdm.models.autoencoder_parts.tiling`).
 """
 
 from collections.abc import Sequence
@@ -16,22 +16,22 @@ from pdm import weights
 from pdm.config.networks.autoencoder_model import AutoencoderModelConfig
 from pdm.config.records import from_record
 from pdm.models.attention import SpatialChannelAttention
-from pdm.models.blocks import PlainBlock, ToPixels
-from pdm.models.codec import Autoencoder
-from pdm.models.decoder import Decoder, DecoderStage
-from pdm.models.encoder import Encoder
-from pdm.models.levels.orthogonal import remove_coarse_content
-from pdm.models.levels.posterior import LOG_VARIANCE_RANGE, LogVariances, kl_penalty
-from pdm.models.levels.prediction import num_inputs, predict_level
-from pdm.models.levels.pyramid import Pyramid
-from pdm.models.regions import Region
-from pdm.models.tiling import (
+from pdm.models.autoencoder_parts.decoder import Decoder, DecoderStage
+from pdm.models.autoencoder_parts.encoder import Encoder
+from pdm.models.autoencoder_parts.tiling import (
     check_norms,
     check_tiles,
     decode_in_tiles,
     decode_region,
     encode_in_tiles,
 )
+from pdm.models.blocks import PlainBlock, ToPixels
+from pdm.models.codec import Autoencoder
+from pdm.models.levels.orthogonal import remove_coarse_content
+from pdm.models.levels.posterior import LOG_VARIANCE_RANGE, LogVariances, kl_penalty
+from pdm.models.levels.prediction import num_inputs, predict_level
+from pdm.models.levels.pyramid import Pyramid
+from pdm.models.regions import Region
 
 
 class PyramidAutoencoder(Autoencoder):

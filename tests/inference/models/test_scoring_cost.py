@@ -11,8 +11,8 @@ from tiny_chain import AUTOENCODER
 from torch.nn.modules.module import register_module_forward_hook
 
 from pdm.data.shards.images import ImageShards
-from pdm.models.decoder import Decoder
-from pdm.models.encoder import Encoder
+from pdm.models.autoencoder_parts.decoder import Decoder
+from pdm.models.autoencoder_parts.encoder import Encoder
 from pdm.training.autoencoder import run_folder, train_autoencoder
 from pdm.training.checkpoints import finished
 from pdm.training.distributed.launchers import launch_in_process

@@ -12,9 +12,9 @@ the whole map.
 
 from torch import Tensor, nn
 
+from pdm.models.autoencoder_parts.decoder import Decoder, DecoderStage, upsample_bilinear
+from pdm.models.autoencoder_parts.encoder import Encoder, EncoderStage
 from pdm.models.blocks import PlainBlock
-from pdm.models.decoder import Decoder, DecoderStage, upsample_bilinear
-from pdm.models.encoder import Encoder, EncoderStage
 from pdm.models.layers import average_pool, upsample_nearest
 from pdm.models.levels.pyramid import Pyramid
 from pdm.models.regions import Region, Span, tile_regions

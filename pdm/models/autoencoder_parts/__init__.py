@@ -1,0 +1,1 @@
+"""Parts of the pyramid autoencoder: encoder, decoder, and both in tiles."""
