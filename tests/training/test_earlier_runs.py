@@ -2,97 +2,17 @@
 
 import json
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
-from points import CONFIG, Points, Regression
+from stage_runs import TRAINING, Section, checkpoints, stage, stop_run
 from torch import nn
 
 from pdm import events
-from pdm.config.training.loop import TrainingConfig
-from pdm.errors import Preempted
 from pdm.files import sha256_of
 from pdm.training.checkpoints import earlier_runs, finished
-from pdm.training.checkpoints.plan import TrainingPlan, plan_training
-from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
 from pdm.training.checkpoints.run_record import RunRecord
-from pdm.training.distributed.workers import Workers
-from pdm.training.loop.state import TrainState
-from pdm.training.loop.train import train
-
-CPU = Workers(torch.device("cpu"))
-TRAINING = replace(CONFIG, num_workers=1, accumulation=1, log_every_images=8)
-
-
-@dataclass(frozen=True)
-class Section:
-    """A section of params that trains."""
-
-    training: TrainingConfig
-    width: int = 1
-
-    @property
-    def needs_length(self) -> str:
-        return self.training.needs_length
-
-
-class StoppedRun(RunFolder):
-    """Asks itself to stop one step after it has logged `stop_at` images."""
-
-    stop_at: int | None = None
-
-    def log(self, metrics, images_seen):
-        super().log(metrics, images_seen)
-        if self.stop_at is not None and images_seen >= self.stop_at:
-            (self.folder / "stop").touch()
-
-
-def stage(
-    runs: Path,
-    stop_at: int | None = None,
-    data: str = "0" * 64,
-    model: type[nn.Module] = Regression,
-    **changes,
-) -> Path:
-    """What a stage does that trains, with a model of a few numbers."""
-    config = Section(replace(TRAINING, **changes))
-    record = RunRecord.of("autoencoder", config, {"shards": data})
-    run, training = runs / record.name, config.training
-    if finished.export(run, runs.parent / "model"):
-        return run
-    earlier_runs.prepare(run, record, config)
-    (run / "stop").unlink(missing_ok=True)
-    torch.manual_seed(0)
-    state = TrainState(model(), training)
-    restore_newest(state, checkpoints_of(run, training), CPU)
-    folder = StoppedRun(run, "points", training, CPU, state.images_seen, score)
-    folder.stop_at = stop_at
-    train(state, CPU.wrap(state.model, training), Points(), training, folder, CPU)
-    (run / "model").mkdir()
-    (run / "model" / "weights").write_bytes(state.model.layer.weight.detach().numpy().tobytes())
-    finished.finish(run, training.total_images)
-    finished.export(run, runs.parent / "model")
-    finished.prune(runs, training.keep_runs)
-    return run
-
-
-def score(state: TrainState, log: events.EventLog) -> float:
-    log.metrics({"score": float(state.images_seen)}, state.images_seen)
-    return float(state.images_seen)  # the first checkpoint is the best
-
-
-def stop_run(runs: Path, at: int, **changes) -> Path:
-    before = set(runs.glob("*"))
-    with pytest.raises(Preempted):
-        stage(runs, at - 8, **changes)
-    [run] = set(runs.glob("*")) - before
-    return run
-
-
-def checkpoints(run: Path) -> list[str]:
-    return sorted(path.name for path in (run / "checkpoints").glob("0*"))
 
 
 def last_state(run: Path) -> dict[str, str]:
@@ -226,58 +146,6 @@ def test_a_finished_run_is_exported_not_trained_again(tmp_path):
 
     assert stage(runs, model=Untrainable) == run
     assert (tmp_path / "model" / "weights").read_bytes() == model
-
-
-def plan(runs: Path, data: str = "0" * 64, **changes) -> TrainingPlan:
-    config = Section(replace(TRAINING, **changes))
-    record = RunRecord.of("autoencoder", config, {"shards": data})
-    return plan_training(runs, record, config, runs.parent / "model")
-
-
-def test_the_plan_says_what_a_stage_is_about_to_do(tmp_path):
-    runs = tmp_path / "runs"
-    assert plan(runs).action == "train"
-    assert not runs.exists()
-    stop_run(runs, 24)
-    found = plan(runs)
-    assert (found.action, found.images_seen) == ("resume", 24)
-    run = stage(runs, keep_runs=2)
-    before = sorted(path for path in tmp_path.rglob("*"))
-    assert plan(runs).action == "restore"
-    longer = plan(runs, total_images=96)
-    assert (longer.action, longer.images_seen) == ("resume", 48)
-    assert plan(runs, total_images=96, schedule="linear").action == "train"
-    assert plan(runs, learning_rate=0.2).action == "train"
-    assert plan(runs, data="1" * 64).action == "train"
-    assert sorted(path for path in tmp_path.rglob("*")) == before
-    (run / "model" / "weights").write_bytes(b"changed")
-    assert plan(runs).action == "resume"  # from the last checkpoint
-
-
-def test_the_plan_knows_what_the_last_run_cost_without_the_time_between_its_parts(tmp_path):
-    runs = tmp_path / "runs"
-    assert plan(runs).last is None
-    run = stop_run(runs, 24)
-    lines = (run / "events.jsonl").read_text().splitlines()
-    logged = [json.loads(line) for line in lines]
-    for event in logged:
-        if "images_per_second" in event["values"]:
-            event["values"]["images_per_second"] = 0.01
-    (run / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in logged))
-    assert str(plan(runs, learning_rate=0.2).last) == "40:00 for 24 images"
-
-
-def test_the_plan_knows_which_run_keeps_the_present_model_and_for_how_long(tmp_path):
-    runs = tmp_path / "runs"
-    run = stage(runs, keep_runs=2)
-    for folder in (run / "model", tmp_path / "model"):
-        (folder / "model.safetensors").write_bytes(b"weights")
-    finished.finish(run, 48)
-    assert plan(runs, learning_rate=0.2, keep_runs=2).copy == run
-    assert plan(runs, learning_rate=0.2, keep_runs=2).copy_stays
-    assert not plan(runs, learning_rate=0.2, keep_runs=1).copy_stays
-    (tmp_path / "model/model.safetensors").write_bytes(b"of another run")
-    assert plan(runs, learning_rate=0.2).copy is None
 
 
 def test_a_run_that_no_longer_keeps_anything_still_shows_what_differs(tmp_path, log_lines):

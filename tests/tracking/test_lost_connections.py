@@ -1,0 +1,101 @@
+"""Servers that do not answer, and processes that were killed: no point is lost or doubled."""
+
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tracked_runs import CONFIG, EVENTS, client, local, points, runs, work
+from tracked_servers import free_port, mlflow_server
+
+from pdm.errors import Unavailable
+from pdm.tracking import sync, track
+
+
+def test_a_closed_port_costs_seconds_and_sync_sends_the_lines_later(monkeypatch, caplog):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
+    began = time.monotonic()
+    with track("diffusion", CONFIG, events=EVENTS):
+        work()
+    assert time.monotonic() - began < 15
+    warnings = [text for text in caplog.messages if "cannot be reached" in text]
+    assert len(warnings) == 1
+    assert "runs/diffusion/abc" in warnings[0]
+    assert "pyramid sync" in warnings[0]
+    with pytest.raises(Unavailable, match="log lines stay"):
+        sync(Path("runs"))
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", local())
+    assert "1 runs" in sync(Path("runs"))
+    assert "nothing" in sync(Path("runs"))
+    assert [step for step, _ in points(runs()["diffusion"], "loss")] == [10, 20, 30]
+    assert runs()["diffusion"].info.status == "FINISHED"
+
+
+def test_a_server_that_never_answers_does_not_hold_the_work_up(monkeypatch, caplog):
+    with socket.socket() as hole:
+        hole.bind(("127.0.0.1", 0))
+        hole.listen(64)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{hole.getsockname()[1]}")
+        began = time.monotonic()
+        with track("diffusion", CONFIG, events=EVENTS):
+            work()
+            worked = time.monotonic() - began
+        assert worked < 2
+        assert time.monotonic() - began < 14
+        assert any("kept in runs/diffusion/abc" in text for text in caplog.messages)
+
+
+def test_a_point_that_arrived_unnoticed_is_not_doubled():
+    with track("diffusion", CONFIG, events=EVENTS):
+        work()
+    record = EVENTS.parent / "tracking.json"
+    values = json.loads(record.read_text())
+    values["sent"]["steps"], values["sent"]["status"] = {}, "RUNNING"  # lost by a kill
+    record.write_text(json.dumps(values))
+    sync(Path("runs"))
+    assert [step for step, _ in points(runs()["diffusion"], "loss")] == [10, 20, 30]
+
+
+def test_a_run_whose_process_was_killed_is_closed_by_sync():
+    with track("diffusion", CONFIG, events=EVENTS):
+        work()
+    record = EVENTS.parent / "tracking.json"
+    values = json.loads(record.read_text())
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        pass
+    record.write_text(json.dumps(values | {"status": "RUNNING", "process": gone.pid}))
+    sync(Path("runs"))
+    assert runs()["diffusion"].info.status == "KILLED"
+
+
+@pytest.mark.slow
+def test_a_server_that_goes_and_comes_back_ends_with_every_point_once(monkeypatch, caplog):
+    port = free_port()
+    uri = f"http://127.0.0.1:{port}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    model = Path("model")
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    with track("diffusion", CONFIG, events=EVENTS) as tracked:
+        with mlflow_server(port):
+            work(steps=(10, 20))
+            deadline = time.monotonic() + 60
+            while time.monotonic() < deadline:
+                with contextlib.suppress(Exception):
+                    if len(points(runs(uri)["diffusion"], "loss", uri)) == 2:
+                        break
+                time.sleep(1)
+        work(steps=(30,), begin=20)
+        tracked.model(model)
+    assert any("cannot be reached" in text for text in caplog.messages)
+    with mlflow_server(port):
+        sync(Path("runs"))
+        run = runs(uri)["diffusion"]
+        assert [step for step, _ in points(run, "loss", uri)] == [10, 20, 30]
+        assert run.info.status == "FINISHED"
+        assert [f.path for f in client(uri).list_artifacts(run.info.run_id, "model")]
