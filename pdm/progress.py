@@ -46,7 +46,9 @@ class Progress:
 
 
 def as_clock(seconds: float) -> str:
-    """A duration as 1:02:03, or 2:03 below an hour."""
+    """A duration as 1:02:03, 2:03 below an hour, or 1,234 hours from 100 hours on."""
+    if seconds >= 100 * 3600:
+        return f"{seconds / 3600:,.0f} hours"
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

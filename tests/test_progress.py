@@ -3,7 +3,7 @@ import logging
 import pytest
 
 from pdm import progress
-from pdm.progress import Progress
+from pdm.progress import Progress, as_clock
 
 
 @pytest.fixture(autouse=True)
@@ -34,3 +34,12 @@ def test_a_number_that_was_reached_says_nothing(caplog):
         "shard: 4 of 10 images",
         "shard: 10 of 10 images",
     ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(59.6, "1:00"), (3599, "59:59"), (3723, "1:02:03"), (359_999, "99:59:59")]
+    + [(360_000, "100 hours"), (156_290_000, "43,414 hours")],
+)
+def test_durations_read_as_a_clock_or_in_hours(seconds, text):
+    assert as_clock(seconds) == text
