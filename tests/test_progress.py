@@ -38,8 +38,14 @@ def test_a_number_that_was_reached_says_nothing(caplog):
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(59.6, "1:00"), (3599, "59:59"), (3723, "1:02:03"), (359_999, "99:59:59")]
-    + [(360_000, "100 hours"), (156_290_000, "43,414 hours")],
+    [
+        (59.6, "1:00"),
+        (3599, "59:59"),
+        (3723, "1:02:03"),
+        (359_999, "99:59:59"),
+        (360_000, "100 hours"),
+        (156_290_000, "43,414 hours"),
+    ],
 )
 def test_durations_read_as_a_clock_or_in_hours(seconds, text):
     assert as_clock(seconds) == text
