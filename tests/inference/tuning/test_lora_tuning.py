@@ -106,6 +106,16 @@ def ldm(tmp_path_factory) -> Chain:
     return Chain(shards, autoencoder, latents, folder / "diffusion", run, run)
 
 
+def test_a_model_of_one_shape_is_tuned_on_many(chain, bucket_chain, tmp_path):
+    tune(tmp_path, bucket_chain, init_from=source_of(chain.diffusion))
+    record = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert len(record["buckets"]) == 3
+    log = (tmp_path / "run" / "events.jsonl").read_text()
+    assert all(f"val_loss_bucket_{size}" in log for size in ("32x16", "16x16", "16x32"))
+    weights = load_file(tmp_path / "model" / "lora" / "adapter_model.safetensors")
+    assert all(values.any() for values in weights.values())  # those that start at zero have moved
+
+
 @pytest.mark.parametrize("kind", ["pyramid", "ldm"])
 def test_the_model_is_merged_and_its_base_stays_to_the_bit(kind, request, tmp_path, caplog):
     caplog.set_level("INFO", logger="pdm")
