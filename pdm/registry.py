@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from pdm import weights
 from pdm.config.networks.autoencoder_model import AutoencoderModelConfig
 from pdm.config.networks.unet import UNetConfig
@@ -16,7 +18,7 @@ from pdm.errors import BadInput
 from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.codec import Autoencoder
 from pdm.models.denoiser import Denoiser
-from pdm.models.levels.pyramid import Downsampling
+from pdm.models.levels.pyramid import Downsampling, LevelShape
 from pdm.models.unet import PyramidUNet
 from pdm.tasks.find import with_sizes
 from pdm.tasks.task import Levels
@@ -47,6 +49,16 @@ def load_autoencoder(folder: Path) -> Autoencoder:
         if kind == design.__name__:
             return design.from_pretrained(folder)
     raise BadInput(f"{folder} is a {kind}, not an autoencoder; name another folder")
+
+
+def level_shapes_of(
+    config: AutoencoderConfig,
+) -> tuple[tuple[LevelShape, ...], tuple[Downsampling, ...]]:
+    """Shapes (C, h, w) and downsamplings of the latents that an autoencoder will make."""
+    with torch.device("meta"):
+        model = build_autoencoder(config)
+    sides = config.image_height_px, config.image_width_px
+    return model.level_shapes(*sides), model.level_downsamplings
 
 
 def build_denoiser(

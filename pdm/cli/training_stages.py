@@ -10,12 +10,14 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pdm import params
 
 if TYPE_CHECKING:
+    from pdm.config import Params
     from pdm.config.stages.diffusion import DiffusionConfig
     from pdm.training.checkpoints.plan import TrainingPlan
     from pdm.training.monitoring.footprint import Footprint
@@ -39,14 +41,23 @@ def _track_training(
         tracked.model(model)
 
 
-def _print_plan(plan: "TrainingPlan", form: str, predict: "Callable[[], Footprint]") -> None:
+def _print_plan(
+    form: str, plan: "Callable[[], TrainingPlan]", predict: "Callable[[], Footprint]", data: Path
+) -> None:
+    """Print what a training would do and take; as text also before there is data to train on."""
     if form == "json":  # read by the flows before every stage, so it must be quick
-        print(json.dumps(plan.as_json()))
+        print(json.dumps(plan().as_json()))
     elif form == "costs":
-        print(json.dumps(plan.as_json() | predict().as_json()))
+        print(json.dumps(plan().as_json() | predict().as_json()))
     else:
-        print(plan, flush=True)
+        print(plan() if _is_there(data) else f"{data} is not there yet", flush=True)
         print(predict())
+
+
+def _is_there(data: Path) -> bool:
+    from pdm.data.shards import manifest
+
+    return (data / manifest.FILE_NAME).exists()
 
 
 def autoencoder(args: argparse.Namespace) -> None:
@@ -58,8 +69,8 @@ def autoencoder(args: argparse.Namespace) -> None:
 
     config = params.load(args.params).autoencoder
     if args.dry_run:
-        found = plan(config, shards=args.shards, runs=args.runs, model=args.model)
-        _print_plan(found, args.dry_run, lambda: autoencoder_footprint(config))
+        found = partial(plan, config, shards=args.shards, runs=args.runs, model=args.model)
+        _print_plan(args.dry_run, found, lambda: autoencoder_footprint(config), args.shards)
         return
     folder = run_folder(config, shards=args.shards, runs=args.runs)
     outputs = {"model": args.model, "curves": args.curves}
@@ -81,12 +92,12 @@ def diffusion(args: argparse.Namespace) -> None:
     from pdm.training.diffusion import run_folder
     from pdm.training.distillation import plan
     from pdm.training.distributed.launchers import is_under_torchrun
-    from pdm.training.monitoring.footprint import footprint_of_latents
 
-    config = params.load(args.params).diffusion
+    whole = params.load(args.params)
+    config = whole.diffusion
     if args.dry_run:
-        found = plan(config, latents=args.latents, runs=args.runs, model=args.model)
-        _print_plan(found, args.dry_run, lambda: footprint_of_latents(config, args.latents))
+        found = partial(plan, config, latents=args.latents, runs=args.runs, model=args.model)
+        _print_plan(args.dry_run, found, lambda: _predict_diffusion(whole, args), args.latents)
         return
     flow = dataclasses.replace(config, distil=None)
     folder = run_folder(flow, latents=args.latents, runs=args.runs)
@@ -100,6 +111,16 @@ def diffusion(args: argparse.Namespace) -> None:
         logger.warning("diffusion: run the same command again to tune the flow for few steps")
         return
     _distil(config, folder, args)
+
+
+def _predict_diffusion(config: "Params", args: argparse.Namespace) -> "Footprint":
+    """From the latents, or from the params alone if there are none yet."""
+    from pdm.registry import level_shapes_of
+    from pdm.training.monitoring.footprint import diffusion_footprint, footprint_of_latents
+
+    if _is_there(args.latents):
+        return footprint_of_latents(config.diffusion, args.latents)
+    return diffusion_footprint(config.diffusion, *level_shapes_of(config.autoencoder))
 
 
 def _train_flow(config: "DiffusionConfig", folder: Path, args: argparse.Namespace) -> None:

@@ -23,8 +23,7 @@ from pdm.data import boxes, classes, maps
 from pdm.device import choose_device
 from pdm.heap import keep_freed_memory
 from pdm.models.condition import Condition
-from pdm.models.levels.pyramid import Downsampling, LevelShape
-from pdm.registry import build_autoencoder, build_denoiser
+from pdm.registry import build_autoencoder, build_denoiser, level_shapes_of
 from pdm.training.loop.activation_checkpointing import checkpoint_activations
 from pdm.training.loop.optimizer import DiscriminatorTraining
 from pdm.training.loop.precision import autocast
@@ -45,19 +44,13 @@ FACTS = {
 }
 
 
-def levels_of(config: Params) -> tuple[tuple[LevelShape, ...], tuple[Downsampling, ...]]:
-    """Shapes and downsamplings of the latents."""
-    with torch.device("meta"):
-        model = build_autoencoder(config.autoencoder)
-    sides = config.autoencoder.image_height_px, config.autoencoder.image_width_px
-    return model.level_shapes(*sides), model.level_downsamplings
-
-
 def footprint(stage: str, config: Params, at_once: int) -> Footprint:
     """Predict what a training takes with so many images at once."""
     if stage == "autoencoder":
         return autoencoder_footprint(config.autoencoder, at_once)
-    return diffusion_footprint(config.diffusion, *levels_of(config), at_once, FACTS)
+    return diffusion_footprint(
+        config.diffusion, *level_shapes_of(config.autoencoder), at_once, FACTS
+    )
 
 
 def take_steps(stage: str, config: Params, at_once: int) -> None:
@@ -97,7 +90,7 @@ def _build(
     stage: str, config: Params, at_once: int, device: torch.device
 ) -> tuple[nn.Module, nn.Module, DiscriminatorTraining | None, Batch]:
     if stage == "diffusion":
-        shapes, downsamplings = levels_of(config)
+        shapes, downsamplings = level_shapes_of(config.autoencoder)
         channels = tuple(shape[0] for shape in shapes)
         denoiser = build_denoiser(config.diffusion, channels, downsamplings, FACTS).to(device)
         losses = FlowLosses(denoiser, config.diffusion.level_loss_weights)

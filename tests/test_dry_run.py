@@ -1,0 +1,33 @@
+"""`pyramid autoencoder --dry-run` and `pyramid diffusion --dry-run` before there is any data."""
+
+import pytest
+
+from pdm import cli, presets
+from pdm.registry import level_shapes_of
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, monkeypatch):
+    """A folder with params and nothing else."""
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["preset", "model-tiny", "--output", "params.yaml"]) == 0
+
+
+def test_what_a_training_takes_is_predicted_from_the_params_alone(capsys):
+    capsys.readouterr()
+    assert cli.main(["autoencoder", "--dry-run"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("data/shards is not there yet\n")
+    assert "inputs of a picture: 3x32x64" in text
+    assert cli.main(["diffusion", "--dry-run"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("data/latents is not there yet\n")
+    shapes, _ = level_shapes_of(presets.load("model-tiny").autoencoder)
+    assert ", ".join("x".join(map(str, shape)) for shape in shapes) in text
+    assert "memory of a worker, predicted:" in text
+
+
+@pytest.mark.parametrize("form", ["json", "costs"])
+def test_programs_are_told_that_there_is_no_data(form, capsys):
+    assert cli.main(["autoencoder", f"--dry-run={form}"]) == 2
+    assert "run the stage that writes data/shards first" in capsys.readouterr().err
