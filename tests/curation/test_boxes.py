@@ -125,9 +125,11 @@ def test_built_in_landscapes_come_with_their_boxes(tmp_path):
         boxes=True,
     )
     name = "landscape-00000.jpg"
-    builtin._draw((source, name, tmp_path / name))
-    with builtin.serve_pictures(source, tmp_path, timeout_seconds=1) as entries:
-        found = {entry.url.rsplit("/", 1)[1]: entry for entry in entries}
+    with builtin.drawing_processes(1) as processes:
+        drawings = builtin.draw_all(source, tmp_path, processes)
+        with builtin.serve_pictures(source, tmp_path, drawings, timeout_seconds=1) as entries:
+            drawn = [builtin.with_boxes(entry) for entry in entries]
+    found = {entry.url.rsplit("/", 1)[1]: entry for entry in drawn}
     expected = draw_described(3, 0, 64, 32)
     assert json.loads(found[name].boxes) == [box.as_record() for box in expected.boxes]
     assert found[name].class_map is None

@@ -71,7 +71,9 @@ def test_any_number_of_processes_and_threads_draws_the_same_bytes(tmp_path):
     for num_processes in (1, 3):
         folder = tmp_path / str(num_processes)
         folder.mkdir()
-        builtin.draw_all(SOURCE, folder, num_processes)
+        with builtin.drawing_processes(num_processes) as processes:
+            for drawing in builtin.draw_all(SOURCE, folder, processes).values():
+                drawing.result()
         contents.append({path.name: path.read_bytes() for path in folder.iterdir()})
     assert contents[0] == contents[1]
     assert set(contents[0]) == set(builtin.file_names(SOURCE))

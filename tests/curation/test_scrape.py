@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -208,6 +209,14 @@ def test_a_bad_source_stops_the_stage_before_anything_is_drawn(tmp_path):
     absent = UrlListSource(kind="urls", path=str(tmp_path / "absent.txt"))
     with pytest.raises(BadInput, match="no such URL list"):
         scrape(settings(BUILTIN, absent), raw=tmp_path / "raw")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_picture_that_cannot_be_drawn_ends_the_stage_with_the_reason(tmp_path):
+    # The second landscape of this size has no room for its horizon.
+    speck = replace(BUILTIN, num_landscapes=2, num_flawed_per_kind=0, width_px=2, height_px=2)
+    with pytest.raises(IndexError, match="out of bounds"):
+        scrape(settings(speck), raw=tmp_path / "raw")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 import urllib.error
+from concurrent.futures import Future
 
 import pyarrow.parquet as pq
 import pytest
@@ -213,8 +214,38 @@ def test_a_full_disk_ends_the_gateway_and_is_reported(tmp_path, key):
         with found.running():
             assert status_of(found.url_of(key)) == 503
             assert status_of(found.url_of(key)) == 503
-    assert found.disk_error.errno == errno.ENOSPC
+    assert found.error.errno == errno.ENOSPC
     assert server.hits.total() == 1
+
+
+def test_a_picture_that_is_not_ready_is_awaited_without_using_up_its_time_out(tmp_path):
+    ready = Future()
+    with serving() as server:
+        target = Target(url=f"{server.url}/ok", rule=any_address, ready=ready)
+        config = settings(timeout_seconds=0.5)
+        found = Gateway(Fetcher(config), {"late": target}, tmp_path, lambda *what: None)
+        with found.running():
+            codes = []
+            asking = threading.Thread(target=lambda: codes.append(status_of(found.url_of("late"))))
+            asking.start()
+            time.sleep(1.0)
+            assert not server.hits
+            ready.set_result(None)
+            asking.join(5)
+    assert codes == [200]
+    assert server.hits == {"/ok": 1}
+
+
+def test_a_picture_that_will_never_be_ready_ends_the_gateway_with_the_reason(tmp_path):
+    ready, reason = Future(), ValueError("cannot be drawn")
+    ready.set_exception(reason)
+    with serving() as server:
+        target = Target(url=f"{server.url}/ok", rule=any_address, ready=ready)
+        found = Gateway(Fetcher(settings()), {"never": target}, tmp_path, lambda *what: None)
+        with found.running():
+            assert status_of(found.url_of("never")) == 503
+    assert found.error is reason
+    assert not server.hits
 
 
 def test_nobody_waits_for_a_gateway_that_ends(gateway):

@@ -4,6 +4,7 @@ tried again), the last two with a reason."""
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -65,6 +66,7 @@ class Entry:
     outcome: Outcome | None = None  # null until it is fetched
     class_map: Path | None = None  # a local file, see `pdm.data.maps`
     boxes: str | None = None  # JSON, see `pdm.data.boxes`
+    drawing: Future[str | None] | None = None  # of a built-in picture; its result is the boxes
 
     @property
     def caption(self) -> str | None:

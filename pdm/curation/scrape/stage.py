@@ -96,18 +96,24 @@ def _list_entries(source: BuiltinSource | FolderSource | UrlListSource) -> list[
 def _fetch_all(
     config: ScrapeConfig, listed: list[Entry], work: Path, fetching: CachedFetch
 ) -> dict[str, tuple[Entry, Outcome]]:
-    """Every entry with its outcome. The contents are below `work`, or in the folder sources."""
+    """Every entry with its outcome. The contents are below `work`, or in the folder sources.
+
+    Built-in pictures are fetched while others are drawn, so that drawing hides the start of
+    img2dataset and the time-out of the slow picture.
+    """
     with ExitStack() as stack:
+        processes = stack.enter_context(builtin.drawing_processes())
         builtin_entries: list[Entry] = []
         for number, source in enumerate(config.sources):
             if isinstance(source, BuiltinSource):
                 folder = work / f"drawn-{number}"
                 folder.mkdir(parents=True)
-                builtin.draw_all(source, folder)
-                serving = builtin.serve_pictures(source, folder, config.timeout_seconds)
+                drawings = builtin.draw_all(source, folder, processes)
+                serving = builtin.serve_pictures(source, folder, drawings, config.timeout_seconds)
                 builtin_entries += stack.enter_context(serving)
         entries = index_by_key([*listed, *builtin_entries])
         outcomes = fetching.fetch(entries, work / "fetched")
+        entries = {key: builtin.with_boxes(entry) for key, entry in entries.items()}
     return {key: (e, _without_run_details(e, outcomes[key])) for key, e in entries.items()}
 
 

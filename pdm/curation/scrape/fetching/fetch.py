@@ -67,6 +67,7 @@ def fetch(
         Unavailable: img2dataset is not installed or ended without fetching anything, or so many
             URLs in a row reached no server that the network seems to be down.
         OSError: The disk is full.
+        Exception: That of a target's `ready`.
     """
     if not targets:
         return {}
@@ -142,8 +143,8 @@ def _wait(
     """Wait until img2dataset ends, or until there is a reason to terminate it."""
     num_results, changed = 0, time.monotonic()
     while process.poll() is None:
-        if gateway.disk_error is not None:
-            raise gateway.disk_error
+        if gateway.error is not None:
+            raise gateway.error
         if fetcher.network_is_down:
             raise Unavailable(network_down_message())
         if len(gateway.results) != num_results:

@@ -44,7 +44,7 @@ class CachedFetch:
             folder: Is created; afterwards it has the contents that were fetched now.
 
         Raises:
-            Unavailable, OSError: See `pdm.curation.scrape.fetching.fetch.fetch`.
+            Unavailable, OSError, Exception: See `pdm.curation.scrape.fetching.fetch.fetch`.
         """
         if self._cache is not None and self._removals.any:
             num_removed = self._cache.remove_matching(self._removals.matches)
@@ -56,7 +56,12 @@ class CachedFetch:
             if outcome := self._outcome_without_fetching(key, entry):
                 outcomes[key] = outcome
             elif entry.fetch_url is not None:
-                targets[key] = Target(url=entry.fetch_url, rule=entry.rule, sha256=entry.sha256)
+                targets[key] = Target(
+                    url=entry.fetch_url,
+                    rule=entry.rule,
+                    sha256=entry.sha256,
+                    ready=entry.drawing,
+                )
         cached = self._look_up_cached(entries, targets)
         to_fetch = {key: target for key, target in targets.items() if key not in cached}
         if cached:

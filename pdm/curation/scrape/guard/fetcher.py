@@ -1,10 +1,12 @@
 """Fetches one URL into a file, or raises why not."""
 
 import ssl
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.client import HTTPResponse
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from pdm.config.stages.scrape import ScrapeConfig
@@ -29,6 +31,7 @@ class Target:
     url: str  # as `transport.urls.to_request_url` gives it
     rule: AddressRule
     sha256: str | None = None  # of the picture, if the list has it
+    ready: Future[Any] | None = None  # it is requested once this is done; None: at once
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

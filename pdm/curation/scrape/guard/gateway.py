@@ -49,7 +49,7 @@ class Gateway(ThreadingHTTPServer):
         self._on_result = on_result
         self._secret = secrets.token_urlsafe(16)  # keeps other users of this machine out
         self.results: dict[str, Result] = {}
-        self.disk_error: OSError | None = None  # such as a full disk; nothing can go on
+        self.error: Exception | None = None  # such as a full disk; nothing can go on
 
     def url_of(self, key: str) -> str:
         """The address from which img2dataset gets the picture of a key."""
@@ -82,9 +82,10 @@ class Gateway(ThreadingHTTPServer):
             FetchError: There is no picture.
             FetchCancelled: The gateway ends.
         """
-        path = self._bodies / key
+        path, target = self._bodies / key, self._targets[key]
+        self._wait_until_ready(target)
         try:
-            fetched = self._fetcher.fetch(self._targets[key], path)
+            fetched = self._fetcher.fetch(target, path)
             with path.open("rb") as file:
                 self._record(key, fetched, path)
                 yield fetched, file
@@ -96,6 +97,14 @@ class Gateway(ThreadingHTTPServer):
         finally:
             path.unlink(missing_ok=True)
 
+    def _wait_until_ready(self, target: Target) -> None:
+        """Wait here, not at the server: this takes no slot of the host and none of its time."""
+        try:
+            if target.ready is not None:
+                target.ready.result()
+        except Exception as error:
+            raise self._cancel(error) from error
+
     def _record(self, key: str, result: Result, path: Path) -> None:
         try:
             self._on_result(key, result, path)
@@ -103,8 +112,8 @@ class Gateway(ThreadingHTTPServer):
             raise self._cancel(error) from error
         self.results[key] = result
 
-    def _cancel(self, error: OSError) -> FetchCancelled:
-        self.disk_error = error
+    def _cancel(self, error: Exception) -> FetchCancelled:
+        self.error = error
         self._fetcher.close()
         return FetchCancelled()
 

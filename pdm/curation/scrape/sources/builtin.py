@@ -1,4 +1,5 @@
 """The built-in source: landscapes and flawed pictures, drawn on all cores and served over loopback.
+Each picture can be fetched as soon as it is drawn, while others are still being drawn.
 
 `landscape-00000.jpg` is a good picture; its class is the kind of land that it shows.
 `flawed-blurred-00.jpg` must be dropped by curation, for one of its `expected_reasons`.
@@ -9,17 +10,19 @@ http://builtin.invalid/SEED/WIDTHxHEIGHT/NAME. No such host can exist (RFC 6761)
 """
 
 import json
+import logging
 import multiprocessing
 import re
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 
 from pdm.config.stages.scrape import BuiltinSource
-from pdm.curation.scrape.boxes import ENDING, read_boxes
+from pdm.curation.scrape.boxes import check_boxes
 from pdm.curation.scrape.drawing.landscapes import draw_described
 from pdm.curation.scrape.drawing.scene import Scene, choose
 from pdm.curation.scrape.entries import Entry
@@ -30,7 +33,10 @@ from pdm.curation.scrape.sources import flawed
 from pdm.curation.scrape.sources.loopback import serve
 from pdm.data.maps import encode_map
 from pdm.heap import keep_freed_memory
-from pdm.progress import Progress
+
+logger = logging.getLogger(__name__)
+
+Drawings = Mapping[str, Future[str | None]]  # by file name; the result is the boxes, as JSON
 
 CANONICAL = "http://builtin.invalid"
 NAME = "builtin"
@@ -70,29 +76,43 @@ def scene_of(source: BuiltinSource, name: str) -> Scene | None:
     return choose(source.seed, int(match[1])) if match else None
 
 
-def draw_all(source: BuiltinSource, folder: Path, num_processes: int | None = None) -> None:
-    """Draw every picture of the source into `folder`. The bytes depend on the source alone.
+@contextmanager
+def drawing_processes(num_processes: int | None = None) -> Iterator[Executor]:
+    """Processes that draw during the block. At its end, what was not begun is cancelled.
 
     Args:
-        source: What to draw.
-        folder: Exists.
         num_processes: At most so many; None for one per core.
     """
-    names = file_names(source)
-    num_workers = min(num_processes or available_cores(), len(names))
     context = multiprocessing.get_context("spawn")  # fork is not safe with threads
-    progress = Progress("scrape: drawing", len(names))
-    with ProcessPoolExecutor(num_workers, context, initializer=_start_worker) as pool:
-        tasks = [(source, name, folder / name) for name in names]
-        for _ in pool.map(_draw, tasks, chunksize=2):
-            progress.advance()
+    number = num_processes or available_cores()
+    processes = ProcessPoolExecutor(number, context, initializer=_start_worker)
+    try:
+        yield processes
+    finally:
+        processes.shutdown(cancel_futures=True)
+
+
+def draw_all(source: BuiltinSource, folder: Path, processes: Executor) -> Drawings:
+    """Begin to draw every picture of the source, in the order of `file_names`.
+
+    Args:
+        source: What to draw. The bytes depend on it alone.
+        folder: Exists. A file is whole when its drawing is done.
+        processes: Of `drawing_processes`.
+    """
+    names = file_names(source)
+    logger.info("scrape: drawing %s pictures, each fetched once it is drawn", f"{len(names):,}")
+    return {name: processes.submit(_draw, source, name, folder / name) for name in names}
 
 
 @contextmanager
 def serve_pictures(
-    source: BuiltinSource, folder: Path, timeout_seconds: float
+    source: BuiltinSource, folder: Path, drawings: Drawings, timeout_seconds: float
 ) -> Iterator[list[Entry]]:
-    """Serve the drawn pictures during the block; yield the entries to fetch."""
+    """Serve the drawn pictures during the block; yield the entries to fetch.
+
+    They have no boxes yet (`with_boxes`).
+    """
     prefix = f"/{source.seed}/{source.width_px}x{source.height_px}"
     names = file_names(source)
     files = {f"{prefix}/{name}": folder / name for name in names}
@@ -109,22 +129,27 @@ def serve_pictures(
                 licence=LICENCE,
                 fetch_url=f"{address}{prefix}/{name}",
                 rule=rule,
-                class_map=drawn if (drawn := map_path(folder / name)).is_file() else None,
-                boxes=read_boxes(found) if (found := box_path(folder / name)).is_file() else None,
+                class_map=_map_path(source, folder / name),
+                drawing=drawings.get(name),
             )
             for name in [SLOW, *names, MISSING]  # the slow one first, so that none waits for it
             for scene in [scene_of(source, name)]
         ]
 
 
-def map_path(picture: Path) -> Path:
-    """The file of a drawn picture's map."""
-    return picture.with_suffix(".map.png")
+def _map_path(source: BuiltinSource, picture: Path) -> Path | None:
+    """The file of a picture's map; None if it gets none."""
+    has_map = source.maps and _GOOD.fullmatch(picture.name)
+    return picture.with_suffix(".map.png") if has_map else None
 
 
-def box_path(picture: Path) -> Path:
-    """The file of a drawn picture's boxes."""
-    return picture.with_suffix(ENDING)
+def with_boxes(entry: Entry) -> Entry:
+    """The entry with the boxes of its picture, which are known once it is drawn. Waits for that.
+
+    Raises:
+        Exception: That of the drawing.
+    """
+    return replace(entry, boxes=entry.drawing.result()) if entry.drawing else entry
 
 
 def without_port(text: str | None) -> str | None:
@@ -138,25 +163,28 @@ def _start_worker() -> None:
     cv2.setNumThreads(1)  # there is one process per core
 
 
-def _draw(task: tuple[BuiltinSource, str, Path]) -> None:
-    source, name, path = task
+def _draw(source: BuiltinSource, name: str, path: Path) -> str | None:
+    """Draw one picture, and its map if the source has maps.
+
+    Returns:
+        Its boxes as JSON, or None if it has none.
+    """
     size = (source.width_px, source.height_px)
     good = _GOOD.fullmatch(name)
     if good and (source.maps or source.boxes):
         landscape = draw_described(source.seed, int(good[1]), *size)
         path.write_bytes(flawed.encode_jpeg(landscape.picture))
-        if source.maps:
-            map_path(path).write_bytes(encode_map(landscape.kinds))
-        if source.boxes:
-            records = [box.as_record() for box in landscape.boxes]
-            box_path(path).write_text(json.dumps(records), encoding="utf-8")
-        return
+        if map_path := _map_path(source, path):
+            map_path.write_bytes(encode_map(landscape.kinds))
+        records = [box.as_record() for box in landscape.boxes]
+        return check_boxes(json.dumps(records)) if source.boxes else None
     if good:
         path.write_bytes(flawed.draw_good(source.seed, int(good[1]), *size))
-        return
+        return None
     match = _FLAWED.fullmatch(name)
     assert match, name
     number = int(match[2])
     path.write_bytes(
         flawed.draw_flawed(match[1], number, source.seed, *size, source.num_landscapes)
     )
+    return None
