@@ -7,8 +7,9 @@ launches as many kernels as CUDA needs for its tensors. On the meta device atten
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -57,9 +58,9 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
 
 
 class Step:
-    """A training step without values."""
+    """A training step without values; its spectral norms hand out weights in this precision."""
 
-    def __init__(self, preset: str) -> None:
+    def __init__(self, preset: str, precision: Literal["float32", "bfloat16"] = "float32") -> None:
         config = presets.load(preset)
         levels = config.autoencoder.model.levels
         channels = tuple(level.channels for level in levels)
@@ -70,11 +71,11 @@ class Step:
         with meta:
             self.network = PyramidUNet(config.diffusion.model, channels, downsamplings)
             self.network.to(memory_format=torch.channels_last)
-            self.state = TrainState(self.network, config.diffusion.training)
+            training = replace(config.diffusion.training, precision=precision)
+            self.state = TrainState(self.network, training)
             self.losses = FlowLosses(self.network, config.diffusion.level_loss_weights)
             self.batch = diffusion_batch(config.diffusion, shapes, BATCH)
         self.network.train()
-        training = config.diffusion.training
         self.steps = Steps(self.state, self.losses, None, iter(()), training, None, Workers(meta))
 
     def run(self) -> None:
@@ -109,6 +110,7 @@ class Launches(TorchDispatchMode):
 def _launches(func, args) -> int:
     name = func.__name__
     view = any(one.alias_info and not one.alias_info.is_write for one in func._schema.returns)
+    view = view or torch.Tag.inplace_view in func.tags
     if view or name.startswith(("_unsafe_view", "empty", "new_empty", "detach")):
         return 0
     lists = [one for one in args if isinstance(one, list | tuple) and _holds_tensors(one)]

@@ -125,5 +125,5 @@ class LatentUNet(Denoiser):
             maps.append(self.map_to_channels(small))
         return maps
 
-    def set_dropout(self, share: Tensor) -> None:
+    def set_dropout(self, left: Tensor) -> None:
         """Do nothing: LDM's released networks have no dropout."""

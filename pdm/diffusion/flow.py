@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from pdm.models.levels.pyramid import Pyramid
 
@@ -83,15 +84,19 @@ def flow_loss(
         The loss, a scalar (predicting zero scores 2 on standardised data), and the mean squared
         error of each level of each picture, (levels, B), detached.
     """
-    predicted, expected = velocity(interpolate(data, noise, t), t), target(data, noise)
-    by_picture = torch.stack(
-        [
-            (guess.float() - truth.float()).square().mean(dim=(1, 2, 3))
-            for guess, truth in zip(predicted, expected, strict=True)
-        ]
-    )
+    predicted = velocity(interpolate(data, noise, t), t)
+    expected = _values_of(data) - _values_of(noise)
+    errors = F.mse_loss(_values_of(predicted).float(), expected.float(), reduction="none")
+    of_levels = torch.split(errors, [level.numel() for level in data])
+    by_picture = torch.stack([values.view(len(t), -1).mean(dim=1) for values in of_levels])
     if time_weights is not None:
         by_picture = by_picture * time_weights.reshape(len(t), -1).mT
-    errors = by_picture.mean(dim=1)
-    weights = torch.as_tensor(level_weights, dtype=errors.dtype, device=errors.device)
-    return (errors * weights).sum() / weights.sum(), by_picture.detach()
+    by_level = by_picture.mean(dim=1)
+    weights = torch.as_tensor(level_weights, dtype=by_level.dtype, device=by_level.device)
+    return (by_level * weights).sum() / weights.sum(), by_picture.detach()
+
+
+def _values_of(pyramid: Pyramid) -> Tensor:
+    """Put the values of all levels into one vector, so that one kernel can work on all; levels in
+    channels_last layout are not copied before."""
+    return torch.cat([level.permute(0, 2, 3, 1).flatten() for level in pyramid])

@@ -25,7 +25,6 @@ from pdm.models.layers import (
     convolution,
     norm_layer,
     num_heads,
-    pixels_first,
     res_skip,
     zero_init,
 )
@@ -44,18 +43,18 @@ def importance(num_pixels: int, num_channels: int, ratio: Ratio) -> tuple[float,
 
 
 def spatial_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Attend from each pixel to all pixels. All tensors are (B, heads, channels, pixels)."""
-    query, key, value = pixels_first(query), pixels_first(key), pixels_first(value)
+    """Attend from each pixel to all pixels. All tensors are (B * heads, pixels, channels)."""
+    # With one head: Inductor takes several for the channels of a map, and copies all tensors to
+    # bring them side by side.
+    query, key, value = query[:, None], key[:, None], value[:, None]
     attended: Tensor = F.scaled_dot_product_attention(query, key, value)
-    return attended.mT
+    return attended.squeeze(1)
 
 
 def channel_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Attend from each channel to all of its head. All tensors are (B, heads, channels, pixels)."""
-    logits: Tensor = query @ key.mT / math.sqrt(query.shape[-1])
-    # In the order that leaves pixels first in memory, as in spatial attention.
-    attended: Tensor = value.mT @ logits.softmax(dim=-1).mT
-    return attended.mT
+    """Attend from each channel to all of its head; tensors are (B * heads, pixels, channels)."""
+    logits: Tensor = query.mT @ key / math.sqrt(query.shape[1])
+    return value @ logits.softmax(dim=-1).mT
 
 
 class SpatialChannelAttention(nn.Module):
@@ -83,11 +82,12 @@ class SpatialChannelAttention(nn.Module):
         if channel_weight:
             channel = channel_attention(query, key, value)
             attended = _mix(attended, channel, spatial_weight, channel_weight)
-        rows = attended.permute(0, 3, 1, 2).reshape(len(features), height, breadth, -1)
+        by_head = attended.reshape(len(features), self.num_heads, *attended.shape[1:])
+        rows = by_head.transpose(1, 2).reshape(len(features), height, breadth, -1)
         return res_skip(features, self.projection(rows.permute(0, 3, 1, 2)))
 
     def _split(self, stacked: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, 3 * width, H, W) to query, key and value, each (B, heads, channels, pixels).
+        """(B, 3 * width, H, W) to query, key and value, each (B * heads, pixels, channels).
 
         One copy brings all three to the layout that no product copies again: heads apart, and the
         channels of a pixel side by side.
@@ -96,7 +96,7 @@ class SpatialChannelAttention(nn.Module):
         # By rows, since the gradient then comes back in channels_last layout.
         rows = stacked.permute(0, 2, 3, 1).reshape(batch, height * breadth, width)
         heads = rows.view(batch, height * breadth, 3, self.num_heads, width // 3 // self.num_heads)
-        query, key, value = heads.permute(2, 0, 3, 1, 4).contiguous().mT.unbind()
+        query, key, value = heads.permute(2, 0, 3, 1, 4).flatten(1, 2).contiguous().unbind()
         return query, key, value
 
 

@@ -89,26 +89,32 @@ class ModulatedBlock(nn.Module):
         self.shortcut = project_to_width(in_width, out_width)
 
     def forward(
-        self, features: Tensor, embedding: Tensor, modulation: Tensor | None = None
+        self,
+        features: Tensor,
+        embedding: Tensor,
+        scale: Tensor | None = None,
+        shift: Tensor | None = None,
     ) -> Tensor:
         """(B, in_width, H, W) to (B, out_width, H, W).
 
         Args:
             features: At this resolution.
             embedding: (B, E).
-            modulation: Scale and shift that `modulate_blocks` made of it, (B, 2 * out_width); None
-                to make them here.
+            scale, shift: (B, out_width), which `modulate_blocks` made of it; None to make them
+                here.
         """
-        if modulation is None:
-            modulation = self.modulation(F.silu(embedding))
-        scale, shift = modulation[:, :, None, None].chunk(2, dim=1)
+        if scale is None or shift is None:
+            scale, shift = self.modulation(F.silu(embedding)).chunk(2, dim=1)
+            scale = 1 + scale
         hidden = self.conv_in(F.silu(self.norm_in(features)))
-        hidden = self.norm_out(hidden) * (1 + scale) + shift
+        hidden = self.norm_out(hidden) * scale[:, :, None, None] + shift[:, :, None, None]
         hidden = self.conv_out(self.dropout(F.silu(hidden)))
         return res_skip(self.shortcut(features), self.gain * hidden)
 
 
-def modulate_blocks(blocks: Sequence[ModulatedBlock], embedding: Tensor) -> dict[nn.Module, Tensor]:
+def modulate_blocks(
+    blocks: Sequence[ModulatedBlock], embedding: Tensor
+) -> dict[nn.Module, tuple[Tensor, Tensor]]:
     """Make the scales and shifts of blocks in one matrix product.
 
     Blocks whose weights are sharded, or have more than a linear layer for it, are left out.
@@ -118,7 +124,7 @@ def modulate_blocks(blocks: Sequence[ModulatedBlock], embedding: Tensor) -> dict
         embedding: (B, E).
 
     Returns:
-        (B, 2 * out_width) for each block.
+        Scale and shift of each block, (B, out_width).
     """
     plain = [block for block in blocks if _is_plain(block.modulation)]
     if not plain:
@@ -126,9 +132,13 @@ def modulate_blocks(blocks: Sequence[ModulatedBlock], embedding: Tensor) -> dict
     layers = [block.modulation for block in plain]
     weights = torch.cat([layer.weight for layer in layers])
     biases = torch.cat([layer.bias for layer in layers])
-    joint = F.linear(F.silu(embedding), weights, biases)
-    parts = torch.split(joint, [layer.out_features for layer in layers], dim=1)
-    return dict(zip(plain, parts, strict=True))
+    # A layer's first half are the scales, less 1.
+    sizes = [layer.out_features // 2 for layer in layers for _ in range(2)]
+    ends = torch.arange(1, -1, -1, dtype=biases.dtype, device=biases.device)
+    firsts = torch.cat([ends[number % 2].expand(size) for number, size in enumerate(sizes)])
+    joint = F.linear(F.silu(embedding), weights, biases + firsts)
+    parts = torch.split(joint, sizes, dim=1)
+    return dict(zip(plain, zip(parts[::2], parts[1::2], strict=True), strict=True))
 
 
 def _is_plain(layer: nn.Module) -> bool:

@@ -63,8 +63,9 @@ class Denoiser(nn.Module):
         return condition
 
     @abstractmethod
-    def set_dropout(self, share: Tensor) -> None:
-        """Multiply the rates of all dropout that falls during training by a scalar."""
+    def set_dropout(self, left: Tensor) -> None:
+        """Multiply the rates of all dropout that falls during training by the mean of the fractions
+        of it that are left, of any shape."""
 
     def save_pretrained(self, folder: Path, **facts: Any) -> None:
         """Write `config.json`, with the facts, and `model.safetensors`; see `pdm.weights.save`."""

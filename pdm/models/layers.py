@@ -86,9 +86,8 @@ def num_heads(width: int) -> int:
 
 
 def pixels_first(features: Tensor) -> Tensor:
-    """(B, heads, channels, pixels) to (B, heads, pixels, channels), with neighbouring channels side
-    by side in memory: fused attention kernels require it. Copies maps in contiguous layout only.
-    """
+    """(..., channels, pixels) to (..., pixels, channels), with neighbouring channels side by side
+    in memory: fused attention kernels require it. Copies maps in contiguous layout only."""
     rows = features.mT
     return rows if rows.stride(-1) == 1 else rows.contiguous()
 

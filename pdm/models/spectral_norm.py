@@ -54,9 +54,10 @@ class SpectralNorm(nn.Module):
         # Copies, since a second pass may iterate before the backward pass of this one.
         order = reorder(self._v, weight)
         left, right = self._u.clone(), order.clone(memory_format=torch.contiguous_format).flatten()
-        norms = _norm(weight, left, right)[None]
-        matrices = as_matrix(weight.detach())[None]
-        return divide_weights(matrices, norms, left[None], right[None], [weight])[0]
+        norm = _norm(weight, left, right)
+        divided = as_matrix(weight.detach())[None] / norm
+        parts = norm[None], left[None], right[None]
+        return with_gradients(divided, divided, *parts, [weight])[0]
 
     def right_inverse(self, weight: Tensor) -> Tensor:
         """Give the weight as it is."""
@@ -83,79 +84,92 @@ class _Division(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, matrices: Tensor, norms: Tensor, left: Tensor, right: Tensor, *weights: Tensor
+        ctx: Any,
+        divided: Tensor,
+        matrices: Tensor,
+        norms: Tensor,
+        left: Tensor,
+        right: Tensor,
+        *weights: Tensor,
     ) -> tuple[Tensor, ...]:
-        divided = matrices / norms[:, None, None]
-        ctx.save_for_backward(divided, norms, left, right)
+        ctx.save_for_backward(matrices, norms, left, right)
         ctx.pattern = weights[0]
         return tuple(as_weight(matrix, weights[0]) for matrix in divided)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        divided, norms, left, right = ctx.saved_tensors
+        matrices, norms, left, right = ctx.saved_tensors
         layout = torch.channels_last if _is_channels_last(ctx.pattern) else torch.contiguous_format
         rows = [as_matrix(gradient.contiguous(memory_format=layout)) for gradient in gradients]
-        find = gradients_one_by_one if divided.device.type == "cpu" else gradients_at_once
-        found = find(rows, divided, norms, left, right)
-        return (None, None, None, None, *(as_weight(matrix, ctx.pattern) for matrix in found))
+        find = gradients_one_by_one if matrices.device.type == "cpu" else gradients_at_once
+        found = find(rows, matrices, norms, left, right)
+        return (*(None,) * 5, *(as_weight(matrix, ctx.pattern) for matrix in found))
 
 
 def gradients_at_once(
-    rows: Sequence[Tensor], divided: Tensor, norms: Tensor, left: Tensor, right: Tensor
+    rows: Sequence[Tensor], matrices: Tensor, norms: Tensor, left: Tensor, right: Tensor
 ) -> Sequence[Tensor]:
     """Gradients of K weights from those of the divided weights, in few launches.
 
     Args:
-        rows: (outputs, columns) each.
-        divided: (K, outputs, columns).
-        norms: (K,).
-        left: (K, outputs).
-        right: (K, columns).
+        rows: (outputs, columns) each, also in a lower precision.
+        matrices, norms, left, right: As for `with_gradients`.
+
+    Returns:
+        (outputs, columns) for each weight, in its precision.
     """
     stacked = torch.stack(list(rows)) if len(rows) > 1 else rows[0][None]
-    along = multiply_at_once(divided.flatten(1)[:, None], stacked.flatten(1))
-    found = torch.baddbmm(stacked, (left * along)[:, :, None], right[:, None], alpha=-1)
-    return found.div_(norms[:, None, None]).unbind()
+    found = stacked / norms[:, None, None]
+    along = torch.bmm(matrices.flatten(1)[:, None], found.flatten(1)[:, :, None])
+    return found.baddbmm_(left[:, :, None] * along, right[:, None], alpha=-1).unbind()
 
 
 def gradients_one_by_one(
-    rows: Sequence[Tensor], divided: Tensor, norms: Tensor, left: Tensor, right: Tensor
+    rows: Sequence[Tensor], matrices: Tensor, norms: Tensor, left: Tensor, right: Tensor
 ) -> Sequence[Tensor]:
     """Do what `gradients_at_once` does; on a CPU in a fraction of the time."""
+    scaled = [row.to(norms.dtype) / norm for row, norm in zip(rows, norms, strict=True)]
     return [
-        torch.addr(row, u * torch.dot(row.flatten(), weight.flatten()), v, alpha=-1).div_(norm)
-        for row, weight, norm, u, v in zip(rows, divided, norms, left, right, strict=True)
+        row.addr_(u * torch.dot(row.flatten(), matrix.flatten()), v, alpha=-1)
+        for row, matrix, u, v in zip(scaled, matrices, left, right, strict=True)
     ]
 
 
-def multiply_at_once(matrices: Tensor, vectors: Tensor) -> Tensor:
-    """Multiply matrices (K, M, N) with vectors (K, N) in one launch."""
-    return torch.bmm(matrices, vectors[:, :, None])[:, :, 0]
+def multiply_at_once(matrices: Tensor, vectors: Tensor, products: Tensor) -> None:
+    """Multiply matrices (K, M, N) with vectors (K, N) in one launch, and put the result into
+    `products` (K, M)."""
+    torch.bmm(matrices, vectors[:, :, None], out=products[:, :, None])
 
 
-def multiply_one_by_one(matrices: Tensor, vectors: Tensor) -> Tensor:
+def multiply_one_by_one(matrices: Tensor, vectors: Tensor, products: Tensor) -> None:
     """Do what `multiply_at_once` does; on a CPU ten times as fast."""
-    pairs = zip(matrices, vectors, strict=True)
-    return torch.stack([torch.mv(matrix, vector) for matrix, vector in pairs])
+    for matrix, vector, product in zip(matrices, vectors, products, strict=True):
+        torch.mv(matrix, vector, out=product)
 
 
-def divide_weights(
-    matrices: Tensor, norms: Tensor, left: Tensor, right: Tensor, weights: Sequence[Tensor]
+def with_gradients(
+    divided: Tensor,
+    matrices: Tensor,
+    norms: Tensor,
+    left: Tensor,
+    right: Tensor,
+    weights: Sequence[Tensor],
 ) -> tuple[Tensor, ...]:
-    """Divide weights of one shape and layout by their spectral norms.
+    """Let gradients flow from weights that are divided by their spectral norms to the weights.
 
     Args:
-        matrices: (K, outputs, columns), `as_matrix` of each weight, without a graph.
+        divided: (K, outputs, columns), `as_matrix` of each weight, divided; of any precision.
+        matrices: (K, outputs, columns), these or the weights, in the weights' precision.
         norms: (K,).
-        left: (K, outputs), the vectors u.
+        left: (K, outputs), the vectors u; divided by the norms if `matrices` are not.
         right: (K, columns), the vectors v, in memory order.
-        weights: K weights, which get the gradients.
+        weights: K weights of one shape and layout, which get the gradients.
 
     Returns:
         Each weight divided, in its own shape.
     """
     found: tuple[Tensor, ...] = _Division.apply(  # type: ignore[no-untyped-call]
-        matrices, norms, left, right, *weights
+        divided, matrices, norms, left, right, *weights
     )
     return found
 

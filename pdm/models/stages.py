@@ -36,7 +36,7 @@ class Context:
     tokens: Tensor | None  # (B, N, token_width)
     mask: Tensor | None = None  # (B, N), False for tokens that are padding
     # Scales and shifts of blocks that were made of the embedding for all of them at once.
-    modulations: Mapping[nn.Module, Tensor] = field(default_factory=dict)
+    modulations: Mapping[nn.Module, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
 
 class Layer(nn.Module):
@@ -66,8 +66,8 @@ class Layer(nn.Module):
 
     def forward(self, features: Tensor, context: Context) -> Tensor:
         """(B, in_width, h, w) to (B, width, h, w)."""
-        modulation = context.modulations.get(self.block)
-        features = self.attention(self.block(features, context.embedding, modulation))
+        modulation = context.modulations.get(self.block, ())
+        features = self.attention(self.block(features, context.embedding, *modulation))
         if self.reading is None:
             return features
         read: Tensor = self.reading(features, context.tokens, context.mask)

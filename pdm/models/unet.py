@@ -127,11 +127,11 @@ class PyramidUNet(Denoiser):
         """Put token states in place of word pieces, once for many calls; the same velocity."""
         return read_text(self.text, condition)
 
-    def set_dropout(self, share: Tensor) -> None:
-        """Multiply all rates of falling dropout by a scalar."""
-        for module in self.modules():
-            if isinstance(module, FallingDropout):
-                module.left.copy_(share)
+    def set_dropout(self, left: Tensor) -> None:
+        """Multiply all rates of falling dropout by the mean fraction of training that is left."""
+        falling = [module.left for module in self.modules() if isinstance(module, FallingDropout)]
+        if falling:
+            torch._foreach_copy_(falling, [left.mean()] * len(falling))
 
     def _outputs(self, pyramid: Pyramid, t: Tensor, condition: Condition) -> Pyramid:
         if t.ndim == 2 and not self.config.has_level_times:
@@ -179,7 +179,7 @@ class PyramidUNet(Denoiser):
         context: Context,
     ) -> Pyramid:
         """Run the way up; give all levels' velocities, zeros for stages before the first."""
-        velocities = [torch.zeros_like(level) for level in pyramid]
+        velocities: dict[int, Tensor] = {}  # by level
         features = self.middle(maps[-1][-1], context)
         if self.global_trunk is not None:
             found = self.global_trunk(latent, features, context.embedding)
@@ -196,7 +196,10 @@ class PyramidUNet(Denoiser):
             if index > first:
                 features = stage.narrow(features)
                 features = upsample(features, self.config.resampling)
-        return tuple(velocities)
+        return tuple(
+            velocities[number] if number in velocities else torch.zeros_like(level)
+            for number, level in enumerate(pyramid)
+        )
 
     def _condition_maps(
         self, condition: Condition, latent: Tensor | None, index: int

@@ -8,6 +8,7 @@ from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.data.bucket_order import BucketOrder
 from pdm.data.shards.latents import LatentShards
 from pdm.models.condition import NO_CONDITION, Condition
+from pdm.models.levels.pyramid import Pyramid
 from pdm.tasks.examples import examples_at
 from pdm.tasks.find import find_task
 from pdm.tasks.task import Encode, Task, refuse_to_encode
@@ -47,13 +48,14 @@ class NoisyLatents:
 
     def load(self, positions: range) -> Batch:
         """Load data, noise and, each (B,): times, their weights, and the share of the training that
-        is left; then the condition."""
+        is left; then the condition. Maps are in channels_last layout, as those of the network."""
         data = self.shards.batch(self._indices(positions))
         shapes = [(c, h, w) for _, c, h, w in (level.shape for level in data)]
         noise = normal_pyramid_at(self.seed, positions, "noise", shapes)
         times, weights = self._times(positions)
         left = torch.tensor([max(0.0, 1 - place / self.total) for place in positions])
-        return data, noise, times, weights, left, self._condition(positions)
+        maps = _channels_last(data), _channels_last(noise)
+        return *maps, times, weights, left, self._condition(positions)
 
     @torch.no_grad()
     def _condition(self, positions: range) -> Condition:
@@ -85,3 +87,7 @@ class NoisyLatents:
         start = self.shards.bucket_ranges[self.order.bucket_at(positions)].start
         found: list[int] = (start + self.order.images_at(positions)).tolist()
         return found
+
+
+def _channels_last(pyramid: Pyramid) -> Pyramid:
+    return tuple(level.contiguous(memory_format=torch.channels_last) for level in pyramid)

@@ -70,6 +70,16 @@ def test_levels_count_by_their_weights_and_not_by_their_sizes():
     assert loss.item() == pytest.approx((2 * 1 + 6 * 9) / 8)
 
 
+def test_the_loss_does_not_depend_on_the_layout():
+    data, noise = random_pyramid(4, 0), random_pyramid(4, 1)
+    layout, times = torch.channels_last, torch.rand(4)
+    loss, errors = flow_loss(zeros, data, noise, times, [1, 2, 3])
+    turned = (tuple(x.contiguous(memory_format=layout) for x in part) for part in (data, noise))
+    other_loss, other_errors = flow_loss(zeros, *turned, times, [1, 2, 3])
+    torch.testing.assert_close(other_loss, loss)
+    torch.testing.assert_close(other_errors, errors)
+
+
 def test_the_loss_sends_gradients_to_the_network():
     weight = torch.ones(1, requires_grad=True)
     data, noise = random_pyramid(4, 0), random_pyramid(4, 1)

@@ -33,20 +33,20 @@ def test_equal_weights_do_not_depend_on_the_size():
 
 
 def heads(pixels: int, channels: int = 8) -> tuple[torch.Tensor, ...]:
-    return torch.randn(3, 2, 2, channels, pixels, generator=torch.Generator().manual_seed(0))
+    return torch.randn(3, 4, pixels, channels, generator=torch.Generator().manual_seed(0))
 
 
 def test_spatial_attention_is_the_textbook_formula():
     query, key, value = heads(6)
-    weights = (query.mT @ key / 8**0.5).softmax(-1)  # (pixels, pixels)
-    expected = value @ weights.mT
+    weights = (query @ key.mT / 8**0.5).softmax(-1)  # (pixels, pixels)
+    expected = weights @ value
     torch.testing.assert_close(spatial_attention(query, key, value), expected)
 
 
 def test_channel_attention_mixes_channels_by_their_correlation_over_pixels():
     query, key, value = heads(16)
-    weights = (torch.einsum("bhcn,bhdn->bhcd", query, key) / 4).softmax(-1)
-    expected = torch.einsum("bhcd,bhdn->bhcn", weights, value)
+    weights = (torch.einsum("bnc,bnd->bcd", query, key) / 4).softmax(-1)
+    expected = torch.einsum("bcd,bnd->bnc", weights, value)
     torch.testing.assert_close(channel_attention(query, key, value), expected)
 
 
@@ -63,9 +63,10 @@ def built(width: int, *, spectral_norm: bool = False, **choice) -> SpatialChanne
 def parts(module: SpatialChannelAttention, features: torch.Tensor) -> tuple[torch.Tensor, ...]:
     batch, _width, height, breadth = features.shape
     stacked = module.query_key_value(module.norm(features))
-    query, key, value = stacked.reshape(batch, 3, module.num_heads, -1, height * breadth).unbind(1)
+    heads = stacked.reshape(batch, 3, module.num_heads, -1, height * breadth)
+    query, key, value = heads.transpose(0, 1).flatten(1, 2).mT
     found = spatial_attention(query, key, value), channel_attention(query, key, value)
-    return tuple(module.projection(part.reshape(features.shape)) for part in found)
+    return tuple(module.projection(part.mT.reshape(features.shape)) for part in found)
 
 
 def attention(width: int) -> SpatialChannelAttention:

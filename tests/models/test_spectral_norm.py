@@ -69,13 +69,15 @@ def test_the_gradient_is_that_of_the_quotient():
 
 def test_weights_of_one_shape_get_the_same_on_a_cpu_and_on_devices_that_count_launches():
     torch.manual_seed(0)
-    divided, rows = torch.randn(3, 4, 6), [*torch.randn(3, 4, 6)]
+    matrices, rows = torch.randn(3, 4, 6), [*torch.randn(3, 4, 6)]
     norms, left, right = torch.rand(3) + 1, torch.randn(3, 4), torch.randn(3, 6)
-    for matrices, vectors in ((divided, right), (divided.mT, left)):
-        expected = multiply_one_by_one(matrices, vectors)
-        torch.testing.assert_close(multiply_at_once(matrices, vectors), expected)
+    for factors, vectors in ((matrices, right), (matrices.mT, left)):
+        found, expected = torch.empty(2, *factors.shape[:2])
+        multiply_at_once(factors, vectors, found)
+        multiply_one_by_one(factors, vectors, expected)
+        torch.testing.assert_close(found, expected)
     for weights in (slice(0, 3), slice(0, 1)):
-        parts = rows[weights], divided[weights], norms[weights], left[weights], right[weights]
+        parts = rows[weights], matrices[weights], norms[weights], left[weights], right[weights]
         for found, expected in zip(
             gradients_at_once(*parts), gradients_one_by_one(*parts), strict=True
         ):
@@ -91,6 +93,21 @@ def test_weights_that_share_memory_keep_their_values_layout_and_names(layout):
     assert [weight.stride() for weight in model.parameters()] == strides
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert before.keys() == model.state_dict().keys()
+
+
+def test_weights_divided_in_the_precision_of_the_pass_give_the_same_gradients():
+    torch.manual_seed(0)
+    image, gradients = torch.randn(2, 8, 8, 8), []
+    for dtype in (torch.float32, torch.bfloat16):
+        model = network(with_spectral_norm, torch.channels_last)
+        SpectralNorms(model, model, dtype).iterate()
+        with torch.autocast("cpu", torch.bfloat16):
+            output = model(image)
+        output.float().square().mean().backward()
+        gradients.append([weight.grad for weight in model.parameters()])
+    for found, expected in zip(*gradients, strict=True):
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found, expected)
 
 
 def test_passes_use_the_norms_of_the_last_iteration():

@@ -2,11 +2,17 @@
 
 import torch
 
-from benchmarks.trainings.launches import Launches, launches_of_step
+from benchmarks.trainings.compiled_launches import kinds_of_blocks
+from benchmarks.trainings.launches import Launches, Step, launches_of_step
 
 
 def test_a_step_of_the_largest_preset_launches_no_more_kernels_than_it_did():
-    assert launches_of_step("model-2048x2048").total <= 2_300
+    assert launches_of_step("model-2048x2048").total <= 2_122
+
+
+def test_few_kernels_are_launched_outside_of_compiled_blocks():
+    _, outside = kinds_of_blocks(Step("model-2048x2048", "bfloat16"))
+    assert outside <= 579
 
 
 def test_views_launch_nothing_and_lists_of_tensors_few_kernels():

@@ -23,15 +23,16 @@ from pdm.training.checkpoints.sharded_files import read_into, shapes_in
 from pdm.training.distributed.sharded import (
     full_tensor,
     is_to_shard,
-    local_tensor,
     shard_model,
 )
+from pdm.training.loop.ema_steps import EmaSteps
 from pdm.training.loop.optimizer import (
     DiscriminatorTraining,
     build_optimizer,
     networks_to_optimize,
 )
 from pdm.training.loop.power_iteration import SpectralNorms
+from pdm.training.loop.precision import dtype_of
 from pdm.training.monitoring.utilisation import copy_to_meta
 
 
@@ -43,7 +44,7 @@ class TrainState:
 
     Args:
         model: The network under training, on its device.
-        config: Settings; only strategy, optimizer and `ema_lengths` are read here.
+        config: Settings; only strategy, optimizer, precision and `ema_lengths` are read here.
         discriminator: Trained by the same optimizer, and saved; has no EMA.
 
     Attributes:
@@ -74,7 +75,10 @@ class TrainState:
         # Layers with sharded weights iterate on their own, where their weight is gathered.
         # Those of a decoder, which runs several times in a pass, iterate each time.
         held = getattr(model, "encoder", model)
-        self.spectral_norms = None if self.is_sharded else SpectralNorms(model, held)
+        dtype = dtype_of(config)
+        self.spectral_norms = None if self.is_sharded else SpectralNorms(model, held, dtype)
+        rows = None if self.spectral_norms is None else self.spectral_norms.rows
+        self._ema_steps = EmaSteps([*model.parameters()], [*self.ema_weights.values()], rows)
         self.networks = networks_to_optimize(model, config, discriminator)
         self.optimizer = build_optimizer(self.networks, config)
         self.images_seen = 0  # over all workers
@@ -103,9 +107,9 @@ class TrainState:
     def update_ema(self, half_life_images: int, batch_size: int) -> None:
         """Count one more batch, and update the EMAs.
 
-        After n steps, `ema` is the weighted mean of the n models; a model weighs half as much as
-        one `half_life_images` later. The weights are normalised, so the random initial model has no
-        part in it. EMAs with a length are those of `pdm.ema`.
+        After n steps, `ema` is the mean of the n models; one weighs half as much as another that is
+        `half_life_images` later. The initial model has no part in it. EMAs with a length are those
+        of `pdm.ema`.
         """
         self.images_seen += batch_size
         step = self.images_seen // batch_size
@@ -114,11 +118,7 @@ class TrainState:
             1 - decay_at(step, length) if length else (1 - keep) / (1 - keep**step)
             for length in self.lengths.values()
         ]
-        # All EMAs of a weight in turn, so that it is read from memory once.
-        means = zip(*(self.ema_weights[name] for name in self.lengths), strict=True)
-        means_in_turn = [local_tensor(mean) for of_weight in means for mean in of_weight]
-        latest = [local_tensor(weight) for weight in self.model.parameters() for _ in shares]
-        torch._foreach_lerp_(means_in_turn, latest, shares * (len(latest) // len(shares)))
+        self._ema_steps.move(shares)
         if not self.is_sharded:
             self._copy_buffers()
 

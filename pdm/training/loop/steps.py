@@ -21,7 +21,7 @@ from pdm.training.distributed.workers import Workers
 from pdm.training.loop.interfaces import Data, Run
 from pdm.training.loop.optimizer import clip_gradients, learning_rate_at, step_unless
 from pdm.training.loop.out_of_memory import explain_out_of_memory
-from pdm.training.loop.precision import autocast
+from pdm.training.loop.precision import autocast, dtype_of
 from pdm.training.loop.prefetch import Batch
 from pdm.training.loop.seeds import seed_at
 from pdm.training.loop.skipping import HostCopy, StepNumbers
@@ -51,9 +51,7 @@ class Steps:
     workers: Workers
 
     def __post_init__(self) -> None:
-        reduced = self.config.precision == "bfloat16"
-        dtype = torch.bfloat16 if reduced else torch.float32
-        self.meters = Meters(self.workers.device, dtype)
+        self.meters = Meters(self.workers.device, dtype_of(self.config))
         self.num_skipped = 0  # steps in a row
         self.last_step: tuple[StepNumbers, HostCopy] | None = None  # not yet reported
         self.learning_rates: dict[str, float] = {}  # in the last step, by name in the log

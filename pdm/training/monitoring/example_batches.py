@@ -51,8 +51,13 @@ def diffusion_batch(
 ) -> Batch:
     """Give inputs of `FlowLosses` for `count` latents of these shapes, and a condition of these
     sizes (`Denoiser.condition_sizes`)."""
+    layout = torch.channels_last
     data, noise = (
-        tuple(torch.empty(count, *shape, device=device) for shape in level_shapes) for _ in range(2)
+        tuple(
+            torch.empty(count, *shape, device=device, memory_format=layout)
+            for shape in level_shapes
+        )
+        for _ in range(2)
     )
     one = TimeDistribution.of(config).draw(torch.Generator())
     times, weights = (torch.empty(count, *one.shape, device=device) for _ in range(2))

@@ -156,7 +156,7 @@ class FlowLosses(nn.Module):
         # Not persistent: they belong to the config, not to a checkpoint.
         device = next(model.parameters()).device
         weights = torch.tensor(level_weights, device=device)
-        self.register_buffer("level_weights", weights, persistent=False)
+        self.register_buffer("level_weights", weights / weights.sum(), persistent=False)
 
     def forward(
         self,
@@ -183,12 +183,11 @@ class FlowLosses(nn.Module):
             from noise to data, NaN where there are none. Where levels have their own times, their
             mean counts.
         """
-        self.model.set_dropout(left.mean())
+        self.model.set_dropout(left)
         velocity = with_condition(self.model, condition)
         loss, errors = flow_loss(velocity, data, noise, t, self.level_weights, time_weights)
-        weights = self.level_weights
         place = t if t.ndim == 1 else t.clamp(0, 1).mean(dim=1)
-        by_time = means_by_time(weights @ errors / weights.sum(), place)
+        by_time = means_by_time(self.level_weights @ errors, place)
         return {"loss": loss, "loss_level": errors.mean(dim=1), "loss_time": by_time}
 
 
