@@ -95,16 +95,18 @@ def test_weights_that_share_memory_keep_their_values_layout_and_names(layout):
     assert before.keys() == model.state_dict().keys()
 
 
-def test_weights_divided_in_the_precision_of_the_pass_give_the_same_gradients():
+def test_weights_divided_in_the_precision_of_the_pass_give_the_same_outputs_and_gradients():
     torch.manual_seed(0)
-    image, gradients = torch.randn(2, 8, 8, 8), []
+    image, outputs, gradients = torch.randn(2, 8, 8, 8), [], []
     for dtype in (torch.float32, torch.bfloat16):
         model = network(with_spectral_norm, torch.channels_last)
         SpectralNorms(model, model, dtype).iterate()
         with torch.autocast("cpu", torch.bfloat16):
             output = model(image)
         output.float().square().mean().backward()
+        outputs.append(output)
         gradients.append([weight.grad for weight in model.parameters()])
+    assert torch.equal(*outputs)
     for found, expected in zip(*gradients, strict=True):
         assert found.dtype == torch.float32
         torch.testing.assert_close(found, expected)
