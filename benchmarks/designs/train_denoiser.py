@@ -34,8 +34,8 @@ from pdm.inference.latent_sampling import draw_latents
 from pdm.inference.sampling_networks import Networks
 from pdm.models.codec import Autoencoder
 from pdm.models.denoiser import Denoiser
+from pdm.models.layers.spectral_norm import bake_spectral_norms
 from pdm.models.levels.pyramid import Pyramid
-from pdm.models.spectral_norm import bake_spectral_norms
 from pdm.registry import build_denoiser
 from pdm.training.loop.state import TrainState
 from pdm.training.noisy_latents import NoisyLatents

@@ -27,8 +27,8 @@ from pdm.config.networks.unet import UNetConfig
 from pdm.diffusion.flow import flow_loss
 from pdm.diffusion.samplers import euler
 from pdm.diffusion.sampling_times import even_times
+from pdm.models.layers.spectral_norm import bake_spectral_norms
 from pdm.models.levels.pyramid import Downsampling, Pyramid, level_shapes
-from pdm.models.spectral_norm import bake_spectral_norms
 from pdm.models.unet import PyramidUNet
 
 CHANNELS = (64, 16, 16, 8, 4)

@@ -42,7 +42,7 @@ from pdm.inference.latent_sampling import draw_latents
 from pdm.inference.sampling_networks import Networks
 from pdm.models.codec import Autoencoder
 from pdm.models.denoiser import Denoiser
-from pdm.models.spectral_norm import bake_spectral_norms
+from pdm.models.layers.spectral_norm import bake_spectral_norms
 from pdm.registry import build_denoiser
 from pdm.training.distillation.student import build_losses
 from pdm.training.distillation.ways import Ways

@@ -10,8 +10,8 @@ from benchmarks.on_gpu.rows import Row
 from benchmarks.on_gpu.sizes import Size, build_autoencoder, build_unet, level_shapes_of
 from pdm.diffusion.samplers import euler, noise_from_seeds
 from pdm.diffusion.sampling_times import even_times
+from pdm.models.layers.spectral_norm import bake_spectral_norms
 from pdm.models.levels.pyramid import Pyramid
-from pdm.models.spectral_norm import bake_spectral_norms
 
 MAX_DIFFERENCE = 0.02  # of one output; products of bfloat16 are off by 2^-9 = 0.002 each
 STEPS = 10  # of the sampling that is compared

@@ -11,7 +11,7 @@ from benchmarks.on_gpu.rows import Row
 from benchmarks.on_gpu.sizes import Size, build_autoencoder, build_unet, level_shapes_of
 from pdm.diffusion.samplers import euler, noise_from_seeds
 from pdm.diffusion.sampling_times import even_times
-from pdm.models.spectral_norm import bake_spectral_norms
+from pdm.models.layers.spectral_norm import bake_spectral_norms
 
 STEPS = (50, 4)
 GOALS = {50: "below 1, goal 0.25", 4: ""}

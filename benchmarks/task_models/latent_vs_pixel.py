@@ -20,8 +20,8 @@ from pdm.config import Params
 from pdm.diffusion.flow import flow_loss
 from pdm.diffusion.samplers import euler
 from pdm.diffusion.sampling_times import even_times
+from pdm.models.layers.spectral_norm import bake_spectral_norms
 from pdm.models.levels.pyramid import Pyramid
-from pdm.models.spectral_norm import bake_spectral_norms
 from pdm.models.unet import PyramidUNet
 from pdm.params.keys import DEFAULT
 from pdm.registry import build_autoencoder

@@ -21,7 +21,7 @@ from torch._inductor.utils import get_code
 
 from benchmarks.common import Ratio
 from benchmarks.trainings.launches import BEFORE, Launches, Step
-from pdm.models.spectral_norm import norms_and_weights
+from pdm.models.layers.spectral_norm import norms_and_weights
 from pdm.training.loop.activation_checkpointing import blocks_of
 from pdm.training.loop.compilation import _kind, compile_blocks
 from pdm.training.loop.power_iteration import SpectralNorms

@@ -15,7 +15,6 @@ from torch import Tensor
 from pdm import weights
 from pdm.config.networks.autoencoder_model import AutoencoderModelConfig
 from pdm.config.records import from_record
-from pdm.models.attention import SpatialChannelAttention
 from pdm.models.autoencoder_parts.decoder import Decoder, DecoderStage
 from pdm.models.autoencoder_parts.encoder import Encoder
 from pdm.models.autoencoder_parts.tiling import (
@@ -25,8 +24,9 @@ from pdm.models.autoencoder_parts.tiling import (
     decode_region,
     encode_in_tiles,
 )
-from pdm.models.blocks import PlainBlock, ToPixels
 from pdm.models.codec import Autoencoder
+from pdm.models.layers.attention import SpatialChannelAttention
+from pdm.models.layers.blocks import PlainBlock, ToPixels
 from pdm.models.levels.orthogonal import remove_coarse_content
 from pdm.models.levels.posterior import LOG_VARIANCE_RANGE, LogVariances, kl_penalty
 from pdm.models.levels.prediction import num_inputs, predict_level

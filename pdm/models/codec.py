@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from pdm import weights
-from pdm.models.layers import without_autocast
+from pdm.models.layers.basic import without_autocast
 from pdm.models.levels.posterior import LogVariances
 from pdm.models.levels.pyramid import Downsampling, LevelShape, Pyramid, level_shapes
 from pdm.models.regions import Region

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdm.config.networks.condition import ConditionConfig
-from pdm.models.layers import group_norm, num_heads, pixels_first, res_skip, zero_init
+from pdm.models.layers.basic import group_norm, num_heads, pixels_first, res_skip, zero_init
 from pdm.models.levels.pyramid import LevelShape, Pyramid
 
 

@@ -10,7 +10,7 @@ sees one picture at a time.
 import torch
 from torch import Tensor, nn
 
-from pdm.models.layers import group_norm
+from pdm.models.layers.basic import group_norm
 
 MAX_WIDENING = 8  # of the later layers, times the first one's width
 INITIAL_STD = 0.02

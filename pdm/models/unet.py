@@ -19,16 +19,17 @@ from torch import Tensor, nn
 
 from pdm.config.networks.condition import ConditionConfig
 from pdm.config.networks.unet import UNetConfig
-from pdm.models.attention import SpatialChannelAttention
-from pdm.models.blocks import ModulatedBlock, modulate_blocks
 from pdm.models.condition import NO_CONDITION, Condition, CrossAttention
 from pdm.models.denoiser import Denoiser
-from pdm.models.embedding import Embedding, GlobalTrunk
+from pdm.models.layers.attention import SpatialChannelAttention
+from pdm.models.layers.blocks import ModulatedBlock, modulate_blocks
 from pdm.models.levels.parameterisation import velocity_of_data
 from pdm.models.levels.pyramid import Downsampling, Pyramid
-from pdm.models.resolutions import Resolutions, condition_channels_of, places_of_stages
-from pdm.models.stages import Context, DownStage, Layer, UpStage
-from pdm.models.streams import (
+from pdm.models.text import TextLayer, TextTransformer, read_text
+from pdm.models.unet_parts.embedding import Embedding, GlobalTrunk
+from pdm.models.unet_parts.resolutions import Resolutions, condition_channels_of, places_of_stages
+from pdm.models.unet_parts.stages import Context, DownStage, Layer, UpStage
+from pdm.models.unet_parts.streams import (
     FallingDropout,
     average_to,
     downsample,
@@ -36,7 +37,6 @@ from pdm.models.streams import (
     split_levels,
     upsample,
 )
-from pdm.models.text import TextLayer, TextTransformer, read_text
 
 
 class PyramidUNet(Denoiser):

@@ -21,7 +21,7 @@ from pdm.config.training.init_from import InitFromConfig
 from pdm.data.shards import listing
 from pdm.errors import BadInput
 from pdm.files import check_sha256
-from pdm.models.spectral_norm import settle_spectral_norms
+from pdm.models.layers.spectral_norm import settle_spectral_norms
 from pdm.training.checkpoints.folder import list_checkpoints
 
 logger = logging.getLogger(__name__)

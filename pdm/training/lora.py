@@ -21,8 +21,8 @@ from pdm.config.training.lora import ATTENTION, LoraConfig
 from pdm.errors import BadInput
 from pdm.files import write_json
 from pdm.models.denoiser import Denoiser
-from pdm.models.lora import ATTENTION_LAYERS, add_adapters, factors_of, merge_adapters
-from pdm.models.spectral_norm import bake_spectral_norms
+from pdm.models.layers.lora import ATTENTION_LAYERS, add_adapters, factors_of, merge_adapters
+from pdm.models.layers.spectral_norm import bake_spectral_norms
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from benchmarks.on_gpu.sizes import Size, build_autoencoder, build_unet, level_s
 from benchmarks.on_gpu.training import Crops, Latents, StepClock
 from pdm.diffusion.samplers import euler, noise_from_seeds
 from pdm.diffusion.sampling_times import even_times
-from pdm.models.spectral_norm import bake_spectral_norms
+from pdm.models.layers.spectral_norm import bake_spectral_norms
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.compilation import prepare_blocks
 from pdm.training.loop.state import TrainState

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pdm.models.attention import (
+from pdm.models.layers.attention import (
     SpatialChannelAttention,
     channel_attention,
     importance,

@@ -1,8 +1,7 @@
 import pytest
 import torch
 
-from pdm.models.blocks import ResidualBlock
-from pdm.models.layers import (
+from pdm.models.layers.basic import (
     EDGES_ZERO,
     average_pool,
     convolution,
@@ -10,6 +9,7 @@ from pdm.models.layers import (
     norm_layer,
     res_skip,
 )
+from pdm.models.layers.blocks import ResidualBlock
 
 
 @pytest.mark.parametrize("width", [1, 3, 16, 24, 48, 96, 128, 160, 192, 512])

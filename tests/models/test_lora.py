@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pdm.models.lora import add_adapters, factors_of, merge_adapters
+from pdm.models.layers.lora import add_adapters, factors_of, merge_adapters
 
 
 def network():

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from pdm.models.layers import EDGES_ZERO, convolution
-from pdm.models.spectral_norm import (
+from pdm.models.layers.basic import EDGES_ZERO, convolution
+from pdm.models.layers.spectral_norm import (
     bake_spectral_norms,
     gradients_at_once,
     gradients_one_by_one,

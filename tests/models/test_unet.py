@@ -7,8 +7,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from pdm.config.networks.level_times import LevelTimesConfig
 from pdm.config.networks.unet import UNetConfig
 from pdm.models.levels.pyramid import level_shapes
-from pdm.models.streams import FallingDropout, downsample, upsample
 from pdm.models.unet import PyramidUNet
+from pdm.models.unet_parts.streams import FallingDropout, downsample, upsample
 
 CONFIG = UNetConfig(
     widths=(8, 12, 16),

@@ -13,7 +13,7 @@ from pdm.files import sha256_of
 from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.codec import Autoencoder
 from pdm.models.denoiser import Denoiser
-from pdm.models.spectral_norm import settle_spectral_norms
+from pdm.models.layers.spectral_norm import settle_spectral_norms
 from pdm.models.unet import PyramidUNet
 
 CELEBA = LatentUNetConfig(name="celeba", base_width=32, predicts="noise")

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from pdm import params
 from pdm.config.networks.first_stage import FirstStageConfig
 from pdm.config.networks.latent_unet import LatentUNetConfig
-from pdm.models.spectral_norm import with_spectral_norm
+from pdm.models.layers.spectral_norm import with_spectral_norm
 from pdm.registry import build_autoencoder, build_denoiser
 from pdm.training.loop.activation_checkpointing import blocks_of, checkpoint_activations
 

@@ -12,7 +12,7 @@ from torch import nn
 from worker_groups import run_group
 
 from pdm.errors import Unavailable
-from pdm.models.spectral_norm import with_spectral_norm
+from pdm.models.layers.spectral_norm import with_spectral_norm
 from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
 from pdm.training.checkpoints.sharded_files import load_whole
 from pdm.training.distributed.workers import Workers

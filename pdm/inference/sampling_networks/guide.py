@@ -9,7 +9,7 @@ from pdm.errors import BadInput
 from pdm.files import check_sha256
 from pdm.inference.sampling_networks.subjects_of_model import classes_of_model
 from pdm.models.denoiser import Denoiser
-from pdm.models.spectral_norm import settle_spectral_norms
+from pdm.models.layers.spectral_norm import settle_spectral_norms
 from pdm.registry import load_denoiser
 
 

@@ -11,7 +11,7 @@ from pdm.inference.sampling_networks.guide import load_guide
 from pdm.inference.sampling_networks.networks import Networks
 from pdm.inference.sampling_networks.subjects_of_model import subjects_of_model
 from pdm.inference.subjects import Subjects
-from pdm.models.spectral_norm import bake_spectral_norms, settle_spectral_norms
+from pdm.models.layers.spectral_norm import bake_spectral_norms, settle_spectral_norms
 from pdm.registry import load_denoiser
 
 

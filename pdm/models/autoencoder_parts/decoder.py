@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdm.config.networks.autoencoder_model import AutoencoderModelConfig
-from pdm.models.attention import SpatialChannelAttention
-from pdm.models.blocks import NoPixels, PlainBlock, ResidualBlock, ToPixels
-from pdm.models.layers import (
+from pdm.models.layers.attention import SpatialChannelAttention
+from pdm.models.layers.basic import (
     EDGES_REPEATED,
     Norm,
     convolution,
@@ -24,6 +23,7 @@ from pdm.models.layers import (
     res_skip,
     upsample_nearest,
 )
+from pdm.models.layers.blocks import NoPixels, PlainBlock, ResidualBlock, ToPixels
 from pdm.models.levels.pyramid import Pyramid
 
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdm.config.networks.autoencoder_model import AutoencoderModelConfig, LevelConfig
-from pdm.models.attention import SpatialChannelAttention
-from pdm.models.blocks import PlainBlock, ResidualBlock, ToPixels
-from pdm.models.layers import EDGES_REPEATED, average_pool, convolution, res_skip
+from pdm.models.layers.attention import SpatialChannelAttention
+from pdm.models.layers.basic import EDGES_REPEATED, average_pool, convolution, res_skip
+from pdm.models.layers.blocks import PlainBlock, ResidualBlock, ToPixels
 from pdm.models.levels.pyramid import Downsampling
 
 INITIAL_LOG_VARIANCE = -6.0  # latents start with little noise and learn how much they can bear

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from pdm.models.autoencoder_parts.decoder import Decoder, DecoderStage, upsample_bilinear
 from pdm.models.autoencoder_parts.encoder import Encoder, EncoderStage
-from pdm.models.blocks import PlainBlock
-from pdm.models.layers import average_pool, upsample_nearest
+from pdm.models.layers.basic import average_pool, upsample_nearest
+from pdm.models.layers.blocks import PlainBlock
 from pdm.models.levels.pyramid import Pyramid
 from pdm.models.regions import Region, Span, tile_regions
 

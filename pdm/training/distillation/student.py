@@ -11,7 +11,7 @@ from pdm.config.networks.unet import UNetConfig
 from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.diffusion.level_schedules import sampler_stops
 from pdm.models.denoiser import Denoiser
-from pdm.models.spectral_norm import bake_spectral_norms
+from pdm.models.layers.spectral_norm import bake_spectral_norms
 from pdm.registry import build_denoiser
 from pdm.training.objectives.distillation import DistillationLosses
 

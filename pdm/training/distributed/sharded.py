@@ -11,7 +11,7 @@ from torch.distributed.fsdp import (
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from pdm.config.training.loop import TrainingConfig
-from pdm.models.spectral_norm import spectral_weights
+from pdm.models.layers.spectral_norm import spectral_weights
 from pdm.training.loop.activation_checkpointing import blocks_of
 
 FORWARD_METHODS = ("posterior", "decode_raw")  # methods that training losses call besides `forward`

@@ -11,7 +11,7 @@ from itertools import accumulate, pairwise
 import torch
 from torch import Tensor, nn
 
-from pdm.models.spectral_norm import (
+from pdm.models.layers.spectral_norm import (
     EPSILON,
     SpectralNorm,
     as_matrix,

@@ -17,7 +17,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from pdm.config.training.loop import TrainingConfig
 from pdm.ema import decay_at
 from pdm.files import sha256_of
-from pdm.models.spectral_norm import rescale_spectral_weights, spectral_weights
+from pdm.models.layers.spectral_norm import rescale_spectral_weights, spectral_weights
 from pdm.training.checkpoints.contents import MANIFEST, Contents, HostMemory
 from pdm.training.checkpoints.sharded_files import read_into, shapes_in
 from pdm.training.distributed.sharded import (

@@ -20,7 +20,7 @@ from pdm.inference.champion import load_generator
 from pdm.inference.sampling_networks import load_networks
 from pdm.lineage.formats import as_text
 from pdm.lineage.trace import Places, trace
-from pdm.models.spectral_norm import bake_spectral_norms, settle_spectral_norms
+from pdm.models.layers.spectral_norm import bake_spectral_norms, settle_spectral_norms
 from pdm.models.unet import PyramidUNet
 from pdm.params.keys import DEFAULT
 from pdm.params.override import set_values

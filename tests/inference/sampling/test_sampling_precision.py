@@ -13,8 +13,8 @@ from pdm import weights
 from pdm.inference.latent_sampling import draw_latents
 from pdm.inference.sample import sample_pictures
 from pdm.inference.sampling_networks import load_networks
-from pdm.models.blocks import ToPixels
-from pdm.models.embedding import Embedding
+from pdm.models.layers.blocks import ToPixels
+from pdm.models.unet_parts.embedding import Embedding
 
 CPU = torch.device("cpu")
 # Bounds of docs/guide/sampling.md, in grey levels of 255.

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from test_lora_tuning import TRAINING, tune
 
 from pdm import ema
-from pdm.models.spectral_norm import bake_spectral_norms
+from pdm.models.layers.spectral_norm import bake_spectral_norms
 from pdm.registry import load_denoiser
 from pdm.training import diffusion
 from pdm.training.export import export_diffusion

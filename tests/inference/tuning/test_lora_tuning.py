@@ -22,8 +22,8 @@ from pdm.errors import BadInput
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.inference.encode import encode_shards
 from pdm.models.condition import Condition
-from pdm.models.lora import ADAPTER, ORIGINAL
-from pdm.models.spectral_norm import bake_spectral_norms
+from pdm.models.layers.lora import ADAPTER, ORIGINAL
+from pdm.models.layers.spectral_norm import bake_spectral_norms
 from pdm.models.unet import PyramidUNet
 from pdm.registry import load_denoiser
 from pdm.training import diffusion, lora

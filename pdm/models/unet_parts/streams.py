@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdm.config.networks.unet import Resampling
-from pdm.models.layers import average_pool, upsample_nearest, zero_init
+from pdm.models.layers.basic import average_pool, upsample_nearest, zero_init
 from pdm.models.levels.pyramid import Pyramid
 
 

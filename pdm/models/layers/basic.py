@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pdm.models.spectral_norm import with_spectral_norm
+from pdm.models.layers.spectral_norm import with_spectral_norm
 
 HALF_ROOT = math.sqrt(0.5)
 HEAD_WIDTH = 64  # channels per head of an attention, at most

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from pdm.config.networks.unet import UNetConfig
-from pdm.models.attention import SpatialChannelAttention
-from pdm.models.blocks import ModulatedBlock, ToPixels
 from pdm.models.condition import CrossAttention
-from pdm.models.layers import EDGES_ZERO, convolution, project_to_width, res_skip, zero_init
-from pdm.models.streams import FallingDropout, InputStream, OutputStream
+from pdm.models.layers.attention import SpatialChannelAttention
+from pdm.models.layers.basic import EDGES_ZERO, convolution, project_to_width, res_skip, zero_init
+from pdm.models.layers.blocks import ModulatedBlock, ToPixels
+from pdm.models.unet_parts.streams import FallingDropout, InputStream, OutputStream
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pdm.models.layers import (
+from pdm.models.layers.basic import (
     EDGES_ZERO,
     Norm,
     convolution,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pdm.models.layers import without_autocast
+from pdm.models.layers.basic import without_autocast
 
 MAX_PERIOD = 10_000.0  # longest period of the sines, in thousandths of the flow's time
 

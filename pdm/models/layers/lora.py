@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from pdm.models.layers import without_autocast
+from pdm.models.layers.basic import without_autocast
 
 # As the layers of the pyramid UNet and of diffusers' networks are called: queries, keys, values and
 # outputs of attention over pixels, channels and tokens.

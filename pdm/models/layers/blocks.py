@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pdm.models.layers import (
+from pdm.models.layers.basic import (
     EDGES_REPEATED,
     EDGES_ZERO,
     Norm,

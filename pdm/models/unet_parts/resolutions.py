@@ -5,7 +5,7 @@ from torch import Tensor
 
 from pdm.config.networks.unet import UNetConfig
 from pdm.models.levels.pyramid import Downsampling, Pyramid
-from pdm.models.stages import Place
+from pdm.models.unet_parts.stages import Place
 
 
 class Resolutions:

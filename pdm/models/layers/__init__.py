@@ -1,0 +1,1 @@
+"""What both networks are made of: blocks, attention, norms, spectral norm, LoRA."""
