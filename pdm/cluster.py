@@ -13,6 +13,7 @@ from typing import Any
 import ray
 
 from pdm.errors import PyramidError
+from pdm.machine import usable_cpus
 
 # Ray itself ends the process after 60 seconds without its head, without an error that could be
 # caught. A head that restarts elsewhere with its state may need part of that time.
@@ -28,7 +29,7 @@ def ray_session(num_cpus: int | None = None, *, worker_output: bool = True) -> I
     Inside another session, such as that of a test or of a calling stage, that session is used.
 
     Args:
-        num_cpus: CPUs of a local cluster; by default all of this machine.
+        num_cpus: CPUs of a local cluster; by default those that this process may use.
         worker_output: Whether the output of workers is printed here.
     """
     if ray.is_initialized():
@@ -50,7 +51,7 @@ def ray_session(num_cpus: int | None = None, *, worker_output: bool = True) -> I
         ray.init(
             # None would join any cluster that last ran on this machine.
             address="local" if local else os.environ["RAY_ADDRESS"],
-            num_cpus=num_cpus if local else None,
+            num_cpus=(num_cpus or usable_cpus()) if local else None,
             include_dashboard=False if local else None,
             logging_level=logging.WARNING,
             log_to_driver=worker_output,
