@@ -127,6 +127,7 @@ SUPPORT = (
     "pdm.events",
     "pdm.cluster",
     "pdm.heap",
+    "pdm.machine",
     "pdm.threads",
     "pdm.weights",
 )
