@@ -31,3 +31,11 @@ def test_what_a_training_takes_is_predicted_from_the_params_alone(capsys):
 def test_programs_are_told_that_there_is_no_data(form, capsys):
     assert cli.main(["autoencoder", f"--dry-run={form}"]) == 2
     assert "run the stage that writes data/shards first" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("task", ["task-layout", "task-semantic"])
+def test_a_task_whose_classes_are_those_of_the_data_says_so(task, capsys):
+    words = ["preset", task, "--from", "params.yaml", "--output", "params.yaml", "--force"]
+    assert cli.main(words) == 0
+    assert cli.main(["diffusion", "--dry-run"]) == 2
+    assert "takes its classes from the data, and data/latents is not" in capsys.readouterr().err

@@ -114,12 +114,24 @@ def diffusion(args: argparse.Namespace) -> None:
 
 
 def _predict_diffusion(config: "Params", args: argparse.Namespace) -> "Footprint":
-    """From the latents, or from the params alone if there are none yet."""
+    """From the latents, or from the params alone if there are none yet.
+
+    Raises:
+        BadInput: There are none, and the task takes its classes from them.
+    """
+    from pdm.config.task import ClassTask, LayoutTask, SemanticTask
+    from pdm.errors import BadInput
     from pdm.registry import level_shapes_of
     from pdm.training.monitoring.footprint import diffusion_footprint, footprint_of_latents
 
     if _is_there(args.latents):
         return footprint_of_latents(config.diffusion, args.latents)
+    task = config.diffusion.drawn_by
+    if isinstance(task, ClassTask | LayoutTask | SemanticTask):
+        raise BadInput(
+            f"diffusion.task {task.kind} takes its classes from the data, and {args.latents} is "
+            "not there yet; run the stages up to 'latents' first"
+        )
     return diffusion_footprint(config.diffusion, *level_shapes_of(config.autoencoder))
 
 
