@@ -18,12 +18,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 LONGEST = (
     "tests/pipeline/",
     "tests/flows/test_run_command",
-    "tests/test_benchmarks",
+    "tests/measurements/test_benchmarks",
     "tests/flows/",
-    "tests/training/test_ray_launcher",
-    "tests/curation/test_scrape",
+    "tests/training/distributed/test_ray_launcher",
+    "tests/curation/scrape/",
+    "tests/curation/guard/test_scrape",
+    "tests/curation/shard/test_bucket_crops",
     "tests/inference/",
-    "tests/test_gpu_benchmark",
+    "tests/measurements/test_gpu_benchmark",
     "tests/tracking/",
 )
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from benchmarks.designs.train_first_stage import scores, train_design
 from benchmarks.designs.wavelets import Wavelets
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 # Command -> part -> figures that it must state.
 KEYS = {
     "curation": {

@@ -21,7 +21,7 @@ from pdm.curation.shard.card_sources import MAX_LISTED
 from pdm.data.shards import manifest, tars
 from pdm.files import sha256_of, write_json, write_text
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 WIDTH, HEIGHT = 64, 32
 # The first six have no caption: a reader that guesses types from a few samples must not guess
 # that captions are always null.

@@ -24,7 +24,7 @@ from benchmarks.designs.system_designs import (
 from pdm.inference.latent_sampling import sampler_stops
 from pdm.registry import build_denoiser
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 MACHINE = {"git": "0123abc", "processor": "a chip", "cores": 2, "versions": {"torch": "2"}}
 EVERY_PAIR = {pair for pair, *_ in system_results.COLUMNS.values()} | set(
     system_results.FLOORS.values()

@@ -136,7 +136,7 @@ shard(but(SHARD, encoding="png"), raw=judged / "raw", decisions=judged / "decisi
 """
     environment = {
         "RAY_ADDRESS": ray.get_runtime_context().gcs_address,
-        "PYTHONPATH": f"{Path(__file__).parent}:{Path(__file__).parents[2]}",
+        "PYTHONPATH": f"{Path(__file__).parents[1]}:{Path(__file__).parents[3]}",
     }
     process = subprocess.Popen(
         [sys.executable, "-c", program, judged, tmp_path], env=os.environ | environment

@@ -12,7 +12,7 @@ from pdm.params.keys import all_keys, find_key, in_default
 from pdm.params.upgrade import upgrade
 from pdm.presets import DEFAULT
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TEXT = DEFAULT.read_text(encoding="utf-8")
 
 

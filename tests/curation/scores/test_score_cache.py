@@ -184,7 +184,7 @@ def test_scores_of_a_killed_run_are_not_measured_again(runs):
         env=os.environ
         | {
             "RAY_ADDRESS": ray.get_runtime_context().gcs_address,
-            "PYTHONPATH": f"{Path(__file__).parent}:{Path(__file__).parents[2]}",
+            "PYTHONPATH": f"{Path(__file__).parents[1]}:{Path(__file__).parents[3]}",
         },
         check=False,
     )

@@ -17,7 +17,7 @@ from pdm.config.records import from_record
 from pdm.config.stages.autoencoder import AutoencoderConfig
 from pdm.config.stages.diffusion import DiffusionConfig
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 BARE = ("torch", "numpy", "safetensors", "einops")
 
 
