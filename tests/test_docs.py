@@ -33,3 +33,11 @@ def test_every_relative_link_leads_to_a_file_and_a_heading(page):
         if wanted and target.suffix == ".md":
             lines = target.read_text(encoding="utf-8").splitlines()
             assert wanted in {anchor(line) for line in lines if line.startswith("#")}, link
+
+
+def test_every_entry_of_the_log_is_in_its_table_of_topics():
+    text = (ROOT / "docs/log.md").read_text(encoding="utf-8")
+    headings = [line.removeprefix("### ") for line in text.splitlines() if line.startswith("### ")]
+    assert len(set(headings)) == len(headings)  # or their anchors would be numbered
+    table = {link for link in LINK.findall(text.split("\n## ")[0]) if link.startswith("#")}
+    assert table == {f"#{anchor(heading)}" for heading in headings}

@@ -6,12 +6,14 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from pdm.models.layers.basic import EDGES_ZERO, convolution
-from pdm.models.layers.spectral_norm import (
-    bake_spectral_norms,
+from pdm.models.layers.spectral_division import (
     gradients_at_once,
     gradients_one_by_one,
     multiply_at_once,
     multiply_one_by_one,
+)
+from pdm.models.layers.spectral_norm import (
+    bake_spectral_norms,
     rescale_spectral_weights,
     settle_spectral_norms,
     spectral_weights,

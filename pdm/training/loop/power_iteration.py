@@ -11,16 +11,14 @@ from itertools import accumulate, pairwise
 import torch
 from torch import Tensor, nn
 
-from pdm.models.layers.spectral_norm import (
-    EPSILON,
-    SpectralNorm,
+from pdm.models.layers.spectral_division import (
     as_matrix,
     multiply_at_once,
     multiply_one_by_one,
-    norms_and_weights,
     reorder,
     with_gradients,
 )
+from pdm.models.layers.spectral_norm import EPSILON, SpectralNorm, norms_and_weights
 
 ROW = 1024  # values; each weight begins at a multiple, and zeros fill its last row
 
