@@ -1,7 +1,9 @@
 """Compares pictures with their reconstructions from each prefix of the autoencoder's levels."""
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -23,8 +25,8 @@ SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # fine to coarse, Wang
 MAX_PSNR_DB = 100.0  # of equal pictures, whose PSNR is infinite
 NUM_SHOWN = 4  # pictures whose reconstructions are kept, for people to look at
 SHOWN_PX = 256  # largest width of these
-
-Measure = Callable[[Tensor, Tensor, float], Tensor]  # images, references, data range
+STRIP_PIXELS = 2**15  # compared at once by SSIM, whose maps of them take 4 MB
+MEASURES = ("psnr_db", "ssim", "ms_ssim")
 
 
 def psnr(images: Tensor, references: Tensor, data_range: float) -> Tensor:
@@ -48,8 +50,7 @@ def ssim(images: Tensor, references: Tensor, data_range: float) -> Tensor:
     Raises:
         ValueError: A side is shorter than the window.
     """
-    luminance, structure = _similarities(images, references, data_range)
-    return (luminance * structure).flatten(1).mean(1)
+    return _mean_similarities(images, references, data_range)[0]
 
 
 def ms_ssim(images: Tensor, references: Tensor, data_range: float) -> Tensor:
@@ -63,16 +64,26 @@ def ms_ssim(images: Tensor, references: Tensor, data_range: float) -> Tensor:
     Raises:
         ValueError: A side is shorter than the window.
     """
+    return ssim_and_ms_ssim(images, references, data_range)[1]
+
+
+def ssim_and_ms_ssim(
+    images: Tensor, references: Tensor, data_range: float
+) -> tuple[Tensor, Tensor]:
+    """Give both, in hardly more time than `ms_ssim` takes: its finest scale is that of `ssim`."""
     weights = ms_ssim_weights(*images.shape[-2:])
-    x, y = images.double(), references.double()
+    x, y = images, references
+    finest: Tensor | None = None
     product = torch.ones(len(images), dtype=torch.float64, device=images.device)
     for scale, weight in enumerate(weights):
-        luminance, structure = _similarities(x, y, data_range)
         at_last = scale == len(weights) - 1
-        similarity = luminance * structure if at_last else structure
-        product *= similarity.flatten(1).mean(1).clamp_min(0) ** weight
-        x, y = F.avg_pool2d(x, 2), F.avg_pool2d(y, 2)
-    return product
+        full, structure = _mean_similarities(x, y, data_range)
+        finest = full if finest is None else finest
+        product *= (full if at_last else structure).clamp_min(0) ** weight
+        if not at_last:
+            x, y = F.avg_pool2d(x.double(), 2), F.avg_pool2d(y.double(), 2)
+    assert finest is not None
+    return finest, product
 
 
 def ms_ssim_weights(height: int, width: int) -> tuple[float, ...]:
@@ -84,32 +95,67 @@ def ms_ssim_weights(height: int, width: int) -> tuple[float, ...]:
     return tuple(weight / total for weight in SCALE_WEIGHTS[:count])
 
 
-def _similarities(images: Tensor, references: Tensor, data_range: float) -> tuple[Tensor, Tensor]:
-    """Compute luminance, and contrast with structure, at each place where the window fits."""
+def _mean_similarities(
+    images: Tensor, references: Tensor, data_range: float
+) -> tuple[Tensor, Tensor]:
+    """Compute SSIM, and its part for contrast and structure, each a mean over channels and places
+    where the window fits, (B,).
+
+    A strip of rows at a time, so that its maps stay in the processor's cache and memory is small.
+    """
     if min(images.shape[-2:]) < WINDOW_PX:
         raise ValueError(f"SSIM needs sides of at least {WINDOW_PX} px; got {images.shape}")
+    channels, height, width = images.shape[1:]
+    places = (height - WINDOW_PX + 1, width - WINDOW_PX + 1)
+    rows = max(1, STRIP_PIXELS // width)
+    sums = torch.zeros(2, len(images), dtype=torch.float64, device=images.device)
+    for top in range(0, places[0], rows):
+        strip = slice(top, top + rows + WINDOW_PX - 1)
+        luminance, structure = _similarities(
+            images[..., strip, :], references[..., strip, :], data_range
+        )
+        sums += torch.stack(
+            [(luminance * structure).flatten(1).sum(1), structure.flatten(1).sum(1)]
+        )
+    full, structure = sums / (channels * places[0] * places[1])
+    return full, structure
+
+
+def _similarities(images: Tensor, references: Tensor, data_range: float) -> tuple[Tensor, Tensor]:
+    """Compute luminance, and contrast with structure, at each place where the window fits."""
     x, y = images.double(), references.double()
-    mean_x, mean_y = _gaussian_mean(x), _gaussian_mean(y)
-    variance_x = _gaussian_mean(x * x) - mean_x**2
-    variance_y = _gaussian_mean(y * y) - mean_y**2
-    covariance = _gaussian_mean(x * y) - mean_x * mean_y
+    mean_x, mean_y, mean_xx, mean_yy, mean_xy = _gaussian_means(
+        torch.stack([x, y, x * x, y * y, x * y])
+    )
+    variance_x, variance_y = mean_xx - mean_x**2, mean_yy - mean_y**2
+    covariance = mean_xy - mean_x * mean_y
     c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
     luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
     structure = (2 * covariance + c2) / (variance_x + variance_y + c2)
     return luminance, structure
 
 
-MEASURES: dict[str, Measure] = {"psnr_db": psnr, "ssim": ssim, "ms_ssim": ms_ssim}
+@cache
+def _window() -> tuple[float, ...]:
+    """Return the weights of the Gaussian window along a side; their sum is 1."""
+    offsets = range(-(WINDOW_PX // 2), WINDOW_PX // 2 + 1)
+    weights = [math.exp(-(offset**2) / (2 * SIGMA_PX**2)) for offset in offsets]
+    return tuple(weight / sum(weights) for weight in weights)
 
 
-def _gaussian_mean(images: Tensor) -> Tensor:
-    """Compute the Gaussian mean around each place where the window fits."""
-    offsets = torch.arange(WINDOW_PX, dtype=images.dtype, device=images.device) - WINDOW_PX // 2
-    taps = torch.exp(-(offsets**2) / (2 * SIGMA_PX**2))
-    taps = taps / taps.sum()
-    channels = images.shape[1]
-    rows = F.conv2d(images, taps.view(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)
-    return F.conv2d(rows, taps.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels)
+def _gaussian_means(maps: Tensor) -> Tensor:
+    """Compute the Gaussian mean around each place where the window fits, of maps (..., H, W).
+
+    By sums of shifted maps: torch's convolution of float64 takes several times as long on a CPU.
+    """
+    for dimension in (-2, -1):
+        length = maps.shape[dimension] - WINDOW_PX + 1
+        parts = [maps.narrow(dimension, start, length) for start in range(WINDOW_PX)]
+        first, *others = _window()
+        maps = parts[0] * first
+        for part, tap in zip(parts[1:], others, strict=True):
+            maps.add_(part, alpha=tap)
+    return maps
 
 
 def decode_prefixes(model: Autoencoder, images: Tensor) -> Iterator[Tensor]:
@@ -193,9 +239,8 @@ def _measure(
 ) -> dict[str, Array]:
     if not decoded.isfinite().all():
         raise QualityGate("the autoencoder decodes to values that are not finite; train it again")
-    measures = {
-        name: measure(decoded, images, 2.0).cpu().numpy() for name, measure in MEASURES.items()
-    }
+    values = (psnr(decoded, images, 2.0), *ssim_and_ms_ssim(decoded, images, 2.0))
+    measures = {name: value.cpu().numpy() for name, value in zip(MEASURES, values, strict=True)}
     # Indices matter only for crops.
     batch = Batch(rounded, np.arange(len(rounded)), decoded.device)
     return measures | {

@@ -3,6 +3,7 @@ import pytest
 import skimage.metrics
 import torch
 import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 from torchmetrics.functional.image.ssim import _ssim_update
 
 from pdm.errors import BadInput, QualityGate
@@ -15,6 +16,7 @@ from pdm.evaluation.reconstruction import (
     ms_ssim_weights,
     psnr,
     ssim,
+    ssim_and_ms_ssim,
 )
 from pdm.models.autoencoder import PyramidAutoencoder
 
@@ -45,8 +47,10 @@ def test_psnr_of_equal_pictures_is_capped():
     assert psnr(images, images, 1.0).tolist() == [MAX_PSNR_DB, MAX_PSNR_DB]
 
 
-def test_ssim_agrees_with_scikit_image():
-    picture, noisy = pair()
+# The second is worked on in several strips, the last of them short.
+@pytest.mark.parametrize(("height", "width"), [(24, 40), (701, 200)])
+def test_ssim_agrees_with_scikit_image(height, width):
+    picture, noisy = pair(0, height, width)
     expected = skimage.metrics.structural_similarity(
         picture,
         noisy,
@@ -76,7 +80,7 @@ def test_ssim_refuses_a_picture_smaller_than_its_window():
         ssim(torch.zeros(1, 3, 8, 32), torch.zeros(1, 3, 8, 32), 1.0)
 
 
-@pytest.mark.parametrize(("side", "num_scales"), [(200, 5), (64, 3), (16, 1)])
+@pytest.mark.parametrize(("side", "num_scales"), [(301, 5), (200, 5), (64, 3), (16, 1)])
 def test_ms_ssim_agrees_with_torchmetrics(side, num_scales):
     weights = ms_ssim_weights(side, side + 20)
     assert len(weights) == num_scales
@@ -98,6 +102,32 @@ def by_torchmetrics(noisy, picture, weights):
         product *= similarity.item() ** weight
         noisy, picture = F.avg_pool2d(noisy, 2), F.avg_pool2d(picture, 2)
     return product
+
+
+@pytest.mark.parametrize("side", [16, 200])
+def test_both_at_once_are_those_of_each(side):
+    noisy, picture = (tensor(each) for each in pair(0, side, side))
+    both = ssim_and_ms_ssim(noisy, picture, 2.0)
+    assert both == (ssim(noisy, picture, 2.0), ms_ssim(noisy, picture, 2.0))
+
+
+class LargestTensor(TorchDispatchMode):
+    """The number of values of the largest tensor that comes into being."""
+
+    num_values = 0
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        result = operation(*args, **(kwargs or {}))
+        for each in result if isinstance(result, list | tuple) else (result,):
+            self.num_values = max(self.num_values, each.numel())
+        return result
+
+
+def test_ssim_of_a_large_picture_takes_the_memory_of_a_strip():
+    images = torch.rand(1, 3, 2048, 256)
+    with LargestTensor() as largest:
+        ssim(images, images, 1.0)
+    assert largest.num_values < images.numel() / 2
 
 
 def test_ms_ssim_of_equal_pictures_is_one():
