@@ -38,6 +38,7 @@ UNET = UNetConfig(
     output_stream=False,
     resampling="box",
     attention_from=8,
+    cross_attention_from=None,
     attention_ratio="shape",
     dropout=(0.0, 0.0),
     dropout_falls=False,

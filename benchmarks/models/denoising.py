@@ -132,6 +132,7 @@ def _pyramid_unet(widths: tuple[int, ...]) -> PyramidUNet:
         output_stream=False,
         resampling="box",
         attention_from=32,
+        cross_attention_from=None,
         attention_ratio="shape",
         dropout=(0.0,) * len(widths),
         dropout_falls=False,

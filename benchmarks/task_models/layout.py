@@ -17,7 +17,7 @@ from pdm.data.boxes import Layout
 from pdm.data.pixels import Pixels
 from pdm.inference.pictures.draw import drawings_of_layout
 
-QUICK, FULL = world.QUICK, world.FULL
+QUICK, FULL = world.QUICK, world.FULL_TOKENS
 
 
 def measure(size: Size, folder: Path) -> list[Ratio]:

@@ -21,7 +21,7 @@ from pdm.curation.scrape.drawing.scene import choose
 from pdm.data.pixels import Pixels
 from pdm.inference.pictures.draw import draw
 
-QUICK, FULL = world.QUICK, world.FULL
+QUICK, FULL = world.QUICK, world.FULL_TOKENS
 BANDS = 8  # of rows
 
 

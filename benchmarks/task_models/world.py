@@ -51,6 +51,8 @@ class Size:
 
 QUICK = Size(8, 4, 16, 16, 2)
 FULL = Size(160, 40, 1600, 9600, 20)
+# Which words or boxes go with what: too few pictures are learned by heart instead.
+FULL_TOKENS = Size(1000, 100, 3200, 25600, 20)
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,7 @@ def params_of(size: Size, model: str | None, task: str | None) -> Params:
                 save_every_images=lengths[name],
                 warmup_images=min(160, lengths[name] // 2),
                 ema_lengths=(),
+                optimizer=getattr(of_task, name).training.optimizer,
             ),
         )
         for name in SECTIONS
@@ -153,6 +156,10 @@ def params_of(size: Size, model: str | None, task: str | None) -> Params:
         sections["diffusion"],
         task=of_task.diffusion.task,
         condition_dropout=of_task.diffusion.condition_dropout,
+        model=dataclasses.replace(
+            sections["diffusion"].model,
+            cross_attention_from=of_task.diffusion.model.cross_attention_from,
+        ),
         score_images=0,
     )
     sample = dataclasses.replace(

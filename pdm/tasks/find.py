@@ -22,6 +22,8 @@ from pdm.config.task import (
 )
 from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput
+from pdm.models.levels.pyramid import Downsampling
+from pdm.models.unet_parts.resolutions import Resolutions
 from pdm.tasks.class_labels import ClassLabels
 from pdm.tasks.inpainting import Inpainting
 from pdm.tasks.layout import BoxLayout
@@ -102,7 +104,30 @@ def check_task(config: DiffusionConfig, latents: LatentShards) -> None:
             f"{KEY} states {_describe(config.condition)}, but diffusion.task "
             f"{config.drawn_by.kind} needs {_describe(needed)} on these latents; set it to null"
         )
+    if needed is not None and needed.token_width:
+        _check_reading(config.network, tuple(facts["level_downsamplings"]))
     task.check(latents)
+
+
+def _check_reading(
+    network: UNetConfig | LatentUNetConfig, downsamplings: tuple[Downsampling, ...]
+) -> None:
+    """Refuse a network that would be trained without reading its text or boxes.
+
+    Raises:
+        BadInput: None of its resolutions is coarse enough for cross-attention.
+    """
+    if not isinstance(network, UNetConfig):
+        return
+    coarsest = Resolutions(len(network.widths), downsamplings).factors[-1]
+    if network.tokens_from > coarsest:
+        own = network.cross_attention_from is not None
+        key = "cross_attention_from" if own else "attention_from"
+        raise BadInput(
+            f"diffusion.model.{key} is {network.tokens_from}, so no layer would read the text or "
+            f"the boxes: the network's coarsest downsampling is {coarsest}; set it to {coarsest} "
+            "or less"
+        )
 
 
 def with_sizes(

@@ -23,6 +23,7 @@ CONFIG = UNetConfig(
     output_stream=True,
     resampling="box",
     attention_from=16,
+    cross_attention_from=None,
     attention_ratio="shape",
     dropout=(0.0, 0.1, 0.2),
     dropout_falls=False,

@@ -7,7 +7,13 @@ import torch
 from test_unet import CHANNELS, DOWNSAMPLINGS, TIMES, WINDOWS, awake, network, pyramid
 
 from pdm.config.networks.condition import ConditionConfig
-from pdm.models.condition import Condition, drop_condition, drop_rows, empty_condition
+from pdm.models.condition import (
+    Condition,
+    CrossAttention,
+    drop_condition,
+    drop_rows,
+    empty_condition,
+)
 from pdm.models.levels.pyramid import level_shapes
 from pdm.models.unet import PyramidUNet
 
@@ -54,6 +60,21 @@ def test_each_kind_of_condition_is_heard_by_every_level(other):
     before, after = unet(pyramid(), TIMES, condition()), unet(pyramid(), TIMES, condition(**other))
     for a, b in zip(before, after, strict=True):
         assert not torch.allclose(a, b, atol=1e-6)
+
+
+def readers(unet: PyramidUNet) -> set[str]:
+    found = (name for name, layer in unet.named_modules() if isinstance(layer, CrossAttention))
+    return {name.split(".layers")[0].removesuffix(".reading") for name in found}
+
+
+@torch.no_grad()
+def test_tokens_are_read_where_pixels_attend_or_from_a_downsampling_of_their_own():
+    coarse, fine = {"down.2", "middle", "up.2"}, {f"{way}.0" for way in ("down", "up")}
+    assert readers(network(condition=CONDITION)) == coarse
+    everywhere = network(condition=CONDITION, cross_attention_from=4)
+    assert readers(everywhere) == coarse | fine | {"down.1", "up.1"}
+    coarser = network(condition=CONDITION, attention_from=4, cross_attention_from=16)
+    assert readers(coarser) == coarse
 
 
 @torch.no_grad()

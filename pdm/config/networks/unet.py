@@ -53,6 +53,11 @@ class UNetConfig:
     output_stream: Annotated[bool, "each level's velocity is passed to the next finer one"]
     resampling: Annotated[Resampling, "box: means of 2x2; fir: NCSN++'s filter of 4x4"]
     attention_from: Annotated[Downsampling, "attention where the downsampling is at least this"]
+    cross_attention_from: Annotated[
+        Downsampling | None,
+        "text and boxes are read where the downsampling is at least this; null: attention_from",
+        Neutral(None),
+    ]
     attention_ratio: Annotated[
         Literal["shape", "equal", "spatial"],
         "spatial to channel attention, by their sizes (shape), 1 : 1 (equal), or spatial",
@@ -86,6 +91,12 @@ class UNetConfig:
     def schedule(self) -> Windows | LevelTimesConfig | None:
         """How the levels' own times are related; None where all levels share one time."""
         return self.windows if self.level_times is None else self.level_times
+
+    @property
+    def tokens_from(self) -> int:
+        """The least downsampling at which the network reads tokens."""
+        own = self.cross_attention_from
+        return self.attention_from if own is None else own
 
     @property
     def has_level_times(self) -> bool:

@@ -90,6 +90,7 @@ def places_of_stages(
         Place(
             index,
             factor >= config.attention_from,
+            factor >= config.tokens_from,
             channels.get(factor),
             sum(channels.get(finer, 0) for finer in factors[:index]),
             next(

@@ -19,7 +19,8 @@ class Place:
     """Where in the network a stage stands."""
 
     index: int  # of its resolution, finest first
-    attends: bool
+    attends: bool  # from each pixel to all others
+    reads: bool  # tokens, if the network is given any
     channels: int | None  # of the level of this resolution, if there is one
     finer_channels: int  # of all finer levels together
     # Of the next coarser level that is a map, if there is one.
@@ -40,7 +41,8 @@ class Context:
 
 
 class Layer(nn.Module):
-    """A modulated block, and attention after it where the resolution is coarse enough."""
+    """A modulated block, and attention after it where the resolution is coarse enough: between
+    pixels, then to the tokens."""
 
     def __init__(self, in_width: int, place: Place, config: UNetConfig) -> None:
         super().__init__()
@@ -61,8 +63,8 @@ class Layer(nn.Module):
                 ratio=config.attention_ratio,
                 spectral_norm=config.spectral_norm,
             )
-            if config.condition and config.condition.token_width:
-                self.reading = CrossAttention(width, config.condition.token_width)
+        if place.reads and config.condition and config.condition.token_width:
+            self.reading = CrossAttention(width, config.condition.token_width)
 
     def forward(self, features: Tensor, context: Context) -> Tensor:
         """(B, in_width, h, w) to (B, width, h, w)."""

@@ -99,6 +99,14 @@ def test_data_without_captions_is_refused_before_any_work(taught, chain):
         check_task(BY_TEXT, LatentShards(chain.latents, "train"))
 
 
+@pytest.mark.parametrize("key", ["attention_from", "cross_attention_from"])
+def test_a_network_that_would_not_read_the_text_is_refused_before_any_work(taught, key):
+    deaf = replace(BY_TEXT, model=replace(BY_TEXT.model, **{key: 64}))
+    message = f"diffusion.model.{key} is 64, so no layer would read .*; set it to 8 or less"
+    with pytest.raises(BadInput, match=message):
+        check_task(deaf, LatentShards(taught.folder / "latents", "train"))
+
+
 def test_a_vocabulary_that_changes_during_a_run_is_refused(taught, tmp_path):
     files = TextFiles(taught.folder / "runs" / "diffusion" / "diffusion", base=tmp_path)
     splits = [LatentShards(taught.folder / "latents", split) for split in ("train", "val")]
