@@ -19,6 +19,8 @@ from typing import Any
 
 from pdm.errors import BadInput, Unavailable
 
+ROOM_FOR_UNFINISHED = 32  # bytes before and after a name: `.part-NAME-0123456789abcdef`
+
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
@@ -93,6 +95,46 @@ def write_text(path: Path, text: str) -> None:
     """Write `text` atomically."""
     with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def check_output_file(path: Path, how: str = "name another file by --output") -> None:
+    """Check that a file can be written, before the work whose result it will be. Writes nothing.
+
+    Args:
+        path: Of the file, which may exist.
+        how: What to do otherwise, for the error.
+
+    Raises:
+        BadInput: It is a folder, its name is too long, or its folder cannot be written to.
+    """
+    if not path.name or os.path.isdir(path):
+        raise BadInput(f"{path} is a folder, not a file to write; {how}")
+    folder = check_output_folder(path.parent, how)
+    longest = os.pathconf(folder, "PC_NAME_MAX") - ROOM_FOR_UNFINISHED
+    if len(os.fsencode(path.name)) > longest:
+        raise BadInput(f"{path} has a name of more than {longest} bytes; {how}")
+
+
+def check_output_folder(path: Path, how: str = "name another folder by --output") -> Path:
+    """Check that files can be written into a folder. Writes nothing.
+
+    Args:
+        path: Of the folder, which need not exist.
+        how: What to do otherwise, for the error.
+
+    Returns:
+        The nearest folder that exists: this one, or one that it would be made in.
+
+    Raises:
+        BadInput: A file stands in its place, or it cannot be written to.
+    """
+    # `Path.exists` would raise an error for a part that is too long.
+    nearest = next(each for each in (path, *path.parents) if os.path.lexists(each))
+    if not nearest.is_dir():
+        raise BadInput(f"{nearest} is a file, not a folder to write into; {how}")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise BadInput(f"{nearest} is a folder that you may not write into; {how}")
+    return nearest
 
 
 def sha256_of(path: Path) -> str:

@@ -23,6 +23,8 @@ DISK_FAULTS = (
     errno.EACCES,
     errno.EPERM,
 )
+# A path that the user named is not what it has to be.
+PATH_FAULTS = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -43,13 +45,13 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except FileNotFoundError as error:
-        reason = (error.strerror or str(error)).lower()
-        print(f"error: {error.filename or 'a file'}: {reason}", file=sys.stderr)
-        return BadInput.exit_code
+        return _report_path(error)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     except OSError as error:
+        if error.errno in PATH_FAULTS:
+            return _report_path(error)
         if error.errno not in DISK_FAULTS:
             traceback.print_exc()
             return 1
@@ -61,6 +63,12 @@ def main(argv: list[str] | None = None) -> int:
         traceback.print_exc()
         return 1
     return 0
+
+
+def _report_path(error: OSError) -> int:
+    path = error.filename2 or error.filename or "a file"  # of a rename the user named the second
+    print(f"error: {path}: {(error.strerror or str(error)).lower()}", file=sys.stderr)
+    return BadInput.exit_code
 
 
 def _write_settings(args: argparse.Namespace) -> None:

@@ -16,6 +16,7 @@ from pdm.cli.large_pictures import (
 )
 from pdm.cli.picture_models import open_models
 from pdm.errors import BadInput
+from pdm.files import check_output_folder
 
 if TYPE_CHECKING:
     from pdm.config.sampling.prompts import Prompt
@@ -87,15 +88,19 @@ def _enlarge_by_factor(
 
 def paint(args: argparse.Namespace) -> None:
     """Draw a picture from a map of classes (an index PNG), at the map's size."""
+    from pdm.data.maps import ClassMap
     from pdm.files import sha256_of
     from pdm.inference.pictures import paint as painting
 
-    paths = _output_paths(args, f"painted-{args.seed}", args.picture)
-    with open_models(args) as studio:
-        painting.check_model(studio)
-        class_map = painting.read_map(args.picture, studio.map_names)
+    maps, paths = list[ClassMap](), list[Path]()
+
+    def check(diffusion: Path, config: "SampleConfig") -> None:
+        maps.append(painting.read_map_for(args.picture, diffusion))
+        paths.extend(_output_paths(args, f"painted-{args.seed}", args.picture))
+
+    with open_models(args, check) as studio:
         facts = {"command": "paint", "map_sha256": sha256_of(args.picture)}
-        drawn = painting.paint(studio, class_map, _seeds(args))
+        drawn = painting.paint(studio, maps[0], _seeds(args))
         _write_all(args, drawn, paths, studio.facts | facts)
 
 
@@ -107,7 +112,10 @@ def draw(args: argparse.Namespace) -> None:
         _draw_boxes(args)
         return
     prompts = [_with_options(prompt, args) for prompt in _prompts(args)]
+    if args.negative is not None and not prompts:
+        raise BadInput("--negative requires a prompt, which only a model of text draws")
     large = wanted_size(args, prompts)
+    check_output_folder(args.output)
 
     def check(diffusion: Path, config: "SampleConfig") -> None:
         if prompts:
@@ -132,6 +140,7 @@ def _draw_boxes(args: argparse.Namespace) -> None:
             name = "a prompt" if option == "prompt" else f"--{option}"
             raise BadInput(f"--boxes goes without {name}: a model of layouts reads boxes only")
     wanted_size(args)  # refuses options that require --size
+    check_output_folder(args.output)
     layouts: list[Layout] = []
 
     def check(diffusion: Path, config: "SampleConfig") -> None:

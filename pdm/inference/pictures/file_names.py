@@ -10,7 +10,7 @@ from typing import Any
 from pdm.data import marks
 from pdm.errors import BadInput
 
-MAX_NAME = 60  # characters of a prompt in a file's name
+MAX_NAME, MAX_BYTES = 60, 160  # characters and bytes of a prompt in a file's name
 
 
 def choose_path(folder: Path, name: str, facts: dict[str, Any], taken: Sequence[Path]) -> Path:
@@ -48,5 +48,6 @@ def words_of(origin: dict[str, Any]) -> str:
     boxes = origin.get("layout", {}).get("boxes", ())
     things = " ".join(dict.fromkeys(box["class"] for box in boxes))
     text = str(origin.get("prompt") or origin.get("class") or things)
-    words = re.sub(r"[^\w]+", "-", text.lower()).strip("-")[:MAX_NAME].rstrip("-")
+    words = re.sub(r"[^\w]+", "-", text.lower()).strip("-")[:MAX_NAME]
+    words = words.encode()[:MAX_BYTES].decode(errors="ignore").rstrip("-")
     return words or "picture"

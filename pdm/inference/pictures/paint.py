@@ -5,22 +5,35 @@ from pathlib import Path
 
 import numpy as np
 
+from pdm import weights
 from pdm.config.task import SemanticTask
-from pdm.data.maps import UNKNOWN, ClassMap, decode_map
+from pdm.data.maps import UNKNOWN, ClassMap, decode_map, names_of
 from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
 from pdm.inference.pictures.studio import Studio
 from pdm.inference.pictures.windows import round_up
+from pdm.tasks.find import task_of_model
 from pdm.tasks.semantic import map_condition
 
 
-def check_model(studio: Studio) -> None:
-    """Raise BadInput unless the model draws from maps."""
-    if not isinstance(studio.task, SemanticTask):
+def read_map_for(path: Path, diffusion: Path) -> ClassMap:
+    """Read a map for a model.
+
+    Args:
+        path: Of the map.
+        diffusion: Folder of the model; only its record is read.
+
+    Raises:
+        BadInput: The model does not draw from maps, or `read_map` raises it.
+    """
+    record = weights.record_of(diffusion)
+    task = task_of_model(record, None)
+    if not isinstance(task, SemanticTask):
         raise BadInput(
-            f"the model was trained for {studio.task.kind}, not to draw from maps; take one "
-            "trained for semantic (`pyramid preset task-semantic`)"
+            f"the model was trained for {task.kind}, not to draw from maps; take one trained for "
+            "semantic (`pyramid preset task-semantic`)"
         )
+    return read_map(path, names_of(record))
 
 
 def read_map(path: Path, names: Sequence[str]) -> ClassMap:

@@ -11,7 +11,7 @@ from pdm.data.decoding.pixels import Unreadable, decode
 from pdm.data.marks import mark
 from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
-from pdm.files import atomic_file
+from pdm.files import atomic_file, check_output_file
 from pdm.tasks.masks import Mask
 
 WHITE_FROM = 128  # of 255: masks are cut in the middle
@@ -111,7 +111,7 @@ def output_paths(
         check: Raises BadInput if a file has an ending that it must not have.
 
     Raises:
-        BadInput: One would replace an input, or has another ending.
+        BadInput: One would replace an input, has another ending, or cannot be written.
     """
     first = output or picture.with_name(f"{picture.stem}-{suffix}.png")
     check(first)
@@ -120,6 +120,7 @@ def output_paths(
         stem = first.stem.removesuffix(f"-{seeds[0]}")
         paths = [first.with_name(f"{stem}-{seed}{first.suffix}") for seed in seeds]
     for path in paths:
+        check_output_file(path)
         for each in inputs:
             if _is_same_file(path, each):
                 raise BadInput(f"{path} would replace {each}; name another file by --output")
