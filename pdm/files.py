@@ -107,12 +107,12 @@ def check_output_file(path: Path, how: str = "name another file by --output") ->
     Raises:
         BadInput: It is a folder, its name is too long, or its folder cannot be written to.
     """
-    if not path.name or os.path.isdir(path):
-        raise BadInput(f"{path} is a folder, not a file to write; {how}")
     folder = check_output_folder(path.parent, how)
     longest = os.pathconf(folder, "PC_NAME_MAX") - ROOM_FOR_UNFINISHED
     if len(os.fsencode(path.name)) > longest:
         raise BadInput(f"{path} has a name of more than {longest} bytes; {how}")
+    if path.is_dir():
+        raise BadInput(f"{path} is a folder, not a file to write; {how}")
 
 
 def check_output_folder(path: Path, how: str = "name another folder by --output") -> Path:

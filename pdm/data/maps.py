@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from pdm.data.pillow import DECODING_ERRORS, Image
 from pdm.errors import BadInput
 
 ClassMap = NDArray[np.uint8]  # (H, W)
@@ -21,6 +21,8 @@ EXTENSION = "map.png"
 FACT = "map_classes"  # key in manifests and model folders; absent if there are no maps
 NAMES_FILE = "classes.txt"  # in a folder of maps: a name a line
 MODES = ("L", "P", "1")
+PNG_START, BIT_DEPTH = b"\x89PNG\r\n\x1a\n", 24  # first bytes; where the bits of a channel stand
+GREY_STEPS = {2: 85, 4: 17}  # Pillow spreads grey values of so few bits over 0 to 255
 
 
 def names_of(facts: Mapping[str, Any]) -> tuple[str, ...]:
@@ -52,16 +54,21 @@ def decode_map(content: bytes, names: Sequence[str]) -> ClassMap:
     """Decode a map, (H, W).
 
     Raises:
-        ValueError: It is no image of one channel with 8 bits, or has an index without a class.
+        ValueError: It is no PNG of one channel with at most 8 bits, or has an index without a
+            class.
     """
+    if not content.startswith(PNG_START):  # a JPEG, for one, changes indices
+        raise ValueError("it is no PNG, as maps are")
     try:
-        with Image.open(io.BytesIO(content)) as file:
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as file:
             file.load()
             mode, indices = file.mode, np.array(file, dtype=np.uint8)
-    except (OSError, SyntaxError, Image.DecompressionBombError, TypeError) as error:
+    except (*DECODING_ERRORS, TypeError) as error:
         raise ValueError(f"it is not an image that can be read ({error})") from error
     if mode not in MODES or indices.ndim != 2:
         raise ValueError(f"it has the mode {mode}; a map has one channel of indices with 8 bits")
+    if mode == "L":
+        indices //= GREY_STEPS.get(content[BIT_DEPTH], 1)
     wrong = np.unique(indices[(indices >= len(names)) & (indices != UNKNOWN)])
     if len(wrong):
         raise ValueError(

@@ -16,7 +16,7 @@ import numpy as np
 from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import TiffImageFile
 
-from pdm.data.pillow import Image
+from pdm.data.pillow import DECODING_ERRORS, Image
 from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
 
@@ -65,7 +65,7 @@ def _open(picture: Path) -> Iterator[Image.Image]:
             yield opened
     except FileNotFoundError:
         raise BadInput(f"{picture} does not exist") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except DECODING_ERRORS as error:
         raise BadInput(f"{picture} is not an image that can be read ({error})") from error
 
 

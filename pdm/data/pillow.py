@@ -3,10 +3,18 @@
 By default it warns at 89 megapixels, and fails at 179.
 """
 
+import struct
+
 from PIL import Image
 
 from pdm.config.sampling.any_size import LARGEST_SIDE
 
-__all__ = ["Image"]
+__all__ = ["DECODING_ERRORS", "Image"]
+
+# What Pillow raises on files that are damaged, cut short or no images; a RuntimeError for AVIF.
+DECODING_ERRORS = (
+    *(OSError, ValueError, SyntaxError, RuntimeError, EOFError, struct.error),
+    Image.DecompressionBombError,
+)
 
 Image.MAX_IMAGE_PIXELS = LARGEST_SIDE**2

@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from pdm.data.decoding.orientation import read_orientation, turn_upright
 from pdm.data.decoding.pixels import Unreadable, decode
 from pdm.data.marks import mark
+from pdm.data.pillow import DECODING_ERRORS, Image
 from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
 from pdm.files import atomic_file, check_output_file
@@ -35,20 +36,24 @@ def read_mask(path: Path, picture: Pixels, name: Path) -> Mask:
     """Read a mask, bool (H, W): true where it is white.
 
     Args:
-        path: A grey or black and white image; grey is cut in the middle.
+        path: A grey or black and white image, turned upright; grey is cut in the middle.
         picture: The picture that it belongs to, whose size it must have.
         name: File of the picture, for messages.
 
     Raises:
         BadInput: The file cannot be read, has another size, has colours or transparent parts, or is
-            black everywhere.
+            nowhere white.
     """
     image = open_image(path)
-    check_size(path, image.size, picture, name)
-    grey = _grey_of(path, image)
+    grey = turn_upright(_grey_of(path, image), read_orientation(image))
+    height, width = grey.shape
+    check_size(path, (width, height), picture, name)
     mask = grey >= WHITE_FROM
     if not mask.any():
-        raise BadInput(f"{path} is black everywhere, so nothing is to be drawn; white is drawn")
+        raise BadInput(
+            f"{path} is nowhere white, so nothing is to be drawn: white (a grey from {WHITE_FROM} "
+            "of 255) is drawn, black stays"
+        )
     return mask
 
 
@@ -64,7 +69,7 @@ def open_image(path: Path) -> Image.Image:
             return file.copy()
     except FileNotFoundError:
         raise BadInput(f"{path} does not exist") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except DECODING_ERRORS as error:
         raise BadInput(f"{path} is not an image that can be read ({error})") from error
 
 

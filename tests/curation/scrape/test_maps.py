@@ -2,6 +2,8 @@
 
 import io
 import logging
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -126,6 +128,43 @@ def test_an_image_with_colours_is_no_map(mode):
     Image.new(mode, (4, 4)).save(buffer, "PNG")
     with pytest.raises(ValueError, match="one channel of indices"):
         decode_map(buffer.getvalue(), ("sky",))
+
+
+def png_of(rows, bits, colour_type) -> bytes:
+    """A PNG written by hand: Pillow writes no grey of 2 or 4 bits."""
+    lines = ("".join(f"{index:0{bits}b}" for index in row) for row in rows)
+    packed = (int(line, 2).to_bytes(len(line) // 8) for line in lines)
+    parts = {
+        b"IHDR": struct.pack(">IIBBBBB", len(rows[0]), len(rows), bits, colour_type, 0, 0, 0),
+        b"PLTE": bytes(3 * 2 ** min(bits, 4)),
+        b"IDAT": zlib.compress(b"".join(b"\0" + line for line in packed)),
+        b"IEND": b"",
+    }
+    if colour_type == 0:
+        del parts[b"PLTE"]
+    chunks = (
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in parts.items()
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+@pytest.mark.parametrize("colour_type", [0, 3], ids=["grey", "palette"])
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_indices_are_those_of_the_file_whatever_its_bits(bits, colour_type):
+    most = min(2**bits, 16) - 1
+    rows = [[0, 1, 0, 1, most, 0, 1, most], [most, 0, 1, 1, 0, most, 0, 1]]
+    names = [f"class {index}" for index in range(16)]
+    assert decode_map(png_of(rows, bits, colour_type), names).tolist() == rows
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "GIF", "AVIF"])
+def test_only_a_png_is_a_map(kind):
+    buffer = io.BytesIO()
+    Image.new("L", (16, 16)).save(buffer, kind)
+    for content in (buffer.getvalue(), buffer.getvalue()[:-20] + bytes(20), b""):
+        with pytest.raises(ValueError, match="no PNG"):
+            decode_map(content, ("sky",))
 
 
 def test_a_map_of_a_landscape_says_what_is_drawn_and_changes_nothing():

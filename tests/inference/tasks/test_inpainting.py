@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 from tiny_chain import DIFFUSION, LATENTS, SAMPLE, Chain
 
 from pdm import cli, weights
@@ -19,6 +19,7 @@ from pdm.errors import BadInput, Preempted
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.files import sha256_of
 from pdm.inference.encode import encode_shards
+from pdm.inference.pictures.read import read_mask, read_picture
 from pdm.inference.sample import sample_pictures
 from pdm.lineage.trace import Places, trace
 from pdm.presets import DEFAULT
@@ -187,7 +188,7 @@ def test_seeds_give_different_fillings_and_the_same_one_again(trained, photo, tm
     ("change", "message"),
     [
         ({"size": (54, 37)}, r"mask.png is 54x37, but .*photo.png is 53x37"),
-        ({"box": (0, 0, 0, 0)}, "black everywhere"),
+        ({"box": (0, 0, 0, 0)}, r"nowhere white.*a grey from 128 of 255"),
         ({"mode": "I;16"}, "has the mode I;16; save it with 8 bits"),
     ],
 )
@@ -198,6 +199,31 @@ def test_a_mask_that_does_not_fit_is_refused_in_one_line(
     said = inpaint(capsys, photo, mask, trained.models, code=2)
     assert len(said.splitlines()) == 1
     assert re.search(message, said)
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_a_mask_counts_upright_like_the_picture(ending, photo, tmp_path):
+    mask = mask_file(tmp_path / "mask.png")
+    turned = tmp_path / f"turned.{ending}"
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6  # to be turned clockwise
+    with Image.open(mask) as image:
+        image.transpose(Image.Transpose.ROTATE_90).save(turned, exif=exif)
+    picture = read_picture(photo)
+    found, expected = (read_mask(each, picture, photo) for each in (turned, mask))
+    assert (found == expected).all()
+
+
+def test_a_damaged_avif_is_no_mask_and_no_picture(photo, tmp_path):
+    damaged = tmp_path / "mask.avif"
+    Image.new("L", (53, 37), 255).save(damaged)
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[:-20] + bytes(20))
+    said = r"mask\.avif is not an image that can be read"
+    with pytest.raises(BadInput, match=said):
+        read_mask(damaged, read_picture(photo), photo)
+    with pytest.raises(BadInput, match=said):
+        marks.read(damaged)
 
 
 def test_colours_transparency_and_missing_files_are_refused(trained, photo, tmp_path, capsys):
