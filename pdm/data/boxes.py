@@ -11,7 +11,7 @@ shares of the crop.
 """
 
 import json
-import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -193,4 +193,7 @@ def _shares_of(
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    # `math.isfinite` fails on a whole number too large for a float, which JSON may have.
+    return abs(value) <= sys.float_info.max

@@ -19,6 +19,7 @@ from pdm.curation.scrape.drawing.scene import choose
 from pdm.curation.scrape.sources import builtin
 from pdm.curation.scrape.sources.url_lists.entries import entries_of_list
 from pdm.curation.shard import shard
+from pdm.data.boxes import decode_boxes
 from pdm.data.shards import manifest
 from pdm.data.shards.images import ImageShards
 
@@ -61,6 +62,13 @@ def records(folder):
         for index in range(len(images)):
             record = images.record(index)
             yield int(record["url"].rsplit("/", 1)[1].split(".")[0]), record
+
+
+@pytest.mark.parametrize("number", ["1" + "0" * 400, "-1e999", "NaN", "true", "null", '"1"'])
+def test_a_number_that_is_none_is_named_whatever_json_allows(number):
+    text = f'[{{"class": "boat", "x": {number}, "y": 0, "width": 1, "height": 1}}]'
+    with pytest.raises(ValueError, match=r"box 1 \(boat\) has .* it needs x, y, width and height"):
+        decode_boxes(text)
 
 
 def test_boxes_get_the_crop_of_their_picture(work):
