@@ -18,6 +18,7 @@ from pdm.files import sha256_of, write_json
 from pdm.tracking.connection.address import (
     EXPERIMENT,
     client,
+    database,
     experiment_name,
     shown_address,
 )
@@ -86,6 +87,12 @@ def fetch_champion(folder: Path) -> Path:
         BadInput: There is no champion.
         Unavailable: MLflow cannot be reached.
     """
+    file = database()
+    if file is not None and not file.exists():  # `client` would lay one out
+        raise BadInput(
+            f"MLflow's database {file} does not exist, so it has no champion of '{model_name()}'; "
+            "run the pipeline, run this from the project's folder, or set MLFLOW_TRACKING_URI"
+        )
     try:
         connection = client()
         champion = _champion(connection)

@@ -51,3 +51,11 @@ def test_a_folder_that_does_not_say_how_to_draw_is_refused(chain, tmp_path):
     (tmp_path / "samples.json").write_text('{"sampler": "euler"}')
     with pytest.raises(BadInput, match="lacks sampling settings"):
         load_generator(tmp_path)
+
+
+def test_a_folder_without_a_database_has_no_champion_and_gets_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(BadInput, match=r"database mlflow\.db does not exist, so it has no"):
+        load_champion()
+    assert not list(tmp_path.iterdir())
