@@ -6,6 +6,7 @@ import signal
 import sys
 
 from pdm import params
+from pdm.errors import BadInput
 
 
 def run(args: argparse.Namespace) -> None:
@@ -76,6 +77,9 @@ def preset(args: argparse.Namespace) -> None:
     from pdm import presets
 
     if args.name is None:
+        for option, value in (("output", args.output), ("from", args.base), ("force", args.force)):
+            if value:
+                raise BadInput(f"--{option} requires the name of a preset")
         known = presets.descriptions()
         for name, description in known.items():
             print(f"{name:<{max(map(len, known))}} {description}")
@@ -85,6 +89,8 @@ def preset(args: argparse.Namespace) -> None:
         print(text, end="")
     else:
         presets.write_preset(text, args.output, force=args.force)
+    if args.base is not None:
+        presets.check_fits(text, args.name, args.output)
 
 
 def rehearse(args: argparse.Namespace) -> None:

@@ -65,9 +65,9 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise BadInput(
-            f"{path} does not exist; run this from the project's folder, or name it with --params"
-        ) from None
+        hint = "; run this from the project's folder, or name it with --params"
+        found = hint if path.name == DEFAULT_PATH.name else ""
+        raise BadInput(f"{path} does not exist{found}") from None
     except OSError as error:
         raise BadInput(f"{path} cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:

@@ -16,7 +16,7 @@ from ruamel.yaml.comments import CommentedMap
 from pdm import params
 from pdm.config import Params
 from pdm.errors import BadInput
-from pdm.files import write_text
+from pdm.files import check_output_file, write_text
 from pdm.params import document
 from pdm.params.document import Document
 from pdm.params.keys import DEFAULT
@@ -90,11 +90,34 @@ def write_preset(text: str, path: Path, *, force: bool) -> None:
     """Write a params file.
 
     Raises:
-        BadInput: The file exists already, and is not to be replaced by `force`.
+        BadInput: The file exists already, and is not to be replaced by `force`, or it cannot be
+            written.
     """
+    check_output_file(path)
     if path.exists() and not force:
         raise BadInput(f"{path} exists; add --force to replace it, or name another file")
     write_text(path, text)
+
+
+def check_fits(text: str, name: str, output: Path | None) -> None:
+    """Check a preset on a user's file once it is written: what that file keeps may not fit it.
+
+    Args:
+        text: Of `preset_text`.
+        name: Of the preset.
+        output: Where the text was written; None for the terminal.
+
+    Raises:
+        BadInput: A value does not fit; the text names each.
+    """
+    where = output or Path("the output")
+    try:
+        params.parse(text, where)
+    except BadInput as error:
+        raise BadInput(
+            f"{where} is written, but what it keeps does not fit {full_name(name)}; correct it "
+            f"there:\n{error}"
+        ) from None
 
 
 def _keep_sources(root: CommentedMap, changes: CommentedMap) -> None:

@@ -181,6 +181,40 @@ def test_a_model_preset_can_be_applied_to_ones_own_file(tmp_path, output_of):
     assert len(config.autoencoder.model.levels) == 7
 
 
+@pytest.mark.parametrize(
+    ("before", "name"),
+    [
+        ("buckets-1024", "model-256x256"),
+        ("buckets-2048x1024", "model-2048x2048"),
+        ("model-2048x1024", "model-tiny"),
+        ("showcase", "model-2048x1024"),
+        ("showcase", "model-tiny"),
+    ],
+)
+def test_a_model_preset_fits_a_file_of_any_other_model(before, name, tmp_path, output_of):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(output_of(before))
+    output_of(name, "--from", mine, "--output", mine, "--force")
+    params.load(mine)
+
+
+def test_what_a_file_keeps_and_the_preset_does_not_fit_is_said_when_it_is_written(
+    tmp_path, output_of, capsys
+):
+    mine, other = tmp_path / "mine.yaml", tmp_path / "other.yaml"
+    mine.write_text(output_of("scapes2k"))
+    said = refusal(capsys, "task-text", "--from", mine, "--output", other)
+    assert f"{other} is written, but what it keeps does not fit task-text" in said
+    assert f"{other}: scrape.sources: expected a source with captions" in said
+    assert "kind: text" in other.read_text()
+
+
+@pytest.mark.parametrize("words", [["--output", "a.yaml"], ["--from", "a.yaml"], ["--force"]])
+def test_options_without_the_name_of_a_preset_are_not_ignored(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert f"{words[0]} requires the name of a preset" in refusal(capsys, *words)
+
+
 @pytest.mark.parametrize("name", TASKS)
 def test_a_task_preset_on_ones_own_file_changes_the_task_and_what_it_needs(
     name, tmp_path, output_of
