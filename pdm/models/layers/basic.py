@@ -76,7 +76,9 @@ def zero_init(layer: nn.Conv2d | nn.Linear) -> nn.Module:
 
 def res_skip(features: Tensor, skip: Tensor | None) -> Tensor:
     """Add a skip stream to features and divide by sqrt(2); None is a skip of zeros."""
-    return (features if skip is None else features + skip) * HALF_ROOT
+    if skip is None:
+        return features * HALF_ROOT
+    return (features + skip).mul_(HALF_ROOT)  # in place: one new map, not two
 
 
 def num_heads(width: int) -> int:
