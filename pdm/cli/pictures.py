@@ -212,9 +212,18 @@ def _write_all(
     paths: Sequence[Path],
     facts: dict[str, Any],
 ) -> None:
-    """Write each picture when it is drawn, and say where."""
+    """Write each picture when it is drawn, and say where.
+
+    A name that the user did not choose replaces no other picture, such as one by another mask.
+    """
+    from pdm.inference.pictures.file_names import choose_path
     from pdm.inference.pictures.read import write_picture
 
-    for number, (seed, path, picture) in enumerate(zip(_seeds(args), paths, pictures, strict=True)):
-        write_picture(path, picture, {"seed": seed} | facts)
-        print(f"{path}  ({number + 1} of {args.num})" if args.num > 1 else path, flush=True)
+    written: list[Path] = []
+    for seed, wanted, picture in zip(_seeds(args), paths, pictures, strict=True):
+        mark = {"seed": seed} | facts
+        own = args.output is not None
+        path = wanted if own else choose_path(wanted.parent, wanted.name, mark, written)
+        write_picture(path, picture, mark)
+        written.append(path)
+        print(f"{path}  ({len(written)} of {args.num})" if args.num > 1 else path, flush=True)

@@ -184,6 +184,18 @@ def test_seeds_give_different_fillings_and_the_same_one_again(trained, photo, tm
     assert (pixels_of(again) == pixels_of(other)).all()
 
 
+def test_a_picture_by_another_mask_replaces_none_of_the_same_name(trained, photo, tmp_path, capsys):
+    masks = mask_file(tmp_path / "one.png"), mask_file(tmp_path / "two.png", box=(0, 0, 9, 9))
+    said = [inpaint(capsys, photo, mask, trained.models).strip() for mask in (*masks, masks[0])]
+    names = [Path(line).name for line in said]
+    first = "photo-inpainted-0.png"
+    assert names == [first, "photo-inpainted-0-2.png", first]  # the last is the first again
+    before = pixels_of(photo)
+    for path, (left, top) in zip(said[:2], ((20, 10), (0, 0)), strict=True):
+        changed = np.argwhere((pixels_of(Path(path)) != before).any(axis=-1))
+        assert (changed.min(axis=0) >= (top, left)).all()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
