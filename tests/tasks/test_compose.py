@@ -37,6 +37,19 @@ def test_what_is_drawn_too_bright_leaves_no_step_at_the_edge(picture, mask):
     assert np.abs(brighter.astype(int) - picture)[mask].mean() > 20
 
 
+def test_grain_that_the_autoencoder_loses_fades_inside_the_edge(picture, mask):
+    """Cut off there, it would show as a step between the last known and the first drawn pixel."""
+    rows, columns = np.mgrid[0:60, 0:90]
+    smooth = np.stack([2 * rows, columns, rows + columns], axis=-1) + 10  # the picture's mean
+    result = fill_in(picture, smooth.astype(np.uint8), soften(mask, 0)).astype(int) - smooth
+    grain = picture.astype(int) - smooth
+    known, first, inside = grain[19, 35:65].ravel(), result[20, 35:65].ravel(), result[28, 35:65]
+    assert np.corrcoef(known, first)[0, 1] > 0.85
+    steps = np.abs(first - known).mean() / np.abs(grain[18, 35:65].ravel() - known).mean()
+    assert steps < 0.5
+    assert np.abs(inside).mean() < 0.25 * np.abs(known).mean()
+
+
 def test_a_soft_edge_blends_outside_the_mask_and_no_further(picture, mask):
     drawn = np.full_like(picture, 200)
     alpha = soften(mask, 4)
