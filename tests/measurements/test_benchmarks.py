@@ -69,7 +69,10 @@ SLOW_KEYS = {
     },
     "tasks": {
         "inpainting": {"inpaint_known_diff", "inpaint_edge"},
-        "super_resolution": {"sr_distance_vs_bicubic", "sr_psnr_gain_db"},
+        "super_resolution": {
+            *("sr_distance_vs_bicubic", "sr_distance_vs_regression"),
+            *("sr_psnr_gain_db", "sr_ssim_vs_bicubic"),
+        },
         "semantic": {"semantic_agreement"},
         "text": {"text_agreement"},
         "layout": {"layout_agreement"},
