@@ -13,7 +13,10 @@ from pdm.params.override import set_values
 DATA = ("people2k", "scapes2k")
 MODELS = ("model-2048x1024", "model-2048x2048", "model-256x256", "model-tiny")
 LDM = "model-ldm-256x256"
-TASKS = ("task-inpainting", "task-layout", "task-semantic", "task-super-resolution", "task-text")
+TASKS = (
+    *("task-class", "task-inpainting", "task-layout"),
+    *("task-semantic", "task-super-resolution", "task-text"),
+)
 BUCKETS = ("buckets-1024", "buckets-2048x1024", "buckets-512")
 NAMES = (*BUCKETS, *sorted((*MODELS, LDM)), *DATA, "showcase", *TASKS)
 
@@ -237,7 +240,7 @@ def test_a_task_preset_on_ones_own_file_changes_the_task_and_what_it_needs(
         needs.add("diffusion.model.cross_attention_from")
     assert {key for key in after if after[key] != before.get(key)} <= needs
     assert found["diffusion"]["task"]["kind"] == name.removeprefix("task-").replace("-", "_")
-    needs = "false" if name in ("task-layout", "task-semantic", "task-text") else "true"
+    needs = "true" if name in ("task-inpainting", "task-super-resolution") else "false"
     assert f"keep_pictures: {needs}" in output_of(name, "--from", mine)
 
 
