@@ -23,7 +23,6 @@ from pdm.config.task import (
 from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput
 from pdm.models.levels.pyramid import Downsampling
-from pdm.models.unet_parts.resolutions import Resolutions
 from pdm.tasks.class_labels import ClassLabels
 from pdm.tasks.inpainting import Inpainting
 from pdm.tasks.layout import BoxLayout
@@ -119,7 +118,7 @@ def _check_reading(
     """
     if not isinstance(network, UNetConfig):
         return
-    coarsest = Resolutions(len(network.widths), downsamplings).factors[-1]
+    coarsest = int(downsamplings[-1]) * 2 ** (len(network.widths) - 1)
     if network.tokens_from > coarsest:
         own = network.cross_attention_from is not None
         key = "cross_attention_from" if own else "attention_from"

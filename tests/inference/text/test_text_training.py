@@ -107,6 +107,13 @@ def test_a_network_that_would_not_read_the_text_is_refused_before_any_work(taugh
         check_task(deaf, LatentShards(taught.folder / "latents", "train"))
 
 
+def test_a_network_of_one_map_may_have_fewer_resolutions_than_the_latents_have_levels(taught):
+    sizes = {"widths": (8,), "blocks": (1,), "dropout": (0.0,), "cross_attention_from": 4}
+    plain = {"branches": False, "input_stream": False, "windows": None, "time_embedding": "joint"}
+    one = replace(BY_TEXT.model, **plain, **sizes)
+    check_task(replace(BY_TEXT, model=one), LatentShards(taught.folder / "latents", "train"))
+
+
 def test_a_vocabulary_that_changes_during_a_run_is_refused(taught, tmp_path):
     files = TextFiles(taught.folder / "runs" / "diffusion" / "diffusion", base=tmp_path)
     splits = [LatentShards(taught.folder / "latents", split) for split in ("train", "val")]
