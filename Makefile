@@ -32,7 +32,7 @@ test-slow: setup ## the tests that take minutes
 	.venv/bin/pytest -m slow
 
 test-gpu: setup ## the tests that need a GPU; they are skipped without one
-	.venv/bin/pytest -m gpu -rs tests/gpu tests/test_device.py
+	.venv/bin/pytest -m gpu -rs tests/gpu tests/machine/test_device.py
 
 check: setup ## linters, types and import rules
 	.venv/bin/ruff check .

@@ -125,10 +125,7 @@ SUPPORT = (
     "pdm.files",
     "pdm.progress",
     "pdm.events",
-    "pdm.cluster",
-    "pdm.heap",
     "pdm.machine",
-    "pdm.threads",
     "pdm.weights",
 )
 

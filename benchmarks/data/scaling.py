@@ -20,7 +20,6 @@ import pyarrow.parquet as pq
 
 from benchmarks.common import Ratio, compare, interleaved, speeds, timed
 from benchmarks.data.pictures import crops_of, raw_folder, small_pictures
-from pdm.cluster import ray_session
 from pdm.config.stages.curate import CurateConfig
 from pdm.curation.curate import curate
 from pdm.curation.curate.judge import judge_row
@@ -28,6 +27,7 @@ from pdm.curation.curate.raw import load_rows
 from pdm.curation.curate.stage import mark_duplicates
 from pdm.data import decisions
 from pdm.data.decisions import Row
+from pdm.machine.cluster import ray_session
 
 CHUNK = 8  # pictures that a process of the pool is handed at once, as a task of ours
 

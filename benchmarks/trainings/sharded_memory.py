@@ -21,7 +21,7 @@ from benchmarks.common import ROOT, Ratio
 
 BEFORE = "52d5325"  # the last commit without sharded copies
 MIB = 2**20
-# They also keep `pdm.heap` from setting its own.
+# They also keep `pdm.machine.heap` from setting its own.
 GIVE_BACK = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 WORKER = Path(__file__).with_name("sharded_worker.py")
 

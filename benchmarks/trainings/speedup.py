@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.common import ROOT, Ratio
-from pdm.openmp import SETTINGS
+from pdm.machine.openmp import SETTINGS
 
 MODELS = ("autoencoder", "diffusion")
 BEFORE = "2d3ffc2"  # its script has a switch for the code before that commit

@@ -11,7 +11,7 @@ import traceback
 
 from pdm.cli.arguments import parser
 from pdm.errors import INTERRUPTED, BadInput, PyramidError, Unavailable
-from pdm.openmp import set_spin_count
+from pdm.machine.openmp import set_spin_count
 
 # Full (EFBIG: a limit on the size of files, by `ulimit -f`), failing, or mounted read-only.
 DISK_FAULTS = (

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from pdm.config.stages.evaluate import EvaluateConfig
 from pdm.data.shards.manifest import digest
-from pdm.device import choose_device, exact_convolutions, log_device
 from pdm.errors import BadInput
 from pdm.evaluation.by_size import by_size, score_sizes
 from pdm.evaluation.conventions import conventions
@@ -45,6 +44,7 @@ from pdm.evaluation.scores import (
 )
 from pdm.evaluation.set_summaries import load_networks, summarise_sets
 from pdm.files import atomic_folder
+from pdm.machine.device import choose_device, exact_convolutions, log_device
 from pdm.models.codec import Autoencoder
 from pdm.registry import load_autoencoder
 from pdm.score_names import SAMPLES, floor, main_score

@@ -19,10 +19,10 @@ from pdm import weights
 from pdm.config.records import from_record
 from pdm.config.stages.sample import SampleConfig
 from pdm.data.pixels import Pixels, to_pixels
-from pdm.device import choose_device
 from pdm.errors import BadInput
 from pdm.inference.latent_sampling import draw_latents
 from pdm.inference.sampling_networks import Networks, load_networks
+from pdm.machine.device import choose_device
 from pdm.models.codec import Autoencoder
 from pdm.models.levels.pyramid import LevelShape
 from pdm.registry import load_autoencoder

@@ -21,11 +21,11 @@ from pdm.data.order import images_at
 from pdm.data.pixels import Pixels, to_pixels
 from pdm.data.shards import manifest
 from pdm.data.shards.latents import LatentShards
-from pdm.device import choose_device
 from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.inference.latent_sampling import draw_latents
 from pdm.inference.sampling_networks import load_networks
+from pdm.machine.device import choose_device
 from pdm.models.codec import Autoencoder
 from pdm.models.levels.pyramid import Pyramid
 from pdm.registry import load_autoencoder

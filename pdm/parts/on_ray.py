@@ -10,9 +10,9 @@ from typing import Any, Generic, TypeVar
 import ray
 import torch
 
-from pdm import openmp
-from pdm.cluster import Head, ray_session, result_of
 from pdm.errors import Unavailable
+from pdm.machine import openmp
+from pdm.machine.cluster import Head, ray_session, result_of
 from pdm.parts.folder import PartFolder
 from pdm.parts.placement import num_gpus, resources_of_worker
 

@@ -20,8 +20,8 @@ from pdm.curation.scrape.drawing.boxes import NAMES
 from pdm.curation.scrape.drawing.kinds import KINDS
 from pdm.curation.scrape.drawing.scene import LANDS
 from pdm.data import boxes, classes, maps
-from pdm.device import choose_device
-from pdm.heap import keep_freed_memory
+from pdm.machine.device import choose_device
+from pdm.machine.heap import keep_freed_memory
 from pdm.models.condition import Condition
 from pdm.registry import build_autoencoder, build_denoiser, level_shapes_of
 from pdm.training.loop.activation_checkpointing import checkpoint_activations

@@ -14,7 +14,7 @@ from pdm import params
 from pdm.config import Params
 from pdm.errors import BadInput, Preempted, PyramidError
 from pdm.files import write_text
-from pdm.machine import usable_memory
+from pdm.machine.limits import usable_memory
 from pdm.rehearsal.processes import Measured, run
 from pdm.rehearsal.results import Rehearsal, Row
 from pdm.rehearsal.settings import real_text, rehearsal_text

@@ -19,9 +19,9 @@ from pdm.config.networks.text import FrozenEncoderConfig, WordPiecesConfig
 from pdm.config.task import TextTask
 from pdm.data.pixels import Pixels
 from pdm.data.shards.latents import LatentShards
-from pdm.device import choose_device
 from pdm.errors import BadInput
 from pdm.files import atomic_file, check_sha256
+from pdm.machine.device import choose_device
 from pdm.models.condition import Condition, choose_rows
 from pdm.tasks.task import Encode, Example, Levels
 from pdm.text.encoders import CachedStates, TextEncoder, encode_batch, report_cut

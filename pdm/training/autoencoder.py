@@ -11,9 +11,9 @@ from pdm.data.bucket_order import describe_order
 from pdm.data.shards import manifest
 from pdm.data.shards.buckets import has_buckets
 from pdm.data.shards.images import ImageShards
-from pdm.device import log_device
 from pdm.events import EventLog
 from pdm.files import atomic_file
+from pdm.machine.device import log_device
 from pdm.models.codec import Autoencoder
 from pdm.registry import build_autoencoder
 from pdm.training.autoencoder_folder import write_model

@@ -13,7 +13,7 @@ from pdm.data.bucket_order import describe_order
 from pdm.data.shards import manifest
 from pdm.data.shards.buckets import has_buckets
 from pdm.data.shards.latents import LatentShards
-from pdm.device import log_device
+from pdm.machine.device import log_device
 from pdm.models.denoiser import Denoiser
 from pdm.tasks.find import check_task, find_task
 from pdm.tasks.text import Text, TextFiles, prepare_text

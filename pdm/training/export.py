@@ -19,8 +19,8 @@ from pdm import events, weights
 from pdm.config.stages.autoencoder import AutoencoderConfig
 from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.data.shards.latents import LatentShards
-from pdm.device import choose_device
 from pdm.errors import BadInput, QualityGate
+from pdm.machine.device import choose_device
 from pdm.registry import build_autoencoder, load_autoencoder, load_denoiser
 from pdm.training import autoencoder, autoencoder_folder, diffusion, lora
 from pdm.training.checkpoints import finished

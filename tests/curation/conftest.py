@@ -2,7 +2,7 @@
 
 import pytest
 
-from pdm.cluster import ray_session
+from pdm.machine.cluster import ray_session
 
 
 @pytest.fixture(scope="package")

@@ -1,4 +1,4 @@
-from pdm.device import choose_device, describe_device
+from pdm.machine.device import choose_device, describe_device
 
 
 def test_the_first_line_names_the_device(run, caplog):

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from pdm.data.pixels import RawImages
-from pdm.device import exact_convolutions
 from pdm.evaluation.features.random_conv import RandomConvFeatures
 from pdm.evaluation.reconstruction import ms_ssim
+from pdm.machine.device import exact_convolutions
 from pdm.training.loop.prefetch import prefetch_batches
 
 pytestmark = [

@@ -6,10 +6,10 @@ from dataclasses import replace
 import torch
 from tiny_chain import AUTOENCODER, DIFFUSION, LATENTS, SAMPLE
 
-from pdm.device import describe_device
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.inference.encode import encode_shards
 from pdm.inference.sample import sample_pictures
+from pdm.machine.device import describe_device
 from pdm.training import autoencoder, diffusion
 from pdm.training.distributed.workers import Workers
 

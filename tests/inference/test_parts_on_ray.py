@@ -7,10 +7,10 @@ import pytest
 from ray import cloudpickle
 from tiny_chain import LATENTS, SAMPLE
 
-from pdm.cluster import ray_session
 from pdm.errors import QualityGate
 from pdm.inference.encode import encode_shards
 from pdm.inference.sample import sample_pictures
+from pdm.machine.cluster import ray_session
 from pdm.parts.folder import part_folder
 from pdm.parts.work import call_with_gpu, work_on_parts
 

@@ -9,7 +9,7 @@ import os
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 import ray
 
-from pdm.cluster import ray_session
+from pdm.machine.cluster import ray_session
 
 with ray_session():
     print(ray.cluster_resources()["CPU"])

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 MEASURING = modules_behind(
     "pdm.curation.curate.judge",
     leave_out=(
-        *("pdm.config", "pdm.errors", "pdm.files", "pdm.threads", "pdm.weights"),
+        *("pdm.config", "pdm.errors", "pdm.files", "pdm.machine.threads", "pdm.weights"),
         *("pdm.curation.curate.rules", "pdm.data.decisions", "pdm.data.shards.tars"),
     ),
 )

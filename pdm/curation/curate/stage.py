@@ -14,7 +14,6 @@ from pathlib import Path
 import pyarrow as pa
 import ray
 
-from pdm.cluster import ray_session
 from pdm.config.stages.curate import CurateConfig
 from pdm.curation.curate.cache import MEASURED, ScoreCache, remove_matching
 from pdm.curation.curate.content.embedding import model_of
@@ -29,6 +28,7 @@ from pdm.data import decisions as tables
 from pdm.data.decisions import Row
 from pdm.errors import QualityGate
 from pdm.files import atomic_folder, write_json
+from pdm.machine.cluster import ray_session
 from pdm.progress import Progress
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import ray
 
-from pdm.cluster import ray_session, result_of
 from pdm.config.buckets import bucket_name
 from pdm.config.stages.shard import ShardConfig
 from pdm.curation.class_counts import describe_classes
@@ -33,6 +32,7 @@ from pdm.data.maps import read_names
 from pdm.data.shards.tars import num_whole_members
 from pdm.data.space import disk_space_for
 from pdm.files import atomic_folder
+from pdm.machine.cluster import ray_session, result_of
 from pdm.progress import SECONDS_BETWEEN_LINES, Progress
 
 logger = logging.getLogger(__name__)

@@ -33,7 +33,7 @@ from pdm.data.shards.buckets import bucket_of_all, filled_buckets, has_buckets, 
 from pdm.data.shards.locations import damaged
 from pdm.data.shards.samples import Samples
 from pdm.errors import BadInput
-from pdm.machine import usable_cpus, usable_memory
+from pdm.machine.limits import usable_cpus, usable_memory
 from pdm.progress import Progress
 
 
@@ -168,7 +168,7 @@ class ImageShards:
         """Some images of one bucket, (len(indices), height, width, 3).
 
         From memory if the whole split fits in a quarter of the memory that is free for this
-        process (`pdm.machine`), else from disk.
+        process (`pdm.machine.limits`), else from disk.
 
         Raises:
             ValueError: They are of several buckets.

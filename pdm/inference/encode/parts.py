@@ -20,13 +20,13 @@ from pdm.data.maps import encode_map, names_of
 from pdm.data.pixels import Pixels, to_images
 from pdm.data.shards.images import ImageShards
 from pdm.data.shards.latent_file import write_shard
-from pdm.device import choose_device, log_device
 from pdm.errors import QualityGate
+from pdm.machine.device import choose_device, log_device
+from pdm.machine.threads import side_thread
 from pdm.models.codec import Autoencoder
 from pdm.models.levels.pyramid import Pyramid
 from pdm.parts.folder import PartFolder
 from pdm.registry import load_autoencoder
-from pdm.threads import side_thread
 
 MIRRORED = "-mirrored"  # suffix of the key of a mirrored copy
 BATCHES_AHEAD = 2  # read while one is encoded

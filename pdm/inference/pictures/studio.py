@@ -15,7 +15,6 @@ from pdm.config.stages.sample import SampleConfig
 from pdm.config.task import TaskConfig
 from pdm.data.maps import names_of
 from pdm.data.pixels import Pixels, to_images, to_pixels
-from pdm.device import choose_device
 from pdm.diffusion.image_guide import ImageGuide
 from pdm.errors import BadInput
 from pdm.files import sha256_of
@@ -30,6 +29,7 @@ from pdm.inference.sampling_networks import (
     load_networks,
 )
 from pdm.inference.subjects import NO_SUBJECTS, side_multiple, size_of
+from pdm.machine.device import choose_device
 from pdm.models.codec import Autoencoder
 from pdm.models.condition import Condition
 from pdm.models.levels.pyramid import Pyramid

@@ -20,7 +20,6 @@ from pdm.config.task import LayoutTask, TextTask
 from pdm.data.marks import mark, pixels_sha256
 from pdm.data.pixels import Pixels, to_images, to_pixels
 from pdm.data.shards.images import ImageShards
-from pdm.device import choose_device, log_device
 from pdm.files import atomic_file
 from pdm.inference.any_size.large import LargePicture
 from pdm.inference.any_size.samples import large_samples, load_enlarger, write_sample
@@ -33,7 +32,8 @@ from pdm.inference.prompts import Prompts, config_for_loading, text_task
 from pdm.inference.sample.previews import write_previews
 from pdm.inference.sampling_networks import Networks, load_networks
 from pdm.inference.subjects import HeldOut, Subjects, size_of
-from pdm.machine import usable_cpus
+from pdm.machine.device import choose_device, log_device
+from pdm.machine.limits import usable_cpus
 from pdm.models.codec import Autoencoder
 from pdm.models.levels.pyramid import Pyramid
 from pdm.parts.folder import PartFolder

@@ -23,7 +23,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor
 
 from pdm.files import atomic_folder, sha256_of, write_json
-from pdm.machine import usable_memory
+from pdm.machine.limits import usable_memory
 from pdm.tensor_file import write_tensors
 from pdm.training.checkpoints.sharded_files import write_shards
 from pdm.training.distributed.sharded import local_tensor

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from pdm import ema
 from pdm.errors import QualityGate, Unavailable
 from pdm.files import write_json
-from pdm.threads import side_thread
+from pdm.machine.threads import side_thread
 from pdm.training.checkpoints.contents import Contents
 from pdm.training.checkpoints.sharded_files import load_whole
 from pdm.training.checkpoints.snapshots import CHECKPOINTS, Marks

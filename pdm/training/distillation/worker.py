@@ -9,10 +9,10 @@ import torch
 
 from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.data.shards.latents import LatentShards
-from pdm.device import log_device
 from pdm.diffusion.few_steps import take_few_steps
 from pdm.diffusion.flow import Velocity
 from pdm.events import EventLog
+from pdm.machine.device import log_device
 from pdm.models.denoiser import Denoiser
 from pdm.models.levels.pyramid import Pyramid
 from pdm.registry import load_denoiser

@@ -21,10 +21,11 @@ from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
 from ray.train.v2.api.exceptions import TrainingFailedError
 
-from pdm import errors, openmp
-from pdm.cluster import ray_session
+from pdm import errors
 from pdm.errors import PyramidError, Unavailable
 from pdm.files import sole_writer
+from pdm.machine import openmp
+from pdm.machine.cluster import ray_session
 from pdm.parts.placement import resources_of_worker
 from pdm.training.checkpoints.run_folder import LOG, STOP
 from pdm.training.distributed.launchers import SECONDS_OF_SILENCE

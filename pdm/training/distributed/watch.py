@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from pdm.cluster import Head
 from pdm.errors import Unavailable
+from pdm.machine.cluster import Head
 from pdm.training.checkpoints.run_folder import LOG, STOP
 
 logger = logging.getLogger(__name__)

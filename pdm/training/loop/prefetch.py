@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from pdm.data.pixels import RawImages
+from pdm.machine.threads import side_thread
 from pdm.models.condition import Condition
-from pdm.threads import side_thread
 
 Batch = tuple[Any, ...]  # tensors, `RawImages`, `Condition`s, tuples of these, plain numbers
 BATCHES_AHEAD = 3  # of a worker's share; evens out pictures that take longer to decode

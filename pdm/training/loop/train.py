@@ -13,7 +13,7 @@ from torch import nn
 from pdm.config.training.loop import TrainingConfig
 from pdm.data.order import share
 from pdm.errors import Preempted
-from pdm.heap import keep_freed_memory
+from pdm.machine.heap import keep_freed_memory
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.interfaces import Data, Run
 from pdm.training.loop.prefetch import prefetch_batches

@@ -25,7 +25,7 @@ OLD = {f"old-{number}": jpeg(scene(number)) for number in range(NUM_OLD)} | {
     "half": flawed()["unreadable"]
 }
 NEW = {f"new-{number}": jpeg(scene(20 + number)) for number in range(NUM_NEW)}
-NOT_MEASURING = ("pdm.config", "pdm.errors", "pdm.files", "pdm.threads", "pdm.weights")
+NOT_MEASURING = ("pdm.config", "pdm.errors", "pdm.files", "pdm.machine.threads", "pdm.weights")
 NOT_MEASURING += ("pdm.curation.curate.rules", "pdm.data.decisions", "pdm.data.shards.tars")
 
 

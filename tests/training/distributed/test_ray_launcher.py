@@ -17,9 +17,9 @@ from ray import cloudpickle
 from safetensors.torch import load_file
 from worker_groups import run_group
 
-from pdm.cluster import ray_session
 from pdm.errors import BadInput, QualityGate, Unavailable
 from pdm.files import sole_writer
+from pdm.machine.cluster import ray_session
 from pdm.parts import placement
 from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
 from pdm.training.distributed import ray_launcher

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from pdm.data.decoding.pixels import downscale
 from pdm.data.pixels import Pixels
+from pdm.machine.threads import one_thread
 from pdm.models.features.efficientnet_lite import EfficientNetLite, standardise
 from pdm.models.features.published_weights import load_published
-from pdm.threads import one_thread
 
 Floats = NDArray[np.float32]
 

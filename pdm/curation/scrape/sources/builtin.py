@@ -32,7 +32,7 @@ from pdm.curation.scrape.processes import available_cores, die_with_parent
 from pdm.curation.scrape.sources import flawed
 from pdm.curation.scrape.sources.loopback import serve
 from pdm.data.maps import encode_map
-from pdm.heap import keep_freed_memory
+from pdm.machine.heap import keep_freed_memory
 
 logger = logging.getLogger(__name__)
 

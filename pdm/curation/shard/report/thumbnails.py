@@ -10,11 +10,11 @@ import numpy as np
 import ray
 from PIL import Image, ImageColor
 
-from pdm.cluster import result_of
 from pdm.data.decisions import Row
 from pdm.data.decoding.pixels import REDUCTIONS, Box, Unreadable, crop_and_resize, decode_view
 from pdm.data.pixels import Pixels
 from pdm.data.shards.tars import read_at
+from pdm.machine.cluster import result_of
 from pdm.progress import Progress
 
 SIDE_PX = 320  # of the square that a thumbnail fits into

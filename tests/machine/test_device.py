@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pdm.device import choose_device, describe_device
+from pdm.machine.device import choose_device, describe_device
 
 
 def test_a_cpu_is_named_with_its_threads():

@@ -6,7 +6,7 @@ import sys
 
 import torch
 
-from pdm.threads import side_thread
+from pdm.machine.threads import side_thread
 
 
 def test_a_side_thread_computes_alone_and_the_others_keep_their_number_of_threads():

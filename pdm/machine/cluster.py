@@ -13,7 +13,7 @@ from typing import Any
 import ray
 
 from pdm.errors import PyramidError
-from pdm.machine import usable_cpus
+from pdm.machine.limits import usable_cpus
 
 # Ray itself ends the process after 60 seconds without its head, without an error that could be
 # caught. A head that restarts elsewhere with its state may need part of that time.

@@ -9,7 +9,7 @@ WORK = """
 import resource
 import sys
 import numpy as np
-from pdm.heap import keep_freed_memory
+from pdm.machine.heap import keep_freed_memory
 
 if sys.argv[1] == "keep":
     keep_freed_memory()

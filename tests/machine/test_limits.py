@@ -3,7 +3,7 @@ import os
 import psutil
 import pytest
 
-from pdm.machine import usable_cpus, usable_memory
+from pdm.machine.limits import usable_cpus, usable_memory
 
 GIB = 2**30
 
