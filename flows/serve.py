@@ -47,7 +47,7 @@ def serve_pipeline(schedule: Schedule, *, keep_models: bool = False) -> None:
     server = contextlib.nullcontext(configured) if configured else local_server()
     with server as url:
         print(f"Prefect's page: {without_credentials(url).removesuffix('/api')}", flush=True)
-        print("waiting for the schedule; ctrl-C ends", flush=True)
+        print("waiting for the schedule; press ctrl-C to stop", flush=True)
         pipeline.serve(
             name=NAME,
             schedule=schedule,

@@ -97,7 +97,7 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def check_output_file(path: Path, how: str = "name another file by --output") -> None:
+def check_output_file(path: Path, how: str = "name another file with --output") -> None:
     """Check that a file can be written, before the work whose result it will be. Writes nothing.
 
     Args:
@@ -115,7 +115,7 @@ def check_output_file(path: Path, how: str = "name another file by --output") ->
         raise BadInput(f"{path} is a folder, not a file to write; {how}")
 
 
-def check_output_folder(path: Path, how: str = "name another folder by --output") -> Path:
+def check_output_folder(path: Path, how: str = "name another folder with --output") -> Path:
     """Check that files can be written into a folder. Writes nothing.
 
     Args:

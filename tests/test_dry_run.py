@@ -17,11 +17,11 @@ def test_what_a_training_takes_is_predicted_from_the_params_alone(capsys):
     capsys.readouterr()
     assert cli.main(["autoencoder", "--dry-run"]) == 0
     text = capsys.readouterr().out
-    assert text.startswith("data/shards is not there yet\n")
+    assert text.startswith("data/shards does not exist yet\n")
     assert "inputs of a picture: 3x32x64" in text
     assert cli.main(["diffusion", "--dry-run"]) == 0
     text = capsys.readouterr().out
-    assert text.startswith("data/latents is not there yet\n")
+    assert text.startswith("data/latents does not exist yet\n")
     shapes, _ = level_shapes_of(presets.load("model-tiny").autoencoder)
     assert ", ".join("x".join(map(str, shape)) for shape in shapes) in text
     assert "memory of a worker, predicted:" in text

@@ -232,6 +232,6 @@ def _num_groups(width: int) -> int:
 def _refuse_tiles(tile_px: int | None) -> None:
     if tile_px is not None:
         raise ValueError(
-            f"tile_px is {tile_px}, but LDM's first stages norm over whole maps and cannot work "
+            f"tile_px is {tile_px}, but LDM's first stages normalise whole maps and cannot work "
             "tile by tile; leave tile_px out"
         )

@@ -45,7 +45,7 @@ class LatentUNet(Denoiser):
     ) -> None:
         super().__init__(config, level_channels, level_downsamplings)
         if len(level_channels) != 1:
-            raise ValueError(f"LDM's networks take one level, not {len(level_channels)}")
+            raise ValueError(f"LDM's networks have one level, not {len(level_channels)}")
         beside = config.condition_channels + (MAP_CHANNELS if config.map_classes else 0)
         channels = {"in_channels": level_channels[0] + beside, "out_channels": level_channels[0]}
         if config.token_width:

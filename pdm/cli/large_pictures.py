@@ -45,7 +45,9 @@ def wanted_size(
         raise BadInput(f"--size: {error}") from error
     for prompt in prompts:
         if prompt.width_px or prompt.height_px:
-            raise BadInput(f"{prompt.text!r} has --w or --h; leave them out, or leave --size out")
+            raise BadInput(
+                f"{prompt.text!r} has --w or --h beside --size; leave out one of the two"
+            )
     from pdm.config.sampling.tiling import TilingConfig
     from pdm.inference.any_size.large import LargePicture
 
@@ -142,5 +144,5 @@ def _is_drawn(path: Path, facts: dict[str, Any]) -> bool:
     if not is_drawn(path, facts):
         return False
     remove_unfinished(path)
-    logger.info("%s is there already, of the same seed, models and settings", path)
+    logger.info("%s exists already, with the same seed, models and settings; not drawn again", path)
     return True

@@ -23,7 +23,10 @@ def add_rehearse(commands: Commands) -> None:
         "--params", type=Path, default=DEFAULT_PATH, metavar="FILE", help="default: %(default)s"
     )
     command.add_argument(
-        "--pictures", type=Path, metavar="FOLDER", help="a dozen pictures; default: built-in ones"
+        "--pictures",
+        type=Path,
+        metavar="FOLDER",
+        help="folder of a dozen pictures; default: built-in ones",
     )
     command.add_argument(
         "--keep", type=Path, metavar="DIR", help="work there; default: a folder that is removed"

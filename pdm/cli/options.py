@@ -37,7 +37,7 @@ def add_models_option(command: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="folder with the models autoencoder and diffusion; default: %(default)s",
     )
-    which.add_argument("--champion", action="store_true", help="take MLflow's champion instead")
+    which.add_argument("--champion", action="store_true", help="use MLflow's champion instead")
 
 
 def add_path_options(command: argparse.ArgumentParser, paths: Mapping[str, str]) -> None:

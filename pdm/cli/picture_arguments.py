@@ -31,14 +31,14 @@ def add_pictures(commands: Commands) -> None:
         type=Path,
         required=True,
         metavar="MASK",
-        help="an image of the same size: what is white is drawn, what is black stays",
+        help="an image of the same size: white parts are drawn, black parts stay",
     )
     inpaint.add_argument(
         "--soft-edge",
         type=count,
         default=0,
         metavar="PX",
-        help="blend so many pixels around the mask, too; default: none, they stay to the bit",
+        help="also blend this many pixels around the mask; default: 0, so that they do not change",
     )
     _add_drawing_options(inpaint)
     upscale = add_command(commands, "upscale", pictures.upscale)
@@ -75,12 +75,14 @@ def _add_draw(commands: Commands) -> None:
         help="such as 'a red sunset over a lake'; may end with options: --d seed, --s steps, "
         "--l guidance scale, --n negative prompt, --w width, --h height",
     )
-    draw.add_argument("--prompts", type=Path, metavar="FILE", help="prompts, one a line, instead")
+    draw.add_argument(
+        "--prompts", type=Path, metavar="FILE", help="a file of prompts instead, one per line"
+    )
     draw.add_argument(
         "--boxes",
         type=Path,
         metavar="FILE",
-        help="JSON: what is to stand where, for a model of layouts (docs/tasks.md)",
+        help="JSON file of boxes with classes, for a model of layouts (docs/tasks.md)",
     )
     draw.add_argument("--negative", metavar="TEXT", help="what guidance steers away from")
     draw.add_argument(
@@ -91,13 +93,15 @@ def _add_draw(commands: Commands) -> None:
         "--enlarger",
         type=Path,
         metavar="DIR",
-        help="with --size: folder of other models, which enlarge what is composed: trained for "
+        help="with --size: folder of other models, which enlarge the composition: trained for "
         "super_resolution, or another pyramid; default: the same models",
     )
     draw.add_argument(
         "--format", choices=("png", "tif"), default="png", help="default: %(default)s"
     )
-    _add_model_options(draw, "pictures of each prompt or layout, of as many seeds")
+    _add_model_options(
+        draw, "pictures for each prompt or layout, with consecutive seeds; default: 1"
+    )
     draw.add_argument(
         "--output", type=Path, default=Path(), metavar="DIR", help="default: this folder"
     )
@@ -130,7 +134,7 @@ def _add_size_options(
 
 def _add_drawing_options(command: argparse.ArgumentParser) -> None:
     """Add the options of all commands that draw in a picture."""
-    _add_model_options(command, "pictures, of as many seeds")
+    _add_model_options(command, "pictures, with consecutive seeds; default: 1")
     command.add_argument(
         "--output", type=Path, metavar="PNG", help="default: a file beside the picture"
     )

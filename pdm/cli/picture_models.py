@@ -55,8 +55,8 @@ def find_models(args: argparse.Namespace) -> "Iterator[tuple[Path, SampleConfig]
         files = ("autoencoder/model.safetensors", "diffusion/config.json")
         if not all((folder / file).is_file() for file in files):
             raise BadInput(
-                f"{folder} lacks a trained model; run the pipeline, name their folder by --models, "
-                "or take the champion of MLflow by --champion"
+                f"{folder} lacks a trained model; run the pipeline, name another folder with "
+                "--models, or use MLflow's champion with --champion"
             )
         if args.champion:
             yield folder, settings_of_samples(folder / "samples.json")

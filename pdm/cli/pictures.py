@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def inpaint(args: argparse.Namespace) -> None:
-    """Draw a part of a picture anew: what is white in the mask. All other pixels stay."""
+    """Draw the part of a picture that is white in a mask. All other pixels stay."""
     from pdm.files import sha256_of
     from pdm.inference.pictures import inpaint as inpainting
     from pdm.inference.pictures.read import read_mask, read_picture
@@ -54,7 +54,7 @@ def upscale(args: argparse.Namespace) -> None:
     if large is not None:
         if args.guide_strength is not None:
             raise BadInput(
-                "--guide-strength enlarges by a factor; name --factor in place of --size"
+                "--guide-strength works with --factor only; use --factor in place of --size"
             )
         upscale_to_size(args, large)
         return
@@ -105,7 +105,7 @@ def paint(args: argparse.Namespace) -> None:
 
 
 def draw(args: argparse.Namespace) -> None:
-    """Draw what a prompt says, what boxes say, or what a model draws without either."""
+    """Draw pictures from prompts, from boxes, or without either."""
     from pdm.inference.pictures import draw as drawing
 
     if args.boxes is not None:
@@ -113,7 +113,7 @@ def draw(args: argparse.Namespace) -> None:
         return
     prompts = [_with_options(prompt, args) for prompt in _prompts(args)]
     if args.negative is not None and not prompts:
-        raise BadInput("--negative requires a prompt, which only a model of text draws")
+        raise BadInput("--negative requires a prompt, and a model that was trained with text")
     large = wanted_size(args, prompts)
     check_output_folder(args.output)
 
@@ -138,7 +138,7 @@ def _draw_boxes(args: argparse.Namespace) -> None:
     for option in ("prompt", "prompts", "negative", "size"):
         if getattr(args, option) is not None:
             name = "a prompt" if option == "prompt" else f"--{option}"
-            raise BadInput(f"--boxes goes without {name}: a model of layouts reads boxes only")
+            raise BadInput(f"--boxes cannot be combined with {name}; leave out one of the two")
     wanted_size(args)  # refuses options that require --size
     check_output_folder(args.output)
     layouts: list[Layout] = []
@@ -172,7 +172,7 @@ def _prompts(args: argparse.Namespace) -> "Sequence[Prompt]":
     from pdm.inference.prompts import read_prompt_file
 
     if args.prompt is not None and args.prompts is not None:
-        raise BadInput("name a prompt, or a file by --prompts, not both")
+        raise BadInput("a prompt and --prompts are given; name one of the two")
     if args.prompts is not None:
         return read_prompt_file(args.prompts, "--prompts")
     if args.prompt is None:

@@ -78,8 +78,8 @@ def _check_size(folders: dict[str, Path], config: Params, preset: str) -> None:
     for name, folder in folders.items():
         if not (folder / "config.json").is_file():
             raise BadInput(
-                f"{folder} has no model; name trained models by --autoencoder and --diffusion, or "
-                "add --untrained to sample noise with random weights"
+                f"{folder} has no model; name trained models with --autoencoder and --diffusion, "
+                "or add --untrained to sample noise with random weights"
             )
         record = weights.record_of(folder)
         found, wanted = (

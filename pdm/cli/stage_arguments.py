@@ -27,8 +27,8 @@ def add_run(commands: Commands) -> None:
         command.add_argument(
             "--keep-models",
             action="store_true",
-            help="end with exit code 2, before anything of it is removed, if a trained model would "
-            "be trained again",
+            help="end with exit code 2, before anything is removed, if a model would be trained "
+            "again",
         )
     serve.add_argument(
         "--cron", default="0 3 * * *", help="when to run (default: '%(default)s', at 3 every night)"

@@ -56,7 +56,7 @@ def add_data_tools(commands: Commands) -> None:
 def add_scores(commands: Commands) -> None:
     """Add `pyramid scores`."""
     command = add_command(commands, "scores", tools.scores)
-    command.add_argument("--headline", action="store_true", help="only the six to look at first")
+    command.add_argument("--headline", action="store_true", help="only the six headline scores")
     command.add_argument("--json", action="store_true", help="for programs")
     command.add_argument(
         "--metrics",

@@ -68,7 +68,7 @@ def upgrade_params(args: argparse.Namespace) -> None:
     if changes:
         write_text(args.params, text)
     else:
-        print(f"{args.params}: has all keys of this version")
+        print(f"{args.params}: already has all keys of this version")
     params.load(args.params)
 
 
@@ -94,7 +94,7 @@ def preset(args: argparse.Namespace) -> None:
 
 
 def rehearse(args: argparse.Namespace) -> None:
-    """Run every stage at its real size on a few pictures, and say what each takes."""
+    """Run every stage at its real size on a few pictures, and print time, memory and disk space."""
     from pdm.rehearsal import results
     from pdm.rehearsal.rehearse import rehearse
 

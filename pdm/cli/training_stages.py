@@ -50,7 +50,7 @@ def _print_plan(
     elif form == "costs":
         print(json.dumps(plan().as_json() | predict().as_json()))
     else:
-        print(plan() if _is_there(data) else f"{data} is not there yet", flush=True)
+        print(plan() if _is_there(data) else f"{data} does not exist yet", flush=True)
         print(predict())
 
 
@@ -129,8 +129,8 @@ def _predict_diffusion(config: "Params", args: argparse.Namespace) -> "Footprint
     task = config.diffusion.drawn_by
     if isinstance(task, ClassTask | LayoutTask | SemanticTask):
         raise BadInput(
-            f"diffusion.task {task.kind} takes its classes from the data, and {args.latents} is "
-            "not there yet; run the stages up to 'latents' first"
+            f"diffusion.task {task.kind} takes its classes from the data, and {args.latents} "
+            "does not exist yet; run the stages up to 'latents' first"
         )
     return diffusion_footprint(config.diffusion, *level_shapes_of(config.autoencoder))
 

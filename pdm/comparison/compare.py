@@ -39,7 +39,7 @@ def compare(
     with tempfile.TemporaryDirectory(prefix="pyramid-compare-") as scratch:
         if names:
             if experiment is not None or num_best is not None:
-                raise BadInput("name runs, or choose them by --experiment and --best; not both")
+                raise BadInput("runs are named beside --experiment or --best; use one of the two")
             runs = _named(names, Path(scratch))
         else:
             runs = _of_experiment(experiment, num_best, Path(scratch))
@@ -61,14 +61,16 @@ def _named(names: Sequence[str], scratch: Path) -> list[Run]:
         else:
             reader = reader or Reader()
             runs.append(tracked.read(reader, reader.find(name), scratch / str(number)))
-    if len({run.origin for run in runs}) < len(runs):
-        raise BadInput("a run is named twice; name each run once")
+    origins = [run.origin for run in runs]
+    twice = next((origin for origin in origins if origins.count(origin) > 1), None)
+    if twice is not None:
+        raise BadInput(f"the run {twice} is named twice; name each run once")
     return runs
 
 
 def _of_experiment(experiment: str | None, num_best: int | None, scratch: Path) -> list[Run]:
     if num_best is not None and num_best < 1:
-        raise BadInput(f"--best {num_best}: must be at least 1")
+        raise BadInput(f"--best is {num_best}; it must be at least 1")
     reader = Reader()
     selected = reader.of_experiment(experiment)
     if num_best is not None:

@@ -29,9 +29,11 @@ def read_mapping(path: Path) -> dict[str, Any]:
     try:
         mapping = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise BadInput(f"{path} cannot be read: {error}") from error
+        raise BadInput(
+            f"{path} cannot be read ({error}); run the stage 'evaluate' again"
+        ) from error
     if not isinstance(mapping, dict):
-        raise BadInput(f"{path} is not a mapping")
+        raise BadInput(f"{path} is not a mapping of scores; run the stage 'evaluate' again")
     return mapping
 
 

@@ -55,7 +55,7 @@ class Params:
             self.diffusion.baseline is None or self.autoencoder.baseline is not None,
             "diffusion.baseline",
             self.diffusion.baseline,
-            "null, or a baseline of the section autoencoder, too: LDM's network knows one latent",
+            "null, or a baseline of the section autoencoder, too: LDM's network has one latent",
         )
         self._check_sides(self.autoencoder)
         require(

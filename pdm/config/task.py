@@ -1,4 +1,4 @@
-"""Setting `diffusion.task`: what the diffusion model learns to draw by.
+"""Setting `diffusion.task`: what the diffusion model is conditioned on.
 
 A task fixes the sizes of the network's condition, so `diffusion.model.condition` can stay null. A
 trained model keeps its task in `config.json`.
@@ -23,7 +23,7 @@ class UnconditionalTask:
 
     __pydantic_config__: ClassVar = STRICT
 
-    kind: Annotated[Literal["unconditional"], "unconditional: draw by no condition"]
+    kind: Annotated[Literal["unconditional"], "unconditional: no condition"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +32,7 @@ class ClassTask:
 
     __pydantic_config__: ClassVar = STRICT
 
-    kind: Annotated[Literal["class"], "class: draw by a class of the data"]
+    kind: Annotated[Literal["class"], "class: draw a class of the data"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -121,7 +121,7 @@ def parse_boxes(value: object, size: tuple[int, int] | None = None) -> tuple[Lab
         ValueError: It is no list of boxes, or one of them does not fit; the text says which.
     """
     if not isinstance(value, list | tuple):
-        raise ValueError("it is no list of boxes")
+        raise ValueError("it is not a list of boxes")
     return tuple(_parse_box(number, one, size) for number, one in enumerate(value, 1))
 
 
@@ -130,7 +130,7 @@ def decode_boxes(text: str, size: tuple[int, int] | None = None) -> tuple[Labell
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"it is no JSON ({error})") from error
+        raise ValueError(f"it is not JSON ({error})") from error
     return parse_boxes(value, size)
 
 
@@ -187,7 +187,7 @@ def _shares_of(
     good = isinstance(numbers, list) and len(numbers) == 4 and all(map(_is_number, numbers))
     if not good:
         form = "bbox: [x, y, width, height]" if "bbox" in value else "x, y, width and height"
-        raise ValueError(f"{where} has {numbers!r}; it needs {form}, numbers")
+        raise ValueError(f"{where} has {numbers!r}; it needs the numbers {form}")
     x, y, width, height = (one / unit for one, unit in zip(numbers, units, strict=True))
     return x, y, width, height
 

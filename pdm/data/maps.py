@@ -41,12 +41,12 @@ def read_names(folder: Path) -> tuple[str, ...]:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(
-            f"{path} cannot be read ({error}); write the names of the maps' classes there, one a "
-            "line, that of index 0 first"
+            f"{path} cannot be read ({error}); write the names of the maps' classes there, one "
+            "per line, starting with index 0"
         ) from error
     names = tuple(line for line in lines if line)
     if not names or len(names) > UNKNOWN or len(set(names)) < len(names):
-        raise BadInput(f"{path} has {len(names)} names; from 1 to {UNKNOWN} are needed, each once")
+        raise BadInput(f"{path} has {len(names)} names; 1 to {UNKNOWN} different ones are needed")
     return names
 
 
@@ -58,7 +58,7 @@ def decode_map(content: bytes, names: Sequence[str]) -> ClassMap:
             class.
     """
     if not content.startswith(PNG_START):  # a JPEG, for one, changes indices
-        raise ValueError("it is no PNG, as maps are")
+        raise ValueError("it is not a PNG, which a map must be")
     try:
         with Image.open(io.BytesIO(content), formats=["PNG"]) as file:
             file.load()

@@ -91,8 +91,8 @@ def read_samples(folder: Path, size: tuple[int, int] | None = None) -> SampleSet
             )
         if pixels_sha256(picture) != listed[index].pixels_sha256:
             raise BadInput(
-                f"{path} has other pixels than {LIST} says: the file was changed or replaced after "
-                "it was drawn; sample again"
+                f"the pixels of {path} differ from those listed in {LIST}: the file was changed or "
+                "replaced after it was drawn; sample again"
             )
         return picture
 
@@ -139,9 +139,11 @@ def _read_list(path: Path) -> tuple[ListedSample, ...]:
         raise BadInput(f"{path} cannot be read ({error!r}); sample again") from error
     names = {sample.file for sample in listed}
     if not names or len(names) < len(listed) or any("/" in name for name in names):
-        raise BadInput(f"{path} lists no samples, one twice, or one elsewhere; sample again")
+        raise BadInput(
+            f"{path} lists no samples, or one twice, or one in another folder; sample again"
+        )
     if len({sample.seed for sample in listed}) < len(listed):
-        raise BadInput(f"{path} lists two samples of one seed; sample again")
+        raise BadInput(f"{path} lists two samples of the same seed; sample again")
     return tuple(sorted(listed, key=lambda sample: sample.seed))
 
 
@@ -155,8 +157,8 @@ def _check_files(folder: Path, names: set[str]) -> None:
     present = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
     if missing := sorted(names - present):
         raise BadInput(
-            f"{folder / missing[0]} is listed in {LIST} but not there ({len(missing)} missing); "
-            "sample again"
+            f"{folder / missing[0]} is listed in {LIST} but does not exist ({len(missing)} missing)"
+            "; sample again"
         )
     if leftover := sorted(present - names - OTHER_FILES):
         raise BadInput(

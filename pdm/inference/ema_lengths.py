@@ -126,8 +126,11 @@ def _check_origin(
 ) -> None:
     """Raise BadInput unless the diffusion model was trained on these latents."""
     if facts["latents_sha256"] != manifest.digest(latents):
-        raise BadInput(f"{diffusion} was not trained on the latents in {latents}; name its own")
+        raise BadInput(
+            f"{diffusion} was not trained on the latents in {latents}; name those with --latents"
+        )
     if facts["autoencoder_sha256"] != sha256_of(autoencoder / "model.safetensors"):
         raise BadInput(
-            f"{autoencoder} did not write the latents of {diffusion}; name the one that did"
+            f"{autoencoder} did not write the latents of {diffusion}; name the one that did with "
+            "--autoencoder"
         )

@@ -164,5 +164,8 @@ def sampler_times(network: Denoiser, config: SampleConfig, num_levels: int) -> T
     if adaptive:
         return stops_between_bends(config.steps, schedule, num_levels)
     if schedule is not None and config.sampler == "ddim":
-        raise BadInput("sample.sampler is ddim, which knows one time for all levels; take another")
+        raise BadInput(
+            "sample.sampler is ddim, which needs one time for all levels, but the model has "
+            "windows or level_times; choose another sampler"
+        )
     return sampler_stops(config.steps, config.time_shift, schedule, num_levels)

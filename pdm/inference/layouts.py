@@ -164,11 +164,11 @@ def parse_layout(value: object, task: BoxLayout) -> Layout:
         crop, value = _parse_crop(value.get("crop", list(crop))), value.get(KEY)
     boxes = parse_boxes(value)
     if not boxes:
-        raise ValueError("it has no boxes, so there is nothing to draw by")
+        raise ValueError("it has no boxes; add at least one")
     for number, box in enumerate(boxes, 1):
         if box.class_name not in task.names:
             raise ValueError(
-                f"box {number} has the class '{box.class_name}'; the model knows "
+                f"box {number} has the class '{box.class_name}'; the model has "
                 f"{', '.join(task.names)}"
             )
     return Layout(boxes, crop)
@@ -209,5 +209,7 @@ def _held_out(shards: Path) -> tuple[ShownLayout, ...]:
     )
     shown = tuple(one for one in found if one.layout.boxes)
     if not shown:
-        raise BadInput(f"{SETTING} is null, but no held-out picture has a box; name a file of them")
+        raise BadInput(
+            f"{SETTING} is null, but no held-out picture has a box; name a file of layouts"
+        )
     return shown

@@ -165,12 +165,12 @@ def check_guidance(prompts: Sequence[Prompt], config: SampleConfig, key: str) ->
         where = "sample.negative_prompt" if of_section else f"{key}: {prompt.text!r}"
         if own.guidance_scale == 1:
             raise BadInput(
-                f"{where} names {negative!r} to steer away from, but the guidance scale is 1, "
-                "which is no guidance; take another scale, or leave the negative prompt out"
+                f"{where} has the negative prompt {negative!r}, but the guidance scale is 1, which "
+                "means no guidance; choose another scale, or leave the negative prompt out"
             )
         if own.guide is not None and own.guide.kind != "unconditional":
             raise BadInput(
-                f"{where} names {negative!r} to steer away from, but a guide of kind "
+                f"{where} has the negative prompt {negative!r}, but a guide of kind "
                 f"{own.guide.kind} ignores it; set sample.guide to {{kind: unconditional}}, or "
                 "leave the negative prompt out"
             )
@@ -182,7 +182,7 @@ def check_size(prompt: Prompt, size: tuple[int, int], key: str) -> None:
     if asked != size:
         raise BadInput(
             f"{key}: {prompt.text!r} asks for {asked[0]}x{asked[1]} pixels, but samples are scored "
-            f"at the model's {size[0]}x{size[1]}; leave out --w and --h, or take `pyramid draw`"
+            f"at the model's {size[0]}x{size[1]}; leave out --w and --h, or use `pyramid draw`"
         )
 
 

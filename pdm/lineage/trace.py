@@ -107,7 +107,7 @@ def trace(picture: Path, places: Places) -> Lineage:
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(
             f"{picture} carries no mark of `pyramid sample`, and its pixels are not in "
-            f"{places.samples / 'samples.json'}; name the folder that it was drawn into by "
+            f"{places.samples / 'samples.json'}; name the folder that it was drawn into with "
             "--samples"
         ) from error
     return Lineage(str(picture), digest, seed, drawn, models, _sources(models, places.decisions))

@@ -50,7 +50,7 @@ def sampling_times(last_beta: float, steps: int, first_beta: float = FIRST_BETA)
         ValueError: `steps` is more than 1,000.
     """
     if steps > NUM_STEPS:
-        raise ValueError(f"{steps} steps asked for, of the {NUM_STEPS} that there are")
+        raise ValueError(f"expected at most {NUM_STEPS} steps, got {steps}")
     places = torch.linspace(NUM_STEPS, 0, steps + 1, dtype=torch.float64)[:-1].round().long() - 1
     times = step_times(last_beta, first_beta)[places]
     return torch.cat([times, torch.ones(1, dtype=torch.float64)])

@@ -135,7 +135,9 @@ class PyramidUNet(Denoiser):
 
     def _outputs(self, pyramid: Pyramid, t: Tensor, condition: Condition) -> Pyramid:
         if t.ndim == 2 and not self.config.has_level_times:
-            raise ValueError("this network knows one time for all levels; see level_times")
+            raise ValueError(
+                "this network has one time for all levels, got one for each (see level_times)"
+            )
         first = 0
         if self.config.has_level_times:
             first = self._first_stage(t)

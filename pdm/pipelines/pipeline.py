@@ -72,7 +72,7 @@ class PyramidPipeline(DiffusionPipeline):
             output_type: pil, or np for float arrays (B, H, W, 3) in [0, 1].
 
         Raises:
-            ValueError: The model cannot draw by this.
+            ValueError: The arguments do not fit the model's task.
             BadInput: As in the command for the model's task.
         """
         self._check_inputs(prompt, image, mask_image, boxes)
@@ -111,13 +111,13 @@ class PyramidPipeline(DiffusionPipeline):
         needs_image = isinstance(task, SuperResolutionTask | SemanticTask)
         if needs_text != (prompt is not None):
             raise ValueError(
-                f"a model of {task.kind} draws {'by' if needs_text else 'without'} a prompt"
+                f"a model trained for {task.kind} {'needs a' if needs_text else 'takes no'} prompt"
             )
         if isinstance(task, LayoutTask) != (boxes is not None):
-            how = "without" if boxes is not None else "by"
-            raise ValueError(f"a model of {task.kind} draws {how} boxes")
+            how = "takes no" if boxes is not None else "needs"
+            raise ValueError(f"a model trained for {task.kind} {how} boxes")
         if needs_image and image is None:
-            raise ValueError(f"a model of {task.kind} needs an image")
+            raise ValueError(f"a model trained for {task.kind} needs an image")
         if (mask_image is not None) and image is None:
             raise ValueError("mask_image needs the image that is to be filled in")
 
@@ -127,14 +127,14 @@ class PyramidPipeline(DiffusionPipeline):
         """Refuse arguments that would have no effect."""
         kind = task_of_model(self.diffusion.record, None).kind
         if negative_prompt is not None and prompt is None:
-            raise ValueError(f"a model of {kind} takes no negative_prompt")
+            raise ValueError(f"a model trained for {kind} takes no negative_prompt")
         if image is not None and (prompt is not None or kind == "layout"):
             given = "boxes" if kind == "layout" else "a prompt"
-            raise ValueError(f"a model of {kind} draws from {given} alone; leave out the image")
+            raise ValueError(f"a model trained for {kind} takes only {given}; leave out the image")
         if mask_image is not None and kind in ("super_resolution", "semantic"):
-            raise ValueError(f"a model of {kind} takes no mask_image")
+            raise ValueError(f"a model trained for {kind} takes no mask_image")
         if image is not None and side is not None:
-            raise ValueError("the image decides on the size; leave out height and width")
+            raise ValueError("the image determines the size; leave out height and width")
 
     def _studio(
         self, steps: int | None, scale: float | None, classes: Sequence[str] | None
@@ -147,16 +147,18 @@ class PyramidPipeline(DiffusionPipeline):
             networks, config = _with_guidance(networks, config, scale)
         if networks.stops is not None and config != model.sampling:
             raise ValueError(
-                f"{model.sampling.steps} steps without guidance are those that this network was "
-                "tuned for; leave out num_inference_steps and guidance_scale, or export the models "
-                "with another number of steps (sample.steps)"
+                f"this network was tuned for exactly {model.sampling.steps} steps without guidance"
+                "; leave out num_inference_steps and guidance_scale, or export the models with "
+                "another number of steps (sample.steps)"
             )
         if isinstance(networks.subjects, Classes) and classes:
             names = networks.subjects.names
             chosen = Classes(choose_classes(tuple(classes), names, "this model"), names)
             networks = dataclasses.replace(networks, subjects=chosen)
         elif classes:
-            raise ValueError("this model knows no classes")
+            raise ValueError(
+                f"classes are {list(classes)}, but this model was trained without classes"
+            )
         task = task_of_model(record, networks.network.condition_sizes)
         decoder = self.autoencoder.network
         sizes = tuple(one.size for one in sizes_of(record) if one.is_trained)

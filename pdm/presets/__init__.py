@@ -115,8 +115,8 @@ def check_fits(text: str, name: str, output: Path | None) -> None:
         params.parse(text, where)
     except BadInput as error:
         raise BadInput(
-            f"{where} is written, but what it keeps does not fit {full_name(name)}; correct it "
-            f"there:\n{error}"
+            f"{where} is written, but some values that it keeps do not fit {full_name(name)}; "
+            f"correct them there:\n{error}"
         ) from None
 
 

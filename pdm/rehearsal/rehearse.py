@@ -88,7 +88,7 @@ def rehearse(
         BadInput: The params or the pictures do not exist or do not fit, or `keep` is not empty.
     """
     if pictures is not None and not pictures.is_dir():
-        raise BadInput(f"--pictures {pictures}: no such folder")
+        raise BadInput(f"--pictures {pictures} is not a folder; name one with a dozen pictures")
     real = real_text(preset, path)
     with _working_folder(keep) as folder:
         write_text(folder / PARAMS, rehearsal_text(real, pictures))
@@ -113,7 +113,7 @@ def _working_folder(keep: Path | None) -> Iterator[Path]:
             yield Path(folder)
         return
     if keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
-        raise BadInput(f"--keep {keep}: it exists and is not an empty folder; name another")
+        raise BadInput(f"--keep {keep} exists and is not an empty folder; name another")
     keep.mkdir(parents=True, exist_ok=True)
     yield keep.absolute()
 

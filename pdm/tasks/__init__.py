@@ -1,5 +1,6 @@
-"""The tasks of the diffusion model: what it learns to draw by, one file for each.
+"""The tasks of the diffusion model: what it is conditioned on, one file for each.
 
 Training, previews and sampling make `Example`s of pictures and ask the task for their `Condition`.
-The networks know no task. `pdm.config.task` has the settings, `pdm.tasks.task` the interface.
+The networks do not depend on the task. `pdm.config.task` has the settings, `pdm.tasks.task` the
+interface.
 """

@@ -58,7 +58,7 @@ def refuse_to_encode(pixels: Pixels) -> Pyramid:
 
 
 class Task(Protocol):
-    """What a network draws by."""
+    """What a network is conditioned on."""
 
     needs_pictures: ClassVar[bool]  # reads `Example.pixels`
     needs_maps: ClassVar[bool]  # reads `Example.class_map`

@@ -224,8 +224,8 @@ def _keep_vocabulary(path: Path, vocabulary: tuple[str, ...], most: int) -> None
     if path.is_file():
         if read_vocabulary(path, most) != vocabulary:
             raise BadInput(
-                f"the vocabulary is another one than that of the run, {path}; restore that file, "
-                "or remove the run's folder to start anew"
+                f"the vocabulary differs from that of the run, {path}; restore the vocabulary, or "
+                "remove the run's folder to start over"
             )
         return
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -52,7 +52,7 @@ class FrozenEncoder:
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:300]
             raise BadInput(
-                f"{folder} is no text encoder that transformers loads ({reason})"
+                f"{folder} is not a text encoder that transformers can load ({reason})"
             ) from error
         self._model = model.eval().requires_grad_(requires_grad=False).to(device)
         settings = getattr(model.config, "text_config", model.config)
@@ -68,8 +68,8 @@ class FrozenEncoder:
         limit = getattr(settings, "max_position_embeddings", None)
         if limit is not None and config.max_tokens > limit:
             raise BadInput(
-                f"max_tokens is {config.max_tokens}, but the encoder in {folder} reads {limit} "
-                "tokens at most; lower it"
+                f"diffusion.task.encoder.max_tokens is {config.max_tokens}, but the encoder in "
+                f"{folder} reads at most {limit} tokens; lower it"
             )
 
     @torch.no_grad()

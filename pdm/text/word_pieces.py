@@ -54,12 +54,12 @@ def read_vocabulary(path: Path, vocabulary_size: int) -> tuple[str, ...]:
     try:
         pieces = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} is no vocabulary that can be read ({error})") from error
+        raise BadInput(f"{path} cannot be read as a vocabulary ({error})") from error
     pieces = [piece.removesuffix("\r") for piece in pieces]
     missing = [piece for piece in (UNKNOWN, START, END) if piece not in pieces]
     if missing or len(set(pieces)) != len(pieces):
         fault = f"lacks {', '.join(missing)}" if missing else "has a piece twice"
-        raise BadInput(f"{path} {fault}; it must have one word piece a line, as BERT's vocab.txt")
+        raise BadInput(f"{path} {fault}; it must have one word piece per line, as BERT's vocab.txt")
     if len(pieces) > vocabulary_size:
         raise BadInput(
             f"{path} has {len(pieces):,} word pieces, more than vocabulary_size "

@@ -18,7 +18,7 @@ def drop_some(
 
     Args:
         condition: Of the pictures at these positions.
-        task: What the network draws by.
+        task: What the network is conditioned on.
         sizes: Sizes of the network's condition.
         config: The share, `condition_dropout`, and the seed.
         positions: In the run.

@@ -162,7 +162,7 @@ def test_steps_as_times_have_the_schedules_ratio_of_data_to_noise():
     assert stops[0] == times[-1]
     assert stops[-1] == 1
     assert stops.diff().min() > 0
-    with pytest.raises(ValueError, match="1001 steps asked for"):
+    with pytest.raises(ValueError, match="expected at most 1000 steps, got 1001"):
         sampling_times(0.0195, 1001)
 
 

@@ -150,7 +150,7 @@ def test_a_damaged_file_is_named(folders, path):
 
 
 def test_a_run_named_twice_or_too_many_runs_are_refused(folders):
-    with pytest.raises(BadInput, match="named twice"):
+    with pytest.raises(BadInput, match=r"the run .*one is named twice"):
         page_of(["one", "one"])
     names = [str(write_run(Path(f"run{number}"), 3.0)) for number in range(9)]
     with pytest.raises(BadInput, match="9 runs are too many"):
@@ -158,7 +158,7 @@ def test_a_run_named_twice_or_too_many_runs_are_refused(folders):
 
 
 def test_runs_are_named_or_looked_for_but_not_both(folders):
-    with pytest.raises(BadInput, match="not both"):
+    with pytest.raises(BadInput, match="use one of the two"):
         page_of(folders, num_best=2)
 
 

@@ -137,7 +137,7 @@ def test_without_a_manifest_nothing_is_guessed(shards, tmp_path):
     (shards / manifest.FILE_NAME).unlink()
     with pytest.raises(BadInput, match="run the stage that writes it again"):
         verify([shards])
-    with pytest.raises(BadInput, match="is no folder"):
+    with pytest.raises(BadInput, match="is not a folder"):
         verify([tmp_path / "nowhere"])
 
 
@@ -146,7 +146,7 @@ def test_a_manifest_that_names_files_elsewhere_is_refused(shards, name):
     record = json.loads((shards / manifest.FILE_NAME).read_text())
     record["splits"]["val"][0]["name"] = name
     (shards / manifest.FILE_NAME).write_text(json.dumps(record))
-    with pytest.raises(BadInput, match="no name of a file in the folder"):
+    with pytest.raises(BadInput, match="not the name of a file in the folder"):
         verify([shards])
 
 

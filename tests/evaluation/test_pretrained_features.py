@@ -100,13 +100,13 @@ def test_another_file_than_was_meant_is_refused(file):
 def test_a_file_that_is_no_torchscript_is_refused(tmp_path):
     path = tmp_path / "weights.pt"
     path.write_bytes(b"no network")
-    with pytest.raises(BadInput, match="is no TorchScript file"):
+    with pytest.raises(BadInput, match="is not a TorchScript file"):
         PretrainedFeatures(described(path))
 
 
 def test_a_network_for_something_else_is_refused(tmp_path):
     torch.jit.script(nn.Linear(4, 2)).save(str(tmp_path / "linear.pt"))
-    with pytest.raises(BadInput, match="gives no features of pictures of 224x224"):
+    with pytest.raises(BadInput, match="cannot compute features of pictures of 224x224"):
         PretrainedFeatures(described(tmp_path / "linear.pt", "dinov2"))
 
 

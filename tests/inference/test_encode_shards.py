@@ -132,7 +132,7 @@ def test_after_a_kill_the_missing_shards_are_encoded_with_the_bytes_of_an_unbrok
     killed_in_the_second_shard(chain, folder)
     caplog.set_level("INFO")
     encode_shards(LATENTS, shards=chain.shards, autoencoder=chain.autoencoder, latents=folder)
-    assert "going on where an earlier run ended: 6 are there" in caplog.text
+    assert "continuing where an earlier run stopped: 6 latents are there" in caplog.text
     assert {file.name for file in folder.iterdir()} == {f.name for f in chain.latents.iterdir()}
     for file in chain.latents.iterdir():
         assert (folder / file.name).read_bytes() == file.read_bytes(), file.name
@@ -144,7 +144,7 @@ def test_shards_encoded_with_other_params_are_not_continued(chain, tmp_path, cap
     killed_in_the_second_shard(chain, folder, replace(LATENTS, flipped_copies=False))
     caplog.set_level("INFO")
     encode_shards(LATENTS, shards=chain.shards, autoencoder=chain.autoencoder, latents=folder)
-    assert "going on" not in caplog.text
+    assert "continuing" not in caplog.text
     assert manifest.digest(folder) == manifest.digest(chain.latents)
 
 

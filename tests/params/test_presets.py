@@ -207,7 +207,7 @@ def test_what_a_file_keeps_and_the_preset_does_not_fit_is_said_when_it_is_writte
     mine, other = tmp_path / "mine.yaml", tmp_path / "other.yaml"
     mine.write_text(output_of("scapes2k"))
     said = refusal(capsys, "task-text", "--from", mine, "--output", other)
-    assert f"{other} is written, but what it keeps does not fit task-text" in said
+    assert f"{other} is written, but some values that it keeps do not fit task-text" in said
     assert f"{other}: scrape.sources: expected a source with captions" in said
     assert "kind: text" in other.read_text()
 

@@ -38,7 +38,10 @@ def test_blank_lines_and_comments_are_skipped():
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("a lake --q 3", "has the option --q; a prompt knows --w, --h, --d, --s, --l, --n"),
+        (
+            "a lake --q 3",
+            "has the option --q; the options of a prompt are --w, --h, --d, --s, --l, --n",
+        ),
         ("a lake --d 3 --d 4", "has the option --d twice"),
         ("a lake --d 3.5", "--d: expected a whole number from 0 to .*, got '3.5'"),
         ("a lake --w 0", "--w: expected a whole number from 1 to 65,535, got '0'"),

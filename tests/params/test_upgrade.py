@@ -49,7 +49,7 @@ def refusal(text):
 def test_a_file_of_this_version_stays_as_it_is(upgraded):
     text, said = upgraded(TEXT)
     assert text == TEXT
-    assert said == ["has all keys of this version"]
+    assert said == ["already has all keys of this version"]
 
 
 def test_a_new_key_gets_its_default_its_comment_and_its_place(upgraded):

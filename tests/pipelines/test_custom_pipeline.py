@@ -165,11 +165,11 @@ def test_a_prompt_draws_what_the_command_draws(tmp_path):
     studio = open_studio(models, SAMPLE, [wish])
     expected = np.stack([one for _, one, _ in draw(studio, wish, 2)])
     assert (drawn == expected).all()
-    with pytest.raises(ValueError, match="a model of text draws by a prompt"):
+    with pytest.raises(ValueError, match="a model trained for text needs a prompt"):
         pipeline(seed=3)
-    with pytest.raises(BadInput, match="'sea' to steer away from, but the guidance scale is 1"):
+    with pytest.raises(BadInput, match="negative prompt 'sea', but the guidance scale is 1"):
         pipeline("a dune", negative_prompt="sea")
-    with pytest.raises(ValueError, match="draws from a prompt alone; leave out the image"):
+    with pytest.raises(ValueError, match="takes only a prompt; leave out the image"):
         pipeline("a dune", image=picture(32, 16))
 
 
@@ -242,9 +242,9 @@ def test_boxes_are_drawn_as_by_the_command(tmp_path):
     other = Layout(parse_boxes([boat | {"class": "sun"}]), layout.crop)
     [sun] = drawings_of_layout(open_studio(models, SAMPLE), other, [4])
     assert (np.asarray(drawn) != sun.draw()).any()
-    with pytest.raises(ValueError, match="a model of layout draws by boxes"):
+    with pytest.raises(ValueError, match="a model trained for layout needs boxes"):
         pipeline()
-    with pytest.raises(ValueError, match="class 'car'; the model knows boat, sun"):
+    with pytest.raises(ValueError, match="class 'car'; the model has boat, sun"):
         pipeline(boxes=[boat | {"class": "car"}])
 
 

@@ -62,7 +62,7 @@ def test_a_long_text_is_cut_and_its_length_is_known(bert, tmp_path):
 def test_a_setting_that_does_not_fit_the_encoder_is_named(bert, tmp_path):
     with pytest.raises(BadInput, match=r"width is 9, but the states .* have 8"):
         FrozenEncoder(replace(bert, width=9), tmp_path, CPU)
-    with pytest.raises(BadInput, match=r"max_tokens is 17, but .* reads 16 tokens at most"):
+    with pytest.raises(BadInput, match=r"max_tokens is 17, but .* reads at most 16 tokens"):
         FrozenEncoder(replace(bert, max_tokens=17), tmp_path, CPU)
 
 

@@ -53,7 +53,7 @@ def test_a_vocabulary_comes_back_from_its_file(tmp_path):
 @pytest.mark.parametrize(
     ("pieces", "message"),
     [
-        (["[UNK]", "[CLS]", "a"], r"lacks \[SEP\]; it must have one word piece a line"),
+        (["[UNK]", "[CLS]", "a"], r"lacks \[SEP\]; it must have one word piece per line"),
         ([*SPECIAL, "a", "a"], "has a piece twice"),
         ([*VOCABULARY, "##more"], r"has 11 word pieces, more than vocabulary_size \(10\)"),
     ],
@@ -62,5 +62,5 @@ def test_a_vocabulary_that_does_not_fit_is_refused(tmp_path, pieces, message):
     write_vocabulary(tmp_path / "vocab.txt", pieces)
     with pytest.raises(BadInput, match=message):
         read_vocabulary(tmp_path / "vocab.txt", 10)
-    with pytest.raises(BadInput, match="no vocabulary that can be read"):
+    with pytest.raises(BadInput, match="cannot be read as a vocabulary"):
         read_vocabulary(tmp_path / "none.txt", 10)

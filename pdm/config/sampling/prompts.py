@@ -41,7 +41,9 @@ def parse_prompt(line: str) -> Prompt:
     for name, value in zip(rest[::2], (part.strip() for part in rest[1::2]), strict=True):
         if name != "n" and name not in _NUMBERS:
             options = ", ".join(f"--{each}" for each in (*_NUMBERS, "n"))
-            raise ValueError(f"{line!r} has the option --{name}; a prompt knows {options}")
+            raise ValueError(
+                f"{line!r} has the option --{name}; the options of a prompt are {options}"
+            )
         field = _FIELDS.get(name, "negative")
         if field in values:
             raise ValueError(f"{line!r} has the option --{name} twice")

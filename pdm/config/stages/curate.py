@@ -90,7 +90,7 @@ class ContentConfig:
             good = texts is None or (len(texts) > 0 and all(text.strip() for text in texts))
             require(good, name, texts, "at least one text, and none that is empty")
         needed = self.words is None or self.model is not None
-        require(needed, "model", self.model, "a network that knows words")
+        require(needed, "model", self.model, "a network in a file, since words need one")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,4 +1,4 @@
-"""Section `diffusion`: the network to train, what it draws by, and how it is trained."""
+"""Section `diffusion`: the network to train, its condition, and how it is trained."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
@@ -24,7 +24,7 @@ class DiffusionConfig:
 
     task: Annotated[
         TaskConfig | None,
-        "what it draws by; null: by classes if the model takes them",
+        "the condition that it learns; null: none, or classes if the model takes them",
         Neutral(None),
     ]
     model: Annotated[UNetConfig | None, "the pyramid UNet"]

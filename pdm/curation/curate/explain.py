@@ -68,7 +68,8 @@ def _find(name: str, decisions: Path) -> str:
             listed = ", ".join(f"{row['key']} ({row['url']})" for row in rows)
             more = ", ..." if len(matches) > MAX_NAMED else ""
             raise BadInput(
-                f"'{name}' matches {len(matches)} pictures: {listed}{more}; give more of it"
+                f"'{name}' matches {len(matches)} pictures: {listed}{more}; give a longer part of "
+                "the name"
             )
     raise BadInput(f"no picture is called '{name}'; the nearest are {_nearest(name, names)}")
 

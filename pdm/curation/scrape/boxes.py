@@ -24,7 +24,7 @@ def check_boxes(text: str) -> str:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"it is no JSON ({error})") from error
+        raise ValueError(f"it is not JSON ({error})") from error
     parse_boxes(value, ANY_SIZE)
     names = [("class", "bbox") if "bbox" in one else ("class", *SHARES) for one in value]
     kept = [{name: one[name] for name in each} for one, each in zip(value, names, strict=True)]

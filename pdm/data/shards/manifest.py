@@ -100,7 +100,7 @@ def _check(shard: Shard) -> None:
         if type(value) is not kind:
             raise ValueError(f"{value!r} is not of type {kind.__name__}")
     if shard.name != Path(shard.name).name or shard.name in ("", "..") or "\\" in shard.name:
-        raise ValueError(f"{shard.name!r} is no name of a file in the folder")
+        raise ValueError(f"{shard.name!r} is not the name of a file in the folder")
 
 
 def digest(folder: Path) -> str:

@@ -156,7 +156,7 @@ def _parse_header(block: bytes, place: int, total: int) -> Member:
     if sum(block) - sum(block[148:156]) + 8 * ord(" ") != stated:
         raise tarfile.ReadError(f"the header at byte {place:,} does not match its checksum")
     if block[156:157] not in REGULAR or block[345:346] != b"\0" or "/" in name:
-        raise tarfile.ReadError(f"{name!r} at byte {place:,} is no plain file")
+        raise tarfile.ReadError(f"{name!r} at byte {place:,} is not a regular file")
     if size < 0 or place + BLOCK + size > total:
         raise tarfile.ReadError(f"{name!r} announces {size:,} bytes, more than the tar has")
     return Member(name, place + BLOCK, size)

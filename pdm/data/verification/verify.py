@@ -64,7 +64,7 @@ def verify(folders: Sequence[Path]) -> str:
 def _check(folder: Path) -> tuple[Findings, str]:
     """The findings, and the word for the folder's samples."""
     if not folder.is_dir():
-        raise BadInput(f"{folder} is no folder; name one with raw data, shards or latents")
+        raise BadInput(f"{folder} is not a folder; name one with raw data, shards or latents")
     if (folder / manifest.FILE_NAME).exists():
         return _check_listed(folder)
     if any(folder.glob("*.parquet")) and any(folder.glob("[0-9]*.*")):

@@ -83,7 +83,7 @@ class PretrainedFeatures:
         except (RuntimeError, AttributeError, TypeError, IndexError) as error:
             reason = str(error).strip().splitlines()[-1]
             raise BadInput(
-                f"evaluate.features: {config.path} gives no features of pictures of "
+                f"evaluate.features: {config.path} cannot compute features of pictures of "
                 f"{self.kind.side_px}x{self.kind.side_px}: {reason}"
             ) from error
 
@@ -113,17 +113,17 @@ def _loaded(config: FeaturesConfig) -> nn.Module:
     path = Path(str(config.path))
     if not path.is_file():
         raise Unavailable(
-            f"evaluate.features: {path} (sha256 {config.sha256}) is not there; put the file there, "
-            "or take its entry out"
+            f"evaluate.features: {path} (sha256 {config.sha256}) does not exist; put the file "
+            "there, or remove its entry"
         )
     if (digest := sha256_of(path)) != config.sha256:
         raise BadInput(
-            f"evaluate.features: {path} has sha256 {digest}, but {config.sha256} was meant; name "
-            "that file, or correct the digest"
+            f"evaluate.features: {path} has sha256 {digest}, but params.yaml says {config.sha256}; "
+            "name the right file, or correct the sha256"
         )
     try:
         module: nn.Module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
     except RuntimeError as error:
-        raise BadInput(f"evaluate.features: {path} is no TorchScript file ({error})") from error
+        raise BadInput(f"evaluate.features: {path} is not a TorchScript file ({error})") from error
     module.eval()
     return getattr(module, "layers", module) if config.kind == "inception" else module

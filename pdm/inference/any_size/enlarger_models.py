@@ -41,11 +41,11 @@ def check_enlarger(folder: Path, config: SampleConfig, name: str) -> None:
         )
     record = weights.record_of(folder / "diffusion")
     if record.get("images_seen") == 0:
-        raise BadInput(f"{name}: {folder}/diffusion has seen no image; train it first")
+        raise BadInput(f"{name}: {folder}/diffusion has random weights; train it first")
     if record.get("autoencoder_sha256") != sha256_of(folder / FILES[0]):
         raise BadInput(
             f"{name}: {folder}/diffusion was not trained on latents of the autoencoder beside it; "
-            "put its own there"
+            "put the one that it was trained with there"
         )
     try:
         check_task(task_of_model(record, None))
@@ -104,8 +104,8 @@ def condition_for(enlarger: Studio, drawing: Drawing) -> Condition | None:
     shown = drawing.origin.get("class")
     if shown not in subjects.names:
         raise BadInput(
-            f"the enlarger draws the classes {', '.join(subjects.names)}, but the picture is "
-            f"{'of none' if shown is None else repr(shown)}; take a model without classes, or one "
-            "of the same"
+            f"the enlarger has the classes {', '.join(subjects.names)}, but the picture has "
+            f"{'no class' if shown is None else f'the class {shown!r}'}; use an enlarger without "
+            "classes, or one with the same"
         )
     return dataclasses.replace(subjects, chosen=(shown,)).condition([drawing.seed])

@@ -127,7 +127,7 @@ def plan_enlargement(
     """
     if picture[0] >= size[0] and picture[1] >= size[1]:
         raise BadInput(
-            f"the picture is {_text(picture)}, which is not enlarged by reaching {_text(size)}; "
+            f"the picture is {_text(picture)}, which is not smaller than {_text(size)}; "
             "give a larger size"
         )
     return _plan(size, picture, tile, factors, unit)

@@ -43,7 +43,7 @@ def unfinished(path: Path, depends: Mapping[str, Any]) -> Iterator[Path]:
             if other != folder:
                 shutil.rmtree(other, ignore_errors=True)
         if folder.exists():
-            logger.info("%s: going on where an earlier run ended", path)
+            logger.info("%s: continuing where an earlier run stopped", path)
         folder.mkdir(exist_ok=True)
         yield folder
         shutil.rmtree(folder, ignore_errors=True)

@@ -139,7 +139,9 @@ def _encode_missing(
     total, done = sum(counts.values()), task.folder.done()
     num_done = sum(count for name, count in counts.items() if name in done)
     if num_done:
-        logger.info("latents: going on where an earlier run ended: %d are there", num_done)
+        logger.info(
+            "latents: continuing where an earlier run stopped: %d latents are there", num_done
+        )
     progress = Progress("latents", total, done=num_done)
     values = sum(math.prod(shape) for shape in model.level_shapes(*task.size))
     num_bytes = DTYPES[task.config.storage].itemsize * values * (total - num_done)

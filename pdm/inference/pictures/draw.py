@@ -1,4 +1,4 @@
-"""Draws what a prompt says, boxes, a class, or what a model draws by itself."""
+"""Draws pictures from prompts, boxes or classes, or without a condition."""
 
 import dataclasses
 import logging
@@ -64,13 +64,15 @@ def check_draws_alone(diffusion: Path) -> None:
     """
     task = task_of_model(weights.record_of(diffusion), None)
     if isinstance(task, TextTask):
-        raise BadInput('name a prompt, such as "a red sunset over a lake", or a file by --prompts')
+        raise BadInput(
+            'give a prompt, such as "a red sunset over a lake", or a file with --prompts'
+        )
     if isinstance(task, LayoutTask):
-        raise BadInput("name a file of boxes by --boxes; docs/tasks.md shows one")
+        raise BadInput("give a file of boxes with --boxes; docs/tasks.md shows one")
     if not isinstance(task, UnconditionalTask | ClassTask):
         raise BadInput(
-            f"the model was trained for {task.kind}, so it does not draw without a picture; take "
-            "an unconditional one, or one of classes or text"
+            f"the model was trained for {task.kind}, so it cannot draw without a picture; use an "
+            "unconditional model, or one trained with classes or text"
         )
 
 
@@ -172,7 +174,7 @@ def read_boxes(path: Path, diffusion: Path) -> tuple[Layout, ...]:
     task = task_of_model(record, None)
     if not isinstance(task, LayoutTask):
         raise BadInput(
-            f"the model was trained for {task.kind}, without boxes, so it cannot draw by them; "
+            f"the model was trained for {task.kind}, without boxes, so it cannot use boxes; "
             "train one with `pyramid preset task-layout`"
         )
     return read_layout_file(path, BoxLayout(task, record), "--boxes")

@@ -49,18 +49,20 @@ def choose_guiding(studio: Studio, factor: int | None, strength: float) -> Guidi
         )
     if not isinstance(studio.task, UnconditionalTask):
         raise BadInput(
-            f"the model was trained for {studio.task.kind}; --guide-strength takes an "
+            f"the model was trained for {studio.task.kind}; --guide-strength needs an "
             "unconditional one"
         )
     if studio.networks.stops is not None:
         raise BadInput(
-            f"{studio.config.steps} steps are taken by a network that was tuned for exactly these, "
-            "which cannot be guided; take another number of steps (--steps)"
+            f"for {studio.config.steps} steps the model has a network of its own (few-steps), "
+            "which cannot be guided; choose another number with --steps"
         )
     factor, known = factor or 4, factors_of(studio)
     if factor not in known:
         listed = ", ".join(map(str, known))
-        raise BadInput(f"--factor is {factor}, but this model can be guided at {listed}")
+        raise BadInput(
+            f"--factor is {factor}, but this model can be guided by the factors {listed}"
+        )
     return Guiding(factor, strength)
 
 

@@ -30,7 +30,7 @@ def read_map_for(path: Path, diffusion: Path) -> ClassMap:
     task = task_of_model(record, None)
     if not isinstance(task, SemanticTask):
         raise BadInput(
-            f"the model was trained for {task.kind}, not to draw from maps; take one trained for "
+            f"the model was trained for {task.kind}, not to draw from maps; use one trained for "
             "semantic (`pyramid preset task-semantic`)"
         )
     return read_map(path, names_of(record))
@@ -48,7 +48,9 @@ def read_map(path: Path, names: Sequence[str]) -> ClassMap:
         raise BadInput(f"{path} cannot be read ({error.strerror})") from error
     except ValueError as error:
         listed = ", ".join(f"{index} {name}" for index, name in enumerate(names))
-        raise BadInput(f"{path} cannot be painted: {error}. The model knows {listed}") from error
+        raise BadInput(
+            f"{path} cannot be used as a map: {error}. The model has the classes {listed}"
+        ) from error
 
 
 def paint(studio: Studio, class_map: ClassMap, seeds: Sequence[int]) -> Iterator[Pixels]:

@@ -51,8 +51,8 @@ def read_mask(path: Path, picture: Pixels, name: Path) -> Mask:
     mask = grey >= WHITE_FROM
     if not mask.any():
         raise BadInput(
-            f"{path} is nowhere white, so nothing is to be drawn: white (a grey from {WHITE_FROM} "
-            "of 255) is drawn, black stays"
+            f"{path} has no white part, so there is nothing to draw; paint the part to draw white "
+            f"({WHITE_FROM} or more of 255)"
         )
     return mask
 
@@ -78,8 +78,8 @@ def check_size(path: Path, size: tuple[int, int], picture: Pixels, name: Path) -
     height, width, _ = picture.shape
     if size != (width, height):
         raise BadInput(
-            f"{path} is {size[0]}x{size[1]}, but {name} is {width}x{height}; both must have one "
-            "size (a photograph that its camera marks as turned counts upright)"
+            f"{path} is {size[0]}x{size[1]}, but {name} is {width}x{height}; both must have the "
+            "same size (after rotation by EXIF)"
         )
 
 
@@ -128,7 +128,7 @@ def output_paths(
         check_output_file(path)
         for each in inputs:
             if _is_same_file(path, each):
-                raise BadInput(f"{path} would replace {each}; name another file by --output")
+                raise BadInput(f"{path} would replace {each}; name another file with --output")
     return paths
 
 
@@ -142,13 +142,11 @@ def _grey_of(path: Path, image: Image.Image) -> np.ndarray[tuple[int, int], np.d
         alpha = np.asarray(image.convert("RGBA"))[..., 3]
         if alpha.min() < 255:
             raise BadInput(
-                f"{path} has transparent parts; use white where to draw and black elsewhere"
+                f"{path} has transparent parts; paint the part to draw white, and the rest black"
             )
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        raise BadInput(f"{path} has the mode {image.mode}; save it with 8 bits a pixel")
+        raise BadInput(f"{path} has the mode {image.mode}; save it with 8 bits per pixel")
     pixels = np.asarray(image.convert("RGB"))
     if (pixels != pixels[..., :1]).any():
-        raise BadInput(
-            f"{path} has colours; a mask is grey or black and white: white is drawn, black stays"
-        )
+        raise BadInput(f"{path} has colours; save the mask in grey: white is drawn, black stays")
     return pixels[..., 0]

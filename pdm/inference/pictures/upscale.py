@@ -38,7 +38,7 @@ def check_model(studio: Studio, factor: int | None) -> SuperResolutionTask:
         raise BadInput(
             f"the model was trained for {task.kind}, not to enlarge; take one trained for "
             "super_resolution (`pyramid preset task-super-resolution`), or guide an unconditional "
-            "one by --guide-strength 1"
+            "one with --guide-strength 1"
         )
     if factor not in (None, task.factor):
         raise BadInput(f"--factor is {factor}, but the model enlarges {task.factor} times")

@@ -37,7 +37,7 @@ def _rows_of_sheet(pictures: list[Pixels], num_prompts: int) -> Sequence[Sequenc
 
 
 def _thumbnail(path: Path, row: Row) -> Pixels:
-    """A picture for the sheet, with the boxes that it was drawn by."""
+    """A picture for the sheet, with the boxes that it was drawn from."""
     with Image.open(path) as file:
         if max(file.size) > SHEET_SIDE_PX:  # within Pillow, without a copy of a large picture
             file.thumbnail((SHEET_SIDE_PX, SHEET_SIDE_PX))

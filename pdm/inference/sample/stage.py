@@ -135,7 +135,7 @@ def _log_result(config: SampleConfig, record: dict[str, Any], samples: Path) -> 
 
 def _reads_shards(config: SampleConfig, record: dict[str, Any]) -> bool:
     """Whether what is drawn depends on the held-out pictures or their maps. Captions and boxes,
-    which are prompts and layouts, are told apart as such.
+    which are prompts and layouts, are in the key themselves.
 
     Args:
         config: Section `sample` of the params.
@@ -179,7 +179,7 @@ def _draw_missing(task: SampleTask, num_workers: int | None) -> None:
 
     done = sum(map(count, finished))
     if done:
-        logger.info("sample: going on where an earlier run ended: %d pictures are there", done)
+        logger.info("sample: continuing where an earlier run stopped: %d pictures are there", done)
     progress = Progress("sample", total, done=done)
     work_on_parts(
         draw_parts,

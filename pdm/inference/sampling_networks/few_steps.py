@@ -31,7 +31,9 @@ def few_steps_facts(diffusion: Path, config: SampleConfig) -> dict[str, str]:
     is sampled from."""
     if not takes_few_steps(diffusion, config):
         return {}
-    logger.info("taking the network of %s that was tuned for %d steps", diffusion, config.steps)
+    logger.info(
+        "sampling with the network of %s that was tuned for %d steps", diffusion, config.steps
+    )
     return {"few_steps_sha256": sha256_of(diffusion / weights.FEW_STEPS / "model.safetensors")}
 
 
@@ -52,10 +54,9 @@ def check_few_steps(diffusion: Path, config: SampleConfig, prompts: Sequence[Pro
         ):
             if asked not in (None, only):
                 raise BadInput(
-                    f"{prompt.text!r} has {option} {asked:g}, but {config.steps} steps are taken "
-                    f"by {diffusion / weights.FEW_STEPS}, a network tuned for exactly these and "
-                    f"without guidance; leave out {option}, or draw in another number of steps "
-                    "(sample.steps, --steps)"
+                    f"{prompt.text!r} has {option} {asked:g}, but {diffusion / weights.FEW_STEPS} "
+                    f"was tuned for exactly {config.steps} steps without guidance; leave out "
+                    f"{option}, or choose another number of steps (sample.steps, --steps)"
                 )
 
 
@@ -66,6 +67,6 @@ def check_settings(diffusion: Path, config: SampleConfig) -> None:
         if (value := getattr(config, name)) != neutral:
             raise BadInput(
                 f"sample.{name} is {value}, but {folder}, the network for {config.steps} steps, "
-                f"takes none; set it to {'null' if neutral is None else neutral}, or take another "
-                "number of steps"
+                f"supports none; set it to {'null' if neutral is None else neutral}, or choose "
+                "another number of steps"
             )

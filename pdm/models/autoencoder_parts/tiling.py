@@ -45,7 +45,7 @@ def check_norms(model: nn.Module) -> None:
     """
     if any(isinstance(module, nn.GroupNorm) for module in model.modules()):
         raise ValueError(
-            "this network norms over whole maps (autoencoder.model.norm: group), so it cannot work "
+            "this network normalises whole maps (autoencoder.model.norm: group), so it cannot work "
             "part by part; leave tile_px and crop_px out, or train one with norm: pixel"
         )
 

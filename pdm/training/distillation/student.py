@@ -24,7 +24,7 @@ def build_losses(
 ) -> DistillationLosses:
     """Build the student, which starts with its teacher's weights, and its losses.
 
-    The student has no dropout: its targets have no noise that it could learn by heart.
+    The student has no dropout: its targets have no noise that it could overfit to.
 
     Args:
         config: With `distil`.

@@ -56,7 +56,7 @@ Annotate = Callable[[int, Pixels], Pixels]  # of a sheet, by the number of the p
 
 
 def show_nothing(numbers: range) -> Shown:
-    """Draw by no condition."""
+    """Draw without a condition."""
     return Shown(NO_CONDITION, numbers)
 
 
@@ -66,7 +66,7 @@ def leave_plain(number: int, picture: Pixels) -> Pixels:
 
 
 def annotate_task(task: Task, shards: LatentShards) -> Annotate:
-    """Draw over the pictures of a sheet what they were drawn by: boxes, if the task has any.
+    """Mark the condition on the pictures of a sheet: boxes, if the task has any.
 
     Args:
         task: Of the training.

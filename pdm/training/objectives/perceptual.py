@@ -80,12 +80,12 @@ def _from_file(path: Path, config: PerceptualConfig, device: torch.device) -> Pe
     except (RuntimeError, AttributeError, TypeError) as error:
         reason = str(error).strip().splitlines()[-1]
         raise BadInput(
-            f"autoencoder.perceptual.path: {path} holds no TorchScript module that takes two "
-            f"batches of pictures and gives their distance: {reason}"
+            f"autoencoder.perceptual.path: {path} is not a TorchScript module that takes two "
+            f"batches of pictures and returns their distances: {reason}"
         ) from error
     if same != 0:
         raise BadInput(
-            f"autoencoder.perceptual.path: {path} finds equal pictures {same.item()} apart; "
-            "it must give a distance, zero for equal pictures"
+            f"autoencoder.perceptual.path: {path} returns {same.item()} for equal pictures; "
+            "it must return a distance, which is zero for them"
         )
     return perceptual

@@ -106,7 +106,7 @@ def test_a_beginning_of_the_key_or_an_end_of_the_address_is_enough(folder, name)
 
 
 def test_a_name_that_fits_several_lists_them(folder):
-    with pytest.raises(BadInput, match=r"matches 5 pictures: .*; give more of it"):
+    with pytest.raises(BadInput, match=r"matches 5 pictures: .*; give a longer part of the name"):
         explain_text(folder, ".jpg")
 
 

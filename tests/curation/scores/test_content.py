@@ -143,10 +143,10 @@ def test_an_example_that_is_not_an_image_is_reported_and_left_out(tmp_path, fold
 
 
 def test_an_unusable_folder_is_refused_by_name(tmp_path, folders):
-    with pytest.raises(BadInput, match=r"content.like: .*none is no folder; put example images"):
+    with pytest.raises(BadInput, match=r"content.like: .*none is not a folder; put example images"):
         load_likeness(asking(like=str(tmp_path / "none"), unlike=folders["unlike"]), None)
     few = write_files(tmp_path / "few", map(landscape, range(3)))
-    with pytest.raises(BadInput, match=r"content.unlike: .*few has 3 usable images, at least 8"):
+    with pytest.raises(BadInput, match=r"content.unlike: .*few has 3 usable images; at least 8"):
         load_likeness(asking(like=folders["like"], unlike=few), None)
     with pytest.raises(BadInput, match=r"0\.jpg; .*: the same image is also in the folder unlike"):
         load_likeness(asking(like=folders["like"], unlike=folders["like"]), None)
@@ -209,7 +209,7 @@ def test_a_file_without_such_a_network_is_refused(what, tmp_path):
     else:
         model = write_network(path, merges="a picture of nothing at all")
     config = asking(model=model, words=("red",), not_words=("blue",))
-    with pytest.raises(BadInput, match=r"towers.pt is no network for images and texts"):
+    with pytest.raises(BadInput, match=r"towers.pt cannot be used for images and texts"):
         load_likeness(config, None)
 
 
@@ -223,7 +223,7 @@ def test_a_file_without_such_a_network_is_refused(what, tmp_path):
         ({"like": "a", "unlike": "b", "words": ["c"], "not_words": ["d"]}, "not both"),
         ({"like": "a"}, "unlike: expected a value beside like, got None"),
         ({"unlike": "b", "words": ["c"], "not_words": ["d"]}, "unlike: expected none without like"),
-        ({"words": ["c"], "not_words": ["d"]}, "model: expected a network that knows words"),
+        ({"words": ["c"], "not_words": ["d"]}, "model: expected a network in a file"),
         ({"words": [], "not_words": ["d"]}, "words: expected at least one text"),
         ({"like": "a", "unlike": "b", "min_likeness": 2.0}, "min_likeness"),
     ],

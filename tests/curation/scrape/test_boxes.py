@@ -95,7 +95,7 @@ def test_what_cannot_be_used_or_seen_is_named_and_counted(work):
     folder, log = work
     assert "3 of 9 files have boxes" in log
     assert "1 files of boxes cannot be used" in log
-    assert "4.boxes.json: it is no list of boxes" in log
+    assert "4.boxes.json: it is not a list of boxes" in log
     assert "its boxes cannot be used: box 1 (boat) reaches from 0.9375, 0 to 1.125" in log
     assert 2 not in dict(records(folder))
     assert "3 boxes on 2 pictures (boat 2, scene 1); 1 left out" in log

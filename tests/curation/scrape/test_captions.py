@@ -103,7 +103,7 @@ def test_a_text_file_that_is_no_text_costs_its_picture_the_captions_only(picture
     entries = {entry.url.removeprefix("pictures/"): entry for entry in entries_of_folder(source)}
     assert entries["dune.jpg"].captions == ()
     assert entries["dune.jpg"].outcome.status == "ok"
-    assert "1 files of captions are no text" in caplog.text
+    assert "1 caption files are not UTF-8 text" in caplog.text
 
 
 def test_captions_of_a_folder_arrive_in_the_raw_rows(pictures, tmp_path):

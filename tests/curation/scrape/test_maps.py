@@ -163,7 +163,7 @@ def test_only_a_png_is_a_map(kind):
     buffer = io.BytesIO()
     Image.new("L", (16, 16)).save(buffer, kind)
     for content in (buffer.getvalue(), buffer.getvalue()[:-20] + bytes(20), b""):
-        with pytest.raises(ValueError, match="no PNG"):
+        with pytest.raises(ValueError, match="not a PNG"):
             decode_map(content, ("sky",))
 
 

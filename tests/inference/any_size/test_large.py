@@ -147,8 +147,8 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_with_equal_bytes(
     run(*words, "--output", whole)
     caplog.set_level("INFO")
     run(*words, "--output", killed)
-    assert "going on where an earlier run ended" in caplog.text
-    assert f"{finished} is there already" in caplog.text
+    assert "continuing where an earlier run stopped" in caplog.text
+    assert f"{finished} exists already" in caplog.text
     assert (killed / finished).stat().st_mtime_ns == written
     assert sorted(each.name for each in killed.iterdir()) == [finished, broken]
     for name in (finished, broken):
@@ -218,7 +218,7 @@ def test_what_cannot_be_drawn_is_refused_in_one_line_before_any_work(run, tmp_pa
     )
     assert "would replace" in refusal("upscale", photo, "--size", "999x999", "--output", photo)
     run("upscale", photo, "--size", "300x128", code=2)
-    assert "not enlarged by reaching 300x128" in capsys.readouterr().err
+    assert "not smaller than 300x128" in capsys.readouterr().err
 
 
 def test_cutting_bands_is_cutting_the_picture():

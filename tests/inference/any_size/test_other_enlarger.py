@@ -87,7 +87,7 @@ def test_the_stage_takes_other_models_and_the_lineage_of_a_sample_names_them(cha
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ({"images_seen": 0}, "has seen no image"),
+        ({"images_seen": 0}, "has random weights"),
         ({"autoencoder_sha256": "0" * 64}, "was not trained on latents of the autoencoder beside"),
         ({"task": {"kind": "semantic"}}, "was trained for semantic, which cannot enlarge"),
     ],

@@ -104,7 +104,7 @@ def test_equal_settings_give_equal_pictures_with_their_marks(chain, places, tmp_
 
 def test_another_picture_is_refused_with_what_to_do(places, tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "other.png")
-    with pytest.raises(BadInput, match=r"carries no mark .*name the folder .* by --samples"):
+    with pytest.raises(BadInput, match=r"carries no mark .*name the folder .* with --samples"):
         trace(tmp_path / "other.png", places)
     (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(BadInput, match="not an image that can be read"):

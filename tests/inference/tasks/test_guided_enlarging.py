@@ -183,4 +183,7 @@ def test_the_command_writes_the_strength_into_the_mark(models, tmp_path, capsys)
         assert large.size == (32, 16)
     bad = ["upscale", photo, "--factor", 3, "--guide-strength", 1, "--models", models]
     assert cli.main([*map(str, bad), "--params", str(tmp_path / "params.yaml")]) == 2
-    assert "--factor is 3, but this model can be guided at 2, 4, 8" in capsys.readouterr().err
+    assert (
+        "--factor is 3, but this model can be guided by the factors 2, 4, 8"
+        in capsys.readouterr().err
+    )

@@ -200,7 +200,7 @@ def test_a_picture_by_another_mask_replaces_none_of_the_same_name(trained, photo
     ("change", "message"),
     [
         ({"size": (54, 37)}, r"mask.png is 54x37, but .*photo.png is 53x37"),
-        ({"box": (0, 0, 0, 0)}, r"nowhere white.*a grey from 128 of 255"),
+        ({"box": (0, 0, 0, 0)}, r"no white part.*128 or more of 255"),
         ({"mode": "I;16"}, "has the mode I;16; save it with 8 bits"),
     ],
 )
@@ -250,7 +250,7 @@ def test_colours_transparency_and_missing_files_are_refused(trained, photo, tmp_
     mask = mask_file(tmp_path / "mask.png")
     assert "lacks a trained model" in inpaint(capsys, photo, mask, tmp_path / "empty", code=2)
     same = inpaint(capsys, photo, mask, trained.models, "--output", photo, code=2)
-    assert f"{photo} would replace {photo}; name another file by --output" in same
+    assert f"{photo} would replace {photo}; name another file with --output" in same
 
 
 @pytest.mark.parametrize("words", [["--output", "mask.png"], ["--output", "m.png", "--num", 3]])

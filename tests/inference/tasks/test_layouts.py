@@ -138,8 +138,8 @@ def draw(capsys, path: Path, trained: Path, *words, code=0) -> str:
     [
         ("[", "cannot be read as JSON"),
         ("[]", "has no layouts"),
-        ("[[]]", "it has no boxes, so there is nothing to draw by"),
-        (json.dumps([BOAT | {"class": "car"}]), "the class 'car'; the model knows boat, sun"),
+        ("[[]]", "it has no boxes; add at least one"),
+        (json.dumps([BOAT | {"class": "car"}]), "the class 'car'; the model has boat, sun"),
         (json.dumps([[BOAT], [BOAT | {"x": 0.6}]]), "layout 2: box 1 (boat) reaches from 0.6, 0.5"),
         (json.dumps({"boxes": [BOAT], "crop": [0, 0, 2, 1]}), "its crop is [0, 0, 2, 1]"),
     ],
@@ -156,10 +156,12 @@ def test_a_file_that_does_not_fit_is_refused_in_one_line(text, message, trained,
 def test_other_models_refuse_boxes_and_this_one_needs_them(trained, chain, tmp_path, capsys):
     path = tmp_path / "boxes.json"
     path.write_text(json.dumps([BOAT]))
-    assert "--boxes goes without --size" in draw(capsys, path, trained, "--size", "64x32", code=2)
+    assert "--boxes cannot be combined with --size" in draw(
+        capsys, path, trained, "--size", "64x32", code=2
+    )
     words = ["draw", "--models", str(trained / "models"), "--params", str(DEFAULT)]
     assert cli.main(words) == 2
-    assert "name a file of boxes by --boxes" in capsys.readouterr().err
+    assert "give a file of boxes with --boxes" in capsys.readouterr().err
     (tmp_path / "models").mkdir()
     for name in ("autoencoder", "diffusion"):
         (tmp_path / "models" / name).symlink_to(getattr(chain, name))

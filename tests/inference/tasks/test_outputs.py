@@ -53,7 +53,7 @@ def test_a_picture_that_cannot_be_written(command, output, text, folder, capsys)
 @pytest.mark.parametrize("output", ["file", "file/new"])
 def test_a_folder_of_drawings_in_the_place_of_a_file(output, folder, capsys):
     said = refusal(capsys, "draw", "--output", output)
-    assert "file is a file, not a folder to write into; name another folder by --output" in said
+    assert "file is a file, not a folder to write into; name another folder with --output" in said
     assert (folder / "file").read_text() == "mine"
 
 
@@ -69,7 +69,9 @@ def test_a_folder_that_is_read_only(folder, capsys):
 def test_a_picture_whose_name_leaves_no_room_for_that_of_the_result(folder, capsys):
     name = f"{'a' * 240}.png"
     Path("photo.png").rename(name)
-    assert "name another file by --output" in refusal(capsys, "upscale", name, "--size", "200x150")
+    assert "name another file with --output" in refusal(
+        capsys, "upscale", name, "--size", "200x150"
+    )
     assert "lacks a trained model" in refusal(
         capsys, "upscale", name, "--size", "200x150", "--output", "b.png"
     )

@@ -166,7 +166,7 @@ def test_what_the_model_cannot_do_is_said_in_one_line(models, chain, tmp_path, c
         "upscale", photo, "--models", plain
     )
     Image.new("L", (9, 6), 255).save(tmp_path / "mask.png")
-    assert "does not draw without a picture" in refusal("draw", "--models", models)
+    assert "cannot draw without a picture" in refusal("draw", "--models", models)
     filling = refusal("inpaint", photo, "--mask", tmp_path / "mask.png", "--models", models)
     assert "trained for super_resolution, which cannot fill" in filling
     assert "is not a picture" in refusal("upscale", DEFAULT, "--models", models)

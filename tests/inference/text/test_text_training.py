@@ -121,7 +121,7 @@ def test_a_vocabulary_that_changes_during_a_run_is_refused(taught, tmp_path):
     own.write_text("[UNK]\n[CLS]\n[SEP]\na\n")
     vocabulary = FileConfig(path="own.txt", sha256=sha256_of(own))
     task = replace(TASK, encoder=replace(TASK.encoder, vocabulary=vocabulary))
-    with pytest.raises(BadInput, match="another one than that of the run"):
+    with pytest.raises(BadInput, match="the vocabulary differs from that of the run"):
         prepare_text(task, splits, files, None)
     own.write_text("[UNK]\n[CLS]\n[SEP]\nb\n")
     with pytest.raises(BadInput, match=r"encoder\.vocabulary\.path: .*own.txt has sha256"):

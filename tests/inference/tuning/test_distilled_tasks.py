@@ -163,7 +163,9 @@ def test_options_that_a_network_for_few_steps_cannot_follow_are_refused(
     option, tuned, tmp_path, capsys
 ):
     assert draw(tuned, tmp_path / "drawn", f"a lake {option}", "--steps", "4") == 2
-    message = f"'a lake' has {option}, but 4 steps are taken by .*; leave out {option[:3]}, or"
+    message = (
+        f"'a lake' has {option}, but .* tuned for exactly 4 steps .*; leave out {option[:3]}, or"
+    )
     assert re.search(message, capsys.readouterr().err)
     with pytest.raises(BadInput, match=message):
         sample_pictures(

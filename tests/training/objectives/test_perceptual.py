@@ -98,18 +98,18 @@ def test_a_file_that_is_no_torchscript_is_refused(tmp_path):
     path = tmp_path / "lpips.pt"
     path.write_bytes(b"weights")
     digest = hashlib.sha256(b"weights").hexdigest()
-    with pytest.raises(BadInput, match="holds no TorchScript module"):
+    with pytest.raises(BadInput, match="is not a TorchScript module"):
         load_perceptual(PerceptualConfig(path=str(path), sha256=digest, weight=1.0), CPU)
 
 
 @pytest.mark.parametrize("module", [Single(), Pair()])
 def test_a_module_that_takes_or_gives_something_else_is_refused(saved, module):
-    with pytest.raises(BadInput, match="takes two batches of pictures and gives their distance"):
+    with pytest.raises(BadInput, match="takes two batches of pictures and returns their distances"):
         load_perceptual(saved(module), CPU)
 
 
 def test_a_similarity_is_refused_as_a_distance(saved):
-    with pytest.raises(BadInput, match=r"finds equal pictures 1\.0 apart"):
+    with pytest.raises(BadInput, match=r"returns 1\.0 for equal pictures"):
         load_perceptual(saved(Similar()), CPU)
 
 

@@ -77,7 +77,7 @@ class _Side:
 
 def _read_side(name: str, root: Path, measure: Measure) -> _Side:
     if not root.is_dir():
-        raise BadInput(f"curate.content.{name}: {root} is no folder; put example images there")
+        raise BadInput(f"curate.content.{name}: {root} is not a folder; put example images there")
     paths: dict[str, Path] = {}
     vectors, unusable = [], []
     for path in example_files(root):
@@ -94,8 +94,8 @@ def _read_side(name: str, root: Path, measure: Measure) -> _Side:
     listed = _listed(unusable)
     if len(vectors) < MIN_EXAMPLES:
         raise BadInput(
-            f"curate.content.{name}: {root} has {len(vectors)} usable images, at least "
-            f"{MIN_EXAMPLES} are needed and a few dozen are better"
+            f"curate.content.{name}: {root} has {len(vectors)} usable images; at least "
+            f"{MIN_EXAMPLES} are needed, and a few dozen are better"
             + (f"; not used: {listed}" if unusable else "")
         )
     if unusable:

@@ -57,11 +57,11 @@ class Towers:
             image = torch.zeros(1, 3, self._image_px, self._image_px)
             widths = self._encode("encode_image", image).shape, self.embed_texts([TRIAL_TEXT]).shape
             if widths[0] != widths[1]:
-                raise ValueError(f"images become {widths[0]}, texts {widths[1]}")
+                raise ValueError(f"it encodes images as {widths[0]}, but texts as {widths[1]}")
         except LOAD_ERRORS as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
             raise BadInput(
-                f"curate.content: {path} is no network for images and texts ({reason}); "
+                f"curate.content: {path} cannot be used for images and texts ({reason}); "
                 "docs/decisions/content.md describes the file"
             ) from error
 

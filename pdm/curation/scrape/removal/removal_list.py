@@ -70,8 +70,8 @@ def read_removals(path: str | None) -> Removals:
             keys.add(key_of(normal))
         except ValueError as error:
             raise BadInput(
-                f"{path}, line {number}: not a URL, a key or a sha256 ({error}); fix the line, so "
-                "that no picture stays by mistake"
+                f"{path}, line {number}: not a URL, a key or a sha256 ({error}); correct the "
+                "line, or its picture would not be removed"
             ) from error
     return Removals(frozenset(keys), frozenset(urls), frozenset(sha256s))
 
@@ -83,4 +83,6 @@ def _lines(path: str | None) -> list[str]:
         with open_text(Path(path)) as file:
             return file.read().splitlines()
     except OSError as error:
-        raise BadInput(f"{path}: no such list of removals; fix scrape.removed") from error
+        raise BadInput(
+            f"{path} cannot be read ({error.strerror}); correct scrape.removed, or create the file"
+        ) from error

@@ -65,8 +65,8 @@ def _read_captions(
     found.files |= set(files.values())
     if changed:
         logger.warning(
-            "scrape: %s files of captions are no text in UTF-8, or have captions that are too "
-            "long, too many or repeated; the first is %s",
+            "scrape: %s caption files are not UTF-8 text, or have captions that are too long, too "
+            "many or repeated; what does not fit is left out; the first file is %s",
             f"{len(changed):,}",
             changed[0],
         )
@@ -97,8 +97,8 @@ def _read_boxes(root: Path, outcomes: Mapping[Path, Outcome], num_ok: int, found
     found.files |= set(files.values())
     if unusable:
         logger.warning(
-            "scrape: %s files of boxes cannot be used, and their pictures have none; the first is "
-            "%s",
+            "scrape: %s files of boxes cannot be used, so their pictures have no boxes; the first "
+            "is %s",
             f"{len(unusable):,}",
             unusable[0],
         )

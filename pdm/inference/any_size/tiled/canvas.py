@@ -105,7 +105,7 @@ def count_known_levels(studio: Studio, factor: int) -> int:
     factors = enlarging_factors(studio)
     if factor not in factors:
         expected = " or ".join(str(each) for each in factors)
-        raise BadInput(f"the factor is {factor}, but the model enlarges by {expected} in one go")
+        raise BadInput(f"the factor is {factor}, but the model enlarges by {expected} in one round")
     maps = [int(each) for each in studio.autoencoder.level_downsamplings if each != "global"]
     if len(maps) == 1:
         return 0

@@ -50,11 +50,11 @@ def load_state(folder: Path, key: str, device: torch.device) -> TiledState | Non
         with safe_open(path, framework="pt") as file:
             facts = json.loads((file.metadata() or {}).get("state", "{}"))
             if facts.get("key") != key:
-                logger.info("%s belongs to another enlargement; beginning anew", path)
+                logger.info("%s belongs to another enlargement; starting over", path)
                 return None
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        logger.warning("%s cannot be read (%s); beginning anew", path, error)
+        logger.warning("%s cannot be read (%s); starting over", path, error)
         return None
     found = {part: _levels(tensors, part, device) for part in PARTS}
     assert found["pyramid"] is not None

@@ -65,7 +65,7 @@ def strip_credentials(url: str) -> str:
 
 
 def normalise_url(url: str) -> str:
-    """One spelling for URLs that a server cannot tell apart: host in lower case, no fragment, no
+    """One spelling for URLs that are the same to a server: host in lower case, no fragment, no
     default port."""
     parts = urlsplit(url)
     scheme, host = parts.scheme.lower(), (parts.hostname or "").rstrip(".")
