@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 import torch
+from small_autoencoder import CONFIG, images
 
 from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.levels.prediction import (
@@ -13,7 +14,6 @@ from pdm.models.levels.prediction import (
     regression_targets,
 )
 from pdm.training.latent_space.predictions import fit_predictions
-from tests.models.test_autoencoder import CONFIG, images
 
 SHAPES = [(5, 1, 1), (4, 2, 4), (3, 4, 8), (2, 16, 32)]
 

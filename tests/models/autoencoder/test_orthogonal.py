@@ -5,10 +5,10 @@ import json
 
 import pytest
 import torch
+from small_autoencoder import CONFIG, images
 
 from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.levels.orthogonal import remove_coarse_content
-from tests.models.test_autoencoder import CONFIG, images
 
 
 def random_pyramid(seed: int = 0) -> tuple[torch.Tensor, ...]:

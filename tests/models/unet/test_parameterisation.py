@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_unet import CONFIG, awake, network, pyramid
+from small_unet import CONFIG, awake, network, pyramid
 
 from pdm import params
 from pdm.diffusion.flow import flow_loss, interpolate, target

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 from evaluation_folders import CONFIG, NUM_SAMPLES, landscape, write_samples
-from test_bootstrap import vectors
+from random_vectors import vectors
 
 from pdm.data.shards.manifest import digest
 from pdm.evaluation.distances import bootstrap

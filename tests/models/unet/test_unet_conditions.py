@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 import torch
-from test_unet import CHANNELS, DOWNSAMPLINGS, TIMES, WINDOWS, awake, network, pyramid
+from small_unet import CHANNELS, DOWNSAMPLINGS, TIMES, WINDOWS, awake, network, pyramid
 
 from pdm.config.networks.condition import ConditionConfig
 from pdm.models.condition import (

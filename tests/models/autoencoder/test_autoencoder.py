@@ -1,56 +1,12 @@
-import dataclasses
 import json
 import math
 
 import pytest
 import torch
+from small_autoencoder import CONFIG, deterministic, images, model
 
-from pdm.config.networks.autoencoder_model import AutoencoderModelConfig, LevelConfig
 from pdm.errors import BadInput
 from pdm.models.autoencoder import PyramidAutoencoder
-
-CONFIG = AutoencoderModelConfig(
-    levels=(
-        LevelConfig(downsampling="global", channels=6, kl_weight=1e-6),
-        LevelConfig(downsampling=16, channels=5, kl_weight=1e-6),
-        LevelConfig(downsampling=8, channels=4, kl_weight=1e-6),
-        LevelConfig(downsampling=4, channels=3, kl_weight=1e-6),
-    ),
-    encoder_widths=(4, 4, 8, 8, 12),
-    decoder_widths=(4, 4, 8, 8, 12),
-    encoder_blocks=1,
-    decoder_blocks=2,
-    norm="group",
-    attention_from=16,
-    attention_ratio="shape",
-    encoder_dropout=(0.0, 0.0, 0.0, 0.1, 0.2),
-    decoder_dropout=(0.0, 0.0, 0.0, 0.0, 0.1),
-    encoder_spectral_norm=True,
-    decoder_spectral_norm=False,
-    skips="res_skip",
-    orthogonal_levels=False,
-    residual_levels=False,
-)
-
-
-def model(**changes) -> PyramidAutoencoder:
-    torch.manual_seed(0)
-    return PyramidAutoencoder(dataclasses.replace(CONFIG, **changes)).eval()
-
-
-def images(height: int = 32, width: int = 64, count: int = 2) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(1)
-    return torch.rand(count, 3, height, width, generator=generator) * 2 - 1
-
-
-def deterministic(*chosen: int) -> PyramidAutoencoder:
-    """With no KL on these levels."""
-    return model(
-        levels=tuple(
-            dataclasses.replace(level, kl_weight=0.0) if index in chosen else level
-            for index, level in enumerate(CONFIG.levels)
-        )
-    )
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 128), (256, 256), (32, 16)])

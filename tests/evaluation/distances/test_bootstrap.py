@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pytest
 from evaluation_folders import CONFIG
+from random_vectors import vectors
 
 from pdm.evaluation.distances import bootstrap
 from pdm.evaluation.distances.frechet import frechet_distance
@@ -20,10 +21,6 @@ from pdm.evaluation.distances.sliced_wasserstein import (
     sliced_wasserstein,
 )
 from pdm.evaluation.neighbours import Neighbours
-
-
-def vectors(seed, count=30, size=3, shift=0.0):
-    return np.random.default_rng(seed).standard_normal((count, size)) + shift
 
 
 def once_each(count):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_autoencoder import deterministic, images, model
+from small_autoencoder import deterministic, images, model
 
 
 @torch.no_grad()
