@@ -30,7 +30,7 @@ def wanted_size(
     """Give the size that `--size` names; None for that of the model.
 
     Raises:
-        BadInput: It is no size or out of range, a prompt names another one, or an option needs it.
+        BadInput: It is not a size, or out of range; a prompt names another; or an option needs it.
     """
     if args.size is None:
         for option in ("enlarger", "mode", "colour", "strength"):

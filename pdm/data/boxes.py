@@ -118,7 +118,7 @@ def parse_boxes(value: object, size: tuple[int, int] | None = None) -> tuple[Lab
             shares can be used.
 
     Raises:
-        ValueError: It is no list of boxes, or one of them does not fit; the text says which.
+        ValueError: It is not a list of boxes, or one of them does not fit; the text says which.
     """
     if not isinstance(value, list | tuple):
         raise ValueError("it is not a list of boxes")

@@ -104,7 +104,7 @@ def load(folder: Path) -> list[Row]:
     """Read the table, in key order.
 
     Raises:
-        BadInput: The file is missing, is no parquet file, or lacks a column.
+        BadInput: The file is missing, is not a parquet file, or lacks a column.
     """
     rows: list[Row] = load_columns(folder, SCHEMA.names).to_pylist()
     return rows

@@ -34,7 +34,7 @@ class FrozenEncoder:
         device: Where it runs.
 
     Raises:
-        BadInput: The folder is missing, has another sha256, or is no text encoder.
+        BadInput: The folder is missing, has another sha256, or is not a text encoder.
         Unavailable: The package `transformers` is not installed.
     """
 

@@ -34,7 +34,7 @@ def parse_size(text: str) -> tuple[int, int]:
         (H, W).
 
     Raises:
-        ValueError: It is no size, or a side is out of range.
+        ValueError: It is not a size, or a side is out of range.
     """
     found = re.fullmatch(r"\s*(\d{1,9})\s*[xX×]\s*(\d{1,9})\s*", text)
     width, height = (int(side) for side in found.groups()) if found else (0, 0)

@@ -17,7 +17,7 @@ def check_boxes(text: str) -> str:
     """Give the boxes of a picture without anything that is not read of them.
 
     Raises:
-        ValueError: It is no list of boxes; the text says why.
+        ValueError: It is not a list of boxes; the text says why.
     """
     if len(text) > MAX_BYTES:
         raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
@@ -35,7 +35,7 @@ def read_boxes(path: Path) -> str:
     """Read and check a file of boxes.
 
     Raises:
-        ValueError: It cannot be read, or is no list of boxes.
+        ValueError: It cannot be read, or is not a list of boxes.
     """
     try:
         with path.open("rb") as file:

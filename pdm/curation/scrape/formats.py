@@ -30,7 +30,7 @@ _BRANDS = {
 
 
 def extension_of(head: bytes) -> str:
-    """Extension for a file that starts with `head`; "bin" if it is no known image."""
+    """Extension for a file that starts with `head`; "bin" if it is not a known image."""
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "webp"
     if head[4:8] == b"ftyp":

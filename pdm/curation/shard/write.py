@@ -156,7 +156,7 @@ def cut_boxes(row: Row, counts: BoxCounts) -> list[dict[str, Any]] | None:
     """The boxes of a kept image as shares of its crop, which are counted; None if it has none.
 
     Raises:
-        Unreadable: They are no boxes, or reach out of the picture.
+        Unreadable: They are not boxes, or reach out of the picture.
     """
     if row.get(boxes_data.KEY) is None:
         return None

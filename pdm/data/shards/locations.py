@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 FILE_NAME = "index.safetensors"
 JSON = "json"  # extension of a sample's record
-BESIDE = (f".{JSON}", f".{TXT}", f".{MAP}")  # endings of what is no picture
+BESIDE = (f".{JSON}", f".{TXT}", f".{MAP}")  # endings of files that are not pictures
 NUM_OPENERS = 16  # shards that are read at once; they wait for the disk, not for a core
 
 

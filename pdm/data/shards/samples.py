@@ -93,7 +93,7 @@ class Samples:
         try:
             record = json.loads(content)
             if not isinstance(record, dict):
-                raise ValueError("it is no object")
+                raise ValueError("it is not an object")
         except (ValueError, RecursionError) as error:
             name = f"{self.keys[index]}.{JSON}"
             raise damaged(self.path(index), f"{name} is absent or no JSON ({error})") from error

@@ -79,7 +79,7 @@ def _fault(header: tarfile.TarInfo, max_member_bytes: int) -> str | None:
     if header.size > max_member_bytes:
         return f"announces {header.size:,} bytes; at most {max_member_bytes:,} are read"
     if header.name in ("", ".", "..") or {"/", "\\", "\0"} & set(header.name):
-        return "is no plain name of a file: it could lead out of the folder"
+        return "is not the plain name of a file: it could lead out of the folder"
     return None
 
 

@@ -126,7 +126,7 @@ class _ShardCheck:
             content = read_at(self.path, member.offset, member.size)
             height, width = decode_map(content, names_of(self.facts)).shape
         except ValueError as error:
-            self._damaged(f"is no map ({error})", member.name)
+            self._damaged(f"is not a map ({error})", member.name)
             return
         if size not in (None, (width, height)):
             self._damaged(f"is {width}x{height}, another size than its picture", member.name)
@@ -161,7 +161,9 @@ class _ShardCheck:
             stated = record["width_px"], record["height_px"]
             key_and_split = record["key"], record["split"]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            fault = f"lacks {error}" if isinstance(error, KeyError) else f"is no record ({error})"
+            fault = (
+                f"lacks {error}" if isinstance(error, KeyError) else f"is not a record ({error})"
+            )
             self._damaged(fault, member.name)
             return
         if size is not None and stated != size:

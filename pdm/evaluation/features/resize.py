@@ -38,7 +38,7 @@ def pillow_bicubic(pictures: Pixels, side: int) -> Tensor:
 
 
 def pillow_bicubic_to(pictures: Pixels, new_height: int, new_width: int) -> Tensor:
-    """The same to a size that is no square, (B, 3, new_height, new_width)."""
+    """The same to a size that is not square, (B, 3, new_height, new_width)."""
     return torch.stack(
         [_bicubic(picture, new_height, new_width) for picture in torch.from_numpy(pictures)]
     )

@@ -161,7 +161,7 @@ def test_a_manifest_that_names_files_elsewhere_is_refused(shards, name):
         ([sample("E5", "val"), sample("f6", "val")], "E5.png: is not named `key.extension`"),
         ([sample("e5", "val"), ("f6", {"png": picture(1)})], "f6: has no .json"),
         ([sample("e5", "val"), ("f6", {"json": record("f6", "val")})], "f6: has 0 pictures"),
-        ([sample("e5", "val"), ("f6", {"png": picture(1), "json": b"{"})], "f6.json: is no record"),
+        ([sample("e5", "val"), ("f6", {"png": picture(1), "json": b"{"})], "f6.json: is not a"),
         ([sample("e5", "val"), ("f6", {"png": picture(1), "json": b"{}"})], "f6.json: lacks"),
         ([sample("e5", "val"), sample("f6", "val", width_px=33)], "f6.json: says 33 x 16 pixels"),
         ([sample("e5", "val"), sample("f6", "train")], "f6.json: says key 'f6' of the split"),
@@ -191,9 +191,9 @@ def hostile(name, kind=tarfile.REGTYPE, size=0):
 @pytest.mark.parametrize(
     ("info", "fault"),
     [
-        (hostile("../escaped.png"), "is no plain name of a file"),
-        (hostile("/absolute.png"), "is no plain name of a file"),
-        (hostile("a\\b.png"), "is no plain name of a file"),
+        (hostile("../escaped.png"), "is not the plain name of a file"),
+        (hostile("/absolute.png"), "is not the plain name of a file"),
+        (hostile("a\\b.png"), "is not the plain name of a file"),
         (hostile("link.png", tarfile.SYMTYPE), "is a symbolic link"),
         (hostile("link.png", tarfile.LNKTYPE), "is a link"),
         (hostile("device.png", tarfile.CHRTYPE), "is a device"),

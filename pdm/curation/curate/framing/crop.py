@@ -56,7 +56,7 @@ def choose_crop(pixels: Pixels, size: tuple[int, int], aspect: tuple[int, int]) 
     noise floor. The box with the most content wins, with a mild pull towards the centre. So a
     landscape loses empty sky, and an evenly filled picture is cropped in its middle. If there is a
     skyline, a fifth of the crop's height is placed below it, as far as the picture has that much
-    ground: clouds have more detail than a calm sea, but a crop of the sky alone is no landscape.
+    ground: clouds have more detail than a calm sea, but a crop of the sky alone is not a landscape.
     The picture is not rotated.
 
     Args:

@@ -63,7 +63,7 @@ def expected_reasons(name: str) -> frozenset[str]:
 
 
 def original_of(name: str, num_landscapes: int) -> str | None:
-    """Name of the landscape that a duplicate is a copy of; None if the file is no duplicate."""
+    """Name of the landscape that a duplicate is a copy of; None if the file is not a duplicate."""
     match = _FLAWED.fullmatch(name)
     if not match or match[1] not in flawed.COPIES:
         return None

@@ -23,7 +23,7 @@ def entries_of_folder(source: FolderSource) -> list[Entry]:
 
     A file of captions or of boxes has no entry of its own: the pictures of its name have them.
 
-    Files that are no pictures by their first bytes and by their name are dropped as `not_image`,
+    Files that are not pictures by their first bytes and by their name are dropped as `not_image`,
     links out of the folder as `outside_folder`, hidden files and folders as `hidden`. A folder that
     cannot be listed fails as `unreadable_file`.
 

@@ -32,7 +32,7 @@ class RobotsRules:
 
 
 def parse_robots(text: str) -> RobotsRules:
-    """The rules of a robots.txt that apply to us. Lines that are no rules are skipped."""
+    """The rules of a robots.txt that apply to us. Lines that are not rules are skipped."""
     groups: dict[str, list[tuple[bool, str]]] = {}
     names: list[str] = []
     rules_began = False

@@ -1,6 +1,6 @@
 """Cleans the heads of HTTP answers for `http.client`, which is stricter than browsers.
 
-Python's parser stops at the first line that is no header, and so misses an opt-out below it. It
+Python's parser stops at the first line that is not a header, and so misses an opt-out below it. It
 takes an interim answer such as 103 for the final one, and recognises only one spelling of chunked.
 """
 
@@ -22,7 +22,7 @@ _SWITCHING_PROTOCOLS = 101
 def with_readable_head(raw: io.RawIOBase) -> io.BufferedReader:
     """The final answer of a server, with a head that `http.client` can read.
 
-    Interim answers (1xx) and lines that are no header are left out; the body is unchanged.
+    Interim answers (1xx) and lines that are not headers are left out; the body is unchanged.
 
     Args:
         raw: The bytes of the connection.

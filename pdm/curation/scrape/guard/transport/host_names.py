@@ -35,7 +35,7 @@ def ascii_name(name: str) -> str:
             raise ValueError("the host has a character that host names must not have")
         encoded = ".".join(map(_ascii_label, mapped.split(".")))
     except idna.IDNAError as error:
-        raise ValueError(f"the host is no valid name: {error}") from error
+        raise ValueError(f"the host is not a valid name: {error}") from error
     if len(encoded) > MAX_NAME_CHARACTERS:
         raise ValueError(f"the host is longer than {MAX_NAME_CHARACTERS} characters")
     return encoded
