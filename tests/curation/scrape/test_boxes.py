@@ -67,7 +67,8 @@ def records(folder):
 @pytest.mark.parametrize("number", ["1" + "0" * 400, "-1e999", "NaN", "true", "null", '"1"'])
 def test_a_number_that_is_none_is_named_whatever_json_allows(number):
     text = f'[{{"class": "boat", "x": {number}, "y": 0, "width": 1, "height": 1}}]'
-    with pytest.raises(ValueError, match=r"box 1 \(boat\) has .* it needs x, y, width and height"):
+    message = r"box 1 \(boat\) has .* it needs the numbers x, y, width and height"
+    with pytest.raises(ValueError, match=message):
         decode_boxes(text)
 
 
