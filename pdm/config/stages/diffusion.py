@@ -123,9 +123,6 @@ class DiffusionConfig:
             return
         expected = "a trained model, whose weights lora leaves as they are"
         require(self.init_from is not None, "init_from", None, expected)
-        require(self.distil is None, "distil", self.distil, "null with lora")
-        strategy = self.training.strategy
-        require(strategy == "ddp", "training.strategy", strategy, "ddp with lora")
 
     def _check_task(self) -> None:
         if self.task is None or isinstance(self.task, UnconditionalTask):

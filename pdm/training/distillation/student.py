@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-from pdm.config.networks.condition import ConditionConfig
 from pdm.config.networks.unet import UNetConfig
 from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.diffusion.level_schedules import sampler_stops
@@ -24,19 +23,19 @@ def build_losses(
 ) -> DistillationLosses:
     """Build the student, which starts with its teacher's weights, and its losses.
 
-    The student has no dropout: its targets have no noise that it could overfit to.
+    The student has no dropout: its targets have no noise that it could overfit to. All of its
+    weights are trained, also if the flow was fine-tuned by LoRA (docs/decisions/lora.md).
 
     Args:
         config: With `distil`.
-        teacher: The flow, as it was trained; it is changed, see `bake_spectral_norms`.
+        teacher: The flow, as its folder has it; it is changed, see `bake_spectral_norms`.
         device: To put both on.
         facts: Those of the latents' manifest, which the sizes of a condition may follow from.
     """
     assert config.distil is not None
     channels = tuple(teacher.facts["level_channels"])
     downsamplings = tuple(teacher.facts["level_downsamplings"])
-    plain = _without_dropout(config, teacher.condition_sizes)
-    model = build_denoiser(plain, channels, downsamplings, facts)
+    model = build_denoiser(_like(teacher, config), channels, downsamplings, facts)
     model.load_state_dict(teacher.state_dict())
     for network in (model, teacher):
         network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -45,9 +44,14 @@ def build_losses(
     return DistillationLosses(model, teacher, stops, config.distil.steps, config.level_loss_weights)
 
 
-def _without_dropout(config: DiffusionConfig, sizes: ConditionConfig | None) -> DiffusionConfig:
+def _like(teacher: Denoiser, config: DiffusionConfig) -> DiffusionConfig:
+    """The config of a network that takes the teacher's weights, without dropout."""
     if not isinstance(config.network, UNetConfig):
         return config
-    none = (0.0,) * len(config.network.dropout)
-    network = dataclasses.replace(config.network, dropout=none, condition=sizes)
+    network = dataclasses.replace(
+        config.network,
+        dropout=(0.0,) * len(config.network.dropout),
+        condition=teacher.condition_sizes,
+        spectral_norm=teacher.config.spectral_norm,  # a flow that was tuned by LoRA has none
+    )
     return dataclasses.replace(config, model=network)

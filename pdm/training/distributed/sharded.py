@@ -9,9 +9,9 @@ from torch.distributed.fsdp import (
     register_fsdp_forward_method,
 )
 from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.nn.utils import parametrize
 
 from pdm.config.training.loop import TrainingConfig
-from pdm.models.layers.spectral_norm import spectral_weights
 from pdm.training.loop.activation_checkpointing import blocks_of
 
 FORWARD_METHODS = ("posterior", "decode_raw")  # methods that training losses call besides `forward`
@@ -26,10 +26,11 @@ def shard_model(model: nn.Module, config: TrainingConfig) -> bool:
     """Shard the weights over the workers if the config asks for it and there are several workers.
 
     Each block gathers its weights before it runs, and frees them afterwards. With `precision`
-    bfloat16, blocks without spectral norms gather them in bfloat16, which halves traffic and
-    memory; shards, gradients and moments stay float32. A spectral norm needs its weight in float32.
-    The weights lose their channels_last layout, which FSDP2 does not support. All workers start
-    from the weights of worker 0.
+    bfloat16, blocks gather them in bfloat16, which halves traffic and memory; shards, gradients and
+    moments stay float32. Blocks whose weights are computed from others gather float32: a spectral
+    norm needs it, and the small product of an adapter (LoRA) would be lost in a sum of bfloat16.
+    The weights lose their channels_last layout, which FSDP2 does not support. Frozen weights are
+    sharded like the others. All workers start from the weights of worker 0.
 
     Returns:
         Whether they are sharded now: parameters are `DTensor`s.
@@ -45,7 +46,7 @@ def shard_model(model: nn.Module, config: TrainingConfig) -> bool:
         param_dtype=torch.bfloat16, reduce_dtype=torch.float32, cast_forward_inputs=False
     )
     for block in blocks_of(model):
-        if config.precision == "bfloat16" and not spectral_weights(block):
+        if config.precision == "bfloat16" and not _computes_weights(block):
             fully_shard(block, mesh=mesh, mp_policy=reduced)
         else:
             fully_shard(block, mesh=mesh)
@@ -54,6 +55,10 @@ def shard_model(model: nn.Module, config: TrainingConfig) -> bool:
         if hasattr(model, name):
             register_fsdp_forward_method(model, name)
     return True
+
+
+def _computes_weights(block: nn.Module) -> bool:
+    return any(parametrize.is_parametrized(module) for module in block.modules())
 
 
 def full_tensor(tensor: Tensor) -> Tensor:

@@ -189,16 +189,17 @@ def _footprint(
     trained = [weight for weight in saved_weights if weight.requires_grad]
     shards = config.num_workers if config.strategy == "fsdp" else 1
     own, all_trained = _bytes(model.parameters()), _bytes(trained)
-    frozen = _bytes([*losses.parameters(), *losses.buffers()]) - all_trained
+    sharded = _bytes(saved_weights)  # with LoRA also those that stay
+    others = _bytes([*losses.parameters(), *losses.buffers()]) - sharded
     emas = 1 + len(config.ema_lengths)
     memory = {
-        "weights": all_trained // shards + frozen,
+        "weights": sharded // shards + others,
         "gradients": all_trained // shards,
         "optimizer": sum(map(_moments_of(config), trained)) // shards,
         "EMA": emas * own // shards + (own if shards > 1 else 0),
     }
     memory["activations"] = max(0, _peak(mode, config, losses, model, batch) - memory["gradients"])
-    saved = _bytes(saved_weights) + emas * own + sum(map(_moments_of(config), trained))
+    saved = sharded + emas * own + sum(map(_moments_of(config), trained))
     flops = flops_per_image(on_meta, batch(on_meta, META))
     per_step = None if flops is None else flops * count * config.num_workers * config.accumulation
     parameters = sum(weight.numel() for weight in trained)

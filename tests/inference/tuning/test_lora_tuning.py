@@ -30,6 +30,7 @@ from pdm.training import diffusion, lora
 from pdm.training.checkpoints.folder import list_checkpoints
 from pdm.training.diffusion_folder import build_for_latents
 from pdm.training.distributed.launchers import launch_in_process
+from pdm.training.export import export_diffusion
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -235,22 +236,37 @@ def work(workers, settings):
 
 
 @pytest.mark.slow
-def test_two_workers_train_the_same_adapters_as_one(chain, tmp_path):
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_two_workers_train_the_same_model_as_one(strategy, chain, tmp_path):
     found = []
     for count in (1, 2):
         folder = tmp_path / str(count)
-        (folder / "run").mkdir(parents=True)
-        training = replace(TRAINING, num_workers=count)
+        training = replace(TRAINING, num_workers=count, strategy=strategy, ema_lengths=(0.1,))
         still = replace(DIFFUSION.model, dropout=(0.0, 0.0))  # each worker draws its own
         config = config_of(chain, training=training, model=still)
+        run = diffusion.run_folder(config, latents=chain.latents, runs=folder)
+        run.mkdir(parents=True)
         settings = diffusion.Settings(
-            *(config, ReferenceDistance, chain.latents, folder / "run", folder / "model"),
-            chain.autoencoder,
+            config, ReferenceDistance, chain.latents, run, folder / "model", chain.autoencoder
         )
         assert run_group(count, work, settings) == [None] * count
-        found.append(load_file(folder / "model" / "lora" / "adapter_model.safetensors"))
-    for name, tensor in found[0].items():
-        torch.testing.assert_close(found[1][name], tensor, atol=1e-4, rtol=1e-2)
+        is_sharded = (run / "checkpoints" / "000000016" / "shards").is_dir()
+        assert is_sharded == (strategy == "fsdp" and count == 2)
+        export_diffusion(
+            config,
+            latents=chain.latents,
+            runs=folder,
+            run=None,
+            images_seen=16,
+            model=folder / "exported",
+        )
+        names = ("model.safetensors", "lora/adapter_model.safetensors", "ema/000000016-0.1")
+        files = [next((folder / "model").glob(f"{name}*")) for name in names]
+        found.append([load_file(file) for file in files])
+        assert (folder / "exported" / names[0]).read_bytes() == files[0].read_bytes()
+    for one, other in zip(*found, strict=True):
+        for name, tensor in one.items():
+            torch.testing.assert_close(other[name].float(), tensor.float(), atol=1e-4, rtol=1e-2)
 
 
 def test_a_source_of_another_shape_and_an_unknown_layer_are_refused(chain, tmp_path):
@@ -265,8 +281,6 @@ def test_a_source_of_another_shape_and_an_unknown_layer_are_refused(chain, tmp_p
 def test_settings_that_cannot_be_met_are_refused_before_any_work(chain):
     with pytest.raises(ValueError, match="init_from: expected a trained model"):
         config_of(chain, init_from=None)
-    with pytest.raises(ValueError, match=r"strategy: expected ddp with lora"):
-        config_of(chain, training=replace(TRAINING, strategy="fsdp"))
     with pytest.raises(ValueError, match="rank"):
         LoraConfig(rank=0, alpha=1.0)
 

@@ -72,6 +72,20 @@ def test_adapters_alone_have_gradients_and_moments():
     assert found.memory["EMA"] == 3 * (4 * full.parameters + size)
 
 
+def test_frozen_weights_are_sharded_like_those_that_train():
+    origin = InitFromConfig(path="other", sha256="a" * 64)
+    training = replace(DIFFUSION.training, num_workers=2)
+    tuned = replace(DIFFUSION, init_from=origin, lora=LoraConfig(rank=2, alpha=2.0))
+    whole, sharded = (
+        diffusion_footprint(
+            replace(tuned, training=replace(training, strategy=strategy)), SHAPES, DOWNSAMPLINGS
+        ).memory
+        for strategy in ("ddp", "fsdp")
+    )
+    for part in ("weights", "gradients", "optimizer", "checkpoint"):
+        assert sharded[part] == pytest.approx(whole[part] / 2, rel=0.02)
+
+
 def test_recomputed_activations_and_smaller_passes_take_less():
     whole = parts()["activations"]
     assert parts(checkpoint_activations=True)["activations"] < 0.8 * whole
