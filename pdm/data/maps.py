@@ -1,7 +1,8 @@
 """Maps of meanings: for each pixel of a picture the index of its class, or `UNKNOWN`.
 
-A map is a PNG of one channel (grey or palette) with 8 bits or less. The classes are named once for
-all maps, index 0 first. In shards a sample's map is `key.map.png`, of the size of its picture.
+A map is a PNG of one channel (grey or palette) with 8 bits or less; an EXIF orientation counts. The
+classes are named once for all maps, index 0 first. In shards a sample's map is `key.map.png`, of
+the size of its picture.
 """
 
 import io
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pdm.data.decoding.orientation import decode_upright
 from pdm.data.pillow import DECODING_ERRORS, Image
 from pdm.errors import BadInput
 
@@ -51,7 +53,7 @@ def read_names(folder: Path) -> tuple[str, ...]:
 
 
 def decode_map(content: bytes, names: Sequence[str]) -> ClassMap:
-    """Decode a map, (H, W).
+    """Decode a map, (H, W), upright.
 
     Raises:
         ValueError: It is no PNG of one channel with at most 8 bits, or has an index without a
@@ -61,8 +63,7 @@ def decode_map(content: bytes, names: Sequence[str]) -> ClassMap:
         raise ValueError("it is not a PNG, which a map must be")
     try:
         with Image.open(io.BytesIO(content), formats=["PNG"]) as file:
-            file.load()
-            mode, indices = file.mode, np.array(file, dtype=np.uint8)
+            mode, indices = file.mode, np.array(decode_upright(file), dtype=np.uint8)
     except (*DECODING_ERRORS, TypeError) as error:
         raise ValueError(f"it is not an image that can be read ({error})") from error
     if mode not in MODES or indices.ndim != 2:

@@ -12,6 +12,7 @@ from PIL import Image
 from pdm.config.sampling.prompts import Prompt
 from pdm.config.stages.sample import GuideConfig, SampleConfig
 from pdm.config.task import LayoutTask, SemanticTask, SuperResolutionTask, TextTask
+from pdm.data.decoding.orientation import decode_upright
 from pdm.data.maps import names_of
 from pdm.data.pixels import Pixels
 from pdm.inference.layouts import Layouts, parse_layout
@@ -58,7 +59,8 @@ class PyramidPipeline(DiffusionPipeline):
 
         Args:
             prompt: Of a model of text.
-            image: To enlarge, to fill in, or a map of class indices (mode P or L).
+            image: To enlarge, to fill in, or a map of class indices (mode P or L). Turned upright
+                if its EXIF says so, as in the commands; `mask_image`, too.
             mask_image: White where `image` is to be filled in; all other pixels stay.
             seed: Of the first picture.
             num_images: Number of pictures.
@@ -94,7 +96,8 @@ class PyramidPipeline(DiffusionPipeline):
             drawings = drawings_of_layout(studio, layout, seeds)
             drawn = (each.at_size(size).draw() for each in drawings)
         else:
-            drawn = _draw(studio, image, mask_image, range(seed, seed + num_images), size)
+            seeds = range(seed, seed + num_images)
+            drawn = _draw(studio, _upright(image), _upright(mask_image), seeds, size)
         pictures = []
         with self.progress_bar(total=num_images) as bar:
             for picture in drawn:
@@ -223,6 +226,10 @@ def _check_size(studio: Studio, height: int | None, width: int | None) -> tuple[
             f"height and width are {size[0]} and {size[1]}, but must be multiples of {multiple}"
         )
     return size
+
+
+def _upright(image: Image.Image | None) -> Image.Image | None:
+    return None if image is None else decode_upright(image)
 
 
 def _pixels(image: Image.Image) -> Pixels:

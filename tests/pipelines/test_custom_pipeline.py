@@ -229,6 +229,10 @@ def test_a_map_is_painted(tmp_path):
     [drawn] = pipeline(image=Image.fromarray(indices), seed=4).images
     [expected] = paint(open_studio(models, SAMPLE), indices, [4])
     assert (np.asarray(drawn) == expected).all()
+    turned = Image.fromarray(indices).transpose(Image.Transpose.ROTATE_90)
+    turned.getexif()[0x112] = 6  # to be turned clockwise
+    [again] = pipeline(image=turned, seed=4).images
+    assert again == drawn
 
 
 def test_boxes_are_drawn_as_by_the_command(tmp_path):

@@ -208,10 +208,7 @@ def _open_without_metadata(content: bytes) -> tuple[Image.Image, bytes]:
 def _open_by_pillow(content: bytes) -> Image.Image:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # "Corrupt EXIF data", once for each picture
-        image = Image.open(io.BytesIO(content), formats=FORMATS)
-    if image.format == "AVIF":
-        image.info.pop("xmp", None)  # Pillow would take an orientation from it
-    return image
+        return Image.open(io.BytesIO(content), formats=FORMATS)
 
 
 def _foreign_format(content: bytes) -> Unreadable:

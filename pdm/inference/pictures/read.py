@@ -1,12 +1,13 @@
 """Reads pictures, masks and maps of users; what cannot be used is refused in one line."""
 
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL.PngImagePlugin import PngInfo
 
-from pdm.data.decoding.orientation import read_orientation, turn_upright
+from pdm.data.decoding.orientation import decode_upright
 from pdm.data.decoding.pixels import Unreadable, decode
 from pdm.data.marks import mark
 from pdm.data.pillow import DECODING_ERRORS, Image
@@ -44,8 +45,7 @@ def read_mask(path: Path, picture: Pixels, name: Path) -> Mask:
         BadInput: The file cannot be read, has another size, has colours or transparent parts, or is
             nowhere white.
     """
-    image = open_image(path)
-    grey = turn_upright(_grey_of(path, image), read_orientation(image))
+    grey = _grey_of(path, open_image(path))
     height, width = grey.shape
     check_size(path, (width, height), picture, name)
     mask = grey >= WHITE_FROM
@@ -58,15 +58,14 @@ def read_mask(path: Path, picture: Pixels, name: Path) -> Mask:
 
 
 def open_image(path: Path) -> Image.Image:
-    """Open and decode an image of any mode.
+    """Open and decode an image of any mode, upright.
 
     Raises:
         BadInput: The file does not exist, or is not an image.
     """
     try:
-        with Image.open(path) as file:
-            file.load()
-            return file.copy()
+        with Image.open(io.BytesIO(path.read_bytes())) as file:
+            return decode_upright(file)
     except FileNotFoundError:
         raise BadInput(f"{path} does not exist") from None
     except DECODING_ERRORS as error:

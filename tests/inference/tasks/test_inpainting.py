@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import ExifTags, Image
+from PIL import Image
 from tiny_chain import DIFFUSION, LATENTS, SAMPLE, Chain
 
 from pdm import cli, weights
@@ -211,19 +211,6 @@ def test_a_mask_that_does_not_fit_is_refused_in_one_line(
     said = inpaint(capsys, photo, mask, trained.models, code=2)
     assert len(said.splitlines()) == 1
     assert re.search(message, said)
-
-
-@pytest.mark.parametrize("ending", ["png", "jpg"])
-def test_a_mask_counts_upright_like_the_picture(ending, photo, tmp_path):
-    mask = mask_file(tmp_path / "mask.png")
-    turned = tmp_path / f"turned.{ending}"
-    exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = 6  # to be turned clockwise
-    with Image.open(mask) as image:
-        image.transpose(Image.Transpose.ROTATE_90).save(turned, exif=exif)
-    picture = read_picture(photo)
-    found, expected = (read_mask(each, picture, photo) for each in (turned, mask))
-    assert (found == expected).all()
 
 
 def test_a_damaged_avif_is_no_mask_and_no_picture(photo, tmp_path):

@@ -77,6 +77,18 @@ def test_a_map_of_any_size_gives_a_picture_of_that_size(size, trained, tmp_path,
     assert (mark["command"], mark["seed"]) == ("paint", 3)
 
 
+def test_a_map_that_is_stored_turned_is_painted_upright(trained, tmp_path, capsys):
+    indices = Image.fromarray(map_of(1).astype(np.uint8)).crop((0, 0, 40, 24))
+    exif, pixels = Image.Exif(), []
+    exif[0x112] = 8  # to be turned counterclockwise
+    indices.save(tmp_path / "map.png")
+    indices.transpose(Image.Transpose.ROTATE_270).save(tmp_path / "turned.png", exif=exif)
+    for name in ("map.png", "turned.png"):
+        drawn = paint(capsys, tmp_path / name, trained / "models")
+        pixels.append(marks.read(Path(drawn))[1])
+    assert pixels[0] == pixels[1]
+
+
 def test_maps_that_the_model_cannot_know_are_refused_in_one_line(trained, chain, tmp_path, capsys):
     path = tmp_path / "map.png"
     Image.new("L", (32, 16), 7).save(path)
