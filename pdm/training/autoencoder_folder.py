@@ -13,11 +13,11 @@ from pdm.data.shards import manifest
 from pdm.data.shards.buckets import FACT, filled_buckets, has_buckets
 from pdm.data.shards.images import ImageShards
 from pdm.models.codec import Autoencoder
+from pdm.out_of_memory import explain_out_of_memory
 from pdm.training.checkpoints import snapshots
 from pdm.training.distributed.workers import Workers
 from pdm.training.init_from import Origin
 from pdm.training.latent_space.measure import measure_latents
-from pdm.training.loop.out_of_memory import explain_out_of_memory
 from pdm.training.loop.precision import autocast
 from pdm.training.monitoring.flops import flops_of
 from pdm.training.monitoring.held_out import Reconstructions, psnr_by_prefix

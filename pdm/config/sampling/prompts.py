@@ -2,18 +2,21 @@
 
     a red sunset over a lake --n people, boats --l 7.5 --d 3 --s 40 --w 256 --h 128
 
-`--w`, `--h`: width and height in pixels; `--d`: seed; `--s`: steps; `--l`: guidance scale; `--n`:
-negative prompt.
+`--w`, `--h`: width and height in pixels, at most those of a picture of any size; `--d`: seed;
+`--s`: steps; `--l`: guidance scale; `--n`: negative prompt.
 """
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Annotated
 
-from pdm.config.limits import Count, NonNegative, Seed, SidePx, parse_number
+from pdm.config.limits import Count, Limits, NonNegative, Seed, parse_number
+from pdm.config.sampling.any_size import LARGEST_SIDE
 
 _OPTION = re.compile(r"(?:^|\s)--([a-z]+)(?=\s|$)")
-_NUMBERS = {"w": SidePx, "h": SidePx, "d": Seed, "s": Count, "l": NonNegative}
+_Side = Annotated[int, Limits(at_least=1, at_most=LARGEST_SIDE)]
+_NUMBERS = {"w": _Side, "h": _Side, "d": Seed, "s": Count, "l": NonNegative}
 _FIELDS = {"w": "width_px", "h": "height_px", "d": "seed", "s": "steps", "l": "guidance_scale"}
 
 

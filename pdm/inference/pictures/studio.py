@@ -33,6 +33,7 @@ from pdm.machine.device import choose_device
 from pdm.models.codec import Autoencoder
 from pdm.models.condition import Condition
 from pdm.models.levels.pyramid import Pyramid
+from pdm.out_of_memory import explain_out_of_memory
 from pdm.registry import load_autoencoder
 from pdm.tasks.find import find_task, task_of_model
 
@@ -102,20 +103,25 @@ class Studio:
             negative: With `condition`: what guidance steers away from; None for no condition.
             config: How to sample, if not as the studio's.
             guide: Moves the predicted data towards a known picture.
+
+        Raises:
+            Unavailable: There is too little memory for pictures of this size.
         """
-        shapes = self.autoencoder.level_shapes(*size)
-        latents = draw_latents(
-            self.networks,
-            config or self.config,
-            seeds,
-            shapes,
-            condition=condition,
-            known=known,
-            noise=noise,
-            negative=negative,
-            guide=guide,
-        )
-        return list(to_pixels(self.autoencoder.decode(latents, size, self.tile_px_for(size))))
+        shapes, pictures = self.autoencoder.level_shapes(*size), f"{size[1]}x{size[0]} pixels"
+        advice = "draw a smaller picture, or a large one in tiles by `pyramid draw --size`"
+        with explain_out_of_memory(self.device, f"to draw {pictures} as a whole", advice):
+            latents = draw_latents(
+                self.networks,
+                config or self.config,
+                seeds,
+                shapes,
+                condition=condition,
+                known=known,
+                noise=noise,
+                negative=negative,
+                guide=guide,
+            )
+            return list(to_pixels(self.autoencoder.decode(latents, size, self.tile_px_for(size))))
 
     def tile_px_for(self, size: Sequence[int]) -> int | None:
         """Give the side of the exact tiles in which pictures of (H, W) are encoded and decoded.

@@ -12,11 +12,11 @@ from pdm.data.shards.images import ImageShards
 from pdm.data.shards.latents import LatentShards
 from pdm.errors import Unavailable
 from pdm.evaluation.reference_distance import ReferenceDistance
+from pdm.out_of_memory import explain_out_of_memory
 from pdm.registry import load_autoencoder, load_denoiser
 from pdm.training.distributed.workers import Workers
 from pdm.training.held_out_losses import held_out_losses
 from pdm.training.latent_space.measure import latent_statistics
-from pdm.training.loop.out_of_memory import explain_out_of_memory
 from pdm.training.monitoring import held_out as held_out_module
 from pdm.training.monitoring.held_out import (
     batches,

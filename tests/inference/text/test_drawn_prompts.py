@@ -5,10 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_chain import SAMPLE
 
 from pdm.cli import main
 from pdm.data import marks
+from pdm.errors import Unavailable
 from pdm.inference.any_size import large
+from pdm.inference.pictures.studio import open_studio
 from pdm.models.unet import PyramidUNet
 from pdm.params.override import override
 from pdm.presets import preset_text
@@ -197,6 +200,8 @@ def test_a_prompt_of_the_command_is_no_comment(models, tmp_path):
     ("words", "message"),
     [
         (["a lake --s 2000000"], "--s: expected a whole number from 1 to 1,000,000"),
+        (["a lake --w 65520 --h 65520"], "--w: expected a whole number from 1 to 18,432"),
+        (["--prompts", "huge.txt"], "--h: expected a whole number from 1 to 18,432"),
         ([" "], "the prompt is empty"),
         (["--prompts", "empty.txt"], "has no prompts"),
         (["--prompts", "none.txt"], "cannot be read"),
@@ -207,11 +212,21 @@ def test_prompts_that_do_not_fit_the_command_are_refused_before_the_models_are_r
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.txt").write_text("# nothing\n\n")
+    (tmp_path / "huge.txt").write_text("a hill\na lake --w 18432 --h 18440\n")
     for stage, file in (("autoencoder", "model.safetensors"), ("diffusion", "config.json")):
         (tmp_path / "models" / stage).mkdir(parents=True)
         (tmp_path / "models" / stage / file).write_text("damaged")
     run_draw(tmp_path / "models", tmp_path, *words, code=2)
-    assert message in capsys.readouterr().err
+    said = capsys.readouterr().err.strip()
+    assert message in said
+    assert len(said.splitlines()) == 1
+
+
+def test_a_picture_for_which_there_is_no_memory_ends_in_one_line_of_advice(chain, tmp_path):
+    studio = open_studio(chain.link_models(tmp_path), SAMPLE)
+    said = rf"too little memory to draw {2**30}x{2**30} pixels .*; draw a smaller picture, or"
+    with pytest.raises(Unavailable, match=said):
+        studio.draw([0], (2**30, 2**30), None)
 
 
 @pytest.mark.parametrize(
