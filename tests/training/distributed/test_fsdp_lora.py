@@ -84,7 +84,7 @@ def test_a_tuning_resumes_to_the_bit_and_with_other_workers(tmp_path):
         assert found[1][name] == pytest.approx(values, **CLOSE), name
 
 
-def outputs_in_bfloat16(workers: Workers) -> list[torch.Tensor]:
+def outputs_in_bfloat16(workers: Workers) -> list[list[float]]:
     """What a network computes whole, and with sharded weights; with adapters too small for a sum
     in bfloat16 to show them."""
     model = adapted_network().eval()
@@ -98,10 +98,10 @@ def outputs_in_bfloat16(workers: Workers) -> list[torch.Tensor]:
     shard_model(sharded, replace(CONFIG, strategy="fsdp", precision="bfloat16"))
     for network in (model, sharded):
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            found.append(full_tensor(network(image)).float())
+            found.append(full_tensor(network(image)).flatten().tolist())
     return found
 
 
-def test_in_bfloat16_small_adapters_are_added_in_float32(tmp_path):
+def test_in_bfloat16_small_adapters_are_added_in_float32():
     for whole, sharded in run_group(2, outputs_in_bfloat16):
-        assert torch.equal(whole, sharded)
+        assert whole == sharded
