@@ -12,8 +12,8 @@ from pdm.config.stages.autoencoder import AutoencoderConfig
 from pdm.data.shards import manifest
 from pdm.data.shards.buckets import FACT, filled_buckets, has_buckets
 from pdm.data.shards.images import ImageShards
+from pdm.machine.out_of_memory import explain_out_of_memory
 from pdm.models.codec import Autoencoder
-from pdm.out_of_memory import explain_out_of_memory
 from pdm.training.checkpoints import snapshots
 from pdm.training.distributed.workers import Workers
 from pdm.training.init_from import Origin

@@ -30,10 +30,10 @@ from pdm.inference.sampling_networks import (
 )
 from pdm.inference.subjects import NO_SUBJECTS, side_multiple, size_of
 from pdm.machine.device import choose_device
+from pdm.machine.out_of_memory import explain_out_of_memory
 from pdm.models.codec import Autoencoder
 from pdm.models.condition import Condition
 from pdm.models.levels.pyramid import Pyramid
-from pdm.out_of_memory import explain_out_of_memory
 from pdm.registry import load_autoencoder
 from pdm.tasks.find import find_task, task_of_model
 

@@ -17,7 +17,7 @@ from torch.distributed.fsdp import FSDPModule
 
 from pdm.config.training.loop import TrainingConfig
 from pdm.errors import PyramidError, QualityGate
-from pdm.out_of_memory import explain_out_of_memory
+from pdm.machine.out_of_memory import explain_out_of_memory
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.interfaces import Data, Run
 from pdm.training.loop.optimizer import clip_gradients, learning_rate_at, step_unless

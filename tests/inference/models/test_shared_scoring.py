@@ -12,7 +12,7 @@ from pdm.data.shards.images import ImageShards
 from pdm.data.shards.latents import LatentShards
 from pdm.errors import Unavailable
 from pdm.evaluation.reference_distance import ReferenceDistance
-from pdm.out_of_memory import explain_out_of_memory
+from pdm.machine.out_of_memory import explain_out_of_memory
 from pdm.registry import load_autoencoder, load_denoiser
 from pdm.training.distributed.workers import Workers
 from pdm.training.held_out_losses import held_out_losses
