@@ -93,7 +93,8 @@ def heun_step(velocity: Velocity, point: Point, times: Tensor) -> Point:
     if number < len(times) - 2:
         reached = take_step(point.pyramid, slope, length)
         other = velocity_at(velocity, reached, times[number + 1])
-        slope = tuple((a + b) / 2 for a, b in zip(slope, other, strict=True))
+        del reached
+        slope = tuple((a + b).div_(2) for a, b in zip(slope, other, strict=True))
     return point.move(take_step(point.pyramid, slope, length))
 
 
@@ -127,9 +128,9 @@ def multistep_step_at(velocity: Velocity, point: Point, times: Tensor, evaluated
     steps = step_lengths(times[max(number - 1, 0) : number + 2])
     slope = velocity_at(velocity, point.pyramid, evaluated[number])
     before = slope if point.slope is None else point.slope
-    bends = tuple(a - b for a, b in zip(slope, before, strict=True))
-    extrapolated = take_step(slope, bends, extrapolations(steps)[-1])
-    return point.move(take_step(point.pyramid, extrapolated, steps[-1]), slope)
+    lengths, shares = (_of_levels(each, slope) for each in (steps[-1], extrapolations(steps)[-1]))
+    levels = zip(point.pyramid, slope, before, lengths, shares, strict=True)
+    return point.move(tuple(_extrapolated_step(*level) for level in levels), slope)
 
 
 def extrapolations(steps: Sequence[Sequence[float]]) -> list[list[float]]:
@@ -150,11 +151,40 @@ def velocity_at(velocity: Velocity, pyramid: Pyramid, t: Tensor) -> Pyramid:
 
 def take_step(pyramid: Pyramid, slope: Pyramid, step: Sequence[float]) -> Pyramid:
     """Move along a slope; `step` holds one length, or one for each level."""
-    by_level = step if len(step) > 1 else [*step] * len(pyramid)
     return tuple(
-        x + length * v if length else x
-        for x, v, length in zip(pyramid, slope, by_level, strict=True)
+        add_to(x, length * v) if length else x
+        for x, v, length in zip(pyramid, slope, _of_levels(step, pyramid), strict=True)
     )
+
+
+def add_to(x: Tensor, change: Tensor) -> Tensor:
+    """Give x + change, to the bit, in the memory of the change where it is laid out as x is.
+
+    Maps of large pictures take most of the memory of sampling them.
+
+    Args:
+        x: Is not changed.
+        change: Of the same shape; of no use afterwards.
+    """
+    is_alike = change.stride() == x.stride() and change.dtype == x.dtype
+    return change.add_(x) if is_alike else x + change
+
+
+def _extrapolated_step(
+    x: Tensor, slope: Tensor, before: Tensor, length: float, share: float
+) -> Tensor:
+    """Take a step of `multistep` in a level, along slope + share * (slope - before)."""
+    if not length:
+        return x
+    if not share:
+        return add_to(x, length * slope)
+    bend = (slope - before).mul_(share)
+    return add_to(x, add_to(slope, bend).mul_(length))
+
+
+def _of_levels(values: Sequence[float], pyramid: Pyramid) -> Sequence[float]:
+    """Give a value for each level; there is one for all, or one for each."""
+    return values if len(values) > 1 else [*values] * len(pyramid)
 
 
 def _length(times: Tensor, number: int) -> Sequence[float]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pdm.diffusion.flow import Velocity
-from pdm.diffusion.samplers import Point, take_all_steps, velocity_at
+from pdm.diffusion.samplers import Point, add_to, take_all_steps, velocity_at
 from pdm.models.levels.pyramid import LevelShape, Pyramid
 
 Fresh = Callable[[], Pyramid]
@@ -65,14 +65,13 @@ def ddim_step(
     abar, scale = _abar(later), _noise_to_signal(later)
     added = eta * _ancestral_std(now, later)
     old = (max(0.0, 1 - abar - added**2)) ** 0.5
-    data = tuple(x + (1 - now) * v for x, v in zip(pyramid, slope, strict=True))
-    guess = tuple(x - now * v for x, v in zip(pyramid, slope, strict=True))
-    pyramid = tuple(
-        scale * (abar**0.5 * end + old * start) for end, start in zip(data, guess, strict=True)
-    )
+    moved = []
+    for x, v in zip(pyramid, slope, strict=True):
+        data, guess = add_to(x, (1 - now) * v), add_to(x, -now * v)
+        moved.append(add_to(data.mul_(abar**0.5), guess.mul_(old)).mul_(scale))
     if added:
-        pyramid = tuple(x + scale * added * z for x, z in zip(pyramid, fresh(), strict=True))
-    return point.move(pyramid)
+        moved = [add_to(x, scale * added * z) for x, z in zip(moved, fresh(), strict=True)]
+    return point.move(tuple(moved))
 
 
 def _abar(t: float) -> float:

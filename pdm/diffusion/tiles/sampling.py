@@ -39,6 +39,7 @@ def sample_in_tiles(
         times: Stops, as for samplers; all of them, wherever the sampling goes on.
     """
     state, velocity.predicted = start, start.predicted
+    del start  # maps of large pictures, of no use after the first step
     while state.point.number < len(times) - 1:
         velocity.step = state.point.number
         state = TiledState(step(velocity, state.point, times), velocity.predicted)
