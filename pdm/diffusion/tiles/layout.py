@@ -58,6 +58,10 @@ class Grid:
             for column, left in enumerate(self.columns.starts)
         ]
 
+    def has(self, place: Place) -> bool:
+        """Whether a tile lies at a place."""
+        return place.top in self.rows.starts and place.left in self.columns.starts
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:

@@ -5,66 +5,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from enlarging import picture_of
 from PIL import Image
-from tiny_chain import DIFFUSION, LATENTS, SAMPLE
+from tiny_chain import SAMPLE
 
 from pdm.config.sampling.tiling import MODES, TilingConfig
-from pdm.config.task import SemanticTask, SuperResolutionTask
+from pdm.config.task import SemanticTask
 from pdm.diffusion.samplers import noise_from_seeds
 from pdm.errors import BadInput
-from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.inference.any_size.tiled.canvas import enlarging_factors, make_canvas
 from pdm.inference.any_size.tiled.decode import decode_bands
 from pdm.inference.any_size.tiled.enlarge import Job, enlarge
 from pdm.inference.any_size.tiled.enlarged import EnlargedPicture
-from pdm.inference.encode import encode_shards
 from pdm.inference.latent_sampling import Known
-from pdm.inference.pictures.studio import open_studio
 from pdm.models.condition import Condition
-from pdm.training import diffusion
-from pdm.training.distributed.workers import Workers
-
-
-def open_models(folder, autoencoder, diffusion_model, **settings):
-    folder.mkdir(exist_ok=True)
-    (folder / "autoencoder").symlink_to(autoencoder)
-    (folder / "diffusion").symlink_to(diffusion_model)
-    return open_studio(folder, replace(SAMPLE, **settings))
-
-
-@pytest.fixture(scope="module")
-def studio(chain, tmp_path_factory):
-    """A pyramid with a global level and maps at 8 and 4 pixels, each with its own times."""
-    folder = tmp_path_factory.mktemp("models")
-    return open_models(folder, chain.autoencoder, chain.diffusion)
-
-
-@pytest.fixture(scope="module")
-def ldm(ldm_by_noise, tmp_path_factory):
-    """A single latent at 4 pixels, and a network that predicts noise."""
-    folder = tmp_path_factory.mktemp("ldm") / "models"
-    return open_models(folder, ldm_by_noise.autoencoder, ldm_by_noise.diffusion, sampler="ddim")
-
-
-@pytest.fixture(scope="module")
-def super_resolution(chain, tmp_path_factory):
-    """Trained to enlarge 4 times, at 32x16."""
-    folder = tmp_path_factory.mktemp("super")
-    latents = folder / "latents"
-    config = replace(LATENTS, keep_pictures=True)
-    encode_shards(config, shards=chain.shards, autoencoder=chain.autoencoder, latents=latents)
-    task = SuperResolutionTask(kind="super_resolution", factor=4, degradation="bicubic")
-    settings = diffusion.Settings(
-        replace(DIFFUSION, task=task, condition_dropout=0.0, score_images=2),
-        *(ReferenceDistance, latents, folder / "run", folder / "diffusion", chain.autoencoder),
-    )
-    diffusion._work(settings, Workers(torch.device("cpu")))
-    return open_models(folder / "models", chain.autoencoder, settings.model)
-
-
-def picture_of(height: int, width: int) -> np.ndarray:
-    rough = np.random.default_rng(5).integers(30, 226, (5, 7, 3), np.uint8)
-    return np.asarray(Image.fromarray(rough).resize((width, height), Image.Resampling.BICUBIC))
 
 
 def enlarge_at_once(studio, picture, factor=2, **settings):

@@ -47,6 +47,13 @@ class Canvas:
         return [self.unit_px // int(each) for each in drawn]
 
     @property
+    def num_encoded(self) -> int:
+        """Levels of an encoded tile that the network sees, the coarsest: those that are known, and
+        all where the model was trained to enlarge."""
+        enlarges = isinstance(self.studio.task, SuperResolutionTask)
+        return len(self.studio.autoencoder.level_channels) if enlarges else self.num_known
+
+    @property
     def shapes(self) -> list[LevelShape]:
         """Shapes of the drawn maps of the whole picture."""
         channels = self.studio.autoencoder.level_channels[self.num_known :]

@@ -29,6 +29,7 @@ from pdm.errors import BadInput
 from pdm.inference.any_size.tiled.canvas import Canvas, make_canvas
 from pdm.inference.any_size.tiled.decode import decode_bands, decoding_layout
 from pdm.inference.any_size.tiled.encode import encode_maps
+from pdm.inference.any_size.tiled.kept_encodings import KeptEncodings
 from pdm.inference.any_size.tiled.state import load_state, save_state
 from pdm.inference.any_size.tiled.tile_velocity import (
     TilePainter,
@@ -146,24 +147,29 @@ class Job:
         self, on_progress: OnProgress, folder: Path | None, save_seconds: float
     ) -> Iterator[Pixels]:
         """Draw the maps, then decode them and yield the bands."""
+        progress = _Count(on_progress, _num_decoded(self.canvas, self.config))
+        yield from self._crop(self._draw(progress, folder, save_seconds), progress)
+
+    def _draw(self, progress: "_Count", folder: Path | None, save_seconds: float) -> Pyramid:
+        """Give the drawn maps, as data; all else that sampling needs is freed."""
         key = "" if folder is None else self.key()
-        found = None if folder is None else load_state(folder, key, self.canvas.studio.device)
-        done = 0 if found is None else found.point.number
+        state = None if folder is None else load_state(folder, key, self.canvas.studio.device)
+        done = 0 if state is None else state.point.number
         way = plan_steps(self.canvas, self.seed, self.strength, done)
         layout = self.canvas.layout(self.config)
-        progress = _Count(on_progress, _num_tiles(layout, way, way.num_steps))
-        progress.total += _num_decoded(self.canvas, self.config)
+        progress.total += _num_tiles(layout, way, way.num_steps)
         progress.add(_num_tiles(layout, way, done))
-        painter = TilePainter(self.canvas, way, self.seed, self.condition, self.negative)
+        encode = KeptEncodings(self.canvas, layout, way).encode
+        painter = TilePainter(self.canvas, way, encode, self.seed, self.condition, self.negative)
         velocity = TiledVelocity(painter, layout, self.canvas.scales, progress.add)
-        state = found or TiledState(Point(self.start(way)))
+        state = state or TiledState(Point(self.start(way)))
         saved = time.monotonic()
         for reached in sample_in_tiles(way.step, velocity, state, way.times):
             state, is_last = reached, reached.point.number == way.num_steps
             if folder is not None and (is_last or time.monotonic() - saved >= save_seconds):
                 save_state(folder, state, key)
                 saved = time.monotonic()
-        yield from self._crop(state.point.pyramid, progress)
+        return state.point.pyramid
 
     def start(self, way: Way) -> Pyramid:
         """Give the maps at the first stop."""

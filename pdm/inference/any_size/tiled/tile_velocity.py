@@ -147,6 +147,7 @@ class TilePainter:
     Args:
         canvas: The picture.
         way: The steps.
+        encode: Gives the first `canvas.num_encoded` levels of the picture's tiles.
         seed: Of the noise of known levels, which is the same in every tile.
         condition: What the picture shows, with one row; None for what the model's classes or the
             task say.
@@ -157,11 +158,12 @@ class TilePainter:
         self,
         canvas: Canvas,
         way: Way,
+        encode: Callable[[Sequence[Place]], Pyramid],
         seed: int,
         condition: Condition | None = None,
         negative: Condition | None = None,
     ) -> None:
-        self.canvas, self.way = canvas, way
+        self.canvas, self.way, self.encode = canvas, way, encode
         studio = canvas.studio
         shapes = studio.autoencoder.level_shapes(*studio.size)[: canvas.num_known]
         self.noise = tuple(level.to(studio.device) for level in noise_from_seeds([seed], shapes))
@@ -177,8 +179,7 @@ class TilePainter:
     def __call__(self, pyramid: Pyramid, t: Tensor, places: Sequence[Place]) -> Pyramid:
         """See `VelocityOfTiles`; the maps are those of the drawn levels."""
         count = self.canvas.num_known
-        needs_picture = count or self.enlarges
-        encoded = self.canvas.encode(places) if needs_picture else ()
+        encoded = self.encode(places) if self.canvas.num_encoded else ()
         t = self.way.times_of_all(t, count)
         known_times = t[:, :count] if t.ndim == 2 else t
         noise = tuple(level.expand(len(places), -1, -1, -1) for level in self.noise)
