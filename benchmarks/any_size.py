@@ -13,7 +13,7 @@ if __package__ in (None, ""):  # run as a script
 
 from benchmarks.command import run
 
-PARTS = ("calls", "enlarging_memory", "seams", "aspect_ratios")
+PARTS = ("calls", "repeated_tiles", "enlarging_memory", "seams", "other_seams", "aspect_ratios")
 
 if __name__ == "__main__":
     run("Pictures larger than trained, tile by tile.", "any_size_parts", PARTS)

@@ -34,7 +34,7 @@ class Size:
     candidates: tuple[int, ...]  # times the trained side, rising
 
 
-FULL = Size(1024, 8, (18,))
+FULL = Size(1024, 8, (18, 32, 36))
 QUICK = Size(128, 2, (2,))
 
 
@@ -72,7 +72,7 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
             size.untiled_px,
             "px",
             (ratio,),
-            "at least 9",
+            "at least 16",
             f"Untiled {untiled['peak']:.0f} MB; sides tried: {listed}.",
         ),
     ]

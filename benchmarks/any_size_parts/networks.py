@@ -1,4 +1,7 @@
-"""A small LDM with random weights: 8 pixels to a latent cell, tiles of 64 cells as published."""
+"""Models with random weights: those of a preset, and a small LDM.
+
+The LDM has 8 pixels to a latent cell, and tiles of 64 cells as published.
+"""
 
 import dataclasses
 
@@ -12,6 +15,7 @@ from pdm.config.networks.latent_unet import LatentUNetConfig
 from pdm.config.task import UnconditionalTask
 from pdm.inference.pictures.studio import Studio
 from pdm.inference.sampling_networks import Networks
+from pdm.registry import build_autoencoder, build_denoiser
 
 TILE_PX = 512
 FACTOR = 8
@@ -35,3 +39,18 @@ def small_ldm(steps: int) -> Studio:
     task = UnconditionalTask(kind="unconditional")
     size = (TILE_PX, TILE_PX)
     return Studio(autoencoder, Networks(network.eval()), config, task, size, {})
+
+
+def untrained(preset: str, steps: int) -> Studio:
+    """Models of a preset without a task, in float32 and without guidance."""
+    torch.manual_seed(0)
+    config = presets.load(preset)
+    autoencoder = build_autoencoder(config.autoencoder).eval()
+    levels = autoencoder.level_channels, autoencoder.level_downsamplings
+    network = build_denoiser(config.diffusion, *levels).eval()
+    sample = dataclasses.replace(
+        config.sample, steps=steps, guidance_scale=1.0, guide=None, tile_px=None
+    )
+    size = config.autoencoder.image_height_px, config.autoencoder.image_width_px
+    task = UnconditionalTask(kind="unconditional")
+    return Studio(autoencoder, Networks(network), sample, task, size, {})

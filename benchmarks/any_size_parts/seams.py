@@ -10,8 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
+from benchmarks.any_size_parts.seam_lines import (
+    FACTOR,
+    contrast_line,
+    enlarge_all,
+    landscapes,
+    large_size,
+    seam_line,
+)
 from benchmarks.any_size_parts.seam_scores import (
     Floats,
     Judge,
@@ -21,20 +28,17 @@ from benchmarks.any_size_parts.seam_scores import (
 )
 from benchmarks.common import Ratio
 from benchmarks.task_models import world
-from pdm.config.sampling.tiling import MODES, Mode, TilingConfig
-from pdm.curation.scrape.drawing.landscapes import draw_with_map
+from pdm.config.sampling.tiling import MODES, Mode
 from pdm.data.pixels import Pixels, to_pixels
 from pdm.evaluation.learned_distance import LearnedDistance
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.inference.any_size.tiled.canvas import Canvas, count_known_levels
 from pdm.inference.any_size.tiled.decode import decode_bands
 from pdm.inference.any_size.tiled.encode import encode_maps
-from pdm.inference.any_size.tiled.enlarge import enlarge
 from pdm.inference.any_size.tiled.enlarged import EnlargedPicture
 from pdm.inference.pictures.studio import Studio
 from pdm.models.features.published_weights import is_installed
 
-FACTOR = 4  # in two rounds of 2
 STRENGTH = 1.0
 TRAINED = "efficientnet-lite1"
 
@@ -53,20 +57,26 @@ FULL = Size(world.Size(160, 40, 3200, 9600, 12), 10, 5)
 def measure(size: Size, folder: Path) -> list[Ratio]:
     """Train, enlarge drawn pictures and plain gradients in all modes, and score them."""
     studio = _train(size.world, folder)
-    real = _landscapes(studio, size.num_pictures)
+    real = landscapes(large_size(studio), size.num_pictures)
     drawn = [studio.draw([seed], studio.size, None)[0] for seed in range(size.num_pictures)]
     plain = [_gradient(studio, seed) for seed in range(size.num_gradients)]
-    pictures = {mode: _enlarge_all(studio, drawn, mode) for mode in MODES}
-    gradients = {mode: _enlarge_all(studio, plain, mode) for mode in MODES}
+    pictures = {mode: enlarge_all(studio, drawn, mode, STRENGTH) for mode in MODES}
+    gradients = {mode: enlarge_all(studio, plain, mode, STRENGTH) for mode in MODES}
     truth = seam_scores(real, studio.size)
     lines = [
-        _seam_line(mode, pictures[mode], truth, studio.size, "drawn pictures", "seam")
+        seam_line(
+            *(mode, pictures[mode], truth, studio.size, "seam", "drawn pictures"),
+            goal="at most 1.05" if mode == "fstd" else "",
+        )
         for mode in MODES
     ]
-    lines.append(_contrast_line(pictures, studio.size))
+    lines.append(contrast_line(pictures, studio.size, "seam", "a picture drawn"))
     even = np.ones(size.num_gradients)  # of a gradient without seams
     lines += [
-        _seam_line(mode, gradients[mode], even, studio.size, "plain gradients", "seam_on_gradients")
+        seam_line(
+            *(mode, gradients[mode], even, studio.size, "seam_on_gradients", "plain gradients"),
+            truth="an even gradient",
+        )
         for mode in MODES
     ]
     lines.append(_decoding_line(studio, real))
@@ -76,42 +86,6 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
             drawn_tiles = likeness(pictures[mode], studio.size, judge)
             lines.append(_collage_line(mode, drawn_tiles, own, key))
     return lines
-
-
-def _seam_line(
-    mode: Mode, pictures: list[Pixels], real: Floats, tile: tuple[int, int], what: str, key: str
-) -> Ratio:
-    scores = seam_scores(pictures, tile)
-    low, high = interval(scores, real, _ratio_of_means)
-    is_goal = mode == "fstd" and key == "seam"
-    truth = "real pictures" if key == "seam" else "an even gradient"
-    return Ratio(
-        f"{key}_{mode}",
-        f"seam score of {what}, {mode}, over that of {truth} (less is better)",
-        float(scores.mean()),
-        float(real.mean()),
-        "",
-        (_ratio_of_means(scores, real),),
-        "at most 1.05" if is_goal else "",
-        f"95 % interval over {len(pictures)} pictures: {low:.3f} to {high:.3f}.",
-    )
-
-
-def _contrast_line(pictures: dict[Mode, list[Pixels]], tile: tuple[int, int]) -> Ratio:
-    """Compare the same pictures in two modes: what composition has to do with it cancels out."""
-    with_seams, without = (seam_scores(pictures[mode], tile) for mode in ("none", "fstd"))
-    ratios = with_seams / without
-    low, high = interval(ratios, np.ones(1), _ratio_of_means)
-    return Ratio(
-        "seam_none_vs_fstd",
-        "seam score of a picture drawn without overlap, over that of the same in mode fstd",
-        float(with_seams.mean()),
-        float(without.mean()),
-        "",
-        (float(ratios.mean()),),
-        "",
-        f"95 % interval over {len(ratios)} pictures: {low:.3f} to {high:.3f}.",
-    )
 
 
 def _judges() -> dict[str, Judge]:
@@ -167,10 +141,6 @@ def _decoding_line(studio: Studio, pictures: list[Pixels]) -> Ratio:
     )
 
 
-def _ratio_of_means(values: Floats, reference: Floats) -> float:
-    return float(values.mean() / reference.mean())
-
-
 def _difference_of_means(values: Floats, reference: Floats) -> float:
     return float(values.mean() - reference.mean())
 
@@ -184,19 +154,6 @@ def _train(size: world.Size, folder: Path) -> Studio:
     return world.train_task(config, world.train_first_stage(size, config, folder), folder).studio
 
 
-def _landscapes(studio: Studio, count: int) -> list[Pixels]:
-    """Real pictures of the large size."""
-    height, width = (side * FACTOR for side in studio.size)
-    return [
-        np.asarray(
-            Image.fromarray(draw_with_map(world.SEED + 1, index, 2 * width, 2 * height)[0]).resize(
-                (width, height), Image.Resampling.BOX
-            )
-        )
-        for index in range(count)
-    ]
-
-
 def _gradient(studio: Studio, seed: int) -> Pixels:
     """A picture of the trained size that goes evenly from one colour to another."""
     random = np.random.default_rng(seed)
@@ -206,16 +163,3 @@ def _gradient(studio: Studio, seed: int) -> Pixels:
     rows, columns = np.linspace(0, 1, height)[:, None, None], np.linspace(0, 1, width)[:, None]
     share = slope * rows + (1 - slope) * columns
     return np.asarray((begin + (end - begin) * share).round(), np.uint8)
-
-
-def _enlarge_all(studio: Studio, pictures: list[Pixels], mode: Mode) -> list[Pixels]:
-    tiling = TilingConfig(mode=mode, tiles_at_once=8)
-    results = []
-    for seed, picture in enumerate(pictures):
-        large = picture
-        for _ in range(2):
-            large = np.concatenate(
-                list(enlarge(studio, large, 2, tiling=tiling, seed=seed, strength=STRENGTH))
-            )
-        results.append(large)
-    return results

@@ -82,6 +82,8 @@ SLOW_KEYS = {
         "calls": {"calls_1024", "time_vs_explicit"},
         "enlarging_memory": {"memory_growth", "size_at_equal_memory"},
         "aspect_ratios": {"arad_vs_square"},
+        "repeated_tiles": {"repeated_tiles_fstd", "repeated_tiles_mixture"},
+        "other_seams": {"ldm_seam_fstd", "ldm_noise_seam_none", "sr_seam_none_vs_fstd"},
         "seams": {"seam_fstd", "seam_none", "seam_on_gradients_fstd", "collage_fstd"},
     },
 }
