@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,7 +28,10 @@ DTYPES = {
 
 
 def write_tensors(
-    path: Path, tensors: Mapping[str, Tensor], dtype: torch.dtype | None = None
+    path: Path,
+    tensors: Mapping[str, Tensor],
+    dtype: torch.dtype | None = None,
+    facts: Mapping[str, str] | None = None,
 ) -> str:
     """Write the file; equal tensors give equal bytes.
 
@@ -36,6 +40,7 @@ def write_tensors(
         tensors: By name, on any device and in any layout, with a dtype of `DTYPES`. Each is read
             once. Further memory is taken for one at a time.
         dtype: What all of them are converted to; None to leave them as they are.
+        facts: The file's metadata; None for no metadata.
 
     Returns:
         sha256 of the file, found without reading it again.
@@ -46,7 +51,7 @@ def write_tensors(
     types = {name: dtype or tensor.dtype for name, tensor in tensors.items()}
     # Wider types first, so that every tensor is aligned in the file.
     names = sorted(tensors, key=lambda name: (-types[name].itemsize, name))
-    header = _header({name: (types[name], tensors[name].shape) for name in names})
+    header = _header({name: (types[name], tensors[name].shape) for name in names}, facts)
     digest = hashlib.sha256()
     with path.open("wb") as file:
         for part in chain([memoryview(header)], (_data(tensors[n], types[n]) for n in names)):
@@ -55,9 +60,12 @@ def write_tensors(
     return digest.hexdigest()
 
 
-def _header(entries: Mapping[str, tuple[torch.dtype, torch.Size]]) -> bytes:
+def _header(
+    entries: Mapping[str, tuple[torch.dtype, torch.Size]], facts: Mapping[str, str] | None
+) -> bytes:
     """Length in 8 bytes, then JSON, padded with spaces to a multiple of 8."""
-    described, end = {}, 0
+    described: dict[str, Any] = {} if facts is None else {"__metadata__": dict(facts)}
+    end = 0
     for name, (dtype, shape) in entries.items():
         start, end = end, end + shape.numel() * dtype.itemsize
         described[name] = {

@@ -3,6 +3,7 @@
 import hashlib
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from pdm.tensor_file import DTYPES, write_tensors
@@ -36,6 +37,15 @@ def test_the_bytes_are_those_of_the_safetensors_library(tmp_path):
     write_tensors(tmp_path / "1", tensors, torch.float16)
     save_file({name: tensor.half() for name, tensor in tensors.items()}, tmp_path / "2")
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
+
+
+def test_facts_are_the_metadata_of_the_safetensors_library(tmp_path):
+    tensors, facts = {"a": torch.randn(3)}, {"format": 'a "word" and an ü'}
+    write_tensors(tmp_path / "1", tensors, facts=facts)
+    save_file(tensors, tmp_path / "2", facts)
+    assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
+    with safe_open(tmp_path / "1", framework="pt") as file:
+        assert file.metadata() == facts
 
 
 def test_neither_order_nor_layout_changes_the_bytes(tmp_path):

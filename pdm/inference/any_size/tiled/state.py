@@ -6,13 +6,13 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from pdm.diffusion.samplers import Point
 from pdm.diffusion.tiles.sampling import TiledState
 from pdm.files import atomic_file
 from pdm.models.levels.pyramid import Pyramid
+from pdm.tensor_file import write_tensors
 
 logger = logging.getLogger(__name__)
 FILE = "enlargement.safetensors"
@@ -28,17 +28,17 @@ def save_state(folder: Path, state: TiledState, key: str) -> None:
         key: Of everything that the enlargement depends on.
     """
     slope = state.point.slope
-    # The sampler's slope is often the very prediction; a file may hold a tensor once only.
+    # The sampler's slope is often the very prediction, which is then written once.
     is_predicted = slope is not None and slope is state.predicted
     parts = (state.point.pyramid, None if is_predicted else slope, state.predicted)
     tensors = {
-        f"{name}_{index}": level.cpu().contiguous()
+        f"{name}_{index}": level
         for name, part in zip(PARTS, parts, strict=True)
         for index, level in enumerate(part or ())
     }
     facts = {"key": key, "number": state.point.number, "slope_is_predicted": is_predicted}
     with atomic_file(folder / FILE) as temporary:
-        save_file(tensors, temporary, {"state": json.dumps(facts)})
+        write_tensors(temporary, tensors, facts={"state": json.dumps(facts)})
 
 
 def load_state(folder: Path, key: str, device: torch.device) -> TiledState | None:
