@@ -16,7 +16,7 @@ from pdm.diffusion.tiles.velocity import TiledVelocity
 
 SIDE, TILE, CHANNELS = 128, 16, 4
 COPY_BYTES = 4 * CHANNELS * SIDE**2
-TILES = 0.2  # copies: the temporary tensors of one tile and of its weights
+TILES = 0.4  # copies: temporary tensors of one tile, and strips that no tile covers
 
 
 def half_of(pyramid, t, places):
