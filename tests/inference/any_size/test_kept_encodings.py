@@ -87,10 +87,15 @@ def test_where_each_step_moves_all_tiles_each_step_encodes_them(studio):
     assert counts["encoded"] - counts["decoded"] == counts["evaluated"] > 0
 
 
-@pytest.mark.parametrize("which", ["studio", "super_resolution"])
-@pytest.mark.parametrize("sampler", ["multistep", "heun"])
-@pytest.mark.parametrize("mode", MODES)
-@torch.no_grad()
+@pytest.mark.parametrize(
+    ("which", "mode", "sampler"),
+    [
+        *(("studio", mode, "multistep") for mode in MODES),
+        ("studio", "fstd", "heun"),
+        ("super_resolution", "fstd", "multistep"),
+        ("super_resolution", "mixture", "heun"),
+    ],
+)
 def test_maps_are_those_of_tiles_encoded_anew_to_the_bit(which, sampler, mode, request):
     models = with_steps(request.getfixturevalue(which), sampler)
     tiling = TilingConfig(mode=mode, tiles_at_once=4, seed=SEED)
@@ -100,12 +105,12 @@ def test_maps_are_those_of_tiles_encoded_anew_to_the_bit(which, sampler, mode, r
     for encode in (canvas.encode, KeptEncodings(canvas, layout, way).encode):
         painter = TilePainter(canvas, way, encode, SEED)
         velocity = TiledVelocity(painter, layout, canvas.scales)
-        *_, end = sample_in_tiles(way.step, velocity, start, way.times)
+        with torch.no_grad():
+            *_, end = sample_in_tiles(way.step, velocity, start, way.times)
         ends.append(end.point.pyramid)
     assert all(torch.equal(*both) for both in zip(*ends, strict=True))
 
 
-@torch.no_grad()
 def test_no_more_is_kept_than_twice_the_drawn_maps(super_resolution):
     """The condition of an enlarging model has all levels, and overlapping tiles have them often."""
     tiling = TilingConfig(mode="mixture", tiles_at_once=1)
