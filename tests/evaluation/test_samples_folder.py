@@ -73,7 +73,7 @@ def test_a_damaged_list_is_refused(run, samples, text):
 def test_a_list_cannot_name_files_elsewhere(run, samples, name):
     row = {"file": name, "seed": 0, "pixels_sha256": "0" * 64}
     (samples / "samples.json").write_text(json.dumps({"samples": [row]}))
-    with pytest.raises(BadInput, match="elsewhere"):
+    with pytest.raises(BadInput, match="in another folder"):
         run()
 
 

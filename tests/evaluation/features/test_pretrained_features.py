@@ -88,12 +88,14 @@ def test_another_convention_gives_other_features(file):
 
 
 def test_a_missing_file_is_named_with_its_digest(tmp_path):
-    with pytest.raises(Unavailable, match=r"nowhere\.pt \(sha256 a{64}\) is not there"):
+    with pytest.raises(Unavailable, match=r"nowhere\.pt \(sha256 a{64}\) does not exist"):
         PretrainedFeatures(described(tmp_path / "nowhere.pt", sha256="a" * 64))
 
 
 def test_another_file_than_was_meant_is_refused(file):
-    with pytest.raises(BadInput, match=f"has sha256 {sha256_of(file)}, but b{{64}} was meant"):
+    with pytest.raises(
+        BadInput, match=f"has sha256 {sha256_of(file)}, but params.yaml says b{{64}}"
+    ):
         PretrainedFeatures(described(file, sha256="b" * 64))
 
 
