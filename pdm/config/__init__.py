@@ -136,7 +136,8 @@ class Params:
             "scrape.sources",
             ", ".join(source.kind for source in sources),
             "a source with boxes, which diffusion.task layout learns from: boxes: true for builtin "
-            "landscapes, a folder with NAME.boxes.json, or the boxes_column of a list of URLs",
+            "landscapes, a folder with NAME.boxes.json or boxes: FILE, or the boxes_column of a "
+            "list of URLs",
         )
         if isinstance(task, TextTask):
             for prompt in task.parsed_prompts:

@@ -5,9 +5,10 @@ A box is an object of JSON, in one of two forms:
     {"class": "boat", "x": 0.1, "y": 0.5, "width": 0.3, "height": 0.2}    shares of the picture
     {"class": "boat", "bbox": [205, 512, 614, 205]}                       pixels, as in COCO
 
-x and y are those of the top-left corner of the upright picture. A layout is a list of boxes, and
-the part of its source that the picture shows. In shards boxes are in the picture's `key.json`, as
-shares of the crop.
+x and y are those of the top-left corner of the upright picture. With `"picture_px": [2048, 1024]`
+pixels are those of a picture of that width and height, and this one may be a reduced copy. A layout
+is a list of boxes, and the part of its source that the picture shows. In shards boxes are in the
+picture's `key.json`, as shares of the crop.
 """
 
 import json
@@ -20,8 +21,10 @@ Edges = tuple[float, float, float, float]  # left, top, right, bottom: shares of
 
 WHOLE: Edges = (0.0, 0.0, 1.0, 1.0)
 KEY = "boxes"  # in records, decisions and raw rows; absent or null for none
+LEFT_OUT = "boxes_left_out"  # in the summary of the raw shards: counts by reason; absent for none
 FACT = "boxes"  # in manifests and model folders: classes and typical crop; absent without boxes
 SHARES = ("x", "y", "width", "height")
+PICTURE = "picture_px"  # of a box in pixels: width and height of the picture that they are of
 # Of a box, what must be in the crop: less of a thing is seldom recognised as that thing.
 LEAST_LEFT = 0.25
 ANY_SIZE = (2**40, 2**40)  # of a picture that is not known yet: checks all but the border
@@ -115,7 +118,7 @@ def parse_boxes(value: object, size: tuple[int, int] | None = None) -> tuple[Lab
     Args:
         value: As in JSON.
         size: Width and height of the picture, for boxes in pixels. None: there is none, and only
-            shares can be used.
+            shares, and pixels of a picture of a stated size, can be used.
 
     Raises:
         ValueError: It is not a list of boxes, or one of them does not fit; the text says which.
@@ -154,6 +157,14 @@ def crop_boxes(boxes: Sequence[LabelledBox], crop: Edges) -> tuple[tuple[Labelle
     return tuple(kept), len(boxes) - len(kept)
 
 
+def describe_left_out(counts: Mapping[str, int]) -> str:
+    """One line on boxes that a source has but no picture gets, by reason, such as "3 boxes left
+    out: 2 around a crowd, 1 empty"."""
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    reasons = ", ".join(f"{count:,} {why}" for why, count in ranked)
+    return f"{sum(counts.values()):,} boxes left out: {reasons}"
+
+
 def _parse_box(number: int, value: object, size: tuple[int, int] | None) -> LabelledBox:
     where = f"box {number}"
     if not isinstance(value, Mapping):
@@ -179,17 +190,48 @@ def _shares_of(
 ) -> tuple[float, float, float, float]:
     """Read the numbers of a box in either form."""
     if "bbox" in value:
-        if size is None:
-            raise ValueError(f"{where} has a bbox in pixels; give x, y, width, height as shares")
-        numbers, units = value["bbox"], (size[0], size[1], size[0], size[1])
+        across, down = _picture_of(where, value, size)
+        numbers, units = value["bbox"], (across, down, across, down)
     else:
         numbers, units = [value.get(name) for name in SHARES], (1, 1, 1, 1)
-    good = isinstance(numbers, list) and len(numbers) == 4 and all(map(_is_number, numbers))
-    if not good:
+    if not is_numbers(numbers, 4):
         form = "bbox: [x, y, width, height]" if "bbox" in value else "x, y, width and height"
         raise ValueError(f"{where} has {numbers!r}; it needs the numbers {form}")
     x, y, width, height = (one / unit for one, unit in zip(numbers, units, strict=True))
     return x, y, width, height
+
+
+def _picture_of(
+    where: str, value: Mapping[str, Any], size: tuple[int, int] | None
+) -> tuple[float, float]:
+    """Width and height of the picture that a box in pixels is of: as it says, or `size`."""
+    if PICTURE not in value:
+        if size is None:
+            raise ValueError(f"{where} has a bbox in pixels; give x, y, width, height as shares")
+        return size
+    stated = value[PICTURE]
+    if not is_numbers(stated, 2) or min(stated) <= 0:
+        raise ValueError(
+            f"{where} has {PICTURE} {stated!r}; it needs [width, height] of the picture, in pixels"
+        )
+    across, down = map(float, stated)
+    if size is not None and size != ANY_SIZE and not _is_copy(size, (across, down)):
+        raise ValueError(
+            f"{where} is of a picture of {across:g}x{down:g}, but this one, upright, is "
+            f"{size[0]}x{size[1]}, which is another shape"
+        )
+    return across, down
+
+
+def _is_copy(size: tuple[int, int], stated: tuple[float, float]) -> bool:
+    """Whether a picture may be a reduced or enlarged copy of another, with sides rounded."""
+    (width, height), (across, down) = size, stated
+    return min(abs(width * down / across - height), abs(height * across / down - width)) <= 1
+
+
+def is_numbers(value: object, count: int) -> bool:
+    """Whether a value of JSON is a list of so many finite numbers."""
+    return isinstance(value, list) and len(value) == count and all(map(_is_number, value))
 
 
 def _is_number(value: object) -> bool:

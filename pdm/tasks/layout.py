@@ -23,8 +23,9 @@ from pdm.tasks.task import Encode, Example, Levels
 logger = logging.getLogger(__name__)
 
 NO_BOXES = (
-    "put NAME.boxes.json beside the pictures of a folder, name a boxes_column of a list, or set "
-    "boxes: true for built-in landscapes, in scrape.sources, and run from the stage 'scrape' on"
+    "put NAME.boxes.json beside the pictures of a folder, or name COCO's file by boxes: FILE, name "
+    "a boxes_column of a list, or set boxes: true for built-in landscapes, in scrape.sources, and "
+    "run from the stage 'scrape' on"
 )
 
 

@@ -112,7 +112,8 @@ class UrlListSource:
 class FolderSource:
     """Every file below a local folder. An image's class is its top-level subfolder, as in
     torchvision's ImageFolder; images in the folder itself have no class. The captions of `NAME.jpg`
-    are the lines of `NAME.txt` beside it, its boxes are in `NAME.boxes.json`."""
+    are the lines of `NAME.txt` beside it; its boxes are in `NAME.boxes.json`, or in one file for
+    all images."""
 
     __pydantic_config__: ClassVar = STRICT
 
@@ -122,6 +123,11 @@ class FolderSource:
     maps: Annotated[
         str | None,
         "another folder, with a map of classes as NAME.png for NAME.jpg, and classes.txt",
+    ] = None
+    boxes: Annotated[
+        str | None,
+        "a file with the boxes of all images, as COCO's instances_*.json; file_name is relative "
+        "to the folder",
     ] = None
 
     @property

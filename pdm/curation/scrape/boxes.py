@@ -6,8 +6,9 @@ that they fit.
 
 import json
 from pathlib import Path
+from typing import Any
 
-from pdm.data.boxes import ANY_SIZE, SHARES, parse_boxes
+from pdm.data.boxes import ANY_SIZE, PICTURE, SHARES, parse_boxes
 
 ENDING = ".boxes.json"  # of a file beside a picture
 MAX_BYTES = 2**20
@@ -26,9 +27,15 @@ def check_boxes(text: str) -> str:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"it is not JSON ({error})") from error
     parse_boxes(value, ANY_SIZE)
-    names = [("class", "bbox") if "bbox" in one else ("class", *SHARES) for one in value]
-    kept = [{name: one[name] for name in each} for one, each in zip(value, names, strict=True)]
-    return json.dumps(kept, ensure_ascii=False)
+    return json.dumps([_without_unread(one) for one in value], ensure_ascii=False)
+
+
+def _without_unread(box: dict[str, Any]) -> dict[str, Any]:
+    if "bbox" not in box:
+        names: tuple[str, ...] = ("class", *SHARES)
+    else:
+        names = ("class", "bbox", PICTURE) if PICTURE in box else ("class", "bbox")
+    return {name: box[name] for name in names}
 
 
 def read_boxes(path: Path) -> str:

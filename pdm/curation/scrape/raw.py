@@ -76,6 +76,7 @@ def write_shards(
     num_shards: int,
     max_image_mib: float,
     removed: Callable[[str, str | None], bool] = lambda key, sha256: False,
+    boxes_left_out: Mapping[str, int] | None = None,
 ) -> Summary:
     """Write every shard. One image at a time is in memory.
 
@@ -85,6 +86,7 @@ def write_shards(
         num_shards: Number of shards.
         max_image_mib: Larger files are dropped.
         removed: Whether a picture must not be used, given its key and its sha256.
+        boxes_left_out: Boxes of the sources that no picture gets, by reason.
 
     Returns:
         The content of `summary.json`.
@@ -92,7 +94,7 @@ def write_shards(
     shards: list[list[str]] = [[] for _ in range(num_shards)]
     for key in sorted(entries):
         shards[shard_of(key, num_shards)].append(key)
-    summary = Summary()
+    summary = Summary(boxes_left_out=dict(boxes_left_out or {}))
     for number, keys in enumerate(shards):
         of_shard = {key: entries[key] for key in keys}
         summary.add(_write_shard(folder, number, of_shard, max_image_mib, removed))

@@ -3,6 +3,7 @@ quality gate."""
 
 import logging
 import shutil
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -60,7 +61,8 @@ def scrape(
     """
     removals = read_removals(config.removed)
     map_names = names_of_sources(config.sources)
-    listed = [entry for source in config.sources for entry in _list_entries(source)]
+    left_out = Counter[str]()
+    listed = [entry for source in config.sources for entry in _list_entries(source, left_out)]
     if any(not isinstance(source, FolderSource) for source in config.sources):
         find_img2dataset()  # fails here rather than after minutes of drawing
     work = raw.with_name(f".tmp-fetch-{raw.name}")
@@ -75,6 +77,7 @@ def scrape(
                 config.num_shards,
                 config.max_image_mib,
                 removals.matches_picture,
+                left_out,
             )
             copy_maps(folder, outcomes, map_names)
             _check_quality_gate(summary, config.max_failed_fraction)
@@ -86,10 +89,12 @@ def scrape(
     return summary.by_status()
 
 
-def _list_entries(source: BuiltinSource | FolderSource | UrlListSource) -> list[Entry]:
+def _list_entries(
+    source: BuiltinSource | FolderSource | UrlListSource, boxes_left_out: Counter[str]
+) -> list[Entry]:
     """Entries that are known before anything is drawn or fetched."""
     if isinstance(source, FolderSource):
-        return entries_of_folder(source)
+        return entries_of_folder(source, boxes_left_out)
     return entries_of_list(source) if isinstance(source, UrlListSource) else []
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pdm.curation.class_counts import describe_classes
+from pdm.data.boxes import LEFT_OUT
 
 STATUSES = ("ok", "failed", "dropped")
 
@@ -28,6 +29,7 @@ class Summary:
     sources: Counter[str] = field(default_factory=Counter)
     classes: Counter[str | None] = field(default_factory=Counter)  # of rows that are ok
     num_bytes: int = 0
+    boxes_left_out: dict[str, int] = field(default_factory=dict)  # by reason; no pictures
 
     def add(self, rows: Iterable[Row]) -> None:
         """Count some rows."""
@@ -51,13 +53,16 @@ class Summary:
             f"{status}:{reason}": n for (status, reason), n in self.outcomes.items() if reason
         }
         named = {name: count for name, count in self.classes.items() if name is not None}
+        optional: dict[str, Any] = {"class": named} if named else {}
+        if self.boxes_left_out:
+            optional[LEFT_OUT] = dict(sorted(self.boxes_left_out.items()))
         return {
             "num_rows": self.outcomes.total(),
             "num_bytes": self.num_bytes,
             "status": self.by_status(),
             "reason": reasons,
             "source": dict(self.sources),
-        } | ({"class": named} if named else {})
+        } | optional
 
     def line(self) -> str:
         """One line, such as "7 URLs and files: 5 ok, 1 failed (timeout 1), 1 dropped (hidden 1);

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pdm.data.boxes import DIGITS, Edges, LabelledBox
+from pdm.data.boxes import DIGITS, Edges, LabelledBox, describe_left_out
 
 
 @dataclass(slots=True)
@@ -19,12 +19,14 @@ class BoxCounts:
         num_pictures: Pictures with boxes.
         num_lost: Boxes of which the crop shows too little (`pdm.data.boxes.LEAST_LEFT`).
         most: Boxes of the picture with the most.
+        left_out: Boxes of the sources that no picture gets, kept or not, by reason.
     """
 
     by_class: Counter[str] = field(default_factory=Counter)
     num_pictures: int = 0
     num_lost: int = 0
     most: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
 
     @property
     def num_boxes(self) -> int:
@@ -38,6 +40,13 @@ class BoxCounts:
         self.num_lost += num_lost
         self.most = max(self.most, len(kept))
 
+    @property
+    def left_out_text(self) -> str:
+        """A sentence on what was left out of the sources' boxes; empty if nothing was."""
+        if not self.left_out:
+            return ""
+        return f"As the sources were read, {describe_left_out(self.left_out)}."
+
     def describe(self) -> str:
         """One line for a log; empty if there is no box."""
         if not self.num_boxes + self.num_lost:
@@ -49,9 +58,14 @@ class BoxCounts:
         )
 
 
-def join(counts: Iterable[BoxCounts]) -> BoxCounts:
-    """The counts of all shards together."""
-    total = BoxCounts()
+def join(counts: Iterable[BoxCounts], left_out: dict[str, int]) -> BoxCounts:
+    """The counts of all shards together.
+
+    Args:
+        counts: Of each.
+        left_out: See `BoxCounts`.
+    """
+    total = BoxCounts(left_out=left_out)
     for one in counts:
         total.by_class.update(one.by_class)
         total.num_pictures += one.num_pictures

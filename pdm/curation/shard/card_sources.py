@@ -62,10 +62,11 @@ def box_section(boxes: BoxCounts) -> str:
     if not boxes.num_boxes:
         return ""
     lines = [(name, f"{count:,}") for name, count in boxes.by_class.most_common(MAX_LISTED)]
+    left_out = f"\n{boxes.left_out_text}" if boxes.left_out else ""
     return f"""## Boxes
 
 {boxes.num_pictures:,} pictures have boxes, {boxes.num_boxes:,} in all, at most {boxes.most:,} on
-one. {boxes.num_lost:,} more were left out: less than a quarter of each is in the crop.
+one. {boxes.num_lost:,} more were left out: less than a quarter of each is in the crop.{left_out}
 
 {plain_table(("class", "boxes"), lines)}"""
 

@@ -6,7 +6,7 @@ from typing import Any
 from pdm.config.buckets import bucket_name
 from pdm.config.stages.shard import ShardConfig
 from pdm.curation.shard import croissant
-from pdm.curation.shard.box_counts import fact_of, join
+from pdm.curation.shard.box_counts import BoxCounts, fact_of
 from pdm.curation.shard.card import data_card
 from pdm.curation.shard.split import TRAIN, VAL
 from pdm.curation.shard.write import EXTENSIONS, WrittenShard, crop_edges
@@ -31,6 +31,7 @@ def write_metadata(
     config: ShardConfig,
     limits: dict[str, Any],
     map_names: tuple[str, ...],
+    box_counts: BoxCounts,
 ) -> Manifest:
     """Write all files beside the shards, the manifest last.
 
@@ -42,6 +43,7 @@ def write_metadata(
         config: Encoding.
         limits: Section `curate` of the params of the decisions.
         map_names: Classes of the maps; empty without maps.
+        box_counts: Of all shards.
 
     Raises:
         QualityGate: A split has no image, or none of the main size.
@@ -50,12 +52,11 @@ def write_metadata(
         folder, (Listed(row["key"], row["sha256"], splits[row["key"]]) for row in crop_rows)
     )
     digest = sha256_of(folder / listing.FILE_NAME)
-    manifest = _build_manifest(written, crop_rows, config, limits, digest, map_names)
+    manifest = _build_manifest(written, crop_rows, config, limits, digest, map_names, box_counts)
     for one in written.values():
         if not one.shard.num_samples:
             (folder / one.shard.name).unlink()
-    counts = join(one.boxes for one in written.values())
-    write_text(folder / "README.md", data_card(manifest, crop_rows, counts))
+    write_text(folder / "README.md", data_card(manifest, crop_rows, box_counts))
     write_json(folder / croissant.FILE_NAME, croissant.describe_shards(manifest, crop_rows))
     write_index(folder, manifest)
     manifest.save(folder)
@@ -69,6 +70,7 @@ def _build_manifest(
     limits: dict[str, Any],
     pictures_sha256: str,
     map_names: tuple[str, ...],
+    box_counts: BoxCounts,
 ) -> Manifest:
     splits: dict[str, list[Shard]] = {TRAIN: [], VAL: []}
     for (split, _, _), one in written.items():
@@ -96,9 +98,8 @@ def _build_manifest(
         facts[captions.FACT] = num_captioned
     if map_names:
         facts[maps.FACT] = map_names
-    counts = join(one.boxes for one in written.values())
-    if counts.num_boxes:
-        facts[boxes.FACT] = fact_of(counts, map(crop_edges, crop_rows))
+    if box_counts.num_boxes:
+        facts[boxes.FACT] = fact_of(box_counts, map(crop_edges, crop_rows))
     return Manifest(splits, facts)
 
 

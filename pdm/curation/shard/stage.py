@@ -26,6 +26,7 @@ from pdm.curation.shard.write import (
     estimate_bytes,
     write_shard,
 )
+from pdm.data.boxes import LEFT_OUT
 from pdm.data.captions import captions_of
 from pdm.data.decisions import Row, load
 from pdm.data.maps import read_names
@@ -81,8 +82,10 @@ def shard(
             )
             failures = {key: why for one in written.values() for key, why in one.failures.items()}
             crop_rows = [row for row in kept if row["key"] not in failures]
-            manifest = write_metadata(folder, written, crop_rows, splits, config, limits, map_names)
-        box_counts = join(one.boxes for one in written.values())
+            box_counts = join((one.boxes for one in written.values()), _boxes_left_out(raw))
+            manifest = write_metadata(
+                folder, written, crop_rows, splits, config, limits, map_names, box_counts
+            )
         about = Report(decisions, splits, failures, limits, manifest, box_counts)
         write_report(report, about, raw.resolve())
     num_cut = sum(one.num_cut for one in written.values())
@@ -100,6 +103,13 @@ def shard(
     )
     if boxes_text := box_counts.describe():
         logger.info("shard: %s", boxes_text)
+
+
+def _boxes_left_out(raw: Path) -> dict[str, int]:
+    """Boxes of the sources that `scrape` left out, by reason."""
+    path = raw / "summary.json"
+    summary = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return dict(summary.get(LEFT_OUT, {}))
 
 
 def _plan_shards(

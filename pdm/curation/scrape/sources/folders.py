@@ -1,34 +1,46 @@
 """Folder sources: every file below a folder. Files stay in place until the shards are written.
 
-`NAME.txt` beside a picture has its captions, `NAME.boxes.json` its boxes.
+`NAME.txt` beside a picture has its captions, `NAME.boxes.json` its boxes. One file may have the
+boxes of all pictures instead (`pdm.curation.scrape.sources.coco`).
 """
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pdm.config.stages.scrape import FolderSource
+from pdm.curation.scrape.boxes import ENDING
 from pdm.curation.scrape.entries import Content, Entry, Outcome, dropped, failed
 from pdm.curation.scrape.formats import EXTENSIONS, NUM_BYTES, extension_of
 from pdm.curation.scrape.maps import map_of
-from pdm.curation.scrape.sources.beside import read_beside
+from pdm.curation.scrape.sources.beside import Beside, read_beside
+from pdm.curation.scrape.sources.coco import AnnotatedBoxes, read_annotations
 from pdm.curation.scrape.sources.hidden import is_hidden
 from pdm.curation.scrape.text import one_line
 from pdm.errors import BadInput
 
 
-def entries_of_folder(source: FolderSource) -> list[Entry]:
+def entries_of_folder(
+    source: FolderSource, boxes_left_out: Counter[str] | None = None
+) -> list[Entry]:
     """One entry for each file, sorted by path, and one for each folder that is skipped.
 
-    A file of captions or of boxes has no entry of its own: the pictures of its name have them.
+    A file of captions or of boxes has no entry of its own: the pictures of its name have them. Nor
+    has the file with the boxes of all pictures, if it is in the folder.
 
     Files that are not pictures by their first bytes and by their name are dropped as `not_image`,
     links out of the folder as `outside_folder`, hidden files and folders as `hidden`. A folder that
     cannot be listed fails as `unreadable_file`.
 
+    Args:
+        source: The folder.
+        boxes_left_out: The number of boxes of the file with those of all pictures that no picture
+            gets, by reason, is added to it.
+
     Raises:
-        BadInput: The folder does not exist or is empty.
+        BadInput: The folder does not exist or is empty, or the file of boxes cannot be used.
     """
     root = Path(source.path)
     if not root.is_dir():
@@ -41,11 +53,14 @@ def entries_of_folder(source: FolderSource) -> list[Entry]:
     name = f"folder:{root.resolve().name}"
     outcomes = dict(_walk(root))
     beside = read_beside(root, outcomes)
+    annotated = _read_annotated(source.boxes, root, outcomes, beside)
+    if boxes_left_out is not None:
+        boxes_left_out.update(annotated.left_out)
     entries = [
         dataclasses.replace(
             _entry(path, root, name, source.licence, outcome),
             captions=beside.captions.get(path, ()),
-            boxes=beside.boxes.get(path),
+            boxes=beside.boxes.get(path) or annotated.boxes.get(path),
             class_map=map_of(path, root, source.maps),
         )
         for path, outcome in outcomes.items()
@@ -54,6 +69,19 @@ def entries_of_folder(source: FolderSource) -> list[Entry]:
     if not entries:
         raise BadInput(f"{root} has no files; put pictures there, or remove it from scrape.sources")
     return sorted(entries, key=lambda entry: entry.url)
+
+
+def _read_annotated(
+    boxes: str | None, root: Path, outcomes: Mapping[Path, Outcome], beside: Beside
+) -> AnnotatedBoxes:
+    """The boxes of the file with those of all pictures, if the source names one."""
+    if boxes is None:
+        return AnnotatedBoxes()
+    path = Path(boxes)
+    if path.resolve().is_relative_to(root.resolve()):
+        beside.files.add(root / path.resolve().relative_to(root.resolve()))
+    own = frozenset(one for one in outcomes if one.with_suffix(ENDING) in beside.files)
+    return read_annotations(path, root, outcomes, own)
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, Outcome]]:
