@@ -135,21 +135,23 @@ def _draw_boxes(args: argparse.Namespace) -> None:
     """Draw each layout of a file."""
     from pdm.inference.pictures import draw as drawing
 
-    for option in ("prompt", "prompts", "negative", "size"):
+    for option in ("prompt", "prompts", "negative"):
         if getattr(args, option) is not None:
             name = "a prompt" if option == "prompt" else f"--{option}"
             raise BadInput(f"--boxes cannot be combined with {name}; leave out one of the two")
-    wanted_size(args)  # refuses options that require --size
+    large = wanted_size(args)
     check_output_folder(args.output)
     layouts: list[Layout] = []
 
     def check(diffusion: Path, config: "SampleConfig") -> None:
-        layouts.extend(drawing.read_boxes(args.boxes, diffusion))
+        size = None if large is None else (large.size[1], large.size[0])
+        layouts.extend(drawing.read_boxes(args.boxes, diffusion, size))
+        check_enlarger_of(args, config)
 
     with open_models(args, check) as studio:
-        seeds = _seeds(args)
+        large, seeds = with_enlarger(args, large, studio.config), _seeds(args)
         drawings = [drawing.drawings_of_layout(studio, layout, seeds) for layout in layouts]
-        _write_drawings(args, drawings, None)
+        _write_drawings(args, drawings, large)
 
 
 def _write_drawings(

@@ -137,8 +137,16 @@ def decode_boxes(text: str, size: tuple[int, int] | None = None) -> tuple[Labell
     return parse_boxes(value, size)
 
 
-def crop_boxes(boxes: Sequence[LabelledBox], crop: Edges) -> tuple[tuple[LabelledBox, ...], int]:
+def crop_boxes(
+    boxes: Sequence[LabelledBox], crop: Edges, *, or_of_crop: bool = False
+) -> tuple[tuple[LabelledBox, ...], int]:
     """Cut boxes to a crop of their picture.
+
+    Args:
+        boxes: As shares of the picture.
+        crop: May reach beyond the picture.
+        or_of_crop: Also keep boxes that fill at least `LEAST_LEFT` of the crop. A small part of a
+            picture may show little of a large thing, and nothing else.
 
     Returns:
         Those of which at least `LEAST_LEFT` is in it, as shares of the crop; and the number of
@@ -151,7 +159,8 @@ def crop_boxes(boxes: Sequence[LabelledBox], crop: Edges) -> tuple[tuple[Labelle
         x, end_x = max(box.x, left), min(box.x + box.width, right)
         y, end_y = max(box.y, top), min(box.y + box.height, bottom)
         seen = max(0.0, end_x - x) * max(0.0, end_y - y)
-        if seen > 0 and seen >= LEAST_LEFT * box.area:
+        whole = min(box.area, across * down) if or_of_crop else box.area
+        if seen > 0 and seen >= LEAST_LEFT * whole:
             shares = (x - left) / across, (y - top) / down, (end_x - x) / across, (end_y - y) / down
             kept.append(LabelledBox(box.class_name, *shares))
     return tuple(kept), len(boxes) - len(kept)

@@ -4,8 +4,9 @@ A file of layouts is JSON: a list of boxes is one layout, a list of layouts are 
 
     {"class": "boat", "x": 0.1, "y": 0.5, "width": 0.3, "height": 0.2}
 
-with shares of the picture; x and y are those of its top-left corner (`pdm.data.boxes`). A layout
-may also be an object with `boxes` and `crop`, as samples.json has it.
+with shares of the picture; x and y are those of its top-left corner (`pdm.data.boxes`). Where the
+size of the picture is named, `bbox` may have its pixels instead. A layout may also be an object
+with `boxes` and `crop`, as samples.json has it.
 """
 
 import json
@@ -66,7 +67,7 @@ class Layouts:
 
     def condition(self, seeds: Sequence[int]) -> Condition:
         """Give the boxes."""
-        return self.task.condition_of_layouts([self._shown_by(seed).layout for seed in seeds])
+        return self.task.condition_of_layouts([self.shown_by(seed).layout for seed in seeds])
 
     def negative(self, seeds: Sequence[int]) -> Condition | None:
         """Give the same crops without boxes."""
@@ -74,13 +75,14 @@ class Layouts:
 
     def origin(self, seed: int) -> dict[str, Any]:
         """Give the layout, and the held-out picture that it is from."""
-        return self._shown_by(seed).origin()
+        return self.shown_by(seed).origin()
 
     def finish(self, seed: int, drawn: Pixels) -> Pixels:
         """The picture as it was drawn."""
         return drawn
 
-    def _shown_by(self, seed: int) -> ShownLayout:
+    def shown_by(self, seed: int) -> ShownLayout:
+        """Give the layout of a seed's picture."""
         return self.layouts[(seed - self.first_seed) % len(self.layouts)]
 
 
@@ -111,11 +113,13 @@ def read_layouts(config: SampleConfig, diffusion: Path, shards: Path) -> tuple[S
         return _held_out(shards)
     path = Path(config.layouts.path)
     check_sha256(path, config.layouts.sha256, SETTING)
-    found = read_layout_file(path, BoxLayout(task, record), SETTING)
+    found = read_layout_file(path, BoxLayout(task, record), SETTING, config.size)
     return tuple(map(ShownLayout, found))
 
 
-def read_layout_file(path: Path, task: BoxLayout, key: str) -> tuple[Layout, ...]:
+def read_layout_file(
+    path: Path, task: BoxLayout, key: str, size: tuple[int, int] | None = None
+) -> tuple[Layout, ...]:
     """Read a file of layouts for a model.
 
     A layout without a crop gets that of most pictures of the data. Of more boxes than the model
@@ -125,6 +129,7 @@ def read_layout_file(path: Path, task: BoxLayout, key: str) -> tuple[Layout, ...
         path: Of the file.
         task: Of the model.
         key: What names the file, for errors.
+        size: Width and height of the pictures, for boxes in pixels; None if none is named.
 
     Raises:
         BadInput: It cannot be read, has no layouts, or one of them has no boxes, a box outside the
@@ -141,7 +146,7 @@ def read_layout_file(path: Path, task: BoxLayout, key: str) -> tuple[Layout, ...
     layouts = []
     for number, one in enumerate(value, 1):
         try:
-            layouts.append(parse_layout(one, task))
+            layouts.append(parse_layout(one, task, size))
         except ValueError as error:
             where = f", layout {number}" if len(value) > 1 else ""
             raise BadInput(f"{key}: {path}{where}: {error}") from error
@@ -149,12 +154,13 @@ def read_layout_file(path: Path, task: BoxLayout, key: str) -> tuple[Layout, ...
     return tuple(layouts)
 
 
-def parse_layout(value: object, task: BoxLayout) -> Layout:
+def parse_layout(value: object, task: BoxLayout, size: tuple[int, int] | None = None) -> Layout:
     """Read one layout for a model.
 
     Args:
         value: A list of boxes, or an object with `boxes` and `crop`, as in JSON.
         task: Of the model.
+        size: See `read_layout_file`.
 
     Raises:
         ValueError: It has no boxes, or one that does not fit.
@@ -162,7 +168,7 @@ def parse_layout(value: object, task: BoxLayout) -> Layout:
     crop = task.crop
     if isinstance(value, Mapping):
         crop, value = _parse_crop(value.get("crop", list(crop))), value.get(KEY)
-    boxes = parse_boxes(value)
+    boxes = parse_boxes(value, size)
     if not boxes:
         raise ValueError("it has no boxes; add at least one")
     for number, box in enumerate(boxes, 1):

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 from bucket_chain import train_bucket_chain
+from layout_chain import train_layouts
 from shades import BY_TEXT, Taught, link_latents, make_latents, train
 from shared_folders import make_once
 from tiny_chain import BY_NOISE, BY_VELOCITY, Chain, train_chain
@@ -29,6 +30,12 @@ def ldm_by_velocity(tmp_path_factory) -> Chain:
 @pytest.fixture(scope="session")
 def bucket_chain(tmp_path_factory) -> Chain:
     return Chain.below(make_once(tmp_path_factory, "bucket-chain", train_bucket_chain))
+
+
+@pytest.fixture(scope="session")
+def by_boxes(chain, tmp_path_factory) -> Path:
+    """Shards, latents and models of layouts."""
+    return make_once(tmp_path_factory, "by-boxes", partial(train_layouts, chain))
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,10 @@ from pdm import weights
 from pdm.config.stages.sample import SampleConfig
 from pdm.errors import BadInput
 from pdm.files import sha256_of
+from pdm.inference.any_size.rectangles import Box
+from pdm.inference.any_size.tiled.tile_boxes import TileBoxes
 from pdm.inference.any_size.tiled.tile_velocity import check_config, check_task
+from pdm.inference.layouts import Layouts
 from pdm.inference.pictures.draw import Drawing
 from pdm.inference.pictures.studio import Studio, open_studio
 from pdm.inference.prompts import Prompts
@@ -87,7 +90,8 @@ def _as_enlarger(digests: dict[str, str]) -> dict[str, str]:
 
 
 def condition_for(enlarger: Studio, drawing: Drawing) -> Condition | None:
-    """Give a drawing's condition to a model that enlarges it: the same prompt or class.
+    """Give a drawing's condition to a model that enlarges it: the same prompt or class. Boxes are
+    those of `boxes_for`.
 
     Returns:
         With one row; None for a model that takes none.
@@ -109,3 +113,32 @@ def condition_for(enlarger: Studio, drawing: Drawing) -> Condition | None:
             "classes, or one with the same"
         )
     return dataclasses.replace(subjects, chosen=(shown,)).condition([drawing.seed])
+
+
+def boxes_for(studio: Studio, drawing: Drawing, shown: Box) -> TileBoxes | None:
+    """Give a drawing's boxes to the model that composes it, or to one that enlarges it.
+
+    Args:
+        studio: The model.
+        drawing: With its layout.
+        shown: Where the picture is in what is drawn.
+
+    Returns:
+        None if the drawing has none, or the model reads none.
+
+    Raises:
+        BadInput: The model does not know the class of a box.
+    """
+    subjects, layout = studio.networks.subjects, drawing.layout
+    if layout is None or not isinstance(subjects, Layouts):
+        return None
+    unknown = {box.class_name for box in layout.boxes} - set(subjects.task.names)
+    if unknown:
+        raise BadInput(
+            f"the enlarger has boxes of the classes {', '.join(subjects.task.names)}, but the "
+            f"picture has boxes of {', '.join(sorted(unknown))}; use an enlarger without boxes, or "
+            "one with the same classes"
+        )
+    if studio is not drawing.studio:  # crops are those of the data of each
+        layout = dataclasses.replace(layout, crop=subjects.task.crop)
+    return TileBoxes(layout, subjects.task, shown)

@@ -4,6 +4,7 @@ A run that was killed goes on where it was when it is started again, and ends wi
 finished rounds are kept beside the file, and the unfinished one every half minute.
 """
 
+import dataclasses
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,14 +19,15 @@ from pdm.config.stages.sample import SampleConfig
 from pdm.config.task import SuperResolutionTask
 from pdm.data.large_pictures.write import write_picture
 from pdm.data.pixels import Pixels
-from pdm.inference.any_size.enlarger_models import condition_for
+from pdm.inference.any_size.enlarger_models import boxes_for, condition_for
 from pdm.inference.any_size.plan import Plan, nearest_size, plan_drawing, plan_enlargement
-from pdm.inference.any_size.rectangles import Size
+from pdm.inference.any_size.rectangles import Box, Size
 from pdm.inference.any_size.rounds import Enlarger, draw_by_plan
 from pdm.inference.any_size.tiled.canvas import enlarging_factors, enlarging_unit
 from pdm.inference.any_size.tiled.panorama import compose_side_by_side
 from pdm.inference.any_size.tiled.tile_velocity import check_model
 from pdm.inference.any_size.unfinished import unfinished
+from pdm.inference.layouts import Layouts
 from pdm.inference.pictures.draw import Drawing
 from pdm.inference.pictures.studio import Studio
 from pdm.inference.prompts import Prompts
@@ -131,12 +133,16 @@ def write_drawing(
     studio = drawing.studio
     plan = large.plan_drawing(studio)
     large.log(plan, "draw")
-    enlarger = _enlarger_of(large, drawing)
+    enlarger = _enlarger_of(large, drawing, plan)
+    boxes = boxes_for(studio, drawing, plan.shown[0])
+    if boxes:
+        shown, negative = boxes.conditions([Box(0, 0, *plan.composition)])
+        drawing = dataclasses.replace(drawing, condition=shown, negative=negative)
 
     def compose(state: Path) -> Iterable[Pixels]:
         if plan.composition == studio.size:
             return [drawing.draw()]
-        return compose_side_by_side(drawing, plan.composition, state)
+        return compose_side_by_side(drawing, plan.composition, state, boxes=boxes)
 
     with unfinished(path, _depends(facts, plan, studio.config)) as folder:
         begin = partial(compose, folder / "composition")
@@ -144,7 +150,7 @@ def write_drawing(
         return write_picture(path, large.size, bands, facts)
 
 
-def _enlarger_of(large: LargePicture, drawing: Drawing) -> Enlarger:
+def _enlarger_of(large: LargePicture, drawing: Drawing, plan: Plan) -> Enlarger:
     other = large.enlarger
     return Enlarger(
         studio=other or drawing.studio,
@@ -154,6 +160,7 @@ def _enlarger_of(large: LargePicture, drawing: Drawing) -> Enlarger:
         seed=drawing.seed,
         condition=condition_for(other, drawing) if other else drawing.condition,
         negative=None if other else drawing.negative,
+        boxes=boxes_for(other or drawing.studio, drawing, plan.shown[0]),
     )
 
 
@@ -196,7 +203,7 @@ def write_enlargement(
 
 def condition_of_enlargement(studio: Studio, seed: int) -> tuple[Condition | None, dict[str, Any]]:
     """Give what a user's picture is said to show in all rounds: no text, whatever the prompts of
-    the params, or the class of the seed.
+    the params, no boxes, or the class of the seed.
 
     Returns:
         The condition, with one row; None for a model that needs none. And what the picture's mark
@@ -207,7 +214,8 @@ def condition_of_enlargement(studio: Studio, seed: int) -> tuple[Condition | Non
         return None, {}
     if isinstance(subjects, Prompts):
         return subjects.task.condition_of_texts([EMPTY]), {}
-    return subjects.condition([seed]), subjects.origin(seed)
+    origin = {} if isinstance(subjects, Layouts) else subjects.origin(seed)
+    return subjects.condition([seed]), origin
 
 
 def _depends(facts: Mapping[str, Any], plan: Plan, config: SampleConfig) -> dict[str, Any]:

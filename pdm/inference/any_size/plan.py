@@ -10,7 +10,7 @@ Sizes are (H, W) in pixels.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pdm.errors import BadInput
 from pdm.inference.any_size.rectangles import Box, Size, centred, snap
@@ -68,6 +68,16 @@ class Plan:
         height, width = self.composition
         scale = max(self.size[0] / height, self.size[1] / width)
         return 1 - self.size[0] * self.size[1] / (scale * scale * height * width)
+
+    @property
+    def shown(self) -> tuple[Box, ...]:
+        """Where the picture is, in pixels: in the composition, then in what each round gives."""
+        found = [self.box]
+        for each in reversed(self.rounds):
+            box, scale = each.box, each.box.width / each.size[1]
+            inside = found[-1].times(scale / each.factor)
+            found.append(replace(inside, top=box.top + inside.top, left=box.left + inside.left))
+        return tuple(reversed(found))
 
     def __str__(self) -> str:
         steps = [f"compose {_text(self.composition)}"]

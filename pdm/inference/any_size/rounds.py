@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -13,8 +13,10 @@ from pdm.data.pixels import Pixels
 from pdm.inference.any_size.colour import keep_colour
 from pdm.inference.any_size.fit import cut_bands, fit
 from pdm.inference.any_size.plan import Plan, Round
+from pdm.inference.any_size.rectangles import Box
 from pdm.inference.any_size.tiled.enlarge import OnProgress, count_tiles, enlarge
 from pdm.inference.any_size.tiled.enlarged import EnlargedPicture
+from pdm.inference.any_size.tiled.tile_boxes import TileBoxes
 from pdm.inference.any_size.unfinished import keep_picture
 from pdm.inference.pictures.studio import Studio
 from pdm.models.condition import Condition
@@ -33,6 +35,7 @@ class Enlarger:
         seed: Of the picture; each round has a seed that follows from it.
         condition: What the picture shows, with one row; None for what the model's task says.
         negative: With `condition`: what guidance steers away from; None for no condition.
+        boxes: In place of both, for a model of layouts; `shown` is that of the composition.
     """
 
     studio: Studio
@@ -42,6 +45,7 @@ class Enlarger:
     strength: float | None = None
     condition: Condition | None = None
     negative: Condition | None = None
+    boxes: TileBoxes | None = None
 
     def count(self, current: Round, number: int) -> int:
         """Count the tiles of a round."""
@@ -51,7 +55,13 @@ class Enlarger:
         )
 
     def enlarge(
-        self, picture: Pixels, factor: int, number: int, folder: Path, on_progress: OnProgress
+        self,
+        picture: Pixels,
+        factor: int,
+        number: int,
+        folder: Path,
+        on_progress: OnProgress,
+        shown: Box,
     ) -> Iterator[Pixels]:
         """Enlarge a picture.
 
@@ -61,6 +71,7 @@ class Enlarger:
             number: Of the round.
             folder: For the unfinished state.
             on_progress: See `pdm.inference.any_size.tiled.enlarge.enlarge`.
+            shown: Where the picture that is asked for is in the result.
 
         Yields:
             uint8 (rows, factor * W, 3), from the top.
@@ -76,6 +87,7 @@ class Enlarger:
             strength=self.strength,
             condition=self.condition,
             negative=self.negative,
+            boxes=self.boxes and replace(self.boxes, shown=shown),
             on_progress=on_progress,
             state=folder,
         )
@@ -107,7 +119,8 @@ def draw_by_plan(
         name, [enlarger.count(each, number) for number, each in enumerate(plan.rounds)]
     )
     for number, current in enumerate(plan.rounds):
-        draw = partial(_draw_round, enlarger, picture, current, number, folder, progress)
+        shown = plan.shown[number + 1]
+        draw = partial(_draw_round, enlarger, picture, current, number, folder, progress, shown)
         if number == len(plan.rounds) - 1 and not plan.is_reduced_last:
             yield from cut_bands(draw(), plan.box)
             return
@@ -122,10 +135,12 @@ def _draw_round(
     number: int,
     folder: Path,
     progress: "_RoundsProgress",
+    shown: Box,
 ) -> Iterator[Pixels]:
     state = folder / f"round-{number}"
     small = fit(picture, current.box, current.size)
-    yield from enlarger.enlarge(small, current.factor, number, state, progress.of_round(number))
+    report = progress.of_round(number)
+    yield from enlarger.enlarge(small, current.factor, number, state, report, shown)
     shutil.rmtree(state)
 
 

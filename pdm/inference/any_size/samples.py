@@ -7,7 +7,7 @@ from typing import Any
 
 from pdm.config.sampling.tiling import TilingConfig
 from pdm.config.stages.sample import SampleConfig
-from pdm.config.task import ClassTask, TextTask, UnconditionalTask
+from pdm.config.task import ClassTask, LayoutTask, TextTask, UnconditionalTask
 from pdm.errors import BadInput
 from pdm.files import check_sha256
 from pdm.inference.any_size.enlarger_models import check_enlarger, digests_of, open_enlarger
@@ -33,10 +33,10 @@ def large_samples(config: SampleConfig, record: Mapping[str, Any]) -> LargePictu
     if config.size is None:
         return None
     task = task_of_model(record, None)
-    if not isinstance(task, UnconditionalTask | ClassTask | TextTask):
+    if not isinstance(task, UnconditionalTask | ClassTask | TextTask | LayoutTask):
         raise BadInput(
             f"sample.size is {list(config.size)}, but a model that was trained for {task.kind} "
-            "draws at the size of its training or of held-out pictures; set sample.size to null"
+            "draws at the size of held-out pictures; set sample.size to null"
         )
     width, height = config.size
     tiling = TilingConfig(mode=config.tiling)

@@ -87,6 +87,7 @@ class Drawing:
         condition: What the picture shows, with one row.
         negative: What guidance steers away from; None for no condition.
         origin: What a mark says about the picture beside `studio.facts`.
+        layout: What stands where, of which `condition` follows; None without boxes.
     """
 
     studio: Studio
@@ -95,6 +96,7 @@ class Drawing:
     condition: Condition
     negative: Condition | None
     origin: dict[str, Any]
+    layout: Layout | None = None
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -152,20 +154,25 @@ def drawings_of_prompt(studio: Studio, prompt: Prompt, count: int) -> Iterator[D
 
 
 def drawings_of_seeds(studio: Studio, seeds: Sequence[int]) -> Iterator[Drawing]:
-    """Give the pictures that a model draws without a prompt: of its classes in turn, if any."""
+    """Give the pictures that a model draws without a prompt: of its classes or layouts in turn, if
+    any."""
     networks = studio.networks
+    subjects = networks.subjects
     for seed in seeds:
         shown, negative = networks.condition([seed]), networks.negative([seed])
-        origin = networks.subjects.origin(seed)
-        yield Drawing(studio, seed, studio.size, shown, negative, origin)
+        layout = subjects.shown_by(seed).layout if isinstance(subjects, Layouts) else None
+        yield Drawing(studio, seed, studio.size, shown, negative, subjects.origin(seed), layout)
 
 
-def read_boxes(path: Path, diffusion: Path) -> tuple[Layout, ...]:
+def read_boxes(
+    path: Path, diffusion: Path, size: tuple[int, int] | None = None
+) -> tuple[Layout, ...]:
     """Read the layouts of a file for a model.
 
     Args:
         path: Of the file; see `pdm.inference.layouts`.
         diffusion: Folder of the model; only its record is read.
+        size: Width and height of the pictures, for boxes in pixels; None if none is named.
 
     Raises:
         BadInput: The model was trained without boxes, or a layout does not fit it.
@@ -177,7 +184,7 @@ def read_boxes(path: Path, diffusion: Path) -> tuple[Layout, ...]:
             f"the model was trained for {task.kind}, without boxes, so it cannot use boxes; "
             "train one with `pyramid preset task-layout`"
         )
-    return read_layout_file(path, BoxLayout(task, record), "--boxes")
+    return read_layout_file(path, BoxLayout(task, record), "--boxes", size)
 
 
 def drawings_of_layout(studio: Studio, layout: Layout, seeds: Sequence[int]) -> Iterator[Drawing]:
@@ -187,7 +194,7 @@ def drawings_of_layout(studio: Studio, layout: Layout, seeds: Sequence[int]) -> 
     for seed in seeds:
         plan = Layouts((ShownLayout(layout),), subjects.task, seed)
         shown, negative = plan.condition([seed]), plan.negative([seed])
-        yield Drawing(studio, seed, studio.size, shown, negative, plan.origin(seed))
+        yield Drawing(studio, seed, studio.size, shown, negative, plan.origin(seed), layout)
 
 
 def _check_size(

@@ -115,8 +115,8 @@ def test_pictures_get_their_boxes_and_what_is_left_out_is_counted_and_told(tmp_p
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "it is no JSON"),
-        ("[" * 100_000, "it is no JSON"),
+        ("{", "it is not JSON"),
+        ("[" * 100_000, "it is not JSON"),
         ("[1]", "it is a list, not an object"),
         ({"images": [], "annotations": {}}, "it has no list of annotations, categories"),
         (CONTENT | {"images": [7]}, "image 1 has no id and file_name"),
@@ -133,7 +133,9 @@ def test_pictures_get_their_boxes_and_what_is_left_out_is_counted_and_told(tmp_p
     ],
 )
 def test_a_file_that_is_not_cocos_is_refused_with_what_is_wrong(content, message, tmp_path):
-    with pytest.raises(BadInput, match=rf"instances\.json is no file of boxes as COCO.*{message}"):
+    with pytest.raises(
+        BadInput, match=rf"instances\.json is not a file of boxes in COCO.*{message}"
+    ):
         entries_of_folder(write(tmp_path, content))
 
 
@@ -142,7 +144,7 @@ def test_a_file_of_another_folder_and_one_that_is_not_there_are_refused(tmp_path
     with pytest.raises(BadInput, match=r"none of its 2 pictures is in .*first is 'train/0\.jpg'"):
         entries_of_folder(source)
     (tmp_path / "pictures" / "instances.json").unlink()
-    with pytest.raises(BadInput, match=r"instances\.json: no file of boxes can be read there"):
+    with pytest.raises(BadInput, match=r"instances\.json cannot be read \(No such file"):
         entries_of_folder(source)
 
 

@@ -2,12 +2,15 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from pdm.config.sampling.any_size import LARGEST_SIDE, LEAST_SIDE, parse_size
 from pdm.errors import BadInput
+from pdm.inference.any_size.fit import fit
 from pdm.inference.any_size.plan import (
     MOST_CUT,
     Plan,
@@ -115,6 +118,28 @@ def test_an_enlarged_picture_shows_the_middle_of_the_original(size, picture):
         (box.left, box.width, picture[1]),
     ):
         assert start + side / 2 == pytest.approx(whole / 2, abs=1 + 0.1 * whole)
+
+
+@pytest.mark.parametrize("size", [(140, 300), (128, 128), (700, 500), (250, 256), (1003, 2000)])
+def test_what_is_shown_of_each_picture_is_what_the_result_shows_of_it(size):
+    """A picture of coordinates goes through all rounds, enlarged by a plain filter."""
+    plan = plan_drawing(size, [(64, 128)], (2, 4), 16, 16)
+    for axis in (0, 1):
+        picture = np.indices(plan.composition, np.uint8)[axis, :, :, None].repeat(3, axis=2)
+        pictures = [picture]
+        for each in plan.rounds:
+            height, width = each.result
+            small = Image.fromarray(fit(picture, each.box, each.size))
+            picture = np.asarray(small.resize((width, height), Image.Resampling.BILINEAR))
+            pictures.append(picture)
+        result = fit(picture, plan.box, size)
+        for before, shown in zip(pictures, plan.shown, strict=True):
+            start, side = ((shown.top, shown.height), (shown.left, shown.width))[axis]
+            for place in (0.1, 0.5, 0.9):
+                wanted = result[int(place * size[0]), int(place * size[1]), 0]
+                where = int(start + place * side)
+                found = before[where, 0, 0] if axis == 0 else before[0, where, 0]
+                assert abs(int(found) - int(wanted)) <= 1  # pixel of the composition
 
 
 @pytest.mark.parametrize(

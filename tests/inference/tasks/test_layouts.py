@@ -6,76 +6,32 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from layout_chain import BOAT, CONFIG, SUN, record_of
 from PIL import Image
-from task_training import train_task
-from tiny_chain import DIFFUSION, SAMPLE, sample_of
+from tiny_chain import SAMPLE
 
 from pdm import cli, weights
 from pdm.config.file import FileConfig
 from pdm.config.stages.sample import GuideConfig
-from pdm.config.task import LayoutTask
 from pdm.data import marks
 from pdm.data.box_outlines import outline_boxes
 from pdm.data.boxes import LabelledBox, layout_of_sample
-from pdm.data.shards import listing, manifest, tars
 from pdm.data.shards.latents import LatentShards
-from pdm.data.shards.listing import Listed
 from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.inference.sample import sample_pictures
 from pdm.presets import DEFAULT
 from pdm.tasks.find import check_task
 
-TASK = LayoutTask(
-    kind="layout", max_boxes=3, vocabulary_size=64, width=8, depth=1, num_heads=2, head_width=4
-)
-CONFIG = replace(DIFFUSION, task=TASK, score_images=2)
-BOAT = {"class": "boat", "x": 0.0, "y": 0.5, "width": 0.5, "height": 0.25}
-SUN = {"class": "sun", "x": 0.625, "y": 0.0, "width": 0.25, "height": 0.25}
-CROP = {"left_px": 0, "top_px": 10, "width_px": 128, "height_px": 64}
 
-
-def record_of(seed: int) -> dict:
-    size = {"original_width_px": 128, "original_height_px": 100, "crop": CROP}
-    boxes = [BOAT, SUN][: seed % 3]  # a third of the pictures has none
-    return {"key": f"{seed:020x}"} | size | ({"boxes": boxes} if boxes else {})
-
-
-def write_shards(folder: Path) -> Path:
-    folder.mkdir()
-    splits = {}
-    for split, seeds in (("train", range(5)), ("val", range(5, 8))):
-        samples = []
-        for seed in seeds:
-            key, parts = sample_of(seed)
-            samples.append((key, parts | {"json": json.dumps(record_of(seed)).encode()}))
-        path = folder / f"{split}-000000.tar"
-        tars.write_tar(path, samples)
-        splits[split] = [manifest.Shard.of(path, len(samples))]
-    listing.write(
-        folder, (Listed(f"{n:020x}", f"{n:064x}", "train" if n < 5 else "val") for n in range(8))
-    )
-    boxes = {"classes": ["boat", "sun"], "crop": [0.0, 0.1, 1.0, 0.74]}
-    manifest.Manifest(splits, {"width_px": 128, "height_px": 64, "boxes": boxes}).save(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def trained(chain, tmp_path_factory) -> Path:
-    """A folder with shards, latents and models."""
-    folder = tmp_path_factory.mktemp("layouts")
-    write_shards(folder / "shards")
-    return train_task(CONFIG, chain.autoencoder, folder)
-
-
-def test_latents_have_the_layouts_and_mirrored_copies_mirrored_ones(trained):
-    latents = LatentShards(trained / "latents", "train")
+def test_latents_have_the_layouts_and_mirrored_copies_mirrored_ones(by_boxes):
+    latents = LatentShards(by_boxes / "latents", "train")
     for number in range(5):
         expected = layout_of_sample(record_of(number))
         assert latents.layouts[number] == expected
         assert latents.layouts[number + 5] == expected.mirrored()
     assert latents.layouts[2].crop == (0.0, 0.1, 1.0, 0.74)
-    record = weights.record_of(trained / "models" / "diffusion")
+    record = weights.record_of(by_boxes / "models" / "diffusion")
     assert record["boxes"] == {"classes": ["boat", "sun"], "crop": [0.0, 0.1, 1.0, 0.74]}
     assert record["task"]["kind"] == "layout"
 
@@ -86,39 +42,39 @@ def test_a_task_of_layouts_needs_boxes(chain):
         check_task(CONFIG, latents)
 
 
-def sample(trained: Path, folder: Path, **changes) -> dict:
+def sample(by_boxes: Path, folder: Path, **changes) -> dict:
     config = replace(SAMPLE, full_size_picture=False, **changes)
-    models = trained / "models"
+    models = by_boxes / "models"
     sample_pictures(
         config,
         autoencoder=models / "autoencoder",
         diffusion=models / "diffusion",
-        shards=trained / "shards",
+        shards=by_boxes / "shards",
         samples=folder,
     )
     return json.loads((folder / "samples.json").read_text())
 
 
-def test_samples_take_turns_with_the_layouts_of_held_out_pictures(trained, tmp_path):
+def test_samples_take_turns_with_the_layouts_of_held_out_pictures(by_boxes, tmp_path):
     guided = {"guidance_scale": 2.0, "guide": GuideConfig(kind="unconditional")}
-    found = sample(trained, tmp_path / "samples", num_images=3, **guided)["samples"]
+    found = sample(by_boxes, tmp_path / "samples", num_images=3, **guided)["samples"]
     keys = [f"{5:020x}", f"{7:020x}", f"{5:020x}"]  # number 6 has no boxes
     assert [one["held_out"] for one in found] == keys
     assert found[0]["layout"] == {"boxes": [BOAT, SUN], "crop": [0.0, 0.1, 1.0, 0.74]}
     assert marks.read_mark(tmp_path / "samples" / found[1]["file"])["layout"]["boxes"] == [BOAT]
-    plain = sample(trained, tmp_path / "plain", num_images=1)["samples"]
+    plain = sample(by_boxes, tmp_path / "plain", num_images=1)["samples"]
     assert plain[0]["pixels_sha256"] != found[0]["pixels_sha256"]  # guidance has an effect
 
 
-def test_samples_of_a_file_are_those_of_the_command(trained, tmp_path, capsys):
+def test_samples_of_a_file_are_those_of_the_command(by_boxes, tmp_path, capsys):
     path = tmp_path / "layouts.json"
     path.write_text(json.dumps([[BOAT], [SUN, BOAT]]))
     file = FileConfig(path=str(path), sha256=sha256_of(path))
     settings = {"layouts": file, "num_images": 2, "batch_size": 1, "seed": 3}
-    found = sample(trained, tmp_path / "samples", **settings)["samples"]
+    found = sample(by_boxes, tmp_path / "samples", **settings)["samples"]
     assert [one["layout"]["boxes"] for one in found] == [[BOAT], [SUN, BOAT]]
     assert "held_out" not in found[0]
-    out = draw(capsys, path, trained, "--seed", 3, "--output", tmp_path / "drawn", "--guidance", 1)
+    out = draw(capsys, path, by_boxes, "--seed", 3, "--output", tmp_path / "drawn", "--guidance", 1)
     names = [Path(line.split()[0]).name for line in out.splitlines()]
     assert names == ["boat-3.png", "sun-boat-3.png"]
     mark = marks.read_mark(tmp_path / "drawn" / "boat-3.png")
@@ -126,8 +82,8 @@ def test_samples_of_a_file_are_those_of_the_command(trained, tmp_path, capsys):
     assert "guidance_scale" not in mark  # the params say 2.5
 
 
-def draw(capsys, path: Path, trained: Path, *words, code=0) -> str:
-    models = ("--models", trained / "models", "--steps", 2, "--params", DEFAULT)
+def draw(capsys, path: Path, by_boxes: Path, *words, code=0) -> str:
+    models = ("--models", by_boxes / "models", "--steps", 2, "--params", DEFAULT)
     assert cli.main([*map(str, ["draw", "--boxes", path, *models, *words])]) == code
     written = capsys.readouterr()
     return (written.err if code else written.out).strip()
@@ -144,22 +100,22 @@ def draw(capsys, path: Path, trained: Path, *words, code=0) -> str:
         (json.dumps({"boxes": [BOAT], "crop": [0, 0, 2, 1]}), "its crop is [0, 0, 2, 1]"),
     ],
 )
-def test_a_file_that_does_not_fit_is_refused_in_one_line(text, message, trained, tmp_path, capsys):
+def test_a_file_that_does_not_fit_is_refused_in_one_line(text, message, by_boxes, tmp_path, capsys):
     path = tmp_path / "boxes.json"
     path.write_text(text)
-    error = draw(capsys, path, trained, code=2)
+    error = draw(capsys, path, by_boxes, code=2)
     assert message in error
     assert "boxes.json" in error
     assert len(error.splitlines()) == 1
 
 
-def test_other_models_refuse_boxes_and_this_one_needs_them(trained, chain, tmp_path, capsys):
+def test_other_models_refuse_boxes_and_this_one_needs_them(by_boxes, chain, tmp_path, capsys):
     path = tmp_path / "boxes.json"
     path.write_text(json.dumps([BOAT]))
-    assert "--boxes cannot be combined with --size" in draw(
-        capsys, path, trained, "--size", "64x32", code=2
+    assert "--boxes cannot be combined with --negative" in draw(
+        capsys, path, by_boxes, "--negative", "rain", code=2
     )
-    words = ["draw", "--models", str(trained / "models"), "--params", str(DEFAULT)]
+    words = ["draw", "--models", str(by_boxes / "models"), "--params", str(DEFAULT)]
     assert cli.main(words) == 2
     assert "give a file of boxes with --boxes" in capsys.readouterr().err
     (tmp_path / "models").mkdir()
@@ -168,8 +124,8 @@ def test_other_models_refuse_boxes_and_this_one_needs_them(trained, chain, tmp_p
     assert "without boxes" in draw(capsys, path, tmp_path, code=2)
 
 
-def test_the_sheets_of_samples_and_of_the_training_have_the_boxes(trained, tmp_path):
-    sample(trained, tmp_path / "samples", num_images=1)
+def test_the_sheets_of_samples_and_of_the_training_have_the_boxes(by_boxes, tmp_path):
+    sample(by_boxes, tmp_path / "samples", num_images=1)
     picture = np.asarray(Image.open(tmp_path / "samples" / "000000.png"))
     box = LabelledBox(BOAT["class"], *(BOAT[name] for name in ("x", "y", "width", "height")))
     outlined = outline_boxes(picture, [box])
@@ -180,4 +136,4 @@ def test_the_sheets_of_samples_and_of_the_training_have_the_boxes(trained, tmp_p
     sheet = np.asarray(Image.open(tmp_path / "samples" / "contact-sheet.png"))
     sun = outline_boxes(picture, [box, LabelledBox("sun", 0.625, 0.0, 0.25, 0.25)])
     assert np.array_equal(sheet[6:-6, 6:-6], sun)
-    assert list((trained / "run" / "pictures").glob("samples-*.png"))
+    assert list((by_boxes / "run" / "pictures").glob("samples-*.png"))

@@ -77,8 +77,8 @@ def read_annotations(
     if len(absent) == len(listed):
         first = f"; the first is {absent[0]!r}" if absent else ""
         raise BadInput(
-            f"{path}: none of its {len(listed):,} pictures is in {root}{first}. The path of the "
-            "source must be the folder that file_name is relative to"
+            f"{path}: none of its {len(listed):,} pictures is in {root}{first}; set path in "
+            "scrape.sources to the folder that file_name is relative to"
         )
     found, by_picture = AnnotatedBoxes(), dict[Path, list[dict[str, Any]]]()
     for annotation in content["annotations"]:
@@ -120,11 +120,11 @@ def _read(path: Path) -> dict[str, list[Any]]:
             content = json.load(file, object_hook=_without_unread)
     except OSError as error:
         raise BadInput(
-            f"{path}: no file of boxes can be read there ({error.strerror}); fix boxes of "
-            "scrape.sources in params.yaml"
+            f"{path} cannot be read ({error.strerror}); correct boxes in scrape.sources, or create "
+            "the file"
         ) from error
     except (ValueError, RecursionError) as error:
-        raise _not_coco(path, f"it is no JSON ({error})") from error
+        raise _not_coco(path, f"it is not JSON ({error})") from error
     if not isinstance(content, dict):
         raise _not_coco(path, f"it is a {type(content).__name__}, not an object")
     missing = [name for name in LISTS if not isinstance(content.get(name), list)]
@@ -201,6 +201,6 @@ def _box_of(
 
 def _not_coco(path: Path, why: str) -> BadInput:
     return BadInput(
-        f"{path} is no file of boxes as COCO has them (instances_*.json, with images, annotations "
-        f"and categories): {why}"
+        f"{path} is not a file of boxes in COCO's format (instances_*.json, with images, "
+        f"annotations and categories): {why}"
     )

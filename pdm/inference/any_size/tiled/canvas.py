@@ -15,6 +15,7 @@ from pdm.config.task import SuperResolutionTask
 from pdm.data.pixels import Pixels
 from pdm.diffusion.tiles.layout import Layout, Place
 from pdm.errors import BadInput
+from pdm.inference.any_size.rectangles import Box
 from pdm.inference.any_size.tiled.enlarged import EnlargedPicture
 from pdm.inference.pictures.studio import Studio
 from pdm.inference.pictures.windows import round_up
@@ -70,6 +71,10 @@ class Canvas:
             for height, width in (self.picture.size, self.studio.size)
         )
         return Layout(config, size, tile)
+
+    def part(self, place: Place) -> Box:
+        """Give a tile in pixels of the picture."""
+        return Box(place.top * self.unit_px, place.left * self.unit_px, *self.studio.size)
 
     def encode(self, places: Sequence[Place]) -> Pyramid:
         """Encode the picture's tiles at some places: all levels."""

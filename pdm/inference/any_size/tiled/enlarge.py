@@ -31,6 +31,7 @@ from pdm.inference.any_size.tiled.decode import decode_bands, decoding_layout
 from pdm.inference.any_size.tiled.encode import encode_maps
 from pdm.inference.any_size.tiled.kept_encodings import KeptEncodings
 from pdm.inference.any_size.tiled.state import load_state, save_state
+from pdm.inference.any_size.tiled.tile_boxes import TileBoxes
 from pdm.inference.any_size.tiled.tile_velocity import (
     TilePainter,
     Way,
@@ -55,6 +56,7 @@ def enlarge(
     strength: float | None = None,
     condition: Condition | None = None,
     negative: Condition | None = None,
+    boxes: TileBoxes | None = None,
     on_progress: OnProgress = lambda done, total: None,
     state: Path | None = None,
     save_seconds: float = 30.0,
@@ -72,6 +74,7 @@ def enlarge(
             picture (SDEdit). None for `default_strength(studio)`.
         condition: What the picture shows, with one row; None for what the seed says.
         negative: With `condition`: what guidance steers away from; None for no condition.
+        boxes: In place of both, for a model of layouts: each tile gets its part of them.
         on_progress: Gets the number of tiles done, and of all. A tile is counted once for each
             evaluation of the network, and once when it is decoded.
         state: Folder for an unfinished state. A run that was killed goes on from the last saved
@@ -94,7 +97,7 @@ def enlarge(
     if not 0 <= strength <= 1:
         raise BadInput(f"the strength is {strength}; give a number from 0 (nothing new) to 1")
     canvas = make_canvas(studio, picture, factor)
-    job = Job(canvas, config, seed, strength, condition, negative)
+    job = Job(canvas, config, seed, strength, condition, negative, boxes)
     return job.run(on_progress, state, save_seconds)
 
 
@@ -141,6 +144,7 @@ class Job:
     strength: float
     condition: Condition | None
     negative: Condition | None
+    boxes: TileBoxes | None = None
 
     @torch.no_grad()
     def run(
@@ -160,7 +164,8 @@ class Job:
         progress.total += _num_tiles(layout, way, way.num_steps)
         progress.add(_num_tiles(layout, way, done))
         encode = KeptEncodings(self.canvas, layout, way).encode
-        painter = TilePainter(self.canvas, way, encode, self.seed, self.condition, self.negative)
+        shown = self.condition, self.negative, self.boxes
+        painter = TilePainter(self.canvas, way, encode, self.seed, *shown)
         velocity = TiledVelocity(painter, layout, self.canvas.scales, progress.add)
         state = state or TiledState(Point(self.start(way)))
         saved = time.monotonic()
@@ -203,6 +208,8 @@ class Job:
             "seed": self.seed,
             "conditions": conditions,
         }
+        if self.boxes:
+            depends["boxes"] = [asdict(self.boxes.layout), asdict(self.boxes.shown)]
         return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
 
 

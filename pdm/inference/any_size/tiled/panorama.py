@@ -20,6 +20,7 @@ from pdm.diffusion.tiles.layout import Place
 from pdm.inference.any_size.tiled.canvas import Canvas
 from pdm.inference.any_size.tiled.enlarge import Job
 from pdm.inference.any_size.tiled.enlarged import EnlargedPicture
+from pdm.inference.any_size.tiled.tile_boxes import TileBoxes
 from pdm.inference.pictures.draw import Drawing
 from pdm.models.levels.pyramid import Pyramid
 from pdm.progress import Progress
@@ -45,7 +46,11 @@ class Panorama(Canvas):
 
 @torch.no_grad()
 def compose_side_by_side(
-    drawing: Drawing, size: tuple[int, int], state: Path, save_seconds: float = 30.0
+    drawing: Drawing,
+    size: tuple[int, int],
+    state: Path,
+    save_seconds: float = 30.0,
+    boxes: TileBoxes | None = None,
 ) -> Iterator[Pixels]:
     """Draw a composition. No more tiles are evaluated at once than pictures by `sample`.
 
@@ -55,6 +60,8 @@ def compose_side_by_side(
         state: Folder for an unfinished state, as for `pdm.inference.any_size.tiled.enlarge`. It is
             removed at the end.
         save_seconds: Least time between two saves.
+        boxes: In place of the drawing's condition, for a model of layouts: each tile gets its part
+            of them.
 
     Yields:
         uint8 (rows, W, 3), from the top.
@@ -66,7 +73,7 @@ def compose_side_by_side(
     canvas = Panorama(studio, plain, num_global, model)
     at_once = min(TILING.tiles_at_once, studio.config.batch_size)
     tiling = replace(TILING, tiles_at_once=at_once)
-    job = Job(canvas, tiling, drawing.seed, 1.0, drawing.condition, drawing.negative)
+    job = Job(canvas, tiling, drawing.seed, 1.0, drawing.condition, drawing.negative, boxes)
     progress: list[Progress] = []
 
     def report(done: int, total: int) -> None:

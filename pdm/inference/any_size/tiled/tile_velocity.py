@@ -7,7 +7,14 @@ from functools import partial
 from torch import Tensor
 
 from pdm.config.stages.sample import SampleConfig
-from pdm.config.task import ClassTask, SuperResolutionTask, TaskConfig, TextTask, UnconditionalTask
+from pdm.config.task import (
+    ClassTask,
+    LayoutTask,
+    SuperResolutionTask,
+    TaskConfig,
+    TextTask,
+    UnconditionalTask,
+)
 from pdm.diffusion.few_steps import times_of_steps
 from pdm.diffusion.flow import Velocity, interpolate
 from pdm.diffusion.guidance import clamp_data, clamp_times
@@ -23,6 +30,7 @@ from pdm.diffusion.stochastic import ddim_step, fresh_noise, start_on_path
 from pdm.diffusion.tiles.layout import Place
 from pdm.errors import BadInput
 from pdm.inference.any_size.tiled.canvas import Canvas
+from pdm.inference.any_size.tiled.tile_boxes import TileBoxes
 from pdm.inference.latent_sampling import sampler_times
 from pdm.inference.pictures.studio import Studio
 from pdm.models.condition import NO_CONDITION, Condition
@@ -46,11 +54,11 @@ def check_model(studio: Studio) -> None:
 
 def check_task(task: TaskConfig) -> None:
     """Raise BadInput if a model that was trained for a task cannot enlarge."""
-    able = SuperResolutionTask | UnconditionalTask | ClassTask | TextTask
+    able = SuperResolutionTask | UnconditionalTask | ClassTask | TextTask | LayoutTask
     if not isinstance(task, able):
         raise BadInput(
-            f"the model was trained for {task.kind}, which cannot enlarge a picture; take "
-            "one trained for super_resolution, an unconditional one, or one of classes or text"
+            f"the model was trained for {task.kind}, which cannot enlarge a picture; take one "
+            "trained for super_resolution, an unconditional one, or one of classes, text or boxes"
         )
 
 
@@ -152,6 +160,7 @@ class TilePainter:
         condition: What the picture shows, with one row; None for what the model's classes or the
             task say.
         negative: What guidance steers away from; None for no condition.
+        boxes: In place of both, if each tile shows something else.
     """
 
     def __init__(
@@ -162,13 +171,14 @@ class TilePainter:
         seed: int,
         condition: Condition | None = None,
         negative: Condition | None = None,
+        boxes: TileBoxes | None = None,
     ) -> None:
-        self.canvas, self.way, self.encode = canvas, way, encode
+        self.canvas, self.way, self.encode, self.boxes = canvas, way, encode, boxes
         studio = canvas.studio
         shapes = studio.autoencoder.level_shapes(*studio.size)[: canvas.num_known]
         self.noise = tuple(level.to(studio.device) for level in noise_from_seeds([seed], shapes))
         self.enlarges = isinstance(studio.task, SuperResolutionTask)
-        if condition is None and not self.enlarges:
+        if condition is None and boxes is None and not self.enlarges:
             condition, negative = (
                 studio.networks.condition([seed]),
                 studio.networks.negative([seed]),
@@ -184,11 +194,15 @@ class TilePainter:
         known_times = t[:, :count] if t.ndim == 2 else t
         noise = tuple(level.expand(len(places), -1, -1, -1) for level in self.noise)
         known = interpolate(encoded[:count], noise, known_times) if count else ()
-        return self._velocity(encoded, len(places))((*known, *pyramid), t)[count:]
+        return self._velocity(encoded, places)((*known, *pyramid), t)[count:]
 
-    def _velocity(self, encoded: Pyramid, num_tiles: int) -> Velocity:
+    def _velocity(self, encoded: Pyramid, places: Sequence[Place]) -> Velocity:
+        num_tiles = len(places)
         if self.enlarges:
             return self._make_velocity(Condition(levels=tuple(level_maps(encoded))), None)
+        if self.boxes:
+            both = self.boxes.conditions([self.canvas.part(place) for place in places])
+            return self._make_velocity(*map(self.canvas.studio.networks.to_device, both))
         if num_tiles not in self.velocities:  # kept, since making one reads the text
             negative = self.negative and self._repeat(self.negative, num_tiles)
             shown = self._repeat(self.condition, num_tiles)
