@@ -2,8 +2,10 @@
 
 Both parts of every system are trained, each for half of the time. Latents of a picture of 64x64
 have 256 values in each, and parameters, of both parts together, are equal within 5 %. All first
-stages have the same losses, with the default run's perceptual term by a network that judges nothing
-afterwards. All systems take the same number of evaluations for a picture.
+stages have the default run's optimizer and perceptual term, by a network that judges nothing
+afterwards. All systems take the same number of steps for a picture. Each is drawn twice from the
+same noise: as it is, and guided by its own earlier self as the default run is, which takes a second
+evaluation in each step.
 
 `pdm` is the default run's recipe. LDM's flow is there in three variants, and DFM's recipe in two,
 as published and with a stage for each level: ratios are to the best of them.
@@ -98,6 +100,7 @@ def first_stage_config(system: System, seed: int) -> AutoencoderConfig:
         config,
         model=dataclasses.replace(config.model, orthogonal_levels=True),
         perceptual=default.perceptual,
+        training=dataclasses.replace(config.training, optimizer=default.training.optimizer),
     )
 
 
@@ -119,8 +122,13 @@ def flow_config(system: System, seed: int) -> DiffusionConfig:
     )
 
 
-def sampling_config(system: System) -> SampleConfig:
-    """Settings with which a system is sampled."""
+def sampling_config(system: System, *, guided: bool) -> SampleConfig:
+    """Settings with which a system is sampled.
+
+    Args:
+        system: What to sample.
+        guided: By the system's own earlier self, as much as in the default run.
+    """
     default = params.load(ROOT / "params.yaml").sample
     changes: dict[str, Any] = {
         "sampler": "multistep",
@@ -128,7 +136,15 @@ def sampling_config(system: System) -> SampleConfig:
         "eta": 0.0,
         "time_shift": 1.0,
         "ema_length": None,
-        "guidance_scale": 1.0,
+        "guidance_scale": default.guidance_scale if guided else 1.0,
         **system.sample,
     }
     return dataclasses.replace(default, **changes)
+
+
+def guide_share() -> float:
+    """The share of the training after which the default run's guide is taken."""
+    guide = params.load(ROOT / "params.yaml").sample.guide
+    assert guide is not None
+    assert guide.training_share is not None
+    return guide.training_share

@@ -37,6 +37,7 @@ from pdm.models.denoiser import Denoiser
 from pdm.models.layers.spectral_norm import bake_spectral_norms
 from pdm.models.levels.pyramid import Pyramid
 from pdm.registry import build_denoiser
+from pdm.training.loop.interfaces import Data
 from pdm.training.loop.state import TrainState
 from pdm.training.noisy_latents import NoisyLatents
 from pdm.training.objectives.losses import FlowLosses
@@ -66,7 +67,8 @@ def main() -> None:
     config = config_of(job["design"], job["seed"], job["learning_rate"], job["images"])
     network, images_seen = train_network(config, wavelets, crops.train, job["seconds"])
     num_samples = len(crops.unseen)
-    samples = draw_samples(network, wavelets, sampling_of(job["design"]), num_samples)
+    sampling = sampling_of(job["design"])
+    samples = draw_samples(Networks(network), wavelets, sampling, num_samples)
     if job["samples"]:
         np.save(job["samples"], samples)
     named = ("design", "source", "seed", "seconds", "images", "learning_rate")
@@ -128,12 +130,12 @@ def reconstruct(first_stage: FirstStage, pixels: Pixels) -> Pixels:
 
 @torch.no_grad()
 def draw_samples(
-    network: Denoiser, first_stage: FirstStage, config: SampleConfig, count: int
+    networks: Networks, first_stage: FirstStage, config: SampleConfig, count: int
 ) -> Pixels:
     """Samples of consecutive seeds."""
     seeds = range(FIRST_SAMPLE_SEED, FIRST_SAMPLE_SEED + count)
     shapes = first_stage.level_shapes(SIDE_PX, SIDE_PX)
-    networks, pictures = Networks(network), []
+    pictures = []
     for start in range(0, count, BATCH):
         latents = draw_latents(networks, config, seeds[start : start + BATCH], shapes)
         pictures.append(to_pixels(first_stage.decode(latents)))
@@ -148,6 +150,15 @@ def train_network(
     Returns:
         The EMA, in evaluation mode, and the number of images seen.
     """
+    state, losses, data = prepare_training(config, first_stage, pixels)
+    trained(state, losses, data, config.training, seconds)
+    return bake_spectral_norms(state.ema), state.images_seen  # type: ignore[return-value]
+
+
+def prepare_training(
+    config: DiffusionConfig, first_stage: FirstStage, pixels: Pixels
+) -> tuple[TrainState, FlowLosses, Data]:
+    """A training at its start: random weights, losses, and the latents of the crops."""
     images = to_images(pixels)
     both = torch.cat([images, images.flip(3)])  # mirrored copies, as the stage `latents` makes
     latents = LatentsInMemory(encode(first_stage, both))
@@ -155,11 +166,9 @@ def train_network(
     channels, downsamplings = first_stage.level_channels, first_stage.level_downsamplings
     network = build_denoiser(config, channels, downsamplings)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    state = TrainState(network, config.training)
     losses = FlowLosses(network, config.level_loss_weights)
     data = NoisyLatents(latents, config)  # type: ignore[arg-type]
-    trained(state, losses, data, config.training, seconds)
-    return bake_spectral_norms(state.ema), state.images_seen  # type: ignore[return-value]
+    return TrainState(network, config.training), losses, data
 
 
 @torch.no_grad()

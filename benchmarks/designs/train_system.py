@@ -1,5 +1,6 @@
 """Trains one whole system on crops, draws from it, and scores the pictures."""
 
+import copy
 import dataclasses
 import json
 import logging
@@ -18,20 +19,25 @@ from benchmarks.designs.system_designs import (
     System,
     first_stage_config,
     flow_config,
+    guide_share,
     sampling_config,
 )
 from benchmarks.designs.train_denoiser import (
     distances_of_pairs,
     draw_samples,
+    prepare_training,
     reconstruct,
-    train_network,
 )
 from benchmarks.designs.train_first_stage import train_autoencoder
-from benchmarks.trainings.in_memory import CropsInMemory
+from benchmarks.trainings.in_memory import CropsInMemory, trained
 from pdm import weights
+from pdm.config.stages.diffusion import DiffusionConfig
+from pdm.data.pixels import Pixels
 from pdm.data.sheets import contact_sheet
 from pdm.evaluation.features.packaged import PackagedFeatures
+from pdm.inference.sampling_networks import Networks
 from pdm.models.codec import Autoencoder
+from pdm.models.layers.spectral_norm import bake_spectral_norms
 from pdm.registry import load_autoencoder
 from pdm.training.distributed.workers import Workers
 from pdm.training.latent_space.measure import measure_latents
@@ -43,6 +49,8 @@ PAIRS = {
     "floor": ("train", "unseen"),
     "samples, held out": ("samples", "held_out"),
     "floor, held out": ("train", "held_out"),
+    "guided": ("guided", "unseen"),
+    "guided, held out": ("guided", "held_out"),
 }
 
 
@@ -55,18 +63,23 @@ def main() -> None:
     name = f"{system.first_stage}-{job['source']}-{job['seed']}-{half:g}s"
     first_stage = first_stage_of(system, job["seed"], half, crops, work / "first-stages" / name)
     config = flow_config(system, job["seed"])
-    network, images_seen = train_network(config, first_stage, crops.train, half)
+    networks, images_seen = train_with_guide(config, first_stage, crops.train, half)
     count = len(crops.unseen)
-    samples = draw_samples(network, first_stage, sampling_config(system), count)
-    _save_sheet(samples, work / "sheets" / f"{job['design']} {name}.png")
+    sampling = {
+        "samples": sampling_config(system, guided=False),
+        "guided": sampling_config(system, guided=True),
+    }
+    drawn = {kind: draw_samples(networks, first_stage, sampling[kind], count) for kind in sampling}
+    for kind, pictures in drawn.items():
+        _save_sheet(pictures, work / "sheets" / f"{job['design']} {name} {kind}.png")
     sets = {
-        "samples": samples,
+        **drawn,
         "reconstructions": reconstruct(first_stage, crops.unseen),
         "train": crops.train[:count],
         "unseen": crops.unseen,
         "held_out": crops.held_out,
     }
-    parts = (first_stage, network)
+    parts = (first_stage, networks.network)
     found = {
         **{key: job[key] for key in ("design", "source", "seed", "seconds")},
         "images": None,
@@ -78,6 +91,23 @@ def main() -> None:
         "distances": distances_of_pairs(sets, PAIRS, work / "real", [PackagedFeatures(JUDGE)]),
     }
     print(json.dumps(found))
+
+
+def train_with_guide(
+    config: DiffusionConfig, first_stage: Autoencoder, pixels: Pixels, seconds: float
+) -> tuple[Networks, int]:
+    """Train for processor seconds, and keep the EMA on the way that guides the final one.
+
+    Returns:
+        Both EMAs, in evaluation mode, and the number of images seen.
+    """
+    state, losses, data = prepare_training(config, first_stage, pixels)
+    before = guide_share() * seconds
+    trained(state, losses, data, config.training, before)
+    guide: Any = bake_spectral_norms(copy.deepcopy(state.ema))
+    trained(state, losses, data, config.training, seconds - before)
+    network: Any = bake_spectral_norms(state.ema)
+    return Networks(network, guide, guide_gets_condition=True), state.images_seen
 
 
 def first_stage_of(

@@ -1,5 +1,6 @@
 """The comparison of whole systems: fair designs, kept rows, ratios to the best rival."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -64,6 +65,22 @@ def test_a_ratio_is_to_the_best_rival_of_the_group_seed_by_seed():
     assert (line.key, line.values) == ("system_vs_ldm", (0.5, 0.75))
 
 
+def test_a_system_counts_by_its_better_pictures_guided_or_not():
+    kept = runs(4.0, (8.0, 6.0, 5.0))
+    kept[0]["distances"]["guided"] = dict.fromkeys(SCORES, 1.0)
+    kept[2]["distances"]["guided"] = dict.fromkeys(SCORES, 2.0)
+    (line,) = system_results.ratios(kept)
+    assert line.values == (0.5,)
+
+
+def test_a_system_that_was_never_drawn_with_guidance_counts_without():
+    kept = runs(4.0, (8.0, 6.0, 5.0))
+    for one in kept:
+        one["distances"] = {"samples": one["distances"]["samples"]}
+    (line,) = system_results.ratios(kept)
+    assert line.values == (0.8,)
+
+
 def test_a_group_whose_best_may_be_missing_gives_no_ratio():
     assert system_results.ratios(runs(1.0, (8.0, 4.0, 2.0))[:-1]) == []
 
@@ -100,12 +117,18 @@ def test_systems_have_as_many_parameters_latent_values_and_evaluations():
         parts = first_stage, build_denoiser(config, *levels)
         parameters.append(sum(weight.numel() for part in parts for weight in part.parameters()))
         values.add(sum(c * h * w for c, h, w in shapes))
-        sampling = sampling_config(system)
+        sampling = sampling_config(system, guided=False)
         stops = sampler_stops(sampling.steps, 1.0, config.schedule, len(shapes))
         evaluations.add(len(stops) - 1)
     assert max(parameters) < 1.05 * min(parameters)
     assert values == {256}
     assert evaluations == {50}
+
+
+def test_only_the_guidance_differs_between_the_two_ways_to_draw():
+    for system in SYSTEMS.values():
+        plain, guided = (sampling_config(system, guided=way) for way in (False, True))
+        assert dataclasses.replace(guided, guidance_scale=1.0) == plain != guided
 
 
 def test_the_judge_has_trained_nothing():
@@ -131,4 +154,4 @@ def test_a_row_is_stored_when_it_is_finished_and_a_second_run_goes_on(tmp_path):
         found = json.loads((tmp_path / "systems.json").read_text())["runs"]
         assert [one["design"] for one in found] == systems
     assert len(list((tmp_path / "work").glob("*/first-stages/*"))) == 2
-    assert len(list((tmp_path / "work").glob("*/sheets/*.png"))) == 3
+    assert len(list((tmp_path / "work").glob("*/sheets/*.png"))) == 2 * 3
