@@ -38,4 +38,5 @@ def test_a_task_whose_classes_are_those_of_the_data_says_so(task, capsys):
     words = ["preset", task, "--from", "params.yaml", "--output", "params.yaml", "--force"]
     assert cli.main(words) == 0
     assert cli.main(["diffusion", "--dry-run"]) == 2
-    assert "takes its classes from the data, and data/latents is not" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "takes its classes from the data, and data/latents does not exist yet" in said
