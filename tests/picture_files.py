@@ -7,6 +7,30 @@ import zlib
 import numpy as np
 from PIL import Image
 
+ORIENTATION = 0x112
+TURN_OF_CAMERA = {  # which its orientation takes back
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+def turned(image: Image.Image, orientation: int = 6) -> Image.Image:
+    """The pixels that a camera held otherwise stores; upright it is the same picture."""
+    turn = TURN_OF_CAMERA[orientation]
+    return image if turn is None else image.transpose(turn)
+
+
+def exif(orientation: int = 6) -> Image.Exif:
+    found = Image.Exif()
+    found[ORIENTATION] = orientation
+    return found
+
 
 def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
     buffer = io.BytesIO()

@@ -5,6 +5,7 @@ import struct
 import zlib
 from functools import cache
 
+import picture_files
 from curation_pictures import scene
 from PIL import Image, ImageDraw, ImageFilter
 
@@ -43,20 +44,9 @@ def blank_png(width: int, height: int) -> bytes:
 
 
 def turned(orientation: int) -> bytes:
-    """Stored as a camera does that was held otherwise; upright it is the same picture."""
-    undo = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_90,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_270,
-    }
-    stored = picture(1).transpose(undo[orientation]) if orientation in undo else picture(1)
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    return encoded(stored, "png", exif=exif)
+    """The first picture, stored as a camera does that was held otherwise."""
+    stored = picture_files.turned(picture(1), orientation)
+    return encoded(stored, "png", exif=picture_files.exif(orientation))
 
 
 def many_scans(number: int) -> bytes:

@@ -194,11 +194,15 @@ def test_a_model_preset_can_be_applied_to_ones_own_file(tmp_path, output_of):
         ("showcase", "model-tiny"),
     ],
 )
-def test_a_model_preset_fits_a_file_of_any_other_model(before, name, tmp_path, output_of):
+def test_a_model_preset_fits_a_file_of_any_other_model(
+    before, name, tmp_path, output_of, loaded
+):
     mine = tmp_path / "mine.yaml"
     mine.write_text(output_of(before))
     output_of(name, "--from", mine, "--output", mine, "--force")
-    params.load(mine)
+    changed, alone = params.load(mine), loaded(name)
+    assert changed.autoencoder.model.levels == alone.autoencoder.model.levels
+    assert changed.diffusion.model.widths == alone.diffusion.model.widths
 
 
 def test_what_a_file_keeps_and_the_preset_does_not_fit_is_said_when_it_is_written(

@@ -133,7 +133,7 @@ def test_what_is_shown_of_each_picture_is_what_the_result_shows_of_it(size):
             picture = np.asarray(small.resize((width, height), Image.Resampling.BILINEAR))
             pictures.append(picture)
         result = fit(picture, plan.box, size)
-        for before, shown in zip(pictures, plan.shown, strict=True):
+        for before, shown in zip(pictures, plan.shown_parts, strict=True):
             start, side = ((shown.top, shown.height), (shown.left, shown.width))[axis]
             for place in (0.1, 0.5, 0.9):
                 wanted = result[int(place * size[0]), int(place * size[1]), 0]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from picture_files import chunk, encoded, noise
+from picture_files import TURN_OF_CAMERA, chunk, encoded, exif, noise, turned
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -14,17 +14,6 @@ from pdm.data.maps import decode_map
 from pdm.inference.pictures.read import read_mask, read_picture
 from pdm.presets import DEFAULT
 
-ORIENTATION = 0x112
-TURN_OF_CAMERA = {  # which its orientation takes back
-    1: None,
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
 XMP = '<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
 NAMES = ("sky", "sea", "land")
 
@@ -38,17 +27,6 @@ FILES = {  # of masks
     "tif": {},
     "tiff": {"compression": "tiff_lzw"},
 }
-
-
-def turned(image: Image.Image, orientation: int = 6) -> Image.Image:
-    turn = TURN_OF_CAMERA[orientation]
-    return image if turn is None else image.transpose(turn)
-
-
-def exif(orientation: int = 6) -> Image.Exif:
-    found = Image.Exif()
-    found[ORIENTATION] = orientation
-    return found
 
 
 def mask_in(path: Path) -> np.ndarray:

@@ -2,12 +2,14 @@
 
 import dataclasses
 
+import tiny_pyramid
 import torch
 
-from pdm.config.networks.autoencoder_model import AutoencoderModelConfig, LevelConfig
+from pdm.config.networks.autoencoder_model import LevelConfig
 from pdm.models.autoencoder import PyramidAutoencoder
 
-CONFIG = AutoencoderModelConfig(
+CONFIG = dataclasses.replace(
+    tiny_pyramid.AUTOENCODER,
     levels=(
         LevelConfig(downsampling="global", channels=6, kl_weight=1e-6),
         LevelConfig(downsampling=16, channels=5, kl_weight=1e-6),
@@ -16,18 +18,10 @@ CONFIG = AutoencoderModelConfig(
     ),
     encoder_widths=(4, 4, 8, 8, 12),
     decoder_widths=(4, 4, 8, 8, 12),
-    encoder_blocks=1,
     decoder_blocks=2,
-    norm="group",
     attention_from=16,
-    attention_ratio="shape",
     encoder_dropout=(0.0, 0.0, 0.0, 0.1, 0.2),
     decoder_dropout=(0.0, 0.0, 0.0, 0.0, 0.1),
-    encoder_spectral_norm=True,
-    decoder_spectral_norm=False,
-    skips="res_skip",
-    orthogonal_levels=False,
-    residual_levels=False,
 )
 
 

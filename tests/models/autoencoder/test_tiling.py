@@ -3,13 +3,15 @@
 import dataclasses
 
 import pytest
+import tiny_pyramid
 import torch
 
-from pdm.config.networks.autoencoder_model import AutoencoderModelConfig, LevelConfig
+from pdm.config.networks.autoencoder_model import LevelConfig
 from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.regions import Region, Span
 
-CONFIG = AutoencoderModelConfig(
+CONFIG = dataclasses.replace(
+    tiny_pyramid.AUTOENCODER,
     levels=(
         LevelConfig(downsampling="global", channels=6, kl_weight=1e-6),
         LevelConfig(downsampling=32, channels=5, kl_weight=1e-6),
@@ -25,11 +27,6 @@ CONFIG = AutoencoderModelConfig(
     attention_ratio="equal",
     encoder_dropout=(0.0,) * 6,
     decoder_dropout=(0.0,) * 6,
-    encoder_spectral_norm=True,
-    decoder_spectral_norm=False,
-    skips="res_skip",
-    orthogonal_levels=False,
-    residual_levels=False,
 )
 VARIANTS = {
     "as designed": {},

@@ -2,31 +2,19 @@
 
 import dataclasses
 
+import tiny_pyramid
 import torch
 
-from pdm.config.networks.unet import UNetConfig
 from pdm.models.levels.pyramid import level_shapes
 from pdm.models.unet import PyramidUNet
 
-CONFIG = UNetConfig(
+CONFIG = dataclasses.replace(
+    tiny_pyramid.UNET,
     widths=(8, 12, 16),
     blocks=(2, 1, 2),
-    embedding_width=32,
-    branches=True,
-    windows=None,
-    level_times=None,
-    time_embedding="joint",
-    predicts=None,
-    input_stream=True,
     output_stream=True,
-    resampling="box",
     attention_from=16,
-    cross_attention_from=None,
-    attention_ratio="shape",
     dropout=(0.0, 0.1, 0.2),
-    dropout_falls=False,
-    spectral_norm=True,
-    condition=None,
 )
 CHANNELS = (6, 5, 4, 3)
 DOWNSAMPLINGS = ("global", 16, 8, 4)
