@@ -134,7 +134,7 @@ def write_drawing(
     plan = large.plan_drawing(studio)
     large.log(plan, "draw")
     enlarger = _enlarger_of(large, drawing, plan)
-    boxes = boxes_for(studio, drawing, plan.shown[0])
+    boxes = boxes_for(studio, drawing, plan.shown_parts[0])
     if boxes:
         shown, negative = boxes.conditions([Box(0, 0, *plan.composition)])
         drawing = dataclasses.replace(drawing, condition=shown, negative=negative)
@@ -160,7 +160,7 @@ def _enlarger_of(large: LargePicture, drawing: Drawing, plan: Plan) -> Enlarger:
         seed=drawing.seed,
         condition=condition_for(other, drawing) if other else drawing.condition,
         negative=None if other else drawing.negative,
-        boxes=boxes_for(other or drawing.studio, drawing, plan.shown[0]),
+        boxes=boxes_for(other or drawing.studio, drawing, plan.shown_parts[0]),
     )
 
 

@@ -70,7 +70,7 @@ class Plan:
         return 1 - self.size[0] * self.size[1] / (scale * scale * height * width)
 
     @property
-    def shown(self) -> tuple[Box, ...]:
+    def shown_parts(self) -> tuple[Box, ...]:
         """Where the picture is, in pixels: in the composition, then in what each round gives."""
         found = [self.box]
         for each in reversed(self.rounds):

@@ -119,7 +119,7 @@ def draw_by_plan(
         name, [enlarger.count(each, number) for number, each in enumerate(plan.rounds)]
     )
     for number, current in enumerate(plan.rounds):
-        shown = plan.shown[number + 1]
+        shown = plan.shown_parts[number + 1]
         draw = partial(_draw_round, enlarger, picture, current, number, folder, progress, shown)
         if number == len(plan.rounds) - 1 and not plan.is_reduced_last:
             yield from cut_bands(draw(), plan.box)

@@ -35,7 +35,7 @@ def build_losses(
     assert config.distil is not None
     channels = tuple(teacher.facts["level_channels"])
     downsamplings = tuple(teacher.facts["level_downsamplings"])
-    model = build_denoiser(_like(teacher, config), channels, downsamplings, facts)
+    model = build_denoiser(_config_like(teacher, config), channels, downsamplings, facts)
     model.load_state_dict(teacher.state_dict())
     for network in (model, teacher):
         network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -44,7 +44,7 @@ def build_losses(
     return DistillationLosses(model, teacher, stops, config.distil.steps, config.level_loss_weights)
 
 
-def _like(teacher: Denoiser, config: DiffusionConfig) -> DiffusionConfig:
+def _config_like(teacher: Denoiser, config: DiffusionConfig) -> DiffusionConfig:
     """The config of a network that takes the teacher's weights, without dropout."""
     if not isinstance(config.network, UNetConfig):
         return config
