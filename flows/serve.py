@@ -16,7 +16,7 @@ from prefect.types.entrypoint import EntrypointType
 from flows.addresses import without_credentials
 from flows.errors import BAD_INPUT, RunError
 from flows.pipeline import pipeline
-from flows.server import configured_server, local_server
+from flows.server import PREFECTS_PORT, configured_server, local_server
 
 NAME = "scheduled"
 
@@ -44,7 +44,7 @@ def serve_pipeline(schedule: Schedule, *, keep_models: bool = False) -> None:
     Uses the configured Prefect server; without one, starts a local server meanwhile.
     """
     configured = configured_server()
-    server = contextlib.nullcontext(configured) if configured else local_server()
+    server = contextlib.nullcontext(configured) if configured else local_server(PREFECTS_PORT)
     with server as url:
         print(f"Prefect's page: {without_credentials(url).removesuffix('/api')}", flush=True)
         print("waiting for the schedule; press ctrl-C to stop", flush=True)

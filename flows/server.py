@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator
 from typing import IO
 
+import psutil
 from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_UI_URL,
@@ -26,7 +27,7 @@ from flows.environment import hide_proxies
 from flows.errors import UNAVAILABLE, RunError
 from flows.stage import die_with_parent, with_our_paths
 
-DEFAULT_PORT = 4200  # Prefect's
+PREFECTS_PORT = 4200
 SECONDS_TO_START = 90.0
 SECONDS_TO_ANSWER = 5.0
 MAX_REASON_CHARACTERS = 200
@@ -64,18 +65,18 @@ def start_server_until_exit() -> None:
 
 
 @contextlib.contextmanager
-def local_server(**settings: str) -> Iterator[str]:
+def local_server(preferred_port: int = 0, **settings: str) -> Iterator[str]:
     """Run a server on loopback during the block; yield its address.
 
     Args:
+        preferred_port: Used if it is free; otherwise, and with 0, the system chooses one.
         settings: Additional environment variables of the server.
 
     Raises:
         RunError: It does not start.
     """
     hide_proxies()
-    port = _free_port()
-    url = f"http://127.0.0.1:{port}/api"
+    port = _free_port(preferred_port)
     with tempfile.TemporaryFile("w+") as log:
         server = subprocess.Popen(
             die_with_parent(
@@ -87,13 +88,14 @@ def local_server(**settings: str) -> Iterator[str]:
             env=with_our_paths(os.environ) | LOG_SETTINGS | settings,
             start_new_session=True,  # ctrl-C must not reach it before the runner has ended
         )
-        yield from _use(server, url, log)
+        yield from _use(server, port, log)
 
 
-def _use(server: "subprocess.Popen[bytes]", url: str, log: IO[str]) -> Iterator[str]:
+def _use(server: "subprocess.Popen[bytes]", port: int, log: IO[str]) -> Iterator[str]:
     """Point Prefect's settings to the server while it is in use, then end it."""
+    url = f"http://127.0.0.1:{port}/api"
     try:
-        _wait_until_ready(f"{url}/health", server, log)
+        _wait_until_ready(server, port, f"{url}/health", log)
         os.environ["PREFECT_API_URL"] = url  # for the runs, which are child processes
         with temporary_settings({PREFECT_API_URL: url, PREFECT_UI_URL: url.removesuffix("/api")}):
             yield url
@@ -106,9 +108,8 @@ def _use(server: "subprocess.Popen[bytes]", url: str, log: IO[str]) -> Iterator[
             server.kill()
 
 
-def _free_port() -> int:
-    """Prefect's default port if it is free, else any free one."""
-    for port in (DEFAULT_PORT, 0):
+def _free_port(preferred: int) -> int:
+    for port in (preferred, 0):
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
@@ -116,10 +117,13 @@ def _free_port() -> int:
     raise RunError("no free port for Prefect's server", UNAVAILABLE)
 
 
-def _wait_until_ready(url: str, server: "subprocess.Popen[bytes]", log: IO[str]) -> None:
+def _wait_until_ready(
+    server: "subprocess.Popen[bytes]", port: int, url: str, log: IO[str]
+) -> None:
+    """Return as soon as the server itself answers, not another one that took the port first."""
     deadline = time.monotonic() + SECONDS_TO_START
     while time.monotonic() < deadline and server.poll() is None:
-        if _answers(url):
+        if _listens(server.pid, port) and _answers(url):
             return
         time.sleep(0.5)
     why = f"within {SECONDS_TO_START:.0f} s" if server.poll() is None else f"({_last_error(log)})"
@@ -128,6 +132,18 @@ def _wait_until_ready(url: str, server: "subprocess.Popen[bytes]", log: IO[str])
         "its output",
         UNAVAILABLE,
     )
+
+
+def _listens(pid: int, port: int) -> bool:
+    """Whether the process, or one that it started, waits for connections on the port."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        return any(
+            connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+            for each in (process, *process.children(recursive=True))
+            for connection in each.net_connections("tcp")
+        )
+    return False
 
 
 def _last_error(log: IO[str]) -> str:
