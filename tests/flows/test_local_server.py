@@ -10,7 +10,7 @@ from flows.errors import RunError
 
 
 class Healthy(BaseHTTPRequestHandler):
-    def do_GET(self):  # noqa: N802
+    def do_GET(self):
         self.send_response(200)
         self.end_headers()
 
