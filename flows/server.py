@@ -117,9 +117,7 @@ def _free_port(preferred: int) -> int:
     raise RunError("no free port for Prefect's server", UNAVAILABLE)
 
 
-def _wait_until_ready(
-    server: "subprocess.Popen[bytes]", port: int, url: str, log: IO[str]
-) -> None:
+def _wait_until_ready(server: "subprocess.Popen[bytes]", port: int, url: str, log: IO[str]) -> None:
     """Return as soon as the server itself answers, not another one that took the port first."""
     deadline = time.monotonic() + SECONDS_TO_START
     while time.monotonic() < deadline and server.poll() is None:

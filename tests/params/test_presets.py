@@ -194,9 +194,7 @@ def test_a_model_preset_can_be_applied_to_ones_own_file(tmp_path, output_of):
         ("showcase", "model-tiny"),
     ],
 )
-def test_a_model_preset_fits_a_file_of_any_other_model(
-    before, name, tmp_path, output_of, loaded
-):
+def test_a_model_preset_fits_a_file_of_any_other_model(before, name, tmp_path, output_of, loaded):
     mine = tmp_path / "mine.yaml"
     mine.write_text(output_of(before))
     output_of(name, "--from", mine, "--output", mine, "--force")
