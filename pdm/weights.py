@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from pdm.errors import BadInput, Unavailable
 from pdm.files import atomic_folder, sha256_of, write_json
 
-FEW_STEPS = "few-steps"  # folder, within a flow's, of the network that was tuned from it
+FEW_STEPS = "few-steps"  # folder, within a flow's, of the network that was distilled from it
 
 
 def save(

@@ -1,8 +1,11 @@
 """`pyramid autoencoder --dry-run` and `pyramid diffusion --dry-run` before there is any data."""
 
+from pathlib import Path
+
 import pytest
 
 from pdm import cli, presets
+from pdm.params.override import override
 from pdm.registry import level_shapes_of
 
 
@@ -25,6 +28,18 @@ def test_what_a_training_takes_is_predicted_from_the_params_alone(capsys):
     shapes, _ = level_shapes_of(presets.load("model-tiny").autoencoder)
     assert ", ".join("x".join(map(str, shape)) for shape in shapes) in text
     assert "memory of a worker, predicted:" in text
+
+
+def test_a_distillation_is_predicted_beside_the_flow(capsys):
+    distil = "{steps: 4, teacher_steps: 8, total_images: 64, batch_size: 8, learning_rate: 2.0e-4"
+    assignment = f"diffusion.distil={distil}, ema_half_life_images: 40}}"
+    path = Path("params.yaml")
+    path.write_text(override(path.read_text(), [assignment])[0])
+    capsys.readouterr()
+    assert cli.main(["diffusion", "--dry-run"]) == 0
+    flow, distillation = capsys.readouterr().out.split("then the distillation:")
+    assert "teacher" not in flow
+    assert "teacher" in distillation
 
 
 @pytest.mark.parametrize("form", ["json", "costs"])

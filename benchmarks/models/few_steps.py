@@ -45,7 +45,7 @@ from pdm.models.denoiser import Denoiser
 from pdm.models.layers.spectral_norm import bake_spectral_norms
 from pdm.registry import build_denoiser
 from pdm.training.distillation.student import build_losses
-from pdm.training.distillation.ways import Ways
+from pdm.training.distillation.trajectory_starts import TrajectoryStarts
 from pdm.training.distributed.workers import Workers
 from pdm.training.latent_space.measure import measure_latents
 from pdm.training.loop.state import TrainState
@@ -188,8 +188,8 @@ def tune(
     config = dataclasses.replace(config, training=training)
     losses = build_losses(config, flow, CPU)
     state = TrainState(losses.model, training)
-    ways = Ways(latents, config, "ways", training.batch_size)  # type: ignore[arg-type]
-    trained(state, losses, ways, training, None)
+    starts = TrajectoryStarts(latents, config, "trajectories", training.batch_size)  # type: ignore[arg-type]
+    trained(state, losses, starts, training, None)
     return bake_spectral_norms(state.ema), losses.stops  # type: ignore[return-value]
 
 

@@ -42,16 +42,22 @@ def _track_training(
 
 
 def _print_plan(
-    form: str, plan: "Callable[[], TrainingPlan]", predict: "Callable[[], Footprint]", data: Path
+    form: str,
+    plan: "Callable[[], TrainingPlan]",
+    predict: "Callable[[], list[Footprint]]",
+    data: Path,
 ) -> None:
-    """Print what a training would do and take; as text also before there is data to train on."""
+    """Print what a training would do and take, and a distillation after it, if any; as text also
+    before there is data to train on."""
     if form == "json":  # read by the flows before every stage, so it must be quick
         print(json.dumps(plan().as_json()))
     elif form == "costs":
-        print(json.dumps(plan().as_json() | predict().as_json()))
+        training, *distillation = [one.as_json() for one in predict()]
+        after = {"distillation": distillation[0]} if distillation else {}
+        print(json.dumps(plan().as_json() | training | after))
     else:
         print(plan() if _is_there(data) else f"{data} does not exist yet", flush=True)
-        print(predict())
+        print("\nthen the distillation:\n".join(map(str, predict())))
 
 
 def _is_there(data: Path) -> bool:
@@ -70,7 +76,7 @@ def autoencoder(args: argparse.Namespace) -> None:
     config = params.load(args.params).autoencoder
     if args.dry_run:
         found = partial(plan, config, shards=args.shards, runs=args.runs, model=args.model)
-        _print_plan(args.dry_run, found, lambda: autoencoder_footprint(config), args.shards)
+        _print_plan(args.dry_run, found, lambda: [autoencoder_footprint(config)], args.shards)
         return
     folder = run_folder(config, shards=args.shards, runs=args.runs)
     outputs = {"model": args.model, "curves": args.curves}
@@ -87,7 +93,7 @@ def autoencoder(args: argparse.Namespace) -> None:
 
 
 def diffusion(args: argparse.Namespace) -> None:
-    """Train the pyramid UNet on the latents with rectified flow, and tune it for few steps."""
+    """Train the pyramid UNet on the latents with rectified flow, and distil it for few steps."""
     from pdm.training.checkpoints.finished import export_instead_of_training
     from pdm.training.diffusion import run_folder
     from pdm.training.distillation import plan
@@ -108,13 +114,14 @@ def diffusion(args: argparse.Namespace) -> None:
     if config.distil is None:
         return
     if is_under_torchrun() and not exported:
-        logger.warning("diffusion: run the same command again to tune the flow for few steps")
+        logger.warning("diffusion: run the same command again to distil the flow")
         return
     _distil(config, folder, args)
 
 
-def _predict_diffusion(config: "Params", args: argparse.Namespace) -> "Footprint":
-    """From the latents, or from the params alone if there are none yet.
+def _predict_diffusion(config: "Params", args: argparse.Namespace) -> "list[Footprint]":
+    """The flow's training and, if there is any, its distillation; from the latents, or from the
+    params alone if there are none yet.
 
     Raises:
         BadInput: There are none, and the task takes its classes from them.
@@ -122,17 +129,23 @@ def _predict_diffusion(config: "Params", args: argparse.Namespace) -> "Footprint
     from pdm.config.task import ClassTask, LayoutTask, SemanticTask
     from pdm.errors import BadInput
     from pdm.registry import level_shapes_of
-    from pdm.training.monitoring.footprint import diffusion_footprint, footprint_of_latents
+    from pdm.training.distillation.footprint import distillation_footprint
+    from pdm.training.monitoring.footprint import diffusion_footprint, levels_of_latents
 
+    section, task = config.diffusion, config.diffusion.drawn_by
     if _is_there(args.latents):
-        return footprint_of_latents(config.diffusion, args.latents)
-    task = config.diffusion.drawn_by
-    if isinstance(task, ClassTask | LayoutTask | SemanticTask):
+        shapes, downsamplings, facts = levels_of_latents(args.latents)
+    elif isinstance(task, ClassTask | LayoutTask | SemanticTask):
         raise BadInput(
             f"diffusion.task {task.kind} takes its classes from the data, and {args.latents} "
             "does not exist yet; run the stages up to 'latents' first"
         )
-    return diffusion_footprint(config.diffusion, *level_shapes_of(config.autoencoder))
+    else:
+        (shapes, downsamplings), facts = level_shapes_of(config.autoencoder), None
+    found = [diffusion_footprint(section, shapes, downsamplings, facts=facts)]
+    if section.distil is not None:
+        found.append(distillation_footprint(section, shapes, downsamplings, facts))
+    return found
 
 
 def _train_flow(config: "DiffusionConfig", folder: Path, args: argparse.Namespace) -> None:
@@ -154,7 +167,7 @@ def _train_flow(config: "DiffusionConfig", folder: Path, args: argparse.Namespac
 
 
 def _distil(config: "DiffusionConfig", flow_run: Path, args: argparse.Namespace) -> None:
-    """Tune the finished flow, unless the run of that has finished, too."""
+    """Distil the finished flow, unless the run of that has finished, too."""
     from pdm.evaluation.reference_distance import ReferenceDistance
     from pdm.training.checkpoints.finished import export
     from pdm.training.distillation import distil_flow, flow_folder, run_folder

@@ -28,7 +28,7 @@ STAGES = (
 ERRORS = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40)
 # A step's length over the previous one's: safety factor and limits, as in scipy.
 SAFETY, MIN_FACTOR, MAX_FACTOR = 0.9, 0.2, 10.0
-FIRST_STEP = 0.05  # as a fraction of the way between two stops
+FIRST_STEP = 0.05  # as a fraction of the time between two stops
 SHORTEST_STEP = 1e-5  # accepted whatever its error, so that sampling always ends
 
 
@@ -55,14 +55,14 @@ def runge_kutta(
     pyramid = noise
     steps = torch.full((len(noise[0]),), FIRST_STEP, device=noise[0].device)
     for start, end in itertools.pairwise(times.float().to(steps.device)):
-        leg = _Leg(narrowed or (lambda rows: velocity), start, end, tolerance)
-        pyramid, steps = leg.advance(pyramid, steps)
+        segment = _Segment(narrowed or (lambda rows: velocity), start, end, tolerance)
+        pyramid, steps = segment.advance(pyramid, steps)
     return pyramid
 
 
 @dataclass(frozen=True)
-class _Leg:
-    """The way between two stops, with a time s of its own that runs from 0 to 1."""
+class _Segment:
+    """The trajectory between two stops, with a time s of its own that runs from 0 to 1."""
 
     velocity_of: Callable[[list[int]], Velocity]
     start: Tensor  # () or (levels,)
@@ -70,7 +70,7 @@ class _Leg:
     tolerance: float
 
     def advance(self, pyramid: Pyramid, steps: Tensor) -> tuple[Pyramid, Tensor]:
-        """Move all pictures to the end of the leg; also give the length of each one's next step."""
+        """Move all pictures to the end; also give the length of each one's next step."""
         pyramid, steps = tuple(level.clone() for level in pyramid), steps.clone()
         s = torch.zeros_like(steps)
         rows = torch.arange(len(s), device=s.device)
@@ -82,7 +82,7 @@ class _Leg:
             reached, last, error = self.step(velocity, current, slopes, s[rows], step)
             accepted = (error <= 1) | (step <= SHORTEST_STEP)
             factor = (SAFETY * error.clamp_min(1e-10) ** -0.2).clamp(MIN_FACTOR, MAX_FACTOR)
-            # A step cut short by the end of the leg says little about how long the next may be.
+            # A step cut short by the end of the segment says little about how long the next may be.
             cut_short = accepted & (step < proposed)
             steps[rows] = torch.where(cut_short, proposed, (step * factor).clamp_min(SHORTEST_STEP))
             s[rows[accepted]] = torch.where(step < 1 - s[rows], s[rows] + step, 1.0)[accepted]
@@ -100,13 +100,13 @@ class _Leg:
 
     def slopes(self, velocity: Velocity, pyramid: Pyramid, s: Tensor) -> Pyramid:
         """Derivative of every level with respect to s (rows,)."""
-        way = self.end - self.start
-        times = self.start + s.view(-1, *[1] * way.ndim) * way
+        length = self.end - self.start
+        times = self.start + s.view(-1, *[1] * length.ndim) * length
         lengths = (self.end.clamp(0, 1) - self.start.clamp(0, 1)).expand(len(pyramid))
         velocities = velocity(pyramid, times)
         return tuple(
-            length.to(v.dtype) * v if length else torch.zeros_like(v)
-            for v, length in zip(velocities, lengths, strict=True)
+            own.to(v.dtype) * v if own else torch.zeros_like(v)
+            for v, own in zip(velocities, lengths, strict=True)
         )
 
     def step(

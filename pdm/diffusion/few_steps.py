@@ -1,11 +1,11 @@
-"""Sampling in few steps, by a network that was tuned for exactly these steps.
+"""Sampling in few steps, by a network that was distilled for exactly these steps.
 
-A flow network predicts the velocity at a point of its path, so long steps miss the path. A few-step
-network is tuned so that the steps of `multistep` between its stops stay on the path: they then
-follow the mean velocity from one stop to the next (MeanFlow, arXiv:2505.13447, equation 3). It
-learns from ways that the flow, its teacher, took in many steps (as in progressive distillation,
-arXiv:2202.00512, but in one go). It starts as the flow itself, whose `multistep` misses the path by
-less than Euler's method does.
+A flow network predicts the velocity at a point of its trajectory, so long steps leave the
+trajectory. A few-step network is trained so that the steps of `multistep` between its stops stay on
+it: they then follow the mean velocity from one stop to the next (MeanFlow, arXiv:2505.13447,
+equation 3). It learns from trajectories of the flow, its teacher, in many steps (as in progressive
+distillation, arXiv:2202.00512, but in one go). It starts as the flow itself, whose `multistep`
+leaves the trajectory by less than Euler's method does.
 
 Stops are as elsewhere (`pdm.diffusion.sampling_times`): (steps + 1,), or (steps + 1, levels).
 """
@@ -49,14 +49,14 @@ def extrapolate(velocities: Tensor, shares: Tensor) -> Tensor:
     return velocities + shares.view(-1, *[1] * (velocities.ndim - 1)) * (velocities - previous)
 
 
-def way_of_teacher(
+def teacher_trajectory(
     velocity: Velocity, noise: Pyramid, times: Tensor, kept: list[int]
 ) -> list[Pyramid]:
     """Follow a flow from noise to data by `multistep`; give the points at the stops `kept`.
 
     Args:
         velocity: Of the teacher, with guidance and clamping.
-        noise: Where the ways begin.
+        noise: Where the trajectories begin.
         times: The teacher's stops.
         kept: Numbers of stops, rising.
     """

@@ -40,7 +40,8 @@ def sampler_stops(steps: int, shift: float, schedule: Schedule | None, num_level
     if steps < least:
         raise BadInput(
             f"sample.steps is {steps}, but diffusion.model.level_times (kind {schedule.kind}, "
-            f"{num_levels} levels) needs at least {least}: one for each part of the way"
+            f"{num_levels} levels) needs at least {least}: one between "
+            "each begin or end of a level and the next"
         )
     if schedule.kind == "stages":
         return _stops_of_stages(steps, shift, schedule)
@@ -60,7 +61,7 @@ def stops_between_bends(steps: int, schedule: Schedule | None, num_levels: int) 
 
 
 def min_steps(schedule: Schedule | None, num_levels: int) -> int:
-    """Count the parts of the way between begins and ends of levels: each takes a step or more."""
+    """Count the parts between begins and ends of levels: each takes a step or more."""
     if isinstance(schedule, LevelTimesConfig):
         if schedule.stage_levels is not None:
             return len(schedule.stage_levels)
@@ -72,13 +73,13 @@ def min_steps(schedule: Schedule | None, num_levels: int) -> int:
 def offset_windows(config: LevelTimesConfig, num_levels: int) -> Windows:
     """Give the windows in which each level lags behind the coarser one by an equal offset.
 
-    On a way of length 1 + offset every level takes a time of 1.
+    In a time of 1 + offset in all, every level takes a time of 1.
     """
     assert config.offset is not None
-    way, lag = 1 + config.offset, config.offset / (num_levels - 1)
+    whole, lag = 1 + config.offset, config.offset / (num_levels - 1)
     starts = [k * lag for k in range(num_levels)]
     # Rounded, so that an end and a start at the same place are equal numbers.
-    return tuple((round(start / way, 12), round((start + 1) / way, 12)) for start in starts)
+    return tuple((round(start / whole, 12), round((start + 1) / whole, 12)) for start in starts)
 
 
 def shifted_by_level(times: Tensor, config: LevelTimesConfig) -> Tensor:
@@ -111,8 +112,8 @@ def _stops_of_windows(steps: int, shift: float, windows: Windows) -> Tensor:
 def _stops_of_stages(steps: int, shift: float, config: LevelTimesConfig) -> Tensor:
     """Draw each stage up to the threshold, the last to its end, while the earlier ones finish.
 
-    An earlier stage runs evenly from the threshold, where the next one began, to the end of the
-    way, where all stages finish together.
+    An earlier stage runs evenly from the threshold, where the next one began, to the end of
+    the sampling, where all stages finish together.
     """
     assert config.stage_levels is not None
     assert config.stage_steps is not None
@@ -123,8 +124,10 @@ def _stops_of_stages(steps: int, shift: float, config: LevelTimesConfig) -> Tens
     for stage, count in enumerate(split_steps(steps, config.stage_steps)):
         last = stage == num_stages - 1
         own = shift_time(even_times(count), shift)
-        way = borders[stage] + (borders[stage + 1] - borders[stage]) * own
-        columns = [_finishing(way, border, config.threshold) for border in borders[1 : stage + 1]]
+        common = borders[stage] + (borders[stage + 1] - borders[stage]) * own
+        columns = [
+            _finishing(common, border, config.threshold) for border in borders[1 : stage + 1]
+        ]
         columns.append(own if last else own * config.threshold)
         columns += [torch.full_like(own, NOT_BEGUN)] * (num_stages - stage - 1)
         rows = torch.stack(columns, dim=1)
@@ -134,8 +137,8 @@ def _stops_of_stages(steps: int, shift: float, config: LevelTimesConfig) -> Tens
     return times
 
 
-def _finishing(way: Tensor, border: float, threshold: float) -> Tensor:
-    return threshold + (1 - threshold) * (way - border) / (1 - border)
+def _finishing(common: Tensor, border: float, threshold: float) -> Tensor:
+    return threshold + (1 - threshold) * (common - border) / (1 - border)
 
 
 def _ends(windows: Windows) -> list[float]:

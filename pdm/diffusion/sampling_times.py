@@ -41,15 +41,15 @@ def times_by_level(times: Tensor, windows: Windows) -> Tensor:
     step begins before a level's start and ends after it.
     """
     ends = torch.tensor(windows, dtype=times.dtype)
-    way = torch.cat([times, ends.flatten()]).sort().values
-    way = way[torch.cat([way.new_ones(1), way.diff()]) > MIN_GAP]
-    return level_times(way, windows)
+    stops = torch.cat([times, ends.flatten()]).sort().values
+    stops = stops[torch.cat([stops.new_ones(1), stops.diff()]) > MIN_GAP]
+    return level_times(stops, windows)
 
 
-def level_times(way: Tensor, windows: Windows) -> Tensor:
-    """Give the levels' times (n, levels) at points (n,) of a picture's way from noise to data."""
-    starts, ends = torch.tensor(windows, dtype=way.dtype, device=way.device).unbind(1)
-    return (way[:, None] - starts) / (ends - starts)
+def level_times(times: Tensor, windows: Windows) -> Tensor:
+    """Give the levels' times (n, levels) at times (n,) of the picture, from noise 0 to data 1."""
+    starts, ends = torch.tensor(windows, dtype=times.dtype, device=times.device).unbind(1)
+    return (times[:, None] - starts) / (ends - starts)
 
 
 def step_lengths(times: Tensor) -> list[list[float]]:

@@ -150,9 +150,9 @@ class PyramidPipeline(DiffusionPipeline):
             networks, config = _with_guidance(networks, config, scale)
         if networks.stops is not None and config != model.sampling:
             raise ValueError(
-                f"this network was tuned for exactly {model.sampling.steps} steps without guidance"
-                "; leave out num_inference_steps and guidance_scale, or export the models with "
-                "another number of steps (sample.steps)"
+                f"this network was distilled for exactly {model.sampling.steps} steps without "
+                "guidance; leave out num_inference_steps and guidance_scale, or export the models "
+                "with another number of steps (sample.steps)"
             )
         if isinstance(networks.subjects, Classes) and classes:
             names = networks.subjects.names

@@ -1,4 +1,4 @@
-"""Few steps, and the ways of a teacher, where the flow is known."""
+"""Few steps, and the trajectories of a teacher, where the flow is known."""
 
 import pytest
 import torch
@@ -9,8 +9,8 @@ from pdm.diffusion.few_steps import (
     extrapolate,
     mean_velocity,
     take_few_steps,
+    teacher_trajectory,
     times_of_steps,
-    way_of_teacher,
 )
 from pdm.diffusion.level_schedules import sampler_stops
 from pdm.diffusion.samplers import extrapolations, multistep
@@ -35,7 +35,7 @@ def noise():
 
 
 def curved(pyramid, t):
-    """A flow whose ways are not straight."""
+    """A flow whose trajectories are not straight."""
     times = t.reshape(len(t), -1).expand(-1, 3)
     return tuple(
         torch.sin(3 * level) + time.view(-1, 1, 1, 1)
@@ -48,7 +48,7 @@ def curved(pyramid, t):
 def test_a_network_whose_steps_follow_the_mean_velocities_reaches_the_teachers_end(schedule, steps):
     times = sampler_stops(NUM_TEACHER_STEPS, 1.0, schedule, 3)
     kept = choose_stops(len(times), steps)
-    points = way_of_teacher(curved, noise(), times, kept)
+    points = teacher_trajectory(curved, noise(), times, kept)
     lengths = step_lengths(times[kept])
     means = [mean_velocity(*pair) for pair in zip(points, points[1:], lengths, strict=False)]
     shares = [row if len(row) > 1 else row * 3 for row in extrapolations(lengths)]

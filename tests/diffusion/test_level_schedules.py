@@ -157,7 +157,7 @@ def test_levels_count_in_the_loss_while_they_run():
 
 @KINDS
 def test_levels_in_training_are_where_the_sampler_takes_them(rule):
-    """The way of the sampler is one of the ways that training draws from."""
+    """The times of the sampler are among those that training draws."""
     times = sampler_stops(30, 1.0, rule, 4).float()
     if rule.kind == "shifts":
         common = sampler_stops(30, 1.0, None, 4)

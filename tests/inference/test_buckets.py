@@ -30,7 +30,7 @@ from pdm.inference.encode import encode_shards
 from pdm.inference.encode.parts import MIRRORED
 from pdm.registry import load_autoencoder
 from pdm.training import autoencoder, diffusion
-from pdm.training.distillation.ways import Ways
+from pdm.training.distillation.trajectory_starts import TrajectoryStarts
 from pdm.training.distributed.workers import Workers
 from pdm.training.monitoring.held_out import proportional_numbers
 from pdm.training.noisy_latents import NoisyLatents
@@ -157,11 +157,11 @@ def test_all_sizes_are_drawn_at_each_checkpoint_in_a_row_each(chain):
 @pytest.mark.parametrize("num_workers", [1, 2])
 def test_a_step_of_tuning_for_few_steps_has_one_size_on_all_workers(chain, num_workers):
     latents = LatentShards(chain.latents, "train")
-    ways = Ways(latents, DIFFUSION, "ways", 4)
+    starts = TrajectoryStarts(latents, DIFFUSION, "trajectories", 4)
     shapes = []
     for step in STEPS:
-        shares = [ways.load(share(step, rank, num_workers))[0] for rank in range(num_workers)]
-        for level, whole in enumerate(ways.load(step)[0]):
+        shares = [starts.load(share(step, rank, num_workers))[0] for rank in range(num_workers)]
+        for level, whole in enumerate(starts.load(step)[0]):
             assert torch.equal(whole, torch.cat([part[level] for part in shares]))
         shapes.append(shares[0][1].shape[2:])
     counts = [shapes.count((h // 8, w // 8)) for w, h in ((32, 16), (16, 16), (16, 32))]

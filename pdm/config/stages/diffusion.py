@@ -62,7 +62,7 @@ class DiffusionConfig:
     ]
     distil: Annotated[
         DistilConfig | None,
-        "null: none; or how the finished flow is tuned for few steps",
+        "null: none; or how the finished flow is distilled for few steps",
         Neutral(None),
     ]
     score_images: Annotated[
@@ -111,7 +111,7 @@ class DiffusionConfig:
         distil = self.distil
         if distil is None:
             return
-        expected = "null, where a baseline predicts noise: only a flow can be tuned for few steps"
+        expected = "null, where a baseline predicts noise: only a flow can be distilled"
         require(not predicts_noise, "distil", distil, expected)
         share = self.training.num_workers * self.training.accumulation
         expected = f"a multiple of num_workers x accumulation ({share})"

@@ -1,1 +1,1 @@
-"""How both trainings run, what they start from, and how a flow is tuned afterwards."""
+"""How both trainings run, what they start from, and how a flow is distilled afterwards."""

@@ -1,4 +1,4 @@
-"""Setting `diffusion.distil`: tuning of a finished flow to sample in few steps."""
+"""Setting `diffusion.distil`: distillation of a finished flow, to sample in few steps."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ LOGS, CHECKPOINTS = 20, 4  # of a distillation, about
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DistilConfig:
-    """How a copy of the flow is tuned. All settings that are not here are those of
+    """How a copy of the flow is distilled. All settings that are not here are those of
     `diffusion.training`."""
 
     __pydantic_config__: ClassVar = STRICT
 
-    steps: Annotated[Count, "steps that the tuned network takes"]
-    teacher_steps: Annotated[Count, "steps of the flow on each way that it learns from"]
-    total_images: Annotated[Images, "ways from noise to data; each trains all steps"]
-    batch_size: Annotated[Count, "ways per optimizer step, over all workers"]
+    steps: Annotated[Count, "steps that the student takes"]
+    teacher_steps: Annotated[Count, "steps of the flow, its teacher, on each trajectory"]
+    total_images: Annotated[Images, "trajectories from noise to data; each trains all steps"]
+    batch_size: Annotated[Count, "trajectories per optimizer step, over all workers"]
     learning_rate: Annotated[Positive, "at the start; it falls linearly to 0"]
     ema_half_life_images: Annotated[Images, "the EMA forgets half of its past over these"]
 
@@ -34,7 +34,7 @@ class DistilConfig:
         require(whole, "total_images", self.total_images, expected)
 
     def training(self, flow: TrainingConfig) -> TrainingConfig:
-        """Settings of the tuning, from those of the flow's training.
+        """Settings of the distillation, from those of the flow's training.
 
         Raises:
             ValueError: The batch cannot be shared by the workers.

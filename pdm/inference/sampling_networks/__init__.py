@@ -1,5 +1,5 @@
-"""The networks of sampling: the diffusion model with the EMA asked for, or the one tuned for few
-steps, and the guide of classifier-free guidance (CFG) or autoguidance, if any."""
+"""The networks of sampling: the diffusion model with the EMA asked for, or the one distilled for
+few steps, and the guide of classifier-free guidance (CFG) or autoguidance, if any."""
 
 from pdm.inference.sampling_networks.few_steps import (
     check_few_steps,

@@ -1,5 +1,5 @@
-"""The network that was tuned for few steps (`diffusion.distil`): when it is sampled from, and what
-it cannot follow. It is in a folder within the flow's."""
+"""The network that was distilled for few steps (`diffusion.distil`): when it is sampled from, and
+what it cannot follow. It is in a folder within the flow's."""
 
 import logging
 from collections.abc import Sequence
@@ -27,12 +27,12 @@ def takes_few_steps(diffusion: Path, config: SampleConfig) -> bool:
 
 
 def few_steps_facts(diffusion: Path, config: SampleConfig) -> dict[str, str]:
-    """Give the digest of the network that was tuned for few steps, for marks; nothing if the flow
-    is sampled from."""
+    """Give the digest of the network distilled for few steps, for marks; nothing if the flow is
+    sampled from."""
     if not takes_few_steps(diffusion, config):
         return {}
     logger.info(
-        "sampling with the network of %s that was tuned for %d steps", diffusion, config.steps
+        "sampling with the network of %s that was distilled for %d steps", diffusion, config.steps
     )
     return {"few_steps_sha256": sha256_of(diffusion / weights.FEW_STEPS / "model.safetensors")}
 
@@ -55,7 +55,7 @@ def check_few_steps(diffusion: Path, config: SampleConfig, prompts: Sequence[Pro
             if asked not in (None, only):
                 raise BadInput(
                     f"{prompt.text!r} has {option} {asked:g}, but {diffusion / weights.FEW_STEPS} "
-                    f"was tuned for exactly {config.steps} steps without guidance; leave out "
+                    f"was distilled for exactly {config.steps} steps without guidance; leave out "
                     f"{option}, or choose another number of steps (sample.steps, --steps)"
                 )
 

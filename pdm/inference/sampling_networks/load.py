@@ -23,7 +23,7 @@ def load_networks(
 ) -> Networks:
     """Load the networks that the section `sample` asks for.
 
-    With as many steps as a network in the folder was tuned for, it is that network; see
+    With as many steps as a network in the folder was distilled for, it is that network; see
     `takes_few_steps`.
 
     Args:

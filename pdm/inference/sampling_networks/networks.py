@@ -29,7 +29,7 @@ class Networks:
     # Whether the guide gets the picture's condition; otherwise one that takes any gets the empty.
     guide_gets_condition: bool = False
     subjects: Subjects = NO_SUBJECTS  # what the pictures of the seeds show
-    stops: Tensor | None = None  # of a network that was tuned for few steps; None for a flow
+    stops: Tensor | None = None  # of a network that was distilled for few steps; None for a flow
 
     def condition(self, seeds: Sequence[int]) -> Condition:
         """Give the condition of these seeds' pictures, on the networks' device."""

@@ -23,7 +23,7 @@ def subjects_of_model(folder: Path, network: Denoiser, config: SampleConfig) -> 
 
     Args:
         folder: Of the diffusion model; a text model's has its vocabulary.
-        network: Loaded from it, or tuned from it.
+        network: Loaded from it, or distilled from it.
         config: Section `sample` of the params.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Writes the model: the flow's folder, with the tuned network in it."""
+"""Writes the model: the flow's folder, with the student in it."""
 
 import shutil
 from pathlib import Path
@@ -17,7 +17,7 @@ from pdm.training.checkpoints import finished
 from pdm.training.monitoring.few_steps_card import few_steps_card
 from pdm.weights import FEW_STEPS
 
-SHARED_FACTS = (  # that the tuned network has in common with the flow
+SHARED_FACTS = (  # that the student has in common with the flow
     *("level_shapes", "image_height_px", "image_width_px", "latents_sha256"),
     *("shards_sha256", "autoencoder_sha256", "parameters", "forward_flops"),
     *("classes", MAP_CLASSES, FACT, BUCKETS),
@@ -33,15 +33,15 @@ def write_model(
     flow: Path,
     images_seen: int,
 ) -> None:
-    """Write the folder of the flow again, atomically, with the tuned network in it.
+    """Write the folder of the flow again, atomically, with the student in it.
 
     Args:
         model: Folder to write, which may be that of the flow.
-        student: The EMA of the tuned network.
+        student: The student's EMA.
         stops: Of its steps, (steps + 1,) or (steps + 1, levels).
         config: With `distil`.
         flow: Folder of the finished flow.
-        images_seen: Ways that it was tuned on.
+        images_seen: Trajectories that it was trained on.
     """
     record = weights.record_of(flow)
     assert config.distil is not None

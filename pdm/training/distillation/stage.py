@@ -1,4 +1,4 @@
-"""Plans the tuning of a finished flow, starts it, and publishes the model."""
+"""Plans the distillation of a finished flow, starts it, and publishes the model."""
 
 import dataclasses
 from pathlib import Path
@@ -29,7 +29,7 @@ def flow_folder(flow_run: Path, model: Path) -> Path:
 
 
 def run_folder(config: DiffusionConfig, *, latents: Path, flow_run: Path, flow: Path) -> Path:
-    """Return the folder of the run that tunes this flow with these settings.
+    """Return the folder of the run that distils this flow with these settings.
 
     Args:
         flow_run: Folder of the flow's run.
@@ -39,7 +39,7 @@ def run_folder(config: DiffusionConfig, *, latents: Path, flow_run: Path, flow: 
 
 
 def plan(config: DiffusionConfig, *, latents: Path, runs: Path, model: Path) -> TrainingPlan:
-    """What the stage would do: train the flow or, if that has finished, tune it, if asked for.
+    """What the stage would do: train the flow or, if that has finished, distil it, if asked for.
 
     Raises:
         BadInput: The latents have no manifest.
@@ -50,9 +50,9 @@ def plan(config: DiffusionConfig, *, latents: Path, runs: Path, model: Path) -> 
         return found
     flow_run = diffusion.run_folder(flow, latents=latents, runs=runs)
     record = _record(config, latents, flow_run / finished.MODEL)
-    tuning = plan_training(flow_run / FEW_STEPS, record, tuning_config(config), model)
+    distillation = plan_training(flow_run / FEW_STEPS, record, distillation_config(config), model)
     # No flow is lost: its run stays, and keeps it.
-    return dataclasses.replace(tuning, stage=NAME, copy=found.copy, copy_stays=True)
+    return dataclasses.replace(distillation, stage=NAME, copy=found.copy, copy_stays=True)
 
 
 def distil_flow(
@@ -66,7 +66,7 @@ def distil_flow(
     build_reference_distance: BuildReferenceDistance,
     launch: Launch = launch_on_ray,
 ) -> None:
-    """Tune, or resume tuning, a finished flow, and write its model with the tuned network in it.
+    """Distil, or go on distilling, a finished flow, and write its model with the student in it.
 
     Args:
         config: Section `diffusion` of the params, with `distil`.
@@ -90,7 +90,7 @@ def distil_flow(
         earlier_runs.prepare(run, _record(config, latents, flow), config)
     folders = (latents, run, run / finished.MODEL, flow, autoencoder, Path())
     paths = (path.absolute() for path in folders)
-    settings = Settings(tuning_config(config), build_reference_distance, *paths)
+    settings = Settings(distillation_config(config), build_reference_distance, *paths)
     if is_first_process() and isinstance(config.task, TextTask):
         # Prompts may have changed since the flow was trained, and the cache may be gone.
         prepare_states(config.task, splits, settings.text_files)
@@ -106,8 +106,8 @@ def _record(config: DiffusionConfig, latents: Path, flow: Path) -> RunRecord:
     return RunRecord.of("diffusion", config, digests)
 
 
-def tuning_config(config: DiffusionConfig) -> DiffusionConfig:
-    """The section with the settings of the tuning in place of those of the flow's training."""
+def distillation_config(config: DiffusionConfig) -> DiffusionConfig:
+    """The section with the distillation's settings in place of those of the flow's training."""
     assert config.distil is not None
     return dataclasses.replace(config, training=config.distil.training(config.training))
 

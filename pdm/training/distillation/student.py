@@ -1,4 +1,4 @@
-"""The network under tuning, and its teacher, the flow whose weights it starts with."""
+"""The student, and its teacher, the flow whose weights it starts with."""
 
 import dataclasses
 from collections.abc import Mapping

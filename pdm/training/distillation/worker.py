@@ -1,4 +1,4 @@
-"""What each worker of a tuning does: it trains the student, and scores it at each checkpoint."""
+"""What each worker of a distillation does: train the student, and score it at each checkpoint."""
 
 import math
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from pdm.training import diffusion
 from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
 from pdm.training.distillation.model_folder import write_model
 from pdm.training.distillation.student import build_losses
-from pdm.training.distillation.ways import Ways
+from pdm.training.distillation.trajectory_starts import TrajectoryStarts
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.compilation import prepare_blocks
 from pdm.training.loop.precision import autocast
@@ -40,7 +40,7 @@ from pdm.training.monitoring.size_previews import SizePreviews, record_previews
 from pdm.training.objectives.distillation import DistillationLosses
 
 NAME = "diffusion, few steps"  # in the log
-HELD_OUT_WAYS, HELD_OUT_BATCH = 32, 8  # scored after each checkpoint; at once
+HELD_OUT_TRAJECTORIES, HELD_OUT_BATCH = 32, 8  # scored after each checkpoint; at once
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Settings:
     `working_folder`.
 
     Args:
-        config: With the settings of the tuning in place of `training`.
+        config: With the settings of the distillation in place of `training`.
         run: Folder from `run_folder`.
         flow: Folder of the finished flow.
     """
@@ -72,7 +72,7 @@ class Settings:
 
 
 def work(settings: Settings, workers: Workers) -> None:
-    """Tune; runs on every worker."""
+    """Distil; runs on every worker."""
     config, training = settings.config, settings.config.training
     if workers.is_first:
         log_device(workers.device, training.precision, num_workers=workers.count)
@@ -88,8 +88,8 @@ def work(settings: Settings, workers: Workers) -> None:
     sizes = losses.model.condition_sizes
     task = find_task(config.drawn_by, facts, settings.text_files)
 
-    def ways(purpose: str, batch_size: int = training.batch_size) -> Ways:
-        return Ways(latents, config, purpose, batch_size, sizes, grid.encode, task)
+    def starts(purpose: str, batch_size: int = training.batch_size) -> TrajectoryStarts:
+        return TrajectoryStarts(latents, config, purpose, batch_size, sizes, grid.encode, task)
 
     show = show_task(task, of_main_size[1], grid.encode, guided=False)
     annotate = annotate_task(task, of_main_size[1])
@@ -98,10 +98,12 @@ def work(settings: Settings, workers: Workers) -> None:
     def sample(velocity: Velocity, noise: Pyramid) -> Pyramid:
         return take_few_steps(velocity, noise, losses.stops)
 
+    held_out_starts = starts("held-out trajectories", HELD_OUT_BATCH)
+
     def score(state: TrainState, events: EventLog | None) -> float:
         ema = cast(Denoiser, state.ema)
         with autocast(training, workers.device):
-            loss = _held_out_loss(ema, losses, ways("held-out ways", HELD_OUT_BATCH), workers)
+            loss = _held_out_loss(ema, losses, held_out_starts, workers)
             sheet, distances = scorer.draw(ema, sample, show, annotate)
             sizes_sheet = previews.draw(ema, sample)
         if events is not None:
@@ -115,7 +117,7 @@ def work(settings: Settings, workers: Workers) -> None:
     run = RunFolder(settings.run, NAME, training, workers, state.images_seen, score)
     prepare_blocks(losses.model, training, workers.device)
     network = workers.wrap(losses, training)
-    train(state, network, ways("ways"), training, run, workers)
+    train(state, network, starts("trajectories"), training, run, workers)
     if workers.is_first:
         write_model(
             settings.model,
@@ -129,14 +131,14 @@ def work(settings: Settings, workers: Workers) -> None:
 
 @torch.no_grad()
 def _held_out_loss(
-    ema: Denoiser, losses: DistillationLosses, ways: Ways, workers: Workers
+    ema: Denoiser, losses: DistillationLosses, starts: TrajectoryStarts, workers: Workers
 ) -> float:
-    """Compute the loss of the EMA on ways that are not trained on; the workers share them."""
+    """Compute the EMA's loss on trajectories that are not trained on; the workers share them."""
     network = losses.of_network(ema)
 
     def measure(start: int) -> float:
-        batch = ways.load(range(start, start + HELD_OUT_BATCH))
+        batch = starts.load(range(start, start + HELD_OUT_BATCH))
         return float(network(*move_batch(batch, workers.device))["loss"])
 
-    parts = workers.map(measure, range(0, HELD_OUT_WAYS, HELD_OUT_BATCH))
+    parts = workers.map(measure, range(0, HELD_OUT_TRAJECTORIES, HELD_OUT_BATCH))
     return math.fsum(parts) / len(parts)

@@ -1,4 +1,4 @@
-"""The model card of a network that was tuned for few steps: `README.md` in its folder."""
+"""The model card of a network that was distilled for few steps: `README.md` in its folder."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,10 +12,10 @@ def few_steps_card(
     """Write the card in Markdown: what it is, and from which teacher it was distilled.
 
     Args:
-        distil: How it was tuned.
+        distil: How it was trained.
         teacher: sha256 of the teacher's weights.
         flow: The teacher's `config.json`.
-        images_seen: Ways that it was tuned on.
+        images_seen: Trajectories that it was trained on.
     """
     size = f"{flow['image_width_px']}x{flow['image_height_px']}"
     return f"""---
@@ -28,7 +28,7 @@ tags: [diffusion, image, distilled]
 
 Distilled from the flow in the folder above (`model.safetensors` with sha256
 `{teacher}`, trained on {flow["images_seen"]:,} images): a copy of it
-was tuned on {images_seen:,} ways that the flow took from noise to data in {distil.teacher_steps}
+was trained on {images_seen:,} trajectories of the flow from noise to data in {distil.teacher_steps}
 steps. It has seen no picture but through its teacher, and may retain traces of the teacher's.
 
 Its predictions are right for `multistep` between the stops in `config.json`: no other steps,

@@ -35,9 +35,10 @@ from pdm.training.objectives.perceptual import load_perceptual
 
 CPU = torch.device("cpu")
 GIB = 2**30
-# torch's code, loaded by the first step (24 MB), and the convolutions that oneDNN compiles for the
-# shapes of a network (35 MB in float32, 60 MB in bfloat16, for the default networks).
-KERNEL_BYTES = 80_000_000
+# The convolutions that oneDNN compiles for the shapes of a network and a size of batches: 35 MB in
+# float32 and 60 MB in bfloat16, for the default networks.
+CONVOLUTION_BYTES = 56_000_000
+KERNEL_BYTES = 24_000_000 + CONVOLUTION_BYTES  # and torch's code, loaded by the first step
 HOST_PARTS = ("checkpoint", "kernels")
 
 
@@ -157,15 +158,17 @@ def diffusion_footprint(
     return _footprint(config.training, count, level_shapes, build, batch)
 
 
-def footprint_of_latents(config: DiffusionConfig, latents: Path) -> Footprint:
-    """Predict what a training on these latents takes; see `diffusion_footprint`.
+def levels_of_latents(
+    latents: Path,
+) -> tuple[tuple[LevelShape, ...], tuple[Downsampling, ...], Mapping[str, Any]]:
+    """Shapes (C, h, w) and downsamplings of the levels, and the facts of the manifest.
 
     Raises:
         BadInput: The latents have no manifest.
     """
     facts = manifest.load(latents).facts
     shapes = tuple((channels, height, width) for channels, height, width in facts["level_shapes"])
-    return diffusion_footprint(config, shapes, tuple(facts["level_downsamplings"]), facts=facts)
+    return shapes, tuple(facts["level_downsamplings"]), facts
 
 
 def images_at_once(config: TrainingConfig) -> int:

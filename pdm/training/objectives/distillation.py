@@ -1,5 +1,5 @@
-"""Loss of a network that is tuned to sample in few steps: the error of the velocities that these
-steps follow."""
+"""Loss of a network that is distilled to sample in few steps: the error of the velocities that
+these steps follow."""
 
 from collections.abc import Sequence
 
@@ -10,8 +10,8 @@ from pdm.diffusion.few_steps import (
     choose_stops,
     extrapolate,
     mean_velocity,
+    teacher_trajectory,
     times_of_steps,
-    way_of_teacher,
 )
 from pdm.diffusion.guidance import clamp_data, clamp_times
 from pdm.diffusion.samplers import extrapolations
@@ -24,7 +24,7 @@ CLAMP, MARGIN = 4.0, 1e-3  # `sample.clamp_latents` and `time_margin` of the tea
 
 
 class DistillationLosses(nn.Module):
-    """Compares a student with the ways of its teacher, see `pdm.diffusion.few_steps`.
+    """Compares a student with the trajectories of its teacher, see `pdm.diffusion.few_steps`.
 
     Args:
         model: The network under training.
@@ -67,17 +67,17 @@ class DistillationLosses(nn.Module):
         self.register_buffer("shares", shares, persistent=False)  # (levels, steps)
 
     def forward(self, noise: Pyramid, condition: Condition = NO_CONDITION) -> dict[str, Tensor]:
-        """Compute the losses of a batch of ways.
+        """Compute the losses of a batch of trajectories.
 
         Args:
-            noise: Standard normal, where the ways begin.
+            noise: Standard normal, where the trajectories begin.
             condition: Of the pictures, with the parts that the network takes.
 
         Returns:
             "loss" is the weighted mean over the levels; "loss_level" is each level's own, over the
             steps in which it moves; "loss_step" is that of each step.
         """
-        points = self.way(noise, condition)
+        points = self.trajectory(noise, condition)
         pairs = list(zip(points, points[1:], self.lengths, strict=False))
         targets = [mean_velocity(*pair) for pair in pairs]
         starts, expected = _stack(points[:-1]), _stack(targets)
@@ -111,11 +111,11 @@ class DistillationLosses(nn.Module):
         return DistillationLosses(network, teacher, self.teacher_stops, steps, level_weights)
 
     @torch.no_grad()
-    def way(self, noise: Pyramid, condition: Condition = NO_CONDITION) -> list[Pyramid]:
+    def trajectory(self, noise: Pyramid, condition: Condition = NO_CONDITION) -> list[Pyramid]:
         """Give the teacher's points at the student's stops."""
         velocity = clamp_times(with_condition(self._teacher[0], condition), MARGIN)
         velocity = clamp_data(velocity, CLAMP)
-        points = way_of_teacher(velocity, noise, self.teacher_stops, self.kept)
+        points = teacher_trajectory(velocity, noise, self.teacher_stops, self.kept)
         return [tuple(level.float() for level in point) for point in points]
 
 

@@ -16,7 +16,7 @@ def draw_level_times(
     Args:
         config: How they are related.
         time: (), drawn from the distribution of `timesteps`. It is the time of the active stage,
-            the point on the common way of all levels, or their common time before their shifts.
+            the time of the picture that holds all windows, or the common time before their shifts.
         num_levels: Of the pyramid.
         generator: Source of the stage and of the earlier stages' times.
     """

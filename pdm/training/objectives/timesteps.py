@@ -28,7 +28,7 @@ class TimeDistribution:
     levels run in windows, one level is chosen for each picture, all with equal probability.
     That level's time follows the distribution, and the windows give the times of the others. If
     another level happens to run at that point, it is trained too. A level's errors are weighted by
-    the density of its time under the distribution, divided by the density of this point of the way
+    the density of its time under the distribution, divided by the density of the picture's time
     over all choices of a level. So every level's loss is its mean under the distribution, whatever
     the windows, and windows do not starve a level.
 

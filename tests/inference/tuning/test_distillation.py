@@ -92,7 +92,7 @@ def test_a_stopped_and_resumed_tuning_ends_bit_for_bit_like_an_unbroken_one(
     chain, distilled, tmp_path
 ):
     settings = worker.Settings(
-        stage.tuning_config(CONFIG),
+        stage.distillation_config(CONFIG),
         ReferenceDistance,
         *(chain.latents, tmp_path, tmp_path / "model", chain.diffusion, chain.autoencoder),
     )

@@ -37,7 +37,7 @@ from pdm.tasks.text import TextFiles
 from pdm.training import autoencoder, diffusion
 from pdm.training.distillation import distil_flow, stage, worker
 from pdm.training.distillation.student import build_losses
-from pdm.training.distillation.ways import Ways
+from pdm.training.distillation.trajectory_starts import TrajectoryStarts
 from pdm.training.distributed.launchers import launch_in_process
 from pdm.training.distributed.workers import Workers
 from pdm.weights import FEW_STEPS
@@ -96,8 +96,8 @@ def test_what_is_distilled_are_the_captions_and_not_the_prompts_of_the_samples(t
     task = find_task(WITH_PROMPTS, {}, TextFiles(text / "flow"))
     sizes = load_denoiser(text / "flow").condition_sizes
     config = replace(TEXT, condition_dropout=0.0)
-    ways = Ways(latents, config, "ways", 1, sizes, task=task)
-    _, condition = ways.load(range(20 * len(latents)))
+    starts = TrajectoryStarts(latents, config, "trajectories", 1, sizes, task=task)
+    _, condition = starts.load(range(20 * len(latents)))
     captions = [one for texts in shades.CAPTIONS.values() for one in texts or ("",)]
     expected = task.condition_of_texts(captions).tokens
     assert {tuple(row) for row in condition.tokens.tolist()} == {
@@ -164,7 +164,7 @@ def test_options_that_a_network_for_few_steps_cannot_follow_are_refused(
 ):
     assert draw(tuned, tmp_path / "drawn", f"a lake {option}", "--steps", "4") == 2
     message = (
-        f"'a lake' has {option}, but .* tuned for exactly 4 steps .*; leave out {option[:3]}, or"
+        f"'a lake' has {option}, but .* distilled for exactly 4 .*; leave out {option[:3]}, or"
     )
     assert re.search(message, capsys.readouterr().err)
     with pytest.raises(BadInput, match=message):
@@ -219,7 +219,7 @@ def test_ldms_network_of_maps_is_tuned_with_the_classes_of_its_data(tmp_path):
     )
     diffusion._work(settings, Workers(CPU))
     tuning = worker.Settings(
-        stage.tuning_config(SEMANTIC),
+        stage.distillation_config(SEMANTIC),
         ReferenceDistance,
         *(latents, tmp_path / "run" / FEW_STEPS / "tuning", tmp_path / "tuned", flow, model),
     )

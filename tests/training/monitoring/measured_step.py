@@ -13,10 +13,13 @@ import psutil
 import torch
 
 from pdm import params
+from pdm.models.condition import NO_CONDITION
 from pdm.models.levels.pyramid import level_shapes
 from pdm.params.override import override
 from pdm.registry import build_autoencoder, build_denoiser
 from pdm.training.checkpoints.folder import Checkpoints
+from pdm.training.distillation.stage import distillation_config
+from pdm.training.distillation.student import build_losses
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.prefetch import move_batch
 from pdm.training.loop.state import TrainState
@@ -89,7 +92,9 @@ def fill(value):
 
 
 def measure(stage, config):
-    section = getattr(config, stage)
+    section = getattr(config, "diffusion" if stage == "distillation" else stage)
+    if stage == "distillation":
+        section = distillation_config(section)
     shapes, downsamplings = levels_of(config)
     count = images_at_once(section.training)
     process = psutil.Process()
@@ -103,6 +108,11 @@ def measure(stage, config):
         model = build_autoencoder(section).to(memory_format=torch.channels_last)
         losses = AutoencoderLosses(model, section, perceptual, None)
         batch = autoencoder_batch(section, model, count, CPU)
+    elif stage == "distillation":
+        teacher = build_denoiser(section, [shape[0] for shape in shapes], downsamplings)
+        losses = build_losses(section, teacher, CPU)
+        model = losses.model
+        batch = tuple(torch.empty(count, *shape) for shape in shapes), NO_CONDITION
     else:
         channels = [shape[0] for shape in shapes]
         model = build_denoiser(section, channels, downsamplings)

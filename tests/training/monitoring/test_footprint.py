@@ -12,10 +12,15 @@ from measured_step import levels_of, load
 from pdm.config.training.init_from import InitFromConfig
 from pdm.config.training.lora import LoraConfig
 from pdm.registry import build_autoencoder
+from pdm.training.distillation.footprint import distillation_footprint
 from pdm.training.monitoring.footprint import autoencoder_footprint, diffusion_footprint
 from pdm.training.monitoring.live_memory import LiveMemory, without_values
 from tests.inference.tiny_chain import AUTOENCODER, DIFFUSION
 
+DISTIL = (
+    "diffusion.distil={steps: 4, teacher_steps: 8, total_images: 384, batch_size: 8, "
+    "learning_rate: 2.0e-4, ema_half_life_images: 40}"
+)
 MEASURE = Path(__file__).parent / "measured_step.py"
 SHAPES, DOWNSAMPLINGS = ((4, 1, 1), (4, 4, 4), (4, 8, 8)), ("global", 8, 4)
 
@@ -25,7 +30,8 @@ def assert_memory_is_predicted(stage, *assignments):
     if stage == "autoencoder":
         predicted = autoencoder_footprint(config.autoencoder)
     else:
-        predicted = diffusion_footprint(config.diffusion, *levels_of(config))
+        predict = distillation_footprint if stage == "distillation" else diffusion_footprint
+        predicted = predict(config.diffusion, *levels_of(config))
     command = [sys.executable, str(MEASURE), stage, *assignments]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert predicted.host_bytes == pytest.approx(int(done.stdout.split()[-1]), rel=0.15)
@@ -33,6 +39,10 @@ def assert_memory_is_predicted(stage, *assignments):
 
 def test_the_memory_of_the_default_diffusion_training_is_predicted_within_15_percent():
     assert_memory_is_predicted("diffusion")
+
+
+def test_the_memory_of_a_distillation_is_predicted_within_15_percent():
+    assert_memory_is_predicted("distillation", DISTIL)
 
 
 @pytest.mark.slow

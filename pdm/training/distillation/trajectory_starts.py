@@ -1,4 +1,4 @@
-"""What a tuning trains on: the noise where the teacher's ways begin, by position in the run."""
+"""What a distillation trains on: the noise where the teacher's trajectories begin."""
 
 import torch
 
@@ -15,15 +15,15 @@ from pdm.training.loop.prefetch import Batch
 from pdm.training.loop.seeds import normal_pyramid_at
 
 
-class Ways:
-    """Noise by position, where the teacher's ways begin, and a condition for each. The ways of a
-    step have one size; sizes come as often as in a training on the pictures.
+class TrajectoryStarts:
+    """Noise by position in the run, where the teacher's trajectories begin, and a condition for
+    each. Those of a step have one size; sizes come as often as in a training on the pictures.
 
     Args:
         latents: For shapes, number of classes and pictures.
-        config: With the settings of the tuning.
+        config: With the settings of the distillation.
         purpose: Of the noise; another purpose gives other noise.
-        batch_size: Ways of a step, over all workers.
+        batch_size: Trajectories of a step, over all workers.
         sizes: Sizes of the network's condition.
         encode: Encodes pictures for a task that needs it.
         task: Makes the conditions; None for a task that has no files.
@@ -52,8 +52,8 @@ class Ways:
 
     @torch.no_grad()
     def load(self, positions: range) -> Batch:
-        """Load noise, and the condition: all classes or pictures in turn, and for a share of the
-        ways none."""
+        """Load noise, and the condition: all classes or pictures in turn, and for a share of
+        them none."""
         seed, bucket = self.config.training.seed, self.order.bucket_at(positions)
         noise = normal_pyramid_at(seed, positions, self.purpose, self.shapes[bucket])
         if self.sizes is None:
