@@ -32,7 +32,7 @@ from pdm.data.shards.images import ImageShards
 from pdm.data.shards.listing import Listed
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.inference.encode import encode_shards
-from pdm.inference.pictures.studio import open_studio
+from pdm.inference.pictures.loaded_models import load_models
 from pdm.models.codec import Autoencoder
 from pdm.registry import load_autoencoder
 from pdm.training import autoencoder, diffusion
@@ -148,11 +148,11 @@ def _train_flow(config: Params, shards: Path, first_stage: Path, folder: Path) -
 
 
 def _draw(config: Params, models: Path, shape: tuple[int, int], count: int, seed: int) -> Pixels:
-    studio, drawn = open_studio(models, config.sample), []
+    loaded, drawn = load_models(models, config.sample), []
     for start in range(0, count, BATCH):
         numbers = range(start, min(start + BATCH, count))
         seeds = [10_000 * (seed + 1) + number for number in numbers]
-        drawn += studio.draw(seeds, (shape[1], shape[0]), None)
+        drawn += loaded.draw(seeds, (shape[1], shape[0]), None)
     return np.stack(drawn)
 
 

@@ -94,16 +94,16 @@ def _draw_once() -> None:
     parser.add_argument("way", choices=("tiled", "untiled"))
     parser.add_argument("side", type=int)
     args = parser.parse_args()
-    studio = small_ldm(STEPS)
+    models = small_ldm(STEPS)
     before = status_mb("VmRSS")
     if args.way == "untiled":
-        [picture] = studio.draw([0], (args.side, args.side), None)
+        [picture] = models.draw([0], (args.side, args.side), None)
         assert picture.shape == (args.side, args.side, 3)
     else:
         shape = (args.side // 2, args.side // 2, 3)
         small: Any = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
         tiling = TilingConfig(tiles_at_once=1)
-        bands = enlarge(studio, small, 2, tiling=tiling, strength=1.0)
+        bands = enlarge(models, small, 2, tiling=tiling, strength=1.0)
         assert all(band.shape[1] == args.side for band in itertools.islice(bands, BANDS))
     print(json.dumps({"before": before, "peak": status_mb("VmHWM")}))
 

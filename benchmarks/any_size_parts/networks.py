@@ -13,7 +13,7 @@ from pdm.baselines.unets import LatentUNet
 from pdm.config.networks.first_stage import FirstStageConfig
 from pdm.config.networks.latent_unet import LatentUNetConfig
 from pdm.config.task import UnconditionalTask
-from pdm.inference.pictures.studio import Studio
+from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.inference.sampling_networks import Networks
 from pdm.registry import build_autoencoder, build_denoiser
 
@@ -21,7 +21,7 @@ TILE_PX = 512
 FACTOR = 8
 
 
-def small_ldm(steps: int) -> Studio:
+def small_ldm(steps: int) -> LoadedModels:
     """A KL f8 and LDM's network for faces, both at a small width, trained at 512x512 in name."""
     torch.manual_seed(0)
     stage = FirstStageConfig(name="kl-f8", base_width=32, latent_scale="channel", latent_weight=1.0)
@@ -38,10 +38,10 @@ def small_ldm(steps: int) -> Studio:
     )
     task = UnconditionalTask(kind="unconditional")
     size = (TILE_PX, TILE_PX)
-    return Studio(autoencoder, Networks(network.eval()), config, task, size, {})
+    return LoadedModels(autoencoder, Networks(network.eval()), config, task, size, {})
 
 
-def untrained(preset: str, steps: int) -> Studio:
+def untrained(preset: str, steps: int) -> LoadedModels:
     """Models of a preset without a task, in float32 and without guidance."""
     torch.manual_seed(0)
     config = presets.load(preset)
@@ -53,4 +53,4 @@ def untrained(preset: str, steps: int) -> Studio:
     )
     size = config.autoencoder.image_height_px, config.autoencoder.image_width_px
     task = UnconditionalTask(kind="unconditional")
-    return Studio(autoencoder, Networks(network), sample, task, size, {})
+    return LoadedModels(autoencoder, Networks(network), sample, task, size, {})

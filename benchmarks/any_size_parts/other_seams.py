@@ -29,7 +29,7 @@ from pdm.config.networks.first_stage import FirstStageConfig
 from pdm.config.networks.latent_unet import LatentUNetConfig
 from pdm.config.sampling.tiling import MODES
 from pdm.data.pixels import Pixels
-from pdm.inference.pictures.studio import Studio
+from pdm.inference.pictures.loaded_models import LoadedModels
 
 FIRST_STAGE = FirstStageConfig(
     name="kl-f4", base_width=16, latent_scale="scalar", latent_weight=1e-6
@@ -59,14 +59,16 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
     ]
 
 
-def _lines(studio: Studio, count: int, strength: float | None, key: str, what: str) -> list[Ratio]:
-    real = landscapes(large_size(studio), count)
+def _lines(
+    models: LoadedModels, count: int, strength: float | None, key: str, what: str
+) -> list[Ratio]:
+    real = landscapes(large_size(models), count)
     small = [_reduced(picture) for picture in real]
-    pictures = {mode: enlarge_all(studio, small, mode, strength) for mode in MODES}
-    truth = seam_scores(real, studio.size)
+    pictures = {mode: enlarge_all(models, small, mode, strength) for mode in MODES}
+    truth = seam_scores(real, models.size)
     return [
-        *(seam_line(mode, pictures[mode], truth, studio.size, key, what) for mode in MODES),
-        contrast_line(pictures, studio.size, key, what),
+        *(seam_line(mode, pictures[mode], truth, models.size, key, what) for mode in MODES),
+        contrast_line(pictures, models.size, key, what),
     ]
 
 
@@ -76,13 +78,13 @@ def _reduced(picture: Pixels) -> Pixels:
     return np.asarray(image)
 
 
-def _train(config: Params, size: world.Size, folder: Path) -> Studio:
+def _train(config: Params, size: world.Size, folder: Path) -> LoadedModels:
     folder.mkdir()
     # Tiles show parts of pictures, so the autoencoder learns from parts, too.
     config = dataclasses.replace(
         config, autoencoder=dataclasses.replace(config.autoencoder, close_up=0.5)
     )
-    return world.train_task(config, world.train_first_stage(size, config, folder), folder).studio
+    return world.train_task(config, world.train_first_stage(size, config, folder), folder).models
 
 
 def _ldm_params(size: world.Size) -> Params:

@@ -55,10 +55,10 @@ class CountedCanvas(Canvas):
 @torch.no_grad()
 def measure(size: Size, folder: Path) -> list[Ratio]:
     """Sample in three modes, in turn with and without what is kept."""
-    studio = untrained(size.preset, size.steps)
-    height, width = (2 * side // FACTOR for side in studio.size)
+    models = untrained(size.preset, size.steps)
+    height, width = (2 * side // FACTOR for side in models.size)
     picture: Any = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-    canvas = make_canvas(studio, picture, FACTOR)
+    canvas = make_canvas(models, picture, FACTOR)
     return [_line(canvas, mode, size.rounds) for mode in MODES]
 
 
@@ -83,12 +83,12 @@ def _line(canvas: Canvas, mode: Mode, rounds: int) -> Ratio:
 
 def _sample(canvas: Canvas, mode: Mode, *, keeps: bool) -> tuple[Pyramid, int]:
     """Give the drawn maps, and the number of tiles that were encoded."""
-    counted = CountedCanvas(canvas.studio, canvas.picture, canvas.num_known, [])
-    at_once = canvas.studio.config.batch_size
+    counted = CountedCanvas(canvas.models, canvas.picture, canvas.num_known, [])
+    at_once = canvas.models.config.batch_size
     layout = canvas.layout(TilingConfig(mode=mode, tiles_at_once=at_once))
-    way = plan_steps(counted, 0, 1.0, 0)
-    encode = KeptEncodings(counted, layout, way).encode if keeps else counted.encode
-    velocity = TiledVelocity(TilePainter(counted, way, encode, 0), layout, canvas.scales)
+    schedule = plan_steps(counted, 0, 1.0, 0)
+    encode = KeptEncodings(counted, layout, schedule).encode if keeps else counted.encode
+    velocity = TiledVelocity(TilePainter(counted, schedule, encode, 0), layout, canvas.scales)
     start = TiledState(Point(noise_from_seeds([0], canvas.shapes)))
-    *_, end = sample_in_tiles(way.step, velocity, start, way.times)
+    *_, end = sample_in_tiles(schedule.step, velocity, start, schedule.times)
     return end.point.pyramid, sum(counted.batches)

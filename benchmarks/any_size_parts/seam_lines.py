@@ -11,7 +11,7 @@ from pdm.curation.scrape.drawing.landscapes import draw_with_map
 from pdm.data.pixels import Pixels
 from pdm.inference.any_size.tiled.canvas import enlarging_factors
 from pdm.inference.any_size.tiled.enlarge import enlarge
-from pdm.inference.pictures.studio import Studio
+from pdm.inference.pictures.loaded_models import LoadedModels
 
 FACTOR = 4  # of the enlargement, in all rounds together
 Size = tuple[int, int]
@@ -77,30 +77,30 @@ def landscapes(size: Size, count: int) -> list[Pixels]:
     ]
 
 
-def large_size(studio: Studio) -> Size:
+def large_size(models: LoadedModels) -> Size:
     """Give (H, W) of pictures `FACTOR` times as large as trained."""
-    height, width = studio.size
+    height, width = models.size
     return height * FACTOR, width * FACTOR
 
 
 def enlarge_all(
-    studio: Studio, pictures: list[Pixels], mode: Mode, strength: float | None
+    models: LoadedModels, pictures: list[Pixels], mode: Mode, strength: float | None
 ) -> list[Pixels]:
     """Enlarge pictures `FACTOR` times, in as many rounds as the model needs at its least factor.
 
     Args:
-        studio: The models.
+        models: The models.
         pictures: Each gets its place in the list as its seed.
         mode: How tiles lie.
         strength: As for `enlarge`.
     """
-    [factor, *_] = enlarging_factors(studio)
+    [factor, *_] = enlarging_factors(models)
     tiling = TilingConfig(mode=mode, tiles_at_once=8)
     results = []
     for seed, picture in enumerate(pictures):
         large = picture
         while len(large) < FACTOR * len(picture):
-            bands = enlarge(studio, large, factor, tiling=tiling, seed=seed, strength=strength)
+            bands = enlarge(models, large, factor, tiling=tiling, seed=seed, strength=strength)
             large = np.concatenate(list(bands))
         results.append(large)
     return results

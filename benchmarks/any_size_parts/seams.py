@@ -36,7 +36,7 @@ from pdm.inference.any_size.tiled.canvas import Canvas, count_known_levels
 from pdm.inference.any_size.tiled.decode import decode_bands
 from pdm.inference.any_size.tiled.encode import encode_maps
 from pdm.inference.any_size.tiled.enlarged import EnlargedPicture
-from pdm.inference.pictures.studio import Studio
+from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.models.features.published_weights import is_installed
 
 STRENGTH = 1.0
@@ -56,34 +56,34 @@ FULL = Size(world.Size(160, 40, 3200, 9600, 12), 10, 5)
 
 def measure(size: Size, folder: Path) -> list[Ratio]:
     """Train, enlarge drawn pictures and plain gradients in all modes, and score them."""
-    studio = _train(size.world, folder)
-    real = landscapes(large_size(studio), size.num_pictures)
-    drawn = [studio.draw([seed], studio.size, None)[0] for seed in range(size.num_pictures)]
-    plain = [_gradient(studio, seed) for seed in range(size.num_gradients)]
-    pictures = {mode: enlarge_all(studio, drawn, mode, STRENGTH) for mode in MODES}
-    gradients = {mode: enlarge_all(studio, plain, mode, STRENGTH) for mode in MODES}
-    truth = seam_scores(real, studio.size)
+    models = _train(size.world, folder)
+    real = landscapes(large_size(models), size.num_pictures)
+    drawn = [models.draw([seed], models.size, None)[0] for seed in range(size.num_pictures)]
+    plain = [_gradient(models, seed) for seed in range(size.num_gradients)]
+    pictures = {mode: enlarge_all(models, drawn, mode, STRENGTH) for mode in MODES}
+    gradients = {mode: enlarge_all(models, plain, mode, STRENGTH) for mode in MODES}
+    truth = seam_scores(real, models.size)
     lines = [
         seam_line(
-            *(mode, pictures[mode], truth, studio.size, "seam", "drawn pictures"),
+            *(mode, pictures[mode], truth, models.size, "seam", "drawn pictures"),
             goal="at most 1.05" if mode == "fstd" else "",
         )
         for mode in MODES
     ]
-    lines.append(contrast_line(pictures, studio.size, "seam", "a picture drawn"))
+    lines.append(contrast_line(pictures, models.size, "seam", "a picture drawn"))
     even = np.ones(size.num_gradients)  # of a gradient without seams
     lines += [
         seam_line(
-            *(mode, gradients[mode], even, studio.size, "seam_on_gradients", "plain gradients"),
+            *(mode, gradients[mode], even, models.size, "seam_on_gradients", "plain gradients"),
             truth="an even gradient",
         )
         for mode in MODES
     ]
-    lines.append(_decoding_line(studio, real))
+    lines.append(_decoding_line(models, real))
     for key, judge in _judges().items():
-        own = likeness(real, studio.size, judge)
+        own = likeness(real, models.size, judge)
         for mode in MODES:
-            drawn_tiles = likeness(pictures[mode], studio.size, judge)
+            drawn_tiles = likeness(pictures[mode], models.size, judge)
             lines.append(_collage_line(mode, drawn_tiles, own, key))
     return lines
 
@@ -113,7 +113,7 @@ def _collage_line(mode: Mode, values: Floats, real: Floats, key: str) -> Ratio:
     )
 
 
-def _decoding_line(studio: Studio, pictures: list[Pixels]) -> Ratio:
+def _decoding_line(models: LoadedModels, pictures: list[Pixels]) -> Ratio:
     """Compare two ways through the autoencoder at a size that it was not trained at."""
     truth = np.stack(pictures)
     size = truth.shape[1], truth.shape[2]
@@ -121,10 +121,10 @@ def _decoding_line(studio: Studio, pictures: list[Pixels]) -> Ratio:
     in_tiles = []
     with torch.no_grad():
         for picture in pictures:
-            images = studio.autoencoder.decode(studio.encode(picture[None]), size)
+            images = models.autoencoder.decode(models.encode(picture[None]), size)
             whole.append(to_pixels(images)[0])
             canvas = Canvas(
-                studio, EnlargedPicture(picture, 1, size), count_known_levels(studio, 2)
+                models, EnlargedPicture(picture, 1, size), count_known_levels(models, 2)
             )
             bands = decode_bands(canvas, encode_maps(canvas, 8), 8)
             in_tiles.append(np.concatenate(list(bands)))
@@ -145,19 +145,19 @@ def _difference_of_means(values: Floats, reference: Floats) -> float:
     return float(values.mean() - reference.mean())
 
 
-def _train(size: world.Size, folder: Path) -> Studio:
+def _train(size: world.Size, folder: Path) -> LoadedModels:
     config = world.params_of(size, "model-tiny", None)
     # Tiles show parts of pictures, so the autoencoder learns from parts, too.
     config = dataclasses.replace(
         config, autoencoder=dataclasses.replace(config.autoencoder, close_up=0.5)
     )
-    return world.train_task(config, world.train_first_stage(size, config, folder), folder).studio
+    return world.train_task(config, world.train_first_stage(size, config, folder), folder).models
 
 
-def _gradient(studio: Studio, seed: int) -> Pixels:
+def _gradient(models: LoadedModels, seed: int) -> Pixels:
     """A picture of the trained size that goes evenly from one colour to another."""
     random = np.random.default_rng(seed)
-    height, width = studio.size
+    height, width = models.size
     begin, end = random.uniform(60, 200, (2, 3))
     slope = random.uniform(0, 1)
     rows, columns = np.linspace(0, 1, height)[:, None, None], np.linspace(0, 1, width)[:, None]

@@ -22,12 +22,12 @@ EDITS = 10
 def measure(size: Size, folder: Path) -> list[Ratio]:
     """Measure on held-out pictures, with masks as in the training."""
     built = world.build(size, "task-inpainting", folder)
-    task = built.studio.task
+    task = built.models.task
     assert isinstance(task, InpaintingTask)
     known, steps, real = 0.0, [], []
     for number, picture in enumerate(built.held_out):
         mask = Inpainting(task).mask(Example(str(number), pixels=picture))
-        [filled] = inpaint(built.studio, picture, mask, [number])
+        [filled] = inpaint(built.models, picture, mask, [number])
         known = max(known, _largest_change(filled, picture, mask))
         steps.append(_steps_at_edge(filled, mask))
         real.append(_steps_at_edge(picture, mask))
@@ -60,7 +60,7 @@ def _drift_of_edits(built: world.World, task: InpaintingTask) -> float:
     masks = [Inpainting(task).mask(Example(f"edit {n}", pixels=picture)) for n in range(EDITS)]
     current = picture
     for seed, mask in enumerate(masks):
-        [current] = inpaint(built.studio, current, mask, [seed])
+        [current] = inpaint(built.models, current, mask, [seed])
     return _largest_change(current, picture, np.any(masks, axis=0))
 
 

@@ -25,7 +25,7 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
     built = world.build(size, "task-layout", folder)
     classifier = train_classifier(built.train, built.train_maps)
     drawn = [
-        next(drawings_of_layout(built.studio, layout, [seed])).draw()
+        next(drawings_of_layout(built.models, layout, [seed])).draw()
         for seed, layout in enumerate(built.layouts)
     ]
     ours = _agreement(classifier, drawn, built.layouts)

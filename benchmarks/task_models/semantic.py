@@ -28,7 +28,7 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
     """Measure on the maps of held-out pictures."""
     built = world.build(size, "task-semantic", folder)
     classify = train_classifier(built.train, built.train_maps)
-    drawn = [next(paint(built.studio, one, [seed])) for seed, one in enumerate(built.maps)]
+    drawn = [next(paint(built.models, one, [seed])) for seed, one in enumerate(built.maps)]
     ours = _agreement(classify, np.stack(drawn), built.maps)
     real = _agreement(classify, built.held_out, built.maps)
     shuffled = [built.maps[number - 1] for number in range(len(built.maps))]

@@ -39,7 +39,7 @@ PROMPTS = (
 def free_sheet(world: World) -> Image.Image:
     """New pictures of an unconditional model."""
     seeds = list(range(4 * ROWS))
-    pictures = world.studio.draw(seeds, world.studio.size, None)
+    pictures = world.models.draw(seeds, world.models.size, None)
     return contact_sheet([pictures[start : start + 4] for start in range(0, len(seeds), 4)])
 
 
@@ -49,7 +49,7 @@ def guided_sheet(world: World) -> Image.Image:
     rows = []
     for truth in world.held_out[:ROWS]:
         small = _reduce(truth, guiding.factor)
-        large = [upscale(world.studio, guiding, small, seed) for seed in (0, 1)]
+        large = [upscale(world.models, guiding, small, seed) for seed in (0, 1)]
         rows.append([_as_blocks(small, 4), enlarge(small, *truth.shape[:2]), *large, truth])
     return contact_sheet(rows)
 
@@ -58,7 +58,7 @@ def text_sheet(world: World) -> Image.Image:
     """A row for each prompt: four seeds."""
     return contact_sheet(
         [
-            [picture for _, picture, _ in draw(world.studio, Prompt(text, seed=0), 4)]
+            [picture for _, picture, _ in draw(world.models, Prompt(text, seed=0), 4)]
             for text in PROMPTS
         ]
     )
@@ -66,12 +66,12 @@ def text_sheet(world: World) -> Image.Image:
 
 def super_resolution_sheet(world: World) -> Image.Image:
     """The small picture, a bicubic filter's enlargement, the model's, and the true picture."""
-    task = world.studio.task
+    task = world.models.task
     assert isinstance(task, SuperResolutionTask)
     rows = []
     for seed, truth in enumerate(world.held_out[:ROWS]):
         small = degrade(truth, task, np.random.default_rng(0))
-        large = upscale(world.studio, task, small, seed)
+        large = upscale(world.models, task, small, seed)
         rows.append(
             [_as_blocks(small, task.factor), enlarge(small, *truth.shape[:2]), large, truth]
         )
@@ -80,12 +80,12 @@ def super_resolution_sheet(world: World) -> Image.Image:
 
 def inpainting_sheet(world: World) -> Image.Image:
     """What stays of the picture, two seeds, and the true picture."""
-    task = world.studio.task
+    task = world.models.task
     assert isinstance(task, InpaintingTask)
     rows = []
     for number, truth in enumerate(world.held_out[:ROWS]):
         mask = Inpainting(task).mask(Example(f"row {number}", pixels=truth))
-        rows.append([_hide(truth, mask), *inpaint(world.studio, truth, mask, [0, 1]), truth])
+        rows.append([_hide(truth, mask), *inpaint(world.models, truth, mask, [0, 1]), truth])
     return contact_sheet(rows)
 
 
@@ -93,7 +93,7 @@ def semantic_sheet(world: World) -> Image.Image:
     """The map, two seeds, and the true picture."""
     pairs = zip(world.maps[:ROWS], world.held_out, strict=False)
     return contact_sheet(
-        [[_colour(one), *paint(world.studio, one, [0, 1]), truth] for one, truth in pairs]
+        [[_colour(one), *paint(world.models, one, [0, 1]), truth] for one, truth in pairs]
     )
 
 
@@ -102,7 +102,7 @@ def layout_sheet(world: World) -> Image.Image:
     the last."""
     rows = []
     for layout, truth in zip(world.layouts[:ROWS], world.held_out, strict=False):
-        drawn = [one.draw() for one in drawings_of_layout(world.studio, layout, [0, 1])]
+        drawn = [one.draw() for one in drawings_of_layout(world.models, layout, [0, 1])]
         outlined = [outline_boxes(one, layout.boxes) for one in (drawn[0], truth)]
         plain = [outline_boxes(one, ()) for one in drawn]
         rows.append([outlined[0], *plain, outlined[1]])

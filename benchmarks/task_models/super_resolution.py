@@ -23,13 +23,13 @@ QUICK, FULL = world.QUICK, world.FULL
 def measure(size: Size, folder: Path) -> list[Ratio]:
     """Measure on held-out pictures."""
     built = world.build(size, "task-super-resolution", folder)
-    task = built.studio.task
+    task = built.models.task
     assert isinstance(task, SuperResolutionTask)
     truth = built.held_out
     small = [degrade(picture, task, np.random.default_rng(0)) for picture in truth]
-    ours = np.stack([upscale(built.studio, task, one, seed) for seed, one in enumerate(small)])
+    ours = np.stack([upscale(built.models, task, one, seed) for seed, one in enumerate(small)])
     plain = np.stack([enlarge(one, *truth.shape[1:3]) for one in small])
-    parameters = sum(weight.numel() for weight in built.studio.networks.network.parameters())
+    parameters = sum(weight.numel() for weight in built.models.networks.network.parameters())
     peer = train_enlarger(built.train, task, parameters, size.diffusion_images)
     regressed = enlarge_all(peer, small, task.factor)
     judge = ReferenceDistance()

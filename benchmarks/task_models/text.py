@@ -33,7 +33,7 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     classifier.fit(_features(built.train), [scene.hour.name for scene in train])
     drawn = [
-        next(draw(built.studio, Prompt(scene.caption, seed=seed), 1))[1]
+        next(draw(built.models, Prompt(scene.caption, seed=seed), 1))[1]
         for seed, scene in enumerate(held_out)
     ]
     hours = np.array([scene.hour.name for scene in held_out])

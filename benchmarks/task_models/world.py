@@ -26,7 +26,7 @@ from pdm.data.shards.latents import LatentShards
 from pdm.data.shards.listing import Listed
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.inference.encode import encode_shards
-from pdm.inference.pictures.studio import Studio, open_studio
+from pdm.inference.pictures.loaded_models import LoadedModels, load_models
 from pdm.params.keys import DEFAULT
 from pdm.tasks.text import prepare_text
 from pdm.training import autoencoder, diffusion
@@ -59,7 +59,7 @@ FULL_TOKENS = Size(1000, 100, 3200, 25600, 20)
 class World:
     """A trained model of a task, and held-out pictures with maps and boxes at the training size."""
 
-    studio: Studio
+    models: LoadedModels
     held_out: Pixels  # (N, H, W, 3)
     maps: list[ClassMap]
     train: Pixels
@@ -122,8 +122,8 @@ def train_task(config: Params, stage: FirstStage, folder: Path) -> World:
     pictures = [one.batch(range(len(one)), height, width) for one in sets]
     maps = [[one.class_map(i, height, width) for i in range(len(one))] for one in sets]
     layouts = [layout_of_sample(sets[0].record(number)) for number in range(len(sets[0]))]
-    studio = open_studio(models, config.sample)
-    return World(studio, pictures[0], maps[0], pictures[1], maps[1], layouts)
+    loaded = load_models(models, config.sample)
+    return World(loaded, pictures[0], maps[0], pictures[1], maps[1], layouts)
 
 
 def params_of(size: Size, model: str | None, task: str | None) -> Params:

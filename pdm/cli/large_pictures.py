@@ -116,14 +116,14 @@ def upscale_to_size(args: argparse.Namespace, large: "LargePicture") -> None:
     picture = read_picture(args.picture)
     own: dict[str, Any] = {"command": "upscale", "picture_sha256": sha256_of(args.picture)}
     own["sample_version"] = versions()["sample"]
-    with open_models(args) as studio:
-        plan = large.plan_enlargement(studio, picture)
+    with open_models(args) as models:
+        plan = large.plan_enlargement(models, picture)
         large.log(plan, "upscale")
         for number, (seed, path) in enumerate(zip(seeds, paths, strict=True), 1):
-            condition, origin = condition_of_enlargement(studio, seed)
-            facts = studio.facts | own | {"seed": seed} | large.facts | origin
+            condition, origin = condition_of_enlargement(models, seed)
+            facts = models.facts | own | {"seed": seed} | large.facts | origin
             if not _is_drawn(path, facts):
-                write_enlargement(large, studio, picture, seed, condition, path, facts)
+                write_enlargement(large, models, picture, seed, condition, path, facts)
             print(f"{path}  ({number} of {args.num})" if args.num > 1 else path, flush=True)
 
 

@@ -14,7 +14,7 @@ from pdm.errors import BadInput
 if TYPE_CHECKING:
     from pdm.config.sampling.prompts import Prompt
     from pdm.config.stages.sample import SampleConfig
-    from pdm.inference.pictures.studio import Studio
+    from pdm.inference.pictures.loaded_models import LoadedModels
 
 
 @contextlib.contextmanager
@@ -22,7 +22,7 @@ def open_models(
     args: argparse.Namespace,
     check: "Callable[[Path, SampleConfig], None]" = lambda diffusion, config: None,
     prompts: "Sequence[Prompt]" = (),
-) -> "Iterator[Studio]":
+) -> "Iterator[LoadedModels]":
     """Yield the models that the arguments name, or the champion.
 
     Args:
@@ -31,7 +31,7 @@ def open_models(
             loaded.
         prompts: To draw; a guide is loaded if one needs it.
     """
-    from pdm.inference.pictures.studio import open_studio
+    from pdm.inference.pictures.loaded_models import load_models
     from pdm.inference.prompts import with_guidance
 
     with find_models(args) as (folder, config):
@@ -40,7 +40,7 @@ def open_models(
         if not prompts:  # which have guidance of their own
             config = with_guidance(config, getattr(args, "guidance", None))
         check(folder / "diffusion", config)
-        yield open_studio(folder, config, prompts)
+        yield load_models(folder, config, prompts)
 
 
 @contextlib.contextmanager

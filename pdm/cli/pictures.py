@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pdm.data.pixels import Pixels
     from pdm.inference.any_size.large import LargePicture
     from pdm.inference.pictures.draw import Drawing
-    from pdm.inference.pictures.studio import Studio
+    from pdm.inference.pictures.loaded_models import LoadedModels
 
 
 def inpaint(args: argparse.Namespace) -> None:
@@ -39,10 +39,10 @@ def inpaint(args: argparse.Namespace) -> None:
     paths = _output_paths(args, f"inpainted-{args.seed}", args.picture, args.mask)
     facts = {"command": "inpaint", "picture_sha256": sha256_of(args.picture)}
     facts |= {"mask_sha256": sha256_of(args.mask), "soft_edge_px": args.soft_edge}
-    with open_models(args) as studio:
-        inpainting.check_model(studio)
-        drawn = inpainting.inpaint(studio, picture, mask, _seeds(args), args.soft_edge)
-        _write_all(args, drawn, paths, studio.facts | facts)
+    with open_models(args) as models:
+        inpainting.check_model(models)
+        drawn = inpainting.inpaint(models, picture, mask, _seeds(args), args.soft_edge)
+        _write_all(args, drawn, paths, models.facts | facts)
 
 
 def upscale(args: argparse.Namespace) -> None:
@@ -64,17 +64,17 @@ def upscale(args: argparse.Namespace) -> None:
     facts = {"command": "upscale", "picture_sha256": sha256_of(args.picture)}
     if args.guide_strength is not None:
         facts["guide_strength"] = args.guide_strength
-    with open_models(args) as studio:
-        _enlarge_by_factor(args, studio, picture, facts)
+    with open_models(args) as models:
+        _enlarge_by_factor(args, models, picture, facts)
 
 
 def _enlarge_by_factor(
-    args: argparse.Namespace, studio: "Studio", picture: "Pixels", facts: dict[str, Any]
+    args: argparse.Namespace, models: "LoadedModels", picture: "Pixels", facts: dict[str, Any]
 ) -> None:
     from pdm.inference.pictures import upscale as enlarging
     from pdm.progress import Progress
 
-    method = enlarging.choose_method(studio, args.factor, args.guide_strength)
+    method = enlarging.choose_method(models, args.factor, args.guide_strength)
     progress: list[Progress] = []
 
     def report(done: int, total: int) -> None:
@@ -82,8 +82,8 @@ def _enlarge_by_factor(
         progress[0].reach(done)
 
     paths = _output_paths(args, f"x{method.factor}-{args.seed}", args.picture)
-    drawn = (enlarging.upscale(studio, method, picture, seed, report) for seed in _seeds(args))
-    _write_all(args, drawn, paths, studio.facts | facts)
+    drawn = (enlarging.upscale(models, method, picture, seed, report) for seed in _seeds(args))
+    _write_all(args, drawn, paths, models.facts | facts)
 
 
 def paint(args: argparse.Namespace) -> None:
@@ -98,10 +98,10 @@ def paint(args: argparse.Namespace) -> None:
         maps.append(painting.read_map_for(args.picture, diffusion))
         paths.extend(_output_paths(args, f"painted-{args.seed}", args.picture))
 
-    with open_models(args, check) as studio:
+    with open_models(args, check) as models:
         facts = {"command": "paint", "map_sha256": sha256_of(args.picture)}
-        drawn = painting.paint(studio, maps[0], _seeds(args))
-        _write_all(args, drawn, paths, studio.facts | facts)
+        drawn = painting.paint(models, maps[0], _seeds(args))
+        _write_all(args, drawn, paths, models.facts | facts)
 
 
 def draw(args: argparse.Namespace) -> None:
@@ -124,10 +124,10 @@ def draw(args: argparse.Namespace) -> None:
             drawing.check_draws_alone(diffusion)
         check_enlarger_of(args, config)
 
-    with open_models(args, check, prompts) as studio:
-        large = with_enlarger(args, large, studio.config)
-        drawings = [drawing.drawings_of_prompt(studio, prompt, args.num) for prompt in prompts]
-        drawings = drawings or [drawing.drawings_of_seeds(studio, _seeds(args))]
+    with open_models(args, check, prompts) as models:
+        large = with_enlarger(args, large, models.config)
+        drawings = [drawing.drawings_of_prompt(models, prompt, args.num) for prompt in prompts]
+        drawings = drawings or [drawing.drawings_of_seeds(models, _seeds(args))]
         _write_drawings(args, drawings, large)
 
 
@@ -148,9 +148,9 @@ def _draw_boxes(args: argparse.Namespace) -> None:
         layouts.extend(drawing.read_boxes(args.boxes, diffusion, size))
         check_enlarger_of(args, config)
 
-    with open_models(args, check) as studio:
-        large, seeds = with_enlarger(args, large, studio.config), _seeds(args)
-        drawings = [drawing.drawings_of_layout(studio, layout, seeds) for layout in layouts]
+    with open_models(args, check) as models:
+        large, seeds = with_enlarger(args, large, models.config), _seeds(args)
+        drawings = [drawing.drawings_of_layout(models, layout, seeds) for layout in layouts]
         _write_drawings(args, drawings, large)
 
 

@@ -19,7 +19,7 @@ from pdm.inference.layouts import Layouts, parse_layout
 from pdm.inference.picture_sizes import sizes_of
 from pdm.inference.pictures import inpaint, paint, upscale
 from pdm.inference.pictures.draw import draw, drawings_of_layout
-from pdm.inference.pictures.studio import Studio
+from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.inference.prompts import check_guidance
 from pdm.inference.sampling_networks import Networks
 from pdm.inference.subjects import Classes, choose_classes, size_of
@@ -81,23 +81,23 @@ class PyramidPipeline(DiffusionPipeline):
         self._check_unused(prompt, negative_prompt, image, mask_image, height or width)
         if output_type not in ("pil", "np"):
             raise ValueError(f"output_type is {output_type!r}; it must be 'pil' or 'np'")
-        studio = self._studio(num_inference_steps, guidance_scale, classes)
-        size = _check_size(studio, height, width)
+        models = self._models_for(num_inference_steps, guidance_scale, classes)
+        size = _check_size(models, height, width)
         if prompt is not None:
             height, width = size
             wish = Prompt(
                 prompt, seed=seed, negative=negative_prompt, height_px=height, width_px=width
             )
-            check_guidance([wish], studio.config, "the prompt")
-            drawn: Iterator[Pixels] = (each for _, each, _ in draw(studio, wish, num_images))
+            check_guidance([wish], models.config, "the prompt")
+            drawn: Iterator[Pixels] = (each for _, each, _ in draw(models, wish, num_images))
         elif boxes is not None:
-            layout = parse_layout(list(boxes), _layouts_of(studio).task)
+            layout = parse_layout(list(boxes), _layouts_of(models).task)
             seeds = range(seed, seed + num_images)
-            drawings = drawings_of_layout(studio, layout, seeds)
+            drawings = drawings_of_layout(models, layout, seeds)
             drawn = (each.at_size(size).draw() for each in drawings)
         else:
             seeds = range(seed, seed + num_images)
-            drawn = _draw(studio, _upright(image), _upright(mask_image), seeds, size)
+            drawn = _draw(models, _upright(image), _upright(mask_image), seeds, size)
         pictures = []
         with self.progress_bar(total=num_images) as bar:
             for picture in drawn:
@@ -139,9 +139,9 @@ class PyramidPipeline(DiffusionPipeline):
         if image is not None and side is not None:
             raise ValueError("the image determines the size; leave out height and width")
 
-    def _studio(
+    def _models_for(
         self, steps: int | None, scale: float | None, classes: Sequence[str] | None
-    ) -> Studio:
+    ) -> LoadedModels:
         model: DiffusionModel = self.diffusion
         networks, config, record = model.networks, model.sampling, model.record
         if steps is not None:
@@ -166,7 +166,7 @@ class PyramidPipeline(DiffusionPipeline):
         decoder = self.autoencoder.network
         sizes = tuple(one.size for one in sizes_of(record) if one.is_trained)
         main = size_of(record)
-        return Studio(decoder, networks, config, task, main, {}, names_of(record), sizes)
+        return LoadedModels(decoder, networks, config, task, main, {}, names_of(record), sizes)
 
 
 def _with_guidance(
@@ -187,40 +187,40 @@ def _with_guidance(
     )
 
 
-def _layouts_of(studio: Studio) -> Layouts:
-    subjects = studio.networks.subjects
+def _layouts_of(models: LoadedModels) -> Layouts:
+    subjects = models.networks.subjects
     assert isinstance(subjects, Layouts)  # of `_check_inputs`
     return subjects
 
 
 def _draw(
-    studio: Studio,
+    models: LoadedModels,
     image: Image.Image | None,
     mask_image: Image.Image | None,
     seeds: range,
     size: tuple[int, int],
 ) -> Iterator[Pixels]:
     """Draw what a model without text draws."""
-    if isinstance(studio.task, SuperResolutionTask):
+    if isinstance(models.task, SuperResolutionTask):
         assert image is not None
-        task = upscale.check_model(studio, None)
+        task = upscale.check_model(models, None)
         for seed in seeds:
-            yield upscale.upscale(studio, task, _pixels(image), seed)
-    elif isinstance(studio.task, SemanticTask):
+            yield upscale.upscale(models, task, _pixels(image), seed)
+    elif isinstance(models.task, SemanticTask):
         assert image is not None
-        yield from paint.paint(studio, np.asarray(image), seeds)
+        yield from paint.paint(models, np.asarray(image), seeds)
     elif image is not None:
-        inpaint.check_model(studio)
-        yield from inpaint.inpaint(studio, _pixels(image), _mask(image, mask_image), seeds)
+        inpaint.check_model(models)
+        yield from inpaint.inpaint(models, _pixels(image), _mask(image, mask_image), seeds)
     else:
-        count = studio.config.batch_size
+        count = models.config.batch_size
         for start in range(seeds.start, seeds.stop, count):
-            yield from studio.draw(range(start, min(start + count, seeds.stop)), size, None)
+            yield from models.draw(range(start, min(start + count, seeds.stop)), size, None)
 
 
-def _check_size(studio: Studio, height: int | None, width: int | None) -> tuple[int, int]:
+def _check_size(models: LoadedModels, height: int | None, width: int | None) -> tuple[int, int]:
     """Give the (H, W) of pictures to draw."""
-    size, multiple = (height or studio.size[0], width or studio.size[1]), studio.side_multiple
+    size, multiple = (height or models.size[0], width or models.size[1]), models.side_multiple
     if size[0] % multiple or size[1] % multiple:
         raise ValueError(
             f"height and width are {size[0]} and {size[1]}, but must be multiples of {multiple}"

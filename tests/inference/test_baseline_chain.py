@@ -23,7 +23,7 @@ from pdm.data.shards.latents import LatentShards
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.inference.encode import encode_shards
 from pdm.inference.pictures.inpaint import inpaint
-from pdm.inference.pictures.studio import open_studio
+from pdm.inference.pictures.loaded_models import load_models
 from pdm.inference.sample import sample_pictures
 from pdm.registry import load_autoencoder
 from pdm.training import diffusion
@@ -93,11 +93,11 @@ def test_ldms_network_of_a_task_goes_the_whole_way_to_a_users_picture(tmp_path):
     )
     diffusion._work(settings, Workers(torch.device("cpu")))
     (models / "autoencoder").symlink_to(first_stage)
-    studio = open_studio(models, replace(SAMPLE, sampler="ddim"))
-    assert studio.networks.network.network.config.in_channels == 7
+    loaded = load_models(models, replace(SAMPLE, sampler="ddim"))
+    assert loaded.networks.network.network.config.in_channels == 7
     picture = np.random.default_rng(0).integers(0, 256, (40, 70, 3), np.uint8)
     mask = np.zeros((40, 70), bool)
     mask[10:20, 30:50] = True
-    [filled] = inpaint(studio, picture, mask, [0])
+    [filled] = inpaint(loaded, picture, mask, [0])
     assert (filled[~mask] == picture[~mask]).all()
     assert (filled[mask] != picture[mask]).any()

@@ -38,8 +38,8 @@ from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.inference.pictures.draw import draw, drawings_of_layout
 from pdm.inference.pictures.inpaint import inpaint
+from pdm.inference.pictures.loaded_models import load_models
 from pdm.inference.pictures.paint import paint
-from pdm.inference.pictures.studio import open_studio
 from pdm.inference.pictures.upscale import upscale
 from pdm.models.unet import PyramidUNet
 from pdm.pipelines.export import export_diffusers
@@ -162,8 +162,8 @@ def test_a_prompt_draws_what_the_command_draws(tmp_path):
     options = {"guidance_scale": 2.0, "negative_prompt": "sea", "seed": 3, "num_images": 2}
     drawn = as_arrays(pipeline("a dune", **options).images)
     wish = Prompt("a dune", seed=3, negative="sea", guidance_scale=2.0)
-    studio = open_studio(models, SAMPLE, [wish])
-    expected = np.stack([one for _, one, _ in draw(studio, wish, 2)])
+    loaded = load_models(models, SAMPLE, [wish])
+    expected = np.stack([one for _, one, _ in draw(loaded, wish, 2)])
     assert (drawn == expected).all()
     with pytest.raises(ValueError, match="a model trained for text needs a prompt"):
         pipeline(seed=3)
@@ -178,7 +178,7 @@ def test_a_frozen_text_encoder_is_copied_and_read_from_the_folder(tmp_path):
     task = replace(TASKS["text"], encoder=encoder)
     models = conditional_models(tmp_path / "models", task)
     wish = Prompt("a dune at noon", seed=3)
-    [(_, expected, _)] = draw(open_studio(models, SAMPLE, [wish]), wish, 1)
+    [(_, expected, _)] = draw(load_models(models, SAMPLE, [wish]), wish, 1)
     export_diffusers(SAMPLE, models=models, output=tmp_path / "folder")
     shutil.rmtree(tmp_path / "bert")
     pipeline = load_folder(tmp_path / "folder")
@@ -192,7 +192,7 @@ def test_super_resolution_gives_exactly_twice_the_size(tmp_path):
     pipeline = load(models, tmp_path / "folder")
     small = picture(21, 13)
     [drawn] = pipeline(image=small, seed=4).images
-    expected = upscale(open_studio(models, SAMPLE), task, np.array(small), 4)
+    expected = upscale(load_models(models, SAMPLE), task, np.array(small), 4)
     assert drawn.size == (42, 26)
     assert (np.asarray(drawn) == expected).all()
     with pytest.raises(ValueError, match="needs an image"):
@@ -215,7 +215,7 @@ def test_inpainting_keeps_known_pixels_with_and_without_training_for_it(trained,
     hole = np.zeros((24, 40), bool)
     hole[4:12, 8:20] = True
     [drawn] = pipeline(image=known, mask_image=Image.fromarray(hole), seed=4).images
-    [expected] = inpaint(open_studio(models, SAMPLE), np.array(known), hole, [4])
+    [expected] = inpaint(load_models(models, SAMPLE), np.array(known), hole, [4])
     assert (np.asarray(drawn) == expected).all()
     assert (np.asarray(drawn)[~hole] == np.asarray(known)[~hole]).all()
     with pytest.raises(ValueError, match="must have the image's size 40x24"):
@@ -227,7 +227,7 @@ def test_a_map_is_painted(tmp_path):
     pipeline = load(models, tmp_path / "folder")
     indices = np.random.default_rng(0).integers(0, 2, (20, 30), np.uint8)
     [drawn] = pipeline(image=Image.fromarray(indices), seed=4).images
-    [expected] = paint(open_studio(models, SAMPLE), indices, [4])
+    [expected] = paint(load_models(models, SAMPLE), indices, [4])
     assert (np.asarray(drawn) == expected).all()
     turned = Image.fromarray(indices).transpose(Image.Transpose.ROTATE_90)
     turned.getexif()[0x112] = 6  # to be turned clockwise
@@ -241,10 +241,10 @@ def test_boxes_are_drawn_as_by_the_command(tmp_path):
     boat = {"class": "boat", "x": 0.1, "y": 0.5, "width": 0.5, "height": 0.25}
     [drawn] = pipeline(boxes=[boat], seed=4).images
     layout = Layout(parse_boxes([boat]), (0.0, 0.1, 1.0, 0.9))
-    [expected] = drawings_of_layout(open_studio(models, SAMPLE), layout, [4])
+    [expected] = drawings_of_layout(load_models(models, SAMPLE), layout, [4])
     assert (np.asarray(drawn) == expected.draw()).all()
     other = Layout(parse_boxes([boat | {"class": "sun"}]), layout.crop)
-    [sun] = drawings_of_layout(open_studio(models, SAMPLE), other, [4])
+    [sun] = drawings_of_layout(load_models(models, SAMPLE), other, [4])
     assert (np.asarray(drawn) != sun.draw()).any()
     with pytest.raises(ValueError, match="a model trained for layout needs boxes"):
         pipeline()

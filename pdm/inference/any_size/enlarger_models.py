@@ -13,7 +13,7 @@ from pdm.inference.any_size.tiled.tile_boxes import TileBoxes
 from pdm.inference.any_size.tiled.tile_velocity import check_config, check_task
 from pdm.inference.layouts import Layouts
 from pdm.inference.pictures.draw import Drawing
-from pdm.inference.pictures.studio import Studio, open_studio
+from pdm.inference.pictures.loaded_models import LoadedModels, load_models
 from pdm.inference.prompts import Prompts
 from pdm.inference.sampling_networks import few_steps_facts
 from pdm.inference.subjects import Classes
@@ -57,7 +57,7 @@ def check_enlarger(folder: Path, config: SampleConfig, name: str) -> None:
         raise BadInput(f"{name}: {folder}: {error}") from error
 
 
-def open_enlarger(folder: Path, config: SampleConfig) -> Studio:
+def open_enlarger(folder: Path, config: SampleConfig) -> LoadedModels:
     """Load models that `check_enlarger` has passed. They take the sampler and the steps of the
     section `sample`, but not its guidance, EMA length, classes and prompts, which belong to the
     model that composes."""
@@ -70,7 +70,7 @@ def open_enlarger(folder: Path, config: SampleConfig) -> Studio:
         prompts=None,
         negative_prompt=None,
     )
-    return open_studio(folder, own)
+    return load_models(folder, own)
 
 
 def digests_of(folder: Path, config: SampleConfig) -> dict[str, str]:
@@ -79,7 +79,7 @@ def digests_of(folder: Path, config: SampleConfig) -> dict[str, str]:
     return _as_enlarger({"autoencoder_sha256": sha256_of(folder / FILES[0]), **few_steps})
 
 
-def digests_of_loaded(enlarger: Studio) -> dict[str, str]:
+def digests_of_loaded(enlarger: LoadedModels) -> dict[str, str]:
     """Give the same of models that are loaded."""
     names = ("autoencoder_sha256", "few_steps_sha256")
     return _as_enlarger({name: enlarger.facts[name] for name in names if name in enlarger.facts})
@@ -89,7 +89,7 @@ def _as_enlarger(digests: dict[str, str]) -> dict[str, str]:
     return {f"enlarger_{name}": digest for name, digest in digests.items()}
 
 
-def condition_for(enlarger: Studio, drawing: Drawing) -> Condition | None:
+def condition_for(enlarger: LoadedModels, drawing: Drawing) -> Condition | None:
     """Give a drawing's condition to a model that enlarges it: the same prompt or class. Boxes are
     those of `boxes_for`.
 
@@ -115,11 +115,11 @@ def condition_for(enlarger: Studio, drawing: Drawing) -> Condition | None:
     return dataclasses.replace(subjects, chosen=(shown,)).condition([drawing.seed])
 
 
-def boxes_for(studio: Studio, drawing: Drawing, shown: Box) -> TileBoxes | None:
+def boxes_for(models: LoadedModels, drawing: Drawing, shown: Box) -> TileBoxes | None:
     """Give a drawing's boxes to the model that composes it, or to one that enlarges it.
 
     Args:
-        studio: The model.
+        models: The model.
         drawing: With its layout.
         shown: Where the picture is in what is drawn.
 
@@ -129,7 +129,7 @@ def boxes_for(studio: Studio, drawing: Drawing, shown: Box) -> TileBoxes | None:
     Raises:
         BadInput: The model does not know the class of a box.
     """
-    subjects, layout = studio.networks.subjects, drawing.layout
+    subjects, layout = models.networks.subjects, drawing.layout
     if layout is None or not isinstance(subjects, Layouts):
         return None
     unknown = {box.class_name for box in layout.boxes} - set(subjects.task.names)
@@ -139,6 +139,6 @@ def boxes_for(studio: Studio, drawing: Drawing, shown: Box) -> TileBoxes | None:
             f"picture has boxes of {', '.join(sorted(unknown))}; use an enlarger without boxes, or "
             "one with the same classes"
         )
-    if studio is not drawing.studio:  # crops are those of the data of each
+    if models is not drawing.models:  # crops are those of the data of each
         layout = dataclasses.replace(layout, crop=subjects.task.crop)
     return TileBoxes(layout, subjects.task, shown)

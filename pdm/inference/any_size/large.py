@@ -29,7 +29,7 @@ from pdm.inference.any_size.tiled.tile_velocity import check_model
 from pdm.inference.any_size.unfinished import unfinished
 from pdm.inference.layouts import Layouts
 from pdm.inference.pictures.draw import Drawing
-from pdm.inference.pictures.studio import Studio
+from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.inference.prompts import Prompts
 from pdm.inference.sample_settings import settings_of
 from pdm.models.condition import Condition
@@ -58,7 +58,7 @@ class LargePicture:
     tiling: TilingConfig
     colour: Colour
     strength: float | None = None
-    enlarger: Studio | None = None
+    enlarger: LoadedModels | None = None
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -80,37 +80,37 @@ class LargePicture:
         if self.enlarger and not plan.rounds:
             logger.warning("%s: nothing is enlarged, so the enlarger is not used", name)
 
-    def plan_drawing(self, studio: Studio) -> Plan:
+    def plan_drawing(self, models: LoadedModels) -> Plan:
         """Plan a picture that a model draws from nothing.
 
         Raises:
             BadInput: The model cannot enlarge.
         """
-        check_model(studio)
-        enlarger = self.enlarger or studio
+        check_model(models)
+        enlarger = self.enlarger or models
         return plan_drawing(
             self.size,
-            [studio.size],
+            [models.size],
             enlarging_factors(enlarger),
-            studio.side_multiple,
+            models.side_multiple,
             enlarging_unit(enlarger),
             tile=enlarger.size,
         )
 
-    def plan_enlargement(self, studio: Studio, picture: Pixels) -> Plan:
+    def plan_enlargement(self, models: LoadedModels, picture: Pixels) -> Plan:
         """Plan the enlargement of a picture.
 
         Raises:
             BadInput: The model cannot enlarge, or the picture is not smaller.
         """
-        check_model(studio)
+        check_model(models)
         height, width, _ = picture.shape
         return plan_enlargement(
             (height, width),
             self.size,
-            studio.size,
-            enlarging_factors(studio),
-            enlarging_unit(studio),
+            models.size,
+            enlarging_factors(models),
+            enlarging_unit(models),
         )
 
 
@@ -128,23 +128,23 @@ def write_drawing(
     Returns:
         The sha256 of its pixels.
     """
-    known = drawing.studio.sizes or (drawing.studio.size,)
+    known = drawing.models.sizes or (drawing.models.size,)
     drawing = drawing.at_size(nearest_size(known, large.size))
-    studio = drawing.studio
-    plan = large.plan_drawing(studio)
+    models = drawing.models
+    plan = large.plan_drawing(models)
     large.log(plan, "draw")
     enlarger = _enlarger_of(large, drawing, plan)
-    boxes = boxes_for(studio, drawing, plan.shown_parts[0])
+    boxes = boxes_for(models, drawing, plan.shown_parts[0])
     if boxes:
         shown, negative = boxes.conditions([Box(0, 0, *plan.composition)])
         drawing = dataclasses.replace(drawing, condition=shown, negative=negative)
 
     def compose(state: Path) -> Iterable[Pixels]:
-        if plan.composition == studio.size:
+        if plan.composition == models.size:
             return [drawing.draw()]
         return compose_side_by_side(drawing, plan.composition, state, boxes=boxes)
 
-    with unfinished(path, _depends(facts, plan, studio.config)) as folder:
+    with unfinished(path, _depends(facts, plan, models.config)) as folder:
         begin = partial(compose, folder / "composition")
         bands = draw_by_plan(plan, begin, enlarger, folder, "draw")
         return write_picture(path, large.size, bands, facts)
@@ -153,20 +153,20 @@ def write_drawing(
 def _enlarger_of(large: LargePicture, drawing: Drawing, plan: Plan) -> Enlarger:
     other = large.enlarger
     return Enlarger(
-        studio=other or drawing.studio,
+        models=other or drawing.models,
         tiling=large.tiling,
         colour=large.colour,
         strength=large.strength,
         seed=drawing.seed,
         condition=condition_for(other, drawing) if other else drawing.condition,
         negative=None if other else drawing.negative,
-        boxes=boxes_for(other or drawing.studio, drawing, plan.shown_parts[0]),
+        boxes=boxes_for(other or drawing.models, drawing, plan.shown_parts[0]),
     )
 
 
 def write_enlargement(
     large: LargePicture,
-    studio: Studio,
+    models: LoadedModels,
     picture: Pixels,
     seed: int,
     condition: Condition | None,
@@ -177,7 +177,7 @@ def write_enlargement(
 
     Args:
         large: What is asked for.
-        studio: The models.
+        models: The models.
         picture: uint8 (H, W, 3).
         seed: Of the noise.
         condition: Of `condition_of_enlargement`.
@@ -187,21 +187,23 @@ def write_enlargement(
     Returns:
         The sha256 of its pixels.
     """
-    plan = large.plan_enlargement(studio, picture)
+    plan = large.plan_enlargement(models, picture)
     enlarger = Enlarger(
-        studio=studio,
+        models=models,
         tiling=large.tiling,
         colour=large.colour,
         strength=large.strength,
         seed=seed,
         condition=condition,
     )
-    with unfinished(path, _depends(facts, plan, studio.config)) as folder:
+    with unfinished(path, _depends(facts, plan, models.config)) as folder:
         bands = draw_by_plan(plan, lambda: [picture], enlarger, folder, "upscale")
         return write_picture(path, large.size, bands, facts)
 
 
-def condition_of_enlargement(studio: Studio, seed: int) -> tuple[Condition | None, dict[str, Any]]:
+def condition_of_enlargement(
+    models: LoadedModels, seed: int
+) -> tuple[Condition | None, dict[str, Any]]:
     """Give what a user's picture is said to show in all rounds: no text, whatever the prompts of
     the params, no boxes, or the class of the seed.
 
@@ -209,8 +211,8 @@ def condition_of_enlargement(studio: Studio, seed: int) -> tuple[Condition | Non
         The condition, with one row; None for a model that needs none. And what the picture's mark
         says of it.
     """
-    subjects = studio.networks.subjects
-    if isinstance(studio.task, SuperResolutionTask):
+    subjects = models.networks.subjects
+    if isinstance(models.task, SuperResolutionTask):
         return None, {}
     if isinstance(subjects, Prompts):
         return subjects.task.condition_of_texts([EMPTY]), {}

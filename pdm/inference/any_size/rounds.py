@@ -18,7 +18,7 @@ from pdm.inference.any_size.tiled.enlarge import OnProgress, count_tiles, enlarg
 from pdm.inference.any_size.tiled.enlarged import EnlargedPicture
 from pdm.inference.any_size.tiled.tile_boxes import TileBoxes
 from pdm.inference.any_size.unfinished import keep_picture
-from pdm.inference.pictures.studio import Studio
+from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.models.condition import Condition
 from pdm.progress import Progress
 
@@ -28,7 +28,7 @@ class Enlarger:
     """How pictures are enlarged.
 
     Args:
-        studio: The models.
+        models: The models.
         tiling: Of the sampling.
         colour: How colours are kept.
         strength: Share of the detail that is drawn anew; None for the default of the model.
@@ -38,7 +38,7 @@ class Enlarger:
         boxes: In place of both, for a model of layouts; `shown` is that of the composition.
     """
 
-    studio: Studio
+    models: LoadedModels
     tiling: TilingConfig
     colour: Colour
     seed: int
@@ -51,7 +51,7 @@ class Enlarger:
         """Count the tiles of a round."""
         seed = _seed_of_round(self.seed, number)
         return count_tiles(
-            *(self.studio, current.size, current.factor, self.tiling, seed, self.strength)
+            *(self.models, current.size, current.factor, self.tiling, seed, self.strength)
         )
 
     def enlarge(
@@ -79,7 +79,7 @@ class Enlarger:
         folder.mkdir(exist_ok=True)
         height, width = (factor * side for side in picture.shape[:2])
         bands = enlarge(
-            self.studio,
+            self.models,
             picture,
             factor,
             tiling=self.tiling,

@@ -13,7 +13,7 @@ from pdm.files import check_sha256
 from pdm.inference.any_size.enlarger_models import check_enlarger, digests_of, open_enlarger
 from pdm.inference.any_size.large import LargePicture, write_drawing
 from pdm.inference.pictures.draw import Drawing, drawings_of_seeds
-from pdm.inference.pictures.studio import Studio
+from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.inference.prompts import Prompts
 from pdm.tasks.find import task_of_model
 
@@ -65,13 +65,13 @@ def load_enlarger(large: LargePicture, config: SampleConfig) -> LargePicture:
 
 
 def write_sample(
-    large: LargePicture, studio: Studio, number: int, path: Path, facts: Mapping[str, Any]
+    large: LargePicture, models: LoadedModels, number: int, path: Path, facts: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Draw one sample and write it.
 
     Args:
         large: Its size.
-        studio: The models.
+        models: The models.
         number: Of the sample.
         path: Of the PNG.
         facts: Of all samples, for its mark.
@@ -79,19 +79,19 @@ def write_sample(
     Returns:
         Its row of `samples.json`.
     """
-    drawing = _drawing_of(studio, number)
+    drawing = _drawing_of(models, number)
     origin = {"seed": drawing.seed} | drawing.origin
     digest = write_drawing(large, drawing, path, dict(facts) | origin)
     return {"file": path.name, "pixels_sha256": digest} | origin
 
 
-def _drawing_of(studio: Studio, number: int) -> Drawing:
-    subjects, seed = studio.networks.subjects, studio.config.seed + number
+def _drawing_of(models: LoadedModels, number: int) -> Drawing:
+    subjects, seed = models.networks.subjects, models.config.seed + number
     if not isinstance(subjects, Prompts):
-        return next(drawings_of_seeds(studio, [seed]))
+        return next(drawings_of_seeds(models, [seed]))
     [group] = subjects.groups([number])
     shown, negative = subjects.conditions([number])
-    config = dataclasses.replace(group.config, batch_size=studio.config.batch_size)
-    own = dataclasses.replace(studio, config=config)
+    config = dataclasses.replace(group.config, batch_size=models.config.batch_size)
+    own = dataclasses.replace(models, config=config)
     origin = subjects.origin(seed)
-    return Drawing(own, subjects.seed_of(number), studio.size, shown, negative, origin)
+    return Drawing(own, subjects.seed_of(number), models.size, shown, negative, origin)

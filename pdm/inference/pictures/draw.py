@@ -16,7 +16,7 @@ from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
 from pdm.inference.layouts import Layouts, ShownLayout, read_layout_file
 from pdm.inference.picture_sizes import sizes_of
-from pdm.inference.pictures.studio import Studio
+from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.inference.prompts import Prompts, check_guidance
 from pdm.inference.sample_settings import settings_of
 from pdm.inference.subjects import side_multiple_of, size_of
@@ -81,16 +81,16 @@ class Drawing:
     """A picture to draw.
 
     Args:
-        studio: The models, with the steps and guidance of the picture.
+        models: The models, with the steps and guidance of the picture.
         seed: Of the noise.
-        size: (H, W), multiples of the studio's `side_multiple`.
+        size: (H, W), multiples of the models' `side_multiple`.
         condition: What the picture shows, with one row.
         negative: What guidance steers away from; None for no condition.
-        origin: What a mark says about the picture beside `studio.facts`.
+        origin: What a mark says about the picture beside `models.facts`.
         layout: What stands where, of which `condition` follows; None without boxes.
     """
 
-    studio: Studio
+    models: LoadedModels
     seed: int
     size: tuple[int, int]
     condition: Condition
@@ -101,67 +101,67 @@ class Drawing:
     @property
     def facts(self) -> dict[str, Any]:
         """For the picture's mark: everything that it depends on at the model's own size."""
-        facts = self.studio.facts | settings_of(self.studio.config) | {"seed": self.seed}
+        facts = self.models.facts | settings_of(self.models.config) | {"seed": self.seed}
         facts["sample_version"] = versions()["sample"]
-        if self.size != self.studio.size:
+        if self.size != self.models.size:
             facts["height_px"], facts["width_px"] = self.size
         return facts | self.origin
 
     def at_size(self, size: tuple[int, int]) -> "Drawing":
         """The same at another (H, W) that the model was trained at, also where it is tiled."""
         return dataclasses.replace(
-            self, studio=dataclasses.replace(self.studio, size=size), size=size
+            self, models=dataclasses.replace(self.models, size=size), size=size
         )
 
     def draw(self) -> Pixels:
         """Draw it, uint8 (H, W, 3)."""
-        [picture] = self.studio.draw([self.seed], self.size, self.condition, negative=self.negative)
+        [picture] = self.models.draw([self.seed], self.size, self.condition, negative=self.negative)
         return picture
 
 
 def draw(
-    studio: Studio, prompt: Prompt, count: int
+    models: LoadedModels, prompt: Prompt, count: int
 ) -> Iterator[tuple[int, Pixels, dict[str, Any]]]:
     """Draw some pictures of a prompt; arguments as for `drawings_of_prompt`.
 
     Yields:
-        Seed, uint8 (H, W, 3), and what a mark says about the picture beside `studio.facts`.
+        Seed, uint8 (H, W, 3), and what a mark says about the picture beside `models.facts`.
     """
-    for drawing in drawings_of_prompt(studio, prompt, count):
+    for drawing in drawings_of_prompt(models, prompt, count):
         yield drawing.seed, drawing.draw(), drawing.origin
 
 
-def drawings_of_prompt(studio: Studio, prompt: Prompt, count: int) -> Iterator[Drawing]:
+def drawings_of_prompt(models: LoadedModels, prompt: Prompt, count: int) -> Iterator[Drawing]:
     """Give some pictures of a prompt.
 
     Args:
-        studio: The models.
+        models: The models.
         prompt: With its options; `seed` and the following numbers are the pictures' seeds.
         count: Number of pictures.
     """
-    subjects = studio.networks.subjects
+    subjects = models.networks.subjects
     assert isinstance(subjects, Prompts)  # of `check_prompts`
     first = prompt.seed or 0
-    config = dataclasses.replace(studio.config, seed=first)
+    config = dataclasses.replace(models.config, seed=first)
     plan = dataclasses.replace(subjects, prompts=(prompt,), config=config)
     for number in range(count):
         [group] = plan.groups([number])
         shown, negative = plan.conditions([number])
-        own = dataclasses.replace(studio, config=group.config)
+        own = dataclasses.replace(models, config=group.config)
         origin = plan.origin(first + number)
-        size = size_of_prompt(prompt, studio.size)
+        size = size_of_prompt(prompt, models.size)
         yield Drawing(own, first + number, size, shown, negative, origin)
 
 
-def drawings_of_seeds(studio: Studio, seeds: Sequence[int]) -> Iterator[Drawing]:
+def drawings_of_seeds(models: LoadedModels, seeds: Sequence[int]) -> Iterator[Drawing]:
     """Give the pictures that a model draws without a prompt: of its classes or layouts in turn, if
     any."""
-    networks = studio.networks
+    networks = models.networks
     subjects = networks.subjects
     for seed in seeds:
         shown, negative = networks.condition([seed]), networks.negative([seed])
         layout = subjects.shown_by(seed).layout if isinstance(subjects, Layouts) else None
-        yield Drawing(studio, seed, studio.size, shown, negative, subjects.origin(seed), layout)
+        yield Drawing(models, seed, models.size, shown, negative, subjects.origin(seed), layout)
 
 
 def read_boxes(
@@ -187,14 +187,16 @@ def read_boxes(
     return read_layout_file(path, BoxLayout(task, record), "--boxes", size)
 
 
-def drawings_of_layout(studio: Studio, layout: Layout, seeds: Sequence[int]) -> Iterator[Drawing]:
+def drawings_of_layout(
+    models: LoadedModels, layout: Layout, seeds: Sequence[int]
+) -> Iterator[Drawing]:
     """Give some pictures of a layout, one for each seed."""
-    subjects = studio.networks.subjects
+    subjects = models.networks.subjects
     assert isinstance(subjects, Layouts)  # of `read_boxes`
     for seed in seeds:
         plan = Layouts((ShownLayout(layout),), subjects.task, seed)
         shown, negative = plan.condition([seed]), plan.negative([seed])
-        yield Drawing(studio, seed, studio.size, shown, negative, plan.origin(seed), layout)
+        yield Drawing(models, seed, models.size, shown, negative, plan.origin(seed), layout)
 
 
 def _check_size(

@@ -11,7 +11,7 @@ from pdm.config.task import SuperResolutionTask, UnconditionalTask
 from pdm.data.pixels import Pixels, to_images
 from pdm.diffusion.image_guide import ImageGuide
 from pdm.errors import BadInput
-from pdm.inference.pictures.studio import Studio
+from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.models.levels.pyramid import Pyramid
 
 FACTORS = (2, 4, 8, 16)
@@ -31,33 +31,33 @@ class Guiding:
     strength: float
 
 
-def choose_guiding(studio: Studio, factor: int | None, strength: float) -> Guiding:
+def choose_guiding(models: LoadedModels, factor: int | None, strength: float) -> Guiding:
     """Give the settings to enlarge with a model of no task.
 
     Args:
-        studio: The models.
+        models: The models.
         factor: What the user asks for; None for 4.
         strength: See `Guiding`.
 
     Raises:
         BadInput: The model has a task, or takes few steps, or the factor does not fit its size.
     """
-    if isinstance(studio.task, SuperResolutionTask):
+    if isinstance(models.task, SuperResolutionTask):
         raise BadInput(
             "--guide-strength is for models that were not trained to enlarge, but this one was; "
             "leave it out"
         )
-    if not isinstance(studio.task, UnconditionalTask):
+    if not isinstance(models.task, UnconditionalTask):
         raise BadInput(
-            f"the model was trained for {studio.task.kind}; --guide-strength needs an "
+            f"the model was trained for {models.task.kind}; --guide-strength needs an "
             "unconditional one"
         )
-    if studio.networks.stops is not None:
+    if models.networks.stops is not None:
         raise BadInput(
-            f"for {studio.config.steps} steps the model has a network of its own (few-steps), "
+            f"for {models.config.steps} steps the model has a network of its own (few-steps), "
             "which cannot be guided; choose another number with --steps"
         )
-    factor, known = factor or 4, factors_of(studio)
+    factor, known = factor or 4, factors_of(models)
     if factor not in known:
         listed = ", ".join(map(str, known))
         raise BadInput(
@@ -66,13 +66,13 @@ def choose_guiding(studio: Studio, factor: int | None, strength: float) -> Guidi
     return Guiding(factor, strength)
 
 
-def factors_of(studio: Studio) -> list[int]:
+def factors_of(models: LoadedModels) -> list[int]:
     """Give the factors that divide the sides of the model's pictures and of its cells."""
-    sides = (*studio.size, studio.side_multiple)
+    sides = (*models.size, models.side_multiple)
     return [factor for factor in FACTORS if all(side % factor == 0 for side in sides)]
 
 
-def guide_to(studio: Studio, small: Sequence[Pixels], guiding: Guiding) -> ImageGuide:
+def guide_to(models: LoadedModels, small: Sequence[Pixels], guiding: Guiding) -> ImageGuide:
     """Guide pictures so that the means of their cells become the pixels of small ones.
 
     The predicted data are decoded, the difference from the small picture is added, enlarged
@@ -80,19 +80,19 @@ def guide_to(studio: Studio, small: Sequence[Pixels], guiding: Guiding) -> Image
     loses does not count.
 
     Args:
-        studio: The models.
+        models: The models.
         small: uint8 (H, W, 3) for each picture of the batch, all of one size.
         guiding: Factor and strength.
     """
-    target = to_images(np.stack(small), studio.device)
+    target = to_images(np.stack(small), models.device)
     size = small[0].shape[0] * guiding.factor, small[0].shape[1] * guiding.factor
 
     @torch.no_grad()
     def correct(data: Pyramid, rows: Sequence[int]) -> Pyramid:
-        drawn = studio.autoencoder.decode(data, size)
+        drawn = models.autoencoder.decode(data, size)
         missing = target[list(rows)] - F.avg_pool2d(drawn, guiding.factor)
         wanted = drawn + F.interpolate(missing, size=size, mode="bilinear")
-        both = studio.autoencoder.encode(torch.cat([drawn, wanted.clamp(-1, 1)]))
+        both = models.autoencoder.encode(torch.cat([drawn, wanted.clamp(-1, 1)]))
         halves = [level.chunk(2) for level in both]
         return tuple(after - before for before, after in halves)
 

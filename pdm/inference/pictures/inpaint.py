@@ -13,7 +13,7 @@ from pdm.config.task import ClassTask, InpaintingTask, UnconditionalTask
 from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
 from pdm.inference.latent_sampling import Known
-from pdm.inference.pictures.studio import Studio
+from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.inference.pictures.windows import Window, pad_to_size, round_up, window_around
 from pdm.models.condition import Condition
 from pdm.tasks.compose import extend, fill_in, soften
@@ -21,17 +21,17 @@ from pdm.tasks.inpainting import masked_condition
 from pdm.tasks.masks import Mask, batch_of_masks, known_cells
 
 
-def check_model(studio: Studio) -> None:
+def check_model(models: LoadedModels) -> None:
     """Raise BadInput if the model can neither fill in nor draw freely."""
-    if not isinstance(studio.task, InpaintingTask | UnconditionalTask | ClassTask):
+    if not isinstance(models.task, InpaintingTask | UnconditionalTask | ClassTask):
         raise BadInput(
-            f"the model was trained for {studio.task.kind}, which cannot fill a picture in; take "
+            f"the model was trained for {models.task.kind}, which cannot fill a picture in; take "
             "one trained for inpainting (`pyramid preset task-inpainting`), or an unconditional one"
         )
 
 
 def inpaint(
-    studio: Studio, picture: Pixels, mask: Mask, seeds: Sequence[int], soft_px: int = 0
+    models: LoadedModels, picture: Pixels, mask: Mask, seeds: Sequence[int], soft_px: int = 0
 ) -> Iterator[Pixels]:
     """Fill a picture in where the mask is true, once for each seed.
 
@@ -39,7 +39,7 @@ def inpaint(
     what is beyond the picture's edges is its mirror image.
 
     Args:
-        studio: The models.
+        models: The models.
         picture: uint8 (H, W, 3), of any size.
         mask: bool (H, W), true somewhere.
         seeds: Of the pictures to draw.
@@ -50,44 +50,44 @@ def inpaint(
     """
     alpha = soften(mask, soft_px)
     hole = alpha > 0
-    window = window_around(hole, studio.size, studio.side_multiple)
-    seen, hidden = pad_to_size(*_cut(picture, hole, window), _padded_size(studio, window))
+    window = window_around(hole, models.size, models.side_multiple)
+    seen, hidden = pad_to_size(*_cut(picture, hole, window), _padded_size(models, window))
     for seed in seeds:
-        drawn = _draw(studio, seen, hidden, seed)[: window.height, : window.width]
+        drawn = _draw(models, seen, hidden, seed)[: window.height, : window.width]
         result = picture.copy()
         inside = window.of(picture), window.of(alpha)
         window.of(result)[:] = fill_in(inside[0], drawn, inside[1])
         yield result
 
 
-def _draw(studio: Studio, picture: Pixels, mask: Mask, seed: int) -> Pixels:
+def _draw(models: LoadedModels, picture: Pixels, mask: Mask, seed: int) -> Pixels:
     height, width = mask.shape
     condition: Condition | None = None
     known: Known | None = None
-    if isinstance(studio.task, InpaintingTask):
-        condition = masked_condition([picture], [mask], studio.encode)
+    if isinstance(models.task, InpaintingTask):
+        condition = masked_condition([picture], [mask], models.encode)
     else:
-        known = _known_latents(studio, picture, mask)
-    [drawn] = studio.draw([seed], (height, width), condition, known)
+        known = _known_latents(models, picture, mask)
+    [drawn] = models.draw([seed], (height, width), condition, known)
     return drawn
 
 
-def _known_latents(studio: Studio, picture: Pixels, mask: Mask) -> Known:
+def _known_latents(models: LoadedModels, picture: Pixels, mask: Mask) -> Known:
     """Encode the picture with its hole filled smoothly, and say which cells are known."""
     around = extend(picture.astype(np.float32), ~mask)
     filled = np.where(mask[..., None], around.round(), picture).astype(np.uint8)
-    data = studio.encode(filled[None])
+    data = models.encode(filled[None])
     sizes = [(level.shape[2], level.shape[3]) for level in data]
     known = known_cells(batch_of_masks([mask]), sizes)
-    return Known(data, tuple(cells.to(studio.device) for cells in known))
+    return Known(data, tuple(cells.to(models.device) for cells in known))
 
 
 def _cut(picture: Pixels, mask: Mask, window: Window) -> tuple[Pixels, Mask]:
     return window.of(picture), window.of(mask)
 
 
-def _padded_size(studio: Studio, window: Window) -> tuple[int, int]:
-    least, multiple = studio.size, studio.side_multiple
+def _padded_size(models: LoadedModels, window: Window) -> tuple[int, int]:
+    least, multiple = models.size, models.side_multiple
     return (
         round_up(max(window.height, least[0]), multiple),
         round_up(max(window.width, least[1]), multiple),

@@ -10,7 +10,7 @@ from pdm.config.task import SemanticTask
 from pdm.data.maps import UNKNOWN, ClassMap, decode_map, names_of
 from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
-from pdm.inference.pictures.studio import Studio
+from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.inference.pictures.windows import round_up
 from pdm.tasks.find import task_of_model
 from pdm.tasks.semantic import map_condition
@@ -53,7 +53,7 @@ def read_map(path: Path, names: Sequence[str]) -> ClassMap:
         ) from error
 
 
-def paint(studio: Studio, class_map: ClassMap, seeds: Sequence[int]) -> Iterator[Pixels]:
+def paint(models: LoadedModels, class_map: ClassMap, seeds: Sequence[int]) -> Iterator[Pixels]:
     """Draw a picture of the map's size for each seed.
 
     A map smaller than the pictures that the model learned from, or whose sides do not fit, is
@@ -63,11 +63,11 @@ def paint(studio: Studio, class_map: ClassMap, seeds: Sequence[int]) -> Iterator
         uint8 (H, W, 3) for each seed.
     """
     height, width = class_map.shape
-    multiple, least = studio.side_multiple, studio.size
+    multiple, least = models.side_multiple, models.size
     size = round_up(max(height, least[0]), multiple), round_up(max(width, least[1]), multiple)
     margins = [(0, size[0] - height), (0, size[1] - width)]
     padded = np.pad(class_map, margins, constant_values=UNKNOWN)
-    condition = map_condition([padded], len(studio.map_names))
+    condition = map_condition([padded], len(models.map_names))
     for seed in seeds:
-        [drawn] = studio.draw([seed], size, condition)
+        [drawn] = models.draw([seed], size, condition)
         yield drawn[:height, :width]

@@ -16,7 +16,7 @@ from pdm.config.task import SuperResolutionTask
 from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
 from pdm.inference.pictures.guided import Guiding, choose_guiding, guide_to
-from pdm.inference.pictures.studio import Studio
+from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.inference.pictures.windows import Window, round_up
 from pdm.models.levels.pyramid import Pyramid
 from pdm.tasks.degradation import back_project
@@ -27,13 +27,13 @@ MEAN_ERROR, MEAN_ROUNDS = 0.05, 8  # levels of 255
 BAND_ROWS = 64  # shifted at once
 
 
-def check_model(studio: Studio, factor: int | None) -> SuperResolutionTask:
+def check_model(models: LoadedModels, factor: int | None) -> SuperResolutionTask:
     """Give the model's task.
 
     Raises:
         BadInput: It does not enlarge, or by another factor.
     """
-    task = studio.task
+    task = models.task
     if not isinstance(task, SuperResolutionTask):
         raise BadInput(
             f"the model was trained for {task.kind}, not to enlarge; take one trained for "
@@ -46,7 +46,7 @@ def check_model(studio: Studio, factor: int | None) -> SuperResolutionTask:
 
 
 def choose_method(
-    studio: Studio, factor: int | None, guide_strength: float | None
+    models: LoadedModels, factor: int | None, guide_strength: float | None
 ) -> SuperResolutionTask | Guiding:
     """Give how to enlarge: by the model's task, or by guidance if its strength is named.
 
@@ -54,12 +54,12 @@ def choose_method(
         BadInput: The model does not enlarge in this way, or by another factor.
     """
     if guide_strength is None:
-        return check_model(studio, factor)
-    return choose_guiding(studio, factor, guide_strength)
+        return check_model(models, factor)
+    return choose_guiding(models, factor, guide_strength)
 
 
 def upscale(
-    studio: Studio,
+    models: LoadedModels,
     method: SuperResolutionTask | Guiding,
     picture: Pixels,
     seed: int,
@@ -68,7 +68,7 @@ def upscale(
     """Enlarge a picture by the factor of the method.
 
     Args:
-        studio: The models.
+        models: The models.
         method: From `choose_method`.
         picture: uint8 (H, W, 3), of any size. Beyond its edges tiles see its mirror image.
         seed: Of the noise.
@@ -79,19 +79,19 @@ def upscale(
         as far as white and black allow.
     """
     factor = method.factor
-    tile = studio.size[0] // factor, studio.size[1] // factor
-    unit = max(1, studio.side_multiple // factor)
+    tile = models.size[0] // factor, models.size[1] // factor
+    unit = max(1, models.side_multiple // factor)
     columns, rows = (_starts(picture.shape[axis], tile[axis], unit) for axis in (1, 0))
     padded = _pad(picture, rows[-1] + tile[0], columns[-1] + tile[1])
-    noise = _noise_field(studio, seed, padded.shape[0] * factor, padded.shape[1] * factor)
+    noise = _noise_field(models, seed, padded.shape[0] * factor, padded.shape[1] * factor)
     windows = [Window(top, left, *tile) for top in rows for left in columns]
     result = np.empty((padded.shape[0] * factor, padded.shape[1] * factor, 3), np.uint8)
     done = 0
-    for batch in _batches(windows, studio.config.batch_size):
+    for batch in _batches(windows, models.config.batch_size):
         small = [window.of(padded) for window in batch]
-        parts = [_cut_noise(studio, noise, window, factor) for window in batch]
+        parts = [_cut_noise(models, noise, window, factor) for window in batch]
         batch_noise = tuple(torch.cat(level) for level in zip(*parts, strict=True))
-        drawn = _draw_tiles(studio, method, small, [seed] * len(batch), batch_noise)
+        drawn = _draw_tiles(models, method, small, [seed] * len(batch), batch_noise)
         for window, reduced, large in zip(batch, small, drawn, strict=True):
             _blend(result, back_project(large, reduced), window, factor, (rows, columns))
         done += len(batch)
@@ -103,17 +103,17 @@ def upscale(
 
 
 def _draw_tiles(
-    studio: Studio,
+    models: LoadedModels,
     method: SuperResolutionTask | Guiding,
     small: Sequence[Pixels],
     seeds: Sequence[int],
     noise: Pyramid,
 ) -> list[Pixels]:
     if isinstance(method, Guiding):
-        guide = guide_to(studio, small, method)
-        return studio.draw(seeds, studio.size, None, noise=noise, guide=guide)
-    condition = enlarged_condition(small, method, studio.encode)
-    return studio.draw(seeds, studio.size, condition, noise=noise)
+        guide = guide_to(models, small, method)
+        return models.draw(seeds, models.size, None, noise=noise, guide=guide)
+    condition = enlarged_condition(small, method, models.encode)
+    return models.draw(seeds, models.size, condition, noise=noise)
 
 
 def _starts(side: int, tile: int, unit: int) -> list[int]:
@@ -143,18 +143,18 @@ class _NoiseField:
     levels: Pyramid
 
 
-def _noise_field(studio: Studio, seed: int, height: int, width: int) -> _NoiseField:
+def _noise_field(models: LoadedModels, seed: int, height: int, width: int) -> _NoiseField:
     generator = torch.Generator().manual_seed(seed)
-    multiple = studio.side_multiple
-    shapes = studio.autoencoder.level_shapes(round_up(height, multiple), round_up(width, multiple))
+    multiple = models.side_multiple
+    shapes = models.autoencoder.level_shapes(round_up(height, multiple), round_up(width, multiple))
     return _NoiseField(tuple(torch.randn(1, *shape, generator=generator) for shape in shapes))
 
 
-def _cut_noise(studio: Studio, noise: _NoiseField, window: Window, factor: int) -> Pyramid:
+def _cut_noise(models: LoadedModels, noise: _NoiseField, window: Window, factor: int) -> Pyramid:
     """Cut the noise of a tile out; tiles begin at whole cells of every level."""
-    shapes = studio.autoencoder.level_shapes(*studio.size)
+    shapes = models.autoencoder.level_shapes(*models.size)
     parts = []
-    downsamplings = studio.autoencoder.level_downsamplings
+    downsamplings = models.autoencoder.level_downsamplings
     for level, shape, downsampling in zip(noise.levels, shapes, downsamplings, strict=True):
         if downsampling == "global":
             parts.append(level)

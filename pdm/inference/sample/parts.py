@@ -26,7 +26,7 @@ from pdm.inference.any_size.samples import large_samples, load_enlarger, write_s
 from pdm.inference.latent_sampling import draw_numbers
 from pdm.inference.layouts import Layouts, ShownLayout
 from pdm.inference.picture_sizes import PictureSize, SizesInTurn, sizes_of
-from pdm.inference.pictures.studio import Studio
+from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.inference.precision import decoding_precision
 from pdm.inference.prompts import Prompts, config_for_loading, text_task
 from pdm.inference.sample.previews import write_previews
@@ -110,7 +110,7 @@ class Painter:
         of_tiles = dataclasses.replace(self.config, batch_size=task.tiles_at_once)
         self.large = large and load_enlarger(large, of_tiles)
         task_config = task_of_model(facts, self.networks.network.condition_sizes)
-        self.studio = Studio(
+        self.models = LoadedModels(
             *(self.decoder, self.networks, of_tiles, task_config, self.main_size, task.facts),
             sizes=tuple(one.size for one in sizes_of(facts) if one.is_trained),
         )
@@ -165,7 +165,7 @@ class Painter:
 
     def _draw_large(self, large: LargePicture, number: int) -> Row:
         path = self.task.folder.files / f"{name_of(number)}.png"
-        return write_sample(large, self.studio, number, path, self.task.facts)
+        return write_sample(large, self.models, number, path, self.task.facts)
 
     @torch.no_grad()
     def _decode(self, latents: Pyramid, size: PictureSize) -> Pixels:

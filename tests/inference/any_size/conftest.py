@@ -15,7 +15,7 @@ from pdm.training.distributed.workers import Workers
 
 
 @pytest.fixture(scope="module")
-def studio(chain, tmp_path_factory):
+def loaded(chain, tmp_path_factory):
     """A pyramid with a global level and maps at 8 and 4 pixels, each with its own times."""
     folder = tmp_path_factory.mktemp("models")
     return open_models(folder, chain.autoencoder, chain.diffusion)

@@ -8,14 +8,14 @@ from PIL import Image
 from tiny_chain import SAMPLE
 
 from pdm.data.pixels import Pixels
-from pdm.inference.pictures.studio import Studio, open_studio
+from pdm.inference.pictures.loaded_models import LoadedModels, load_models
 
 
-def open_models(folder: Path, autoencoder: Path, diffusion_model: Path, **settings) -> Studio:
+def open_models(folder: Path, autoencoder: Path, diffusion_model: Path, **settings) -> LoadedModels:
     folder.mkdir(exist_ok=True)
     (folder / "autoencoder").symlink_to(autoencoder)
     (folder / "diffusion").symlink_to(diffusion_model)
-    return open_studio(folder, replace(SAMPLE, **settings))
+    return load_models(folder, replace(SAMPLE, **settings))
 
 
 def picture_of(height: int, width: int) -> Pixels:

@@ -21,44 +21,44 @@ from pdm.inference.latent_sampling import Known
 from pdm.models.condition import Condition
 
 
-def enlarge_at_once(studio, picture, factor=2, **settings):
-    return np.concatenate(list(enlarge(studio, picture, factor, **settings)))
+def enlarge_at_once(loaded, picture, factor=2, **settings):
+    return np.concatenate(list(enlarge(loaded, picture, factor, **settings)))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (13, 21), (16, 32), (40, 33)])
-def test_the_result_is_exactly_as_many_times_as_large(studio, size):
-    bands = list(enlarge(studio, picture_of(*size), 2))
+def test_the_result_is_exactly_as_many_times_as_large(loaded, size):
+    bands = list(enlarge(loaded, picture_of(*size), 2))
     assert np.concatenate(bands).shape == (2 * size[0], 2 * size[1], 3)
-    assert all(len(band) <= studio.size[0] for band in bands)
+    assert all(len(band) <= loaded.size[0] for band in bands)
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_all_modes_draw_the_same_picture_again_for_the_same_seed(studio, mode):
+def test_all_modes_draw_the_same_picture_again_for_the_same_seed(loaded, mode):
     picture, tiling = picture_of(9, 20), TilingConfig(mode=mode)  # more than one tile
-    first = enlarge_at_once(studio, picture, tiling=tiling, seed=3)
-    assert np.array_equal(first, enlarge_at_once(studio, picture, tiling=tiling, seed=3))
-    assert not np.array_equal(first, enlarge_at_once(studio, picture, tiling=tiling, seed=4))
+    first = enlarge_at_once(loaded, picture, tiling=tiling, seed=3)
+    assert np.array_equal(first, enlarge_at_once(loaded, picture, tiling=tiling, seed=3))
+    assert not np.array_equal(first, enlarge_at_once(loaded, picture, tiling=tiling, seed=4))
 
 
-def test_a_picture_of_one_tile_is_plain_sampling_with_the_coarse_levels_held(studio):
-    picture, size = picture_of(8, 16), studio.size
-    canvas = make_canvas(studio, picture, 2)
+def test_a_picture_of_one_tile_is_plain_sampling_with_the_coarse_levels_held(loaded):
+    picture, size = picture_of(8, 16), loaded.size
+    canvas = make_canvas(loaded, picture, 2)
     assert canvas.picture.size == size
-    encoded = studio.encode(canvas.picture.crop(0, 0, *size)[None])
+    encoded = loaded.encode(canvas.picture.crop(0, 0, *size)[None])
     known = [True] * canvas.num_known + [False] * len(canvas.shapes)
     cells = tuple(
         torch.full_like(level[:, :1], fill_value=held, dtype=torch.bool)
         for level, held in zip(encoded, known, strict=True)
     )
-    shapes = studio.autoencoder.level_shapes(*size)
+    shapes = loaded.autoencoder.level_shapes(*size)
     coarse = noise_from_seeds([6], shapes[: canvas.num_known])
     noise = (*coarse, *noise_from_seeds([6], canvas.shapes))
-    [expected] = studio.draw([6], size, None, Known(encoded, cells), noise)
-    found = enlarge_at_once(studio, picture, seed=6, strength=1.0).astype(int)
+    [expected] = loaded.draw([6], size, None, Known(encoded, cells), noise)
+    found = enlarge_at_once(loaded, picture, seed=6, strength=1.0).astype(int)
     assert np.abs(found - expected).max() <= 1  # the levels on their path are rounded differently
 
 
-@pytest.mark.parametrize("which", ["studio", "ldm", "super_resolution"])
+@pytest.mark.parametrize("which", ["loaded", "ldm", "super_resolution"])
 def test_a_run_that_was_stopped_goes_on_with_equal_pixels(which, request, tmp_path):
     models = request.getfixturevalue(which)
     models = replace(models, config=replace(models.config, steps=6, eta=1.0))
@@ -87,28 +87,28 @@ def test_a_run_that_was_stopped_goes_on_with_equal_pixels(which, request, tmp_pa
     assert calls[0][0] > 0.4 * calls[0][1]  # went on, and did not begin anew
 
 
-def test_a_state_of_another_picture_is_not_used(studio, tmp_path):
+def test_a_state_of_another_picture_is_not_used(loaded, tmp_path):
     one, other = picture_of(16, 40), picture_of(16, 40)[::-1]
-    enlarge_at_once(studio, one, state=tmp_path, save_seconds=0.0)
+    enlarge_at_once(loaded, one, state=tmp_path, save_seconds=0.0)
     assert np.array_equal(
-        enlarge_at_once(studio, other, state=tmp_path), enlarge_at_once(studio, other)
+        enlarge_at_once(loaded, other, state=tmp_path), enlarge_at_once(loaded, other)
     )
 
 
-def test_progress_ends_at_the_number_of_tiles(studio):
+def test_progress_ends_at_the_number_of_tiles(loaded):
     counts: list[tuple[int, int]] = []
-    enlarge_at_once(studio, picture_of(20, 50), on_progress=lambda *both: counts.append(both))
+    enlarge_at_once(loaded, picture_of(20, 50), on_progress=lambda *both: counts.append(both))
     done = [count for count, _ in counts]
     assert done == sorted(done)
     assert len({total for _, total in counts}) == 1
     assert counts[-1][0] == counts[-1][1]
 
 
-def test_coarse_levels_keep_the_composition_whatever_is_drawn(studio):
+def test_coarse_levels_keep_the_composition_whatever_is_drawn(loaded):
     """What the seeds change is the finest level alone."""
     picture = picture_of(24, 48)
-    pictures = [enlarge_at_once(studio, picture, seed=seed).astype(float) for seed in range(3)]
-    canvas = make_canvas(studio, picture, 2)
+    pictures = [enlarge_at_once(loaded, picture, seed=seed).astype(float) for seed in range(3)]
+    canvas = make_canvas(loaded, picture, 2)
     for seed in range(3):
         noise = noise_from_seeds([seed], canvas.shapes)
         [*bands] = decode_bands(canvas, noise, 4)
@@ -118,12 +118,12 @@ def test_coarse_levels_keep_the_composition_whatever_is_drawn(studio):
 
 
 @pytest.mark.parametrize("sampler", ["euler", "heun", "multistep"])
-def test_every_sampler_of_fixed_steps_works(studio, sampler):
-    models = replace(studio, config=replace(SAMPLE, sampler=sampler, steps=4))
+def test_every_sampler_of_fixed_steps_works(loaded, sampler):
+    models = replace(loaded, config=replace(SAMPLE, sampler=sampler, steps=4))
     assert enlarge_at_once(models, picture_of(9, 20)).shape == (18, 40, 3)
 
 
-@pytest.mark.parametrize("which", ["studio", "ldm"])
+@pytest.mark.parametrize("which", ["loaded", "ldm"])
 def test_without_strength_nothing_is_drawn(which, request):
     models, picture = request.getfixturevalue(which), picture_of(16, 40)
     pictures = [enlarge_at_once(models, picture, strength=0.0, seed=seed) for seed in (1, 2)]
@@ -167,25 +167,25 @@ def test_beyond_the_edges_lies_the_mirror_image():
     assert np.array_equal(image[:, 10:16], image[:, 4:10][:, ::-1])
 
 
-def test_models_that_cannot_enlarge_are_refused_before_any_work(studio, super_resolution):
+def test_models_that_cannot_enlarge_are_refused_before_any_work(loaded, super_resolution):
     picture = picture_of(8, 8)
     with pytest.raises(BadInput, match="factor is 3, but the model enlarges by 2"):
-        enlarge(studio, picture, 3)
+        enlarge(loaded, picture, 3)
     with pytest.raises(BadInput, match="factor is 2, but the model enlarges by 4"):
         enlarge(super_resolution, picture, 2)
     with pytest.raises(BadInput, match="sampler is adaptive"):
-        enlarge(replace(studio, config=replace(SAMPLE, sampler="adaptive")), picture, 2)
+        enlarge(replace(loaded, config=replace(SAMPLE, sampler="adaptive")), picture, 2)
     with pytest.raises(BadInput, match=r"strength is 1.5; give a number"):
-        enlarge(studio, picture, 2, strength=1.5)
+        enlarge(loaded, picture, 2, strength=1.5)
     task = SemanticTask(kind="semantic")
     with pytest.raises(BadInput, match="cannot enlarge a picture"):
-        enlarge(replace(studio, task=task), picture, 2)
+        enlarge(replace(loaded, task=task), picture, 2)
 
 
-def test_the_same_words_in_another_order_are_another_enlargement(studio):
+def test_the_same_words_in_another_order_are_another_enlargement(loaded):
     def key_of(*tokens: int) -> str:
         shown = Condition(tokens=torch.tensor([tokens]))
-        canvas = make_canvas(studio, picture_of(13, 21), 2)
+        canvas = make_canvas(loaded, picture_of(13, 21), 2)
         return Job(canvas, TilingConfig(), 0, 1.0, shown, None).key()
 
     assert key_of(5, 7, 9) == key_of(5, 7, 9)

@@ -25,7 +25,7 @@ MOST_TILES = 16
 
 
 @contextmanager
-def counted(studio):
+def counted(loaded):
     """Counts pictures that the encoder, the decoder and the denoiser get."""
     counts: Counter[str] = Counter()
 
@@ -35,11 +35,11 @@ def counted(studio):
     def count_images(module, args):
         counts["encoded"] += len(args[0])
 
-    parts = studio.autoencoder
+    parts = loaded.autoencoder
     hooks = [
         parts.encoder.register_forward_pre_hook(count_images),
         parts.decoder.register_forward_pre_hook(count("decoded")),
-        studio.networks.network.register_forward_pre_hook(count("evaluated")),
+        loaded.networks.network.register_forward_pre_hook(count("evaluated")),
     ]
     try:
         yield counts
@@ -54,7 +54,7 @@ def with_steps(models, sampler="multistep", steps=STEPS):
     return replace(models, config=config)
 
 
-def canvas_and_way(models, tiling):
+def canvas_and_schedule(models, tiling):
     [factor, *_] = enlarging_factors(models)
     canvas = make_canvas(models, picture_of(40 // factor, 80 // factor), factor)
     return canvas, canvas.layout(tiling), plan_steps(canvas, SEED, 1.0, 0)
@@ -64,10 +64,10 @@ def canvas_and_way(models, tiling):
 @pytest.mark.parametrize(
     ("mode", "tiles"), [("fstd", 9), ("none", 9), ("multidiffusion", 16), ("mixture", 16)]
 )
-def test_tiles_are_encoded_once_and_evaluated_as_often_as_before(studio, mode, tiles, sampler):
-    models, tiling = with_steps(studio, sampler), TilingConfig(mode=mode)
-    _, _, way = canvas_and_way(models, tiling)
-    steps = way.num_steps
+def test_tiles_are_encoded_once_and_evaluated_as_often_as_before(loaded, mode, tiles, sampler):
+    models, tiling = with_steps(loaded, sampler), TilingConfig(mode=mode)
+    _, _, schedule = canvas_and_schedule(models, tiling)
+    steps = schedule.num_steps
     assert steps > 5  # two without an offset, and more than one with
     with counted(models) as counts:
         for _ in enlarge(models, PICTURE, 2, tiling=tiling, seed=SEED, strength=1.0):
@@ -79,8 +79,8 @@ def test_tiles_are_encoded_once_and_evaluated_as_often_as_before(studio, mode, t
     assert counts["encoded"] - counts["decoded"] == (1 + moved) * tiles
 
 
-def test_where_each_step_moves_all_tiles_each_step_encodes_them(studio):
-    models, tiling = with_steps(studio), TilingConfig(mode="spot")
+def test_where_each_step_moves_all_tiles_each_step_encodes_them(loaded):
+    models, tiling = with_steps(loaded), TilingConfig(mode="spot")
     with counted(models) as counts:
         for _ in enlarge(models, PICTURE, 2, tiling=tiling, seed=SEED, strength=1.0):
             pass
@@ -90,8 +90,8 @@ def test_where_each_step_moves_all_tiles_each_step_encodes_them(studio):
 @pytest.mark.parametrize(
     ("which", "mode", "sampler"),
     [
-        *(("studio", mode, "multistep") for mode in MODES),
-        ("studio", "fstd", "heun"),
+        *(("loaded", mode, "multistep") for mode in MODES),
+        ("loaded", "fstd", "heun"),
         ("super_resolution", "fstd", "multistep"),
         ("super_resolution", "mixture", "heun"),
     ],
@@ -99,14 +99,14 @@ def test_where_each_step_moves_all_tiles_each_step_encodes_them(studio):
 def test_maps_are_those_of_tiles_encoded_anew_to_the_bit(which, sampler, mode, request):
     models = with_steps(request.getfixturevalue(which), sampler)
     tiling = TilingConfig(mode=mode, tiles_at_once=4, seed=SEED)
-    canvas, layout, way = canvas_and_way(models, tiling)
+    canvas, layout, schedule = canvas_and_schedule(models, tiling)
     start = TiledState(Point(noise_from_seeds([SEED], canvas.shapes)))
     ends = []
-    for encode in (canvas.encode, KeptEncodings(canvas, layout, way).encode):
-        painter = TilePainter(canvas, way, encode, SEED)
+    for encode in (canvas.encode, KeptEncodings(canvas, layout, schedule).encode):
+        painter = TilePainter(canvas, schedule, encode, SEED)
         velocity = TiledVelocity(painter, layout, canvas.scales)
         with torch.no_grad():
-            *_, end = sample_in_tiles(way.step, velocity, start, way.times)
+            *_, end = sample_in_tiles(schedule.step, velocity, start, schedule.times)
         ends.append(end.point.pyramid)
     assert all(torch.equal(*both) for both in zip(*ends, strict=True))
 
@@ -114,8 +114,8 @@ def test_maps_are_those_of_tiles_encoded_anew_to_the_bit(which, sampler, mode, r
 def test_no_more_is_kept_than_twice_the_drawn_maps(super_resolution):
     """The condition of an enlarging model has all levels, and overlapping tiles have them often."""
     tiling = TilingConfig(mode="mixture", tiles_at_once=1)
-    canvas, layout, way = canvas_and_way(with_steps(super_resolution), tiling)
-    encodings, places = KeptEncodings(canvas, layout, way), layout.grid(0).places
+    canvas, layout, schedule = canvas_and_schedule(with_steps(super_resolution), tiling)
+    encodings, places = KeptEncodings(canvas, layout, schedule), layout.grid(0).places
     most = MOST_COPIES * sum(math.prod(shape) for shape in canvas.shapes)
     needed = 0
     for place in places:

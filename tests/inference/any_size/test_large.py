@@ -24,7 +24,7 @@ from pdm.inference.any_size.tiled.enlarge import enlarge
 from pdm.inference.any_size.tiled.enlarged import EnlargedPicture
 from pdm.inference.any_size.tiled.panorama import compose_side_by_side
 from pdm.inference.pictures.draw import drawings_of_seeds
-from pdm.inference.pictures.studio import open_studio
+from pdm.inference.pictures.loaded_models import load_models
 from pdm.presets import DEFAULT
 
 
@@ -74,8 +74,8 @@ def test_a_model_draws_without_a_prompt_at_its_own_size(run, tmp_path, capsys):
 
 
 def test_the_size_of_the_stage_is_not_that_of_a_drawing(models):
-    studio = open_studio(models, replace(SAMPLE, size=(6000, 2500)))
-    assert not {"size", "tiling", "colour"} & set(studio.facts)
+    loaded = load_models(models, replace(SAMPLE, size=(6000, 2500)))
+    assert not {"size", "tiling", "colour"} & set(loaded.facts)
 
 
 @pytest.mark.parametrize(("size", "ending"), [("300x140", "png"), ("131x128", "tif")])
@@ -114,9 +114,9 @@ def test_a_shape_that_the_model_does_not_know_is_composed_of_several_pictures(ru
 
 def test_decoded_tiles_overlap_even_where_a_tile_has_two_cells(models):
     """Pictures one above the other had a border between them."""
-    studio = open_studio(models, SAMPLE)
+    loaded = load_models(models, SAMPLE)
     plain = EnlargedPicture(np.zeros((80, 80, 3), np.uint8), 1, (80, 80))
-    canvas = Canvas(studio, plain, num_known=1)
+    canvas = Canvas(loaded, plain, num_known=1)
     assert canvas.layout(TilingConfig()).tile == (2, 4)
     for axis in decoding_layout(canvas, tiles_at_once=4):
         steps = np.diff(axis.starts)
@@ -158,9 +158,9 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_with_equal_bytes(
 @pytest.mark.parametrize("sampler", ["multistep", "heun"])
 def test_a_round_goes_on_from_any_of_its_steps(sampler, models, tmp_path, one_thread):
     """The state is saved after each step here; a run that ends at a tile loses one step at most."""
-    studio = open_studio(models, replace(SAMPLE, sampler=sampler, steps=5))
+    loaded = load_models(models, replace(SAMPLE, sampler=sampler, steps=5))
     picture = np.random.default_rng(1).integers(0, 256, (24, 40, 3), np.uint8)
-    whole = np.concatenate(list(enlarge(studio, picture, 2, seed=3)))
+    whole = np.concatenate(list(enlarge(loaded, picture, 2, seed=3)))
 
     def interrupt(done: int, total: int) -> None:
         if done > 0.6 * total:
@@ -168,9 +168,9 @@ def test_a_round_goes_on_from_any_of_its_steps(sampler, models, tmp_path, one_th
 
     options = {"seed": 3, "state": tmp_path, "save_seconds": 0.0}
     with pytest.raises(KeyboardInterrupt):
-        list(enlarge(studio, picture, 2, on_progress=interrupt, **options))
+        list(enlarge(loaded, picture, 2, on_progress=interrupt, **options))
     first: list[int] = []
-    bands = enlarge(studio, picture, 2, on_progress=lambda done, _: first.append(done), **options)
+    bands = enlarge(loaded, picture, 2, on_progress=lambda done, _: first.append(done), **options)
     np.testing.assert_array_equal(np.concatenate(list(bands)), whole)
     assert first[0] > 0
 
@@ -241,8 +241,8 @@ class Interrupted(Exception):
 
 
 def test_a_composition_of_several_pictures_goes_on_and_fits_the_batch(models, tmp_path, one_thread):
-    studio = open_studio(models, replace(SAMPLE, batch_size=2, steps=6))
-    [drawing] = drawings_of_seeds(studio, [1])
+    loaded = load_models(models, replace(SAMPLE, batch_size=2, steps=6))
+    [drawing] = drawings_of_seeds(loaded, [1])
     batches: list[int] = []
     most = 1000
 
@@ -256,7 +256,7 @@ def test_a_composition_of_several_pictures_goes_on_and_fits_the_batch(models, tm
         bands = compose_side_by_side(drawing, (16, 128), tmp_path / name, save_seconds=0.0)
         return np.concatenate(list(bands)), len(batches)
 
-    with studio.networks.network.register_forward_pre_hook(count):
+    with loaded.networks.network.register_forward_pre_hook(count):
         expected, evaluations = compose("whole")
         assert max(batches) == 2
         most = evaluations - 5

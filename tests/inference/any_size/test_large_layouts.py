@@ -23,7 +23,7 @@ from pdm.inference.any_size.rectangles import Box
 from pdm.inference.any_size.tiled.panorama import compose_side_by_side
 from pdm.inference.any_size.tiled.tile_boxes import TileBoxes
 from pdm.inference.pictures.draw import drawings_of_layout
-from pdm.inference.pictures.studio import Studio, open_studio
+from pdm.inference.pictures.loaded_models import LoadedModels, load_models
 from pdm.inference.sample import sample_pictures
 from pdm.models.text import TextTransformer
 from pdm.presets import DEFAULT
@@ -36,23 +36,23 @@ WHOLE = LabelledBox("boat", 0.0, 0.0, 1.0, 1.0)
 
 
 @pytest.fixture
-def studio(by_boxes, one_thread) -> Studio:
+def models(by_boxes, one_thread) -> LoadedModels:
     """It composes at 32x16 pixels."""
-    return open_studio(by_boxes / "models", CONFIG)
+    return load_models(by_boxes / "models", CONFIG)
 
 
-def tokens_of(studio: Studio, *boxes: LabelledBox) -> list[int]:
+def tokens_of(models: LoadedModels, *boxes: LabelledBox) -> list[int]:
     return (
-        studio.networks.subjects.task.condition_of_layouts([Layout(boxes, CROP)]).tokens[0].tolist()
+        models.networks.subjects.task.condition_of_layouts([Layout(boxes, CROP)]).tokens[0].tolist()
     )
 
 
-def read_by(studio: Studio, draw) -> list[list[int]]:
+def read_by(models: LoadedModels, draw) -> list[list[int]]:
     """What the network reads while a function draws: the tokens of each picture or tile."""
     read: list[torch.Tensor] = []
     [transformer] = [
         module
-        for module in studio.networks.network.modules()
+        for module in models.networks.network.modules()
         if isinstance(module, TextTransformer)
     ]
     with transformer.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0].clone())):
@@ -60,14 +60,14 @@ def read_by(studio: Studio, draw) -> list[list[int]]:
     return torch.cat(read).tolist()
 
 
-def test_the_composition_and_every_tile_read_what_stands_there_in_the_picture(studio, tmp_path):
+def test_the_composition_and_every_tile_read_what_stands_there_in_the_picture(models, tmp_path):
     """The sides of the composition are cut off: the middle half of it is shown."""
-    [drawing] = drawings_of_layout(studio, Layout((QUARTER,), CROP), [3])
-    read = read_by(studio, lambda: write_drawing(LARGE, drawing, tmp_path / "a.png", {}))
-    assert read[0] == tokens_of(studio, LabelledBox("boat", 0.5, 0.5, 0.25, 0.5))
+    [drawing] = drawings_of_layout(models, Layout((QUARTER,), CROP), [3])
+    read = read_by(models, lambda: write_drawing(LARGE, drawing, tmp_path / "a.png", {}))
+    assert read[0] == tokens_of(models, LabelledBox("boat", 0.5, 0.5, 0.25, 0.5))
     # Tiles of 32x16 pixels, row by row; in the first round they are as wide as the picture.
     none, half, full = (
-        tokens_of(studio, *boxes)
+        tokens_of(models, *boxes)
         for boxes in ((), (LabelledBox("boat", 0.5, 0.0, 0.5, 1.0),), (WHOLE,))
     )
     assert read[1:3] == [none, half]
@@ -78,30 +78,30 @@ def test_guidance_has_an_effect_at_any_size(by_boxes, one_thread, tmp_path):
     found = []
     for scale in (1.0, 3.0):
         config = replace(CONFIG, guidance_scale=scale, guide=GuideConfig(kind="unconditional"))
-        studio = open_studio(by_boxes / "models", config)
-        [drawing] = drawings_of_layout(studio, Layout((QUARTER,), CROP), [3])
+        models = load_models(by_boxes / "models", config)
+        [drawing] = drawings_of_layout(models, Layout((QUARTER,), CROP), [3])
         found.append(write_drawing(LARGE, drawing, tmp_path / f"{scale}.png", {}))
     assert found[0] != found[1]
 
 
-def test_pictures_side_by_side_read_their_own_boxes(studio, tmp_path):
+def test_pictures_side_by_side_read_their_own_boxes(models, tmp_path):
     layout = Layout((LabelledBox("sun", 0.75, 0.0, 0.25, 1.0),), CROP)
-    [drawing] = drawings_of_layout(studio, layout, [3])
-    boxes = TileBoxes(layout, studio.networks.subjects.task, Box(0, 0, 16, 128))
+    [drawing] = drawings_of_layout(models, layout, [3])
+    boxes = TileBoxes(layout, models.networks.subjects.task, Box(0, 0, 16, 128))
     bands = compose_side_by_side(drawing, (16, 128), tmp_path / "state", boxes=boxes)
     found: list[np.ndarray] = []
-    tiles = read_by(studio, lambda: found.extend(bands))[1:]  # after the picture of the light
+    tiles = read_by(models, lambda: found.extend(bands))[1:]  # after the picture of the light
     assert np.concatenate(found).shape == (16, 128, 3)
-    empty, full = tokens_of(studio), tokens_of(studio, replace(WHOLE, class_name="sun"))
+    empty, full = tokens_of(models), tokens_of(models, replace(WHOLE, class_name="sun"))
     assert {tuple(empty), tuple(full)} < set(map(tuple, tiles))
     assert tiles.count(empty) > tiles.count(full)
 
 
-def test_a_part_has_the_boxes_that_it_shows_enough_of(studio):
+def test_a_part_has_the_boxes_that_it_shows_enough_of(models):
     flat = LabelledBox("boat", 0.0, 0.5, 1.0, 0.5)
     small = LabelledBox("sun", 0.2, 0.0, 0.1, 0.1)
     shown = Box(10, 20, 100, 200)
-    boxes = TileBoxes(Layout((flat, small), CROP), studio.networks.subjects.task, shown)
+    boxes = TileBoxes(Layout((flat, small), CROP), models.networks.subjects.task, shown)
 
     def of(top: float, left: float, height: float, width: float) -> list[tuple]:
         layout = boxes.layout_of(Box(top, left, height, width))

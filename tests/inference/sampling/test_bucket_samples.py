@@ -25,7 +25,7 @@ from pdm.evaluation.sample_size import check_sample_size
 from pdm.inference.any_size.plan import nearest_size
 from pdm.inference.picture_sizes import PictureSize, SizesInTurn, sizes_of
 from pdm.inference.pictures.draw import drawings_of_seeds
-from pdm.inference.pictures.studio import open_studio
+from pdm.inference.pictures.loaded_models import load_models
 from pdm.inference.sample import sample_pictures
 from pdm.inference.subjects import Classes, HeldOut
 from pdm.registry import load_autoencoder
@@ -167,13 +167,13 @@ def test_a_size_with_too_few_pictures_is_not_scored_and_said_so(chain, tmp_path,
 
 
 def test_a_picture_of_any_size_is_composed_at_the_nearest_trained_size(chain, tmp_path):
-    studio = open_studio(chain.link_models(tmp_path), SAMPLE)
-    assert set(studio.sizes) == {(height, width) for width, height in SIZES}
-    [drawing] = drawings_of_seeds(studio, [3])
+    models = load_models(chain.link_models(tmp_path), SAMPLE)
+    assert set(models.sizes) == {(height, width) for width, height in SIZES}
+    [drawing] = drawings_of_seeds(models, [3])
     for asked, trained in (((40, 90), (16, 32)), ((90, 40), (32, 16)), ((50, 60), (16, 16))):
-        composed = drawing.at_size(nearest_size(studio.sizes, asked))
+        composed = drawing.at_size(nearest_size(models.sizes, asked))
         assert composed.draw().shape == (*trained, 3)
-        assert composed.studio.size == trained
+        assert composed.models.size == trained
 
 
 def test_a_flow_of_several_sizes_is_tuned_for_few_steps_and_draws_them_all(chain, tmp_path):

@@ -21,7 +21,7 @@ from pdm.diffusion.samplers import euler, heun, multistep
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.inference.encode import encode_shards
 from pdm.inference.pictures.guided import Guiding, factors_of, guide_to
-from pdm.inference.pictures.studio import Studio, open_studio
+from pdm.inference.pictures.loaded_models import LoadedModels, load_models
 from pdm.inference.pictures.upscale import upscale
 from pdm.presets import DEFAULT
 from pdm.training import autoencoder, diffusion
@@ -90,8 +90,8 @@ def models(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def studio(models) -> Studio:
-    return open_studio(models, replace(SAMPLE, sampler="multistep", steps=20))
+def loaded(models) -> LoadedModels:
+    return load_models(models, replace(SAMPLE, sampler="multistep", steps=20))
 
 
 def small_pictures(count: int) -> list[np.ndarray]:
@@ -105,18 +105,18 @@ def distance(drawn: list[np.ndarray], small: list[np.ndarray]) -> np.ndarray:
     return np.sqrt(np.square(means - np.stack(small)).mean((1, 2, 3)))
 
 
-def test_a_guided_picture_is_nearer_to_the_small_one_the_stronger_it_is_guided(studio):
+def test_a_guided_picture_is_nearer_to_the_small_one_the_stronger_it_is_guided(loaded):
     small, seeds = small_pictures(3), [0, 1, 2]
     found = [
         distance(
-            studio.draw(
-                seeds, studio.size, None, guide=guide_to(studio, small, Guiding(4, strength))
+            loaded.draw(
+                seeds, loaded.size, None, guide=guide_to(loaded, small, Guiding(4, strength))
             ),
             small,
         )
         for strength in (0.0, 0.3, 1.0)
     ]
-    free = distance(studio.draw(seeds, studio.size, None), small)
+    free = distance(loaded.draw(seeds, loaded.size, None), small)
     assert (found[0] == free).all()
     assert (found[1] < 0.8 * free).all()
     assert (found[2] < 0.7 * found[1]).all()
@@ -125,12 +125,12 @@ def test_a_guided_picture_is_nearer_to_the_small_one_the_stronger_it_is_guided(s
 
 @pytest.mark.parametrize("sampler", ["multistep", "adaptive", "ddim"])
 def test_a_guided_picture_does_not_depend_on_its_batch(sampler, models):
-    studio = open_studio(models, replace(SAMPLE, sampler=sampler, steps=4))
+    loaded = load_models(models, replace(SAMPLE, sampler=sampler, steps=4))
     small = small_pictures(3)
     guiding = Guiding(4, 1.0)
-    together = studio.draw([4, 5, 6], studio.size, None, guide=guide_to(studio, small, guiding))
-    guide = guide_to(studio, small[1:2], guiding)
-    [alone] = studio.draw([5], studio.size, None, guide=guide)
+    together = loaded.draw([4, 5, 6], loaded.size, None, guide=guide_to(loaded, small, guiding))
+    guide = guide_to(loaded, small[1:2], guiding)
+    [alone] = loaded.draw([5], loaded.size, None, guide=guide)
     # Rounding differs with the batch, and an adaptive sampler may then choose other steps.
     assert np.abs(together[1].astype(int) - alone).mean() < 3
     assert np.abs(together[1].astype(int) - together[0]).mean() > 15
@@ -158,17 +158,17 @@ def test_with_full_strength_every_sampler_ends_at_what_is_known(sampler):
 
 
 @pytest.mark.parametrize("size", [(3, 5), (9, 20)])
-def test_any_size_comes_out_as_large_as_asked_with_its_colours(size, studio):
+def test_any_size_comes_out_as_large_as_asked_with_its_colours(size, loaded):
     rough = np.random.default_rng(5).integers(30, 226, (5, 7, 3), np.uint8)
     picture = np.asarray(Image.fromarray(rough).resize(size[::-1], Image.Resampling.BICUBIC))
-    large = upscale(studio, Guiding(2, 1.0), picture, seed=0)
+    large = upscale(loaded, Guiding(2, 1.0), picture, seed=0)
     assert large.shape == (2 * size[0], 2 * size[1], 3)
     shift = large.mean((0, 1), dtype=float) - picture.mean((0, 1), dtype=float)
     assert np.abs(shift).max() <= 0.5
 
 
-def test_the_factors_divide_the_picture_and_its_cells(studio):
-    assert factors_of(studio) == [2, 4, 8]  # 32x16 pixels, cells of 8
+def test_the_factors_divide_the_picture_and_its_cells(loaded):
+    assert factors_of(loaded) == [2, 4, 8]  # 32x16 pixels, cells of 8
 
 
 def test_the_command_writes_the_strength_into_the_mark(models, tmp_path, capsys):

@@ -17,7 +17,7 @@ from pdm.data import marks
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.files import sha256_of
 from pdm.inference.encode import encode_shards
-from pdm.inference.pictures.studio import Studio, open_studio
+from pdm.inference.pictures.loaded_models import LoadedModels, load_models
 from pdm.inference.pictures.upscale import _match_means, upscale
 from pdm.inference.sample import sample_pictures
 from pdm.presets import DEFAULT
@@ -49,8 +49,8 @@ def models(chain, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def studio(models) -> Studio:
-    return open_studio(models, replace(SAMPLE, batch_size=3))
+def loaded(models) -> LoadedModels:
+    return load_models(models, replace(SAMPLE, batch_size=3))
 
 
 def picture_of(height: int, width: int) -> np.ndarray:
@@ -59,9 +59,9 @@ def picture_of(height: int, width: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 29), (4, 8), (13, 21)])
-def test_any_size_comes_out_exactly_four_times_as_large_with_its_colours(size, studio):
+def test_any_size_comes_out_exactly_four_times_as_large_with_its_colours(size, loaded):
     picture = picture_of(*size)
-    large = upscale(studio, TASK, picture, seed=0)
+    large = upscale(loaded, TASK, picture, seed=0)
     assert large.shape == (4 * size[0], 4 * size[1], 3)
     shift = large.mean((0, 1), dtype=float) - picture.mean((0, 1), dtype=float)
     assert np.abs(shift).max() <= 0.5
@@ -80,24 +80,24 @@ def test_colours_are_matched_in_place_with_the_memory_of_a_band():
     assert np.abs(shift).max() <= 0.05
 
 
-def test_it_looks_like_the_picture_everywhere_and_has_no_seams(studio):
+def test_it_looks_like_the_picture_everywhere_and_has_no_seams(loaded):
     """A tile that were put elsewhere, or mirrored, would differ by far more."""
     picture = picture_of(16, 32)
-    large = upscale(studio, TASK, picture, seed=0).astype(float)
+    large = upscale(loaded, TASK, picture, seed=0).astype(float)
     smooth = np.asarray(Image.fromarray(picture).resize((128, 64), Image.Resampling.BICUBIC))
     assert np.abs(large - smooth).mean() < 20
     steps = np.abs(np.diff(large, axis=1)).mean(axis=(0, 2))
     assert steps.max() < 3 * np.median(steps) + 6
 
 
-def test_tiles_report_their_progress_and_a_seed_gives_the_same_picture_again(studio):
+def test_tiles_report_their_progress_and_a_seed_gives_the_same_picture_again(loaded):
     said = []
     picture = picture_of(9, 20)
-    large = upscale(studio, TASK, picture, 3, lambda done, total: said.append((done, total)))
+    large = upscale(loaded, TASK, picture, 3, lambda done, total: said.append((done, total)))
     assert said[-1][0] == said[-1][1] == len(range(said[-1][1]))
     assert [done for done, _ in said] == sorted(done for done, _ in said)
-    assert (upscale(studio, TASK, picture, 3) == large).all()
-    assert (upscale(studio, TASK, picture, 4) != large).any()
+    assert (upscale(loaded, TASK, picture, 3) == large).all()
+    assert (upscale(loaded, TASK, picture, 4) != large).any()
 
 
 def test_the_command_writes_a_marked_picture(models, tmp_path, capsys):
@@ -129,7 +129,7 @@ def test_it_enlarges_what_another_model_composes(models, chain, tmp_path, caplog
     with Image.open(path) as large:
         assert large.size == (256, 128)
         small = np.asarray(large.resize((32, 16), Image.Resampling.BOX), float)
-    [own] = open_studio(composing, replace(SAMPLE, steps=2)).draw([0], (16, 32), None)
+    [own] = load_models(composing, replace(SAMPLE, steps=2)).draw([0], (16, 32), None)
     assert np.abs(small - own).mean() < 20
     digest = sha256_of(models / "diffusion/model.safetensors")
     assert marks.read(path)[0]["enlarger"] == {"path": str(models), "sha256": digest}

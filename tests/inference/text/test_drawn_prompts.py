@@ -11,7 +11,7 @@ from pdm.cli import main
 from pdm.data import marks
 from pdm.errors import Unavailable
 from pdm.inference.any_size import large
-from pdm.inference.pictures.studio import open_studio
+from pdm.inference.pictures.loaded_models import load_models
 from pdm.models.unet import PyramidUNet
 from pdm.params.override import override
 from pdm.presets import preset_text
@@ -223,10 +223,10 @@ def test_prompts_that_do_not_fit_the_command_are_refused_before_the_models_are_r
 
 
 def test_a_picture_for_which_there_is_no_memory_ends_in_one_line_of_advice(chain, tmp_path):
-    studio = open_studio(chain.link_models(tmp_path), SAMPLE)
+    loaded = load_models(chain.link_models(tmp_path), SAMPLE)
     said = rf"too little memory to draw {2**30}x{2**30} pixels .*; draw a smaller picture, or"
     with pytest.raises(Unavailable, match=said):
-        studio.draw([0], (2**30, 2**30), None)
+        loaded.draw([0], (2**30, 2**30), None)
 
 
 @pytest.mark.parametrize(

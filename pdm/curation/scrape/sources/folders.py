@@ -15,9 +15,9 @@ from pdm.curation.scrape.boxes import ENDING
 from pdm.curation.scrape.entries import Content, Entry, Outcome, dropped, failed
 from pdm.curation.scrape.formats import EXTENSIONS, NUM_BYTES, extension_of
 from pdm.curation.scrape.maps import map_of
-from pdm.curation.scrape.sources.beside import Beside, read_beside
 from pdm.curation.scrape.sources.coco import AnnotatedBoxes, read_annotations
 from pdm.curation.scrape.sources.hidden import is_hidden
+from pdm.curation.scrape.sources.sidecars import Sidecars, read_sidecars
 from pdm.curation.scrape.text import one_line
 from pdm.errors import BadInput
 
@@ -52,19 +52,19 @@ def entries_of_folder(
         )
     name = f"folder:{root.resolve().name}"
     outcomes = dict(_walk(root))
-    beside = read_beside(root, outcomes)
-    annotated = _read_annotated(source.boxes, root, outcomes, beside)
+    sidecars = read_sidecars(root, outcomes)
+    annotated = _read_annotated(source.boxes, root, outcomes, sidecars)
     if boxes_left_out is not None:
         boxes_left_out.update(annotated.left_out)
     entries = [
         dataclasses.replace(
             _entry(path, root, name, source.licence, outcome),
-            captions=beside.captions.get(path, ()),
-            boxes=beside.boxes.get(path) or annotated.boxes.get(path),
+            captions=sidecars.captions.get(path, ()),
+            boxes=sidecars.boxes.get(path) or annotated.boxes.get(path),
             class_map=map_of(path, root, source.maps),
         )
         for path, outcome in outcomes.items()
-        if path not in beside.files
+        if path not in sidecars.files
     ]
     if not entries:
         raise BadInput(f"{root} has no files; put pictures there, or remove it from scrape.sources")
@@ -72,15 +72,15 @@ def entries_of_folder(
 
 
 def _read_annotated(
-    boxes: str | None, root: Path, outcomes: Mapping[Path, Outcome], beside: Beside
+    boxes: str | None, root: Path, outcomes: Mapping[Path, Outcome], sidecars: Sidecars
 ) -> AnnotatedBoxes:
     """The boxes of the file with those of all pictures, if the source names one."""
     if boxes is None:
         return AnnotatedBoxes()
     path = Path(boxes)
     if path.resolve().is_relative_to(root.resolve()):
-        beside.files.add(root / path.resolve().relative_to(root.resolve()))
-    own = frozenset(one for one in outcomes if one.with_suffix(ENDING) in beside.files)
+        sidecars.files.add(root / path.resolve().relative_to(root.resolve()))
+    own = frozenset(one for one in outcomes if one.with_suffix(ENDING) in sidecars.files)
     return read_annotations(path, root, outcomes, own)
 
 

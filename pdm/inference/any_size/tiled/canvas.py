@@ -17,7 +17,7 @@ from pdm.diffusion.tiles.layout import Layout, Place
 from pdm.errors import BadInput
 from pdm.inference.any_size.rectangles import Box
 from pdm.inference.any_size.tiled.enlarged import EnlargedPicture
-from pdm.inference.pictures.studio import Studio
+from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.inference.pictures.windows import round_up
 from pdm.models.levels.pyramid import LevelShape, Pyramid
 
@@ -27,37 +27,37 @@ class Canvas:
     """A picture that is enlarged by a model.
 
     Args:
-        studio: The models.
+        models: The models.
         picture: After the bicubic enlargement, with sides that the model can draw.
         num_known: Levels that are known, the coarsest; the others are drawn.
     """
 
-    studio: Studio
+    models: LoadedModels
     picture: EnlargedPicture
     num_known: int
 
     @property
     def unit_px(self) -> int:
         """Pixels of a cell of the coarsest map that is drawn; tiles begin at whole ones."""
-        return int(self.studio.autoencoder.level_downsamplings[self.num_known])
+        return int(self.models.autoencoder.level_downsamplings[self.num_known])
 
     @property
     def scales(self) -> list[int]:
         """Cells of each drawn map within one of the coarsest of them, along a side."""
-        drawn = self.studio.autoencoder.level_downsamplings[self.num_known :]
+        drawn = self.models.autoencoder.level_downsamplings[self.num_known :]
         return [self.unit_px // int(each) for each in drawn]
 
     @property
     def num_encoded(self) -> int:
         """Levels of an encoded tile that the network sees, the coarsest: those that are known, and
         all where the model was trained to enlarge."""
-        enlarges = isinstance(self.studio.task, SuperResolutionTask)
-        return len(self.studio.autoencoder.level_channels) if enlarges else self.num_known
+        enlarges = isinstance(self.models.task, SuperResolutionTask)
+        return len(self.models.autoencoder.level_channels) if enlarges else self.num_known
 
     @property
     def shapes(self) -> list[LevelShape]:
         """Shapes of the drawn maps of the whole picture."""
-        channels = self.studio.autoencoder.level_channels[self.num_known :]
+        channels = self.models.autoencoder.level_channels[self.num_known :]
         height, width = (side // self.unit_px for side in self.picture.size)
         return [
             (count, height * scale, width * scale)
@@ -68,44 +68,44 @@ class Canvas:
         """Lay tiles of the trained size over the picture."""
         size, tile = (
             (height // self.unit_px, width // self.unit_px)
-            for height, width in (self.picture.size, self.studio.size)
+            for height, width in (self.picture.size, self.models.size)
         )
         return Layout(config, size, tile)
 
     def part(self, place: Place) -> Box:
         """Give a tile in pixels of the picture."""
-        return Box(place.top * self.unit_px, place.left * self.unit_px, *self.studio.size)
+        return Box(place.top * self.unit_px, place.left * self.unit_px, *self.models.size)
 
     def encode(self, places: Sequence[Place]) -> Pyramid:
         """Encode the picture's tiles at some places: all levels."""
-        size = self.studio.size
+        size = self.models.size
         corners = [(place.top * self.unit_px, place.left * self.unit_px) for place in places]
         crops = [self.picture.crop(top, left, *size) for top, left in corners]
-        return self.studio.encode(np.stack(crops))
+        return self.models.encode(np.stack(crops))
 
 
-def make_canvas(studio: Studio, picture: Pixels, factor: int) -> Canvas:
+def make_canvas(models: LoadedModels, picture: Pixels, factor: int) -> Canvas:
     """Prepare an enlargement.
 
     Args:
-        studio: The models.
+        models: The models.
         picture: uint8 (H, W, 3), of any size.
         factor: 2, 4, ...: a power of 2.
 
     Raises:
         BadInput: The model cannot enlarge, or not by this factor.
     """
-    num_known = count_known_levels(studio, factor)
-    downsamplings = studio.autoencoder.level_downsamplings
+    num_known = count_known_levels(models, factor)
+    downsamplings = models.autoencoder.level_downsamplings
     multiple = int(downsamplings[num_known])
     height, width = (
         max(round_up(side * factor, multiple), least)
-        for side, least in zip(picture.shape[:2], studio.size, strict=True)
+        for side, least in zip(picture.shape[:2], models.size, strict=True)
     )
-    return Canvas(studio, EnlargedPicture(picture, factor, (height, width)), num_known)
+    return Canvas(models, EnlargedPicture(picture, factor, (height, width)), num_known)
 
 
-def count_known_levels(studio: Studio, factor: int) -> int:
+def count_known_levels(models: LoadedModels, factor: int) -> int:
     """Count the levels that an enlarged picture already has.
 
     It has no detail finer than `factor` pixels, which is what the finest levels hold: one of them
@@ -114,28 +114,28 @@ def count_known_levels(studio: Studio, factor: int) -> int:
     Raises:
         BadInput: The factor is not one that the model can enlarge by.
     """
-    factors = enlarging_factors(studio)
+    factors = enlarging_factors(models)
     if factor not in factors:
         expected = " or ".join(str(each) for each in factors)
         raise BadInput(f"the factor is {factor}, but the model enlarges by {expected} in one round")
-    maps = [int(each) for each in studio.autoencoder.level_downsamplings if each != "global"]
+    maps = [int(each) for each in models.autoencoder.level_downsamplings if each != "global"]
     if len(maps) == 1:
         return 0
     drawn = sum(each < maps[-1] * factor for each in maps)
-    return len(studio.autoencoder.level_downsamplings) - drawn
+    return len(models.autoencoder.level_downsamplings) - drawn
 
 
-def enlarging_factors(studio: Studio) -> tuple[int, ...]:
+def enlarging_factors(models: LoadedModels) -> tuple[int, ...]:
     """Give the factors by which a model can enlarge in one go, rising."""
-    if isinstance(studio.task, SuperResolutionTask):
-        return (studio.task.factor,)
-    maps = [each for each in studio.autoencoder.level_downsamplings if each != "global"]
+    if isinstance(models.task, SuperResolutionTask):
+        return (models.task.factor,)
+    maps = [each for each in models.autoencoder.level_downsamplings if each != "global"]
     # The coarsest map stays known.
     return (2, 4) if len(maps) == 1 else tuple(2**power for power in range(1, len(maps)))[:2]
 
 
-def enlarging_unit(studio: Studio) -> int:
+def enlarging_unit(models: LoadedModels) -> int:
     """Give what the sides of enlarged pictures should be multiples of: pixels of a cell of the
     coarsest map that is drawn."""
-    largest = max(enlarging_factors(studio))
-    return int(studio.autoencoder.level_downsamplings[count_known_levels(studio, largest)])
+    largest = max(enlarging_factors(models))
+    return int(models.autoencoder.level_downsamplings[count_known_levels(models, largest)])

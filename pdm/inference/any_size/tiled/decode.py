@@ -70,10 +70,10 @@ def decode_bands(
 
 def _decode(canvas: Canvas, pyramid: Pyramid, corners: list[tuple[int, int]]) -> Tensor:
     """Decode tiles that begin at these pixels, (tiles, 3, h, w) in [-1, 1]."""
-    studio, unit = canvas.studio, canvas.unit_px
+    models, unit = canvas.models, canvas.unit_px
     places = [Place(top // unit, left // unit, 0, 0) for top, left in corners]
     known = canvas.encode(places)[: canvas.num_known] if canvas.num_known else ()
-    height, width = (side // unit for side in studio.size)
+    height, width = (side // unit for side in models.size)
     drawn = [
         torch.cat(
             [
@@ -88,9 +88,9 @@ def _decode(canvas: Canvas, pyramid: Pyramid, corners: list[tuple[int, int]]) ->
         )
         for level, scale in zip(pyramid, canvas.scales, strict=True)
     ]
-    with decoding_precision(studio.autoencoder, studio.config, studio.device):
-        tile_px = studio.tile_px_for(studio.size)
-        images = studio.autoencoder.decode((*known, *drawn), studio.size, tile_px)
+    with decoding_precision(models.autoencoder, models.config, models.device):
+        tile_px = models.tile_px_for(models.size)
+        images = models.autoencoder.decode((*known, *drawn), models.size, tile_px)
     return images.float()
 
 

@@ -24,6 +24,6 @@ def encode_maps(canvas: Canvas, tiles_at_once: int) -> Pyramid:
         return canvas.encode(places)[canvas.num_known :]
 
     stitched = TiledVelocity(encode, canvas.layout(config), canvas.scales)
-    device = canvas.studio.device
+    device = canvas.models.device
     zeros = tuple(torch.zeros(1, *shape, device=device) for shape in canvas.shapes)
     return stitched(zeros, torch.zeros(1, device=device))

@@ -33,13 +33,13 @@ from pdm.inference.any_size.tiled.kept_encodings import KeptEncodings
 from pdm.inference.any_size.tiled.state import load_state, save_state
 from pdm.inference.any_size.tiled.tile_boxes import TileBoxes
 from pdm.inference.any_size.tiled.tile_velocity import (
+    SamplingSchedule,
     TilePainter,
-    Way,
     check_model,
     plan_steps,
     start_of,
 )
-from pdm.inference.pictures.studio import Studio
+from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.models.condition import Condition
 from pdm.models.levels.pyramid import Pyramid
 
@@ -47,7 +47,7 @@ OnProgress = Callable[[int, int], None]  # (tiles done, all tiles)
 
 
 def enlarge(
-    studio: Studio,
+    models: LoadedModels,
     picture: Pixels,
     factor: int,
     *,
@@ -64,14 +64,14 @@ def enlarge(
     """Enlarge a picture; the result comes in bands, so that its size does not matter to memory.
 
     Args:
-        studio: The models: trained for super-resolution, unconditional, of classes or of text.
+        models: The models: trained for super-resolution, unconditional, of classes or of text.
         picture: uint8 (H, W, 3), of any size.
-        factor: One of `pdm.inference.any_size.tiled.canvas.enlarging_factors(studio)`.
+        factor: One of `pdm.inference.any_size.tiled.canvas.enlarging_factors(models)`.
         tiling: Mode and further settings; None for FSTD. Its seed is replaced by `seed`, and no
             more tiles are evaluated at once than pictures by `sample` (`sample.batch_size`).
         seed: Of noise and offsets.
         strength: How much is drawn: 1 begins at noise, less at a mix of noise and the enlarged
-            picture (SDEdit). None for `default_strength(studio)`.
+            picture (SDEdit). None for `default_strength(models)`.
         condition: What the picture shows, with one row; None for what the seed says.
         negative: With `condition`: what guidance steers away from; None for no condition.
         boxes: In place of both, for a model of layouts: each tile gets its part of them.
@@ -89,20 +89,20 @@ def enlarge(
         BadInput: The model cannot enlarge, or not by this factor; or the strength is out of range.
             Raised at the call, before any work.
     """
-    check_model(studio)
+    check_model(models)
     tiling = tiling or TilingConfig()
-    at_once = min(tiling.tiles_at_once, studio.config.batch_size)
+    at_once = min(tiling.tiles_at_once, models.config.batch_size)
     config = replace(tiling, seed=seed, tiles_at_once=at_once)
-    strength = default_strength(studio) if strength is None else strength
+    strength = default_strength(models) if strength is None else strength
     if not 0 <= strength <= 1:
         raise BadInput(f"the strength is {strength}; give a number from 0 (nothing new) to 1")
-    canvas = make_canvas(studio, picture, factor)
+    canvas = make_canvas(models, picture, factor)
     job = Job(canvas, config, seed, strength, condition, negative, boxes)
     return job.run(on_progress, state, save_seconds)
 
 
 def count_tiles(
-    studio: Studio,
+    models: LoadedModels,
     size: tuple[int, int],
     factor: int,
     tiling: TilingConfig,
@@ -112,26 +112,26 @@ def count_tiles(
     """Count the tiles of an enlargement, as `on_progress` of `enlarge` does.
 
     Args:
-        studio: The models.
+        models: The models.
         size: (H, W) of the picture before.
         factor: As for `enlarge`, as are the others.
     """
     shape_only = np.broadcast_to(np.uint8(0), (*size, 3))
-    canvas, config = make_canvas(studio, shape_only, factor), replace(tiling, seed=seed)
-    strength = default_strength(studio) if strength is None else strength
-    way = plan_steps(canvas, seed, strength, 0)
+    canvas, config = make_canvas(models, shape_only, factor), replace(tiling, seed=seed)
+    strength = default_strength(models) if strength is None else strength
+    schedule = plan_steps(canvas, seed, strength, 0)
     layout = canvas.layout(config)
-    return _num_tiles(layout, way, way.num_steps) + _num_decoded(canvas, config)
+    return _num_tiles(layout, schedule, schedule.num_steps) + _num_decoded(canvas, config)
 
 
-def default_strength(studio: Studio) -> float:
-    """Give the share of the way from noise that an enlargement takes.
+def default_strength(models: LoadedModels) -> float:
+    """Give the strength of an enlargement: 1 starts from noise.
 
-    All of it where a model was trained to enlarge. Half of it elsewhere: the finest level of the
+    It is 1 for a model that was trained to enlarge, and half elsewhere: the finest level of the
     enlarged picture is soft but true, and from noise alone small models draw contours anew (see
     docs/any-size.md).
     """
-    return 1.0 if isinstance(studio.task, SuperResolutionTask) else 0.5
+    return 1.0 if isinstance(models.task, SuperResolutionTask) else 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,29 +157,29 @@ class Job:
     def _draw(self, progress: "_Count", folder: Path | None, save_seconds: float) -> Pyramid:
         """Give the drawn maps, as data; all else that sampling needs is freed."""
         key = "" if folder is None else self.key()
-        state = None if folder is None else load_state(folder, key, self.canvas.studio.device)
+        state = None if folder is None else load_state(folder, key, self.canvas.models.device)
         done = 0 if state is None else state.point.number
-        way = plan_steps(self.canvas, self.seed, self.strength, done)
+        schedule = plan_steps(self.canvas, self.seed, self.strength, done)
         layout = self.canvas.layout(self.config)
-        progress.total += _num_tiles(layout, way, way.num_steps)
-        progress.add(_num_tiles(layout, way, done))
-        encode = KeptEncodings(self.canvas, layout, way).encode
+        progress.total += _num_tiles(layout, schedule, schedule.num_steps)
+        progress.add(_num_tiles(layout, schedule, done))
+        encode = KeptEncodings(self.canvas, layout, schedule).encode
         shown = self.condition, self.negative, self.boxes
-        painter = TilePainter(self.canvas, way, encode, self.seed, *shown)
+        painter = TilePainter(self.canvas, schedule, encode, self.seed, *shown)
         velocity = TiledVelocity(painter, layout, self.canvas.scales, progress.add)
-        state = state or TiledState(Point(self.start(way)))
+        state = state or TiledState(Point(self.start(schedule)))
         saved = time.monotonic()
-        for reached in sample_in_tiles(way.step, velocity, state, way.times):
-            state, is_last = reached, reached.point.number == way.num_steps
+        for reached in sample_in_tiles(schedule.step, velocity, state, schedule.times):
+            state, is_last = reached, reached.point.number == schedule.num_steps
             if folder is not None and (is_last or time.monotonic() - saved >= save_seconds):
                 save_state(folder, state, key)
                 saved = time.monotonic()
         return state.point.pyramid
 
-    def start(self, way: Way) -> Pyramid:
+    def start(self, schedule: SamplingSchedule) -> Pyramid:
         """Give the maps at the first stop."""
         encode = partial(encode_maps, self.canvas, self.config.tiles_at_once)
-        return start_of(self.canvas, way, self.seed, self.strength, encode)
+        return start_of(self.canvas, schedule, self.seed, self.strength, encode)
 
     def _crop(self, pyramid: Pyramid, progress: "_Count") -> Iterator[Pixels]:
         """Yield bands without what was added at the bottom and on the right."""
@@ -194,13 +194,13 @@ class Job:
 
     def key(self) -> str:
         """Digest of everything that the result depends on."""
-        studio, enlarged = self.canvas.studio, self.canvas.picture
+        models, enlarged = self.canvas.models, self.canvas.picture
         conditions = [
             None if each is None else [_digest_of(tensor) for tensor in _tensors(each)]
             for each in (self.condition, self.negative)
         ]
         depends = {
-            "facts": studio.facts,
+            "facts": models.facts,
             "picture": pixels_sha256(enlarged.small),
             "factor": enlarged.factor,
             "tiling": asdict(self.config),
@@ -224,8 +224,8 @@ class _Count:
         self.on_progress(self.done, self.total)
 
 
-def _num_tiles(layout: Layout, way: Way, steps: int) -> int:
-    return sum(len(layout.grid(step).places) * way.evaluations(step) for step in range(steps))
+def _num_tiles(layout: Layout, schedule: SamplingSchedule, steps: int) -> int:
+    return sum(len(layout.grid(step).places) * schedule.evaluations(step) for step in range(steps))
 
 
 def _num_decoded(canvas: Canvas, config: TilingConfig) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from pdm.diffusion.tiles.layout import Layout, Place
 from pdm.inference.any_size.tiled.canvas import Canvas
-from pdm.inference.any_size.tiled.tile_velocity import Way
+from pdm.inference.any_size.tiled.tile_velocity import SamplingSchedule
 from pdm.models.levels.pyramid import Pyramid
 
 MOST_COPIES = 2  # values that are kept, in units of those of the drawn maps
@@ -24,15 +24,15 @@ class KeptEncodings:
     Args:
         canvas: The picture.
         layout: Where its tiles lie.
-        way: The steps.
+        schedule: The steps.
     """
 
-    def __init__(self, canvas: Canvas, layout: Layout, way: Way) -> None:
+    def __init__(self, canvas: Canvas, layout: Layout, schedule: SamplingSchedule) -> None:
         self.canvas = canvas
-        first, others = layout.grid(0), range(1, way.num_steps)
+        first, others = layout.grid(0), range(1, schedule.num_steps)
         is_repeated = any(layout.grid(step) == first for step in others)
         self.repeated = first if is_repeated else None
-        self.is_seen_twice = way.evaluations(0) > 1
+        self.is_seen_twice = schedule.evaluations(0) > 1
         self.room = MOST_COPIES * sum(math.prod(shape) for shape in canvas.shapes)
         self.kept: dict[tuple[Place, ...], Pyramid] = {}
 

@@ -56,7 +56,7 @@ def compose_side_by_side(
 
     Args:
         drawing: What it shows.
-        size: (H, W), multiples of the studio's `side_multiple`, at least the trained size.
+        size: (H, W), multiples of the models' `side_multiple`, at least the trained size.
         state: Folder for an unfinished state, as for `pdm.inference.any_size.tiled.enlarge`. It is
             removed at the end.
         save_seconds: Least time between two saves.
@@ -66,12 +66,12 @@ def compose_side_by_side(
     Yields:
         uint8 (rows, W, 3), from the top.
     """
-    studio = drawing.studio
-    num_global = sum(each == "global" for each in studio.autoencoder.level_downsamplings)
-    model = studio.encode(drawing.draw()[None]) if num_global else ()
+    models = drawing.models
+    num_global = sum(each == "global" for each in models.autoencoder.level_downsamplings)
+    model = models.encode(drawing.draw()[None]) if num_global else ()
     plain = EnlargedPicture(np.broadcast_to(np.uint8(0), (*size, 3)), 1, size)
-    canvas = Panorama(studio, plain, num_global, model)
-    at_once = min(TILING.tiles_at_once, studio.config.batch_size)
+    canvas = Panorama(models, plain, num_global, model)
+    at_once = min(TILING.tiles_at_once, models.config.batch_size)
     tiling = replace(TILING, tiles_at_once=at_once)
     job = Job(canvas, tiling, drawing.seed, 1.0, drawing.condition, drawing.negative, boxes)
     progress: list[Progress] = []

@@ -32,7 +32,7 @@ from pdm.errors import BadInput
 from pdm.inference.any_size.tiled.canvas import Canvas
 from pdm.inference.any_size.tiled.tile_boxes import TileBoxes
 from pdm.inference.latent_sampling import sampler_times
-from pdm.inference.pictures.studio import Studio
+from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.models.condition import NO_CONDITION, Condition
 from pdm.models.levels.pyramid import Pyramid
 from pdm.tasks.encoded import level_maps
@@ -45,11 +45,11 @@ STEPS: dict[str, Step] = {
 }
 
 
-def check_model(studio: Studio) -> None:
+def check_model(models: LoadedModels) -> None:
     """Raise BadInput if the model cannot draw the detail of an enlarged picture."""
-    check_task(studio.task)
-    if studio.networks.stops is None:
-        check_config(studio.config)
+    check_task(models.task)
+    if models.networks.stops is None:
+        check_config(models.config)
 
 
 def check_task(task: TaskConfig) -> None:
@@ -72,7 +72,7 @@ def check_config(config: SampleConfig) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class SamplingSchedule:
     """The steps from noise to data.
 
     Args:
@@ -104,19 +104,19 @@ class Way:
         return rows[row].expand(len(t), -1)
 
 
-def plan_steps(canvas: Canvas, seed: int, strength: float, done: int) -> Way:
+def plan_steps(canvas: Canvas, seed: int, strength: float, done: int) -> SamplingSchedule:
     """Plan the steps of an enlargement.
 
     Args:
         canvas: The picture.
         seed: Of fresh noise, for `ddim`.
-        strength: Where the way begins: 1 at noise, less nearer to the enlarged picture.
+        strength: Where sampling begins: 1 at noise, less nearer to the enlarged picture.
         done: Steps that an earlier run has taken.
     """
-    studio, config = canvas.studio, canvas.studio.config
-    num_levels = len(studio.autoencoder.level_channels)
-    stops = studio.networks.stops
-    times = sampler_times(studio.networks.network, config, num_levels) if stops is None else stops
+    models, config = canvas.models, canvas.models.config
+    num_levels = len(models.autoencoder.level_channels)
+    stops = models.networks.stops
+    times = sampler_times(models.networks.network, config, num_levels) if stops is None else stops
     own = times.view(len(times), -1)[:, -len(canvas.shapes) :]
     # Steps before any drawn level moves are left out.
     passed = (own <= 1 - strength + ROUNDING).all(1).nonzero().flatten().tolist()
@@ -128,25 +128,29 @@ def plan_steps(canvas: Canvas, seed: int, strength: float, done: int) -> Way:
         columns = evaluated[:, canvas.num_known :] if evaluated.ndim == 2 else evaluated
         step = partial(multistep_step_at, evaluated=columns)
     elif config.sampler == "ddim":
-        fresh = fresh_noise([seed], canvas.shapes, studio.device)
+        fresh = fresh_noise([seed], canvas.shapes, models.device)
         for _ in range(done if config.eta else 0):
             fresh()
         step = partial(ddim_step, eta=config.eta, fresh=fresh)
     assert step is not None
-    return Way(drawn, step, evaluated if times.ndim == 2 else None)
+    return SamplingSchedule(drawn, step, evaluated if times.ndim == 2 else None)
 
 
 def start_of(
-    canvas: Canvas, way: Way, seed: int, strength: float, encode: Callable[[], Pyramid]
+    canvas: Canvas,
+    schedule: SamplingSchedule,
+    seed: int,
+    strength: float,
+    encode: Callable[[], Pyramid],
 ) -> Pyramid:
     """Give the drawn maps at the first stop: noise, or with less strength a mix of noise and the
     enlarged picture."""
-    device = canvas.studio.device
+    device = canvas.models.device
     noise = tuple(level.to(device) for level in noise_from_seeds([seed], canvas.shapes))
     if strength < 1:
-        return interpolate(encode(), noise, way.times[:1].float().to(device))
-    is_ddim = isinstance(way.step, partial) and way.step.func is ddim_step
-    return start_on_path(noise, way.times) if is_ddim else noise
+        return interpolate(encode(), noise, schedule.times[:1].float().to(device))
+    is_ddim = isinstance(schedule.step, partial) and schedule.step.func is ddim_step
+    return start_on_path(noise, schedule.times) if is_ddim else noise
 
 
 class TilePainter:
@@ -154,7 +158,7 @@ class TilePainter:
 
     Args:
         canvas: The picture.
-        way: The steps.
+        schedule: The steps.
         encode: Gives the first `canvas.num_encoded` levels of the picture's tiles.
         seed: Of the noise of known levels, which is the same in every tile.
         condition: What the picture shows, with one row; None for what the model's classes or the
@@ -166,22 +170,22 @@ class TilePainter:
     def __init__(
         self,
         canvas: Canvas,
-        way: Way,
+        schedule: SamplingSchedule,
         encode: Callable[[Sequence[Place]], Pyramid],
         seed: int,
         condition: Condition | None = None,
         negative: Condition | None = None,
         boxes: TileBoxes | None = None,
     ) -> None:
-        self.canvas, self.way, self.encode, self.boxes = canvas, way, encode, boxes
-        studio = canvas.studio
-        shapes = studio.autoencoder.level_shapes(*studio.size)[: canvas.num_known]
-        self.noise = tuple(level.to(studio.device) for level in noise_from_seeds([seed], shapes))
-        self.enlarges = isinstance(studio.task, SuperResolutionTask)
+        self.canvas, self.schedule, self.encode, self.boxes = canvas, schedule, encode, boxes
+        models = canvas.models
+        shapes = models.autoencoder.level_shapes(*models.size)[: canvas.num_known]
+        self.noise = tuple(level.to(models.device) for level in noise_from_seeds([seed], shapes))
+        self.enlarges = isinstance(models.task, SuperResolutionTask)
         if condition is None and boxes is None and not self.enlarges:
             condition, negative = (
-                studio.networks.condition([seed]),
-                studio.networks.negative([seed]),
+                models.networks.condition([seed]),
+                models.networks.negative([seed]),
             )
         self.condition, self.negative = condition or NO_CONDITION, negative
         self.velocities: dict[int, Velocity] = {}  # by the number of tiles
@@ -190,7 +194,7 @@ class TilePainter:
         """See `VelocityOfTiles`; the maps are those of the drawn levels."""
         count = self.canvas.num_known
         encoded = self.encode(places) if self.canvas.num_encoded else ()
-        t = self.way.times_of_all(t, count)
+        t = self.schedule.times_of_all(t, count)
         known_times = t[:, :count] if t.ndim == 2 else t
         noise = tuple(level.expand(len(places), -1, -1, -1) for level in self.noise)
         known = interpolate(encoded[:count], noise, known_times) if count else ()
@@ -202,7 +206,7 @@ class TilePainter:
             return self._make_velocity(Condition(levels=tuple(level_maps(encoded))), None)
         if self.boxes:
             both = self.boxes.conditions([self.canvas.part(place) for place in places])
-            return self._make_velocity(*map(self.canvas.studio.networks.to_device, both))
+            return self._make_velocity(*map(self.canvas.models.networks.to_device, both))
         if num_tiles not in self.velocities:  # kept, since making one reads the text
             negative = self.negative and self._repeat(self.negative, num_tiles)
             shown = self._repeat(self.condition, num_tiles)
@@ -210,12 +214,12 @@ class TilePainter:
         return self.velocities[num_tiles]
 
     def _repeat(self, condition: Condition, num_tiles: int) -> Condition:
-        device = self.canvas.studio.device
+        device = self.canvas.models.device
         return condition.change(lambda one: one.to(device).expand(num_tiles, *one.shape[1:]))
 
     def _make_velocity(self, condition: Condition, negative: Condition | None) -> Velocity:
-        studio, config = self.canvas.studio, self.canvas.studio.config
-        velocity = studio.networks.velocity(config, condition, negative)
-        if studio.networks.stops is not None:
+        models, config = self.canvas.models, self.canvas.models.config
+        velocity = models.networks.velocity(config, condition, negative)
+        if models.networks.stops is not None:
             return velocity
         return clamp_data(clamp_times(velocity, config.time_margin), config.clamp_latents)

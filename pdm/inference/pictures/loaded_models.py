@@ -39,7 +39,7 @@ from pdm.tasks.find import find_task, task_of_model
 
 
 @dataclass(frozen=True, slots=True)
-class Studio:
+class LoadedModels:
     """Both networks in evaluation mode on one device, and the task that they were trained for.
 
     Args:
@@ -101,7 +101,7 @@ class Studio:
             known: Latents that are known already.
             noise: What sampling starts from; None for that of the seeds.
             negative: With `condition`: what guidance steers away from; None for no condition.
-            config: How to sample, if not as the studio's.
+            config: How to sample, if not as the models'.
             guide: Moves the predicted data towards a known picture.
 
         Raises:
@@ -132,7 +132,7 @@ class Studio:
         return tile_px if tile_px and max(size) > tile_px else None
 
 
-def open_studio(folder: Path, config: SampleConfig, prompts: Sequence[Prompt] = ()) -> Studio:
+def load_models(folder: Path, config: SampleConfig, prompts: Sequence[Prompt] = ()) -> LoadedModels:
     """Load the models in the folders `autoencoder` and `diffusion` of a folder.
 
     Args:
@@ -168,4 +168,6 @@ def open_studio(folder: Path, config: SampleConfig, prompts: Sequence[Prompt] = 
     decoder = load_autoencoder(autoencoder).to(device)
     task = task_of_model(record, networks.network.condition_sizes)
     sizes = tuple(one.size for one in sizes_of(record) if one.is_trained)
-    return Studio(decoder, networks, config, task, size_of(record), facts, names_of(record), sizes)
+    return LoadedModels(
+        decoder, networks, config, task, size_of(record), facts, names_of(record), sizes
+    )

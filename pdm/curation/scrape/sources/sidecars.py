@@ -1,4 +1,4 @@
-"""What stands beside a picture of a folder: its captions and its boxes.
+"""Sidecar files of the pictures of a folder: their captions and their boxes.
 
 `NAME.txt` has the captions of `NAME.jpg`, one a line, and `NAME.boxes.json` its boxes
 (`pdm.data.boxes`). Such a file has no entry of its own.
@@ -20,7 +20,7 @@ MAX_CHARACTERS = 64 * MAX_TEXT_BYTES  # read of a file of captions
 
 
 @dataclass(slots=True)
-class Beside:
+class Sidecars:
     """Captions and boxes by picture, and the files that they are from."""
 
     captions: dict[Path, tuple[str, ...]] = field(default_factory=dict)
@@ -28,7 +28,7 @@ class Beside:
     files: set[Path] = field(default_factory=set)
 
 
-def read_beside(root: Path, outcomes: Mapping[Path, Outcome]) -> Beside:
+def read_sidecars(root: Path, outcomes: Mapping[Path, Outcome]) -> Sidecars:
     """Read the files of captions and of boxes beside the pictures of a folder.
 
     What cannot be used of them is counted in the log; the pictures stay.
@@ -37,14 +37,14 @@ def read_beside(root: Path, outcomes: Mapping[Path, Outcome]) -> Beside:
         root: The folder, for the log.
         outcomes: Of all its files.
     """
-    found = Beside()
+    found = Sidecars()
     num_ok = sum(outcome.status == "ok" for outcome in outcomes.values())
     _read_captions(root, outcomes, num_ok, found)
     _read_boxes(root, outcomes, num_ok, found)
     return found
 
 
-def _files_beside(outcomes: Mapping[Path, Outcome], ending: str) -> dict[Path, Path]:
+def _sidecars_with(outcomes: Mapping[Path, Outcome], ending: str) -> dict[Path, Path]:
     """The file with this ending of each picture that has one, unless it is a picture itself."""
     files = {}
     for path, outcome in outcomes.items():
@@ -56,9 +56,9 @@ def _files_beside(outcomes: Mapping[Path, Outcome], ending: str) -> dict[Path, P
 
 
 def _read_captions(
-    root: Path, outcomes: Mapping[Path, Outcome], num_ok: int, found: Beside
+    root: Path, outcomes: Mapping[Path, Outcome], num_ok: int, found: Sidecars
 ) -> None:
-    files, changed = _files_beside(outcomes, ".txt"), []
+    files, changed = _sidecars_with(outcomes, ".txt"), []
     for path, file in files.items():
         found.captions[path], is_same = _captions_in(file)
         changed += [] if is_same else [file]
@@ -87,8 +87,8 @@ def _captions_in(path: Path) -> tuple[tuple[str, ...], bool]:
     return captions, captions == lines and len(text) < MAX_CHARACTERS and "\ufffd" not in text
 
 
-def _read_boxes(root: Path, outcomes: Mapping[Path, Outcome], num_ok: int, found: Beside) -> None:
-    files, unusable = _files_beside(outcomes, ENDING), []
+def _read_boxes(root: Path, outcomes: Mapping[Path, Outcome], num_ok: int, found: Sidecars) -> None:
+    files, unusable = _sidecars_with(outcomes, ENDING), []
     for path, file in files.items():
         try:
             found.boxes[path] = read_boxes(file)
