@@ -39,9 +39,10 @@ class PyramidModel(ModelMixin):
         Raises:
             ValueError: Another precision than float32 was asked for.
         """
-        if options.get("torch_dtype") not in (None, torch.float32):
+        dtype = options.get("dtype", options.get("torch_dtype"))  # its older name
+        if dtype not in (None, torch.float32):
             raise ValueError(
-                f"torch_dtype is {options['torch_dtype']}, but noise and steps need float32; set "
+                f"dtype is {dtype}, but noise and steps need float32; set "
                 f'"precision": "bfloat16" in {SAMPLING} to compute the layers in it'
             )
         return cls._load(Path(pretrained_model_name_or_path))

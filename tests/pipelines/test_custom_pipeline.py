@@ -263,6 +263,7 @@ def test_guidance_without_a_guide_and_other_precisions_are_refused(tmp_path):
         pipeline(negative_prompt="a dune")
     with pytest.raises(ValueError, match="it must be 'pil' or 'np'"):
         pipeline(output_type="pt")
-    half = {"torch_dtype": torch.float16}
-    with pytest.raises(ValueError, match="torch_dtype is torch"):
-        DiffusionPipeline.from_pretrained(tmp_path / "folder", trust_remote_code=True, **half)
+    with pytest.raises(ValueError, match=r"^dtype is torch\.float16, but noise"):
+        DiffusionPipeline.from_pretrained(
+            tmp_path / "folder", trust_remote_code=True, dtype=torch.float16
+        )
