@@ -1,9 +1,10 @@
-"""Pictures in four steps of a network that was tuned for them, against forty of its flow.
+"""Pictures in four steps of a network that was distilled for them, against forty of its flow.
 
 A small first stage is trained on crops of the built-in landscapes, a flow on its latents, and the
-flow is tuned with `diffusion.distil`, each seed anew. The distance is that of drawn pictures from
-crops that nothing was trained on, decoded by the same first stage, so that it measures the flow
-alone. What the tuning costs is counted in evaluations of the network, a backward pass as two.
+flow is distilled with `diffusion.distil`, each seed anew. The distance is that of drawn pictures
+from crops that nothing was trained on, decoded by the same first stage, so that it measures the
+flow alone. What the distillation costs is counted in evaluations of the network, a backward pass as
+two.
 """
 
 import dataclasses
@@ -99,11 +100,14 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
     [data] = crops(None, 40, SIDE_PX, size.num_crops, size.samples, size.samples).values()
     found = [_distances(size, seed, data, folder) for seed in size.seeds]
     lines = []
-    for key, side in (("four_step_distance", "tuned"), ("four_step_distance_untuned", "flow, 4")):
+    for key, side in (
+        ("four_step_distance", "distilled"),
+        ("four_step_distance_of_flow", "flow, 4"),
+    ):
         for name in DISTANCES:
             ours, peer = ([one[each][name] for one in found] for each in (side, "flow, 40"))
             values = tuple(a / b for a, b in zip(ours, peer, strict=True))
-            goal = "at most 1.2" if side == "tuned" and name == DISTANCES[0] else ""
+            goal = "at most 1.2" if side == "distilled" and name == DISTANCES[0] else ""
             suffix = "" if name == DISTANCES[0] else f"_{name}"
             question = f"{name} of {side} steps, over the flow's in {STEPS} steps (less is better)"
             medians = statistics.median(ours), statistics.median(peer)
@@ -111,7 +115,7 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
                 Ratio(f"{key}{suffix}", question, *medians, "", values, goal, _note(size, found))
             )
     share = cost(size.distil) / (3 * size.flow_images)
-    question = "evaluations of the network in tuning, over those in training the flow"
+    question = "evaluations of the network in distillation, over those in training the flow"
     lines.append(
         Ratio(
             "distil_cost",
@@ -134,14 +138,14 @@ def cost(distil: DistilConfig) -> int:
 def _distances(size: Size, seed: int, data: Crops, folder: Path) -> dict[str, dict[str, float]]:
     first_stage = train_first_stage(size, seed, data)
     flow, latents, config = train_flow(size, seed, first_stage, data)
-    tuned, stops = tune(dataclasses.replace(config, distil=size.distil), flow, latents)
-    sampling = dataclasses.replace(sampling_config(SYSTEM), steps=STEPS)
+    student, stops = distil(dataclasses.replace(config, distil=size.distil), flow, latents)
+    sampling = dataclasses.replace(sampling_config(SYSTEM, guided=False), steps=STEPS)
     four = dataclasses.replace(sampling, steps=size.distil.steps)
     plain = Networks(bake_spectral_norms(flow))
     sets = {
         "flow, 40": draw(plain, first_stage, sampling, size.samples),
         "flow, 4": draw(plain, first_stage, four, size.samples),
-        "tuned": draw(Networks(tuned, stops=stops), first_stage, four, size.samples),
+        "distilled": draw(Networks(student, stops=stops), first_stage, four, size.samples),
         "train": reconstruct(first_stage, data.train[: size.samples]),
         "unseen": reconstruct(first_stage, data.unseen),
     }
@@ -179,10 +183,10 @@ def train_flow(
     return state.ema, latents, config  # type: ignore[return-value]
 
 
-def tune(
+def distil(
     config: DiffusionConfig, flow: Denoiser, latents: LatentsInMemory
 ) -> tuple[Denoiser, torch.Tensor]:
-    """The tuned network, for inference, and its stops. The flow can be trained no further."""
+    """The student, for inference, and its stops. The flow can be trained no further."""
     assert config.distil is not None
     training = config.distil.training(config.training)
     config = dataclasses.replace(config, training=training)
