@@ -35,6 +35,11 @@ def test_every_relative_link_leads_to_a_file_and_a_heading(page):
             assert wanted in {anchor(line) for line in lines if line.startswith("#")}, link
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_page_has_the_marks_of_a_merge_conflict(page):
+    assert not re.search("^(<{7}|>{7}) ", page.read_text(encoding="utf-8"), re.MULTILINE)
+
+
 def test_every_entry_of_the_log_is_in_its_table_of_topics():
     text = (ROOT / "docs/log.md").read_text(encoding="utf-8")
     headings = [line.removeprefix("### ") for line in text.splitlines() if line.startswith("### ")]
