@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from pdm.config.stages.evaluate import EvaluateConfig
@@ -27,10 +28,10 @@ from pdm.evaluation.features.array_files import read_arrays, write_arrays
 from pdm.evaluation.features.batch import Batch, pictures_at_once, split_pictures
 from pdm.evaluation.features.feature_spaces import FeatureSpace, feature_spaces
 from pdm.evaluation.features.picture_sets import PictureSet
-from pdm.evaluation.features.pretrained import PretrainedFeatures
 from pdm.evaluation.features.random_conv import RandomConvFeatures
 from pdm.evaluation.features.summary_cache import CODE
 from pdm.evaluation.picture_inputs import MIN_PICTURES, open_shape, shard_pictures
+from pdm.evaluation.set_summaries import load_networks
 
 
 class StreamedMoments:
@@ -141,7 +142,8 @@ def score_batches(
     Args:
         batches: uint8 (B, H, W, 3), all of one size, read once.
         shards: Written by the stage `shard`.
-        config: Sizes and seeds of the scores, and networks.
+        config: Sizes and seeds of the scores, and networks. One whose package is not installed is
+            left out with a warning, as by the stage.
         cache: Folder for the moments of real pictures, by the digest of their manifest.
 
     Returns:
@@ -175,7 +177,7 @@ def score_batches(
 
 
 def _spaces(config: EvaluateConfig, size: tuple[int, ...]) -> list[FeatureSpace]:
-    networks = [PretrainedFeatures(each) for each in config.features]
+    networks = load_networks(config, torch.device("cpu"))
     extractor = RandomConvFeatures(config.num_features, config.seed)
     return feature_spaces(config, (size[0], size[1]), extractor, networks)
 

@@ -15,7 +15,9 @@ from evaluation_folders import (
     landscape,
 )
 
+from pdm.config.stages.evaluate import FeaturesConfig
 from pdm.errors import QualityGate
+from pdm.evaluation import set_summaries
 from pdm.evaluation.features import array_files, summary_cache
 from pdm.evaluation.features.feature_spaces import feature_spaces
 from pdm.evaluation.features.picture_sets import PictureSet
@@ -24,6 +26,9 @@ from pdm.evaluation.features.summary import summarise
 from pdm.evaluation.features.summary_cache import cached_summary
 from pdm.evaluation.memorisation import Mirrored
 from pdm.evaluation.stream import StreamedMoments, accumulate, score_batches
+from pdm.models.features.published_weights import is_installed
+
+NETWORK = "efficientnet-lite1"
 
 # what is kept for the stage
 
@@ -191,6 +196,30 @@ def test_pictures_from_a_generator_score_as_the_stage_scores_their_files(
         assert scores[name] == pytest.approx(expected[name], rel=1e-5)  # of six digits
     assert scores["counts/num_samples"] == NUM_SAMPLES
     assert scores["counts/num_val"] == NUM_VAL
+
+
+WITH_A_PACKAGE = dataclasses.replace(CONFIG, features=[FeaturesConfig(network=NETWORK)])
+
+
+@pytest.mark.skipif(not is_installed(NETWORK), reason="the package is not installed")
+def test_a_stream_is_scored_by_the_networks_of_packages_that_the_default_params_name(
+    shards, tmp_path
+):
+    pictures = np.stack([landscape(index) for index in range(2)])
+    scores = score_batches([pictures], shards, WITH_A_PACKAGE, tmp_path)
+    assert scores["frechet_efficientnet_lite1/samples_vs_val"] > 0
+    assert scores["frechet_efficientnet_lite1_crops/train_vs_val"] >= 0
+
+
+def test_a_stream_is_scored_without_a_network_whose_package_is_not_installed(
+    shards, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(set_summaries, "is_installed", lambda name: False)
+    pictures = np.stack([landscape(index) for index in range(2)])
+    scores = score_batches([pictures], shards, WITH_A_PACKAGE, tmp_path)
+    assert "frechet_random_conv/samples_vs_val" in scores
+    assert not any("efficientnet" in name for name in scores)
+    assert f"no distances by {NETWORK}" in caplog.text
 
 
 def test_cached_features_give_the_same_scores(shards, tmp_path):
