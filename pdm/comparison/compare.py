@@ -24,12 +24,13 @@ def compare(
     num_best: int | None = None,
     output: Path,
 ) -> str:
-    """Write the page; return a table for the terminal.
+    """Write the page; return a table for the terminal, and what was left out.
 
     Args:
         names: Folders, beginnings of ids of MLflow runs, or keys of pipeline runs.
         experiment: Compare the newest `MAX_RUNS` scored pipeline runs of this experiment instead.
-        num_best: Number of runs of the experiment to compare, those with the best main score.
+        num_best: Number of runs of the experiment to compare, those with the best main score; at
+            most `MAX_RUNS` of them.
         output: HTML file to write; self-contained.
 
     Raises:
@@ -39,17 +40,17 @@ def compare(
     with tempfile.TemporaryDirectory(prefix="pyramid-compare-") as scratch:
         if names:
             if experiment is not None or num_best is not None:
-                raise BadInput("runs are named beside --experiment or --best; use one of the two")
-            runs = _named(names, Path(scratch))
+                raise BadInput("give either names of runs, or --experiment and --best")
+            runs, left_out = _named(names, Path(scratch)), []
         else:
-            runs = _of_experiment(experiment, num_best, Path(scratch))
+            runs, left_out = _of_experiment(experiment, num_best, Path(scratch))
         if len(runs) > MAX_RUNS:
             raise BadInput(
                 f"{len(runs)} runs are too many for one page; compare at most {MAX_RUNS}"
             )
         runs = _with_distinct_names(runs)
         write_page(runs, output)
-    return f"{table(runs)}\n\nthe page: {output}"
+    return "\n".join([table(runs), "", *left_out, f"the page: {output}"])
 
 
 def _named(names: Sequence[str], scratch: Path) -> list[Run]:
@@ -68,19 +69,30 @@ def _named(names: Sequence[str], scratch: Path) -> list[Run]:
     return runs
 
 
-def _of_experiment(experiment: str | None, num_best: int | None, scratch: Path) -> list[Run]:
+def _of_experiment(
+    experiment: str | None, num_best: int | None, scratch: Path
+) -> tuple[list[Run], list[str]]:
+    """Return the runs to compare, and sentences that count those left out although wanted."""
     if num_best is not None and num_best < 1:
         raise BadInput(f"--best is {num_best}; it must be at least 1")
     reader = Reader()
     selected = reader.of_experiment(experiment)
+    left_out = []
     if num_best is not None:
         score = main_score(*(run.stages["evaluate"].metrics for run in selected))
-        selected = [run for run in selected if score in run.stages["evaluate"].metrics]
-        selected.sort(key=lambda run: run.stages["evaluate"].metrics[score])
-        selected = selected[:num_best]
-    selected = selected[:MAX_RUNS]
+        ranked = [run for run in selected if score in run.stages["evaluate"].metrics]
+        if num_unranked := len(selected) - len(ranked):
+            left_out.append(f"runs left out without the score {score}: {num_unranked}")
+        ranked.sort(key=lambda run: run.stages["evaluate"].metrics[score])
+        selected = ranked[:num_best]
+    if len(selected) > MAX_RUNS:
+        left_out.append(
+            f"runs left out: {len(selected) - MAX_RUNS} of {len(selected)}; a page shows the "
+            f"{'newest' if num_best is None else 'best'} {MAX_RUNS}"
+        )
+        selected = selected[:MAX_RUNS]
     runs = [tracked.read(reader, run, scratch / str(place)) for place, run in enumerate(selected)]
-    return best(runs, num_best) if num_best is not None else runs
+    return (best(runs, num_best) if num_best is not None else runs), left_out
 
 
 def _with_distinct_names(runs: list[Run]) -> list[Run]:

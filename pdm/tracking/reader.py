@@ -83,7 +83,7 @@ class Reader:
         if not parents:
             raise BadInput(
                 f"no run '{name}' in MLflow at {shown_address()}, and no folder of that name; "
-                "`pyramid compare --experiment NAME` takes all of an experiment"
+                "`pyramid compare --experiment NAME` takes the newest of an experiment"
             )
         if len(parents) > 1:
             known = ", ".join(sorted(parents)[:5])

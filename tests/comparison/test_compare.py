@@ -158,7 +158,7 @@ def test_a_run_named_twice_or_too_many_runs_are_refused(folders):
 
 
 def test_runs_are_named_or_looked_for_but_not_both(folders):
-    with pytest.raises(BadInput, match="use one of the two"):
+    with pytest.raises(BadInput, match="give either names of runs, or --experiment and --best"):
         page_of(folders, num_best=2)
 
 

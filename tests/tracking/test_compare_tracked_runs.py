@@ -110,6 +110,25 @@ def test_the_best_are_taken(parents):
     assert parents[1] not in PAGE.read_text()
 
 
+def test_runs_that_a_page_has_no_room_for_are_counted(parents, monkeypatch):
+    monkeypatch.setattr("pdm.comparison.compare.MAX_RUNS", 1)
+    text = compare([], output=PAGE)
+    assert "runs left out: 1 of 2; a page shows the newest 1" in text
+    assert parents[0] not in PAGE.read_text()
+    text = compare([], num_best=2, output=PAGE)
+    assert "runs left out: 1 of 2; a page shows the best 1" in text
+    assert parents[1] not in PAGE.read_text()
+    assert "left out" not in compare([], num_best=1, output=PAGE)
+
+
+def test_runs_without_the_score_that_ranks_them_are_counted(parents, monkeypatch):
+    monkeypatch.setenv("PYRAMID_PIPELINE_RUN", "third")
+    with track("evaluate", CONFIG, data=Path("data")) as tracked:
+        tracked.scores({"other": 1.0})
+    text = compare([], num_best=2, output=PAGE)
+    assert f"runs left out without the score {SCORE}: 1" in text
+
+
 def test_unknown_and_unclear_names_are_told(parents):
     with pytest.raises(BadInput, match=r"no run 'nowhere' in MLflow at sqlite.*no folder"):
         compare(["nowhere"], output=PAGE)
