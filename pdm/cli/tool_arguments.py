@@ -75,9 +75,9 @@ def add_compare(commands: Commands) -> None:
         nargs="*",
         metavar="RUN",
         help="folder of a project, or an MLflow run: its id, the beginning of it, or its pipeline "
-        "run; default: the newest scored runs of this project's experiment, at most 8",
+        "run; default: those of this project's experiment",
     )
-    command.add_argument("--experiment", metavar="NAME", help="of this experiment")
+    command.add_argument("--experiment", metavar="NAME", help="its newest scored runs, at most 8")
     command.add_argument("--best", type=int, metavar="N", help="only the N best of them")
     command.add_argument(
         "--output",

@@ -31,6 +31,11 @@ FIELDS = (  # of a record that `write` stores
     ("crop", "the part of the source that was cut out, in pixels of the source"),
     ("width_px, height_px, image_sha256", "of the crop in the tar"),
 )
+# As Hugging Face names them, by the number of digits from three upwards.
+SIZE_CATEGORIES = (
+    *("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M"),
+    *("1M<n<10M", "10M<n<100M", "100M<n<1B", "1B<n<10B"),
+)
 BOX_FIELD = (
     "boxes",
     "what stands where: class, then x, y (of the top-left corner), width and height as shares of "
@@ -198,7 +203,5 @@ for sample in mlcroissant.Dataset("shards/croissant.json").records("pictures"):
 
 
 def _size_category(count: int) -> str:
-    for limit, name in ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K")):
-        if count < limit:
-            return name
-    return "100K<n<1M" if count < 1_000_000 else "n>1M"
+    digits = max(len(str(count)), 3)
+    return SIZE_CATEGORIES[min(digits - 3, len(SIZE_CATEGORIES) - 1)]

@@ -16,7 +16,7 @@ import yaml
 from PIL import Image
 
 from pdm.curation.shard import croissant
-from pdm.curation.shard.card import data_card
+from pdm.curation.shard.card import _size_category, data_card
 from pdm.curation.shard.card_sources import MAX_LISTED
 from pdm.data.shards import manifest, tars
 from pdm.files import sha256_of, write_json, write_text
@@ -250,3 +250,14 @@ def test_card_and_croissant_of_very_many_authors_and_licences_stay_short():
     assert card.count(f"| {others} others | {others} |") == 2
     assert len(card) < 20_000
     assert len(json.dumps(croissant.describe_shards(EMPTY, rows))) < 20_000
+
+
+@pytest.mark.parametrize(
+    ("count", "name"),
+    [
+        *((0, "n<1K"), (999, "n<1K"), (1000, "1K<n<10K"), (99_999, "10K<n<100K")),
+        *((1_000_000, "1M<n<10M"), (10**9, "1B<n<10B"), (10**11, "1B<n<10B")),
+    ],
+)
+def test_the_size_category_is_one_that_hugging_face_knows(count, name):
+    assert _size_category(count) == name

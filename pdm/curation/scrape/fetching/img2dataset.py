@@ -5,8 +5,8 @@ from pathlib import Path
 
 from pdm.config.stages.scrape import ScrapeConfig
 from pdm.curation.scrape.fetching import supervisor
-from pdm.curation.scrape.processes import available_cores
 from pdm.errors import Unavailable
+from pdm.machine.limits import usable_cpus
 
 URLS_PER_PART = 1000
 KEY_COLUMN = "pdm_key"  # img2dataset has a column `key` of its own
@@ -44,7 +44,7 @@ def build_command(urls: Path, parts: Path, config: ScrapeConfig, num_urls: int) 
         config: The number of threads.
         num_urls: Rows of `urls`.
     """
-    num_processes = min(available_cores(), -(-num_urls // URLS_PER_PART))
+    num_processes = min(usable_cpus(), -(-num_urls // URLS_PER_PART))
     options = {
         "url_list": urls,
         "input_format": "parquet",

@@ -28,11 +28,12 @@ from pdm.curation.scrape.drawing.scene import Scene, choose
 from pdm.curation.scrape.entries import Entry
 from pdm.curation.scrape.guard.addresses import one_server_only
 from pdm.curation.scrape.guard.transport.urls import host_and_port
-from pdm.curation.scrape.processes import available_cores, die_with_parent
+from pdm.curation.scrape.processes import die_with_parent
 from pdm.curation.scrape.sources import flawed
 from pdm.curation.scrape.sources.loopback import serve
 from pdm.data.maps import encode_map
 from pdm.machine.heap import keep_freed_memory
+from pdm.machine.limits import usable_cpus
 
 logger = logging.getLogger(__name__)
 
@@ -81,10 +82,10 @@ def drawing_processes(num_processes: int | None = None) -> Iterator[Executor]:
     """Processes that draw during the block. At its end, what was not begun is cancelled.
 
     Args:
-        num_processes: At most so many; None for one per core.
+        num_processes: At most so many; None for one per usable CPU.
     """
     context = multiprocessing.get_context("spawn")  # fork is not safe with threads
-    number = num_processes or available_cores()
+    number = num_processes or usable_cpus()
     processes = ProcessPoolExecutor(number, context, initializer=_start_worker)
     try:
         yield processes

@@ -13,6 +13,7 @@ NOT_FETCHED = {
     "tls": "The host has no valid certificate.",
     "timeout": "The answer did not come in time.",
     "redirect": "Redirected too often, to nowhere, or to a URL that is not allowed.",
+    "reset": "The connection broke before the response was complete.",
     "too_large": "More bytes than the limit.",
     "short_body": "The answer is cut short or empty.",
     "bad_answer": "The answer is not valid HTTP.",
