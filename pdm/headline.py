@@ -4,7 +4,8 @@ The distance and precision and recall are by a trained network where there is on
 features.
 
 They are defined only here. `pyramid scores`, the end of `pyramid run` and the page of `pyramid
-compare` show them. Each is compared with its floor, the score of real pictures:
+compare` show them. Each is compared with its floor: for distances, precision and recall the score
+of real pictures against real pictures, which for the last two is an upper bound.
 
     kernel distance      good up to 0.015 above the floor, fair up to 0.06
     other distances      good up to 2 times the floor, fair up to 5 times

@@ -232,7 +232,8 @@ def lineage(args: argparse.Namespace) -> None:
 
 
 def sync(args: argparse.Namespace) -> None:
-    """Send metrics to MLflow that were kept while it could not be reached."""
+    """Send runs that MLflow lacks: params, metrics, files and models kept while it could not be
+    reached."""
     from pdm.tracking import sync
 
     print(sync(args.runs))

@@ -167,11 +167,12 @@ def crop_boxes(
 
 
 def describe_left_out(counts: Mapping[str, int]) -> str:
-    """One line on boxes that a source has but no picture gets, by reason, such as "3 boxes left
-    out: 2 around a crowd, 1 empty"."""
+    """One line on boxes that a source has but no picture gets, by reason, such as "3 boxes were
+    left out: 2 around a crowd, 1 empty"."""
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     reasons = ", ".join(f"{count:,} {why}" for why, count in ranked)
-    return f"{sum(counts.values()):,} boxes left out: {reasons}"
+    total = sum(counts.values())
+    return f"{total:,} {'box was' if total == 1 else 'boxes were'} left out: {reasons}"
 
 
 def _parse_box(number: int, value: object, size: tuple[int, int] | None) -> LabelledBox:

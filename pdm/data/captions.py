@@ -1,7 +1,7 @@
 """Captions of pictures: one text, or several that say the same in other words.
 
 A record, such as a sample's `key.json` or a row of the table of decisions, has the first as
-`caption`, and all of them as `captions` if there are several. `key.txt` beside it has one a line.
+`caption`, and all of them as `captions` if there are several. `key.txt` beside it has one per line.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Maps of meanings: for each pixel of a picture the index of its class, or `UNKNOWN`.
+"""Segmentation maps: for each pixel of a picture the index of its class, or `UNKNOWN`.
 
 A map is a PNG of one channel (grey or palette) with 8 bits or less; an EXIF orientation counts. The
 classes are named once for all maps, index 0 first. In shards a sample's map is `key.map.png`, of
@@ -56,7 +56,7 @@ def decode_map(content: bytes, names: Sequence[str]) -> ClassMap:
     """Decode a map, (H, W), upright.
 
     Raises:
-        ValueError: It is no PNG of one channel with at most 8 bits, or has an index without a
+        ValueError: It is not a PNG of one channel with at most 8 bits, or has an index without a
             class.
     """
     if not content.startswith(PNG_START):  # a JPEG, for one, changes indices

@@ -1,8 +1,8 @@
 """Provenance in sampled pictures: how an image was sampled, and by which models.
 
 The mark is JSON in a text chunk of a PNG, or in the tag ImageDescription of a TIFF, so it travels
-with the file. A copy that lost its mark
-can still be recognised by the sha256 of its pixels, which `samples.json` lists.
+with the file. A copy that lost its mark can still be recognised by the sha256 of its pixels, which
+`samples.json` lists.
 """
 
 import hashlib

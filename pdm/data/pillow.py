@@ -11,7 +11,7 @@ from pdm.config.sampling.any_size import LARGEST_SIDE
 
 __all__ = ["DECODING_ERRORS", "Image"]
 
-# What Pillow raises on files that are damaged, cut short or no images; a RuntimeError for AVIF.
+# What Pillow raises on files that are damaged, cut short or not images; a RuntimeError for AVIF.
 DECODING_ERRORS = (
     *(OSError, ValueError, SyntaxError, RuntimeError, EOFError, struct.error),
     Image.DecompressionBombError,

@@ -71,7 +71,7 @@ def _find(name: str, decisions: Path) -> str:
                 f"'{name}' matches {len(matches)} pictures: {listed}{more}; give a longer part of "
                 "the name"
             )
-    raise BadInput(f"no picture is called '{name}'; the nearest are {_nearest(name, names)}")
+    raise BadInput(f"no picture matches '{name}'; {_nearest(name, names)}")
 
 
 def _matches(name: str, names: pa.Table) -> Iterator[pa.Table]:
@@ -82,13 +82,14 @@ def _matches(name: str, names: pa.Table) -> Iterator[pa.Table]:
 
 
 def _nearest(name: str, names: pa.Table) -> str:
-    """The three most similar names, among those that share most pieces with it."""
+    """Name the three most similar names, among those that share most pieces with it."""
     key_of: dict[str, str] = {}
     for row in names.take(_rows_sharing_pieces(name, names)).to_pylist():
         words = (row["key"], row["url"], row["url"].rsplit("/")[-1])
         key_of |= dict.fromkeys(words, row["key"])
     close = difflib.get_close_matches(name, key_of, n=3, cutoff=0.0)
-    return ", ".join(f"{word} ({key_of[word]})" for word in close) or "none: there are none"
+    listed = ", ".join(f"{word} ({key_of[word]})" for word in close)
+    return f"the nearest are {listed}" if close else "there are no pictures"
 
 
 def _rows_sharing_pieces(name: str, names: pa.Table) -> pa.Array:

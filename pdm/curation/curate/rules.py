@@ -82,8 +82,8 @@ def wrong_shape(row: Row, config: CurateConfig) -> Drop | None:
     return Drop(
         "wrong_shape",
         f"{width_px} x {height_px} pixels; the largest crop of shape {finished[0]} : "
-        f"{finished[1]} keeps {fraction:.0%} of it, at least "
-        f"{config.min_crop_fraction:.0%} is wanted.",
+        f"{finished[1]} keeps {fraction:.0%} of it; at least "
+        f"{config.min_crop_fraction:.0%} is required.",
     )
 
 
@@ -97,11 +97,11 @@ def people(row: Row, config: CurateConfig) -> Drop | None:
     limits, num_people = config.people, row["num_people"]
     if limits is None or num_people is None:
         return None
-    counted = f"{num_people} faces of a size that counts"
+    counted = f"{num_people} {'face is' if num_people == 1 else 'faces are'} large enough to count"
     if num_people < limits.min_faces:
-        return Drop("no_people", f"{counted}; at least {limits.min_faces} are wanted.")
+        return Drop("no_people", f"{counted}; the minimum is {limits.min_faces}.")
     if num_people > limits.max_faces:
-        return Drop("crowd", f"{counted}; at most {limits.max_faces} are wanted.")
+        return Drop("crowd", f"{counted}; the maximum is {limits.max_faces}.")
     if row["crop_width_px"] is None:
         return Drop("face_cut", "Every crop would cut the largest face.")
     return None
@@ -175,7 +175,7 @@ def blurry(row: Row, config: CurateConfig) -> Drop | None:
     return Drop(
         "blurry",
         f"Sharpness {value:.3f} (its sharpest edges are about {width} wide); at least "
-        f"{config.min_sharpness:g} is wanted.",
+        f"{config.min_sharpness:g} is required.",
     )
 
 
@@ -217,14 +217,14 @@ def _below(row: Row, score: str, limit: float, reason: str, text: str) -> Drop |
     value = row[score]
     if value is None or value >= limit:
         return None
-    return Drop(reason, f"{text} {value:.4g}; at least {limit:g} is wanted.")
+    return Drop(reason, f"{text} {value:.4g}; at least {limit:g} is required.")
 
 
 def _above(row: Row, score: str, limit: float, reason: str, text: str) -> Drop | None:
     value = row[score]
     if value is None or value <= limit:
         return None
-    return Drop(reason, f"{text} {value:.4g}; at most {limit:g} is wanted.")
+    return Drop(reason, f"{text} {value:.4g}; at most {limit:g} is allowed.")
 
 
 def _size(row: Row) -> str:

@@ -14,8 +14,8 @@ ENDING = ".boxes.json"  # of a file beside a picture
 MAX_BYTES = 2**20
 
 
-def check_boxes(text: str) -> str:
-    """Give the boxes of a picture without anything that is not read of them.
+def normalise_boxes(text: str) -> str:
+    """Check the boxes of a picture, and return them as JSON with only the values that are read.
 
     Raises:
         ValueError: It is not a list of boxes; the text says why.
@@ -47,6 +47,6 @@ def read_boxes(path: Path) -> str:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
-        return check_boxes(content.decode("utf-8-sig"))
+        return normalise_boxes(content.decode("utf-8-sig"))
     except OSError as error:
         raise ValueError(f"it cannot be read ({error.strerror})") from error

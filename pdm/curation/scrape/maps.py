@@ -1,4 +1,4 @@
-"""Maps of meanings beside the raw shards: `maps/KEY.png`, unchanged, and `maps/classes.txt`.
+"""Segmentation maps beside the raw shards: `maps/KEY.png`, unchanged, and `maps/classes.txt`.
 
 They are local files, of folder sources and of built-in landscapes; nothing is fetched. The stage
 `shard` decodes and crops them with their pictures.

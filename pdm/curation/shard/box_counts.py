@@ -45,7 +45,7 @@ class BoxCounts:
         """A sentence on what was left out of the sources' boxes; empty if nothing was."""
         if not self.left_out:
             return ""
-        return f"As the sources were read, {describe_left_out(self.left_out)}."
+        return f"When the sources were read, {describe_left_out(self.left_out)}."
 
     def describe(self) -> str:
         """One line for a log; empty if there is no box."""

@@ -130,7 +130,7 @@ def _overview(manifest: Manifest, count: int) -> str:
     """What the pictures are, how many, and the files beside them."""
     parts = " and `key.json`"
     if captions.FACT in manifest.facts:
-        parts = ", `key.json` and `key.txt` (the captions, one a line)"
+        parts = ", `key.json` and `key.txt` (the captions, one per line)"
     return f"""# {_title(manifest)}
 
 Crops of {count:,} pictures, each exactly {_size(manifest)}, sRGB, upright, never

@@ -66,7 +66,7 @@ FACTS = (
     "of the source file, original_width_px and original_height_px of the upright source, the "
     "crop's position in it, image_sha256, width_px and height_px of the crop."
 )
-LINES = "The captions, one a line; empty for a picture without one."
+LINES = "The captions, one per line; empty for a picture without one."
 
 
 def describe_shards(manifest: Manifest, rows: list[Row]) -> dict[str, Any]:

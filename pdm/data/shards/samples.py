@@ -75,11 +75,11 @@ class Samples:
         _, _, begin, size = self._places[index].tolist()
         path, name = self.path(index), f"{self.keys[index]}.{EXTENSION}"
         try:
-            member = tars.member_behind(path, begin, size)
+            member = tars.member_after(path, begin, size)
         except tarfile.TarError as error:
             raise damaged(path, f"cannot be read ({error})") from error
         if member is None or member.name != name:
-            raise damaged(path, f"has no {name} behind the record")
+            raise damaged(path, f"has no {name} after the record")
         return tars.read_at(path, member.offset, member.size)
 
     def record(self, index: int) -> dict[str, Any]:
@@ -96,7 +96,7 @@ class Samples:
                 raise ValueError("it is not an object")
         except (ValueError, RecursionError) as error:
             name = f"{self.keys[index]}.{JSON}"
-            raise damaged(self.path(index), f"{name} is absent or no JSON ({error})") from error
+            raise damaged(self.path(index), f"{name} is missing or not JSON ({error})") from error
         return record
 
     def stream(self) -> Iterator[tuple[str, bytes, bytes]]:

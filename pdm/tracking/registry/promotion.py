@@ -3,7 +3,7 @@
 The rule, and nothing else: scored on the same version of the data, in the same way; the 95 %
 interval of the difference in the main score leaves out zero on the right side; and of its samples
 no greater share lies nearer to a training picture than every held-out picture does. (A share up to
-the one that held-out pictures themselves would have is no copying, whatever the champion's.)
+the one that held-out pictures themselves would have is not copying, whatever the champion's.)
 """
 
 from collections.abc import Mapping

@@ -123,7 +123,7 @@ def test_the_command_prints_it(folder, capsys):
     assert cli.main(["curate", *decided, "explain", "good.jpg", *shards]) == 0
     assert "was kept." in capsys.readouterr().out
     assert cli.main(["curate", "explain", "", *decided, *shards]) == 2
-    assert capsys.readouterr().err.startswith("error: no picture is called ''")
+    assert capsys.readouterr().err.startswith("error: no picture matches ''")
 
 
 def test_the_nearest_of_very_many_names_is_found_in_seconds(tmp_path):

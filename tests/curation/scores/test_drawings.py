@@ -63,7 +63,7 @@ def test_shaded_vector_art_with_grain_is_dropped_and_the_reason_says_how_sure_it
     assert row["reason"] == "drawing"
     assert row["detail"] == (
         f"Likeness to a drawing {row['drawing']:.4g}; at most "
-        f"{CONFIG.max_drawing_likeness:g} is wanted."
+        f"{CONFIG.max_drawing_likeness:g} is allowed."
     )
     assert judge(png(image), but(CONFIG, allow_drawings=True))["reason"] != "drawing"
 

@@ -169,7 +169,7 @@ def test_the_report_and_the_card_count_captions_and_escape_them(work):
     card = (work / "shards" / "README.md").read_text(encoding="utf-8")
     assert "7 of 8 pictures (87.5%) have a caption,\n1 of them several" in card
     assert "text-to-image" in card
-    assert "`key.txt` (the captions, one a line)" in card
+    assert "`key.txt` (the captions, one per line)" in card
     croissant = json.loads((work / "shards" / "croissant.json").read_text())
     assert [one["name"] for one in croissant["recordSet"]] == ["pictures", "records", "captions"]
 

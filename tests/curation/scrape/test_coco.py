@@ -106,7 +106,8 @@ def test_pictures_get_their_boxes_and_what_is_left_out_is_counted_and_told(tmp_p
     assert "1 of its pictures are not in" in log
     assert "the first is 'gone.jpg'" in log
     assert (
-        f"{sum(LEFT_OUT.values())} boxes left out: 3 of no picture of the folder, 2 without" in log
+        f"{sum(LEFT_OUT.values())} boxes were left out: 3 of no picture of the folder, 2 without"
+        in log
     )
     for reason, count in LEFT_OUT.items():
         assert f"{count} {reason}" in log
@@ -174,6 +175,8 @@ def test_boxes_of_the_file_reach_the_shards_the_report_and_the_card(tmp_path, ra
     assert (
         "box 1 (boat) is of a picture of 200x320, but this one, upright, is 320x200" in caplog.text
     )
-    told = "10 boxes left out: 3 of no picture of the folder, 2 without four numbers"
-    assert f"As the sources were read, {told}" in (tmp_path / "report.html").read_text("utf-8")
-    assert f"As the sources were read, {told}" in (tmp_path / "shards/README.md").read_text("utf-8")
+    told = "10 boxes were left out: 3 of no picture of the folder, 2 without four numbers"
+    assert f"When the sources were read, {told}" in (tmp_path / "report.html").read_text("utf-8")
+    assert f"When the sources were read, {told}" in (tmp_path / "shards/README.md").read_text(
+        "utf-8"
+    )

@@ -100,7 +100,7 @@ def test_a_sample_without_one_picture_is_refused(tmp_path, parts):
 @pytest.mark.parametrize("record", [b"{", b"[]", b"\xff", b"[" * 100_000])
 def test_a_damaged_record_is_refused(tmp_path, record):
     samples = Samples(tmp_path, write(tmp_path, [("a", {"jpg": b"x", "json": record})]))
-    with pytest.raises(QualityGate, match=r"a\.json is absent or no JSON"):
+    with pytest.raises(QualityGate, match=r"a\.json is missing or not JSON"):
         samples.record(0)
 
 

@@ -3,7 +3,7 @@
 The file is a TorchScript archive with two methods, two attributes and one extra file:
 
     encode_image(images)  float32 (B, 3, image_px, image_px), RGB in [0, 1] -> (B, D)
-    encode_text(tokens)   int64 (B, num_tokens), padded with 0 behind the end -> (B, D)
+    encode_text(tokens)   int64 (B, num_tokens), padded with 0 after the end -> (B, D)
     image_px, num_tokens  int: 224 and 77 for CLIP's ViT-B/32
     merges.txt            the merges of CLIP's tokenizer, as its authors published them
 

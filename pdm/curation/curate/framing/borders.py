@@ -3,7 +3,7 @@
 A border is a band of one colour along a side, except for JPEG noise, that ends in a straight sharp
 line. A night sky, snow, fog or a dark sea has no such line: it ends at an uneven skyline or fades.
 A band at the top alone always counts as sky. Borders are found in a reduced copy, to about one of
-its pixels. Rather too much is trimmed than too little, so that no line of a border remains. The
+its pixels. It is better to trim too much than too little, so that no line of a border remains. The
 limits were chosen on bordered copies of photographs: `docs/decisions/framing.md`.
 """
 

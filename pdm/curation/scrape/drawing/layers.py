@@ -46,7 +46,7 @@ def compose(
     seen = view.project(scene, land, textures.crowns, frame)
     on_seen(land, seen)
     cloud_tiles = sky.clouds(scene, size, random)
-    calm = float(random.uniform(0.25, 1.0)) + 0.8 * scene.rain
+    wave_height = float(random.uniform(0.25, 1.0)) + 0.8 * scene.rain
     layers = _empty(scene, frame, seen)
     right = frame.right()
     for rows in _strips(frame):
@@ -54,7 +54,7 @@ def compose(
         if rows.stop > seen.top:
             low = range(max(rows.start, seen.top), rows.stop)
             wet = _paint_land(layers, land, textures, seen, frame, low)
-            _paint_water(layers, scene, frame, seen, textures, calm, wet, low)
+            _paint_water(layers, scene, frame, seen, textures, wave_height, wet, low)
             _cover_with_air(layers, scene, seen, frame, low)
         _reflect(layers, frame, rows)
     return layers
@@ -140,14 +140,16 @@ def _paint_water(
     frame: Frame,
     seen: view.View,
     textures: Textures,
-    calm: float,
+    wave_height: float,
     wet: Field | None,
     rows: range,
 ) -> None:
     if rows.start < frame.below_horizon or wet is None or not wet.any():
         return
     own = slice(rows.start - layers.top, rows.stop - layers.top)
-    colour = water.surface(scene, frame, layers.reflected, seen.camera_km, rows, textures, calm)
+    colour = water.surface(
+        scene, frame, layers.reflected, seen.camera_km, rows, textures, wave_height
+    )
     layers.land[:, own] = mix(layers.land[:, own], colour, wet)
     layers.grit[own] *= 1.0 - 0.6 * wet
     layers.wood[own] *= 1.0 - wet

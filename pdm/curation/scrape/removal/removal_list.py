@@ -51,7 +51,7 @@ def read_removals(path: str | None) -> Removals:
     """Read a list of removals; None gives an empty one.
 
     Raises:
-        BadInput: The file is missing, or a line is no URL, key or sha256.
+        BadInput: The file is missing, or a line is not a URL, key or sha256.
     """
     keys: set[str] = set()
     urls: set[str] = set()

@@ -22,7 +22,7 @@ from pathlib import Path
 import cv2
 
 from pdm.config.stages.scrape import BuiltinSource
-from pdm.curation.scrape.boxes import check_boxes
+from pdm.curation.scrape.boxes import normalise_boxes
 from pdm.curation.scrape.drawing.landscapes import draw_described
 from pdm.curation.scrape.drawing.scene import Scene, choose
 from pdm.curation.scrape.entries import Entry
@@ -178,7 +178,7 @@ def _draw(source: BuiltinSource, name: str, path: Path) -> str | None:
         if map_path := _map_path(source, path):
             map_path.write_bytes(encode_map(landscape.kinds))
         records = [box.as_record() for box in landscape.boxes]
-        return check_boxes(json.dumps(records)) if source.boxes else None
+        return normalise_boxes(json.dumps(records)) if source.boxes else None
     if good:
         path.write_bytes(flawed.draw_good(source.seed, int(good[1]), *size))
         return None

@@ -57,7 +57,7 @@ class _Listed:
 def read_annotations(
     path: Path, root: Path, outcomes: Mapping[Path, Outcome], own: frozenset[Path]
 ) -> AnnotatedBoxes:
-    """Read the boxes of a folder's pictures. What is left out is counted, and told in the log.
+    """Read the boxes of a folder's pictures. What is left out is counted, and the log says so.
 
     Args:
         path: The file.
@@ -66,8 +66,8 @@ def read_annotations(
         own: Pictures that have a file of boxes of their own, which counts instead.
 
     Raises:
-        BadInput: The file cannot be read or is not COCO's, or none of its pictures is in the
-            folder.
+        BadInput: The file cannot be read or is not in COCO's format, or none of its pictures is
+            in the folder.
     """
     content = _read(path)
     usable = {place for place, outcome in outcomes.items() if outcome.status == "ok"}

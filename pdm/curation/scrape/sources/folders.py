@@ -1,7 +1,7 @@
 """Folder sources: every file below a folder. Files stay in place until the shards are written.
 
-`NAME.txt` beside a picture has its captions, `NAME.boxes.json` its boxes. One file may have the
-boxes of all pictures instead (`pdm.curation.scrape.sources.coco`).
+`NAME.txt` beside a picture has its captions, `NAME.boxes.json` its boxes. A COCO annotation file
+may have the boxes of all pictures instead (`pdm.curation.scrape.sources.coco`).
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ def entries_of_folder(
     """One entry for each file, sorted by path, and one for each folder that is skipped.
 
     A file of captions or of boxes has no entry of its own: the pictures of its name have them. Nor
-    has the file with the boxes of all pictures, if it is in the folder.
+    has the COCO annotation file, if it is in the folder.
 
     Files that are not pictures by their first bytes and by their name are dropped as `not_image`,
     links out of the folder as `outside_folder`, hidden files and folders as `hidden`. A folder that
@@ -36,11 +36,11 @@ def entries_of_folder(
 
     Args:
         source: The folder.
-        boxes_left_out: The number of boxes of the file with those of all pictures that no picture
-            gets, by reason, is added to it.
+        boxes_left_out: The number of boxes of the COCO annotation file that no picture gets is
+            added to it, by reason.
 
     Raises:
-        BadInput: The folder does not exist or is empty, or the file of boxes cannot be used.
+        BadInput: The folder does not exist or is empty, or the COCO annotation file cannot be used.
     """
     root = Path(source.path)
     if not root.is_dir():
@@ -74,7 +74,7 @@ def entries_of_folder(
 def _read_annotated(
     boxes: str | None, root: Path, outcomes: Mapping[Path, Outcome], sidecars: Sidecars
 ) -> AnnotatedBoxes:
-    """The boxes of the file with those of all pictures, if the source names one."""
+    """Read the boxes of the COCO annotation file, if the source names one."""
     if boxes is None:
         return AnnotatedBoxes()
     path = Path(boxes)
@@ -128,5 +128,5 @@ def _outcome(path: Path, root: Path) -> Outcome:
     except OSError as error:
         return failed("unreadable_file", str(error.strerror))
     if extension_of(head) == "bin" and path.suffix[1:].lower() not in EXTENSIONS:
-        return dropped("not_image", "no picture by its name and by its first bytes")
+        return dropped("not_image", "not an image, by its name and its first bytes")
     return Outcome(status="ok", content=Content(path, 0, path.stat().st_size))

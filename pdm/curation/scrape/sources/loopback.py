@@ -1,4 +1,4 @@
-"""A small HTTP server on loopback, so that built-in pictures take the same way as any others."""
+"""A small HTTP server on loopback, so that built-in pictures are fetched like all others."""
 
 import threading
 from collections.abc import Iterator, Mapping

@@ -1,6 +1,6 @@
 """Sidecar files of the pictures of a folder: their captions and their boxes.
 
-`NAME.txt` has the captions of `NAME.jpg`, one a line, and `NAME.boxes.json` its boxes
+`NAME.txt` has the captions of `NAME.jpg`, one per line, and `NAME.boxes.json` its boxes
 (`pdm.data.boxes`). Such a file has no entry of its own.
 """
 

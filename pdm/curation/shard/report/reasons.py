@@ -21,7 +21,7 @@ NOT_FETCHED = {
     "hash_mismatch": "Its sha256 differs from that of the list.",
     "not_fetched": "The fetch ended before it was requested.",
     "hidden": "A hidden file or folder, or one that a system or program created for itself.",
-    "not_image": "No picture by its name and by its first bytes.",
+    "not_image": "Not an image, by its name and its first bytes.",
     "outside_folder": "A link out of the folder.",
     "unreadable_file": "It could not be read from the disk.",
 }

@@ -17,19 +17,19 @@ def surface(
     camera_km: float,
     rows: range,
     textures: Textures,
-    calm: float,
+    wave_height: float,
 ) -> Planes:
     """Colour of water that fills some coarse rows below the horizon.
 
     Args:
         behind: The picture's coarse rows above the horizon.
-        calm: Height of the waves, around 1.
+        wave_height: Height of the waves, around 1.
     """
     down = -frame.up(rows.start, rows.stop)
     depth = np.minimum(np.float32(camera_km) / np.maximum(down, 1e-3), _FARTHEST_WAVE_KM)
     swell = deviation(textures.swell.read(depth, frame.right()))
     ripple = deviation(textures.ripple.read(depth, frame.right()))
-    slope = (swell + 0.8 * ripple) * np.float32(calm)
+    slope = (swell + 0.8 * ripple) * np.float32(wave_height)
     seen = _mirrored(behind, slope, np.clip(down * 6.0, 0.04, 1.0), rows, frame)
     steep = np.clip(down * 2.2 * (1.0 + 0.35 * slope), 0, 1)
     flat = 1.0 - steep

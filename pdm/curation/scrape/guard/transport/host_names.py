@@ -45,14 +45,14 @@ def bracketed_address(address: str) -> str:
     """An IPv6 address in brackets, in its shortest form.
 
     Raises:
-        ValueError: It is no IPv6 address, or has a zone.
+        ValueError: It is not an IPv6 address, or has a zone.
     """
     if "%" in address:
         raise ValueError("the host is an IPv6 address with a zone")
     try:
         return f"[{ipaddress.IPv6Address(address).compressed}]"
     except ValueError as error:
-        raise ValueError("the host is no IPv6 address") from error
+        raise ValueError("the host is not an IPv6 address") from error
 
 
 def _ascii_label(label: str) -> str:

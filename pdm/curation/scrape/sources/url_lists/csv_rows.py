@@ -128,7 +128,7 @@ def _require_header(
 def _wrong_width(path: Path, line: int, num_cells: int, num_columns: int, delimiter: str) -> str:
     cells = f"{num_cells} cell{'s' if num_cells > 1 else ''}"
     if num_cells < num_columns:
-        advice = "add the missing cells, or look for a quotation mark too many"
+        advice = "add the missing cells, or look for an extra quotation mark"
     else:
         advice = f"quote each URL or text that contains a {DELIMITERS[delimiter]}"
         advice += ", or rename the list to .txt" if num_columns == 1 else ""

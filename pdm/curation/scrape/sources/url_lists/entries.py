@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from pdm.config.stages.scrape import UrlListSource
-from pdm.curation.scrape.boxes import check_boxes
+from pdm.curation.scrape.boxes import normalise_boxes
 from pdm.curation.scrape.entries import Entry, dropped
 from pdm.curation.scrape.guard.addresses import AddressRule, any_address, public_only
 from pdm.curation.scrape.guard.transport.urls import strip_credentials, to_request_url
@@ -87,7 +87,7 @@ def _entry(row: Row, source: str, rule: AddressRule, unusable: list[str]) -> Ent
     boxes = fields.get("boxes")
     if boxes is not None:
         try:
-            boxes = check_boxes(boxes)
+            boxes = normalise_boxes(boxes)
         except ValueError as error:
             unusable.append(f"{url}: {error}")
             boxes = None
