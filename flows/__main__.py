@@ -14,7 +14,7 @@ from flows.errors import DISK_FAULTS, INTERRUPTED, UNAVAILABLE, RunError
 def run(args: argparse.Namespace) -> None:
     """Bring every stage up to date, in order, and show the results."""
     began = time.monotonic()
-    graph.agree_with_git()
+    graph.configure_dvc_scm()
     check_params()
     outcomes = []
     if graph.stale():
@@ -34,7 +34,7 @@ def serve(args: argparse.Namespace) -> None:
     """Run the pipeline on a schedule until stopped."""
     from flows.serve import cron_schedule, serve_pipeline
 
-    graph.agree_with_git()
+    graph.configure_dvc_scm()
     serve_pipeline(cron_schedule(args.cron), keep_models=args.keep_models)
 
 

@@ -14,7 +14,7 @@ def check_params() -> None:
     Raises:
         RunError: params.yaml is invalid; the text is that of the command.
     """
-    if not graph.is_pyramid():
+    if not graph.runs_pyramid_command():
         return
     checked = subprocess.run(
         [sys.executable, "-m", "pdm", "params", "check"],

@@ -32,7 +32,7 @@ class StageFailed(RunError):
     """A stage ended with `exit_code`; a stage that a signal killed has 128 + its number."""
 
     @property
-    def worth_retrying(self) -> bool:
+    def is_retryable(self) -> bool:
         """Whether a retry may help, because the cause is external and not the input."""
         return self.exit_code in (UNAVAILABLE, PREEMPTED) or (
             self.exit_code > 128 and self.exit_code != 128 + signal.SIGINT

@@ -48,7 +48,7 @@ def stages() -> list[Stage]:
         ]
 
 
-def is_pyramid() -> bool:
+def runs_pyramid_command() -> bool:
     """Whether `pyramid` runs any of the stages."""
     return any("pyramid" in stage.command.split() for stage in stages())
 
@@ -92,8 +92,8 @@ def repository() -> Iterator[Repo]:
         raise RunError(f"DVC cannot read this project: {error}", BAD_INPUT) from error
 
 
-def agree_with_git() -> None:
-    """Let DVC work without a git repository, as in an unpacked download.
+def configure_dvc_scm() -> None:
+    """Set DVC up for a folder with or without a git repository, as an unpacked download is.
 
     DVC needs `core.no_scm` set without git, and unset with git.
     """

@@ -36,7 +36,7 @@ Names = tuple[str, ...]
 
 async def _worth_retrying(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     failure = await state.aresult(raise_on_failure=False)
-    retry = isinstance(failure, StageFailed) and failure.worth_retrying
+    retry = isinstance(failure, StageFailed) and failure.is_retryable
     if retry:
         _say(f"{failure}; trying again if tries are left")
     return retry

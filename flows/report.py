@@ -56,7 +56,7 @@ def results() -> Results:
     sheets = [sheet for path in outputs if (sheet := path / CONTACT_SHEET).is_file()]
     pages = tuple(path for path in outputs if path.suffix == ".html" and path.is_file())
     metrics = [path for stage in stages for path in stage.metrics if Path(path).is_file()]
-    scores, next_step = _headline_scores() if metrics and graph.is_pyramid() else ((), "")
+    scores, next_step = _headline_scores() if metrics and graph.runs_pyramid_command() else ((), "")
     if not scores:
         numbers = [item for path in metrics for item in _flat(_json(Path(path))).items()]
         scores = tuple(Score(name, value) for name, value in numbers[:MAX_SCORES])

@@ -25,7 +25,7 @@ from prefect.settings import (
 from flows.addresses import without_credentials
 from flows.environment import hide_proxies
 from flows.errors import UNAVAILABLE, RunError
-from flows.stage import die_with_parent, with_our_paths
+from flows.stage import command_ending_with_parent, with_our_paths
 
 PREFECTS_PORT = 4200
 SECONDS_TO_START = 90.0
@@ -79,7 +79,7 @@ def local_server(preferred_port: int = 0, **settings: str) -> Iterator[str]:
     port = _free_port(preferred_port)
     with tempfile.TemporaryFile("w+") as log:
         server = subprocess.Popen(
-            die_with_parent(
+            command_ending_with_parent(
                 "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)
             ),
             stdin=subprocess.DEVNULL,

@@ -87,7 +87,7 @@ def with_our_paths(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def die_with_parent(module: str, *arguments: str) -> list[str]:
+def command_ending_with_parent(module: str, *arguments: str) -> list[str]:
     """Command line that runs a Python module; on Linux, it ends with this process."""
     return [sys.executable, "-m", "flows.child", module, *arguments]
 
@@ -96,7 +96,7 @@ def die_with_parent(module: str, *arguments: str) -> list[str]:
 def _dvc_repro(stage: str, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
     """Run the command in its own process group, which is killed at the end of the block."""
     process = subprocess.Popen(
-        die_with_parent("dvc", "repro", "--single-item", stage),
+        command_ending_with_parent("dvc", "repro", "--single-item", stage),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

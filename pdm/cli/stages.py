@@ -92,10 +92,10 @@ def evaluate(args: argparse.Namespace) -> None:
             plots=args.plots,
             cache=args.cache,
         )
-        tracked.scores(scores)
-        tracked.pictures(args.plots, args.metrics, args.samples / "contact-sheet.png")
-        tracked.samples(args.samples)
-        tracked.candidate(args.autoencoder, args.diffusion)
+        tracked.log_scores(scores)
+        tracked.log_pictures(args.plots, args.metrics, args.samples / "contact-sheet.png")
+        tracked.log_samples(args.samples)
+        tracked.register_candidate(args.autoencoder, args.diffusion)
 
 
 # name -> (function, its path flags and their defaults, as in dvc.yaml)

@@ -38,7 +38,7 @@ def _track_training(
         return
     with track(stage, config, events=folder / "events.jsonl", data=data) as tracked:
         yield
-        tracked.model(model)
+        tracked.log_model(model)
 
 
 def _print_plan(

@@ -37,11 +37,12 @@ def compare(
         BadInput: A run is not known, a name matches several, or there are too few or too many runs.
         Unavailable: MLflow cannot be reached.
     """
+    left_out: list[str] = []
     with tempfile.TemporaryDirectory(prefix="pyramid-compare-") as scratch:
         if names:
             if experiment is not None or num_best is not None:
                 raise BadInput("give either names of runs, or --experiment and --best")
-            runs, left_out = _named(names, Path(scratch)), []
+            runs = _named(names, Path(scratch))
         else:
             runs, left_out = _of_experiment(experiment, num_best, Path(scratch))
         if len(runs) > MAX_RUNS:

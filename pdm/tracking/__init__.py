@@ -34,14 +34,14 @@ class Tracked:
     def __init__(self, record: Record) -> None:
         self._record = record
 
-    def model(self, folder: Path) -> None:
+    def log_model(self, folder: Path) -> None:
         """Log a finished model's folder, with its facts and its cost."""
         self._record.model = str(folder)
         tags = facts.model_tags(folder) | facts.listing_tags(folder)
         self._record.tags = self._record.tags | tags
         self._record.costs = self._record.costs | costs.of_model(folder)
 
-    def scores(self, scores: Mapping[str, Any]) -> None:
+    def log_scores(self, scores: Mapping[str, Any]) -> None:
         """Log numbers, nested ones as `outer/inner`. Values that are not finite are only listed by
         name."""
         numbers = _numbers(scores)
@@ -49,18 +49,18 @@ class Tracked:
         self._record.name_nonfinite(lost)
         self._record.scores = {n: value for n, value in numbers.items() if n not in lost}
 
-    def pictures(self, *paths: Path) -> None:
+    def log_pictures(self, *paths: Path) -> None:
         """Log picture files, or all files of folders."""
         self._record.pictures = [str(path) for path in paths]
 
-    def samples(self, folder: Path) -> None:
+    def log_samples(self, folder: Path) -> None:
         """Log the first pictures of a folder of samples, and the models that drew them."""
         self._record.samples = str(folder)
         self._record.tags = self._record.tags | facts.sample_tags(folder)
 
-    def candidate(self, autoencoder: Path, diffusion: Path) -> None:
+    def register_candidate(self, autoencoder: Path, diffusion: Path) -> None:
         """Register both networks as one model once everything else is sent, and promote it to
-        champion if it is better. Requires `samples` drawn by them."""
+        champion if it is better. Requires `log_samples` of samples drawn by them."""
         folders = {"autoencoder": autoencoder, "diffusion": diffusion}
         digests = {stage: self._record.tags.get(f"pyramid.{stage}.sha256", "") for stage in folders}
         for stage, folder in folders.items():

@@ -47,10 +47,10 @@ def test_a_lost_output_makes_its_stage_stale(done):
 
 def test_works_without_git_and_again_with_it(toy):
     shutil.rmtree(".git")
-    graph.agree_with_git()
+    graph.configure_dvc_scm()
     assert stage.reproduce("first", print).state == "run"
     subprocess.run(["git", "init", "--quiet"], check=True)
-    graph.agree_with_git()
+    graph.configure_dvc_scm()
     change("first: {value: 1}", "first: {value: 4}")
     assert stage.reproduce("first", print).state == "run"
     assert "no_scm" not in Path(".dvc/config.local").read_text()

@@ -56,7 +56,7 @@ def test_a_failure_keeps_the_stages_exit_code_and_words(toy, script, end, exit_c
     [(1, False), (2, False), (3, False), (4, True), (75, True), (130, False), (137, True)],
 )
 def test_only_what_failed_from_outside_is_worth_a_retry(exit_code, again):
-    assert StageFailed("", exit_code).worth_retrying == again
+    assert StageFailed("", exit_code).is_retryable == again
 
 
 def test_a_failure_of_dvc_itself_is_reported_in_its_words(toy):

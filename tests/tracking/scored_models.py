@@ -53,7 +53,7 @@ def track_evaluation(score):
     found["scores"] = {RANDOM_SCORE: [score - 0.1, score, score + 0.1]}
     Path("plots/replicates.json").write_text(json.dumps(found))
     with track("evaluate", CONFIG, data=Path("data")) as tracked:
-        tracked.scores({RANDOM_SCORE: score})
-        tracked.pictures(Path("plots"))
-        tracked.samples(Path("samples"))
-        tracked.candidate(**MODELS)
+        tracked.log_scores({RANDOM_SCORE: score})
+        tracked.log_pictures(Path("plots"))
+        tracked.log_samples(Path("samples"))
+        tracked.register_candidate(**MODELS)

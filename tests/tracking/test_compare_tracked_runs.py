@@ -33,7 +33,7 @@ def train(stage, content):
     with track(stage, CONFIG, events=events) as tracked:
         EventLog(events).metrics({"loss": 0.5}, 10)
         EventLog(events, 10).metrics({"loss": 0.25}, 20)
-        tracked.model(model(stage, content))
+        tracked.log_model(model(stage, content))
 
 
 def evaluate(score):
@@ -56,9 +56,9 @@ def evaluate(score):
     }
     (plots / "replicates.json").write_text(json.dumps(found))
     with track("evaluate", CONFIG, data=data) as tracked:
-        tracked.scores({SCORE: score})
-        tracked.pictures(plots)
-        tracked.samples(samples)
+        tracked.log_scores({SCORE: score})
+        tracked.log_pictures(plots)
+        tracked.log_samples(samples)
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_runs_that_a_page_has_no_room_for_are_counted(parents, monkeypatch):
 def test_runs_without_the_score_that_ranks_them_are_counted(parents, monkeypatch):
     monkeypatch.setenv("PYRAMID_PIPELINE_RUN", "third")
     with track("evaluate", CONFIG, data=Path("data")) as tracked:
-        tracked.scores({"other": 1.0})
+        tracked.log_scores({"other": 1.0})
     text = compare([], num_best=2, output=PAGE)
     assert f"runs left out without the score {SCORE}: 1" in text
 

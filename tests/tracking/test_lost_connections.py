@@ -91,7 +91,7 @@ def test_a_server_that_goes_and_comes_back_ends_with_every_point_once(monkeypatc
                         break
                 time.sleep(1)
         work(steps=(30,), begin=20)
-        tracked.model(model)
+        tracked.log_model(model)
     assert any("cannot be reached" in text for text in caplog.messages)
     with mlflow_server(port):
         sync(Path("runs"))

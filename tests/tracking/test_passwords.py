@@ -63,7 +63,7 @@ def test_no_failure_shows_the_password(password, fault, gate, monkeypatch, capfd
     gate.credentials = "user:another"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{scheme}://user:{password}@{host}")
     with track("evaluate", CONFIG) as tracked:
-        tracked.scores({"distance": 1.0})
+        tracked.log_scores({"distance": 1.0})
     with pytest.raises(Unavailable) as error:
         sync(Path("runs"))
     assert host in caplog.text or fault == "database"

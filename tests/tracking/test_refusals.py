@@ -40,7 +40,7 @@ def test_a_registry_that_fails_leaves_the_run_finished_and_scored(monkeypatch, c
 def test_params_that_are_refused_leave_points_scores_and_status(caplog):
     with track("diffusion", {"of*fence": 1}, events=EVENTS) as tracked:
         work()
-        tracked.scores({"distance": 1.5})
+        tracked.log_scores({"distance": 1.5})
     run = runs()["diffusion"]
     assert run.info.status == "FINISHED"
     assert run.data.metrics["distance"] == 1.5

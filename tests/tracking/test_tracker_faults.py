@@ -28,7 +28,7 @@ def test_a_stage_that_ran_with_other_values_does_not_stop_the_sending(monkeypatc
     for text in ("curate: {min: 2, max: 1}", "curate: {min: 3, max: 1.0}"):
         Path("params.yaml").write_text(text)
         with track("evaluate", CONFIG) as tracked:
-            tracked.scores({"distance": 1.0})
+            tracked.log_scores({"distance": 1.0})
     run = runs()["evaluate"]
     assert run.info.status == "FINISHED"
     parent = client().get_run(run.data.tags["mlflow.parentRunId"])
@@ -54,7 +54,7 @@ def test_a_deleted_experiment_makes_room_for_one_with_a_number(caplog):
         work()
     client().delete_experiment(client().get_experiment_by_name("pyramid-diffusion").experiment_id)
     with track("evaluate", CONFIG) as tracked:
-        tracked.scores({"distance": 1.0})
+        tracked.log_scores({"distance": 1.0})
     assert runs(name="pyramid-diffusion-2")["evaluate"].info.status == "FINISHED"
     assert "'pyramid-diffusion-2'" in caplog.text
 

@@ -31,7 +31,7 @@ def test_a_run_has_params_points_model_and_a_parent():
     Path("dvc.lock").write_text("lock")
     with track("diffusion", CONFIG, events=EVENTS, data=data) as tracked:
         work()
-        tracked.model(model)
+        tracked.log_model(model)
     found = runs()
     run = found["diffusion"]
     parent = next(run for name, run in found.items() if name.startswith("pipeline"))
@@ -67,7 +67,7 @@ def test_a_run_tells_what_it_cost_and_the_pipeline_what_each_stage_did():
         log = EventLog(EVENTS)
         log.metrics({"cpu_seconds": 1800.0, "gpu_seconds": 3600.0}, 20)
         log.metrics({"cpu_seconds": 1800.0, "gpu_seconds": 3600.0}, 40)
-        tracked.model(model)
+        tracked.log_model(model)
     run = runs()["diffusion"]
     costs = {name: value for name, value in run.data.metrics.items() if name.startswith("cost/")}
     assert costs["cost/gpu_hours"] == 2
@@ -131,7 +131,7 @@ def test_stages_of_one_pipeline_run_share_a_parent_and_others_do_not(monkeypatch
     for pipeline, stage in [("one", "diffusion"), ("one", "evaluate"), ("two", "evaluate")]:
         monkeypatch.setenv("PYRAMID_PIPELINE_RUN", pipeline)
         with track(stage, CONFIG) as tracked:
-            tracked.scores({"near": {"distance": 1.5}})
+            tracked.log_scores({"near": {"distance": 1.5}})
     experiment = client().get_experiment_by_name("pyramid-diffusion")
     found = client().search_runs([experiment.experiment_id], order_by=["start_time ASC"])
     parents = [
@@ -146,7 +146,7 @@ def test_stages_of_one_pipeline_run_share_a_parent_and_others_do_not(monkeypatch
 def test_what_is_not_finite_is_named_and_never_a_number():
     with track("diffusion", CONFIG, events=EVENTS) as tracked:
         EventLog(EVENTS).metrics({"loss": math.nan, "other": 1.0}, 10)
-        tracked.scores({"distance": math.inf, "near": 2.0})
+        tracked.log_scores({"distance": math.inf, "near": 2.0})
     run = runs()["diffusion"]
     assert not {"loss", "distance"} & set(run.data.metrics)
     assert run.data.metrics["near"] == 2.0
@@ -205,7 +205,7 @@ def test_pictures_are_kept_by_step_and_as_files():
     Image.new("RGB", (8, 4)).save(picture)
     with track("diffusion", CONFIG, events=EVENTS) as tracked:
         EventLog(EVENTS).picture("samples", picture, 10)
-        tracked.pictures(picture)
+        tracked.log_pictures(picture)
     run = runs()["diffusion"]
     files = [file.path for file in client().list_artifacts(run.info.run_id, "images")]
     assert any("samples" in path and "10" in path for path in files)

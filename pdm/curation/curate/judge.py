@@ -14,8 +14,8 @@ from pathlib import Path
 
 from pdm.config.stages.curate import ContentModelConfig, CurateConfig
 from pdm.curation.curate import rules
+from pdm.curation.curate.content.clip_model import load_clip_model
 from pdm.curation.curate.content.embedding import embed
-from pdm.curation.curate.content.towers import load_towers
 from pdm.curation.curate.duplicates.small import small_picture
 from pdm.curation.curate.framing.crop import largest_size, nearest_size
 from pdm.curation.curate.framing.frame import Framing, frame
@@ -102,7 +102,7 @@ def load_networks(model: ContentModelConfig | None) -> None:
     load_network()
     load_head()
     if model:
-        load_towers(Path(model.path), model.sha256)
+        load_clip_model(Path(model.path), model.sha256)
 
 
 def faulty(fault: str, detail: str) -> Row:

@@ -12,20 +12,22 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 from torch.nn.functional import interpolate
 
 from pdm.data.decoding import alpha, isobmff, jpeg, kinds, turbo
 from pdm.data.decoding.colour import WHITE, Colour, changes_pixels, in_srgb
 from pdm.data.decoding.orientation import TRANSPOSED, read_orientation, turn_upright
 from pdm.data.decoding.stated import HighDynamicRange, stated_profile
+from pdm.data.pillow import Image
 from pdm.data.pixels import Pixels
 
 # Formats whose decoders are widely used; rare decoders have more security faults.
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF")
 REDUCTIONS = (1, 2, 4, 8)  # by which a JPEG decoder can scale down at almost no cost
 
-# Pillow warns at 89 and fails at 179 megapixels. Here callers check the header's size themselves.
+# Callers check the header's size themselves. `pdm.data.pillow` is imported above, so that it cannot
+# set its limit later.
 Image.MAX_IMAGE_PIXELS = None
 
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from pdm.config.stages.curate import ContentConfig, ContentModelConfig
 from pdm.curation.curate import curate
-from pdm.curation.curate.content.clip_tokens import ClipTokens
+from pdm.curation.curate.content.clip_tokenizer import ClipTokenizer
 from pdm.curation.curate.content.likeness import load_likeness, score_likeness
 from pdm.curation.curate.explain import explain
 from pdm.curation.curate.judge import measure_file
@@ -60,7 +60,7 @@ class ByColour(nn.Module):
     def __init__(self):
         super().__init__()
         self.image_px, self.num_tokens = 16, 8
-        tokens = ClipTokens(MERGES)
+        tokens = ClipTokenizer(MERGES)
         table = torch.full((tokens.end + 1, 3), 1e-3)
         for colour, word in enumerate(("red", "green", "blue")):
             for number in tokens(word)[1:-1]:
@@ -237,7 +237,7 @@ def test_settings_that_ask_for_nothing_or_for_too_much_are_refused(content, name
 
 
 def test_tokens_are_merged_in_the_order_of_the_list():
-    tokens = ClipTokens(MERGES)
+    tokens = ClipTokenizer(MERGES)
     start, end = tokens.start, tokens.end
     red, blue = 512 + 1, 512 + 5  # after 256 letters and 256 that end a word
     assert tokens("  Red\tBLUE ") == [start, red, blue, end]

@@ -35,10 +35,10 @@ def test_one_line_loads_the_champion_and_it_draws_the_same_pictures(
     found = {"data_sha256": "v", "seed": 0, "num_replicates": 2, "scores": {RANDOM_SCORE: [1, 2]}}
     Path("replicates.json").write_text(json.dumps(found))
     with track("evaluate", SAMPLE) as tracked:
-        tracked.scores({RANDOM_SCORE: 1.5})
-        tracked.pictures(Path("replicates.json"))
-        tracked.samples(samples)
-        tracked.candidate(chain.autoencoder, chain.diffusion)
+        tracked.log_scores({RANDOM_SCORE: 1.5})
+        tracked.log_pictures(Path("replicates.json"))
+        tracked.log_samples(samples)
+        tracked.register_candidate(chain.autoencoder, chain.diffusion)
     [picture] = load_champion().draw([SAMPLE.seed + 1])
     with Image.open(samples / "000001.png") as expected:
         # Two pictures were drawn at once there: sums in another order.

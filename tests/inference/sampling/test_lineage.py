@@ -124,7 +124,7 @@ def test_models_that_are_no_longer_here_are_found_in_mlflow(chain, places, tmp_p
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     for stage in ("autoencoder", "diffusion"):
         with track(stage, SAMPLE) as tracked:
-            tracked.model(getattr(chain, stage))
+            tracked.log_model(getattr(chain, stage))
     shutil.rmtree(places.models)
     shutil.rmtree(places.runs)
     picture = places.samples / "000000.png"

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pdm.config.stages.curate import ContentModelConfig, CurateConfig
-from pdm.curation.curate.content.towers import load_towers
+from pdm.curation.curate.content.clip_model import load_clip_model
 from pdm.curation.curate.scores.features import Features
 from pdm.data.pixels import Pixels
 
@@ -26,7 +26,7 @@ def embed(image: Pixels, features: Features, model: ContentModelConfig | None) -
     """
     vector = features.pooled
     if model:
-        vector = load_towers(Path(model.path), model.sha256).embed_image(image)[0]
+        vector = load_clip_model(Path(model.path), model.sha256).embed_image(image)[0]
     length = max(float(np.linalg.norm(vector)), 1e-12)
     return (vector / length).astype(STORED).tobytes()
 

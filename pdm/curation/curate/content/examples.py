@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
+from pdm.curation.curate.content.clip_model import Embeddings
 from pdm.curation.curate.content.embedding import unpack
-from pdm.curation.curate.content.towers import Embeddings
 from pdm.curation.scrape.sources.hidden import is_hidden
 from pdm.data.decisions import Row
 from pdm.errors import BadInput

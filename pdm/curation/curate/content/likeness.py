@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from pdm.config.stages.curate import ContentConfig, CurateConfig
 from pdm.curation.curate.cache import ScoreCache
+from pdm.curation.curate.content.clip_model import Embeddings, load_clip_model
 from pdm.curation.curate.content.embedding import unpack
-from pdm.curation.curate.content.towers import Embeddings, load_towers
 from pdm.curation.curate.content.words import WordLikeness
 from pdm.curation.curate.judge import measure_file
 from pdm.data.decisions import Row
@@ -54,8 +54,8 @@ def load_likeness(config: CurateConfig, cache: ScoreCache | None) -> Likeness | 
         return None
     if content.words is not None and content.not_words is not None:
         assert content.model is not None
-        towers = load_towers(Path(content.model.path), content.model.sha256)
-        return WordLikeness(towers, content.words, content.not_words)
+        model = load_clip_model(Path(content.model.path), content.model.sha256)
+        return WordLikeness(model, content.words, content.not_words)
     return _by_examples(content, config, cache)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pdm.curation.curate.content.towers import Embeddings, Towers
+from pdm.curation.curate.content.clip_model import ClipModel, Embeddings
 
 # CLIP multiplies cosines by the inverse of its temperature, which training drives to this limit
 # (Radford et al., arXiv:2103.00020, section 2.5).
@@ -16,13 +16,13 @@ class WordLikeness:
     """How much more an image is like wanted words than like unwanted ones.
 
     Args:
-        towers: The network that embedded the images.
+        model: The network that embedded the images.
         words: Descriptions of wanted images.
         not_words: Descriptions of unwanted images.
     """
 
-    def __init__(self, towers: Towers, words: Sequence[str], not_words: Sequence[str]) -> None:
-        self._texts = towers.embed_texts([*words, *not_words])
+    def __init__(self, model: ClipModel, words: Sequence[str], not_words: Sequence[str]) -> None:
+        self._texts = model.embed_texts([*words, *not_words])
         self._num_wanted = len(words)
         self.facts: dict[str, int] = {}
         self.sha256s: frozenset[str] = frozenset()

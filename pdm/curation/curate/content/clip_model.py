@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pdm.curation.curate.content.clip_tokens import ClipTokens
+from pdm.curation.curate.content.clip_tokenizer import ClipTokenizer
 from pdm.data.pixels import Pixels
 from pdm.errors import BadInput, Unavailable
 from pdm.files import sha256_of
@@ -34,7 +34,7 @@ TRIAL_TEXT = "a photo"
 LOAD_ERRORS = (RuntimeError, AttributeError, TypeError, ValueError, IndexError)
 
 
-class Towers:
+class ClipModel:
     """The network and its tokenizer.
 
     Args:
@@ -52,7 +52,7 @@ class Towers:
             extra = {MERGES: ""}
             network = torch.jit.load(path, map_location="cpu", _extra_files=extra)  # type: ignore[no-untyped-call]
             self._network: nn.Module = network.eval()
-            self._tokens = ClipTokens(_text(extra[MERGES]))
+            self._tokens = ClipTokenizer(_text(extra[MERGES]))
             self._image_px, self._num_tokens = int(network.image_px), int(network.num_tokens)
             image = torch.zeros(1, 3, self._image_px, self._image_px)
             widths = self._encode("encode_image", image).shape, self.embed_texts([TRIAL_TEXT]).shape
@@ -75,9 +75,9 @@ class Towers:
         """(N, D). Texts that are too long are truncated."""
         tokens = torch.zeros(len(texts), self._num_tokens, dtype=torch.int64)
         for row, text in zip(tokens, texts, strict=True):
-            numbers = self._tokens(text)
-            numbers[self._num_tokens - 1 :] = numbers[self._num_tokens - 1 :][-1:]
-            row[: len(numbers)] = torch.tensor(numbers)
+            ids = self._tokens(text)
+            ids[self._num_tokens - 1 :] = ids[self._num_tokens - 1 :][-1:]
+            row[: len(ids)] = torch.tensor(ids)
         return self._encode("encode_text", tokens).numpy()
 
     def _square(self, part: Pixels) -> Tensor:
@@ -97,9 +97,9 @@ class Towers:
 
 
 @lru_cache(maxsize=1)
-def load_towers(path: Path, sha256: str) -> Towers:
-    """Load `Towers`, once per process."""
-    return Towers(path, sha256)
+def load_clip_model(path: Path, sha256: str) -> ClipModel:
+    """Load `ClipModel`, once per process."""
+    return ClipModel(path, sha256)
 
 
 def _squares(image: Pixels) -> list[Pixels]:

@@ -17,8 +17,8 @@ _PIECES = re.compile(
 )
 
 
-class ClipTokens:
-    """Converts texts to token numbers.
+class ClipTokenizer:
+    """Converts texts to token ids.
 
     Args:
         merges: Text of CLIP's `bpe_simple_vocab_16e6.txt`, or of `merges.txt` of the same model: a
@@ -37,17 +37,17 @@ class ClipTokens:
         pieces = list(self._letters.values())
         pieces += [piece + END_OF_WORD for piece in pieces]
         pieces += ["".join(pair) for pair in pairs]
-        self._numbers = {piece: number for number, piece in enumerate(pieces)}
+        self._ids = {piece: number for number, piece in enumerate(pieces)}
         self._ranks = {pair: rank for rank, pair in enumerate(pairs)}
         self.start, self.end = len(pieces), len(pieces) + 1  # the vocabulary's last two
 
     def __call__(self, text: str) -> list[int]:
-        """The token numbers of a text, with those for start and end."""
-        numbers = [self.start]
+        """The token ids of a text, with those for start and end."""
+        ids = [self.start]
         for piece in _PIECES.findall(" ".join(text.lower().split())):
             letters = "".join(self._letters[byte] for byte in piece.encode())
-            numbers += [self._numbers[part] for part in self._merge(letters)]
-        return [*numbers, self.end]
+            ids += [self._ids[part] for part in self._merge(letters)]
+        return [*ids, self.end]
 
     def _merge(self, word: str) -> list[str]:
         """Merge a word's letters pair by pair, the most frequent pair first."""
