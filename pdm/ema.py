@@ -28,7 +28,7 @@ MAX_LENGTH = 0.28  # uniform weights (gamma = 0) have 1 / sqrt(12) = 0.289
 
 @functools.cache
 def gamma_of(length: float) -> float:
-    """Give the gamma whose profile s^gamma on [0, 1] has this standard deviation.
+    """Return the gamma whose profile s^gamma on [0, 1] has this standard deviation.
 
     Args:
         length: Above 0, at most `MAX_LENGTH`.
@@ -42,7 +42,7 @@ def gamma_of(length: float) -> float:
 
 
 def decay_at(step: int, length: float) -> float:
-    """Give the decay of the EMA at step 1, 2, ...; 0 at the first.
+    """Return the decay of the EMA at step 1, 2, ...; 0 at the first.
 
     With it the weights of the steps are exactly the profile's integrals over each of them.
     """
@@ -52,7 +52,7 @@ def decay_at(step: int, length: float) -> float:
 def coefficients(
     snapshots: Sequence[tuple[float, float]], *, end: float, length: float
 ) -> list[float]:
-    """Give the factors of the snapshots whose sum is nearest to an EMA of `length` at `end`.
+    """Return the factors of the snapshots whose sum is nearest to an EMA of `length` at `end`.
 
     Least squares between the profiles, in closed form (section C.2 there); they sum to one.
 
@@ -94,7 +94,7 @@ def write_snapshot(path: Path, weights: Mapping[str, Tensor]) -> None:
 
 
 def snapshot_name(images_seen: int, length: float) -> str:
-    """Give the file name of an EMA snapshot."""
+    """Return the file name of an EMA snapshot."""
     return f"{images_seen:09}-{length}.safetensors"
 
 
@@ -155,7 +155,7 @@ def load_ema(model: Path, length: float, images_seen: int | None = None) -> dict
 
 
 def earlier_end(model: Path, share: float) -> int:
-    """Give the images seen at the snapshots nearest to a share of the training, before its end.
+    """Return the images seen at the snapshots nearest to a share of the training, before its end.
 
     Args:
         model: Folder of a model that was trained with `ema_lengths`.

@@ -88,7 +88,7 @@ def _train(config: Params, size: world.Size, folder: Path) -> LoadedModels:
 
 
 def _ldm_params(size: world.Size) -> Params:
-    """Give params of LDM's networks at a small width, in the trainings of the pyramid."""
+    """Return params of LDM's networks at a small width, in the trainings of the pyramid."""
     config = world.params_of(size, "model-tiny", None)
     autoencoder = dataclasses.replace(config.autoencoder, baseline=FIRST_STAGE)
     diffusion = dataclasses.replace(

@@ -82,7 +82,7 @@ def _line(canvas: Canvas, mode: Mode, rounds: int) -> Ratio:
 
 
 def _sample(canvas: Canvas, mode: Mode, *, keeps: bool) -> tuple[Pyramid, int]:
-    """Give the drawn maps, and the number of tiles that were encoded."""
+    """Return the drawn maps, and the number of tiles that were encoded."""
     counted = CountedCanvas(canvas.models, canvas.picture, canvas.num_known, [])
     at_once = canvas.models.config.batch_size
     layout = canvas.layout(TilingConfig(mode=mode, tiles_at_once=at_once))

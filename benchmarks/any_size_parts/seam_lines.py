@@ -60,7 +60,7 @@ def contrast_line(pictures: dict[Mode, list[Pixels]], tile: Size, key: str, what
 
 
 def ratio_of_means(values: Floats, reference: Floats) -> float:
-    """Give the ratio of two means."""
+    """Return the ratio of two means."""
     return float(values.mean() / reference.mean())
 
 
@@ -78,7 +78,7 @@ def landscapes(size: Size, count: int) -> list[Pixels]:
 
 
 def large_size(models: LoadedModels) -> Size:
-    """Give (H, W) of pictures `FACTOR` times as large as trained."""
+    """Return (H, W) of pictures `FACTOR` times as large as trained."""
     height, width = models.size
     return height * FACTOR, width * FACTOR
 

@@ -35,7 +35,7 @@ def seam_scores(pictures: list[Pixels], tile: tuple[int, int]) -> Floats:
 
 
 def likeness(pictures: list[Pixels], tile: tuple[int, int], judge: Judge) -> Floats:
-    """Give the mean cosine between the features of each picture's tiles: (pictures,).
+    """Return the mean cosine between the features of each picture's tiles: (pictures,).
 
     Features are those of the judge, less their mean over all tiles of all pictures.
     """
@@ -60,7 +60,7 @@ def likeness(pictures: list[Pixels], tile: tuple[int, int], judge: Judge) -> Flo
 def interval(
     values: Floats, reference: Floats, statistic: Callable[[Floats, Floats], float]
 ) -> tuple[float, float]:
-    """Give a bootstrap interval of 95 % over pictures of both sets."""
+    """Return a bootstrap interval of 95 % over pictures of both sets."""
     random = np.random.default_rng(0)
     found = [
         statistic(random.choice(values, len(values)), random.choice(reference, len(reference)))

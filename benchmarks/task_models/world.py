@@ -127,7 +127,7 @@ def train_task(config: Params, stage: FirstStage, folder: Path) -> World:
 
 
 def params_of(size: Size, model: str | None, task: str | None) -> Params:
-    """Give the params of a training.
+    """Return the params of a training.
 
     Args:
         size: How long to train, and how many steps the sampler takes.

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 def wanted_size(
     args: argparse.Namespace, prompts: "Sequence[Prompt]" = ()
 ) -> "LargePicture | None":
-    """Give the size that `--size` names; None for that of the model.
+    """Return the size that `--size` names; None for that of the model.
 
     Raises:
         BadInput: It is not a size, or out of range; a prompt names another; or an option needs it.
@@ -68,7 +68,7 @@ def check_enlarger_of(args: argparse.Namespace, config: "SampleConfig") -> None:
 def with_enlarger(
     args: argparse.Namespace, large: "LargePicture | None", config: "SampleConfig"
 ) -> "LargePicture | None":
-    """Give the size with the models that `--enlarger` names, loaded."""
+    """Return the size with the models that `--enlarger` names, loaded."""
     if large is None or args.enlarger is None:
         return large
     from pdm.inference.any_size.enlarger_models import open_enlarger

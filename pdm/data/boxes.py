@@ -93,7 +93,7 @@ def layout_of_sample(record: Mapping[str, Any]) -> Layout:
 
 
 def edges_of(rectangle: Sequence[float], size: tuple[int, int]) -> Edges:
-    """Give left, top, width and height in pixels as shares of a picture of (width, height)."""
+    """Return left, top, width and height in pixels as shares of a picture of (width, height)."""
     left, top, width, height = rectangle
     across, down = size
     edges = left / across, top / down, (left + width) / across, (top + height) / down

@@ -70,7 +70,7 @@ def ms_ssim(images: Tensor, references: Tensor, data_range: float) -> Tensor:
 def ssim_and_ms_ssim(
     images: Tensor, references: Tensor, data_range: float
 ) -> tuple[Tensor, Tensor]:
-    """Give both, in hardly more time than `ms_ssim` takes: its finest scale is that of `ssim`."""
+    """Return both, in hardly more time than `ms_ssim` takes: its finest scale is that of `ssim`."""
     weights = ms_ssim_weights(*images.shape[-2:])
     x, y = images, references
     finest: Tensor | None = None

@@ -139,7 +139,7 @@ def _explain(fault: Any, values: dict[str, Any]) -> str:
 
 
 def _how_to_write(fault: Any) -> str:
-    """Give advice on YAML syntax, if the value looks like one of the expected type."""
+    """Return advice on YAML syntax, if the value looks like one of the expected type."""
     kind, value = fault["type"], fault["input"]
     if kind in ("float_type", "int_type") and isinstance(value, str) and _is_number(value):
         return "; write it without quotes"

@@ -24,7 +24,7 @@ FOLDER = "maps"  # within the raw shards
 def names_of_sources(
     sources: Iterable[BuiltinSource | FolderSource | UrlListSource],
 ) -> tuple[str, ...]:
-    """Give the names of the classes of all sources' maps; empty if no source has maps.
+    """Return the names of the classes of all sources' maps; empty if no source has maps.
 
     Raises:
         BadInput: A folder of maps lacks its names, or two sources name other classes.
@@ -42,7 +42,7 @@ def names_of_sources(
 
 
 def map_of(picture: Path, root: Path, maps: str | None) -> Path | None:
-    """Give the map of a picture of a folder source, if there is one: the same path, as a PNG."""
+    """Return the map of a picture of a folder source, if there is one: the same path, as a PNG."""
     if maps is None:
         return None
     path = Path(maps) / picture.relative_to(root).with_suffix(".png")

@@ -74,7 +74,7 @@ def _filtered(bands: Iterable[Pixels], width: int) -> Iterator[bytes]:
 
 
 def _filter(rows: Rows, above: Rows) -> Rows:
-    """Give each row with the best of the five filters (section 9.2), as (H, 1 + bytes)."""
+    """Return each row with the best of the five filters (section 9.2), as (H, 1 + bytes)."""
     left, above_left = (np.pad(each, ((0, 0), (CHANNELS, 0))) for each in (rows, above))
     left, above_left = left[:, :-CHANNELS], above_left[:, :-CHANNELS]
     average = ((left.astype(np.uint16) + above) >> 1).astype(np.uint8)
@@ -92,7 +92,7 @@ def _filter(rows: Rows, above: Rows) -> Rows:
 
 
 def _paeth(left: Rows, above: Rows, above_left: Rows) -> Rows:
-    """Give the neighbour that is nearest to left + above - above left (section 9.4)."""
+    """Return the neighbour that is nearest to left + above - above left (section 9.4)."""
     a, b, c = (each.astype(np.int16) for each in (left, above, above_left))
     to_left, to_above, to_both = abs(b - c), abs(a - c), abs(a + b - 2 * c)
     nearest = np.where(to_above <= to_both, above, above_left)

@@ -170,7 +170,7 @@ class LatentShards:
         return indices[:, ::-1].copy() if mirrored else indices
 
     def _packed(self, packed: Sequence[Packed | None], index: int, what: str) -> tuple[bytes, bool]:
-        """Give the file of a picture, and whether its latents are of the mirrored copy."""
+        """Return the file of a picture, and whether its latents are of the mirrored copy."""
         shard = self._shard_of(index)
         kept, row = packed[shard], index - int(self._starts[shard])
         if kept is None:

@@ -186,15 +186,15 @@ def test_unrequested_gzip_is_decoded(server, get, tmp_path):
         ("empty", "short_body"),
         ("reset", "reset"),
         ("hangup", "reset"),
-        ("garbage", "bad_answer"),
-        ("brotli", "bad_answer"),
+        ("garbage", "bad_response"),
+        ("brotli", "bad_response"),
         ("status?code=500", "http_500"),
         ("status?code=503", "http_503"),
         ("status?code=429", "http_429"),
         ("status?code=206", "http_206"),
     ],
 )
-def test_broken_answers_may_be_tried_again_another_day(server, get, path, reason):
+def test_broken_responses_may_be_tried_again_another_day(server, get, path, reason):
     found = get(f"{server.url}/{path}")
     assert verdict(found) == ("failed", reason)
     assert "\x1b" not in found.message

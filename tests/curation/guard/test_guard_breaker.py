@@ -18,26 +18,26 @@ def test_it_opens_after_the_maximum_of_silent_hosts_in_a_row():
     assert breaker.is_open
 
 
-def test_an_answer_ends_the_row():
+def test_a_response_ends_the_row():
     breaker = CircuitBreaker(3)
     for host in ("a", "b"):
         breaker.record_unreached(host)
-    breaker.record_answer("c")
+    breaker.record_response("c")
     breaker.record_unreached("d")
     assert not breaker.is_open
 
 
-def test_one_host_that_never_answered_does_not_open_the_breaker():
+def test_one_host_that_never_responded_does_not_open_the_breaker():
     breaker = CircuitBreaker(3)
-    breaker.record_answer("alive")
+    breaker.record_response("alive")
     for _ in range(100):
         breaker.record_unreached("dead")
     assert not breaker.is_open
 
 
-def test_a_host_that_answered_before_is():
+def test_a_host_that_responded_before_is():
     breaker = CircuitBreaker(3)
-    breaker.record_answer("alive")
+    breaker.record_response("alive")
     for _ in range(3):
         breaker.record_unreached("alive")
     assert breaker.is_open

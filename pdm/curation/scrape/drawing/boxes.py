@@ -30,7 +30,7 @@ _CLEAR = 0.3  # how much of the sky must show through the clouds
 def boxes_of(
     scene: Scene, frame: Frame, layers: Layers, kinds: NDArray[np.uint8]
 ) -> tuple[LabelledBox, ...]:
-    """Give the boxes of a landscape.
+    """Return the boxes of a landscape.
 
     Args:
         scene: What it shows.

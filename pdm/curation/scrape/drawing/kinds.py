@@ -14,7 +14,7 @@ _STRIP = 32  # coarse rows
 
 
 def kinds_of(land: terrain.Terrain, seen: View, frame: Frame) -> NDArray[np.uint8]:
-    """Give the kind of every pixel, (height_px, width_px); cells of the coarse grid are 2x2."""
+    """Return the kind of every pixel, (height_px, width_px); cells of the coarse grid are 2x2."""
     kinds = np.full((frame.num_rows, frame.num_columns), SKY, np.uint8)
     for first in range(seen.top, frame.num_rows, _STRIP):
         rows = range(first, min(first + _STRIP, frame.num_rows))

@@ -12,7 +12,7 @@ MAX_FAILURES_OF_HOST = 8  # URLs in a row that did not reach it; its others are 
 class CircuitBreaker:
     """Counts consecutive URLs that reached no server.
 
-    Once any host has answered, a host that never did counts only once in a row: a list may end
+    Once any host has responded, a host that never did counts only once in a row: a list may end
     with a thousand URLs of a host that no longer exists, which says nothing about our network.
 
     Args:
@@ -22,15 +22,15 @@ class CircuitBreaker:
     def __init__(self, max_in_a_row: int) -> None:
         self._max = max_in_a_row
         self._lock = threading.Lock()
-        self._answered: set[str] = set()
+        self._responded: set[str] = set()
         self._failures: dict[str, int] = {}  # in a row, by host
         self._row: set[str] = set()
         self._num_in_a_row = 0
 
-    def record_answer(self, host: str) -> None:
-        """Record that a host was reached, whatever it answered."""
+    def record_response(self, host: str) -> None:
+        """Record that a host was reached, whatever its response."""
         with self._lock:
-            self._answered.add(host)
+            self._responded.add(host)
             self._failures.pop(host, None)
             self._row.clear()
             self._num_in_a_row = 0
@@ -39,7 +39,7 @@ class CircuitBreaker:
         """Record that a URL failed because its host was not reached."""
         with self._lock:
             self._failures[host] = self._failures.get(host, 0) + 1
-            may_be_alive = host in self._answered or not self._answered
+            may_be_alive = host in self._responded or not self._responded
             if may_be_alive or host not in self._row:
                 self._num_in_a_row += 1
             self._row.add(host)

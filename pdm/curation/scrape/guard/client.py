@@ -54,7 +54,7 @@ class HttpClient:
         Args:
             url: As `transport.urls.to_request_url` returns it.
             rule: Which addresses are allowed, at every hop.
-            handle: Takes the final answer and its URL; its result is returned.
+            handle: Takes the final response and its URL; its result is returned.
             check_hop: Called with the URL of every hop before it is requested; may raise
                 `FetchError`.
 
@@ -85,15 +85,15 @@ class HttpClient:
             check_hop(url)
             with self.hosts.slot(host_and_port(url)[0]):
                 began = time.monotonic()  # waiting for the slot does not count
-                with self._answer(url, rule, began + seconds_left) as answer:
-                    if answer.status not in _REDIRECTS:
-                        return handle(answer, url)
-                    url = _redirect_target(url, answer.headers)
+                with self._response_of(url, rule, began + seconds_left) as response:
+                    if response.status not in _REDIRECTS:
+                        return handle(response, url)
+                    url = _redirect_target(url, response.headers)
                 seconds_left -= time.monotonic() - began
         raise FetchError("dropped", "redirect", f"more than {MAX_REDIRECTS} redirects")
 
     @contextmanager
-    def _answer(self, url: str, rule: AddressRule, deadline: float) -> Iterator[HTTPResponse]:
+    def _response_of(self, url: str, rule: AddressRule, deadline: float) -> Iterator[HTTPResponse]:
         """Request a URL from one of its host's addresses, all of which must be allowed."""
         host, port = host_and_port(url)
         addresses = self._resolver.look_up(host, port, max(0.0, deadline - time.monotonic()))
@@ -101,22 +101,22 @@ class HttpClient:
             reason = rule(address, port)
             if reason:
                 raise FetchError("dropped", "blocked_address", f"{host} is {address}: {reason}")
-        with request(url, addresses, self._tls, deadline) as answer:
-            self.breaker.record_answer(host)
-            yield answer
+        with request(url, addresses, self._tls, deadline) as response:
+            self.breaker.record_response(host)
+            yield response
 
-    def check_status(self, answer: HTTPResponse, url: str) -> None:
-        """Accept an answer with a whole body. After a Retry-After, no thread asks the host.
+    def check_status(self, response: HTTPResponse, url: str) -> None:
+        """Accept a response with a whole body. After a Retry-After, no thread asks the host.
 
         Raises:
             FetchError: The status is another one. 4xx is final, except for `_RETRYABLE`.
         """
-        status = answer.status
-        if status in _WHOLE or (status == HTTPStatus.PARTIAL_CONTENT and _is_all(answer.headers)):
+        status = response.status
+        if status in _WHOLE or (status == HTTPStatus.PARTIAL_CONTENT and _is_all(response.headers)):
             return
         retry_after = 0.0
         if status in (429, 503):
-            retry_after = min(MAX_WAIT_SECONDS, parse_retry_after(answer.headers))
+            retry_after = min(MAX_WAIT_SECONDS, parse_retry_after(response.headers))
             self.hosts.pause(host_and_port(url)[0], retry_after)
         retryable = status in _RETRYABLE or status >= 500
         message = f"HTTP {status} {responses.get(status, '')}".strip()  # not the server's words
@@ -130,7 +130,7 @@ class HttpClient:
 
 
 def _is_all(headers: Message) -> bool:
-    """Whether a partial answer, which was not asked for, holds the whole body."""
+    """Whether a partial response, which was not asked for, holds the whole body."""
     match = re.fullmatch(r"bytes\s+0-(\d+)/(\d+)", str(headers.get("Content-Range", "")).strip())
     return match is not None and int(match[1]) + 1 == int(match[2])
 

@@ -21,7 +21,8 @@ from pdm.curation.scrape.guard.transport.bodies import Body, read_start, receive
 from pdm.curation.scrape.guard.transport.urls import host_and_port
 
 MIB = 2**20
-_UNREADABLE = ("bad_answer", "short_body", "too_large")  # reasons: robots.txt exists, but is broken
+# Reasons for which robots.txt exists, but is broken.
+_UNREADABLE = ("bad_response", "short_body", "too_large")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +89,7 @@ class Fetcher:
             return self._client.get(
                 target.url,
                 target.rule,
-                handle=lambda answer, url: self._receive_picture(answer, url, target, path),
+                handle=lambda response, url: self._receive_picture(response, url, target, path),
                 check_hop=lambda url: self._check_robots(url, target.rule),
             )
         except FetchError as error:
@@ -97,13 +98,13 @@ class Fetcher:
             raise
 
     def _receive_picture(
-        self, answer: HTTPResponse, url: str, target: Target, path: Path
+        self, response: HTTPResponse, url: str, target: Target, path: Path
     ) -> Fetched:
-        self._client.check_status(answer, url)
-        opt_out = find_opt_out(answer.headers) if self._config.respect_opt_outs else None
+        self._client.check_status(response, url)
+        opt_out = find_opt_out(response.headers) if self._config.respect_opt_outs else None
         if opt_out:
             raise FetchError("dropped", "opted_out", opt_out)
-        body = receive_body(answer, path, int(self._config.max_image_mib * MIB))
+        body = receive_body(response, path, int(self._config.max_image_mib * MIB))
         if target.sha256 not in (None, body.sha256):
             message = f"its sha256 is {body.sha256}, the list says {target.sha256}"
             raise FetchError("dropped", "hash_mismatch", message)
@@ -120,11 +121,11 @@ class Fetcher:
             raise FetchError("dropped", "opted_out", "robots.txt: Disallow")
 
     def _fetch_robots(self, origin: str, rule: AddressRule) -> robots.RobotsRules:
-        def parse(answer: HTTPResponse, url: str) -> robots.RobotsRules:
-            if 400 <= answer.status < 500 and answer.status != 429:  # the host has no rules
+        def parse(response: HTTPResponse, url: str) -> robots.RobotsRules:
+            if 400 <= response.status < 500 and response.status != 429:  # the host has no rules
                 return robots.RobotsRules(())
-            self._client.check_status(answer, url)
-            text = read_start(answer, robots.MAX_BYTES).decode("utf-8", "replace")
+            self._client.check_status(response, url)
+            text = read_start(response, robots.MAX_BYTES).decode("utf-8", "replace")
             return robots.parse_robots(text)
 
         try:

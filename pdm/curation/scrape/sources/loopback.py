@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    block_on_close = False  # do not wait for slow answers
+    block_on_close = False  # do not wait for slow responses
     request_queue_size = 128
 
     def __init__(self, files: Mapping[str, Path], slow: Mapping[str, float]) -> None:
@@ -56,7 +56,7 @@ def serve(files: Mapping[str, Path], slow: Mapping[str, float]) -> Iterator[str]
 
     Args:
         files: By path of the URL, such as "/a.jpg". No other file can be reached.
-        slow: By path, the seconds to wait before the answer.
+        slow: By path, the seconds to wait before the response.
 
     Yields:
         The server's URL, without a slash at its end.

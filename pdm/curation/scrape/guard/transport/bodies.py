@@ -23,14 +23,14 @@ class Body:
     sha256: str
 
 
-def receive_body(answer: http.client.HTTPResponse, path: Path, max_bytes: int) -> Body:
-    """Write the body of an answer to a file, without its content codings.
+def receive_body(response: http.client.HTTPResponse, path: Path, max_bytes: int) -> Body:
+    """Write the body of a response to a file, without its content codings.
 
     A body that is shorter than announced is accepted if it ends as a picture of its format must:
     some servers send a wrong Content-Length.
 
     Args:
-        answer: Its headers are read, its body is not.
+        response: Its headers are read, its body is not.
         path: Is overwritten.
         max_bytes: Limit of what is received and of what is decoded from it.
 
@@ -39,14 +39,14 @@ def receive_body(answer: http.client.HTTPResponse, path: Path, max_bytes: int) -
         ConnectionError: The connection broke before the picture was complete.
         LocalDiskError: The file cannot be written.
     """
-    if answer.length is not None and answer.length > max_bytes:
-        raise too_large_error(f"{answer.length:,} bytes announced", max_bytes)
-    pieces = _Pieces(answer)
+    if response.length is not None and response.length > max_bytes:
+        raise too_large_error(f"{response.length:,} bytes announced", max_bytes)
+    pieces = _Pieces(response)
     digest, size = hashlib.sha256(), 0
     with _local_disk_errors():
         file = path.open("wb", buffering=0)
     with file:
-        for piece in decode(pieces, answer.headers.get_all("Content-Encoding", []), max_bytes):
+        for piece in decode(pieces, response.headers.get_all("Content-Encoding", []), max_bytes):
             size += len(piece)
             if size > max_bytes:
                 raise too_large_error("more bytes came", max_bytes)
@@ -56,19 +56,19 @@ def receive_body(answer: http.client.HTTPResponse, path: Path, max_bytes: int) -
     if pieces.error and not is_whole(path):
         raise pieces.error
     if not size:
-        raise FetchError("failed", "short_body", "the answer is empty", retryable=True)
+        raise FetchError("failed", "short_body", "the response is empty", retryable=True)
     return Body(size, digest.hexdigest())
 
 
-def read_start(answer: http.client.HTTPResponse, max_bytes: int) -> bytes:
+def read_start(response: http.client.HTTPResponse, max_bytes: int) -> bytes:
     """The first `max_bytes` bytes of a body of any size, without its content codings.
 
     Raises:
         FetchError: It is cut short, or in a coding that cannot be undone.
         ConnectionError: The connection broke.
     """
-    pieces, start = _Pieces(answer), b""
-    encodings = answer.headers.get_all("Content-Encoding", [])
+    pieces, start = _Pieces(response), b""
+    encodings = response.headers.get_all("Content-Encoding", [])
     for piece in decode(pieces, encodings, _MAX_CODED_FACTOR * max_bytes):
         start += piece
         if len(start) >= max_bytes:
@@ -82,14 +82,14 @@ class _Pieces:
     """The body piece by piece. If the connection ends too early, so does the iterator, and `error`
     says so afterwards."""
 
-    def __init__(self, answer: http.client.HTTPResponse) -> None:
-        self._answer, self._announced = answer, answer.length
+    def __init__(self, response: http.client.HTTPResponse) -> None:
+        self._response, self._announced = response, response.length
         self.error: FetchError | ConnectionError | None = None
 
     def __iter__(self) -> Iterator[bytes]:
-        answer = self._answer
+        response = self._response
         # `read` returns nothing of a chunk that is cut short.
-        read = answer.read1 if answer.chunked else answer.read
+        read = response.read1 if response.chunked else response.read
         try:
             while piece := read(_PIECE_BYTES):
                 yield piece
@@ -98,8 +98,8 @@ class _Pieces:
             self.error = FetchError("failed", "short_body", message, retryable=True)
         except ConnectionError as error:
             self.error = error
-        if not self.error and answer.length:  # bytes that were announced and did not come
-            message = f"{answer.length:,} of {self._announced:,} bytes did not come"
+        if not self.error and response.length:  # bytes that were announced and did not come
+            message = f"{response.length:,} of {self._announced:,} bytes did not come"
             self.error = FetchError("failed", "short_body", message, retryable=True)
 
 

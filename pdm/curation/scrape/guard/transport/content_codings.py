@@ -38,11 +38,11 @@ def decode(pieces: Iterable[bytes], headers: Sequence[str], max_bytes: int) -> I
     unreadable = next((coding for coding in known if coding in _UNREADABLE), None)
     if unreadable:
         message = f"Content-Encoding '{unreadable}', which was not asked for"
-        raise FetchError("failed", "bad_answer", message)
+        raise FetchError("failed", "bad_response", message)
     if len(known) > MAX_CODINGS:
         raise FetchError(
             "failed",
-            "bad_answer",
+            "bad_response",
             f"Content-Encoding of {len(known)} codings, the limit is {MAX_CODINGS}",
         )
     for coding in reversed(known):
@@ -72,7 +72,7 @@ def _inflate(pieces: Iterable[bytes], coding: str, max_bytes: int) -> Iterator[b
                 yield inflater.decompress(rest, _PIECE_BYTES)
                 rest = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
     except zlib.error as error:
-        raise FetchError("failed", "bad_answer", f"damaged {coding}: {error}") from error
+        raise FetchError("failed", "bad_response", f"damaged {coding}: {error}") from error
     if not (inflater and inflater.eof) and num_received:
         raise FetchError("failed", "short_body", f"{coding} without an end", retryable=True)
 

@@ -1,7 +1,7 @@
-"""Cleans the heads of HTTP answers for `http.client`, which is stricter than browsers.
+"""Cleans the heads of HTTP responses for `http.client`, which is stricter than browsers.
 
 Python's parser stops at the first line that is not a header, and so misses an opt-out below it. It
-takes an interim answer such as 103 for the final one, and recognises only one spelling of chunked.
+takes an interim response such as 103 for the final one, and knows only one spelling of chunked.
 """
 
 import http.client
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-MAX_HEAD_BYTES = 2**18  # of all heads of one answer; as in Chrome
+MAX_HEAD_BYTES = 2**18  # of all heads of one response; as in Chrome
 _BUFFER_BYTES = 2**16
 _STATUS_LINE = re.compile(rb"HTTP/\d+(?:\.\d+)?[ \t]+(\d{3})(?:\s.*)?", re.IGNORECASE | re.DOTALL)
 _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:(.*)", re.DOTALL)
@@ -20,16 +20,16 @@ _SWITCHING_PROTOCOLS = 101
 
 
 def with_readable_head(raw: io.RawIOBase) -> io.BufferedReader:
-    """The final answer of a server, with a head that `http.client` can read.
+    """The final response of a server, with a head that `http.client` can read.
 
-    Interim answers (1xx) and lines that are not headers are left out; the body is unchanged.
+    Interim responses (1xx) and lines that are not headers are left out; the body is unchanged.
 
     Args:
         raw: The bytes of the connection.
 
     Raises:
-        http.client.RemoteDisconnected: The server closed the connection without an answer.
-        http.client.HTTPException: The answer is not HTTP, or its head is too long.
+        http.client.RemoteDisconnected: The server closed the connection without a response.
+        http.client.HTTPException: The response is not HTTP, or its head is too long.
         OSError: Reading failed.
     """
     stream = io.BufferedReader(raw, _BUFFER_BYTES)

@@ -31,7 +31,7 @@ _USER_AGENT = f"Mozilla/5.0 (compatible; {AGENT})"
 def request(
     url: str, addresses: Sequence[str], tls: ssl.SSLContext, deadline: float
 ) -> Iterator[http.client.HTTPResponse]:
-    """Request a URL; yield the answer with its headers read and its body not.
+    """Request a URL; yield the response with its headers read and its body not.
 
     Args:
         url: As `transport.urls.to_request_url` returns it.
@@ -40,7 +40,7 @@ def request(
         deadline: On the monotonic clock; also for reading the body.
 
     Raises:
-        FetchError: There was no answer, or reading the body in the block failed.
+        FetchError: There was no response, or reading the body in the block failed.
     """
     with contextlib.ExitStack() as stack:
         with _fetch_errors(is_connected=False):
@@ -54,9 +54,9 @@ def request(
             connection.settimeout(_seconds_left(deadline))
             connection.sendall(_request_head(url))
             stream = cast(socket.socket, _Stream(connection, deadline))  # only makefile is used
-            answer = stack.enter_context(http.client.HTTPResponse(stream, method="GET", url=url))
-            answer.begin()
-            yield answer
+            response = stack.enter_context(http.client.HTTPResponse(stream, method="GET", url=url))
+            response.begin()
+            yield response
 
 
 def _request_head(url: str) -> bytes:
@@ -138,4 +138,4 @@ def _reason(error: Exception, is_connected: bool) -> str:
         return "tls"
     if isinstance(error, OSError):  # http.client's RemoteDisconnected among them
         return "reset"
-    return "bad_answer"
+    return "bad_response"
