@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from pdm import weights
 from pdm.config.records import from_record
 from pdm.config.stages.sample import SampleConfig
-from pdm.data.pixels import Pixels, to_pixels
+from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
+from pdm.inference.decoding import decode_to_pixels
 from pdm.inference.latent_sampling import draw_latents
 from pdm.inference.sampling_networks import Networks, load_networks
 from pdm.machine.device import choose_device
@@ -54,7 +53,10 @@ WITHOUT_EFFECT: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Generator:
-    """All networks, in evaluation mode on one device, with their sampling settings."""
+    """All networks, in evaluation mode on one device, with their sampling settings.
+
+    Models that work on a picture are refused; a model of boxes draws without boxes.
+    """
 
     autoencoder: Autoencoder
     networks: Networks
@@ -62,11 +64,16 @@ class Generator:
     level_shapes: Sequence[LevelShape]
     size: tuple[int, int]  # (H, W) of a picture in pixels
 
-    @torch.no_grad()
     def draw(self, seeds: Sequence[int]) -> list[Pixels]:
-        """Draw one picture for each seed, uint8 (H, W, 3): the same as the stage `sample`."""
+        """Draw one picture for each seed, uint8 (H, W, 3), all at the main size.
+
+        For models of one size, without a condition or of classes, they are those of the stage
+        `sample`, up to the order of sums: batches and `sample.tile_px` may differ by a grey level.
+        The stage also draws a model's other sizes, larger pictures (`sample.size`), prompts of a
+        file or of captions with options of their own, and layouts.
+        """
         latents = draw_latents(self.networks, self.config, seeds, self.level_shapes)
-        return list(to_pixels(self.autoencoder.decode(latents, self.size)))
+        return list(decode_to_pixels(self.autoencoder, latents, self.size, self.config))
 
 
 def load_champion() -> Generator:

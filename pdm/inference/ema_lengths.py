@@ -12,21 +12,20 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from pdm import weights
 from pdm.config.stages.sample import SampleConfig
 from pdm.data.order import images_at
-from pdm.data.pixels import Pixels, to_pixels
+from pdm.data.pixels import Pixels
 from pdm.data.shards import manifest
 from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput
 from pdm.files import sha256_of
+from pdm.inference.decoding import decode_to_pixels
 from pdm.inference.latent_sampling import draw_latents
 from pdm.inference.sampling_networks import load_networks
 from pdm.machine.device import choose_device
-from pdm.models.codec import Autoencoder
 from pdm.models.levels.pyramid import Pyramid
 from pdm.registry import load_autoencoder
 
@@ -99,7 +98,12 @@ def score_ema_lengths(
     shapes = [(c, h, w) for c, h, w in facts["level_shapes"]]
     count = min(REFERENCE_IMAGES, len(held_out))
     chosen = images_at(range(count), len(held_out), seed=0).tolist()
-    reference = [_decode(decoder, held_out.batch([index]), size)[0] for index in chosen]
+
+    def decode(latents: Pyramid) -> list[Pixels]:
+        on_device = tuple(level.to(device) for level in latents)
+        return list(decode_to_pixels(decoder, on_device, size, config))
+
+    reference = [decode(held_out.batch([index]))[0] for index in chosen]
     references = [judge.features(reference) for judge in judges]
     for length in lengths:
         networks = load_networks(diffusion, dataclasses.replace(config, ema_length=length), device)
@@ -107,18 +111,12 @@ def score_ema_lengths(
         for start in range(0, num_images, config.batch_size):
             numbers = range(start, min(start + config.batch_size, num_images))
             seeds = [config.seed + number for number in numbers]
-            pictures += _decode(decoder, draw_latents(networks, config, seeds, shapes), size)
+            pictures += decode(draw_latents(networks, config, seeds, shapes))
         pairs = zip(judges, references, strict=True)
         yield LengthScore(
             length,
             {judge.name: judge.distance(judge.features(pictures), known) for judge, known in pairs},
         )
-
-
-@torch.no_grad()
-def _decode(decoder: Autoencoder, latents: Pyramid, size: tuple[int, int]) -> list[Pixels]:
-    device = next(decoder.parameters()).device
-    return list(to_pixels(decoder.decode(tuple(level.to(device) for level in latents), size)))
 
 
 def _check_origin(

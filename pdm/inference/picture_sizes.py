@@ -30,10 +30,6 @@ class PictureSize:
     shapes: tuple[LevelShape, ...]
     is_trained: bool = True
 
-    def tile_px(self, asked: int | None) -> int | None:
-        """Side of the tiles to decode in; None if the picture fits into one."""
-        return asked if asked and max(self.size) > asked else None
-
 
 def sizes_of(record: Mapping[str, Any]) -> tuple[PictureSize, ...]:
     """The sizes of a model's data; one, unless it knows many aspect ratios."""

@@ -14,10 +14,11 @@ from pdm.config.sampling.prompts import Prompt
 from pdm.config.stages.sample import SampleConfig
 from pdm.config.task import TaskConfig
 from pdm.data.maps import names_of
-from pdm.data.pixels import Pixels, to_images, to_pixels
+from pdm.data.pixels import Pixels, to_images
 from pdm.diffusion.image_guide import ImageGuide
 from pdm.errors import BadInput
 from pdm.files import sha256_of
+from pdm.inference.decoding import decode_to_pixels, tile_px_for
 from pdm.inference.latent_sampling import Known, draw_latents
 from pdm.inference.picture_sizes import sizes_of
 from pdm.inference.prompts import config_for_loading
@@ -78,7 +79,7 @@ class LoadedModels:
     def encode(self, pixels: Pixels) -> Pyramid:
         """Encode pictures (B, H, W, 3) to standardised latents."""
         images = to_images(pixels, self.device)
-        return self.autoencoder.encode(images, self.tile_px_for(pixels.shape[1:3]))
+        return self.autoencoder.encode(images, tile_px_for(pixels.shape[1:3], self.config))
 
     @torch.no_grad()
     def draw(
@@ -121,15 +122,7 @@ class LoadedModels:
                 negative=negative,
                 guide=guide,
             )
-            return list(to_pixels(self.autoencoder.decode(latents, size, self.tile_px_for(size))))
-
-    def tile_px_for(self, size: Sequence[int]) -> int | None:
-        """Give the side of the exact tiles in which pictures of (H, W) are encoded and decoded.
-
-        None for a whole picture at once (`sample.tile_px`).
-        """
-        tile_px = self.config.tile_px
-        return tile_px if tile_px and max(size) > tile_px else None
+            return list(decode_to_pixels(self.autoencoder, latents, size, self.config))
 
 
 def load_models(folder: Path, config: SampleConfig, prompts: Sequence[Prompt] = ()) -> LoadedModels:

@@ -23,11 +23,11 @@ from pdm.data.shards.images import ImageShards
 from pdm.files import atomic_file
 from pdm.inference.any_size.large import LargePicture
 from pdm.inference.any_size.samples import large_samples, load_enlarger, write_sample
+from pdm.inference.decoding import decode_to_pixels
 from pdm.inference.latent_sampling import draw_numbers
 from pdm.inference.layouts import Layouts, ShownLayout
-from pdm.inference.picture_sizes import PictureSize, SizesInTurn, sizes_of
+from pdm.inference.picture_sizes import SizesInTurn, sizes_of
 from pdm.inference.pictures.loaded_models import LoadedModels
-from pdm.inference.precision import decoding_precision
 from pdm.inference.prompts import Prompts, config_for_loading, text_task
 from pdm.inference.sample.previews import write_previews
 from pdm.inference.sampling_networks import Networks, load_networks
@@ -154,7 +154,7 @@ class Painter:
             number: pool.submit(self._write, number, picture)
             for size, group in self.sizes.groups(numbers).items()
             for members, latents in draw_numbers(self.networks, self.config, group, size.shapes)
-            for number, picture in zip(members, self._decode(latents, size), strict=True)
+            for number, picture in zip(members, self._decode(latents, size.size), strict=True)
         }
         return [rows[number] for number in numbers]
 
@@ -167,11 +167,8 @@ class Painter:
         path = self.task.folder.files / f"{name_of(number)}.png"
         return write_sample(large, self.models, number, path, self.task.facts)
 
-    @torch.no_grad()
-    def _decode(self, latents: Pyramid, size: PictureSize) -> Pixels:
-        with decoding_precision(self.decoder, self.config, self.device):
-            images = self.decoder.decode(latents, size.size, size.tile_px(self.config.tile_px))
-        return to_pixels(images.float())
+    def _decode(self, latents: Pyramid, size: tuple[int, int]) -> Pixels:
+        return decode_to_pixels(self.decoder, latents, size, self.config)
 
     def _write(self, number: int, picture: Pixels) -> Row:
         """Write one picture with its mark, and return its row of the list."""

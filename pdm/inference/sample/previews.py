@@ -7,16 +7,16 @@ previews/000000/steps.gif, levels.gif
 previews/sheet.png                  thumbnails of all
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from PIL import Image
 from torch import Tensor
 
 from pdm.config.stages.sample import PreviewsConfig, SampleConfig
-from pdm.data.pixels import Pixels, to_pixels
+from pdm.data.pixels import Pixels
 from pdm.data.sheets import contact_sheet, reduce_picture
+from pdm.inference.decoding import decode_to_pixels
 from pdm.inference.latent_sampling import draw_numbers
 from pdm.inference.picture_sizes import SizesInTurn
 from pdm.inference.sampling_networks import Networks
@@ -65,18 +65,10 @@ def write_previews(
         [(_, latents)] = draw_numbers(networks, config, [number], size.shapes, frames.record)
         by_levels = [latents[:count] for count in range(1, len(latents) + 1)]
         for name, pyramids in (("steps", [*frames.kept, latents]), ("levels", by_levels)):
-            pictures = list(_decode(decoder, pyramids, size.size, size.tile_px(config.tile_px)))
+            pictures = [decode_to_pixels(decoder, one, size.size, config)[0] for one in pyramids]
             _write(folder / f"{number:06}", name, pictures, previews)
             rows.append([reduce_picture(picture, SMALL_PX) for picture in pictures])
     contact_sheet(rows).save(folder / "sheet.png")
-
-
-@torch.no_grad()
-def _decode(
-    decoder: Autoencoder, pyramids: Sequence[Pyramid], size: tuple[int, int], tile_px: int | None
-) -> Iterator[Pixels]:
-    for pyramid in pyramids:
-        yield to_pixels(decoder.decode(pyramid, size, tile_px))[0]
 
 
 def _write(folder: Path, name: str, pictures: Sequence[Pixels], config: PreviewsConfig) -> None:

@@ -10,7 +10,10 @@ from PIL import Image
 from tiny_chain import SAMPLE
 
 from pdm import weights
+from pdm.config.stages.sample import PreviewsConfig
+from pdm.inference.champion import load_generator
 from pdm.inference.latent_sampling import draw_latents
+from pdm.inference.pictures.loaded_models import load_models
 from pdm.inference.sample import sample_pictures
 from pdm.inference.sampling_networks import load_networks
 from pdm.models.layers.blocks import ToPixels
@@ -43,6 +46,29 @@ def test_pictures_of_a_trained_model_in_bfloat16_are_near_those_in_float32(chain
     assert differences.max() > 0
     assert differences.mean() < MEAN_DIFFERENCE
     assert differences.max() < LARGEST_DIFFERENCE
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_champion_and_loaded_models_draw_the_pictures_of_the_stage(chain, tmp_path, precision):
+    config = replace(SAMPLE, precision=precision, batch_size=1, num_images=2)
+    for name in ("autoencoder", "diffusion"):
+        (tmp_path / name).symlink_to(getattr(chain, name))
+    previews = PreviewsConfig(num_images=1, frames=2, milliseconds=100)
+    record, expected = draw(
+        chain, tmp_path / "samples", precision=precision, batch_size=1, previews=previews
+    )
+    (tmp_path / "samples.json").write_text(json.dumps(record))
+    champion, models = load_generator(tmp_path), load_models(tmp_path, config)
+    changes = {"sampler": "multistep", "steps": 20}
+    for number in (0, 1):
+        seed = SAMPLE.seed + number
+        [picture] = champion.draw([seed])
+        assert np.array_equal(picture, expected[number])
+        [picture] = models.draw([seed], models.size, None, config=replace(config, **changes))
+        assert np.array_equal(picture, expected[number])
+    folder = tmp_path / "samples" / "previews" / "000000"
+    for last in (sorted(folder.glob(f"{name}-*.png"))[-1] for name in ("steps", "levels")):
+        assert np.array_equal(np.asarray(Image.open(last)), expected[0])
 
 
 def test_steps_times_and_outputs_stay_in_float32(chain):

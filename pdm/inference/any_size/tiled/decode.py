@@ -14,7 +14,7 @@ from pdm.config.sampling.tiling import TilingConfig
 from pdm.data.pixels import Pixels, to_pixels
 from pdm.diffusion.tiles.layout import AxisTiles, Place
 from pdm.inference.any_size.tiled.canvas import Canvas
-from pdm.inference.precision import decoding_precision
+from pdm.inference.decoding import decode_to_images
 from pdm.models.levels.pyramid import Pyramid
 
 OVERLAP = 0.25  # of a tile's side
@@ -88,10 +88,7 @@ def _decode(canvas: Canvas, pyramid: Pyramid, corners: list[tuple[int, int]]) ->
         )
         for level, scale in zip(pyramid, canvas.scales, strict=True)
     ]
-    with decoding_precision(models.autoencoder, models.config, models.device):
-        tile_px = models.tile_px_for(models.size)
-        images = models.autoencoder.decode((*known, *drawn), models.size, tile_px)
-    return images.float()
+    return decode_to_images(models.autoencoder, (*known, *drawn), models.size, models.config)
 
 
 def _rows_to_pixels(images: Tensor) -> Pixels:

@@ -1,0 +1,47 @@
+"""Decodes drawn latents to pictures, for all that draw: in the precision and the tiles of `sample`.
+
+A champion and the commands that draw promise the pictures of the stage, so all decode here.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pdm.config.stages.sample import SampleConfig
+from pdm.data.pixels import Pixels, to_pixels
+from pdm.inference.precision import decoding_precision
+from pdm.models.codec import Autoencoder
+from pdm.models.levels.pyramid import Pyramid
+
+
+def decode_to_pixels(
+    autoencoder: Autoencoder, latents: Pyramid, size: tuple[int, int], config: SampleConfig
+) -> Pixels:
+    """Decode latents to uint8 (B, H, W, 3); see `decode_to_images`."""
+    return to_pixels(decode_to_images(autoencoder, latents, size, config))
+
+
+@torch.no_grad()
+def decode_to_images(
+    autoencoder: Autoencoder, latents: Pyramid, size: tuple[int, int], config: SampleConfig
+) -> Tensor:
+    """Decode latents to float32 images (B, 3, H, W) in [-1, 1].
+
+    Args:
+        autoencoder: On the device of the latents.
+        latents: Standardised; all levels, or the coarsest.
+        size: (H, W) of the pictures in pixels.
+        config: Section `sample` of the params: `precision` and `tile_px`.
+    """
+    with decoding_precision(autoencoder, config, latents[0].device):
+        images = autoencoder.decode(latents, size, tile_px_for(size, config))
+    return images.float()
+
+
+def tile_px_for(size: Sequence[int], config: SampleConfig) -> int | None:
+    """Return the side of the exact tiles that pictures of (H, W) are encoded and decoded in.
+
+    None for a whole picture at once (`sample.tile_px`).
+    """
+    return config.tile_px if config.tile_px and max(size) > config.tile_px else None
