@@ -5,7 +5,10 @@ Time runs from noise to data throughout this package: t = 0 is noise, t = 1 is d
     x_t = t * data + (1 - t) * noise        velocity = d x_t / d t = data - noise
 
 (Liu et al., arXiv:2209.03003). Papers and codebases disagree on the direction: when porting a
-formula, replace t by 1 - t and flip the velocity's sign. All levels share one time per picture.
+formula, replace t by 1 - t and flip the velocity's sign.
+
+Times are (B,), or (B, levels) if each level has its own; below 0 a level has not begun, above 1 it
+is finished.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +19,8 @@ from torch.nn import functional as F
 
 from pdm.models.levels.pyramid import Pyramid
 
-Velocity = Callable[[Pyramid, Tensor], Pyramid]  # (pyramid, t (B,)) -> same shapes
+# (pyramid, t (B,) or (B, levels)) -> same shapes
+Velocity = Callable[[Pyramid, Tensor], Pyramid]
 
 
 def uniform_times(count: int, generator: torch.Generator) -> Tensor:
@@ -91,9 +95,9 @@ def flow_loss(
     by_picture = torch.stack([values.view(len(t), -1).mean(dim=1) for values in of_levels])
     if time_weights is not None:
         by_picture = by_picture * time_weights.reshape(len(t), -1).mT
-    by_level = by_picture.mean(dim=1)
-    weights = torch.as_tensor(level_weights, dtype=by_level.dtype, device=by_level.device)
-    return (by_level * weights).sum() / weights.sum(), by_picture.detach()
+    level_losses = by_picture.mean(dim=1)
+    weights = torch.as_tensor(level_weights, dtype=level_losses.dtype, device=level_losses.device)
+    return (level_losses * weights).sum() / weights.sum(), by_picture.detach()
 
 
 def _values_of(pyramid: Pyramid) -> Tensor:

@@ -22,8 +22,8 @@ class Denoiser(nn.Module):
 
     Attributes:
         config: Everything that the design's constructor takes besides the levels.
-        facts: `level_channels` and `level_downsamplings`, coarse to fine; a loaded model also has
-            the other facts of its folder.
+        facts: `level_channels` and `level_downsamplings`, coarse to fine; also of a loaded model,
+            whose other facts stay in its folder's `config.json`.
     """
 
     # What activation checkpointing recomputes and FSDP shards as one; no block within another.
