@@ -70,7 +70,7 @@ class SuperResolutionTask:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SemanticTask:
-    """Draw a picture from a map of meanings. The classes are those of the data's maps."""
+    """Draw a picture from a semantic map. The classes are those of the data's maps."""
 
     __pydantic_config__: ClassVar = STRICT
 

@@ -133,7 +133,7 @@ def read_prompts(config: SampleConfig, diffusion: Path, shards: Path) -> tuple[P
         shards: Of the data.
 
     Returns:
-        None at all for a model without text.
+        The prompts, in the order in which pictures take turns; () for a model without text.
 
     Raises:
         BadInput: There are prompts for a model without text, their file cannot be read, or one does
@@ -204,7 +204,7 @@ def config_for_loading(config: SampleConfig, prompts: Sequence[Prompt]) -> Sampl
 
 
 def read_prompt_file(path: Path, key: str) -> tuple[Prompt, ...]:
-    """Read a file with one prompt a line.
+    """Read a file with one prompt per line.
 
     Args:
         path: Of the file.
@@ -220,7 +220,7 @@ def read_prompt_file(path: Path, key: str) -> tuple[Prompt, ...]:
     except ValueError as error:
         raise BadInput(f"{key}: {path}: {error}") from error
     if not found:
-        raise BadInput(f"{key}: {path} has no prompts; write one a line")
+        raise BadInput(f"{key}: {path} has no prompts; write one per line")
     return found
 
 

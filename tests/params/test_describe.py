@@ -22,7 +22,7 @@ def show_params(capsys, monkeypatch):
 def test_one_key_has_value_meaning_type_and_limits(show_params):
     assert show_params("sample.steps").splitlines() == [
         "sample.steps: 40",
-        "    evaluations of the network; heun takes twice as many  "
+        "    sampler steps; heun and guidance each double evaluations, adaptive chooses its own  "
         "(whole number, from 1 to 1,000,000)",
     ]
 

@@ -1,4 +1,4 @@
-"""How the levels' own times are related: the part of `diffusion.model` with this name."""
+"""How the per-level times are related: the part of `diffusion.model` with this name."""
 
 import math
 from dataclasses import dataclass

@@ -39,7 +39,7 @@ class WordPiecesConfig:
     kind: Annotated[Literal["word_pieces"], "word_pieces: a transformer trained with the network"]
     vocabulary: Annotated[
         FileConfig | None,
-        "a vocab.txt of BERT's kind, one word piece a line; null: made of the captions",
+        "a vocab.txt of BERT's kind, one word piece per line; null: made of the captions",
     ]
     transformer: Annotated[TextTransformerConfig, "the transformer"]
 

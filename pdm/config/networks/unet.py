@@ -36,12 +36,12 @@ class UNetConfig:
     ]
     level_times: Annotated[
         LevelTimesConfig | None,
-        "own times of the levels by another rule; null: none",
+        "per-level times by another rule; null: none",
         Neutral(None),
     ]
     time_embedding: Annotated[
         Literal["joint", "summed"],
-        "of own times: joint, or summed over the levels and their stage",
+        "of per-level times: joint, or summed over the levels and their stage",
         Neutral("joint"),
     ]
     predicts: Annotated[
@@ -89,7 +89,7 @@ class UNetConfig:
 
     @property
     def schedule(self) -> Windows | LevelTimesConfig | None:
-        """How the levels' own times are related; None where all levels share one time."""
+        """How the per-level times are related; None where all levels share one time."""
         return self.windows if self.level_times is None else self.level_times
 
     @property

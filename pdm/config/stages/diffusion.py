@@ -58,7 +58,7 @@ class DiffusionConfig:
     ]
     condition_dropout: Annotated[
         Annotated[float, Limits(at_least=0, below=1)],
-        "share of images trained without it, for classifier-free guidance",
+        "probability of dropping an image's condition in training, for classifier-free guidance",
     ]
     distil: Annotated[
         DistilConfig | None,
@@ -182,7 +182,7 @@ class DiffusionConfig:
 
     @property
     def schedule(self) -> Windows | LevelTimesConfig | None:
-        """How the levels' own times are related; None where all levels share one time."""
+        """How the per-level times are related; None where all levels share one time."""
         return self.network.schedule if isinstance(self.network, UNetConfig) else None
 
     @property

@@ -30,7 +30,7 @@ AnySide = Annotated[int, Limits(at_least=LEAST_SIDE, at_most=LARGEST_SIDE)]
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GuideConfig:
     """The guide, which guidance steers away from: a worse model of the same data (autoguidance), or
-    the model itself without its class (classifier-free guidance)."""
+    the model itself without its condition (classifier-free guidance)."""
 
     __pydantic_config__: ClassVar = STRICT
     FIELDS: ClassVar = {
@@ -42,7 +42,7 @@ class GuideConfig:
 
     kind: Annotated[
         Literal["unconditional", "ema", "model"],
-        "the model without its class, an EMA of its own weights, or another model",
+        "the model without its condition, an EMA of its own weights, or another model",
     ]
     ema_length: Annotated[EmaLength | None, "ema: its length"] = None
     images_seen: Annotated[Images | None, "ema: as it was after this many images"] = None
@@ -98,7 +98,10 @@ class SampleConfig:
         Literal["euler", "heun", "multistep", "adaptive", "ddim"],
         "euler, heun, multistep, adaptive (chooses its steps) or ddim (adds noise)",
     ]
-    steps: Annotated[Count, "evaluations of the network; heun takes twice as many"]
+    steps: Annotated[
+        Count,
+        "sampler steps; heun and guidance each double evaluations, adaptive chooses its own",
+    ]
     tolerance: Annotated[Positive, "adaptive: error of each step"]
     eta: Annotated[Fraction, "ddim: share of fresh noise; 1 is ancestral sampling"]
     time_shift: Annotated[Positive, "above 1: shorter steps near noise, as larger images need"]
@@ -117,7 +120,7 @@ class SampleConfig:
     ]
     prompts: Annotated[
         tuple[str, ...] | FileConfig | None,
-        "of text: drawn in turn, or a file with one a line; null: captions of held-out images",
+        "of text: drawn in turn, or a file with one per line; null: captions of held-out images",
         NOT_IN_SAMPLES,  # each sample names its own
     ]
     negative_prompt: Annotated[

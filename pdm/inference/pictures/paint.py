@@ -1,4 +1,4 @@
-"""Draws pictures from a map of meanings of any size."""
+"""Draws pictures from a semantic map of any size."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
