@@ -71,10 +71,14 @@ def teacher_trajectory(
 
 
 def mean_velocity(start: Pyramid, end: Pyramid, step: list[float]) -> Pyramid:
-    """Give the mean velocity of a step between two points; 0 for levels that do not move.
+    """Return the mean velocity of a step between two points.
 
     Args:
+        start, end: The points; one (B, C, h, w) for each level.
         step: Its length, or one for each level.
+
+    Returns:
+        (end - start) / length for each level, of its shape; 0 for levels that do not move.
     """
     lengths = step if len(step) > 1 else step * len(start)
     return tuple(

@@ -1,4 +1,4 @@
-"""Stops of a sampler where the levels' own times are related by `LevelTimesConfig`.
+"""Stops of a sampler where the per-level times are related by `LevelTimesConfig`.
 
 All functions return times (steps + 1, levels), coarse to fine: with any rule, a sampler takes as
 many steps as it was asked for. As elsewhere, a level below 0 has not begun, and one above 1 is
@@ -21,7 +21,7 @@ Schedule = Windows | LevelTimesConfig
 
 
 def sampler_stops(steps: int, shift: float, schedule: Schedule | None, num_levels: int) -> Tensor:
-    """Give the stops of a sampler: (stops,), or (stops, levels) where levels have own times.
+    """Give the stops of a sampler: (stops,), or (stops, levels) with per-level times.
 
     Args:
         steps: Steps to take; with windows, one more for each inner end of a window.
@@ -40,8 +40,8 @@ def sampler_stops(steps: int, shift: float, schedule: Schedule | None, num_level
     if steps < least:
         raise BadInput(
             f"sample.steps is {steps}, but diffusion.model.level_times (kind {schedule.kind}, "
-            f"{num_levels} levels) needs at least {least}: one between "
-            "each begin or end of a level and the next"
+            f"{num_levels} levels) needs at least {least}: at least one between two consecutive "
+            "times at which a level starts or finishes"
         )
     if schedule.kind == "stages":
         return _stops_of_stages(steps, shift, schedule)
@@ -61,7 +61,8 @@ def stops_between_bends(steps: int, schedule: Schedule | None, num_levels: int) 
 
 
 def min_steps(schedule: Schedule | None, num_levels: int) -> int:
-    """Count the parts between begins and ends of levels: each takes a step or more."""
+    """Return the fewest steps: one between two consecutive times at which a level starts or
+    finishes."""
     if isinstance(schedule, LevelTimesConfig):
         if schedule.stage_levels is not None:
             return len(schedule.stage_levels)

@@ -134,8 +134,16 @@ def multistep_step_at(velocity: Velocity, point: Point, times: Tensor, evaluated
 
 
 def extrapolations(steps: Sequence[Sequence[float]]) -> list[list[float]]:
-    """Give the share of the change since the previous step that a step of `multistep` adds to its
-    velocity: a number for each step, or one for each level."""
+    """Return the share of the change of the velocity since the previous step that each step of
+    `multistep` adds to its velocity.
+
+    Args:
+        steps: From `step_lengths`: the lengths of each step, one for all levels or one for each.
+
+    Returns:
+        The shares of each step, in the same form: half the ratio of its length to the length
+        before. 0 in the first step, and where a level did not move in the step before.
+    """
     before = [[0.0] * len(steps[0]), *steps]
     return [
         [now / (2 * last) if last else 0.0 for now, last in zip(step, past, strict=True)]

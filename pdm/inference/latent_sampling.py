@@ -76,6 +76,12 @@ def draw_latents(
         noise: What sampling starts from; None for that of the seeds.
         negative: With `condition`: what guidance steers away from; None for no condition.
         guide: Moves the predicted data towards a known picture; not with a network for few steps.
+
+    Returns:
+        Standardised latents, one (B, C, h, w) for each level, in the order of the seeds.
+
+    Raises:
+        BadInput: The sampler or its steps do not fit the levels' times (`sampler_times`).
     """
     device = next(networks.network.parameters()).device
     noise = tuple(level.to(device) for level in noise or noise_from_seeds(seeds, shapes))
@@ -152,7 +158,13 @@ def draw_numbers(
 
 
 def sampler_times(network: Denoiser, config: SampleConfig, num_levels: int) -> Tensor:
-    """Give the sampler's stops: LDM's own steps where the network was trained on those only."""
+    """Return the sampler's stops, (stops,) or (stops, levels).
+
+    They are LDM's own steps where the network was trained on those only.
+
+    Raises:
+        BadInput: The steps are too few for the levels' times, or ddim does not support them.
+    """
     adaptive = config.sampler == "adaptive"
     if not isinstance(network, PyramidUNet):
         steps = 1 if adaptive else config.steps

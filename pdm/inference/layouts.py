@@ -95,7 +95,7 @@ def read_layouts(config: SampleConfig, diffusion: Path, shards: Path) -> tuple[S
         shards: Of the data.
 
     Returns:
-        None at all for a model without layouts.
+        The layouts, in the order in which pictures take turns; () for a model without layouts.
 
     Raises:
         BadInput: There are layouts for a model that reads none, their file cannot be read, or one

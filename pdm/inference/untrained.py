@@ -33,7 +33,7 @@ def write_untrained(config: Params, *, autoencoder: Path, diffusion: Path) -> No
     decoder = build_autoencoder(config.autoencoder).eval()
     decoder.save_pretrained(autoencoder, **facts)
     levels = (decoder.level_channels, decoder.level_downsamplings)
-    # A condition costs little, and its sizes may follow from data that there are none of yet.
+    # Without the task: its condition costs little, and its sizes may need data that do not exist.
     free = dataclasses.replace(config.diffusion, task=None)
     network = build_denoiser(free, *levels).eval()
     network.save_pretrained(

@@ -34,7 +34,7 @@ class Condition:
     levels: Pyramid | None = (
         None  # (B, level_channels[k], h, w) for each level that is a map, of that level's size
     )
-    mask: Tensor | None = None  # (B, N) bool, False for tokens that are padding; None: none is
+    mask: Tensor | None = None  # (B, N) bool, False for padding; None: no padding
 
     def change(self, change: Callable[[Tensor], Tensor]) -> "Condition":
         """Change every tensor, for example move it to a device."""
@@ -85,12 +85,26 @@ def drop_condition(config: ConditionConfig, condition: Condition) -> Condition:
 
 
 def drop_rows(config: ConditionConfig, condition: Condition, dropped: Tensor) -> Condition:
-    """Give the empty condition to the pictures that `dropped` (B,) names, for CFG."""
+    """Return the condition with the empty one for the pictures that are dropped, for CFG.
+
+    Args:
+        config: Sizes of the condition.
+        condition: Of the batch.
+        dropped: (B,) bool.
+    """
     return choose_rows(dropped, drop_condition(config, condition), condition)
 
 
 def choose_rows(rows: Tensor, first: Condition, second: Condition) -> Condition:
-    """Give the first condition to the pictures that `rows` (B,) names, the second to the others."""
+    """Return the first condition for some pictures of a batch, and the second for the others.
+
+    Args:
+        rows: (B,) bool, True for the first condition; on any device.
+        first, second: Of all pictures of the batch, with the same parts and shapes.
+
+    Returns:
+        A condition with the same parts, on the device of the first.
+    """
 
     def choose(one: Tensor, other: Tensor) -> Tensor:
         return torch.where(rows.to(one.device).view(-1, *[1] * (one.ndim - 1)), one, other)

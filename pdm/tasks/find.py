@@ -87,7 +87,7 @@ def check_task(config: DiffusionConfig, latents: LatentShards) -> None:
     """Check that the latents have what the task needs, and that stated sizes are those it needs.
 
     Raises:
-        BadInput: They do not, or they are not; the text says what to do.
+        BadInput: The latents lack something, or a stated size differs; the message says what to do.
     """
     facts = latents.manifest.facts
     task = find_task(config.drawn_by, facts)

@@ -117,7 +117,7 @@ class Text:
         return choose_rows(dropped, empty, condition)
 
     def facts(self) -> dict[str, Any]:
-        """None; the vocabulary is a file of its own."""
+        """No facts: the vocabulary is a file of its own."""
         return {}
 
     def finish(self, example: Example, drawn: Pixels) -> Pixels:

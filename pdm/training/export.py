@@ -96,7 +96,7 @@ def export_autoencoder(
         run, checkpoints_of(run, config.training), images_seen, "autoencoder"
     )
     if finished.images_seen(run) == chosen.images_seen and finished.is_sound(run):
-        # The training has measured this very model, which takes long with large pictures.
+        # The training has measured this model; measuring large pictures again would take long.
         weights.copy(run / finished.MODEL, model, chosen.facts)
         return chosen.describe(model)
     network = _load_ema(build_autoencoder(config), chosen.path)

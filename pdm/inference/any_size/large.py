@@ -1,6 +1,6 @@
 """Draws a picture of any size, or enlarges one to any size, and writes it to a file.
 
-A run that was killed goes on where it was when it is started again, and ends with equal bytes:
+A run that was killed resumes where it was when it is started again, and ends with equal bytes:
 finished rounds are kept beside the file, and the unfinished one every half minute.
 """
 
@@ -221,7 +221,7 @@ def condition_of_enlargement(
 
 
 def _depends(facts: Mapping[str, Any], plan: Plan, config: SampleConfig) -> dict[str, Any]:
-    """Everything that a picture depends on: nothing begun by another version is gone on with. The
+    """Everything that a picture depends on: work begun by another version is not resumed. The
     settings are those of its prompt, which may be guided where the params are not."""
     own = {"plan": str(plan), "settings": settings_of(config)}
     return dict(facts) | own | {"version": [__version__, versions()["sample"]]}

@@ -108,7 +108,7 @@ def draw_by_plan(
         plan: Of the picture.
         compose: Gives the bands of the composition.
         enlarger: How to enlarge.
-        folder: For what is finished. A run that was killed goes on from there, with equal pixels.
+        folder: For what is finished. A run that was killed resumes from there, with equal pixels.
         name: First word of the lines of progress.
 
     Yields:

@@ -4,9 +4,15 @@ few steps, and the guide of classifier-free guidance (CFG) or autoguidance, if a
 from pdm.inference.sampling_networks.few_steps import (
     check_few_steps,
     few_steps_facts,
-    takes_few_steps,
+    uses_few_step_network,
 )
 from pdm.inference.sampling_networks.load import load_networks
 from pdm.inference.sampling_networks.networks import Networks
 
-__all__ = ["Networks", "check_few_steps", "few_steps_facts", "load_networks", "takes_few_steps"]
+__all__ = [
+    "Networks",
+    "check_few_steps",
+    "few_steps_facts",
+    "load_networks",
+    "uses_few_step_network",
+]

@@ -14,11 +14,11 @@ from pdm.files import sha256_of
 logger = logging.getLogger(__name__)
 
 
-def takes_few_steps(diffusion: Path, config: SampleConfig) -> bool:
-    """Tell whether it is sampled from, in place of the flow.
+def uses_few_step_network(diffusion: Path, config: SampleConfig) -> bool:
+    """Tell whether `sample` draws from the network distilled for few steps, not from the flow.
 
-    It is if the model has one for exactly `sample.steps`, whichever sampler of fixed steps is
-    chosen: it has its own. An adaptive sampler and `ddim` always take the flow.
+    It does if the model has one for exactly `sample.steps`; the network replaces the sampler of
+    fixed steps, too. With the samplers `adaptive` and `ddim` it always draws from the flow.
     """
     folder = diffusion / weights.FEW_STEPS
     if config.sampler in ("adaptive", "ddim") or not folder.is_dir():
@@ -29,7 +29,7 @@ def takes_few_steps(diffusion: Path, config: SampleConfig) -> bool:
 def few_steps_facts(diffusion: Path, config: SampleConfig) -> dict[str, str]:
     """Give the digest of the network distilled for few steps, for marks; nothing if the flow is
     sampled from."""
-    if not takes_few_steps(diffusion, config):
+    if not uses_few_step_network(diffusion, config):
         return {}
     logger.info(
         "sampling with the network of %s that was distilled for %d steps", diffusion, config.steps
@@ -45,7 +45,7 @@ def check_few_steps(diffusion: Path, config: SampleConfig, prompts: Sequence[Pro
         config: Section `sample` of the params.
         prompts: That will be drawn.
     """
-    if not takes_few_steps(diffusion, config):
+    if not uses_few_step_network(diffusion, config):
         return
     for prompt in prompts:
         for option, asked, only in (
@@ -66,7 +66,7 @@ def check_settings(diffusion: Path, config: SampleConfig) -> None:
     for name, neutral in (("guidance_scale", 1.0), ("ema_length", None)):
         if (value := getattr(config, name)) != neutral:
             raise BadInput(
-                f"sample.{name} is {value}, but {folder}, the network for {config.steps} steps, "
-                f"supports none; set it to {'null' if neutral is None else neutral}, or choose "
+                f"sample.{name} is {value}, but {folder}, distilled for {config.steps} steps, does "
+                f"not support it; set it to {'null' if neutral is None else neutral}, or choose "
                 "another number of steps"
             )

@@ -6,7 +6,7 @@ import torch
 
 from pdm import ema, weights
 from pdm.config.stages.sample import SampleConfig
-from pdm.inference.sampling_networks.few_steps import check_settings, takes_few_steps
+from pdm.inference.sampling_networks.few_steps import check_settings, uses_few_step_network
 from pdm.inference.sampling_networks.guide import load_guide
 from pdm.inference.sampling_networks.networks import Networks
 from pdm.inference.sampling_networks.subjects_of_model import subjects_of_model
@@ -23,8 +23,8 @@ def load_networks(
 ) -> Networks:
     """Load the networks that the section `sample` asks for.
 
-    With as many steps as a network in the folder was distilled for, it is that network; see
-    `takes_few_steps`.
+    That is the flow with its guide, or the network distilled for few steps, which takes their
+    place (`uses_few_step_network`).
 
     Args:
         diffusion: Folder of the diffusion model.
@@ -37,7 +37,7 @@ def load_networks(
         BadInput: A model is missing, has no EMA snapshots, or cannot guide this one; or a model
             that works on a picture has none.
     """
-    if takes_few_steps(diffusion, config):
+    if uses_few_step_network(diffusion, config):
         check_settings(diffusion, config)
         return _load_few_steps(diffusion, config, device, subjects)
     network = load_denoiser(diffusion)

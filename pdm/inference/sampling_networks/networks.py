@@ -26,7 +26,7 @@ class Networks:
 
     network: Denoiser
     guide: Denoiser | None = None  # None without guidance
-    # Whether the guide gets the picture's condition; otherwise one that takes any gets the empty.
+    # Whether the guide gets the picture's condition; if not, the empty one, if it takes any.
     guide_gets_condition: bool = False
     subjects: Subjects = NO_SUBJECTS  # what the pictures of the seeds show
     stops: Tensor | None = None  # of a network that was distilled for few steps; None for a flow

@@ -80,6 +80,15 @@ def decode_region(
 
     The coarse stages run on the whole picture, the fine ones on the region with a margin. So a
     network can be trained on parts of pictures too large to be decoded with gradients.
+
+    Args:
+        decoder: May be in training mode.
+        pyramid: Any prefix of the levels.
+        height: Of the coarsest map, in its cells; its breadth likewise.
+        region: The part to decode, in pixels of the picture.
+
+    Returns:
+        (B, 3, h, w), of the region's height and breadth in pixels.
     """
     num_whole = _num_whole(decoder)
     features, images = decoder.coarse(pyramid, height, breadth, num_whole)

@@ -66,7 +66,7 @@ def distil_flow(
     build_reference_distance: BuildReferenceDistance,
     launch: Launch = launch_on_ray,
 ) -> None:
-    """Distil, or go on distilling, a finished flow, and write its model with the student in it.
+    """Distil a finished flow, or resume its distillation, and write its model with the student.
 
     Args:
         config: Section `diffusion` of the params, with `distil`.
@@ -80,7 +80,7 @@ def distil_flow(
         launch: Starts the workers.
 
     Raises:
-        BadInput: `distil.teacher_steps` are too few for the levels' own times, or the frozen
+        BadInput: `distil.teacher_steps` are too few for the per-level times, or the frozen
             encoder of a task of text is not there.
         QualityGate, Unavailable, Preempted: As for `train_diffusion`.
     """
@@ -117,6 +117,6 @@ def _check_steps(config: DiffusionConfig, latents: LatentShards) -> None:
     least = min_steps(config.schedule, len(latents.level_shapes))
     if config.distil.teacher_steps < least:
         raise BadInput(
-            f"diffusion.distil.teacher_steps is {config.distil.teacher_steps}, but the own times "
-            f"of these levels need at least {least}"
+            f"diffusion.distil.teacher_steps is {config.distil.teacher_steps}, but this model's "
+            f"per-level times need at least {least}"
         )

@@ -37,6 +37,7 @@ class Optimized:
         betas: Betas of Adam.
         orthogonal: Whether Muon may update its matrices. Embeddings are left to AdamW in any case
             (Jordan et al. 2024), since a row gets gradients only when its class is drawn.
+        embeddings: Those of the weights that are embeddings.
     """
 
     suffix: str

@@ -39,12 +39,14 @@ from pdm.training.monitoring.utilisation import copy_to_meta
 class TrainState:
     """The model, its EMAs, optimizer and progress; and the discriminator, if there is one.
 
-    With `strategy` "fsdp" this class shards the weights, optimizer and EMAs. Then all workers must
-    call `save`, `load` and `gather_ema`, and write the copies that they make.
+    With `strategy` "fsdp" and several workers, this class shards the weights, optimizer and EMAs.
+    Then all workers must call `save`, `load` and `gather_ema`, and write what `contents` gives
+    them.
 
     Args:
         model: The network under training, on its device.
-        config: Settings; only strategy, optimizer, precision and `ema_lengths` are read here.
+        config: Settings of the training: strategy, precision, `ema_lengths`, and all of the
+            optimizer.
         discriminator: Trained by the same optimizer, and saved; has no EMA.
 
     Attributes:

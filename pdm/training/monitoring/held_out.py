@@ -131,8 +131,8 @@ def psnr(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def first_numbers(shards: ImageShards, count: int) -> list[int]:
-    """About the first `count` pictures of a split, or all if there are fewer; an equal part from
-    each bucket, so that a score hears of every shape."""
+    """About the first `count` pictures of a split, or all if there are fewer; as many from each
+    bucket, so that every size counts in a score."""
     share = -(-count // len(shards.bucket_ranges))
     return [number for numbers in shards.bucket_ranges for number in numbers[:share]]
 

@@ -24,7 +24,7 @@ from pdm.training.objectives.level_times import (
 class TimeDistribution:
     """The distribution of the times.
 
-    How `level_times` draws the levels' times, and how it weights them, is described there. Where
+    `pdm.training.objectives.level_times` says how per-level times are drawn and weighted. Where
     levels run in windows, one level is chosen for each picture, all with equal probability.
     That level's time follows the distribution, and the windows give the times of the others. If
     another level happens to run at that point, it is trained too. A level's errors are weighted by
@@ -37,7 +37,7 @@ class TimeDistribution:
         shift: Shift towards noise, see `pdm.diffusion.sampling_times.shift_time`.
         margin: How far uniform times reach beyond the ends: PDM's enlarged range.
         steps: LDM's times, where the kind is "ldm".
-        schedule: How the levels' own times are related; None where all levels share one time.
+        schedule: How the per-level times are related; None where all levels share one time.
         num_levels: Of the pyramid.
         finished_noise: Largest share of noise of finished levels.
         data_levels: Levels whose data the network predicts.

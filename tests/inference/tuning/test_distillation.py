@@ -150,7 +150,7 @@ def test_a_picture_in_four_steps_takes_four_evaluations_and_no_batch_changes_it(
 def test_what_the_tuned_network_cannot_do_is_refused(chain, distilled, tmp_path, changes):
     guide = GuideConfig(kind="ema", ema_length=0.1, images_seen=16)
     [name] = changes
-    with pytest.raises(BadInput, match=f"sample.{name} is .* supports none"):
+    with pytest.raises(BadInput, match=f"sample.{name} is .* does not support it"):
         draw(chain, distilled, tmp_path / "samples", steps=4, guide=guide, **changes)
 
 

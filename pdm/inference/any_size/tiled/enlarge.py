@@ -77,7 +77,7 @@ def enlarge(
         boxes: In place of both, for a model of layouts: each tile gets its part of them.
         on_progress: Gets the number of tiles done, and of all. A tile is counted once for each
             evaluation of the network, and once when it is decoded.
-        state: Folder for an unfinished state. A run that was killed goes on from the last saved
+        state: Folder for an unfinished state. A run that was killed resumes from the last saved
             step, with equal bits. Delete the folder when the picture is written; None to save
             nothing.
         save_seconds: Least time between two saves.
