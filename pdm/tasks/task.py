@@ -27,11 +27,6 @@ class Levels:
     channels: tuple[int, ...]
     downsamplings: tuple[Downsampling, ...]
 
-    @property
-    def finest(self) -> int:
-        """Image side over the side of the finest level."""
-        return int(self.downsamplings[-1])
-
 
 @dataclass(frozen=True, slots=True)
 class Example:

@@ -16,6 +16,7 @@ from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput, QualityGate
 from pdm.files import sha256_of
 from pdm.inference.encode import encode_shards
+from pdm.inference.encode.parts import sums_of
 from pdm.inference.encode.statistics import LatentStatistics
 from pdm.models.autoencoder import PyramidAutoencoder
 
@@ -66,7 +67,7 @@ def test_without_copies_each_picture_stands_once(chain, tmp_path):
 def test_latents_far_from_standardised_stop_the_stage(std):
     spread = LatentStatistics(2)
     good = torch.randn(100, 4, 1, 1)
-    spread.add((good, good * std))
+    spread.add_sums(torch.stack([sums_of(level) for level in (good, good * std)]))
     with pytest.raises(QualityGate, match="level 1 have a standard deviation"):
         spread.check()
 

@@ -74,6 +74,10 @@ class TrainingConfig:
     ]
     seed: Annotated[Seed, "of initial weights, order, noise and augmentation"]
 
+    def microbatch_size(self, num_workers: int) -> int:
+        """Return the number of images in one pass on one of these workers."""
+        return self.batch_size // (num_workers * self.accumulation)
+
     def __post_init__(self) -> None:
         check_limits(self)
         require(

@@ -90,11 +90,6 @@ class Layout:
         )
         return Grid(rows, columns)
 
-    def num_tiles(self, steps: int) -> int:
-        """Count the tiles of all steps together: evaluations of the network in steps of one."""
-        grids = (self.grid(step) for step in range(steps))
-        return sum(len(grid.rows.starts) * len(grid.columns.starts) for grid in grids)
-
     def _starts(self, side: int, tile: int, step: int, axis: int) -> tuple[int, ...]:
         mode, overlap = self.config.mode, round(self.config.overlap * tile)
         if mode == "none":

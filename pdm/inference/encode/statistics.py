@@ -4,8 +4,6 @@ import torch
 from torch import Tensor
 
 from pdm.errors import QualityGate
-from pdm.inference.encode.parts import sums_of
-from pdm.models.levels.pyramid import Pyramid
 
 STD_RANGE = (0.5, 2.0)  # accepted range for a level's standardised latents; 1 is expected
 
@@ -15,10 +13,6 @@ class LatentStatistics:
 
     def __init__(self, num_levels: int) -> None:
         self._sums = torch.zeros(num_levels, 3, dtype=torch.float64)  # count, sum, sum of squares
-
-    def add(self, pyramid: Pyramid) -> None:
-        """Include more latents."""
-        self.add_sums(torch.stack([sums_of(level) for level in pyramid]))
 
     def add_sums(self, sums: Tensor) -> None:
         """Include latents by `sums_of` each level, (levels, 3)."""

@@ -6,8 +6,6 @@ picture (output skip, as in StyleGAN2). A missing level adds nothing, so any pre
 can be decoded.
 """
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -25,6 +23,7 @@ from pdm.models.layers.basic import (
 )
 from pdm.models.layers.blocks import NoPixels, PlainBlock, ResidualBlock, ToPixels
 from pdm.models.levels.pyramid import Pyramid
+from pdm.models.levels.waves import lowest_cosines
 
 
 class GlobalStart(nn.Module):
@@ -41,7 +40,7 @@ class GlobalStart(nn.Module):
     def forward(self, latent: Tensor, height: int, breadth: int) -> Tensor:
         """(B, channels, 1, 1) to (B, width, height, breadth)."""
         mix = self.mix(latent[:, :, 0, 0]).unflatten(1, (4, -1))
-        rows, columns = (_cosines(side, latent) for side in (height, breadth))
+        rows, columns = (lowest_cosines(side, latent) for side in (height, breadth))
         patterns = torch.einsum("ih,jw->ijhw", rows, columns).flatten(0, 1)
         features: Tensor = torch.einsum("bkc,khw->bchw", mix, patterns)
         return features
@@ -166,9 +165,3 @@ def at_least_float32(images: Tensor) -> Tensor:
 def upsample_bilinear(images: Tensor) -> Tensor:
     """Double both sides, bilinear."""
     return F.interpolate(images, scale_factor=2.0, mode="bilinear", align_corners=False)
-
-
-def _cosines(side: int, like: Tensor) -> Tensor:
-    """Give (2, side): a constant 1, and half a cosine wave from nearly 1 to nearly -1."""
-    centres = (torch.arange(side, dtype=like.dtype, device=like.device) + 0.5) / side
-    return torch.stack([torch.ones_like(centres), torch.cos(math.pi * centres)])

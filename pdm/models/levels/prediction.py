@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pdm.models.levels.pyramid import Pyramid
+from pdm.models.levels.waves import lowest_cosines
 
 PATTERNS = 4  # constant or half a wave, in each of the two directions
 
@@ -82,14 +83,8 @@ def predict_level(
 
 def _patterns(level: Tensor) -> Tensor:
     """(PATTERNS, h, w) over the places of a level."""
-    rows, columns = (_waves(side, level) for side in level.shape[2:])
+    rows, columns = (lowest_cosines(side, level) for side in level.shape[2:])
     return torch.einsum("ih,jw->ijhw", rows, columns).flatten(0, 1)
-
-
-def _waves(side: int, like: Tensor) -> Tensor:
-    """(2, side): a constant 1, and half a cosine wave."""
-    places = (torch.arange(side, dtype=like.dtype, device=like.device) + 0.5) / side
-    return torch.stack([torch.ones_like(places), torch.cos(math.pi * places)])
 
 
 def _repeat(level: Tensor, size: Sequence[int]) -> Tensor:

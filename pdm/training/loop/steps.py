@@ -85,7 +85,7 @@ class Steps:
     @property
     def microbatch_size(self) -> int:
         """Number of images in one pass on one worker."""
-        return self.config.batch_size // (self.workers.count * self.config.accumulation)
+        return self.config.microbatch_size(self.workers.count)
 
     def next_share(self) -> tuple[tuple[range, Batch], Fault | None]:
         """Load this worker's next share; also return the fault of its images or disk, if any."""
