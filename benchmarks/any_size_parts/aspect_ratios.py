@@ -99,17 +99,17 @@ def _distances(size: Size, seed: int, folder: Path) -> tuple[dict[str, float], d
         config.autoencoder, shards["many"], folder / "run-autoencoder", first_stage
     )
     autoencoder._work(settings, Workers(torch.device("cpu")))
-    judge, decoder = ReferenceDistance(), load_autoencoder(first_stage)
+    judge, loaded = ReferenceDistance(), load_autoencoder(first_stage)
     train, real = (ImageShards(shards["many"], split) for split in ("train", "val"))
     flows = [_train_flow(config, shards[name], first_stage, folder / name) for name in shards]
     found: list[dict[str, float]] = [{}, {}]
     for shape in UNSEEN:
         held_out, name = _pictures_of(real, shape), bucket_name(shape)
-        reference = judge.features(_decoded(decoder, held_out))
+        reference = judge.features(_decoded(loaded, held_out))
         for scores, flow in zip(found, flows, strict=True):
             drawn = _draw(config, flow, shape, len(held_out), seed)
             scores[name] = judge.distance(judge.features(drawn), reference)
-        others = judge.features(_decoded(decoder, _pictures_of(train, shape)[: len(held_out)]))
+        others = judge.features(_decoded(loaded, _pictures_of(train, shape)[: len(held_out)]))
         floor = judge.distance(others, reference)
         print(f"seed {seed}, {name}: training pictures {floor:.3g}", file=sys.stderr, flush=True)
     many, square = found

@@ -21,8 +21,8 @@ from pdm.diffusion.tiles.layout import Place
 from pdm.diffusion.tiles.sampling import TiledState, sample_in_tiles
 from pdm.diffusion.tiles.velocity import TiledVelocity
 from pdm.inference.any_size.tiled.canvas import Canvas, make_canvas
-from pdm.inference.any_size.tiled.kept_encodings import KeptEncodings
-from pdm.inference.any_size.tiled.tile_velocity import TilePainter, plan_steps
+from pdm.inference.any_size.tiled.encoding_cache import EncodingCache
+from pdm.inference.any_size.tiled.tile_velocity import TileDenoiser, plan_steps
 from pdm.models.levels.pyramid import Pyramid
 
 FACTOR = 4
@@ -87,8 +87,8 @@ def _sample(canvas: Canvas, mode: Mode, *, keeps: bool) -> tuple[Pyramid, int]:
     at_once = canvas.models.config.batch_size
     layout = canvas.layout(TilingConfig(mode=mode, tiles_at_once=at_once))
     schedule = plan_steps(counted, 0, 1.0, 0)
-    encode = KeptEncodings(counted, layout, schedule).encode if keeps else counted.encode
-    velocity = TiledVelocity(TilePainter(counted, schedule, encode, 0), layout, canvas.scales)
+    encode = EncodingCache(counted, layout, schedule).encode if keeps else counted.encode
+    velocity = TiledVelocity(TileDenoiser(counted, schedule, encode, 0), layout, canvas.scales)
     start = TiledState(Point(noise_from_seeds([0], canvas.shapes)))
     *_, end = sample_in_tiles(schedule.step, velocity, start, schedule.times)
     return end.point.pyramid, sum(counted.batches)

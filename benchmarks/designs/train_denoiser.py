@@ -37,9 +37,9 @@ from pdm.models.denoiser import Denoiser
 from pdm.models.layers.spectral_norm import bake_spectral_norms
 from pdm.models.levels.pyramid import Pyramid
 from pdm.registry import build_denoiser
+from pdm.training.latent_dataset import LatentDataset
 from pdm.training.loop.interfaces import Data
 from pdm.training.loop.state import TrainState
-from pdm.training.noisy_latents import NoisyLatents
 from pdm.training.objectives.losses import FlowLosses
 
 FirstStage = Autoencoder | Wavelets
@@ -167,7 +167,7 @@ def prepare_training(
     network = build_denoiser(config, channels, downsamplings)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     losses = FlowLosses(network, config.level_loss_weights)
-    data = NoisyLatents(latents, config)  # type: ignore[arg-type]
+    data = LatentDataset(latents, config)  # type: ignore[arg-type]
     return TrainState(network, config.training), losses, data
 
 

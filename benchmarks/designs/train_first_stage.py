@@ -23,7 +23,7 @@ from pdm.training.loop.state import TrainState
 from pdm.training.objectives.losses import AutoencoderLosses
 from pdm.training.objectives.perceptual import load_perceptual
 from pdm.training.objectives.pixel_losses import gradient_loss
-from pdm.training.training_pictures import Pictures
+from pdm.training.picture_dataset import PictureDataset
 
 
 def train_design(job: dict[str, Any], pixels: Pixels) -> tuple[Autoencoder, Clock, int]:
@@ -43,7 +43,7 @@ def train_autoencoder(
     perceptual = load_perceptual(config.perceptual, cpu) if config.perceptual else None
     losses = AutoencoderLosses(model, config, perceptual, None)
     data: Any = CropsInMemory(pixels)
-    pictures = Pictures(data, config, model)
+    pictures = PictureDataset(data, config, model)
     clock = in_memory.trained(state, losses, pictures, config.training, seconds)
     return ema_model(state), clock, state.images_seen
 

@@ -48,9 +48,9 @@ from pdm.registry import build_denoiser
 from pdm.training.distillation.student import build_losses
 from pdm.training.distillation.trajectory_starts import TrajectoryStarts
 from pdm.training.distributed.workers import Workers
+from pdm.training.latent_dataset import LatentDataset
 from pdm.training.latent_space.measure import measure_latents
 from pdm.training.loop.state import TrainState
-from pdm.training.noisy_latents import NoisyLatents
 from pdm.training.objectives.losses import FlowLosses
 
 SYSTEM = SYSTEMS["pdm"]
@@ -178,7 +178,7 @@ def train_flow(
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = TrainState(network, config.training)
     losses = FlowLosses(network, config.level_loss_weights)
-    data_of_flow = NoisyLatents(latents, config)  # type: ignore[arg-type]
+    data_of_flow = LatentDataset(latents, config)  # type: ignore[arg-type]
     trained(state, losses, data_of_flow, config.training, None)
     return state.ema, latents, config  # type: ignore[return-value]
 

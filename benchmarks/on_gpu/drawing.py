@@ -20,7 +20,7 @@ GOALS = {50: "below 1, goal 0.25", 4: ""}
 @torch.no_grad()
 def decoding(size: Size, device: torch.device) -> Iterator[Row]:
     """A picture decoded whole and by tiles, and how far both are apart."""
-    decoder = bake_spectral_norms(build_autoencoder(size, device).eval())
+    autoencoder = bake_spectral_norms(build_autoencoder(size, device).eval())
     latents = tuple(one.to(device) for one in noise_from_seeds([0], level_shapes_of(size)))
     for tile_px in (None, size.tile_px):
         how = "whole" if tile_px is None else f"by tiles of {tile_px}"
@@ -28,11 +28,11 @@ def decoding(size: Size, device: torch.device) -> Iterator[Row]:
         yield from _timed(
             key,
             f"decode {size.side}, bfloat16, {how}",
-            lambda tile=tile_px: decoder.decode(latents, size.picture, tile),
+            lambda tile=tile_px: autoencoder.decode(latents, size.picture, tile),
             size,
             device,
         )
-    whole, tiles = (decoder.decode(latents, size.picture, px) for px in (None, size.tile_px))
+    whole, tiles = (autoencoder.decode(latents, size.picture, px) for px in (None, size.tile_px))
     yield Row(
         "decode_tiles_difference",
         f"decode {size.side}, float32: by tiles against whole",
@@ -46,7 +46,7 @@ def decoding(size: Size, device: torch.device) -> Iterator[Row]:
 def pictures(size: Size, device: torch.device, compiled: bool) -> Iterator[Row]:
     """One picture from noise to pixels, by the number of Euler steps."""
     unet = bake_spectral_norms(build_unet(size, device).eval())
-    decoder = bake_spectral_norms(build_autoencoder(size, device).eval())
+    autoencoder = bake_spectral_norms(build_autoencoder(size, device).eval())
     noise = tuple(one.to(device) for one in noise_from_seeds([0], level_shapes_of(size)))
     if compiled:
         unet.compile(mode="reduce-overhead" if device.type == "cuda" else None)
@@ -56,7 +56,7 @@ def pictures(size: Size, device: torch.device, compiled: bool) -> Iterator[Row]:
         yield from _timed(
             f"picture_{steps}_steps_{way}",
             f"one picture of {size.side}: {steps} steps and decoding, bfloat16, {way}",
-            lambda stops=times: decoder.decode(euler(unet, noise, stops), size.picture),
+            lambda stops=times: autoencoder.decode(euler(unet, noise, stops), size.picture),
             size,
             device,
             GOALS[steps],

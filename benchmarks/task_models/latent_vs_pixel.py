@@ -48,10 +48,14 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
     """Images a second in latents, over those in pixels."""
     config = params.load(DEFAULT)
     torch.manual_seed(0)
-    decoder = build_autoencoder(config.autoencoder).eval()
-    latents = tuple(torch.randn(size.batch, *shape) for shape in decoder.level_shapes(*size.side))
+    autoencoder = build_autoencoder(config.autoencoder).eval()
+    latents = tuple(
+        torch.randn(size.batch, *shape) for shape in autoencoder.level_shapes(*size.side)
+    )
     pixels = (torch.randn(size.batch, 3, *size.side),)
-    ours = PyramidUNet(config.diffusion.model, decoder.level_channels, decoder.level_downsamplings)
+    ours = PyramidUNet(
+        config.diffusion.model, autoencoder.level_channels, autoencoder.level_downsamplings
+    )
     peer = _pixel_network(config)
     note = (
         f"{_count(ours) / 1e6:.2f} million parameters, the peer {_count(peer) / 1e6:.2f}; pictures "
@@ -68,7 +72,7 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
 
     def draw_and_decode() -> None:
         with torch.no_grad():
-            decoder.decode(draw(), size.side)
+            autoencoder.decode(draw(), size.side)
 
     question = f"sampling in {size.steps} steps, ours with decoding"
     return [train, _compare("sample", question, size, [draw_and_decode, draw_pixels], note)]

@@ -29,7 +29,7 @@ from pdm.training.loop.interfaces import Data
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.train import train
 from pdm.training.objectives.losses import AutoencoderLosses, FlowLosses
-from pdm.training.training_pictures import Pictures
+from pdm.training.picture_dataset import PictureDataset
 
 LOG_STEPS, NUM_LOGS, WARMUP_LOGS = 4, 5, 2  # of the logged intervals the first ones do not count
 
@@ -50,7 +50,7 @@ def parts(model: str) -> tuple[TrainState, nn.Module, Data]:
         network = build_autoencoder(mine).to(memory_format=torch.channels_last)
         shape = (64, mine.image_height_px, mine.image_width_px, 3)
         pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-        data = Pictures(CropsInMemory(pixels), mine, network)
+        data = PictureDataset(CropsInMemory(pixels), mine, network)
         return (
             TrainState(network, mine.training),
             AutoencoderLosses(network, mine, None, None),

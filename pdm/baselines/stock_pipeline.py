@@ -64,11 +64,11 @@ def stock_pipeline(
     assert isinstance(autoencoder, FirstStage)
     assert isinstance(denoiser, LatentUNet)
     unet = _stock_unet(denoiser, sample_size=level_shapes[0][1])
-    last_beta, first_beta = betas_of(denoiser.config.name)
+    beta_start, beta_end = betas_of(denoiser.config.name)
     scheduler = DDIMScheduler(  # type: ignore[no-untyped-call]
         num_train_timesteps=NUM_STEPS,
-        beta_start=first_beta,
-        beta_end=last_beta,
+        beta_start=beta_start,
+        beta_end=beta_end,
         beta_schedule="scaled_linear",
         prediction_type="epsilon",
         timestep_spacing="trailing",

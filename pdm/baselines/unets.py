@@ -20,7 +20,7 @@ from pdm.models.condition import NO_CONDITION, Condition
 from pdm.models.denoiser import Denoiser
 from pdm.models.levels.pyramid import Downsampling, Pyramid
 from pdm.models.noise_schedule import NUM_STEPS, betas_of, step_times
-from pdm.models.text import TextLayer, TextTransformer, read_text
+from pdm.models.text import TextLayer, TextTransformer, encode_text_condition
 
 MAP_CHANNELS = 3  # of maps beside the latent: LDM's 1x1 convolution takes 182 classes to 3
 
@@ -108,7 +108,7 @@ class LatentUNet(Denoiser):
 
     def encode_text(self, condition: Condition) -> Condition:
         """Put token states in place of word pieces, once for many calls; the same velocity."""
-        return read_text(self.text, condition)
+        return encode_text_condition(self.text, condition)
 
     def _text(self, condition: Condition) -> dict[str, Tensor | None]:
         """Give the tokens as diffusers' network takes them; nothing for one without tokens."""

@@ -132,7 +132,7 @@ def _predict_diffusion(config: "Params", args: argparse.Namespace) -> "list[Foot
     from pdm.training.distillation.footprint import distillation_footprint
     from pdm.training.monitoring.footprint import diffusion_footprint, levels_of_latents
 
-    section, task = config.diffusion, config.diffusion.drawn_by
+    section, task = config.diffusion, config.diffusion.effective_task
     if _is_there(args.latents):
         shapes, downsamplings, facts = levels_of_latents(args.latents)
     elif isinstance(task, ClassTask | LayoutTask | SemanticTask):

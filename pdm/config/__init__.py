@@ -107,7 +107,7 @@ class Params:
 
     def _check_task(self) -> None:
         """Check that other sections give the task what it needs."""
-        task = self.diffusion.drawn_by
+        task = self.diffusion.effective_task
         reads_pictures = isinstance(task, InpaintingTask | SuperResolutionTask)
         require(
             self.latents.keep_pictures or not reads_pictures,

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pdm.config.networks.level_times import LevelTimesConfig
 from pdm.config.networks.unet import Windows
-from pdm.diffusion.sampling_times import even_times, level_times, shift_time, times_by_level
+from pdm.diffusion.sampling_times import even_times, shift_time, stops_in_windows, times_in_windows
 from pdm.errors import BadInput
 
 NOT_BEGUN = -1.0
@@ -35,7 +35,7 @@ def sampler_stops(steps: int, shift: float, schedule: Schedule | None, num_level
     if schedule is None:
         return shift_time(even_times(steps), shift)
     if not isinstance(schedule, LevelTimesConfig):
-        return times_by_level(shift_time(even_times(steps), shift), schedule)
+        return stops_in_windows(shift_time(even_times(steps), shift), schedule)
     least = min_steps(schedule, num_levels)
     if steps < least:
         raise BadInput(
@@ -107,7 +107,7 @@ def _stops_of_windows(steps: int, shift: float, windows: Windows) -> Tensor:
         stops = shift_time(torch.lerp(even[part], even[part + 1], even_times(count)), shift)
         stops[0] = ends[part]  # exactly, so that the level has begun there
         parts.append(stops[:-1])
-    return level_times(torch.cat([*parts, ends[-1:]]), windows)
+    return times_in_windows(torch.cat([*parts, ends[-1:]]), windows)
 
 
 def _stops_of_stages(steps: int, shift: float, config: LevelTimesConfig) -> Tensor:

@@ -34,7 +34,7 @@ def shift_time(t: Time, shift: float) -> Time:
     return t / (shift - (shift - 1) * t)
 
 
-def times_by_level(times: Tensor, windows: Windows) -> Tensor:
+def stops_in_windows(times: Tensor, windows: Windows) -> Tensor:
     """Turn stops (stops,) between 0 and 1 into times of each level, (stops, levels).
 
     A level runs from 0 to 1 within its window. The ends of the windows become stops too, so that no
@@ -43,10 +43,10 @@ def times_by_level(times: Tensor, windows: Windows) -> Tensor:
     ends = torch.tensor(windows, dtype=times.dtype)
     stops = torch.cat([times, ends.flatten()]).sort().values
     stops = stops[torch.cat([stops.new_ones(1), stops.diff()]) > MIN_GAP]
-    return level_times(stops, windows)
+    return times_in_windows(stops, windows)
 
 
-def level_times(times: Tensor, windows: Windows) -> Tensor:
+def times_in_windows(times: Tensor, windows: Windows) -> Tensor:
     """Give the levels' times (n, levels) at times (n,) of the picture, from noise 0 to data 1."""
     starts, ends = torch.tensor(windows, dtype=times.dtype, device=times.device).unbind(1)
     return (times[:, None] - starts) / (ends - starts)

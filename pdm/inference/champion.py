@@ -52,7 +52,7 @@ WITHOUT_EFFECT: dict[str, Any] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Generator:
+class ChampionModel:
     """All networks, in evaluation mode on one device, with their sampling settings.
 
     Models that work on a picture are refused; a model of boxes draws without boxes.
@@ -76,7 +76,7 @@ class Generator:
         return list(decode_to_pixels(self.autoencoder, latents, self.size, self.config))
 
 
-def load_champion() -> Generator:
+def load_champion() -> ChampionModel:
     """Download the champion from MLflow (MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAME) and load it
     onto the GPU, if there is one.
 
@@ -85,10 +85,10 @@ def load_champion() -> Generator:
         Unavailable: MLflow cannot be reached.
     """
     with tempfile.TemporaryDirectory(prefix="pyramid-champion-") as scratch:
-        return load_generator(fetch_champion(Path(scratch)))
+        return load_champion_folder(fetch_champion(Path(scratch)))
 
 
-def load_generator(folder: Path) -> Generator:
+def load_champion_folder(folder: Path) -> ChampionModel:
     """Load a folder of `autoencoder/`, `diffusion/` and `samples.json`.
 
     Raises:
@@ -97,7 +97,7 @@ def load_generator(folder: Path) -> Generator:
     device = choose_device()
     facts = weights.record_of(folder / "diffusion")
     config = settings_of_samples(folder / "samples.json")
-    return Generator(
+    return ChampionModel(
         load_autoencoder(folder / "autoencoder").to(device),
         load_networks(folder / "diffusion", config, device),
         config,

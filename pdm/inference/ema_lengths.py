@@ -93,7 +93,7 @@ def score_ema_lengths(
             f"{MIN_IMAGES}, since one image has no variance"
         )
     device = choose_device()
-    decoder = load_autoencoder(autoencoder).to(device)
+    first_stage = load_autoencoder(autoencoder).to(device)
     size = (facts["image_height_px"], facts["image_width_px"])
     shapes = [(c, h, w) for c, h, w in facts["level_shapes"]]
     count = min(REFERENCE_IMAGES, len(held_out))
@@ -101,7 +101,7 @@ def score_ema_lengths(
 
     def decode(latents: Pyramid) -> list[Pixels]:
         on_device = tuple(level.to(device) for level in latents)
-        return list(decode_to_pixels(decoder, on_device, size, config))
+        return list(decode_to_pixels(first_stage, on_device, size, config))
 
     reference = [decode(held_out.batch([index]))[0] for index in chosen]
     references = [judge.features(reference) for judge in judges]

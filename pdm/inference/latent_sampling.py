@@ -169,8 +169,7 @@ def sampler_times(network: Denoiser, config: SampleConfig, num_levels: int) -> T
     if not isinstance(network, PyramidUNet):
         steps = 1 if adaptive else config.steps
         if network.config.predicts == "noise":
-            last, first = betas_of(network.config.name)
-            return sampling_times(last, steps, first)
+            return sampling_times(*betas_of(network.config.name), steps)
         return shift_time(even_times(steps), config.time_shift)
     schedule = network.config.schedule
     if adaptive:

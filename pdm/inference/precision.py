@@ -31,13 +31,13 @@ def in_precision(velocity: Velocity, config: SampleConfig) -> Velocity:
 
 
 def decoding_precision(
-    decoder: Autoencoder, config: SampleConfig, device: torch.device
+    autoencoder: Autoencoder, config: SampleConfig, device: torch.device
 ) -> contextlib.AbstractContextManager[object]:
     """Make the context to decode pictures in.
 
     Only the pyramid's decoder is used in bfloat16. The last layer of LDM's first stages would
     round pictures to half a grey level.
     """
-    if config.precision == "float32" or not isinstance(decoder, PyramidAutoencoder):
+    if config.precision == "float32" or not isinstance(autoencoder, PyramidAutoencoder):
         return contextlib.nullcontext()
     return torch.autocast(device.type, torch.bfloat16)

@@ -22,7 +22,7 @@ from pdm.data.shards.images import ImageShards
 from pdm.errors import BadInput
 from pdm.files import check_sha256
 from pdm.models.condition import Condition
-from pdm.tasks.find import find_task, task_of_model
+from pdm.tasks.find import build_task, task_of_model
 from pdm.tasks.text import EMPTY, Text, TextFiles
 
 logger = logging.getLogger(__name__)
@@ -186,9 +186,9 @@ def check_size(prompt: Prompt, size: tuple[int, int], key: str) -> None:
         )
 
 
-def text_task(diffusion: Path, task: TextTask, base: Path = Path()) -> Text:
+def text_task(diffusion: Path, task: TextTask) -> Text:
     """Give the task of a trained model, which reads its vocabulary or its frozen encoder."""
-    found = find_task(task, {}, TextFiles(diffusion, base=base))
+    found = build_task(task, {}, TextFiles(diffusion))
     assert isinstance(found, Text)
     return found
 

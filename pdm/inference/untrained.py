@@ -30,15 +30,15 @@ def write_untrained(config: Params, *, autoencoder: Path, diffusion: Path) -> No
     torch.manual_seed(0)
     size = (config.autoencoder.image_height_px, config.autoencoder.image_width_px)
     facts = {"image_height_px": size[0], "image_width_px": size[1], "images_seen": 0}
-    decoder = build_autoencoder(config.autoencoder).eval()
-    decoder.save_pretrained(autoencoder, **facts)
-    levels = (decoder.level_channels, decoder.level_downsamplings)
+    first_stage = build_autoencoder(config.autoencoder).eval()
+    first_stage.save_pretrained(autoencoder, **facts)
+    levels = (first_stage.level_channels, first_stage.level_downsamplings)
     # Without the task: its condition costs little, and its sizes may need data that do not exist.
     free = dataclasses.replace(config.diffusion, task=None)
     network = build_denoiser(free, *levels).eval()
     network.save_pretrained(
         diffusion,
-        level_shapes=decoder.level_shapes(*size),
+        level_shapes=first_stage.level_shapes(*size),
         autoencoder_sha256=sha256_of(autoencoder / "model.safetensors"),
         **facts,
     )

@@ -23,25 +23,25 @@ LAST_BETAS = {  # from the configurations of LDM's release
 FIRST_BETAS = {"txt2img": 0.00085}  # of the others: FIRST_BETA
 
 
-def cumulative_alphas(last_beta: float, first_beta: float = FIRST_BETA) -> Tensor:
-    """Give alpha-bar after each step, (1000,) in float64; the roots of the betas are linear."""
-    roots = torch.linspace(first_beta**0.5, last_beta**0.5, NUM_STEPS, dtype=torch.float64)
+def cumulative_alphas(beta_start: float, beta_end: float) -> Tensor:
+    """Return alpha-bar after each step, (1000,) in float64; the roots of the betas are linear."""
+    roots = torch.linspace(beta_start**0.5, beta_end**0.5, NUM_STEPS, dtype=torch.float64)
     return (1 - roots.square()).cumprod(0)
 
 
 def betas_of(name: str) -> tuple[float, float]:
-    """Give the last and the first beta of a released configuration."""
-    return LAST_BETAS[name], FIRST_BETAS.get(name, FIRST_BETA)
+    """Return the first and the last beta of a released configuration, as diffusers orders them."""
+    return FIRST_BETAS.get(name, FIRST_BETA), LAST_BETAS[name]
 
 
-def step_times(last_beta: float, first_beta: float = FIRST_BETA) -> Tensor:
-    """Give our flow's time at each of LDM's steps, (1000,) in float64, from data to noise."""
-    abar = cumulative_alphas(last_beta, first_beta)
+def step_times(beta_start: float, beta_end: float) -> Tensor:
+    """Return our flow's time at each of LDM's steps, (1000,) in float64, from data to noise."""
+    abar = cumulative_alphas(beta_start, beta_end)
     return abar.sqrt() / (abar.sqrt() + (1 - abar).sqrt())
 
 
-def sampling_times(last_beta: float, steps: int, first_beta: float = FIRST_BETA) -> Tensor:
-    """Give a sampler's stops, (steps + 1,): evenly spaced steps of LDM's, then 1.
+def sampling_times(beta_start: float, beta_end: float, steps: int) -> Tensor:
+    """Return a sampler's stops, (steps + 1,): evenly spaced steps of LDM's, then 1.
 
     They begin at the last step, as "trailing" ones do (Lin et al., arXiv:2305.08891, table 2). For
     a number of steps that divides 1,000 they are those of diffusers' `DDIMScheduler`.
@@ -52,5 +52,5 @@ def sampling_times(last_beta: float, steps: int, first_beta: float = FIRST_BETA)
     if steps > NUM_STEPS:
         raise ValueError(f"expected at most {NUM_STEPS} steps, got {steps}")
     places = torch.linspace(NUM_STEPS, 0, steps + 1, dtype=torch.float64)[:-1].round().long() - 1
-    times = step_times(last_beta, first_beta)[places]
+    times = step_times(beta_start, beta_end)[places]
     return torch.cat([times, torch.ones(1, dtype=torch.float64)])

@@ -47,7 +47,7 @@ class TextTransformer(nn.Module):
         return encoded
 
 
-def read_text(encoder: TextTransformer | None, condition: Condition) -> Condition:
+def encode_text_condition(encoder: TextTransformer | None, condition: Condition) -> Condition:
     """Put the states of its texts into a condition that has their word pieces.
 
     A condition that has states already stays as it is: a sampler encodes its texts once.

@@ -25,7 +25,7 @@ from pdm.models.layers.attention import SpatialChannelAttention
 from pdm.models.layers.blocks import ModulatedBlock, modulate_blocks
 from pdm.models.levels.parameterisation import velocity_of_data
 from pdm.models.levels.pyramid import Downsampling, Pyramid
-from pdm.models.text import TextLayer, TextTransformer, read_text
+from pdm.models.text import TextLayer, TextTransformer, encode_text_condition
 from pdm.models.unet_parts.embedding import Embedding, GlobalTrunk
 from pdm.models.unet_parts.resolutions import Resolutions, condition_channels_of, places_of_stages
 from pdm.models.unet_parts.stages import Context, DownStage, Layer, UpStage
@@ -125,7 +125,7 @@ class PyramidUNet(Denoiser):
 
     def encode_text(self, condition: Condition) -> Condition:
         """Put token states in place of word pieces, once for many calls; the same velocity."""
-        return read_text(self.text, condition)
+        return encode_text_condition(self.text, condition)
 
     def set_dropout(self, left: Tensor) -> None:
         """Multiply all rates of falling dropout by the mean fraction of training that is left."""

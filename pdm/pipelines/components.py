@@ -21,7 +21,7 @@ from pdm.inference.sampling_networks import Networks, load_networks
 from pdm.inference.subjects import NO_SUBJECTS, Subjects
 from pdm.models.codec import Autoencoder
 from pdm.registry import load_autoencoder
-from pdm.tasks.find import find_task, task_of_model
+from pdm.tasks.find import build_task, task_of_model
 from pdm.tasks.text import EMPTY
 
 SAMPLING = "sampling.json"  # section `sample` of the params
@@ -122,5 +122,5 @@ def _subjects_of(folder: Path, config: SampleConfig, record: dict[str, Any]) -> 
         copied = dataclasses.replace(task.encoder, folder=str(folder.parent / TEXT_ENCODER))
         reading = text_task(folder, dataclasses.replace(task, encoder=copied))
         return Prompts((Prompt(EMPTY),), reading, config)
-    found = find_task(task, record)
+    found = build_task(task, record)
     return NO_SUBJECTS if found.needs_pictures or found.needs_maps else None

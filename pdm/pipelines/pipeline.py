@@ -163,10 +163,10 @@ class PyramidPipeline(DiffusionPipeline):
                 f"classes are {list(classes)}, but this model was trained without classes"
             )
         task = task_of_model(record, networks.network.condition_sizes)
-        decoder = self.autoencoder.network
+        autoencoder = self.autoencoder.network
         sizes = tuple(one.size for one in sizes_of(record) if one.is_trained)
         main = size_of(record)
-        return LoadedModels(decoder, networks, config, task, main, {}, names_of(record), sizes)
+        return LoadedModels(autoencoder, networks, config, task, main, {}, names_of(record), sizes)
 
 
 def _with_guidance(
@@ -203,7 +203,7 @@ def _draw(
     """Draw what a model without text draws."""
     if isinstance(models.task, SuperResolutionTask):
         assert image is not None
-        task = upscale.check_model(models, None)
+        task = upscale.super_resolution_task(models, None)
         for seed in seeds:
             yield upscale.upscale(models, task, _pixels(image), seed)
     elif isinstance(models.task, SemanticTask):

@@ -74,8 +74,8 @@ def _source(real: Params, pictures: Path | None) -> dict[str, object]:
         return {"kind": "folder", "path": str(pictures.absolute())}
     return {
         "kind": "builtin",
-        "maps": real.diffusion.drawn_by.kind == "semantic",
-        "boxes": real.diffusion.drawn_by.kind == "layout",
+        "maps": real.diffusion.effective_task.kind == "semantic",
+        "boxes": real.diffusion.effective_task.kind == "layout",
         "num_landscapes": NUM_LANDSCAPES,
         "num_flawed_per_kind": 0,
         "width_px": int(MARGIN * real.curate.width_px),

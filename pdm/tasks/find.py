@@ -35,8 +35,10 @@ from pdm.tasks.unconditional import Unconditional
 KEY = "diffusion.model.condition"
 
 
-def find_task(config: TaskConfig, facts: Mapping[str, Any], files: TextFiles | None = None) -> Task:
-    """Give the task that the settings name.
+def build_task(
+    config: TaskConfig, facts: Mapping[str, Any], files: TextFiles | None = None
+) -> Task:
+    """Build the task that the settings name.
 
     Args:
         config: The settings.
@@ -90,18 +92,20 @@ def check_task(config: DiffusionConfig, latents: LatentShards) -> None:
         BadInput: The latents lack something, or a stated size differs; the message says what to do.
     """
     facts = latents.manifest.facts
-    task = find_task(config.drawn_by, facts)
+    task = build_task(config.effective_task, facts)
     channels = tuple(shape[0] for shape in latents.level_shapes)
     needed = task.sizes(Levels(channels, tuple(facts["level_downsamplings"])), facts)
     if task.needs_pictures and not latents.has_pictures:
         raise BadInput(
-            f"diffusion.task is {config.drawn_by.kind}, but the latents have no pictures beside "
-            "them; set latents.keep_pictures: true, and run the stage 'latents' again"
+            f"diffusion.task is {config.effective_task.kind}, but the latents have no "
+            "pictures beside them; set latents.keep_pictures: true, and run the stage 'latents' "
+            "again"
         )
     if config.condition is not None and config.condition != needed:
         raise BadInput(
             f"{KEY} states {_describe(config.condition)}, but diffusion.task "
-            f"{config.drawn_by.kind} needs {_describe(needed)} on these latents; set it to null"
+            f"{config.effective_task.kind} needs {_describe(needed)} on these latents; set it to "
+            "null"
         )
     if needed is not None and needed.token_width:
         _check_reading(config.network, tuple(facts["level_downsamplings"]))
@@ -140,7 +144,7 @@ def with_sizes(
     network = config.network
     if isinstance(network, UNetConfig) and network.condition is not None:
         return network
-    sizes = find_task(config.drawn_by, facts).sizes(levels, facts)
+    sizes = build_task(config.effective_task, facts).sizes(levels, facts)
     if isinstance(network, UNetConfig):
         return dataclasses.replace(network, condition=sizes)
     if sizes is None:

@@ -35,7 +35,7 @@ from pdm.training.monitoring.utilisation import flops_per_image
 from pdm.training.objectives.adversarial import AdversarialLoss
 from pdm.training.objectives.losses import AutoencoderLosses
 from pdm.training.objectives.perceptual import load_perceptual
-from pdm.training.training_pictures import Pictures
+from pdm.training.picture_dataset import PictureDataset
 
 logger = logging.getLogger(__name__)
 
@@ -140,14 +140,14 @@ def _work(settings: Settings, workers: Workers) -> None:
         return -found.psnr
 
     losses = _losses(model, config, workers.device)
-    share = training.batch_size // (workers.count * training.accumulation)
+    share = training.microbatch_size(workers.count)
     flops = flops_per_image(losses, autoencoder_batch(config, model, share))
     state = TrainState(model, training, _discriminator_training(losses))
     restore_newest(state, checkpoints_of(settings.run, training), workers)
     run = RunFolder(settings.run, "autoencoder", training, workers, state.images_seen, score)
     prepare_blocks(model, training, workers.device)
     network = workers.wrap(losses, training)
-    pictures = Pictures(images, config, model)
+    pictures = PictureDataset(images, config, model)
     if workers.is_first and has_buckets(images.manifest.facts):
         names = [bucket.name for bucket in images.buckets]
         logger.info("autoencoder: %s", describe_order(pictures.order, names))

@@ -15,7 +15,7 @@ from pdm.data.shards.buckets import has_buckets
 from pdm.data.shards.latents import LatentShards
 from pdm.machine.device import log_device
 from pdm.models.denoiser import Denoiser
-from pdm.tasks.find import check_task, find_task
+from pdm.tasks.find import build_task, check_task
 from pdm.tasks.text import Text, TextFiles, prepare_text
 from pdm.training import lora
 from pdm.training.checkpoints import earlier_runs, finished
@@ -27,6 +27,7 @@ from pdm.training.diffusion_scores import scoring_of_checkpoints
 from pdm.training.distributed.launchers import Launch, is_first_process, launch_on_ray
 from pdm.training.distributed.workers import Workers
 from pdm.training.init_from import Origin, check_source, initialise
+from pdm.training.latent_dataset import LatentDataset
 from pdm.training.loop.compilation import prepare_blocks
 from pdm.training.loop.prefetch import Batch
 from pdm.training.loop.state import TrainState
@@ -38,7 +39,6 @@ from pdm.training.monitoring.sample_scores import (
     check_split_sizes,
 )
 from pdm.training.monitoring.utilisation import flops_per_image
-from pdm.training.noisy_latents import NoisyLatents
 from pdm.training.objectives.losses import FlowLosses
 
 logger = logging.getLogger(__name__)
@@ -152,10 +152,10 @@ def _work(settings: Settings, workers: Workers) -> None:
     model, origin = _initial_model(settings, latents, workers)
     facts = latents.manifest.facts
     grid, sizes = SampleGrid(settings.autoencoder, facts, workers.device), model.condition_sizes
-    task = find_task(config.drawn_by, facts, settings.text_files)
+    task = build_task(config.effective_task, facts, settings.text_files)
 
-    def noisy(shards: LatentShards) -> NoisyLatents:
-        return NoisyLatents(shards, config, sizes, grid.encode, task)
+    def noisy(shards: LatentShards) -> LatentDataset:
+        return LatentDataset(shards, config, sizes, grid.encode, task)
 
     score = scoring_of_checkpoints(
         config,
@@ -168,13 +168,13 @@ def _work(settings: Settings, workers: Workers) -> None:
         workers=workers,
     )
     losses = FlowLosses(model, config.level_loss_weights)
-    share = training.batch_size // (workers.count * training.accumulation)
+    share = training.microbatch_size(workers.count)
     flops = flops_per_image(losses, _example_batch(config, model, latents, share))
     state = TrainState(model, training)
     restore_newest(state, checkpoints_of(settings.run, training), workers)
     run = RunFolder(settings.run, "diffusion", training, workers, state.images_seen, score)
     if isinstance(task, Text) and not state.images_seen:
-        run.draw(state, run.events)  # the sheet to compare all later ones with
+        run.score_checkpoint(state, run.events)  # the sheet to compare all later ones with
     prepare_blocks(model, training, workers.device)
     network = workers.wrap(losses, training)
     data = noisy(latents)

@@ -14,7 +14,7 @@ from pdm.models.condition import with_condition
 from pdm.models.denoiser import Denoiser
 from pdm.models.levels.pyramid import LevelShape
 from pdm.registry import build_denoiser
-from pdm.tasks.find import find_task
+from pdm.tasks.find import build_task
 from pdm.text.word_pieces import FILE_NAME as VOCABULARY
 from pdm.training import lora
 from pdm.training.checkpoints import snapshots
@@ -58,7 +58,7 @@ def write_model(
     sizes = model.condition_sizes
     names = shards.classes if sizes is not None and sizes.num_classes else ()
     task = {} if config.task is None else {FACT: task_record(config.task)}
-    task |= find_task(config.drawn_by, known).facts()
+    task |= build_task(config.effective_task, known).facts()
     with (
         snapshots.for_model(run, config.training.ema_lengths, images_seen) as ema_folder,
         lora.adapter_folder(model, config.lora, run) as adapters,

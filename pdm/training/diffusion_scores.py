@@ -11,6 +11,7 @@ from pdm.models.denoiser import Denoiser
 from pdm.tasks.task import Task
 from pdm.training.distributed.workers import Workers
 from pdm.training.held_out_losses import losses_by_bucket
+from pdm.training.latent_dataset import LatentDataset
 from pdm.training.loop.precision import autocast
 from pdm.training.loop.state import TrainState
 from pdm.training.monitoring.sample_grid import SampleGrid, flow_sampler
@@ -21,14 +22,13 @@ from pdm.training.monitoring.sample_scores import (
 )
 from pdm.training.monitoring.shown import annotate_task, show_task
 from pdm.training.monitoring.size_previews import SizePreviews, record_previews
-from pdm.training.noisy_latents import NoisyLatents
 
 
 def scoring_of_checkpoints(
     config: DiffusionConfig,
     splits: tuple[LatentShards, LatentShards],
     task: Task,
-    noisy: Callable[[LatentShards], NoisyLatents],
+    noisy: Callable[[LatentShards], LatentDataset],
     grid: SampleGrid,
     distance: ReferenceDistance,
     *,

@@ -9,8 +9,8 @@ from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.data.shards.latents import LatentShards
 from pdm.models.denoiser import Denoiser
 from pdm.training.distributed.workers import Workers
+from pdm.training.latent_dataset import LatentDataset
 from pdm.training.loop.prefetch import move_batch
-from pdm.training.noisy_latents import NoisyLatents
 from pdm.training.objectives.losses import FlowLosses
 
 HELD_OUT_IMAGES = 256  # maximum number scored after each checkpoint
@@ -19,7 +19,7 @@ HELD_OUT_BATCH = 16  # of these at once, whatever the number of workers
 
 @torch.no_grad()
 def held_out_losses(
-    ema: Denoiser, data: NoisyLatents, config: DiffusionConfig, workers: Workers
+    ema: Denoiser, data: LatentDataset, config: DiffusionConfig, workers: Workers
 ) -> dict[str, float]:
     """Compute the losses of the EMA on held-out latents, with the same noise and times every
     time. The workers share them."""
@@ -41,7 +41,7 @@ def held_out_losses(
 def losses_by_bucket(
     ema: Denoiser,
     held_out: LatentShards,
-    noisy: Callable[[LatentShards], NoisyLatents],
+    noisy: Callable[[LatentShards], LatentDataset],
     config: DiffusionConfig,
     workers: Workers,
 ) -> dict[str, float]:

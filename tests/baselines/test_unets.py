@@ -137,12 +137,12 @@ def test_other_layers_start_as_diffusers_makes_them():
     ],
 )
 def test_the_schedule_is_that_of_the_release(last_beta, expected):
-    kept = cumulative_alphas(last_beta)[[249, 499, 749, 999]]
+    kept = cumulative_alphas(0.0015, last_beta)[[249, 499, 749, 999]]
     assert kept.tolist() == pytest.approx(expected, rel=1e-2)
 
 
 def test_the_text_models_schedule_starts_elsewhere():
-    kept = cumulative_alphas(0.012, first_beta=0.00085)[[249, 499, 749, 999]]
+    kept = cumulative_alphas(0.00085, 0.012)[[249, 499, 749, 999]]
     assert kept.tolist() == pytest.approx([0.6754, 0.2777, 0.0566, 4.66e-3], rel=1e-2)
 
 
@@ -150,29 +150,29 @@ def test_the_text_models_schedule_starts_elsewhere():
 def test_sampling_stops_at_the_trailing_steps_of_diffusers(steps):
     scheduler = DDIMScheduler(timestep_spacing="trailing")
     scheduler.set_timesteps(steps)
-    stops = step_times(0.0195)[scheduler.timesteps]
-    assert torch.equal(sampling_times(0.0195, steps)[:-1], stops)
+    stops = step_times(0.0015, 0.0195)[scheduler.timesteps]
+    assert torch.equal(sampling_times(0.0015, 0.0195, steps)[:-1], stops)
 
 
 def test_steps_as_times_have_the_schedules_ratio_of_data_to_noise():
-    times, kept = step_times(0.0195), cumulative_alphas(0.0195)
+    times, kept = step_times(0.0015, 0.0195), cumulative_alphas(0.0015, 0.0195)
     torch.testing.assert_close((times / (1 - times)).square(), kept / (1 - kept))
-    stops = sampling_times(0.0195, 50)
+    stops = sampling_times(0.0015, 0.0195, 50)
     assert len(stops) == 51
     assert stops[0] == times[-1]
     assert stops[-1] == 1
     assert stops.diff().min() > 0
     with pytest.raises(ValueError, match="expected at most 1000 steps, got 1001"):
-        sampling_times(0.0195, 1001)
+        sampling_times(0.0015, 0.0195, 1001)
 
 
 @torch.no_grad()
 def test_a_prediction_of_noise_becomes_the_velocity_of_the_same_noise_and_data():
     model = network()
-    times = step_times(0.0195).float()
+    times = step_times(0.0015, 0.0195).float()
     (x,) = noise_from_seeds([0, 1], SHAPES)
     for step in (0, 400, 999):
-        t, kept = times[step], cumulative_alphas(0.0195)[step].float()
+        t, kept = times[step], cumulative_alphas(0.0015, 0.0195)[step].float()
         inputs = x / (t.square() + (1 - t).square()).sqrt()
         noise = model.network(inputs, step).sample
         data = (inputs - (1 - kept).sqrt() * noise) / kept.sqrt()
@@ -185,9 +185,9 @@ def test_a_prediction_of_noise_becomes_the_velocity_of_the_same_noise_and_data()
 def test_ddim_equals_its_formula_on_ldms_own_variables(eta):
     """Equation 12 of arXiv:2010.02502, without fresh noise and with all of it."""
     model, seeds = network(), [3, 4]
-    noise, stops = noise_from_seeds(seeds, SHAPES), sampling_times(0.0195, 4)
+    noise, stops = noise_from_seeds(seeds, SHAPES), sampling_times(0.0015, 0.0195, 4)
     steps = (999, 749, 499, 249)
-    kept = [*cumulative_alphas(0.0195)[list(steps)].tolist(), 1.0]
+    kept = [*cumulative_alphas(0.0015, 0.0195)[list(steps)].tolist(), 1.0]
     (found,) = ddim(model, noise, stops, eta=eta, fresh=fresh_noise(seeds, SHAPES, CPU))
     draw, (x,) = fresh_noise(seeds, SHAPES, CPU), noise
     for step, now, then in zip(steps, kept, kept[1:], strict=False):
@@ -211,7 +211,7 @@ def test_ancestral_samples_are_spread_as_the_data_and_do_not_depend_on_their_bat
 
     def sample(seeds):
         fresh, noise = fresh_noise(seeds, SHAPES, CPU), noise_from_seeds(seeds, SHAPES)
-        return ddim(velocity, noise, sampling_times(0.0195, 200), eta=1.0, fresh=fresh)[0]
+        return ddim(velocity, noise, sampling_times(0.0015, 0.0195, 200), eta=1.0, fresh=fresh)[0]
 
     together = sample(range(40))
     assert together.mean().item() == pytest.approx(mean, abs=0.02)

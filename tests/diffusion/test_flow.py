@@ -8,7 +8,7 @@ from pdm.diffusion.flow import (
     target,
     uniform_times,
 )
-from pdm.diffusion.sampling_times import even_times, times_by_level
+from pdm.diffusion.sampling_times import even_times, stops_in_windows
 from pdm.models.noise_schedule import step_times
 from pdm.training.objectives.timesteps import TimeDistribution
 
@@ -112,7 +112,7 @@ WINDOWS = ((0.0, 0.6), (0.2, 0.8), (0.4, 1.0))
 
 
 def test_levels_in_windows_run_from_noise_to_data_and_rest_before_and_after():
-    times = times_by_level(even_times(4), WINDOWS)
+    times = stops_in_windows(even_times(4), WINDOWS)
     assert len(times) == 4 + 1 + 4  # with the windows' ends, but for 0 and 1
     for level, (start, end) in enumerate(WINDOWS):
         way = torch.cat([even_times(4), torch.tensor([0.2, 0.4, 0.6, 0.8]).double()]).sort().values
@@ -146,7 +146,7 @@ def test_windows_leave_each_levels_loss_what_it_is_under_the_law_of_its_times(ki
 
 
 def test_ldms_times_weigh_errors_of_the_velocity_as_errors_of_the_noise():
-    law = TimeDistribution("ldm", 1.0, 0.0, step_times(0.0195).float(), None)
+    law = TimeDistribution("ldm", 1.0, 0.0, step_times(0.0015, 0.0195).float(), None)
     times = torch.stack([law.draw(torch.Generator().manual_seed(seed)) for seed in range(8)])
     data, noise, guess = (random_pyramid(8, seed) for seed in range(3))
 

@@ -4,7 +4,7 @@ from pdm.diffusion.adaptive import runge_kutta
 from pdm.diffusion.few_steps import take_few_steps
 from pdm.diffusion.known import hold_known
 from pdm.diffusion.samplers import euler, heun, multistep
-from pdm.diffusion.sampling_times import even_times, times_by_level
+from pdm.diffusion.sampling_times import even_times, stops_in_windows
 from pdm.diffusion.stochastic import ddim
 
 
@@ -37,7 +37,7 @@ ONE_TIME_ONLY = ("ddim", "ddpm")  # for all levels
 def test_every_sampler_ends_at_the_known_data_and_draws_the_rest():
     held = hold_known(velocity, DATA, NOISE, KNOWN)
     for name, sampler in SAMPLERS.items():
-        for times in (even_times(6), times_by_level(even_times(6), [(0.0, 0.7), (0.3, 1.0)])):
+        for times in (even_times(6), stops_in_windows(even_times(6), [(0.0, 0.7), (0.3, 1.0)])):
             if name in ONE_TIME_ONLY and times.ndim == 2:
                 continue
             found = sampler(held, NOISE, times)

@@ -111,10 +111,10 @@ def test_latents_drawn_in_bfloat16_are_near_those_in_float32(place):
 
 @torch.no_grad()
 def test_a_picture_decoded_by_tiles_equals_the_whole(place):
-    decoder = bake_spectral_norms(build_autoencoder(place.size, place.device).eval())
+    autoencoder = bake_spectral_norms(build_autoencoder(place.size, place.device).eval())
     latents = place.to_device(noise_from_seeds([0], level_shapes_of(place.size)))
     whole, tiles = (
-        decoder.decode(latents, place.size.picture, px) for px in (None, place.size.tile_px)
+        autoencoder.decode(latents, place.size.picture, px) for px in (None, place.size.tile_px)
     )
     assert whole.shape[2:] == place.size.picture
     assert (whole - tiles).abs().max() < 1e-3

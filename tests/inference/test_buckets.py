@@ -32,9 +32,9 @@ from pdm.registry import load_autoencoder
 from pdm.training import autoencoder, diffusion
 from pdm.training.distillation.trajectory_starts import TrajectoryStarts
 from pdm.training.distributed.workers import Workers
+from pdm.training.latent_dataset import LatentDataset
 from pdm.training.monitoring.held_out import proportional_numbers
-from pdm.training.noisy_latents import NoisyLatents
-from pdm.training.training_pictures import Pictures
+from pdm.training.picture_dataset import PictureDataset
 
 AUTOENCODER, DIFFUSION = CONFIGS
 SIZES = {(width // 4, height // 4) for width, height in COUNTS}
@@ -49,12 +49,12 @@ def chain(bucket_chain):
 @pytest.fixture(scope="module")
 def pictures(chain):
     model = load_autoencoder(chain.autoencoder)
-    return Pictures(ImageShards(chain.shards, "train"), AUTOENCODER, model)
+    return PictureDataset(ImageShards(chain.shards, "train"), AUTOENCODER, model)
 
 
 @pytest.fixture(scope="module")
 def noisy(chain):
-    return NoisyLatents(LatentShards(chain.latents, "train"), DIFFUSION)
+    return LatentDataset(LatentShards(chain.latents, "train"), DIFFUSION)
 
 
 def size_of(images):

@@ -43,7 +43,7 @@ from pdm.inference.pictures.paint import paint
 from pdm.inference.pictures.upscale import upscale
 from pdm.models.unet import PyramidUNet
 from pdm.pipelines.export import export_diffusers
-from pdm.tasks.find import find_task
+from pdm.tasks.find import build_task
 from pdm.tasks.task import Levels
 from pdm.text.word_pieces import SPECIAL, write_vocabulary
 
@@ -79,7 +79,7 @@ def conditional_models(folder, task, size=(16, 32)):
     """A pyramid with a network for the task."""
     autoencoder, _ = pyramid()
     levels = Levels(autoencoder.level_channels, autoencoder.level_downsamplings)
-    sizes = find_task(task, NAMES).sizes(levels, NAMES)
+    sizes = build_task(task, NAMES).sizes(levels, NAMES)
     config = replace(UNET, condition=sizes)
     unet = randomise(PyramidUNet(config, levels.channels, levels.downsamplings))
     write_models(folder, autoencoder, unet, size, task, **NAMES)

@@ -168,7 +168,7 @@ class DiffusionConfig:
         return network
 
     @property
-    def drawn_by(self) -> TaskConfig:
+    def effective_task(self) -> TaskConfig:
         """The task; where none is set, classes if the network takes them, else nothing."""
         if self.task is not None:
             return self.task

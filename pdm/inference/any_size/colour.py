@@ -33,7 +33,7 @@ class Reference(Protocol):
         """Give a part, uint8 (height, width, 3)."""
 
 
-def keep_colour(
+def correct_colour(
     how: Colour,
     bands: Iterable[Pixels],
     reference: Reference,

@@ -10,14 +10,14 @@ from pathlib import Path
 from pdm.config.sampling.any_size import Colour
 from pdm.config.sampling.tiling import TilingConfig
 from pdm.data.pixels import Pixels
-from pdm.inference.any_size.colour import keep_colour
+from pdm.inference.any_size.colour import correct_colour
 from pdm.inference.any_size.fit import cut_bands, fit
 from pdm.inference.any_size.plan import Plan, Round
 from pdm.inference.any_size.rectangles import Box
 from pdm.inference.any_size.tiled.enlarge import OnProgress, count_tiles, enlarge
 from pdm.inference.any_size.tiled.enlarged import EnlargedPicture
 from pdm.inference.any_size.tiled.tile_boxes import TileBoxes
-from pdm.inference.any_size.unfinished import keep_picture
+from pdm.inference.any_size.unfinished import load_or_draw
 from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.models.condition import Condition
 from pdm.progress import Progress
@@ -92,7 +92,7 @@ class Enlarger:
             state=folder,
         )
         reference = EnlargedPicture(picture, factor, (height, width))
-        return keep_colour(self.colour, bands, reference, (height, width), folder / "bands")
+        return correct_colour(self.colour, bands, reference, (height, width), folder / "bands")
 
 
 def draw_by_plan(
@@ -114,7 +114,7 @@ def draw_by_plan(
     Yields:
         uint8 (rows, W, 3), from the top.
     """
-    picture = keep_picture(folder / "composition.npy", plan.composition, compose)
+    picture = load_or_draw(folder / "composition.npy", plan.composition, compose)
     progress = _RoundsProgress(
         name, [enlarger.count(each, number) for number, each in enumerate(plan.rounds)]
     )
@@ -124,7 +124,7 @@ def draw_by_plan(
         if number == len(plan.rounds) - 1 and not plan.is_reduced_last:
             yield from cut_bands(draw(), plan.box)
             return
-        picture = keep_picture(folder / f"round-{number}.npy", current.result, draw)
+        picture = load_or_draw(folder / f"round-{number}.npy", current.result, draw)
     yield fit(picture, plan.box, plan.size)
 
 

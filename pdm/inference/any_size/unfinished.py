@@ -60,8 +60,8 @@ def _folders_of(path: Path) -> list[Path]:
     return list(path.parent.glob(f".part-{glob.escape(path.name)}-{'?' * DIGITS}"))
 
 
-def keep_picture(path: Path, size: tuple[int, int], draw: Callable[[], Iterable[Pixels]]) -> Pixels:
-    """Give a picture from the disk; draw it first, if it is not there.
+def load_or_draw(path: Path, size: tuple[int, int], draw: Callable[[], Iterable[Pixels]]) -> Pixels:
+    """Load a picture from the disk; draw it first, if it is not there.
 
     Args:
         path: Ends in .npy.

@@ -36,7 +36,7 @@ from pdm.models.codec import Autoencoder
 from pdm.models.condition import Condition
 from pdm.models.levels.pyramid import Pyramid
 from pdm.registry import load_autoencoder
-from pdm.tasks.find import find_task, task_of_model
+from pdm.tasks.find import build_task, task_of_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ def load_models(folder: Path, config: SampleConfig, prompts: Sequence[Prompt] = 
     check_few_steps(diffusion, config, prompts)
     device = choose_device()
     task = task_of_model(record, None)
-    found = find_task(task, record)
+    found = build_task(task, record)
     subjects = NO_SUBJECTS if found.needs_pictures or found.needs_maps else None
     for_loading = config_for_loading(config, prompts)
     networks = load_networks(diffusion, for_loading, device, subjects)
@@ -158,9 +158,9 @@ def load_models(folder: Path, config: SampleConfig, prompts: Sequence[Prompt] = 
         "diffusion_sha256": sha256_of(diffusion / "model.safetensors"),
         **few_steps_facts(diffusion, config),
     }
-    decoder = load_autoencoder(autoencoder).to(device)
+    first_stage = load_autoencoder(autoencoder).to(device)
     task = task_of_model(record, networks.network.condition_sizes)
     sizes = tuple(one.size for one in sizes_of(record) if one.is_trained)
     return LoadedModels(
-        decoder, networks, config, task, size_of(record), facts, names_of(record), sizes
+        first_stage, networks, config, task, size_of(record), facts, names_of(record), sizes
     )

@@ -27,8 +27,8 @@ MEAN_ERROR, MEAN_ROUNDS = 0.05, 8  # levels of 255
 BAND_ROWS = 64  # shifted at once
 
 
-def check_model(models: LoadedModels, factor: int | None) -> SuperResolutionTask:
-    """Give the model's task.
+def super_resolution_task(models: LoadedModels, factor: int | None) -> SuperResolutionTask:
+    """Return the model's task, which must be super-resolution.
 
     Raises:
         BadInput: It does not enlarge, or by another factor.
@@ -54,7 +54,7 @@ def choose_method(
         BadInput: The model does not enlarge in this way, or by another factor.
     """
     if guide_strength is None:
-        return check_model(models, factor)
+        return super_resolution_task(models, factor)
     return choose_guiding(models, factor, guide_strength)
 
 

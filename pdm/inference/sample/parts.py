@@ -38,7 +38,7 @@ from pdm.models.codec import Autoencoder
 from pdm.models.levels.pyramid import Pyramid
 from pdm.parts.folder import PartFolder
 from pdm.registry import load_autoencoder
-from pdm.tasks.find import find_task, task_of_model
+from pdm.tasks.find import build_task, task_of_model
 from pdm.tasks.layout import BoxLayout
 
 PREVIEWS, FULL_SIZE = "previews", "full-size"  # parts, and folders, beside the batches
@@ -77,7 +77,7 @@ def draw_parts(task: SampleTask, parts: Sequence[str], on_done: Callable[[str], 
     one before are encoded and written."""
     device = choose_device()
     log_device(device, task.config.precision)
-    painter = Painter(task, device)
+    renderer = SampleRenderer(task, device)
 
     def finish(part: str, record: Callable[[], Any]) -> None:
         task.folder.finish(part, record())
@@ -86,7 +86,7 @@ def draw_parts(task: SampleTask, parts: Sequence[str], on_done: Callable[[str], 
     with ThreadPoolExecutor(usable_cpus(), "png") as pool:
         previous: tuple[str, Callable[[], Any]] | None = None
         for part in parts:
-            current = part, painter.begin(part, pool)
+            current = part, renderer.begin(part, pool)
             if previous:
                 finish(*previous)
             previous = current
@@ -94,12 +94,12 @@ def draw_parts(task: SampleTask, parts: Sequence[str], on_done: Callable[[str], 
             finish(*previous)
 
 
-class Painter:
+class SampleRenderer:
     """The models of a task on this process's device, and what is drawn with them."""
 
     def __init__(self, task: SampleTask, device: torch.device) -> None:
         self.task, self.config, self.device = task, task.config, device
-        self.decoder: Autoencoder = load_autoencoder(task.autoencoder).to(device)
+        self.autoencoder: Autoencoder = load_autoencoder(task.autoencoder).to(device)
         facts = weights.record_of(task.diffusion)
         self.main_size = size_of(facts)
         subjects = self._subjects(facts)
@@ -111,7 +111,7 @@ class Painter:
         self.large = large and load_enlarger(large, of_tiles)
         task_config = task_of_model(facts, self.networks.network.condition_sizes)
         self.models = LoadedModels(
-            *(self.decoder, self.networks, of_tiles, task_config, self.main_size, task.facts),
+            *(self.autoencoder, self.networks, of_tiles, task_config, self.main_size, task.facts),
             sizes=tuple(one.size for one in sizes_of(facts) if one.is_trained),
         )
 
@@ -123,14 +123,14 @@ class Painter:
             return Prompts(self.task.prompts, task_of_text, self.config)
         if isinstance(config, LayoutTask):
             return Layouts(self.task.layouts, BoxLayout(config, facts), self.config.seed)
-        task = find_task(config, facts)
+        task = build_task(config, facts)
         if not (task.needs_pictures or task.needs_maps):
             return None
         return HeldOut(task, ImageShards(self.task.shards, "val"), self.main_size, self._encode)
 
     @torch.no_grad()
     def _encode(self, pixels: Pixels) -> Pyramid:
-        return self.decoder.encode(to_images(pixels, self.device))
+        return self.autoencoder.encode(to_images(pixels, self.device))
 
     def begin(self, part: str, pool: ThreadPoolExecutor) -> Callable[[], Any]:
         """Draw a part. The returned function waits until it is written, and returns its record: the
@@ -168,7 +168,7 @@ class Painter:
         return write_sample(large, self.models, number, path, self.task.facts)
 
     def _decode(self, latents: Pyramid, size: tuple[int, int]) -> Pixels:
-        return decode_to_pixels(self.decoder, latents, size, self.config)
+        return decode_to_pixels(self.autoencoder, latents, size, self.config)
 
     def _write(self, number: int, picture: Pixels) -> Row:
         """Write one picture with its mark, and return its row of the list."""
@@ -192,7 +192,7 @@ class Painter:
         write_previews(
             folder,
             self.config,
-            self.decoder,
+            self.autoencoder,
             self.networks,
             self.sizes,
         )
@@ -206,8 +206,10 @@ class Painter:
         height, width = original.shape[:2]
         began = time.perf_counter()
         images = to_images(original[None]).to(self.device)
-        latents = self.decoder.encode(images, self.config.tile_px)
-        decoded = to_pixels(self.decoder.decode(latents, (height, width), self.config.tile_px))[0]
+        latents = self.autoencoder.encode(images, self.config.tile_px)
+        [decoded] = to_pixels(
+            self.autoencoder.decode(latents, (height, width), self.config.tile_px)
+        )
         seconds = time.perf_counter() - began
         folder = self.task.folder.files / FULL_SIZE
         folder.mkdir(exist_ok=True)

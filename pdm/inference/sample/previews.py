@@ -51,7 +51,7 @@ class Frames:
 def write_previews(
     folder: Path,
     config: SampleConfig,
-    decoder: Autoencoder,
+    autoencoder: Autoencoder,
     networks: Networks,
     sizes: SizesInTurn,
 ) -> None:
@@ -65,7 +65,9 @@ def write_previews(
         [(_, latents)] = draw_numbers(networks, config, [number], size.shapes, frames.record)
         by_levels = [latents[:count] for count in range(1, len(latents) + 1)]
         for name, pyramids in (("steps", [*frames.kept, latents]), ("levels", by_levels)):
-            pictures = [decode_to_pixels(decoder, one, size.size, config)[0] for one in pyramids]
+            pictures = [
+                decode_to_pixels(autoencoder, one, size.size, config)[0] for one in pyramids
+            ]
             _write(folder / f"{number:06}", name, pictures, previews)
             rows.append([reduce_picture(picture, SMALL_PX) for picture in pictures])
     contact_sheet(rows).save(folder / "sheet.png")

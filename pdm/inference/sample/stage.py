@@ -24,7 +24,7 @@ from pdm.inference.sampling_networks import check_few_steps, few_steps_facts
 from pdm.parts.folder import part_folder
 from pdm.parts.work import work_on_parts
 from pdm.progress import Progress
-from pdm.tasks.find import find_task, task_of_model
+from pdm.tasks.find import build_task, task_of_model
 from pdm.versions import versions
 
 logger = logging.getLogger(__name__)
@@ -141,7 +141,7 @@ def _reads_shards(config: SampleConfig, record: dict[str, Any]) -> bool:
         config: Section `sample` of the params.
         record: `config.json` of the diffusion model.
     """
-    task = find_task(task_of_model(record, None), record)
+    task = build_task(task_of_model(record, None), record)
     return config.full_size_picture or task.needs_pictures or task.needs_maps
 
 

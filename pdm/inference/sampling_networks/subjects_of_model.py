@@ -13,7 +13,7 @@ from pdm.inference.layouts import Layouts, ShownLayout
 from pdm.inference.prompts import Prompts, text_task
 from pdm.inference.subjects import NO_SUBJECTS, Classes, Subjects, choose_classes
 from pdm.models.denoiser import Denoiser
-from pdm.tasks.find import find_task, task_of_model
+from pdm.tasks.find import build_task, task_of_model
 from pdm.tasks.layout import BoxLayout
 from pdm.tasks.text import EMPTY
 
@@ -31,7 +31,7 @@ def subjects_of_model(folder: Path, network: Denoiser, config: SampleConfig) -> 
     """
     record = weights.record_of(folder)
     task = task_of_model(record, network.condition_sizes)
-    found = find_task(task, record)
+    found = build_task(task, record)
     if found.needs_pictures or found.needs_maps:
         raise BadInput(
             f"{folder} was trained for {task.kind} and works on a picture; use the stage 'sample' "

@@ -70,8 +70,8 @@ class RunFolder:
         config: Settings of the training.
         workers: The group of workers.
         images_seen: Progress at which the run starts.
-        draw: Called on every worker after each checkpoint, with the state and, on worker 0, the
-            event log. Returns the state's score; smaller is better.
+        score_checkpoint: Called on every worker after each checkpoint, with the state and, on
+            worker 0, the event log. Returns the state's score; smaller is better.
     """
 
     def __init__(
@@ -81,9 +81,9 @@ class RunFolder:
         config: TrainingConfig,
         workers: Workers,
         images_seen: int,
-        draw: Callable[[TrainState, EventLog | None], float],
+        score_checkpoint: Callable[[TrainState, EventLog | None], float],
     ) -> None:
-        self.folder, self.workers, self.draw = folder, workers, draw
+        self.folder, self.workers, self.score_checkpoint = folder, workers, score_checkpoint
         self.checkpoints, self.config = checkpoints_of(folder, config), config
         self.events = EventLog(folder / EVENTS, images_seen) if workers.is_first else None
         if workers.is_first:
@@ -107,7 +107,7 @@ class RunFolder:
     def score(self, state: TrainState) -> None:
         """Draw pictures of the current model, and record the score of its checkpoint. All workers
         take part."""
-        score = self.draw(state, self.events)
+        score = self.score_checkpoint(state, self.events)
         if self.workers.is_first:
             self.checkpoints.record_score(state.images_seen, score)
 

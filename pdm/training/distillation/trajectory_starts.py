@@ -8,7 +8,7 @@ from pdm.data.bucket_order import BucketOrder
 from pdm.data.shards.latents import LatentShards
 from pdm.models.condition import NO_CONDITION
 from pdm.tasks.examples import examples_of_seeds
-from pdm.tasks.find import find_task
+from pdm.tasks.find import build_task
 from pdm.tasks.task import Encode, Task, refuse_to_encode
 from pdm.training.dropped_conditions import drop_some
 from pdm.training.loop.prefetch import Batch
@@ -47,7 +47,7 @@ class TrajectoryStarts:
             self.buckets = [latents.only(place) for place in range(len(counts))]
             self.shapes = [latents.shapes_in(place) for place in range(len(counts))]
         facts = latents.manifest.facts if sizes is not None else {}
-        self.task = task or find_task(config.drawn_by, facts)
+        self.task = task or build_task(config.effective_task, facts)
         self.sizes, self.encode = sizes, encode
 
     @torch.no_grad()

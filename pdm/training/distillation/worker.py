@@ -16,7 +16,7 @@ from pdm.machine.device import log_device
 from pdm.models.denoiser import Denoiser
 from pdm.models.levels.pyramid import Pyramid
 from pdm.registry import load_denoiser
-from pdm.tasks.find import find_task
+from pdm.tasks.find import build_task
 from pdm.tasks.text import TextFiles
 from pdm.training import diffusion
 from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
@@ -86,7 +86,7 @@ def work(settings: Settings, workers: Workers) -> None:
     scorer = SampleScorer(grid, of_main_size, config.score_images, distance, workers)
 
     sizes = losses.model.condition_sizes
-    task = find_task(config.drawn_by, facts, settings.text_files)
+    task = build_task(config.effective_task, facts, settings.text_files)
 
     def starts(purpose: str, batch_size: int = training.batch_size) -> TrajectoryStarts:
         return TrajectoryStarts(latents, config, purpose, batch_size, sizes, grid.encode, task)

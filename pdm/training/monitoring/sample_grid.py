@@ -41,7 +41,7 @@ class SampleGrid:
 
     def __init__(self, autoencoder: Path, facts: Mapping[str, Any], device: torch.device) -> None:
         check_autoencoder(autoencoder, facts)
-        self.decoder = load_autoencoder(autoencoder).to(device)
+        self.autoencoder = load_autoencoder(autoencoder).to(device)
         self.shapes = [(c, h, w) for c, h, w in facts["level_shapes"]]
         self.size = (facts["image_height_px"], facts["image_width_px"])
         self.device = device
@@ -74,14 +74,14 @@ class SampleGrid:
     def encode(self, pixels: Pixels) -> Pyramid:
         """Encode pictures (B, H, W, 3) to standardised latents, on the device."""
         with torch.no_grad():
-            return self.decoder.encode(to_images(pixels, self.device))
+            return self.autoencoder.encode(to_images(pixels, self.device))
 
     def decode(self, latents: Pyramid) -> Iterator[Pixels]:
         """Decode latents one by one, since pictures may be large."""
         for place in range(len(latents[0])):
             one = tuple(level[[place]].to(self.device) for level in latents)
             with torch.no_grad():
-                images = self.decoder.decode(one, self.size)
+                images = self.autoencoder.decode(one, self.size)
             yield to_pixels(images.float())[0]
 
 

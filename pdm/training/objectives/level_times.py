@@ -5,7 +5,7 @@ from torch import Tensor
 
 from pdm.config.networks.level_times import LevelTimesConfig
 from pdm.diffusion.level_schedules import NOT_BEGUN, Schedule, offset_windows, shifted_by_level
-from pdm.diffusion.sampling_times import level_times
+from pdm.diffusion.sampling_times import times_in_windows
 
 
 def draw_level_times(
@@ -23,7 +23,7 @@ def draw_level_times(
     if config.kind == "stages":
         return _draw_stage(config, time, generator)
     if config.kind == "offset":
-        return level_times(time.view(1), offset_windows(config, num_levels))[0]
+        return times_in_windows(time.view(1), offset_windows(config, num_levels))[0]
     return shifted_by_level(time.view(1), config)[0]
 
 

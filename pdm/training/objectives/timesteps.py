@@ -10,7 +10,7 @@ from pdm.config.networks.level_times import LevelTimesConfig
 from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.diffusion.flow import logit_normal_times, uniform_times
 from pdm.diffusion.level_schedules import Schedule
-from pdm.diffusion.sampling_times import level_times, shift_time
+from pdm.diffusion.sampling_times import shift_time, times_in_windows
 from pdm.models.levels.parameterisation import data_loss_weight
 from pdm.models.noise_schedule import betas_of, step_times
 from pdm.training.objectives.level_times import (
@@ -76,7 +76,7 @@ class TimeDistribution:
             return draw_level_times(self.schedule, time, self.num_levels, generator)
         windows = self.schedule
         start, end = windows[int(torch.randint(len(windows), (), generator=generator))]
-        return level_times((start + (end - start) * time).view(1), windows)[0]
+        return times_in_windows((start + (end - start) * time).view(1), windows)[0]
 
     def disturb(self, t: Tensor, generator: torch.Generator) -> Tensor:
         """Give times (levels,) of one picture with noise on finished levels."""

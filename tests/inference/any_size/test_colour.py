@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pdm.inference.any_size.colour import REACH, keep_colour
+from pdm.inference.any_size.colour import REACH, correct_colour
 
 
 @dataclass
@@ -34,7 +34,7 @@ def with_detail(picture: np.ndarray, seed: int = 0) -> np.ndarray:
 
 def corrected(how, picture, original, folder, rows=70):
     bands = (picture[top : top + rows] for top in range(0, len(picture), rows))
-    found = keep_colour(how, bands, Known(original), picture.shape[:2], folder / "scratch")
+    found = correct_colour(how, bands, Known(original), picture.shape[:2], folder / "scratch")
     return np.concatenate(list(found))
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pdm.inference.any_size.unfinished import keep_picture, remove_unfinished, unfinished
+from pdm.inference.any_size.unfinished import load_or_draw, remove_unfinished, unfinished
 
 
 def interrupt(path, facts):
@@ -42,6 +42,6 @@ def test_a_picture_takes_its_place_on_the_disk_row_by_row(tmp_path):
             assert file.stat().st_size <= 128 + top * 70 * 3
             yield picture[top : top + 100]
 
-    found = keep_picture(tmp_path / "a.npy", (300, 70), draw)
+    found = load_or_draw(tmp_path / "a.npy", (300, 70), draw)
     np.testing.assert_array_equal(found, picture)
-    np.testing.assert_array_equal(keep_picture(tmp_path / "a.npy", (300, 70), list), picture)
+    np.testing.assert_array_equal(load_or_draw(tmp_path / "a.npy", (300, 70), list), picture)

@@ -16,6 +16,7 @@ from pdm.machine.out_of_memory import explain_out_of_memory
 from pdm.registry import load_autoencoder, load_denoiser
 from pdm.training.distributed.workers import Workers
 from pdm.training.held_out_losses import held_out_losses
+from pdm.training.latent_dataset import LatentDataset
 from pdm.training.latent_space.measure import latent_statistics
 from pdm.training.monitoring import held_out as held_out_module
 from pdm.training.monitoring.held_out import (
@@ -25,7 +26,6 @@ from pdm.training.monitoring.held_out import (
 )
 from pdm.training.monitoring.sample_grid import SampleGrid, flow_sampler
 from pdm.training.monitoring.sample_scores import SampleScorer
-from pdm.training.noisy_latents import NoisyLatents
 
 SIZE = (AUTOENCODER.image_height_px, AUTOENCODER.image_width_px)
 
@@ -53,7 +53,7 @@ def score_samples(workers, latents, autoencoder, diffusion):
     scorer = SampleScorer(grid, splits, 17, ReferenceDistance(), workers)
     model = load_denoiser(diffusion)
     sheet, distances = scorer.draw(model, flow_sampler(DIFFUSION.schedule, 3))
-    losses = held_out_losses(model, NoisyLatents(splits[0], DIFFUSION), DIFFUSION, workers)
+    losses = held_out_losses(model, LatentDataset(splits[0], DIFFUSION), DIFFUSION, workers)
     return {"sheet": np.array(sheet).tobytes(), **distances, **losses}
 
 

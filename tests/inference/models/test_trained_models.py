@@ -18,11 +18,11 @@ from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.unet import PyramidUNet
-from pdm.training import autoencoder, training_pictures
+from pdm.training import autoencoder, picture_dataset
+from pdm.training.latent_dataset import LatentDataset
 from pdm.training.monitoring.curves import write_curves
 from pdm.training.monitoring.flops import flops_of
 from pdm.training.monitoring.sample_grid import SampleGrid, flow_sampler
-from pdm.training.noisy_latents import NoisyLatents
 
 
 def test_the_autoencoder_knows_its_size_data_and_scores(chain):
@@ -144,8 +144,10 @@ def test_a_run_is_named_after_its_settings_and_its_data(chain, tmp_path):
 def test_noise_times_and_mirroring_do_not_depend_on_the_number_of_workers(chain, world_size):
     batch = range(8, 16)
     model = PyramidAutoencoder.from_pretrained(chain.autoencoder)
-    pictures = training_pictures.Pictures(ImageShards(chain.shards, "train"), AUTOENCODER, model)
-    noisy = NoisyLatents(LatentShards(chain.latents, "train"), DIFFUSION)
+    pictures = picture_dataset.PictureDataset(
+        ImageShards(chain.shards, "train"), AUTOENCODER, model
+    )
+    noisy = LatentDataset(LatentShards(chain.latents, "train"), DIFFUSION)
     shares = [share(batch, rank, world_size) for rank in range(world_size)]
     whole, parts = pictures.load(batch), [pictures.load(positions) for positions in shares]
     assert torch.equal(whole[0].images(), torch.cat([part[0].images() for part in parts]))

@@ -9,7 +9,7 @@ from PIL import Image
 from tiny_chain import SAMPLE
 
 from pdm.errors import BadInput
-from pdm.inference.champion import load_champion, load_generator
+from pdm.inference.champion import load_champion, load_champion_folder
 from pdm.inference.sample import sample_pictures
 from pdm.score_names import RANDOM_SCORE
 from pdm.tracking import track
@@ -50,7 +50,7 @@ def test_a_folder_that_does_not_say_how_to_draw_is_refused(chain, tmp_path):
     (tmp_path / "diffusion").symlink_to(chain.diffusion)
     (tmp_path / "samples.json").write_text('{"sampler": "euler"}')
     with pytest.raises(BadInput, match="lacks sampling settings"):
-        load_generator(tmp_path)
+        load_champion_folder(tmp_path)
 
 
 def test_a_folder_without_a_database_has_no_champion_and_gets_none(tmp_path, monkeypatch):

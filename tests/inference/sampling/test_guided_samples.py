@@ -16,7 +16,7 @@ from pdm.config.stages.sample import GuideConfig
 from pdm.errors import BadInput
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.files import sha256_of
-from pdm.inference.champion import load_generator
+from pdm.inference.champion import load_champion_folder
 from pdm.inference.sampling_networks import load_networks
 from pdm.lineage.formats import as_text
 from pdm.lineage.trace import Places, trace
@@ -112,7 +112,7 @@ def test_list_mark_and_lineage_name_the_guide_and_the_champion_follows_it(chain,
         (tmp_path / "champion" / stage).parent.mkdir(exist_ok=True)
         (tmp_path / "champion" / stage).symlink_to(getattr(chain, stage))
     shutil.copy(samples / "samples.json", tmp_path / "champion")
-    [picture] = load_generator(tmp_path / "champion").draw([SAMPLE.seed])
+    [picture] = load_champion_folder(tmp_path / "champion").draw([SAMPLE.seed])
     assert np.abs(pictures(samples)[0].astype(int) - picture).max() <= 1
 
 

@@ -11,7 +11,7 @@ from tiny_chain import SAMPLE
 
 from pdm import weights
 from pdm.config.stages.sample import PreviewsConfig
-from pdm.inference.champion import load_generator
+from pdm.inference.champion import load_champion_folder
 from pdm.inference.latent_sampling import draw_latents
 from pdm.inference.pictures.loaded_models import load_models
 from pdm.inference.sample import sample_pictures
@@ -58,7 +58,7 @@ def test_champion_and_loaded_models_draw_the_pictures_of_the_stage(chain, tmp_pa
         chain, tmp_path / "samples", precision=precision, batch_size=1, previews=previews
     )
     (tmp_path / "samples.json").write_text(json.dumps(record))
-    champion, models = load_generator(tmp_path), load_models(tmp_path, config)
+    champion, models = load_champion_folder(tmp_path), load_models(tmp_path, config)
     changes = {"sampler": "multistep", "steps": 20}
     for number in (0, 1):
         seed = SAMPLE.seed + number

@@ -31,12 +31,12 @@ from pdm.config.task import ClassTask
 from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput
 from pdm.files import sha256_of
-from pdm.inference.champion import load_generator
+from pdm.inference.champion import load_champion_folder
 from pdm.inference.sample import sample_pictures
 from pdm.lineage.formats import as_text
 from pdm.lineage.trace import Places, trace
 from pdm.tasks.find import check_task
-from pdm.training.noisy_latents import NoisyLatents
+from pdm.training.latent_dataset import LatentDataset
 
 
 @pytest.fixture(scope="session")
@@ -134,7 +134,7 @@ def test_marks_list_and_lineage_name_the_class_and_the_champion_draws_it(taught,
         ("diffusion", taught.diffusion),
     ):
         (samples / stage).symlink_to(folder)
-    [picture] = load_generator(samples).draw([SAMPLE.seed + 1])
+    [picture] = load_champion_folder(samples).draw([SAMPLE.seed + 1])
     assert np.abs(pictures(samples)[1][1] - picture).max() <= 1
 
 
@@ -145,14 +145,14 @@ def test_a_stopped_and_resumed_run_ends_bit_for_bit_like_an_uninterrupted_one(sh
 
 def test_the_configured_share_of_labels_is_dropped_by_position(taught):
     latents = LatentShards(taught.folder / "latents", "train")
-    noisy = NoisyLatents(latents, BY_CLASS, CLASSES)
+    noisy = LatentDataset(latents, BY_CLASS, CLASSES)
     labels = noisy.load(range(2000))[-1].label
     true = latents.labels[noisy._indices(range(2000))]
     dropped = (labels != true).float().sum() / (true < 2).sum()
     assert dropped.item() == pytest.approx(0.2, abs=0.03)
     assert set(labels[labels != true].tolist()) == {2}
     assert torch.equal(noisy.load(range(1000, 1010))[-1].label, labels[1000:1010])
-    everything = NoisyLatents(latents, replace(BY_CLASS, condition_dropout=0.0), CLASSES)
+    everything = LatentDataset(latents, replace(BY_CLASS, condition_dropout=0.0), CLASSES)
     assert torch.equal(everything.load(range(100))[-1].label, true[:100])
 
 
@@ -160,7 +160,7 @@ def test_without_a_condition_the_classes_change_nothing(taught):
     latents = LatentShards(taught.folder / "latents", "train")
     plain = replace(BY_CLASS, model=replace(BY_CLASS.model, condition=None))
     batch, other = (
-        NoisyLatents(latents, config, CLASSES).load(range(8)) for config in (plain, BY_CLASS)
+        LatentDataset(latents, config, CLASSES).load(range(8)) for config in (plain, BY_CLASS)
     )
     assert batch[-1].is_empty
     one, two = ((*parts[0], *parts[1], *parts[2:5]) for parts in (batch, other))

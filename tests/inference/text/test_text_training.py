@@ -24,9 +24,9 @@ from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.registry import load_denoiser
-from pdm.tasks.find import check_task, find_task
+from pdm.tasks.find import build_task, check_task
 from pdm.tasks.text import TextFiles, prepare_text
-from pdm.training.noisy_latents import NoisyLatents
+from pdm.training.latent_dataset import LatentDataset
 
 
 def test_latents_know_the_captions_of_each_picture_and_of_its_mirrored_copy(taught):
@@ -53,7 +53,7 @@ def noisy(taught, **changes):
     latents = LatentShards(taught.folder / "latents", "train")
     sizes = load_denoiser(taught.diffusion).condition_sizes
     config = replace(BY_TEXT, **changes)
-    return NoisyLatents(latents, config, sizes, task=find_task(TASK, {}, files))
+    return LatentDataset(latents, config, sizes, task=build_task(TASK, {}, files))
 
 
 def test_every_caption_of_a_picture_is_shown_in_the_course_of_the_epochs(taught):
@@ -142,11 +142,11 @@ def test_training_from_cached_states_equals_training_without_a_cache_to_the_bit(
     bare = TextFiles(folder)
     for at in range(2):
         kept, direct = (
-            NoisyLatents(
+            LatentDataset(
                 splits[at],
                 config,
                 load_denoiser(cached).condition_sizes,
-                task=find_task(task, {}, files),
+                task=build_task(task, {}, files),
             )._condition(range(40))
             for files in (TextFiles(folder, states), bare)
         )

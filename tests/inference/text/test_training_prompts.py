@@ -12,7 +12,7 @@ from pdm.errors import BadInput
 from pdm.params import parse
 from pdm.params.override import override
 from pdm.presets import DEFAULT, preset_text
-from pdm.tasks.find import find_task
+from pdm.tasks.find import build_task
 from pdm.tasks.task import refuse_to_encode
 from pdm.tasks.text import TextFiles
 from pdm.text.word_pieces import FILE_NAME, make_vocabulary, write_vocabulary
@@ -28,7 +28,7 @@ def show(chain, tmp_path):
     write_vocabulary(tmp_path / FILE_NAME, make_vocabulary([" ".join(PROMPTS)] * 3, 80))
 
     def make(prompts, *, guided=True):
-        task = find_task(replace(TASK, prompts=prompts), {}, TextFiles(tmp_path))
+        task = build_task(replace(TASK, prompts=prompts), {}, TextFiles(tmp_path))
         shards = LatentShards(chain.latents, "val")
         return task, show_task(task, shards, refuse_to_encode, guided=guided)
 

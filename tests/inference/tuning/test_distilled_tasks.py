@@ -32,7 +32,7 @@ from pdm.inference.sample import sample_pictures
 from pdm.params.keys import DEFAULT
 from pdm.registry import build_denoiser, load_denoiser
 from pdm.tasks.examples import examples_to_preview
-from pdm.tasks.find import find_task
+from pdm.tasks.find import build_task
 from pdm.tasks.text import TextFiles
 from pdm.training import autoencoder, diffusion
 from pdm.training.distillation import distil_flow, stage, worker
@@ -93,7 +93,7 @@ def text(tmp_path_factory) -> Path:
 
 def test_what_is_distilled_are_the_captions_and_not_the_prompts_of_the_samples(text):
     latents = LatentShards(text / "latents", "train")
-    task = find_task(WITH_PROMPTS, {}, TextFiles(text / "flow"))
+    task = build_task(WITH_PROMPTS, {}, TextFiles(text / "flow"))
     sizes = load_denoiser(text / "flow").condition_sizes
     config = replace(TEXT, condition_dropout=0.0)
     starts = TrajectoryStarts(latents, config, "trajectories", 1, sizes, task=task)
@@ -111,9 +111,9 @@ def test_samples_drawn_during_a_training_take_turns_with_the_prompts_if_there_ar
         (WITH_PROMPTS, [("a sunset",), ("snow",), ("a sunset",)]),
         (TASK, held_out.captions[:3]),
     ):
-        found = examples_to_preview(find_task(task, {}), held_out, range(3))
+        found = examples_to_preview(build_task(task, {}), held_out, range(3))
         assert [example.captions for example in found] == expected
-    assert find_task(WITH_PROMPTS, {}).prompts == tuple(Prompt(one) for one in PROMPTS)
+    assert build_task(WITH_PROMPTS, {}).prompts == tuple(Prompt(one) for one in PROMPTS)
 
 
 @pytest.fixture(scope="module")

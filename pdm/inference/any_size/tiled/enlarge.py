@@ -29,12 +29,12 @@ from pdm.errors import BadInput
 from pdm.inference.any_size.tiled.canvas import Canvas, make_canvas
 from pdm.inference.any_size.tiled.decode import decode_bands, decoding_layout
 from pdm.inference.any_size.tiled.encode import encode_maps
-from pdm.inference.any_size.tiled.kept_encodings import KeptEncodings
+from pdm.inference.any_size.tiled.encoding_cache import EncodingCache
 from pdm.inference.any_size.tiled.state import load_state, save_state
 from pdm.inference.any_size.tiled.tile_boxes import TileBoxes
 from pdm.inference.any_size.tiled.tile_velocity import (
     SamplingSchedule,
-    TilePainter,
+    TileDenoiser,
     check_model,
     plan_steps,
     start_of,
@@ -163,10 +163,10 @@ class Job:
         layout = self.canvas.layout(self.config)
         progress.total += _num_tiles(layout, schedule, schedule.num_steps)
         progress.add(_num_tiles(layout, schedule, done))
-        encode = KeptEncodings(self.canvas, layout, schedule).encode
+        encode = EncodingCache(self.canvas, layout, schedule).encode
         shown = self.condition, self.negative, self.boxes
-        painter = TilePainter(self.canvas, schedule, encode, self.seed, *shown)
-        velocity = TiledVelocity(painter, layout, self.canvas.scales, progress.add)
+        denoiser = TileDenoiser(self.canvas, schedule, encode, self.seed, *shown)
+        velocity = TiledVelocity(denoiser, layout, self.canvas.scales, progress.add)
         state = state or TiledState(Point(self.start(schedule)))
         saved = time.monotonic()
         for reached in sample_in_tiles(schedule.step, velocity, state, schedule.times):

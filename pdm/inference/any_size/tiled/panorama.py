@@ -34,14 +34,14 @@ class Panorama(Canvas):
     """The whole picture, whose global level alone is known.
 
     Args:
-        model: Levels of a picture that the model drew.
+        reference_latents: Levels of a picture that the model drew.
     """
 
-    model: Pyramid
+    reference_latents: Pyramid
 
     def encode(self, places: Sequence[Place]) -> Pyramid:
         """Give the levels of the drawn picture for every tile."""
-        return tuple(level.expand(len(places), -1, -1, -1) for level in self.model)
+        return tuple(level.expand(len(places), -1, -1, -1) for level in self.reference_latents)
 
 
 @torch.no_grad()
@@ -68,9 +68,9 @@ def compose_side_by_side(
     """
     models = drawing.models
     num_global = sum(each == "global" for each in models.autoencoder.level_downsamplings)
-    model = models.encode(drawing.draw()[None]) if num_global else ()
+    reference = models.encode(drawing.draw()[None]) if num_global else ()
     plain = EnlargedPicture(np.broadcast_to(np.uint8(0), (*size, 3)), 1, size)
-    canvas = Panorama(models, plain, num_global, model)
+    canvas = Panorama(models, plain, num_global, reference)
     at_once = min(TILING.tiles_at_once, models.config.batch_size)
     tiling = replace(TILING, tiles_at_once=at_once)
     job = Job(canvas, tiling, drawing.seed, 1.0, drawing.condition, drawing.negative, boxes)

@@ -153,8 +153,8 @@ def start_of(
     return start_on_path(noise, schedule.times) if is_ddim else noise
 
 
-class TilePainter:
-    """Predicts velocities of tiles; a `VelocityOfTiles`.
+class TileDenoiser:
+    """Predicts velocities of tiles by the denoiser; a `VelocityOfTiles`.
 
     Args:
         canvas: The picture.

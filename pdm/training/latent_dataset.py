@@ -1,4 +1,4 @@
-"""Batches of latents for the flow: data, noise, times and conditions, by position in the run."""
+"""Latents to train the flow on: data, noise, times and conditions, by position in the run."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from pdm.data.shards.latents import LatentShards
 from pdm.models.condition import NO_CONDITION, Condition
 from pdm.models.levels.pyramid import Pyramid
 from pdm.tasks.examples import examples_at
-from pdm.tasks.find import find_task
+from pdm.tasks.find import build_task
 from pdm.tasks.task import Encode, Task, refuse_to_encode
 from pdm.training.dropped_conditions import drop_some
 from pdm.training.loop.prefetch import Batch
@@ -18,7 +18,7 @@ from pdm.training.loop.seeds import generator_at, normal_pyramid_at
 from pdm.training.objectives.timesteps import TimeDistribution
 
 
-class NoisyLatents:
+class LatentDataset:
     """Latents by position in the run, each with its own noise and time. A step has latents of one
     bucket. They are kept by picture, never by step, with its class, captions and map.
 
@@ -40,7 +40,7 @@ class NoisyLatents:
     ) -> None:
         self.shards, self.config, self.seed = shards, config, config.training.seed
         facts = shards.manifest.facts if sizes is not None else {}
-        self.task = task or find_task(config.drawn_by, facts)
+        self.task = task or build_task(config.effective_task, facts)
         self.sizes, self.encode = sizes, encode
         self.times, self.total = TimeDistribution.of(config), config.training.total_images
         counts = tuple(map(len, shards.bucket_ranges))

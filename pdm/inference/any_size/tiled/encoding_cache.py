@@ -16,7 +16,7 @@ from pdm.models.levels.pyramid import Pyramid
 MOST_COPIES = 2  # values that are kept, in units of those of the drawn maps
 
 
-class KeptEncodings:
+class EncodingCache:
     """Encodes batches of tiles, and keeps those that come again as long as there is room.
 
     A batch is encoded together or not at all, so results are those of `Canvas.encode` to the bit.

@@ -14,9 +14,9 @@ from pdm.diffusion.samplers import Point, noise_from_seeds
 from pdm.diffusion.tiles.sampling import TiledState, sample_in_tiles
 from pdm.diffusion.tiles.velocity import TiledVelocity
 from pdm.inference.any_size.tiled.canvas import enlarging_factors, make_canvas
+from pdm.inference.any_size.tiled.encoding_cache import MOST_COPIES, EncodingCache
 from pdm.inference.any_size.tiled.enlarge import enlarge
-from pdm.inference.any_size.tiled.kept_encodings import MOST_COPIES, KeptEncodings
-from pdm.inference.any_size.tiled.tile_velocity import TilePainter, plan_steps
+from pdm.inference.any_size.tiled.tile_velocity import TileDenoiser, plan_steps
 
 STEPS = 8
 SEED = 5  # which moves the tiles in all steps that may move them
@@ -102,9 +102,9 @@ def test_maps_are_those_of_tiles_encoded_anew_to_the_bit(which, sampler, mode, r
     canvas, layout, schedule = canvas_and_schedule(models, tiling)
     start = TiledState(Point(noise_from_seeds([SEED], canvas.shapes)))
     ends = []
-    for encode in (canvas.encode, KeptEncodings(canvas, layout, schedule).encode):
-        painter = TilePainter(canvas, schedule, encode, SEED)
-        velocity = TiledVelocity(painter, layout, canvas.scales)
+    for encode in (canvas.encode, EncodingCache(canvas, layout, schedule).encode):
+        denoiser = TileDenoiser(canvas, schedule, encode, SEED)
+        velocity = TiledVelocity(denoiser, layout, canvas.scales)
         with torch.no_grad():
             *_, end = sample_in_tiles(schedule.step, velocity, start, schedule.times)
         ends.append(end.point.pyramid)
@@ -115,7 +115,7 @@ def test_no_more_is_kept_than_twice_the_drawn_maps(super_resolution):
     """The condition of an enlarging model has all levels, and overlapping tiles have them often."""
     tiling = TilingConfig(mode="mixture", tiles_at_once=1)
     canvas, layout, schedule = canvas_and_schedule(with_steps(super_resolution), tiling)
-    encodings, places = KeptEncodings(canvas, layout, schedule), layout.grid(0).places
+    encodings, places = EncodingCache(canvas, layout, schedule), layout.grid(0).places
     most = MOST_COPIES * sum(math.prod(shape) for shape in canvas.shapes)
     needed = 0
     for place in places:

@@ -17,7 +17,7 @@ from pdm.training.objectives.equivariance import factors_that_fit
 from pdm.training.objectives.losses import LARGEST_CROP_PX, Plan
 
 
-class Pictures:
+class PictureDataset:
     """Training pictures by position in the run, some of them mirrored, with noise for their
     latents.
 
