@@ -103,7 +103,7 @@ def _stock_unet(denoiser: LatentUNet, sample_size: int) -> Any:
 
 
 def _head_width(denoiser: LatentUNet) -> int | None:
-    """Give the channels of each head, if all attention layers have equal ones."""
+    """Return the channels of each head, if all attention layers have equal ones."""
     found = {
         module.inner_dim // module.heads
         for module in denoiser.modules()
@@ -113,7 +113,7 @@ def _head_width(denoiser: LatentUNet) -> int | None:
 
 
 def _scaled_first_stage(autoencoder: FirstStage) -> Any:
-    """Give diffusers' first stage, with the scale of the latents in `scaling_factor`.
+    """Return diffusers' first stage, with the scale of the latents in `scaling_factor`.
 
     Where each channel has its own mean and scale, these go into the 1x1 convolutions between which
     the latent lies, and `scaling_factor` is 1.

@@ -111,14 +111,14 @@ class LatentUNet(Denoiser):
         return encode_text_condition(self.text, condition)
 
     def _text(self, condition: Condition) -> dict[str, Tensor | None]:
-        """Give the tokens as diffusers' network takes them; nothing for one without tokens."""
+        """Return the tokens as diffusers' network takes them; nothing for one without tokens."""
         if not self.config.token_width:
             return {}
         read = self.encode_text(condition)
         return {"encoder_hidden_states": read.tokens, "encoder_attention_mask": read.mask}
 
     def _beside(self, condition: Condition, latent: Tensor) -> list[Tensor]:
-        """Give the maps that stand beside the latent, at its size."""
+        """Return the maps that stand beside the latent, at its size."""
         maps = [level.to(latent.dtype) for level in condition.levels or ()]
         if condition.picture is not None and self.map_to_channels is not None:
             small = F.adaptive_avg_pool2d(condition.picture, (latent.shape[2], latent.shape[3]))

@@ -112,7 +112,8 @@ class _Segment:
     def step(
         self, velocity: Velocity, start: Pyramid, slope: Pyramid, s: Tensor, step: Tensor
     ) -> tuple[Pyramid, Pyramid, Tensor]:
-        """Give the end of a step, the slope there, and each picture's error over the tolerance."""
+        """Return the end of a step, the slope there, and each picture's error over the
+        tolerance."""
         slopes = [slope]
         for node, weights in zip(NODES[1:], STAGES, strict=True):
             reached = _combine(start, slopes, weights, step)

@@ -24,7 +24,7 @@ def choose_stops(num_stops: int, steps: int) -> list[int]:
 
 
 def times_of_steps(stops: Tensor) -> Tensor:
-    """Give the times (steps,) or (steps, levels) at which the network is evaluated.
+    """Return the times (steps,) or (steps, levels) at which the network is evaluated.
 
     They are those at the beginning of each step. A level that begins within a step is taken as
     having just begun, at time 0, since a network sees nothing of levels that have not begun.
@@ -39,7 +39,7 @@ def take_few_steps(velocity: Velocity, noise: Pyramid, stops: Tensor) -> Pyramid
 
 
 def extrapolate(velocities: Tensor, shares: Tensor) -> Tensor:
-    """Give the velocities that the steps of `multistep` follow, from those of its network.
+    """Return the velocities that the steps of `multistep` follow, from those of its network.
 
     Args:
         velocities: (steps, ...), of a level at each stop.

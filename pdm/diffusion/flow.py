@@ -38,7 +38,7 @@ def logit_normal_times(count: int, generator: torch.Generator) -> Tensor:
 
 
 def interpolate(data: Pyramid, noise: Pyramid, t: Tensor) -> Pyramid:
-    """Give the points at times t on the straight paths from noise to data.
+    """Return the points at times t on the straight paths from noise to data.
 
     Args:
         data, noise: Pyramids.
@@ -59,7 +59,7 @@ def by_level(t: Tensor, num_levels: int) -> list[Tensor]:
 
 
 def target(data: Pyramid, noise: Pyramid) -> Pyramid:
-    """Give the velocity of the straight paths, the same at every time."""
+    """Return the velocity of the straight paths, the same at every time."""
     return tuple(end - start for start, end in zip(noise, data, strict=True))
 
 
@@ -71,7 +71,7 @@ def flow_loss(
     level_weights: Sequence[float] | Tensor,
     time_weights: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Give the mean squared error of the velocity, averaged within each level, then over levels.
+    """Return the mean squared error of the velocity, averaged within each level, then over levels.
 
     Averaging within a level first keeps the few coarse values from drowning in the many fine ones.
 

@@ -36,7 +36,8 @@ def hold_known(velocity: Velocity, data: Pyramid, noise: Pyramid, known: Pyramid
 
 
 def _velocity_to(data: Pyramid, pyramid: Pyramid, t: Tensor, path: Pyramid) -> Pyramid:
-    """Give the velocity from points at times t to the data; that of the path where the time is up.
+    """Return the velocity from points at times t to the data; that of the path where the time is
+    up.
 
     On the path both are the same, (data - x) / (1 - t).
     """

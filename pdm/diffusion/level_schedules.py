@@ -21,7 +21,7 @@ Schedule = Windows | LevelTimesConfig
 
 
 def sampler_stops(steps: int, shift: float, schedule: Schedule | None, num_levels: int) -> Tensor:
-    """Give the stops of a sampler: (stops,), or (stops, levels) with per-level times.
+    """Return the stops of a sampler: (stops,), or (stops, levels) with per-level times.
 
     Args:
         steps: Steps to take; with windows, one more for each inner end of a window.
@@ -51,7 +51,7 @@ def sampler_stops(steps: int, shift: float, schedule: Schedule | None, num_level
 
 
 def stops_between_bends(steps: int, schedule: Schedule | None, num_levels: int) -> Tensor:
-    """Give the fewest stops between which all levels' times are linear, for adaptive steps.
+    """Return the fewest stops between which all levels' times are linear, for adaptive steps.
 
     Shifted times bend everywhere, so for them the stops are those of `steps` steps.
     """
@@ -72,7 +72,7 @@ def min_steps(schedule: Schedule | None, num_levels: int) -> int:
 
 
 def offset_windows(config: LevelTimesConfig, num_levels: int) -> Windows:
-    """Give the windows in which each level lags behind the coarser one by an equal offset.
+    """Return the windows in which each level lags behind the coarser one by an equal offset.
 
     In a time of 1 + offset in all, every level takes a time of 1.
     """

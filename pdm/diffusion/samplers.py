@@ -50,7 +50,7 @@ class Point:
     slope: Pyramid | None = None
 
     def move(self, pyramid: Pyramid, slope: Pyramid | None = None) -> "Point":
-        """Give the point after one more step."""
+        """Return the point after one more step."""
         return Point(pyramid, self.number + 1, slope)
 
 
@@ -152,7 +152,8 @@ def extrapolations(steps: Sequence[Sequence[float]]) -> list[list[float]]:
 
 
 def velocity_at(velocity: Velocity, pyramid: Pyramid, t: Tensor) -> Pyramid:
-    """Give the velocity of a batch whose pictures all have the same time (), or times (levels,)."""
+    """Return the velocity of a batch whose pictures all have the same time (), or times
+    (levels,)."""
     device = pyramid[0].device
     return velocity(pyramid, t.float().to(device).expand(len(pyramid[0]), *t.shape))
 
@@ -166,7 +167,7 @@ def take_step(pyramid: Pyramid, slope: Pyramid, step: Sequence[float]) -> Pyrami
 
 
 def add_to(x: Tensor, change: Tensor) -> Tensor:
-    """Give x + change, to the bit, in the memory of the change where it is laid out as x is.
+    """Return x + change, to the bit, in the memory of the change where it is laid out as x is.
 
     Maps of large pictures take most of the memory of sampling them.
 
@@ -191,12 +192,12 @@ def _extrapolated_step(
 
 
 def _of_levels(values: Sequence[float], pyramid: Pyramid) -> Sequence[float]:
-    """Give a value for each level; there is one for all, or one for each."""
+    """Return a value for each level; there is one for all, or one for each."""
     return values if len(values) > 1 else [*values] * len(pyramid)
 
 
 def _length(times: Tensor, number: int) -> Sequence[float]:
-    """Give the length of one step."""
+    """Return the length of one step."""
     return step_lengths(times[number : number + 2])[0]
 
 

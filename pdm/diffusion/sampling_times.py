@@ -16,7 +16,7 @@ Time = TypeVar("Time", float, Tensor)
 
 
 def even_times(steps: int) -> Tensor:
-    """Give the ends of equal steps, (steps + 1,) in float64: 0, 1 / steps, ..., 1."""
+    """Return the ends of equal steps, (steps + 1,) in float64: 0, 1 / steps, ..., 1."""
     return torch.linspace(0, 1, steps + 1, dtype=torch.float64)
 
 
@@ -47,13 +47,13 @@ def stops_in_windows(times: Tensor, windows: Windows) -> Tensor:
 
 
 def times_in_windows(times: Tensor, windows: Windows) -> Tensor:
-    """Give the levels' times (n, levels) at times (n,) of the picture, from noise 0 to data 1."""
+    """Return the levels' times (n, levels) at times (n,) of the picture, from noise 0 to data 1."""
     starts, ends = torch.tensor(windows, dtype=times.dtype, device=times.device).unbind(1)
     return (times[:, None] - starts) / (ends - starts)
 
 
 def step_lengths(times: Tensor) -> list[list[float]]:
-    """Give the length of each step between stops: one number, or one per level."""
+    """Return the length of each step between stops: one number, or one per level."""
     steps: Tensor = times.clamp(0, 1).diff(dim=0)
     rows: list[list[float]] = steps.reshape(len(steps), -1).tolist()
     return rows

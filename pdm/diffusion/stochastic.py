@@ -20,7 +20,7 @@ SEED_OFFSET = 1 << 40  # added to a picture's seed for its fresh noise
 
 
 def fresh_noise(seeds: Sequence[int], shapes: Sequence[LevelShape], device: torch.device) -> Fresh:
-    """Give a function that draws new noise at each call, from one generator per picture.
+    """Return a function that draws new noise at each call, from one generator per picture.
 
     A picture's noise does not depend on its batch.
     """
@@ -48,7 +48,7 @@ def ddim(velocity: Velocity, noise: Pyramid, times: Tensor, *, eta: float, fresh
 
 
 def start_on_path(noise: Pyramid, times: Tensor) -> Pyramid:
-    """Give the point of our path where `ddim` begins: LDM's x at the first time is the noise."""
+    """Return the point of our path where `ddim` begins: LDM's x at the first time is the noise."""
     return tuple(level * _noise_to_signal(float(times[0])) for level in noise)
 
 
@@ -75,12 +75,12 @@ def ddim_step(
 
 
 def _abar(t: float) -> float:
-    """Give the fraction of data in the variance of LDM's x at our time t (alpha-bar)."""
+    """Return the fraction of data in the variance of LDM's x at our time t (alpha-bar)."""
     return t**2 / (t**2 + (1 - t) ** 2)
 
 
 def _noise_to_signal(t: float) -> float:
-    """Give the factor that makes LDM's x a point of our path at time t.
+    """Return the factor that makes LDM's x a point of our path at time t.
 
     It is one over the sum of LDM's two factors.
     """
@@ -88,6 +88,6 @@ def _noise_to_signal(t: float) -> float:
 
 
 def _ancestral_std(now: float, later: float) -> float:
-    """Give the standard deviation of ancestral sampling's noise (DDIM, equation 16, eta = 1)."""
+    """Return the standard deviation of ancestral sampling's noise (DDIM, equation 16, eta = 1)."""
     before, after = _abar(now), _abar(later)
     return float(((1 - after) / (1 - before) * (1 - before / after)) ** 0.5)

@@ -46,7 +46,7 @@ class ShownLayout:
     held_out: str | None = None
 
     def origin(self) -> dict[str, Any]:
-        """Give what a picture's mark says about it."""
+        """Return what a picture's mark says about it."""
         own = {} if self.held_out is None else {"held_out": self.held_out}
         return own | {"layout": self.layout.as_record()}
 
@@ -66,15 +66,15 @@ class Layouts:
     first_seed: int
 
     def condition(self, seeds: Sequence[int]) -> Condition:
-        """Give the boxes."""
+        """Return the boxes."""
         return self.task.condition_of_layouts([self.shown_by(seed).layout for seed in seeds])
 
     def negative(self, seeds: Sequence[int]) -> Condition | None:
-        """Give the same crops without boxes."""
+        """Return the same crops without boxes."""
         return without_boxes(self.condition(seeds))
 
     def origin(self, seed: int) -> dict[str, Any]:
-        """Give the layout, and the held-out picture that it is from."""
+        """Return the layout, and the held-out picture that it is from."""
         return self.shown_by(seed).origin()
 
     def finish(self, seed: int, drawn: Pixels) -> Pixels:
@@ -82,7 +82,7 @@ class Layouts:
         return drawn
 
     def shown_by(self, seed: int) -> ShownLayout:
-        """Give the layout of a seed's picture."""
+        """Return the layout of a seed's picture."""
         return self.layouts[(seed - self.first_seed) % len(self.layouts)]
 
 

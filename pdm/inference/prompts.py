@@ -59,11 +59,11 @@ class Prompts:
     config: SampleConfig
 
     def prompt_of(self, number: int) -> Prompt:
-        """Give the prompt of a picture."""
+        """Return the prompt of a picture."""
         return self.prompts[number % len(self.prompts)]
 
     def seed_of(self, number: int) -> int:
-        """Give the seed of a picture's noise."""
+        """Return the seed of a picture's noise."""
         seed = self.prompt_of(number).seed
         return self.config.seed + number if seed is None else seed + number // len(self.prompts)
 
@@ -77,22 +77,22 @@ class Prompts:
         yield from found.values()
 
     def conditions(self, numbers: Sequence[int]) -> tuple[Condition, Condition]:
-        """Give what pictures show, and what guidance steers them away from."""
+        """Return what pictures show, and what guidance steers them away from."""
         prompts = [self.prompt_of(number) for number in numbers]
         negatives = [_negative_of(prompt, self.config) for prompt in prompts]
         shown = self.task.condition_of_texts([prompt.text for prompt in prompts])
         return shown, self.task.condition_of_texts(negatives)
 
     def condition(self, seeds: Sequence[int]) -> Condition:
-        """Give what the pictures show."""
+        """Return what the pictures show."""
         return self.conditions([seed - self.config.seed for seed in seeds])[0]
 
     def negative(self, seeds: Sequence[int]) -> Condition | None:
-        """Give the negative prompts, or the empty text."""
+        """Return the negative prompts, or the empty text."""
         return self.conditions([seed - self.config.seed for seed in seeds])[1]
 
     def origin(self, seed: int) -> dict[str, Any]:
-        """Give prompt, negative prompt and all options that differ from the section `sample`."""
+        """Return prompt, negative prompt and all options that differ from the section `sample`."""
         number = seed - self.config.seed
         prompt = self.prompt_of(number)
         own = settings_of_prompt(prompt, self.config)
@@ -110,14 +110,14 @@ class Prompts:
 
 
 def settings_of_prompt(prompt: Prompt, config: SampleConfig) -> SampleConfig:
-    """Give the section `sample` with the steps and the guidance scale of a prompt."""
+    """Return the section `sample` with the steps and the guidance scale of a prompt."""
     if prompt.steps is not None:
         config = dataclasses.replace(config, steps=prompt.steps)
     return with_guidance(config, prompt.guidance_scale)
 
 
 def with_guidance(config: SampleConfig, scale: float | None) -> SampleConfig:
-    """Give the section `sample` with another guidance scale; with its own if `scale` is None."""
+    """Return the section `sample` with another guidance scale; with its own if `scale` is None."""
     if scale is None:
         return config
     guide = config.guide or GuideConfig(kind="unconditional")
@@ -187,14 +187,14 @@ def check_size(prompt: Prompt, size: tuple[int, int], key: str) -> None:
 
 
 def text_task(diffusion: Path, task: TextTask) -> Text:
-    """Give the task of a trained model, which reads its vocabulary or its frozen encoder."""
+    """Return the task of a trained model, which reads its vocabulary or its frozen encoder."""
     found = build_task(task, {}, TextFiles(diffusion))
     assert isinstance(found, Text)
     return found
 
 
 def config_for_loading(config: SampleConfig, prompts: Sequence[Prompt]) -> SampleConfig:
-    """Give the settings to load networks with: with a guide, if any prompt needs one."""
+    """Return the settings to load networks with: with a guide, if any prompt needs one."""
     if config.guidance_scale != 1 or all(one.guidance_scale in (None, 1) for one in prompts):
         return config
     guide = config.guide or GuideConfig(kind="unconditional")

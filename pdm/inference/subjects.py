@@ -19,16 +19,16 @@ class Subjects(Protocol):
     """Gives the condition of each seed's picture, which does not depend on its batch."""
 
     def condition(self, seeds: Sequence[int]) -> Condition:
-        """Give the condition of the pictures of these seeds."""
+        """Return the condition of the pictures of these seeds."""
 
     def negative(self, seeds: Sequence[int]) -> Condition | None:
-        """Give what guidance steers these seeds' pictures away from; None for no condition."""
+        """Return what guidance steers these seeds' pictures away from; None for no condition."""
 
     def origin(self, seed: int) -> dict[str, Any]:
-        """Give what a picture's mark says about it."""
+        """Return what a picture's mark says about it."""
 
     def finish(self, seed: int, drawn: Pixels) -> Pixels:
-        """Give the picture to write from the one that was drawn."""
+        """Return the picture to write from the one that was drawn."""
 
 
 class NoSubjects:
@@ -67,7 +67,7 @@ class Classes:
     names: tuple[str, ...]
 
     def condition(self, seeds: Sequence[int]) -> Condition:
-        """Give the labels."""
+        """Return the labels."""
         labels = [self.names.index(self._class_of(seed)) for seed in seeds]
         return ClassLabels().condition(
             [Example("", label=label) for label in labels], refuse_to_encode
@@ -106,7 +106,7 @@ class HeldOut:
     encode: Encode
 
     def condition(self, seeds: Sequence[int]) -> Condition:
-        """Give what the task makes of the pictures."""
+        """Return what the task makes of the pictures."""
         return self.task.condition([self.example(seed) for seed in seeds], self.encode)
 
     def negative(self, seeds: Sequence[int]) -> Condition | None:
@@ -118,16 +118,16 @@ class HeldOut:
         return {"held_out": self.images.keys[self._index_of(seed)]}
 
     def finish(self, seed: int, drawn: Pixels) -> Pixels:
-        """Give what the task makes of the drawn picture."""
+        """Return what the task makes of the drawn picture."""
         return self.task.finish(self.example(seed), drawn)
 
     def size_of(self, seed: int) -> tuple[int, int]:
-        """Give the (H, W) of the picture of a seed: that of its held-out picture."""
+        """Return the (H, W) of the picture of a seed: that of its held-out picture."""
         bucket = self.images.bucket_of(self._index_of(seed))
         return self.images.size_in(bucket, *self.size)
 
     def example(self, seed: int) -> Example:
-        """Give the picture of a seed; its mask or the like depends on the seed, too."""
+        """Return the picture of a seed; its mask or the like depends on the seed, too."""
         index, task = self._index_of(seed), self.task
         return Example(
             self.images.keys[index],
@@ -158,17 +158,17 @@ def choose_classes(
 
 
 def size_of(record: Mapping[str, Any]) -> tuple[int, int]:
-    """Give the (H, W) in pixels that a model was trained at."""
+    """Return the (H, W) in pixels that a model was trained at."""
     return record["image_height_px"], record["image_width_px"]
 
 
 def side_multiple_of(record: Mapping[str, Any]) -> int:
-    """Give the `side_multiple` of a model, from its `config.json`."""
+    """Return the `side_multiple` of a model, from its `config.json`."""
     return side_multiple(record["level_downsamplings"], record["config"].get("name"))
 
 
 def side_multiple(downsamplings: Sequence[Downsampling], name: str | None) -> int:
-    """Give what the sides of a picture in pixels must be multiples of, so that every level of its
+    """Return what the sides of a picture in pixels must be multiples of, so that every level of its
     latents, and every resolution of the network, has whole cells.
 
     Args:

@@ -150,7 +150,7 @@ class PyramidAutoencoder(Autoencoder):
         return remove_coarse_content(pyramid) if self.config.orthogonal_levels else pyramid
 
     def _coarsest_sides(self, pyramid: Pyramid, size: tuple[int, int] | None) -> tuple[int, int]:
-        """Give height and width of the coarsest map for a picture of this size."""
+        """Return height and width of the coarsest map for a picture of this size."""
         factor = 2 ** (len(self.config.decoder_widths) - 1)
         if size is None and len(pyramid) < 2:
             raise ValueError("the global level alone has no size; give size=(height, width)")

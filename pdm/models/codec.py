@@ -44,12 +44,13 @@ class Autoencoder(nn.Module):
             self.register_buffer(f"std_{index}", torch.ones(count))
 
     def level_shapes(self, height: int, width: int) -> tuple[LevelShape, ...]:
-        """Give the shape (C, h, w) of every level for images of this size in pixels."""
+        """Return the shape (C, h, w) of every level for images of this size in pixels."""
         return level_shapes(self.level_channels, self.level_downsamplings, height, width)
 
     @abstractmethod
     def posterior(self, images: Tensor, tile_px: int | None = None) -> tuple[Pyramid, LogVariances]:
-        """Give means and log-variances of the latents, not standardised; `tile_px` as for `encode`.
+        """Return means and log-variances of the latents, not standardised; `tile_px` as for
+        `encode`.
 
         The log-variance of a deterministic level is None: its mean is the latent.
         """
@@ -58,7 +59,7 @@ class Autoencoder(nn.Module):
     def penalty(
         self, means: Pyramid, log_variances: LogVariances
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Give the regularisation loss of latents from `posterior`: a KL, a codebook loss.
+        """Return the regularisation loss of latents from `posterior`: a KL, a codebook loss.
 
         Returns:
             The weighted sum that is added to the loss, and its terms by name, for the log.

@@ -75,7 +75,7 @@ def with_condition(
 
 
 def drop_condition(config: ConditionConfig, condition: Condition) -> Condition:
-    """Give the empty condition of the same shape: no class, tokens and maps of zeros."""
+    """Return the empty condition of the same shape: no class, tokens and maps of zeros."""
     empty, label = condition.change(torch.zeros_like), condition.label
     if condition.mask is not None:  # attention needs a token
         empty = replace(empty, mask=torch.ones_like(condition.mask))
@@ -131,7 +131,7 @@ def empty_condition(
     count: int,
     device: torch.device,
 ) -> Condition:
-    """Give a condition of zeros, or on the meta device of shapes alone, for these latents.
+    """Return a condition of zeros, or on the meta device of shapes alone, for these latents.
 
     Args:
         config: What the network is conditioned on; None gives no condition.

@@ -19,11 +19,11 @@ class Span:
         return Span(max(self.start - radius, 0), min(self.stop + radius, side))
 
     def halve(self) -> "Span":
-        """Give the part of a map of half the size that covers it."""
+        """Return the part of a map of half the size that covers it."""
         return Span(self.start // 2, -(-self.stop // 2))
 
     def double(self) -> "Span":
-        """Give the same part of a map of twice the size."""
+        """Return the same part of a map of twice the size."""
         return Span(2 * self.start, 2 * self.stop)
 
 
@@ -45,12 +45,12 @@ class Region:
         return Region(rows, columns, self.height, self.breadth)
 
     def halve(self) -> "Region":
-        """Give the part of the map of half the size that covers it."""
+        """Return the part of the map of half the size that covers it."""
         sides = self.height // 2, self.breadth // 2
         return Region(self.rows.halve(), self.columns.halve(), *sides)
 
     def double(self) -> "Region":
-        """Give the same part of the map of twice the size."""
+        """Return the same part of the map of twice the size."""
         return Region(self.rows.double(), self.columns.double(), 2 * self.height, 2 * self.breadth)
 
     def of(self, whole: Tensor) -> Tensor:

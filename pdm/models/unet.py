@@ -206,7 +206,7 @@ class PyramidUNet(Denoiser):
     def _condition_maps(
         self, condition: Condition, latent: Tensor | None, index: int
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Give the condition's picture and level map at the resolution of a stage's level."""
+        """Return the condition's picture and level map at the resolution of a stage's level."""
         picture, levels = condition.picture, condition.levels
         level = self.resolutions.level_at(index)
         if latent is None or level is None:
@@ -218,7 +218,7 @@ class PyramidUNet(Denoiser):
         )
 
     def _first_stage(self, t: Tensor) -> int:
-        """Give the finest stage that a picture of the batch needs; in training, all stages run.
+        """Return the finest stage that a picture of the batch needs; in training, all stages run.
 
         In training all workers must run the same stages, and some picture needs each of them.
         """
@@ -227,7 +227,7 @@ class PyramidUNet(Denoiser):
         return self.resolutions.finest_needed(t)
 
     def _beginning(self, pyramid: Pyramid, first: int) -> Tensor | None:
-        """Give zeros in place of a finer stage's features, for the first stage that runs."""
+        """Return zeros in place of a finer stage's features, for the first stage that runs."""
         if first == 0:
             return None
         latent = self.resolutions.latent_at(first, pyramid)

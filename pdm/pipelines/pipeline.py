@@ -172,7 +172,8 @@ class PyramidPipeline(DiffusionPipeline):
 def _with_guidance(
     networks: Networks, config: SampleConfig, scale: float
 ) -> tuple[Networks, SampleConfig]:
-    """Give another guidance scale; without a guide, the network without its condition is one."""
+    """Return both with another guidance scale; the guide is the network without its condition,
+    unless there is one."""
     guide, settings = networks.guide, config.guide
     if scale != 1 and guide is None:
         if networks.network.condition_sizes is None:
@@ -219,7 +220,7 @@ def _draw(
 
 
 def _check_size(models: LoadedModels, height: int | None, width: int | None) -> tuple[int, int]:
-    """Give the (H, W) of pictures to draw."""
+    """Return the (H, W) of pictures to draw."""
     size, multiple = (height or models.size[0], width or models.size[1]), models.side_multiple
     if size[0] % multiple or size[1] % multiple:
         raise ValueError(

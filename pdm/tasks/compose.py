@@ -87,7 +87,8 @@ def extend(values: FloatMap, known: Mask) -> FloatMap:
 
 
 def soften(mask: Mask, soft_px: int) -> FloatMap:
-    """Give the share (H, W) of what is drawn: 1 within the mask, falling to 0 `soft_px` outside."""
+    """Return the share (H, W) of what is drawn: 1 within the mask, falling to 0 `soft_px`
+    outside."""
     if soft_px == 0 or not mask.any():
         return mask.astype(np.float32)
     distance = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5)

@@ -11,7 +11,8 @@ from pdm.tasks.task import Levels
 
 
 def level_sizes(levels: Levels, num_extra: int) -> ConditionConfig:
-    """Give the sizes of a condition of encoded pictures with `num_extra` maps beside each level."""
+    """Return the sizes of a condition of encoded pictures with `num_extra` maps beside each
+    level."""
     counts = list(levels.channels)
     if levels.downsamplings[0] == "global":
         first, *counts = counts
@@ -21,7 +22,7 @@ def level_sizes(levels: Levels, num_extra: int) -> ConditionConfig:
 
 
 def level_maps(latents: Pyramid) -> list[Tensor]:
-    """Give a map for each level of encoded pictures; the global level joins the coarsest map."""
+    """Return a map for each level of encoded pictures; the global level joins the coarsest map."""
     maps = list(latents)
     if maps[0].shape[2:] == (1, 1) and len(maps) > 1:
         whole, coarsest, *finer = maps

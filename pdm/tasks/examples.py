@@ -11,7 +11,7 @@ from pdm.tasks.text import Text
 def examples_at(
     task: Task, shards: LatentShards, positions: range, indices: Sequence[int], seed: int
 ) -> list[Example]:
-    """Give the pictures at some positions of a training, with what the task reads of them.
+    """Return the pictures at some positions of a training, with what the task reads of them.
 
     Args:
         task: Decides what is read.
@@ -36,7 +36,8 @@ def examples_at(
 
 
 def examples_of_seeds(task: Task, shards: LatentShards, seeds: Sequence[int]) -> list[Example]:
-    """Give a picture of the split for each seed, in turn; a task of classes takes turns with those.
+    """Return a picture of the split for each seed, in turn; a task of classes takes turns with
+    those.
 
     The same seed gives the same example at every checkpoint.
     """
@@ -54,7 +55,7 @@ def examples_of_seeds(task: Task, shards: LatentShards, seeds: Sequence[int]) ->
 
 
 def examples_to_preview(task: Task, shards: LatentShards, seeds: Sequence[int]) -> list[Example]:
-    """Give what the samples drawn during a training show: as `examples_of_seeds`, but a task of
+    """Return what the samples drawn during a training show: as `examples_of_seeds`, but a task of
     text takes turns with its prompts, if it has any.
 
     Nothing may be trained on these.

@@ -63,7 +63,7 @@ def build_task(
 
 
 def task_of_model(record: Mapping[str, Any], condition: ConditionConfig | None) -> TaskConfig:
-    """Give the task that a model was trained for.
+    """Return the task that a model was trained for.
 
     Args:
         record: The model's `config.json`.
@@ -136,7 +136,7 @@ def _check_reading(
 def with_sizes(
     config: DiffusionConfig, levels: Levels, facts: Mapping[str, Any]
 ) -> UNetConfig | LatentUNetConfig:
-    """Give the settings of the network with the sizes of its condition filled in.
+    """Return the settings of the network with the sizes of its condition filled in.
 
     Raises:
         BadInput: The facts lack what the task needs, such as the names of the classes.

@@ -64,7 +64,7 @@ class Inpainting:
 def masked_condition(
     pictures: Sequence[Pixels], masks: Sequence[Mask], encode: Encode
 ) -> Condition:
-    """Give the condition of pictures to be filled in where their masks are true.
+    """Return the condition of pictures to be filled in where their masks are true.
 
     Args:
         pictures: uint8 (H, W, 3), all of one size; what is below the masks has no effect.

@@ -45,7 +45,7 @@ def random_mask(config: InpaintingTask, height: int, width: int, rng: np.random.
 
 
 def mask_to_levels(masks: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Tensor]:
-    """Give which cells of each map a mask touches, grown by one cell on every side.
+    """Return which cells of each map a mask touches, grown by one cell on every side.
 
     A cell counts as soon as one of its pixels does: the latent of a cell depends on all its pixels,
     and through the encoder's convolutions on those around it.
@@ -63,7 +63,7 @@ def mask_to_levels(masks: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Tens
 
 
 def known_cells(masks: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Tensor]:
-    """Give which cells of each level are known well enough to be held while the rest is drawn.
+    """Return which cells of each level are known well enough to be held while the rest is drawn.
 
     In the finest level those that the mask does not touch, as in `mask_to_levels`. A cell of a
     coarser level, the global one included, is known where less than half of it is hidden: such

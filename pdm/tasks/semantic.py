@@ -85,7 +85,7 @@ class Semantic:
 
 
 def map_condition(maps: Sequence[ClassMap], num_classes: int) -> Condition:
-    """Give the condition of maps (H, W), all of one size.
+    """Return the condition of maps (H, W), all of one size.
 
     Returns:
         (B, num_classes, H / 4, W / 4) in [0, 1], with sides rounded up.

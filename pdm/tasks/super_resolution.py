@@ -65,7 +65,7 @@ class SuperResolution:
         return {}
 
     def reduce(self, example: Example) -> Pixels:
-        """Give the small picture of an example; the same one every time."""
+        """Return the small picture of an example; the same one every time."""
         assert example.pixels is not None
         return degrade(example.pixels, self.config, example.generator("degradation"))
 
@@ -73,7 +73,7 @@ class SuperResolution:
 def enlarged_condition(
     small: Sequence[Pixels], config: SuperResolutionTask, encode: Encode
 ) -> Condition:
-    """Give the condition of small pictures, uint8 (H, W, 3), all of one size."""
+    """Return the condition of small pictures, uint8 (H, W, 3), all of one size."""
     height, width = (side * config.factor for side in small[0].shape[:2])
     large = np.stack([enlarge(picture, height, width) for picture in small])
     return Condition(levels=tuple(level_maps(encode(large))))

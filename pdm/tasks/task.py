@@ -59,7 +59,7 @@ class Task(Protocol):
     needs_maps: ClassVar[bool]  # reads `Example.class_map`
 
     def sizes(self, levels: Levels, facts: Mapping[str, Any]) -> ConditionConfig | None:
-        """Give the sizes of the network's condition; None for no condition.
+        """Return the sizes of the network's condition; None for no condition.
 
         Args:
             levels: Of the latents.
@@ -77,14 +77,14 @@ class Task(Protocol):
         """
 
     def condition(self, examples: Sequence[Example], encode: Encode) -> Condition:
-        """Give the condition of a batch; the same for equal examples, whatever the batch."""
+        """Return the condition of a batch; the same for equal examples, whatever the batch."""
 
     def drop(self, sizes: ConditionConfig, condition: Condition, dropped: Tensor) -> Condition:
-        """Give the pictures that `dropped` (B,) names the condition that CFG leaves out."""
+        """Return the condition, but the one that CFG leaves out for pictures in `dropped` (B,)."""
 
     def finish(self, example: Example, drawn: Pixels) -> Pixels:
-        """Give the picture that a user gets from the one that was drawn, such as with the known
+        """Return the picture that a user gets from the one that was drawn, such as with the known
         pixels put back."""
 
     def facts(self) -> dict[str, Any]:
-        """Give what a trained model must remember of its data, for `config.json`."""
+        """Return what a trained model must remember of its data, for `config.json`."""

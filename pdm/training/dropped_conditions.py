@@ -14,7 +14,7 @@ def drop_some(
     config: DiffusionConfig,
     positions: range,
 ) -> Condition:
-    """Give some pictures the empty condition, chosen by their positions in the run.
+    """Return the condition with the empty one for some pictures, chosen by their positions.
 
     Args:
         condition: Of the pictures at these positions.

@@ -59,7 +59,7 @@ class LatentDataset:
 
     @torch.no_grad()
     def _condition(self, positions: range) -> Condition:
-        """Give the condition of each picture; a share of them, chosen by position, is dropped."""
+        """Return the condition of each picture; a share of them, chosen by position, is dropped."""
         if self.sizes is None:
             return NO_CONDITION
         task, indices = self.task, self._indices(positions)

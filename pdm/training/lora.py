@@ -76,7 +76,7 @@ def adapt(network: Denoiser, config: LoraConfig) -> list[str]:
 
 
 def merge(network: Network, config: LoraConfig) -> Network:
-    """Give a network without adapters that computes the same, on the same device."""
+    """Return a network without adapters that computes the same, on the same device."""
     device = next(network.parameters()).device
     levels = network.facts["level_channels"], network.facts["level_downsamplings"]
     plain = type(network)(network.config, *levels)

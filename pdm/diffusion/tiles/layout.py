@@ -27,7 +27,7 @@ class AxisTiles:
     starts: tuple[int, ...]
 
     def scale(self, factor: int) -> "AxisTiles":
-        """Give the same tiles on a finer map, with `factor` cells in place of one."""
+        """Return the same tiles on a finer map, with `factor` cells in place of one."""
         starts = tuple(start * factor for start in self.starts)
         return AxisTiles(self.side * factor, self.tile * factor, starts)
 
@@ -79,7 +79,7 @@ class Layout:
     tile: tuple[int, int]
 
     def grid(self, step: int) -> Grid:
-        """Give the tiles of a step, which counts from 0.
+        """Return the tiles of a step, which counts from 0.
 
         In mode `fstd` both offsets are 0 in step 0 and in every `reset_every`-th after it. In other
         steps the tiles cover all but a strip at the top and one on the left.

@@ -15,7 +15,7 @@ GAUSSIAN_MODES = ("fstd", "mixture")
 
 
 def axis_weights(config: TilingConfig, axis: AxisTiles, *, is_rows: bool) -> list[Tensor]:
-    """Give the weights of each tile along one axis: (tile,) each, in float64.
+    """Return the weights of each tile along one axis: (tile,) each, in float64.
 
     Over all tiles they sum to 1 wherever there is one; alone, a tile has exactly 1.
 
@@ -34,13 +34,13 @@ def axis_weights(config: TilingConfig, axis: AxisTiles, *, is_rows: bool) -> lis
 
 
 def gaussian(side: int, middle: float) -> Tensor:
-    """Give a Gaussian over the cells 0 to side - 1, (side,) in float64; 1 at its middle."""
+    """Return a Gaussian over the cells 0 to side - 1, (side,) in float64; 1 at its middle."""
     distances = (torch.arange(side, dtype=torch.float64) - middle) / side
     return (-distances.square() / (2 * VARIANCE)).exp()
 
 
 def covered(axis: AxisTiles) -> Tensor:
-    """Give (side,): whether a tile lies over each cell."""
+    """Return (side,): whether a tile lies over each cell."""
     cells = torch.zeros(axis.side, dtype=torch.bool)
     for start in axis.starts:
         cells[start : start + axis.tile] = True
@@ -48,7 +48,7 @@ def covered(axis: AxisTiles) -> Tensor:
 
 
 def _middle(side: int, symmetric: bool) -> float:
-    """Give the middle of a tile's cells, or half a cell below it.
+    """Return the middle of a tile's cells, or half a cell below it.
 
     The official code of Mixture of Diffusers, StableSR and Any-Size-Diffusion has the latter along
     the rows. It may be more than an oversight: users report that exactly symmetric weights can lock

@@ -30,7 +30,7 @@ class Reference(Protocol):
     """The original, enlarged to the size of the result."""
 
     def crop(self, top: int, left: int, height: int, width: int) -> Pixels:
-        """Give a part, uint8 (height, width, 3)."""
+        """Return a part, uint8 (height, width, 3)."""
 
 
 def correct_colour(

@@ -74,13 +74,13 @@ def open_enlarger(folder: Path, config: SampleConfig) -> LoadedModels:
 
 
 def digests_of(folder: Path, config: SampleConfig) -> dict[str, str]:
-    """Give the digests of models that enlarge, for marks, beside that of the diffusion model."""
+    """Return the digests of models that enlarge, for marks, beside that of the diffusion model."""
     few_steps = few_steps_facts(folder / "diffusion", config)
     return _as_enlarger({"autoencoder_sha256": sha256_of(folder / FILES[0]), **few_steps})
 
 
 def digests_of_loaded(enlarger: LoadedModels) -> dict[str, str]:
-    """Give the same of models that are loaded."""
+    """Return the same of models that are loaded."""
     names = ("autoencoder_sha256", "few_steps_sha256")
     return _as_enlarger({name: enlarger.facts[name] for name in names if name in enlarger.facts})
 
@@ -90,8 +90,8 @@ def _as_enlarger(digests: dict[str, str]) -> dict[str, str]:
 
 
 def condition_for(enlarger: LoadedModels, drawing: Drawing) -> Condition | None:
-    """Give a drawing's condition to a model that enlarges it: the same prompt or class. Boxes are
-    those of `boxes_for`.
+    """Return the condition of a drawing for a model that enlarges it: the same prompt or class.
+    Boxes are those of `boxes_for`.
 
     Returns:
         With one row; None for a model that takes none.
@@ -116,7 +116,7 @@ def condition_for(enlarger: LoadedModels, drawing: Drawing) -> Condition | None:
 
 
 def boxes_for(models: LoadedModels, drawing: Drawing, shown: Box) -> TileBoxes | None:
-    """Give a drawing's boxes to the model that composes it, or to one that enlarges it.
+    """Return a drawing's boxes for the model that composes it, or for one that enlarges it.
 
     Args:
         models: The model.

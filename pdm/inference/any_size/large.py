@@ -204,7 +204,7 @@ def write_enlargement(
 def condition_of_enlargement(
     models: LoadedModels, seed: int
 ) -> tuple[Condition | None, dict[str, Any]]:
-    """Give what a user's picture is said to show in all rounds: no text, whatever the prompts of
+    """Return what a user's picture is said to show in all rounds: no text, whatever the prompts of
     the params, no boxes, or the class of the seed.
 
     Returns:

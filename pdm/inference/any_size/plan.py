@@ -159,8 +159,8 @@ def _plan(size: Size, start: Size, tile: Size, factors: Sequence[int], unit: int
 
 
 def _choose_factors(scale: float, factors: Sequence[int]) -> list[tuple[int, bool]]:
-    """Give the factors of the rounds, each with whether it is the last, for the least product that
-    reaches a scale; as few rounds as possible."""
+    """Return the factors of the rounds, each with whether it is the last, for the least product
+    that reaches a scale; as few rounds as possible."""
     product = 1
     while product < scale * (1 - 1e-12):
         product *= min(factors)
@@ -212,7 +212,7 @@ def _reduced_round(
 
 
 def _widen(nearest: Size, size: Size, unit: int) -> Size:
-    """Give a size of another shape, if too much of the nearest one would be cut off; of several
+    """Return a size of another shape, if too much of the nearest one would be cut off; of several
     pictures side by side, but not larger than the picture."""
     if math.exp(abs(_log_ratio(nearest) - _log_ratio(size))) <= MOST_CUT:
         return nearest

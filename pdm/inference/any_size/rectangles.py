@@ -24,7 +24,7 @@ class Box:
 
 
 def centred(size: tuple[float, float], around: Box, picture: Size) -> Box:
-    """Give a box with the middle of another, moved so that it begins and ends inside the picture;
+    """Return a box with the middle of another, moved so that it begins and ends inside the picture;
     one that is larger than the picture begins at its edge."""
     starts = (around.top, around.left)
     sides = (around.height, around.width)

@@ -152,7 +152,7 @@ class _RoundsProgress:
         self.progress: Progress | None = None
 
     def of_round(self, number: int) -> OnProgress:
-        """Give what gets the tiles of one round."""
+        """Return what gets the tiles of one round."""
         before, total = sum(self.tiles[:number]), sum(self.tiles)
 
         def report(done: int, all_tiles: int) -> None:

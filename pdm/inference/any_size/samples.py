@@ -21,7 +21,7 @@ KEY = "sample.enlarger"
 
 
 def large_samples(config: SampleConfig, record: Mapping[str, Any]) -> LargePicture | None:
-    """Give what `sample.size` asks for; None for the size of the training.
+    """Return what `sample.size` asks for; None for the size of the training.
 
     Args:
         config: Section `sample` of the params.
@@ -58,7 +58,7 @@ def check_enlarger_of(config: SampleConfig) -> dict[str, str]:
 
 
 def load_enlarger(large: LargePicture, config: SampleConfig) -> LargePicture:
-    """Give the size with the models that `sample.enlarger` names, if any, loaded."""
+    """Return the size with the models that `sample.enlarger` names, if any, loaded."""
     if config.enlarger is None:
         return large
     return dataclasses.replace(large, enlarger=open_enlarger(Path(config.enlarger.path), config))

@@ -52,7 +52,7 @@ def check_prompts(prompts: Sequence[Prompt], diffusion: Path, config: SampleConf
 
 
 def size_of_prompt(prompt: Prompt, trained: tuple[int, int]) -> tuple[int, int]:
-    """Give the (H, W) of a prompt's pictures: that of its options, or that of the training."""
+    """Return the (H, W) of a prompt's pictures: that of its options, or that of the training."""
     return prompt.height_px or trained[0], prompt.width_px or trained[1]
 
 
@@ -132,7 +132,7 @@ def draw(
 
 
 def drawings_of_prompt(models: LoadedModels, prompt: Prompt, count: int) -> Iterator[Drawing]:
-    """Give some pictures of a prompt.
+    """Yield some drawings of a prompt.
 
     Args:
         models: The models.
@@ -154,8 +154,8 @@ def drawings_of_prompt(models: LoadedModels, prompt: Prompt, count: int) -> Iter
 
 
 def drawings_of_seeds(models: LoadedModels, seeds: Sequence[int]) -> Iterator[Drawing]:
-    """Give the pictures that a model draws without a prompt: of its classes or layouts in turn, if
-    any."""
+    """Yield the drawings that a model makes without a prompt: of its classes or layouts in turn,
+    if any."""
     networks = models.networks
     subjects = networks.subjects
     for seed in seeds:
@@ -190,7 +190,7 @@ def read_boxes(
 def drawings_of_layout(
     models: LoadedModels, layout: Layout, seeds: Sequence[int]
 ) -> Iterator[Drawing]:
-    """Give some pictures of a layout, one for each seed."""
+    """Yield drawings of a layout, one for each seed."""
     subjects = models.networks.subjects
     assert isinstance(subjects, Layouts)  # of `read_boxes`
     for seed in seeds:

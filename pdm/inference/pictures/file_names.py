@@ -43,7 +43,7 @@ def is_drawn(path: Path, facts: dict[str, Any]) -> bool:
 
 
 def words_of(origin: dict[str, Any]) -> str:
-    """Give a file's name for what a picture shows: words of its prompt, its class, the classes of
+    """Return a file's name for what a picture shows: words of its prompt, its class, the classes of
     its boxes, or "picture"."""
     boxes = origin.get("layout", {}).get("boxes", ())
     things = " ".join(dict.fromkeys(box["class"] for box in boxes))

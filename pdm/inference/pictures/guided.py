@@ -32,7 +32,7 @@ class Guiding:
 
 
 def choose_guiding(models: LoadedModels, factor: int | None, strength: float) -> Guiding:
-    """Give the settings to enlarge with a model of no task.
+    """Return the settings to enlarge with a model of no task.
 
     Args:
         models: The models.
@@ -67,7 +67,7 @@ def choose_guiding(models: LoadedModels, factor: int | None, strength: float) ->
 
 
 def factors_of(models: LoadedModels) -> list[int]:
-    """Give the factors that divide the sides of the model's pictures and of its cells."""
+    """Return the factors that divide the sides of the model's pictures and of its cells."""
     sides = (*models.size, models.side_multiple)
     return [factor for factor in FACTORS if all(side % factor == 0 for side in sides)]
 

@@ -103,8 +103,8 @@ def output_paths(
     inputs: Sequence[Path],
     check: Callable[[Path], None] = check_png,
 ) -> list[Path]:
-    """Give the file to write for each seed: the named one, or one beside the picture; several have
-    their seeds in their names.
+    """Return the file to write for each seed: the named one, or one beside the picture; several
+    have their seeds in their names.
 
     Args:
         picture: That the files are named after.

@@ -48,7 +48,7 @@ def super_resolution_task(models: LoadedModels, factor: int | None) -> SuperReso
 def choose_method(
     models: LoadedModels, factor: int | None, guide_strength: float | None
 ) -> SuperResolutionTask | Guiding:
-    """Give how to enlarge: by the model's task, or by guidance if its strength is named.
+    """Return how to enlarge: by the model's task, or by guidance if its strength is named.
 
     Raises:
         BadInput: The model does not enlarge in this way, or by another factor.
@@ -117,7 +117,8 @@ def _draw_tiles(
 
 
 def _starts(side: int, tile: int, unit: int) -> list[int]:
-    """Give where tiles begin along one axis: at multiples of the unit, overlapping by a quarter."""
+    """Return where tiles begin along one axis: at multiples of the unit, overlapping by a
+    quarter."""
     if side <= tile:
         return [0]
     most = max(unit, int((1 - OVERLAP) * tile) // unit * unit)
@@ -184,7 +185,7 @@ def _blend(
 
 
 def _ramp(start: int, tile: int, starts: Sequence[int], factor: int) -> NDArray[np.float32]:
-    """Give the weight of a tile along one axis: rising from its start to the end of the last."""
+    """Return the weight of a tile along one axis: rising from its start to the end of the last."""
     weights = np.ones(factor * tile, np.float32)
     number = starts.index(start)
     if number:

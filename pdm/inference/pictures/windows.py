@@ -28,7 +28,7 @@ class Window:
 
 
 def window_around(mask: Mask, least: tuple[int, int], multiple: int) -> Window:
-    """Give a window with the whole mask, and half its size again around it on every side.
+    """Return a window with the whole mask, and half its size again around it on every side.
 
     Args:
         mask: True somewhere.
@@ -53,12 +53,12 @@ def pad_to_size(picture: Pixels, mask: Mask, size: tuple[int, int]) -> tuple[Pix
 
 
 def round_up(side: int, multiple: int) -> int:
-    """Give the least multiple that is not smaller."""
+    """Return the least multiple that is not smaller."""
     return -(-side // multiple) * multiple
 
 
 def _span(start: int, stop: int, side: int, least: int, multiple: int) -> tuple[int, int]:
-    """Give start and length of the window along one axis."""
+    """Return start and length of the window along one axis."""
     length = round_up(max(least, 2 * (stop - start)), multiple)
     if length >= side:
         return 0, side

@@ -116,7 +116,8 @@ class SampleRenderer:
         )
 
     def _subjects(self, facts: dict[str, Any]) -> Subjects | None:
-        """Give the prompts, layouts or held-out pictures that a task works on; None for others."""
+        """Return the prompts, layouts or held-out pictures that a task works on; None for
+        others."""
         config = task_of_model(facts, None)
         if isinstance(config, TextTask):
             task_of_text = text_task(self.task.diffusion, config)
@@ -159,7 +160,7 @@ class SampleRenderer:
         return [rows[number] for number in numbers]
 
     def _numbers(self, part: str) -> range:
-        """Give the numbers of a batch's pictures."""
+        """Return the numbers of a batch's pictures."""
         start = int(part)
         return range(start, min(start + self.config.batch_size, self.config.num_images))
 

@@ -105,7 +105,7 @@ def sample_pictures(
 def _digests_of_models(
     autoencoder: Path, diffusion: Path, record: dict[str, Any]
 ) -> dict[str, str]:
-    """Give the sha256 of both models, which must belong together.
+    """Return the sha256 of both models, which must belong together.
 
     Args:
         autoencoder, diffusion: Their folders.

@@ -27,7 +27,7 @@ def uses_few_step_network(diffusion: Path, config: SampleConfig) -> bool:
 
 
 def few_steps_facts(diffusion: Path, config: SampleConfig) -> dict[str, str]:
-    """Give the digest of the network distilled for few steps, for marks; nothing if the flow is
+    """Return the digest of the network distilled for few steps, for marks; nothing if the flow is
     sampled from."""
     if not uses_few_step_network(diffusion, config):
         return {}

@@ -32,7 +32,7 @@ class Networks:
     stops: Tensor | None = None  # of a network that was distilled for few steps; None for a flow
 
     def condition(self, seeds: Sequence[int]) -> Condition:
-        """Give the condition of these seeds' pictures, on the networks' device."""
+        """Return the condition of these seeds' pictures, on the networks' device."""
         return self.to_device(self.subjects.condition(seeds))
 
     def to_device(self, condition: Condition) -> Condition:
@@ -41,7 +41,7 @@ class Networks:
         return condition.change(lambda tensor: tensor.to(device))
 
     def negative(self, seeds: Sequence[int]) -> Condition | None:
-        """Give what guidance steers these seeds' pictures away from; None for no condition."""
+        """Return what guidance steers these seeds' pictures away from; None for no condition."""
         negative = self.subjects.negative(seeds)
         return None if negative is None else self.to_device(negative)
 

@@ -19,7 +19,7 @@ from pdm.tasks.text import EMPTY
 
 
 def subjects_of_model(folder: Path, network: Denoiser, config: SampleConfig) -> Subjects:
-    """Give the subjects that need nothing but the model and the config.
+    """Return the subjects that need nothing but the model and the config.
 
     Args:
         folder: Of the diffusion model; a text model's has its vocabulary.
@@ -56,7 +56,7 @@ def subjects_of_model(folder: Path, network: Denoiser, config: SampleConfig) -> 
 
 
 def classes_of_model(folder: Path, network: Denoiser) -> tuple[str, ...]:
-    """Give the names of the classes that a network takes, by label."""
+    """Return the names of the classes that a network takes, by label."""
     condition = network.condition_sizes
     if condition is None or not condition.num_classes:
         return ()

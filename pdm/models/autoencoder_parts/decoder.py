@@ -152,7 +152,7 @@ class Decoder(nn.Module):
         return features, images
 
     def latent_of(self, number: int, pyramid: Pyramid) -> Tensor | None:
-        """Give a stage's latent; None if it has none, or the prefix ends before it."""
+        """Return a stage's latent; None if it has none, or the prefix ends before it."""
         position = self.positions.get(2 ** (len(self.stages) - 1 - number), len(pyramid))
         return pyramid[position] if position < len(pyramid) else None
 

@@ -120,7 +120,7 @@ class Encoder(nn.Module):
         return (self.global_head(features), *reversed(outputs))
 
     def head_of(self, index: int) -> nn.Module | None:
-        """Give the head of a stage's level; None if the stage has no level."""
+        """Return the head of a stage's level; None if the stage has no level."""
         name = str(2**index)
         if name not in self.heads:
             return None

@@ -53,7 +53,7 @@ def check_norms(model: nn.Module) -> None:
 def decode_in_tiles(
     decoder: Decoder, pyramid: Pyramid, height: int, breadth: int, tile_px: int
 ) -> Tensor:
-    """Give what `decoder(pyramid, height, breadth)` gives, tile by tile.
+    """Return what `decoder(pyramid, height, breadth)` gives, tile by tile.
 
     Args:
         decoder: In evaluation mode.
@@ -152,7 +152,7 @@ def _union(one: Region, other: Region) -> Region:
 
 
 def encode_in_tiles(encoder: Encoder, images: Tensor, tile_px: int) -> tuple[Tensor, ...]:
-    """Give what `encoder(images)` gives, tile by tile.
+    """Return what `encoder(images)` gives, tile by tile.
 
     Args:
         encoder: In evaluation mode.

@@ -137,7 +137,7 @@ class EfficientNetLite(nn.Module):
         self.classifier = nn.Linear(NUM_FEATURES, NUM_CLASSES)
 
     def taps(self, images: Tensor) -> list[Tensor]:
-        """Give feature maps (B, C, h, w) at strides 4, 8, 16 and 32; of Lite0 and Lite1 with
+        """Return feature maps (B, C, h, w) at strides 4, 8, 16 and 32; of Lite0 and Lite1 with
         `TAP_WIDTHS` channels.
 
         They are taken before an activation, so values have any sign.
@@ -155,11 +155,11 @@ class EfficientNetLite(nn.Module):
         return F.relu6(self.head(last_map)).mean(dim=(2, 3))
 
     def features(self, images: Tensor) -> Tensor:
-        """Give the classifier's input: (B, 1280) in [0, 6]."""
+        """Return the classifier's input: (B, 1280) in [0, 6]."""
         return self.pool(self.taps(images)[-1])
 
     def forward(self, images: Tensor) -> Tensor:
-        """Give logits (B, 1000) of the ImageNet classes."""
+        """Return logits (B, 1000) of the ImageNet classes."""
         logits: Tensor = self.classifier(self.features(images))
         return logits
 
@@ -211,6 +211,6 @@ class _Block(nn.Module):
         return x
 
     def reduce(self, inner: Tensor, x: Tensor) -> Tensor:
-        """Give the block's output for `x`, of which `inner` is `expanded`."""
+        """Return the block's output for `x`, of which `inner` is `expanded`."""
         output: Tensor = self.project(F.relu6(self.around(inner), inplace=True))
         return output + x if self.adds else output

@@ -51,7 +51,7 @@ class FeatureDistance(nn.Module):
         return distances
 
     def directions(self, images: Tensor) -> list[Tensor]:
-        """Give the features at each stride (B, C, h, w), of length 1 at each place."""
+        """Return the features at each stride (B, C, h, w), of length 1 at each place."""
         x = F.relu6(self.stem(standardise(images)))
         directions = [_of_length_1(x)]
         for number, block in enumerate(self.blocks):

@@ -33,7 +33,7 @@ Ratio = Literal["shape", "equal", "spatial"]
 
 
 def importance(num_pixels: int, num_channels: int, ratio: Ratio) -> tuple[float, float]:
-    """Give the weights of spatial and channel attention; they sum to 1."""
+    """Return the weights of spatial and channel attention; they sum to 1."""
     if ratio == "equal":
         return 0.5, 0.5
     if ratio == "spatial":

@@ -82,7 +82,7 @@ def res_skip(features: Tensor, skip: Tensor | None) -> Tensor:
 
 
 def num_heads(width: int) -> int:
-    """Give the fewest equal attention heads with at most `HEAD_WIDTH` channels each."""
+    """Return the fewest equal attention heads with at most `HEAD_WIDTH` channels each."""
     fewest = -(-width // HEAD_WIDTH)
     return next(count for count in range(fewest, width + 1) if width % count == 0)
 

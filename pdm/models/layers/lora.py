@@ -35,17 +35,17 @@ class LowRank(nn.Module):
         self.scale = scale
 
     def forward(self, weight: Tensor) -> Tensor:
-        """Give the weight with its adapter; same shape."""
+        """Return the weight with its adapter; same shape."""
         with without_autocast(weight.device):  # weights stay float32, as a merged one does
             return add_product(weight, self.up, self.down, self.scale)
 
     def right_inverse(self, weight: Tensor) -> Tensor:
-        """Give the weight as it is."""
+        """Return the weight as it is."""
         return weight
 
 
 def add_product(weight: Tensor, up: Tensor, down: Tensor, scale: float) -> Tensor:
-    """Give weight + scale * up @ down, in the weight's shape."""
+    """Return weight + scale * up @ down, in the weight's shape."""
     return weight + scale * (up @ down).view(weight.shape)
 
 
@@ -85,7 +85,7 @@ def add_adapters(network: nn.Module, rank: int, scale: float, targets: Sequence[
 
 
 def merge_adapters(tensors: Mapping[str, Tensor], scale: float) -> dict[str, Tensor]:
-    """Give the state dict of the network without adapters that computes the same.
+    """Return the state dict of the network without adapters that computes the same.
 
     Args:
         tensors: State dict of a network with adapters, or its parameters alone.

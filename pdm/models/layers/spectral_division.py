@@ -30,7 +30,7 @@ def as_weight(matrix: Tensor, pattern: Tensor) -> Tensor:
 
 
 def reorder(vector: Tensor, weight: Tensor) -> Tensor:
-    """Give v with its values in the order of the columns of `as_matrix`: a view, of any shape."""
+    """Return v with its values in the order of the columns of `as_matrix`: a view, of any shape."""
     if not _is_channels_last(weight):
         return vector
     return vector.view(weight.shape[1:]).permute(1, 2, 0)

@@ -62,11 +62,11 @@ class SpectralNorm(nn.Module):
         return with_gradients(divided, divided, *parts, [weight])[0]
 
     def right_inverse(self, weight: Tensor) -> Tensor:
-        """Give the weight as it is."""
+        """Return the weight as it is."""
         return weight
 
     def __getstate__(self) -> dict[str, Any]:
-        """Give the attributes of a copy: no training loop divides its weight."""
+        """Return the attributes of a copy: no training loop divides its weight."""
         return self.__dict__ | {"held": None}
 
     @torch.no_grad()
@@ -115,7 +115,7 @@ def settle_spectral_norms(network: Network) -> Network:
 
 
 def spectral_weights(network: nn.Module) -> list[nn.Parameter]:
-    """Give the weights under spectral norm; their own scale has no effect."""
+    """Return the weights under spectral norm; their own scale has no effect."""
     return [weight for _, weight in norms_and_weights(network)]
 
 

@@ -13,7 +13,7 @@ LEAST_TIME_LEFT_IN_LOSS = 0.05  # the same in the loss, as in JiT
 
 
 def velocity_of_data(data: Tensor, x: Tensor, t: Tensor) -> Tensor:
-    """Give the velocity that leads from x at time t to the data at time 1; the dtype of x.
+    """Return the velocity that leads from x at time t to the data at time 1; the dtype of x.
 
     Args:
         data, x: (B, C, h, w).
@@ -24,7 +24,7 @@ def velocity_of_data(data: Tensor, x: Tensor, t: Tensor) -> Tensor:
 
 
 def data_loss_weight(t: Tensor) -> Tensor:
-    """Give the factor of the squared error of a velocity that comes from predicted data.
+    """Return the factor of the squared error of a velocity that comes from predicted data.
 
     Near the data, at 1 - t below `LEAST_TIME_LEFT_IN_LOSS`, a small error of the data is a large
     one of the velocity. With this factor the loss is that of JiT, whose velocities are divided by

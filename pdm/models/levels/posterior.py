@@ -32,7 +32,8 @@ def sample_latents(means: Pyramid, log_variances: LogVariances, noise: Pyramid) 
 
 
 def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Give the mean KL divergence of N(mean, exp(log_variance)) from N(0, 1), in nats per value."""
+    """Return the mean KL divergence of N(mean, exp(log_variance)) from N(0, 1), in nats per
+    value."""
     mean, log_variance = mean.float(), log_variance.float()
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
 
@@ -40,7 +41,7 @@ def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
 def kl_penalty(
     means: Pyramid, log_variances: LogVariances, weights: Sequence[float]
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Give the KL divergence of the latents from the standard normal, and its terms.
+    """Return the KL divergence of the latents from the standard normal, and its terms.
 
     Args:
         means: The levels, coarse to fine.

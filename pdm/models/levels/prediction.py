@@ -29,7 +29,7 @@ def num_inputs(channels: Sequence[int]) -> int:
 
 
 def regression_inputs(coarser: Sequence[Tensor], level: Tensor) -> Tensor:
-    """Give (cells, F): what the values of `regression_targets` are predicted from.
+    """Return (cells, F): what the values of `regression_targets` are predicted from.
 
     Args:
         coarser: All levels that are coarser than `level`, coarse to fine.
@@ -47,7 +47,7 @@ def regression_inputs(coarser: Sequence[Tensor], level: Tensor) -> Tensor:
 
 
 def regression_targets(coarser: Sequence[Tensor], level: Tensor) -> Tensor:
-    """Give (cells, T): the values of a level within each cell; arguments as above."""
+    """Return (cells, T): the values of a level within each cell; arguments as above."""
     rows, columns = level.shape[2:] if len(coarser) == 1 else coarser[-1].shape[2:]
     count, channels, height, width = level.shape
     cells = level.reshape(count, channels, rows, height // rows, columns, width // columns)

@@ -18,7 +18,7 @@ LevelShape = tuple[int, int, int]  # (channels, height, width)
 def level_shapes(
     channels: Sequence[int], downsamplings: Sequence[Downsampling], height: int, width: int
 ) -> tuple[LevelShape, ...]:
-    """Give the shape (C, h, w) of every level for images of this size in pixels.
+    """Return the shape (C, h, w) of every level for images of this size in pixels.
 
     Raises:
         ValueError: A side is not a multiple of a downsampling.

@@ -12,7 +12,8 @@ MAX_PERIOD = 10_000.0  # longest period of the sines, in thousandths of the flow
 
 
 def sinusoidal(t: Tensor, width: int) -> Tensor:
-    """Give sines and cosines of 999 t: the sinusoidal time embedding of rectified flow's networks.
+    """Return sines and cosines of 999 t: the sinusoidal time embedding of rectified flow's
+    networks.
 
     Args:
         t: (B,) in [0, 1].

@@ -37,11 +37,11 @@ class Resolutions:
         return len(self.factors)
 
     def level_at(self, index: int) -> int | None:
-        """Give the number of the level at a resolution, if there is one."""
+        """Return the number of the level at a resolution, if there is one."""
         return self._levels.get(self.factors[index])
 
     def latent_at(self, index: int, pyramid: Pyramid) -> Tensor | None:
-        """Give the latent at a resolution, if there is one."""
+        """Return the latent at a resolution, if there is one."""
         level = self.level_at(index)
         return None if level is None else pyramid[level]
 
@@ -50,7 +50,7 @@ class Resolutions:
         return [self._levels[factor] for factor in self.factors[:index] if factor in self._levels]
 
     def finest_needed(self, t: Tensor) -> int:
-        """Give the finest resolution with a level that some picture has begun.
+        """Return the finest resolution with a level that some picture has begun.
 
         Args:
             t: (B, levels), below 0 where a level has not begun.
@@ -62,7 +62,7 @@ class Resolutions:
         return min(needed, default=holding[-1][0])
 
     def has_begun(self, index: int, t: Tensor) -> Tensor:
-        """Give (B, 1, 1, 1): whether the level at a resolution or a finer one has begun.
+        """Return (B, 1, 1, 1): whether the level at a resolution or a finer one has begun.
 
         Args:
             index: Of the resolution.
@@ -105,7 +105,7 @@ def places_of_stages(
 def condition_channels_of(
     config: UNetConfig, downsamplings: tuple[Downsampling, ...]
 ) -> dict[Downsampling, int]:
-    """Give the channels of the condition's map for each level, by its downsampling."""
+    """Return the channels of the condition's map for each level, by its downsampling."""
     counts = config.condition.level_channels if config.condition else ()
     if not counts:
         return {}

@@ -110,7 +110,7 @@ class DownStage(nn.Module):
         level_map: Tensor | None,
         context: Context,
     ) -> list[Tensor]:
-        """Give one map per layer.
+        """Return one map per layer.
 
         Args:
             features: Features of the finer stage, downsampled; None for the finest stage.

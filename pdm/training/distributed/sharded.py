@@ -67,7 +67,7 @@ def full_tensor(tensor: Tensor) -> Tensor:
 
 
 def local_tensor(tensor: Tensor) -> Tensor:
-    """Give this worker's part of a sharded tensor, sharing its memory; any other as it is."""
+    """Return this worker's part of a sharded tensor, sharing its memory; any other as it is."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 

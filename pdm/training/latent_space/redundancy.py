@@ -16,7 +16,7 @@ SMALLEST_VARIANCE = 1e-12
 
 
 def redundancies(training: Iterable[Pyramid], held_out: Iterable[Pyramid]) -> list[float]:
-    """Give the redundancy of each level, coarse to fine; 0 for the first.
+    """Return the redundancy of each level, coarse to fine; 0 for the first.
 
     Args:
         training: Batches of latents to fit the maps on, on the CPU.

@@ -6,7 +6,7 @@ from pdm.config.training.loop import TrainingConfig
 
 
 def dtype_of(config: TrainingConfig) -> torch.dtype:
-    """Give the precision of most of a training's computation."""
+    """Return the precision of most of a training's computation."""
     return torch.bfloat16 if config.precision == "bfloat16" else torch.float32
 
 

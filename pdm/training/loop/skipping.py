@@ -52,7 +52,7 @@ class StepNumbers:
     norms: dict[str, Tensor]
 
     def is_faulty(self) -> Tensor:
-        """Give 1 if a norm is not finite, else 0: a scalar on the device."""
+        """Return 1 if a norm is not finite, else 0: a scalar on the device."""
         norms = torch.stack([norm.float() for norm in self.norms.values()])
         return (~norms.isfinite()).any().float()
 

@@ -126,8 +126,8 @@ class TrainState:
 
     @torch.no_grad()
     def gather_ema(self) -> None:
-        """Give `ema` its values, if the weights are sharded. All workers must call this, and all
-        get them."""
+        """Fill `ema` with its values, if the weights are sharded. All workers must call this, and
+        all get them."""
         if not self.is_sharded:
             return
         self.ema.to_empty(device=next(self.model.parameters()).device)
@@ -145,7 +145,7 @@ class TrainState:
             torch._foreach_copy_(list(self.ema.buffers()), buffers)
 
     def contents(self) -> Contents:
-        """Give the contents of a checkpoint, or this worker's part of them, valid until the next
+        """Return the contents of a checkpoint, or this worker's part of them, valid until the next
         call. Write them in another thread, or before the next step, which waits for that."""
         networks = {"model": self.model, "ema": self.model}
         files = {"model": self.model.state_dict()}

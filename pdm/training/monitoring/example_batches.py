@@ -27,7 +27,7 @@ def autoencoder_batch(
     count: int,
     device: torch.device = META,
 ) -> Batch:
-    """Give inputs of `AutoencoderLosses` for `count` images, for a step that has all losses."""
+    """Return inputs of `AutoencoderLosses` for `count` images, for a step that has all losses."""
     height, width = config.image_height_px, config.image_width_px
     level_shapes = model.level_shapes(height, width)
     images = torch.empty(count, 3, height, width, device=device)
@@ -49,7 +49,7 @@ def diffusion_batch(
     device: torch.device = META,
     sizes: ConditionConfig | None = None,
 ) -> Batch:
-    """Give inputs of `FlowLosses` for `count` latents of these shapes, and a condition of these
+    """Return inputs of `FlowLosses` for `count` latents of these shapes, and a condition of these
     sizes (`Denoiser.condition_sizes`)."""
     layout = torch.channels_last
     data, noise = (
@@ -67,6 +67,6 @@ def diffusion_batch(
 
 
 def num_images(batch: Batch) -> int:
-    """Give the number of images of a batch, the size of its first tensor."""
+    """Return the number of images of a batch, the size of its first tensor."""
     first = batch[0]
     return len(first[0] if isinstance(first, tuple) else first)

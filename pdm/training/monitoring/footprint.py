@@ -172,7 +172,7 @@ def levels_of_latents(
 
 
 def images_at_once(config: TrainingConfig) -> int:
-    """Give the number of images in one pass on one worker."""
+    """Return the number of images in one pass on one worker."""
     return config.microbatch_size(config.num_workers)
 
 

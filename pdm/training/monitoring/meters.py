@@ -90,7 +90,7 @@ class Meters:
 
 
 def _sums(values: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Give the sum and the number of the entries of each that are not NaN."""
+    """Return the sum and the number of the entries of each that are not NaN."""
     sums = torch.stack([one.nansum() for one in values])
     counts = torch.stack([(~one.isnan()).sum() for one in values]).to(sums.dtype)
     return sums, counts

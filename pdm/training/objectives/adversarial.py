@@ -20,7 +20,7 @@ LARGEST_WEIGHT = 1.0e4
 
 
 def adaptive_weight(reconstruction: Tensor, generator: Tensor, last_weight: Tensor) -> Tensor:
-    """Give the weight that makes the generator's gradient as large as the reconstruction's.
+    """Return the weight that makes the generator's gradient as large as the reconstruction's.
 
     Args:
         reconstruction: Reconstruction loss.
@@ -38,7 +38,7 @@ def adaptive_weight(reconstruction: Tensor, generator: Tensor, last_weight: Tens
 
 
 def hinge(real: Tensor, fake: Tensor) -> Tensor:
-    """Give the discriminator's hinge loss: 0 for pictures above 1, reconstructions below -1."""
+    """Return the discriminator's hinge loss: 0 for pictures above 1, reconstructions below -1."""
     return 0.5 * (F.relu(1 - real).mean() + F.relu(1 + fake).mean())
 
 
@@ -90,5 +90,5 @@ class AdversarialLoss(nn.Module):
         return weight * generator + discriminator, terms
 
     def _zero(self) -> Tensor:
-        """Give zero, computed from all weights: DDP needs a gradient of each in every step."""
+        """Return zero, computed from all weights: DDP needs a gradient of each in every step."""
         return torch.stack([weight.sum() for weight in self.discriminator.parameters()]).sum() * 0

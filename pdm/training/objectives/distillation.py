@@ -105,14 +105,14 @@ class DistillationLosses(nn.Module):
         }
 
     def of_network(self, network: Denoiser) -> "DistillationLosses":
-        """Give the losses of another network, such as the EMA of this one."""
+        """Return the losses of another network, such as the EMA of this one."""
         steps, level_weights = len(self.lengths), self.level_weights.tolist()
         teacher = self._teacher[0]
         return DistillationLosses(network, teacher, self.teacher_stops, steps, level_weights)
 
     @torch.no_grad()
     def trajectory(self, noise: Pyramid, condition: Condition = NO_CONDITION) -> list[Pyramid]:
-        """Give the teacher's points at the student's stops."""
+        """Return the teacher's points at the student's stops."""
         velocity = clamp_times(with_condition(self._teacher[0], condition), MARGIN)
         velocity = clamp_data(velocity, CLAMP)
         points = teacher_trajectory(velocity, noise, self.teacher_stops, self.kept)

@@ -28,7 +28,8 @@ def draw_level_times(
 
 
 def level_weights(config: LevelTimesConfig, t: Tensor) -> Tensor:
-    """Give the loss weights of levels at times (B, levels): 0 before they begin and after they end.
+    """Return the loss weights of levels at times (B, levels): 0 before they begin and after they
+    end.
 
     Levels that run count 1 each, so their errors are summed as in DFM; with an offset, the coarsest
     counts `leading_weight`, as in SFD.
@@ -79,7 +80,7 @@ def _draw_stage(config: LevelTimesConfig, time: Tensor, generator: torch.Generat
 
 
 def _stage_of_levels(config: LevelTimesConfig) -> Tensor:
-    """Give the index of each level's stage."""
+    """Return the index of each level's stage."""
     assert config.stage_levels is not None
     counts = torch.tensor(config.stage_levels)
     return torch.arange(len(counts)).repeat_interleave(counts)

@@ -104,7 +104,7 @@ class AutoencoderLosses(nn.Module):
     def _judge_whole(
         self, prediction: Tensor, images: Tensor, plan: Plan
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Give the weighted sum of all losses of the full reconstruction, and its terms."""
+        """Return the weighted sum of all losses of the full reconstruction, and its terms."""
         loss, terms = self._pixel_distance(prediction, images)
         # Crops were once drawn here. The draws still move the generator on, so that the masks of
         # dropout, and all results of this version of the stage, stay as they were.
@@ -123,7 +123,7 @@ class AutoencoderLosses(nn.Module):
     def _pixel_distance(
         self, prediction: Tensor, target: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Give the weighted sum of pixel and gradient loss, and both terms."""
+        """Return the weighted sum of pixel and gradient loss, and both terms."""
         name, prediction = self.config.pixel_loss, prediction.float()
         terms = {
             name: PIXEL_LOSSES[name](prediction, target),
@@ -192,7 +192,7 @@ class FlowLosses(nn.Module):
 
 
 def means_by_time(values: Tensor, t: Tensor) -> Tensor:
-    """Give (TIME_BINS,) means of the values (B,) by the interval of [0, 1] of their times (B,).
+    """Return (TIME_BINS,) means of the values (B,) by the interval of [0, 1] of their times (B,).
 
     Times outside [0, 1] count as the nearer end.
     """

@@ -33,7 +33,7 @@ class PerceptualLoss(nn.Module):
             parameter.requires_grad = False
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Give the mean distance of two batches (B, 3, h, w) in [-1, 1]; gradients reach both."""
+        """Return the mean distance of two batches (B, 3, h, w) in [-1, 1]; gradients reach both."""
         # Unoptimised: TorchScript rewrites a module after its first calls, and a resumed training
         # would differ from an unbroken one by the rounding.
         with (

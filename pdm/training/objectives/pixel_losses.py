@@ -14,12 +14,12 @@ CHARBONNIER_EPSILON = 1.0e-3  # Lai et al., LapSRN (arXiv:1704.03915), section 3
 
 
 def l1(prediction: Tensor, target: Tensor) -> Tensor:
-    """Give the mean absolute difference."""
+    """Return the mean absolute difference."""
     return F.l1_loss(prediction, target)
 
 
 def charbonnier(prediction: Tensor, target: Tensor) -> Tensor:
-    """Give a smooth L1: the mean of sqrt(difference^2 + epsilon^2).
+    """Return a smooth L1: the mean of sqrt(difference^2 + epsilon^2).
 
     Charbonnier et al. (ICIP 1994), with the epsilon of LapSRN, which is also the smallest value.
     """
@@ -33,7 +33,7 @@ PIXEL_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def gradient_loss(prediction: Tensor, target: Tensor) -> Tensor:
-    """Give the mean absolute difference of image gradients, in both directions, over some scales.
+    """Return the mean absolute difference of image gradients, in both directions, over some scales.
 
     L1 alone penalises a blurred edge too little. Sides must be at least 2.
     """

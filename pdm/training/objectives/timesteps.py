@@ -79,12 +79,12 @@ class TimeDistribution:
         return times_in_windows((start + (end - start) * time).view(1), windows)[0]
 
     def disturb(self, t: Tensor, generator: torch.Generator) -> Tensor:
-        """Give times (levels,) of one picture with noise on finished levels."""
+        """Return times (levels,) of one picture with noise on finished levels."""
         assert self.schedule is not None
         return add_noise_to_finished(self.schedule, t, self.finished_noise, generator)
 
     def weights(self, t: Tensor) -> Tensor:
-        """Give loss weights for the velocity at times (B,) or (B, levels); same shape.
+        """Return loss weights for the velocity at times (B,) or (B, levels); same shape.
 
         LDM's loss is the error of the noise. At our time t an error e of the velocity is an error
         t e of the noise, so its square counts t squared.
@@ -119,7 +119,7 @@ class TimeDistribution:
         return shift_time(logit_normal_times(1, generator)[0], self.shift)
 
     def _density(self, t: Tensor) -> Tensor:
-        """Give the density of the distribution, before the windows; 0 outside of [0, 1]."""
+        """Return the density of the distribution, before the windows; 0 outside of [0, 1]."""
         inside = (t >= 0) & (t <= 1)
         t = t.clamp(1e-6, 1 - 1e-6)
         before = self.shift * t / (1 + (self.shift - 1) * t)

@@ -73,7 +73,7 @@ class Canvas:
         return Layout(config, size, tile)
 
     def part(self, place: Place) -> Box:
-        """Give a tile in pixels of the picture."""
+        """Return a tile in pixels of the picture."""
         return Box(place.top * self.unit_px, place.left * self.unit_px, *self.models.size)
 
     def encode(self, places: Sequence[Place]) -> Pyramid:
@@ -126,7 +126,7 @@ def count_known_levels(models: LoadedModels, factor: int) -> int:
 
 
 def enlarging_factors(models: LoadedModels) -> tuple[int, ...]:
-    """Give the factors by which a model can enlarge in one go, rising."""
+    """Return the factors by which a model can enlarge in one go, rising."""
     if isinstance(models.task, SuperResolutionTask):
         return (models.task.factor,)
     maps = [each for each in models.autoencoder.level_downsamplings if each != "global"]
@@ -135,7 +135,7 @@ def enlarging_factors(models: LoadedModels) -> tuple[int, ...]:
 
 
 def enlarging_unit(models: LoadedModels) -> int:
-    """Give what the sides of enlarged pictures should be multiples of: pixels of a cell of the
+    """Return what the sides of enlarged pictures should be multiples of: pixels of a cell of the
     coarsest map that is drawn."""
     largest = max(enlarging_factors(models))
     return int(models.autoencoder.level_downsamplings[count_known_levels(models, largest)])

@@ -22,7 +22,7 @@ ROWS_AT_ONCE = 32  # converted to pixels
 
 
 def decoding_layout(canvas: Canvas, tiles_at_once: int) -> tuple[AxisTiles, AxisTiles]:
-    """Give the tiles that are decoded, in cells of the coarsest drawn map."""
+    """Return the tiles that are decoded, in cells of the coarsest drawn map."""
     layout = canvas.layout(TilingConfig())
     # Where a tile has few cells, as in compositions of several pictures, a quarter may be none.
     overlap = max([OVERLAP, *(1 / side for side in layout.tile if side > 1)])
@@ -101,7 +101,7 @@ def _rows_to_pixels(images: Tensor) -> Pixels:
 
 
 def _ramps(axis: AxisTiles) -> list[Tensor]:
-    """Give each tile's weights along an axis: linear ramps at its ends, with a sum of 1."""
+    """Return each tile's weights along an axis: linear ramps at its ends, with a sum of 1."""
     ramp = max(round(OVERLAP * axis.tile), 1)
     places = torch.arange(axis.tile) + 0.5
     profile = (torch.minimum(places, axis.tile - places) / ramp).clamp(max=1)

@@ -37,7 +37,7 @@ class EncodingCache:
         self.kept: dict[tuple[Place, ...], Pyramid] = {}
 
     def encode(self, places: Sequence[Place]) -> Pyramid:
-        """Give the levels that the network sees of a picture's tiles, `canvas.num_encoded`."""
+        """Return the levels that the network sees of a picture's tiles, `canvas.num_encoded`."""
         batch = tuple(places)
         comes_again = self.repeated is not None and all(map(self.repeated.has, batch))
         if batch in self.kept:

@@ -125,7 +125,7 @@ def count_tiles(
 
 
 def default_strength(models: LoadedModels) -> float:
-    """Give the strength of an enlargement: 1 starts from noise.
+    """Return the strength of an enlargement: 1 starts from noise.
 
     It is 1 for a model that was trained to enlarge, and half elsewhere: the finest level of the
     enlarged picture is soft but true, and from noise alone small models draw contours anew (see
@@ -155,7 +155,7 @@ class Job:
         yield from self._crop(self._draw(progress, folder, save_seconds), progress)
 
     def _draw(self, progress: "_Count", folder: Path | None, save_seconds: float) -> Pyramid:
-        """Give the drawn maps, as data; all else that sampling needs is freed."""
+        """Return the drawn maps, as data; all else that sampling needs is freed."""
         key = "" if folder is None else self.key()
         state = None if folder is None else load_state(folder, key, self.canvas.models.device)
         done = 0 if state is None else state.point.number
@@ -177,7 +177,7 @@ class Job:
         return state.point.pyramid
 
     def start(self, schedule: SamplingSchedule) -> Pyramid:
-        """Give the maps at the first stop."""
+        """Return the maps at the first stop."""
         encode = partial(encode_maps, self.canvas, self.config.tiles_at_once)
         return start_of(self.canvas, schedule, self.seed, self.strength, encode)
 

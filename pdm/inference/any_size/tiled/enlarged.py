@@ -26,7 +26,7 @@ class EnlargedPicture:
     size: tuple[int, int]
 
     def crop(self, top: int, left: int, height: int, width: int) -> Pixels:
-        """Give a part, as uint8 (height, width, 3), at the cost of that part alone."""
+        """Return a part, as uint8 (height, width, 3), at the cost of that part alone."""
         rows, columns = (
             self._span(start, length, axis)
             for axis, (start, length) in enumerate(((top, height), (left, width)))
@@ -39,13 +39,13 @@ class EnlargedPicture:
         return np.ascontiguousarray(np.asarray(large)[top : top + height, left : left + width])
 
     def _span(self, start: int, length: int, axis: int) -> tuple[int, int]:
-        """Give the pixels of the small picture that a part needs, with a margin."""
+        """Return the pixels of the small picture that a part needs, with a margin."""
         end = -(-self.size[axis] // self.factor)
         first, last = start // self.factor, -(-(start + length) // self.factor)
         return max(first - MARGIN, 0), min(last + MARGIN, end)
 
 
 def _mirrored(start: int, stop: int, side: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Give the pixels start to stop - 1 of a picture that goes on as its mirror image."""
+    """Return the pixels start to stop - 1 of a picture that goes on as its mirror image."""
     places = np.arange(start, stop) % (2 * side)
     return np.minimum(places, 2 * side - 1 - places)

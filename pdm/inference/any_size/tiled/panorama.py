@@ -40,7 +40,7 @@ class Panorama(Canvas):
     reference_latents: Pyramid
 
     def encode(self, places: Sequence[Place]) -> Pyramid:
-        """Give the levels of the drawn picture for every tile."""
+        """Return the levels of the drawn picture for every tile."""
         return tuple(level.expand(len(places), -1, -1, -1) for level in self.reference_latents)
 
 

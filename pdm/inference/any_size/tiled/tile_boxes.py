@@ -27,7 +27,7 @@ class TileBoxes:
     shown: Box
 
     def layout_of(self, part: Box) -> Layout:
-        """Give what stands where in a part of what is drawn, which is in pixels.
+        """Return what stands where in a part of what is drawn, which is in pixels.
 
         A box is in it if the part has a quarter of the box, or the box fills a quarter of the part.
         The crop is that of the whole, since that of a part is none that the network has learned.
@@ -39,7 +39,7 @@ class TileBoxes:
         return Layout(boxes, self.layout.crop)
 
     def conditions(self, parts: Sequence[Box]) -> tuple[Condition, Condition]:
-        """Give the condition of some parts, and what guidance steers them away from: the same
+        """Return the condition of some parts, and what guidance steers them away from: the same
         without boxes."""
         condition = self.task.condition_of_layouts([self.layout_of(part) for part in parts])
         return condition, without_boxes(condition)

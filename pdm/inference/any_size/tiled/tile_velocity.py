@@ -96,7 +96,7 @@ class SamplingSchedule:
         return 2 if self.step is heun_step and number < self.num_steps - 1 else 1
 
     def times_of_all(self, t: Tensor, num_known: int) -> Tensor:
-        """Give the times of all levels, from those of the drawn ones."""
+        """Return the times of all levels, from those of the drawn ones."""
         if self.all_levels is None:
             return t
         rows = self.all_levels.float().to(t.device)
@@ -143,7 +143,7 @@ def start_of(
     strength: float,
     encode: Callable[[], Pyramid],
 ) -> Pyramid:
-    """Give the drawn maps at the first stop: noise, or with less strength a mix of noise and the
+    """Return the drawn maps at the first stop: noise, or with less strength a mix of noise and the
     enlarged picture."""
     device = canvas.models.device
     noise = tuple(level.to(device) for level in noise_from_seeds([seed], canvas.shapes))
