@@ -21,7 +21,7 @@ from benchmarks.task_models.sheets import SHEETS
 from benchmarks.task_models.world import Size
 
 QUICK = Size(8, 4, 16, 16, 2)
-FULL = Size(480, 24, 6400, 9600, 40)
+FULL = Size(1000, 24, 6400, 25_600, 40)
 
 
 def main() -> None:
