@@ -41,6 +41,7 @@ def test_the_memory_of_the_default_diffusion_training_is_predicted_within_15_per
     assert_memory_is_predicted("diffusion")
 
 
+@pytest.mark.slow
 def test_the_memory_of_a_distillation_is_predicted_within_15_percent():
     assert_memory_is_predicted("distillation", DISTIL)
 
