@@ -118,7 +118,7 @@ def upscale_to_size(args: argparse.Namespace, large: "LargePicture") -> None:
     own["sample_version"] = versions()["sample"]
     with open_models(args) as models:
         plan = large.plan_enlargement(models, picture)
-        large.log(plan, "upscale")
+        large.log(models, plan, "upscale")
         for number, (seed, path) in enumerate(zip(seeds, paths, strict=True), 1):
             condition, origin = condition_of_enlargement(models, seed)
             facts = models.facts | own | {"seed": seed} | large.facts | origin

@@ -23,7 +23,11 @@ from pdm.inference.any_size.enlarger_models import boxes_for, condition_for
 from pdm.inference.any_size.plan import Plan, nearest_size, plan_drawing, plan_enlargement
 from pdm.inference.any_size.rectangles import Box, Size
 from pdm.inference.any_size.rounds import Enlarger, draw_by_plan
-from pdm.inference.any_size.tiled.canvas import enlarging_factors, enlarging_unit
+from pdm.inference.any_size.tiled.canvas import (
+    count_known_levels,
+    enlarging_factors,
+    enlarging_unit,
+)
 from pdm.inference.any_size.tiled.panorama import compose_side_by_side
 from pdm.inference.any_size.tiled.tile_velocity import check_model
 from pdm.inference.any_size.unfinished import unfinished
@@ -72,13 +76,26 @@ class LargePicture:
         """Such as 6000x2500."""
         return f"{self.size[1]}x{self.size[0]}"
 
-    def log(self, plan: Plan, name: str) -> None:
-        """Log what will be done, and what is cut off."""
+    def log(self, models: LoadedModels, plan: Plan, name: str) -> None:
+        """Log what will be done, what is cut off, and whether tiles may show."""
         logger.info("%s: %s: %s", name, self.text, plan)
         if plan.cut_share >= LEAST_CUT_TOLD:
             logger.info("%s: %.0f %% of the composition is cut off", name, 100 * plan.cut_share)
         if self.enlarger and not plan.rounds:
             logger.warning("%s: nothing is enlarged, so the enlarger is not used", name)
+        if plan.rounds and self._tiles_may_show(self.enlarger or models):
+            logger.warning(
+                "%s: tiles of mode %s may show: a model with a single latent draws all of it; mode "
+                "mixture hides them, in about three times the time (docs/any-size.md)",
+                name,
+                self.tiling.mode,
+            )
+
+    def _tiles_may_show(self, models: LoadedModels) -> bool:
+        """Whether nothing that is known holds the tiles together; see docs/any-size.md."""
+        trained = isinstance(models.task, SuperResolutionTask)
+        is_single = count_known_levels(models, max(enlarging_factors(models))) == 0
+        return is_single and not trained and self.tiling.mode != "mixture"
 
     def plan_drawing(self, models: LoadedModels) -> Plan:
         """Plan a picture that a model draws from nothing.
@@ -132,7 +149,7 @@ def write_drawing(
     drawing = drawing.at_size(nearest_size(known, large.size))
     models = drawing.models
     plan = large.plan_drawing(models)
-    large.log(plan, "draw")
+    large.log(models, plan, "draw")
     enlarger = _enlarger_of(large, drawing, plan)
     boxes = boxes_for(models, drawing, plan.shown_parts[0])
     if boxes:

@@ -17,6 +17,7 @@ from pdm import cli
 from pdm.config.sampling.tiling import TilingConfig
 from pdm.data import marks
 from pdm.inference.any_size.fit import cut_bands, fit
+from pdm.inference.any_size.large import LargePicture
 from pdm.inference.any_size.rectangles import Box
 from pdm.inference.any_size.tiled.canvas import Canvas
 from pdm.inference.any_size.tiled.decode import decoding_layout
@@ -173,6 +174,17 @@ def test_a_round_goes_on_from_any_of_its_steps(sampler, models, tmp_path, one_th
     bands = enlarge(loaded, picture, 2, on_progress=lambda done, _: first.append(done), **options)
     np.testing.assert_array_equal(np.concatenate(list(bands)), whole)
     assert first[0] > 0
+
+
+@pytest.mark.parametrize(
+    ("which", "mode", "warns"),
+    [("ldm", "fstd", True), ("ldm", "mixture", False), ("loaded", "fstd", False)],
+)
+def test_tiles_that_may_show_are_announced(which, mode, warns, request, caplog):
+    models = request.getfixturevalue(which)
+    large = LargePicture(size=(64, 128), tiling=TilingConfig(mode=mode), colour="none")
+    large.log(models, large.plan_drawing(models), "draw")
+    assert ("may show" in caplog.text) == warns
 
 
 def test_progress_counts_the_tiles_of_all_rounds(run, tmp_path, caplog):
