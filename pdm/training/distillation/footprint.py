@@ -11,7 +11,6 @@ from pdm.training.monitoring.footprint import (
     CONVOLUTION_BYTES,
     Footprint,
     diffusion_footprint,
-    images_at_once,
 )
 
 
@@ -36,7 +35,7 @@ def distillation_footprint(
     distil = config.distil
     assert distil is not None
     student = replace(distillation_config(config), lora=None, init_from=None)
-    count = images_at_once(student.training)
+    count = student.training.microbatch_size(student.training.num_workers)
     found = diffusion_footprint(
         student, level_shapes, level_downsamplings, count * distil.steps, facts
     )

@@ -110,7 +110,7 @@ def autoencoder_footprint(config: AutoencoderConfig, at_once: int | None = None)
     Raises:
         BadInput: The perceptual network is missing.
     """
-    count = at_once or images_at_once(config.training)
+    count = at_once or config.training.microbatch_size(config.training.num_workers)
 
     perceptual = load_perceptual(config.perceptual, CPU) if config.perceptual else None
 
@@ -142,7 +142,7 @@ def diffusion_footprint(
         at_once: As there.
         facts: Those of the latents' manifest, see `build_denoiser`.
     """
-    count = at_once or images_at_once(config.training)
+    count = at_once or config.training.microbatch_size(config.training.num_workers)
     channels = tuple(shape[0] for shape in level_shapes)
 
     def build() -> tuple[nn.Module, nn.Module, None]:
@@ -169,11 +169,6 @@ def levels_of_latents(
     facts = manifest.load(latents).facts
     shapes = tuple((channels, height, width) for channels, height, width in facts["level_shapes"])
     return shapes, tuple(facts["level_downsamplings"]), facts
-
-
-def images_at_once(config: TrainingConfig) -> int:
-    """Return the number of images in one pass on one worker."""
-    return config.microbatch_size(config.num_workers)
 
 
 def _footprint(

@@ -25,7 +25,6 @@ from pdm.training.loop.prefetch import move_batch
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.train import train
 from pdm.training.monitoring.example_batches import autoencoder_batch, diffusion_batch
-from pdm.training.monitoring.footprint import images_at_once
 from pdm.training.objectives.losses import AutoencoderLosses, FlowLosses
 from pdm.training.objectives.perceptual import load_perceptual
 
@@ -96,7 +95,7 @@ def measure(stage, config):
     if stage == "distillation":
         section = distillation_config(section)
     shapes, downsamplings = levels_of(config)
-    count = images_at_once(section.training)
+    count = section.training.microbatch_size(section.training.num_workers)
     process = psutil.Process()
     torch.ones(256, 256) @ torch.ones(256, 256)
     perceptual = None
