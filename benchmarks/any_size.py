@@ -16,4 +16,4 @@ from benchmarks.command import run
 PARTS = ("calls", "repeated_tiles", "enlarging_memory", "seams", "other_seams", "aspect_ratios")
 
 if __name__ == "__main__":
-    run("Pictures larger than trained, tile by tile.", "any_size_parts", PARTS)
+    run("Pictures larger than trained, tile by tile.", "any_size", PARTS)

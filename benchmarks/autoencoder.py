@@ -16,4 +16,4 @@ from benchmarks.command import run
 PARTS = ("decoding", "tiles", "full_size", "kept_quality")
 
 if __name__ == "__main__":
-    run("Speed and memory of the autoencoder, against diffusers'.", "models", PARTS)
+    run("Speed and memory of the autoencoder, against diffusers'.", "autoencoder", PARTS)

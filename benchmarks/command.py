@@ -23,7 +23,7 @@ def run(description: str, folder: str, parts: tuple[str, ...]) -> None:
 
     Args:
         description: Of the command.
-        folder: Package of the parts, below this one.
+        folder: Package of the parts, in `benchmarks.parts`.
         parts: Its modules with QUICK, FULL and `measure(size, folder)`.
     """
     args = _arguments(description, parts)
@@ -33,7 +33,7 @@ def run(description: str, folder: str, parts: tuple[str, ...]) -> None:
     logging.getLogger().setLevel(logging.ERROR)
     lines: list[Ratio] = []
     for name in args.only or parts:
-        part = importlib.import_module(f"benchmarks.{folder}.{name}")
+        part = importlib.import_module(f"benchmarks.parts.{folder}.{name}")
         print(f"measuring: {name} ...", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory(prefix=f"{name}-") as scratch:
             lines += part.measure(part.QUICK if args.quick else part.FULL, Path(scratch))

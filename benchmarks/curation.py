@@ -16,4 +16,4 @@ from benchmarks.command import run
 PARTS = ("drawing", "judging", "reading", "writing", "duplicates", "scaling", "memory")
 
 if __name__ == "__main__":
-    run("Speed of curation and shards, against peers.", "data", PARTS)
+    run("Speed of curation and shards, against peers.", "curation", PARTS)

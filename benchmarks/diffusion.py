@@ -16,4 +16,4 @@ from benchmarks.command import run
 PARTS = ("evaluations", "flops", "denoising", "kept_distances", "few_steps")
 
 if __name__ == "__main__":
-    run("Costs of the pyramid diffusion model, against its peers'.", "models", PARTS)
+    run("Costs of the pyramid diffusion model, against its peers'.", "diffusion", PARTS)

@@ -29,8 +29,8 @@ if __package__ in (None, ""):  # run as a script
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.common import ROOT, machine
-from benchmarks.data.other_views import other_view
 from benchmarks.markdown import table_lines
+from benchmarks.parts.curation.other_views import other_view
 from benchmarks.picture_packages import Picture, pictures
 from pdm import params
 from pdm.config.stages.curate import CurateConfig

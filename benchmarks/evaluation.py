@@ -16,4 +16,4 @@ from benchmarks.command import run
 PARTS = ("frechet", "moments", "neighbours", "random_features", "replicates", "inputs")
 
 if __name__ == "__main__":
-    run("Speed and exactness of the evaluator, against its peers.", "scores", PARTS)
+    run("Speed and exactness of the evaluator, against its peers.", "evaluation", PARTS)

@@ -31,9 +31,9 @@ if __package__ in (None, ""):  # run as a script
 
 import torch
 
-from benchmarks.on_gpu import basics, drawing, groups, others, training
-from benchmarks.on_gpu.rows import Row, as_json, failure, left_out, table
-from benchmarks.on_gpu.sizes import Size, size_of
+from benchmarks.parts.gpu import basics, drawing, groups, others, training
+from benchmarks.parts.gpu.rows import Row, as_json, failure, left_out, table
+from benchmarks.parts.gpu.sizes import Size, size_of
 
 Part = Callable[[Size, torch.device], Iterator[Row]]
 

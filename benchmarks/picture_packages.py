@@ -20,7 +20,7 @@ from PIL import Image
 if __package__ in (None, ""):  # run as a script
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from benchmarks.data.picture_collections import COLLECTIONS, DEBIAN, NPM, Collection, Kind
+from benchmarks.parts.curation.picture_collections import COLLECTIONS, DEBIAN, NPM, Collection, Kind
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
 

@@ -16,9 +16,9 @@ from pathlib import Path
 if __package__ in (None, ""):  # run as a script
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from benchmarks.task_models import world
-from benchmarks.task_models.sheets import SHEETS
-from benchmarks.task_models.world import Size
+from benchmarks.parts.tasks import world
+from benchmarks.parts.tasks.sheets import SHEETS
+from benchmarks.parts.tasks.world import Size
 
 QUICK = Size(8, 4, 16, 16, 2)
 FULL = Size(1000, 24, 6400, 25_600, 40)

@@ -17,4 +17,4 @@ from benchmarks.command import run
 PARTS = ("super_resolution", "inpainting", "semantic", "text", "layout", "latent_vs_pixel")
 
 if __name__ == "__main__":
-    run("What models learn of each task, on small landscapes.", "task_models", PARTS)
+    run("What models learn of each task, on small landscapes.", "tasks", PARTS)

@@ -19,4 +19,4 @@ PARTS = (
 )
 
 if __name__ == "__main__":
-    run("Speed, checkpoint stall, resume and recovery of a training.", "trainings", PARTS)
+    run("Speed, checkpoint stall, resume and recovery of a training.", "training", PARTS)

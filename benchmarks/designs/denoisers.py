@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from benchmarks.common import ROOT
-from benchmarks.trainings.in_memory import ENDLESS
+from benchmarks.parts.training.in_memory import ENDLESS
 from pdm import params
 from pdm.config.networks.latent_unet import LatentUNetConfig
 from pdm.config.stages.diffusion import DiffusionConfig

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from benchmarks.common import ROOT
 from benchmarks.designs import denoisers, first_stages
 from benchmarks.designs.denoisers import EVALUATIONS, LDM_WIDTH
-from benchmarks.trainings.in_memory import ENDLESS
+from benchmarks.parts.training.in_memory import ENDLESS
 from pdm import params
 from pdm.config.networks.latent_unet import LatentUNetConfig
 from pdm.config.networks.level_times import LevelTimesConfig

@@ -18,7 +18,7 @@ from benchmarks.designs.crops import Crops
 from benchmarks.designs.denoisers import DESIGNS, config_of, sampling_of
 from benchmarks.designs.first_stages import SIDE_PX
 from benchmarks.designs.wavelets import Wavelets
-from benchmarks.trainings.in_memory import LatentsInMemory, trained
+from benchmarks.parts.training.in_memory import LatentsInMemory, trained
 from pdm import params
 from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.config.stages.sample import SampleConfig

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from benchmarks.designs import crops
 from benchmarks.designs.first_stages import SIDE_PX, build, config_of
-from benchmarks.trainings import in_memory
-from benchmarks.trainings.in_memory import ENDLESS, Clock, CropsInMemory
+from benchmarks.parts.training import in_memory
+from benchmarks.parts.training.in_memory import ENDLESS, Clock, CropsInMemory
 from pdm.config.stages.autoencoder import AutoencoderConfig
 from pdm.data.pixels import Pixels, to_images
 from pdm.evaluation.reconstruction import psnr, ssim

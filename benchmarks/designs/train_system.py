@@ -29,7 +29,7 @@ from benchmarks.designs.train_denoiser import (
     reconstruct,
 )
 from benchmarks.designs.train_first_stage import train_autoencoder
-from benchmarks.trainings.in_memory import CropsInMemory, trained
+from benchmarks.parts.training.in_memory import CropsInMemory, trained
 from pdm import weights
 from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.data.pixels import Pixels

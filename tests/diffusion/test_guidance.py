@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 
-from benchmarks.models.mixtures import Mixture
+from benchmarks.parts.diffusion.mixtures import Mixture
 from pdm.diffusion.adaptive import runge_kutta
 from pdm.diffusion.guidance import apply_guidance, in_one_batch
 from pdm.diffusion.samplers import euler, heun, multistep, noise_from_seeds

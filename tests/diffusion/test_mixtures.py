@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 
-from benchmarks.models.mixtures import Mixture
+from benchmarks.parts.diffusion.mixtures import Mixture
 from pdm.diffusion.adaptive import runge_kutta
 from pdm.diffusion.samplers import euler, heun, multistep, noise_from_seeds
 from pdm.diffusion.sampling_times import even_times

@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from benchmarks.on_gpu.basics import relative_difference
-from benchmarks.on_gpu.sizes import Size, build_autoencoder, build_unet, level_shapes_of, size_of
-from benchmarks.on_gpu.training import Crops, Latents, StepClock
+from benchmarks.parts.gpu.basics import relative_difference
+from benchmarks.parts.gpu.sizes import Size, build_autoencoder, build_unet, level_shapes_of, size_of
+from benchmarks.parts.gpu.training import Crops, Latents, StepClock
 from pdm.diffusion.samplers import euler, noise_from_seeds
 from pdm.diffusion.sampling_times import even_times
 from pdm.models.layers.spectral_norm import bake_spectral_norms

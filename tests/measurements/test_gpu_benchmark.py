@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.gpu import run_part
-from benchmarks.on_gpu import sizes
-from benchmarks.on_gpu.clock import covered
+from benchmarks.parts.gpu import sizes
+from benchmarks.parts.gpu.clock import covered
 from pdm.config.records import from_record
 from pdm.config.stages.autoencoder import AutoencoderConfig
 from pdm.config.stages.diffusion import DiffusionConfig
@@ -89,7 +89,7 @@ def test_its_sizes_are_those_of_the_presets():
         }
         for record in (json.loads(sizes.FILE.read_text()), sizes.records_of_presets())
     )
-    assert found == expected, "run python -m benchmarks.on_gpu.sizes"
+    assert found == expected, "run python -m benchmarks.parts.gpu.sizes"
 
 
 def test_gaps_between_kernels_are_not_covered_twice():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.any_size_parts.seam_scores import likeness, seam_scores
+from benchmarks.parts.any_size.seam_scores import likeness, seam_scores
 from pdm.evaluation.reference_distance import ReferenceDistance
 
 TILE = (32, 64)

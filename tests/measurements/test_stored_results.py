@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.designs import denoiser_results
 from benchmarks.designs.results import Results
-from benchmarks.models import kept_distances
+from benchmarks.parts.diffusion import kept_distances
 
 MACHINE = {"git": "0123abc", "processor": "a chip", "cores": 2, "versions": {"torch": "2"}}
 PAIRS = (

@@ -2,8 +2,8 @@
 
 import torch
 
-from benchmarks.trainings.compiled_launches import kinds_of_blocks
-from benchmarks.trainings.launches import Launches, Step, launches_of_step
+from benchmarks.parts.training.compiled_launches import kinds_of_blocks
+from benchmarks.parts.training.launches import Launches, Step, launches_of_step
 
 
 def test_a_step_of_the_largest_preset_launches_no_more_kernels_than_it_did():

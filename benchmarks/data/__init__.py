@@ -1,1 +1,0 @@
-"""Drawing, judging, writing and reading images, against peers."""

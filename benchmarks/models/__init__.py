@@ -1,1 +1,0 @@
-"""Networks: speed, memory, operations and quality, against peers."""

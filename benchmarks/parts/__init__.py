@@ -1,0 +1,1 @@
+"""What each command measures: the parts of `benchmarks/NAME.py` are modules in `parts/NAME`."""

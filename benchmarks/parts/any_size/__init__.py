@@ -1,0 +1,1 @@
+"""Pictures larger than trained: calls, time and memory of tiles, and their seams."""

@@ -1,0 +1,105 @@
+"""Calls of the network in a step, counted in sampling, and time against explicit overlap."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmarks.common import Ratio, interleaved, timed
+from benchmarks.parts.any_size.networks import FACTOR, TILE_PX, small_ldm
+from pdm.config.sampling.tiling import Mode, TilingConfig
+from pdm.diffusion.samplers import Point, multistep_step
+from pdm.diffusion.sampling_times import even_times
+from pdm.diffusion.tiles.layout import Layout, Place
+from pdm.diffusion.tiles.sampling import TiledState, sample_in_tiles
+from pdm.diffusion.tiles.velocity import TiledVelocity
+from pdm.models.denoiser import Denoiser
+from pdm.models.levels.pyramid import Pyramid
+
+STEPS = 4  # to the second with an offset of zero
+TILE = TILE_PX // FACTOR
+
+
+@dataclass(frozen=True)
+class Size:
+    sides_px: tuple[int, ...]
+    timed_px: int
+    rounds: int
+
+
+FULL = Size((1024, 2048, 4096), 2048, 1)
+QUICK = Size((1024,), 1024, 1)
+PUBLISHED = {1024: 4, 2048: 16, 4096: 64}
+EXPLICIT = {1024: 9, 2048: 49, 4096: 225}
+
+
+@torch.no_grad()
+def measure(size: Size, folder: Path) -> list[Ratio]:
+    """Sample latents of random noise in modes `fstd` and `mixture`."""
+    network = small_ldm(STEPS).networks.network
+    lines = []
+    for side in size.sides_px:
+        ours = _calls(network, side, "fstd")
+        lines.append(
+            Ratio(
+                f"calls_{side}",
+                f"calls of the network a step at {side}x{side}, tiles of 64 cells",
+                ours,
+                len(Layout(TilingConfig(mode="mixture"), *_sizes(side)).grid(0).places),
+                "calls",
+                (ours,),
+                f"{PUBLISHED[side]}",
+                f"Counted in {STEPS} steps of sampling, equal in each; the ratio is the count "
+                "itself. Beside it explicit overlap of 32 cells.",
+            )
+        )
+    side = size.timed_px
+    modes: tuple[Mode, ...] = ("fstd", "mixture", "none", "multidiffusion", "spot")
+    runs = interleaved(
+        size.rounds,
+        *(lambda mode=mode: timed(lambda: _calls(network, side, mode)) for mode in modes),
+    )
+    ours, explicit = ([one.cpu for one in each] for each in runs[:2])
+    note = ", ".join(
+        f"{mode} {min(one.cpu for one in each):.1f} s"
+        for mode, each in zip(modes, runs, strict=True)
+    )
+    lines.append(
+        Ratio(
+            "time_vs_explicit",
+            f"seconds of the processor for {STEPS} steps at {side}x{side}, over explicit overlap",
+            sorted(ours)[len(ours) // 2],
+            sorted(explicit)[len(explicit) // 2],
+            "s",
+            tuple(one / other for one, other in zip(ours, explicit, strict=True)),
+            "at most 0.5",
+            f"Least of the rounds: {note}.",
+        )
+    )
+    return lines
+
+
+def _calls(network: Denoiser, side_px: int, mode: Mode) -> float:
+    """Sample, and give the calls in a step."""
+    calls = [0] * STEPS
+
+    def counted(pyramid: Pyramid, t: Tensor, places: Sequence[Place]) -> Pyramid:
+        calls[velocity.step] += len(places)
+        return network(pyramid, t)
+
+    size, tile = _sizes(side_px)
+    layout = Layout(TilingConfig(mode=mode, tiles_at_once=1), size, tile)
+    velocity = TiledVelocity(counted, layout, (1,))
+    noise = torch.randn(1, 4, *size, generator=torch.Generator().manual_seed(0))
+    start = TiledState(Point((noise,)))
+    *_, last = sample_in_tiles(multistep_step, velocity, start, even_times(STEPS))
+    assert last.point.pyramid[0].isfinite().all()
+    assert mode == "spot" or len(set(calls)) == 1, calls
+    return sum(calls) / STEPS
+
+
+def _sizes(side_px: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    side = side_px // FACTOR
+    return (side, side), (TILE, TILE)

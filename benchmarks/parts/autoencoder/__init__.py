@@ -1,0 +1,1 @@
+"""The pyramid autoencoder: speed, memory and quality, against peers."""

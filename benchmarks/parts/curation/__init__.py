@@ -1,0 +1,1 @@
+"""Drawing and judging images, finding duplicates, writing and reading shards, against peers."""

@@ -1,0 +1,1 @@
+"""The pyramid's flow and its network: evaluations, operations, speed and quality, against peers."""

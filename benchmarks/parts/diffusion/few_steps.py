@@ -1,0 +1,226 @@
+"""Pictures in four steps of a network that was distilled for them, against forty of its flow.
+
+A small first stage is trained on crops of the built-in landscapes, a flow on its latents, and the
+flow is distilled with `diffusion.distil`, each seed anew. The distance is that of drawn pictures
+from crops that nothing was trained on, decoded by the same first stage, so that it measures the
+flow alone. What the distillation costs is counted in evaluations of the network, a backward pass as
+two.
+"""
+
+import dataclasses
+import statistics
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.common import Ratio
+from benchmarks.designs.crops import Crops, crops
+from benchmarks.designs.first_stages import SIDE_PX
+from benchmarks.designs.system_designs import (
+    JUDGE,
+    SYSTEMS,
+    first_stage_config,
+    flow_config,
+    sampling_config,
+)
+from benchmarks.designs.train_denoiser import (
+    BATCH,
+    FIRST_SAMPLE_SEED,
+    distances_of_pairs,
+    encode,
+    reconstruct,
+)
+from benchmarks.designs.train_first_stage import train_autoencoder
+from benchmarks.parts.training.in_memory import CropsInMemory, LatentsInMemory, trained
+from pdm.config.stages.diffusion import DiffusionConfig
+from pdm.config.training.distil import DistilConfig
+from pdm.config.training.loop import TrainingConfig
+from pdm.data.pixels import Pixels, to_images, to_pixels
+from pdm.evaluation.features.packaged import PackagedFeatures
+from pdm.inference.latent_sampling import draw_latents
+from pdm.inference.sampling_networks import Networks
+from pdm.models.codec import Autoencoder
+from pdm.models.denoiser import Denoiser
+from pdm.models.layers.spectral_norm import bake_spectral_norms
+from pdm.registry import build_denoiser
+from pdm.training.distillation.student import build_losses
+from pdm.training.distillation.trajectory_starts import TrajectoryStarts
+from pdm.training.distributed.workers import Workers
+from pdm.training.latent_dataset import LatentDataset
+from pdm.training.latent_space.measure import measure_latents
+from pdm.training.loop.state import TrainState
+from pdm.training.objectives.losses import FlowLosses
+
+SYSTEM = SYSTEMS["pdm"]
+STEPS = 40  # of the flow
+CPU = torch.device("cpu")
+DISTANCES = (f"kernel_{JUDGE.replace('-', '_')}", "frechet_random_conv")
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    seeds: tuple[int, ...]
+    num_crops: int
+    first_stage_images: int
+    flow_images: int
+    samples: int
+    distil: DistilConfig
+
+
+FULL = Size(
+    (0, 1, 2),
+    4000,
+    6400,
+    12_800,
+    512,
+    DistilConfig(
+        steps=4,
+        teacher_steps=8,
+        total_images=384,
+        batch_size=8,
+        learning_rate=2e-4,
+        ema_half_life_images=40,
+    ),
+)
+QUICK = dataclasses.replace(
+    FULL,
+    seeds=(0,),
+    num_crops=64,
+    first_stage_images=16,
+    flow_images=64,
+    samples=16,
+    distil=dataclasses.replace(FULL.distil, total_images=16),
+)
+
+
+def measure(size: Size, folder: Path) -> list[Ratio]:
+    """Distances in four steps over those in forty."""
+    [data] = crops(None, 40, SIDE_PX, size.num_crops, size.samples, size.samples).values()
+    found = [_distances(size, seed, data, folder) for seed in size.seeds]
+    lines = []
+    for key, side in (
+        ("four_step_distance", "distilled"),
+        ("four_step_distance_of_flow", "flow, 4"),
+    ):
+        for name in DISTANCES:
+            ours, peer = ([one[each][name] for one in found] for each in (side, "flow, 40"))
+            values = tuple(a / b for a, b in zip(ours, peer, strict=True))
+            goal = "at most 1.2" if side == "distilled" and name == DISTANCES[0] else ""
+            suffix = "" if name == DISTANCES[0] else f"_{name}"
+            question = f"{name} of {side} steps, over the flow's in {STEPS} steps (less is better)"
+            medians = statistics.median(ours), statistics.median(peer)
+            lines.append(
+                Ratio(f"{key}{suffix}", question, *medians, "", values, goal, _note(size, found))
+            )
+    share = cost(size.distil) / (3 * size.flow_images)
+    question = "evaluations of the network in distillation, over those in training the flow"
+    lines.append(
+        Ratio(
+            "distil_cost",
+            question,
+            cost(size.distil),
+            3 * size.flow_images,
+            "evaluations",
+            (share,),
+            "at most 0.2",
+        )
+    )
+    return lines
+
+
+def cost(distil: DistilConfig) -> int:
+    """Evaluations of the network, a backward pass as two."""
+    return distil.total_images * (distil.teacher_steps + 3 * distil.steps)
+
+
+def _distances(size: Size, seed: int, data: Crops, folder: Path) -> dict[str, dict[str, float]]:
+    first_stage = train_first_stage(size, seed, data)
+    flow, latents, config = train_flow(size, seed, first_stage, data)
+    student, stops = distil(dataclasses.replace(config, distil=size.distil), flow, latents)
+    sampling = dataclasses.replace(sampling_config(SYSTEM, guided=False), steps=STEPS)
+    four = dataclasses.replace(sampling, steps=size.distil.steps)
+    plain = Networks(bake_spectral_norms(flow))
+    sets = {
+        "flow, 40": draw(plain, first_stage, sampling, size.samples),
+        "flow, 4": draw(plain, first_stage, four, size.samples),
+        "distilled": draw(Networks(student, stops=stops), first_stage, four, size.samples),
+        "train": reconstruct(first_stage, data.train[: size.samples]),
+        "unseen": reconstruct(first_stage, data.unseen),
+    }
+    pairs = {name: (name, "unseen") for name in sets if name != "unseen"}
+    return distances_of_pairs(sets, pairs, folder / f"real-{seed}", [PackagedFeatures(JUDGE)])
+
+
+def train_first_stage(size: Size, seed: int, data: Crops) -> Autoencoder:
+    config = first_stage_config(SYSTEM, seed)
+    training = _of_length(config.training, size.first_stage_images)
+    model, _, _ = train_autoencoder(
+        dataclasses.replace(config, training=training), data.train, None
+    )
+    sets: list[Any] = [CropsInMemory(part) for part in (data.train, data.held_out)]
+    measure_latents(model, *sets, (SIDE_PX, SIDE_PX), Workers(CPU))
+    return model
+
+
+def train_flow(
+    size: Size, seed: int, first_stage: Autoencoder, data: Crops
+) -> tuple[Denoiser, LatentsInMemory, DiffusionConfig]:
+    """The EMA, in evaluation mode."""
+    config = flow_config(SYSTEM, seed)
+    config = dataclasses.replace(config, training=_of_length(config.training, size.flow_images))
+    images = to_images(data.train)
+    latents = LatentsInMemory(encode(first_stage, torch.cat([images, images.flip(3)])))
+    torch.manual_seed(seed)
+    levels = first_stage.level_channels, first_stage.level_downsamplings
+    network = build_denoiser(config, *levels)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    state = TrainState(network, config.training)
+    losses = FlowLosses(network, config.level_loss_weights)
+    data_of_flow = LatentDataset(latents, config)  # type: ignore[arg-type]
+    trained(state, losses, data_of_flow, config.training, None)
+    return state.ema, latents, config  # type: ignore[return-value]
+
+
+def distil(
+    config: DiffusionConfig, flow: Denoiser, latents: LatentsInMemory
+) -> tuple[Denoiser, torch.Tensor]:
+    """The student, for inference, and its stops. The flow can be trained no further."""
+    assert config.distil is not None
+    training = config.distil.training(config.training)
+    config = dataclasses.replace(config, training=training)
+    losses = build_losses(config, flow, CPU)
+    state = TrainState(losses.model, training)
+    starts = TrajectoryStarts(latents, config, "trajectories", training.batch_size)  # type: ignore[arg-type]
+    trained(state, losses, starts, training, None)
+    return bake_spectral_norms(state.ema), losses.stops  # type: ignore[return-value]
+
+
+@torch.no_grad()
+def draw(networks: Networks, first_stage: Autoencoder, config: Any, count: int) -> Pixels:
+    shapes = first_stage.level_shapes(SIDE_PX, SIDE_PX)
+    seeds = range(FIRST_SAMPLE_SEED, FIRST_SAMPLE_SEED + count)
+    parts = [
+        draw_latents(networks, config, seeds[start : start + BATCH], shapes)
+        for start in range(0, count, BATCH)
+    ]
+    return np.concatenate([to_pixels(first_stage.decode(part)) for part in parts])
+
+
+def _of_length(training: TrainingConfig, total_images: int) -> TrainingConfig:
+    return dataclasses.replace(
+        training,
+        total_images=total_images,
+        log_every_images=total_images,
+        save_every_images=total_images,
+    )
+
+
+def _note(size: Size, found: list[dict[str, dict[str, float]]]) -> str:
+    floors = ", ".join(f"{one['train'][DISTANCES[0]]:.3g}" for one in found)
+    return (
+        f"Seeds {', '.join(map(str, size.seeds))}; {size.first_stage_images:,} crops for the first "
+        f"stage and {size.flow_images:,} for the flow; {size.samples} samples. Of equally many "
+        f"training crops, {DISTANCES[0]} is {floors}."
+    )

@@ -1,0 +1,108 @@
+"""How much a checkpoint delays a training, written in the background or between two steps.
+
+Some steps of the default run's UNet, with a checkpoint begun before the first of them, against the
+same number without. The stall is the extra time as a share of the default run's interval between
+two checkpoints.
+"""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from benchmarks.common import Ratio, interleaved, timed
+from benchmarks.parts.training.default_training import RandomLatents, default_config, fresh_state
+from pdm.training.checkpoints.folder import Checkpoints
+from pdm.training.distributed.workers import Workers
+from pdm.training.loop.prefetch import prefetch_batches
+from pdm.training.loop.steps import Steps
+
+
+@dataclass(frozen=True)
+class Size:
+    batch_size: int
+    steps: int
+    rounds: int
+
+
+FULL = Size(batch_size=16, steps=8, rounds=5)
+QUICK = Size(batch_size=2, steps=1, rounds=1)
+
+
+class NoRun:
+    def save_failed(self) -> bool:
+        return False
+
+    def stop_requested(self) -> bool:
+        return False
+
+
+def measure(size: Size, folder: Path) -> list[Ratio]:
+    advance, state = _training(size)
+    checkpoints = Checkpoints(folder, keep=1)
+
+    def plain() -> None:
+        for _ in range(size.steps):
+            advance()
+
+    def beside() -> None:
+        checkpoints.begin(state)
+        plain()
+        checkpoints.flush()  # all of its work counts
+
+    def between() -> None:
+        checkpoints.begin(state)
+        checkpoints.flush()
+        plain()
+
+    sides = [lambda work=work: timed(work) for work in (beside, plain, between)]
+    ours, without, waiting = interleaved(size.rounds, *sides)
+    config = default_config()
+    steps_between = config.save_every_images // config.batch_size
+    shares = []
+    for with_checkpoint in (ours, waiting):
+        pairs = zip(with_checkpoint, without, strict=True)
+        shares.append([(one.wall - two.wall) / (two.wall / size.steps) for one, two in pairs])
+    middle = size.rounds // 2
+    note = (
+        f"{sum(weight.numel() for weight in state.model.parameters()) / 1e6:.1f} million weights, "
+        f"{len(state.ema_weights)} EMAs and the optimizer, batches of {size.batch_size}; peer: the "
+        "training waits for the file. Less is better."
+    )
+    return [
+        Ratio(
+            "checkpoint_stall",
+            f"extra time for a checkpoint, over the {steps_between} steps from one to the next",
+            sorted(shares[0])[middle] / steps_between,
+            sorted(shares[1])[middle] / steps_between,
+            "",
+            tuple(share / steps_between for share in shares[0]),
+            "at most 0.05",
+            note,
+        ),
+        Ratio(
+            "checkpoint_stall_in_steps",
+            "extra time for a checkpoint, in steps",
+            sorted(shares[0])[middle],
+            sorted(shares[1])[middle],
+            "steps",
+            tuple(shares[0]),
+            "",
+            note,
+        ),
+    ]
+
+
+def _training(size: Size) -> tuple[Callable[[], bool], object]:
+    """A function that takes a step, and the state that it moves."""
+    data = RandomLatents()
+    state, network = fresh_state(data)
+    config = default_config()
+    workers = Workers(torch.device("cpu"))
+    starts = itertools.count(0, size.batch_size)
+    shares = (range(start, start + size.batch_size) for start in starts)
+    batches = prefetch_batches(data.load, shares, workers.device)
+    steps = Steps(state, network, data, batches, config, NoRun(), workers)
+    return steps.advance, state
