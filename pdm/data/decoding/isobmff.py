@@ -12,7 +12,9 @@ _FULL_BOX_BYTES = 4  # version and flags, before the content of some boxes
 
 
 @dataclass(frozen=True, slots=True)
-class _Box:
+class Box:
+    """A part of the file."""
+
     kind: bytes
     start: int  # of its content, in bytes from the start of the file
     stop: int
@@ -33,6 +35,11 @@ def read_code_points(content: bytes) -> CodePoints | None:
             primaries, transfer = (_number(content, box.start + at, 2) for at in (4, 6))
             return CodePoints(primaries, transfer)
     return None
+
+
+def media_data(content: bytes) -> list[Box]:
+    """The boxes that hold coded data."""
+    return [box for box in _boxes(content, 0, len(content)) if box.kind == b"mdat"]
 
 
 def without_exif(content: bytes) -> bytes:
@@ -59,7 +66,7 @@ def _exif_item_types(content: bytes) -> list[int]:
     return places
 
 
-def _primary_properties(content: bytes) -> list[_Box]:
+def _primary_properties(content: bytes) -> list[Box]:
     """The property boxes of the primary item."""
     pitm = next(_children(content, b"pitm"), None)
     iprp = next(_children(content, b"iprp"), None)
@@ -80,7 +87,7 @@ def _primary_properties(content: bytes) -> list[_Box]:
     return [properties[index - 1] for index in chosen if 0 < index <= len(properties)]
 
 
-def _indices(content: bytes, ipma: _Box, item: int) -> list[int]:
+def _indices(content: bytes, ipma: Box, item: int) -> list[int]:
     """Indices of an item's properties, counted from 1."""
     id_bytes = 2 if content[ipma.start] == 0 else 4
     index_bytes = 2 if content[ipma.start + 3] & 1 else 1
@@ -96,7 +103,7 @@ def _indices(content: bytes, ipma: _Box, item: int) -> list[int]:
     return []
 
 
-def _children(content: bytes, kind: bytes) -> Iterator[_Box]:
+def _children(content: bytes, kind: bytes) -> Iterator[Box]:
     """The boxes of one kind in the file's `meta` box."""
     for meta in _boxes(content, 0, len(content)):
         if meta.kind == b"meta":
@@ -105,7 +112,7 @@ def _children(content: bytes, kind: bytes) -> Iterator[_Box]:
                     yield box
 
 
-def _boxes(content: bytes, start: int, stop: int) -> Iterator[_Box]:
+def _boxes(content: bytes, start: int, stop: int) -> Iterator[Box]:
     while start + 8 <= stop:
         size, head = _number(content, start, 4), 8
         if size == 1:
@@ -114,7 +121,7 @@ def _boxes(content: bytes, start: int, stop: int) -> Iterator[_Box]:
             size = stop - start
         if size < head or start + size > stop:
             return
-        yield _Box(content[start + 4 : start + 8], start + head, start + size)
+        yield Box(content[start + 4 : start + 8], start + head, start + size)
         start += size
 
 

@@ -12,6 +12,11 @@ from dataclasses import dataclass
 START = b"\xff\xd8\xff"  # of every JPEG file
 START_OF_IMAGE, END_OF_IMAGE, START_OF_SCAN, COMMENT = 0xD8, 0xD9, 0xDA, 0xFE
 APP0, APP1, APP2, APP14, APP15 = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF
+_FRAMES = (
+    0xC0,
+    0xC1,
+    0xC2,
+)  # headers of baseline, extended and progressive images, in Huffman code
 _WITHOUT_LENGTH = (0x01, START_OF_IMAGE)
 
 # In entropy-coded data 0xff is followed by 0x00 or is a restart marker (0xd0 to 0xd7).
@@ -51,6 +56,31 @@ def segments(content: bytes) -> Iterator[Segment]:
 def num_scans(content: bytes) -> int:
     """The number of scans of the first image; each costs the decoder a pass over it."""
     return sum(segment.marker == START_OF_SCAN for segment in segments(content))
+
+
+def is_complete(content: bytes) -> bool:
+    """Whether the scans hold all coefficients of all components, to the last bit.
+
+    Without the rest a decoder shows a blurred or colourless image and reports no fault. Encoders
+    write everything; a file without it was cut at the start of a scan.
+    """
+    missing: set[tuple[int, int]] = set()  # component, and place of the coefficient from 0 to 63
+    for segment in segments(content):
+        if segment.marker in _FRAMES:
+            components = segment.payload[6::3][: int.from_bytes(segment.payload[5:6])]
+            missing = {(component, place) for component in components for place in range(64)}
+        elif segment.marker == START_OF_SCAN:
+            missing -= _finished_by(segment.payload)
+    return not missing
+
+
+def _finished_by(scan: bytes) -> set[tuple[int, int]]:
+    """The components and places of which a scan, by its header, brings the last bit."""
+    stop = 1 + 2 * int.from_bytes(scan[:1])
+    first, last, bits = scan[stop : stop + 3].ljust(3, b"\xff")
+    if bits & 15:  # lower bits follow in a later scan
+        return set()
+    return {(component, place) for component in scan[1:stop:2] for place in range(first, last + 1)}
 
 
 def exif(content: bytes) -> bytes | None:

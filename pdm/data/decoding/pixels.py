@@ -15,7 +15,7 @@ import torch
 from PIL import UnidentifiedImageError
 from torch.nn.functional import interpolate
 
-from pdm.data.decoding import alpha, isobmff, jpeg, kinds, turbo
+from pdm.data.decoding import alpha, isobmff, jpeg, kinds, turbo, zeros
 from pdm.data.decoding.colour import WHITE, Colour, changes_pixels, in_srgb
 from pdm.data.decoding.orientation import TRANSPOSED, read_orientation, turn_upright
 from pdm.data.decoding.stated import HighDynamicRange, stated_profile
@@ -112,6 +112,9 @@ def decode_view(content: bytes, reduction: int, background: Colour = WHITE) -> V
                 pixels = np.asarray(in_srgb(stored, profile))
         else:
             reduction = 1
+            if image.mode == "CMYK":
+                turbo.refuse_damaged_cmyk(content, image.size)
+            zeros.refuse_unfinished(image, content)
             image.load()
             # Reusing the name frees the decoder's buffers before the next copy is made.
             image, transparency = alpha.split(image, content)
