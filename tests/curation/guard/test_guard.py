@@ -251,6 +251,7 @@ def test_a_host_that_asks_for_rest_is_left_alone_by_everyone(server, tmp_path):
         ("99999999999", 1e8, 1e9),
         ("Fri, 31 Dec 2100 23:59:59 GMT", 1e9, 3e9),
         ("Fri, 31 Dec 1999 23:59:59 GMT", 0, 0),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", 0, 0),
         ("soon", 0, 0),
         ("-5", 0, 0),
         ("", 0, 0),

@@ -164,6 +164,10 @@ def test_a_picture_that_a_browser_would_show_comes_through(tmp_path, raw):
         (response(CHUNKED[:-40], "Transfer-Encoding: chunked"), "short_body"),
         (response(JPEG, "Content-Range: bytes 0-9/500", status="HTTP/1.1 206 Part"), "http_206"),
         (response(JPEG, "Content-Range: bytes 9-499/500", status="HTTP/1.1 206 Part"), "http_206"),
+        (
+            response(JPEG, f"Content-Range: bytes 0-{'9' * 5000}/1", status="HTTP/1.1 206 Part"),
+            "http_206",
+        ),
         (response(JPEG, status="HTTP/1.1 204 Nothing"), "http_204"),
         (response(JPEG, status="HTTP/1.1 OK"), "bad_response"),
         (INTERIM, "reset"),

@@ -131,7 +131,8 @@ class HttpClient:
 
 def _is_all(headers: Message) -> bool:
     """Whether a partial response, which was not asked for, holds the whole body."""
-    match = re.fullmatch(r"bytes\s+0-(\d+)/(\d+)", str(headers.get("Content-Range", "")).strip())
+    stated = str(headers.get("Content-Range", "")).strip()
+    match = re.fullmatch(r"bytes\s+0-(\d{1,18})/(\d{1,18})", stated)
     return match is not None and int(match[1]) + 1 == int(match[2])
 
 
@@ -141,10 +142,10 @@ def parse_retry_after(headers: Message) -> float:
     if value.isascii() and value.isdigit():
         return float(value[:9])
     try:
-        when = email.utils.parsedate_to_datetime(value)
-    except (ValueError, TypeError):
+        when = email.utils.parsedate_to_datetime(value).astimezone(UTC)
+    except (ValueError, TypeError, OverflowError):  # the last: after the year 9999, in UTC
         return 0.0
-    left: float = (when.astimezone(UTC) - datetime.now(UTC)).total_seconds()
+    left: float = (when - datetime.now(UTC)).total_seconds()
     return max(0.0, left)
 
 
