@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pdm.diffusion.flow import Velocity
+from pdm.diffusion.sampling_times import for_each_level, step_lengths
 from pdm.models.levels.pyramid import Pyramid
 
 NODES = (0.0, 1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0, 1.0)
@@ -54,8 +55,10 @@ def runge_kutta(
     """
     pyramid = noise
     steps = torch.full((len(noise[0]),), FIRST_STEP, device=noise[0].device)
-    for start, end in itertools.pairwise(times.float().to(steps.device)):
-        segment = _Segment(narrowed or (lambda rows: velocity), start, end, tolerance)
+    ends = itertools.pairwise(times.float().to(steps.device))
+    for (start, end), lengths in zip(ends, step_lengths(times.float()), strict=True):
+        velocity_of = narrowed or (lambda rows: velocity)
+        segment = _Segment(velocity_of, start, end, lengths, tolerance)
         pyramid, steps = segment.advance(pyramid, steps)
     return pyramid
 
@@ -67,6 +70,7 @@ class _Segment:
     velocity_of: Callable[[list[int]], Velocity]
     start: Tensor  # () or (levels,)
     end: Tensor
+    lengths: Sequence[float]  # how far each level moves; numbers, since to read a GPU would wait
     tolerance: float
 
     def advance(self, pyramid: Pyramid, steps: Tensor) -> tuple[Pyramid, Tensor]:
@@ -102,11 +106,10 @@ class _Segment:
         """Derivative of every level with respect to s (rows,)."""
         length = self.end - self.start
         times = self.start + s.view(-1, *[1] * length.ndim) * length
-        lengths = (self.end.clamp(0, 1) - self.start.clamp(0, 1)).expand(len(pyramid))
         velocities = velocity(pyramid, times)
         return tuple(
-            own.to(v.dtype) * v if own else torch.zeros_like(v)
-            for v, own in zip(velocities, lengths, strict=True)
+            own * v if own else torch.zeros_like(v)
+            for v, own in zip(velocities, for_each_level(self.lengths, len(pyramid)), strict=True)
         )
 
     def step(

@@ -10,11 +10,14 @@ leaves the trajectory by less than Euler's method does.
 Stops are as elsewhere (`pdm.diffusion.sampling_times`): (steps + 1,), or (steps + 1, levels).
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from pdm.diffusion.flow import Velocity
 from pdm.diffusion.samplers import multistep, multistep_at
+from pdm.diffusion.sampling_times import for_each_level
 from pdm.models.levels.pyramid import Pyramid
 
 
@@ -70,7 +73,7 @@ def teacher_trajectory(
     return [points[stop] if stop < len(points) else end for stop in kept]
 
 
-def mean_velocity(start: Pyramid, end: Pyramid, step: list[float]) -> Pyramid:
+def mean_velocity(start: Pyramid, end: Pyramid, step: Sequence[float]) -> Pyramid:
     """Return the mean velocity of a step between two points.
 
     Args:
@@ -80,7 +83,7 @@ def mean_velocity(start: Pyramid, end: Pyramid, step: list[float]) -> Pyramid:
     Returns:
         (end - start) / length for each level, of its shape; 0 for levels that do not move.
     """
-    lengths = step if len(step) > 1 else step * len(start)
+    lengths = for_each_level(step, len(start))
     return tuple(
         (after - before) / length if length else torch.zeros_like(before)
         for before, after, length in zip(start, end, lengths, strict=True)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from pdm.diffusion.flow import Velocity
-from pdm.diffusion.sampling_times import step_lengths
+from pdm.diffusion.sampling_times import for_each_level, step_lengths
 from pdm.models.levels.pyramid import LevelShape, Pyramid
 
 Sampler = Callable[[Velocity, Pyramid, Tensor], Pyramid]
@@ -128,7 +128,9 @@ def multistep_step_at(velocity: Velocity, point: Point, times: Tensor, evaluated
     steps = step_lengths(times[max(number - 1, 0) : number + 2])
     slope = velocity_at(velocity, point.pyramid, evaluated[number])
     before = slope if point.slope is None else point.slope
-    lengths, shares = (_of_levels(each, slope) for each in (steps[-1], extrapolations(steps)[-1]))
+    num_levels = len(slope)
+    lengths = for_each_level(steps[-1], num_levels)
+    shares = for_each_level(extrapolations(steps)[-1], num_levels)
     levels = zip(point.pyramid, slope, before, lengths, shares, strict=True)
     return point.move(tuple(_extrapolated_step(*level) for level in levels), slope)
 
@@ -162,7 +164,7 @@ def take_step(pyramid: Pyramid, slope: Pyramid, step: Sequence[float]) -> Pyrami
     """Move along a slope; `step` holds one length, or one for each level."""
     return tuple(
         add_to(x, length * v) if length else x
-        for x, v, length in zip(pyramid, slope, _of_levels(step, pyramid), strict=True)
+        for x, v, length in zip(pyramid, slope, for_each_level(step, len(pyramid)), strict=True)
     )
 
 
@@ -189,11 +191,6 @@ def _extrapolated_step(
         return add_to(x, length * slope)
     bend = (slope - before).mul_(share)
     return add_to(x, add_to(slope, bend).mul_(length))
-
-
-def _of_levels(values: Sequence[float], pyramid: Pyramid) -> Sequence[float]:
-    """Return a value for each level; there is one for all, or one for each."""
-    return values if len(values) > 1 else [*values] * len(pyramid)
 
 
 def _length(times: Tensor, number: int) -> Sequence[float]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 Windows = Sequence[tuple[float, float]]  # start and end of each level, coarse to fine
-MIN_GAP = 1e-6  # stops closer than this are merged
+MIN_GAP = 1e-6  # least distance of other stops from the end of a window
 Time = TypeVar("Time", float, Tensor)
 
 
@@ -38,12 +38,12 @@ def stops_in_windows(times: Tensor, windows: Windows) -> Tensor:
     """Turn stops (stops,) between 0 and 1 into times of each level, (stops, levels).
 
     A level runs from 0 to 1 within its window. The ends of the windows become stops too, so that no
-    step begins before a level's start and ends after it.
+    step begins before a level's start and ends after it. They replace stops next to them: one that
+    rounding puts just before a level's start would count as not begun.
     """
-    ends = torch.tensor(windows, dtype=times.dtype)
-    stops = torch.cat([times, ends.flatten()]).sort().values
-    stops = stops[torch.cat([stops.new_ones(1), stops.diff()]) > MIN_GAP]
-    return times_in_windows(stops, windows)
+    ends = torch.tensor(sorted({end for each in windows for end in each}), dtype=times.dtype)
+    is_apart = (times[:, None] - ends).abs().amin(dim=1) > MIN_GAP
+    return times_in_windows(torch.cat([times[is_apart], ends]).sort().values, windows)
 
 
 def times_in_windows(times: Tensor, windows: Windows) -> Tensor:
@@ -57,3 +57,8 @@ def step_lengths(times: Tensor) -> list[list[float]]:
     steps: Tensor = times.clamp(0, 1).diff(dim=0)
     rows: list[list[float]] = steps.reshape(len(steps), -1).tolist()
     return rows
+
+
+def for_each_level(values: Sequence[float], num_levels: int) -> Sequence[float]:
+    """Return one value for each level, of values that are one for all levels or one for each."""
+    return values if len(values) > 1 else [*values] * num_levels

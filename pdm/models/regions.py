@@ -14,6 +14,11 @@ class Span:
     start: int
     stop: int
 
+    @property
+    def length(self) -> int:
+        """Number of rows or columns."""
+        return self.stop - self.start
+
     def grow(self, radius: int, side: int) -> "Span":
         """Extend by a margin on every side, clipped to the map."""
         return Span(max(self.start - radius, 0), min(self.stop + radius, side))
@@ -35,6 +40,11 @@ class Region:
     columns: Span
     height: int
     breadth: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the part."""
+        return self.rows.length, self.columns.length
 
     def grow(self, radius: int) -> "Region":
         """Extend by a margin on every side, clipped to the map."""
@@ -61,12 +71,12 @@ class Region:
     def crop_within(self, part: Tensor, outer: "Region") -> Tensor:
         """Crop this region out of `part`, which holds the region `outer` of the map."""
         top, left = self.rows.start - outer.rows.start, self.columns.start - outer.columns.start
-        height, breadth = (span.stop - span.start for span in (self.rows, self.columns))
-        return part[:, :, top : top + height, left : left + breadth]
+        height, width = self.size
+        return part[:, :, top : top + height, left : left + width]
 
 
 def random_region(size: tuple[int, int], side: int, generator: torch.Generator) -> Region | None:
-    """Draw a region of a map, at most `side` wide and high; None for all of a map that is smaller.
+    """Draw a region of a map, at most `side` wide and high; None for all of a map that fits.
 
     Args:
         size: (H, W) of the map.

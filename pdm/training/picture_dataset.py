@@ -59,12 +59,14 @@ class PictureDataset:
         )
         side, size, factors = self.config.crop_px, bucket.size, bucket.factors
         most = max(1, len(bucket.level_shapes) - 1)  # a single level has no shorter prefix
+        region = None if side is None else random_region(size, side, window)
+        decoded = size if region is None else region.size
         return Plan(
             num_levels=int(torch.randint(1, most + 1, (), generator=levels)),
             downscaling=factors[int(torch.randint(len(factors), (), generator=downscaling))],
             images_seen=step * batch_size,
-            region=None if side is None else random_region(size, side, window),
-            crop=random_region(size if side is None else (side, side), LARGEST_CROP_PX, crop),
+            region=region,
+            crop=random_region(decoded, LARGEST_CROP_PX, crop),
         )
 
     def _pixels(self, positions: range) -> Pixels:

@@ -125,6 +125,16 @@ def test_levels_in_windows_run_from_noise_to_data_and_rest_before_and_after():
     torch.testing.assert_close(found[0][-1], data[0][-1])
 
 
+# A stop at 11 / 20 is 0.55 less a rounding error, which would be before the level's start.
+@pytest.mark.parametrize(("steps", "start"), [(20, 0.55), (35, 0.2), (25, 0.68)])
+def test_a_level_starts_and_ends_exactly_at_a_stop(steps, start):
+    times = stops_in_windows(even_times(steps), ((0.0, start), (start, 1.0)))
+    assert len(times) == steps + 1
+    for level in times.unbind(1):
+        assert (level == 0).sum() == 1
+        assert (level == 1).sum() == 1
+
+
 @pytest.mark.parametrize("kind", ["uniform", "logit_normal"])
 @pytest.mark.parametrize("shift", [1.0, 3.0])
 def test_windows_leave_each_levels_loss_what_it_is_under_the_law_of_its_times(kind, shift):

@@ -28,8 +28,8 @@ from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.files import sha256_of
 from pdm.inference.encode import encode_shards
 from pdm.inference.encode.parts import MIRRORED
-from pdm.registry import load_autoencoder
-from pdm.training import autoencoder, diffusion
+from pdm.registry import build_autoencoder, load_autoencoder
+from pdm.training import autoencoder, diffusion, picture_dataset
 from pdm.training.distillation.trajectory_starts import TrajectoryStarts
 from pdm.training.distributed.workers import Workers
 from pdm.training.latent_dataset import LatentDataset
@@ -65,6 +65,26 @@ def test_every_step_has_one_bucket_and_all_are_trained_on(pictures, noisy):
     assert {size_of(pictures.load(step)[0].images()) for step in STEPS} == SIZES
     shapes = {tuple(level.shape[1:] for level in noisy.load(step)[0]) for step in STEPS}
     assert shapes == {((6, 1, 1), (4, h // 8, w // 8), (3, h // 4, w // 4)) for w, h in SIZES}
+
+
+def test_crops_of_a_bucket_that_is_lower_than_crop_px_lie_within_what_is_decoded(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(picture_dataset, "LARGEST_CROP_PX", 8)
+    shards = write_bucket_shards(tmp_path / "shards", {(128, 64): (4, 1), (192, 32): (4, 1)})
+    config = replace(
+        AUTOENCODER,
+        model=replace(AUTOENCODER.model, norm="pixel"),
+        equivariance_loss_weight=0.0,
+        crop_px=16,
+    )
+    model = build_autoencoder(config)
+    pictures = PictureDataset(ImageShards(shards, "train"), config, model)
+    plans = [pictures.load(step)[2] for step in STEPS]
+    assert {plan.region.size for plan in plans} == {(16, 16), (8, 16)}
+    for plan in plans:
+        assert (plan.crop.height, plan.crop.breadth) == plan.region.size
+        assert plan.crop.size == (8, 8)
 
 
 # NovelAI/novelai-aspect-ratio-bucketing#3

@@ -14,7 +14,8 @@ from torch.nn.utils import parametrize
 from pdm.config.training.loop import TrainingConfig
 from pdm.training.loop.activation_checkpointing import blocks_of
 
-FORWARD_METHODS = ("posterior", "decode_raw")  # methods that training losses call besides `forward`
+# Methods that training losses call besides `forward`.
+FORWARD_METHODS = ("posterior", "decode_raw", "decode_region")
 
 
 def is_to_shard(config: TrainingConfig) -> bool:

@@ -24,7 +24,8 @@ UPDATE_RMS = 0.2  # typical root mean square of AdamW's updates (arXiv:2502.1698
 
 def is_matrix(weight: nn.Parameter) -> bool:
     """Whether Muon can update the weight."""
-    return weight.ndim >= 2 and min(len(weight), weight[0].numel()) >= MIN_SIDE
+    # Not weight[0].numel(), which gathers a sharded weight from all workers.
+    return weight.ndim >= 2 and min(len(weight), weight.numel() // len(weight)) >= MIN_SIDE
 
 
 class Muon(torch.optim.AdamW):

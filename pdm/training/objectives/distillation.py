@@ -15,7 +15,7 @@ from pdm.diffusion.few_steps import (
 )
 from pdm.diffusion.guidance import clamp_data, clamp_times
 from pdm.diffusion.samplers import extrapolations
-from pdm.diffusion.sampling_times import step_lengths
+from pdm.diffusion.sampling_times import for_each_level, step_lengths
 from pdm.models.condition import NO_CONDITION, Condition, with_condition
 from pdm.models.denoiser import Denoiser
 from pdm.models.levels.pyramid import Pyramid
@@ -60,7 +60,7 @@ class DistillationLosses(nn.Module):
         self.register_buffer("level_weights", weights, persistent=False)
         times = times_of_steps(self.stops).float().to(device)
         self.register_buffer("times", times, persistent=False)
-        rows = [step if len(step) > 1 else step * len(level_weights) for step in self.lengths]
+        rows = [for_each_level(step, len(level_weights)) for step in self.lengths]
         moves = (torch.tensor(rows, device=device) > 0).mT.to(weights.dtype)
         self.register_buffer("moves", moves, persistent=False)  # (levels, steps)
         shares = torch.tensor(extrapolations(rows), device=device).mT.contiguous()

@@ -8,14 +8,20 @@ from pathlib import Path
 import pytest
 import torch
 from points import CONFIG
+from tiny_pyramid import AUTOENCODER
 from torch import nn
+from torch.distributed.tensor.debug import CommDebugMode
 from worker_groups import run_group
 
 from pdm.errors import Unavailable
+from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.layers.spectral_norm import with_spectral_norm
+from pdm.models.regions import Region, Span
 from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
 from pdm.training.checkpoints.sharded_files import load_whole
+from pdm.training.distributed.sharded import shard_model
 from pdm.training.distributed.workers import Workers
+from pdm.training.loop.muon import is_matrix
 from pdm.training.loop.seeds import normal_pyramid_at
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.train import train
@@ -93,6 +99,26 @@ def flat(files) -> dict[str, list[float]]:
         for file, tensors in files.items()
         for name, tensor in tensors.items()
     }
+
+
+def decode_sharded(workers: Workers, region: Region) -> list:
+    torch.manual_seed(0)
+    widths = (16, 16, 16, 16)
+    config = replace(AUTOENCODER, norm="pixel", encoder_widths=widths, decoder_widths=widths)
+    model = PyramidAutoencoder(config)
+    latents = tuple(torch.randn(1, *shape) for shape in model.level_shapes(16, 32))
+    with torch.no_grad():
+        before = model.decode_region(latents, region)
+        shard_model(model, replace(CONFIG, strategy="fsdp"))
+        after = model.decode_region(latents, region)
+    with CommDebugMode() as messages:
+        matrices = [is_matrix(weight) for weight in model.parameters()]
+    return [torch.allclose(before, after), any(matrices), messages.get_total_counts()]
+
+
+def test_sharded_weights_decode_a_region_and_tell_their_shapes_without_a_message():
+    region = Region(Span(0, 8), Span(8, 16), 16, 32)
+    assert run_group(2, decode_sharded, region) == [[True, True, 0]] * 2
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", pytest.param("muon", marks=pytest.mark.slow)])
