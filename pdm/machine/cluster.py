@@ -12,7 +12,7 @@ from typing import Any
 
 import ray
 
-from pdm.errors import PyramidError
+from pdm.errors import BadInput, PyramidError, Unavailable
 from pdm.machine.limits import usable_cpus
 
 # Ray itself ends the process after 60 seconds without its head, without an error that could be
@@ -31,6 +31,10 @@ def ray_session(num_cpus: int | None = None, *, worker_output: bool = True) -> I
     Args:
         num_cpus: CPUs of a local cluster; by default those that this process may use.
         worker_output: Whether the output of workers is printed here.
+
+    Raises:
+        BadInput: RAY_ADDRESS is not an address.
+        Unavailable: The cluster that it names does not answer, or a local one did not start.
     """
     if ray.is_initialized():
         yield
@@ -46,7 +50,9 @@ def ray_session(num_cpus: int | None = None, *, worker_output: bool = True) -> I
         # cluster unless RAY_AUTH_MODE says otherwise (setting it after `import ray` is too late).
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
+    else:
+        _check_address(os.environ["RAY_ADDRESS"])
+    with warnings.catch_warnings(), _named_faults():
         warnings.simplefilter("ignore")
         ray.init(
             # None would join any cluster that last ran on this machine.
@@ -60,6 +66,39 @@ def ray_session(num_cpus: int | None = None, *, worker_output: bool = True) -> I
         yield
     finally:
         ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    """Raise `Unavailable` at once if nothing listens at HOST:PORT; Ray itself tries for minutes."""
+    host, colon, port = address.rpartition(":")
+    if "/" in address or not (colon and port.isdigit()):
+        return  # another way of naming a cluster
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), SECONDS_TO_ANSWER).close()
+    except (OSError, OverflowError) as error:
+        raise Unavailable(f"{_advice()} ({error})") from error
+
+
+@contextmanager
+def _named_faults() -> Iterator[None]:
+    """Turn the faults of Ray's start into expected errors."""
+    try:
+        yield
+    except Exception as error:  # a bare Exception if a part does not start in time
+        ray.shutdown()
+        fault = BadInput if isinstance(error, ValueError) else Unavailable
+        raise fault(f"{_advice()} ({str(error).splitlines()[0]})") from error
+
+
+def _advice() -> str:
+    if address := os.environ.get("RAY_ADDRESS"):
+        return (
+            f"there is no Ray cluster at RAY_ADDRESS '{address}'; start it, set RAY_ADDRESS to the "
+            "HOST:PORT of one, or unset it to use this machine"
+        )
+    if address is not None:
+        return "RAY_ADDRESS is empty; set it to the HOST:PORT of a cluster, or unset it"
+    return "Ray did not start on this machine; it may be overloaded: run this again later"
 
 
 class Head:
