@@ -107,7 +107,7 @@ class PyramidAutoencoder(Autoencoder):
     def decode_region(self, pyramid: Pyramid, region: Region) -> Tensor:
         """See `Autoencoder.decode_region`; the network must use pixel norms."""
         check_norms(self)
-        sides = self._coarsest_sides(pyramid, (region.height, region.breadth))
+        sides = self._coarsest_sides(pyramid, (region.map_height, region.map_width))
         return decode_region(self.decoder, self._own_content(pyramid), *sides, region)
 
     def subtract_predictions(self, pyramid: Pyramid) -> Pyramid:

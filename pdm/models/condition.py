@@ -188,11 +188,11 @@ class CrossAttention(nn.Module):
     def forward(self, features: Tensor, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         """(B, width, h, w) and (B, N, token_width) to (B, width, h, w); no pixel reads tokens where
         the mask (B, N) is False."""
-        batch, width, height, breadth = features.shape
-        query = self.query(self.norm(features)).reshape(batch, self.num_heads, -1, height * breadth)
+        batch, channels, height, width = features.shape
+        query = self.query(self.norm(features)).reshape(batch, self.num_heads, -1, height * width)
         key, value = self.key_value(tokens).chunk(2, dim=-1)
         key, value = (
-            part.reshape(batch, -1, self.num_heads, width // self.num_heads).transpose(1, 2)
+            part.reshape(batch, -1, self.num_heads, channels // self.num_heads).transpose(1, 2)
             for part in (key, value)
         )
         allowed = None if mask is None else mask[:, None, None, :]

@@ -38,8 +38,8 @@ class Region:
 
     rows: Span
     columns: Span
-    height: int
-    breadth: int
+    map_height: int
+    map_width: int
 
     @property
     def size(self) -> tuple[int, int]:
@@ -49,19 +49,21 @@ class Region:
     def grow(self, radius: int) -> "Region":
         """Extend by a margin on every side, clipped to the map."""
         rows, columns = (
-            self.rows.grow(radius, self.height),
-            self.columns.grow(radius, self.breadth),
+            self.rows.grow(radius, self.map_height),
+            self.columns.grow(radius, self.map_width),
         )
-        return Region(rows, columns, self.height, self.breadth)
+        return Region(rows, columns, self.map_height, self.map_width)
 
     def halve(self) -> "Region":
         """Return the part of the map of half the size that covers it."""
-        sides = self.height // 2, self.breadth // 2
+        sides = self.map_height // 2, self.map_width // 2
         return Region(self.rows.halve(), self.columns.halve(), *sides)
 
     def double(self) -> "Region":
         """Return the same part of the map of twice the size."""
-        return Region(self.rows.double(), self.columns.double(), 2 * self.height, 2 * self.breadth)
+        return Region(
+            self.rows.double(), self.columns.double(), 2 * self.map_height, 2 * self.map_width
+        )
 
     def of(self, whole: Tensor) -> Tensor:
         """Crop this region out of a whole map (B, C, H, W), as a view."""
@@ -93,12 +95,12 @@ def random_region(size: tuple[int, int], side: int, generator: torch.Generator) 
     return Region(rows, columns, *size)
 
 
-def tile_regions(height: int, breadth: int, side: int) -> Iterator[Region]:
+def tile_regions(height: int, width: int, side: int) -> Iterator[Region]:
     """Yield regions that cover a map without overlap, row by row."""
     for top in range(0, height, side):
-        for left in range(0, breadth, side):
+        for left in range(0, width, side):
             rows, columns = (
                 Span(top, min(top + side, height)),
-                Span(left, min(left + side, breadth)),
+                Span(left, min(left + side, width)),
             )
-            yield Region(rows, columns, height, breadth)
+            yield Region(rows, columns, height, width)

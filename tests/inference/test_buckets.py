@@ -83,7 +83,7 @@ def test_crops_of_a_bucket_that_is_lower_than_crop_px_lie_within_what_is_decoded
     plans = [pictures.load(step)[2] for step in STEPS]
     assert {plan.region.size for plan in plans} == {(16, 16), (8, 16)}
     for plan in plans:
-        assert (plan.crop.height, plan.crop.breadth) == plan.region.size
+        assert (plan.crop.map_height, plan.crop.map_width) == plan.region.size
         assert plan.crop.size == (8, 8)
 
 

@@ -61,9 +61,9 @@ def built(width: int, *, spectral_norm: bool = False, **choice) -> SpatialChanne
 
 
 def parts(module: SpatialChannelAttention, features: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    batch, _width, height, breadth = features.shape
+    batch, _channels, height, width = features.shape
     stacked = module.query_key_value(module.norm(features))
-    heads = stacked.reshape(batch, 3, module.num_heads, -1, height * breadth)
+    heads = stacked.reshape(batch, 3, module.num_heads, -1, height * width)
     query, key, value = heads.transpose(0, 1).flatten(1, 2).mT
     found = spatial_attention(query, key, value), channel_attention(query, key, value)
     return tuple(module.projection(part.mT.reshape(features.shape)) for part in found)

@@ -37,10 +37,10 @@ class GlobalStart(nn.Module):
         super().__init__()
         self.mix = nn.Linear(channels, 4 * width)
 
-    def forward(self, latent: Tensor, height: int, breadth: int) -> Tensor:
-        """(B, channels, 1, 1) to (B, width, height, breadth)."""
+    def forward(self, latent: Tensor, height: int, width: int) -> Tensor:
+        """(B, channels, 1, 1) to (B, C, height, width), where C is the width of the network."""
         mix = self.mix(latent[:, :, 0, 0]).unflatten(1, (4, -1))
-        rows, columns = (lowest_cosines(side, latent) for side in (height, breadth))
+        rows, columns = (lowest_cosines(side, latent) for side in (height, width))
         patterns = torch.einsum("ih,jw->ijhw", rows, columns).flatten(0, 1)
         features: Tensor = torch.einsum("bkc,khw->bchw", mix, patterns)
         return features
@@ -130,20 +130,20 @@ class Decoder(nn.Module):
             for index in reversed(range(len(config.decoder_widths)))
         )
 
-    def forward(self, pyramid: Pyramid, height: int, breadth: int) -> Tensor:
-        """Decode to images (B, 3, H, W); height and breadth are those of the coarsest map."""
-        _, images = self.coarse(pyramid, height, breadth, len(self.stages))
+    def forward(self, pyramid: Pyramid, height: int, width: int) -> Tensor:
+        """Decode to images (B, 3, H, W); height and width are those of the coarsest map."""
+        _, images = self.coarse(pyramid, height, width, len(self.stages))
         return images
 
     def coarse(
-        self, pyramid: Pyramid, height: int, breadth: int, num_stages: int
+        self, pyramid: Pyramid, height: int, width: int, num_stages: int
     ) -> tuple[Tensor, Tensor]:
         """Run the coarsest stages, at least one.
 
         Returns:
             Features for the next stage, at half its sides, and the picture so far.
         """
-        features = in_layout_of(self.start(pyramid[0], height, breadth), self.stages[0])
+        features = in_layout_of(self.start(pyramid[0], height, width), self.stages[0])
         features, images = self.stages[0](features, self.latent_of(0, pyramid))
         for number in range(1, num_stages):
             latent = self.latent_of(number, pyramid)

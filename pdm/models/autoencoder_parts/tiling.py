@@ -51,32 +51,32 @@ def check_norms(model: nn.Module) -> None:
 
 
 def decode_in_tiles(
-    decoder: Decoder, pyramid: Pyramid, height: int, breadth: int, tile_px: int
+    decoder: Decoder, pyramid: Pyramid, height: int, width: int, tile_px: int
 ) -> Tensor:
-    """Return what `decoder(pyramid, height, breadth)` gives, tile by tile.
+    """Return what `decoder(pyramid, height, width)` gives, tile by tile.
 
     Args:
         decoder: In evaluation mode.
         pyramid: Any prefix of the levels.
-        height: Of the coarsest map; its breadth likewise.
+        height: Of the coarsest map; `width` likewise.
         tile_px: Side of the regions in pixels of the picture.
     """
     num_whole = _num_whole(decoder)
-    features, images = decoder.coarse(pyramid, height, breadth, num_whole)
+    features, images = decoder.coarse(pyramid, height, width, num_whole)
     num_fine = len(decoder.stages) - num_whole
     if not num_fine:
         return images
-    height, breadth = (side << num_fine for side in features.shape[2:])
-    result = images.new_empty(len(images), images.shape[1], height, breadth)
-    for region in tile_regions(height, breadth, tile_px):
+    height, width = (side << num_fine for side in features.shape[2:])
+    result = images.new_empty(len(images), images.shape[1], height, width)
+    for region in tile_regions(height, width, tile_px):
         region.of(result).copy_(_decode(decoder, features, images, pyramid, region))
     return result
 
 
 def decode_region(
-    decoder: Decoder, pyramid: Pyramid, height: int, breadth: int, region: Region
+    decoder: Decoder, pyramid: Pyramid, height: int, width: int, region: Region
 ) -> Tensor:
-    """Decode one region of what `decoder(pyramid, height, breadth)` gives; gradients flow.
+    """Decode one region of what `decoder(pyramid, height, width)` gives; gradients flow.
 
     The coarse stages run on the whole picture, the fine ones on the region with a margin. So a
     network can be trained on parts of pictures too large to be decoded with gradients.
@@ -84,14 +84,14 @@ def decode_region(
     Args:
         decoder: May be in training mode.
         pyramid: Any prefix of the levels.
-        height: Of the coarsest map, in its cells; its breadth likewise.
+        height: Of the coarsest map, in its cells; `width` likewise.
         region: The part to decode, in pixels of the picture.
 
     Returns:
-        (B, 3, h, w), of the region's height and breadth in pixels.
+        (B, 3, h, w), of the region's height and width in pixels.
     """
     num_whole = _num_whole(decoder)
-    features, images = decoder.coarse(pyramid, height, breadth, num_whole)
+    features, images = decoder.coarse(pyramid, height, width, num_whole)
     if num_whole == len(decoder.stages):
         return region.of(images)
     return _decode(decoder, features, images, pyramid, region)
@@ -109,33 +109,38 @@ def _num_whole(decoder: Decoder) -> int:
 def _decode(
     decoder: Decoder, features: Tensor, images: Tensor, pyramid: Pyramid, region: Region
 ) -> Tensor:
-    """Decode one region of the picture by the fine stages."""
-    stages = list(decoder.stages)[_num_whole(decoder) :]
-    wanted = region  # of the picture at each resolution, from the finest to the coarsest
-    needed: Region | None = None  # of the features that a stage hands on
+    """Decode one region of the picture by the fine stages.
+
+    Args:
+        features, images: What the coarse stages give, of the whole picture.
+    """
+    num_whole = _num_whole(decoder)
+    image_region = region  # of the image at each resolution, from the finest to the coarsest
+    out_region: Region | None = None  # of the features that the next finer stage needs
     plan: list[tuple[Region, Region, Region | None]] = []
-    for stage in reversed(stages):
+    for stage in reversed(list(decoder.stages)[num_whole:]):
         assert isinstance(stage, DecoderStage)
-        inner = wanted.grow(HEAD_RADIUS)
-        inner = inner if needed is None else _union(inner, needed)
-        taken = inner.grow(_radius(stage))
-        plan.append((taken, wanted, needed))
-        needed, wanted = taken.halve(), wanted.halve().grow(DOUBLING_RADIUS)
-    assert needed is not None
-    part, picture = needed.of(features), wanted.of(images)
-    held, shown = needed, wanted
-    for number, (taken, wanted, needed) in enumerate(reversed(plan), start=_num_whole(decoder)):
+        inner = image_region.grow(HEAD_RADIUS)
+        inner = inner if out_region is None else _union(inner, out_region)
+        in_region = inner.grow(_radius(stage))
+        plan.append((in_region, image_region, out_region))
+        out_region = in_region.halve()
+        image_region = image_region.halve().grow(DOUBLING_RADIUS)
+    assert out_region is not None
+    part, image = out_region.of(features), image_region.of(images)
+    part_region, known_region = out_region, image_region  # where `part` and `image` lie
+    for number, (in_region, image_region, out_region) in enumerate(reversed(plan), start=num_whole):
         latent = decoder.latent_of(number, pyramid)
         part, share = decoder.stages[number](
-            taken.crop_within(upsample_nearest(part), held.double()),
-            None if latent is None else taken.of(latent),
+            in_region.crop_within(upsample_nearest(part), part_region.double()),
+            None if latent is None else in_region.of(latent),
         )
-        picture = wanted.crop_within(upsample_bilinear(picture), shown.double())
-        picture = picture + wanted.crop_within(share, taken)
-        if needed is not None:
-            part, held = needed.crop_within(part, taken), needed
-        shown = wanted
-    return picture
+        image = image_region.crop_within(upsample_bilinear(image), known_region.double())
+        image = image + image_region.crop_within(share, in_region)
+        if out_region is not None:
+            part, part_region = out_region.crop_within(part, in_region), out_region
+        known_region = image_region
+    return image
 
 
 def _radius(stage: DecoderStage) -> int:
@@ -148,7 +153,7 @@ def _union(one: Region, other: Region) -> Region:
         Span(min(a.start, b.start), max(a.stop, b.stop))
         for a, b in ((one.rows, other.rows), (one.columns, other.columns))
     )
-    return Region(rows, columns, one.height, one.breadth)
+    return Region(rows, columns, one.map_height, one.map_width)
 
 
 def encode_in_tiles(encoder: Encoder, images: Tensor, tile_px: int) -> tuple[Tensor, ...]:
@@ -165,18 +170,19 @@ def encode_in_tiles(encoder: Encoder, images: Tensor, tile_px: int) -> tuple[Ten
     pictures = [images]
     for _ in range(num_fine):
         pictures.append(average_pool(pictures[-1]))
-    height, breadth = pictures[-1].shape[2:]
+    height, width = pictures[-1].shape[2:]
     first: Tensor | None = None
     fine: dict[int, Tensor] = {}
-    for region in tile_regions(height, breadth, tile_px >> num_fine):
+    for region in tile_regions(height, width, tile_px >> num_fine):
         part, levels = _encode(encoder, pictures, region)
         if first is None:
-            first = part.new_empty(len(part), part.shape[1], height, breadth)
+            first = part.new_empty(len(part), part.shape[1], height, width)
         region.of(first).copy_(part)
-        for index, (place, level) in levels.items():
+        for index, (level_region, level) in levels.items():
             if index not in fine:
-                fine[index] = level.new_empty(*level.shape[:2], place.height, place.breadth)
-            place.of(fine[index]).copy_(level)
+                size = level_region.map_height, level_region.map_width
+                fine[index] = level.new_empty(*level.shape[:2], *size)
+            level_region.of(fine[index]).copy_(level)
     assert first is not None
     coarse = encoder.coarse(first, pictures[-1], num_fine)
     return (*coarse, *(fine[index] for index in sorted(fine, reverse=True)))
@@ -194,24 +200,34 @@ def _num_fine(encoder: Encoder) -> int:
 def _encode(
     encoder: Encoder, pictures: list[Tensor], region: Region
 ) -> tuple[Tensor, dict[int, tuple[Region, Tensor]]]:
-    """Encode one region: the first coarse stage's input, and the fine levels by stage."""
-    needed, core = region, region
+    """Encode one region.
+
+    Args:
+        encoder: In evaluation mode.
+        pictures: The picture, and reduced to each of the fine stages' outputs.
+        region: Of the input of the first coarse stage.
+
+    Returns:
+        That input within the region; and, by the stage's index, the fine levels and where they lie.
+    """
+    in_region, level_region = region, region
     plan: list[tuple[Region, Region, Region]] = []
     for index in reversed(range(len(pictures) - 1)):
         stage = encoder.stages[index]
         assert isinstance(stage, EncoderStage)
-        core, wanted = core.double(), needed.double()
-        inner = wanted if encoder.head_of(index) is None else _union(wanted, core.grow(HEAD_RADIUS))
-        taken = inner.grow(BLOCK_RADIUS * len(stage.blocks))
-        taken = taken.halve().double()  # whole pairs, which pooling keeps together
-        plan.append((taken, wanted, core))
-        needed = taken
+        level_region, out_region = level_region.double(), in_region.double()
+        inner = out_region
+        if encoder.head_of(index) is not None:
+            inner = _union(out_region, level_region.grow(HEAD_RADIUS))
+        in_region = inner.grow(BLOCK_RADIUS * len(stage.blocks))
+        in_region = in_region.halve().double()  # whole pairs, which pooling keeps together
+        plan.append((in_region, out_region, level_region))
     levels: dict[int, tuple[Region, Tensor]] = {}
-    stem = needed.grow(HEAD_RADIUS)
-    part = needed.crop_within(encoder.stem(stem.of(pictures[0])), stem)
-    for index, (taken, wanted, core) in enumerate(reversed(plan)):
-        part = encoder.stages[index](part, taken.of(pictures[index]))
+    stem_region = in_region.grow(HEAD_RADIUS)
+    part = in_region.crop_within(encoder.stem(stem_region.of(pictures[0])), stem_region)
+    for index, (in_region, out_region, level_region) in enumerate(reversed(plan)):
+        part = encoder.stages[index](part, in_region.of(pictures[index]))
         if head := encoder.head_of(index):
-            levels[index] = core, core.crop_within(head(part), taken)
-        part = average_pool(wanted.crop_within(part, taken))
+            levels[index] = level_region, level_region.crop_within(head(part), in_region)
+        part = average_pool(out_region.crop_within(part, in_region))
     return part, levels

@@ -75,15 +75,15 @@ class SpatialChannelAttention(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, width, H, W) to the same shape."""
-        height, breadth = features.shape[2:]
+        height, width = features.shape[2:]
         query, key, value = self._split(self.query_key_value(self.norm(features)))
-        spatial_weight, channel_weight = importance(height * breadth, features.shape[1], self.ratio)
+        spatial_weight, channel_weight = importance(height * width, features.shape[1], self.ratio)
         attended = spatial_attention(query, key, value)
         if channel_weight:
             channel = channel_attention(query, key, value)
             attended = _mix(attended, channel, spatial_weight, channel_weight)
         by_head = attended.reshape(len(features), self.num_heads, *attended.shape[1:])
-        rows = by_head.transpose(1, 2).reshape(len(features), height, breadth, -1)
+        rows = by_head.transpose(1, 2).reshape(len(features), height, width, -1)
         return res_skip(features, self.projection(rows.permute(0, 3, 1, 2)))
 
     def _split(self, stacked: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -92,10 +92,10 @@ class SpatialChannelAttention(nn.Module):
         One copy brings all three to the layout that no product copies again: heads apart, and the
         channels of a pixel side by side.
         """
-        batch, width, height, breadth = stacked.shape
+        batch, channels, height, width = stacked.shape
         # By rows, since the gradient then comes back in channels_last layout.
-        rows = stacked.permute(0, 2, 3, 1).reshape(batch, height * breadth, width)
-        heads = rows.view(batch, height * breadth, 3, self.num_heads, width // 3 // self.num_heads)
+        rows = stacked.permute(0, 2, 3, 1).reshape(batch, height * width, channels)
+        heads = rows.view(batch, height * width, 3, self.num_heads, channels // 3 // self.num_heads)
         query, key, value = heads.permute(2, 0, 3, 1, 4).flatten(1, 2).contiguous().unbind()
         return query, key, value
 

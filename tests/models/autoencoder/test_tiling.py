@@ -72,8 +72,8 @@ def model(request):
 def test_a_window_anywhere_is_what_the_whole_picture_has_there(model, place):
     torch.manual_seed(1)
     pyramid = tuple(torch.randn(2, *shape) for shape in model.level_shapes(128, 320))
-    top, left, height, breadth = place
-    region = Region(Span(top, top + height), Span(left, left + breadth), 128, 320)
+    top, left, height, width = place
+    region = Region(Span(top, top + height), Span(left, left + width), 128, 320)
     for count in (1, len(pyramid)):
         whole = model.decode_raw(pyramid[:count], (128, 320))
         found = model.decode_region(pyramid[:count], region)
