@@ -22,7 +22,8 @@ from benchmarks.parts.training.in_memory import LatentsInMemory, trained
 from pdm import params
 from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.config.stages.sample import SampleConfig
-from pdm.data.pixels import Pixels, to_images, to_pixels
+from pdm.data.image_tensors import to_images, to_pixels
+from pdm.data.pixels import Pixels
 from pdm.evaluation.distances.set_pairs import SetPair, compute_distances
 from pdm.evaluation.features.feature_spaces import feature_spaces
 from pdm.evaluation.features.packaged import PackagedFeatures

@@ -15,7 +15,8 @@ from benchmarks.designs.first_stages import SIDE_PX, build, config_of
 from benchmarks.parts.training import in_memory
 from benchmarks.parts.training.in_memory import ENDLESS, Clock, CropsInMemory
 from pdm.config.stages.autoencoder import AutoencoderConfig
-from pdm.data.pixels import Pixels, to_images
+from pdm.data.image_tensors import to_images
+from pdm.data.pixels import Pixels
 from pdm.evaluation.reconstruction import psnr, ssim
 from pdm.models.codec import Autoencoder
 from pdm.training.autoencoder import ema_model

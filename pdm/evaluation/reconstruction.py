@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from pdm.data.pixels import Pixels, to_images, to_pixels
+from pdm.data.image_tensors import to_images, to_pixels
+from pdm.data.pixels import Pixels
 from pdm.errors import BadInput, QualityGate
 from pdm.evaluation.distances.moments import Array
 from pdm.evaluation.features.batch import Batch

@@ -15,7 +15,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from pdm.data.pixels import Pixels, to_images
+from pdm.data.image_tensors import to_images
+from pdm.data.pixels import Pixels
 from pdm.evaluation.distances.exact_moments import ExactMoments
 from pdm.evaluation.distances.frechet import frechet_distance
 from pdm.evaluation.distances.moments import Array, Moments

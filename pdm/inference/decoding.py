@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from pdm.config.stages.sample import SampleConfig
-from pdm.data.pixels import Pixels, to_pixels
+from pdm.data.image_tensors import to_pixels
+from pdm.data.pixels import Pixels
 from pdm.inference.precision import decoding_precision
 from pdm.models.codec import Autoencoder
 from pdm.models.levels.pyramid import Pyramid

@@ -6,7 +6,8 @@ import torch
 
 from pdm.config.stages.autoencoder import AutoencoderConfig
 from pdm.data.bucket_order import BucketOrder
-from pdm.data.pixels import Pixels, RawImages
+from pdm.data.image_tensors import RawImages
+from pdm.data.pixels import Pixels
 from pdm.data.shards.images import ImageShards
 from pdm.models.codec import Autoencoder
 from pdm.models.levels.pyramid import LevelShape

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pdm.data.pixels import RawImages
+from pdm.data.image_tensors import RawImages
 from pdm.evaluation.features.random_conv import RandomConvFeatures
 from pdm.evaluation.reconstruction import ms_ssim
 from pdm.machine.device import exact_convolutions

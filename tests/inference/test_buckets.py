@@ -18,8 +18,8 @@ from pdm.baselines.unets import LatentUNet
 from pdm.config.networks.first_stage import FirstStageConfig
 from pdm.config.networks.latent_unet import LatentUNetConfig
 from pdm.config.training.init_from import InitFromConfig
+from pdm.data.image_tensors import to_images
 from pdm.data.order import share
-from pdm.data.pixels import to_images
 from pdm.data.shards.images import ImageShards
 from pdm.data.shards.latents import LatentShards
 from pdm.data.verification.verify import verify

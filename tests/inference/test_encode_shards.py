@@ -9,7 +9,7 @@ import pytest
 import torch
 from tiny_chain import LATENTS
 
-from pdm.data.pixels import to_images
+from pdm.data.image_tensors import to_images
 from pdm.data.shards import manifest
 from pdm.data.shards.images import ImageShards
 from pdm.data.shards.latents import LatentShards

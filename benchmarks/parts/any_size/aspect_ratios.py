@@ -26,7 +26,8 @@ from benchmarks.parts.tasks import world
 from pdm.config import Params
 from pdm.config.buckets import bucket_name
 from pdm.curation.scrape.drawing.landscapes import draw_with_map
-from pdm.data.pixels import Pixels, to_images, to_pixels
+from pdm.data.image_tensors import to_images, to_pixels
+from pdm.data.pixels import Pixels
 from pdm.data.shards import buckets, listing, manifest, tars
 from pdm.data.shards.images import ImageShards
 from pdm.data.shards.listing import Listed

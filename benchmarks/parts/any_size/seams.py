@@ -29,7 +29,8 @@ from benchmarks.parts.any_size.seam_scores import (
 )
 from benchmarks.parts.tasks import world
 from pdm.config.sampling.tiling import MODES, Mode
-from pdm.data.pixels import Pixels, to_pixels
+from pdm.data.image_tensors import to_pixels
+from pdm.data.pixels import Pixels
 from pdm.evaluation.learned_distance import LearnedDistance
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.inference.any_size.tiled.canvas import Canvas, count_known_levels

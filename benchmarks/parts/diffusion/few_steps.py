@@ -37,7 +37,8 @@ from benchmarks.parts.training.in_memory import CropsInMemory, LatentsInMemory, 
 from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.config.training.distil import DistilConfig
 from pdm.config.training.loop import TrainingConfig
-from pdm.data.pixels import Pixels, to_images, to_pixels
+from pdm.data.image_tensors import to_images, to_pixels
+from pdm.data.pixels import Pixels
 from pdm.evaluation.features.packaged import PackagedFeatures
 from pdm.inference.latent_sampling import draw_latents
 from pdm.inference.sampling_networks import Networks

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from benchmarks.common import Ratio, compare, interleaved, speeds, timed
-from pdm.data.pixels import RawImages, to_images
+from pdm.data.image_tensors import RawImages, to_images
 from pdm.data.shards import manifest
 from pdm.data.shards.images import ImageShards
 from pdm.data.shards.tars import write_tar

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pdm.data.pixels import Pixels, to_images
+from pdm.data.image_tensors import to_images
+from pdm.data.pixels import Pixels
 from pdm.evaluation.features.laplacian import laplacian_pyramid
 
 MAX_PIXELS = 2**22  # one picture of 2048x2048, or 16 of 512x512

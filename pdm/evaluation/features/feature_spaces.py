@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from pdm.config.stages.evaluate import EvaluateConfig
-from pdm.data.pixels import Pixels, to_images
+from pdm.data.image_tensors import to_images
+from pdm.data.pixels import Pixels
 from pdm.evaluation.distances.moments import Array
 from pdm.evaluation.distances.sliced_wasserstein import level_name
 from pdm.evaluation.features import random_conv

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pdm.config.stages.evaluate import EvaluateConfig
-from pdm.data.pixels import to_images
+from pdm.data.image_tensors import to_images
 from pdm.errors import QualityGate
 from pdm.evaluation.distances.exact_moments import moments_of
 from pdm.evaluation.distances.moments import Array, Moments

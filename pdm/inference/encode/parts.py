@@ -16,8 +16,9 @@ from torch import Tensor
 from pdm.config.stages.latents import LatentsConfig
 from pdm.data.boxes import layout_of_sample
 from pdm.data.captions import captions_of
+from pdm.data.image_tensors import to_images
 from pdm.data.maps import encode_map, names_of
-from pdm.data.pixels import Pixels, to_images
+from pdm.data.pixels import Pixels
 from pdm.data.shards.images import ImageShards
 from pdm.data.shards.latent_file import write_shard
 from pdm.errors import QualityGate

@@ -8,7 +8,8 @@ import torch
 from torch.nn import functional as F
 
 from pdm.config.task import SuperResolutionTask, UnconditionalTask
-from pdm.data.pixels import Pixels, to_images
+from pdm.data.image_tensors import to_images
+from pdm.data.pixels import Pixels
 from pdm.diffusion.image_guide import ImageGuide
 from pdm.errors import BadInput
 from pdm.inference.pictures.loaded_models import LoadedModels

@@ -17,8 +17,9 @@ from pdm import weights
 from pdm.config.sampling.prompts import Prompt
 from pdm.config.stages.sample import SampleConfig
 from pdm.config.task import LayoutTask, TextTask
+from pdm.data.image_tensors import to_images, to_pixels
 from pdm.data.marks import mark, pixels_sha256
-from pdm.data.pixels import Pixels, to_images, to_pixels
+from pdm.data.pixels import Pixels
 from pdm.data.shards.images import ImageShards
 from pdm.files import atomic_file
 from pdm.inference.any_size.large import LargePicture

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pdm.data.pixels import RawImages
+from pdm.data.image_tensors import RawImages
 from pdm.machine.threads import side_thread
 from pdm.models.condition import Condition
 

@@ -15,7 +15,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pdm.data.pixels import Pixels, to_images, to_pixels
+from pdm.data.image_tensors import to_images, to_pixels
+from pdm.data.pixels import Pixels
 from pdm.data.shards.images import ImageShards
 from pdm.data.sheets import contact_sheet, reduce_picture
 from pdm.models.codec import Autoencoder

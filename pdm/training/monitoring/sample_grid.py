@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from pdm.data.pixels import Pixels, to_images, to_pixels
+from pdm.data.image_tensors import to_images, to_pixels
+from pdm.data.pixels import Pixels
 from pdm.data.shards.latents import LatentShards
 from pdm.diffusion.flow import Velocity
 from pdm.diffusion.guidance import clamp_data

@@ -3,7 +3,7 @@ import warnings
 import numpy as np
 import torch
 
-from pdm.data.pixels import to_images, to_pixels
+from pdm.data.image_tensors import to_images, to_pixels
 
 
 def test_pixels_come_back_from_tensors_unchanged():

@@ -9,8 +9,8 @@ from PIL import Image, ImageChops
 from tiny_chain import AUTOENCODER, DIFFUSION, drawn_pictures, train_autoencoder, write_shards
 
 from pdm import events
+from pdm.data.image_tensors import to_images
 from pdm.data.order import share
-from pdm.data.pixels import to_images
 from pdm.data.shards import listing, manifest
 from pdm.data.shards.images import ImageShards
 from pdm.data.shards.latents import LatentShards

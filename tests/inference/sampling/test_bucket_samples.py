@@ -14,7 +14,7 @@ from pdm.config.stages.evaluate import EvaluateConfig
 from pdm.config.stages.sample import PreviewsConfig
 from pdm.config.task import SuperResolutionTask
 from pdm.config.training.distil import DistilConfig
-from pdm.data.pixels import to_images
+from pdm.data.image_tensors import to_images
 from pdm.data.shards.images import ImageShards
 from pdm.errors import BadInput
 from pdm.evaluation.evaluate import evaluate

@@ -3,7 +3,7 @@ import time
 import pytest
 import torch
 
-from pdm.data.pixels import RawImages
+from pdm.data.image_tensors import RawImages
 from pdm.training.loop.prefetch import BATCHES_AHEAD, prefetch_batches
 
 CPU = torch.device("cpu")

@@ -10,6 +10,7 @@ from pdm.machine.limits import usable_cpus
 
 URLS_PER_PART = 1000
 KEY_COLUMN = "pdm_key"  # img2dataset has a column `key` of its own
+_RUNNER = Path(__file__).with_name("light_img2dataset.py")
 _NO_LIMIT_SECONDS = 1_000_000  # the gateway has the time limits
 
 
@@ -62,7 +63,21 @@ def build_command(urls: Path, parts: Path, config: ScrapeConfig, num_urls: int) 
         "retries": 0,  # the gateway retries
         "enable_wandb": False,
     }
-    return [str(find_img2dataset())] + [f"--{name}={value}" for name, value in options.items()]
+    words = _starting_words(find_img2dataset())
+    return words + [f"--{name}={value}" for name, value in options.items()]
+
+
+def _starting_words(command: Path) -> list[str]:
+    """The words that start the command: by the runner, which starts in less than half the time, if
+    pip installed it."""
+    head = command.read_bytes()[:1000]
+    interpreter = Path(
+        head.partition(b"\n")[0].removeprefix(b"#!").strip().decode(errors="replace")
+    )
+    is_script_of_pip = b"from img2dataset import main" in head
+    if is_script_of_pip and interpreter.name.startswith("python") and interpreter.is_file():
+        return [str(interpreter), str(_RUNNER)]
+    return [str(command)]
 
 
 def supervisor_arguments(words: list[str]) -> list[str]:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from pdm.config.sampling.tiling import TilingConfig
-from pdm.data.pixels import Pixels, to_pixels
+from pdm.data.image_tensors import to_pixels
+from pdm.data.pixels import Pixels
 from pdm.diffusion.tiles.layout import AxisTiles, Place
 from pdm.inference.any_size.tiled.canvas import Canvas
 from pdm.inference.decoding import decode_to_images
