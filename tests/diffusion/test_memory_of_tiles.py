@@ -10,7 +10,7 @@ from pdm.config.sampling.tiling import TilingConfig
 from pdm.diffusion.samplers import Point, euler_step, heun_step, multistep_step
 from pdm.diffusion.sampling_times import even_times
 from pdm.diffusion.stochastic import ddim_step
-from pdm.diffusion.tiles.layout import Layout
+from pdm.diffusion.tiles.layout import TileLayout
 from pdm.diffusion.tiles.sampling import TiledState, sample_in_tiles
 from pdm.diffusion.tiles.velocity import TiledVelocity
 
@@ -19,12 +19,12 @@ COPY_BYTES = 4 * CHANNELS * SIDE**2
 TILES = 0.4  # copies: temporary tensors of one tile, and strips that no tile covers
 
 
-def half_of(pyramid, t, places):
+def half_of(pyramid, t, tiles):
     return tuple(0.5 * level for level in pyramid)
 
 
 def sample(step):
-    layout = Layout(TilingConfig(mode="fstd", tiles_at_once=1), (SIDE, SIDE), (TILE, TILE))
+    layout = TileLayout(TilingConfig(mode="fstd", tiles_at_once=1), (SIDE, SIDE), (TILE, TILE))
     velocity = TiledVelocity(half_of, layout, (1,))
     noise = torch.ones(1, CHANNELS, SIDE, SIDE)
     states = sample_in_tiles(step, velocity, TiledState(Point((noise,))), even_times(5))

@@ -15,7 +15,7 @@ from pdm.diffusion.samplers import (
 )
 from pdm.diffusion.sampling_times import even_times
 from pdm.diffusion.stochastic import ddim, ddim_step, fresh_noise, start_on_path
-from pdm.diffusion.tiles.layout import Layout
+from pdm.diffusion.tiles.layout import TileLayout
 from pdm.diffusion.tiles.sampling import TiledState, sample_in_tiles
 from pdm.diffusion.tiles.velocity import TiledVelocity
 from pdm.diffusion.tiles.weights import VARIANCE, axis_weights, covered, gaussian
@@ -30,7 +30,7 @@ def noise(seed: int, shapes=SHAPES):
     return tuple(torch.randn(1, *shape, generator=generator) for shape in shapes)
 
 
-def flow(pyramid, t, places=()):
+def flow(pyramid, t, tiles=()):
     """Some velocity that looks at neighbours, as networks do."""
     time = t.view(-1, 1, 1, 1)
     return tuple(
@@ -40,7 +40,7 @@ def flow(pyramid, t, places=()):
 
 
 def tiled(velocity=flow, tile=TILE, size=SHAPES[0][1:], scales=(1, 2), **settings):
-    return TiledVelocity(velocity, Layout(TilingConfig(**settings), size, tile), scales)
+    return TiledVelocity(velocity, TileLayout(TilingConfig(**settings), size, tile), scales)
 
 
 def fresh():
@@ -68,18 +68,18 @@ def run(velocity, step, times, start=None):
 
 @pytest.mark.parametrize(("side", "calls"), [(128, 4), (256, 16), (512, 64)])
 def test_fstd_calls_the_network_as_often_as_a_grid_without_overlap(side, calls):
-    layout = Layout(TilingConfig(mode="fstd"), (side, side), (64, 64))
-    assert [len(layout.grid(step).places) for step in range(9)] == [calls] * 9
+    layout = TileLayout(TilingConfig(mode="fstd"), (side, side), (64, 64))
+    assert [len(layout.grid(step).tiles) for step in range(9)] == [calls] * 9
 
 
 @pytest.mark.parametrize(("side", "calls"), [(128, 9), (256, 49), (512, 225)])
 def test_explicit_overlap_calls_it_as_often_as_published(side, calls):
-    layout = Layout(TilingConfig(mode="mixture"), (side, side), (64, 64))
-    assert len(layout.grid(3).places) == calls
+    layout = TileLayout(TilingConfig(mode="mixture"), (side, side), (64, 64))
+    assert len(layout.grid(3).tiles) == calls
 
 
 def test_fstd_offsets_are_uniform_below_the_overlap_and_zero_in_every_fourth_step():
-    layout = Layout(TilingConfig(seed=3), (256, 256), (64, 64))
+    layout = TileLayout(TilingConfig(seed=3), (256, 256), (64, 64))
     grids = [layout.grid(step) for step in range(4000)]
     offsets = [(grid.rows.starts[0], grid.columns.starts[0]) for grid in grids]
     assert set(offsets[::4]) == {(0, 0)}
@@ -90,7 +90,7 @@ def test_fstd_offsets_are_uniform_below_the_overlap_and_zero_in_every_fourth_ste
 
 
 def test_tiles_beyond_the_edge_are_moved_inside():
-    layout = Layout(TilingConfig(seed=0), (150, 100), (64, 64))
+    layout = TileLayout(TilingConfig(seed=0), (150, 100), (64, 64))
     for step in range(50):
         grid = layout.grid(step)
         assert grid.rows.starts[-1] == 150 - 64
@@ -99,7 +99,7 @@ def test_tiles_beyond_the_edge_are_moved_inside():
 
 def test_tiles_are_a_function_of_seed_and_step():
     sizes = (256, 256), (64, 64)
-    layouts = [Layout(TilingConfig(seed=seed), *sizes) for seed in (1, 1, 2)]
+    layouts = [TileLayout(TilingConfig(seed=seed), *sizes) for seed in (1, 1, 2)]
     one, same, other = ([each.grid(step) for step in range(12)] for each in layouts)
     assert one == same
     assert one != other
@@ -109,15 +109,15 @@ def test_tiles_are_a_function_of_seed_and_step():
 @pytest.mark.parametrize("size", [(20, 28), (8, 12), (5, 7), (9, 100)])
 def test_weights_sum_to_one_wherever_a_tile_lies(mode, size):
     config = TilingConfig(mode=mode)
-    layout = Layout(config, size, TILE)
+    layout = TileLayout(config, size, TILE)
     for step in range(12):
         grid = layout.grid(step)
         for axis, is_rows in ((grid.rows, True), (grid.columns, False)):
-            total = torch.zeros(axis.side, dtype=torch.float64)
+            total = torch.zeros(axis.map_side, dtype=torch.float64)
             weights = axis_weights(config, axis, is_rows=is_rows)
             for start, each in zip(axis.starts, weights, strict=True):
-                assert len(each) == axis.tile
-                total[start : start + axis.tile] += each
+                assert len(each) == axis.tile_side
+                total[start : start + axis.tile_side] += each
             torch.testing.assert_close(total, covered(axis).double())
 
 
@@ -133,7 +133,7 @@ def test_weights_are_symmetric_only_on_request():
     """The published code has the middle of a tile's rows half a cell too low."""
     for symmetric in (False, True):
         config = TilingConfig(mode="mixture", symmetric=symmetric, overlap=0.5)
-        axis = Layout(config, (16, 16), (8, 8)).grid(0).rows
+        axis = TileLayout(config, (16, 16), (8, 8)).grid(0).rows
         rows, columns = (axis_weights(config, axis, is_rows=one) for one in (True, False))
         assert torch.equal(rows[1], rows[1].flip(0)) == symmetric
         torch.testing.assert_close(columns[1], columns[1].flip(0))
@@ -141,7 +141,7 @@ def test_weights_are_symmetric_only_on_request():
 
 @IN_ALL_MODES
 def test_every_cell_gets_a_prediction_in_every_step(mode):
-    def ones(pyramid, t, places):
+    def ones(pyramid, t, tiles):
         return tuple(torch.ones_like(level) for level in pyramid)
 
     for step_number, state in enumerate(run(tiled(ones, mode=mode), euler_step, even_times(8)), 1):
@@ -151,7 +151,7 @@ def test_every_cell_gets_a_prediction_in_every_step(mode):
 
 @IN_ALL_MODES
 def test_a_velocity_that_looks_at_each_cell_alone_is_not_changed_by_tiles(mode):
-    def pointwise(pyramid, t, places=()):
+    def pointwise(pyramid, t, tiles=()):
         return tuple(0.7 - 0.3 * level for level in pyramid)
 
     velocity = tiled(pointwise, mode=mode)
@@ -210,8 +210,8 @@ def test_sampling_goes_on_from_any_step_with_equal_bits(mode, whole, step):
 def test_both_evaluations_of_a_heun_step_see_the_same_tiles():
     seen = []
 
-    def watched(pyramid, t, places):
-        seen.append(tuple(places))
+    def watched(pyramid, t, tiles):
+        seen.append(tuple(tiles))
         return flow(pyramid, t)
 
     velocity = tiled(watched, tiles_at_once=100)
@@ -229,6 +229,6 @@ def test_the_number_of_tiles_at_once_changes_nothing():
 
 def test_tiles_are_announced_as_they_are_done():
     counts: list[int] = []
-    layout = Layout(TilingConfig(tiles_at_once=4), SHAPES[0][1:], TILE)
+    layout = TileLayout(TilingConfig(tiles_at_once=4), SHAPES[0][1:], TILE)
     run(TiledVelocity(flow, layout, (1, 2), counts.append), euler_step, even_times(5))
-    assert sum(counts) == sum(len(layout.grid(step).places) for step in range(5))
+    assert sum(counts) == sum(len(layout.grid(step).tiles) for step in range(5))

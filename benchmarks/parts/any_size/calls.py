@@ -12,7 +12,7 @@ from benchmarks.parts.any_size.networks import FACTOR, TILE_PX, small_ldm
 from pdm.config.sampling.tiling import Mode, TilingConfig
 from pdm.diffusion.samplers import Point, multistep_step
 from pdm.diffusion.sampling_times import even_times
-from pdm.diffusion.tiles.layout import Layout, Place
+from pdm.diffusion.tiles.layout import Tile, TileLayout
 from pdm.diffusion.tiles.sampling import TiledState, sample_in_tiles
 from pdm.diffusion.tiles.velocity import TiledVelocity
 from pdm.models.denoiser import Denoiser
@@ -47,7 +47,7 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
                 f"calls_{side}",
                 f"calls of the network a step at {side}x{side}, tiles of 64 cells",
                 ours,
-                len(Layout(TilingConfig(mode="mixture"), *_sizes(side)).grid(0).places),
+                len(TileLayout(TilingConfig(mode="mixture"), *_sizes(side)).grid(0).tiles),
                 "calls",
                 (ours,),
                 f"{PUBLISHED[side]}",
@@ -85,12 +85,12 @@ def _calls(network: Denoiser, side_px: int, mode: Mode) -> float:
     """Sample, and give the calls in a step."""
     calls = [0] * STEPS
 
-    def counted(pyramid: Pyramid, t: Tensor, places: Sequence[Place]) -> Pyramid:
-        calls[velocity.step] += len(places)
+    def counted(pyramid: Pyramid, t: Tensor, tiles: Sequence[Tile]) -> Pyramid:
+        calls[velocity.step] += len(tiles)
         return network(pyramid, t)
 
     size, tile = _sizes(side_px)
-    layout = Layout(TilingConfig(mode=mode, tiles_at_once=1), size, tile)
+    layout = TileLayout(TilingConfig(mode=mode, tiles_at_once=1), size, tile)
     velocity = TiledVelocity(counted, layout, (1,))
     noise = torch.randn(1, 4, *size, generator=torch.Generator().manual_seed(0))
     start = TiledState(Point((noise,)))

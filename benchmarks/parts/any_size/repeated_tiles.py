@@ -17,7 +17,7 @@ from benchmarks.common import Ratio, interleaved, timed
 from benchmarks.parts.any_size.networks import untrained
 from pdm.config.sampling.tiling import Mode, TilingConfig
 from pdm.diffusion.samplers import Point, noise_from_seeds
-from pdm.diffusion.tiles.layout import Place
+from pdm.diffusion.tiles.layout import Tile
 from pdm.diffusion.tiles.sampling import TiledState, sample_in_tiles
 from pdm.diffusion.tiles.velocity import TiledVelocity
 from pdm.inference.any_size.tiled.canvas import Canvas, make_canvas
@@ -46,10 +46,10 @@ class CountedCanvas(Canvas):
 
     batches: list[int]
 
-    def encode(self, places: Sequence[Place]) -> Pyramid:
+    def encode(self, tiles: Sequence[Tile]) -> Pyramid:
         """See `Canvas.encode`."""
-        self.batches.append(len(places))
-        return Canvas.encode(self, places)
+        self.batches.append(len(tiles))
+        return Canvas.encode(self, tiles)
 
 
 @torch.no_grad()

@@ -17,24 +17,24 @@ class AxisTiles:
     """The tiles along one axis of a map.
 
     Args:
-        side: Of the map.
-        tile: Of a tile, at most `side`.
+        map_side: Of the map.
+        tile_side: Of a tile, at most `map_side`.
         starts: Rising; no tile reaches beyond the map.
     """
 
-    side: int
-    tile: int
+    map_side: int
+    tile_side: int
     starts: tuple[int, ...]
 
     def scale(self, factor: int) -> "AxisTiles":
         """Return the same tiles on a finer map, with `factor` cells in place of one."""
         starts = tuple(start * factor for start in self.starts)
-        return AxisTiles(self.side * factor, self.tile * factor, starts)
+        return AxisTiles(self.map_side * factor, self.tile_side * factor, starts)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where one tile begins, in cells, and its number along each axis."""
+class Tile:
+    """One tile: where it begins, in cells, and its number along each axis."""
 
     top: int
     left: int
@@ -50,33 +50,33 @@ class Grid:
     columns: AxisTiles
 
     @property
-    def places(self) -> list[Place]:
+    def tiles(self) -> list[Tile]:
         """All tiles, row by row."""
         return [
-            Place(top, left, row, column)
+            Tile(top, left, row, column)
             for row, top in enumerate(self.rows.starts)
             for column, left in enumerate(self.columns.starts)
         ]
 
-    def has(self, place: Place) -> bool:
-        """Whether a tile lies at a place."""
-        return place.top in self.rows.starts and place.left in self.columns.starts
+    def has(self, tile: Tile) -> bool:
+        """Whether a tile of the grid begins where this one does."""
+        return tile.top in self.rows.starts and tile.left in self.columns.starts
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class TileLayout:
     """Tiles over a map, step by step.
 
     Args:
         config: How to tile.
         size: (h, w) of the map in cells.
-        tile: (h, w) of a tile in cells. Along an axis where the map is smaller, the tile is as long
-            as the map: there the picture is sampled as a whole.
+        tile_size: (h, w) of a tile in cells. Along an axis where the map is smaller, the tile is as
+            long as the map: there the picture is sampled as a whole.
     """
 
     config: TilingConfig
     size: tuple[int, int]
-    tile: tuple[int, int]
+    tile_size: tuple[int, int]
 
     def grid(self, step: int) -> Grid:
         """Return the tiles of a step, which counts from 0.
@@ -86,7 +86,7 @@ class Layout:
         """
         rows, columns = (
             AxisTiles(side, min(tile, side), self._starts(side, min(tile, side), step, axis))
-            for axis, (side, tile) in enumerate(zip(self.size, self.tile, strict=True))
+            for axis, (side, tile) in enumerate(zip(self.size, self.tile_size, strict=True))
         )
         return Grid(rows, columns)
 

@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from pdm.diffusion.tiles.layout import Grid, Layout, Place
+from pdm.diffusion.tiles.layout import Grid, Tile, TileLayout
 from pdm.diffusion.tiles.weights import axis_weights, covered
 from pdm.models.levels.pyramid import Pyramid
 
-# (maps of some tiles, t (tiles,) or (tiles, levels), their places) -> velocities, same shapes
-VelocityOfTiles = Callable[[Pyramid, Tensor, Sequence[Place]], Pyramid]
+# (maps of some tiles, t (tiles,) or (tiles, levels), the tiles) -> velocities, same shapes
+VelocityOfTiles = Callable[[Pyramid, Tensor, Sequence[Tile]], Pyramid]
 
 
 class TiledVelocity:
@@ -44,7 +44,7 @@ class TiledVelocity:
     def __init__(
         self,
         velocity: VelocityOfTiles,
-        layout: Layout,
+        layout: TileLayout,
         scales: Sequence[int],
         on_tiles: Callable[[int], None] = lambda count: None,
     ) -> None:
@@ -61,10 +61,10 @@ class TiledVelocity:
             t: (1,), or (1, levels of a tile), passed on to the velocity of tiles.
         """
         stitching = _Stitching(self.layout, self.layout.grid(self.step), self.scales, pyramid)
-        for places in _batches(stitching.grid.places, self.layout.config.tiles_at_once):
-            times = t.expand(len(places), *t.shape[1:])
-            stitching.add(places, self.velocity(stitching.cut(pyramid, places), times, places))
-            self.on_tiles(len(places))
+        for tiles in _batches(stitching.grid.tiles, self.layout.config.tiles_at_once):
+            times = t.expand(len(tiles), *t.shape[1:])
+            stitching.add(tiles, self.velocity(stitching.cut(pyramid, tiles), times, tiles))
+            self.on_tiles(len(tiles))
         self.predicted = stitching.finish(self.predicted)
         return self.predicted
 
@@ -72,7 +72,9 @@ class TiledVelocity:
 class _Stitching:
     """One evaluation: the sum over its tiles so far."""
 
-    def __init__(self, layout: Layout, grid: Grid, scales: Sequence[int], pyramid: Pyramid) -> None:
+    def __init__(
+        self, layout: TileLayout, grid: Grid, scales: Sequence[int], pyramid: Pyramid
+    ) -> None:
         self.grid, self.scales = grid, scales
         self.axes = [(grid.rows.scale(scale), grid.columns.scale(scale)) for scale in scales]
         device = pyramid[0].device
@@ -85,20 +87,20 @@ class _Stitching:
         ]
         self.sums = tuple(torch.zeros_like(level) for level in pyramid)
 
-    def cut(self, pyramid: Pyramid, places: Sequence[Place]) -> Pyramid:
+    def cut(self, pyramid: Pyramid, tiles: Sequence[Tile]) -> Pyramid:
         """Cut tiles out of each map, (tiles, C, h, w)."""
         return tuple(
-            torch.cat([self._of(level, number, place) for place in places])
+            torch.cat([self._of(level, number, tile) for tile in tiles])
             for number, level in enumerate(pyramid)
         )
 
-    def add(self, places: Sequence[Place], velocities: Pyramid) -> None:
+    def add(self, tiles: Sequence[Tile], velocities: Pyramid) -> None:
         """Add the weighted velocities of some tiles."""
-        for number, (total, tiles) in enumerate(zip(self.sums, velocities, strict=True)):
+        for number, (total, of_tiles) in enumerate(zip(self.sums, velocities, strict=True)):
             rows, columns = self.weights[number]
-            for place, tile in zip(places, tiles, strict=True):
-                weights = rows[place.row][:, None] * columns[place.column]
-                self._of(total, number, place).add_(weights.to(tile.dtype) * tile)
+            for tile, own in zip(tiles, of_tiles, strict=True):
+                weights = rows[tile.row][:, None] * columns[tile.column]
+                self._of(total, number, tile).add_(weights.to(own.dtype) * own)
 
     def finish(self, previous: Pyramid | None) -> Pyramid:
         """Fill in what no tile covers with the previous prediction."""
@@ -114,13 +116,13 @@ class _Stitching:
         for rows, columns in self.axes:
             yield covered(rows)[:, None] & covered(columns)
 
-    def _of(self, level: Tensor, number: int, place: Place) -> Tensor:
+    def _of(self, level: Tensor, number: int, tile: Tile) -> Tensor:
         """Cut a tile out of a map, as a view."""
         scale, (rows, columns) = self.scales[number], self.axes[number]
-        top, left = place.top * scale, place.left * scale
-        return level[:, :, top : top + rows.tile, left : left + columns.tile]
+        top, left = tile.top * scale, tile.left * scale
+        return level[:, :, top : top + rows.tile_side, left : left + columns.tile_side]
 
 
-def _batches(places: Sequence[Place], size: int) -> Iterator[Sequence[Place]]:
-    for start in range(0, len(places), size):
-        yield places[start : start + size]
+def _batches(tiles: Sequence[Tile], size: int) -> Iterator[Sequence[Tile]]:
+    for start in range(0, len(tiles), size):
+        yield tiles[start : start + size]

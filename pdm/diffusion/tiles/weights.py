@@ -24,13 +24,13 @@ def axis_weights(config: TilingConfig, axis: AxisTiles, *, is_rows: bool) -> lis
         axis: Tiles along the axis.
         is_rows: Whether the axis runs over the rows of the picture.
     """
-    profile = torch.ones(axis.tile, dtype=torch.float64)
+    profile = torch.ones(axis.tile_side, dtype=torch.float64)
     if config.mode in GAUSSIAN_MODES:
-        profile = gaussian(axis.tile, _middle(axis.tile, config.symmetric or not is_rows))
-    total = torch.zeros(axis.side, dtype=torch.float64)
+        profile = gaussian(axis.tile_side, _middle(axis.tile_side, config.symmetric or not is_rows))
+    total = torch.zeros(axis.map_side, dtype=torch.float64)
     for start in axis.starts:
-        total[start : start + axis.tile] += profile
-    return [profile / total[start : start + axis.tile] for start in axis.starts]
+        total[start : start + axis.tile_side] += profile
+    return [profile / total[start : start + axis.tile_side] for start in axis.starts]
 
 
 def gaussian(side: int, middle: float) -> Tensor:
@@ -41,9 +41,9 @@ def gaussian(side: int, middle: float) -> Tensor:
 
 def covered(axis: AxisTiles) -> Tensor:
     """Return (side,): whether a tile lies over each cell."""
-    cells = torch.zeros(axis.side, dtype=torch.bool)
+    cells = torch.zeros(axis.map_side, dtype=torch.bool)
     for start in axis.starts:
-        cells[start : start + axis.tile] = True
+        cells[start : start + axis.tile_side] = True
     return cells
 
 

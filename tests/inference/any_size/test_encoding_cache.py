@@ -115,14 +115,14 @@ def test_no_more_is_kept_than_twice_the_drawn_maps(super_resolution):
     """The condition of an enlarging model has all levels, and overlapping tiles have them often."""
     tiling = TilingConfig(mode="mixture", tiles_at_once=1)
     canvas, layout, schedule = canvas_and_schedule(with_steps(super_resolution), tiling)
-    encodings, places = EncodingCache(canvas, layout, schedule), layout.grid(0).places
+    encodings, tiles = EncodingCache(canvas, layout, schedule), layout.grid(0).tiles
     most = MOST_COPIES * sum(math.prod(shape) for shape in canvas.shapes)
     needed = 0
-    for place in places:
-        needed += sum(level.numel() for level in encodings.encode([place]))
+    for tile in tiles:
+        needed += sum(level.numel() for level in encodings.encode([tile]))
     kept = sum(level.numel() for pyramid in encodings.kept.values() for level in pyramid)
     assert kept <= most < needed
     with counted(super_resolution) as counts:
-        for place in places:
-            encodings.encode([place])
-    assert 0 < counts["encoded"] == len(places) - len(encodings.kept) < len(places)
+        for tile in tiles:
+            encodings.encode([tile])
+    assert 0 < counts["encoded"] == len(tiles) - len(encodings.kept) < len(tiles)

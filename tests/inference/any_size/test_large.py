@@ -118,11 +118,11 @@ def test_decoded_tiles_overlap_even_where_a_tile_has_two_cells(models):
     loaded = load_models(models, SAMPLE)
     plain = EnlargedPicture(np.zeros((80, 80, 3), np.uint8), 1, (80, 80))
     canvas = Canvas(loaded, plain, num_known=1)
-    assert canvas.layout(TilingConfig()).tile == (2, 4)
+    assert canvas.layout(TilingConfig()).tile_size == (2, 4)
     for axis in decoding_layout(canvas, tiles_at_once=4):
         steps = np.diff(axis.starts)
         assert len(steps) > 1
-        assert steps.max() < axis.tile
+        assert steps.max() < axis.tile_side
 
 
 def test_a_killed_run_goes_on_where_it_was_and_ends_with_equal_bytes(

@@ -13,7 +13,7 @@ import numpy as np
 from pdm.config.sampling.tiling import TilingConfig
 from pdm.config.task import SuperResolutionTask
 from pdm.data.pixels import Pixels
-from pdm.diffusion.tiles.layout import Layout, Place
+from pdm.diffusion.tiles.layout import Tile, TileLayout
 from pdm.errors import BadInput
 from pdm.inference.any_size.rectangles import Box
 from pdm.inference.any_size.tiled.enlarged import EnlargedPicture
@@ -64,22 +64,22 @@ class Canvas:
             for count, scale in zip(channels, self.scales, strict=True)
         ]
 
-    def layout(self, config: TilingConfig) -> Layout:
+    def layout(self, config: TilingConfig) -> TileLayout:
         """Lay tiles of the trained size over the picture."""
         size, tile = (
             (height // self.unit_px, width // self.unit_px)
             for height, width in (self.picture.size, self.models.size)
         )
-        return Layout(config, size, tile)
+        return TileLayout(config, size, tile)
 
-    def part(self, place: Place) -> Box:
+    def part(self, tile: Tile) -> Box:
         """Return a tile in pixels of the picture."""
-        return Box(place.top * self.unit_px, place.left * self.unit_px, *self.models.size)
+        return Box(tile.top * self.unit_px, tile.left * self.unit_px, *self.models.size)
 
-    def encode(self, places: Sequence[Place]) -> Pyramid:
-        """Encode the picture's tiles at some places: all levels."""
+    def encode(self, tiles: Sequence[Tile]) -> Pyramid:
+        """Encode the picture's part in each tile: all levels."""
         size = self.models.size
-        corners = [(place.top * self.unit_px, place.left * self.unit_px) for place in places]
+        corners = [(tile.top * self.unit_px, tile.left * self.unit_px) for tile in tiles]
         crops = [self.picture.crop(top, left, *size) for top, left in corners]
         return self.models.encode(np.stack(crops))
 

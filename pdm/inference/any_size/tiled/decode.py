@@ -13,7 +13,7 @@ from torch import Tensor
 from pdm.config.sampling.tiling import TilingConfig
 from pdm.data.image_tensors import to_pixels
 from pdm.data.pixels import Pixels
-from pdm.diffusion.tiles.layout import AxisTiles, Place
+from pdm.diffusion.tiles.layout import AxisTiles, Tile
 from pdm.inference.any_size.tiled.canvas import Canvas
 from pdm.inference.decoding import decode_to_images
 from pdm.models.levels.pyramid import Pyramid
@@ -26,7 +26,7 @@ def decoding_layout(canvas: Canvas, tiles_at_once: int) -> tuple[AxisTiles, Axis
     """Return the tiles that are decoded, in cells of the coarsest drawn map."""
     layout = canvas.layout(TilingConfig())
     # Where a tile has few cells, as in compositions of several pictures, a quarter may be none.
-    overlap = max([OVERLAP, *(1 / side for side in layout.tile if side > 1)])
+    overlap = max([OVERLAP, *(1 / side for side in layout.tile_size if side > 1)])
     config = TilingConfig(mode="multidiffusion", overlap=overlap, tiles_at_once=tiles_at_once)
     grid = canvas.layout(config).grid(0)
     return grid.rows, grid.columns
@@ -50,9 +50,9 @@ def decode_bands(
     rows, columns = (each.scale(canvas.unit_px) for each in decoding_layout(canvas, tiles_at_once))
     row_weights, column_weights = (_ramps(axis) for axis in (rows, columns))
     device = pyramid[0].device
-    below = torch.zeros(3, 0, columns.side, device=device)  # of rows that are not finished
+    below = torch.zeros(3, 0, columns.map_side, device=device)  # of rows that are not finished
     for row, top in enumerate(rows.starts):
-        strip = torch.zeros(3, rows.tile, columns.side, device=device)
+        strip = torch.zeros(3, rows.tile_side, columns.map_side, device=device)
         strip[:, : below.shape[1]] = below
         for start in range(0, len(columns.starts), tiles_at_once):
             numbers = range(len(columns.starts))[start : start + tiles_at_once]
@@ -60,9 +60,9 @@ def decode_bands(
             images = _decode(canvas, pyramid, [(top, left) for left in lefts])
             for number, left, image in zip(numbers, lefts, images, strict=True):
                 weights = row_weights[row][:, None] * column_weights[number]
-                strip[:, :, left : left + columns.tile] += weights.to(device) * image
+                strip[:, :, left : left + columns.tile_side] += weights.to(device) * image
             on_tiles(len(numbers))
-        end = rows.starts[row + 1] if row + 1 < len(rows.starts) else rows.side
+        end = rows.starts[row + 1] if row + 1 < len(rows.starts) else rows.map_side
         below = strip[:, end - top :].clone()  # a view would keep the whole strip in memory
         band = _rows_to_pixels(strip[:, : end - top])
         del strip
@@ -72,8 +72,8 @@ def decode_bands(
 def _decode(canvas: Canvas, pyramid: Pyramid, corners: list[tuple[int, int]]) -> Tensor:
     """Decode tiles that begin at these pixels, (tiles, 3, h, w) in [-1, 1]."""
     models, unit = canvas.models, canvas.unit_px
-    places = [Place(top // unit, left // unit, 0, 0) for top, left in corners]
-    known = canvas.encode(places)[: canvas.num_known] if canvas.num_known else ()
+    tiles = [Tile(top // unit, left // unit, 0, 0) for top, left in corners]
+    known = canvas.encode(tiles)[: canvas.num_known] if canvas.num_known else ()
     height, width = (side // unit for side in models.size)
     drawn = [
         torch.cat(
@@ -81,10 +81,10 @@ def _decode(canvas: Canvas, pyramid: Pyramid, corners: list[tuple[int, int]]) ->
                 level[
                     :,
                     :,
-                    place.top * scale : (place.top + height) * scale,
-                    place.left * scale : (place.left + width) * scale,
+                    tile.top * scale : (tile.top + height) * scale,
+                    tile.left * scale : (tile.left + width) * scale,
                 ]
-                for place in places
+                for tile in tiles
             ]
         )
         for level, scale in zip(pyramid, canvas.scales, strict=True)
@@ -103,10 +103,10 @@ def _rows_to_pixels(images: Tensor) -> Pixels:
 
 def _ramps(axis: AxisTiles) -> list[Tensor]:
     """Return each tile's weights along an axis: linear ramps at its ends, with a sum of 1."""
-    ramp = max(round(OVERLAP * axis.tile), 1)
-    places = torch.arange(axis.tile) + 0.5
-    profile = (torch.minimum(places, axis.tile - places) / ramp).clamp(max=1)
-    total = torch.zeros(axis.side)
+    ramp = max(round(OVERLAP * axis.tile_side), 1)
+    places = torch.arange(axis.tile_side) + 0.5
+    profile = (torch.minimum(places, axis.tile_side - places) / ramp).clamp(max=1)
+    total = torch.zeros(axis.map_side)
     for start in axis.starts:
-        total[start : start + axis.tile] += profile
-    return [profile / total[start : start + axis.tile] for start in axis.starts]
+        total[start : start + axis.tile_side] += profile
+    return [profile / total[start : start + axis.tile_side] for start in axis.starts]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pdm.config.sampling.tiling import TilingConfig
-from pdm.diffusion.tiles.layout import Place
+from pdm.diffusion.tiles.layout import Tile
 from pdm.diffusion.tiles.velocity import TiledVelocity
 from pdm.inference.any_size.tiled.canvas import Canvas
 from pdm.models.levels.pyramid import Pyramid
@@ -20,8 +20,8 @@ def encode_maps(canvas: Canvas, tiles_at_once: int) -> Pyramid:
     """
     config = TilingConfig(mode="mixture", tiles_at_once=tiles_at_once)
 
-    def encode(pyramid: Pyramid, t: Tensor, places: Sequence[Place]) -> Pyramid:
-        return canvas.encode(places)[canvas.num_known :]
+    def encode(pyramid: Pyramid, t: Tensor, tiles: Sequence[Tile]) -> Pyramid:
+        return canvas.encode(tiles)[canvas.num_known :]
 
     stitched = TiledVelocity(encode, canvas.layout(config), canvas.scales)
     device = canvas.models.device

@@ -8,7 +8,7 @@ the tiles of a step twice.
 import math
 from collections.abc import Sequence
 
-from pdm.diffusion.tiles.layout import Layout, Place
+from pdm.diffusion.tiles.layout import Tile, TileLayout
 from pdm.inference.any_size.tiled.canvas import Canvas
 from pdm.inference.any_size.tiled.tile_velocity import SamplingSchedule
 from pdm.models.levels.pyramid import Pyramid
@@ -27,29 +27,29 @@ class EncodingCache:
         schedule: The steps.
     """
 
-    def __init__(self, canvas: Canvas, layout: Layout, schedule: SamplingSchedule) -> None:
+    def __init__(self, canvas: Canvas, layout: TileLayout, schedule: SamplingSchedule) -> None:
         self.canvas = canvas
         first, others = layout.grid(0), range(1, schedule.num_steps)
         is_repeated = any(layout.grid(step) == first for step in others)
         self.repeated = first if is_repeated else None
         self.is_seen_twice = schedule.evaluations(0) > 1
         self.room = MOST_COPIES * sum(math.prod(shape) for shape in canvas.shapes)
-        self.kept: dict[tuple[Place, ...], Pyramid] = {}
+        self.kept: dict[tuple[Tile, ...], Pyramid] = {}
 
-    def encode(self, places: Sequence[Place]) -> Pyramid:
+    def encode(self, tiles: Sequence[Tile]) -> Pyramid:
         """Return the levels that the network sees of a picture's tiles, `canvas.num_encoded`."""
-        batch = tuple(places)
+        batch = tuple(tiles)
         comes_again = self.repeated is not None and all(map(self.repeated.has, batch))
         if batch in self.kept:
             return self.kept[batch] if comes_again else self._give_back(batch)
-        encoded = self.canvas.encode(places)[: self.canvas.num_encoded]
+        encoded = self.canvas.encode(tiles)[: self.canvas.num_encoded]
         size = _num_values(encoded)
         if (comes_again or self.is_seen_twice) and size <= self.room:
             self.kept[batch] = encoded
             self.room -= size
         return encoded
 
-    def _give_back(self, batch: tuple[Place, ...]) -> Pyramid:
+    def _give_back(self, batch: tuple[Tile, ...]) -> Pyramid:
         encoded = self.kept.pop(batch)
         self.room += _num_values(encoded)
         return encoded

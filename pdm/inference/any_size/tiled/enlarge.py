@@ -22,7 +22,7 @@ from pdm.config.task import SuperResolutionTask
 from pdm.data.marks import pixels_sha256
 from pdm.data.pixels import Pixels
 from pdm.diffusion.samplers import Point
-from pdm.diffusion.tiles.layout import Layout
+from pdm.diffusion.tiles.layout import TileLayout
 from pdm.diffusion.tiles.sampling import TiledState, sample_in_tiles
 from pdm.diffusion.tiles.velocity import TiledVelocity
 from pdm.errors import BadInput
@@ -224,8 +224,8 @@ class _Count:
         self.on_progress(self.done, self.total)
 
 
-def _num_tiles(layout: Layout, schedule: SamplingSchedule, steps: int) -> int:
-    return sum(len(layout.grid(step).places) * schedule.evaluations(step) for step in range(steps))
+def _num_tiles(layout: TileLayout, schedule: SamplingSchedule, steps: int) -> int:
+    return sum(len(layout.grid(step).tiles) * schedule.evaluations(step) for step in range(steps))
 
 
 def _num_decoded(canvas: Canvas, config: TilingConfig) -> int:

@@ -16,7 +16,7 @@ import torch
 
 from pdm.config.sampling.tiling import TilingConfig
 from pdm.data.pixels import Pixels
-from pdm.diffusion.tiles.layout import Place
+from pdm.diffusion.tiles.layout import Tile
 from pdm.inference.any_size.tiled.canvas import Canvas
 from pdm.inference.any_size.tiled.enlarge import Job
 from pdm.inference.any_size.tiled.enlarged import EnlargedPicture
@@ -39,9 +39,9 @@ class Panorama(Canvas):
 
     reference_latents: Pyramid
 
-    def encode(self, places: Sequence[Place]) -> Pyramid:
+    def encode(self, tiles: Sequence[Tile]) -> Pyramid:
         """Return the levels of the drawn picture for every tile."""
-        return tuple(level.expand(len(places), -1, -1, -1) for level in self.reference_latents)
+        return tuple(level.expand(len(tiles), -1, -1, -1) for level in self.reference_latents)
 
 
 @torch.no_grad()

@@ -27,7 +27,7 @@ from pdm.diffusion.samplers import (
     noise_from_seeds,
 )
 from pdm.diffusion.stochastic import ddim_step, fresh_noise, start_on_path
-from pdm.diffusion.tiles.layout import Place
+from pdm.diffusion.tiles.layout import Tile
 from pdm.errors import BadInput
 from pdm.inference.any_size.tiled.canvas import Canvas
 from pdm.inference.any_size.tiled.tile_boxes import TileBoxes
@@ -171,7 +171,7 @@ class TileDenoiser:
         self,
         canvas: Canvas,
         schedule: SamplingSchedule,
-        encode: Callable[[Sequence[Place]], Pyramid],
+        encode: Callable[[Sequence[Tile]], Pyramid],
         seed: int,
         condition: Condition | None = None,
         negative: Condition | None = None,
@@ -190,22 +190,22 @@ class TileDenoiser:
         self.condition, self.negative = condition or NO_CONDITION, negative
         self.velocities: dict[int, Velocity] = {}  # by the number of tiles
 
-    def __call__(self, pyramid: Pyramid, t: Tensor, places: Sequence[Place]) -> Pyramid:
+    def __call__(self, pyramid: Pyramid, t: Tensor, tiles: Sequence[Tile]) -> Pyramid:
         """See `VelocityOfTiles`; the maps are those of the drawn levels."""
         count = self.canvas.num_known
-        encoded = self.encode(places) if self.canvas.num_encoded else ()
+        encoded = self.encode(tiles) if self.canvas.num_encoded else ()
         t = self.schedule.times_of_all(t, count)
         known_times = t[:, :count] if t.ndim == 2 else t
-        noise = tuple(level.expand(len(places), -1, -1, -1) for level in self.noise)
+        noise = tuple(level.expand(len(tiles), -1, -1, -1) for level in self.noise)
         known = interpolate(encoded[:count], noise, known_times) if count else ()
-        return self._velocity(encoded, places)((*known, *pyramid), t)[count:]
+        return self._velocity(encoded, tiles)((*known, *pyramid), t)[count:]
 
-    def _velocity(self, encoded: Pyramid, places: Sequence[Place]) -> Velocity:
-        num_tiles = len(places)
+    def _velocity(self, encoded: Pyramid, tiles: Sequence[Tile]) -> Velocity:
+        num_tiles = len(tiles)
         if self.enlarges:
             return self._make_velocity(Condition(levels=tuple(level_maps(encoded))), None)
         if self.boxes:
-            both = self.boxes.conditions([self.canvas.part(place) for place in places])
+            both = self.boxes.conditions([self.canvas.part(tile) for tile in tiles])
             return self._make_velocity(*map(self.canvas.models.networks.to_device, both))
         if num_tiles not in self.velocities:  # kept, since making one reads the text
             negative = self.negative and self._repeat(self.negative, num_tiles)
