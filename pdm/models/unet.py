@@ -27,7 +27,7 @@ from pdm.models.levels.parameterisation import velocity_of_data
 from pdm.models.levels.pyramid import Downsampling, Pyramid
 from pdm.models.text import TextLayer, TextTransformer, encode_text_condition
 from pdm.models.unet_parts.embedding import Embedding, GlobalTrunk
-from pdm.models.unet_parts.resolutions import Resolutions, condition_channels_of, places_of_stages
+from pdm.models.unet_parts.resolutions import Resolutions, condition_channels_of, stage_specs
 from pdm.models.unet_parts.stages import Context, DownStage, Layer, UpStage
 from pdm.models.unet_parts.streams import (
     FallingDropout,
@@ -76,15 +76,15 @@ class PyramidUNet(Denoiser):
         )
         text = config.condition.text if config.condition else None
         self.text = None if text is None else TextTransformer(text)
-        places = places_of_stages(config, self.resolutions.factors, channels, maps)
-        self.down = nn.ModuleList(DownStage(place, config) for place in places)
-        self.middle = Layer(config.widths[-1], places[-1], config)
+        specs = stage_specs(config, self.resolutions.factors, channels, maps)
+        self.down = nn.ModuleList(DownStage(spec, config) for spec in specs)
+        self.middle = Layer(config.widths[-1], specs[-1], config)
         self.global_trunk = (
             None
             if global_channels is None
             else GlobalTrunk(global_channels, config.widths[-1], config.embedding_width)
         )
-        self.up = nn.ModuleList(UpStage(place, config) for place in places)
+        self.up = nn.ModuleList(UpStage(spec, config) for spec in specs)
         self._modulated = [block for block in self.modules() if isinstance(block, ModulatedBlock)]
 
     @property
@@ -108,11 +108,11 @@ class PyramidUNet(Denoiser):
         condition.check(self.config.condition)
         condition = self.encode_text(condition)
         if self.config.branches:
-            outputs = self._outputs(pyramid, t, condition)
+            outputs = self._velocities(pyramid, t, condition)
         else:
             if condition.levels is not None:
                 condition = replace(condition, levels=(merge_levels(condition.levels),))
-            merged = self._outputs((merge_levels(pyramid),), t, condition)[0]
+            merged = self._velocities((merge_levels(pyramid),), t, condition)[0]
             outputs = split_levels(merged, pyramid)
         if self.config.predicts is None:
             return outputs
@@ -133,7 +133,7 @@ class PyramidUNet(Denoiser):
         if falling:
             torch._foreach_copy_(falling, [left.mean()] * len(falling))
 
-    def _outputs(self, pyramid: Pyramid, t: Tensor, condition: Condition) -> Pyramid:
+    def _velocities(self, pyramid: Pyramid, t: Tensor, condition: Condition) -> Pyramid:
         if t.ndim == 2 and not self.config.has_level_times:
             raise ValueError(
                 "this network has one time for all levels, got one for each (see level_times)"
@@ -152,14 +152,14 @@ class PyramidUNet(Denoiser):
         embedding = self.embedding(times, latent, condition.label, stage)
         modulations = modulate_blocks(self._modulated, embedding)
         context = Context(embedding, condition.tokens, condition.mask, modulations)
-        maps = self._descend(pyramid, t, first, condition, context)
-        return self._ascend(pyramid, latent, first, maps, context)
+        maps = self._run_down(pyramid, t, first, condition, context)
+        return self._run_up(pyramid, latent, first, maps, context)
 
-    def _descend(
+    def _run_down(
         self, pyramid: Pyramid, t: Tensor, first: int, condition: Condition, context: Context
     ) -> list[list[Tensor]]:
-        """Run the way down; give every layer's maps, by resolution, from `first` on."""
-        features = self._beginning(pyramid, first)
+        """Run the way down; return every layer's maps, by resolution, from `first` on."""
+        features = self._zeros_before(pyramid, first)
         maps: list[list[Tensor]] = []
         for index in range(first, len(self.resolutions)):
             latent = self.resolutions.latent_at(index, pyramid)
@@ -172,7 +172,7 @@ class PyramidUNet(Denoiser):
                     features = features * self.resolutions.has_begun(index, t).to(features.dtype)
         return maps
 
-    def _ascend(
+    def _run_up(
         self,
         pyramid: Pyramid,
         latent: Tensor | None,
@@ -180,7 +180,7 @@ class PyramidUNet(Denoiser):
         maps: list[list[Tensor]],
         context: Context,
     ) -> Pyramid:
-        """Run the way up; give all levels' velocities, zeros for stages before the first."""
+        """Run the way up; return all levels' velocities, zeros for stages before the first."""
         velocities: dict[int, Tensor] = {}  # by level
         features = self.middle(maps[-1][-1], context)
         if self.global_trunk is not None:
@@ -226,7 +226,7 @@ class PyramidUNet(Denoiser):
             return 0
         return self.resolutions.finest_needed(t)
 
-    def _beginning(self, pyramid: Pyramid, first: int) -> Tensor | None:
+    def _zeros_before(self, pyramid: Pyramid, first: int) -> Tensor | None:
         """Return zeros in place of a finer stage's features, for the first stage that runs."""
         if first == 0:
             return None

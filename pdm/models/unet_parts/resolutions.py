@@ -5,7 +5,7 @@ from torch import Tensor
 
 from pdm.config.networks.unet import UNetConfig
 from pdm.models.levels.pyramid import Downsampling, Pyramid
-from pdm.models.unet_parts.stages import Place
+from pdm.models.unet_parts.stages import StageSpec
 
 
 class Resolutions:
@@ -72,13 +72,13 @@ class Resolutions:
         return begun.any(dim=0).view(-1, 1, 1, 1)
 
 
-def places_of_stages(
+def stage_specs(
     config: UNetConfig,
     factors: tuple[int, ...],
     channels: dict[Downsampling, int],
     condition_channels: dict[Downsampling, int],
-) -> list[Place]:
-    """Describe the place of each stage, finest first.
+) -> list[StageSpec]:
+    """Say what each stage is built for, finest first.
 
     Args:
         config: Of the network.
@@ -87,16 +87,16 @@ def places_of_stages(
         condition_channels: Of the condition's maps, by the downsampling of their level.
     """
     return [
-        Place(
+        StageSpec(
             index,
-            factor >= config.attention_from,
-            factor >= config.tokens_from,
-            channels.get(factor),
-            sum(channels.get(finer, 0) for finer in factors[:index]),
-            next(
+            self_attention=factor >= config.attention_from,
+            cross_attention=factor >= config.tokens_from,
+            level_channels=channels.get(factor),
+            finer_channels=sum(channels.get(finer, 0) for finer in factors[:index]),
+            coarser_channels=next(
                 (channels[coarser] for coarser in factors[index + 1 :] if coarser in channels), None
             ),
-            condition_channels.get(factor, 0),
+            condition_channels=condition_channels.get(factor, 0),
         )
         for index, factor in enumerate(factors)
     ]

@@ -15,18 +15,26 @@ from pdm.models.unet_parts.streams import FallingDropout, InputStream, OutputStr
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where in the network a stage stands."""
+class StageSpec:
+    """What the layers of one resolution are built for.
 
-    index: int  # of its resolution, finest first
-    attends: bool  # from each pixel to all others
-    reads: bool  # tokens, if the network is given any
-    channels: int | None  # of the level of this resolution, if there is one
-    finer_channels: int  # of all finer levels together
-    # Of the next coarser level that is a map, if there is one.
+    Args:
+        index: Of the resolution, finest first.
+        self_attention: Whether pixels attend to each other.
+        cross_attention: Whether pixels attend to the tokens, if the condition has any.
+        level_channels: Of the level of this resolution; None if there is none.
+        finer_channels: Of all finer levels together.
+        coarser_channels: Of the next coarser level that is a map; None if there is none.
+        condition_channels: Of the condition's map for this level; 0 if there is none.
+    """
+
+    index: int
+    self_attention: bool
+    cross_attention: bool
+    level_channels: int | None
+    finer_channels: int
     coarser_channels: int | None
-    # Of the condition's map for this level, if there is one.
-    condition_channels: int = 0
+    condition_channels: int
 
 
 @dataclass(frozen=True)
@@ -44,9 +52,9 @@ class Layer(nn.Module):
     """A modulated block, and attention after it where the resolution is coarse enough: between
     pixels, then to the tokens."""
 
-    def __init__(self, in_width: int, place: Place, config: UNetConfig) -> None:
+    def __init__(self, in_width: int, spec: StageSpec, config: UNetConfig) -> None:
         super().__init__()
-        width, rate = config.widths[place.index], config.dropout[place.index]
+        width, rate = config.widths[spec.index], config.dropout[spec.index]
         self.block = ModulatedBlock(
             in_width,
             width,
@@ -56,14 +64,14 @@ class Layer(nn.Module):
         )
         self.attention: nn.Module = nn.Identity()
         self.reading = None
-        if place.attends:
+        if spec.self_attention:
             self.attention = SpatialChannelAttention(
                 width,
                 norm="group",
                 ratio=config.attention_ratio,
                 spectral_norm=config.spectral_norm,
             )
-        if place.reads and config.condition and config.condition.token_width:
+        if spec.cross_attention and config.condition and config.condition.token_width:
             self.reading = CrossAttention(width, config.condition.token_width)
 
     def forward(self, features: Tensor, context: Context) -> Tensor:
@@ -79,26 +87,26 @@ class Layer(nn.Module):
 class DownStage(nn.Module):
     """The way down at one resolution: its level's latent joins after the first block."""
 
-    def __init__(self, place: Place, config: UNetConfig) -> None:
+    def __init__(self, spec: StageSpec, config: UNetConfig) -> None:
         super().__init__()
-        width, in_width = config.widths[place.index], config.widths[max(place.index - 1, 0)]
+        width, in_width = config.widths[spec.index], config.widths[max(spec.index - 1, 0)]
         self.in_width = in_width
         self.entry = (
             None
-            if place.channels is None
+            if spec.level_channels is None
             else convolution(
-                place.channels, width, 3, EDGES_ZERO, spectral_norm=config.spectral_norm
+                spec.level_channels, width, 3, EDGES_ZERO, spectral_norm=config.spectral_norm
             )
         )
-        streams = config.input_stream and place.finer_channels
-        self.stream = InputStream(place.finer_channels, width) if streams else None
+        streams = config.input_stream and spec.finer_channels
+        self.stream = InputStream(spec.finer_channels, width) if streams else None
         given = config.condition.map_channels if config.condition else 0
         self.given = zero_init(nn.Conv2d(given, width, 1)) if given else None
-        own = place.condition_channels
+        own = spec.condition_channels
         self.given_level = zero_init(nn.Conv2d(own, width, 1)) if own else None
         self.layers = nn.ModuleList(
-            Layer(in_width if number == 0 else width, place, config)
-            for number in range(config.blocks[place.index])
+            Layer(in_width if number == 0 else width, spec, config)
+            for number in range(config.blocks[spec.index])
         )
 
     def forward(
@@ -141,21 +149,23 @@ class DownStage(nn.Module):
 class UpStage(nn.Module):
     """The way up at one resolution: each layer also gets a map from the way down (UNet skip)."""
 
-    def __init__(self, place: Place, config: UNetConfig) -> None:
+    def __init__(self, spec: StageSpec, config: UNetConfig) -> None:
         super().__init__()
-        width = config.widths[place.index]
+        width = config.widths[spec.index]
         self.layers = nn.ModuleList(
-            Layer(2 * width, place, config) for _ in range(config.blocks[place.index])
+            Layer(2 * width, spec, config) for _ in range(config.blocks[spec.index])
         )
-        self.narrow = project_to_width(width, config.widths[max(place.index - 1, 0)])
+        self.narrow = project_to_width(width, config.widths[max(spec.index - 1, 0)])
         self.exit = (
-            None if place.channels is None else ToPixels(width, place.channels, norm="group")
+            None
+            if spec.level_channels is None
+            else ToPixels(width, spec.level_channels, norm="group")
         )
         if self.exit is not None:
             zero_init(self.exit.conv)
         self.stream = (
-            OutputStream(place.coarser_channels, place.channels)
-            if config.output_stream and place.coarser_channels and place.channels
+            OutputStream(spec.coarser_channels, spec.level_channels)
+            if config.output_stream and spec.coarser_channels and spec.level_channels
             else None
         )
 
