@@ -56,7 +56,7 @@ PARTS: dict[str, tuple[Part, int]] = {
     "peer_autoencoder_step": (functools.partial(others.autoencoder_peer, compiled=False), 60),
     "peer_unet_step_compiled": (functools.partial(others.unet_peer, compiled=True), 120),
 }
-LEAST_SECONDS = 10  # less is not worth a start
+MIN_SECONDS = 10  # less is not worth a start
 
 
 def main() -> int:
@@ -121,7 +121,7 @@ def _reason_to_leave_out(name: str, device: str, seconds: float) -> str:
         return "diffusers is not installed"
     if name.endswith("_compiled") and device == "cpu":
         return "compilation is measured on a GPU only"
-    return "no time is left (--minutes)" if seconds < LEAST_SECONDS else ""
+    return "no time is left (--minutes)" if seconds < MIN_SECONDS else ""
 
 
 def machine(device: str) -> dict[str, object]:

@@ -25,7 +25,7 @@ from flows.stage import Outcome, environment_of_stages
 UP_TO_DATE = "everything is up to date"
 LAST_OUTCOMES = Path("runs/stages.json")  # results of stages that are up to date
 CONTACT_SHEET = "contact-sheet.png"
-LARGEST_EMBEDDED_BYTES = 4 * 2**20
+MAX_EMBEDDED_BYTES = 4 * 2**20
 MAX_SCORES = 6  # for pipelines whose scores `pyramid scores` does not know
 
 
@@ -142,7 +142,7 @@ def markdown(latest: Results) -> str:
 def image_url(path: Path) -> str:
     """Return an address that works wherever the server runs: the embedded picture, unless it is too
     large."""
-    if path.stat().st_size > LARGEST_EMBEDDED_BYTES:
+    if path.stat().st_size > MAX_EMBEDDED_BYTES:
         return path.resolve().as_uri()
     return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
 

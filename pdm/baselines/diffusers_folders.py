@@ -9,7 +9,7 @@ from diffusers import AutoencoderKL, VQModel
 from pdm.baselines.first_stage import DESIGNS, FirstStage, build_first_stage
 from pdm.config.networks.first_stage import FirstStageConfig
 
-LEAST_WIDTH = 8  # the least that a config accepts
+MIN_WIDTH = 8  # the least that a config accepts
 
 
 def from_diffusers(folder: Path) -> FirstStage:
@@ -39,7 +39,7 @@ def from_diffusers(folder: Path) -> FirstStage:
 def _matching_config(network: Any) -> FirstStageConfig | None:
     """Find the config of the network's released design; None if it has none."""
     width = network.config.block_out_channels[0]
-    for name in DESIGNS if width >= LEAST_WIDTH else ():
+    for name in DESIGNS if width >= MIN_WIDTH else ():
         config = FirstStageConfig(
             name=name, base_width=width, latent_scale="channel", latent_weight=0.0
         )

@@ -27,7 +27,7 @@ from pdm.models.levels.posterior import LOG_VARIANCE_RANGE, LogVariances, kl_pen
 from pdm.models.levels.pyramid import Pyramid
 
 NUM_GROUPS = 32  # groups of the group norms, as published
-LEAST_PER_GROUP = 4  # channels per group in networks too narrow for `NUM_GROUPS`
+MIN_CHANNELS_PER_GROUP = 4  # channels per group in networks too narrow for `NUM_GROUPS`
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +225,7 @@ def _diffusers_arguments(config: FirstStageConfig) -> dict[str, Any]:
 
 
 def _num_groups(width: int) -> int:
-    most = max(1, min(NUM_GROUPS, width // LEAST_PER_GROUP))
+    most = max(1, min(NUM_GROUPS, width // MIN_CHANNELS_PER_GROUP))
     return next(count for count in range(most, 0, -1) if width % count == 0)
 
 

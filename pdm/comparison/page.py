@@ -29,8 +29,8 @@ from pdm.files import write_text
 from pdm.page_template import page_template
 from pdm.score_names import BY_SIZE
 
-LARGEST_PNG_BYTES = 2**20  # larger ones go onto the page as WebP, quality 92
-LARGEST_SIDE_PX = 4096  # larger ones are reduced; WebP has 16,383 pixels at most
+MAX_PNG_BYTES = 2**20  # larger ones go onto the page as WebP, quality 92
+MAX_SIDE_PX = 4096  # larger ones are reduced; WebP has 16,383 pixels at most
 LEVEL_SHAPES = "autoencoder.model.levels"
 
 
@@ -100,10 +100,10 @@ def _embed(path: Path) -> EmbeddedPicture:
     content, kind = path.read_bytes(), "png"
     with Image.open(path) as picture:
         width, height = picture.size
-        if len(content) > LARGEST_PNG_BYTES:
+        if len(content) > MAX_PNG_BYTES:
             buffer = io.BytesIO()
             shown = picture.convert("RGB")
-            shown.thumbnail((LARGEST_SIDE_PX, LARGEST_SIDE_PX))
+            shown.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX))
             shown.save(buffer, "WEBP", quality=92)
             content, kind = buffer.getvalue(), "webp"
     url = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

@@ -26,7 +26,7 @@ FACT = "boxes"  # in manifests and model folders: classes and typical crop; abse
 SHARES = ("x", "y", "width", "height")
 PICTURE = "picture_px"  # of a box in pixels: width and height of the picture that they are of
 # Of a box, what must be in the crop: less of a thing is seldom recognised as that thing.
-LEAST_LEFT = 0.25
+MIN_BOX_SHARE = 0.25
 ANY_SIZE = (2**40, 2**40)  # of a picture that is not known yet: checks all but the border
 ROUNDING = 1e-3  # share by which a box may reach over the border
 DIGITS = 5
@@ -145,11 +145,11 @@ def crop_boxes(
     Args:
         boxes: As shares of the picture.
         crop: May reach beyond the picture.
-        or_of_crop: Also keep boxes that fill at least `LEAST_LEFT` of the crop. A small part of a
-            picture may show little of a large thing, and nothing else.
+        or_of_crop: Also keep boxes that fill at least `MIN_BOX_SHARE` of the crop. A small part of
+            a picture may show little of a large thing, and nothing else.
 
     Returns:
-        Those of which at least `LEAST_LEFT` is in it, as shares of the crop; and the number of
+        Those of which at least `MIN_BOX_SHARE` is in it, as shares of the crop; and the number of
         the others.
     """
     left, top, right, bottom = crop
@@ -160,7 +160,7 @@ def crop_boxes(
         y, end_y = max(box.y, top), min(box.y + box.height, bottom)
         seen = max(0.0, end_x - x) * max(0.0, end_y - y)
         whole = min(box.area, across * down) if or_of_crop else box.area
-        if seen > 0 and seen >= LEAST_LEFT * whole:
+        if seen > 0 and seen >= MIN_BOX_SHARE * whole:
             shares = (x - left) / across, (y - top) / down, (end_x - x) / across, (end_y - y) / down
             kept.append(LabelledBox(box.class_name, *shares))
     return tuple(kept), len(boxes) - len(kept)

@@ -7,7 +7,7 @@ import struct
 
 from PIL import Image
 
-from pdm.config.sampling.any_size import LARGEST_SIDE
+from pdm.config.sampling.any_size import MAX_SIDE
 
 __all__ = ["DECODING_ERRORS", "Image"]
 
@@ -17,4 +17,4 @@ DECODING_ERRORS = (
     Image.DecompressionBombError,
 )
 
-Image.MAX_IMAGE_PIXELS = LARGEST_SIDE**2
+Image.MAX_IMAGE_PIXELS = MAX_SIDE**2

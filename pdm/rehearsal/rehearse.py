@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 TRAININGS = ("autoencoder", "diffusion")
 SHARE_OF_MEMORY = 0.9  # of what is available, for the largest batch
-LARGEST_TRIED = 1024  # images at once
+MAX_BATCH_TRIED = 1024  # images at once
 PROCESS_BYTES = 7 * 2**26  # Python and torch, before the first step
 PARAMS = "params.yaml"
 
@@ -185,7 +185,7 @@ def _largest_batch(stage: str, folder: Path, max_bytes: int | None) -> dict[str,
     available = _available_bytes() if max_bytes is None else max_bytes
     fitting = (
         2**power
-        for power in reversed(range(LARGEST_TRIED.bit_length()))
+        for power in reversed(range(MAX_BATCH_TRIED.bit_length()))
         if one + (2**power - 1) * (two - one) <= SHARE_OF_MEMORY * available
     )
     result: dict[str, Any] = {"available_bytes": available, "too_large": []}

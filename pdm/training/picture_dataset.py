@@ -15,7 +15,7 @@ from pdm.models.regions import random_region
 from pdm.training.loop.prefetch import Batch
 from pdm.training.loop.seeds import generator_at, normal_pyramid_at, uniform_at
 from pdm.training.objectives.equivariance import factors_that_fit
-from pdm.training.objectives.losses import LARGEST_CROP_PX, Plan
+from pdm.training.objectives.losses import MAX_CROP_PX, Plan
 
 
 class PictureDataset:
@@ -67,7 +67,7 @@ class PictureDataset:
             downscaling=factors[int(torch.randint(len(factors), (), generator=downscaling))],
             images_seen=step * batch_size,
             region=region,
-            crop=random_region(decoded, LARGEST_CROP_PX, crop),
+            crop=random_region(decoded, MAX_CROP_PX, crop),
         )
 
     def _pixels(self, positions: range) -> Pixels:

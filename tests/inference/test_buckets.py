@@ -70,7 +70,7 @@ def test_every_step_has_one_bucket_and_all_are_trained_on(pictures, noisy):
 def test_crops_of_a_bucket_that_is_lower_than_crop_px_lie_within_what_is_decoded(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(picture_dataset, "LARGEST_CROP_PX", 8)
+    monkeypatch.setattr(picture_dataset, "MAX_CROP_PX", 8)
     shards = write_bucket_shards(tmp_path / "shards", {(128, 64): (4, 1), (192, 32): (4, 1)})
     config = replace(
         AUTOENCODER,

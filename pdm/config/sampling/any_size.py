@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, get_args
 from pdm.config.fields import STRICT
 from pdm.config.limits import check_limits, require_sha256
 
-LEAST_SIDE, LARGEST_SIDE = 128, 18_432
+MIN_SIDE, MAX_SIDE = 128, 18_432
 
 Colour = Literal["wavelet", "adain", "none"]
 COLOURS: tuple[Colour, ...] = get_args(Colour)
@@ -38,9 +38,9 @@ def parse_size(text: str) -> tuple[int, int]:
     """
     found = re.fullmatch(r"\s*(\d{1,9})\s*[xX×]\s*(\d{1,9})\s*", text)
     width, height = (int(side) for side in found.groups()) if found else (0, 0)
-    if not all(LEAST_SIDE <= side <= LARGEST_SIDE for side in (width, height)):
+    if not all(MIN_SIDE <= side <= MAX_SIDE for side in (width, height)):
         raise ValueError(
-            f"expected a width and a height from {LEAST_SIDE} to {LARGEST_SIDE:,} pixels, such as "
+            f"expected a width and a height from {MIN_SIDE} to {MAX_SIDE:,} pixels, such as "
             f"6000x2500, got '{text}'"
         )
     return height, width

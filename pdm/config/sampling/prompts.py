@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from pdm.config.limits import Count, Limits, NonNegative, Seed, parse_number
-from pdm.config.sampling.any_size import LARGEST_SIDE
+from pdm.config.sampling.any_size import MAX_SIDE
 
 _OPTION = re.compile(r"(?:^|\s)--([a-z]+)(?=\s|$)")
-_Side = Annotated[int, Limits(at_least=1, at_most=LARGEST_SIDE)]
+_Side = Annotated[int, Limits(at_least=1, at_most=MAX_SIDE)]
 _NUMBERS = {"w": _Side, "h": _Side, "d": Seed, "s": Count, "l": NonNegative}
 _FIELDS = {"w": "width_px", "h": "height_px", "d": "seed", "s": "steps", "l": "guidance_scale"}
 

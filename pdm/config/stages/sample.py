@@ -19,12 +19,12 @@ from pdm.config.limits import (
     require,
     require_sha256,
 )
-from pdm.config.sampling.any_size import LARGEST_SIDE, LEAST_SIDE, Colour, EnlargerConfig
+from pdm.config.sampling.any_size import MAX_SIDE, MIN_SIDE, Colour, EnlargerConfig
 from pdm.config.sampling.prompts import parse_prompts
 from pdm.config.sampling.tiling import Mode
 
 NOT_IN_SAMPLES = Mark.NOT_IN_SAMPLES
-AnySide = Annotated[int, Limits(at_least=LEAST_SIDE, at_most=LARGEST_SIDE)]
+AnySide = Annotated[int, Limits(at_least=MIN_SIDE, at_most=MAX_SIDE)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,7 +17,7 @@ class BoxCounts:
     Attributes:
         by_class: Number of boxes of each class.
         num_pictures: Pictures with boxes.
-        num_lost: Boxes of which the crop shows too little (`pdm.data.boxes.LEAST_LEFT`).
+        num_lost: Boxes of which the crop shows too little (`pdm.data.boxes.MIN_BOX_SHARE`).
         most: Boxes of the picture with the most.
         left_out: Boxes of the sources that no picture gets, kept or not, by reason.
     """

@@ -21,7 +21,7 @@ from pdm.data.pixels import Pixels
 LEVELS = 5  # of the wavelet decomposition
 REACH = 2**LEVELS - 1  # pixels that its blurs reach together
 BAND_ROWS = 128  # corrected at once
-LEAST_STD = 1e-3  # of 255; a channel without detail keeps its scale
+MIN_STD = 1e-3  # of 255; a channel without detail keeps its scale
 
 Values = NDArray[np.float32]  # (H, W, 3)
 
@@ -69,7 +69,7 @@ def _match_statistics(
             wanted.add(reference.crop(top, 0, *band.shape[:2]))
             top += len(band)
             file.write(np.ascontiguousarray(band).data)
-    scale = np.where(own.std > LEAST_STD, wanted.std / np.maximum(own.std, LEAST_STD), 1.0)
+    scale = np.where(own.std > MIN_STD, wanted.std / np.maximum(own.std, MIN_STD), 1.0)
     shift = wanted.mean - scale * own.mean
     # One byte has 256 values, so a table says it all.
     table = _round(np.arange(256)[:, None] * scale + shift)

@@ -42,7 +42,7 @@ from pdm.versions import versions
 
 logger = logging.getLogger(__name__)
 
-LEAST_CUT_TOLD = 0.02  # share of a picture
+MIN_CUT_LOGGED = 0.02  # share of a picture
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,7 +79,7 @@ class LargePicture:
     def log(self, models: LoadedModels, plan: Plan, name: str) -> None:
         """Log what will be done, what is cut off, and whether tiles may show."""
         logger.info("%s: %s: %s", name, self.text, plan)
-        if plan.cut_share >= LEAST_CUT_TOLD:
+        if plan.cut_share >= MIN_CUT_LOGGED:
             logger.info("%s: %.0f %% of the composition is cut off", name, 100 * plan.cut_share)
         if self.enlarger and not plan.rounds:
             logger.warning("%s: nothing is enlarged, so the enlarger is not used", name)

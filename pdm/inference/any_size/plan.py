@@ -18,7 +18,7 @@ from pdm.inference.pictures.windows import round_up
 
 # A picture whose shape differs more from every shape that the model knows is composed of several
 # pictures side by side; up to here the rest of one is cut off. See docs/any-size.md.
-MOST_CUT = 2.0
+MAX_CUT_FACTOR = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +214,7 @@ def _reduced_round(
 def _widen(nearest: Size, size: Size, unit: int) -> Size:
     """Return a size of another shape, if too much of the nearest one would be cut off; of several
     pictures side by side, but not larger than the picture."""
-    if math.exp(abs(_log_ratio(nearest) - _log_ratio(size))) <= MOST_CUT:
+    if math.exp(abs(_log_ratio(nearest) - _log_ratio(size))) <= MAX_CUT_FACTOR:
         return nearest
     height, width = nearest
     if _log_ratio(size) > _log_ratio(nearest):

@@ -9,7 +9,7 @@ noise does not (JiT, arXiv:2511.13720).
 from torch import Tensor
 
 MIN_TIME_LEFT = 1e-3  # least time left to the data, by which a prediction is divided
-LEAST_TIME_LEFT_IN_LOSS = 0.05  # the same in the loss, as in JiT
+MIN_TIME_LEFT_IN_LOSS = 0.05  # the same in the loss, as in JiT
 
 
 def velocity_of_data(data: Tensor, x: Tensor, t: Tensor) -> Tensor:
@@ -26,9 +26,9 @@ def velocity_of_data(data: Tensor, x: Tensor, t: Tensor) -> Tensor:
 def data_loss_weight(t: Tensor) -> Tensor:
     """Return the factor of the squared error of a velocity that comes from predicted data.
 
-    Near the data, at 1 - t below `LEAST_TIME_LEFT_IN_LOSS`, a small error of the data is a large
+    Near the data, at 1 - t below `MIN_TIME_LEFT_IN_LOSS`, a small error of the data is a large
     one of the velocity. With this factor the loss is that of JiT, whose velocities are divided by
     no less than that.
     """
     left = (1 - t).clamp_min(0)
-    return (left / left.clamp_min(LEAST_TIME_LEFT_IN_LOSS)).square()
+    return (left / left.clamp_min(MIN_TIME_LEFT_IN_LOSS)).square()

@@ -23,7 +23,7 @@ from pdm.ema import Snapshot
 from pdm.training.checkpoints.sharded_files import whole_file
 
 CHECKPOINTS = "checkpoints"  # inside a run's folder
-MOST_MARKS = 16
+MAX_MARKS = 16
 EARLIER_ENDS = (1 / 8, 1 / 4, 1 / 2)  # fractions of a model's training
 LENGTHS_AROUND = (0.6, 1.4, 2.0)  # times the shortest tracked length, and twice times the longest
 
@@ -62,7 +62,7 @@ class Marks:
     def _width(self, images_seen: int) -> int:
         """Width of a part in images."""
         width = self.batch_size
-        while images_seen > MOST_MARKS * width:
+        while images_seen > MAX_MARKS * width:
             width *= 2
         return width
 

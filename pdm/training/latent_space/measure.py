@@ -26,7 +26,7 @@ FITTED_IMAGES = 256  # enough for linear maps, and few enough to be kept in memo
 MEASURED_IMAGES = 10_000  # for means and deviations of channels, which more would not change
 CPU = torch.device("cpu")
 Batch = tuple[int, ...]  # numbers of pictures
-SMALLEST_STD = 1.0e-6  # of a channel that the training left unused
+MIN_STD = 1.0e-6  # of a channel that the training left unused
 
 
 @torch.no_grad()
@@ -92,9 +92,7 @@ def latent_statistics(
     )
     totals = [torch.stack(level).sum(0) for level in zip(*parts, strict=True)]
     moments = [total[1:] / total[0] for total in totals]
-    stds = [
-        (second - first.square()).clamp(min=SMALLEST_STD**2).sqrt() for first, second in moments
-    ]
+    stds = [(second - first.square()).clamp(min=MIN_STD**2).sqrt() for first, second in moments]
     return [first.float() for first, _ in moments], [std.float() for std in stds]
 
 

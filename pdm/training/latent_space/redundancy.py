@@ -12,7 +12,7 @@ from pdm.models.levels.pyramid import Pyramid
 from pdm.training.latent_space.regression import Regression
 
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0)  # the one that explains most counts
-SMALLEST_VARIANCE = 1e-12
+MIN_VARIANCE = 1e-12
 
 
 def redundancies(training: Iterable[Pyramid], held_out: Iterable[Pyramid]) -> list[float]:
@@ -51,7 +51,7 @@ def _regressions(batches: Iterable[Pyramid]) -> list[Regression]:
 
 
 def _explained(fit: Regression, test: Regression) -> float:
-    if test.variance < SMALLEST_VARIANCE:
+    if test.variance < MIN_VARIANCE:
         return 0.0
     errors = [test.error(fit.weights(ridge)) for ridge in RIDGES]
     return max(0.0, 1 - min(errors) / test.variance)

@@ -23,7 +23,7 @@ from pdm.training.loop.activation_checkpointing import blocks_of, checkpoint_act
 Backend = str | Callable[..., Any]
 # Shapes of inputs that a kind of block may be compiled for; more run without compilation, which
 # torch warns of. One kind occurs at a few resolutions, and in scoring.
-MOST_SHAPES = 32
+MAX_SHAPES = 32
 
 
 def prepare_blocks(model: nn.Module, config: TrainingConfig, device: Device) -> None:
@@ -68,7 +68,7 @@ def compile_blocks(model: nn.Module, device: Device, backend: Backend = "inducto
                 dynamic=dynamic,
                 # A cache for each kind: torch looks for a match in all of a function's.
                 isolate_recompiles=True,
-                recompile_limit=MOST_SHAPES,
+                recompile_limit=MAX_SHAPES,
             )
         block.forward = functools.partial(functions[kind], block)
 

@@ -14,7 +14,7 @@ from pdm.models.levels.pyramid import LevelShape
 from pdm.models.regions import Region, Span, random_region
 from pdm.training.loop.prefetch import Batch
 from pdm.training.objectives.equivariance import factors_that_fit
-from pdm.training.objectives.losses import LARGEST_CROP_PX, Plan
+from pdm.training.objectives.losses import MAX_CROP_PX, Plan
 from pdm.training.objectives.timesteps import TimeDistribution
 
 META = torch.device("meta")
@@ -35,7 +35,7 @@ def autoencoder_batch(
     side = config.crop_px
     region = side and Region(Span(0, side), Span(0, side), height, width)
     decoded = (side, side) if side else (height, width)
-    crop = random_region(decoded, LARGEST_CROP_PX, torch.Generator())
+    crop = random_region(decoded, MAX_CROP_PX, torch.Generator())
     # Of the random choices those that cost most: the largest prefix, and the least downscaling.
     levels = max(1, len(level_shapes) - 1)
     factor = min(factors_that_fit((height, width), model.level_downsamplings) or (1,))

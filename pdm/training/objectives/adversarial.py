@@ -15,8 +15,8 @@ from pdm.config.stages.autoencoder import AdversarialConfig
 from pdm.models.discriminator import PatchDiscriminator
 
 # Both keep the quotient finite, as in the code of LDM's first stages (arXiv:2112.10752).
-SMALLEST_NORM = 1.0e-4
-LARGEST_WEIGHT = 1.0e4
+NORM_EPSILON = 1.0e-4
+MAX_WEIGHT = 1.0e4
 
 
 def adaptive_weight(reconstruction: Tensor, generator: Tensor, last_weight: Tensor) -> Tensor:
@@ -28,13 +28,13 @@ def adaptive_weight(reconstruction: Tensor, generator: Tensor, last_weight: Tens
         last_weight: Weight of the decoder's last layer, where both gradients are compared.
 
     Returns:
-        Norm of the first gradient over that of the second, at most `LARGEST_WEIGHT`; detached.
+        Norm of the first gradient over that of the second, at most `MAX_WEIGHT`; detached.
     """
     norms: list[Tensor] = [
         torch.autograd.grad(loss, last_weight, retain_graph=True)[0].float().norm()
         for loss in (reconstruction, generator)
     ]
-    return (norms[0] / (norms[1] + SMALLEST_NORM)).clamp(0, LARGEST_WEIGHT).detach()
+    return (norms[0] / (norms[1] + NORM_EPSILON)).clamp(0, MAX_WEIGHT).detach()
 
 
 def hinge(real: Tensor, fake: Tensor) -> Tensor:

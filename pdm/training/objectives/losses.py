@@ -25,7 +25,7 @@ from pdm.training.objectives.pixel_losses import PIXEL_LOSSES, gradient_loss
 TIME_BINS = 4
 # Perceptual network and discriminator see crops of larger pictures: they judge only local detail,
 # and at 2048x2048 they would take more memory than all the rest.
-LARGEST_CROP_PX = 512
+MAX_CROP_PX = 512
 
 
 @dataclass(frozen=True)

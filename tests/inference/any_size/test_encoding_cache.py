@@ -14,14 +14,14 @@ from pdm.diffusion.samplers import Point, noise_from_seeds
 from pdm.diffusion.tiles.sampling import TiledState, sample_in_tiles
 from pdm.diffusion.tiles.velocity import TiledVelocity
 from pdm.inference.any_size.tiled.canvas import enlarging_factors, make_canvas
-from pdm.inference.any_size.tiled.encoding_cache import MOST_COPIES, EncodingCache
+from pdm.inference.any_size.tiled.encoding_cache import MAX_COPIES, EncodingCache
 from pdm.inference.any_size.tiled.enlarge import enlarge
 from pdm.inference.any_size.tiled.tile_velocity import TileDenoiser, plan_steps
 
 STEPS = 8
 SEED = 5  # which moves the tiles in all steps that may move them
 PICTURE = picture_of(20, 40)  # enlarged to 80x40 pixels, where a tile has 32x16
-MOST_TILES = 16
+MAX_TILES = 16
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def counted(loaded):
 
 def with_steps(models, sampler="multistep", steps=STEPS):
     """All tiles of a step are one batch."""
-    config = replace(models.config, sampler=sampler, steps=steps, batch_size=MOST_TILES)
+    config = replace(models.config, sampler=sampler, steps=steps, batch_size=MAX_TILES)
     return replace(models, config=config)
 
 
@@ -116,7 +116,7 @@ def test_no_more_is_kept_than_twice_the_drawn_maps(super_resolution):
     tiling = TilingConfig(mode="mixture", tiles_at_once=1)
     canvas, layout, schedule = canvas_and_schedule(with_steps(super_resolution), tiling)
     encodings, tiles = EncodingCache(canvas, layout, schedule), layout.grid(0).tiles
-    most = MOST_COPIES * sum(math.prod(shape) for shape in canvas.shapes)
+    most = MAX_COPIES * sum(math.prod(shape) for shape in canvas.shapes)
     needed = 0
     for tile in tiles:
         needed += sum(level.numel() for level in encodings.encode([tile]))

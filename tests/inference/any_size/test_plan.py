@@ -8,18 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pdm.config.sampling.any_size import LARGEST_SIDE, LEAST_SIDE, parse_size
+from pdm.config.sampling.any_size import MAX_SIDE, MIN_SIDE, parse_size
 from pdm.errors import BadInput
 from pdm.inference.any_size.fit import fit
 from pdm.inference.any_size.plan import (
-    MOST_CUT,
+    MAX_CUT_FACTOR,
     Plan,
     plan_drawing,
     plan_enlargement,
 )
 from pdm.inference.any_size.rectangles import Box
 
-sides = st.integers(LEAST_SIDE, LARGEST_SIDE)
+sides = st.integers(MIN_SIDE, MAX_SIDE)
 sizes = st.tuples(sides, sides)
 BUCKETS = [(256, 1024), (384, 640), (512, 512), (640, 384), (1024, 256)]
 models = st.sampled_from([[(128, 256)], [(64, 128)], [(64, 64)], [(1024, 2048)], BUCKETS])
@@ -60,7 +60,7 @@ def test_every_size_is_reached_without_stretching_or_needless_pixels(size, known
         assert side >= least
         assert side % unit == 0
         assert side <= max(least, whole + unit)
-    if nearest <= math.log(MOST_CUT):
+    if nearest <= math.log(MAX_CUT_FACTOR):
         assert plan.composition in known
 
     product = math.prod(each.factor for each in plan.rounds)

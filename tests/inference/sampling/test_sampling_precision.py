@@ -21,7 +21,7 @@ from pdm.models.unet_parts.embedding import Embedding
 
 CPU = torch.device("cpu")
 # Bounds of docs/guide/sampling.md, in grey levels of 255.
-MEAN_DIFFERENCE, LARGEST_DIFFERENCE = 0.5, 8
+MEAN_DIFFERENCE, MAX_DIFFERENCE = 0.5, 8
 
 
 def draw(chain, folder, **changes):
@@ -45,7 +45,7 @@ def test_pictures_of_a_trained_model_in_bfloat16_are_near_those_in_float32(chain
     differences = np.abs(exact - rounded)
     assert differences.max() > 0
     assert differences.mean() < MEAN_DIFFERENCE
-    assert differences.max() < LARGEST_DIFFERENCE
+    assert differences.max() < MAX_DIFFERENCE
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

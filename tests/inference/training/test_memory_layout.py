@@ -15,7 +15,7 @@ from pdm.training.objectives.losses import AutoencoderLosses, FlowLosses
 CPU = torch.device("cpu")
 SHAPES, DOWNSAMPLINGS = ((6, 1, 1), (4, 2, 4), (3, 4, 8)), ("global", 8, 4)
 CONVOLUTIONS = ("convolution.default", "convolution_backward.default")
-FEWEST_CHANNELS = 8  # of a network's features; pictures and latents have fewer
+MIN_CHANNELS = 8  # of a network's features; pictures and latents have fewer
 COARSEST = (2, 4)  # the gradient of the mean over a map has no layout
 
 
@@ -31,7 +31,7 @@ class Layouts(TorchDispatchMode):
             num_maps = func.__name__.count("backward") + 1  # the gradient, and the input
             for features in args[:num_maps]:
                 self.total += 1
-                if features.shape[1] < FEWEST_CHANNELS or features.shape[2:] == COARSEST:
+                if features.shape[1] < MIN_CHANNELS or features.shape[2:] == COARSEST:
                     continue
                 if not features.is_contiguous(memory_format=torch.channels_last):
                     self.copied.append((func.__name__, tuple(features.shape), features.stride()))

@@ -22,7 +22,7 @@ from pdm.data.boxes import LabelledBox
 
 KINDS = {"water": WATER, "forest": FOREST, "snow": SNOW}
 NAMES = ("sun", "moon", "hill", *KINDS)
-LEAST_SHARE = 0.01  # of the picture
+MIN_AREA_SHARE = 0.01  # of the picture
 _GLOW = 0.05  # radians around the light; the halo has a third of its strength there
 _CLEAR = 0.3  # how much of the sky must show through the clouds
 
@@ -76,5 +76,5 @@ def _parts(name: str, mask: NDArray[np.bool_]) -> Iterator[LabelledBox]:
     height, width = mask.shape
     found = cv2.connectedComponentsWithStats(mask.astype(np.uint8))[2]
     for left, top, across, down, area in found[1:].tolist():  # the first is the background
-        if area >= LEAST_SHARE * mask.size:
+        if area >= MIN_AREA_SHARE * mask.size:
             yield LabelledBox(name, left / width, top / height, across / width, down / height)

@@ -13,7 +13,7 @@ from pdm.curation.scrape.drawing.layers import Layers
 # Doubling takes whole numbers of 16 bits. One for 1 / km (the nearest land is at 0.08 km):
 _NEARNESS = 5000.0
 _STRENGTH = 8000.0  # for the strength of a texture
-_MOST = 65535
+_MAX_UINT16 = 65535
 _FAINTEST = 0.01  # a texture whose strength is below it does not show
 
 
@@ -64,7 +64,7 @@ class Finest:
         detail = self._detail(own, end)
         if detail is None:
             return planes
-        return [np.clip(plane * detail, 0, _MOST).astype(np.uint16) for plane in planes]
+        return [np.clip(plane * detail, 0, _MAX_UINT16).astype(np.uint16) for plane in planes]
 
     def _covered(self, first: int, last: int) -> Field | None:
         """How much of each pixel is land; None if all of them are."""
@@ -102,5 +102,5 @@ class Finest:
     def _enlarged(self, field: Field, factor: float, first: int, last: int) -> NDArray[np.uint16]:
         """Some rows of a layer at full size, times a factor, as whole numbers."""
         low, high = max(first - 1, 0), min(last + 1, len(field))
-        part = np.clip(field[low:high] * np.float32(factor), 0, _MOST).astype(np.uint16)
+        part = np.clip(field[low:high] * np.float32(factor), 0, _MAX_UINT16).astype(np.uint16)
         return doubled(part)[2 * (first - low) : 2 * (last - low), : self.frame.width_px]

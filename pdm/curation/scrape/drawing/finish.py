@@ -15,9 +15,9 @@ from pdm.curation.scrape.drawing.grid.textures import Textures
 from pdm.curation.scrape.drawing.layers import Layers
 from pdm.curation.scrape.drawing.scene import Scene
 
-Plane = NDArray[np.uint16]  # linear light, whole numbers up to _MOST
+Plane = NDArray[np.uint16]  # linear light, whole numbers up to _MAX_UINT16
 
-_MOST = 65535
+_MAX_UINT16 = 65535
 _WHITE = 4.0  # linear light that the tone curve maps to its end
 _GRAIN = 5  # 8-bit levels; the standard deviation is 0.9 of it
 _STRIP = 8  # coarse rows
@@ -33,7 +33,7 @@ def photograph(
         uint8, (height, width, 3), RGB.
     """
     brightness = _brightness(layers, frame)
-    scale = _exposure(scene, brightness) * (_MOST / _WHITE)
+    scale = _exposure(scene, brightness) * (_MAX_UINT16 / _WHITE)
     balance = (scale * scene.warmth, scale, scale / scene.warmth)
     finest = Finest(frame, layers, textures, balance, int(random.integers(0, 2**12)))
     size = (frame.width_px, frame.height_px)
@@ -50,7 +50,7 @@ def photograph(
         if rain is not None:
             planes = _with_rain(planes, rain[rows] * np.float32(scale))
         if flakes is not None:
-            level = min((1.6 * brightness + 0.12) * scale, _MOST)
+            level = min((1.6 * brightness + 0.12) * scale, _MAX_UINT16)
             planes = [_covered(plane, level, flakes[rows]) for plane in planes]
         noise = np.frombuffer(random.bytes(planes[0].size), np.uint8).reshape(planes[0].shape)
         grain = [cv2.LUT(noise, levels) for levels in _grain()]
@@ -87,11 +87,11 @@ def _add_stars(planes: list[Plane], stars: sky.Stars, rows: slice, scale: float)
     own = slice(*np.searchsorted(stars.row, (rows.start, rows.stop)))
     at = (stars.row[own] - rows.start, stars.column[own])
     for plane, light in zip(planes, stars.light[own].T, strict=True):
-        plane[at] = np.clip(plane[at] + light * np.float32(scale), 0, _MOST).astype(np.uint16)
+        plane[at] = np.clip(plane[at] + light * np.float32(scale), 0, _MAX_UINT16).astype(np.uint16)
 
 
 def _with_rain(planes: list[Plane], light: Field) -> list[Plane]:
-    added = np.clip(light, 0, _MOST).astype(np.uint16)
+    added = np.clip(light, 0, _MAX_UINT16).astype(np.uint16)
     return [np.asarray(cv2.add(plane, added)) for plane in planes]
 
 
@@ -109,7 +109,7 @@ def _develop(plane: Plane, brighter: NDArray[Any], darker: NDArray[Any]) -> NDAr
 def _curve() -> NDArray[np.uint8]:
     """Filmic tone curve (a fit of the film standard ACES by K. Narkowicz) with the display's gamma:
     8-bit levels over linear light."""
-    linear = np.arange(_MOST + 1) * (_WHITE / _MOST)
+    linear = np.arange(_MAX_UINT16 + 1) * (_WHITE / _MAX_UINT16)
     tone = (linear * (2.51 * linear + 0.03)) / (linear * (2.43 * linear + 0.59) + 0.14)
     levels = 255.0 * np.clip(tone, 0, 1) ** (1 / 2.2)
     return np.rint(np.round(levels, 6)).astype(np.uint8)  # a power's last digits differ by system

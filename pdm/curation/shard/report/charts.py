@@ -14,7 +14,7 @@ WIDTH, HEIGHT = 460, 130  # of a histogram's drawing area
 MIN_BAR = 1.5  # so that one picture among a million is visible
 SIDE = 300  # of the square map of sizes
 CELLS = 24  # along each side of it
-SMALLEST_PX, LARGEST_PX = 64, 16384  # on the map; others are counted in the outermost cells
+MIN_PX, MAX_PX = 64, 16384  # on the map; others are counted in the outermost cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,17 +176,17 @@ def _x(value: float, score: Score) -> float:
 
 def _on_map(size_px: float) -> float:
     """Position on the logarithmic axes of the size map."""
-    share = np.log2(size_px / SMALLEST_PX) / np.log2(LARGEST_PX / SMALLEST_PX)
+    share = np.log2(size_px / MIN_PX) / np.log2(MAX_PX / MIN_PX)
     return round(SIDE * float(share), 1)
 
 
 def _cell_of(sizes: Numbers) -> Places:
-    shares = np.log2(sizes / SMALLEST_PX) / np.log2(LARGEST_PX / SMALLEST_PX)
+    shares = np.log2(sizes / MIN_PX) / np.log2(MAX_PX / MIN_PX)
     cells: Places = np.clip(np.floor(shares * CELLS), 0, CELLS - 1).astype(np.int64)
     return cells
 
 
 def _cell_size_text(cell: int) -> str:
     """The size in the middle of a cell, rounded."""
-    size_px = SMALLEST_PX * (LARGEST_PX / SMALLEST_PX) ** ((cell + 0.5) / CELLS)
+    size_px = MIN_PX * (MAX_PX / MIN_PX) ** ((cell + 0.5) / CELLS)
     return f"{round(size_px, -1):,.0f}"

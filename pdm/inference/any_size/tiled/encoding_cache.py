@@ -13,7 +13,7 @@ from pdm.inference.any_size.tiled.canvas import Canvas
 from pdm.inference.any_size.tiled.tile_velocity import SamplingSchedule
 from pdm.models.levels.pyramid import Pyramid
 
-MOST_COPIES = 2  # values that are kept, in units of those of the drawn maps
+MAX_COPIES = 2  # values that are kept, in units of those of the drawn maps
 
 
 class EncodingCache:
@@ -33,7 +33,7 @@ class EncodingCache:
         is_repeated = any(layout.grid(step) == first for step in others)
         self.repeated = first if is_repeated else None
         self.is_seen_twice = schedule.evaluations(0) > 1
-        self.room = MOST_COPIES * sum(math.prod(shape) for shape in canvas.shapes)
+        self.room = MAX_COPIES * sum(math.prod(shape) for shape in canvas.shapes)
         self.kept: dict[tuple[Tile, ...], Pyramid] = {}
 
     def encode(self, tiles: Sequence[Tile]) -> Pyramid:
