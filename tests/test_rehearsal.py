@@ -183,7 +183,7 @@ def test_the_table_says_what_was_measured_and_what_fits():
         *("2:00:00", "(0.5", "images/s)"),
     ]
     batch = {
-        "images_at_once": 8,
+        "micro_batch_size": 8,
         "predicted_bytes": 2**30,
         "available_bytes": 2**31,
         "measured_bytes": 2**30,
@@ -192,7 +192,7 @@ def test_the_table_says_what_was_measured_and_what_fits():
     }
     text = conclusion(Rehearsal([row], {"diffusion": batch}))
     assert text == (
-        "diffusion: 8 images at once fit in 2.00 GiB; predicted 1.00 GiB, tried: 1.00 GiB, 3 s; "
+        "diffusion: a micro-batch of 8 fits in 2.00 GiB; predicted 1.00 GiB, tried: 1.00 GiB, 3 s; "
         "too many when tried: 16"
     )
     raise_failure(Rehearsal([row]))
@@ -211,5 +211,5 @@ def test_a_tiny_rehearsal_runs_every_stage_and_leaves_nothing(tmp_path):
         "autoencoder, interrupted",
         "diffusion, interrupted",
     }
-    assert all(batch["images_at_once"] for batch in found["batches"].values())
+    assert all(batch["micro_batch_size"] for batch in found["batches"].values())
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Takes two optimizer steps with a given number of images at once, to see whether they fit.
+"""Takes two optimizer steps with a micro-batch of a given size, to see whether it fits.
 
     python -m pdm.rehearsal.batch_trial STAGE PARAMS NUM_IMAGES
 
@@ -44,21 +44,21 @@ FACTS = {
 }
 
 
-def footprint(stage: str, config: Params, at_once: int) -> Footprint:
-    """Predict what a training takes with so many images at once."""
+def footprint(stage: str, config: Params, micro_batch_size: int) -> Footprint:
+    """Predict what a training takes with micro-batches of this size."""
     if stage == "autoencoder":
-        return autoencoder_footprint(config.autoencoder, at_once)
+        return autoencoder_footprint(config.autoencoder, micro_batch_size)
     return diffusion_footprint(
-        config.diffusion, *level_shapes_of(config.autoencoder), at_once, FACTS
+        config.diffusion, *level_shapes_of(config.autoencoder), micro_batch_size, FACTS
     )
 
 
-def take_steps(stage: str, config: Params, at_once: int) -> None:
+def take_steps(stage: str, config: Params, micro_batch_size: int) -> None:
     """Take two steps, on the GPU if there is one."""
     keep_freed_memory()
     device = choose_device()
     training = getattr(config, stage).training
-    losses, model, discriminator, batch = _build(stage, config, at_once, device)
+    losses, model, discriminator, batch = _build(stage, config, micro_batch_size, device)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = TrainState(model, training, discriminator)
     if training.checkpoint_activations:
@@ -87,7 +87,7 @@ def _step(
 
 
 def _build(
-    stage: str, config: Params, at_once: int, device: torch.device
+    stage: str, config: Params, micro_batch_size: int, device: torch.device
 ) -> tuple[nn.Module, nn.Module, DiscriminatorTraining | None, Batch]:
     if stage == "diffusion":
         shapes, downsamplings = level_shapes_of(config.autoencoder)
@@ -95,7 +95,7 @@ def _build(
         denoiser = build_denoiser(config.diffusion, channels, downsamplings, FACTS).to(device)
         losses = FlowLosses(denoiser, config.diffusion.level_loss_weights)
         sizes = denoiser.condition_sizes
-        batch = diffusion_batch(config.diffusion, shapes, at_once, device, sizes)
+        batch = diffusion_batch(config.diffusion, shapes, micro_batch_size, device, sizes)
         return losses, denoiser, None, _fill(batch)
     section = config.autoencoder
     model = build_autoencoder(section).to(device)
@@ -105,7 +105,7 @@ def _build(
     if adversary is not None:
         settings = adversary.config
         discriminator = DiscriminatorTraining(adversary, settings.learning_rate, 0)
-    batch = autoencoder_batch(section, model, at_once, device)
+    batch = autoencoder_batch(section, model, micro_batch_size, device)
     wrapped = AutoencoderLosses(model, section, perceptual, adversary)
     return wrapped, model, discriminator, _fill(batch)
 

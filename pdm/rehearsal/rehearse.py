@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pdm.training.monitoring.footprint import Footprint
 
 TRAININGS = ("autoencoder", "diffusion")
-SHARE_OF_MEMORY = 0.9  # of what is available, for the largest batch
-MAX_BATCH_TRIED = 1024  # images at once
+SHARE_OF_MEMORY = 0.9  # of what is available, for the largest micro-batch
+MAX_BATCH_TRIED = 1024  # images of a micro-batch
 PROCESS_BYTES = 7 * 2**26  # Python and torch, before the first step
 PARAMS = "params.yaml"
 
@@ -169,7 +169,7 @@ def _add_largest_batches(rehearsal: Rehearsal, folder: Path, max_bytes: int | No
             rehearsal.batches[stage] = _largest_batch(stage, folder, max_bytes)
         except PyramidError as error:
             rehearsal.error, rehearsal.exit_code = (
-                f"largest batch of {stage}: {error}",
+                f"largest micro-batch of {stage}: {error}",
                 error.exit_code,
             )
             return
@@ -196,9 +196,9 @@ def _largest_batch(stage: str, folder: Path, max_bytes: int | None) -> dict[str,
             used = measured.host_bytes if measured.device_bytes is None else measured.device_bytes
             predicted = one + (count - 1) * (two - one)
             tried = {"predicted_bytes": predicted, "measured_bytes": used}
-            return result | tried | {"images_at_once": count, "seconds": measured.seconds}
+            return result | tried | {"micro_batch_size": count, "seconds": measured.seconds}
         result["too_large"].append(count)
-    return result | {"images_at_once": 0, "predicted_bytes": one}
+    return result | {"micro_batch_size": 0, "predicted_bytes": one}
 
 
 def _bytes_here(footprint: "Footprint") -> int:

@@ -42,7 +42,7 @@ class Rehearsal:
 
     Args:
         rows: Of the steps that ran.
-        batches: By training: the largest number of images at once that fits.
+        batches: By training: the largest micro-batch that fits.
         error: What went wrong, in a line; empty if nothing did.
         exit_code: Of the step that failed, or 0.
     """
@@ -81,10 +81,11 @@ def conclusion(rehearsal: Rehearsal) -> str:
     """The lines below the table."""
     lines = []
     for stage, batch in rehearsal.batches.items():
-        text = f"{stage}: {batch['images_at_once']} images at once fit in "
-        text += f"{batch['available_bytes'] / GIB:.2f} GiB; predicted "
+        size = batch["micro_batch_size"]
+        text = f"{stage}: a micro-batch of {size} fits" if size else f"{stage}: no micro-batch fits"
+        text += f" in {batch['available_bytes'] / GIB:.2f} GiB; predicted "
         text += f"{batch['predicted_bytes'] / GIB:.2f} GiB"
-        if batch["images_at_once"]:
+        if size:
             text += f", tried: {batch['measured_bytes'] / GIB:.2f} GiB, {batch['seconds']:.0f} s"
         if batch["too_large"]:
             text += f"; too many when tried: {', '.join(map(str, batch['too_large']))}"

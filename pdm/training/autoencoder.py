@@ -140,7 +140,7 @@ def _work(settings: Settings, workers: Workers) -> None:
         return -found.psnr
 
     losses = _losses(model, config, workers.device)
-    share = training.microbatch_size(workers.count)
+    share = training.micro_batch_size(workers.count)
     flops = flops_per_image(losses, autoencoder_batch(config, model, share))
     state = TrainState(model, training, _discriminator_training(losses))
     restore_newest(state, checkpoints_of(settings.run, training), workers)

@@ -168,7 +168,7 @@ def _work(settings: Settings, workers: Workers) -> None:
         workers=workers,
     )
     losses = FlowLosses(model, config.level_loss_weights)
-    share = training.microbatch_size(workers.count)
+    share = training.micro_batch_size(workers.count)
     flops = flops_per_image(losses, _example_batch(config, model, latents, share))
     state = TrainState(model, training)
     restore_newest(state, checkpoints_of(settings.run, training), workers)

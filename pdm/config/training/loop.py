@@ -74,7 +74,7 @@ class TrainingConfig:
     ]
     seed: Annotated[Seed, "of initial weights, order, noise and augmentation"]
 
-    def microbatch_size(self, num_workers: int) -> int:
+    def micro_batch_size(self, num_workers: int) -> int:
         """Return the number of images in one pass on one of these workers."""
         return self.batch_size // (num_workers * self.accumulation)
 

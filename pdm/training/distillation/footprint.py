@@ -35,7 +35,7 @@ def distillation_footprint(
     distil = config.distil
     assert distil is not None
     student = replace(distillation_config(config), lora=None, init_from=None)
-    count = student.training.microbatch_size(student.training.num_workers)
+    count = student.training.micro_batch_size(student.training.num_workers)
     found = diffusion_footprint(
         student, level_shapes, level_downsamplings, count * distil.steps, facts
     )
@@ -47,4 +47,4 @@ def distillation_footprint(
     flops = found.flops_per_step
     if flops is not None:  # a pass forward is a third of one forward and back
         flops *= 1 + distil.teacher_steps / (3 * distil.steps)
-    return replace(found, images_at_once=count, flops_per_step=flops, memory=memory)
+    return replace(found, micro_batch_size=count, flops_per_step=flops, memory=memory)

@@ -83,9 +83,9 @@ class Steps:
         return stop
 
     @property
-    def microbatch_size(self) -> int:
+    def micro_batch_size(self) -> int:
         """Number of images in one pass on one worker."""
-        return self.config.microbatch_size(self.workers.count)
+        return self.config.micro_batch_size(self.workers.count)
 
     def next_share(self) -> tuple[tuple[range, Batch], Fault | None]:
         """Load this worker's next share; also return the fault of its images or disk, if any."""
@@ -125,7 +125,7 @@ class Steps:
         """Turn an out-of-memory error of a pass into advice on what to change."""
         return explain_out_of_memory(
             self.workers.device,
-            f"for {self.microbatch_size} images at once in {self.config.precision}, after "
+            f"for {self.micro_batch_size} images at once in {self.config.precision}, after "
             f"{self.state.images_seen:,} images",
             "raise training.accumulation or num_workers, lower batch_size, or train in bfloat16",
         )

@@ -48,7 +48,7 @@ class Footprint:
 
     Args:
         inputs: Shapes (C, H, W) of one picture, or of the levels of its latents.
-        images_at_once: On one worker.
+        micro_batch_size: Images in one pass on one worker.
         parameters: Weights that are trained.
         flops_per_step: Operations of an optimizer step, over all workers; None if unknown.
         memory: Bytes by part. On the host are "kernels" and, beside a GPU only, "checkpoint": from
@@ -57,7 +57,7 @@ class Footprint:
     """
 
     inputs: tuple[tuple[int, ...], ...]
-    images_at_once: int
+    micro_batch_size: int
     parameters: int
     flops_per_step: float | None
     memory: dict[str, int]
@@ -76,7 +76,7 @@ class Footprint:
         shapes = ", ".join("x".join(map(str, shape)) for shape in self.inputs)
         flops = "unknown" if self.flops_per_step is None else f"{self.flops_per_step:.3g}"
         lines = [
-            f"inputs of a picture: {shapes}; {self.images_at_once} at once on each worker",
+            f"inputs of a picture: {shapes}; micro-batches of {self.micro_batch_size}",
             f"parameters: {self.parameters:,}; operations a step: {flops}",
             "memory of a worker, predicted:",
         ]
@@ -92,7 +92,7 @@ class Footprint:
         """For programs; memory in bytes."""
         return {
             "inputs": [list(shape) for shape in self.inputs],
-            "images_at_once": self.images_at_once,
+            "micro_batch_size": self.micro_batch_size,
             "parameters": self.parameters,
             "flops_per_step": self.flops_per_step,
             "memory_bytes": self.memory,
@@ -100,17 +100,17 @@ class Footprint:
         }
 
 
-def autoencoder_footprint(config: AutoencoderConfig, at_once: int | None = None) -> Footprint:
+def autoencoder_footprint(config: AutoencoderConfig, micro_batch_size: int | None = None) -> Footprint:
     """Predict what a training of the autoencoder takes.
 
     Args:
         config: Section `autoencoder` of the params.
-        at_once: Images at once on a worker; None for the number that follows from the config.
+        micro_batch_size: Images in one pass on a worker; None for those of the config.
 
     Raises:
         BadInput: The perceptual network is missing.
     """
-    count = at_once or config.training.microbatch_size(config.training.num_workers)
+    count = micro_batch_size or config.training.micro_batch_size(config.training.num_workers)
 
     perceptual = load_perceptual(config.perceptual, CPU) if config.perceptual else None
 
@@ -130,7 +130,7 @@ def diffusion_footprint(
     config: DiffusionConfig,
     level_shapes: tuple[LevelShape, ...],
     level_downsamplings: tuple[Downsampling, ...],
-    at_once: int | None = None,
+    micro_batch_size: int | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> Footprint:
     """Predict what a training of the denoising network takes, like `autoencoder_footprint`.
@@ -139,10 +139,10 @@ def diffusion_footprint(
         config: Section `diffusion` of the params.
         level_shapes: Of the latents, coarse to fine.
         level_downsamplings: Likewise.
-        at_once: As there.
+        micro_batch_size: As there.
         facts: Those of the latents' manifest, see `build_denoiser`.
     """
-    count = at_once or config.training.microbatch_size(config.training.num_workers)
+    count = micro_batch_size or config.training.micro_batch_size(config.training.num_workers)
     channels = tuple(shape[0] for shape in level_shapes)
 
     def build() -> tuple[nn.Module, nn.Module, None]:

@@ -95,7 +95,7 @@ def measure(stage, config):
     if stage == "distillation":
         section = distillation_config(section)
     shapes, downsamplings = levels_of(config)
-    count = section.training.microbatch_size(section.training.num_workers)
+    count = section.training.micro_batch_size(section.training.num_workers)
     process = psutil.Process()
     torch.ones(256, 256) @ torch.ones(256, 256)
     perceptual = None
