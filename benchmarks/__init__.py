@@ -1,10 +1,12 @@
 """Benchmarks: each prints one table of comparisons with peers, and compares the outputs.
 
 Import this package before numpy and others: it limits every library to one thread, ours and the
-peers' alike.
+peers' alike. `benchmarks.threads.num_threads` says how many a part takes that uses all cores.
 """
 
 import os
+
+OMP_NUM_THREADS = os.environ.get("OMP_NUM_THREADS")  # as it was set for the command
 
 for _library in ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM", "RAYON"):
     os.environ[f"{_library}_NUM_THREADS"] = "1"

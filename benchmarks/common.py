@@ -9,6 +9,7 @@ import importlib.metadata
 import os
 import platform
 import resource
+import shutil
 import statistics
 import subprocess
 import time
@@ -41,8 +42,9 @@ class Ratio:
     Args:
         key: Its name in the JSON.
         question: What is compared, in words.
-        ours, peer: Medians, in `unit`.
-        values: The ratio in each round.
+        ours, peer: Medians, in `unit`; no peer where a figure stands by itself.
+        values: The ratio in each round; the figure itself, or the difference, where `question`
+            says so.
         goal: What it should be, as it is printed; empty if nothing was promised.
         note: What a reader must know to believe it.
     """
@@ -50,7 +52,7 @@ class Ratio:
     key: str
     question: str
     ours: float
-    peer: float
+    peer: float | None
     unit: str
     values: tuple[float, ...]
     goal: str = ""
@@ -101,7 +103,7 @@ def table(lines: list[Ratio]) -> str:
         (
             f"{number}. {line.question} [{line.key}]",
             f"{line.ours:,.4g}",
-            f"{line.peer:,.4g}",
+            "" if line.peer is None else f"{line.peer:,.4g}",
             line.unit,
             f"{line.median:.3g} ({min(line.values):.3g} to {max(line.values):.3g})",
             line.goal,
@@ -130,9 +132,10 @@ def as_json(lines: list[Ratio], **facts: Any) -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
+    """Commit, processor and versions. `threads` holds unless the note of a line says otherwise."""
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     return {
-        "git": _git("rev-parse", "--short=12", "HEAD") + ("+" if _git("status", "-s") else ""),
+        "git": commit(),
         "cores": os.cpu_count(),
         "processor": _processor(),
         "python": platform.python_version(),
@@ -141,9 +144,12 @@ def machine() -> dict[str, Any]:
     }
 
 
-def num_threads() -> int:
-    """For parts that use all cores: as many as there are, or what OMP_NUM_THREADS says."""
-    return int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+def commit() -> str:
+    """The commit that is checked out, with a plus if files differ from it; "?" without git."""
+    if shutil.which("git") is None:
+        return "?"
+    found = _git("rev-parse", "--short=12", "HEAD")
+    return (found or "?") + ("+" if _git("status", "-s") else "")
 
 
 def load() -> float:

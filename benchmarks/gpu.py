@@ -31,7 +31,8 @@ if __package__ in (None, ""):  # run as a script
 
 import torch
 
-from benchmarks.parts.gpu import basics, drawing, groups, others, training
+from benchmarks.common import commit
+from benchmarks.parts.gpu import basics, ddp, drawing, peers, training
 from benchmarks.parts.gpu.rows import Row, as_json, failure, left_out, table
 from benchmarks.parts.gpu.sizes import Size, size_of
 
@@ -45,16 +46,16 @@ PARTS: dict[str, tuple[Part, int]] = {
     "autoencoder_step": (functools.partial(training.autoencoder_steps, compiled=False), 90),
     "decoding": (drawing.decoding, 60),
     "pictures": (functools.partial(drawing.pictures, compiled=False), 90),
-    "ddp_of_one": (groups.ddp_of_one, 60),
+    "ddp_of_one": (ddp.ddp_of_one, 60),
     "unet_step_compiled": (functools.partial(training.unet_steps, compiled=True), 150),
     "pictures_compiled": (functools.partial(drawing.pictures, compiled=True), 150),
     "autoencoder_step_compiled": (
         functools.partial(training.autoencoder_steps, compiled=True),
         150,
     ),
-    "peer_unet_step": (functools.partial(others.unet_peer, compiled=False), 60),
-    "peer_autoencoder_step": (functools.partial(others.autoencoder_peer, compiled=False), 60),
-    "peer_unet_step_compiled": (functools.partial(others.unet_peer, compiled=True), 120),
+    "peer_unet_step": (functools.partial(peers.unet_peer, compiled=False), 60),
+    "peer_autoencoder_step": (functools.partial(peers.autoencoder_peer, compiled=False), 60),
+    "peer_unet_step_compiled": (functools.partial(peers.unet_peer, compiled=True), 120),
 }
 MIN_SECONDS = 10  # less is not worth a start
 
@@ -125,9 +126,10 @@ def _reason_to_leave_out(name: str, device: str, seconds: float) -> str:
 
 
 def machine(device: str) -> dict[str, object]:
-    """Device and versions."""
-    facts = {"torch": torch.__version__, "cuda": torch.version.cuda}
-    facts |= {"python": platform.python_version(), "diffusers": find_spec("diffusers") is not None}
+    """Commit, device and versions."""
+    facts: dict[str, object] = {"git": commit(), "torch": torch.__version__}
+    facts |= {"cuda": torch.version.cuda, "python": platform.python_version()}
+    facts["diffusers"] = find_spec("diffusers") is not None
     if device == "cpu":
         return {"device": f"CPU, {platform.machine()}", **facts}
     found = torch.cuda.get_device_properties(0)

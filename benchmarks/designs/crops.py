@@ -124,5 +124,6 @@ def _cut(
         side = round(side_px * (longest / side_px) ** random.uniform())
         left, top = (int(random.integers(0, length - side + 1)) for length in picture.size)
         box = (left, top, left + side, top + side)
-        found[number] = picture.resize((side_px, side_px), Image.Resampling.LANCZOS, box)
+        crop = picture.resize((side_px, side_px), Image.Resampling.LANCZOS, box)
+        found[number] = np.asarray(crop)
     return found

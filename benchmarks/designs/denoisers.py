@@ -8,7 +8,6 @@ over 5 % fewer parameters.
 """
 
 import dataclasses
-from pathlib import Path
 from typing import Any, Literal
 
 from benchmarks.common import ROOT
@@ -116,6 +115,7 @@ def config_of(
 ) -> DiffusionConfig:
     """All training settings of a design."""
     design, default = DESIGNS[name], params.load(ROOT / "params.yaml").diffusion
+    assert default.model is not None
     flow = PAPER_FLOW | design.flow
     if design.predicts is not None:
         flow |= {"level_loss_weights": (1.0,), "time_margin": 0.0}
@@ -142,7 +142,7 @@ def sampling_of(name: str) -> SampleConfig:
         "clamp_latents": 0.0,  # the tails of wavelets are long
         "ema_length": None,
     }
-    default = params.load(Path(ROOT / "params.yaml")).sample
+    default = params.load(ROOT / "params.yaml").sample
     changes: dict[str, Any] = plain | DESIGNS[name].sample
     return dataclasses.replace(default, **changes)
 

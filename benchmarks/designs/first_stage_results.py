@@ -12,7 +12,7 @@ Groups = dict[tuple[str, str], list[Run]]  # by length and design, as `group_run
 
 def mean_psnr(run: Run, prefix: int = -1) -> float:
     """PSNR of held-out pictures in dB, from a prefix of the levels; mean over the sources."""
-    return statistics.mean(source[prefix]["psnr_db"] for source in run["scores"].values())
+    return statistics.mean(float(source[prefix]["psnr_db"]) for source in run["scores"].values())
 
 
 def paired_with_best_baseline(runs: list[Run]) -> list[tuple[Run, Run]]:

@@ -9,31 +9,36 @@ from typing import Any
 
 import torch
 
+from benchmarks.networks import to_channels_last
 from pdm.baselines.first_stage import KLFirstStage
 from pdm.config.networks.autoencoder_model import AutoencoderModelConfig, LevelConfig
-from pdm.config.networks.first_stage import FirstStageConfig
+from pdm.config.networks.first_stage import FirstStageConfig, FirstStageName
 from pdm.config.stages.autoencoder import AutoencoderConfig
 from pdm.config.training.loop import TrainingConfig
 from pdm.models.autoencoder_parts.encoder import INITIAL_LOG_VARIANCE
 from pdm.models.codec import Autoencoder
+from pdm.models.levels.pyramid import Downsampling
 from pdm.registry import build_autoencoder
 
 SIDE_PX = 64
 KL_WEIGHT = 1.0e-6  # LDM's value; of a mean over values for the pyramid, of LDM's sum for LDM
 LEARNING_RATE = 2e-3
 
-BASELINES = {"kl-f8": 14, "kl-f16": 15}  # base widths that give equal parameters
+# Base widths that give equal parameters
+BASELINES: dict[FirstStageName, int] = {"kl-f8": 14, "kl-f16": 15}
 
 
-def _levels(*levels: tuple[int | str, int], kl_weight: float = KL_WEIGHT) -> Any:
+def _levels(
+    *levels: tuple[Downsampling, int], kl_weight: float = KL_WEIGHT
+) -> tuple[LevelConfig, ...]:
     return tuple(
-        LevelConfig(downsampling=factor, channels=channels, kl_weight=kl_weight)  # type: ignore[arg-type]
+        LevelConfig(downsampling=factor, channels=channels, kl_weight=kl_weight)
         for factor, channels in levels
     )
 
 
 # 32 + 2x2x8 + 4x4x4 + 8x8x2 = 256 values of a 64x64 picture, as many as those of f8 and f16
-LEVELS = (("global", 32), (32, 8), (16, 4), (8, 2))
+LEVELS: tuple[tuple[Downsampling, int], ...] = (("global", 32), (32, 8), (16, 4), (8, 2))
 NO_DROPOUT = (0.0,) * 6
 
 PYRAMID = AutoencoderModelConfig(
@@ -76,21 +81,18 @@ ABLATIONS = (*MODEL_ABLATIONS, *LOSS_ABLATIONS)
 def config_of(design: str, seed: int, learning_rate: float, total_images: int) -> AutoencoderConfig:
     """All settings of a run of the design ("pyramid", one of BASELINES or one of ABLATIONS)."""
     model = dataclasses.replace(PYRAMID, **MODEL_ABLATIONS.get(design, {}))
-    baseline = (
+    baselines = [
         FirstStageConfig(
-            name=design,
-            base_width=BASELINES[design],
-            latent_scale="channel",
-            latent_weight=KL_WEIGHT,
-        )  # type: ignore[arg-type]
-        if design in BASELINES
-        else None
-    )
+            name=name, base_width=width, latent_scale="channel", latent_weight=KL_WEIGHT
+        )
+        for name, width in BASELINES.items()
+        if name == design
+    ]
     config = AutoencoderConfig(
         image_height_px=SIDE_PX,
         image_width_px=SIDE_PX,
         model=model,
-        baseline=baseline,
+        baseline=baselines[0] if baselines else None,
         init_from=None,
         pixel_loss="l1",
         perceptual=None,
@@ -118,7 +120,7 @@ def build(config: AutoencoderConfig) -> Autoencoder:
         with torch.no_grad():
             model.network.quant_conv.weight[quiet:] = 0
             model.network.quant_conv.bias[quiet:] = INITIAL_LOG_VARIANCE
-    return model.to(memory_format=torch.channels_last)
+    return to_channels_last(model)
 
 
 def _training(seed: int, learning_rate: float, total_images: int) -> TrainingConfig:

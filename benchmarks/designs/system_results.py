@@ -136,8 +136,9 @@ def _table(runs: list[Run]) -> list[str]:
         ]
         rows.append(cells)
     floors = ["real crops (floor)", *[""] * 6]
-    for pair, *column in COLUMNS.values():
-        floors.append(_cell(runs[:1], FLOORS[pair], *column) if pair in FLOORS else "")  # type: ignore[arg-type]
+    for pair, score, factor, digits in COLUMNS.values():
+        floor = FLOORS.get(pair)
+        floors.append(_cell(runs[:1], floor, score, factor, digits) if floor else "")
     return table_lines(heads, [*rows, floors])
 
 

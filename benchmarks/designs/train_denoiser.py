@@ -18,7 +18,8 @@ from benchmarks.designs.crops import Crops
 from benchmarks.designs.denoisers import DESIGNS, config_of, sampling_of
 from benchmarks.designs.first_stages import SIDE_PX
 from benchmarks.designs.wavelets import Wavelets
-from benchmarks.parts.training.in_memory import LatentsInMemory, trained
+from benchmarks.networks import count_parameters, to_channels_last
+from benchmarks.parts.training.in_memory import LatentsInMemory, ema_of, trained
 from pdm import params
 from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.config.stages.sample import SampleConfig
@@ -39,7 +40,6 @@ from pdm.models.layers.spectral_norm import bake_spectral_norms
 from pdm.models.levels.pyramid import Pyramid
 from pdm.registry import build_denoiser
 from pdm.training.latent_dataset import LatentDataset
-from pdm.training.loop.interfaces import Data
 from pdm.training.loop.state import TrainState
 from pdm.training.objectives.losses import FlowLosses
 
@@ -76,7 +76,7 @@ def main() -> None:
     found = {
         **{name: job[name] for name in named},
         "images_seen": images_seen,
-        "parameters": sum(weight.numel() for weight in network.parameters()),
+        "parameters": count_parameters(network),
         "latent_values": sum(c * h * w for c, h, w in wavelets.level_shapes(SIDE_PX, SIDE_PX)),
         "samples": num_samples,
         "distances": score(samples, crops, wavelets, Path(job["cache"])),
@@ -153,22 +153,21 @@ def train_network(
     """
     state, losses, data = prepare_training(config, first_stage, pixels)
     trained(state, losses, data, config.training, seconds)
-    return bake_spectral_norms(state.ema), state.images_seen  # type: ignore[return-value]
+    return bake_spectral_norms(ema_of(state)), state.images_seen
 
 
 def prepare_training(
     config: DiffusionConfig, first_stage: FirstStage, pixels: Pixels
-) -> tuple[TrainState, FlowLosses, Data]:
+) -> tuple[TrainState, FlowLosses, LatentDataset]:
     """A training at its start: random weights, losses, and the latents of the crops."""
     images = to_images(pixels)
     both = torch.cat([images, images.flip(3)])  # mirrored copies, as the stage `latents` makes
     latents = LatentsInMemory(encode(first_stage, both))
     torch.manual_seed(config.training.seed)
     channels, downsamplings = first_stage.level_channels, first_stage.level_downsamplings
-    network = build_denoiser(config, channels, downsamplings)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = to_channels_last(build_denoiser(config, channels, downsamplings))
     losses = FlowLosses(network, config.level_loss_weights)
-    data = LatentDataset(latents, config)  # type: ignore[arg-type]
+    data = LatentDataset(latents, config)
     return TrainState(network, config.training), losses, data
 
 

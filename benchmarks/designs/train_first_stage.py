@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.designs import crops
+from benchmarks.designs.crops import Crops
 from benchmarks.designs.first_stages import SIDE_PX, build, config_of
+from benchmarks.networks import count_parameters
 from benchmarks.parts.training import in_memory
 from benchmarks.parts.training.in_memory import ENDLESS, Clock, CropsInMemory
 from pdm.config.stages.autoencoder import AutoencoderConfig
@@ -20,6 +22,8 @@ from pdm.data.pixels import Pixels
 from pdm.evaluation.reconstruction import psnr, ssim
 from pdm.models.codec import Autoencoder
 from pdm.training.autoencoder import ema_model
+from pdm.training.distributed.workers import Workers
+from pdm.training.latent_space.measure import measure_latents
 from pdm.training.loop.state import TrainState
 from pdm.training.objectives.losses import AutoencoderLosses
 from pdm.training.objectives.perceptual import load_perceptual
@@ -43,10 +47,16 @@ def train_autoencoder(
     cpu = torch.device("cpu")
     perceptual = load_perceptual(config.perceptual, cpu) if config.perceptual else None
     losses = AutoencoderLosses(model, config, perceptual, None)
-    data: Any = CropsInMemory(pixels)
-    pictures = PictureDataset(data, config, model)
+    pictures = PictureDataset(CropsInMemory(pixels), config, model)
     clock = in_memory.trained(state, losses, pictures, config.training, seconds)
     return ema_model(state), clock, state.images_seen
+
+
+def measured(model: Autoencoder, data: Crops) -> Autoencoder:
+    """The model, once its statistics of latents are measured, as the stage does it."""
+    training, held_out = CropsInMemory(data.train), CropsInMemory(data.held_out)
+    measure_latents(model, training, held_out, (SIDE_PX, SIDE_PX), Workers(torch.device("cpu")))
+    return model
 
 
 @torch.no_grad()
@@ -86,7 +96,7 @@ def main() -> None:
     found = {
         **kept,
         "images_seen": images_seen,
-        "parameters": sum(weight.numel() for weight in model.parameters()),
+        "parameters": count_parameters(model),
         "latent_values": sum(c * h * w for c, h, w in model.level_shapes(SIDE_PX, SIDE_PX)),
         "curve": clock.curve[-1:],
         "scores": {name: scores(model, source.held_out) for name, source in data.items()},

@@ -6,7 +6,6 @@ import json
 import logging
 import sys
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -28,8 +27,9 @@ from benchmarks.designs.train_denoiser import (
     prepare_training,
     reconstruct,
 )
-from benchmarks.designs.train_first_stage import train_autoencoder
-from benchmarks.parts.training.in_memory import CropsInMemory, trained
+from benchmarks.designs.train_first_stage import measured, train_autoencoder
+from benchmarks.networks import count_parameters
+from benchmarks.parts.training.in_memory import ema_of, trained
 from pdm import weights
 from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.data.pixels import Pixels
@@ -39,8 +39,6 @@ from pdm.inference.sampling_networks import Networks
 from pdm.models.codec import Autoencoder
 from pdm.models.layers.spectral_norm import bake_spectral_norms
 from pdm.registry import load_autoencoder
-from pdm.training.distributed.workers import Workers
-from pdm.training.latent_space.measure import measure_latents
 
 SHEET_PICTURES = 32
 PAIRS = {
@@ -85,7 +83,7 @@ def main() -> None:
         "images": None,
         "first_stage_images": first_stage_images(work / "first-stages" / name),
         "images_seen": images_seen,
-        "parameters": [sum(weight.numel() for weight in part.parameters()) for part in parts],
+        "parameters": [count_parameters(part) for part in parts],
         "latent_values": sum(c * h * w for c, h, w in first_stage.level_shapes(SIDE_PX, SIDE_PX)),
         "samples": count,
         "distances": distances_of_pairs(sets, PAIRS, work / "real", [PackagedFeatures(JUDGE)]),
@@ -104,9 +102,9 @@ def train_with_guide(
     state, losses, data = prepare_training(config, first_stage, pixels)
     before = guide_share() * seconds
     trained(state, losses, data, config.training, before)
-    guide: Any = bake_spectral_norms(copy.deepcopy(state.ema))
+    guide = bake_spectral_norms(copy.deepcopy(ema_of(state)))
     trained(state, losses, data, config.training, seconds - before)
-    network: Any = bake_spectral_norms(state.ema)
+    network = bake_spectral_norms(ema_of(state))
     return Networks(network, guide, guide_gets_condition=True), state.images_seen
 
 
@@ -125,9 +123,7 @@ def first_stage_of(
     model = load_autoencoder(folder)
     if system.first_stage == "kl-f8":
         model.config = dataclasses.replace(model.config, latent_scale=system.scale)
-    sets: list[Any] = [CropsInMemory(part) for part in (crops.train, crops.held_out)]
-    measure_latents(model, *sets, (SIDE_PX, SIDE_PX), Workers(torch.device("cpu")))
-    return model
+    return measured(model, crops)
 
 
 def first_stage_images(folder: Path) -> int:
@@ -135,7 +131,7 @@ def first_stage_images(folder: Path) -> int:
     return int(weights.record_of(folder)["images_seen"])
 
 
-def _save_sheet(samples: Any, path: Path) -> None:
+def _save_sheet(samples: Pixels, path: Path) -> None:
     """The first samples, unselected, to look at."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = [list(samples[start : start + 8]) for start in range(0, SHEET_PICTURES, 8)]

@@ -100,7 +100,8 @@ def _strongest(fine: Tensor) -> Tensor:
     """The directions of most variance, (13, 189)."""
     blocks = fine.transpose(0, 1).flatten(1).double()
     _, directions = torch.linalg.eigh(torch.cov(blocks))  # ascending
-    return directions[:, -FINE:].flip(1).T.float().contiguous()
+    strongest: Tensor = directions[:, -FINE:].flip(1).T
+    return strongest.float().contiguous()
 
 
 def _joined(coarse: Sequence[Tensor]) -> Tensor:

@@ -134,7 +134,7 @@ class KLFirstStage(FirstStage):
 
     def __init__(self, config: FirstStageConfig) -> None:
         super().__init__(config)
-        self.network = AutoencoderKL(**_diffusers_arguments(config))  # type: ignore[no-untyped-call]
+        self.network = AutoencoderKL(**_diffusers_arguments(config))
 
     def posterior(self, images: Tensor, tile_px: int | None = None) -> tuple[Pyramid, LogVariances]:
         """See `Autoencoder.posterior`; `tile_px` is refused."""
@@ -171,7 +171,7 @@ class VQFirstStage(FirstStage):
     def __init__(self, config: FirstStageConfig) -> None:
         super().__init__(config)
         design = DESIGNS[config.name]
-        self.network = VQModel(  # type: ignore[no-untyped-call]
+        self.network = VQModel(
             **_diffusers_arguments(config),
             num_vq_embeddings=design.num_codes,
             vq_embed_dim=design.channels,

@@ -65,7 +65,7 @@ def stock_pipeline(
     assert isinstance(denoiser, LatentUNet)
     unet = _stock_unet(denoiser, sample_size=level_shapes[0][1])
     beta_start, beta_end = betas_of(denoiser.config.name)
-    scheduler = DDIMScheduler(  # type: ignore[no-untyped-call]
+    scheduler = DDIMScheduler(
         num_train_timesteps=NUM_STEPS,
         beta_start=beta_start,
         beta_end=beta_end,
@@ -77,9 +77,7 @@ def stock_pipeline(
         clip_sample=False,
     )
     first_stage = _scaled_first_stage(autoencoder)
-    pipeline: Any = LDMPipeline(  # type: ignore[no-untyped-call]
-        vqvae=first_stage, unet=unet, scheduler=scheduler
-    )
+    pipeline: Any = LDMPipeline(vqvae=first_stage, unet=unet, scheduler=scheduler)
     return pipeline
 
 

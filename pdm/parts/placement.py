@@ -41,7 +41,7 @@ def resources_of_worker(
 
 def _alive_nodes() -> list[dict[str, float]]:
     """Resources of each node that answers."""
-    known: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    known: list[dict[str, Any]] = ray.nodes()
     return [node["Resources"] for node in known if node["Alive"]]
 
 

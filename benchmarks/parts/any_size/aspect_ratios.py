@@ -11,11 +11,11 @@ autoencoder would be most of both distances, and hide what differs between the f
 import dataclasses
 import io
 import json
-import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import geometric_mean
 
 import numpy as np
 import torch
@@ -62,9 +62,9 @@ QUICK = Size(18, 4, 16, 16, (0,))
 def measure(size: Size, folder: Path) -> list[Ratio]:
     """Train both flows with each seed, and compare them shape by shape."""
     found = [_distances(size, seed, folder / str(seed)) for seed in size.seeds]
-    values = tuple(_geometric_mean(one[name] / two[name] for name in one) for one, two in found)
+    values = tuple(geometric_mean(one[name] / two[name] for name in one) for one, two in found)
     many, square = (
-        _geometric_mean(value for pair in found for value in pair[side].values()) for side in (0, 1)
+        geometric_mean(value for pair in found for value in pair[side].values()) for side in (0, 1)
     )
     each = "; ".join(
         f"seed {seed}: "
@@ -80,7 +80,7 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
             square,
             "",
             values,
-            "<= 0.7",
+            "at most 0.7",
             f"{ReferenceDistance.name} from decoded held-out pictures, {size.num_held_out} a side, "
             "geometric mean over the shapes, a value for each seed; "
             f"{size.num_train:,} different pictures and {size.flow_images:,} images each. {each}.",
@@ -203,8 +203,3 @@ def _sample(index: int, width: int, height: int) -> tuple[str, dict[str, bytes]]
     file, key = io.BytesIO(), f"{index:020x}"
     Image.fromarray(larger).resize((width, height), Image.Resampling.LANCZOS).save(file, "PNG")
     return key, {"png": file.getvalue(), "json": json.dumps({"key": key}).encode()}
-
-
-def _geometric_mean(values: Iterable[float]) -> float:
-    logarithms = [math.log(value) for value in values]
-    return math.exp(math.fsum(logarithms) / len(logarithms))

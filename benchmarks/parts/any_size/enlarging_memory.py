@@ -8,8 +8,6 @@ bands are enough, since a band needs no more memory than the one before.
 import argparse
 import itertools
 import json
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.common import ROOT, Ratio
+from benchmarks.child_process import MIB, memory_bytes, run_module
+from benchmarks.common import Ratio
 from benchmarks.parts.any_size.networks import TILE_PX, small_ldm
-from benchmarks.parts.autoencoder.tiles import status_mb
 from pdm.config.sampling.tiling import TilingConfig
 from pdm.inference.any_size.tiled.enlarge import enlarge
 
@@ -48,7 +46,7 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
         if peaks[times] > untiled["peak"]:
             break
         largest = times * TILE_PX
-    listed = ", ".join(f"{times * TILE_PX}: {peak:.0f} MB" for times, peak in peaks.items())
+    listed = ", ".join(f"{times * TILE_PX}: {peak:.0f} MiB" for times, peak in peaks.items())
     ratio = largest / size.untiled_px
     return [
         Ratio(
@@ -57,12 +55,12 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
             f"that at the trained side ({TILE_PX})",
             many["peak"],
             one["peak"],
-            "MB",
+            "MiB",
             (many["peak"] / one["peak"],),
             "at most 1.15",
-            f"Of the whole process; before drawing it has {one['before']:.0f} MB. "
+            f"Of the whole process; before drawing it has {one['before']:.0f} MiB. "
             f"A picture of {size.grown * TILE_PX} pixels a side in bytes alone has "
-            f"{3 * (size.grown * TILE_PX) ** 2 / 2**20:.0f} MB.",
+            f"{3 * (size.grown * TILE_PX) ** 2 / 2**20:.0f} MiB.",
         ),
         Ratio(
             "size_at_equal_memory",
@@ -73,17 +71,14 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
             "px",
             (ratio,),
             "at least 16",
-            f"Untiled {untiled['peak']:.0f} MB; sides tried: {listed}.",
+            f"Untiled {untiled['peak']:.0f} MiB; sides tried: {listed}.",
         ),
     ]
 
 
 def _peak(way: str, side: int) -> dict[str, float]:
-    command = [sys.executable, "-m", __name__, way, str(side)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{way} {side}: {done.stderr}")
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    """Memory of a process in MiB: before it draws, and at its peak."""
+    found: dict[str, float] = json.loads(run_module(__name__, way, str(side)))
     return found
 
 
@@ -95,7 +90,7 @@ def _draw_once() -> None:
     parser.add_argument("side", type=int)
     args = parser.parse_args()
     models = small_ldm(STEPS)
-    before = status_mb("VmRSS")
+    before = memory_bytes("VmRSS")
     if args.way == "untiled":
         [picture] = models.draw([0], (args.side, args.side), None)
         assert picture.shape == (args.side, args.side, 3)
@@ -105,7 +100,7 @@ def _draw_once() -> None:
         tiling = TilingConfig(tiles_at_once=1)
         bands = enlarge(models, small, 2, tiling=tiling, strength=1.0)
         assert all(band.shape[1] == args.side for band in itertools.islice(bands, BANDS))
-    print(json.dumps({"before": before, "peak": status_mb("VmHWM")}))
+    print(json.dumps({"before": before / MIB, "peak": memory_bytes("VmHWM") / MIB}))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from benchmarks.parts.any_size.seam_lines import (
     landscapes,
     large_size,
     seam_line,
+    train_with_close_ups,
 )
 from benchmarks.parts.any_size.seam_scores import seam_scores
 from benchmarks.parts.tasks import world
@@ -49,9 +50,9 @@ FULL = Size(world.Size(160, 40, 3200, 9600, 12), 10)
 
 def measure(size: Size, folder: Path) -> list[Ratio]:
     """Train both models, and score what they enlarge in all modes."""
-    ldm = _train(_ldm_params(size.world), size.world, folder / "ldm")
+    ldm = train_with_close_ups(_ldm_params(size.world), size.world, folder / "ldm")
     enlarging = world.params_of(size.world, "model-tiny", "task-super-resolution")
-    base = _train(enlarging, size.world, folder / "super_resolution")
+    base = train_with_close_ups(enlarging, size.world, folder / "super_resolution")
     return [
         *_lines(ldm, size.num_pictures, None, "ldm_seam", "enlargements by LDM's models"),
         *_lines(ldm, size.num_pictures, 1.0, "ldm_noise_seam", "LDM's pictures from noise"),
@@ -76,15 +77,6 @@ def _reduced(picture: Pixels) -> Pixels:
     height, width = (side // FACTOR for side in picture.shape[:2])
     image = Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC)
     return np.asarray(image)
-
-
-def _train(config: Params, size: world.Size, folder: Path) -> LoadedModels:
-    folder.mkdir()
-    # Tiles show parts of pictures, so the autoencoder learns from parts, too.
-    config = dataclasses.replace(
-        config, autoencoder=dataclasses.replace(config.autoencoder, close_up=0.5)
-    )
-    return world.train_task(config, world.train_first_stage(size, config, folder), folder).models
 
 
 def _ldm_params(size: world.Size) -> Params:

@@ -1,4 +1,7 @@
-"""Lines of the table on seams: pictures enlarged in a mode, against real ones of the same size."""
+"""What the parts on seams share: models, enlarged and real pictures, and lines of the table."""
+
+import dataclasses
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -6,6 +9,7 @@ from PIL import Image
 from benchmarks.common import Ratio
 from benchmarks.parts.any_size.seam_scores import Floats, interval, seam_scores
 from benchmarks.parts.tasks import world
+from pdm.config import Params
 from pdm.config.sampling.tiling import Mode, TilingConfig
 from pdm.curation.scrape.drawing.landscapes import draw_with_map
 from pdm.data.pixels import Pixels
@@ -57,6 +61,14 @@ def contrast_line(pictures: dict[Mode, list[Pixels]], tile: Size, key: str, what
         "",
         f"95 % interval over {len(ratios)} pictures: {low:.3f} to {high:.3f}.",
     )
+
+
+def train_with_close_ups(config: Params, size: world.Size, folder: Path) -> LoadedModels:
+    """Train both models of a task; the autoencoder on parts of pictures, too, as tiles are."""
+    config = dataclasses.replace(
+        config, autoencoder=dataclasses.replace(config.autoencoder, close_up=0.5)
+    )
+    return world.train_task(config, world.train_first_stage(size, config, folder), folder).models
 
 
 def ratio_of_means(values: Floats, reference: Floats) -> float:

@@ -4,7 +4,6 @@ Small models of built-in landscapes are trained here. Pictures of the trained si
 four times, in two rounds. Each begins at noise, where tiles know least of each other.
 """
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from benchmarks.parts.any_size.seam_lines import (
     landscapes,
     large_size,
     seam_line,
+    train_with_close_ups,
 )
 from benchmarks.parts.any_size.seam_scores import (
     Floats,
@@ -57,7 +57,9 @@ FULL = Size(world.Size(160, 40, 3200, 9600, 12), 10, 5)
 
 def measure(size: Size, folder: Path) -> list[Ratio]:
     """Train, enlarge drawn pictures and plain gradients in all modes, and score them."""
-    models = _train(size.world, folder)
+    models = train_with_close_ups(
+        world.params_of(size.world, "model-tiny", None), size.world, folder
+    )
     real = landscapes(large_size(models), size.num_pictures)
     drawn = [models.draw([seed], models.size, None)[0] for seed in range(size.num_pictures)]
     plain = [_gradient(models, seed) for seed in range(size.num_gradients)]
@@ -129,14 +131,15 @@ def _decoding_line(models: LoadedModels, pictures: list[Pixels]) -> Ratio:
             )
             bands = decode_bands(canvas, encode_maps(canvas, 8), 8)
             in_tiles.append(np.concatenate(list(bands)))
-    quality = [world.psnr(np.stack(each), truth) for each in (in_tiles, whole)]
+    tiled_db, whole_db = (world.psnr(np.stack(each), truth) for each in (in_tiles, whole))
     return Ratio(
         "large_psnr_gain_db",
         f"PSNR of real pictures {FACTOR} times as large as trained, encoded and decoded in "
         "overlapping tiles of the trained size, less that as a whole",
-        *quality,
+        tiled_db,
+        whole_db,
         "dB",
-        (quality[0] - quality[1],),
+        (tiled_db - whole_db,),
         "",
         "As a whole is also what exact tiles give (pdm.models.autoencoder_parts.tiling).",
     )
@@ -144,15 +147,6 @@ def _decoding_line(models: LoadedModels, pictures: list[Pixels]) -> Ratio:
 
 def _difference_of_means(values: Floats, reference: Floats) -> float:
     return float(values.mean() - reference.mean())
-
-
-def _train(size: world.Size, folder: Path) -> LoadedModels:
-    config = world.params_of(size, "model-tiny", None)
-    # Tiles show parts of pictures, so the autoencoder learns from parts, too.
-    config = dataclasses.replace(
-        config, autoencoder=dataclasses.replace(config.autoencoder, close_up=0.5)
-    )
-    return world.train_task(config, world.train_first_stage(size, config, folder), folder).models
 
 
 def _gradient(models: LoadedModels, seed: int) -> Pixels:

@@ -6,8 +6,8 @@ compiled). Weights are random: speed does not depend on them, and nothing is sai
 """
 
 import dataclasses
-import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,10 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.common import Ratio, Seconds, compare, interleaved, speeds, timed
+from benchmarks.common import Ratio, compare, interleaved, speeds, timed
+from benchmarks.networks import count_parameters, to_channels_last
 from benchmarks.parts.autoencoder.networks import kl_f8, pyramid_like_kl_f8
+from benchmarks.threads import limited_threads, num_threads
 from pdm.models.autoencoder import PyramidAutoencoder
 
 
@@ -35,14 +37,14 @@ QUICK = Size(side_px=64, base_width=32, rounds=1, compiled=False)
 @torch.no_grad()
 def measure(size: Size, folder: Path) -> list[Ratio]:
     """Images a second, ours over diffusers', for decoding and encoding."""
-    torch.set_num_threads(os.cpu_count() or 1)
+    with limited_threads(num_threads()):
+        return _compare(size)
+
+
+def _compare(size: Size) -> list[Ratio]:
     torch.manual_seed(0)
-    ours, plain, tuned = (
-        pyramid_like_kl_f8(size.base_width),
-        kl_f8(size.base_width),
-        kl_f8(size.base_width),
-    )
-    tuned.to(torch.bfloat16, memory_format=torch.channels_last)
+    ours, plain = pyramid_like_kl_f8(size.base_width), kl_f8(size.base_width)
+    tuned = to_channels_last(kl_f8(size.base_width)).bfloat16()
     images = torch.rand(1, 3, size.side_px, size.side_px) * 2 - 1
     latents = ours.encode(images)
     theirs = plain.encode(images).latent_dist.mode()
@@ -61,7 +63,7 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
     note = _note(ours, plain, jobs)
     lines = []
     for name, (own, default, fast) in jobs.items():
-        seconds = interleaved(size.rounds, *(_timing(job) for job in (own, default, fast)))
+        seconds = interleaved(size.rounds, *(partial(timed, job) for job in (own, default, fast)))
         rates = [speeds(1, [one.wall for one in side]) for side in seconds]
         goals = ("at least 3", "above 1.1") if name == "decode" else ("", "")
         for key, peer, goal in zip(("default", "tuned"), rates[1:], goals, strict=True):
@@ -78,12 +80,8 @@ def _job(method: Callable[[Tensor], Any], batch: Tensor, compiled: bool) -> Call
     return lambda: run(batch)
 
 
-def _timing(job: Callable[[], Any]) -> Callable[[], Seconds]:
-    return lambda: timed(job)
-
-
 def _note(ours: PyramidAutoencoder, plain: torch.nn.Module, jobs: dict[str, Any]) -> str:
-    counts = [sum(weight.numel() for weight in model.parameters()) / 1e6 for model in (ours, plain)]
+    counts = [count_parameters(model) / 1e6 for model in (ours, plain)]
     flops = []
     for own, default, _ in jobs.values():
         for job in (own, default):

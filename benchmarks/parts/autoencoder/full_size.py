@@ -5,7 +5,6 @@ own, encoded and decoded, in float32.
 """
 
 import json
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -13,10 +12,12 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.common import ROOT, Ratio
+from benchmarks.child_process import memory_bytes, run_module
+from benchmarks.common import Ratio
+from benchmarks.networks import count_parameters, to_channels_last
 from pdm import params
-from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.presets import preset_text
+from pdm.registry import build_autoencoder
 
 
 @dataclass(frozen=True)
@@ -30,30 +31,23 @@ QUICK = Size("model-256x256", ((256, None), (512, 128)))
 
 
 def measure(size: Size, folder: Path) -> list[Ratio]:
-    """Peak memory of the process, network included, in GiB (no ratio: beside it the seconds)."""
+    """Peak memory of the process, network included, in GiB; and seconds. There is no ratio."""
     path = folder / "params.yaml"
     path.write_text(preset_text(size.preset, None), encoding="utf-8")
     lines = []
     for side, tile_px in size.pictures:
-        command = [sys.executable, "-m", __name__, str(path), str(side)]
-        words = [*command, str(tile_px or 0)]
-        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
-        found = json.loads(done.stdout.splitlines()[-1])
+        found = json.loads(run_module(__name__, str(path), str(side), str(tile_px or 0)))
         how = f"tiles_{tile_px}" if tile_px else "whole"
-        lines.append(
-            Ratio(
-                f"full_{side}_{how}_gib",
-                f"encode and decode {side}x{side}, {size.preset}, {how.replace('_', ' of ')}: "
-                "peak of the process",
-                found["gibibytes"],
-                found["seconds"],
-                "GiB; s",
-                (found["gibibytes"],),
-                "at most 16" if side <= 2048 else "",
-                f"{found['parameters'] / 1e6:.1f} million parameters, {torch.get_num_threads()} "
-                "threads, once.",
-            )
-        )
+        key = f"full_{side}_{how}"
+        what = f"encode and decode {side}x{side}, {size.preset}, {how.replace('_', ' of ')}"
+        goal = "at most 16" if side <= 2048 else ""
+        millions = found["parameters"] / 1e6
+        note = f"{millions:.1f} million parameters, once; threads: {found['threads']}."
+        peak, seconds = found["gibibytes"], found["seconds"]
+        lines += [
+            Ratio(f"{key}_gib", f"{what}: peak memory", peak, None, "GiB", (peak,), goal, note),
+            Ratio(f"{key}_seconds", f"{what}: seconds", seconds, None, "s", (seconds,)),
+        ]
     return lines
 
 
@@ -61,16 +55,13 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
 def _once(path: Path, side: int, tile_px: int | None) -> None:
     """What runs in the child process."""
     torch.manual_seed(0)
-    model = PyramidAutoencoder(params.load(path).autoencoder.model).eval()
-    model.to(memory_format=torch.channels_last)
+    model = to_channels_last(build_autoencoder(params.load(path).autoencoder).eval())
     images = torch.rand(1, 3, side, side) * 2 - 1
     began = time.perf_counter()
     model.decode(model.encode(images, tile_px), (side, side), tile_px)
     seconds = time.perf_counter() - began
-    lines = Path("/proc/self/status").read_text().splitlines()
-    peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
-    parameters = sum(weight.numel() for weight in model.parameters())
-    print(json.dumps({"gibibytes": peak / 2**20, "seconds": seconds, "parameters": parameters}))
+    facts = {"parameters": count_parameters(model), "threads": torch.get_num_threads()}
+    print(json.dumps(facts | {"gibibytes": memory_bytes("VmHWM") / 2**30, "seconds": seconds}))
 
 
 if __name__ == "__main__":

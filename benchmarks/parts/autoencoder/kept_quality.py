@@ -22,6 +22,6 @@ def measure(kept: Path, folder: Path) -> list[Ratio]:
     return [
         Ratio("psnr_gain_db", question, ours, peer, "dB", values, "above 0", note),
         Ratio(
-            "psnr_gain_sd", "its standard deviation over seeds", deviation, 0.0, "dB", (deviation,)
+            "psnr_gain_sd", "its standard deviation over seeds", deviation, None, "dB", (deviation,)
         ),
     ]

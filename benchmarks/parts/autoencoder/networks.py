@@ -1,22 +1,23 @@
 """The networks that are compared, with random weights."""
 
-import torch
-from diffusers import AutoencoderKL
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
+from benchmarks.networks import to_channels_last
 from pdm.config.networks.autoencoder_model import AutoencoderModelConfig, LevelConfig
 from pdm.models.autoencoder import PyramidAutoencoder
 
 
 def kl_f8(base_width: int) -> AutoencoderKL:
     """diffusers' own; a base width of 128 gives the published network."""
-    return AutoencoderKL(
+    network: AutoencoderKL = AutoencoderKL(
         down_block_types=["DownEncoderBlock2D"] * 4,
         up_block_types=["UpDecoderBlock2D"] * 4,
         block_out_channels=[base_width * factor for factor in (1, 2, 4, 4)],
         layers_per_block=2,
         latent_channels=4,
         sample_size=512,  # the side of its tiles
-    ).eval()
+    )
+    return network.eval()
 
 
 def pyramid_like_kl_f8(base_width: int) -> PyramidAutoencoder:
@@ -47,5 +48,4 @@ def pyramid_like_kl_f8(base_width: int) -> PyramidAutoencoder:
         orthogonal_levels=False,
         residual_levels=False,
     )
-    model = PyramidAutoencoder(config).eval()
-    return model.to(memory_format=torch.channels_last)
+    return to_channels_last(PyramidAutoencoder(config).eval())

@@ -7,15 +7,13 @@ its own, so that its peak of memory is its own.
 import argparse
 import dataclasses
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from benchmarks.common import ROOT, Ratio
+from benchmarks.child_process import MIB, memory_bytes, reset_peak, run_module
+from benchmarks.common import Ratio, compare
 from benchmarks.parts.autoencoder.networks import kl_f8, pyramid_like_kl_f8
 
 
@@ -49,50 +47,34 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
         shape = f"decode {side}x{side} in tiles of {tile}, {who}"
         goals = ("at most 0.25", "at most 1.15", "at most 0.001") if who == "ours" else ("", "", "")
         for key, name, unit, goal in (
-            ("tiled_memory", "megabytes", "MB", goals[0]),
+            ("tiled_memory", "mebibytes", "MiB", goals[0]),
             ("tiled_time", "seconds", "s", goals[1]),
         ):
-            values = [(run["tiled"][name], run["whole"][name]) for run in runs]
-            lines.append(
-                Ratio(
-                    prefix + key,
-                    f"{shape}: {name} over those of the whole",
-                    sorted(one for one, _ in values)[len(values) // 2],
-                    sorted(other for _, other in values)[len(values) // 2],
-                    unit,
-                    tuple(one / other for one, other in values),
-                    goal,
-                    "Memory above that of the loaded network, at its peak."
-                    if name == "megabytes"
-                    else "",
-                )
-            )
+            tiled, whole = ([run[way][name] for run in runs] for way in tiles)
+            note = "Memory above that of the loaded network, at its peak." if unit == "MiB" else ""
+            question = f"{shape}: {name} over those of the whole"
+            lines.append(compare(prefix + key, question, tiled, whole, unit, goal, note))
         lines.append(
             Ratio(
                 f"{prefix}tiled_max_abs_diff",
                 f"{shape}: largest difference from the whole, of pixels in [-1, 1]",
                 difference,
-                float(images[1].std()),
+                None,
                 "",
                 (difference,),
                 goals[2],
-                "Beside it the standard deviation of the picture, in place of a peer.",
+                f"The picture has a standard deviation of {float(images[1].std()):.3g}.",
             )
         )
     return lines
 
 
-def _run(who: str, way: str, side: int, tile: int, base_width: int, folder: Path) -> dict[str, Any]:
+def _run(
+    who: str, way: str, side: int, tile: int, base_width: int, folder: Path
+) -> dict[str, float]:
     numbers = (str(side), str(tile), str(base_width))
-    command = [sys.executable, "-m", __name__, who, *numbers]
-    done = subprocess.run(
-        [*command, str(folder / f"{who}-{way}.pt")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    line = run_module(__name__, who, *numbers, str(folder / f"{who}-{way}.pt"))
+    found: dict[str, float] = json.loads(line)
     return found
 
 
@@ -126,17 +108,12 @@ def _decode_once() -> None:
             decoded: torch.Tensor = network.decode(latent).sample
             return decoded
 
-    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
-    before, began = status_mb("VmRSS"), time.perf_counter()
+    reset_peak()
+    before, began = memory_bytes("VmRSS"), time.perf_counter()
     images = job()
     seconds = time.perf_counter() - began
-    print(json.dumps({"seconds": seconds, "megabytes": status_mb("VmHWM") - before}))
+    print(json.dumps({"seconds": seconds, "mebibytes": (memory_bytes("VmHWM") - before) / MIB}))
     torch.save(images, args.out)
-
-
-def status_mb(name: str) -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
 
 
 if __name__ == "__main__":

@@ -4,14 +4,13 @@ That code comes from the repository's history. Each side draws in a process of i
 thread, JPEG included; its libraries and its shared textures are loaded before the clock starts.
 """
 
-import io
 import subprocess
 import sys
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.common import ROOT, Ratio, compare
+from benchmarks.earlier_code import unpack_commit
 
 BEFORE = "1f7a7fb"  # the last commit with the slower code
 _WORK = """
@@ -49,7 +48,7 @@ QUICK = Size(num_images=2, width_px=256, height_px=144, rounds=1)
 
 def measure(size: Size, folder: Path) -> list[Ratio]:
     """Images per second of one core."""
-    _unpack_code_before(folder)
+    unpack_commit(BEFORE, folder, "pdm")
     rates: dict[Path, list[float]] = {ROOT: [], folder: []}
     for _ in range(size.rounds):
         for code, found in rates.items():
@@ -64,13 +63,6 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
             "drawing_vs_before", question, ours, before, "images/s and core", "at least 4", note
         )
     ]
-
-
-def _unpack_code_before(folder: Path) -> None:
-    command = ["git", "archive", BEFORE, "pdm"]
-    archive = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        tar.extractall(folder, filter="data")
 
 
 def _cpu_seconds(code: Path, size: Size) -> float:

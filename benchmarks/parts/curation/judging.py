@@ -128,23 +128,17 @@ def _line(
     key: str, question: str, ours: list[Seconds], theirs: list[Seconds], goal: str, note: str
 ) -> Ratio:
     by_clock = statistics.median(b.wall / a.wall for a, b in zip(ours, theirs, strict=True))
-    rates = [speeds(NUM_PICTURES, [one.cpu for one in side]) for side in (ours, theirs)]
+    mine, peers = (speeds(NUM_PICTURES, [one.cpu for one in side]) for side in (ours, theirs))
     note = f"{note}. By the clock the ratio is {by_clock:.3g}."
-    return compare(key, question, *rates, "images/s and core", goal, note)
+    return compare(key, question, mine, peers, "images/s and core", goal, note)
 
 
 @contextmanager
 def _resizer(folder: Path, longer_side_px: int) -> Iterator[Callable[[], Seconds]]:
     """img2dataset's resizer over the pictures of a folder, in a process of its own environment."""
     script = Path(__file__).with_name("img2dataset_peer.py")
-    command = [
-        find_img2dataset().with_name("python"),
-        "-W",
-        "ignore",
-        script,
-        folder,
-        str(longer_side_px),
-    ]
+    python = find_img2dataset().with_name("python")
+    command = [str(python), "-W", "ignore", str(script), str(folder), str(longer_side_px)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=command_environment()
     ) as child:

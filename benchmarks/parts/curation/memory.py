@@ -68,7 +68,7 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
 
 
 def _peak(raw: Path) -> Peak:
-    command = [sys.executable, "-m", __name__, raw, raw.with_name("decisions")]
+    command = [sys.executable, "-m", __name__, str(raw), str(raw.with_name("decisions"))]
     tree = driver = 0
     with subprocess.Popen(command, cwd=ROOT) as process:
         while process.poll() is None:
@@ -80,7 +80,7 @@ def _peak(raw: Path) -> Peak:
 
 
 def _memory(pid: int) -> dict[int, int]:
-    found = {}
+    found: dict[int, int] = {}
     try:
         processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
     except psutil.NoSuchProcess:

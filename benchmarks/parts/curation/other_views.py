@@ -25,7 +25,9 @@ def other_view(crop: Pixels, random: np.random.Generator) -> Pixels:
     if random.random() < 0.6:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(55, 96))]
         saved = cv2.imencode(".jpg", part[..., ::-1], quality)[1]
-        part = np.asarray(cv2.imdecode(saved, cv2.IMREAD_COLOR)[..., ::-1], np.uint8)
+        decoded = cv2.imdecode(saved, cv2.IMREAD_COLOR)
+        assert decoded is not None  # it was encoded in the line above
+        part = np.asarray(decoded[..., ::-1], np.uint8)
     return np.ascontiguousarray(part)
 
 

@@ -3,6 +3,7 @@
 Neither side decodes. The files are in the page cache, so that the reader is measured, not the disk.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -17,6 +18,7 @@ from pdm.data.shards.samples import Samples
 from pdm.data.shards.tars import write_tar
 
 RAW_READ_BYTES = 2**20
+Sample = tuple[str, bytes, bytes]  # key, picture, record
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,21 +77,21 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
     ]
 
 
-def _ours(folder: Path, shards: list[Shard]):
+def _ours(folder: Path, shards: list[Shard]) -> Iterator[Sample]:
     yield from Samples(folder, shards).stream()
 
 
-def _webdataset(paths: list[Path]):
+def _webdataset(paths: list[Path]) -> Iterator[Sample]:
     files = [str(path) for path in paths]
     for sample in webdataset.WebDataset(files, shardshuffle=False, empty_check=False):
         yield sample["__key__"], sample["jpg"], sample["json"]
 
 
-def _consumed(found) -> int:
+def _consumed(found: Iterable[Sample]) -> int:
     return sum(len(picture) + len(record) for _, picture, record in found)
 
 
-def _digest(found) -> str:
+def _digest(found: Iterable[Sample]) -> str:
     digest = sha256()
     for key, picture, record in found:
         digest.update(key.encode() + picture + record)

@@ -4,25 +4,27 @@ Both have the same number of parameters and pictures of 256x256: ours moves the 
 preset `model-256x256`, the peer the latent of LDM's f8 (32x32, 4 channels), as fine as our finest
 level. Ours has spectral norms and attention over pixels and channels, as by default. A train step
 is forward, backward and AdamW. Sampling is a loop of Euler steps. "Default" is float32 as the
-networks come; "tuned", for both sides, is bfloat16 by autocast and channels_last. Weights are
+networks come: the peer's weights as diffusers makes them, ours in channels_last, as this project's
+trainings make them. "Tuned", for both sides, is bfloat16 by autocast and channels_last. Weights are
 random: speed does not depend on them, and nothing is said of quality.
 """
 
 import copy
 import dataclasses
 import json
-import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.common import ROOT, Ratio, compare, interleaved, speeds, timed
-from benchmarks.parts.autoencoder.tiles import status_mb
-from benchmarks.parts.diffusion.peers import count, nearest, operations, unet2d
+from benchmarks.child_process import MIB, memory_bytes, reset_peak, run_module
+from benchmarks.common import Ratio, compare, interleaved, speeds, timed
+from benchmarks.networks import count_parameters, to_channels_last
+from benchmarks.parts.diffusion.peers import operations, unet2d_of
 from pdm.config.networks.unet import UNetConfig
 from pdm.diffusion.flow import flow_loss
 from pdm.diffusion.samplers import euler
@@ -60,7 +62,7 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
                 _job(job, size.steps, copy.deepcopy(network), data, way == "tuned")
                 for network, data in zip((ours, peer), inputs, strict=True)
             ]
-            seconds = interleaved(size.rounds, *(_timing(run) for run in runs))
+            seconds = interleaved(size.rounds, *(partial(timed, run) for run in runs))
             mine, theirs = (speeds(size.batch, [one.wall for one in side]) for side in seconds)
             question = f"{what}, batch {size.batch}, against UNet2DModel, both {way}"
             goal = "at least 2" if way == "tuned" else ""
@@ -71,19 +73,17 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
 
 def _memory(job: str, size: Size) -> Ratio:
     """Each side in a process of its own, so that its peak is its own."""
-    megabytes = []
+    mebibytes = []
     for side in ("0", "1"):
         facts = json.dumps(dataclasses.asdict(size))
-        command = [sys.executable, "-m", __name__, job, side, facts]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-        megabytes.append(float(done.stdout.splitlines()[-1]))
+        mebibytes.append(float(run_module(__name__, job, side, facts)))
     return Ratio(
         f"{job}_memory",
         f"{JOBS[job]}, batch {size.batch}: peak of memory over UNet2DModel's (less is better)",
-        megabytes[0],
-        megabytes[1],
-        "MB",
-        (megabytes[0] / megabytes[1],),
+        mebibytes[0],
+        mebibytes[1],
+        "MiB",
+        (mebibytes[0] / mebibytes[1],),
         note="Above that of the loaded network; default, one run.",
     )
 
@@ -92,19 +92,19 @@ def _peak() -> None:
     """What runs in the child process."""
     job, side, facts = sys.argv[1:]
     size = Size(**json.loads(facts))
-    *networks, inputs = _sides(size)
-    run = _job(job, size.steps, networks[int(side)], inputs[int(side)], False)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
-    before = status_mb("VmRSS")
+    ours, peer, inputs = _sides(size)
+    run = _job(job, size.steps, (ours, peer)[int(side)], inputs[int(side)], False)
+    reset_peak()
+    before = memory_bytes("VmRSS")
     run()
-    print(status_mb("VmHWM") - before)
+    print((memory_bytes("VmHWM") - before) / MIB)
 
 
 def _sides(size: Size) -> tuple[PyramidUNet, nn.Module, tuple[Pyramid, Pyramid]]:
     """Both networks, and a batch of inputs for each."""
     torch.manual_seed(0)
     ours = _pyramid_unet(tuple(size.widths))
-    peer = unet2d(nearest(unet2d, count(ours)).config.block_out_channels[0])
+    peer = unet2d_of(count_parameters(ours))
     shapes = level_shapes(CHANNELS, DOWNSAMPLINGS, SIDE_PX, SIDE_PX)
     pyramid = tuple(torch.randn(size.batch, *shape) for shape in shapes)
     return ours, peer, (pyramid, (torch.randn(size.batch, 4, SIDE_PX // 8, SIDE_PX // 8),))
@@ -112,7 +112,7 @@ def _sides(size: Size) -> tuple[PyramidUNet, nn.Module, tuple[Pyramid, Pyramid]]
 
 def _job(job: str, steps: int, network: nn.Module, data: Pyramid, tuned: bool) -> Callable[[], Any]:
     if tuned:
-        network.to(memory_format=torch.channels_last)
+        to_channels_last(network)
     if job == "train":
         return _train_step(network.train(), data, tuned)
     return _sampling(bake_spectral_norms(network.eval()), data, tuned, steps)
@@ -139,7 +139,7 @@ def _pyramid_unet(widths: tuple[int, ...]) -> PyramidUNet:
         spectral_norm=True,
         condition=None,
     )
-    return PyramidUNet(config, CHANNELS, DOWNSAMPLINGS).to(memory_format=torch.channels_last)
+    return to_channels_last(PyramidUNet(config, CHANNELS, DOWNSAMPLINGS))
 
 
 def _velocity(network: nn.Module) -> Callable[[Pyramid, Tensor], Pyramid]:
@@ -171,18 +171,15 @@ def _sampling(network: nn.Module, noise: Pyramid, tuned: bool, steps: int) -> Ca
     return draw
 
 
-def _timing(run: Callable[[], Any]) -> Callable[[], Any]:
-    return lambda: timed(run)
-
-
 def _note(ours: PyramidUNet, peer: nn.Module, pyramid: Pyramid, latent: Pyramid) -> str:
     t = torch.rand(len(latent[0]))
     gigas = [
-        operations(lambda n=network, d=data: _velocity(n)(d, t)) / len(t) / 1e9
+        operations(partial(_velocity(network), data, t)) / len(t) / 1e9
         for network, data in ((ours, pyramid), (peer, latent))
     ]
     return (
-        f"{count(ours) / 1e6:.2f} million parameters, the peer {count(peer) / 1e6:.2f}; "
+        f"{count_parameters(ours) / 1e6:.2f} million parameters, the peer "
+        f"{count_parameters(peer) / 1e6:.2f}; "
         f"{gigas[0]:.3g} GFLOP for one evaluation of one picture, the peer {gigas[1]:.3g}. "
         f"{torch.get_num_threads()} threads."
     )

@@ -9,6 +9,7 @@ same on every machine.
 import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -96,15 +97,13 @@ def _trials(
     def fixed(sampler: Sampler) -> Iterator[tuple[Counted, Callable[[], Pyramid]]]:
         for steps in STEPS:
             velocity = Counted(mixture)
-            yield velocity, lambda v=velocity, n=steps: sampler(v, noise, even_times(n))
+            yield velocity, partial(sampler, velocity, noise, even_times(steps))
 
     def by_error() -> Iterator[tuple[Counted, Callable[[], Pyramid]]]:
         for limit in TOLERANCES:
             velocity = Counted(mixture)
-            yield (
-                velocity,
-                lambda v=velocity, e=limit: runge_kutta(v, noise, even_times(1), tolerance=e),
-            )
+            draw = partial(runge_kutta, velocity, noise, even_times(1), tolerance=limit)
+            yield velocity, draw
 
     fixed_ones = {"euler": euler, "heun": heun, "multistep": multistep}
     return {name: fixed(sampler) for name, sampler in fixed_ones.items()} | {"adaptive": by_error()}

@@ -10,9 +10,7 @@ two.
 import dataclasses
 import statistics
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 
 from benchmarks.common import Ratio
@@ -26,33 +24,25 @@ from benchmarks.designs.system_designs import (
     sampling_config,
 )
 from benchmarks.designs.train_denoiser import (
-    BATCH,
-    FIRST_SAMPLE_SEED,
     distances_of_pairs,
-    encode,
+    draw_samples,
+    prepare_training,
     reconstruct,
 )
-from benchmarks.designs.train_first_stage import train_autoencoder
-from benchmarks.parts.training.in_memory import CropsInMemory, LatentsInMemory, trained
+from benchmarks.designs.train_first_stage import measured, train_autoencoder
+from benchmarks.parts.training.in_memory import ema_of, trained
 from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.config.training.distil import DistilConfig
 from pdm.config.training.loop import TrainingConfig
-from pdm.data.image_tensors import to_images, to_pixels
-from pdm.data.pixels import Pixels
+from pdm.data.shards.latents import LatentShards
 from pdm.evaluation.features.packaged import PackagedFeatures
-from pdm.inference.latent_sampling import draw_latents
 from pdm.inference.sampling_networks import Networks
 from pdm.models.codec import Autoencoder
 from pdm.models.denoiser import Denoiser
 from pdm.models.layers.spectral_norm import bake_spectral_norms
-from pdm.registry import build_denoiser
 from pdm.training.distillation.student import build_losses
 from pdm.training.distillation.trajectory_starts import TrajectoryStarts
-from pdm.training.distributed.workers import Workers
-from pdm.training.latent_dataset import LatentDataset
-from pdm.training.latent_space.measure import measure_latents
 from pdm.training.loop.state import TrainState
-from pdm.training.objectives.losses import FlowLosses
 
 SYSTEM = SYSTEMS["pdm"]
 STEPS = 40  # of the flow
@@ -144,9 +134,9 @@ def _distances(size: Size, seed: int, data: Crops, folder: Path) -> dict[str, di
     four = dataclasses.replace(sampling, steps=size.distil.steps)
     plain = Networks(bake_spectral_norms(flow))
     sets = {
-        "flow, 40": draw(plain, first_stage, sampling, size.samples),
-        "flow, 4": draw(plain, first_stage, four, size.samples),
-        "distilled": draw(Networks(student, stops=stops), first_stage, four, size.samples),
+        "flow, 40": draw_samples(plain, first_stage, sampling, size.samples),
+        "flow, 4": draw_samples(plain, first_stage, four, size.samples),
+        "distilled": draw_samples(Networks(student, stops=stops), first_stage, four, size.samples),
         "train": reconstruct(first_stage, data.train[: size.samples]),
         "unseen": reconstruct(first_stage, data.unseen),
     }
@@ -160,32 +150,22 @@ def train_first_stage(size: Size, seed: int, data: Crops) -> Autoencoder:
     model, _, _ = train_autoencoder(
         dataclasses.replace(config, training=training), data.train, None
     )
-    sets: list[Any] = [CropsInMemory(part) for part in (data.train, data.held_out)]
-    measure_latents(model, *sets, (SIDE_PX, SIDE_PX), Workers(CPU))
-    return model
+    return measured(model, data)
 
 
 def train_flow(
     size: Size, seed: int, first_stage: Autoencoder, data: Crops
-) -> tuple[Denoiser, LatentsInMemory, DiffusionConfig]:
-    """The EMA, in evaluation mode."""
+) -> tuple[Denoiser, LatentShards, DiffusionConfig]:
+    """The EMA, in evaluation mode; the latents that it was trained on; the settings."""
     config = flow_config(SYSTEM, seed)
     config = dataclasses.replace(config, training=_of_length(config.training, size.flow_images))
-    images = to_images(data.train)
-    latents = LatentsInMemory(encode(first_stage, torch.cat([images, images.flip(3)])))
-    torch.manual_seed(seed)
-    levels = first_stage.level_channels, first_stage.level_downsamplings
-    network = build_denoiser(config, *levels)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    state = TrainState(network, config.training)
-    losses = FlowLosses(network, config.level_loss_weights)
-    data_of_flow = LatentDataset(latents, config)  # type: ignore[arg-type]
-    trained(state, losses, data_of_flow, config.training, None)
-    return state.ema, latents, config  # type: ignore[return-value]
+    state, losses, latents = prepare_training(config, first_stage, data.train)
+    trained(state, losses, latents, config.training, None)
+    return ema_of(state), latents.shards, config
 
 
 def distil(
-    config: DiffusionConfig, flow: Denoiser, latents: LatentsInMemory
+    config: DiffusionConfig, flow: Denoiser, latents: LatentShards
 ) -> tuple[Denoiser, torch.Tensor]:
     """The student, for inference, and its stops. The flow can be trained no further."""
     assert config.distil is not None
@@ -193,20 +173,9 @@ def distil(
     config = dataclasses.replace(config, training=training)
     losses = build_losses(config, flow, CPU)
     state = TrainState(losses.model, training)
-    starts = TrajectoryStarts(latents, config, "trajectories", training.batch_size)  # type: ignore[arg-type]
+    starts = TrajectoryStarts(latents, config, "trajectories", training.batch_size)
     trained(state, losses, starts, training, None)
-    return bake_spectral_norms(state.ema), losses.stops  # type: ignore[return-value]
-
-
-@torch.no_grad()
-def draw(networks: Networks, first_stage: Autoencoder, config: Any, count: int) -> Pixels:
-    shapes = first_stage.level_shapes(SIDE_PX, SIDE_PX)
-    seeds = range(FIRST_SAMPLE_SEED, FIRST_SAMPLE_SEED + count)
-    parts = [
-        draw_latents(networks, config, seeds[start : start + BATCH], shapes)
-        for start in range(0, count, BATCH)
-    ]
-    return np.concatenate([to_pixels(first_stage.decode(part)) for part in parts])
+    return bake_spectral_norms(ema_of(state)), losses.stops
 
 
 def _of_length(training: TrainingConfig, total_images: int) -> TrainingConfig:

@@ -4,17 +4,17 @@ Ours is the network of the preset `model-2048x2048`, on the levels of that prese
 diffusers' networks at as many parameters. No timing: the same figures on every machine.
 """
 
-import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from benchmarks.common import Ratio
-from benchmarks.parts.diffusion.peers import count, nearest, operations, sdxl, sdxl_inputs, unet2d
-from pdm import params, presets
-from pdm.models.levels.pyramid import level_shapes
-from pdm.models.unet import PyramidUNet
+from benchmarks.networks import count_parameters
+from benchmarks.parts.diffusion.peers import nearest, operations, sdxl, sdxl_inputs, unet2d
+from pdm import presets
+from pdm.registry import build_autoencoder, build_denoiser
 
 SIDE_PX = 2048
 
@@ -28,19 +28,17 @@ QUICK = FULL = Size("model-2048x2048")
 
 
 def measure(size: Size, folder: Path) -> list[Ratio]:
-    ours, flops, finest = _ours(size.preset, folder)
+    ours, flops, finest = _ours(size.preset)
     lines = []
     for key, name, side, goal in (
         ("flops_vs_unet2d", "UNet2DModel on a latent as fine as our finest level", finest, 1 / 3),
         ("flops_vs_unet2d_f8", "UNet2DModel on the latent of an f8 first stage", SIDE_PX // 8, 0),
     ):
         peer = nearest(unet2d, ours)
-        peer_flops = operations(
-            lambda p=peer, s=side: p(
-                torch.empty(1, 4, s, s, device="meta"), torch.zeros(1, device="meta")
-            )
-        )
-        lines.append(_line(key, name, ours, flops, count(peer), peer_flops, goal))
+        with torch.device("meta"):
+            inputs = torch.empty(1, 4, side, side), torch.zeros(1)
+        peer_flops = operations(partial(peer, *inputs))
+        lines.append(_line(key, name, ours, flops, count_parameters(peer), peer_flops, goal))
     for key, name, side, goal in (
         (
             "flops_vs_sdxl",
@@ -50,9 +48,9 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
         ),
         ("flops_vs_sdxl_f16", "the SDXL layout on a latent as fine as our finest", finest, 0),
     ):
-        peer = nearest(sdxl, ours)
-        peer_flops = operations(lambda p=peer, s=side: p(**sdxl_inputs(s)))
-        lines.append(_line(key, name, ours, flops, count(peer), peer_flops, goal))
+        other = nearest(sdxl, ours)
+        peer_flops = operations(partial(other, **sdxl_inputs(side)))
+        lines.append(_line(key, name, ours, flops, count_parameters(other), peer_flops, goal))
     return lines
 
 
@@ -71,17 +69,14 @@ def _line(
     )
 
 
-def _ours(preset: str, folder: Path) -> tuple[int, int, int]:
+def _ours(preset: str) -> tuple[int, int, int]:
     """Parameters, operations, and the side of the finest level."""
-    path = Path(tempfile.mkdtemp(dir=folder)) / "params.yaml"
-    path.write_text(presets.preset_text(preset, None), encoding="utf-8")
-    config = params.load(path)
-    levels = config.autoencoder.model.levels
-    channels = tuple(level.channels for level in levels)
-    downsamplings = tuple(level.downsampling for level in levels)
-    shapes = level_shapes(channels, downsamplings, SIDE_PX, SIDE_PX)
+    config = presets.load(preset)
     with torch.device("meta"):
-        network = PyramidUNet(config.diffusion.model, channels, downsamplings).eval()
+        autoencoder = build_autoencoder(config.autoencoder)
+        levels = autoencoder.level_channels, autoencoder.level_downsamplings
+        shapes = autoencoder.level_shapes(SIDE_PX, SIDE_PX)
+        network = build_denoiser(config.diffusion, *levels).eval()
         pyramid = tuple(torch.empty(1, *shape) for shape in shapes)
         flops = operations(lambda: network(pyramid, torch.zeros(1)))
-    return count(network), flops, shapes[-1][1]
+    return count_parameters(network), flops, shapes[-1][1]

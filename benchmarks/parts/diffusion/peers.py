@@ -1,12 +1,14 @@
-"""UNets of diffusers with any number of parameters; counts parameters and operations."""
+"""UNets of diffusers with any number of parameters; counts operations."""
 
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from diffusers import UNet2DConditionModel, UNet2DModel
-from torch import nn
+from diffusers.models.unets.unet_2d import UNet2DModel
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.networks import Network, count_parameters
 
 GROUPS = 8  # of the group norms; 32 in both, but then few widths are possible
 SDXL_CONTEXT = (77, 2048)  # tokens, and their width
@@ -15,14 +17,20 @@ SDXL_CONTEXT = (77, 2048)  # tokens, and their width
 def unet2d(width: int) -> UNet2DModel:
     """Its default layout: four resolutions, attention at all but the finest; there of width 224."""
     widths = tuple(width * factor for factor in (1, 2, 3, 4))
-    return UNet2DModel(
+    network: UNet2DModel = UNet2DModel(
         in_channels=4, out_channels=4, block_out_channels=widths, norm_num_groups=GROUPS
     )
+    return network
+
+
+def unet2d_of(parameters: int) -> UNet2DModel:
+    """The `unet2d` whose number of parameters is nearest, with random weights."""
+    return unet2d(nearest(unet2d, parameters).config["block_out_channels"][0])
 
 
 def sdxl(width: int) -> UNet2DConditionModel:
     """The layout of Stable Diffusion XL's network, which has a width of 320."""
-    return UNet2DConditionModel(
+    network: UNet2DConditionModel = UNet2DConditionModel(
         in_channels=4,
         out_channels=4,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
@@ -37,6 +45,7 @@ def sdxl(width: int) -> UNet2DConditionModel:
         projection_class_embeddings_input_dim=2816,
         norm_num_groups=GROUPS,
     )
+    return network
 
 
 def sdxl_inputs(side: int) -> dict[str, Any]:
@@ -53,7 +62,7 @@ def sdxl_inputs(side: int) -> dict[str, Any]:
         }
 
 
-def nearest(build: Callable[[int], nn.Module], parameters: int) -> nn.Module:
+def nearest(build: Callable[[int], Network], parameters: int) -> Network:
     """The network whose number of parameters is nearest, among widths that the groups divide.
 
     On the meta device, so that the search takes neither memory nor time.
@@ -61,14 +70,10 @@ def nearest(build: Callable[[int], nn.Module], parameters: int) -> nn.Module:
     with torch.device("meta"):
         width, last = GROUPS, build(GROUPS)
         best = last
-        while count(best) < parameters:
+        while count_parameters(best) < parameters:
             width += GROUPS
             last, best = best, build(width)
-    return min((last, best), key=lambda network: abs(count(network) - parameters))
-
-
-def count(network: nn.Module) -> int:
-    return sum(weight.numel() for weight in network.parameters())
+    return min((last, best), key=lambda network: abs(count_parameters(network) - parameters))
 
 
 def operations(run: Callable[[], Any]) -> int:

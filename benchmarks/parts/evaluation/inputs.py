@@ -6,16 +6,16 @@ through one small network of random weights, and the Fréchet distance between t
 
 import dataclasses
 import io
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import threadpoolctl
 import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.common import Ratio, Seconds, compare, interleaved, speeds, timed
+from benchmarks.common import Ratio, compare, interleaved, speeds, timed
+from benchmarks.threads import limited_threads
 from pdm.evaluation.distances.frechet import frechet_distance
 from pdm.evaluation.distances.moments import Moments
 from pdm.evaluation.features.picture_sets import decode
@@ -38,8 +38,7 @@ QUICK = Size(side_px=320, num_files=6, rounds=1)
 
 def measure(size: Size, folder: Path) -> list[Ratio]:
     """Files a second on one thread, for JPEG and for PNG."""
-    torch.set_num_threads(1)
-    with threadpoolctl.threadpool_limits(1):
+    with limited_threads(1):
         return [_of_format(kind, size, folder) for kind in ("JPEG", "PNG")]
 
 
@@ -55,9 +54,9 @@ def _of_format(kind: str, size: Size, folder: Path) -> Ratio:
         features.append(extractor(torch.cat(side) / 127.5 - 1).numpy())
     largest = max(float((one - other).abs().max()) for one, other in zip(ours, theirs, strict=True))
     change = frechet_distance(*(Moments.of(each) for each in features))
-    jobs = [_timing(lambda job=job: [job(path) for path in paths]) for job in (_ours, _clean_fid)]
-    seconds = interleaved(size.rounds, *jobs)
-    rates = [speeds(len(paths), [one.cpu for one in side]) for side in seconds]
+    jobs = (lambda: [*map(_ours, paths)], lambda: [*map(_clean_fid, paths)])
+    seconds = interleaved(size.rounds, *(partial(timed, job) for job in jobs))
+    mine, peers = (speeds(len(paths), [one.cpu for one in side]) for side in seconds)
     note = (
         f"One thread each, by seconds of the processor; inputs differ by at most {largest:.1e} of "
         f"255, the Fréchet distance between both sides' features is {change:.1e}"
@@ -65,7 +64,7 @@ def _of_format(kind: str, size: Size, folder: Path) -> Ratio:
     key = "features_vs_cleanfid" + ("" if kind == "JPEG" else "_png")
     question = f"{kind} of {size.side_px}x{size.side_px} to 299 pixels, against clean-fid's loop"
     goal = "at least 4, differing by at most 1e-3" if kind == "JPEG" else ""
-    return compare(key, question, *rates, "files/s and core", goal, note)
+    return compare(key, question, mine, peers, "files/s and core", goal, note)
 
 
 def _ours(path: Path) -> Tensor:
@@ -99,12 +98,9 @@ def _written(path: Path, kind: str, side: int, seed: int) -> Path:
         picture += (np.asarray(enlarged, np.float64) - 128) / cells**0.8
         cells *= 4
     content = io.BytesIO()
+    options = {"quality": 92} if kind == "JPEG" else {"compress_level": 1}
     Image.fromarray((128 + 2 * picture).clip(0, 255).astype(np.uint8)).save(
-        content, kind, **({"quality": 92} if kind == "JPEG" else {"compress_level": 1})
+        content, kind, **options
     )
     path.write_bytes(content.getvalue())
     return path
-
-
-def _timing(job: Callable[[], object]) -> Callable[[], Seconds]:
-    return lambda: timed(job)

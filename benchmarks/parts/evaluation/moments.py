@@ -1,15 +1,16 @@
 """Mean and covariance of streamed features: our exact sums, and torchmetrics' running sums."""
 
 import dataclasses
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import threadpoolctl
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.common import Ratio, Seconds, compare, interleaved, num_threads, speeds, timed
+from benchmarks.common import Ratio, compare, interleaved, speeds, timed
+from benchmarks.threads import limited_threads, num_threads
 from pdm.evaluation.distances.exact_moments import ExactMoments
 from pdm.evaluation.distances.frechet import frechet_distance
 from pdm.evaluation.distances.moments import Moments
@@ -30,35 +31,38 @@ QUICK = Size(num_features=64, count=512, batch_size=64, rounds=1)
 def measure(size: Size, folder: Path) -> list[Ratio]:
     """Vectors a second, and how far the moments and a distance of them differ."""
     threads = num_threads()
-    torch.set_num_threads(threads)
     vectors = np.abs(np.random.default_rng(0).standard_normal((size.count, size.num_features)))
     batches = [
         0.5 * part.astype(np.float32) for part in np.split(vectors, size.count // size.batch_size)
     ]
-    with threadpoolctl.threadpool_limits(threads):
+    with limited_threads(threads):
         ours, theirs = _exact(batches), _running(batches)
         difference = np.abs(ours.covariance - theirs.covariance).max() / theirs.covariance.max()
         distance = frechet_distance(ours, theirs)
         jobs = (lambda: _exact(batches), lambda: _running(batches))
-        seconds = interleaved(size.rounds, *(_timing(job) for job in jobs))
-    rates = [speeds(size.count, [one.wall for one in side]) for side in seconds]
+        seconds = interleaved(size.rounds, *(partial(timed, job) for job in jobs))
+    mine, peers = (speeds(size.count, [one.wall for one in side]) for side in seconds)
     note = (
         f"Batches of {size.batch_size}, {threads} threads each; covariances differ by "
         f"{difference:.1e} of the largest entry, the Fréchet distance between the two is "
         f"{distance:.1e}; ours has the same bits in any order"
     )
     question = f"moments of {size.count:,} x {size.num_features} features, against torchmetrics"
-    return [compare("moments_vs_torchmetrics", question, *rates, "vectors/s", "at least 2", note)]
+    key, goal = "moments_vs_torchmetrics", "at least 2"
+    return [compare(key, question, mine, peers, "vectors/s", goal, note)]
 
 
-def _exact(batches: list[np.ndarray]) -> Moments:
+Batch = NDArray[np.float32]
+
+
+def _exact(batches: list[Batch]) -> Moments:
     moments = ExactMoments(batches[0].shape[1])
     for batch in batches:
         moments.add(batch)
     return moments.moments()
 
 
-def _running(batches: list[np.ndarray]) -> Moments:
+def _running(batches: list[Batch]) -> Moments:
     """What torchmetrics' `FrechetInceptionDistance.update` and `compute` do with features."""
     size = batches[0].shape[1]
     total = torch.zeros(size, dtype=torch.float64)
@@ -71,7 +75,3 @@ def _running(batches: list[np.ndarray]) -> Moments:
     mean = total / count
     scatter = products - count * mean.unsqueeze(0).t().mm(mean.unsqueeze(0))
     return Moments(count, mean.numpy(), scatter.numpy())
-
-
-def _timing(job: Callable[[], Moments]) -> Callable[[], Seconds]:
-    return lambda: timed(job)

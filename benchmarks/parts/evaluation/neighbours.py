@@ -5,14 +5,14 @@ same distances, to the bit.
 """
 
 import dataclasses
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import threadpoolctl
 from numpy.typing import NDArray
 
-from benchmarks.common import Ratio, Seconds, compare, interleaved, speeds, timed
+from benchmarks.common import Ratio, compare, interleaved, speeds, timed
+from benchmarks.threads import limited_threads
 from pdm.evaluation.neighbours import Neighbours, nearest
 
 PEER_BLOCK = 512
@@ -29,14 +29,14 @@ class Size:
 
 
 # 32x32 thumbnails of squares, 32x64 of landscapes, and features of `random_conv`.
-FULL = Size(num_queries=1024, num_references=2048, lengths=(3072, 6144, 64), rounds=3)
+FULL = Size(num_queries=1024, num_references=4096, lengths=(3072, 6144, 64), rounds=3)
 QUICK = Size(num_queries=16, num_references=64, lengths=(48,), rounds=1)
 
 
 def measure(size: Size, folder: Path) -> list[Ratio]:
     """Pairs a second and core."""
     lines = []
-    with threadpoolctl.threadpool_limits(1):
+    with limited_threads(1):
         for length in size.lengths:
             sets = (
                 _thumbnails(size.num_queries, length, 1),
@@ -45,16 +45,17 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
             ours, theirs = nearest(*sets), _by_differences(*sets)
             assert np.array_equal(ours.distances, theirs.distances)
             assert np.array_equal(ours.indices, theirs.indices)
-            jobs = (lambda pair=sets: nearest(*pair), lambda pair=sets: _by_differences(*pair))
-            seconds = interleaved(size.rounds, *(_timing(job) for job in jobs))
+            jobs = (partial(nearest, *sets), partial(_by_differences, *sets))
+            seconds = interleaved(size.rounds, *(partial(timed, job) for job in jobs))
             pairs = size.num_queries * size.num_references / 1e6
-            rates = [speeds(pairs, [one.cpu for one in side]) for side in seconds]
+            mine, peers = (speeds(pairs, [one.cpu for one in side]) for side in seconds)
             lines.append(
                 compare(
                     f"neighbours_{length}",
                     f"nearest of {size.num_references:,} to each of {size.num_queries:,} vectors "
                     f"of {length}, against differences of all pairs",
-                    *rates,
+                    mine,
+                    peers,
                     "million pairs/s and core",
                     note="the same neighbours and distances, bit for bit",
                 )
@@ -86,7 +87,3 @@ def _by_differences(queries: Vectors, references: Vectors) -> Neighbours:
             indices[here] = np.where(better, closest + other, indices[here])
             best[here] = np.where(better, values, best[here])
     return Neighbours(np.sqrt(best), indices)
-
-
-def _timing(job: Callable[[], Neighbours]) -> Callable[[], Seconds]:
-    return lambda: timed(job)

@@ -7,14 +7,15 @@ their full size. Memory is what a process of its own reaches beyond its pictures
 import dataclasses
 import math
 import multiprocessing
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.common import Ratio, Seconds, compare, interleaved, speeds, timed
+from benchmarks.child_process import memory_bytes
+from benchmarks.common import Ratio, compare, interleaved, speeds, timed
 from pdm.evaluation.features.random_conv import NUM_SCALES, RandomConvFeatures
 
 
@@ -37,22 +38,24 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
     one = _pictures(size, 1)
     difference = (_ours(extractor, one) - _features_in_one_piece(extractor, one)).abs().max()
     jobs = (lambda: _ours(extractor, one), lambda: _features_in_one_piece(extractor, one))
-    seconds = interleaved(size.rounds, *(_timing(job) for job in jobs))
-    rates = [speeds(1, [each.cpu for each in side]) for side in seconds]
+    seconds = interleaved(size.rounds, *(partial(timed, job) for job in jobs))
+    mine, peers = (speeds(1, [each.cpu for each in side]) for side in seconds)
     said = f"{size.width_px}x{size.height_px}"
     note = f"features differ by at most {difference:.1e}"
     lines = [
         compare(
             "random_conv_speed",
             f"features of pictures of {said}, against whole pictures",
-            *rates,
+            mine,
+            peers,
             "pictures/s and core",
             note=note,
         )
     ]
     for count in dict.fromkeys((1, size.batch_size)):
         ours, theirs = (_peak(size, count, whole) for whole in (False, True))
-        question = f"memory for {count} pictures of {said}, against whole batches (less is better)"
+        pictures = "a picture" if count == 1 else f"{count} pictures"
+        question = f"memory for {pictures} of {said}, against whole batches (less is better)"
         lines.append(
             Ratio(f"random_conv_memory_{count}", question, ours, theirs, "GiB", (ours / theirs,))
         )
@@ -96,16 +99,6 @@ def _measured(size: Size, count: int, whole: bool) -> float:
     torch.set_num_threads(1)
     extractor = RandomConvFeatures(64, seed=0)
     images = _pictures(size, count)
-    before = _most_kib()
+    before = memory_bytes("VmHWM")
     (_features_in_one_piece if whole else _ours)(extractor, images)
-    return max(_most_kib() - before, 1) / 2**20
-
-
-def _most_kib() -> int:
-    """That this process ever held; unlike getrusage's, not what its parent held at the fork."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
-
-
-def _timing(job: Callable[[], Tensor]) -> Callable[[], Seconds]:
-    return lambda: timed(job)
+    return max(memory_bytes("VmHWM") - before, 1024) / 2**30

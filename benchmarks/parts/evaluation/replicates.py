@@ -8,9 +8,9 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
-import threadpoolctl
 
-from benchmarks.common import Ratio, Seconds, num_threads, timed
+from benchmarks.common import Ratio, Seconds, timed
+from benchmarks.threads import limited_threads
 from pdm.evaluation.distances.frechet import frechet_distance
 from pdm.evaluation.distances.influence import frechet_influences
 from pdm.evaluation.distances.moments import Array, Moments
@@ -36,10 +36,8 @@ CASES = [(32, ratio, strength) for ratio in (0.7, 2, 10, 40) for strength in (0.
 
 def measure(size: Size, folder: Path) -> list[Ratio]:
     """Seconds for all replicates, and deviations over the true one."""
-    with threadpoolctl.threadpool_limits(num_threads()):
-        lines = [_speed(size)]
-    with threadpoolctl.threadpool_limits(1):
-        return lines + [_truth(size, *case) for case in CASES]
+    with limited_threads(1):
+        return [_speed(size), *(_truth(size, *case) for case in CASES)]
 
 
 def _speed(size: Size) -> Ratio:
@@ -55,7 +53,7 @@ def _speed(size: Size) -> Ratio:
         theirs.cpu,
         "s of the processor",
         (ours.cpu / theirs.cpu,),
-        note=f"{num_threads()} threads; moments are taken once; resampling is extrapolated from "
+        note=f"One thread; moments are taken once; resampling is extrapolated from "
         f"{size.timed} replicates",
     )
 

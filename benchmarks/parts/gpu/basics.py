@@ -1,6 +1,8 @@
 """The device's ceilings, and what bfloat16 does to the networks' outputs."""
 
+import math
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -22,7 +24,7 @@ def ceilings(size: Size, device: torch.device) -> Iterator[Row]:
     side, repeats = size.matrix_side, 2 * size.repeats
     for dtype in (torch.bfloat16, torch.float32):
         one, other = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
-        seconds = seconds_of(lambda a=one, b=other: a @ b, device, repeats)
+        seconds = seconds_of(partial(torch.matmul, one, other), device, repeats)
         name = str(dtype).removeprefix("torch.")
         yield Row(
             f"matrix_{name}_tflops",
@@ -83,7 +85,7 @@ def relative_difference(one: Pyramid, other: Pyramid) -> float:
     pairs = list(zip(one, other, strict=True))
     error = sum(float((a.double() - b.double()).square().sum()) for a, b in pairs)
     whole = sum(float(a.double().square().sum()) for a in one)
-    return (error / whole) ** 0.5
+    return math.sqrt(error / whole)
 
 
 def _difference(

@@ -1,9 +1,11 @@
 """Decoding, and whole pictures: sampling steps and decoding."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from benchmarks.parts.gpu.basics import relative_difference
 from benchmarks.parts.gpu.clock import memory_note, peak_gib, reset_peak, seconds_of
@@ -28,7 +30,7 @@ def decoding(size: Size, device: torch.device) -> Iterator[Row]:
         yield from _timed(
             key,
             f"decode {size.side}, bfloat16, {how}",
-            lambda tile=tile_px: autoencoder.decode(latents, size.picture, tile),
+            partial(autoencoder.decode, latents, size.picture, tile_px),
             size,
             device,
         )
@@ -51,12 +53,15 @@ def pictures(size: Size, device: torch.device, compiled: bool) -> Iterator[Row]:
     if compiled:
         unet.compile(mode="reduce-overhead" if device.type == "cuda" else None)
     way = "compiled" if compiled else "default"
+
+    def draw(times: Tensor) -> Tensor:
+        return autoencoder.decode(euler(unet, noise, times), size.picture)
+
     for steps in STEPS:
-        times = even_times(steps)
         yield from _timed(
             f"picture_{steps}_steps_{way}",
             f"one picture of {size.side}: {steps} steps and decoding, bfloat16, {way}",
-            lambda stops=times: autoencoder.decode(euler(unet, noise, stops), size.picture),
+            partial(draw, even_times(steps)),
             size,
             device,
             GOALS[steps],

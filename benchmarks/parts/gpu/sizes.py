@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import nn
 
+from benchmarks.networks import Network, to_channels_last
+from pdm.config.networks.autoencoder_model import AutoencoderModelConfig
 from pdm.config.records import from_record
 from pdm.config.stages.autoencoder import AutoencoderConfig
 from pdm.config.stages.diffusion import DiffusionConfig
@@ -38,7 +39,7 @@ class Size:
         copy_mib: Size of the copy of the ceiling.
         tile_px: Side of tiles that are decoded one by one.
         repeats: How often each drawing is timed; the median counts.
-        peers: Width of diffusers' networks; None for as many parameters as ours.
+        peer_width: Width of diffusers' networks; None for as many parameters as ours.
     """
 
     name: str
@@ -68,52 +69,59 @@ def size_of(name: str) -> Size:
     autoencoder, diffusion = found
     # The perceptual network's weights are in a package that a bare machine lacks.
     autoencoder = replace(autoencoder, perceptual=None)
-    if name == "full":
-        batches = [one.training.batch_size // one.training.num_workers for one in found]
-        sizes = {"matrix_side": 8192, "copy_mib": 4096, "tile_px": 384, "repeats": 5}
-        sizes |= {"num_steps": 10, "peer_width": None}
-    else:
-        batches = [2, 2]
-        sizes = {"matrix_side": 256, "copy_mib": 8, "tile_px": 64, "repeats": 1}
-        sizes |= {"num_steps": 2, "peer_width": 8}
+    is_full = name == "full"
+    batches = [
+        one.training.batch_size // one.training.num_workers if is_full else 2 for one in found
+    ]
     return Size(
         name=name,
         autoencoder=replace(autoencoder, training=_on_one_gpu(autoencoder.training, batches[0])),
         diffusion=replace(diffusion, training=_on_one_gpu(diffusion.training, batches[1])),
-        **sizes,
+        num_steps=10 if is_full else 2,
+        matrix_side=8192 if is_full else 256,
+        copy_mib=4096 if is_full else 8,
+        tile_px=384 if is_full else 64,
+        repeats=5 if is_full else 1,
+        peer_width=None if is_full else 8,
     )
 
 
 def build_autoencoder(size: Size, device: torch.device) -> PyramidAutoencoder:
     """The preset's autoencoder, with weights that let every layer take part."""
     torch.manual_seed(0)
-    model = PyramidAutoencoder(size.autoencoder.model)
-    return _place(model, device)
+    return _place(PyramidAutoencoder(_model_of(size)), device)
 
 
 def build_unet(size: Size, device: torch.device) -> PyramidUNet:
     """The preset's UNet for the levels of its autoencoder."""
     torch.manual_seed(0)
-    levels = size.autoencoder.model.levels
+    levels, config = _model_of(size).levels, size.diffusion.model
+    assert config is not None  # the presets train no baseline
     channels = tuple(level.channels for level in levels)
-    model = PyramidUNet(size.diffusion.model, channels, tuple(one.downsampling for one in levels))
+    model = PyramidUNet(config, channels, tuple(level.downsampling for level in levels))
     return _place(model, device)
 
 
 def level_shapes_of(size: Size) -> tuple[LevelShape, ...]:
     """(C, h, w) of every level of a picture."""
     with torch.device("meta"):
-        return PyramidAutoencoder(size.autoencoder.model).level_shapes(*size.picture)
+        return PyramidAutoencoder(_model_of(size)).level_shapes(*size.picture)
 
 
-def _place(model: nn.Module, device: torch.device) -> nn.Module:
+def _model_of(size: Size) -> AutoencoderModelConfig:
+    model = size.autoencoder.model
+    assert model is not None  # the presets train no baseline
+    return model
+
+
+def _place(model: Network, device: torch.device) -> Network:
     """Fill weights that start at zero, which would hide all layers before them, and move."""
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for weight in model.parameters():
             if weight.ndim > 1 and not weight.any():
                 weight.normal_(0, SCALE_OF_ZEROS, generator=generator)
-    return model.to(device).to(memory_format=torch.channels_last)
+    return to_channels_last(model.to(device))
 
 
 def _on_one_gpu(training: TrainingConfig, batch: int) -> TrainingConfig:
@@ -143,22 +151,17 @@ def _read(name: str) -> tuple[AutoencoderConfig, DiffusionConfig]:
 
 def records_of_presets() -> dict[str, dict[str, object]]:
     """What the JSON must say; needs all packages of the project."""
-    import tempfile
-
-    from pdm import params
-    from pdm.presets import preset_text
+    from pdm import presets
 
     found = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for preset in PRESETS.values():
-            path = Path(folder) / "params.yaml"
-            path.write_text(preset_text(preset, None), encoding="utf-8")
-            config = params.load(path)
-            found[preset] = {
-                "autoencoder": dataclasses.asdict(config.autoencoder),
-                "diffusion": dataclasses.asdict(config.diffusion),
-            }
-    return json.loads(json.dumps(found))
+    for preset in PRESETS.values():
+        config = presets.load(preset)
+        found[preset] = {
+            "autoencoder": dataclasses.asdict(config.autoencoder),
+            "diffusion": dataclasses.asdict(config.diffusion),
+        }
+    records: dict[str, dict[str, object]] = json.loads(json.dumps(found))
+    return records
 
 
 if __name__ == "__main__":

@@ -7,11 +7,19 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from benchmarks.parts.gpu.clock import Profile, memory_note, peak_gib, reset_peak, synchronise
+from benchmarks.parts.gpu.clock import (
+    Launches,
+    Profile,
+    memory_note,
+    peak_gib,
+    reset_peak,
+    synchronise,
+)
 from benchmarks.parts.gpu.rows import Row
 from benchmarks.parts.gpu.sizes import Size, build_autoencoder, build_unet, level_shapes_of
 from benchmarks.parts.training.no_run import NoRun
 from pdm.config.training.loop import TrainingConfig
+from pdm.models.levels.pyramid import LevelShape
 from pdm.models.regions import Region, Span
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.compilation import prepare_blocks
@@ -41,7 +49,7 @@ class Latents:
     def keys(self, positions: range) -> list[str]:
         return [str(position) for position in positions]
 
-    def _draw(self, number: int, shapes) -> Batch:
+    def _draw(self, number: int, shapes: tuple[LevelShape, ...]) -> Batch:
         positions = range(number * self.batch_size, (number + 1) * self.batch_size)
         data, noise = (normal_pyramid_at(0, positions, name, shapes) for name in ("data", "noise"))
         ones = torch.ones(len(positions))
@@ -116,7 +124,8 @@ def _measure(
     device: torch.device,
 ) -> Iterator[Row]:
     times: dict[str, float] = {}
-    profile, launches = Profile(device), []
+    profile = Profile(device)
+    launches: list[Launches] = []
 
     def mark(what: str) -> Callable[[], None]:
         def note() -> None:
@@ -154,7 +163,15 @@ def _measure(
     yield _utilisation(name, losses, data, training, speed, device)
 
 
-def _rows(name, size, training, speed, times, launches, device) -> Iterator[Row]:
+def _rows(
+    name: str,
+    size: Size,
+    training: TrainingConfig,
+    speed: float,
+    times: dict[str, float],
+    launches: Launches,
+    device: torch.device,
+) -> Iterator[Row]:
     way = "compiled" if training.compile else "default"
     key, batch = f"{name}_step_{way}", training.batch_size
     what = f"training step of the {name}, {size.side}, batch {batch}, {training.precision}, {way}"
@@ -180,9 +197,16 @@ def _rows(name, size, training, speed, times, launches, device) -> Iterator[Row]
         )
 
 
-def _utilisation(name, losses, data, training, speed, device) -> Row:
+def _utilisation(
+    name: str,
+    losses: nn.Module,
+    data: Data,
+    training: TrainingConfig,
+    speed: float,
+    device: torch.device,
+) -> Row:
     """Share of the matrix rate (MFU)."""
-    batch = _to_device(data.load(range(training.batch_size)), torch.device("meta"))
+    batch = to_device(data.load(range(training.batch_size)), torch.device("meta"))
     flops = flops_per_image(losses, batch)
     if flops is None:
         raise ValueError(f"the operations of the {name} cannot be counted on the meta device")
@@ -198,7 +222,13 @@ def _utilisation(name, losses, data, training, speed, device) -> Row:
     )
 
 
-def _to_device(value, device):
-    if isinstance(value, torch.Tensor):
-        return value.to(device)
-    return tuple(_to_device(one, device) for one in value) if isinstance(value, tuple) else value
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """Move the tensors of a batch, also those in tuples."""
+    return tuple(
+        to_device(one, device)
+        if isinstance(one, tuple)
+        else one.to(device)
+        if isinstance(one, torch.Tensor)
+        else one
+        for one in batch
+    )

@@ -38,7 +38,7 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
             "inpaint_known_diff",
             "largest change of a known pixel, also after ten edits",
             max(known, drift),
-            0.0,
+            None,
             "of 255",
             (max(known, drift),),
             "0",

@@ -8,23 +8,26 @@ resolutions, without a global level. Weights are random: speed does not depend o
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from benchmarks.common import Ratio, Seconds, compare, interleaved, speeds, timed
+from benchmarks.common import Ratio, compare, interleaved, speeds, timed
+from benchmarks.networks import count_parameters, to_channels_last
 from pdm import params
 from pdm.config import Params
 from pdm.diffusion.flow import flow_loss
 from pdm.diffusion.samplers import euler
 from pdm.diffusion.sampling_times import even_times
+from pdm.models.denoiser import Denoiser
 from pdm.models.layers.spectral_norm import bake_spectral_norms
 from pdm.models.levels.pyramid import Pyramid
 from pdm.models.unet import PyramidUNet
 from pdm.params.keys import DEFAULT
-from pdm.registry import build_autoencoder
+from pdm.registry import build_autoencoder, build_denoiser
 
 FINER_WIDTHS = (64, 96)  # of the peer, at the pixels and at half of their size
 GOAL = "at least 2.7"
@@ -53,13 +56,13 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
         torch.randn(size.batch, *shape) for shape in autoencoder.level_shapes(*size.side)
     )
     pixels = (torch.randn(size.batch, 3, *size.side),)
-    ours = PyramidUNet(
-        config.diffusion.model, autoencoder.level_channels, autoencoder.level_downsamplings
-    )
+    levels = autoencoder.level_channels, autoencoder.level_downsamplings
+    ours = build_denoiser(config.diffusion, *levels)
     peer = _pixel_network(config)
     note = (
-        f"{_count(ours) / 1e6:.2f} million parameters, the peer {_count(peer) / 1e6:.2f}; pictures "
-        f"of {size.side[1]}x{size.side[0]}, batch {size.batch}, {torch.get_num_threads()} threads. "
+        f"{count_parameters(ours) / 1e6:.2f} million parameters, the peer "
+        f"{count_parameters(peer) / 1e6:.2f}; pictures of {size.side[1]}x{size.side[0]}, batch "
+        f"{size.batch}, threads: {torch.get_num_threads()}. "
         "LDM's own figure is 2.7, LDM-4 over LDM-1 in training."
     )
     sides = ((ours, latents), (peer, pixels))
@@ -81,14 +84,10 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
 def _compare(
     job: str, question: str, size: Size, sides: list[Callable[[], Any]], note: str
 ) -> Ratio:
-    found = interleaved(size.rounds, *(_timing(run) for run in sides))
+    found = interleaved(size.rounds, *(partial(timed, run) for run in sides))
     ours, peer = (speeds(size.batch, [one.wall for one in side]) for side in found)
     question = f"{question}: in latents, over pixels"
     return compare(f"latent_vs_pixel_{job}", question, ours, peer, "images/s", GOAL, note)
-
-
-def _timing(run: Callable[[], Any]) -> Callable[[], Seconds]:
-    return lambda: timed(run)
 
 
 def _pixel_network(config: Params) -> PyramidUNet:
@@ -103,12 +102,8 @@ def _pixel_network(config: Params) -> PyramidUNet:
     return PyramidUNet(changed, (3,), (1,))
 
 
-def _count(network: nn.Module) -> int:
-    return sum(weight.numel() for weight in network.parameters())
-
-
-def _train_step(network: PyramidUNet, data: Pyramid) -> Callable[[], None]:
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+def _train_step(network: Denoiser, data: Pyramid) -> Callable[[], None]:
+    to_channels_last(network)
     optimizer = torch.optim.AdamW(network.parameters(), fused=True)
     noise, t = tuple(torch.randn_like(level) for level in data), torch.rand(len(data[0]))
 
@@ -121,7 +116,7 @@ def _train_step(network: PyramidUNet, data: Pyramid) -> Callable[[], None]:
     return step
 
 
-def _sampling(network: nn.Module, noise: Pyramid, steps: int) -> Callable[[], tuple[Tensor, ...]]:
+def _sampling(network: Denoiser, noise: Pyramid, steps: int) -> Callable[[], tuple[Tensor, ...]]:
     @torch.no_grad()
     def draw() -> Pyramid:
         return euler(network, noise, even_times(steps))

@@ -5,6 +5,8 @@ learns the mean of all pictures that the small one may stem from, by L1, and add
 picture.
 """
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -54,7 +56,7 @@ class Enlarger(nn.Module):
 
 def width_for(parameters: int) -> int:
     """Width of an `Enlarger` with about as many parameters, most of which are in its blocks."""
-    return max(8, round((parameters / (2 * BLOCKS * 9)) ** 0.5))
+    return max(8, round(math.sqrt(parameters / (2 * BLOCKS * 9))))
 
 
 def train_enlarger(

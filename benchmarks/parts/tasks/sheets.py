@@ -117,16 +117,19 @@ def _reduce(picture: Pixels, factor: int) -> Pixels:
     """Means of cells."""
     height, width, _ = picture.shape
     cells = picture.reshape(height // factor, factor, width // factor, factor, 3)
-    return cells.mean((1, 3)).round().astype(np.uint8)
+    means: Pixels = cells.mean((1, 3)).round().astype(np.uint8)
+    return means
 
 
 def _hide(picture: Pixels, mask: Mask) -> Pixels:
-    return np.where(mask[..., None], np.uint8(GREY), picture)
+    hidden: Pixels = np.where(mask[..., None], np.uint8(GREY), picture)
+    return hidden
 
 
 def _colour(class_map: ClassMap) -> Pixels:
     known = np.where(class_map == UNKNOWN, 0, class_map)
-    return np.where((class_map == UNKNOWN)[..., None], np.uint8(GREY), COLOURS[known])
+    coloured: Pixels = np.where((class_map == UNKNOWN)[..., None], np.uint8(GREY), COLOURS[known])
+    return coloured
 
 
 # Preset of the task, and what draws its sheet. Those without a task share one model.

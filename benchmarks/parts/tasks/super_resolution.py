@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from benchmarks.common import Ratio
+from benchmarks.networks import count_parameters
 from benchmarks.parts.tasks import world
 from benchmarks.parts.tasks.regression import enlarge_all, train_enlarger
 from benchmarks.parts.tasks.world import Size, psnr
@@ -29,53 +30,58 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
     small = [degrade(picture, task, np.random.default_rng(0)) for picture in truth]
     ours = np.stack([upscale(built.models, task, one, seed) for seed, one in enumerate(small)])
     plain = np.stack([enlarge(one, *truth.shape[1:3]) for one in small])
-    parameters = sum(weight.numel() for weight in built.models.networks.network.parameters())
+    parameters = count_parameters(built.models.networks.network)
     peer = train_enlarger(built.train, task, parameters, size.diffusion_images)
     regressed = enlarge_all(peer, small, task.factor)
     judge = ReferenceDistance()
     reference = judge.features(truth)
     three = ours, plain, regressed
-    distances = [judge.distance(judge.features(each), reference) for each in three]
-    quality = [psnr(each, truth) for each in three]
-    likeness = [_ssim(each, truth) for each in three]
+    distance, plain_distance, peer_distance = (
+        judge.distance(judge.features(each), reference) for each in three
+    )
+    quality, plain_quality, peer_quality = (psnr(each, truth) for each in three)
+    likeness, plain_likeness, peer_likeness = (_ssim(each, truth) for each in three)
     shift = np.abs(
         ours.mean((1, 2), dtype=float) - np.stack([one.mean((0, 1), dtype=float) for one in small])
     ).max()
-    sizes = f"{sum(weight.numel() for weight in peer.parameters()):,} and {parameters:,} parameters"
+    sizes = f"{count_parameters(peer):,} and {parameters:,} parameters"
     return [
         Ratio(
             "sr_distance_vs_bicubic",
             "distance of enlarged held-out pictures from the true ones, over bicubic's",
-            *distances[:2],
+            distance,
+            plain_distance,
             judge.name,
-            (distances[0] / distances[1],),
+            (distance / plain_distance,),
             "below 0.7",
             f"largest shift of a channel's mean {shift:.2f} of 255",
         ),
         Ratio(
             "sr_distance_vs_regression",
             "the same, over a regression network's",
-            distances[0],
-            distances[2],
+            distance,
+            peer_distance,
             judge.name,
-            (distances[0] / distances[2],),
+            (distance / peer_distance,),
             note=f"regression and ours: {sizes}",
         ),
         Ratio(
             "sr_psnr_gain_db",
             "PSNR of enlarged held-out pictures, less bicubic's",
-            *quality[:2],
+            quality,
+            plain_quality,
             "dB",
-            (quality[0] - quality[1],),
-            note=f"regression {quality[2]:.2f} dB",
+            (quality - plain_quality,),
+            note=f"regression {peer_quality:.2f} dB",
         ),
         Ratio(
             "sr_ssim_vs_bicubic",
             "their SSIM, over bicubic's",
-            *likeness[:2],
+            likeness,
+            plain_likeness,
             "SSIM",
-            (likeness[0] / likeness[1],),
-            note=f"regression {likeness[2]:.3f}",
+            (likeness / plain_likeness,),
+            note=f"regression {peer_likeness:.3f}",
         ),
     ]
 

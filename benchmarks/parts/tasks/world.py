@@ -5,6 +5,7 @@ import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from PIL import Image
 from pdm import params, presets
 from pdm.config import Params
 from pdm.config.task import TextTask
+from pdm.config.training.loop import TrainingConfig
 from pdm.curation.scrape.drawing.boxes import NAMES as BOX_CLASSES
 from pdm.curation.scrape.drawing.kinds import KINDS
 from pdm.curation.scrape.drawing.landscapes import draw_described
@@ -35,7 +37,6 @@ from pdm.training.distributed.workers import Workers
 DRAWN_PX = (256, 128)  # landscapes are drawn at this size, and reduced
 SEED = 3  # of the landscapes
 CPU = torch.device("cpu")
-SECTIONS = ("autoencoder", "diffusion")
 
 
 @dataclass(frozen=True)
@@ -136,29 +137,24 @@ def params_of(size: Size, model: str | None, task: str | None) -> Params:
     """
     config = presets.load(model) if model else params.load(DEFAULT)
     of_task = presets.load(task) if task else config
-    lengths = {"autoencoder": size.autoencoder_images, "diffusion": size.diffusion_images}
-    sections = {
-        name: dataclasses.replace(
-            getattr(config, name),
-            training=dataclasses.replace(
-                getattr(config, name).training,
-                total_images=lengths[name],
-                log_every_images=lengths[name],
-                save_every_images=lengths[name],
-                warmup_images=min(160, lengths[name] // 2),
-                ema_lengths=(),
-                optimizer=getattr(of_task, name).training.optimizer,
-            ),
-        )
-        for name in SECTIONS
-    }
-    sections["diffusion"] = dataclasses.replace(
-        sections["diffusion"],
+    first_stage, flow = config.autoencoder, config.diffusion
+    assert flow.model is not None
+    assert of_task.diffusion.model is not None
+    first_stage = dataclasses.replace(
+        first_stage,
+        training=_shortened(
+            first_stage.training, size.autoencoder_images, of_task.autoencoder.training.optimizer
+        ),
+    )
+    flow = dataclasses.replace(
+        flow,
+        training=_shortened(
+            flow.training, size.diffusion_images, of_task.diffusion.training.optimizer
+        ),
         task=of_task.diffusion.task,
         condition_dropout=of_task.diffusion.condition_dropout,
         model=dataclasses.replace(
-            sections["diffusion"].model,
-            cross_attention_from=of_task.diffusion.model.cross_attention_from,
+            flow.model, cross_attention_from=of_task.diffusion.model.cross_attention_from
         ),
         score_images=0,
     )
@@ -170,8 +166,28 @@ def params_of(size: Size, model: str | None, task: str | None) -> Params:
         guidance_scale=of_task.sample.guidance_scale if task else 1.0,
         guide=of_task.sample.guide if task else None,
     )
-    data = {"scrape": of_task.scrape, "latents": of_task.latents}
-    return dataclasses.replace(config, sample=sample, **data, **sections)
+    return dataclasses.replace(
+        config,
+        scrape=of_task.scrape,
+        autoencoder=first_stage,
+        latents=of_task.latents,
+        diffusion=flow,
+        sample=sample,
+    )
+
+
+def _shortened(
+    training: TrainingConfig, num_images: int, optimizer: Literal["adamw", "muon"]
+) -> TrainingConfig:
+    return dataclasses.replace(
+        training,
+        total_images=num_images,
+        log_every_images=num_images,
+        save_every_images=num_images,
+        warmup_images=min(160, num_images // 2),
+        ema_lengths=(),
+        optimizer=optimizer,
+    )
 
 
 def _write_shards(size: Size, config: Params, folder: Path) -> Path:

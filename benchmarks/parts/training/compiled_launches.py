@@ -130,28 +130,32 @@ class _Stub:
         self.block = block
 
     def __call__(self, *inputs: Tensor) -> Tensor:
-        width = self.block.gain.shape[0] if hasattr(self.block, "gain") else inputs[0].shape[1]
+        gain = getattr(self.block, "gain", None)
+        width = inputs[0].shape[1] if gain is None else len(gain)
         shape = (len(inputs[0]), width, *inputs[0].shape[2:])
         pairs = list(norms_and_weights(self.block))
         elsewhere = [weight for _, weight in pairs]  # gradients of these come from outside
-        if hasattr(self.block, "modulation"):
-            elsewhere += self.block.modulation.parameters()
+        modulation = getattr(self.block, "modulation", None)
+        if isinstance(modulation, nn.Module):
+            elsewhere += modulation.parameters()
         for weight in self.block.parameters():
             if all(weight is not one for one in elsewhere):
                 weight.grad = torch.empty_like(weight)
         if len(inputs) > 2:  # a block with scale and shift does not read the embedding
             inputs = inputs[0], *inputs[2:]
-        return _Nothing.apply(shape, *inputs, *(norm.held for norm, _ in pairs))
+        held = (norm.held for norm, _ in pairs)
+        output: Tensor = _Nothing.apply(shape, *inputs, *held)  # type: ignore[no-untyped-call]
+        return output
 
 
 class _Nothing(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, shape, *inputs):
+    def forward(ctx: Any, shape: tuple[int, ...], *inputs: Tensor) -> Tensor:
         ctx.inputs = inputs
         return torch.empty(shape, device=inputs[0].device)
 
     @staticmethod
-    def backward(ctx, *gradients):
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         return None, *(torch.empty_like(one) for one in ctx.inputs)
 
 

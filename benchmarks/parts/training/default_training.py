@@ -1,14 +1,13 @@
 """The default run's UNet and its training, on random latents of the default run's shapes."""
 
-from pathlib import Path
-
 import torch
 
+from benchmarks.networks import to_channels_last
 from pdm import params
 from pdm.config.training.loop import TrainingConfig
-from pdm.models.levels.pyramid import level_shapes
-from pdm.models.unet import PyramidUNet
-from pdm.presets import DEFAULT
+from pdm.params.keys import DEFAULT
+from pdm.registry import build_denoiser, level_shapes_of
+from pdm.training.loop.prefetch import Batch
 from pdm.training.loop.seeds import normal_pyramid_at, uniform_at
 from pdm.training.loop.state import TrainState
 from pdm.training.objectives.losses import FlowLosses
@@ -18,32 +17,27 @@ class RandomLatents:
     """Data for `pdm.training.loop.train.train`."""
 
     def __init__(self) -> None:
-        config = params.load(Path(DEFAULT)).autoencoder
-        levels = config.model.levels
-        self.channels = tuple(level.channels for level in levels)
-        self.downsamplings = tuple(level.downsampling for level in levels)
-        size = (config.image_height_px, config.image_width_px)
-        self.shapes = level_shapes(self.channels, self.downsamplings, *size)
+        self.shapes, self.downsamplings = level_shapes_of(params.load(DEFAULT).autoencoder)
+        self.channels = tuple(channels for channels, _, _ in self.shapes)
 
-    def load(self, positions):
+    def load(self, positions: range) -> Batch:
         data, noise = (
             normal_pyramid_at(0, positions, name, self.shapes) for name in ("data", "noise")
         )
         ones = torch.ones(len(positions))
         return data, noise, uniform_at(0, positions, "time"), ones, ones
 
-    def keys(self, positions):
+    def keys(self, positions: range) -> list[str]:
         return []
 
 
 def default_config() -> TrainingConfig:
-    return params.load(Path(DEFAULT)).diffusion.training
+    return params.load(DEFAULT).diffusion.training
 
 
 def fresh_state(data: RandomLatents) -> tuple[TrainState, FlowLosses]:
     """The state, and the network of its losses."""
-    config = params.load(Path(DEFAULT)).diffusion
+    config = params.load(DEFAULT).diffusion
     torch.manual_seed(0)
-    model = PyramidUNet(config.model, data.channels, data.downsamplings)
-    model.to(memory_format=torch.channels_last)
+    model = to_channels_last(build_denoiser(config, data.channels, data.downsamplings))
     return TrainState(model, config.training), FlowLosses(model, config.level_loss_weights)

@@ -8,6 +8,7 @@ pinned the fourfold bytes on the main thread, which is not counted here.)
 import hashlib
 import io
 import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -16,9 +17,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from benchmarks.common import Ratio, compare, interleaved, speeds, timed
+from benchmarks.threads import limited_threads
 from pdm.data.image_tensors import RawImages, to_images
+from pdm.data.pixels import Pixels
 from pdm.data.shards import manifest
 from pdm.data.shards.images import ImageShards
 from pdm.data.shards.tars import write_tar
@@ -40,15 +44,11 @@ QUICK = Size(side_px=64, num_images=4, batch_size=2, rounds=1)
 
 def measure(size: Size, folder: Path) -> list[Ratio]:
     shards = _write_shards(folder / "shards", size)
-    for ours, before in zip(_ours(shards, size), _before(shards, size), strict=True):
-        assert torch.equal(ours.images(), before)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    for raw, images in zip(_ours(shards, size), _before(shards, size), strict=True):
+        assert torch.equal(raw.images(), images)
+    with limited_threads(1):
         sides = [lambda: [*_ours(shards, size)], lambda: [*_before(shards, size)]]
         seconds = interleaved(size.rounds, *(partial(timed, side) for side in sides))
-    finally:
-        torch.set_num_threads(threads)
     ours, before = (speeds(size.num_images, [one.cpu for one in side]) for side in seconds)
     return [
         compare(
@@ -86,18 +86,18 @@ def _sample(number: int, side: int) -> tuple[str, dict[str, bytes]]:
     return f"{number:020x}", {"jpg": file.getvalue(), "json": json.dumps(record).encode()}
 
 
-def _batches(size: Size):
+def _batches(size: Size) -> Iterator[range]:
     for start in range(0, size.num_images, size.batch_size):
         yield range(start, start + size.batch_size)
 
 
-def _ours(shards: ImageShards, size: Size):
+def _ours(shards: ImageShards, size: Size) -> Iterator[RawImages]:
     for batch in _batches(size):
         pixels = torch.from_numpy(shards.decoded(batch, size.side_px, size.side_px))
         yield RawImages(pixels, torch.arange(1, len(batch), 2))
 
 
-def _before(shards: ImageShards, size: Size):
+def _before(shards: ImageShards, size: Size) -> Iterator[Tensor]:
     for batch in _batches(size):
         with ThreadPoolExecutor(2) as pool:
             pixels = np.stack(list(pool.map(partial(_by_pillow, shards, size.side_px), batch)))
@@ -107,7 +107,7 @@ def _before(shards: ImageShards, size: Size):
         yield images
 
 
-def _by_pillow(shards: ImageShards, side: int, index: int) -> np.ndarray:
+def _by_pillow(shards: ImageShards, side: int, index: int) -> Pixels:
     with Image.open(io.BytesIO(shards.samples.picture(index))) as file:
         file.draft("RGB", (2 * side, 2 * side))
         return np.array(file.convert("RGB"))

@@ -5,7 +5,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Sequence
-from types import SimpleNamespace
+from typing import cast
 
 import torch
 from torch import nn
@@ -13,7 +13,11 @@ from torch import nn
 from benchmarks.parts.training.no_run import NoRun
 from pdm.config.training.loop import TrainingConfig
 from pdm.data.pixels import Pixels
+from pdm.data.shards.images import ImageShards
+from pdm.data.shards.latents import LatentShards
+from pdm.data.shards.manifest import Manifest
 from pdm.errors import Preempted
+from pdm.models.denoiser import Denoiser
 from pdm.models.levels.pyramid import LevelShape, Pyramid
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.interfaces import Data
@@ -23,17 +27,14 @@ from pdm.training.loop.train import train
 ENDLESS = 8 * 10**8  # images; the clock ends the run
 
 
-class CropsInMemory:
-    """What the trainer of autoencoders asks of shards."""
+class CropsInMemory(ImageShards):
+    """Shards without files: what a training and the measuring of its latents ask of them."""
 
     def __init__(self, pixels: Pixels) -> None:
         self.pixels = pixels
         self.keys = [str(number) for number in range(len(pixels))]
-        self.manifest = SimpleNamespace(facts={"height_px": pixels.shape[1]})
+        self.manifest = Manifest({}, {"height_px": pixels.shape[1]})
         self.bucket_ranges = [range(len(pixels))]
-
-    def __len__(self) -> int:
-        return len(self.pixels)
 
     def size_in(self, bucket: int, height: int, width: int) -> tuple[int, int]:
         """The requested size, since there is one bucket."""
@@ -41,21 +42,22 @@ class CropsInMemory:
 
     def batch(self, indices: Sequence[int], height: int, width: int) -> Pixels:
         """The crops; they have one size only, whatever the requested size."""
-        return self.pixels[list(indices)]
+        chosen: Pixels = self.pixels[list(indices)]
+        return chosen
 
 
-class LatentsInMemory:
-    """What the trainer of denoising networks asks of latents."""
+class LatentsInMemory(LatentShards):
+    """Latents without files: what trainings of flows and their distillation ask of them."""
 
     def __init__(self, pyramid: Pyramid) -> None:
         self.pyramid = pyramid
         self.keys = [str(number) for number in range(len(pyramid[0]))]
-        shapes = [tuple(level.shape[1:]) for level in pyramid]
-        self.level_shapes: list[LevelShape] = [(c, h, w) for c, h, w in shapes]
         self.bucket_ranges = [range(len(self.keys))]
 
-    def __len__(self) -> int:
-        return len(self.keys)
+    @property
+    def level_shapes(self) -> tuple[LevelShape, ...]:
+        """(C, h, w) of each level."""
+        return tuple((c, h, w) for _, c, h, w in (level.shape for level in self.pyramid))
 
     def batch(self, indices: Sequence[int]) -> Pyramid:
         """Latents by number."""
@@ -90,3 +92,8 @@ def trained(
     with contextlib.suppress(Preempted):  # the clock's way to end it
         train(state, losses, data, config, clock, Workers(torch.device("cpu")))
     return clock
+
+
+def ema_of(state: TrainState) -> Denoiser:
+    """The EMA of a flow's network."""
+    return cast(Denoiser, state.ema)

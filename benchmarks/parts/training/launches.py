@@ -7,17 +7,22 @@ launches as many kernels as CUDA needs for its tensors. On the meta device atten
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+from torch import Tensor
+from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.common import Ratio
+from benchmarks.networks import to_channels_last
+from benchmarks.parts.training.default_training import RandomLatents
+from benchmarks.parts.training.no_run import NoRun
 from pdm import presets
-from pdm.models.levels.pyramid import level_shapes
-from pdm.models.unet import PyramidUNet
+from pdm.registry import build_denoiser, level_shapes_of
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.steps import Steps
@@ -62,21 +67,20 @@ class Step:
 
     def __init__(self, preset: str, precision: Literal["float32", "bfloat16"] = "float32") -> None:
         config = presets.load(preset)
-        levels = config.autoencoder.model.levels
-        channels = tuple(level.channels for level in levels)
-        downsamplings = tuple(level.downsampling for level in levels)
-        size = (config.autoencoder.image_height_px, config.autoencoder.image_width_px)
-        shapes = level_shapes(channels, downsamplings, *size)
+        shapes, downsamplings = level_shapes_of(config.autoencoder)
+        channels = tuple(count for count, _, _ in shapes)
         meta = torch.device("meta")
         with meta:
-            self.network = PyramidUNet(config.diffusion.model, channels, downsamplings)
-            self.network.to(memory_format=torch.channels_last)
+            self.network = to_channels_last(
+                build_denoiser(config.diffusion, channels, downsamplings)
+            )
             training = replace(config.diffusion.training, precision=precision)
             self.state = TrainState(self.network, training)
             self.losses = FlowLosses(self.network, config.diffusion.level_loss_weights)
             self.batch = diffusion_batch(config.diffusion, shapes, BATCH)
         self.network.train()
-        self.steps = Steps(self.state, self.losses, None, iter(()), training, None, Workers(meta))
+        data, run = RandomLatents(), NoRun()  # neither is asked for anything
+        self.steps = Steps(self.state, self.losses, data, iter(()), training, run, Workers(meta))
 
     def run(self) -> None:
         """Take the step."""
@@ -98,22 +102,30 @@ class Launches(TorchDispatchMode):
     """Counts kernels."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch
         self.total = 0
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+    def __torch_dispatch__(
+        self,
+        func: OpOverload,
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
         found = func(*args, **(kwargs or {}))
         self.total += _launches(func, args)
         return found
 
 
-def _launches(func, args) -> int:
+def _launches(func: OpOverload, args: tuple[Any, ...]) -> int:
     name = func.__name__
     view = any(one.alias_info and not one.alias_info.is_write for one in func._schema.returns)
     view = view or torch.Tag.inplace_view in func.tags
     if view or name.startswith(("_unsafe_view", "empty", "new_empty", "detach")):
         return 0
-    lists = [one for one in args if isinstance(one, list | tuple) and _holds_tensors(one)]
+    lists: list[Sequence[Tensor]] = [
+        one for one in args if isinstance(one, list | tuple) and _holds_tensors(one)
+    ]
     if not name.startswith(("_foreach", "_fused")) or not lists:
         return 1
     if any(one[k].shape != lists[0][k].shape for one in lists[:3] for k in range(len(one))):
@@ -123,5 +135,5 @@ def _launches(func, args) -> int:
     return max(math.ceil(len(lists[0]) / most), math.ceil(blocks / MAX_BLOCKS))
 
 
-def _holds_tensors(values) -> bool:
+def _holds_tensors(values: Sequence[object]) -> bool:
     return len(values) > 0 and all(isinstance(value, torch.Tensor) for value in values)

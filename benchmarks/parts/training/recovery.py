@@ -7,6 +7,7 @@ From there to the first batch after the resume, in the process that took its pla
 import dataclasses
 import os
 import signal
+import statistics
 import sys
 import time
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pathlib import Path
 import torch
 from ray import cloudpickle
 from ray.cluster_utils import Cluster
-from torch import nn
+from torch import Tensor, nn
 
 from benchmarks.common import Ratio
 from benchmarks.parts.training.default_training import default_config
@@ -23,6 +24,7 @@ from pdm.config.training.loop import TrainingConfig
 from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
 from pdm.training.distributed.ray_launcher import launch
 from pdm.training.distributed.workers import Workers
+from pdm.training.loop.prefetch import Batch
 from pdm.training.loop.seeds import normal_pyramid_at
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.train import train
@@ -47,18 +49,18 @@ class Regression(nn.Module):
         super().__init__()
         self.layer = nn.Linear(8, 1)
 
-    def forward(self, x, y):
+    def forward(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         return {"loss": (self.layer(x) - y).square().mean()}
 
 
-class Deadly:
-    """Points by position; asked for the first one after half of them, the second worker kills its
-    process. It writes down when, and when the one in its place is asked for its first points."""
+class PointsUntilDeath:
+    """Points by position. Asked for the first one after half of them, the second worker kills its
+    process and writes down when; the worker in its place writes down when it is first asked."""
 
     def __init__(self, folder: Path, rank: int, half: int) -> None:
         self.folder, self.rank, self.half = folder, rank, half
 
-    def load(self, positions):
+    def load(self, positions: range) -> Batch:
         killed, back = self.folder / "killed", self.folder / "back"
         if self.rank == 1 and killed.exists() and not back.exists():
             back.write_text(str(time.time()))
@@ -68,7 +70,7 @@ class Deadly:
         (x,) = normal_pyramid_at(0, positions, "x", [(8, 1, 1)])
         return x[:, :, 0, 0], x.sum(dim=1)[:, :, 0]
 
-    def keys(self, positions):
+    def keys(self, positions: range) -> list[str]:
         return []
 
 
@@ -90,7 +92,7 @@ def work(settings: Settings, workers: Workers) -> None:
     restore_newest(state, checkpoints_of(settings.folder, config), workers)
     seen = state.images_seen
     run = RunFolder(settings.folder, "recovery", config, workers, seen, lambda *_: 0.0)
-    data = Deadly(settings.folder, workers.rank, config.total_images // 2)
+    data = PointsUntilDeath(settings.folder, workers.rank, config.total_images // 2)
     train(state, workers.wrap(network, config), data, config, run, workers)
 
 
@@ -110,13 +112,12 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
     finally:
         del os.environ["RAY_ADDRESS"]
         cluster.shutdown()
-    middle = sorted(seconds)[size.rounds // 2]
     return [
         Ratio(
             "recovery_seconds",
             "seconds from the death of a worker to the first batch after the resume",
-            middle,
-            0.0,
+            statistics.median(seconds),
+            None,
             "s",
             tuple(seconds),
             "",

@@ -4,6 +4,7 @@ The peer is the same first step of a new training.
 """
 
 import itertools
+import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 
 from benchmarks.common import Ratio, Seconds, interleaved, timed
 from benchmarks.parts.training.default_training import RandomLatents, default_config, fresh_state
-from benchmarks.parts.training.stall import NoRun
+from benchmarks.parts.training.no_run import NoRun
 from pdm.training.checkpoints.folder import Checkpoints
 from pdm.training.checkpoints.run_folder import restore_newest
 from pdm.training.distributed.workers import Workers
@@ -53,13 +54,12 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
 
     ours, fresh = interleaved(size.rounds, *(lambda one=one: first_step(one) for one in begin))
     seconds = tuple(one.wall for one in ours)
-    middle = size.rounds // 2
     return [
         Ratio(
             "resume_seconds",
             "seconds from looking for a checkpoint to the first step's end; peer: from nothing",
-            sorted(seconds)[middle],
-            sorted(one.wall for one in fresh)[middle],
+            statistics.median(seconds),
+            statistics.median(one.wall for one in fresh),
             "s",
             seconds,
             "",

@@ -8,19 +8,18 @@ memory goes back to the system at once, on both sides: trainings keep it on a CP
 counted.
 """
 
-import io
 import json
 import os
 import subprocess
 import sys
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.child_process import MIB
 from benchmarks.common import ROOT, Ratio
+from benchmarks.earlier_code import unpack_commit
 
 BEFORE = "52d5325"  # the last commit without sharded copies
-MIB = 2**20
 # They also keep `pdm.machine.heap` from setting its own.
 GIVE_BACK = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 WORKER = Path(__file__).with_name("sharded_worker.py")
@@ -38,9 +37,9 @@ QUICK = Size(num_workers=2, width=256, num_layers=4)
 
 
 def measure(size: Size, folder: Path) -> list[Ratio]:
-    """The largest peak of any worker, before over now."""
+    """The largest peak of any worker, now over before."""
     before = folder / "before"
-    _extract(BEFORE, before)
+    unpack_commit(BEFORE, before, "pdm")
     now, old = (_peaks(tree, size, folder / name) for tree, name in ((ROOT, "n"), (before, "o")))
     weights = size.width**2 * size.num_layers
     return [
@@ -61,14 +60,6 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
 
 def _list(peaks: list[int]) -> str:
     return ", ".join(f"{peak / MIB:.0f}" for peak in peaks)
-
-
-def _extract(commit: str, folder: Path) -> None:
-    """The package of an earlier commit."""
-    command = ["git", "-C", str(ROOT), "archive", commit, "pdm"]
-    packed = subprocess.run(command, capture_output=True, check=True).stdout
-    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        archive.extractall(folder, filter="data")
 
 
 def _peaks(tree: Path, size: Size, folder: Path) -> list[int]:

@@ -1,4 +1,7 @@
-"""One worker of `sharded_memory`: prints its peak in bytes. Runs with the code of any tree."""
+"""One worker of `sharded_memory`: prints its peak in bytes.
+
+It runs with the code of an earlier commit, too, so it imports nothing of the benchmarks.
+"""
 
 import json
 import sys
@@ -7,10 +10,11 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, distributed, nn
+from torch._C._distributed_c10d import FileStore
 
 import pdm
 from pdm import params
-from pdm.presets import DEFAULT
+from pdm.params.keys import DEFAULT
 from pdm.training.checkpoints.run_folder import RunFolder
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.state import TrainState
@@ -70,7 +74,7 @@ def main() -> None:
     assert Path(pdm.__file__).is_relative_to(task["tree"]), pdm.__file__
     torch.set_num_threads(1)
     folder, count = Path(task["folder"]), task["count"]
-    store = distributed.FileStore(str(folder / "store"), count)
+    store = FileStore(str(folder / "store"), count)
     distributed.init_process_group("gloo", store=store, rank=task["rank"], world_size=count)
     workers = Workers(torch.device("cpu"))
     train_stack(workers, folder / "first", 8, 1)  # what is loaded at first use does not count
@@ -85,7 +89,7 @@ def train_stack(workers: Workers, folder: Path, width: int, num_layers: int) -> 
     """Train, with a checkpoint and a score in the middle and at the end."""
     total, probe = STEPS * BATCH, torch.randn(1, width)
     config = replace(
-        params.load(Path(DEFAULT)).diffusion.training,
+        params.load(DEFAULT).diffusion.training,
         num_workers=workers.count,
         strategy="fsdp",
         batch_size=BATCH,

@@ -6,18 +6,16 @@ loader with a team of threads of its own, freed memory that goes back to the sys
 spectral norms that work weight by weight. The same beside two busy processes.
 """
 
-import io
 import os
-import statistics
 import subprocess
 import sys
-import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.common import ROOT, Ratio
+from benchmarks.common import ROOT, Ratio, compare
+from benchmarks.earlier_code import unpack_commit
 from pdm.machine.openmp import SETTINGS
 
 MODELS = ("autoencoder", "diffusion")
@@ -36,33 +34,19 @@ QUICK = Size(rounds=1, busy_processes=(0,))
 
 def measure(size: Size, folder: Path) -> list[Ratio]:
     """Both trainings, before and now in turn."""
-    old = _code_before(folder / "before")
+    old = folder / "before"
+    unpack_commit(BEFORE, old, "pdm", "benchmarks", "params.yaml")
     lines = []
     for busy in size.busy_processes:
         for model in MODELS:
             with _busy(busy):
-                pairs = [(_speed_before(old, model), _speed(model)) for _ in range(size.rounds)]
+                pairs = [(_speed_before(old, model), _speed_now(model)) for _ in range(size.rounds)]
             where = f", beside {busy} busy processes" if busy else ""
             lines.append(_line(model, where, busy, pairs))
     return lines
 
 
-def _code_before(folder: Path) -> Path:
-    """Write the files of the commit to the folder.
-
-    Raises:
-        SystemExit: The repository does not have the commit.
-    """
-    words = ["git", "-C", str(ROOT), "archive", BEFORE, "pdm", "benchmarks", "params.yaml"]
-    done = subprocess.run(words, capture_output=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"commit {BEFORE} is missing; fetch the whole history")
-    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as files:
-        files.extractall(folder, filter="data")
-    return folder
-
-
-def _speed(model: str) -> float:
+def _speed_now(model: str) -> float:
     return _images_per_second(ROOT / "benchmarks/parts/training/train_speed.py", [model], SETTINGS)
 
 
@@ -100,13 +84,12 @@ def _busy(count: int) -> Iterator[None]:
 
 def _line(model: str, where: str, busy: int, pairs: list[tuple[float, float]]) -> Ratio:
     key = f"train_speedup_{model}" if not busy else f"busy_train_speedup_{model}"
-    return Ratio(
-        key=key,
-        question=f"images/s of the default {model}'s training{where}, against {BEFORE}^",
-        ours=statistics.median(now for _, now in pairs),
-        peer=statistics.median(before for before, _ in pairs),
-        unit="images/s",
-        values=tuple(now / before for before, now in pairs),
+    return compare(
+        key,
+        f"images/s of the default {model}'s training{where}, against {BEFORE}^",
+        [now for _, now in pairs],
+        [before for before, _ in pairs],
+        "images/s",
         goal="at least 0.9" if busy else "at least 1.7",
         note="the same network, random data in memory, one process with all cores, without Ray",
     )

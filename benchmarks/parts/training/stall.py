@@ -6,17 +6,22 @@ two checkpoints.
 """
 
 import itertools
+import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from benchmarks.common import Ratio, interleaved, timed
+from benchmarks.networks import count_parameters
 from benchmarks.parts.training.default_training import RandomLatents, default_config, fresh_state
+from benchmarks.parts.training.no_run import NoRun
 from pdm.training.checkpoints.folder import Checkpoints
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.prefetch import prefetch_batches
+from pdm.training.loop.state import TrainState
 from pdm.training.loop.steps import Steps
 
 
@@ -29,14 +34,6 @@ class Size:
 
 FULL = Size(batch_size=16, steps=8, rounds=5)
 QUICK = Size(batch_size=2, steps=1, rounds=1)
-
-
-class NoRun:
-    def save_failed(self) -> bool:
-        return False
-
-    def stop_requested(self) -> bool:
-        return False
 
 
 def measure(size: Size, folder: Path) -> list[Ratio]:
@@ -57,7 +54,7 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
         checkpoints.flush()
         plain()
 
-    sides = [lambda work=work: timed(work) for work in (beside, plain, between)]
+    sides = (partial(timed, work) for work in (beside, plain, between))
     ours, without, waiting = interleaved(size.rounds, *sides)
     config = default_config()
     steps_between = config.save_every_images // config.batch_size
@@ -65,9 +62,9 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
     for with_checkpoint in (ours, waiting):
         pairs = zip(with_checkpoint, without, strict=True)
         shares.append([(one.wall - two.wall) / (two.wall / size.steps) for one, two in pairs])
-    middle = size.rounds // 2
+    in_background, between_steps = (statistics.median(share) for share in shares)
     note = (
-        f"{sum(weight.numel() for weight in state.model.parameters()) / 1e6:.1f} million weights, "
+        f"{count_parameters(state.model) / 1e6:.1f} million weights, "
         f"{len(state.ema_weights)} EMAs and the optimizer, batches of {size.batch_size}; peer: the "
         "training waits for the file. Less is better."
     )
@@ -75,8 +72,8 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
         Ratio(
             "checkpoint_stall",
             f"extra time for a checkpoint, over the {steps_between} steps from one to the next",
-            sorted(shares[0])[middle] / steps_between,
-            sorted(shares[1])[middle] / steps_between,
+            in_background / steps_between,
+            between_steps / steps_between,
             "",
             tuple(share / steps_between for share in shares[0]),
             "at most 0.05",
@@ -85,8 +82,8 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
         Ratio(
             "checkpoint_stall_in_steps",
             "extra time for a checkpoint, in steps",
-            sorted(shares[0])[middle],
-            sorted(shares[1])[middle],
+            in_background,
+            between_steps,
             "steps",
             tuple(shares[0]),
             "",
@@ -95,7 +92,7 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
     ]
 
 
-def _training(size: Size) -> tuple[Callable[[], bool], object]:
+def _training(size: Size) -> tuple[Callable[[], bool], TrainState]:
     """A function that takes a step, and the state that it moves."""
     data = RandomLatents()
     state, network = fresh_state(data)

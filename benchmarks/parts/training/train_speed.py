@@ -19,16 +19,17 @@ from torch import nn
 if __package__ in (None, ""):  # run as a script
     sys.path[0] = str(Path(__file__).resolve().parents[3])
 
-from benchmarks.parts.training.default_training import RandomLatents
+from benchmarks.networks import to_channels_last
+from benchmarks.parts.training.default_training import RandomLatents, fresh_state
 from benchmarks.parts.training.in_memory import Clock, CropsInMemory
 from pdm import params
-from pdm.presets import DEFAULT
-from pdm.registry import build_autoencoder, build_denoiser
+from pdm.params.keys import DEFAULT
+from pdm.registry import build_autoencoder
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.interfaces import Data
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.train import train
-from pdm.training.objectives.losses import AutoencoderLosses, FlowLosses
+from pdm.training.objectives.losses import AutoencoderLosses
 from pdm.training.picture_dataset import PictureDataset
 
 LOG_STEPS, NUM_LOGS, WARMUP_LOGS = 4, 5, 2  # of the logged intervals the first ones do not count
@@ -43,31 +44,25 @@ class Speeds(Clock):
 
 def parts(model: str) -> tuple[TrainState, nn.Module, Data]:
     """State, losses and data of a default training."""
-    config = params.load(Path(DEFAULT))
     torch.manual_seed(0)
-    if model == "autoencoder":
-        mine = config.autoencoder
-        network = build_autoencoder(mine).to(memory_format=torch.channels_last)
-        shape = (64, mine.image_height_px, mine.image_width_px, 3)
-        pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-        data = PictureDataset(CropsInMemory(pixels), mine, network)
-        return (
-            TrainState(network, mine.training),
-            AutoencoderLosses(network, mine, None, None),
-            data,
-        )
-    latents, mine = RandomLatents(), config.diffusion
-    network = build_denoiser(mine, latents.channels, latents.downsamplings)
-    network.to(memory_format=torch.channels_last)
-    losses = FlowLosses(network, mine.level_loss_weights)
-    return TrainState(network, mine.training), losses, latents
+    if model == "diffusion":
+        latents = RandomLatents()
+        return *fresh_state(latents), latents
+    config = params.load(DEFAULT).autoencoder
+    network = to_channels_last(build_autoencoder(config))
+    shape = (64, config.image_height_px, config.image_width_px, 3)
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    data = PictureDataset(CropsInMemory(pixels), config, network)
+    losses = AutoencoderLosses(network, config, None, None)
+    return TrainState(network, config.training), losses, data
 
 
 def main() -> None:
     model = sys.argv[1]
     torch.set_num_threads(os.cpu_count() or 1)
     state, losses, data = parts(model)
-    training = getattr(params.load(Path(DEFAULT)), model).training
+    config = params.load(DEFAULT)
+    training = config.diffusion.training if model == "diffusion" else config.autoencoder.training
     batch = training.batch_size
     total = LOG_STEPS * NUM_LOGS * batch
     training = replace(

@@ -122,7 +122,7 @@ def _loaded(config: FeaturesConfig) -> nn.Module:
             "name the right file, or correct the sha256"
         )
     try:
-        module: nn.Module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+        module: nn.Module = torch.jit.load(path, map_location="cpu")
     except RuntimeError as error:
         raise BadInput(f"evaluate.features: {path} is not a TorchScript file ({error})") from error
     module.eval()

@@ -106,7 +106,7 @@ def _work(task: dict[str, Any]) -> Failure | None:
     if failure := first_failure(run):
         report_failure(run, workers.rank, failure)
         return failure
-    resources = ray.get_runtime_context().get_assigned_resources()  # type: ignore[no-untyped-call]
+    resources = ray.get_runtime_context().get_assigned_resources()
     torch.set_num_threads(int(resources["CPU"]))  # by default Ray gives a worker one thread
     if workers.is_first:
         _log_to(run / LOG)

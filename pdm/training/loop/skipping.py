@@ -27,7 +27,7 @@ class HostCopy:
         if together.is_cuda:
             self._values = torch.empty_like(together, device="cpu", pin_memory=True)
             self._values.copy_(together, non_blocking=True)
-            self._arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._arrived = torch.cuda.Event()
             self._arrived.record()
 
     def read(self) -> list[float]:

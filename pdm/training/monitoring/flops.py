@@ -22,7 +22,7 @@ def flops_of(call: Callable[[], object]) -> int:
     return counter.total
 
 
-class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Counter(TorchDispatchMode):
     """Counts by torch's own formulas; unlike torch's counter it takes no function apart (the parts
     would round otherwise), and lets a forward pass ask for gradients."""
 

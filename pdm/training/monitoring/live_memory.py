@@ -21,7 +21,7 @@ def without_values() -> FakeTensorMode:
     return FakeTensorMode(allow_non_fake_inputs=True)
 
 
-class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class LiveMemory(TorchDispatchMode):
     """Counts the bytes of all tensors that are made in the block and still referenced.
 
     Enter it inside of `without_values`. Where the computation asks for a value, such as a random

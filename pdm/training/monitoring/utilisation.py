@@ -69,7 +69,7 @@ def _script_on_meta(module: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
     file = io.BytesIO()
     torch.jit.save(module, file)
     file.seek(0)
-    return torch.jit.load(file, map_location="meta")  # type: ignore[no-untyped-call,no-any-return]
+    return torch.jit.load(file, map_location="meta")  # type: ignore[no-any-return]
 
 
 @functools.cache

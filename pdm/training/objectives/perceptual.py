@@ -74,7 +74,7 @@ def _from_file(path: Path, config: PerceptualConfig, device: torch.device) -> Pe
     check_sha256(path, str(config.sha256), "autoencoder.perceptual")
     images = torch.zeros(1, 3, TRIAL_PX, TRIAL_PX, device=device)
     try:
-        network = torch.jit.load(path, map_location=device)  # type: ignore[no-untyped-call]
+        network = torch.jit.load(path, map_location=device)
         perceptual = PerceptualLoss(network, config.weight)
         same = perceptual(images, images)
     except (RuntimeError, AttributeError, TypeError) as error:

@@ -50,7 +50,7 @@ class ClipModel:
         _check_digest(path, sha256)
         try:
             extra = {MERGES: ""}
-            network = torch.jit.load(path, map_location="cpu", _extra_files=extra)  # type: ignore[no-untyped-call]
+            network = torch.jit.load(path, map_location="cpu", _extra_files=extra)
             self._network: nn.Module = network.eval()
             self._tokens = ClipTokenizer(_text(extra[MERGES]))
             self._image_px, self._num_tokens = int(network.image_px), int(network.num_tokens)

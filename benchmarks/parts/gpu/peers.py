@@ -1,7 +1,8 @@
 """diffusers' networks in the same training step, tuned: bfloat16, channels_last, fused AdamW.
 
 The UNet of ours has a peer of as many parameters on the latent of an f8 first stage, as in LDM. The
-autoencoder's has the layout of Stable Diffusion's, on crops of the size that ours decodes.
+autoencoder's has the layout of Stable Diffusion's, on crops of the size that ours decodes. Peers
+take bare steps: ours also clip gradients, update EMAs, iterate spectral norms and meter losses.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmarks.networks import count_parameters, to_channels_last
 from benchmarks.parts.gpu.clock import memory_note, peak_gib, reset_peak, seconds_of
 from benchmarks.parts.gpu.rows import Row
 from benchmarks.parts.gpu.sizes import Size, build_unet
@@ -22,12 +24,13 @@ SD_WIDTHS = (128, 256, 512, 512)
 
 def unet_peer(size: Size, device: torch.device, compiled: bool) -> Iterator[Row]:
     """UNet2DModel."""
-    from benchmarks.parts.diffusion.peers import count, nearest, unet2d
+    from benchmarks.parts.diffusion.peers import unet2d, unet2d_of
 
     if size.peer_width is None:
-        with torch.device("meta"):
-            parameters = count(build_unet(size, torch.device("meta")))
-        network = unet2d(nearest(unet2d, parameters).config.block_out_channels[0])
+        meta = torch.device("meta")
+        with meta:
+            parameters = count_parameters(build_unet(size, meta))
+        network = unet2d_of(parameters)
     else:
         network = unet2d(size.peer_width)
     batch, sides = size.diffusion.training.batch_size, [side // FACTOR for side in size.picture]
@@ -35,15 +38,16 @@ def unet_peer(size: Size, device: torch.device, compiled: bool) -> Iterator[Row]
     times = torch.full((batch,), 500.0, device=device)
 
     def loss() -> Tensor:
-        return (network(data, times).sample.float() - data).square().mean()
+        predicted: Tensor = network(data, times).sample
+        return (predicted.float() - data).square().mean()
 
-    what = f"diffusers' UNet2DModel of {count(network) / 1e6:.4g} million parameters"
+    what = f"diffusers' UNet2DModel of {count_parameters(network) / 1e6:.4g} million parameters"
     yield from _measure("peer_unet", what, network, loss, batch, size, device, compiled)
 
 
 def autoencoder_peer(size: Size, device: torch.device, compiled: bool) -> Iterator[Row]:
     """AutoencoderKL."""
-    from diffusers import AutoencoderKL
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
     widths = SD_WIDTHS if size.peer_width is None else (size.peer_width,) * 4
     network = AutoencoderKL(
@@ -59,7 +63,8 @@ def autoencoder_peer(size: Size, device: torch.device, compiled: bool) -> Iterat
     images = torch.rand(batch, 3, side, side, device=device)
 
     def loss() -> Tensor:
-        return (network(images).sample.float() - images).abs().mean()
+        reconstructed: Tensor = network(images).sample
+        return (reconstructed.float() - images).abs().mean()
 
     what = f"diffusers' AutoencoderKL on crops of {side}x{side}"
     yield from _measure("peer_autoencoder", what, network, loss, batch, size, device, compiled)
@@ -75,7 +80,7 @@ def _measure(
     device: torch.device,
     compiled: bool,
 ) -> Iterator[Row]:
-    network.to(device).to(memory_format=torch.channels_last).train()
+    to_channels_last(network.to(device)).train()
     flops = 3 * flops_of(loss) / batch
     way = "compiled" if compiled else "default"
     if compiled:

@@ -8,23 +8,24 @@ from typing import Any
 
 import torch
 from torch import distributed, nn
+from torch._C._distributed_c10d import FileStore
 
 from benchmarks.parts.gpu.clock import seconds_of
 from benchmarks.parts.gpu.rows import Row
 from benchmarks.parts.gpu.sizes import Size, build_unet
-from benchmarks.parts.gpu.training import Latents, _to_device
+from benchmarks.parts.gpu.training import Latents, to_device
 from pdm.training.objectives.losses import FlowLosses
 
 
 def ddp_of_one(size: Size, device: torch.device) -> Iterator[Row]:
     """Forward and backward pass of the UNet, wrapped and not."""
     losses = FlowLosses(build_unet(size, device), size.diffusion.level_loss_weights)
-    batch = _to_device(Latents(size).load(range(size.diffusion.training.batch_size)), device)
+    batch = to_device(Latents(size).load(range(size.diffusion.training.batch_size)), device)
     plain = seconds_of(_step(losses, batch, device), device, size.repeats)
     with tempfile.TemporaryDirectory() as folder:
         distributed.init_process_group(
             "nccl" if device.type == "cuda" else "gloo",
-            store=distributed.FileStore(str(Path(folder) / "store"), 1),
+            store=FileStore(str(Path(folder) / "store"), 1),
             rank=0,
             world_size=1,
             timeout=timedelta(seconds=60),
