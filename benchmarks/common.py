@@ -23,7 +23,7 @@ from benchmarks.markdown import table_lines
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = (
     *("numpy", "pillow", "opencv-python-headless", "simplejpeg", "torch", "scipy", "pyarrow"),
-    *("ray", "webdataset"),
+    *("ray", "webdataset", "diffusers", "torchmetrics"),
 )
 
 
@@ -133,13 +133,12 @@ def as_json(lines: list[Ratio], **facts: Any) -> dict[str, Any]:
 
 def machine() -> dict[str, Any]:
     """Commit, processor and versions. `threads` holds unless the note of a line says otherwise."""
-    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     return {
         "git": commit(),
         "cores": os.cpu_count(),
         "processor": _processor(),
         "python": platform.python_version(),
-        "versions": versions,
+        "versions": {name: _version(name) for name in PACKAGES},
         "threads": 1,
     }
 
@@ -160,6 +159,14 @@ def load() -> float:
 def _cpu_seconds() -> float:
     both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(one.ru_utime + one.ru_stime for one in both)
+
+
+def _version(package: str) -> str | None:
+    """None where it is not installed."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _processor() -> str:

@@ -43,7 +43,10 @@ def main() -> None:
     if args.json:
         lines = system_results.ratios(results.runs)
         print(table(lines))
-        print(json.dumps(as_json(lines, rows=len(results.runs))))
+        made = [run["machine"] for run in results.runs]
+        commits, processors = (sorted({one[fact] for one in made}) for fact in ("git", "processor"))
+        facts = {"rows": len(made), "commits": commits, "processors": processors}
+        print(json.dumps(as_json(lines, **facts)))
         return
     for job in _missing(args, results):
         run = run_job("train_system", job)

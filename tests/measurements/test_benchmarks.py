@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from benchmarks.child_process import run_module
+from benchmarks.common import Ratio, as_json, table
 from benchmarks.designs.train_first_stage import scores, train_design
 from benchmarks.designs.wavelets import Wavelets
+from benchmarks.earlier_code import unpack_commit
 
 ROOT = Path(__file__).parents[2]
 # Command -> part -> figures that it must state.
@@ -47,7 +51,7 @@ SLOW_KEYS = {
     "autoencoder": {
         "decoding": {"decode_vs_default", "decode_vs_tuned"},
         "tiles": {"tiled_memory", "tiled_time", "tiled_max_abs_diff", "diffusers_tiled_memory"},
-        "full_size": {"full_256_whole_gib", "full_512_tiles_128_gib"},
+        "full_size": {"full_256_whole_gib", "full_256_whole_seconds", "full_512_tiles_128_gib"},
     },
     "diffusion": {
         "few_steps": {"four_step_distance", "distil_cost"},
@@ -157,6 +161,40 @@ def test_wavelets_keep_the_same_of_a_picture_as_one_latent_and_as_a_pyramid():
     lost = (first - images).square().mean() / images.var()
     blocks = F.interpolate(F.avg_pool2d(images, 8), scale_factor=8)
     assert 0 < lost < 0.5 * (blocks - images).square().mean() / images.var()
+
+
+@pytest.mark.parametrize("wanted", ["3", None])
+def test_parts_that_use_all_cores_obey_the_number_of_threads_that_the_user_set(wanted):
+    others = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    environment = others | ({"OMP_NUM_THREADS": wanted} if wanted else {})
+    code = (
+        "from benchmarks.threads import limited_threads, num_threads; import torch\n"
+        "before = torch.get_num_threads()\n"
+        "with limited_threads(num_threads()): print(torch.get_num_threads())\n"
+        "print(before, torch.get_num_threads())"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [wanted or str(os.cpu_count()), "1", "1"]
+
+
+def test_a_figure_without_a_peer_has_no_peer_in_the_table_and_the_json():
+    line = Ratio("seconds", "how long it takes", 2.0, None, "s", (1.5, 2.0, 2.5))
+    assert "how long it takes [seconds] | 2 |  | s | 2 (1.5 to 2.5) |" in table([line])
+    found = as_json([line])
+    assert (found["seconds"], found["details"]["seconds"]["peer"]) == (2.0, None)
+
+
+def test_a_commit_that_is_missing_is_named(tmp_path):
+    with pytest.raises(SystemExit, match="no commit 0123abc"):
+        unpack_commit("0123abc", tmp_path, "pdm")
+
+
+def test_a_part_that_fails_in_its_own_process_says_why():
+    with pytest.raises(RuntimeError, match=r"No module named benchmarks\.nowhere"):
+        run_module("benchmarks.nowhere")
 
 
 def smooth_images(count):

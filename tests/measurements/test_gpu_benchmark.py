@@ -58,6 +58,7 @@ def test_it_runs_with_torch_numpy_safetensors_and_einops_only(tmp_path):
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["errors"] == {}
     assert found["machine"]["diffusers"] is False
+    assert found["machine"]["git"].strip("+") != ""
     assert found["unet_bfloat16"] < 0.02
     assert found["decode_bfloat16"] < 0.02
     assert found["decode_tiles_difference"] < 1e-3

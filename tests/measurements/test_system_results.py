@@ -94,6 +94,7 @@ def test_ratios_are_read_back_from_the_kept_rows(tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     found = json.loads(done.stdout.splitlines()[-1])
     assert (found["system_vs_ldm"], found["system_vs_lapflow"]) == (0.5, 2.0)
+    assert (found["commits"], found["processors"]) == ([MACHINE["git"]], [MACHINE["processor"]])
     page = (tmp_path / "systems.md").read_text()
     assert "| real crops (floor) |" in page
     widths = {line.count("|") for line in page.splitlines() if line.startswith("| ")}

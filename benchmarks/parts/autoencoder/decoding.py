@@ -91,5 +91,5 @@ def _note(ours: PyramidAutoencoder, plain: torch.nn.Module, jobs: dict[str, Any]
     return (
         f"{counts[0]:.2f} million parameters, diffusers' {counts[1]:.2f}. GFLOP to decode: "
         f"{flops[0]:,.3g}, diffusers' {flops[1]:,.3g}; to encode: {flops[2]:,.3g} and "
-        f"{flops[3]:,.3g}. {torch.get_num_threads()} threads."
+        f"{flops[3]:,.3g}. Threads: {torch.get_num_threads()}."
     )

@@ -181,7 +181,7 @@ def _note(ours: PyramidUNet, peer: nn.Module, pyramid: Pyramid, latent: Pyramid)
         f"{count_parameters(ours) / 1e6:.2f} million parameters, the peer "
         f"{count_parameters(peer) / 1e6:.2f}; "
         f"{gigas[0]:.3g} GFLOP for one evaluation of one picture, the peer {gigas[1]:.3g}. "
-        f"{torch.get_num_threads()} threads."
+        f"Threads: {torch.get_num_threads()}."
     )
 
 

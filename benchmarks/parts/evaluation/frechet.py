@@ -73,7 +73,7 @@ def _of(
         ("sqrtm", "scipy's sqrtm", "at least 20", rates[1], errors[1]),
         ("torchmetrics", "torchmetrics", "at least 2", rates[2], errors[2]),
     ):
-        note = f"{threads} threads each; relative errors {errors[0]:.1e} and theirs {error:.1e}"
+        note = f"Threads of each: {threads}; relative errors {errors[0]:.1e} and theirs {error:.1e}"
         question = f"Fréchet distance of {size}, against {peer}"
         lines.append(
             compare(f"frechet_vs_{key}{suffix}", question, rates[0], rate, "1/s", goal, note)

@@ -43,7 +43,7 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
         seconds = interleaved(size.rounds, *(partial(timed, job) for job in jobs))
     mine, peers = (speeds(size.count, [one.wall for one in side]) for side in seconds)
     note = (
-        f"Batches of {size.batch_size}, {threads} threads each; covariances differ by "
+        f"Batches of {size.batch_size}, threads of each: {threads}; covariances differ by "
         f"{difference:.1e} of the largest entry, the Fréchet distance between the two is "
         f"{distance:.1e}; ours has the same bits in any order"
     )

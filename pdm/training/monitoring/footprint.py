@@ -100,7 +100,9 @@ class Footprint:
         }
 
 
-def autoencoder_footprint(config: AutoencoderConfig, micro_batch_size: int | None = None) -> Footprint:
+def autoencoder_footprint(
+    config: AutoencoderConfig, micro_batch_size: int | None = None
+) -> Footprint:
     """Predict what a training of the autoencoder takes.
 
     Args:
