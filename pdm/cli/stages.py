@@ -77,7 +77,7 @@ def sample(args: argparse.Namespace) -> None:
 def evaluate(args: argparse.Namespace) -> None:
     """Score samples and reconstructions against held-out images."""
     from pdm.evaluation.evaluate import evaluate
-    from pdm.parts.work import call_with_gpu
+    from pdm.parallel.run import call_with_gpu
     from pdm.tracking import track
 
     config = params.load(args.params).evaluate

@@ -11,8 +11,8 @@ from pdm.errors import QualityGate
 from pdm.inference.encode import encode_shards
 from pdm.inference.sample import sample_pictures
 from pdm.machine.cluster import ray_session
-from pdm.parts.folder import part_folder
-from pdm.parts.work import call_with_gpu, work_on_parts
+from pdm.parallel.part_folder import part_folder
+from pdm.parallel.run import call_with_gpu, run_parts
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import a test
 
@@ -41,7 +41,7 @@ def run(path, **faults):
     reported = []
     with part_folder(path, "key") as folder:
         task = {"folder": folder.absolute(), "bad": None, "deadly": None} | faults
-        work_on_parts(
+        run_parts(
             write_parts, task, list("abcde"), folder=folder, on_done=reported.append, num_workers=2
         )
     return sorted(reported)

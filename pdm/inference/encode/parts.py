@@ -26,7 +26,7 @@ from pdm.machine.device import choose_device, log_device
 from pdm.machine.threads import side_thread
 from pdm.models.codec import Autoencoder
 from pdm.models.levels.pyramid import Pyramid
-from pdm.parts.folder import PartFolder
+from pdm.parallel.part_folder import PartFolder
 from pdm.registry import load_autoencoder
 
 MIRRORED = "-mirrored"  # suffix of the key of a mirrored copy

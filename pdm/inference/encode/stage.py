@@ -31,8 +31,8 @@ from pdm.inference.encode.parts import (
 )
 from pdm.inference.encode.statistics import LatentStatistics
 from pdm.models.codec import Autoencoder
-from pdm.parts.folder import PartFolder, part_folder
-from pdm.parts.work import work_on_parts
+from pdm.parallel.part_folder import PartFolder, part_folder
+from pdm.parallel.run import run_parts
 from pdm.progress import Progress
 from pdm.registry import load_autoencoder
 from pdm.versions import versions
@@ -59,7 +59,7 @@ def encode_shards(
         autoencoder: Model folder; pictures are encoded at its training size.
         latents: Folder to write, with one shard of latents for each shard of pictures; on one
             machine, equal inputs give equal bytes.
-        num_workers: See `pdm.parts.work.work_on_parts`.
+        num_workers: See `pdm.parallel.run.run_parts`.
 
     Raises:
         BadInput, QualityGate: Shards or model are missing or damaged.
@@ -148,7 +148,7 @@ def _encode_missing(
     if task.config.keep_pictures:  # PNGs of photographs take about half of their pixels' bytes
         num_bytes += 3 * math.prod(task.size) // 2 * (total - num_done)
     with disk_space_for(latents, num_bytes):
-        work_on_parts(
+        run_parts(
             encode_parts,
             task,
             list(counts),

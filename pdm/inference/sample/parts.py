@@ -37,7 +37,7 @@ from pdm.machine.device import choose_device, log_device
 from pdm.machine.limits import usable_cpus
 from pdm.models.codec import Autoencoder
 from pdm.models.levels.pyramid import Pyramid
-from pdm.parts.folder import PartFolder
+from pdm.parallel.part_folder import PartFolder
 from pdm.registry import load_autoencoder
 from pdm.tasks.find import build_task, task_of_model
 from pdm.tasks.layout import BoxLayout

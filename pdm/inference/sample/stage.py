@@ -21,8 +21,8 @@ from pdm.inference.sample.parts import FULL_SIZE, PREVIEWS, Row, SampleTask, dra
 from pdm.inference.sample.sheet import write_sheet
 from pdm.inference.sample_settings import settings_of
 from pdm.inference.sampling_networks import check_few_steps, few_steps_facts
-from pdm.parts.folder import part_folder
-from pdm.parts.work import work_on_parts
+from pdm.parallel.part_folder import part_folder
+from pdm.parallel.run import run_parts
 from pdm.progress import Progress
 from pdm.tasks.find import build_task, task_of_model
 from pdm.versions import versions
@@ -57,7 +57,7 @@ def sample_pictures(
         diffusion: Folder of the diffusion model, trained on this autoencoder's latents.
         shards: Shards; one held-out picture is encoded and decoded at full size, if configured.
         samples: Folder to write.
-        num_workers: See `pdm.parts.work.work_on_parts`.
+        num_workers: See `pdm.parallel.run.run_parts`.
 
     Raises:
         BadInput: A model is missing, the models do not match, the diffusion model has no EMA
@@ -181,7 +181,7 @@ def _draw_missing(task: SampleTask, num_workers: int | None) -> None:
     if done:
         logger.info("sample: continuing where an earlier run stopped: %d pictures are there", done)
     progress = Progress("sample", total, done=done)
-    work_on_parts(
+    run_parts(
         draw_parts,
         task,
         parts,

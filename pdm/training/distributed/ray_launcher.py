@@ -26,7 +26,7 @@ from pdm.errors import PyramidError, Unavailable
 from pdm.files import sole_writer
 from pdm.machine import openmp
 from pdm.machine.cluster import ray_session
-from pdm.parts.placement import resources_of_worker
+from pdm.parallel.resources import resources_of_worker
 from pdm.training.checkpoints.run_folder import LOG, STOP
 from pdm.training.distributed.launchers import SECONDS_OF_SILENCE
 from pdm.training.distributed.watch import stop_on_sigterm, watch

@@ -20,7 +20,7 @@ from pdm.inference.sample import sample_pictures
 from pdm.inference.sample.parts import SampleTask
 from pdm.inference.sample.stage import _publish
 from pdm.models.unet import PyramidUNet
-from pdm.parts.folder import PartFolder
+from pdm.parallel.part_folder import PartFolder
 
 
 def draw(chain, folder, **changes):

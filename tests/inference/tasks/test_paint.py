@@ -124,7 +124,7 @@ KILLED = """
 import os, pickle, signal, sys
 import torch
 from pdm.inference.sample import sample_pictures
-from pdm.parts.folder import PartFolder
+from pdm.parallel.part_folder import PartFolder
 
 torch.set_num_threads(1)
 finish = PartFolder.finish

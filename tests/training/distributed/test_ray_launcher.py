@@ -20,7 +20,7 @@ from worker_groups import run_group
 from pdm.errors import BadInput, QualityGate, Unavailable
 from pdm.files import sole_writer
 from pdm.machine.cluster import ray_session
-from pdm.parts import placement
+from pdm.parallel import resources
 from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
 from pdm.training.distributed import ray_launcher
 from pdm.training.distributed.ray_launcher import launch
@@ -104,10 +104,10 @@ def test_more_workers_than_cores_are_refused_before_anything_starts(tmp_path):
 def test_workers_are_as_many_as_the_gpus_of_a_cluster_that_has_any(monkeypatch):
     node = {"Alive": True, "Resources": {"CPU": 16.0, "GPU": 2.0}}
     dead = {"Alive": False, "Resources": {"CPU": 16.0, "GPU": 2.0}}
-    monkeypatch.setattr(placement.ray, "nodes", lambda: [node, dead])
-    assert placement.resources_of_worker(2) == {"CPU": 8, "GPU": 1}
+    monkeypatch.setattr(resources.ray, "nodes", lambda: [node, dead])
+    assert resources.resources_of_worker(2) == {"CPU": 8, "GPU": 1}
     with pytest.raises(Unavailable, match=r"num_workers is 3, but the cluster has 2 GPUs"):
-        placement.resources_of_worker(3)
+        resources.resources_of_worker(3)
 
 
 def die_then_fail(settings: Settings, workers: Workers) -> None:

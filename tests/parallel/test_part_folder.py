@@ -2,7 +2,7 @@ import pytest
 
 from pdm.errors import Unavailable
 from pdm.files import atomic_file
-from pdm.parts.folder import part_folder
+from pdm.parallel.part_folder import part_folder
 
 
 def write(folder, part, text):

@@ -1,11 +1,10 @@
-"""Spreads parts over Ray tasks. A lost worker is replaced; the new one makes what is missing."""
+"""Spreads parts over Ray tasks. A lost worker is replaced; the new one runs what is missing."""
 
 import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import ray
 import torch
@@ -13,8 +12,8 @@ import torch
 from pdm.errors import Unavailable
 from pdm.machine import openmp
 from pdm.machine.cluster import Head, ray_session, result_of
-from pdm.parts.folder import PartFolder
-from pdm.parts.placement import num_gpus, resources_of_worker
+from pdm.parallel.part_folder import PartFolder
+from pdm.parallel.resources import num_gpus, resources_of_worker
 
 Result = TypeVar("Result")
 
@@ -22,7 +21,7 @@ MAX_LOST_WORKERS = 2  # for each task
 SECONDS_BETWEEN_LOOKS = 1.0  # polling interval
 
 
-def work_on_ray(
+def run_parts_on_ray(
     work: Callable[..., None],
     task: Any,
     parts: Sequence[str],
@@ -30,8 +29,11 @@ def work_on_ray(
     on_done: Callable[[str], None],
     num_workers: int | None,
 ) -> bool:
-    """Make all parts on Ray workers; see `pdm.parts.work`. Return whether that was done: not if no
-    number of workers was asked for and the cluster has no GPU."""
+    """Run all parts on Ray workers; see `pdm.parallel.run`.
+
+    Returns:
+        Whether they were run: not if no number of workers was asked for and the cluster has no GPU.
+    """
     with ray_session():
         wanted = num_gpus() if num_workers is None else num_workers
         if not wanted:
@@ -51,20 +53,23 @@ def work_on_ray(
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class Found(Generic[Result]):
-    """What a call returned."""
-
-    value: Result
+class NoGpu(Exception):
+    """The cluster has no GPU."""
 
 
 def call_on_gpu(
     function: Callable[..., Result], args: tuple[Any, ...], keywords: dict[str, Any]
-) -> Found[Result] | None:
-    """Call a function in a worker with a GPU; None if the cluster has no GPU."""
+) -> Result:
+    """Call a function in a worker with a GPU.
+
+    Raises:
+        NoGpu: The cluster has none; nothing was called.
+        Unavailable: The worker was lost.
+        PyramidError: The function raised it.
+    """
     with ray_session():
         if not num_gpus():
-            return None
+            raise NoGpu
         resources = resources_of_worker(1)
         remote: Any = _remote(resources)(_call)
         task = remote.remote(function, args, keywords, str(Path.cwd()), int(resources["CPU"]))
@@ -72,7 +77,8 @@ def call_on_gpu(
         try:
             while not ray.wait([task], timeout=SECONDS_BETWEEN_LOOKS)[0]:
                 _check_head(head)
-            return Found(_result(task))
+            result: Result = _result(task)
+            return result
         finally:
             _cancel([task])
 
@@ -113,7 +119,7 @@ def _work(
     place: str,
     num_threads: int,
 ) -> None:
-    """Make the parts that are missing, in a worker."""
+    """Run the parts that are missing, in a worker."""
     _prepare(place, num_threads)
     done = folder.done()  # by a worker that was lost
     work(task, [part for part in parts if part not in done], _ignore)

@@ -1,24 +1,25 @@
-"""Works on the parts of a stage: on the GPUs of a cluster if it has any, else in this process.
+"""Runs the parts of a stage: on the GPUs of a cluster if it has any, else in this process.
 
-Results do not depend on which worker makes a part, so the number of workers changes only the time.
+Results do not depend on which worker runs a part, so the number of workers changes only the time.
 """
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import torch
 
-from pdm.parts.folder import PartFolder
+from pdm.parallel.part_folder import PartFolder
 
 Result = TypeVar("Result")
 
-# Makes all of the parts that it gets, on a device that it chooses. The task is plain data with
-# absolute paths. The function is to be called after each part has been marked as finished.
+# Called with the task (plain data, absolute paths), the names of the parts to run, and a function
+# to call after each part has been marked as finished. It chooses its device.
 Work = Callable[[Any, Sequence[str], Callable[[str], None]], None]
 
 
-def work_on_parts(
+def run_parts(
     work: Work,
     task: Any,
     parts: Sequence[str],
@@ -27,7 +28,7 @@ def work_on_parts(
     on_done: Callable[[str], None],
     num_workers: int | None = None,
 ) -> None:
-    """Make those of `parts` that `folder` does not have.
+    """Run those of `parts` that `folder` does not have.
 
     Args:
         work: A module-level function.
@@ -45,9 +46,9 @@ def work_on_parts(
     """
     missing = [part for part in parts if part not in folder.done()]
     if missing and _may_use_cluster(num_workers):
-        from pdm.parts.on_ray import work_on_ray
+        from pdm.parallel.ray_tasks import run_parts_on_ray
 
-        if work_on_ray(work, task, missing, folder, on_done, num_workers):
+        if run_parts_on_ray(work, task, missing, folder, on_done, num_workers):
             return
     if missing:
         work(task, missing, on_done)
@@ -62,11 +63,10 @@ def call_with_gpu(function: Callable[..., Result], *args: Any, **keywords: Any) 
         PyramidError: The function raised it.
     """
     if not torch.cuda.is_available() and "RAY_ADDRESS" in os.environ:
-        from pdm.parts.on_ray import call_on_gpu
+        from pdm.parallel.ray_tasks import NoGpu, call_on_gpu
 
-        found = call_on_gpu(function, args, keywords)
-        if found is not None:
-            return found.value
+        with contextlib.suppress(NoGpu):
+            return call_on_gpu(function, args, keywords)
     return function(*args, **keywords)
 
 

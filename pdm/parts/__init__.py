@@ -1,1 +1,0 @@
-"""Work by parts: a folder that outlives a kill, and workers for its parts, here or on Ray."""
