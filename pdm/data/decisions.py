@@ -13,11 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pdm.data.parquet import read_table, readable, write_table
 from pdm.errors import BadInput
 from pdm.files import atomic_file
 
 FILE_NAME = "decisions.parquet"
 ROWS_PER_PART = 2**13
+_ADVICE = "run `pyramid curate` again"
 
 RAW = {
     "key": pa.string(),
@@ -97,7 +99,7 @@ def save(folder: Path, rows: list[Row]) -> None:
     table = pa.Table.from_pylist(ordered, schema=SCHEMA)
     unused = [name for name in OPTIONAL if table[name].null_count == len(table)]
     with atomic_file(folder / FILE_NAME) as temporary:
-        pq.write_table(table.drop_columns(unused), temporary)
+        write_table(table.drop_columns(unused), temporary)
 
 
 def load(folder: Path) -> list[Row]:
@@ -106,7 +108,9 @@ def load(folder: Path) -> list[Row]:
     Raises:
         BadInput: The file is missing, is not a parquet file, or lacks a column.
     """
-    rows: list[Row] = load_columns(folder, SCHEMA.names).to_pylist()
+    table = load_columns(folder, SCHEMA.names)
+    with readable(folder / FILE_NAME, _ADVICE):  # text may be damaged, too
+        rows: list[Row] = table.to_pylist()
     return rows
 
 
@@ -116,8 +120,9 @@ def load_columns(folder: Path, names: Sequence[str]) -> pa.Table:
     Raises:
         BadInput: As `load`.
     """
-    with _readable(folder / FILE_NAME) as path:
-        return pq.read_table(path, columns=list(names), schema=SCHEMA)
+    path = folder / FILE_NAME
+    with _existing(path):
+        return read_table(path, _ADVICE, columns=list(names), schema=SCHEMA)
 
 
 def load_matching(folder: Path, column: str, values: Iterable[str]) -> list[Row]:
@@ -130,7 +135,12 @@ def load_matching(folder: Path, column: str, values: Iterable[str]) -> list[Row]
     """
     wanted = pa.array(sorted(values), pa.string())
     rows: list[Row] = []
-    with _readable(folder / FILE_NAME) as path, pq.ParquetFile(path) as file:
+    path = folder / FILE_NAME
+    with (
+        _existing(path),
+        readable(path, _ADVICE),
+        pq.ParquetFile(path, page_checksum_verification=True) as file,
+    ):
         for part in file.iter_batches(ROWS_PER_PART):
             matching = part.filter(pc.is_in(part[column], wanted))
             rows += _complete(pa.Table.from_batches([matching])).to_pylist()
@@ -146,11 +156,9 @@ def _complete(table: pa.Table) -> pa.Table:
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[Path]:
-    """Turn faults of the file into errors that name it and say what to do."""
+def _existing(path: Path) -> Iterator[None]:
+    """Say of a missing file which stage writes it."""
     try:
-        yield path
+        yield
     except FileNotFoundError:
         raise BadInput(f"{path} does not exist; run `pyramid curate` first") from None
-    except (ValueError, KeyError, pa.ArrowTypeError) as error:
-        raise BadInput(f"{path} cannot be read ({error}); run `pyramid curate` again") from error

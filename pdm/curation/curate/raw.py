@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from pdm.data.decisions import OPTIONAL, RAW, Row
+from pdm.data.parquet import read_table, readable
 from pdm.errors import BadInput
 
 
@@ -24,10 +22,9 @@ def load_rows(raw: Path) -> list[Row]:
 
 def _rows_of(file: Path) -> list[Row]:
     tar = file.with_suffix(".tar")
-    try:
-        rows = pq.read_table(file).to_pylist()
-    except pa.ArrowInvalid as error:
-        raise BadInput(f"{file} cannot be read ({error}); run `pyramid scrape` again") from error
+    advice = "run `pyramid scrape` again"
+    with readable(file, advice):
+        rows = read_table(file, advice).to_pylist()
     missing = sorted(
         (set(RAW) - {"tar"} | {"reason"}) - set(rows[0] if rows else RAW | {"reason": 0})
     )

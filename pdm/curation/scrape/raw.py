@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pdm.curation.scrape.entries import Entry, Outcome, dropped, failed
 from pdm.curation.scrape.formats import NUM_BYTES, extension_of
 from pdm.curation.scrape.summary import Summary
+from pdm.data.parquet import write_table
 from pdm.data.shards.tars import members, read_at, write_tar
 from pdm.files import write_json
 
@@ -135,7 +135,7 @@ def _write_shard(
         if any(getattr(row, field.name) for row in rows.values()):
             schema = schema.append(field)
     table = pa.Table.from_pylist([asdict(row) for row in rows.values()], schema=schema)
-    pq.write_table(table, folder / f"{number:05}.parquet")
+    write_table(table, folder / f"{number:05}.parquet")
     return list(rows.values())
 
 

@@ -4,7 +4,8 @@ quality gate."""
 import logging
 import shutil
 from collections import Counter
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def scrape(
             fetched.
         QualityGate: Too many entries failed, or there is no image.
         Unavailable: img2dataset is not installed or does not run, or the network is down. The
-            pictures that were fetched are in the cache.
+            pictures that were fetched are in the cache. Or another process is writing `raw`.
     """
     removals = read_removals(config.removed)
     map_names = names_of_sources(config.sources)
@@ -65,28 +66,35 @@ def scrape(
     listed = [entry for source in config.sources for entry in _list_entries(source, left_out)]
     if any(not isinstance(source, FolderSource) for source in config.sources):
         find_img2dataset()  # fails here rather than after minutes of drawing
+    with atomic_folder(raw) as folder, _work_folder(raw) as work:
+        fetching = CachedFetch(config, cache, removals, retry_failed=retry_failed)
+        outcomes = _fetch_all(config, listed, work, fetching)
+        summary = write_shards(
+            folder,
+            outcomes,
+            config.num_shards,
+            config.max_image_mib,
+            removals.matches_picture,
+            left_out,
+        )
+        copy_maps(folder, outcomes, map_names)
+        _check_quality_gate(summary, config.max_failed_fraction)
+    fetching.remember_failed()
+    if models and decisions and removals.any:
+        warn_of_traces(removals, models=models, raw=raw, decisions=decisions)
+    return summary.by_status()
+
+
+@contextmanager
+def _work_folder(raw: Path) -> Iterator[Path]:
+    """Yield the path of a folder for what is drawn and fetched. Call it as the only writer of
+    `raw`: another run's folder has the same name."""
     work = raw.with_name(f".tmp-fetch-{raw.name}")
     shutil.rmtree(work, ignore_errors=True)
     try:
-        with atomic_folder(raw) as folder:
-            fetching = CachedFetch(config, cache, removals, retry_failed=retry_failed)
-            outcomes = _fetch_all(config, listed, work, fetching)
-            summary = write_shards(
-                folder,
-                outcomes,
-                config.num_shards,
-                config.max_image_mib,
-                removals.matches_picture,
-                left_out,
-            )
-            copy_maps(folder, outcomes, map_names)
-            _check_quality_gate(summary, config.max_failed_fraction)
-        fetching.remember_failed()
-        if models and decisions and removals.any:
-            warn_of_traces(removals, models=models, raw=raw, decisions=decisions)
+        yield work
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return summary.by_status()
 
 
 def _list_entries(

@@ -56,7 +56,9 @@ def _check_pair(tar: Path, table: Path, table_of: dict[str, str], findings: Find
             if row["status"] == "ok":
                 findings.num_samples += 1
                 _check_row(row, tar, members.pop(row["member"] or "", None), findings)
-    except (pa.ArrowException, KeyError) as error:
+    except (pa.ArrowException, ValueError, KeyError, OSError) as error:
+        if getattr(error, "errno", None) is not None:  # an error of the disk
+            raise
         findings.add(table, f"cannot be read ({error})", STAGE)
         return
     for name in members:
@@ -64,9 +66,9 @@ def _check_pair(tar: Path, table: Path, table_of: dict[str, str], findings: Find
 
 
 def _rows(table: Path) -> Iterator[dict[str, Any]]:
-    with pq.ParquetFile(table) as file:
-        for batch in file.iter_batches(ROWS_AT_ONCE, columns=COLUMNS):
-            yield from batch.to_pylist()
+    with pq.ParquetFile(table, page_checksum_verification=True) as file:
+        for batch in file.iter_batches(ROWS_AT_ONCE):  # all columns, for their checksums
+            yield from batch.select(COLUMNS).to_pylist()
 
 
 def _check_row(row: dict[str, Any], tar: Path, member: Member | None, findings: Findings) -> None:

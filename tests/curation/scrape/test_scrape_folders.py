@@ -9,7 +9,8 @@ from pdm.curation.class_counts import describe_classes
 from pdm.curation.scrape import scrape
 from pdm.curation.scrape.formats import extension_of
 from pdm.curation.scrape.sources.folders import entries_of_folder
-from pdm.errors import BadInput
+from pdm.errors import BadInput, Unavailable
+from pdm.files import sole_writer
 
 JPEG = b"\xff\xd8\xff\xe0 picture"
 
@@ -195,3 +196,15 @@ def test_many_classes_and_names_for_terminals_stay_one_short_line():
     assert text.endswith(", ...")
     assert len(text) < 400
     assert describe_classes({None: 5}) == describe_classes({}) == ""
+
+
+def test_a_second_run_leaves_alone_what_the_first_has_fetched(tmp_path, pictures):
+    raw, fetched = tmp_path / "raw", tmp_path / ".tmp-fetch-raw" / "picture.jpg"
+    fetched.parent.mkdir()
+    fetched.write_bytes(b"of the first run")
+    source = FolderSource(kind="folder", path=str(pictures))
+    with sole_writer(raw), pytest.raises(Unavailable, match="is being written by process"):
+        scrape(settings(source), raw=raw)
+    assert fetched.exists()
+    scrape(settings(source, max_failed_fraction=1.0), raw=raw)
+    assert not fetched.parent.exists()

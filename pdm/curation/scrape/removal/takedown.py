@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pdm.curation.scrape.removal.removal_list import Removals, read_removals
+from pdm.data.parquet import read_table
 from pdm.data.shards import listing
 from pdm.errors import BadInput, QualityGate
 
@@ -165,5 +166,6 @@ def _is_removed(row: dict[str, Any], removals: Removals) -> bool:
 def _removed_keys(raw: Path) -> Iterator[str]:
     """Keys of the raw data's rows that were dropped as removed."""
     for table in sorted(raw.glob("*.parquet")):
-        rows = pq.read_table(table, columns=["key", "reason"]).to_pylist()
+        advice = "run `pyramid scrape` again"
+        rows = read_table(table, advice, columns=["key", "reason"]).to_pylist()
         yield from (row["key"] for row in rows if row["reason"] == "removed")
