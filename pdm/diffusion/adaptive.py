@@ -84,12 +84,16 @@ class _Segment:
             current, proposed = tuple(level[rows] for level in pyramid), steps[rows]
             step = torch.minimum(proposed, 1 - s[rows])
             reached, last, error = self.step(velocity, current, slopes, s[rows], step)
+            # A picture that is not finite after the shortest step, either, is given up.
+            lost = error.isnan() & (step <= SHORTEST_STEP)
+            error = torch.where(error.isnan(), torch.inf, error)
             accepted = (error <= 1) | (step <= SHORTEST_STEP)
             factor = (SAFETY * error.clamp_min(1e-10) ** -0.2).clamp(MIN_FACTOR, MAX_FACTOR)
             # A step cut short by the end of the segment says little about how long the next may be.
             cut_short = accepted & (step < proposed)
             steps[rows] = torch.where(cut_short, proposed, (step * factor).clamp_min(SHORTEST_STEP))
-            s[rows[accepted]] = torch.where(step < 1 - s[rows], s[rows] + step, 1.0)[accepted]
+            moves_on = (step < 1 - s[rows]) & ~lost
+            s[rows[accepted]] = torch.where(moves_on, s[rows] + step, 1.0)[accepted]
             for level, new in zip(pyramid, reached, strict=True):
                 level[rows[accepted]] = new[accepted]
             slopes = tuple(

@@ -11,6 +11,7 @@ from torch import Tensor
 from pdm.config.stages.sample import SampleConfig
 from pdm.data.image_tensors import to_pixels
 from pdm.data.pixels import Pixels
+from pdm.errors import QualityGate
 from pdm.inference.precision import decoding_precision
 from pdm.models.codec import Autoencoder
 from pdm.models.levels.pyramid import Pyramid
@@ -34,9 +35,18 @@ def decode_to_images(
         latents: Standardised; all levels, or the coarsest.
         size: (H, W) of the pictures in pixels.
         config: Section `sample` of the params: `precision` and `tile_px`.
+
+    Raises:
+        QualityGate: An image is not finite. As bytes it would be a black picture.
     """
     with decoding_precision(autoencoder, config, latents[0].device):
         images = autoencoder.decode(latents, size, tile_px_for(size, config))
+    if not images.isfinite().all():
+        raise QualityGate(
+            f"a drawn picture is not finite (in {config.precision}): the training of a model has "
+            "diverged, or the guidance scale is too high; draw with an earlier checkpoint "
+            "(`pyramid export`), with less guidance, or in float32"
+        )
     return images.float()
 
 

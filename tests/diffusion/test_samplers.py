@@ -115,6 +115,18 @@ def test_an_easy_picture_costs_the_adaptive_sampler_less_than_a_hard_one():
     assert costs[0] <= costs[1] < costs[2]
 
 
+def test_a_picture_that_is_not_finite_ends_the_adaptive_sampler_and_changes_no_other():
+    def velocity(x, t):
+        return (torch.where(x[0] > 0, torch.nan, torch.cos(9 * t).view(-1, 1, 1, 1) - x[0]),)
+
+    noise = -torch.arange(1.0, 4.0).view(3, 1, 1, 1)
+    (alone,) = ADAPTIVE(velocity, (noise[:1],), torch.linspace(0, 1, 3) ** 2)
+    noise[1] = 1.0
+    (found,) = ADAPTIVE(velocity, (noise,), torch.linspace(0, 1, 3) ** 2)
+    assert torch.equal(found[:1], alone)
+    assert found.isnan().flatten().tolist() == [False, True, False]
+
+
 @SAMPLERS
 @pytest.mark.parametrize("steps", [1, 6])
 def test_levels_with_times_of_their_own_reach_the_data_and_stand_still_before_and_after(

@@ -8,6 +8,7 @@ checkpoint with the best score, which is kept, too.
 
 import json
 import logging
+import math
 import shutil
 from concurrent.futures import Future
 from pathlib import Path
@@ -89,7 +90,11 @@ class Checkpoints:
         self.flush()
 
     def record_score(self, images_seen: int, score: float) -> None:
-        """Record the score of the checkpoint at `images_seen`; smaller is better."""
+        """Record the score of the checkpoint at `images_seen`; smaller is better. One that is not
+        finite is never the best."""
+        if not math.isfinite(score):
+            logger.warning("the score of the checkpoint after %d images is %f", images_seen, score)
+            return
         before = self._best()
         if before is None or score < before["score"]:
             write_json(self.folder / BEST, {"images_seen": images_seen, "score": score})

@@ -1,6 +1,7 @@
 """What may go wrong with the checkpoints of a training, and what must come of it."""
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -98,6 +99,14 @@ def test_a_pickle_in_place_of_weights_is_never_run(tmp_path):
     with pytest.raises(ValueError, match="does not fit the model"):
         state.load(tmp_path / "state")
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_score_that_is_not_finite_is_never_the_best(tmp_path, caplog):
+    checkpoints = Checkpoints(tmp_path / "checkpoints", keep=1)
+    for images_seen, score in ((4, math.nan), (8, 2.0), (12, -math.inf), (16, math.nan)):
+        checkpoints.record_score(images_seen, score)
+        assert checkpoints.best() == (None if images_seen == 4 else 8)
+    assert caplog.text.count("the score of the checkpoint") == 3
 
 
 def test_the_newest_and_the_best_checkpoints_are_kept(tmp_path):
