@@ -1,6 +1,7 @@
 """Measures a trained autoencoder and writes its model folder."""
 
 import logging
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from pdm.config.stages.autoencoder import AutoencoderConfig
 from pdm.data.shards import manifest
 from pdm.data.shards.buckets import FACT, filled_buckets, has_buckets
 from pdm.data.shards.images import ImageShards
+from pdm.errors import QualityGate
 from pdm.machine.out_of_memory import explain_out_of_memory
 from pdm.models.codec import Autoencoder
 from pdm.training.checkpoints import snapshots
@@ -57,6 +59,7 @@ def write_model(
 
     Raises:
         Unavailable: The device has too little memory.
+        QualityGate: Scores or latents are not finite.
 
     Returns:
         "val_psnr_levels_2": PSNR of held-out pictures in dB, decoded from two levels; likewise for
@@ -71,6 +74,11 @@ def write_model(
     ):
         scores = _scores(config, model, shards, workers, reconstructed)
         redundancy = _set_statistics(model, shards, size, workers)
+    if not all(map(math.isfinite, [*scores, *redundancy])):
+        raise QualityGate(
+            f"autoencoder: its reconstructions after {images_seen:,} images are not finite: the "
+            "training has diverged; lower learning_rate, or train in float32"
+        )
     if workers.is_first:
         card = autoencoder_card(
             model,
