@@ -1,5 +1,13 @@
 """Benchmarks: each prints one table of comparisons with peers, and compares the outputs.
 
+    any_size, autoencoder, curation, diffusion,    commands; their parts are in parts/NAME
+    evaluation, gpu, tasks, training
+    quality, systems                               long trainings of the designs in designs/
+    drawings, enlarged                             on pictures that picture_packages fetches
+    task_pictures                                  draws the pictures of docs/tasks.md
+
+The other modules beside this one are shared.
+
 Import this package before numpy and others: it limits every library to one thread, ours and the
 peers' alike. `benchmarks.threads.num_threads` says how many a part takes that uses all cores.
 """
