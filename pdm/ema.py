@@ -61,15 +61,15 @@ def coefficients(
         end: Progress at which the EMA ends.
         length: Length of the EMA.
     """
-    profiles = [(progress / end, gamma_of(known)) for progress, known in snapshots]
-    wanted = (1.0, gamma_of(length))
+    profiles = [(progress / end, gamma_of(one)) for progress, one in snapshots]
+    target = (1.0, gamma_of(length))
     products = torch.tensor(
         [[_product(one, other) for other in profiles] for one in profiles], dtype=torch.float64
     )
-    aims = torch.tensor([_product(one, wanted) for one in profiles], dtype=torch.float64)
+    aims = torch.tensor([_product(one, target) for one in profiles], dtype=torch.float64)
     # Neighbouring snapshots are nearly alike, so the matrix is nearly singular.
-    found = torch.linalg.lstsq(products, aims[:, None], driver="gelsd").solution[:, 0]
-    return [float(factor) for factor in found / found.sum()]
+    factors = torch.linalg.lstsq(products, aims[:, None], driver="gelsd").solution[:, 0]
+    return [float(factor) for factor in factors / factors.sum()]
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def _product(one: tuple[float, float], other: tuple[float, float]) -> float:
     """Integral of the product of two profiles (end, gamma), each of integral one on [0, end]."""
     (end, exponent), (other_end, other_exponent) = one, other
     shorter = min(end, other_end)
-    found: float = (
+    product: float = (
         (exponent + 1)
         * (other_exponent + 1)
         / (exponent + other_exponent + 1)
@@ -186,4 +186,4 @@ def _product(one: tuple[float, float], other: tuple[float, float]) -> float:
         * shorter
         / (end * other_end)
     )
-    return found
+    return product

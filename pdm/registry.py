@@ -16,7 +16,7 @@ from pdm.config.stages.autoencoder import AutoencoderConfig
 from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.errors import BadInput
 from pdm.models.autoencoder import PyramidAutoencoder
-from pdm.models.codec import Autoencoder
+from pdm.models.base_autoencoder import Autoencoder
 from pdm.models.denoiser import Denoiser
 from pdm.models.levels.pyramid import Downsampling, LevelShape
 from pdm.models.unet import PyramidUNet

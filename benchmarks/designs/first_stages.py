@@ -16,7 +16,7 @@ from pdm.config.networks.first_stage import FirstStageConfig, FirstStageName
 from pdm.config.stages.autoencoder import AutoencoderConfig
 from pdm.config.training.loop import TrainingConfig
 from pdm.models.autoencoder_parts.encoder import INITIAL_LOG_VARIANCE
-from pdm.models.codec import Autoencoder
+from pdm.models.base_autoencoder import Autoencoder
 from pdm.models.levels.pyramid import Downsampling
 from pdm.registry import build_autoencoder
 

@@ -34,7 +34,7 @@ from pdm.evaluation.features.summary import Summary
 from pdm.evaluation.features.summary_cache import cached_summary
 from pdm.inference.latent_sampling import draw_latents
 from pdm.inference.sampling_networks import Networks
-from pdm.models.codec import Autoencoder
+from pdm.models.base_autoencoder import Autoencoder
 from pdm.models.denoiser import Denoiser
 from pdm.models.layers.spectral_norm import bake_spectral_norms
 from pdm.models.levels.pyramid import Pyramid

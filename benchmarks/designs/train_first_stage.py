@@ -20,7 +20,7 @@ from pdm.config.stages.autoencoder import AutoencoderConfig
 from pdm.data.image_tensors import to_images
 from pdm.data.pixels import Pixels
 from pdm.evaluation.reconstruction import psnr, ssim
-from pdm.models.codec import Autoencoder
+from pdm.models.base_autoencoder import Autoencoder
 from pdm.training.autoencoder import ema_model
 from pdm.training.distributed.workers import Workers
 from pdm.training.latent_space.measure import measure_latents

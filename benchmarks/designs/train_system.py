@@ -36,7 +36,7 @@ from pdm.data.pixels import Pixels
 from pdm.data.sheets import contact_sheet
 from pdm.evaluation.features.packaged import PackagedFeatures
 from pdm.inference.sampling_networks import Networks
-from pdm.models.codec import Autoencoder
+from pdm.models.base_autoencoder import Autoencoder
 from pdm.models.layers.spectral_norm import bake_spectral_norms
 from pdm.registry import load_autoencoder
 

@@ -30,7 +30,7 @@ class Wavelets:
         pyramid: Levels 1x1x12, 2x2x9, 4x4x9 and 8x8x13; or one latent of 8x8x16.
 
     Attributes:
-        level_channels, level_downsamplings: As of `pdm.models.codec.Autoencoder`.
+        level_channels, level_downsamplings: As of `pdm.models.base_autoencoder.Autoencoder`.
     """
 
     def __init__(self, pyramid: bool) -> None:

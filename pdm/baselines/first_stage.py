@@ -22,7 +22,7 @@ from torch import Tensor
 from pdm import weights
 from pdm.config.networks.first_stage import FirstStageConfig, FirstStageName
 from pdm.config.records import from_record
-from pdm.models.codec import Autoencoder
+from pdm.models.base_autoencoder import Autoencoder
 from pdm.models.levels.posterior import LOG_VARIANCE_RANGE, LogVariances, kl_penalty
 from pdm.models.levels.pyramid import Pyramid
 

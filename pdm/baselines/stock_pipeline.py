@@ -17,7 +17,7 @@ from pdm.baselines.first_stage import FirstStage, KLFirstStage
 from pdm.baselines.released_unets import HEADS
 from pdm.baselines.unet_with_heads import UNetWithEightHeads
 from pdm.baselines.unets import LatentUNet
-from pdm.models.codec import Autoencoder
+from pdm.models.base_autoencoder import Autoencoder
 from pdm.models.denoiser import Denoiser
 from pdm.models.levels.pyramid import LevelShape
 from pdm.models.noise_schedule import NUM_STEPS, betas_of

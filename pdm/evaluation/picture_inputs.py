@@ -10,7 +10,7 @@ from pdm.errors import BadInput, QualityGate
 from pdm.evaluation.features.picture_sets import PictureSet
 from pdm.evaluation.sample_size import has_shape, shape_distance
 from pdm.evaluation.samples_folder import SampleSet, listed_sizes, read_samples
-from pdm.models.codec import Autoencoder
+from pdm.models.base_autoencoder import Autoencoder
 
 MIN_PICTURES = 2  # of each set; one picture has no variance
 

@@ -18,7 +18,7 @@ from pdm.evaluation.distances.moments import Array
 from pdm.evaluation.features.batch import Batch
 from pdm.evaluation.features.feature_spaces import FeatureSpace
 from pdm.evaluation.features.picture_sets import PictureSet
-from pdm.models.codec import Autoencoder
+from pdm.models.base_autoencoder import Autoencoder
 
 WINDOW_PX = 11
 SIGMA_PX = 1.5

@@ -22,7 +22,7 @@ from pdm.inference.decoding import decode_to_pixels
 from pdm.inference.latent_sampling import draw_latents
 from pdm.inference.sampling_networks import Networks, load_networks
 from pdm.machine.device import choose_device
-from pdm.models.codec import Autoencoder
+from pdm.models.base_autoencoder import Autoencoder
 from pdm.models.levels.pyramid import LevelShape
 from pdm.registry import load_autoencoder
 from pdm.tracking.registry.champion import fetch_champion

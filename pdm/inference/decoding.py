@@ -13,7 +13,7 @@ from pdm.data.image_tensors import to_pixels
 from pdm.data.pixels import Pixels
 from pdm.errors import QualityGate
 from pdm.inference.precision import decoding_precision
-from pdm.models.codec import Autoencoder
+from pdm.models.base_autoencoder import Autoencoder
 from pdm.models.levels.pyramid import Pyramid
 
 

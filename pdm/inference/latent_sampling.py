@@ -12,8 +12,8 @@ from pdm.diffusion.few_steps import take_few_steps
 from pdm.diffusion.flow import Velocity
 from pdm.diffusion.guidance import clamp_data, clamp_times, observe
 from pdm.diffusion.image_guide import ImageGuide
-from pdm.diffusion.known import hold_known
 from pdm.diffusion.level_schedules import sampler_stops, stops_between_bends
+from pdm.diffusion.mask_blending import keep_known_cells
 from pdm.diffusion.samplers import Sampler, euler, heun, multistep, noise_from_seeds
 from pdm.diffusion.sampling_times import even_times, shift_time
 from pdm.diffusion.stochastic import ddim, fresh_noise
@@ -30,7 +30,7 @@ SAMPLERS: dict[str, Sampler] = {"euler": euler, "heun": heun, "multistep": multi
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownLatents:
     """Latents of pictures that are known in part, on the networks' device.
 
     Args:
@@ -41,12 +41,12 @@ class Known:
     data: Pyramid
     cells: Pyramid
 
-    def hold(self, velocity: Velocity, noise: Pyramid, rows: Sequence[int]) -> Velocity:
-        """Hold the known cells of some rows of the batch on their path."""
+    def keep(self, velocity: Velocity, noise: Pyramid, rows: Sequence[int]) -> Velocity:
+        """Move the known cells of some rows of the batch to their data."""
         parts = (
             tuple(level[list(rows)] for level in part) for part in (self.data, noise, self.cells)
         )
-        return hold_known(velocity, *parts)
+        return keep_known_cells(velocity, *parts)
 
 
 @torch.no_grad()
@@ -57,7 +57,7 @@ def draw_latents(
     shapes: Sequence[LevelShape],
     on_step: Callable[[Pyramid, Tensor], None] | None = None,
     condition: Condition | None = None,
-    known: Known | None = None,
+    known: KnownLatents | None = None,
     noise: Pyramid | None = None,
     negative: Condition | None = None,
     guide: ImageGuide | None = None,
@@ -103,7 +103,7 @@ def draw_latents(
                 velocity = guide.push(velocity, rows)
             velocity = clamp_data(velocity, config.clamp_latents)
         if known is not None:
-            velocity = known.hold(velocity, noise, rows)
+            velocity = known.keep(velocity, noise, rows)
         return velocity if on_step is None else observe(velocity, on_step)
 
     velocity = velocity_of(range(len(seeds)))

@@ -13,7 +13,7 @@ from torch import Tensor
 from pdm.config.stages.sample import SampleConfig
 from pdm.diffusion.flow import Velocity
 from pdm.models.autoencoder import PyramidAutoencoder
-from pdm.models.codec import Autoencoder
+from pdm.models.base_autoencoder import Autoencoder
 from pdm.models.levels.pyramid import Pyramid
 
 

@@ -24,7 +24,7 @@ from pdm.models.autoencoder_parts.tiling import (
     decode_region,
     encode_in_tiles,
 )
-from pdm.models.codec import Autoencoder
+from pdm.models.base_autoencoder import Autoencoder
 from pdm.models.layers.attention import SpatialChannelAttention
 from pdm.models.layers.blocks import PlainBlock, ToPixels
 from pdm.models.levels.orthogonal import remove_coarse_content

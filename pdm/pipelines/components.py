@@ -19,7 +19,7 @@ from pdm.errors import BadInput
 from pdm.inference.prompts import Prompts, text_task
 from pdm.inference.sampling_networks import Networks, load_networks
 from pdm.inference.subjects import NO_SUBJECTS, Subjects
-from pdm.models.codec import Autoencoder
+from pdm.models.base_autoencoder import Autoencoder
 from pdm.registry import load_autoencoder
 from pdm.tasks.find import build_task, task_of_model
 from pdm.tasks.text import EMPTY

@@ -14,7 +14,7 @@ from pdm.data.shards.images import ImageShards
 from pdm.events import EventLog
 from pdm.files import atomic_file
 from pdm.machine.device import log_device
-from pdm.models.codec import Autoencoder
+from pdm.models.base_autoencoder import Autoencoder
 from pdm.registry import build_autoencoder
 from pdm.training.autoencoder_folder import write_model
 from pdm.training.checkpoints import earlier_runs, finished

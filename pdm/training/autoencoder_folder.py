@@ -15,7 +15,7 @@ from pdm.data.shards.buckets import FACT, filled_buckets, has_buckets
 from pdm.data.shards.images import ImageShards
 from pdm.errors import QualityGate
 from pdm.machine.out_of_memory import explain_out_of_memory
-from pdm.models.codec import Autoencoder
+from pdm.models.base_autoencoder import Autoencoder
 from pdm.training.checkpoints import snapshots
 from pdm.training.distributed.workers import Workers
 from pdm.training.init_from import Origin

@@ -9,7 +9,7 @@ from pdm.data.bucket_order import BucketOrder
 from pdm.data.image_tensors import RawImages
 from pdm.data.pixels import Pixels
 from pdm.data.shards.images import ImageShards
-from pdm.models.codec import Autoencoder
+from pdm.models.base_autoencoder import Autoencoder
 from pdm.models.levels.pyramid import LevelShape
 from pdm.models.regions import random_region
 from pdm.training.loop.prefetch import Batch

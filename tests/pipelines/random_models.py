@@ -11,7 +11,7 @@ from pdm.config.networks.latent_unet import LatentUNetConfig
 from pdm.config.task import TaskConfig, task_record
 from pdm.files import sha256_of
 from pdm.models.autoencoder import PyramidAutoencoder
-from pdm.models.codec import Autoencoder
+from pdm.models.base_autoencoder import Autoencoder
 from pdm.models.denoiser import Denoiser
 from pdm.models.layers.spectral_norm import settle_spectral_norms
 from pdm.models.unet import PyramidUNet

@@ -34,7 +34,7 @@ from pdm.data.shards.listing import Listed
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.inference.encode import encode_shards
 from pdm.inference.pictures.loaded_models import load_models
-from pdm.models.codec import Autoencoder
+from pdm.models.base_autoencoder import Autoencoder
 from pdm.registry import load_autoencoder
 from pdm.training import autoencoder, diffusion
 from pdm.training.distributed.workers import Workers

@@ -37,7 +37,7 @@ from pdm.config.training.loop import TrainingConfig
 from pdm.data.shards.latents import LatentShards
 from pdm.evaluation.features.packaged import PackagedFeatures
 from pdm.inference.sampling_networks import Networks
-from pdm.models.codec import Autoencoder
+from pdm.models.base_autoencoder import Autoencoder
 from pdm.models.denoiser import Denoiser
 from pdm.models.layers.spectral_norm import bake_spectral_norms
 from pdm.training.distillation.student import build_losses

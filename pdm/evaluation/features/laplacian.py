@@ -8,14 +8,14 @@ from torch import Tensor
 MIN_SIDE_PX = 16  # least side of the coarsest level, as in Karras et al., arXiv:1710.10196
 
 
-def laplacian_pyramid(images: Tensor, min_side_px: int = MIN_SIDE_PX) -> tuple[Tensor, ...]:
+def laplacian_pyramid(images: Tensor) -> tuple[Tensor, ...]:
     """Compute the levels of `images` (B, C, H, W), fine to coarse; the last is the remaining small
     picture.
 
     A level is the detail lost by halving the picture, so `from_laplacian` restores the picture.
     """
     levels = []
-    while min(images.shape[-2:]) >= 2 * min_side_px:
+    while min(images.shape[-2:]) >= 2 * MIN_SIDE_PX:
         smaller = halve(images)
         levels.append(images - enlarge(smaller, images.shape[-2:]))
         images = smaller

@@ -24,7 +24,7 @@ from pdm.data.shards.latent_file import write_shard
 from pdm.errors import QualityGate
 from pdm.machine.device import choose_device, log_device
 from pdm.machine.threads import side_thread
-from pdm.models.codec import Autoencoder
+from pdm.models.base_autoencoder import Autoencoder
 from pdm.models.levels.pyramid import Pyramid
 from pdm.parallel.part_folder import PartFolder
 from pdm.registry import load_autoencoder

@@ -30,7 +30,7 @@ from pdm.inference.encode.parts import (
     parts_of,
 )
 from pdm.inference.encode.statistics import LatentStatistics
-from pdm.models.codec import Autoencoder
+from pdm.models.base_autoencoder import Autoencoder
 from pdm.parallel.part_folder import PartFolder, part_folder
 from pdm.parallel.run import run_parts
 from pdm.progress import Progress

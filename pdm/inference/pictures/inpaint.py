@@ -2,7 +2,7 @@
 
 A network that was trained for inpainting gets the picture without the part and where the part is.
 An unconditional one, or one with classes, draws the whole window and is held to the known part of
-the latents at every step (`pdm.diffusion.known`). Either way known pixels stay, to the bit.
+the latents at every step (`pdm.diffusion.mask_blending`). Either way known pixels stay, to the bit.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ import numpy as np
 from pdm.config.task import ClassTask, InpaintingTask, UnconditionalTask
 from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
-from pdm.inference.latent_sampling import Known
+from pdm.inference.latent_sampling import KnownLatents
 from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.inference.pictures.windows import Window, pad_to_size, round_up, window_around
 from pdm.models.condition import Condition
@@ -63,7 +63,7 @@ def inpaint(
 def _draw(models: LoadedModels, picture: Pixels, mask: Mask, seed: int) -> Pixels:
     height, width = mask.shape
     condition: Condition | None = None
-    known: Known | None = None
+    known: KnownLatents | None = None
     if isinstance(models.task, InpaintingTask):
         condition = masked_condition([picture], [mask], models.encode)
     else:
@@ -72,14 +72,14 @@ def _draw(models: LoadedModels, picture: Pixels, mask: Mask, seed: int) -> Pixel
     return drawn
 
 
-def _known_latents(models: LoadedModels, picture: Pixels, mask: Mask) -> Known:
+def _known_latents(models: LoadedModels, picture: Pixels, mask: Mask) -> KnownLatents:
     """Encode the picture with its hole filled smoothly, and say which cells are known."""
     around = extend(picture.astype(np.float32), ~mask)
     filled = np.where(mask[..., None], around.round(), picture).astype(np.uint8)
     data = models.encode(filled[None])
     sizes = [(level.shape[2], level.shape[3]) for level in data]
     known = known_cells(batch_of_masks([mask]), sizes)
-    return Known(data, tuple(cells.to(models.device) for cells in known))
+    return KnownLatents(data, tuple(cells.to(models.device) for cells in known))
 
 
 def _cut(picture: Pixels, mask: Mask, window: Window) -> tuple[Pixels, Mask]:

@@ -20,7 +20,7 @@ from pdm.diffusion.image_guide import ImageGuide
 from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.inference.decoding import decode_to_pixels, tile_px_for
-from pdm.inference.latent_sampling import Known, draw_latents
+from pdm.inference.latent_sampling import KnownLatents, draw_latents
 from pdm.inference.picture_sizes import sizes_of
 from pdm.inference.prompts import config_for_loading
 from pdm.inference.sample_settings import settings_of
@@ -33,7 +33,7 @@ from pdm.inference.sampling_networks import (
 from pdm.inference.subjects import NO_SUBJECTS, side_multiple, size_of
 from pdm.machine.device import choose_device
 from pdm.machine.out_of_memory import explain_out_of_memory
-from pdm.models.codec import Autoencoder
+from pdm.models.base_autoencoder import Autoencoder
 from pdm.models.condition import Condition
 from pdm.models.levels.pyramid import Pyramid
 from pdm.registry import load_autoencoder
@@ -88,7 +88,7 @@ class LoadedModels:
         seeds: Sequence[int],
         size: tuple[int, int],
         condition: Condition | None,
-        known: Known | None = None,
+        known: KnownLatents | None = None,
         noise: Pyramid | None = None,
         negative: Condition | None = None,
         config: SampleConfig | None = None,

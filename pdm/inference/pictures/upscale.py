@@ -6,7 +6,6 @@ part that it enlarges. Memory is that of a few tiles, and of the result in bytes
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -137,26 +136,20 @@ def _batches(windows: Sequence[Window], size: int) -> Iterator[Sequence[Window]]
         yield windows[start : start + size]
 
 
-@dataclass(frozen=True, slots=True)
-class _NoiseField:
-    """Noise for the whole picture: each level but the global one at its full size."""
-
-    levels: Pyramid
-
-
-def _noise_field(models: LoadedModels, seed: int, height: int, width: int) -> _NoiseField:
+def _noise_field(models: LoadedModels, seed: int, height: int, width: int) -> Pyramid:
+    """Draw noise for the whole picture: each level but the global one at its full size."""
     generator = torch.Generator().manual_seed(seed)
     multiple = models.side_multiple
     shapes = models.autoencoder.level_shapes(round_up(height, multiple), round_up(width, multiple))
-    return _NoiseField(tuple(torch.randn(1, *shape, generator=generator) for shape in shapes))
+    return tuple(torch.randn(1, *shape, generator=generator) for shape in shapes)
 
 
-def _cut_noise(models: LoadedModels, noise: _NoiseField, window: Window, factor: int) -> Pyramid:
+def _cut_noise(models: LoadedModels, noise: Pyramid, window: Window, factor: int) -> Pyramid:
     """Cut the noise of a tile out; tiles begin at whole cells of every level."""
     shapes = models.autoencoder.level_shapes(*models.size)
     parts = []
     downsamplings = models.autoencoder.level_downsamplings
-    for level, shape, downsampling in zip(noise.levels, shapes, downsamplings, strict=True):
+    for level, shape, downsampling in zip(noise, shapes, downsamplings, strict=True):
         if downsampling == "global":
             parts.append(level)
             continue

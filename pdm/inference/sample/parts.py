@@ -35,7 +35,7 @@ from pdm.inference.sampling_networks import Networks, load_networks
 from pdm.inference.subjects import HeldOut, Subjects, size_of
 from pdm.machine.device import choose_device, log_device
 from pdm.machine.limits import usable_cpus
-from pdm.models.codec import Autoencoder
+from pdm.models.base_autoencoder import Autoencoder
 from pdm.models.levels.pyramid import Pyramid
 from pdm.parallel.part_folder import PartFolder
 from pdm.registry import load_autoencoder

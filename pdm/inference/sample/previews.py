@@ -20,7 +20,7 @@ from pdm.inference.decoding import decode_to_pixels
 from pdm.inference.latent_sampling import draw_numbers
 from pdm.inference.picture_sizes import SizesInTurn
 from pdm.inference.sampling_networks import Networks
-from pdm.models.codec import Autoencoder
+from pdm.models.base_autoencoder import Autoencoder
 from pdm.models.levels.pyramid import Pyramid
 
 SMALL_PX = 256  # longer side of a picture on the sheet

@@ -24,11 +24,8 @@ from torch import distributed
 from pdm.errors import BadInput, Preempted
 from pdm.files import sole_writer
 from pdm.training.checkpoints.run_folder import STOP
-from pdm.training.distributed.workers import Workers
+from pdm.training.distributed.workers import SECONDS_OF_SILENCE, Workers
 
-# A worker fails if the others do not answer for this long. They wait while worker 0 draws and
-# scores, which takes minutes at 2048 pixels.
-SECONDS_OF_SILENCE = 1800
 TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE")  # variables that torchrun sets for each process
 
 

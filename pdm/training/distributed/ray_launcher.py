@@ -28,7 +28,6 @@ from pdm.machine import openmp
 from pdm.machine.cluster import ray_session
 from pdm.parallel.resources import resources_of_worker
 from pdm.training.checkpoints.run_folder import LOG, STOP
-from pdm.training.distributed.launchers import SECONDS_OF_SILENCE
 from pdm.training.distributed.watch import stop_on_sigterm, watch
 from pdm.training.distributed.worker_failures import (
     FAILED,
@@ -37,7 +36,7 @@ from pdm.training.distributed.worker_failures import (
     report_failure,
     wait_until_all_failed,
 )
-from pdm.training.distributed.workers import Workers
+from pdm.training.distributed.workers import SECONDS_OF_SILENCE, Workers
 
 logger = logging.getLogger(__name__)
 

@@ -10,6 +10,10 @@ from torch import Tensor, distributed, nn
 
 from pdm.config.training.loop import TrainingConfig
 
+# A worker fails if the others do not answer for this long. They wait while worker 0 draws and
+# scores, which takes minutes at 2048 pixels.
+SECONDS_OF_SILENCE = 1800
+
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 

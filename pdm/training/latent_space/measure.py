@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pdm.data.shards.images import ImageShards
 from pdm.models.autoencoder import PyramidAutoencoder
-from pdm.models.codec import Autoencoder
+from pdm.models.base_autoencoder import Autoencoder
 from pdm.models.levels.pyramid import Pyramid
 from pdm.training.distributed.workers import Workers
 from pdm.training.latent_space.predictions import fit_predictions

@@ -8,7 +8,7 @@ import torch
 from pdm.config.networks.condition import ConditionConfig
 from pdm.config.stages.autoencoder import AutoencoderConfig
 from pdm.config.stages.diffusion import DiffusionConfig
-from pdm.models.codec import Autoencoder
+from pdm.models.base_autoencoder import Autoencoder
 from pdm.models.condition import empty_condition
 from pdm.models.levels.pyramid import LevelShape
 from pdm.models.regions import Region, Span, random_region

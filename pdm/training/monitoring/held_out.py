@@ -19,7 +19,7 @@ from pdm.data.image_tensors import to_images, to_pixels
 from pdm.data.pixels import Pixels
 from pdm.data.shards.images import ImageShards
 from pdm.data.sheets import contact_sheet, reduce_picture
-from pdm.models.codec import Autoencoder
+from pdm.models.base_autoencoder import Autoencoder
 from pdm.models.levels.pyramid import Pyramid
 from pdm.training.distributed.workers import Workers
 

@@ -9,7 +9,7 @@ from pdm.config.stages.autoencoder import AutoencoderConfig
 from pdm.data.shards import manifest
 from pdm.data.shards.buckets import FACT, has_buckets
 from pdm.markdown import plain, table
-from pdm.models.codec import Autoencoder
+from pdm.models.base_autoencoder import Autoencoder
 
 CROISSANT = "croissant.json"  # in the shards' folder; names the licences of their pictures
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pdm.config.stages.autoencoder import AutoencoderConfig
 from pdm.diffusion.flow import flow_loss
-from pdm.models.codec import Autoencoder
+from pdm.models.base_autoencoder import Autoencoder
 from pdm.models.condition import NO_CONDITION, Condition, with_condition
 from pdm.models.denoiser import Denoiser
 from pdm.models.levels.posterior import sample_latents

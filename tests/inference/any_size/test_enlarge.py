@@ -17,7 +17,7 @@ from pdm.inference.any_size.tiled.canvas import enlarging_factors, make_canvas
 from pdm.inference.any_size.tiled.decode import decode_bands
 from pdm.inference.any_size.tiled.enlarge import Job, enlarge
 from pdm.inference.any_size.tiled.enlarged import EnlargedPicture
-from pdm.inference.latent_sampling import Known
+from pdm.inference.latent_sampling import KnownLatents
 from pdm.models.condition import Condition
 
 
@@ -53,7 +53,7 @@ def test_a_picture_of_one_tile_is_plain_sampling_with_the_coarse_levels_held(loa
     shapes = loaded.autoencoder.level_shapes(*size)
     coarse = noise_from_seeds([6], shapes[: canvas.num_known])
     noise = (*coarse, *noise_from_seeds([6], canvas.shapes))
-    [expected] = loaded.draw([6], size, None, Known(encoded, cells), noise)
+    [expected] = loaded.draw([6], size, None, KnownLatents(encoded, cells), noise)
     found = enlarge_at_once(loaded, picture, seed=6, strength=1.0).astype(int)
     assert np.abs(found - expected).max() <= 1  # the levels on their path are rounded differently
 

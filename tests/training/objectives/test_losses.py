@@ -10,7 +10,7 @@ from training_settings import TRAINING
 from pdm.config.networks.autoencoder_model import LevelConfig
 from pdm.config.stages.autoencoder import AutoencoderConfig
 from pdm.models.autoencoder import PyramidAutoencoder
-from pdm.models.codec import Autoencoder
+from pdm.models.base_autoencoder import Autoencoder
 from pdm.models.levels.posterior import sample_latents
 from pdm.models.regions import Region, Span
 from pdm.training.monitoring.held_out import psnr

@@ -1,9 +1,9 @@
-"""Filling in with a network that knows no masks: what is known goes straight to its data.
+"""Mask blending: inpainting by a network that was not trained for it.
 
-At each evaluation the network sees the known part of the noisy latents as that of the known picture
-with the same noise (LDM's mask blending, `ddim.py`; Lugmayr et al., arXiv:2201.09865, without going
-back in time). The known part's own velocity leads from where it is to the data: in the time that is
-left, so any sampler carries it there exactly, even one that adds fresh noise.
+At each evaluation the network sees the known cells of the noisy latents as those of the known
+picture with the same noise (as in LDM's `ddim.py`; Lugmayr et al., arXiv:2201.09865, without going
+back in time). The velocity of known cells leads from where they are to the data in the time that is
+left, so any sampler carries them there exactly, even one that adds fresh noise.
 """
 
 import torch
@@ -16,8 +16,8 @@ from pdm.models.levels.pyramid import Pyramid
 LAST_TIME = 1 - 1e-4
 
 
-def hold_known(velocity: Velocity, data: Pyramid, noise: Pyramid, known: Pyramid) -> Velocity:
-    """Hold known cells on the way to the data.
+def keep_known_cells(velocity: Velocity, data: Pyramid, noise: Pyramid, known: Pyramid) -> Velocity:
+    """Move known cells to their data, and all others by the network's velocity.
 
     Args:
         velocity: Of the whole picture.

@@ -2,7 +2,7 @@ import torch
 
 from pdm.diffusion.adaptive import runge_kutta
 from pdm.diffusion.few_steps import take_few_steps
-from pdm.diffusion.known import hold_known
+from pdm.diffusion.mask_blending import keep_known_cells
 from pdm.diffusion.samplers import euler, heun, multistep
 from pdm.diffusion.sampling_times import even_times, stops_in_windows
 from pdm.diffusion.stochastic import ddim
@@ -35,7 +35,7 @@ ONE_TIME_ONLY = ("ddim", "ddpm")  # for all levels
 
 
 def test_every_sampler_ends_at_the_known_data_and_draws_the_rest():
-    held = hold_known(velocity, DATA, NOISE, KNOWN)
+    held = keep_known_cells(velocity, DATA, NOISE, KNOWN)
     for name, sampler in SAMPLERS.items():
         for times in (even_times(6), stops_in_windows(even_times(6), [(0.0, 0.7), (0.3, 1.0)])):
             if name in ONE_TIME_ONLY and times.ndim == 2:
@@ -53,7 +53,7 @@ def test_the_network_sees_the_known_part_at_its_own_noise():
         seen.append((x, t))
         return velocity(x, t)
 
-    euler(hold_known(record, DATA, NOISE, KNOWN), NOISE, even_times(4))
+    euler(keep_known_cells(record, DATA, NOISE, KNOWN), NOISE, even_times(4))
     cells = KNOWN[1].expand(-1, 3, -1, -1)
     for x, t in seen:
         expected = torch.lerp(NOISE[1], DATA[1], t.view(-1, 1, 1, 1))
