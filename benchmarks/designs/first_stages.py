@@ -28,9 +28,10 @@ LEARNING_RATE = 2e-3
 BASELINES: dict[FirstStageName, int] = {"kl-f8": 14, "kl-f16": 15}
 
 
-def _levels(
+def level_configs(
     *levels: tuple[Downsampling, int], kl_weight: float = KL_WEIGHT
 ) -> tuple[LevelConfig, ...]:
+    """Return levels of the downsamplings and channels, coarse to fine."""
     return tuple(
         LevelConfig(downsampling=factor, channels=channels, kl_weight=kl_weight)
         for factor, channels in levels
@@ -42,7 +43,7 @@ LEVELS: tuple[tuple[Downsampling, int], ...] = (("global", 32), (32, 8), (16, 4)
 NO_DROPOUT = (0.0,) * 6
 
 PYRAMID = AutoencoderModelConfig(
-    levels=_levels(*LEVELS),
+    levels=level_configs(*LEVELS),
     encoder_widths=(4, 8, 12, 16, 28, 48),
     decoder_widths=(8, 16, 36, 60, 72, 72),
     encoder_blocks=1,
@@ -69,8 +70,10 @@ MODEL_ABLATIONS: dict[str, dict[str, Any]] = {
     "without dropout": {"encoder_dropout": NO_DROPOUT, "decoder_dropout": NO_DROPOUT},
     "dropout equal at all resolutions": {"encoder_dropout": (0.03,) * 6},
     "group norm": {"norm": "group"},
-    "without KL": {"levels": _levels(*LEVELS, kl_weight=0.0)},
-    "nearly one latent (8x8x4, and 5 values)": {"levels": _levels(("global", 1), (32, 1), (8, 4))},
+    "without KL": {"levels": level_configs(*LEVELS, kl_weight=0.0)},
+    "nearly one latent (8x8x4, and 5 values)": {
+        "levels": level_configs(("global", 1), (32, 1), (8, 4))
+    },
 }
 LOSS_ABLATIONS: dict[str, dict[str, Any]] = {
     "without partial outputs": {"partial_loss_weight": 0.0},

@@ -7,8 +7,11 @@ afterwards. All systems take the same number of steps for a picture. Each is dra
 same noise: as it is, and guided by its own earlier self as the default run is, which takes a second
 evaluation in each step.
 
-`pdm` is the default run's recipe. LDM's flow is there in three variants, and DFM's recipe in two,
-as published and with a stage for each level: ratios are to the best of them.
+`pdm` is the default run's recipe on a pyramid with three quarters of its values in the finest
+level. The same with half of them there, as in the comparison of first stages alone, is a row of its
+own.
+LDM's flow is there in three variants, and DFM's recipe in two, as published and with a stage for
+each level: ratios are to the best of them.
 """
 
 import dataclasses
@@ -44,20 +47,32 @@ STAGE_PER_LEVEL = dataclasses.replace(
 # LapFlow's level k runs from T_k to the end. A level is chosen in turn; all that run are trained.
 LAPFLOW_WINDOWS = ((0.0, 1.0), (1 / 6, 1.0), (1 / 3, 1.0), (0.5, 1.0))
 
+FirstStageDesign = Literal["pyramid", "pyramid-even", "kl-f8"]
+# Changes of the pyramid of `first_stages`
+PYRAMIDS: dict[str, dict[str, Any]] = {
+    # 16 + 2x2x4 + 4x4x2 + 8x8x3 = 256 values; more width, too, where the picture is largest
+    "pyramid": {
+        "levels": first_stages.level_configs(("global", 16), (32, 4), (16, 2), (8, 3)),
+        "encoder_widths": (8, 12, 16, 24, 28, 48),
+        "decoder_widths": (16, 32, 48, 60, 68, 68),
+    },
+    "pyramid-even": {},  # 32 + 2x2x8 + 4x4x4 + 8x8x2
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class System:
     """What differs between the rows.
 
     Args:
-        first_stage: "pyramid" or "kl-f8".
+        first_stage: One of PYRAMIDS, or "kl-f8".
         scale: kl-f8: one standard deviation for each channel, or for all values as published.
         predicts: What LDM's network predicts; None for the pyramid's network.
         model: Changes of the pyramid's network.
         sample: Changes of the sampler.
     """
 
-    first_stage: Literal["pyramid", "kl-f8"] = "pyramid"
+    first_stage: FirstStageDesign = "pyramid"
     scale: Literal["channel", "scalar"] = "channel"
     predicts: Literal["noise", "velocity"] | None = None
     model: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -66,6 +81,7 @@ class System:
 
 SYSTEMS: dict[str, System] = {
     "pdm": System(),
+    "pdm, half of the values in coarse levels": System("pyramid-even"),
     "ldm-f8": System("kl-f8", "scalar", "noise", sample={"sampler": "ddim"}),
     "ldm-f8 by channel": System("kl-f8", predicts="noise", sample={"sampler": "ddim"}),
     "ldm-f8 by channel, our flow": System("kl-f8", predicts="velocity"),
@@ -92,13 +108,15 @@ def first_stage_config(system: System, seed: int) -> AutoencoderConfig:
     """All training settings of a system's first stage. Equal for all systems that share it."""
     default = params.load(ROOT / "params.yaml").autoencoder
     rate = first_stages.LEARNING_RATE
-    config = first_stages.config_of(system.first_stage, seed, rate, ENDLESS)
+    changes = PYRAMIDS.get(system.first_stage)
+    design = system.first_stage if changes is None else "pyramid"
+    config = first_stages.config_of(design, seed, rate, ENDLESS)
     assert config.model is not None
     assert default.perceptual is not None
     assert default.perceptual.network == TEACHER
     return dataclasses.replace(
         config,
-        model=dataclasses.replace(config.model, orthogonal_levels=True),
+        model=dataclasses.replace(config.model, orthogonal_levels=True, **(changes or {})),
         perceptual=default.perceptual,
         training=dataclasses.replace(config.training, optimizer=default.training.optimizer),
     )
