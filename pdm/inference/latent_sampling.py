@@ -139,7 +139,7 @@ def draw_numbers(
     Yields:
         The numbers of those that are drawn together, and their latents.
     """
-    prompts = networks.subjects
+    prompts = networks.conditioning
     if not isinstance(prompts, Prompts):
         seeds = [config.seed + number for number in numbers]
         yield numbers, draw_latents(networks, config, seeds, shapes, on_step)

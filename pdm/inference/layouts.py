@@ -53,7 +53,7 @@ class ShownLayout:
 
 @dataclass(frozen=True, slots=True)
 class Layouts:
-    """See `pdm.inference.subjects.Subjects`. Pictures take turns with the layouts.
+    """See `pdm.inference.conditioning.Conditioning`. Pictures take turns with the layouts.
 
     Args:
         layouts: In turn.

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pdm.data.shards.buckets import FACT
+from pdm.inference.conditioning import Classes, Conditioning, HeldOut
 from pdm.inference.layouts import Layouts
 from pdm.inference.prompts import Prompts
-from pdm.inference.subjects import Classes, HeldOut, Subjects, size_of
+from pdm.inference.trained_size import size_of
 from pdm.models.levels.pyramid import LevelShape
 
 
@@ -51,21 +52,21 @@ class SizesInTurn:
 
     Args:
         sizes: Of the model.
-        subjects: What the pictures show.
+        conditioning: What the pictures show.
         first_seed: Seed of the picture with number 0.
     """
 
     sizes: Sequence[PictureSize]
-    subjects: Subjects
+    conditioning: Conditioning
     first_seed: int
 
     def size_of(self, number: int) -> PictureSize:
         """The size of a picture; it does not depend on the picture's batch."""
-        if isinstance(self.subjects, HeldOut):
-            size = self.subjects.size_of(self.first_seed + number)
+        if isinstance(self.conditioning, HeldOut):
+            size = self.conditioning.size_of(self.first_seed + number)
             return next(one for one in self.sizes if one.size == size)
         trained = [one for one in self.sizes if one.is_trained]
-        return trained[number // self._num_subjects % len(trained)]
+        return trained[number // self._num_conditions % len(trained)]
 
     def groups(self, numbers: Sequence[int]) -> dict[PictureSize, list[int]]:
         """Split a batch by size: only pictures of one size are drawn together."""
@@ -75,14 +76,14 @@ class SizesInTurn:
         return found
 
     @property
-    def _num_subjects(self) -> int:
+    def _num_conditions(self) -> int:
         """Number of pictures in which every class, prompt or layout was drawn once, so that each of
         them is drawn at every size."""
-        if isinstance(self.subjects, Classes):
-            return len(self.subjects.chosen)
-        if isinstance(self.subjects, Layouts):
-            return len(self.subjects.layouts)
-        return len(self.subjects.prompts) if isinstance(self.subjects, Prompts) else 1
+        if isinstance(self.conditioning, Classes):
+            return len(self.conditioning.chosen)
+        if isinstance(self.conditioning, Layouts):
+            return len(self.conditioning.layouts)
+        return len(self.conditioning.prompts) if isinstance(self.conditioning, Prompts) else 1
 
 
 def _shapes(entry: Mapping[str, Any]) -> tuple[LevelShape, ...]:

@@ -45,8 +45,8 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
-    """See `pdm.inference.subjects.Subjects`; a seed there is `sample.seed` plus the number of the
-    picture.
+    """See `pdm.inference.conditioning.Conditioning`; a seed there is `sample.seed` plus the
+    number of the picture.
 
     Args:
         prompts: In turn.

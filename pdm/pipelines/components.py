@@ -16,9 +16,9 @@ from pdm.config.sampling.prompts import Prompt
 from pdm.config.stages.sample import SampleConfig
 from pdm.config.task import TextTask
 from pdm.errors import BadInput
+from pdm.inference.conditioning import NO_CONDITIONING, Conditioning
 from pdm.inference.prompts import Prompts, text_task
 from pdm.inference.sampling_networks import Networks, load_networks
-from pdm.inference.subjects import NO_SUBJECTS, Subjects
 from pdm.models.base_autoencoder import Autoencoder
 from pdm.registry import load_autoencoder
 from pdm.tasks.find import build_task, task_of_model
@@ -92,8 +92,8 @@ class DiffusionModel(PyramidModel):
     @classmethod
     def _load(cls, folder: Path) -> Self:
         config, record = read_sampling(folder.parent), weights.record_of(folder)
-        subjects = _subjects_of(folder, config, record)
-        networks = load_networks(folder, config, torch.device("cpu"), subjects)
+        conditioning = _conditioning_of(folder, config, record)
+        networks = load_networks(folder, config, torch.device("cpu"), conditioning)
         return cls(networks, config, record)
 
 
@@ -115,7 +115,9 @@ def read_sampling(folder: Path) -> SampleConfig:
     return dataclasses.replace(config, guide=guide)
 
 
-def _subjects_of(folder: Path, config: SampleConfig, record: dict[str, Any]) -> Subjects | None:
+def _conditioning_of(
+    folder: Path, config: SampleConfig, record: dict[str, Any]
+) -> Conditioning | None:
     """Return what pictures show where that is not in the model's folder; else None."""
     task = task_of_model(record, None)
     if isinstance(task, TextTask) and isinstance(task.encoder, FrozenEncoderConfig):
@@ -123,4 +125,4 @@ def _subjects_of(folder: Path, config: SampleConfig, record: dict[str, Any]) -> 
         reading = text_task(folder, dataclasses.replace(task, encoder=copied))
         return Prompts((Prompt(EMPTY),), reading, config)
     found = build_task(task, record)
-    return NO_SUBJECTS if found.needs_pictures or found.needs_maps else None
+    return NO_CONDITIONING if found.needs_pictures or found.needs_maps else None

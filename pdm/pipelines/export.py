@@ -18,9 +18,9 @@ from pdm.config.task import TextTask
 from pdm.data.shards import listing
 from pdm.errors import BadInput
 from pdm.files import atomic_folder, sha256_of, write_json, write_text
+from pdm.inference.conditioning import NO_CONDITIONING
 from pdm.inference.picture_sizes import sizes_of
 from pdm.inference.sampling_networks import load_networks
-from pdm.inference.subjects import NO_SUBJECTS
 from pdm.models.denoiser import Denoiser
 from pdm.models.noise_schedule import NUM_STEPS
 from pdm.pipelines.components import GUIDE, SAMPLING, TEXT_ENCODER
@@ -122,7 +122,7 @@ def _load_network(folder: Path, config: SampleConfig) -> Denoiser:
     """Load the flow, with the EMA that the config names, whatever its task."""
     # As many steps as no network for few steps has, so that it is the flow.
     flow = dataclasses.replace(config, steps=NUM_STEPS, guidance_scale=1.0, sampler="ddim")
-    return load_networks(folder, flow, torch.device("cpu"), NO_SUBJECTS).network
+    return load_networks(folder, flow, torch.device("cpu"), NO_CONDITIONING).network
 
 
 def _check_output(output: Path, models: Path) -> None:

@@ -15,6 +15,7 @@ from pdm.config.task import LayoutTask, SemanticTask, SuperResolutionTask, TextT
 from pdm.data.decoding.orientation import decode_upright
 from pdm.data.maps import names_of
 from pdm.data.pixels import Pixels
+from pdm.inference.conditioning import Classes, choose_classes
 from pdm.inference.layouts import Layouts, parse_layout
 from pdm.inference.picture_sizes import sizes_of
 from pdm.inference.pictures import inpaint, paint, upscale
@@ -22,7 +23,7 @@ from pdm.inference.pictures.draw import draw, drawings_of_layout
 from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.inference.prompts import check_guidance
 from pdm.inference.sampling_networks import Networks
-from pdm.inference.subjects import Classes, choose_classes, size_of
+from pdm.inference.trained_size import size_of
 from pdm.pipelines.components import AutoencoderModel, DiffusionModel
 from pdm.tasks.find import task_of_model
 from pdm.tasks.masks import Mask
@@ -154,10 +155,10 @@ class PyramidPipeline(DiffusionPipeline):
                 "guidance; leave out num_inference_steps and guidance_scale, or export the models "
                 "with another number of steps (sample.steps)"
             )
-        if isinstance(networks.subjects, Classes) and classes:
-            names = networks.subjects.names
+        if isinstance(networks.conditioning, Classes) and classes:
+            names = networks.conditioning.names
             chosen = Classes(choose_classes(tuple(classes), names, "this model"), names)
-            networks = dataclasses.replace(networks, subjects=chosen)
+            networks = dataclasses.replace(networks, conditioning=chosen)
         elif classes:
             raise ValueError(
                 f"classes are {list(classes)}, but this model was trained without classes"
@@ -189,9 +190,9 @@ def _with_guidance(
 
 
 def _layouts_of(models: LoadedModels) -> Layouts:
-    subjects = models.networks.subjects
-    assert isinstance(subjects, Layouts)  # of `_check_inputs`
-    return subjects
+    conditioning = models.networks.conditioning
+    assert isinstance(conditioning, Layouts)  # of `_check_inputs`
+    return conditioning
 
 
 def _draw(

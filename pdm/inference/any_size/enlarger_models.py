@@ -11,12 +11,12 @@ from pdm.files import sha256_of
 from pdm.inference.any_size.rectangles import Box
 from pdm.inference.any_size.tiled.tile_boxes import TileBoxes
 from pdm.inference.any_size.tiled.tile_velocity import check_config, check_task
+from pdm.inference.conditioning import Classes
 from pdm.inference.layouts import Layouts
 from pdm.inference.pictures.draw import Drawing
 from pdm.inference.pictures.loaded_models import LoadedModels, load_models
 from pdm.inference.prompts import Prompts
 from pdm.inference.sampling_networks import few_steps_facts
-from pdm.inference.subjects import Classes
 from pdm.models.condition import Condition
 from pdm.tasks.find import task_of_model
 from pdm.tasks.text import EMPTY
@@ -99,20 +99,20 @@ def condition_for(enlarger: LoadedModels, drawing: Drawing) -> Condition | None:
     Raises:
         BadInput: The model draws classes, and the drawing shows none of them.
     """
-    subjects = enlarger.networks.subjects
-    if isinstance(subjects, Prompts):
+    conditioning = enlarger.networks.conditioning
+    if isinstance(conditioning, Prompts):
         text = str(drawing.origin.get("prompt", EMPTY))
-        return subjects.task.condition_of_texts([text])
-    if not isinstance(subjects, Classes):
+        return conditioning.task.condition_of_texts([text])
+    if not isinstance(conditioning, Classes):
         return None
     shown = drawing.origin.get("class")
-    if shown not in subjects.names:
+    if shown not in conditioning.names:
         raise BadInput(
-            f"the enlarger has the classes {', '.join(subjects.names)}, but the picture has "
+            f"the enlarger has the classes {', '.join(conditioning.names)}, but the picture has "
             f"{'no class' if shown is None else f'the class {shown!r}'}; use an enlarger without "
             "classes, or one with the same"
         )
-    return dataclasses.replace(subjects, chosen=(shown,)).condition([drawing.seed])
+    return dataclasses.replace(conditioning, chosen=(shown,)).condition([drawing.seed])
 
 
 def boxes_for(models: LoadedModels, drawing: Drawing, shown: Box) -> TileBoxes | None:
@@ -129,16 +129,16 @@ def boxes_for(models: LoadedModels, drawing: Drawing, shown: Box) -> TileBoxes |
     Raises:
         BadInput: The model does not know the class of a box.
     """
-    subjects, layout = models.networks.subjects, drawing.layout
-    if layout is None or not isinstance(subjects, Layouts):
+    conditioning, layout = models.networks.conditioning, drawing.layout
+    if layout is None or not isinstance(conditioning, Layouts):
         return None
-    unknown = {box.class_name for box in layout.boxes} - set(subjects.task.names)
+    unknown = {box.class_name for box in layout.boxes} - set(conditioning.task.names)
     if unknown:
         raise BadInput(
-            f"the enlarger has boxes of the classes {', '.join(subjects.task.names)}, but the "
+            f"the enlarger has boxes of the classes {', '.join(conditioning.task.names)}, but the "
             f"picture has boxes of {', '.join(sorted(unknown))}; use an enlarger without boxes, or "
             "one with the same classes"
         )
     if models is not drawing.models:  # crops are those of the data of each
-        layout = dataclasses.replace(layout, crop=subjects.task.crop)
-    return TileBoxes(layout, subjects.task, shown)
+        layout = dataclasses.replace(layout, crop=conditioning.task.crop)
+    return TileBoxes(layout, conditioning.task, shown)

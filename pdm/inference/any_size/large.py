@@ -228,13 +228,13 @@ def condition_of_enlargement(
         The condition, with one row; None for a model that needs none. And what the picture's mark
         says of it.
     """
-    subjects = models.networks.subjects
+    conditioning = models.networks.conditioning
     if isinstance(models.task, SuperResolutionTask):
         return None, {}
-    if isinstance(subjects, Prompts):
-        return subjects.task.condition_of_texts([EMPTY]), {}
-    origin = {} if isinstance(subjects, Layouts) else subjects.origin(seed)
-    return subjects.condition([seed]), origin
+    if isinstance(conditioning, Prompts):
+        return conditioning.task.condition_of_texts([EMPTY]), {}
+    origin = {} if isinstance(conditioning, Layouts) else conditioning.origin(seed)
+    return conditioning.condition([seed]), origin
 
 
 def _depends(facts: Mapping[str, Any], plan: Plan, config: SampleConfig) -> dict[str, Any]:

@@ -86,12 +86,12 @@ def write_sample(
 
 
 def _drawing_of(models: LoadedModels, number: int) -> Drawing:
-    subjects, seed = models.networks.subjects, models.config.seed + number
-    if not isinstance(subjects, Prompts):
+    conditioning, seed = models.networks.conditioning, models.config.seed + number
+    if not isinstance(conditioning, Prompts):
         return next(drawings_of_seeds(models, [seed]))
-    [group] = subjects.groups([number])
-    shown, negative = subjects.conditions([number])
+    [group] = conditioning.groups([number])
+    shown, negative = conditioning.conditions([number])
     config = dataclasses.replace(group.config, batch_size=models.config.batch_size)
     own = dataclasses.replace(models, config=config)
-    origin = subjects.origin(seed)
-    return Drawing(own, subjects.seed_of(number), models.size, shown, negative, origin)
+    origin = conditioning.origin(seed)
+    return Drawing(own, conditioning.seed_of(number), models.size, shown, negative, origin)

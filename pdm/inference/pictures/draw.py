@@ -19,7 +19,7 @@ from pdm.inference.picture_sizes import sizes_of
 from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.inference.prompts import Prompts, check_guidance
 from pdm.inference.sample_settings import settings_of
-from pdm.inference.subjects import side_multiple_of, size_of
+from pdm.inference.trained_size import side_multiple_of, size_of
 from pdm.models.condition import Condition
 from pdm.tasks.find import task_of_model
 from pdm.tasks.layout import BoxLayout
@@ -139,11 +139,11 @@ def drawings_of_prompt(models: LoadedModels, prompt: Prompt, count: int) -> Iter
         prompt: With its options; `seed` and the following numbers are the pictures' seeds.
         count: Number of pictures.
     """
-    subjects = models.networks.subjects
-    assert isinstance(subjects, Prompts)  # of `check_prompts`
+    conditioning = models.networks.conditioning
+    assert isinstance(conditioning, Prompts)  # of `check_prompts`
     first = prompt.seed or 0
     config = dataclasses.replace(models.config, seed=first)
-    plan = dataclasses.replace(subjects, prompts=(prompt,), config=config)
+    plan = dataclasses.replace(conditioning, prompts=(prompt,), config=config)
     for number in range(count):
         [group] = plan.groups([number])
         shown, negative = plan.conditions([number])
@@ -157,11 +157,11 @@ def drawings_of_seeds(models: LoadedModels, seeds: Sequence[int]) -> Iterator[Dr
     """Yield the drawings that a model makes without a prompt: of its classes or layouts in turn,
     if any."""
     networks = models.networks
-    subjects = networks.subjects
+    conditioning = networks.conditioning
     for seed in seeds:
         shown, negative = networks.condition([seed]), networks.negative([seed])
-        layout = subjects.shown_by(seed).layout if isinstance(subjects, Layouts) else None
-        yield Drawing(models, seed, models.size, shown, negative, subjects.origin(seed), layout)
+        layout = conditioning.shown_by(seed).layout if isinstance(conditioning, Layouts) else None
+        yield Drawing(models, seed, models.size, shown, negative, conditioning.origin(seed), layout)
 
 
 def read_boxes(
@@ -191,10 +191,10 @@ def drawings_of_layout(
     models: LoadedModels, layout: Layout, seeds: Sequence[int]
 ) -> Iterator[Drawing]:
     """Yield drawings of a layout, one for each seed."""
-    subjects = models.networks.subjects
-    assert isinstance(subjects, Layouts)  # of `read_boxes`
+    conditioning = models.networks.conditioning
+    assert isinstance(conditioning, Layouts)  # of `read_boxes`
     for seed in seeds:
-        plan = Layouts((ShownLayout(layout),), subjects.task, seed)
+        plan = Layouts((ShownLayout(layout),), conditioning.task, seed)
         shown, negative = plan.condition([seed]), plan.negative([seed])
         yield Drawing(models, seed, models.size, shown, negative, plan.origin(seed), layout)
 

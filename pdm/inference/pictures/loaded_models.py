@@ -19,6 +19,7 @@ from pdm.data.pixels import Pixels
 from pdm.diffusion.image_guide import ImageGuide
 from pdm.errors import BadInput
 from pdm.files import sha256_of
+from pdm.inference.conditioning import NO_CONDITIONING
 from pdm.inference.decoding import decode_to_pixels, tile_px_for
 from pdm.inference.latent_sampling import KnownLatents, draw_latents
 from pdm.inference.picture_sizes import sizes_of
@@ -30,7 +31,7 @@ from pdm.inference.sampling_networks import (
     few_steps_facts,
     load_networks,
 )
-from pdm.inference.subjects import NO_SUBJECTS, side_multiple, size_of
+from pdm.inference.trained_size import side_multiple, size_of
 from pdm.machine.device import choose_device
 from pdm.machine.out_of_memory import explain_out_of_memory
 from pdm.models.base_autoencoder import Autoencoder
@@ -151,9 +152,9 @@ def load_models(folder: Path, config: SampleConfig, prompts: Sequence[Prompt] = 
     device = choose_device()
     task = task_of_model(record, None)
     found = build_task(task, record)
-    subjects = NO_SUBJECTS if found.needs_pictures or found.needs_maps else None
+    conditioning = NO_CONDITIONING if found.needs_pictures or found.needs_maps else None
     for_loading = config_for_loading(config, prompts)
-    networks = load_networks(diffusion, for_loading, device, subjects)
+    networks = load_networks(diffusion, for_loading, device, conditioning)
     facts = settings_of(config) | {
         "autoencoder_sha256": digest,
         "diffusion_sha256": sha256_of(diffusion / "model.safetensors"),

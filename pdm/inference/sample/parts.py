@@ -24,6 +24,7 @@ from pdm.data.shards.images import ImageShards
 from pdm.files import atomic_file
 from pdm.inference.any_size.large import LargePicture
 from pdm.inference.any_size.samples import large_samples, load_enlarger, write_sample
+from pdm.inference.conditioning import Conditioning, HeldOut
 from pdm.inference.decoding import decode_to_pixels
 from pdm.inference.latent_sampling import draw_numbers
 from pdm.inference.layouts import Layouts, ShownLayout
@@ -32,7 +33,7 @@ from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.inference.prompts import Prompts, config_for_loading, text_task
 from pdm.inference.sample.previews import write_previews
 from pdm.inference.sampling_networks import Networks, load_networks
-from pdm.inference.subjects import HeldOut, Subjects, size_of
+from pdm.inference.trained_size import size_of
 from pdm.machine.device import choose_device, log_device
 from pdm.machine.limits import usable_cpus
 from pdm.models.base_autoencoder import Autoencoder
@@ -103,10 +104,10 @@ class SampleRenderer:
         self.autoencoder: Autoencoder = load_autoencoder(task.autoencoder).to(device)
         facts = weights.record_of(task.diffusion)
         self.main_size = size_of(facts)
-        subjects = self._subjects(facts)
+        conditioning = self._conditioning(facts)
         config = config_for_loading(task.config, task.prompts)
-        self.networks: Networks = load_networks(task.diffusion, config, device, subjects)
-        self.sizes = SizesInTurn(sizes_of(facts), self.networks.subjects, self.config.seed)
+        self.networks: Networks = load_networks(task.diffusion, config, device, conditioning)
+        self.sizes = SizesInTurn(sizes_of(facts), self.networks.conditioning, self.config.seed)
         large = large_samples(self.config, facts)
         of_tiles = dataclasses.replace(self.config, batch_size=task.tiles_at_once)
         self.large = large and load_enlarger(large, of_tiles)
@@ -116,7 +117,7 @@ class SampleRenderer:
             sizes=tuple(one.size for one in sizes_of(facts) if one.is_trained),
         )
 
-    def _subjects(self, facts: dict[str, Any]) -> Subjects | None:
+    def _conditioning(self, facts: dict[str, Any]) -> Conditioning | None:
         """Return the prompts, layouts or held-out pictures that a task works on; None for
         others."""
         config = task_of_model(facts, None)
@@ -175,10 +176,10 @@ class SampleRenderer:
     def _write(self, number: int, picture: Pixels) -> Row:
         """Write one picture with its mark, and return its row of the list."""
         seed = self.config.seed + number
-        picture = self.networks.subjects.finish(seed, picture)
-        subjects = self.networks.subjects
-        own = subjects.seed_of(number) if isinstance(subjects, Prompts) else seed
-        origin = {"seed": own} | subjects.origin(seed)
+        picture = self.networks.conditioning.finish(seed, picture)
+        conditioning = self.networks.conditioning
+        own = conditioning.seed_of(number) if isinstance(conditioning, Prompts) else seed
+        origin = {"seed": own} | conditioning.origin(seed)
         if len(self.sizes.sizes) > 1:  # else the models say it
             height, width = self.sizes.size_of(number).size
             origin |= {"width_px": width, "height_px": height}

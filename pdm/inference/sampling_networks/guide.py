@@ -7,7 +7,7 @@ from pdm import ema, weights
 from pdm.config.stages.sample import GuideConfig
 from pdm.errors import BadInput
 from pdm.files import check_sha256
-from pdm.inference.sampling_networks.subjects_of_model import classes_of_model
+from pdm.inference.sampling_networks.conditioning_of_model import classes_of_model
 from pdm.models.denoiser import Denoiser
 from pdm.models.layers.spectral_norm import settle_spectral_norms
 from pdm.registry import load_denoiser

@@ -8,8 +8,8 @@ from torch import Tensor
 from pdm.config.stages.sample import SampleConfig
 from pdm.diffusion.flow import Velocity
 from pdm.diffusion.guidance import apply_guidance, in_one_batch
+from pdm.inference.conditioning import NO_CONDITIONING, Conditioning
 from pdm.inference.precision import in_precision
-from pdm.inference.subjects import NO_SUBJECTS, Subjects
 from pdm.models.condition import (
     NO_CONDITION,
     Condition,
@@ -28,12 +28,12 @@ class Networks:
     guide: Denoiser | None = None  # None without guidance
     # Whether the guide gets the picture's condition; if not, the empty one, if it takes any.
     guide_gets_condition: bool = False
-    subjects: Subjects = NO_SUBJECTS  # what the pictures of the seeds show
+    conditioning: Conditioning = NO_CONDITIONING  # what the pictures of the seeds show
     stops: Tensor | None = None  # of a network that was distilled for few steps; None for a flow
 
     def condition(self, seeds: Sequence[int]) -> Condition:
         """Return the condition of these seeds' pictures, on the networks' device."""
-        return self.to_device(self.subjects.condition(seeds))
+        return self.to_device(self.conditioning.condition(seeds))
 
     def to_device(self, condition: Condition) -> Condition:
         """Move a condition to the networks' device."""
@@ -42,7 +42,7 @@ class Networks:
 
     def negative(self, seeds: Sequence[int]) -> Condition | None:
         """Return what guidance steers these seeds' pictures away from; None for no condition."""
-        negative = self.subjects.negative(seeds)
+        negative = self.conditioning.negative(seeds)
         return None if negative is None else self.to_device(negative)
 
     def velocity(

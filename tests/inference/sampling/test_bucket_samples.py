@@ -23,11 +23,11 @@ from pdm.evaluation.reconstruction import psnr
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.evaluation.sample_size import check_sample_size
 from pdm.inference.any_size.plan import nearest_size
+from pdm.inference.conditioning import Classes, HeldOut
 from pdm.inference.picture_sizes import PictureSize, SizesInTurn, sizes_of
 from pdm.inference.pictures.draw import drawings_of_seeds
 from pdm.inference.pictures.loaded_models import load_models
 from pdm.inference.sample import sample_pictures
-from pdm.inference.subjects import Classes, HeldOut
 from pdm.registry import load_autoencoder
 from pdm.tasks.super_resolution import SuperResolution
 from pdm.tasks.task import refuse_to_encode

@@ -9,17 +9,17 @@ from pdm.config.task import LayoutTask, TextTask, UnconditionalTask
 from pdm.data.boxes import Layout
 from pdm.data.classes import names_of
 from pdm.errors import BadInput
+from pdm.inference.conditioning import NO_CONDITIONING, Classes, Conditioning, choose_classes
 from pdm.inference.layouts import Layouts, ShownLayout
 from pdm.inference.prompts import Prompts, text_task
-from pdm.inference.subjects import NO_SUBJECTS, Classes, Subjects, choose_classes
 from pdm.models.denoiser import Denoiser
 from pdm.tasks.find import build_task, task_of_model
 from pdm.tasks.layout import BoxLayout
 from pdm.tasks.text import EMPTY
 
 
-def subjects_of_model(folder: Path, network: Denoiser, config: SampleConfig) -> Subjects:
-    """Return the subjects that need nothing but the model and the config.
+def conditioning_of_model(folder: Path, network: Denoiser, config: SampleConfig) -> Conditioning:
+    """Return the conditioning that needs nothing but the model and the config.
 
     Args:
         folder: Of the diffusion model; a text model's has its vocabulary.
@@ -52,7 +52,7 @@ def subjects_of_model(folder: Path, network: Denoiser, config: SampleConfig) -> 
         )
     names = classes_of_model(folder, network)
     chosen = choose_classes(config.classes, names, folder)
-    return Classes(chosen, names) if names else NO_SUBJECTS
+    return Classes(chosen, names) if names else NO_CONDITIONING
 
 
 def classes_of_model(folder: Path, network: Denoiser) -> tuple[str, ...]:

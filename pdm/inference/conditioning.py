@@ -1,21 +1,22 @@
-"""What each picture of the stage `sample` is to show: nothing, a class, or what a held-out picture
-gives, such as the part of it that stays."""
+"""The condition of each picture of the stage `sample`, by its seed: none, a class, or one made of a
+held-out picture, such as the part of it that stays.
 
-from collections.abc import Mapping, Sequence
+Prompts are in `pdm.inference.prompts`, and boxes in `pdm.inference.layouts`.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pdm.config.networks.latent_unet import SIDE_MULTIPLES
 from pdm.data.pixels import Pixels
 from pdm.data.shards.images import ImageShards
 from pdm.errors import BadInput
 from pdm.models.condition import NO_CONDITION, Condition
-from pdm.models.levels.pyramid import Downsampling
 from pdm.tasks.class_labels import ClassLabels
 from pdm.tasks.task import Encode, Example, Task, refuse_to_encode
 
 
-class Subjects(Protocol):
+class Conditioning(Protocol):
     """Gives the condition of each seed's picture, which does not depend on its batch."""
 
     def condition(self, seeds: Sequence[int]) -> Condition:
@@ -31,7 +32,7 @@ class Subjects(Protocol):
         """Return the picture to write from the one that was drawn."""
 
 
-class NoSubjects:
+class NoConditioning:
     """For a network without a condition."""
 
     def condition(self, seeds: Sequence[int]) -> Condition:
@@ -51,7 +52,7 @@ class NoSubjects:
         return drawn
 
 
-NO_SUBJECTS = NoSubjects()
+NO_CONDITIONING = NoConditioning()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,25 +156,3 @@ def choose_classes(
             listed = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
             raise BadInput(f"sample.classes: {folder} has no class '{name}'; it has {listed}")
     return asked or known
-
-
-def size_of(record: Mapping[str, Any]) -> tuple[int, int]:
-    """Return the (H, W) in pixels that a model was trained at."""
-    return record["image_height_px"], record["image_width_px"]
-
-
-def side_multiple_of(record: Mapping[str, Any]) -> int:
-    """Return the `side_multiple` of a model, from its `config.json`."""
-    return side_multiple(record["level_downsamplings"], record["config"].get("name"))
-
-
-def side_multiple(downsamplings: Sequence[Downsampling], name: str | None) -> int:
-    """Return what the sides of a picture in pixels must be multiples of, so that every level of its
-    latents, and every resolution of the network, has whole cells.
-
-    Args:
-        downsamplings: Of the levels.
-        name: Of LDM's network; None for the pyramid's, whose resolutions are those of its levels.
-    """
-    factor = max(int(one) for one in downsamplings if one != "global")
-    return factor * (SIDE_MULTIPLES[name] if name else 1)
