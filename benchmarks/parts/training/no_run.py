@@ -18,6 +18,9 @@ class NoRun:
     def score(self, state: TrainState) -> None:
         pass
 
+    def lacks_score(self, images_seen: int) -> bool:
+        return False
+
     def flush(self) -> None:
         pass
 

@@ -19,7 +19,7 @@ from pdm.config.fingerprint import neutral_settings
 from pdm.config.training.loop import TrainingConfig
 from pdm.files import atomic_file, atomic_folder
 from pdm.training.checkpoints import finished
-from pdm.training.checkpoints.folder import list_checkpoints
+from pdm.training.checkpoints.folder import is_scored, list_checkpoints, record_scored
 from pdm.training.checkpoints.run_folder import EMA_SNAPSHOTS, EVENTS
 from pdm.training.checkpoints.run_record import Difference, RunRecord, format_differences
 from pdm.training.checkpoints.snapshots import CHECKPOINTS
@@ -157,6 +157,8 @@ def _take_over(other: EarlierRun, run: Path, stage: str, total_images: int) -> b
             continue
         try:
             _link_history(other.folder, run, images_seen)
+            if is_scored(other.folder / CHECKPOINTS, images_seen):
+                record_scored(run / CHECKPOINTS, images_seen)
             _link_folder(folder, run / CHECKPOINTS / folder.name)  # last: it makes the run exist
         except FileNotFoundError:  # a running training has removed it meanwhile
             continue

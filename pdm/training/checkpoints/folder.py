@@ -3,7 +3,8 @@
 A run resumes from the newest intact checkpoint; damaged ones are skipped with a warning. A thread
 writes one checkpoint at a time while training continues (`pdm.training.checkpoints.contents`). An
 old checkpoint is removed only after the new one is complete on disk. `best.json` names the
-checkpoint with the best score, which is kept, too.
+checkpoint with the best score, which is kept, too. `scored.json` names the last one with a score:
+a checkpoint that a kill left without one is scored when the run resumes.
 """
 
 import json
@@ -28,12 +29,34 @@ from pdm.training.loop.state import TrainState, check_checkpoint
 logger = logging.getLogger(__name__)
 
 BEST = "best.json"
+SCORED = "scored.json"
 
 
 def list_checkpoints(run: Path) -> list[int]:
     """List the images seen by each checkpoint of a run, oldest first, including damaged ones."""
     folder = run / CHECKPOINTS
     return sorted(int(path.name) for path in folder.glob("[0-9]*") if path.name.isdigit())
+
+
+def record_scored(folder: Path, images_seen: int) -> None:
+    """Note in a folder of checkpoints that those up to `images_seen` have their scores."""
+    write_json(folder / SCORED, {"images_seen": images_seen})
+
+
+def is_scored(folder: Path, images_seen: int) -> bool:
+    """Whether a checkpoint has its score."""
+    found = _read_json(folder / SCORED)
+    if found is None:  # a run of an earlier version, unless it is the first checkpoint
+        return _read_json(folder / BEST) is not None
+    return images_seen <= int(found["images_seen"])
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found
 
 
 class Checkpoints:
@@ -92,12 +115,12 @@ class Checkpoints:
     def record_score(self, images_seen: int, score: float) -> None:
         """Record the score of the checkpoint at `images_seen`; smaller is better. One that is not
         finite is never the best."""
+        before = self._best()
         if not math.isfinite(score):
             logger.warning("the score of the checkpoint after %d images is %f", images_seen, score)
-            return
-        before = self._best()
-        if before is None or score < before["score"]:
+        elif before is None or score < before["score"]:
             write_json(self.folder / BEST, {"images_seen": images_seen, "score": score})
+        record_scored(self.folder, images_seen)
 
     def newest(self) -> int | None:
         """Images seen by the newest intact checkpoint; None if there is no checkpoint yet.
@@ -162,11 +185,7 @@ class Checkpoints:
                 shutil.rmtree(old, ignore_errors=True)
 
     def _best(self) -> dict[str, Any] | None:
-        try:
-            found: dict[str, Any] = json.loads((self.folder / BEST).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return found
+        return _read_json(self.folder / BEST)
 
     def _all(self) -> list[Path]:
         """List all checkpoints, oldest first."""

@@ -19,7 +19,7 @@ from pdm.config.training.loop import TrainingConfig
 from pdm.errors import BadInput, QualityGate, Unavailable
 from pdm.events import EventLog
 from pdm.progress import Progress
-from pdm.training.checkpoints.folder import Checkpoints
+from pdm.training.checkpoints.folder import Checkpoints, is_scored
 from pdm.training.checkpoints.snapshots import CHECKPOINTS, Marks
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.state import TrainState
@@ -110,6 +110,12 @@ class RunFolder:
         score = self.score_checkpoint(state, self.events)
         if self.workers.is_first:
             self.checkpoints.record_score(state.images_seen, score)
+
+    def lacks_score(self, images_seen: int) -> bool:
+        """Whether a kill left the checkpoint at `images_seen` without its score; the same on every
+        worker, which must all call this."""
+        scored = not self.workers.is_first or is_scored(self.checkpoints.folder, images_seen)
+        return not self.workers.broadcast_first(int(scored))
 
     def flush(self) -> None:
         """Wait until the last checkpoint is on disk."""

@@ -18,6 +18,9 @@ class Run(Protocol):
     def score(self, state: TrainState) -> None:
         """Score the state of the last `save`."""
 
+    def lacks_score(self, images_seen: int) -> bool:
+        """Whether an earlier process ended between `save` and the end of `score`."""
+
     def flush(self) -> None:
         """Wait until the last checkpoint is written. Raises `Unavailable` if it cannot be
         written."""

@@ -59,11 +59,13 @@ def train(
         steps = Steps(state, network, data, batches, config, run, workers)
         if flops_per_image is not None:
             steps.meters.set_flops(flops_per_image)
+        if _is_due(state.images_seen, config) and run.lacks_score(state.images_seen):
+            _score(steps, state)
         while state.images_seen < config.total_images:
             stop = steps.advance()
             seen, meters = state.images_seen, steps.meters
             logs = seen % config.log_every_images == 0
-            due = seen % config.save_every_images == 0 or seen == config.total_images
+            due = _is_due(seen, config)
             if logs or due or stop:
                 steps.report_last_step()
             if logs:
@@ -74,9 +76,7 @@ def train(
                 with meters.timing("saving"):
                     run.save(state)
             if due:
-                state.gather_ema()
-                steps.score()
-                state.release_ema()
+                _score(steps, state)
             if stop and seen < config.total_images:
                 run.flush()
                 raise Preempted(
@@ -85,6 +85,18 @@ def train(
                 )
     run.flush()
     state.gather_ema()  # for the caller, who writes the model
+
+
+def _is_due(images_seen: int, config: TrainingConfig) -> bool:
+    """Whether a checkpoint is due, with a score; one that was asked for has none."""
+    at_interval = images_seen % config.save_every_images == 0
+    return images_seen > 0 and (at_interval or images_seen == config.total_images)
+
+
+def _score(steps: Steps, state: TrainState) -> None:
+    state.gather_ema()
+    steps.score()
+    state.release_ema()
 
 
 def _shares(images_seen: int, config: TrainingConfig, workers: Workers) -> Iterator[range]:

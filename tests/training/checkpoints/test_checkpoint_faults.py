@@ -12,12 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import stage_runs
 import torch
 from point_runs import CPU, fresh, list_files, trained
 from points import CONFIG, Points
 from safetensors.torch import load_file
 from torch import nn
 
+from pdm import events
 from pdm.errors import BadInput, QualityGate, Unavailable
 from pdm.files import sha256_of
 from pdm.training.checkpoints.folder import Checkpoints
@@ -107,6 +109,39 @@ def test_a_score_that_is_not_finite_is_never_the_best(tmp_path, caplog):
         checkpoints.record_score(images_seen, score)
         assert checkpoints.best() == (None if images_seen == 4 else 8)
     assert caplog.text.count("the score of the checkpoint") == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
+@pytest.mark.parametrize("at", [8, 16, 24])
+def test_a_checkpoint_that_was_being_scored_is_scored_by_the_next_run(tmp_path, monkeypatch, at):
+    def score_and_die(state, log):
+        checkpoint = f"runs/*/checkpoints/{at:09}/MANIFEST.json"
+        while state.images_seen == at:
+            if list((tmp_path / "broken").glob(checkpoint)):
+                os._exit(9)
+            time.sleep(0.01)
+        return finished_score(state, log)
+
+    changes = {"total_images": 24, "save_every_images": 8, "keep_checkpoints": 1}
+    unbroken = stage_runs.stage(tmp_path / "unbroken" / "runs", **changes)
+    finished_score = stage_runs.score
+    with monkeypatch.context() as patched:
+        patched.setattr(stage_runs, "score", score_and_die)
+        child = os.fork()
+        if not child:
+            stage_runs.stage(tmp_path / "broken" / "runs", **changes)
+            os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    broken = stage_runs.stage(tmp_path / "broken" / "runs", **changes)
+    for name in ("best.json", "scored.json"):
+        ours, theirs = (run / "checkpoints" / name for run in (unbroken, broken))
+        assert ours.read_bytes() == theirs.read_bytes()
+    ours, theirs = (scored(events.read(run / "events.jsonl")) for run in (unbroken, broken))
+    assert ours == theirs == [8, 16, 24]
+
+
+def scored(log: list[dict]) -> list[int]:
+    return [one["images_seen"] for one in log if "score" in one.get("values", {})]
 
 
 def test_the_newest_and_the_best_checkpoints_are_kept(tmp_path):

@@ -58,6 +58,9 @@ class Run:
     def score(self, state):
         pass
 
+    def lacks_score(self, images_seen):
+        return False
+
     def flush(self):
         self.checkpoints.flush()
 
