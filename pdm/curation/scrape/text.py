@@ -1,6 +1,7 @@
 """Reads text files and cleans text from outside."""
 
 import codecs
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
@@ -60,5 +61,9 @@ def clean_captions(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def one_line(text: str | None) -> str | None:
-    """The same with white space reduced to single spaces, for names."""
-    return " ".join((clean(text) or "").split()) or None
+    """The same with white space reduced to single spaces, for names.
+
+    Letters are composed (Unicode's form NFC). Macs decompose those of folders: `é` would be two
+    names, and two classes.
+    """
+    return " ".join((clean(unicodedata.normalize("NFC", text or "")) or "").split()) or None

@@ -1,5 +1,6 @@
 import json
 import os
+import unicodedata
 
 import pytest
 from guard_settings import settings
@@ -55,6 +56,14 @@ def test_the_class_is_the_folder_next_below_the_source(pictures):
         "without extension": "sub",
         "c.jpg": "sub",
     }
+
+
+def test_letters_that_a_mac_takes_apart_make_no_other_class(tmp_path):
+    for number, form in enumerate(("NFC", "NFD")):
+        folder = tmp_path / unicodedata.normalize(form, "Café")
+        folder.mkdir()
+        (folder / f"{number}.jpg").write_bytes(JPEG)
+    assert [entry.class_name for entry in listed(tmp_path)] == ["Caf\xe9", "Caf\xe9"]
 
 
 def test_rows_do_not_tell_where_the_folder_lies(pictures, tmp_path):
