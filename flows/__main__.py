@@ -58,6 +58,7 @@ def main(argv: list[str] | None = None) -> int:
     environment.prepare()
     signal.signal(signal.SIGTERM, _end)
     try:
+        graph.check_project_folder()
         args.function(args)
     except RunError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -30,6 +30,14 @@ class Stage:
     upstream: frozenset[str]  # names of all stages that it depends on, directly or indirectly
 
 
+def check_project_folder() -> None:
+    """Raise `RunError` outside a project's folder, before DVC makes a repository of this one."""
+    if not Path("dvc.yaml").exists():
+        raise RunError(
+            f"{Path.cwd()} has no dvc.yaml; run this from the project's folder", BAD_INPUT
+        )
+
+
 def stages() -> list[Stage]:
     """List all stages, each after its dependencies, otherwise in the order of dvc.yaml.
 

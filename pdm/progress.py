@@ -12,6 +12,9 @@ SECONDS_BETWEEN_LINES = 5.0
 class Progress:
     """Counts finished items, and logs number, speed and remaining time at intervals.
 
+    Speed and time are those since the first items were finished, which often took much longer, as
+    processes start and files are read. So the line of the first items has neither.
+
     Args:
         name: Name of the work, the first word of every line.
         total: Number of items, including those finished by an earlier process.
@@ -22,21 +25,27 @@ class Progress:
     def __init__(self, name: str, total: int, unit: str = "images", done: int = 0) -> None:
         self.name, self.total, self.unit = name, total, unit
         self.done = self._done_before = done
-        self._began = self._last_line = time.monotonic()
+        self._last_line = time.monotonic()
+        self._first_done: float | None = None  # when
 
     def advance(self, count: int = 1, note: str = "") -> None:
         """Count more items; log a line if the last one is old enough or this is the end."""
         self.done += count
         now = time.monotonic()
+        pace = self._pace(now)
         if self.done < self.total and now - self._last_line < SECONDS_BETWEEN_LINES:
             return
         self._last_line = now
-        speed = (self.done - self._done_before) / max(now - self._began, 1e-9)
-        left = as_clock((self.total - self.done) / speed) if speed else "?"
-        line = (
-            f"{self.name}: {self.done:,} of {self.total:,} {self.unit}, {speed:,.1f}/s, {left} left"
-        )
+        line = f"{self.name}: {self.done:,} of {self.total:,} {self.unit}{pace}"
         logger.info("%s%s", line, f"  {note}" if note else "")
+
+    def _pace(self, now: float) -> str:
+        if self._first_done is None:
+            self._first_done, self._done_before = now, self.done
+            return ""
+        speed = (self.done - self._done_before) / max(now - self._first_done, 1e-9)
+        left = as_clock((self.total - self.done) / speed) if speed else "?"
+        return f", {speed:,.1f}/s, {left} left"
 
     def reach(self, done: int) -> None:
         """Count up to `done` items, like `advance`; do nothing if that number was reached

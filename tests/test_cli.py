@@ -65,6 +65,48 @@ def test_each_stage_shows_its_paths_with_their_defaults(capsys, name):
         assert default in text
 
 
+def test_what_a_command_does_is_one_line_that_the_overview_can_wrap():
+    commands = cli.parser()._subparsers._group_actions[0].choices
+    assert [name for name, command in commands.items() if "\n" in command.description] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["rnu"], "did you mean 'run'?"),
+        (["params", "chekc"], "did you mean 'check'?"),
+        (["run", "--kep-models"], "did you mean '--keep-models'?"),
+        (["draw", "a lake", "--sise=6000x2500"], "did you mean '--size'?"),
+    ],
+)
+def test_a_typing_error_is_answered_with_the_nearest_name(capsys, words, said):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(words)
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.rstrip().endswith(said)
+
+
+def test_an_unknown_option_shows_the_usage_of_its_command(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["scores", "--zzzz"])
+    error = capsys.readouterr().err
+    assert error.startswith("usage: pyramid scores")
+    assert error.endswith("pyramid scores: error: unrecognized arguments: --zzzz\n")
+
+
+@pytest.mark.parametrize("name", cli.STAGES)
+def test_a_stage_without_params_says_so_before_anything_heavy_is_loaded(name, tmp_path):
+    program = (
+        f"import sys, pdm.cli; code = pdm.cli.main(['{name}']);"
+        "print(code, [name for name in ('torch', 'ray', 'mlflow', 'cv2') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout.strip() == "2 []"
+    assert "params.yaml does not exist" in done.stderr
+
+
 def test_help_loads_nothing_heavy():
     program = (
         "import sys, pdm.cli; pdm.cli.parser().format_help();"

@@ -12,18 +12,37 @@ def every_line(monkeypatch, caplog):
     caplog.set_level(logging.INFO)
 
 
-def test_a_line_tells_how_many_how_fast_and_how_long_still(caplog, monkeypatch):
-    times = iter([100.0, 110.0])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(times))
-    Progress("curate", 1200).advance(200)
-    assert caplog.messages == ["curate: 200 of 1,200 images, 20.0/s, 0:50 left"]
+@pytest.fixture
+def clock(monkeypatch):
+    """Sets the times that are read, one after the other."""
+
+    def clock(*times):
+        monkeypatch.setattr(progress.time, "monotonic", lambda: next(left))
+        left = iter(times)
+
+    return clock
 
 
-def test_what_an_earlier_process_finished_does_not_count_for_the_speed(caplog, monkeypatch):
-    times = iter([0.0, 10.0])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(times))
-    Progress("curate", 1200, done=1000).advance(100)
-    assert caplog.messages == ["curate: 1,100 of 1,200 images, 10.0/s, 0:10 left"]
+def test_a_line_tells_how_many_how_fast_and_how_long_still(caplog, clock):
+    clock(0.0, 100.0, 110.0)
+    counted = Progress("curate", 1200)
+    counted.advance(100)
+    counted.advance(200)
+    assert caplog.messages[-1] == "curate: 300 of 1,200 images, 20.0/s, 0:45 left"
+
+
+def test_the_first_items_say_nothing_of_the_speed_as_processes_started_meanwhile(caplog, clock):
+    clock(0.0, 100.0)
+    Progress("curate", 1200).advance(1)
+    assert caplog.messages == ["curate: 1 of 1,200 images"]
+
+
+def test_what_an_earlier_process_finished_does_not_count_for_the_speed(caplog, clock):
+    clock(0.0, 10.0, 20.0)
+    counted = Progress("curate", 1200, done=1000)
+    counted.advance(1)
+    counted.advance(100)
+    assert caplog.messages[-1] == "curate: 1,101 of 1,200 images, 10.0/s, 0:10 left"
 
 
 def test_a_number_that_was_reached_says_nothing(caplog):

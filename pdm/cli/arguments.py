@@ -4,6 +4,7 @@ import argparse
 
 from pdm import __version__
 from pdm.cli import stages, tools
+from pdm.cli.command_parser import CommandParser
 from pdm.cli.model_arguments import (
     add_ema,
     add_export,
@@ -27,7 +28,7 @@ from pdm.cli.tool_arguments import (
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    top = argparse.ArgumentParser(
+    top = CommandParser(
         prog="pyramid",
         usage="pyramid COMMAND [options]",
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -1,7 +1,8 @@
 """The stages' commands: each from paths and params to one library call.
 
 Paths are flags (dvc.yaml names them), values are in params.yaml. Heavy imports are inside the
-functions, so that `pyramid --help` is fast.
+functions, so that `pyramid --help` is fast, and after the params, so that a fault in these is
+reported at once.
 """
 
 import argparse
@@ -13,10 +14,11 @@ from pdm.cli.training_stages import autoencoder, diffusion
 
 def scrape(args: argparse.Namespace) -> None:
     """Fetch the images of all sources unchanged, and record the outcome of every URL."""
+    config = params.load(args.params).scrape
     from pdm.curation.scrape import scrape
 
     scrape(
-        params.load(args.params).scrape,
+        config,
         raw=args.raw,
         cache=args.cache,
         models=args.models,
@@ -27,10 +29,11 @@ def scrape(args: argparse.Namespace) -> None:
 
 def curate(args: argparse.Namespace) -> None:
     """Decide which images to keep, and record why the others are dropped."""
+    config = params.load(args.params).curate
     from pdm.curation.curate import curate
 
     curate(
-        params.load(args.params).curate,
+        config,
         raw=args.raw,
         decisions=args.decisions,
         cache=args.cache,
@@ -39,10 +42,11 @@ def curate(args: argparse.Namespace) -> None:
 
 def shard(args: argparse.Namespace) -> None:
     """Crop the kept images to size; write WebDataset shards and the data report."""
+    config = params.load(args.params).shard
     from pdm.curation.shard import shard
 
     shard(
-        params.load(args.params).shard,
+        config,
         raw=args.raw,
         decisions=args.decisions,
         shards=args.shards,
@@ -53,10 +57,11 @@ def shard(args: argparse.Namespace) -> None:
 
 def latents(args: argparse.Namespace) -> None:
     """Encode the shards with the trained autoencoder."""
+    config = params.load(args.params).latents
     from pdm.inference.encode import encode_shards
 
     encode_shards(
-        params.load(args.params).latents,
+        config,
         shards=args.shards,
         autoencoder=args.autoencoder,
         latents=args.latents,
@@ -66,9 +71,9 @@ def latents(args: argparse.Namespace) -> None:
 
 def sample(args: argparse.Namespace) -> None:
     """Sample images from the trained models, one for each seed, with a contact sheet."""
-    from pdm.inference.sample import sample_pictures
-
     with sizes.settings_and_folders(args) as (config, folders):
+        from pdm.inference.sample import sample_pictures
+
         # Random weights lie in a temporary folder, which other machines do not see.
         num_workers = 0 if args.untrained else args.workers
         sample_pictures(config, num_workers=num_workers, **folders)
@@ -76,11 +81,11 @@ def sample(args: argparse.Namespace) -> None:
 
 def evaluate(args: argparse.Namespace) -> None:
     """Score samples and reconstructions against held-out images."""
+    config = params.load(args.params).evaluate
     from pdm.evaluation.evaluate import evaluate
     from pdm.parallel.run import call_with_gpu
     from pdm.tracking import track
 
-    config = params.load(args.params).evaluate
     with track("evaluate", config, data=args.shards) as tracked:
         scores = call_with_gpu(
             evaluate,

@@ -118,27 +118,26 @@ def rehearse(args: argparse.Namespace) -> None:
 
 def untrained(args: argparse.Namespace) -> None:
     """Write both models with random weights, to see what their size costs."""
+    config = params.load(args.params)
     from pdm.inference.untrained import write_untrained
 
-    write_untrained(
-        params.load(args.params), autoencoder=args.autoencoder, diffusion=args.diffusion
-    )
+    write_untrained(config, autoencoder=args.autoencoder, diffusion=args.diffusion)
 
 
 def export_autoencoder(args: argparse.Namespace) -> None:
     """Write the autoencoder of a checkpoint."""
+    config = params.load(args.params).autoencoder
     from pdm.training.export import export_autoencoder
 
-    config = params.load(args.params).autoencoder
     choice = {"run": args.run, "images_seen": args.images, "model": args.model}
     print(export_autoencoder(config, shards=args.shards, runs=args.runs, **choice))
 
 
 def export_diffusion(args: argparse.Namespace) -> None:
     """Write the diffusion model of a checkpoint."""
+    config = params.load(args.params).diffusion
     from pdm.training.export import export_diffusion
 
-    config = params.load(args.params).diffusion
     choice = {"run": args.run, "images_seen": args.images, "model": args.model}
     print(export_diffusion(config, latents=args.latents, runs=args.runs, **choice))
 
@@ -154,11 +153,11 @@ def export_diffusers(args: argparse.Namespace) -> None:
 
 def ema(args: argparse.Namespace) -> None:
     """Compare EMAs of several lengths of a trained model, to choose sample.ema_length."""
+    config = params.load(args.params)
     from pdm.evaluation.learned_distance import LearnedDistance
     from pdm.evaluation.reference_distance import ReferenceDistance
     from pdm.inference.ema_lengths import Judge, score_ema_lengths
 
-    config = params.load(args.params)
     names = (each.network for each in config.evaluate.features)
     judges: list[Judge] = [ReferenceDistance(), *(LearnedDistance(name) for name in names if name)]
     folders = {name: getattr(args, name) for name in ("latents", "autoencoder", "diffusion")}
@@ -232,8 +231,7 @@ def lineage(args: argparse.Namespace) -> None:
 
 
 def sync(args: argparse.Namespace) -> None:
-    """Send runs that MLflow lacks: params, metrics, files and models kept while it could not be
-    reached."""
+    """Send runs that MLflow could not be reached for: params, metrics, files and models."""
     from pdm.tracking import sync
 
     print(sync(args.runs))

@@ -1,7 +1,7 @@
 """The commands of the two stages that train: `pyramid autoencoder` and `pyramid diffusion`.
 
 Each says what it would do (`--dry-run`), gives out the model of a run that has finished, or trains,
-which is tracked. Heavy imports are inside the functions.
+which is tracked. Heavy imports are inside the functions, after the params: see `stages`.
 """
 
 import argparse
@@ -68,12 +68,12 @@ def _is_there(data: Path) -> bool:
 
 def autoencoder(args: argparse.Namespace) -> None:
     """Train the pyramid autoencoder on the shards."""
+    config = params.load(args.params).autoencoder
     from pdm.training.autoencoder import plan, run_folder, train_autoencoder
     from pdm.training.checkpoints.finished import export_instead_of_training
     from pdm.training.distributed.launchers import choose_launcher
     from pdm.training.monitoring.footprint import autoencoder_footprint
 
-    config = params.load(args.params).autoencoder
     if args.dry_run:
         found = partial(plan, config, shards=args.shards, runs=args.runs, model=args.model)
         _print_plan(args.dry_run, found, lambda: [autoencoder_footprint(config)], args.shards)
@@ -94,13 +94,13 @@ def autoencoder(args: argparse.Namespace) -> None:
 
 def diffusion(args: argparse.Namespace) -> None:
     """Train the pyramid UNet on the latents with rectified flow, and distil it for few steps."""
+    whole = params.load(args.params)
+    config = whole.diffusion
     from pdm.training.checkpoints.finished import export_instead_of_training
     from pdm.training.diffusion import run_folder
     from pdm.training.distillation import plan
     from pdm.training.distributed.launchers import is_under_torchrun
 
-    whole = params.load(args.params)
-    config = whole.diffusion
     if args.dry_run:
         found = partial(plan, config, latents=args.latents, runs=args.runs, model=args.model)
         _print_plan(args.dry_run, found, lambda: _predict_diffusion(whole, args), args.latents)

@@ -24,11 +24,10 @@ def check_buckets(buckets: Sequence[Size], main: Size) -> None:
         ValueError: It is empty, lacks the main size, or has two buckets of one shape, between
             which no picture could choose.
     """
-    listed = ", ".join(map(bucket_name, buckets))
     require(
         main in buckets,
         "buckets",
-        listed,
+        list(map(bucket_name, buckets)),
         f"a list with the main size, width_px x height_px ({bucket_name(main)})",
     )
     shapes: dict[Fraction, Size] = {}

@@ -16,10 +16,25 @@ from functools import cache
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 
+def as_written(value: object) -> str:
+    """Format a value as a params file has it: true, null, [1, 2]; text in quotes."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case list() | tuple():
+            return f"[{', '.join(map(as_written, value))}]"
+        case dict():
+            pairs = (f"{key}: {as_written(each)}" for key, each in value.items())
+            return f"{{{', '.join(pairs)}}}"
+    return repr(value)
+
+
 def require(condition: bool, name: str, value: object, expectation: str) -> None:
     """Raise `ValueError` naming the key, its value and what was expected, unless `condition`."""
     if not condition:
-        raise ValueError(f"{name}: expected {expectation}, got {value!r}")
+        raise ValueError(f"{name}: expected {expectation}, got {as_written(value)}")
 
 
 def require_sha256(digest: str) -> None:

@@ -5,6 +5,7 @@ A line names the key, what was expected, what was found and, where possible, wha
 
 import dataclasses
 import difflib
+import math
 import types
 from typing import Any, get_args, get_type_hints
 
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 from pdm.config import Params, renames
 from pdm.config.fields import classes_by_kind, kinds_of
 from pdm.config.file import FileConfig
+from pdm.config.limits import as_written
 from pdm.config.networks.text import TextEncoderConfig
 from pdm.config.stages.scrape import Source
 from pdm.config.task import TaskConfig
@@ -20,6 +22,15 @@ from pdm.params.keys import in_default
 
 UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
 MISSING = ("missing", "missing_argument")
+# pydantic's words for what a value should be, and those of people who write YAML
+PLAIN_WORDS = {
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    "a valid boolean": "true or false",
+    "a valid string": "text",
+    "a valid array": "a list",
+    "an object": "a mapping, as {key: value}",
+}
 
 
 def describe_faults(error: ValidationError, values: dict[str, Any], upgrade: str) -> list[str]:
@@ -128,14 +139,15 @@ def _explain(fault: Any, values: dict[str, Any]) -> str:
         known = _known_keys(loc[:-1], values)
         close = difflib.get_close_matches(str(loc[-1]), known, n=1, cutoff=0.0)
         hint = f"did you mean '{close[0]}'?" if close else "remove it"
-        return f"{key}: unknown key (value {fault['input']!r}); {hint}"
+        return f"{key}: unknown key (value {as_written(fault['input'])}); {hint}"
     if fault["type"] in MISSING:
         return f"{key}: missing; add it to the file"
     if fault["type"] == "value_error":  # from our own checks, which name the field
         section = f"{key}." if loc else ""
         return section + str(fault["msg"]).removeprefix("Value error, ")
     expectation = str(fault["msg"]).removeprefix("Input should be ")
-    return f"{key}: expected {expectation}, got {fault['input']!r}{_how_to_write(fault)}"
+    expectation = PLAIN_WORDS.get(expectation, expectation)
+    return f"{key}: expected {expectation}, got {as_written(fault['input'])}{_how_to_write(fault)}"
 
 
 def _how_to_write(fault: Any) -> str:
@@ -152,10 +164,9 @@ def _how_to_write(fault: Any) -> str:
 
 def _is_number(text: str) -> bool:
     try:
-        float(text)
+        return math.isfinite(float(text))
     except ValueError:
         return False
-    return True
 
 
 def _known_keys(loc: tuple[Any, ...], values: dict[str, Any]) -> list[str]:

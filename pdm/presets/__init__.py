@@ -41,10 +41,9 @@ def full_name(name: str) -> str:
     for candidate in (name, f"model-{name}", f"model-{name}x{name}"):
         if candidate in known:
             return candidate
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
-    raise BadInput(
-        f"there is no preset '{name}'; did you mean '{near}'? There are {', '.join(known)}"
-    )
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    raise BadInput(f"there is no preset '{name}'; {hint}there are {', '.join(known)}")
 
 
 def load(name: str, assignments: Sequence[str] = ()) -> Params:

@@ -73,6 +73,22 @@ def test_a_run_shows_each_line_once_then_the_table_and_where_to_look(first_run):
     assert any("wrote a page" in line for line in second.stdout.splitlines())
 
 
+@pytest.mark.parametrize("command", ["run", "serve"])
+def test_a_folder_without_a_project_is_refused_and_stays_empty(command, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "flows", command],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=environment_of_stages(),
+        check=False,
+    )
+    assert done.returncode == 2
+    expected = f"error: {tmp_path} has no dvc.yaml; run this from the project's folder\n"
+    assert done.stderr == expected
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_proxy_is_for_the_stages_and_not_for_servers_on_this_machine(first_run):
     *_, first = first_run
     expected = PROXIES | {"no_proxy": "example.org,127.0.0.1,localhost"}

@@ -142,7 +142,7 @@ def test_every_field_of_a_guide_belongs_to_a_kind():
         ("sample.prompts={path: a.txt}", "sample.prompts.sha256: missing"),
         ("sample.prompts={path: a.txt, sha256: 7}", "sample.prompts.sha256: expected"),
         ("sample.prompts={path: a.txt, sha: 7}", "did you mean 'sha256'?"),
-        ("sample.prompts=[7]", "sample.prompts.0: expected a valid string, got 7"),
+        ("sample.prompts=[7]", "sample.prompts.0: expected text, got 7"),
         ("diffusion.task.encoder.vocabulary={path: a.txt}", "encoder.vocabulary.sha256: missing"),
     ],
 )

@@ -110,7 +110,7 @@ def test_a_key_with_a_default_may_be_added():
         ),
         ("scrape.sources.3.seed=1", "the list has 1 items, counted from 0"),
         ("sample.steps=0", "params.yaml with --set: sample.steps: expected a number from 1"),
-        ("sample.steps=2.5", "sample.steps: expected a valid integer, got 2.5"),
+        ("sample.steps=2.5", "sample.steps: expected a whole number, got 2.5"),
         ("sample.full_size_picture=yes", "write true or false, without quotes"),
         ("autoencoder.image_width_px=100", "expected a multiple of the largest downsampling"),
     ],

@@ -83,24 +83,27 @@ def test_a_key_that_appears_twice_is_refused(refused_text, text, line, key):
 @pytest.mark.parametrize(
     ("path", "value", "expected"),
     [
-        (("sample", "steps"), "25", "a valid integer, got '25'; write it without quotes"),
-        (("sample", "steps"), 2.5, "a valid integer, got 2.5"),
-        (("sample", "steps"), True, "a valid integer, got True"),
-        (("sample", "steps"), None, "a valid integer, got None"),
-        (("sample", "steps"), [25], "a valid integer, got [25]"),
-        (("sample", "full_size_picture"), 1, "a valid boolean, got 1"),
+        (("sample", "steps"), "25", "a whole number, got '25'; write it without quotes"),
+        (("sample", "steps"), 2.5, "a whole number, got 2.5"),
+        (("sample", "steps"), True, "a whole number, got true"),
+        (("sample", "steps"), None, "a whole number, got null"),
+        (("sample", "steps"), [25], "a whole number, got [25]"),
+        (("sample", "full_size_picture"), 1, "true or false, got 1"),
         (
             ("sample", "full_size_picture"),
             "yes",
-            "a valid boolean, got 'yes'; write true or false, without quotes",
+            "true or false, got 'yes'; write true or false, without quotes",
         ),
-        (("scrape", "removed"), 1900.0, "a valid string, got 1900.0; put it in quotes"),
+        (("scrape", "removed"), 1900.0, "text, got 1900.0; put it in quotes"),
         (
             ("sample", "sampler"),
             "rk45",
             "'euler', 'heun', 'multistep', 'adaptive' or 'ddim', got 'rk45'",
         ),
-        (("scrape", "timeout_seconds"), "ten", "a valid number, got 'ten'"),
+        (("scrape", "timeout_seconds"), "ten", "a number, got 'ten'"),
+        (("scrape", "timeout_seconds"), "nan", "a number, got 'nan'"),  # quotes are not the fault
+        (("curate", "background"), "white", "a list, got 'white'"),
+        (("scrape", "sources"), [], "at least one source, got []"),
     ],
 )
 def test_a_wrong_type_is_named_with_what_was_expected(refused, path, value, expected):
@@ -138,7 +141,7 @@ def load_with(folder, old, new):
 @pytest.mark.parametrize("value", ["1e-3", "1e5", "-2e-4"])
 def test_a_number_in_quotes_is_text(refused, value):
     text = refused(put("autoencoder", "training", "learning_rate", value))
-    assert text.endswith(f"expected a valid number, got '{value}'; write it without quotes")
+    assert text.endswith(f"expected a number, got '{value}'; write it without quotes")
 
 
 def test_a_file_that_dvc_rewrote_holds_the_value(tmp_path):
@@ -158,7 +161,7 @@ def test_what_is_no_finite_number_is_refused(refused, value):
 
 def test_a_date_is_no_number(refused_text):
     text = SHIPPED.read_text(encoding="utf-8").replace("steps: 40", "steps: 2026-01-01")
-    assert "sample.steps: expected a valid integer" in refused_text(text)
+    assert "sample.steps: expected a whole number" in refused_text(text)
 
 
 # values

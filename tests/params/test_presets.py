@@ -337,6 +337,10 @@ def test_an_unknown_name_is_refused_with_the_nearest(capsys):
     assert "did you mean 'people2k'" in said
 
 
+def test_a_name_like_no_other_is_refused_without_a_guess(capsys):
+    assert "did you mean" not in refusal(capsys, "foo")
+
+
 def test_a_broken_file_to_start_from_is_named(tmp_path, capsys):
     path = tmp_path / "broken.yaml"
     path.write_text("curate: {}")
