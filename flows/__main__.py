@@ -64,7 +64,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        hint = "; `pyramid run` goes on from there" if args.function is run else ""
+        print(f"interrupted{hint}", file=sys.stderr)
         return INTERRUPTED
     except OSError as error:
         if error.errno not in DISK_FAULTS:

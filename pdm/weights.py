@@ -77,6 +77,11 @@ def record_of(folder: Path) -> dict[str, Any]:
     Raises:
         BadInput: The file is missing or damaged.
     """
+    if not (folder / "config.json").exists():
+        raise BadInput(
+            f"{folder} has no trained model (config.json is missing); train it, or name another "
+            "folder"
+        )
     try:
         record = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if not isinstance(record, dict):

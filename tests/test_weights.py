@@ -50,16 +50,17 @@ def test_a_model_of_another_kind_is_refused(folder):
         weights.load(folder, "PyramidUNet")
 
 
-@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
-def test_a_missing_file_is_refused(folder, name):
-    (folder / name).unlink()
+def test_missing_weights_are_refused(folder):
+    (folder / "model.safetensors").unlink()
     with pytest.raises(BadInput, match="not a model folder that can be read"):
         weights.load(folder, "Toy")
 
 
-def test_a_missing_folder_is_refused(tmp_path):
-    with pytest.raises(BadInput, match="nowhere is not a model folder"):
-        weights.load(tmp_path / "nowhere", "Toy")
+def test_a_folder_without_a_model_is_refused_as_one(folder, tmp_path):
+    (folder / "config.json").unlink()
+    for place in (folder, tmp_path / "nowhere"):
+        with pytest.raises(BadInput, match=f"{place} has no trained model"):
+            weights.load(place, "Toy")
 
 
 def test_a_pickle_is_never_loaded(folder, tmp_path):

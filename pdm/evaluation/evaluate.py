@@ -23,6 +23,7 @@ from pdm.evaluation.features.summary import Summaries
 from pdm.evaluation.memorisation import (
     MEASURES,
     Memorisation,
+    has_copies,
     measure_memorisation,
     memorisation_evidence,
 )
@@ -199,7 +200,14 @@ def _log_results(scores: Mapping[str, float], num_levels: int) -> None:
         floor(scores, name),
         scores[f"reconstruction/psnr_db/levels_{num_levels}"],
     )
-    if evidence := memorisation_evidence(scores):
+    evidence = memorisation_evidence(scores)
+    if evidence and not has_copies(scores):
+        logger.warning(
+            "evaluate: the samples are closer to training pictures than held-out pictures are "
+            "(%s), as blurred ones are, too; none is a copy; see memorisation.html in the plots",
+            " and ".join(evidence),
+        )
+    elif evidence:
         logger.warning(
             "evaluate: the samples look memorised (%s): %.0f %% are copies of training pictures, "
             "%.0f %% are closer to one than every held-out picture; see memorisation.html in the "

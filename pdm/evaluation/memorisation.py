@@ -63,8 +63,9 @@ class Memorisation:
 
 
 def memorisation_evidence(scores: Mapping[str, float]) -> list[str]:
-    """List the measures, "by features" and "by pixels", by which samples look memorised.
+    """List the measures, "by features" and "by pixels", by which samples may be memorised.
 
+    Without copies (`has_copies`) they may also be blurred: such pictures are close to many others.
     A measure is listed if a sample is a copy by it, or if the 95 % interval of the share of samples
     closer to a training picture than the median held-out picture is above the half expected of new
     ones.
@@ -75,6 +76,11 @@ def memorisation_evidence(scores: Mapping[str, float]) -> list[str]:
         if scores[f"memorisation/{measure}/share_of_copies"] > 0
         or scores[f"intervals/memorisation/{measure}/share_closer_than_median_val/low"] > 0.5
     ]
+
+
+def has_copies(scores: Mapping[str, float]) -> bool:
+    """Whether a sample is a copy of a training picture by any measure."""
+    return any(scores[f"memorisation/{measure}/share_of_copies"] > 0 for measure in MEASURES)
 
 
 def measure_memorisation(summaries: Summaries) -> Memorisation:

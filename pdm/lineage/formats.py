@@ -74,7 +74,9 @@ def _source_line(found: Lineage, place: int) -> str:
 
 
 def _pairs(values: Mapping[str, object]) -> str:
-    return ", ".join(f"{name} {_short(value)}" for name, value in values.items())
+    return ", ".join(
+        f"{name} {_short(value)}" for name, value in values.items() if value is not None
+    )
 
 
 def _short(value: object) -> str:

@@ -28,7 +28,7 @@ WANTED = ("url", "licence", "author")
 FACTS = ("shards_sha256", "latents_sha256", "images_seen", "parameters")
 TAGS = {
     "commit": "mlflow.source.git.commit",
-    "files differed from it": "pyramid.git.dirty",
+    "uncommitted changes": "pyramid.git.dirty",
     "dvc.lock": "pyramid.dvc_lock.sha256",
 }
 

@@ -85,6 +85,13 @@ def task_of_model(record: Mapping[str, Any], condition: ConditionConfig | None) 
     return UnconditionalTask(kind="unconditional")
 
 
+def how_trained(task: TaskConfig) -> str:
+    """Say for an error how a model was trained: without a condition, or for which task."""
+    if isinstance(task, UnconditionalTask):
+        return "without a condition"
+    return f"for {task.kind}"
+
+
 def check_task(config: DiffusionConfig, latents: LatentShards) -> None:
     """Check that the latents have what the task needs, and that stated sizes are those it needs.
 

@@ -2,6 +2,7 @@ import csv
 import dataclasses
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -171,6 +172,26 @@ def test_a_page_and_a_warning_say_that_samples_are_copies(run, tmp_path, caplog)
     assert "These samples look memorised</b> (by features and by pixels)" in page
     assert page.count("class='pair bad'") == CONFIG.num_neighbours
     assert "the samples look memorised (by features and by pixels): 100 % are copies" in caplog.text
+
+
+def test_blurred_samples_are_not_called_memorised(run, tmp_path, caplog):
+    means = [np.full((32, 64, 3), training_picture(index).mean((0, 1))) for index in range(6)]
+    blurred = [mean.round().astype(np.uint8) for mean in means]
+    scores = run(samples=write_samples(tmp_path / "blurred", blurred))
+    assert scores["memorisation/by_pixels/share_closer_than_median_val"] == 1
+    page = (tmp_path / "plots" / "memorisation.html").read_text()
+    assert "look memorised" not in page + caplog.text
+    assert "None is a copy" in page
+    assert "none is a copy" in caplog.text
+
+
+def test_only_distances_below_those_of_held_out_pictures_are_red(run, tmp_path):
+    run(samples=write_samples(tmp_path / "copies", [training_picture(3), landscape(0)]))
+    page = (tmp_path / "plots" / "memorisation.html").read_text()
+    red = [float(each) for each in re.findall(r"<b class='bad'>([\d.]+)</b>", page)]
+    black = [float(each) for each in re.findall(r": <b>([\d.]+)</b>", page)]
+    assert red == [0.0, 0.0]
+    assert len(black) == 2
 
 
 def test_one_copy_among_new_pictures_is_named(run, tmp_path, caplog):

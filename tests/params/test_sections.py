@@ -61,9 +61,7 @@ def test_a_source_is_judged_as_the_kind_that_it_names(refused):
     assert "num_landscapes" not in text
 
 
-@pytest.mark.parametrize(
-    ("kind", "written"), [("folders", "'folders'"), (3, "3"), (None, "null")]
-)
+@pytest.mark.parametrize(("kind", "written"), [("folders", "'folders'"), (3, "3"), (None, "null")])
 def test_an_unknown_kind_of_source_lists_the_known_ones(refused, kind, written):
     text = refused(put("scrape", "sources", [{"kind": kind}]))
     assert text == f"scrape.sources.0.kind: expected one of builtin, urls, folder, got {written}"

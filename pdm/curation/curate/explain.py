@@ -5,6 +5,7 @@ Only the needed columns and rows are read, so it takes seconds for a million pic
 
 import difflib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,9 @@ def explain(name: str, *, decisions: Path, shards: Path) -> str:
     """Describe the decision on one picture, and its scores beside their limits.
 
     Args:
-        name: Its key or the beginning of it, its URL (before or after redirects), or the end of its
-            URL, such as the file name. It must match one picture only.
+        name: Its key or the beginning of it, its URL (before or after redirects), the end of its
+            URL, such as the file name, or the beginning of the file name. It must match one picture
+            only.
         decisions: Written by the stage `curate`.
         shards: Written by the stage `shard`; may be absent.
 
@@ -79,6 +81,8 @@ def _matches(name: str, names: pa.Table) -> Iterator[pa.Table]:
         yield names.filter(pc.equal(names[column], name))
     yield names.filter(pc.starts_with(names["key"], name))
     yield names.filter(pc.ends_with(names["url"], name))
+    file_name = rf"(^|/){re.escape(name)}[^/]*$"
+    yield names.filter(pc.match_substring_regex(names["url"], file_name))
 
 
 def _nearest(name: str, names: pa.Table) -> str:

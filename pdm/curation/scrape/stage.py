@@ -152,7 +152,10 @@ def _check_quality_gate(summary: Summary, max_failed_fraction: float) -> None:
     logger.info("scrape: %s", line)
     counts = summary.by_status()
     if not counts["ok"]:
-        raise QualityGate(f"scrape got no image at all ({line}); fix scrape.sources")
+        raise QualityGate(
+            f"scrape got no image at all ({line}); fix scrape.sources "
+            "(docs/decisions/img2dataset.md explains the reasons)"
+        )
     fraction = counts["failed"] / (counts["ok"] + counts["failed"])
     if fraction > max_failed_fraction:
         raise QualityGate(

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from pdm.data.pixels import Pixels
-from pdm.evaluation.memorisation import Memorisation, memorisation_evidence
+from pdm.evaluation.memorisation import Memorisation, has_copies, memorisation_evidence
 from pdm.evaluation.neighbours import Neighbours
 from pdm.evaluation.picture_inputs import PictureSets
 from pdm.files import write_text
@@ -29,9 +29,9 @@ figure { margin: 0; } img { width: 100%; min-width: 256px; image-rendering: auto
 figcaption { font-size: 13px; overflow-wrap: anywhere; }
 .pair { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: .8rem;
   margin: 1.4rem 0; padding-left: .8rem; border-left: 5px solid transparent; }
-.bad { border-color: #c62828; } .bad b, p.bad { color: #c62828; }
+.bad { border-color: #c62828; } b.bad, p.bad { color: #c62828; }
 @media (prefers-color-scheme: dark) { body { color: #e8e8e8; background: #161616; }
-  .bad b, p.bad { color: #ff8a80; } }
+  b.bad, p.bad { color: #ff8a80; } }
 """
 
 
@@ -52,26 +52,37 @@ def write_memorisation_page(
         count: Samples to show, those nearest to training pictures first.
     """
     rows = [_row(int(index), sets, copies) for index in copies.closest(count)]
-    evidence = memorisation_evidence(scores)
-    verdict = (
-        f"<p class='bad'><b>These samples look memorised</b> ({' and '.join(evidence)}): "
-        "some are copies, or more of them than chance explains are closer to a training picture "
-        "than held-out pictures are.</p>"
-        if evidence
-        else "<p>The samples are no closer to training pictures than held-out pictures are, as far "
-        "as this number of pictures can show.</p>"
-    )
     write_text(
         path,
         "<!doctype html>\n<html lang='en'><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width'>"
         "<title>Nearest training pictures</title>"
         f"<style>{STYLE}</style><h1>Samples and their nearest training pictures</h1>"
-        f"{verdict}{_table(copies, scores)}"
+        f"{_verdict(scores)}{_table(copies, scores)}"
         "<p>The nearest pairs come first. A red bar marks samples that are closer to a training "
-        "picture than any held-out picture is. Mirrored training pictures count; they are shown "
-        "unmirrored.</p>"
+        "picture than any held-out picture is, and their distance is red. Mirrored training "
+        "pictures count; they are shown unmirrored.</p>"
         f"{''.join(rows)}</html>\n",
+    )
+
+
+def _verdict(scores: Mapping[str, float]) -> str:
+    evidence = memorisation_evidence(scores)
+    if not evidence:
+        return (
+            "<p>The samples are no closer to training pictures than held-out pictures are, as far "
+            "as this number of pictures can show.</p>"
+        )
+    measures = " and ".join(evidence)
+    if has_copies(scores):
+        return (
+            f"<p class='bad'><b>These samples look memorised</b> ({measures}): some are copies of "
+            "training pictures.</p>"
+        )
+    return (
+        f"<p><b>The samples are closer to training pictures than held-out pictures are</b> "
+        f"({measures}), by more than chance explains. None is a copy. Blurred pictures are close "
+        "to many others, too: the pairs below show which it is.</p>"
     )
 
 
@@ -90,8 +101,8 @@ def _table(copies: Memorisation, scores: Mapping[str, float]) -> str:
                 f"<tr><td>{words}, {measure.replace('_', ' ')}<td>{scores[name]:.1%}"
                 f"<td>{low:.1%} to {high:.1%}<td>{expected:.1%}</tr>"
             )
-    sets = ("samples", "val", "train")
-    counts = ", ".join(f"{scores[f'counts/num_{each}']:,.0f} {each}" for each in sets)
+    sets = {"samples": "samples", "val": "held-out pictures", "train": "training pictures"}
+    counts = ", ".join(f"{scores[f'counts/num_{key}']:,.0f} {name}" for key, name in sets.items())
     return (
         "<table><tr><th>share of samples<th>value<th>95 % interval<th>expected of new pictures</tr>"
         f"{''.join(rows)}</table><p>{counts}</p>"
@@ -105,9 +116,11 @@ def _row(index: int, sets: PictureSets, copies: Memorisation) -> str:
     for measure, (nearest, val) in copies.pairs().items():
         place, distance = int(nearest.indices[index]), float(nearest.distances[index])
         closest = float(val.distances.min())
-        is_closer_than_all_val |= distance < closest
+        is_closer = distance < closest
+        is_closer_than_all_val |= is_closer
+        bold = "b class='bad'" if is_closer else "b"
         title = (
-            f"nearest {measure.replace('_', ' ')}: <b>{distance:.4f}</b> "
+            f"nearest {measure.replace('_', ' ')}: <{bold}>{distance:.4f}</b> "
             f"(held-out pictures: smallest {closest:.4f}, median {_median(val):.4f})<br>"
             f"{html.escape(train.keys[place])}"
         )

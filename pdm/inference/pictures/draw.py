@@ -21,7 +21,7 @@ from pdm.inference.prompts import Prompts, check_guidance
 from pdm.inference.sample_settings import settings_of
 from pdm.inference.trained_size import side_multiple_of, size_of
 from pdm.models.condition import Condition
-from pdm.tasks.find import task_of_model
+from pdm.tasks.find import how_trained, task_of_model
 from pdm.tasks.layout import BoxLayout
 from pdm.versions import versions
 
@@ -41,8 +41,8 @@ def check_prompts(prompts: Sequence[Prompt], diffusion: Path, config: SampleConf
     task = task_of_model(record, None)
     if not isinstance(task, TextTask):
         raise BadInput(
-            f"the model was trained for {task.kind}, without text, so it cannot follow a "
-            "prompt; train one with `pyramid preset task-text`, or draw with `pyramid sample`"
+            f"the model was trained {how_trained(task)}, so it cannot follow a prompt; leave the "
+            "prompt out, or train a model of text with `pyramid preset task-text`"
         )
     trained, multiple = size_of(record), side_multiple_of(record)
     sizes = [one.size for one in sizes_of(record) if one.is_trained]
@@ -181,8 +181,8 @@ def read_boxes(
     task = task_of_model(record, None)
     if not isinstance(task, LayoutTask):
         raise BadInput(
-            f"the model was trained for {task.kind}, without boxes, so it cannot use boxes; "
-            "train one with `pyramid preset task-layout`"
+            f"the model was trained {how_trained(task)}, so it cannot use boxes; leave --boxes "
+            "out, or train a model of layouts with `pyramid preset task-layout`"
         )
     return read_layout_file(path, BoxLayout(task, record), "--boxes", size)
 

@@ -12,7 +12,7 @@ from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
 from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.inference.pictures.windows import round_up
-from pdm.tasks.find import task_of_model
+from pdm.tasks.find import how_trained, task_of_model
 from pdm.tasks.semantic import map_condition
 
 
@@ -30,8 +30,8 @@ def read_map_for(path: Path, diffusion: Path) -> ClassMap:
     task = task_of_model(record, None)
     if not isinstance(task, SemanticTask):
         raise BadInput(
-            f"the model was trained for {task.kind}, not to draw from maps; use one trained for "
-            "semantic (`pyramid preset task-semantic`)"
+            f"the model was trained {how_trained(task)}, not to draw from maps; use one trained "
+            "for semantic (`pyramid preset task-semantic`)"
         )
     return read_map(path, names_of(record))
 

@@ -19,6 +19,7 @@ from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.inference.pictures.windows import Window, round_up
 from pdm.models.levels.pyramid import Pyramid
 from pdm.tasks.degradation import back_project
+from pdm.tasks.find import how_trained
 from pdm.tasks.super_resolution import enlarged_condition
 
 OVERLAP = 0.25  # of a tile's side, at least
@@ -35,9 +36,9 @@ def super_resolution_task(models: LoadedModels, factor: int | None) -> SuperReso
     task = models.task
     if not isinstance(task, SuperResolutionTask):
         raise BadInput(
-            f"the model was trained for {task.kind}, not to enlarge; take one trained for "
-            "super_resolution (`pyramid preset task-super-resolution`), or guide an unconditional "
-            "one with --guide-strength 1"
+            f"the model was trained {how_trained(task)}, not to enlarge; enlarge with --size, take "
+            "a model trained for super_resolution (`pyramid preset task-super-resolution`), or "
+            "guide an unconditional one with --guide-strength 1"
         )
     if factor not in (None, task.factor):
         raise BadInput(f"--factor is {factor}, but the model enlarges {task.factor} times")

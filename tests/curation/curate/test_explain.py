@@ -99,9 +99,9 @@ def test_what_was_never_fetched_says_why(folder):
 
 
 @pytest.mark.parametrize(
-    "name", [key_of("good.jpg")[:8], "http://pictures.test/good.jpg", "good.jpg"]
+    "name", [key_of("good.jpg")[:8], "http://pictures.test/good.jpg", "good.jpg", "good"]
 )
-def test_a_beginning_of_the_key_or_an_end_of_the_address_is_enough(folder, name):
+def test_a_part_of_the_key_the_address_or_the_name_of_the_file_is_enough(folder, name):
     assert explain_text(folder, name).startswith(key_of("good.jpg"))
 
 

@@ -91,6 +91,9 @@ def test_links_out_of_the_folder_are_dropped_and_not_followed(pictures, tmp_path
 def test_a_missing_folder_is_bad_input(tmp_path):
     with pytest.raises(BadInput, match="no such folder"):
         listed(tmp_path / "absent")
+    (tmp_path / "urls.txt").touch()
+    with pytest.raises(BadInput, match=r"urls\.txt: is not a folder"):
+        listed(tmp_path / "urls.txt")
 
 
 def test_a_folder_without_files_is_bad_input(tmp_path):

@@ -199,7 +199,20 @@ def test_bytes_that_are_not_utf_8_are_counted_and_reported(tmp_path, caplog):
     path = tmp_path / "list.csv"
     path.write_bytes(table("caf\xe9", "a boat", "na\xefve").encode("latin-1"))
     assert len(listed(path, **COLUMNS)) == 3
-    assert "2 rows have bytes that are not UTF-8" in caplog.text
+    assert "bytes that are not UTF-8 became U+FFFD in some rows (2)" in caplog.text
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_a_missing_column_is_named_beside_those_of_the_tables_own_delimiter(tmp_path, delimiter):
+    content = (
+        delimiter.join(("url", "caption")) + "\n" + delimiter.join((THREE[0], "a boat")) + "\n"
+    )
+    said = refusal(tmp_path, content, caption_column="capton")
+    assert "no column named 'capton'; its columns are 'url', 'caption'" in said
+
+
+def test_an_empty_table_is_called_empty(tmp_path):
+    assert refusal(tmp_path, "").startswith(" is empty; ")
 
 
 def test_lines_may_end_as_on_old_macs_and_names_may_have_spaces_around_them(tmp_path):

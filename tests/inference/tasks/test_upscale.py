@@ -162,7 +162,7 @@ def test_what_the_model_cannot_do_is_said_in_one_line(models, chain, tmp_path, c
     plain.mkdir()
     (plain / "autoencoder").symlink_to(chain.autoencoder)
     (plain / "diffusion").symlink_to(chain.diffusion)
-    assert "trained for unconditional, not to enlarge" in refusal(
+    assert "trained without a condition, not to enlarge; enlarge with --size" in refusal(
         "upscale", photo, "--models", plain
     )
     Image.new("L", (9, 6), 255).save(tmp_path / "mask.png")

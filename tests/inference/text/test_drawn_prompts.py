@@ -258,4 +258,4 @@ def test_the_command_draws_prompts_with_the_models_of_a_folder(models, chain, tm
     for stage in ("autoencoder", "diffusion"):
         (other / stage).symlink_to(getattr(chain, stage))
     assert main([*words[:2], "--models", str(other), "--params", str(params)]) == 2
-    assert "without text, so it cannot follow a prompt" in capsys.readouterr().err
+    assert "trained without a condition, so it cannot follow a prompt" in capsys.readouterr().err

@@ -44,7 +44,8 @@ def entries_of_folder(
     """
     root = Path(source.path)
     if not root.is_dir():
-        raise BadInput(f"{root}: no such folder; fix scrape.sources in params.yaml")
+        state = "is not a folder" if root.exists() else "no such folder"
+        raise BadInput(f"{root}: {state}; fix scrape.sources in params.yaml")
     if source.maps is not None and Path(source.maps).resolve().is_relative_to(root.resolve()):
         raise BadInput(
             f"scrape.sources: the maps in {source.maps} would count as pictures of {root}; put "

@@ -32,10 +32,12 @@ def require_columns(path: Path, columns: Mapping[str, str], present: Sequence[st
     Raises:
         BadInput: One is missing or there twice.
     """
+    if not present:
+        raise BadInput(f"{path} is empty; write a header with the names of its columns, then rows")
     for field, column in columns.items():
         count = present.count(column)
         if count != 1:
             state = "no column" if not count else f"{count} columns"
-            names = (", ".join(repr(name) for name in present) or "none")[:2000]
+            names = ", ".join(repr(name) for name in present)[:2000]
             advice = f"set {field}_column to one of them" if not count else "rename one of them"
             raise BadInput(f"{path}: {state} named '{column}'; its columns are {names}; {advice}")

@@ -28,7 +28,8 @@ _EXCEL_DELIMITER = re.compile(r"\s*sep=(.)\s*", re.IGNORECASE)  # a first line f
 def read_csv(path: Path, columns: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
     """Rows as dictionaries by column. Blank lines are skipped.
 
-    The delimiter is the first of `DELIMITERS` for which the header has all named columns.
+    The delimiter is the first of `DELIMITERS` for which the header has all named columns; without
+    one, it is the one for which the error about the missing columns can say most.
 
     Args:
         path: The file.
@@ -62,11 +63,13 @@ def _header_line(file: TextIO) -> tuple[int, str]:
 
 def _delimiter(header: str, columns: Iterable[str]) -> str:
     wanted = set(columns)
-    for delimiter in DELIMITERS:
+
+    def fit(delimiter: str) -> tuple[int, int]:
         names = next(csv.reader([header], delimiter=delimiter, skipinitialspace=True), [])
-        if wanted <= {name.strip() for name in names}:
-            return delimiter
-    return ","
+        num_found = len(wanted & {name.strip() for name in names})
+        return num_found, 0 if num_found == len(wanted) else len(names)
+
+    return max(DELIMITERS, key=fit)
 
 
 def _numbered_rows(

@@ -62,8 +62,8 @@ def entries_of_list(source: UrlListSource) -> list[Entry]:
         )
     if num_undecodable:
         logger.warning(
-            "scrape: %s: %s rows have bytes that are not UTF-8 and became U+FFFD; save the list as "
-            "UTF-8 to keep them",
+            "scrape: %s: bytes that are not UTF-8 became U+FFFD in some rows (%s); save the list "
+            "as UTF-8 to keep them",
             path,
             f"{num_undecodable:,}",
         )
