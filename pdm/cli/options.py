@@ -5,14 +5,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
+from pdm.cli.command_parser import CommandParser
 from pdm.config.limits import Count, Fraction, Limits, NonNegative, Seed, parse_number
 from pdm.params import DEFAULT_PATH
 
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Commands: TypeAlias = "argparse._SubParsersAction[CommandParser]"
 Function = Callable[[argparse.Namespace], None]
 
 
-def add_command(commands: Commands, name: str, function: Function) -> argparse.ArgumentParser:
+def add_command(commands: Commands, name: str, function: Function) -> CommandParser:
     """Add a command that calls this function; its help is the function's docstring."""
     text = function.__doc__
     command = commands.add_parser(name, help=text, description=text)

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from pdm.cli import stages, tools, training_stages
+from pdm.cli.command_parser import CommandParser
 from pdm.cli.options import (
     Commands,
     Function,
@@ -76,7 +77,7 @@ def add_stage(commands: Commands, name: str, function: Function, paths: dict[str
         )
 
 
-def _add_explain(curate: argparse.ArgumentParser) -> None:
+def _add_explain(curate: CommandParser) -> None:
     """Add `pyramid curate explain`. `pyramid curate` alone is the stage."""
     explain = add_command(
         curate.add_subparsers(title="commands", metavar="COMMAND"), "explain", tools.explain
