@@ -53,15 +53,15 @@ def extrapolate(velocities: Tensor, shares: Tensor) -> Tensor:
 
 
 def teacher_trajectory(
-    velocity: Velocity, noise: Pyramid, times: Tensor, kept: list[int]
+    velocity: Velocity, noise: Pyramid, times: Tensor, numbers: list[int]
 ) -> list[Pyramid]:
-    """Follow a flow from noise to data by `multistep`; give the points at the stops `kept`.
+    """Follow a flow from noise to data by `multistep`, and return the points at some stops.
 
     Args:
         velocity: Of the teacher, with guidance and clamping.
         noise: Where the trajectories begin.
         times: The teacher's stops.
-        kept: Numbers of stops, rising.
+        numbers: Of these stops, rising.
     """
     points: list[Pyramid] = []
 
@@ -70,7 +70,7 @@ def teacher_trajectory(
         return velocity(pyramid, t)
 
     end = multistep(recorded, noise, times)
-    return [points[stop] if stop < len(points) else end for stop in kept]
+    return [points[stop] if stop < len(points) else end for stop in numbers]
 
 
 def mean_velocity(start: Pyramid, end: Pyramid, step: Sequence[float]) -> Pyramid:

@@ -139,6 +139,7 @@ def _stops_of_stages(steps: int, shift: float, config: LevelTimesConfig) -> Tens
 
 
 def _finishing(common: Tensor, border: float, threshold: float) -> Tensor:
+    """Return an earlier stage's times: the threshold where the next begins, 1 at the end."""
     return threshold + (1 - threshold) * (common - border) / (1 - border)
 
 

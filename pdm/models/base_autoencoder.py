@@ -49,10 +49,15 @@ class Autoencoder(nn.Module):
 
     @abstractmethod
     def posterior(self, images: Tensor, tile_px: int | None = None) -> tuple[Pyramid, LogVariances]:
-        """Return means and log-variances of the latents, not standardised; `tile_px` as for
-        `encode`.
+        """Return means and log-variances of the latents, not standardised.
 
-        The log-variance of a deterministic level is None: its mean is the latent.
+        Args:
+            images: (B, 3, H, W) in [-1, 1].
+            tile_px: As for `encode`.
+
+        Returns:
+            Both coarse to fine, each level (B, C, h, w). The log-variance of a deterministic level
+            is None: its mean is the latent.
         """
 
     @abstractmethod

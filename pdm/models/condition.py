@@ -20,21 +20,21 @@ from pdm.models.levels.pyramid import LevelShape, Pyramid
 
 @dataclass(frozen=True)
 class Condition:
-    """Condition of a batch of pictures. A part that the network was not built for is None."""
+    """Condition of a batch of B pictures. A part that the network was not built for is None.
 
-    label: Tensor | None = (
-        None  # (B,) int64, a class below num_classes, or num_classes for no class
-    )
-    tokens: Tensor | None = (
-        None  # (B, N, token_width), or (B, N) int64 for a network with a transformer
-    )
-    picture: Tensor | None = (
-        None  # (B, map_channels, h, w), any size; averaged down to each level's
-    )
-    levels: Pyramid | None = (
-        None  # (B, level_channels[k], h, w) for each level that is a map, of that level's size
-    )
-    mask: Tensor | None = None  # (B, N) bool, False for padding; None: no padding
+    Args:
+        label: (B,) int64, a class below `num_classes`, or `num_classes` for no class.
+        tokens: (B, N, token_width); for a network with a transformer also (B, N) int64.
+        picture: (B, map_channels, h, w) of any size; averaged down to the size of each level.
+        levels: (B, level_channels[k], h, w) for each level that is a map, of that level's size.
+        mask: (B, N) bool, False for padding; None for no padding.
+    """
+
+    label: Tensor | None = None
+    tokens: Tensor | None = None
+    picture: Tensor | None = None
+    levels: Pyramid | None = None
+    mask: Tensor | None = None
 
     def change(self, change: Callable[[Tensor], Tensor]) -> "Condition":
         """Change every tensor, for example move it to a device."""

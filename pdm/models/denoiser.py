@@ -59,13 +59,20 @@ class Denoiser(nn.Module):
         """
 
     def encode_text(self, condition: Condition) -> Condition:
-        """Put token states in place of word pieces, once for many calls; the same velocity."""
+        """Replace word pieces by token states, so that many calls encode a text once.
+
+        The velocity is the same; here the condition stays as it is.
+        """
         return condition
 
     @abstractmethod
     def set_dropout(self, left: Tensor) -> None:
-        """Multiply the rates of all dropout that falls during training by the mean of the fractions
-        of it that are left, of any shape."""
+        """Set the rates of all dropout that falls during training.
+
+        Args:
+            left: Fractions of the training that are left, of any shape; each initial rate is
+                multiplied by their mean.
+        """
 
     def save_pretrained(self, folder: Path, **facts: Any) -> None:
         """Write `config.json`, with the facts, and `model.safetensors`; see `pdm.weights.save`."""

@@ -124,11 +124,11 @@ class PyramidUNet(Denoiser):
         )
 
     def encode_text(self, condition: Condition) -> Condition:
-        """Put token states in place of word pieces, once for many calls; the same velocity."""
+        """See `Denoiser.encode_text`."""
         return encode_text_condition(self.text, condition)
 
     def set_dropout(self, left: Tensor) -> None:
-        """Multiply all rates of falling dropout by the mean fraction of training that is left."""
+        """See `Denoiser.set_dropout`."""
         falling = [module.left for module in self.modules() if isinstance(module, FallingDropout)]
         if falling:
             torch._foreach_copy_(falling, [left.mean()] * len(falling))
@@ -184,8 +184,8 @@ class PyramidUNet(Denoiser):
         velocities: dict[int, Tensor] = {}  # by level
         features = self.middle(maps[-1][-1], context)
         if self.global_trunk is not None:
-            found = self.global_trunk(latent, features, context.embedding)
-            velocities[0] = found[:, :, None, None]
+            global_velocity = self.global_trunk(latent, features, context.embedding)
+            velocities[0] = global_velocity[:, :, None, None]
         coarser = None
         for index in reversed(range(first, len(self.resolutions))):
             stage = self.up[index]

@@ -154,14 +154,14 @@ def _work(settings: Settings, workers: Workers) -> None:
     grid, sizes = SampleGrid(settings.autoencoder, facts, workers.device), model.condition_sizes
     task = build_task(config.effective_task, facts, settings.text_files)
 
-    def noisy(shards: LatentShards) -> LatentDataset:
+    def make_dataset(shards: LatentShards) -> LatentDataset:
         return LatentDataset(shards, config, sizes, grid.encode, task)
 
     score = scoring_of_checkpoints(
         config,
         (latents, held_out),
         task,
-        noisy,
+        make_dataset,
         grid,
         settings.build_reference_distance(),
         run=settings.run,
@@ -177,7 +177,7 @@ def _work(settings: Settings, workers: Workers) -> None:
         run.score_checkpoint(state, run.events)  # the sheet to compare all later ones with
     prepare_blocks(model, training, workers.device)
     network = workers.wrap(losses, training)
-    data = noisy(latents)
+    data = make_dataset(latents)
     if workers.is_first and has_buckets(facts):
         names = [bucket.name for bucket in latents.buckets]
         logger.info("diffusion: %s", describe_order(data.order, names))

@@ -28,7 +28,7 @@ def scoring_of_checkpoints(
     config: DiffusionConfig,
     splits: tuple[LatentShards, LatentShards],
     task: Task,
-    noisy: Callable[[LatentShards], LatentDataset],
+    make_dataset: Callable[[LatentShards], LatentDataset],
     grid: SampleGrid,
     distance: ReferenceDistance,
     *,
@@ -44,7 +44,7 @@ def scoring_of_checkpoints(
         config: Section `diffusion` of the params.
         splits: Latents of train and val.
         task: Of the training.
-        noisy: Makes the batches of a split.
+        make_dataset: Makes the dataset of a split.
         grid: Draws and decodes.
         distance: Compares samples with held-out pictures.
         run: Folder of the run, for the sheets.
@@ -61,7 +61,7 @@ def scoring_of_checkpoints(
     def score(state: TrainState, events: EventLog | None) -> float:
         ema = cast(Denoiser, state.ema)
         with autocast(config.training, workers.device):
-            losses = losses_by_bucket(ema, held_out, noisy, config, workers)
+            losses = losses_by_bucket(ema, held_out, make_dataset, config, workers)
             sheet, distances = scorer.draw(ema, sampler, show, annotate)
             sizes_sheet = previews.draw(ema, sampler)
         if events is not None:

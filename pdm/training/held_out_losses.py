@@ -41,7 +41,7 @@ def held_out_losses(
 def losses_by_bucket(
     ema: Denoiser,
     held_out: LatentShards,
-    noisy: Callable[[LatentShards], LatentDataset],
+    make_dataset: Callable[[LatentShards], LatentDataset],
     config: DiffusionConfig,
     workers: Workers,
 ) -> dict[str, float]:
@@ -49,7 +49,7 @@ def losses_by_bucket(
     several sizes, `val_loss_bucket_512x384` of each."""
     num_buckets = len(held_out.buckets)
     found = [
-        held_out_losses(ema, noisy(held_out.only(place)), config, workers)
+        held_out_losses(ema, make_dataset(held_out.only(place)), config, workers)
         for place in range(num_buckets)
     ]
     if num_buckets == 1:

@@ -100,9 +100,8 @@ class DecoderStage(nn.Module):
         )
         adds = index == 0 or config.skips != "residual"
         self.to_rgb = ToPixels(width, 3, norm=config.norm) if adds else NoPixels()
-        self.narrow = project_to_width(
-            width, widths[max(index - 1, 0)]
-        )  # before doubling: cheaper there
+        # To the next stage's width, before its sides are doubled: cheaper there.
+        self.narrow = project_to_width(width, widths[max(index - 1, 0)])
 
     def forward(self, features: Tensor, latent: Tensor | None) -> tuple[Tensor, Tensor]:
         """Take features at this resolution, and this level's latent if there is one.

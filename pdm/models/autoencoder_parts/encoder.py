@@ -103,7 +103,7 @@ class Encoder(nn.Module):
         return self.coarse(self.stem(images), images, 0)
 
     def coarse(self, features: Tensor, images: Tensor, first: int) -> tuple[Tensor, ...]:
-        """Run the stages from `first` on; give their levels, coarse to fine.
+        """Run the stages from `first` on, and return their levels, coarse to fine.
 
         Args:
             features: Input of the stage `first`.

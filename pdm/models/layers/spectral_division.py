@@ -58,9 +58,10 @@ class _Division(torch.autograd.Function):
         matrices, norms, left, right = ctx.saved_tensors
         layout = torch.channels_last if _is_channels_last(ctx.pattern) else torch.contiguous_format
         rows = [as_matrix(gradient.contiguous(memory_format=layout)) for gradient in gradients]
-        find = gradients_one_by_one if matrices.device.type == "cpu" else gradients_at_once
-        found = find(rows, matrices, norms, left, right)
-        return (*(None,) * 5, *(as_weight(matrix, ctx.pattern) for matrix in found))
+        on_cpu = matrices.device.type == "cpu"
+        compute = gradients_one_by_one if on_cpu else gradients_at_once
+        of_weights = compute(rows, matrices, norms, left, right)
+        return (*(None,) * 5, *(as_weight(matrix, ctx.pattern) for matrix in of_weights))
 
 
 def gradients_at_once(
@@ -76,9 +77,9 @@ def gradients_at_once(
         (outputs, columns) for each weight, in its precision.
     """
     stacked = torch.stack(list(rows)) if len(rows) > 1 else rows[0][None]
-    found = stacked / norms[:, None, None]
-    along = torch.bmm(matrices.flatten(1)[:, None], found.flatten(1)[:, :, None])
-    return found.baddbmm_(left[:, :, None] * along, right[:, None], alpha=-1).unbind()
+    scaled = stacked / norms[:, None, None]
+    along = torch.bmm(matrices.flatten(1)[:, None], scaled.flatten(1)[:, :, None])
+    return scaled.baddbmm_(left[:, :, None] * along, right[:, None], alpha=-1).unbind()
 
 
 def gradients_one_by_one(
@@ -125,7 +126,7 @@ def with_gradients(
     Returns:
         Each weight divided, in its own shape.
     """
-    found: tuple[Tensor, ...] = _Division.apply(  # type: ignore[no-untyped-call]
+    results: tuple[Tensor, ...] = _Division.apply(  # type: ignore[no-untyped-call]
         divided, matrices, norms, left, right, *weights
     )
-    return found
+    return results

@@ -52,8 +52,8 @@ class DistillationLosses(nn.Module):
         self.model = model
         self._teacher = (teacher,)  # in a tuple, so that torch does not register it
         self.teacher_stops = teacher_stops
-        self.kept = choose_stops(len(teacher_stops), steps)
-        self.stops = teacher_stops[self.kept]
+        self.stop_numbers = choose_stops(len(teacher_stops), steps)
+        self.stops = teacher_stops[self.stop_numbers]
         self.lengths = step_lengths(self.stops)
         device = next(model.parameters()).device
         weights = torch.tensor(level_weights, device=device)
@@ -115,7 +115,7 @@ class DistillationLosses(nn.Module):
         """Return the teacher's points at the student's stops."""
         velocity = clamp_times(with_condition(self._teacher[0], condition), MARGIN)
         velocity = clamp_data(velocity, CLAMP)
-        points = teacher_trajectory(velocity, noise, self.teacher_stops, self.kept)
+        points = teacher_trajectory(velocity, noise, self.teacher_stops, self.stop_numbers)
         return [tuple(level.float() for level in point) for point in points]
 
 
