@@ -4,7 +4,7 @@ import statistics
 
 from benchmarks.common import Ratio
 from benchmarks.designs.results import Run, group_runs, mean_and_deviation, provenance
-from benchmarks.designs.system_designs import GROUPS, JUDGE, OURS, TEACHER
+from benchmarks.designs.system_designs import GROUPS, JUDGE, OURS, SYSTEMS, TEACHER
 from benchmarks.markdown import table_lines
 
 NETWORK = JUDGE.replace("-", "_")
@@ -91,6 +91,7 @@ def page(runs: list[Run]) -> str:
     lines += [provenance(runs, "", "systems.py").replace("py `", "py`"), "", EXPLANATION, ""]
     for source in sorted({run["source"] for run in runs}):
         own = [run for run in runs if run["source"] == source]
+        own.sort(key=lambda run: list(SYSTEMS).index(run["design"]))
         lines += [f"## {source.capitalize()}", "", *_table(own), ""]
     for group in GROUPS:
         pairs = paired_distances(runs, group)
@@ -113,9 +114,10 @@ EXPLANATION = (
     f"nothing; the perceptual term of all first stages is by {TEACHER}. Less is better. All are "
     "against crops that were not trained on, of the pictures that were, unless the column says "
     "held out; none passes through a first stage. The floor is the score of as many crops of the "
-    "training set. `pdm`, `dfm` and `lapflow` share one first stage, and so do the rows of LDM. "
-    "Guided: from the same noise, but guided by the same model as it was after a quarter of its "
-    "training, as the default run is, for every system alike. Compare rows of one length only."
+    "training set. `pdm`, `dfm` and `lapflow` share one first stage, with three quarters of the "
+    "values in its finest level; the rows of LDM share another. Guided: from the same noise, but "
+    "guided by the same model as it was after a quarter of its training, as the default run is, "
+    "for every system alike. Compare rows of one length only."
 )
 
 
