@@ -29,7 +29,10 @@ class Progress:
         self._first_done: float | None = None  # when
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        """Count more items; log a line if the last one is old enough or this is the end."""
+        """Count more items; log a line if the last one is old enough or this is the end. Without
+        items, do nothing."""
+        if not count:
+            return
         self.done += count
         now = time.monotonic()
         pace = self._pace(now)

@@ -45,6 +45,13 @@ def test_what_an_earlier_process_finished_does_not_count_for_the_speed(caplog, c
     assert caplog.messages[-1] == "curate: 1,101 of 1,200 images, 10.0/s, 0:10 left"
 
 
+def test_work_without_items_does_not_repeat_the_last_line(caplog):
+    counted = Progress("sample", 2)
+    counted.advance(2)
+    counted.advance(0)
+    assert caplog.messages == ["sample: 2 of 2 images"]
+
+
 def test_a_number_that_was_reached_says_nothing(caplog):
     counted = Progress("shard", 10)
     for done in (4, 4, 3, 10, 10):

@@ -215,7 +215,8 @@ and as many steps, without guidance. Take a number of steps that divides 1,000, 
 def _custom_readme() -> str:
     return """# Pyramid Diffusion
 
-    pip install pyramid-diffusion
+Where the package pyramid-diffusion is installed (`pip install .` in the folder of the project):
+
     from diffusers import DiffusionPipeline
 
     pipeline = DiffusionPipeline.from_pretrained("FOLDER", trust_remote_code=True)

@@ -77,10 +77,17 @@ class LargePicture:
         return f"{self.size[1]}x{self.size[0]}"
 
     def log(self, models: LoadedModels, plan: Plan, name: str) -> None:
-        """Log what will be done, what is cut off, and whether tiles may show."""
-        logger.info("%s: %s: %s", name, self.text, plan)
+        """Log what will be done, what is cut off, and whether tiles may show.
+
+        Args:
+            models: That draw, unless an enlarger is named.
+            plan: Of the picture.
+            name: Of the command: draw, which composes, or upscale, which is given a picture.
+        """
+        begins, whole = ("take", "picture") if name == "upscale" else ("compose", "composition")
+        logger.info("%s: %s: %s", name, self.text, str(plan).replace("compose", begins, 1))
         if plan.cut_share >= MIN_CUT_LOGGED:
-            logger.info("%s: %.0f %% of the composition is cut off", name, 100 * plan.cut_share)
+            logger.info("%s: %.0f %% of the %s is cut off", name, 100 * plan.cut_share, whole)
         if self.enlarger and not plan.rounds:
             logger.warning("%s: nothing is enlarged, so the enlarger is not used", name)
         if plan.rounds and self._tiles_may_show(self.enlarger or models):

@@ -135,7 +135,8 @@ def test_it_enlarges_what_another_model_composes(models, chain, tmp_path, caplog
     assert marks.read(path)[0]["enlarger"] == {"path": str(models), "sha256": digest}
 
 
-def test_a_picture_is_enlarged_to_any_size_in_several_rounds(models, tmp_path):
+def test_a_picture_is_enlarged_to_any_size_in_several_rounds(models, tmp_path, caplog):
+    caplog.set_level("INFO")
     photo = tmp_path / "photo.png"
     Image.fromarray(picture_of(24, 32)).save(photo)
     words = ["upscale", photo, "--size", "180x128", "--models", models, "--params", DEFAULT]
@@ -144,6 +145,8 @@ def test_a_picture_is_enlarged_to_any_size_in_several_rounds(models, tmp_path):
         assert large.size == (180, 128)
     mark, _ = marks.read(tmp_path / "a.tif")
     assert (mark["command"], mark["size"]) == ("upscale", [180, 128])
+    assert "upscale: 180x128: take 32x24" in caplog.text
+    assert "compos" not in caplog.text
 
 
 def test_what_the_model_cannot_do_is_said_in_one_line(models, chain, tmp_path, capsys):
