@@ -1,6 +1,6 @@
 """Builds networks from their config, or loads them from their model folder.
 
-diffusers takes seconds to import, so it is imported only for LDM's networks.
+diffusers takes seconds to import, so it is imported only for LDM's networks and StableSR's.
 """
 
 from collections.abc import Mapping
@@ -44,8 +44,9 @@ def load_autoencoder(folder: Path) -> Autoencoder:
     if kind == PyramidAutoencoder.__name__:
         return PyramidAutoencoder.from_pretrained(folder)
     from pdm.baselines.first_stage import KLFirstStage, VQFirstStage
+    from pdm.baselines.stablesr.fusing_first_stage import FusingFirstStage
 
-    for design in (KLFirstStage, VQFirstStage):
+    for design in (KLFirstStage, VQFirstStage, FusingFirstStage):
         if kind == design.__name__:
             return design.from_pretrained(folder)
     raise BadInput(f"{folder} is a {kind}, not an autoencoder; name another folder")
@@ -95,8 +96,10 @@ def load_denoiser(folder: Path) -> Denoiser:
     kind = weights.record_of(folder).get("kind")
     if kind == PyramidUNet.__name__:
         return PyramidUNet.from_pretrained(folder)
+    from pdm.baselines.stablesr.denoiser import StableSR
     from pdm.baselines.unets import LatentUNet
 
-    if kind == LatentUNet.__name__:
-        return LatentUNet.from_pretrained(folder)
+    for design in (LatentUNet, StableSR):
+        if kind == design.__name__:
+            return design.from_pretrained(folder)
     raise BadInput(f"{folder} is a {kind}, not a denoising network; name another folder")

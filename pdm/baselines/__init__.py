@@ -1,1 +1,4 @@
-"""LDM's networks behind the project's interfaces. The only package that imports diffusers."""
+"""LDM's and StableSR's networks behind the project's interfaces.
+
+The only package that imports diffusers.
+"""

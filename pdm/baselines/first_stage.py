@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from diffusers import AutoencoderKL, VQModel
@@ -67,6 +67,7 @@ class FirstStage(Autoencoder):
     """An encoder and a decoder of one latent map. Make one with `build_first_stage`."""
 
     block_types = (ResnetBlock2D, Attention)
+    config_type: ClassVar[type[FirstStageConfig]] = FirstStageConfig
     network: Any  # diffusers' own module
 
     def __init__(self, config: FirstStageConfig) -> None:
@@ -124,7 +125,7 @@ class FirstStage(Autoencoder):
         """Load what `save_pretrained` wrote, on the CPU and in evaluation mode."""
         record, tensors = weights.load(folder, cls.__name__)
         with weights.explain_misfit(folder):
-            model = cls(from_record(FirstStageConfig, record["config"], "autoencoder.baseline"))
+            model = cls(from_record(cls.config_type, record["config"], "autoencoder.baseline"))
             model.load_state_dict(tensors)
         return model.eval()
 
@@ -134,7 +135,7 @@ class KLFirstStage(FirstStage):
 
     def __init__(self, config: FirstStageConfig) -> None:
         super().__init__(config)
-        self.network = AutoencoderKL(**_diffusers_arguments(config))
+        self.network = AutoencoderKL(**diffusers_arguments(config))
 
     def posterior(self, images: Tensor, tile_px: int | None = None) -> tuple[Pyramid, LogVariances]:
         """See `Autoencoder.posterior`; `tile_px` is refused."""
@@ -172,7 +173,7 @@ class VQFirstStage(FirstStage):
         super().__init__(config)
         design = DESIGNS[config.name]
         self.network = VQModel(
-            **_diffusers_arguments(config),
+            **diffusers_arguments(config),
             num_vq_embeddings=design.num_codes,
             vq_embed_dim=design.channels,
             mid_block_add_attention=design.attends_in_the_middle,
@@ -210,7 +211,8 @@ def build_first_stage(config: FirstStageConfig) -> FirstStage:
     return KLFirstStage(config)
 
 
-def _diffusers_arguments(config: FirstStageConfig) -> dict[str, Any]:
+def diffusers_arguments(config: FirstStageConfig) -> dict[str, Any]:
+    """Return the arguments of diffusers' network of a design."""
     design = DESIGNS[config.name]
     count = len(design.multipliers)
     plain, attending = count - design.num_attending, design.num_attending

@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdm.baselines.released_unets import DESIGNS, HEADS, build_unet
+from pdm.baselines.trained_steps import rising_times, velocity_of
 from pdm.config.networks.condition import ConditionConfig
 from pdm.config.networks.latent_unet import SIDE_MULTIPLES, LatentUNetConfig
 from pdm.models.condition import NO_CONDITION, Condition
 from pdm.models.denoiser import Denoiser
 from pdm.models.levels.pyramid import Downsampling, Pyramid
-from pdm.models.noise_schedule import NUM_STEPS, betas_of, step_times
+from pdm.models.noise_schedule import NUM_STEPS, betas_of, sampling_times
 from pdm.models.text import TextLayer, TextTransformer, encode_text_condition
 
 MAP_CHANNELS = 3  # of maps beside the latent: LDM's 1x1 convolution takes 182 classes to 3
@@ -59,8 +60,7 @@ class LatentUNet(Denoiser):
             if config.map_classes
             else None
         )
-        # Ascending, so that they can be searched; LDM's last step comes first.
-        times = step_times(*betas_of(config.name)).flip(0).float()
+        times = rising_times(*betas_of(config.name))
         self.register_buffer("times", times, persistent=False)
 
     def forward(self, pyramid: Pyramid, t: Tensor, condition: Condition = NO_CONDITION) -> Pyramid:
@@ -83,14 +83,13 @@ class LatentUNet(Denoiser):
         if self.config.predicts == "velocity":
             joined = torch.cat([pyramid[0], *beside], dim=1)
             return (self.network(joined, (NUM_STEPS - 1) * (1 - t), **read).sample,)
+
+        def predict(x: Tensor, steps: Tensor) -> Tensor:
+            noise: Tensor = self.network(torch.cat([x, *beside], dim=1), steps, **read).sample
+            return noise
+
         times = cast(Tensor, self.times)
-        t = t.clamp(times[0], times[-1])
-        steps = NUM_STEPS - 1 - (times[None] - t[:, None]).abs().argmin(dim=1)
-        data_share = t.view(-1, 1, 1, 1)
-        scale = (data_share.square() + (1 - data_share).square()).sqrt()
-        joined = torch.cat([pyramid[0] / scale, *beside], dim=1)
-        noise = self.network(joined, steps, **read).sample.float()
-        return (((pyramid[0] - noise) / data_share).to(pyramid[0].dtype),)
+        return (velocity_of(predict, "noise", times, pyramid[0], t),)
 
     @property
     def condition_sizes(self) -> ConditionConfig | None:
@@ -105,6 +104,12 @@ class LatentUNet(Denoiser):
             level_channels=(beside,) if beside else (),
             text=self.config.text,
         )
+
+    def own_times(self, steps: int) -> Tensor | None:
+        """See `Denoiser.own_times`: LDM's steps where it predicts the noise."""
+        if self.config.predicts == "velocity":
+            return None
+        return sampling_times(*betas_of(self.config.name), steps)
 
     def encode_text(self, condition: Condition) -> Condition:
         """Put token states in place of word pieces, once for many calls; the same velocity."""

@@ -8,6 +8,7 @@ from pdm.cli.command_parser import CommandParser
 from pdm.cli.model_arguments import (
     add_ema,
     add_export,
+    add_import,
     add_networks,
     add_rehearse,
     add_untrained,
@@ -44,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     add_rehearse(commands)
     add_untrained(commands)
     add_export(commands)
+    add_import(commands)
     add_ema(commands)
     add_networks(commands)
     add_data_tools(commands)

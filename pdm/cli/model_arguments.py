@@ -9,6 +9,7 @@ from pdm.cli.options import (
     add_models_option,
     add_params_option,
     add_path_options,
+    fraction,
     positive_count,
 )
 from pdm.params import DEFAULT_PATH
@@ -98,6 +99,59 @@ def _add_export_diffusers(sub: Commands) -> None:
     )
     add_models_option(command)
     add_params_option(command)
+
+
+def add_import(commands: Commands) -> None:
+    """Add `pyramid import`: stablesr."""
+    text = "Make a folder of models of weights that others have published."
+    sub = commands.add_parser("import", help=text, description=text).add_subparsers(
+        title="whose weights", metavar="WHAT", required=True
+    )
+    command = add_command(sub, "stablesr", tools.import_stablesr)
+    command.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help=".ckpt or .safetensors, which together have all weights: stablesr_000117.ckpt, or "
+        "Stable Diffusion 2.1-base and what StableSR adds to it",
+    )
+    command.add_argument(
+        "--cfw",
+        type=Path,
+        metavar="FILE",
+        help="vqgan_cfw_00011.ckpt: decode beside the enlarged picture; default: decode without",
+    )
+    command.add_argument(
+        "--fusion",
+        type=fraction,
+        default=0.5,
+        metavar="W",
+        help="with --cfw: weight of the enlarged picture, 0 to 1; default: %(default)s",
+    )
+    command.add_argument(
+        "--predicts",
+        choices=("noise", "v"),
+        default="noise",
+        help="v for stablesr_768v; default: %(default)s",
+    )
+    command.add_argument(
+        "--tile",
+        type=positive_count,
+        default=512,
+        metavar="PX",
+        help="side of the tiles, 768 for stablesr_768v; default: %(default)s",
+    )
+    command.add_argument(
+        "--steps",
+        type=positive_count,
+        default=200,
+        metavar="N",
+        help="steps of its sampling; default: %(default)s",
+    )
+    command.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="folder to write"
+    )
 
 
 def add_ema(commands: Commands) -> None:

@@ -22,7 +22,7 @@ GROUPS = {
     "Draw": ("draw", "inpaint", "upscale", "paint"),
     "Params": ("params", "preset"),
     "Results": ("scores", "compare", "lineage", "sync"),
-    "Data and models": ("data", "export", "ema", "networks", "untrained"),
+    "Data and models": ("data", "import", "export", "ema", "networks", "untrained"),
 }
 
 

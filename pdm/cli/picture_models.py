@@ -31,12 +31,17 @@ def open_models(
             loaded.
         prompts: To draw; a guide is loaded if one needs it.
     """
+    from pdm import weights
+    from pdm.inference.own_settings import check_steps, with_own_settings
     from pdm.inference.pictures.loaded_models import load_models
     from pdm.inference.prompts import with_guidance
 
     with find_models(args) as (folder, config):
+        record = weights.record_of(folder / "diffusion")
+        config = with_own_settings(config, record)
         if args.steps:
             config = dataclasses.replace(config, steps=args.steps)
+            check_steps(config, record)
         if not prompts:  # which have guidance of their own
             config = with_guidance(config, getattr(args, "guidance", None))
         check(folder / "diffusion", config)
@@ -47,16 +52,18 @@ def open_models(
 def find_models(args: argparse.Namespace) -> "Iterator[tuple[Path, SampleConfig]]":
     """Yield the folder of the models that the arguments name, or of the champion, and how to sample
     from them."""
+    from pdm.inference.any_size.enlarger_models import FILES, hint_to_import
     from pdm.inference.champion import settings_of_samples
     from pdm.tracking.registry.champion import fetch_champion
 
     with tempfile.TemporaryDirectory(prefix="pyramid-champion-") as scratch:
         folder = fetch_champion(Path(scratch)) if args.champion else args.models
-        files = ("autoencoder/model.safetensors", "diffusion/config.json")
-        if not all((folder / file).is_file() for file in files):
+        missing = [file for file in FILES if not (folder / file).is_file()]
+        if missing:
             raise BadInput(
-                f"{folder} lacks a trained model; run the pipeline, name another folder with "
-                "--models, or use MLflow's champion with --champion"
+                f"{folder} lacks a trained model ({', '.join(missing)}); run the pipeline, name "
+                "another folder with --models, or use MLflow's champion with --champion"
+                f"{hint_to_import(folder)}"
             )
         if args.champion:
             yield folder, settings_of_samples(folder / "samples.json")

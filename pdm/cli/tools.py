@@ -151,6 +151,22 @@ def export_diffusers(args: argparse.Namespace) -> None:
         print(export_diffusers(config, models=models, output=args.output, kind=args.kind))
 
 
+def import_stablesr(args: argparse.Namespace) -> None:
+    """Make a folder of models, for --models and --enlarger, of StableSR's published weights."""
+    from pdm.baselines.stablesr.importing import Published, import_stablesr
+
+    published = Published(
+        files=args.files,
+        wrapping=args.cfw,
+        fusion_weight=args.fusion,
+        predicts=args.predicts,
+        size_px=args.tile,
+        steps=args.steps,
+    )
+    import_stablesr(published, args.output)
+    print(args.output)
+
+
 def ema(args: argparse.Namespace) -> None:
     """Compare EMAs of several lengths of a trained model, to choose sample.ema_length."""
     config = params.load(args.params)

@@ -26,7 +26,11 @@ def decode_to_pixels(
 
 @torch.no_grad()
 def decode_to_images(
-    autoencoder: Autoencoder, latents: Pyramid, size: tuple[int, int], config: SampleConfig
+    autoencoder: Autoencoder,
+    latents: Pyramid,
+    size: tuple[int, int],
+    config: SampleConfig,
+    beside: Tensor | None = None,
 ) -> Tensor:
     """Decode latents to float32 images (B, 3, H, W) in [-1, 1].
 
@@ -35,12 +39,17 @@ def decode_to_images(
         latents: Standardised; all levels, or the coarsest.
         size: (H, W) of the pictures in pixels.
         config: Section `sample` of the params: `precision` and `tile_px`.
+        beside: Of an enlargement, where the autoencoder `reads_enlarged`: the enlarged pictures,
+            (B, 3, H, W) in [-1, 1].
 
     Raises:
         QualityGate: An image is not finite. As bytes it would be a black picture.
     """
     with decoding_precision(autoencoder, config, latents[0].device):
-        images = autoencoder.decode(latents, size, tile_px_for(size, config))
+        if beside is not None:
+            images = autoencoder.decode_beside(latents, beside)
+        else:
+            images = autoencoder.decode(latents, size, tile_px_for(size, config))
     if not images.isfinite().all():
         raise QualityGate(
             f"a drawn picture is not finite (in {config.precision}): the training of a model has "

@@ -23,7 +23,6 @@ from pdm.inference.sampling_networks import Networks
 from pdm.models.condition import Condition
 from pdm.models.denoiser import Denoiser
 from pdm.models.levels.pyramid import LevelShape, Pyramid
-from pdm.models.noise_schedule import betas_of, sampling_times
 from pdm.models.unet import PyramidUNet
 
 SAMPLERS: dict[str, Sampler] = {"euler": euler, "heun": heun, "multistep": multistep}
@@ -160,7 +159,7 @@ def draw_numbers(
 def sampler_times(network: Denoiser, config: SampleConfig, num_levels: int) -> Tensor:
     """Return the sampler's stops, (stops,) or (stops, levels).
 
-    They are LDM's own steps where the network was trained on those only.
+    They are the network's own where it was trained at some times only, as LDM's and StableSR's.
 
     Raises:
         BadInput: The steps are too few for the levels' times, or ddim does not support them.
@@ -168,9 +167,8 @@ def sampler_times(network: Denoiser, config: SampleConfig, num_levels: int) -> T
     adaptive = config.sampler == "adaptive"
     if not isinstance(network, PyramidUNet):
         steps = 1 if adaptive else config.steps
-        if network.config.predicts == "noise":
-            return sampling_times(*betas_of(network.config.name), steps)
-        return shift_time(even_times(steps), config.time_shift)
+        own = network.own_times(steps)
+        return shift_time(even_times(steps), config.time_shift) if own is None else own
     schedule = network.config.schedule
     if adaptive:
         return stops_between_bends(config.steps, schedule, num_levels)

@@ -32,6 +32,8 @@ class Autoencoder(nn.Module):
     config: Any  # a dataclass with everything that the design's constructor takes
     # What activation checkpointing recomputes and FSDP shards as one; no block within another.
     block_types: ClassVar[tuple[type[nn.Module], ...]]
+    # Whether `decode_beside` reads the picture that was enlarged.
+    reads_enlarged: ClassVar[bool] = False
     # In training, blocks get maps of many sizes: of crops, prefixes of levels, reduced latents.
     sizes_vary: ClassVar[bool] = True
 
@@ -148,6 +150,19 @@ class Autoencoder(nn.Module):
         with without_autocast(residuals[0].device):
             raw = self.add_predictions(residuals)
         return self.decode_raw(raw, size, tile_px).clamp_(-1, 1)
+
+    def decode_beside(self, pyramid: Pyramid, enlarged: Tensor) -> Tensor:
+        """Decode the latents of an enlargement beside the picture that was enlarged.
+
+        Args:
+            pyramid: As for `decode`.
+            enlarged: (B, 3, H, W) in [-1, 1], at the size of the result. Most designs need only
+                the latents; see `reads_enlarged`.
+
+        Returns:
+            Images (B, 3, H, W) in [-1, 1].
+        """
+        return self.decode(pyramid, (enlarged.shape[2], enlarged.shape[3]))
 
     def subtract_predictions(self, pyramid: Pyramid) -> Pyramid:
         """Subtract what the coarser levels predict from latents of `posterior`; here nothing."""

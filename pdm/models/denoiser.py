@@ -30,6 +30,9 @@ class Denoiser(nn.Module):
     block_types: ClassVar[tuple[type[nn.Module], ...]]
     config_type: ClassVar[type]
     section: ClassVar[str]  # of the params, which has the config
+    # Whether it enlarges from a mix of noise and the enlarged picture, whatever its factor, and not
+    # from noise; the picture is then encoded once, and not for each tile.
+    begins_at_picture: ClassVar[bool] = False
     config: Any
     facts: dict[str, Any]
 
@@ -57,6 +60,11 @@ class Denoiser(nn.Module):
             t: (B,) in [0, 1], or (B, levels) where the network takes a time for each level.
             condition: With the parts that the network was built for.
         """
+
+    def own_times(self, steps: int) -> Tensor | None:
+        """Return the stops of a sampler, (steps + 1,), of a network that was trained at some times
+        only; None for one that knows all."""
+        return None
 
     def encode_text(self, condition: Condition) -> Condition:
         """Replace word pieces by token states, so that many calls encode a text once.

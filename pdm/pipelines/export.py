@@ -60,8 +60,9 @@ def export_diffusers(
         What was written, and how to load it.
 
     Raises:
-        BadInput: A model is missing, they do not belong together, diffusers' own classes do not fit
-            though `kind` asks for them, or the folder exists and is something else.
+        BadInput: A model is missing, they do not belong together, they enlarge in tiles only,
+            diffusers' own classes do not fit though `kind` asks for them, or the folder exists and
+            is something else.
     """
     record = weights.record_of(models / "diffusion")
     digest = _digest_of(models / "autoencoder")
@@ -74,6 +75,11 @@ def export_diffusers(
     autoencoder = load_autoencoder(models / "autoencoder")
     shapes = tuple((c, h, w) for c, h, w in record["level_shapes"])
     network = _load_network(models / "diffusion", config)
+    if network.begins_at_picture:
+        raise BadInput(
+            f"{models} enlarges in tiles, which a pipeline of diffusers does not; use `pyramid "
+            "upscale --size`"
+        )
     reason = why_not_stock(autoencoder, network, shapes) or _several_sizes(record)
     if kind == "stock" and reason:
         raise BadInput(

@@ -5,6 +5,7 @@ import dataclasses
 from pathlib import Path
 
 from pdm import weights
+from pdm.config.sampling.own_settings import FACT as OWN
 from pdm.config.stages.sample import SampleConfig
 from pdm.errors import BadInput
 from pdm.files import sha256_of
@@ -13,6 +14,7 @@ from pdm.inference.any_size.tiled.tile_boxes import TileBoxes
 from pdm.inference.any_size.tiled.tile_velocity import check_config, check_task
 from pdm.inference.conditioning import Classes
 from pdm.inference.layouts import Layouts
+from pdm.inference.own_settings import own_facts, with_own_settings
 from pdm.inference.pictures.draw import Drawing
 from pdm.inference.pictures.loaded_models import LoadedModels, load_models
 from pdm.inference.prompts import Prompts
@@ -21,7 +23,16 @@ from pdm.models.condition import Condition
 from pdm.tasks.find import task_of_model
 from pdm.tasks.text import EMPTY
 
+PUBLISHED = (".ckpt", ".safetensors", ".pth", ".pt")
 FILES = ("autoencoder/model.safetensors", "diffusion/config.json", "diffusion/model.safetensors")
+
+
+def hint_to_import(folder: Path) -> str:
+    """Return what to add to an error about a folder without models, if it looks like published
+    weights that can be imported."""
+    files = [folder] if folder.is_file() else folder.glob("*") if folder.is_dir() else ()
+    found = any(file.suffix in PUBLISHED for file in files)
+    return ", or make one of StableSR's weights by `pyramid import stablesr`" if found else ""
 
 
 def check_enlarger(folder: Path, config: SampleConfig, name: str) -> None:
@@ -40,7 +51,7 @@ def check_enlarger(folder: Path, config: SampleConfig, name: str) -> None:
     if missing:
         raise BadInput(
             f"{name}: {folder} lacks {', '.join(missing)}; name a folder with autoencoder/ and "
-            "diffusion/ in it"
+            f"diffusion/ in it{hint_to_import(folder)}"
         )
     record = weights.record_of(folder / "diffusion")
     if record.get("images_seen") == 0:
@@ -52,15 +63,15 @@ def check_enlarger(folder: Path, config: SampleConfig, name: str) -> None:
         )
     try:
         check_task(task_of_model(record, None))
-        check_config(config)
+        check_config(with_own_settings(config, record))
     except BadInput as error:
         raise BadInput(f"{name}: {folder}: {error}") from error
 
 
 def open_enlarger(folder: Path, config: SampleConfig) -> LoadedModels:
     """Load models that `check_enlarger` has passed. They take the sampler and the steps of the
-    section `sample`, but not its guidance, EMA length, classes and prompts, which belong to the
-    model that composes."""
+    section `sample` unless they have their own, but not its guidance, EMA length, classes and
+    prompts, which belong to the model that composes."""
     own = dataclasses.replace(
         config,
         guidance_scale=1.0,
@@ -70,18 +81,20 @@ def open_enlarger(folder: Path, config: SampleConfig) -> LoadedModels:
         prompts=None,
         negative_prompt=None,
     )
-    return load_models(folder, own)
+    return load_models(folder, with_own_settings(own, weights.record_of(folder / "diffusion")))
 
 
 def digests_of(folder: Path, config: SampleConfig) -> dict[str, str]:
     """Return the digests of models that enlarge, for marks, beside that of the diffusion model."""
+    record, digest = weights.record_of(folder / "diffusion"), sha256_of(folder / FILES[0])
     few_steps = few_steps_facts(folder / "diffusion", config)
-    return _as_enlarger({"autoencoder_sha256": sha256_of(folder / FILES[0]), **few_steps})
+    own = own_facts(with_own_settings(config, record), record)
+    return _as_enlarger({"autoencoder_sha256": digest, **few_steps, **own})
 
 
 def digests_of_loaded(enlarger: LoadedModels) -> dict[str, str]:
     """Return the same of models that are loaded."""
-    names = ("autoencoder_sha256", "few_steps_sha256")
+    names = ("autoencoder_sha256", "few_steps_sha256", OWN)
     return _as_enlarger({name: enlarger.facts[name] for name in names if name in enlarger.facts})
 
 

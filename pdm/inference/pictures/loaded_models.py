@@ -22,6 +22,7 @@ from pdm.files import sha256_of
 from pdm.inference.conditioning import NO_CONDITIONING
 from pdm.inference.decoding import decode_to_pixels, tile_px_for
 from pdm.inference.latent_sampling import KnownLatents, draw_latents
+from pdm.inference.own_settings import own_facts
 from pdm.inference.picture_sizes import sizes_of
 from pdm.inference.prompts import config_for_loading
 from pdm.inference.sample_settings import settings_of
@@ -159,6 +160,7 @@ def load_models(folder: Path, config: SampleConfig, prompts: Sequence[Prompt] = 
         "autoencoder_sha256": digest,
         "diffusion_sha256": sha256_of(diffusion / "model.safetensors"),
         **few_steps_facts(diffusion, config),
+        **own_facts(config, record),
     }
     first_stage = load_autoencoder(autoencoder).to(device)
     task = task_of_model(record, networks.network.condition_sizes)

@@ -34,6 +34,10 @@ def super_resolution_task(models: LoadedModels, factor: int | None) -> SuperReso
         BadInput: It does not enlarge, or by another factor.
     """
     task = models.task
+    if models.networks.network.begins_at_picture:
+        raise BadInput(
+            "the model enlarges to a size, not by a factor; name the size, such as --size 2048x1536"
+        )
     if not isinstance(task, SuperResolutionTask):
         raise BadInput(
             f"the model was trained {how_trained(task)}, not to enlarge; enlarge with --size, take "

@@ -127,6 +127,8 @@ def count_known_levels(models: LoadedModels, factor: int) -> int:
 
 def enlarging_factors(models: LoadedModels) -> tuple[int, ...]:
     """Return the factors by which a model can enlarge in one go, rising."""
+    if models.networks.network.begins_at_picture:
+        return (2, 4)
     if isinstance(models.task, SuperResolutionTask):
         return (models.task.factor,)
     maps = [each for each in models.autoencoder.level_downsamplings if each != "global"]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pdm.config.sampling.tiling import TilingConfig
-from pdm.data.image_tensors import to_pixels
+from pdm.data.image_tensors import to_images, to_pixels
 from pdm.data.pixels import Pixels
 from pdm.diffusion.tiles.layout import AxisTiles, Tile
 from pdm.inference.any_size.tiled.canvas import Canvas
@@ -89,7 +89,12 @@ def _decode(canvas: Canvas, pyramid: Pyramid, corners: list[tuple[int, int]]) ->
         )
         for level, scale in zip(pyramid, canvas.scales, strict=True)
     ]
-    return decode_to_images(models.autoencoder, (*known, *drawn), models.size, models.config)
+    beside = None
+    if models.autoencoder.reads_enlarged:
+        crops = [canvas.picture.crop(top, left, *models.size) for top, left in corners]
+        beside = to_images(np.stack(crops), models.device)
+    latents = (*known, *drawn)
+    return decode_to_images(models.autoencoder, latents, models.size, models.config, beside)
 
 
 def _rows_to_pixels(images: Tensor) -> Pixels:

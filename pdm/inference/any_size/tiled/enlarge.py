@@ -9,7 +9,7 @@ picture, and memory is that of a few tiles, of the drawn maps and of one row of 
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,13 +22,13 @@ from pdm.config.task import SuperResolutionTask
 from pdm.data.marks import pixels_sha256
 from pdm.data.pixels import Pixels
 from pdm.diffusion.samplers import Point
-from pdm.diffusion.tiles.layout import TileLayout
+from pdm.diffusion.tiles.layout import Tile, TileLayout
 from pdm.diffusion.tiles.sampling import TiledState, sample_in_tiles
 from pdm.diffusion.tiles.velocity import TiledVelocity
 from pdm.errors import BadInput
 from pdm.inference.any_size.tiled.canvas import Canvas, make_canvas
 from pdm.inference.any_size.tiled.decode import decode_bands, decoding_layout
-from pdm.inference.any_size.tiled.encode import encode_maps
+from pdm.inference.any_size.tiled.encode import EncodedOnce, encode_maps
 from pdm.inference.any_size.tiled.encoding_cache import EncodingCache
 from pdm.inference.any_size.tiled.state import load_state, save_state
 from pdm.inference.any_size.tiled.tile_boxes import TileBoxes
@@ -163,11 +163,14 @@ class Job:
         layout = self.canvas.layout(self.config)
         progress.total += _num_tiles(layout, schedule, schedule.num_steps)
         progress.add(_num_tiles(layout, schedule, done))
-        encode = EncodingCache(self.canvas, layout, schedule).encode
+        encode, encode_whole = self._encoders(layout, schedule)
         shown = self.condition, self.negative, self.boxes
         denoiser = TileDenoiser(self.canvas, schedule, encode, self.seed, *shown)
         velocity = TiledVelocity(denoiser, layout, self.canvas.scales, progress.add)
-        state = state or TiledState(Point(self.start(schedule)))
+        if state is None:
+            begin = start_of(self.canvas, schedule, self.seed, self.strength, encode_whole)
+            state = TiledState(Point(begin))
+            del begin
         saved = time.monotonic()
         for reached in sample_in_tiles(schedule.step, velocity, state, schedule.times):
             state, is_last = reached, reached.point.number == schedule.num_steps
@@ -176,10 +179,15 @@ class Job:
                 saved = time.monotonic()
         return state.point.pyramid
 
-    def start(self, schedule: SamplingSchedule) -> Pyramid:
-        """Return the maps at the first stop."""
-        encode = partial(encode_maps, self.canvas, self.config.tiles_at_once)
-        return start_of(self.canvas, schedule, self.seed, self.strength, encode)
+    def _encoders(
+        self, layout: TileLayout, schedule: SamplingSchedule
+    ) -> tuple[Callable[[Sequence[Tile]], Pyramid], Callable[[], Pyramid]]:
+        """Return what encodes some tiles of the picture, and what encodes all of it."""
+        canvas, at_once = self.canvas, self.config.tiles_at_once
+        if canvas.models.networks.network.begins_at_picture:
+            once = EncodedOnce(canvas, at_once)
+            return once.cut, lambda: once.maps
+        return EncodingCache(canvas, layout, schedule).encode, partial(encode_maps, canvas, at_once)
 
     def _crop(self, pyramid: Pyramid, progress: "_Count") -> Iterator[Pixels]:
         """Yield bands without what was added at the bottom and on the right."""

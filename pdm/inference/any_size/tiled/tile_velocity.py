@@ -143,11 +143,11 @@ def start_of(
     strength: float,
     encode: Callable[[], Pyramid],
 ) -> Pyramid:
-    """Return the drawn maps at the first stop: noise, or with less strength a mix of noise and the
-    enlarged picture."""
+    """Return the drawn maps at the first stop: noise, or a mix of noise and the enlarged picture
+    with less strength, or for a model that was trained to begin there."""
     device = canvas.models.device
     noise = tuple(level.to(device) for level in noise_from_seeds([seed], canvas.shapes))
-    if strength < 1:
+    if strength < 1 or canvas.models.networks.network.begins_at_picture:
         return interpolate(encode(), noise, schedule.times[:1].float().to(device))
     is_ddim = isinstance(schedule.step, partial) and schedule.step.func is ddim_step
     return start_on_path(noise, schedule.times) if is_ddim else noise
