@@ -93,6 +93,11 @@ JUDGED = DECIDED | {"embedding": pa.binary()}
 Row = dict[str, Any]
 
 
+def faulty(fault: str, detail: str) -> Row:
+    """The columns of a file that could not be decoded."""
+    return {"fault": fault, "fault_detail": detail}
+
+
 def save(folder: Path, rows: list[Row]) -> None:
     """Write the table, sorted by key. Columns that a row lacks are null."""
     ordered = sorted(rows, key=lambda row: str(row["key"]))

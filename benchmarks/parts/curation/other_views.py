@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from pdm.data.decoding.pixels import downscale
+from pdm.data.decoding.resize import downscale
 from pdm.data.pixels import Pixels
 
 

@@ -1,5 +1,16 @@
 """The stage `curate`: keeps or drops every image, with a reason, and chooses its crop."""
 
-from pdm.curation.curate.stage import curate
+from pathlib import Path
 
-__all__ = ["curate"]
+from pdm.config.stages.curate import CurateConfig
+
+
+def curate(
+    config: CurateConfig, *, raw: Path, decisions: Path, cache: Path | None = None
+) -> dict[str, int]:
+    """Run the stage; see `pdm.curation.curate.stage.curate`."""
+    # Imported here: workers, and processes that decode, import this package without the stage's
+    # libraries.
+    from pdm.curation.curate import stage
+
+    return stage.curate(config, raw=raw, decisions=decisions, cache=cache)

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pdm.config.stages.curate import CurateConfig
-from pdm.curation.curate.content.embedding import embedding_network
+from pdm.curation.curate.content.choice import embedding_network
 from pdm.curation.curate.scores.measure import SCORE_SETTINGS
 from pdm.data.code import code_version, modules_behind
 from pdm.data.decisions import JUDGED, Row

@@ -5,6 +5,7 @@
 If a decoder crashes or hangs, only its image is dropped (`decoder_crash`, `decode_timeout`), and
 another process is started, in about two seconds. The process is reused by later calls and ends with
 its parent.
+This module imports no torch: the child has it, and a worker on each core needs no second one.
 
 A hostile file may take over the process that decodes it, so its answers are never unpickled:
 messages are JSON, preceded by their length, and an answer is accepted only if it has the columns
@@ -24,20 +25,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
-import cv2
 import pyarrow as pa
-import torch
-from pydantic import TypeAdapter
 
 from pdm.config.stages.curate import ContentModelConfig, CurateConfig
-from pdm.curation.curate.content.embedding import model_of
-from pdm.curation.curate.judge import decide, faulty, judge_row, load_networks
+from pdm.curation.curate.content.choice import model_of
+from pdm.curation.curate.rules import decide
 from pdm.data import decisions
-from pdm.data.decisions import Row
+from pdm.data.decisions import Row, faulty
 from pdm.errors import Unavailable
 
 # Not `-m`, which warns about a module that its own package imports.
-CHILD = f"from {__name__} import serve; serve()"
+CHILD = "from pdm.curation.curate.isolated_process import serve; serve()"
 START_SECONDS = 120.0  # for imports on a busy machine
 LENGTH = struct.Struct(">Q")
 MAX_ANSWER_BYTES = 2**20  # usually about 3 KB
@@ -80,7 +78,7 @@ class IsolatedJudge:
         child = self._start()
         self._load(child, config)
         try:
-            _write(child.stdin, _dump_request(row, raw, config))
+            write_message(child.stdin, _dump_request(row, raw, config))
             answer = _receive(child.stdout, config.decode_seconds)
             return _load_answer(answer) | {"key": row["key"]}
         except TimeoutError:
@@ -110,7 +108,7 @@ class IsolatedJudge:
         if model is None or model == self._model:
             return
         try:
-            _write(child.stdin, json.dumps([None, "", dataclasses.asdict(config)]).encode())
+            write_message(child.stdin, json.dumps([None, "", dataclasses.asdict(config)]).encode())
             _receive(child.stdout, START_SECONDS)
         except (TimeoutError, EOFError, BrokenPipeError, BadAnswer) as error:
             self.close()
@@ -129,23 +127,6 @@ class IsolatedJudge:
                 message = f"a process for decoding did not start: {self._command}"
                 raise Unavailable(message) from error
         return self._child
-
-
-def serve() -> None:
-    """Answer requests until stdin closes. This runs in the child process, on one core."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # libraries must not print among the answers
-    cv2.setNumThreads(1)  # there is one such process per core
-    torch.set_num_threads(1)
-    load_networks(model=None)
-    _write(answers, json.dumps(READY).encode())
-    while head := sys.stdin.buffer.read(LENGTH.size):
-        row, raw, config = _load_request(sys.stdin.buffer.read(*LENGTH.unpack(head)))
-        if row is None:
-            load_networks(model_of(config))
-            _write(answers, json.dumps(READY).encode())
-        else:
-            _write(answers, _dump_answer(judge_row(row, raw, config)))
 
 
 @lru_cache(maxsize=1)
@@ -167,21 +148,6 @@ def _dump_request(row: Row, raw: Path, config: CurateConfig) -> bytes:
     return json.dumps([columns, str(raw), dataclasses.asdict(config)]).encode()
 
 
-def _load_request(request: bytes) -> tuple[Row | None, Path, CurateConfig]:
-    row, raw, config = json.loads(request)
-    return row, Path(raw), _config(json.dumps(config))
-
-
-@lru_cache(maxsize=1)
-def _config(as_json: str) -> CurateConfig:
-    return TypeAdapter(CurateConfig).validate_json(as_json)
-
-
-def _dump_answer(row: Row) -> bytes:
-    as_text = {name: row[name].hex() for name in BINARY if row.get(name) is not None}
-    return json.dumps(row | as_text).encode()
-
-
 def _load_answer(answer: bytes) -> Row:
     """The judged columns.
 
@@ -199,7 +165,8 @@ def _load_answer(answer: bytes) -> Row:
     return row
 
 
-def _write(pipe: IO[bytes] | None, message: bytes) -> None:
+def write_message(pipe: IO[bytes] | None, message: bytes) -> None:
+    """Write a message, preceded by its length."""
     assert pipe is not None
     pipe.write(LENGTH.pack(len(message)) + message)
     pipe.flush()

@@ -13,27 +13,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pdm.config.stages.curate import ContentModelConfig, CurateConfig
-from pdm.curation.curate import rules
 from pdm.curation.curate.content.clip_model import load_clip_model
 from pdm.curation.curate.content.embedding import embed
 from pdm.curation.curate.duplicates.small import small_picture
 from pdm.curation.curate.framing.crop import largest_size, nearest_size
 from pdm.curation.curate.framing.frame import Framing, frame
 from pdm.curation.curate.framing.people import foreground
+from pdm.curation.curate.rules import decide
 from pdm.curation.curate.scores.drawing import drawing_likeness, load_head
 from pdm.curation.curate.scores.features import compute_features, load_network
 from pdm.curation.curate.scores.measure import measure, reduce_to
-from pdm.data.decisions import JUDGED, Row
+from pdm.data.decisions import JUDGED, Row, faulty
 from pdm.data.decoding.pixels import (
     REDUCTIONS,
     Box,
     Header,
     Unreadable,
     View,
-    crop_and_resize,
     decode_view,
     read_header,
 )
+from pdm.data.decoding.resize import crop_and_resize
 from pdm.data.pixels import Pixels
 from pdm.data.shards.tars import read_at
 
@@ -63,14 +63,6 @@ def judge(content: bytes, config: CurateConfig) -> Row:
     """Measure and judge the bytes of an image file."""
     row = measure_file(content, config)
     return row | decide(row, config)
-
-
-def decide(row: Row, config: CurateConfig) -> Row:
-    """The columns outcome, reason and detail for a measured row."""
-    drop = rules.reason(row, config)
-    if drop is None:
-        return {"outcome": "kept", "reason": None, "detail": None}
-    return {"outcome": "dropped", "reason": drop.reason, "detail": drop.detail}
 
 
 def measure_file(content: bytes, config: CurateConfig) -> Row:
@@ -103,11 +95,6 @@ def load_networks(model: ContentModelConfig | None) -> None:
     load_head()
     if model:
         load_clip_model(Path(model.path), model.sha256)
-
-
-def faulty(fault: str, detail: str) -> Row:
-    """The columns of a file that could not be decoded."""
-    return {"fault": fault, "fault_detail": detail}
 
 
 @dataclass(frozen=True, slots=True)

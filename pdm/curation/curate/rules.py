@@ -26,6 +26,14 @@ class Drop:
 Rule = Callable[[Row, CurateConfig], Drop | None]
 
 
+def decide(row: Row, config: CurateConfig) -> Row:
+    """The columns outcome, reason and detail for a measured row."""
+    drop = reason(row, config)
+    if drop is None:
+        return {"outcome": "kept", "reason": None, "detail": None}
+    return {"outcome": "dropped", "reason": drop.reason, "detail": drop.detail}
+
+
 def reason(row: Row, config: CurateConfig) -> Drop | None:
     """The first reason to drop a measured row, or None to keep it."""
     for rule in RULES:

@@ -16,14 +16,14 @@ import ray
 
 from pdm.config.stages.curate import CurateConfig
 from pdm.curation.curate.cache import MEASURED, ScoreCache, remove_matching
-from pdm.curation.curate.content.embedding import model_of
+from pdm.curation.curate.content.choice import model_of
 from pdm.curation.curate.content.likeness import Likeness, load_likeness, score_likeness
 from pdm.curation.curate.duplicates.find import Candidate, find_duplicates
 from pdm.curation.curate.framing.crop import nearest_size
 from pdm.curation.curate.isolated import judge_rows
-from pdm.curation.curate.judge import decide, load_networks
+from pdm.curation.curate.judge import load_networks
 from pdm.curation.curate.raw import load_rows
-from pdm.curation.curate.rules import content_size
+from pdm.curation.curate.rules import content_size, decide
 from pdm.data import decisions as tables
 from pdm.data.decisions import Row
 from pdm.errors import QualityGate

@@ -20,7 +20,8 @@ from pdm.curation.shard.crops import CropCache
 from pdm.data import boxes as boxes_data
 from pdm.data.captions import SEVERAL, TXT, as_lines, captions_of
 from pdm.data.decisions import Row
-from pdm.data.decoding.pixels import Box, Unreadable, crop_and_resize, decode
+from pdm.data.decoding.pixels import Box, Unreadable, decode
+from pdm.data.decoding.resize import crop_and_resize
 from pdm.data.maps import EXTENSION, UNKNOWN, decode_map, encode_map, resize_map
 from pdm.data.pixels import Pixels
 from pdm.data.shards.manifest import Shard

@@ -47,7 +47,8 @@ from pdm.curation.curate.rules import RULES
 from pdm.curation.scrape.drawing.landscapes import draw
 from pdm.curation.shard.split import assign_splits
 from pdm.curation.shard.write import encode
-from pdm.data.decoding.pixels import Box, crop_and_resize, decode
+from pdm.data.decoding.pixels import Box, decode
+from pdm.data.decoding.resize import crop_and_resize
 
 # (case, what it is) -> (the file, the reason why it is dropped or None)
 CASES = {

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -142,3 +144,11 @@ def test_the_process_ends_when_it_is_closed(judge):
     judge.close()
     with pytest.raises(ProcessLookupError):
         os.kill(child, 0)
+
+
+def test_a_worker_does_not_load_torch_which_its_child_has():
+    program = "import sys, pdm.curation.curate.isolated; print('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"

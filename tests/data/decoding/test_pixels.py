@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from pdm.data.decoding.pixels import Box, Unreadable, crop_and_resize, decode, read_header
+from pdm.data.decoding.pixels import Box, Unreadable, decode, read_header
+from pdm.data.decoding.resize import crop_and_resize
 
 SIZE = (48, 32)  # width, height
 

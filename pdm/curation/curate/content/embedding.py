@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pdm.config.stages.curate import ContentModelConfig, CurateConfig
+from pdm.config.stages.curate import ContentModelConfig
 from pdm.curation.curate.content.clip_model import load_clip_model
 from pdm.curation.curate.scores.features import Features
 from pdm.data.pixels import Pixels
@@ -13,7 +13,6 @@ from pdm.data.pixels import Pixels
 Embedding = NDArray[np.float32]  # (D,), of length 1
 
 STORED = np.float16  # half the bytes; changes a cosine by 0.001 at most
-BUILT_IN = "efficientnet-lite0"
 
 
 def embed(image: Pixels, features: Features, model: ContentModelConfig | None) -> bytes:
@@ -34,16 +33,3 @@ def embed(image: Pixels, features: Features, model: ContentModelConfig | None) -
 def unpack(stored: bytes) -> Embedding:
     """The embedding from its stored bytes."""
     return np.frombuffer(stored, STORED).astype(np.float32)
-
-
-def model_of(config: CurateConfig) -> ContentModelConfig | None:
-    """The user's network, if there is one."""
-    return config.content.model if config.content else None
-
-
-def embedding_network(config: CurateConfig) -> str | None:
-    """Name of the network that computes embeddings, or None. Equal names, equal embeddings."""
-    model = model_of(config)
-    if model:
-        return model.sha256
-    return BUILT_IN if config.content else None

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pdm.data.decoding.pixels import downscale
+from pdm.data.decoding.resize import downscale
 from pdm.data.pixels import Pixels
 from pdm.machine.threads import one_thread
 from pdm.models.features.efficientnet_lite import EfficientNetLite, standardise

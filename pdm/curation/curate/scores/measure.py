@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pdm.config.fields import Mark, fields_without
 from pdm.config.stages.curate import CurateConfig
 from pdm.curation.curate.scores import focus, origin
-from pdm.data.decoding.pixels import downscale
+from pdm.data.decoding.resize import downscale
 from pdm.data.pixels import Pixels
 
 # The settings that stored scores depend on, besides code (`cache.MEASURING`). Other settings of

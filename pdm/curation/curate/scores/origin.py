@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pdm.data.decoding.pixels import downscale
+from pdm.data.decoding.resize import downscale
 from pdm.data.pixels import Pixels
 
 Luma = NDArray[np.uint8]

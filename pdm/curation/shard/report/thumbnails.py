@@ -11,7 +11,8 @@ import ray
 from PIL import Image, ImageColor
 
 from pdm.data.decisions import Row
-from pdm.data.decoding.pixels import REDUCTIONS, Box, Unreadable, crop_and_resize, decode_view
+from pdm.data.decoding.pixels import REDUCTIONS, Box, Unreadable, decode_view
+from pdm.data.decoding.resize import crop_and_resize
 from pdm.data.pixels import Pixels
 from pdm.data.shards.tars import read_at
 from pdm.machine.cluster import result_of
