@@ -79,6 +79,7 @@ def write_model(
             f"autoencoder: its reconstructions after {images_seen:,} images are not finite: the "
             "training has diverged; lower learning_rate, or train in float32"
         )
+    _log_results(scores, redundancy)
     if workers.is_first:
         card = autoencoder_card(
             model,
@@ -118,12 +119,7 @@ def _scores(
     size = (config.image_height_px, config.image_width_px)
     known = reconstructed.by_levels if reconstructed else {}
     with autocast(config.training, workers.device):
-        scores = psnr_by_prefix(model, ImageShards(shards, "val"), size, workers, known)
-    logger.info(
-        "autoencoder: PSNR of held-out pictures by number of decoded levels: %s dB",
-        ", ".join(f"{score:.1f}" for score in scores),
-    )
-    return scores
+        return psnr_by_prefix(model, ImageShards(shards, "val"), size, workers, known)
 
 
 def _set_statistics(
@@ -131,12 +127,21 @@ def _set_statistics(
 ) -> list[float]:
     """Set the statistics of the latents, and give the redundancy of each level."""
     pictures, held_out = (ImageShards(shards, split) for split in ("train", "val"))
-    redundancy = measure_latents(model, pictures, held_out, size, workers)
+    return measure_latents(model, pictures, held_out, size, workers)
+
+
+def _log_results(psnr_by_levels: list[float], redundancy_by_level: list[float]) -> None:
+    """PSNR comes last, since a run's table shows the last line of each stage."""
     logger.info(
         "autoencoder: share of each level that the coarser ones predict: %s",
-        ", ".join(f"{share:.2f}" for share in redundancy[1:]) or "one level only",
+        ", ".join(f"{share:.2f}" for share in redundancy_by_level[1:]) or "one level only",
     )
-    return redundancy
+    *partial, whole = (f"{score:.1f}" for score in psnr_by_levels)
+    logger.info(
+        "autoencoder: PSNR of held-out pictures %s dB%s",
+        whole,
+        f"; from fewer levels {', '.join(partial)} dB" if partial else "",
+    )
 
 
 def _metrics(psnr_by_levels: list[float], redundancy_by_level: list[float]) -> dict[str, float]:
