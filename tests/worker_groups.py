@@ -7,10 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# One server imports torch, and every worker is a fork of it: an import each would take seconds.
+# One server imports what tests and their subjects import, and every worker is a fork of it: imports
+# in each would take most of its time.
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    ["torch", "pdm.training.loop.train", "pdm.training.checkpoints.run_folder"]
+    [
+        *("pytest", "torch", "torch.distributed.tensor.debug", "torch.distributed.fsdp"),
+        *("pdm.training.loop.train", "pdm.training.checkpoints.run_folder"),
+        *("pdm.training.distributed.sharded", "pdm.training.autoencoder"),
+        *("pdm.training.diffusion", "pdm.evaluation.reference_distance"),
+    ]
 )
 
 
