@@ -38,9 +38,11 @@ def read_table(path: Path, advice: str, **options: Any) -> pa.Table:
 @contextmanager
 def readable(path: Path, advice: str) -> Iterator[None]:
     """Turn what Arrow raises at damaged files into `BadInput` that names the file. Errors of the
-    disk pass through."""
+    disk and missing files pass through."""
     try:
         yield
+    except FileNotFoundError:  # Arrow's own has no errno
+        raise
     except (pa.ArrowException, ValueError, KeyError, OSError) as error:
         if getattr(error, "errno", None) is not None:
             raise

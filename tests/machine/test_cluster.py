@@ -10,6 +10,12 @@ from pdm.errors import BadInput, Unavailable
 from pdm.machine.cluster import ray_session
 
 
+@pytest.fixture(autouse=True)
+def no_session():
+    """Tests of other files may have left one, which would be used."""
+    ray.shutdown()
+
+
 def enter() -> None:
     with ray_session():
         pytest.fail("there is no cluster")

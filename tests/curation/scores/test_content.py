@@ -221,7 +221,7 @@ def test_a_file_without_such_a_network_is_refused(what, tmp_path):
     [
         ({}, "like: expected a folder, or else words"),
         ({"like": "a", "unlike": "b", "words": ["c"], "not_words": ["d"]}, "not both"),
-        ({"like": "a"}, "unlike: expected a value beside like, got None"),
+        ({"like": "a"}, "unlike: expected a value beside like, got null"),
         ({"unlike": "b", "words": ["c"], "not_words": ["d"]}, "unlike: expected none without like"),
         ({"words": ["c"], "not_words": ["d"]}, "model: expected a network in a file"),
         ({"words": [], "not_words": ["d"]}, "words: expected at least one text"),

@@ -26,7 +26,8 @@ OLD = {f"old-{number}": jpeg(scene(number)) for number in range(NUM_OLD)} | {
 }
 NEW = {f"new-{number}": jpeg(scene(20 + number)) for number in range(NUM_NEW)}
 NOT_MEASURING = ("pdm.config", "pdm.errors", "pdm.files", "pdm.machine.threads", "pdm.weights")
-NOT_MEASURING += ("pdm.curation.curate.rules", "pdm.data.decisions", "pdm.data.shards.tars")
+NOT_MEASURING += ("pdm.curation.curate.rules", "pdm.data.decisions", "pdm.data.parquet")
+NOT_MEASURING += ("pdm.data.shards.tars",)
 
 
 class Runs:

@@ -187,7 +187,7 @@ def test_upscale_keeps_the_colours_and_says_how_it_was_sampled(
     options = ["--models", folder, "--colour", colour, "--output", output]
     with caplog.at_level(logging.INFO):
         run("upscale", photo, "--size", "200x150", *options)
-    assert "compose 50x40, cut to 50x38, enlarge 4 times, cut to 200x150" in caplog.text
+    assert "take 50x40, cut to 50x38, enlarge 4 times, cut to 200x150" in caplog.text
     assert re.search(r"(\d+) of \1 tiles", caplog.text)
     with Image.open(output) as large, Image.open(photo) as small:
         assert large.size == (200, 150)

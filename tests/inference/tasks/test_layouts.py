@@ -121,7 +121,7 @@ def test_other_models_refuse_boxes_and_this_one_needs_them(by_boxes, chain, tmp_
     (tmp_path / "models").mkdir()
     for name in ("autoencoder", "diffusion"):
         (tmp_path / "models" / name).symlink_to(getattr(chain, name))
-    assert "without boxes" in draw(capsys, path, tmp_path, code=2)
+    assert "cannot use boxes; leave --boxes out" in draw(capsys, path, tmp_path, code=2)
 
 
 def test_the_sheets_of_samples_and_of_the_training_have_the_boxes(by_boxes, tmp_path):

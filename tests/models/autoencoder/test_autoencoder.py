@@ -101,7 +101,7 @@ def test_a_saved_model_loads_bit_equal(tmp_path):
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):
-    with pytest.raises(BadInput, match="not a model folder"):
+    with pytest.raises(BadInput, match="has no trained model"):
         PyramidAutoencoder.from_pretrained(tmp_path)
 
 
