@@ -18,6 +18,7 @@ from torch import Tensor
 from pdm.diffusion.flow import Velocity
 from pdm.diffusion.sampling_times import for_each_level, step_lengths
 from pdm.models.levels.pyramid import LevelShape, Pyramid
+from pdm.seeds import generator_of
 
 Sampler = Callable[[Velocity, Pyramid, Tensor], Pyramid]
 
@@ -199,5 +200,5 @@ def _length(times: Tensor, number: int) -> Sequence[float]:
 
 
 def _noise(seed: int, shapes: Sequence[LevelShape]) -> list[Tensor]:
-    generator = torch.Generator().manual_seed(seed)
+    generator = generator_of(seed)
     return [torch.randn(shape, generator=generator) for shape in shapes]

@@ -14,17 +14,18 @@ from torch import Tensor
 from pdm.diffusion.flow import Velocity
 from pdm.diffusion.samplers import Point, add_to, take_all_steps, velocity_at
 from pdm.models.levels.pyramid import LevelShape, Pyramid
+from pdm.seeds import generator_of, seed_at
 
 Fresh = Callable[[], Pyramid]
-SEED_OFFSET = 1 << 40  # added to a picture's seed for its fresh noise
 
 
 def fresh_noise(seeds: Sequence[int], shapes: Sequence[LevelShape], device: torch.device) -> Fresh:
     """Return a function that draws new noise at each call, from one generator per picture.
 
-    A picture's noise does not depend on its batch.
+    A picture's noise does not depend on its batch, and is unrelated to the noise that it starts
+    from (`pdm.diffusion.samplers.noise_from_seeds`).
     """
-    generators = [torch.Generator().manual_seed(seed + SEED_OFFSET) for seed in seeds]
+    generators = [generator_of(seed_at(seed, 0, "fresh noise")) for seed in seeds]
 
     def draw() -> Pyramid:
         pictures = [[torch.randn(shape, generator=one) for shape in shapes] for one in generators]

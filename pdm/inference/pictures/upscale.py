@@ -18,6 +18,7 @@ from pdm.inference.pictures.guided import Guiding, choose_guiding, guide_to
 from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.inference.pictures.windows import Window, round_up
 from pdm.models.levels.pyramid import Pyramid
+from pdm.seeds import generator_of
 from pdm.tasks.degradation import back_project
 from pdm.tasks.find import how_trained
 from pdm.tasks.super_resolution import enlarged_condition
@@ -143,7 +144,7 @@ def _batches(windows: Sequence[Window], size: int) -> Iterator[Sequence[Window]]
 
 def _noise_field(models: LoadedModels, seed: int, height: int, width: int) -> Pyramid:
     """Draw noise for the whole picture: each level but the global one at its full size."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = generator_of(seed)
     multiple = models.side_multiple
     shapes = models.autoencoder.level_shapes(round_up(height, multiple), round_up(width, multiple))
     return tuple(torch.randn(1, *shape, generator=generator) for shape in shapes)

@@ -4,19 +4,13 @@ So a resumed run draws the same numbers as an uninterrupted one, and the numbers
 depend on the number of workers.
 """
 
-import hashlib
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from pdm.models.levels.pyramid import LevelShape, Pyramid
-
-
-def seed_at(seed: int, position: int, purpose: str) -> int:
-    """Derive a 63-bit seed for one purpose at one position of a run; neighbours are unrelated."""
-    text = f"{seed}/{position}/{purpose}".encode()
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest()) >> 1
+from pdm.seeds import seed_at
 
 
 def generator_at(seed: int, position: int, purpose: str) -> torch.Generator:
