@@ -47,4 +47,10 @@ def distillation_footprint(
     flops = found.flops_per_step
     if flops is not None:  # a pass forward is a third of one forward and back
         flops *= 1 + distil.teacher_steps / (3 * distil.steps)
-    return replace(found, micro_batch_size=count, flops_per_step=flops, memory=memory)
+    return replace(
+        found,
+        micro_batch_size=count,
+        images_per_step=found.images_per_step // distil.steps,
+        flops_per_step=flops,
+        memory=memory,
+    )

@@ -50,6 +50,8 @@ class Footprint:
         inputs: Shapes (C, H, W) of one picture, or of the levels of its latents.
         micro_batch_size: Images in one pass on one worker.
         parameters: Weights that are trained.
+        images_per_step: Images of an optimizer step, over all workers.
+        total_images: Images of the whole training.
         flops_per_step: Operations of an optimizer step, over all workers; None if unknown.
         memory: Bytes by part. On the host are "kernels" and, beside a GPU only, "checkpoint": from
             the first checkpoint on a copy of this worker's part of the state, if there is room
@@ -59,6 +61,8 @@ class Footprint:
     inputs: tuple[tuple[int, ...], ...]
     micro_batch_size: int
     parameters: int
+    images_per_step: int
+    total_images: int
     flops_per_step: float | None
     memory: dict[str, int]
 
@@ -74,10 +78,9 @@ class Footprint:
 
     def __str__(self) -> str:
         shapes = ", ".join("x".join(map(str, shape)) for shape in self.inputs)
-        flops = "unknown" if self.flops_per_step is None else f"{self.flops_per_step:.3g}"
         lines = [
             f"inputs of a picture: {shapes}; micro-batches of {self.micro_batch_size}",
-            f"parameters: {self.parameters:,}; operations a step: {flops}",
+            f"parameters: {self.parameters:,}; operations: {self._operations()}",
             "memory of a worker, predicted:",
         ]
         lines += [f"  {part:<12} {size / GIB:8.3f} GiB" for part, size in self.memory.items()]
@@ -88,12 +91,23 @@ class Footprint:
         )
         return "\n".join(lines)
 
+    def _operations(self) -> str:
+        if self.flops_per_step is None:
+            return "unknown"
+        in_all = self.flops_per_step * self.total_images / self.images_per_step
+        return (
+            f"{self.flops_per_step:.3g} a step of {self.images_per_step} images, {in_all:.3g} in "
+            f"all {self.total_images:,} images"
+        )
+
     def as_json(self) -> dict[str, Any]:
         """For programs; memory in bytes."""
         return {
             "inputs": [list(shape) for shape in self.inputs],
             "micro_batch_size": self.micro_batch_size,
             "parameters": self.parameters,
+            "images_per_step": self.images_per_step,
+            "total_images": self.total_images,
             "flops_per_step": self.flops_per_step,
             "memory_bytes": self.memory,
             "device_bytes": self.device_bytes,
@@ -201,10 +215,17 @@ def _footprint(
     memory["activations"] = max(0, _peak(mode, config, losses, model, batch) - memory["gradients"])
     saved = sharded + emas * own + sum(map(_moments_of(config), trained))
     flops = flops_per_image(on_meta, batch(on_meta, META))
-    per_step = None if flops is None else flops * count * config.num_workers * config.accumulation
-    parameters = sum(weight.numel() for weight in trained)
+    images = count * config.num_workers * config.accumulation
     memory |= {"checkpoint": saved // shards, "kernels": KERNEL_BYTES}
-    return Footprint(inputs, count, parameters, per_step, memory)
+    return Footprint(
+        inputs=inputs,
+        micro_batch_size=count,
+        parameters=sum(weight.numel() for weight in trained),
+        images_per_step=images,
+        total_images=config.total_images,
+        flops_per_step=None if flops is None else flops * images,
+        memory=memory,
+    )
 
 
 def _peak(

@@ -108,7 +108,10 @@ def test_an_autoencoder_counts_its_frozen_judge_and_its_pictures():
     trained = sum(weight.numel() for weight in build_autoencoder(AUTOENCODER).parameters())
     assert found.parameters == trained
     assert found.inputs == ((3, AUTOENCODER.image_height_px, AUTOENCODER.image_width_px),)
-    assert found.flops_per_step > 0
+    training = AUTOENCODER.training
+    assert found.images_per_step == training.batch_size
+    in_all = found.flops_per_step / training.batch_size * training.total_images
+    assert f"{in_all:.3g} in all {training.total_images:,} images" in str(found)
 
 
 def test_memory_is_that_of_tensors_which_live_at_the_same_time():
