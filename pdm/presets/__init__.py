@@ -27,8 +27,8 @@ FOLDER = Path(__file__).parent
 
 def descriptions() -> dict[str, str]:
     """Each preset's name, and what it is for in a few words."""
-    files = sorted(file for file in FOLDER.glob("*.yaml") if file != DEFAULT)
-    return {file.stem: _read(file.stem).splitlines()[0].removeprefix("# ") for file in files}
+    names = sorted(file.stem for file in FOLDER.glob("*.yaml") if file != DEFAULT)
+    return {name: _read(name).splitlines()[0].removeprefix("# ") for name in names}
 
 
 def full_name(name: str) -> str:

@@ -18,7 +18,7 @@ TASKS = (
     *("task-semantic", "task-super-resolution", "task-text"),
 )
 BUCKETS = ("buckets-1024", "buckets-2048x1024", "buckets-512")
-NAMES = (*BUCKETS, *sorted((*MODELS, LDM)), *DATA, "showcase", *TASKS)
+NAMES = (*BUCKETS, *sorted((*MODELS, LDM)), *DATA, "showcase", "showcase-photographs", *TASKS)
 
 
 @pytest.fixture

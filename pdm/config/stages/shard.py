@@ -23,6 +23,10 @@ class ShardConfig:
         Annotated[float, Limits(above=0, below=1)],
         "share of held-out images, chosen by a hash of their content",
     ]
+    hold_out: Annotated[
+        Literal["image", "folder"],
+        "image, or folder: all images of a folder, such as the crops of one photograph, together",
+    ] = "image"
 
     def __post_init__(self) -> None:
         check_limits(self)

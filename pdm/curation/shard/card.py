@@ -43,9 +43,10 @@ BOX_FIELD = (
 )
 
 FILES = """\
-An image's split and shard follow from hashes of its content and its key. `manifest.json` has the
-sha256 of every shard; a tar that is not in it does not belong to the data. `croissant.json`
-describes the same files in MLCommons' Croissant format. `pyramid data verify` finds any damage.
+An image's split follows from a hash of its content, or of its folder's name if folders are held
+out as a whole; its shard from a hash of its key. `manifest.json` has the sha256 of every shard; a
+tar that is not in it does not belong to the data. `croissant.json` describes the same files in
+MLCommons' Croissant format. `pyramid data verify` finds any damage.
 """
 
 LIMITS = """## Known limits

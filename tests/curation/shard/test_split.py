@@ -82,3 +82,40 @@ def test_what_trained_once_is_never_held_out_when_near_duplicates_arrive():
 def test_one_group_of_near_duplicates_is_all_in_one_split():
     rows = [picture(number, cluster="one") for number in range(10)]
     assert len(set(splits(rows).values())) == 1
+
+
+def crops_of(photographs, crops_each=8):
+    """Rows as a folder source gives them, with a folder for the crops of each photograph."""
+    return [
+        picture(f"{photograph} {crop}")
+        | {"source": "folder:crops", "url": f"crops/{photograph}/{crop}.png"}
+        for photograph in photographs
+        for crop in range(crops_each)
+    ]
+
+
+def split_by_folder(rows):
+    found = assign_splits(rows, 0.25, "folder")
+    by_folder = {}
+    for row in rows:
+        by_folder.setdefault(row["url"].split("/")[1], set()).add(found[row["key"]])
+    return by_folder
+
+
+def test_all_crops_of_a_photograph_are_in_one_split():
+    rows = crops_of(range(200))
+    by_folder = split_by_folder(rows)
+    assert all(len(splits) == 1 for splits in by_folder.values())
+    assert 30 <= sum(splits == {"val"} for splits in by_folder.values()) <= 70
+    assert split_by_folder(rows[::-1]) == by_folder
+    assert split_by_folder(crops_of(range(100))).items() <= by_folder.items()
+
+
+def test_near_duplicates_join_the_folders_that_they_are_in():
+    """The first crop of each later photograph is like the last one of the photograph before."""
+    rows = crops_of(range(40))
+    for number in range(1, 20):
+        rows[8 * number]["cluster"] = rows[8 * number - 1]["cluster"]
+    by_folder = split_by_folder(rows)
+    assert {tuple(by_folder[f"{number}"]) for number in range(20)} == {("train",)}
+    assert {"val"} in by_folder.values()
