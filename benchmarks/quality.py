@@ -96,7 +96,8 @@ def _designs(what: str) -> tuple[str, ...]:
 def _crops(args: argparse.Namespace, folder: Path, num_held_out: int, num_unseen: int) -> Path:
     """The file of the crops; cut and written if it is missing."""
     numbers = (first_stages.SIDE_PX, args.num_crops, num_held_out, num_unseen)
-    return crops.cut_once(folder / "crops.npz", args.pictures, *numbers)
+    pictures = crops.pictures_in(args.pictures)
+    return crops.cut_once(folder / "crops.npz", pictures, *numbers)
 
 
 def _summary_line(run: Run) -> str:

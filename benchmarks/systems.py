@@ -1,13 +1,15 @@
 """Trains whole systems for the same processor time and compares their pictures. Takes hours.
 
-    .venv/bin/python benchmarks/systems.py --pictures FOLDER --minutes 20 --seeds 0 1 2
+    .venv/bin/python benchmarks/systems.py --packages FOLDER --minutes 20 --seeds 0 1 2
     .venv/bin/python benchmarks/systems.py --json
 
 `benchmarks.designs.system_designs` says what a system is, and which there are. Each finished row is
 written at once to docs/results/systems.json and systems.md. Rows that are there are not run again,
 so the same command goes on after an interruption; rows of another length or seed stay beside them.
 
---pictures   Folder of photographs to use beside the built-in landscapes.
+--packages   Use, beside the built-in landscapes, the photographs of public packages, which are
+             fetched into this folder unless they are there (benchmarks/picture_packages.py).
+--pictures   Folder of photographs to use as well.
 --minutes    Processor time of one core for each system, half of it for the first stage.
 --seeds      Each system is trained once for each seed; systems take turns within a seed.
 --only       Systems, by their names in the table; default: all.
@@ -33,7 +35,10 @@ from benchmarks.designs.first_stages import SIDE_PX
 from benchmarks.designs.jobs import Job, run_job
 from benchmarks.designs.results import Results, Run
 from benchmarks.designs.system_designs import JUDGE, SYSTEMS, TEACHER
+from benchmarks.picture_packages import fetch, pictures
 from pdm.models.features.published_weights import is_installed
+
+PHOTOGRAPH_PX = 512  # shorter side of a photograph that crops are cut from, if it was larger
 
 
 def main() -> None:
@@ -58,11 +63,12 @@ def main() -> None:
 
 def _missing(args: argparse.Namespace, results: Results) -> Iterator[Job]:
     """Jobs of the rows that are not there yet."""
-    sources = "both" if args.pictures else "landscapes"
+    photographs = _photographs(args)
+    sources = "both" if photographs else "landscapes"
     work = args.work / f"{sources}-{args.num_crops}-{args.num_samples}"
     work.mkdir(parents=True, exist_ok=True)
     numbers = (SIDE_PX, args.num_crops, args.num_samples, args.num_samples)
-    path = crops.cut_once(work / "crops.npz", args.pictures, *numbers)
+    path = crops.cut_once(work / "crops.npz", photographs, *numbers, reduced_px=PHOTOGRAPH_PX)
     for seed in args.seeds:
         for source in args.source or sorted(crops.load(path)):
             for design in args.only or SYSTEMS:
@@ -79,6 +85,14 @@ def _missing(args: argparse.Namespace, results: Results) -> Iterator[Job]:
                     yield job
 
 
+def _photographs(args: argparse.Namespace) -> list[Path]:
+    found = crops.pictures_in(args.pictures)
+    if args.packages is not None:
+        fetch(args.packages, "photograph")
+        found += [picture.path for picture in pictures(args.packages, "photograph")]
+    return found
+
+
 def _summary_line(run: Run) -> str:
     distances = {name: pair[system_results.SCORE] for name, pair in run["distances"].items()}
     scores = ", ".join(f"{name} {1000 * value:.1f}" for name, value in distances.items())
@@ -88,6 +102,7 @@ def _summary_line(run: Run) -> str:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Compare whole systems after the same training.")
+    parser.add_argument("--packages", metavar="FOLDER", type=Path)
     parser.add_argument("--pictures", metavar="FOLDER", type=Path)
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])

@@ -5,7 +5,7 @@ drawn from fixed seeds: every design and every machine sees the same crops.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,17 +34,25 @@ CropsBySource = dict[str, Crops]
 
 def cut_once(
     path: Path,
-    pictures: Path | None,
+    photographs: Sequence[Path],
     side_px: int,
     num_train: int,
     num_held_out: int,
     num_unseen: int,
+    reduced_px: int | None = None,
 ) -> Path:
     """Cut crops into a file, unless it is there; landscapes are a hundredth of the crops."""
     if not path.exists():
         numbers = (max(4, num_train // 100), side_px, num_train, max(4, num_held_out), num_unseen)
-        save(crops(pictures, *numbers), path)
+        save(crops(photographs, *numbers, reduced_px), path)
     return path
+
+
+def pictures_in(folder: Path | None) -> list[Path]:
+    """The picture files of a folder, without its subfolders; none if there is no folder."""
+    if folder is None:
+        return []
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
 
 
 def save(found: CropsBySource, path: Path) -> None:
@@ -68,25 +76,28 @@ def load(path: Path) -> CropsBySource:
 
 
 def crops(
-    folder: Path | None,
+    photographs: Sequence[Path],
     num_landscapes: int,
     side_px: int,
     num_train: int,
     num_held_out: int,
     num_unseen: int = 0,
+    reduced_px: int | None = None,
 ) -> CropsBySource:
     """Cut crops of every size from `side_px` to the whole picture, reduced to `side_px`.
 
     Args:
-        folder: Of pictures, near duplicates of each other left out; None for landscapes alone.
+        photographs: Files, near duplicates of each other left out; none for landscapes alone.
         num_landscapes: Built-in ones.
         side_px: Of a crop.
         num_train: In all; each source has an equal share.
         num_held_out, num_unseen: For each source.
+        reduced_px: Larger photographs are reduced to this shorter side first, so that small crops
+            still show things and many photographs fit into memory; None: not.
     """
     sources = {"landscapes": _landscapes(num_landscapes)}
-    if folder is not None:
-        sources["photographs"] = _folder(folder)
+    if photographs:
+        sources["photographs"] = list(_opened(photographs, side_px, reduced_px))
     found = {}
     for number, (name, pictures) in enumerate(sorted(sources.items())):
         random = np.random.default_rng([7, number])
@@ -103,14 +114,17 @@ def _landscapes(count: int) -> list[Image.Image]:
     return [Image.fromarray(draw(0, index, *LANDSCAPE_PX)) for index in range(count)]
 
 
-def _folder(folder: Path) -> list[Image.Image]:
-    return list(_opened(sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)))
-
-
-def _opened(paths: list[Path]) -> Iterator[Image.Image]:
+def _opened(paths: Sequence[Path], side_px: int, reduced_px: int | None) -> Iterator[Image.Image]:
+    """All that hold a crop."""
     for path in paths:
         with Image.open(path) as file:
-            yield file.convert("RGB")
+            picture = file.convert("RGB")
+        shorter = min(picture.size)
+        if reduced_px is not None and shorter > reduced_px:
+            size = tuple(round(side * reduced_px / shorter) for side in picture.size)
+            picture = picture.resize((size[0], size[1]), Image.Resampling.LANCZOS)
+        if shorter >= side_px:
+            yield picture
 
 
 def _cut(

@@ -88,7 +88,7 @@ QUICK = dataclasses.replace(
 
 def measure(size: Size, folder: Path) -> list[Ratio]:
     """Distances in four steps over those in forty."""
-    [data] = crops(None, 40, SIDE_PX, size.num_crops, size.samples, size.samples).values()
+    [data] = crops((), 40, SIDE_PX, size.num_crops, size.samples, size.samples).values()
     found = [_distances(size, seed, data, folder) for seed in size.seeds]
     lines = []
     for key, side in (
