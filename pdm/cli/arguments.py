@@ -20,6 +20,7 @@ from pdm.cli.stage_arguments import add_run, add_stage
 from pdm.cli.tool_arguments import (
     add_compare,
     add_data_tools,
+    add_doctor,
     add_lineage,
     add_params,
     add_preset,
@@ -41,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
         add_stage(commands, name, function, paths)
     add_pictures(commands)
     add_params(commands)
+    add_doctor(commands)
     add_preset(commands)
     add_rehearse(commands)
     add_untrained(commands)

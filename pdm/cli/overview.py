@@ -17,7 +17,7 @@ Start here:
 """
 
 GROUPS = {
-    "The whole pipeline": ("run", "serve", "rehearse"),
+    "The whole pipeline": ("run", "serve", "rehearse", "doctor"),
     "Its stages, in order": tuple(STAGES),
     "Draw": ("draw", "inpaint", "upscale", "paint"),
     "Params": ("params", "preset"),

@@ -53,6 +53,13 @@ def add_data_tools(commands: Commands) -> None:
     add_path_options(removed, {"raw": "data/raw", "decisions": "data/decisions"})
 
 
+def add_doctor(commands: Commands) -> None:
+    """Add `pyramid doctor`."""
+    command = add_command(commands, "doctor", tools.doctor)
+    command.add_argument("--json", action="store_true", help="for programs")
+    add_params_option(command)
+
+
 def add_scores(commands: Commands) -> None:
     """Add `pyramid scores`."""
     command = add_command(commands, "scores", tools.scores)

@@ -72,6 +72,25 @@ def upgrade_params(args: argparse.Namespace) -> None:
     params.load(args.params)
 
 
+def doctor(args: argparse.Namespace) -> None:
+    """Check whether this machine can run the pipeline: packages, params, disk, services."""
+    import json
+
+    from pdm.doctor.doctor import examine
+    from pdm.doctor.finding import raise_for
+
+    findings = []
+    for finding in examine(args.params):
+        findings.append(finding)
+        if not args.json:
+            # A text of several lines, such as that of the params, stays in its column.
+            text = finding.text.replace("\n", "\n" + " " * 21)
+            print(f"{finding.status:<7}  {finding.name:<11} {text}", flush=True)
+    if args.json:
+        print(json.dumps([finding.as_dict() for finding in findings], indent=2))
+    raise_for(findings)
+
+
 def preset(args: argparse.Namespace) -> None:
     """Write a params file for a kind of data or a size of model, or list the presets."""
     from pdm import presets

@@ -51,7 +51,7 @@ def ray_session(num_cpus: int | None = None, *, worker_output: bool = True) -> I
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
     else:
-        _check_address(os.environ["RAY_ADDRESS"])
+        check_address(os.environ["RAY_ADDRESS"])
     with warnings.catch_warnings(), _named_faults():
         warnings.simplefilter("ignore")
         ray.init(
@@ -68,11 +68,12 @@ def ray_session(num_cpus: int | None = None, *, worker_output: bool = True) -> I
         ray.shutdown()
 
 
-def _check_address(address: str) -> None:
-    """Raise `Unavailable` at once if nothing listens at HOST:PORT; Ray itself tries for minutes."""
+def check_address(address: str) -> None:
+    """Raise `Unavailable` at once if nothing listens at HOST:PORT; Ray itself tries for minutes.
+    Other ways of naming a cluster are not checked."""
     host, colon, port = address.rpartition(":")
     if "/" in address or not (colon and port.isdigit()):
-        return  # another way of naming a cluster
+        return
     try:
         socket.create_connection((host.strip("[]"), int(port)), SECONDS_TO_ANSWER).close()
     except (OSError, OverflowError) as error:

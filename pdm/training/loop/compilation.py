@@ -55,7 +55,7 @@ def compile_blocks(model: nn.Module, device: Device, backend: Backend = "inducto
         Unavailable: The machine has no compiler for the code that torch generates.
         ValueError: The network declares no `block_types`.
     """
-    _check_compiler(device)
+    check_compiler(device)
     compile_function: Any = torch.compile  # torch's own types lack two of the arguments below
     dynamic = getattr(model, "sizes_vary", False)
     functions: dict[Any, Callable[..., Any]] = {}
@@ -79,7 +79,12 @@ def _kind(block: nn.Module) -> tuple[Any, ...]:
     return type(block), repr(block), shapes
 
 
-def _check_compiler(device: Device) -> None:
+def check_compiler(device: Device) -> None:
+    """Look for the compiler that torch.compile needs.
+
+    Raises:
+        Unavailable: There is none.
+    """
     names = _compilers(device)
     if not any(shutil.which(name) for name in names):
         raise Unavailable(
