@@ -229,3 +229,20 @@ def test_provenance_is_plain_json(work):
         for name, content in tars.read_members(Path(tar)).items():
             if name.endswith(".json"):
                 assert json.loads(content)["source"] == "urls:list.csv"
+
+
+def test_the_stage_holds_out_whole_folders_if_asked_to(tmp_path, ray_cluster):
+    folder_of = {
+        f"film-{number % 3}/scene-{number}": number % 3 for number in range(NUM_IMAGES - 1)
+    }
+    write_raw(tmp_path / "raw", {name: jpeg(scene(int(name[-1]))) for name in folder_of})
+    curate(CURATE, raw=tmp_path / "raw", decisions=tmp_path / "decisions")
+    splits_of = {}
+    for hold_out in ("image", "folder"):
+        found = samples(run(tmp_path, tmp_path / hold_out, but(SHARD, hold_out=hold_out)))
+        splits_of[hold_out] = [
+            {found[key_of(name)][2] for name, of in folder_of.items() if of == number}
+            for number in range(3)
+        ]
+    assert [len(splits) for splits in splits_of["folder"]] == [1, 1, 1]
+    assert max(len(splits) for splits in splits_of["image"]) == 2
