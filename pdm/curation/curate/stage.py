@@ -15,6 +15,7 @@ import pyarrow as pa
 import ray
 
 from pdm.config.stages.curate import CurateConfig
+from pdm.curation.curate.advice import advise_on_size
 from pdm.curation.curate.cache import MEASURED, ScoreCache, remove_matching
 from pdm.curation.curate.content.choice import model_of
 from pdm.curation.curate.content.likeness import Likeness, load_likeness, score_likeness
@@ -71,14 +72,17 @@ def curate(
 
         outcomes = Counter(str(row["outcome"]) for row in decided)
         assert outcomes.total() == len(rows)
-        sentence = _summary_line(decided)
+        sentence, advice = _summary_line(decided), advise_on_size(decided, config)
         if outcomes["kept"] < config.min_kept:
             raise QualityGate(
                 f"{sentence}. At least {config.min_kept} must be kept (curate.min_kept): add "
                 "sources, or look at the limits of section curate. Nothing was written."
+                + (f" {advice}." if advice else "")
             )
         _write(folder, decided, config, likeness.facts if likeness else {})
     logger.info("%s", sentence)
+    if advice:
+        logger.warning("curate: %s", advice)
     return {outcome: outcomes[outcome] for outcome in ("kept", "dropped", "failed")}
 
 
