@@ -37,7 +37,8 @@ def add_data_tools(commands: Commands) -> None:
         type=Path,
         nargs="*",
         metavar="FOLDER",
-        help="default: those of data/raw, data/shards and data/latents that exist",
+        help="default: those of data/raw, data/shards and data/latents that exist; DVC's cache "
+        "(.dvc/cache) and a remote that is a folder can be named, too",
     )
     removed = add_command(sub, "removed", tools.removed)
     add_params_option(removed)

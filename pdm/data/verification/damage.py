@@ -6,16 +6,16 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """One fault of a file, or of the `member` of a tar. Running `stage` again repairs it."""
+    """One fault of a file, or of the `member` of a tar, and the `cure`."""
 
     file: Path
     member: str | None
     fault: str
-    stage: str
+    cure: str
 
     def __str__(self) -> str:
         inside = f": {self.member}" if self.member else ""
-        return f"{self.file}{inside}: {self.fault} (to fix it, run: pyramid {self.stage})"
+        return f"{self.file}{inside}: {self.fault} (to fix it, {self.cure})"
 
 
 @dataclass(slots=True)
@@ -29,5 +29,9 @@ class Findings:
     num_bytes: int = 0
 
     def add(self, file: Path, fault: str, stage: str, member: str | None = None) -> None:
-        """Add a fault."""
-        self.damages.append(Damage(file, member, fault, stage))
+        """Add a fault that running `stage` again repairs."""
+        self.damages.append(Damage(file, member, fault, f"run: pyramid {stage}"))
+
+    def add_object(self, file: Path, fault: str, cure: str) -> None:
+        """Add a fault of a file that no stage writes."""
+        self.damages.append(Damage(file, None, fault, cure))

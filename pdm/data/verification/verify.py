@@ -1,7 +1,8 @@
 """Re-reads finished data and lists all damage: `pyramid data verify`.
 
 A folder with a `manifest.json` is checked against it (`image_shards`, `latent_shards`), one with
-`.parquet` tables against those (`raw_shards`). All files are read sequentially once or twice, one
+`.parquet` tables against those (`raw_shards`), and DVC's cache against the names in it
+(`dvc_cache`). All files are read sequentially once or twice, one
 member at a time; only the keys so far are in memory. Pictures are decoded only in shards whose
 sha256 has changed; of others, only headers are.
 """
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from pdm.data.shards import listing, locations, manifest
 from pdm.data.verification.damage import Findings
+from pdm.data.verification.dvc_cache import check_cache, is_cache
 from pdm.data.verification.image_shards import check_pictures
 from pdm.data.verification.latent_shards import check_latents
 from pdm.data.verification.raw_shards import check_raw
@@ -26,7 +28,8 @@ MAX_LINES = 1000  # of damage that are logged; the last line has the number of a
 
 
 def verify(folders: Sequence[Path]) -> str:
-    """Check folders of raw tars, shards or latents, and log each damage in a line.
+    """Check folders of raw tars, shards or latents, or DVC's cache or remote, and log each damage
+    in a line.
 
     Args:
         folders: If empty, those of `DEFAULT_FOLDERS` that exist.
@@ -53,22 +56,27 @@ def verify(folders: Sequence[Path]) -> str:
         num_damages += len(findings.damages)
         num_files += len({damage.file for damage in findings.damages})
         size = f"{findings.num_bytes / 2**20:,.1f} MiB"
-        parts.append(f"{findings.num_samples:,} {unit} in {findings.num_shards:,} shards, {size}")
+        shards = f" in {findings.num_shards:,} shards" if findings.num_shards else ""
+        parts.append(f"{findings.num_samples:,} {unit}{shards}, {size}")
     if num_damages:
         faults = "1 fault" if num_damages == 1 else f"{num_damages:,} faults"
         files = "1 file" if num_files == 1 else f"{num_files:,} files"
-        raise QualityGate(f"{faults} in {files}; each is listed above with the stage to run")
+        raise QualityGate(f"{faults} in {files}; each is listed above with its remedy")
     return f"verified {'; '.join(parts)}"
 
 
 def _check(folder: Path) -> tuple[Findings, str]:
     """The findings, and the word for the folder's samples."""
     if not folder.is_dir():
-        raise BadInput(f"{folder} is not a folder; name one with raw data, shards or latents")
+        raise BadInput(
+            f"{folder} is not a folder; name one with raw data, shards or latents, or DVC's cache"
+        )
     if (folder / manifest.FILE_NAME).exists():
         return _check_listed(folder)
     if any(folder.glob("*.parquet")) and any(folder.glob("[0-9]*.*")):
         return check_raw(folder), "raw pictures"
+    if is_cache(folder):
+        return check_cache(folder), "files of DVC's cache"
     raise BadInput(
         f"{folder} has no {manifest.FILE_NAME}, so it is unknown which files belong to the data; "
         "run the stage that writes it again"
