@@ -75,6 +75,19 @@ def add_stage(commands: Commands, name: str, function: Function, paths: dict[str
         command.add_argument(
             "--retry-failed", action="store_true", help="fetch again what failed before"
         )
+        command.add_argument(
+            "--only-errors",
+            type=_reasons,
+            default=(),
+            metavar="REASON,...",
+            help="with --retry-failed: only what failed for one of these reasons, such as "
+            "timeout,http_5xx,dns (data/raw/summary.json counts them)",
+        )
+
+
+def _reasons(text: str) -> tuple[str, ...]:
+    """Parse reasons, separated by commas."""
+    return tuple(reason.strip() for reason in text.split(",") if reason.strip())
 
 
 def _add_explain(curate: CommandParser) -> None:

@@ -10,10 +10,13 @@ import argparse
 from pdm import params
 from pdm.cli import sizes
 from pdm.cli.training_stages import autoencoder, diffusion
+from pdm.errors import BadInput
 
 
 def scrape(args: argparse.Namespace) -> None:
     """Fetch the images of all sources unchanged, and record the outcome of every URL."""
+    if args.only_errors and not args.retry_failed:
+        raise BadInput("--only-errors chooses among what failed before; add --retry-failed")
     config = params.load(args.params).scrape
     from pdm.curation.scrape import scrape
 
@@ -24,6 +27,7 @@ def scrape(args: argparse.Namespace) -> None:
         models=args.models,
         decisions=args.decisions,
         retry_failed=args.retry_failed,
+        only_errors=args.only_errors,
     )
 
 

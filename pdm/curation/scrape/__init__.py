@@ -1,5 +1,6 @@
 """The stage `scrape`: fetches the sources' images unchanged, with a row for every URL or file."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from pdm.config.stages.scrape import ScrapeConfig
@@ -13,6 +14,7 @@ def scrape(
     models: Path | None = None,
     decisions: Path | None = None,
     retry_failed: bool = False,
+    only_errors: Collection[str] = (),
 ) -> dict[str, int]:
     """Run the stage; see `pdm.curation.scrape.stage.scrape`."""
     # Imported here: the drawing workers import this package without the stage's libraries, which
@@ -26,4 +28,5 @@ def scrape(
         models=models,
         decisions=decisions,
         retry_failed=retry_failed,
+        only_errors=only_errors,
     )

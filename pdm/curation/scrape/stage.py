@@ -4,7 +4,7 @@ quality gate."""
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +35,7 @@ def scrape(
     models: Path | None = None,
     decisions: Path | None = None,
     retry_failed: bool = False,
+    only_errors: Collection[str] = (),
 ) -> dict[str, int]:
     """Fetch every image of every source into raw shards, with one row for each URL or file.
 
@@ -49,6 +50,8 @@ def scrape(
         models: Folder of models; those that were trained on a removed picture are logged.
         decisions: Of the last run; near duplicates of removed pictures are logged.
         retry_failed: Fetch again what failed before.
+        only_errors: Of that, only what failed for one of these reasons, such as timeout or
+            http_5xx; empty: everything.
 
     Returns:
         Number of rows by status: "ok", "failed", "dropped".
@@ -67,7 +70,9 @@ def scrape(
     if any(not isinstance(source, FolderSource) for source in config.sources):
         find_img2dataset()  # fails here rather than after minutes of drawing
     with atomic_folder(raw) as folder, _work_folder(raw) as work:
-        fetching = CachedFetch(config, cache, removals, retry_failed=retry_failed)
+        fetching = CachedFetch(
+            config, cache, removals, retry_failed=retry_failed, only_errors=only_errors
+        )
         outcomes = _fetch_all(config, listed, work, fetching)
         summary = write_shards(
             folder,

@@ -11,6 +11,7 @@ import pytest
 from faultserver import JPEG, serving
 from guard_settings import settings
 
+from pdm.cli import main
 from pdm.config.stages.scrape import UrlListSource
 from pdm.curation.scrape import scrape
 from pdm.curation.scrape.entries import Outcome, key_of
@@ -79,6 +80,31 @@ def test_runs_that_follow_each_other(project, caplog):
     again = project.run(*paths, retry_failed=True)
     assert [again[path]["status"] for path in paths] == ["ok", "dropped", "failed"]
     assert dict(project.server.hits) == {"/flaky/a": 1}
+
+
+def test_what_failed_is_tried_again_by_reason(project, caplog):
+    caplog.set_level(logging.INFO)
+    paths = ["/ok?r", "/flaky/b?times=9&code=500", "/flaky/c?times=9&code=503", "/chunked-short"]
+    first = project.run(*paths)
+    failed = [first[path]["reason"] for path in paths[1:]]
+    assert failed == ["http_500", "http_503", "short_body"]
+
+    project.run(*paths, retry_failed=True, only_errors=("http_5xx",))
+    assert set(project.server.hits) == {"/flaky/b", "/flaky/c"}
+    assert "2 (http_500 1, http_503 1) fetched again, 1 (short_body 1) not" in caplog.text
+
+    project.run(*paths, retry_failed=True, only_errors=("short_body", "http_500"))
+    assert set(project.server.hits) == {"/chunked-short", "/flaky/b"}
+
+    project.run(*paths, retry_failed=True, only_errors=("dns",))
+    assert not project.server.hits
+    assert "0 fetched again, 3 (http_500 1, http_503 1, short_body 1) not" in caplog.text
+
+
+def test_reasons_need_the_option_that_retries(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["scrape", "--only-errors", "timeout"]) == 2
+    assert "add --retry-failed" in capsys.readouterr().err
 
 
 def test_removals_leave_the_next_version_and_the_cache_and_models_are_named(project, caplog):

@@ -2,7 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from pdm.config.stages.scrape import ScrapeConfig
@@ -26,12 +27,21 @@ class CachedFetch:
         cache: Folder of a `FetchCache`, or None to store nothing.
         removals: Are removed from the cache, and not fetched.
         retry_failed: Fetch again what failed before.
+        only_errors: Of that, only what failed for one of these reasons, such as timeout or
+            http_5xx; empty: everything.
     """
 
     def __init__(
-        self, config: ScrapeConfig, cache: Path | None, removals: Removals, *, retry_failed: bool
+        self,
+        config: ScrapeConfig,
+        cache: Path | None,
+        removals: Removals,
+        *,
+        retry_failed: bool,
+        only_errors: Collection[str] = (),
     ) -> None:
         self._config, self._removals, self._retry_failed = config, removals, retry_failed
+        self._only_errors = only_errors
         self._cache = FetchCache(cache, config) if cache else None
         self._lock = threading.Lock()
         self._failed: dict[str, tuple[Target, Outcome]] = {}
@@ -95,13 +105,33 @@ class CachedFetch:
         self, entries: Mapping[str, Entry], targets: Mapping[str, Target]
     ) -> dict[str, Outcome]:
         cached: dict[str, Outcome] = {}
+        retried, left = Counter[str](), Counter[str]()
         for key, target in targets.items():
             if self._cache is None or entries[key].source == builtin.NAME:
                 continue
             outcome = self._cache.look_up(key, target)
-            if outcome and not (self._retry_failed and outcome.status == "failed"):
+            if outcome is None:
+                continue
+            is_retried = self._retry_failed and self._is_to_retry(outcome)
+            if outcome.status == "failed":
+                (retried if is_retried else left)[str(outcome.reason)] += 1
+            if not is_retried:
                 cached[key] = outcome
+        if self._retry_failed:
+            logger.info(
+                "scrape: of what failed before, %s fetched again, %s not",
+                _list(retried),
+                _list(left),
+            )
         return cached
+
+    def _is_to_retry(self, outcome: Outcome) -> bool:
+        reason = outcome.reason or ""
+        # http_5xx means 500 to 599, as in the documentation.
+        kinds = {reason, f"{reason[:6]}xx"} if reason.startswith("http_") else {reason}
+        return outcome.status == "failed" and (
+            not self._only_errors or not kinds.isdisjoint(self._only_errors)
+        )
 
     def _store(self, key: str, target: Target, result: Result, path: Path) -> None:
         if isinstance(result, FetchError):
@@ -116,3 +146,9 @@ class CachedFetch:
         ):
             outcome = picture_outcome(result, Content(path, 0, result.body.size))
             self._cache.store(key, target, outcome, path)
+
+
+def _list(reasons: Counter[str]) -> str:
+    """Such as "12 (dns 2, timeout 10)"."""
+    listed = ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))
+    return f"{reasons.total():,}" + (f" ({listed})" if listed else "")
