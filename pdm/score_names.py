@@ -17,6 +17,7 @@ INTERVALS = "intervals/"
 BY_SIZE, MEAN_OF_SIZES = "by_size", "mean"
 # Scores for which greater is better; for all others, smaller is.
 GREATER = ("psnr", "ssim", "precision", "recall", "density", "coverage")
+SHARES = ("precision", "recall", "coverage")  # from 0 to 1; density may exceed 1
 NEITHER = ("expected", "median_distance", "deviation", "intervals", "counts")
 JUDGED = (SAMPLES, "reconstruction", "memorisation", *GREATER)
 # Shares of samples nearer to a training picture than held-out pictures are. A second score gives
@@ -39,6 +40,12 @@ def direction(score: str) -> int:
     if not any(word in words for word in JUDGED):
         return 0
     return 1 if any(word in words for word in GREATER) else -1
+
+
+def is_share(score: str) -> bool:
+    """Whether a score cannot be below 0 or above 1, such as by_size/512x384/recall_random_conv."""
+    words = score.split("/")
+    return any(word.startswith(tuple(f"{share}_" for share in SHARES)) for word in words)
 
 
 def interval(scores: Mapping[str, float], name: str) -> tuple[float, float] | None:

@@ -11,12 +11,16 @@ from pdm.evaluation.distances import bootstrap
 from pdm.evaluation.distances.moments import Array
 from pdm.evaluation.scores import Scores
 from pdm.files import write_json
+from pdm.score_names import is_share
 
 REPLICATES = "replicates.json"
 
 
 def add_intervals(scores: Scores) -> dict[str, float]:
     """Return the scores, with `intervals/NAME/low` and `high` for those that have replicates.
+
+    Replicates are centred on the score, so those of a share near 0 or 1 may lie beyond; the ends of
+    its interval do not.
 
     Raises:
         QualityGate: A score is not finite.
@@ -27,6 +31,8 @@ def add_intervals(scores: Scores) -> dict[str, float]:
     values = dict(scores.values)
     for name, replicates in scores.replicates.items():
         low, high = bootstrap.interval(replicates)
+        if is_share(name):
+            low, high = max(low, 0.0), min(high, 1.0)
         values |= {f"intervals/{name}/low": low, f"intervals/{name}/high": high}
     return {name: _round(value) for name, value in values.items()}
 

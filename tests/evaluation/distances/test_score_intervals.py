@@ -12,6 +12,8 @@ from pdm.data.shards.manifest import digest
 from pdm.evaluation.distances import bootstrap
 from pdm.evaluation.distances.frechet import frechet_distance
 from pdm.evaluation.distances.moments import Moments
+from pdm.evaluation.metrics import add_intervals
+from pdm.evaluation.scores import Scores
 
 
 def test_the_interval_of_a_mean_is_the_textbook_one():
@@ -88,3 +90,28 @@ def test_resamples_of_the_reference_do_not_depend_on_the_samples(evaluate_with, 
     assert first[same] == second[same]
     assert first["spectrum_db/train_vs_val"] == second["spectrum_db/train_vs_val"]
     assert first["spectrum_db/samples_vs_val"] != second["spectrum_db/samples_vs_val"]
+
+
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [
+        ("precision_random_conv/samples_vs_val", 1.0),
+        ("by_size/512x384/recall_random_conv/samples_vs_val", 1.0),
+        ("coverage_efficientnet_lite1/train_vs_val", 1.0),
+        ("density_random_conv/samples_vs_val", 1.09),  # may exceed 1
+        ("kernel_random_conv/samples_vs_val", 1.09),
+    ],
+)
+def test_intervals_of_shares_end_at_one(name, end):
+    replicates = bootstrap.centre(np.linspace(0.6, 1.0, 1001), 0.9)
+    found = add_intervals(Scores({name: 0.9}, {name: replicates}))
+    low, high = (found[f"intervals/{name}/{end}"] for end in ("low", "high"))
+    assert (low, high) == pytest.approx((0.71, end), abs=1e-6)
+
+
+def test_intervals_of_shares_begin_at_zero():
+    name = "recall_random_conv/samples_vs_val"
+    replicates = bootstrap.centre(np.linspace(0.0, 0.4, 1001), 0.1)
+    found = add_intervals(Scores({name: 0.1}, {name: replicates}))
+    assert found[f"intervals/{name}/low"] == 0
+    assert found[f"intervals/{name}/high"] == pytest.approx(0.29, abs=1e-6)
