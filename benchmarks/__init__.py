@@ -4,6 +4,7 @@
     evaluation, gpu, tasks, training
     quality, systems                               long trainings of the designs in designs/
     drawings, enlarged                             on pictures that picture_packages fetches
+    photograph_crops                               crops of them, as a source for the pipeline
     task_pictures                                  draws the pictures of docs/tasks.md
 
 The other modules beside this one are shared.
