@@ -4,6 +4,7 @@ All functions work on the repository of the current folder.
 """
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from dvc.stage import PipelineStage
 from dvc.stage import Stage as DvcStage
 
 from flows.errors import BAD_INPUT, UNAVAILABLE, RunError
+
+# After a run that was interrupted, DVC warns of each lock that it clears: nothing to act on.
+logging.getLogger("dvc.rwlock").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ SECONDS_TO_LINGER = 5.0  # for workers that a stage leaves behind
 _DVC_LINE = re.compile(
     r"(Running stage|Stage) '|> |(Updating|Generating) lock file|To (track|enable) |\tgit add|"
     r"\tdvc config|Use `dvc push`|Data and pipelines are up to date|Verifying data sources|\s*$|"
-    r"ERROR: failed to reproduce"
+    r"ERROR: failed to reproduce|WARNING: Process '.*' with \(Pid \d+\), in RWLock-file"
 )
 _EXIT = re.compile(r"ERROR: failed to reproduce .* exited with (-?\d+)$")
 

@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flows import stage
+from flows import graph, stage
 from flows.errors import StageFailed
 
 
@@ -16,6 +17,21 @@ def test_its_lines_are_passed_on_without_what_dvc_says(toy):
     outcome = stage.reproduce("first", lines.append)
     assert lines == ["\n== first ==", "first: wrote a one"]
     assert (outcome.state, outcome.summary) == ("run", "wrote a one")
+
+
+def test_locks_that_an_interrupted_run_left_are_cleared_without_a_word(toy, caplog):
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        pass  # its number belongs to nobody now
+    lock = {"pid": process.pid, "cmd": "dvc repro --single-item first"}
+    path = str(Path("one.txt").resolve())
+    Path(".dvc/tmp").mkdir(exist_ok=True)
+    Path(".dvc/tmp/rwlock").write_text(json.dumps({"write": {path: lock}}))
+    assert graph.stale("first") == ["first"]  # DVC in this process
+    Path(".dvc/tmp/rwlock").write_text(json.dumps({"read": {path: [lock]}}))
+    lines = []
+    assert stage.reproduce("first", lines.append).state == "run"
+    assert lines == ["\n== first ==", "first: wrote a one"]
+    assert "RWLock" not in caplog.text
 
 
 def test_a_fresh_stage_is_not_run(toy):
