@@ -212,4 +212,6 @@ def next_step(scores: Scores) -> str:
         for one in found:
             if one is not None and one.word == word:
                 return one.advice
+    if not any(one is not None for one in found):
+        return "none of the headline scores was measured: run `pyramid evaluate` again"
     return "all six scores are good: take a larger size (`pyramid preset` lists them)"

@@ -130,6 +130,23 @@ def test_a_count_that_is_none_is_refused_with_what_is_expected(capsys, option, l
     assert expected in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["rehearse", "--max-memory", "nan"], "--max-memory: expected a number above 0, got 'nan'"),
+        (["rehearse", "--max-memory=inf"], "--max-memory: expected a number above 0, got 'inf'"),
+        (["rehearse", "--max-memory=-1"], "--max-memory: expected a number above 0, got '-1'"),
+        (["ema", "nan"], "LENGTH: expected a number from 0.0001 to 0.28, got 'nan'"),
+        (["ema", "0.1", "5"], "LENGTH: expected a number from 0.0001 to 0.28, got '5'"),
+    ],
+)
+def test_a_number_that_is_out_of_range_is_refused_before_any_work(capsys, arguments, expected):
+    with pytest.raises(SystemExit) as end:
+        cli.main(arguments)
+    assert end.value.code == 2
+    assert expected in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("arguments", [["paint"], ["sample", "--colour", "red"], ["params"]])
 def test_a_command_that_does_not_exist_ends_with_two(arguments):
     with pytest.raises(SystemExit) as caught:

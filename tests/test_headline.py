@@ -120,6 +120,11 @@ def test_the_next_step_mends_the_worst_first_and_the_autoencoder_before_the_samp
     assert "diffusion model longer" in headline.next_step(SCORES | far | slightly_blurred)
 
 
+def test_without_a_headline_score_nothing_is_called_good():
+    for scores in ({}, {"counts/val": 8.0}):
+        assert "pyramid evaluate" in headline.next_step(scores)
+
+
 @pytest.fixture
 def metrics(tmp_path):
     tree = {}

@@ -9,8 +9,10 @@ from pdm.cli.options import (
     add_models_option,
     add_params_option,
     add_path_options,
+    ema_length,
     fraction,
     positive_count,
+    positive_number,
 )
 from pdm.params import DEFAULT_PATH
 
@@ -34,7 +36,7 @@ def add_rehearse(commands: Commands) -> None:
     )
     command.add_argument(
         "--max-memory",
-        type=float,
+        type=positive_number,
         metavar="GIB",
         help="stop a stage that takes more memory of the host; default: no limit",
     )
@@ -160,7 +162,7 @@ def add_ema(commands: Commands) -> None:
     command.add_argument(
         "lengths",
         nargs="*",
-        type=float,
+        type=ema_length,
         default=[0.03, 0.05, 0.08, 0.1, 0.15, 0.2],
         metavar="LENGTH",
         help="default: 0.03 0.05 0.08 0.1 0.15 0.2; the EMA in the model file always comes first",

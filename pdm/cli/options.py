@@ -6,7 +6,16 @@ from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 from pdm.cli.command_parser import CommandParser
-from pdm.config.limits import Count, Fraction, Limits, NonNegative, Seed, parse_number
+from pdm.config.limits import (
+    Count,
+    EmaLength,
+    Fraction,
+    Limits,
+    NonNegative,
+    Positive,
+    Seed,
+    parse_number,
+)
 from pdm.params import DEFAULT_PATH
 
 Commands: TypeAlias = "argparse._SubParsersAction[CommandParser]"
@@ -93,6 +102,16 @@ def guidance_scale(text: str) -> float:
 def positive_share(text: str) -> float:
     """Parse a number above 0, at most 1."""
     return _number(text, Annotated[float, Limits(above=0, at_most=1)])
+
+
+def positive_number(text: str) -> float:
+    """Parse a number above 0, and finite."""
+    return _number(text, Positive)
+
+
+def ema_length(text: str) -> float:
+    """Parse the length of an EMA, as the params limit it."""
+    return _number(text, EmaLength)
 
 
 def fraction(text: str) -> float:

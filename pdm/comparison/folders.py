@@ -51,12 +51,21 @@ def read(folder: Path) -> Run:
 
 
 def pictures_of(folder: Path) -> dict[int, Path]:
-    """Find the first pictures of a folder of samples, by seed; empty if it does not exist."""
+    """Find the first pictures of a folder of samples, by seed; empty if it does not exist.
+
+    Raises:
+        BadInput: Its `samples.json` cannot be read.
+    """
     path = folder / "samples.json"
     if not path.is_file():
         return {}
-    samples = read_mapping(path).get("samples", [])
-    by_seed = {int(sample["seed"]): folder / str(sample["file"]) for sample in samples}
+    try:
+        samples = read_mapping(path, "sample").get("samples", [])
+        by_seed = {int(sample["seed"]): folder / str(sample["file"]) for sample in samples}
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInput(
+            f"{path} is not a list of samples ({error!r}); run the stage 'sample' again"
+        ) from error
     existing = [seed for seed in sorted(by_seed) if by_seed[seed].is_file()]
     return {seed: by_seed[seed] for seed in existing[:MAX_PICTURES]}
 
@@ -98,13 +107,16 @@ def _records(folder: Path) -> dict[str, Record]:
 def _curves(path: Path) -> dict[str, Curve]:
     if not path.is_file():
         return {}
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    names = [name for name in (rows[0] if rows else {}) if name != "images_seen"]
     try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        names = [name for name in (rows[0] if rows else {}) if name != "images_seen"]
         return {
             name: [(float(row["images_seen"]), float(row[name])) for row in rows if row[name]]
             for name in names
         }
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadInput(f"{path} is not a table of curves: {error}") from error
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        stage = path.stem
+        raise BadInput(
+            f"{path} is not a table of curves ({error}); run the stage '{stage}' again"
+        ) from error

@@ -20,8 +20,8 @@ def read_scores(path: Path) -> dict[str, float]:
     return _flat(read_mapping(path))
 
 
-def read_mapping(path: Path) -> dict[str, Any]:
-    """Read a JSON file with a mapping.
+def read_mapping(path: Path, stage: str = "evaluate") -> dict[str, Any]:
+    """Read a JSON file with a mapping, which a stage writes.
 
     Raises:
         BadInput: The file cannot be read, or is not a mapping.
@@ -29,11 +29,9 @@ def read_mapping(path: Path) -> dict[str, Any]:
     try:
         mapping = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise BadInput(
-            f"{path} cannot be read ({error}); run the stage 'evaluate' again"
-        ) from error
+        raise BadInput(f"{path} cannot be read ({error}); run the stage '{stage}' again") from error
     if not isinstance(mapping, dict):
-        raise BadInput(f"{path} is not a mapping of scores; run the stage 'evaluate' again")
+        raise BadInput(f"{path} is not a mapping; run the stage '{stage}' again")
     return mapping
 
 

@@ -149,6 +149,30 @@ def test_a_damaged_file_is_named(folders, path):
         page_of(folders)
 
 
+@pytest.mark.parametrize(
+    ("path", "content", "message"),
+    [
+        (
+            "samples/samples.json",
+            b'{"samples": 3}',
+            "is not a list of samples .*run the stage 'sam",
+        ),
+        ("samples/samples.json", b'{"samples": [{"file": "0.png"}]}', "is not a list of samples"),
+        ("samples/samples.json", b"[]", "is not a mapping; run the stage 'sample' again"),
+        (
+            "plots/diffusion.csv",
+            b"images_seen,loss\n1,\xff\n",
+            "is not a table .*'diffusion' again",
+        ),
+        ("plots/autoencoder.csv", b"images_seen,loss\n1,2,3\n", "is not a table .*autoencoder"),
+    ],
+)
+def test_a_file_of_another_kind_is_named_with_its_stage(folders, path, content, message):
+    (Path("two") / path).write_bytes(content)
+    with pytest.raises(BadInput, match=f"two/{path} {message}"):
+        page_of(folders)
+
+
 def test_a_run_named_twice_or_too_many_runs_are_refused(folders):
     with pytest.raises(BadInput, match=r"the run .*one is named twice"):
         page_of(["one", "one"])
