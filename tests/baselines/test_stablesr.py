@@ -355,6 +355,34 @@ def test_files_of_other_models_are_refused_by_name(change, message, weights, tmp
     assert not (tmp_path / "models").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        (f"{FIRST_STAGE}encoder.conv_in.weight", torch.zeros(()), "shapes are not those"),
+        (f"{FIRST_STAGE}encoder.conv_in.weight", torch.zeros(7, 3, 3, 3), "shapes are not those"),
+        (f"{UNET}input_blocks.0.0.weight", torch.zeros(33, 4, 3, 3), "shapes are not those"),
+        (f"{ENCODER}input_blocks.0.0.weight", torch.zeros(7, 4, 3, 3), "shapes are not those"),
+        (f"{TEXT}token_embedding.weight", torch.zeros(5, 64), "shapes are not those"),
+        (f"{TEXT}token_embedding.weight", torch.zeros(49408, 65), "shapes are not those"),
+        (f"{TEXT}ln_final.weight", torch.full((64,), torch.nan), "empty_text that are not finite"),
+        (f"{UNET}out.0.bias", torch.full((32,), torch.inf), "unet.out.0.bias that are not finite"),
+        (f"{UNET}out.0.bias", torch.zeros(32, dtype=torch.int8), "unet.out.0.bias as torch.int8"),
+        (f"{UNET}out.0.bias", torch.zeros(32).to_sparse(), "as torch.float32 (torch.sparse_coo)"),
+        (
+            f"{TEXT}transformer.resblocks.x.ln_1.weight",
+            torch.zeros(1),
+            "weights that StableSR lacks",
+        ),
+    ],
+)
+def test_weights_that_cannot_be_used_are_refused_by_name(name, value, message, weights, tmp_path):
+    torch.save(weights | {name: value}, tmp_path / "odd.ckpt")
+    with pytest.raises(BadInput, match=r"odd\.ckpt has") as caught:
+        import_stablesr(published(tmp_path / "odd.ckpt"), tmp_path / "models")
+    assert message in str(caught.value)
+    assert not (tmp_path / "models").exists()
+
+
 def test_the_command_refuses_bad_settings_in_one_line(tmp_path, capsys):
     (tmp_path / "full").mkdir()
     (tmp_path / "full/note.txt").touch()

@@ -4,7 +4,8 @@ The folder has `autoencoder/` and `diffusion/`, as every folder of models. No we
 and one that is left over must be among those that `published_names.why_unused` explains.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -78,8 +79,8 @@ def import_stablesr(published: Published, folder: Path) -> None:
         folder: To write; must not exist, or be empty.
 
     Raises:
-        BadInput: A file cannot be read, weights are missing, left over or of other shapes, a
-            setting is out of range, or the folder has something in it.
+        BadInput: A file cannot be read, weights are missing, left over, of other shapes or not
+            finite, a setting is out of range, or the folder has something in it.
     """
     _check(published, folder)
     tensors: dict[str, Tensor] = {}
@@ -122,21 +123,30 @@ def _save_first_stage(
     facts: Mapping[str, Any],
 ) -> None:
     own = below(FIRST_STAGE, tensors)
-    sizes: dict[str, Any] = {
-        "name": "kl-f8",
-        "base_width": len(own["encoder.conv_in.weight"]),
-        "latent_scale": "scalar",
-        "latent_weight": 0.0,
-    }
     state = {f"network.{name}": value for name, value in diffusers_weights(own).items()}
     state |= {"mean_0": torch.zeros(CHANNELS)}
     state |= {"std_0": torch.full((CHANNELS,), 1 / SCALING_FACTOR)}
     if published.wrapping is not None:
         state |= fusing_weights(_read_wrapping(published.wrapping))
         given = f"{given} and {published.wrapping}"
-    with torch.device("meta"):
-        model = _first_stage(sizes, published)
+    with _explain_shapes(given), torch.device("meta"):
+        width = len(own["encoder.conv_in.weight"])
+        sizes = {"name": "kl-f8", "base_width": width, "latent_scale": "scalar"}
+        model = _first_stage(sizes | {"latent_weight": 0.0}, published)
     _save(model, state, folder, given, facts)
+
+
+@contextmanager
+def _explain_shapes(given: str) -> Iterator[None]:
+    """Turn errors about weights whose shapes fit no size of the networks into `BadInput`."""
+    try:
+        yield
+    except (IndexError, TypeError, ValueError, RuntimeError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise BadInput(
+            f"{given} has weights whose shapes are not those of StableSR ({said}); name a file of "
+            "StableSR"
+        ) from error
 
 
 def _read_wrapping(path: Path) -> dict[str, Tensor]:
@@ -163,18 +173,19 @@ def _save_denoiser(
     unet = below(UNET, tensors)
     encoder = below(ENCODER, tensors)
     text = below(TEXT, tensors)
-    config = StableSRConfig(
-        predicts=published.predicts,
-        base_width=len(unet["input_blocks.0.0.weight"]),
-        head_width=published.head_width,
-        text_width=text["token_embedding.weight"].shape[1],
-        encoder_width=len(encoder["input_blocks.0.0.weight"]),
-    )
     state = {f"unet.{name}": value for name, value in unet.items()}
     state |= {f"encoder.{name}": value for name, value in encoder.items()}
-    state["empty_text"] = encode_empty_text(text, num_text_layers(tensors) - 1)
-    with torch.device("meta"):
-        model = StableSR(config, (CHANNELS,), (DOWNSAMPLING,))
+    with _explain_shapes(given):
+        state["empty_text"] = encode_empty_text(text, num_text_layers(tensors) - 1)
+        config = StableSRConfig(
+            predicts=published.predicts,
+            base_width=len(unet["input_blocks.0.0.weight"]),
+            head_width=published.head_width,
+            text_width=text["token_embedding.weight"].shape[1],
+            encoder_width=len(encoder["input_blocks.0.0.weight"]),
+        )
+        with torch.device("meta"):
+            model = StableSR(config, (CHANNELS,), (DOWNSAMPLING,))
     task = SuperResolutionTask(kind="super_resolution", factor=4, degradation="bsr_light")
     side = published.size_px // DOWNSAMPLING
     own = {
@@ -213,6 +224,23 @@ def _save(
             )
     if left := sorted(set(state) - set(wanted)):
         raise BadInput(f"{given} has {len(left)} weights that StableSR lacks, such as {left[0]}")
-    tensors = {name: state[name].float() for name in wanted}
+    tensors = {name: _as_float32(state[name], name, given) for name in wanted}
     kind, card = type(model).__name__, f"# {type(model).__name__}\n\n{LICENCE}\n"
     weights.save(folder, kind, model.config, tensors, card=card, **facts)
+
+
+def _as_float32(value: Tensor, name: str, given: str) -> Tensor:
+    """Convert a weight.
+
+    Raises:
+        BadInput: It has values that are not finite, or are no floating-point numbers.
+    """
+    if not (value.is_floating_point() and value.layout is torch.strided and not value.is_meta):
+        raise BadInput(
+            f"{given} has {name} as {value.dtype} ({value.layout}); name a file with all weights "
+            "in float32, float16 or bfloat16"
+        )
+    value = value.float()
+    if not value.isfinite().all():
+        raise BadInput(f"{given} has values in {name} that are not finite; download it again")
+    return value

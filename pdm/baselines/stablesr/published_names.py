@@ -1,5 +1,6 @@
 """Every weight of a published file: the names that it must have, and those that are not used."""
 
+import re
 from collections.abc import Collection, Iterable, Iterator
 
 import torch
@@ -74,10 +75,8 @@ def expected_names(text_layers: int = TEXT_LAYERS) -> dict[str, str]:
 
 def num_text_layers(found: Iterable[str]) -> int:
     """Count the layers of the text encoder; as published, if there are none."""
-    prefix = TEXT + LAYER
-    numbers = [
-        int(name.removeprefix(prefix).split(".")[0]) for name in found if name.startswith(prefix)
-    ]
+    pattern = re.compile(rf"{re.escape(TEXT + LAYER)}(\d{{1,3}})\.")
+    numbers = [int(match[1]) for name in found if (match := pattern.match(name))]
     return max(numbers, default=TEXT_LAYERS - 1) + 1
 
 
