@@ -109,8 +109,18 @@ def show(outcomes: list[Outcome], seconds: float) -> None:
         console.print()
         console.print(_scores(latest.scores))
     console.print()
-    for name, text in _pointers(latest):
+    for name, text in (*_promotions(outcomes), *_pointers(latest)):
         console.print(f"[bold]{name:<13}[/bold] {escape(text)}", soft_wrap=True)
+
+
+def _promotions(outcomes: list[Outcome]) -> Iterator[tuple[str, str]]:
+    """Yield what became of the model in MLflow's registry, in this run or the last that said so."""
+    now = {outcome.stage: outcome.promotion for outcome in outcomes}
+    before = _load_outcomes()
+    for stage in graph.stages():
+        kept = before.get(stage.name, {}).get("promotion", "")
+        if promotion := now.get(stage.name) or kept:
+            yield "model", promotion
 
 
 def _pointers(latest: Results) -> Iterator[tuple[str, str]]:

@@ -17,6 +17,7 @@ from flows.environment import with_hidden_proxies
 from flows.errors import StageFailed
 
 SECONDS_TO_STOP = 60.0  # a training that is stopped still writes its checkpoint
+PROMOTION = "registry: "  # begins the line on what became of a stage's model
 SECONDS_TO_LINGER = 5.0  # for workers that a stage leaves behind
 
 # DVC's own lines; all others are the stage's.
@@ -36,6 +37,7 @@ class Outcome:
     state: str  # "run", "restored" from DVC's cache, or "fresh"
     seconds: float
     summary: str  # the last line that starts with the stage's name, without it; may be empty
+    promotion: str = ""  # what became of its model in MLflow's registry, if it registered one
 
 
 def reproduce(
@@ -67,7 +69,7 @@ def reproduce(
         raise StageFailed(_error_message(stage, lines), _exit_code(lines))
     ran = any(line.startswith("Running stage '") for line in lines)
     state = "run" if ran else "restored"
-    return Outcome(stage, state, time.monotonic() - began, _summary(stage, lines))
+    return Outcome(stage, state, time.monotonic() - began, *_summaries(stage, lines))
 
 
 def environment_of_stages() -> dict[str, str]:
@@ -149,11 +151,16 @@ def _kill_group(process: subprocess.Popen[str]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _summary(stage: str, lines: list[str]) -> str:
-    """The last line that starts with the stage's name, else its last line."""
+def _summaries(stage: str, lines: list[str]) -> tuple[str, str]:
+    """The last line that starts with the stage's name, else its last line; and the promotion."""
     lines = [line for line in lines if not _DVC_LINE.match(line)]
-    prefixed = [line for line in lines if line.startswith(f"{stage}: ")]
-    return (prefixed or lines or [""])[-1].removeprefix(f"{stage}: ")
+    summary = (_with_prefix(f"{stage}: ", lines) or lines or [""])[-1]
+    return summary, "".join(_with_prefix(PROMOTION, lines)[-1:])
+
+
+def _with_prefix(prefix: str, lines: list[str]) -> list[str]:
+    """The lines that start with a prefix, without it."""
+    return [line.removeprefix(prefix) for line in lines if line.startswith(prefix)]
 
 
 def _exit_code(lines: list[str]) -> int:

@@ -192,6 +192,8 @@ def _counts(sets: PictureSets, summaries: Summaries) -> Scores:
 
 
 def _log_results(scores: Mapping[str, float], num_levels: int) -> None:
+    """Scores come last, since a run's table shows the last line of each stage."""
+    _warn_of_memorisation(scores)
     name = main_score(scores)
     logger.info(
         "evaluate: %s %.3g (floor %.3g); reconstruction %.1f dB",
@@ -200,6 +202,9 @@ def _log_results(scores: Mapping[str, float], num_levels: int) -> None:
         floor(scores, name),
         scores[f"reconstruction/psnr_db/levels_{num_levels}"],
     )
+
+
+def _warn_of_memorisation(scores: Mapping[str, float]) -> None:
     evidence = memorisation_evidence(scores)
     if evidence and not has_copies(scores):
         logger.warning(

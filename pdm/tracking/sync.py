@@ -60,20 +60,22 @@ def sync(runs: Path) -> str:
 
 
 def report_promotion(record: Record) -> None:
-    """Log whether the run's model became the champion, and why."""
+    """Log whether the run's model became the champion, and why.
+
+    The line begins with `registry: `, by which the summary of a pipeline run finds it.
+    """
     decision = record.sent.promotion
     if not decision:
         logger.warning(
-            "%s: `pyramid sync` decides whether this model is the champion, once MLflow at %s has "
-            "all of this run",
-            record.stage,
+            "registry: `pyramid sync` decides whether this model is the champion, once MLflow at "
+            "%s has all of this run",
             shown_address(),
         )
     elif decision["outcome"] == PROMOTED:
         version, why = decision["version"], decision["reason"]
-        logger.info("%s: version %s is the champion: %s", record.stage, version, why)
+        logger.info("registry: version %s is the champion: %s", version, why)
     else:
-        logger.info("%s: not promoted: %s", record.stage, decision["reason"])
+        logger.info("registry: not promoted: %s", decision["reason"])
 
 
 def _waiting(runs: Path) -> list[Waiting]:

@@ -2,6 +2,7 @@ import csv
 import dataclasses
 import json
 import math
+import logging
 import re
 
 import numpy as np
@@ -166,12 +167,14 @@ def test_the_page_of_closest_pairs_needs_nothing_beside_it(done):
 
 
 def test_a_page_and_a_warning_say_that_samples_are_copies(run, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
     copies = [training_picture(index) for index in range(6)]
     run(samples=write_samples(tmp_path / "copies", copies))
     page = (tmp_path / "plots" / "memorisation.html").read_text()
     assert "These samples look memorised</b> (by features and by pixels)" in page
     assert page.count("class='pair bad'") == CONFIG.num_neighbours
     assert "the samples look memorised (by features and by pixels): 100 % are copies" in caplog.text
+    assert "(floor " in caplog.messages[-1]  # scores last: a run's table shows the last line
 
 
 def test_blurred_samples_are_not_called_memorised(run, tmp_path, caplog):

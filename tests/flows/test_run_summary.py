@@ -68,6 +68,18 @@ def test_a_run_ends_with_one_screen(project, columns, monkeypatch, capsys):
         assert any(where in line for line in lines)
 
 
+def test_a_promotion_has_a_line_of_its_own(project, capsys):
+    said = "version 1 is the champion: it is the first: there was no champion"
+    evaluated = Outcome("evaluate", "run", 12.0, "kernel distance 0.03", said)
+    lines = shown_text(capsys, [evaluated])
+    [evaluate] = [line for line in lines if line.startswith("evaluate ")]
+    assert evaluate.endswith("kernel distance 0.03")
+    assert f"model         {said}" in lines
+    report.remember(evaluated)
+    lines = shown_text(capsys, [Outcome("evaluate", "fresh", 0.1, "")])
+    assert f"model         {said}" in lines
+
+
 def test_without_scores_all_else_is_printed(project, capsys):
     Path("metrics.json").unlink()
     lines = shown_text(capsys)

@@ -34,6 +34,13 @@ def test_locks_that_an_interrupted_run_left_are_cleared_without_a_word(toy, capl
     assert "RWLock" not in caplog.text
 
 
+def test_what_became_of_a_model_in_the_registry_is_not_the_result_of_its_stage(toy, script):
+    said = "first: distance 2; registry: not promoted: it is no better"
+    script(f"open('one.txt', 'w').write('1'); print('{said}'.replace('; ', chr(10)))")
+    outcome = stage.reproduce("first", print)
+    assert (outcome.summary, outcome.promotion) == ("distance 2", "not promoted: it is no better")
+
+
 def test_a_fresh_stage_is_not_run(toy):
     stage.reproduce("first", print)
     lines = []

@@ -34,7 +34,7 @@ def test_the_alias_moves_to_the_better_and_stays_where_it_is_not_beaten(monkeypa
     draw(b"two")
     evaluate(4.0, monkeypatch)
     assert champion() == "1"
-    assert "evaluate: not promoted: it is not better than version 1" in caplog.text
+    assert "registry: not promoted: it is not better than version 1" in caplog.text
     run = runs()["evaluate"]
     assert run.data.tags["pyramid.promotion.outcome"] == "refused"
     assert "not better than version 1" in run.data.tags["pyramid.promotion.reason"]
