@@ -2,11 +2,9 @@
 
 The networks are diffusers' `AutoencoderKL` and `VQModel`, which start from the same weights as in
 LDM's code (PyTorch's defaults). At a base width of 128 they have the published numbers of
-parameters. They share the pyramid autoencoder's trainer, and are read from and written to
-diffusers' folders.
+parameters. They share the pyramid autoencoder's trainer.
 """
 
-import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -109,16 +107,6 @@ class FirstStage(Autoencoder):
             variance = stds[0].square().mean() + means[0].var(correction=0)
             means, stds = [torch.zeros_like(means[0])], [variance.sqrt().expand_as(stds[0])]
         super().set_statistics(means, stds)
-
-    def save_diffusers(self, folder: Path) -> None:
-        """Write a folder that diffusers loads.
-
-        Its `scaling_factor` is one over the standard deviation of all latents (LDM, appendix G):
-        diffusers has one number, while we standardise each channel.
-        """
-        variance = self._std(0).square().mean() + self._mean(0).var(correction=0)
-        self.network.register_to_config(scaling_factor=1 / math.sqrt(float(variance)))
-        self.network.save_pretrained(folder)
 
     @classmethod
     def from_pretrained(cls, folder: Path) -> Self:

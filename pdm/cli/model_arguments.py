@@ -1,5 +1,6 @@
 """Arguments of the tools for models and for trials of a training."""
 
+import argparse
 from pathlib import Path
 
 from pdm.cli import tools
@@ -89,9 +90,7 @@ def add_export(commands: Commands) -> None:
 
 def _add_export_diffusers(sub: Commands) -> None:
     command = add_command(sub, "diffusers", tools.export_diffusers)
-    command.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="pipeline folder to write"
-    )
+    _add_output(command, "pipeline folder to write")
     command.add_argument(
         "--kind",
         choices=("auto", "stock", "custom"),
@@ -104,11 +103,19 @@ def _add_export_diffusers(sub: Commands) -> None:
 
 
 def add_import(commands: Commands) -> None:
-    """Add `pyramid import`: stablesr."""
+    """Add `pyramid import`: first-stage, stablesr."""
     text = "Make a folder of models of weights that others have published."
     sub = commands.add_parser("import", help=text, description=text).add_subparsers(
         title="whose weights", metavar="WHAT", required=True
     )
+    command = add_command(sub, "first-stage", tools.import_first_stage)
+    command.add_argument(
+        "folder",
+        type=Path,
+        metavar="FOLDER",
+        help="of diffusers' AutoencoderKL or VQModel, such as `vae` of a pipeline",
+    )
+    _add_output(command, "folder to write")
     command = add_command(sub, "stablesr", tools.import_stablesr)
     command.add_argument(
         "files",
@@ -151,9 +158,11 @@ def add_import(commands: Commands) -> None:
         metavar="N",
         help="steps of its sampling; default: %(default)s",
     )
-    command.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="folder to write"
-    )
+    _add_output(command, "folder to write")
+
+
+def _add_output(command: argparse.ArgumentParser, text: str) -> None:
+    command.add_argument("--output", type=Path, required=True, metavar="DIR", help=text)
 
 
 def add_ema(commands: Commands) -> None:

@@ -186,6 +186,15 @@ def import_stablesr(args: argparse.Namespace) -> None:
     print(args.output)
 
 
+def import_first_stage(args: argparse.Namespace) -> None:
+    """Make a model folder of a first stage of diffusers, and print the lines of params.yaml that
+    start from it."""
+    from pdm.baselines.diffusers_folders import import_first_stage
+
+    made = import_first_stage(args.folder, args.output)
+    print(f"{made.folder}\n\n{made.params}")
+
+
 def ema(args: argparse.Namespace) -> None:
     """Compare EMAs of several lengths of a trained model, to choose sample.ema_length."""
     config = params.load(args.params)

@@ -1,16 +1,22 @@
 """LDM's first stages: the published networks, behind the interface of the pyramid autoencoder."""
 
-import json
+from pathlib import Path
 
 import pytest
 import torch
 from diffusers import AutoencoderKL
 from diffusers.models.attention_processor import Attention
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
+from ruamel.yaml import YAML
 
-from pdm.baselines.diffusers_folders import from_diffusers
+from pdm import cli
+from pdm.baselines.diffusers_folders import from_diffusers, import_first_stage
 from pdm.baselines.first_stage import DESIGNS, build_first_stage
 from pdm.config.networks.first_stage import FirstStageConfig
+from pdm.config.training.init_from import InitFromConfig
+from pdm.errors import BadInput
+from pdm.registry import load_autoencoder
+from pdm.training.init_from import initialise
 from pdm.training.objectives.pixel_losses import l1
 
 # Rombach et al., arXiv:2112.10752, and the checkpoints of its release, in millions of parameters.
@@ -150,18 +156,55 @@ def test_the_decoder_sees_codes_alone():
 
 @pytest.mark.parametrize("name", ["kl-f8", "vq-f4-noattn"])
 @torch.no_grad()
-def test_folders_of_diffusers_go_in_and_out(name, tmp_path):
+def test_a_training_can_start_from_a_first_stage_of_diffusers(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     model = small(name)
     model.set_statistics(
         [torch.zeros(model.level_channels[0])], [torch.full((model.level_channels[0],), 5.0)]
     )
-    model.save_diffusers(tmp_path / "out")
-    record = json.loads((tmp_path / "out" / "config.json").read_text())
-    assert record["scaling_factor"] == pytest.approx(0.2)
-    again = from_diffusers(tmp_path / "out")
-    assert again.config.name == name
+    model.network.register_to_config(scaling_factor=0.2)
+    model.network.save_pretrained("vae")
+    assert cli.main(["import", "first-stage", "vae", "--output", "imported"]) == 0
+    printed = YAML().load(capsys.readouterr().out.partition("\n")[2])["autoencoder"]
+    config = FirstStageConfig(**printed["baseline"])
+    assert config.name == name
     images = torch.rand(1, 3, 32, 32) * 2 - 1
+    again = load_autoencoder(Path("imported"))
     torch.testing.assert_close(again.encode(images), model.encode(images))
+
+    started = build_first_stage(config)
+    initialise(
+        started,
+        InitFromConfig(**printed["init_from"]),
+        stage="autoencoder",
+        working_folder=Path(),
+        listed=[],
+        run=tmp_path,
+        is_first=False,
+    )
+    for own, released in zip(started.parameters(), model.parameters(), strict=True):
+        assert torch.equal(own, released)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (None, "vae is not a folder of diffusers"),
+        ('{"_class_name": "UNet2DModel"}', "has a UNet2DModel; only AutoencoderKL and VQModel"),
+        ('{"_class_name": "VQModel"}', "vae cannot be read"),  # no weights
+    ],
+)
+def test_what_is_no_first_stage_of_diffusers_is_named(config, message, tmp_path):
+    (tmp_path / "vae").mkdir()
+    if config is not None:
+        (tmp_path / "vae" / "config.json").write_text(config)
+    with pytest.raises(BadInput, match=message):
+        import_first_stage(tmp_path / "vae", tmp_path / "imported")
+
+
+def test_an_import_replaces_nothing(tmp_path):
+    with pytest.raises(BadInput, match="exists and is not replaced"):
+        import_first_stage(tmp_path / "vae", tmp_path)
 
 
 def test_a_folder_of_another_design_is_refused(tmp_path):
@@ -172,7 +215,7 @@ def test_a_folder_of_another_design_is_refused(tmp_path):
         norm_num_groups=4,
         latent_channels=5,
     ).save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="not one of the released designs"):
+    with pytest.raises(BadInput, match="not one of the released designs"):
         from_diffusers(tmp_path)
 
 
@@ -180,7 +223,7 @@ def test_a_folder_with_other_groups_is_refused_though_its_weights_would_fit(tmp_
     network = small("kl-f8").network
     settings = {name: value for name, value in network.config.items() if name[0] != "_"}
     AutoencoderKL(**settings | {"norm_num_groups": 1}).save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="not one of the released designs"):
+    with pytest.raises(BadInput, match="not one of the released designs"):
         from_diffusers(tmp_path)
 
 
