@@ -1,8 +1,8 @@
 import csv
 import dataclasses
 import json
-import math
 import logging
+import math
 import re
 
 import numpy as np
