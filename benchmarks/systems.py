@@ -36,7 +36,7 @@ from benchmarks.designs.jobs import Job, run_job
 from benchmarks.designs.results import Results, Run
 from benchmarks.designs.system_designs import JUDGE, SYSTEMS, TEACHER
 from benchmarks.picture_packages import fetch, pictures
-from pdm.models.features.published_weights import is_installed
+from pdm.models.features.variants import is_installed
 
 PHOTOGRAPH_PX = 512  # shorter side of a photograph that crops are cut from, if it was larger
 

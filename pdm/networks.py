@@ -17,14 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from pdm.files import atomic_file, sha256_of
-from pdm.models.features.efficientnet_lite import VARIANTS, EfficientNetLite
+from pdm.models.features.efficientnet_lite import EfficientNetLite
 from pdm.models.features.feature_distance import FeatureDistance
-from pdm.models.features.published_weights import (
-    LICENCE,
-    is_installed,
-    load_published,
-    variant_named,
-)
+from pdm.models.features.published_weights import load_published
+from pdm.models.features.variants import LICENCE, variant_named
 
 Purpose = Literal["features", "perceptual"]
 ABOUT = "network.json"
@@ -73,15 +69,6 @@ def make_network(name: str, purpose: Purpose, path: Path | None = None) -> Netwo
         temporary.write_bytes(_torchscript(module.eval(), _about(name, purpose)))
     digest = sha256_of(path)
     return NetworkFile(path, digest, _params(name, purpose, path, digest))
-
-
-def list_networks() -> list[str]:
-    """One line a network: name, input size, licence, package and whether that is installed."""
-    return [
-        f"{variant.name}  {variant.side_px} px  {LICENCE}  {variant.distribution} "
-        + ("(installed)" if is_installed(variant.name) else "(not installed)")
-        for variant in VARIANTS.values()
-    ]
 
 
 def network_in(path: Path) -> str | None:

@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
-from pdm import weights
 from pdm.config.networks.autoencoder_model import AutoencoderModelConfig
 from pdm.config.networks.unet import UNetConfig
 from pdm.config.stages.autoencoder import AutoencoderConfig
 from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.errors import BadInput
+from pdm.model_record import record_of
 from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.base_autoencoder import Autoencoder
 from pdm.models.denoiser import Denoiser
@@ -40,7 +40,7 @@ def load_autoencoder(folder: Path) -> Autoencoder:
     Raises:
         BadInput: The folder is missing or damaged, or is not an autoencoder.
     """
-    kind = weights.record_of(folder).get("kind")
+    kind = record_of(folder).get("kind")
     if kind == PyramidAutoencoder.__name__:
         return PyramidAutoencoder.from_pretrained(folder)
     from pdm.baselines.first_stage import KLFirstStage, VQFirstStage
@@ -93,7 +93,7 @@ def load_denoiser(folder: Path) -> Denoiser:
     Raises:
         BadInput: The folder is missing or damaged, or is not a denoising network.
     """
-    kind = weights.record_of(folder).get("kind")
+    kind = record_of(folder).get("kind")
     if kind == PyramidUNet.__name__:
         return PyramidUNet.from_pretrained(folder)
     from pdm.baselines.stablesr.denoiser import StableSR

@@ -3,7 +3,6 @@ installed packages, whose sha256 must match."""
 
 import dataclasses
 import importlib.util
-import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from pdm.errors import BadInput, Unavailable
 from pdm.files import atomic_folder, sha256_of, write_json
+from pdm.model_record import record_of
 
 FEW_STEPS = "few-steps"  # folder, within a flow's, of the network that was distilled from it
 
@@ -38,7 +38,7 @@ def save(
         config: Dataclass of the constructor's arguments.
         tensors: The state dict.
         beside: Files and folders to copy into the folder; missing ones are skipped.
-        card: Text of `README.md`; None for no such file.
+        card: Text of `README.md`; empty for no such file.
         facts: Further entries of `config.json`, such as the digest of the training data.
     """
     with atomic_folder(folder) as temporary:
@@ -69,26 +69,6 @@ def copy(source: Path, folder: Path, facts: Mapping[str, Any]) -> None:
     with atomic_folder(folder) as temporary:
         shutil.copytree(source, temporary, dirs_exist_ok=True)
         write_json(temporary / "config.json", {**record, **facts})
-
-
-def record_of(folder: Path) -> dict[str, Any]:
-    """Read a model folder's `config.json`; "kind" names the model's class.
-
-    Raises:
-        BadInput: The file is missing or damaged.
-    """
-    if not (folder / "config.json").exists():
-        raise BadInput(
-            f"{folder} has no trained model (config.json is missing); train it, or name another "
-            "folder"
-        )
-    try:
-        record = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        if not isinstance(record, dict):
-            raise ValueError("config.json is not a mapping")
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{folder} is not a model folder that can be read: {error}") from error
-    return record
 
 
 def load(folder: Path, kind: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:

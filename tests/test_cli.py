@@ -107,6 +107,20 @@ def test_a_stage_without_params_says_so_before_anything_heavy_is_loaded(name, tm
     assert "params.yaml does not exist" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "code"), [(["networks", "list"], 0), (["lineage", "missing.png"], 2)]
+)
+def test_a_short_answer_loads_neither_torch_nor_mlflow(words, code, tmp_path):
+    program = (
+        f"import sys, pdm.cli; code = pdm.cli.main({words});"
+        "print(code, [name for name in ('torch', 'ray', 'mlflow') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout.splitlines()[-1] == f"{code} []"
+
+
 def test_help_loads_nothing_heavy():
     program = (
         "import sys, pdm.cli; pdm.cli.parser().format_help();"

@@ -12,8 +12,9 @@ from pdm.config.stages.autoencoder import PerceptualConfig
 from pdm.config.stages.evaluate import FeaturesConfig
 from pdm.evaluation.features.pretrained import PretrainedFeatures
 from pdm.files import sha256_of
-from pdm.models.features.efficientnet_lite import VARIANTS, standardise
+from pdm.models.features.efficientnet_lite import standardise
 from pdm.models.features.published_weights import load_published
+from pdm.models.features.variants import VARIANTS
 from pdm.networks import ABOUT, make_network
 from pdm.training.objectives.perceptual import load_perceptual
 

@@ -30,12 +30,12 @@ from benchmarks.designs.train_denoiser import (
 from benchmarks.designs.train_first_stage import measured, train_autoencoder
 from benchmarks.networks import count_parameters
 from benchmarks.parts.training.in_memory import ema_of, trained
-from pdm import weights
 from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.data.pixels import Pixels
 from pdm.data.sheets import contact_sheet
 from pdm.evaluation.features.packaged import PackagedFeatures
 from pdm.inference.sampling_networks import Networks
+from pdm.model_record import record_of
 from pdm.models.base_autoencoder import Autoencoder
 from pdm.models.layers.spectral_norm import bake_spectral_norms
 from pdm.registry import load_autoencoder
@@ -128,7 +128,7 @@ def first_stage_of(
 
 def first_stage_images(folder: Path) -> int:
     """How many images a kept first stage saw."""
-    return int(weights.record_of(folder)["images_seen"])
+    return int(record_of(folder)["images_seen"])
 
 
 def _save_sheet(samples: Pixels, path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pdm import params
 from pdm.errors import BadInput
+from pdm.model_record import record_of
 
 if TYPE_CHECKING:
     from pdm.config.sampling.prompts import Prompt
@@ -31,13 +32,12 @@ def open_models(
             loaded.
         prompts: To draw; a guide is loaded if one needs it.
     """
-    from pdm import weights
     from pdm.inference.own_settings import check_steps, with_own_settings
     from pdm.inference.pictures.loaded_models import load_models
     from pdm.inference.prompts import with_guidance
 
     with find_models(args) as (folder, config):
-        record = weights.record_of(folder / "diffusion")
+        record = record_of(folder / "diffusion")
         config = with_own_settings(config, record)
         if args.steps:
             config = dataclasses.replace(config, steps=args.steps)
@@ -74,13 +74,13 @@ def find_models(args: argparse.Namespace) -> "Iterator[tuple[Path, SampleConfig]
 def _sample_settings(path: Path, diffusion: Path) -> "SampleConfig":
     """Read the section `sample`; without a params file, take that of the preset for the model's
     task, or the default one."""
-    from pdm import presets, weights
+    from pdm import presets
     from pdm.params.keys import DEFAULT
     from pdm.tasks.find import task_of_model
 
     if path != params.DEFAULT_PATH or path.exists():
         return params.load(path).sample
-    kind = task_of_model(weights.record_of(diffusion), None).kind
+    kind = task_of_model(record_of(diffusion), None).kind
     preset = f"task-{kind.replace('_', '-')}"
     known = preset in presets.descriptions()
     return presets.load(preset).sample if known else params.load(DEFAULT).sample

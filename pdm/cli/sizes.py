@@ -13,6 +13,7 @@ from pdm import params, presets
 from pdm.config import Params
 from pdm.config.stages.sample import SampleConfig
 from pdm.errors import BadInput
+from pdm.model_record import record_of
 
 MODELS = ("autoencoder", "diffusion")
 DEFAULT_SAMPLES = Path("samples")  # an output of the pipeline, which a preset must not replace
@@ -73,7 +74,6 @@ def _untrained(config: Params) -> Iterator[dict[str, Path]]:
 
 
 def _check_size(folders: dict[str, Path], config: Params, preset: str) -> None:
-    from pdm import weights
 
     for name, folder in folders.items():
         if not (folder / "config.json").is_file():
@@ -81,7 +81,7 @@ def _check_size(folders: dict[str, Path], config: Params, preset: str) -> None:
                 f"{folder} has no model; name trained models with --autoencoder and --diffusion, "
                 "or add --untrained to sample noise with random weights"
             )
-        record = weights.record_of(folder)
+        record = record_of(folder)
         found, wanted = (
             f"{width}x{height}"
             for width, height in (

@@ -88,7 +88,7 @@ def evaluate(args: argparse.Namespace) -> None:
     config = params.load(args.params).evaluate
     from pdm.evaluation.evaluate import evaluate
     from pdm.parallel.run import call_with_gpu
-    from pdm.tracking import track
+    from pdm.tracking.track import track
 
     with track("evaluate", config, data=args.shards) as tracked:
         scores = call_with_gpu(

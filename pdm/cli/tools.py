@@ -214,7 +214,7 @@ def ema(args: argparse.Namespace) -> None:
 
 def list_networks(args: argparse.Namespace) -> None:
     """List the networks that can be made."""
-    from pdm.networks import list_networks
+    from pdm.models.features.variants import list_networks
 
     print("\n".join(list_networks()))
 
@@ -276,6 +276,6 @@ def lineage(args: argparse.Namespace) -> None:
 
 def sync(args: argparse.Namespace) -> None:
     """Send runs that MLflow could not be reached for: params, metrics, files and models."""
-    from pdm.tracking import sync
+    from pdm.tracking.sync import sync
 
     print(sync(args.runs))

@@ -30,7 +30,7 @@ def _track_training(
     stage: str, config: Any, folder: Path, data: Path, model: Path
 ) -> Iterator[None]:
     """Track the run of a training stage; under `torchrun`, only in the first process."""
-    from pdm.tracking import track
+    from pdm.tracking.track import track
     from pdm.training.distributed.launchers import is_first_process
 
     if not is_first_process():

@@ -11,7 +11,7 @@ from pdm.config import Params
 from pdm.curation.scrape.fetching.img2dataset import find_img2dataset
 from pdm.doctor.finding import Finding, error, failed, listed, ok, warning
 from pdm.errors import PyramidError, Unavailable
-from pdm.models.features.published_weights import is_installed, variant_named
+from pdm.models.features.variants import is_installed, variant_named
 
 DISTRIBUTION = "pyramid-diffusion"
 LOCK = Path("requirements.lock")

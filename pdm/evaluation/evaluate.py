@@ -46,10 +46,10 @@ from pdm.evaluation.scores import (
 from pdm.evaluation.set_summaries import load_networks, summarise_sets
 from pdm.files import atomic_folder
 from pdm.machine.device import choose_device, exact_convolutions, log_device
+from pdm.model_record import record_of
 from pdm.models.base_autoencoder import Autoencoder
 from pdm.registry import load_autoencoder
 from pdm.score_names import SAMPLES, floor, main_score
-from pdm.weights import record_of
 
 logger = logging.getLogger(__name__)
 

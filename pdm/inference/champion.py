@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pdm import weights
 from pdm.config.records import from_record
 from pdm.config.stages.sample import SampleConfig
 from pdm.data.pixels import Pixels
@@ -22,6 +21,7 @@ from pdm.inference.decoding import decode_to_pixels
 from pdm.inference.latent_sampling import draw_latents
 from pdm.inference.sampling_networks import Networks, load_networks
 from pdm.machine.device import choose_device
+from pdm.model_record import record_of
 from pdm.models.base_autoencoder import Autoencoder
 from pdm.models.levels.pyramid import LevelShape
 from pdm.registry import load_autoencoder
@@ -95,7 +95,7 @@ def load_champion_folder(folder: Path) -> ChampionModel:
         BadInput: The folder lacks one of these, or one is damaged.
     """
     device = choose_device()
-    facts = weights.record_of(folder / "diffusion")
+    facts = record_of(folder / "diffusion")
     config = settings_of_samples(folder / "samples.json")
     return ChampionModel(
         load_autoencoder(folder / "autoencoder").to(device),

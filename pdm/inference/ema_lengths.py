@@ -14,7 +14,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pdm import weights
 from pdm.config.stages.sample import SampleConfig
 from pdm.data.order import images_at
 from pdm.data.pixels import Pixels
@@ -26,6 +25,7 @@ from pdm.inference.decoding import decode_to_pixels
 from pdm.inference.latent_sampling import draw_latents
 from pdm.inference.sampling_networks import load_networks
 from pdm.machine.device import choose_device
+from pdm.model_record import record_of
 from pdm.models.levels.pyramid import Pyramid
 from pdm.registry import load_autoencoder
 
@@ -84,7 +84,7 @@ def score_ema_lengths(
         BadInput: A folder is missing, they do not belong together, there are too few pictures, or
             the model has no EMA snapshots.
     """
-    facts = weights.record_of(diffusion)
+    facts = record_of(diffusion)
     _check_origin(facts, latents, autoencoder, diffusion)
     held_out = LatentShards(latents, "val").of_main_size()
     if min(num_images, len(held_out)) < MIN_IMAGES:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pdm import weights
 from pdm.config.stages.sample import SampleConfig
 from pdm.config.task import LayoutTask
 from pdm.data.boxes import KEY, Layout, layout_of_sample, parse_boxes
@@ -24,6 +23,7 @@ from pdm.data.pixels import Pixels
 from pdm.data.shards.images import ImageShards
 from pdm.errors import BadInput
 from pdm.files import check_sha256
+from pdm.model_record import record_of
 from pdm.models.condition import Condition
 from pdm.tasks.find import task_of_model
 from pdm.tasks.layout import BoxLayout, without_boxes
@@ -101,7 +101,7 @@ def read_layouts(config: SampleConfig, diffusion: Path, shards: Path) -> tuple[S
         BadInput: There are layouts for a model that reads none, their file cannot be read, or one
             does not fit the model; or no held-out picture has a box.
     """
-    record = weights.record_of(diffusion)
+    record = record_of(diffusion)
     task = task_of_model(record, None)
     if not isinstance(task, LayoutTask):
         if config.layouts is not None:

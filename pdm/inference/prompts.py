@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pdm import weights
 from pdm.config.file import FileConfig
 from pdm.config.sampling.prompts import Prompt, parse_prompts
 from pdm.config.stages.sample import GuideConfig, SampleConfig
@@ -21,6 +20,7 @@ from pdm.data.pixels import Pixels
 from pdm.data.shards.images import ImageShards
 from pdm.errors import BadInput
 from pdm.files import check_sha256
+from pdm.model_record import record_of
 from pdm.models.condition import Condition
 from pdm.tasks.find import build_task, task_of_model
 from pdm.tasks.text import EMPTY, Text, TextFiles
@@ -139,7 +139,7 @@ def read_prompts(config: SampleConfig, diffusion: Path, shards: Path) -> tuple[P
         BadInput: There are prompts for a model without text, their file cannot be read, or one does
             not fit the model or the guidance; or no held-out picture has a caption.
     """
-    record = weights.record_of(diffusion)
+    record = record_of(diffusion)
     if not isinstance(task_of_model(record, None), TextTask):
         if config.prompts is not None or config.negative_prompt:
             raise BadInput(f"{KEY}: {diffusion} was not trained with text; set it to null")

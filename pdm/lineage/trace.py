@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pdm import weights
 from pdm.data import decisions, marks
 from pdm.data.shards import listing
 from pdm.data.shards.listing import Listed
 from pdm.errors import BadInput, PyramidError
 from pdm.files import sha256_of
-from pdm.tracking.reader import Reader
+from pdm.model_record import record_of
 from pdm.tracking.records.record import Record
 
 STAGES = ("autoencoder", "diffusion")
@@ -161,7 +160,7 @@ def _model(stage: str, digest: str, places: Places, *elsewhere: Path) -> Model:
 
 def _look_into(model: Model, folder: Path, place: str, places: Places) -> None:
     model.place = place
-    record = weights.record_of(folder)
+    record = record_of(folder)
     model.facts = {name: record[name] for name in FACTS if name in record}
     model.listing = listing.read_summary(folder)
     listed = listing.find(folder, [places.shards, *sorted(places.models.glob("*"))])
@@ -171,6 +170,9 @@ def _look_into(model: Model, folder: Path, place: str, places: Places) -> None:
 
 def _ask_mlflow(model: Model, places: Places) -> None:
     """Add what MLflow knows. Best effort: without MLflow it stays unknown."""
+    # Only here: its import takes seconds, and most lineages are complete without it.
+    from pdm.tracking.reader import Reader
+
     try:
         reader = Reader()
         run = reader.by_model(model.sha256)

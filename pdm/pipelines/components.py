@@ -9,7 +9,6 @@ from typing import Any, Self
 import torch
 from diffusers.models.modeling_utils import ModelMixin
 
-from pdm import weights
 from pdm.config.networks.text import FrozenEncoderConfig
 from pdm.config.records import from_record
 from pdm.config.sampling.prompts import Prompt
@@ -19,6 +18,7 @@ from pdm.errors import BadInput
 from pdm.inference.conditioning import NO_CONDITIONING, Conditioning
 from pdm.inference.prompts import Prompts, text_task
 from pdm.inference.sampling_networks import Networks, load_networks
+from pdm.model_record import record_of
 from pdm.models.base_autoencoder import Autoencoder
 from pdm.registry import load_autoencoder
 from pdm.tasks.find import build_task, task_of_model
@@ -91,7 +91,7 @@ class DiffusionModel(PyramidModel):
 
     @classmethod
     def _load(cls, folder: Path) -> Self:
-        config, record = read_sampling(folder.parent), weights.record_of(folder)
+        config, record = read_sampling(folder.parent), record_of(folder)
         conditioning = _conditioning_of(folder, config, record)
         networks = load_networks(folder, config, torch.device("cpu"), conditioning)
         return cls(networks, config, record)

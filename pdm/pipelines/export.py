@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import torch
 
-from pdm import ema, weights
+from pdm import ema
 from pdm.baselines import unet_with_heads
 from pdm.baselines.stock_pipeline import has_own_unet, stock_pipeline, why_not_stock
 from pdm.baselines.unet_with_heads import UNetWithEightHeads
@@ -21,6 +21,7 @@ from pdm.files import atomic_folder, sha256_of, write_json, write_text
 from pdm.inference.conditioning import NO_CONDITIONING
 from pdm.inference.picture_sizes import sizes_of
 from pdm.inference.sampling_networks import load_networks
+from pdm.model_record import record_of
 from pdm.models.denoiser import Denoiser
 from pdm.models.noise_schedule import NUM_STEPS
 from pdm.pipelines.components import GUIDE, SAMPLING, TEXT_ENCODER
@@ -64,7 +65,7 @@ def export_diffusers(
             diffusers' own classes do not fit though `kind` asks for them, or the folder exists and
             is something else.
     """
-    record = weights.record_of(models / "diffusion")
+    record = record_of(models / "diffusion")
     digest = _digest_of(models / "autoencoder")
     if record.get("autoencoder_sha256") != digest:
         raise BadInput(
@@ -179,7 +180,7 @@ def _copy_text_encoder(models: Path, folder: Path) -> None:
     Raises:
         BadInput: It is missing, or has another sha256 than in the training.
     """
-    task = task_of_model(weights.record_of(models / "diffusion"), None)
+    task = task_of_model(record_of(models / "diffusion"), None)
     if not (isinstance(task, TextTask) and isinstance(task.encoder, FrozenEncoderConfig)):
         return
     digest_of(task.encoder, Path())  # checks the sha256

@@ -20,7 +20,7 @@ SUN = {"class": "sun", "x": 0.625, "y": 0.0, "width": 0.25, "height": 0.25}
 CROP = {"left_px": 0, "top_px": 10, "width_px": 128, "height_px": 64}
 
 
-def record_of(seed: int) -> dict:
+def record_of_sample(seed: int) -> dict:
     size = {"original_width_px": 128, "original_height_px": 100, "crop": CROP}
     boxes = [BOAT, SUN][: seed % 3]  # a third of the pictures has none
     return {"key": f"{seed:020x}"} | size | ({"boxes": boxes} if boxes else {})
@@ -33,7 +33,7 @@ def write_shards(folder: Path) -> Path:
         samples = []
         for seed in seeds:
             key, parts = sample_of(seed)
-            samples.append((key, parts | {"json": json.dumps(record_of(seed)).encode()}))
+            samples.append((key, parts | {"json": json.dumps(record_of_sample(seed)).encode()}))
         path = folder / f"{split}-000000.tar"
         tars.write_tar(path, samples)
         splits[split] = [manifest.Shard.of(path, len(samples))]

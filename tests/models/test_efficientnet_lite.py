@@ -6,8 +6,9 @@ import torch
 
 from pdm.errors import BadInput, Unavailable
 from pdm.models.features import efficientnet_lite
-from pdm.models.features.efficientnet_lite import LITE0, TAP_WIDTHS, VARIANTS
+from pdm.models.features.efficientnet_lite import TAP_WIDTHS
 from pdm.models.features.published_weights import load_published
+from pdm.models.features.variants import LITE0, VARIANTS
 from pdm.weights import packaged_file
 
 

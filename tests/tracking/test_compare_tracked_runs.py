@@ -12,7 +12,7 @@ from pdm.data.shards.manifest import Manifest
 from pdm.errors import BadInput
 from pdm.events import EventLog
 from pdm.files import sha256_of
-from pdm.tracking import track
+from pdm.tracking.track import track
 
 SCORE = "frechet_random_conv/samples_vs_val"
 PAGE = Path("reports/comparison.html")

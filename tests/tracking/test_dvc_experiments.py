@@ -9,9 +9,10 @@ import pytest
 from scored_models import draw, evaluate
 from tracked_runs import CONFIG, client, local, runs
 
-from pdm.tracking import sync, track
 from pdm.tracking.connection.address import artifacts, database, shown_address
 from pdm.tracking.connection.project import project_root
+from pdm.tracking.sync import sync
+from pdm.tracking.track import track
 
 ROOT = Path(__file__).parents[2]
 STAGE = """

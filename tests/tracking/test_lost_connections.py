@@ -13,7 +13,8 @@ from tracked_runs import CONFIG, EVENTS, client, local, points, runs, work
 from tracked_servers import free_port, mlflow_server
 
 from pdm.errors import Unavailable
-from pdm.tracking import sync, track
+from pdm.tracking.sync import sync
+from pdm.tracking.track import track
 
 
 def test_a_closed_port_costs_seconds_and_sync_sends_the_lines_later(monkeypatch, caplog):

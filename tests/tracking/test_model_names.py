@@ -10,8 +10,8 @@ from scored_models import draw, evaluate
 from tracked_runs import client, runs
 
 from pdm.comparison.compare import compare
-from pdm.tracking import sync
 from pdm.tracking.registry.champion import LONGEST_NAME, fetch_champion, model_name
+from pdm.tracking.sync import sync
 
 NAMES = [
     ("team/landscapes", "team-landscapes"),

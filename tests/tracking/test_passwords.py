@@ -12,10 +12,11 @@ from tracked_runs import CONFIG, runs
 from tracked_servers import free_port
 
 from pdm.errors import Unavailable
-from pdm.tracking import sync, track
 from pdm.tracking.connection.address import shown_address
 from pdm.tracking.connection.redaction import redact, without_credentials
 from pdm.tracking.records.record import Record
+from pdm.tracking.sync import sync
+from pdm.tracking.track import track
 
 PASSWORDS = ["s3cr3t-canary", "p@ss:w/ord?#100%", "%2Fencoded%40canary"]
 CANARIES = ["s3cr3t-canary", "ord?#100", "ss:w", "canary", "ord%3F"]

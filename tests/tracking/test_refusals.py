@@ -11,7 +11,8 @@ from tracked_runs import CONFIG, EVENTS, client, points, runs, work
 
 from pdm.errors import Unavailable
 from pdm.events import EventLog
-from pdm.tracking import sync, track
+from pdm.tracking.sync import sync
+from pdm.tracking.track import track
 
 
 def records():

@@ -13,9 +13,9 @@ from tracked_servers import free_port
 
 from pdm import ema
 from pdm.errors import BadInput
-from pdm.tracking import sync
 from pdm.tracking.registry.champion import fetch_champion
 from pdm.tracking.registry.models import EMA_SNAPSHOTS
+from pdm.tracking.sync import sync
 
 NAME = "pyramid-diffusion"
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from tracked_runs import CONFIG, EVENTS, client, points, runs, work
 
-from pdm.tracking import sync, track
+from pdm.tracking.sync import sync
+from pdm.tracking.track import track
 
 PROCESSES = 8
 
@@ -66,7 +67,7 @@ def test_eight_processes_may_be_the_first_to_use_a_database():
         "import sys; sys.path.insert(0, sys.argv[2])\n"
         "from pathlib import Path\n"
         "from tracked_runs import CONFIG\n"
-        "from pdm.tracking import track\n"
+        "from pdm.tracking.track import track\n"
         "from pdm.tracking.sending import sender\n"
         "sender.SECONDS_TO_END_LOCALLY = 240\n"  # a busy machine starts eight MLflows slowly
         "events = Path('runs/diffusion') / sys.argv[1] / 'events.jsonl'\n"

@@ -15,7 +15,7 @@ from pdm.data.shards.manifest import Manifest
 from pdm.errors import Preempted
 from pdm.events import EventLog
 from pdm.files import sha256_of
-from pdm.tracking import track
+from pdm.tracking.track import track
 
 
 def test_a_run_has_params_points_model_and_a_parent():

@@ -38,7 +38,7 @@ from pdm.inference.any_size.tiled.decode import decode_bands
 from pdm.inference.any_size.tiled.encode import encode_maps
 from pdm.inference.any_size.tiled.enlarged import EnlargedPicture
 from pdm.inference.pictures.loaded_models import LoadedModels
-from pdm.models.features.published_weights import is_installed
+from pdm.models.features.variants import is_installed
 
 STRENGTH = 1.0
 TRAINED = "efficientnet-lite1"

@@ -12,7 +12,8 @@ from pdm.data.pixels import Pixels
 from pdm.evaluation.distances.moments import Array
 from pdm.evaluation.features.resize import pillow_bicubic_to
 from pdm.models.features.efficientnet_lite import DEVIATION, MEAN
-from pdm.models.features.published_weights import load_published, variant_named
+from pdm.models.features.published_weights import load_published
+from pdm.models.features.variants import variant_named
 
 AT_ONCE_PIXELS = 2**15  # of crops that go in together; larger pictures go in one by one
 

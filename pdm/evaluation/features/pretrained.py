@@ -18,7 +18,8 @@ from pdm.errors import BadInput, Unavailable
 from pdm.evaluation.distances.moments import Array
 from pdm.evaluation.features.resize import CONVENTIONS
 from pdm.files import sha256_of
-from pdm.models.features.efficientnet_lite import DEVIATION, MEAN, VARIANTS
+from pdm.models.features.efficientnet_lite import DEVIATION, MEAN
+from pdm.models.features.variants import VARIANTS
 
 # inception-2015-12-05.pt, NVIDIA's TorchScript translation of the original TensorFlow graph, which
 # StyleGAN2-ADA published, clean-fid and k-diffusion use, and k-diffusion pins by this digest.

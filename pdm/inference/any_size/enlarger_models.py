@@ -4,7 +4,6 @@ super-resolution, or another pyramid."""
 import dataclasses
 from pathlib import Path
 
-from pdm import weights
 from pdm.config.sampling.own_settings import FACT as OWN
 from pdm.config.stages.sample import SampleConfig
 from pdm.errors import BadInput
@@ -19,6 +18,7 @@ from pdm.inference.pictures.draw import Drawing
 from pdm.inference.pictures.loaded_models import LoadedModels, load_models
 from pdm.inference.prompts import Prompts
 from pdm.inference.sampling_networks import few_steps_facts
+from pdm.model_record import record_of
 from pdm.models.condition import Condition
 from pdm.tasks.find import task_of_model
 from pdm.tasks.text import EMPTY
@@ -53,7 +53,7 @@ def check_enlarger(folder: Path, config: SampleConfig, name: str) -> None:
             f"{name}: {folder} lacks {', '.join(missing)}; name a folder with autoencoder/ and "
             f"diffusion/ in it{hint_to_import(folder)}"
         )
-    record = weights.record_of(folder / "diffusion")
+    record = record_of(folder / "diffusion")
     if record.get("images_seen") == 0:
         raise BadInput(f"{name}: {folder}/diffusion has random weights; train it first")
     if record.get("autoencoder_sha256") != sha256_of(folder / FILES[0]):
@@ -81,12 +81,12 @@ def open_enlarger(folder: Path, config: SampleConfig) -> LoadedModels:
         prompts=None,
         negative_prompt=None,
     )
-    return load_models(folder, with_own_settings(own, weights.record_of(folder / "diffusion")))
+    return load_models(folder, with_own_settings(own, record_of(folder / "diffusion")))
 
 
 def digests_of(folder: Path, config: SampleConfig) -> dict[str, str]:
     """Return the digests of models that enlarge, for marks, beside that of the diffusion model."""
-    record, digest = weights.record_of(folder / "diffusion"), sha256_of(folder / FILES[0])
+    record, digest = record_of(folder / "diffusion"), sha256_of(folder / FILES[0])
     few_steps = few_steps_facts(folder / "diffusion", config)
     own = own_facts(with_own_settings(config, record), record)
     return _as_enlarger({"autoencoder_sha256": digest, **few_steps, **own})

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from pdm import weights
 from pdm.config.buckets import training_size
 from pdm.config.stages.latents import LatentsConfig
 from pdm.data import boxes, captions, classes, maps
@@ -30,6 +29,7 @@ from pdm.inference.encode.parts import (
     parts_of,
 )
 from pdm.inference.encode.statistics import LatentStatistics
+from pdm.model_record import record_of
 from pdm.models.base_autoencoder import Autoencoder
 from pdm.parallel.part_folder import PartFolder, part_folder
 from pdm.parallel.run import run_parts
@@ -66,7 +66,7 @@ def encode_shards(
         Unavailable: The disk is too full for the latents, or workers were lost.
         QualityGate: A level's latents are not finite, or far from standardised. Nothing is written.
     """
-    record = weights.record_of(autoencoder)
+    record = record_of(autoencoder)
     size = (record["image_height_px"], record["image_width_px"])
     splits = open_splits(shards)
     known = splits["train"].manifest.facts

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pdm import weights
 from pdm.config.sampling.prompts import Prompt
 from pdm.config.stages.sample import SampleConfig
 from pdm.config.task import ClassTask, LayoutTask, TextTask, UnconditionalTask
@@ -20,6 +19,7 @@ from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.inference.prompts import Prompts, check_guidance
 from pdm.inference.sample_settings import settings_of
 from pdm.inference.trained_size import side_multiple_of, size_of
+from pdm.model_record import record_of
 from pdm.models.condition import Condition
 from pdm.tasks.find import how_trained, task_of_model
 from pdm.tasks.layout import BoxLayout
@@ -37,7 +37,7 @@ def check_prompts(prompts: Sequence[Prompt], diffusion: Path, config: SampleConf
         diffusion: Folder of the model; only its record is read.
         config: Section `sample` of the params.
     """
-    record = weights.record_of(diffusion)
+    record = record_of(diffusion)
     task = task_of_model(record, None)
     if not isinstance(task, TextTask):
         raise BadInput(
@@ -62,7 +62,7 @@ def check_draws_alone(diffusion: Path) -> None:
     Args:
         diffusion: Folder of the model; only its record is read.
     """
-    task = task_of_model(weights.record_of(diffusion), None)
+    task = task_of_model(record_of(diffusion), None)
     if isinstance(task, TextTask):
         raise BadInput(
             'give a prompt, such as "a red sunset over a lake", or a file with --prompts'
@@ -177,7 +177,7 @@ def read_boxes(
     Raises:
         BadInput: The model was trained without boxes, or a layout does not fit it.
     """
-    record = weights.record_of(diffusion)
+    record = record_of(diffusion)
     task = task_of_model(record, None)
     if not isinstance(task, LayoutTask):
         raise BadInput(

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from pdm import weights
 from pdm.config.networks.latent_unet import LatentUNetConfig
 from pdm.config.sampling.prompts import Prompt
 from pdm.config.stages.sample import SampleConfig
@@ -35,6 +34,7 @@ from pdm.inference.sampling_networks import (
 from pdm.inference.trained_size import side_multiple, size_of
 from pdm.machine.device import choose_device
 from pdm.machine.out_of_memory import explain_out_of_memory
+from pdm.model_record import record_of
 from pdm.models.base_autoencoder import Autoencoder
 from pdm.models.condition import Condition
 from pdm.models.levels.pyramid import Pyramid
@@ -143,7 +143,7 @@ def load_models(folder: Path, config: SampleConfig, prompts: Sequence[Prompt] = 
     # The stage's own; commands have theirs.
     config = dataclasses.replace(config, size=None, enlarger=None)
     autoencoder, diffusion = folder / "autoencoder", folder / "diffusion"
-    record, digest = weights.record_of(diffusion), sha256_of(autoencoder / "model.safetensors")
+    record, digest = record_of(diffusion), sha256_of(autoencoder / "model.safetensors")
     if record.get("autoencoder_sha256") != digest:
         raise BadInput(f"{diffusion} was not trained on latents of {autoencoder}; name its own")
     if prompts and all(prompt.guidance_scale == 1 for prompt in prompts):

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pdm import weights
 from pdm.config.task import SemanticTask
 from pdm.data.maps import UNKNOWN, ClassMap, decode_map, names_of
 from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
 from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.inference.pictures.windows import round_up
+from pdm.model_record import record_of
 from pdm.tasks.find import how_trained, task_of_model
 from pdm.tasks.semantic import map_condition
 
@@ -26,7 +26,7 @@ def read_map_for(path: Path, diffusion: Path) -> ClassMap:
     Raises:
         BadInput: The model does not draw from maps, or `read_map` raises it.
     """
-    record = weights.record_of(diffusion)
+    record = record_of(diffusion)
     task = task_of_model(record, None)
     if not isinstance(task, SemanticTask):
         raise BadInput(

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pdm import weights
 from pdm.config.sampling.prompts import Prompt
 from pdm.config.stages.sample import SampleConfig
 from pdm.config.task import LayoutTask, TextTask
@@ -36,6 +35,7 @@ from pdm.inference.sampling_networks import Networks, load_networks
 from pdm.inference.trained_size import size_of
 from pdm.machine.device import choose_device, log_device
 from pdm.machine.limits import usable_cpus
+from pdm.model_record import record_of
 from pdm.models.base_autoencoder import Autoencoder
 from pdm.models.levels.pyramid import Pyramid
 from pdm.parallel.part_folder import PartFolder
@@ -102,7 +102,7 @@ class SampleRenderer:
     def __init__(self, task: SampleTask, device: torch.device) -> None:
         self.task, self.config, self.device = task, task.config, device
         self.autoencoder: Autoencoder = load_autoencoder(task.autoencoder).to(device)
-        facts = weights.record_of(task.diffusion)
+        facts = record_of(task.diffusion)
         self.main_size = size_of(facts)
         conditioning = self._conditioning(facts)
         config = config_for_loading(task.config, task.prompts)

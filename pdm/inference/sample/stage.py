@@ -7,7 +7,6 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from pdm import weights
 from pdm.config.sampling.prompts import Prompt
 from pdm.config.stages.sample import SampleConfig
 from pdm.data.shards import manifest
@@ -21,6 +20,7 @@ from pdm.inference.sample.parts import FULL_SIZE, PREVIEWS, Row, SampleTask, dra
 from pdm.inference.sample.sheet import write_sheet
 from pdm.inference.sample_settings import settings_of
 from pdm.inference.sampling_networks import check_few_steps, few_steps_facts
+from pdm.model_record import record_of
 from pdm.parallel.part_folder import part_folder
 from pdm.parallel.run import run_parts
 from pdm.progress import Progress
@@ -63,7 +63,7 @@ def sample_pictures(
         BadInput: A model is missing, the models do not match, the diffusion model has no EMA
             snapshots for `ema_length`, prompts do not fit it, or the enlarger cannot enlarge.
     """
-    facts = weights.record_of(diffusion)
+    facts = record_of(diffusion)
     digests = _digests_of_models(autoencoder, diffusion, facts)
     tiles_at_once, of_enlarger = config.batch_size, dict[str, str]()
     if large_samples(config, facts):

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from pdm import weights
 from pdm.config.sampling.prompts import Prompt, parse_prompts
 from pdm.config.stages.sample import SampleConfig
 from pdm.config.task import LayoutTask, TextTask, UnconditionalTask
@@ -12,6 +11,7 @@ from pdm.errors import BadInput
 from pdm.inference.conditioning import NO_CONDITIONING, Classes, Conditioning, choose_classes
 from pdm.inference.layouts import Layouts, ShownLayout
 from pdm.inference.prompts import Prompts, text_task
+from pdm.model_record import record_of
 from pdm.models.denoiser import Denoiser
 from pdm.tasks.find import build_task, task_of_model
 from pdm.tasks.layout import BoxLayout
@@ -29,7 +29,7 @@ def conditioning_of_model(folder: Path, network: Denoiser, config: SampleConfig)
     Raises:
         BadInput: The model works on a picture, or takes a condition of an unknown task.
     """
-    record = weights.record_of(folder)
+    record = record_of(folder)
     task = task_of_model(record, network.condition_sizes)
     found = build_task(task, record)
     if found.needs_pictures or found.needs_maps:
@@ -60,7 +60,7 @@ def classes_of_model(folder: Path, network: Denoiser) -> tuple[str, ...]:
     condition = network.condition_sizes
     if condition is None or not condition.num_classes:
         return ()
-    names = names_of(weights.record_of(folder))
+    names = names_of(record_of(folder))
     if len(names) != condition.num_classes:
         raise BadInput(f"{folder} takes {condition.num_classes} classes but names {len(names)}")
     return names

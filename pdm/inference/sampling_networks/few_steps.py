@@ -10,6 +10,7 @@ from pdm.config.sampling.prompts import Prompt
 from pdm.config.stages.sample import SampleConfig
 from pdm.errors import BadInput
 from pdm.files import sha256_of
+from pdm.model_record import record_of
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ def uses_few_step_network(diffusion: Path, config: SampleConfig) -> bool:
     folder = diffusion / weights.FEW_STEPS
     if config.sampler in ("adaptive", "ddim") or not folder.is_dir():
         return False
-    return len(weights.record_of(folder)["stops"]) == config.steps + 1
+    return len(record_of(folder)["stops"]) == config.steps + 1
 
 
 def few_steps_facts(diffusion: Path, config: SampleConfig) -> dict[str, str]:

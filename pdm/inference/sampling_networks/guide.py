@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from pdm import ema, weights
+from pdm import ema
 from pdm.config.stages.sample import GuideConfig
 from pdm.errors import BadInput
 from pdm.files import check_sha256
 from pdm.inference.sampling_networks.conditioning_of_model import classes_of_model
+from pdm.model_record import record_of
 from pdm.models.denoiser import Denoiser
 from pdm.models.layers.spectral_norm import settle_spectral_norms
 from pdm.registry import load_denoiser
@@ -50,7 +51,7 @@ def _load_other_model(config: GuideConfig, diffusion: Path, network: Denoiser) -
     # Equal params must give equal pictures.
     check_sha256(folder / "model.safetensors", str(config.sha256), "sample.guide")
     guide = load_denoiser(folder)
-    _check_fit(folder, weights.record_of(diffusion), _schedule(network), _schedule(guide))
+    _check_fit(folder, record_of(diffusion), _schedule(network), _schedule(guide))
     both = classes_of_model(folder, guide), classes_of_model(diffusion, network)
     if guide.condition_sizes not in (None, network.condition_sizes):
         raise BadInput(
@@ -76,7 +77,7 @@ def _end_of_ema(config: GuideConfig, diffusion: Path) -> int:
 
 
 def _check_fit(folder: Path, facts: dict[str, Any], schedule: object, of_guide: object) -> None:
-    found = weights.record_of(folder)
+    found = record_of(folder)
     for name in ("autoencoder_sha256", "level_shapes"):
         if found.get(name) != facts[name]:
             raise BadInput(

@@ -11,6 +11,7 @@ from pdm.inference.sampling_networks.conditioning_of_model import conditioning_o
 from pdm.inference.sampling_networks.few_steps import check_settings, uses_few_step_network
 from pdm.inference.sampling_networks.guide import load_guide
 from pdm.inference.sampling_networks.networks import Networks
+from pdm.model_record import record_of
 from pdm.models.layers.spectral_norm import bake_spectral_norms, settle_spectral_norms
 from pdm.registry import load_denoiser
 
@@ -61,5 +62,5 @@ def _load_few_steps(
     network = load_denoiser(folder)
     # The vocabulary of a text model is in the folder of the flow.
     conditioning = conditioning or conditioning_of_model(diffusion, network, config)
-    stops = torch.tensor(weights.record_of(folder)["stops"], dtype=torch.float64)
+    stops = torch.tensor(record_of(folder)["stops"], dtype=torch.float64)
     return Networks(bake_spectral_norms(network).to(device), conditioning=conditioning, stops=stops)

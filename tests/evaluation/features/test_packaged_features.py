@@ -13,8 +13,8 @@ from pdm.config.stages.evaluate import FeaturesConfig
 from pdm.errors import BadInput
 from pdm.evaluation.evaluate import evaluate
 from pdm.evaluation.features.packaged import PackagedFeatures
-from pdm.models.features.efficientnet_lite import VARIANTS
 from pdm.models.features.published_weights import load_published
+from pdm.models.features.variants import VARIANTS
 
 NAME, SCORE = "efficientnet-lite1", "efficientnet_lite1"
 LEARNED = dataclasses.replace(CONFIG, features=(FeaturesConfig(network=NAME),))

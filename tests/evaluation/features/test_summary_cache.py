@@ -26,7 +26,7 @@ from pdm.evaluation.features.summary import summarise
 from pdm.evaluation.features.summary_cache import cached_summary
 from pdm.evaluation.memorisation import Mirrored
 from pdm.evaluation.stream import StreamedMoments, accumulate, score_batches
-from pdm.models.features.published_weights import is_installed
+from pdm.models.features.variants import is_installed
 
 NETWORK = "efficientnet-lite1"
 

@@ -22,7 +22,7 @@ from shared_folders import make_once
 from test_other_enlarger import folder_of
 from tiny_chain import SAMPLE
 
-from pdm import cli, weights
+from pdm import cli
 from pdm.baselines.stablesr.denoiser import BETAS
 from pdm.baselines.stablesr.fusing_first_stage import FusingFirstStage
 from pdm.baselines.stablesr.importing import Published, import_stablesr
@@ -38,6 +38,7 @@ from pdm.inference.any_size.tiled.encode import encode_maps
 from pdm.inference.any_size.tiled.enlarge import count_tiles, enlarge
 from pdm.inference.own_settings import with_own_settings
 from pdm.inference.pictures.loaded_models import load_models
+from pdm.model_record import record_of
 from pdm.models.noise_schedule import cumulative_alphas
 from pdm.presets import DEFAULT
 
@@ -58,7 +59,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def models(folder):
-    return load_models(folder, with_own_settings(SAMPLE, weights.record_of(folder / "diffusion")))
+    return load_models(folder, with_own_settings(SAMPLE, record_of(folder / "diffusion")))
 
 
 @pytest.fixture
@@ -236,7 +237,7 @@ def test_folders_and_commands_that_do_not_fit_are_refused_in_one_line(run, photo
 
 
 def test_settings_that_this_version_does_not_know_are_refused(folder):
-    record = weights.record_of(folder / "diffusion")
+    record = record_of(folder / "diffusion")
     for change in ({"sampler": "adaptive"}, {"steps": 0}, {"tempo": 1}):
         changed = replace_sampling(record, change)
         with pytest.raises(BadInput, match="sampling"):

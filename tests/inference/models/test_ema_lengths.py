@@ -8,7 +8,7 @@ from pdm.errors import BadInput
 from pdm.evaluation.learned_distance import LearnedDistance
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.inference.ema_lengths import score_ema_lengths
-from pdm.models.features.published_weights import is_installed
+from pdm.models.features.variants import is_installed
 
 
 def scores(chain, lengths, num_images=4, **changes):

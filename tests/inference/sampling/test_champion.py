@@ -12,7 +12,7 @@ from pdm.errors import BadInput
 from pdm.inference.champion import load_champion, load_champion_folder
 from pdm.inference.sample import sample_pictures
 from pdm.score_names import RANDOM_SCORE
-from pdm.tracking import track
+from pdm.tracking.track import track
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from pdm.files import sha256_of
 from pdm.inference.sample import sample_pictures
 from pdm.lineage.formats import as_json, as_text
 from pdm.lineage.trace import NOT_KNOWN, Places, trace
-from pdm.tracking import track
+from pdm.tracking.track import track
 
 URL = "https://example.org/{}.jpg"
 

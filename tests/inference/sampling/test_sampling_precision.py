@@ -9,13 +9,13 @@ import torch
 from PIL import Image
 from tiny_chain import SAMPLE
 
-from pdm import weights
 from pdm.config.stages.sample import PreviewsConfig
 from pdm.inference.champion import load_champion_folder
 from pdm.inference.latent_sampling import draw_latents
 from pdm.inference.pictures.loaded_models import load_models
 from pdm.inference.sample import sample_pictures
 from pdm.inference.sampling_networks import load_networks
+from pdm.model_record import record_of
 from pdm.models.layers.blocks import ToPixels
 from pdm.models.unet_parts.embedding import Embedding
 
@@ -83,7 +83,7 @@ def test_steps_times_and_outputs_stay_in_float32(chain):
         if isinstance(module, Embedding | ToPixels | torch.nn.Conv2d):
             module.register_forward_hook(note)
     networks.network.embedding.time.register_forward_hook(note)
-    shapes = [tuple(shape) for shape in weights.record_of(chain.diffusion)["level_shapes"]]
+    shapes = [tuple(shape) for shape in record_of(chain.diffusion)["level_shapes"]]
     latents = draw_latents(networks, config, [0, 1], shapes)
     assert {level.dtype for level in latents} == {torch.float32}
     inside = {dtype for kind, dtype in seen if kind is torch.nn.Conv2d}

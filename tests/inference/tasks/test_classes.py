@@ -26,7 +26,6 @@ from shades import (
 from shared_folders import make_once
 from tiny_chain import SAMPLE
 
-from pdm import weights
 from pdm.config.task import ClassTask
 from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput
@@ -35,6 +34,7 @@ from pdm.inference.champion import load_champion_folder
 from pdm.inference.sample import sample_pictures
 from pdm.lineage.formats import as_text
 from pdm.lineage.trace import Places, trace
+from pdm.model_record import record_of
 from pdm.tasks.find import check_task
 from pdm.training.latent_dataset import LatentDataset
 
@@ -202,7 +202,7 @@ def test_a_class_task_needs_no_sizes_and_trains_the_same_model(shades, tmp_path)
         train(folder, name, config) for name, config in (("stated", stated), ("derived", derived))
     )
     assert sha256_of(one / "model.safetensors") == sha256_of(other / "model.safetensors")
-    assert weights.record_of(other)["task"] == {"kind": "class"}
+    assert record_of(other)["task"] == {"kind": "class"}
 
 
 def test_what_the_model_does_not_know_is_not_drawn(taught, chain, tmp_path):

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from tiny_chain import DIFFUSION, LATENTS, SAMPLE, Chain
 
-from pdm import cli, weights
+from pdm import cli
 from pdm.config.task import InpaintingTask
 from pdm.data import marks
 from pdm.data.shards.latents import LatentShards
@@ -22,6 +22,7 @@ from pdm.inference.encode import encode_shards
 from pdm.inference.pictures.read import read_mask, read_picture
 from pdm.inference.sample import sample_pictures
 from pdm.lineage.trace import Places, trace
+from pdm.model_record import record_of
 from pdm.presets import DEFAULT
 from pdm.tasks.find import check_task
 from pdm.training import diffusion
@@ -110,7 +111,7 @@ def test_latents_keep_the_pictures_that_were_encoded(trained, chain):
 
 
 def test_a_model_says_what_it_was_trained_for(trained):
-    record = weights.record_of(trained.models / "diffusion")
+    record = record_of(trained.models / "diffusion")
     assert record["task"]["mask_shapes"] == ["rectangle", "brush"]
     assert record["config"]["condition"]["level_channels"] == [11, 4]
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from layout_chain import BOAT, CONFIG, SUN, record_of
+from layout_chain import BOAT, CONFIG, SUN, record_of_sample
 from PIL import Image
 from tiny_chain import SAMPLE
 
-from pdm import cli, weights
+from pdm import cli
 from pdm.config.file import FileConfig
 from pdm.config.stages.sample import GuideConfig
 from pdm.data import marks
@@ -20,6 +20,7 @@ from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.inference.sample import sample_pictures
+from pdm.model_record import record_of
 from pdm.presets import DEFAULT
 from pdm.tasks.find import check_task
 
@@ -27,11 +28,11 @@ from pdm.tasks.find import check_task
 def test_latents_have_the_layouts_and_mirrored_copies_mirrored_ones(by_boxes):
     latents = LatentShards(by_boxes / "latents", "train")
     for number in range(5):
-        expected = layout_of_sample(record_of(number))
+        expected = layout_of_sample(record_of_sample(number))
         assert latents.layouts[number] == expected
         assert latents.layouts[number + 5] == expected.mirrored()
     assert latents.layouts[2].crop == (0.0, 0.1, 1.0, 0.74)
-    record = weights.record_of(by_boxes / "models" / "diffusion")
+    record = record_of(by_boxes / "models" / "diffusion")
     assert record["boxes"] == {"classes": ["boat", "sun"], "crop": [0.0, 0.1, 1.0, 0.74]}
     assert record["task"]["kind"] == "layout"
 

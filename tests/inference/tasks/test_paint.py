@@ -14,7 +14,7 @@ from PIL import Image
 from task_training import train_task
 from tiny_chain import DIFFUSION, SAMPLE
 
-from pdm import cli, weights
+from pdm import cli
 from pdm.config.stages.sample import GuideConfig
 from pdm.config.task import SemanticTask
 from pdm.data import marks
@@ -22,6 +22,7 @@ from pdm.data.maps import UNKNOWN
 from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput
 from pdm.inference.sample import sample_pictures
+from pdm.model_record import record_of
 from pdm.presets import DEFAULT
 from pdm.tasks.find import check_task
 from pdm.tasks.semantic import map_condition
@@ -43,7 +44,7 @@ def test_latents_have_the_maps_at_their_size_and_mirror_them(trained):
         expected = map_of(number)[2::4, 2::4]
         assert (latents.class_map(number) == expected).all()
         assert (latents.class_map(number + 5) == expected[:, ::-1]).all()
-    record = weights.record_of(trained / "models" / "diffusion")
+    record = record_of(trained / "models" / "diffusion")
     assert record["map_classes"] == NAMES
     assert record["config"]["condition"]["map_channels"] == 3
 

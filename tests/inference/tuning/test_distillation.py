@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from tiny_chain import BY_VELOCITY, DIFFUSION, SAMPLE
 
-from pdm import events, weights
+from pdm import events
 from pdm.config.networks.latent_unet import LatentUNetConfig
 from pdm.config.stages.sample import GuideConfig
 from pdm.config.training.distil import DistilConfig
@@ -21,6 +21,7 @@ from pdm.files import sha256_of
 from pdm.inference.latent_sampling import draw_latents
 from pdm.inference.sample import sample_pictures
 from pdm.inference.sampling_networks import load_networks
+from pdm.model_record import record_of
 from pdm.registry import load_denoiser
 from pdm.tracking.records.facts import model_tags
 from pdm.training.checkpoints.run_folder import STOP
@@ -71,7 +72,7 @@ def test_the_flow_stays_and_the_tuned_network_names_its_teacher(chain, distilled
         chain.diffusion / "model.safetensors"
     ).read_bytes()
     teacher = sha256_of(chain.diffusion / "model.safetensors")
-    record = weights.record_of(distilled / FEW_STEPS)
+    record = record_of(distilled / FEW_STEPS)
     assert record["distilled_from"] == {"sha256": teacher, "images_seen": 32}
     assert (record["images_seen"], len(record["stops"])) == (16, 5)
     card = (distilled / FEW_STEPS / "README.md").read_text()
@@ -136,7 +137,7 @@ def test_sample_takes_the_tuned_network_with_its_number_of_steps_only(chain, dis
 
 def test_a_picture_in_four_steps_takes_four_evaluations_and_no_batch_changes_it(distilled):
     networks = load_networks(distilled, replace(SAMPLE, steps=4), CPU)
-    shapes = [tuple(shape) for shape in weights.record_of(distilled)["level_shapes"]]
+    shapes = [tuple(shape) for shape in record_of(distilled)["level_shapes"]]
     calls = []
     networks.network.register_forward_hook(lambda *_: calls.append(1))
     both = draw_latents(networks, SAMPLE, [1, 2], shapes)

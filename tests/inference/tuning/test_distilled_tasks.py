@@ -16,7 +16,6 @@ from test_distillation import CONFIG, DISTIL
 from tiny_bert import write_bert
 from tiny_chain import AUTOENCODER, DIFFUSION, LATENTS, SAMPLE, TRAINING, train_autoencoder
 
-from pdm import weights
 from pdm.cli import main
 from pdm.config.networks.first_stage import FirstStageConfig
 from pdm.config.networks.latent_unet import LatentUNetConfig
@@ -29,6 +28,7 @@ from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.files import sha256_of
 from pdm.inference.encode import encode_shards
 from pdm.inference.sample import sample_pictures
+from pdm.model_record import record_of
 from pdm.params.keys import DEFAULT
 from pdm.registry import build_denoiser, load_denoiser
 from pdm.tasks.examples import examples_to_preview
@@ -224,6 +224,6 @@ def test_ldms_network_of_maps_is_tuned_with_the_classes_of_its_data(tmp_path):
         *(latents, tmp_path / "run" / FEW_STEPS / "tuning", tmp_path / "tuned", flow, model),
     )
     worker.work(tuning, Workers(CPU))
-    record = weights.record_of(tmp_path / "tuned" / FEW_STEPS)
+    record = record_of(tmp_path / "tuned" / FEW_STEPS)
     assert record["map_classes"] == NAMES
     assert record["config"]["map_classes"] == len(NAMES)

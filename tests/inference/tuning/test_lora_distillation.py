@@ -9,7 +9,8 @@ from test_distillation import DISTIL, distil, draw
 from test_fine_tuning import source_of
 from test_lora_tuning import LORA, TRAINING, config_of, tune
 
-from pdm import events, weights
+from pdm import events
+from pdm.model_record import record_of
 from pdm.registry import load_denoiser
 from pdm.training.distillation.student import build_losses
 from pdm.weights import FEW_STEPS
@@ -36,7 +37,7 @@ def test_a_merged_flow_is_tuned_for_few_steps_and_stays(tuned, tmp_path):
     log = events.read(tmp_path / "run" / "events.jsonl")
     losses = [event["values"]["val_loss"] for event in log if "val_loss" in event.get("values", {})]
     assert losses[-1] < losses[0]
-    record = weights.record_of(model / FEW_STEPS)
+    record = record_of(model / FEW_STEPS)
     assert record["config"]["spectral_norm"] is False
     assert "few_steps_sha256" in draw(chain, model, tmp_path / "samples", steps=4)
     before, after = load_denoiser(model), load_denoiser(model / FEW_STEPS)
