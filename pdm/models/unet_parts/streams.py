@@ -76,7 +76,8 @@ class FallingDropout(nn.Module):
         if not self.training or self.rate == 0:
             return features
         rate = self.rate * self.left
-        mask = torch.rand_like(features) >= rate
+        # In float32: bfloat16 draws multiples of 1/256, far too coarse once the rate has fallen.
+        mask = torch.rand_like(features, dtype=torch.float32) >= rate
         return features * mask / (1 - rate)
 
 

@@ -120,6 +120,14 @@ def test_falling_dropout_drops_what_is_left_of_its_rate_and_keeps_the_mean():
         assert found.mean().item() == pytest.approx(1, abs=0.01)
 
 
+def test_falling_dropout_has_its_rate_in_bfloat16_too():
+    dropout = FallingDropout(0.1).train()
+    dropout.left.fill_(0.01)
+    found = dropout(torch.ones(1_000_000, dtype=torch.bfloat16))
+    assert found.dtype == torch.bfloat16
+    assert (found == 0).float().mean().item() == pytest.approx(0.001, abs=2e-4)
+
+
 @torch.no_grad()
 def test_a_resolution_without_a_level_is_only_passed_through():
     unet = PyramidUNet(CONFIG, (6, 5, 3), ("global", 16, 4))
