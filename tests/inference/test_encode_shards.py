@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from tiny_chain import LATENTS
@@ -15,10 +16,11 @@ from pdm.data.shards.images import ImageShards
 from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput, QualityGate
 from pdm.files import sha256_of
-from pdm.inference.encode import encode_shards
+from pdm.inference.encode import encode_shards, parts
 from pdm.inference.encode.parts import sums_of
 from pdm.inference.encode.statistics import LatentStatistics
 from pdm.models.autoencoder import PyramidAutoencoder
+from pdm.parallel.part_folder import PartFolder
 
 
 def test_every_training_picture_is_encoded_as_it_is_and_mirrored(chain):
@@ -53,6 +55,25 @@ def test_a_second_run_writes_the_same_bytes(chain, tmp_path):
         LATENTS, shards=chain.shards, autoencoder=chain.autoencoder, latents=tmp_path / "again"
     )
     assert manifest.digest(tmp_path / "again") == manifest.digest(chain.latents)
+
+
+def test_a_worker_reads_the_pictures_of_its_parts_only_and_keeps_none(chain, tmp_path):
+    splits = parts.open_splits(chain.shards)
+    task = parts.EncodeTask(
+        config=LATENTS,
+        shards=chain.shards,
+        autoencoder=chain.autoencoder,
+        folder=PartFolder(tmp_path / "files", tmp_path / "records"),
+        size=(16, 32),
+        with_classes=False,
+        with_captions=False,
+        with_boxes=False,
+    )
+    [*_, last] = parts.parts_of({"train": splits["train"]}).values()
+    read = np.concatenate(list(parts._read_ahead(splits, [last], task)))
+    assert len(read) == len(last.indices) < len(splits["train"])
+    assert np.array_equal(read[0], splits["train"].load(last.indices[0], 16, 32))
+    assert not splits["train"]._reduced
 
 
 def test_without_copies_each_picture_stands_once(chain, tmp_path):

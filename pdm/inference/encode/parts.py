@@ -106,12 +106,16 @@ def encode_parts(task: EncodeTask, names: Sequence[str], on_done: Callable[[str]
 def _read_ahead(
     splits: dict[str, ImageShards], parts: Sequence[ShardPart], task: EncodeTask
 ) -> Iterator[Pixels]:
-    """Yield the pictures of all parts, batch by batch, while the next batches are read."""
+    """Yield the pictures of all parts, batch by batch, while the next batches are read.
+
+    Each is read once, so none is kept: `ImageShards.batch` would read the whole split into the
+    memory of every worker, whatever its share.
+    """
     with side_thread("reader") as reader:
         coming: deque[Future[Pixels]] = deque()
         for part in parts:
             for batch in _batches(part, task.config.batch_size):
-                coming.append(reader.submit(splits[part.split].batch, batch, *task.size))
+                coming.append(reader.submit(splits[part.split].decoded, batch, *task.size))
                 if len(coming) > BATCHES_AHEAD:
                     yield coming.popleft().result()
         while coming:
