@@ -223,9 +223,9 @@ def _write_all(
 
     written: list[Path] = []
     for seed, wanted, picture in zip(_seeds(args), paths, pictures, strict=True):
-        mark = {"seed": seed} | facts
+        provenance = {"seed": seed} | facts
         own = args.output is not None
-        path = wanted if own else choose_path(wanted.parent, wanted.name, mark, written)
-        write_picture(path, picture, mark)
+        path = wanted if own else choose_path(wanted.parent, wanted.name, provenance, written)
+        write_picture(path, picture, provenance)
         written.append(path)
         print(f"{path}  ({len(written)} of {args.num})" if args.num > 1 else path, flush=True)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pdm.data.marks import pixels_sha256
 from pdm.data.pixels import Pixels
+from pdm.data.provenance import pixels_sha256
 from pdm.errors import BadInput
 from pdm.evaluation.features.picture_sets import PictureSet, decode
 

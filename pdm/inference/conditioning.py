@@ -26,7 +26,7 @@ class Conditioning(Protocol):
         """Return what guidance steers these seeds' pictures away from; None for no condition."""
 
     def origin(self, seed: int) -> dict[str, Any]:
-        """Return what a picture's mark says about it."""
+        """Return what a picture's provenance says about it."""
 
     def finish(self, seed: int, drawn: Pixels) -> Pixels:
         """Return the picture to write from the one that was drawn."""

@@ -46,7 +46,7 @@ class ShownLayout:
     held_out: str | None = None
 
     def origin(self) -> dict[str, Any]:
-        """Return what a picture's mark says about it."""
+        """Return what a picture's provenance says about it."""
         own = {} if self.held_out is None else {"held_out": self.held_out}
         return own | {"layout": self.layout.as_record()}
 

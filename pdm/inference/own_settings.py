@@ -53,7 +53,8 @@ def with_own_settings(config: SampleConfig, record: Mapping[str, Any]) -> Sample
 
 
 def own_facts(config: SampleConfig, record: Mapping[str, Any]) -> dict[str, str]:
-    """Return what a mark says of the settings that a model brings along; nothing if it has none.
+    """Return what a picture's provenance says of the settings that a model brings along; nothing if
+    it has none.
 
     Args:
         config: That it is sampled by.

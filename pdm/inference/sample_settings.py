@@ -1,4 +1,4 @@
-"""The settings that a sample depends on, as its mark and `samples.json` have them."""
+"""The settings that a sample depends on, as its provenance and `samples.json` have them."""
 
 import dataclasses
 from typing import Any

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pdm.data import decisions, marks
+from pdm.data import decisions, provenance
 from pdm.data.shards import listing
 from pdm.data.shards.listing import Listed
 from pdm.errors import BadInput, PyramidError
@@ -22,7 +22,7 @@ from pdm.tracking.records.record import Record
 
 STAGES = ("autoencoder", "diffusion")
 NOT_KNOWN = "not known"
-NOT_FACTS = ("file", "pixels_sha256")  # of a sample's row; the rest is as in its mark
+NOT_FACTS = ("file", "pixels_sha256")  # of a sample's row; the rest is as in its file
 WANTED = ("url", "licence", "author")
 FACTS = ("shards_sha256", "latents_sha256", "images_seen", "parameters")
 TAGS = {
@@ -89,14 +89,14 @@ def trace(picture: Path, places: Places) -> Lineage:
     """Trace a sample back to its origin.
 
     Raises:
-        BadInput: The file is not a picture, or it has no mark and is not among the samples.
+        BadInput: The file is not a picture, or has no provenance and is not among the samples.
     """
-    mark, digest = marks.read(picture)
-    mark = mark or _by_pixels(digest, places.samples)
+    facts, digest = provenance.read(picture)
+    facts = facts or _by_pixels(digest, places.samples)
     try:
-        if mark is None:
-            raise KeyError("a mark")
-        drawn = dict(mark)
+        if facts is None:
+            raise KeyError("facts")
+        drawn = dict(facts)
         seed = int(drawn.pop("seed"))
         models = [_model(stage, str(drawn.pop(f"{stage}_sha256")), places) for stage in STAGES]
         guide = drawn.get("guide") or {}
@@ -105,7 +105,7 @@ def trace(picture: Path, places: Places) -> Lineage:
         models += _models_that_enlarged(drawn, places)
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(
-            f"{picture} carries no mark of `pyramid sample`, and its pixels are not in "
+            f"{picture} carries no provenance of `pyramid sample`, and its pixels are not in "
             f"{places.samples / 'samples.json'}; name the folder that it was drawn into with "
             "--samples"
         ) from error
@@ -129,7 +129,7 @@ def _models_that_enlarged(drawn: dict[str, Any], places: Places) -> list[Model]:
 
 
 def _by_pixels(digest: str, samples: Path) -> dict[str, Any] | None:
-    """Find the mark of the sample with these pixels."""
+    """Find the facts of the sample with these pixels."""
     try:
         record = json.loads((samples / "samples.json").read_text(encoding="utf-8"))
         listed = record.pop("samples")

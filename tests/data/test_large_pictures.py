@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from pdm.data import marks
+from pdm.data import provenance
 from pdm.data.large_pictures.png import write_png
 from pdm.data.large_pictures.rows import cut_rows
 from pdm.data.large_pictures.write import check_ending, write_picture
@@ -35,7 +35,7 @@ def bands_of(picture: np.ndarray, rows: int):
 @pytest.mark.parametrize("ending", ["png", "tif"])
 @pytest.mark.parametrize("rows", [1, 50, 64, 500])
 @pytest.mark.parametrize("size", [(1, 1), (200, 3), (131, 257)])
-def test_others_read_the_same_pixels_and_the_mark(ending, rows, size, tmp_path):
+def test_others_read_the_same_pixels_and_the_provenance(ending, rows, size, tmp_path):
     path, picture = tmp_path / f"picture.{ending}", landscape(*size)
     digest = write_picture(path, size, bands_of(picture, rows), FACTS)
     with Image.open(path) as file:
@@ -43,8 +43,8 @@ def test_others_read_the_same_pixels_and_the_mark(ending, rows, size, tmp_path):
         np.testing.assert_array_equal(np.asarray(file), picture)
     if ending == "tif":
         np.testing.assert_array_equal(tifffile.imread(path), picture)
-    assert marks.read(path) == (FACTS, digest)
-    assert digest == marks.pixels_sha256(picture)
+    assert provenance.read(path) == (FACTS, digest)
+    assert digest == provenance.pixels_sha256(picture)
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
 
 
@@ -128,19 +128,19 @@ def test_memory_of_the_largest_picture_is_that_of_a_band(ending, tmp_path):
 
 def write_bare_png(path: Path, side: int) -> Path:
     """Write the header of a square PNG, which has no pixels."""
-    write_png(path, (side, side), [], {marks.KEYWORD: "{}"})
+    write_png(path, (side, side), [], {provenance.KEYWORD: "{}"})
     return path
 
 
-def test_a_mark_is_read_without_the_pixels(tmp_path):
+def test_the_provenance_is_read_without_the_pixels(tmp_path):
     """A file with the same mark is replaced; asking for it took gigabytes for a large picture."""
     path = tmp_path / "picture.png"
-    write_png(path, (18_432, 18_432), [], {marks.KEYWORD: marks.text_of(FACTS)})
-    assert marks.read_mark(path) == FACTS
+    write_png(path, (18_432, 18_432), [], {provenance.KEYWORD: provenance.as_text(FACTS)})
+    assert provenance.read_facts(path) == FACTS
     assert choose_path(tmp_path, path.name, FACTS, []) == path
     assert choose_path(tmp_path, path.name, FACTS | {"seed": 4}, []).name == "picture-2.png"
     write_picture(tmp_path / "a.tif", (9, 5), [landscape(9, 5)], FACTS)
-    assert marks.read_mark(tmp_path / "a.tif") == FACTS
+    assert provenance.read_facts(tmp_path / "a.tif") == FACTS
 
 
 READ_LARGEST = """
@@ -165,4 +165,4 @@ def test_the_largest_picture_is_no_bomb(tmp_path):
 def test_a_bomb_is_refused_in_words(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 18_432**2)  # others may have lifted it
     with pytest.raises(BadInput, match=r"bomb\.png is not an image that can be read"):
-        marks.read(write_bare_png(tmp_path / "bomb.png", 40_000))
+        provenance.read(write_bare_png(tmp_path / "bomb.png", 40_000))

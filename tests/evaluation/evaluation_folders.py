@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from pdm.config.stages.evaluate import EvaluateConfig
-from pdm.data.marks import pixels_sha256
+from pdm.data.provenance import pixels_sha256
 from pdm.data.shards.manifest import Manifest, Shard
 from pdm.data.shards.tars import write_tar
 

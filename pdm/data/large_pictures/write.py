@@ -1,4 +1,4 @@
-"""Writes a large picture with its mark, from bands of rows."""
+"""Writes a large picture with its provenance, from bands of rows."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pdm.data import marks
+from pdm.data import provenance
 from pdm.data.large_pictures.png import write_png
 from pdm.data.large_pictures.tiff import write_tiff
 from pdm.data.pixels import Pixels
@@ -29,25 +29,25 @@ def check_ending(path: Path) -> None:
 def write_picture(
     path: Path, size: tuple[int, int], bands: Iterable[Pixels], facts: Mapping[str, Any]
 ) -> str:
-    """Write a PNG or TIFF with its mark, atomically, with the memory of a few bands.
+    """Write a PNG or TIFF with its provenance, atomically, with the memory of a few bands.
 
     Args:
         path: Ends in one of `ENDINGS`.
         size: (H, W).
         bands: uint8 (rows, W, 3), from the top; all rows of the picture.
-        facts: For its mark (`pdm.data.marks`).
+        facts: For its provenance (`pdm.data.provenance`).
 
     Returns:
-        The sha256 of the pixels, as `pdm.data.marks.pixels_sha256` gives.
+        The sha256 of the pixels, as `pdm.data.provenance.pixels_sha256` gives.
     """
-    digest = hashlib.sha256(marks.shape_text((*size, 3)).encode())
+    digest = hashlib.sha256(provenance.shape_text((*size, 3)).encode())
     checked = _check_bands(bands, size, digest)
-    text = marks.text_of(facts)
+    text = provenance.as_text(facts)
     with atomic_file(path) as temporary:
         if path.suffix.lower() in TIFF:
             write_tiff(temporary, size, checked, text)
         else:
-            write_png(temporary, size, checked, {marks.KEYWORD: text})
+            write_png(temporary, size, checked, {provenance.KEYWORD: text})
     return digest.hexdigest()
 
 

@@ -85,7 +85,8 @@ def open_enlarger(folder: Path, config: SampleConfig) -> LoadedModels:
 
 
 def digests_of(folder: Path, config: SampleConfig) -> dict[str, str]:
-    """Return the digests of models that enlarge, for marks, beside that of the diffusion model."""
+    """Return the digests of models that enlarge, for the provenance of pictures, beside that of the
+    diffusion model."""
     record, digest = record_of(folder / "diffusion"), sha256_of(folder / FILES[0])
     few_steps = few_steps_facts(folder / "diffusion", config)
     own = own_facts(with_own_settings(config, record), record)

@@ -66,7 +66,7 @@ class LargePicture:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """For the picture's mark."""
+        """For the picture's provenance."""
         height, width = self.size
         own = {"size": [width, height], "tiling": self.tiling.mode, "colour": self.colour}
         return own if self.strength is None else own | {"strength": self.strength}
@@ -147,7 +147,7 @@ def write_drawing(
         large: What is asked for.
         drawing: What the picture shows.
         path: Ends in .png, .tif or .tiff.
-        facts: For its mark.
+        facts: For its provenance.
 
     Returns:
         The sha256 of its pixels.
@@ -206,7 +206,7 @@ def write_enlargement(
         seed: Of the noise.
         condition: Of `condition_of_enlargement`.
         path: Ends in .png, .tif or .tiff.
-        facts: For its mark.
+        facts: For its provenance.
 
     Returns:
         The sha256 of its pixels.
@@ -232,8 +232,8 @@ def condition_of_enlargement(
     the params, no boxes, or the class of the seed.
 
     Returns:
-        The condition, with one row; None for a model that needs none. And what the picture's mark
-        says of it.
+        The condition, with one row; None for a model that needs none. And what the picture's
+        provenance says of it.
     """
     conditioning = models.networks.conditioning
     if isinstance(models.task, SuperResolutionTask):

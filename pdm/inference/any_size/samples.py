@@ -44,7 +44,8 @@ def large_samples(config: SampleConfig, record: Mapping[str, Any]) -> LargePictu
 
 
 def check_enlarger_of(config: SampleConfig) -> dict[str, str]:
-    """Check the models that `sample.enlarger` names, and give their digests for marks.
+    """Check the models that `sample.enlarger` names, and give their digests for the provenance of
+    pictures.
 
     Raises:
         BadInput: They are others than those of the params, or cannot enlarge.
@@ -74,7 +75,7 @@ def write_sample(
         models: The models.
         number: Of the sample.
         path: Of the PNG.
-        facts: Of all samples, for its mark.
+        facts: Of all samples, for its provenance.
 
     Returns:
         Its row of `samples.json`.

@@ -86,7 +86,7 @@ class Drawing:
         size: (H, W), multiples of the models' `side_multiple`.
         condition: What the picture shows, with one row.
         negative: What guidance steers away from; None for no condition.
-        origin: What a mark says about the picture beside `models.facts`.
+        origin: What its provenance says about the picture beside `models.facts`.
         layout: What stands where, of which `condition` follows; None without boxes.
     """
 
@@ -100,7 +100,7 @@ class Drawing:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """For the picture's mark: everything that it depends on at the model's own size."""
+        """For the picture's provenance: everything that it depends on at the model's own size."""
         facts = self.models.facts | settings_of(self.models.config) | {"seed": self.seed}
         facts["sample_version"] = versions()["sample"]
         if self.size != self.models.size:
@@ -125,7 +125,7 @@ def draw(
     """Draw some pictures of a prompt; arguments as for `drawings_of_prompt`.
 
     Yields:
-        Seed, uint8 (H, W, 3), and what a mark says about the picture beside `models.facts`.
+        Seed, uint8 (H, W, 3), and what its provenance says about the picture beside `models.facts`.
     """
     for drawing in drawings_of_prompt(models, prompt, count):
         yield drawing.seed, drawing.draw(), drawing.origin

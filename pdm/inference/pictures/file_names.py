@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pdm.data import marks
+from pdm.data import provenance
 from pdm.errors import BadInput
 
 MAX_NAME, MAX_BYTES = 60, 160  # characters and bytes of a prompt in a file's name
@@ -15,12 +15,12 @@ MAX_NAME, MAX_BYTES = 60, 160  # characters and bytes of a prompt in a file's na
 
 def choose_path(folder: Path, name: str, facts: dict[str, Any], taken: Sequence[Path]) -> Path:
     """Name a picture's file, with a number at the end if another picture has that name: one of
-    this call, or a file in the folder with another mark.
+    this call, or a file in the folder with other facts.
 
     Args:
         folder: Of the file.
         name: With its ending.
-        facts: Its mark; a file with the same one is the same picture.
+        facts: Its provenance; a file with the same one is the same picture.
         taken: Files of this call.
     """
     stem, ending = Path(name).stem, Path(name).suffix
@@ -32,11 +32,11 @@ def choose_path(folder: Path, name: str, facts: dict[str, Any], taken: Sequence[
 
 
 def is_drawn(path: Path, facts: dict[str, Any]) -> bool:
-    """Tell whether a file is there and has this mark, so that it need not be drawn again."""
+    """Tell whether a file is there and has this provenance, so that it need not be drawn again."""
     if not path.exists():
         return False
     try:
-        found = marks.read_mark(path)
+        found = provenance.read_facts(path)
     except BadInput:
         return False
     return bool(found == json.loads(json.dumps(facts)))

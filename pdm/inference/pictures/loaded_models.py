@@ -52,7 +52,7 @@ class LoadedModels:
         config: How to sample.
         task: What it was trained for.
         size: (H, W) in pixels that it was trained at; the main one, if there are several.
-        facts: Of every picture that is drawn, for its mark.
+        facts: Of every picture that is drawn, for its provenance.
         map_names: Classes of the maps that it draws from.
         sizes: All (H, W) that it was trained at.
     """

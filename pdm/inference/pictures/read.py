@@ -9,9 +9,9 @@ from PIL.PngImagePlugin import PngInfo
 
 from pdm.data.decoding.orientation import decode_upright
 from pdm.data.decoding.pixels import Unreadable, decode
-from pdm.data.marks import mark
 from pdm.data.pillow import DECODING_ERRORS, Image
 from pdm.data.pixels import Pixels
+from pdm.data.provenance import png_text
 from pdm.errors import BadInput
 from pdm.files import atomic_file, check_output_file
 from pdm.tasks.masks import Mask
@@ -83,8 +83,8 @@ def check_size(path: Path, size: tuple[int, int], picture: Pixels, name: Path) -
 
 
 def write_picture(path: Path, picture: Pixels, facts: dict[str, object]) -> None:
-    """Write a PNG with its mark, atomically."""
-    info: PngInfo = mark(facts)
+    """Write a PNG with its provenance, atomically."""
+    info: PngInfo = png_text(facts)
     with atomic_file(path) as temporary:
         Image.fromarray(picture).save(temporary, format="PNG", pnginfo=info)
 

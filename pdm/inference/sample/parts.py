@@ -17,8 +17,8 @@ from pdm.config.sampling.prompts import Prompt
 from pdm.config.stages.sample import SampleConfig
 from pdm.config.task import LayoutTask, TextTask
 from pdm.data.image_tensors import to_images, to_pixels
-from pdm.data.marks import mark, pixels_sha256
 from pdm.data.pixels import Pixels
+from pdm.data.provenance import pixels_sha256, png_text
 from pdm.data.shards.images import ImageShards
 from pdm.files import atomic_file
 from pdm.inference.any_size.large import LargePicture
@@ -56,7 +56,7 @@ class SampleTask:
     diffusion: Path
     shards: Path
     folder: PartFolder
-    facts: dict[str, Any]  # of all pictures, for their marks
+    facts: dict[str, Any]  # of all pictures, for their provenance
     prompts: tuple[Prompt, ...] = ()  # for a model of text
     layouts: tuple[ShownLayout, ...] = ()  # for a model of layouts
     tiles_at_once: int = 1  # of pictures of a size of their own; at most
@@ -174,7 +174,7 @@ class SampleRenderer:
         return decode_to_pixels(self.autoencoder, latents, size, self.config)
 
     def _write(self, number: int, picture: Pixels) -> Row:
-        """Write one picture with its mark, and return its row of the list."""
+        """Write one picture with its provenance, and return its row of the list."""
         seed = self.config.seed + number
         picture = self.networks.conditioning.finish(seed, picture)
         conditioning = self.networks.conditioning
@@ -185,7 +185,7 @@ class SampleRenderer:
             origin |= {"width_px": width, "height_px": height}
         file = f"{name_of(number)}.png"
         with atomic_file(self.task.folder.files / file) as temporary:
-            chunk = mark(self.task.facts | origin)
+            chunk = png_text(self.task.facts | origin)
             Image.fromarray(picture).save(temporary, format="PNG", pnginfo=chunk)
         return {"file": file, "pixels_sha256": pixels_sha256(picture)} | origin
 

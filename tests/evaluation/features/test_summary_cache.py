@@ -108,7 +108,7 @@ def test_all_code_that_reads_pictures_or_looks_at_them_names_the_version():
 
 def test_other_code_is_other_statistics(list_summarised, monkeypatch):
     list_summarised()
-    monkeypatch.setattr(summary_cache, "CODE", [*summary_cache.CODE, "pdm.data.marks"])
+    monkeypatch.setattr(summary_cache, "CODE", [*summary_cache.CODE, "pdm.data.provenance"])
     assert len(list_summarised()) == 2
 
 

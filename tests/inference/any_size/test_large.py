@@ -15,7 +15,7 @@ from tiny_chain import SAMPLE
 
 from pdm import cli
 from pdm.config.sampling.tiling import TilingConfig
-from pdm.data import marks
+from pdm.data import provenance
 from pdm.inference.any_size.fit import cut_bands, fit
 from pdm.inference.any_size.large import LargePicture
 from pdm.inference.any_size.rectangles import Box
@@ -89,7 +89,7 @@ def test_any_size_is_drawn_exactly_and_a_seed_gives_the_same_bytes(size, ending,
     assert files[0].read_bytes() == files[1].read_bytes()
     picture = pixels_of(files[0])
     assert f"{picture.shape[1]}x{picture.shape[0]}" == size
-    mark, _ = marks.read(files[0])
+    mark, _ = provenance.read(files[0])
     assert mark["size"] == [picture.shape[1], picture.shape[0]]
     assert (mark["command"], mark["tiling"], mark["colour"]) == ("draw", "fstd", "wavelet")
 

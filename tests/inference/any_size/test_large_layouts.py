@@ -15,7 +15,7 @@ from pdm import cli
 from pdm.config.file import FileConfig
 from pdm.config.sampling.tiling import TilingConfig
 from pdm.config.stages.sample import GuideConfig
-from pdm.data import marks
+from pdm.data import provenance
 from pdm.data.boxes import LabelledBox, Layout
 from pdm.files import sha256_of
 from pdm.inference.any_size.large import LargePicture, write_drawing
@@ -149,7 +149,7 @@ def test_the_command_draws_boxes_at_any_size_also_in_its_pixels(run, tmp_path, c
         path = boxes_in(tmp_path, box, SUN)
         words = ("--size", "140x128", "--output", tmp_path / f"{len(found)}")
         run("draw", "--boxes", path, *words)
-        mark, digest = marks.read(tmp_path / f"{len(found)}" / "boat-sun-140x128-0.png")
+        mark, digest = provenance.read(tmp_path / f"{len(found)}" / "boat-sun-140x128-0.png")
         assert mark["layout"]["boxes"] == [BOAT, SUN]
         assert mark["size"] == [140, 128]
         found.append(digest)
@@ -181,7 +181,7 @@ def test_a_model_of_layouts_enlarges_a_photo_without_any(run, tmp_path):
     photo = tmp_path / "photo.png"
     Image.fromarray(np.full((32, 40, 3), 90, np.uint8)).save(photo)
     run("upscale", photo, "--size", "140x128")
-    mark, _ = marks.read(tmp_path / "photo-140x128-0.png")
+    mark, _ = provenance.read(tmp_path / "photo-140x128-0.png")
     assert "layout" not in mark
 
 
@@ -191,7 +191,7 @@ def test_other_models_enlarge_and_need_to_know_the_classes(run, by_boxes, chain,
     plain, other = tmp_path / "plain", tmp_path / "other"
     plain.mkdir()
     run(*words, "--enlarger", chain.link_models(plain))
-    mark, _ = marks.read(tmp_path / "boat-140x128-0.png")
+    mark, _ = provenance.read(tmp_path / "boat-140x128-0.png")
     assert mark["enlarger"]["path"] == str(plain)
     (other / "diffusion").mkdir(parents=True)
     (other / "autoencoder").symlink_to(chain.autoencoder)

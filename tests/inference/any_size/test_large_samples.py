@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from tiny_chain import SAMPLE
 
-from pdm.data import marks
+from pdm.data import provenance
 from pdm.errors import BadInput
 from pdm.evaluation.sample_size import check_sample_size
 from pdm.inference.sample import sample_pictures
@@ -37,7 +37,7 @@ def test_samples_have_the_size_and_are_listed_with_their_digests(samples):
     assert record["size"] == [144, 128]
     assert [row["seed"] for row in record["samples"]] == [7, 8]
     for row in record["samples"]:
-        mark, digest = marks.read(samples / row["file"])
+        mark, digest = provenance.read(samples / row["file"])
         assert digest == row["pixels_sha256"]
         assert (mark["seed"], mark["size"]) == (row["seed"], [144, 128])
         with Image.open(samples / row["file"]) as file:

@@ -9,7 +9,7 @@ from tiny_chain import SAMPLE
 
 from pdm import cli
 from pdm.config.sampling.any_size import EnlargerConfig
-from pdm.data import marks
+from pdm.data import provenance
 from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.inference.sample import sample_pictures
@@ -53,7 +53,7 @@ def test_the_same_models_in_another_folder_draw_the_same_picture(run, chain, tmp
     for name, words in (("one", []), ("two", ["--enlarger", other])):
         run("--size", "144x128", "--output", tmp_path / name, *words)
         [path] = (tmp_path / name).iterdir()
-        found.append(marks.read(path))
+        found.append(provenance.read(path))
     (plain, pixels), (mark, by_other) = found
     assert by_other == pixels
     assert "enlarger" not in plain
@@ -71,7 +71,7 @@ def test_the_stage_takes_other_models_and_the_lineage_of_a_sample_names_them(cha
     found = []
     for name, config in (("one", CONFIG), ("two", replace(CONFIG, enlarger=enlarger))):
         sample_pictures(config, samples=tmp_path / name, **paths)
-        found.append(marks.read(tmp_path / name / "000000.png")[1])
+        found.append(provenance.read(tmp_path / name / "000000.png")[1])
     assert found[0] == found[1]
     places = Places(tmp_path, tmp_path / "two", tmp_path / "runs", tmp_path / "decisions")
     models = {

@@ -28,7 +28,7 @@ from pdm.baselines.stablesr.fusing_first_stage import FusingFirstStage
 from pdm.baselines.stablesr.importing import Published, import_stablesr
 from pdm.config.networks.stablesr import FusingFirstStageConfig
 from pdm.config.sampling.tiling import TilingConfig
-from pdm.data import marks
+from pdm.data import provenance
 from pdm.data.image_tensors import to_images, to_pixels
 from pdm.diffusion.samplers import noise_from_seeds
 from pdm.errors import BadInput
@@ -194,7 +194,7 @@ def test_upscale_keeps_the_colours_and_says_how_it_was_sampled(
         assert large.size == (200, 150)
         means = [np.asarray(each).mean((0, 1)) for each in (large, small)]
     assert np.abs(means[0] - means[1]).max() < 8  # random weights draw anything
-    mark, _ = marks.read(output)
+    mark, _ = provenance.read(output)
     assert (mark["sampler"], mark["steps"], mark["eta"]) == ("ddim", STEPS, 1.0)
 
 
@@ -214,7 +214,7 @@ def test_it_enlarges_what_another_model_composes_by_its_own_steps(run, folder, c
     ]
     run("draw", "--size", "144x128", "--enlarger", folder, *options)
     [path] = (tmp_path / "out").iterdir()
-    mark, _ = marks.read(path)
+    mark, _ = provenance.read(path)
     assert mark["steps"] == 2
     assert json.loads(mark["enlarger_sampling"])["steps"] == STEPS
     assert mark["enlarger"]["path"] == str(folder)

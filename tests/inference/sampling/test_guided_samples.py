@@ -94,7 +94,7 @@ def test_with_every_sampler_a_picture_is_the_same_in_any_batch_and_another_than_
     assert np.abs(found[3, 1.0] - found[3, 16.0]).max() > 1
 
 
-def test_list_mark_and_lineage_name_the_guide_and_the_champion_follows_it(chain, smaller, tmp_path):
+def test_list_file_and_lineage_name_the_guide_and_the_champion_follows_it(chain, smaller, tmp_path):
     folder, guide = smaller
     samples = draw(chain, tmp_path / "samples", guidance_scale=2.0, guide=guide, **FEW)
     record = json.loads((samples / "samples.json").read_text())

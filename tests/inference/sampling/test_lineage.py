@@ -9,7 +9,7 @@ from PIL import Image
 from tiny_chain import SAMPLE
 
 from pdm import cli
-from pdm.data import decisions, marks
+from pdm.data import decisions, provenance
 from pdm.data.shards import listing, manifest
 from pdm.errors import BadInput
 from pdm.files import sha256_of
@@ -76,7 +76,7 @@ def test_its_sources_are_all_training_pictures_with_licence_and_url(places):
     assert record["licences"]["CC0-1.0"] == 2
 
 
-def test_a_moved_and_renamed_picture_is_known_by_its_mark(places, tmp_path):
+def test_a_moved_and_renamed_picture_is_known_by_its_provenance(places, tmp_path):
     there = tmp_path / "elsewhere" / "holiday.png"
     there.parent.mkdir()
     shutil.move(places.samples / "000003.png", there)
@@ -84,7 +84,7 @@ def test_a_moved_and_renamed_picture_is_known_by_its_mark(places, tmp_path):
     assert trace(there, places).seed == SAMPLE.seed + 3
 
 
-def test_a_picture_that_lost_its_mark_is_known_by_its_pixels(places, tmp_path):
+def test_a_picture_that_lost_its_provenance_is_known_by_its_pixels(places, tmp_path):
     with Image.open(places.samples / "000001.png") as picture:
         picture.save(tmp_path / "saved-again.bmp")
     assert trace(tmp_path / "saved-again.bmp", places).seed == SAMPLE.seed + 1
@@ -114,8 +114,8 @@ def test_another_picture_is_refused_with_what_to_do(places, tmp_path):
 
 
 @pytest.mark.parametrize("facts", [{}, {"seed": "x"}, {"seed": 1}])
-def test_a_mark_that_says_too_little_is_refused(places, tmp_path, facts):
-    Image.new("RGB", (8, 8)).save(tmp_path / "odd.png", pnginfo=marks.mark(facts))
+def test_a_provenance_that_says_too_little_is_refused(places, tmp_path, facts):
+    Image.new("RGB", (8, 8)).save(tmp_path / "odd.png", pnginfo=provenance.png_text(facts))
     with pytest.raises(BadInput, match="carries no mark"):
         trace(tmp_path / "odd.png", places)
 

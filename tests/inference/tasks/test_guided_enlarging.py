@@ -12,7 +12,7 @@ from PIL import Image
 from tiny_chain import AUTOENCODER, DIFFUSION, LATENTS, SAMPLE, TRAINING
 
 from pdm import cli
-from pdm.data import marks
+from pdm.data import provenance
 from pdm.data.shards import listing, manifest, tars
 from pdm.data.shards.listing import Listed
 from pdm.diffusion.flow import interpolate, target
@@ -171,13 +171,13 @@ def test_the_factors_divide_the_picture_and_its_cells(loaded):
     assert factors_of(loaded) == [2, 4, 8]  # 32x16 pixels, cells of 8
 
 
-def test_the_command_writes_the_strength_into_the_mark(models, tmp_path, capsys):
+def test_the_command_writes_the_strength_into_the_provenance(models, tmp_path, capsys):
     photo = tmp_path / "photo.png"
     Image.fromarray(small_pictures(1)[0]).save(photo)
     (tmp_path / "params.yaml").write_text(DEFAULT.read_text().replace("scale: 2.5", "scale: 1.0"))
     words = ["upscale", photo, "--guide-strength", 0.5, "--models", models, "--steps", 3]
     assert cli.main([*map(str, words), "--params", str(tmp_path / "params.yaml")]) == 0
-    mark, _ = marks.read(Path(capsys.readouterr().out.strip()))
+    mark, _ = provenance.read(Path(capsys.readouterr().out.strip()))
     assert (mark["guide_strength"], mark["command"]) == (0.5, "upscale")
     with Image.open(tmp_path / "photo-x4-0.png") as large:
         assert large.size == (32, 16)

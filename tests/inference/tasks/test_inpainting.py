@@ -13,7 +13,7 @@ from tiny_chain import DIFFUSION, LATENTS, SAMPLE, Chain
 
 from pdm import cli
 from pdm.config.task import InpaintingTask
-from pdm.data import marks
+from pdm.data import provenance
 from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput, Preempted
 from pdm.evaluation.reference_distance import ReferenceDistance
@@ -169,7 +169,7 @@ def test_all_other_pixels_of_a_users_picture_stay_to_the_bit(
     after = pixels_of(current)
     assert (after[~hole] == before[~hole]).all()
     assert (after[hole] != before[hole]).any(axis=-1).mean() > 0.5
-    mark, _ = marks.read(current)
+    mark, _ = provenance.read(current)
     assert mark["command"] == "inpaint"
     assert mark["mask_sha256"] == sha256_of(mask)
 
@@ -223,7 +223,7 @@ def test_a_damaged_avif_is_no_mask_and_no_picture(photo, tmp_path):
     with pytest.raises(BadInput, match=said):
         read_mask(damaged, read_picture(photo), photo)
     with pytest.raises(BadInput, match=said):
-        marks.read(damaged)
+        provenance.read(damaged)
 
 
 def test_colours_transparency_and_missing_files_are_refused(trained, photo, tmp_path, capsys):

@@ -13,7 +13,7 @@ from tiny_chain import SAMPLE
 from pdm import cli
 from pdm.config.file import FileConfig
 from pdm.config.stages.sample import GuideConfig
-from pdm.data import marks
+from pdm.data import provenance
 from pdm.data.box_outlines import outline_boxes
 from pdm.data.boxes import LabelledBox, layout_of_sample
 from pdm.data.shards.latents import LatentShards
@@ -62,7 +62,8 @@ def test_samples_take_turns_with_the_layouts_of_held_out_pictures(by_boxes, tmp_
     keys = [f"{5:020x}", f"{7:020x}", f"{5:020x}"]  # number 6 has no boxes
     assert [one["held_out"] for one in found] == keys
     assert found[0]["layout"] == {"boxes": [BOAT, SUN], "crop": [0.0, 0.1, 1.0, 0.74]}
-    assert marks.read_mark(tmp_path / "samples" / found[1]["file"])["layout"]["boxes"] == [BOAT]
+    facts = provenance.read_facts(tmp_path / "samples" / found[1]["file"])
+    assert facts["layout"]["boxes"] == [BOAT]
     plain = sample(by_boxes, tmp_path / "plain", num_images=1)["samples"]
     assert plain[0]["pixels_sha256"] != found[0]["pixels_sha256"]  # guidance has an effect
 
@@ -78,7 +79,7 @@ def test_samples_of_a_file_are_those_of_the_command(by_boxes, tmp_path, capsys):
     out = draw(capsys, path, by_boxes, "--seed", 3, "--output", tmp_path / "drawn", "--guidance", 1)
     names = [Path(line.split()[0]).name for line in out.splitlines()]
     assert names == ["boat-3.png", "sun-boat-3.png"]
-    mark = marks.read_mark(tmp_path / "drawn" / "boat-3.png")
+    mark = provenance.read_facts(tmp_path / "drawn" / "boat-3.png")
     assert mark["layout"] == found[0]["layout"]
     assert "guidance_scale" not in mark  # the params say 2.5
 

@@ -17,7 +17,7 @@ from tiny_chain import DIFFUSION, SAMPLE
 from pdm import cli
 from pdm.config.stages.sample import GuideConfig
 from pdm.config.task import SemanticTask
-from pdm.data import marks
+from pdm.data import provenance
 from pdm.data.maps import UNKNOWN
 from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput
@@ -74,7 +74,7 @@ def test_a_map_of_any_size_gives_a_picture_of_that_size(size, trained, tmp_path,
     assert drawn.name == "map-painted-3.png"
     with Image.open(drawn) as picture:
         assert picture.size == size
-    mark, _ = marks.read(drawn)
+    mark, _ = provenance.read(drawn)
     assert (mark["command"], mark["seed"]) == ("paint", 3)
 
 
@@ -86,7 +86,7 @@ def test_a_map_that_is_stored_turned_is_painted_upright(trained, tmp_path, capsy
     indices.transpose(Image.Transpose.ROTATE_270).save(tmp_path / "turned.png", exif=exif)
     for name in ("map.png", "turned.png"):
         drawn = paint(capsys, tmp_path / name, trained / "models")
-        pixels.append(marks.read(Path(drawn))[1])
+        pixels.append(provenance.read(Path(drawn))[1])
     assert pixels[0] == pixels[1]
 
 
@@ -164,5 +164,5 @@ def test_without_a_params_file_a_map_is_painted_with_the_guidance_of_the_preset(
     monkeypatch.chdir(tmp_path)
     Image.fromarray(map_of(1).astype(np.uint8)).save("map.png")
     assert cli.main(["paint", "map.png", "--models", str(trained / "models"), "--steps", "3"]) == 0
-    mark, _ = marks.read(Path(capsys.readouterr().out.strip()))
+    mark, _ = provenance.read(Path(capsys.readouterr().out.strip()))
     assert (mark["guidance_scale"], mark["guide"]) == (3.0, {"kind": "unconditional"})

@@ -9,7 +9,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from pdm import cli
-from pdm.data import marks
+from pdm.data import provenance
 from pdm.data.maps import decode_map
 from pdm.inference.pictures.read import read_mask, read_picture
 from pdm.presets import DEFAULT
@@ -102,5 +102,5 @@ def test_a_turned_picture_and_its_turned_mask_give_what_upright_ones_give(
             turned(MASK, orientation).save(mask, exif=exif(orientation))
             command += ["--mask", mask]
         assert cli.main([*map(str, command), "--steps", "2", "--output", str(output)]) == 0
-        found.append(marks.read(output)[1])
+        found.append(provenance.read(output)[1])
     assert found[0] == found[1]

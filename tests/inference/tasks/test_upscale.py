@@ -13,7 +13,7 @@ from tiny_chain import DIFFUSION, LATENTS, SAMPLE
 
 from pdm import cli
 from pdm.config.task import SuperResolutionTask
-from pdm.data import marks
+from pdm.data import provenance
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.files import sha256_of
 from pdm.inference.encode import encode_shards
@@ -109,7 +109,7 @@ def test_the_command_writes_a_marked_picture(models, tmp_path, capsys):
     assert path.name == "photo-x4-0.png"
     with Image.open(path) as large:
         assert large.size == (36, 24)
-    mark, _ = marks.read(path)
+    mark, _ = provenance.read(path)
     assert (mark["command"], mark["seed"]) == ("upscale", 0)
 
 
@@ -132,7 +132,7 @@ def test_it_enlarges_what_another_model_composes(models, chain, tmp_path, caplog
     [own] = load_models(composing, replace(SAMPLE, steps=2)).draw([0], (16, 32), None)
     assert np.abs(small - own).mean() < 20
     digest = sha256_of(models / "diffusion/model.safetensors")
-    assert marks.read(path)[0]["enlarger"] == {"path": str(models), "sha256": digest}
+    assert provenance.read(path)[0]["enlarger"] == {"path": str(models), "sha256": digest}
 
 
 def test_a_picture_is_enlarged_to_any_size_in_several_rounds(models, tmp_path, caplog):
@@ -143,7 +143,7 @@ def test_a_picture_is_enlarged_to_any_size_in_several_rounds(models, tmp_path, c
     assert cli.main([*map(str, words), "--steps", "2", "--output", str(tmp_path / "a.tif")]) == 0
     with Image.open(tmp_path / "a.tif") as large:
         assert large.size == (180, 128)
-    mark, _ = marks.read(tmp_path / "a.tif")
+    mark, _ = provenance.read(tmp_path / "a.tif")
     assert (mark["command"], mark["size"]) == ("upscale", [180, 128])
     assert "upscale: 180x128: take 32x24" in caplog.text
     assert "compos" not in caplog.text

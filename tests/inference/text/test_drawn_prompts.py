@@ -8,7 +8,7 @@ from PIL import Image
 from tiny_chain import SAMPLE
 
 from pdm.cli import main
-from pdm.data import marks
+from pdm.data import provenance
 from pdm.errors import Unavailable
 from pdm.inference.any_size import large
 from pdm.inference.pictures.loaded_models import load_models
@@ -41,7 +41,7 @@ def test_the_negative_prompt_of_the_command_changes_the_picture(models, tmp_path
         folder = tmp_path / name
         folder.mkdir()
         [path] = run_draw(models, folder, "a dark picture", *words)
-        found.append(marks.read(path))
+        found.append(provenance.read(path))
     (plain, pixels), (negative, other) = found
     assert negative["negative_prompt"] == "a bright picture"
     assert "negative_prompt" not in plain
@@ -54,7 +54,7 @@ def test_prompts_are_drawn_at_any_size(models, tmp_path, capsys):
     with Image.open(path) as file:
         assert file.size == (140, 128)
         assert np.asarray(file).mean() < 120
-    assert marks.read(path)[0]["prompt"] == "a dark picture"
+    assert provenance.read(path)[0]["prompt"] == "a dark picture"
     run_draw(models, tmp_path, "a lake --w 64", "--size", "140x128", code=2)
     assert "leave out one of the two" in capsys.readouterr().err
     run_draw(models, tmp_path, code=2)
@@ -110,7 +110,7 @@ def test_without_a_params_file_the_command_guides_by_the_empty_text(models, tmp_
     monkeypatch.chdir(tmp_path)
     words = ["draw", "a dark picture", "--models", str(models), "--negative", "bright"]
     assert main([*words, "--steps", "3"]) == 0
-    facts, _ = marks.read(tmp_path / "a-dark-picture-0.png")
+    facts, _ = provenance.read(tmp_path / "a-dark-picture-0.png")
     assert (facts["guide"], facts["guidance_scale"]) == ({"kind": "unconditional"}, 3.0)
 
 
@@ -121,9 +121,9 @@ def test_the_options_of_a_prompt_reach_no_other_prompt(models, tmp_path):
     alone = tmp_path / "alone"
     alone.mkdir()
     [expected] = run_draw(models, alone, "a lake", guidance_scale=1.0)
-    assert marks.read(lake) == marks.read(expected)
-    assert "guidance_scale" not in marks.read(lake)[0]  # it has none
-    assert marks.read(hill)[0]["guidance_scale"] == 7.5
+    assert provenance.read(lake) == provenance.read(expected)
+    assert "guidance_scale" not in provenance.read(lake)[0]  # it has none
+    assert provenance.read(hill)[0]["guidance_scale"] == 7.5
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_pictures_whose_prompts_begin_alike_have_files_of_their_own(models, tmp_
     lines = ["a cat", "a cat --l 7.5", "a cat 0 --d 2", f"{words} at night", f"{words} at noon"]
     (tmp_path / "prompts.txt").write_text("\n".join(lines))
     found = run_draw(models, tmp_path, "--prompts", tmp_path / "prompts.txt")
-    facts = {path.stem: marks.read(path)[0] for path in found}
+    facts = {path.stem: provenance.read(path)[0] for path in found}
     assert [len(facts), facts["a-cat-0"]["guidance_scale"]] == [5, 3.0]
     assert facts["a-cat-0-2"]["guidance_scale"] == 7.5
     assert facts["a-cat-0-2-2"]["prompt"] == "a cat 0"
@@ -193,7 +193,7 @@ def test_a_picture_of_an_earlier_command_stays_and_an_equal_one_is_not_doubled(m
 
 def test_a_prompt_of_the_command_is_no_comment(models, tmp_path):
     [path] = run_draw(models, tmp_path, "#1 dad")
-    assert marks.read(path)[0]["prompt"] == "#1 dad"
+    assert provenance.read(path)[0]["prompt"] == "#1 dad"
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_the_command_draws_prompts_with_the_models_of_a_folder(models, chain, tm
     assert main([*words, "--negative", "a bright one", "--guidance", "2"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == f"{tmp_path / 'a-dark-picture-4.png'}  (2 of 2)"
-    facts, _ = marks.read(tmp_path / "a-dark-picture-3.png")
+    facts, _ = provenance.read(tmp_path / "a-dark-picture-3.png")
     assert (facts["prompt"], facts["seed"], facts["guidance_scale"]) == ("A dark picture!", 3, 2.0)
     assert facts["negative_prompt"] == "a bright one"
     assert np.asarray(Image.open(tmp_path / "a-dark-picture-4.png")).mean() < 90

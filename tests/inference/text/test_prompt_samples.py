@@ -94,7 +94,7 @@ def test_previews_end_with_the_pictures_of_prompts_with_options(taught, tmp_path
         assert np.abs(picture - last).max() <= 1
 
 
-def test_marks_and_lineage_name_prompt_guidance_and_steps(taught, tmp_path):
+def test_files_and_lineage_name_prompt_guidance_and_steps(taught, tmp_path):
     prompt = "a dark picture --n a bright one --l 2.5 --s 6"
     samples = taught.draw(tmp_path / "samples", prompts=(prompt,), num_images=1)
     places = Places(*(tmp_path / name for name in ("none", "samples", "runs", "decisions")))

@@ -21,7 +21,7 @@ from pdm.config.networks.first_stage import FirstStageConfig
 from pdm.config.networks.latent_unet import LatentUNetConfig
 from pdm.config.sampling.prompts import Prompt
 from pdm.config.task import SemanticTask
-from pdm.data import marks
+from pdm.data import provenance
 from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput
 from pdm.evaluation.reference_distance import ReferenceDistance
@@ -137,11 +137,11 @@ def draw(models: Path, folder: Path, *words: str, guidance_scale: float = 1.0) -
     return main(["draw", "--models", str(models), *params, *words])
 
 
-def test_the_command_draws_prompts_in_few_steps_and_the_mark_names_the_network(tuned, tmp_path):
+def test_the_command_draws_prompts_in_few_steps_and_the_file_names_the_network(tuned, tmp_path):
     digest = sha256_of(tuned / "diffusion" / FEW_STEPS / "model.safetensors")
     for steps, expected in (("4", digest), ("5", None)):
         assert draw(tuned, tmp_path / steps, "a dark picture", "--steps", steps) == 0
-        facts, _ = marks.read(tmp_path / steps / "a-dark-picture-0.png")
+        facts, _ = provenance.read(tmp_path / steps / "a-dark-picture-0.png")
         assert (facts["steps"], facts.get("few_steps_sha256")) == (int(steps), expected)
 
 
@@ -152,7 +152,7 @@ def test_the_commands_guidance_takes_the_place_of_that_of_the_params(tuned, tmp_
     assert draw(tuned, tmp_path / "own", *words, "--guidance", "1", guidance_scale=3.0) == 0
     assert draw(tuned, tmp_path / "none", *words) == 0
     own, none = (
-        marks.read(tmp_path / name / "a-dark-picture-0.png")[0] for name in ("own", "none")
+        provenance.read(tmp_path / name / "a-dark-picture-0.png")[0] for name in ("own", "none")
     )
     assert own == none
     assert "few_steps_sha256" in own

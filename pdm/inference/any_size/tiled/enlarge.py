@@ -19,8 +19,8 @@ import torch
 
 from pdm.config.sampling.tiling import TilingConfig
 from pdm.config.task import SuperResolutionTask
-from pdm.data.marks import pixels_sha256
 from pdm.data.pixels import Pixels
+from pdm.data.provenance import pixels_sha256
 from pdm.diffusion.samplers import Point
 from pdm.diffusion.tiles.layout import Tile, TileLayout
 from pdm.diffusion.tiles.sampling import TiledState, sample_in_tiles

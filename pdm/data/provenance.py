@@ -1,7 +1,7 @@
 """Provenance in sampled pictures: how an image was sampled, and by which models.
 
-The mark is JSON in a text chunk of a PNG, or in the tag ImageDescription of a TIFF, so it travels
-with the file. A copy that lost its mark can still be recognised by the sha256 of its pixels, which
+It is JSON in a text chunk of a PNG, or in the tag ImageDescription of a TIFF, so it travels with
+the file. A copy that lost it can still be recognised by the sha256 of its pixels, which
 `samples.json` lists.
 """
 
@@ -24,20 +24,20 @@ KEYWORD = "pyramid-diffusion"
 IMAGE_DESCRIPTION = 270  # tag of TIFF
 
 
-def mark(facts: Mapping[str, Any]) -> PngInfo:
+def png_text(facts: Mapping[str, Any]) -> PngInfo:
     """The text chunk for `Image.save(..., pnginfo=...)`; equal facts give equal bytes."""
     info = PngInfo()
-    info.add_text(KEYWORD, text_of(facts))
+    info.add_text(KEYWORD, as_text(facts))
     return info
 
 
-def text_of(facts: Mapping[str, Any]) -> str:
-    """The mark as ASCII."""
+def as_text(facts: Mapping[str, Any]) -> str:
+    """The facts as ASCII."""
     return json.dumps(dict(facts), sort_keys=True)
 
 
 def read(picture: Path) -> tuple[dict[str, Any] | None, str]:
-    """The mark (None if it is missing or unreadable) and the sha256 of the pixels.
+    """The facts (None if they are missing or unreadable) and the sha256 of the pixels.
 
     Raises:
         BadInput: The file does not exist or is not an image.
@@ -47,8 +47,9 @@ def read(picture: Path) -> tuple[dict[str, Any] | None, str]:
         return _facts_in(_text_in(opened)), pixels_sha256(pixels)
 
 
-def read_mark(picture: Path) -> dict[str, Any] | None:
-    """The mark alone, without decoding the pixels; None if it is not before them, or unreadable.
+def read_facts(picture: Path) -> dict[str, Any] | None:
+    """The facts alone, without decoding the pixels; None if they are not before them, or
+    unreadable.
 
     Raises:
         BadInput: As for `read`.
