@@ -221,7 +221,7 @@ def list_networks(args: argparse.Namespace) -> None:
 
 def make_network(args: argparse.Namespace) -> None:
     """Write a network as a TorchScript file, and print the lines of params.yaml that name it."""
-    from pdm.networks import make_network
+    from pdm.models.features.torchscript import make_network
 
     made = make_network(args.name, args.purpose, args.output)
     print(f"{made.path}\nsha256 {made.sha256}\n\n{made.params}")

@@ -11,7 +11,7 @@ from pdm.comparison.run import Run
 from pdm.comparison.table import table
 from pdm.comparison.verdicts import best
 from pdm.errors import BadInput
-from pdm.score_names import main_score
+from pdm.scores.names import main_score
 from pdm.tracking.reader import Reader
 
 MAX_RUNS = 8  # more colours are hard to distinguish

@@ -26,8 +26,8 @@ from pdm.comparison.verdicts import (
 )
 from pdm.data.pillow import Image
 from pdm.files import write_text
-from pdm.page_template import page_template
-from pdm.score_names import BY_SIZE
+from pdm.pages.template import page_template
+from pdm.scores.names import BY_SIZE
 
 MAX_PNG_BYTES = 2**20  # larger ones go onto the page as WebP, quality 92
 MAX_SIDE_PX = 4096  # larger ones are reduced; WebP has 16,383 pixels at most

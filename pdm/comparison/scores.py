@@ -10,11 +10,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pdm import headline
 from pdm.comparison.metrics_file import read_scores
 from pdm.errors import BadInput
-from pdm.headline import Entry, Scores
-from pdm.score_names import FLOOR, direction, floor, interval
+from pdm.scores import headline
+from pdm.scores.headline import Entry, Scores
+from pdm.scores.names import FLOOR, direction, floor, interval
 
 WIDTH = 110
 WORDS = {-1: "smaller", 1: "greater", 0: ""}

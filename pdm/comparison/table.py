@@ -9,7 +9,7 @@ from rich.table import Table
 from pdm.comparison.numbers import cost_rows, number, short
 from pdm.comparison.run import Run
 from pdm.comparison.verdicts import differing, headline_rows, reasons_not_to_compare
-from pdm.headline import Entry
+from pdm.scores.headline import Entry
 
 WIDTH = 118
 MAX_ROWS = 24  # rows of differing settings; the page has all

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from pdm.comparison.run import Run
-from pdm.headline import SHOWN, Entry, entry
-from pdm.score_names import FLOOR, INTERVALS, direction, floor, interval, main_score
+from pdm.scores.headline import SHOWN, Entry, entry
+from pdm.scores.names import FLOOR, INTERVALS, direction, floor, interval, main_score
 from pdm.tracking.registry.promotion import NO_EFFECT
 from pdm.tracking.registry.replicates import better, difference
 

@@ -15,7 +15,7 @@ from pdm.evaluation.features.summary import Summaries
 from pdm.evaluation.memorisation import measure_memorisation
 from pdm.evaluation.picture_inputs import PictureSets
 from pdm.evaluation.scores import Scores, distance_scores, memorisation_scores
-from pdm.score_names import BY_SIZE, MEAN_OF_SIZES
+from pdm.scores.names import BY_SIZE, MEAN_OF_SIZES
 
 logger = logging.getLogger(__name__)
 

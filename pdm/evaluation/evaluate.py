@@ -49,7 +49,7 @@ from pdm.machine.device import choose_device, exact_convolutions, log_device
 from pdm.model_record import record_of
 from pdm.models.base_autoencoder import Autoencoder
 from pdm.registry import load_autoencoder
-from pdm.score_names import SAMPLES, floor, main_score
+from pdm.scores.names import SAMPLES, floor, main_score
 
 logger = logging.getLogger(__name__)
 

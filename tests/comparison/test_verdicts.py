@@ -6,7 +6,7 @@ from compared_runs import FLOOR, SCORE, replicates, run
 from scipy.stats import norm
 
 from pdm.comparison.verdicts import best, differing, pairs, reasons_not_to_compare, score_rows
-from pdm.score_names import direction
+from pdm.scores.names import direction
 from pdm.tracking.registry.replicates import Replicates, better, difference
 
 

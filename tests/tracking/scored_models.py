@@ -8,7 +8,7 @@ from tracked_runs import CONFIG
 
 from pdm.data.shards.manifest import Manifest
 from pdm.files import sha256_of
-from pdm.score_names import RANDOM_SCORE
+from pdm.scores.names import RANDOM_SCORE
 from pdm.tracking.track import track
 
 MODELS = {stage: Path("models") / stage for stage in ("autoencoder", "diffusion")}

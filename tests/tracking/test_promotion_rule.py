@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pdm.score_names import RANDOM_SCORE
+from pdm.scores.names import RANDOM_SCORE
 from pdm.tracking.registry.promotion import EXPECTED, SHARE, Scored, decide
 from pdm.tracking.registry.replicates import Replicates
 

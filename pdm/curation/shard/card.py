@@ -14,7 +14,7 @@ from pdm.data import captions
 from pdm.data.decisions import Row
 from pdm.data.shards.buckets import buckets_of, has_buckets
 from pdm.data.shards.manifest import Manifest
-from pdm.markdown import plain_table
+from pdm.pages.markdown import plain_table
 
 FIELD_TITLES = ("field of `key.json`", "meaning")
 FIELDS = (  # of a record that `write` stores

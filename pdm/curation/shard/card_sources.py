@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pdm.curation.shard.box_counts import BoxCounts
 from pdm.curation.shard.report.captions import caption_facts
 from pdm.data.decisions import Row
-from pdm.markdown import plain_table
+from pdm.pages.markdown import plain_table
 
 MAX_LISTED = 100  # names in a table; the others are summed up
 STATED = ("licence", "author", "caption")  # a source may leave these out

@@ -9,7 +9,7 @@ the one that held-out pictures themselves would have is not copying, whatever th
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pdm.score_names import SAMPLES, main_score
+from pdm.scores.names import SAMPLES, main_score
 from pdm.tracking.registry.replicates import Replicates, better, difference
 
 SHARE, EXPECTED = "share_closer_than_all_val", "expected_share_closer_than_all_val"

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pdm.errors import BadInput
-from pdm.score_names import direction
+from pdm.scores.names import direction
 
 FILE_NAME = "replicates.json"
 PERCENTILES = (2.5, 97.5)

@@ -8,8 +8,8 @@ from typing import Any
 from pdm.config.stages.autoencoder import AutoencoderConfig
 from pdm.data.shards import manifest
 from pdm.data.shards.buckets import FACT, has_buckets
-from pdm.markdown import plain, table
 from pdm.models.base_autoencoder import Autoencoder
+from pdm.pages.markdown import plain, table
 
 CROISSANT = "croissant.json"  # in the shards' folder; names the licences of their pictures
 

@@ -18,7 +18,7 @@ from pdm.errors import BadInput
 from pdm.files import check_sha256
 from pdm.models.features.feature_distance import FeatureDistance
 from pdm.models.features.published_weights import load_published
-from pdm.networks import network_in
+from pdm.models.features.torchscript import network_in
 
 TRIAL_PX = 64  # side of the pictures that a file must find equal; LPIPS pools four times
 

@@ -11,7 +11,7 @@ from tiny_chain import SAMPLE
 from pdm.errors import BadInput
 from pdm.inference.champion import load_champion, load_champion_folder
 from pdm.inference.sample import sample_pictures
-from pdm.score_names import RANDOM_SCORE
+from pdm.scores.names import RANDOM_SCORE
 from pdm.tracking.track import track
 
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from pdm.config.fingerprint import settings_of_run
 from pdm.config.stages.autoencoder import PerceptualConfig
 from pdm.errors import BadInput, Unavailable
+from pdm.models.features.torchscript import make_network
 from pdm.models.features.variants import VARIANTS
-from pdm.networks import make_network
 from pdm.training.objectives.perceptual import load_perceptual, network_name
 
 CPU = torch.device("cpu")

@@ -28,7 +28,7 @@ from pdm.data.captions import captions_of
 from pdm.data.shards.buckets import Bucket, buckets_of, has_buckets
 from pdm.data.shards.manifest import Manifest
 from pdm.files import write_text
-from pdm.page_template import page_template
+from pdm.pages.template import page_template
 
 BUCKET_REASONS = ("too_small", "wrong_shape")  # what another list of buckets could change
 MAX_LISTED = 25  # lines of a table

@@ -25,7 +25,7 @@ import fnmatch
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from pdm.score_names import LEARNED_SCORE, RANDOM_SCORE, SAMPLES, floor, interval
+from pdm.scores.names import LEARNED_SCORE, RANDOM_SCORE, SAMPLES, floor, interval
 
 GOOD, FAIR, POOR = "good", "fair", "poor"
 LDM_PSNR_DB = 24.2

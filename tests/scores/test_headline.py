@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from pdm import cli, headline
-from pdm.headline import LDM_PSNR_DB
-from pdm.score_names import RANDOM_SCORE, main_score
+from pdm import cli
+from pdm.scores import headline
+from pdm.scores.headline import LDM_PSNR_DB
+from pdm.scores.names import RANDOM_SCORE, main_score
 
 SCORES = {
     "frechet_random_conv/samples_vs_val": 0.5,

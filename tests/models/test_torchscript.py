@@ -14,8 +14,8 @@ from pdm.evaluation.features.pretrained import PretrainedFeatures
 from pdm.files import sha256_of
 from pdm.models.features.efficientnet_lite import standardise
 from pdm.models.features.published_weights import load_published
+from pdm.models.features.torchscript import ABOUT, make_network
 from pdm.models.features.variants import VARIANTS
-from pdm.networks import ABOUT, make_network
 from pdm.training.objectives.perceptual import load_perceptual
 
 NAME = "efficientnet-lite1"

@@ -1,0 +1,1 @@
+"""What all pages that the project writes share: HTML templates, and text for Markdown."""

@@ -1,0 +1,1 @@
+"""Names of scores, and the six to look at first."""
