@@ -9,7 +9,11 @@ takes over the matched part, in order. Entries are kept forever, since users ski
 from typing import Any
 
 # old key -> new key
-RENAMED_KEYS: dict[str, str] = {}
+RENAMED_KEYS: dict[str, str] = {
+    "scrape.max_failed_fraction": "scrape.max_failed_share",
+    "curate.min_crop_fraction": "curate.min_crop_share",
+    "shard.val_fraction": "shard.val_share",
+}
 
 # key (its new name, if it has one) -> {old value: new value}
 RENAMED_VALUES: dict[str, dict[str, Any]] = {

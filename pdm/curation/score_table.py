@@ -73,7 +73,7 @@ SCORES = (  # in the order of the rules
         "crop_fraction",
         "Share that the crop keeps",
         "area of the largest crop of the finished shape over that of the picture",
-        (Limit("min_crop_fraction", MIN, "wrong_shape"),),
+        (Limit("min_crop_share", MIN, "wrong_shape"),),
         columns=_SIZES,
         formula=_crop_fraction,
     ),
@@ -188,7 +188,7 @@ def aspect_ratio(limits: Mapping[str, Any]) -> Score:
     sizes = limits.get("buckets") or [(limits["width_px"], limits["height_px"])]
     shapes, fraction = (
         sorted(width / height for width, height in sizes),
-        limits["min_crop_fraction"],
+        limits["min_crop_share"],
     )
     bounds = [Limit("narrowest", MIN, "wrong_shape", fixed=shapes[0] * fraction)]
     if fraction:

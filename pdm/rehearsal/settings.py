@@ -14,7 +14,7 @@ from pdm.params.override import override
 
 NUM_LANDSCAPES = 8
 # So small that only the two pictures are held out that always are (pdm.curation.shard.split).
-VAL_FRACTION = 1.0e-6
+VAL_SHARE = 1.0e-6
 MARGIN = 1.25  # the built-in pictures are larger than the crops, as real ones are
 STEPS, ACCUMULATION = 2, 2
 
@@ -48,7 +48,7 @@ def _assignments(real: Params, pictures: Path | None) -> list[str]:
         "scrape.removed=null",
         "curate.min_kept=4",
         *(["curate.people=null", "curate.content=null"] if pictures is None else []),
-        f"shard.val_fraction={VAL_FRACTION}",
+        f"shard.val_share={VAL_SHARE}",
         "shard.num_train_shards=1",
         *_training("autoencoder"),
         *_training("diffusion"),

@@ -25,7 +25,7 @@ CURATE = CurateConfig(
     max_border_share=0.5,
     people=None,
     content=None,
-    min_crop_fraction=0.5,
+    min_crop_share=0.5,
     min_sharpness=0.22,
     min_high_frequency=0.0085,
     max_repetition=0.25,
@@ -49,7 +49,7 @@ SHARD = ShardConfig(
     jpeg_quality=95,
     num_train_shards=2,
     num_val_shards=1,
-    val_fraction=0.25,
+    val_share=0.25,
 )
 
 

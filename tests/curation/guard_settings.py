@@ -16,7 +16,7 @@ def settings(*sources, **changes) -> ScrapeConfig:
         "removed": None,
         "max_image_mib": 1.0,
         "num_shards": 3,
-        "max_failed_fraction": 0.5,
+        "max_failed_share": 0.5,
     }
     some = UrlListSource(kind="urls", path="list.txt")
     return ScrapeConfig(sources=sources or (some,), **(values | changes))

@@ -177,7 +177,7 @@ def test_a_date_is_no_number(refused_text):
             "sample.seed: expected a number from 0 to 4,611,686",
         ),
         (
-            ("shard", "val_fraction"),
+            ("shard", "val_share"),
             1.0,
             "expected a number above 0 and below 1, got 1.0",
         ),

@@ -86,7 +86,7 @@ def test_the_crops_are_of_the_size_that_the_name_says(tmp_path, output_of):
 def test_only_what_must_differ_differs(output_of):
     both = {
         *("scrape.sources", "scrape.num_shards", "curate.min_kept"),
-        *("shard.num_train_shards", "shard.num_val_shards", "shard.val_fraction"),
+        *("shard.num_train_shards", "shard.num_val_shards", "shard.val_share"),
     }
     assert changed(output_of("scapes2k")) == both
     # A mapping takes the place of null.

@@ -114,9 +114,7 @@ class CurateConfig:
     max_transparent_share: Annotated[Fraction, "share of transparent pixels", LIMIT]
     max_border_share: Annotated[Fraction, "share of plain borders, which are cut off", LIMIT]
     people: Annotated[PeopleConfig | None, "null: any content; or how many faces"]
-    min_crop_fraction: Annotated[
-        Fraction, "share of the image's area that the crop must keep", LIMIT
-    ]
+    min_crop_share: Annotated[Fraction, "share of the image's area that the crop must keep", LIMIT]
     min_sharpness: Annotated[Fraction, "1 / (width in pixels of the sharpest edges)", LIMIT]
     min_high_frequency: Annotated[Fraction, "less: the image was enlarged", LIMIT]
     max_repetition: Annotated[

@@ -180,7 +180,7 @@ class ScrapeConfig:
         Annotated[float, Limits(above=0, at_most=65_536)], "larger files are dropped"
     ]
     num_shards: Annotated[Count, "raw shards; an image's shard follows from a hash of its key"]
-    max_failed_fraction: Annotated[Fraction, "above it the stage fails and publishes nothing"]
+    max_failed_share: Annotated[Fraction, "above it the stage fails and publishes nothing"]
 
     def __post_init__(self) -> None:
         check_limits(self)

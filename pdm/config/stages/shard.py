@@ -19,7 +19,7 @@ class ShardConfig:
     ]
     num_train_shards: Annotated[Count, "an image's shard follows from a hash of its key"]
     num_val_shards: Annotated[Count, "shards of held-out images"]
-    val_fraction: Annotated[
+    val_share: Annotated[
         Annotated[float, Limits(above=0, below=1)],
         "share of held-out images, chosen by a hash of their content",
     ]

@@ -84,14 +84,14 @@ def wrong_shape(row: Row, config: CurateConfig) -> Drop | None:
     width_px, height_px = content_size(row)
     finished = nearest_size(config.sizes, width_px, height_px)
     crop_width, crop_height = largest_size(width_px, height_px, finished)
-    fraction = crop_width * crop_height / max(width_px * height_px, 1)
-    if fraction >= config.min_crop_fraction:
+    share = crop_width * crop_height / max(width_px * height_px, 1)
+    if share >= config.min_crop_share:
         return None
     return Drop(
         "wrong_shape",
         f"{width_px} x {height_px} pixels; the largest crop of shape {finished[0]} : "
-        f"{finished[1]} keeps {fraction:.0%} of it; at least "
-        f"{config.min_crop_fraction:.0%} is required.",
+        f"{finished[1]} keeps {share:.0%} of it; at least "
+        f"{config.min_crop_share:.0%} is required.",
     )
 
 

@@ -83,7 +83,7 @@ def scrape(
             left_out,
         )
         copy_maps(folder, outcomes, map_names)
-        _check_quality_gate(summary, config.max_failed_fraction)
+        _check_quality_gate(summary, config.max_failed_share)
     fetching.remember_failed()
     if models and decisions and removals.any:
         warn_of_traces(removals, models=models, raw=raw, decisions=decisions)
@@ -147,11 +147,11 @@ def _without_run_details(entry: Entry, outcome: Outcome) -> Outcome:
     )
 
 
-def _check_quality_gate(summary: Summary, max_failed_fraction: float) -> None:
+def _check_quality_gate(summary: Summary, max_failed_share: float) -> None:
     """Log the summary, and raise if too much failed.
 
     Raises:
-        QualityGate: There is no image, or more than `max_failed_fraction` failed.
+        QualityGate: There is no image, or more than `max_failed_share` failed.
     """
     line = summary.line()
     logger.info("scrape: %s", line)
@@ -161,9 +161,9 @@ def _check_quality_gate(summary: Summary, max_failed_fraction: float) -> None:
             f"scrape got no image at all ({line}); fix scrape.sources "
             "(docs/decisions/img2dataset.md explains the reasons)"
         )
-    fraction = counts["failed"] / (counts["ok"] + counts["failed"])
-    if fraction > max_failed_fraction:
+    share = counts["failed"] / (counts["ok"] + counts["failed"])
+    if share > max_failed_share:
         raise QualityGate(
-            f"{fraction:.0%} of the images could not be fetched ({line}); the limit is "
-            f"scrape.max_failed_fraction = {max_failed_fraction:g}"
+            f"{share:.0%} of the images could not be fetched ({line}); the limit is "
+            f"scrape.max_failed_share = {max_failed_share:g}"
         )

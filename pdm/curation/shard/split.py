@@ -14,12 +14,12 @@ TRAIN, VAL = "train", "val"
 
 
 def assign_splits(
-    rows: Iterable[Row], val_fraction: float, hold_out: Literal["image", "folder"] = "image"
+    rows: Iterable[Row], val_share: float, hold_out: Literal["image", "folder"] = "image"
 ) -> dict[str, str]:
     """Split of each kept image, by key. Near duplicates are always in the same split.
 
     Every image has a number from 0 to 1, a hash of its content. A cluster of near duplicates (the
-    column `cluster`) is held out if the largest number of its images is below `val_fraction`.
+    column `cluster`) is held out if the largest number of its images is below `val_share`.
     Dropped duplicates count too, so that a training image stays one when a better copy replaces it:
     a new duplicate may move a cluster from val to train, never from train to val.
 
@@ -33,7 +33,7 @@ def assign_splits(
 
     Args:
         rows: All decisions; those without a cluster are ignored.
-        val_fraction: Approximate fraction of held-out images.
+        val_share: Approximate share of held-out images.
         hold_out: What is held out as a whole. The folder of an image is its URL or path up to the
             last slash.
     """
@@ -47,7 +47,7 @@ def assign_splits(
         numbers[name] = max(numbers.get(name, 0.0), number)
         kept.setdefault(name, []).extend([row["key"]] if row["outcome"] == "kept" else [])
     ranked = sorted((numbers[name], name) for name, keys in kept.items() if keys)
-    splits = {name: VAL if number < val_fraction else TRAIN for number, name in ranked}
+    splits = {name: VAL if number < val_share else TRAIN for number, name in ranked}
     num_sure = min(2, len(ranked) // 2)
     for (_, first), (_, last) in zip(ranked[:num_sure], ranked[::-1][:num_sure], strict=True):
         splits[first], splits[last] = VAL, TRAIN

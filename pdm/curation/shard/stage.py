@@ -68,7 +68,7 @@ def shard(
     rows = load(decisions)
     limits = json.loads((decisions / "summary.json").read_text(encoding="utf-8"))["limits"]
     kept = [row for row in rows if row["outcome"] == "kept"]
-    splits = assign_splits(rows, config.val_fraction, config.hold_out)
+    splits = assign_splits(rows, config.val_share, config.hold_out)
     crops = CropCache(cache.resolve(), config) if cache else None
     num_bytes = estimate_bytes(kept, config)
     num_bytes += estimate_bytes(crops.prune(kept), config) if crops else 0

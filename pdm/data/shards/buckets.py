@@ -70,7 +70,7 @@ def check_main_size(facts: Mapping[str, Any]) -> None:
                     f"the split '{split}' has no picture of the main size, {bucket_name(main)}, "
                     "which previews and scores are drawn at: take another bucket as "
                     "curate.width_px and height_px, keep more pictures, or raise "
-                    "shard.val_fraction. Nothing was written."
+                    "shard.val_share. Nothing was written."
                 )
 
 

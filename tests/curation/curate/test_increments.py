@@ -77,7 +77,7 @@ def test_ten_new_pictures_cost_ten_and_withdrawn_ones_leave_nothing(pipeline, fr
 def test_a_near_duplicate_that_arrives_later_stays_with_its_like(pipeline, from_nothing):
     """Larger, it takes the place of the picture that was there; neither is then in both splits."""
     limits = but(CURATE, max_megapixels=4.0)
-    fraction = but(SHARD, val_fraction=0.5)
+    fraction = but(SHARD, val_share=0.5)
     pipeline.run(OLD, fraction, limits)
     before = splits(pipeline.shards)
     larger = {

@@ -200,7 +200,7 @@ def test_too_many_failures_break_the_gate(tmp_path, folder, monkeypatch):
         FolderSource(kind="folder", path=str(folder)),
         UrlListSource(kind="urls", path=str(urls)),
     )
-    with pytest.raises(QualityGate, match=r"max_failed_fraction = 0\.5"):
+    with pytest.raises(QualityGate, match=r"max_failed_share = 0\.5"):
         scrape(settings(*sources), raw=tmp_path / "raw")
     assert not (tmp_path / "raw").exists()
 

@@ -218,5 +218,5 @@ def test_a_second_run_leaves_alone_what_the_first_has_fetched(tmp_path, pictures
     with sole_writer(raw), pytest.raises(Unavailable, match="is being written by process"):
         scrape(settings(source), raw=raw)
     assert fetched.exists()
-    scrape(settings(source, max_failed_fraction=1.0), raw=raw)
+    scrape(settings(source, max_failed_share=1.0), raw=raw)
     assert not fetched.parent.exists()

@@ -40,7 +40,7 @@ class Project:
         source = UrlListSource(
             kind="urls", path=str(self.folder / "list.txt"), allow_private_addresses=True
         )
-        config = settings(source, num_shards=1, max_failed_fraction=0.9, removed=removed)
+        config = settings(source, num_shards=1, max_failed_share=0.9, removed=removed)
         raw = raw or self.raw
         scrape(config, raw=raw, cache=cache or self.cache, **options)
         rows = pq.read_table(raw / "00000.parquet").to_pylist()

@@ -132,11 +132,9 @@ def test_shards_hold_one_size_each_and_the_manifest_counts_them(work):
 
 
 def test_a_main_size_without_a_held_out_picture_is_an_error_before_any_training(work, tmp_path):
-    few = but(
-        SHARD, val_fraction=1e-6
-    )  # two pictures are held out, so one of three buckets has none
+    few = but(SHARD, val_share=1e-6)  # two pictures are held out, so one of three buckets has none
     rows = tables.load(work / "decisions")
-    splits = assign_splits(rows, few.val_fraction)
+    splits = assign_splits(rows, few.val_share)
     sizes = {row["key"]: (row["target_width_px"], row["target_height_px"]) for row in rows}
     main = next(
         each

@@ -22,8 +22,8 @@ def strangers(count):
     return [picture(number) for number in range(count)]
 
 
-def splits(rows, val_fraction=0.25):
-    return assign_splits(rows, val_fraction)
+def splits(rows, val_share=0.25):
+    return assign_splits(rows, val_share)
 
 
 def test_a_new_image_moves_no_other():
@@ -34,17 +34,17 @@ def test_a_new_image_moves_no_other():
     assert {shard_of(row["key"], 3) for row in rows} == {0, 1, 2}
 
 
-@pytest.mark.parametrize("val_fraction", [0.0001, 0.9999])
-def test_two_images_are_enough_for_both_splits(val_fraction):
+@pytest.mark.parametrize("val_share", [0.0001, 0.9999])
+def test_two_images_are_enough_for_both_splits(val_share):
     rows = strangers(2)
-    found = splits(rows, val_fraction)
+    found = splits(rows, val_share)
     assert sorted(found.values()) == ["train", "val"]
-    assert splits(rows[::-1], val_fraction) == found
+    assert splits(rows[::-1], val_share) == found
 
 
-@pytest.mark.parametrize("val_fraction", [0.0001, 0.9999])
-def test_four_images_leave_two_in_either_split(val_fraction):
-    found = splits(strangers(4), val_fraction)
+@pytest.mark.parametrize("val_share", [0.0001, 0.9999])
+def test_four_images_leave_two_in_either_split(val_share):
+    found = splits(strangers(4), val_share)
     assert sorted(found.values()) == ["train", "train", "val", "val"]
 
 
