@@ -85,17 +85,17 @@ def draw_latents(
     device = next(networks.network.parameters()).device
     noise = tuple(level.to(device) for level in noise or noise_from_seeds(seeds, shapes))
     if condition is None:
-        shown, negative = networks.condition(seeds), networks.negative(seeds)
+        condition, negative = networks.condition(seeds), networks.negative(seeds)
     else:
-        shown = networks.to_device(condition)
+        condition = networks.to_device(condition)
         negative = None if negative is None else networks.to_device(negative)
 
     def velocity_of(rows: Sequence[int]) -> Velocity:
         def choose(tensor: Tensor) -> Tensor:
             return tensor[list(rows)]
 
-        hidden = None if negative is None else negative.change(choose)
-        velocity = networks.velocity(config, shown.change(choose), hidden)
+        chosen_negative = None if negative is None else negative.change(choose)
+        velocity = networks.velocity(config, condition.change(choose), chosen_negative)
         if networks.stops is None:
             velocity = clamp_times(velocity, config.time_margin)
             if guide is not None:
@@ -110,7 +110,7 @@ def draw_latents(
         return take_few_steps(velocity, noise, networks.stops)
     times = sampler_times(networks.network, config, len(shapes))
     if config.sampler == "adaptive":
-        same_for_all = shown.is_empty and known is None and guide is None
+        same_for_all = condition.is_empty and known is None and guide is None
         narrowed = None if same_for_all else velocity_of
         return runge_kutta(velocity, noise, times, tolerance=config.tolerance, narrowed=narrowed)
     if config.sampler == "ddim":

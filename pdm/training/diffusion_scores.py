@@ -14,13 +14,13 @@ from pdm.training.held_out_losses import losses_by_bucket
 from pdm.training.latent_dataset import LatentDataset
 from pdm.training.loop.precision import autocast
 from pdm.training.loop.state import TrainState
+from pdm.training.monitoring.preview_batches import annotations_of_task, previews_of_task
 from pdm.training.monitoring.sample_grid import SampleGrid, flow_sampler
 from pdm.training.monitoring.sample_scores import (
     ReferenceDistance,
     SampleScorer,
     record_samples,
 )
-from pdm.training.monitoring.shown import annotate_task, show_task
 from pdm.training.monitoring.size_previews import SizePreviews, record_previews
 
 
@@ -52,8 +52,8 @@ def scoring_of_checkpoints(
     """
     latents, held_out = splits
     of_main_size = latents.of_main_size(), held_out.of_main_size()
-    show = show_task(task, of_main_size[1], grid.encode, guided=True)
-    annotate = annotate_task(task, of_main_size[1])
+    make_previews = previews_of_task(task, of_main_size[1], grid.encode, guided=True)
+    annotate = annotations_of_task(task, of_main_size[1])
     scorer = SampleScorer(grid, of_main_size, config.score_images, distance, workers)
     previews = SizePreviews(grid, splits, task, workers, guided=True)
     sampler = flow_sampler(config.schedule, len(latents.level_shapes))
@@ -62,7 +62,7 @@ def scoring_of_checkpoints(
         ema = cast(Denoiser, state.ema)
         with autocast(config.training, workers.device):
             losses = losses_by_bucket(ema, held_out, make_dataset, config, workers)
-            sheet, distances = scorer.draw(ema, sampler, show, annotate)
+            sheet, distances = scorer.draw(ema, sampler, make_previews, annotate)
             sizes_sheet = previews.draw(ema, sampler)
         if events is not None:
             scores = losses | distances

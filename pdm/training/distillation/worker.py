@@ -29,13 +29,13 @@ from pdm.training.loop.precision import autocast
 from pdm.training.loop.prefetch import move_batch
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.train import train
+from pdm.training.monitoring.preview_batches import annotations_of_task, previews_of_task
 from pdm.training.monitoring.sample_grid import SampleGrid
 from pdm.training.monitoring.sample_scores import (
     BuildReferenceDistance,
     SampleScorer,
     record_samples,
 )
-from pdm.training.monitoring.shown import annotate_task, show_task
 from pdm.training.monitoring.size_previews import SizePreviews, record_previews
 from pdm.training.objectives.distillation import DistillationLosses
 
@@ -91,8 +91,8 @@ def work(settings: Settings, workers: Workers) -> None:
     def starts(purpose: str, batch_size: int = training.batch_size) -> TrajectoryStarts:
         return TrajectoryStarts(latents, config, purpose, batch_size, sizes, grid.encode, task)
 
-    show = show_task(task, of_main_size[1], grid.encode, guided=False)
-    annotate = annotate_task(task, of_main_size[1])
+    make_previews = previews_of_task(task, of_main_size[1], grid.encode, guided=False)
+    annotate = annotations_of_task(task, of_main_size[1])
     previews = SizePreviews(grid, (latents, held_out), task, workers, guided=False)
 
     def sample(velocity: Velocity, noise: Pyramid) -> Pyramid:
@@ -104,7 +104,7 @@ def work(settings: Settings, workers: Workers) -> None:
         ema = cast(Denoiser, state.ema)
         with autocast(training, workers.device):
             loss = _held_out_loss(ema, losses, held_out_starts, workers)
-            sheet, distances = scorer.draw(ema, sample, show, annotate)
+            sheet, distances = scorer.draw(ema, sample, make_previews, annotate)
             sizes_sheet = previews.draw(ema, sample)
         if events is not None:
             scores = {"val_loss": loss} | distances

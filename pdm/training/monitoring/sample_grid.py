@@ -19,7 +19,7 @@ from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.models.levels.pyramid import Pyramid
 from pdm.registry import load_autoencoder
-from pdm.training.monitoring.shown import ShowSeeds, show_nothing
+from pdm.training.monitoring.preview_batches import MakePreviews, unconditional_previews
 
 SEEDS = range(8)
 STEPS = 16  # enough to see layout and colour; the stage `sample` uses more
@@ -60,14 +60,14 @@ class SampleGrid:
         network: Velocity,
         sampler: Draw,
         seeds: range,
-        show: ShowSeeds = show_nothing,
+        make_previews: MakePreviews = unconditional_previews,
     ) -> Iterator[Pixels]:
         """Draw one picture for each seed, all at once, and decode them one by one."""
         with torch.no_grad():
-            shown = show(seeds)
-            noise = noise_from_seeds(shown.seeds, self.shapes)
+            batch = make_previews(seeds)
+            noise = noise_from_seeds(batch.seeds, self.shapes)
             latents = sampler(
-                shown.velocity(network, self.device),
+                batch.velocity(network, self.device),
                 tuple(level.to(self.device) for level in noise),
             )
         yield from self.decode(latents)

@@ -25,8 +25,13 @@ from pdm.errors import BadInput
 from pdm.events import EventLog
 from pdm.files import atomic_file
 from pdm.training.distributed.workers import Workers
+from pdm.training.monitoring.preview_batches import (
+    Annotate,
+    MakePreviews,
+    unconditional_previews,
+    without_annotation,
+)
 from pdm.training.monitoring.sample_grid import SEEDS, Draw, SampleGrid
-from pdm.training.monitoring.shown import Annotate, ShowSeeds, leave_plain, show_nothing
 
 logger = logging.getLogger(__name__)
 
@@ -81,8 +86,8 @@ class SampleScorer:
         self,
         network: Velocity,
         sampler: Draw,
-        show: ShowSeeds = show_nothing,
-        annotate: Annotate = leave_plain,
+        make_previews: MakePreviews = unconditional_previews,
+        annotate: Annotate = without_annotation,
     ) -> tuple[Image.Image, dict[str, float]]:
         """Draw a sheet of the first pictures, and measure the distance of `count`, if it is not 0.
 
@@ -94,7 +99,7 @@ class SampleScorer:
 
         def draw_some(seeds: range) -> tuple[list[Pixels], Features | None]:
             """Pictures for the sheet, and features of those to compare."""
-            pictures = list(self.grid.draw(network, sampler, seeds, show))
+            pictures = list(self.grid.draw(network, sampler, seeds, make_previews))
             for_sheet = pictures if seeds == SEEDS else []
             compared = pictures[: max(0, self.count - seeds.start)]
             features = self.measure.features(compared) if compared else None

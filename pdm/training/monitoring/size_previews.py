@@ -13,9 +13,9 @@ from pdm.events import EventLog
 from pdm.files import atomic_file
 from pdm.tasks.task import Task
 from pdm.training.distributed.workers import Workers
+from pdm.training.monitoring.preview_batches import annotations_of_task, previews_of_task
 from pdm.training.monitoring.sample_grid import Draw, SampleGrid
 from pdm.training.monitoring.sample_scores import SHEET_PX
-from pdm.training.monitoring.shown import annotate_task, show_task
 
 SEEDS = range(4)  # at each size
 
@@ -56,9 +56,9 @@ class SizePreviews:
 
         def draw_row(bucket: LatentShards) -> list[Pixels]:
             grid = self.grid.of_bucket(bucket)
-            show = show_task(self.task, bucket, grid.encode, guided=self.guided)
-            annotate = annotate_task(self.task, bucket)
-            drawn = grid.draw(network, sampler, SEEDS, show)
+            make_previews = previews_of_task(self.task, bucket, grid.encode, guided=self.guided)
+            annotate = annotations_of_task(self.task, bucket)
+            drawn = grid.draw(network, sampler, SEEDS, make_previews)
             small = (reduce_picture(picture, SHEET_PX) for picture in drawn)
             return [annotate(*pair) for pair in enumerate(small)]
 

@@ -1,4 +1,4 @@
-"""What the pictures show that are drawn during a training: their condition, noise and guidance."""
+"""The previews that are drawn during a training: their condition, noise and guidance."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ from pdm.tasks.text import EMPTY, Text
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """A batch of pictures to draw.
+class PreviewBatch:
+    """A batch of previews to draw.
 
     Args:
         condition: What they show.
@@ -51,37 +51,40 @@ class Shown:
         return guided_velocity
 
 
-ShowSeeds = Callable[[range], Shown]  # for the numbers of the pictures
+MakePreviews = Callable[[range], PreviewBatch]  # by the numbers of the pictures
 Annotate = Callable[[int, Pixels], Pixels]  # of a sheet, by the number of the picture
 
 
-def show_nothing(numbers: range) -> Shown:
-    """Draw without a condition."""
-    return Shown(NO_CONDITION, numbers)
+def unconditional_previews(numbers: range) -> PreviewBatch:
+    """Return previews without a condition."""
+    return PreviewBatch(NO_CONDITION, numbers)
 
 
-def leave_plain(number: int, picture: Pixels) -> Pixels:
+def without_annotation(number: int, picture: Pixels) -> Pixels:
     """The picture as it was drawn."""
     return picture
 
 
-def annotate_task(task: Task, shards: LatentShards) -> Annotate:
-    """Mark the condition on the pictures of a sheet: boxes, if the task has any.
+def annotations_of_task(task: Task, shards: LatentShards) -> Annotate:
+    """Return what draws the condition on the pictures of a sheet: boxes, if the task has any.
 
     Args:
         task: Of the training.
-        shards: That of `show_task`.
+        shards: As for `previews_of_task`.
     """
 
     def outline(number: int, picture: Pixels) -> Pixels:
         [example] = examples_to_preview(task, shards, [number])
         return outline_boxes(picture, example.layout.boxes if example.layout else ())
 
-    return outline if isinstance(task, BoxLayout) else leave_plain
+    return outline if isinstance(task, BoxLayout) else without_annotation
 
 
-def show_task(task: Task, shards: LatentShards, encode: Encode, *, guided: bool) -> ShowSeeds:
-    """Draw what the task makes of pictures of a split, or its prompts, with their options.
+def previews_of_task(
+    task: Task, shards: LatentShards, encode: Encode, *, guided: bool
+) -> MakePreviews:
+    """Return what makes previews: of pictures of a split, or of the task's prompts, with their
+    options.
 
     Args:
         task: Of the training.
@@ -90,10 +93,10 @@ def show_task(task: Task, shards: LatentShards, encode: Encode, *, guided: bool)
         guided: Whether prompts' guidance is followed; a network for few steps has none.
     """
 
-    def show(numbers: range) -> Shown:
+    def make(numbers: range) -> PreviewBatch:
         condition = task.condition(examples_to_preview(task, shards, numbers), encode)
         if not isinstance(task, Text) or not task.prompts:
-            return Shown(condition, numbers)
+            return PreviewBatch(condition, numbers)
         count = len(task.prompts)
         prompts = [task.prompts[number % count] for number in numbers]
         seeds = [
@@ -102,9 +105,9 @@ def show_task(task: Task, shards: LatentShards, encode: Encode, *, guided: bool)
         ]
         # Every batch or none is guided: sharded networks are called equally often by all workers.
         if not guided or all(prompt.guidance_scale in (None, 1) for prompt in task.prompts):
-            return Shown(condition, seeds)
+            return PreviewBatch(condition, seeds)
         scales = [1.0 if one.guidance_scale is None else one.guidance_scale for one in prompts]
         negative = task.condition_of_texts([prompt.negative or EMPTY for prompt in prompts])
-        return Shown(condition, seeds, torch.tensor(scales), negative)
+        return PreviewBatch(condition, seeds, torch.tensor(scales), negative)
 
-    return show
+    return make
