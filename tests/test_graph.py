@@ -127,6 +127,7 @@ SUPPORT = (
     "pdm.events",
     "pdm.machine",
     "pdm.weights",
+    "pdm.model_record",
 )
 
 

@@ -35,7 +35,8 @@ logger = logging.getLogger(__name__)
 MEASURING = modules_behind(
     "pdm.curation.curate.judge",
     leave_out=(
-        *("pdm.config", "pdm.errors", "pdm.files", "pdm.machine.threads", "pdm.weights"),
+        *("pdm.config", "pdm.errors", "pdm.files", "pdm.machine.threads"),
+        *("pdm.model_record", "pdm.weights"),
         *("pdm.curation.curate.rules", "pdm.data.decisions", "pdm.data.shards.tars"),
     ),
 )

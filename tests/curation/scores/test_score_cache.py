@@ -25,7 +25,10 @@ OLD = {f"old-{number}": jpeg(scene(number)) for number in range(NUM_OLD)} | {
     "half": flawed()["unreadable"]
 }
 NEW = {f"new-{number}": jpeg(scene(20 + number)) for number in range(NUM_NEW)}
-NOT_MEASURING = ("pdm.config", "pdm.errors", "pdm.files", "pdm.machine.threads", "pdm.weights")
+NOT_MEASURING = (
+    *("pdm.config", "pdm.errors", "pdm.files", "pdm.machine.threads"),
+    *("pdm.model_record", "pdm.weights"),
+)
 NOT_MEASURING += ("pdm.curation.curate.rules", "pdm.data.decisions", "pdm.data.parquet")
 NOT_MEASURING += ("pdm.data.shards.tars",)
 
