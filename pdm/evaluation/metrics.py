@@ -11,7 +11,7 @@ from pdm.evaluation.distances import bootstrap
 from pdm.evaluation.distances.moments import Array
 from pdm.evaluation.scores import Scores
 from pdm.files import write_json
-from pdm.score_names import is_share
+from pdm.scores.names import is_share
 
 REPLICATES = "replicates.json"
 
