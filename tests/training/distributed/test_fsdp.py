@@ -2,6 +2,7 @@
 
 import resource
 import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,6 +102,22 @@ def flat(files) -> dict[str, list[float]]:
     }
 
 
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory) -> Callable[..., list]:
+    """What `count` workers give after a training without a break. Each is done once."""
+    found: dict[tuple, list] = {}
+
+    def train_unbroken(count: int, strategy: str, optimizer: str = CONFIG.optimizer) -> list:
+        settings = (count, strategy, optimizer)
+        if settings not in found:
+            changes = {"strategy": strategy, "optimizer": optimizer}
+            folder = tmp_path_factory.mktemp("unbroken")
+            found[settings] = run_group(count, train_network, folder, changes)
+        return found[settings]
+
+    return train_unbroken
+
+
 def decode_sharded(workers: Workers, region: Region) -> list:
     torch.manual_seed(0)
     widths = (16, 16, 16, 16)
@@ -122,11 +139,10 @@ def test_sharded_weights_decode_a_region_and_tell_their_shapes_without_a_message
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", pytest.param("muon", marks=pytest.mark.slow)])
-def test_sharded_weights_train_like_replicated_ones(tmp_path, optimizer):
+def test_sharded_weights_train_like_replicated_ones(unbroken, optimizer):
     found = {}
     for strategy in ("ddp", "fsdp"):
-        changes = {"strategy": strategy, "optimizer": optimizer}
-        first, second = run_group(2, train_network, tmp_path / strategy, changes)
+        first, second = unbroken(2, strategy, optimizer)
         assert first[1:] == second[1:]
         found[strategy] = first
     assert found["ddp"][0] == 1
@@ -138,9 +154,9 @@ def test_sharded_weights_train_like_replicated_ones(tmp_path, optimizer):
         assert found["fsdp"][1][name] == pytest.approx(expected, **close), name
 
 
-def test_a_run_resumes_with_the_other_strategy_and_another_number_of_workers(tmp_path):
+def test_a_run_resumes_with_the_other_strategy_and_another_number_of_workers(unbroken, tmp_path):
     """16 images on two workers with spread weights, 16 on one, 16 on two with whole ones."""
-    [expected] = run_group(1, train_network, tmp_path / "one", {"strategy": "ddp"})
+    [expected] = unbroken(1, "ddp")
     for count, strategy, total_images in ((2, "fsdp", 16), (1, "fsdp", 32), (2, "ddp", 48)):
         changes = {"strategy": strategy, "total_images": total_images}
         found = run_group(count, train_network, tmp_path / "changing", changes)
@@ -148,29 +164,28 @@ def test_a_run_resumes_with_the_other_strategy_and_another_number_of_workers(tmp
         assert found[0][1][name] == pytest.approx(values, rel=1e-3, abs=6e-4), name
 
 
-def test_a_resumed_network_with_spectral_norms_equals_an_unbroken_one_to_the_bit(tmp_path):
-    [expected] = run_group(1, train_network, tmp_path / "one", {})
+def test_a_resumed_network_with_spectral_norms_equals_an_unbroken_one_to_the_bit(
+    unbroken, tmp_path
+):
+    [expected] = unbroken(1, "ddp")
     for total_images in (16, 32, 48):
-        [found] = run_group(1, train_network, tmp_path / "two", {"total_images": total_images})
+        [found] = run_group(1, train_network, tmp_path, {"total_images": total_images})
     assert found == expected
 
 
-def test_weights_under_a_spectral_norm_keep_their_length_whoever_trains_them(tmp_path):
+def test_weights_under_a_spectral_norm_keep_their_length_whoever_trains_them(unbroken):
     for strategy in ("ddp", "fsdp"):
-        changes = {"strategy": strategy, "optimizer": "adamw"}
-        first, _ = run_group(2, train_network, tmp_path / strategy, changes)
+        first, _ = unbroken(2, strategy, "adamw")
         for block in (0, 1):
             name = f"model/blocks.{block}.first.parametrizations.weight.original"
             assert torch.tensor(first[1][name]).norm() == pytest.approx((16 / 3) ** 0.5, rel=1e-5)
 
 
-def test_a_sharded_training_resumes_to_the_bit(tmp_path):
-    changes = {"strategy": "fsdp"}
-    expected, _ = run_group(2, train_network, tmp_path / "one", changes)
+def test_a_sharded_training_resumes_to_the_bit(unbroken, tmp_path):
+    expected, _ = unbroken(2, "fsdp")
     for total_images in (16, 32, 48):
-        found, _ = run_group(
-            2, train_network, tmp_path / "two", changes | {"total_images": total_images}
-        )
+        changes = {"strategy": "fsdp", "total_images": total_images}
+        found, _ = run_group(2, train_network, tmp_path, changes)
     assert found == expected
 
 

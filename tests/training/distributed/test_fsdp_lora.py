@@ -53,9 +53,15 @@ def tune(workers: Workers, folder: Path, changes: dict) -> tuple[float, dict]:
     return sum(here) / sum(map(torch.Tensor.numel, weights)), flat(files | {"merged": merged})
 
 
-def test_adapters_train_as_in_one_process_and_the_base_stays_to_the_bit(tmp_path):
-    [(_, expected)] = run_group(1, tune, tmp_path / "one", {"strategy": "ddp"})
-    first, second = run_group(2, tune, tmp_path / "two", {"strategy": "fsdp"})
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory) -> list[tuple[float, dict]]:
+    """What two workers give after a tuning without a break."""
+    return run_group(2, tune, tmp_path_factory.mktemp("unbroken"), {"strategy": "fsdp"})
+
+
+def test_adapters_train_as_in_one_process_and_the_base_stays_to_the_bit(unbroken, tmp_path):
+    [(_, expected)] = run_group(1, tune, tmp_path, {"strategy": "ddp"})
+    first, second = unbroken
     assert first[1] == second[1]
     assert [first[0], second[0]] == pytest.approx([0.5, 0.5], abs=0.05)
     base = adapted_network().state_dict()
@@ -71,11 +77,11 @@ def test_adapters_train_as_in_one_process_and_the_base_stays_to_the_bit(tmp_path
     assert len(moments) == sum(ADAPTER in name for name in base)
 
 
-def test_a_tuning_resumes_to_the_bit_and_with_other_workers(tmp_path):
-    changes = {"strategy": "fsdp"}
-    expected, _ = run_group(2, tune, tmp_path / "unbroken", changes)
+def test_a_tuning_resumes_to_the_bit_and_with_other_workers(unbroken, tmp_path):
+    expected, _ = unbroken
     for total_images in (16, 48):
-        found, _ = run_group(2, tune, tmp_path / "two", changes | {"total_images": total_images})
+        changes = {"strategy": "fsdp", "total_images": total_images}
+        found, _ = run_group(2, tune, tmp_path / "two", changes)
     assert found == expected
     for count, strategy, total_images in ((2, "fsdp", 16), (1, "ddp", 32), (2, "fsdp", 48)):
         changes = {"strategy": strategy, "total_images": total_images}
