@@ -135,8 +135,7 @@ def test_a_level_starts_and_ends_exactly_at_a_stop(steps, start):
         assert (level == 1).sum() == 1
 
 
-@pytest.mark.parametrize("kind", ["uniform", "logit_normal"])
-@pytest.mark.parametrize("shift", [1.0, 3.0])
+@pytest.mark.parametrize(("kind", "shift"), [("uniform", 1.0), ("logit_normal", 3.0)])
 def test_windows_leave_each_levels_loss_what_it_is_under_the_law_of_its_times(kind, shift):
     """The mean of any function of a level's time, weighed, is its mean without windows."""
     plain, windows = (TimeDistribution(kind, shift, 0.0, None, found) for found in (None, WINDOWS))

@@ -260,17 +260,17 @@ from pdm.inference.sample import sample_pictures
 
 torch.set_num_threads(1)
 config, folders = pickle.loads(bytes.fromhex(sys.argv[1]))
-for count in (50, 1000):
+for count in (50, 400):
     sample_pictures(replace(config, num_images=count), **folders)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 
 
-def test_a_thousand_pictures_take_the_memory_of_fifty(chain, tmp_path):
+def test_four_hundred_pictures_take_the_memory_of_fifty(chain, tmp_path):
     changes = {"batch_size": 50, "steps": 1, "sampler": "euler", "full_size_picture": False}
     task = pickle.dumps((replace(SAMPLE, **changes), keyword_arguments(chain, tmp_path / "many")))
     words = [sys.executable, "-c", MEMORY, task.hex()]
     done = subprocess.run(words, check=True, capture_output=True, text=True)
     few, many = map(int, done.stdout.split())  # MiB at the peak
-    assert len(list((tmp_path / "many").glob("0*.png"))) == 1000
-    assert many - few < 10  # a list of them and a sheet of all took 130 MiB more
+    assert len(list((tmp_path / "many").glob("0*.png"))) == 400
+    assert many - few < 10  # with a list of them and a sheet of all, a thousand took 130 MiB more

@@ -162,7 +162,7 @@ def test_all_other_pixels_of_a_users_picture_stay_to_the_bit(
     mask = mask_file(tmp_path / "mask.png")
     hole = pixels_of(mask)[..., 0] > 0
     current, before = photo, pixels_of(photo)
-    for seed in range(10):
+    for seed in range(3):  # one after the other
         output = tmp_path / f"edit-{seed}.png"
         inpaint(capsys, current, mask, models, "--seed", seed, "--output", output)
         current = output
