@@ -133,7 +133,7 @@ def write_bare_png(path: Path, side: int) -> Path:
 
 
 def test_the_provenance_is_read_without_the_pixels(tmp_path):
-    """A file with the same mark is replaced; asking for it took gigabytes for a large picture."""
+    """A file of the same provenance is replaced; asking for it took gigabytes for a large one."""
     path = tmp_path / "picture.png"
     write_png(path, (18_432, 18_432), [], {provenance.KEYWORD: provenance.as_text(FACTS)})
     assert provenance.read_facts(path) == FACTS

@@ -12,7 +12,8 @@ def laplacian_pyramid(images: Tensor) -> tuple[Tensor, ...]:
     """Compute the levels of `images` (B, C, H, W), fine to coarse; the last is the remaining small
     picture.
 
-    A level is the detail lost by halving the picture, so `from_laplacian` restores the picture.
+    A level is the detail lost by halving the picture: added to the enlarged next level, it restores
+    the picture.
     """
     levels = []
     while min(images.shape[-2:]) >= 2 * MIN_SIDE_PX:
@@ -20,14 +21,6 @@ def laplacian_pyramid(images: Tensor) -> tuple[Tensor, ...]:
         levels.append(images - enlarge(smaller, images.shape[-2:]))
         images = smaller
     return (*levels, images)
-
-
-def from_laplacian(levels: tuple[Tensor, ...]) -> Tensor:
-    """Restore the pictures from their levels."""
-    images = levels[-1]
-    for level in reversed(levels[:-1]):
-        images = level + enlarge(images, level.shape[-2:])
-    return images
 
 
 def halve(images: Tensor) -> Tensor:

@@ -104,7 +104,7 @@ def test_equal_settings_give_equal_pictures_with_their_marks(chain, places, tmp_
 
 def test_another_picture_is_refused_with_what_to_do(places, tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "other.png")
-    with pytest.raises(BadInput, match=r"carries no mark .*name the folder .* with --samples"):
+    with pytest.raises(BadInput, match=r"no provenance .*name the folder .* with --samples"):
         trace(tmp_path / "other.png", places)
     (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(BadInput, match="not an image that can be read"):
@@ -116,7 +116,7 @@ def test_another_picture_is_refused_with_what_to_do(places, tmp_path):
 @pytest.mark.parametrize("facts", [{}, {"seed": "x"}, {"seed": 1}])
 def test_a_provenance_that_says_too_little_is_refused(places, tmp_path, facts):
     Image.new("RGB", (8, 8)).save(tmp_path / "odd.png", pnginfo=provenance.png_text(facts))
-    with pytest.raises(BadInput, match="carries no mark"):
+    with pytest.raises(BadInput, match="carries no provenance"):
         trace(tmp_path / "odd.png", places)
 
 
