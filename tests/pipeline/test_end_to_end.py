@@ -143,22 +143,17 @@ def test_mlflow_has_a_parent_with_a_child_per_training_and_evaluation(sent):
     assert "frechet_random_conv/samples_vs_val" in found["evaluate"][0].data.metrics
 
 
-@pytest.mark.parametrize(
-    ("section", "change", "words"),
-    [
-        ("sample", {"num_imges": 3}, "did you mean 'num_images'?"),
-        ("sample", {"steps": "six"}, "'six'"),
-    ],
-)
-def test_bad_params_end_the_run_before_an_output_is_removed(done, section, change, words):
+def test_bad_params_end_the_run_before_an_output_is_removed(done):
     good = (done.folder / "params.yaml").read_text()
-    done.set({section: change})
+    done.set({"sample": {"num_imges": 3, "steps": "six"}})
     try:
         said = done.run("pyramid", "run", exit_code=2)
-        assert f"error: params.yaml: {section}.{next(iter(change))}: " in said
-        assert words in said
     finally:
         (done.folder / "params.yaml").write_text(good)
+    assert "error: params.yaml: sample." in said
+    for key, words in (("num_imges", "did you mean 'num_images'?"), ("steps", "'six'")):
+        [line] = [line for line in said.splitlines() if f"params.yaml: sample.{key}: " in line]
+        assert words in line
     assert (done.folder / "samples/contact-sheet.png").exists()
 
 
