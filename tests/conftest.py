@@ -3,10 +3,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from shared_folders import make_once
+from shared_services import SharedService, files_that_use
 
 # Several processes run tests: threads that wait must not spin at all, and with tensors as small as
 # theirs a second thread takes more time than it saves.
@@ -14,28 +16,51 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Each process takes the next file of this order when it is done with one, so what takes long comes
-# first: at the end no process waits for the other's last file.
+# first: at the end no process waits for the other's last file. Files that share a service come one
+# after the other.
+ON_RAY = "files with a test that uses `ray_cluster`"
 LONGEST = (
     "tests/pipeline/",
     "tests/flows/test_run_command",
+    "tests/flows/test_serve",
+    "tests/flows/test_pipeline",
+    ON_RAY,
     "tests/measurements/test_benchmarks",
     "tests/flows/",
-    "tests/training/distributed/test_ray_launcher",
     "tests/curation/scrape/",
     "tests/curation/guard/test_scrape",
-    "tests/curation/shard/test_bucket_crops",
     "tests/inference/",
     "tests/measurements/test_gpu_benchmark",
     "tests/tracking/",
 )
 
 
+RAY: SharedService[None] = SharedService("ray_cluster")
+
+
 def pytest_collection_modifyitems(items):
-    items.sort(
-        key=lambda item: next(
-            place for place, start in enumerate((*LONGEST, "")) if item.nodeid.startswith(start)
-        )
-    )
+    on_ray = files_that_use(RAY.fixture, items)
+
+    def place(item):
+        if item.path in on_ray:
+            return LONGEST.index(ON_RAY)
+        starts = enumerate((*LONGEST, ""))
+        return next(place for place, start in starts if item.nodeid.startswith(start))
+
+    items.sort(key=place)
+
+
+@pytest.fixture(scope="module")
+def ray_cluster():
+    """A Ray of two CPUs, which stages and launchers join."""
+    from pdm.machine.cluster import ray_session  # not earlier: it takes long
+
+    RAY.started(partial(ray_session, num_cpus=2))
+
+
+@pytest.hookimpl(trylast=True)  # after the fixtures that use the service
+def pytest_runtest_teardown(item, nextitem):
+    RAY.end_unless_used_by_file_of(nextitem)
 
 
 @pytest.fixture(scope="session")

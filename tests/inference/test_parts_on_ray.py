@@ -10,17 +10,13 @@ from tiny_chain import LATENTS, SAMPLE
 from pdm.errors import QualityGate
 from pdm.inference.encode import encode_shards
 from pdm.inference.sample import sample_pictures
-from pdm.machine.cluster import ray_session
 from pdm.parallel.part_folder import part_folder
 from pdm.parallel.run import call_with_gpu, run_parts
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import a test
 
 
-@pytest.fixture(scope="module", autouse=True)
-def session():
-    with ray_session(num_cpus=2):
-        yield
+pytestmark = pytest.mark.usefixtures("ray_cluster")
 
 
 def write_parts(task, parts, on_done):

@@ -19,7 +19,6 @@ from worker_groups import run_group
 
 from pdm.errors import BadInput, QualityGate, Unavailable
 from pdm.files import sole_writer
-from pdm.machine.cluster import ray_session
 from pdm.parallel import resources
 from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
 from pdm.training.distributed import ray_launcher
@@ -32,10 +31,7 @@ for module in (sys.modules[__name__], points):  # workers cannot import a test
     cloudpickle.register_pickle_by_value(module)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def ray():
-    with ray_session(num_cpus=2):
-        yield
+pytestmark = pytest.mark.usefixtures("ray_cluster")
 
 
 @dataclass
