@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import dataclasses
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,10 +53,11 @@ def find_models(args: argparse.Namespace) -> "Iterator[tuple[Path, SampleConfig]
     from them."""
     from pdm.inference.any_size.enlarger_models import FILES, hint_to_import
     from pdm.inference.champion import settings_of_samples
+    from pdm.scratch_folders import scratch_folder
     from pdm.tracking.registry.champion import fetch_champion
 
-    with tempfile.TemporaryDirectory(prefix="pyramid-champion-") as scratch:
-        folder = fetch_champion(Path(scratch)) if args.champion else args.models
+    with scratch_folder("champion") as scratch:
+        folder = fetch_champion(scratch) if args.champion else args.models
         missing = [file for file in FILES if not (folder / file).is_file()]
         if missing:
             raise BadInput(

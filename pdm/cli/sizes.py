@@ -5,7 +5,6 @@ random weights. Heavy imports are inside the functions.
 import argparse
 import contextlib
 import dataclasses
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,9 +65,10 @@ def settings_and_folders(
 @contextlib.contextmanager
 def _untrained(config: Params) -> Iterator[dict[str, Path]]:
     from pdm.inference.untrained import write_untrained
+    from pdm.scratch_folders import scratch_folder
 
-    with tempfile.TemporaryDirectory(prefix="pyramid-untrained-") as scratch:
-        folders = {name: Path(scratch) / name for name in MODELS}
+    with scratch_folder("untrained") as scratch:
+        folders = {name: scratch / name for name in MODELS}
         write_untrained(config, **folders)
         yield folders
 

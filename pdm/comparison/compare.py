@@ -1,7 +1,6 @@
 """The command `pyramid compare`: runs from MLflow or from folders, on one page and in a table."""
 
 import dataclasses
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from pdm.comparison.table import table
 from pdm.comparison.verdicts import best
 from pdm.errors import BadInput
 from pdm.scores.names import main_score
+from pdm.scratch_folders import scratch_folder
 from pdm.tracking.reader import Reader
 
 MAX_RUNS = 8  # more colours are hard to distinguish
@@ -38,13 +38,13 @@ def compare(
         Unavailable: MLflow cannot be reached.
     """
     left_out: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="pyramid-compare-") as scratch:
+    with scratch_folder("compare") as scratch:
         if names:
             if experiment is not None or num_best is not None:
                 raise BadInput("give either names of runs, or --experiment and --best")
-            runs = _named(names, Path(scratch))
+            runs = _named(names, scratch)
         else:
-            runs, left_out = _of_experiment(experiment, num_best, Path(scratch))
+            runs, left_out = _of_experiment(experiment, num_best, scratch)
         if len(runs) > MAX_RUNS:
             raise BadInput(
                 f"{len(runs)} runs are too many for one page; compare at most {MAX_RUNS}"

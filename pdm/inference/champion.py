@@ -7,7 +7,6 @@ pictures = load_champion().draw([0, 1, 2])
 
 import dataclasses
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from pdm.model_record import record_of
 from pdm.models.base_autoencoder import Autoencoder
 from pdm.models.levels.pyramid import LevelShape
 from pdm.registry import load_autoencoder
+from pdm.scratch_folders import scratch_folder
 from pdm.tracking.registry.champion import fetch_champion
 
 # Settings that `samples.json` omits, because no picture depends on them or they were not set. A
@@ -84,8 +84,8 @@ def load_champion() -> ChampionModel:
         BadInput: There is no champion, or another version of this package made it.
         Unavailable: MLflow cannot be reached.
     """
-    with tempfile.TemporaryDirectory(prefix="pyramid-champion-") as scratch:
-        return load_champion_folder(fetch_champion(Path(scratch)))
+    with scratch_folder("champion") as scratch:
+        return load_champion_folder(fetch_champion(scratch))
 
 
 def load_champion_folder(folder: Path) -> ChampionModel:

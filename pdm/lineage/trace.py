@@ -5,7 +5,6 @@ the fetched file. So neither path nor name of the sample matters.
 """
 
 import json
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from pdm.data.shards.listing import Listed
 from pdm.errors import BadInput, PyramidError
 from pdm.files import sha256_of
 from pdm.model_record import record_of
+from pdm.scratch_folders import scratch_folder
 from pdm.tracking.records.record import Record
 
 STAGES = ("autoencoder", "diffusion")
@@ -181,9 +181,9 @@ def _ask_mlflow(model: Model, places: Places) -> None:
         model.run = model.run or _run(run.run_id, run.tags)
         model.params = model.params or run.params
         if not model.place:
-            with tempfile.TemporaryDirectory(prefix="pyramid-lineage-") as scratch:
+            with scratch_folder("lineage") as scratch:
                 names = ("config.json", listing.SUMMARY_NAME, listing.FILE_NAME)
-                files = [reader.download(run, f"model/{name}", Path(scratch)) for name in names]
+                files = [reader.download(run, f"model/{name}", scratch) for name in names]
                 if files[0]:
                     _look_into(model, files[0].parent, f"MLflow run {run.run_id}", places)
     except PyramidError:

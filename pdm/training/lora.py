@@ -9,7 +9,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import torch
@@ -23,6 +22,7 @@ from pdm.files import write_json
 from pdm.models.denoiser import Denoiser
 from pdm.models.layers.lora import ATTENTION_LAYERS, add_adapters, factors_of, merge_adapters
 from pdm.models.layers.spectral_norm import bake_spectral_norms
+from pdm.scratch_folders import scratch_folder
 
 logger = logging.getLogger(__name__)
 
@@ -89,8 +89,8 @@ def merge(network: Network, config: LoraConfig) -> Network:
 def adapter_folder(network: Denoiser, config: LoraConfig | None, run: Path) -> Iterator[Path]:
     """Yield a temporary folder with the adapters in the format of peft, for a model's folder; it
     does not exist without LoRA."""
-    with TemporaryDirectory(dir=run, prefix=".tmp-") as scratch:
-        folder = Path(scratch) / FOLDER
+    with scratch_folder("adapters", run) as scratch:
+        folder = scratch / FOLDER
         if config is not None:
             _write_adapters(network, config, folder)
         yield folder

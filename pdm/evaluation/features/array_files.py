@@ -10,7 +10,6 @@ import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from pdm.files import atomic_file
+from pdm.scratch_folders import scratch_folder
 
 logger = logging.getLogger(__name__)
 
@@ -92,10 +92,10 @@ def write_arrays(path: Path, arrays: Arrays) -> None:
     """Write a file; equal arrays give equal bytes. The folder is created if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # In a separate folder, because another process may write the same file at the same time.
-    with TemporaryDirectory(prefix=".tmp-", dir=path.parent) as own:
-        with atomic_file(Path(own) / path.name) as temporary:
+    with scratch_folder("arrays", path.parent) as own:
+        with atomic_file(own / path.name) as temporary:
             save_file(arrays, temporary)
-        (Path(own) / path.name).replace(path)
+        (own / path.name).replace(path)
 
 
 def save_file(arrays: Arrays, path: Path) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +29,7 @@ from pdm.evaluation.features.feature_spaces import FeatureSpace
 from pdm.evaluation.features.picture_sets import PictureSet
 from pdm.evaluation.features.random_conv import RandomConvFeatures
 from pdm.progress import Progress
+from pdm.scratch_folders import scratch_folder
 
 THUMBNAIL_SIDE_PX = 32  # the shorter side; copies are obvious at this size
 
@@ -93,8 +93,8 @@ def summarise(
     if scratch:
         scratch.mkdir(parents=True, exist_ok=True)
     # A file that is mapped can be read after it was removed.
-    with TemporaryDirectory(prefix=".tmp-", dir=scratch, ignore_cleanup_errors=True) as folder:
-        collector = _Collector(pictures.name, compared, extractor, spaces, config, Path(folder))
+    with scratch_folder("features", scratch) as folder:
+        collector = _Collector(pictures.name, compared, extractor, spaces, config, folder)
         progress = Progress(f"features of {pictures.name}", len(pictures))
         count = pictures_at_once(config.batch_size, pictures.size)
         for start in range(0, len(pictures), count):

@@ -6,7 +6,6 @@ folders, see `pdm.tracking.registry.models`) and `samples.json` with the samplin
 
 import hashlib
 import re
-import tempfile
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -15,6 +14,7 @@ from mlflow.exceptions import MlflowException
 
 from pdm.errors import BadInput, Unavailable
 from pdm.files import sha256_of, write_json
+from pdm.scratch_folders import scratch_folder
 from pdm.tracking.connection.address import (
     EXPERIMENT,
     client,
@@ -156,12 +156,14 @@ def _scored_version(connection: MlflowClient, version: ModelVersion) -> Scored:
 def _scored(connection: MlflowClient, run_id: str, name: str) -> Scored:
     run = connection.get_run(run_id)
     setting = run.data.params | {PICTURE_SIZE: run.data.tags.get(PICTURE_SIZE, "")}
-    with tempfile.TemporaryDirectory(prefix="pyramid-promotion-") as scratch:
+    with scratch_folder("promotion") as scratch:
         measured = None
         listed = {file.path for file in connection.list_artifacts(run_id, "pictures")}
         path = f"pictures/{replicates.FILE_NAME}"
         if path in listed:
-            measured = replicates.read(Path(connection.download_artifacts(run_id, path, scratch)))
+            measured = replicates.read(
+                Path(connection.download_artifacts(run_id, path, str(scratch)))
+            )
     return Scored(name, setting, dict(run.data.metrics), measured)
 
 

@@ -14,12 +14,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from safetensors.torch import load_file
 
 from pdm import ema
 from pdm.ema import Snapshot
+from pdm.scratch_folders import scratch_folder
 from pdm.training.checkpoints.sharded_files import whole_file
 
 CHECKPOINTS = "checkpoints"  # inside a run's folder
@@ -77,10 +77,10 @@ def for_model(run: Path, lengths: Sequence[float], images_seen: int) -> Iterator
         images_seen: Images seen by that checkpoint.
     """
     checkpoint = run / CHECKPOINTS / f"{images_seen:09}"
-    with TemporaryDirectory(dir=run, prefix=".tmp-") as scratch:
-        folder = Path(scratch) / ema.FOLDER
+    with scratch_folder("ema", run) as scratch:
+        folder = scratch / ema.FOLDER
         if lengths:
-            whole = Path(scratch) / "whole"
+            whole = scratch / "whole"
             ends = {one: whole_file(checkpoint, f"ema-{one}", whole) for one in lengths}
             _export(run / CHECKPOINTS / ema.FOLDER, ends, images_seen, folder)
         yield folder
