@@ -4,11 +4,15 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from tracked_runs import CONFIG, EVENTS, client, points, runs, work
 
+from pdm.errors import Unavailable
+from pdm.tracking.reader import Reader
+from pdm.tracking.registry.champion import fetch_champion
 from pdm.tracking.sync import sync
 from pdm.tracking.track import track
 
@@ -89,3 +93,19 @@ def test_eight_processes_may_be_the_first_to_use_a_database():
     experiment = client().get_experiment_by_name("pyramid-diffusion").experiment_id
     found = client().search_runs([experiment], "attributes.run_name = 'diffusion'")
     assert [run.info.status for run in found] == ["FINISHED"] * PROCESSES
+
+
+@pytest.mark.parametrize("fault", ["a folder", "not a database", "cut off"])
+def test_a_database_that_cannot_be_opened_is_named_within_seconds(fault, monkeypatch, tmp_path):
+    file = tmp_path / "damaged.db"
+    if fault == "a folder":
+        file.mkdir()
+    else:
+        content = (tmp_path / "mlflow.db").read_bytes()
+        file.write_bytes(content[:60_000] if fault == "cut off" else b"x" * 4096)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{file}")
+    began = time.monotonic()
+    for read in (Reader, lambda: fetch_champion(tmp_path / "models")):
+        with pytest.raises(Unavailable, match=r"MLflow at sqlite:///.*damaged\.db"):
+            read()
+    assert time.monotonic() - began < 60  # MLflow alone would take 100 seconds for each

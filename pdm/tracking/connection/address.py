@@ -40,6 +40,8 @@ client.search_experiments(), client.search_registered_models()
 EXPERIMENT = "pyramid-diffusion"
 SQLITE = "sqlite:///"
 LOOPBACK = ("127.0.0.1", "localhost")
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")  # schemes that MLflow opens by itself
+ATTEMPTS = 3  # at a database; MLflow makes ten, with pauses of 100 seconds in all
 DEFAULT_ADDRESS = f"{SQLITE}mlflow.db"
 
 
@@ -86,7 +88,16 @@ def client() -> MlflowClient:
     if file is not None and not file.exists():
         _lay_out(file)
     uri = _with_credentials_apart(address())
+    if uri.partition(":")[0].partition("+")[0] in DATABASES:
+        _limit_attempts()
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _limit_attempts() -> None:
+    """Make a database that cannot be opened fail in seconds. MLflow has no setting for it."""
+    from mlflow.store.db import utils
+
+    utils.MAX_RETRY_COUNT = ATTEMPTS
 
 
 def _pass_by_proxies() -> None:

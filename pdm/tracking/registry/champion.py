@@ -102,7 +102,9 @@ def fetch_champion(folder: Path) -> Path:
                 "pipeline, or set MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME"
             )
         return Path(connection.download_artifacts(str(champion.run_id), MODEL, str(folder)))
-    except (OSError, MlflowException) as error:
+    except BadInput:
+        raise
+    except Exception as error:  # also those of a database's driver
         raise Unavailable(
             f"the champion cannot be downloaded from MLflow at {shown_address()} ({reason(error)})"
         ) from error
