@@ -4,7 +4,6 @@ Everything happens in a folder of its own: no file, run or tracker of the user's
 """
 
 import contextlib
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from pdm.machine.limits import usable_memory
 from pdm.rehearsal.processes import Measured, run
 from pdm.rehearsal.results import Rehearsal, Row
 from pdm.rehearsal.settings import real_text, rehearsal_text
+from pdm.scratch_folders import scratch_folder
 
 if TYPE_CHECKING:
     from pdm.training.monitoring.footprint import Footprint
@@ -109,8 +109,8 @@ def rehearse(
 @contextlib.contextmanager
 def _working_folder(keep: Path | None) -> Iterator[Path]:
     if keep is None:
-        with tempfile.TemporaryDirectory(prefix="pyramid-rehearsal-") as folder:
-            yield Path(folder)
+        with scratch_folder("rehearsal") as folder:
+            yield folder
         return
     if keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
         raise BadInput(f"--keep {keep} exists and is not an empty folder; name another")
