@@ -27,7 +27,7 @@ from pdm.tasks.text import EMPTY, Text, TextFiles
 
 logger = logging.getLogger(__name__)
 
-KEY = "sample.prompts"
+KEY, NEGATIVE_KEY = "sample.prompts", "sample.negative_prompt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +141,9 @@ def read_prompts(config: SampleConfig, diffusion: Path, shards: Path) -> tuple[P
     """
     record = record_of(diffusion)
     if not isinstance(task_of_model(record, None), TextTask):
-        if config.prompts is not None or config.negative_prompt:
-            raise BadInput(f"{KEY}: {diffusion} was not trained with text; set it to null")
+        for key, value in ((KEY, config.prompts), (NEGATIVE_KEY, config.negative_prompt)):
+            if value:
+                raise BadInput(f"{key}: {diffusion} was not trained with text; set it to null")
         return ()
     prompts = _captions(shards) if config.prompts is None else _parse(config.prompts)
     check_guidance(prompts, config, KEY)
@@ -162,7 +163,7 @@ def check_guidance(prompts: Sequence[Prompt], config: SampleConfig, key: str) ->
         of_section = prompt.negative is None
         if not negative or (of_section and prompt.guidance_scale == 1):
             continue
-        where = "sample.negative_prompt" if of_section else f"{key}: {prompt.text!r}"
+        where = NEGATIVE_KEY if of_section else f"{key}: {prompt.text!r}"
         if own.guidance_scale == 1:
             raise BadInput(
                 f"{where} has the negative prompt {negative!r}, but the guidance scale is 1, which "

@@ -22,6 +22,7 @@ from pdm.params.keys import in_default
 
 UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
 MISSING = ("missing", "missing_argument")
+SIMPLE_TYPES = ("int", "float", "str", "bool")  # what pydantic calls them
 # pydantic's words for what a value should be, and those of people who write YAML
 PLAIN_WORDS = {
     "a valid integer": "a whole number",
@@ -60,7 +61,7 @@ def _relevant(faults: list[Any], values: dict[str, Any]) -> list[Any]:
         fault = fault and _of_list_or_file(fault, values)
         if fault:
             kept.append(fault)
-    return kept
+    return _of_number_or_word(kept)
 
 
 def _of_named_kind(fault: Any, values: dict[str, Any], union: Any) -> Any:
@@ -110,6 +111,32 @@ def _is_tuple(part: Any) -> bool:
     return str(part).startswith("tuple[")
 
 
+def _of_number_or_word(faults: list[Any]) -> list[Any]:
+    """Make one fault of those of a key that takes a number or a word, such as global. pydantic
+    tries both, and adds its names of their types to the key."""
+
+    def names_type(fault: Any) -> bool:
+        last = str(fault["loc"][-1]) if fault["loc"] else ""
+        return last in SIMPLE_TYPES or last.startswith("literal[")
+
+    joined = []
+    for fault in faults:
+        if names_type(fault):
+            key = fault["loc"][:-1]
+            same = [each for each in faults if each["loc"][:-1] == key and names_type(each)]
+            expected = dict.fromkeys(_expectation(each) for each in same)
+            message = f"Input should be {' or '.join(expected)}"
+            fault = {**fault, "type": "number_or_word", "loc": key, "msg": message}
+        joined.append(fault)
+    return joined
+
+
+def _expectation(fault: Any) -> str:
+    """Say what was expected, in words of people who write YAML."""
+    expectation = str(fault["msg"]).removeprefix("Input should be ")
+    return PLAIN_WORDS.get(expectation, expectation)
+
+
 def _of_another_version(fault: Any, upgrade: str) -> str | None:
     """Describe a key or value that an older version had, or did not have yet."""
     key, value = _dotted(fault), fault["input"]
@@ -145,9 +172,8 @@ def _explain(fault: Any, values: dict[str, Any]) -> str:
     if fault["type"] == "value_error":  # from our own checks, which name the field
         section = f"{key}." if loc else ""
         return section + str(fault["msg"]).removeprefix("Value error, ")
-    expectation = str(fault["msg"]).removeprefix("Input should be ")
-    expectation = PLAIN_WORDS.get(expectation, expectation)
-    return f"{key}: expected {expectation}, got {as_written(fault['input'])}{_how_to_write(fault)}"
+    found = f"{as_written(fault['input'])}{_how_to_write(fault)}"
+    return f"{key}: expected {_expectation(fault)}, got {found}"
 
 
 def _how_to_write(fault: Any) -> str:

@@ -104,10 +104,15 @@ def test_a_key_that_appears_twice_is_refused(refused_text, text, line, key):
         (("scrape", "timeout_seconds"), "nan", "a number, got 'nan'"),  # quotes are not the fault
         (("curate", "background"), "white", "a list, got 'white'"),
         (("scrape", "sources"), [], "at least one source, got []"),
+        (
+            ("autoencoder", "model", "levels", 1, "downsampling"),
+            "whole",
+            "a whole number or 'global', got 'whole'",
+        ),
     ],
 )
 def test_a_wrong_type_is_named_with_what_was_expected(refused, path, value, expected):
-    assert refused(put(*path, value)) == f"{'.'.join(path)}: expected {expected}"
+    assert refused(put(*path, value)) == f"{'.'.join(map(str, path))}: expected {expected}"
 
 
 def test_a_section_that_is_no_mapping_is_named(refused):

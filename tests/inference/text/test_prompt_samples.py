@@ -119,14 +119,15 @@ def test_prompts_that_do_not_fit_the_model_are_refused_before_any_work(taught, c
     path.unlink()
     with pytest.raises(BadInput, match="cannot be read"):
         taught.draw(tmp_path / "a", prompts=file)
-    with pytest.raises(BadInput, match="was not trained with text; set it to null"):
-        sample_pictures(
-            replace(SAMPLE, prompts=("a lake",)),
-            autoencoder=chain.autoencoder,
-            diffusion=chain.diffusion,
-            shards=chain.shards,
-            samples=tmp_path / "a",
-        )
+    for key, value in (("prompts", ("a lake",)), ("negative_prompt", "a lake")):
+        with pytest.raises(BadInput, match=rf"sample\.{key}: .* was not trained with text; set it"):
+            sample_pictures(
+                replace(SAMPLE, **{key: value}),
+                autoencoder=chain.autoencoder,
+                diffusion=chain.diffusion,
+                shards=chain.shards,
+                samples=tmp_path / "a",
+            )
     with pytest.raises(ValueError, match="has the option --q"):
         replace(SAMPLE, prompts=("a lake --q 2",))
     with pytest.raises(ValueError, match="--s: expected a whole number from 1 to 1,000,000"):
