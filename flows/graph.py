@@ -101,7 +101,14 @@ def repository() -> Iterator[Repo]:
             UNAVAILABLE,
         ) from None
     except DvcException as error:
-        raise RunError(f"DVC cannot read this project: {error}", BAD_INPUT) from error
+        # Such as the markers of a merge conflict. DVC names the file, but not what to do.
+        advice = (
+            "; restore it (`git checkout dvc.lock`), or delete it: all stages then run again, but "
+            "finished trainings are not repeated"
+            if "dvc.lock" in str(error)
+            else ""
+        )
+        raise RunError(f"DVC cannot read this project: {error}{advice}", BAD_INPUT) from error
 
 
 def configure_dvc_scm() -> None:

@@ -1,5 +1,6 @@
 """Starts or joins a Ray cluster."""
 
+import contextlib
 import logging
 import os
 import secrets
@@ -8,18 +9,23 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import psutil
 import ray
 
 from pdm.errors import BadInput, PyramidError, Unavailable
 from pdm.machine.limits import usable_cpus
+
+logger = logging.getLogger(__name__)
 
 # Ray itself ends the process after 60 seconds without its head, without an error that could be
 # caught. A head that restarts elsewhere with its state may need part of that time.
 SECONDS_WITHOUT_HEAD = 30.0
 SECONDS_BETWEEN_LOOKS = 2.0  # polling interval
 SECONDS_TO_ANSWER = 5.0
+TRIES_TO_START = 3  # of a local Ray, which gives each try 30 seconds, too few on a busy machine
 
 
 @contextmanager
@@ -54,18 +60,46 @@ def ray_session(num_cpus: int | None = None, *, worker_output: bool = True) -> I
         check_address(os.environ["RAY_ADDRESS"])
     with warnings.catch_warnings(), _named_faults():
         warnings.simplefilter("ignore")
-        ray.init(
+        options: dict[str, Any] = {
             # None would join any cluster that last ran on this machine.
-            address="local" if local else os.environ["RAY_ADDRESS"],
-            num_cpus=(num_cpus or usable_cpus()) if local else None,
-            include_dashboard=False if local else None,
-            logging_level=logging.WARNING,
-            log_to_driver=worker_output,
-        )
+            "address": "local" if local else os.environ["RAY_ADDRESS"],
+            "num_cpus": (num_cpus or usable_cpus()) if local else None,
+            "include_dashboard": False if local else None,
+            "logging_level": logging.WARNING,
+            "log_to_driver": worker_output,
+        }
+        _start(options, TRIES_TO_START if local else 1)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _start(options: dict[str, Any], tries: int) -> None:
+    """Start or join Ray; try again what took too long."""
+    for tries_left in reversed(range(tries)):
+        before = set(psutil.Process().children())
+        try:
+            ray.init(**options)
+        except Exception as error:  # a bare Exception if a part does not start in time
+            ray.shutdown()
+            _end_parts_of_ray(before)
+            if not tries_left or "timed out" not in str(error).lower():
+                raise
+            logger.warning("Ray did not start in time; trying again")
+        else:
+            return
+
+
+def _end_parts_of_ray(before: set[psutil.Process]) -> None:
+    """Kill the parts of Ray that are children of this process, except those of `before`. After a
+    failed start Ray leaves them running until this process ends."""
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):  # it has ended
+            if child not in before and any("ray" in Path(word).parts for word in child.cmdline()):
+                for part in (*child.children(recursive=True), child):
+                    part.kill()
+                child.wait(SECONDS_TO_ANSWER)
 
 
 def check_address(address: str) -> None:
@@ -85,8 +119,7 @@ def _named_faults() -> Iterator[None]:
     """Turn the faults of Ray's start into expected errors."""
     try:
         yield
-    except Exception as error:  # a bare Exception if a part does not start in time
-        ray.shutdown()
+    except Exception as error:
         fault = BadInput if isinstance(error, ValueError) else Unavailable
         raise fault(f"{_advice()} ({str(error).splitlines()[0]})") from error
 

@@ -29,6 +29,16 @@ def test_stages_come_after_what_they_depend_on_with_their_outputs(toy):
     ]
 
 
+def test_a_lock_file_with_a_merge_conflict_is_named_with_what_to_do(done):
+    lock = Path("dvc.lock")
+    lock.write_text(f"<<<<<<< HEAD\n{lock.read_text()}=======\n>>>>>>> other\n")
+    with pytest.raises(
+        RunError, match=r"'dvc\.lock'.*`git checkout dvc\.lock`.*delete it"
+    ) as error:
+        graph.stale()
+    assert error.value.exit_code == BAD_INPUT
+
+
 def test_every_stage_is_stale_before_the_first_run(toy):
     assert set(graph.stale()) == {"first", "second", "third"}
 

@@ -1,8 +1,11 @@
 """Clusters that cannot be joined end in one clear error, soon."""
 
 import socket
+import subprocess
+import sys
 import time
 
+import psutil
 import pytest
 import ray
 
@@ -42,6 +45,39 @@ def test_an_empty_address_is_bad_input(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "")
     with pytest.raises(BadInput, match="RAY_ADDRESS is empty"):
         enter()
+
+
+def test_a_local_ray_that_does_not_start_in_time_is_tried_again(monkeypatch, caplog):
+    calls, left = [], []
+
+    def late_at_first(**options: object) -> None:
+        calls.append(options)
+        if len(calls) < 3:
+            # What such a start leaves behind: it looks like a part of Ray, and sleeps.
+            command = [sys.executable, "-c", "import time; time.sleep(60)", "/x/ray/gcs_server"]
+            left.append(subprocess.Popen(command))
+            raise Exception("The current node timed out during startup.")
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray, "init", late_at_first)
+    with ray_session(num_cpus=1):
+        assert len(calls) == 3
+    assert [psutil.pid_exists(each.pid) for each in left] == [False, False]
+    assert caplog.text.count("trying again") == 2
+
+
+def test_other_faults_of_a_start_are_not_tried_again(monkeypatch):
+    calls = []
+
+    def broken(**options: object) -> None:
+        calls.append(options)
+        raise RuntimeError("no executable")
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray, "init", broken)
+    with pytest.raises(Unavailable, match="no executable"):
+        enter()
+    assert len(calls) == 1
 
 
 def test_a_local_ray_that_does_not_start_in_time_is_unavailable(monkeypatch):
