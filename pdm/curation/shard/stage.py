@@ -40,6 +40,10 @@ logger = logging.getLogger(__name__)
 
 Plan = dict[Place, list[Row]]
 
+# In training. The default run has more, and draws no copies; with 7, all samples were nearer to a
+# training picture than any held-out one was (docs/guide/data.md).
+FEW_PICTURES = 80
+
 
 def shard(
     config: ShardConfig,
@@ -101,8 +105,19 @@ def shard(
         f"; {classes_text}" if classes_text else "",
         report,
     )
+    warn_if_few(manifest.num_samples(TRAIN))
     if boxes_text := box_counts.describe():
         logger.info("shard: %s", boxes_text)
+
+
+def warn_if_few(num_training: int) -> None:
+    """Log a warning if models would learn so few training pictures by heart."""
+    if num_training < FEW_PICTURES:
+        logger.warning(
+            "shard: %d training pictures are few: models learn so few by heart and draw copies of "
+            "them; collect hundreds before you train for long (docs/guide/data.md)",
+            num_training,
+        )
 
 
 def _boxes_left_out(raw: Path) -> dict[str, int]:

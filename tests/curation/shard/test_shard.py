@@ -15,6 +15,7 @@ from PIL import Image
 
 from pdm.curation.curate import curate
 from pdm.curation.shard import shard
+from pdm.curation.shard.stage import warn_if_few
 from pdm.curation.shard.write import BYTES_PER_PIXEL
 from pdm.data import decisions as tables
 from pdm.data.shards import manifest, tars
@@ -177,6 +178,12 @@ def test_an_image_that_cannot_be_decoded_any_more_is_counted_not_fatal(work, tmp
     report = (tmp_path / "out" / "report.html").read_text()
     assert "Not written: " in report
     assert "− 1 not written" in report
+
+
+@pytest.mark.parametrize(("num_training", "is_warned"), [(7, True), (79, True), (80, False)])
+def test_so_few_pictures_that_they_are_learned_by_heart_are_named(caplog, num_training, is_warned):
+    warn_if_few(num_training)
+    assert (f"{num_training} training pictures are few" in caplog.text) is is_warned
 
 
 def test_a_split_without_images_publishes_nothing(work, tmp_path):
