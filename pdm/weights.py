@@ -40,16 +40,16 @@ def save(
         beside: Files and folders to copy into the folder; missing ones are skipped.
         card: Text of `README.md`; empty for no such file.
         facts: Further entries of `config.json`, such as the digest of the training data.
+
+    Raises:
+        Unavailable: The weights cannot be written, such as to a full disk.
     """
     with atomic_folder(folder) as temporary:
         write_json(
             temporary / "config.json",
             {"kind": kind, "config": dataclasses.asdict(config), **facts},
         )
-        save_file(
-            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-            temporary / "model.safetensors",
-        )
+        _write_tensors(folder, tensors, temporary / "model.safetensors")
         if card:
             (temporary / "README.md").write_text(card, encoding="utf-8")
         for file in beside:
@@ -57,6 +57,16 @@ def save(
                 shutil.copyfile(file, temporary / file.name)
             elif file.is_dir():
                 shutil.copytree(file, temporary / file.name)
+
+
+def _write_tensors(folder: Path, tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    try:
+        save_file(plain, path)
+    except SafetensorError as error:  # which is no OSError, even if the disk is full
+        raise Unavailable(
+            f"{folder} cannot be written ({error}); check the disk, then run this again"
+        ) from error
 
 
 def copy(source: Path, folder: Path, facts: Mapping[str, Any]) -> None:

@@ -1,4 +1,5 @@
 import errno
+import shutil
 import subprocess
 import sys
 
@@ -182,6 +183,7 @@ def test_a_command_that_does_not_exist_ends_with_two(arguments):
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "x"), 2),
         (PermissionError(errno.EACCES, "Permission denied", "x"), 4),
         (OSError(errno.ENOSPC, "No space left on device"), 4),
+        (shutil.Error([("model", "copy", "[Errno 28] No space left on device: 'copy'")]), 4),
         (OSError(errno.EIO, "Input/output error", "x"), 4),
         (OSError(errno.EROFS, "Read-only file system", "x"), 4),
         (OSError(errno.EMFILE, "Too many open files"), 1),

@@ -1,13 +1,14 @@
 import dataclasses
 import json
 import pickle
+import resource
 import struct
 
 import pytest
 import torch
 
 from pdm import weights
-from pdm.errors import BadInput
+from pdm.errors import BadInput, Unavailable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,3 +126,16 @@ def test_a_failed_save_leaves_the_old_model(folder):
         weights.save(folder, "Toy", Config(()), {}, loss=float("nan"))
     record, _ = weights.load(folder, "Toy")
     assert record["data"] == "abc"
+
+
+def test_weights_that_do_not_fit_on_the_disk_leave_the_old_model(folder):
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    large = {"weight": torch.zeros(100_000)}
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, limit[1]))
+        with pytest.raises(Unavailable, match=r"model cannot be written \(.*check the disk"):
+            weights.save(folder, "Toy", Config((1,)), large)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert torch.equal(weights.load(folder, "Toy")[1]["weight"], torch.arange(6.0).view(2, 3))
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]

@@ -5,6 +5,7 @@ import ctypes
 import errno
 import logging
 import os
+import shutil
 import signal
 import sys
 import traceback
@@ -49,6 +50,10 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
+    except shutil.Error as error:  # of a copied folder: a list of (from, to, why), without errno
+        _, place, why = error.args[0][0]
+        print(f"error: {place}: {why}; check the disk, then run this again", file=sys.stderr)
+        return Unavailable.exit_code
     except OSError as error:
         if error.errno in PATH_FAULTS:
             return _report_path(error)
