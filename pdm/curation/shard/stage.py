@@ -94,6 +94,7 @@ def shard(
         write_report(report, about, raw.resolve())
     num_cut = sum(one.num_cut for one in written.values())
     classes_text = describe_classes(Counter(row["class_name"] for row in crop_rows))
+    warn_if_few(manifest.num_samples(TRAIN))
     logger.info(
         "shard: %d crops (%d new, %d unchanged): %d train, %d val; failed %d%s; report: %s",
         len(crop_rows),
@@ -105,7 +106,6 @@ def shard(
         f"; {classes_text}" if classes_text else "",
         report,
     )
-    warn_if_few(manifest.num_samples(TRAIN))
     if boxes_text := box_counts.describe():
         logger.info("shard: %s", boxes_text)
 
