@@ -117,7 +117,8 @@ EXPLANATION = (
     "training set. `pdm`, `dfm` and `lapflow` share one first stage, with three quarters of the "
     "values in its finest level; the rows of LDM share another. Guided: from the same noise, but "
     "guided by the same model as it was after a quarter of its training, as the default run is, "
-    "for every system alike. Compare rows of one length only."
+    "for every system alike. Photographs are those of public packages, reduced to a shorter side "
+    "of 512 px. Compare rows of one length only."
 )
 
 
