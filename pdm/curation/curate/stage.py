@@ -80,9 +80,9 @@ def curate(
                 + (f" {advice}." if advice else "")
             )
         _write(folder, decided, config, likeness.facts if likeness else {})
-    logger.info("%s", sentence)
     if advice:
         logger.warning("curate: %s", advice)
+    logger.info("%s", sentence)  # last: the table of a run shows the last line of a stage
     return {outcome: outcomes[outcome] for outcome in ("kept", "dropped", "failed")}
 
 

@@ -94,7 +94,7 @@ def shard(
         write_report(report, about, raw.resolve())
     num_cut = sum(one.num_cut for one in written.values())
     classes_text = describe_classes(Counter(row["class_name"] for row in crop_rows))
-    warn_if_few(manifest.num_samples(TRAIN))
+    warn_if_few(manifest.num_samples(TRAIN))  # not last: the table of a run shows the last line
     logger.info(
         "shard: %d crops (%d new, %d unchanged): %d train, %d val; failed %d%s; report: %s",
         len(crop_rows),

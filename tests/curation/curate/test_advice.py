@@ -1,3 +1,5 @@
+import logging
+
 import pytest
 from curation_pictures import CURATE, but, jpeg, scene, write_raw
 
@@ -58,8 +60,10 @@ def test_the_stage_logs_the_proposal_and_a_closed_gate_names_it(tmp_path, caplog
     pictures = {f"small-{number}": jpeg(scene(number)) for number in range(2)}
     pictures["large"] = jpeg(scene(5, 640, 400))
     write_raw(tmp_path / "raw", pictures)
+    caplog.set_level(logging.INFO)
     curate(config, raw=tmp_path / "raw", decisions=tmp_path / "decisions")
     text = "2 of 3 images are too small for crops of 512x256; 2 of them are large enough for 256x"
     assert text in caplog.text
+    assert "kept" in caplog.messages[-1], "the table of a run shows the last line"
     with pytest.raises(QualityGate, match=r"Nothing was written\. 2 of 3 images are too small"):
         curate(but(config, min_kept=2), raw=tmp_path / "raw", decisions=tmp_path / "again")
