@@ -86,8 +86,15 @@ def add_stage(commands: Commands, name: str, function: Function, paths: dict[str
 
 
 def _reasons(text: str) -> tuple[str, ...]:
-    """Parse reasons, separated by commas."""
-    return tuple(reason.strip() for reason in text.split(",") if reason.strip())
+    """Parse reasons, separated by commas.
+
+    Raises:
+        argparse.ArgumentTypeError: There is none, which would mean all.
+    """
+    reasons = tuple(reason.strip() for reason in text.split(",") if reason.strip())
+    if not reasons:
+        raise argparse.ArgumentTypeError(f"'{text}' names no reason; leave the option out for all")
+    return reasons
 
 
 def _add_explain(curate: CommandParser) -> None:

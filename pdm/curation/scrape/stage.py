@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pdm.config.stages.scrape import BuiltinSource, FolderSource, ScrapeConfig, UrlListSource
 from pdm.curation.scrape.entries import Entry, Outcome, index_by_key
+from pdm.curation.scrape.fetching.failures import check_reasons
 from pdm.curation.scrape.fetching.img2dataset import find_img2dataset
 from pdm.curation.scrape.fetching.incremental import CachedFetch
 from pdm.curation.scrape.maps import copy_maps, names_of_sources
@@ -57,12 +58,13 @@ def scrape(
         Number of rows by status: "ok", "failed", "dropped".
 
     Raises:
-        BadInput: A source or the list of removals is missing, empty or unreadable. Nothing was
-            fetched.
+        BadInput: A source or the list of removals is missing, empty or unreadable, or no URL fails
+            for a reason in `only_errors`. Nothing was fetched.
         QualityGate: Too many entries failed, or there is no image.
         Unavailable: img2dataset is not installed or does not run, or the network is down. The
             pictures that were fetched are in the cache. Or another process is writing `raw`.
     """
+    check_reasons(only_errors)
     removals = read_removals(config.removed)
     map_names = names_of_sources(config.sources)
     left_out = Counter[str]()

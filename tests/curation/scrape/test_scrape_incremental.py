@@ -22,6 +22,7 @@ from pdm.curation.scrape.removal.removal_list import read_removals
 from pdm.data.shards import listing
 from pdm.errors import BadInput, QualityGate
 from pdm.files import sha256_of
+from pdm.params.keys import DEFAULT
 
 SHA256 = hashlib.sha256(JPEG).hexdigest()
 
@@ -105,6 +106,34 @@ def test_reasons_need_the_option_that_retries(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["scrape", "--only-errors", "timeout"]) == 2
     assert "add --retry-failed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("reasons", "complaint"),
+    [
+        (
+            "timeot",
+            "'timeot' is no reason for which a URL is fetched again; did you mean 'timeout'",
+        ),
+        ("dns,http_5x", "'http_5x' is no reason for which a URL is fetched again; did you mean"),
+        ("http_404", "'http_404' is no reason for which"),  # a final refusal
+        ("zzz", "'zzz' is no reason for which a URL is fetched again; there are timeout, dns, "),
+    ],
+)
+def test_a_reason_for_which_nothing_is_tried_again_is_refused(
+    tmp_path, monkeypatch, capsys, reasons, complaint
+):
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_bytes(DEFAULT.read_bytes())
+    assert main(["scrape", "--retry-failed", "--only-errors", reasons]) == 2
+    assert complaint in capsys.readouterr().err
+    assert not Path("data").exists()
+
+
+def test_a_list_without_a_reason_does_not_mean_all_reasons(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["scrape", "--retry-failed", "--only-errors", " , "])
+    assert "' , ' names no reason" in capsys.readouterr().err
 
 
 def test_removals_leave_the_next_version_and_the_cache_and_models_are_named(project, caplog):

@@ -9,6 +9,7 @@ from pathlib import Path
 from pdm.config.stages.scrape import ScrapeConfig
 from pdm.curation.scrape.entries import Content, Entry, Outcome, dropped
 from pdm.curation.scrape.fetching.cache import FetchCache
+from pdm.curation.scrape.fetching.failures import is_among
 from pdm.curation.scrape.fetching.fetch import error_outcome, fetch, picture_outcome
 from pdm.curation.scrape.guard.errors import FetchError
 from pdm.curation.scrape.guard.fetcher import Target
@@ -126,11 +127,8 @@ class CachedFetch:
         return cached
 
     def _is_to_retry(self, outcome: Outcome) -> bool:
-        reason = outcome.reason or ""
-        # http_5xx means 500 to 599, as in the documentation.
-        kinds = {reason, f"{reason[:6]}xx"} if reason.startswith("http_") else {reason}
         return outcome.status == "failed" and (
-            not self._only_errors or not kinds.isdisjoint(self._only_errors)
+            not self._only_errors or is_among(outcome.reason or "", self._only_errors)
         )
 
     def _store(self, key: str, target: Target, result: Result, path: Path) -> None:
