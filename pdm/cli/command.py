@@ -10,7 +10,7 @@ import signal
 import sys
 import traceback
 
-from pdm.cli.arguments import parser
+from pdm.cli.arguments.commands import parser
 from pdm.errors import INTERRUPTED, BadInput, PyramidError, Unavailable
 from pdm.machine.openmp import set_spin_count
 

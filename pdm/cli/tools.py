@@ -163,7 +163,7 @@ def export_diffusion(args: argparse.Namespace) -> None:
 
 def export_diffusers(args: argparse.Namespace) -> None:
     """Write both models as a pipeline folder that diffusers loads."""
-    from pdm.cli.picture_models import find_models
+    from pdm.cli.pictures.models import find_models
     from pdm.pipelines.export import export_diffusers
 
     with find_models(args) as (models, config):

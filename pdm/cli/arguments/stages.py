@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from pdm.cli import stages, tools, training_stages
-from pdm.cli.command_parser import CommandParser
-from pdm.cli.options import (
+from pdm.cli.arguments.command_parser import CommandParser
+from pdm.cli.arguments.options import (
     Commands,
     Function,
     add_command,

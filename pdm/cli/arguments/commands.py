@@ -1,11 +1,11 @@
-"""The command line: names, flags and their help; what each command does is in `stages`, `tools`."""
+"""All commands of `pyramid`: names, flags and help. What they do is in the modules above."""
 
 import argparse
 
 from pdm import __version__
 from pdm.cli import stages, tools
-from pdm.cli.command_parser import CommandParser
-from pdm.cli.model_arguments import (
+from pdm.cli.arguments.command_parser import CommandParser
+from pdm.cli.arguments.models import (
     add_ema,
     add_export,
     add_import,
@@ -13,11 +13,11 @@ from pdm.cli.model_arguments import (
     add_rehearse,
     add_untrained,
 )
-from pdm.cli.options import add_command, add_path_options
-from pdm.cli.overview import overview
-from pdm.cli.picture_arguments import add_pictures
-from pdm.cli.stage_arguments import add_run, add_stage
-from pdm.cli.tool_arguments import (
+from pdm.cli.arguments.options import add_command, add_path_options
+from pdm.cli.arguments.overview import overview
+from pdm.cli.arguments.pictures import add_pictures
+from pdm.cli.arguments.stages import add_run, add_stage
+from pdm.cli.arguments.tools import (
     add_compare,
     add_data_tools,
     add_doctor,

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from pdm import cli, errors
-from pdm.cli.overview import GROUPS
+from pdm.cli.arguments.overview import GROUPS
 
 
 @pytest.fixture

@@ -3,8 +3,7 @@
 import argparse
 from pathlib import Path
 
-from pdm.cli import pictures
-from pdm.cli.options import (
+from pdm.cli.arguments.options import (
     Commands,
     add_command,
     add_models_option,
@@ -17,6 +16,7 @@ from pdm.cli.options import (
     positive_share,
     seed,
 )
+from pdm.cli.pictures import commands as pictures
 from pdm.config.sampling.any_size import COLOURS
 from pdm.config.sampling.tiling import MODES
 

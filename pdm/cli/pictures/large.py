@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pdm.cli.picture_models import open_models
+from pdm.cli.pictures.models import open_models
 from pdm.config.sampling.any_size import parse_size
 from pdm.errors import BadInput
 from pdm.versions import versions

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pdm.cli import tools
-from pdm.cli.options import (
+from pdm.cli.arguments.options import (
     Commands,
     add_command,
     add_params_option,

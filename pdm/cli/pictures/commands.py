@@ -1,4 +1,4 @@
-"""Commands that draw in a user's pictures. Heavy imports are inside the functions."""
+"""The commands themselves. Heavy imports are inside the functions."""
 
 import argparse
 import dataclasses
@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pdm.cli.large_pictures import (
+from pdm.cli.pictures.large import (
     check_enlarger_of,
     upscale_to_size,
     wanted_size,
     with_enlarger,
     write_drawing,
 )
-from pdm.cli.picture_models import open_models
+from pdm.cli.pictures.models import open_models
 from pdm.errors import BadInput
 from pdm.files import check_output_folder
 

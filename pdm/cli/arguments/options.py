@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
-from pdm.cli.command_parser import CommandParser
+from pdm.cli.arguments.command_parser import CommandParser
 from pdm.config.limits import (
     Count,
     EmaLength,

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from pdm.cli import tools
-from pdm.cli.options import (
+from pdm.cli.arguments.options import (
     Commands,
     add_command,
     add_models_option,

@@ -1,0 +1,1 @@
+"""Commands that draw in a user's pictures, and their models."""
