@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
+CPUS_OF_TASK = "PYRAMID_CPUS_OF_TASK"  # a variable, so that processes that a task starts see it
 UNLIMITED = 2**60  # a limit at least this large is how cgroup v1 says that there is none
 
 
@@ -21,11 +22,18 @@ def num_workers_here() -> int:
 
 def usable_cpus(cgroups: Path = CGROUPS) -> int:
     """CPUs for this process, at least one: those that it may run on, within the container's limit,
-    divided by the workers on this machine."""
+    divided by the workers on this machine; in a Ray task at most those that Ray gave it."""
     cpus = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else _all_cpus())
     for folder in _own_groups(cgroups):
         cpus = min(cpus, _cpu_limit(folder))
-    return max(1, int(cpus) // num_workers_here())
+    share = max(1, int(cpus) // num_workers_here())
+    return min(share, int(os.environ.get(CPUS_OF_TASK, share)))
+
+
+def give_task(cpus: int) -> None:
+    """Let this process, which runs a Ray task, use this many CPUs, at least one. Ray counts them,
+    but lets a task run on all."""
+    os.environ[CPUS_OF_TASK] = str(max(1, cpus))
 
 
 def usable_memory(cgroups: Path = CGROUPS) -> int:

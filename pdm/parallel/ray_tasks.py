@@ -12,6 +12,7 @@ import torch
 from pdm.errors import Unavailable
 from pdm.machine import openmp
 from pdm.machine.cluster import Head, ray_session, result_of
+from pdm.machine.limits import give_task
 from pdm.parallel.part_folder import PartFolder
 from pdm.parallel.resources import num_gpus, resources_of_worker
 
@@ -88,9 +89,9 @@ def _call(
     args: tuple[Any, ...],
     keywords: dict[str, Any],
     place: str,
-    num_threads: int,
+    num_cpus: int,
 ) -> Result:
-    _prepare(place, num_threads)
+    _prepare(place, num_cpus)
     return function(*args, **keywords)
 
 
@@ -104,11 +105,12 @@ def _remote(resources: dict[str, float]) -> Any:
     )
 
 
-def _prepare(place: str, num_threads: int) -> None:
+def _prepare(place: str, num_cpus: int) -> None:
     """Set up a worker. Relative paths are those of the project's folder."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     os.chdir(place)
-    torch.set_num_threads(num_threads)
+    torch.set_num_threads(num_cpus)
+    give_task(num_cpus)
 
 
 def _work(
@@ -117,10 +119,10 @@ def _work(
     parts: Sequence[str],
     folder: PartFolder,
     place: str,
-    num_threads: int,
+    num_cpus: int,
 ) -> None:
     """Run the parts that are missing, in a worker."""
-    _prepare(place, num_threads)
+    _prepare(place, num_cpus)
     done = folder.done()  # by a worker that was lost
     work(task, [part for part in parts if part not in done], _ignore)
 

@@ -4,12 +4,14 @@ import os
 import sys
 
 import pytest
+import ray
 from ray import cloudpickle
 from tiny_chain import LATENTS, SAMPLE
 
 from pdm.errors import QualityGate
 from pdm.inference.encode import encode_shards
 from pdm.inference.sample import sample_pictures
+from pdm.machine.limits import usable_cpus
 from pdm.parallel.part_folder import part_folder
 from pdm.parallel.run import call_with_gpu, run_parts
 
@@ -79,6 +81,32 @@ def test_latents_and_samples_of_two_workers_are_those_of_one_process(chain, one_
     assert here.keys() == two.keys()
     for name, content in here.items():
         assert two[name] == content, name
+
+
+def write_cpus(task, parts, on_done):
+    all_cpus = os.sched_getaffinity
+    os.sched_getaffinity = lambda process: range(16)  # as on a large machine
+    try:
+        for part in parts:
+            (task.files / part).write_text(str(usable_cpus()))
+            task.finish(part, part)
+    finally:
+        os.sched_getaffinity = all_cpus
+
+
+def test_a_task_uses_only_the_cpus_that_ray_gave_it(tmp_path):
+    """Else each would decode with as many threads as the whole machine has cores."""
+    with part_folder(tmp_path / "whole", "key") as folder:
+        run_parts(
+            write_cpus,
+            folder.absolute(),
+            list("ab"),
+            folder=folder,
+            on_done=lambda part: None,
+            num_workers=2,
+        )
+    cpus = int(ray.cluster_resources()["CPU"]) // 2
+    assert {(tmp_path / "whole" / part).read_text() for part in "ab"} == {str(cpus)}
 
 
 def test_a_call_needs_a_gpu_of_the_cluster_or_happens_here(tmp_path, monkeypatch):

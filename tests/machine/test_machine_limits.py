@@ -58,3 +58,12 @@ def test_workers_on_one_machine_share_it(tmp_path, monkeypatch):
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
     assert usable_memory(limits) == GIB // 8
     assert usable_cpus(limits) == max(1, len(os.sched_getaffinity(0)) // 8)
+
+
+def test_a_task_has_the_cpus_that_it_was_given_and_so_have_its_children(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(16))
+    assert usable_cpus(tmp_path) == 16
+    monkeypatch.setenv("PYRAMID_CPUS_OF_TASK", "4")
+    assert usable_cpus(tmp_path) == 4
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")  # a worker's part is counted once
+    assert usable_cpus(tmp_path) == 2

@@ -26,6 +26,7 @@ from pdm.errors import PyramidError, Unavailable
 from pdm.files import sole_writer
 from pdm.machine import openmp
 from pdm.machine.cluster import ray_session
+from pdm.machine.limits import give_task
 from pdm.parallel.resources import resources_of_worker
 from pdm.training.checkpoints.run_folder import LOG, STOP
 from pdm.training.distributed.watch import stop_on_sigterm, watch
@@ -105,8 +106,9 @@ def _work(task: dict[str, Any]) -> Failure | None:
     if failure := first_failure(run):
         report_failure(run, workers.rank, failure)
         return failure
-    resources = ray.get_runtime_context().get_assigned_resources()
-    torch.set_num_threads(int(resources["CPU"]))  # by default Ray gives a worker one thread
+    cpus = int(ray.get_runtime_context().get_assigned_resources()["CPU"])
+    torch.set_num_threads(cpus)  # by default Ray gives a worker one thread
+    give_task(cpus)
     if workers.is_first:
         _log_to(run / LOG)
     try:
