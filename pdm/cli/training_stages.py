@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pdm.config import Params
     from pdm.config.stages.diffusion import DiffusionConfig
     from pdm.training.checkpoints.plan import TrainingPlan
-    from pdm.training.monitoring.footprint import Footprint
+    from pdm.training.monitoring.cost.footprint import Footprint
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def autoencoder(args: argparse.Namespace) -> None:
     from pdm.training.autoencoder import plan, run_folder, train_autoencoder
     from pdm.training.checkpoints.finished import export_instead_of_training
     from pdm.training.distributed.launchers import choose_launcher
-    from pdm.training.monitoring.footprint import autoencoder_footprint
+    from pdm.training.monitoring.cost.footprint import autoencoder_footprint
 
     if args.dry_run:
         found = partial(plan, config, shards=args.shards, runs=args.runs, model=args.model)
@@ -130,7 +130,7 @@ def _predict_diffusion(config: "Params", args: argparse.Namespace) -> "list[Foot
     from pdm.errors import BadInput
     from pdm.registry import level_shapes_of
     from pdm.training.distillation.footprint import distillation_footprint
-    from pdm.training.monitoring.footprint import diffusion_footprint, levels_of_latents
+    from pdm.training.monitoring.cost.footprint import diffusion_footprint, levels_of_latents
 
     section, task = config.diffusion, config.diffusion.effective_task
     if _is_there(args.latents):

@@ -29,8 +29,12 @@ from pdm.training.loop.optimizer import DiscriminatorTraining
 from pdm.training.loop.precision import autocast
 from pdm.training.loop.prefetch import Batch
 from pdm.training.loop.state import TrainState
-from pdm.training.monitoring.example_batches import autoencoder_batch, diffusion_batch
-from pdm.training.monitoring.footprint import Footprint, autoencoder_footprint, diffusion_footprint
+from pdm.training.monitoring.cost.example_batches import autoencoder_batch, diffusion_batch
+from pdm.training.monitoring.cost.footprint import (
+    Footprint,
+    autoencoder_footprint,
+    diffusion_footprint,
+)
 from pdm.training.objectives.adversarial import AdversarialLoss
 from pdm.training.objectives.losses import AutoencoderLosses, FlowLosses
 from pdm.training.objectives.perceptual import load_perceptual

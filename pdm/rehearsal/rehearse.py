@@ -20,7 +20,7 @@ from pdm.rehearsal.settings import real_text, rehearsal_text
 from pdm.scratch_folders import scratch_folder
 
 if TYPE_CHECKING:
-    from pdm.training.monitoring.footprint import Footprint
+    from pdm.training.monitoring.cost.footprint import Footprint
 
 TRAININGS = ("autoencoder", "diffusion")
 SHARE_OF_MEMORY = 0.9  # of what is available, for the largest micro-batch

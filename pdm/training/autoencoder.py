@@ -29,9 +29,9 @@ from pdm.training.loop.optimizer import DiscriminatorTraining
 from pdm.training.loop.precision import autocast
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.train import train
-from pdm.training.monitoring.example_batches import autoencoder_batch
+from pdm.training.monitoring.cost.example_batches import autoencoder_batch
+from pdm.training.monitoring.cost.utilisation import flops_per_image
 from pdm.training.monitoring.held_out import Reconstructions, reconstruct_held_out
-from pdm.training.monitoring.utilisation import flops_per_image
 from pdm.training.objectives.adversarial import AdversarialLoss
 from pdm.training.objectives.losses import AutoencoderLosses
 from pdm.training.objectives.perceptual import load_perceptual

@@ -21,10 +21,10 @@ from pdm.training.distributed.workers import Workers
 from pdm.training.init_from import Origin
 from pdm.training.latent_space.measure import measure_latents
 from pdm.training.loop.precision import autocast
-from pdm.training.monitoring.flops import flops_of
+from pdm.training.monitoring.cost.flops import flops_of
+from pdm.training.monitoring.cost.utilisation import copy_to_meta
 from pdm.training.monitoring.held_out import Reconstructions, psnr_by_prefix
 from pdm.training.monitoring.model_card import autoencoder_card
-from pdm.training.monitoring.utilisation import copy_to_meta
 from pdm.training.objectives.perceptual import network_name
 
 logger = logging.getLogger(__name__)

@@ -32,13 +32,13 @@ from pdm.training.loop.compilation import prepare_blocks
 from pdm.training.loop.prefetch import Batch
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.train import train
-from pdm.training.monitoring.example_batches import diffusion_batch
-from pdm.training.monitoring.sample_grid import SampleGrid, check_autoencoder
-from pdm.training.monitoring.sample_scores import (
+from pdm.training.monitoring.cost.example_batches import diffusion_batch
+from pdm.training.monitoring.cost.utilisation import flops_per_image
+from pdm.training.monitoring.samples.grid import SampleGrid, check_autoencoder
+from pdm.training.monitoring.samples.scores import (
     BuildReferenceDistance,
     check_split_sizes,
 )
-from pdm.training.monitoring.utilisation import flops_per_image
 from pdm.training.objectives.losses import FlowLosses
 
 logger = logging.getLogger(__name__)

@@ -19,9 +19,9 @@ from pdm.text.word_pieces import FILE_NAME as VOCABULARY
 from pdm.training import lora
 from pdm.training.checkpoints import snapshots
 from pdm.training.init_from import Origin
-from pdm.training.monitoring.example_batches import diffusion_batch
-from pdm.training.monitoring.flops import flops_of
-from pdm.training.monitoring.utilisation import copy_to_meta
+from pdm.training.monitoring.cost.example_batches import diffusion_batch
+from pdm.training.monitoring.cost.flops import flops_of
+from pdm.training.monitoring.cost.utilisation import copy_to_meta
 
 
 def build_for_latents(config: DiffusionConfig, latents: LatentShards) -> Denoiser:

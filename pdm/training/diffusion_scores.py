@@ -14,14 +14,14 @@ from pdm.training.held_out_losses import losses_by_bucket
 from pdm.training.latent_dataset import LatentDataset
 from pdm.training.loop.precision import autocast
 from pdm.training.loop.state import TrainState
-from pdm.training.monitoring.preview_batches import annotations_of_task, previews_of_task
-from pdm.training.monitoring.sample_grid import SampleGrid, flow_sampler
-from pdm.training.monitoring.sample_scores import (
+from pdm.training.monitoring.samples.grid import SampleGrid, flow_sampler
+from pdm.training.monitoring.samples.preview_batches import annotations_of_task, previews_of_task
+from pdm.training.monitoring.samples.scores import (
     ReferenceDistance,
     SampleScorer,
     record_samples,
 )
-from pdm.training.monitoring.size_previews import SizePreviews, record_previews
+from pdm.training.monitoring.samples.size_previews import SizePreviews, record_previews
 
 
 def scoring_of_checkpoints(

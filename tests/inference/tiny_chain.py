@@ -23,8 +23,8 @@ from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.inference.encode import encode_shards
 from pdm.training import autoencoder, diffusion
 from pdm.training.distributed.workers import Workers
-from pdm.training.monitoring.sample_grid import SampleGrid
-from pdm.training.monitoring.sample_scores import SampleScorer
+from pdm.training.monitoring.samples.grid import SampleGrid
+from pdm.training.monitoring.samples.scores import SampleScorer
 
 TRAINING = replace(TRAINING, warmup_images=8)
 AUTOENCODER = AutoencoderConfig(

@@ -15,8 +15,8 @@ from benchmarks.networks import count_parameters, to_channels_last
 from benchmarks.parts.gpu.clock import memory_note, peak_gib, reset_peak, seconds_of
 from benchmarks.parts.gpu.rows import Row
 from benchmarks.parts.gpu.sizes import Size, build_unet
-from pdm.training.monitoring.flops import flops_of
-from pdm.training.monitoring.utilisation import matrix_rate
+from pdm.training.monitoring.cost.flops import flops_of
+from pdm.training.monitoring.cost.utilisation import matrix_rate
 
 FACTOR = 8  # downsampling of the peers' latents
 SD_WIDTHS = (128, 256, 512, 512)

@@ -28,7 +28,7 @@ from pdm.training.loop.prefetch import Batch
 from pdm.training.loop.seeds import generator_at, normal_pyramid_at, uniform_at
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.train import train
-from pdm.training.monitoring.utilisation import flops_per_image, matrix_rate
+from pdm.training.monitoring.cost.utilisation import flops_per_image, matrix_rate
 from pdm.training.objectives.losses import AutoencoderLosses, FlowLosses, Plan
 
 WARMUP_STEPS = 4

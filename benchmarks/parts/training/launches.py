@@ -26,7 +26,7 @@ from pdm.registry import build_denoiser, level_shapes_of
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.steps import Steps
-from pdm.training.monitoring.example_batches import diffusion_batch
+from pdm.training.monitoring.cost.example_batches import diffusion_batch
 from pdm.training.objectives.losses import FlowLosses
 
 BATCH = 8

@@ -7,7 +7,7 @@ from typing import Any
 from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.models.levels.pyramid import Downsampling, LevelShape
 from pdm.training.distillation.stage import distillation_config
-from pdm.training.monitoring.footprint import (
+from pdm.training.monitoring.cost.footprint import (
     CONVOLUTION_BYTES,
     Footprint,
     diffusion_footprint,

@@ -17,7 +17,7 @@ from pdm.training.checkpoints.plan import RESTORE, TrainingPlan, plan_training
 from pdm.training.checkpoints.run_record import RunRecord
 from pdm.training.distillation.worker import NAME, Settings, work
 from pdm.training.distributed.launchers import Launch, is_first_process, launch_on_ray
-from pdm.training.monitoring.sample_scores import BuildReferenceDistance
+from pdm.training.monitoring.samples.scores import BuildReferenceDistance
 from pdm.weights import FEW_STEPS
 
 

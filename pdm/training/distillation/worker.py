@@ -29,14 +29,14 @@ from pdm.training.loop.precision import autocast
 from pdm.training.loop.prefetch import move_batch
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.train import train
-from pdm.training.monitoring.preview_batches import annotations_of_task, previews_of_task
-from pdm.training.monitoring.sample_grid import SampleGrid
-from pdm.training.monitoring.sample_scores import (
+from pdm.training.monitoring.samples.grid import SampleGrid
+from pdm.training.monitoring.samples.preview_batches import annotations_of_task, previews_of_task
+from pdm.training.monitoring.samples.scores import (
     BuildReferenceDistance,
     SampleScorer,
     record_samples,
 )
-from pdm.training.monitoring.size_previews import SizePreviews, record_previews
+from pdm.training.monitoring.samples.size_previews import SizePreviews, record_previews
 from pdm.training.objectives.distillation import DistillationLosses
 
 NAME = "diffusion, few steps"  # in the log

@@ -33,7 +33,7 @@ from pdm.training.loop.optimizer import (
 )
 from pdm.training.loop.power_iteration import SpectralNorms
 from pdm.training.loop.precision import dtype_of
-from pdm.training.monitoring.utilisation import copy_to_meta
+from pdm.training.monitoring.cost.utilisation import copy_to_meta
 
 
 class TrainState:

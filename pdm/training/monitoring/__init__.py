@@ -1,1 +1,1 @@
-"""Reports of a training: meters, loss curves, sample grids, scores, the model card."""
+"""Reports of a training: meters, loss curves, model cards, its cost, and samples on the way."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pdm.training.distributed.workers import Workers
-from pdm.training.monitoring.utilisation import matrix_rate
+from pdm.training.monitoring.cost.utilisation import matrix_rate
 
 TIMED = ("data_wait", "logging", "saving", "scoring")  # names that `timing` accepts
 

@@ -21,8 +21,8 @@ from pdm.models.unet import PyramidUNet
 from pdm.training import diffusion
 from pdm.training.checkpoints.run_folder import STOP
 from pdm.training.distributed.workers import Workers
-from pdm.training.monitoring.sample_grid import SEEDS, flow_sampler
-from pdm.training.monitoring.sample_scores import check_split_sizes
+from pdm.training.monitoring.samples.grid import SEEDS, flow_sampler
+from pdm.training.monitoring.samples.scores import check_split_sizes
 
 SAMPLES, FLOOR = (f"frechet_random_conv/{side}_vs_decoded_val" for side in ("samples", "train"))
 EVALUATE = EvaluateConfig(

@@ -24,8 +24,8 @@ from pdm.training.monitoring.held_out import (
     psnr_by_prefix,
     reconstruct_held_out,
 )
-from pdm.training.monitoring.sample_grid import SampleGrid, flow_sampler
-from pdm.training.monitoring.sample_scores import SampleScorer
+from pdm.training.monitoring.samples.grid import SampleGrid, flow_sampler
+from pdm.training.monitoring.samples.scores import SampleScorer
 
 SIZE = (AUTOENCODER.image_height_px, AUTOENCODER.image_width_px)
 

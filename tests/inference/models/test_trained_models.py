@@ -20,9 +20,9 @@ from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.unet import PyramidUNet
 from pdm.training import autoencoder, picture_dataset
 from pdm.training.latent_dataset import LatentDataset
+from pdm.training.monitoring.cost.flops import flops_of
 from pdm.training.monitoring.curves import write_curves
-from pdm.training.monitoring.flops import flops_of
-from pdm.training.monitoring.sample_grid import SampleGrid, flow_sampler
+from pdm.training.monitoring.samples.grid import SampleGrid, flow_sampler
 
 
 def test_the_autoencoder_knows_its_size_data_and_scores(chain):

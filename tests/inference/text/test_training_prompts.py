@@ -16,8 +16,8 @@ from pdm.tasks.find import build_task
 from pdm.tasks.task import refuse_to_encode
 from pdm.tasks.text import TextFiles
 from pdm.text.word_pieces import FILE_NAME, make_vocabulary, write_vocabulary
-from pdm.training.monitoring.preview_batches import previews_of_task
-from pdm.training.monitoring.sample_grid import flow_sampler
+from pdm.training.monitoring.samples.grid import flow_sampler
+from pdm.training.monitoring.samples.preview_batches import previews_of_task
 
 PROMPTS = ("a lake", "a hill --l 3 --d 7 --n a house")
 

@@ -16,7 +16,7 @@ from pdm.training.autoencoder import _discriminator_training, _losses
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.steps import Steps
-from pdm.training.monitoring.example_batches import autoencoder_batch, diffusion_batch
+from pdm.training.monitoring.cost.example_batches import autoencoder_batch, diffusion_batch
 from pdm.training.objectives.losses import FlowLosses
 
 aten = torch.ops.aten

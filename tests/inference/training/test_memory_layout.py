@@ -9,7 +9,7 @@ from tiny_chain import AUTOENCODER, DIFFUSION
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pdm.registry import build_autoencoder, build_denoiser
-from pdm.training.monitoring.example_batches import autoencoder_batch, diffusion_batch
+from pdm.training.monitoring.cost.example_batches import autoencoder_batch, diffusion_batch
 from pdm.training.objectives.losses import AutoencoderLosses, FlowLosses
 
 CPU = torch.device("cpu")

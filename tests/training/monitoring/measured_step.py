@@ -24,7 +24,7 @@ from pdm.training.distributed.workers import Workers
 from pdm.training.loop.prefetch import move_batch
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.train import train
-from pdm.training.monitoring.example_batches import autoencoder_batch, diffusion_batch
+from pdm.training.monitoring.cost.example_batches import autoencoder_batch, diffusion_batch
 from pdm.training.objectives.losses import AutoencoderLosses, FlowLosses
 from pdm.training.objectives.perceptual import load_perceptual
 

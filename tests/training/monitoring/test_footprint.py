@@ -13,8 +13,8 @@ from pdm.config.training.init_from import InitFromConfig
 from pdm.config.training.lora import LoraConfig
 from pdm.registry import build_autoencoder
 from pdm.training.distillation.footprint import distillation_footprint
-from pdm.training.monitoring.footprint import autoencoder_footprint, diffusion_footprint
-from pdm.training.monitoring.live_memory import LiveMemory, without_values
+from pdm.training.monitoring.cost.footprint import autoencoder_footprint, diffusion_footprint
+from pdm.training.monitoring.cost.live_memory import LiveMemory, without_values
 from tests.inference.tiny_chain import AUTOENCODER, DIFFUSION
 
 DISTIL = (

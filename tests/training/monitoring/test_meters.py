@@ -11,10 +11,10 @@ from torch.nn.utils import parametrizations
 from pdm.config.stages.autoencoder import AdversarialConfig
 from pdm.registry import build_autoencoder, build_denoiser
 from pdm.training.distributed.workers import Workers
-from pdm.training.monitoring.example_batches import autoencoder_batch, diffusion_batch
-from pdm.training.monitoring.flops import Counter
+from pdm.training.monitoring.cost.example_batches import autoencoder_batch, diffusion_batch
+from pdm.training.monitoring.cost.flops import Counter
+from pdm.training.monitoring.cost.utilisation import flops_per_image, matrix_rate
 from pdm.training.monitoring.meters import Meters
-from pdm.training.monitoring.utilisation import flops_per_image, matrix_rate
 from pdm.training.objectives.adversarial import AdversarialLoss
 from pdm.training.objectives.losses import AutoencoderLosses, FlowLosses
 from pdm.training.objectives.perceptual import PerceptualLoss

@@ -1,6 +1,6 @@
 """What a training takes before it begins: shapes, parameters, operations and memory by part.
 
-The step is followed without values (`pdm.training.monitoring.live_memory`), so this works for
+The step is followed without values (`pdm.training.monitoring.cost.live_memory`), so this works for
 networks that would never fit here. Memory is that of tensors, and of the kernels that a first step
 loads. Beside it a process needs what Python and torch take when they start, what kernels use for a
 moment, and on a CPU the pictures in memory and holes in the heap.
@@ -26,9 +26,9 @@ from pdm.training.loop.activation_checkpointing import checkpoint_activations
 from pdm.training.loop.muon import is_matrix
 from pdm.training.loop.precision import autocast
 from pdm.training.loop.prefetch import Batch
-from pdm.training.monitoring.example_batches import META, autoencoder_batch, diffusion_batch
-from pdm.training.monitoring.live_memory import LiveMemory, without_values
-from pdm.training.monitoring.utilisation import flops_per_image
+from pdm.training.monitoring.cost.example_batches import META, autoencoder_batch, diffusion_batch
+from pdm.training.monitoring.cost.live_memory import LiveMemory, without_values
+from pdm.training.monitoring.cost.utilisation import flops_per_image
 from pdm.training.objectives.adversarial import AdversarialLoss
 from pdm.training.objectives.losses import AutoencoderLosses, FlowLosses
 from pdm.training.objectives.perceptual import load_perceptual

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from pdm.training.loop.prefetch import Batch
-from pdm.training.monitoring.example_batches import num_images
-from pdm.training.monitoring.flops import flops_of
+from pdm.training.monitoring.cost.example_batches import num_images
+from pdm.training.monitoring.cost.flops import flops_of
 
 logger = logging.getLogger(__name__)
 

@@ -25,13 +25,13 @@ from pdm.errors import BadInput
 from pdm.events import EventLog
 from pdm.files import atomic_file
 from pdm.training.distributed.workers import Workers
-from pdm.training.monitoring.preview_batches import (
+from pdm.training.monitoring.samples.grid import SEEDS, Draw, SampleGrid
+from pdm.training.monitoring.samples.preview_batches import (
     Annotate,
     MakePreviews,
     unconditional_previews,
     without_annotation,
 )
-from pdm.training.monitoring.sample_grid import SEEDS, Draw, SampleGrid
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.models.levels.pyramid import Pyramid
 from pdm.registry import load_autoencoder
-from pdm.training.monitoring.preview_batches import MakePreviews, unconditional_previews
+from pdm.training.monitoring.samples.preview_batches import MakePreviews, unconditional_previews
 
 SEEDS = range(8)
 STEPS = 16  # enough to see layout and colour; the stage `sample` uses more

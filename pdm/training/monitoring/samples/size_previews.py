@@ -13,9 +13,9 @@ from pdm.events import EventLog
 from pdm.files import atomic_file
 from pdm.tasks.task import Task
 from pdm.training.distributed.workers import Workers
-from pdm.training.monitoring.preview_batches import annotations_of_task, previews_of_task
-from pdm.training.monitoring.sample_grid import Draw, SampleGrid
-from pdm.training.monitoring.sample_scores import SHEET_PX
+from pdm.training.monitoring.samples.grid import Draw, SampleGrid
+from pdm.training.monitoring.samples.preview_batches import annotations_of_task, previews_of_task
+from pdm.training.monitoring.samples.scores import SHEET_PX
 
 SEEDS = range(4)  # at each size
 
