@@ -26,7 +26,7 @@ from pdm.inference.sampling_networks import Networks
 from pdm.inference.trained_size import size_of
 from pdm.pipelines.components import AutoencoderModel, DiffusionModel
 from pdm.tasks.find import task_of_model
-from pdm.tasks.masks import Mask
+from pdm.tasks.partial_pictures.masks import Mask
 
 
 class PyramidPipeline(DiffusionPipeline):

@@ -15,9 +15,15 @@ from pdm.config.task import InpaintingTask
 from pdm.data.pixels import Pixels
 from pdm.data.shards.latents import LatentShards
 from pdm.models.condition import Condition, drop_rows
-from pdm.tasks.compose import fill_in, soften
-from pdm.tasks.encoded import join_maps, level_maps, level_sizes
-from pdm.tasks.masks import Mask, batch_of_masks, blank, mask_to_levels, random_mask
+from pdm.tasks.partial_pictures.compose import fill_in, soften
+from pdm.tasks.partial_pictures.encoded import join_maps, level_maps, level_sizes
+from pdm.tasks.partial_pictures.masks import (
+    Mask,
+    batch_of_masks,
+    blank,
+    mask_to_levels,
+    random_mask,
+)
 from pdm.tasks.task import Encode, Example, Levels
 
 

@@ -17,8 +17,8 @@ from pdm.data.shards.buckets import has_buckets
 from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput
 from pdm.models.condition import Condition, drop_rows
-from pdm.tasks.degradation import back_project, degrade, enlarge
-from pdm.tasks.encoded import level_maps, level_sizes
+from pdm.tasks.partial_pictures.degradation import back_project, degrade, enlarge
+from pdm.tasks.partial_pictures.encoded import level_maps, level_sizes
 from pdm.tasks.task import Encode, Example, Levels
 
 

@@ -12,7 +12,7 @@ from pdm.config.task import InpaintingTask
 from pdm.data.pixels import Pixels
 from pdm.inference.pictures.inpaint import inpaint
 from pdm.tasks.inpainting import Inpainting
-from pdm.tasks.masks import Mask
+from pdm.tasks.partial_pictures.masks import Mask
 from pdm.tasks.task import Example
 
 QUICK, FULL = world.QUICK, world.FULL

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from pdm.config.task import SuperResolutionTask
 from pdm.data.pixels import Pixels
-from pdm.tasks.degradation import degrade, enlarge
+from pdm.tasks.partial_pictures.degradation import degrade, enlarge
 
 BLOCKS = 8
 BATCH = 16

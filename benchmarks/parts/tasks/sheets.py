@@ -17,9 +17,9 @@ from pdm.inference.pictures.guided import Guiding
 from pdm.inference.pictures.inpaint import inpaint
 from pdm.inference.pictures.paint import paint
 from pdm.inference.pictures.upscale import upscale
-from pdm.tasks.degradation import degrade, enlarge
 from pdm.tasks.inpainting import Inpainting
-from pdm.tasks.masks import Mask
+from pdm.tasks.partial_pictures.degradation import degrade, enlarge
+from pdm.tasks.partial_pictures.masks import Mask
 from pdm.tasks.task import Example
 
 ROWS = 4

@@ -16,7 +16,7 @@ from pdm.data.pixels import Pixels
 from pdm.evaluation.reconstruction import ssim
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.inference.pictures.upscale import upscale
-from pdm.tasks.degradation import degrade, enlarge
+from pdm.tasks.partial_pictures.degradation import degrade, enlarge
 
 QUICK, FULL = world.QUICK, world.FULL
 

@@ -16,9 +16,9 @@ from pdm.inference.latent_sampling import KnownLatents
 from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.inference.pictures.windows import Window, pad_to_size, round_up, window_around
 from pdm.models.condition import Condition
-from pdm.tasks.compose import extend, fill_in, soften
 from pdm.tasks.inpainting import masked_condition
-from pdm.tasks.masks import Mask, batch_of_masks, known_cells
+from pdm.tasks.partial_pictures.compose import extend, fill_in, soften
+from pdm.tasks.partial_pictures.masks import Mask, batch_of_masks, known_cells
 
 
 def check_model(models: LoadedModels) -> None:

@@ -14,7 +14,7 @@ from pdm.data.pixels import Pixels
 from pdm.data.provenance import png_text
 from pdm.errors import BadInput
 from pdm.files import atomic_file, check_output_file
-from pdm.tasks.masks import Mask
+from pdm.tasks.partial_pictures.masks import Mask
 
 WHITE_FROM = 128  # of 255: masks are cut in the middle
 

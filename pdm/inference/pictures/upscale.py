@@ -19,8 +19,8 @@ from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.inference.pictures.windows import Window, round_up
 from pdm.models.levels.pyramid import Pyramid
 from pdm.seeds import generator_of
-from pdm.tasks.degradation import back_project
 from pdm.tasks.find import how_trained
+from pdm.tasks.partial_pictures.degradation import back_project
 from pdm.tasks.super_resolution import enlarged_condition
 
 OVERLAP = 0.25  # of a tile's side, at least

@@ -35,7 +35,7 @@ from pdm.inference.latent_sampling import sampler_times
 from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.models.condition import NO_CONDITION, Condition
 from pdm.models.levels.pyramid import Pyramid
-from pdm.tasks.encoded import level_maps
+from pdm.tasks.partial_pictures.encoded import level_maps
 
 ROUNDING = 1e-9  # of times
 STEPS: dict[str, Step] = {

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pdm.data.pixels import Pixels
-from pdm.tasks.masks import Mask
+from pdm.tasks.partial_pictures.masks import Mask
 
 FloatMap = NDArray[np.float32]
 SWEEPS = 8  # at each resolution

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from pdm.config.task import SuperResolutionTask
-from pdm.tasks.degradation import back_project, degrade, enlarge
+from pdm.tasks.partial_pictures.degradation import back_project, degrade, enlarge
 from pdm.tasks.super_resolution import SuperResolution
 from pdm.tasks.task import Example
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pdm.tasks.compose import extend, fill_in, soften
+from pdm.tasks.partial_pictures.compose import extend, fill_in, soften
 
 
 @pytest.fixture

@@ -7,7 +7,13 @@ import torch
 
 from pdm.config.task import InpaintingTask
 from pdm.tasks.inpainting import Inpainting
-from pdm.tasks.masks import batch_of_masks, blank, known_cells, mask_to_levels, random_mask
+from pdm.tasks.partial_pictures.masks import (
+    batch_of_masks,
+    blank,
+    known_cells,
+    mask_to_levels,
+    random_mask,
+)
 from pdm.tasks.task import Example
 
 SHAPES = ("rectangle", "circle", "brush", "irregular")
