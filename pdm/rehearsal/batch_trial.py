@@ -25,10 +25,10 @@ from pdm.machine.heap import keep_freed_memory
 from pdm.models.condition import Condition
 from pdm.registry import build_autoencoder, build_denoiser, level_shapes_of
 from pdm.training.loop.activation_checkpointing import checkpoint_activations
-from pdm.training.loop.optimizer import DiscriminatorTraining
 from pdm.training.loop.precision import autocast
 from pdm.training.loop.prefetch import Batch
 from pdm.training.loop.state import TrainState
+from pdm.training.loop.updates.optimizer import DiscriminatorTraining
 from pdm.training.monitoring.cost.example_batches import autoencoder_batch, diffusion_batch
 from pdm.training.monitoring.cost.footprint import (
     Footprint,

@@ -25,10 +25,10 @@ from pdm.training.distributed.launchers import Launch, is_first_process, launch_
 from pdm.training.distributed.workers import Workers
 from pdm.training.init_from import Origin, check_source, initialise
 from pdm.training.loop.compilation import prepare_blocks
-from pdm.training.loop.optimizer import DiscriminatorTraining
 from pdm.training.loop.precision import autocast
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.train import train
+from pdm.training.loop.updates.optimizer import DiscriminatorTraining
 from pdm.training.monitoring.cost.example_batches import autoencoder_batch
 from pdm.training.monitoring.cost.utilisation import flops_per_image
 from pdm.training.monitoring.held_out import Reconstructions, reconstruct_held_out

@@ -25,14 +25,14 @@ from pdm.training.distributed.sharded import (
     is_to_shard,
     shard_model,
 )
-from pdm.training.loop.ema_steps import EmaSteps
-from pdm.training.loop.optimizer import (
+from pdm.training.loop.power_iteration import SpectralNorms
+from pdm.training.loop.precision import dtype_of
+from pdm.training.loop.updates.ema_steps import EmaSteps
+from pdm.training.loop.updates.optimizer import (
     DiscriminatorTraining,
     build_optimizer,
     networks_to_optimize,
 )
-from pdm.training.loop.power_iteration import SpectralNorms
-from pdm.training.loop.precision import dtype_of
 from pdm.training.monitoring.cost.utilisation import copy_to_meta
 
 

@@ -21,11 +21,11 @@ from pdm.machine.out_of_memory import explain_out_of_memory
 from pdm.seeds import seed_at
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.interfaces import Data, Run
-from pdm.training.loop.optimizer import clip_gradients, learning_rate_at, step_unless
 from pdm.training.loop.precision import autocast, dtype_of
 from pdm.training.loop.prefetch import Batch
-from pdm.training.loop.skipping import HostCopy, StepNumbers
 from pdm.training.loop.state import TrainState
+from pdm.training.loop.updates.optimizer import clip_gradients, learning_rate_at, step_unless
+from pdm.training.loop.updates.skipping import HostCopy, StepNumbers
 from pdm.training.monitoring.meters import Meters
 
 logger = logging.getLogger(__name__)

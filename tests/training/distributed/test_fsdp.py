@@ -22,10 +22,10 @@ from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, resto
 from pdm.training.checkpoints.sharded_files import load_whole
 from pdm.training.distributed.sharded import shard_model
 from pdm.training.distributed.workers import Workers
-from pdm.training.loop.muon import is_matrix
 from pdm.training.loop.seeds import normal_pyramid_at
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.train import train
+from pdm.training.loop.updates.muon import is_matrix
 
 FILES = ("model", "ema", "ema-0.1", "optimizer")  # of a checkpoint
 

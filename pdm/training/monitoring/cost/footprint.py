@@ -23,9 +23,9 @@ from pdm.models.levels.pyramid import Downsampling, LevelShape
 from pdm.registry import build_autoencoder, build_denoiser
 from pdm.training import lora
 from pdm.training.loop.activation_checkpointing import checkpoint_activations
-from pdm.training.loop.muon import is_matrix
 from pdm.training.loop.precision import autocast
 from pdm.training.loop.prefetch import Batch
+from pdm.training.loop.updates.muon import is_matrix
 from pdm.training.monitoring.cost.example_batches import META, autoencoder_batch, diffusion_batch
 from pdm.training.monitoring.cost.live_memory import LiveMemory, without_values
 from pdm.training.monitoring.cost.utilisation import flops_per_image

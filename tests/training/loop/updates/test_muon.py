@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from pdm.training.loop.muon import FACTORS, STEPS, Muon, is_matrix, orthogonalise
+from pdm.training.loop.updates.muon import FACTORS, STEPS, Muon, is_matrix, orthogonalise
 
 
 def group(weights, orthogonal=True):

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from training_settings import TRAINING
 
-from pdm.training.loop.optimizer import DiscriminatorTraining, learning_rate_at
 from pdm.training.loop.state import TrainState
+from pdm.training.loop.updates.optimizer import DiscriminatorTraining, learning_rate_at
 
 CONFIG = replace(
     TRAINING, batch_size=4, total_images=48, warmup_images=8, learning_rate=0.05, log_every_images=8

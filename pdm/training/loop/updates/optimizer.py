@@ -11,7 +11,7 @@ from torch.distributed.tensor import DTensor
 
 from pdm.config.training.loop import TrainingConfig
 from pdm.training.distributed.sharded import full_tensor
-from pdm.training.loop.muon import Muon
+from pdm.training.loop.updates.muon import Muon
 
 DISCRIMINATOR_BETAS = (0.5, 0.9)  # as in LDM's code (arXiv:2112.10752)
 

@@ -1,0 +1,1 @@
+"""How a step updates the weights and their EMAs, or skips the update."""
