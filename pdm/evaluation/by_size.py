@@ -12,8 +12,8 @@ import numpy as np
 from pdm.config.stages.evaluate import EvaluateConfig
 from pdm.errors import BadInput, PyramidError
 from pdm.evaluation.features.summary import Summaries
-from pdm.evaluation.memorisation import measure_memorisation
-from pdm.evaluation.picture_inputs import PictureSets
+from pdm.evaluation.inputs.pictures import PictureSets
+from pdm.evaluation.memorisation.measure import measure_memorisation
 from pdm.evaluation.scores import Scores, distance_scores, memorisation_scores
 from pdm.scores.names import BY_SIZE, MEAN_OF_SIZES
 

@@ -20,7 +20,10 @@ from pdm.errors import BadInput
 from pdm.evaluation.by_size import by_size, score_sizes
 from pdm.evaluation.conventions import conventions
 from pdm.evaluation.features.summary import Summaries
-from pdm.evaluation.memorisation import (
+from pdm.evaluation.inputs.pictures import PictureSets, read_picture_sets, sizes_of_samples
+from pdm.evaluation.inputs.sample_size import check_sample_size
+from pdm.evaluation.inputs.samples_folder import warn_of_chosen_samples
+from pdm.evaluation.memorisation.measure import (
     MEASURES,
     Memorisation,
     has_copies,
@@ -28,15 +31,12 @@ from pdm.evaluation.memorisation import (
     memorisation_evidence,
 )
 from pdm.evaluation.metrics import add_intervals, write_metrics, write_replicates
-from pdm.evaluation.picture_inputs import PictureSets, read_picture_sets, sizes_of_samples
 from pdm.evaluation.reconstruction import (
     PrefixMeasures,
     measure_reconstructions,
 )
 from pdm.evaluation.report import charts, image_grids, tables
 from pdm.evaluation.report.memorisation_page import write_memorisation_page
-from pdm.evaluation.sample_size import check_sample_size
-from pdm.evaluation.samples_folder import warn_of_chosen_samples
 from pdm.evaluation.scores import (
     Scores,
     distance_scores,

@@ -12,7 +12,7 @@ from pdm.evaluation.distances.kernel import kernel_distance
 from pdm.evaluation.distances.moments import Array
 from pdm.evaluation.distances.set_pairs import SetPair, compute_distances
 from pdm.evaluation.features.summary import Summary
-from pdm.evaluation.memorisation import Memorisation
+from pdm.evaluation.memorisation.measure import Memorisation
 from pdm.evaluation.reconstruction import PrefixMeasures
 
 

@@ -14,7 +14,7 @@ from pdm.evaluation.features.pretrained import PretrainedFeatures
 from pdm.evaluation.features.random_conv import RandomConvFeatures
 from pdm.evaluation.features.summary import Summaries, summarise
 from pdm.evaluation.features.summary_cache import cached_summary
-from pdm.evaluation.picture_inputs import PictureSets
+from pdm.evaluation.inputs.pictures import PictureSets
 from pdm.models.features.variants import is_installed
 
 logger = logging.getLogger(__name__)

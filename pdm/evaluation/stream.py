@@ -30,7 +30,7 @@ from pdm.evaluation.features.feature_spaces import FeatureSpace, feature_spaces
 from pdm.evaluation.features.picture_sets import PictureSet
 from pdm.evaluation.features.random_conv import RandomConvFeatures
 from pdm.evaluation.features.summary_cache import CODE
-from pdm.evaluation.picture_inputs import MIN_PICTURES, open_shape, shard_pictures
+from pdm.evaluation.inputs.pictures import MIN_PICTURES, open_shape, shard_pictures
 from pdm.evaluation.set_summaries import load_networks
 
 

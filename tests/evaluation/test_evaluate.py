@@ -23,7 +23,7 @@ from PIL import Image
 
 from pdm.errors import BadInput, QualityGate
 from pdm.evaluation.features.summary import thumbnails_of
-from pdm.evaluation.memorisation import MEASURES
+from pdm.evaluation.memorisation.measure import MEASURES
 
 
 @pytest.fixture

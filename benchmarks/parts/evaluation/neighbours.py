@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from benchmarks.common import Ratio, compare, interleaved, speeds, timed
 from benchmarks.threads import limited_threads
-from pdm.evaluation.neighbours import Neighbours, nearest
+from pdm.evaluation.memorisation.neighbours import Neighbours, nearest
 
 PEER_BLOCK = 512
 

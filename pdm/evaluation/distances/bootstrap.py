@@ -28,7 +28,7 @@ from pdm.evaluation.distances.moments import Array, Moments
 from pdm.evaluation.distances.set_pairs import SetPair
 from pdm.evaluation.distances.sliced_wasserstein import resampled_sliced_wasserstein
 from pdm.evaluation.distances.spectrum import spectrum_difference
-from pdm.evaluation.neighbours import SHARES, Neighbours
+from pdm.evaluation.memorisation.neighbours import SHARES, Neighbours
 
 STREAMS = {"val": 0, "samples": 1, "train": 2}  # streams of random numbers, one for each set
 LOW, HIGH = 2.5, 97.5  # percentiles of the intervals

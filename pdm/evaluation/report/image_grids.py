@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pdm.data.pixels import Pixels
 from pdm.evaluation.features.picture_sets import PictureSet
-from pdm.evaluation.memorisation import Memorisation
-from pdm.evaluation.picture_inputs import PictureSets
+from pdm.evaluation.inputs.pictures import PictureSets
+from pdm.evaluation.memorisation.measure import Memorisation
 from pdm.evaluation.reconstruction import SHOWN_PX, PrefixMeasures, reduce_width
 
 CELL_WIDTH_PX = SHOWN_PX  # approximate width of a picture on a page

@@ -13,9 +13,9 @@ import numpy as np
 from PIL import Image
 
 from pdm.data.pixels import Pixels
-from pdm.evaluation.memorisation import Memorisation, has_copies, memorisation_evidence
-from pdm.evaluation.neighbours import Neighbours
-from pdm.evaluation.picture_inputs import PictureSets
+from pdm.evaluation.inputs.pictures import PictureSets
+from pdm.evaluation.memorisation.measure import Memorisation, has_copies, memorisation_evidence
+from pdm.evaluation.memorisation.neighbours import Neighbours
 from pdm.files import write_text
 
 MAX_WIDTH_PX = 512  # width of a picture on the page; three fit side by side

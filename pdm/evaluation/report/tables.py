@@ -8,7 +8,7 @@ import numpy as np
 
 from pdm.evaluation.distances.spectrum import frequencies
 from pdm.evaluation.features.summary import Summaries, Summary
-from pdm.evaluation.neighbours import SHARES
+from pdm.evaluation.memorisation.neighbours import SHARES
 from pdm.evaluation.reconstruction import MEASURES
 
 SAMPLES, FLOOR = "samples_vs_val", "train_vs_val"

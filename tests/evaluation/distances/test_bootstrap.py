@@ -20,7 +20,7 @@ from pdm.evaluation.distances.sliced_wasserstein import (
     resampled_sliced_wasserstein,
     sliced_wasserstein,
 )
-from pdm.evaluation.neighbours import Neighbours
+from pdm.evaluation.memorisation.neighbours import Neighbours
 
 
 def once_each(count):

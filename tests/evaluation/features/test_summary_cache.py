@@ -24,7 +24,7 @@ from pdm.evaluation.features.picture_sets import PictureSet
 from pdm.evaluation.features.random_conv import RandomConvFeatures
 from pdm.evaluation.features.summary import summarise
 from pdm.evaluation.features.summary_cache import cached_summary
-from pdm.evaluation.memorisation import Mirrored
+from pdm.evaluation.memorisation.measure import Mirrored
 from pdm.evaluation.stream import StreamedMoments, accumulate, score_batches
 from pdm.models.features.variants import is_installed
 

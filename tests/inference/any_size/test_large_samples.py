@@ -10,7 +10,7 @@ from tiny_chain import SAMPLE
 
 from pdm.data import provenance
 from pdm.errors import BadInput
-from pdm.evaluation.sample_size import check_sample_size
+from pdm.evaluation.inputs.sample_size import check_sample_size
 from pdm.inference.sample import sample_pictures
 
 CONFIG = replace(SAMPLE, size=(144, 128), num_images=2, full_size_picture=False, sampler="euler")

@@ -18,10 +18,10 @@ from pdm.data.image_tensors import to_images
 from pdm.data.shards.images import ImageShards
 from pdm.errors import BadInput
 from pdm.evaluation.evaluate import evaluate
-from pdm.evaluation.picture_inputs import open_shape
+from pdm.evaluation.inputs.pictures import open_shape
+from pdm.evaluation.inputs.sample_size import check_sample_size
 from pdm.evaluation.reconstruction import psnr
 from pdm.evaluation.reference_distance import ReferenceDistance
-from pdm.evaluation.sample_size import check_sample_size
 from pdm.inference.any_size.plan import nearest_size
 from pdm.inference.conditioning import Classes, HeldOut
 from pdm.inference.picture_sizes import PictureSize, SizesInTurn, sizes_of

@@ -8,7 +8,7 @@ from test_sample import draw
 
 from pdm.config.stages.sample import PreviewsConfig
 from pdm.data.image_tensors import to_pixels
-from pdm.evaluation.samples_folder import read_samples
+from pdm.evaluation.inputs.samples_folder import read_samples
 from pdm.inference.sample.previews import Frames
 from pdm.registry import load_autoencoder
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pdm.evaluation.features.summary import Summaries, Summary
-from pdm.evaluation.neighbours import SHARES, Neighbours, nearest_or_mirrored
+from pdm.evaluation.memorisation.neighbours import SHARES, Neighbours, nearest_or_mirrored
 
 MEASURES = ("by_features", "by_pixels")
 

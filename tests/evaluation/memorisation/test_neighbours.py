@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pdm.evaluation.neighbours import (
+from pdm.evaluation.memorisation.neighbours import (
     Neighbours,
     nearest,
     nearest_or_mirrored,
@@ -38,7 +38,7 @@ def with_near_and_equal_ones(count, size, shift=0.0, scale=1.0):
 def test_neighbours_equal_those_by_differences_bit_for_bit_for_any_block(
     monkeypatch, block, size, dtype
 ):
-    monkeypatch.setattr("pdm.evaluation.neighbours.BLOCK", block)
+    monkeypatch.setattr("pdm.evaluation.memorisation.neighbours.BLOCK", block)
     vectors = with_near_and_equal_ones(60, size).astype(dtype)
     queries, references = vectors[::-3], vectors
     found = nearest(queries, references)

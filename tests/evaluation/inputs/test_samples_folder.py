@@ -8,7 +8,7 @@ from evaluation_folders import NUM_SAMPLES, landscape, png, write_samples
 from PIL import Image
 
 from pdm.errors import BadInput
-from pdm.evaluation.samples_folder import read_samples
+from pdm.evaluation.inputs.samples_folder import read_samples
 
 
 def edit(folder, change):

@@ -8,8 +8,8 @@ from pdm.data.shards.buckets import buckets_of, has_buckets
 from pdm.data.shards.images import ImageShards
 from pdm.errors import BadInput, QualityGate
 from pdm.evaluation.features.picture_sets import PictureSet
-from pdm.evaluation.sample_size import has_shape, shape_distance
-from pdm.evaluation.samples_folder import SampleSet, listed_sizes, read_samples
+from pdm.evaluation.inputs.sample_size import has_shape, shape_distance
+from pdm.evaluation.inputs.samples_folder import SampleSet, listed_sizes, read_samples
 from pdm.models.base_autoencoder import Autoencoder
 
 MIN_PICTURES = 2  # of each set; one picture has no variance

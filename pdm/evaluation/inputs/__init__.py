@@ -1,0 +1,1 @@
+"""The pictures that an evaluation compares, and whether they can be compared."""
