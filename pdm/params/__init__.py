@@ -8,7 +8,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from pdm.config import Params
 from pdm.errors import BadInput
-from pdm.params.faults import describe_faults
+from pdm.params.faults import Fault, describe_faults
+from pdm.params.places import Places
 from pdm.yaml12 import NotYAML, read_yaml
 
 DEFAULT_PATH = Path("params.yaml")
@@ -19,30 +20,33 @@ def load(path: Path = DEFAULT_PATH) -> Params:
 
     Raises:
         BadInput: The file is missing or not YAML, a key is unknown, doubled or missing, a type is
-            wrong, or a value is impossible. The text names file, key, value and expectation.
+            wrong, or a value is impossible. The text names file, line, key, value and expectation;
+            the line of a missing key is that of its section.
     """
     return parse(_text(path), path)
 
 
 def parse(text: str, path: Path, name: str = "") -> Params:
-    """Parse and check a file's text; errors call it `name`, or by its path.
+    """Parse and check a file's text. Errors call it by its path and the line, or, if the text is
+    not that of a file, by `name`.
 
     Raises:
         BadInput: As `load`.
     """
-    values, name = _values(text, path), name or str(path)
+    values = _values(text, path)
     try:
         # As JSON, so that a YAML list may fill a tuple although types are otherwise strict.
         as_json = json.dumps(values, default=str)
     except ValueError:
         raise BadInput(
-            f"{name}: a value contains itself, by an alias (*) of its own anchor"
+            f"{name or path}: a value contains itself, by an alias (*) of its own anchor"
         ) from None
     try:
         return TypeAdapter(Params).validate_json(as_json)
     except ValidationError as error:
-        lines = describe_faults(error, values, upgrade_command(path))
-        raise BadInput("\n".join(f"{name}: {line}" for line in lines)) from None
+        faults, places = describe_faults(error, values, upgrade_command(path)), Places(text)
+        lines = [f"{name or _place(path, places, fault)}: {fault.line}" for fault in faults]
+        raise BadInput("\n".join(lines)) from None
 
 
 def read(path: Path) -> str:
@@ -59,6 +63,12 @@ def read(path: Path) -> str:
 def upgrade_command(path: Path) -> str:
     """Return the command that upgrades this file to this version."""
     return "pyramid params upgrade" + ("" if path == DEFAULT_PATH else f" --params {path}")
+
+
+def _place(path: Path, places: Places, fault: Fault) -> str:
+    """Such as params.yaml:12, which editors and terminals make a link."""
+    line = places.line_of(fault.loc)
+    return f"{path}:{line}" if line else str(path)
 
 
 def _text(path: Path) -> str:

@@ -6,8 +6,9 @@ A line names the key, what was expected, what was found and, where possible, wha
 import dataclasses
 import difflib
 import math
+import re
 import types
-from typing import Any, get_args, get_type_hints
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 from pydantic import ValidationError
 
@@ -34,7 +35,14 @@ PLAIN_WORDS = {
 }
 
 
-def describe_faults(error: ValidationError, values: dict[str, Any], upgrade: str) -> list[str]:
+class Fault(NamedTuple):
+    """One value that does not fit."""
+
+    loc: tuple[Any, ...]  # names and positions of its key, from the root
+    line: str  # key, expectation and value
+
+
+def describe_faults(error: ValidationError, values: dict[str, Any], upgrade: str) -> list[Fault]:
     """Describe each fault that pydantic found in one line, without repetitions.
 
     Args:
@@ -44,12 +52,26 @@ def describe_faults(error: ValidationError, values: dict[str, Any], upgrade: str
     """
     faults = _relevant(error.errors(), values)
     renamed = {renames.new_key(_dotted(fault)) for fault in faults if fault["type"] in UNKNOWN}
-    lines = [
-        _of_another_version(fault, upgrade) or _explain(fault, values)
+    described = [
+        Fault(_place(fault), _of_another_version(fault, upgrade) or _explain(fault, values))
         for fault in faults
         if fault["type"] not in MISSING or _dotted(fault) not in renamed
     ]
-    return list(dict.fromkeys(lines))
+    return list(dict.fromkeys(described))
+
+
+def _place(fault: Any) -> tuple[Any, ...]:
+    """The key at fault. Our own checks, which are of a section, name it first."""
+    loc: tuple[Any, ...] = fault["loc"]
+    if fault["type"] != "value_error":
+        return loc
+    named = re.match(r"[a-z_0-9.]+", _own_words(fault))
+    words = named[0].split(".") if named else []
+    return loc + tuple(int(word) if word.isdecimal() else word for word in words)
+
+
+def _own_words(fault: Any) -> str:
+    return str(fault["msg"]).removeprefix("Value error, ")
 
 
 def _relevant(faults: list[Any], values: dict[str, Any]) -> list[Any]:
@@ -171,7 +193,7 @@ def _explain(fault: Any, values: dict[str, Any]) -> str:
         return f"{key}: missing; add it to the file"
     if fault["type"] == "value_error":  # from our own checks, which name the field
         section = f"{key}." if loc else ""
-        return section + str(fault["msg"]).removeprefix("Value error, ")
+        return section + _own_words(fault)
     found = f"{as_written(fault['input'])}{_how_to_write(fault)}"
     return f"{key}: expected {_expectation(fault)}, got {found}"
 

@@ -57,7 +57,8 @@ def load(name: str, assignments: Sequence[str] = ()) -> Params:
         BadInput: There is no such preset, or an assignment does not fit.
     """
     text, _ = override(preset_text(name, None), assignments)
-    return params.parse(text, Path(f"{full_name(name)}.yaml"))
+    preset = f"{full_name(name)}.yaml"
+    return params.parse(text, Path(preset), preset)
 
 
 def preset_text(name: str, base: Path | None) -> str:

@@ -158,5 +158,5 @@ def test_impossible_params_of_the_pyramid_end_the_run_before_an_output_is_remove
     )
     done = flows_run()
     assert done.returncode == 2
-    assert done.stderr.startswith("error: params.yaml: ")
+    assert done.stderr.startswith("error: params.yaml:")
     assert Path("one.txt").read_text() == "kept"

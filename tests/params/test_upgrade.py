@@ -1,5 +1,6 @@
 """`pyramid params upgrade`: older params files become files of this version."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -115,7 +116,8 @@ scrape:
 
 def test_a_missing_key_names_the_command():
     said = refusal(without(TEXT, "eta"))
-    assert said == "params.yaml: sample.eta: missing; `pyramid params upgrade` adds it"
+    line = TEXT.splitlines().index("sample:") + 1
+    assert said == f"params.yaml:{line}: sample.eta: missing; `pyramid params upgrade` adds it"
 
 
 def test_what_still_does_not_fit_is_said_afterwards(tmp_path, capsys):
@@ -166,23 +168,21 @@ def test_old_names_become_new_ones_in_their_places(upgraded):
 
 @pytest.mark.usefixtures("renamed")
 def test_an_old_name_is_refused_with_its_new_one():
-    said = refusal(OLD).splitlines()
+    said = re.sub(r"params.yaml:\d+: ", "", refusal(OLD)).splitlines()
     assert sorted(said) == [
         *(
-            f"params.yaml: autoencoder.model.levels.{level}.kl: is now called "
+            f"autoencoder.model.levels.{level}.kl: is now called "
             f"autoencoder.model.levels.{level}.kl_weight; `pyramid params upgrade` renames it"
             for level in range(5)
         ),
-        "params.yaml: autoencoder.training.averages: is now called "
+        "autoencoder.training.averages: is now called "
         "autoencoder.training.ema_lengths; `pyramid params upgrade` renames it",
-        "params.yaml: diffusion.training.averages: is now called "
+        "diffusion.training.averages: is now called "
         "diffusion.training.ema_lengths; `pyramid params upgrade` renames it",
-        "params.yaml: sample.hue: is no longer a key: pictures have all hues; "
+        "sample.hue: is no longer a key: pictures have all hues; "
         "`pyramid params upgrade` removes it",
-        "params.yaml: sample.number: is now called sample.num_images; "
-        "`pyramid params upgrade` renames it",
-        "params.yaml: sample.sampler: 'ab2' is now called 'multistep'; "
-        "`pyramid params upgrade` renames it",
+        "sample.number: is now called sample.num_images; `pyramid params upgrade` renames it",
+        "sample.sampler: 'ab2' is now called 'multistep'; `pyramid params upgrade` renames it",
     ]
 
 
