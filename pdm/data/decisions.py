@@ -84,7 +84,7 @@ DECIDED = {
 # Columns that the file has only if a row has a value there; readers always get them.
 OPTIONAL = {
     "captions": pa.list_(pa.string()),  # all captions of a picture that has several
-    "boxes": pa.string(),  # JSON, of the whole picture; see `pdm.data.boxes`
+    "boxes": pa.string(),  # JSON, of the whole picture; see `pdm.data.annotations.boxes`
 }
 SCHEMA = pa.schema(list((RAW | DECIDED | OPTIONAL).items()))
 # The columns that workers compute; `likeness` follows from the embedding.

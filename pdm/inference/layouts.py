@@ -4,9 +4,9 @@ A file of layouts is JSON: a list of boxes is one layout, a list of layouts are 
 
     {"class": "boat", "x": 0.1, "y": 0.5, "width": 0.3, "height": 0.2}
 
-with shares of the picture; x and y are those of its top-left corner (`pdm.data.boxes`). Where the
-size of the picture is named, `bbox` may have its pixels instead. A layout may also be an object
-with `boxes` and `crop`, as samples.json has it.
+with shares of the picture; x and y are those of its top-left corner
+(`pdm.data.annotations.boxes`). Where the size of the picture is named, `bbox` may have its pixels
+instead. A layout may also be an object with `boxes` and `crop`, as samples.json has it.
 """
 
 import json
@@ -18,7 +18,7 @@ from typing import Any
 
 from pdm.config.stages.sample import SampleConfig
 from pdm.config.task import LayoutTask
-from pdm.data.boxes import KEY, Layout, layout_of_sample, parse_boxes
+from pdm.data.annotations.boxes import KEY, Layout, layout_of_sample, parse_boxes
 from pdm.data.pixels import Pixels
 from pdm.data.shards.images import ImageShards
 from pdm.errors import BadInput

@@ -15,7 +15,7 @@ from pdm.config.file import FileConfig
 from pdm.config.sampling.prompts import Prompt, parse_prompts
 from pdm.config.stages.sample import GuideConfig, SampleConfig
 from pdm.config.task import TextTask
-from pdm.data.captions import captions_of
+from pdm.data.annotations.captions import captions_of
 from pdm.data.pixels import Pixels
 from pdm.data.shards.images import ImageShards
 from pdm.errors import BadInput

@@ -12,8 +12,8 @@ from PIL import Image
 from pdm.config.sampling.prompts import Prompt
 from pdm.config.stages.sample import GuideConfig, SampleConfig
 from pdm.config.task import LayoutTask, SemanticTask, SuperResolutionTask, TextTask
+from pdm.data.annotations.maps import names_of
 from pdm.data.decoding.orientation import decode_upright
-from pdm.data.maps import names_of
 from pdm.data.pixels import Pixels
 from pdm.inference.conditioning import Classes, choose_classes
 from pdm.inference.layouts import Layouts, parse_layout

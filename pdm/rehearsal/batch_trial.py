@@ -19,7 +19,7 @@ from pdm.config.training.loop import TrainingConfig
 from pdm.curation.scrape.drawing.boxes import NAMES
 from pdm.curation.scrape.drawing.kinds import KINDS
 from pdm.curation.scrape.drawing.scene import LANDS
-from pdm.data import boxes, classes, maps
+from pdm.data.annotations import boxes, classes, maps
 from pdm.machine.device import choose_device
 from pdm.machine.heap import keep_freed_memory
 from pdm.models.condition import Condition

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pdm.config.networks.condition import ConditionConfig
-from pdm.data import classes
+from pdm.data.annotations import classes
 from pdm.data.pixels import Pixels
 from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput

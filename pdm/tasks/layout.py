@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pdm.config.networks.condition import ConditionConfig
 from pdm.config.task import LayoutTask
-from pdm.data.boxes import FACT, Layout, names_of, typical_crop
+from pdm.data.annotations.boxes import FACT, Layout, names_of, typical_crop
 from pdm.data.pixels import Pixels
 from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import torch
 
-from pdm.data.boxes import LabelledBox, Layout
+from pdm.data.annotations.boxes import LabelledBox, Layout
 from pdm.models.condition import Condition
 
 PER_BOX = 3

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pdm.config.networks.condition import ConditionConfig
-from pdm.data.maps import FACT, UNKNOWN, ClassMap, names_of
+from pdm.data.annotations.maps import FACT, UNKNOWN, ClassMap, names_of
 from pdm.data.pixels import Pixels
 from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput

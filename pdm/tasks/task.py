@@ -9,8 +9,8 @@ import numpy as np
 from torch import Tensor
 
 from pdm.config.networks.condition import ConditionConfig
-from pdm.data.boxes import Layout
-from pdm.data.maps import ClassMap
+from pdm.data.annotations.boxes import Layout
+from pdm.data.annotations.maps import ClassMap
 from pdm.data.pixels import Pixels
 from pdm.data.shards.latents import LatentShards
 from pdm.models.condition import Condition

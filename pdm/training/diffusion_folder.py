@@ -7,7 +7,7 @@ from typing import Any
 
 from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.config.task import FACT, task_record
-from pdm.data import classes
+from pdm.data.annotations import classes
 from pdm.data.shards import buckets, manifest
 from pdm.data.shards.latents import LatentShards
 from pdm.models.condition import with_condition

@@ -32,8 +32,8 @@ from pdm.config.task import (
     SuperResolutionTask,
     TextTask,
 )
-from pdm.data import boxes, classes, maps
-from pdm.data.boxes import Layout, parse_boxes
+from pdm.data.annotations import boxes, classes, maps
+from pdm.data.annotations.boxes import Layout, parse_boxes
 from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.inference.pictures.draw import draw, drawings_of_layout

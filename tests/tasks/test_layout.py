@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pdm.config.task import LayoutTask
-from pdm.data.boxes import FACT, LabelledBox, Layout, crop_boxes, parse_boxes
+from pdm.data.annotations.boxes import FACT, LabelledBox, Layout, crop_boxes, parse_boxes
 from pdm.models.text import TextTransformer
 from pdm.tasks.layout import BoxLayout
 from pdm.tasks.layout_tokens import grid_side

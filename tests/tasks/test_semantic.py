@@ -5,7 +5,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from pdm.data.maps import UNKNOWN
+from pdm.data.annotations.maps import UNKNOWN
 from pdm.tasks.semantic import map_condition
 
 

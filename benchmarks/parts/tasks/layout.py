@@ -13,7 +13,7 @@ from benchmarks.parts.tasks import world
 from benchmarks.parts.tasks.semantic import features, train_classifier
 from benchmarks.parts.tasks.world import Size
 from pdm.curation.scrape.drawing.boxes import KINDS
-from pdm.data.boxes import Layout
+from pdm.data.annotations.boxes import Layout
 from pdm.data.pixels import Pixels
 from pdm.inference.pictures.draw import drawings_of_layout
 

@@ -15,7 +15,7 @@ from sklearn.preprocessing import PolynomialFeatures
 from benchmarks.common import Ratio
 from benchmarks.parts.tasks import world
 from benchmarks.parts.tasks.world import Size
-from pdm.data.maps import UNKNOWN, ClassMap
+from pdm.data.annotations.maps import UNKNOWN, ClassMap
 from pdm.data.pixels import Pixels
 from pdm.inference.pictures.paint import paint
 

@@ -8,8 +8,8 @@ from PIL import Image
 from benchmarks.parts.tasks.world import World
 from pdm.config.sampling.prompts import Prompt
 from pdm.config.task import InpaintingTask, SuperResolutionTask
-from pdm.data.box_outlines import outline_boxes
-from pdm.data.maps import UNKNOWN, ClassMap
+from pdm.data.annotations.box_outlines import outline_boxes
+from pdm.data.annotations.maps import UNKNOWN, ClassMap
 from pdm.data.pixels import Pixels
 from pdm.data.sheets import contact_sheet
 from pdm.inference.pictures.draw import draw, drawings_of_layout

@@ -19,8 +19,8 @@ from pdm.curation.scrape.drawing.boxes import NAMES as BOX_CLASSES
 from pdm.curation.scrape.drawing.kinds import KINDS
 from pdm.curation.scrape.drawing.landscapes import draw_described
 from pdm.curation.scrape.drawing.scene import choose
-from pdm.data.boxes import WHOLE, Layout, layout_of_sample
-from pdm.data.maps import EXTENSION, ClassMap, encode_map, resize_map
+from pdm.data.annotations.boxes import WHOLE, Layout, layout_of_sample
+from pdm.data.annotations.maps import EXTENSION, ClassMap, encode_map, resize_map
 from pdm.data.pixels import Pixels
 from pdm.data.shards import listing, manifest, tars
 from pdm.data.shards.images import ImageShards

@@ -21,7 +21,7 @@ from pdm.files import check_output_folder
 if TYPE_CHECKING:
     from pdm.config.sampling.prompts import Prompt
     from pdm.config.stages.sample import SampleConfig
-    from pdm.data.boxes import Layout
+    from pdm.data.annotations.boxes import Layout
     from pdm.data.pixels import Pixels
     from pdm.inference.any_size.large import LargePicture
     from pdm.inference.pictures.draw import Drawing
@@ -88,7 +88,7 @@ def _enlarge_by_factor(
 
 def paint(args: argparse.Namespace) -> None:
     """Draw a picture from a map of classes (an index PNG), at the map's size."""
-    from pdm.data.maps import ClassMap
+    from pdm.data.annotations.maps import ClassMap
     from pdm.files import sha256_of
     from pdm.inference.pictures import paint as painting
 

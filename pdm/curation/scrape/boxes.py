@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pdm.data.boxes import ANY_SIZE, PICTURE, SHARES, parse_boxes
+from pdm.data.annotations.boxes import ANY_SIZE, PICTURE, SHARES, parse_boxes
 
 ENDING = ".boxes.json"  # of a file beside a picture
 MAX_BYTES = 2**20

@@ -64,8 +64,8 @@ class Entry:
     fetch_url: str | None = None  # null if there is nothing to fetch
     rule: AddressRule = public_only  # allowed addresses
     outcome: Outcome | None = None  # null until it is fetched
-    class_map: Path | None = None  # a local file, see `pdm.data.maps`
-    boxes: str | None = None  # JSON, see `pdm.data.boxes`
+    class_map: Path | None = None  # a local file, see `pdm.data.annotations.maps`
+    boxes: str | None = None  # JSON, see `pdm.data.annotations.boxes`
     drawing: Future[str | None] | None = None  # of a built-in picture; its result is the boxes
 
     @property

@@ -12,7 +12,7 @@ from pathlib import Path
 from pdm.config.stages.scrape import BuiltinSource, FolderSource, UrlListSource
 from pdm.curation.scrape.drawing.kinds import KINDS
 from pdm.curation.scrape.entries import Entry, Outcome
-from pdm.data.maps import NAMES_FILE, read_names
+from pdm.data.annotations.maps import NAMES_FILE, read_names
 from pdm.errors import BadInput
 from pdm.files import write_text
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pdm.curation.class_counts import describe_classes
-from pdm.data.boxes import LEFT_OUT
+from pdm.data.annotations.boxes import LEFT_OUT
 
 STATUSES = ("ok", "failed", "dropped")
 

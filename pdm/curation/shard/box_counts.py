@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pdm.data.boxes import DIGITS, Edges, LabelledBox, describe_left_out
+from pdm.data.annotations.boxes import DIGITS, Edges, LabelledBox, describe_left_out
 
 
 @dataclass(slots=True)
@@ -17,7 +17,8 @@ class BoxCounts:
     Attributes:
         by_class: Number of boxes of each class.
         num_pictures: Pictures with boxes.
-        num_lost: Boxes of which the crop shows too little (`pdm.data.boxes.MIN_BOX_SHARE`).
+        num_lost: Boxes of which the crop shows less than `MIN_BOX_SHARE` of
+            `pdm.data.annotations.boxes`.
         most: Boxes of the picture with the most.
         left_out: Boxes of the sources that no picture gets, kept or not, by reason.
     """

@@ -10,7 +10,7 @@ from pdm.curation.shard.card_sources import (
     licence_section,
     source_section,
 )
-from pdm.data import captions
+from pdm.data.annotations import captions
 from pdm.data.decisions import Row
 from pdm.data.shards.buckets import buckets_of, has_buckets
 from pdm.data.shards.manifest import Manifest

@@ -8,10 +8,10 @@ to the publisher of the data: a date and a citation.
 from collections import Counter
 from typing import Any
 
-from pdm.data.captions import FACT
+from pdm.data.annotations.captions import FACT
+from pdm.data.annotations.maps import EXTENSION as MAP
+from pdm.data.annotations.maps import FACT as MAP_CLASSES
 from pdm.data.decisions import Row
-from pdm.data.maps import EXTENSION as MAP
-from pdm.data.maps import FACT as MAP_CLASSES
 from pdm.data.shards.buckets import buckets_of, has_buckets
 from pdm.data.shards.manifest import Manifest
 

@@ -10,8 +10,8 @@ from pdm.curation.shard.box_counts import BoxCounts, fact_of
 from pdm.curation.shard.card import data_card
 from pdm.curation.shard.split import TRAIN, VAL
 from pdm.curation.shard.write import EXTENSIONS, WrittenShard, crop_edges
-from pdm.data import boxes, captions, classes, maps
-from pdm.data.captions import captions_of
+from pdm.data.annotations import boxes, captions, classes, maps
+from pdm.data.annotations.captions import captions_of
 from pdm.data.decisions import Row
 from pdm.data.shards import buckets, listing
 from pdm.data.shards.listing import Listed

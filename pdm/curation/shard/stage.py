@@ -26,10 +26,10 @@ from pdm.curation.shard.write import (
     estimate_bytes,
     write_shard,
 )
-from pdm.data.boxes import LEFT_OUT
-from pdm.data.captions import captions_of
+from pdm.data.annotations.boxes import LEFT_OUT
+from pdm.data.annotations.captions import captions_of
+from pdm.data.annotations.maps import read_names
 from pdm.data.decisions import Row, load
-from pdm.data.maps import read_names
 from pdm.data.shards.tars import num_whole_members
 from pdm.data.space import disk_space_for
 from pdm.files import atomic_folder

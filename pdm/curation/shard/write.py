@@ -17,12 +17,12 @@ from PIL import Image, ImageColor
 from pdm.config.stages.shard import ShardConfig
 from pdm.curation.shard.box_counts import BoxCounts
 from pdm.curation.shard.crops import CropCache
-from pdm.data import boxes as boxes_data
-from pdm.data.captions import SEVERAL, TXT, as_lines, captions_of
+from pdm.data.annotations import boxes as boxes_data
+from pdm.data.annotations.captions import SEVERAL, TXT, as_lines, captions_of
+from pdm.data.annotations.maps import EXTENSION, UNKNOWN, decode_map, encode_map, resize_map
 from pdm.data.decisions import Row
 from pdm.data.decoding.pixels import Box, Unreadable, decode
 from pdm.data.decoding.resize import crop_and_resize
-from pdm.data.maps import EXTENSION, UNKNOWN, decode_map, encode_map, resize_map
 from pdm.data.pixels import Pixels
 from pdm.data.shards.manifest import Shard
 from pdm.data.shards.tars import read_at, write_tar

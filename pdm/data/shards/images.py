@@ -25,8 +25,8 @@ import numpy as np
 from PIL import Image
 
 from pdm.config.buckets import Size, training_size
+from pdm.data.annotations.maps import ClassMap, decode_map, names_of, resize_map
 from pdm.data.decoding import turbo
-from pdm.data.maps import ClassMap, decode_map, names_of, resize_map
 from pdm.data.pixels import Pixels
 from pdm.data.shards import manifest
 from pdm.data.shards.buckets import bucket_of_all, filled_buckets, has_buckets, ranges_of

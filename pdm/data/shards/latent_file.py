@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pdm.data.boxes import Layout, layout_from_record
+from pdm.data.annotations.boxes import Layout, layout_from_record
 from pdm.data.shards import manifest
 from pdm.errors import QualityGate
 from pdm.files import atomic_file

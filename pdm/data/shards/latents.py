@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pdm.data import maps
-from pdm.data.boxes import Layout
-from pdm.data.classes import labels_of, names_of
-from pdm.data.maps import ClassMap, decode_map
+from pdm.data.annotations import maps
+from pdm.data.annotations.boxes import Layout
+from pdm.data.annotations.classes import labels_of, names_of
+from pdm.data.annotations.maps import ClassMap, decode_map
 from pdm.data.pixels import Pixels
 from pdm.data.shards import manifest
 from pdm.data.shards.buckets import bucket_of_all, filled_buckets, has_buckets, ranges_of

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from pdm.data.captions import TXT
-from pdm.data.maps import EXTENSION as MAP
+from pdm.data.annotations.captions import TXT
+from pdm.data.annotations.maps import EXTENSION as MAP
 from pdm.data.shards import tars
 from pdm.data.shards.manifest import Manifest, Shard
 from pdm.errors import QualityGate

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from pdm.data.maps import EXTENSION
+from pdm.data.annotations.maps import EXTENSION
 from pdm.data.shards import tars
 from pdm.data.shards.locations import JSON, damaged, locate
 from pdm.data.shards.manifest import Shard

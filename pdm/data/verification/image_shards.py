@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pdm.data.captions import TXT, as_lines, captions_of
+from pdm.data.annotations.captions import TXT, as_lines, captions_of
+from pdm.data.annotations.maps import EXTENSION as MAP
+from pdm.data.annotations.maps import decode_map, names_of
 from pdm.data.decoding.pixels import Unreadable, decode, read_header
-from pdm.data.maps import EXTENSION as MAP
-from pdm.data.maps import decode_map, names_of
 from pdm.data.shards.buckets import facts_of_shard
 from pdm.data.shards.manifest import Manifest, Shard
 from pdm.data.shards.tar_headers import BadHeader, scan

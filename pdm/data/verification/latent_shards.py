@@ -10,7 +10,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from pdm.data.classes import names_of
+from pdm.data.annotations.classes import names_of
 from pdm.data.shards import manifest
 from pdm.data.shards.buckets import facts_of_shard
 from pdm.data.shards.manifest import Manifest

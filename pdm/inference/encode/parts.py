@@ -14,10 +14,10 @@ from PIL import Image
 from torch import Tensor
 
 from pdm.config.stages.latents import LatentsConfig
-from pdm.data.boxes import layout_of_sample
-from pdm.data.captions import captions_of
+from pdm.data.annotations.boxes import layout_of_sample
+from pdm.data.annotations.captions import captions_of
+from pdm.data.annotations.maps import encode_map, names_of
 from pdm.data.image_tensors import to_images
-from pdm.data.maps import encode_map, names_of
 from pdm.data.pixels import Pixels
 from pdm.data.shards.images import ImageShards
 from pdm.data.shards.latent_file import write_shard

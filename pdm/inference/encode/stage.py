@@ -12,7 +12,7 @@ import torch
 
 from pdm.config.buckets import training_size
 from pdm.config.stages.latents import LatentsConfig
-from pdm.data import boxes, captions, classes, maps
+from pdm.data.annotations import boxes, captions, classes, maps
 from pdm.data.shards import buckets, listing, manifest
 from pdm.data.shards.buckets import buckets_of, has_buckets
 from pdm.data.shards.images import ImageShards

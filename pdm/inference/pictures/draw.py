@@ -10,7 +10,7 @@ from typing import Any
 from pdm.config.sampling.prompts import Prompt
 from pdm.config.stages.sample import SampleConfig
 from pdm.config.task import ClassTask, LayoutTask, TextTask, UnconditionalTask
-from pdm.data.boxes import Layout
+from pdm.data.annotations.boxes import Layout
 from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
 from pdm.inference.layouts import Layouts, ShownLayout, read_layout_file

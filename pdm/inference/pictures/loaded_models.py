@@ -12,8 +12,8 @@ from pdm.config.networks.latent_unet import LatentUNetConfig
 from pdm.config.sampling.prompts import Prompt
 from pdm.config.stages.sample import SampleConfig
 from pdm.config.task import TaskConfig
+from pdm.data.annotations.maps import names_of
 from pdm.data.image_tensors import to_images
-from pdm.data.maps import names_of
 from pdm.data.pixels import Pixels
 from pdm.diffusion.image_guide import ImageGuide
 from pdm.errors import BadInput

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pdm.config.task import SemanticTask
-from pdm.data.maps import UNKNOWN, ClassMap, decode_map, names_of
+from pdm.data.annotations.maps import UNKNOWN, ClassMap, decode_map, names_of
 from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
 from pdm.inference.pictures.loaded_models import LoadedModels

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pdm.data.box_outlines import outline_boxes
-from pdm.data.boxes import layout_from_record
+from pdm.data.annotations.box_outlines import outline_boxes
+from pdm.data.annotations.boxes import layout_from_record
 from pdm.data.pillow import Image
 from pdm.data.pixels import Pixels
 from pdm.data.sheets import contact_sheet, split_into_rows

@@ -5,8 +5,8 @@ from pathlib import Path
 from pdm.config.sampling.prompts import Prompt, parse_prompts
 from pdm.config.stages.sample import SampleConfig
 from pdm.config.task import LayoutTask, TextTask, UnconditionalTask
-from pdm.data.boxes import Layout
-from pdm.data.classes import names_of
+from pdm.data.annotations.boxes import Layout
+from pdm.data.annotations.classes import names_of
 from pdm.errors import BadInput
 from pdm.inference.conditioning import NO_CONDITIONING, Classes, Conditioning, choose_classes
 from pdm.inference.layouts import Layouts, ShownLayout

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.config.task import FACT
-from pdm.data.maps import FACT as MAP_CLASSES
+from pdm.data.annotations.maps import FACT as MAP_CLASSES
 from pdm.data.shards import listing
 from pdm.data.shards.buckets import FACT as BUCKETS
 from pdm.files import atomic_folder, sha256_of

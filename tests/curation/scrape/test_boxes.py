@@ -19,7 +19,7 @@ from pdm.curation.scrape.drawing.scene import choose
 from pdm.curation.scrape.sources import builtin
 from pdm.curation.scrape.sources.url_lists.entries import entries_of_list
 from pdm.curation.shard import shard
-from pdm.data.boxes import decode_boxes
+from pdm.data.annotations.boxes import decode_boxes
 from pdm.data.shards import manifest
 from pdm.data.shards.images import ImageShards
 

@@ -15,7 +15,7 @@ from pdm.curation.curate import curate
 from pdm.curation.scrape import scrape
 from pdm.curation.scrape.sources.folders import entries_of_folder
 from pdm.curation.shard import shard
-from pdm.data.boxes import decode_boxes
+from pdm.data.annotations.boxes import decode_boxes
 from pdm.data.shards.images import ImageShards
 from pdm.errors import BadInput
 

@@ -21,7 +21,7 @@ from pdm.curation.scrape.drawing.scene import choose
 from pdm.curation.scrape.maps import names_of_sources
 from pdm.curation.scrape.sources.folders import entries_of_folder
 from pdm.curation.shard import shard
-from pdm.data.maps import UNKNOWN, decode_map
+from pdm.data.annotations.maps import UNKNOWN, decode_map
 from pdm.data.shards import manifest
 from pdm.data.shards.images import ImageShards
 from pdm.data.verification.verify import verify

@@ -16,7 +16,7 @@ from pdm.config.file import FileConfig
 from pdm.config.sampling.tiling import TilingConfig
 from pdm.config.stages.sample import GuideConfig
 from pdm.data import provenance
-from pdm.data.boxes import LabelledBox, Layout
+from pdm.data.annotations.boxes import LabelledBox, Layout
 from pdm.files import sha256_of
 from pdm.inference.any_size.large import LargePicture, write_drawing
 from pdm.inference.any_size.rectangles import Box

@@ -14,8 +14,8 @@ from pdm import cli
 from pdm.config.file import FileConfig
 from pdm.config.stages.sample import GuideConfig
 from pdm.data import provenance
-from pdm.data.box_outlines import outline_boxes
-from pdm.data.boxes import LabelledBox, layout_of_sample
+from pdm.data.annotations.box_outlines import outline_boxes
+from pdm.data.annotations.boxes import LabelledBox, layout_of_sample
 from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput
 from pdm.files import sha256_of

@@ -18,7 +18,7 @@ from pdm import cli
 from pdm.config.stages.sample import GuideConfig
 from pdm.config.task import SemanticTask
 from pdm.data import provenance
-from pdm.data.maps import UNKNOWN
+from pdm.data.annotations.maps import UNKNOWN
 from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput
 from pdm.inference.sample import sample_pictures

@@ -10,7 +10,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from pdm import cli
 from pdm.data import provenance
-from pdm.data.maps import decode_map
+from pdm.data.annotations.maps import decode_map
 from pdm.inference.pictures.read import read_mask, read_picture
 from pdm.presets import DEFAULT
 

@@ -18,7 +18,7 @@ from pdm.curation.scrape.drawing.grid.frame import Frame
 from pdm.curation.scrape.drawing.kinds import FOREST, SKY, SNOW, WATER
 from pdm.curation.scrape.drawing.layers import Layers
 from pdm.curation.scrape.drawing.scene import Scene
-from pdm.data.boxes import LabelledBox
+from pdm.data.annotations.boxes import LabelledBox
 
 KINDS = {"water": WATER, "forest": FOREST, "snow": SNOW}
 NAMES = ("sun", "moon", "hill", *KINDS)

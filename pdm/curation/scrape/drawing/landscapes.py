@@ -15,7 +15,7 @@ from pdm.curation.scrape.drawing.land.terrain import Terrain
 from pdm.curation.scrape.drawing.land.view import View
 from pdm.curation.scrape.drawing.layers import Layers, compose
 from pdm.curation.scrape.drawing.scene import choose
-from pdm.data.boxes import LabelledBox
+from pdm.data.annotations.boxes import LabelledBox
 
 
 @dataclass(frozen=True, slots=True)

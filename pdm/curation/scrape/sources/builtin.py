@@ -31,7 +31,7 @@ from pdm.curation.scrape.guard.transport.urls import host_and_port
 from pdm.curation.scrape.processes import die_with_parent
 from pdm.curation.scrape.sources import flawed
 from pdm.curation.scrape.sources.loopback import serve
-from pdm.data.maps import encode_map
+from pdm.data.annotations.maps import encode_map
 from pdm.machine.heap import keep_freed_memory
 from pdm.machine.limits import usable_cpus
 

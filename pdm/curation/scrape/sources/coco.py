@@ -19,7 +19,7 @@ from typing import Any
 
 from pdm.curation.scrape.entries import Outcome
 from pdm.curation.scrape.text import one_line
-from pdm.data.boxes import PICTURE, describe_left_out, is_numbers, parse_boxes
+from pdm.data.annotations.boxes import PICTURE, describe_left_out, is_numbers, parse_boxes
 from pdm.errors import BadInput
 
 logger = logging.getLogger(__name__)

@@ -1,7 +1,7 @@
 """Sidecar files of the pictures of a folder: their captions and their boxes.
 
 `NAME.txt` has the captions of `NAME.jpg`, one per line, and `NAME.boxes.json` its boxes
-(`pdm.data.boxes`). Such a file has no entry of its own.
+(`pdm.data.annotations.boxes`). Such a file has no entry of its own.
 """
 
 import logging

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from pdm.curation.shard.report.table import DecisionTable
-from pdm.data.captions import captions_of
+from pdm.data.annotations.captions import captions_of
 from pdm.data.decisions import Row
 
 # Words of a caption, from the first number on. Text encoders read 77 word pieces or so, about 55

@@ -24,7 +24,7 @@ from pdm.curation.shard.report.reasons import explain_reason
 from pdm.curation.shard.report.selection import CloseCalls, Group, Sample
 from pdm.curation.shard.report.table import DecisionTable
 from pdm.curation.shard.report.thumbnails import make_thumbnails
-from pdm.data.captions import captions_of
+from pdm.data.annotations.captions import captions_of
 from pdm.data.shards.buckets import Bucket, buckets_of, has_buckets
 from pdm.data.shards.manifest import Manifest
 from pdm.files import write_text

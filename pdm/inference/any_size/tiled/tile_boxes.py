@@ -6,7 +6,7 @@ A network sees a tile as a whole picture, so what it reads must say what stands 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pdm.data.boxes import Layout, crop_boxes
+from pdm.data.annotations.boxes import Layout, crop_boxes
 from pdm.inference.any_size.rectangles import Box
 from pdm.models.condition import Condition
 from pdm.tasks.layout import BoxLayout, without_boxes

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pdm.data.box_outlines import outline_boxes
+from pdm.data.annotations.box_outlines import outline_boxes
 from pdm.data.pixels import Pixels
 from pdm.data.shards.latents import LatentShards
 from pdm.diffusion.flow import Velocity

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pdm.data import decisions
-from pdm.data.captions import as_lines, captions_of
+from pdm.data.annotations.captions import as_lines, captions_of
 from pdm.data.shards import manifest
 from pdm.data.shards.latent_file import write_shard
 from pdm.data.shards.latents import LatentShards

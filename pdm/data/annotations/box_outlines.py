@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from pdm.data.boxes import LabelledBox
+from pdm.data.annotations.boxes import LabelledBox
 from pdm.data.pixels import Pixels
 from pdm.data.sheets import SMALL_PX
 
