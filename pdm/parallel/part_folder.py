@@ -85,6 +85,8 @@ def part_folder(path: Path, key: str) -> Iterator[PartFolder]:
             if other != own:
                 shutil.rmtree(other, ignore_errors=True)
         folder = PartFolder(own / "files", own / "records")
+        if not folder.files.exists():  # killed after the rename: the records' files are in `path`
+            shutil.rmtree(folder.records, ignore_errors=True)
         for each in (folder.files, folder.records):
             each.mkdir(parents=True, exist_ok=True)
         yield folder

@@ -1,3 +1,8 @@
+import shutil
+import signal
+import subprocess
+import sys
+
 import pytest
 
 from pdm.errors import Unavailable
@@ -67,6 +72,33 @@ def test_the_old_folder_stays_until_the_new_one_is_complete(tmp_path):
         write(folder, "a", "first")
         assert names(path) == ["old"]
     assert names(path) == ["a"]
+
+
+def test_a_kill_right_after_the_folder_has_appeared_leaves_no_part_that_counts_as_done(tmp_path):
+    path = tmp_path / "whole"
+    kill_after_renaming(path)
+    assert names(path) == ["a"]
+    shutil.rmtree(path)  # DVC removes the outputs of a stage before it runs it again
+    with part_folder(path, "key") as folder:
+        assert folder.done() == set()
+        write(folder, "a", "first")
+    assert names(path) == ["a"]
+    assert names(tmp_path) == ["whole"]
+
+
+def kill_after_renaming(path):
+    """Write the folder in a process that is killed when `path` is complete."""
+    script = f"""
+import os, shutil, signal
+from pathlib import Path
+from pdm.parallel.part_folder import part_folder
+with part_folder(Path({str(path)!r}), "key") as folder:
+    (folder.files / "a").write_text("first")
+    folder.finish("a", {{"length": 5}})
+    shutil.rmtree = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+"""
+    killed = subprocess.run([sys.executable, "-c", script], check=False)
+    assert killed.returncode == -signal.SIGKILL
 
 
 def test_discarded_parts_are_gone(tmp_path):
