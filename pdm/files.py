@@ -157,7 +157,10 @@ def check_sha256(path: Path, sha256: str, section: str) -> None:
     try:
         digest = sha256_of(path)
     except OSError as error:
-        raise BadInput(f"{section}.path: {path} cannot be read: {error}") from error
+        why = (error.strerror or str(error)).lower()
+        raise BadInput(
+            f"{section}.path: {path} cannot be read ({why}); correct the path"
+        ) from error
     if digest != sha256:
         raise BadInput(
             f"{section}.path: {path} has sha256 {digest}, but {section}.sha256 is {sha256}; "

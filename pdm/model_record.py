@@ -23,5 +23,8 @@ def record_of(folder: Path) -> dict[str, Any]:
         if not isinstance(record, dict):
             raise ValueError("config.json is not a mapping")
     except (OSError, ValueError) as error:
-        raise BadInput(f"{folder} is not a model folder that can be read: {error}") from error
+        raise BadInput(
+            f"{folder} is not a model folder that can be read ({error}); copy it again, or "
+            "train it again"
+        ) from error
     return record

@@ -91,7 +91,10 @@ def load(folder: Path, kind: str) -> tuple[dict[str, Any], dict[str, torch.Tenso
     try:
         tensors = load_file(folder / "model.safetensors")
     except (OSError, ValueError, SafetensorError) as error:
-        raise BadInput(f"{folder} is not a model folder that can be read: {error}") from error
+        raise BadInput(
+            f"{folder} is not a model folder that can be read ({error}); copy it again, or "
+            "train it again"
+        ) from error
     if record.get("kind") != kind:
         raise BadInput(f"{folder} is a {record.get('kind')}, not a {kind}; name another folder")
     return record, tensors

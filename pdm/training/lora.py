@@ -20,7 +20,14 @@ from pdm.config.training.lora import ATTENTION, LoraConfig
 from pdm.errors import BadInput
 from pdm.files import write_json
 from pdm.models.denoiser import Denoiser
-from pdm.models.layers.lora import ATTENTION_LAYERS, add_adapters, factors_of, merge_adapters
+from pdm.models.layers.lora import (
+    ATTENTION_LAYERS,
+    add_adapters,
+    factors_of,
+    find_layers,
+    full_rank,
+    merge_adapters,
+)
 from pdm.models.layers.spectral_norm import bake_spectral_norms
 from pdm.scratch_folders import scratch_folder
 
@@ -36,7 +43,7 @@ def attach(network: Network, config: LoraConfig | None) -> Network:
     """Freeze a network and add adapters, in place; None leaves it as it is.
 
     Raises:
-        BadInput: A target is not the end of a layer's name.
+        BadInput: A target is not the end of a layer's name, or no adapted layer can have this rank.
     """
     if config is None:
         return network
@@ -59,20 +66,27 @@ def adapt(network: Denoiser, config: LoraConfig) -> list[str]:
     """Do what `attach` does, and give the names of the adapted layers.
 
     Raises:
-        BadInput: A target is not the end of a layer's name.
+        BadInput: A target is not the end of a layer's name, or no adapted layer can have this rank.
     """
     was_training = network.training
     bake_spectral_norms(network.eval()).train(was_training)  # in training, the norms would iterate
     if isinstance(network.config, UNetConfig):
         network.config = dataclasses.replace(network.config, spectral_norm=False)
     try:
-        return add_adapters(network, config.rank, config.scale, _targets(network, config))
+        targets = _targets(network, config)
+        largest = max(map(full_rank, find_layers(network, targets).values()))
     except ValueError as error:
         layers = [name for name, one in network.named_modules() if not list(one.children())]
         raise BadInput(
             f"diffusion.lora.targets: {error}; names of layers are such as "
             f"{', '.join(_attention_of(network)[:NUM_NAMED] or layers[:NUM_NAMED])}"
         ) from error
+    if config.rank > largest:
+        raise BadInput(
+            f"diffusion.lora.rank is {config.rank:,}, but the weights of the adapted layers have "
+            f"at most rank {largest:,}; choose a rank far below that, or train without lora"
+        )
+    return add_adapters(network, config.rank, config.scale, targets)
 
 
 def merge(network: Network, config: LoraConfig) -> Network:

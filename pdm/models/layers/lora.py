@@ -49,17 +49,9 @@ def add_product(weight: Tensor, up: Tensor, down: Tensor, scale: float) -> Tenso
     return weight + scale * (up @ down).view(weight.shape)
 
 
-def add_adapters(network: nn.Module, rank: int, scale: float, targets: Sequence[str]) -> list[str]:
-    """Freeze a network, and add adapters to some of its linear layers and convolutions.
-
-    Args:
-        network: Without other parametrisations, such as spectral norms.
-        rank: Of each adapter.
-        scale: Factor of each product.
-        targets: Ends of the names of layers, as in the package peft.
-
-    Returns:
-        The names of the adapted layers.
+def find_layers(network: nn.Module, targets: Sequence[str]) -> dict[str, nn.Module]:
+    """Find those linear layers and convolutions, by name, whose names end in one of the targets,
+    as in the package peft.
 
     Raises:
         ValueError: A target is not the end of the name of such a layer.
@@ -75,13 +67,41 @@ def add_adapters(network: nn.Module, rank: int, scale: float, targets: Sequence[
         if not found:
             raise ValueError(f"no linear layer or convolution has a name that ends in {target!r}")
         chosen |= found
+    return chosen
+
+
+def full_rank(layer: nn.Module) -> int:
+    """Return the largest rank that the weight of a layer can have, as a matrix (outputs, rest)."""
+    return min(_weight_of(layer).flatten(1).shape)
+
+
+def add_adapters(network: nn.Module, rank: int, scale: float, targets: Sequence[str]) -> list[str]:
+    """Freeze a network, and add adapters to some of its linear layers and convolutions.
+
+    Args:
+        network: Without other parametrisations, such as spectral norms.
+        rank: Of each adapter.
+        scale: Factor of each product.
+        targets: See `find_layers`.
+
+    Returns:
+        The names of the adapted layers.
+
+    Raises:
+        ValueError: A target is not the end of the name of such a layer.
+    """
+    chosen = find_layers(network, targets)
     network.requires_grad_(False)
     for layer in chosen.values():
-        weight = layer.weight
-        assert isinstance(weight, Tensor)
-        adapter = LowRank(weight, rank, scale)
+        adapter = LowRank(_weight_of(layer), rank, scale)
         parametrize.register_parametrization(layer, "weight", adapter)
     return list(chosen)
+
+
+def _weight_of(layer: nn.Module) -> Tensor:
+    weight = layer.weight
+    assert isinstance(weight, Tensor)
+    return weight
 
 
 def merge_adapters(tensors: Mapping[str, Tensor], scale: float) -> dict[str, Tensor]:

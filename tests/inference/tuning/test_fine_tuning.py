@@ -138,7 +138,9 @@ def test_another_digest_a_missing_folder_and_another_kind_are_refused(chain, tmp
     with pytest.raises(BadInput, match=r"autoencoder\.init_from\.path: .* has sha256 .*, but"):
         fine_tune(tmp_path, chain.shards, other)
     missing = replace(known, path=str(tmp_path / "missing"))
-    with pytest.raises(BadInput, match=r"init_from\.path: .*missing.* cannot be read"):
+    with pytest.raises(
+        BadInput, match=r"init_from\.path: .*missing.* cannot be read .*; correct the path"
+    ):
         fine_tune(tmp_path, chain.shards, missing)
     with pytest.raises(BadInput, match=r"init_from\.path: .* is a PyramidUNet, not a Pyramid"):
         fine_tune(tmp_path, chain.shards, source_of(chain.diffusion))

@@ -22,7 +22,7 @@ from pdm.errors import BadInput
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.inference.encode import encode_shards
 from pdm.models.condition import Condition
-from pdm.models.layers.lora import ADAPTER, ORIGINAL
+from pdm.models.layers.lora import ADAPTER, ATTENTION_LAYERS, ORIGINAL
 from pdm.models.layers.spectral_norm import bake_spectral_norms
 from pdm.models.unet import PyramidUNet
 from pdm.registry import load_denoiser
@@ -276,6 +276,20 @@ def test_a_source_of_another_shape_and_an_unknown_layer_are_refused(chain, tmp_p
     unknown = LoraConfig(rank=2, alpha=2.0, targets=("to_q",))
     with pytest.raises(BadInput, match=r"lora\.targets: .* ends in 'to_q'; .*query_key_value"):
         tune(tmp_path / "unknown", chain, lora=unknown)
+
+
+def test_a_rank_that_no_layer_can_have_is_refused(chain, tmp_path):
+    network = load_denoiser(chain.diffusion)
+    largest = max(min(weight.flatten(1).shape) for weight in attention_weights(network))
+    words = rf"diffusion\.lora\.rank is 1,000, but .* at most rank {largest}; choose"
+    with pytest.raises(BadInput, match=words):
+        tune(tmp_path, chain, lora=LoraConfig(rank=1000, alpha=2.0))
+    lora.adapt(network, LoraConfig(rank=largest, alpha=2.0))
+
+
+def attention_weights(network):
+    named = network.named_modules()
+    return [layer.weight for name, layer in named if name.endswith(ATTENTION_LAYERS)]
 
 
 def test_settings_that_cannot_be_met_are_refused_before_any_work(chain):
