@@ -6,9 +6,10 @@ import sys
 import time
 from types import FrameType
 
-from flows import environment, graph, report
-from flows.check import check_params
+from flows import environment, report
 from flows.errors import DISK_FAULTS, INTERRUPTED, UNAVAILABLE, RunError
+from flows.stages import graph
+from flows.stages.check import check_params
 
 
 def run(args: argparse.Namespace) -> None:

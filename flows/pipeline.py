@@ -16,11 +16,12 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
-from flows import graph, report, retraining, stage
-from flows.check import check_params
+from flows import report
 from flows.errors import StageFailed
 from flows.missed import newer_run_is_due
-from flows.stage import Outcome
+from flows.stages import graph, retraining, stage
+from flows.stages.check import check_params
+from flows.stages.stage import Outcome
 
 # Which stages form a flow. A stage of dvc.yaml that is not named here runs directly in `pipeline`.
 STAGES_OF = {

@@ -18,9 +18,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from flows import graph
 from flows.addresses import without_credentials
-from flows.stage import Outcome, environment_of_stages
+from flows.stages import graph
+from flows.stages.stage import Outcome, environment_of_stages
 
 UP_TO_DATE = "everything is up to date"
 LAST_OUTCOMES = Path("runs/stages.json")  # results of stages that are up to date

@@ -25,7 +25,7 @@ from prefect.settings import (
 from flows.addresses import without_credentials
 from flows.environment import hide_proxies
 from flows.errors import UNAVAILABLE, RunError
-from flows.stage import command_ending_with_parent, with_our_paths
+from flows.stages.stage import command_ending_with_parent, with_our_paths
 
 PREFECTS_PORT = 4200
 SECONDS_TO_START = 90.0

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.stage import environment_of_stages
+from flows.stages.stage import environment_of_stages
 
 
 def run_command(folder, home, *arguments, **more):

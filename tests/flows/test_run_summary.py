@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flows import report
-from flows.stage import Outcome
+from flows.stages.stage import Outcome
 
 ROOT = Path(__file__).parents[2]
 PAIR = {"samples_vs_val": 2.0, "train_vs_val": 0.25}

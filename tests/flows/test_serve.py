@@ -15,7 +15,7 @@ from prefect.states import Scheduled
 from flows.errors import BAD_INPUT, RunError
 from flows.report import UP_TO_DATE
 from flows.serve import cron_schedule
-from flows.stage import environment_of_stages
+from flows.stages.stage import environment_of_stages
 
 # The same function as `pyramid serve`, with a schedule that need not wait for the next minute.
 SERVE = """

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from flows import graph
+from flows.stages import graph
 
 PARAMS = "first: {value: 1}\nsecond: {value: 2}\nthird: {value: 3}\n"
 # Not in their order.

@@ -11,7 +11,7 @@ import yaml
 from dvc.utils.serialize import dumps_yaml
 from ruamel.yaml import YAML
 
-from flows.stage import environment_of_stages
+from flows.stages.stage import environment_of_stages
 from pdm import cli, params, presets
 from pdm.errors import BadInput
 from pdm.params.override import override, set_values

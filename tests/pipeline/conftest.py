@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from flows.stage import environment_of_stages
+from flows.stages.stage import environment_of_stages
 
 ROOT = Path(__file__).parents[2]
 TINY: dict[str, Any] = {

@@ -11,9 +11,10 @@ import pytest
 import yaml
 from tiny_chain import AUTOENCODER, DIFFUSION, SAMPLE, write_shards
 
-from flows import environment, graph, retraining
+from flows import environment
 from flows.errors import RunError
-from flows.stage import environment_of_stages
+from flows.stages import graph, retraining
+from flows.stages.stage import environment_of_stages
 
 ROOT = Path(__file__).parents[3]
 SECTIONS = {"autoencoder": AUTOENCODER, "diffusion": DIFFUSION, "sample": SAMPLE}

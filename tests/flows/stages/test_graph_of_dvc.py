@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from flows import graph, stage
 from flows.errors import BAD_INPUT, UNAVAILABLE, RunError
+from flows.stages import graph, stage
 
 
 def change(old: str, new: str):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from toy_project import bring_up_to_date
 
-from flows.staleness import staleness
+from flows.stages.staleness import staleness
 
 
 def change(path: str, old: str, new: str) -> None:

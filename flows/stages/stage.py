@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows import graph
 from flows.environment import with_hidden_proxies
 from flows.errors import StageFailed
+from flows.stages import graph
 
 SECONDS_TO_STOP = 60.0  # a training that is stopped still writes its checkpoint
 PROMOTION = "registry: "  # begins the line on what became of a stage's model
@@ -80,7 +80,7 @@ def environment_of_stages() -> dict[str, str]:
 def with_our_paths(environment: Mapping[str, str]) -> dict[str, str]:
     """Add the folders of this Python's commands and of this package to an environment's paths."""
     commands = [str(Path(sys.executable).parent), environment.get("PATH", os.defpath)]
-    packages = [str(Path(__file__).parents[1]), environment.get("PYTHONPATH", "")]
+    packages = [str(Path(__file__).parents[2]), environment.get("PYTHONPATH", "")]
     return {
         **environment,
         "PATH": os.pathsep.join(commands),

@@ -13,10 +13,10 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from flows import graph
 from flows.errors import BAD_INPUT, RunError
-from flows.stage import environment_of_stages
-from flows.staleness import Staleness, staleness
+from flows.stages import graph
+from flows.stages.stage import environment_of_stages
+from flows.stages.staleness import Staleness, staleness
 
 TRAINING = ("autoencoder", "diffusion")  # commands of `pyramid` with the option --dry-run
 LONG_SECONDS = 1800.0  # trainings longer than this get more than one line

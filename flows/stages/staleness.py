@@ -14,7 +14,7 @@ from dvc.output import Output
 from dvc.stage import PipelineStage
 from dvc.stage.cache import _can_hash
 
-from flows import graph
+from flows.stages import graph
 
 MAX_REASONS = 4
 LENGTH_OF_DIGEST = 8

@@ -3,9 +3,9 @@
 import subprocess
 import sys
 
-from flows import graph
 from flows.errors import BAD_INPUT, RunError
-from flows.stage import environment_of_stages
+from flows.stages import graph
+from flows.stages.stage import environment_of_stages
 
 
 def check_params() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from flows import graph, stage
 from flows.errors import StageFailed
+from flows.stages import graph, stage
 
 
 def test_its_lines_are_passed_on_without_what_dvc_says(toy):
@@ -110,7 +110,7 @@ def test_it_ends_with_who_started_it_but_may_save_first(toy, script, how):
     )
     command = (  # a shell's background jobs ignore ctrl-C, and so would this one
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "from flows import stage; stage.reproduce('first', lambda l: print(l, flush=True))"
+        "from flows.stages import stage; stage.reproduce('first', lambda l: print(l, flush=True))"
     )
     environment = stage.environment_of_stages() | {"PYTHONPATH": f"{Path.cwd()}:{ROOT}"}
     with subprocess.Popen(
@@ -124,4 +124,4 @@ def test_it_ends_with_who_started_it_but_may_save_first(toy, script, how):
         time.sleep(0.1)
 
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
