@@ -24,6 +24,7 @@ TRAINING = TrainingConfig(
     log_every_images=8,
     save_every_images=16,
     keep_checkpoints=1,
+    keep_every_images=None,
     keep_runs=1,
     seed=0,
 )

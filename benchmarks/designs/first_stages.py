@@ -149,6 +149,7 @@ def _training(seed: int, learning_rate: float, total_images: int) -> TrainingCon
         log_every_images=800,
         save_every_images=total_images,
         keep_checkpoints=1,
+        keep_every_images=None,
         keep_runs=1,
         seed=seed,
     )

@@ -96,6 +96,7 @@ def _training(stage: str) -> list[str]:
         "warmup_images": 1,
         "log_every_images": step,
         "save_every_images": STEPS * step,
+        "keep_every_images": "null",
     }
     return [f"{stage}.training.{name}={value}" for name, value in values.items()]
 

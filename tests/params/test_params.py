@@ -202,6 +202,11 @@ def test_a_date_is_no_number(refused_text):
             "autoencoder.training.total_images: expected a multiple of batch_size (",
         ),
         (
+            ("diffusion", "training", "keep_every_images"),
+            1600,
+            "diffusion.training.keep_every_images: expected a multiple of save_every_images (3200)",
+        ),
+        (
             ("autoencoder", "model", "levels", 1, "downsampling"),
             33,
             'autoencoder.model.levels.1.downsampling: expected "global" or a power of two',

@@ -68,7 +68,7 @@ def stage(
     train(state, CPU.wrap(state.model, training), Points(), training, folder, CPU)
     (run / "model").mkdir()
     (run / "model" / "weights").write_bytes(state.model.layer.weight.detach().numpy().tobytes())
-    finished.finish(run, training.total_images)
+    finished.finish(run, training)
     finished.export(run, runs.parent / "model")
     finished.prune(runs, training.keep_runs)
     return run

@@ -50,6 +50,7 @@ class DistilConfig:
             ema_lengths=(),
             log_every_images=self._interval(LOGS),
             save_every_images=self._interval(CHECKPOINTS),
+            keep_every_images=None,  # counts images of the flow's training
         )
 
     def _interval(self, parts: int) -> int:

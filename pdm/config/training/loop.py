@@ -69,6 +69,11 @@ class TrainingConfig:
     log_every_images: Annotated[Images, "interval of log lines and curves", MAY_CHANGE]
     save_every_images: Annotated[Images, "interval of checkpoints", MAY_CHANGE]
     keep_checkpoints: Annotated[Count, "newest checkpoints to keep, beside the best", MAY_CHANGE]
+    keep_every_images: Annotated[
+        Images | None,
+        "checkpoints at multiples of this are kept, too; null: none",
+        MAY_CHANGE,
+    ]
     keep_runs: Annotated[
         CountOrZero, "newest finished runs whose model and last checkpoint are kept", MAY_CHANGE
     ]
@@ -101,6 +106,14 @@ class TrainingConfig:
                 getattr(self, name),
                 f"a multiple of batch_size ({self.batch_size}), so that whole steps fit",
             )
+
+        kept = self.keep_every_images
+        require(
+            kept is None or kept % self.save_every_images == 0,
+            "keep_every_images",
+            kept,
+            f"a multiple of save_every_images ({self.save_every_images}), or null",
+        )
 
     @property
     def needs_length(self) -> str:

@@ -5,6 +5,7 @@ differs in `total_images` only. It ends bit for bit like a run that had its leng
 Each run keeps its own folder, so the shorter one is still there when the number is set back.
 """
 
+import contextlib
 import json
 import logging
 import os
@@ -93,10 +94,10 @@ def prepare(run: Path, record: RunRecord, config: Config) -> None:
         return
     was_there = RunRecord.load(run) is not None
     record.save(run)
-    needs_length, total = config.needs_length, config.training.total_images
+    needs_length = config.needs_length
     found = earlier_runs(run, record, neutral_settings(config))
     same = [one for one in found if one.differs_in_length_only and not needs_length]
-    if any(_take_over(one, run, record.stage, total) for one in same):
+    if any(_take_over(one, run, record.stage, config.training) for one in same):
         return
     if was_there:
         logger.info(
@@ -148,12 +149,12 @@ def _explain_start(other: EarlierRun, needs_length: str) -> str:
     )
 
 
-def _take_over(other: EarlierRun, run: Path, stage: str, total_images: int) -> bool:
+def _take_over(other: EarlierRun, run: Path, stage: str, training: TrainingConfig) -> bool:
     """Start the run with another's newest intact checkpoint before `total_images`, if there is
-    one."""
+    one, and with the older ones at multiples of `keep_every_images`."""
     for images_seen in sorted(other.checkpoints, reverse=True):
         folder = other.folder / CHECKPOINTS / f"{images_seen:09}"
-        if images_seen > total_images or not _is_intact(folder):
+        if images_seen > training.total_images or not _is_intact(folder):
             continue
         try:
             _link_history(other.folder, run, images_seen)
@@ -162,6 +163,7 @@ def _take_over(other: EarlierRun, run: Path, stage: str, total_images: int) -> b
             _link_folder(folder, run / CHECKPOINTS / folder.name)  # last: it makes the run exist
         except FileNotFoundError:  # a running training has removed it meanwhile
             continue
+        _link_kept(other, run, images_seen, training.keep_every_images)
         logger.info(
             "%s: resuming from run %s at %s images; only %s",
             stage,
@@ -171,6 +173,15 @@ def _take_over(other: EarlierRun, run: Path, stage: str, total_images: int) -> b
         )
         return True
     return False
+
+
+def _link_kept(other: EarlierRun, run: Path, before: int, keep_every: int | None) -> None:
+    """Link the checkpoints that the run, had it trained from the start, would have kept."""
+    for images_seen in other.checkpoints:
+        if keep_every is not None and images_seen < before and images_seen % keep_every == 0:
+            name = f"{images_seen:09}"
+            with contextlib.suppress(FileNotFoundError):  # a running training has removed it
+                _link_folder(other.folder / CHECKPOINTS / name, run / CHECKPOINTS / name)
 
 
 def _is_intact(checkpoint: Path) -> bool:

@@ -52,16 +52,18 @@ def outlives_another(run: Path, keep: int) -> bool:
 def publish(run: Path, config: TrainingConfig, *, model: Path, curves: Path) -> None:
     """Finish a run that has written its model: mark it, write both outputs of its stage, and
     prune."""
-    finish(run, config.total_images)
+    finish(run, config)
     export(run, model)
     write_curves(run / EVENTS, curves)
     prune(run.parent, config.keep_runs)
 
 
-def finish(run: Path, images_seen: int) -> None:
-    """Mark a run as finished, and remove all checkpoints except the last and the best."""
-    write_json(run / FILE_NAME, {"images_seen": images_seen, "files": _digests(run / MODEL)})
-    Checkpoints(run / CHECKPOINTS, keep=1).remove_old()
+def finish(run: Path, config: TrainingConfig) -> None:
+    """Mark a run as finished, and remove all checkpoints except the last, the best and those at
+    multiples of `keep_every_images`."""
+    files = _digests(run / MODEL)
+    write_json(run / FILE_NAME, {"images_seen": config.total_images, "files": files})
+    Checkpoints(run / CHECKPOINTS, 1, config.keep_every_images).remove_old()
 
 
 def is_sound(run: Path) -> bool:

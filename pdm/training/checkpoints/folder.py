@@ -3,8 +3,9 @@
 A run resumes from the newest intact checkpoint; damaged ones are skipped with a warning. A thread
 writes one checkpoint at a time while training continues (`pdm.training.checkpoints.contents`). An
 old checkpoint is removed only after the new one is complete on disk. `best.json` names the
-checkpoint with the best score, which is kept, too. `scored.json` names the last one with a score:
-a checkpoint that a kill left without one is scored when the run resumes.
+checkpoint with the best score, which is kept, too, as are those at multiples of
+`training.keep_every_images`. `scored.json` names the last one with a score: a checkpoint that a
+kill left without one is scored when the run resumes.
 """
 
 import json
@@ -65,10 +66,11 @@ class Checkpoints:
     Args:
         folder: Created with the first checkpoint.
         keep: Number of newest checkpoints to keep, besides the best; older ones are removed.
+        keep_every: Also keep those at multiples of this many images; None: none.
     """
 
-    def __init__(self, folder: Path, keep: int) -> None:
-        self.folder, self.keep = folder, keep
+    def __init__(self, folder: Path, keep: int, keep_every: int | None = None) -> None:
+        self.folder, self.keep, self.keep_every = folder, keep, keep_every
         self._writer = side_thread("checkpoints")
         self._writing: Future[None] | None = None
 
@@ -154,7 +156,7 @@ class Checkpoints:
         return int(found["images_seen"]) if found else None
 
     def remove_old(self) -> None:
-        """Remove all checkpoints but the newest `keep` and the best."""
+        """Remove all checkpoints but the newest `keep`, the best and those of `keep_every`."""
         self._remove_old(self._all())
 
     def _keep(self, contents: Contents, marks: Marks | None) -> None:
@@ -178,10 +180,13 @@ class Checkpoints:
         marks.thin(folder, contents.images_seen)
 
     def _remove_old(self, checkpoints: list[Path]) -> None:
-        """Remove these, oldest first, except the newest `keep` and the best."""
+        """Remove these, oldest first, except the newest `keep`, the best and those of
+        `keep_every`."""
         best = self.best()
         for old in checkpoints[: -self.keep]:
-            if best is None or old != self.path(best):
+            images_seen = int(old.name)
+            is_milestone = self.keep_every is not None and images_seen % self.keep_every == 0
+            if images_seen != best and not is_milestone:
                 shutil.rmtree(old, ignore_errors=True)
 
     def _best(self) -> dict[str, Any] | None:

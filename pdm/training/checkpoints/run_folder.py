@@ -33,7 +33,7 @@ DAMAGED = -1  # in place of the images seen by the newest checkpoint
 
 def checkpoints_of(folder: Path, config: TrainingConfig) -> Checkpoints:
     """The checkpoints of the run in this folder."""
-    return Checkpoints(folder / CHECKPOINTS, config.keep_checkpoints)
+    return Checkpoints(folder / CHECKPOINTS, config.keep_checkpoints, config.keep_every_images)
 
 
 def restore_newest(state: TrainState, checkpoints: Checkpoints, workers: Workers) -> None:

@@ -81,9 +81,10 @@ def _restore_settings(recorded: dict[str, Any], present: Config) -> Config:
     ):
         for name in fields_with(kind, MAY_CHANGE):
             into.setdefault(name, getattr(now, name))
-    # These must be multiples of the recorded batch size, which may differ from the present one.
+    # These must be multiples of the recorded batch size, which may differ from the present one, and
+    # of each other.
     intervals = dict.fromkeys(("log_every_images", "save_every_images"), training.get("batch_size"))
-    training.update(num_workers=1, accumulation=1, **intervals)
+    training.update(num_workers=1, accumulation=1, keep_every_images=None, **intervals)
     return TypeAdapter(type(present)).validate_json(json.dumps(values))
 
 

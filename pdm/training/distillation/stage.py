@@ -96,7 +96,7 @@ def distil_flow(
         prepare_states(config.task, splits, settings.text_files)
     launch(work, settings, num_workers=config.training.num_workers, run=run)
     if is_first_process():
-        finished.finish(run, settings.config.training.total_images)
+        finished.finish(run, settings.config.training)
         finished.export(run, model)
         finished.prune(run.parent, config.training.keep_runs)
 

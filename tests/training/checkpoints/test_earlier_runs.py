@@ -181,6 +181,33 @@ def test_a_finished_run_keeps_its_last_and_its_best_checkpoint(tmp_path):
     assert checkpoints(run) == ["000000016", "000000048"]
 
 
+def test_the_checkpoints_at_multiples_are_kept_also_when_the_run_has_finished(tmp_path):
+    settings = {"save_every_images": 8, "keep_every_images": 24, "keep_checkpoints": 1}
+    run = stage(tmp_path / "runs", total_images=80, **settings)
+    assert checkpoints(run) == ["000000008", "000000024", "000000048", "000000072", "000000080"]
+
+
+def test_a_longer_run_has_the_kept_checkpoints_of_a_run_from_the_start(tmp_path):
+    settings = {"save_every_images": 8, "keep_every_images": 16, "keep_checkpoints": 1}
+    whole = stage(tmp_path / "whole", total_images=96, **settings)
+    stop_run(tmp_path / "runs", 40, total_images=80, **settings)
+    run = stage(tmp_path / "runs", total_images=96, **settings)
+    kept = [name for name in checkpoints(whole) if int(name) % 16 == 0]
+    assert len(kept) == 6
+    assert [name for name in checkpoints(run) if int(name) % 16 == 0] == kept
+    for name in kept:
+        file = f"checkpoints/{name}/MANIFEST.json"
+        assert (run / file).read_bytes() == (whole / file).read_bytes()
+
+
+def test_keeping_more_checkpoints_lets_a_run_go_on(tmp_path, log_lines):
+    old = stop_run(tmp_path / "runs", 24, save_every_images=8)
+    log_lines()
+    run = stage(tmp_path / "runs", save_every_images=8, keep_every_images=16)
+    assert run == old
+    assert checkpoints(run)[-2:] == ["000000032", "000000048"]
+
+
 def test_only_the_newest_finished_runs_keep_model_and_checkpoints(tmp_path):
     runs = tmp_path / "runs"
     unfinished = stop_run(runs, 24, seed=9)

@@ -55,7 +55,7 @@ def test_the_plan_knows_which_run_keeps_the_present_model_and_for_how_long(tmp_p
     run = stage(runs, keep_runs=2)
     for folder in (run / "model", tmp_path / "model"):
         (folder / "model.safetensors").write_bytes(b"weights")
-    finished.finish(run, 48)
+    finished.finish(run, TRAINING)
     assert plan(runs, learning_rate=0.2, keep_runs=2).copy == run
     assert plan(runs, learning_rate=0.2, keep_runs=2).copy_stays
     assert not plan(runs, learning_rate=0.2, keep_runs=1).copy_stays

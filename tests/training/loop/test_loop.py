@@ -39,6 +39,7 @@ def config(**changes) -> TrainingConfig:
         "log_every_images": 8,
         "save_every_images": 16,
         "keep_checkpoints": 2,
+        "keep_every_images": None,
         "keep_runs": 1,
         "seed": 0,
     }

@@ -186,6 +186,7 @@ def test_only_settings_that_change_no_result_let_a_run_go_on():
             "ema_lengths": (0.1,),
             "checkpoint_activations": True,
             "compile": True,
+            "keep_every_images": CONFIG.save_every_images,
         }
         changed = others.get(name) or (1 if name in ones else 2 * value)
         found = fingerprint(Section(replace(CONFIG, **{name: changed})), "data")
