@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from shared_folders import make_once
-from shared_services import SharedService, files_that_use
+from shared.folders import make_once
+from shared.services import SharedService, files_that_use
 
 # Several processes run tests: threads that wait must not spin at all, and with tensors as small as
 # theirs a second thread takes more time than it saves.

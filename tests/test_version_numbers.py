@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from version_numbers import FOLDER, WRITE, assert_numbers_of_version
+from shared.version_numbers import FOLDER, WRITE, assert_numbers_of_version
 
 from pdm.versions import versions
 

@@ -7,7 +7,8 @@ from dataclasses import asdict
 import pytest
 import stablesr_reference as reference
 import torch
-from published_stablesr import (
+from safetensors.torch import save_file
+from shared.published_stablesr import (
     FIRST_STAGE_CONFIG,
     HEAD_WIDTH,
     SMALL,
@@ -17,7 +18,6 @@ from published_stablesr import (
     randomise,
     save_as_lightning,
 )
-from safetensors.torch import save_file
 
 from pdm import cli
 from pdm.baselines.first_stage import KLFirstStage

@@ -5,9 +5,9 @@ import struct
 import zlib
 from functools import cache
 
-import picture_files
 from curation_pictures import scene
 from PIL import Image, ImageDraw, ImageFilter
+from shared import picture_files
 
 MIB = 2**20
 picture = cache(scene)

@@ -16,7 +16,7 @@ from evaluation_folders import (
     write_samples,
     write_shards,
 )
-from tiny_pyramid import AUTOENCODER
+from shared.tiny_pyramid import AUTOENCODER
 
 from pdm.config.networks.autoencoder_model import LevelConfig
 from pdm.evaluation.evaluate import evaluate

@@ -1,4 +1,4 @@
-from version_numbers import assert_numbers_of_version
+from shared.version_numbers import assert_numbers_of_version
 
 
 def test_evaluate_computes_the_numbers_of_its_version(evaluated):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from shared_folders import make_once
+from shared.folders import make_once
 from toy_project import bring_up_to_date, make_toy
 
 from flows import environment

@@ -6,7 +6,7 @@ import torch
 from bucket_chain import train_bucket_chain
 from layout_chain import train_layouts
 from shades import BY_TEXT, Taught, link_latents, make_latents, train
-from shared_folders import make_once
+from shared.folders import make_once
 from tiny_chain import BY_NOISE, BY_VELOCITY, Chain, train_chain
 
 

@@ -10,8 +10,8 @@ import torch
 from bucket_chain import CONFIGS, COUNTS, write_bucket_shards
 from PIL import Image
 from safetensors.torch import load_file
+from shared.worker_groups import run_group
 from tiny_chain import LATENTS
-from worker_groups import run_group
 
 from pdm.baselines.first_stage import build_first_stage
 from pdm.baselines.unets import LatentUNet

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from shared.version_numbers import assert_numbers_of_version
 from tiny_chain import AUTOENCODER, DIFFUSION, SAMPLE, Chain
-from version_numbers import assert_numbers_of_version
 
 from pdm import ema, events
 from pdm.config.stages.autoencoder import AdversarialConfig

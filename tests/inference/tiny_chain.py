@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import tiny_pyramid
 import torch
 from PIL import Image
-from training_settings import TRAINING
+from shared import tiny_pyramid
+from shared.training_settings import TRAINING
 
 from pdm.config.networks.first_stage import FirstStageConfig
 from pdm.config.networks.latent_unet import LatentUNetConfig

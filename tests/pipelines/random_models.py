@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from tiny_pyramid import AUTOENCODER, UNET
+from shared.tiny_pyramid import AUTOENCODER, UNET
 
 from pdm.config.networks.first_stage import FirstStageConfig
 from pdm.config.networks.latent_unet import LatentUNetConfig

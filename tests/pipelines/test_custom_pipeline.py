@@ -17,9 +17,9 @@ from random_models import (
     randomise,
     write_models,
 )
+from shared.tiny_bert import write_bert
+from shared.tiny_pyramid import SAMPLE, UNET
 from test_stock_pipeline import draw_by_stage
-from tiny_bert import write_bert
-from tiny_pyramid import SAMPLE, UNET
 
 from pdm.config.networks.text import TextTransformerConfig, WordPiecesConfig
 from pdm.config.sampling.prompts import Prompt

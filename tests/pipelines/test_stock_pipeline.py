@@ -20,7 +20,7 @@ from random_models import (
     write_models,
 )
 from safetensors.torch import load_file
-from tiny_pyramid import SAMPLE
+from shared.tiny_pyramid import SAMPLE
 
 from pdm import ema
 from pdm.cli import main

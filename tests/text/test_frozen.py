@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny_bert import write_bert
+from shared.tiny_bert import write_bert
 
 from pdm.config.networks.text import FrozenEncoderConfig
 from pdm.errors import BadInput, Unavailable

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from shared_folders import make_once
+from shared.folders import make_once
 from tracked_runs import local
 from tracked_servers import gated_mlflow
 

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from shared.training_settings import TRAINING
 from torch import nn
-from training_settings import TRAINING
 
 from pdm.training.loop.seeds import normal_pyramid_at
 

@@ -7,7 +7,9 @@ from functools import cache
 
 import numpy as np
 import pytest
-from colour_profiles import (
+from curation_pictures import CURATE, but, scene
+from PIL import Image
+from shared.colour_profiles import (
     ADOBE_CURVE,
     ADOBE_RGB,
     DISPLAY_P3,
@@ -18,9 +20,7 @@ from colour_profiles import (
     in_srgb,
     rgb_profile,
 )
-from curation_pictures import CURATE, but, scene
-from picture_files import with_chunks
-from PIL import Image
+from shared.picture_files import with_chunks
 
 from pdm.curation.curate.judge import judge
 from pdm.curation.shard.report.funnel import STEPS

@@ -4,11 +4,11 @@ import struct
 import zlib
 
 import numpy as np
-from colour_profiles import (
+from PIL import Image
+from shared.colour_profiles import (
     light_in_srgb,
 )
-from picture_files import encoded
-from PIL import Image
+from shared.picture_files import encoded
 
 from pdm.data.decoding.pixels import decode
 

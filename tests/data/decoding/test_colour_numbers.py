@@ -15,16 +15,16 @@ from colour_patches import (
     srgb,
     with_nclx,
 )
-from colour_profiles import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from shared.colour_profiles import (
     BT_2020,
     DISPLAY_P3,
     SRGB,
     rgb_profile,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from picture_files import box, encoded, noise, png, with_chunks
-from PIL import Image
+from shared.picture_files import box, encoded, noise, png, with_chunks
 
 from pdm.data.decoding import cicp, isobmff
 from pdm.data.decoding.pixels import decode

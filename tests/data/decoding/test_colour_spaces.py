@@ -16,7 +16,8 @@ from colour_patches import (
     srgb,
     with_nclx,
 )
-from colour_profiles import (
+from PIL import Image, ImageCms
+from shared.colour_profiles import (
     BT_2020,
     DISPLAY_P3,
     SRGB,
@@ -25,8 +26,7 @@ from colour_profiles import (
     in_srgb,
     rgb_profile,
 )
-from picture_files import encoded, noise, png, with_chunks
-from PIL import Image, ImageCms
+from shared.picture_files import encoded, noise, png, with_chunks
 
 from pdm.data.decoding import colour
 from pdm.data.decoding.pixels import Unreadable, decode, decode_view, read_header

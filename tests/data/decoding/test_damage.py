@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from picture_files import encoded
 from PIL import Image, ImageFilter
+from shared.picture_files import encoded
 
 from pdm.data.decoding import jpeg
 from pdm.data.decoding.pixels import Unreadable, decode

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from picture_files import encoded, noise, tiff, with_exif, with_segments
 from PIL import Image
+from shared.picture_files import encoded, noise, tiff, with_exif, with_segments
 
 from pdm.data.decoding import jpeg
 from pdm.data.decoding.pixels import Unreadable, decode, read_header

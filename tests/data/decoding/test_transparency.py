@@ -4,8 +4,8 @@ import struct
 
 import numpy as np
 import pytest
-from picture_files import encoded, png
 from PIL import Image
+from shared.picture_files import encoded, png
 
 from pdm.data.decoding import alpha
 from pdm.data.decoding.pixels import decode, decode_view

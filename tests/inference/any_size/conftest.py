@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 from enlarging import open_models
-from shared_folders import make_once
+from shared.folders import make_once
 from tiny_chain import DIFFUSION, LATENTS
 
 from pdm.config.task import SuperResolutionTask

@@ -11,14 +11,14 @@ import pytest
 import torch
 from enlarging import picture_of
 from PIL import Image
-from published_stablesr import (
+from shared.folders import make_once
+from shared.published_stablesr import (
     FIRST_STAGE_CONFIG,
     HEAD_WIDTH,
     published_weights,
     randomise,
     save_as_lightning,
 )
-from shared_folders import make_once
 from test_other_enlarger import folder_of
 from tiny_chain import SAMPLE
 

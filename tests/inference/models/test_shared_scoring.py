@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from shared.worker_groups import run_group
 from tiny_chain import AUTOENCODER, DIFFUSION
-from worker_groups import run_group
 
 from pdm.data.shards import manifest
 from pdm.data.shards.images import ImageShards

@@ -23,7 +23,7 @@ from shades import (
     shade_of,
     train,
 )
-from shared_folders import make_once
+from shared.folders import make_once
 from tiny_chain import SAMPLE
 
 from pdm.config.task import ClassTask

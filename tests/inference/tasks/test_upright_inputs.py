@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from picture_files import TURN_OF_CAMERA, chunk, encoded, exif, noise, turned
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from shared.picture_files import TURN_OF_CAMERA, chunk, encoded, exif, noise, turned
 
 from pdm import cli
 from pdm.data import provenance

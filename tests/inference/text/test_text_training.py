@@ -17,7 +17,7 @@ from shades import (
     shade_of,
     train,
 )
-from tiny_bert import write_bert
+from shared.tiny_bert import write_bert
 
 from pdm.config.file import FileConfig
 from pdm.data.shards.latents import LatentShards

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import load_file
+from shared.worker_groups import run_group
 from tiny_chain import AUTOENCODER, DIFFUSION, write_shards
-from worker_groups import run_group
 
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.training import autoencoder, diffusion

@@ -12,8 +12,8 @@ import torch
 import yaml
 from map_shards import NAMES, write_map_shards
 from shades import TASK
+from shared.tiny_bert import write_bert
 from test_distillation import CONFIG, DISTIL
-from tiny_bert import write_bert
 from tiny_chain import AUTOENCODER, DIFFUSION, LATENTS, SAMPLE, TRAINING, train_autoencoder
 
 from pdm.cli import main

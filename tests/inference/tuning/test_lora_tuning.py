@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import load_file
+from shared.worker_groups import run_group
 from test_fine_tuning import source_of
 from tiny_chain import DIFFUSION, LATENTS, Chain, train_autoencoder, write_shards
-from worker_groups import run_group
 
 from pdm.baselines.unets import LatentUNet
 from pdm.config.fingerprint import fingerprint

@@ -2,8 +2,8 @@
 
 import dataclasses
 
-import tiny_pyramid
 import torch
+from shared import tiny_pyramid
 
 from pdm.config.networks.autoencoder_model import LevelConfig
 from pdm.models.autoencoder import PyramidAutoencoder

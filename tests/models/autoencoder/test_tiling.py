@@ -3,8 +3,8 @@
 import dataclasses
 
 import pytest
-import tiny_pyramid
 import torch
+from shared import tiny_pyramid
 
 from pdm.config.networks.autoencoder_model import LevelConfig
 from pdm.models.autoencoder import PyramidAutoencoder

@@ -2,8 +2,8 @@
 
 import dataclasses
 
-import tiny_pyramid
 import torch
+from shared import tiny_pyramid
 
 from pdm.models.levels.pyramid import level_shapes
 from pdm.models.unet import PyramidUNet

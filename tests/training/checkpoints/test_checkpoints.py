@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from shared.training_settings import TRAINING
 from torch import nn
-from training_settings import TRAINING
 
 from pdm.training.checkpoints.folder import Checkpoints
 from pdm.training.loop.state import TrainState

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import torch
+from shared.worker_groups import run_group
 from torch import distributed
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import Shard, distribute_tensor
-from worker_groups import run_group
 
 from pdm.training.checkpoints import sharded_files
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 from points import CONFIG
-from tiny_pyramid import AUTOENCODER
+from shared.tiny_pyramid import AUTOENCODER
+from shared.worker_groups import run_group
 from torch import nn
 from torch.distributed.tensor.debug import CommDebugMode
-from worker_groups import run_group
 
 from pdm.errors import Unavailable
 from pdm.models.autoencoder import PyramidAutoencoder

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 from points import CONFIG
+from shared.worker_groups import run_group
 from test_fsdp import FILES, Images, Losses, Network, flat
-from worker_groups import run_group
 
 from pdm.models.layers.lora import ADAPTER, add_adapters, merge_adapters
 from pdm.models.layers.spectral_norm import bake_spectral_norms

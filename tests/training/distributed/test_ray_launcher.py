@@ -15,7 +15,7 @@ import torch
 from points import CONFIG, Points, Regression
 from ray import cloudpickle
 from safetensors.torch import load_file
-from worker_groups import run_group
+from shared.worker_groups import run_group
 
 from pdm.errors import BadInput, QualityGate, Unavailable
 from pdm.files import sole_writer

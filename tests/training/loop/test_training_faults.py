@@ -9,8 +9,8 @@ import pytest
 import torch
 from point_runs import fresh, list_files, trained
 from points import CONFIG, Points, Regression
+from shared.worker_groups import run_group
 from torch import nn
-from worker_groups import run_group
 
 from pdm.config.fields import MAY_CHANGE, fields_with
 from pdm.config.fingerprint import fingerprint

@@ -3,9 +3,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny_pyramid import AUTOENCODER
+from shared.tiny_pyramid import AUTOENCODER
+from shared.training_settings import TRAINING
 from torch import nn
-from training_settings import TRAINING
 
 from pdm.config.networks.autoencoder_model import LevelConfig
 from pdm.config.stages.autoencoder import AutoencoderConfig

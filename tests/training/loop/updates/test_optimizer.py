@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from shared.training_settings import TRAINING
 from torch import nn
-from training_settings import TRAINING
 
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.updates.optimizer import DiscriminatorTraining, learning_rate_at
