@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from pdm.config.fields import MAY_CHANGE, STRICT, classes_by_kind
+from pdm.config.fields import MAY_CHANGE, STRICT, Neutral, classes_by_kind
 from pdm.config.limits import Count, Depth, Fraction, Limits, Width, check_limits, require
-from pdm.config.networks.text import TextEncoderConfig, TextTransformerConfig
+from pdm.config.networks.text import TagsConfig, TextEncoderConfig, TextTransformerConfig
 from pdm.config.records import from_record
 from pdm.config.sampling.prompts import Prompt, parse_prompts
 
@@ -90,6 +90,11 @@ class TextTask:
         "text: prompts drawn at each checkpoint; []: captions of held-out images",
         MAY_CHANGE,
     ]
+    tags: Annotated[
+        TagsConfig | None,
+        "text: captions are tags with commas, whose order changes in training; leave out if not",
+        Neutral(None),
+    ] = None
 
     def __post_init__(self) -> None:
         check_limits(self)

@@ -27,12 +27,20 @@ def examples_at(
             seed,
             int(shards.labels[index]),
             shards.picture(index) if task.needs_pictures else None,
-            shards.captions[index],
+            _captions(task, shards, index),
             shards.class_map(index) if task.needs_maps else None,
             shards.layouts[index],
         )
         for position, index in zip(positions, indices, strict=True)
     ]
+
+
+def _captions(task: Task, shards: LatentShards, index: int) -> tuple[str, ...]:
+    """Held-out pictures show their captions unchanged, so that losses can be compared."""
+    captions = shards.captions[index]
+    if isinstance(task, Text) and shards.split == "train":
+        return task.captions_in_training(captions)
+    return captions
 
 
 def examples_of_seeds(task: Task, shards: LatentShards, seeds: Sequence[int]) -> list[Example]:

@@ -1,8 +1,8 @@
 """The task of drawing what a text says.
 
-A picture with several captions shows the network another one each time: which, follows from the
-seed, the picture and the epoch. A picture without captions, and one whose condition is dropped, has
-the empty text.
+A picture with several captions, or with versions of one (`pdm.text.tags`), shows the network
+another one each time: which, follows from the seed, the picture and the epoch. A picture without
+captions, and one whose condition is dropped, has the empty text.
 """
 
 import logging
@@ -27,6 +27,7 @@ from pdm.tasks.task import Encode, Example, Levels
 from pdm.text.encoders import CachedStates, TextEncoder, encode_batch, report_cut
 from pdm.text.frozen import FrozenEncoder, digest_of
 from pdm.text.state_cache import StateCache
+from pdm.text.tags import versions_of
 from pdm.text.word_pieces import (
     FILE_NAME,
     WordPieces,
@@ -101,6 +102,14 @@ class Text:
             latents.split,
             num_captions,
         )
+
+    def captions_in_training(self, captions: Sequence[str]) -> tuple[str, ...]:
+        """What a picture with these captions may show the network in a training: these, or all
+        versions of each if they are tags."""
+        tags = self.config.tags
+        if tags is None:
+            return tuple(captions)
+        return tuple(text for caption in captions for text in versions_of(caption, tags))
 
     def condition(self, examples: Sequence[Example], encode: Encode) -> Condition:
         """The tokens of each picture's caption."""
@@ -180,17 +189,23 @@ def prepare_states(config: TextTask, splits: Sequence[LatentShards], files: Text
     encoder = config.encoder
     if isinstance(encoder, WordPiecesConfig):
         return
-    captions = _captions(splits)
     frozen = FrozenEncoder(encoder, files.base, choose_device())
-    report_cut(frozen, captions, "diffusion.task.encoder.max_tokens")
+    report_cut(frozen, _captions(splits), "diffusion.task.encoder.max_tokens")
     if files.cache is None:
         return
     cache = StateCache(files.cache / digest_of(encoder, files.base))
-    prompts = config.parsed_prompts
-    negatives = (prompt.negative for prompt in prompts if prompt.negative)
-    texts = [EMPTY, *captions, *(prompt.text for prompt in prompts), *negatives]
+    texts = texts_shown(config, splits)
     num_new = cache.fill(texts, frozen.encode)
     logger.info("text: %d texts encoded, %d were in the cache", num_new, len(set(texts)) - num_new)
+
+
+def texts_shown(config: TextTask, splits: Sequence[LatentShards]) -> list[str]:
+    """Every text that the network may be shown in a training on these splits (train, then val), and
+    in the samples drawn meanwhile."""
+    in_training = Text(config).captions_in_training(sorted(_captions(splits[:1])))
+    pairs = ((prompt.text, prompt.negative) for prompt in config.parsed_prompts)
+    of_prompts = [text for pair in pairs for text in pair if text]
+    return [EMPTY, *_captions(splits), *in_training, *of_prompts]
 
 
 def _captions(splits: Sequence[LatentShards]) -> set[str]:

@@ -5,7 +5,17 @@ from typing import Annotated, ClassVar, Literal
 
 from pdm.config.fields import STRICT
 from pdm.config.file import FileConfig
-from pdm.config.limits import Count, Depth, Limits, Width, check_limits, require, require_sha256
+from pdm.config.limits import (
+    Count,
+    CountOrZero,
+    Depth,
+    Fraction,
+    Limits,
+    Width,
+    check_limits,
+    require,
+    require_sha256,
+)
 
 MaxTokens = Annotated[int, Limits(at_least=2, at_most=4096)]  # two mark the ends of a text
 
@@ -59,6 +69,25 @@ class FrozenEncoderConfig:
     def __post_init__(self) -> None:
         check_limits(self)
         require_sha256(self.sha256)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TagsConfig:
+    """How captions that are tags, with commas between them, vary in a training."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    versions: Annotated[
+        Annotated[int, Limits(at_least=1, at_most=1000)],
+        "orders of each caption that are shown in turn; a frozen encoder encodes each",
+    ]
+    keep_first: Annotated[
+        CountOrZero, "tags at the beginning that stay there and are never left out"
+    ]
+    dropout: Annotated[Fraction, "probability of leaving out each of the others"]
+
+    def __post_init__(self) -> None:
+        check_limits(self)
 
 
 TextEncoderConfig = WordPiecesConfig | FrozenEncoderConfig
