@@ -43,6 +43,9 @@ def show_params(args: argparse.Namespace) -> None:
 
     from pdm.params.describe import describe
 
+    if args.changed is not None:
+        _show_changes(args)
+        return
     console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     for key in describe(args.params, args.key):
         section = "." not in key.name
@@ -54,6 +57,19 @@ def show_params(args: argparse.Namespace) -> None:
             # A Text, since rich takes brackets in a plain string for its markup.
             plain = Text("    ").append(text.plain)
             console.print(Padding(text, (0, 0, 0, 4)) if console.is_terminal else plain)
+
+
+def _show_changes(args: argparse.Namespace) -> None:
+    """List the values that differ from the default ones, or from a preset's."""
+    from pdm import presets
+    from pdm.params.describe import list_changes
+    from pdm.params.keys import DEFAULT
+
+    is_default = args.changed == "default"
+    base = DEFAULT.read_text("utf-8") if is_default else presets.preset_text(args.changed, None)
+    changes = list_changes(args.params, base, args.key)
+    same = f"{args.params}: every value is that of the {args.changed} params"
+    print("\n".join(changes) if changes else same)
 
 
 def upgrade_params(args: argparse.Namespace) -> None:

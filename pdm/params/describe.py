@@ -9,6 +9,9 @@ from pdm import params
 from pdm.errors import BadInput
 from pdm.params.document import Document, in_one_line
 from pdm.params.keys import Key, all_keys, find_key, nearest_keys
+from pdm.yaml12 import read_yaml
+
+ABSENT = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,42 @@ def describe(path: Path, name: str | None) -> list[Description]:
         _description(known, name, values),
         *(_description(key, name + key.name.removeprefix(known.name), values) for key in below),
     ]
+
+
+def list_changes(path: Path, base: str, name: str | None) -> list[str]:
+    """List the values of a params file that differ from those of another text, a line for each,
+    such as "sample.steps: 40 -> 20"; "-" stands for a key that one of them lacks.
+
+    Args:
+        path: The file.
+        base: Text of another params file, such as a preset's.
+        name: Section or key to compare; None for all.
+
+    Raises:
+        BadInput: The file or key does not exist.
+    """
+    if name is not None:
+        describe(path, name)  # raises if there is no such key
+    before, after = (read_yaml(text) for text in (base, params.read(path)))
+    parts = name.split(".") if name else []
+    pairs = [next(_at(values, parts), ABSENT) for values in (before, after)]
+    return list(_changes(pairs[0], pairs[1], parts))
+
+
+def _changes(before: Any, after: Any, parts: list[str]) -> Iterator[str]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in {**before, **after}:
+            yield from _changes(before.get(key, ABSENT), after.get(key, ABSENT), [*parts, key])
+    elif _are_mappings(before) and _are_mappings(after) and len(before) == len(after):
+        for place, pair in enumerate(zip(before, after, strict=True)):
+            yield from _changes(*pair, [*parts, str(place)])
+    elif before != after or isinstance(before, bool) != isinstance(after, bool):
+        shown = ("-" if value is ABSENT else in_one_line(value) for value in (before, after))
+        yield f"{'.'.join(parts)}: {' -> '.join(shown)}"
+
+
+def _are_mappings(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
 def _description(key: Key, name: str, values: Any) -> Description:

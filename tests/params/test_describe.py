@@ -1,5 +1,7 @@
 """`pyramid params show`: what each key means."""
 
+import re
+
 import pytest
 
 from pdm import cli
@@ -74,3 +76,54 @@ def test_an_unknown_key_gets_the_nearest_key(show_params):
 )
 def test_the_types_of_a_list_are_printed_in_their_brackets(show_params, key, words):
     assert words in show_params(key)
+
+
+@pytest.fixture
+def show_changes(tmp_path, capsys):
+    """Gives the lines of `params show --changed`, for the default file with some lines changed."""
+
+    def show_changes(*words, **lines):
+        text, path = DEFAULT.read_text(encoding="utf-8"), tmp_path / "mine.yaml"
+        for key, value in lines.items():
+            assert text.count(f"  {key}: ") == 1
+            text = re.sub(rf"  {key}: .*", f"  {key}: {value}", text)
+        path.write_text(text)
+        assert cli.main(["params", "show", *words, "--params", str(path)]) == 0
+        return capsys.readouterr().out.replace(str(path), "mine.yaml").splitlines()
+
+    return show_changes
+
+
+def test_only_what_differs_from_the_default_is_listed_on_request(show_changes):
+    lines = {"sampler": "heun  # mine", "score_images": 32, "tile_px": "null", "prompts": "[a, b]"}
+    assert show_changes("--changed", **lines) == [
+        "sample.sampler: multistep -> heun",
+        "sample.prompts: null -> [a, b]",
+        "sample.tile_px: 384 -> null",
+    ]
+    assert show_changes("sample.tile_px", "--changed", **lines) == ["sample.tile_px: 384 -> null"]
+    assert show_changes("curate", "--changed", **lines) == [
+        "mine.yaml: every value is that of the default params"
+    ]
+
+
+def test_items_of_lists_and_keys_that_are_new_are_named(tmp_path, capsys):
+    path = tmp_path / "mine.yaml"
+    text = DEFAULT.read_text(encoding="utf-8").replace("channels: 64, kl", "channels: 48, kl")
+    path.write_text(text.replace("  eta: 0.0", "  eta: 0.0\n  ets: 1"))
+    assert cli.main(["params", "show", "--changed", "--params", str(path)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "autoencoder.model.levels.0.channels: 64 -> 48",
+        "sample.ets: - -> 1",
+    ]
+
+
+def test_a_preset_may_be_compared_with(show_changes):
+    assert "sample.steps: 40 -> 20" in show_changes("sample", "--changed", "default", steps=20)
+    found = show_changes("autoencoder.image_width_px", "--changed", "256")
+    assert found == ["autoencoder.image_width_px: 256 -> 128"]
+
+
+def test_a_mistyped_preset_or_section_is_refused_with_the_nearest(show_params):
+    assert "did you mean 'model-tiny'" in show_params("--changed", "modle-tiny", code=2)
+    assert "did you mean sample" in show_params("sampel", "--changed", code=2)

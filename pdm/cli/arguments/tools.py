@@ -21,6 +21,13 @@ def add_params(commands: Commands) -> None:
     show.add_argument(
         "key", nargs="?", metavar="SECTION|KEY", help="such as sample, or sample.steps"
     )
+    show.add_argument(
+        "--changed",
+        nargs="?",
+        const="default",
+        metavar="PRESET",
+        help="only the values that differ from the default ones, or from a preset",
+    )
     add_params_option(show)
     add_params_option(add_command(sub, "check", tools.check_params))
     add_params_option(add_command(sub, "upgrade", tools.upgrade_params))
