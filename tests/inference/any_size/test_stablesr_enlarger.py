@@ -63,8 +63,8 @@ def models(folder):
 
 
 @pytest.fixture
-def tiles_of_calls(models):
-    """How many tiles each call of the network has had, and what it got first."""
+def network_calls(models):
+    """Arguments and keyword arguments of every call of the network."""
     calls = []
 
     def note(module, inputs, keywords):
@@ -75,7 +75,7 @@ def tiles_of_calls(models):
     handle.remove()
 
 
-def drawn(models, picture, factor, **settings) -> np.ndarray:
+def enlarge_at_once(models, picture, factor, **settings) -> np.ndarray:
     return np.concatenate(list(enlarge(models, picture, factor, **settings)))
 
 
@@ -83,13 +83,13 @@ def drawn(models, picture, factor, **settings) -> np.ndarray:
     ("side", "tiles"), [(64, 4), pytest.param(128, 16, marks=pytest.mark.slow)]
 )
 def test_each_step_calls_the_network_once_for_each_tile_of_a_grid(
-    side, tiles, models, tiles_of_calls, one_thread
+    side, tiles, models, network_calls, one_thread
 ):
     """As at 1024 and 2048 pixels with tiles of 512, without overlap."""
     picture = picture_of(side, side)
-    large = drawn(models, picture, 4)
+    large = enlarge_at_once(models, picture, 4)
     assert large.shape == (4 * side, 4 * side, 3)
-    assert sum(len(inputs[0][0]) for inputs, _ in tiles_of_calls) == STEPS * tiles
+    assert sum(len(inputs[0][0]) for inputs, _ in network_calls) == STEPS * tiles
     # in explicit overlap by half, 9 and 49
     mixture = TilingConfig(mode="mixture")
     decoded = count_tiles(models, (side, side), 4, TilingConfig(), 0) - STEPS * tiles
@@ -100,11 +100,11 @@ def test_each_step_calls_the_network_once_for_each_tile_of_a_grid(
 
 
 def test_sampling_begins_at_the_enlarged_picture_under_the_noise_of_the_last_step(
-    models, tiles_of_calls
+    models, network_calls
 ):
     picture = picture_of(32, 32)
-    drawn(models, picture, 4, seed=5)
-    (pyramid, t), keywords = tiles_of_calls[0]
+    enlarge_at_once(models, picture, 4, seed=5)
+    (pyramid, t), keywords = network_calls[0]
     canvas = make_canvas(models, picture, 4)
     [latent], [noise] = encode_maps(canvas, 1), noise_from_seeds([5], canvas.shapes)
     abar = cumulative_alphas(*BETAS)[999]
@@ -114,38 +114,38 @@ def test_sampling_begins_at_the_enlarged_picture_under_the_noise_of_the_last_ste
     assert torch.equal(keywords["condition"].levels[0], latent)
 
 
-def test_tiles_are_cut_out_of_one_encoding_of_the_picture(models, tiles_of_calls):
+def test_tiles_are_cut_out_of_one_encoding_of_the_picture(models, network_calls):
     picture = picture_of(40, 40)
-    drawn(models, picture, 4)
+    enlarge_at_once(models, picture, 4)
     [latent] = encode_maps(make_canvas(models, picture, 4), models.config.batch_size)
-    seen = torch.cat([keywords["condition"].levels[0] for _, keywords in tiles_of_calls[:4]])
+    seen = torch.cat([keywords["condition"].levels[0] for _, keywords in network_calls[:4]])
     corners = [(0, 0), (0, 4), (4, 0), (4, 4)]
     expected = torch.cat([latent[:, :, top : top + 16, left : left + 16] for top, left in corners])
     torch.testing.assert_close(seen[:4], expected, rtol=0, atol=1e-5)
 
 
 def test_a_run_that_was_stopped_goes_on_with_the_same_bits(
-    models, tmp_path, tiles_of_calls, one_thread
+    models, tmp_path, network_calls, one_thread
 ):
     picture, settings = picture_of(48, 48), {"seed": 3, "save_seconds": 0.0}
-    unbroken = drawn(models, picture, 4, **settings)
-    whole = len(tiles_of_calls)
+    unbroken = enlarge_at_once(models, picture, 4, **settings)
+    whole = len(network_calls)
 
     def stop(done, total):
         if done > 2 * 4:  # tiles of the third step
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        drawn(models, picture, 4, state=tmp_path, on_progress=stop, **settings)
-    tiles_of_calls.clear()
-    resumed = drawn(models, picture, 4, state=tmp_path, **settings)
-    assert 0 < len(tiles_of_calls) < whole
+        enlarge_at_once(models, picture, 4, state=tmp_path, on_progress=stop, **settings)
+    network_calls.clear()
+    resumed = enlarge_at_once(models, picture, 4, state=tmp_path, **settings)
+    assert 0 < len(network_calls) < whole
     assert np.array_equal(resumed, unbroken)
 
 
 @pytest.mark.parametrize("factor", [2, 4])
 def test_it_enlarges_pictures_of_any_size_by_two_and_four(factor, models):
-    large = drawn(models, picture_of(13, 29), factor)
+    large = enlarge_at_once(models, picture_of(13, 29), factor)
     assert large.shape == (factor * 13, factor * 29, 3)
 
 
@@ -202,18 +202,10 @@ def test_it_enlarges_what_another_model_composes_by_its_own_steps(run, folder, c
     composing = folder_of(chain, tmp_path / "models")
     params = tmp_path / "params.yaml"
     params.write_text(DEFAULT.read_text().replace("guidance_scale: 2.5", "guidance_scale: 1.0"))
-    options = [
-        "--models",
-        composing,
-        "--params",
-        params,
-        "--steps",
-        2,
-        "--output",
-        tmp_path / "out",
-    ]
+    output = tmp_path / "out"
+    options = ["--models", composing, "--params", params, "--steps", 2, "--output", output]
     run("draw", "--size", "144x128", "--enlarger", folder, *options)
-    [path] = (tmp_path / "out").iterdir()
+    [path] = output.iterdir()
     mark, _ = provenance.read(path)
     assert mark["steps"] == 2
     assert json.loads(mark["enlarger_sampling"])["steps"] == STEPS
