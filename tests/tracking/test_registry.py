@@ -1,11 +1,15 @@
 """Promotion in MLflow's registry."""
 
+import contextlib
 import json
 import logging
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from scored_models import MODELS, draw, draw_with, evaluate
 from tracked_runs import client, local, runs
@@ -13,7 +17,9 @@ from tracked_servers import free_port
 
 from pdm import ema
 from pdm.errors import BadInput
-from pdm.tracking.registry.champion import fetch_champion
+from pdm.scores.names import RANDOM_SCORE
+from pdm.tracking.records.record import Record
+from pdm.tracking.registry.champion import fetch_champion, promote
 from pdm.tracking.registry.models import EMA_SNAPSHOTS
 from pdm.tracking.sync import sync
 
@@ -50,6 +56,41 @@ def test_the_alias_moves_to_the_better_and_stays_where_it_is_not_beaten(monkeypa
     assert (folder / "diffusion" / "model.safetensors").read_bytes() == b"three"
     assert (folder / "autoencoder" / "model.safetensors").read_bytes() == b"three"
     assert (folder / "samples.json").is_file()
+
+
+class SlowClient(MlflowClient):
+    """Gives another one time to read the champion before this one replaces it; version 2 takes
+    longer."""
+
+    both_read = threading.Barrier(2)
+
+    def get_model_version_by_alias(self, name, alias):
+        found = super().get_model_version_by_alias(name, alias)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            self.both_read.wait(2)
+        return found
+
+    def set_registered_model_alias(self, name, alias, version):
+        time.sleep(0.5 * (str(version) == "2"))
+        super().set_registered_model_alias(name, alias, version)
+
+
+def test_of_two_that_are_better_at_the_same_moment_the_best_becomes_the_champion(monkeypatch):
+    draw(b"same")
+    for score in (3.0, 2.0, 1.0):
+        evaluate(score, monkeypatch)
+    client().set_registered_model_alias(NAME, "champion", "1")
+    records = {folder: Record.load(folder) for folder in Path("runs/evaluate").iterdir()}
+    better = {
+        folder: record for folder, record in records.items() if record.scores[RANDOM_SCORE] < 3.0
+    }
+    with ThreadPoolExecutor() as threads:
+        for done in [
+            threads.submit(promote, SlowClient(local()), record, folder)
+            for folder, record in better.items()
+        ]:
+            done.result()
+    assert champion() == "3"
 
 
 def test_an_outage_leaves_the_decision_to_sync_which_takes_it_once(monkeypatch, caplog):
@@ -128,3 +169,17 @@ def test_a_version_has_ema_snapshots_only_if_its_samples_need_them(settings, nee
     average = {"diffusion/ema/000000016-0.1.safetensors"}
     assert found == expected | (average if needed else set())
     assert EMA_SNAPSHOTS == ema.FOLDER
+
+
+def test_a_champion_whose_run_was_deleted_for_good_gives_way(monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    draw(b"one")
+    evaluate(3.0, monkeypatch)
+    run_id = runs()["evaluate"].info.run_id
+    client().delete_run(run_id)
+    client()._tracking_client.store._hard_delete_run(run_id)  # as `mlflow gc` does
+    draw(b"two")
+    evaluate(4.0, monkeypatch)
+    assert champion() == "2"
+    assert "the run of version 1, the champion until now, was deleted" in caplog.text
+    assert "nothing" in sync(Path("runs"))

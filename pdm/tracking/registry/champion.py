@@ -4,8 +4,12 @@ A version is a folder, without a signature and without a pickle: `autoencoder/`,
 folders, see `pdm.tracking.registry.models`) and `samples.json` with the sampling settings.
 """
 
+import fcntl
 import hashlib
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -23,6 +27,7 @@ from pdm.tracking.connection.address import (
     shown_address,
 )
 from pdm.tracking.connection.faults import reason
+from pdm.tracking.connection.project import project_root
 from pdm.tracking.records.facts import SAMPLES
 from pdm.tracking.records.record import Record
 from pdm.tracking.registry import replicates
@@ -35,7 +40,8 @@ MODEL = "model"
 PICTURE_SIZE = "pyramid.picture_size"
 FILE_NAME = "promotion.json"
 LONGEST_NAME, DIGITS = 200, 12  # the registry's tables have columns of 256 characters
-MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # error codes of a missing alias
+GONE = "RESOURCE_DOES_NOT_EXIST"  # error code of a run that was deleted for good
+MISSING = (GONE, "INVALID_PARAMETER_VALUE")  # of a missing alias
 
 
 def model_name() -> str:
@@ -64,14 +70,10 @@ def promote(connection: MlflowClient, record: Record, folder: Path) -> dict[str,
         return _keep(connection, run_id, folder, {"outcome": REFUSED, "reason": changed})
     version = _version(connection, record)
     candidate = _scored(connection, run_id, f"version {version.version}")
-    before = _champion(connection)
-    if before is not None and before.run_id == run_id:
-        decision = Decision(PROMOTED, "it is the champion already")
-    else:
-        champion = _scored_version(connection, before) if before else None
-        decision = decide(candidate, champion)
-    if decision.outcome == PROMOTED:
-        connection.set_registered_model_alias(model_name(), CHAMPION, version.version)
+    with _only_decision():
+        decision = _decide(connection, run_id, candidate)
+        if decision.outcome == PROMOTED:
+            connection.set_registered_model_alias(model_name(), CHAMPION, version.version)
     facts = {"outcome": decision.outcome, "reason": decision.reason}
     for name, value in facts.items():
         connection.set_model_version_tag(
@@ -108,6 +110,38 @@ def fetch_champion(folder: Path) -> Path:
         raise Unavailable(
             f"the champion cannot be downloaded from MLflow at {shown_address()} ({reason(error)})"
         ) from error
+
+
+@contextmanager
+def _only_decision() -> Iterator[None]:
+    """Let one process of this project decide at a time, such as those of a queue of experiments.
+
+    Two that both beat the champion would both take its place, and the worse one could be the last.
+    MLflow has no such lock, so this can still happen to projects that share a registry.
+    """
+    lock = project_root() / "runs" / ".lock-champion"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _decide(connection: MlflowClient, run_id: str, candidate: Scored) -> Decision:
+    before = _champion(connection)
+    if before is not None and before.run_id == run_id:
+        return Decision(PROMOTED, "it is the champion already")
+    if before is None:
+        return decide(candidate, None)
+    try:
+        champion = _scored_version(connection, before)
+    except MlflowException as error:
+        if error.error_code != GONE:
+            raise
+        decision = decide(candidate, None)  # its files are gone, too: nobody can draw from it
+        why = f"the run of version {before.version}, the champion until now, was deleted"
+        return replace(decision, reason=why) if decision.outcome == PROMOTED else decision
+    return decide(candidate, champion)
 
 
 def _changed(candidate: dict[str, str]) -> str:
