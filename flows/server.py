@@ -16,6 +16,7 @@ from typing import IO
 
 import psutil
 from prefect.settings import (
+    PREFECT_API_DATABASE_CONNECTION_URL,
     PREFECT_API_URL,
     PREFECT_UI_URL,
     get_current_settings,
@@ -31,6 +32,7 @@ PREFECTS_PORT = 4200
 SECONDS_TO_START = 90.0
 SECONDS_TO_ANSWER = 5.0
 MAX_REASON_CHARACTERS = 200
+FAULTS_OF_DATABASES = ("sqlalchemy.", "sqlite3.", "alembic.")  # the last: of another version
 # The server's errors go to its log. `flows.environment` switches them off elsewhere.
 LOG_SETTINGS = {
     "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
@@ -124,11 +126,23 @@ def _wait_until_ready(server: "subprocess.Popen[bytes]", port: int, url: str, lo
         if _listens(server.pid, port) and _answers(url):
             return
         time.sleep(0.5)
-    why = f"within {SECONDS_TO_START:.0f} s" if server.poll() is None else f"({_last_error(log)})"
+    error = "" if server.poll() is None else _last_error(log)
+    why = f"({error})" if error else f"within {SECONDS_TO_START:.0f} s"
     raise RunError(
-        f"Prefect's server did not start {why}; `{sys.executable} -m prefect server start` shows "
-        "its output",
+        f"Prefect's server did not start {why}; {_advice_on_database(error)}"
+        f"`{sys.executable} -m prefect server start` shows its output",
         UNAVAILABLE,
+    )
+
+
+def _advice_on_database(error: str) -> str:
+    """Say what to do about a file that the server cannot use as its database."""
+    scheme, _, path = PREFECT_API_DATABASE_CONNECTION_URL.value().partition(":///")
+    if not (scheme.startswith("sqlite") and error.startswith(FAULTS_OF_DATABASES)):
+        return ""
+    return (
+        f"if its database {path} is damaged, or was written by a newer Prefect, move it away, "
+        "since it only records past runs; "
     )
 
 

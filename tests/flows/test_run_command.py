@@ -126,6 +126,25 @@ def test_a_server_that_does_not_start_is_one_line(flows_run, tmp_path):
     assert "unable to open database file" in line
 
 
+@pytest.mark.parametrize("command", ["run", "serve"])
+def test_a_damaged_database_of_the_server_is_named_with_what_to_do(command, toy, tmp_path):
+    database = tmp_path / "home" / "prefect.db"
+    database.parent.mkdir()
+    database.write_bytes(b"no database" * 1000)
+    done = subprocess.run(
+        [sys.executable, "-m", "flows", command],
+        capture_output=True,
+        text=True,
+        env=environment_of_stages() | {"PREFECT_HOME": str(database.parent)},
+        check=False,
+    )
+    assert done.returncode == 4
+    assert "file is not a database" in done.stderr
+    assert f"its database {database} is damaged" in done.stderr
+    assert "move it away" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
 def test_a_project_that_cannot_be_written_is_one_line(toy):
     namespace = next(
         (
