@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import json
 import os
 import re
 import socket
@@ -31,6 +32,7 @@ from flows.stages.stage import command_ending_with_parent, with_our_paths
 PREFECTS_PORT = 4200
 SECONDS_TO_START = 90.0
 SECONDS_TO_ANSWER = 5.0
+WANTS_A_PASSWORD = (401, 403)  # HTTP status; Prefect's client sends the password
 MAX_REASON_CHARACTERS = 200
 FAULTS_OF_DATABASES = ("sqlalchemy.", "sqlite3.", "alembic.")  # the last: of another version
 # The server's errors go to its log. `flows.environment` switches them off elsewhere.
@@ -49,10 +51,11 @@ def configured_server() -> str | None:
     url = get_current_settings().api.url
     if url is None:
         return None
-    if not _answers(f"{url}/health"):
+    if fault := _fault_of(url):
         raise RunError(
-            f"Prefect's server at {without_credentials(url)} does not answer; start it, or unset "
-            "PREFECT_API_URL (and `prefect config unset PREFECT_API_URL`) to run without one",
+            f"Prefect's server at {without_credentials(url)} {fault}; start it, correct "
+            "PREFECT_API_URL, which ends in /api, or unset it (and `prefect config unset "
+            "PREFECT_API_URL`) to run without one",
             UNAVAILABLE,
         )
     return str(url)
@@ -97,7 +100,7 @@ def _use(server: "subprocess.Popen[bytes]", port: int, log: IO[str]) -> Iterator
     """Point Prefect's settings to the server while it is in use, then end it."""
     url = f"http://127.0.0.1:{port}/api"
     try:
-        _wait_until_ready(server, port, f"{url}/health", log)
+        _wait_until_ready(server, port, url, log)
         os.environ["PREFECT_API_URL"] = url  # for the runs, which are child processes
         with temporary_settings({PREFECT_API_URL: url, PREFECT_UI_URL: url.removesuffix("/api")}):
             yield url
@@ -123,7 +126,7 @@ def _wait_until_ready(server: "subprocess.Popen[bytes]", port: int, url: str, lo
     """Return as soon as the server itself answers, not another one that took the port first."""
     deadline = time.monotonic() + SECONDS_TO_START
     while time.monotonic() < deadline and server.poll() is None:
-        if _listens(server.pid, port) and _answers(url):
+        if _listens(server.pid, port) and not _fault_of(url):
             return
         time.sleep(0.5)
     error = "" if server.poll() is None else _last_error(log)
@@ -166,11 +169,21 @@ def _last_error(log: IO[str]) -> str:
     return (errors or lines or ["no output"])[-1][:MAX_REASON_CHARACTERS]
 
 
-def _answers(url: str) -> bool:
+def _fault_of(url: str) -> str:
+    """What is wrong with the server at this address of an API; empty if it can be used."""
+    health = f"{without_credentials(url).rstrip('/')}/health"
     try:
-        with urllib.request.urlopen(without_credentials(url), timeout=SECONDS_TO_ANSWER):
-            return True
-    except urllib.error.HTTPError:  # it runs, but may want a password
-        return True
-    except (urllib.error.URLError, OSError):
-        return False
+        with urllib.request.urlopen(health, timeout=SECONDS_TO_ANSWER) as answer:
+            content = answer.read()
+    except urllib.error.HTTPError as error:
+        if error.code in WANTS_A_PASSWORD:
+            return ""
+        # Of a reverse proxy: its server is away (502 to 504), or has another prefix (404).
+        return f"answers with HTTP status {error.code}"
+    except OSError:
+        return "does not answer"
+    try:
+        json.loads(content)
+    except ValueError:
+        return "answers with a page, not as an API"
+    return ""

@@ -5,6 +5,7 @@ Ray are started when they are needed.
 """
 
 import ipaddress
+import json
 import os
 import urllib.error
 import urllib.request
@@ -18,6 +19,7 @@ from pdm.doctor.finding import Finding, error, failed, listed, ok, warning
 from pdm.errors import PyramidError, Unavailable
 
 SECONDS_TO_ANSWER = 5.0
+WANTS_A_PASSWORD = (401, 403)  # HTTP status
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # As their command lines name them. Ray's own parts listen on all interfaces, whatever is asked.
 SERVICES = ("gcs_server", "raylet", "mlflow", "prefect")
@@ -40,25 +42,34 @@ def check_prefect() -> Finding:
     url = os.environ.get("PREFECT_API_URL")
     if not url:
         return ok("prefect", "a server is started when it is needed")
-    if not _answers(f"{without_credentials(url)}/health"):
+    if fault := _fault_of(f"{without_credentials(url).rstrip('/')}/health"):
         text = (
-            f"PREFECT_API_URL: {without_credentials(url)} does not answer; start the server, or "
-            "unset PREFECT_API_URL to run without one"
+            f"PREFECT_API_URL: {without_credentials(url)} {fault}; start the server, correct the "
+            "address, which ends in /api, or unset PREFECT_API_URL to run without one"
         )
         return error("prefect", text, Unavailable)
     return ok("prefect", without_credentials(url))
 
 
-def _answers(url: str) -> bool:
+def _fault_of(url: str) -> str:
+    """What is wrong with an address that answers with JSON; empty if nothing is."""
     # Proxies cannot reach servers on this machine.
     handlers = [urllib.request.ProxyHandler({})] if urlsplit(url).hostname in LOOPBACK else []
     try:
-        with urllib.request.build_opener(*handlers).open(url, timeout=SECONDS_TO_ANSWER):
-            return True
-    except urllib.error.HTTPError:  # it runs, but may want a password
-        return True
+        opener = urllib.request.build_opener(*handlers)
+        with opener.open(url, timeout=SECONDS_TO_ANSWER) as answer:
+            content = answer.read()
+    except urllib.error.HTTPError as fault:
+        # With another status it is a reverse proxy whose server is away or has another prefix.
+        wants_password = fault.code in WANTS_A_PASSWORD
+        return "" if wants_password else f"answers with HTTP status {fault.code}"
     except (OSError, ValueError):
-        return False
+        return "does not answer"
+    try:
+        json.loads(content)
+    except ValueError:
+        return "answers with a page, not as an API"
+    return ""
 
 
 def names_cluster() -> bool:

@@ -3,7 +3,9 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -179,6 +181,37 @@ def test_only_errors_end_with_an_error():
         raise_for([ok("a", ""), error("b", "", Unavailable)])
     with pytest.raises(BadInput, match="2 of 2 checks failed: a, b"):
         raise_for([error("a", "", Unavailable), error("b", "", BadInput)])
+
+
+@pytest.mark.parametrize(
+    ("status", "finding", "words"),
+    [
+        (502, "error", "HTTP status 502"),  # a reverse proxy whose server is away
+        (200, "error", "with a page"),  # the address of Prefect's pages
+        (401, "ok", "/prefix/api"),
+    ],
+)
+def test_an_address_behind_a_reverse_proxy_must_be_that_of_prefects_api(
+    status, finding, words, monkeypatch
+):
+    class Gateway(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(b"<html>")
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Gateway) as gateway:
+        thread = threading.Thread(target=gateway.handle_request)
+        thread.start()
+        url = f"http://127.0.0.1:{gateway.server_port}/prefix/api"
+        monkeypatch.setenv("PREFECT_API_URL", url)
+        found = services.check_prefect()
+        thread.join()
+    assert found.status == finding
+    assert words in found.text
 
 
 def test_a_slow_service_costs_seconds(monkeypatch):

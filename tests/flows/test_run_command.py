@@ -1,6 +1,9 @@
+import contextlib
 import shutil
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -108,6 +111,47 @@ def test_a_server_that_is_configured_but_away_is_named(flows_run):
     done = flows_run(PREFECT_API_URL="http://127.0.0.1:9/api")
     assert done.returncode == 4
     assert done.stderr.startswith("error: Prefect's server at http://127.0.0.1:9/api does not")
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (502, "answers with HTTP status 502"),  # a reverse proxy whose server is away
+        (404, "answers with HTTP status 404"),  # or has another prefix
+        (200, "answers with a page, not as an API"),  # the address of Prefect's pages
+    ],
+)
+def test_a_reverse_proxy_without_prefects_api_is_named(flows_run, gateway, status, words):
+    url = gateway(status)
+    done = flows_run(PREFECT_API_URL=url)
+    assert done.returncode == 4
+    assert done.stderr.startswith(f"error: Prefect's server at {url} {words}; start it, correct")
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.fixture
+def gateway():
+    """Starts a server that answers everything with a page and one HTTP status; its address."""
+    with contextlib.ExitStack() as stack:
+
+        def start(status):
+            class Gateway(BaseHTTPRequestHandler):
+                def do_GET(self):
+                    self.send_response(status)
+                    self.end_headers()
+                    self.wfile.write(b"<html>")
+
+                def log_message(self, *_):
+                    pass
+
+            server = stack.enter_context(HTTPServer(("127.0.0.1", 0), Gateway))
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(server.shutdown)
+            return f"http://127.0.0.1:{server.server_port}/prefix/api"
+
+        yield start
 
 
 def test_a_password_in_the_address_of_a_server_is_not_shown(flows_run):
