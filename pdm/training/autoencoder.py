@@ -59,7 +59,7 @@ def run_folder(config: AutoencoderConfig, *, shards: Path, runs: Path) -> Path:
         BadInput: The shards have no manifest.
     """
     manifest.load(shards)
-    return runs / _record(config, shards).name
+    return runs / run_record(config, shards).name
 
 
 def plan(config: AutoencoderConfig, *, shards: Path, runs: Path, model: Path) -> TrainingPlan:
@@ -69,7 +69,7 @@ def plan(config: AutoencoderConfig, *, shards: Path, runs: Path, model: Path) ->
         BadInput: The shards have no manifest.
     """
     manifest.load(shards)
-    return plan_training(runs, _record(config, shards), config, model)
+    return plan_training(runs, run_record(config, shards), config, model)
 
 
 def train_autoencoder(
@@ -105,22 +105,23 @@ def train_autoencoder(
     if config.init_from:
         check_source(config.init_from, "autoencoder")
     if is_first_process():
-        earlier_runs.prepare(run, _record(config, shards), config)
+        earlier_runs.prepare(run, run_record(config, shards), config)
     if config.perceptual and config.perceptual.path:
         path = str(Path(config.perceptual.path).absolute())
         config = replace(config, perceptual=replace(config.perceptual, path=path))
     paths = (path.absolute() for path in (shards, run, run / finished.MODEL, Path()))
     settings = Settings(config, *paths)
-    launch(_work, settings, num_workers=config.training.num_workers, run=run)
+    launch(train_on_worker, settings, num_workers=config.training.num_workers, run=run)
     if is_first_process():
         finished.publish(run, config.training, model=model, curves=curves)
 
 
-def _record(config: AutoencoderConfig, shards: Path) -> RunRecord:
+def run_record(config: AutoencoderConfig, shards: Path) -> RunRecord:
+    """Return the facts that name a run: the settings and the shards."""
     return RunRecord.of("autoencoder", config, {"shards": manifest.digest(shards)})
 
 
-def _work(settings: Settings, workers: Workers) -> None:
+def train_on_worker(settings: Settings, workers: Workers) -> None:
     """Train; runs on every worker."""
     config, training = settings.config, settings.config.training
     if workers.is_first:
@@ -139,10 +140,10 @@ def _work(settings: Settings, workers: Workers) -> None:
             _record_reconstructions(settings.run, found, state.images_seen, events)
         return -found.psnr
 
-    losses = _losses(model, config, workers.device)
+    losses = build_losses(model, config, workers.device)
     share = training.micro_batch_size(workers.count)
     flops = flops_per_image(losses, autoencoder_batch(config, model, share))
-    state = TrainState(model, training, _discriminator_training(losses))
+    state = TrainState(model, training, discriminator_training(losses))
     restore_newest(state, checkpoints_of(settings.run, training), workers)
     run = RunFolder(settings.run, "autoencoder", training, workers, state.images_seen, score)
     prepare_blocks(model, training, workers.device)
@@ -196,7 +197,7 @@ def _record_reconstructions(
     events.metrics({"val_psnr": found.psnr}, images_seen)
 
 
-def _losses(
+def build_losses(
     model: Autoencoder, config: AutoencoderConfig, device: torch.device
 ) -> AutoencoderLosses:
     """Build the model with its losses."""
@@ -205,7 +206,8 @@ def _losses(
     return AutoencoderLosses(model, config, perceptual, adversary)
 
 
-def _discriminator_training(losses: AutoencoderLosses) -> DiscriminatorTraining | None:
+def discriminator_training(losses: AutoencoderLosses) -> DiscriminatorTraining | None:
+    """Return what the optimizer needs to know of the discriminator; None without one."""
     if losses.adversary is None:
         return None
     config = losses.adversary.config

@@ -76,7 +76,7 @@ def run_folder(config: DiffusionConfig, *, latents: Path, runs: Path) -> Path:
         BadInput: The latents have no manifest.
     """
     manifest.load(latents)
-    return runs / _record(config, latents).name
+    return runs / run_record(config, latents).name
 
 
 def plan(config: DiffusionConfig, *, latents: Path, runs: Path, model: Path) -> TrainingPlan:
@@ -86,7 +86,7 @@ def plan(config: DiffusionConfig, *, latents: Path, runs: Path, model: Path) -> 
         BadInput: The latents have no manifest.
     """
     manifest.load(latents)
-    return plan_training(runs, _record(config, latents), config, model)
+    return plan_training(runs, run_record(config, latents), config, model)
 
 
 def train_diffusion(
@@ -128,22 +128,23 @@ def train_diffusion(
     if config.init_from:
         check_source(config.init_from, "diffusion")
     if is_first_process():
-        earlier_runs.prepare(run, _record(config, latents), config)
+        earlier_runs.prepare(run, run_record(config, latents), config)
     paths = (path.absolute() for path in (latents, run, run / finished.MODEL, autoencoder, Path()))
     settings = Settings(config, build_reference_distance, *paths)
     if is_first_process() and isinstance(config.task, TextTask):
         origin = Path(config.init_from.path) if config.init_from else None
         prepare_text(config.task, found, settings.text_files, origin)
-    launch(_work, settings, num_workers=config.training.num_workers, run=run)
+    launch(train_on_worker, settings, num_workers=config.training.num_workers, run=run)
     if is_first_process():
         finished.publish(run, config.training, model=model, curves=curves)
 
 
-def _record(config: DiffusionConfig, latents: Path) -> RunRecord:
+def run_record(config: DiffusionConfig, latents: Path) -> RunRecord:
+    """Return the facts that name a run: the settings and the latents."""
     return RunRecord.of("diffusion", config, {"latents": manifest.digest(latents)})
 
 
-def _work(settings: Settings, workers: Workers) -> None:
+def train_on_worker(settings: Settings, workers: Workers) -> None:
     """Train; runs on every worker."""
     config, training = settings.config, settings.config.training
     if workers.is_first:

@@ -57,7 +57,7 @@ def train_bucket_chain(folder: Path) -> Chain:
     made = Chain.below(folder)
     write_bucket_shards(made.shards)
     settings = autoencoder.Settings(CONFIGS[0], made.shards, made.autoencoder_run, made.autoencoder)
-    autoencoder._work(settings, Workers(torch.device("cpu")))
+    autoencoder.train_on_worker(settings, Workers(torch.device("cpu")))
     encode_shards(LATENTS, shards=made.shards, autoencoder=made.autoencoder, latents=made.latents)
     train_diffusion(CONFIGS[1], made)
     return made

@@ -112,7 +112,7 @@ def make_latents(folder: Path) -> None:
     training = replace(ENOUGH, total_images=640, save_every_images=640, log_every_images=320)
     config = replace(AUTOENCODER, equivariance_loss_weight=0.0, close_up=0.0, training=training)
     settings = autoencoder.Settings(config, shards, folder / "run", folder / "autoencoder")
-    autoencoder._work(settings, Workers(torch.device("cpu")))
+    autoencoder.train_on_worker(settings, Workers(torch.device("cpu")))
     latents = folder / "latents"
     encode_shards(LATENTS, shards=shards, autoencoder=settings.model, latents=latents)
 
@@ -138,7 +138,7 @@ def train(folder: Path, name: str, config: DiffusionConfig) -> Path:
     if isinstance(config.task, TextTask):
         splits = [LatentShards(folder / "latents", split) for split in ("train", "val")]
         prepare_text(config.task, splits, settings.text_files, None)
-    diffusion._work(settings, Workers(torch.device("cpu")))
+    diffusion.train_on_worker(settings, Workers(torch.device("cpu")))
     return settings.model
 
 

@@ -27,6 +27,6 @@ def train_task(config: DiffusionConfig, autoencoder: Path, folder: Path) -> Path
         autoencoder,
     )
     check_task(config, LatentShards(latents, "train"))
-    diffusion._work(settings, Workers(torch.device("cpu")))
+    diffusion.train_on_worker(settings, Workers(torch.device("cpu")))
     (folder / "models/autoencoder").symlink_to(autoencoder)
     return folder

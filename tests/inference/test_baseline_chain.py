@@ -91,7 +91,7 @@ def test_ldms_network_of_a_task_goes_the_whole_way_to_a_users_picture(tmp_path):
     settings = diffusion.Settings(
         config, ReferenceDistance, latents, tmp_path / "run", models / "diffusion", first_stage
     )
-    diffusion._work(settings, Workers(torch.device("cpu")))
+    diffusion.train_on_worker(settings, Workers(torch.device("cpu")))
     (models / "autoencoder").symlink_to(first_stage)
     loaded = load_models(models, replace(SAMPLE, sampler="ddim"))
     assert loaded.networks.network.network.config.in_channels == 7

@@ -205,7 +205,7 @@ def train_in_group(workers, config, chain, folder):
         *(config, ReferenceDistance, chain.latents, folder / "run", folder / "model"),
         chain.autoencoder,
     )
-    diffusion._work(settings, workers)
+    diffusion.train_on_worker(settings, workers)
     return folder / "model" / "model.safetensors"
 
 
@@ -231,7 +231,7 @@ def test_a_bucket_without_held_out_pictures_is_trained_on_all_the_same(tmp_path)
     counts = {(128, 64): (6, 3), (64, 64): (4, 0)}
     shards = write_bucket_shards(tmp_path / "shards", counts)
     settings = autoencoder.Settings(AUTOENCODER, shards, tmp_path / "run", tmp_path / "model")
-    autoencoder._work(settings, Workers(torch.device("cpu")))
+    autoencoder.train_on_worker(settings, Workers(torch.device("cpu")))
     latents = tmp_path / "latents"
     encode_shards(LATENTS, shards=shards, autoencoder=tmp_path / "model", latents=latents)
     assert [len(one) for one in LatentShards(latents, "train").bucket_ranges] == [12, 8]
@@ -251,13 +251,13 @@ def test_a_square_model_is_fine_tuned_on_buckets(chain, tmp_path):
     counts = {(128, 64): (6, 3)}
     one = write_bucket_shards(tmp_path / "one", counts)
     first = autoencoder.Settings(AUTOENCODER, one, tmp_path / "run-1", tmp_path / "first")
-    autoencoder._work(first, Workers(torch.device("cpu")))
+    autoencoder.train_on_worker(first, Workers(torch.device("cpu")))
     digest = sha256_of(first.model / "model.safetensors")
     origin = InitFromConfig(path=str(first.model), sha256=digest)
     settings = autoencoder.Settings(
         replace(AUTOENCODER, init_from=origin), chain.shards, tmp_path / "run-2", tmp_path / "tuned"
     )
-    autoencoder._work(settings, Workers(torch.device("cpu")))
+    autoencoder.train_on_worker(settings, Workers(torch.device("cpu")))
     record = json.loads((tmp_path / "tuned" / "config.json").read_text())
     assert len(record["buckets"]) == 3
     assert record["init_from"]["sha256"] == digest

@@ -56,5 +56,5 @@ def test_trainings_also_name_the_precision(chain, tmp_path, caplog):
         caplog.clear()
         with caplog.at_level(logging.INFO, "pdm"):
             settings = replace(settings, run=tmp_path / str(number))
-            module._work(settings, Workers(CPU))
+            module.train_on_worker(settings, Workers(CPU))
         assert caplog.messages[0] == describe_device(CPU, "bfloat16")

@@ -90,7 +90,7 @@ def test_autoencoder_computes_the_numbers_of_its_version(chain: Chain, tmp_path)
         config = replace(config, training=replace(config.training, **TRAINING))
         folder = tmp_path / name
         settings = autoencoder.Settings(config, chain.shards, folder / "run", folder / "model")
-        autoencoder._work(settings, CPU)
+        autoencoder.train_on_worker(settings, CPU)
         found |= numbers_of(name, settings.run, settings.model)
     assert_numbers_of_version("autoencoder", found)
 
@@ -119,7 +119,7 @@ def test_diffusion_computes_the_numbers_of_its_version(chain: Chain, tmp_path):
             folder / "model",
             chain.autoencoder,
         )
-        diffusion._work(settings, CPU)
+        diffusion.train_on_worker(settings, CPU)
         found |= numbers_of(name, settings.run, settings.model)
     assert_numbers_of_version("diffusion", found)
 

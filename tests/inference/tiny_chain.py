@@ -149,7 +149,7 @@ def train_autoencoder(
     if baseline:  # LDM's denoising networks halve a latent three times
         config = replace(config, image_height_px=32, image_width_px=64)
     settings = autoencoder.Settings(config, shards, folder / "run", folder / "model")
-    autoencoder._work(settings, Workers(torch.device("cpu")))
+    autoencoder.train_on_worker(settings, Workers(torch.device("cpu")))
     return settings.run, settings.model
 
 
@@ -179,7 +179,7 @@ def train_diffusion(config: DiffusionConfig, made: Chain) -> None:
         *(config, ReferenceDistance, made.latents, made.diffusion_run, made.diffusion),
         made.autoencoder,
     )
-    diffusion._work(settings, Workers(torch.device("cpu")))
+    diffusion.train_on_worker(settings, Workers(torch.device("cpu")))
 
 
 def drawn_pictures(chain: Chain, count: int = DIFFUSION.score_images) -> SampleScorer:

@@ -99,7 +99,7 @@ def _distances(size: Size, seed: int, folder: Path) -> tuple[dict[str, float], d
     settings = autoencoder.Settings(
         config.autoencoder, shards["many"], folder / "run-autoencoder", first_stage
     )
-    autoencoder._work(settings, Workers(torch.device("cpu")))
+    autoencoder.train_on_worker(settings, Workers(torch.device("cpu")))
     judge, loaded = ReferenceDistance(), load_autoencoder(first_stage)
     train, real = (ImageShards(shards["many"], split) for split in ("train", "val"))
     flows = [_train_flow(config, shards[name], first_stage, folder / name) for name in shards]
@@ -143,7 +143,7 @@ def _train_flow(config: Params, shards: Path, first_stage: Path, folder: Path) -
         *(config.diffusion, ReferenceDistance, latents, folder / "run", models / "diffusion"),
         first_stage,
     )
-    diffusion._work(settings, Workers(torch.device("cpu")))
+    diffusion.train_on_worker(settings, Workers(torch.device("cpu")))
     (models / "autoencoder").symlink_to(first_stage.resolve())
     return models
 

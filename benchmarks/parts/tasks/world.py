@@ -92,7 +92,7 @@ def train_first_stage(size: Size, config: Params, folder: Path) -> FirstStage:
     if not stage.model.exists():
         run = folder / "run-autoencoder"
         settings = autoencoder.Settings(config.autoencoder, stage.shards, run, stage.model)
-        autoencoder._work(settings, Workers(CPU))
+        autoencoder.train_on_worker(settings, Workers(CPU))
     if not stage.latents.exists():
         encode_shards(
             config.latents, shards=stage.shards, autoencoder=stage.model, latents=stage.latents
@@ -115,7 +115,7 @@ def train_task(config: Params, stage: FirstStage, folder: Path) -> World:
         splits = [LatentShards(stage.latents, split) for split in ("train", "val")]
         prepare_text(config.diffusion.task, splits, settings.text_files, None)
     if not settings.model.exists():
-        diffusion._work(settings, Workers(CPU))
+        diffusion.train_on_worker(settings, Workers(CPU))
     if not (models / "autoencoder").exists():
         (models / "autoencoder").symlink_to(stage.model.resolve())
     height, width = config.autoencoder.image_height_px, config.autoencoder.image_width_px

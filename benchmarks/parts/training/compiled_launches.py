@@ -23,7 +23,7 @@ from benchmarks.common import Ratio
 from benchmarks.parts.training.launches import BEFORE, Launches, Step
 from pdm.models.layers.spectral_norm import norms_and_weights
 from pdm.training.loop.activation_checkpointing import blocks_of
-from pdm.training.loop.compilation import _kind, compile_blocks
+from pdm.training.loop.compilation import compile_blocks, kind_of_block
 from pdm.training.loop.power_iteration import SpectralNorms
 
 CPU = torch.device("cpu")
@@ -109,7 +109,7 @@ def kinds_of_blocks(step: Step) -> tuple[Counter[Kind], int]:
 
     def note(block: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         shapes = tuple(torch.Size((1, *one.shape[1:])) for one in inputs)
-        numbers[first.setdefault((_kind(block), shapes), Kind(block, shapes))] += 1
+        numbers[first.setdefault((kind_of_block(block), shapes), Kind(block, shapes))] += 1
 
     for block in blocks_of(step.network):
         block.register_forward_hook(note)

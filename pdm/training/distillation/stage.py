@@ -15,7 +15,7 @@ from pdm.training import diffusion
 from pdm.training.checkpoints import earlier_runs, finished
 from pdm.training.checkpoints.plan import RESTORE, TrainingPlan, plan_training
 from pdm.training.checkpoints.run_record import RunRecord
-from pdm.training.distillation.worker import NAME, Settings, work
+from pdm.training.distillation.worker import NAME, Settings, train_on_worker
 from pdm.training.distributed.launchers import Launch, is_first_process, launch_on_ray
 from pdm.training.monitoring.samples.scores import BuildReferenceDistance
 from pdm.weights import FEW_STEPS
@@ -94,7 +94,7 @@ def distil_flow(
     if is_first_process() and isinstance(config.task, TextTask):
         # Prompts may have changed since the flow was trained, and the cache may be gone.
         prepare_states(config.task, splits, settings.text_files)
-    launch(work, settings, num_workers=config.training.num_workers, run=run)
+    launch(train_on_worker, settings, num_workers=config.training.num_workers, run=run)
     if is_first_process():
         finished.finish(run, settings.config.training)
         finished.export(run, model)

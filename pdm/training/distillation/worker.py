@@ -71,7 +71,7 @@ class Settings:
         return TextFiles(self.flow, diffusion.text_cache(flow_run), self.working_folder)
 
 
-def work(settings: Settings, workers: Workers) -> None:
+def train_on_worker(settings: Settings, workers: Workers) -> None:
     """Distil; runs on every worker."""
     config, training = settings.config, settings.config.training
     if workers.is_first:

@@ -60,7 +60,7 @@ def compile_blocks(model: nn.Module, device: Device, backend: Backend = "inducto
     dynamic = getattr(model, "sizes_vary", False)
     functions: dict[Any, Callable[..., Any]] = {}
     for block in blocks_of(model):
-        kind = _kind(block)
+        kind = kind_of_block(block)
         if kind not in functions:
             functions[kind] = compile_function(
                 type(block).forward,
@@ -73,7 +73,7 @@ def compile_blocks(model: nn.Module, device: Device, backend: Backend = "inducto
         block.forward = functools.partial(functions[kind], block)
 
 
-def _kind(block: nn.Module) -> tuple[Any, ...]:
+def kind_of_block(block: nn.Module) -> tuple[Any, ...]:
     """What equal blocks have in common: their class, layers and shapes of weights."""
     shapes = tuple((name, tensor.shape) for name, tensor in block.state_dict().items())
     return type(block), repr(block), shapes

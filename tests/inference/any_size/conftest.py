@@ -41,7 +41,7 @@ def super_resolution(chain, tmp_path_factory):
             replace(DIFFUSION, task=task, condition_dropout=0.0, score_images=2),
             *(ReferenceDistance, latents, folder / "run", folder / "diffusion", chain.autoencoder),
         )
-        diffusion._work(settings, Workers(torch.device("cpu")))
+        diffusion.train_on_worker(settings, Workers(torch.device("cpu")))
 
     made = make_once(tmp_path_factory, "super-resolution", make)
     models = tmp_path_factory.mktemp("super") / "models"

@@ -49,15 +49,19 @@ def trained(chain, tmp_path_factory) -> Trained:
     folder, workers = tmp_path_factory.mktemp("trained"), Workers(torch.device("cpu"))
     (folder / "autoencoder").mkdir()
     (folder / "diffusion").mkdir()
-    record = autoencoder._record(CONFIG, chain.shards)
+    record = autoencoder.run_record(CONFIG, chain.shards)
     run = folder / "autoencoder" / record.name
     earlier_runs.prepare(run, record, CONFIG)
-    autoencoder._work(autoencoder.Settings(CONFIG, chain.shards, run, run / "model"), workers)
-    record = diffusion._record(DIFFUSION_CONFIG, chain.latents)
+    autoencoder.train_on_worker(
+        autoencoder.Settings(CONFIG, chain.shards, run, run / "model"), workers
+    )
+    record = diffusion.run_record(DIFFUSION_CONFIG, chain.latents)
     other = folder / "diffusion" / record.name
     earlier_runs.prepare(other, record, DIFFUSION_CONFIG)
     places = (chain.latents, other, other / "model", chain.autoencoder)
-    diffusion._work(diffusion.Settings(DIFFUSION_CONFIG, ReferenceDistance, *places), workers)
+    diffusion.train_on_worker(
+        diffusion.Settings(DIFFUSION_CONFIG, ReferenceDistance, *places), workers
+    )
     return Trained(chain, folder, run, other)
 
 

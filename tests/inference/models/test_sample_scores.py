@@ -90,7 +90,7 @@ def test_what_is_drawn_and_compared_changes_nothing_that_is_learnt(chain, tmp_pa
         tmp_path / "model",
         chain.autoencoder,
     )
-    diffusion._work(settings, Workers(torch.device("cpu")))
+    diffusion.train_on_worker(settings, Workers(torch.device("cpu")))
     weights = [folder / "model.safetensors" for folder in (chain.diffusion, tmp_path / "model")]
     assert weights[0].read_bytes() == weights[1].read_bytes()
     log = events.read(tmp_path / "run" / "events.jsonl")
@@ -106,9 +106,9 @@ def test_a_scored_run_that_is_broken_off_again_and_again_scores_and_learns_the_s
     (settings.run / STOP).touch()  # every training makes one step
     for _ in range(5):
         with pytest.raises(Preempted):
-            diffusion._work(settings, Workers(torch.device("cpu")))
+            diffusion.train_on_worker(settings, Workers(torch.device("cpu")))
     (settings.run / STOP).unlink()
-    diffusion._work(settings, Workers(torch.device("cpu")))
+    diffusion.train_on_worker(settings, Workers(torch.device("cpu")))
     unbroken, resumed = scores(chain.diffusion_run), scores(tmp_path / "run")
     assert [images_seen for images_seen, _ in resumed] == [16, 32]
     for (_, one), (_, other) in zip(unbroken, resumed, strict=True):

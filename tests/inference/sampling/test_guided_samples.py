@@ -41,7 +41,7 @@ def train(chain, folder, **changes):
         folder / "model",
         chain.autoencoder,
     )
-    diffusion._work(settings, Workers(torch.device("cpu")))
+    diffusion.train_on_worker(settings, Workers(torch.device("cpu")))
     return settings.model
 
 

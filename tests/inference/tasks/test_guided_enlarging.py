@@ -75,7 +75,9 @@ def models(tmp_path_factory) -> Path:
     shards, latents = write_shards(folder / "shards"), folder / "latents"
     first_stage = folder / "autoencoder"
     cpu = Workers(torch.device("cpu"))
-    autoencoder._work(autoencoder.Settings(TRAINED, shards, folder / "first", first_stage), cpu)
+    autoencoder.train_on_worker(
+        autoencoder.Settings(TRAINED, shards, folder / "first", first_stage), cpu
+    )
     encode_shards(LATENTS, shards=shards, autoencoder=first_stage, latents=latents)
     settings = diffusion.Settings(
         replace(DIFFUSION, model=replace(DIFFUSION.model, windows=None), score_images=0),
@@ -85,7 +87,7 @@ def models(tmp_path_factory) -> Path:
         folder / "diffusion",
         first_stage,
     )
-    diffusion._work(settings, cpu)
+    diffusion.train_on_worker(settings, cpu)
     return folder
 
 

@@ -49,7 +49,7 @@ def train(folder: Path, name: str, latents: Path, autoencoder: Path) -> Path:
     settings = diffusion.Settings(
         CONFIG, ReferenceDistance, latents, folder / f"{name}-run", folder / name, autoencoder
     )
-    diffusion._work(settings, Workers(torch.device("cpu")))
+    diffusion.train_on_worker(settings, Workers(torch.device("cpu")))
     return settings.model
 
 

@@ -43,7 +43,7 @@ def models(chain, tmp_path_factory) -> Path:
         folder / "models/diffusion",
         chain.autoencoder,
     )
-    diffusion._work(settings, Workers(torch.device("cpu")))
+    diffusion.train_on_worker(settings, Workers(torch.device("cpu")))
     (folder / "models/autoencoder").symlink_to(chain.autoencoder)
     return folder / "models"
 

@@ -38,7 +38,7 @@ def test_an_autoencoder_trains_alike(tmp_path, shards):
     for strategy in ("ddp", "fsdp"):
         config, run, model = settings_of(AUTOENCODER, tmp_path, strategy)
         settings = autoencoder.Settings(config, shards, run, model)
-        assert run_group(2, call, autoencoder._work, settings) == [None, None]
+        assert run_group(2, call, autoencoder.train_on_worker, settings) == [None, None]
         found.append(weights_of(model))
     # Eight steps of up to 0.002 each could part them by 0.03; that the weights are laid out in
     # another order parts them by this much (docs/log.md).
@@ -53,7 +53,7 @@ def test_a_diffusion_model_trains_alike(tmp_path, chain):
         settings = diffusion.Settings(
             config, ReferenceDistance, chain.latents, run, model, chain.autoencoder
         )
-        assert run_group(2, call, diffusion._work, settings) == [None, None]
+        assert run_group(2, call, diffusion.train_on_worker, settings) == [None, None]
         found.append(weights_of(model))
     # Eight steps of up to 0.002 each could part them by 0.03; that the weights are laid out in
     # another order parts them by this much (docs/log.md).

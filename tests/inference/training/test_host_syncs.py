@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from pdm.config.stages.autoencoder import AutoencoderConfig
 from pdm.models.levels.pyramid import level_shapes
 from pdm.registry import build_autoencoder, build_denoiser
-from pdm.training.autoencoder import _discriminator_training, _losses
+from pdm.training.autoencoder import build_losses, discriminator_training
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.steps import Steps
@@ -93,8 +93,8 @@ def steps_of(config, losses, state, batch) -> Steps:
 def autoencoder_steps(config: AutoencoderConfig) -> Steps:
     torch.manual_seed(0)
     model = build_autoencoder(config)
-    losses = _losses(model, config, CPU.device)
-    state = TrainState(model, config.training, _discriminator_training(losses))
+    losses = build_losses(model, config, CPU.device)
+    state = TrainState(model, config.training, discriminator_training(losses))
     images, noise, plan = autoencoder_batch(config, model, 2, CPU.device)
     filled = torch.rand_like(images), tuple(torch.randn_like(level) for level in noise)
     return steps_of(config, losses, state, (*filled, plan))

@@ -90,7 +90,7 @@ def train_on_and_compare(folder: Path) -> None:
     torch.set_num_threads(os.cpu_count() or 1)  # as many as Ray gives, or sums would differ
     for run, model in (("run", "model"), ("unbroken", "unbroken-model")):
         settings = autoencoder.Settings(CONFIG, folder / "shards", folder / run, folder / model)
-        autoencoder._work(settings, Workers(torch.device("cpu")))
+        autoencoder.train_on_worker(settings, Workers(torch.device("cpu")))
     points = [event for event in events.read(folder / "run/events.jsonl") if "values" in event]
     steps = [point["images_seen"] for point in points if "loss" in point["values"]]
     assert steps == list(range(80, 321, 80))

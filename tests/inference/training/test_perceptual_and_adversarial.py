@@ -45,7 +45,7 @@ def perceptual(tmp_path_factory):
 def trained(folder, shards, config):
     """The bytes of the model, and all that was logged."""
     settings = autoencoder.Settings(config, shards, folder / "run", folder / "model")
-    autoencoder._work(settings, Workers(torch.device("cpu")))
+    autoencoder.train_on_worker(settings, Workers(torch.device("cpu")))
     found = events.read(settings.run / "events.jsonl")
     names = {name for event in found for name in event.get("values", {})}
     return (settings.model / "model.safetensors").read_bytes(), names
@@ -122,7 +122,7 @@ def work_as(rank: int, settings: autoencoder.Settings, port: int) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", rank=rank, world_size=2)
-    autoencoder._work(settings, Workers(torch.device("cpu")))
+    autoencoder.train_on_worker(settings, Workers(torch.device("cpu")))
     distributed.destroy_process_group()
 
 

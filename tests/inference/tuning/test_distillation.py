@@ -99,9 +99,9 @@ def test_a_stopped_and_resumed_tuning_ends_bit_for_bit_like_an_unbroken_one(
     )
     (tmp_path / STOP).touch()
     with pytest.raises(Preempted, match="after 4 of 16"):
-        worker.work(settings, Workers(CPU))
+        worker.train_on_worker(settings, Workers(CPU))
     (tmp_path / STOP).unlink()
-    worker.work(settings, Workers(CPU))
+    worker.train_on_worker(settings, Workers(CPU))
     file = f"{FEW_STEPS}/model.safetensors"
     assert (tmp_path / "model" / file).read_bytes() == (distilled / file).read_bytes()
 

@@ -83,7 +83,7 @@ def text(tmp_path_factory) -> Path:
     shards = shades.write_shards(folder / "shards")
     config = replace(AUTOENCODER, training=replace(TRAINING, total_images=16))
     settings = autoencoder.Settings(config, shards, folder / "run", folder / "autoencoder")
-    autoencoder._work(settings, Workers(CPU))
+    autoencoder.train_on_worker(settings, Workers(CPU))
     encode_shards(
         LATENTS, shards=shards, autoencoder=folder / "autoencoder", latents=folder / "latents"
     )
@@ -217,7 +217,7 @@ def test_ldms_network_of_maps_is_tuned_with_the_classes_of_its_data(tmp_path):
     settings = diffusion.Settings(
         SEMANTIC, ReferenceDistance, latents, tmp_path / "run", flow, model
     )
-    diffusion._work(settings, Workers(CPU))
+    diffusion.train_on_worker(settings, Workers(CPU))
     tuning = worker.Settings(
         stage.distillation_config(SEMANTIC),
         ReferenceDistance,

@@ -232,7 +232,7 @@ def test_a_resumed_tuning_ends_with_the_bits_of_an_unbroken_one(chain, tmp_path)
 
 
 def work(workers, settings):
-    diffusion._work(settings, workers)
+    diffusion.train_on_worker(settings, workers)
 
 
 @pytest.mark.slow
