@@ -24,15 +24,28 @@ def disk_space_for(path: Path, num_bytes: int) -> Iterator[None]:
             disk filled up within the block. The text says how much is needed, how much is free,
             and where.
     """
-    place = next(one for one in (path, *path.absolute().parents) if one.exists())
-    if shutil.disk_usage(place).free < MARGIN * num_bytes:
-        raise Unavailable(f"{_shortage(path, place, num_bytes)}; nothing was started")
+    place = require_disk_space(path, num_bytes)
     try:
         yield
     except OSError as error:
         if error.errno not in FULL:
             raise
         raise Unavailable(f"the disk filled up: {_shortage(path, place, num_bytes)}") from error
+
+
+def require_disk_space(path: Path, num_bytes: int) -> Path:
+    """Check that about `num_bytes` fit below `path`, which need not exist yet.
+
+    Returns:
+        `path`, or the nearest folder above it that exists.
+
+    Raises:
+        Unavailable: Less than `MARGIN * num_bytes` is free.
+    """
+    place = next(one for one in (path, *path.absolute().parents) if one.exists())
+    if shutil.disk_usage(place).free < MARGIN * num_bytes:
+        raise Unavailable(f"{_shortage(path, place, num_bytes)}; nothing was started")
+    return place
 
 
 def _shortage(path: Path, place: Path, num_bytes: int) -> str:

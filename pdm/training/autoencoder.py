@@ -18,6 +18,7 @@ from pdm.models.base_autoencoder import Autoencoder
 from pdm.registry import build_autoencoder
 from pdm.training.autoencoder_folder import write_model
 from pdm.training.checkpoints import earlier_runs, finished
+from pdm.training.checkpoints.disk_space import check_disk_space
 from pdm.training.checkpoints.plan import TrainingPlan, plan_training
 from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
 from pdm.training.checkpoints.run_record import RunRecord
@@ -144,7 +145,9 @@ def train_on_worker(settings: Settings, workers: Workers) -> None:
     share = training.micro_batch_size(workers.count)
     flops = flops_per_image(losses, autoencoder_batch(config, model, share))
     state = TrainState(model, training, discriminator_training(losses))
-    restore_newest(state, checkpoints_of(settings.run, training), workers)
+    checkpoints = checkpoints_of(settings.run, training)
+    restore_newest(state, checkpoints, workers)
+    check_disk_space(state, checkpoints, training, workers)
     run = RunFolder(settings.run, "autoencoder", training, workers, state.images_seen, score)
     prepare_blocks(model, training, workers.device)
     network = workers.wrap(losses, training)

@@ -19,6 +19,7 @@ from pdm.tasks.find import build_task, check_task
 from pdm.tasks.text import Text, TextFiles, prepare_text
 from pdm.training import lora
 from pdm.training.checkpoints import earlier_runs, finished
+from pdm.training.checkpoints.disk_space import check_disk_space
 from pdm.training.checkpoints.plan import TrainingPlan, plan_training
 from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
 from pdm.training.checkpoints.run_record import RunRecord
@@ -172,7 +173,9 @@ def train_on_worker(settings: Settings, workers: Workers) -> None:
     share = training.micro_batch_size(workers.count)
     flops = flops_per_image(losses, _example_batch(config, model, latents, share))
     state = TrainState(model, training)
-    restore_newest(state, checkpoints_of(settings.run, training), workers)
+    checkpoints = checkpoints_of(settings.run, training)
+    restore_newest(state, checkpoints, workers)
+    check_disk_space(state, checkpoints, training, workers)
     run = RunFolder(settings.run, "diffusion", training, workers, state.images_seen, score)
     if isinstance(task, Text) and not state.images_seen:
         run.score_checkpoint(state, run.events)  # the sheet to compare all later ones with

@@ -1,11 +1,13 @@
 """The training stages as their commands run them: again after the end, and for longer."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tiny_chain import AUTOENCODER, DIFFUSION, Chain
 
+from pdm.errors import Unavailable
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.training.autoencoder import run_folder, train_autoencoder
 from pdm.training.checkpoints.finished import export_instead_of_training
@@ -46,6 +48,14 @@ def test_a_finished_stage_writes_the_same_bytes_again_without_training(chain, tm
     after = files_of(tmp_path / "model") | {"curves": (tmp_path / "curves.csv").read_bytes()}
     assert after == before
     assert times == {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+
+
+def test_a_training_without_room_for_its_checkpoints_is_not_begun(chain, tmp_path, monkeypatch):
+    full = shutil.disk_usage(tmp_path)._replace(free=0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: full)
+    with pytest.raises(Unavailable, match="nothing was started"):
+        train(chain, tmp_path)
+    assert not list(tmp_path.rglob("checkpoints"))
 
 
 def test_a_finished_autoencoder_trains_on_to_the_bits_of_a_longer_run(chain, tmp_path):
