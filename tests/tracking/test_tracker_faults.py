@@ -54,6 +54,19 @@ def test_a_deleted_run_is_begun_again_and_names_the_one_before():
     assert [step for step, _ in points(after, "loss")] == [10, 20, 30]
 
 
+def test_a_folder_with_any_name_gets_its_own_database(tmp_path, monkeypatch):
+    folder = tmp_path / "what #1, 100%20 é?"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    with track("diffusion", CONFIG, events=EVENTS):
+        work()
+    assert (folder / "mlflow.db").is_file()
+    record = json.loads((EVENTS.parent / "tracking.json").read_text())
+    assert record["sent"]["status"] == "FINISHED"
+    assert not list(tmp_path.glob("what*100%20 é"))
+
+
 def test_a_deleted_experiment_makes_room_for_one_with_a_number(caplog):
     with track("diffusion", CONFIG, events=EVENTS):
         work()

@@ -138,5 +138,6 @@ def _lay_out(database: Path) -> None:
             with atomic_file(database.absolute()) as temporary:
                 temporary.unlink(missing_ok=True)
                 # In a separate process, since MLflow keeps connections open as long as it lives.
-                command = [sys.executable, "-c", LAY_OUT, f"sqlite:///{temporary}"]
-                subprocess.run(command, check=True, capture_output=True)
+                # By its name alone: SQLAlchemy ends a path at a question mark.
+                command = [sys.executable, "-c", LAY_OUT, f"{SQLITE}{temporary.name}"]
+                subprocess.run(command, check=True, capture_output=True, cwd=temporary.parent)
