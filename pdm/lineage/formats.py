@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 
+from pdm.data.printable import printable
 from pdm.lineage.trace import NOT_KNOWN, Lineage, Model
 
 SHOWN_DIGEST = 16
@@ -29,7 +30,7 @@ def as_text(found: Lineage, *, listed: bool) -> str:
     lines += ["", *_sources(found)]
     if listed:
         lines += ["", *(_source_line(found, place) for place in range(len(found.sources)))]
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _model(model: Model) -> list[str]:

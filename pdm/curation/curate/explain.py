@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from pdm.curation.limits import Bound
 from pdm.curation.score_table import DIFFERENCE, SCORES
 from pdm.data.decisions import Row, load_columns, load_matching
+from pdm.data.printable import printable
 from pdm.data.shards.manifest import FILE_NAME, read
 from pdm.data.shards.tars import members
 from pdm.errors import BadInput
@@ -51,12 +52,7 @@ def explain(name: str, *, decisions: Path, shards: Path) -> str:
         *_crop(row),
         *_place(row, shards),
     ]
-    return "\n".join(map(_printable, lines))
-
-
-def _printable(line: str) -> str:
-    """Escape control characters: URLs are untrusted."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    return "\n".join(map(printable, lines))
 
 
 def _find(name: str, decisions: Path) -> str:

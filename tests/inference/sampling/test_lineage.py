@@ -76,6 +76,14 @@ def test_its_sources_are_all_training_pictures_with_licence_and_url(places):
     assert record["licences"]["CC0-1.0"] == 2
 
 
+def test_what_sources_state_cannot_control_the_terminal(places):
+    found = trace(places.samples / "000000.png", places)
+    hostile = replace(found.sources[0], licence="\x1b[2Jfree", author="\x1b[8mhidden", url="a\rb")
+    text = as_text(replace(found, sources=[hostile]), listed=True)
+    assert "\\x1b[8mhidden" in text
+    assert all(line.isprintable() for line in text.split("\n"))
+
+
 def test_a_moved_and_renamed_picture_is_known_by_its_provenance(places, tmp_path):
     there = tmp_path / "elsewhere" / "holiday.png"
     there.parent.mkdir()
