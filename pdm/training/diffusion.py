@@ -27,7 +27,7 @@ from pdm.training.diffusion_folder import build_for_latents, write_model
 from pdm.training.diffusion_scores import scoring_of_checkpoints
 from pdm.training.distributed.launchers import Launch, is_first_process, launch_on_ray
 from pdm.training.distributed.workers import Workers
-from pdm.training.init_from import Origin, check_source, initialise
+from pdm.training.init_from import Origin, check_source, initialise, warn_of_other_latents
 from pdm.training.latent_dataset import LatentDataset
 from pdm.training.loop.compilation import prepare_blocks
 from pdm.training.loop.prefetch import Batch
@@ -127,7 +127,9 @@ def train_diffusion(
     check_task(config, found[0])
     check_split_sizes([split.of_main_size() for split in found], config.score_images)
     if config.init_from:
-        check_source(config.init_from, "diffusion")
+        source = check_source(config.init_from, "diffusion")
+        if is_first_process():
+            warn_of_other_latents(source, found[0].manifest.facts["autoencoder_sha256"])
     if is_first_process():
         earlier_runs.prepare(run, run_record(config, latents), config)
     paths = (path.absolute() for path in (latents, run, run / finished.MODEL, autoencoder, Path()))

@@ -21,12 +21,14 @@ from pdm.config.training.init_from import InitFromConfig
 from pdm.data.shards import listing
 from pdm.errors import BadInput
 from pdm.files import check_sha256
+from pdm.model_record import record_of
 from pdm.models.layers.spectral_norm import settle_spectral_norms
 from pdm.training.checkpoints.folder import list_checkpoints
 
 logger = logging.getLogger(__name__)
 
 NUM_NAMED = 4  # tensors without a match named in the log
+SHOWN_DIGITS = 12  # of a digest
 WEIGHT, VECTORS = "parametrizations.weight.original", "parametrizations.weight.0."
 
 
@@ -55,6 +57,28 @@ def check_source(config: InitFromConfig, stage: str, working_folder: Path = Path
     file = working_folder / config.path / "model.safetensors"
     check_sha256(file, config.sha256, f"{stage}.init_from")
     return file.parent
+
+
+def warn_of_other_latents(source: Path, autoencoder_sha256: str) -> None:
+    """Warn if a diffusion model was trained on latents of another autoencoder.
+
+    Args:
+        source: Its folder. Nothing is said of one that cannot be read, which `initialise` refuses.
+        autoencoder_sha256: Of the autoencoder that wrote the latents to train on.
+    """
+    try:
+        theirs = record_of(source).get("autoencoder_sha256", autoencoder_sha256)
+    except BadInput:
+        return
+    if theirs != autoencoder_sha256:
+        logger.warning(
+            "diffusion: %s was trained on latents of another autoencoder (sha256 %s..., these of "
+            "%s...): it has to learn anew what each channel means, which LoRA alone can hardly do; "
+            "to keep what it knows, take the autoencoder that belongs to it",
+            source,
+            theirs[:SHOWN_DIGITS],
+            autoencoder_sha256[:SHOWN_DIGITS],
+        )
 
 
 def initialise(

@@ -1,6 +1,7 @@
 """Trainings that start from a model (`init_from`), as their stages run them."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -98,11 +99,22 @@ def test_a_model_from_random_weights_does_not_and_says_nothing_of_a_source(chain
     assert "Fine-tuned" not in (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
 
 
-def test_a_diffusion_model_starts_with_the_loss_of_its_source(chain, tmp_path):
+def test_a_source_on_latents_of_another_autoencoder_is_warned_of(chain, tmp_path, caplog):
+    other = shutil.copytree(chain.diffusion, tmp_path / "other")
+    record = record_of(other) | {"autoencoder_sha256": "0" * 64}
+    (other / "config.json").write_text(json.dumps(record))
+    fine_tune_diffusion(tmp_path, chain, source_of(other))
+    [line] = [line for line in caplog.messages if "another autoencoder" in line]
+    assert f"{other} was trained on latents of another autoencoder (sha256 000000000000..." in line
+    assert "take the autoencoder that belongs to it" in line
+
+
+def test_a_diffusion_model_starts_with_the_loss_of_its_source(chain, tmp_path, caplog):
     record = fine_tune_diffusion(tmp_path, chain, source_of(chain.diffusion))
     assert record["init_from"]["taken"] == record["init_from"]["total"] > 0
     expected = val_losses(chain.diffusion_run)[-1]
     assert val_losses(tmp_path / "run")[0] == pytest.approx(expected, abs=1e-4)
+    assert "another autoencoder" not in caplog.text
 
 
 def test_an_autoencoder_is_fine_tuned_for_another_image_size(chain, tmp_path):
