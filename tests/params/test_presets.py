@@ -210,7 +210,8 @@ def test_what_a_file_keeps_and_the_preset_does_not_fit_is_said_when_it_is_writte
     mine.write_text(output_of("scapes2k"))
     said = refusal(capsys, "task-text", "--from", mine, "--output", other)
     assert f"{other} is written, but some values that it keeps do not fit task-text" in said
-    assert f"{other}: scrape.sources: expected a source with captions" in said
+    line = other.read_text().partition("\n  sources:")[0].count("\n") + 2
+    assert f"{other}:{line}: scrape.sources: expected a source with captions" in said
     assert "kind: text" in other.read_text()
 
 
