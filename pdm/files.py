@@ -19,6 +19,14 @@ from typing import Any
 
 from pdm.errors import BadInput, Unavailable
 
+
+def _permissions_of_new_files() -> int:
+    mask = os.umask(0)  # it cannot be read without setting it
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+NEW_FILE = _permissions_of_new_files()
 ROOM_FOR_UNFINISHED = 32  # bytes before and after a name: `.part-NAME-0123456789abcdef`
 
 
@@ -29,6 +37,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".tmp-{path.name}")
     try:
         yield temporary
+        _share(temporary)
         _flush(temporary)
         temporary.replace(path)
         _flush(path.parent)
@@ -70,6 +79,7 @@ def replace_folder(complete: Path, path: Path) -> None:
     _settle(path, old)
     for file in sorted(complete.rglob("*")):
         if file.is_file():
+            _share(file)
             _flush(file)
     try:
         if os.path.lexists(path):  # a broken link, too
@@ -218,6 +228,13 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def _share(path: Path) -> None:
+    """Give a file that nobody but its owner can read, as safetensors makes them, the permissions of
+    other new files."""
+    if path.stat().st_mode & 0o777 == 0o600:
+        path.chmod(NEW_FILE)
 
 
 def _flush(path: Path) -> None:

@@ -5,6 +5,8 @@ import sys
 import textwrap
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from pdm.files import atomic_file, atomic_folder, sha256_of, write_json, write_text
 
@@ -213,3 +215,14 @@ def test_a_new_file_has_the_usual_permissions(tmp_path):
     write_text(tmp_path / "a", "abc")
     (tmp_path / "b").touch()
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+def test_tensors_can_be_read_by_all_who_can_read_other_files(tmp_path):
+    (tmp_path / "plain").touch()
+    with atomic_folder(tmp_path / "model") as folder:
+        save_file({"a": torch.zeros(1)}, folder / "model.safetensors")
+    with atomic_file(tmp_path / "latents.safetensors") as temporary:
+        save_file({"a": torch.zeros(1)}, temporary)
+    expected = (tmp_path / "plain").stat().st_mode
+    for path in (tmp_path / "model/model.safetensors", tmp_path / "latents.safetensors"):
+        assert path.stat().st_mode == expected
