@@ -13,6 +13,7 @@ from tiny_chain import (
     DIFFUSION,
     LATENTS,
     SAMPLE,
+    sample_from,
     train_autoencoder,
     write_shards,
 )
@@ -24,7 +25,6 @@ from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.inference.encode import encode_shards
 from pdm.inference.pictures.inpaint import inpaint
 from pdm.inference.pictures.loaded_models import load_models
-from pdm.inference.sample import sample_pictures
 from pdm.registry import load_autoencoder
 from pdm.training import diffusion
 from pdm.training.distributed.workers import Workers
@@ -47,24 +47,12 @@ def test_ldm_goes_the_whole_way(which, first_stage, sampler, request, tmp_path):
     record = json.loads((chain.autoencoder / "config.json").read_text())
     assert len(record["val_psnr_by_levels"]) == 1
     samples = tmp_path / "samples"
-    sample_pictures(
-        replace(SAMPLE, sampler=sampler, eta=1.0),
-        autoencoder=chain.autoencoder,
-        diffusion=chain.diffusion,
-        shards=chain.shards,
-        samples=samples,
-    )
+    sample_from(chain, replace(SAMPLE, sampler=sampler, eta=1.0), samples)
     assert Image.open(samples / "000004.png").size == (64, 32)
     assert Image.open(samples / "full-size" / "decoded.png").size == (128, 64)
 
     wide = replace(SAMPLE, sampler=sampler, eta=1.0, steps=2, size=(560, 128))
-    sample_pictures(
-        replace(wide, num_images=1, full_size_picture=False),
-        autoencoder=chain.autoencoder,
-        diffusion=chain.diffusion,
-        shards=chain.shards,
-        samples=tmp_path / "wide",
-    )
+    sample_from(chain, replace(wide, num_images=1, full_size_picture=False), tmp_path / "wide")
     assert Image.open(tmp_path / "wide" / "000000.png").size == (560, 128)
 
 

@@ -4,11 +4,10 @@ import logging
 from dataclasses import replace
 
 import torch
-from tiny_chain import AUTOENCODER, DIFFUSION, LATENTS, SAMPLE
+from tiny_chain import AUTOENCODER, DIFFUSION, LATENTS, SAMPLE, sample_from
 
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.inference.encode import encode_shards
-from pdm.inference.sample import sample_pictures
 from pdm.machine.device import describe_device
 from pdm.training import autoencoder, diffusion
 from pdm.training.distributed.workers import Workers
@@ -26,13 +25,7 @@ def test_latents(chain, tmp_path, caplog):
 
 def test_sample(chain, tmp_path, caplog):
     with caplog.at_level(logging.INFO, "pdm"):
-        sample_pictures(
-            replace(SAMPLE, num_images=1),
-            autoencoder=chain.autoencoder,
-            diffusion=chain.diffusion,
-            shards=chain.shards,
-            samples=tmp_path / "drawn",
-        )
+        sample_from(chain, replace(SAMPLE, num_images=1), tmp_path / "drawn")
     assert caplog.messages[0] == describe_device(CPU)
 
 

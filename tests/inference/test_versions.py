@@ -11,13 +11,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 from shared.version_numbers import assert_numbers_of_version
-from tiny_chain import AUTOENCODER, DIFFUSION, SAMPLE, Chain
+from tiny_chain import AUTOENCODER, DIFFUSION, SAMPLE, Chain, sample_from
 
 from pdm import ema, events
 from pdm.config.stages.autoencoder import AdversarialConfig
 from pdm.data.shards.latents import LatentShards
 from pdm.evaluation.reference_distance import ReferenceDistance
-from pdm.inference.sample import sample_pictures
 from pdm.training import autoencoder, diffusion
 from pdm.training.distributed.workers import Workers
 
@@ -127,12 +126,10 @@ def test_diffusion_computes_the_numbers_of_its_version(chain: Chain, tmp_path):
 def test_sample_computes_the_numbers_of_its_version(chain: Chain, tmp_path):
     found = {}
     for sampler in ("heun", "multistep", "adaptive"):
-        sample_pictures(
+        sample_from(
+            chain,
             replace(SAMPLE, sampler=sampler, num_images=3, ema_length=0.07),
-            autoencoder=chain.autoencoder,
-            diffusion=chain.diffusion,
-            shards=chain.shards,
-            samples=tmp_path / sampler,
+            tmp_path / sampler,
         )
         for file in sorted((tmp_path / sampler).glob("0*.png")):
             pixels = np.asarray(Image.open(file), dtype=float)

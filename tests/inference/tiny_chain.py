@@ -16,11 +16,13 @@ from pdm.config.networks.latent_unet import LatentUNetConfig
 from pdm.config.stages.autoencoder import AutoencoderConfig
 from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.config.stages.latents import LatentsConfig
+from pdm.config.stages.sample import SampleConfig
 from pdm.data.shards import listing, manifest, tars
 from pdm.data.shards.latents import LatentShards
 from pdm.data.shards.listing import Listed
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.inference.encode import encode_shards
+from pdm.inference.sample import sample_pictures
 from pdm.training import autoencoder, diffusion
 from pdm.training.distributed.workers import Workers
 from pdm.training.monitoring.samples.grid import SampleGrid
@@ -187,3 +189,15 @@ def drawn_pictures(chain: Chain, count: int = DIFFUSION.score_images) -> SampleS
     grid = SampleGrid(chain.autoencoder, manifest.read(chain.latents).facts, torch.device("cpu"))
     splits = (LatentShards(chain.latents, "train"), LatentShards(chain.latents, "val"))
     return SampleScorer(grid, splits, count, ReferenceDistance(), Workers(torch.device("cpu")))
+
+
+def sample_from(chain: Chain, config: SampleConfig, folder: Path) -> Path:
+    """Run the stage `sample` with the chain's models and shards; return the folder."""
+    sample_pictures(
+        config,
+        autoencoder=chain.autoencoder,
+        diffusion=chain.diffusion,
+        shards=chain.shards,
+        samples=folder,
+    )
+    return folder

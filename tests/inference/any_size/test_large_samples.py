@@ -6,30 +6,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_chain import SAMPLE
+from tiny_chain import SAMPLE, sample_from
 
 from pdm.data import provenance
 from pdm.errors import BadInput
 from pdm.evaluation.inputs.sample_size import check_sample_size
-from pdm.inference.sample import sample_pictures
 
 CONFIG = replace(SAMPLE, size=(144, 128), num_images=2, full_size_picture=False, sampler="euler")
 
 
 @pytest.fixture(scope="module")
 def samples(chain, tmp_path_factory):
-    return draw(chain, tmp_path_factory.mktemp("samples") / "samples", CONFIG)
-
-
-def draw(chain, folder, config):
-    sample_pictures(
-        config,
-        autoencoder=chain.autoencoder,
-        diffusion=chain.diffusion,
-        shards=chain.shards,
-        samples=folder,
-    )
-    return folder
+    return sample_from(chain, CONFIG, tmp_path_factory.mktemp("samples") / "samples")
 
 
 def test_samples_have_the_size_and_are_listed_with_their_digests(samples):
@@ -49,7 +37,7 @@ def test_samples_have_the_size_and_are_listed_with_their_digests(samples):
 
 
 def test_a_sample_does_not_depend_on_the_others(samples, chain, tmp_path):
-    alone = draw(chain, tmp_path / "alone", replace(CONFIG, seed=8, num_images=1))
+    alone = sample_from(chain, replace(CONFIG, seed=8, num_images=1), tmp_path / "alone")
     one, other = (
         np.asarray(Image.open(path)) for path in (alone / "000000.png", samples / "000001.png")
     )
@@ -57,7 +45,7 @@ def test_a_sample_does_not_depend_on_the_others(samples, chain, tmp_path):
 
 
 def test_without_a_size_samples_json_is_as_before(chain, tmp_path):
-    folder = draw(chain, tmp_path / "plain", replace(CONFIG, size=None, num_images=1))
+    folder = sample_from(chain, replace(CONFIG, size=None, num_images=1), tmp_path / "plain")
     assert not {"size", "tiling", "colour"} & set(json.loads((folder / "samples.json").read_text()))
 
 

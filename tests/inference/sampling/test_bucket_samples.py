@@ -8,7 +8,7 @@ import pytest
 import torch
 from bucket_chain import CONFIGS, COUNTS, write_bucket_shards
 from PIL import Image
-from tiny_chain import SAMPLE
+from tiny_chain import SAMPLE, sample_from
 
 from pdm.config.stages.evaluate import EvaluateConfig
 from pdm.config.stages.sample import PreviewsConfig
@@ -60,13 +60,7 @@ def chain(bucket_chain):
 def samples(chain, tmp_path_factory):
     folder = tmp_path_factory.mktemp("samples") / "samples"
     config = replace(SAMPLE, num_images=14, batch_size=5, previews=PREVIEWS)
-    sample_pictures(
-        config,
-        autoencoder=chain.autoencoder,
-        diffusion=chain.diffusion,
-        shards=chain.shards,
-        samples=folder,
-    )
+    sample_from(chain, config, folder)
     return folder
 
 
@@ -86,13 +80,7 @@ def test_samples_have_the_sizes_in_turn_and_state_them(samples):
 
 def test_a_sample_does_not_depend_on_its_batch(chain, samples, tmp_path):
     config = replace(SAMPLE, num_images=14, batch_size=14, full_size_picture=False)
-    sample_pictures(
-        config,
-        autoencoder=chain.autoencoder,
-        diffusion=chain.diffusion,
-        shards=chain.shards,
-        samples=tmp_path / "samples",
-    )
+    sample_from(chain, config, tmp_path / "samples")
     for one, other in zip(listed(samples), listed(tmp_path / "samples"), strict=True):
         pictures = [
             np.asarray(Image.open(folder / row["file"]), dtype=int)

@@ -6,24 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_chain import SAMPLE
+from tiny_chain import SAMPLE, sample_from
 
 from pdm.errors import BadInput
 from pdm.inference.champion import load_champion, load_champion_folder
-from pdm.inference.sample import sample_pictures
 from pdm.scores.names import RANDOM_SCORE
 from pdm.tracking.track import track
 
 
 @pytest.fixture
 def samples(chain, tmp_path):
-    sample_pictures(
-        SAMPLE,
-        autoencoder=chain.autoencoder,
-        diffusion=chain.diffusion,
-        shards=chain.shards,
-        samples=tmp_path / "samples",
-    )
+    sample_from(chain, SAMPLE, tmp_path / "samples")
     return tmp_path / "samples"
 
 

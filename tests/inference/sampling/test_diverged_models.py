@@ -7,11 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_chain import SAMPLE, Chain
+from tiny_chain import SAMPLE, Chain, sample_from
 
 from pdm.errors import QualityGate
 from pdm.files import sha256_of
-from pdm.inference.sample import sample_pictures
 
 
 def spoilt(model, copy, value: float):
@@ -26,13 +25,7 @@ def spoilt(model, copy, value: float):
 
 
 def draw(chain: Chain, samples, **changes):
-    sample_pictures(
-        replace(SAMPLE, num_images=2, full_size_picture=False, **changes),
-        autoencoder=chain.autoencoder,
-        diffusion=chain.diffusion,
-        shards=chain.shards,
-        samples=samples,
-    )
+    sample_from(chain, replace(SAMPLE, num_images=2, full_size_picture=False, **changes), samples)
 
 
 @pytest.mark.parametrize("sampler", ["euler", "heun", "multistep", "adaptive"])

@@ -6,14 +6,13 @@ from dataclasses import replace
 
 import pytest
 from PIL import Image
-from tiny_chain import SAMPLE
+from tiny_chain import SAMPLE, sample_from
 
 from pdm import cli
 from pdm.data import decisions, provenance
 from pdm.data.shards import listing, manifest
 from pdm.errors import BadInput
 from pdm.files import sha256_of
-from pdm.inference.sample import sample_pictures
 from pdm.lineage.formats import as_json, as_text
 from pdm.lineage.trace import NOT_KNOWN, Places, trace
 from pdm.tracking.track import track
@@ -29,13 +28,7 @@ def places(chain, tmp_path, monkeypatch):
     found = Places(*(tmp_path / name for name in ("models", "samples", "runs", "decisions")))
     for stage in ("autoencoder", "diffusion"):
         shutil.copytree(getattr(chain, stage), found.models / stage)
-    sample_pictures(
-        SAMPLE,
-        autoencoder=chain.autoencoder,
-        diffusion=chain.diffusion,
-        shards=chain.shards,
-        samples=found.samples,
-    )
+    sample_from(chain, SAMPLE, found.samples)
     train = [one for one in listing.read(chain.shards) if one.split == "train"]
     rows = [
         {"key": one.key, "sha256": one.sha256, "url": URL.format(number), "licence": licence}
@@ -100,13 +93,7 @@ def test_a_picture_that_lost_its_provenance_is_known_by_its_pixels(places, tmp_p
 
 def test_equal_settings_give_equal_pictures_with_their_marks(chain, places, tmp_path):
     before = (places.samples / "000000.png").read_bytes()
-    sample_pictures(
-        SAMPLE,
-        autoencoder=chain.autoencoder,
-        diffusion=chain.diffusion,
-        shards=chain.shards,
-        samples=tmp_path / "again",
-    )
+    sample_from(chain, SAMPLE, tmp_path / "again")
     assert (tmp_path / "again" / "000000.png").read_bytes() == before
 
 

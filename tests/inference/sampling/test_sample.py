@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from tiny_chain import SAMPLE, train_autoencoder
+from tiny_chain import SAMPLE, sample_from, train_autoencoder
 
 from pdm import ema
 from pdm.data.sheets import BACKGROUND
@@ -24,14 +24,7 @@ from pdm.parallel.part_folder import PartFolder
 
 
 def draw(chain, folder, **changes):
-    sample_pictures(
-        replace(SAMPLE, **changes),
-        autoencoder=chain.autoencoder,
-        diffusion=chain.diffusion,
-        shards=chain.shards,
-        samples=folder,
-    )
-    return folder
+    return sample_from(chain, replace(SAMPLE, **changes), folder)
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_chain import SAMPLE
+from tiny_chain import SAMPLE, sample_from
 
 from pdm.config.stages.sample import PreviewsConfig
 from pdm.inference.champion import load_champion_folder
 from pdm.inference.latent_sampling import draw_latents
 from pdm.inference.pictures.loaded_models import load_models
-from pdm.inference.sample import sample_pictures
 from pdm.inference.sampling_networks import load_networks
 from pdm.model_record import record_of
 from pdm.models.layers.blocks import ToPixels
@@ -25,13 +24,8 @@ MEAN_DIFFERENCE, MAX_DIFFERENCE = 0.5, 8
 
 
 def draw(chain, folder, **changes):
-    sample_pictures(
-        replace(SAMPLE, sampler="multistep", steps=20, full_size_picture=False, **changes),
-        autoencoder=chain.autoencoder,
-        diffusion=chain.diffusion,
-        shards=chain.shards,
-        samples=folder,
-    )
+    settings = {"sampler": "multistep", "steps": 20, "full_size_picture": False}
+    sample_from(chain, replace(SAMPLE, **settings, **changes), folder)
     record = json.loads((folder / "samples.json").read_text())
     files = [folder / row["file"] for row in record["samples"]]
     return record, np.stack([np.asarray(Image.open(file)).astype(int) for file in files])

@@ -24,14 +24,13 @@ from shades import (
     train,
 )
 from shared.folders import make_once
-from tiny_chain import SAMPLE
+from tiny_chain import SAMPLE, sample_from
 
 from pdm.config.task import ClassTask
 from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.inference.champion import load_champion_folder
-from pdm.inference.sample import sample_pictures
 from pdm.lineage.formats import as_text
 from pdm.lineage.trace import Places, trace
 from pdm.model_record import record_of
@@ -215,10 +214,4 @@ def test_what_the_model_does_not_know_is_not_drawn(taught, chain, tmp_path):
 
 
 def draw_with(chain, folder, **changes):
-    sample_pictures(
-        replace(SAMPLE, **changes),
-        autoencoder=chain.autoencoder,
-        diffusion=chain.diffusion,
-        shards=chain.shards,
-        samples=folder / "samples",
-    )
+    sample_from(chain, replace(SAMPLE, **changes), folder / "samples")

@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from shades import CAPTIONS, GREYS, SPLITS, UNCONDITIONAL, rows_of, shade_of
-from tiny_chain import SAMPLE
+from tiny_chain import SAMPLE, sample_from
 
 from pdm.config.file import FileConfig
 from pdm.config.stages.sample import GuideConfig, PreviewsConfig
 from pdm.errors import BadInput
 from pdm.files import sha256_of
-from pdm.inference.sample import sample_pictures
 from pdm.lineage.trace import Places, trace
 
 PROMPTS = ("a bright picture", "something at night --d 3 --s 7")
@@ -121,13 +120,7 @@ def test_prompts_that_do_not_fit_the_model_are_refused_before_any_work(taught, c
         taught.draw(tmp_path / "a", prompts=file)
     for key, value in (("prompts", ("a lake",)), ("negative_prompt", "a lake")):
         with pytest.raises(BadInput, match=rf"sample\.{key}: .* was not trained with text; set it"):
-            sample_pictures(
-                replace(SAMPLE, **{key: value}),
-                autoencoder=chain.autoencoder,
-                diffusion=chain.diffusion,
-                shards=chain.shards,
-                samples=tmp_path / "a",
-            )
+            sample_from(chain, replace(SAMPLE, **{key: value}), tmp_path / "a")
     with pytest.raises(ValueError, match="has the option --q"):
         replace(SAMPLE, prompts=("a lake --q 2",))
     with pytest.raises(ValueError, match="--s: expected a whole number from 1 to 1,000,000"):
