@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def _crop(path: Path, config: CurateConfig) -> Pixels | None:
-    """Of the larger finished size that the picture is large enough for."""
+    """The finished crop, of the largest of `SIZES` that the picture has; None if it has none."""
     for width_px, height_px in SIZES:
         crop = finished_crop(
             path.read_bytes(), replace(config, width_px=width_px, height_px=height_px)

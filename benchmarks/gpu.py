@@ -71,7 +71,7 @@ def main() -> int:
     for name in args.only or PARTS:
         left = end - time.monotonic()
         if reason := _reason_to_leave_out(name, args.device, left):
-            rows.append(left_out(name, name, reason))
+            rows.append(left_out(name, reason))
             continue
         began = time.monotonic()
         rows += run_part(name, args.size, args.device, min(left, PARTS[name][1]))
@@ -85,20 +85,20 @@ def main() -> int:
 def run_part(name: str, size: str, device: str, seconds: float) -> list[Row]:
     """Run a part in a process of its own; its rows, the last one an error if it failed."""
     receiver, sender = CONTEXT.Pipe(duplex=False)
-    process = CONTEXT.Process(target=_work, args=(name, size, device, sender), daemon=True)
+    process = CONTEXT.Process(target=_measure_part, args=(name, size, device, sender), daemon=True)
     process.start()
     sender.close()
     rows, end = [], time.monotonic() + seconds
     while True:
         if not receiver.poll(max(0.0, end - time.monotonic())):
             process.kill()
-            rows.append(failure(name, name, f"took more than {seconds:.0f} s"))
+            rows.append(failure(name, f"took more than {seconds:.0f} s"))
             break
         try:
             row = receiver.recv()
         except EOFError:
             process.join()
-            rows.append(failure(name, name, f"its process ended with code {process.exitcode}"))
+            rows.append(failure(name, f"its process ended with code {process.exitcode}"))
             break
         if row is None:
             break
@@ -107,13 +107,13 @@ def run_part(name: str, size: str, device: str, seconds: float) -> list[Row]:
     return rows
 
 
-def _work(name: str, size: str, device: str, rows: Connection) -> None:
-    """What the process of a part does: send its rows, then None."""
+def _measure_part(name: str, size: str, device: str, rows: Connection) -> None:
+    """Send the rows of a part, then None. Runs in the process of the part."""
     try:
         for row in PARTS[name][0](size_of(size), torch.device(device)):
             rows.send(row)
     except Exception as error:  # noqa: BLE001 - it becomes a row
-        rows.send(failure(name, name, error))
+        rows.send(failure(name, error))
     rows.send(None)
 
 

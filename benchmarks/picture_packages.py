@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -103,21 +104,26 @@ def fetch(folder: Path, kind: Kind | None = None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in DEBIAN:
         if name in wanted and not (folder / name).is_dir():
-            with tempfile.TemporaryDirectory(dir=folder) as scratch:
-                subprocess.run(["apt-get", "download", name], cwd=scratch, check=True)
-                (archive,) = Path(scratch).iterdir()
-                with atomic_folder(folder / name) as unpacked:
-                    subprocess.run(["dpkg-deb", "-x", archive, unpacked], check=True)
-                    if name == "gcompris-qt-data":
-                        unpack_resources(unpacked)
+            download = _downloaded(["apt-get", "download", name], folder)
+            with download as archive, atomic_folder(folder / name) as unpacked:
+                subprocess.run(["dpkg-deb", "-x", archive, unpacked], check=True)
+                if name == "gcompris-qt-data":
+                    unpack_resources(unpacked)
     for version in NPM:
         name = version.partition("@")[0]
         if name in wanted and not (folder / name).is_dir():
-            with tempfile.TemporaryDirectory(dir=folder) as scratch:
-                subprocess.run(["npm", "pack", "--silent", version], cwd=scratch, check=True)
-                (archive,) = Path(scratch).iterdir()
-                with atomic_folder(folder / name) as unpacked:
-                    subprocess.run(["tar", "-xzf", archive, "-C", unpacked], check=True)
+            download = _downloaded(["npm", "pack", "--silent", version], folder)
+            with download as archive, atomic_folder(folder / name) as unpacked:
+                subprocess.run(["tar", "-xzf", archive, "-C", unpacked], check=True)
+
+
+@contextmanager
+def _downloaded(command: list[str], folder: Path) -> Iterator[Path]:
+    """The one file that a command downloads, in a scratch folder below `folder`."""
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        subprocess.run(command, cwd=scratch, check=True)
+        (archive,) = Path(scratch).iterdir()
+        yield archive
 
 
 def _collections(kind: Kind | None) -> list[Collection]:
@@ -125,7 +131,7 @@ def _collections(kind: Kind | None) -> list[Collection]:
 
 
 def unpack_resources(folder: Path) -> None:
-    """Take the WebP files out of Qt's resource files, beside which they are uncompressed."""
+    """Take the WebP files out of Qt's resource files, which store them uncompressed."""
     for resources in sorted(folder.rglob("*.rcc")):
         for number, content in enumerate(_webps(resources.read_bytes())):
             path = folder / "rcc" / resources.stem / f"{number:04}.webp"

@@ -95,27 +95,31 @@ def _distances(size: Size, seed: int, folder: Path) -> tuple[dict[str, float], d
         name: _write_shards(size, sizes, folder / name)
         for name, sizes in (("many", SIZES), ("square", (SQUARE,)))
     }
-    first_stage = folder / "autoencoder"
-    settings = autoencoder.Settings(
-        config.autoencoder, shards["many"], folder / "run-autoencoder", first_stage
-    )
-    autoencoder.train_on_worker(settings, Workers(torch.device("cpu")))
-    judge, loaded = ReferenceDistance(), load_autoencoder(first_stage)
-    train, real = (ImageShards(shards["many"], split) for split in ("train", "val"))
+    first_stage = _train_first_stage(config, shards["many"], folder)
     flows = [_train_flow(config, shards[name], first_stage, folder / name) for name in shards]
-    found: list[dict[str, float]] = [{}, {}]
+    judge, model = ReferenceDistance(), load_autoencoder(first_stage)
+    train, held_out = (ImageShards(shards["many"], split) for split in ("train", "val"))
+    many: dict[str, float] = {}
+    square: dict[str, float] = {}
     for shape in UNSEEN:
-        held_out, name = _pictures_of(real, shape), bucket_name(shape)
-        reference = judge.features(_decoded(loaded, held_out))
-        for scores, flow in zip(found, flows, strict=True):
-            drawn = _draw(config, flow, shape, len(held_out), seed)
+        name, real = bucket_name(shape), _pictures_of(held_out, shape)
+        reference = judge.features(_decoded(model, real))
+        for scores, flow in zip((many, square), flows, strict=True):
+            drawn = _draw(config, flow, shape, len(real), seed)
             scores[name] = judge.distance(judge.features(drawn), reference)
-        others = judge.features(_decoded(loaded, _pictures_of(train, shape)[: len(held_out)]))
+        others = judge.features(_decoded(model, _pictures_of(train, shape)[: len(real)]))
         floor = judge.distance(others, reference)
         print(f"seed {seed}, {name}: training pictures {floor:.3g}", file=sys.stderr, flush=True)
-    many, square = found
     print(f"seed {seed}: {many} against {square}", file=sys.stderr, flush=True)
     return many, square
+
+
+def _train_first_stage(config: Params, shards: Path, folder: Path) -> Path:
+    """The folder of the autoencoder."""
+    run, model = folder / "run-autoencoder", folder / "autoencoder"
+    settings = autoencoder.Settings(config.autoencoder, shards, run, model)
+    autoencoder.train_on_worker(settings, Workers(torch.device("cpu")))
+    return model
 
 
 def _params(size: Size, seed: int) -> Params:

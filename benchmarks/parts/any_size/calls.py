@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.common import Ratio, compare, interleaved, timed
-from benchmarks.parts.any_size.networks import FACTOR, TILE_PX, small_ldm
+from benchmarks.parts.any_size.networks import CELL_PX, TILE_PX, small_ldm
 from pdm.config.sampling.tiling import Mode, TilingConfig
 from pdm.diffusion.samplers import Point, multistep_step
 from pdm.diffusion.sampling_times import even_times
@@ -20,7 +20,7 @@ from pdm.models.denoiser import Denoiser
 from pdm.models.levels.pyramid import Pyramid
 
 STEPS = 4  # to the second with an offset of zero
-TILE = TILE_PX // FACTOR
+TILE = TILE_PX // CELL_PX
 
 
 @dataclass(frozen=True)
@@ -99,5 +99,5 @@ def _calls(network: Denoiser, side_px: int, mode: Mode) -> float:
 
 
 def _sizes(side_px: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    side = side_px // FACTOR
+    side = side_px // CELL_PX
     return (side, side), (TILE, TILE)

@@ -18,7 +18,7 @@ from pdm.inference.sampling_networks import Networks
 from pdm.registry import build_autoencoder, build_denoiser
 
 TILE_PX = 512
-FACTOR = 8
+CELL_PX = 8  # side of a latent cell
 
 
 def small_ldm(steps: int) -> LoadedModels:

@@ -16,6 +16,7 @@ from PIL import Image
 from benchmarks.common import Ratio
 from benchmarks.parts.any_size.seam_lines import (
     FACTOR,
+    TRAINED,
     contrast_line,
     enlarge_all,
     landscapes,
@@ -45,7 +46,7 @@ class Size:
 
 
 QUICK = Size(world.QUICK, 2)
-FULL = Size(world.Size(160, 40, 3200, 9600, 12), 10)
+FULL = Size(TRAINED, 10)
 
 
 def measure(size: Size, folder: Path) -> list[Ratio]:

@@ -17,6 +17,7 @@ from pdm.inference.any_size.tiled.canvas import enlarging_factors
 from pdm.inference.any_size.tiled.enlarge import enlarge
 from pdm.inference.pictures.loaded_models import LoadedModels
 
+TRAINED = world.Size(160, 40, 3200, 9600, 12)  # for figures that count
 FACTOR = 4  # of the enlargement, in all rounds together
 Size = tuple[int, int]
 

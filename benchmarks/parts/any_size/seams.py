@@ -13,6 +13,7 @@ import torch
 from benchmarks.common import Ratio
 from benchmarks.parts.any_size.seam_lines import (
     FACTOR,
+    TRAINED,
     contrast_line,
     enlarge_all,
     landscapes,
@@ -41,7 +42,7 @@ from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.models.features.variants import is_installed
 
 STRENGTH = 1.0
-TRAINED = "efficientnet-lite1"
+JUDGE = "efficientnet-lite1"
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Size:
 
 
 QUICK = Size(world.QUICK, 2, 2)
-FULL = Size(world.Size(160, 40, 3200, 9600, 12), 10, 5)
+FULL = Size(TRAINED, 10, 5)
 
 
 def measure(size: Size, folder: Path) -> list[Ratio]:
@@ -95,14 +96,14 @@ def _judges() -> dict[str, Judge]:
     """Networks that compare tiles, by the first word of their keys: random weights and, where its
     package is installed, a trained one."""
     found: dict[str, Judge] = {"collage": ReferenceDistance()}
-    if is_installed(TRAINED):
-        found["collage_trained"] = LearnedDistance(TRAINED)
+    if is_installed(JUDGE):
+        found["collage_trained"] = LearnedDistance(JUDGE)
     return found
 
 
 def _collage_line(mode: Mode, values: Floats, real: Floats, key: str) -> Ratio:
     low, high = interval(values, real, _difference_of_means)
-    network = "random weights" if key == "collage" else TRAINED
+    network = "random weights" if key == "collage" else JUDGE
     return Ratio(
         f"{key}_{mode}",
         f"likeness between the tiles of a drawn picture by a network of {network}, {mode}, less "

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.child_process import MIB
 from benchmarks.common import ROOT, Ratio
 from benchmarks.parts.curation.pictures import crops_of, raw_folder, small_pictures
 from pdm.curation.curate import curate
@@ -21,7 +22,6 @@ from pdm.curation.curate import curate
 SECONDS_BETWEEN_LOOKS = 1.0  # a look at all processes takes a tenth of a second
 CROP = (128, 64)
 PICTURE = (256, 160)
-MIB = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +72,15 @@ def _peak(raw: Path) -> Peak:
     tree = driver = 0
     with subprocess.Popen(command, cwd=ROOT) as process:
         while process.poll() is None:
-            seen = _memory(process.pid)
+            seen = _bytes_by_process(process.pid)
             tree, driver = max(tree, sum(seen.values())), max(driver, seen.get(process.pid, 0))
             time.sleep(SECONDS_BETWEEN_LOOKS)
     assert process.returncode == 0, command
     return Peak(tree, driver)
 
 
-def _memory(pid: int) -> dict[int, int]:
+def _bytes_by_process(pid: int) -> dict[int, int]:
+    """Proportional set size of a process and all below it."""
     found: dict[int, int] = {}
     try:
         processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]

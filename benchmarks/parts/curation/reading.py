@@ -12,7 +12,7 @@ from pathlib import Path
 import webdataset
 
 from benchmarks.common import Ratio, compare, interleaved, speeds, timed
-from benchmarks.parts.curation.shards import in_cache, num_bytes, samples
+from benchmarks.parts.curation.shards import num_bytes, read_into_cache, samples
 from pdm.data.shards.manifest import Shard
 from pdm.data.shards.samples import Samples
 from pdm.data.shards.tars import write_tar
@@ -43,7 +43,7 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
         shards.append(Shard.of(path, len(inside)))
         total += num_bytes(inside)
     paths = [folder / shard.name for shard in shards]
-    in_cache(paths)
+    read_into_cache(paths)
     assert _digest(_ours(folder, shards)) == _digest(_webdataset(paths))
 
     sides = [

@@ -23,7 +23,7 @@ def num_bytes(many: list[Sample]) -> int:
     return sum(len(content) for _, parts in many for content in parts.values())
 
 
-def in_cache(files: list[Path]) -> None:
+def read_into_cache(files: list[Path]) -> None:
     """Read files once, so that every side finds them in memory."""
     for file in files:
         file.read_bytes()

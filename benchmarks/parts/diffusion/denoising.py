@@ -19,16 +19,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from benchmarks.child_process import MIB, memory_bytes, reset_peak, run_module
 from benchmarks.common import Ratio, compare, interleaved, speeds, timed
 from benchmarks.networks import count_parameters, to_channels_last
 from benchmarks.parts.diffusion.peers import operations, unet2d_of
+from benchmarks.parts.diffusion.workloads import sampling, train_step
 from pdm.config.networks.unet import UNetConfig
-from pdm.diffusion.flow import flow_loss
-from pdm.diffusion.samplers import euler
-from pdm.diffusion.sampling_times import even_times
+from pdm.diffusion.flow import Velocity
 from pdm.models.layers.spectral_norm import bake_spectral_norms
 from pdm.models.levels.pyramid import Downsampling, Pyramid, level_shapes
 from pdm.models.unet import PyramidUNet
@@ -114,8 +113,9 @@ def _job(job: str, steps: int, network: nn.Module, data: Pyramid, tuned: bool) -
     if tuned:
         to_channels_last(network)
     if job == "train":
-        return _train_step(network.train(), data, tuned)
-    return _sampling(bake_spectral_norms(network.eval()), data, tuned, steps)
+        return train_step(network.train(), _velocity(network), data, bfloat16=tuned)
+    network = bake_spectral_norms(network.eval())
+    return sampling(_velocity(network), data, steps, bfloat16=tuned)
 
 
 def _pyramid_unet(widths: tuple[int, ...]) -> PyramidUNet:
@@ -142,33 +142,10 @@ def _pyramid_unet(widths: tuple[int, ...]) -> PyramidUNet:
     return to_channels_last(PyramidUNet(config, CHANNELS, DOWNSAMPLINGS))
 
 
-def _velocity(network: nn.Module) -> Callable[[Pyramid, Tensor], Pyramid]:
+def _velocity(network: nn.Module) -> Velocity:
     if isinstance(network, PyramidUNet):
         return network
     return lambda pyramid, t: (network(pyramid[0], 999 * t).sample,)
-
-
-def _train_step(network: nn.Module, data: Pyramid, tuned: bool) -> Callable[[], Any]:
-    optimizer = torch.optim.AdamW(network.parameters(), fused=True)
-    noise, t = tuple(torch.randn_like(level) for level in data), torch.rand(len(data[0]))
-
-    def step() -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=tuned):
-            loss, _ = flow_loss(_velocity(network), data, noise, t, [1.0] * len(data))
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-
-    return step
-
-
-def _sampling(network: nn.Module, noise: Pyramid, tuned: bool, steps: int) -> Callable[[], Any]:
-    @torch.no_grad()
-    def draw() -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=tuned):
-            euler(_velocity(network), noise, even_times(steps))
-
-    return draw
 
 
 def _note(ours: PyramidUNet, peer: nn.Module, pyramid: Pyramid, latent: Pyramid) -> str:

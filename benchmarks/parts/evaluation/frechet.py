@@ -41,7 +41,7 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
         lines, errors = [], []
         for suffix, counts in (("", size.full_rank), ("_deficient", size.deficient)):
             sets = [_features(count, size.num_features, seed) for seed, count in enumerate(counts)]
-            lines += _of(suffix, counts, sets, size.rounds, threads)
+            lines += _speed_lines(suffix, counts, sets, size.rounds, threads)
             found = frechet_distance(*(Moments.of(each) for each in sets))
             truth = _truth(*sets)
             errors.append(abs(found - truth) / truth)
@@ -54,7 +54,7 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
     return lines
 
 
-def _of(
+def _speed_lines(
     suffix: str, counts: tuple[int, int], sets: list[Array], rounds: int, threads: int
 ) -> list[Ratio]:
     moments = [Moments.of(each) for each in sets]

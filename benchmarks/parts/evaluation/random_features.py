@@ -16,6 +16,7 @@ from torch import Tensor
 
 from benchmarks.child_process import memory_bytes
 from benchmarks.common import Ratio, compare, interleaved, speeds, timed
+from benchmarks.threads import limited_threads
 from pdm.evaluation.features.random_conv import NUM_SCALES, RandomConvFeatures
 
 
@@ -33,7 +34,11 @@ QUICK = Size(height_px=64, width_px=64, batch_size=2, rounds=1)
 
 def measure(size: Size, folder: Path) -> list[Ratio]:
     """Pictures a second and core, and memory."""
-    torch.set_num_threads(1)
+    with limited_threads(1):
+        return _lines(size)
+
+
+def _lines(size: Size) -> list[Ratio]:
     extractor = RandomConvFeatures(64, seed=0)
     one = _pictures(size, 1)
     difference = (_ours(extractor, one) - _features_in_one_piece(extractor, one)).abs().max()

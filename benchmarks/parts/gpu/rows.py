@@ -31,18 +31,18 @@ class Row:
     failed: bool = False
 
 
-def failure(key: str, what: str, error: BaseException | str) -> Row:
+def failure(part: str, error: BaseException | str) -> Row:
     """The row of a part that failed: the last line of its error, and where it was raised."""
     if isinstance(error, str):
-        return Row(key, what, None, note=error, failed=True)
+        return Row(part, part, None, note=error, failed=True)
     place = traceback.extract_tb(error.__traceback__)[-1]
     text = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-    return Row(key, what, None, note=f"{text} ({place.name}, line {place.lineno})", failed=True)
+    return Row(part, part, None, note=f"{text} ({place.name}, line {place.lineno})", failed=True)
 
 
-def left_out(key: str, what: str, reason: str) -> Row:
+def left_out(part: str, reason: str) -> Row:
     """The row of a part that cannot be measured here."""
-    return Row(key, what, None, note=f"left out: {reason}")
+    return Row(part, part, None, note=f"left out: {reason}")
 
 
 def table(rows: Iterable[Row]) -> str:

@@ -100,25 +100,22 @@ class StepClock(NoRun):
 
 def unet_steps(size: Size, device: torch.device, compiled: bool) -> Iterator[Row]:
     """Steps of the UNet."""
-    model = build_unet(size, device)
-    losses = FlowLosses(model, size.diffusion.level_loss_weights)
+    losses = FlowLosses(build_unet(size, device), size.diffusion.level_loss_weights)
     training = replace(size.diffusion.training, compile=compiled)
-    yield from _measure("unet", size, model, losses, Latents(size), training, device)
+    yield from _measure("unet", size, losses, Latents(size), training, device)
 
 
 def autoencoder_steps(size: Size, device: torch.device, compiled: bool) -> Iterator[Row]:
     """Steps of the autoencoder: whole pictures encoded, crops decoded."""
-    model = build_autoencoder(size, device)
-    losses = AutoencoderLosses(model, size.autoencoder, None, None)
+    losses = AutoencoderLosses(build_autoencoder(size, device), size.autoencoder, None, None)
     training = replace(size.autoencoder.training, compile=compiled)
-    yield from _measure("autoencoder", size, model, losses, Crops(size), training, device)
+    yield from _measure("autoencoder", size, losses, Crops(size), training, device)
 
 
 def _measure(
     name: str,
     size: Size,
-    model: nn.Module,
-    losses: nn.Module,
+    losses: FlowLosses | AutoencoderLosses,
     data: Data,
     training: TrainingConfig,
     device: torch.device,
@@ -154,8 +151,8 @@ def _measure(
         training, total_images=total, log_every_images=total, save_every_images=total
     )
     reset_peak(device)
-    state, workers = TrainState(model, training), Workers(device)
-    prepare_blocks(model, training, device)
+    state, workers = TrainState(losses.model, training), Workers(device)
+    prepare_blocks(losses.model, training, device)
     network = workers.wrap(losses, training)
     train(state, network, data, training, clock, workers)
     speed = size.num_steps * training.batch_size / (times["end"] - times["begin"])

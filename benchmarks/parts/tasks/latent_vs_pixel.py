@@ -13,18 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from benchmarks.common import Ratio, compare, interleaved, speeds, timed
 from benchmarks.networks import count_parameters, to_channels_last
+from benchmarks.parts.diffusion.workloads import sampling, train_step
 from pdm import params
 from pdm.config import Params
-from pdm.diffusion.flow import flow_loss
-from pdm.diffusion.samplers import euler
-from pdm.diffusion.sampling_times import even_times
-from pdm.models.denoiser import Denoiser
 from pdm.models.layers.spectral_norm import bake_spectral_norms
-from pdm.models.levels.pyramid import Pyramid
 from pdm.models.unet import PyramidUNet
 from pdm.params.keys import DEFAULT
 from pdm.registry import build_autoencoder, build_denoiser
@@ -66,10 +61,12 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
         "LDM's own figure is 2.7, LDM-4 over LDM-1 in training."
     )
     sides = ((ours, latents), (peer, pixels))
-    steps = [_train_step(network.train(), data) for network, data in sides]
+    steps = [
+        train_step(to_channels_last(network).train(), network, data) for network, data in sides
+    ]
     train = _compare("train", "a train step", size, steps, note)
     drawings = [
-        _sampling(bake_spectral_norms(network.eval()), data, size.steps) for network, data in sides
+        sampling(bake_spectral_norms(network.eval()), data, size.steps) for network, data in sides
     ]
     draw, draw_pixels = drawings
 
@@ -100,25 +97,3 @@ def _pixel_network(config: Params) -> PyramidUNet:
         dropout=(0.0,) * len(FINER_WIDTHS) + network.dropout,
     )
     return PyramidUNet(changed, (3,), (1,))
-
-
-def _train_step(network: Denoiser, data: Pyramid) -> Callable[[], None]:
-    to_channels_last(network)
-    optimizer = torch.optim.AdamW(network.parameters(), fused=True)
-    noise, t = tuple(torch.randn_like(level) for level in data), torch.rand(len(data[0]))
-
-    def step() -> None:
-        loss, _ = flow_loss(network, data, noise, t, [1.0] * len(data))
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-
-    return step
-
-
-def _sampling(network: Denoiser, noise: Pyramid, steps: int) -> Callable[[], tuple[Tensor, ...]]:
-    @torch.no_grad()
-    def draw() -> Pyramid:
-        return euler(network, noise, even_times(steps))
-
-    return draw

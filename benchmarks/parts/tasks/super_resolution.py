@@ -1,6 +1,7 @@
 """Enlarging 4 times, against a bicubic filter and a regression network with as many parameters:
 distance from the true pictures, PSNR and SSIM."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,16 @@ from pdm.tasks.partial_pictures.degradation import degrade, enlarge
 QUICK, FULL = world.QUICK, world.FULL
 
 
+@dataclass(frozen=True)
+class Enlargements:
+    """The same small pictures, enlarged (N, H, W, 3) in three ways, and the true pictures."""
+
+    ours: Pixels
+    bicubic: Pixels
+    regression: Pixels
+    truth: Pixels
+
+
 def measure(size: Size, folder: Path) -> list[Ratio]:
     """Measure on held-out pictures."""
     built = world.build(size, "task-super-resolution", folder)
@@ -28,31 +39,33 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
     assert isinstance(task, SuperResolutionTask)
     truth = built.held_out
     small = [degrade(picture, task, np.random.default_rng(0)) for picture in truth]
-    ours = np.stack([upscale(built.models, task, one, seed) for seed, one in enumerate(small)])
-    plain = np.stack([enlarge(one, *truth.shape[1:3]) for one in small])
     parameters = count_parameters(built.models.networks.network)
     peer = train_enlarger(built.train, task, parameters, size.diffusion_images)
-    regressed = enlarge_all(peer, small, task.factor)
-    judge = ReferenceDistance()
-    reference = judge.features(truth)
-    three = ours, plain, regressed
-    distance, plain_distance, peer_distance = (
-        judge.distance(judge.features(each), reference) for each in three
+    found = Enlargements(
+        ours=np.stack([upscale(built.models, task, one, seed) for seed, one in enumerate(small)]),
+        bicubic=np.stack([enlarge(one, *truth.shape[1:3]) for one in small]),
+        regression=enlarge_all(peer, small, task.factor),
+        truth=truth,
     )
-    quality, plain_quality, peer_quality = (psnr(each, truth) for each in three)
-    likeness, plain_likeness, peer_likeness = (_ssim(each, truth) for each in three)
-    shift = np.abs(
-        ours.mean((1, 2), dtype=float) - np.stack([one.mean((0, 1), dtype=float) for one in small])
-    ).max()
     sizes = f"{count_parameters(peer):,} and {parameters:,} parameters"
+    return [*_distance_lines(found, _largest_shift(found.ours, small), sizes), *_likeness(found)]
+
+
+def _distance_lines(found: Enlargements, shift: float, sizes: str) -> list[Ratio]:
+    judge = ReferenceDistance()
+    reference = judge.features(found.truth)
+    distance, bicubic, regression = (
+        judge.distance(judge.features(each), reference)
+        for each in (found.ours, found.bicubic, found.regression)
+    )
     return [
         Ratio(
             "sr_distance_vs_bicubic",
             "distance of enlarged held-out pictures from the true ones, over bicubic's",
             distance,
-            plain_distance,
+            bicubic,
             judge.name,
-            (distance / plain_distance,),
+            (distance / bicubic,),
             "below 0.7",
             f"largest shift of a channel's mean {shift:.2f} of 255",
         ),
@@ -60,11 +73,20 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
             "sr_distance_vs_regression",
             "the same, over a regression network's",
             distance,
-            peer_distance,
+            regression,
             judge.name,
-            (distance / peer_distance,),
+            (distance / regression,),
             note=f"regression and ours: {sizes}",
         ),
+    ]
+
+
+def _likeness(found: Enlargements) -> list[Ratio]:
+    """PSNR and SSIM."""
+    ways = (found.ours, found.bicubic, found.regression)
+    quality, plain_quality, peer_quality = (psnr(each, found.truth) for each in ways)
+    likeness, plain_likeness, peer_likeness = (_ssim(each, found.truth) for each in ways)
+    return [
         Ratio(
             "sr_psnr_gain_db",
             "PSNR of enlarged held-out pictures, less bicubic's",
@@ -84,6 +106,12 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
             note=f"regression {peer_likeness:.3f}",
         ),
     ]
+
+
+def _largest_shift(enlarged: Pixels, small: list[Pixels]) -> float:
+    """Largest difference of a channel's mean from that of the small picture."""
+    before = np.stack([one.mean((0, 1), dtype=float) for one in small])
+    return float(np.abs(enlarged.mean((1, 2), dtype=float) - before).max())
 
 
 def _ssim(pictures: Pixels, truth: Pixels) -> float:

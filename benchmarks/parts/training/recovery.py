@@ -84,7 +84,7 @@ def short_config() -> TrainingConfig:
     )
 
 
-def work(settings: Settings, workers: Workers) -> None:
+def train_until_killed(settings: Settings, workers: Workers) -> None:
     config = short_config()
     torch.manual_seed(0)
     network = Regression()
@@ -106,7 +106,7 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
     try:
         for number in range(size.rounds):
             run = folder / str(number)
-            launch(work, Settings(run), num_workers=2, run=run)
+            launch(train_until_killed, Settings(run), num_workers=2, run=run)
             killed, back = (float((run / name).read_text()) for name in ("killed", "back"))
             seconds.append(back - killed)
     finally:
