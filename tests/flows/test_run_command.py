@@ -171,7 +171,10 @@ def test_a_server_that_does_not_start_is_one_line(flows_run, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["run", "serve"])
-def test_a_damaged_database_of_the_server_is_named_with_what_to_do(command, toy, tmp_path):
+def test_a_damaged_database_of_the_server_is_named_with_what_to_do(
+    command, toy, tmp_path, monkeypatch
+):
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)  # of the server that other tests use
     database = tmp_path / "home" / "prefect.db"
     database.parent.mkdir()
     database.write_bytes(b"no database" * 1000)
