@@ -17,10 +17,12 @@ STEPS = (
     ("people, faces whole", {"no_people", "crowd", "face_cut"}),
     ("well exposed", {"transparent", "dark", "light", "low_information"}),
     ("photographs in colour", {"grey", "drawing"}),
-    ("what is asked for", {"other_content"}),
+    ("wanted content", {"other_content"}),
     ("sharp at full size", {"blocky", "blurry", "enlarged"}),
-    ("one of each", set(DUPLICATES)),
+    ("unique", set(DUPLICATES)),
 )
+# Steps of rules that are off by default; shown if they dropped something.
+OPTIONAL = ("people, faces whole", "wanted content")
 NOT_WRITTEN = "not_written"
 
 
@@ -37,6 +39,8 @@ class Step:
 def funnel(outcomes: Mapping[tuple[str, str], int], num_failures: int) -> list[Step]:
     """The steps from the rows of the sources to the crops in the shards.
 
+    Faces and content are wanted only if the params say so: without losses their steps are left out.
+
     Args:
         outcomes: Number of rows for each outcome and reason.
         num_failures: Kept images that could not be written after all.
@@ -49,7 +53,9 @@ def funnel(outcomes: Mapping[tuple[str, str], int], num_failures: int) -> list[S
     later = {reason for _, names in STEPS for reason in names}
     steps = [Step("URLs and files", total, 1.0, [])]
     for title, names in (("fetched", set(reasons) - later), *STEPS):
-        steps.append(_next_step(steps[-1], title, Counter({r: reasons[r] for r in names}), total))
+        step = _next_step(steps[-1], title, Counter({r: reasons[r] for r in names}), total)
+        if step.lost or title not in OPTIONAL:
+            steps.append(step)
     steps.append(
         _next_step(steps[-1], "crops in the shards", Counter({NOT_WRITTEN: num_failures}), total)
     )

@@ -20,7 +20,7 @@ from pdm.curation.shard.report import charts, selection
 from pdm.curation.shard.report.captions import caption_facts, kept_captions
 from pdm.curation.shard.report.charts import Histogram, histogram, size_map
 from pdm.curation.shard.report.funnel import funnel
-from pdm.curation.shard.report.reasons import explain_reason
+from pdm.curation.shard.report.reasons import explain_reason, words_of
 from pdm.curation.shard.report.selection import CloseCalls, Group, Sample
 from pdm.curation.shard.report.table import DecisionTable
 from pdm.curation.shard.report.thumbnails import make_thumbnails
@@ -239,5 +239,6 @@ def _template() -> Template:
         number=lambda value: f"{value:,}",
         captions_of=captions_of,
         sentence=lambda text: f"{text[:1].upper()}{text[1:]}.",
-        words=lambda reason: reason.replace("_", " "),
+        words=words_of,
+        heading=lambda text: f"{text[:1].upper()}{text[1:]}",
     )

@@ -27,16 +27,16 @@ NOT_FETCHED = {
 }
 # Reasons of `curate`, in the order of its rules.
 NOT_KEPT = {
-    "unreadable": "Not a whole picture: cut short, damaged, or another kind of file.",
+    "unreadable": "Not a whole image: cut short, damaged, or another kind of file.",
     "hdr": "High dynamic range (PQ or HLG), which has no one right form in sRGB.",
     "animated": "The file has several frames.",
     "damaged": "The bytes on disk differ from those that were fetched.",
     "decode_timeout": "Decoding took longer than the limit.",
     "decoder_crash": "The decoder crashed.",
     "too_many_pixels": "More pixels than the limit, as in decompression bombs. Not decoded.",
-    "border": "A small picture in a wide frame.",
+    "border": "A small image in a wide frame.",
     "too_small": "The crop would have to be enlarged.",
-    "wrong_shape": "The crop would lose most of the picture.",
+    "wrong_shape": "The crop would lose most of the image.",
     "no_people": "Too few faces that are large enough, where people are wanted.",
     "crowd": "More faces than are wanted.",
     "face_cut": "Every crop would cut the largest face.",
@@ -45,20 +45,26 @@ NOT_KEPT = {
     "light": "Nearly white all over, or burnt out in too large a part.",
     "low_information": "Flat: hardly any contrast, or hardly any edge.",
     "grey": "Tones of one hue, where colour is wanted.",
-    "drawing": "A drawing, rendered picture, screenshot or chart, where photographs are wanted.",
+    "drawing": "A drawing, rendered image, screenshot or chart, where photographs are wanted.",
     "other_content": "Something else than the examples or words of curate.content ask for.",
     "blocky": "Compressed so much that the blocks of the JPEG show.",
     "blurry": "Nothing in the crop is in focus.",
-    "enlarged": "The fine detail of a smaller picture, although it has enough pixels.",
+    "enlarged": "The fine detail of a smaller image, although it has enough pixels.",
     "exact_duplicate": "The same file as another one, which is kept.",
-    "near_duplicate": "The same picture as another one, in another size, crop or encoding.",
+    "near_duplicate": "The same image as another one, in another size, crop or encoding.",
 }
+ACRONYMS = ("dns", "hdr", "http", "tls", "url")
 DUPLICATES = ("exact_duplicate", "near_duplicate")
 
 
 def explain_reason(reason: str) -> str:
     """A sentence for a reason; empty for one that explains itself, such as `http_410`."""
     return NOT_FETCHED.get(reason) or NOT_KEPT.get(reason, "")
+
+
+def words_of(reason: str) -> str:
+    """A reason as words, such as "too small" or "HTTP 404"."""
+    return " ".join(word.upper() if word in ACRONYMS else word for word in reason.split("_"))
 
 
 def sort_reasons(reasons: set[str]) -> list[str]:
