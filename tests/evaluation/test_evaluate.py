@@ -163,6 +163,8 @@ def test_the_page_of_closest_pairs_needs_nothing_beside_it(done):
     page = (folder / "plots" / "memorisation.html").read_text()
     assert page.count("data:image/png;base64,") == 3 * CONFIG.num_neighbours
     assert "http" not in page
+    assert page.count("alt='sample ") == CONFIG.num_neighbours
+    assert page.count("alt='training image nearest to it by ") == 2 * CONFIG.num_neighbours
     assert "look memorised" not in page
 
 
@@ -254,14 +256,14 @@ def test_samples_of_a_size_that_the_autoencoder_cannot_take_are_refused(run, tmp
 
 
 def test_one_sample_is_too_few(run, tmp_path):
-    with pytest.raises(QualityGate, match="1 samples pictures are too few"):
+    with pytest.raises(QualityGate, match="1 samples images are too few"):
         run(samples=write_samples(tmp_path / "one", [landscape(0)]))
 
 
 def test_a_picture_that_is_held_out_and_trained_on_is_refused(run, tmp_path):
     same = {"0" * 20: landscape(0), "1" * 20: landscape(1)}
     mixed = write_shards(tmp_path / "mixed", {"train": same, "val": same})
-    with pytest.raises(QualityGate, match=r"2 pictures of .* are both held out and trained on"):
+    with pytest.raises(QualityGate, match=r"2 images of .* are both held out and trained on"):
         run(shards=mixed)
 
 
