@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shutil
 import signal
 import sys
 
@@ -129,17 +130,17 @@ def preset(args: argparse.Namespace) -> None:
 
 
 def rehearse(args: argparse.Namespace) -> None:
-    """Run every stage at its real size on a few pictures, and print time, memory and disk space."""
+    """Run every stage at its real size on a few images, and print time, memory and disk space."""
     from pdm.rehearsal import results
     from pdm.rehearsal.rehearse import rehearse
 
     # Like ctrl-C, so that the running stage and the folder do not outlive this process.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     limit = int(args.max_memory * 2**30) if args.max_memory else None
-    print(results.heading(), flush=True)
     steps = rehearse(
         args.preset, args.params, pictures=args.pictures, keep=args.keep, max_bytes=limit
     )
+    print(results.heading(), flush=True)
     for result in steps:
         if isinstance(result, results.Row):
             print(results.line_of(result), flush=True)
@@ -275,9 +276,11 @@ def scores(args: argparse.Namespace) -> None:
 
 def compare(args: argparse.Namespace) -> None:
     """Compare runs: a table here, and a page with curves and samples."""
-    from pdm.comparison.compare import compare
+    from pdm.comparison.compare import WIDTH, compare
 
-    print(compare(args.runs, experiment=args.experiment, num_best=args.best, output=args.output))
+    width = shutil.get_terminal_size((WIDTH, 24)).columns
+    choice = {"experiment": args.experiment, "num_best": args.best}
+    print(compare(args.runs, **choice, output=args.output, width=width))
 
 
 def lineage(args: argparse.Namespace) -> None:

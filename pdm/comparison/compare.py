@@ -7,7 +7,7 @@ from pathlib import Path
 from pdm.comparison import folders, tracked
 from pdm.comparison.page import write_page
 from pdm.comparison.run import Run
-from pdm.comparison.table import table
+from pdm.comparison.table import WIDTH, table
 from pdm.comparison.verdicts import best
 from pdm.errors import BadInput
 from pdm.scores.names import main_score
@@ -23,6 +23,7 @@ def compare(
     experiment: str | None = None,
     num_best: int | None = None,
     output: Path,
+    width: int = WIDTH,
 ) -> str:
     """Write the page; return a table for the terminal, and what was left out.
 
@@ -32,6 +33,7 @@ def compare(
         num_best: Number of runs of the experiment to compare, those with the best main score; at
             most `MAX_RUNS` of them.
         output: HTML file to write; self-contained.
+        width: Characters of a line of the table.
 
     Raises:
         BadInput: A run is not known, a name matches several, or there are too few or too many runs.
@@ -51,7 +53,7 @@ def compare(
             )
         runs = _with_distinct_names(runs)
         write_page(runs, output)
-    return "\n".join([table(runs), "", *left_out, f"the page: {output}"])
+    return "\n".join([table(runs, width), "", *left_out, f"the page: {output}"])
 
 
 def _named(names: Sequence[str], scratch: Path) -> list[Run]:

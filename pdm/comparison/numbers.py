@@ -9,7 +9,7 @@ COSTS = {
     "wall_seconds": "wall time",
     "cpu_hours": "CPU hours",
     "gpu_hours": "GPU hours",
-    "images_seen": "pictures seen",
+    "images_seen": "images seen",
     "parameters": "parameters",
     "training_flops": "training operations",
 }

@@ -15,13 +15,15 @@ WIDTH = 118
 MAX_ROWS = 24  # rows of differing settings; the page has all
 
 
-def table(runs: Sequence[Run]) -> str:
-    """Format the comparison as plain text, at most `WIDTH` columns wide."""
+def table(runs: Sequence[Run], width: int = WIDTH) -> str:
+    """Format the comparison as plain text, at most `width` characters wide."""
     stream = io.StringIO()
-    console = Console(file=stream, width=WIDTH, highlight=False, color_system=None)
+    console = Console(file=stream, width=width, highlight=False, color_system=None)
     for reason in reasons_not_to_compare(runs):
         console.print(f"note: {reason}\n", markup=False)
     console.print(_scores(runs))
+    if len(runs) > 1:
+        console.print("* better than all others beyond chance")
     changed = differing([run.params for run in runs])
     for title, rows in (
         ("setting", [(row.name, row.values) for row in changed[:MAX_ROWS]]),
@@ -37,7 +39,7 @@ def table(runs: Sequence[Run]) -> str:
 
 
 def _scores(runs: Sequence[Run]) -> Table:
-    result = _table("headline score  (* better than all others beyond chance)", runs)
+    result = _table("headline score", runs)
     for row in headline_rows(runs):
         arrow = "↑" if row.direction > 0 else "↓"
         result.add_row(f"{row.title} {arrow}", *(_cell(entry, wins) for entry, wins in row.cells))

@@ -95,7 +95,7 @@ def reasons_not_to_compare(runs: Sequence[Run]) -> tuple[str, ...]:
         )
     if not settings_agree(scored):
         reasons.append(
-            "the settings of `evaluate` or the size of the pictures differ: the scores do not "
+            "the settings of `evaluate` or the size of the images differ: the scores do not "
             "measure the same, and there is no winner"
         )
     return tuple(reasons)
