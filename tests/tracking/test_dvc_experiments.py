@@ -92,6 +92,7 @@ def test_what_was_not_sent_outlives_the_copy(copy, tmp_path, monkeypatch):
     run = runs()["evaluate"]
     assert run.info.status == "FINISHED"
     assert run.data.tags["pyramid.dvc_experiment"] == "odd-name"
+    assert any(name.startswith("odd-name ") for name in runs())
     listed = [file.path for file in client().list_artifacts(run.info.run_id, "pictures")]
     assert listed == ["pictures/replicates.json"]
     assert client().get_model_version_by_alias("pyramid-diffusion", "champion").version == 1

@@ -6,6 +6,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag
 
 from pdm.tracking.records.record import Record
 
+DVC_EXPERIMENT = "pyramid.dvc_experiment"  # tag
 LONGEST_DIGEST = 36
 
 
@@ -30,6 +31,12 @@ def milliseconds(seconds: float) -> int:
 def code_tags(tags: dict[str, str]) -> dict[str, str]:
     """Select the tags of the whole pipeline run; dvc.lock's is that of the latest stage."""
     return {name: tags[name] for name in tags if "git" in name or "dvc_lock" in name}
+
+
+def parent_name(record: Record) -> str:
+    """Name a pipeline run by its key, and by DVC's experiment if it is one."""
+    what = record.tags.get(DVC_EXPERIMENT, "pipeline")
+    return f"{what} {record.parent.removeprefix('params-')[:8]}"
 
 
 def equal(first: str, second: str) -> bool:

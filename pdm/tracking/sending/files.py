@@ -43,7 +43,7 @@ class Files:
                     synchronous=True,
                 )
         except (FileNotFoundError, UnidentifiedImageError):
-            logger.warning("not sent to MLflow: %s is missing, or not a picture", file)
+            logger.warning("not sent to MLflow: %s is missing, or not an image", file)
         with self._record.arriving(self._folder) as sent:
             sent.steps[f"picture:{line['name']}"] = line["images_seen"]
 

@@ -18,7 +18,7 @@ from pdm.tracking.records.record import FAILED, FINISHED, KILLED, RUNNING, Recor
 from pdm.tracking.records.run_log import Event, RunLog
 from pdm.tracking.registry.champion import promote
 from pdm.tracking.sending.delivery import FILES, REGISTRATION, Delivery, Refusal
-from pdm.tracking.sending.entities import code_tags, dataset, equal, milliseconds
+from pdm.tracking.sending.entities import code_tags, dataset, equal, milliseconds, parent_name
 from pdm.tracking.sending.files import Files
 
 logger = logging.getLogger(__name__)
@@ -158,7 +158,7 @@ class Store:
         run = self._client.create_run(
             self._experiment,
             start_time=milliseconds(record.began),
-            run_name=f"pipeline {record.parent.removeprefix('params-')[:8]}",
+            run_name=parent_name(record),
             tags={RUN_KEY: record.parent, **code_tags(record.tags)},
         )
         return str(run.info.run_id)
