@@ -71,17 +71,18 @@ class Params:
 
     def _check_shape(self) -> None:
         """Check that pictures keep their shape when they are reduced, in every bucket."""
-        ratio = self.curate.width_px / self.curate.height_px
+        main = (self.curate.width_px, self.curate.height_px)
+        ratio = main[0] / main[1]
         size = (self.autoencoder.image_width_px, self.autoencoder.image_height_px)
         require(
             size[0] / size[1] == ratio,
             "autoencoder.image_width_px",
             size[0],
-            f"{ratio:g} x image_height_px ({size[1]}), the shape of the crops of section curate",
+            f"the shape of the crops ({main[0]}x{main[1]} in section curate), so "
+            f"{ratio * size[1]:g} for image_height_px {size[1]}",
         )
         for bucket in self.curate.buckets or ():
             try:
-                main = (self.curate.width_px, self.curate.height_px)
                 width, height = training_size(bucket, main, size)
                 self._check_sides(
                     replace(self.autoencoder, image_width_px=width, image_height_px=height)
@@ -113,7 +114,7 @@ class Params:
             self.latents.keep_pictures or not reads_pictures,
             "latents.keep_pictures",
             False,
-            f"true: diffusion.task {task.kind} learns from the pictures, too",
+            f"true: diffusion.task {task.kind} learns from the images, too",
         )
         sources = self.scrape.sources
         require(

@@ -77,6 +77,8 @@ def rehearse(
 ) -> Iterator[Row | Rehearsal]:
     """Run every stage on a few pictures; yield a row for each, and all of them at the end.
 
+    Params and pictures are looked at before the first stage is asked for.
+
     Args:
         preset: Name of a preset; None for the params file.
         path: The params file.
@@ -88,8 +90,13 @@ def rehearse(
         BadInput: The params or the pictures do not exist or do not fit, or `keep` is not empty.
     """
     if pictures is not None and not pictures.is_dir():
-        raise BadInput(f"--pictures {pictures} is not a folder; name one with a dozen pictures")
-    real = real_text(preset, path)
+        raise BadInput(f"--pictures {pictures} is not a folder; name one with a dozen images")
+    return _rehearse(real_text(preset, path), path, pictures, keep, max_bytes)
+
+
+def _rehearse(
+    real: str, path: Path, pictures: Path | None, keep: Path | None, max_bytes: int | None
+) -> Iterator[Row | Rehearsal]:
     with _working_folder(keep) as folder:
         write_text(folder / PARAMS, rehearsal_text(real, pictures))
         rehearsal = Rehearsal()

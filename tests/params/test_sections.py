@@ -14,7 +14,11 @@ from shipped_params import put
             -0.1,
             "autoencoder.equivariance_loss_weight: expected a number of at least 0, got -0.1",
         ),
-        (("curate", "height_px"), 2048, "autoencoder.image_width_px: expected 1 x image_height_px"),
+        (
+            ("curate", "height_px"),
+            2048,
+            "expected the shape of the crops (2048x2048 in section curate), so 64 for",
+        ),
         (("autoencoder", "model", "norm"), "group", "sample.tile_px: expected null"),
         (
             ("autoencoder", "baseline"),

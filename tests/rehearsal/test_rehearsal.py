@@ -137,6 +137,13 @@ def test_the_settings_of_the_users_project_do_not_reach_a_command(tmp_path, monk
     assert run(["work"], tmp_path).exit_code == 0
 
 
+@pytest.mark.parametrize("wrong", [("--preset", "huge"), ("--pictures", "nowhere")])
+def test_nothing_but_the_error_is_printed_if_no_stage_can_run(wrong, capsys):
+    assert main(["rehearse", *wrong]) == 2
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err.count("error: ")) == ("", 1)
+
+
 def test_a_stage_that_fails_ends_the_rehearsal_with_its_line_its_table_and_its_code(
     tmp_path, capsys
 ):
