@@ -38,7 +38,7 @@ def why_not_stock(
     if sizes := denoiser.condition_sizes:
         if sizes.token_width:
             return "diffusers' LDM reads the padding of a text, which this network masks"
-        return "diffusers' LDM takes no encoded picture or map beside the latent"
+        return "diffusers' LDM takes no encoded image or map beside the latent"
     if denoiser.config.predicts != "noise":
         return "diffusers' LDMPipeline has no sampler for a network that predicts the velocity"
     (_, height, width) = level_shapes[0]

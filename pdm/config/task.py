@@ -41,10 +41,10 @@ class InpaintingTask:
 
     __pydantic_config__: ClassVar = STRICT
 
-    kind: Annotated[Literal["inpainting"], "inpainting: fill in a part of a picture"]
+    kind: Annotated[Literal["inpainting"], "inpainting: fill in a part of an image"]
     mask_shapes: Annotated[tuple[MaskShape, ...], "inpainting: shapes of the masks, in turn"]
-    min_share: Annotated[Fraction, "inpainting: least share of a picture that a mask covers"]
-    max_share: Annotated[Fraction, "inpainting: largest share of a picture that a mask covers"]
+    min_share: Annotated[Fraction, "inpainting: least share of an image that a mask covers"]
+    max_share: Annotated[Fraction, "inpainting: largest share of an image that a mask covers"]
 
     def __post_init__(self) -> None:
         check_limits(self)
@@ -60,11 +60,11 @@ class SuperResolutionTask:
 
     __pydantic_config__: ClassVar = STRICT
 
-    kind: Annotated[Literal["super_resolution"], "super_resolution: enlarge a picture"]
+    kind: Annotated[Literal["super_resolution"], "super_resolution: enlarge an image"]
     factor: Annotated[Literal[2, 4], "super_resolution: of each side"]
     degradation: Annotated[
         Literal["bicubic", "bsr_light"],
-        "super_resolution: how small pictures are made; bsr_light adds blur, noise and JPEG",
+        "super_resolution: how small images are made; bsr_light adds blur, noise and JPEG",
     ]
 
 
@@ -121,7 +121,7 @@ class LayoutTask:
     kind: Annotated[Literal["layout"], "layout: draw from boxes with classes"]
     max_boxes: Annotated[
         Annotated[int, Limits(at_least=1, at_most=1000)],
-        "layout: boxes of a picture, at most; the smallest of more are left out",
+        "layout: boxes of an image, at most; the smallest of more are left out",
     ]
     vocabulary_size: Annotated[
         Annotated[int, Limits(at_least=9, at_most=1_000_000)],

@@ -56,7 +56,7 @@ SCORES = (  # in the order of the rules
     Score(
         "border_share",
         "Share of borders",
-        "share of the picture's area that plain borders take",
+        "share of the image's area that plain borders take",
         (Limit("max_border_share", MAX, "border"),),
     ),
     Score(
@@ -72,7 +72,7 @@ SCORES = (  # in the order of the rules
     Score(
         "crop_fraction",
         "Share that the crop keeps",
-        "area of the largest crop of the finished shape over that of the picture",
+        "area of the largest crop of the finished shape over that of the image",
         (Limit("min_crop_share", MIN, "wrong_shape"),),
         columns=_SIZES,
         formula=_crop_fraction,
@@ -91,7 +91,7 @@ SCORES = (  # in the order of the rules
     Score(
         "transparent_share",
         "Transparent share",
-        "mean transparency of the whole picture",
+        "mean transparency of the whole image",
         (Limit("max_transparent_share", MAX, "transparent"),),
     ),
     Score(
@@ -135,7 +135,7 @@ SCORES = (  # in the order of the rules
     Score(
         "drawing",
         "Likeness to a drawing",
-        "from a photograph at 0 to a drawing, rendered picture, screenshot or chart at 1",
+        "from a photograph at 0 to a drawing, rendered image, screenshot or chart at 1",
         (Limit("max_drawing_likeness", MAX, "drawing", unless="allow_drawings"),),
     ),
     Score(
@@ -166,7 +166,7 @@ SCORES = (  # in the order of the rules
     Score(
         "high_frequency",
         "Fine detail",
-        "power of the finest detail over that of the coarser; enlarged pictures lack it",
+        "power of the finest detail over that of the coarser; enlarged images lack it",
         (Limit("min_high_frequency", MIN, "enlarged"),),
         (1e-4, 1.0),
         True,
@@ -176,8 +176,8 @@ SCORES = (  # in the order of the rules
 # Known after all pictures were measured; not measured for pictures without a near hash.
 DIFFERENCE = Score(
     "difference",
-    "Difference from the nearest kept picture",
-    "of very small copies; 0 for the same picture, about 1.4 for two that have nothing in common",
+    "Difference from the nearest kept image",
+    "of very small copies; 0 for the same image, about 1.4 for two that have nothing in common",
     (Limit("near_duplicate_difference", MIN, "near_duplicate"),),
     (0.0, 1.0),
 )

@@ -208,14 +208,14 @@ def _warn_of_memorisation(scores: Mapping[str, float]) -> None:
     evidence = memorisation_evidence(scores)
     if evidence and not has_copies(scores):
         logger.warning(
-            "evaluate: the samples are closer to training pictures than held-out pictures are "
+            "evaluate: the samples are closer to training images than held-out images are "
             "(%s), as blurred ones are, too; none is a copy; see memorisation.html in the plots",
             " and ".join(evidence),
         )
     elif evidence:
         logger.warning(
-            "evaluate: the samples look memorised (%s): %.0f %% are copies of training pictures, "
-            "%.0f %% are closer to one than every held-out picture; see memorisation.html in the "
+            "evaluate: the samples look memorised (%s): %.0f %% are copies of training images, "
+            "%.0f %% are closer to one than every held-out image; see memorisation.html in the "
             "plots",
             " and ".join(evidence),
             *(
@@ -228,7 +228,7 @@ def _warn_of_memorisation(scores: Mapping[str, float]) -> None:
 def _warn_of_few(num_val: int, config: EvaluateConfig) -> None:
     if num_val <= config.num_features:
         logger.warning(
-            "evaluate: only %d held-out pictures for %d features: the Fréchet distance is biased "
+            "evaluate: only %d held-out images for %d features: the Fréchet distance is biased "
             "upwards; compare it only with its floor (train_vs_val)",
             num_val,
             config.num_features,

@@ -202,7 +202,7 @@ def measure_reconstructions(
         images = to_images(pictures.load_batch([number]), device)
         if min(images.shape[-2:]) < WINDOW_PX:
             raise BadInput(
-                f"pictures of {images.shape[-1]}x{images.shape[-2]} are too small to be scored; "
+                f"images of {images.shape[-1]}x{images.shape[-2]} are too small to be scored; "
                 f"SSIM needs {WINDOW_PX} px a side"
             )
         for count, decoded in enumerate(decode_prefixes(model, images)):

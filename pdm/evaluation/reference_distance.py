@@ -58,7 +58,7 @@ class ReferenceDistance:
 
 def _moments(features: Array) -> Moments:
     if len(features) < MIN_PICTURES:
-        raise ValueError(f"a distance needs at least {MIN_PICTURES} pictures; got {len(features)}")
+        raise ValueError(f"a distance needs at least {MIN_PICTURES} images; got {len(features)}")
     moments = ExactMoments(NUM_FEATURES)
     moments.add(features)
     return moments.moments()

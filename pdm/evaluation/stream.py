@@ -65,7 +65,7 @@ class StreamedMoments:
             try:
                 moments.add(vectors)
             except ValueError as error:
-                raise QualityGate(f"{space.name}: {error}; look at the pictures") from error
+                raise QualityGate(f"{space.name}: {error}; look at the images") from error
         self.num_pictures += len(batch)
 
     def merge(self, other: "StreamedMoments") -> None:
@@ -162,7 +162,7 @@ def score_batches(
         stream.add(batch, np.arange(first, first + len(batch)))
     if stream is None or stream.num_pictures < MIN_PICTURES:
         count = stream.num_pictures if stream else 0
-        raise QualityGate(f"{count} pictures are too few to be scored; draw {MIN_PICTURES} or more")
+        raise QualityGate(f"{count} images are too few to be scored; draw {MIN_PICTURES} or more")
     val = _cached_moments(shards, "val", None, size, stream.spaces, config, cache)
     train = _cached_moments(
         shards, "train", stream.num_pictures, size, stream.spaces, config, cache

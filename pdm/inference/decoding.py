@@ -52,7 +52,7 @@ def decode_to_images(
             images = autoencoder.decode(latents, size, tile_px_for(size, config))
     if not images.isfinite().all():
         raise QualityGate(
-            f"a drawn picture is not finite (in {config.precision}): the training of a model has "
+            f"a drawn image is not finite (in {config.precision}): the training of a model has "
             "diverged, or the guidance scale is too high; draw with an earlier checkpoint "
             "(`pyramid export`), with less guidance, or in float32"
         )

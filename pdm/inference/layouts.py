@@ -216,6 +216,6 @@ def _held_out(shards: Path) -> tuple[ShownLayout, ...]:
     shown = tuple(one for one in found if one.layout.boxes)
     if not shown:
         raise BadInput(
-            f"{SETTING} is null, but no held-out picture has a box; name a file of layouts"
+            f"{SETTING} is null, but no held-out image has a box; name a file of layouts"
         )
     return shown

@@ -243,5 +243,5 @@ def _captions(shards: Path) -> tuple[Prompt, ...]:
     captions = [captions_of(images.record(index)) for index in range(len(images))]
     found = tuple(Prompt(each[0]) for each in captions if each)
     if not found:
-        raise BadInput(f"{KEY} is null, but no held-out picture has a caption; name prompts")
+        raise BadInput(f"{KEY} is null, but no held-out image has a caption; name prompts")
     return found

@@ -21,7 +21,7 @@ def as_json(found: Lineage) -> str:
 def as_text(found: Lineage, *, listed: bool) -> str:
     """Format a summary for the terminal; `listed` adds a line for each training picture."""
     lines = [
-        f"picture      {found.picture}",
+        f"image      {found.picture}",
         f"seed         {found.seed}",
         f"drawn        {_pairs(found.drawn)}",
     ]
@@ -49,16 +49,16 @@ def _model(model: Model) -> list[str]:
 def _sources(found: Lineage) -> list[str]:
     absent = [model for model in found.models if model.listing and not model.pictures]
     lines = [
-        f"training pictures of {model.stage}: {model.listing.get('num_train', 0):,}; their list "
+        f"training images of {model.stage}: {model.listing.get('num_train', 0):,}; their list "
         f"(sha256 {_short(model.listing['sha256'])}) is not here; `dvc checkout` the commit of its "
         "run"
         for model in absent
     ]
     if not found.sources:
         return lines or [
-            "training pictures: not known; no folder or run of these models has a pictures.txt"
+            "training images: not known; no folder or run of these models has a pictures.txt"
         ]
-    lines += [f"training pictures: {len(found.sources):,}, by the licence that their sources state"]
+    lines += [f"training images: {len(found.sources):,}, by the licence that their sources state"]
     lines += [f"  {count:>7,}  {licence}" for licence, count in found.licences()]
     missing = sum(source.url == NOT_KNOWN for source in found.sources)
     if missing:

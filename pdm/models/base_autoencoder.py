@@ -98,7 +98,7 @@ class Autoencoder(nn.Module):
             ValueError: As for `decode_raw`; or the design decodes whole pictures only.
         """
         raise ValueError(
-            f"a {type(self).__name__} decodes whole pictures only, not {region}; leave crop_px out"
+            f"a {type(self).__name__} decodes whole images only, not {region}; leave crop_px out"
         )
 
     @property

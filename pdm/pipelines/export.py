@@ -213,7 +213,7 @@ def _stock_readme(options: str) -> str:
     seeds = [torch.Generator().manual_seed(seed) for seed in range(4)]
     images = pipeline(batch_size=4, generator=seeds, num_inference_steps=50).images
 
-A generator's seed draws the picture that Pyramid Diffusion draws of it by `sampler: ddim`, `eta: 0`
+A generator's seed draws the image that Pyramid Diffusion draws of it by `sampler: ddim`, `eta: 0`
 and as many steps, without guidance. Take a number of steps that divides 1,000, such as 20, 50 or
 250: with others, diffusers' DDIMScheduler loses the distance between its steps.
 """

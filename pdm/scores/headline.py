@@ -121,18 +121,18 @@ def _copies(value: float, floor: float) -> str:
 
 FID = f"fid_*/{SAMPLES}"
 FAR = (
-    "the samples are far from real pictures: train the diffusion model longer "
+    "the samples are far from real images: train the diffusion model longer "
     "(diffusion.training.total_images), or a larger one"
 )
 
 # In the order of fixing: a better diffusion model does not help a poor autoencoder.
 HEADLINES = (
     Headline(
-        "copies of training pictures",
+        "copies of training images",
         _copies_by_either_measure,
         _copies,
-        "the samples copy training pictures (see plots/evaluation/memorisation.html): train on "
-        "more pictures, or for fewer (diffusion.training.total_images)",
+        "the samples copy training images (see plots/evaluation/memorisation.html): train on "
+        "more images, or for fewer (diffusion.training.total_images)",
     ),
     Headline(
         "reconstruction, PSNR in dB",
@@ -159,21 +159,21 @@ HEADLINES = (
         "sliced Wasserstein distance",
         _named(f"swd/mean/{SAMPLES}"),
         _distance,
-        "the samples lack the detail of real pictures: train the diffusion model longer "
+        "the samples lack the detail of real images: train the diffusion model longer "
         "(diffusion.training.total_images)",
     ),
     Headline(
         "precision: samples like real ones",
         _named(f"precision_efficientnet_lite?/{SAMPLES}", f"precision_random_conv/{SAMPLES}"),
         _share,
-        "many samples look like no real picture: train longer, or sample with guidance "
+        "many samples look like no real image: train longer, or sample with guidance "
         "(sample.guidance_scale)",
     ),
     Headline(
         "recall: real ones like samples",
         _named(f"recall_efficientnet_lite?/{SAMPLES}", f"recall_random_conv/{SAMPLES}"),
         _share,
-        "the samples miss kinds of real pictures: train longer, on more pictures, or with less "
+        "the samples miss kinds of real images: train longer, on more images, or with less "
         "guidance",
     ),
 )

@@ -29,7 +29,7 @@ class ClassLabels:
         names = classes.names_of(facts)
         if not names:
             raise BadInput(
-                "diffusion.task is class, but no picture has a class; sort the pictures of a "
+                "diffusion.task is class, but no image has a class; sort the images of a "
                 "folder source into a folder for each class, or name a class_column, and run from "
                 "the stage 'scrape' on; or choose another task, and leave out "
                 "diffusion.model.condition"
@@ -39,7 +39,7 @@ class ClassLabels:
     def check(self, latents: LatentShards) -> None:
         """Log the number of pictures of each class."""
         counts_text = classes.describe_counts(latents.labels, latents.classes)
-        logger.info("diffusion: %s pictures of the classes %s", latents.split, counts_text)
+        logger.info("diffusion: %s images of the classes %s", latents.split, counts_text)
 
     def condition(self, examples: Sequence[Example], encode: Encode) -> Condition:
         """The label of each picture."""

@@ -105,7 +105,7 @@ def check_task(config: DiffusionConfig, latents: LatentShards) -> None:
     if task.needs_pictures and not latents.has_pictures:
         raise BadInput(
             f"diffusion.task is {config.effective_task.kind}, but the latents have no "
-            "pictures beside them; set latents.keep_pictures: true, and run the stage 'latents' "
+            "images beside them; set latents.keep_pictures: true, and run the stage 'latents' "
             "again"
         )
     if config.condition is not None and config.condition != needed:

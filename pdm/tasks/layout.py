@@ -23,7 +23,7 @@ from pdm.tasks.task import Encode, Example, Levels
 logger = logging.getLogger(__name__)
 
 NO_BOXES = (
-    "put NAME.boxes.json beside the pictures of a folder, or name COCO's file by boxes: FILE, name "
+    "put NAME.boxes.json beside the images of a folder, or name COCO's file by boxes: FILE, name "
     "a boxes_column of a list, or set boxes: true for built-in landscapes, in scrape.sources, and "
     "run from the stage 'scrape' on"
 )
@@ -47,7 +47,7 @@ class BoxLayout:
         """Tokens of the transformer's width."""
         names, most = names_of(facts), self.config.vocabulary_size
         if not names:
-            raise BadInput(f"diffusion.task is layout, but no picture has a box; {NO_BOXES}")
+            raise BadInput(f"diffusion.task is layout, but no image has a box; {NO_BOXES}")
         if len(names) > most:
             raise BadInput(
                 f"the boxes of the data have {len(names):,} classes, but "
@@ -68,11 +68,11 @@ class BoxLayout:
         counts = Counter(box.class_name for layout in layouts for box in layout.boxes)
         if not counts:
             raise BadInput(
-                f"diffusion.task is layout, but no picture of the split {latents.split} has a box; "
+                f"diffusion.task is layout, but no image of the split {latents.split} has a box; "
                 f"{NO_BOXES}"
             )
         logger.info(
-            "diffusion: %d of %d pictures of %s have boxes: %s",
+            "diffusion: %d of %d images of %s have boxes: %s",
             sum(bool(layout.boxes) for layout in layouts),
             len(layouts),
             latents.split,
@@ -81,7 +81,7 @@ class BoxLayout:
         too_many = [len(one.boxes) - most for one in layouts if len(one.boxes) > most]
         if too_many:
             logger.warning(
-                "diffusion: %d pictures have more than %d boxes; the smallest of each, %d in all, "
+                "diffusion: %d images have more than %d boxes; the smallest of each, %d in all, "
                 "are left out; raise diffusion.task.max_boxes to keep them",
                 *(len(too_many), most, sum(too_many)),
             )

@@ -60,7 +60,7 @@ class Semantic:
             zip((*self.names, "unknown"), [*found[: len(self.names)], found[UNKNOWN]], strict=True)
         )
         text = ", ".join(f"{name} {share / found.sum():.1%}" for name, share in shares.items())
-        logger.info("diffusion: maps of %s %s pictures: %s", count, latents.split, text)
+        logger.info("diffusion: maps of %s %s images: %s", count, latents.split, text)
         if found[UNKNOWN] == found.sum():
             raise BadInput(
                 f"diffusion.task is semantic, but all of the first {count} maps are unknown "

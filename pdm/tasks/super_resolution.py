@@ -44,7 +44,7 @@ class SuperResolution:
         for width, height in sizes:
             if width % factor or height % factor:
                 raise BadInput(
-                    f"diffusion.task.factor is {factor}, but the latents have pictures of "
+                    f"diffusion.task.factor is {factor}, but the latents have images of "
                     f"{width}x{height}; both sides must be multiples of it"
                 )
 

@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 EMPTY = ""
 NO_CAPTIONS = (
-    "name a caption_column of a list, or put NAME.txt beside the pictures of a folder, and run "
+    "name a caption_column of a list, or put NAME.txt beside the images of a folder, and run "
     "from the stage 'scrape' on; or choose another task"
 )
 
@@ -93,10 +93,10 @@ class Text:
         """
         num_with = sum(map(bool, latents.captions))
         if not num_with:
-            raise BadInput(f"diffusion.task is text, but no picture has a caption; {NO_CAPTIONS}")
+            raise BadInput(f"diffusion.task is text, but no image has a caption; {NO_CAPTIONS}")
         num_captions = sum(map(len, latents.captions))
         logger.info(
-            "diffusion: %d of %d pictures of %s have captions, %d in all",
+            "diffusion: %d of %d images of %s have captions, %d in all",
             num_with,
             len(latents),
             latents.split,

@@ -69,7 +69,7 @@ def write_model(
     size = (config.image_height_px, config.image_width_px)
     with explain_out_of_memory(
         workers.device,
-        f"to measure the model on a picture of {size[1]}x{size[0]}",
+        f"to measure the model on an image of {size[1]}x{size[0]}",
         "run the same command again on a device with more memory: the training is complete",
     ):
         scores = _scores(config, model, shards, workers, reconstructed)
@@ -138,7 +138,7 @@ def _log_results(psnr_by_levels: list[float], redundancy_by_level: list[float]) 
     )
     *partial, whole = (f"{score:.1f}" for score in psnr_by_levels)
     logger.info(
-        "autoencoder: PSNR of held-out pictures %s dB%s",
+        "autoencoder: PSNR of held-out images %s dB%s",
         whole,
         f"; from fewer levels {', '.join(partial)} dB" if partial else "",
     )

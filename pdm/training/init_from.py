@@ -207,7 +207,7 @@ def _write_pictures(listed: Sequence[Path], run: Path) -> None:
         (run / listing.FILE_NAME).unlink(missing_ok=True)
         logger.warning(
             "%s has no %s, so the trained model will not have one either: nobody can tell whether "
-            "it has seen a removed picture",
+            "it has seen a removed image",
             unlisted[0],
             listing.FILE_NAME,
         )

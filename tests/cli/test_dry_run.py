@@ -21,7 +21,7 @@ def test_what_a_training_takes_is_predicted_from_the_params_alone(capsys):
     assert cli.main(["autoencoder", "--dry-run"]) == 0
     text = capsys.readouterr().out
     assert text.startswith("data/shards does not exist yet\n")
-    assert "inputs of a picture: 3x32x64" in text
+    assert "inputs of an image: 3x32x64" in text
     assert cli.main(["diffusion", "--dry-run"]) == 0
     text = capsys.readouterr().out
     assert text.startswith("data/latents does not exist yet\n")

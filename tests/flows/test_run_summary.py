@@ -69,7 +69,7 @@ def test_a_run_ends_with_one_screen(project, columns, monkeypatch, capsys):
 
 
 def test_a_promotion_has_a_line_of_its_own(project, capsys):
-    said = "version 1 is the champion: it is the first: there was no champion"
+    said = "version 1 is the champion: there was no champion before"
     evaluated = Outcome("evaluate", "run", 12.0, "kernel distance 0.03", said)
     lines = shown_text(capsys, [evaluated])
     [evaluate] = [line for line in lines if line.startswith("evaluate ")]

@@ -243,7 +243,7 @@ def test_without_a_picture_of_the_main_size_the_error_says_what_to_do(tmp_path, 
     shards = write_bucket_shards(tmp_path / "shards", counts)
     latents = tmp_path / "latents"
     encode_shards(LATENTS, shards=shards, autoencoder=chain.autoencoder, latents=latents)
-    with pytest.raises(BadInput, match="no picture of the main size"):
+    with pytest.raises(BadInput, match="no image of the main size"):
         LatentShards(latents, "train").of_main_size()
 
 

@@ -69,7 +69,7 @@ def test_the_flow_runs_every_stage_and_shows_what_came_out(done):
         assert any(line.startswith(f"{stage}: done in ") for line in lines)
         row = next(line for line in lines if line.startswith(f"{stage} "))
         assert row.split()[1] == "run"
-        assert stage != "shard" or " train, " in row, "its counts, not the warning of few pictures"
+        assert stage != "shard" or " train, " in row, "its counts, not the warning of few images"
     words = [line.split()[-1] for line in lines if line.startswith(HEADLINES)]
     assert len(words) == 6
     assert set(words) <= {"good", "fair", "poor"}

@@ -154,7 +154,7 @@ MASKS = InpaintingTask(kind="inpainting", mask_shapes=("circle",), min_share=0.1
             replace(CELEBA, name="semantic", condition_channels=4),
             (32, 32),
             MASKS,
-            "no encoded picture",
+            "no encoded image",
         ),
     ],
 )

@@ -75,7 +75,7 @@ def test_a_setting_that_changes_no_score_does_not_matter():
 def test_a_model_that_copies_more_is_refused_however_good_its_score(copies, outcome):
     decision = decide(scored(0.1, copies=copies), CHAMPION)
     assert decision.outcome == outcome
-    assert ("copies of training pictures" in decision.reason) == (outcome == "refused")
+    assert ("copies of training images" in decision.reason) == (outcome == "refused")
 
 
 def test_a_share_that_pictures_never_seen_have_too_is_no_copying():

@@ -35,7 +35,7 @@ def test_the_alias_moves_to_the_better_and_stays_where_it_is_not_beaten(monkeypa
     draw(b"one")
     evaluate(3.0, monkeypatch)
     assert champion() == "1"
-    assert "version 1 is the champion: it is the first" in caplog.text
+    assert "version 1 is the champion: there was no champion before" in caplog.text
 
     draw(b"two")
     evaluate(4.0, monkeypatch)

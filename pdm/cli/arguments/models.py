@@ -30,7 +30,7 @@ def add_rehearse(commands: Commands) -> None:
         "--pictures",
         type=Path,
         metavar="FOLDER",
-        help="folder of a dozen pictures; default: built-in ones",
+        help="folder of a dozen images; default: built-in ones",
     )
     command.add_argument(
         "--keep", type=Path, metavar="DIR", help="work there; default: a folder that is removed"
@@ -96,7 +96,7 @@ def _add_export_diffusers(sub: Commands) -> None:
         choices=("auto", "stock", "custom"),
         default="auto",
         help="stock: diffusers' own classes, or an error that says why not; custom: the pipeline "
-        "of this package; auto, the default: stock where it draws the same pictures",
+        "of this package; auto, the default: stock where it draws the same images",
     )
     add_models_option(command)
     add_params_option(command)
@@ -104,7 +104,7 @@ def _add_export_diffusers(sub: Commands) -> None:
 
 def add_import(commands: Commands) -> None:
     """Add `pyramid import`: first-stage, stablesr."""
-    text = "Make a folder of models of weights that others have published."
+    text = "Make model folders from weights that others have published."
     sub = commands.add_parser("import", help=text, description=text).add_subparsers(
         title="whose weights", metavar="WHAT", required=True
     )
@@ -129,14 +129,14 @@ def add_import(commands: Commands) -> None:
         "--cfw",
         type=Path,
         metavar="FILE",
-        help="vqgan_cfw_00011.ckpt: decode beside the enlarged picture; default: decode without",
+        help="vqgan_cfw_00011.ckpt: decode beside the enlarged image; default: decode without",
     )
     command.add_argument(
         "--fusion",
         type=fraction,
         default=0.5,
         metavar="W",
-        help="with --cfw: weight of the enlarged picture, 0 to 1; default: %(default)s",
+        help="with --cfw: weight of the enlarged image, 0 to 1; default: %(default)s",
     )
     command.add_argument(
         "--predicts",

@@ -85,7 +85,7 @@ def positive_count(text: str) -> int:
 
 
 def limited_count(text: str) -> float:
-    """Parse a number of steps or pictures, as the params limit them."""
+    """Parse a number of steps or images, as the params limit them."""
     return _number(text, Count)
 
 

@@ -1,4 +1,4 @@
-"""Arguments of the commands that draw in a user's pictures."""
+"""Arguments of the commands that draw in a user's images."""
 
 import argparse
 from pathlib import Path
@@ -25,7 +25,7 @@ def add_pictures(commands: Commands) -> None:
     """Add `pyramid draw`, `pyramid inpaint`, `pyramid upscale` and `pyramid paint`."""
     _add_draw(commands)
     inpaint = add_command(commands, "inpaint", pictures.inpaint)
-    inpaint.add_argument("picture", type=Path, metavar="PICTURE", help="JPEG, PNG, WebP or AVIF")
+    inpaint.add_argument("picture", type=Path, metavar="IMAGE", help="JPEG, PNG, WebP or AVIF")
     inpaint.add_argument(
         "--mask",
         type=Path,
@@ -42,7 +42,7 @@ def add_pictures(commands: Commands) -> None:
     )
     _add_drawing_options(inpaint)
     upscale = add_command(commands, "upscale", pictures.upscale)
-    upscale.add_argument("picture", type=Path, metavar="PICTURE", help="JPEG, PNG, WebP or AVIF")
+    upscale.add_argument("picture", type=Path, metavar="IMAGE", help="JPEG, PNG, WebP or AVIF")
     how = upscale.add_mutually_exclusive_group()
     how.add_argument(
         "--factor", type=positive_count, metavar="N", help="default: that of the model, or 4"
@@ -51,7 +51,7 @@ def add_pictures(commands: Commands) -> None:
         "--guide-strength",
         type=positive_share,
         metavar="S",
-        help="guide an unconditional model to the picture: above 0, at most 1",
+        help="guide an unconditional model to the image: above 0, at most 1",
     )
     _add_size_options(
         upscale,
@@ -99,9 +99,7 @@ def _add_draw(commands: Commands) -> None:
     draw.add_argument(
         "--format", choices=("png", "tif"), default="png", help="default: %(default)s"
     )
-    _add_model_options(
-        draw, "pictures for each prompt or layout, with consecutive seeds; default: 1"
-    )
+    _add_model_options(draw, "images for each prompt or layout, with consecutive seeds; default: 1")
     draw.add_argument(
         "--output", type=Path, default=Path(), metavar="DIR", help="default: this folder"
     )
@@ -121,7 +119,7 @@ def _add_size_options(
         "--colour",
         "--color",
         choices=COLOURS,
-        help="with --size: how colours are kept as the picture is enlarged; default: wavelet",
+        help="with --size: how colours are kept as the image is enlarged; default: wavelet",
     )
     command.add_argument(
         "--strength",
@@ -133,10 +131,10 @@ def _add_size_options(
 
 
 def _add_drawing_options(command: argparse.ArgumentParser) -> None:
-    """Add the options of all commands that draw in a picture."""
-    _add_model_options(command, "pictures, with consecutive seeds; default: 1")
+    """Add the options of all commands that draw in an image."""
+    _add_model_options(command, "images, with consecutive seeds; default: 1")
     command.add_argument(
-        "--output", type=Path, metavar="PNG", help="default: a file beside the picture"
+        "--output", type=Path, metavar="PNG", help="default: a file beside the image"
     )
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def inpaint(args: argparse.Namespace) -> None:
-    """Draw the part of a picture that is white in a mask. All other pixels stay."""
+    """Draw the part of an image that is white in a mask. All other pixels stay."""
     from pdm.files import sha256_of
     from pdm.inference.pictures import inpaint as inpainting
     from pdm.inference.pictures.read import read_mask, read_picture
@@ -46,7 +46,7 @@ def inpaint(args: argparse.Namespace) -> None:
 
 
 def upscale(args: argparse.Namespace) -> None:
-    """Enlarge a picture of any size: by the factor that the model learned, or to any size."""
+    """Enlarge an image of any size: by the factor that the model learned, or to any size."""
     from pdm.files import sha256_of
     from pdm.inference.pictures.read import read_picture
 
@@ -87,7 +87,7 @@ def _enlarge_by_factor(
 
 
 def paint(args: argparse.Namespace) -> None:
-    """Draw a picture from a map of classes (an index PNG), at the map's size."""
+    """Draw an image from a map of classes (an index PNG), at the map's size."""
     from pdm.data.annotations.maps import ClassMap
     from pdm.files import sha256_of
     from pdm.inference.pictures import paint as painting
@@ -105,7 +105,7 @@ def paint(args: argparse.Namespace) -> None:
 
 
 def draw(args: argparse.Namespace) -> None:
-    """Draw pictures from prompts, from boxes, or without either."""
+    """Draw images from prompts, from boxes, or without either."""
     from pdm.inference.pictures import draw as drawing
 
     if args.boxes is not None:
@@ -159,7 +159,7 @@ def _write_drawings(
     drawings: "Sequence[Iterator[Drawing]]",
     large: "LargePicture | None",
 ) -> None:
-    """Write each picture of each prompt or layout when it is drawn, and say where."""
+    """Write each image of each prompt or layout when it is drawn, and say where."""
     args.output.mkdir(parents=True, exist_ok=True)
     total, written = args.num * len(drawings), list[Path]()
     for each in itertools.chain(*drawings):
@@ -214,9 +214,9 @@ def _write_all(
     paths: Sequence[Path],
     facts: dict[str, Any],
 ) -> None:
-    """Write each picture when it is drawn, and say where.
+    """Write each image when it is drawn, and say where.
 
-    A name that the user did not choose replaces no other picture, such as one by another mask.
+    A name that the user did not choose replaces no other image, such as one by another mask.
     """
     from pdm.inference.pictures.file_names import choose_path
     from pdm.inference.pictures.read import write_picture

@@ -1,4 +1,4 @@
-"""Draws and enlarges pictures to the size that a user names.
+"""Draws and enlarges images to the size that a user names.
 
 Heavy imports are inside the functions.
 """
@@ -82,7 +82,7 @@ def write_drawing(
     large: "LargePicture | None",
     written: Sequence[Path],
 ) -> Path:
-    """Write a picture of `pyramid draw`, unless an earlier call has. Return its file."""
+    """Write an image of `pyramid draw`, unless an earlier call has. Return its file."""
     from pdm.inference.any_size import large as any_size
     from pdm.inference.pictures.file_names import choose_path, words_of
     from pdm.inference.pictures.read import write_picture
@@ -102,7 +102,7 @@ def write_drawing(
 
 
 def upscale_to_size(args: argparse.Namespace, large: "LargePicture") -> None:
-    """Enlarge a picture to the size that `--size` names, once for each seed."""
+    """Enlarge an image to the size that `--size` names, once for each seed."""
     from pdm.data.large_pictures.write import check_ending
     from pdm.files import sha256_of
     from pdm.inference.any_size.large import condition_of_enlargement, write_enlargement
@@ -137,7 +137,7 @@ def _enlarger_facts(args: argparse.Namespace, large: "LargePicture | None") -> d
 
 
 def _is_drawn(path: Path, facts: dict[str, Any]) -> bool:
-    """Tell whether an earlier call has written a picture, and say so in the log."""
+    """Tell whether an earlier call has written an image, and say so in the log."""
     from pdm.inference.any_size.unfinished import remove_unfinished
     from pdm.inference.pictures.file_names import is_drawn
 

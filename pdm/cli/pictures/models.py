@@ -1,4 +1,4 @@
-"""Models of the commands that draw in a user's pictures. Heavy imports are inside the functions."""
+"""Models of the commands that draw in a user's images. Heavy imports are inside the functions."""
 
 import argparse
 import contextlib

@@ -43,5 +43,5 @@ class FusingFirstStageConfig(FirstStageConfig):
     """A first stage with controllable feature wrapping."""
 
     fusion_weight: Annotated[
-        Fraction, "of the enlarged picture's features in the decoder; 0.5 as in StableSR's code"
+        Fraction, "of the enlarged image's features in the decoder; 0.5 as in StableSR's code"
     ]

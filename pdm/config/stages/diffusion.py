@@ -139,7 +139,7 @@ class DiffusionConfig:
             good, expected = name in (None, reader), f"{reader}, which reads it, or null"
         else:
             good = name is None or (reads and name not in TOKEN_READERS.values())
-            expected = f"null with the task {kind}: LDM's networks here take pictures and maps"
+            expected = f"null with the task {kind}: LDM's networks here take images and maps"
         require(good, "baseline", name, expected)
 
     def _check_level_times(self, count: int) -> None:

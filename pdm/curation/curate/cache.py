@@ -115,7 +115,7 @@ def _intact_parts(folder: Path) -> Iterator[tuple[Path, pa.Table]]:
         if sha256_of(path).startswith(path.stem):
             yield path, pq.read_table(path)
         else:
-            logger.warning("curate: %s is damaged; its pictures are judged again", path)
+            logger.warning("curate: %s is damaged; its images are judged again", path)
             path.unlink()
 
 

@@ -66,10 +66,10 @@ def _find(name: str, decisions: Path) -> str:
             listed = ", ".join(f"{row['key']} ({row['url']})" for row in rows)
             more = ", ..." if len(matches) > MAX_NAMED else ""
             raise BadInput(
-                f"'{name}' matches {len(matches)} pictures: {listed}{more}; give a longer part of "
+                f"'{name}' matches {len(matches)} images: {listed}{more}; give a longer part of "
                 "the name"
             )
-    raise BadInput(f"no picture matches '{name}'; {_nearest(name, names)}")
+    raise BadInput(f"no image matches '{name}'; {_nearest(name, names)}")
 
 
 def _matches(name: str, names: pa.Table) -> Iterator[pa.Table]:
@@ -89,7 +89,7 @@ def _nearest(name: str, names: pa.Table) -> str:
         key_of |= dict.fromkeys(words, row["key"])
     close = difflib.get_close_matches(name, key_of, n=3, cutoff=0.0)
     listed = ", ".join(f"{word} ({key_of[word]})" for word in close)
-    return f"the nearest are {listed}" if close else "there are no pictures"
+    return f"the nearest are {listed}" if close else "there are no images"
 
 
 def _rows_sharing_pieces(name: str, names: pa.Table) -> pa.Array:
@@ -122,7 +122,7 @@ def _origin(row: Row) -> Iterator[str]:
     yield f"  fetched   {when}{row['num_bytes']:,} bytes, sha256 {row['sha256']}, in {row['tar']}"
     if row["width_px"] is not None:
         size = f"{row['width_px']} x {row['height_px']} pixels"
-        yield f"  picture   {size}, {row['format']}, {row['mode']}"
+        yield f"  image     {size}, {row['format']}, {row['mode']}"
 
 
 def _scores(row: Row, limits: Mapping[str, Any]) -> Iterator[str]:
@@ -144,11 +144,11 @@ def _distance(value: float, bound: Bound) -> str:
 def _group(row: Row, decisions: Path) -> Iterator[str]:
     """The cluster of pictures that it belongs to."""
     if row["nearest"]:
-        yield f"  nearest   {row['nearest']}, of the kept pictures"
+        yield f"  nearest   {row['nearest']}, of the kept images"
     alike = load_matching(decisions, "cluster", [row["cluster"]]) if row["cluster"] else []
     if len(alike) < 2:
         return
-    yield f"  group     {len(alike):,} pictures are alike, directly or through others:"
+    yield f"  group     {len(alike):,} images are alike, directly or through others:"
     for one in alike[:MAX_LISTED]:
         verdict = (
             "kept" if one["outcome"] == "kept" else f"{one['reason']} of {one['duplicate_of']}"

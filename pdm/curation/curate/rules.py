@@ -58,7 +58,7 @@ def animated(row: Row, config: CurateConfig) -> Drop | None:
     """Several frames."""
     if not row["animated"]:
         return None
-    return Drop("animated", "The file holds several frames; only still pictures are wanted.")
+    return Drop("animated", "The file holds several frames; only still images are wanted.")
 
 
 def fault(row: Row, config: CurateConfig) -> Drop | None:
@@ -142,7 +142,7 @@ def low_information(row: Row, config: CurateConfig) -> Drop | None:
         "detail_share",
         config.min_detail_share,
         "low_information",
-        "Share of the picture with edges:",
+        "Share of the image with edges:",
     )
 
 

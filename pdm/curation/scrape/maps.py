@@ -66,5 +66,5 @@ def copy_maps(
             num_maps += 1
     write_text(folder / FOLDER / NAMES_FILE, "".join(f"{name}\n" for name in names))
     logger.info(
-        "scrape: %s of %s pictures have a map of %s", num_maps, num_pictures, ", ".join(names)
+        "scrape: %s of %s images have a map of %s", num_maps, num_pictures, ", ".join(names)
     )

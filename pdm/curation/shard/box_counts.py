@@ -54,7 +54,7 @@ class BoxCounts:
             return ""
         names = ", ".join(f"{name} {count:,}" for name, count in self.by_class.most_common())
         return (
-            f"{self.num_boxes:,} boxes on {self.num_pictures:,} pictures ({names}); "
+            f"{self.num_boxes:,} boxes on {self.num_pictures:,} images ({names}); "
             f"{self.num_lost:,} left out, with less than a quarter in the crop"
         )
 

@@ -20,7 +20,7 @@ FIELD_TITLES = ("field of `key.json`", "meaning")
 FIELDS = (  # of a record that `write` stores
     ("key", "name of the sample"),
     ("split", "train or val"),
-    ("url, final_url", "the picture's URL as listed, and after redirects"),
+    ("url, final_url", "the image's URL as listed, and after redirects"),
     ("retrieved_at", "when it was fetched, UTC"),
     ("source", "the list or folder that it is from"),
     ("caption, licence, author", "as the source states them; null if it does not"),
@@ -53,17 +53,17 @@ LIMITS = """## Known limits
 
 - Licences, authors and captions are those that the sources state; they were not checked.
 - The data report lists what was dropped and why. The rules were tuned on photographs and drawn
-  landscapes; they may work less well for other pictures.
-- Near duplicates are found by a perceptual hash: two views of one place count as two pictures.
-- Pictures may show people who did not agree to it. Nothing in the data names them.
-- The pictures are those of the named sources: no representative sample of places, people or times.
+  landscapes; they may work less well for other images.
+- Near duplicates are found by a perceptual hash: two views of one place count as two images.
+- Images may show people who did not agree to it. Nothing in the data names them.
+- The images are those of the named sources: no representative sample of places, people or times.
 """
 
 OPTING_OUT = """## Opting out and taking down
 
-Pictures were not fetched if the server forbids it in robots.txt or by headers (X-Robots-Tag noai,
-tdm-reservation and others). Whoever has rights in a picture, or is shown in one, may have it
-removed: write to the publisher of this copy, with the picture's URL or key. The publisher adds the
+Images were not fetched if the server forbids it in robots.txt or by headers (X-Robots-Tag noai,
+tdm-reservation and others). Whoever has rights in an image, or is shown in one, may have it
+removed: write to the publisher of this copy, with the image's URL or key. The publisher adds the
 URL or the sha256 of the source file to the list `scrape.removed` and runs the pipeline again; the
 next version is without it, in shards, manifest and caches.
 """
@@ -82,7 +82,7 @@ def data_card(manifest: Manifest, rows: list[Row], boxes: BoxCounts | None = Non
     sections = (
         _header(manifest, len(rows)),
         _overview(manifest, len(rows)),
-        f"## What is known about each picture\n\n{plain_table(FIELD_TITLES, fields)}",
+        f"## What is known about each image\n\n{plain_table(FIELD_TITLES, fields)}",
         source_section(rows),
         class_section(rows),
         caption_section(rows),
@@ -117,8 +117,8 @@ def _header(manifest: Manifest, count: int) -> str:
 
 def _title(manifest: Manifest) -> str:
     if has_buckets(manifest.facts):
-        return "Pictures of many aspect ratios"
-    return f"Pictures of {_size(manifest)}"
+        return "Images of many aspect ratios"
+    return f"Images of {_size(manifest)}"
 
 
 def _size(manifest: Manifest) -> str:
@@ -134,10 +134,10 @@ def _overview(manifest: Manifest, count: int) -> str:
         parts = ", `key.json` and `key.txt` (the captions, one per line)"
     return f"""# {_title(manifest)}
 
-Crops of {count:,} pictures, each exactly {_size(manifest)}, sRGB, upright, never
+Crops of {count:,} images, each exactly {_size(manifest)}, sRGB, upright, never
 enlarged, as WebDataset tars of `key.{manifest.facts["extension"]}`{parts}.
 
-{plain_table(("split", "pictures", "shards", "bytes"), _split_lines(manifest))}
+{plain_table(("split", "images", "shards", "bytes"), _split_lines(manifest))}
 {_bucket_section(manifest)}{FILES}"""
 
 
@@ -166,7 +166,7 @@ def _bucket_section(manifest: Manifest) -> str:
         for bucket in buckets_of(manifest)
     ]
     titles = ("width x height", "ratio", *manifest.splits)
-    return f"""Each picture is cut to the nearest of these shapes. A shard has pictures of one size.
+    return f"""Each image is cut to the nearest of these shapes. A shard has images of one size.
 
 {plain_table(titles, lines)}
 """
@@ -191,14 +191,14 @@ for sample in webdataset.WebDataset(shards, shardshuffle=False).decode("rgb8"):
 import datasets  # Hugging Face; reads the header of this file
 
 for sample in datasets.load_dataset("shards", split="train"):
-    picture, facts = sample["{extension}"], sample["json"]  # a PIL image and a dict
+    image, facts = sample["{extension}"], sample["json"]  # a PIL image and a dict
 ```
 
 ```python
 import mlcroissant
 
 for sample in mlcroissant.Dataset("shards/croissant.json").records("pictures"):
-    key, picture = sample["pictures/key"], sample["pictures/image"]
+    key, image = sample["pictures/key"], sample["pictures/image"]
 ```
 """
 

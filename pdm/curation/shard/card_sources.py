@@ -24,10 +24,10 @@ def source_section(rows: list[Row]) -> str:
 
 def licence_section(rows: list[Row]) -> str:
     """Which licences and authors are stated, and of how many pictures."""
-    titles = ("", "pictures that state it", "that do not")
+    titles = ("", "images that state it", "that do not")
     return f"""## Licences and authors
 
-Each picture keeps the licence of its source, which is in `key.json`.
+Each image keeps the licence of its source, which is in `key.json`.
 
 {plain_table(titles, _lines_of_stated_facts(rows))}
 {_most_frequent("licence", (row["licence"] for row in rows))}
@@ -50,7 +50,7 @@ def caption_section(rows: list[Row]) -> str:
     lengths = [(name, f"{count:,}") for name, count in facts.lengths]
     return f"""## Captions
 
-{facts.num_with:,} of {len(rows):,} pictures ({facts.share_with:.1%}) have a caption,
+{facts.num_with:,} of {len(rows):,} images ({facts.share_with:.1%}) have a caption,
 {facts.num_several:,} of them several. The median caption has {facts.median_words:,} words, the
 longest {facts.longest_words:,}.
 
@@ -65,7 +65,7 @@ def box_section(boxes: BoxCounts) -> str:
     left_out = f"\n{boxes.left_out_text}" if boxes.left_out else ""
     return f"""## Boxes
 
-{boxes.num_pictures:,} pictures have boxes, {boxes.num_boxes:,} in all, at most {boxes.most:,} on
+{boxes.num_pictures:,} images have boxes, {boxes.num_boxes:,} in all, at most {boxes.most:,} on
 one. {boxes.num_lost:,} more were left out: less than a quarter of each is in the crop.{left_out}
 
 {plain_table(("class", "boxes"), lines)}"""
@@ -79,9 +79,9 @@ def _lines_of_stated_facts(rows: list[Row]) -> list[tuple[str, str, str]]:
 def _fetch_period(rows: list[Row]) -> str:
     times = sorted(row["retrieved_at"] for row in rows if row["retrieved_at"])
     if not times:
-        return "No picture was fetched over a network."
+        return "No image was fetched over a network."
     period = f"between {times[0]} and {times[-1]}" if times[0] != times[-1] else f"at {times[0]}"
-    return f"{len(times):,} of {len(rows):,} pictures were fetched over a network, {period}:"
+    return f"{len(times):,} of {len(rows):,} images were fetched over a network, {period}:"
 
 
 def _host(row: Row) -> str:
@@ -98,4 +98,4 @@ def _most_frequent(title: str, names: Iterable[str | None]) -> str:
     others = ranked[MAX_LISTED:]
     if others:
         lines.append((f"{len(others):,} others", f"{sum(count for _, count in others):,}"))
-    return plain_table((title, "pictures"), lines)
+    return plain_table((title, "images"), lines)

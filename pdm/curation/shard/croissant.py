@@ -66,7 +66,7 @@ FACTS = (
     "of the source file, original_width_px and original_height_px of the upright source, the "
     "crop's position in it, image_sha256, width_px and height_px of the crop."
 )
-LINES = "The captions, one per line; empty for a picture without one."
+LINES = "The captions, one per line; empty for an image without one."
 
 
 def describe_shards(manifest: Manifest, rows: list[Row]) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def describe_shards(manifest: Manifest, rows: list[Row]) -> dict[str, Any]:
         "@type": "sc:Dataset",
         "conformsTo": CONFORMS_TO,
         "name": f"pictures-{name}",
-        "description": f"Crops of {len(rows):,} pictures, {each}"
+        "description": f"Crops of {len(rows):,} images, {each}"
         "sRGB, upright, never enlarged, with source, licence and author of each.",
         "license": _licences(rows),
         "version": "1.0.0",

@@ -114,7 +114,7 @@ def warn_if_few(num_training: int) -> None:
     """Log a warning if models would learn so few training pictures by heart."""
     if num_training < FEW_PICTURES:
         logger.warning(
-            "shard: %d training pictures are few: models learn so few by heart and draw copies of "
+            "shard: %d training images are few: models learn so few by heart and draw copies of "
             "them; collect hundreds before you train for long (docs/guide/data.md)",
             num_training,
         )

@@ -146,7 +146,7 @@ def cut_map(row: Row, raw: Path, names: tuple[str, ...]) -> bytes:
     size = row["width_px"], row["height_px"]
     if indices.shape != (size[1], size[0]):
         found = f"{indices.shape[1]}x{indices.shape[0]}"
-        raise Unreadable(f"its map is {found}, but the picture, upright, is {size[0]}x{size[1]}")
+        raise Unreadable(f"its map is {found}, but the image, upright, is {size[0]}x{size[1]}")
     left, top, width, height = (
         row[f"crop_{name}_px"] for name in ("left", "top", "width", "height")
     )

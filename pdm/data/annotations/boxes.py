@@ -189,7 +189,7 @@ def _parse_box(number: int, value: object, size: tuple[int, int] | None) -> Labe
     if min(x, y) < -ROUNDING or max(x + width, y + height) > 1 + ROUNDING:
         raise ValueError(
             f"{where} ({name}) reaches from {x:g}, {y:g} to {x + width:g}, {y + height:g} of the "
-            "picture; shares are from 0 to 1"
+            "image; shares are from 0 to 1"
         )
     left, top = max(x, 0.0), max(y, 0.0)
     return LabelledBox(name, left, top, min(x + width, 1.0) - left, min(y + height, 1.0) - top)
@@ -222,12 +222,12 @@ def _picture_of(
     stated = value[PICTURE]
     if not is_numbers(stated, 2) or min(stated) <= 0:
         raise ValueError(
-            f"{where} has {PICTURE} {stated!r}; it needs [width, height] of the picture, in pixels"
+            f"{where} has {PICTURE} {stated!r}; it needs [width, height] of the image, in pixels"
         )
     across, down = map(float, stated)
     if size is not None and size != ANY_SIZE and not _is_copy(size, (across, down)):
         raise ValueError(
-            f"{where} is of a picture of {across:g}x{down:g}, but this one, upright, is "
+            f"{where} is of an image of {across:g}x{down:g}, but this one, upright, is "
             f"{size[0]}x{size[1]}, which is another shape"
         )
     return across, down

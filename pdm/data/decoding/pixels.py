@@ -119,7 +119,7 @@ def decode_view(content: bytes, reduction: int, background: Colour = WHITE) -> V
             pixels, transparent_share = _on_background(image, transparency, background)
         return View(turn_upright(pixels, orientation), reduction, transparent_share)
     except HighDynamicRange as error:
-        raise Unreadable(f"it is HDR ({error}); only SDR pictures are decoded", "hdr") from error
+        raise Unreadable(f"it is HDR ({error}); only SDR images are decoded", "hdr") from error
     except Exception as error:  # decoders raise anything on hostile bytes
         raise Unreadable(_text_of(error)) from error
 
@@ -184,7 +184,7 @@ def _foreign_format(content: bytes) -> Unreadable:
         message = f"the file is {kind.name}; only {listed} are read"
         return Unreadable(message, kind.reason)
     start = content[:12].decode("latin-1").encode("unicode_escape").decode()
-    return Unreadable(f"not a picture in {listed}: the file begins with '{start}'")
+    return Unreadable(f"not an image in {listed}: the file begins with '{start}'")
 
 
 def _text_of(error: Exception) -> str:

@@ -57,8 +57,8 @@ def _check_bands(
     """Pass the bands on, into the digest, too."""
     rows = 0
     for band in bands:
-        assert band.shape[1:] == (size[1], 3), f"a band is {band.shape}, the picture {size}"
+        assert band.shape[1:] == (size[1], 3), f"a band is {band.shape}, the image {size}"
         rows += len(band)
         digest.update(np.ascontiguousarray(band).data)
         yield band
-    assert rows == size[0], f"bands have {rows} rows, the picture has {size[0]}"
+    assert rows == size[0], f"bands have {rows} rows, the image has {size[0]}"

@@ -67,9 +67,9 @@ def check_main_size(facts: Mapping[str, Any]) -> None:
         for split, count in entry["num_samples"].items():
             if not count:
                 raise QualityGate(
-                    f"the split '{split}' has no picture of the main size, {bucket_name(main)}, "
+                    f"the split '{split}' has no image of the main size, {bucket_name(main)}, "
                     "which previews and scores are drawn at: take another bucket as "
-                    "curate.width_px and height_px, keep more pictures, or raise "
+                    "curate.width_px and height_px, keep more images, or raise "
                     "shard.val_share. Nothing was written."
                 )
 
@@ -130,7 +130,7 @@ def bucket_of_all(ranges: Sequence[range], indices: Sequence[int]) -> int:
         return 0
     bucket = next(place for place, numbers in enumerate(ranges) if indices[0] in numbers)
     if any(index not in ranges[bucket] for index in indices):
-        raise ValueError(f"pictures {list(indices)} are of several buckets; read each by itself")
+        raise ValueError(f"images {list(indices)} are of several buckets; read each by itself")
     return bucket
 
 

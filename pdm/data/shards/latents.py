@@ -127,9 +127,9 @@ class LatentShards:
             if not has_buckets(self.manifest.facts) or bucket.size == main:
                 return self.only(place)
         raise BadInput(
-            f"the split '{self.split}' has no picture of the main size (trained on at "
+            f"the split '{self.split}' has no image of the main size (trained on at "
             f"{main[0]}x{main[1]}), which previews and scores are drawn at; take another bucket as "
-            "curate.width_px and height_px, or more pictures"
+            "curate.width_px and height_px, or more images"
         )
 
     def _shard_of(self, index: int) -> int:
@@ -146,13 +146,13 @@ class LatentShards:
         Raises:
             QualityGate: The pictures were not kept, or it cannot be decoded.
         """
-        png, mirrored = self._packed(self._pictures, index, "pictures (latents.keep_pictures)")
+        png, mirrored = self._packed(self._pictures, index, "images (latents.keep_pictures)")
         try:
             with Image.open(io.BytesIO(png)) as file:
                 pixels = np.array(file.convert("RGB"))
         except (OSError, ValueError, SyntaxError) as error:
             raise QualityGate(
-                f"picture {self.keys[index]} of the latents ({error}); {AGAIN}"
+                f"image {self.keys[index]} of the latents ({error}); {AGAIN}"
             ) from error
         return pixels[:, ::-1].copy() if mirrored else pixels
 

@@ -60,7 +60,7 @@ def read(folder: Path) -> Iterator[Listed]:
                     raise BadInput(f"{path}, line {number}, is not a key, a sha256 and a split")
                 yield Listed(*parts)
     except FileNotFoundError:
-        raise BadInput(f"{path} does not exist: nothing says which pictures these are") from None
+        raise BadInput(f"{path} does not exist: nothing says which images these are") from None
     except UnicodeDecodeError as error:
         raise BadInput(f"{path} cannot be read ({error})") from error
 

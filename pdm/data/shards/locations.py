@@ -114,7 +114,7 @@ def _located(path: Path, num_samples: int) -> Located:
         pictures = [one for one in parts if not one.name.endswith(BESIDE)]
         records = [one for one in parts if one.name.endswith(f".{JSON}")]
         if len(pictures) != 1 or len(records) > 1:
-            fault = f"holds {len(pictures)} pictures and {len(records)} records of the key {key}"
+            fault = f"holds {len(pictures)} images and {len(records)} records of the key {key}"
             raise damaged(path, fault)
         keys.append(key)
         record = records[0] if records else tars.Member("", 0, 0)

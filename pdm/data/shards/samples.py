@@ -118,7 +118,7 @@ class Samples:
             return  # no record
         stated = self.record(index).get("image_sha256")
         if stated is not None and hashlib.sha256(content).hexdigest() != stated:
-            fault = f"the picture of {self.keys[index]} is not the one that was written"
+            fault = f"the image of {self.keys[index]} is not the one that was written"
             raise damaged(self.path(index), f"{fault}: its sha256 differs")
 
     def _require_unique_keys(self) -> None:

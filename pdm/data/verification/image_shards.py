@@ -83,7 +83,7 @@ class _ShardCheck:
             parts[extension] = entry
         num_samples += self._check_sample(last, parts)
         if num_samples != shard.num_samples:
-            self._damaged(f"holds {num_samples} pictures, the manifest says {shard.num_samples}")
+            self._damaged(f"holds {num_samples} images, the manifest says {shard.num_samples}")
 
     def _damaged(self, fault: str, member: str | None = None) -> None:
         self.findings.add(self.path, fault, STAGE, member)
@@ -101,12 +101,12 @@ class _ShardCheck:
         if not parts:
             return 0
         if len(pictures) != 1:
-            self._damaged(f"has {len(pictures)} pictures instead of one", key)
+            self._damaged(f"has {len(pictures)} images instead of one", key)
         size, digest = None, None
         for member in pictures:
             expected = self.facts.get("extension")
             if expected is not None and member.name != f"{key}.{expected}":
-                self._damaged(f"the manifest says that pictures are .{expected}", member.name)
+                self._damaged(f"the manifest says that images are .{expected}", member.name)
             content = read_at(self.path, member.offset, member.size)
             size = self._size_of(member, content)
             digest = hashlib.sha256(content).hexdigest()
@@ -128,7 +128,7 @@ class _ShardCheck:
             self._damaged(f"is not a map ({error})", member.name)
             return
         if size not in (None, (width, height)):
-            self._damaged(f"is {width}x{height}, another size than its picture", member.name)
+            self._damaged(f"is {width}x{height}, another size than its image", member.name)
 
     def _size_of(self, member: Member, content: bytes) -> tuple[int, int] | None:
         try:
@@ -166,9 +166,9 @@ class _ShardCheck:
             self._damaged(fault, member.name)
             return
         if size is not None and stated != size:
-            self._damaged(f"says {_by(stated)} pixels, its picture has {_by(size)}", member.name)
+            self._damaged(f"says {_by(stated)} pixels, its image has {_by(size)}", member.name)
         if digest is not None and record.get("image_sha256", digest) != digest:
-            self._damaged("its picture is not the one that was written", key)
+            self._damaged("its image is not the one that was written", key)
         self._check_source(key, record.get("sha256"))
         self._check_captions(record, captions)
         if key_and_split != (key, self.split):

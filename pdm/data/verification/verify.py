@@ -74,7 +74,7 @@ def _check(folder: Path) -> tuple[Findings, str]:
     if (folder / manifest.FILE_NAME).exists():
         return _check_listed(folder)
     if any(folder.glob("*.parquet")) and any(folder.glob("[0-9]*.*")):
-        return check_raw(folder), "raw pictures"
+        return check_raw(folder), "raw images"
     if is_cache(folder):
         return check_cache(folder), "files of DVC's cache"
     raise BadInput(

@@ -84,7 +84,7 @@ class PretrainedFeatures:
         except (RuntimeError, AttributeError, TypeError, IndexError) as error:
             reason = str(error).strip().splitlines()[-1]
             raise BadInput(
-                f"evaluate.features: {config.path} cannot compute features of pictures of "
+                f"evaluate.features: {config.path} cannot compute features of images of "
                 f"{self.kind.side_px}x{self.kind.side_px}: {reason}"
             ) from error
 

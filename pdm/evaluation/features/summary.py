@@ -187,6 +187,6 @@ def thumbnails_of(images: Tensor) -> NDArray[np.float32]:
 def _check_finite(vectors: Array, space: str, pictures: str) -> None:
     if not np.isfinite(vectors).all():
         raise QualityGate(
-            f"features of {pictures} in {space} are not finite; look at the pictures, and at the "
+            f"features of {pictures} in {space} are not finite; look at the images, and at the "
             "network"
         )

@@ -45,7 +45,7 @@ def read_picture_sets(
         model.level_shapes(height, width)
     except ValueError as error:
         raise BadInput(
-            f"{samples} has pictures of {width}x{height}, which this autoencoder cannot "
+            f"{samples} has images of {width}x{height}, which this autoencoder cannot "
             f"reconstruct ({error}); sample again with the same autoencoder"
         ) from error
     sets = PictureSets(
@@ -56,12 +56,12 @@ def read_picture_sets(
     for pictures in sets:
         if len(pictures) < MIN_PICTURES:
             raise QualityGate(
-                f"{len(pictures)} {pictures.name} pictures are too few to be scored; "
+                f"{len(pictures)} {pictures.name} images are too few to be scored; "
                 f"at least {MIN_PICTURES} are needed"
             )
     if shared := sorted(set(sets.val.keys) & set(sets.train.keys)):
         raise QualityGate(
-            f"{len(shared)} pictures of {shards} are both held out and trained on, {shared[0]} "
+            f"{len(shared)} images of {shards} are both held out and trained on, {shared[0]} "
             "first; write the shards again"
         )
     return sets
@@ -84,7 +84,7 @@ def open_shape(shards: Path, split: str, height: int, width: int) -> ImageShards
         return ImageShards(shards, split, only=nearest.size)
     names = ", ".join(bucket.name for bucket in known)
     raise BadInput(
-        f"{shards} has pictures of {names}, but the samples are {width}x{height}, which is none of "
+        f"{shards} has images of {names}, but the samples are {width}x{height}, which is none of "
         "these shapes; sample again with a model that was trained on these shards"
     )
 

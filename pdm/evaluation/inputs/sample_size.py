@@ -31,7 +31,7 @@ def check_sample_size(samples: Path, shards: Path) -> None:
     if not any(has_shape(crop, width, height) and width <= crop[0] for crop in crops):
         listed = ", ".join(map(bucket_name, crops))
         raise BadInput(
-            f"the samples are {width}x{height} (sample.size), the held-out pictures "
+            f"the samples are {width}x{height} (sample.size), the held-out images "
             f"{listed}: only a size of their shape that is not larger can be scored; "
             "set sample.size to such a size, or to null"
         )

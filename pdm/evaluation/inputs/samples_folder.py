@@ -107,7 +107,7 @@ def warn_of_chosen_samples(samples: SampleSet) -> None:
         first, second = next(pair for pair in pairs if pair[0] is not pair[1])
         logger.warning(
             "evaluate: %d of %d samples equal one of another seed, pixel for pixel (%s and %s "
-            "first); different seeds should give different pictures",
+            "first); different seeds should give different images",
             samples.num_repeated,
             len(samples),
             first.file,
@@ -171,7 +171,7 @@ def _decode_file(path: Path) -> Pixels:
     try:
         return decode(path.read_bytes())
     except (OSError, ValueError, SyntaxError) as error:
-        raise BadInput(f"{path} is not a picture that can be read ({error})") from error
+        raise BadInput(f"{path} is not an image that can be read ({error})") from error
 
 
 def _size_text(picture: Pixels) -> str:

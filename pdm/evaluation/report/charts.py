@@ -38,12 +38,12 @@ def _plot_spectrum(path: Path, summaries: Summaries) -> None:
 
 def _plot_levels(path: Path, scores: Mapping[str, float], levels: list[str]) -> None:
     figure, axes = _figure(
-        "Sliced Wasserstein distance to held-out pictures", "Laplacian level", "distance"
+        "Sliced Wasserstein distance to held-out images", "Laplacian level", "distance"
     )
     places = np.arange(len(levels))
     for offset, comparison, key, label in (
         (-0.2, SAMPLES, "samples", "samples"),
-        (0.2, FLOOR, "train", "floor: training pictures"),
+        (0.2, FLOOR, "train", "floor: training images"),
     ):
         heights = [scores[f"swd/{level}/{comparison}"] for level in levels]
         axes.bar(places + offset, heights, 0.36, color=COLOURS[key], label=label)
@@ -54,7 +54,7 @@ def _plot_levels(path: Path, scores: Mapping[str, float], levels: list[str]) -> 
 
 def _plot_reconstruction(path: Path, scores: Mapping[str, float]) -> None:
     figure = Figure(figsize=(7, 4), dpi=100, layout="constrained")
-    figure.suptitle("Held-out pictures through the autoencoder")
+    figure.suptitle("Held-out images through the autoencoder")
     for axes, measure, label in zip(
         figure.subplots(1, 2), ("psnr_db", "ssim"), ("PSNR in dB", "SSIM"), strict=True
     ):

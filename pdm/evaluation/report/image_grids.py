@@ -58,7 +58,7 @@ def _neighbour_rows(
         ):
             distance, median = nearest.distances[index], np.median(held_out.distances)
             place = nearest.indices[index]
-            title = f"by {name}: {distance:.3f} (median of held-out pictures: {median:.3f})"
+            title = f"by {name}: {distance:.3f} (median of held-out images: {median:.3f})"
             row.append((train.load(place), f"{title}\n{train.keys[place]}"))
         rows.append(row)
     return rows

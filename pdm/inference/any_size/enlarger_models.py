@@ -122,7 +122,7 @@ def condition_for(enlarger: LoadedModels, drawing: Drawing) -> Condition | None:
     shown = drawing.origin.get("class")
     if shown not in conditioning.names:
         raise BadInput(
-            f"the enlarger has the classes {', '.join(conditioning.names)}, but the picture has "
+            f"the enlarger has the classes {', '.join(conditioning.names)}, but the image has "
             f"{'no class' if shown is None else f'the class {shown!r}'}; use an enlarger without "
             "classes, or one with the same"
         )
@@ -150,7 +150,7 @@ def boxes_for(models: LoadedModels, drawing: Drawing, shown: Box) -> TileBoxes |
     if unknown:
         raise BadInput(
             f"the enlarger has boxes of the classes {', '.join(conditioning.task.names)}, but the "
-            f"picture has boxes of {', '.join(sorted(unknown))}; use an enlarger without boxes, or "
+            f"image has boxes of {', '.join(sorted(unknown))}; use an enlarger without boxes, or "
             "one with the same classes"
         )
     if models is not drawing.models:  # crops are those of the data of each

@@ -137,7 +137,7 @@ def plan_enlargement(
     """
     if picture[0] >= size[0] and picture[1] >= size[1]:
         raise BadInput(
-            f"the picture is {_text(picture)}, which is not smaller than {_text(size)}; "
+            f"the image is {_text(picture)}, which is not smaller than {_text(size)}; "
             "give a larger size"
         )
     return _plan(size, picture, tile, factors, unit)

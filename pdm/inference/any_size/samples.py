@@ -36,7 +36,7 @@ def large_samples(config: SampleConfig, record: Mapping[str, Any]) -> LargePictu
     if not isinstance(task, UnconditionalTask | ClassTask | TextTask | LayoutTask):
         raise BadInput(
             f"sample.size is {list(config.size)}, but a model that was trained for {task.kind} "
-            "draws at the size of held-out pictures; set sample.size to null"
+            "draws at the size of held-out images; set sample.size to null"
         )
     width, height = config.size
     tiling = TilingConfig(mode=config.tiling)

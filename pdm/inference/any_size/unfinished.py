@@ -80,7 +80,7 @@ def load_or_draw(path: Path, size: tuple[int, int], draw: Callable[[], Iterable[
             for band in draw():
                 file.write(np.ascontiguousarray(band).data)
                 row += len(band)
-            assert row == size[0], f"bands have {row} rows, the picture has {size[0]}"
+            assert row == size[0], f"bands have {row} rows, the image has {size[0]}"
     # A private copy on write: libraries that take writable memory only can read it.
     picture: Pixels = np.load(path, mmap_mode="c")
     return picture

@@ -71,7 +71,7 @@ def check_draws_alone(diffusion: Path) -> None:
         raise BadInput("give a file of boxes with --boxes; docs/tasks.md shows one")
     if not isinstance(task, UnconditionalTask | ClassTask):
         raise BadInput(
-            f"the model was trained for {task.kind}, so it cannot draw without a picture; use an "
+            f"the model was trained for {task.kind}, so it cannot draw without an image; use an "
             "unconditional model, or one trained with classes or text"
         )
 

@@ -25,7 +25,7 @@ def check_model(models: LoadedModels) -> None:
     """Raise BadInput if the model can neither fill in nor draw freely."""
     if not isinstance(models.task, InpaintingTask | UnconditionalTask | ClassTask):
         raise BadInput(
-            f"the model was trained for {models.task.kind}, which cannot fill a picture in; take "
+            f"the model was trained for {models.task.kind}, which cannot fill an image in; take "
             "one trained for inpainting (`pyramid preset task-inpainting`), or an unconditional one"
         )
 

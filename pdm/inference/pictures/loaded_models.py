@@ -112,7 +112,7 @@ class LoadedModels:
             Unavailable: There is too little memory for pictures of this size.
         """
         shapes, pictures = self.autoencoder.level_shapes(*size), f"{size[1]}x{size[0]} pixels"
-        advice = "draw a smaller picture, or a large one in tiles by `pyramid draw --size`"
+        advice = "draw a smaller image, or a large one in tiles by `pyramid draw --size`"
         with explain_out_of_memory(self.device, f"to draw {pictures} as a whole", advice):
             latents = draw_latents(
                 self.networks,

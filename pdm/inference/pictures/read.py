@@ -30,7 +30,7 @@ def read_picture(path: Path) -> Pixels:
     except OSError as error:
         raise BadInput(f"{path} cannot be read ({error.strerror})") from error
     except Unreadable as error:
-        raise BadInput(f"{path} is not a picture that can be used: {error}") from error
+        raise BadInput(f"{path} is not an image that can be used: {error}") from error
 
 
 def read_mask(path: Path, picture: Pixels, name: Path) -> Mask:

@@ -124,7 +124,7 @@ def _digests_of_models(
 def _log_result(config: SampleConfig, record: dict[str, Any], samples: Path) -> None:
     sizes = [config.size[::-1]] if config.size else [one.size for one in sizes_of(record)]
     logger.info(
-        "sample: %d pictures of %s, seeds %d to %d, in %s",
+        "sample: %d images of %s, seeds %d to %d, in %s",
         config.num_images,
         ", ".join(f"{width}x{height}" for height, width in sizes),
         config.seed,
@@ -179,7 +179,7 @@ def _draw_missing(task: SampleTask, num_workers: int | None) -> None:
 
     done = sum(map(count, finished))
     if done:
-        logger.info("sample: continuing where an earlier run stopped: %d pictures are there", done)
+        logger.info("sample: continuing where an earlier run stopped: %d images are there", done)
     progress = Progress("sample", total, done=done)
     run_parts(
         draw_parts,

@@ -34,8 +34,8 @@ def conditioning_of_model(folder: Path, network: Denoiser, config: SampleConfig)
     found = build_task(task, record)
     if found.needs_pictures or found.needs_maps:
         raise BadInput(
-            f"{folder} was trained for {task.kind} and works on a picture; use the stage 'sample' "
-            f"on held-out pictures, or the command for {task.kind} on yours"
+            f"{folder} was trained for {task.kind} and works on an image; use the stage 'sample' "
+            f"on held-out images, or the command for {task.kind} on yours"
         )
     if isinstance(task, TextTask):
         prompts = config.prompts if isinstance(config.prompts, tuple) else ()

@@ -47,7 +47,7 @@ def decide(candidate: Scored, champion: Scored | None) -> Decision:
     if candidate.replicates is None or main_score(candidate.scores) not in candidate.scores:
         return Decision(REFUSED, "it has no score with bootstrap replicates; evaluate it again")
     if champion is None:
-        return Decision(PROMOTED, "it is the first: there was no champion")
+        return Decision(PROMOTED, "there was no champion before")
     fault = _not_alike(candidate, champion) or _no_better(candidate, champion)
     fault = fault or _copies_more(candidate, champion)
     if fault:
@@ -102,8 +102,8 @@ def _copies_more(candidate: Scored, champion: Scored) -> str:
         expected = candidate.scores.get(name.replace(SHARE, EXPECTED), 0.0)
         if ours > max(theirs, expected):
             return (
-                f"more of its samples look like copies of training pictures ({name} {ours:.4g}) "
-                f"than of {champion.name} ({theirs:.4g}) or of pictures never seen ({expected:.4g})"
+                f"more of its samples look like copies of training images ({name} {ours:.4g}) "
+                f"than of {champion.name} ({theirs:.4g}) or of images never seen ({expected:.4g})"
             )
     return ""
 

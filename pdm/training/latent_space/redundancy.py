@@ -46,7 +46,7 @@ def _regressions(batches: Iterable[Pyramid]) -> list[Regression]:
         ]
         totals = [a + b for a, b in zip(totals, parts, strict=True)] if totals else parts
     if totals is None:
-        raise ValueError("redundancy needs at least one picture to fit and one to score")
+        raise ValueError("redundancy needs at least one image to fit and one to score")
     return totals
 
 

@@ -24,12 +24,12 @@ license: other
 tags: [diffusion, image, distilled]
 ---
 
-# Diffusion model for {distil.steps} steps, pictures of {size}
+# Diffusion model for {distil.steps} steps, images of {size}
 
 Distilled from the flow in the folder above (`model.safetensors` with sha256
 `{teacher}`, trained on {flow["images_seen"]:,} images): a copy of it
 was trained on {images_seen:,} trajectories of the flow from noise to data in {distil.teacher_steps}
-steps. It has seen no picture but through its teacher, and may retain traces of the teacher's.
+steps. It has seen no image but through its teacher, and may retain traces of the teacher's.
 
 Its predictions are right for `multistep` between the stops in `config.json`: no other steps,
 samplers or guidance fit. `pyramid sample` takes it with `sample.steps: {distil.steps}`.

@@ -47,11 +47,11 @@ license: other
 tags: [autoencoder, image]
 ---
 
-# {_kind(config)} for pictures of {size}
+# {_kind(config)} for images of {size}
 
-Turns pictures into latents and back. Parameters: {count:,}. Images seen in training:
+Turns images into latents and back. Parameters: {count:,}. Images seen in training:
 {images_seen:,}. Levels, from coarse to fine; each decodes without the finer ones. Redundancy is the
-share of a level's variance that a linear map from the coarser levels explains on held-out pictures:
+share of a level's variance that a linear map from the coarser levels explains on held-out images:
 
 {_levels(model, config, redundancy_by_level)}
 Latents are standardised per level and channel. Other sizes work if both sides are multiples of the
@@ -68,7 +68,7 @@ images = model.decode(latents)
 
 ## Scores
 
-PSNR of held-out pictures, reduced to {size}, by the number of levels decoded.
+PSNR of held-out images, reduced to {size}, by the number of levels decoded.
 
 {table(("levels", "PSNR in dB"), _psnr(psnr_by_levels))}
 ## Training
@@ -129,7 +129,7 @@ def _source(init_from: Mapping[str, Any] | None) -> str:
     return (
         f"\nFine-tuned from the model `{path}` (sha256 `{digest}`), with "
         f"{init_from['taken']} of {init_from['total']} tensors taken from it. `pictures.txt`, if "
-        "it exists, also lists its pictures.\n"
+        "it exists, also lists its images.\n"
     )
 
 
@@ -138,8 +138,8 @@ def _data(shards: Path) -> str:
     licences = licences_of(shards) or ["not known"]
     counts = ", ".join(f"{found.num_samples(split):,} {split}" for split in sorted(found.splits))
     return (
-        f"Pictures: {counts}; `pictures.txt`, if it exists, lists them. Version (sha256 of "
+        f"Images: {counts}; `pictures.txt`, if it exists, lists them. Version (sha256 of "
         f"the manifest): `{manifest.digest(shards)}`.\n\n"
         f"Licences stated by their sources: {', '.join(map(plain, licences))}. "
-        "Nobody has verified them, and a model may retain traces of its pictures."
+        "Nobody has verified them, and a model may retain traces of its images."
     )

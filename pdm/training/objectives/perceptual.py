@@ -81,11 +81,11 @@ def _from_file(path: Path, config: PerceptualConfig, device: torch.device) -> Pe
         reason = str(error).strip().splitlines()[-1]
         raise BadInput(
             f"autoencoder.perceptual.path: {path} is not a TorchScript module that takes two "
-            f"batches of pictures and returns their distances: {reason}"
+            f"batches of images and returns their distances: {reason}"
         ) from error
     if same != 0:
         raise BadInput(
-            f"autoencoder.perceptual.path: {path} returns {same.item()} for equal pictures; "
+            f"autoencoder.perceptual.path: {path} returns {same.item()} for equal images; "
             "it must return a distance, which is zero for them"
         )
     return perceptual

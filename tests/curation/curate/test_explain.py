@@ -83,11 +83,11 @@ def test_the_size_is_held_against_the_finished_size(folder):
 def test_a_duplicate_and_its_keeper_name_their_group(folder):
     for name in ("copy.jpg", "other.jpg"):
         text = explain_text(folder, name)
-        assert "2 pictures are alike" in text
+        assert "2 images are alike" in text
         assert f"{key_of(name)} (this one)" in text
         assert f"exact_duplicate of {key_of('other.jpg')}" in text
     copy = explain_text(folder, "copy.jpg")
-    assert f"nearest   {key_of('other.jpg')}, of the kept pictures" in copy
+    assert f"nearest   {key_of('other.jpg')}, of the kept images" in copy
     assert "near_duplicate_difference 0.25: OUTSIDE by 0.125" in copy
     assert "alike" not in explain_text(folder, "good.jpg")
 
@@ -106,7 +106,7 @@ def test_a_part_of_the_key_the_address_or_the_name_of_the_file_is_enough(folder,
 
 
 def test_a_name_that_fits_several_lists_them(folder):
-    with pytest.raises(BadInput, match=r"matches 5 pictures: .*; give a longer part of the name"):
+    with pytest.raises(BadInput, match=r"matches 5 images: .*; give a longer part of the name"):
         explain_text(folder, ".jpg")
 
 
@@ -123,7 +123,7 @@ def test_the_command_prints_it(folder, capsys):
     assert cli.main(["curate", *decided, "explain", "good.jpg", *shards]) == 0
     assert "was kept." in capsys.readouterr().out
     assert cli.main(["curate", "explain", "", *decided, *shards]) == 2
-    assert capsys.readouterr().err.startswith("error: no picture matches ''")
+    assert capsys.readouterr().err.startswith("error: no image matches ''")
 
 
 def test_the_nearest_of_very_many_names_is_found_in_seconds(tmp_path):

@@ -53,7 +53,7 @@ def test_lists_and_built_in_pictures_are_fetched_despite_proxies_that_block_ever
     assert counts == {"ok": 3, "failed": 1, "dropped": 1}  # drawn: one too slow, one a 404
     assert server.hits["/robots.txt"] == 1
     assert refusing.targets == []
-    assert "pictures are fetched directly" in caplog.text
+    assert "images are fetched directly" in caplog.text
 
 
 def test_a_proxy_is_no_way_around_the_guard(tmp_path, proxied):

@@ -99,11 +99,11 @@ def test_what_cannot_be_used_or_seen_is_named_and_counted(work):
     assert "4.boxes.json: it is not a list of boxes" in log
     assert "its boxes cannot be used: box 1 (boat) reaches from 0.9375, 0 to 1.125" in log
     assert 2 not in dict(records(folder))
-    assert "3 boxes on 2 pictures (boat 2, scene 1); 1 left out" in log
+    assert "3 boxes on 2 images (boat 2, scene 1); 1 left out" in log
     card = (folder / "shards" / "README.md").read_text(encoding="utf-8")
-    assert "2 pictures have boxes, 3 in all, at most 2 on\none. 1 more were left out" in card
+    assert "2 images have boxes, 3 in all, at most 2 on\none. 1 more were left out" in card
     report = (folder / "report.html").read_text(encoding="utf-8")
-    assert '<h2 id="boxes">Boxes <small>3 on 2 kept pictures' in report
+    assert '<h2 id="boxes">Boxes <small>3 on 2 kept images' in report
 
 
 def test_a_list_has_a_column_of_boxes(tmp_path, caplog):

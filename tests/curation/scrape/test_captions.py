@@ -40,7 +40,7 @@ def test_a_parquet_column_may_have_a_list_of_captions_for_each_picture(tmp_path,
 
 
 def test_a_csv_cell_may_have_a_json_list_of_captions(tmp_path):
-    cells = [json.dumps(SEVERAL[0]), "[1] a numbered picture", '["not closed']
+    cells = [json.dumps(SEVERAL[0]), "[1] a numbered image", '["not closed']
     with (tmp_path / "list.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["url", "text"], *zip(URLS, cells, strict=True)])
     found = listed(tmp_path / "list.csv", caption_column="text")
@@ -79,7 +79,7 @@ def pictures(tmp_path):
         (folder / f"{name}.jpg").write_bytes(jpeg(scene(len(name))))
     (folder / "dune.txt").write_text("a dune\r\n\n  the same dune at noon \n", encoding="utf-8")
     (folder / "sea/boat.txt").write_text("ein Boot auf See", encoding="utf-8")
-    (folder / "notes.txt").write_text("of no picture")
+    (folder / "notes.txt").write_text("of no image")
     return folder
 
 
@@ -164,10 +164,10 @@ def test_plain_webdataset_reads_the_captions_of_every_sample(work):
 
 def test_the_report_and_the_card_count_captions_and_escape_them(work):
     text = (work / "report.html").read_text(encoding="utf-8")
-    assert '<h2 id="captions">Captions <small>87.5 % of the kept pictures have one' in text
+    assert '<h2 id="captions">Captions <small>87.5 % of the kept images have one' in text
     assert "a &lt;b&gt;boat&lt;/b&gt;" in text
     card = (work / "shards" / "README.md").read_text(encoding="utf-8")
-    assert "7 of 8 pictures (87.5%) have a caption,\n1 of them several" in card
+    assert "7 of 8 images (87.5%) have a caption,\n1 of them several" in card
     assert "text-to-image" in card
     assert "`key.txt` (the captions, one per line)" in card
     croissant = json.loads((work / "shards" / "croissant.json").read_text())
@@ -175,7 +175,7 @@ def test_the_report_and_the_card_count_captions_and_escape_them(work):
 
 
 def test_verification_finds_captions_that_differ_from_the_record(work, tmp_path, caplog):
-    assert "verified 8 pictures" in verify([work / "shards"])
+    assert "verified 8 images" in verify([work / "shards"])
     folder = tmp_path / "shards"
     folder.mkdir()
     for path in (work / "shards").iterdir():

@@ -56,11 +56,11 @@ BOXES = [
     {"image_id": 0, "category_id": 3},
 ]
 LEFT_OUT = {
-    "of no picture of the folder": 3,
-    "of a picture with a file of its own": 1,
+    "of no image of the folder": 3,
+    "of an image with a file of its own": 1,
     "around a crowd": 1,
     "empty": 1,
-    "reaching out of the picture": 1,
+    "reaching out of the image": 1,
     "of an unknown category": 1,
     "without four numbers": 2,
 }
@@ -103,10 +103,10 @@ def test_pictures_get_their_boxes_and_what_is_left_out_is_counted_and_told(tmp_p
     assert own.class_name == "sun"
     log = caplog.text
     assert re.search(r"4 of 9 files have boxes in .*instances\.json, 5 in all", log)
-    assert "1 of its pictures are not in" in log
+    assert "1 of its images are not in" in log
     assert "the first is 'gone.jpg'" in log
     assert (
-        f"{sum(LEFT_OUT.values())} boxes were left out: 3 of no picture of the folder, 2 without"
+        f"{sum(LEFT_OUT.values())} boxes were left out: 3 of no image of the folder, 2 without"
         in log
     )
     for reason, count in LEFT_OUT.items():
@@ -142,7 +142,7 @@ def test_a_file_that_is_not_cocos_is_refused_with_what_is_wrong(content, message
 
 def test_a_file_of_another_folder_and_one_that_is_not_there_are_refused(tmp_path):
     source = write(tmp_path, CONTENT | {"images": [image(1, "train/0.jpg"), image(2, "/2.jpg")]})
-    with pytest.raises(BadInput, match=r"none of its 2 pictures is in .*first is 'train/0\.jpg'"):
+    with pytest.raises(BadInput, match=r"none of its 2 images is in .*first is 'train/0\.jpg'"):
         entries_of_folder(source)
     (tmp_path / "pictures" / "instances.json").unlink()
     with pytest.raises(BadInput, match=r"instances\.json cannot be read \(No such file"):
@@ -173,9 +173,9 @@ def test_boxes_of_the_file_reach_the_shards_the_report_and_the_card(tmp_path, ra
         assert (left, top, *sides) == pytest.approx((100, 80, 60, 50), abs=0.01)
     assert "3.jpg" not in found
     assert (
-        "box 1 (boat) is of a picture of 200x320, but this one, upright, is 320x200" in caplog.text
+        "box 1 (boat) is of an image of 200x320, but this one, upright, is 320x200" in caplog.text
     )
-    told = "10 boxes were left out: 3 of no picture of the folder, 2 without four numbers"
+    told = "10 boxes were left out: 3 of no image of the folder, 2 without four numbers"
     assert f"When the sources were read, {told}" in (tmp_path / "report.html").read_text("utf-8")
     assert f"When the sources were read, {told}" in (tmp_path / "shards/README.md").read_text(
         "utf-8"

@@ -85,14 +85,14 @@ def test_maps_are_cropped_with_their_pictures_to_the_nearest_pixel(work):
 def test_plain_webdataset_reads_the_maps_and_verification_accepts_them(work):
     for sample in samples(work):
         assert decode_map(sample["map.png"], ("sky", "sea", "land")).shape == (128, 256)
-    assert "verified 8 pictures" in verify([work / "shards"])
+    assert "verified 8 images" in verify([work / "shards"])
 
 
 def test_pictures_whose_map_does_not_fit_are_left_out_by_name(work, tmp_path, caplog):
     names = {"raw": work / "raw", "decisions": work / "decisions", "shards": tmp_path / "shards"}
     with caplog.at_level(logging.WARNING):
         shard(SHARD, **names, report=tmp_path / "report.html")
-    assert "its map is 321x200, but the picture, upright, is 320x200" in caplog.text
+    assert "its map is 321x200, but the image, upright, is 320x200" in caplog.text
     assert "it has the index 3, but there are 3 classes, 0 to 2, and 255 for unknown" in caplog.text
 
 
@@ -118,7 +118,7 @@ def test_folders_of_maps_without_names_or_with_others_are_refused(tmp_path):
     with pytest.raises(BadInput, match="need the same classes"):
         names_of_sources([source, drawn])
     inside = FolderSource(kind="folder", path=str(pictures), maps=str(pictures / "maps"))
-    with pytest.raises(BadInput, match="would count as pictures"):
+    with pytest.raises(BadInput, match="would count as images"):
         entries_of_folder(inside)
 
 

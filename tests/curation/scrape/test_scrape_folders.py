@@ -92,7 +92,7 @@ def test_a_missing_folder_is_bad_input(tmp_path):
     with pytest.raises(BadInput, match="no such folder"):
         listed(tmp_path / "absent")
     (tmp_path / "urls.txt").touch()
-    with pytest.raises(BadInput, match=r"urls\.txt: is not a folder"):
+    with pytest.raises(BadInput, match=r"urls\.txt is not a folder"):
         listed(tmp_path / "urls.txt")
 
 

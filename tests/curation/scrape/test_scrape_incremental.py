@@ -153,7 +153,7 @@ def test_removals_leave_the_next_version_and_the_cache_and_models_are_named(proj
         models=project.folder / "models",
         decisions=project.folder,
     )
-    assert f"{model}: trained on 2 removed pictures" in caplog.text
+    assert f"{model}: trained on 2 removed images" in caplog.text
     assert [rows[path]["reason"] for path in ("/ok?a", "/ok?b", "/chunked")] == [
         "removed",
         "removed",

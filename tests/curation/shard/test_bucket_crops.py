@@ -145,7 +145,7 @@ def test_a_main_size_without_a_held_out_picture_is_an_error_before_any_training(
     summary = json.loads((tmp_path / "decisions" / "summary.json").read_text())
     summary["limits"] |= {"width_px": main[0], "height_px": main[1]}
     (tmp_path / "decisions" / "summary.json").write_text(json.dumps(summary))
-    with pytest.raises(QualityGate, match=f"'val' has no picture of the main size, {main[0]}x"):
+    with pytest.raises(QualityGate, match=f"'val' has no image of the main size, {main[0]}x"):
         shard(
             few,
             raw=work / "raw",
@@ -159,7 +159,7 @@ def test_a_main_size_without_a_held_out_picture_is_an_error_before_any_training(
 def test_verification_finds_no_fault_in_buckets(work):
     splits = json.loads((work / "shards" / "manifest.json").read_text())["splits"]
     count = sum(shard["num_samples"] for shards in splits.values() for shard in shards)
-    assert verify([work / "shards"]).startswith(f"verified {count} pictures in ")
+    assert verify([work / "shards"]).startswith(f"verified {count} images in ")
 
 
 def test_verification_finds_a_picture_of_another_bucket(work, tmp_path, caplog):

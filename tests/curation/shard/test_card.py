@@ -234,10 +234,10 @@ def test_the_card_says_when_and_where_pictures_were_fetched_and_what_they_lack()
     rows[1] |= stated | {"retrieved_at": "2026-11-20T10:00:00Z", "url": "pictures/a.jpg"}
     rows[2] |= {"url": "pictures/a.jpg"}
     card = data_card(EMPTY, rows)
-    assert "2 of 4 pictures were fetched over a network, between 2026-11-20T10:00:00Z and" in card
+    assert "2 of 4 images were fetched over a network, between 2026-11-20T10:00:00Z and" in card
     assert "| cdn.test | 2 |\n| (files) | 1 |\n| example.org | 1 |\n" in card
     assert "| licence | 2 | 2 |\n| author | 4 | 0 |\n| caption | 0 | 4 |\n" in card
-    assert "No picture was fetched over a network." in data_card(EMPTY, [facts(1, "train")])
+    assert "No image was fetched over a network." in data_card(EMPTY, [facts(1, "train")])
 
 
 def test_card_and_croissant_of_very_many_authors_and_licences_stay_short():

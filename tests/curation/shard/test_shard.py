@@ -153,7 +153,7 @@ def test_the_manifest_describes_every_shard(work):
 
 def test_the_card_counts_and_shows_how_to_load(work):
     card = (work / "out" / "shards" / "README.md").read_text()
-    assert card.startswith("---\npretty_name: Pictures of 256 x 128 pixels\n")
+    assert card.startswith("---\npretty_name: Images of 256 x 128 pixels\n")
     assert "| CC0-1.0 | 10 |" in card
     assert 'sample["jpg"]' in card
 
@@ -183,7 +183,7 @@ def test_an_image_that_cannot_be_decoded_any_more_is_counted_not_fatal(work, tmp
 @pytest.mark.parametrize(("num_training", "is_warned"), [(7, True), (79, True), (80, False)])
 def test_so_few_pictures_that_they_are_learned_by_heart_are_named(caplog, num_training, is_warned):
     warn_if_few(num_training)
-    assert (f"{num_training} training pictures are few" in caplog.text) is is_warned
+    assert (f"{num_training} training images are few" in caplog.text) is is_warned
 
 
 def test_a_split_without_images_publishes_nothing(work, tmp_path):

@@ -92,23 +92,23 @@ def test_the_command_names_every_folder_in_a_line_and_ends_with_three(project, c
     one, other = (PICTURES[at].key for at in (0, 12))
     first, second = sorted((one, other))
     assert [line.message for line in caplog.records] == [
-        f"data/shards: train split contains 1 removed picture ({other})",
-        f"models/autoencoder: trained on 2 removed pictures ({first}, {second})",
-        f"models/diffusion: trained on 1 removed picture ({other})",
+        f"data/shards: train split contains 1 removed image ({other})",
+        f"models/autoencoder: trained on 2 removed images ({first}, {second})",
+        f"models/diffusion: trained on 1 removed image ({other})",
     ]
-    assert "error: 3 of 3 folders contain removed pictures" in capsys.readouterr().err
+    assert "error: 3 of 3 folders contain removed images" in capsys.readouterr().err
 
 
 def test_a_model_that_a_run_keeps_is_searched_too(project, caplog):
     kept = model(project / "runs/diffusion/0123456789abcdef/model", PICTURES)
     path = removing(project, URLS[0])
     assert cli.main(["data", "removed", "--removals", path]) == 3
-    assert f"{kept.relative_to(project)}: trained on 1 removed picture" in caplog.text
+    assert f"{kept.relative_to(project)}: trained on 1 removed image" in caplog.text
 
 
 def test_where_nothing_is_left_the_command_says_so(project, capsys):
     assert cli.main(["data", "removed", "--removals", removing(project, "0" * 64)]) == 0
-    assert "no removed picture in data/shards, models/autoencoder" in capsys.readouterr().out
+    assert "no removed image in data/shards, models/autoencoder" in capsys.readouterr().out
 
 
 def test_a_copy_of_a_model_can_be_checked_and_one_without_a_list_is_reported(
@@ -131,7 +131,7 @@ def test_a_model_from_mlflow_is_found_by_the_digest_of_its_list(project, tmp_pat
     summary.write_text(json.dumps(listing.summarise(project / "models/autoencoder")))
     with pytest.raises(QualityGate, match="1 of 1 folders"):
         report_removed(removals, [fetched], raw=tmp_path, decisions=tmp_path)
-    assert f"{fetched}: trained on 1 removed picture" in caplog.text
+    assert f"{fetched}: trained on 1 removed image" in caplog.text
     summary.write_text('{"sha256": "0123"}')
     with pytest.raises(QualityGate, match=r"0 of 1 folders .* 1 have no list"):
         report_removed(removals, [fetched], raw=tmp_path, decisions=tmp_path)
@@ -142,7 +142,7 @@ def test_models_are_named_without_an_error(project, caplog):
     removals = read_removals(removing(project, URLS[0]))
     warn_of_traces(removals, models=project / "models", raw=project, decisions=project)
     (line,) = caplog.messages
-    assert "models/autoencoder: trained on 1 removed picture" in line
+    assert "models/autoencoder: trained on 1 removed image" in line
 
 
 def test_pictures_like_a_removed_one_are_named_before_they_take_its_place(project, caplog):

@@ -60,7 +60,7 @@ def test_every_flipped_byte_of_a_picture_is_found_when_it_is_read(tmp_path, list
     for place in range(picture.offset, picture.offset + picture.size, 97):
         path.write_bytes(clean)
         flip(path, place)
-        with pytest.raises(QualityGate, match="picture of 0003 is not the one that was written"):
+        with pytest.raises(QualityGate, match="image of 0003 is not the one that was written"):
             Samples(tmp_path, listed).picture(3)
 
 

@@ -31,7 +31,7 @@ def shards(tmp_path):
 
 def test_the_command_says_so_and_ends_with_zero(shards, capsys):
     assert cli.main(["data", "verify", str(shards)]) == 0
-    assert capsys.readouterr().out.startswith("verified 6 pictures in 3 shards, ")
+    assert capsys.readouterr().out.startswith("verified 6 images in 3 shards, ")
 
 
 def test_checking_changes_nothing(shards):
@@ -66,7 +66,7 @@ def test_a_flipped_byte_is_found_wherever_it_is(shards, caplog):
 def test_a_flipped_byte_in_a_picture_names_the_picture(shards, caplog):
     tar = shards / "train-000000.tar"
     flip(tar, member(tar, "b2.png").offset + 700)
-    assert any("b2: its picture is not the one" in line for line in damages(shards, caplog))
+    assert any("b2: its image is not the one" in line for line in damages(shards, caplog))
 
 
 def test_every_flipped_byte_of_a_shard_is_found(shards, caplog):
@@ -94,7 +94,7 @@ def test_a_damaged_header_in_the_middle_is_not_taken_for_the_end(shards, caplog)
     write_manifest(shards)
     lines = damages(shards, caplog)
     assert any("no header at byte" in line for line in lines)
-    assert any("holds 1 pictures, the manifest says 3" in line for line in lines)
+    assert any("holds 1 images, the manifest says 3" in line for line in lines)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
@@ -160,7 +160,7 @@ def test_a_manifest_that_names_files_elsewhere_is_refused(shards, name):
         ([sample("f6", "val"), sample("e5", "val")], "e5: is out of order, it follows f6"),
         ([sample("E5", "val"), sample("f6", "val")], "E5.png: is not named `key.extension`"),
         ([sample("e5", "val"), ("f6", {"png": picture(1)})], "f6: has no .json"),
-        ([sample("e5", "val"), ("f6", {"json": record("f6", "val")})], "f6: has 0 pictures"),
+        ([sample("e5", "val"), ("f6", {"json": record("f6", "val")})], "f6: has 0 images"),
         ([sample("e5", "val"), ("f6", {"png": picture(1), "json": b"{"})], "f6.json: is not a"),
         ([sample("e5", "val"), ("f6", {"png": picture(1), "json": b"{}"})], "f6.json: lacks"),
         ([sample("e5", "val"), sample("f6", "val", width_px=33)], "f6.json: says 33 x 16 pixels"),
@@ -170,7 +170,7 @@ def test_a_manifest_that_names_files_elsewhere_is_refused(shards, name):
             "f6.png: is 40 x 16 pixels, the manifest says 32 x 16",
         ),
         (
-            [sample("e5", "val"), ("f6", {"png": b"no picture", "json": record("f6", "val")})],
+            [sample("e5", "val"), ("f6", {"png": b"no image", "json": record("f6", "val")})],
             "f6.png: does not decode",
         ),
     ],

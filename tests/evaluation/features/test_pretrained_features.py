@@ -108,7 +108,7 @@ def test_a_file_that_is_no_torchscript_is_refused(tmp_path):
 
 def test_a_network_for_something_else_is_refused(tmp_path):
     torch.jit.script(nn.Linear(4, 2)).save(str(tmp_path / "linear.pt"))
-    with pytest.raises(BadInput, match="cannot compute features of pictures of 224x224"):
+    with pytest.raises(BadInput, match="cannot compute features of images of 224x224"):
         PretrainedFeatures(described(tmp_path / "linear.pt", "dinov2"))
 
 

@@ -50,7 +50,7 @@ def test_a_missing_sample_is_refused(run, samples):
 def test_a_truncated_sample_is_refused(run, samples):
     path = samples / "000002.png"
     path.write_bytes(path.read_bytes()[:60])
-    with pytest.raises(BadInput, match=r"000002\.png is not a picture that can be read"):
+    with pytest.raises(BadInput, match=r"000002\.png is not an image that can be read"):
         run()
 
 

@@ -178,7 +178,7 @@ def test_models_that_cannot_enlarge_are_refused_before_any_work(loaded, super_re
     with pytest.raises(BadInput, match=r"strength is 1.5; give a number"):
         enlarge(loaded, picture, 2, strength=1.5)
     task = SemanticTask(kind="semantic")
-    with pytest.raises(BadInput, match="cannot enlarge a picture"):
+    with pytest.raises(BadInput, match="cannot enlarge an image"):
         enlarge(replace(loaded, task=task), picture, 2)
 
 

@@ -202,4 +202,4 @@ def test_other_models_enlarge_and_need_to_know_the_classes(run, by_boxes, chain,
     (other / "diffusion/config.json").write_text(json.dumps(record))
     run(*words, "--enlarger", other, code=2)
     error = capsys.readouterr().err
-    assert "boxes of the classes car, sun, but the picture has boxes of boat" in error
+    assert "boxes of the classes car, sun, but the image has boxes of boat" in error

@@ -50,7 +50,7 @@ def test_without_a_size_samples_json_is_as_before(chain, tmp_path):
 
 
 def test_sizes_that_held_out_pictures_do_not_have_are_not_scored(samples, chain, tmp_path):
-    with pytest.raises(BadInput, match=r"144x128 \(sample.size\), the held-out pictures 128x64"):
+    with pytest.raises(BadInput, match=r"144x128 \(sample.size\), the held-out images 128x64"):
         check_sample_size(samples, chain.shards)
     for size, good in (
         ((128, 64), True),

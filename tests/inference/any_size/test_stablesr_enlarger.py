@@ -223,7 +223,7 @@ def test_folders_and_commands_that_do_not_fit_are_refused_in_one_line(run, photo
     error = upscale("--size", "200x150", "--models", folder, "--steps", 2000)
     assert "--steps is 2000" in error
     error = run("draw", "--size", "200x150", "--models", folder, "--output", tmp_path, code=2)
-    assert "cannot draw without a picture" in error
+    assert "cannot draw without an image" in error
     error = run("export", "diffusers", "--models", folder, "--output", tmp_path / "out", code=2)
     assert "enlarges in tiles" in error
 

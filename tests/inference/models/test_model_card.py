@@ -41,14 +41,14 @@ def test_a_trained_model_brings_its_card(chain):
 
 def test_it_names_size_levels_and_data(shards):
     card = card_of(shards)
-    assert "# Pyramid autoencoder for pictures of 32x16" in card
+    assert "# Pyramid autoencoder for images of 32x16" in card
     for line in (
         "| global | 1x1, 6 | 6 | 0.00 |",
         "| 8 | 2x4, 4 | 32 | 0.25 |",
         "| 4 | 4x8, 3 | 96 | 0.50 |",
     ):
         assert line in card
-    assert "Pictures: 5 train, 2 val" in card
+    assert "Images: 5 train, 2 val" in card
 
 
 def test_it_names_what_judged_the_model(shards):
@@ -71,7 +71,7 @@ def test_a_first_stage_of_ldm_has_one_level(shards):
         name="kl-f4", base_width=8, latent_scale="channel", latent_weight=1e-6
     )
     card = card_of(shards, (20.0,), baseline=baseline)
-    assert "# First stage kl-f4 for pictures of 32x16" in card
+    assert "# First stage kl-f4 for images of 32x16" in card
     assert "| 4 | 4x8, 3 | 96 |" in card
 
 

@@ -62,7 +62,7 @@ def test_a_removed_picture_that_only_the_autoencoder_saw_reports_the_diffusion_m
     )
     removals = tmp_path / "removed.txt"
     removals.write_text(ONLY_IN_AUTOENCODER.key)
-    with pytest.raises(QualityGate, match=r"2 of 3 folders contain removed pictures"):
+    with pytest.raises(QualityGate, match=r"2 of 3 folders contain removed images"):
         report_removed(
             str(removals),
             [model, exported, chain.latents],
@@ -70,7 +70,7 @@ def test_a_removed_picture_that_only_the_autoencoder_saw_reports_the_diffusion_m
             decisions=tmp_path / "decisions",
         )
     for folder in (model, exported):
-        assert f"{folder}: trained on 1 removed picture ({ONLY_IN_AUTOENCODER.key})" in caplog.text
+        assert f"{folder}: trained on 1 removed image ({ONLY_IN_AUTOENCODER.key})" in caplog.text
 
 
 def test_with_the_usual_autoencoder_its_list_is_that_of_the_latents(chain, tmp_path):

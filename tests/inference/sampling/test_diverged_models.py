@@ -32,7 +32,7 @@ def draw(chain: Chain, samples, **changes):
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 def test_a_flow_that_is_not_finite_publishes_no_samples(chain, tmp_path, sampler, value):
     diverged = replace(chain, diffusion=spoilt(chain.diffusion, tmp_path / "diffusion", value))
-    with pytest.raises(QualityGate, match="a drawn picture is not finite"):
+    with pytest.raises(QualityGate, match="a drawn image is not finite"):
         draw(diverged, tmp_path / "samples", sampler=sampler)
     assert not (tmp_path / "samples").exists()
 
@@ -44,5 +44,5 @@ def test_an_autoencoder_that_is_not_finite_publishes_no_samples(chain, tmp_path)
     record["autoencoder_sha256"] = sha256_of(autoencoder / "model.safetensors")
     (tmp_path / "diffusion" / "config.json").write_text(json.dumps(record))
     diverged = replace(chain, autoencoder=autoencoder, diffusion=tmp_path / "diffusion")
-    with pytest.raises(QualityGate, match="a drawn picture is not finite"):
+    with pytest.raises(QualityGate, match="a drawn image is not finite"):
         draw(diverged, tmp_path / "samples")

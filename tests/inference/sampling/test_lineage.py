@@ -60,7 +60,7 @@ def test_its_sources_are_all_training_pictures_with_licence_and_url(places):
     ]
     assert found.licences() == [("CC0-1.0", 2), ("CC-BY-4.0", 1), (NOT_KNOWN, 1), ("x", 1)]
     text = as_text(found, listed=False)
-    assert "training pictures: 5" in text
+    assert "training images: 5" in text
     assert "1 are not known here" in text
     assert URL.format(2) not in text
     assert URL.format(2) in as_text(found, listed=True)
@@ -101,7 +101,7 @@ def test_another_picture_is_refused_with_what_to_do(places, tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "other.png")
     with pytest.raises(BadInput, match=r"no provenance .*name the folder .* with --samples"):
         trace(tmp_path / "other.png", places)
-    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "text.png").write_text("no image")
     with pytest.raises(BadInput, match="not an image that can be read"):
         trace(tmp_path / "text.png", places)
     with pytest.raises(BadInput, match="does not exist"):
@@ -127,7 +127,7 @@ def test_models_that_are_no_longer_here_are_found_in_mlflow(chain, places, tmp_p
     unlisted = trace(picture, places)
     digest = sha256_of(chain.shards / listing.FILE_NAME)[:16]
     text = as_text(unlisted, listed=False)
-    assert f"training pictures of diffusion: 5; their list (sha256 {digest}) is not here" in text
+    assert f"training images of diffusion: 5; their list (sha256 {digest}) is not here" in text
     found = trace(picture, replace(places, shards=chain.shards))
     assert len(found.sources) == 5
     for model in found.models:
@@ -140,7 +140,7 @@ def test_without_models_or_mlflow_the_lineage_shows_what_the_picture_says(places
     shutil.rmtree(places.models)
     found = trace(places.samples / "000000.png", places)
     assert found.sources == []
-    assert "training pictures: not known" in as_text(found, listed=False)
+    assert "training images: not known" in as_text(found, listed=False)
 
 
 def test_the_command_prints_text_or_json(places, capsys):

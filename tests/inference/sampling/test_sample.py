@@ -188,7 +188,7 @@ def test_after_a_kill_the_missing_pictures_are_drawn_and_the_folder_is_that_of_a
     assert len(times) >= 2
     caplog.set_level("INFO")
     draw(chain, folder)
-    assert "pictures are there" in caplog.text
+    assert "images are there" in caplog.text
     for name in ("000000.png", "000001.png"):  # the first batch is not drawn again
         assert (folder / name).stat().st_mtime_ns == times[name]
     found, expected = (

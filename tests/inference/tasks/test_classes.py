@@ -181,7 +181,7 @@ def test_data_that_does_not_fit_the_condition_is_refused(taught, chain):
     latents = LatentShards(taught.folder / "latents", "train")
     with pytest.raises(BadInput, match=r"states num_classes 3, but .* class needs num_classes 2"):
         check_task(conditioned(num_classes=3), latents)
-    with pytest.raises(BadInput, match=r"no picture has a class; sort .* folder"):
+    with pytest.raises(BadInput, match=r"no image has a class; sort .* folder"):
         check_task(BY_CLASS, LatentShards(chain.latents, "train"))
     with pytest.raises(BadInput, match=r"num_classes 2, token_width 8, but .* needs num_classes 2"):
         check_task(conditioned(token_width=8), latents)

@@ -39,7 +39,7 @@ def test_latents_have_the_layouts_and_mirrored_copies_mirrored_ones(by_boxes):
 
 def test_a_task_of_layouts_needs_boxes(chain):
     latents = LatentShards(chain.latents, "train")
-    with pytest.raises(BadInput, match=r"no picture has a box; put NAME\.boxes\.json"):
+    with pytest.raises(BadInput, match=r"no image has a box; put NAME\.boxes\.json"):
         check_task(CONFIG, latents)
 
 

@@ -169,10 +169,10 @@ def test_what_the_model_cannot_do_is_said_in_one_line(models, chain, tmp_path, c
         "upscale", photo, "--models", plain
     )
     Image.new("L", (9, 6), 255).save(tmp_path / "mask.png")
-    assert "cannot draw without a picture" in refusal("draw", "--models", models)
+    assert "cannot draw without an image" in refusal("draw", "--models", models)
     filling = refusal("inpaint", photo, "--mask", tmp_path / "mask.png", "--models", models)
     assert "trained for super_resolution, which cannot fill" in filling
-    assert "is not a picture" in refusal("upscale", DEFAULT, "--models", models)
+    assert "is not an image" in refusal("upscale", DEFAULT, "--models", models)
 
 
 def test_the_stage_sample_enlarges_held_out_pictures(models, chain, tmp_path):

@@ -224,7 +224,7 @@ def test_prompts_that_do_not_fit_the_command_are_refused_before_the_models_are_r
 
 def test_a_picture_for_which_there_is_no_memory_ends_in_one_line_of_advice(chain, tmp_path):
     loaded = load_models(chain.link_models(tmp_path), SAMPLE)
-    said = rf"too little memory to draw {2**30}x{2**30} pixels .*; draw a smaller picture, or"
+    said = rf"too little memory to draw {2**30}x{2**30} pixels .*; draw a smaller image, or"
     with pytest.raises(Unavailable, match=said):
         loaded.draw([0], (2**30, 2**30), None)
 

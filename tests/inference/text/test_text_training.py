@@ -95,7 +95,7 @@ def test_padding_changes_no_velocity(taught):
 
 
 def test_data_without_captions_is_refused_before_any_work(taught, chain):
-    with pytest.raises(BadInput, match="no picture has a caption; name a caption_column"):
+    with pytest.raises(BadInput, match="no image has a caption; name a caption_column"):
         check_task(BY_TEXT, LatentShards(chain.latents, "train"))
 
 

@@ -104,12 +104,12 @@ def test_a_file_that_is_no_torchscript_is_refused(tmp_path):
 
 @pytest.mark.parametrize("module", [Single(), Pair()])
 def test_a_module_that_takes_or_gives_something_else_is_refused(saved, module):
-    with pytest.raises(BadInput, match="takes two batches of pictures and returns their distances"):
+    with pytest.raises(BadInput, match="takes two batches of images and returns their distances"):
         load_perceptual(saved(module), CPU)
 
 
 def test_a_similarity_is_refused_as_a_distance(saved):
-    with pytest.raises(BadInput, match=r"returns 1\.0 for equal pictures"):
+    with pytest.raises(BadInput, match=r"returns 1\.0 for equal images"):
         load_perceptual(saved(Similar()), CPU)
 
 

@@ -52,5 +52,5 @@ def test_a_level_without_variance_is_not_redundant():
 
 
 def test_no_pictures_are_an_error():
-    with pytest.raises(ValueError, match="at least one picture"):
+    with pytest.raises(ValueError, match="at least one image"):
         redundancies([], [independent(0)])

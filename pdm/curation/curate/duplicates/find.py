@@ -92,8 +92,8 @@ def _index_by_key(
         if is_duplicate:
             drop = Drop(
                 "near_duplicate",
-                f"Differs by {difference:.3f} from a picture that is kept; up to "
-                f"{max_difference:g} counts as the same picture.",
+                f"Differs by {difference:.3f} from an image that is kept; up to "
+                f"{max_difference:g} counts as the same image.",
             )
             duplicates.dropped.update({p.key: (files[keeper][0].key, drop) for p in equal})
         else:

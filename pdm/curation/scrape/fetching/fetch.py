@@ -97,7 +97,7 @@ def _warn_about_proxies(targets: Mapping[str, Target]) -> None:
     leaves_machine = any(target.rule in (public_only, any_address) for target in targets.values())
     if leaves_machine and (names := proxy_variables()):
         logger.warning(
-            "scrape: %s set, but pictures are fetched directly: behind a proxy, addresses cannot "
+            "scrape: %s set, but images are fetched directly: behind a proxy, addresses cannot "
             "be checked",
             f"{', '.join(names)} {'are' if len(names) > 1 else 'is'}",
         )

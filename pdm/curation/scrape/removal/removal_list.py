@@ -71,7 +71,7 @@ def read_removals(path: str | None) -> Removals:
         except ValueError as error:
             raise BadInput(
                 f"{path}, line {number}: not a URL, a key or a sha256 ({error}); correct the "
-                "line, or its picture would not be removed"
+                "line, or its image would not be removed"
             ) from error
     return Removals(frozenset(keys), frozenset(urls), frozenset(sha256s))
 

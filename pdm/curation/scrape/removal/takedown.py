@@ -42,7 +42,7 @@ class Trace:
         verbs = VERBS_OF_MODEL if (self.folder / MODEL_FILE).is_file() else VERBS_OF_DATA
         parts = []
         for split, keys in sorted(self.keys.items()):
-            count = f"{len(keys):,} removed picture{'s' if len(keys) > 1 else ''}"
+            count = f"{len(keys):,} removed image{'s' if len(keys) > 1 else ''}"
             more = ", ..." if len(keys) > MAX_KEYS else ""
             names = f"{', '.join(keys[:MAX_KEYS])}{more}"
             parts.append(f"{verbs.get(split, split)} {count} ({names})")
@@ -80,15 +80,15 @@ def report_removed(path: str | None, folders: Sequence[Path], *, raw: Path, deci
         logger.warning("%s", line)
     unlisted = [folder for folder in searched if _list_of(folder) is None]
     for folder in unlisted:
-        logger.error("%s: %s, so its pictures are unknown", folder, _why_unlisted(folder))
+        logger.error("%s: %s, so its images are unknown", folder, _why_unlisted(folder))
     if traces or unlisted:
         raise QualityGate(
-            f"{len(traces)} of {len(searched)} folders contain removed pictures or were trained on "
-            f"them, {len(unlisted)} have no list of their pictures. `pyramid run` makes data and "
+            f"{len(traces)} of {len(searched)} folders contain removed images or were trained on "
+            f"them, {len(unlisted)} have no list of their images. `pyramid run` makes data and "
             "models without them; then `dvc gc --workspace` deletes old versions; delete the "
             "folders of runs/ that are named here by hand"
         )
-    return f"no removed picture in {', '.join(map(str, searched))}"
+    return f"no removed image in {', '.join(map(str, searched))}"
 
 
 def warn_of_traces(removals: Removals, *, models: Path, raw: Path, decisions: Path) -> None:

@@ -102,7 +102,7 @@ def draw_all(source: BuiltinSource, folder: Path, processes: Executor) -> Drawin
         processes: Of `drawing_processes`.
     """
     names = file_names(source)
-    logger.info("scrape: drawing %s pictures, each fetched once it is drawn", f"{len(names):,}")
+    logger.info("scrape: drawing %s images, each fetched once it is drawn", f"{len(names):,}")
     return {name: processes.submit(_draw, source, name, folder / name) for name in names}
 
 

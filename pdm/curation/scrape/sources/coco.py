@@ -28,13 +28,13 @@ LISTS = ("images", "annotations", "categories")
 READ = {*LISTS, "id", "name", "file_name", "width", "height"}
 READ |= {"image_id", "category_id", "bbox", "iscrowd"}
 # Why a box is left out, in the words of the log, the data report and the data card.
-NO_PICTURE = "of no picture of the folder"
-OWN_FILE = "of a picture with a file of its own"
+NO_PICTURE = "of no image of the folder"
+OWN_FILE = "of an image with a file of its own"
 CROWD = "around a crowd"
 UNKNOWN_CATEGORY = "of an unknown category"
 NO_NUMBERS = "without four numbers"
 EMPTY = "empty"
-OUTSIDE = "reaching out of the picture"
+OUTSIDE = "reaching out of the image"
 
 
 @dataclass(slots=True)
@@ -77,7 +77,7 @@ def read_annotations(
     if len(absent) == len(listed):
         first = f"; the first is {absent[0]!r}" if absent else ""
         raise BadInput(
-            f"{path}: none of its {len(listed):,} pictures is in {root}{first}; set path in "
+            f"{path}: none of its {len(listed):,} images is in {root}{first}; set path in "
             "scrape.sources to the folder that file_name is relative to"
         )
     found, by_picture = AnnotatedBoxes(), dict[Path, list[dict[str, Any]]]()
@@ -101,7 +101,7 @@ def read_annotations(
     )
     if absent:
         logger.warning(
-            "scrape: %s: %s of its pictures are not in %s, or cannot be used; the first is %r",
+            "scrape: %s: %s of its images are not in %s, or cannot be used; the first is %r",
             *(path, f"{len(absent):,}", root, absent[0]),
         )
     if found.left_out:

@@ -84,7 +84,7 @@ def _truncated(seed: int, index: int, width_px: int, height_px: int) -> bytes:
 
 
 def _not_an_image(seed: int, index: int, width_px: int, height_px: int) -> bytes:
-    text = f"<!DOCTYPE html><title>Gone</title><p>Picture {seed}-{index} is no longer here.</p>\n"
+    text = f"<!DOCTYPE html><title>Gone</title><p>Image {seed}-{index} is no longer here.</p>\n"
     return text.encode()
 
 

@@ -44,11 +44,11 @@ def entries_of_folder(
     """
     root = Path(source.path)
     if not root.is_dir():
-        state = "is not a folder" if root.exists() else "no such folder"
-        raise BadInput(f"{root}: {state}; fix scrape.sources in params.yaml")
+        state = " is not a folder" if root.exists() else ": no such folder"
+        raise BadInput(f"{root}{state}; fix scrape.sources in params.yaml")
     if source.maps is not None and Path(source.maps).resolve().is_relative_to(root.resolve()):
         raise BadInput(
-            f"scrape.sources: the maps in {source.maps} would count as pictures of {root}; put "
+            f"scrape.sources: the maps in {source.maps} would count as images of {root}; put "
             "them into a folder beside it"
         )
     name = f"folder:{root.resolve().name}"
@@ -68,7 +68,7 @@ def entries_of_folder(
         if path not in sidecars.files
     ]
     if not entries:
-        raise BadInput(f"{root} has no files; put pictures there, or remove it from scrape.sources")
+        raise BadInput(f"{root} has no files; put images there, or remove it from scrape.sources")
     return sorted(entries, key=lambda entry: entry.url)
 
 

@@ -97,7 +97,7 @@ def _read_boxes(root: Path, outcomes: Mapping[Path, Outcome], num_ok: int, found
     found.files |= set(files.values())
     if unusable:
         logger.warning(
-            "scrape: %s files of boxes cannot be used, so their pictures have no boxes; the first "
+            "scrape: %s files of boxes cannot be used, so their images have no boxes; the first "
             "is %s",
             f"{len(unusable):,}",
             unusable[0],

@@ -57,7 +57,7 @@ def check_task(task: TaskConfig) -> None:
     able = SuperResolutionTask | UnconditionalTask | ClassTask | TextTask | LayoutTask
     if not isinstance(task, able):
         raise BadInput(
-            f"the model was trained for {task.kind}, which cannot enlarge a picture; take one "
+            f"the model was trained for {task.kind}, which cannot enlarge an image; take one "
             "trained for super_resolution, an unconditional one, or one of classes, text or boxes"
         )
 

@@ -79,7 +79,7 @@ class Footprint:
     def __str__(self) -> str:
         shapes = ", ".join("x".join(map(str, shape)) for shape in self.inputs)
         lines = [
-            f"inputs of a picture: {shapes}; micro-batches of {self.micro_batch_size}",
+            f"inputs of an image: {shapes}; micro-batches of {self.micro_batch_size}",
             f"parameters: {self.parameters:,}; operations: {self._operations()}",
             "memory of a worker, predicted:",
         ]

@@ -172,6 +172,6 @@ def check_split_sizes(splits: Iterable[LatentShards], count: int) -> None:
     if count and fewest < MIN_IMAGES:
         raise BadInput(
             f"diffusion.score_images is {count}, but a split of the latents has {fewest} "
-            f"pictures, and the comparison needs at least {MIN_IMAGES}; use more pictures, or set "
+            f"images, and the comparison needs at least {MIN_IMAGES}; use more images, or set "
             "it to 0"
         )

@@ -54,7 +54,7 @@ def entries_of_list(source: UrlListSource) -> list[Entry]:
         logger.info("scrape: %s: %s of %s rows have boxes", path, num_with, len(listed))
     if unusable:
         logger.warning(
-            "scrape: %s: the boxes of %s rows cannot be used, and their pictures have none; the "
+            "scrape: %s: the boxes of %s rows cannot be used, and their images have none; the "
             "first are of %s",
             path,
             f"{len(unusable):,}",
