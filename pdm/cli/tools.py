@@ -276,7 +276,8 @@ def scores(args: argparse.Namespace) -> None:
 
 def compare(args: argparse.Namespace) -> None:
     """Compare runs: a table here, and a page with curves and samples."""
-    from pdm.comparison.compare import WIDTH, compare
+    from pdm.comparison.compare import compare
+    from pdm.comparison.table import WIDTH
 
     width = shutil.get_terminal_size((WIDTH, 24)).columns
     choice = {"experiment": args.experiment, "num_best": args.best}

@@ -91,6 +91,8 @@ def test_two_pipeline_runs_are_compared_with_what_either_took_from_a_cache(paren
     assert page.count("<polyline") == 4  # two losses of each run, the autoencoder's among them
     assert page.count("<img") == 2
     assert "autoencoder: wall time" in text
+    narrow = compare(parents, output=PAGE, width=60)
+    assert max(len(line) for line in narrow.splitlines()) <= 60
 
 
 @pytest.mark.parametrize("how", ["prefix", "key", "child", "experiment", "newest"])
