@@ -27,7 +27,7 @@ CHAMPION = scored(4.0, "version 1", copies=0.1)
 def test_the_first_model_is_the_champion():
     decision = decide(scored(3.0), None)
     assert decision.outcome == "promoted"
-    assert "first" in decision.reason
+    assert "no champion before" in decision.reason
 
 
 def test_a_model_that_is_better_beyond_chance_takes_the_place_and_the_reason_has_the_numbers():
