@@ -21,7 +21,7 @@ def as_json(found: Lineage) -> str:
 def as_text(found: Lineage, *, listed: bool) -> str:
     """Format a summary for the terminal; `listed` adds a line for each training picture."""
     lines = [
-        f"image      {found.picture}",
+        f"image        {found.picture}",
         f"seed         {found.seed}",
         f"drawn        {_pairs(found.drawn)}",
     ]
